@@ -1,0 +1,132 @@
+# On a machine with Python 3.11 or newer, git and make:
+#   make demo    set up .venv and run the quickstart notebook
+#   make test    set up what the tests need and run them
+# More: lab, notebooks, cassettes, bench, soak, mutants, docs, check, fmt, lock, clean.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The first Python that is new enough; override with `make PYTHON=/path/to/python3 ...`.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+
+# uv installs what uv.lock says, and is itself installed at the version found there.
+UV_VERSION = $(shell sed -n '/^name = "uv"$$/{n;s/^version = "\(.*\)"$$/\1/p;}' uv.lock)
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+export UV_PYTHON_DOWNLOADS := never
+SYNC = $(BIN)/uv sync --frozen --quiet --inexact --python $(BIN)/python
+
+# More arguments for pytest: make test ARGS='tests/runtime -k chat'
+ARGS ?=
+WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: help
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+.PHONY: demo
+demo: $(VENV)/.ready-demo ## Run the quickstart notebook headless and say where the result is
+	$(BIN)/agy-nb demo
+
+.PHONY: lab
+lab: $(VENV)/.ready ## Open the notebooks in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+.PHONY: notebooks
+notebooks: $(VENV)/.ready ## Execute the notebooks anew and keep their outputs
+	$(BIN)/python -m tests.notebooks.refresh
+
+.PHONY: cassettes
+cassettes: $(VENV)/.ready ## Record the shipped cassettes anew, each twice
+	$(BIN)/python scripts/record_cassettes.py
+
+.PHONY: test
+test: $(VENV)/.ready browser ## Run the tests: side by side, then those that measure time
+ifeq ($(strip $(ARGS)),)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not alone"
+	$(BIN)/python -m pytest -m alone
+else
+	$(BIN)/python -m pytest $(ARGS)
+endif
+
+.PHONY: bench
+bench: $(VENV)/.ready ## Run the benchmarks, and write docs/performance.md
+	$(BIN)/python -m pytest tests/benchmarks -o asyncio_debug=false -o timeout=900 \
+		--write-table docs/performance.md $(ARGS)
+
+.PHONY: soak
+soak: $(VENV)/.ready ## Run the properties a hundred times as long
+	AGY_SOAK=1 $(BIN)/python -m pytest tests/properties -n auto -o timeout=3600 $(ARGS)
+
+.PHONY: mutants
+mutants: $(VENV)/.ready ## Break the package on purpose and see whether the properties notice
+	$(BIN)/python -m tests.mutants.run $(ARGS)
+
+.PHONY: docs
+docs: $(VENV)/.ready ## Build the documentation into docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "documentation: docs/_build/html/index.html"
+
+.PHONY: check
+check: $(VENV)/.ready ## Lint, formatting, types, lock file, documentation
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/uv lock --check --offline --quiet
+	$(MAKE) docs
+
+.PHONY: fmt
+fmt: $(VENV)/.ready ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+.PHONY: lock
+lock: $(VENV)/.ready-demo ## Write uv.lock anew after a change of dependencies
+	$(BIN)/uv lock --upgrade
+
+.PHONY: clean
+clean: ## Remove the environments and everything generated
+	rm -rf $(VENV) .venvs build dist docs/_build docs/jupyter_execute
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find agy_nb tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- environments: made once, and again when the dependencies change ---
+
+$(VENV)/.ready: $(VENV)/.ready-demo
+	@echo "installing the tools for tests, checks and documentation"
+	@$(SYNC) --all-extras
+	@touch $@
+
+$(VENV)/.ready-demo: pyproject.toml uv.lock | $(BIN)/uv
+	@echo "installing agy_nb and what it needs into $(VENV)"
+	@$(SYNC) --extra notebook
+	@touch $@
+
+$(BIN)/uv:
+	@if ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo "agy_nb needs Python 3.11 or newer, and found none (PYTHON=$(PYTHON))." >&2; \
+		echo "Install one, or name one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; \
+		exit 1; \
+	fi
+	@echo "making $(VENV) with $$("$(PYTHON)" --version)"
+	@"$(PYTHON)" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+
+# Chromium comes from the system, and only where a test asks for it.
+.PHONY: browser
+browser:
+	@if ! grep -rqs 'pytest.mark.browser' tests \
+		|| command -v chromium chromium-browser google-chrome >/dev/null; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null; then \
+		echo "browser tests need Chromium on PATH; please install it" >&2; exit 0; fi; \
+	if [ "$$(id -u)" = 0 ]; then as_root=; \
+	elif sudo -n true 2>/dev/null; then as_root=sudo; \
+	else echo "browser tests need Chromium: sudo apt-get install chromium" >&2; exit 0; fi; \
+	echo "installing Chromium for the browser tests"; \
+	$$as_root apt-get update -qq </dev/null; \
+	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium </dev/null >/dev/null
