@@ -1,0 +1,1 @@
+"""The command protocol as data: commands, replies and events, frozen and without I/O."""

@@ -1,0 +1,202 @@
+"""JSON for every command, reply and event. Total and strict.
+
+`decode(encode(message)) == message` for every message. Anything else (an unknown field or type, a
+wrong or out-of-range value, text that is no JSON, what JSON has no form for, what is nested more
+than a hundred deep) is one `InvalidMessage` whose `field` is the path to it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import TypeAlias, cast, get_args
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from agy_nb.errors import InvalidMessage
+from agy_nb.protocol.commands import Command
+from agy_nb.protocol.events import AnyEvent
+from agy_nb.protocol.replies import Reply
+
+Message: TypeAlias = "Command | Reply | AnyEvent"
+
+_STRICT = ConfigDict(
+    strict=True,
+    extra="forbid",
+    revalidate_instances="always",
+    ser_json_bytes="base64",
+    val_json_bytes="base64",
+    ser_json_inf_nan="constants",
+)
+
+
+@cache
+def _adapter(family: object) -> TypeAdapter[Message]:
+    return TypeAdapter(cast("type[Message]", family), config=_STRICT)
+
+
+_DEEPEST = 100
+"""Lists and objects within each other; pydantic's own limits differ between reading and writing."""
+_MOST_DIGITS = 4_000
+"""Of a whole number; Python reads and writes no more than 4,300."""
+_TOO_LARGE = 10**_MOST_DIGITS
+_LONGEST_PATH = 60
+
+_FAMILIES = {"command": Command, "reply": Reply, "event": AnyEvent}
+
+
+def encode(message: Message) -> str:
+    """Write a command, reply or event as one line of JSON.
+
+    Args:
+        message: Any message of the protocol.
+
+    Returns:
+        JSON text without a line break. `kind` of the outer object says which family it is.
+
+    Raises:
+        InvalidMessage: A value does not fit its field, e.g. a number that JSON cannot hold.
+
+    Example:
+        >>> encode(IsIdle(agent_id=1))
+        '{"family":"command","message":{"agent_id":1,"type":"is_idle"}}'
+    """
+    family = _family_of(message)
+    adapter = _adapter(_FAMILIES[family])
+    try:
+        _refuse_what_is_too_deep(message, message.type)
+        adapter.validate_python(message)
+        _refuse_what_json_cannot_hold(message, message.type)
+        body = json.loads(adapter.dump_json(message, warnings="error"))
+        return json.dumps(
+            {"family": family, "message": body}, separators=(",", ":"), allow_nan=False
+        )
+    except ValidationError as error:
+        raise _invalid(error, type(message).__name__) from None
+    except ValueError as error:
+        raise InvalidMessage(
+            f"{type(message).__name__} cannot be written as JSON: {error}"
+        ) from None
+
+
+def decode(text: str | bytes) -> Message:
+    """Read what `encode` wrote.
+
+    Args:
+        text: One JSON object.
+
+    Returns:
+        The command, reply or event.
+
+    Raises:
+        InvalidMessage: The text is no JSON, or no message; `field` is the path to what is wrong.
+
+    Example:
+        >>> decode('{"family":"command","message":{"agent_id":1,"type":"is_idle"}}')
+        IsIdle(agent_id=1)
+    """
+    try:
+        outer = json.loads(text, object_pairs_hook=_without_repetition, parse_int=_whole_number)
+    except (ValueError, RecursionError, TypeError) as error:
+        raise InvalidMessage(f"a protocol message must be JSON: {error}") from None
+    if not isinstance(outer, dict) or set(outer) != {"family", "message"}:
+        raise InvalidMessage(
+            "a protocol message must be a JSON object with the fields 'family' and 'message'",
+            field="family",
+        )
+    family = outer["family"]
+    if not isinstance(family, str) or family not in _FAMILIES:
+        raise InvalidMessage(
+            f"family: must be one of {sorted(_FAMILIES)}, got {family!r}", field="family"
+        )
+    message = outer["message"]
+    if not isinstance(message, dict):
+        raise InvalidMessage("message: must be a JSON object", field="message")
+    kind = message.get("type")
+    path = kind if isinstance(kind, str) else family
+    _refuse_what_is_too_deep(message, path)
+    _refuse_what_json_cannot_hold(message, path)
+    try:
+        return _adapter(_FAMILIES[family]).validate_json(json.dumps(message))
+    except ValidationError as error:
+        raise _invalid(error, family) from None
+
+
+def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object; two values for one key would be read differently by every reader."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise InvalidMessage(f"{twice}: stands twice in one object", field=twice)
+    return found
+
+
+def _whole_number(digits: str) -> int:
+    """A number; one that is too long is cut, and refused by name later, where its path is known."""
+    return int(digits[: _MOST_DIGITS + 2])
+
+
+def _refuse_what_is_too_deep(value: object, path: str, room: int = _DEEPEST) -> None:
+    if room < 0:
+        where = path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}..."
+        msg = f"{where}: is nested more than {_DEEPEST} deep"
+        raise InvalidMessage(msg, field=where)
+    for key, item in _items(value):
+        _refuse_what_is_too_deep(item, f"{path}.{key}", room - 1)
+
+
+def _items(value: object) -> Iterable[tuple[object, object]]:
+    if isinstance(value, dict):
+        return value.items()
+    if isinstance(value, list | tuple):
+        return enumerate(value)
+    if is_dataclass(value):
+        return ((each.name, getattr(value, each.name)) for each in fields(value))
+    return ()
+
+
+def _refuse_what_json_cannot_hold(value: object, path: str) -> None:
+    """Name the field that holds a number or a text that JSON has no form for."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidMessage(f"{path}: JSON has no number {value!r}", field=path)
+    if isinstance(value, int) and abs(value) >= _TOO_LARGE:
+        msg = f"{path}: a number may have {_MOST_DIGITS} digits at the most"
+        raise InvalidMessage(msg, field=path)
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            msg = f"{path}: half of a surrogate pair is no text"
+            raise InvalidMessage(msg, field=path) from None
+    for key, item in _items(value):
+        _refuse_what_json_cannot_hold(key, path)
+        _refuse_what_json_cannot_hold(item, f"{path}.{key}")
+
+
+def _family_of(message: object) -> str:
+    family = _families_by_class().get(type(message))
+    if family is None:
+        raise InvalidMessage(f"{message!r} is no command, reply or event of the protocol")
+    return family
+
+
+@cache
+def _families_by_class() -> dict[type, str]:
+    return {
+        cls: family
+        for family, members in _FAMILIES.items()
+        for cls in get_args(get_args(members)[0])
+    }
+
+
+def _invalid(error: ValidationError, what: str) -> InvalidMessage:
+    first = error.errors(include_url=False, include_context=False)[0]
+    path = ".".join(str(step) for step in first["loc"])
+    if first["type"].startswith("union_tag"):
+        path = f"{path}.type".lstrip(".")
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return InvalidMessage(f"{what}: {path}: {first['msg']}{more}", field=path)

@@ -1,0 +1,50 @@
+"""Errors as data, and back: what a `Failed` reply and an `Error` event carry."""
+
+from __future__ import annotations
+
+from agy_nb import errors
+from agy_nb.protocol.values import ErrorInfo
+
+_CARRIED = ("http_code", "retry_after", "duration", "operation", "hinted", "field", "partial_text")
+"""Attributes of our errors that travel; where an error has none, it is None."""
+
+
+def to_info(error: BaseException) -> ErrorInfo:
+    """Write an error as data.
+
+    Args:
+        error: Any exception; one that is not ours becomes a `BackendError`.
+
+    Example:
+        >>> to_info(errors.Timeout(3, "send")).operation
+        'send'
+    """
+    if not isinstance(error, errors.AgyError):
+        return ErrorInfo(type="BackendError", message=f"{type(error).__name__}: {error}")
+    carried = {name: getattr(error, name, None) for name in _CARRIED}
+    return ErrorInfo(type=type(error).__name__, message=str(error), **carried)
+
+
+def to_error(info: ErrorInfo) -> errors.AgyError:
+    """Make the error again that `to_info` wrote; an unknown class becomes a `BackendError`."""
+    cls = getattr(errors, info.type, errors.BackendError)
+    if not (isinstance(cls, type) and issubclass(cls, errors.AgyError)):
+        cls = errors.BackendError
+    error = cls.__new__(cls)
+    error.args = (info.message,)
+    for name in _attributes(cls):
+        setattr(error, name, getattr(info, name))
+    return error
+
+
+def _attributes(cls: type[errors.AgyError]) -> tuple[str, ...]:
+    """What the errors of a class have, beside their text."""
+    if issubclass(cls, errors.QuotaExceeded):
+        return "http_code", "retry_after", "hinted"
+    if issubclass(cls, errors.BackendError):
+        return ("http_code",)
+    if issubclass(cls, errors.Timeout):
+        return "duration", "operation"
+    if issubclass(cls, errors.InvalidInput):
+        return ("field",)
+    return ("partial_text",) if issubclass(cls, errors.TurnCancelled) else ()

@@ -1,0 +1,119 @@
+"""What the runtime answers to a command, as data. Every command gets exactly one reply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from agy_nb.protocol.values import AgentId, ErrorInfo, Message, TokenUsage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """The command was carried out."""
+
+    type: Literal["done"] = field(default="done", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentCreated:
+    """The agent runs; `agent_id` names it from now on."""
+
+    agent_id: AgentId
+    type: Literal["agent_created"] = field(default="agent_created", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatStarted:
+    """The prompt is taken; the turn's events come on the handle of this turn.
+
+    Attributes:
+        turn_id: Number of the turn within the runtime, from 1.
+    """
+
+    agent_id: AgentId
+    turn_id: Annotated[int, Field(ge=1)]
+    type: Literal["chat_started"] = field(default="chat_started", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Woken:
+    """Whether the conversation did anything before the time was over."""
+
+    woken: bool
+    type: Literal["woken"] = field(default="woken", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The conversation's messages, oldest first."""
+
+    messages: tuple[Message, ...]
+    type: Literal["history"] = field(default="history", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnCount:
+    """Turns started in this session."""
+
+    turns: Annotated[int, Field(ge=0)]
+    type: Literal["turn_count"] = field(default="turn_count", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageReport:
+    """Tokens, or None where no model call was metered."""
+
+    usage: TokenUsage | None
+    type: Literal["usage_report"] = field(default="usage_report", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompactionIndices:
+    """Indices into the history."""
+
+    indices: tuple[Annotated[int, Field(ge=0)], ...]
+    type: Literal["compaction_indices"] = field(default="compaction_indices", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastResponse:
+    """Text of the latest complete answer, None when there is none yet."""
+
+    text: str | None
+    type: Literal["last_response"] = field(default="last_response", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idle:
+    """Whether the agent is idle."""
+
+    idle: bool
+    type: Literal["idle"] = field(default="idle", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The command could not be carried out."""
+
+    error: ErrorInfo
+    type: Literal["failed"] = field(default="failed", repr=False)
+
+
+Reply = Annotated[
+    Done
+    | AgentCreated
+    | ChatStarted
+    | Woken
+    | History
+    | TurnCount
+    | UsageReport
+    | CompactionIndices
+    | LastResponse
+    | Idle
+    | Failed,
+    Field(discriminator="type"),
+]
+"""Any reply."""

@@ -1,0 +1,211 @@
+"""Values that commands, replies and events are made of. Plain frozen data, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+AgentId = Annotated[int, Field(ge=1)]
+"""Number of an agent within its runtime, from 1."""
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""A duration in seconds."""
+
+Tokens = Annotated[int, Field(ge=0)]
+"""A count of tokens. None elsewhere means unknown; 0 means measured zero."""
+
+JsonObject = dict[str, JsonValue]
+"""A JSON object."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trajectory:
+    """The thread of steps that something belongs to: the root agent's, or a subagent's.
+
+    Attributes:
+        id: The harness's own id; empty until it is known.
+        parent_id: Id of the trajectory that started it, None for the root.
+        depth: 0 for the root agent, 1 for its subagents, and so on.
+    """
+
+    id: str = ""
+    parent_id: str | None = None
+    depth: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def is_root(self) -> bool:
+        """Whether this is the agent's own trajectory rather than a subagent's."""
+        return self.depth == 0 and not self.parent_id
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """Tokens of one model call, or a sum of them. None is unknown, 0 is a measured zero.
+
+    Attributes:
+        input_tokens: Prompt tokens; includes `cache_read_tokens`.
+        cache_read_tokens: Prompt tokens that came from the cache.
+        output_tokens: Tokens of the answer; includes `reasoning_tokens`.
+        reasoning_tokens: Tokens of the model's thoughts.
+        total_tokens: Input plus output, as the model reports it.
+        service_tier: The tier that served the call, where it is reported.
+
+    Example:
+        >>> (TokenUsage(input_tokens=3) + TokenUsage(input_tokens=4, output_tokens=1)).input_tokens
+        7
+    """
+
+    _: KW_ONLY
+    input_tokens: Tokens | None = None
+    cache_read_tokens: Tokens | None = None
+    output_tokens: Tokens | None = None
+    reasoning_tokens: Tokens | None = None
+    total_tokens: Tokens | None = None
+    service_tier: str | None = None
+
+    def __add__(self, other: TokenUsage) -> TokenUsage:
+        """Sum, in which an unknown count adds nothing and unknown plus unknown stays unknown."""
+        return self._combine(other, 1)
+
+    def __sub__(self, other: TokenUsage) -> TokenUsage:
+        """Difference of two readings of a counter; a counter that went back counts as 0."""
+        return self._combine(other, -1)
+
+    def _combine(self, other: TokenUsage, sign: int) -> TokenUsage:
+        def count(a: int | None, b: int | None) -> int | None:
+            return None if a is None and b is None else max(0, (a or 0) + sign * (b or 0))
+
+        return TokenUsage(
+            input_tokens=count(self.input_tokens, other.input_tokens),
+            cache_read_tokens=count(self.cache_read_tokens, other.cache_read_tokens),
+            output_tokens=count(self.output_tokens, other.output_tokens),
+            reasoning_tokens=count(self.reasoning_tokens, other.reasoning_tokens),
+            total_tokens=count(self.total_tokens, other.total_tokens),
+            service_tier=self.service_tier or other.service_tier,
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds no token at all."""
+        return not (self.input_tokens or self.output_tokens or self.total_tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextPart:
+    """Text of a prompt."""
+
+    text: str
+    type: Literal["text"] = field(default="text", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaPart:
+    """An image, document, audio clip or video in a prompt.
+
+    Attributes:
+        kind: What it is.
+        mime_type: Its media type, e.g. `"image/png"`.
+        data: Its bytes.
+        description: A word on it for the model, or None.
+    """
+
+    kind: Literal["image", "document", "audio", "video"]
+    mime_type: str
+    data: bytes = field(repr=False)
+    description: str | None = None
+    type: Literal["media"] = field(default="media", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlashCommandPart:
+    """One of the harness's own slash commands, e.g. `plan`."""
+
+    name: str
+    type: Literal["slash_command"] = field(default="slash_command", repr=False)
+
+
+PromptPart = Annotated[TextPart | MediaPart | SlashCommandPart, Field(discriminator="type")]
+Prompt = Annotated[tuple[PromptPart, ...], Field(min_length=1)]
+"""What is sent to an agent: one part or several. A string is one `TextPart`, never decoded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message of a conversation.
+
+    Attributes:
+        role: Who spoke.
+        content: What was said.
+        trajectory: Where.
+    """
+
+    role: Literal["user", "model", "system", "unknown"]
+    content: str
+    trajectory: Trajectory = Trajectory()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionOption:
+    """One of the answers that a question offers."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedQuestion:
+    """One question of the model to the user.
+
+    Attributes:
+        question: Its text.
+        options: The answers offered, in order.
+        multiple: Whether several may be chosen.
+    """
+
+    question: str
+    options: tuple[QuestionOption, ...] = ()
+    multiple: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The user's answer to one question.
+
+    Attributes:
+        selected: Ids of the options chosen.
+        text: Free text, or empty.
+        skipped: Whether it was left unanswered.
+    """
+
+    selected: tuple[str, ...] = ()
+    text: str = ""
+    skipped: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorInfo:
+    """An error as data.
+
+    Attributes:
+        type: Name of its class in `agy_nb.errors`.
+        message: What happened and what to do.
+        http_code: Status code of the model's answer, if there was one.
+        retry_after: Seconds after which another try makes sense, if known.
+        duration: The time limit that was passed, in seconds, for a `Timeout`.
+        operation: What took too long, for a `Timeout`.
+        hinted: Whether the model itself named `retry_after`, for a `QuotaExceeded`.
+        field: The argument, setting or message field at fault, for an `InvalidInput`.
+        partial_text: The root agent's text up to that moment, for a `TurnCancelled`.
+    """
+
+    type: str
+    message: str
+    http_code: int | None = None
+    retry_after: Seconds | None = None
+    duration: Seconds | None = None
+    operation: str | None = None
+    hinted: bool | None = None
+    field: str | None = None
+    partial_text: str | None = None
