@@ -1,0 +1,169 @@
+"""The Google Antigravity SDK at home in Jupyter.
+
+Agents run on the kernel's own event loop and stream into the cell; a person approves tool calls.
+Every name here is loaded on first use, so that importing the package costs next to nothing.
+
+Example:
+    ```python
+    import agy_nb as agy
+
+    agent = await agy.create_agent(ask_user=lambda request: True)
+    response = await agent.chat("Hello")
+    print(await response.text())
+    ```
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import typing
+
+if typing.TYPE_CHECKING:
+    from agy_nb import errors, testing, widgets
+    from agy_nb.analysis import load
+    from agy_nb.cassette import (
+        CassetteActive,
+        CassetteBusy,
+        CassetteError,
+        CassetteInvalid,
+        CassetteMismatch,
+        CassetteNotFound,
+        CassetteNotWritten,
+        use_cassette,
+    )
+    from agy_nb.errors import (
+        AgentNotStarted,
+        AgyError,
+        BackendError,
+        ChannelClosed,
+        HarnessError,
+        InvalidConfig,
+        InvalidInput,
+        InvalidMessage,
+        InvalidPrompt,
+        MaxTokens,
+        QuotaExceeded,
+        Safety,
+        Timeout,
+        TurnCancelled,
+        UnsupportedSdk,
+        WrongLoop,
+    )
+    from agy_nb.kernel import run
+    from agy_nb.runtime.agent import Agent
+    from agy_nb.runtime.config import RuntimeConfig
+    from agy_nb.runtime.default import create_agent, runtime
+    from agy_nb.runtime.response import Response
+    from agy_nb.runtime.runtime import Runtime
+    from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest, ToolInfo
+    from agy_nb.widgets.browser import browse
+    from agy_nb.widgets.usage_view import usage_ui
+
+_HOMES = {
+    "AgentNotStarted": "errors",
+    "AgyError": "errors",
+    "BackendError": "errors",
+    "ChannelClosed": "errors",
+    "HarnessError": "errors",
+    "InvalidConfig": "errors",
+    "InvalidInput": "errors",
+    "InvalidMessage": "errors",
+    "InvalidPrompt": "errors",
+    "MaxTokens": "errors",
+    "QuotaExceeded": "errors",
+    "Safety": "errors",
+    "Timeout": "errors",
+    "TurnCancelled": "errors",
+    "UnsupportedSdk": "errors",
+    "WrongLoop": "errors",
+    "CassetteActive": "cassette",
+    "CassetteBusy": "cassette",
+    "CassetteError": "cassette",
+    "CassetteInvalid": "cassette",
+    "CassetteMismatch": "cassette",
+    "CassetteNotFound": "cassette",
+    "CassetteNotWritten": "cassette",
+    "use_cassette": "cassette",
+    "load": "analysis",
+    "run": "kernel",
+    "Agent": "runtime.agent",
+    "RuntimeConfig": "runtime.config",
+    "create_agent": "runtime.default",
+    "runtime": "runtime.default",
+    "Response": "runtime.response",
+    "Runtime": "runtime.runtime",
+    "ApprovalDecision": "sdk.base",
+    "ApprovalRequest": "sdk.base",
+    "ToolInfo": "sdk.base",
+    "browse": "widgets.browser",
+    "usage_ui": "widgets.usage_view",
+}
+_MODULES = {"errors", "testing", "widgets"}
+
+__all__ = [
+    "Agent",
+    "AgentNotStarted",
+    "AgyError",
+    "ApprovalDecision",
+    "ApprovalRequest",
+    "BackendError",
+    "CassetteActive",
+    "CassetteBusy",
+    "CassetteError",
+    "CassetteInvalid",
+    "CassetteMismatch",
+    "CassetteNotFound",
+    "CassetteNotWritten",
+    "ChannelClosed",
+    "HarnessError",
+    "InvalidConfig",
+    "InvalidInput",
+    "InvalidMessage",
+    "InvalidPrompt",
+    "MaxTokens",
+    "QuotaExceeded",
+    "Response",
+    "Runtime",
+    "RuntimeConfig",
+    "Safety",
+    "Timeout",
+    "ToolInfo",
+    "TurnCancelled",
+    "UnsupportedSdk",
+    "WrongLoop",
+    "browse",
+    "create_agent",
+    "errors",
+    "load",
+    "run",
+    "runtime",
+    "testing",
+    "usage_ui",
+    "use_cassette",
+    "widgets",
+]
+
+
+def __getattr__(name: str) -> typing.Any:  # noqa: ANN401 - whatever the name stands for
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name == "__version__":
+        return importlib.metadata.version("agy-nb")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def load_ipython_extension(shell: typing.Any) -> None:  # noqa: ANN401 - IPython's shell
+    """What `%load_ext agy_nb` calls."""
+    from agy_nb import magics
+
+    magics.load_ipython_extension(shell)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

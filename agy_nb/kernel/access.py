@@ -1,0 +1,76 @@
+"""Where are we: in a kernel or not, and which loop is the main one.
+
+Rule 1: every look-up of IPython's shell and kernel is here; nothing is imported to find out.
+Rule 2: IPython and ipykernel objects are `Any` from here on. Their attributes differ by
+version, so who reads one of them says what happens where it is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from typing import Any
+
+_script_loop: asyncio.AbstractEventLoop | None = None
+
+
+def current_shell() -> Any | None:  # noqa: ANN401 - see rule 2
+    """Return IPython's shell, or None where there is none."""
+    ipython = sys.modules.get("IPython")  # where IPython runs us, it is imported
+    get_ipython = getattr(ipython, "get_ipython", None)
+    return get_ipython() if get_ipython is not None else None
+
+
+def current_kernel() -> Any | None:  # noqa: ANN401 - see rule 2
+    """Return the Jupyter kernel of this process, or None."""
+    return getattr(current_shell(), "kernel", None)
+
+
+def in_kernel() -> bool:
+    """Tell whether this process is a Jupyter kernel.
+
+    Imports nothing, so it is cheap and safe anywhere.
+    """
+    return current_kernel() is not None
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs in this thread, or None."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def main_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the loop that agents live on.
+
+    In a kernel: the kernel's own loop, from any thread (callbacks of widgets may come in
+    threads with another loop). In a script: the loop that runs in the main thread, or the last
+    one seen there, as long as it is open. None where no loop has been seen yet.
+    """
+    global _script_loop  # noqa: PLW0603 - one main loop a process
+    kernel = current_kernel()
+    if kernel is not None:
+        loop = getattr(getattr(kernel, "io_loop", None), "asyncio_loop", None)
+        if isinstance(loop, asyncio.AbstractEventLoop):
+            return loop
+    here = running_loop()
+    if here is not None and threading.current_thread() is threading.main_thread():
+        _script_loop = here
+    if _script_loop is not None and _script_loop.is_closed():
+        _script_loop = None
+    return _script_loop
+
+
+def remember(loop: asyncio.AbstractEventLoop) -> None:
+    """Make a script's loop the main one, before it runs."""
+    global _script_loop  # noqa: PLW0603
+    _script_loop = loop
+
+
+def on_main_loop() -> bool:
+    """Tell whether the caller runs on the main loop (and so in its thread)."""
+    here = running_loop()
+    return here is not None and here is main_loop()

@@ -1,0 +1,124 @@
+"""Ask a person for a line of text: what is left where a front end shows no widgets."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import contextlib
+import contextvars
+import ctypes
+import threading
+from typing import Any
+
+from agy_nb.kernel.access import current_kernel
+from agy_nb.kernel.errors import NoStdin
+from agy_nb.kernel.visiting import guest
+
+_turn: asyncio.Lock | None = None
+_turn_loop: asyncio.AbstractEventLoop | None = None
+
+
+def why_no_stdin() -> str:
+    """Say why no text can be asked for now; empty when it can."""
+    kernel = current_kernel()
+    if kernel is None:
+        return ""
+    if not getattr(kernel, "_allow_stdin", False):
+        return "this front end does not take input (papermill and nbclient do not)"
+    if not guest().cell_running and not guest().cells_reason:
+        return "no cell is running, and input is asked for below the running cell"
+    return ""
+
+
+async def ask_text(prompt: str) -> str:
+    """Ask for a line of text while the loop goes on.
+
+    Questions are asked one after the other. When the caller is cancelled in a kernel, the
+    question is taken back.
+
+    Args:
+        prompt: What to show before the input.
+
+    Returns:
+        The line that was typed, without its end.
+
+    Raises:
+        NoStdin: Nobody would see the question.
+
+    Example:
+        ```python
+        answer = await ask_text("Allow `rm notes.txt`? [y/N] ")
+        ```
+    """
+    async with _one_at_a_time():
+        reason = why_no_stdin()
+        if reason:
+            raise NoStdin(reason)
+        with guest().busy():  # widgets, a stop button for one, still answer
+            return await _ask_in_thread(prompt)
+
+
+def _one_at_a_time() -> asyncio.Lock:
+    global _turn, _turn_loop
+    loop = asyncio.get_running_loop()
+    if _turn is None or _turn_loop is not loop:
+        _turn, _turn_loop = asyncio.Lock(), loop
+    return _turn
+
+
+async def _ask_in_thread(prompt: str) -> str:
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[str] = loop.create_future()
+    # ipykernel 7 keeps the running cell in its context: this task may be older than the cell.
+    context = (guest().cell_context or contextvars.copy_context()).copy()
+
+    def ask() -> None:
+        try:
+            text = context.run(builtins.input, prompt)
+        except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt is how we end it
+            _send(loop, _fail, answer, error)
+        else:
+            _send(loop, _settle, answer, text)
+
+    # A thread of our own: one of the executor's would be waited for when Python ends.
+    thread = threading.Thread(target=ask, name="agy_nb-input", daemon=True)
+    thread.start()
+    try:
+        return await answer
+    except asyncio.CancelledError:
+        if current_kernel() is not None:
+            _interrupt(thread)
+        raise
+
+
+def _send(loop: asyncio.AbstractEventLoop, function: Any, *args: Any) -> None:  # noqa: ANN401
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for the answer
+        loop.call_soon_threadsafe(function, *args)
+
+
+def _settle(answer: asyncio.Future[str], text: str) -> None:
+    if not answer.done():
+        answer.set_result(text)
+
+
+def _fail(answer: asyncio.Future[str], error: BaseException) -> None:
+    if answer.done():
+        return
+    refused = type(error).__name__ == "StdinNotImplementedError"
+    if refused or isinstance(error, EOFError | OSError):
+        no_stdin = NoStdin(f"stdin gave no answer ({type(error).__name__}: {error})")
+        no_stdin.__cause__ = error
+        answer.set_exception(no_stdin)
+    elif isinstance(error, Exception):
+        answer.set_exception(error)
+    else:
+        answer.cancel()
+
+
+def _interrupt(thread: threading.Thread) -> None:
+    # The kernel waits for a reply in a Python loop that ends only on KeyboardInterrupt. Left
+    # alone, the thread would take the answer to the next question.
+    if thread.ident is not None and thread.is_alive():
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt)
+        )

@@ -1,0 +1,173 @@
+"""Who hears of an interrupt, and when.
+
+Theory. ipykernel sets a SIGINT handler of its own for the time of each request and puts
+`kernel.saved_sigint_handler` back afterwards: SIG_IGN, an idle kernel ignores interrupts. So we
+
+- wrap the handler in force while a cell runs (it still gets the signal, after us), and
+- put ours in `saved_sigint_handler`, so that the kernel itself installs it when it is idle,
+
+the first only while somebody is busy or wants to hear, the second while somebody wants to hear.
+A handler only schedules calls on the main loop. It also wakes the loop: ipykernel's handler for
+`await` cells does not, so its cancel waits until something else happens, which may be never.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Literal
+
+from agy_nb.kernel.waking import SignalWaker
+
+Where = Literal["cell", "idle"]
+InterruptCallback = Callable[[Where], object]
+
+
+class OurHandler:
+    """A SIGINT handler of this package, so that no two are stacked by accident."""
+
+    previous: Any = signal.SIG_IGN
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        """Handle the signal."""
+        raise NotImplementedError
+
+
+blocking: list[OurHandler] = []
+"""The handlers of the `run()`s that block now, the innermost last."""
+
+
+class _Telling(OurHandler):
+    def __init__(
+        self,
+        notify: InterruptCallback,
+        where: Where,
+        previous: Any,  # noqa: ANN401
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.previous = previous
+        self._notify = notify
+        self._where = where
+        self._loop = loop
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        self._notify(self._where)
+        if not callable(self.previous):
+            return
+        if self.previous is signal.default_int_handler or self._loop is None:
+            self.previous(signum, frame)
+            return
+        # ipykernel's handler for an `await` cell cancels the cell's task. While that task is in its
+        # own sync code the cancel would be kept for its next await, and there may be none: a run()
+        # would block for ever, or the kernel's own code would be cancelled and no reply sent.
+        self._loop.call_soon_threadsafe(self._cancel, signum)
+
+    def _cancel(self, signum: int) -> None:
+        handler = blocking[-1] if blocking else self.previous
+        handler(signum, None)
+
+
+class Interrupts:
+    """The callbacks that want to hear of interrupts.
+
+    Args:
+        kernel: The kernel, or None in a script: then only `notify` calls the callbacks.
+        loop: Returns the main loop, on which callbacks are called.
+        cell_running: Returns whether a cell is executing.
+        busy: Returns whether a turn is active.
+    """
+
+    def __init__(
+        self,
+        kernel: Any,  # noqa: ANN401
+        loop: Callable[[], asyncio.AbstractEventLoop | None],
+        cell_running: Callable[[], bool],
+        busy: Callable[[], bool],
+    ) -> None:
+        self._kernel = kernel
+        self._loop = loop
+        self._cell_running = cell_running
+        self._busy = busy
+        self._waker = SignalWaker()
+        self._callbacks: dict[object, InterruptCallback] = {}
+
+    def add(self, callback: InterruptCallback) -> Callable[[], None]:
+        """Register a callback; return the function that removes it."""
+        key = object()
+        self._callbacks[key] = callback
+        self._on_main_thread(self.arm)
+
+        def unregister() -> None:
+            self._callbacks.pop(key, None)
+            if not self._callbacks:
+                self._on_main_thread(self._disarm)
+
+        return unregister
+
+    def notify(self, where: Where) -> None:
+        """Schedule every callback on the main loop; safe in a signal handler."""
+        loop = self._loop()
+        if loop is None:
+            return
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+            loop.call_soon_threadsafe(self._tell, where)  # wakes the loop, callbacks or not
+
+    def _tell(self, where: Where) -> None:
+        for callback in list(self._callbacks.values()):
+            try:
+                callback(where)
+            except Exception as error:  # noqa: BLE001 - the others hear of it all the same
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": "a callback for interrupts failed", "exception": error}
+                )
+
+    def arm(self) -> None:
+        """Put our handlers in place where somebody wants to hear; called at each cell's start."""
+        if self._kernel is None or not _in_main_thread():
+            return
+        current = signal.getsignal(signal.SIGINT)
+        saved = getattr(self._kernel, "saved_sigint_handler", signal.SIG_IGN)
+        idle = saved
+        loop = self._loop()
+        if loop is not None and (self._callbacks or self._busy()):
+            self._waker.open(loop)  # to stay: each turn would open it again
+        if self._callbacks and not isinstance(saved, _Telling):
+            idle = _Telling(self.notify, "idle", saved)
+            self._kernel.saved_sigint_handler = idle
+        if isinstance(current, OurHandler):
+            return
+        if current in {saved, signal.SIG_IGN}:  # no request is being handled
+            if self._callbacks:
+                signal.signal(signal.SIGINT, idle)
+        elif self._cell_running() and (self._callbacks or self._busy()):
+            signal.signal(signal.SIGINT, _Telling(self.notify, "cell", current, loop))
+
+    def _disarm(self) -> None:
+        if self._kernel is None or self._callbacks or not _in_main_thread():
+            return
+        saved = getattr(self._kernel, "saved_sigint_handler", None)
+        if isinstance(saved, _Telling):
+            self._kernel.saved_sigint_handler = saved.previous
+        current = signal.getsignal(signal.SIGINT)
+        if isinstance(current, _Telling):
+            signal.signal(signal.SIGINT, current.previous)
+
+    def _on_main_thread(self, function: Callable[[], None]) -> None:
+        if self._kernel is None:
+            return
+        if _in_main_thread():
+            function()
+            return
+        loop = self._loop()
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(function)
+
+
+def _in_main_thread() -> bool:
+    # Python sets signal handlers nowhere else.
+    return threading.current_thread() is threading.main_thread()

@@ -1,0 +1,81 @@
+"""Make the running loop one that can be run again from inside.
+
+`nest-asyncio2` patches the loop's class (and asyncio's Task and Future) for good, so this is done
+only when somebody blocks in a cell for the first time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import importlib.util
+import warnings
+from typing import Literal
+
+from agy_nb.kernel.errors import CannotBlock
+
+Implementation = Literal["nest-asyncio2", "nest_asyncio", "none"]
+
+
+def implementation(loop: asyncio.AbstractEventLoop | None) -> Implementation:
+    """Tell which patch the loop's class carries."""
+    cls = type(loop)
+    if not hasattr(cls, "_nest_patched"):
+        return "none"
+    return "nest-asyncio2" if hasattr(cls, "_nest_asyncio2") else "nest_asyncio"
+
+
+def implementation_version(loop: asyncio.AbstractEventLoop | None) -> str:
+    """Name the patch in force with its version, e.g. `"nest-asyncio2 1.7.4"`, or `"none"`."""
+    name = implementation(loop)
+    if name == "none":
+        return name
+    try:
+        return f"{name} {importlib.metadata.version(name)}"
+    except importlib.metadata.PackageNotFoundError:
+        return name
+
+
+def allow_nesting(loop: asyncio.AbstractEventLoop) -> None:
+    """Make a running loop re-entrant.
+
+    Args:
+        loop: The loop that runs in this thread.
+
+    Raises:
+        CannotBlock: The loop is no asyncio loop (uvloop), or the patch is not installed.
+    """
+    check(loop)
+    if implementation(loop) == "nest-asyncio2" or not _installed():
+        return
+    import nest_asyncio2
+
+    _forget_first_version(loop)
+    with warnings.catch_warnings():
+        # It warns of nest_asyncio 1.x, whose loop methods are replaced here.
+        warnings.simplefilter("ignore")
+        nest_asyncio2.apply(loop)
+
+
+def check(loop: asyncio.AbstractEventLoop) -> None:
+    """Find out whether a loop can be nested, and leave it as it is.
+
+    Raises:
+        CannotBlock: It cannot.
+    """
+    if not isinstance(loop, asyncio.BaseEventLoop):
+        raise CannotBlock(f"{type(loop).__module__}.{type(loop).__qualname__} cannot be nested")
+    if implementation(loop) == "none" and not _installed():
+        raise CannotBlock("nest-asyncio2 is not installed")
+
+
+def _installed() -> bool:
+    return importlib.util.find_spec("nest_asyncio2") is not None
+
+
+def _forget_first_version(loop: asyncio.AbstractEventLoop) -> None:
+    # nest_asyncio 1.x knows nothing of contexts: on ipykernel >= 7.1, where all cells share one,
+    # it drops the cells that are queued while it runs. Its mark keeps version 2 from the loop.
+    for cls in type(loop).__mro__:
+        if "_nest_patched" in vars(cls) and "_nest_asyncio2" not in vars(cls):
+            del cls._nest_patched  # type: ignore[attr-defined]

@@ -1,0 +1,158 @@
+"""What works here: for `agy-nb doctor`, and for whoever must choose between a widget and text."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from agy_nb.kernel import nesting
+from agy_nb.kernel.access import current_kernel, current_shell, main_loop
+from agy_nb.kernel.asking import why_no_stdin
+from agy_nb.kernel.errors import CannotBlock
+from agy_nb.kernel.pump import main_stream
+from agy_nb.kernel.visiting import guest
+
+FrontEnd = Literal["jupyterlab", "notebook", "vscode", "colab", "terminal", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ability:
+    """Whether something works here; true in a condition when it does.
+
+    Attributes:
+        works: Whether it does.
+        reason: Why it does not, in a few words; empty when it does.
+    """
+
+    works: bool
+    reason: str = ""
+
+    def __bool__(self) -> bool:
+        return self.works
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What this process offers.
+
+    Attributes:
+        kernel: Whether this is a Jupyter kernel.
+        ipykernel: Its version, or None outside a kernel.
+        front_end: The best guess: the Jupyter protocol does not say. `"notebook"` stands for
+            any client that could not be told, `"terminal"` for IPython without a kernel.
+        clicks_during_await: Widgets answer while a cell awaits.
+        clicks_during_sync: Widgets answer while a cell blocks in `run()`.
+        interrupt: An interrupt reaches a turn.
+        nest_asyncio: The patch in force with its version, or `"none"`: it is applied at the
+            first `run()` in a cell.
+        stdin: A line of text can be asked for now.
+    """
+
+    kernel: bool
+    ipykernel: str | None
+    front_end: FrontEnd
+    clicks_during_await: Ability
+    clicks_during_sync: Ability
+    interrupt: Ability
+    nest_asyncio: str
+    stdin: Ability
+
+
+def probe() -> Capabilities:
+    """Find out what works here, without changing anything.
+
+    Example:
+        ```python
+        if not probe().clicks_during_await:
+            print(probe().clicks_during_await.reason)
+        ```
+    """
+    clicks = _clicks()
+    return Capabilities(
+        kernel=current_kernel() is not None,
+        ipykernel=_ipykernel_version(),
+        front_end=_front_end(),
+        clicks_during_await=clicks,
+        clicks_during_sync=_clicks_during_sync(clicks),
+        interrupt=_interrupt(),
+        nest_asyncio=nesting.implementation_version(main_loop()),
+        stdin=_ability(why_no_stdin()),
+    )
+
+
+def _ability(reason: str) -> Ability:
+    return Ability(works=not reason, reason=reason)
+
+
+def _ipykernel_version() -> str | None:
+    if current_kernel() is None:
+        return None
+    try:
+        return importlib.metadata.version("ipykernel")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _clicks() -> Ability:
+    kernel = current_kernel()
+    if kernel is None:
+        return _ability("this is no Jupyter kernel, so there are no widgets")
+    host = guest()
+    if host.clicks_reason or host.cells_reason:
+        return _ability(host.clicks_reason or host.cells_reason)
+    try:
+        main_stream(kernel)
+        _ = kernel.session.feed_identities, kernel.shell_handlers
+        _ = kernel.set_parent, kernel.get_parent, kernel._publish_status
+    except Exception as error:  # noqa: BLE001 - whatever is missing is the reason
+        return _ability(f"this ipykernel lacks a hook ({error})")
+    return _ability("")
+
+
+def _clicks_during_sync(clicks: Ability) -> Ability:
+    loop = main_loop()
+    if not clicks or loop is None:
+        return clicks
+    try:
+        nesting.check(loop)
+    except CannotBlock as error:
+        return _ability(error.reason)
+    return _ability("")
+
+
+def _interrupt() -> Ability:
+    if threading.current_thread() is not threading.main_thread() and current_kernel() is None:
+        return _ability("signals reach the main thread only")
+    if current_kernel() is not None and not hasattr(current_kernel(), "saved_sigint_handler"):
+        return _ability("this kernel does not handle SIGINT as ipykernel does")
+    if signal.getsignal(signal.SIGINT) is None:
+        return _ability("SIGINT is handled outside Python")
+    return _ability("")
+
+
+def _front_end() -> FrontEnd:
+    if current_kernel() is None:
+        return "none" if current_shell() is None else "terminal"
+    if "google.colab" in sys.modules or "COLAB_RELEASE_TAG" in os.environ:
+        return "colab"
+    metadata = _request_metadata()
+    if str(metadata.get("cellId", "")).startswith("vscode-") or "VSCODE_PID" in os.environ:
+        return "vscode"
+    # JupyterLab's cells carry these with every request; so do those of Notebook 7, built on it.
+    if "deletedCells" in metadata or "recordTiming" in metadata:
+        return "jupyterlab"
+    return "notebook"
+
+
+def _request_metadata() -> dict[str, Any]:
+    kernel = current_kernel()
+    try:
+        metadata = kernel.get_parent("shell").get("metadata")  # type: ignore[union-attr]
+    except Exception:  # noqa: BLE001 - a guess needs no certainty
+        return {}
+    return metadata if isinstance(metadata, dict) else {}

@@ -1,0 +1,130 @@
+"""The loop of a script that calls `run()` and has no loop of its own.
+
+One loop for the process: what a first `run()` starts (an agent, say) is still there in the next.
+Several threads may call `run()`; whoever comes first drives the loop for all, and when its own
+coroutine is done the next in line takes over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from agy_nb.kernel import access
+from agy_nb.kernel.leaving import call_at_exit
+from agy_nb.kernel.running import as_coroutine, drive
+from agy_nb.kernel.visiting import guest
+
+T = TypeVar("T")
+
+
+class ProcessLoop:
+    """An event loop that is run only while somebody waits in `run()`."""
+
+    def __init__(self) -> None:
+        self._free = threading.Condition()
+        self._driven = False
+        self._runner: asyncio.Runner | None = None
+        self._last: asyncio.AbstractEventLoop | None = None
+        call_at_exit(self.close)
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop; IPython's own in a terminal, else one that is kept for the process."""
+        with self._free:
+            loop = _terminal_loop()
+            if loop is None:
+                if self._runner is None or self._runner.get_loop().is_closed():
+                    self._runner = asyncio.Runner()
+                loop = self._runner.get_loop()
+            access.remember(loop)
+            self._last = loop
+            return loop
+
+    def is_ours(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Tell whether this is the loop kept here."""
+        return loop is self._last
+
+    def run(self, coro: Awaitable[T]) -> T:
+        """Run an awaitable on the loop and wait for it."""
+        if self._become_driver():
+            try:
+                return drive(coro, self.loop(), guest())
+            finally:
+                self._step_down()
+        return self._wait_or_drive(coro)
+
+    def _wait_or_drive(self, coro: Awaitable[T]) -> T:
+        loop = self.loop()
+        future = asyncio.run_coroutine_threadsafe(as_coroutine(coro), loop)
+
+        def wake(_future: Any) -> None:  # noqa: ANN401
+            with self._free:
+                self._free.notify_all()
+
+        future.add_done_callback(wake)
+        try:
+            while True:
+                with self._free:
+                    self._free.wait_for(lambda: future.done() or not self._driven)
+                    if future.done():
+                        return future.result()
+                    self._driven = True
+                try:
+                    return drive(asyncio.wrap_future(future, loop=loop), loop, guest())
+                finally:
+                    self._step_down()
+        finally:
+            future.cancel()
+
+    def _become_driver(self) -> bool:
+        with self._free:
+            if self._driven:
+                return False
+            self._driven = True
+            return True
+
+    def _step_down(self) -> None:
+        with self._free:
+            self._driven = False
+            self._free.notify_all()
+
+    def close(self) -> None:
+        """Let the guest clean up, cancel what is left on the loop, and close it."""
+        guest().leave()  # while there is a loop to do it on
+        if self._runner is not None and not self._driven:
+            with contextlib.suppress(RuntimeError):
+                self._runner.close()
+            self._runner = None
+
+
+def _terminal_loop() -> asyncio.AbstractEventLoop | None:
+    # In a terminal IPython runs `await` cells on a loop of its own; agents must be on that one.
+    if access.current_shell() is None:
+        return None
+    try:
+        from IPython.core.async_helpers import get_asyncio_loop
+    except ImportError:  # before IPython 8
+        return None
+    loop: object = get_asyncio_loop()
+    return loop if isinstance(loop, asyncio.AbstractEventLoop) else None
+
+
+_process_loop: ProcessLoop | None = None
+_lock = threading.Lock()
+
+
+def owns(loop: asyncio.AbstractEventLoop) -> bool:
+    """Tell whether a loop is run only while somebody waits for it here."""
+    return _process_loop is not None and _process_loop.is_ours(loop)
+
+
+def process_loop() -> ProcessLoop:
+    """Return the loop holder of this process."""
+    global _process_loop  # noqa: PLW0603 - one a process
+    with _lock:
+        if _process_loop is None:
+            _process_loop = ProcessLoop()
+        return _process_loop

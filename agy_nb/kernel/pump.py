@@ -1,0 +1,229 @@
+"""The comm pump: widget messages get through while a cell runs.
+
+Theory. A kernel handles shell messages one after the other, so a click on a widget waits until
+the cell is done: for ever, when the cell waits for that click. While the pump is open, it stands
+between the main shell's stream and the kernel's own callback. Messages to comms are handled at
+once, all others are held, and at close they go to the kernel's callback in the order they came.
+
+Rule 1: no message is ever lost. What the pump cannot handle goes to the kernel's callback.
+Rule 2: everything here runs on the kernel's main loop.
+Rule 3: the front end hears what it hears from an idle kernel: busy and idle for every comm
+message. An ipywidgets model that hears no idle for a change of state sends no other, ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+COMM_TYPES = frozenset({"comm_open", "comm_msg", "comm_close"})
+
+
+class Parent(NamedTuple):
+    """The request that outputs belong to."""
+
+    ident: Any
+    message: Any
+
+
+class Held(NamedTuple):
+    """A message that waits for the end of the cell, and the context it came in."""
+
+    frames: list[Any]
+    context: contextvars.Context
+
+
+def current_parent(kernel: Any) -> Parent:  # noqa: ANN401 - ipykernel's kernel
+    """Return the request that the kernel is working on, as the caller's context sees it."""
+    idents = getattr(kernel, "_parent_ident", None)
+    if idents is None or isinstance(idents, (bytes, list)):
+        ident: Any = idents or []
+    else:
+        ident = idents["shell"]
+    return Parent(ident, kernel.get_parent("shell"))
+
+
+def main_stream(kernel: Any) -> Any:  # noqa: ANN401 - pyzmq's ZMQStream
+    """Return the stream that brings the main shell's messages.
+
+    Raises:
+        AttributeError: This kernel has no such stream.
+    """
+    thread = getattr(kernel, "shell_channel_thread", None)
+    if thread is None:
+        stream = kernel.shell_stream
+    else:  # ipykernel 7: a thread of its own reads the socket and passes messages on
+        stream = thread.manager._shell_channel_to_main.to_stream
+    if not callable(getattr(stream, "_recv_callback", None)):
+        raise AttributeError("the main shell's stream has no receive callback")  # noqa: TRY004
+    return stream
+
+
+class CommPump:
+    """Handles comm messages at once, and holds the rest, while open.
+
+    Args:
+        kernel: The ipykernel kernel of this process.
+    """
+
+    def __init__(self, kernel: Any) -> None:  # noqa: ANN401
+        self.parent: Parent | None = None  # outputs go back to it after a comm message
+        self.handled = 0
+        self._kernel = kernel
+        self._stream: Any = None
+        self._original: Callable[[list[Any]], Any] | None = None
+        self._passed_to: Callable[[list[Any]], Any] | None = None  # while closed
+        self._copy = False
+        self._held: list[Held] = []
+        self._tasks: set[asyncio.Future[Any]] = set()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages are sorted now."""
+        return self._original is not None
+
+    def open(self, parent: Parent) -> None:
+        """Start to sort messages.
+
+        Args:
+            parent: The request whose cell runs.
+
+        Raises:
+            AttributeError: A private hook is missing in this kernel.
+        """
+        self.parent = parent
+        if self.is_open:
+            return
+        stream = main_stream(self._kernel)
+        original = stream._recv_callback
+        if original == self._sort:  # left in the chain when it was closed, see there
+            original = self._passed_to
+        self._copy = bool(getattr(stream, "_recv_copy", False))
+        stream.on_recv(self._sort, copy=self._copy)
+        self._stream, self._original = stream, original
+
+    def close(self) -> None:
+        """Stop sorting, and give the held messages to the kernel in their order."""
+        if self._original is None:
+            return
+        stream, original = self._stream, self._original
+        self._stream = self._original = None
+        self._passed_to = original
+        try:
+            if stream._recv_callback == self._sort:
+                stream.on_recv(original, copy=self._copy)
+            # Else someone put a callback on top of ours: stay in the chain, let all pass.
+        finally:
+            held, self._held = self._held, []
+            for message in held:
+                message.context.run(self._deliver, original, message.frames)
+
+    def _deliver(self, callback: Callable[[list[Any]], Any], frames: list[Any]) -> None:
+        # Not later through call_soon: a message that the stream has ready would overtake.
+        result = callback(frames)
+        if inspect.isawaitable(result):
+            self._keep(asyncio.ensure_future(result))
+
+    def _keep(self, task: asyncio.Future[Any]) -> None:
+        self._tasks.add(task)  # the loop itself holds tasks only weakly
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Future[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._kernel.log.error("Exception in message handler", exc_info=task.exception())
+
+    def _sort(self, frames: list[Any]) -> Any:  # noqa: ANN401 - what the kernel's callback returns
+        original = self._original
+        if original is None:
+            if self._passed_to is None:
+                raise RuntimeError("a pump that was never open got a message")
+            return self._passed_to(frames)
+        if self._message_type(frames) not in COMM_TYPES:
+            self._held.append(Held(frames, contextvars.copy_context()))
+            return None
+        try:
+            # In a handle of its own: a callback may block in a nested run, and the stream
+            # must be back at the poller by then.
+            asyncio.get_running_loop().call_soon(self._handle, frames, original)
+        except RuntimeError:  # no loop runs: rule 1
+            return original(frames)
+        return None
+
+    def _message_type(self, frames: list[Any]) -> str | None:
+        """Peek at the header; the signature is left for whoever handles the message."""
+        try:
+            session = self._kernel.session
+            _, rest = session.feed_identities(frames, copy=self._copy)
+            header = session.unpack(getattr(rest[1], "bytes", rest[1]))
+            return str(header["msg_type"])
+        except Exception:  # noqa: BLE001 - whatever it is, it is the kernel's to complain about
+            return None
+
+    def _handle(self, frames: list[Any], original: Callable[[list[Any]], Any]) -> None:
+        session = self._kernel.session
+        _, signed = session.feed_identities(frames, copy=self._copy)
+        try:
+            parent, handler = self._prepare(frames)
+        except Exception:  # noqa: BLE001 - rule 1
+            # The signature may be noted as seen already: the kernel would take it for a replay.
+            signature = getattr(signed[0], "bytes", signed[0])
+            with contextlib.suppress(Exception):
+                session.digest_history.discard(signature)
+            self._restore()
+            self._deliver(original, frames)
+            return
+        self.handled += 1
+        result: Any = None
+        try:
+            result = handler(self._stream, parent.ident, parent.message)
+        except Exception:  # as the kernel does for an error in a handler
+            self._kernel.log.exception("Exception in message handler:")
+        finally:
+            if inspect.isawaitable(result):
+                self._keep(asyncio.ensure_future(self._finish_later(result, parent)))
+                self._restore()
+            else:
+                self._finish(parent)
+
+    def _prepare(self, frames: list[Any]) -> tuple[Parent, Callable[..., Any]]:
+        kernel = self._kernel
+        ident, rest = kernel.session.feed_identities(frames, copy=self._copy)
+        message = kernel.session.deserialize(rest, content=True, copy=self._copy)
+        handler = kernel.shell_handlers[message["header"]["msg_type"]]
+        _flush_output()  # what the cell has printed is still the cell's
+        kernel.set_parent(ident, message, channel="shell")
+        self._publish("busy", message)
+        return Parent(ident, message), handler
+
+    async def _finish_later(self, result: Any, parent: Parent) -> None:  # noqa: ANN401
+        try:
+            await result
+        finally:
+            self._finish(parent)
+
+    def _finish(self, parent: Parent) -> None:
+        _flush_output()
+        self._restore()
+        self._publish("idle", parent.message)
+        if self.is_open and self.parent is not None:
+            # The front end's indicator follows the last status it heard: the cell still runs.
+            self._publish("busy", self.parent.message)
+
+    def _restore(self) -> None:
+        if self.parent is not None:
+            self._kernel.set_parent(self.parent.ident, self.parent.message, channel="shell")
+
+    def _publish(self, status: str, message: Any) -> None:  # noqa: ANN401
+        self._kernel._publish_status(status, "shell", parent=message)
+
+
+def _flush_output() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()

@@ -1,0 +1,204 @@
+"""`run()`: block until a coroutine is done, wherever the caller is.
+
+| the caller is | what happens |
+| --- | --- |
+| in a cell (or a callback) on the kernel's loop | the loop is run nested, widgets stay alive |
+| in any other thread | the coroutine runs on the main loop, the thread waits |
+| in a script without a running loop | the process's own loop is run (`process.py`) |
+| on a script's running loop | `CannotBlock`: await instead |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import inspect
+import signal
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from types import FrameType
+from typing import Any, TypeVar
+
+from agy_nb.kernel.access import in_kernel, main_loop, running_loop
+from agy_nb.kernel.errors import CannotBlock
+from agy_nb.kernel.interrupts import OurHandler, blocking
+from agy_nb.kernel.nesting import allow_nesting, implementation
+from agy_nb.kernel.visiting import Guest, guest
+from agy_nb.kernel.waking import SignalWaker
+
+T = TypeVar("T")
+
+_LOOK_S = 0.5  # how often a waiting thread looks whether the main loop is still there
+
+
+def run(coro: Awaitable[T]) -> T:
+    """Run a coroutine and block until it is done.
+
+    In a cell the kernel's loop goes on meanwhile: background agents work, widgets answer, and
+    the cells that are queued run afterwards in their order. An interrupt cancels the coroutine;
+    a second one stops waiting at once.
+
+    Args:
+        coro: A coroutine, or anything that can be awaited.
+
+    Returns:
+        What the coroutine returned; also when it was interrupted and returned all the same.
+
+    Raises:
+        CannotBlock: Called on a running loop that cannot be nested; `await` instead.
+        KeyboardInterrupt: The coroutine was interrupted.
+        TypeError: `coro` cannot be awaited.
+
+    Example:
+        ```python
+        text = run(agent.chat_text("Hello"))
+        ```
+    """
+    if not inspect.isawaitable(coro):
+        raise TypeError(f"run() takes a coroutine, not {type(coro).__name__!r}; call the function")
+    try:
+        return _dispatch(coro)
+    except BaseException:
+        if inspect.iscoroutine(coro) and inspect.getcoroutinestate(coro) == inspect.CORO_CREATED:
+            coro.close()  # nobody else will
+        raise
+
+
+def _dispatch(coro: Awaitable[T]) -> T:
+    here, main = running_loop(), main_loop()
+    if here is not None and here is main:
+        return _nested(coro, here)
+    from agy_nb.kernel import process
+
+    if main is not None and main.is_running() and not process.owns(main):
+        return submit(coro, main)
+    if here is not None:
+        raise CannotBlock("an event loop is running in this thread, and it is not the main one")
+    return process.process_loop().run(coro)
+
+
+def _nested(coro: Awaitable[T], loop: asyncio.AbstractEventLoop) -> T:
+    if not in_kernel() and implementation(loop) == "none":
+        # A script's own loop: patching asyncio under its feet is the script's decision.
+        raise CannotBlock("an event loop is already running here")
+    allow_nesting(loop)
+    host = guest()
+    with host.blocking():
+        return drive(coro, loop, host)
+
+
+def drive(coro: Awaitable[T], loop: asyncio.AbstractEventLoop, host: Guest) -> T:
+    """Run a loop in this thread until an awaitable is done, with our handling of SIGINT."""
+    task = asyncio.ensure_future(as_coroutine(coro), loop=loop)
+    stop = loop.create_future()  # waited for instead of the task: a hard stop does not need it
+
+    def finish(_task: object = None) -> None:
+        if not stop.done():
+            stop.set_result(None)
+
+    task.add_done_callback(finish)
+    handler = _Interrupt(loop, task, finish, host)
+    installed = handler.install()
+    try:
+        loop.run_until_complete(stop)
+        if not task.done():
+            raise KeyboardInterrupt
+        return task.result()
+    except asyncio.CancelledError:
+        if handler.presses:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if installed:
+            handler.remove()
+        if not task.done():
+            task.cancel()
+        elif not task.cancelled():
+            task.exception()  # asked for, or asyncio complains of a KeyboardInterrupt in the task
+
+
+class _Interrupt(OurHandler):
+    """SIGINT while `run()` blocks: first cancel, then stop."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        task: asyncio.Future[Any],
+        finish: Callable[[], None],
+        host: Guest,
+    ) -> None:
+        self.presses = 0
+        self._loop = loop
+        self._task = task
+        self._finish = finish
+        self._host = host
+        self._waker = SignalWaker()
+
+    def install(self) -> bool:
+        """Take the signal, unless it is a script's own or this is no main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            return False
+        current = signal.getsignal(signal.SIGINT)
+        ours = current is signal.default_int_handler or isinstance(current, OurHandler)
+        if not ours and not in_kernel():
+            return False
+        self.previous = current
+        signal.signal(signal.SIGINT, self)
+        blocking.append(self)
+        if not in_kernel():  # there the guest has one
+            self._waker.open(self._loop)
+        return True
+
+    def remove(self) -> None:
+        """Give the signal back to whom it was taken from."""
+        blocking.remove(self)
+        self._waker.close()
+        current: object = signal.getsignal(signal.SIGINT)
+        if current is self:
+            signal.signal(signal.SIGINT, self.previous)
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self.presses += 1
+        self._host.notify_interrupt("cell")
+        if self.presses == 1:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+        elif _in_poller(frame):
+            # The loop sleeps: it can stop in good order, and at once.
+            self._loop.call_soon_threadsafe(self._finish)
+        else:
+            raise KeyboardInterrupt
+
+
+def _in_poller(frame: FrameType | None) -> bool:
+    return frame is not None and frame.f_globals.get("__name__") == "selectors"
+
+
+def submit(coro: Awaitable[T], loop: asyncio.AbstractEventLoop) -> T:
+    """Run an awaitable on a loop that runs in another thread, and wait for it here."""
+    future = asyncio.run_coroutine_threadsafe(as_coroutine(coro), loop)
+    try:
+        while True:
+            try:
+                return future.result(_LOOK_S)
+            except TimeoutError:
+                if future.done():
+                    raise  # the coroutine's own
+                if not loop.is_running():
+                    raise CannotBlock(
+                        "the main loop stopped before the coroutine was done"
+                    ) from None
+    except concurrent.futures.CancelledError:
+        raise asyncio.CancelledError from None
+    finally:
+        future.cancel()
+
+
+def as_coroutine(coro: Awaitable[T]) -> Coroutine[Any, Any, T]:
+    """Return a coroutine for anything that can be awaited."""
+    if inspect.iscoroutine(coro):
+        return coro
+
+    async def wait() -> T:
+        return await coro
+
+    return wait()

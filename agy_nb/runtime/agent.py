@@ -1,0 +1,359 @@
+"""The handle of an agent.
+
+Rule 1: a handle holds no state of the conversation; it sends commands and hands on replies.
+Rule 2: a handle that is dropped sends a best-effort shutdown and never blocks.
+"""
+
+from __future__ import annotations
+
+import re
+import weakref
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from agy_nb.errors import AgentNotStarted, InvalidInput
+from agy_nb.protocol import commands as c
+from agy_nb.protocol import replies as r
+from agy_nb.protocol.values import Message, TokenUsage
+from agy_nb.runtime.agents import AgentRecord
+from agy_nb.runtime.approvals import AskUser
+from agy_nb.runtime.prompts import parse_prompt
+from agy_nb.runtime.response import Response
+from agy_nb.sdk.base import ToolInfo
+
+if TYPE_CHECKING:
+    from agy_nb.analysis.tables import Tables
+    from agy_nb.runtime.blocking import SyncAgent
+    from agy_nb.runtime.runtime import Runtime
+    from agy_nb.widgets.chat import ChatPanel
+    from agy_nb.widgets.usage_view import UsageView
+
+R = TypeVar("R")
+_LONGEST_WAIT_S = 1e9
+_CONVERSATION_ID = re.compile(r"[A-Za-z0-9-]{32,}")
+
+
+class Agent:
+    """An agent on a runtime. `agy.create_agent` and `Runtime.create_agent` make them.
+
+    Every method sends one command of the protocol. All may raise `ChannelClosed` (the runtime is
+    closed), `Timeout` (the round trip took longer than its limit) and `WrongLoop` (called from
+    another event loop).
+
+    Attributes:
+        id: Its number within the runtime.
+        runtime: The runtime that it lives on.
+        config: The configuration that it was made from, as it was passed.
+
+    Example:
+        ```python
+        async with await agy.create_agent() as agent:
+            response = await agent.chat("Hello")
+            print(await response.text())
+        ```
+    """
+
+    def __init__(self, runtime: Runtime, record: AgentRecord, ask_user: AskUser | None) -> None:
+        self.id = record.agent_id
+        self.runtime = runtime
+        self.config = record.spec.config
+        self._record = record
+        self._ask_user = ask_user
+        self._conversation_id: str | None = None
+        self._started = True
+        self._deleted = False
+        self._drop = weakref.finalize(self, runtime.drop, self.id)
+        self._drop.atexit = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.shutdown()
+
+    async def _ask(self, command: c.Command, expected: type[R]) -> R:
+        reply = await self.runtime.submit(command)
+        assert isinstance(reply, expected)  # noqa: S101 - the protocol says so
+        return reply
+
+    def _must_be_started(self) -> None:
+        if not self.is_started:
+            msg = f"agent {self.id} was shut down, deleted or disconnected; create another one"
+            raise AgentNotStarted(msg)
+
+    # -- chat --------------------------------------------------------------------------------
+
+    async def chat(self, prompt: Any) -> Response:
+        """Send a prompt; returns at once with a handle that streams the answer.
+
+        A second chat waits for the first one's end before it is sent.
+
+        Args:
+            prompt: Text, the SDK's `Image`, `Document`, `Audio` or `Video`, or a list of these.
+
+        Raises:
+            InvalidPrompt: The prompt is empty, or holds what is no content.
+            AgentNotStarted: The agent is not there any more.
+        """
+        self._must_be_started()
+        taken: list[Response] = []
+        await self.runtime.submit(
+            c.Chat(agent_id=self.id, prompt=parse_prompt(prompt)), taken.append
+        )
+        return taken[0]
+
+    async def chat_text(self, prompt: Any) -> str:
+        """Send a prompt and wait for the whole answer.
+
+        Raises:
+            AgyError: What ended the turn.
+        """
+        return await (await self.chat(prompt)).text()
+
+    async def send(self, prompt: Any) -> None:
+        """Send a prompt and do not wait for the turn.
+
+        Raises:
+            InvalidPrompt: The prompt is empty, or holds what is no content.
+            AgentNotStarted: The agent is not there any more.
+        """
+        self._must_be_started()
+        await self._ask(c.Send(agent_id=self.id, prompt=parse_prompt(prompt)), r.Done)
+
+    async def cancel(self) -> None:
+        """Cancel the turn that runs, or will next; those that wait behind it go on."""
+        await self._ask(c.Cancel(agent_id=self.id), r.Done)
+
+    # -- waiting -----------------------------------------------------------------------------
+
+    async def wait_for_idle(self) -> None:
+        """Wait until no turn runs or waits, or until `signal_idle`."""
+        await self._ask(c.WaitForIdle(agent_id=self.id), r.Done)
+
+    async def signal_idle(self) -> None:
+        """Release whoever is in `wait_for_idle`, whether the agent is idle or not."""
+        await self._ask(c.SignalIdle(agent_id=self.id), r.Done)
+
+    async def wait_for_wakeup(self, timeout: float = 300.0) -> bool:  # noqa: ASYNC109 - as in the SDK
+        """Wait until the conversation does anything: a turn, a trigger, a subagent's message.
+
+        Args:
+            timeout: Seconds to wait at the most; may be longer than any other limit.
+
+        Returns:
+            Whether it woke up.
+        """
+        if not 0 <= timeout <= _LONGEST_WAIT_S:
+            msg = f"timeout must be a number of seconds from 0 to 1e9, got {timeout!r}"
+            raise InvalidInput(msg, field="timeout")
+        command = c.WaitForWakeup(agent_id=self.id, timeout=float(timeout))
+        return (await self._ask(command, r.Woken)).woken
+
+    # -- questions ---------------------------------------------------------------------------
+
+    async def history(self) -> tuple[Message, ...]:
+        """The conversation's messages, oldest first, subagents' included."""
+        return (await self._ask(c.GetHistory(agent_id=self.id), r.History)).messages
+
+    async def turn_count(self) -> int:
+        """Turns sent in this session; a resumed one starts again at 0."""
+        return (await self._ask(c.GetTurnCount(agent_id=self.id), r.TurnCount)).turns
+
+    async def total_usage(self) -> TokenUsage | None:
+        """Tokens of the whole session, subagents included; None before the first metered call."""
+        return (await self._ask(c.GetTotalUsage(agent_id=self.id), r.UsageReport)).usage
+
+    async def last_turn_usage(self) -> TokenUsage | None:
+        """Tokens of the latest turn; None where nothing was metered."""
+        return (await self._ask(c.GetLastTurnUsage(agent_id=self.id), r.UsageReport)).usage
+
+    async def compaction_indices(self) -> tuple[int, ...]:
+        """Steps of the SDK's history at which the model's context was compacted."""
+        reply = await self._ask(c.GetCompactionIndices(agent_id=self.id), r.CompactionIndices)
+        return reply.indices
+
+    async def last_response(self) -> str | None:
+        """Text of the root agent's latest complete answer, None when there is none."""
+        return (await self._ask(c.GetLastResponse(agent_id=self.id), r.LastResponse)).text
+
+    async def is_idle(self) -> bool:
+        """Whether no turn runs or waits."""
+        return (await self._ask(c.IsIdle(agent_id=self.id), r.Idle)).idle
+
+    async def clear_history(self) -> None:
+        """Forget the transcript on this side.
+
+        The model's own context stays: the harness owns it and has no rewind. Create a new agent for
+        a fresh start.
+        """
+        await self._ask(c.ClearHistory(agent_id=self.id), r.Done)
+
+    # -- the end -----------------------------------------------------------------------------
+
+    async def shutdown(self) -> None:
+        """Stop the agent and its harness; the conversation stays on disk. Twice is fine."""
+        await self._end(c.ShutdownAgent(agent_id=self.id))
+
+    async def disconnect(self) -> None:
+        """Like `shutdown`: the conversation stays on disk, to be resumed."""
+        await self._end(c.Disconnect(agent_id=self.id))
+
+    async def delete(self) -> None:
+        """Stop the agent and remove its conversation from disk. Twice is fine.
+
+        Raises:
+            AgentNotStarted: It was shut down or disconnected before, and its conversation kept.
+        """
+        if not self._deleted:
+            self._must_be_started()
+        self._deleted = True
+        await self._end(c.Delete(agent_id=self.id))
+
+    async def _end(self, command: c.Command) -> None:
+        if not self.is_started:
+            self._started = False
+            return
+        self._started = False
+        self._drop.detach()
+        await self._ask(command, r.Done)
+
+    # -- what is known here ------------------------------------------------------------------
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the agent takes commands."""
+        return self._started and not self.runtime.closed and self.id in self.runtime.agent_ids
+
+    @property
+    def latest(self) -> Response | None:
+        """The handle of the turn that was queued last, also after an interrupt."""
+        return self._record.latest
+
+    def chat_ui(self) -> ChatPanel:
+        """A chat panel for this agent: the last line of a cell shows it.
+
+        It works while the kernel is idle and while a cell runs; several panels on one agent show
+        the same.
+        """
+        from agy_nb.widgets.chat import ChatPanel
+
+        return ChatPanel(self)
+
+    def usage_ui(self) -> UsageView:
+        """A live table of what this agent has used: the last line of a cell shows it.
+
+        By turn, model or trajectory, with totals and cost; it stays in the notebook as HTML.
+        """
+        from agy_nb.widgets.usage_view import UsageView
+
+        return UsageView(self, self.runtime.ledger)
+
+    def watch_turns(self, watch: Callable[[Response], None]) -> Callable[[], None]:
+        """Have a function called with the handle of each turn that is queued, whoever sends it.
+
+        Args:
+            watch: Called on the runtime's loop; never blocks, never raises.
+
+        Returns:
+            A function that ends it; it may be called twice.
+        """
+        watchers = self._record.turn_watchers
+        watchers.append(watch)
+
+        def stop() -> None:
+            watchers[:] = [known for known in watchers if known is not watch]
+
+        return stop
+
+    @property
+    def tables(self) -> Tables:
+        """What this agent has done so far, as DataFrames; also after it was shut down.
+
+        Example:
+            ```python
+            agent.tables.turns[["ttft", "duration", "n_model_calls"]]
+            agent.tables.usage(by="trajectory")
+            ```
+        """
+        return self.runtime.ledger.tables(self.id)
+
+    @property
+    def last_usage(self) -> TokenUsage | None:
+        """Tokens of the latest response so far."""
+        return self.latest.usage if self.latest else None
+
+    @property
+    def last_structured_output(self) -> Any:
+        """What the latest finished response had for the `response_schema`, None if nothing."""
+        return self.latest.output if self.latest else None
+
+    @property
+    def conversation_id(self) -> str | None:
+        """The harness's id of the conversation, None before the first turn of a new one.
+
+        It stays after `shutdown` and `disconnect`, so that the conversation can be resumed. Setting
+        it changes what this handle says, for code that keeps its own ids; to resume another
+        conversation, create an agent with `conversation_id` and `save_dir` in its configuration.
+        """
+        return self._conversation_id or self._record.conversation_id
+
+    @conversation_id.setter
+    def conversation_id(self, value: str) -> None:
+        if not _CONVERSATION_ID.fullmatch(str(value)):
+            msg = f"conversation_id must be 32 or more letters, digits and hyphens, got {value!r}"
+            raise InvalidInput(msg, field="conversation_id")
+        self._conversation_id = value
+
+    def available_tools(self) -> tuple[ToolInfo, ...]:
+        """Every tool of the agent: built-in, host functions, and what is known of MCP servers.
+
+        Raises:
+            AgentNotStarted: The agent is not there any more.
+        """
+        self._must_be_started()
+        return self._record.session.tools()
+
+    async def spawn_subagent(
+        self,
+        config: Any = None,
+        *,
+        tools: Sequence[Callable[..., Any]] = (),
+        policies: Sequence[Any] = (),
+        hooks: Sequence[Any] = (),
+        ask_user: AskUser | None = None,
+    ) -> Agent:
+        """Start another agent on the same runtime, with a conversation of its own.
+
+        Args:
+            config: Its configuration; this agent's when None.
+            tools: Its host functions, where the configuration names none.
+            policies: As for `create_agent`.
+            hooks: As for `create_agent`; this agent's are not inherited.
+            ask_user: Its handler; this agent's when None.
+        """
+        if config is None:
+            config = self.config
+        named = config.get("tools") if isinstance(config, dict) else getattr(config, "tools", None)
+        return await self.runtime.create_agent(
+            config,
+            tools=() if named else tools,
+            policies=policies,
+            hooks=hooks,
+            ask_user=self._ask_user if ask_user is None else ask_user,
+        )
+
+    @property
+    def sync(self) -> SyncAgent:
+        """The same operations, blocking; for plain sync cells and scripts."""
+        from agy_nb.runtime.blocking import SyncAgent
+
+        return SyncAgent(self)
+
+    def __repr__(self) -> str:
+        return f"<Agent {self.id} {'started' if self.is_started else 'not started'}>"

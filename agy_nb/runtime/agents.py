@@ -1,0 +1,307 @@
+"""What the loop keeps of each agent, and the task that owns its life.
+
+Rule 1: one task opens a session and closes it; nobody else does either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+
+from agy_nb.errors import AgentNotStarted, AgyError, BackendError, ChannelClosed, Timeout
+from agy_nb.protocol.events import (
+    Approval,
+    ApprovalState,
+    Event,
+    Question,
+    State,
+    TurnState,
+)
+from agy_nb.runtime.approvals import ApprovalGate, AskUser
+from agy_nb.runtime.config import RuntimeConfig
+from agy_nb.runtime.response import Response
+from agy_nb.runtime.watch import SilenceWatch
+from agy_nb.sdk.base import AgentSpec, Backend, Clock, Session, clock_of
+
+_CUT_S = 1.0
+"""Seconds for what is left of an agent's turns, once its session has ended."""
+
+
+class AgentRecord:
+    """One agent, from its start to its exit.
+
+    Attributes:
+        agent_id: Its number.
+        session: Its live conversation, once `open` is through.
+        turn: Held by the turn that runs; the next ones wait in order.
+        latest: The handle of the turn that was queued last.
+        turn_watchers: Called with the handle of each turn that is queued.
+    """
+
+    def __init__(
+        self, agent_id: int, spec: AgentSpec, ask_user: AskUser | None, config: RuntimeConfig
+    ) -> None:
+        self.agent_id = agent_id
+        self.spec = spec
+        self.config = config
+        self.gate = ApprovalGate(
+            ask_user, timeout=config.approval_timeout, emit=self.on_event, agent_id=agent_id
+        )
+        self.turn = asyncio.Lock()
+        self.latest: Response | None = None
+        self._idle: asyncio.Future[None] | None = None
+        self._asks = ask_user is not None
+        self._session: Session | None = None
+        self._stop = asyncio.Event()
+        self._owner: asyncio.Task[None] | None = None
+        self._wake: asyncio.Future[None] | None = None
+        self._current: Response | None = None
+        self._watch: SilenceWatch | None = None
+        self._asked: set[str] = set()
+        self.listen_between_turns: Callable[[Event], None] = lambda _event: None
+        self.responses: dict[Response, asyncio.Task[None]] = {}
+        self.turn_watchers: list[Callable[[Response], None]] = []
+
+    # -- life --------------------------------------------------------------------------------
+
+    async def open(self, backend: Backend) -> None:
+        """Start the agent in a task of its own.
+
+        Raises:
+            InvalidConfig: The configuration is refused.
+            BackendError: It does not start.
+            Timeout: It takes longer than `start_timeout`.
+        """
+        opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._owner = asyncio.create_task(
+            self._own(backend, opened), name=f"agy_nb agent {self.agent_id}"
+        )
+        try:
+            async with asyncio.timeout(self.config.start_timeout):
+                await asyncio.shield(opened)
+        except TimeoutError as error:
+            if isinstance(error, AgyError):
+                raise
+            await self._abandon()
+            raise Timeout(
+                self.config.start_timeout,
+                "create_agent",
+                hint="see whether the harness starts (`agy-nb doctor`), "
+                "or raise RuntimeConfig(start_timeout=...)",
+            ) from None
+        except asyncio.CancelledError:
+            await self._abandon()
+            raise
+
+    async def _abandon(self) -> None:
+        if self._owner is not None:
+            self._owner.cancel()
+            await asyncio.wait([self._owner], timeout=self.config.exit_timeout)
+
+    async def _own(self, backend: Backend, opened: asyncio.Future[None]) -> None:
+        try:
+            gate = self.gate if self._asks else None
+            self._session = await backend.open(self.spec, self.on_event, gate)
+        except BaseException as error:
+            if not opened.done():
+                if isinstance(error, Exception):
+                    opened.set_exception(_ours(error))
+                    opened.exception()
+                else:
+                    opened.cancel()
+            if isinstance(error, Exception):
+                return
+            raise
+        if not opened.done():
+            opened.set_result(None)
+        try:
+            await self._stop.wait()
+        finally:
+            await self._session.close()
+
+    def stop(self, reason: AgyError) -> None:
+        """Have the agent end: its turns with `reason` and at once, its session by itself."""
+        self.gate.cancel()
+        for response in tuple(self.responses):
+            response.finish(TurnState.CANCELLED, error=reason)
+        self.wake()
+        self.signal_idle()
+        self._stop.set()
+
+    async def close(self, reason: AgyError) -> None:
+        """Stop the agent and wait until its session has ended, `exit_timeout` at the most.
+
+        Raises:
+            Timeout: The exit takes longer; the agent counts as gone all the same.
+        """
+        turns = tuple(self.responses.values())
+        self.stop(reason)
+        try:
+            await self._exit()
+        finally:
+            for task in turns:
+                task.cancel()
+            if turns:
+                await asyncio.wait(turns, timeout=_CUT_S)
+
+    async def _exit(self) -> None:
+        if self._owner is None:
+            return
+        _, late = await asyncio.wait([self._owner], timeout=self.config.exit_timeout)
+        if late:
+            self._owner.cancel()
+            raise Timeout(
+                self.config.exit_timeout,
+                f"exit of agent {self.agent_id}",
+                hint="its harness was left to end by itself",
+            )
+        if not self._owner.cancelled() and (error := self._owner.exception()):
+            raise _ours(error)
+
+    @property
+    def conversation_id(self) -> str | None:
+        """The backend's id of the conversation, also after its end."""
+        return None if self._session is None else self._session.conversation_id
+
+    @property
+    def session(self) -> Session:
+        """The live conversation.
+
+        Raises:
+            AgentNotStarted: There is none.
+        """
+        if self._session is None or self._stop.is_set():
+            msg = f"agent {self.agent_id} is not started; create another one"
+            raise AgentNotStarted(msg)
+        return self._session
+
+    @property
+    def clock(self) -> Clock:
+        """The agent's time: the loop's, or a recording's while it is replayed."""
+        return clock_of(self._session)
+
+    # -- turns -------------------------------------------------------------------------------
+
+    def enter_turn(self, response: Response, task: asyncio.Task[None]) -> None:
+        """A turn is queued; the task runs it."""
+        self.responses[response] = task
+        for watch in tuple(self.turn_watchers):
+            watch(response)
+
+    def leave_turn(self, response: Response) -> None:
+        """A turn is over."""
+        self.responses.pop(response, None)
+        if self.is_idle:
+            self.signal_idle()
+
+    def begin(self, response: Response, watch: SilenceWatch) -> None:
+        """Events go to this response from now on."""
+        self._current, self._watch = response, watch
+        self.gate.context = contextvars.copy_context()
+        self._asked.clear()
+
+    def end(self) -> None:
+        """Events go to no response."""
+        self._current = self._watch = None
+
+    async def idle_signal(self) -> None:
+        """Wait until no turn runs or waits, or until `signal_idle`."""
+        if not self.is_idle:
+            if self._idle is None:
+                self._idle = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._idle)
+
+    def signal_idle(self) -> None:
+        """Release whoever waits for the agent to be idle."""
+        if self._idle is not None:
+            self._idle.set_result(None)
+            self._idle = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no turn runs or waits."""
+        return not self.responses
+
+    @property
+    def current(self) -> Response | None:
+        """The turn that runs."""
+        return self._current
+
+    @property
+    def first(self) -> Response | None:
+        """The turn that runs, or will next: it may still wait for a pause or the quota."""
+        return next(iter(self.responses), None)
+
+    # -- events ------------------------------------------------------------------------------
+
+    def on_event(self, event: Event) -> None:
+        """Lead an event of the session to the turn that runs."""
+        self.wake()
+        response, watch = self._current, self._watch
+        if response is None or watch is None or response.done:
+            self.listen_between_turns(event)
+            return
+        watch.touch()
+        if not self._under_way:
+            self.listen_between_turns(event)
+            return
+        response.emit(event)
+        if isinstance(event, Approval):
+            waits = event.state is ApprovalState.PENDING
+            self._on_asked(event.approval_id, response, watch, waits=waits)
+        elif isinstance(event, Question):
+            self._on_asked(event.question_id, response, watch, waits=event.answers is None)
+
+    @property
+    def _under_way(self) -> bool:
+        """Whether the turn itself runs; it may still wait for a trigger's to end."""
+        return self._session is None or self._session.in_turn
+
+    def _on_asked(self, key: str, response: Response, watch: SilenceWatch, *, waits: bool) -> None:
+        """While the user is asked, no time passes for the turn, and its state says so."""
+        before = bool(self._asked)
+        if waits and key not in self._asked:
+            self._asked.add(key)
+            watch.hold()
+        elif not waits and key in self._asked:
+            self._asked.discard(key)
+            watch.release()
+        if before != bool(self._asked):
+            state = TurnState.WAITING_FOR_USER if self._asked else TurnState.RUNNING
+            response.emit(State(trajectory=response.root, state=state))
+
+    def wake(self) -> None:
+        """Something happened: release whoever waits for a wake-up."""
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+        self._wake = None
+
+    async def wait_for_wakeup(self, limit: float) -> bool:
+        """Wait until something happens.
+
+        Args:
+            limit: Seconds at the most.
+        """
+        loop = asyncio.get_running_loop()
+        if self._wake is None:
+            self._wake = loop.create_future()
+        wake, late = self._wake, loop.create_future()
+        clock = self.clock
+        timer = clock.call_at(clock.time() + limit, late.cancel)
+        try:
+            await asyncio.wait([wake, late], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+        return wake.done()
+
+
+def _ours(error: BaseException) -> AgyError:
+    if isinstance(error, AgyError):
+        return error
+    return BackendError(f"{type(error).__name__}: {error}")
+
+
+def gone(agent_id: int) -> ChannelClosed:
+    """What a turn ends with whose agent is taken away."""
+    return ChannelClosed(f"agent {agent_id} was shut down before its turn was over")

@@ -1,0 +1,206 @@
+"""The gate before a tool call: asks the user's handler, and fails closed.
+
+Rule 1: only an answer allows; an error, silence, a cancelled turn or no handler deny.
+Rule 2: every request and every decision is an event of the turn, also where a cassette decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import itertools
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from agy_nb.errors import InvalidConfig
+from agy_nb.protocol.events import Approval, ApprovalState, Event
+from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest, now
+
+Answer: TypeAlias = bool | ApprovalDecision
+AskUser: TypeAlias = (
+    Callable[[ApprovalRequest], Answer | Awaitable[Answer]]
+    | Callable[[str, dict[str, Any]], Answer | Awaitable[Answer]]
+)
+"""A user's handler: takes the request, or the tool's name and its arguments; plain or async."""
+
+Ask: TypeAlias = Callable[[ApprovalRequest], Coroutine[Any, Any, ApprovalDecision]]
+
+_numbers = itertools.count(1)
+
+
+class ApprovalGate:
+    """Decides on the tool calls of one agent and its subagents.
+
+    Args:
+        handler: The user's; None denies all.
+        timeout: Seconds to answer.
+        emit: Takes the events.
+        agent_id: Whose it is; the handler is told.
+
+    Attributes:
+        context: Where the handler runs, so that what it prints goes to the cell of the turn.
+
+    Raises:
+        InvalidConfig: The handler cannot be called with a request, or with a name and arguments.
+    """
+
+    def __init__(
+        self,
+        handler: AskUser | None,
+        *,
+        timeout: float,
+        emit: Callable[[Event], None],
+        agent_id: int | None = None,
+    ) -> None:
+        self._agent_id = agent_id
+        self._handler = None if handler is None else _normalised(handler)
+        self._timeout = timeout
+        self._emit = emit
+        self.context = contextvars.copy_context()
+        self._pending: dict[asyncio.Task[Any], Callable[[], None]] = {}
+
+    async def __call__(self, request: ApprovalRequest) -> ApprovalDecision:
+        """Ask, and tell of it."""
+        number = f"approval-{next(_numbers)}"
+        request = replace(
+            request, approval_id=number, timeout=self._timeout, agent_id=self._agent_id
+        )
+        clock = asyncio.get_running_loop().time
+        asked = clock()
+        told: list[ApprovalState] = []
+
+        def tell(state: ApprovalState, decision: ApprovalDecision) -> None:
+            if told:
+                return
+            told.append(state)
+            self._tell(
+                number,
+                request,
+                state,
+                reason=decision.reason,
+                decided_by=decision.decided_by,
+                wait=clock() - asked,
+            )
+
+        def cancelled() -> None:
+            tell(*_CANCELLED)
+
+        self._tell(number, request, ApprovalState.PENDING, reason=request.reason)
+        state, decision = _CANCELLED
+        try:
+            state, decision = await self._decide(request, cancelled)
+        finally:
+            tell(state, decision)
+        return decision if told == [state] else _CANCELLED[1]
+
+    async def _decide(
+        self, request: ApprovalRequest, cancelled: Callable[[], None]
+    ) -> tuple[ApprovalState, ApprovalDecision]:
+        if request.recorded is not None:
+            allowed = request.recorded.allowed
+            return (ApprovalState.ALLOWED if allowed else ApprovalState.DENIED), request.recorded
+        if self._handler is None:
+            return ApprovalState.DENIED, _denial(
+                "nobody can be asked; create the agent with ask_user="
+            )
+        task = asyncio.get_running_loop().create_task(
+            self._handler(request), context=self.context.copy()
+        )
+        self._pending[task] = cancelled
+        try:
+            async with asyncio.timeout(self._timeout):
+                decision = await task
+        except TimeoutError:
+            return ApprovalState.TIMED_OUT, _denial(f"nobody answered within {self._timeout:g} s")
+        except asyncio.CancelledError:
+            if asyncio.current_task() is not None and asyncio.current_task().cancelling():  # type: ignore[union-attr]
+                raise
+            return _CANCELLED
+        except Exception as error:  # noqa: BLE001 - a handler that fails denies
+            return ApprovalState.FAILED, _denial(
+                f"the approval handler failed: {type(error).__name__}: {error}", by="error"
+            )
+        finally:
+            task.cancel()
+            self._pending.pop(task, None)
+        return (ApprovalState.ALLOWED if decision.allowed else ApprovalState.DENIED), decision
+
+    def cancel(self) -> None:
+        """Deny whatever waits for an answer, and tell so before this returns."""
+        for task, cancelled in tuple(self._pending.items()):
+            task.cancel()
+            cancelled()
+
+    def _tell(
+        self,
+        number: str,
+        request: ApprovalRequest,
+        state: ApprovalState,
+        *,
+        reason: str,
+        decided_by: str = "",
+        wait: float | None = None,
+    ) -> None:
+        self._emit(
+            Approval(
+                trajectory=request.trajectory,
+                approval_id=number,
+                tool=request.tool,
+                args=request.args,
+                server=request.server,
+                state=state,
+                reason=reason,
+                decided_by=decided_by,
+                wait=wait,
+                at=now(),
+            )
+        )
+
+
+def _denial(reason: str, by: str = "default") -> ApprovalDecision:
+    return ApprovalDecision(allowed=False, reason=reason, decided_by=by)
+
+
+_CANCELLED = ApprovalState.CANCELLED, _denial("the turn was cancelled")
+
+
+def _normalised(handler: Any) -> Ask:
+    two = _takes_name_and_args(handler)
+    is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+        getattr(handler, "__call__", None)  # noqa: B004 - an object with an async __call__
+    )
+
+    async def ask(request: ApprovalRequest) -> ApprovalDecision:
+        args = (request.tool, dict(request.args)) if two else (request,)
+        answer = handler(*args) if is_async else await asyncio.to_thread(handler, *args)
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if isinstance(answer, ApprovalDecision):
+            return answer
+        if isinstance(answer, bool):
+            return ApprovalDecision(allowed=answer, reason="" if answer else "the user said no")
+        msg = f"it answered {answer!r}; answer True, False or an ApprovalDecision"
+        raise TypeError(msg)
+
+    return ask
+
+
+def _takes_name_and_args(handler: Any) -> bool:
+    try:
+        signature = inspect.signature(handler)
+    except (TypeError, ValueError):
+        signature = None
+    if callable(handler) and signature is not None:
+        for count in (1, 2):
+            try:
+                signature.bind(*range(count))
+            except TypeError:
+                continue
+            return count == 2  # noqa: PLR2004 - the tool's name and its arguments
+    raise InvalidConfig(
+        "ask_user must be a function of one argument (an ApprovalRequest) or of two "
+        f"(the tool's name and its arguments), got {handler!r}",
+        field="ask_user",
+    )

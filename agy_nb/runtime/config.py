@@ -1,0 +1,108 @@
+"""Every limit of a runtime, as one frozen value."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from dataclasses import dataclass, field, fields
+
+from agy_nb.errors import InvalidConfig
+
+CHAT_TIMEOUT_VARIABLE = "AGI_CHAT_TIMEOUT_SECS"
+DEFAULT_CHAT_TIMEOUT_S = 120.0
+OPERATION_MARGIN_S = 120.0
+
+
+def _chat_timeout() -> float:
+    text = os.environ.get(CHAT_TIMEOUT_VARIABLE)
+    if text is None:
+        return DEFAULT_CHAT_TIMEOUT_S
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        warnings.warn(
+            f"{CHAT_TIMEOUT_VARIABLE}={text!r} is no positive number of seconds; "
+            f"{DEFAULT_CHAT_TIMEOUT_S:g} is used",
+            stacklevel=3,
+        )
+        return DEFAULT_CHAT_TIMEOUT_S
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeConfig:
+    """Limits and pauses of a runtime. Durations are in seconds.
+
+    Attributes:
+        channel_capacity: Commands that may wait; a sender waits while the channel is full.
+        chat_timeout: Longest silence within a turn, and longest start of one; the environment's
+            `AGI_CHAT_TIMEOUT_SECS` sets the default. Waiting for the user does not count.
+        operation_timeout: Longest round trip of any command, waiting for a place in the channel
+            included; None is `chat_timeout` + 120.
+        handler_timeout: Limit of `send` and `signal_idle`.
+        start_timeout: Limit of an agent's start.
+        shutdown_timeout: Limit of the runtime's shutdown, beside the agents' exits.
+        exit_timeout: Limit of one agent's exit.
+        approval_timeout: Time to answer an approval; then it is a denial.
+        chat_pause: Pause between the starts of successive chats, against bursts; 0 is none.
+        max_quota_retries: Times that a turn which hit the quota is tried again.
+        max_quota_keys: API keys whose quota is remembered.
+
+    Raises:
+        InvalidConfig: A value is out of its range; `field` names it.
+
+    Example:
+        >>> RuntimeConfig(chat_timeout=30).operation_timeout
+        150.0
+    """
+
+    channel_capacity: int = 64
+    chat_timeout: float = field(default_factory=_chat_timeout)
+    operation_timeout: float | None = None
+    handler_timeout: float = 60.0
+    start_timeout: float = 60.0
+    shutdown_timeout: float = 10.0
+    exit_timeout: float = 10.0
+    approval_timeout: float = 600.0
+    chat_pause: float = 0.5
+    max_quota_retries: int = 0
+    max_quota_keys: int = 100
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            _check(each.name, getattr(self, each.name))
+        if self.operation_timeout is None:
+            object.__setattr__(self, "operation_timeout", self.chat_timeout + OPERATION_MARGIN_S)
+
+    @property
+    def round_trip(self) -> float:
+        """`operation_timeout`, resolved."""
+        return self.operation_timeout or self.chat_timeout + OPERATION_MARGIN_S
+
+
+_MAY_BE_ZERO = frozenset({"chat_pause", "max_quota_retries"})
+_HIGHEST = 1e9
+"""Beyond thirty years a timer of the event loop is an error of the operating system."""
+_COUNTS = frozenset({"channel_capacity", "max_quota_retries", "max_quota_keys"})
+
+
+def _check(name: str, value: object) -> None:
+    if value is None and name == "operation_timeout":
+        return
+    kind = int if name in _COUNTS else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kind):
+        wanted = "a whole number" if name in _COUNTS else "a number of seconds"
+        raise InvalidConfig(
+            f"RuntimeConfig({name}=...) must be {wanted}, got {value!r}", field=name
+        )
+    lowest = 0 if name in _MAY_BE_ZERO else 1 if name in _COUNTS else None
+    fits = value >= lowest if lowest is not None else value > 0
+    if not (fits and value <= _HIGHEST):
+        wanted = f"at least {lowest}" if lowest is not None else "above 0"
+        wanted += f" and at most {_HIGHEST:g}"
+        raise InvalidConfig(
+            f"RuntimeConfig({name}=...) must be {wanted}, got {value!r}", field=name
+        )

@@ -1,0 +1,208 @@
+"""What each command does. One handler a command; the router knows no other way.
+
+Rule 1: a query's handler is a plain function, so that it cannot wait.
+Rule 2: a handler returns its reply or raises; it never answers by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import weakref
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+from agy_nb.errors import AgyError, BackendError
+from agy_nb.protocol import commands as c
+from agy_nb.protocol import replies as r
+from agy_nb.runtime.agents import AgentRecord, gone
+from agy_nb.runtime.approvals import AskUser
+from agy_nb.runtime.config import RuntimeConfig
+from agy_nb.runtime.ledger import Ledger
+from agy_nb.runtime.response import Response
+from agy_nb.runtime.turns import TurnRunner
+from agy_nb.sdk.base import AgentSpec, Backend
+
+_log = logging.getLogger("agy_nb.runtime")
+
+OnResponse: TypeAlias = Callable[[Response], None]
+"""Travels beside `Chat`: takes the handle of the turn."""
+
+Handler: TypeAlias = Callable[[Any, Any], r.Reply | Awaitable[r.Reply]]
+"""Takes a command and what travels beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentParts:
+    """What travels beside `CreateAgent`: what JSON cannot hold."""
+
+    spec: AgentSpec
+    ask_user: AskUser | None = None
+
+
+class Handlers:
+    """The handlers, and the agents that they work on.
+
+    Args:
+        backend: Opens sessions.
+        turns: Runs turns.
+        config: The runtime's limits.
+        ledger: Told of what happens.
+    """
+
+    def __init__(
+        self, backend: Backend, turns: TurnRunner, config: RuntimeConfig, ledger: Ledger
+    ) -> None:
+        self.agents: dict[int, AgentRecord] = {}
+        self.responses: weakref.WeakValueDictionary[int, Response] = weakref.WeakValueDictionary()
+        self._backend = backend
+        self._turns = turns
+        self._config = config
+        self._ledger = ledger
+        self._agent_ids = itertools.count(1)
+        self._turn_ids = itertools.count(1)
+        self.table: dict[type, Handler] = {
+            c.CreateAgent: self.create_agent,
+            c.ShutdownAgent: self.shutdown_agent,
+            c.Chat: self.chat,
+            c.Send: self.send,
+            c.Cancel: self.cancel,
+            c.WaitForIdle: self.wait_for_idle,
+            c.SignalIdle: self.signal_idle,
+            c.WaitForWakeup: self.wait_for_wakeup,
+            c.ClearHistory: self.clear_history,
+            c.Delete: self.delete,
+            c.Disconnect: self.shutdown_agent,
+            c.GetHistory: lambda m, _: r.History(messages=self._session(m).history()),
+            c.GetTurnCount: lambda m, _: r.TurnCount(turns=self._session(m).turn_count()),
+            c.GetTotalUsage: lambda m, _: r.UsageReport(usage=self._session(m).total_usage()),
+            c.GetLastTurnUsage: lambda m, _: r.UsageReport(
+                usage=self._session(m).last_turn_usage()
+            ),
+            c.GetCompactionIndices: lambda m, _: r.CompactionIndices(
+                indices=self._session(m).compaction_indices()
+            ),
+            c.GetLastResponse: lambda m, _: r.LastResponse(text=self._session(m).last_response()),
+            c.IsIdle: lambda m, _: r.Idle(idle=self._agent(m).is_idle),
+        }
+
+    def _agent(self, message: Any) -> AgentRecord:
+        record = self.agents.get(message.agent_id)
+        if record is None:
+            known = ", ".join(map(str, self.agents)) or "none"
+            msg = f"this runtime has no agent {message.agent_id} (it has: {known})"
+            raise BackendError(msg)
+        return record
+
+    def _session(self, message: Any) -> Any:
+        return self._agent(message).session
+
+    # -- lifecycle ---------------------------------------------------------------------------
+
+    async def create_agent(self, message: c.CreateAgent, parts: AgentParts | None) -> r.Reply:
+        """Start an agent."""
+        parts = parts or AgentParts(AgentSpec(config=dict(message.config) or None))
+        record = AgentRecord(next(self._agent_ids), parts.spec, parts.ask_user, self._config)
+        record.listen_between_turns = partial(self._ledger.event, record.agent_id, None)
+        await record.open(self._backend)
+        self.agents[record.agent_id] = record
+        self._ledger.agent_started(record.agent_id, record.spec.config)
+        return r.AgentCreated(agent_id=record.agent_id)
+
+    async def shutdown_agent(self, message: Any, _: object) -> r.Reply:
+        """Stop an agent; its conversation stays on disk."""
+        await self._take_down(self._agent(message))
+        return r.Done()
+
+    async def delete(self, message: c.Delete, _: object) -> r.Reply:
+        """Stop an agent and remove its conversation from disk."""
+        record = self._agent(message)
+        session = record.session
+        await self._take_down(record)
+        await session.delete_state()
+        return r.Done()
+
+    async def _take_down(self, record: AgentRecord) -> None:
+        self.agents.pop(record.agent_id, None)
+        await self._end(record, gone(record.agent_id))
+
+    async def _end(self, record: AgentRecord, reason: AgyError) -> None:
+        try:
+            await record.close(reason)
+        finally:
+            self._ledger.agent_ended(record.agent_id)
+
+    # -- chat and operations -----------------------------------------------------------------
+
+    async def chat(self, message: c.Chat, on_response: OnResponse | None) -> r.Reply:
+        """Queue a turn; whoever waits for its handle travels beside."""
+        record = self._agent(message)
+        response = self._start(record, message)
+        if on_response is not None:
+            on_response(response)
+        return r.ChatStarted(agent_id=record.agent_id, turn_id=response.turn_id)
+
+    async def send(self, message: c.Send, _: object) -> r.Reply:
+        """Queue a turn and leave it to itself."""
+        self._start(self._agent(message), message)
+        return r.Done()
+
+    def _start(self, record: AgentRecord, message: c.Chat | c.Send) -> Response:
+        record.session  # noqa: B018 - refuses an agent that is gone
+        response = Response(
+            agent_id=record.agent_id,
+            turn_id=next(self._turn_ids),
+            prompt=message.prompt,
+            listen=partial(self._ledger.event, record.agent_id),
+            model=self._ledger.model(record.agent_id),
+        )
+        self.responses[response.turn_id] = record.latest = response
+        self._turns.start(record, response)
+        return response
+
+    async def cancel(self, message: c.Cancel, _: object) -> r.Reply:
+        """Cancel the turn that is first in line; those that wait behind it go on."""
+        first = self._agent(message).first
+        if first is not None:
+            await first.cancel()
+        return r.Done()
+
+    async def wait_for_idle(self, message: c.WaitForIdle, _: object) -> r.Reply:
+        """Wait until no turn runs or waits, or until somebody signals so."""
+        await self._agent(message).idle_signal()
+        return r.Done()
+
+    async def signal_idle(self, message: c.SignalIdle, _: object) -> r.Reply:
+        """Release whoever waits for the agent to be idle."""
+        self._agent(message).signal_idle()
+        return r.Done()
+
+    async def wait_for_wakeup(self, message: c.WaitForWakeup, _: object) -> r.Reply:
+        """Wait until the conversation does anything."""
+        return r.Woken(woken=await self._agent(message).wait_for_wakeup(message.timeout))
+
+    async def clear_history(self, message: c.ClearHistory, _: object) -> r.Reply:
+        """Forget the transcript on this side."""
+        self._session(message).clear_history()
+        return r.Done()
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def stop(self, reason: AgyError) -> None:
+        """Have every agent end by itself, also where nobody gets to wait for it."""
+        for record in self.agents.values():
+            record.stop(reason)
+
+    async def close(self, reason: AgyError) -> None:
+        """End every agent that is left, side by side; one that fails does not keep the others."""
+        records = list(self.agents.values())
+        self.agents.clear()
+        ends = await asyncio.gather(
+            *(self._end(record, reason) for record in records), return_exceptions=True
+        )
+        for record, error in zip(records, ends, strict=True):
+            if isinstance(error, BaseException):
+                _log.warning("agent %s did not exit cleanly: %s", record.agent_id, error)

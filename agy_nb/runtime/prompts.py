@@ -1,0 +1,65 @@
+"""What a user may pass as a prompt, as the protocol's `Prompt`.
+
+Rule 1: a string is a string; it is never looked into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from agy_nb.errors import InvalidPrompt
+from agy_nb.protocol.values import MediaPart, Prompt, PromptPart, SlashCommandPart, TextPart
+
+_KINDS = ("image", "document", "audio", "video")
+
+
+def parse_prompt(content: Any) -> Prompt:
+    """Make a prompt of text, media or a list of them.
+
+    Args:
+        content: A string; one of the SDK's `Image`, `Document`, `Audio`, `Video` or `SlashCommand`;
+            one of our prompt parts; or a sequence of these.
+
+    Raises:
+        InvalidPrompt: It is empty or blank, or holds what is no content.
+
+    Example:
+        >>> parse_prompt('{"a": 1}')
+        (TextPart(text='{"a": 1}'),)
+    """
+    many = isinstance(content, Sequence) and not isinstance(content, str | bytes | bytearray)
+    parts = tuple(
+        _part(item, index if many else None)
+        for index, item in enumerate(content if many else [content])
+    )
+    if all(isinstance(part, TextPart) and not part.text.strip() for part in parts):
+        raise InvalidPrompt(
+            "the prompt is empty; pass some text, or a list that holds text or media",
+            field="prompt",
+        )
+    return parts
+
+
+def _part(item: Any, index: int | None) -> PromptPart:
+    where = "prompt" if index is None else f"prompt[{index}]"
+    if isinstance(item, str):
+        return TextPart(text=item)
+    if isinstance(item, TextPart | MediaPart | SlashCommandPart):
+        return item
+    kind = type(item).__name__.lower()
+    data, mime_type = getattr(item, "data", None), getattr(item, "mime_type", None)
+    if kind in _KINDS and isinstance(data, bytes) and isinstance(mime_type, str):
+        return MediaPart(
+            kind=kind,  # type: ignore[arg-type]
+            mime_type=str(mime_type),
+            data=data,
+            description=getattr(item, "description", None) or None,
+        )
+    if type(item).__name__ == "SlashCommand":
+        return SlashCommandPart(name=str(getattr(item.name, "value", item.name)))
+    raise InvalidPrompt(
+        f"{where} is {type(item).__name__}, which is no content; pass text or the SDK's Image, "
+        "Document, Audio or Video (from_file and from_bytes make them)",
+        field=where,
+    )

@@ -1,0 +1,387 @@
+"""The handle of one turn: every view of it is a cursor of its own over one list of events.
+
+Rule 1: the turn writes, whether or not anybody reads; a view that nobody reads costs nothing.
+Rule 2: a cursor never misses an event and never waits for another cursor.
+Rule 3: whatever ends the turn, what had come before stays readable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from typing import Any, Generic, TypeVar
+
+from agy_nb.errors import AgyError, WrongLoop
+from agy_nb.protocol.events import (
+    Error,
+    Event,
+    State,
+    Step,
+    Text,
+    Thought,
+    ToolCall,
+    ToolResult,
+    TurnState,
+    Usage,
+)
+from agy_nb.protocol.values import Prompt, TokenUsage, Trajectory
+from agy_nb.sdk.base import now
+
+T = TypeVar("T")
+_log = logging.getLogger("agy_nb.runtime")
+_JUST_NOW_S = 0.5
+"""An interrupt cancels the cell's wait and tells the runtime, in an order that varies."""
+
+
+class View(Generic[T]):
+    """One kind of thing out of a turn's events.
+
+    `async for` follows the turn live, from its beginning, and raises what ended it; a plain `for`
+    gives what has come so far. Both may be started any number of times.
+    """
+
+    def __init__(self, response: Response, pick: Callable[[Event], T | None]) -> None:
+        self._response = response
+        self._pick = pick
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        async for event in self._response:
+            item = self._pick(event)
+            if item is not None:
+                yield item
+
+    def __iter__(self) -> Iterator[T]:
+        for event in tuple(self._response.events):
+            item = self._pick(event)
+            if item is not None:
+                yield item
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} so far, turn {self._response.turn_id} {self._response.state}>"
+
+
+class Response:
+    """The streaming handle of one turn.
+
+    Attributes:
+        agent_id: Whose turn it is.
+        turn_id: Number of the turn within its runtime, from 1.
+        prompt: What was sent.
+        model: Name of the agent's model, None where it is not known.
+        events: Every event so far, oldest first.
+        state: Where the turn stands.
+        error: What ended it, None while it runs or when it ended well.
+
+    Example:
+        ```python
+        response = await agent.chat("Hello")
+        async for piece in response.text_stream():
+            print(piece, end="")
+        print(response.usage)
+        ```
+    """
+
+    def __init__(
+        self,
+        *,
+        agent_id: int,
+        turn_id: int,
+        prompt: Prompt,
+        listen: Callable[[Response, Event], None] = lambda _response, _event: None,
+        model: str | None = None,
+    ) -> None:
+        self.agent_id = agent_id
+        self.turn_id = turn_id
+        self.prompt = prompt
+        self.model = model
+        self.events: list[Event] = []
+        self.state = TurnState.QUEUED
+        self.error: AgyError | None = None
+        self._loop = asyncio.get_running_loop()
+        self._waiters: list[asyncio.Future[None]] = []
+        self._usage: TokenUsage | None = None
+        self._stop_reason: str | None = None
+        self._structured_output: Any = None
+        self._cancel: Callable[[], Awaitable[None]] | None = None
+        self._finished = False
+        self._cursors = 0
+        self._listen = listen
+        self._left_at = -math.inf
+        self._watchers: list[Callable[[Event], None]] = []
+
+    # -- written by the turn -----------------------------------------------------------------
+
+    def emit(self, event: Event) -> None:
+        """Add an event; for the turn that this is the handle of."""
+        self.events.append(event)
+        if isinstance(event, State):
+            self.state = event.state
+        elif isinstance(event, Usage):
+            self._usage = event.usage if self._usage is None else self._usage + event.usage
+        self._listen(self, event)
+        for watch in self._watchers:
+            self._tell(watch, event)
+        self._wake()
+
+    def finish(
+        self,
+        state: TurnState,
+        *,
+        error: AgyError | None = None,
+        stop_reason: str | None = None,
+        structured_output: Any = None,
+    ) -> None:
+        """End the turn; only the first call counts."""
+        if self._finished:
+            return
+        self.error = error
+        self._stop_reason = stop_reason
+        self._structured_output = structured_output
+        self._finished = True
+        self.emit(State(trajectory=self.root, state=state, at=now()))
+
+    def on_cancel(self, cancel: Callable[[], Awaitable[None]]) -> None:
+        """Tell how the turn is cancelled."""
+        self._cancel = cancel
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    @property
+    def root(self) -> Trajectory:
+        """The root agent's trajectory; without an id until its first event."""
+        return next(
+            (
+                each.trajectory
+                for each in self.events
+                if each.trajectory.id and each.trajectory.is_root
+            ),
+            Trajectory(),
+        )
+
+    def watch(self, watch: Callable[[Event], None]) -> Callable[[], None]:
+        """Have a function called with each event as it comes, those so far first; for views.
+
+        Args:
+            watch: Called on the loop that the turn runs on; never blocks. One that raises is called
+                no more, and the turn goes on.
+
+        Returns:
+            A function that ends it; it may be called twice.
+        """
+        self._watchers.append(watch)
+        for event in tuple(self.events):
+            self._tell(watch, event)
+
+        def stop() -> None:
+            self._watchers = [known for known in self._watchers if known is not watch]
+
+        return stop
+
+    def _tell(self, watch: Callable[[Event], None], event: Event) -> None:
+        try:
+            watch(event)
+        except Exception:  # noqa: BLE001 - a turn outlives its views
+            _log.exception("a view of turn %s failed and is shown no more", self.turn_id)
+            self._watchers = [known for known in self._watchers if known is not watch]
+
+    # -- read by anybody ---------------------------------------------------------------------
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        """Every event, from the first, until the turn is over.
+
+        Raises:
+            AgyError: What ended the turn, after its last event.
+        """
+        position = 0
+        self._cursors += 1
+        try:
+            while True:
+                while position < len(self.events):
+                    yield self.events[position]
+                    position += 1
+                if self._finished:
+                    break
+                await self._more()
+        finally:
+            self._cursors -= 1
+        if self.error is not None:
+            raise self.error
+
+    def _must_be_here(self) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            msg = (
+                "this response belongs to another event loop; read it where its agent lives, "
+                "or use agent.sync there"
+            )
+            raise WrongLoop(msg)
+
+    async def _more(self) -> None:
+        self._must_be_here()
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            self._left_at = self._loop.time()
+            self._waiters = [known for known in self._waiters if known is not waiter]
+            raise
+
+    def text_stream(self, trajectory_id: str | None = None) -> View[str]:
+        """The pieces of the answer, as they come.
+
+        Args:
+            trajectory_id: Of this subagent; the root agent's own text when None. A subagent's text
+                never comes with the root's.
+        """
+
+        def pick(event: Event) -> str | None:
+            if not isinstance(event, Text):
+                return None
+            where = event.trajectory
+            wanted = where.is_root if trajectory_id is None else where.id == trajectory_id
+            return event.text if wanted else None
+
+        return View(self, pick)
+
+    @property
+    def thoughts(self) -> View[str]:
+        """The pieces of the root agent's thoughts."""
+        return View(
+            self,
+            lambda event: (
+                event.text if isinstance(event, Thought) and event.trajectory.is_root else None
+            ),
+        )
+
+    @property
+    def tool_calls(self) -> View[ToolCall]:
+        """Every tool call, the subagents' too."""
+        return View(self, lambda event: event if isinstance(event, ToolCall) else None)
+
+    @property
+    def tool_results(self) -> View[ToolResult]:
+        """Every tool's answer, the subagents' too."""
+        return View(self, lambda event: event if isinstance(event, ToolResult) else None)
+
+    @property
+    def steps(self) -> View[Step]:
+        """Every change of a step, the subagents' too."""
+        return View(self, lambda event: event if isinstance(event, Step) else None)
+
+    @property
+    def trajectories(self) -> tuple[Trajectory, ...]:
+        """Every trajectory seen so far, the root's first."""
+        found = {
+            event.trajectory.id: event.trajectory for event in self.events if event.trajectory.id
+        }
+        return tuple(sorted(found.values(), key=lambda trajectory: trajectory.depth))
+
+    async def wait(self) -> Response:
+        """Wait until the turn is over, however it ends; raises nothing of the turn's.
+
+        Returns:
+            This response.
+        """
+        while not self._finished:
+            await self._more()
+        return self
+
+    def __await__(self) -> Generator[Any, None, Response]:
+        return self.wait().__await__()
+
+    async def text(self) -> str:
+        """Wait for the turn's end and give the root agent's whole text.
+
+        Raises:
+            AgyError: What ended the turn; `partial_text` has what had come.
+        """
+        await self.wait()
+        if self.error is not None:
+            raise self.error
+        return self.partial_text
+
+    async def structured_output(self) -> Any:
+        """Wait for the turn's end and give what fits the `response_schema`, None if there is none.
+
+        Raises:
+            AgyError: What ended the turn.
+        """
+        await self.text()
+        return self._structured_output
+
+    @property
+    def partial_text(self) -> str:
+        """The root agent's text so far; the whole of it once the turn is over.
+
+        The text of a try that went wrong counts until the next try says something; streams have had
+        it by then, so that what they gave may be more than this.
+        """
+        pieces: list[Text] = []
+        refused: int | None = None
+        for event in self.events:
+            if not event.trajectory.is_root:
+                continue
+            if isinstance(event, Error) and event.refused_step is not None:
+                refused = event.refused_step
+            elif isinstance(event, Text):
+                if refused is not None:
+                    pieces = [piece for piece in pieces if piece.step_index != refused]
+                    refused = None
+                pieces.append(event)
+        return "".join(piece.text for piece in pieces)
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        """Tokens of the turn so far, subagents included; None before the first metered call."""
+        return self._usage
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the harness stopped, in the SDK's words; None before the end and after a failure."""
+        return self._stop_reason
+
+    @property
+    def output(self) -> Any:
+        """What fits the `response_schema` so far: None before the end, or when there is none."""
+        return self._structured_output
+
+    @property
+    def done(self) -> bool:
+        """Whether the turn is over."""
+        return self._finished
+
+    async def cancel(self) -> None:
+        """Cancel the turn and wait until it is over; nothing happens when it is already."""
+        if self._finished:
+            return
+        self._must_be_here()
+        if self._cancel is not None:
+            await self._cancel()
+        await self.wait()
+
+    @property
+    def awaited(self) -> bool:
+        """Whether anybody waits for this turn, or reads it, or was cancelled doing so just now."""
+        just_left = self._loop.time() - self._left_at < _JUST_NOW_S
+        return bool(self._waiters) or self._cursors > 0 or just_left
+
+    def _ipython_display_(self) -> None:
+        from agy_nb.widgets.display import show
+
+        show(self)
+
+    def __repr__(self) -> str:
+        tokens = f", {self._usage.total_tokens} tokens" if self._usage else ""
+        return (
+            f"<Response turn {self.turn_id} of agent {self.agent_id}: {self.state}, "
+            f"{len(self.partial_text)} chars{tokens}>"
+        )

@@ -1,0 +1,322 @@
+"""The runtime: a command loop, its backend and its agents, as one thing that a user holds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from agy_nb import kernel
+from agy_nb.errors import ChannelClosed
+from agy_nb.kernel.access import in_kernel, main_loop
+from agy_nb.protocol import replies as r
+from agy_nb.protocol.commands import Command, CreateAgent, ShutdownAgent
+from agy_nb.protocol.failures import to_info
+from agy_nb.runtime.approvals import AskUser
+from agy_nb.runtime.config import RuntimeConfig
+from agy_nb.runtime.handlers import AgentParts, Handlers
+from agy_nb.runtime.ledger import Ledger, default_ledger
+from agy_nb.runtime.loop import CommandLoop, LoopStatistics
+from agy_nb.runtime.quota import QuotaRegistry, QuotaStatus
+from agy_nb.runtime.response import Response
+from agy_nb.runtime.turns import TurnRunner
+from agy_nb.sdk.base import AgentSpec, Backend, now
+from agy_nb.sdk.lazy import LazyBackend
+
+if TYPE_CHECKING:
+    from agy_nb.analysis.tables import Tables
+    from agy_nb.runtime.agent import Agent
+
+
+def _loop_time() -> float:
+    """The clock of the loop that runs, which tests may have jump; outside one, monotonic time."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return time.monotonic()
+
+
+class Host(Protocol):
+    """What a runtime wants of the kernel that it is a guest in."""
+
+    def busy(self) -> contextlib.AbstractContextManager[None]:
+        """Entered while a turn runs."""
+        ...
+
+    def on_interrupt(self, callback: Callable[[Any], None]) -> Callable[[], None]:
+        """Have a callback told of each interrupt; gives what takes it off again."""
+        ...
+
+
+class Runtime:
+    """Many agents on the event loop that is running.
+
+    Args:
+        config: Limits and pauses; the defaults when None.
+        backend: Opens sessions; the real SDK when None.
+        host: The kernel that the runtime is a guest in; the one of this process when None.
+        ledger: Keeps the books that `tables` come from; in memory when None.
+
+    Example:
+        ```python
+        async with agy.Runtime(agy.RuntimeConfig(chat_timeout=30)) as rt:
+            agent = await rt.create_agent()
+            print(await agent.chat_text("Hello"))
+        ```
+    """
+
+    def __init__(
+        self,
+        config: RuntimeConfig | None = None,
+        *,
+        backend: Backend | None = None,
+        host: Host | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        self.config = config or RuntimeConfig()
+        self._backend: Backend = backend or LazyBackend()
+        self._host: Host = host or kernel.guest()
+        self._ledger = ledger
+        self._core: CommandLoop | None = None
+        self._handlers: Handlers | None = None
+        self._quota = QuotaRegistry(self.config.max_quota_keys, clock=_loop_time)
+        self._turns = TurnRunner(self.config, self._quota, self._host.busy)
+        self._forget_interrupts: Callable[[], None] = lambda: None
+        self._closed = False
+        self._ended: asyncio.Future[None] | None = None
+        self._background: set[asyncio.Future[Any]] = set()
+
+    # -- life --------------------------------------------------------------------------------
+
+    def _started(self) -> CommandLoop:
+        if self.closed:
+            msg = "the runtime is closed; make another one (agy.runtime() does so by itself)"
+            raise ChannelClosed(msg)
+        if self._core is None:
+            self._handlers = Handlers(self._backend, self._turns, self.config, self.ledger)
+            self._core = CommandLoop(self._handlers, self.config)
+            main_loop()  # has now seen this one, so that agent.sync finds it from other threads
+            self._forget_interrupts = self._host.on_interrupt(self._on_interrupt)
+        return self._core
+
+    async def __aenter__(self) -> Self:
+        self._started()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End every agent and the loop; a second call does nothing but wait for the first.
+
+        Raises:
+            Timeout: Something does not end within its limit.
+            WrongLoop: Called from another event loop.
+        """
+        core = self._core
+        if core is not None and not core.loop.is_closed():
+            core.must_be_here()
+        if self._closed:
+            if self._ended is not None:
+                await asyncio.shield(self._ended)
+            return
+        self._closed = True
+        self._ended = asyncio.get_running_loop().create_future()
+        self._forget_interrupts()
+        try:
+            if core is not None:
+                await core.shut_down()
+        finally:
+            try:
+                await self._turns.close()
+                await self._backend.close()
+            finally:
+                self._ended.set_result(None)
+                self._ended = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no commands any more."""
+        return self._closed or (self._core is not None and self._core.closed)
+
+    # -- commands ----------------------------------------------------------------------------
+
+    async def submit(self, command: Command, beside: Any = None) -> r.Reply:
+        """Send a command of the protocol and wait for its reply.
+
+        Args:
+            command: What is wanted.
+            beside: What travels with it and JSON cannot hold (for `Chat`, a function that takes the
+                response's handle).
+
+        Raises:
+            ChannelClosed: The runtime is closed, or closed before it answered.
+            Timeout: The round trip took longer than its limit.
+            WrongLoop: Called from another event loop.
+            AgyError: What the command failed with.
+        """
+        core, queued_at = self._started(), now()
+        try:
+            reply = await core.submit(command, beside)
+        except BaseException as error:
+            self.ledger.command(command, queued_at, error)
+            raise
+        self.ledger.command(command, queued_at, None)
+        return reply
+
+    async def request(self, command: Command) -> r.Reply:
+        """Like `submit`, with a `Failed` reply in place of an error."""
+        try:
+            return await self.submit(command)
+        except Exception as error:  # noqa: BLE001 - that is what it is for
+            return r.Failed(error=to_info(error))
+
+    def response(self, turn_id: int) -> Response | None:
+        """The handle of a turn that runs, or that somebody still holds."""
+        return self._handlers.responses.get(turn_id) if self._handlers else None
+
+    async def create_agent(
+        self,
+        config: Any = None,
+        *,
+        tools: Sequence[Callable[..., Any]] = (),
+        policies: Sequence[Any] = (),
+        hooks: Sequence[Any] = (),
+        triggers: Sequence[Any] = (),
+        ask_user: AskUser | None = None,
+    ) -> Agent:
+        """Start an agent on this runtime.
+
+        Args:
+            config: The SDK's `LocalAgentConfig` (or a sibling), a mapping of its fields, or None
+                for the default: Gemini when `GEMINI_API_KEY` is set, a local echo model otherwise.
+            tools: Host functions, plain or async, added to those of the configuration.
+            policies: The SDK's policies; they take the place of the default ones, or are added to
+                those that the configuration sets itself.
+            hooks: The SDK's hooks, added to those of the configuration.
+            triggers: The SDK's triggers, added to those of the configuration.
+            ask_user: Decides on tool calls of this agent and its subagents: a function, plain or
+                async, of an `ApprovalRequest`, or of the tool's name and arguments; True lets the
+                tool run. Without any policy it is asked about everything but reading. Where it has
+                a method `answer`, that answers the model's questions. In a notebook the default
+                is `agy.widgets.approve()`, asked about commands only; they do not run without.
+
+        Returns:
+            The agent, started.
+
+        Raises:
+            InvalidConfig: The configuration is refused; `field` names what is wrong.
+            HarnessError: The harness does not start.
+            Timeout: It takes longer than `start_timeout` seconds.
+            ChannelClosed: The runtime is closed.
+        """
+        from agy_nb.runtime.agent import Agent
+
+        handler = ask_user if ask_user is not None else _person_at_the_notebook()
+        spec = AgentSpec(
+            config=config,
+            tools=tuple(tools),
+            policies=tuple(policies),
+            hooks=tuple(hooks),
+            triggers=tuple(triggers),
+            answer=getattr(handler, "answer", None),
+            asks_user=ask_user is not None,
+            asks_about_commands=handler is not None,
+        )
+        reply = await self.submit(CreateAgent(), AgentParts(spec, handler))
+        assert isinstance(reply, r.AgentCreated)  # noqa: S101 - the protocol says so
+        record = self._handlers.agents.get(reply.agent_id) if self._handlers else None
+        if record is None:  # the end came between the reply and this line
+            msg = f"agent {reply.agent_id} was shut down as soon as it ran; make another one"
+            raise ChannelClosed(msg)
+        return Agent(self, record, handler)
+
+    # -- what others may look at -------------------------------------------------------------
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop it lives on, None before its first use."""
+        return self._core.loop if self._core else None
+
+    @property
+    def agent_ids(self) -> tuple[int, ...]:
+        """Numbers of the agents that run."""
+        return tuple(self._handlers.agents) if self._handlers else ()
+
+    def statistics(self) -> LoopStatistics:
+        """How the channel and the tasks stand."""
+        if self._core is None:
+            return LoopStatistics(
+                queued=0, capacity=self.config.channel_capacity, tasks=0, agents=0
+            )
+        return self._core.statistics()
+
+    def quota(self) -> QuotaStatus:
+        """The worst row of quota hits of any key, and whether any must wait now."""
+        return self._quota.status()
+
+    @property
+    def ledger(self) -> Ledger:
+        """Who keeps the books."""
+        if self._ledger is None:
+            self._ledger = default_ledger()
+        return self._ledger
+
+    @property
+    def tables(self) -> Tables:
+        """What has happened on this runtime so far, as DataFrames; also after it was closed.
+
+        Example:
+            ```python
+            agy.runtime().tables.usage(by="agent")
+            ```
+        """
+        return self.ledger.tables()
+
+    # -- guests ------------------------------------------------------------------------------
+
+    def _on_interrupt(self, where: Any) -> None:
+        """Cancel the turns that a cell waits for; with the kernel idle, all that run."""
+        if self._handlers is None:
+            return
+        for record in self._handlers.agents.values():
+            for response in tuple(record.responses):
+                if where == "idle" or response.awaited:
+                    task = asyncio.ensure_future(response.cancel())
+                    self._background.add(task)
+                    task.add_done_callback(self._background.discard)
+
+    def drop(self, agent_id: int) -> None:
+        """Shut down an agent whose handle is gone; from any thread, never blocks."""
+        loop = self.loop
+        if self._closed or loop is None or loop.is_closed():
+            return
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._drop, agent_id)
+
+    def _drop(self, agent_id: int) -> None:
+        if not self._closed and agent_id in self.agent_ids:
+            task = asyncio.ensure_future(self.request(ShutdownAgent(agent_id=agent_id)))
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "running" if self._core else "not started"
+        return f"<Runtime {state}, {len(self.agent_ids)} agents>"
+
+
+def _person_at_the_notebook() -> AskUser | None:
+    """In a notebook, whoever sits there is asked; elsewhere nobody is."""
+    if not in_kernel():
+        return None
+    from agy_nb.widgets.approvals import approve
+
+    return approve()

@@ -1,0 +1,218 @@
+"""From an `AgentSpec` to the SDK's own configuration object.
+
+Rule 1: the SDK's objects pass through untouched; we add to its lists, we do not translate them.
+Rule 2: whoever gives a handler and no policy is asked about everything but reading.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from google.antigravity import types
+from google.antigravity.connections.connection import AgentConfig, resolve_active_tools
+from google.antigravity.connections.local.local_connection_config import LocalAgentConfig
+from google.antigravity.hooks import hooks, policy
+
+from agy_nb.errors import InvalidConfig
+from agy_nb.sdk import errors
+from agy_nb.sdk.base import AgentSpec, ApprovalDecision, Gate
+from agy_nb.sdk.questions import AnsweringHook
+from agy_nb.sdk.recorded import asks_gate
+from agy_nb.sdk.tap import deny_with, recorded_decision, request_of
+
+KEY_VARIABLE = "GEMINI_API_KEY"
+
+
+def has_key() -> bool:
+    """Whether the environment holds a key for the public endpoint."""
+    return bool(os.environ.get(KEY_VARIABLE, "").strip())
+
+
+_MODEL_FIELDS = frozenset({"api_key", "model", "models", "vertex", "project", "location"})
+
+
+def needs_a_model(config: Any) -> bool:
+    """Whether neither the configuration nor the environment says which model to use."""
+    if not (config is None or isinstance(config, Mapping)) or has_key():
+        return False
+    vertex = any(
+        os.environ.get(name, "").lower() in {"true", "1"}
+        for name in ("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE")
+    )
+    return not vertex and not _MODEL_FIELDS.intersection(config or ())
+
+
+def build(spec: AgentSpec, gate: Gate | None) -> AgentConfig:
+    """The SDK's configuration for a spec, with every approval led to the gate.
+
+    Args:
+        spec: What the agent is made of; its `config` is the SDK's object, a mapping, or None.
+        gate: Decides on tool calls; None leaves rules without a handler as the SDK has them.
+
+    Raises:
+        InvalidConfig: The SDK refuses it, or it is neither of the three.
+    """
+    base = _base(spec.config)
+    for tool in spec.tools:
+        if not callable(tool):
+            raise InvalidConfig(f"tools must be functions, got {tool!r}", field="tools")
+    policies = list(spec.policies)
+    if "policies" in base.model_fields_set:
+        policies = [*base.policies, *policies]
+    elif not policies:
+        policies = _defaults(base, spec)
+    try:
+        flat = policy.flatten_policies(policies)
+        config = base.model_copy(
+            update={
+                "tools": [*base.tools, *spec.tools],
+                "hooks": [*base.hooks, *spec.hooks, *_answering(spec, base.hooks)],
+                "triggers": [*base.triggers, *spec.triggers],
+                "policies": [_asking(rule, gate) for rule in flat],
+            }
+        )
+        config._get_all_custom_tools()
+    except Exception as error:
+        raise errors.of_config(error) from error
+    _warn_of_subagents(config, flat)
+    return config
+
+
+def _defaults(base: AgentConfig, spec: AgentSpec) -> list[Any]:
+    """The rules where the user gives none."""
+    if spec.asks_user:
+        return policy.safe_defaults(_refuse_all)
+    if spec.asks_about_commands:
+        return policy.confirm_run_command(_refuse_all)
+    return list(base.policies or ())
+
+
+def _answering(spec: AgentSpec, given: Sequence[Any]) -> tuple[Any, ...]:
+    """Our hook for the model's questions, where the user has none."""
+    theirs = any(isinstance(hook, hooks.OnInteractionHook) for hook in (*given, *spec.hooks))
+    return () if spec.answer is None or theirs else (AnsweringHook(spec.answer),)
+
+
+def _warn_of_subagents(config: AgentConfig, rules: Sequence[policy.Policy]) -> None:
+    """Say which of a subagent's tools no policy reaches: the harness asks for the root's only."""
+    guarded = {rule.tool for rule in rules if rule.decision is not policy.Decision.APPROVE}
+    allowed = {rule.tool for rule in rules if rule.decision is policy.Decision.APPROVE}
+    for subagent in config.subagents or []:
+        tools = {tool.value for tool in resolve_active_tools(subagent.capabilities)}
+        if subagent.capabilities is None:
+            tools = set()
+        free = sorted(tools & guarded | (tools - allowed if "*" in guarded else set()))
+        if free:
+            warnings.warn(
+                f"subagent {subagent.name!r} has {', '.join(free)} without any policy: the harness "
+                "asks about the root agent's built-in tools only. Leave them out of its "
+                "capabilities, or trust it with them",
+                stacklevel=2,
+            )
+
+
+def why_refused(config: AgentConfig) -> InvalidConfig | None:
+    """What the harness may have refused in a configuration, told from the disk; None if nothing."""
+    folder = None if config.save_dir is None else Path(config.save_dir)
+    if folder is not None and not _takes_files(folder):
+        return InvalidConfig(
+            f"the harness cannot write to save_dir {config.save_dir!r}; "
+            "name a folder that it can make or write to",
+            field="save_dir",
+        )
+    name, modes = config.conversation_id, types.SessionContinuationMode
+    mode = config.session_continuation_mode or modes.RESUME
+    known = folder is not None and name is not None and any(folder.glob(f"{name}*"))
+    where = config.save_dir or "a new folder (no save_dir is given)"
+    if name and mode is modes.RESUME and not known:
+        return InvalidConfig(
+            f"there is no conversation {name!r} in {where}; "
+            "give the save_dir that it was saved to, or leave conversation_id out",
+            field="conversation_id",
+        )
+    if name and mode is modes.CREATE_ONLY and known:
+        return InvalidConfig(
+            f"conversation {name!r} exists in {where} already; resume it, or choose another id",
+            field="conversation_id",
+        )
+    return None
+
+
+def _takes_files(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _base(config: Any) -> AgentConfig:
+    if isinstance(config, AgentConfig):
+        return config
+    if config is None:
+        config = {}
+    if not isinstance(config, Mapping):
+        raise InvalidConfig(
+            "config must be a LocalAgentConfig (or another configuration of the SDK), a mapping of "
+            f"its fields, or None; got {type(config).__name__}",
+            field="config",
+        )
+    unknown = sorted(set(config) - set(LocalAgentConfig.model_fields))
+    if unknown:
+        raise InvalidConfig(
+            f"the SDK's LocalAgentConfig has no field {unknown[0]!r}", field=str(unknown[0])
+        )
+    try:
+        return LocalAgentConfig(**config)
+    except Exception as error:
+        raise errors.of_config(error) from error
+
+
+def _asking(rule: policy.Policy, gate: Gate | None) -> policy.Policy:
+    """The same rule; one that asks, and has no handler of its own, asks the gate."""
+    if rule.decision is not policy.Decision.ASK_USER:
+        return rule
+    if rule.ask_user is not None and rule.ask_user is not _refuse_all:
+        return rule
+    return replace(rule, ask_user=_handler(gate))
+
+
+def _refuse_all(call: types.ToolCall, reason: str | None = None) -> bool:
+    del call, reason
+    return False
+
+
+def _handler(gate: Gate | None) -> Any:
+    async def decide(call: types.ToolCall, reason: str = "") -> bool:
+        recorded = recorded_decision()
+        if gate is None and recorded is not None:
+            decision = recorded
+        elif gate is None:
+            decision = ApprovalDecision(
+                allowed=False,
+                reason="nobody can be asked: the agent was created without ask_user=",
+                decided_by="default",
+            )
+        else:
+            decision = await gate(replace(request_of(call, reason or ""), recorded=recorded))
+        if not decision.allowed:
+            deny_with(decision.reason)
+        return decision.allowed
+
+    return asks_gate(decide)
+
+
+def api_key_of(config: AgentConfig) -> str:
+    """The key that the agent's text model is called with; empty where there is none."""
+    for target in getattr(config, "models", None) or []:
+        key = getattr(target.endpoint, "api_key", None)
+        if key and types.ModelType.TEXT in target.types:
+            return str(key)
+    return str(getattr(config, "api_key", None) or os.environ.get(KEY_VARIABLE, ""))

@@ -1,0 +1,219 @@
+"""One harness with one open conversation: opened, held and closed by one task of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+from typing import Any, Self
+
+from google.antigravity import agent as sdk_agent
+from google.antigravity import types
+
+from agy_nb.errors import AgyError, HarnessError
+from agy_nb.sdk import config as configs
+from agy_nb.sdk import errors, harness
+from agy_nb.sdk.base import Sink
+from agy_nb.sdk.steps import StepReader
+from agy_nb.sdk.tap import Tap
+
+EXIT_S = 4.0
+"""Seconds that the SDK's own clean-up gets before the harness is ended."""
+
+
+class Link:
+    """The SDK's `Agent`, entered, with our tap on its connection.
+
+    Attributes:
+        agent: The SDK's agent.
+        connection: Its connection.
+        reader: Makes events of its steps.
+        tap: Our ear on it; None where it does not speak the local harness's protocol, and then only
+            steps are told of.
+        save_dir: Where the harness saves the conversation.
+        spent: Set when a turn failed: the harness closes the connection after that.
+    """
+
+    def __init__(self, config: Any, sink: Sink, on_activity: Callable[[], None]) -> None:
+        self.agent = _agent_of(config)
+        self.connection: Any = None
+        self.reader = StepReader(frozenset())
+        self.tap: Tap | None = None
+        self.save_dir: str | None = None
+        self.spent = False
+        self._sink = sink
+        self._on_activity = on_activity
+        self._harness = harness.Harness()
+        self._stop = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(cls, config: Any, sink: Sink, on_activity: Callable[[], None]) -> Self:
+        """Start the harness and open the conversation.
+
+        Raises:
+            InvalidConfig: The SDK refuses the configuration.
+            HarnessError: The harness does not start.
+        """
+        try:
+            link = cls(config, sink, on_activity)
+        except Exception as error:
+            raise errors.of_config(error) from error
+        opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        link._keeper = asyncio.create_task(link._keep(opened), name="agy_nb harness")
+        try:
+            await asyncio.shield(opened)
+        except asyncio.CancelledError:
+            link._harness.kill()
+            link._keeper.cancel()
+            await asyncio.wait([link._keeper])
+            raise
+        return link
+
+    async def _keep(self, opened: asyncio.Future[None]) -> None:
+        try:
+            await self._enter()
+        except BaseException as error:
+            self._harness.kill()
+            await self._harness.stop()
+            if isinstance(error, Exception):
+                opened.set_exception(await self._why_not(error))
+                return
+            opened.cancel()
+            raise
+        opened.set_result(None)
+        try:
+            await self._stop.wait()
+        finally:
+            await self._exit()
+
+    async def _why_not(self, error: Exception) -> AgyError:
+        """What a start that failed is to the user; of a refusal the harness tells only in words."""
+        refused = None
+        if isinstance(error, RuntimeError):
+            refused = await asyncio.to_thread(configs.why_refused, self.agent._config)
+        return refused or errors.of_config(error)
+
+    async def _enter(self) -> None:
+        inner = self.agent._config
+        create_strategy = inner.create_strategy
+
+        def create(**runners: Any) -> Any:
+            strategy = create_strategy(**runners)
+            self._harness = harness.follow(strategy)
+            self.save_dir = getattr(strategy, "_save_dir", None)
+            connect = strategy.connect
+
+            def tapped() -> Any:
+                self.connection = connect()
+                self.reader = StepReader(frozenset(runners["tool_runner"].tool_names))
+                if Tap.fits(self.connection):
+                    self.tap = Tap(
+                        self.connection,
+                        self.reader,
+                        self._sink,
+                        self._on_activity,
+                        inner.policies,
+                    )
+                return self.connection
+
+            strategy.__dict__["connect"] = tapped
+            return strategy
+
+        inner.__dict__["create_strategy"] = create
+        await self.agent.__aenter__()
+
+    async def _exit(self) -> None:
+        # The SDK would wait for the process on the loop; the wait is ours.
+        self.connection._process = None
+        try:
+            async with asyncio.timeout(EXIT_S):
+                await self.agent.__aexit__(None, None, None)
+        except TimeoutError:
+            self._harness.kill()
+        finally:
+            await self._harness.stop()
+
+    async def close(self) -> None:
+        """End the conversation and the harness; blocks no loop."""
+        self._stop.set()
+        if self._keeper is not None:
+            await asyncio.wait([self._keeper])
+            if not self._keeper.cancelled() and (error := self._keeper.exception()):
+                raise HarnessError(f"the agent did not exit cleanly: {error}") from error
+
+    def begin_turn(self) -> None:
+        """Forget the turn before; tools and hooks run in the caller's context from now on."""
+        self.reader.begin_turn()
+        if self.tap is not None:
+            self.tap.context = contextvars.copy_context()
+
+    def kill(self) -> None:
+        """End the harness at once; whoever reads from it hears of it."""
+        self.spent = True
+        self._harness.kill()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the harness has ended, or has closed the connection, or is about to."""
+        return self.spent or self.broken or self._harness.exited
+
+    @property
+    def broken(self) -> bool:
+        """Whether nothing comes from the harness any more."""
+        return bool(self.connection._reader_task.done())
+
+    async def read(self) -> None:
+        """Read the SDK's steps up to the end of the turn.
+
+        Raises:
+            AntigravityCancelledError: The turn was cancelled.
+            Exception: What the SDK makes of a failed turn.
+        """
+        async for step in self.agent.conversation.receive_steps():
+            if self.tap is None:
+                for event in self.reader.read(step):
+                    self._sink(event)
+
+    async def settle(self, limit: float) -> bool:
+        """Read on until the connection is idle, so that nothing stale is left for the next turn.
+
+        Args:
+            limit: Seconds.
+
+        Returns:
+            Whether it came to rest.
+        """
+        queue = self.connection._step_queue
+        try:
+            async with asyncio.timeout(limit):
+                while not (self.connection.is_idle and queue.empty()):
+                    if self.broken and queue.empty():
+                        break
+                    try:
+                        await self.read()
+                    except types.AntigravityCancelledError:
+                        continue
+                    except Exception:  # noqa: BLE001, S112 - told of already, as an event
+                        continue
+        except TimeoutError:
+            return False
+        return True
+
+
+_HOLDING_USERS_OBJECTS = ("tools", "hooks", "triggers", "policies", "subagents")
+
+
+def _agent_of(config: Any) -> sdk_agent.Agent:
+    """The SDK's agent, with the user's own objects in it.
+
+    The SDK copies a configuration deeply before it puts those back that must not be copied. A tool
+    that is a method of something large costs time then, and of something with a lock cannot be.
+    """
+    kept = {name: list(getattr(config, name)) for name in _HOLDING_USERS_OBJECTS}
+    agent = sdk_agent.Agent(config.model_copy(update={name: [] for name in kept}))
+    for name, objects in kept.items():
+        setattr(agent._config, name, objects)
+    agent._pending_hooks = kept["hooks"][:]
+    agent._pending_triggers = kept["triggers"][:]
+    return agent

@@ -1,0 +1,57 @@
+"""The real backend: opens sessions of the SDK on its harness."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from agy_nb.sdk import config as configs
+from agy_nb.sdk import logs, versions
+from agy_nb.sdk.base import AgentSpec, Gate, Sink
+from agy_nb.sdk.lazy import load
+from agy_nb.sdk.session import LiveSession
+
+if TYPE_CHECKING:
+    from agy_nb.testing.echo import EchoModel
+
+
+class LiveBackend:
+    """Opens sessions of the real SDK on the real harness.
+
+    Whoever has neither a configuration with a model nor a key gets a local model that echoes.
+    """
+
+    def __init__(self) -> None:
+        self._echo: EchoModel | None = None
+        self._starting_echo = asyncio.Lock()
+
+    async def open(self, spec: AgentSpec, sink: Sink, gate: Gate | None) -> LiveSession:
+        """Start an agent; see `Backend.open`."""
+        versions.check()
+        logs.route()
+        if configs.needs_a_model(spec.config):
+            spec = replace(spec, config=await self._with_echo(spec.config))
+        config = await asyncio.to_thread(configs.build, spec, gate)
+        session = LiveSession(config, sink)
+        await session.start()
+        return session
+
+    async def _with_echo(self, config: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        async with self._starting_echo:
+            if self._echo is None:
+                module = await asyncio.to_thread(load, "agy_nb.testing.echo")
+                self._echo = module.EchoModel()
+                await self._echo.start()
+                print(  # noqa: T201 - the user should know who answers
+                    f"agy_nb: no {configs.KEY_VARIABLE} is set, so a local echo model answers"
+                )
+        echo = await asyncio.to_thread(self._echo.config)
+        return {**(config or {}), "models": echo.models}
+
+    async def close(self) -> None:
+        """Stop the echo model, if it was needed."""
+        if self._echo is not None:
+            await self._echo.stop()
+            self._echo = None

@@ -1,0 +1,74 @@
+"""A cassette's answers in the place of a person's, in the SDK's own objects.
+
+A cassette's socket answers for the person who was asked while the session was recorded. It hides
+such requests from clients that do not know of it; the tap does, and tells of them all the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from google.antigravity.connections.local.event_processor import json_format
+from google.antigravity.proto import localharness_pb2
+
+from agy_nb.sdk.base import ApprovalDecision, RecordedAnswers
+
+_wire: Any = localharness_pb2  # its names are made at run time
+_ALLOW = "POLICY_EVALUATION_OUTCOME_ALLOW"
+_DENY = "POLICY_EVALUATION_OUTCOME_DENY"
+_Handler = TypeVar("_Handler")
+
+
+class Recorded:
+    """What a connection's cassette says; nothing where it has none.
+
+    Args:
+        connection: The SDK's, before anything was read from it.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        reveal = getattr(getattr(connection, "_ws", None), "reveal_requests", None)
+        self._answers: RecordedAnswers | None = reveal() if callable(reveal) else None
+
+    def outcome(self, request_id: str) -> tuple[Any, str] | None:
+        """How a policy request was answered: the wire's outcome, and the reason of a denial."""
+        frame = None if self._answers is None else self._answers.decision(request_id)
+        if frame is None:
+            return None
+        outcome = _wire.PolicyEvaluationOutcome.Value(frame.get("outcome", _DENY))
+        return outcome, str(frame.get("denyReason", ""))
+
+    def decision(self, request_id: str) -> ApprovalDecision | None:
+        """What a person decided, None if it is to be decided now."""
+        found = self.outcome(request_id)
+        if found is None:
+            return None
+        allowed = found[0] == _wire.PolicyEvaluationOutcome.Value(_ALLOW)
+        return ApprovalDecision(allowed=allowed, reason=found[1], decided_by="cassette")
+
+    def decision_on_call(self, call_id: str) -> ApprovalDecision | None:
+        """What was decided on a subagent's call, about which the harness does not ask."""
+        denial = None if self._answers is None else self._answers.denial(call_id)
+        if denial is None:
+            return None
+        return ApprovalDecision(allowed=not denial, reason=denial, decided_by="cassette")
+
+    def answers(self, update: Any) -> list[Any] | None:
+        """What a question was answered with, None if it is to be asked now."""
+        if self._answers is None:
+            return None
+        frame = self._answers.question(update.trajectory_id, update.step_index)
+        if frame is None:
+            return None
+        return list(json_format.ParseDict(frame, _wire.UserQuestionsResponse()).response.answers)
+
+
+def asks_gate(handler: _Handler) -> _Handler:
+    """Mark a policy's handler as one of ours, which asks the gate."""
+    handler._agy_gate = True  # type: ignore[attr-defined]
+    return handler
+
+
+def is_asked_of_gate(rule: Any) -> bool:
+    """Whether a policy's handler is one of ours."""
+    return getattr(getattr(rule, "ask_user", None), "_agy_gate", False)

@@ -1,0 +1,334 @@
+"""One session of the SDK, driven turn by turn.
+
+Rule 1: when a turn is over, nothing of it is left that could reach the next one.
+Rule 2: what the harness does between turns (triggers, subagents that come back late) is read too.
+Rule 3: a harness that is gone, as it is after every failed turn, is started again for the next
+prompt, with the same conversation.
+Rule 4: after `close` no harness is started any more, and one that is being started is ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from google.antigravity import types
+
+from agy_nb.errors import BackendError, HarnessError, TurnCancelled
+from agy_nb.protocol.events import Error, Event, Text
+from agy_nb.protocol.values import Message, Prompt, TokenUsage
+from agy_nb.sdk import config as configs
+from agy_nb.sdk import errors
+from agy_nb.sdk.base import Clock, Sink, ToolInfo, TurnOutcome
+from agy_nb.sdk.link import Link
+from agy_nb.sdk.tools import list_tools
+from agy_nb.sdk.wire import content_of, token_usage
+
+SETTLE_S = 5.0
+"""Seconds that a turn which was cut gets to come to rest before its harness is ended."""
+
+MOST_FAILURES = 25
+"""Error steps in a row, without any output between, after which a turn is ended."""
+
+_ROLES = {"MODEL": "model", "USER": "user", "SYSTEM": "system"}
+
+
+class LiveSession:
+    """One live conversation with the real harness."""
+
+    def __init__(self, config: Any, sink: Sink) -> None:
+        self._config = config
+        self._sink = sink
+        self._turn = asyncio.Lock()
+        self._cancelled = False
+        self._in_turn = False
+        self._closed = False
+        self._heard = False
+        self._text: list[str] = []
+        self._conversation_id: str | None = config.conversation_id
+        self._save_dir_given = config.save_dir is not None
+        self._turns_before = 0
+        self._between_turns: asyncio.Task[None] | None = None
+        self._gave_up: BackendError | None = None
+        self._giving_up: asyncio.Task[None] | None = None
+        self._insisting: asyncio.Task[None] | None = None
+        self._turn_over = asyncio.Event()
+        self._successor: asyncio.Task[None] | None = None
+        self._link_or_none: Link | None = None
+
+    # -- life --------------------------------------------------------------------------------
+
+    @property
+    def _link(self) -> Link:
+        assert self._link_or_none is not None  # noqa: S101 - start() comes first
+        return self._link_or_none
+
+    async def start(self) -> None:
+        """Start the harness and open the conversation; see `Backend.open`."""
+        self._link_or_none = await Link.open(self._config, self._on_event, self._on_activity)
+
+    async def _start_again(self) -> None:
+        """Another harness for the same conversation, unless `cancel` or `close` comes first."""
+        if self._closed:
+            raise HarnessError("the session is closed; create another agent")
+        self._successor = asyncio.get_running_loop().create_task(self._open_successor())
+        try:
+            await asyncio.wait([self._successor])
+        except asyncio.CancelledError:
+            await self._stop_successor()
+            raise
+        if self._successor.cancelled():
+            raise TurnCancelled("".join(self._text))
+        self._successor.result()
+
+    async def _open_successor(self) -> None:
+        old = self._link
+        with contextlib.suppress(Exception):
+            await old.close()
+        self._turns_before += old.agent.conversation.turn_count
+        changes: dict[str, Any] = {"save_dir": old.save_dir}
+        if self._conversation_id:
+            changes["conversation_id"] = self._conversation_id
+            changes["session_continuation_mode"] = types.SessionContinuationMode.CREATE_OR_RESUME
+        self._config = self._config.model_copy(update=changes)
+        await self.start()
+
+    async def close(self) -> None:
+        """End the conversation and the harness; blocks no loop."""
+        self._closed = True
+        if self._between_turns is not None:
+            self._between_turns.cancel()
+        await self._stop_successor()
+        await self._link.close()
+
+    async def _stop_successor(self) -> bool:
+        """End the start of another harness; tell whether there was one."""
+        if self._successor is None or self._successor.done():
+            return False
+        self._successor.cancel()
+        await asyncio.wait([self._successor])
+        return True
+
+    async def delete_state(self) -> None:
+        """Remove the conversation's files from `save_dir` and the app-data folder."""
+        conversation_id = self.conversation_id
+        if not conversation_id:
+            return
+        app_data = self._config.app_data_dir or "~/.gemini/antigravity"
+        await asyncio.to_thread(
+            _remove_conversation, self._link.save_dir, app_data, conversation_id
+        )
+        if self._link.save_dir and not self._save_dir_given:
+            await asyncio.to_thread(shutil.rmtree, self._link.save_dir, ignore_errors=True)
+
+    # -- turns -------------------------------------------------------------------------------
+
+    async def run_turn(self, prompt: Prompt) -> TurnOutcome:
+        """Send a prompt and stay until the turn is over; see `Session.run_turn`."""
+        content = content_of(prompt)
+        self._cancelled = False
+        while self._between_turns is not None:
+            await asyncio.wait([self._between_turns])
+        async with self._turn:
+            if self._cancelled:  # while it waited for what the harness did by itself
+                raise TurnCancelled("")
+            self._gave_up = None
+            self._text.clear()
+            if self._link.lost:
+                await self._start_again()
+            with self._turn_under_way():
+                self._in_turn = True
+                return await self._run_or_start_again(content)
+
+    @contextlib.contextmanager
+    def _turn_under_way(self) -> Iterator[None]:
+        self._turn_over = over = asyncio.Event()
+        try:
+            yield
+        finally:
+            self._in_turn = False
+            over.set()
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether what happens now belongs to `run_turn`, not to a turn of the harness's own."""
+        return self._in_turn
+
+    async def _run_or_start_again(self, content: Any) -> TurnOutcome:
+        """Run the turn; a harness that is dead before it says anything gets a successor."""
+        self._heard = False
+        self._link.begin_turn()
+        try:
+            return await self._run(self._link, content)
+        except HarnessError:
+            if self._heard or self._cancelled or self._closed:
+                raise
+        await self._start_again()
+        self._link.begin_turn()
+        return await self._run(self._link, content)
+
+    async def _run(self, link: Link, content: Any) -> TurnOutcome:
+        conversation = link.agent.conversation
+        raised: Exception | None = None
+        try:
+            await conversation.send(content)
+            await link.read()
+        except types.AntigravityCancelledError:
+            self._cancelled = True
+        except Exception as error:  # noqa: BLE001 - classified below, by structure
+            raised = error
+        link.spent = not await link.settle(SETTLE_S) or (raised is not None and not self._cancelled)
+        self._conversation_id = link.agent.conversation_id or self._conversation_id
+        if self._gave_up is not None:
+            raise self._gave_up
+        if self._cancelled:
+            raise TurnCancelled("".join(self._text))
+        stop_reason = conversation._last_turn_stop_reason.value
+        ended_by = errors.of_turn(
+            raised, failure=link.reader.failure, stop_reason=stop_reason, lost=link.broken
+        )
+        if ended_by is not None:
+            link.spent = True
+            raise ended_by from raised
+        return TurnOutcome(
+            stop_reason=stop_reason,
+            usage=token_usage(conversation.last_turn_usage),
+            structured_output=conversation.get_last_structured_output(),
+        )
+
+    async def cancel(self) -> None:
+        """Ask the harness to end the running turn; nothing happens when none runs."""
+        self._cancelled = True
+        if await self._stop_successor() or not self._turn.locked() or self._link.lost:
+            return
+        await self._halt(self._link)
+
+    async def _halt(self, link: Link) -> None:
+        """Ask the harness to stop; if it does not, as one that hangs, end it."""
+        over = self._turn_over
+        with contextlib.suppress(Exception):  # a connection that is gone has ended the turn, too
+            await link.agent.conversation.cancel()
+        if link.tap:
+            link.tap.cancel_tools()
+
+        async def insist() -> None:
+            try:
+                async with asyncio.timeout(SETTLE_S):
+                    await over.wait()
+            except TimeoutError:
+                link.kill()
+
+        self._insisting = asyncio.get_running_loop().create_task(insist())
+
+    def _on_event(self, event: Event) -> None:
+        self._heard = True
+        if isinstance(event, Text) and event.trajectory.is_root:
+            self._text.append(event.text)
+        self._sink(event)
+        if isinstance(event, Error) and self._link.reader.failures == MOST_FAILURES:
+            self._giving_up = asyncio.get_running_loop().create_task(
+                self._give_up(event.error.message)
+            )
+
+    async def _give_up(self, message: str) -> None:
+        """The harness asks again for ever when the model answers with nothing; so this ends it."""
+        self._gave_up = BackendError(
+            f"the model failed {MOST_FAILURES} times in a row, so the turn was ended: {message}"
+        )
+        await self._halt(self._link)
+
+    def _on_activity(self) -> None:
+        if not self._turn.locked() and self._between_turns is None:
+            self._between_turns = asyncio.get_running_loop().create_task(self._read_between_turns())
+
+    async def _read_between_turns(self) -> None:
+        """Keep what the harness does by itself in the history."""
+        try:
+            async with self._turn:
+                with self._turn_under_way():
+                    await self._link.read()
+        except types.AntigravityCancelledError:
+            pass
+        except Exception:  # noqa: BLE001 - told of already, as an event
+            self._link.spent = True
+        finally:
+            self._between_turns = None
+
+    # -- questions ---------------------------------------------------------------------------
+
+    @property
+    def conversation_id(self) -> str | None:
+        """The harness's id of the conversation, None before the first turn of a new one."""
+        return self._link.agent.conversation_id or self._conversation_id
+
+    @property
+    def clock(self) -> Clock | None:
+        """The time of the recording that is replayed, None where that of the loop holds."""
+        clock: Clock | None = getattr(getattr(self._link.connection, "_ws", None), "clock", None)
+        return clock
+
+    @property
+    def api_key(self) -> str:
+        """The key of the text model."""
+        return configs.api_key_of(self._config)
+
+    def history(self) -> tuple[Message, ...]:
+        """The last state of every step that says something, oldest first."""
+        latest: dict[tuple[str, int], types.Step] = {}
+        for step in self._link.agent.conversation.history:
+            if step.content:
+                latest[step.trajectory_id, step.step_index] = step
+        return tuple(
+            Message(
+                role=_ROLES.get(step.source.value, "unknown"),  # type: ignore[arg-type]
+                content=step.content,
+                trajectory=self._link.reader.trajectory(
+                    step.trajectory_id, step.parent_trajectory_id, step.depth
+                ),
+            )
+            for step in latest.values()
+        )
+
+    def turn_count(self) -> int:
+        """Turns sent."""
+        return self._turns_before + self._link.agent.conversation.turn_count
+
+    def total_usage(self) -> TokenUsage | None:
+        """Tokens of the whole session, None before the first metered call."""
+        return token_usage(self._link.connection.cumulative_usage)
+
+    def last_turn_usage(self) -> TokenUsage | None:
+        """Tokens of the latest turn, None where nothing was metered."""
+        return token_usage(self._link.agent.conversation.last_turn_usage)
+
+    def compaction_indices(self) -> tuple[int, ...]:
+        """Steps of the SDK's history at which the context was compacted."""
+        return tuple(self._link.agent.conversation.compaction_indices)
+
+    def last_response(self) -> str | None:
+        """Text of the latest complete answer of the root agent."""
+        for step in reversed(self._link.agent.conversation._steps):
+            if step.is_complete_response and not step.parent_trajectory_id:
+                return step.content
+        return None
+
+    def clear_history(self) -> None:
+        """Forget the transcript on this side; the model's context is the harness's own."""
+        self._turns_before = 0
+        self._link.agent.conversation.clear_history()
+
+    def tools(self) -> tuple[ToolInfo, ...]:
+        """Built-in, host and MCP tools."""
+        return list_tools(self._config, self._link.agent._tool_runner)
+
+
+def _remove_conversation(save_dir: str | None, app_data: str, conversation_id: str) -> None:
+    if save_dir:
+        for path in Path(save_dir).glob(f"{conversation_id}*"):
+            path.unlink(missing_ok=True)
+    brain = Path(app_data).expanduser() / "brain"
+    shutil.rmtree(brain / conversation_id, ignore_errors=True)

@@ -1,0 +1,375 @@
+"""Tells the sink what happens on one connection of the SDK, in the order of the wire.
+
+A `Tap` sits on the step queue and on the event processor of the SDK. It tells of each thing the
+moment it arrives, whether or not anybody reads the SDK's own stream.
+
+Rule 1: the tap only looks on; what the SDK does stays as it is, but for the words of a denial.
+Rule 2: what decides and fails denies, and says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NamedTuple
+
+from google.antigravity import types
+from google.antigravity.connections.local.event_processor import (
+    IDLE_SENTINEL,
+    LocalHarnessEventProcessor,
+    _extract_tool_args,
+)
+from google.antigravity.hooks import hooks, policy
+from google.antigravity.proto import localharness_pb2
+
+from agy_nb.protocol import events
+from agy_nb.protocol.values import TokenUsage, Trajectory
+from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest, Sink, now
+from agy_nb.sdk.questions import asking
+from agy_nb.sdk.recorded import Recorded, is_asked_of_gate
+from agy_nb.sdk.steps import StepReader
+from agy_nb.sdk.wire import answer_of, as_json, questions_of, token_usage
+
+SLICE_S = 0.01
+"""Seconds that frames may be read in a row."""
+
+_wire: Any = localharness_pb2  # its names are made at run time
+_deciding: contextvars.ContextVar[Any] = contextvars.ContextVar("agy_nb_deciding", default=None)
+"""The tap and the policy decision request that the running task answers."""
+
+
+class _TappedQueue(asyncio.Queue[Any]):
+    """The SDK's step queue, which also tells of each item as it is put."""
+
+    def __init__(self, on_item: Callable[[Any], None]) -> None:
+        super().__init__()
+        self._on_item = on_item
+
+    def _put(self, item: Any) -> None:
+        self._on_item(item)
+        super()._put(item)
+
+
+class _SubagentCall(NamedTuple):
+    """A subagent's call of a host tool, in the form of a policy decision request."""
+
+    request_id: str
+    tool_args: Any
+
+
+_NO_TURN = hooks.TurnContext(hooks.SessionContext())
+
+
+class Tap:
+    """Our ear on one connection.
+
+    Args:
+        connection: The SDK's connection to the local harness, before anything was read from it.
+        reader: Makes events of steps.
+        sink: Takes the events.
+        on_activity: Called for each step that arrives and each trigger that is sent.
+        policies: The agent's, for the calls that the harness does not ask about.
+
+    Attributes:
+        context: The context of the turn that runs.
+    """
+
+    def __init__(
+        self,
+        connection: Any,
+        reader: StepReader,
+        sink: Sink,
+        on_activity: Callable[[], None],
+        policies: Sequence[policy.Policy] = (),
+    ) -> None:
+        self._policy = policy.enforce(policies, mcp_servers=[])
+        self._reader = reader
+        self._sink = sink
+        self._on_activity = on_activity
+        self._label = ""
+        self._loop = asyncio.get_running_loop()
+        self._slice_began = self._loop.time()
+        self._denials: dict[str, str] = {}
+        self._tools_running: set[asyncio.Task[Any]] = set()
+        self._processor = connection._processor
+        self._recorded = Recorded(connection)
+        self._usage = {
+            key: token_usage(usage) or TokenUsage()
+            for key, usage in connection.trajectory_usages.items()
+        }
+        self._processor.step_queue = _TappedQueue(self._on_item)
+        self.context = contextvars.copy_context()
+        self._run_in_turns_context()
+        self._listen()
+        self._listen_to_decisions()
+        self._listen_to_tools()
+        self._listen_to_questions()
+        self._listen_to_triggers(connection)
+        self._deny_for_failed_hooks()
+
+    @staticmethod
+    def fits(connection: Any) -> bool:
+        """Whether a connection speaks the local harness's protocol."""
+        return isinstance(getattr(connection, "_processor", None), LocalHarnessEventProcessor)
+
+    def _on_item(self, item: Any) -> None:
+        if isinstance(item, types.Step):
+            for event in self._reader.read(item, self._label):
+                self._sink(event)
+            self._on_activity()
+
+    def _run_in_turns_context(self) -> None:
+        """Have tools, hooks and handlers run where the turn was started: their prints go there."""
+        tasks = self._processor._background_tasks
+
+        def run_in_background(work: Coroutine[Any, Any, Any]) -> None:
+            loop = asyncio.get_running_loop()
+            task = loop.create_task(work, context=self.context.copy())
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+        self._processor._run_in_background = run_in_background
+
+    def _listen_to_triggers(self, connection: Any) -> None:
+        """A trigger begins a turn when it is sent, not when the harness says the first thing."""
+        send = connection.send_trigger_notification
+
+        async def listen(content: str) -> None:
+            was_idle = self._processor.is_idle.is_set()
+            self._processor.is_idle.clear()
+            self._on_activity()
+            try:
+                await send(content)
+            except BaseException:
+                if was_idle:
+                    self._processor.is_idle.set()
+                    await self._processor.step_queue.put(IDLE_SENTINEL)
+                raise
+
+        connection.send_trigger_notification = listen
+
+    # -- usage and trajectories --------------------------------------------------------------
+
+    def _listen(self) -> None:
+        process_event = self._processor.process_event
+
+        async def listen(event: Any) -> None:
+            await self._let_others_run()
+            self._label = event.step_update.error_message
+            await process_event(event)
+            if event.HasField("usage_update"):
+                self._on_usage(event.usage_update)
+            elif event.HasField("trajectory_state_update"):
+                update = event.trajectory_state_update
+                self._reader.trajectory(
+                    update.trajectory_id, update.parent_trajectory_id, update.depth
+                )
+
+        self._processor.process_event = listen
+
+    async def _let_others_run(self) -> None:
+        """Give the loop a turn now and then: the SDK reads a burst of frames without a pause."""
+        if self._loop.time() - self._slice_began > SLICE_S:
+            await asyncio.sleep(0)
+            self._slice_began = self._loop.time()
+
+    def _on_usage(self, update: Any) -> None:
+        """The harness counts up; a call is the difference of two readings."""
+        total = token_usage(self._processor.cumulative_usage) or TokenUsage()
+        for entry in update.agents:
+            reading = token_usage(self._processor.trajectory_usages.get(entry.trajectory_id))
+            if reading is None:
+                continue
+            call = reading - self._usage.get(entry.trajectory_id, TokenUsage())
+            self._usage[entry.trajectory_id] = reading
+            if not call.is_empty:
+                self._sink(
+                    events.Usage(
+                        trajectory=self._reader.trajectory(entry.trajectory_id),
+                        usage=call,
+                        trajectory_total=reading,
+                        session_total=total,
+                        at=now(),
+                    )
+                )
+
+    # -- approvals ---------------------------------------------------------------------------
+
+    def _listen_to_decisions(self) -> None:
+        decide = self._processor._handle_policy_decision_request
+        answer = self._processor._send_policy_decision_response
+
+        async def listen(request: Any) -> None:
+            rule = self._processor._dynamic_policy_map.get(request.rule_id)
+            outcome = None if is_asked_of_gate(rule) else self._recorded.outcome(request.request_id)
+            if outcome is not None:  # a handler of the user's own would ask a person
+                await answer(request.request_id, outcome=outcome[0], deny_reason=outcome[1])
+                return
+            _deciding.set((self, request))
+            await decide(request)
+
+        async def listen_to_answer(request_id: str, *, outcome: Any, deny_reason: str = "") -> None:
+            reason = self._denials.pop(request_id, "") or deny_reason
+            await answer(request_id, outcome=outcome, deny_reason=reason)
+
+        self._processor._handle_policy_decision_request = listen
+        self._processor._send_policy_decision_response = listen_to_answer
+
+    def asks_for(self, request: Any) -> Trajectory:
+        """Which trajectory a policy decision request is for."""
+        return self._reader.trajectory(request.tool_args.trajectory_id)
+
+    def recorded_decision(self, request: Any) -> ApprovalDecision | None:
+        """What a cassette says to a request, None if it is to be decided now."""
+        if isinstance(request, _SubagentCall):
+            return self._recorded.decision_on_call(request.request_id)
+        return self._recorded.decision(request.request_id)
+
+    def deny_with(self, request: Any, reason: str) -> None:
+        """Have the denial of a request say why."""
+        self._denials[request.request_id] = reason
+
+    def _deny_for_failed_hooks(self) -> None:
+        """A pre-turn hook that fails denies the turn: on an error the harness just hangs up."""
+        handlers = getattr(getattr(self._processor, "_hook_router", None), "_handlers", {})
+        pre_turn = handlers.get(_wire.LIFECYCLE_HOOK_PRE_TURN)
+        if pre_turn is None:
+            return
+
+        async def decide(request: Any, response: Any) -> None:
+            try:
+                await pre_turn(request, response)
+            except Exception as error:  # noqa: BLE001 - a hook may raise anything
+                verdict = response.pre_turn_result
+                verdict.decision = _wire.PreTurnResult.Decision.DENY
+                verdict.reason = f"a pre-turn hook failed: {type(error).__name__}: {error}"
+
+        handlers[_wire.LIFECYCLE_HOOK_PRE_TURN] = decide
+
+    # -- host tools --------------------------------------------------------------------------
+
+    def _listen_to_tools(self) -> None:
+        run_tool = self._processor.handle_tool_call
+        send_results = self._processor._send_tool_results
+
+        async def listen(call: Any) -> None:
+            task = asyncio.current_task()
+            if task is not None:
+                self._tools_running.add(task)
+                task.add_done_callback(self._tools_running.discard)
+            where = self._reader.trajectory(call.trajectory_id)
+            denial = None if where.is_root else await self._denial_of(call)
+            if denial is None:
+                await run_tool(call)
+            else:
+                self._reader.note_caller(call.id, where)
+                result = types.ToolResult(id=call.id, name=call.name, error=denial)
+                await self._processor._send_tool_results([result])
+
+        async def listen_to_results(results: Any) -> None:
+            for result in results:
+                self._on_tool_result(result)
+            await send_results(results)
+
+        self._processor.handle_tool_call = listen
+        self._processor._send_tool_results = listen_to_results
+
+    async def _denial_of(self, call: Any) -> str | None:
+        """Why a subagent may not call a host tool, None if it may.
+
+        Measured: the harness asks for the root agent's calls only, so this enforces the policies.
+        """
+        asked = _SubagentCall(call.id, call)
+        _deciding.set((self, asked))
+        tool_call = types.ToolCall(id=call.id, name=call.name, args=_extract_tool_args(call))
+        try:
+            verdict = await self._policy.run(hooks.OperationContext(_NO_TURN), tool_call)
+        except Exception as error:  # noqa: BLE001 - what cannot be decided is denied
+            return f"the policy failed: {type(error).__name__}: {error}"
+        reason = self._denials.pop(call.id, "")
+        return None if verdict.allow else reason or verdict.message or "denied by policy"
+
+    def _on_tool_result(self, result: types.ToolResult) -> None:
+        call_id = result.id or ""
+        self._sink(
+            events.ToolResult(
+                trajectory=self._reader.caller(call_id),
+                call_id=call_id,
+                name=str(result.name),
+                result=None if result.error is not None else as_json(result.result),
+                error=result.error,
+                at=now(),
+            )
+        )
+
+    def cancel_tools(self) -> None:
+        """Cancel the host tools that run; nobody waits for them any more."""
+        current = asyncio.current_task()
+        for task in tuple(self._tools_running):
+            if task is not current:
+                task.cancel()
+
+    # -- questions ---------------------------------------------------------------------------
+
+    def _listen_to_questions(self) -> None:
+        ask = self._processor.handle_question_request
+        answer = self._processor._send_question_response
+
+        async def listen(update: Any) -> None:
+            asking.set(self._on_question(update, None))
+            answers = self._recorded.answers(update)
+            if answers is None:
+                await ask(update)
+            else:
+                await listen_to_answers(update, answers)
+
+        async def listen_to_answers(update: Any, answers: Any) -> None:
+            await answer(update, answers)
+            self._on_question(update, answers)
+
+        self._processor.handle_question_request = listen
+        self._processor._send_question_response = listen_to_answers
+
+    def _on_question(self, update: Any, answers: Any) -> events.Question:
+        event = events.Question(
+            trajectory=self._reader.trajectory(update.trajectory_id),
+            question_id=f"{update.trajectory_id}:{update.step_index}",
+            questions=questions_of(update),
+            answers=None if answers is None else tuple(map(answer_of, answers)),
+            at=now(),
+        )
+        self._sink(event)
+        return event
+
+
+def request_of(call: types.ToolCall, reason: str) -> ApprovalRequest:
+    """What the policy handler that runs now is asked to decide on."""
+    where = Trajectory()
+    if deciding := _deciding.get():
+        tap, request = deciding
+        where = tap.asks_for(request)
+    return ApprovalRequest(
+        tool=str(call.name),
+        args=as_json(call.args),
+        server=call.server_name or None,
+        reason=reason,
+        trajectory=where,
+    )
+
+
+def recorded_decision() -> ApprovalDecision | None:
+    """What a cassette says to the request that the running policy handler decides on."""
+    deciding = _deciding.get()
+    if deciding is None:
+        return None
+    tap, request = deciding
+    decision: ApprovalDecision | None = tap.recorded_decision(request)
+    return decision
+
+
+def deny_with(reason: str) -> None:
+    """Have the denial that the running policy handler is about to give say why."""
+    if reason and (deciding := _deciding.get()):
+        tap, request = deciding
+        tap.deny_with(request, reason)

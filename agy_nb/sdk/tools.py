@@ -1,0 +1,57 @@
+"""What tools an agent has, as far as this side of the wire knows."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from google.antigravity import types
+from google.antigravity.connections.connection import AgentConfig, resolve_active_tools
+from google.antigravity.connections.local.local_connection import callable_to_tool_proto
+
+from agy_nb.sdk.base import ToolInfo
+
+
+def list_tools(config: AgentConfig, tool_runner: Any) -> tuple[ToolInfo, ...]:
+    """Built-in tools that are enabled, host functions, and what is known of MCP servers.
+
+    The harness alone talks to MCP servers, so their tools are known here only where the
+    configuration names them; a server without names is listed once, as `*`.
+    """
+    return (*_builtin(config), *_custom(tool_runner), *_mcp(config))
+
+
+def _builtin(config: AgentConfig) -> list[ToolInfo]:
+    words = dict(
+        re.findall(r"^\s+([A-Z_]+): (.+)$", types.BuiltinTools.__doc__ or "", re.MULTILINE)
+    )
+    active = resolve_active_tools(config.capabilities)
+    return [
+        ToolInfo(name=tool.value, source="builtin", description=words.get(tool.name, ""))
+        for tool in types.BuiltinTools
+        if tool in active
+    ]
+
+
+def _custom(tool_runner: Any) -> list[ToolInfo]:
+    found = []
+    for function in tool_runner.tools.values() if tool_runner else ():
+        proto = callable_to_tool_proto(function, tool_runner=tool_runner)
+        found.append(
+            ToolInfo(
+                name=proto.name,
+                source="custom",
+                description=proto.description,
+                parameters=json.loads(proto.parameters_json_schema),
+            )
+        )
+    return found
+
+
+def _mcp(config: AgentConfig) -> list[ToolInfo]:
+    return [
+        ToolInfo(name=name, source="mcp", server=server.name)
+        for server in config.mcp_servers or []
+        for name in (getattr(server, "enabled_tools", None) or ["*"])
+    ]

@@ -1,0 +1,94 @@
+"""The SDK's values in our words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.antigravity import types
+from pydantic_core import to_jsonable_python
+
+from agy_nb.protocol.values import (
+    Answer,
+    AskedQuestion,
+    MediaPart,
+    Prompt,
+    QuestionOption,
+    TextPart,
+    TokenUsage,
+)
+
+_MEDIA = {
+    "image": types.Image,
+    "document": types.Document,
+    "audio": types.Audio,
+    "video": types.Video,
+}
+
+
+def token_usage(usage: types.UsageMetadata | None) -> TokenUsage | None:
+    """Token counts, None where nothing is known."""
+    if usage is None or usage.total_token_count is None:
+        return None
+    output = None
+    if usage.candidates_token_count is not None or usage.thoughts_token_count is not None:
+        output = (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0)
+    return TokenUsage(
+        input_tokens=usage.prompt_token_count,
+        cache_read_tokens=usage.cached_content_token_count,
+        output_tokens=output,
+        reasoning_tokens=usage.thoughts_token_count,
+        total_tokens=usage.total_token_count,
+        service_tier=usage.service_tier.value if usage.service_tier else None,
+    )
+
+
+def as_json(value: Any) -> Any:
+    """A value as JSON can hold it; what it cannot hold becomes its text."""
+    try:
+        return to_jsonable_python(
+            value, fallback=str, inf_nan_mode="strings", bytes_mode="base64", by_alias=False
+        )
+    except Exception:  # noqa: BLE001 - a host tool may return anything
+        return str(value)
+
+
+def questions_of(update: Any) -> tuple[AskedQuestion, ...]:
+    """What a step update of the harness asks the user."""
+    return tuple(
+        AskedQuestion(
+            question=question.multiple_choice.question,
+            options=tuple(
+                QuestionOption(id=str(number), text=choice)
+                for number, choice in enumerate(question.multiple_choice.choices, 1)
+            ),
+            multiple=question.multiple_choice.is_multi_select,
+        )
+        for question in update.questions_request.questions
+    )
+
+
+def answer_of(answer: Any) -> Answer:
+    """One answer on its way to the harness."""
+    choice = answer.multiple_choice_answer
+    return Answer(
+        selected=tuple(str(index + 1) for index in choice.selected_choice_indices),
+        text=choice.freeform_response,
+        skipped=answer.unanswered,
+    )
+
+
+def content_of(prompt: Prompt) -> Any:
+    """A prompt as the SDK takes it."""
+    parts: list[Any] = []
+    for part in prompt:
+        if isinstance(part, TextPart):
+            parts.append(part.text)
+        elif isinstance(part, MediaPart):
+            parts.append(
+                _MEDIA[part.kind](
+                    data=part.data, mime_type=part.mime_type, description=part.description
+                )
+            )
+        else:
+            parts.append(types.SlashCommand(name=types.BuiltinSlashCommandName(part.name)))
+    return parts[0] if len(parts) == 1 else parts

@@ -1,0 +1,83 @@
+"""A model that does what a test says: real SDK, real harness, no key and no network.
+
+Example:
+    ```python
+    async with ScriptedModel([call("get_weather", city="Paris"), say("Sunny.")]) as model:
+        async with Agent(model.config(tools=[get_weather])) as agent:
+            response = await agent.chat("How is the weather in Paris?")
+            assert await response.text() == "Sunny."
+    assert model.requests[1].tool_results[0].name == "get_weather"
+    ```
+"""
+
+from __future__ import annotations
+
+from agy_nb.testing.echo import EchoModel
+from agy_nb.testing.errors import (
+    InvalidScript,
+    NoScript,
+    ScriptCrashed,
+    ScriptError,
+    ScriptExhausted,
+    TurnsUnused,
+)
+from agy_nb.testing.model import ModelStatistics, ScriptedModel
+from agy_nb.testing.playbook import each, in_prompt, in_system, offers_tool
+from agy_nb.testing.request import DeclaredTool, ModelRequest, ToolResult
+from agy_nb.testing.script import (
+    FunctionCall,
+    HttpError,
+    InlineImage,
+    ModelTurn,
+    Text,
+    Thought,
+    Usage,
+    block,
+    call,
+    drop,
+    empty,
+    fail,
+    garbage,
+    hang,
+    image,
+    say,
+    think,
+    words,
+)
+
+__all__ = [
+    "DeclaredTool",
+    "EchoModel",
+    "FunctionCall",
+    "HttpError",
+    "InlineImage",
+    "InvalidScript",
+    "ModelRequest",
+    "ModelStatistics",
+    "ModelTurn",
+    "NoScript",
+    "ScriptCrashed",
+    "ScriptError",
+    "ScriptExhausted",
+    "ScriptedModel",
+    "Text",
+    "Thought",
+    "ToolResult",
+    "TurnsUnused",
+    "Usage",
+    "block",
+    "call",
+    "drop",
+    "each",
+    "empty",
+    "fail",
+    "garbage",
+    "hang",
+    "image",
+    "in_prompt",
+    "in_system",
+    "offers_tool",
+    "say",
+    "think",
+    "words",
+]

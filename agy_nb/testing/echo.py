@@ -1,0 +1,202 @@
+"""A model that needs no script: it says what it is told.
+
+Rule 1: an answer depends on the request alone, so that it is the same in every run, and any number
+of agents and subagents can share one model.
+Rule 2: it calls only tools that the user brought; the harness's own (files, commands, the web) it
+leaves alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from agy_nb.testing.model import ScriptedModel
+from agy_nb.testing.request import DeclaredTool, ModelRequest, ToolResult
+from agy_nb.testing.script import ModelTurn, call, image, say, words
+
+HINT = "(I am the echo model: with a key in GEMINI_API_KEY, Gemini answers instead.)"
+FINISH = "finish"  # how the harness takes a structured answer
+
+# Measured; a tool that a later harness adds is called like a user's.
+HARNESS_TOOLS = frozenset(
+    {
+        "ask_question",
+        "define_subagent",
+        FINISH,
+        "find_by_name",
+        "generate_image",
+        "grep_search",
+        "invoke_subagent",
+        "list_dir",
+        "manage_subagents",
+        "manage_task",
+        "multi_replace_file_content",
+        "read_url_content",
+        "replace_file_content",
+        "run_command",
+        "run_workflow",
+        "schedule",
+        "search_web",
+        "send_message",
+        "view_file",
+        "write_to_file",
+    }
+)
+
+MAX_STREAM_S = 1.0
+
+_PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+_QUOTED = re.compile(r"[\"'\u201c\u2018]([^\"'\u201d\u2019]+)[\"'\u201d\u2019]")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_NAME = re.compile(r"\b[A-Z][\w-]*(?: [A-Z][\w-]*)*")
+_WORD = re.compile(r"[\w-]+")
+
+
+class EchoModel(ScriptedModel):
+    """A loopback model for those who have no key: it repeats what it is told, word by word.
+
+    It answers each prompt with the prompt. If the prompt names one of the user's own tools, it
+    calls that tool, once, and then says what the tool answered. If the agent has a response schema,
+    it fills that. Token counts come from the length of the texts.
+
+    The arguments of a call come from the prompt, in this order: `name=value`; for a choice, the one
+    that the prompt names, or the first; for a number, the next number of the prompt, or 1; for a
+    text, the next quoted text, or the next capitalised words after the tool's name, or the last
+    word. What is optional, it leaves out. A tool that requires a list or an object it leaves alone.
+
+    Args:
+        word_delay_s: Seconds between two words; less for a long answer, so that it takes no longer
+            than a second.
+
+    Example:
+        ```python
+        async with EchoModel() as model, Agent(model.config(tools=[get_weather])) as agent:
+            response = await agent.chat("Use get_weather for Paris")
+            print(await response.text())  # get_weather says: sunny in Paris
+        ```
+    """
+
+    def __init__(self, *, word_delay_s: float = 0.01) -> None:
+        super().__init__(self._echo, keep_requests=100)
+        self._word_delay_s = word_delay_s
+
+    def _echo(self, request: ModelRequest) -> ModelTurn:
+        turn = echo(request)
+        count = turn.text.count(" ") or 1
+        return turn.having(chunk_delay_s=min(self._word_delay_s, MAX_STREAM_S / count))
+
+
+def echo(request: ModelRequest) -> ModelTurn:
+    """The echo model's answer to a call."""
+    if "image" in str(request.body.get("generationConfig", {}).get("responseModalities")).lower():
+        return image(_PIXEL)
+    if results := request.tool_results:
+        return words("\n".join(_reported(result) for result in results))
+    text = request.user_text.strip()
+    if tool := _asked_for(text, request.tools):
+        return _called(tool, text)
+    if not text:
+        return say("You said nothing.")
+    hint = f"\n\n{HINT}" if len(request.user_texts) == 1 else ""
+    return words(f"You said: {text}{hint}")
+
+
+def _reported(result: ToolResult) -> str:
+    value = result.value
+    return f"{result.name} says: {result.text.strip() if value is None else value}"
+
+
+def _asked_for(text: str, tools: tuple[DeclaredTool, ...]) -> DeclaredTool | None:
+    """The user's tool that the text names first; failing that, the one for structured answers."""
+    named = [
+        (found.start(), tool)
+        for tool in tools
+        if tool.name not in HARNESS_TOOLS and _is_simple(tool)
+        if (found := re.search(rf"\b{re.escape(tool.name)}\b", text))
+    ]
+    if named:
+        return min(named, key=lambda item: item[0])[1]
+    return next((tool for tool in tools if tool.name == FINISH), None)
+
+
+def _is_simple(tool: DeclaredTool) -> bool:
+    schemas = _properties(tool)
+    return not any(
+        schemas.get(name, {}).get("type") in ("array", "object") for name in _required(tool)
+    )
+
+
+def _called(tool: DeclaredTool, text: str) -> ModelTurn:
+    schemas = _properties(tool)
+    given = dict(re.findall(r"\b(\w+)\s*=\s*[\"']?([^\"',;\s]+)", text))
+    _, named, after = text.partition(tool.name)
+    rest = after if named else text
+    numbers, texts = iter(_NUMBER.findall(rest)), _texts(rest)
+    args: dict[str, Any] = {}
+    for name, schema in schemas.items():
+        if name in given:
+            args[name] = _converted(given[name], schema)
+        elif name in _required(tool):
+            args[name] = _made_up(name, schema, tool, rest, numbers, texts)
+    return call(tool.name, args)
+
+
+def _texts(rest: str) -> Iterator[str]:
+    found = _QUOTED.findall(rest) or _NAME.findall(rest) or _WORD.findall(rest)[-1:]
+    yield from found
+    while True:
+        yield found[-1] if found else "echo"
+
+
+def _made_up(
+    name: str,
+    schema: Mapping[str, Any],
+    tool: DeclaredTool,
+    rest: str,
+    numbers: Iterator[str],
+    texts: Iterator[str],
+) -> Any:  # noqa: ANN401 - any JSON value
+    if name in ("toolAction", "toolSummary"):  # the harness asks for these with every call
+        return {"toolAction": f"Calling {tool.name}", "toolSummary": f"{tool.name} call"}[name]
+    if "default" in schema:
+        return schema["default"]
+    if choices := schema.get("enum"):
+        return next((choice for choice in choices if str(choice) in rest), choices[0])
+    match schema.get("type"):
+        case "integer" | "number":
+            return _converted(next(numbers, "1"), schema)
+        case "boolean":
+            return True
+        case "array":
+            return []
+        case "object":
+            return {}
+        case _:
+            return next(texts)
+
+
+def _converted(text: str, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
+    try:
+        match schema.get("type"):
+            case "integer":
+                return int(float(text))
+            case "number":
+                return float(text)
+            case "boolean":
+                return text.lower() in ("true", "yes", "1", "on")
+    except ValueError:
+        pass
+    return text
+
+
+def _properties(tool: DeclaredTool) -> Mapping[str, Mapping[str, Any]]:
+    return tool.parameters.get("properties") or {}
+
+
+def _required(tool: DeclaredTool) -> tuple[str, ...]:
+    return tuple(tool.parameters.get("required") or ())

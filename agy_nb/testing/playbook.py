@@ -1,0 +1,258 @@
+"""Which turn answers which call.
+
+Rule 1: no I/O here; a call goes in, a turn or a `ScriptError` comes out.
+Rule 2: a conversation keeps the script that it got first.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from agy_nb.testing.errors import (
+    InvalidScript,
+    NoScript,
+    ScriptCrashed,
+    ScriptError,
+    ScriptExhausted,
+)
+from agy_nb.testing.request import ModelRequest
+from agy_nb.testing.script import ModelTurn
+
+Answer: TypeAlias = Callable[[ModelRequest], ModelTurn | Awaitable[ModelTurn]]
+"""Makes a turn for a call; may be async."""
+
+Step: TypeAlias = ModelTurn | Answer
+Script: TypeAlias = Step | Sequence[Step]
+"""A list of turns, each played once; or one turn, or one function, that answers every call."""
+
+Matcher: TypeAlias = str | Callable[[ModelRequest], bool]
+"""Text contained in a conversation's first user text, or a test of its first call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """A script that every conversation plays from its own start. Made by `each`."""
+
+    script: Script
+
+
+Scripts: TypeAlias = (
+    Script | Each | Mapping[str, Script | Each] | Sequence[tuple[Matcher, Script | Each]]
+)
+
+
+def each(script: Script) -> Each:
+    """Let every conversation play the script from its start, however many there are.
+
+    Example:
+        >>> each([ModelTurn()]).script
+        [ModelTurn(...)]
+    """
+    return Each(script)
+
+
+def in_prompt(text: str) -> Matcher:
+    """Match a conversation whose first user text contains the text; so does the bare text."""
+    return lambda request: text in request.first_user_text
+
+
+def in_system(text: str) -> Matcher:
+    """Match a conversation whose system instruction contains the text, as a subagent's does."""
+    return lambda request: text in request.system_text
+
+
+def offers_tool(name: str) -> Matcher:
+    """Match a conversation whose model may call that tool."""
+    return lambda request: name in request.tool_names
+
+
+@dataclass(slots=True)
+class _Track:
+    """A script being played."""
+
+    steps: Sequence[Step] | None  # None: `answer` answers every call
+    answer: Answer | None = None
+    played: int = 0
+
+    @classmethod
+    def of(cls, script: Script) -> _Track:
+        if isinstance(script, ModelTurn):
+            turn = script
+            return cls(None, lambda _request: turn)
+        if callable(script):
+            return cls(None, script)
+        return cls(_checked_steps(script))
+
+    def take(self, request: ModelRequest) -> Step:
+        if self.steps is None:
+            assert self.answer is not None  # noqa: S101 - for the type checker
+            self.played += 1
+            return self.answer
+        if self.played >= len(self.steps):
+            raise _exhausted(request, len(self.steps))
+        self.played += 1
+        return self.steps[self.played - 1]
+
+    @property
+    def unused(self) -> tuple[Step, ...]:
+        return () if self.steps is None else tuple(self.steps[self.played :])
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A matcher with its script, and the conversation that has claimed it."""
+
+    matcher: Matcher
+    script: Script | Each
+    track: _Track | None = None
+    tracks: list[_Track] = field(default_factory=list)
+
+    def matches(self, request: ModelRequest) -> bool:
+        if isinstance(self.matcher, str):
+            return self.matcher in request.first_user_text
+        return self.matcher(request)
+
+    @property
+    def free(self) -> bool:
+        return isinstance(self.script, Each) or not self.tracks
+
+    def claim(self) -> _Track:
+        script = self.script.script if isinstance(self.script, Each) else self.script
+        track = _Track.of(script)
+        self.tracks.append(track)
+        return track
+
+    @property
+    def unused(self) -> tuple[Step, ...]:
+        if not self.tracks and not isinstance(self.script, Each):
+            return _Track.of(self.script).unused
+        return tuple(step for track in self.tracks for step in track.unused)
+
+
+class Playbook:
+    """Takes calls to turns.
+
+    Args:
+        scripts: A script for all calls in the order in which they come; or scripts by
+            conversation, as a mapping or as pairs of a matcher and a script.
+    """
+
+    def __init__(self, scripts: Scripts) -> None:
+        self._shared: _Track | None = None
+        self._entries: list[_Entry] = []
+        self._by_conversation: dict[str, _Track] = {}
+        if isinstance(scripts, Each):
+            self._entries = [_Entry("", scripts)]
+        elif pairs := _pairs(scripts):
+            self._entries = [_Entry(matcher, script) for matcher, script in pairs]
+        else:
+            self._shared = _Track.of(scripts)  # type: ignore[arg-type]  # pairs are gone by now
+        for entry in self._entries:
+            _Track.of(entry.script.script if isinstance(entry.script, Each) else entry.script)
+
+    async def turn(self, request: ModelRequest) -> ModelTurn:
+        """The answer to a call.
+
+        Raises:
+            ScriptError: There is none.
+        """
+        step = self._track(request).take(request)
+        if isinstance(step, ModelTurn):
+            return step
+        try:
+            made = step(request)
+            turn = await made if inspect.isawaitable(made) else made
+        except ScriptError:
+            raise
+        except Exception as error:
+            raise ScriptCrashed(
+                f"the script raised {error!r} for call {request.number} ({_shown(request)})",
+                request_number=request.number,
+            ) from error
+        if not isinstance(turn, ModelTurn):
+            raise ScriptCrashed(
+                f"the script answered call {request.number} with {turn!r}, which is no ModelTurn; "
+                "use say(), call(), fail() and their kin",
+                request_number=request.number,
+            )
+        return turn
+
+    @property
+    def unused(self) -> tuple[Step, ...]:
+        """What has not been played yet, script by script."""
+        if self._shared is not None:
+            return self._shared.unused
+        return tuple(step for entry in self._entries for step in entry.unused)
+
+    def _track(self, request: ModelRequest) -> _Track:
+        if self._shared is not None:
+            return self._shared
+        key = request.conversation_key
+        track = self._by_conversation.get(key)
+        if track is None:
+            track = self._by_conversation[key] = self._claim(request)
+        return track
+
+    def _claim(self, request: ModelRequest) -> _Track:
+        matching = [entry for entry in self._entries if entry.matches(request)]
+        for entry in matching:
+            if entry.free:
+                return entry.claim()
+        taken = (
+            f"each of the {len(matching)} scripts that match it is played by another conversation; "
+            "add one, or wrap it in each()"
+            if matching
+            else "no matcher takes it; add one, or a last one of '' that takes all"
+        )
+        raise NoScript(
+            f"no script for the conversation of call {request.number} ({_shown(request)}): {taken}",
+            request_number=request.number,
+        )
+
+
+def _pairs(scripts: object) -> list[tuple[Matcher, Script | Each]]:
+    if isinstance(scripts, Mapping):
+        return list(scripts.items())
+    if isinstance(scripts, Sequence) and scripts and all(_is_pair(item) for item in scripts):
+        return list(scripts)
+    return []
+
+
+def _is_pair(item: object) -> bool:
+    return isinstance(item, tuple) and len(item) == 2 and not isinstance(item[0], ModelTurn)  # noqa: PLR2004 - a pair
+
+
+def _checked_steps(steps: object) -> tuple[Step, ...]:
+    if isinstance(steps, (str, bytes)) or not isinstance(steps, Iterable):
+        raise InvalidScript(f"{steps!r} is no script; write say({steps!r}) for a spoken answer")
+    known: tuple[Step, ...] = tuple(steps)
+    for step in known:
+        if not isinstance(step, ModelTurn) and not callable(step):
+            raise InvalidScript(
+                f"{step!r} is no turn; use say(), call(), fail() and their kin, or a callable"
+            )
+    return known
+
+
+def _exhausted(request: ModelRequest, played: int) -> ScriptExhausted:
+    return ScriptExhausted(
+        f"the script is over: all {played} turns were played when call {request.number} came "
+        f"({_shown(request)}); add a turn for it. The harness calls again after each tool result, "
+        "and tries again by itself after a 429, a 5xx or an answer that it cannot use",
+        played=played,
+        request_number=request.number,
+    )
+
+
+def _shown(request: ModelRequest) -> str:
+    """A call in a few words, for error messages."""
+    results = request.tool_results
+    if results:
+        names = ", ".join(result.name or "?" for result in results)
+        return f"after the result of {names}"
+    text = request.user_text
+    limit = 80
+    return f"user: {text[:limit]!r}{'...' if len(text) > limit else ''}"

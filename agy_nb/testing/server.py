@@ -1,0 +1,247 @@
+"""The loopback HTTP server under a scripted model.
+
+Rule 1: it listens on 127.0.0.1 only, and takes any API key.
+Rule 2: it knows how an answer is sent, not which one: that comes from `answer`.
+Rule 3: whatever a client or a script does, `stop` returns within a second or two.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from agy_nb.testing.errors import ScriptError
+from agy_nb.testing.gemini import GeminiDialect
+from agy_nb.testing.openai import OpenAIDialect
+from agy_nb.testing.request import Dialect, ModelRequest
+from agy_nb.testing.script import Drop, Garbage, Hang, HttpError, ModelTurn
+from agy_nb.testing.usage import CHARS_PER_TOKEN
+
+GEMINI = GeminiDialect()
+OPENAI = OpenAIDialect()
+
+MAX_BODY_BYTES = 1 << 30
+PARSE_OFF_LOOP_BYTES = 1 << 18  # parsing more than this would hold the loop for milliseconds
+BATCH_BYTES = 1 << 15
+STOP_GRACE_S = 0.5
+
+MODEL_NAMES = ("scripted-model",)
+
+
+class _Stopped(Exception):
+    """The server stops while an answer is on its way."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call and the HTTP request that it came in."""
+
+    http: web.Request
+    request: ModelRequest
+
+    def hang_up(self) -> web.StreamResponse:
+        """Break the connection, without a word."""
+        if self.http.transport is not None:
+            self.http.transport.abort()
+        return web.Response()
+
+
+class LoopbackServer:
+    """Serves one answering function on a free port of 127.0.0.1.
+
+    Args:
+        answer: Gives the turn for a call, or raises a `ScriptError`.
+    """
+
+    def __init__(self, answer: Callable[[ModelRequest], Awaitable[ModelTurn]]) -> None:
+        self._answer = answer
+        self._runner: web.AppRunner | None = None
+        self._stopping = asyncio.Event()
+        self._calls = 0
+        self._active = 0
+        self.port = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether it takes calls."""
+        return self._runner is not None
+
+    @property
+    def active(self) -> int:
+        """Answers that are on their way."""
+        return self._active
+
+    async def start(self) -> None:
+        """Listen on a free port."""
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app.router.add_post(r"/{prefix:.*}/{model:[^/:]+}:{method}", self._gemini)
+        app.router.add_post(r"/{prefix:.*}chat/completions", self._openai)
+        app.router.add_get(r"/{prefix:.*}models", _models)
+        self._stopping = asyncio.Event()
+        runner = web.AppRunner(
+            app, handler_cancellation=True, access_log=None, shutdown_timeout=STOP_GRACE_S
+        )
+        await runner.setup()
+        listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        await web.SockSite(runner, listener).start()
+        self.port = listener.getsockname()[1]
+        self._runner = runner
+
+    async def stop(self) -> None:
+        """Break what is on its way and stop listening."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            self._stopping.set()
+            await runner.cleanup()
+
+    async def _gemini(self, http: web.Request) -> web.StreamResponse:
+        method = http.match_info["method"]
+        if method == "countTokens":
+            size = len(await http.read())
+            return web.json_response({"totalTokens": -(-size // CHARS_PER_TOKEN)})
+        if method not in ("streamGenerateContent", "generateContent"):
+            return _refusal(GEMINI, HttpError(status=404, message=f"no method {method!r}"))
+        return await self._serve(
+            http, GEMINI, model=http.match_info["model"], streaming=method.startswith("stream")
+        )
+
+    async def _openai(self, http: web.Request) -> web.StreamResponse:
+        return await self._serve(http, OPENAI)
+
+    async def _serve(
+        self,
+        http: web.Request,
+        dialect: Dialect,
+        *,
+        model: str | None = None,
+        streaming: bool | None = None,
+    ) -> web.StreamResponse:
+        self._calls += 1
+        number = self._calls
+        raw = await http.read()
+        try:
+            body = await _parsed(raw)
+        except ValueError as error:
+            return _refusal(dialect, HttpError(status=400, message=f"the body is no JSON: {error}"))
+        request = ModelRequest(
+            number=number,
+            path=str(http.rel_url),
+            model=str(body.get("model", "")) if model is None else model,
+            headers={name.lower(): value for name, value in http.headers.items()},
+            body=body,
+            streaming=bool(body.get("stream")) if streaming is None else streaming,
+            size=len(raw),
+            dialect=dialect,
+        )
+        self._active += 1
+        try:
+            turn = await self._answer(request)
+            return await self._play(_Call(http, request), turn)
+        except ScriptError as error:
+            return _refusal(dialect, HttpError(status=400, message=f"ScriptedModel: {error}"))
+        except _Stopped:
+            return _Call(http, request).hang_up()
+        finally:
+            self._active -= 1
+
+    async def _play(self, call: _Call, turn: ModelTurn) -> web.StreamResponse:
+        await self._pause(turn.delay_s)
+        dialect = call.request.dialect
+        match turn.fault:
+            case HttpError() as error:
+                return _refusal(dialect, error)
+            case Hang() if not turn.parts or not call.request.streaming:
+                await self._hang()
+            case Drop() if not turn.parts or not call.request.streaming:
+                return call.hang_up()
+        if call.request.streaming:
+            return await self._stream(call, turn)
+        if isinstance(turn.fault, Garbage):
+            return web.Response(body=turn.fault.data, content_type="application/json")
+        return web.Response(
+            body=dialect.document(turn, call.request), content_type="application/json"
+        )
+
+    async def _stream(self, call: _Call, turn: ModelTurn) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(call.http)
+        dialect = call.request.dialect
+        chunks = dialect.chunks(turn, call.request)
+        if turn.chunk_delay_s:
+            first = True
+            for chunk in chunks:
+                await self._pause(0 if first else turn.chunk_delay_s)
+                first = False
+                await response.write(chunk)
+        else:
+            for batch in _batches(chunks):
+                await response.write(batch)
+                await asyncio.sleep(0)  # a long answer must not keep others from the loop
+        match turn.fault:
+            case Hang():
+                await self._hang()
+            case Drop():
+                return call.hang_up()
+            case Garbage(data):
+                await response.write(data)
+            case _:
+                await response.write(dialect.ending(turn, call.request))
+        await response.write_eof()
+        return response
+
+    async def _pause(self, seconds: float) -> None:
+        if seconds <= 0:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._hang()
+        except TimeoutError:
+            return
+
+    async def _hang(self) -> None:
+        """Wait until the server stops; a client that goes cancels the whole handler."""
+        await self._stopping.wait()
+        raise _Stopped
+
+
+def _batches(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Join chunks: one write to a socket costs as much as hundreds of them."""
+    batch: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        batch.append(chunk)
+        size += len(chunk)
+        if size >= BATCH_BYTES:
+            yield b"".join(batch)
+            batch, size = [], 0
+    if batch:
+        yield b"".join(batch)
+
+
+async def _parsed(raw: bytes) -> dict[str, Any]:
+    parse = json.loads
+    body = await asyncio.to_thread(parse, raw) if len(raw) > PARSE_OFF_LOOP_BYTES else parse(raw)
+    if not isinstance(body, dict):
+        raise ValueError("it is no object")  # noqa: TRY004 - one kind of error for the caller
+    return body
+
+
+async def _models(_http: web.Request) -> web.Response:
+    known = [{"id": name, "object": "model", "owned_by": "agy_nb"} for name in MODEL_NAMES]
+    named = [{"name": f"models/{name}"} for name in MODEL_NAMES]
+    return web.json_response({"object": "list", "data": known, "models": named})
+
+
+def _refusal(dialect: Dialect, error: HttpError) -> web.Response:
+    headers = dict(error.headers)
+    if error.retry_after is not None:
+        headers["Retry-After"] = f"{error.retry_after:g}"
+    headers.setdefault("Content-Type", "application/json; charset=utf-8")
+    body = dialect.error(error) if error.body is None else error.body
+    return web.Response(status=error.status, body=body, headers=headers)

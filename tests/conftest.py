@@ -1,0 +1,133 @@
+"""What holds for every test: a clean environment, no network, nothing blocks the event loop."""
+
+from __future__ import annotations
+
+import importlib.util
+import ipaddress
+import socket
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from blockbuster import blockbuster_ctx
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("agy", deadline=None)
+settings.load_profile("agy")
+
+# Whoever runs the tests may have these set; no test may depend on it, and no key may be used.
+FOREIGN_VARIABLES = (
+    "AGI_CHAT_TIMEOUT_SECS",
+    "ANTIGRAVITY_HARNESS_PATH",
+    "GEMINI_API_KEY",
+    "GOOGLE_API_KEY",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_CLOUD_LOCATION",
+    "GOOGLE_CLOUD_PROJECT",
+    "GOOGLE_GENAI_USE_VERTEXAI",
+)
+
+# Only calls with one of these on the stack count: what a test itself reads or writes is its affair.
+WATCHED = ("agy_nb", "google.antigravity")
+
+# (end of the file name, functions): where blocking is allowed, and why.
+MAY_BLOCK = (
+    # Debug loops format a traceback, which reads source files. Production loops do not.
+    ("linecache.py", {"updatecache", "checkcache"}),
+    # An import on first use reads files once in a process; the runtime does its own off the loop.
+    ("<frozen importlib._bootstrap>", {"_find_and_load"}),
+)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in FOREIGN_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test in which our code or the SDK blocks the event loop.
+
+    A test that must block carries `@pytest.mark.blocking_allowed` and says why.
+    """
+    if request.node.get_closest_marker("blocking_allowed"):
+        yield
+        return
+    with blockbuster_ctx(scanned_modules=_watched_modules()) as detector:
+        for function in detector.functions.values():
+            for file, functions in MAY_BLOCK:
+                function.can_block_in(file, functions)
+        yield
+
+
+def _watched_modules() -> list[ModuleType]:
+    """Where the watched packages lie, without importing them."""
+    modules = []
+    for name in WATCHED:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.submodule_search_locations:
+            module = ModuleType(name)
+            module.__path__ = list(spec.submodule_search_locations)
+            modules.append(module)
+    return modules
+
+
+class NetworkBlockedError(RuntimeError):
+    """A test reached for a host that is not this machine."""
+
+
+@pytest.fixture(autouse=True)
+def no_network(no_blocking_calls: None) -> Iterator[None]:
+    """Let this process reach loopback only; an attempt fails the test even where it is swallowed.
+
+    Processes that a test starts are not covered: they get a loopback address in their settings.
+    """
+    attempts: list[str] = []
+
+    def refuse(what: str) -> None:
+        attempts.append(what)
+        message = f"tests must not use the network: {what}"
+        raise NetworkBlockedError(message)
+
+    def guard_connect(original: Callable[..., Any]) -> Callable[..., Any]:
+        def connect(self: socket.socket, address: Any) -> Any:
+            if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
+                refuse(f"connect to {address[0]}:{address[1]}")
+            return original(self, address)
+
+        return connect
+
+    def guard_lookup(original: Callable[..., Any]) -> Callable[..., Any]:
+        def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+            if not _is_loopback(host):
+                refuse(f"look-up of {host}")
+            return original(host, *args, **kwargs)
+
+        return getaddrinfo
+
+    # Undone here and not at the very end: both guards patch the same methods, and the one that came
+    # last must go first, or each test leaves a wrapper behind until the stack overflows.
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, guard_connect(getattr(socket.socket, name)))
+        patch.setattr(socket, "getaddrinfo", guard_lookup(socket.getaddrinfo))
+        yield
+    if attempts:
+        pytest.fail(f"the test reached for the network: {', '.join(attempts)}", pytrace=False)
+
+
+def _is_loopback(host: Any) -> bool:
+    if isinstance(host, bytes):
+        host = host.decode()
+    if not host or host == "localhost":  # None and "" mean this machine
+        return True
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified

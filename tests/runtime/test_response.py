@@ -1,0 +1,362 @@
+"""The response's handle: independent cursors over one buffer, and what is left of a cut turn."""
+
+import asyncio
+
+import pytest
+
+import agy_nb as agy
+from agy_nb.protocol import events
+from agy_nb.protocol.values import ErrorInfo, Trajectory
+from agy_nb.runtime.response import Response
+from tests.runtime import virtual_time
+from tests.runtime.conftest import agent_with, first_piece, hangs
+
+SUBAGENT = Trajectory(id="sub", parent_id="root", depth=1)
+
+
+async def everything(turn):
+    turn.think("hm")
+    turn.say("one ")
+    turn.say("theirs", trajectory=SUBAGENT)
+    await turn.call("tool", {"x": 1})
+    turn.say("two")
+    turn.meter(input_tokens=3, output_tokens=4)
+    turn.meter(input_tokens=1, output_tokens=1)
+
+
+def tool(x: int) -> int:
+    return x + 1
+
+
+async def test_chat_returns_at_once():
+    async with agent_with(hangs) as agent:
+        response = await agent.chat("go")
+        assert not response.done
+
+
+async def test_root_text_is_apart_from_a_subagents():
+    async with agent_with(everything, tools=[tool]) as agent:
+        response = await agent.chat("go")
+        assert await response.text() == "one two"
+        assert [piece async for piece in response.text_stream()] == ["one ", "two"]
+        assert list(response.text_stream("sub")) == ["theirs"]
+        assert [trajectory.depth for trajectory in response.trajectories] == [0, 1]
+
+
+async def test_views_pick_what_they_are_for():
+    async with agent_with(everything, tools=[tool]) as agent:
+        response = await agent.chat("go")
+        assert [thought async for thought in response.thoughts] == ["hm"]
+        assert [(call.name, call.args) for call in response.tool_calls] == [("tool", {"x": 1})]
+        assert [result.result for result in response.tool_results] == [2]
+        assert [step.status for step in response.steps] == ["active", "done"]
+        assert response.usage.total_tokens == 9
+        assert response.stop_reason == "UNSPECIFIED"
+
+
+async def test_every_cursor_sees_everything_at_its_own_pace():
+    async with agent_with(everything, tools=[tool]) as agent:
+        response = await agent.chat("go")
+        slow = aiter(response)
+        first = await anext(slow)
+        fast = [event async for event in response]
+        assert [first, *[event async for event in slow]] == fast == response.events
+
+
+async def test_late_reader_sees_all():
+    async with agent_with() as agent:
+        response = await agent.chat("one two")
+        await response
+        assert [piece async for piece in response.text_stream()] == ["one ", "two "]
+
+
+async def test_reader_that_leaves_ends_nothing():
+    async with agent_with() as agent:
+        response = await agent.chat("one two")
+        assert await first_piece(response) == "one "
+        assert await response.text() == "one two "
+
+
+async def test_cancelled_wait_leaves_the_turn_alone():
+    async with agent_with(hangs) as agent:
+        response = await agent.chat("go")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(response.text(), 0.01)
+        assert not response.done
+
+
+async def test_states_tell_the_turns_way():
+    async with agent_with() as agent:
+        response = await agent.chat("one")
+        await response
+        states = [event.state for event in response.events if isinstance(event, events.State)]
+        assert states == ["running", "done"]
+
+
+async def test_cancel_keeps_the_partial_text_and_the_agent():
+    async def play(turn):
+        if turn.number == 1:
+            await hangs(turn)
+        turn.say("next")
+
+    async with agent_with(play) as agent:
+        response = await agent.chat("go")
+        await first_piece(response)
+        await response.cancel()
+        with pytest.raises(agy.TurnCancelled) as raised:
+            await response.text()
+        assert raised.value.partial_text == response.partial_text == "partial "
+        assert await agent.chat_text("again") == "next"
+
+
+async def test_cancel_of_a_turn_that_waits_behind_another():
+    async with agent_with(hangs) as agent:
+        first, second = await agent.chat("a"), await agent.chat("b")
+        await second.cancel()
+        assert (second.state, second.partial_text, first.done) == ("cancelled", "", False)
+
+
+async def test_cancel_twice_and_after_the_end_does_nothing():
+    async with agent_with() as agent:
+        response = await agent.chat("one")
+        await response
+        await response.cancel()
+        await response.cancel()
+        assert response.state == "done"
+
+
+async def test_error_keeps_the_partial_text_and_is_the_last_thing_seen():
+    async def play(turn):
+        turn.say("so far ")
+        raise agy.Safety("no")
+
+    async with agent_with(play) as agent:
+        response = await agent.chat("go")
+        with pytest.raises(agy.Safety):
+            await anext(piece async for piece in response.text_stream() if piece == "never said")
+        assert response.partial_text == "so far "
+        assert isinstance(response.events[-2], events.Error)
+        assert response.events[-2].fatal
+        assert response.events[-1].state == "failed"
+
+
+def test_silence_is_a_timeout_that_says_so_and_the_next_turn_works():
+    async def play(turn):
+        if turn.number == 1:
+            await hangs(turn)
+        turn.say("next")
+
+    async def scenario():
+        async with agent_with(play, limits={"chat_timeout": 30}) as agent:
+            response = await agent.chat("go")
+            with pytest.raises(agy.Timeout) as raised:
+                await response.text()
+            assert response.partial_text == "partial "
+            assert await agent.chat_text("again") == "next"
+            return raised.value
+
+    error, seconds = virtual_time.run(scenario())
+    assert (error.duration, error.operation) == (30, "chat")
+    assert seconds == pytest.approx(30)
+
+
+def test_long_turn_that_is_not_silent_is_no_timeout():
+    async def play(turn):
+        for _ in range(10):
+            await asyncio.sleep(29)
+            turn.say("x")
+
+    async def scenario():
+        async with agent_with(play, limits={"chat_timeout": 30}) as agent:
+            return await agent.chat_text("go")
+
+    assert virtual_time.run(scenario())[0] == "x" * 10
+
+
+async def test_structured_output_comes_at_the_end():
+    async def play(turn):
+        turn.structured_output = {"a": 1}
+
+    async with agent_with(play) as agent:
+        response = await agent.chat("go")
+        assert await response.structured_output() == {"a": 1}
+        assert agent.last_structured_output == {"a": 1}
+
+
+async def test_text_of_a_refused_try_counts_no_more():
+    response = Response(agent_id=1, turn_id=1, prompt=())
+    root = Trajectory(id="root")
+    error = ErrorInfo(type="BackendError", message="broke off")
+    response.emit(events.Text(trajectory=root, text="Hel", step_index=1))
+    response.emit(events.Error(trajectory=root, error=error, fatal=False, refused_step=1))
+    assert response.partial_text == "Hel"
+    response.emit(events.Text(trajectory=root, text="Hello", step_index=3))
+    assert response.partial_text == "Hello"
+
+
+async def test_repr_is_short_and_shows_no_text():
+    async with agent_with() as agent:
+        response = await agent.chat("secret")
+        await response
+        assert repr(response) == "<Response turn 1 of agent 1: done, 7 chars, 15 tokens>"
+        assert "secret" not in repr(response.text_stream())
+
+
+async def test_states_and_root_are_the_root_agents_though_a_subagent_speaks_first():
+    async def play(turn):
+        turn.say("theirs", trajectory=SUBAGENT)
+
+    response = Response(agent_id=1, turn_id=1, prompt=())
+    response.emit(events.Text(trajectory=SUBAGENT, text="theirs"))
+    response.finish(events.TurnState.DONE)
+    assert response.root.is_root
+    assert response.events[-1].trajectory.is_root
+
+
+async def test_cancel_from_another_loop_is_refused():
+    async with agent_with(hangs) as agent:
+        response = await agent.chat("go")
+        await first_piece(response)
+
+        async def elsewhere():
+            with pytest.raises(agy.WrongLoop):
+                await response.cancel()
+
+        await asyncio.to_thread(asyncio.run, elsewhere())
+        assert not response.done
+
+
+async def test_cancel_that_the_backend_fails_ends_the_response_all_the_same():
+    async with agent_with(hangs) as agent:
+        response = await agent.chat("go")
+        await first_piece(response)
+
+        async def fail():
+            raise RuntimeError("no way to stop it")
+
+        agent._record.session.cancel = fail
+        with pytest.raises(RuntimeError):
+            await response.cancel()
+        assert response.state == "cancelled"
+
+
+async def test_view_can_be_read_while_the_turn_runs_and_again_after():
+    release = asyncio.Event()
+
+    async def play(turn):
+        turn.say("one ")
+        await release.wait()
+        turn.say("two")
+
+    async with agent_with(play) as agent:
+        response = await agent.chat("go")
+        view = response.text_stream()
+        await first_piece(response)
+        assert list(view) == ["one "]
+        release.set()
+        assert [piece async for piece in view] == list(view) == ["one ", "two"]
+        assert len(view) == 2
+
+
+@pytest.mark.parametrize("name", ["thoughts", "tool_calls", "tool_results", "steps"])
+async def test_every_view_ends_with_the_error_of_the_turn(name):
+    async def play(turn):
+        raise agy.MaxTokens("too long")
+
+    async with agent_with(play) as agent:
+        response = await agent.chat("go")
+        with pytest.raises(agy.MaxTokens):
+            _ = [item async for item in getattr(response, name)]
+        assert isinstance(list(getattr(response, name)), list)
+
+
+async def test_awaiting_a_response_raises_nothing_of_the_turns():
+    async def play(turn):
+        raise agy.Safety("no")
+
+    async with agent_with(play) as agent:
+        response = await agent.chat("go")
+        assert await response is response
+        assert isinstance(response.error, agy.Safety)
+        assert response.stop_reason is None
+        assert response.output is None
+        with pytest.raises(agy.Safety):
+            await response.structured_output()
+
+
+async def test_usage_is_none_where_nothing_was_metered():
+    async with agent_with(hangs) as agent:
+        response = await agent.chat("go")
+        await first_piece(response)
+        assert response.usage is None
+
+
+async def test_cursor_that_nobody_reads_stalls_no_other():
+    async def play(turn):
+        for number in range(2_000):
+            turn.say(f"{number} ")
+
+    async with agent_with(play) as agent:
+        response = await agent.chat("go")
+        unread = aiter(response.text_stream())
+        assert await anext(unread) == "0 "
+        assert (await response.text()).count(" ") == 2_000
+        assert await anext(unread) == "1 "
+
+
+async def test_readers_that_come_at_any_time_see_the_same():
+    release = [asyncio.Event() for _ in range(3)]
+
+    async def play(turn):
+        for number, event in enumerate(release):
+            turn.say(str(number))
+            await event.wait()
+
+    async def read(response):
+        return [piece async for piece in response.text_stream()]
+
+    async with agent_with(play) as agent:
+        response = await agent.chat("go")
+        readers = []
+        for event in release:
+            readers.append(asyncio.create_task(read(response)))
+            await asyncio.sleep(0)
+            event.set()
+        assert await asyncio.gather(*readers) == [["0", "1", "2"]] * 3
+
+
+async def test_chats_of_one_agent_run_one_after_the_other():
+    running, most = 0, 0
+
+    async def play(turn):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        turn.say(turn.prompt)
+        running -= 1
+
+    async with agent_with(play) as agent:
+        responses = [await agent.chat(str(number)) for number in range(5)]
+        assert [await response.text() for response in responses] == list("01234")
+        assert most == 1
+
+
+async def test_chats_of_two_agents_run_side_by_side():
+    met = asyncio.Barrier(2)
+
+    async def play(turn):
+        await met.wait()
+        turn.say("met")
+
+    async with agent_with(play) as agent:
+        other = await agent.spawn_subagent({})
+        responses = [await agent.chat("x"), await other.chat("x")]
+        assert [await response.text() for response in responses] == ["met", "met"]
+
+
+async def test_stop_reason_of_a_turn_that_runs_is_unknown():
+    async with agent_with(hangs) as agent:
+        response = await agent.chat("go")
+        await first_piece(response)
+        assert (response.stop_reason, response.done, response.state) == (None, False, "running")

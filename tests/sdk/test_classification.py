@@ -1,0 +1,105 @@
+"""What the SDK's failures are to the user: by type, status code, label and stop reason alone."""
+
+import pytest
+from google.antigravity import types
+
+import agy_nb as agy
+from agy_nb.sdk import errors, versions
+from agy_nb.sdk.errors import StepFailure
+
+SAFETY = "The response was blocked by content safety filters. Please try rephrasing your request."
+TOKENS = "The maximum token limit was reached."
+
+
+def ended_by(error=None, *, failure=None, stop_reason="UNSPECIFIED", lost=False):
+    return errors.of_turn(error, failure=failure, stop_reason=stop_reason, lost=lost)
+
+
+def test_turn_that_ended_well_has_no_error():
+    assert ended_by() is None
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (StepFailure(SAFETY, "long story", 0), agy.Safety),
+        (StepFailure("PROHIBITED_CONTENT", "long story", 0), agy.Safety),
+        (StepFailure(TOKENS, "long story", 0), agy.MaxTokens),
+        (StepFailure("", "quota", 429), agy.QuotaExceeded),
+        (StepFailure("", "key", 401), agy.BackendError),
+        (StepFailure("", "broken", 2), agy.BackendError),
+    ],
+)
+def test_error_step_is_told_by_its_fields(failure, expected):
+    assert type(ended_by(RuntimeError(), failure=failure)) is expected
+
+
+@pytest.mark.parametrize("word", ["safety", "SAFETY", "max tokens", "429", "quota", "token limit"])
+def test_words_in_a_message_decide_nothing(word):
+    failure = StepFailure("Agent execution terminated due to error.", f"about {word}", 500)
+    assert type(ended_by(failure=failure)) is agy.BackendError
+    assert type(ended_by(types.AntigravityExecutionError(word))) is agy.BackendError
+
+
+def test_a_class_that_is_merely_called_so_is_no_safety():
+    class StopCandidateException(Exception):
+        pass
+
+    assert type(ended_by(StopCandidateException("SAFETY"))) is agy.BackendError
+
+
+def test_label_with_a_status_code_is_the_endpoints_error():
+    assert type(ended_by(failure=StepFailure(SAFETY, "x", 500))) is agy.BackendError
+
+
+def test_quota_by_stop_reason():
+    assert isinstance(ended_by(stop_reason="QUOTA_EXHAUSTED"), agy.QuotaExceeded)
+
+
+def test_retry_after_comes_from_the_errors_data():
+    details = "Details: [map[@type:type.googleapis.com/google.rpc.RetryInfo retryDelay:7.5s]]"
+    error = ended_by(failure=StepFailure("", details, 429))
+    assert (error.retry_after, error.hinted) == (7.5, True)
+
+
+def test_retry_after_is_not_guessed_from_words():
+    error = ended_by(failure=StepFailure("", "retryDelay:7s, or so", 429))
+    assert (error.retry_after, error.hinted) == (120, False)
+
+
+def test_code_below_http_is_no_http_code():
+    assert ended_by(failure=StepFailure("", "EOF", 2)).http_code is None
+
+
+def test_lost_connection_is_the_harness_and_says_what_comes_next():
+    error = ended_by(ConnectionError("code 1006\nstderr of three screens"), lost=True)
+    assert isinstance(error, agy.HarnessError)
+    assert "next prompt" in str(error)
+    assert "stderr" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("version", "fine"),
+    [("0.1.20", False), ("0.1.21", True), ("0.1.22", True), ("0.2.0", False), ("junk", False)],
+)
+def test_version_of_the_sdk_is_checked(monkeypatch, version, fine):
+    versions.check.cache_clear()
+    monkeypatch.setattr(versions, "sdk_version", lambda: version)
+    try:
+        if fine:
+            assert versions.check() == version
+        else:
+            with pytest.raises(agy.UnsupportedSdk, match=r"pip install 'google-antigravity>=0\.1"):
+                versions.check()
+    finally:
+        versions.check.cache_clear()
+
+
+def test_missing_sdk_says_how_to_get_it(monkeypatch):
+    versions.check.cache_clear()
+    monkeypatch.setattr(versions, "sdk_version", lambda: None)
+    try:
+        with pytest.raises(agy.UnsupportedSdk, match="not installed"):
+            versions.check()
+    finally:
+        versions.check.cache_clear()

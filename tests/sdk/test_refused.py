@@ -1,0 +1,114 @@
+"""Configurations that cannot work: one clear error of ours each, and nothing left behind."""
+
+import pytest
+from google.antigravity import types
+from google.antigravity.hooks import policy
+
+import agy_nb as agy
+from agy_nb.testing import ScriptedModel, say
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.blocking_allowed,  # the SDK's configuration looks at the working folder
+]
+
+UNKNOWN = "0123456789abcdef" * 2
+MODES = types.SessionContinuationMode
+
+
+async def refusal(runtime, config, **parts):
+    before = runtime.agent_ids
+    with pytest.raises(agy.InvalidConfig) as raised:
+        await runtime.create_agent(config, **parts)
+    assert runtime.agent_ids == before
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        ({"modle": "x"}, "modle"),
+        ({"conversation_id": "short"}, "conversation_id"),
+        ({"workspaces": 42}, "workspaces"),
+        ({"budget_config": {"max_model_calls": -1}}, "budget_config.max_model_calls"),
+        ({"session_continuation_mode": "perhaps"}, "session_continuation_mode"),
+        ({"session_continuation_mode": MODES.RESUME}, ""),
+    ],
+)
+async def test_refusal_names_the_field(runtime, config, field):
+    error = await refusal(runtime, {"api_key": "k", **config})
+    assert error.field.startswith(field)
+    assert field.rpartition(".")[2] in str(error)
+
+
+@pytest.mark.parametrize("config", [42, "gemini", ["x"], object()])
+async def test_what_is_no_configuration_is_refused(runtime, config):
+    error = await refusal(runtime, config)
+    assert error.field == "config"
+    assert type(config).__name__ in str(error)
+
+
+@pytest.mark.parametrize("part", ["tools", "hooks", "triggers", "policies"])
+async def test_part_that_is_none_of_its_kind_is_refused(runtime, part):
+    error = await refusal(runtime, {"api_key": "k"}, **{part: ["weather"]})
+    assert part[:4] in str(error).lower()
+
+
+async def test_tool_whose_arguments_cannot_be_described_is_refused(runtime):
+    error = await refusal(runtime, {"api_key": "k"}, tools=[lambda x: x])
+    assert "parameter x" in str(error)
+
+
+async def test_handler_that_cannot_be_called_is_refused(runtime):
+    error = await refusal(runtime, {"api_key": "k"}, ask_user=lambda: True)
+    assert error.field == "ask_user"
+
+
+async def test_no_key_for_the_public_endpoint_is_refused_and_says_what_to_do(runtime):
+    error = await refusal(runtime, {"model": "gemini-3.8-flash"})
+    assert "GEMINI_API_KEY" in str(error)
+
+
+async def test_save_dir_that_cannot_be_written_to_is_refused(runtime, tmp_path):
+    (tmp_path / "taken").write_text("a file", encoding="utf-8")
+    error = await refusal(runtime, {"api_key": "k", "save_dir": str(tmp_path / "taken" / "inside")})
+    assert error.field == "save_dir"
+    assert "taken" in str(error)
+
+
+@pytest.mark.parametrize("mode", [None, MODES.RESUME])
+async def test_conversation_that_is_not_there_cannot_be_resumed(runtime, tmp_path, mode):
+    config = {"api_key": "k", "conversation_id": UNKNOWN, "save_dir": str(tmp_path)}
+    if mode:
+        config["session_continuation_mode"] = mode
+    error = await refusal(runtime, config)
+    assert error.field == "conversation_id"
+    assert UNKNOWN in str(error)
+    assert str(tmp_path) in str(error)
+
+
+async def test_conversation_that_is_there_cannot_be_made_anew(runtime, tmp_path):
+    settings = {"conversation_id": UNKNOWN, "save_dir": str(tmp_path)}
+    async with ScriptedModel([say("x")]) as model:
+        new = model.config(session_continuation_mode=MODES.CREATE_ONLY, **settings)
+        agent = await runtime.create_agent(new)
+        await agent.chat_text("go")
+        assert agent.conversation_id == UNKNOWN
+        await agent.shutdown()
+        error = await refusal(runtime, new)
+    assert error.field == "conversation_id"
+
+
+async def test_refused_agent_leaves_the_others_unharmed(runtime):
+    async with ScriptedModel([say("one"), say("two")]) as model:
+        agent = await runtime.create_agent(model.config())
+        await agent.chat_text("go")
+        await refusal(runtime, {"api_key": "k", "modle": "x"})
+        assert await agent.chat_text("again") == "two"
+
+
+async def test_own_policies_of_a_configuration_stay(runtime):
+    async with ScriptedModel([]) as model:
+        config = model.config(policies=[policy.deny_all()])
+        await runtime.create_agent(config)
+        assert len(config.policies) == 1

@@ -1,0 +1,167 @@
+"""The SDK's triggers on the real harness: they wake the agent, and its turns are kept."""
+
+import asyncio
+import sys
+from types import ModuleType
+
+import pytest
+from google.antigravity.triggers import every, on_file_change
+
+from agy_nb.protocol.events import TurnState
+from agy_nb.testing import ScriptedModel, fail, hang, say
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.blocking_allowed,  # the SDK's configuration looks at the working folder
+]
+
+
+class Doorbell:
+    """A trigger that rings when it is told to."""
+
+    def __init__(self):
+        self._rings = asyncio.Queue()
+        self.rung = asyncio.Event()
+        self.stopped = asyncio.Event()
+
+    def ring(self, words):
+        self._rings.put_nowait(words)
+
+    async def trigger(self, context):
+        try:
+            while True:
+                await context.send(await self._rings.get())
+                self.rung.set()
+        finally:
+            self.stopped.set()
+
+
+@pytest.fixture
+def doorbell():
+    return Doorbell()
+
+
+async def contents(agent):
+    return " ".join(message.content for message in await agent.history())
+
+
+async def has_said(agent, words):
+    """Wait until the history has it; each thing that happens is a wake-up."""
+    async with asyncio.timeout(10):
+        while words not in await contents(agent):
+            await agent.wait_for_wakeup(0.05)
+
+
+async def test_ring_wakes_whoever_waits_and_its_turn_is_in_the_history(runtime, doorbell):
+    async with ScriptedModel([say("on it")]) as model:
+        agent = await runtime.create_agent(model.config(), triggers=[doorbell.trigger])
+        waiting = asyncio.create_task(agent.wait_for_wakeup(20))
+        doorbell.ring("the build is red")
+        assert await waiting is True
+        await has_said(agent, "on it")
+        assert "the build is red" in await contents(agent)
+
+
+async def test_nothing_that_happens_is_no_wakeup(runtime):
+    async with ScriptedModel([]) as model:
+        agent = await runtime.create_agent(model.config())
+        assert await agent.wait_for_wakeup(0.05) is False
+
+
+async def test_chat_after_a_ring_goes_on_in_the_same_conversation(runtime, doorbell):
+    async with ScriptedModel([say("on it"), say("it is green again")]) as model:
+        agent = await runtime.create_agent(model.config(), triggers=[doorbell.trigger])
+        doorbell.ring("the build is red")
+        await has_said(agent, "on it")
+        response = await agent.chat("and now?")
+        assert await response.text() == "it is green again"
+        assert "the build is red" in str(model.requests[1].body)
+        assert (await agent.total_usage()).total_tokens > 0
+
+
+async def test_ring_that_ends_in_an_error_harms_no_later_chat(runtime, doorbell):
+    async with ScriptedModel([fail(400), say("fine")]) as model:
+        agent = await runtime.create_agent(model.config(), triggers=[doorbell.trigger])
+        doorbell.ring("the build is red")
+        await model.requested(1)
+        assert await agent.chat_text("how are you?") == "fine"
+
+
+async def test_triggers_stop_with_the_agent(runtime, doorbell):
+    async with ScriptedModel([]) as model:
+        agent = await runtime.create_agent(model.config(), triggers=[doorbell.trigger])
+        await asyncio.sleep(0)
+        await agent.shutdown()
+        await doorbell.stopped.wait()
+
+
+async def test_trigger_that_raises_harms_nothing(runtime):
+    async def broken(context):
+        raise ValueError("no bell")
+
+    async with ScriptedModel([say("fine")]) as model:
+        agent = await runtime.create_agent(model.config(), triggers=[broken])
+        assert await agent.chat_text("hi") == "fine"
+
+
+async def test_every_ticks(runtime):
+    async def tick(context):
+        await context.send("tick")
+
+    async with ScriptedModel(lambda _request: say("tock")) as model:
+        agent = await runtime.create_agent(model.config(), triggers=[every(0.05, tick)])
+        await has_said(agent, "tock")
+        assert "tick" in await contents(agent)
+
+
+async def test_file_change_is_told(runtime, tmp_path, monkeypatch):
+    changed = asyncio.Event()
+
+    async def awatch(path):
+        await changed.wait()
+        yield {(2, f"{path}/data.csv")}
+
+    watchfiles = ModuleType("watchfiles")  # the SDK imports it on first use; it is optional
+    watchfiles.awatch = awatch
+    monkeypatch.setitem(sys.modules, "watchfiles", watchfiles)
+
+    async def tell(context, changes):
+        await context.send(f"{changes[0].kind.value}: {changes[0].path}")
+
+    async with ScriptedModel([say("I see")]) as model:
+        trigger = on_file_change(tmp_path, tell)
+        agent = await runtime.create_agent(model.config(), triggers=[trigger])
+        changed.set()
+        await has_said(agent, "I see")
+        assert f"modified: {tmp_path}/data.csv" in await contents(agent)
+
+
+async def test_wait_for_idle_does_not_wait_for_triggers_to_come(runtime, doorbell):
+    async with ScriptedModel([]) as model:
+        agent = await runtime.create_agent(model.config(), triggers=[doorbell.trigger])
+        async with asyncio.timeout(2):
+            await agent.wait_for_idle()
+        assert await agent.is_idle()
+
+
+async def test_chat_that_comes_while_a_ring_is_answered_has_its_own_text_only(runtime, doorbell):
+    slow = say(["on ", "it"], chunk_delay_s=0.2)
+    async with ScriptedModel([slow, say("fine")]) as model:
+        agent = await runtime.create_agent(model.config(), triggers=[doorbell.trigger])
+        doorbell.ring("the build is red")
+        await doorbell.rung.wait()
+        response = await agent.chat("how are you?")
+        assert await response.text() == "fine"
+        assert "on it" in await contents(agent)
+
+
+async def test_chat_that_is_cancelled_while_a_ring_is_answered_is_never_sent(runtime, doorbell):
+    async with ScriptedModel([hang("on it"), say("fine")]) as model:
+        agent = await runtime.create_agent(model.config(), triggers=[doorbell.trigger])
+        doorbell.ring("the build is red")
+        await model.requested(1)
+        response = await agent.chat("how are you?")
+        await response.cancel()
+        assert response.state is TurnState.CANCELLED
+        assert await agent.chat_text("and now?") == "fine"
+        assert "how are you?" not in str(model.requests[-1].body)
