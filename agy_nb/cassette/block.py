@@ -1,0 +1,253 @@
+"""One block in which a cassette is used: what is prepared, who answers, how it ends.
+
+Rule 1: one cassette at a time in a process; nesting is refused.
+Rule 2: `prepare` and `finish` read and write the disk; where an event loop runs, a thread calls
+them.
+Rule 3: what went wrong in a replay is raised at the block's end, whatever became of it inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.metadata
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from agy_nb.cassette import wire
+from agy_nb.cassette.compare import Comparer
+from agy_nb.cassette.deck import Deck, PlaySettings
+from agy_nb.cassette.errors import CassetteActive, CassetteMismatch, CassetteNotWritten
+from agy_nb.cassette.format import MODEL, TOOLS, Header, read_lines
+from agy_nb.cassette.journal import Journal
+from agy_nb.cassette.model import ModelSide
+from agy_nb.cassette.modes import Plan, check_mode, plan
+from agy_nb.cassette.options import CassetteOptions
+from agy_nb.cassette.recording import load
+from agy_nb.cassette.redaction import Redactor
+from agy_nb.cassette.toolhttp import ToolHttp
+
+_active: Path | None = None
+
+
+class Block:
+    """One block.
+
+    Args:
+        options: How the cassette is used.
+    """
+
+    def __init__(self, options: CassetteOptions) -> None:
+        self._options = options
+        self._redactor = Redactor(options.redact)
+        self._playback = wire.PlaybackSettings(
+            speed=options.speed, stall_after=options.stall_after, tools=options.tools
+        )
+        self._stack = contextlib.ExitStack()
+        self._prepared = True
+        self._preparing: asyncio.Lock | None = None
+        self._plan: Plan | None = None
+        self._deck: Deck | None = None
+        self._journal: Journal | None = None
+        self._tape: wire.Tape | None = None
+        self._unrecorded = wire.Tape(None)
+        self._model: ModelSide | None = None
+        self._tool_http: ToolHttp | None = None
+        self._harness = ""
+
+    @property
+    def recording(self) -> bool | None:
+        """Whether it is being recorded; None until that is decided."""
+        return None if self._plan is None else self._tape is not None
+
+    # -- begin -------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def taking_the_place(self) -> Iterator[None]:
+        """Stand at the seam; give the place back if what follows fails."""
+        global _active  # noqa: PLW0603 - one process, one seam
+        if _active is not None:
+            raise CassetteActive(
+                f"the cassette {_active} is in use; cassettes do not nest. "
+                "Record several agents into one cassette, or use one after the other",
+                path=str(_active),
+            )
+        from agy_nb.sdk import harness
+
+        try:
+            self._stack.enter_context(harness.intercepted(self._connect))
+        except RuntimeError as error:
+            raise CassetteActive(f"no cassette can be used here: {error}") from error
+        _active = self._options.path
+        try:
+            yield
+        except BaseException:
+            self.leave()
+            raise
+
+    def prepare_later(self) -> None:
+        """Leave the disk alone until the first agent starts: an event loop runs here."""
+        self._prepared = False
+
+    def prepare(self) -> None:
+        """Find out what to do. Reads and writes the disk."""
+        options = self._options
+        self._redactor.warm_up()
+        self._plan = plan(options.path, check_mode(options.record_mode))
+        if self._plan == "record":
+            self._open_journal()
+        elif options.seam == "model":
+            load(options.path)  # says what is wrong with it
+            self._open_model(options.path, replaying=True)
+        else:
+            self._deck = Deck(load(options.path), self._play_settings())
+        if self._plan == "replay":
+            self._open_tool_http(options.path, "none")
+        self._prepared = True
+
+    def _open_tool_http(self, folder: Path, mode: str) -> None:
+        if self._options.tool_http:
+            self._tool_http = ToolHttp(folder, self._redactor, mode=mode)
+            self._tool_http.open()
+
+    def _open_model(self, folder: Path, *, replaying: bool) -> None:
+        self._model = ModelSide(
+            folder, self._redactor, replaying=replaying, speed=self._options.speed
+        )
+        self._model.open()
+        self._model.start()
+
+    def _play_settings(self) -> PlaySettings:
+        options = self._options
+        match_on = options.match_on
+        if options.tools != "check":
+            match_on = tuple(name for name in match_on if name != "result")
+        return PlaySettings(
+            comparer=Comparer(match_on, options.ignore),
+            redactor=self._redactor,
+            approvals=options.approvals,
+            questions=options.questions,
+        )
+
+    def _open_journal(self) -> None:
+        kept = self._deck.recording if self._deck else None
+        self._journal = Journal(
+            self._options.path,
+            Header(recorded_at=_now(), sdk=_sdk_version()),
+            redact=self._redactor.line,
+            keep=read_lines(kept.path) if kept else (),
+        )
+        first = 1 + max((s.number for s in kept.sessions), default=-1) if kept else 0
+        self._tape = wire.Tape(self._journal, first=first)
+        for name in (MODEL, TOOLS):
+            if kept and (kept.path / name).exists():
+                shutil.copyfile(kept.path / name, self._journal.folder / name)
+        if self._options.record_model and not kept:
+            self._open_model(self._journal.folder, replaying=False)
+        self._open_tool_http(self._journal.folder, "new_episodes" if kept else "all")
+
+    # -- meanwhile ---------------------------------------------------------------------------
+
+    async def _connect(self, strategy: Any, spawn: wire.Spawn) -> wire.Connected:  # noqa: ANN401
+        await self._make_ready()
+        rewrite = self._model.rewrite if self._model is not None else None
+        if self._plan == "replay" and self._model is not None:
+            return await wire.record(spawn, self._unrecorded, rewrite)
+        if self._plan == "replay":
+            assert self._deck is not None  # noqa: S101 - for the type checker
+            return wire.replay(strategy, self._deck, self._playback)
+
+        async def start() -> wire.Connected:
+            if self._tape is None:
+                await asyncio.to_thread(self._open_journal)
+            assert self._tape is not None  # noqa: S101 - for the type checker
+            self._harness = await asyncio.to_thread(wire.harness_text, strategy)
+            return await wire.record(spawn, self._tape, rewrite)
+
+        if self._plan == "extend":
+            assert self._deck is not None  # noqa: S101 - for the type checker
+            return wire.episode(strategy, self._deck, self._playback, start)
+        return await start()
+
+    async def _make_ready(self) -> None:
+        if self._prepared:
+            return
+        if self._preparing is None:
+            self._preparing = asyncio.Lock()
+        async with self._preparing:
+            if not self._prepared:
+                await asyncio.to_thread(self.prepare)
+
+    # -- end ---------------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """Give the seam back; from now on nothing is recorded or replayed."""
+        global _active  # noqa: PLW0603 - one process, one seam
+        if self._tape is not None:
+            self._tape.stop()
+        self._stack.close()
+        _active = None
+
+    def finish(self, error: BaseException | None) -> None:
+        """Put the recording in its place. Writes the disk."""
+        if not self._prepared and error is None and self._would_replay():
+            self.prepare()  # no agent was started, and that is less than was recorded
+        if self._model is not None:
+            self._model.stop()
+        if self._tool_http is not None:
+            self._tool_http.close()
+        if self._journal is None or self._tape is None:
+            return
+        journal, self._journal = self._journal, None
+        if not self._tape.sessions or (error is not None and not self._options.record_on_exception):
+            journal.abandon()
+        else:
+            self._save_model(journal)
+            journal.finish(lambda: dict(self._redactor.counts), harness=self._harness)
+
+    def _would_replay(self) -> bool:
+        return plan(self._options.path, check_mode(self._options.record_mode)) != "record"
+
+    def _save_model(self, journal: Journal) -> None:
+        try:
+            if self._model is not None:
+                self._model.save()
+        except Exception as error:
+            journal.abandon()
+            raise CassetteNotWritten(
+                f"{self._options.path} could not be recorded: {error}. What was there before is "
+                "untouched",
+                path=str(self._options.path),
+            ) from error
+
+    def complain(self, error: BaseException | None, *, still_open: bool = False) -> None:
+        """Raise what went wrong in the replay."""
+        if isinstance(error, CassetteMismatch):
+            return
+        if error is not None and not isinstance(error, Exception):
+            return
+        allow = self._options.allow_unplayed or error is not None
+        for found in self._mismatches(allow_unplayed=allow, still_open=still_open):
+            raise found from error
+
+    def _mismatches(self, *, allow_unplayed: bool, still_open: bool) -> list[CassetteMismatch]:
+        if self._deck is not None:
+            return self._deck.errors(allow_unplayed=allow_unplayed, still_open=still_open)
+        if self._model is None or self._plan != "replay":
+            return []
+        unplayed = None if self._model.errors or allow_unplayed else self._model.unplayed()
+        return self._model.errors + ([unplayed] if unplayed else [])
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _sdk_version() -> str:
+    try:
+        return importlib.metadata.version("google-antigravity")
+    except importlib.metadata.PackageNotFoundError:
+        return ""

@@ -1,0 +1,47 @@
+"""Configurations compared by meaning: what differs from run to run is taken out first."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from agy_nb.cassette.format import Frame
+from agy_nb.cassette.wireform import paths_of
+
+_LOOPBACK = re.compile(r"(https?://)(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
+_VOLATILE = {"cascadeId": "<conversation>", "apiKey": "<key>"}
+
+
+def canonical_config(frame: Frame) -> Frame:
+    """A `config` frame without paths, keys, ports, ids and orders that mean nothing.
+
+    Args:
+        frame: As recorded or as it came, redacted either way.
+    """
+    paths = sorted(paths_of(frame).items(), key=lambda item: -len(item[1]))
+    config = _walk(frame.get("config", {}), paths)
+    if isinstance(config, dict) and isinstance(config.get("tools"), list):
+        config["tools"].sort(key=lambda tool: json.dumps(tool, sort_keys=True))
+    return {"config": config}
+
+
+def config_digest(frame: Frame) -> str:
+    """A short digest of a configuration's meaning."""
+    text = json.dumps(canonical_config(frame), sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _walk(value: Any, paths: list[tuple[str, str]]) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        return {
+            k: _VOLATILE[k] if k in _VOLATILE and v else _walk(v, paths) for k, v in value.items()
+        }
+    if isinstance(value, list):
+        return [_walk(item, paths) for item in value]
+    if isinstance(value, str):
+        for name, path in paths:
+            value = value.replace(path, f"<{name}>")
+        return _LOOPBACK.sub(r"\1<loopback>", value) if "://" in value else value
+    return value

@@ -1,0 +1,300 @@
+"""`agy-nb cassette`: list, show, diff, verify, redact, migrate, prune.
+
+Exit codes: 0 when all is well, 1 when something is wrong or differs, 2 on wrong arguments.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from agy_nb.cassette import library
+from agy_nb.cassette.errors import CassetteError
+from agy_nb.cassette.fold import fold
+from agy_nb.cassette.format import cassette_path
+from agy_nb.cassette.recording import load
+from agy_nb.cassette.redaction import Rule
+from agy_nb.cassette.transcript import PARTS, differences, transcript
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+_HEADINGS = ("cassette", "sessions", "turns", "tokens", "tools", "size", "sdk", "state")
+_NUMBERS = frozenset({"sessions", "turns", "tokens", "size"})
+_COLOURS = {"whole": "green", "partial": "yellow", "unreadable": "bold red"}
+
+
+def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
+    """Add the command `cassette`; each of its actions sets `run`, which gives the exit code."""
+    parser = commands.add_parser("cassette", help="look at recorded sessions, and mend them")
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+    def action(name: str, run: Callable[[Namespace], int], help_: str) -> ArgumentParser:
+        added: ArgumentParser = actions.add_parser(name, help=help_, description=help_)
+        added.set_defaults(run=run)
+        return added
+
+    found = action("list", _list, "list cassettes without reading their frames")
+    _paths(found)
+    found.add_argument("--json", action="store_true", help="print JSON")
+
+    show = action("show", _show, "print what was said and done")
+    show.add_argument("path", type=_path)
+    show.add_argument("--json", action="store_true", help="print what the frames add up to")
+
+    diff = action("diff", _diff, "compare two cassettes by what they add up to; 1 if they differ")
+    diff.add_argument("one", type=_path)
+    diff.add_argument("other", type=_path)
+
+    verify = action("verify", _verify, "check form, redaction, and that each plays to its end")
+    _paths(verify)
+    _rules(verify)
+    _live(verify)
+
+    redact = action("redact", _redact, "take secrets out of cassettes, with rules of your own")
+    redact.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+    _rules(redact)
+
+    migrate = action("migrate", _migrate, "bring cassettes of older versions up to this one")
+    _paths(migrate)
+
+    prune = action("prune", _prune, "remove what unfinished recordings left; shows it first")
+    _paths(prune)
+    prune.add_argument("--yes", action="store_true", help="do remove it")
+
+
+def _paths(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "paths", nargs="*", type=Path, default=[Path("cassettes")], metavar="PATH",
+        help="cassettes, or folders of them (default: cassettes)",
+    )  # fmt: skip
+
+
+def _rules(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--regex", action="append", default=[], type=_regex, metavar="EXPRESSION",
+        help="take out what matches; may be given several times",
+    )  # fmt: skip
+    parser.add_argument(
+        "--jsonpath", action="append", default=[], metavar="PATH",
+        help="take out what the path names, e.g. '$..note'; may be given several times",
+    )  # fmt: skip
+
+
+def _live(parser: ArgumentParser) -> None:
+    live = parser.add_argument_group("against a live model")
+    live.add_argument(
+        "--against-live", action="store_true",
+        help="run the recorded client's side again, with the real harness and a live model, and "
+        "show what differs; needs GEMINI_API_KEY or --base-url",
+    )  # fmt: skip
+    live.add_argument("--base-url", default="", metavar="URL", help="address of the model")
+    live.add_argument(
+        "--compare", type=_parts, default=PARTS, metavar="PARTS",
+        help=f"what to compare, with commas (default: {','.join(PARTS)})",
+    )  # fmt: skip
+    live.add_argument(
+        "--harness", type=Path, metavar="PATH",
+        help="the harness (default: that of the installed SDK)",
+    )  # fmt: skip
+    live.add_argument(
+        "--folder", type=Path, metavar="DIR",
+        help="where the recorded workspaces are made again; files that the session needs may be "
+        "there already (default: a temporary folder)",
+    )  # fmt: skip
+    live.add_argument(
+        "--silence", type=float, default=120.0, metavar="SECONDS",
+        help="after which a turn is given up (default: %(default)s)",
+    )  # fmt: skip
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    names = tuple(name for name in text.split(",") if name)
+    for name in names:
+        if name not in PARTS:
+            raise ArgumentTypeError(f"{name!r} is none of {', '.join(PARTS)}")
+    return names
+
+
+def _path(text: str) -> Path:
+    return cassette_path(text)
+
+
+def _regex(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise ArgumentTypeError(f"{text!r} is no regular expression: {error}") from error
+
+
+def _list(arguments: Namespace) -> int:
+    entries = [library.entry(path) for path in library.find(arguments.paths)]
+    if arguments.json:
+        _say(json.dumps([_data(item) for item in entries], indent=2))
+    else:
+        _table([_HEADINGS, *map(_row, entries)])
+    for item in entries:
+        if item.problem:
+            _complain(item.problem)
+    return 1 if any(item.problem for item in entries) else 0
+
+
+def _data(item: library.Entry) -> dict[str, object]:
+    return asdict(item) | {"path": str(item.path)}
+
+
+def _row(item: library.Entry) -> tuple[str, ...]:
+    header = item.header
+    if header is None:
+        return (str(item.path), "", "", "", "", "", "", "unreadable")
+    tokens = [session.tokens for session in header.sessions if session.tokens is not None]
+    tools = sorted({tool for session in header.sessions for tool in session.tools})
+    return (
+        str(item.path),
+        str(len(header.sessions)),
+        str(sum(session.turns for session in header.sessions)),
+        str(sum(tokens)) if tokens else "-",
+        ", ".join(tools) or "-",
+        f"{item.size / 1000:.0f} kB",
+        header.sdk or "-",
+        "partial" if item.partial else "whole",
+    )
+
+
+def _show(arguments: Namespace) -> int:
+    if arguments.json:
+        recording = load(arguments.path)
+        folds = [fold(session) for session in recording.sessions]
+        _say(json.dumps({"header": asdict(recording.header), "sessions": folds}, indent=2))
+        return 0
+    load_error = library.entry(arguments.path)
+    if load_error.problem:
+        _complain(load_error.problem)
+        return 1
+    for line in transcript(arguments.path):
+        _say(line)
+    return 0
+
+
+def _diff(arguments: Namespace) -> int:
+    found = False
+    for line in differences(arguments.one, arguments.other):
+        found = True
+        _say(line)
+    return 1 if found else 0
+
+
+def _verify(arguments: Namespace) -> int:
+    bad = 0
+    for path in library.find(arguments.paths):
+        found = list(library.problems(path, rules=_given(arguments)))
+        word = "FAIL"
+        if not found and arguments.against_live:
+            found, word = list(_drift(path, arguments)), "DRIFT"
+        bad += bool(found)
+        _say(f"{word if found else 'ok':<4} {path}")
+        for problem in found:
+            _say(f"     {problem}")
+    return 1 if bad else 0
+
+
+def _drift(path: Path, arguments: Namespace) -> Iterator[str]:
+    from agy_nb.cassette.rerun.live import LiveSettings, rerun
+    from agy_nb.cassette.rerun.setting import LiveModel
+
+    settings = LiveSettings(
+        model=LiveModel.found(arguments.base_url),
+        harness=arguments.harness,
+        folder=arguments.folder,
+        silence_s=arguments.silence,
+    )
+    with TemporaryDirectory(prefix="agy-") as folder:
+        live = rerun(path, Path(folder) / "live", settings)
+        for what in live.unanswered:
+            yield f"the recording holds no answer to {what}"
+        yield from differences(path, live.path, parts=arguments.compare, names=("recorded", "live"))
+
+
+def _redact(arguments: Namespace) -> int:
+    for path in library.find(arguments.paths):
+        header = library.redact(path, _given(arguments))
+        counts = ", ".join(f"{n} {kind}" for kind, n in sorted(header.redactions.items()) if n)
+        _say(f"{path}: {counts or 'nothing to take out'}")
+    return 0
+
+
+def _migrate(arguments: Namespace) -> int:
+    from agy_nb.cassette.migration import migrate
+
+    bad = 0
+    for path in library.find(arguments.paths):
+        try:
+            done = migrate(path)
+        except CassetteError as error:
+            bad += 1
+            _complain(str(error))
+            continue
+        if done.before == done.after:
+            _say(f"{path}: is of format {done.after} already")
+        else:
+            _say(f"{path}: from format {done.before} to {done.after}")
+    return 1 if bad else 0
+
+
+def _prune(arguments: Namespace) -> int:
+    for root in arguments.paths:
+        for path in library.leftovers(root):
+            if arguments.yes:
+                library.remove(path)
+            _say(f"{'removed' if arguments.yes else 'would remove'} {path}")
+    return 0
+
+
+def _given(arguments: Namespace) -> list[Rule]:
+    from agy_nb.cassette.jsonpath import JsonPath
+
+    for path in arguments.jsonpath:
+        JsonPath.parse(path)  # raises InvalidInput, which the command shows
+    return [*arguments.regex, *arguments.jsonpath]
+
+
+def _table(rows: list[tuple[str, ...]]) -> None:
+    if sys.stdout.isatty():
+        _rich_table(rows)
+        return
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        _say("  ".join(map(str.ljust, row, widths)).rstrip())
+
+
+def _rich_table(rows: list[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in rows[0]:
+        numeric = heading in _NUMBERS
+        table.add_column(
+            heading, justify="right" if numeric else "left", no_wrap=heading != "tools",
+            overflow="fold",
+        )  # fmt: skip
+    for row in rows[1:]:
+        *others, state = row
+        table.add_row(*map(Text, others), Text(state, style=_COLOURS.get(state, "")))
+    Console().print(table)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

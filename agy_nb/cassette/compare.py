@@ -1,0 +1,153 @@
+"""Whether two frames mean the same, and where they do not.
+
+Rule 1: a mark of the redaction in the recording stands for any text.
+Rule 2: JSON inside a string is compared as JSON, so that spaces and the order of keys mean nothing.
+Rule 3: a path leads into such JSON too: `toolResponse.responseJson.result.time`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from agy_nb.cassette.redaction import MARK
+from agy_nb.errors import InvalidInput
+
+MATCHERS = {
+    "config": ("config",),
+    "prompt": ("userInput", "automatedTrigger"),
+    "result": ("toolResponse",),
+    "approval": ("policyDecisionResponse", "toolConfirmation"),
+    "question": ("questionResponse",),
+    "hook": ("callHookResponse",),
+}
+"""What `match_on` takes, and the client frames that each compares."""
+
+_MATCHER_OF = {kind: name for name, kinds in MATCHERS.items() for kind in kinds}
+_MISSING = object()
+_NAME = re.compile(r"[\w-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One place where two frames differ.
+
+    Attributes:
+        path: Where, e.g. `userInput.parts[0].text`.
+        expected: What was recorded there; `MISSING` for nothing.
+        actual: What came; `MISSING` for nothing.
+    """
+
+    path: str
+    expected: Any
+    actual: Any
+
+
+MISSING = _MISSING
+
+
+class Comparer:
+    """Compares client frames with recorded ones.
+
+    Args:
+        match_on: What to compare, of `MATCHERS`.
+        ignore: Paths not to compare, with all below them; `*` for any index or name.
+
+    Raises:
+        InvalidInput: `match_on` names something else.
+    """
+
+    def __init__(
+        self, match_on: Iterable[str] = tuple(MATCHERS), ignore: Iterable[str] = ()
+    ) -> None:
+        names = tuple(match_on)
+        for name in names:
+            if name not in MATCHERS:
+                raise InvalidInput(
+                    f"match_on takes {', '.join(MATCHERS)}; not {name!r}", field="match_on"
+                )
+        self._match_on = frozenset(names)
+        self._ignore = [_path_pattern(path) for path in ignore]
+
+    def compares(self, kind: str) -> bool:
+        """Whether frames of that kind are compared at all."""
+        matcher = _MATCHER_OF.get(kind)
+        return matcher is None or matcher in self._match_on
+
+    def differences(self, expected: Any, actual: Any) -> Iterator[Difference]:  # noqa: ANN401 - JSON
+        """Every place where they differ, in the order of the recording."""
+        return self._walk(expected, actual, "")
+
+    def first(self, expected: Any, actual: Any) -> Difference | None:  # noqa: ANN401 - JSON
+        """The first place where they differ, None if they mean the same."""
+        return None if expected == actual else next(self.differences(expected, actual), None)
+
+    def _ignored(self, path: str) -> bool:
+        return any(pattern.match(path) for pattern in self._ignore)
+
+    def _walk(self, old: Any, new: Any, path: str) -> Iterator[Difference]:  # noqa: ANN401 - JSON
+        if old is new or self._ignored(path):
+            return
+        if isinstance(old, dict) and isinstance(new, dict):
+            for key in (*old, *(key for key in new if key not in old)):
+                yield from self._walk(
+                    old.get(key, _MISSING), new.get(key, _MISSING), _below(path, key)
+                )
+        elif isinstance(old, list) and isinstance(new, list):
+            for number in range(max(len(old), len(new))):
+                yield from self._walk(
+                    old[number] if number < len(old) else _MISSING,
+                    new[number] if number < len(new) else _MISSING,
+                    f"{path}[{number}]",
+                )
+        elif isinstance(old, str) and isinstance(new, str):
+            yield from self._strings(old, new, path)
+        elif isinstance(old, str) and MARK.fullmatch(old) and new is not _MISSING:
+            return
+        elif isinstance(old, bool) is not isinstance(new, bool) or old != new:
+            yield Difference(path, old, new)
+
+    def _strings(self, old: str, new: str, path: str) -> Iterator[Difference]:
+        if old == new:
+            return
+        inner = _json(old), _json(new)
+        if _MISSING not in inner:
+            yield from self._walk(*inner, path)
+        elif not same_text(old, new):
+            yield Difference(path, old, new)
+
+
+def same_text(recorded: str, text: str) -> bool:
+    """Whether a text is the recorded one, whose marks stand for any text."""
+    if recorded == text:
+        return True
+    if not MARK.search(recorded):
+        return False
+    # Marks of folders are in both; a secret's mark may face the secret or its own mark.
+    return (
+        re.fullmatch(".*?".join(map(re.escape, MARK.split(recorded))), text, re.DOTALL) is not None
+    )
+
+
+def _below(path: str, key: str) -> str:
+    if not path:
+        return key
+    return f"{path}.{key}" if _NAME.fullmatch(key) else f"{path}['{key}']"
+
+
+def _json(text: str) -> Any:  # noqa: ANN401 - JSON
+    if not text[:1] or text.lstrip()[:1] not in ("{", "["):
+        return _MISSING
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return _MISSING
+
+
+def _path_pattern(path: str) -> re.Pattern[str]:
+    text = re.escape(path.removeprefix("$").removeprefix("."))
+    text = text.replace(r"\[\*\]", r"\[\d+\]").replace(r"\*", r"[^.\[]+")
+    return re.compile(rf"{text}(?=$|[.\[])")

@@ -1,0 +1,358 @@
+"""The cassette on disk.
+
+Rule 1: a cassette is a folder: `header.json`, `wire.jsonl` and, where the model's side was recorded
+too, `model.yaml`. No other module spells these names.
+Rule 2: `wire.jsonl` holds one JSON object a line and is read line by line, never whole.
+Rule 3: a line that is not whole ends the cassette there; what stands before it counts.
+
+A line of the wire:
+
+```json
+{"s": 0, "d": "client", "dt": 0.0123, "f": {"userInput": {"parts": [{"text": "Hello"}]}}}
+```
+
+`s` is the session (one connection of one agent), `d` who sent the frame (`client`, `harness`) or
+`end` for the session's end, `dt` the seconds since the session's line before, `f` the frame. A
+frame that is no JSON object stands as `{"$text": ...}` or `{"$base64": ...}`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from agy_nb.cassette.errors import CassetteInvalid, CassetteNotFound
+
+VERSION = 1
+"""Of the format. A reader takes this one; `migration` brings older ones up to it."""
+
+HEADER = "header.json"
+WIRE = "wire.jsonl"
+MODEL = "model.yaml"
+TOOLS = "tools.yaml"
+FORMAT = "agy-cassette"
+
+Direction: TypeAlias = Literal["client", "harness", "end"]
+Frame: TypeAlias = dict[str, Any]
+
+_LONGEST_NAME = 200
+_LAYOUT = re.compile(rb'\{"s":\d+,"d":"\w+","dt":[\d.e-]+,"f":')
+_Record = TypeVar("_Record")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the wire.
+
+    Attributes:
+        session: Number of the session, from 0.
+        direction: Who sent it; `end` closes the session.
+        dt: Seconds since the session's line before.
+        frame: What was sent; for `end` how the session ended.
+        text: The frame as JSON text where it was read from disk, which spares writing it again.
+    """
+
+    session: int
+    direction: Direction
+    dt: float
+    frame: Frame
+    text: str | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """What a list shows of one session.
+
+    Attributes:
+        config: Digest of its configuration.
+        frames: Lines of the wire that belong to it.
+        turns: Prompts sent.
+        tokens: Total tokens as the harness last told them, None where it never did.
+        tools: Names of the tools called, sorted.
+        models: Names of the models in its configuration.
+        closed: Whether its end was recorded.
+    """
+
+    config: str = ""
+    frames: int = 0
+    turns: int = 0
+    tokens: int | None = None
+    tools: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What is known of a cassette without reading its frames.
+
+    Attributes:
+        complete: Whether the recording was finished.
+        recorded_at: When it was begun, UTC, ISO 8601.
+        sdk: Version of google-antigravity.
+        harness: What is known of the harness binary.
+        frames: Lines in `wire.jsonl`.
+        size: Bytes of `wire.jsonl`.
+        sessions: One summary each, in the order of their start.
+        redactions: How often each kind of thing was taken out.
+        model: Whether the model's side was recorded too.
+        version: Of the format.
+    """
+
+    complete: bool = False
+    recorded_at: str = ""
+    sdk: str = ""
+    harness: str = ""
+    frames: int = 0
+    size: int = 0
+    sessions: tuple[SessionSummary, ...] = ()
+    redactions: dict[str, int] = field(default_factory=dict)
+    model: bool = False
+    version: int = VERSION
+
+    def encode(self) -> bytes:
+        """The bytes of `header.json`."""
+        data = {"format": FORMAT, **asdict(self)}
+        return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def encode_line(line: Line) -> bytes:
+    """A line as it stands on disk, with its end."""
+    data = {"s": line.session, "d": line.direction, "dt": round(line.dt, 6), "f": line.frame}
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return text.encode() + b"\n"
+    except UnicodeEncodeError:  # half a surrogate pair; escaped it survives
+        return json.dumps(data, separators=(",", ":")).encode() + b"\n"
+
+
+def decode_line(raw: bytes) -> Line:
+    """The opposite of `encode_line`.
+
+    Raises:
+        ValueError: It is no line of a wire.
+    """
+    data = json.loads(raw)
+    if not isinstance(data, dict):
+        raise ValueError("a line is a JSON object")  # noqa: TRY004 - one error for all that is wrong
+    session, direction, frame = data.get("s"), data.get("d"), data.get("f")
+    dt = data.get("dt", 0)
+    if not isinstance(session, int) or session < 0:
+        raise ValueError("`s` is the number of a session")
+    if direction not in ("client", "harness", "end"):
+        raise ValueError("`d` is client, harness or end")
+    if not isinstance(frame, dict):
+        raise ValueError("`f` is a frame, a JSON object")  # noqa: TRY004
+    if not isinstance(dt, int | float) or not 0 <= dt < float("inf"):
+        raise ValueError("`dt` is a number of seconds")
+    layout = _LAYOUT.match(raw)
+    text = None
+    if layout is not None and next(reversed(data)) == "f":
+        text = raw[layout.end() : raw.rindex(b"}")].decode("utf-8", "surrogatepass")
+    return Line(session, direction, float(dt), frame, text)
+
+
+def parse_frame(message: str | bytes) -> Frame:
+    """A frame as it stands in a line, whatever it is."""
+    try:
+        data = json.loads(message)
+    except (ValueError, RecursionError):
+        data = None
+    if isinstance(data, dict):
+        return data
+    if isinstance(message, str):
+        return {"$text": message}
+    return {"$base64": base64.b64encode(message).decode()}
+
+
+def frame_message(frame: Frame, text: str | None = None) -> str | bytes:
+    """What to send for a frame.
+
+    Args:
+        frame: As it stands in a line.
+        text: The same as JSON text, if that is at hand.
+
+    Raises:
+        ValueError: The frame was edited into something that is none.
+    """
+    if len(frame) == 1:
+        if "$text" in frame:
+            return str(frame["$text"])
+        if "$base64" in frame:
+            try:
+                return base64.b64decode(frame["$base64"], validate=True)
+            except (TypeError, binascii.Error) as error:
+                raise ValueError(f"not base64: {error}") from error
+    return json.dumps(frame) if text is None else text
+
+
+def cassette_path(path: str | Path) -> Path:
+    """The folder that a name stands for.
+
+    Raises:
+        CassetteInvalid: No folder can have that name.
+    """
+    text = str(path)
+    found = Path(text).expanduser()
+    if not text.strip() or "\0" in text or found.name in ("", ".", ".."):
+        raise CassetteInvalid(
+            f"{text!r} names no cassette; give it the path of a folder, e.g. 'cassettes/weather'",
+            path=text,
+        )
+    if len(found.name.encode()) > _LONGEST_NAME:
+        raise CassetteInvalid(
+            f"the name {found.name[:40]!r}... is {len(found.name.encode())} bytes long; "
+            f"a cassette's name has at most {_LONGEST_NAME}",
+            path=text,
+        )
+    return found
+
+
+def safe_name(text: str) -> str:
+    """A file name for any text, e.g. the id of a test; different for different texts."""
+    name = re.sub(r"[^\w.\[\]-]+", "-", text).strip("-.") or "cassette"
+    if name != text or len(name.encode()) > _LONGEST_NAME:
+        import hashlib
+
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        name = f"{name.encode()[: _LONGEST_NAME - 9].decode(errors='ignore')}-{digest}"
+    return name
+
+
+def read_header(folder: Path) -> Header:
+    """The header of a cassette.
+
+    Raises:
+        CassetteNotFound: There is no such folder.
+        CassetteInvalid: It is no cassette, or one of another version of the format.
+    """
+    data = read_header_data(folder)
+    if data["version"] != VERSION:
+        raise _other_version(data["version"], str(folder))
+    return header_of(data, str(folder))
+
+
+def read_header_data(folder: Path) -> dict[str, Any]:
+    """What stands in a cassette's header, of whatever version.
+
+    Raises:
+        CassetteNotFound: There is no such folder.
+        CassetteInvalid: It is no cassette.
+    """
+    where = str(folder)
+    try:
+        raw = (folder / HEADER).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        if not folder.exists():
+            raise CassetteNotFound(f"there is no cassette at {where}", path=where) from None
+        what = "has no header.json" if folder.is_dir() else "is a file, not a folder"
+        raise CassetteInvalid(f"{where} is no cassette: it {what}", path=where) from None
+    except OSError as error:
+        raise CassetteInvalid(f"{where} cannot be read: {error.strerror}", path=where) from error
+    try:
+        return _checked_header(json.loads(raw))
+    except (ValueError, RecursionError) as error:
+        raise CassetteInvalid(f"{where} is no cassette: {error}", path=where) from error
+
+
+def header_of(data: dict[str, Any], where: str) -> Header:
+    """The header that the data of a `header.json` of this version says.
+
+    Raises:
+        CassetteInvalid: It is damaged.
+    """
+    try:
+        sessions = tuple(_fill(SessionSummary, item) for item in data.get("sessions", ()))
+        return _fill(Header, data | {"sessions": sessions})
+    except (TypeError, ValueError, AttributeError) as error:
+        raise CassetteInvalid(
+            f"{where}: its header.json is damaged: {error}", path=where
+        ) from error
+
+
+def _other_version(version: int, where: str) -> CassetteInvalid:
+    if version > VERSION:
+        return CassetteInvalid(
+            f"{where} has format {version}; this agy_nb reads up to {VERSION}. "
+            "Install a newer agy_nb, or record the cassette again",
+            path=where,
+        )
+    return CassetteInvalid(
+        f"{where} has format {version}; this agy_nb reads {VERSION}. "
+        f"Run `agy-nb cassette migrate {where}`",
+        path=where,
+    )
+
+
+def _checked_header(data: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise ValueError("its header.json does not say so")
+    version = data.get("version")
+    if not isinstance(version, int) or version < 1:
+        raise ValueError("its header.json tells no version of the format")
+    return data
+
+
+def _fill(kind: type[_Record], data: dict[str, Any]) -> _Record:
+    """Known fields of the right types; the format says nothing about others."""
+    kept: dict[str, Any] = {}
+    blank = kind()
+    for item in fields(blank):  # type: ignore[arg-type]  # both are dataclasses
+        value = data.get(item.name, getattr(blank, item.name))
+        value = tuple(value) if isinstance(value, list) else value
+        expected = int if item.name == "tokens" else type(getattr(blank, item.name))
+        unknown = value is None and item.name == "tokens"
+        if not unknown and type(value) is not expected:
+            raise TypeError(f"{item.name} is {value!r}")
+        kept[item.name] = value
+    return kind(**kept)
+
+
+def read_lines(folder: Path, *, strict: bool = True) -> Iterator[Line]:
+    """The lines of the wire, one at a time, in constant memory.
+
+    A last line that was cut off is left out. Memory is that of the longest line.
+
+    Args:
+        folder: The cassette.
+        strict: Whether a damaged line before the last is an error; else the reading ends there.
+
+    Raises:
+        CassetteInvalid: A line is damaged.
+    """
+    path = folder / WIRE
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise CassetteInvalid(
+            f"{path} cannot be read: {error.strerror}", path=str(folder)
+        ) from error
+    with file:
+        for number, raw in enumerate(file, start=1):
+            if not raw.endswith(b"\n"):
+                return
+            try:
+                yield decode_line(raw)
+            except (ValueError, RecursionError) as error:
+                if not strict:
+                    return
+                raise CassetteInvalid(
+                    f"{path}, line {number}: {error}", path=str(folder)
+                ) from error
+
+
+def is_partial(folder: Path, header: Header) -> bool:
+    """Whether frames are missing: the recording was cut off, or the file was."""
+    try:
+        size = (folder / WIRE).stat().st_size
+    except OSError:
+        return header.frames > 0 or not header.complete
+    return not header.complete or size < header.size

@@ -1,0 +1,196 @@
+"""A loopback HTTP server between harness and model. It streams: chunks pass as they come.
+
+Rule 1: knows HTTP, and nothing of cassettes; what to do with a request is the `Answerer`'s affair.
+Rule 2: it has a thread and a loop of its own: the SDK blocks the user's loop at times, and a user
+may have several.
+Rule 3: the harness's address of a model is `/{token}/{session}/{upstream}` here, so that each
+request says whose it is, and nobody else on this machine is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import secrets
+import threading
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+_HOP = frozenset(
+    {"connection", "content-length", "host", "keep-alive", "proxy-authenticate",
+     "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade", "accept-encoding"}
+)  # fmt: skip
+_MOST = 2**30
+THREAD = "cassette gateway"
+"""Name of the thread that the gateway runs in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request of the harness.
+
+    Attributes:
+        session: Number of the session that it comes from.
+        method: Of HTTP.
+        url: Where it would have gone.
+        headers: As they came.
+        body: As it came.
+    """
+
+    session: int
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer's head, and its body as it comes.
+
+    Attributes:
+        status: Of HTTP.
+        reason: The words beside the status.
+        headers: Without those that belong to one connection.
+        chunks: The body. Raises to break the connection.
+    """
+
+    status: int
+    reason: str
+    headers: list[tuple[str, str]]
+    chunks: AsyncGenerator[bytes, None] = field(repr=False)
+
+
+class Answerer(Protocol):
+    """Answers requests."""
+
+    async def answer(self, asked: Asked) -> Answer:
+        """The answer to a request.
+
+        Raises:
+            ConnectionError: The connection is to be broken.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release what answering took."""
+        ...
+
+
+class Gateway:
+    """The server.
+
+    Args:
+        answerer: Answers the requests, on the gateway's loop.
+
+    Attributes:
+        token: What an address must begin with; whoever does not know it gets a 404.
+    """
+
+    def __init__(self, answerer: Answerer) -> None:
+        self._answerer = answerer
+        self._upstreams: list[str] = []
+        self.token = secrets.token_urlsafe(16)
+        self._thread: threading.Thread | None = None
+        self._stop: Callable[[], object] = lambda: None
+        self._port = 0
+
+    def start(self) -> None:
+        """Listen on a free port of 127.0.0.1. Blocks for a moment; nothing if it does already.
+
+        Raises:
+            OSError: No port can be had.
+        """
+        if self._thread is not None:
+            return
+        began: queue.SimpleQueue[int | OSError] = queue.SimpleQueue()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(began)), name=THREAD, daemon=True
+        )
+        self._thread.start()
+        port = began.get()
+        if isinstance(port, OSError):
+            self._thread = None
+            raise port
+        self._port = port
+
+    def stop(self) -> None:
+        """Stop to listen; breaks answers on their way. Blocks for a moment."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._stop()
+            thread.join()
+
+    async def _serve(self, began: queue.SimpleQueue[int | OSError]) -> None:
+        from aiohttp import web
+
+        app = web.Application(client_max_size=_MOST)
+        address = "/{token}/{session:\\d+}/{upstream:\\d+}{tail:.*}"
+        app.router.add_route("*", address, self._handle)
+        # A harness that hangs up ends the handler at once.
+        runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True
+        )
+        await runner.setup()
+        over, loop = asyncio.Event(), asyncio.get_running_loop()
+        self._stop = lambda: loop.call_soon_threadsafe(over.set)
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            began.put(runner.addresses[0][1])
+            await over.wait()
+        except OSError as error:
+            began.put(error)
+        finally:
+            await runner.cleanup()
+            await self._answerer.aclose()
+
+    def address(self, session: int, upstream: str) -> str:
+        """Where a session's harness finds a model here."""
+        upstream = upstream.rstrip("/")
+        if upstream not in self._upstreams:
+            self._upstreams.append(upstream)
+        number = self._upstreams.index(upstream)
+        return f"http://127.0.0.1:{self._port}/{self.token}/{session}/{number}"
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        from aiohttp import web
+
+        known = secrets.compare_digest(request.match_info["token"].encode(), self.token.encode())
+        number = int(request.match_info["upstream"])
+        if not known or number >= len(self._upstreams):
+            raise web.HTTPNotFound
+        upstream = self._upstreams[number]
+        tail = request.rel_url.raw_path.split("/", 4)
+        path = f"/{tail[4]}" if len(tail) > 4 else ""  # noqa: PLR2004 - token, session, upstream
+        query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
+        asked = Asked(
+            int(request.match_info["session"]),
+            request.method,
+            f"{upstream}{path}{query}",
+            {str(k): v for k, v in request.headers.items()},
+            await request.read(),
+        )
+        try:
+            answer = await self._answerer.answer(asked)
+            response = web.StreamResponse(status=answer.status, reason=answer.reason or None)
+            response.headers.extend(answer.headers)
+            await response.prepare(request)
+            async with contextlib.aclosing(answer.chunks) as chunks:
+                async for chunk in chunks:
+                    await response.write(chunk)
+        except ConnectionError:
+            if request.transport is not None:
+                request.transport.abort()  # as the model's side did
+            raise
+        await response.write_eof()
+        return response
+
+
+def passing(headers: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - a multidict
+    """The headers that go through a gateway."""
+    return [(str(k), str(v)) for k, v in headers.items() if k.lower() not in _HOP]

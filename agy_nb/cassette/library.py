@@ -1,0 +1,207 @@
+"""Cassettes on disk: which there are, whether they are sound, and mending them.
+
+Nothing here reads a whole cassette into memory.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agy_nb.cassette.errors import CassetteError, CassetteInvalid
+from agy_nb.cassette.format import (
+    HEADER,
+    MODEL,
+    TOOLS,
+    Header,
+    is_partial,
+    read_header,
+    read_lines,
+)
+from agy_nb.cassette.journal import PARTIAL, Journal
+from agy_nb.cassette.machine import SessionMachine
+from agy_nb.cassette.recording import load
+from agy_nb.cassette.redaction import Redactor, Rule
+from agy_nb.cassette.swap import OLD
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One cassette of a list.
+
+    Attributes:
+        path: Its folder.
+        header: What is known of it, None if it cannot be read.
+        partial: Whether frames are missing.
+        size: Bytes of all its files.
+        problem: Why it cannot be read, empty if it can.
+    """
+
+    path: Path
+    header: Header | None = None
+    partial: bool = False
+    size: int = 0
+    problem: str = ""
+
+
+def find(roots: Iterable[Path]) -> Iterator[Path]:
+    """The cassettes in some folders and below, sorted; a cassette itself counts too."""
+    for root in roots:
+        if (root / HEADER).exists() or not root.is_dir():
+            yield root
+        else:
+            yield from sorted(path.parent for path in root.rglob(HEADER))
+
+
+def entry(path: Path) -> Entry:
+    """What a list shows of a cassette; never raises for a bad one."""
+    try:
+        header = read_header(path)
+        size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+    except CassetteError as error:
+        return Entry(path, problem=str(error))
+    return Entry(path, header, is_partial(path, header), size)
+
+
+def problems(path: Path, *, rules: Iterable[Rule] = ()) -> Iterator[str]:
+    """What is wrong with a cassette, one line each; none if it is sound.
+
+    Looks at the files' form, at what should have been redacted, at whether each session can be
+    played to its end, and at whether the installed SDK is the recorded one.
+    """
+    try:
+        recording = load(path)
+    except CassetteError as error:
+        yield str(error)
+        return
+    if recording.partial:
+        yield "it is partial: the recording, or the file, was cut off"
+    yield from _stale(recording.header)
+    redactor = Redactor(rules)
+    leaks = sum(redactor.frame(line.frame) != line.frame for line in read_lines(path))
+    if leaks:
+        yield f"{leaks} frames hold what should be redacted; run `agy-nb cassette redact {path}`"
+    for session in recording.sessions:
+        machine = SessionMachine(session, path=str(path))
+        try:
+            for line in session.lines:
+                while machine.release() is not None:
+                    pass
+                if line.direction == "client":
+                    machine.receive(line.frame)
+        except CassetteError as error:
+            yield f"session {session.number} cannot be played: {error}"
+    if recording.header.model:
+        yield from _model_problems(path)
+
+
+def _stale(header: Header) -> Iterator[str]:
+    try:
+        installed = importlib.metadata.version("google-antigravity")
+    except importlib.metadata.PackageNotFoundError:
+        return
+    of_python = header.sdk[:1].isdigit()  # others stand behind their language's name
+    if of_python and header.sdk != installed:
+        yield f"it is of google-antigravity {header.sdk}, installed is {installed}: record it again"
+
+
+def _model_problems(path: Path) -> Iterator[str]:
+    try:
+        data = _read(path / MODEL)
+    except CassetteInvalid as error:
+        yield str(error)
+        return
+    if not data.get("interactions"):
+        yield f"{MODEL} holds no request"
+
+
+def redact(path: Path, rules: Iterable[Rule]) -> Header:
+    """Write a cassette anew, with more rules.
+
+    Args:
+        path: Its folder.
+        rules: Beside the built-in ones.
+
+    Returns:
+        Its new header.
+
+    Raises:
+        CassetteError: It cannot be read or written; it is then as it was.
+    """
+    header = read_header(path)
+    whole = not is_partial(path, header)
+    redactor = Redactor(rules)
+    journal = Journal(path, header, keep=(redactor.line(line) for line in read_lines(path)))
+    try:
+        for name in (MODEL, TOOLS):
+            if (path / name).exists():
+                _write(journal.folder / name, _redacted(_read(path / name), redactor))
+    except BaseException:
+        journal.abandon()
+        raise
+    counts = dict(header.redactions)
+    return journal.finish(
+        lambda: {k: counts.get(k, 0) + redactor.counts[k] for k in {*counts, *redactor.counts}},
+        complete=whole,
+    )
+
+
+def leftovers(root: Path) -> Iterator[Path]:
+    """What recordings that were not finished left behind."""
+    for path in sorted(root.rglob("*")):
+        unfinished = path.suffix in (PARTIAL, OLD) and (path / HEADER).exists()
+        if unfinished or (path.name.startswith(".") and path.suffix == ".lock"):
+            yield path
+
+
+def remove(path: Path) -> None:
+    """Delete a leftover."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _read(file: Path) -> dict[str, Any]:
+    import yaml
+
+    folder = str(file.parent)
+    try:
+        data = yaml.safe_load(file.read_bytes())  # never makes objects
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise CassetteInvalid(f"{file} cannot be read: {error}", path=folder) from error
+    if not isinstance(data, dict) or not isinstance(data.get("interactions"), list):
+        raise CassetteInvalid(f"{file} is no cassette of vcrpy", path=folder)
+    return data
+
+
+def _write(file: Path, data: dict[str, Any]) -> None:
+    import yaml
+
+    file.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
+
+
+def _redacted(data: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
+    """Bodies and addresses cleaned; a body that changes loses the bounds of its chunks."""
+    interactions = []
+    for item in data["interactions"]:
+        request, response = item["request"], dict(item["response"])
+        request = request | {
+            "uri": redactor.text(str(request.get("uri", ""))),
+            "body": _text(request.get("body"), redactor),
+        }
+        body = (response.get("body") or {}).get("string")
+        clean = _text(body, redactor)
+        if clean != body:
+            size = len(clean.encode() if isinstance(clean, str) else clean or b"")
+            response |= {"body": {"string": clean}, "x_agy_chunks": [[size, 0]]}
+        interactions.append(item | {"request": request, "response": response})
+    return data | {"interactions": interactions}
+
+
+def _text(value: Any, redactor: Redactor) -> Any:  # noqa: ANN401 - str, bytes or nothing
+    return redactor.text(value) if isinstance(value, str) else value

@@ -1,0 +1,343 @@
+"""The replay of one session: client frames in, harness frames out. No I/O, no clock, no tasks.
+
+Rule 1: the harness's frames come in recorded order, each once every client frame that was recorded
+before it has come.
+Rule 2: a client frame is matched by what it answers, not by when it comes: answers commute.
+Rule 3: what does not fit raises at once, and from then on always the same error.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from agy_nb.cassette.compare import Comparer
+from agy_nb.cassette.errors import CassetteMismatch
+from agy_nb.cassette.format import Frame, Line, frame_message
+from agy_nb.cassette.mismatch import Reporter
+from agy_nb.cassette.recording import RecordedSession
+from agy_nb.cassette.substitution import Substitution
+from agy_nb.cassette.wireform import Key, asks_a_person, key_of, kind_of, request_of, turn_ended
+
+Tools: TypeAlias = Literal["check", "run", "replay"]
+Answers: TypeAlias = Literal["replay", "ask", "run"]
+"""Whether a person's answers come from the recording; `run` is an older word for `ask`."""
+
+_STARTS_TURN = frozenset({"userInput", "automatedTrigger"})
+_FAREWELLS = frozenset({"haltRequest", "sessionEndRequest"})
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A frame of the harness that may go to the client now.
+
+    Attributes:
+        message: The frame as the socket would give it.
+        delay: Seconds that passed in the recording since the frame before it.
+        ends_turn: Whether the client may take the turn for over at it.
+        asks: Whether the client starts to work on an answer.
+    """
+
+    message: str | bytes
+    delay: float
+    ends_turn: bool
+    asks: bool = False
+
+
+class SessionMachine:
+    """Plays one recorded session.
+
+    Args:
+        session: What was recorded.
+        path: The cassette's folder, for messages.
+        comparer: Decides whether a client frame is the recorded one.
+        substitution: Between the recording's words and this machine's.
+        redact: Brings a client frame into the recording's words before it is compared.
+        answered: Whether a request of the harness is answered from the recording, unseen by the
+            client.
+        decides: Whether a person's decisions come from the recording, also those that the harness
+            does not ask for.
+    """
+
+    def __init__(
+        self,
+        session: RecordedSession,
+        *,
+        path: str = "",
+        comparer: Comparer | None = None,
+        substitution: Substitution | None = None,
+        redact: Callable[[Frame], Frame] = lambda frame: frame,
+        answered: Callable[[Frame], bool] = lambda frame: False,  # noqa: ARG005
+        decides: bool = False,
+    ) -> None:
+        self.decides = decides
+        self._revealed = False
+        self._path = path
+        self._comparer = comparer or Comparer()
+        self._substitution = substitution
+        self._redact = redact
+        self._answered = answered
+        self._load(session)
+        self.turn = 0
+        self.in_turn = True  # the handshake is a turn of its own
+        self._error: CassetteMismatch | None = None
+
+    def _load(self, session: RecordedSession) -> None:
+        self.session = session
+        self._report = Reporter(self._path, session.number)
+        self._lines = session.lines
+        self._elapsed = 0.0
+        self._position = 0  # of the next line to release, or of the client frame that is waited for
+        self._done: set[int] = set()  # client lines that have come
+        self._asked: set[Key] = set()
+        self._answerable: set[Key] = set()
+        self._open: dict[Key, deque[int]] = {}
+        for index, line in enumerate(self._lines):
+            if line.direction == "client":
+                self._open.setdefault(key_of(line.frame), deque()).append(index)
+
+    # -- in ----------------------------------------------------------------------------------
+
+    def receive(self, frame: Frame) -> None:
+        """Take a frame of the client.
+
+        Raises:
+            CassetteMismatch: It is not what was recorded.
+        """
+        if self._error is not None:
+            raise self._error
+        try:
+            self._receive(frame)
+        except CassetteMismatch as error:
+            self._error = error
+            raise
+
+    def _receive(self, frame: Frame) -> None:
+        key = key_of(frame)
+        indexes = self._open.get(key)
+        if not indexes:
+            raise self._report.surplus(self.turn, frame, self.waits_for())
+        if key.about and key not in self._asked:
+            raise self._report.unasked(self.turn, frame)
+        index = indexes[0]
+        recorded = self._lines[index].frame
+        if key.kind in _STARTS_TURN:
+            self.turn += 1
+        self._compare(key, recorded, frame)
+        indexes.popleft()
+        self._done.add(index)
+        if key.kind in _STARTS_TURN:
+            self.in_turn = True
+
+    def _compare(self, key: Key, recorded: Frame, frame: Frame) -> None:
+        if key.kind == "config" or recorded == frame or not self._comparer.compares(key.kind):
+            return  # configurations are compared where the session is chosen
+        known = self.in_recorded_words(frame)
+        difference = self._comparer.first(recorded, known)
+        if difference is not None:
+            raise self._report.differs(self.turn, recorded, known, difference)
+
+    def in_recorded_words(self, frame: Frame) -> Frame:
+        """A frame of the client as the recording would have it."""
+        frame = self._redact(frame)
+        return self._substitution.inward(frame) if self._substitution else frame
+
+    # -- out ---------------------------------------------------------------------------------
+
+    def release(self) -> Release | None:
+        """The next frame for the client, None while there is none."""
+        while self._position < len(self._lines):
+            line = self._lines[self._position]
+            if line.direction == "client":
+                if self._position not in self._done:
+                    return None
+                self._step_on()
+                continue
+            self._step_on()
+            request = request_of(line.frame)
+            if request is not None:
+                self._asked.add(request)
+                if self._revealed and self._answered(line.frame):
+                    self._answerable.add(request)
+                elif self._answered(line.frame) and self._open.get(request):
+                    self._done.add(self._open[request].popleft())
+                    if kind_of(line.frame) != "stepUpdate":
+                        continue
+            ends_turn = turn_ended(line.frame)
+            if ends_turn or "initializeConversationResponse" in line.frame:
+                self.in_turn = False
+            return Release(self._message(line, request), line.dt, ends_turn, request is not None)
+        return None
+
+    def _step_on(self) -> None:
+        self._elapsed += self._lines[self._position].dt
+        self._position += 1
+
+    def _message(self, line: Line, request: Key | None) -> str | bytes:
+        frame, text = line.frame, line.text
+        hidden = request is not None and not self._revealed and self._answered(frame)
+        if hidden and kind_of(frame) == "stepUpdate":
+            step = {k: v for k, v in frame["stepUpdate"].items() if not k.endswith("Request")}
+            frame, text = frame | {"stepUpdate": step}, None  # shown, but not asked
+        message = frame_message(frame, text)
+        if isinstance(message, str) and self._substitution is not None:
+            return self._substitution.outward(message)
+        return message
+
+    # -- state -------------------------------------------------------------------------------
+
+    @property
+    def error(self) -> CassetteMismatch | None:
+        """The first thing that did not fit."""
+        return self._error
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the harness has said all that was recorded."""
+        return self._position >= len(self._lines)
+
+    @property
+    def waits_for_the_client(self) -> bool:
+        """Whether the harness waits for something that only the client can begin, mid-turn."""
+        if not self.in_turn:
+            return False
+        return self.exhausted or not any(key in self._asked for key in self.waits_for())
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that the lines took that have been played."""
+        return self._elapsed
+
+    @property
+    def waited(self) -> float | None:
+        """Seconds that the recording waited here for the client to begin something.
+
+        None where it waits for nothing, or for an answer: those take their own time.
+        """
+        keys = self.waits_for()
+        if any(key in self._asked for key in keys):
+            return None
+        if keys:
+            return self._lines[self._position].dt
+        return self.session.end_dt if self.exhausted and self.session.end else None
+
+    @property
+    def prompt_is_next(self) -> bool:
+        """Whether the recording waits for the next turn to begin."""
+        return any(key.kind in _STARTS_TURN for key in self.waits_for()[:1])
+
+    def waits_for(self) -> tuple[Key, ...]:
+        """What must come from the client before the harness goes on."""
+        found = []
+        for index in range(self._position, len(self._lines)):
+            line = self._lines[index]
+            if line.direction != "client":
+                break
+            if index not in self._done:
+                found.append(key_of(line.frame))
+        return tuple(found)
+
+    def reveal(self) -> None:
+        """Let requests come to the client also where the recording answers them."""
+        self._revealed = True
+
+    def recorded_answer(self, key: Key) -> Frame | None:
+        """The answer to a request that came to the client, None if it is the client's own."""
+        indexes = self._open.get(key)
+        if key not in self._answerable or not indexes:
+            return None
+        frame = self._lines[indexes[0]].frame
+        return self._substitution.outward_frame(frame) if self._substitution else frame
+
+    def recorded_result(self, call_id: str) -> Frame:
+        """The recorded response to a call of a host tool, empty if there is none."""
+        for index in self._open.get(Key("toolResponse", call_id), ()):
+            response: Frame = self._lines[index].frame["toolResponse"]
+            return response
+        return {}
+
+    def unplayed(self) -> Iterator[Frame]:
+        """Recorded frames of the client that have not come."""
+        for index, line in enumerate(self._lines):
+            if line.direction == "client" and index not in self._done:
+                yield line.frame
+
+    def ended(self) -> CassetteMismatch:
+        """The error for a client that waits where the recording was cut off."""
+        return self._keep(self._report.ended(self.turn))
+
+    def stalled(self, seconds: float) -> CassetteMismatch:
+        """The error for a session in which nothing moves."""
+        return self._keep(self._report.stalled(self.turn, self.waits_for(), seconds))
+
+    def unplayed_error(self, *, still_open: bool = False) -> CassetteMismatch | None:
+        """The error for a session that was not played to its end, None if it was.
+
+        Args:
+            still_open: Whether the client may still say goodbye.
+        """
+        left = [f for f in self.unplayed() if not (still_open and kind_of(f) in _FAREWELLS)]
+        return self._report.unplayed(self.turn, left) if left else None
+
+    def _keep(self, error: CassetteMismatch) -> CassetteMismatch:
+        self._error = self._error or error
+        return self._error
+
+    # -- sessions that only the first prompt tells apart -------------------------------------
+
+    @property
+    def at_start(self) -> bool:
+        """Whether the client has sent no prompt yet."""
+        return self.turn == 0
+
+    def become(self, session: RecordedSession, substitution: Substitution | None) -> None:
+        """Play another session from here on, which began in the same way."""
+        position, done, asked = self._position, self._done, self._asked
+        elapsed = self._elapsed
+        self._load(session)
+        self._substitution = substitution
+        self._position, self._asked, self._elapsed = position, asked, elapsed
+        for index in done:
+            self._done.add(index)
+            self._open[key_of(self._lines[index].frame)].remove(index)
+
+    def starts_with(self, frame: Frame) -> bool:
+        """Whether the recorded session's first prompt is this one."""
+        recorded = first_prompt(self.session)
+        if recorded is None:
+            return False
+        return self._comparer.first(recorded, self.in_recorded_words(frame)) is None
+
+
+def opening(session: RecordedSession) -> list[str]:
+    """The shape of a session before its first prompt: who sent what."""
+    shape = []
+    for line in session.lines:
+        kind = kind_of(line.frame)
+        if line.direction == "client" and kind in _STARTS_TURN:
+            break
+        shape.append(f"{line.direction} {kind}")
+    return shape
+
+
+def first_prompt(session: RecordedSession) -> Frame | None:
+    """What a recorded session was first asked, None if nothing."""
+    for line in session.lines:
+        if line.direction == "client" and kind_of(line.frame) in _STARTS_TURN:
+            return line.frame
+    return None
+
+
+def answered_from_record(
+    config: Frame, *, approvals: Answers, questions: Answers
+) -> Callable[[Frame], bool]:
+    """Which requests of the harness are answered without the client seeing them."""
+
+    def answered(frame: Frame) -> bool:
+        if "policyDecisionRequest" in frame:
+            return approvals == "replay" and asks_a_person(config, frame)
+        return questions == "replay" and "questionsRequest" in frame.get("stepUpdate", ())
+
+    return answered

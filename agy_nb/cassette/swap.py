@@ -1,0 +1,74 @@
+"""Puts a finished folder in the place of an old one, in one step where the system can.
+
+Linux exchanges two folders in one call. Elsewhere the old one is moved aside first; `recover`
+undoes that if a crash came in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+from pathlib import Path
+
+OLD = ".old"
+
+_AT_CWD = -100
+_EXCHANGE = 2
+
+
+def swap_in(new: Path, place: Path) -> None:
+    """Move a folder to its place and remove what was there.
+
+    Raises:
+        OSError: It was refused; what was there is still there.
+    """
+    old = place.with_name(place.name + OLD)
+    if not place.exists():
+        new.rename(place)
+    elif _exchange(new, place):
+        shutil.rmtree(new, ignore_errors=True)
+    else:
+        if old.exists():
+            shutil.rmtree(old)
+        place.rename(old)
+        try:
+            new.rename(place)
+        except OSError:
+            old.rename(place)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    _sync_folder(place.parent)
+
+
+def recover(place: Path) -> None:
+    """Bring back what a crash between two renames left aside."""
+    old = place.with_name(place.name + OLD)
+    if not place.exists() and old.exists():
+        with contextlib.suppress(OSError):
+            old.rename(place)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    if sys.platform != "linux":
+        return False
+    import ctypes
+
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    done: int = renameat2(_AT_CWD, os.fsencode(one), _AT_CWD, os.fsencode(other), _EXCHANGE)
+    return done == 0
+
+
+def _sync_folder(folder: Path) -> None:
+    if sys.platform == "win32":
+        return
+    with contextlib.suppress(OSError):
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -1,0 +1,133 @@
+"""What `@pytest.mark.agy_cassette` asks for, and where the cassette of a test lies.
+
+Rule 1: a cassette is `<folder of the tests>/cassettes/<module>/<test>`; with a cassette directory
+it is `<directory>/<folder of the tests>/<module>/<test>`.
+Rule 2: markers of the module and of the class hold for their tests; the nearer one wins, argument
+by argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+
+from agy_nb.pytest_plugin.errors import InvalidMarker
+from agy_nb.pytest_plugin.options import Settings, settings_of
+
+MARKER = "agy_cassette"
+DESCRIPTION = (
+    f'{MARKER}(name=None, seam="wire", record_mode=None, **options): play the test in its '
+    "cassette; `options` are those of agy_nb.use_cassette"
+)
+_POSITIONAL = ("name", "seam", "record_mode")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """The cassette that a test wants.
+
+    Attributes:
+        path: Its folder.
+        mode: The record mode.
+        by_ci: Whether that mode is so because `CI` is set.
+        shared: Whether the marker names it, so that other tests may use it too.
+        options: Further arguments of `use_cassette`.
+    """
+
+    path: Path
+    mode: str
+    by_ci: bool = False
+    shared: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def wish_of(item: pytest.Item) -> Wish | None:
+    """What the markers of a test ask for, None if it has none.
+
+    Raises:
+        InvalidMarker: A marker cannot be read.
+    """
+    asked = _arguments(item)
+    if asked is None:
+        return None
+    settings = item.config.stash[settings_of]
+    name, own_mode = asked.pop("name", None), asked.pop("record_mode", None)
+    mode = settings.record_mode or own_mode or settings.default_mode
+    return Wish(
+        path=_path(item, name, settings),
+        mode=mode,
+        by_ci=settings.default_by_ci and not (settings.record_mode or own_mode),
+        shared=name is not None,
+        options=asked,
+    )
+
+
+def _arguments(item: pytest.Item) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = None
+    for mark in item.iter_markers(MARKER):  # the nearest comes first
+        if len(mark.args) > len(_POSITIONAL):
+            raise InvalidMarker(
+                f"@pytest.mark.{MARKER} of {item.nodeid} has {len(mark.args)} positional "
+                f"arguments; it takes {', '.join(_POSITIONAL)}, the rest by keyword",
+                field=MARKER,
+            )
+        given = dict(zip(_POSITIONAL, mark.args, strict=False))
+        twice = given.keys() & mark.kwargs.keys()
+        if twice or "path" in mark.kwargs:
+            raise InvalidMarker(
+                f"@pytest.mark.{MARKER} of {item.nodeid} "
+                + (f"gives {', '.join(twice)} twice" if twice else "takes `name`, not `path`"),
+                field=MARKER,
+            )
+        found = {**given, **mark.kwargs, **(found or {})}
+    return found
+
+
+def root_of(folder: Path, rootdir: Path, settings: Settings) -> Path:
+    """Where the cassettes of the tests in a folder are, a folder for each module.
+
+    Args:
+        folder: Of the tests.
+        rootdir: Of the run.
+        settings: Of the run.
+    """
+    if settings.cassette_dir is None:
+        return folder / "cassettes"
+    if folder.is_relative_to(rootdir):
+        return settings.cassette_dir / folder.relative_to(rootdir)
+    return settings.cassette_dir / folder.relative_to(folder.anchor)
+
+
+def _path(item: pytest.Item, name: object, settings: Settings) -> Path:
+    from agy_nb.cassette.format import safe_name
+
+    root = root_of(item.path.parent, item.config.rootpath, settings)
+    if name is None:
+        return root / item.path.stem / safe_name(_test_name(item))
+    if not isinstance(name, str | Path) or not str(name).strip():
+        raise InvalidMarker(
+            f"the cassette of {item.nodeid} is named {name!r}; a name is a text, e.g. 'weather'",
+            field="name",
+        )
+    path = Path(name)
+    if path.is_absolute():
+        return path
+    parts = PurePosixPath(path.as_posix()).parts
+    if ".." in parts:
+        raise InvalidMarker(
+            f"the cassette of {item.nodeid} is named {str(name)!r}, which leads out of {root}; "
+            "use a name without '..', an absolute path, or --agy-cassette-dir",
+            field="name",
+        )
+    # A plain name is the module's own, one with a folder is for all modules beside it.
+    return root / path if len(parts) > 1 else root / item.path.stem / path
+
+
+def _test_name(item: pytest.Item) -> str:
+    """`test_a[x]`, or `TestClass.test_a[x]`."""
+    chain = item.listchain()
+    return ".".join(node.name for node in chain if isinstance(node, pytest.Class | pytest.Item))

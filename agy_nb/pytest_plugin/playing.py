@@ -1,0 +1,280 @@
+"""A test in its cassette.
+
+Rule 1: the cassette is opened before the test's fixtures and closed after them, so that agents of
+fixtures are in it.
+Rule 2: what the replay has to say is said with the test's call; only what goes wrong in the
+fixtures' own end is an error of that end.
+Rule 3: where the cassette cannot be opened, no agent starts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import time
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from agy_nb.errors import AgyError
+from agy_nb.pytest_plugin.errors import InvalidMarker
+from agy_nb.pytest_plugin.marker import MARKER, Wish, wish_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agy_nb.cassette import use_cassette
+
+_BUSY_S = 60.0
+"""How long a worker waits for another one that records the same cassette."""
+
+
+class Player:
+    """The cassette of one test, from before its fixtures until after them.
+
+    Attributes:
+        told: The error that this class raised itself, if it did.
+    """
+
+    def __init__(self, item: pytest.Item) -> None:
+        self._item = item
+        self._wish: Wish | None = None
+        self._cassette: use_cassette | None = None
+        self._refusal: AgyError | None = None
+        self._failed: BaseException | None = None
+        self._stack = contextlib.ExitStack()
+        self.told: BaseException | None = None
+
+    def open(self) -> None:
+        """Open the cassette; what is wrong with it is said by `begin`."""
+        try:
+            self._wish = wish_of(self._item)
+            if self._wish is not None:
+                self._cassette = self._entered(self._wish)
+        except AgyError as error:
+            self._refusal = error
+            self._stack.enter_context(_no_agents(error))
+
+    def begin(self) -> None:
+        """The fixtures stand, the test begins.
+
+        Raises:
+            AgyError: The cassette could not be opened.
+        """
+        if self._refusal is not None:
+            self._tell(self._refusal)
+
+    def check(self, error: BaseException | None) -> None:
+        """The fixtures failed, or the test's call is over.
+
+        Args:
+            error: What it failed with, if it did.
+
+        Raises:
+            AgyError: What the cassette has to say.
+        """
+        self._failed = error
+        if error is not None and error is self.told:
+            return
+        if self._refusal is not None:
+            self._tell(self._refusal, error)
+        if self._cassette is None:
+            return
+        try:
+            self._cassette.check(error)
+        except AgyError as mismatch:
+            if not self._accepts(mismatch):
+                self._tell(mismatch, error)
+        if error is not None and _about_a_cassette(error):
+            self._advise(error)
+
+    def close(self) -> None:
+        """The fixtures are gone.
+
+        Raises:
+            AgyError: What they did in the end is not what was recorded, or the recording could not
+                be kept.
+        """
+        cassette, self._cassette = self._cassette, None
+        failed, self._failed = self._failed, None
+        with self._stack:
+            if cassette is None:
+                return
+            recording = cassette.recording
+            try:
+                cassette.__exit__(type(failed) if failed else None, failed, None)
+            except AgyError as error:
+                if not self._accepts(error):
+                    self._tell(error)
+            if recording:
+                _recorded_by(self._item.config)[cassette.path] = self._item.nodeid
+
+    # -- how ---------------------------------------------------------------------------------
+
+    def _entered(self, wish: Wish) -> use_cassette:
+        from agy_nb.cassette import CassetteBusy, use_cassette
+
+        deadline = time.monotonic() + (_BUSY_S if _is_worker(self._item.config) else 0)
+        while True:
+            try:
+                cassette = use_cassette(wish.path, self._mode(wish), **wish.options)
+                return cassette.__enter__()
+            except TypeError as error:
+                raise InvalidMarker(
+                    f"@pytest.mark.{MARKER} of {self._item.nodeid}: {error}. "
+                    "It takes what agy_nb.use_cassette takes",
+                    field=MARKER,
+                ) from error
+            except CassetteBusy:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)  # another worker records it; then it is there to be replayed
+
+    def _mode(self, wish: Wish) -> str:
+        """Of a cassette that another test has recorded just now: it is added to, not replaced."""
+        recorder = _recorded_by(self._item.config).get(wish.path)
+        again = recorder is not None and recorder != self._item.nodeid
+        at_wire = wish.options.get("seam", "wire") == "wire"
+        return "new_episodes" if again and at_wire and wish.mode in ("once", "all") else wish.mode
+
+    def _accepts(self, error: AgyError) -> bool:
+        """Whether agents that were not started belong to other tests of the same cassette."""
+        if self._wish is None or not self._wish.shared or "allow_unplayed" in self._wish.options:
+            return False
+        at_wire = self._wish.options.get("seam", "wire") == "wire"
+        never_started = (
+            getattr(error, "phase", "") == "unplayed" and getattr(error, "expected", 1) is None
+        )
+        return at_wire and never_started
+
+    def _tell(self, error: AgyError, cause: BaseException | None = None) -> NoReturn:
+        self._advise(error)
+        self.told = self._failed = error
+        raise error from (cause if cause is not error else None)
+
+    def _advise(self, error: BaseException) -> None:
+        """Add the command that records."""
+        from agy_nb.cassette import CassetteMismatch, CassetteNotFound
+
+        command = f"    pytest {shlex.quote(self._typed())} --agy-record-mode="
+        if isinstance(error, CassetteNotFound):
+            why = "CI is set: cassettes are only replayed. " if self._by_ci() else ""
+            error.add_note(f"{why}To record it, with a model at hand:\n{command}once")
+        elif isinstance(error, CassetteMismatch):
+            error.add_note(f"To record it again, with a model at hand:\n{command}all")
+
+    def _typed(self) -> str:
+        """The test as one types it where pytest was called."""
+        path = os.path.relpath(self._item.path, self._item.config.invocation_params.dir)
+        return "::".join([path, *self._item.nodeid.split("::")[1:]])
+
+    def _by_ci(self) -> bool:
+        return self._wish is not None and self._wish.by_ci
+
+
+_player = pytest.StashKey[Player]()
+_recorded = pytest.StashKey["dict[Path, str]"]()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """Open the cassette before the first fixture."""
+    if item.get_closest_marker(MARKER) is None:
+        return (yield)
+    player = item.stash[_player] = Player(item)
+    player.open()
+    try:
+        return (yield)
+    except BaseException as error:
+        player.check(error)
+        raise
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Say with the test's call what the replay has to say."""
+    player = item.stash.get(_player, None)
+    if player is None:
+        return (yield)
+    player.begin()
+    try:
+        yield
+    except BaseException as error:
+        player.check(error)
+        raise
+    player.check(None)
+    return None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Close the cassette after the last fixture."""
+    player = item.stash.get(_player, None)
+    if player is None:
+        return (yield)
+    try:
+        return (yield)
+    except AgyError as error:
+        if error is not player.told:
+            raise  # a fixture that hears of the same divergence again has nothing to add
+    finally:
+        player.close()
+    return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the plugin itself raised in words only: its traceback is our code."""
+    report = yield
+    player = item.stash.get(_player, None)
+    if player is None:
+        return report
+    found = call.excinfo
+    if found is not None and found.value is player.told and report.failed:
+        report.longrepr = _in_words(found) or report.longrepr
+    if call.when == "teardown":
+        del item.stash[_player]
+    return report
+
+
+def _in_words(found: pytest.ExceptionInfo[BaseException]) -> Any:  # noqa: ANN401 - any representation
+    """A replay's error without its traceback, which is ours; None if the test's own led to it."""
+    if found.value.__cause__ is not None:
+        return None
+    words = found.getrepr(style="value")
+    for note in getattr(found.value, "__notes__", ()):
+        words.addsection("what to do", note, "-")
+    return words
+
+
+@contextlib.contextmanager
+def _no_agents(error: AgyError) -> Generator[None, None, None]:
+    """Let no agent start: it would be a live one."""
+    from agy_nb.sdk import harness
+
+    async def refuse(*_: Any) -> NoReturn:  # noqa: ANN401 - the SDK's
+        raise error
+
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(RuntimeError):  # somebody else's cassette is open
+            stack.enter_context(harness.intercepted(refuse))
+        yield
+
+
+def _about_a_cassette(error: BaseException) -> bool:
+    from agy_nb.cassette import CassetteError
+
+    return isinstance(error, CassetteError)
+
+
+def _recorded_by(config: pytest.Config) -> dict[Path, str]:
+    """Which test recorded which cassette in this run."""
+    return config.stash.setdefault(_recorded, {})
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")

@@ -1,0 +1,250 @@
+"""`agy-nb cassette`: what it prints and which exit code it gives."""
+
+import argparse
+import contextlib
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from agy_nb.cassette import cli, migration
+from agy_nb.cassette import format as format_
+from agy_nb.cassette.errors import CassetteError
+from agy_nb.cassette.fold import fold
+from agy_nb.cassette.format import HEADER, WIRE, read_lines
+from agy_nb.cassette.recording import by_session, load
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*arguments):
+        parser = argparse.ArgumentParser()
+        cli.add_parser(parser.add_subparsers())
+        parsed = parser.parse_args(["cassette", *map(str, arguments)])
+        code = parsed.run(parsed)
+        return code, capsys.readouterr().out
+
+    return run
+
+
+def test_list_shows_what_the_header_knows(run, cassette, hello):
+    folder = cassette(hello, sdk="0.1.22")
+    (folder / WIRE).write_bytes(b"not read")
+    code, out = run("list", folder.parent)
+    assert code == 0
+    row = out.splitlines()[1].split()
+    assert row[:5] == [str(folder), "1", "1", "105", "add"]
+    assert row[-2:] == ["0.1.22", "partial"]
+
+
+def test_list_goes_on_after_a_bad_one(run, cassette, raw_cassette, hello):
+    folder = cassette(hello)
+    raw_cassette(b"rubbish")
+    code, out = run("list", folder.parent, "--json")
+    assert code == 1
+    assert [bool(item["problem"]) for item in json.loads(out)] == [False, True]
+
+
+def test_show_is_a_transcript(run, cassette, hello):
+    code, out = run("show", cassette(hello))
+    assert code == 0
+    for text in ("user     hello", 'call     add({"a": 1, "b": 2})', "result", "105 tokens"):
+        assert text in out
+
+
+def test_show_as_json_is_the_fold(run, cassette, hello):
+    code, out = run("show", cassette(hello), "--json")
+    assert code == 0
+    assert json.loads(out)["sessions"][0]["turns"][0]["calls"][0]["name"] == "add"
+
+
+def test_diff_says_nothing_of_equal_folds(run, cassette, hello):
+    other = [*hello[:6], *reversed(hello[6:8]), hello[8]]
+    assert run("diff", cassette(hello, name="a"), cassette(other, name="b")) == (0, "")
+
+
+def test_diff_shows_what_differs_by_turn(run, cassette, hello, frames):
+    other = [*hello[:5], frames.result("call-1", 4), *hello[6:]]
+    code, out = run("diff", cassette(hello, name="a"), cassette(other, name="b"))
+    assert code == 1
+    assert "session 0, turn 0: calls differ" in out
+
+
+def test_verify_passes_a_sound_one(run, cassette, hello):
+    code, out = run("verify", cassette(hello))
+    assert (code, out[:2]) == (0, "ok")
+
+
+def test_verify_finds_what_is_wrong(run, cassette, hello, frames):
+    leak = [*hello[:2], frames.prompt("my key is AIza" + "x" * 35), frames.idle()]
+    cut = cassette(hello, name="cut")
+    (cut / WIRE).write_bytes((cut / WIRE).read_bytes()[:-10])
+    unasked = [frames.config(), frames.result("call-9", 1)]
+    for folder, problem in [
+        (cassette(leak, name="leak"), "should be redacted"),
+        (cut, "partial"),
+        (cassette(unasked, name="unasked"), "before it was asked"),
+        (cassette(hello, name="stale", sdk="0.0.1"), "record it again"),
+    ]:
+        code, out = run("verify", folder)
+        assert code == 1
+        assert problem in out
+
+
+def test_redact_applies_new_rules(run, cassette, hello, frames):
+    folder = cassette([*hello[:2], frames.prompt("for ACME-42"), frames.idle()])
+    assert run("redact", folder, "--regex", r"ACME-\d+")[0] == 0
+    assert b"ACME" not in (folder / WIRE).read_bytes()
+    assert run("verify", folder)[0] == 0
+
+
+def test_redact_cleans_the_models_side_too(run, cassette, hello):
+    import yaml
+
+    folder = cassette(hello)
+    interaction = {
+        "request": {"uri": "http://x/?key=abcdef", "body": "for ACME-42", "method": "POST"},
+        "response": {"body": {"string": "ACME-42!"}, "x_agy_chunks": [[8, 0]]},
+    }
+    data = {"version": 1, "interactions": [interaction]}
+    (folder / "model.yaml").write_text(yaml.safe_dump(data))
+    run("redact", folder, "--regex", r"ACME-\d+")
+    text = (folder / "model.yaml").read_text()
+    assert "ACME" not in text
+    assert "abcdef" not in text
+
+
+def test_redact_of_a_damaged_one_leaves_it(run, cassette, hello):
+    folder = cassette(hello)
+    (folder / "model.yaml").write_text("!!python/object/apply:os.system ['false']")
+    before = (folder / WIRE).read_bytes()
+    with pytest.raises(CassetteError, match="cannot be read"):
+        run("redact", folder)
+    assert (folder / WIRE).read_bytes() == before
+
+
+def test_prune_shows_first_and_removes_on_request(run, cassette, hello, tmp_path):
+    folder = cassette(hello)
+    cassette(hello, name="dead.partial")
+    assert "would remove" in run("prune", tmp_path)[1]
+    assert (tmp_path / "dead.partial").exists()
+    run("prune", tmp_path, "--yes")
+    assert not (tmp_path / "dead.partial").exists()
+    assert folder.exists()
+
+
+def test_bad_expression_is_a_wrong_argument(run, tmp_path):
+    with pytest.raises(SystemExit):
+        run("redact", tmp_path, "--regex", "(")
+
+
+def test_list_is_a_table_in_a_terminal(cassette, hello, monkeypatch):
+    folder = cassette(hello, sdk="0.1.22")
+    cut = cassette(hello, name="cut")
+    (cut / WIRE).write_bytes(b"")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "300")
+    controller, terminal = pty.openpty()
+    command = [sys.executable, "-m", "agy_nb.cli", "cassette", "list", str(folder.parent)]
+    subprocess.run(command, stdout=terminal, check=True)
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while chunk := os.read(controller, 65536):
+            shown += chunk
+    os.close(controller)
+    assert b"\x1b[1mcassette" in shown
+    assert b"\x1b[32mwhole" in shown
+    assert b"\x1b[33mpartial" in shown
+    assert str(folder).encode() in shown
+
+
+# Two versions that never were: the header said `frame_count`, and lines had long names.
+def older(folder):
+    """Turn a cassette into one of a made-up older version."""
+    header = json.loads((folder / HEADER).read_text())
+    header["frame_count"] = header.pop("frames")
+    header["version"] = 1
+    (folder / HEADER).write_text(json.dumps(header))
+    lines = [json.loads(line) for line in (folder / WIRE).read_text().splitlines()]
+    names = {"s": "session", "d": "from", "dt": "seconds", "f": "frame"}
+    (folder / WIRE).write_text(
+        "".join(json.dumps({names[k]: v for k, v in line.items()}) + "\n" for line in lines)
+    )
+
+
+@pytest.fixture
+def third_version(monkeypatch):
+    """Be of version 3 of the format, with steps that lead there from 1."""
+
+    def count(header):
+        return {k: v for k, v in header.items() if k != "frame_count"} | {
+            "frames": header["frame_count"]
+        }
+
+    def shorten(line):
+        return {"s": line["session"], "d": line["from"], "dt": line["seconds"], "f": line["frame"]}
+
+    steps = {1: migration.Step(header=count), 2: migration.Step(line=shorten)}
+    monkeypatch.setattr(format_, "VERSION", 3)
+    monkeypatch.setattr(migration, "STEPS", steps)
+    return steps
+
+
+def test_migrate_leads_over_every_version(run, cassette, hello, third_version):
+    before = cassette(hello, sdk="0.1.22")
+    (before / "model.yaml").write_text("interactions: [1]")
+    folds = [fold(session) for session in by_session(read_lines(before))]
+    older(before)
+    with pytest.raises(CassetteError, match=r"has format 1; .* Run `agy-nb cassette migrate"):
+        load(before)
+    assert run("migrate", before) == (0, f"{before}: from format 1 to 3\n")
+    assert [fold(session) for session in load(before).sessions] == folds
+    header = load(before).header
+    assert (header.version, header.sdk, header.complete) == (3, "0.1.22", True)
+    assert header.sessions[0].tokens == 105
+    assert (before / "model.yaml").read_text() == "interactions: [1]"
+    assert run("migrate", before) == (0, f"{before}: is of format 3 already\n")
+
+
+def test_migrated_partial_stays_partial(run, cassette, hello, third_version):
+    folder = cassette(hello)
+    older(folder)
+    raw = (folder / WIRE).read_bytes()
+    (folder / WIRE).write_bytes(raw[: len(raw) // 3])
+    assert run("migrate", folder)[0] == 0
+    assert load(folder).partial
+
+
+def test_migrate_of_a_damaged_one_leaves_it(run, cassette, hello, third_version, capsys):
+    folder = cassette(hello)
+    older(folder)
+    (folder / WIRE).write_bytes(b'{"session": 0}\n' + (folder / WIRE).read_bytes())
+    before = (folder / WIRE).read_bytes()
+    assert run("migrate", folder)[0] == 1
+    assert (folder / WIRE).read_bytes() == before
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_migrate_refuses_what_is_newer_or_too_old(run, cassette, hello, third_version, capsys):
+    folder = cassette(hello)
+    older(folder)
+    header = json.loads((folder / HEADER).read_text())
+    del third_version[2]
+    for version, message in [(9, "Install a newer agy_nb"), (1, "nothing leads from 2 to 3")]:
+        (folder / HEADER).write_text(json.dumps(header | {"version": version}))
+        parser = argparse.ArgumentParser()
+        cli.add_parser(parser.add_subparsers())
+        parsed = parser.parse_args(["cassette", "migrate", str(folder)])
+        assert parsed.run(parsed) == 1
+        assert message in capsys.readouterr().err
+
+
+def test_redacted_partial_stays_partial(run, cassette, hello):
+    folder = cassette(hello)
+    (folder / WIRE).write_bytes((folder / WIRE).read_bytes()[:-10])
+    run("redact", folder)
+    assert load(folder).partial

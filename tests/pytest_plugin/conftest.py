@@ -1,0 +1,97 @@
+"""Suites of tests, run by a pytest of their own in this process."""
+
+import importlib
+import pkgutil
+import subprocess
+
+import pytest
+
+from agy_nb.cassette.format import Header
+from agy_nb.cassette.journal import Journal
+
+INI = """
+[pytest]
+asyncio_default_fixture_loop_scope = function
+"""
+
+
+# The plugin of hypothesis loads all of hypothesis at the end of each run.
+WITHOUT = [f"-pno:{name}" for name in ("benchmark", "cacheprovider", "hypothesispytest")]
+
+
+@pytest.fixture(autouse=True)
+def stay_loaded():
+    """A run forgets the modules that it was the first to load; ours cannot be loaded twice."""
+    importlib.import_module("vcr")
+    for layer in ("cassette", "kernel", "protocol", "runtime", "sdk", "testing"):
+        package = importlib.import_module(f"agy_nb.{layer}")
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+
+
+@pytest.fixture(autouse=True)
+def outside_ci(monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+
+
+@pytest.fixture
+def suite(pytester):
+    pytester.makeini(INI)
+    return pytester
+
+
+@pytest.fixture
+def run(suite):
+    """Run the suite with some arguments; gives the result."""
+
+    def run(*arguments):
+        return suite.runpytest_inprocess(*WITHOUT, *arguments)
+
+    return run
+
+
+@pytest.fixture
+def run_apart(suite):
+    """The same in a process of its own."""
+
+    def run_apart(*arguments):
+        return suite.runpytest_subprocess(*WITHOUT, *arguments)
+
+    return run_apart
+
+
+@pytest.fixture
+def no_process(monkeypatch):
+    """From here on nobody can start a process, a harness for instance."""
+
+    def switch():
+        def refuse(*args, **kwargs):
+            raise AssertionError(f"a replay starts a process: {args}")
+
+        monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
+
+    return switch
+
+
+@pytest.fixture
+def lay(suite):
+    """Lay an empty cassette somewhere in the suite."""
+
+    def lay(*names):
+        for name in names:
+            path = suite.path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Journal(path, Header()).finish()
+
+    return lay
+
+
+@pytest.fixture
+def cassettes(suite):
+    """The cassettes of the suite, as paths from its folder."""
+
+    def cassettes():
+        found = suite.path.rglob("header.json")
+        return sorted(str(path.parent.relative_to(suite.path)) for path in found)
+
+    return cassettes

@@ -1,0 +1,216 @@
+"""Where a test's cassette lies, and in which mode it is used."""
+
+import pytest
+
+pytestmark = [
+    pytest.mark.real,  # opening a cassette loads the SDK
+    pytest.mark.blocking_allowed,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+MISSING = "there is no cassette at {}/{}"
+
+
+def missing(result, suite):
+    """The cassettes that were not found, as paths from the suite's folder."""
+    start = MISSING.format(suite.path, "")
+    lines = [line.removeprefix("E").strip() for line in result.outlines]
+    return [line.removeprefix(start) for line in lines if line.startswith(start)]
+
+
+@pytest.fixture
+def asked_for(suite, run):
+    """The cassettes that the tests of a module want."""
+
+    def asked_for(source, *arguments, name="tests/test_a"):
+        suite.makepyfile(**{name: f"import pytest\n{source}"})
+        return missing(run("--agy-record-mode=none", *arguments), suite)
+
+    (suite.path / "tests").mkdir()
+    return asked_for
+
+
+def test_cassette_is_named_after_the_test(asked_for):
+    source = """
+@pytest.mark.agy_cassette
+def test_one(): pass
+
+@pytest.mark.agy_cassette
+class TestGroup:
+    def test_two(self): pass
+
+    class TestInner:
+        def test_three(self): pass
+"""
+    assert asked_for(source) == [
+        "tests/cassettes/test_a/test_one",
+        "tests/cassettes/test_a/TestGroup.test_two",
+        "tests/cassettes/test_a/TestGroup.TestInner.test_three",
+    ]
+
+
+def test_parametrised_names_are_safe_and_stay_apart(asked_for):
+    source = """
+@pytest.mark.agy_cassette
+@pytest.mark.parametrize("value", ["Rome", "a/b", "a?b", "../..", "x" * 300, "x" * 301])
+def test_one(value): pass
+"""
+    found = asked_for(source)
+    assert found[0] == "tests/cassettes/test_a/test_one[Rome]"
+    assert len(set(found)) == 6
+    assert {name.count("/") for name in found} == {3}
+    assert max(len(name.rpartition("/")[2]) for name in found) <= 200
+
+
+def test_marker_of_the_module_holds_for_every_test(asked_for):
+    source = """
+pytestmark = pytest.mark.agy_cassette
+
+def test_one(): pass
+def test_two(): pass
+"""
+    assert asked_for(source) == [
+        "tests/cassettes/test_a/test_one",
+        "tests/cassettes/test_a/test_two",
+    ]
+
+
+def test_nearer_marker_wins_argument_by_argument(asked_for):
+    source = """
+pytestmark = pytest.mark.agy_cassette("of_the_module")
+
+def test_one(): pass
+
+@pytest.mark.agy_cassette(speed=1)
+def test_two(): pass
+
+@pytest.mark.agy_cassette(name=None)
+def test_three(): pass
+
+@pytest.mark.agy_cassette("own")
+def test_four(): pass
+"""
+    folder = "tests/cassettes/test_a"
+    names = ["of_the_module", "of_the_module", "test_three", "own"]
+    assert asked_for(source) == [f"{folder}/{name}" for name in names]
+
+
+def test_name_with_a_folder_is_for_the_modules_beside_each_other(asked_for):
+    source = '@pytest.mark.agy_cassette("shared/weather")\ndef test_one(): pass'
+    assert asked_for(source) == ["tests/cassettes/shared/weather"]
+
+
+def test_absolute_name_stays(asked_for, suite):
+    path = suite.path / "elsewhere" / "weather"
+    source = f"@pytest.mark.agy_cassette({str(path)!r})\ndef test_one(): pass"
+    assert asked_for(source) == ["elsewhere/weather"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--agy-cassette-dir=kept",), ("-o", "agy_cassette_dir=kept")]
+)
+def test_directory_of_all_cassettes_mirrors_the_tests(asked_for, arguments):
+    source = "@pytest.mark.agy_cassette\ndef test_one(): pass"
+    assert asked_for(source, *arguments) == ["kept/tests/test_a/test_one"]
+
+
+@pytest.mark.parametrize(
+    ("marker", "said"),
+    [
+        ("'..'", "*named '..', which leads out of *"),
+        ("'../a'", "*named '../a', which leads out of *"),
+        ("''", "*is named ''; a name is a text*"),
+        ("3", "*is named 3; a name is a text*"),
+        ("'x' * 300", "*is 300 bytes long*"),
+        ("'a', name='b'", "*gives name twice*"),
+        ("path='a'", "*takes `name`, not `path`*"),
+        ("'a', 'wire', None, 4", "*4 positional arguments*"),
+        ("colour='red'", "*unexpected keyword argument 'colour'*use_cassette*"),
+        ("seam='radio'", "*seam is one of wire, model; not 'radio'*"),
+        ("record_mode='sometimes'", "*record_mode is one of once, none, *"),
+        ("seam='model', record_mode='new_episodes'", "*new_episodes extends *"),
+    ],
+)
+def test_marker_that_cannot_be_read_is_a_failure_in_words(suite, run, marker, said):
+    suite.makepyfile(f"import pytest\n@pytest.mark.agy_cassette({marker})\ndef test_one(): pass")
+    result = run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([said])
+    assert "Traceback" not in result.stdout.str()
+
+
+CI = "CI is set: cassettes are only replayed. *"
+
+
+@pytest.mark.parametrize("value", ["1", "true", "yes"])
+def test_in_ci_a_missing_cassette_fails_with_the_command_to_type(suite, run, monkeypatch, value):
+    monkeypatch.setenv("CI", value)
+    suite.makepyfile(
+        **{"tests/test_a": "import pytest\n@pytest.mark.agy_cassette\n"
+           "@pytest.mark.parametrize('city', ['New York'])\ndef test_one(city): pass"}
+    )  # fmt: skip
+    result = run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [CI, "*pytest 'tests/test_a.py::test_one?New York?' --agy-record-mode=once"]
+    )
+
+
+def test_command_to_type_is_as_one_types_it_where_one_is(suite, run, monkeypatch):
+    monkeypatch.setenv("CI", "1")
+    suite.makepyfile(
+        **{"tests/test_a": "import pytest\n@pytest.mark.agy_cassette\ndef test_a(): 0"}
+    )
+    monkeypatch.chdir(suite.path / "tests")
+    run().stdout.fnmatch_lines(["*pytest test_a.py::test_a --agy-record-mode=once"])
+
+
+@pytest.mark.parametrize("value", ["", "0", "false"])
+def test_ci_can_be_said_to_be_none(suite, run, monkeypatch, value):
+    monkeypatch.setenv("CI", value)
+    suite.makepyfile("import pytest\n@pytest.mark.agy_cassette\ndef test_one(): pass")
+    run().assert_outcomes(passed=1)  # records: there is nothing to record
+
+
+AGENT = """
+import pytest
+
+@pytest.mark.agy_cassette({marker})
+def test_one(agy_agent):
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("marker", "ini", "arguments", "records"),
+    [
+        ("", "", (), False),
+        ("", "", ("--agy-record-mode=once",), True),
+        ("", "once", (), True),
+        ("record_mode='once'", "", (), True),
+        ("record_mode='once'", "none", (), True),
+        ("record_mode='once'", "", ("--agy-record-mode=none",), False),
+        ("", "once", ("--agy-record-mode=none",), False),
+    ],
+)
+def test_command_line_beats_the_marker_the_marker_the_ini_file_and_all_beat_ci(
+    suite, run, cassettes, monkeypatch, marker, ini, arguments, records
+):
+    monkeypatch.setenv("CI", "1")
+    suite.makepyfile(test_a=AGENT.format(marker=marker))
+    setting = ("-o", f"agy_record_mode={ini}") if ini else ()
+    run(*setting, *arguments)
+    assert cassettes() == (["cassettes/test_a/test_one"] if records else [])
+
+
+@pytest.mark.parametrize("setting", ["agy_record_mode=often", "agy_unused=shout"])
+def test_wrong_setting_is_a_usage_error(suite, run, setting):
+    result = run("-o", setting)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {setting.partition('=')[0]} is one of *"])
+
+
+def test_header_tells_what_was_asked_for(suite, run):
+    result = run("--agy-record-mode=none", "--agy-block-network")
+    result.stdout.fnmatch_lines(["agy_nb: record mode none, network blocked"])
+    assert "agy_nb: " not in run().stdout.str()

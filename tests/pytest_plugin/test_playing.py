@@ -1,0 +1,302 @@
+"""Tests in their cassettes: recorded once with a real harness, replayed without one."""
+
+import shutil
+
+import pytest
+
+pytestmark = [
+    pytest.mark.real,
+    # The suites run in this process, and the SDK blocks the loop while it stops a harness.
+    pytest.mark.blocking_allowed,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+TALK = """
+import pytest
+import agy_nb as agy
+
+PROMPT = "Hello"
+
+@pytest.mark.agy_cassette
+def test_talk():
+    async def talk():
+        async with agy.Runtime() as runtime:
+            agent = await runtime.create_agent()
+            return await agent.chat_text(PROMPT)
+
+    assert PROMPT in agy.run(talk())
+"""
+
+
+@pytest.fixture
+def talk(suite, run):
+    """A suite of one recorded test; write it anew with other words."""
+
+    def write(**changes):
+        text = TALK
+        for old, new in changes.items():
+            text = text.replace(old, new)
+        suite.makepyfile(test_talk=text)
+
+    write()
+    run().assert_outcomes(passed=1)
+    return write
+
+
+def test_first_run_records_and_the_next_replays_without_a_harness(talk, run, cassettes, no_process):
+    assert cassettes() == ["cassettes/test_talk/test_talk"]
+    no_process()
+    for mode in ("once", "none"):
+        run(f"--agy-record-mode={mode}").assert_outcomes(passed=1)
+
+
+def test_divergence_is_the_failure_of_the_test(talk, run):
+    talk(Hello="Good bye")
+    result = run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            ">*agy.run(talk())*",
+            "*the prompt is not what was recorded.",
+            "*-Hello",
+            "*+Good bye",
+            "*pytest test_talk.py::test_talk --agy-record-mode=all",
+        ]
+    )
+    assert "INTERNALERROR" not in result.stdout.str()
+
+
+def test_recording_that_is_not_played_to_its_end_is_the_failure_of_the_test(talk, run):
+    talk(**{"return await agent.chat_text(PROMPT)": "return PROMPT"})
+    result = run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*the recording was not played to its end*", "*the prompt: *Hello*", "*record-mode=all"]
+    )
+    assert "playing.py" not in result.stdout.str()  # words, not our code
+
+
+def test_agent_that_is_not_started_is_the_failure_of_the_test(talk, run):
+    talk(**{"agy.run(talk())": "PROMPT"})
+    result = run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*session 0 was never started*"])
+
+
+def test_divergence_that_the_test_swallows_fails_it_all_the_same(talk, run):
+    talk(
+        Hello="Bye",
+        **{"return await agent.chat_text(PROMPT)": "await agent.send(PROMPT); return PROMPT"},
+    )
+    result = run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*the prompt is not what was recorded*"])
+
+
+def test_failure_of_the_test_itself_stays_what_it_is(talk, run):
+    talk(**{"assert PROMPT in": "assert 'Moin' in"})
+    result = run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*assert 'Moin' in *"])
+    assert "Mismatch" not in result.stdout.str()
+
+
+def test_expected_divergence_can_be_expected(talk, run):
+    talk(
+        **{
+            "@pytest.mark.agy_cassette": "from agy_nb import CassetteMismatch\n"
+            "@pytest.mark.xfail(raises=CassetteMismatch, strict=True)\n@pytest.mark.agy_cassette",
+            '"Hello"': '"Bye"',
+        }
+    )
+    run().assert_outcomes(xfailed=1)
+
+
+def test_all_records_anew(talk, run):
+    talk(Hello="Bye")
+    run("--agy-record-mode=all").assert_outcomes(passed=1)
+    run("--agy-record-mode=none").assert_outcomes(passed=1)
+
+
+def test_recording_needs_no_second_command_in_the_same_place(talk, run, suite):
+    """The command of the message, typed as it stands, records."""
+    (suite.path / "cassettes").rename(suite.path / "gone")
+    result = run("--agy-record-mode=none")
+    result.assert_outcomes(failed=1)
+    (command,) = {
+        line.strip() for line in result.outlines if line.strip().startswith("pytest test_talk.py")
+    }
+    run(*command.split()[1:]).assert_outcomes(passed=1)
+    run("--agy-record-mode=none").assert_outcomes(passed=1)
+
+
+def test_model_seam_replays_the_model_behind_a_real_harness(talk, run, no_process):
+    talk(agy_cassette='agy_cassette(seam="model")')
+    run("--agy-record-mode=none").assert_outcomes(passed=1)
+    no_process()
+    run("--agy-record-mode=none").assert_outcomes(failed=1)  # there was a harness indeed
+
+
+def test_options_of_use_cassette_go_through(talk, run):
+    talk(
+        Hello="Bye",
+        agy_cassette='agy_cassette(match_on=["config"])',
+        **{"assert PROMPT in agy.run(talk())": "agy.run(talk())"},
+    )
+    run("--agy-record-mode=none").assert_outcomes(passed=1)
+
+
+def test_cassette_that_cannot_be_read_is_the_failure_of_the_test(talk, run, suite):
+    (suite.path / "cassettes/test_talk/test_talk/header.json").write_text("{")
+    result = run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*test_talk is no cassette: *"])
+
+
+def test_tests_of_unittest_have_cassettes_too(suite, run, cassettes, no_process):
+    suite.makepyfile(
+        test_unit="""
+        import unittest
+        import agy_nb as agy
+        import pytest
+
+        async def answer(prompt):
+            async with agy.Runtime() as runtime:
+                return await (await runtime.create_agent()).chat_text(prompt)
+
+        @pytest.mark.agy_cassette
+        class TestPlain(unittest.TestCase):
+            def test_talk(self):
+                self.assertIn("Hello", agy.run(answer("Hello")))
+
+        @pytest.mark.agy_cassette
+        class TestAsync(unittest.IsolatedAsyncioTestCase):
+            async def test_talk(self):
+                self.assertIn("Bye", await answer("Bye"))
+        """
+    )
+    run().assert_outcomes(passed=2)
+    names = ["cassettes/test_unit/TestAsync.test_talk", "cassettes/test_unit/TestPlain.test_talk"]
+    assert cassettes() == names
+    no_process()
+    run("--agy-record-mode=none").assert_outcomes(passed=2)
+
+
+def test_cassette_around_several_tests_is_told_apart(suite, run):
+    suite.makepyfile(
+        test_wide="""
+        import agy_nb as agy
+        import pytest
+
+        @pytest.fixture(scope="module", autouse=True)
+        def wide():
+            with agy.use_cassette("wide"):
+                yield
+
+        def test_first(): pass
+
+        @pytest.mark.agy_cassette
+        def test_second(): pass
+        """
+    )
+    result = run()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*the cassette wide is in use; cassettes do not nest*"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_interrupted_recording_is_not_taken_for_a_whole_one(suite, run_apart, cassettes):
+    suite.makepyfile(
+        test_stop="""
+        import os
+        import pytest
+
+        @pytest.mark.agy_cassette
+        def test_talk(agy_agent):
+            agy_agent.sync.chat_text("Hello")
+            if "STOP" in os.environ:
+                raise KeyboardInterrupt
+            agy_agent.sync.chat_text("Bye")
+        """
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STOP", "1")
+        result = run_apart()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert cassettes() == ["cassettes/test_stop/test_talk.partial"]
+    run_apart().assert_outcomes(passed=1)
+    assert cassettes() == ["cassettes/test_stop/test_talk"]
+
+
+SHARED = """
+import pytest
+import agy_nb as agy
+
+pytestmark = pytest.mark.agy_cassette("shared")
+
+async def answers(instructions):
+    async with agy.Runtime() as runtime:
+        agent = await runtime.create_agent({"system_instructions": instructions})
+        return await agent.chat_text("Hello")
+
+def test_one():
+    assert "Hello" in agy.run(answers("Be brief."))
+
+def test_same_again():
+    assert "Hello" in agy.run(answers("Be brief."))
+
+def test_another():
+    assert "Hello" in agy.run(answers("Be verbose."))
+"""
+
+
+@pytest.mark.parametrize("mode", ["once", "all"])
+def test_tests_that_name_one_cassette_share_it(suite, run, cassettes, no_process, mode):
+    suite.makepyfile(test_shared=SHARED)
+    run(f"--agy-record-mode={mode}").assert_outcomes(passed=3)
+    assert cassettes() == ["cassettes/test_shared/shared"]
+    no_process()
+    run("--agy-record-mode=none").assert_outcomes(passed=3)
+    run("--agy-record-mode=none", "test_shared.py::test_another").assert_outcomes(passed=1)
+
+
+def test_sharing_can_be_refused(suite, run):
+    suite.makepyfile(test_shared=SHARED)
+    run().assert_outcomes(passed=3)
+    suite.makepyfile(test_shared=SHARED.replace('"shared"', '"shared", allow_unplayed=False'))
+    run("--agy-record-mode=none").assert_outcomes(failed=3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_workers_record_and_replay(suite, run_apart, cassettes):
+    suite.makepyfile(
+        test_many="""
+        import pytest
+        import agy_nb as agy
+
+        @pytest.mark.agy_cassette
+        @pytest.mark.parametrize("number", range(4))
+        def test_many(agy_agent, number):
+            assert str(number) in agy_agent.sync.chat_text(f"Hello {number}")
+
+        @pytest.mark.agy_cassette("shared")
+        @pytest.mark.parametrize("number", range(4))
+        def test_shared(agy_agent, number):
+            assert "Moin" in agy_agent.sync.chat_text("Moin")
+        """
+    )
+    for mode in ("once", "none"):
+        result = run_apart(
+            "-n", "2", "--dist=load", f"--agy-record-mode={mode}", "--agy-unused=fail"
+        )
+        result.assert_outcomes(passed=8)
+        assert result.ret == 0
+    names = [f"cassettes/test_many/test_many[{number}]" for number in range(4)]
+    assert cassettes() == ["cassettes/test_many/shared", *names]
+    shutil.copytree(suite.path / "cassettes/test_many/shared", suite.path / "cassettes/test_gone/a")
+    result = run_apart("-n", "2", "--agy-unused=fail")
+    result.assert_outcomes(passed=8)
+    result.stdout.fnmatch_lines(["*unused cassettes*", "cassettes/test_gone/a"])
+    assert result.ret == 1
