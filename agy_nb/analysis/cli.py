@@ -1,0 +1,131 @@
+"""`agy-nb usage PATH`: what recorded sessions took, in a terminal or for a program."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from agy_nb.analysis.schema import By
+from agy_nb.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMATS = ("table", "csv", "json", "parquet")
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SHOWN = (
+    "n_model_calls", "n_tool_calls", "input_tokens", "cache_read_tokens", "output_tokens",
+    "total_tokens", "cache_hit_ratio", "cost_usd", "n_errors", "duration_s", "attributed_tokens",
+    "attributed_cost_usd",
+)  # fmt: skip
+"""Figures of the table for people; the other formats have all."""
+
+
+def add_parser(commands: Any) -> None:  # noqa: ANN401 - what argparse gives for subparsers
+    """Add the command `usage`."""
+    parser = commands.add_parser(
+        "usage",
+        help="show tokens and cost of recorded sessions",
+        description="Tokens and cost of recorded sessions. Sums that leave something out are "
+        "marked with >=.",
+    )
+    parser.add_argument("path", nargs="+", help="cassettes, folders with cassettes, or patterns")
+    parser.add_argument("--by", choices=get_args(By), default="session", help="what a row is")
+    parser.add_argument("--tz", help="time zone for --by day, e.g. Europe/Vienna; the local one")
+    parser.add_argument("--format", choices=FORMATS, default="table", help="default: %(default)s")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write to a file")
+    parser.add_argument("--no-cost", action="store_true", help="do not look up prices")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry out the command.
+
+    Returns:
+        The exit code: 0, or 1 when no session could be read.
+
+    Raises:
+        InvalidInput: There is nothing at a path, or the format needs `--output`.
+    """
+    from agy_nb.analysis.cost import Prices
+    from agy_nb.analysis.sessions import load
+
+    if arguments.format == "parquet" and arguments.output is None:
+        raise InvalidInput("--format parquet needs --output FILE", field="output")
+    sessions = load(arguments.path, prices=None if arguments.no_cost else Prices())
+    try:
+        usage = sessions.usage(by=arguments.by, tz=arguments.tz)
+    except KeyError as error:
+        raise InvalidInput(f"there is no time zone {error}", field="tz") from error
+    _write(usage, arguments.format, arguments.output)
+    problems = sessions.problems
+    for place in problems.drop_duplicates("path").itertuples():
+        text = f"note: {place.path}: {place.problem}: {place.detail}"
+        sys.stderr.write(_CONTROL.sub("?", text) + "\n")
+    return 0 if len(sessions.turns) or not len(problems) else 1
+
+
+def _write(usage: pd.DataFrame, kind: str, output: Path | None) -> None:
+    from agy_nb.analysis.out import csv, plain, to_arrow
+
+    if kind == "parquet":
+        assert output is not None  # noqa: S101 - looked at above
+        table = to_arrow(usage)
+        from pyarrow import parquet
+
+        parquet.write_table(table, output)
+        return
+    if kind == "csv":
+        text = csv(usage)
+    elif kind == "json":
+        text = plain(usage).to_json(orient="records", date_format="iso", indent=2) + "\n"
+    else:
+        text = _for_people(plain(usage))
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        output.write_text(text, encoding="utf-8")
+
+
+def _for_people(usage: pd.DataFrame) -> str:
+    if not len(usage):
+        return "no turns\n"
+    bounds = {"total_tokens": "tokens_are_lower_bound", "cost_usd": "cost_is_lower_bound"}
+    figures = [name for name in _SHOWN if name in usage]
+    keys = list(usage.columns[: next(i for i, n in enumerate(usage.columns) if n in figures)])
+    rows: list[list[str]] = [[*keys, *figures]]
+    for _, row in usage.iterrows():
+        cells = [_cell(name, row[name]) for name in keys]
+        for name in figures:
+            least = name in bounds and row[bounds[name]] and str(row[name]) != "<NA>"
+            cells.append((">=" if least else "") + _cell(name, row[name]))
+        rows.append(cells)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if place < len(keys) else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(name: str, value: Any) -> str:  # noqa: ANN401 - any value of a table
+    if value is None or str(value) in ("<NA>", "NaT", "nan"):
+        return "-"
+    if name == "day":
+        return str(value.date())
+    if name.endswith("_usd"):
+        return f"{value:,.4f}"
+    if name.endswith("_ratio"):
+        return f"{value:.1%}"
+    if name.endswith("_s"):
+        return f"{value:,.3f}"
+    if isinstance(value, str):
+        return _CONTROL.sub("?", value)
+    return f"{value:,.0f}" if name.endswith("tokens") else str(value)

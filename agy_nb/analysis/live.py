@@ -1,0 +1,266 @@
+"""The books of a live runtime: `agent.tables`, `rt.tables`.
+
+Rule 1: an event costs a few microseconds; pandas is touched when somebody looks, never before.
+Rule 2: the books are bounded: beyond `max_rows` a table forgets its oldest half, and says so.
+Rule 3: an error in here is logged and ends the books, never a turn.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from agy_nb.analysis.book import Book
+from agy_nb.analysis.columns import Columns
+from agy_nb.analysis.cost import Prices
+from agy_nb.analysis.fold import ENDS, EventFold, prompt_text
+from agy_nb.analysis.frames import frame
+from agy_nb.analysis.schema import TABLES
+from agy_nb.analysis.tables import Read, Tables
+from agy_nb.errors import ChannelClosed, Timeout
+from agy_nb.protocol import events as e
+from agy_nb.protocol.commands import Command
+from agy_nb.protocol.values import Prompt
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_ROWS = 1_000_000
+"""Rows of a table before its oldest half is forgotten."""
+
+_log = logging.getLogger("agy_nb.analysis")
+_ENDPOINTS = ("gemini", "vertex", "openai", "litert", "interactions")
+
+
+class LiveTurn(Protocol):
+    """What is read of a response."""
+
+    turn_id: int
+    prompt: Prompt
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the harness stopped."""
+        ...
+
+
+class LiveLedger:
+    """Keeps the books of one runtime.
+
+    Args:
+        max_rows: Rows of a table before its oldest half is forgotten.
+        chunks: Whether to keep a row for each piece of text.
+        text: Whether to keep what was said.
+        prices: How model calls are priced.
+
+    Attributes:
+        session_id: What the tables call this run.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_rows: int = MAX_ROWS,
+        chunks: bool = False,
+        text: bool = False,
+        prices: Prices | None = None,
+    ) -> None:
+        self.session_id = f"live-{uuid.uuid4().hex[:12]}"
+        self._prices = prices or Prices()
+        self._max_rows = max_rows
+        self._columns = Columns()
+        self._book = Book(self._columns, self.session_id, source="live", chunks=chunks, text=text)
+        self._folds: dict[int, EventFold] = {}
+        self._open: dict[int, int] = {}
+        self._side_errors: dict[int, str] = {}
+        self._broken = False
+        self._watchers: list[Callable[[], None]] = []
+
+    # -- told by the runtime -----------------------------------------------------------------
+
+    def agent_started(self, agent_id: int, config: Any) -> None:  # noqa: ANN401 - the user's own
+        """An agent runs."""
+        try:
+            self._start(agent_id, config)
+            self._tell()
+        except Exception:  # noqa: BLE001 - see rule 3
+            self._break()
+
+    def _start(self, agent_id: int, config: Any) -> None:  # noqa: ANN401
+        agent = self._book.agent(agent_id, _now())
+        agent.model, endpoint = model_of(config)
+        if agent.model is None and (config is None or isinstance(config, Mapping)):
+            agent.model, agent.model_source = default_model(), "default"
+        if not any(_get(sub, "model") for sub in _get(config, "subagents") or ()):
+            agent.sub_model = (agent.model, "inherited")
+        resumed = _get(config, "conversation_id")
+        agent.about(
+            created_at=_now(),
+            endpoint=endpoint,
+            resumed=bool(resumed),
+            conversation_id=str(resumed) if resumed else None,
+        )
+
+    def agent_ended(self, agent_id: int) -> None:
+        """An agent is gone."""
+        agent = self._book.agents.get(agent_id)
+        if agent is not None:
+            agent.close(_now())
+        self._tell()
+
+    def event(self, agent_id: int, response: LiveTurn | None, event: e.Event) -> None:
+        """Something happened in a turn, or between turns."""
+        if self._broken:
+            return
+        try:
+            self._take(agent_id, response, event)
+            if self._watchers and not isinstance(event, e.Text | e.Thought):
+                self._tell()
+        except Exception:  # noqa: BLE001 - see rule 3
+            self._break()
+
+    def _take(self, agent_id: int, response: LiveTurn | None, event: e.Event) -> None:
+        fold = self._folds.get(agent_id)
+        if fold is None:
+            fold = self._folds[agent_id] = EventFold(self._book.agent(agent_id))
+        if response is None:
+            if not isinstance(event, e.State):
+                fold.add(event)
+            return
+        running = self._open.get(agent_id)
+        if running is None:
+            fold.begin(response.turn_id, prompt_text(response.prompt))
+            self._open[agent_id] = response.turn_id
+        elif running != response.turn_id:
+            self._beside(agent_id, response, event)
+            return
+        if isinstance(event, e.State) and event.state in ENDS:
+            fold.add(event, stop_reason=response.stop_reason)
+            del self._open[agent_id]
+            self._trim()
+        else:
+            fold.add(event)
+
+    def _beside(self, agent_id: int, response: LiveTurn, event: e.Event) -> None:
+        """A turn that waited behind the one that runs was ended before it ran."""
+        if isinstance(event, e.Error):
+            self._side_errors[response.turn_id] = event.error.type
+        elif isinstance(event, e.State) and event.state in ENDS:
+            self._book.agent(agent_id).side_turn(
+                response.turn_id,
+                prompt_text(response.prompt),
+                event.at or None,
+                ENDS[event.state],
+                self._side_errors.pop(response.turn_id, None),
+            )
+
+    def command(self, command: Command, queued_at: float, error: BaseException | None) -> None:
+        """A command was answered, or failed."""
+        at = _now()
+        status = "ok" if error is None else "error"
+        if isinstance(error, Timeout):
+            status = "timeout"
+        elif isinstance(error, ChannelClosed):
+            status = "closed"
+        self._book.command(
+            command=command.type,
+            agent_id=getattr(command, "agent_id", None),
+            queued_at=queued_at,
+            ended_at=at,
+            duration=max(0.0, at - queued_at),
+            status=status,
+            error_type=None if error is None else type(error).__name__,
+        )
+        if len(self._columns["commands"]) > self._max_rows:
+            self._trim()
+
+    def _tell(self) -> None:
+        for watch in tuple(self._watchers):
+            watch()
+
+    def _trim(self) -> None:
+        for name, rows in self._columns.tables.items():
+            if len(rows) > self._max_rows and name != "problems":
+                count = len(rows) // 2
+                rows.drop(count)
+                self._book.problem("rows_dropped", detail=f"{name}: the oldest {count} rows")
+
+    def _break(self) -> None:
+        if not self._broken:
+            self._broken = True
+            _log.exception("the tables of this runtime end here; its agents go on")
+
+    def watch(self, watch: Callable[[], None]) -> Callable[[], None]:
+        """Have a function called when there is more in the books than pieces of text.
+
+        Args:
+            watch: Called on the runtime's loop; never blocks, never raises.
+
+        Returns:
+            A function that ends it; it may be called twice.
+        """
+        self._watchers.append(watch)
+
+        def stop() -> None:
+            self._watchers = [known for known in self._watchers if known is not watch]
+
+        return stop
+
+    def model(self, agent_id: int) -> str | None:
+        """Name of the model that an agent uses, None where it is not known."""
+        agent = self._book.agents.get(agent_id)
+        return None if agent is None else agent.model
+
+    # -- asked by the user -------------------------------------------------------------------
+
+    def tables(self, agent_id: int | None = None) -> Tables:
+        """The tables of an agent, or of all."""
+
+        def build(name: str, data: Mapping[str, list[Any]]) -> pd.DataFrame:
+            table = frame(TABLES[name], data)
+            if agent_id is not None and "agent_id" in table:
+                table = table[table["agent_id"] == agent_id].reset_index(drop=True)
+            return table
+
+        def read(name: str) -> pd.DataFrame:
+            self._book.sync()
+            return build(name, self._columns[name].data)
+
+        def freeze(names: Iterable[str]) -> Read:
+            self._book.sync()
+            kept = {
+                name: {column: [*values] for column, values in self._columns[name].data.items()}
+                for name in names
+            }
+            return lambda name: build(name, kept[name])
+
+        return Tables(read, prices=self._prices, freeze=freeze)
+
+
+def model_of(config: Any) -> tuple[str | None, str | None]:  # noqa: ANN401 - the user's own
+    """The name of a configuration's text model, and what serves it, as far as it says so."""
+    for target in _get(config, "models") or ():
+        kinds = [str(getattr(kind, "value", kind)) for kind in _get(target, "types") or ("text",)]
+        if "text" in kinds:
+            server = type(_get(target, "endpoint")).__name__.lower()
+            found = next((word for word in _ENDPOINTS if word in server), None)
+            return _get(target, "name"), found
+    model = _get(config, "model")
+    return (model, None) if isinstance(model, str) else (None, None)
+
+
+def default_model() -> str | None:
+    """The model of a configuration that names none; known once the SDK is loaded, for an agent."""
+    return getattr(sys.modules.get("google.antigravity.models"), "DEFAULT_MODEL", None)
+
+
+def _get(thing: Any, name: str) -> Any:  # noqa: ANN401
+    return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
+
+
+def _now() -> float:
+    return datetime.now(UTC).timestamp()

@@ -1,0 +1,252 @@
+"""From a recording on disk to columns: one pass, line by line, nothing kept of the frames.
+
+Rule 1: a file gives what it has. What it has not is a row in `problems`, never an exception.
+Rule 2: a moment is when the client saw a frame. Lines tell the time since the line before by a
+clock that cannot go back; the harness's own clock only says where that began.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from agy_nb.analysis.book import Book
+from agy_nb.analysis.columns import Columns
+from agy_nb.analysis.databases import read_database
+from agy_nb.analysis.places import is_conversation, name_of
+from agy_nb.analysis.transcripts import NAMES as TRANSCRIPTS
+from agy_nb.analysis.transcripts import read_transcript
+from agy_nb.analysis.wirefold import WireFold
+
+_MICRO = 1e-6
+_scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+
+
+def parse(raw: bytes) -> Any:  # noqa: ANN401 - JSON
+    """A whole line of JSON.
+
+    Raises:
+        ValueError: It is none, or not whole.
+    """
+    if not raw.endswith(b"\n"):
+        raise ValueError("it does not end")
+    text = raw.decode()
+    # What `json.loads` does besides takes as long as this for short lines.
+    line, end = _scan(text, 0) if text.startswith("{") else (json.loads(text), len(text))
+    if text[end:].strip():
+        raise ValueError(f"something follows the line's object, from character {end}")
+    return line
+
+
+def _fast_parser() -> Callable[[bytes], Any]:
+    """A parser by `orjson`, where that is installed; what it refuses, `parse` decides on."""
+    try:
+        from orjson import loads
+    except ImportError:
+        return parse
+
+    def fast(raw: bytes) -> Any:  # noqa: ANN401
+        if raw[-1:] != b"\n":
+            raise ValueError("it does not end")
+        try:
+            return loads(raw)
+        except ValueError:
+            return parse(raw)
+
+    return fast
+
+
+_parse = _fast_parser()
+
+
+def read_file(
+    path: str | Path,
+    *,
+    session_id: str | None = None,
+    chunks: bool = False,
+    text: bool = False,
+    columns: Columns | None = None,
+    twin: bool = False,
+) -> Columns:
+    """The columns of one recording.
+
+    Args:
+        path: A cassette's folder, its `wire.jsonl`, or a file that the harness keeps of a
+            conversation: a transcript, or a database.
+        session_id: What its rows are called by; its name when None.
+        chunks: Whether to keep a row for each piece of text.
+        text: Whether to keep what was said.
+        columns: Where to add the rows; new ones when None.
+        twin: Whether another recording has the same name, to be told of.
+
+    Returns:
+        The columns; what could not be read is told of in `problems`.
+    """
+    from agy_nb.cassette import format as fmt
+
+    path = Path(path)
+    wire = path if path.name.endswith(".jsonl") else path / fmt.WIRE
+    folder = wire.parent
+    columns = Columns() if columns is None else columns
+    kept = is_conversation(path)
+    book = Book(
+        columns,
+        session_id or name_of(path),
+        chunks=chunks,
+        text=text,
+        source="conversation" if kept else "cassette",
+        path=str(path),
+    )
+    reader = _Reader(book, path)
+    if twin:
+        book.problem("duplicate_session", path=str(path), detail="another one has this name")
+    if path.name in TRANSCRIPTS:
+        read_transcript(path, book)
+    elif kept:
+        read_database(path, book)
+    elif path.is_file() and wire != path:
+        detail = "only cassettes, a .jsonl of their wire, and the harness's own files are read"
+        book.problem("not_a_session", path=str(path), detail=detail)
+    elif reader.header(folder / fmt.HEADER, fmt.FORMAT, fmt.VERSION):
+        reader.wire(wire)
+    book.sync()
+    return columns
+
+
+@dataclass(slots=True)
+class _Connection:
+    """One connection of the recording.
+
+    Its first lines wait until one says what time it was.
+    """
+
+    fold: WireFold
+    harness: Callable[[dict[str, Any], float | None], None]
+    offset: float = 0.0
+    base: float | None = None
+    waiting: list[tuple[str, float, dict[str, Any]]] = field(default_factory=list)
+    ended: bool = False
+
+
+class _Reader:
+    def __init__(self, book: Book, path: Path) -> None:
+        self._book = book
+        self._path = str(path)
+        self._connections: dict[int, _Connection] = {}
+        self._recorded_at: float | None = None
+        self._complete: bool | None = None
+        self._frames = 0
+        self._damaged = 0
+
+    # -- the header --------------------------------------------------------------------------
+
+    def header(self, path: Path, kind: str, newest: int) -> bool:
+        """Read the header.
+
+        Returns:
+            Whether the wire can be read.
+        """
+        try:
+            data = json.loads(path.read_bytes())
+            version = data["version"]
+            if data["format"] != kind or not isinstance(version, int):
+                raise ValueError("it does not say that it is one")  # noqa: TRY301 - one error for all
+        except OSError as error:
+            self._problem("not_a_session", f"no header: {error.strerror}")
+            return True
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            self._problem("damaged", f"its header: {error}")
+            return True
+        if version > newest:
+            self._problem("newer_format", f"format {version}; this agy_nb reads up to {newest}")
+            return False
+        self._complete = bool(data.get("complete"))
+        with contextlib.suppress(ValueError, TypeError):
+            self._recorded_at = datetime.fromisoformat(data["recorded_at"]).timestamp()
+        if not self._complete:
+            self._problem("partial", "the recording was not finished, or still goes on")
+        self._book.about(complete=self._complete, sdk=str(data.get("sdk") or "") or None)
+        return True
+
+    # -- the wire ----------------------------------------------------------------------------
+
+    def wire(self, path: Path) -> None:
+        """Read every line that is whole."""
+        try:
+            with path.open("rb") as file:
+                self._lines(file)
+        except OSError as error:
+            self._problem("unreadable", f"{path.name}: {error.strerror}")
+        for connection in self._connections.values():
+            self._flush(connection, self._recorded_at)
+            if not connection.ended:
+                at = None if connection.base is None else connection.base + connection.offset
+                connection.fold.end(at, None)
+                self._problem("not_closed", "its connection was not closed")
+        if self._damaged > 1:
+            self._problem("damaged", f"{self._damaged} lines in all")
+        self._book.about(n_frames=self._frames)
+
+    def _lines(self, lines: Iterable[bytes]) -> None:
+        """Most of the time of reading is spent here: what is looked up often is looked up once."""
+        connections, frames = self._connections, 0
+        for number, raw in enumerate(lines, start=1):
+            try:
+                line = _parse(raw)
+                connection = connections.get(line["s"]) or self._connect(line["s"])
+                direction, frame = line["d"], line["f"]
+                connection.offset = offset = connection.offset + line["dt"]
+                base = connection.base
+                if base is None:
+                    connection.waiting.append((direction, offset, frame))
+                    if "timestampMicros" in frame:
+                        self._flush(connection, int(frame["timestampMicros"]) * _MICRO - offset)
+                elif direction == "harness":
+                    frames += 1
+                    connection.harness(frame, base + offset)
+                else:
+                    self._take(connection, direction, base + offset, frame)
+            except Exception as error:  # noqa: BLE001 - whatever a damaged file holds
+                if not raw.endswith(b"\n"):
+                    self._problem("partial", "the last line is cut off", number)
+                    continue
+                self._damaged += 1
+                if self._damaged == 1:
+                    self._problem("damaged", f"{type(error).__name__}: {error}"[:200], number)
+        self._frames += frames
+
+    def _connect(self, number: int) -> _Connection:
+        agent = self._book.agent(int(number) + 1)
+        fold = WireFold(agent)
+        connection = self._connections[number] = _Connection(fold, fold.harness)
+        return connection
+
+    def _flush(self, connection: _Connection, base: float | None) -> None:
+        """The time is known now, or will never be: take what has waited for it."""
+        waiting, connection.waiting = connection.waiting, []
+        if connection.base is None:
+            connection.base = base
+        for direction, offset, frame in waiting:
+            self._take(connection, direction, None if base is None else base + offset, frame)
+
+    def _take(
+        self, connection: _Connection, direction: str, at: float | None, frame: dict[str, Any]
+    ) -> None:
+        self._frames += 1
+        if direction == "harness":
+            connection.fold.harness(frame, at)
+        elif direction == "client":
+            connection.fold.client(frame, at)
+        elif direction == "end":
+            connection.ended = True
+            connection.fold.end(at, str(frame.get("by") or "client"))
+        else:
+            raise ValueError("`d` is client, harness or end")
+
+    def _problem(self, problem: str, detail: str, line: int | None = None) -> None:
+        self._book.problem(problem, detail=detail, path=self._path, line=line)

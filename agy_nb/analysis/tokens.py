@@ -1,0 +1,82 @@
+"""Token counts as the books keep them; unknown is None, 0 is a measured zero."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Tokens(NamedTuple):
+    """Tokens of a model call, or a reading of a counter of them.
+
+    Attributes:
+        input: Prompt tokens; includes `cached`.
+        cached: Prompt tokens that came from the cache.
+        output: Tokens of the answer; includes `reasoning`.
+        reasoning: Tokens of the model's thoughts.
+        total: All, as the harness counts.
+        tier: The tier that served the call.
+    """
+
+    input: int | None = None
+    cached: int | None = None
+    output: int | None = None
+    reasoning: int | None = None
+    total: int | None = None
+    tier: str | None = None
+
+    def since(self, before: Tokens) -> Tokens:
+        """What was counted since an earlier reading; a counter that went back counts as 0."""
+        return Tokens(
+            _less(self.input, before.input),
+            _less(self.cached, before.cached),
+            _less(self.output, before.output),
+            _less(self.reasoning, before.reasoning),
+            _less(self.total, before.total),
+            self.tier,
+        )
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no token at all."""
+        return not (self.input or self.output or self.total)
+
+    def columns(self) -> dict[str, Any]:
+        """The values of a row of `model_calls`."""
+        uncached = None
+        if self.input is not None and self.cached is not None:
+            uncached = max(0, self.input - self.cached)
+        return {
+            "input_tokens": self.input,
+            "cache_read_tokens": self.cached,
+            "uncached_input_tokens": uncached,
+            "output_tokens": self.output,
+            "reasoning_tokens": self.reasoning,
+            "total_tokens": self.total,
+            "service_tier": self.tier,
+        }
+
+
+def _less(now: int | None, before: int | None) -> int | None:
+    if now is None:
+        return None
+    return max(0, now - (before or 0))
+
+
+def reading_of(usage: dict[str, Any]) -> Tokens:
+    """A reading of the harness's counter as it is on the wire, where counts are texts."""
+    answer, thoughts = _count(usage, "candidatesTokenCount"), _count(usage, "thoughtsTokenCount")
+    output = None if answer is None and thoughts is None else (answer or 0) + (thoughts or 0)
+    tier = usage.get("serviceTier")
+    return Tokens(
+        _count(usage, "promptTokenCount"),
+        _count(usage, "cachedContentTokenCount"),
+        output,
+        thoughts,
+        _count(usage, "totalTokenCount"),
+        None if tier is None else str(tier),
+    )
+
+
+def _count(usage: dict[str, Any], name: str) -> int | None:
+    value = usage.get(name)
+    return None if value is None else int(value)
