@@ -1,0 +1,13 @@
+"""Magics: `%load_ext agy_nb` brings `%%agy`, `%agy_agents`, `%agy_usage`, `%agy_stop` and more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def load_ipython_extension(shell: Any) -> None:  # noqa: ANN401 - IPython's shell
+    """Register the magics; what `%load_ext agy_nb` calls."""
+    from agy_nb.magics.agents import AgentMagics
+    from agy_nb.magics.cassette import CassetteMagics
+
+    shell.register_magics(AgentMagics, CassetteMagics)

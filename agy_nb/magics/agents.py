@@ -1,0 +1,91 @@
+"""`%%agy`, `%agy_agents`, `%agy_usage` and `%agy_stop`: an agent by the line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+
+from agy_nb import kernel
+from agy_nb.runtime.agent import Agent
+from agy_nb.runtime.default import create_agent, runtime
+from agy_nb.runtime.response import Response
+from agy_nb.runtime.runtime import Runtime
+
+_DEFAULT = "agent"
+
+
+@magics_class
+class AgentMagics(Magics):
+    """The magics of agents; `%load_ext agy_nb` registers them."""
+
+    @magic_arguments()
+    @argument(
+        "--agent",
+        default=_DEFAULT,
+        help="variable that holds the agent; the default one is made when there is none",
+    )
+    @argument("--sync", action="store_true", help="wait for the end of the turn")
+    @cell_magic
+    def agy(self, line: str, cell: str) -> Response:
+        """Send the cell to an agent; the answer streams in below.
+
+        The cell ends at once and the turn goes on behind it, unless `--sync` is given. The turn's
+        handle is the cell's result, so that `_.usage` in the next cell works.
+        """
+        arguments = parse_argstring(self.agy, line)
+        agent = self._agent(arguments.agent)
+        if arguments.sync:
+            return agent.sync.chat(cell.strip())
+        return kernel.run(agent.chat(cell.strip()))
+
+    def _agent(self, name: str) -> Agent:
+        namespace: dict[str, Any] = getattr(self.shell, "user_ns", {})
+        known = namespace.get(name)
+        if isinstance(known, Agent) and known.is_started:
+            return known
+        if name != _DEFAULT or (known is not None and not isinstance(known, Agent)):
+            what = type(known).__name__ if known is not None else "nothing"
+            msg = (
+                f"%%agy wants an agent that is started in the variable {name!r}, which holds "
+                f"{what}; make one with `{name} = await agy.create_agent(...)`"
+            )
+            raise UsageError(msg)
+        namespace[name] = agent = kernel.run(create_agent())
+        return agent
+
+    @line_magic
+    def agy_agents(self, line: str) -> Any:  # noqa: ANN401 - a DataFrame
+        """The agents of this kernel's runtime, as a DataFrame."""
+        del line
+        return runtime().tables.agents
+
+    @magic_arguments()
+    @argument(
+        "--by",
+        default="agent",
+        choices=["agent", "turn", "model", "trajectory", "session", "tool", "day"],
+        help="one row for each of these",
+    )
+    @line_magic
+    def agy_usage(self, line: str) -> Any:  # noqa: ANN401 - a DataFrame
+        """The tokens of this kernel's agents, as a DataFrame."""
+        return runtime().tables.usage(by=parse_argstring(self.agy_usage, line).by)
+
+    @magic_arguments()
+    @argument("agent", nargs="?", type=int, help="number of the agent; all of them when left out")
+    @line_magic
+    def agy_stop(self, line: str) -> None:
+        """Cancel the turns that run; what had come is kept."""
+        number = parse_argstring(self.agy_stop, line).agent
+        kernel.run(_stop(runtime(), number))
+
+
+async def _stop(rt: Runtime, number: int | None) -> None:
+    from agy_nb.protocol.commands import Cancel
+
+    for agent_id in rt.agent_ids:
+        if number in (None, agent_id):
+            await rt.submit(Cancel(agent_id=agent_id))

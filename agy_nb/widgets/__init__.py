@@ -1,0 +1,25 @@
+"""Views for notebooks: chats that stream, approvals, questions, usage.
+
+Each name is loaded on first use: nothing here is imported before a view is shown.
+"""
+
+from __future__ import annotations
+
+import importlib
+import typing
+
+if typing.TYPE_CHECKING:
+    from agy_nb.widgets.approvals import Approver, approve
+    from agy_nb.widgets.chat import ChatPanel
+    from agy_nb.widgets.display import show
+
+_HOMES = {"Approver": "approvals", "ChatPanel": "chat", "approve": "approvals", "show": "display"}
+
+__all__ = ["Approver", "ChatPanel", "approve", "show"]
+
+
+def __getattr__(name: str) -> typing.Any:  # noqa: ANN401 - whatever the name stands for
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)

@@ -1,0 +1,140 @@
+"""A recorded session as a transcript that can be moved through, frame by frame.
+
+Rule 1: the transcript at a frame is the same whichever way one came there.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import NamedTuple
+
+from agy_nb.cassette.format import Frame
+from agy_nb.cassette.recording import RecordedSession
+from agy_nb.cassette.wireform import kind_of
+from agy_nb.widgets.browser_frames import Begin, FrameReader, Item, Past
+from agy_nb.widgets.cards import clip
+from agy_nb.widgets.markup import escape, highlight
+from agy_nb.widgets.transcript import Transcript
+
+_WHO = {"client": "from the program", "harness": "from the harness", "end": "the end"}
+
+
+class Shot(NamedTuple):
+    """One frame, and what it tells of.
+
+    Attributes:
+        direction: Who sent it; `end` for the end of the session.
+        at: Seconds since the session's first frame.
+        frame: What was sent.
+        items: What it tells of.
+    """
+
+    direction: str
+    at: float
+    frame: Frame
+    items: tuple[Item, ...]
+
+
+class Player:
+    """Moves through one session.
+
+    Args:
+        session: The session; reading it takes time for a long one.
+
+    Attributes:
+        shots: Its frames, and its end as the last one.
+        position: How many of them have been shown.
+        transcript: What they have told of.
+    """
+
+    def __init__(self, session: RecordedSession) -> None:
+        reader = FrameReader()
+        shots = []
+        for line in session.lines:
+            items = tuple(reader.take(line))
+            shots.append(Shot(line.direction, reader.elapsed, line.frame, items))
+        ending = tuple(reader.end(session.end))
+        shots.append(Shot("end", reader.elapsed, session.end or {}, ending))
+        self.shots = tuple(shots)
+        self.position = 0
+        self.transcript = Transcript()
+
+    def __len__(self) -> int:
+        return len(self.shots)
+
+    @property
+    def done(self) -> bool:
+        """Whether all frames have been shown."""
+        return self.position >= len(self.shots)
+
+    def step(self) -> None:
+        """Show one frame more."""
+        tell(self.transcript, self.shots[self.position].items)
+        self.position += 1
+
+    @property
+    def next_at(self) -> float:
+        """When the next frame came, in seconds since the first; there must be one."""
+        return self.shots[self.position].at
+
+    def play(self, at: float, *, for_s: float) -> None:
+        """Show all frames up to a time, or fewer.
+
+        Args:
+            at: Seconds since the session's first frame.
+            for_s: Seconds of work after which the others are left for later.
+        """
+        ends = time.monotonic() + for_s
+        for shot in self.shots[self.position :]:
+            if shot.at > at:
+                return
+            self.step()
+            if time.monotonic() > ends:
+                return
+
+    def until(self, position: int) -> Transcript:
+        """Another transcript, of the first frames; may be made in any thread."""
+        transcript = Transcript()
+        for shot in self.shots[:position]:
+            tell(transcript, shot.items)
+        return transcript
+
+    def jump(self, position: int, transcript: Transcript) -> None:
+        """Be elsewhere, with what `until` gave for it."""
+        self.position, self.transcript = position, transcript
+
+    def headline(self) -> str:
+        """Which frame was shown last, in words."""
+        if not self.position:
+            return f"Before the first of {len(self.shots)} frames"
+        shot = self.shots[self.position - 1]
+        kind = kind_of(shot.frame) if shot.direction != "end" else ""
+        words = f"Frame {self.position} of {len(self.shots)}, after {shot.at:.3f} s"
+        return f"{words}, {_WHO.get(shot.direction, shot.direction)} {escape(kind)}".rstrip()
+
+    def frame(self) -> str:
+        """The frame that was shown last, as HTML."""
+        if not self.position:
+            return ""
+        frame = self.shots[self.position - 1].frame
+        text = clip(json.dumps(frame, indent=2, ensure_ascii=False, default=str))
+        return f"<pre tabindex='0'><code>{highlight(text, 'json') or escape(text)}</code></pre>"
+
+
+def tell(transcript: Transcript, items: tuple[Item, ...]) -> None:
+    """Add to a transcript what a frame tells of; never raises."""
+    for item in items:
+        try:
+            _tell(transcript, item)
+        except Exception as error:  # noqa: BLE001 - a recording may say anything
+            transcript.fail("Recording", f"{type(item).__name__} cannot be shown: {error}")
+
+
+def _tell(transcript: Transcript, item: Item) -> None:
+    if isinstance(item, Begin):
+        transcript.begin(item.prompt)
+    elif isinstance(item, Past):
+        transcript.tell(item.messages)
+    else:
+        transcript.on_event(item)

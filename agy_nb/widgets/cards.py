@@ -1,0 +1,309 @@
+"""The HTML of tool calls, approvals, questions, errors and footers. Pure functions of data."""
+
+from __future__ import annotations
+
+import difflib
+import json
+
+from agy_nb.protocol.events import (
+    Approval,
+    ApprovalState,
+    Question,
+    ToolCall,
+    ToolResult,
+    TurnState,
+)
+from agy_nb.protocol.values import (
+    Answer,
+    AskedQuestion,
+    JsonObject,
+    MediaPart,
+    Prompt,
+    SlashCommandPart,
+    TextPart,
+    TokenUsage,
+)
+from agy_nb.widgets.markup import escape, highlight
+
+LONGEST = 10_000
+"""Characters of an argument, a result or an error that a card shows."""
+
+_SHORT = 80
+_COMMANDS = ("CommandLine", "command_line", "command", "cmd")
+_PATHS = (
+    "AbsolutePath",
+    "absolute_path",
+    "TargetFile",
+    "target_file",
+    "DirectoryPath",
+    "SearchPath",
+    "path",
+    "file",
+)
+_OLD_AND_NEW = (
+    ("TargetContent", "ReplacementContent"),
+    ("target_content", "replacement_content"),
+    ("old_string", "new_string"),
+)
+
+_APPROVED = {
+    ApprovalState.ALLOWED: ("ok", "Allowed"),
+    ApprovalState.DENIED: ("bad", "Denied"),
+    ApprovalState.TIMED_OUT: ("bad", "Denied: nobody answered in time"),
+    ApprovalState.FAILED: ("bad", "Denied: the approval failed"),
+    ApprovalState.CANCELLED: ("bad", "Denied: the turn was cancelled"),
+}
+_TURNS = {
+    TurnState.QUEUED: ("wait", "waiting for its turn"),
+    TurnState.RUNNING: ("wait", "running"),
+    TurnState.WAITING_FOR_USER: ("wait", "waiting for you"),
+    TurnState.DONE: ("ok", "done"),
+    TurnState.CANCELLED: ("bad", "stopped"),
+    TurnState.FAILED: ("bad", "failed"),
+}
+
+
+def clip(text: str) -> str:
+    """Text, cut where it is too long for a card, which is said."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[:LONGEST]}\n… {len(text) - LONGEST:,} more characters"
+
+
+_ENCODER = json.JSONEncoder(indent=2, ensure_ascii=False, default=str)
+
+
+def _json(value: object) -> str:
+    """JSON of a value, of which no more is made than a card shows."""
+    if isinstance(value, str):
+        return clip(value)
+    return _written(value, LONGEST, "\n… and more")
+
+
+def _written(value: object, longest: int, more: str) -> str:
+    pieces, size = [], 0
+    for piece in _ENCODER.iterencode(value):
+        pieces.append(piece)
+        size += len(piece)
+        if size > longest:
+            return "".join(pieces)[:longest] + more
+    return "".join(pieces)
+
+
+def _block(text: str, language: str = "") -> str:
+    coloured = highlight(text, language) if language else ""
+    return f"<pre><code>{coloured or escape(text)}</code></pre>"
+
+
+def badge(kind: str, words: str) -> str:
+    """A state, as a word with a colour: `kind` is ok, bad, wait or off."""
+    return f'<span class="agy-badge agy-badge-{kind}">{escape(words)}</span>'
+
+
+def seconds(value: float | None) -> str:
+    """A duration as people write it, empty when unknown.
+
+    Example:
+        >>> seconds(0.25), seconds(75)
+        ('0.25 s', '1 min 15 s')
+    """
+    if value is None:
+        return ""
+    if value < 10:  # noqa: PLR2004 - no digits are needed from ten seconds on
+        return f"{value:.2f} s" if value < 1 else f"{value:.1f} s"
+    if value < 60:  # noqa: PLR2004 - seconds in a minute
+        return f"{value:.0f} s"
+    return f"{int(value // 60)} min {int(value % 60)} s"
+
+
+def plain(text: str) -> str:
+    """Text as it is, with its lines."""
+    return f'<div class="agy-plain">{escape(clip(text))}</div>'
+
+
+def prompt(content: Prompt) -> str:
+    """What the user sent."""
+    return "".join(map(_prompt_part, content))
+
+
+def _prompt_part(part: TextPart | MediaPart | SlashCommandPart) -> str:
+    if isinstance(part, TextPart):
+        return plain(part.text)
+    if isinstance(part, MediaPart):
+        words = f"{part.kind}, {part.mime_type}, {len(part.data):,} bytes"
+        return badge("off", f"{words}: {part.description}" if part.description else words)
+    return badge("off", f"/{part.name}")
+
+
+# -- tool calls ------------------------------------------------------------------------------------
+
+
+def headline(name: str, args: JsonObject, server: str | None = None) -> str:
+    """A call in one line: the tool, and the argument that says most."""
+    telling = (args[key] for key in (*_COMMANDS, *_PATHS) if isinstance(args.get(key), str))
+    said = next(telling, None)
+    words = _pairs(args) if said is None else str(said)
+    line = " ".join(words[: 2 * LONGEST].split())
+    short = line if len(line) <= _SHORT else f"{line[:_SHORT]}…"
+    full = f"{server} · {name}" if server else name
+    return f"<code>{escape(full)}</code> <span class='agy-dim'>{escape(short)}</span>"
+
+
+def _pairs(args: JsonObject) -> str:
+    """Arguments as `name=value`, as many as a line can show."""
+    pairs: list[str] = []
+    for name, value in args.items():
+        pairs.append(f"{name}={_written(value, _SHORT, '…')}")
+        if len(pairs) > _SHORT // 2:
+            break
+    return ", ".join(pairs)
+
+
+def tool(
+    call: ToolCall, result: ToolResult | None, state: str = "", wait: float | None = None
+) -> str:
+    """The line of a tool call that is always seen.
+
+    Args:
+        call: The call.
+        result: Its result, None while there is none.
+        state: What became of it where there is no result, e.g. "cancelled".
+        wait: Seconds that it took, None when unknown.
+    """
+    if result is None:
+        mark = badge("off" if state else "wait", state or "running")
+    else:
+        mark = badge("bad", "failed") if result.error is not None else badge("ok", "done")
+    took = f'<span class="agy-dim">{seconds(wait)}</span>' if wait is not None else ""
+    return f"{mark} {headline(call.name, call.args, call.server)} {took}"
+
+
+def tool_body(call: ToolCall, result: ToolResult | None) -> str:
+    """Arguments, result and error of a tool call."""
+    found = [_section("Arguments", _block(_json(call.args), "json"))] if call.args else []
+    if result is not None and result.error is not None:
+        found.append(_section("Error", _block(clip(result.error))))
+    elif result is not None and result.result is not None:
+        value = result.result
+        language = "" if isinstance(value, str) else "json"
+        found.append(_section("Result", _block(_json(value), language)))
+    return "".join(found)
+
+
+def _section(title: str, inside: str) -> str:
+    return f'<div class="agy-label">{title}</div>{inside}'
+
+
+# -- approvals -------------------------------------------------------------------------------------
+
+
+def about_to_run(args: JsonObject) -> str:
+    """What a tool call would do: the command, the change or the arguments, whichever says most."""
+    for key in _COMMANDS:
+        if isinstance(args.get(key), str):
+            rest = {name: value for name, value in args.items() if name != key}
+            shown = _block(clip("$ " + str(args[key])), "console")
+            return shown + (_more(rest) if rest else "")
+    for old, new in _OLD_AND_NEW:
+        if isinstance(args.get(old), str) and isinstance(args.get(new), str):
+            rest = {name: value for name, value in args.items() if name not in (old, new)}
+            return _block(_diff(str(args[old]), str(args[new])), "diff") + (
+                _more(rest) if rest else ""
+            )
+    return _block(_json(args), "json") if args else "<p>It takes no arguments.</p>"
+
+
+def _diff(old: str, new: str) -> str:
+    lines = difflib.unified_diff(
+        clip(old).splitlines(), clip(new).splitlines(), "before", "after", lineterm=""
+    )
+    return "\n".join(lines)
+
+
+def _more(args: JsonObject) -> str:
+    return f"<details><summary>All arguments</summary>{_block(_json(args), 'json')}</details>"
+
+
+def approval(event: Approval) -> str:
+    """The line of an approval that is always seen."""
+    line = headline(event.tool, event.args, event.server)
+    if event.state is ApprovalState.PENDING:
+        return f"{badge('wait', 'allow?')} {line}"
+    kind, words = _APPROVED[event.state]
+    took = f' <span class="agy-dim">after {seconds(event.wait)}</span>' if event.wait else ""
+    return f"{badge(kind, words)} {line}{took}"
+
+
+def approval_body(event: Approval) -> str:
+    """What would run, why it is asked for, and how it was decided."""
+    if event.state is ApprovalState.PENDING:
+        why = f"<p>{escape(event.reason)}</p>" if event.reason else ""
+        return why + about_to_run(event.args)
+    who = f" by {event.decided_by}" if event.decided_by else ""
+    why = f": {event.reason}" if event.reason else ""
+    return f'<div class="agy-plain">{escape(f"Decided{who}{why}")}</div>' + about_to_run(event.args)
+
+
+# -- questions -------------------------------------------------------------------------------------
+
+
+def question(event: Question) -> str:
+    """What the model asks, and what was answered once it was."""
+    if event.answers is None:
+        return "".join(
+            f'<div class="agy-plain">{escape(clip(asked.question))}</div>'
+            for asked in event.questions
+        )
+    pairs = zip(event.questions, event.answers, strict=False)
+    return "".join(
+        f'<div class="agy-plain">{escape(clip(asked.question))}</div>'
+        f'<div class="agy-plain agy-answer">{escape(_answer(asked, answer))}</div>'
+        for asked, answer in pairs
+    )
+
+
+def _answer(asked: AskedQuestion, answer: Answer) -> str:
+    if answer.skipped:
+        return "skipped"
+    texts = {option.id: option.text for option in asked.options}
+    said = [texts.get(chosen, chosen) for chosen in answer.selected]
+    return ", ".join([*said, *([answer.text] if answer.text else [])]) or "skipped"
+
+
+# -- turns -----------------------------------------------------------------------------------------
+
+
+def tokens(usage: TokenUsage | None) -> str:
+    """Tokens in words, empty when nothing was metered."""
+    if usage is None:
+        return ""
+    total = usage.total_tokens if usage.total_tokens is not None else 0
+    parts = [
+        f"{count:,} {word}"
+        for count, word in (
+            (usage.input_tokens, "in"),
+            (usage.cache_read_tokens, "cached"),
+            (usage.output_tokens, "out"),
+            (usage.reasoning_tokens, "thinking"),
+        )
+        if count
+    ]
+    return f"{total:,} tokens" + (f" ({', '.join(parts)})" if parts else "")
+
+
+def status(state: TurnState, usage: TokenUsage | None) -> str:
+    """How a turn that runs stands, in words."""
+    return " · ".join(filter(None, (_TURNS[state][1], tokens(usage))))
+
+
+def footer(state: TurnState, usage: TokenUsage | None, took: float | None, cost: str = "") -> str:
+    """How a turn stands: its state, tokens, cost and time."""
+    kind, words = _TURNS[state]
+    facts = [fact for fact in (tokens(usage), cost, seconds(took)) if fact]
+    said = "".join(f'<span class="agy-fact">{escape(fact)}</span>' for fact in facts)
+    return badge(kind, words) + said
+
+
+def error(kind: str, message: str) -> str:
+    """What went wrong, in its own words."""
+    return f'<strong>{escape(kind)}</strong> <span class="agy-plain">{escape(clip(message))}</span>'

@@ -1,0 +1,201 @@
+"""The chat panel: an agent's conversation with a composer below it.
+
+Rule 1: a panel shows every turn of its agent, whoever started it; so all panels show the same.
+Rule 2: it starts turns as tasks on the main loop, so that it works while the kernel is idle too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
+
+from agy_nb.errors import AgyError
+from agy_nb.protocol import codec
+from agy_nb.protocol.events import Event
+from agy_nb.protocol.values import MediaPart, Prompt, PromptPart, TextPart
+from agy_nb.runtime.agent import Agent
+from agy_nb.runtime.response import Response
+from agy_nb.widgets import live
+from agy_nb.widgets.cost import cost_of
+from agy_nb.widgets.transcript import Transcript
+
+_KINDS = ("image", "audio", "video")
+
+
+class ChatPanel:
+    """A chat with one agent; `Agent.chat_ui` makes it, and the last line of a cell shows it.
+
+    Attributes:
+        agent: Whom it talks to.
+        responses: The turns that it shows, oldest first.
+        transcript: What is on the page.
+    """
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+        self.responses: list[Response] = []
+        self.transcript = Transcript()
+        self.view = live.LiveView(self.transcript, mode="chat", on_message=self._on_message)
+        self._tasks: set[asyncio.Future[Any]] = set()
+        self._stops: list[Callable[[], None]] = []
+        self._actions: dict[str, Callable[[live.Message, list[Any]], None]] = {
+            "send": self._on_send,
+            "stop": lambda _message, _buffers: self._do(agent.cancel()),
+            "retry": lambda _message, _buffers: self._retry(),
+            "edit": lambda _message, _buffers: self._edit(),
+            "clear": lambda _message, _buffers: self._clear(),
+            "export": lambda message, _buffers: self._export(str(message.get("format"))),
+        }
+        self._stops.append(agent.watch_turns(self._on_turn))
+        self._begin()
+
+    def _begin(self) -> None:
+        latest = self.agent.latest
+        if latest is not None and not latest.done:
+            self._on_turn(latest)
+        elif self.agent.is_started:
+            self._do(self._show_history())
+
+    async def _show_history(self) -> None:
+        messages = await self.agent.history()
+        if not self.responses:
+            self.transcript.tell(messages)
+            self.view.touch()
+
+    # -- turns -------------------------------------------------------------------------------
+
+    def _on_turn(self, response: Response) -> None:
+        self.responses.append(response)
+        running = [each for each in self.responses if not each.done]
+        if len(running) > 1:  # it waits for the one before: so does its place on the page
+            return
+        self._show(response)
+
+    def _show(self, response: Response) -> None:
+        self.transcript.begin(response.prompt)
+        self.view.running = True
+        stop = response.watch(lambda event: self._on_event(response, event))
+        self._stops.append(stop)
+
+    def _on_event(self, response: Response, event: Event) -> None:
+        self.view.on_event(event)
+        if not response.done:
+            return
+        self.view.running = False
+        self._do(self._tell_cost(response))
+        after = self.responses[self.responses.index(response) + 1 :]
+        if after:
+            self._show(after[0])
+
+    async def _tell_cost(self, response: Response) -> None:
+        words = await cost_of(response)
+        if self.responses and self.responses[-1] is response:
+            self.transcript.set_cost(words)
+            self.view.touch()
+
+    # -- what the composer asks for ----------------------------------------------------------
+
+    def _on_message(self, message: live.Message, buffers: list[Any]) -> None:
+        action = self._actions.get(str(message.get("type")))
+        if action is not None:
+            action(message, buffers)
+
+    def _on_send(self, message: live.Message, buffers: list[Any]) -> None:
+        files = message.get("files") or []
+        parts: list[PromptPart] = [
+            _part(about, data) for about, data in zip(files, buffers, strict=False)
+        ]
+        text = str(message.get("text") or "")
+        if text.strip():
+            parts.insert(0, TextPart(text=text))
+        if parts:
+            self._do(self.agent.chat(parts))
+
+    def _retry(self) -> None:
+        if self.responses:
+            self._do(self.agent.chat(self.responses[-1].prompt))
+
+    def _edit(self) -> None:
+        if self.responses:
+            self.view.send(type="compose", text=_text_of(self.responses[-1].prompt))
+
+    def _clear(self) -> None:
+        self.responses = [response for response in self.responses if not response.done]
+        self.transcript.clear()
+        self.view.send(type="reset", changes=[])
+        self._do(self.agent.clear_history())
+
+    def _export(self, form: str) -> None:
+        if form == "json":
+            self.view.send(type="download", name="chat.json", text=self.to_json())
+        elif form == "copy":
+            self.view.send(type="copy", text=self.to_markdown())
+        else:
+            self.view.send(type="download", name="chat.md", text=self.to_markdown())
+
+    def to_markdown(self) -> str:
+        """The conversation as Markdown: prompts as quotes, answers as they are."""
+        pieces = []
+        for response in self.responses:
+            quoted = "\n".join(f"> {line}" for line in _text_of(response.prompt).splitlines())
+            pieces += [quoted, response.partial_text.strip()]
+        return "\n\n".join(filter(None, pieces)) + "\n"
+
+    def to_json(self) -> str:
+        """The conversation as JSON: for each turn its prompt, its state and its events."""
+        turns = [
+            {
+                "prompt": _text_of(response.prompt),
+                "state": str(response.state),
+                "events": [
+                    json.loads(codec.encode(cast("codec.Message", event)))
+                    for event in response.events
+                ],
+            }
+            for response in self.responses
+        ]
+        return json.dumps(turns, indent=1, ensure_ascii=False)
+
+    # -- tasks -------------------------------------------------------------------------------
+
+    def _do(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Future[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            words = (
+                str(error) if isinstance(error, AgyError) else f"{type(error).__name__}: {error}"
+            )
+            self.transcript.fail(type(error).__name__, words)
+            self.view.touch()
+
+    def close(self) -> None:
+        """Take the panel away; the agent and its turns go on."""
+        for stop in self._stops:
+            stop()
+        self.view.close()
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display(self.view.widget)
+
+
+def _part(about: Any, data: Any) -> MediaPart:  # noqa: ANN401 - from the front end
+    name, mime_type = str(about.get("name") or "file"), str(about.get("mime_type") or "")
+    kind = mime_type.partition("/")[0]
+    return MediaPart(
+        kind=kind if kind in _KINDS else "document",  # type: ignore[arg-type]
+        mime_type=mime_type or "text/plain",
+        data=bytes(data),
+        description=name,
+    )
+
+
+def _text_of(prompt: Prompt) -> str:
+    return "\n".join(part.text for part in prompt if isinstance(part, TextPart))

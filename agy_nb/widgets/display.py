@@ -1,0 +1,112 @@
+"""A response shows itself: live while it runs, and as plain HTML in the same place from then on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import weakref
+from collections.abc import Coroutine
+from typing import Any
+
+from agy_nb.kernel import in_kernel, main_loop
+from agy_nb.kernel.access import current_shell
+from agy_nb.protocol.events import Event
+from agy_nb.runtime.response import Response
+from agy_nb.widgets.cost import cost_of
+from agy_nb.widgets.live import LiveView, Message
+from agy_nb.widgets.static_page import bundle
+from agy_nb.widgets.transcript import Transcript
+
+_shown: weakref.WeakKeyDictionary[Response, int] = weakref.WeakKeyDictionary()
+"""In which cell, by its number, a response was shown last."""
+
+
+def show(response: Response) -> None:
+    """Show a response in the cell that runs, once a cell. Outside of a notebook, print a line.
+
+    While its turn runs that is a widget; at the turn's end the same output becomes HTML.
+    """
+    if not in_kernel():
+        print(repr(response))  # noqa: T201 - what IPython does in a terminal
+        return
+    cell = _cell()
+    if _shown.get(response) == cell:
+        return
+    _shown[response] = cell
+    if response.done:
+        _show_whole(response)
+    else:
+        _ResponseView(response).open()
+
+
+def _cell() -> int:
+    return int(getattr(current_shell(), "execution_count", 0))
+
+
+def _show_whole(response: Response) -> None:
+    from IPython.display import display
+
+    transcript = Transcript()
+    transcript.begin()
+    for event in response.events:
+        transcript.on_event(event)
+    handle = display(bundle(transcript), raw=True, display_id=True)
+    _keep(_add_cost(response, transcript, handle))
+
+
+_tasks: set[asyncio.Future[None]] = set()
+
+
+def _keep(work: Coroutine[Any, Any, None]) -> None:
+    """Run something to its end on the main loop, whoever drops what."""
+    loop = main_loop()
+    if loop is None or not loop.is_running():
+        work.close()
+        return
+    task = loop.create_task(work)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+
+
+async def _add_cost(response: Response, transcript: Transcript, handle: Any) -> None:  # noqa: ANN401
+    """Say what it cost once that is known, in what is on the page already."""
+    words = await cost_of(response)
+    if words:
+        transcript.set_cost(words)
+        with contextlib.suppress(Exception):  # a front end that is gone harms no turn
+            handle.update(bundle(transcript), raw=True)
+
+
+class _ResponseView:
+    """The view of a turn that runs."""
+
+    def __init__(self, response: Response) -> None:
+        self._response = response
+        self._transcript = Transcript()
+        self._transcript.begin()
+        self._view = LiveView(self._transcript, on_message=self._on_message)
+        self._view.running = True
+        self._handle: Any = None
+
+    def open(self) -> None:
+        from IPython.display import display
+
+        self._handle = display(self._view.widget, display_id=True)
+        self._response.watch(self._on_event)
+
+    def _on_event(self, event: Event) -> None:
+        self._view.on_event(event)
+        if self._response.done:
+            self._leave()
+
+    def _on_message(self, message: Message, _buffers: list[Any]) -> None:
+        if message.get("type") == "stop":
+            _keep(self._response.cancel())
+
+    def _leave(self) -> None:
+        """The same output is plain HTML from now on; at once, as the kernel may end soon."""
+        self._view.running = False
+        with contextlib.suppress(Exception):  # a front end that is gone harms no turn
+            self._handle.update(bundle(self._transcript), raw=True)
+            self._view.close()
+        _keep(_add_cost(self._response, self._transcript, self._handle))

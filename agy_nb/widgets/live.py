@@ -1,0 +1,230 @@
+"""A transcript on a page: changes go to the front end, clicks come back.
+
+Rule 1: at most one message every `INTERVAL_S`, whatever the token rate.
+Rule 2: nothing is sent before a front end has said that it is there; a late one gets a snapshot.
+Rule 3: messages may come in any thread; what they cause happens on the main loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import anywidget
+import traitlets
+
+from agy_nb.errors import WrongLoop
+from agy_nb.kernel import main_loop
+from agy_nb.protocol.events import Approval, Event, Question
+from agy_nb.widgets.desk import Waiting, desk
+from agy_nb.widgets.nodes import Change, Drop, Put
+
+INTERVAL_S = 0.05
+"""Seconds between two messages to the front end, at the least."""
+
+_STATIC = Path(__file__).parent / "static"
+
+Message: TypeAlias = dict[str, Any]
+
+
+class Shown(Protocol):
+    """What a view shows: a `Transcript`, or a `Page`.
+
+    Attributes:
+        pending: Ids of the approvals and questions that wait for somebody.
+    """
+
+    pending: dict[str, Approval | Question]
+
+    @property
+    def status(self) -> str:
+        """How the turn that runs stands, in words."""
+        ...
+
+    def on_event(self, event: Event) -> None:
+        """Take an event."""
+        ...
+
+    def changes(self) -> list[Change]:
+        """What is new since the last call."""
+        ...
+
+    def snapshot(self) -> list[Change]:
+        """All nodes as they stand."""
+        ...
+
+    def renew(self, node: str) -> None:
+        """Give a node again at the next `changes`."""
+        ...
+
+
+class Canvas(anywidget.AnyWidget):
+    """The widget: a tree of nodes, and a composer where `mode` is `"chat"`.
+
+    Attributes:
+        mode: `"turn"`, `"chat"`, or `"page"` for one with controls of its own.
+        label: What a screen reader calls it.
+        key: Its name among the front end's models.
+    """
+
+    _esm = _STATIC / "view.js"
+    _css = _STATIC / "view.css"
+    mode = traitlets.Unicode("turn").tag(sync=True)
+    label = traitlets.Unicode("Conversation").tag(sync=True)
+    key = traitlets.Unicode("").tag(sync=True)
+
+    def __repr__(self) -> str:  # what a notebook without widgets shows in its place
+        return f"<{self.label}, live>"
+
+
+def _canvas(mode: str, label: str) -> Any:  # noqa: ANN401 - widgets have no types
+    canvas = Canvas(mode=mode, label=label)
+    canvas.key = canvas.model_id
+    return canvas
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = main_loop()
+    if loop is None:
+        raise WrongLoop(
+            "a view needs an event loop, and none was ever run here: show it in a notebook, or "
+            "make it within a coroutine, e.g. one that `asyncio.run` runs"
+        )
+    return loop
+
+
+class LiveView:
+    """A transcript with a widget that shows it.
+
+    Args:
+        transcript: What to show.
+        mode: `"turn"`, `"chat"` for a composer below, or `"page"`.
+        label: What a screen reader calls it.
+        on_message: Takes the front end's messages other than `ready`, `decide` and `answer`.
+
+    Raises:
+        WrongLoop: No event loop runs here, nor ever did.
+
+    Attributes:
+        widget: To be displayed.
+        running: Whether there is something to stop.
+        seen: Whether a front end has shown it.
+        loop: The main loop.
+    """
+
+    def __init__(
+        self,
+        transcript: Shown,
+        *,
+        mode: str = "turn",
+        label: str = "Conversation",
+        on_message: Callable[[Message, list[Any]], None] = lambda _message, _buffers: None,
+    ) -> None:
+        self.transcript = transcript
+        self.widget = _canvas(mode, label)
+        self.running = False
+        self.seen = False
+        self.loop = _loop()
+        self._on_message = on_message
+        self._controls: dict[str, Waiting] = {}
+        self._flush_at: asyncio.TimerHandle | None = None
+        self._closed = False
+        self.widget.on_msg(self._receive)
+        self._detach = desk.attach(self.claim)
+
+    # -- to the front end --------------------------------------------------------------------
+
+    def on_event(self, event: Event) -> None:
+        """Take an event, and show it soon."""
+        self.transcript.on_event(event)
+        self.touch()
+
+    def touch(self) -> None:
+        """Something has changed: have it shown within `INTERVAL_S`."""
+        if self.seen and self._flush_at is None and not self._closed:
+            self._flush_at = self.loop.call_later(INTERVAL_S, self._flush)
+
+    def _flush(self) -> None:
+        self._flush_at = None
+        if not self._closed:
+            self.send(type="changes", changes=self._wire(self.transcript.changes()))
+
+    def send(self, **message: object) -> None:
+        """Send a message to every front end that shows this."""
+        if not self._closed:
+            status = self.transcript.status if self.running else ""
+            self.widget.send({"running": self.running, "status": status, **message})
+
+    def _wire(self, changes: Iterable[Change]) -> list[Message]:
+        return [self._wire_one(change) for change in changes]
+
+    def _wire_one(self, change: Change) -> Message:
+        if isinstance(change, Put):
+            put = {
+                name: value
+                for name in ("id", "parent", "kind", "head", "body", "fold", "label")
+                if (value := getattr(change, name))
+            }
+            waiting = self._controls.get(change.id)
+            if waiting is not None and change.id in self.transcript.pending:
+                put["controls"] = waiting.controls
+                desk.see(change.id)
+            return {"put": put}
+        return (
+            {"drop": change.id} if isinstance(change, Drop) else {"tail": [change.id, change.text]}
+        )
+
+    # -- from the front end ------------------------------------------------------------------
+
+    def _receive(self, _widget: object, content: object, buffers: Iterable[Any] | None) -> None:
+        if isinstance(content, dict):
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the kernel ends
+                self.loop.call_soon_threadsafe(self._take, content, list(buffers or ()))
+
+    def _take(self, message: Message, buffers: list[Any]) -> None:
+        match message.get("type"):
+            case "ready":
+                self.seen = True
+                self.transcript.changes()
+                self.send(type="reset", changes=self._wire(self.transcript.snapshot()))
+            case "decide" | "answer":
+                desk.answer(str(message.get("id")), message)
+            case _:
+                self._on_message(message, buffers)
+
+    # -- what waits for a person -------------------------------------------------------------
+
+    def claim(self, waiting: Waiting) -> bool:
+        """Show the buttons of an approval or a question that is in this transcript."""
+        if self._closed or waiting.id not in self.transcript.pending:
+            return False
+        self._controls[waiting.id] = waiting
+        self.transcript.renew(waiting.id)
+        self.touch()
+        return True
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Take the widget away; its front ends show nothing any more."""
+        if self._closed:
+            return
+        if self._flush_at is not None:
+            self._flush_at.cancel()
+        self._closed = True
+        self._detach()
+        self.widget.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the widget was taken away."""
+        return self._closed
+
+    def flush(self) -> None:
+        """Show what has changed now."""
+        if self._flush_at is not None:
+            self._flush_at.cancel()
+            self._flush()

@@ -1,0 +1,391 @@
+"""Events of turns become nodes of a view. No I/O: the same nodes are shown live and kept as HTML.
+
+Rule 1: an event costs the same however long the transcript is.
+Rule 2: a subagent's nodes are in a thread of their own, below the trajectory that started it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from agy_nb.protocol.events import (
+    Approval,
+    ApprovalState,
+    Error,
+    Event,
+    Question,
+    State,
+    Text,
+    Thought,
+    ToolCall,
+    ToolResult,
+    TurnState,
+    Usage,
+)
+from agy_nb.protocol.values import Message, Prompt, TokenUsage, Trajectory
+from agy_nb.widgets import blocks, cards
+from agy_nb.widgets.markup import escape, visible
+from agy_nb.widgets.nodes import Change, Drop, Put, Tail, static
+
+_FINAL = (TurnState.DONE, TurnState.CANCELLED, TurnState.FAILED)
+
+
+@dataclass(slots=True)
+class _Writing:
+    """A text or a thought that grows."""
+
+    node: str
+    step_index: int
+    thought: bool
+    blocks: blocks.Blocks
+
+
+@dataclass(slots=True)
+class _Call:
+    node: str
+    parent: str
+    call: ToolCall
+    result: ToolResult | None = None
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What is known of the turn that runs."""
+
+    began: float = 0.0
+    state: TurnState = TurnState.QUEUED
+    usage: TokenUsage | None = None
+    threads: dict[str, str] = field(default_factory=dict)
+    writing: dict[str, _Writing] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
+    calls: dict[str, _Call] = field(default_factory=dict)
+    cards: dict[str, str] = field(default_factory=dict)
+    pending: dict[str, Put] = field(default_factory=dict)
+    refused: str = ""
+    last_text: str = ""
+
+
+class Transcript:
+    r"""The nodes of one turn, or of several one after the other.
+
+    Attributes:
+        pending: Ids of the approvals and questions that wait for somebody.
+
+    Example:
+        >>> transcript = Transcript()
+        >>> transcript.on_event(Text(text="Hi"))
+        >>> transcript.html()
+        '<div class="agy-node agy-text"><div class="agy-node agy-block"><p>Hi</p>\n</div></div>'
+    """
+
+    def __init__(self) -> None:
+        self.pending: dict[str, Approval | Question] = {}
+        self._numbers = itertools.count(1)
+        self._nodes: dict[str, Put] = {}
+        self._tails: dict[str, list[str]] = {}
+        self._changes: list[Change] = []
+        self._growing: dict[str, _Writing] = {}
+        self._texts: dict[str, blocks.Blocks] = {}
+        self._references: dict[str, Any] = {"references": {}}
+        self._turn = _Turn()
+        self._footer: tuple[str, TurnState, TokenUsage | None, float | None] | None = None
+
+    # -- what comes in -----------------------------------------------------------------------
+
+    def begin(self, prompt: Prompt | None = None) -> None:
+        """Another turn begins; its prompt is shown when it is given."""
+        self._turn = _Turn()
+        if prompt is not None:
+            self._new(kind="prompt", body=cards.prompt(prompt), label="You")
+
+    def on_event(self, event: Event) -> None:  # noqa: C901 - one arm a kind of event
+        """Take an event of the turn that runs."""
+        turn = self._turn
+        if not turn.began and event.at:
+            turn.began = event.at
+        match event:
+            case Text() | Thought():
+                self._write(event)
+            case ToolCall():
+                self._call(event)
+            case ToolResult():
+                self._result(event)
+            case Approval():
+                self._approval(event)
+            case Question():
+                self._question(event)
+            case Error():
+                self._error(event)
+            case Usage():
+                turn.usage = event.usage if turn.usage is None else turn.usage + event.usage
+            case State():
+                turn.state = event.state
+                if event.state in _FINAL:
+                    self._end(event.state, event.at)
+            case _:
+                pass
+
+    def tell(self, messages: Iterable[Message]) -> None:
+        """What was said before there were any events: the messages of a history."""
+        for message in messages:
+            parent = self._parent(message.trajectory)
+            if message.role == "user":
+                self._new(parent=parent, kind="prompt", body=cards.plain(message.content))
+            else:
+                text = blocks.Blocks(self._references)
+                text.feed(message.content)
+                self._new(parent=parent, kind="text", body=text.html())
+
+    def fail(self, kind: str, message: str) -> None:
+        """Something went wrong that belongs to no turn."""
+        self._new(kind="error", head=cards.error(kind, message))
+
+    def clear(self) -> None:
+        """Forget all nodes; a turn that runs goes on below."""
+        turn = _Turn(began=self._turn.began, state=self._turn.state, usage=self._turn.usage)
+        self._turn = turn
+        self.pending.clear()
+        for known in (self._nodes, self._tails, self._growing, self._texts):
+            known.clear()
+        self._changes.clear()
+        self._footer = None
+
+    @property
+    def status(self) -> str:
+        """How the turn that runs stands, in words."""
+        return cards.status(self._turn.state, self._turn.usage)
+
+    # -- what goes out -----------------------------------------------------------------------
+
+    def changes(self) -> list[Change]:
+        """What is new since the last call, in the order in which to apply it."""
+        for writing in self._growing.values():
+            self._take(writing)
+        found, self._changes = self._changes, []
+        return found
+
+    def snapshot(self) -> list[Change]:
+        """All nodes as they stand: what a view needs that comes late.
+
+        What was not yet given by `changes` is in it, too, and is still given there: applying that
+        twice does no harm to nodes, so a view that comes late begins with an empty list of changes.
+        """
+        for writing in self._growing.values():
+            self._take(writing)
+        found: list[Change] = []
+        for put in self._nodes.values():
+            found.append(put)
+            if tail := "".join(self._tails.get(put.id, ())):
+                found.append(Tail(id=put.id, text=tail))
+        return found
+
+    def renew(self, node: str) -> None:
+        """Give a node again at the next `changes`, though it is the same."""
+        if node in self._nodes:
+            self._changes.append(self._nodes[node])
+
+    def text(self) -> str:
+        """What was written, without thoughts and cards."""
+        return visible("\n\n".join(text.source for text in self._texts.values()))
+
+    def html(self) -> str:
+        """The nodes as one piece of HTML; what still grows is rendered as far as it has come."""
+        changes = self.snapshot()
+        for writing in self._growing.values():
+            block = writing.blocks.open_block
+            node = f"{writing.node}b{block}"
+            if body := writing.blocks.open_html():
+                changes.append(Put(id=node, parent=writing.node, kind="block", body=body))
+        return static(changes)
+
+    # -- nodes -------------------------------------------------------------------------------
+
+    def _put(self, put: Put) -> None:
+        self._nodes[put.id] = put
+        self._tails.pop(put.id, None)
+        self._changes.append(put)
+
+    def _new(self, *, parent: str = "", **parts: str | None) -> str:
+        node = f"n{next(self._numbers)}"
+        self._put(Put(id=node, parent=parent, **parts))  # type: ignore[arg-type]
+        return node
+
+    def _drop(self, node: str) -> None:
+        inside = [put.id for put in self._nodes.values() if put.parent == node]
+        for each in inside:
+            self._drop(each)
+        self._nodes.pop(node, None)
+        self._tails.pop(node, None)
+        self._texts.pop(node, None)
+        self._changes.append(Drop(id=node))
+
+    def _parent(self, where: Trajectory) -> str:
+        """The node that a trajectory's nodes go into; made for a subagent's first one."""
+        if where.is_root or not where.id:
+            return ""
+        known = self._turn.threads.get(where.id)
+        if known is None:
+            above = self._turn.threads.get(where.parent_id or "", "")
+            head = f"Subagent <span class='agy-dim'>{escape(where.id[:8])}</span>"
+            known = self._new(parent=above, kind="thread", head=head, fold="open", label="Subagent")
+            self._turn.threads[where.id] = known
+        return known
+
+    # -- texts -------------------------------------------------------------------------------
+
+    def _write(self, event: Text | Thought) -> None:
+        thought = isinstance(event, Thought)
+        parent = self._parent(event.trajectory)
+        writing = self._turn.writing.get(parent)
+        if writing is None or (writing.step_index, writing.thought) != (event.step_index, thought):
+            self._close_text(parent)
+            writing = self._begin_text(parent, event, thought=thought)
+        writing.blocks.feed(event.text)
+        self._growing[writing.node] = writing
+
+    def _begin_text(self, parent: str, event: Text | Thought, *, thought: bool) -> _Writing:
+        if thought:
+            node = self._new(parent=parent, kind="thought", head="Thoughts", fold="closed")
+        else:
+            node = self._new(parent=parent, kind="text")
+            if event.trajectory.is_root:
+                if self._turn.refused:
+                    self._drop(self._turn.refused)
+                    self._turn.refused = ""
+                self._turn.last_text = node
+        text = blocks.Blocks(self._references)
+        if not thought and event.trajectory.is_root:
+            self._texts[node] = text
+        writing = _Writing(node, event.step_index, thought, text)
+        self._turn.writing[parent] = writing
+        return writing
+
+    def _take(self, writing: _Writing) -> None:
+        for change in writing.blocks.changes():
+            block = f"{writing.node}b{change.block}"
+            if isinstance(change, blocks.Put) or block not in self._nodes:
+                body = change.html if isinstance(change, blocks.Put) else ""
+                self._put(Put(id=block, parent=writing.node, kind="block", body=body))
+            if isinstance(change, blocks.Tail):
+                self._tails.setdefault(block, []).append(change.text)
+                self._changes.append(Tail(id=block, text=change.text))
+
+    def _finish(self, writing: _Writing) -> None:
+        writing.blocks.finish()
+        self._take(writing)
+        self._growing.pop(writing.node, None)
+
+    def _close_text(self, parent: str) -> None:
+        writing = self._turn.writing.pop(parent, None)
+        if writing is not None:
+            self._finish(writing)
+
+    # -- cards -------------------------------------------------------------------------------
+
+    def _call(self, event: ToolCall) -> None:
+        known = self._turn.calls.get(event.call_id)
+        if known is None:
+            parent = self._parent(event.trajectory)
+            self._close_text(parent)
+            node = f"n{next(self._numbers)}"
+            known = self._turn.calls[event.call_id] = _Call(node, parent, event)
+        else:
+            known.call = event
+        self._show_call(known)
+
+    def _result(self, event: ToolResult) -> None:
+        known = self._turn.calls.get(event.call_id)
+        if known is not None:
+            known.result = event
+            self._show_call(known)
+
+    def _show_call(self, known: _Call, state: str = "") -> None:
+        call, result = known.call, known.result
+        wait = result.at - call.at if result is not None and result.at and call.at else None
+        self._put(
+            Put(
+                id=known.node,
+                parent=known.parent,
+                kind="tool",
+                head=cards.tool(call, result, state, wait),
+                body=cards.tool_body(call, result),
+                fold="closed",
+            )
+        )
+
+    def _approval(self, event: Approval) -> None:
+        waits = event.state is ApprovalState.PENDING
+        self._ask(event.approval_id, event, waits=waits)
+        self._put(
+            Put(
+                id=event.approval_id,
+                parent=self._card_parent(event.approval_id, event.trajectory),
+                kind="approval" if waits else "decided",
+                head=cards.approval(event),
+                body=cards.approval_body(event),
+                fold=None if waits else "closed",
+                label=f"Approval of {event.tool}",
+            )
+        )
+
+    def _question(self, event: Question) -> None:
+        waits = event.answers is None
+        self._ask(event.question_id, event, waits=waits)
+        self._put(
+            Put(
+                id=event.question_id,
+                parent=self._card_parent(event.question_id, event.trajectory),
+                kind="question" if waits else "answered",
+                head="The agent asks" if waits else "Asked and answered",
+                body=cards.question(event),
+                label="Question",
+            )
+        )
+
+    def _ask(self, key: str, event: Approval | Question, *, waits: bool) -> None:
+        if waits:
+            self.pending[key] = event
+        else:
+            self.pending.pop(key, None)
+
+    def _card_parent(self, key: str, where: Trajectory) -> str:
+        parent = self._turn.cards.get(key)
+        if parent is None:
+            parent = self._turn.cards[key] = self._parent(where)
+            self._close_text(parent)
+        return parent
+
+    def _error(self, event: Error) -> None:
+        parent = self._parent(event.trajectory)
+        self._close_text(parent)
+        if event.refused_step is not None and event.trajectory.is_root:
+            self._turn.refused, self._turn.last_text = self._turn.last_text, ""
+        self._new(
+            parent=parent,
+            kind="error" if event.fatal else "notice",
+            head=cards.error(event.error.type, event.error.message),
+        )
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def _end(self, state: TurnState, at: float) -> None:
+        turn = self._turn
+        for parent in tuple(turn.writing):
+            self._close_text(parent)
+        for known in turn.calls.values():
+            if known.result is None:
+                self._show_call(known, "cancelled" if state is TurnState.CANCELLED else "ended")
+        if state is TurnState.CANCELLED:
+            self._new(kind="notice", head="Stopped. What had come is kept.")
+        took = at - turn.began if at and turn.began else None
+        head = cards.footer(state, turn.usage, took)
+        self._footer = self._new(kind="footer", head=head), state, turn.usage, took
+
+    def set_cost(self, words: str) -> None:
+        """Say what the last turn that ended has cost."""
+        if self._footer is not None and words:
+            node, state, usage, took = self._footer
+            self._put(Put(id=node, kind="footer", head=cards.footer(state, usage, took, words)))

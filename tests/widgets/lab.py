@@ -1,0 +1,219 @@
+"""JupyterLab in a headless Chromium, with one notebook: cells are added and run one by one."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import nbformat
+from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import TimeoutError as NotInTime
+
+ROOT = Path(__file__).parents[2]
+SCREENSHOTS = ROOT / "build" / "screenshots"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+SETTINGS = {
+    "notebook-extension/tracker": {"windowingMode": "none"},
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+
+# What a script of somebody else would do, seen from the page.
+WATCH = """
+window.pwned = 0;
+window.alert = window.confirm = window.prompt = () => { window.pwned += 1; };
+document.addEventListener("securitypolicyviolation", () => { window.pwned += 1; });
+"""
+
+RUN = """
+(code) => {
+  const { commands, shell } = window.jupyterapp;
+  const notebook = shell.currentWidget.content;
+  const last = notebook.widgets.length - 1;
+  notebook.activeCellIndex = last;
+  notebook.activeCell.model.sharedModel.setSource(code);
+  notebook.mode = "command";
+  commands.execute("notebook:run-cell-and-insert-below");
+  return last;
+}
+"""
+
+
+IDLE = "window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'"
+
+
+class Cell:
+    """A cell that was run."""
+
+    def __init__(self, lab, number: int) -> None:
+        self.lab = lab
+        self.box = lab.page.locator(".jp-Notebook .jp-Cell").nth(number)
+        self.output = self.box.locator(".jp-Cell-outputArea")
+
+    def wait(self, selector: str, **how):
+        """Wait until something is in its output; give it."""
+        found = self.output.locator(selector).first
+        try:
+            found.wait_for(**how)
+        except NotInTime:
+            self.picture("failed")
+            raise
+        return found
+
+    def count(self, selector: str) -> int:
+        return self.output.locator(selector).count()
+
+    def text(self) -> str:
+        return self.output.inner_text()
+
+    def footer(self) -> str:
+        """Wait for the end of the turn in it; give its last line."""
+        return self.wait(".agy-footer").inner_text()
+
+    def still(self) -> None:
+        """Wait until its view is plain HTML."""
+        self.wait(
+            '.agy-footer >> xpath=self::*[not(ancestor::*[contains(@class, "jupyter-widgets")])]'
+        )
+
+    def picture(self, name: str) -> None:
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        self.box.scroll_into_view_if_needed()
+        self.box.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+class Lab:
+    """The server, the browser, and the page with the notebook."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.requests: list[str] = []
+        self.errors: list[str] = []
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("")])
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+        nbformat.write(notebook, folder / "views.ipynb")
+        for name, values in SETTINGS.items():
+            package, plugin = name.split("/")
+            path = folder / "settings" / "@jupyterlab" / package / f"{plugin}.jupyterlab-settings"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(values), encoding="utf-8")
+
+    def start(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        folders = {
+            f"JUPYTER_{name.upper()}_DIR": str(self.folder / name)
+            for name in ("config", "data", "runtime")
+        }
+        env = {
+            **os.environ,
+            **folders,
+            "JUPYTERLAB_SETTINGS_DIR": str(self.folder / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(self.folder / "workspaces"),
+            "IPYTHONDIR": str(self.folder / "ipython"),
+            "PYTHONPATH": str(ROOT),
+        }
+        env.pop("PYTHONASYNCIODEBUG", None)
+        self.log = (self.folder / "lab.log").open("wb")
+        options = (
+            f"--ServerApp.port={port}",
+            "--ServerApp.port_retries=0",
+            "--IdentityProvider.token=",
+            f"--ServerApp.root_dir={self.folder}",
+            "--LabApp.expose_app_in_browser=True",
+            "--LabApp.news_url=None",
+        )
+        self.server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", *options],
+            env=env,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+        )
+        self.playwright = sync_playwright().start()
+        chromium = next(filter(None, map(shutil.which, BROWSERS)))
+        self.browser = self.playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        self.await_server()
+        self.page = self.open("views.ipynb")
+
+    def await_server(self) -> None:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"{self.url}/api", timeout=5).close()
+            except OSError:
+                try:
+                    self.server.wait(0.1)
+                except subprocess.TimeoutExpired:
+                    continue
+                break
+            else:
+                return
+        raise RuntimeError((self.folder / "lab.log").read_text(encoding="utf-8")[-3000:])
+
+    def open(self, path: str) -> Page:
+        """A page with a notebook whose kernel is idle."""
+        page = self.browser.new_page(viewport={"width": 1000, "height": 900})
+        page.set_default_timeout(25_000)
+        page.add_init_script(WATCH)
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("dialog", lambda dialog: (self.errors.append(dialog.message), dialog.dismiss()))
+        page.goto(f"{self.url}/lab/tree/{path}?reset")
+        self.settle(page)
+        return page
+
+    def settle(self, page: Page) -> None:
+        """Wait until the notebook is there, and its kernel idle."""
+        page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=60_000)
+        page.wait_for_function("!document.querySelector('.jp-NotebookPanel .jp-Spinner')")
+        page.wait_for_function(IDLE, timeout=60_000)
+
+    def run(self, code: str) -> Cell:
+        """Run a cell at the notebook's end, and do not wait for it."""
+        return Cell(self, self.page.evaluate(RUN, code))
+
+    def do(self, code: str) -> str:
+        """Run a cell to its end; give its text."""
+        cell = self.run(f"{code}\nprint('all done')")
+        cell.wait("text=/all done|Error/")
+        text = cell.text()
+        assert "all done" in text, text
+        return text.replace("all done", "").strip()
+
+    def command(self, name: str, **arguments) -> None:
+        """Have JupyterLab execute one of its commands."""
+        self.page.evaluate(
+            "([name, args]) => window.jupyterapp.commands.execute(name, args).then(() => null)",
+            [name, arguments],
+        )
+
+    def calm(self) -> None:
+        """End what a test has left running, so that the next one can begin."""
+        if not self.page.evaluate(IDLE):
+            try:
+                self.page.wait_for_function(IDLE, timeout=1_000)
+            except NotInTime:
+                self.command("notebook:interrupt-kernel")
+                self.page.wait_for_function(IDLE)
+
+    def strangers(self) -> list[str]:
+        """Requests that went to anybody but this machine."""
+        own = ("127.0.0.1", None)
+        return [url for url in self.requests if urlsplit(url).hostname not in own]
+
+    def close(self) -> None:
+        for end in (self.browser.close, self.playwright.stop):
+            end()
+        self.server.terminate()  # it ends its kernels
+        try:
+            self.server.wait(20)
+        except subprocess.TimeoutExpired:
+            self.server.kill()
+            self.server.wait()
+        self.log.close()

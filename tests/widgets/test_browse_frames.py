@@ -1,0 +1,217 @@
+"""Recorded frames as events: what a recording shows is what was seen live, whatever it holds."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import agy_nb as agy
+from agy_nb.cassette.format import Line
+from agy_nb.cassette.recording import load
+from agy_nb.protocol import events as e
+from agy_nb.protocol.values import TextPart
+from agy_nb.testing import ScriptedModel, call, fail, say, think
+from agy_nb.widgets.browser_frames import Begin, FrameReader, Past
+from tests.cassette.scenarios import QUESTION, Setting, _files, _subagents, get_weather
+
+SHIPPED = sorted((Path(__file__).parents[2] / "cassettes").glob("*/header.json"))
+
+
+def read(session) -> list:
+    reader = FrameReader()
+    items = [item for line in session.lines for item in reader.take(line)]
+    return items + reader.end(session.end)
+
+
+def told(*lines, end=None) -> list:
+    """What frames tell of: (direction, frame) pairs."""
+    reader = FrameReader()
+    items = [item for side, frame in lines for item in reader.take(Line(0, side, 0.5, frame))]
+    return items if end is None else items + reader.end(end)
+
+
+PROMPT = ("client", {"userInput": {"parts": [{"text": "hi"}]}})
+IDLE = ("harness", {"trajectoryStateUpdate": {"trajectoryId": "t", "state": "STATE_FULLY_IDLE"}})
+
+
+def said(event):
+    """What of an event is in the recording too, in words that both have."""
+    depth = event.trajectory.depth
+    match event:
+        case e.Text() | e.Thought():
+            return (type(event).__name__, depth, event.text)
+        case e.ToolCall():
+            args = json.dumps(event.args, sort_keys=True) if event.source == "custom" else ""
+            return ("call", depth, event.name, event.source, args)
+        case e.ToolResult():
+            return ("result", depth, event.name, event.error is None)
+        case e.Approval():
+            return ("approval", depth, event.tool, event.state)
+        case e.Question():
+            return ("question", depth, event.questions, event.answers)
+        case e.Usage():
+            return ("usage", depth, event.usage, event.session_total)
+        case e.Error():
+            return ("error", depth, event.error.type, event.fatal, event.refused_step)
+        case e.State():
+            return ("state", event.state)
+    return None
+
+
+def merged(events):
+    """Events as comparable things; pieces of one text as one, whichever way it was cut."""
+    found = []
+    for this in map(said, events):
+        if this is None or this in _ON_THE_WAY:
+            continue
+        if found and this[0] in ("Text", "Thought") and found[-1][:2] == this[:2]:
+            found[-1] = (*this[:2], found[-1][2] + this[2])
+        else:
+            found.append(this)
+    return found
+
+
+_ON_THE_WAY = [("state", state) for state in ("queued", "running", "waiting_for_user")]
+
+
+class Answering:
+    """Says yes, and picks the second answer."""
+
+    async def __call__(self, request):
+        return request.args.get("city") != "Oslo"
+
+    async def answer(self, question_id, questions):
+        from agy_nb.protocol.values import Answer
+
+        return tuple(Answer(selected=("2",)) for _ in questions)
+
+
+SCRIPTS = {
+    "text": lambda _: [think("hm, let me see") + say(["Fo", "ur."])],
+    "tools": lambda _: [
+        think("two") + call("get_weather", city="Paris") + call("get_weather", city="Rome"),
+        say("Sunny."),
+    ],
+    "refused": lambda _: [call("get_weather", city="Oslo"), say("I may not.")],
+    "builtin": _files,
+    "question": lambda _: [call("ask_question", questions=[QUESTION]), say("Blue it is.")],
+    "subagents": _subagents,
+    "goes on": lambda _: [fail(429, retry_after=0), say("After all.")],
+    "safety": lambda _: [say("", finish_reason="SAFETY")] * 3,
+    "limit": lambda _: [say("It goes on and", finish_reason="MAX_TOKENS")] * 3,
+    "fails": lambda _: [fail(401)],
+}
+
+
+@pytest.mark.real
+@pytest.mark.blocking_allowed
+@pytest.mark.parametrize("name", SCRIPTS)
+async def test_recording_tells_of_what_the_turn_told_of_live(name, tmp_path):
+    from google.antigravity import types
+
+    settings = {}
+    if name == "question":
+        settings["capabilities"] = types.CapabilitiesConfig(
+            agent_behavior=types.AgentBehavior.INTERACTIVE,
+            enabled_tools=[types.BuiltinTools.ASK_QUESTION],
+        )
+    if name == "subagents":
+        settings["subagents"] = [
+            types.SubagentConfig(
+                name="researcher", description="Looks up.", system_instructions="You research.",
+                tools=[get_weather],
+            )
+        ]  # fmt: skip
+    async with ScriptedModel(SCRIPTS[name](tmp_path)) as model, agy.Runtime() as runtime:
+        at = Setting(model.base_url, tmp_path)
+        async with agy.use_cassette(tmp_path / "c"):
+            agent = await runtime.create_agent(
+                at.config(tools=[get_weather], allow=name == "subagents", **settings),
+                ask_user=Answering(),
+            )
+            response = await agent.chat("Ask around" if name == "subagents" else "Go")
+            await response
+            await agent.shutdown()
+    (session,) = load(tmp_path / "c").sessions
+    begin, *events = read(session)
+    assert begin == Begin(response.prompt)
+    live, recorded = merged(response.events), merged(events)
+    if name in ("subagents", "tools"):  # which of two that run at once is told of first is chance
+        live, recorded = sorted(live, key=repr), sorted(recorded, key=repr)
+    assert recorded == live
+
+
+@pytest.mark.parametrize("header", SHIPPED, ids=[path.parent.name for path in SHIPPED])
+def test_shipped_cassettes_are_read_without_complaint(header):
+    for session in load(header.parent).sessions:
+        items = read(session)
+        assert any(isinstance(item, Begin) for item in items)
+        assert [
+            item for item in items if isinstance(item, e.Error) and item.error.type == "Recording"
+        ] == []
+
+
+def test_resumed_conversation_begins_with_what_was_said_before():
+    _, second = load(SHIPPED[0].parent.parent / "resume").sessions
+    past = read(second)[0]
+    assert isinstance(past, Past)
+    assert [message.content for message in past.messages] == ["My name is Ada", "Nice to meet you."]
+
+
+def test_time_between_events_is_that_of_the_recording():
+    items = told(PROMPT, IDLE)
+    assert items[-1].at - items[1].at == 0.5
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        None,
+        7,
+        "text",
+        [],
+        [1],
+        {"a": 1},
+        {"parts": 3},
+        {"parts": [7]},
+        {"trajectoryId": [], "stepIndex": "x"},
+        {"agents": [None]},
+    ],
+)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "userInput",
+        "stepUpdate",
+        "toolCall",
+        "toolResponse",
+        "usageUpdate",
+        "policyDecisionRequest",
+        "questionResponse",
+        "initializeConversationResponse",
+        "trajectoryStateUpdate",
+        "automatedTrigger",
+    ],
+)
+def test_frame_that_makes_no_sense_harms_nothing(kind, rubbish):
+    items = told(("harness", {kind: rubbish}), ("client", {kind: rubbish}), PROMPT, IDLE)
+    assert Begin((TextPart(text="hi"),)) in items
+    assert items[-1].state == "done"
+
+
+def test_recording_that_stops_in_a_turn_says_so():
+    reader = FrameReader()
+    reader.take(Line(0, *PROMPT[:1], 0.0, PROMPT[1]))
+    (notice,) = reader.end(None)
+    assert "stops here" in notice.error.message
+    assert not notice.fatal
+
+
+def test_harness_that_went_away_in_a_turn_is_a_failure():
+    *_, error, state = told(PROMPT, end={"by": "harness", "code": 1006, "reason": "lost"})
+    assert "1006 lost" in error.error.message
+    assert state.state == "failed"
+
+
+def test_program_that_went_away_in_a_turn_has_cancelled_it():
+    assert told(PROMPT, end={"by": "client"})[-1].state == "cancelled"

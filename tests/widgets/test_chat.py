@@ -1,0 +1,171 @@
+"""The chat panel: what its composer asks for, and that all panels of an agent show the same."""
+
+import asyncio
+import json
+
+import pytest
+
+import agy_nb as agy
+from agy_nb.protocol.values import MediaPart, TextPart
+from agy_nb.testing.memory import MemoryBackend
+from agy_nb.widgets.chat import ChatPanel
+
+pytestmark = pytest.mark.blocking_allowed  # a widget looks whether its style sheet was edited
+
+
+class Page:
+    """A front end: it says what a person does, and keeps what it is told."""
+
+    def __init__(self, panel: ChatPanel, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.panel = panel
+        self.told: list[dict] = []
+        monkeypatch.setattr(panel.view.widget, "send", self.told.append)
+        self.say(type="ready")
+
+    def say(self, buffers=(), **message) -> None:
+        self.panel.view._take(message, list(buffers))
+
+    def html(self) -> str:
+        return self.panel.transcript.html()
+
+    def last(self, kind: str) -> dict:
+        return [message for message in self.told if message["type"] == kind][-1]
+
+
+@pytest.fixture
+async def agent():
+    async with agy.Runtime(agy.RuntimeConfig(chat_pause=0), backend=MemoryBackend()) as runtime:
+        yield await runtime.create_agent()
+
+
+@pytest.fixture
+def page(agent, monkeypatch):
+    panel = agent.chat_ui()
+    yield Page(panel, monkeypatch)
+    panel.close()
+
+
+async def until(condition) -> None:
+    """Let the loop go on until something holds."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - a page has no event to wait for
+            await asyncio.sleep(0)
+
+
+async def through(agent, page, turns=1) -> None:
+    """Wait until so many turns of the panel are over."""
+    await until(lambda: len(page.panel.responses) >= turns)
+    for response in page.panel.responses:
+        await response.wait()
+
+
+async def test_what_is_typed_is_sent_and_answered_on_the_page(agent, page):
+    page.say(type="send", text="Hello you", files=[])
+    await through(agent, page)
+    assert "Hello you" in page.html()
+    assert "agy-footer" in page.html()
+
+
+async def test_files_travel_with_the_text(agent, page):
+    about = [{"name": "cat.png", "mime_type": "image/png"}, {"name": "a.txt", "mime_type": ""}]
+    page.say([b"\x89PNG", b"words"], type="send", text="look", files=about)
+    await through(agent, page)
+    text, image, document = page.panel.responses[0].prompt
+    assert text == TextPart(text="look")
+    assert image == MediaPart(
+        kind="image", mime_type="image/png", data=b"\x89PNG", description="cat.png"
+    )
+    assert (document.kind, document.mime_type) == ("document", "text/plain")
+
+
+async def test_nothing_typed_and_nothing_attached_is_not_sent(agent, page):
+    page.say(type="send", text="  \n", files=[])
+    await asyncio.sleep(0)
+    assert await agent.turn_count() == 0
+
+
+async def test_turns_of_others_are_on_the_page_of_every_panel(agent, page, monkeypatch):
+    other = Page(agent.chat_ui(), monkeypatch)
+    await agent.chat_text("from a cell")
+    assert "from a cell" in page.html()
+    assert page.html() == other.html()
+    other.panel.close()
+
+
+async def test_panel_that_is_opened_late_shows_the_history(agent, monkeypatch):
+    await agent.chat_text("said before")
+    late = Page(agent.chat_ui(), monkeypatch)
+    await until(lambda: "said before" in late.html())
+    late.panel.close()
+
+
+async def test_two_turns_that_wait_for_each_other_are_shown_in_order(agent, page):
+    first, second = await agent.chat("one"), await agent.chat("two")
+    await first.wait()
+    await second.wait()
+    html = page.html()
+    assert html.index(">one<") < html.index("agy-footer") < html.index(">two<")
+
+
+async def test_retry_sends_the_last_prompt_again(agent, page):
+    await agent.chat_text("again please")
+    page.say(type="retry")
+    await through(agent, page, turns=2)
+    first, second = page.panel.responses
+    assert first.prompt == second.prompt
+
+
+async def test_edit_puts_the_last_prompt_into_the_composer(agent, page):
+    await agent.chat_text("tpyo")
+    page.say(type="edit")
+    assert page.last("compose")["text"] == "tpyo"
+
+
+async def test_clear_empties_the_page_and_the_history(agent, page):
+    await agent.chat_text("secret")
+    page.say(type="clear")
+    await until(lambda: not page.panel._tasks)
+    assert not await agent.history()
+    assert page.html() == ""
+    assert page.last("reset")["changes"] == []
+
+
+async def test_export_gives_markdown_and_json(agent, page):
+    await agent.chat_text("two\nlines")
+    page.say(type="export", format="markdown")
+    assert page.last("download")["text"].startswith("> two\n> lines\n\n")
+    page.say(type="export", format="json")
+    (turn,) = json.loads(page.last("download")["text"])
+    assert (turn["prompt"], turn["state"]) == ("two\nlines", "done")
+    assert {event["message"]["type"] for event in turn["events"]} >= {"text", "state"}
+
+
+async def test_chat_on_an_agent_that_is_gone_says_so_on_the_page(agent, page):
+    await agent.shutdown()
+    page.say(type="send", text="anybody?", files=[])
+    await until(lambda: "AgentNotStarted" in page.html())
+
+
+async def test_stop_cancels_the_turn_and_keeps_what_had_come(monkeypatch):
+    async def endless(turn):
+        turn.say("so far")
+        await asyncio.Event().wait()
+
+    config = agy.RuntimeConfig(chat_pause=0)
+    async with agy.Runtime(config, backend=MemoryBackend(endless)) as runtime:
+        agent = await runtime.create_agent()
+        page = Page(agent.chat_ui(), monkeypatch)
+        page.say(type="send", text="go", files=[])
+        await until(lambda: "so far" in page.html())
+        assert page.panel.view.running
+        page.say(type="stop")
+        await through(agent, page)
+        assert "so far" in page.html()
+        assert "stopped" in page.html()
+        page.panel.close()
+
+
+async def test_message_that_makes_no_sense_changes_nothing(agent, page):
+    for message in ({}, {"type": "no such"}, {"type": "decide", "id": 7}, {"type": "answer"}):
+        page.say(**message)
+    assert page.html() == ""

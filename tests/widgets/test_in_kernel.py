@@ -1,0 +1,275 @@
+"""Views in a real kernel, as a front end without a browser sees them: the real SDK and harness."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tests.kernel.conftest import Driver
+
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.alone]
+
+START = """
+import time
+import agy_nb as agy
+from agy_nb.testing import ScriptedModel, call, hang, say
+
+runtime = agy.Runtime(agy.RuntimeConfig(chat_pause=0))
+ran, ran_at = [], []
+
+def delete(path: str) -> str:
+    "Delete a file."
+    ran.append(path)
+    ran_at.append(time.time())
+    return f"deleted {path}"
+
+approver = agy.widgets.approve()
+
+async def start(script):
+    ran.clear()
+    model = ScriptedModel(script)
+    await model.start()
+    agent = await runtime.create_agent(model.config(), tools=[delete], ask_user=approver)
+    return model, agent
+
+DELETES = [call("delete", path="notes"), say("so it *is*")]
+"""
+
+
+class FrontEnd(Driver):
+    """A front end with widgets: it shows what is displayed, and clicks."""
+
+    def send(self, code: str, **kwargs) -> str:
+        return super().send(code, allow_stdin=True, **kwargs)
+
+    def until(self, what: str, found, *, patience: float = 20):
+        """Wait until a function of the messages that came gives something."""
+        deadline = time.monotonic() + patience
+        while not (result := found()):
+            left = deadline - time.monotonic()
+            if left <= 0 or not self.receive(left):
+                kinds = [(m["header"]["msg_type"], str(m["content"])[:200]) for _, m in self.seen]
+                pytest.fail(f"no {what} within {patience} s, but {kinds[-30:]}")
+        return result
+
+    def views(self) -> list[tuple[str, str]]:
+        """The model and the display id of each widget that was displayed."""
+        return [
+            (
+                m["content"]["data"]["application/vnd.jupyter.widget-view+json"]["model_id"],
+                m["content"]["transient"]["display_id"],
+            )
+            for _, m in self.seen
+            if m["header"]["msg_type"] == "display_data"
+            and "application/vnd.jupyter.widget-view+json" in m["content"]["data"]
+        ]
+
+    def show(self, number: int = 0) -> str:
+        """Show the widget that is displayed next; give its comm."""
+        self.until("widget", lambda: len(self.views()) > number)
+        comm = self.views()[number][0]
+        self.tell(comm, type="ready")
+        self.until("reset", lambda: self.messages(comm, "reset"))
+        return comm
+
+    def tell(self, comm: str, **content) -> None:
+        self.comm(comm, {"method": "custom", "content": content})
+
+    def messages(self, comm: str, kind: str = "") -> list[dict]:
+        """What a view was sent."""
+        found = [
+            m["content"]["data"]["content"]
+            for _, m in self.seen
+            if m["header"]["msg_type"] == "comm_msg"
+            and m["content"]["comm_id"] == comm
+            and m["content"]["data"].get("method") == "custom"
+        ]
+        return [each for each in found if not kind or each["type"] == kind]
+
+    def puts(self, comm: str) -> list[dict]:
+        """The nodes that a view has, since it was shown last."""
+        found: dict[str, dict] = {}
+        for message in self.messages(comm):
+            if message["type"] == "reset":
+                found = {}
+            for change in message.get("changes", ()):
+                if "put" in change:
+                    found[change["put"]["id"]] = change["put"]
+                elif "drop" in change:
+                    found.pop(change["drop"], None)
+        return list(found.values())
+
+    def waiting(self, comm: str) -> str:
+        """Wait for buttons in a view; give the id of what they decide."""
+        return self.until(
+            "buttons", lambda: next((p["id"] for p in self.puts(comm) if "controls" in p), "")
+        )
+
+    def final(self, display_id: str) -> str:
+        """Wait until a display is plain HTML; give it."""
+
+        def html() -> str:
+            return next(
+                (
+                    m["content"]["data"]["text/html"]
+                    for _, m in self.seen
+                    if m["header"]["msg_type"] == "update_display_data"
+                    and m["content"]["transient"]["display_id"] == display_id
+                    and "text/html" in m["content"]["data"]
+                ),
+                "",
+            )
+
+        return self.until("final HTML", html)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    driver = FrontEnd(Path(sys.executable), tmp_path_factory.mktemp("views"), START)
+    yield driver
+    driver.close()
+
+
+@pytest.fixture
+def page(shared):
+    shared.seen.clear()
+    return shared
+
+
+CELLS = {
+    "await": "response = await agent.chat('go')\ndisplay(response)\nawait response.wait()",
+    "sync": "response = agent.sync.chat('go')",
+    "idle": "await agent.chat('go')",
+}
+
+
+def begin(page: FrontEnd, how: str, script: str = "DELETES") -> tuple[str, str]:
+    """Start a turn in a cell and show it; give the cell and the view's comm."""
+    page.do(f"model, agent = await start({script})")
+    cell = page.send(CELLS[how])
+    return cell, page.show()
+
+
+def heard(page: FrontEnd) -> str:
+    """What the model was told of the tool."""
+    return page.do("print(ran, model.requests[-1].tool_results[-1].text)")
+
+
+@pytest.mark.parametrize("how", CELLS)
+def test_click_on_allow_runs_the_tool(page, how):
+    cell, comm = begin(page, how)
+    key = page.waiting(comm)
+    clicked = time.time()  # noqa: TID251 - compared with the kernel's clock
+    page.tell(comm, type="decide", id=key, choice="once")
+    html = page.final(page.views()[0][1])
+    assert page.reply(cell)["status"] == "ok"
+    assert heard(page).startswith("['notes']")
+    assert "deleted notes" in heard(page)
+    assert "so it <em>is</em>" in html
+    assert "Allowed" in html
+    assert float(page.do("print(ran_at[-1])")) - clicked < 1  # 0.1 on a machine that is idle
+
+
+@pytest.mark.parametrize("how", CELLS)
+def test_reason_of_a_denial_reaches_the_model_and_stays_on_the_page(page, how):
+    cell, comm = begin(page, how)
+    page.tell(comm, type="decide", id=page.waiting(comm), choice="deny", reason="not <on> a Friday")
+    html = page.final(page.views()[0][1])
+    assert page.reply(cell)["status"] == "ok"
+    assert heard(page).startswith("[]")
+    assert "not <on> a Friday" in heard(page)
+    assert "not &lt;on&gt; a Friday" in html
+
+
+@pytest.mark.parametrize("how", ["await", "sync"])
+def test_interrupt_denies(page, how):
+    cell, comm = begin(page, how)
+    page.waiting(comm)
+    page.interrupt()
+    html = page.final(page.views()[0][1])
+    assert page.reply(cell)["status"] == "error"
+    assert "Denied: the turn was cancelled" in html
+    assert page.do("print(ran)").strip() == "[]"
+
+
+@pytest.mark.parametrize("how", CELLS)
+def test_stop_of_the_view_cancels_the_turn_and_keeps_what_had_come(page, how):
+    cell, comm = begin(page, how, "[hang('so far')]")
+    page.until("text", lambda: "so far" in json.dumps(page.messages(comm)))
+    page.tell(comm, type="stop")
+    html = page.final(page.views()[0][1])
+    page.reply(cell)
+    assert "so far" in html
+    assert "stopped" in html
+
+
+def test_view_that_is_ready_in_the_middle_of_a_turn_catches_up(page):
+    cell, comm = begin(page, "await")
+    key = page.waiting(comm)
+    before = page.puts(comm)
+    page.tell(comm, type="ready")
+    page.until("second reset", lambda: len(page.messages(comm, "reset")) == 2)
+    assert page.puts(comm) == before
+    page.tell(comm, type="decide", id=key, choice="once")
+    assert "deleted notes" in page.final(page.views()[0][1])
+    page.reply(cell)
+
+
+def test_click_that_comes_twice_or_late_changes_nothing(page):
+    cell, comm = begin(page, "await")
+    key = page.waiting(comm)
+    page.tell(comm, type="decide", id=key, choice="deny", reason="first")
+    page.tell(comm, type="decide", id=key, choice="tool")
+    page.final(page.views()[0][1])
+    page.reply(cell)
+    page.tell(comm, type="decide", id=key, choice="tool")
+    assert heard(page).startswith("[]")
+    assert page.do("print(approver.granted)").strip() == "set()"
+
+
+def test_response_that_is_over_is_html_at_once(page):
+    page.do("model, agent = await start([say('*Hello*')])")
+    page.do("response = await (await agent.chat('hi')).wait()")
+    page.seen.clear()
+    cell = page.send("response")
+    page.reply(cell)
+    (data,) = [
+        m["content"]["data"]
+        for _, m in page.seen
+        if m["header"]["msg_type"] == "display_data" and m["parent_header"]["msg_id"] == cell
+    ]
+    assert "<em>Hello</em>" in data["text/html"]
+    assert data["text/plain"] == "*Hello*"
+    assert page.views() == []
+
+
+def test_kernel_sends_at_most_twenty_messages_a_second_to_a_view(page):
+    cell, comm = begin(page, "await", "[say(['word '] * 2000)]")
+    began = time.monotonic()
+    page.final(page.views()[0][1])
+    page.reply(cell)
+    changes = page.messages(comm, "changes")
+    assert len(changes) <= 20 * (time.monotonic() - began) + 2
+
+
+def test_notebook_without_input_denies_at_once_and_says_why(tmp_path):
+    cells = [
+        START + "model, agent = await start(DELETES)",
+        "response = await agent.chat('go')\nprint(await response.text())\nresponse",
+        "print(ran, model.requests[-1].tool_results[-1].text)",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(each) for each in cells])
+    began = time.monotonic()
+    NotebookClient(notebook, kernel_name="python3", timeout=50).execute(cwd=str(tmp_path))
+    assert time.monotonic() - began < 30
+    outputs = [output for cell in notebook.cells for output in cell.outputs]
+    printed = "".join(each.text for each in outputs if each.output_type == "stream")
+    assert "so it *is*" in printed
+    assert "[]" in printed
+    assert "does not take input" in printed
+    (html,) = [each.data["text/html"] for each in outputs if each.output_type == "display_data"]
+    assert "Denied" in html
