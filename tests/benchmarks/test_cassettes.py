@@ -1,0 +1,193 @@
+"""Cassettes against what they stand in for: a live harness, a bare socket, vcrpy's YAML."""
+
+import asyncio
+import itertools
+import json
+import time
+import tracemalloc
+from dataclasses import replace
+
+import pytest
+import yaml
+from google.antigravity import Agent
+
+from agy_nb.cassette import use_cassette
+from agy_nb.cassette.format import read_header, read_lines
+from agy_nb.cassette.journal import Journal
+from agy_nb.cassette.playback import GOODBYE, NoProcess
+from agy_nb.cassette.recording import load
+from agy_nb.cassette.transcript import transcript
+from agy_nb.sdk import harness
+from agy_nb.testing import ScriptedModel, call, say
+from tests.cassette.scenarios import NO_MODEL, Setting
+
+TURNS = 5
+ROUNDS = 15
+
+pytestmark = pytest.mark.real
+
+
+def weather(city: str) -> str:
+    """Tell the weather of a city."""
+    return f"fine in {city}"
+
+
+async def session(at) -> str:
+    async with Agent(at.config(tools=[weather])) as agent:
+        said = [await (await agent.chat(f"prompt {turn}")).text() for turn in range(TURNS)]
+    return " ".join(said)
+
+
+def script(request):
+    last = request.tool_results
+    return say(["It ", "is ", "fine."] * 5) if last else call("weather", city="Oslo")
+
+
+class BareSocket:
+    """The same frames, given out after each frame of the client, with nothing checked."""
+
+    def __init__(self, groups) -> None:
+        self._groups = iter(groups)
+        self._frames: asyncio.Queue[str] = asyncio.Queue()
+
+    async def send(self, message) -> None:
+        for frame in next(self._groups, ()):
+            self._frames.put_nowait(frame)
+        if "sessionEndRequest" in message:
+            self._frames.put_nowait(GOODBYE)
+
+    async def recv(self) -> str:
+        return await self._frames.get()
+
+    def __aiter__(self):
+        return self
+
+    __anext__ = recv
+
+    async def close(self, code=1000, reason="") -> None:
+        pass
+
+
+def groups_of(recording):
+    """The harness's frames that follow each frame of the client."""
+    groups = []
+    for line in recording.sessions[0].lines:
+        if line.direction == "client":
+            groups.append([])
+        else:
+            groups[-1].append(json.dumps(line.frame))
+    return groups
+
+
+@pytest.fixture
+def recorded(loop, tmp_path):
+    async def record():
+        async with ScriptedModel(script) as model, use_cassette(tmp_path / "c"):
+            return await session(Setting(model.base_url, tmp_path / "then"))
+
+    loop.run(record())
+    return tmp_path / "c"
+
+
+@pytest.fixture
+def live(loop, tmp_path):
+    model = loop.run(ScriptedModel(script).start())
+    yield Setting(model.base_url, tmp_path / "live")
+    loop.run(model.stop())
+
+
+@pytest.mark.benchmark(group="a recorded session")
+def test_replay_against_the_live_harness(loop, recorded, live, tmp_path, side_by_side, record):
+    at = Setting(NO_MODEL, tmp_path / "now")
+
+    async def replayed():
+        async with use_cassette(recorded, "none"):
+            return await session(at)
+
+    result = side_by_side(lambda: loop.run(replayed()), lambda: loop.run(session(live)), ROUNDS)
+    value = f"{1 / result.ratio:.0f} ({1000 * min(result.ours):.1f} ms a session)"
+    record(f"wire replay: sessions/s over live, {TURNS} turns with tools", value, ">= 100")
+
+
+@pytest.mark.benchmark(group="a recorded session")
+def test_replay_against_a_bare_socket(loop, recorded, tmp_path, benchmark, record):
+    at = Setting(NO_MODEL, tmp_path / "now")
+    groups = groups_of(load(recorded))
+
+    async def bare():
+        async def connect(strategy, spawn):
+            return NoProcess(), BareSocket(groups), "ws://bare"
+
+        with harness.intercepted(connect):
+            return await session(at)
+
+    async def replayed():
+        async with use_cassette(recorded, "none"):
+            return await session(at)
+
+    def cpu(work) -> float:
+        began = time.process_time()
+        loop.run(work())
+        return time.process_time() - began
+
+    assert loop.run(bare()) == loop.run(replayed())
+    pairs = sorted(cpu(replayed) / cpu(bare) for _ in range(31))
+    benchmark.pedantic(lambda: loop.run(replayed()), rounds=1)
+    benchmark.extra_info["ratio"] = pairs[15]
+    record("wire replay: CPU over a bare in-memory socket", f"{pairs[15]:.2f}", "<= 1.3")
+
+
+@pytest.mark.benchmark(group="recording")
+def test_recording_costs_little(loop, live, tmp_path, side_by_side, record):
+    names = itertools.count()
+
+    async def recorded():
+        async with use_cassette(tmp_path / f"r{next(names)}", record_model=False):
+            await session(live)
+
+    result = side_by_side(lambda: loop.run(recorded()), lambda: loop.run(session(live)), ROUNDS)
+    record("recording: a session's time over unrecorded", f"{result.ratio:.3f}", "<= 1.03")
+
+
+@pytest.fixture
+def large(recorded):
+    """Make a cassette of many frames from a recorded one."""
+
+    def make(frames: int):
+        lines = [line for line in read_lines(recorded) if line.direction != "end"]
+        folder = recorded.parent / f"large{frames}"
+        many = itertools.islice(itertools.cycle(lines), frames)
+        Journal(folder, replace(read_header(recorded), sessions=()), keep=many).finish(dict)
+        return folder
+
+    return make
+
+
+@pytest.mark.benchmark(group="loading")
+def test_load_against_yaml(large, side_by_side, record):
+    folder = large(10_000)
+    text = yaml.dump([line.frame for line in read_lines(folder)], Dumper=yaml.CDumper)
+    result = side_by_side(
+        lambda: load(folder), lambda: yaml.load(text, Loader=yaml.CLoader), rounds=3
+    )
+    record("load of 10,000 frames: YAML's time over ours", f"{1 / result.ratio:.0f}", ">= 20")
+
+
+@pytest.mark.benchmark(group="loading")
+def test_load_grows_with_the_frames(large, benchmark, record):
+    def took(frames: int) -> float:
+        folder = large(frames)
+        began = time.perf_counter()
+        load(folder)
+        return (time.perf_counter() - began) / frames
+
+    small, big = took(1_000), took(100_000)
+    folder = large(100_001)
+    tracemalloc.start()
+    for _line in transcript(folder):
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    benchmark.pedantic(lambda: load(folder), rounds=1)
+    record("load: time a frame, 100,000 over 1,000 frames", f"{big / small:.2f}", "about 1")
+    record("show: peak memory for 100,000 frames", f"{peak / 1e6:.1f} MB", "not the whole file")

@@ -1,0 +1,170 @@
+"""Reading recordings into tables, and keeping the books of a live turn."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+import pandas as pd
+import pytest
+
+from agy_nb.analysis.live import LiveLedger
+from agy_nb.analysis.places import find_recordings
+from agy_nb.analysis.sessions import read_frames
+from agy_nb.protocol.events import Text
+from tests.analysis.conftest import ROOT, START, Wire, save
+from tests.analysis.test_live import Response
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sessions")
+    wire = Wire().begin()
+    for number in range(25):
+        wire.prompt("What is next?").step(4 * number, source="USER", target="MODEL", text="x")
+        for piece in range(8):
+            wire.step(4 * number + 1, state="ACTIVE", text=f"piece {piece} ")
+        wire.step(4 * number + 1, text="").tool(f"call-{number}")
+        wire.usage(prompt=1000, cached=100, answer=50).idle()
+    wire.end()
+    for number in range(200):
+        save(folder / f"c{number:04}", wire)
+    return folder
+
+
+def lines(folder):
+    for path in sorted(folder.glob("*/wire.jsonl")):
+        with path.open("rb") as file:
+            yield from file
+
+
+def timed_parse(folder):
+    """Seconds that `json.loads` takes for every line, keeping nothing."""
+    began = time.perf_counter()
+    sum("f" in json.loads(line) for line in lines(folder))
+    return time.perf_counter() - began
+
+
+def test_reading_costs_little_more_than_parsing(folder, side_by_side, record):
+    def parse():
+        return sum("f" in json.loads(line) for line in lines(folder))
+
+    result = side_by_side(lambda: read_frames(find_recordings(folder)), parse, rounds=5)
+    record("tables, against json.loads alone", f"{result.ratio:.2f} times", "at most 2.5")
+    assert result.ratio < 2.5 * 1.3  # other work on the machine
+
+
+PATHS = (
+    "s", "d", "dt", "f.timestampMicros",
+    "f.userInput.parts[*].text",
+    *(f"f.stepUpdate.{name}" for name in (
+        "trajectoryId", "parentTrajectoryId", "stepIndex", "state", "source", "target", "textDelta",
+        "thinkingDelta", "errorMessage", "error.httpCode",
+    )),
+    *(f"f.toolCall.{name}" for name in ("id", "name", "argumentsJson", "trajectoryId")),
+    *(f"f.toolResponse.{name}" for name in ("id", "responseJson", "errorMessage")),
+    *(f"f.usageUpdate.agents[*].usage.{name}" for name in (
+        "promptTokenCount", "cachedContentTokenCount", "candidatesTokenCount",
+        "thoughtsTokenCount", "totalTokenCount",
+    )),
+    "f.trajectoryStateUpdate.state", "f.trajectoryStateUpdate.stopReason",
+)  # fmt: skip
+"""What the tables hold of this folder, as the places where it is in a line."""
+
+
+def cpu(work):
+    """Seconds of the processor: what else the machine does counts least here."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def test_reading_against_a_path_for_each_cell(folder, record, benchmark):
+    """As a reader does that is told its columns as JSONPaths, one table of all lines."""
+    from jsonpath_ng import parse
+
+    paths = [parse(path) for path in PATHS]
+    some = sorted(folder.glob("*"))[:60]
+
+    def by_path():
+        rows = []
+        for place in some:
+            with (place / "wire.jsonl").open("rb") as file:
+                for raw in file:
+                    line = json.loads(raw)
+                    found = [path.find(line) for path in paths]
+                    rows.append([hit[0].value if hit else None for hit in found])
+        return pd.DataFrame(rows, columns=PATHS)
+
+    def ours():
+        return read_frames(find_recordings(some))
+
+    ours()
+    pairs = [(cpu(ours), cpu(by_path)) for _ in range(4)]
+    faster = min(theirs for _, theirs in pairs) / min(mine for mine, _ in pairs)
+    benchmark.pedantic(ours, rounds=1)
+    record("tables, against a JSONPath a cell", f"{faster:.0f} times as fast", "20")
+    assert faster > 20 / 1.3  # another interpreter, another processor
+
+
+def test_reading_against_json_normalize(folder, side_by_side, record):
+    """Which is mostly `json.loads`: 20 times as fast is beyond any reader of JSON in Python."""
+
+    def normalize():
+        return pd.json_normalize([json.loads(line) for line in lines(folder)])
+
+    result = side_by_side(lambda: read_frames(find_recordings(folder)), normalize, rounds=3)
+    parsing = min(result.theirs) / min(timed_parse(folder) for _ in range(3))
+    record(
+        "tables, against json_normalize",
+        f"{1 / result.ratio:.1f} times as fast",
+        f"20; json.loads alone is {parsing:.1f}",
+    )
+    assert result.ratio < 1
+
+
+@pytest.mark.timeout(600)
+def test_ten_thousand_sessions_cost_ten_times_a_thousand(tmp_path, record, benchmark):
+    """A hundred steps each: a million in all."""
+    wire = Wire().begin()
+    for number in range(10):
+        wire.prompt("Next?")
+        for place in range(9):
+            wire.step(10 * number + place, text="A word.")
+        wire.step(10 * number + 9, text="Done.").usage(prompt=1000, answer=50).idle()
+    first = save(tmp_path / "first", wire.end())
+    for number in range(10_000):
+        place = tmp_path / "all" / f"{number // 1000}" / f"c{number:05}"
+        place.mkdir(parents=True)
+        for file in first.iterdir():
+            os.link(file, place / file.name)
+    rows = {}
+
+    def read(where):
+        rows[where] = len(read_frames(find_recordings(where))["steps"])
+
+    read(tmp_path / "first")
+    a_thousand = min(cpu(lambda: read(tmp_path / "all" / "0")) for _ in range(3))
+    all_of_them = cpu(lambda: read(tmp_path / "all"))
+    benchmark.pedantic(lambda: read(tmp_path / "first"), rounds=1)
+    assert rows[tmp_path / "all"] == 1_000_000
+    growth = all_of_them / a_thousand
+    record("10,000 sessions, against 1,000", f"{growth:.1f} times ({all_of_them:.0f} s)", "10")
+    assert growth < 13  # colder caches
+
+
+def test_event_of_a_live_turn(record, benchmark):
+    pieces = [Text(trajectory=ROOT, text="word ", step_index=1, at=START)] * 10_000
+    ledger, response = LiveLedger(), Response(1)
+
+    def keep():
+        for piece in pieces:
+            ledger.event(1, response, piece)
+
+    benchmark.pedantic(keep, rounds=3)
+    began = time.perf_counter()
+    keep()
+    cost = (time.perf_counter() - began) / len(pieces)
+    record("an event into the books", f"{cost * 1e6:.1f} us", "under 5")
+    assert cost < 20e-6
