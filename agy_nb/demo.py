@@ -1,0 +1,163 @@
+"""`agy-nb demo`: the quickstart notebook, executed headless, as a notebook and as a page.
+
+Rule 1: a cell that fails fails the demo; what had come is written all the same.
+Rule 2: nothing is printed here; whoever calls says where each line goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agy_nb import headless
+from agy_nb.errors import AgyError
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+NAME = "quickstart.ipynb"
+CELL_TIMEOUT_S = 180.0
+OUTPUT = Path("build/demo")
+
+
+class DemoFailed(AgyError):
+    """The demo cannot run, or one of its cells failed.
+
+    Attributes:
+        cell: Number of the code cell that failed, from 1; None where no cell is at fault.
+    """
+
+    def __init__(self, message: str, *, cell: int | None = None) -> None:
+        super().__init__(message)
+        self.cell = cell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What the demo leaves behind."""
+
+    notebook: Path
+    page: Path
+
+
+def run(
+    output: Path = OUTPUT, *, notebook: Path | None = None, tell: Callable[[str], None] = print
+) -> Written:
+    """Execute the quickstart notebook and write it, with its outputs, as notebook and page.
+
+    Args:
+        output: Folder to write to; made if it is missing.
+        notebook: Another notebook than the quickstart.
+        tell: Takes each line on what is done.
+
+    Raises:
+        DemoFailed: A cell failed, or the notebook is missing.
+        NoKernel: No kernel can be started here, or what is needed for one is missing.
+        KeyboardInterrupt: It was interrupted; nothing is written.
+        OSError: The folder cannot be written to.
+    """
+    source = notebook or _quickstart()
+    headless.require("nbconvert", *headless.NEEDED)
+    output.mkdir(parents=True, exist_ok=True)
+    import nbformat
+
+    written = Written(notebook=output / source.name, page=output / f"{source.stem}.html")
+    document = nbformat.read(source, as_version=4)
+    tell(f"running {source.name} in a fresh kernel; the model is {_model()}")
+    try:
+        failure = asyncio.run(_execute(document, output, tell))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    nbformat.write(document, written.notebook)
+    written.page.write_text(_page(document, source.stem), encoding="utf-8")
+    tell(f"executed notebook: {written.notebook}")
+    tell(f"as a page:         {written.page}")
+    if failure is not None:
+        raise failure
+    return written
+
+
+def _quickstart() -> Path:
+    package = Path(__file__).parent
+    for folder in (package / "notebooks", package.parent / "notebooks"):  # a wheel, a clone
+        if (folder / NAME).is_file():
+            return folder / NAME
+    raise DemoFailed(f"{NAME} did not come with this installation of agy_nb")
+
+
+def _model() -> str:
+    if os.environ.get("GEMINI_API_KEY", "").strip():
+        return "Gemini"
+    return "a script on this machine (GEMINI_API_KEY is not set)"
+
+
+async def _execute(
+    document: NotebookNode, cwd: Path, tell: Callable[[str], None]
+) -> DemoFailed | None:
+    """Run the cells, one line each; gives what failed."""
+    from nbclient.exceptions import CellControlSignal
+
+    titles = _titles(document)
+    began = time.monotonic()
+
+    def started(**_: object) -> None:
+        nonlocal began
+        began = time.monotonic()
+
+    def done(cell_index: int, execute_reply: Mapping[str, Any], **_: object) -> None:
+        passed = execute_reply["content"]["status"] == "ok"
+        took = f"{time.monotonic() - began:5.1f} s" if passed else " FAILED"
+        number, title = titles[cell_index]
+        tell(f"  {number:>2} of {len(titles)}  {title:<32} {took}")
+
+    async with headless.headless_kernel() as kernel:
+        client = kernel.client(
+            document,
+            cwd=cwd,
+            timeout=CELL_TIMEOUT_S,
+            on_cell_execute=started,
+            on_cell_executed=done,
+        )
+        try:
+            await kernel.run(client)
+        except CellControlSignal as error:
+            return _failure(document, titles, str(error))
+    return None
+
+
+def _titles(document: NotebookNode) -> dict[int, tuple[int, str]]:
+    """Number and nearest heading of each code cell, by its place."""
+    titles: dict[int, tuple[int, str]] = {}
+    title = ""
+    for index, cell in enumerate(document.cells):
+        if cell.cell_type == "markdown":
+            headings = [line for line in cell.source.splitlines() if line.startswith("#")]
+            title = headings[-1].strip("# ") if headings else title
+        elif cell.cell_type == "code" and cell.source.strip():
+            titles[index] = (len(titles) + 1, title)
+    return titles
+
+
+def _failure(
+    document: NotebookNode, titles: dict[int, tuple[int, str]], message: str
+) -> DemoFailed:
+    for index, (number, _) in titles.items():
+        cell = document.cells[index]
+        for item in cell.outputs:
+            if item.output_type == "error":
+                what = f"{item.ename}: {item.evalue}"
+                return DemoFailed(f"cell {number} failed\n\n{cell.source}\n\n{what}", cell=number)
+    return DemoFailed(message.strip())
+
+
+def _page(document: NotebookNode, title: str) -> str:
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(template_name="lab")
+    page, _ = exporter.from_notebook_node(document, {"metadata": {"name": title}})
+    return str(page)

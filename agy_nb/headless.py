@@ -1,0 +1,164 @@
+"""A kernel of this very Python, without a browser.
+
+Rule 1: no kernel that is registered on the machine is ever used: it may be another Python's.
+Rule 2: everything that a kernel needs on disk is in one folder, which is gone with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agy_nb.errors import AgyError
+
+if TYPE_CHECKING:
+    from nbclient import NotebookClient
+    from nbformat import NotebookNode
+
+NEEDED = ("ipykernel", "jupyter_client", "nbclient", "nbformat")
+MOST_STDERR_LINES = 10
+LINE_TIMEOUT_S = 60.0
+
+
+class NoKernel(AgyError):
+    """A kernel could not be started here, or died."""
+
+
+def require(*modules: str) -> None:
+    """Make sure that modules are installed which not every user of agy_nb needs.
+
+    Raises:
+        NoKernel: One is missing.
+    """
+    for name in modules:
+        if find_spec(name) is None:
+            raise NoKernel(
+                f"{name} is not installed; run: {sys.executable} -m pip install 'agy-nb[notebook]'"
+            )
+
+
+class HeadlessKernel:
+    """A kernel's command line and files, and the executor of notebooks in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stderr = folder / "stderr"
+        self._interrupted = False
+
+    def client(
+        self, notebook: NotebookNode, *, cwd: Path, timeout: float, **hooks: Callable[..., None]
+    ) -> NotebookClient:
+        """An executor for a notebook.
+
+        Args:
+            notebook: What to run; outputs are written into it.
+            cwd: Where its cells run.
+            timeout: Seconds for each cell.
+            **hooks: nbclient's, e.g. `on_cell_start`.
+        """
+        from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+        from jupyter_client.manager import AsyncKernelManager
+        from nbclient import NotebookClient
+
+        class ThisPython(KernelSpecManager):  # type: ignore[misc, unused-ignore] # partly typed
+            def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+                del kernel_name
+                argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+                return KernelSpec(argv=argv, display_name="this Python", language="python")
+
+        manager = AsyncKernelManager(
+            kernel_spec_manager=ThisPython(),
+            connection_file=str(self._folder / "kernel.json"),
+            transport="tcp" if sys.platform == "win32" else "ipc",  # ports can be taken, files not
+        )
+        return NotebookClient(
+            notebook,
+            km=manager,
+            resources={"metadata": {"path": str(cwd)}},
+            timeout=timeout,
+            coalesce_streams=True,
+            record_timing=False,
+            **hooks,
+        )
+
+    async def run(self, client: NotebookClient) -> None:
+        """Execute its notebook in a new kernel, and stop that.
+
+        Raises:
+            NoKernel: The kernel does not start, or dies.
+            CancelledError: SIGINT or SIGTERM came.
+            CellExecutionError: A cell fails (nbclient's).
+            CellTimeoutError: A cell takes too long (nbclient's).
+        """
+        from nbclient.exceptions import DeadKernelError
+
+        client.on_notebook_start = self._cancel_on_signals
+        with self._stderr.open("wb") as stderr:
+            try:
+                await client.async_execute(stderr=stderr, cleanup_kc=True)
+            except (DeadKernelError, RuntimeError) as error:
+                if not self._interrupted:
+                    raise self._no_kernel(error) from error
+            except Exception:
+                if not self._interrupted:
+                    raise
+        if self._interrupted:
+            raise asyncio.CancelledError
+
+    def _no_kernel(self, error: Exception) -> NoKernel:
+        said = self._stderr.read_text(errors="replace").strip().splitlines()
+        lines = [f"the kernel of {sys.executable} does not run: {error}"]
+        return NoKernel("\n".join(lines + said[-MOST_STDERR_LINES:]))
+
+    def _cancel_on_signals(self, **_: object) -> None:
+        """In place of nbclient's own handlers, after which it fails in ways of its own."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - nbclient calls this from its coroutine
+
+        def cancel() -> None:
+            self._interrupted = True
+            task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(NotImplementedError, RuntimeError):  # Windows; not in the main thread
+                asyncio.get_running_loop().add_signal_handler(number, cancel)
+
+
+@asynccontextmanager
+async def headless_kernel() -> AsyncIterator[HeadlessKernel]:
+    """Room for a kernel, removed at the end.
+
+    Raises:
+        NoKernel: What is needed to run one is not installed.
+    """
+    require(*NEEDED)
+    with tempfile.TemporaryDirectory(prefix="agy-nb-", ignore_cleanup_errors=True) as folder:
+        yield HeadlessKernel(Path(folder))
+
+
+async def execute_line(code: str) -> str:
+    """Run a line of code in a new kernel and give what it prints.
+
+    Raises:
+        NoKernel: The kernel does not start, dies, or the line fails.
+    """
+    require(*NEEDED)
+    from nbclient.exceptions import CellControlSignal
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    async with headless_kernel() as kernel:
+        notebook = new_notebook(cells=[new_code_cell(code)])
+        client = kernel.client(notebook, cwd=Path.cwd(), timeout=LINE_TIMEOUT_S)
+        try:
+            await kernel.run(client)
+        except CellControlSignal as error:
+            raise NoKernel(f"{code!r} failed in a kernel: {error}") from error
+        outputs = notebook.cells[0].outputs
+        return "".join(item.text for item in outputs if item.get("name") == "stdout")

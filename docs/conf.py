@@ -1,0 +1,65 @@
+"""Settings of the documentation build."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+_here = Path(__file__).parent
+for _notebook in _here.parent.glob("notebooks/*.ipynb"):  # pages must lie below this folder
+    shutil.copyfile(_notebook, _here / _notebook.name)
+
+_project = tomllib.loads((_here.parent / "pyproject.toml").read_text(encoding="utf-8"))
+
+project = "agy_nb"
+author = "the agy_nb authors"
+copyright = author
+version = release = _project["project"]["version"]
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # notebooks are executed by the tests and committed with their outputs
+exclude_patterns = ["_build", "jupyter_execute"]
+nitpicky = True
+nitpick_ignore_regex = [("py:.*", ".*")]  # types of others have no page here
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"agy_nb {release}"
+html_theme_options = {"show_prev_next": False}
+html_sidebars = {"**": []}  # the bar at the top names every page
+html_show_sourcelink = False
+
+
+def _markdown_to_rst(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Docstrings are for readers of the code: in Markdown, where they have markup at all."""
+    del app, what, name, obj, options
+    fenced = None
+    for number, line in enumerate(lines):
+        fence = re.match(r"( *)```(\w*)$", line)
+        if fence and fenced is None:
+            fenced = fence[1]
+            lines[number] = f"{fenced}.. code-block:: {fence[2] or 'text'}\n"
+        elif fence:
+            fenced = None
+            lines[number] = ""
+        elif fenced is not None:
+            lines[number] = f"    {line}"
+        else:
+            lines[number] = re.sub(r"(?<!`)`([^`]+)`(?![`_])", r"``\1``", line)
+    lines[:] = "\n".join(lines).split("\n")
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", _markdown_to_rst, priority=100)  # before napoleon

@@ -1,0 +1,61 @@
+"""`agy_nb` shows exactly its public names, and importing it loads nothing heavy."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import agy_nb
+
+HEAVY = (
+    "IPython",
+    "aiohttp",
+    "anywidget",
+    "google.antigravity",
+    "ipykernel",
+    "ipywidgets",
+    "pandas",
+    "vcr",
+)
+
+
+def test_all_is_sorted_and_has_no_doubles():
+    assert list(agy_nb.__all__) == sorted(set(agy_nb.__all__))
+
+
+def test_every_public_name_can_be_loaded():
+    assert [name for name in agy_nb.__all__ if not hasattr(agy_nb, name)] == []
+
+
+def test_all_is_complete():
+    for name in agy_nb.__all__:
+        getattr(agy_nb, name)
+    defined = {
+        name
+        for name, value in vars(agy_nb).items()
+        if not name.startswith("_") and name != "annotations" and not inspect.ismodule(value)
+    }
+    assert defined <= {*agy_nb.__all__, "load_ipython_extension"}  # the last is for %load_ext
+
+
+def test_dir_lists_the_public_names():
+    assert set(agy_nb.__all__) <= set(dir(agy_nb))
+
+
+def test_unknown_name_is_an_attribute_error():
+    assert not hasattr(agy_nb, "no_such_name")
+
+
+def test_version_is_the_installed_one():
+    from importlib.metadata import version
+
+    assert agy_nb.__version__ == version("agy-nb")
+
+
+def test_import_loads_nothing_heavy():
+    code = f"import sys, agy_nb\nprint(*[name for name in {HEAVY!r} if name in sys.modules])\n"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert result.stdout.split() == []

@@ -1,0 +1,56 @@
+"""The README's examples run as they stand, one after the other, here with the echo model."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import agy_nb as agy
+from agy_nb.testing import EchoModel
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+async def run(code: str, names: dict) -> None:
+    compiled = compile(code, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    waiting = eval(compiled, names)
+    if inspect.isawaitable(waiting):
+        await waiting
+
+
+@pytest.mark.real
+@pytest.mark.blocking_allowed  # the SDK makes its save_dir on the loop
+async def test_examples_run(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    explore, replay, analyse = EXAMPLES
+    names: dict = {}
+    async with agy.Runtime() as runtime:
+        async with EchoModel() as model:
+
+            async def create_agent(config=None, **parts):
+                return await runtime.create_agent(config or model.config(), **parts)
+
+            monkeypatch.setattr(agy, "create_agent", create_agent)
+            await run(explore, names)
+            out = capsys.readouterr().out
+            assert out.startswith("get_weather says: sunny in Paris")
+            assert "total_tokens=" in out
+            await run(replay, names)
+            recorded = capsys.readouterr().out
+        await run(replay, names)
+        assert capsys.readouterr().out == recorded
+    await run(analyse, names)
+    out = capsys.readouterr().out
+    assert "total_tokens" in out
+    assert "get_weather" in out
+
+
+def test_every_link_leads_somewhere():
+    links = re.findall(r"\]\(([^)]+)\)", README)
+    root = Path(__file__).parents[2]
+    assert [link for link in links if not (root / link).exists()] == []

@@ -1,0 +1,65 @@
+"""docs/testing.md: its examples run, and its tables say what the plugin says."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from agy_nb.cassette import use_cassette
+from agy_nb.pytest_plugin import fixtures
+from agy_nb.pytest_plugin.options import RECORD_MODES, UNUSED
+
+PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text(encoding="utf-8")
+
+INI = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
+
+
+def table(heading: str) -> list[list[str]]:
+    """The rows below a heading."""
+    section = PAGE.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    rows = re.findall(r"^\| (`.*) \|$", section, flags=re.MULTILINE)
+    return [[cell.strip() for cell in row.split(" | ")] for row in rows]
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_examples_run_and_replay(pytester, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    first, second = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    pytester.makepyfile(test_weather=first, test_script=second)
+    pytester.makeini(INI)
+    for mode in ("once", "none"):
+        result = pytester.runpytest_subprocess(f"--agy-record-mode={mode}", "--agy-block-network")
+        result.assert_outcomes(passed=3)
+    names = sorted(path.name for path in (pytester.path / "cassettes/test_weather").iterdir())
+    assert names == ["test_answers", "test_tells_the_weather"]
+
+
+def test_every_option_and_setting_has_a_row(pytester):
+    pytester.makeini(INI)
+    helped = pytester.runpytest_inprocess("--help").stdout.str()
+    options = set(re.findall(r"--agy-[a-z-]+", helped))
+    rows = table("Options and settings")
+    assert {row[0].strip("`") for row in rows} == options
+    assert {row[1].strip("`") for row in rows} == {
+        option.strip("-").replace("-", "_") for option in options
+    }
+
+
+def test_every_value_is_explained():
+    text = PAGE.split("\n## Options and settings\n", 1)[1]
+    assert [value for value in (*RECORD_MODES, *UNUSED) if f"`{value}`" not in text] == []
+
+
+def test_every_fixture_has_a_row():
+    assert {row[0].strip("`") for row in table("Fixtures")} == set(fixtures.__all__)
+
+
+def test_named_options_are_those_of_use_cassette():
+    [named] = [row[1] for row in table("The marker") if row[0] == "`options`"]
+    known = set(inspect.signature(use_cassette).parameters)
+    assert set(re.findall(r"`(\w+)`", named)) <= known
