@@ -34,6 +34,8 @@ def has_key() -> bool:
     return bool(os.environ.get(KEY_VARIABLE, "").strip())
 
 
+_ANY = "*"
+_QUESTION = types.BuiltinTools.ASK_QUESTION.value
 _MODEL_FIELDS = frozenset({"api_key", "model", "models", "vertex", "project", "location"})
 
 
@@ -181,7 +183,7 @@ def _asking(rule: policy.Policy, gate: Gate | None) -> policy.Policy:
         return rule
     if rule.ask_user is not None and rule.ask_user is not _refuse_all:
         return rule
-    return replace(rule, ask_user=_handler(gate))
+    return replace(rule, ask_user=_handler(gate, about_all=rule.tool == _ANY))
 
 
 def _refuse_all(call: types.ToolCall, reason: str | None = None) -> bool:
@@ -189,10 +191,20 @@ def _refuse_all(call: types.ToolCall, reason: str | None = None) -> bool:
     return False
 
 
-def _handler(gate: Gate | None) -> Any:
+def _handler(gate: Gate | None, *, about_all: bool) -> Any:
+    """What leads a rule that asks to the gate.
+
+    Args:
+        gate: Decides; None denies.
+        about_all: Whether the rule names no tool. A question to the user then needs no permission:
+            whoever would be asked for it is asked the question.
+    """
+
     async def decide(call: types.ToolCall, reason: str = "") -> bool:
         recorded = recorded_decision()
-        if gate is None and recorded is not None:
+        if about_all and call.name == _QUESTION and not call.server_name:
+            decision = recorded or ApprovalDecision(allowed=True)
+        elif gate is None and recorded is not None:
             decision = recorded
         elif gate is None:
             decision = ApprovalDecision(

@@ -26,9 +26,6 @@ from agy_nb.widgets.standalone import Card
 SHOWN_WITHIN_S = 4.0
 """Seconds in which a front end must have shown a card; after that the question is asked as text."""
 
-_QUESTION = "ask_question"
-"""The harness's tool that asks the user, who is not asked whether to be asked."""
-
 _HOW = {"once": "a click: once", "tool": "a click: this tool", "args": "a click: these arguments"}
 
 
@@ -55,8 +52,6 @@ class Approver:
         return await self._ask(request)
 
     def _known(self, request: ApprovalRequest) -> ApprovalDecision | None:
-        if request.tool == _QUESTION and request.server is None:
-            return ApprovalDecision(allowed=True, decided_by="default: a question")
         for args in (None, _canonical(request)):
             if _grant(request, args) in self.granted:
                 how = "this tool" if args is None else "these arguments"

@@ -3,10 +3,12 @@
 import asyncio
 
 import pytest
+from google.antigravity import types
 from google.antigravity.hooks import policy
 
 import agy_nb as agy
-from agy_nb.protocol.events import Approval, ApprovalState, State, TurnState
+from agy_nb.protocol.events import Approval, ApprovalState, Question, State, TurnState
+from agy_nb.protocol.values import Answer
 from agy_nb.testing import ScriptedModel, call, say
 
 pytestmark = [
@@ -26,6 +28,11 @@ def news(city: str) -> str:
 
 
 SCRIPT = [call("weather", city="Oslo"), say("ok")]
+COLOUR = {"question": "Which colour?", "options": ["red", "blue"], "is_multi_select": False}
+INTERACTIVE = types.CapabilitiesConfig(
+    agent_behavior=types.AgentBehavior.INTERACTIVE,
+    enabled_tools=[types.BuiltinTools.ASK_QUESTION],
+)
 
 
 def decisions(response):
@@ -203,3 +210,39 @@ async def test_object_with_an_async_call_is_a_handler_too(told):
 
     response, _, _ = await told(SCRIPT, tools=[weather], ask_user=Friendly())
     assert decisions(response) == [ApprovalState.ALLOWED]
+
+
+class Person:
+    """Answers every question with blue, and takes note of what it is asked to allow."""
+
+    def __init__(self, allows=True):
+        self.asked = []
+        self.allows = allows
+
+    async def __call__(self, request):
+        self.asked.append(request.tool)
+        return self.allows
+
+    async def answer(self, question_id, questions):
+        return (Answer(selected=("2",)),) * len(questions)
+
+
+async def test_question_to_the_user_needs_no_permission(told):
+    person = Person(allows=False)
+    script = [call("ask_question", questions=[COLOUR]), say("ok")]
+    settings = {"capabilities": INTERACTIVE}
+    response, model, _ = await told(script, settings=settings, ask_user=person)
+    assert person.asked == []
+    assert decisions(response) == []
+    assert [each.type for each in response.events if isinstance(each, Question)] == ["question"] * 2
+    assert "blue" in model.requests[1].tool_results[0].text
+
+
+async def test_rule_that_names_the_question_is_asked_about(told):
+    person = Person(allows=False)
+    script = [call("ask_question", questions=[COLOUR]), say("ok")]
+    settings = {"capabilities": INTERACTIVE}
+    rules = [policy.ask_user("ask_question")]
+    response, _, _ = await told(script, settings=settings, policies=rules, ask_user=person)
+    assert person.asked == ["ask_question"]
+    assert decisions(response) == [ApprovalState.DENIED]

@@ -132,13 +132,6 @@ async def test_what_was_allowed_holds_for_no_other_handler(notebook):
     task.cancel()
 
 
-async def test_question_to_the_user_needs_no_permission(notebook):
-    assert (await approvals.approve()(request(tool="ask_question"))).allowed
-    of_a_server = await asked(approvals.approve(), tool="ask_question", server="files")
-    assert not of_a_server.done()
-    of_a_server.cancel()
-
-
 async def test_deny_says_that_the_user_said_no(notebook):
     decision = await decide(approvals.approve(), {"choice": "deny"})
     assert not decision.allowed
