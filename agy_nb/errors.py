@@ -27,14 +27,31 @@ from __future__ import annotations
 
 
 class AgyError(Exception):
-    """Base of every error of this package."""
+    """Base of every error of this package.
+
+    What to do: catch it where any of them may come; its text says what happened and what to do.
+
+    Example:
+        >>> try:
+        ...     await agent.chat("")
+        ... except agy.AgyError as error:
+        ...     print(type(error).__name__)
+        InvalidPrompt
+    """
 
 
 class InvalidInput(AgyError):
     """What was passed cannot be used.
 
+    What to do: pass what the message asks for, in the place that `field` names.
+
     Attributes:
         field: Name of the argument, setting or message field at fault.
+
+    Example:
+        >>> agy.load("no/such/folder")
+        Traceback (most recent call last):
+        agy_nb.errors.InvalidInput: there is nothing at 'no/such/folder'; name a folder or a file
     """
 
     def __init__(self, message: str, *, field: str = "") -> None:
@@ -43,22 +60,59 @@ class InvalidInput(AgyError):
 
 
 class InvalidPrompt(InvalidInput):
-    """The prompt is empty, or one of its parts is no content."""
+    """The prompt is empty, or one of its parts is no content.
+
+    What to do: pass text, the SDK's `Image`, `Document`, `Audio` or `Video`, or a list of these.
+
+    Example:
+        >>> await agent.chat("")
+        Traceback (most recent call last):
+        agy_nb.errors.InvalidPrompt: the prompt is empty; pass some text, ...
+    """
 
 
 class InvalidConfig(InvalidInput):
-    """The agent's or the runtime's configuration is refused."""
+    """The agent's or the runtime's configuration is refused, by the SDK or by us.
+
+    What to do: correct the setting that `field` names; settings are those of the SDK's
+    `LocalAgentConfig`, and of `RuntimeConfig`.
+
+    Example:
+        >>> agy.RuntimeConfig(chat_timeout=0)
+        Traceback (most recent call last):
+        agy_nb.errors.InvalidConfig: RuntimeConfig(chat_timeout=...) must be above 0 ...
+    """
 
 
 class InvalidMessage(InvalidInput):
-    """A command, reply or event does not fit its type; `field` is the path to it."""
+    """A command, reply or event does not fit its type; `field` is the path to it.
+
+    What to do: send what `docs/commands.md` describes. It comes from the protocol's JSON codec,
+    which only programs that speak the protocol themselves use.
+
+    Example:
+        >>> from agy_nb.protocol import codec
+        >>> codec.decode("{}")
+        Traceback (most recent call last):
+        agy_nb.errors.InvalidMessage: a protocol message must be a JSON object ...
+    """
 
 
 class BackendError(AgyError):
     """The SDK, its harness or the model failed.
 
+    What to do: the message has the model's own words and what they ask for, most of the time a
+    valid key or another model. The agent takes the next prompt.
+
     Attributes:
         http_code: Status code of the model's answer, or None where there was none.
+
+    Example:
+        >>> async with agy.testing.ScriptedModel(agy.testing.fail(401)) as model:
+        ...     agent = await agy.create_agent(model.config())
+        ...     await agent.chat_text("Hello")
+        Traceback (most recent call last):
+        agy_nb.errors.BackendError: the model did not accept the API key (HTTP 401); ...
     """
 
     def __init__(self, message: str, *, http_code: int | None = None) -> None:
@@ -67,19 +121,47 @@ class BackendError(AgyError):
 
 
 class HarnessError(BackendError):
-    """The harness binary is missing, does not start, or is gone."""
+    """The harness binary is missing, does not start, or is gone.
+
+    What to do: run `agy-nb doctor`. An agent whose harness died starts another one with the next
+    prompt.
+
+    Example:
+        >>> import os
+        >>> os.environ["ANTIGRAVITY_HARNESS_PATH"] = "/no/such/harness"
+        >>> try:
+        ...     await agy.create_agent()
+        ... finally:
+        ...     del os.environ["ANTIGRAVITY_HARNESS_PATH"]
+        Traceback (most recent call last):
+        agy_nb.errors.HarnessError: the harness /no/such/harness did not start: ...
+    """
 
 
 class UnsupportedSdk(BackendError):
-    """The installed google-antigravity is outside the versions that were tested."""
+    """The installed google-antigravity is outside the versions that were tested.
+
+    What to do: install a version that the message names, with the command that it shows.
+
+    Example:
+        >>> agy.UnsupportedSdk("google-antigravity 0.0.1 is not supported").http_code is None
+        True
+    """
 
 
 class QuotaExceeded(BackendError):
     """The model's quota is spent, also after the retries that were asked for.
 
+    What to do: wait for `retry_after` seconds, or set `RuntimeConfig(max_quota_retries=...)` to
+    have the turn tried again for you.
+
     Attributes:
         retry_after: Seconds after which another try makes sense.
         hinted: Whether the model said so; otherwise it is our guess.
+
+    Example:
+        >>> print(agy.QuotaExceeded(30))
+        the model's quota is spent; try again in 30 s, or set RuntimeConfig...
     """
 
     def __init__(
@@ -101,19 +183,52 @@ class QuotaExceeded(BackendError):
 
 
 class Safety(BackendError):
-    """The model refused to answer, or to go on, for safety reasons."""
+    """The model refused to answer, or to go on, for safety reasons.
+
+    What to do: rephrase the prompt. What had come is in `response.partial_text`.
+
+    Example:
+        >>> async with agy.testing.ScriptedModel(agy.testing.block()) as model:
+        ...     agent = await agy.create_agent(model.config())
+        ...     await agent.chat_text("Hello")
+        Traceback (most recent call last):
+        agy_nb.errors.Safety: the model did not answer for safety reasons; rephrase the prompt: ...
+    """
 
 
 class MaxTokens(BackendError):
-    """The answer ran into the model's limit of output tokens."""
+    """The answer ran into the model's limit of output tokens.
+
+    What to do: ask for less at once, or raise `max_output_tokens` in the configuration of the
+    model. What had come is in `response.partial_text`.
+
+    Example:
+        >>> cut_off = agy.testing.say("Once upon a", finish_reason="MAX_TOKENS")
+        >>> async with agy.testing.ScriptedModel(cut_off) as model:
+        ...     agent = await agy.create_agent(model.config())
+        ...     await agent.chat_text("Tell me a story")
+        Traceback (most recent call last):
+        agy_nb.errors.MaxTokens: the answer ran into the token limit; ask for less at once, ...
+    """
 
 
 class Timeout(AgyError, TimeoutError):
-    """Something took longer than its limit.
+    """Something took longer than its limit; it is a `TimeoutError`, too.
+
+    What to do: raise the limit in `RuntimeConfig`, or find out what hangs: for `"chat"` the model
+    or a tool said nothing for so long.
 
     Attributes:
         duration: The limit that was passed, in seconds.
         operation: What took too long, e.g. `"chat"`.
+
+    Example:
+        >>> async with agy.testing.ScriptedModel(agy.testing.hang()) as model:
+        ...     async with agy.Runtime(agy.RuntimeConfig(chat_timeout=0.5)) as rt:
+        ...         agent = await rt.create_agent(model.config())
+        ...         await agent.chat_text("Hello")
+        Traceback (most recent call last):
+        agy_nb.errors.Timeout: chat took longer than 0.5 s; ...
     """
 
     def __init__(self, duration: float, operation: str, *, hint: str = "") -> None:
@@ -126,10 +241,19 @@ class Timeout(AgyError, TimeoutError):
 
 
 class TurnCancelled(AgyError):
-    """The turn was cancelled before it was done.
+    """The turn was cancelled before it was done: by `cancel`, a stop button or an interrupt.
+
+    What to do: nothing, if you wanted that; the agent takes the next prompt.
 
     Attributes:
         partial_text: The root agent's text up to that moment.
+
+    Example:
+        >>> response = await agent.chat("Hello")
+        >>> await response.cancel()
+        >>> await response.text()
+        Traceback (most recent call last):
+        agy_nb.errors.TurnCancelled: the turn was cancelled; ...
     """
 
     def __init__(self, partial_text: str = "", *, message: str = "") -> None:
@@ -142,12 +266,40 @@ class TurnCancelled(AgyError):
 
 
 class AgentNotStarted(AgyError):
-    """The agent is not there (any more): it was shut down, deleted or disconnected."""
+    """The agent is not there (any more): it was shut down, deleted or disconnected.
+
+    What to do: create another one; with `conversation_id` and `save_dir` in its configuration it
+    takes the conversation up.
+
+    Example:
+        >>> await agent.shutdown()
+        >>> await agent.chat("Hello")
+        Traceback (most recent call last):
+        agy_nb.errors.AgentNotStarted: agent ... was shut down, deleted or disconnected; create ...
+    """
 
 
 class ChannelClosed(AgyError):
-    """The runtime is closed, or was closed before it answered."""
+    """The runtime is closed, or was closed before it answered.
+
+    What to do: make another one. `agy.runtime()` and `agy.create_agent()` do so by themselves.
+
+    Example:
+        >>> rt = agy.Runtime()
+        >>> await rt.close()
+        >>> await rt.create_agent()
+        Traceback (most recent call last):
+        agy_nb.errors.ChannelClosed: the runtime is closed; make another one ...
+    """
 
 
 class WrongLoop(AgyError):
-    """Called from an event loop that is not the one the runtime lives on."""
+    """Called from an event loop that is not the one the runtime lives on.
+
+    What to do: await it where the runtime was first used; from other threads use `agent.sync`.
+
+    Example:
+        >>> await asyncio.to_thread(asyncio.run, agent.turn_count())
+        Traceback (most recent call last):
+        agy_nb.errors.WrongLoop: this runtime lives on another event loop; call it from there, ...
+    """

@@ -67,7 +67,10 @@ class Prices:
         provider: Whose models these are, as the price table names it.
 
     Example:
+        >>> from agy_nb.analysis import Prices
         >>> prices = Prices(own={"my-model": (0.5, 0.1, 2.0)}, aliases={"prod": "gemini-2.5-pro"})
+        >>> prices.of("my-model", None, None, 1_000_000, None, 0).total
+        0.5
     """
 
     own: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)

@@ -20,8 +20,18 @@ from agy_nb.errors import AgyError
 class CassetteError(AgyError):
     """Base of the errors about cassettes.
 
+    What to do: what the message says; `path` names the cassette.
+
     Attributes:
         path: The cassette's folder.
+
+    Example:
+        >>> try:
+        ...     async with agy.use_cassette("cassettes/none", "none"):
+        ...         pass
+        ... except agy.CassetteError as error:
+        ...     error.path
+        'cassettes/none'
     """
 
     def __init__(self, message: str, *, path: str = "") -> None:
@@ -30,27 +40,77 @@ class CassetteError(AgyError):
 
 
 class CassetteNotFound(CassetteError):
-    """There is no cassette of that name, and none may be recorded."""
+    """There is no cassette of that name, and the record mode forbids to record one.
+
+    What to do: record it once with `record_mode="once"`, or correct the path.
+
+    Example:
+        >>> async with agy.use_cassette("cassettes/none", record_mode="none"):
+        ...     pass
+        Traceback (most recent call last):
+        agy_nb.cassette.errors.CassetteNotFound: there is no cassette at cassettes/none...
+    """
 
 
 class CassetteInvalid(CassetteError):
-    """What is there is no cassette, or cannot be read; the message says where and why."""
+    """What is there is no cassette, or cannot be read; the message says where and why.
+
+    What to do: name the folder of a cassette; `agy-nb cassette list FOLDER` shows where there are
+    any, `agy-nb cassette verify` what is wrong with one. One that is damaged is recorded again with
+    `record_mode="all"`.
+
+    Example:
+        >>> async with agy.use_cassette("cassettes", record_mode="none"):
+        ...     pass
+        Traceback (most recent call last):
+        agy_nb.cassette.errors.CassetteInvalid: cassettes is no cassette: it has no header.json...
+    """
 
 
 class CassetteBusy(CassetteError):
-    """Another process, or another task, records this cassette at this moment."""
+    """Another process, or another task, records this cassette at this moment.
+
+    What to do: wait until it is done, or record into another folder.
+
+    Example:
+        >>> issubclass(agy.CassetteBusy, agy.CassetteError)
+        True
+    """
 
 
 class CassetteNotWritten(CassetteError):
-    """The recording could not be kept; the cassette that was there before is untouched."""
+    """The recording could not be kept; the cassette that was there before is untouched.
+
+    What to do: free some space, choose a folder that can be written, or a block in which an agent
+    is started.
+
+    Example:
+        >>> async with agy.use_cassette("/proc/none"):
+        ...     pass
+        Traceback (most recent call last):
+        agy_nb.cassette.errors.CassetteNotWritten: /proc/none could not be recorded: ...
+    """
 
 
 class CassetteActive(CassetteError):
-    """A cassette is in use in this process already."""
+    """A cassette is in use in this process already; they do not nest.
+
+    What to do: record several agents into one cassette, or use one after the other.
+
+    Example:
+        >>> async with agy.use_cassette("cassettes/one"), agy.use_cassette("cassettes/two"):
+        ...     pass
+        Traceback (most recent call last):
+        agy_nb.cassette.errors.CassetteActive: the cassette cassettes/one is in use; ...
+    """
 
 
 class CassetteMismatch(CassetteError):
     """The client does not do what was recorded.
+
+    What to do: the message names what differs and what to do about it: correct the code, record
+    again with `record_mode="all"`, or pass `differs_at` as `ignore=` if this difference means
+    nothing.
 
     Attributes:
         phase: What went wrong: `config`, `prompt`, `answer`, `extra`, `ended`, `stalled`,
@@ -61,6 +121,12 @@ class CassetteMismatch(CassetteError):
         actual: The frame that came, None where none came.
         diff: Unified diff of the part that differs.
         differs_at: Path of that part, as `ignore=` takes it; empty where that would not help.
+
+    Example:
+        >>> async with agy.use_cassette("cassettes/plain_chat", record_mode="none"):
+        ...     pass
+        Traceback (most recent call last):
+        agy_nb.cassette.errors.CassetteMismatch: cassettes/plain_chat: the recording was ...
     """
 
     def __init__(

@@ -61,6 +61,7 @@ def encode(message: Message) -> str:
         InvalidMessage: A value does not fit its field, e.g. a number that JSON cannot hold.
 
     Example:
+        >>> from agy_nb.protocol.commands import IsIdle
         >>> encode(IsIdle(agent_id=1))
         '{"family":"command","message":{"agent_id":1,"type":"is_idle"}}'
     """

@@ -55,7 +55,7 @@ class RuntimeConfig:
         InvalidConfig: A value is out of its range; `field` names it.
 
     Example:
-        >>> RuntimeConfig(chat_timeout=30).operation_timeout
+        >>> agy.RuntimeConfig(chat_timeout=30).operation_timeout
         150.0
     """
 

@@ -48,6 +48,13 @@ class ApprovalRequest:
         timeout: Seconds until it is denied by itself, None before that.
         recorded: What was decided when the session was recorded, where a cassette replays it;
             nobody is asked then.
+
+    Example:
+        >>> def only_weather(request):
+        ...     return request.tool == "get_weather"
+        >>> agent = await agy.create_agent(tools=[get_weather], ask_user=only_weather)
+        >>> await agent.chat_text("Use get_weather for Paris")
+        'get_weather says: sunny in Paris'
     """
 
     tool: str
@@ -71,7 +78,7 @@ class ApprovalDecision:
         decided_by: Who decided, for the record; `cassette` where a recording did.
 
     Example:
-        >>> ApprovalDecision(allowed=False, reason="not on a Friday").allowed
+        >>> agy.ApprovalDecision(allowed=False, reason="not on a Friday").allowed
         False
     """
 
@@ -142,6 +149,10 @@ class ToolInfo:
         description: What it does, where that is known on this side.
         parameters: JSON schema of its arguments; None where only the harness knows it.
         server: Name of its MCP server, or None.
+
+    Example:
+        >>> [tool.name for tool in agent.available_tools() if tool.source == "custom"]
+        ['get_weather']
     """
 
     name: str
