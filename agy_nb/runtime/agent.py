@@ -47,11 +47,10 @@ class Agent:
         config: The configuration that it was made from, as it was passed.
 
     Example:
-        ```python
-        async with await agy.create_agent() as agent:
-            response = await agent.chat("Hello")
-            print(await response.text())
-        ```
+        >>> async with await agy.create_agent() as agent:
+        ...     response = await agent.chat("Hello")
+        ...     print(await response.text())
+        You said: Hello...
     """
 
     def __init__(self, runtime: Runtime, record: AgentRecord, ask_user: AskUser | None) -> None:
@@ -97,6 +96,9 @@ class Agent:
         Args:
             prompt: Text, the SDK's `Image`, `Document`, `Audio` or `Video`, or a list of these.
 
+        Returns:
+            The handle of the turn. It streams the answer, and holds it afterwards.
+
         Raises:
             InvalidPrompt: The prompt is empty, or holds what is no content.
             AgentNotStarted: The agent is not there any more.
@@ -111,13 +113,26 @@ class Agent:
     async def chat_text(self, prompt: Any) -> str:
         """Send a prompt and wait for the whole answer.
 
+        Args:
+            prompt: Text, the SDK's `Image`, `Document`, `Audio` or `Video`, or a list of these.
+
+        Returns:
+            The root agent's text.
+
         Raises:
             AgyError: What ended the turn.
+
+        Example:
+            >>> await agent.chat_text("Use get_weather for Paris")
+            'get_weather says: sunny in Paris'
         """
         return await (await self.chat(prompt)).text()
 
     async def send(self, prompt: Any) -> None:
         """Send a prompt and do not wait for the turn.
+
+        Args:
+            prompt: Text, the SDK's `Image`, `Document`, `Audio` or `Video`, or a list of these.
 
         Raises:
             InvalidPrompt: The prompt is empty, or holds what is no content.
@@ -148,6 +163,9 @@ class Agent:
 
         Returns:
             Whether it woke up.
+
+        Raises:
+            InvalidInput: `timeout` is no number of seconds, or negative.
         """
         if not 0 <= timeout <= _LONGEST_WAIT_S:
             msg = f"timeout must be a number of seconds from 0 to 1e9, got {timeout!r}"
@@ -158,32 +176,74 @@ class Agent:
     # -- questions ---------------------------------------------------------------------------
 
     async def history(self) -> tuple[Message, ...]:
-        """The conversation's messages, oldest first, subagents' included."""
+        """Ask for the conversation so far.
+
+        Returns:
+            Its messages, oldest first, subagents' included.
+
+        Example:
+            >>> await agent.chat_text("Use get_weather for Paris")
+            'get_weather says: sunny in Paris'
+            >>> [message.role for message in await agent.history()]
+            ['user', 'model', 'model']
+        """
         return (await self._ask(c.GetHistory(agent_id=self.id), r.History)).messages
 
     async def turn_count(self) -> int:
-        """Turns sent in this session; a resumed one starts again at 0."""
+        """Ask how many turns there were.
+
+        Returns:
+            Turns sent in this session; a resumed one starts again at 0.
+        """
         return (await self._ask(c.GetTurnCount(agent_id=self.id), r.TurnCount)).turns
 
     async def total_usage(self) -> TokenUsage | None:
-        """Tokens of the whole session, subagents included; None before the first metered call."""
+        """Ask what the whole session has used.
+
+        Returns:
+            Tokens, subagents' included; None before the first metered call.
+
+        Example:
+            >>> await agent.total_usage() is None
+            True
+            >>> await agent.chat_text("Hello")
+            'You said: Hello...'
+            >>> (await agent.total_usage()).output_tokens > 0
+            True
+        """
         return (await self._ask(c.GetTotalUsage(agent_id=self.id), r.UsageReport)).usage
 
     async def last_turn_usage(self) -> TokenUsage | None:
-        """Tokens of the latest turn; None where nothing was metered."""
+        """Ask what the latest turn has used.
+
+        Returns:
+            Tokens, subagents' included; None where nothing was metered.
+        """
         return (await self._ask(c.GetLastTurnUsage(agent_id=self.id), r.UsageReport)).usage
 
     async def compaction_indices(self) -> tuple[int, ...]:
-        """Steps of the SDK's history at which the model's context was compacted."""
+        """Ask where the model's context was compacted.
+
+        Returns:
+            Steps of the SDK's history, counted from 0, at which it was.
+        """
         reply = await self._ask(c.GetCompactionIndices(agent_id=self.id), r.CompactionIndices)
         return reply.indices
 
     async def last_response(self) -> str | None:
-        """Text of the root agent's latest complete answer, None when there is none."""
+        """Ask for the latest complete answer.
+
+        Returns:
+            The root agent's text, None when there is none.
+        """
         return (await self._ask(c.GetLastResponse(agent_id=self.id), r.LastResponse)).text
 
     async def is_idle(self) -> bool:
-        """Whether no turn runs or waits."""
+        """Ask whether the agent has nothing to do.
+
+        Returns:
+            Whether no turn runs or waits.
+        """
         return (await self._ask(c.IsIdle(agent_id=self.id), r.Idle)).idle
 
     async def clear_history(self) -> None:
@@ -240,6 +300,9 @@ class Agent:
 
         It works while the kernel is idle and while a cell runs; several panels on one agent show
         the same.
+
+        Returns:
+            The panel.
         """
         from agy_nb.widgets.chat import ChatPanel
 
@@ -249,6 +312,9 @@ class Agent:
         """A live table of what this agent has used: the last line of a cell shows it.
 
         By turn, model or trajectory, with totals and cost; it stays in the notebook as HTML.
+
+        Returns:
+            The table.
         """
         from agy_nb.widgets.usage_view import UsageView
 
@@ -276,10 +342,11 @@ class Agent:
         """What this agent has done so far, as DataFrames; also after it was shut down.
 
         Example:
-            ```python
-            agent.tables.turns[["ttft", "duration", "n_model_calls"]]
-            agent.tables.usage(by="trajectory")
-            ```
+            >>> response = await (await agent.chat("Use get_weather for Paris"))
+            >>> agent.tables.turns[["n_model_calls", "n_tool_calls"]].to_dict("records")
+            [{'n_model_calls': 2, 'n_tool_calls': 1}]
+            >>> len(agent.tables.usage(by="trajectory"))
+            1
         """
         return self.runtime.ledger.tables(self.id)
 
@@ -313,6 +380,9 @@ class Agent:
     def available_tools(self) -> tuple[ToolInfo, ...]:
         """Every tool of the agent: built-in, host functions, and what is known of MCP servers.
 
+        Returns:
+            The tools, the harness's own first.
+
         Raises:
             AgentNotStarted: The agent is not there any more.
         """
@@ -336,6 +406,12 @@ class Agent:
             policies: As for `create_agent`.
             hooks: As for `create_agent`; this agent's are not inherited.
             ask_user: Its handler; this agent's when None.
+
+        Returns:
+            The other agent, started.
+
+        Raises:
+            AgyError: As `create_agent` does.
         """
         if config is None:
             config = self.config

@@ -17,6 +17,14 @@ class SyncAgent:
     Each method takes and gives what its namesake on `Agent` does, and raises `CannotBlock` where
     the running event loop cannot be blocked. `chat` waits for the turn's end and raises what ended
     it.
+
+    Example:
+        >>> def in_a_script():
+        ...     agent = agy.run(agy.create_agent(tools=[get_weather]))
+        ...     print(agent.sync.chat_text("Use get_weather for Paris"))
+        ...     agent.sync.shutdown()
+        >>> await asyncio.to_thread(in_a_script)
+        get_weather says: sunny in Paris
     """
 
     def __init__(self, agent: Agent) -> None:
@@ -28,6 +36,9 @@ class SyncAgent:
         Args:
             prompt: As for `Agent.chat`.
             show: Whether the answer streams into the cell; in a script nothing is shown.
+
+        Returns:
+            The handle of the turn, complete.
         """
 
         async def through() -> Response:
@@ -42,11 +53,22 @@ class SyncAgent:
         return kernel.run(through())
 
     def chat_text(self, prompt: Any) -> str:
-        """Send a prompt and wait for the whole answer."""
+        """Send a prompt and wait for the whole answer.
+
+        Args:
+            prompt: Text, the SDK's `Image`, `Document`, `Audio` or `Video`, or a list of these.
+
+        Returns:
+            The root agent's text.
+        """
         return kernel.run(self._agent.chat_text(prompt))
 
     def send(self, prompt: Any) -> None:
-        """Send a prompt and do not wait for the turn."""
+        """Send a prompt and do not wait for the turn.
+
+        Args:
+            prompt: Text, the SDK's `Image`, `Document`, `Audio` or `Video`, or a list of these.
+        """
         kernel.run(self._agent.send(prompt))
 
     def cancel(self) -> None:
@@ -62,39 +84,78 @@ class SyncAgent:
         kernel.run(self._agent.signal_idle())
 
     def wait_for_wakeup(self, timeout: float = 300.0) -> bool:
-        """Wait until the conversation does anything."""
+        """Wait until the conversation does anything.
+
+        Args:
+            timeout: Seconds to wait at the most.
+
+        Returns:
+            Whether it woke up.
+        """
         return kernel.run(self._agent.wait_for_wakeup(timeout))
 
     def available_tools(self) -> tuple[ToolInfo, ...]:
-        """Every tool of the agent."""
+        """Every tool of the agent.
+
+        Returns:
+            The tools.
+        """
         return self._agent.available_tools()
 
     def history(self) -> tuple[Message, ...]:
-        """The conversation's messages."""
+        """The conversation's messages.
+
+        Returns:
+            The messages, oldest first.
+        """
         return kernel.run(self._agent.history())
 
     def turn_count(self) -> int:
-        """Turns sent in this session."""
+        """Turns sent in this session.
+
+        Returns:
+            The turns of this session.
+        """
         return kernel.run(self._agent.turn_count())
 
     def total_usage(self) -> TokenUsage | None:
-        """Tokens of the whole session."""
+        """Tokens of the whole session.
+
+        Returns:
+            Tokens; None before the first metered call.
+        """
         return kernel.run(self._agent.total_usage())
 
     def last_turn_usage(self) -> TokenUsage | None:
-        """Tokens of the latest turn."""
+        """Tokens of the latest turn.
+
+        Returns:
+            Tokens; None where nothing was metered.
+        """
         return kernel.run(self._agent.last_turn_usage())
 
     def compaction_indices(self) -> tuple[int, ...]:
-        """Where the context was compacted."""
+        """Where the context was compacted.
+
+        Returns:
+            Steps of the SDK's history.
+        """
         return kernel.run(self._agent.compaction_indices())
 
     def last_response(self) -> str | None:
-        """Text of the latest complete answer."""
+        """Text of the latest complete answer.
+
+        Returns:
+            The text, None when there is none.
+        """
         return kernel.run(self._agent.last_response())
 
     def is_idle(self) -> bool:
-        """Whether no turn runs or waits."""
+        """Ask whether the agent has nothing to do.
+
+        Returns:
+            Whether no turn runs or waits.
+        """
         return kernel.run(self._agent.is_idle())
 
     def clear_history(self) -> None:
@@ -114,5 +175,13 @@ class SyncAgent:
         kernel.run(self._agent.delete())
 
     def spawn_subagent(self, config: Any = None, **parts: Any) -> Agent:
-        """Start another agent on the same runtime."""
+        """Start another agent on the same runtime.
+
+        Args:
+            config: As for `Agent.spawn_subagent`.
+            **parts: As for `Agent.spawn_subagent`.
+
+        Returns:
+            The other agent, started.
+        """
         return kernel.run(self._agent.spawn_subagent(config, **parts))

@@ -22,14 +22,16 @@ def runtime(config: RuntimeConfig | None = None) -> Runtime:
     Args:
         config: Limits and pauses; counts when the runtime is made, that is on the first call.
 
+    Returns:
+        The runtime; it starts with its first agent.
+
     Raises:
         InvalidConfig: The runtime runs already, with another configuration.
 
     Example:
-        ```python
-        rt = agy.runtime()
-        agent = await rt.create_agent()
-        ```
+        >>> agent = await agy.runtime().create_agent()
+        >>> agent.id in agy.runtime().agent_ids
+        True
     """
     global _current  # noqa: PLW0603 - one runtime a kernel
     if _current is not None and _alive(_current):
@@ -66,10 +68,27 @@ async def create_agent(
 ) -> Agent:
     """Start an agent on this kernel's runtime; see `Runtime.create_agent`.
 
+    Args:
+        config: The SDK's `LocalAgentConfig` (or a sibling), a mapping of its fields, or None for
+            the default: Gemini when `GEMINI_API_KEY` is set, a local echo model otherwise.
+        tools: Host functions, plain or async.
+        policies: The SDK's policies.
+        hooks: The SDK's hooks.
+        triggers: The SDK's triggers.
+        ask_user: Decides on tool calls; True lets the tool run.
+
+    Returns:
+        The agent, started.
+
+    Raises:
+        InvalidConfig: The configuration is refused; `field` names what is wrong.
+        HarnessError: The harness does not start.
+        Timeout: It takes longer than `start_timeout` seconds.
+
     Example:
-        ```python
-        agent = await agy.create_agent(tools=[get_weather], ask_user=lambda request: True)
-        ```
+        >>> agent = await agy.create_agent(tools=[get_weather], ask_user=lambda request: True)
+        >>> await agent.chat_text("Use get_weather for Paris")
+        'get_weather says: sunny in Paris'
     """
     return await runtime().create_agent(
         config, tools=tools, policies=policies, hooks=hooks, triggers=triggers, ask_user=ask_user

@@ -40,6 +40,18 @@ class View(Generic[T]):
 
     `async for` follows the turn live, from its beginning, and raises what ended it; a plain `for`
     gives what has come so far. Both may be started any number of times.
+
+    Args:
+        response: Whose events.
+        pick: Gives the thing of an event, None for an event that has none.
+
+    Example:
+        >>> response = await agent.chat("Use get_weather for Paris")
+        >>> async for call in response.tool_calls:
+        ...     print(call.name, call.args["city"])
+        get_weather Paris
+        >>> [result.result for result in response.tool_results]
+        ['sunny in Paris']
     """
 
     def __init__(self, response: Response, pick: Callable[[Event], T | None]) -> None:
@@ -78,12 +90,12 @@ class Response:
         error: What ended it, None while it runs or when it ended well.
 
     Example:
-        ```python
-        response = await agent.chat("Hello")
-        async for piece in response.text_stream():
-            print(piece, end="")
-        print(response.usage)
-        ```
+        >>> response = await agent.chat("Use get_weather for Paris")
+        >>> async for piece in response.text_stream():
+        ...     print(piece, end="")
+        get_weather says: sunny in Paris
+        >>> response.usage.total_tokens > 0
+        True
     """
 
     def __init__(
@@ -117,7 +129,11 @@ class Response:
     # -- written by the turn -----------------------------------------------------------------
 
     def emit(self, event: Event) -> None:
-        """Add an event; for the turn that this is the handle of."""
+        """Add an event; for the turn that this is the handle of.
+
+        Args:
+            event: What is new.
+        """
         self.events.append(event)
         if isinstance(event, State):
             self.state = event.state
@@ -136,7 +152,14 @@ class Response:
         stop_reason: str | None = None,
         structured_output: Any = None,
     ) -> None:
-        """End the turn; only the first call counts."""
+        """End the turn; only the first call counts.
+
+        Args:
+            state: How it ended.
+            error: What ended it, None when it ended well.
+            stop_reason: Why the harness stopped, in the SDK's words.
+            structured_output: What fits the `response_schema`.
+        """
         if self._finished:
             return
         self.error = error
@@ -146,7 +169,11 @@ class Response:
         self.emit(State(trajectory=self.root, state=state, at=now()))
 
     def on_cancel(self, cancel: Callable[[], Awaitable[None]]) -> None:
-        """Tell how the turn is cancelled."""
+        """Tell how the turn is cancelled.
+
+        Args:
+            cancel: Has the backend end the turn.
+        """
         self._cancel = cancel
 
     def _wake(self) -> None:
@@ -241,6 +268,9 @@ class Response:
         Args:
             trajectory_id: Of this subagent; the root agent's own text when None. A subagent's text
                 never comes with the root's.
+
+        Returns:
+            The pieces; `async for` follows them, a plain `for` gives those so far.
         """
 
         def pick(event: Event) -> str | None:
@@ -301,6 +331,9 @@ class Response:
     async def text(self) -> str:
         """Wait for the turn's end and give the root agent's whole text.
 
+        Returns:
+            The text of the root agent, without that of subagents.
+
         Raises:
             AgyError: What ended the turn; `partial_text` has what had come.
         """
@@ -312,8 +345,21 @@ class Response:
     async def structured_output(self) -> Any:
         """Wait for the turn's end and give what fits the `response_schema`, None if there is none.
 
+        Returns:
+            What fits the schema, as plain data.
+
         Raises:
             AgyError: What ended the turn.
+
+        Example:
+            >>> schema = {
+            ...     "type": "object",
+            ...     "properties": {"n": {"type": "integer"}},
+            ...     "required": ["n"],
+            ... }
+            >>> agent = await agy.create_agent({"response_schema": schema})
+            >>> await (await agent.chat("The answer is 42.")).structured_output()
+            {'n': 42}
         """
         await self.text()
         return self._structured_output

@@ -61,11 +61,11 @@ class Runtime:
         ledger: Keeps the books that `tables` come from; in memory when None.
 
     Example:
-        ```python
-        async with agy.Runtime(agy.RuntimeConfig(chat_timeout=30)) as rt:
-            agent = await rt.create_agent()
-            print(await agent.chat_text("Hello"))
-        ```
+        >>> async with agy.Runtime(agy.RuntimeConfig(chat_timeout=30)) as rt:
+        ...     agent = await rt.create_agent()
+        ...     print(await agent.chat_text("Hello"))
+        agy_nb: no GEMINI_API_KEY is set, so a local echo model answers
+        You said: Hello...
     """
 
     def __init__(
@@ -157,6 +157,9 @@ class Runtime:
             beside: What travels with it and JSON cannot hold (for `Chat`, a function that takes the
                 response's handle).
 
+        Returns:
+            The command's reply; never `Failed`, which is raised as the error that it tells of.
+
         Raises:
             ChannelClosed: The runtime is closed, or closed before it answered.
             Timeout: The round trip took longer than its limit.
@@ -173,14 +176,33 @@ class Runtime:
         return reply
 
     async def request(self, command: Command) -> r.Reply:
-        """Like `submit`, with a `Failed` reply in place of an error."""
+        """Like `submit`, with a `Failed` reply in place of an error.
+
+        Args:
+            command: What is wanted.
+
+        Returns:
+            The command's reply.
+
+        Example:
+            >>> from agy_nb.protocol.commands import IsIdle
+            >>> await agy.runtime().request(IsIdle(agent_id=agent.id))
+            Idle(idle=True)
+        """
         try:
             return await self.submit(command)
         except Exception as error:  # noqa: BLE001 - that is what it is for
             return r.Failed(error=to_info(error))
 
     def response(self, turn_id: int) -> Response | None:
-        """The handle of a turn that runs, or that somebody still holds."""
+        """Find the handle of a turn that runs, or that somebody still holds.
+
+        Args:
+            turn_id: Number of the turn, as `Response.turn_id` has it.
+
+        Returns:
+            The handle, None where it is gone.
+        """
         return self._handlers.responses.get(turn_id) if self._handlers else None
 
     async def create_agent(
@@ -252,7 +274,11 @@ class Runtime:
         return tuple(self._handlers.agents) if self._handlers else ()
 
     def statistics(self) -> LoopStatistics:
-        """How the channel and the tasks stand."""
+        """Look at how the channel and the tasks stand.
+
+        Returns:
+            Commands that wait, places in the channel, tasks and agents, as numbers.
+        """
         if self._core is None:
             return LoopStatistics(
                 queued=0, capacity=self.config.channel_capacity, tasks=0, agents=0
@@ -260,7 +286,11 @@ class Runtime:
         return self._core.statistics()
 
     def quota(self) -> QuotaStatus:
-        """The worst row of quota hits of any key, and whether any must wait now."""
+        """Look at how the quota stands.
+
+        Returns:
+            The worst row of quota hits of any key, and whether any must wait now.
+        """
         return self._quota.status()
 
     @property
@@ -275,9 +305,10 @@ class Runtime:
         """What has happened on this runtime so far, as DataFrames; also after it was closed.
 
         Example:
-            ```python
-            agy.runtime().tables.usage(by="agent")
-            ```
+            >>> response = await (await agent.chat("Hello"))
+            >>> usage = agy.runtime().tables.usage(by="agent")
+            >>> bool(usage.total_tokens.sum() > 0)
+            True
         """
         return self.ledger.tables()
 
@@ -295,7 +326,11 @@ class Runtime:
                     task.add_done_callback(self._background.discard)
 
     def drop(self, agent_id: int) -> None:
-        """Shut down an agent whose handle is gone; from any thread, never blocks."""
+        """Shut down an agent whose handle is gone; from any thread, never blocks.
+
+        Args:
+            agent_id: Number of the agent; one that is not there is no error.
+        """
         loop = self.loop
         if self._closed or loop is None or loop.is_closed():
             return
