@@ -1,13 +1,12 @@
 """A model that does what a test says: real SDK, real harness, no key and no network.
 
 Example:
-    ```python
-    async with ScriptedModel([call("get_weather", city="Paris"), say("Sunny.")]) as model:
-        async with Agent(model.config(tools=[get_weather])) as agent:
-            response = await agent.chat("How is the weather in Paris?")
-            assert await response.text() == "Sunny."
-    assert model.requests[1].tool_results[0].name == "get_weather"
-    ```
+    >>> async with ScriptedModel([call("get_weather", city="Paris"), say("Sunny.")]) as model:
+    ...     async with await agy.create_agent(model.config(), tools=[get_weather]) as agent:
+    ...         await agent.chat_text("How is the weather in Paris?")
+    'Sunny.'
+    >>> model.requests[1].tool_results[0].name
+    'get_weather'
 """
 
 from __future__ import annotations

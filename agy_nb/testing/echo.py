@@ -74,11 +74,10 @@ class EchoModel(ScriptedModel):
             than a second.
 
     Example:
-        ```python
-        async with EchoModel() as model, Agent(model.config(tools=[get_weather])) as agent:
-            response = await agent.chat("Use get_weather for Paris")
-            print(await response.text())  # get_weather says: sunny in Paris
-        ```
+        >>> async with EchoModel() as model:
+        ...     agent = await agy.create_agent(model.config(), tools=[get_weather])
+        ...     await agent.chat_text("Use get_weather for Paris")
+        'get_weather says: sunny in Paris'
     """
 
     def __init__(self, *, word_delay_s: float = 0.01) -> None:

@@ -35,6 +35,10 @@ class ModelStatistics:
         active: Answers on their way.
         unused: Turns not played yet.
         errors: Calls that the script had no answer for.
+
+    Example:
+        >>> ScriptedModel([say("one"), say("two")]).statistics()
+        ModelStatistics(calls=0, active=0, unused=2, errors=0)
     """
 
     calls: int
@@ -61,13 +65,13 @@ class ScriptedModel:
         keep_requests: How many of the latest calls to keep in `requests`; None: all of them.
 
     Example:
-        ```python
-        async with ScriptedModel([call("get_weather", city="Paris"), say("Sunny.")]) as model:
-            async with Agent(model.config(tools=[get_weather])) as agent:
-                response = await agent.chat("How is the weather in Paris?")
-                assert await response.text() == "Sunny."
-        assert model.requests[1].tool_results[0].name == "get_weather"
-        ```
+        >>> script = [call("get_weather", city="Paris"), say("Sunny.")]
+        >>> async with ScriptedModel(script) as model:
+        ...     async with await agy.create_agent(model.config(), tools=[get_weather]) as agent:
+        ...         await agent.chat_text("How is the weather in Paris?")
+        'Sunny.'
+        >>> model.requests[1].tool_results[0].name
+        'get_weather'
 
     `async with` raises at its end what the script could not answer, see `check`.
     """
@@ -86,7 +90,11 @@ class ScriptedModel:
     # --- Life ---
 
     async def start(self) -> Self:
-        """Start to listen on a free port of 127.0.0.1; nothing happens if it does already."""
+        """Start to listen on a free port of 127.0.0.1; nothing happens if it does already.
+
+        Returns:
+            This model.
+        """
         if not self._server.running:
             self._called = asyncio.Condition()  # belongs to the loop that it is first waited on
             await self._server.start()
@@ -140,6 +148,9 @@ class ScriptedModel:
 
         Args:
             **settings: Further fields of `GeminiAPIEndpoint`, e.g. `options`.
+
+        Returns:
+            What a `ModelTarget` of the SDK takes as its `endpoint`.
         """
         from google.antigravity import types
 
@@ -150,6 +161,9 @@ class ScriptedModel:
 
         Args:
             **settings: Further fields of `LocalAgentConfig`, e.g. `tools`, `policies`.
+
+        Returns:
+            What `create_agent` and the SDK's own `Agent` take.
         """
         from google.antigravity import LocalAgentConfig, types
 
@@ -165,6 +179,9 @@ class ScriptedModel:
 
         Args:
             **settings: Further fields of `LocalOpenAIAgentConfig`.
+
+        Returns:
+            What `create_agent` and the SDK's own `Agent` take.
         """
         from google.antigravity.connections.local import (
             local_openai_connection_config as openai,
@@ -182,6 +199,9 @@ class ScriptedModel:
 
     async def requested(self, count: int = 1) -> ModelRequest:
         """Wait until the model has been called so many times in all.
+
+        Args:
+            count: Calls in all, those that came already included.
 
         Returns:
             The latest call.
@@ -220,7 +240,11 @@ class ScriptedModel:
             )
 
     def statistics(self) -> ModelStatistics:
-        """What it is doing right now."""
+        """Look at what it is doing right now.
+
+        Returns:
+            Numbers of calls, of turns that are left, and of errors.
+        """
         return ModelStatistics(
             calls=self._calls,
             active=self._server.active,

@@ -47,25 +47,73 @@ Scripts: TypeAlias = (
 def each(script: Script) -> Each:
     """Let every conversation play the script from its start, however many there are.
 
+    Args:
+        script: What each of them plays.
+
+    Returns:
+        What `ScriptedModel` takes in place of a script.
+
     Example:
-        >>> each([ModelTurn()]).script
-        [ModelTurn(...)]
+        >>> async with ScriptedModel(each([say("Hello."), say("Goodbye.")])) as model:
+        ...     agents = [await agy.create_agent(model.config()) for _ in range(2)]
+        ...     [await agent.chat_text("Hi") for agent in agents]
+        ['Hello.', 'Hello.']
     """
     return Each(script)
 
 
 def in_prompt(text: str) -> Matcher:
-    """Match a conversation whose first user text contains the text; so does the bare text."""
+    """Match a conversation whose first user text contains the text; so does the bare text.
+
+    Args:
+        text: What it must contain, letter by letter.
+
+    Returns:
+        A matcher, for the first place of a pair.
+
+    Example:
+        >>> scripts = [(in_prompt("Paris"), say("Sunny.")), (in_prompt(""), say("Who knows?"))]
+        >>> async with ScriptedModel(scripts) as model:
+        ...     agent = await agy.create_agent(model.config())
+        ...     await agent.chat_text("How is Rome?")
+        'Who knows?'
+    """
     return lambda request: text in request.first_user_text
 
 
 def in_system(text: str) -> Matcher:
-    """Match a conversation whose system instruction contains the text, as a subagent's does."""
+    """Match a conversation whose system instruction contains the text, as a subagent's does.
+
+    Args:
+        text: What it must contain, letter by letter.
+
+    Returns:
+        A matcher, for the first place of a pair.
+
+    Example:
+        >>> async with ScriptedModel([(in_system("You are a pirate"), say("Arr."))]) as model:
+        ...     config = model.config(system_instructions="You are a pirate.")
+        ...     await (await agy.create_agent(config)).chat_text("Hello")
+        'Arr.'
+    """
     return lambda request: text in request.system_text
 
 
 def offers_tool(name: str) -> Matcher:
-    """Match a conversation whose model may call that tool."""
+    """Match a conversation whose model may call that tool.
+
+    Args:
+        name: The tool's name.
+
+    Returns:
+        A matcher, for the first place of a pair.
+
+    Example:
+        >>> async with ScriptedModel([(offers_tool("get_weather"), say("I can ask."))]) as model:
+        ...     agent = await agy.create_agent(model.config(), tools=[get_weather])
+        ...     await agent.chat_text("Can you tell the weather?")
+        'I can ask.'
+    """
     return lambda request: name in request.tool_names
 
 

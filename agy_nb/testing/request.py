@@ -30,6 +30,15 @@ class ToolResult:
         name: The tool's name.
         text: All that the harness tells the model, times of the call included.
         id: The call's id.
+
+    Example:
+        >>> async with ScriptedModel([call("get_weather", city="Rome"), say("Sunny.")]) as model:
+        ...     agent = await agy.create_agent(model.config(), tools=[get_weather])
+        ...     await agent.chat_text("How is Rome?")
+        'Sunny.'
+        >>> result = model.requests[1].tool_results[0]
+        >>> result.name, result.value
+        ('get_weather', 'sunny in Rome')
     """
 
     name: str
@@ -58,6 +67,14 @@ class DeclaredTool:
         name: Its name.
         description: What it is for.
         parameters: The JSON schema of its arguments.
+
+    Example:
+        >>> async with ScriptedModel(say("Hello.")) as model:
+        ...     agent = await agy.create_agent(model.config(), tools=[get_weather])
+        ...     await agent.chat_text("Hi")
+        'Hello.'
+        >>> [tool.description for tool in model.requests[0].tools if tool.name == "get_weather"]
+        ['Tell the weather of a city.']
     """
 
     name: str
@@ -120,6 +137,15 @@ class ModelRequest:
         streaming: Whether the answer is to be streamed.
         size: Length of the body in bytes.
         dialect: The wire form.
+
+    Example:
+        >>> async with ScriptedModel(say("Hello.")) as model:
+        ...     agent = await agy.create_agent(model.config())
+        ...     await agent.chat_text("Hi")
+        'Hello.'
+        >>> request = model.requests[0]
+        >>> request.number, request.api, request.user_text
+        (1, 'gemini', 'Hi')
     """
 
     number: int

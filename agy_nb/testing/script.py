@@ -32,14 +32,30 @@ GARBAGE = b"data: {this is no JSON\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Text of the answer, one streamed chunk each."""
+    """Text of the answer.
+
+    Attributes:
+        chunks: The pieces that it is streamed in.
+
+    Example:
+        >>> say(["Hel", "lo"]).parts
+        (Text(chunks=('Hel', 'lo')),)
+    """
 
     chunks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """A summary of what the model thinks, one streamed chunk each."""
+    """A summary of what the model thinks.
+
+    Attributes:
+        chunks: The pieces that it is streamed in.
+
+    Example:
+        >>> think("A tool knows that.").parts
+        (Thought(chunks=('A tool knows that.',)),)
+    """
 
     chunks: tuple[str, ...]
 
@@ -52,6 +68,10 @@ class FunctionCall:
         name: The tool's name as declared in the request.
         args: Its arguments; anything that JSON takes.
         id: The call's id. None: the Gemini form sends none, the OpenAI form makes one.
+
+    Example:
+        >>> call("get_weather", city="Paris").parts
+        (FunctionCall(name='get_weather', args={'city': 'Paris'}, id=None),)
     """
 
     name: str
@@ -66,6 +86,10 @@ class InlineImage:
     Attributes:
         data: The encoded image, not base64.
         mime_type: Its type, e.g. `image/png`.
+
+    Example:
+        >>> image(b"not really a PNG").parts
+        (InlineImage(16 bytes, 'image/png'),)
     """
 
     data: bytes
@@ -87,6 +111,14 @@ class Usage:
         cached: Tokens of the prompt that came from a cache.
         candidates: Tokens of the answer, without thoughts.
         thoughts: Tokens of the thoughts.
+
+    Example:
+        >>> counted = say("Hello", usage=Usage(prompt=1000, cached=800, candidates=5))
+        >>> async with ScriptedModel(counted) as model:
+        ...     agent = await agy.create_agent(model.config())
+        ...     response = await (await agent.chat("Hi"))
+        >>> response.usage.input_tokens, response.usage.cache_read_tokens
+        (1000, 800)
     """
 
     prompt: int | None = None
@@ -107,6 +139,10 @@ class HttpError:
         retry_delay: Seconds for a `google.rpc.RetryInfo` detail; None: no such detail.
         headers: More headers.
         body: The whole body instead, as it is.
+
+    Example:
+        >>> fail(429, retry_after=2).fault.status
+        429
     """
 
     status: int
@@ -151,6 +187,11 @@ class ModelTurn:
         delay_s: Seconds before the first byte.
         chunk_delay_s: Seconds before each further chunk.
         fault: What goes wrong after the parts.
+
+    Example:
+        >>> turn = think("A tool knows that.") + say("It is sunny in ") + say("Paris.")
+        >>> turn.text, turn.finish_reason
+        ('It is sunny in Paris.', 'STOP')
     """
 
     parts: tuple[Part, ...] = ()
@@ -181,6 +222,12 @@ class ModelTurn:
 
     def having(self, **settings: Unpack[Settings]) -> ModelTurn:
         """The same turn with other settings.
+
+        Args:
+            **settings: Any field of a turn but `parts` and `fault`.
+
+        Returns:
+            Another turn; this one stays as it is.
 
         Example:
             >>> call("finish", answer=42).having(usage=Usage(prompt=10)).usage.prompt
@@ -229,6 +276,9 @@ def say(text: str | Sequence[str], **settings: Unpack[Settings]) -> ModelTurn:
         text: The text, in one chunk; or the chunks that it is streamed in.
         **settings: Any setting of `ModelTurn`, e.g. `usage=Usage(prompt=7)`, `delay_s=0.1`.
 
+    Returns:
+        A turn for a script.
+
     Example:
         >>> say(["Hel", "lo"]).text
         'Hello'
@@ -239,6 +289,13 @@ def say(text: str | Sequence[str], **settings: Unpack[Settings]) -> ModelTurn:
 def words(text: str, **settings: Unpack[Settings]) -> ModelTurn:
     """Answer with text, streamed word by word.
 
+    Args:
+        text: The text; it is cut at its spaces.
+        **settings: Any setting of `ModelTurn`.
+
+    Returns:
+        A turn for a script.
+
     Example:
         >>> words("one two").parts[0].chunks
         ('one', ' two')
@@ -248,7 +305,22 @@ def words(text: str, **settings: Unpack[Settings]) -> ModelTurn:
 
 
 def think(text: str | Sequence[str], **settings: Unpack[Settings]) -> ModelTurn:
-    """Think; most of the time followed by what the model says: `think("...") + say("...")`."""
+    """Think; most of the time followed by what the model says: `think("...") + say("...")`.
+
+    Args:
+        text: The thought, in one chunk; or the chunks that it is streamed in.
+        **settings: Any setting of `ModelTurn`.
+
+    Returns:
+        A turn for a script.
+
+    Example:
+        >>> async with ScriptedModel([think("Easy.") + say("Four.")]) as model:
+        ...     agent = await agy.create_agent(model.config())
+        ...     response = await (await agent.chat("2 + 2?"))
+        >>> "".join(response.thoughts), response.partial_text
+        ('Easy.', 'Four.')
+    """
     return ModelTurn(parts=(Thought(_chunks(text)),), **settings)
 
 
@@ -259,22 +331,69 @@ def call(name: str, args: Mapping[str, Any] | None = None, /, **more: object) ->
         name: The tool's name.
         args: Its arguments, for those that are no Python names.
         **more: Its arguments.
+
+    Returns:
+        A turn for a script.
+
+    Example:
+        >>> script = [call("get_weather", city="Paris"), say("Sunny.")]
+        >>> async with ScriptedModel(script) as model:
+        ...     agent = await agy.create_agent(model.config(), tools=[get_weather])
+        ...     await agent.chat_text("How is the weather?")
+        'Sunny.'
+        >>> model.requests[1].tool_results[0].value
+        'sunny in Paris'
     """
     return ModelTurn(parts=(FunctionCall(name, {**(args or {}), **more}),))
 
 
 def image(data: bytes, mime_type: str = "image/png", **settings: Unpack[Settings]) -> ModelTurn:
-    """Answer with an image."""
+    """Answer with an image.
+
+    Args:
+        data: The encoded image, not base64.
+        mime_type: Its type.
+        **settings: Any setting of `ModelTurn`.
+
+    Returns:
+        A turn for a script.
+
+    Example:
+        >>> say("Here it is:") + image(b"...", "image/webp")
+        ModelTurn(parts=(Text(chunks=('Here it is:',)), InlineImage(3 bytes, 'image/webp')), ...)
+    """
     return ModelTurn(parts=(InlineImage(data, mime_type),), **settings)
 
 
 def empty(**settings: Unpack[Settings]) -> ModelTurn:
-    """Answer with nothing at all."""
+    """Answer with nothing at all.
+
+    Args:
+        **settings: Any setting of `ModelTurn`.
+
+    Returns:
+        A turn for a script.
+
+    Example:
+        >>> empty().parts
+        ()
+    """
     return ModelTurn(**settings)
 
 
 def block(reason: str = "SAFETY") -> ModelTurn:
-    """Refuse the prompt, as Gemini does: no candidate, only feedback on the prompt."""
+    """Refuse the prompt, as Gemini does: no candidate, only feedback on the prompt.
+
+    Args:
+        reason: The Gemini API's `blockReason`.
+
+    Returns:
+        A turn for a script.
+
+    Example:
+        >>> block("BLOCKLIST").block_reason
+        'BLOCKLIST'
+    """
     return ModelTurn(block_reason=reason)
 
 
@@ -284,7 +403,19 @@ def fail(status: int, message: str | None = None, **details: Unpack[ErrorDetails
     Args:
         status: The HTTP status.
         message: What went wrong.
-        **details: Unpack[ErrorDetails] other field of `HttpError`, e.g. `retry_after=2`.
+        **details: Any other field of `HttpError`, e.g. `retry_after=2`.
+
+    Returns:
+        A turn for a script.
+
+    Raises:
+        InvalidScript: The status is no error.
+
+    Example:
+        >>> async with ScriptedModel([fail(503), say("Back again.")]) as model:
+        ...     agent = await agy.create_agent(model.config())
+        ...     await agent.chat_text("Hello")  # the harness tries again by itself
+        'Back again.'
     """
     if not 400 <= status <= 599:  # noqa: PLR2004 - HTTP's own numbers
         raise InvalidScript(f"an HTTP error has a status from 400 to 599, not {status!r}")
@@ -292,17 +423,58 @@ def fail(status: int, message: str | None = None, **details: Unpack[ErrorDetails
 
 
 def hang(after: str | ModelTurn | None = None) -> ModelTurn:
-    """Say `after`, and then nothing more, for ever. Alone, not even headers come."""
+    """Say `after`, and then nothing more, for ever. Alone, not even headers come.
+
+    Args:
+        after: What is said before, text or a turn.
+
+    Returns:
+        A turn for a script.
+
+    Example:
+        >>> async with ScriptedModel(hang("Let me")) as model:
+        ...     agent = await agy.create_agent(model.config())
+        ...     response = await agent.chat("Hello")
+        ...     async for piece in response.text_stream():
+        ...         await response.cancel()
+        Traceback (most recent call last):
+        agy_nb.errors.TurnCancelled: ...
+        >>> response.partial_text
+        'Let me'
+    """
     return _after(after) + ModelTurn(fault=Hang())
 
 
 def drop(after: str | ModelTurn | None = None) -> ModelTurn:
-    """Say `after`, and then break the connection. Alone, the call gets no answer."""
+    """Say `after`, and then break the connection. Alone, the call gets no answer.
+
+    Args:
+        after: What is said before, text or a turn.
+
+    Returns:
+        A turn for a script.
+
+    Example:
+        >>> drop("It is su").text
+        'It is su'
+    """
     return _after(after) + ModelTurn(fault=Drop())
 
 
 def garbage(data: bytes = GARBAGE, *, after: str | ModelTurn | None = None) -> ModelTurn:
-    """Say `after`, and then send bytes that are no answer."""
+    """Say `after`, and then send bytes that are no answer.
+
+    Args:
+        data: The bytes.
+        after: What is said before, text or a turn.
+
+    Returns:
+        A turn for a script.
+
+    Example:
+        >>> garbage(b"data: [}").fault
+        Garbage(data=b'data: [}')
+    """
     return _after(after) + ModelTurn(fault=Garbage(data))
 
 
