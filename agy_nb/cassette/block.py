@@ -12,7 +12,9 @@ import asyncio
 import contextlib
 import importlib.metadata
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,19 @@ from typing import Any
 from agy_nb.cassette import wire
 from agy_nb.cassette.compare import Comparer
 from agy_nb.cassette.deck import Deck, PlaySettings
-from agy_nb.cassette.errors import CassetteActive, CassetteMismatch, CassetteNotWritten
-from agy_nb.cassette.format import MODEL, TOOLS, Header, read_lines
+from agy_nb.cassette.episodes import has_model
+from agy_nb.cassette.errors import (
+    CassetteActive,
+    CassetteError,
+    CassetteMismatch,
+    CassetteNotWritten,
+)
+from agy_nb.cassette.format import EPISODES, MODEL, TOOLS, Header, read_lines
 from agy_nb.cassette.journal import Journal
 from agy_nb.cassette.model import ModelSide
 from agy_nb.cassette.modes import Plan, check_mode, plan
 from agy_nb.cassette.options import CassetteOptions
-from agy_nb.cassette.recording import load
+from agy_nb.cassette.recording import Recording, load
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.toolhttp import ToolHttp
 
@@ -50,6 +58,7 @@ class Block:
         self._prepared = True
         self._preparing: asyncio.Lock | None = None
         self._plan: Plan | None = None
+        self._kept: Recording | None = None
         self._deck: Deck | None = None
         self._journal: Journal | None = None
         self._tape: wire.Tape | None = None
@@ -100,12 +109,15 @@ class Block:
         if self._plan == "record":
             self._open_journal()
         elif options.seam == "model":
-            load(options.path)  # says what is wrong with it
+            self._kept = load(options.path)  # says what is wrong with it
             self._open_model(options.path, replaying=True)
         else:
-            self._deck = Deck(load(options.path), self._play_settings())
+            self._kept = load(options.path)
+            self._deck = Deck(self._kept, self._play_settings())
         if self._plan == "replay":
             self._open_tool_http(options.path, "none")
+        elif self._plan == "extend" and options.seam == "model" and options.tool_http:
+            self._open_journal()  # tools run whatever the model's side does
         self._prepared = True
 
     def _open_tool_http(self, folder: Path, mode: str) -> None:
@@ -115,10 +127,21 @@ class Block:
 
     def _open_model(self, folder: Path, *, replaying: bool) -> None:
         self._model = ModelSide(
-            folder, self._redactor, replaying=replaying, speed=self._options.speed
+            folder,
+            self._redactor,
+            replaying=replaying,
+            speed=self._options.speed,
+            extend=self._extend_model if self._plan == "extend" and replaying else None,
         )
         self._model.open()
         self._model.start()
+
+    def _extend_model(self) -> Path:
+        """Begin a recording with all that was there; new requests to a model go into it."""
+        if self._journal is None:
+            self._open_journal()
+        assert self._journal is not None  # noqa: S101 - for the type checker
+        return self._journal.folder
 
     def _play_settings(self) -> PlaySettings:
         options = self._options
@@ -133,19 +156,22 @@ class Block:
         )
 
     def _open_journal(self) -> None:
-        kept = self._deck.recording if self._deck else None
+        kept, at_model = self._kept, self._options.seam == "model"
+        header = Header(recorded_at=_now(), sdk=_sdk_version())
+        if kept and at_model:  # its frames stay as they are, and so does what they are of
+            header = replace(kept.header, complete=False)
         self._journal = Journal(
             self._options.path,
-            Header(recorded_at=_now(), sdk=_sdk_version()),
+            header,
             redact=self._redactor.line,
             keep=read_lines(kept.path) if kept else (),
         )
         first = 1 + max((s.number for s in kept.sessions), default=-1) if kept else 0
         self._tape = wire.Tape(self._journal, first=first)
-        for name in (MODEL, TOOLS):
+        for name in (MODEL, EPISODES, TOOLS):
             if kept and (kept.path / name).exists():
                 shutil.copyfile(kept.path / name, self._journal.folder / name)
-        if self._options.record_model and not kept:
+        if self._options.record_model and (not kept or (has_model(kept.path) and not at_model)):
             self._open_model(self._journal.folder, replaying=False)
         self._open_tool_http(self._journal.folder, "new_episodes" if kept else "all")
 
@@ -153,9 +179,8 @@ class Block:
 
     async def _connect(self, strategy: Any, spawn: wire.Spawn) -> wire.Connected:  # noqa: ANN401
         await self._make_ready()
-        rewrite = self._model.rewrite if self._model is not None else None
-        if self._plan == "replay" and self._model is not None:
-            return await wire.record(spawn, self._unrecorded, rewrite)
+        if self._plan != "record" and self._options.seam == "model":
+            return await wire.record(spawn, self._unrecorded, self._rewrite())
         if self._plan == "replay":
             assert self._deck is not None  # noqa: S101 - for the type checker
             return wire.replay(strategy, self._deck, self._playback)
@@ -165,12 +190,15 @@ class Block:
                 await asyncio.to_thread(self._open_journal)
             assert self._tape is not None  # noqa: S101 - for the type checker
             self._harness = await asyncio.to_thread(wire.harness_text, strategy)
-            return await wire.record(spawn, self._tape, rewrite)
+            return await wire.record(spawn, self._tape, self._rewrite())
 
         if self._plan == "extend":
             assert self._deck is not None  # noqa: S101 - for the type checker
             return wire.episode(strategy, self._deck, self._playback, start)
         return await start()
+
+    def _rewrite(self) -> wire.Rewrite | None:
+        return self._model.rewrite if self._model is not None else None
 
     async def _make_ready(self) -> None:
         if self._prepared:
@@ -199,14 +227,32 @@ class Block:
             self._model.stop()
         if self._tool_http is not None:
             self._tool_http.close()
-        if self._journal is None or self._tape is None:
-            return
         journal, self._journal = self._journal, None
-        if not self._tape.sessions or (error is not None and not self._options.record_on_exception):
+        if journal is None:
+            self._close_model()
+        elif not self._is_new() or (error is not None and not self._options.record_on_exception):
+            self._close_model()
             journal.abandon()
         else:
             self._save_model(journal)
-            journal.finish(lambda: dict(self._redactor.counts), harness=self._harness)
+            kept = self._kept
+            journal.finish(
+                lambda: self._counts(kept),
+                complete=kept is None or not kept.partial,
+                harness=self._harness,
+            )
+
+    def _is_new(self) -> bool:
+        """Whether anything was recorded."""
+        sessions = self._tape.sessions if self._tape is not None else 0
+        return bool(sessions) or (self._kept is not None and self._options.seam == "model")
+
+    def _counts(self, kept: Recording | None) -> dict[str, int]:
+        return dict(Counter(kept.header.redactions if kept else {}) + self._redactor.counts)
+
+    def _close_model(self) -> None:
+        if self._model is not None:
+            self._model.close()
 
     def _would_replay(self) -> bool:
         return plan(self._options.path, check_mode(self._options.record_mode)) != "record"
@@ -233,11 +279,12 @@ class Block:
         for found in self._mismatches(allow_unplayed=allow, still_open=still_open):
             raise found from error
 
-    def _mismatches(self, *, allow_unplayed: bool, still_open: bool) -> list[CassetteMismatch]:
+    def _mismatches(self, *, allow_unplayed: bool, still_open: bool) -> Sequence[CassetteError]:
         if self._deck is not None:
             return self._deck.errors(allow_unplayed=allow_unplayed, still_open=still_open)
-        if self._model is None or self._plan != "replay":
+        if self._model is None or self._plan == "record":
             return []
+        allow_unplayed = allow_unplayed or self._plan == "extend"
         unplayed = None if self._model.errors or allow_unplayed else self._model.unplayed()
         return self._model.errors + ([unplayed] if unplayed else [])
 

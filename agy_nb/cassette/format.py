@@ -1,7 +1,8 @@
 """The cassette on disk.
 
 Rule 1: a cassette is a folder: `header.json`, `wire.jsonl` and, where the model's side was recorded
-too, `model.yaml`. No other module spells these names.
+too, `model.yaml`, which is `model.jsonl` until the recording is finished. No other module spells
+these names.
 Rule 2: `wire.jsonl` holds one JSON object a line and is read line by line, never whole.
 Rule 3: a line that is not whole ends the cassette there; what stands before it counts.
 
@@ -35,6 +36,7 @@ VERSION = 1
 HEADER = "header.json"
 WIRE = "wire.jsonl"
 MODEL = "model.yaml"
+EPISODES = "model.jsonl"
 TOOLS = "tools.yaml"
 FORMAT = "agy-cassette"
 

@@ -20,10 +20,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from agy_nb.cassette.episodes import has_model
 from agy_nb.cassette.errors import CassetteBusy, CassetteError, CassetteNotWritten
 from agy_nb.cassette.format import (
     HEADER,
-    MODEL,
     WIRE,
     Direction,
     Frame,
@@ -145,7 +145,7 @@ class Journal:
                 size=self._size,
                 sessions=self._summaries.all(),
                 redactions=redactions(),
-                model=(self.folder / MODEL).exists(),
+                model=has_model(self.folder),
             )
             _write(self.folder / HEADER, header.encode())
             swap_in(self.folder, self.path)

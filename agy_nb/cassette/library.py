@@ -10,8 +10,9 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from agy_nb.cassette.cleaning import cleaned
+from agy_nb.cassette.episodes import has_model, read_model, read_vcr, write_vcr
 from agy_nb.cassette.errors import CassetteError, CassetteInvalid
 from agy_nb.cassette.format import (
     HEADER,
@@ -95,7 +96,7 @@ def problems(path: Path, *, rules: Iterable[Rule] = ()) -> Iterator[str]:
                     machine.receive(line.frame)
         except CassetteError as error:
             yield f"session {session.number} cannot be played: {error}"
-    if recording.header.model:
+    if recording.header.model or has_model(path):
         yield from _model_problems(path)
 
 
@@ -111,12 +112,10 @@ def _stale(header: Header) -> Iterator[str]:
 
 def _model_problems(path: Path) -> Iterator[str]:
     try:
-        data = _read(path / MODEL)
+        if not read_model(path):
+            yield f"{MODEL} holds no request"
     except CassetteInvalid as error:
         yield str(error)
-        return
-    if not data.get("interactions"):
-        yield f"{MODEL} holds no request"
 
 
 def redact(path: Path, rules: Iterable[Rule]) -> Header:
@@ -137,9 +136,13 @@ def redact(path: Path, rules: Iterable[Rule]) -> Header:
     redactor = Redactor(rules)
     journal = Journal(path, header, keep=(redactor.line(line) for line in read_lines(path)))
     try:
-        for name in (MODEL, TOOLS):
-            if (path / name).exists():
-                _write(journal.folder / name, _redacted(_read(path / name), redactor))
+        found = {MODEL: read_model(path)}
+        if (path / TOOLS).exists():
+            found[TOOLS] = read_vcr(path / TOOLS)
+        for name, interactions in found.items():
+            if interactions:
+                clean = [cleaned(made, redactor.text) for made in interactions]
+                write_vcr(journal.folder / name, clean)
     except BaseException:
         journal.abandon()
         raise
@@ -164,44 +167,3 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
-
-
-def _read(file: Path) -> dict[str, Any]:
-    import yaml
-
-    folder = str(file.parent)
-    try:
-        data = yaml.safe_load(file.read_bytes())  # never makes objects
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise CassetteInvalid(f"{file} cannot be read: {error}", path=folder) from error
-    if not isinstance(data, dict) or not isinstance(data.get("interactions"), list):
-        raise CassetteInvalid(f"{file} is no cassette of vcrpy", path=folder)
-    return data
-
-
-def _write(file: Path, data: dict[str, Any]) -> None:
-    import yaml
-
-    file.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
-
-
-def _redacted(data: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
-    """Bodies and addresses cleaned; a body that changes loses the bounds of its chunks."""
-    interactions = []
-    for item in data["interactions"]:
-        request, response = item["request"], dict(item["response"])
-        request = request | {
-            "uri": redactor.text(str(request.get("uri", ""))),
-            "body": _text(request.get("body"), redactor),
-        }
-        body = (response.get("body") or {}).get("string")
-        clean = _text(body, redactor)
-        if clean != body:
-            size = len(clean.encode() if isinstance(clean, str) else clean or b"")
-            response |= {"body": {"string": clean}, "x_agy_chunks": [[size, 0]]}
-        interactions.append(item | {"request": request, "response": response})
-    return data | {"interactions": interactions}
-
-
-def _text(value: Any, redactor: Redactor) -> Any:  # noqa: ANN401 - str, bytes or nothing
-    return redactor.text(value) if isinstance(value, str) else value

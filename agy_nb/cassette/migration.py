@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 from agy_nb.cassette import format as form
 from agy_nb.cassette.errors import CassetteInvalid
 from agy_nb.cassette.format import (
+    EPISODES,
     MODEL,
     TOOLS,
     WIRE,
@@ -90,7 +91,7 @@ def migrate(path: Path, steps: Mapping[int, Step] | None = None) -> Migrated:
     whole = header.complete and _size(path / WIRE) >= size
     journal = Journal(path, header, keep=_lines(path, way))
     try:
-        for name in (MODEL, TOOLS):
+        for name in (MODEL, EPISODES, TOOLS):
             if (path / name).exists():
                 shutil.copyfile(path / name, journal.folder / name)
     except BaseException:

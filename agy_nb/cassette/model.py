@@ -1,8 +1,9 @@
-"""The model seam: the HTTP between harness and model, kept by vcrpy.
+"""The model seam: the HTTP between harness and model, in vcrpy's form.
 
 vcrpy's own patches cannot see the harness and would read a stream whole before passing it on. Here
-its `Cassette` only keeps and finds interactions, with every patcher skipped; a gateway does the
-HTTP. The boundaries and times of a stream's chunks stand beside the body, in `x_agy_chunks`.
+its `Cassette` only finds interactions, with every patcher skipped; a gateway does the HTTP, and
+`episodes` the files. The boundaries and times of a stream's chunks stand beside the body, in
+`x_agy_chunks`.
 """
 
 from __future__ import annotations
@@ -11,15 +12,24 @@ import asyncio
 import contextlib
 import copy
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from agy_nb.cassette.bodies import Translation, body_digest, canonical_body
+from agy_nb.cassette.cleaning import cleaned
 from agy_nb.cassette.compare import Comparer
-from agy_nb.cassette.errors import CassetteInvalid, CassetteMismatch
-from agy_nb.cassette.format import MODEL, Frame
+from agy_nb.cassette.episodes import (
+    EpisodeJournal,
+    Interaction,
+    as_text,
+    has_model,
+    read_model,
+)
+from agy_nb.cassette.errors import CassetteError, CassetteInvalid, CassetteMismatch
+from agy_nb.cassette.format import Frame
 from agy_nb.cassette.gateway import Answer, Asked, Gateway, passing
 from agy_nb.cassette.mismatch import diff_of
 from agy_nb.cassette.redaction import Redactor
@@ -34,18 +44,29 @@ class ModelSide:
     """What is behind the gateway while a cassette is in use.
 
     Args:
-        path: Folder that holds, or will hold, `model.yaml`.
+        path: Folder of the cassette, or of the recording.
         redactor: Takes secrets out of what is kept.
         replaying: Whether to answer from the cassette.
         speed: 0 for no waiting, 1 for the recorded pace.
+        extend: Called once, in a thread, when a request was not recorded: gives the folder of a
+            recording that such requests are added to, and they go to the model. None to refuse
+            them.
     """
 
     def __init__(
-        self, path: Path, redactor: Redactor, *, replaying: bool, speed: float = 0
+        self,
+        path: Path,
+        redactor: Redactor,
+        *,
+        replaying: bool,
+        speed: float = 0,
+        extend: Callable[[], Path] | None = None,
     ) -> None:
-        self._path = path / MODEL
+        self._path = path
         self._redactor = redactor
         self._replaying = replaying
+        self._extend = extend
+        self._extending = asyncio.Lock()
         self._speed = speed
         self._gateway = Gateway(self)
         redactor.learn(self._gateway.token)  # the harness's error messages name addresses
@@ -53,48 +74,58 @@ class ModelSide:
         self._stack = contextlib.ExitStack()
         self._cassette: Any = None
         self._client: Any = None
-        self._raw: list[tuple[Asked, Any, list[tuple[bytes, float]], str]] = []
-        self.errors: list[CassetteMismatch] = []
+        self._journal: EpisodeJournal | None = None if replaying else EpisodeJournal(path)
+        self._known = redactor.known
+        self.errors: list[CassetteError] = []
 
     # -- life --------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Read the cassette, or begin one. Reads the disk.
+        """Read the cassette, if there is one to be played. Reads the disk.
 
         Raises:
             CassetteInvalid: There is nothing of the model's side, or it cannot be read.
         """
+        if not self._replaying:
+            return
         import vcr
         from vcr.patch import PATCHER_NAMES
 
-        if self._replaying and not self._path.exists():
+        folder = str(self._path)
+        if not has_model(self._path):
             raise CassetteInvalid(
-                f"{self._path.parent} holds nothing of the model's side; replay it with "
+                f"{folder} holds nothing of the model's side; replay it with "
                 'seam="wire", or record it again',
-                path=str(self._path.parent),
+                path=folder,
             )
-        recorder = vcr.VCR(record_mode="none" if self._replaying else "all")
+        recorder = vcr.VCR(record_mode="none")
         recorder.register_matcher("agy", _same)
-        context = recorder.use_cassette(
-            str(self._path), match_on=["agy"], skip_patchers=PATCHER_NAMES
-        )
+        recorder.register_persister(_Disk)
+        context = recorder.use_cassette(folder, match_on=["agy"], skip_patchers=PATCHER_NAMES)
         try:
             self._cassette = self._stack.enter_context(context)
+        except CassetteInvalid:
+            raise
         except Exception as error:
             raise CassetteInvalid(
-                f"{self._path} is no cassette of vcrpy: {error}", path=str(self._path.parent)
+                f"{folder} holds no cassette of vcrpy: {error}", path=folder
             ) from error
-        if self._replaying and not len(self._cassette):
-            raise CassetteInvalid(
-                f"{self._path} holds no request to a model", path=str(self._path.parent)
-            )
+        if not len(self._cassette):
+            raise CassetteInvalid(f"{folder} holds no request to a model", path=folder)
 
     def save(self) -> None:
-        """Take out the secrets of what was recorded, and write it. Writes the disk."""
-        for asked, upstream, pieces, end in self._raw:
-            self._keep(asked, upstream, pieces, end)
-        self._raw.clear()
+        """Finish what was recorded. Writes the disk."""
         self._stack.close()
+        if self._journal is not None:
+            learned = self._redactor.known > self._known  # since the first exchange was written
+            again = partial(cleaned, text=self._redactor.text)
+            self._journal.finish(again if learned else lambda made: made)
+
+    def close(self) -> None:
+        """Give up what was recorded. Blocks for a moment."""
+        self._stack.close()
+        if self._journal is not None:
+            self._journal.close()
 
     def start(self) -> None:
         """Listen. Blocks for a moment."""
@@ -129,19 +160,41 @@ class ModelSide:
 
     async def answer(self, asked: Asked) -> Answer:
         """See `Answerer`."""
-        return await (self._replay(asked) if self._replaying else self._record(asked))
+        if not self._replaying:
+            return await self._record(asked)
+        request = await asyncio.to_thread(self._request, asked)
+        if self._cassette.can_play_response_for(request):
+            return self._replay(asked, request)
+        if self._extend is None:
+            return self._refuse(self._mismatch(request))
+        async with self._extending:
+            if self._journal is None:
+                try:
+                    self._journal = EpisodeJournal(await asyncio.to_thread(self._extend))
+                except CassetteError as error:
+                    return self._refuse(error)
+        return await self._record(asked)
+
+    def _refuse(self, error: CassetteError) -> Answer:
+        self.errors.append(error)
+        headers = [("Content-Type", "text/plain; charset=utf-8")]
+        return Answer(400, "Not recorded", headers, _text(str(error)))
 
     def _request(self, asked: Asked) -> Any:  # noqa: ANN401 - a request of vcrpy
         from vcr.request import Request
 
+        return Request(**self._asked(asked))
+
+    def _asked(self, asked: Asked) -> dict[str, Any]:
         translation = self._translations.get(asked.session) or Translation({})
         headers = {
-            name: self._redactor.text(value)
+            name: [self._redactor.text(value)]
             for name, value in asked.headers.items()
             if harmless_header(name)
         }
-        body = self._clean(asked.body, translation)
-        return Request(asked.method, self._redactor.text(_portless(asked.url)), body, headers)
+        body = as_text(self._clean(asked.body, translation))
+        uri = self._redactor.text(_portless(asked.url))
+        return {"method": asked.method, "uri": uri, "body": body, "headers": headers}
 
     def _clean(self, body: bytes, translation: Translation) -> bytes:
         try:
@@ -189,16 +242,17 @@ class ModelSide:
                 upstream.release()  # the connection serves the next request too
             else:
                 upstream.close()
-            # Cleaned and kept when the cassette is saved: the stream's end does not wait for it.
-            self._raw.append((asked, upstream, pieces, end))
+            # Cleaned and kept in a thread: the stream's end does not wait for it.
+            assert self._journal is not None  # noqa: S101 - for the type checker
+            self._journal.put(partial(self._interaction, asked, upstream, pieces, end))
 
-    def _keep(
+    def _interaction(
         self,
         asked: Asked,
         upstream: Any,  # noqa: ANN401 - a response of aiohttp
         pieces: list[tuple[bytes, float]],
         end: str,
-    ) -> None:
+    ) -> Interaction:
         translation = self._translations.get(asked.session) or Translation({})
         clean = [(self._clean(chunk, translation), dt) for chunk, dt in pieces]
         whole = self._clean(b"".join(chunk for chunk, _ in pieces), translation)
@@ -208,24 +262,18 @@ class ModelSide:
         for name, value in passing(upstream.headers):
             if harmless_header(name):
                 headers.setdefault(name, []).append(self._redactor.text(value))
-        self._cassette.append(
-            self._request(asked),
-            {
+        return {
+            "request": self._asked(asked),
+            "response": {
                 "status": {"code": upstream.status, "message": upstream.reason or ""},
                 "headers": headers,
-                "body": {"string": whole},
+                "body": {"string": as_text(whole)},
                 "x_agy_chunks": [[len(chunk), round(dt, 6)] for chunk, dt in clean],
                 "x_agy_end": end,
             },
-        )
+        }
 
-    async def _replay(self, asked: Asked) -> Answer:
-        request = await asyncio.to_thread(self._request, asked)
-        if not self._cassette.can_play_response_for(request):
-            error = self._mismatch(request)
-            self.errors.append(error)
-            headers = [("Content-Type", "text/plain; charset=utf-8")]
-            return Answer(400, "Not recorded", headers, _text(str(error)))
+    def _replay(self, asked: Asked, request: Any) -> Answer:  # noqa: ANN401 - a request of vcrpy
         response = copy.deepcopy(self._cassette.play_response(request))
         headers = [(k, v) for k, values in response["headers"].items() for v in values]
         status = response["status"]
@@ -256,7 +304,7 @@ class ModelSide:
     # -- what went wrong ---------------------------------------------------------------------
 
     def _mismatch(self, request: Any) -> CassetteMismatch:  # noqa: ANN401 - a request of vcrpy
-        folder = str(self._path.parent)
+        folder = str(self._path)
         counts = self._cassette.play_counts
         left = [r for i, (r, _) in enumerate(self._cassette.data) if not counts[i]]
         path = urlsplit(request.uri).path
@@ -290,7 +338,7 @@ class ModelSide:
         left = self._left()
         if not self._replaying or not left:
             return None
-        folder = str(self._path.parent)
+        folder = str(self._path)
         return CassetteMismatch(
             f"{folder}: {len(left)} recorded requests to the model were never made, "
             f"first {left[0]}.\n"
@@ -305,6 +353,29 @@ class ModelSide:
             return []
         counts = self._cassette.play_counts
         return [str(r.uri) for i, (r, _) in enumerate(self._cassette.data) if not counts[i]]
+
+
+class _Disk:
+    """Where vcrpy takes a cassette's interactions from. It writes none."""
+
+    @staticmethod
+    def load_cassette(folder: str, serializer: Any) -> Any:  # noqa: ANN401 - vcrpy's
+        from vcr.request import Request
+        from vcr.serializers.compat import convert_to_bytes
+
+        del serializer
+        found = read_model(Path(folder))
+        for response in (item["response"] for item in found):
+            if not all(
+                isinstance(response.get(name), dict) for name in ("status", "headers", "body")
+            ):
+                raise CassetteInvalid(f"{folder}: a response of the model is damaged", path=folder)
+        requests = [Request._from_dict(item["request"]) for item in found]  # noqa: SLF001 - as vcrpy
+        return requests, [convert_to_bytes(item["response"]) for item in found]
+
+    @staticmethod
+    def save_cassette(folder: str, interactions: Any, serializer: Any) -> None:  # noqa: ANN401
+        del folder, interactions, serializer
 
 
 class _Headers(dict[str, str]):

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from agy_nb.cassette.errors import CassetteInvalid
-from agy_nb.cassette.format import HEADER, MODEL, TOOLS, WIRE
+from agy_nb.cassette.format import EPISODES, HEADER, MODEL, TOOLS, WIRE
 from agy_nb.errors import InvalidInput
 
 RecordMode: TypeAlias = Literal["once", "none", "new_episodes", "all"]
 Plan: TypeAlias = Literal["replay", "record", "extend"]
 
-_OURS = frozenset({HEADER, WIRE, MODEL, TOOLS})
+_OURS = frozenset({HEADER, WIRE, MODEL, EPISODES, TOOLS})
 
 
 def plan(path: Path, mode: RecordMode) -> Plan:
@@ -21,7 +21,8 @@ def plan(path: Path, mode: RecordMode) -> Plan:
     Args:
         path: Folder of the cassette. Reads the disk.
         mode: `once` records what is not there and replays what is; `none` only replays;
-            `new_episodes` replays, and records agents that were not recorded; `all` records anew.
+            `new_episodes` replays, and records what was not recorded: agents at the wire, requests
+            at the model; `all` records anew.
 
     Raises:
         CassetteNotFound: There is nothing to replay, and `none` forbids to record.

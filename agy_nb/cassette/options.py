@@ -21,7 +21,7 @@ class CassetteOptions:
     """Everything about the use of a cassette; see `use_cassette`.
 
     Raises:
-        InvalidInput: One of them is none that there is, or two do not go together.
+        InvalidInput: One of them is none that there is.
     """
 
     path: Path
@@ -49,12 +49,6 @@ class CassetteOptions:
         _not_negative("speed", self.speed)
         _not_negative("stall_after", self.stall_after)
         Comparer(self.match_on, self.ignore)  # says what it does not know
-        if self.seam == "model" and self.record_mode == "new_episodes":
-            raise InvalidInput(
-                "new_episodes extends what is replayed at the wire; with seam='model' use 'once' "
-                "or 'all'",
-                field="record_mode",
-            )
 
 
 def _one_of(name: str, value: _T, allowed: tuple[_T, ...]) -> None:

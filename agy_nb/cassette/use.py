@@ -31,7 +31,8 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
     Args:
         path: Folder of the cassette.
         record_mode: `once` records what is not there and replays what is; `none` only replays;
-            `new_episodes` replays, and records agents that were not recorded; `all` records anew.
+            `new_episodes` replays, and records what was not recorded: agents at the wire, requests
+            to the model at its seam; `all` records anew.
         seam: What is replayed: `wire` the whole harness, `model` only the model behind the real
             harness.
         match_on: What must be as recorded, of `config`, `prompt`, `result`, `approval`, `question`

@@ -136,8 +136,7 @@ class Player:
         """Of a cassette that another test has recorded just now: it is added to, not replaced."""
         recorder = _recorded_by(self._item.config).get(wish.path)
         again = recorder is not None and recorder != self._item.nodeid
-        at_wire = wish.options.get("seam", "wire") == "wire"
-        return "new_episodes" if again and at_wire and wish.mode in ("once", "all") else wish.mode
+        return "new_episodes" if again and wish.mode in ("once", "all") else wish.mode
 
     def _accepts(self, error: AgyError) -> bool:
         """Whether agents that were not started belong to other tests of the same cassette."""

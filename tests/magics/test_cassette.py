@@ -153,7 +153,6 @@ def test_path_is_taken_as_it_is(cell, folder):
         ("", "the following arguments are required: name"),
         ("hello --mode often", "invalid choice: 'often'"),
         ("hello --speed -1", "speed is a number from 0; not -1.0"),
-        ("hello --seam model --mode new_episodes", "new_episodes extends what is replayed"),
         ("..", "names no cassette"),
     ],
 )

@@ -128,7 +128,6 @@ def test_directory_of_all_cassettes_mirrors_the_tests(asked_for, arguments):
         ("colour='red'", "*unexpected keyword argument 'colour'*use_cassette*"),
         ("seam='radio'", "*seam is one of wire, model; not 'radio'*"),
         ("record_mode='sometimes'", "*record_mode is one of once, none, *"),
-        ("seam='model', record_mode='new_episodes'", "*new_episodes extends *"),
     ],
 )
 def test_marker_that_cannot_be_read_is_a_failure_in_words(suite, run, marker, said):

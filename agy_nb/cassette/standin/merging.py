@@ -15,8 +15,8 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from agy_nb.cassette.episodes import has_model, read_model, write_vcr
 from agy_nb.cassette.errors import CassetteBusy
 from agy_nb.cassette.format import MODEL, Header, Line, read_header, read_lines
 from agy_nb.cassette.journal import Journal
@@ -95,7 +95,7 @@ class Merger:
             whole = Journal(self._cassette, header, keep=lines)
             try:
                 parts = [self._cassette, place.own] if begun else [place.own]
-                _join_models([part / MODEL for part in parts], whole.folder / MODEL)
+                _join_models(parts, whole.folder / MODEL)
             except BaseException:
                 whole.abandon()
                 raise
@@ -121,22 +121,11 @@ def _one_after_another(*parts: Iterator[Line]) -> Iterator[Line]:
 
 def _join_models(parts: list[Path], into: Path) -> None:
     """One file of vcrpy's of several: the same interactions, one after the other."""
-    found = [part for part in parts if part.exists()]
-    if len(found) < 2:  # noqa: PLR2004 - nothing to join
-        for part in found:
-            shutil.copyfile(part, into)
-        return
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C where libyaml is there
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    joined: dict[str, Any] = {"interactions": []}
-    for part in found:
-        data = yaml.load(part.read_bytes(), loader)  # noqa: S506 - both are safe loaders
-        interactions = [*joined["interactions"], *data["interactions"]]
-        joined = data | {"interactions": interactions}
-    text = yaml.dump(joined, Dumper=dumper, allow_unicode=True)
-    into.write_text(text, encoding="utf-8")
+    found = [part for part in parts if has_model(part)]
+    if len(found) == 1 and (found[0] / MODEL).exists():
+        shutil.copyfile(found[0] / MODEL, into)
+    elif found:
+        write_vcr(into, [made for part in found for made in read_model(part)])
 
 
 def _both(before: Header, new: Header) -> Header:

@@ -122,6 +122,8 @@ def _record(arguments: Namespace) -> int:
             _keep(journal, model, redactor)
             merger.add(place)
         else:
+            if model is not None:
+                model.close()
             journal.abandon()
             merger.give_up()
     return _exit_code(code)
@@ -131,7 +133,6 @@ def _keep(journal: Journal, model: ModelSide | None, redactor: Redactor) -> None
     """Finish the recording of one session; what the model's side lacks is no reason to lose it."""
     if model is not None:
         try:
-            model.open()  # takes a while, and nobody waits for the end as for the start
             model.save()
         except Exception as error:  # noqa: BLE001 - told, and the wire is kept
             _tell(f"the model's side could not be kept: {error}")
