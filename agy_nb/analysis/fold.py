@@ -186,11 +186,11 @@ class EventFold:
             self._agent.asked(event.approval_id, thread.id, at, kind="policy", tool=event.tool)
             return
         args = self._args.pop(event.approval_id, {})
-        decision = _DECISIONS[event.state]
+        decision = _DECISIONS[event.state] if event.edited is None else "edited"
         self._agent.decided(
             event.approval_id, at, decision, decided_by=event.decided_by or None, wait=event.wait
         )
-        if decision == "allow":
+        if event.state is e.ApprovalState.ALLOWED:
             key = (thread.id, event.tool)
             self._allowed.setdefault(key, deque()).append(event.approval_id)
         else:

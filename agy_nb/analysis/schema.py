@@ -264,7 +264,7 @@ TABLES: Mapping[str, Table] = {
             _s("tool_call_id", "Tool call that waits, where it is told", source="wire"),
             _s("tool", "Tool that waits"),
             _s("rule_id", "Policy rule that asks", source="wire"),
-            _c("decision", "What came of it", "pending", "allow", "deny", "answered", "timeout", "failed", "cancelled"),
+            _c("decision", "What came of it; `edited` is allowed with other arguments, which events tell", "pending", "allow", "edited", "deny", "answered", "timeout", "failed", "cancelled"),
             _s("decided_by", "Who decided", source="events"),
             _t("asked_at", "When it was asked"),
             _t("decided_at", "When it was decided"),

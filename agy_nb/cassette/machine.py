@@ -245,8 +245,12 @@ class SessionMachine:
 
     def recorded_answer(self, key: Key) -> Frame | None:
         """The answer to a request that came to the client, None if it is the client's own."""
+        return self.recorded_response(key) if key in self._answerable else None
+
+    def recorded_response(self, key: Key) -> Frame | None:
+        """The recorded client's next answer of this key, None if there is none."""
         indexes = self._open.get(key)
-        if key not in self._answerable or not indexes:
+        if not indexes:
             return None
         frame = self._lines[indexes[0]].frame
         return self._substitution.outward_frame(frame) if self._substitution else frame

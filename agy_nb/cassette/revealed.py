@@ -31,6 +31,18 @@ class RecordedAnswers:
         """
         return self._answer(Key("policyDecisionResponse", request_id))
 
+    def hook(self, request_id: str) -> dict[str, Any] | None:
+        """The recorded `CallHookResponse`, None if the client decides.
+
+        Args:
+            request_id: Of the harness's request.
+        """
+        machine, key = self._machine(), Key("callHookResponse", request_id)
+        if machine is None or not machine.decides:
+            return None
+        frame = machine.recorded_response(key)
+        return None if frame is None else frame[key.kind]
+
     def question(self, trajectory_id: str, step: int) -> dict[str, Any] | None:
         """The recorded `UserQuestionsResponse`, None if the client answers.
 

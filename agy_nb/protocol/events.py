@@ -173,6 +173,7 @@ class Approval(Event):
         reason: Why it is asked for (pending), or why it was denied.
         decided_by: Who decided; empty while pending.
         wait: Seconds from the request to the decision, None while pending.
+        edited: Arguments that it runs with instead, where who allowed it has changed them.
     """
 
     approval_id: str
@@ -185,6 +186,7 @@ class Approval(Event):
     wait: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = field(
         default=None, compare=False
     )
+    edited: JsonObject | None = None
     type: Literal["approval"] = field(default="approval", repr=False)
 
 

@@ -82,6 +82,7 @@ class ApprovalGate:
                 reason=decision.reason,
                 decided_by=decision.decided_by,
                 wait=clock() - asked,
+                edited=_edited(request, decision),
             )
 
         def cancelled() -> None:
@@ -125,6 +126,12 @@ class ApprovalGate:
         finally:
             task.cancel()
             self._pending.pop(task, None)
+        if decision.allowed and decision.args is not None and not request.editable:
+            return ApprovalState.FAILED, _denial(
+                "the approval handler changed arguments, which cannot be done here: it must say "
+                "`edits = True` when the agent is made, and a subagent's calls are as they are",
+                by="error",
+            )
         return (ApprovalState.ALLOWED if decision.allowed else ApprovalState.DENIED), decision
 
     def cancel(self) -> None:
@@ -142,6 +149,7 @@ class ApprovalGate:
         reason: str,
         decided_by: str = "",
         wait: float | None = None,
+        edited: dict[str, Any] | None = None,
     ) -> None:
         self._emit(
             Approval(
@@ -154,6 +162,7 @@ class ApprovalGate:
                 reason=reason,
                 decided_by=decided_by,
                 wait=wait,
+                edited=edited,
                 at=now(),
             )
         )
@@ -161,6 +170,14 @@ class ApprovalGate:
 
 def _denial(reason: str, by: str = "default") -> ApprovalDecision:
     return ApprovalDecision(allowed=False, reason=reason, decided_by=by)
+
+
+def _edited(request: ApprovalRequest, decision: ApprovalDecision) -> dict[str, Any] | None:
+    """What a call runs with whose arguments were changed, None where they were not."""
+    if not decision.allowed or decision.args is None:
+        return None
+    runs_with = {**request.args, **decision.args}
+    return None if runs_with == request.args else runs_with
 
 
 _CANCELLED = ApprovalState.CANCELLED, _denial("the turn was cancelled")

@@ -228,8 +228,11 @@ class Runtime:
             ask_user: Decides on tool calls of this agent and its subagents: a function, plain or
                 async, of an `ApprovalRequest`, or of the tool's name and arguments; True lets the
                 tool run. Without any policy it is asked about everything but reading. Where it has
-                a method `answer`, that answers the model's questions. In a notebook the default
-                is `agy.widgets.approve()`, asked about commands only; they do not run without.
+                a method `answer`, that answers the model's questions; where it has an attribute
+                `edits` that is True, it may change a call's arguments, see `ApprovalDecision`, and
+                is asked in a hook of the SDK, which is a part of the configuration. In a notebook
+                the default is `agy.widgets.approve()`, asked about commands only; they do not run
+                without.
 
         Returns:
             The agent, started.
@@ -252,6 +255,7 @@ class Runtime:
             answer=getattr(handler, "answer", None),
             asks_user=ask_user is not None,
             asks_about_commands=handler is not None,
+            edits=getattr(handler, "edits", False) is True,
         )
         reply = await self.submit(CreateAgent(), AgentParts(spec, handler))
         assert isinstance(reply, r.AgentCreated)  # noqa: S101 - the protocol says so

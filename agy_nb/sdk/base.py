@@ -66,6 +66,7 @@ class ApprovalRequest:
     approval_id: str = ""
     timeout: float | None = None
     recorded: ApprovalDecision | None = None
+    editable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,8 @@ class ApprovalDecision:
         allowed: Whether the tool may run.
         reason: On a denial: why, in words that reach the model.
         decided_by: Who decided, for the record; `cassette` where a recording did.
+        args: Arguments that take the place of those of the same name, None to leave all as they
+            are. Only for a request that is `editable`.
 
     Example:
         >>> agy.ApprovalDecision(allowed=False, reason="not on a Friday").allowed
@@ -85,6 +88,7 @@ class ApprovalDecision:
     allowed: bool
     reason: str = ""
     decided_by: str = "user"
+    args: JsonObject | None = None
 
 
 AnswerQuestions: TypeAlias = Callable[
@@ -112,6 +116,8 @@ class AgentSpec:
             otherwise.
         asks_about_commands: Whether there is somebody to ask about commands at least, which run
             only where a policy allows them; what else the SDK allows by default stays allowed.
+        edits: Whether who is asked may change a call's arguments. The gate is asked in a hook then,
+            which is a part of the configuration.
     """
 
     config: Any = None
@@ -122,6 +128,7 @@ class AgentSpec:
     answer: AnswerQuestions | None = None
     asks_user: bool = False
     asks_about_commands: bool = False
+    edits: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +234,10 @@ class RecordedAnswers(Protocol):
 
     def decision(self, request_id: str) -> JsonObject | None:
         """The recorded `PolicyDecisionResponse`, None if it is to be decided now."""
+        ...
+
+    def hook(self, request_id: str) -> JsonObject | None:
+        """The recorded `CallHookResponse`, None if it is to be decided now."""
         ...
 
     def question(self, trajectory_id: str, step: int) -> JsonObject | None:

@@ -22,9 +22,16 @@ from google.antigravity.hooks import hooks, policy
 from agy_nb.errors import InvalidConfig
 from agy_nb.sdk import errors
 from agy_nb.sdk.base import AgentSpec, ApprovalDecision, Gate
+from agy_nb.sdk.deciding import (
+    decided_in_hook,
+    deny_with,
+    note_decision,
+    recorded_decision,
+    request_of,
+)
+from agy_nb.sdk.editing import EditingHook
 from agy_nb.sdk.questions import AnsweringHook
 from agy_nb.sdk.recorded import asks_gate
-from agy_nb.sdk.tap import deny_with, recorded_decision, request_of
 
 KEY_VARIABLE = "GEMINI_API_KEY"
 
@@ -71,12 +78,14 @@ def build(spec: AgentSpec, gate: Gate | None) -> AgentConfig:
         policies = _defaults(base, spec)
     try:
         flat = policy.flatten_policies(policies)
+        rules = [_asking(rule, gate) for rule in flat]
+        ours = [*_answering(spec, base.hooks), *([EditingHook(rules)] if spec.edits else ())]
         config = base.model_copy(
             update={
                 "tools": [*base.tools, *spec.tools],
-                "hooks": [*base.hooks, *spec.hooks, *_answering(spec, base.hooks)],
+                "hooks": [*base.hooks, *spec.hooks, *ours],
                 "triggers": [*base.triggers, *spec.triggers],
-                "policies": [_asking(rule, gate) for rule in flat],
+                "policies": rules,
             }
         )
         config._get_all_custom_tools()
@@ -191,6 +200,13 @@ def _refuse_all(call: types.ToolCall, reason: str | None = None) -> bool:
     return False
 
 
+_NOBODY = ApprovalDecision(
+    allowed=False,
+    reason="nobody can be asked: the agent was created without ask_user=",
+    decided_by="default",
+)
+
+
 def _handler(gate: Gate | None, *, about_all: bool) -> Any:
     """What leads a rule that asks to the gate.
 
@@ -201,19 +217,16 @@ def _handler(gate: Gate | None, *, about_all: bool) -> Any:
     """
 
     async def decide(call: types.ToolCall, reason: str = "") -> bool:
+        if (known := decided_in_hook(call)) is not None:
+            return known.allowed
         recorded = recorded_decision()
         if about_all and call.name == _QUESTION and not call.server_name:
             decision = recorded or ApprovalDecision(allowed=True)
-        elif gate is None and recorded is not None:
-            decision = recorded
         elif gate is None:
-            decision = ApprovalDecision(
-                allowed=False,
-                reason="nobody can be asked: the agent was created without ask_user=",
-                decided_by="default",
-            )
+            decision = recorded or _NOBODY
         else:
             decision = await gate(replace(request_of(call, reason or ""), recorded=recorded))
+            note_decision(decision)
         if not decision.allowed:
             deny_with(decision.reason)
         return decision.allowed

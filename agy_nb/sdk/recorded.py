@@ -6,8 +6,10 @@ such requests from clients that do not know of it; the tap does, and tells of th
 
 from __future__ import annotations
 
+import json
 from typing import Any, TypeVar
 
+from google.antigravity.connections.local import struct_converter
 from google.antigravity.connections.local.event_processor import json_format
 from google.antigravity.proto import localharness_pb2
 
@@ -45,6 +47,29 @@ class Recorded:
             return None
         allowed = found[0] == _wire.PolicyEvaluationOutcome.Value(_ALLOW)
         return ApprovalDecision(allowed=allowed, reason=found[1], decided_by="cassette")
+
+    def decision_in_hook(self, request_id: str, tool_args: Any) -> ApprovalDecision | None:
+        """What a person decided who was asked in a hook, None if it is to be decided now.
+
+        Args:
+            request_id: Of the harness's request to the hooks.
+            tool_args: The call that it is about.
+        """
+        frame = None if self._answers is None else self._answers.hook(request_id)
+        if frame is None:
+            return None
+        response = json_format.ParseDict(
+            frame, _wire.CallHookResponse(), ignore_unknown_fields=True
+        )
+        said = response.pre_tool_result
+        if said.decision != _wire.PreToolResult.Decision.ALLOW:
+            return ApprovalDecision(allowed=False, reason=said.reason, decided_by="cassette")
+        args: Any = None
+        if said.HasField("modified_args"):
+            args = struct_converter.to_json_fallback(said.modified_args)
+            if args == json.loads(tool_args.arguments_json or "{}"):
+                args = None
+        return ApprovalDecision(allowed=True, decided_by="cassette", args=args)
 
     def decision_on_call(self, call_id: str) -> ApprovalDecision | None:
         """What was decided on a subagent's call, about which the harness does not ask."""

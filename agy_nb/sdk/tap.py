@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from google.antigravity import types
 from google.antigravity.connections.local.event_processor import (
@@ -25,7 +25,8 @@ from google.antigravity.proto import localharness_pb2
 
 from agy_nb.protocol import events
 from agy_nb.protocol.values import TokenUsage, Trajectory
-from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest, Sink, now
+from agy_nb.sdk.base import ApprovalDecision, Sink, now
+from agy_nb.sdk.deciding import Asked, Decided, deciding
 from agy_nb.sdk.questions import asking
 from agy_nb.sdk.recorded import Recorded, is_asked_of_gate
 from agy_nb.sdk.steps import StepReader
@@ -35,8 +36,6 @@ SLICE_S = 0.01
 """Seconds that frames may be read in a row."""
 
 _wire: Any = localharness_pb2  # its names are made at run time
-_deciding: contextvars.ContextVar[Any] = contextvars.ContextVar("agy_nb_deciding", default=None)
-"""The tap and the policy decision request that the running task answers."""
 
 
 class _TappedQueue(asyncio.Queue[Any]):
@@ -49,13 +48,6 @@ class _TappedQueue(asyncio.Queue[Any]):
     def _put(self, item: Any) -> None:
         self._on_item(item)
         super()._put(item)
-
-
-class _SubagentCall(NamedTuple):
-    """A subagent's call of a host tool, in the form of a policy decision request."""
-
-    request_id: str
-    tool_args: Any
 
 
 _NO_TURN = hooks.TurnContext(hooks.SessionContext())
@@ -73,6 +65,7 @@ class Tap:
 
     Attributes:
         context: The context of the turn that runs.
+        decided: Decisions that a hook has asked for already, by the call's id.
     """
 
     def __init__(
@@ -91,6 +84,7 @@ class Tap:
         self._loop = asyncio.get_running_loop()
         self._slice_began = self._loop.time()
         self._denials: dict[str, str] = {}
+        self.decided: dict[str, Decided] = {}
         self._tools_running: set[asyncio.Task[Any]] = set()
         self._processor = connection._processor
         self._recorded = Recorded(connection)
@@ -107,6 +101,7 @@ class Tap:
         self._listen_to_questions()
         self._listen_to_triggers(connection)
         self._deny_for_failed_hooks()
+        self._listen_to_pre_tool_hooks()
 
     @staticmethod
     def fits(connection: Any) -> bool:
@@ -206,7 +201,7 @@ class Tap:
             if outcome is not None:  # a handler of the user's own would ask a person
                 await answer(request.request_id, outcome=outcome[0], deny_reason=outcome[1])
                 return
-            _deciding.set((self, request))
+            deciding(Asked(self, request.request_id, request.tool_args))
             await decide(request)
 
         async def listen_to_answer(request_id: str, *, outcome: Any, deny_reason: str = "") -> None:
@@ -216,19 +211,35 @@ class Tap:
         self._processor._handle_policy_decision_request = listen
         self._processor._send_policy_decision_response = listen_to_answer
 
-    def asks_for(self, request: Any) -> Trajectory:
-        """Which trajectory a policy decision request is for."""
-        return self._reader.trajectory(request.tool_args.trajectory_id)
+    def asks_for(self, tool_args: Any) -> Trajectory:
+        """Which trajectory makes a call."""
+        return self._reader.trajectory(tool_args.trajectory_id)
 
-    def recorded_decision(self, request: Any) -> ApprovalDecision | None:
+    def recorded_decision(self, asked: Asked) -> ApprovalDecision | None:
         """What a cassette says to a request, None if it is to be decided now."""
-        if isinstance(request, _SubagentCall):
-            return self._recorded.decision_on_call(request.request_id)
-        return self._recorded.decision(request.request_id)
+        if asked.by == "hook":
+            return self._recorded.decision_in_hook(asked.request_id, asked.tool_args)
+        if asked.by == "nobody":
+            return self._recorded.decision_on_call(asked.request_id)
+        return self._recorded.decision(asked.request_id)
 
-    def deny_with(self, request: Any, reason: str) -> None:
+    def deny_with(self, asked: Asked, reason: str) -> None:
         """Have the denial of a request say why."""
-        self._denials[request.request_id] = reason
+        if asked.by != "hook":  # a hook says so itself
+            self._denials[asked.request_id] = reason
+
+    def _listen_to_pre_tool_hooks(self) -> None:
+        """Leave the call where the hooks find it."""
+        handlers = getattr(getattr(self._processor, "_hook_router", None), "_handlers", {})
+        pre_tool = handlers.get(_wire.LIFECYCLE_HOOK_PRE_TOOL)
+        if pre_tool is None:
+            return
+
+        async def decide(request: Any, response: Any) -> None:
+            deciding(Asked(self, request.request_id, request.pre_tool_args, by="hook"))
+            await pre_tool(request, response)
+
+        handlers[_wire.LIFECYCLE_HOOK_PRE_TOOL] = decide
 
     def _deny_for_failed_hooks(self) -> None:
         """A pre-turn hook that fails denies the turn: on an error the harness just hangs up."""
@@ -280,8 +291,7 @@ class Tap:
 
         Measured: the harness asks for the root agent's calls only, so this enforces the policies.
         """
-        asked = _SubagentCall(call.id, call)
-        _deciding.set((self, asked))
+        deciding(Asked(self, call.id, call, by="nobody"))
         tool_call = types.ToolCall(id=call.id, name=call.name, args=_extract_tool_args(call))
         try:
             verdict = await self._policy.run(hooks.OperationContext(_NO_TURN), tool_call)
@@ -341,35 +351,3 @@ class Tap:
         )
         self._sink(event)
         return event
-
-
-def request_of(call: types.ToolCall, reason: str) -> ApprovalRequest:
-    """What the policy handler that runs now is asked to decide on."""
-    where = Trajectory()
-    if deciding := _deciding.get():
-        tap, request = deciding
-        where = tap.asks_for(request)
-    return ApprovalRequest(
-        tool=str(call.name),
-        args=as_json(call.args),
-        server=call.server_name or None,
-        reason=reason,
-        trajectory=where,
-    )
-
-
-def recorded_decision() -> ApprovalDecision | None:
-    """What a cassette says to the request that the running policy handler decides on."""
-    deciding = _deciding.get()
-    if deciding is None:
-        return None
-    tap, request = deciding
-    decision: ApprovalDecision | None = tap.recorded_decision(request)
-    return decision
-
-
-def deny_with(reason: str) -> None:
-    """Have the denial that the running policy handler is about to give say why."""
-    if reason and (deciding := _deciding.get()):
-        tap, request = deciding
-        tap.deny_with(request, reason)

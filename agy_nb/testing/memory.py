@@ -79,7 +79,9 @@ class MemoryTurn:
         session, args = self.session, args or {}
         call_id = f"{session.conversation_id}:{self.number}:{next(self._calls)}"
         if session.gate is not None:
-            request = ApprovalRequest(tool=name, args=args, trajectory=session.root)
+            request = ApprovalRequest(
+                tool=name, args=args, trajectory=session.root, editable=session.spec.edits
+            )
             decision = await session.gate(request)
             if not decision.allowed:
                 self.emit(
@@ -88,6 +90,7 @@ class MemoryTurn:
                     )
                 )
                 return None
+            args = {**args, **(decision.args or {})}
         self.emit(ToolCall(trajectory=session.root, call_id=call_id, name=name, args=args))
         result, error = None, None
         try:
@@ -233,11 +236,10 @@ class MemoryBackend:
         sessions: Every session opened, oldest first.
 
     Example:
-        ```python
-        async with agy.Runtime(backend=MemoryBackend()) as rt:
-            agent = await rt.create_agent()
-            assert await agent.chat_text("Hello") == "Hello "
-        ```
+        >>> async with agy.Runtime(backend=MemoryBackend()) as rt:
+        ...     agent = await rt.create_agent()
+        ...     await agent.chat_text("Hello")
+        'Hello '
     """
 
     def __init__(self, play: Play = echo, *, fails_to_open: AgyError | None = None) -> None:

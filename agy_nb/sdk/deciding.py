@@ -1,0 +1,142 @@
+"""What the code that decides on a tool call is told of it: the SDK tells it the call's name only.
+
+The tap leaves the whole request where a policy's handler and a hook of ours find it: they run in
+the task that answers the request.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from google.antigravity.connections.local.hook_router import _normalize_path_args
+
+from agy_nb.protocol.values import JsonObject, Trajectory
+from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest
+from agy_nb.sdk.wire import as_json
+
+if TYPE_CHECKING:
+    from google.antigravity import types
+
+
+class Listener(Protocol):
+    """Whoever hears of the requests of one connection: the tap.
+
+    Attributes:
+        decided: Decisions that were made before the harness asked for them, by the call's id.
+    """
+
+    decided: dict[str, Decided]
+
+    def asks_for(self, tool_args: Any) -> Trajectory:
+        """Which trajectory makes a call."""
+        ...
+
+    def recorded_decision(self, asked: Asked) -> ApprovalDecision | None:
+        """What a cassette says to a request, None if it is to be decided now."""
+        ...
+
+    def deny_with(self, asked: Asked, reason: str) -> None:
+        """Have the denial of a request say why."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision that was made in a hook, for the request of the harness that follows.
+
+    Attributes:
+        args: What the call would run with.
+        decision: It.
+    """
+
+    args: JsonObject
+    decision: ApprovalDecision
+
+
+@dataclass(slots=True)
+class Asked:
+    """What the running task is to answer.
+
+    Attributes:
+        listener: Of the connection that it came on.
+        request_id: Of the harness's request, or of the call that the harness does not ask about.
+        tool_args: The call, in the form of the wire.
+        by: A policy, a hook, or nobody: a subagent's call, about which the harness does not ask.
+        decision: What the gate said to it, None before that and where it was not asked.
+    """
+
+    listener: Listener
+    request_id: str
+    tool_args: Any
+    by: str = "policy"
+    decision: ApprovalDecision | None = None
+
+
+_asked: contextvars.ContextVar[Asked | None] = contextvars.ContextVar(
+    "agy_nb_deciding", default=None
+)
+
+
+def deciding(asked: Asked) -> None:
+    """The running task answers this from now on."""
+    _asked.set(asked)
+
+
+def what_is_asked() -> Asked | None:
+    """What the running task answers, None where the tap does not know."""
+    return _asked.get()
+
+
+def request_of(call: types.ToolCall, reason: str) -> ApprovalRequest:
+    """What the policy handler that runs now is asked to decide on."""
+    asked = _asked.get()
+    return ApprovalRequest(
+        tool=str(call.name),
+        args=as_json(call.args),
+        server=call.server_name or None,
+        reason=reason,
+        trajectory=Trajectory() if asked is None else asked.listener.asks_for(asked.tool_args),
+        editable=asked is not None and asked.by == "hook",
+    )
+
+
+def recorded_decision() -> ApprovalDecision | None:
+    """What a cassette says to the request that the running policy handler decides on."""
+    asked = _asked.get()
+    return None if asked is None else asked.listener.recorded_decision(asked)
+
+
+def deny_with(reason: str) -> None:
+    """Have the denial that the running policy handler is about to give say why."""
+    if reason and (asked := _asked.get()) is not None:
+        asked.listener.deny_with(asked, reason)
+
+
+def note_decision(decision: ApprovalDecision) -> None:
+    """The gate has decided on what the running task answers."""
+    if (asked := _asked.get()) is not None:
+        asked.decision = decision
+
+
+def decided_in_hook(call: types.ToolCall) -> ApprovalDecision | None:
+    """What was decided on this call before the harness asked for it, None if nothing was.
+
+    It holds for the arguments that were decided on, and once.
+    """
+    asked = _asked.get()
+    if asked is None or asked.by != "policy":
+        return None
+    known = asked.listener.decided.pop(asked.tool_args.call_id, None)
+    if known is None or known.args != as_comparable(call.args):
+        return None
+    return known.decision
+
+
+def as_comparable(args: Mapping[str, Any]) -> JsonObject:
+    """Arguments, with their paths written as the SDK shows them to hooks."""
+    written: JsonObject = as_json(args)
+    _normalize_path_args(written)
+    return written
