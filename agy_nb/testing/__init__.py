@@ -11,6 +11,7 @@ Example:
 
 from __future__ import annotations
 
+from agy_nb.testing.cable import Cable, Line
 from agy_nb.testing.echo import EchoModel
 from agy_nb.testing.errors import (
     InvalidScript,
@@ -24,6 +25,7 @@ from agy_nb.testing.model import ModelStatistics, ScriptedModel
 from agy_nb.testing.playbook import each, in_prompt, in_system, offers_tool
 from agy_nb.testing.request import DeclaredTool, ModelRequest, ToolResult
 from agy_nb.testing.script import (
+    HALF_A_CHUNK,
     FunctionCall,
     HttpError,
     InlineImage,
@@ -45,12 +47,15 @@ from agy_nb.testing.script import (
 )
 
 __all__ = [
+    "HALF_A_CHUNK",
+    "Cable",
     "DeclaredTool",
     "EchoModel",
     "FunctionCall",
     "HttpError",
     "InlineImage",
     "InvalidScript",
+    "Line",
     "ModelRequest",
     "ModelStatistics",
     "ModelTurn",

@@ -28,6 +28,7 @@ FinishReason: TypeAlias = str
 """`STOP`, `MAX_TOKENS`, `SAFETY`, ... as the Gemini API spells them; any other string goes too."""
 
 GARBAGE = b"data: {this is no JSON\r\n\r\n"
+HALF_A_CHUNK = b'data: {"candidates":[{"content":{"role":"model","parts":[{"te'
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,9 @@ class Hang:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """After its parts, the connection breaks."""
+    """After its parts, and the beginning of another chunk, the connection breaks."""
+
+    data: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +189,7 @@ class ModelTurn:
         service_tier: The tier that served the call, e.g. `priority`; None: not told.
         delay_s: Seconds before the first byte.
         chunk_delay_s: Seconds before each further chunk.
+        byte_delay_s: Seconds before each byte, headers aside: a line that only drips.
         fault: What goes wrong after the parts.
 
     Example:
@@ -201,6 +205,7 @@ class ModelTurn:
     service_tier: str | None = None
     delay_s: float = 0.0
     chunk_delay_s: float = 0.0
+    byte_delay_s: float = 0.0
     fault: Fault | None = None
 
     def __add__(self, other: ModelTurn) -> ModelTurn:
@@ -250,6 +255,7 @@ class Settings(TypedDict, total=False):
     service_tier: str | None
     delay_s: float
     chunk_delay_s: float
+    byte_delay_s: float
 
 
 class ErrorDetails(TypedDict, total=False):
@@ -445,11 +451,12 @@ def hang(after: str | ModelTurn | None = None) -> ModelTurn:
     return _after(after) + ModelTurn(fault=Hang())
 
 
-def drop(after: str | ModelTurn | None = None) -> ModelTurn:
+def drop(after: str | ModelTurn | None = None, *, data: bytes = b"") -> ModelTurn:
     """Say `after`, and then break the connection. Alone, the call gets no answer.
 
     Args:
-        after: What is said before, text or a turn.
+        after: What comes whole before that.
+        data: What else is sent, as it is, e.g. `HALF_A_CHUNK` to break off in the middle of one.
 
     Returns:
         A turn for a script.
@@ -458,7 +465,7 @@ def drop(after: str | ModelTurn | None = None) -> ModelTurn:
         >>> drop("It is su").text
         'It is su'
     """
-    return _after(after) + ModelTurn(fault=Drop())
+    return _after(after) + ModelTurn(fault=Drop(data))
 
 
 def garbage(data: bytes = GARBAGE, *, after: str | ModelTurn | None = None) -> ModelTurn:

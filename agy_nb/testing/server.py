@@ -158,7 +158,7 @@ class LoopbackServer:
                 return _refusal(dialect, error)
             case Hang() if not turn.parts or not call.request.streaming:
                 await self._hang()
-            case Drop() if not turn.parts or not call.request.streaming:
+            case Drop(data) if not (turn.parts or data) or not call.request.streaming:
                 return call.hang_up()
         if call.request.streaming:
             return await self._stream(call, turn)
@@ -173,7 +173,9 @@ class LoopbackServer:
         await response.prepare(call.http)
         dialect = call.request.dialect
         chunks = dialect.chunks(turn, call.request)
-        if turn.chunk_delay_s:
+        if turn.byte_delay_s:
+            await self._drip(response, chunks, turn.byte_delay_s)
+        elif turn.chunk_delay_s:
             first = True
             for chunk in chunks:
                 await self._pause(0 if first else turn.chunk_delay_s)
@@ -186,7 +188,8 @@ class LoopbackServer:
         match turn.fault:
             case Hang():
                 await self._hang()
-            case Drop():
+            case Drop(data):
+                await response.write(data)
                 return call.hang_up()
             case Garbage(data):
                 await response.write(data)
@@ -194,6 +197,14 @@ class LoopbackServer:
                 await response.write(dialect.ending(turn, call.request))
         await response.write_eof()
         return response
+
+    async def _drip(
+        self, response: web.StreamResponse, chunks: Iterator[bytes], delay_s: float
+    ) -> None:
+        for chunk in chunks:
+            for byte in chunk:
+                await self._pause(delay_s)
+                await response.write(bytes((byte,)))
 
     async def _pause(self, seconds: float) -> None:
         if seconds <= 0:

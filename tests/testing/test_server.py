@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from agy_nb.testing import (
+    HALF_A_CHUNK,
     ScriptedModel,
     ScriptExhausted,
     TurnsUnused,
@@ -164,6 +165,29 @@ async def test_a_drop_breaks_the_connection_in_mid_stream(client):
         assert b"so far" in await response.content.readany()
         with pytest.raises(aiohttp.ClientPayloadError):
             await response.read()
+
+
+async def test_a_drop_in_the_middle_of_a_chunk_sends_its_beginning(client):
+    turn = drop("so far", data=HALF_A_CHUNK)
+    pieces = []
+    async with ScriptedModel([turn]) as model, client.gemini(model) as response:
+
+        async def read():
+            async for piece in response.content.iter_any():
+                pieces.append(piece)  # noqa: PERF401 - what came before the error counts
+
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await read()
+    assert b"".join(pieces).endswith(HALF_A_CHUNK)
+
+
+async def test_a_line_that_drips_sends_byte_by_byte(client):
+    began = time.monotonic()
+    async with ScriptedModel([say("a", byte_delay_s=0.001)]) as model:
+        first, last = await client.events(client.gemini(model))
+    assert first["candidates"][0]["content"]["parts"] == [{"text": "a"}]
+    assert last["candidates"][0]["finishReason"] == "STOP"
+    assert time.monotonic() - began > 0.001 * len('data: {"candidates":[{"content":')
 
 
 async def test_a_drop_alone_gives_no_answer(client):
