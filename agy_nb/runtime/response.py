@@ -241,7 +241,7 @@ class Response:
         finally:
             self._cursors -= 1
         if self.error is not None:
-            raise self.error
+            raise _to_raise(self.error)
 
     def _must_be_here(self) -> None:
         if asyncio.get_running_loop() is not self._loop:
@@ -339,7 +339,7 @@ class Response:
         """
         await self.wait()
         if self.error is not None:
-            raise self.error
+            raise _to_raise(self.error)
         return self.partial_text
 
     async def structured_output(self) -> Any:
@@ -431,3 +431,17 @@ class Response:
             f"<Response turn {self.turn_id} of agent {self.agent_id}: {self.state}, "
             f"{len(self.partial_text)} chars{tokens}>"
         )
+
+
+def _to_raise(error: AgyError) -> AgyError:
+    """A copy: an error that is raised keeps the frames it goes through, and what they hold.
+
+    The turn's own is kept as long as the turn. Raised again and again it would keep every caller;
+    among what those hold may be the agent's handle, which then is never dropped.
+    """
+    copy = type(error).__new__(type(error))
+    copy.args = error.args
+    copy.__dict__.update(error.__dict__)
+    copy.__cause__, copy.__context__ = error.__cause__, error.__context__
+    copy.__suppress_context__ = error.__suppress_context__
+    return copy.with_traceback(error.__traceback__)

@@ -1,5 +1,7 @@
 """The handle of an agent, its blocking twin, the default runtime, settings and prompts."""
 
+import asyncio
+import contextlib
 import gc
 import subprocess
 import sys
@@ -43,6 +45,24 @@ async def test_dropped_handle_shuts_its_agent_down():
         del agent
         gc.collect()
         await backend.sessions[0].over.wait()
+        assert runtime.agent_ids == ()
+
+
+async def test_dropped_handle_shuts_its_agent_down_though_its_latest_turn_failed():
+    async def fails(turn):
+        raise agy.BackendError("no")
+
+    async def somebody(runtime):
+        agent = await runtime.create_agent({})
+        with contextlib.suppress(agy.BackendError):
+            await agent.chat_text("go")
+
+    backend = MemoryBackend(fails)
+    async with runtime_with(backend=backend) as runtime:
+        await somebody(runtime)
+        gc.collect()
+        async with asyncio.timeout(10):
+            await backend.sessions[0].over.wait()
         assert runtime.agent_ids == ()
 
 
@@ -298,6 +318,7 @@ asyncio.run(main())
 
 LOOPS = """
 import asyncio
+import contextlib
 import agy_nb as agy
 from agy_nb.testing.memory import MemoryBackend
 

@@ -1,10 +1,12 @@
 """The response's handle: independent cursors over one buffer, and what is left of a cut turn."""
 
 import asyncio
+import traceback
 
 import pytest
 
 import agy_nb as agy
+from agy_nb.cassette import CassetteMismatch
 from agy_nb.protocol import events
 from agy_nb.protocol.values import ErrorInfo, Trajectory
 from agy_nb.runtime.response import Response
@@ -268,6 +270,62 @@ async def test_every_view_ends_with_the_error_of_the_turn(name):
         with pytest.raises(agy.MaxTokens):
             _ = [item async for item in getattr(response, name)]
         assert isinstance(list(getattr(response, name)), list)
+
+
+async def everything_of(response):
+    return [event async for event in response]
+
+
+def frames_of(error) -> list[str]:
+    return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+
+
+@pytest.mark.parametrize("read", [Response.text, everything_of])
+async def test_error_of_a_turn_keeps_nothing_of_those_who_read_it(read):
+    """What they hold would live as long as the turn, and the agent's handle may be among it."""
+
+    async def fails(turn):
+        turn.say("half ")
+        raise agy.BackendError("no", http_code=503)
+
+    async def reader(response):
+        await read(response)
+
+    async with agent_with(fails) as agent:
+        response = await (await agent.chat("go"))
+        came_with = frames_of(response.error)
+        for _ in range(3):
+            with pytest.raises(agy.BackendError, match=r"^no$") as caught:
+                await reader(response)
+            assert caught.value.http_code == 503
+            assert "reader" in frames_of(caught.value)
+            assert frames_of(caught.value)[-len(came_with) :] == came_with
+        assert frames_of(response.error) == came_with
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        agy.Timeout(3, "chat", hint="wait longer"),
+        agy.TurnCancelled("half "),
+        agy.QuotaExceeded(7.5, http_code=429),
+        agy.InvalidConfig("no such model", field="model"),
+        CassetteMismatch("not what was recorded", phase="x", path="c"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_error_that_a_reader_gets_says_all_that_the_turns_own_does(error):
+    error.add_note("what to do")
+    error.__cause__ = ValueError("below")
+    response = Response(agent_id=1, turn_id=1, prompt=())
+    response.finish(events.TurnState.FAILED, error=error)
+    with pytest.raises(type(error)) as caught:
+        await response.text()
+    copy = caught.value
+    assert copy is not response.error is error
+    assert (str(copy), repr(copy), vars(copy)) == (str(error), repr(error), vars(error))
+    assert copy.__cause__ is error.__cause__
+    assert copy.__suppress_context__ is error.__suppress_context__
 
 
 async def test_awaiting_a_response_raises_nothing_of_the_turns():
