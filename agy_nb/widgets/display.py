@@ -25,6 +25,14 @@ def show(response: Response) -> None:
     """Show a response in the cell that runs, once a cell. Outside of a notebook, print a line.
 
     While its turn runs that is a widget; at the turn's end the same output becomes HTML.
+
+    Args:
+        response: What is shown.
+
+    Example:
+        >>> response = await (await agent.chat("Hello"))
+        >>> agy.widgets.show(response)
+        <Response turn 1 of agent ...: done, ...>
     """
     if not in_kernel():
         print(repr(response))  # noqa: T201 - what IPython does in a terminal
@@ -108,5 +116,5 @@ class _ResponseView:
         self._view.running = False
         with contextlib.suppress(Exception):  # a front end that is gone harms no turn
             self._handle.update(bundle(self._transcript), raw=True)
-            self._view.close()
+            self._view.leave()
         _keep(_add_cost(self._response, self._transcript, self._handle))

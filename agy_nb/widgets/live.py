@@ -27,6 +27,12 @@ INTERVAL_S = 0.05
 
 _STATIC = Path(__file__).parent / "static"
 
+LASTS = (
+    "This page was loaded while the turn ran, so its notebook cannot keep what stands here: show "
+    "the response again in a cell, and it stays."
+)
+"""Said where a view cannot be replaced by HTML, since the page does not know it by its output."""
+
 Message: TypeAlias = dict[str, Any]
 
 
@@ -127,6 +133,8 @@ class LiveView:
         self.widget = _canvas(mode, label)
         self.running = False
         self.seen = False
+        self._again = False
+        self._notice = ""
         self.loop = _loop()
         self._on_message = on_message
         self._controls: dict[str, Waiting] = {}
@@ -156,6 +164,8 @@ class LiveView:
         """Send a message to every front end that shows this."""
         if not self._closed:
             status = self.transcript.status if self.running else ""
+            if self._notice:
+                message["notice"] = self._notice
             self.widget.send({"running": self.running, "status": status, **message})
 
     def _wire(self, changes: Iterable[Change]) -> list[Message]:
@@ -187,13 +197,20 @@ class LiveView:
     def _take(self, message: Message, buffers: list[Any]) -> None:
         match message.get("type"):
             case "ready":
+                self._again = self.seen
                 self.seen = True
                 self.transcript.changes()
                 self.send(type="reset", changes=self._wire(self.transcript.snapshot()))
             case "decide" | "answer":
-                desk.answer(str(message.get("id")), message)
+                self._answer(str(message.get("id")), message)
             case _:
                 self._on_message(message, buffers)
+
+    def _answer(self, key: str, message: Message) -> None:
+        if words := desk.objection(key, message):
+            self.send(type="refused", id=key, words=words)
+        else:
+            desk.answer(key, message)
 
     # -- what waits for a person -------------------------------------------------------------
 
@@ -207,6 +224,19 @@ class LiveView:
         return True
 
     # -- the end -----------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """There is HTML in the output now: take the widget away, unless somebody needs it still.
+
+        A page that was loaded anew has the widget, but does not know which output it stands in: no
+        HTML gets there, and without the widget nothing would be left of the turn.
+        """
+        if not self._again:
+            self.close()
+        elif not self._closed:
+            self._notice = LASTS
+            self._detach()
+            self._flush()
 
     def close(self) -> None:
         """Take the widget away; its front ends show nothing any more."""

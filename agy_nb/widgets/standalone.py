@@ -35,4 +35,4 @@ class Card:
         self._transcript.on_event(event)
         with contextlib.suppress(Exception):  # a front end that is gone harms no turn
             self._handle.update(bundle(self._transcript), raw=True)
-            self._view.close()
+            self._view.leave()

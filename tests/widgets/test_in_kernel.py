@@ -217,6 +217,28 @@ def test_view_that_is_ready_in_the_middle_of_a_turn_catches_up(page):
     page.tell(comm, type="decide", id=key, choice="once")
     assert "deleted notes" in page.final(page.views()[0][1])
     page.reply(cell)
+    # A page that was loaded anew does not get the final HTML: it has the widget, which says so.
+    page.until("notice", lambda: page.messages(comm)[-1].get("notice"))
+    assert "deleted notes" in json.dumps(page.puts(comm))
+    page.tell(comm, type="ready")
+    page.until("third reset", lambda: len(page.messages(comm, "reset")) == 3)
+    assert page.messages(comm)[-1]["notice"]
+    assert page.messages(comm)[-1]["running"] is False
+
+
+def test_widget_is_taken_away_when_the_html_is_there(page):
+    cell, comm = begin(page, "await")
+    page.tell(comm, type="decide", id=page.waiting(comm), choice="once")
+    page.final(page.views()[0][1])
+    page.reply(cell)
+    page.until(
+        "end of the comm",
+        lambda: [
+            m
+            for _, m in page.seen
+            if m["header"]["msg_type"] == "comm_close" and m["content"]["comm_id"] == comm
+        ],
+    )
 
 
 def test_click_that_comes_twice_or_late_changes_nothing(page):

@@ -1,4 +1,7 @@
-"""JupyterLab in a headless Chromium, with one notebook: cells are added and run one by one."""
+"""JupyterLab and Notebook 7 in a headless Chromium: cells are added and run one by one.
+
+One server serves both; a `Front` is a page of one of them with a notebook in it.
+"""
 
 import json
 import os
@@ -14,7 +17,7 @@ import nbformat
 from playwright.sync_api import Page, sync_playwright
 from playwright.sync_api import TimeoutError as NotInTime
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SCREENSHOTS = ROOT / "build" / "screenshots"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
@@ -50,9 +53,9 @@ IDLE = "window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.st
 class Cell:
     """A cell that was run."""
 
-    def __init__(self, lab, number: int) -> None:
-        self.lab = lab
-        self.box = lab.page.locator(".jp-Notebook .jp-Cell").nth(number)
+    def __init__(self, page: Page, number: int) -> None:
+        self.page = page
+        self.box = page.locator(".jp-Notebook .jp-Cell").nth(number)
         self.output = self.box.locator(".jp-Cell-outputArea")
 
     def wait(self, selector: str, **how):
@@ -71,6 +74,10 @@ class Cell:
     def text(self) -> str:
         return self.output.inner_text()
 
+    def click(self, words: str) -> None:
+        """Press the button that has these words."""
+        self.wait(f"button >> text={words}").click()
+
     def footer(self) -> str:
         """Wait for the end of the turn in it; give its last line."""
         return self.wait(".agy-footer").inner_text()
@@ -87,16 +94,18 @@ class Cell:
         self.box.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
-class Lab:
-    """The server, the browser, and the page with the notebook."""
+class Site:
+    """The server and the browser.
+
+    Attributes:
+        requests: What the browser asked for, of anybody.
+        errors: What went wrong in a page.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.requests: list[str] = []
         self.errors: list[str] = []
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("")])
-        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-        nbformat.write(notebook, folder / "views.ipynb")
         for name, values in SETTINGS.items():
             package, plugin = name.split("/")
             path = folder / "settings" / "@jupyterlab" / package / f"{plugin}.jupyterlab-settings"
@@ -128,6 +137,7 @@ class Lab:
             "--IdentityProvider.token=",
             f"--ServerApp.root_dir={self.folder}",
             "--LabApp.expose_app_in_browser=True",
+            "--JupyterNotebookApp.expose_app_in_browser=True",
             "--LabApp.news_url=None",
         )
         self.server = subprocess.Popen(
@@ -140,7 +150,6 @@ class Lab:
         chromium = next(filter(None, map(shutil.which, BROWSERS)))
         self.browser = self.playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         self.await_server()
-        self.page = self.open("views.ipynb")
 
     def await_server(self) -> None:
         for _ in range(600):
@@ -156,51 +165,14 @@ class Lab:
                 return
         raise RuntimeError((self.folder / "lab.log").read_text(encoding="utf-8")[-3000:])
 
-    def open(self, path: str) -> Page:
-        """A page with a notebook whose kernel is idle."""
+    def new_page(self) -> Page:
         page = self.browser.new_page(viewport={"width": 1000, "height": 900})
         page.set_default_timeout(25_000)
         page.add_init_script(WATCH)
         page.on("request", lambda request: self.requests.append(request.url))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("dialog", lambda dialog: (self.errors.append(dialog.message), dialog.dismiss()))
-        page.goto(f"{self.url}/lab/tree/{path}?reset")
-        self.settle(page)
         return page
-
-    def settle(self, page: Page) -> None:
-        """Wait until the notebook is there, and its kernel idle."""
-        page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=60_000)
-        page.wait_for_function("!document.querySelector('.jp-NotebookPanel .jp-Spinner')")
-        page.wait_for_function(IDLE, timeout=60_000)
-
-    def run(self, code: str) -> Cell:
-        """Run a cell at the notebook's end, and do not wait for it."""
-        return Cell(self, self.page.evaluate(RUN, code))
-
-    def do(self, code: str) -> str:
-        """Run a cell to its end; give its text."""
-        cell = self.run(f"{code}\nprint('all done')")
-        cell.wait("text=/all done|Error/")
-        text = cell.text()
-        assert "all done" in text, text
-        return text.replace("all done", "").strip()
-
-    def command(self, name: str, **arguments) -> None:
-        """Have JupyterLab execute one of its commands."""
-        self.page.evaluate(
-            "([name, args]) => window.jupyterapp.commands.execute(name, args).then(() => null)",
-            [name, arguments],
-        )
-
-    def calm(self) -> None:
-        """End what a test has left running, so that the next one can begin."""
-        if not self.page.evaluate(IDLE):
-            try:
-                self.page.wait_for_function(IDLE, timeout=1_000)
-            except NotInTime:
-                self.command("notebook:interrupt-kernel")
-                self.page.wait_for_function(IDLE)
 
     def strangers(self) -> list[str]:
         """Requests that went to anybody but this machine."""
@@ -217,3 +189,92 @@ class Lab:
             self.server.kill()
             self.server.wait()
         self.log.close()
+
+
+class Front:
+    """A page with a notebook whose kernel is idle.
+
+    Args:
+        site: Where it is.
+        address: The page's path on the server, with `{}` for the notebook's.
+        path: The notebook; it is made unless it is there.
+    """
+
+    def __init__(self, site: Site, address: str, path: str) -> None:
+        self.site = site
+        self.path = path
+        self.file = site.folder / path
+        if not self.file.exists():
+            notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("")])
+            notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+            nbformat.write(notebook, self.file)
+        self.page = site.new_page()
+        self.page.goto(f"{site.url}/{address.format(path)}")
+        self.settle()
+        self.idle()
+
+    def settle(self) -> None:
+        """Wait until the notebook is there."""
+        self.page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=60_000)
+        self.page.wait_for_function("!document.querySelector('.jp-NotebookPanel .jp-Spinner')")
+
+    def idle(self) -> None:
+        """Wait until the kernel is idle."""
+        self.page.wait_for_function(IDLE, timeout=60_000)
+
+    def reload(self) -> None:
+        """Load the page anew, whatever its kernel does."""
+        self.page.reload()
+        self.settle()
+
+    def press(self, command: str) -> None:
+        """Press a button of the notebook's toolbar."""
+        self.page.locator(f".jp-NotebookPanel-toolbar [data-command='{command}']").click()
+
+    def start_kernel_again(self) -> None:
+        """Press the toolbar's button for it, and say yes."""
+        self.press("notebook:restart-kernel")
+        self.page.locator(".jp-Dialog button.jp-mod-accept").click()
+        self.page.locator(".jp-Dialog").wait_for(state="detached")
+        self.idle()
+
+    def run(self, code: str) -> Cell:
+        """Run a cell at the notebook's end, and do not wait for it."""
+        return Cell(self.page, self.page.evaluate(RUN, code))
+
+    def do(self, code: str) -> str:
+        """Run a cell to its end; give its text."""
+        cell = self.run(f"{code}\nprint('all done')")
+        cell.wait("text=/all done|Error/")
+        text = cell.text()
+        assert "all done" in text, text
+        return text.replace("all done", "").strip()
+
+    def command(self, name: str, **arguments) -> None:
+        """Have the front end execute one of its commands."""
+        self.page.evaluate(
+            "([name, args]) => window.jupyterapp.commands.execute(name, args).then(() => null)",
+            [name, arguments],
+        )
+
+    def calm(self) -> None:
+        """End what a test has left running, so that the next one can begin."""
+        if not self.page.evaluate(IDLE):
+            try:
+                self.page.wait_for_function(IDLE, timeout=1_000)
+            except NotInTime:
+                self.command("notebook:interrupt-kernel")
+                self.page.wait_for_function(IDLE)
+
+    def close(self) -> None:
+        self.page.close()
+
+
+def lab(site: Site, path: str) -> Front:
+    """A notebook in JupyterLab."""
+    return Front(site, "lab/tree/{}?reset", path)
+
+
+def seven(site: Site, path: str) -> Front:
+    """A notebook in Notebook 7."""
+    return Front(site, "notebooks/{}", path)

@@ -1,0 +1,45 @@
+"""One server and one browser for all; a notebook in JupyterLab, and one in Notebook 7."""
+
+import pytest
+
+from tests.widgets.in_lab import front_ends
+from tests.widgets.in_lab.cells import START
+
+
+@pytest.fixture(scope="package")
+def site(tmp_path_factory):
+    site = front_ends.Site(tmp_path_factory.mktemp("site"))
+    try:
+        site.start()
+        yield site
+    finally:
+        site.close()
+
+
+@pytest.fixture(scope="package")
+def lab(site):
+    lab = front_ends.lab(site, "views.ipynb")
+    lab.do(START)
+    yield lab
+    lab.close()
+
+
+@pytest.fixture(scope="package")
+def seven(site):
+    seven = front_ends.seven(site, "seven.ipynb")
+    seven.do(START)
+    yield seven
+    seven.close()
+
+
+@pytest.fixture(autouse=True)
+def looked_at(request):
+    """No script of anybody's ran and no foreign host was asked, whatever the test was about."""
+    yield
+    for name in {"lab", "seven"} & set(request.fixturenames):
+        front = request.getfixturevalue(name)
+        front.calm()
+        assert front.page.evaluate("window.pwned") == 0
+    site = request.getfixturevalue("site")
+    assert site.errors == []
+    assert site.strangers() == []

@@ -1,0 +1,70 @@
+"""Views and what they show do not end together: the page, the kernel, the notebook."""
+
+import shutil
+
+import pytest
+
+from tests.widgets.in_lab import front_ends
+from tests.widgets.in_lab.cells import START, TURNS
+from tests.widgets.in_lab.front_ends import SCREENSHOTS
+from tests.widgets.in_lab.marks import BROWSER
+
+pytestmark = BROWSER
+
+WRITES = """
+def write(path: str) -> str:
+    "Write a file."
+    from pathlib import Path
+    Path(path).write_text("written")
+    return "written"
+
+model, agent = await start([call("write", path="must_not_be_there"), say("ok")], tools=[write])
+"""
+
+
+@pytest.mark.parametrize("how", TURNS)
+def test_page_that_is_loaded_again_in_the_middle_of_a_turn_catches_up(lab, how):
+    lab.do("model, agent = await start(DELETES)")
+    cell = lab.run(TURNS[how])
+    cell.wait(".agy-approval button")
+    lab.command("docmanager:save")
+    lab.reload()
+    card = lab.page.locator(".agy-approval").last
+    card.locator("button >> text=Allow once").click()
+    box = lab.page.locator(".jp-Cell", has=lab.page.locator(".agy-tool")).last
+    box.locator(".agy-footer").wait_for()
+    lab.idle()
+    assert "show the response again" in box.inner_text()
+    assert "deleted notes" in lab.do("print(model.requests[-1].tool_results[-1].text)")
+
+
+def test_view_says_that_its_kernel_was_started_again_and_nothing_is_allowed(lab):
+    lab.do(WRITES)
+    cell = lab.run(TURNS["idle"])
+    cell.wait(".agy-approval button")
+    try:
+        lab.start_kernel_again()
+        cell.wait("text=/The kernel is gone|Denied/")
+        assert cell.output.locator(".agy-approval button:enabled").count() == 0
+        cell.picture("restarted")
+        assert not (lab.site.folder / "must_not_be_there").exists()
+    finally:
+        lab.do(START)
+
+
+def test_notebook_without_its_kernel_has_all_that_was_there(lab):
+    lab.do("model, agent = await start([think('Hm.') + say('# Findings'), *DELETES])")
+    lab.run(TURNS["await"]).still()
+    lab.command("docmanager:save")
+    shutil.copy(lab.file, lab.file.with_name("copy.ipynb"))
+    copy = front_ends.lab(lab.site, "copy.ipynb")
+    try:
+        copy.page.locator(".agy-footer").last.wait_for()
+        text = copy.page.locator(".jp-Notebook").inner_text()
+        assert "model not found" not in text.lower()
+        assert "Findings" in text
+        assert copy.page.evaluate("window.pwned") == 0
+        copy.page.locator("h1").first.scroll_into_view_if_needed()
+        copy.page.screenshot(path=SCREENSHOTS / "reopened.png")
+    finally:
+        copy.close()

@@ -1,0 +1,49 @@
+"""Chat panels, usage and recordings in JupyterLab."""
+
+from tests.widgets.in_lab.barriers import barriers
+from tests.widgets.in_lab.cells import TURNS
+from tests.widgets.in_lab.marks import BROWSER
+
+pytestmark = BROWSER
+
+
+def test_two_chats_at_once_show_the_same(lab):
+    lab.do("model, agent = await start([say('Hello *you*.'), say('And again.')])")
+    first = lab.run("agent.chat_ui()")
+    second = lab.run("agent.chat_ui()")
+    box = first.wait("textarea")
+    box.fill("Hi")
+    box.press("Shift+Enter")
+    box.type("there")
+    box.press("Enter")
+    for cell in (first, second):
+        cell.wait(".agy-footer")
+        assert "Hi\nthere" in cell.text()
+        assert "Hello you." in cell.text()
+    box.fill("More")
+    second.wait("textarea").fill("draft")
+    box.press("Enter")
+    second.wait("text=And again.")
+    assert second.wait("textarea").input_value() == "draft"
+    first.wait("text=And again.")
+    first.picture("chat")
+    assert barriers(lab, first, "chat") == []
+
+
+def test_dark_theme(lab):
+    lab.do("model, agent = await start([say(ANSWER) + call('delete', path='x'), say('ok')])")
+    cell = lab.run(TURNS["await"])
+    cell.wait(".agy-approval button")
+    try:
+        lab.command("apputils:change-theme", theme="JupyterLab Dark")
+        lab.page.wait_for_selector("body[data-jp-theme-light='false']", state="attached")
+        cell.picture("dark")
+        assert barriers(lab, cell, "dark") == []
+        cell.wait("button >> text=Allow once").click()
+        cell.footer()
+        cell.still()
+        assert barriers(lab, cell, "dark_static") == []
+        cell.picture("dark_static")
+    finally:
+        lab.command("apputils:change-theme", theme="JupyterLab Light")
+        lab.page.wait_for_selector("body[data-jp-theme-light='true']", state="attached")

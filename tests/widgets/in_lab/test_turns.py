@@ -1,0 +1,111 @@
+"""Turns, approvals and questions in JupyterLab, on the real SDK and harness."""
+
+import pytest
+
+from tests.widgets.in_lab.barriers import barriers
+from tests.widgets.in_lab.cells import TURNS
+from tests.widgets.in_lab.marks import BROWSER
+
+pytestmark = BROWSER
+
+
+def test_turn_streams_into_the_cell_and_stays_as_html(lab):
+    lab.do("model, agent = await start([think('Hm, a *thought*.') + say([*ANSWER]) + hang()])")
+    cell = lab.run("response = await agent.chat('go')\nresponse")
+    cell.wait("td >> text=a")
+    cell.wait("li >> text=two")
+    cell.wait("button >> text=Stop")
+    assert cell.count(".agy-thought") == 1
+    cell.picture("streaming")
+    assert barriers(lab, cell, "streaming") == []
+    cell.wait("button >> text=Stop").click()
+    assert "stopped" in cell.footer()
+    cell.still()
+    assert cell.count("button") == 0
+    assert cell.count("h1") == 1
+    cell.picture("static")
+    assert barriers(lab, cell, "static") == []
+
+
+@pytest.mark.parametrize("how", TURNS)
+def test_click_allows(lab, how):
+    lab.do("model, agent = await start(DELETES)")
+    cell = lab.run(TURNS[how])
+    cell.wait("button >> text=Allow once").click()
+    assert "done" in cell.footer()
+    cell.still()
+    assert "Allowed" in cell.text()
+    assert "deleted notes" in lab.do("print(model.requests[-1].tool_results[-1].text)")
+
+
+def test_denial_with_a_reason_reaches_the_model_and_stays(lab):
+    lab.do("model, agent = await start(DELETES)")
+    cell = lab.run(TURNS["await"])
+    cell.wait(".agy-approval button")
+    cell.picture("approval")
+    assert barriers(lab, cell, "approval") == []
+    reason = cell.wait(".agy-approval input")
+    reason.fill("not on a Friday")
+    reason.press("Enter")
+    cell.footer()
+    cell.still()
+    assert "not on a Friday" in lab.do("print(model.requests[-1].tool_results[-1].text)")
+    cell.wait(".agy-decided summary").click()
+    assert "Decided by a click: deny: not on a Friday" in cell.text()
+    cell.picture("denied")
+
+
+def test_approval_is_decided_with_the_keyboard_alone(lab):
+    lab.do("model, agent = await start(DELETES)")
+    cell = lab.run(TURNS["await"])
+    cell.wait(".agy-approval button").focus()
+    lab.page.keyboard.press("Tab")
+    lab.page.keyboard.press("Tab")
+    lab.page.keyboard.press("Tab")
+    lab.page.keyboard.press("Space")
+    cell.footer()
+    assert "Denied" in cell.text()
+
+
+def test_time_that_is_left_is_on_the_card(lab):
+    cell = lab.run(
+        "brief = agy.Runtime(agy.RuntimeConfig(chat_pause=0, approval_timeout=2))\n"
+        "model = ScriptedModel(DELETES); await model.start()\n"
+        "agent = await brief.create_agent(\n"
+        "    model.config(), tools=[delete], ask_user=agy.widgets.approve())\n"
+        "agent.sync.chat('go')\nNone"
+    )
+    cell.wait("text=/denied by itself in [012] s/")
+    cell.footer()
+    assert "Denied: nobody answered in time" in cell.text()
+
+
+def test_interrupt_from_the_toolbar_denies_and_ends_the_cell(lab):
+    lab.do("model, agent = await start(DELETES)")
+    cell = lab.run(TURNS["await"])
+    cell.wait(".agy-approval button")
+    lab.press("notebook:interrupt-kernel")
+    assert "stopped" in cell.footer()
+    cell.still()
+    assert "Denied: the turn was cancelled" in cell.text()
+    assert lab.do("print(response.state)") == "cancelled"
+
+
+def test_question_is_answered_with_a_choice(lab):
+    lab.do(
+        "capabilities = types.CapabilitiesConfig(\n"
+        "    agent_behavior=types.AgentBehavior.INTERACTIVE,\n"
+        "    enabled_tools=[types.BuiltinTools.ASK_QUESTION])\n"
+        "ask = dict(question='Which colour?', options=['red', 'blue'], is_multi_select=False)\n"
+        "model, agent = await start(\n"
+        "    [call('ask_question', questions=[ask]), say('Blue.')], capabilities=capabilities)"
+    )
+    cell = lab.run(TURNS["await"])
+    cell.wait(".agy-option >> text=blue").click()
+    cell.picture("question")
+    assert barriers(lab, cell, "question") == []
+    cell.wait("button >> text=/^Answer$/").click()
+    cell.footer()
+    cell.still()
+    assert "blue" in lab.do("print(model.requests[-1].tool_results[-1].text)")
+    assert cell.count(".agy-answered") == 1
