@@ -4,13 +4,12 @@ Agents run on the kernel's own event loop and stream into the cell; a person app
 Every name here is loaded on first use, so that importing the package costs next to nothing.
 
 Example:
-    ```python
-    import agy_nb as agy
-
-    agent = await agy.create_agent(ask_user=lambda request: True)
-    response = await agent.chat("Hello")
-    print(await response.text())
-    ```
+    >>> import agy_nb as agy
+    >>> agent = await agy.create_agent(ask_user=lambda request: True)
+    agy_nb: no GEMINI_API_KEY is set, so a local echo model answers
+    >>> response = await agent.chat("Hello")
+    >>> print(await response.text())
+    You said: Hello...
 """
 
 from __future__ import annotations

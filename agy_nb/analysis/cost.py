@@ -83,7 +83,14 @@ class Prices:
         return {"own": self.own, "aliases": self.aliases, "provider": self.provider, "_known": {}}
 
     def add_to(self, calls: pd.DataFrame) -> pd.DataFrame:
-        """The table `model_calls` with its cost columns filled in; the one given stays as it is."""
+        """Fill in the cost columns of the table `model_calls`.
+
+        Args:
+            calls: The table; it stays as it is.
+
+        Returns:
+            Another table, with its costs in US dollars.
+        """
         import pandas as pd
 
         names = (
@@ -116,7 +123,7 @@ class Prices:
         cached: int | None,
         output_tokens: int | None,
     ) -> Price:
-        """The price of one call.
+        """Look up the price of one call.
 
         Args:
             model: Its model.
@@ -125,6 +132,9 @@ class Prices:
             input_tokens: Prompt, cached tokens included.
             cached: Cached tokens of the prompt; counts as 0 when None.
             output_tokens: Answer, thoughts included.
+
+        Returns:
+            US dollars for the prompt, the answer and both; where they are None, `status` says why.
         """
         key = (model, tier, at, input_tokens, cached, output_tokens)
         price = self._known.get(key)
@@ -133,10 +143,13 @@ class Prices:
         return price
 
     def context_window(self, model: str | None) -> int | None:
-        """The most tokens that a model's prompt and answer may have; None where it is not known.
+        """Look up how much a model's prompt and answer may be.
 
         Args:
             model: As it is configured.
+
+        Returns:
+            Tokens, None where that is not known.
         """
         name = self._name(model)
         try:

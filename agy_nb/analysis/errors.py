@@ -15,8 +15,17 @@ from agy_nb.errors import AgyError
 class MissingExtra(AgyError, ImportError):
     """A package that this needs is not installed.
 
+    What to do: install the extra that the message names, in the kernel's own environment, and
+    restart the kernel.
+
     Attributes:
         extra: What to install: `pip install 'agy-nb[extra]'`.
+
+    Example:
+        >>> from agy_nb.analysis.errors import MissingExtra
+        >>> raise MissingExtra("plot_usage needs Matplotlib", "plot")
+        Traceback (most recent call last):
+        agy_nb.analysis.errors.MissingExtra: plot_usage needs Matplotlib, which is not ...
     """
 
     def __init__(self, what: str, extra: str) -> None:
@@ -27,8 +36,20 @@ class MissingExtra(AgyError, ImportError):
 class SpansNotExported(AgyError):
     """An exporter refused spans.
 
+    What to do: look at the exporter's own log, most of the time at the receiver's address. To
+    export again is safe: spans keep their ids.
+
     Attributes:
         exported: Spans that had gone out before.
+
+    Example:
+        >>> from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+        >>> class Refuses(SpanExporter):
+        ...     def export(self, spans):
+        ...         return SpanExportResult.FAILURE
+        >>> agy.load("cassettes/plain_chat").to_otel(Refuses())
+        Traceback (most recent call last):
+        agy_nb.analysis.errors.SpansNotExported: Refuses refused spans after 0; it logs why...
     """
 
     def __init__(self, message: str, *, exported: int) -> None:

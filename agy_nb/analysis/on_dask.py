@@ -47,10 +47,9 @@ def read_arrow(recordings: Sequence[Recording], options: Options | None = None) 
         MissingExtra: pyarrow is not installed.
 
     Example:
-        ```python
-        tables = read_arrow([Recording(Path("cassettes/plain_chat"), "plain_chat")])
-        tables["turns"].schema
-        ```
+        >>> tables = read_arrow([Recording(Path("cassettes/plain_chat"), "plain_chat")])
+        >>> tables["turns"].num_rows
+        2
     """
     sessions = Sessions(recordings, **(options or {}))
     return {name: to_arrow(sessions.frame(name)) for name in TABLES}
@@ -89,8 +88,8 @@ class DaskSessions(Tables):
 
     Args:
         recordings: What is read.
-        part_bytes: About how much a part reads.
-        options: Those of `agy.load`.
+        part_bytes: About how many bytes a part reads.
+        **options: Those of `agy.load`.
 
     Attributes:
         parts: Recordings by the part that reads them.
@@ -99,14 +98,11 @@ class DaskSessions(Tables):
         MissingExtra: Dask is not installed.
 
     Example:
-        ```python
-        from dask.distributed import Client
-
-        with Client():
-            sessions = agy.load("runs/", engine="dask")
-            sessions.usage(by="day")
-            sessions.dask("steps").groupby("kind").size().compute()
-        ```
+        >>> sessions = agy.load("cassettes/", engine="dask")
+        >>> sessions.usage(by="model")["model"].tolist()
+        ['gemini-2.5-flash']
+        >>> len(sessions.dask("turns").groupby("status").size().compute()) > 1
+        True
     """
 
     def __init__(
@@ -128,6 +124,9 @@ class DaskSessions(Tables):
         Args:
             name: Its name, e.g. `"turns"`.
 
+        Returns:
+            A `dask.dataframe.DataFrame`; nothing is read before it is computed.
+
         Raises:
             KeyError: There is no such table.
         """
@@ -139,11 +138,26 @@ class DaskSessions(Tables):
         return dataframe.from_map(read, self.parts, meta=meta, label=f"agy-{name}")
 
     def usage(self, by: By = "turn", *, tz: str | None = None) -> pd.DataFrame:
-        """Tokens and cost, summed up by the workers; see `Tables.usage`."""
+        """Tokens and cost, summed up by the workers; see `Tables.usage`.
+
+        Args:
+            by: As for `Tables.usage`.
+            tz: As for `Tables.usage`.
+
+        Returns:
+            As `Tables.usage`.
+        """
         return combined(self._each(partial(_usage, by=by, tz=tz, options=self._options)), by)
 
     def with_prices(self, prices: Prices | None) -> DaskSessions:
-        """The same sessions, priced in another way."""
+        """The same sessions, priced in another way.
+
+        Args:
+            prices: How model calls are priced; None leaves cost unknown.
+
+        Returns:
+            Other sessions; these stay as they are.
+        """
         every = [recording for part in self.parts for recording in part]
         found = DaskSessions(every, **(dict(self._options) | {"prices": prices}))
         found.parts = self.parts
@@ -153,6 +167,9 @@ class DaskSessions(Tables):
         """Every table into a folder, written by the workers, split by day where there is one.
 
         All workers must see the folder by the same name. What an earlier call wrote is replaced.
+
+        Args:
+            folder: Where to; it is made if it is not there.
         """
         place = Path(folder).absolute()
         with finish_parquet(place):

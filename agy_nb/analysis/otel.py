@@ -32,8 +32,8 @@ def to_otel(
 ) -> int:
     """Every turn that is over as a trace; see `agy_nb.analysis.spans` for what is in it.
 
-    It is over when the exporter has taken all; on an event loop, give it a thread
-    (`await asyncio.to_thread(tables.to_otel, exporter)`).
+    It is over when the exporter has taken all; on an event loop, give it a thread (`await
+    asyncio.to_thread(tables.to_otel, exporter)`).
 
     To export again is safe where the receiver knows spans by their ids: they stay the same.
 
@@ -52,11 +52,12 @@ def to_otel(
         SpansNotExported: The exporter refused spans.
 
     Example:
-        ```python
-        from opentelemetry.sdk.trace.export import ConsoleSpanExporter
-
-        agy.load("cassettes/").to_otel(ConsoleSpanExporter())
-        ```
+        >>> from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+        >>> exporter = InMemorySpanExporter()
+        >>> agy.load("cassettes/plain_chat").to_otel(exporter)
+        4
+        >>> [span.name.split()[0] for span in exporter.get_finished_spans()][:2]
+        ['invoke_agent', 'chat']
     """
     try:
         from opentelemetry.sdk.trace.export import SpanExportResult

@@ -32,8 +32,21 @@ SEAL_ROWS = 100_000
 class Sessions(Tables):
     """The tables of recorded sessions; `agy.load` makes them.
 
+    Args:
+        recordings: What they are read from.
+        chunks: Whether to have a row for each piece of text.
+        text: Whether to have what was said.
+        prices: How model calls are priced; None leaves cost unknown.
+
     Attributes:
         recordings: What they are read from.
+
+    Example:
+        >>> sessions = agy.load("cassettes/plain_chat")
+        >>> len(sessions)
+        1
+        >>> sessions.turns[["turn_id", "n_model_calls"]].to_dict("records")
+        [{'turn_id': 1, 'n_model_calls': 1}, {'turn_id': 2, 'n_model_calls': 1}]
     """
 
     def __init__(
@@ -109,10 +122,9 @@ def load(
         InvalidInput: A path that has no pattern does not exist, or there is no such engine.
 
     Example:
-        ```python
-        sessions = agy.load("cassettes/")
-        sessions.usage(by="model")
-        ```
+        >>> sessions = agy.load("cassettes/")
+        >>> sessions.usage(by="model")[["model", "total_tokens"]].to_dict("records")
+        [{'model': 'gemini-2.5-flash', 'total_tokens': ...}]
     """
     _must_exist(path)
     recordings = tuple(find_recordings(path))

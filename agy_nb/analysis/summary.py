@@ -248,6 +248,16 @@ def compare(a: Source, b: Source) -> pd.DataFrame:
     Args:
         a: Before, e.g. `agy.load("last-week/")`.
         b: After.
+
+    Returns:
+        A row a figure: its unit, how many values there are, their means, and the difference with
+        its 95% interval.
+
+    Example:
+        >>> from agy_nb.analysis import compare
+        >>> found = compare(agy.load("cassettes/plain_chat"), agy.load("cassettes/host_tools"))
+        >>> found[found.figure == "tool calls per turn"]["mean_b"].tolist()
+        [2.0]
     """
     import pandas as pd
 

@@ -31,10 +31,11 @@ class Tables:
         freeze: Gives a `read` of some tables as they stand; for tables that grow.
 
     Example:
-        ```python
-        agent.tables.turns[["ttft", "duration", "n_model_calls"]]
-        agent.tables.usage(by="trajectory")
-        ```
+        >>> tables = agy.load("cassettes/host_tools")
+        >>> tables.tool_calls[["tool", "status"]].to_dict("records")
+        [{'tool': 'get_weather', 'status': 'ok'}, {'tool': 'get_weather', 'status': 'ok'}]
+        >>> tables.usage(by="turn")["n_model_calls"].tolist()
+        [2]
     """
 
     def __init__(
@@ -45,7 +46,13 @@ class Tables:
         self._freeze = freeze
 
     def frame(self, name: str) -> pd.DataFrame:
-        """A table by its name.
+        """Give a table by its name.
+
+        Args:
+            name: One of `agy_nb.analysis.schema.TABLES`, e.g. `"turns"`.
+
+        Returns:
+            A DataFrame of your own.
 
         Raises:
             KeyError: There is no such table.
@@ -63,7 +70,14 @@ class Tables:
         return self._prices
 
     def with_prices(self, prices: Prices | None) -> Tables:
-        """The same tables, priced in another way."""
+        """The same tables, priced in another way.
+
+        Args:
+            prices: How model calls are priced; None leaves cost unknown.
+
+        Returns:
+            Other tables; these stay as they are.
+        """
         return Tables(self._read, prices=prices, freeze=self._freeze)
 
     def now(self, names: Iterable[str] = tuple(TABLES)) -> Tables:
@@ -71,6 +85,9 @@ class Tables:
 
         Args:
             names: Of the tables that are wanted; the others cannot be read of what is returned.
+
+        Returns:
+            Tables that do not grow.
         """
         if self._freeze is not None:
             return Tables(self._freeze(names), prices=self._prices)
@@ -153,8 +170,17 @@ class Tables:
             by: `"turn"`, `"trajectory"`, `"agent"`, `"session"`, `"model"`, `"day"` or `"tool"`.
             tz: Time zone whose days `by="day"` takes; the local one when None.
 
+        Returns:
+            A row for each group, with the columns of the page Tables; tokens as counts, cost in US
+            dollars.
+
         Raises:
             InvalidInput: `by` is none of these.
+
+        Example:
+            >>> usage = agy.load("cassettes/").usage(by="session")
+            >>> usage.loc[usage.session_id == "plain_chat", "total_tokens"].tolist()
+            [214]
         """
         return usage_table(self, by, tz)
 
@@ -164,6 +190,12 @@ class Tables:
         Args:
             by: `"model"`, `"agent"`, `"tool"`, `"day"` or several; one row in all when empty.
             tz: Time zone of `"day"`; the local one when None.
+
+        Returns:
+            A row for each group; its columns are those of `agy_nb.analysis.summary`.
+
+        Raises:
+            InvalidInput: `by` is none of these.
         """
         from agy_nb.analysis.summary import summary
 
@@ -174,25 +206,70 @@ class Tables:
     # `backend=` draws them with "plotly" or "altair", to zoom and to point at; see `plots`.
 
     def plot_usage(self, **options: Any) -> Any:  # noqa: ANN401
-        """Tokens of each turn, stacked by what they are."""
+        """Tokens of each turn, stacked by what they are.
+
+        Args:
+            **options: As for `agy_nb.analysis.plots.plot_usage`: `backend`, `ax`.
+
+        Returns:
+            Matplotlib's `Axes`, Plotly's `Figure` or Altair's `Chart`.
+
+        Raises:
+            InvalidInput: There is no such backend.
+            MissingExtra: It is not installed.
+        """
         from agy_nb.analysis.plots import plot_usage
 
         return plot_usage(self, **options)
 
     def plot_latency(self, **options: Any) -> Any:  # noqa: ANN401
-        """Which share of turns, first pieces and tools took how long."""
+        """Which share of turns, first pieces and tools took how long.
+
+        Args:
+            **options: As for `agy_nb.analysis.plots.plot_latency`: `backend`, `ax`.
+
+        Returns:
+            Matplotlib's `Axes`, Plotly's `Figure` or Altair's `Chart`.
+
+        Raises:
+            InvalidInput: There is no such backend.
+            MissingExtra: It is not installed.
+        """
         from agy_nb.analysis.plots import plot_latency
 
         return plot_latency(self, **options)
 
     def plot_timeline(self, turn_id: int | None = None, **options: Any) -> Any:  # noqa: ANN401
-        """A turn on a line of time: model calls, tools, waits, subagents."""
+        """A turn on a line of time: model calls, tools, waits, subagents.
+
+        Args:
+            turn_id: The turn; the longest one when None.
+            **options: As for `agy_nb.analysis.plots.plot_timeline`: `session_id`, `backend`, `ax`.
+
+        Returns:
+            Matplotlib's `Axes`, Plotly's `Figure` or Altair's `Chart`.
+
+        Raises:
+            InvalidInput: There is no such turn or backend, or several turns have that number.
+            MissingExtra: The backend is not installed.
+        """
         from agy_nb.analysis.plots import plot_timeline
 
         return plot_timeline(self, turn_id, **options)
 
     def plot_context(self, **options: Any) -> Any:  # noqa: ANN401
-        """How the prompt grew from model call to model call."""
+        """How the prompt grew from model call to model call.
+
+        Args:
+            **options: As for `agy_nb.analysis.plots.plot_context`: `backend`, `ax`.
+
+        Returns:
+            Matplotlib's `Axes`, Plotly's `Figure` or Altair's `Chart`.
+
+        Raises:
+            InvalidInput: There is no such backend.
+            MissingExtra: It is not installed.
+        """
         from agy_nb.analysis.plots import plot_context
 
         return plot_context(self, **options)
@@ -200,19 +277,41 @@ class Tables:
     # -- ways out ----------------------------------------------------------------------------
 
     def to_arrow(self, name: str) -> Any:  # noqa: ANN401 - a pyarrow.Table
-        """A table as Arrow; Polars and DuckDB take it without copying."""
+        """Give a table as Arrow; Polars and DuckDB take it without copying.
+
+        Args:
+            name: One of `agy_nb.analysis.schema.TABLES`, e.g. `"turns"`.
+
+        Returns:
+            A `pyarrow.Table`.
+
+        Raises:
+            KeyError: There is no such table.
+            MissingExtra: pyarrow is not installed.
+        """
         from agy_nb.analysis.out import to_arrow
 
         return to_arrow(self.frame(name))
 
     def to_parquet(self, folder: str | Path) -> None:
-        """Every table into a folder, one data set each, split by day where there is one."""
+        """Write every table into a folder, one data set each, split by day where there is one.
+
+        Args:
+            folder: Where to; it is made if it is not there.
+
+        Raises:
+            MissingExtra: pyarrow is not installed.
+        """
         from agy_nb.analysis.out import to_parquet
 
         to_parquet(self, Path(folder))
 
     def to_csv(self, folder: str | Path) -> None:
-        """Every table into a folder, one file each, safe to open in a spreadsheet."""
+        """Write every table into a folder, one file each, safe to open in a spreadsheet.
+
+        Args:
+            folder: Where to; it is made if it is not there.
+        """
         from agy_nb.analysis.out import to_csv
 
         to_csv(self, Path(folder))
@@ -222,10 +321,14 @@ class Tables:
 
         Args:
             exporter: Where spans go.
-            options: See `agy_nb.analysis.otel.to_otel`.
+            **options: See `agy_nb.analysis.otel.to_otel`.
 
         Returns:
             How many spans were exported.
+
+        Raises:
+            MissingExtra: The SDK of OpenTelemetry is not installed.
+            SpansNotExported: The exporter refused spans.
         """
         from agy_nb.analysis.otel import to_otel
 

@@ -204,15 +204,23 @@ def usage_df(
         turns: Responses, or one; those that still run count with what has come.
         by: What a row stands for.
 
+    Returns:
+        A row for each; tokens as counts, `<NA>` where nothing was metered.
+
     Raises:
         InvalidInput: `by` is none of the two.
 
     Example:
-        ```python
-        responses = [await agent.chat(prompt) for prompt in prompts]
-        await asyncio.gather(*(response.wait() for response in responses))
-        usage_df(responses)[["turn_id", "total_tokens"]]
-        ```
+        >>> from agy_nb.analysis import usage_df
+        >>> responses = [
+        ...     await agent.chat(prompt) for prompt in ("Hello", "Use get_weather for Rome")
+        ... ]
+        >>> for response in responses:
+        ...     await response.wait()
+        <Response turn ...>
+        <Response turn ...>
+        >>> usage_df(responses)["n_model_calls"].tolist()
+        [1, 2]
     """
     if by not in ("turn", "trajectory"):
         raise InvalidInput(f"by must be one of turn, trajectory, got {by!r}", field="by")

@@ -62,11 +62,16 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
         CassetteMismatch: The block did something else than what was recorded.
 
     Example:
-        ```python
-        with agy.use_cassette("cassettes/weather"):
-            agent = await agy.create_agent(tools=[get_weather])
-            print(await (await agent.chat("How is it in Paris?")).text())
-        ```
+        >>> async def ask():
+        ...     async with agy.use_cassette("cassettes/weather"):
+        ...         agent = await agy.create_agent(
+        ...             tools=[get_weather], ask_user=lambda request: True
+        ...         )
+        ...         return await agent.chat_text("Use get_weather for Paris")
+        >>> await ask()  # records
+        'get_weather says: sunny in Paris'
+        >>> await ask()  # replays: no harness, no model, no network
+        'get_weather says: sunny in Paris'
     """
 
     def __init__(  # noqa: PLR0913 - settings by keyword

@@ -33,8 +33,8 @@ def why_no_stdin() -> str:
 async def ask_text(prompt: str) -> str:
     """Ask for a line of text while the loop goes on.
 
-    Questions are asked one after the other. When the caller is cancelled in a kernel, the
-    question is taken back.
+    Questions are asked one after the other. When the caller is cancelled in a kernel, the question
+    is taken back.
 
     Args:
         prompt: What to show before the input.
@@ -46,9 +46,8 @@ async def ask_text(prompt: str) -> str:
         NoStdin: Nobody would see the question.
 
     Example:
-        ```python
-        answer = await ask_text("Allow `rm notes.txt`? [y/N] ")
-        ```
+        >>> ask_text  # await ask_text("Allow `rm notes.txt`? [y/N] ")
+        <function ask_text at ...>
     """
     async with _one_at_a_time():
         reason = why_no_stdin()

@@ -16,11 +16,30 @@ from agy_nb.errors import AgyError
 
 
 class KernelError(AgyError):
-    """The kernel, or its absence, does not allow what was asked."""
+    """The kernel, or its absence, does not allow what was asked.
+
+    What to do: what the message says; `agy-nb doctor` shows what works here.
+
+    Example:
+        >>> from agy_nb.kernel import CannotBlock, KernelError
+        >>> issubclass(CannotBlock, KernelError)
+        True
+    """
 
 
 class CannotBlock(KernelError):
-    """`run()` was called from a running event loop that cannot be nested."""
+    """`run()` was called from a running event loop that cannot be nested.
+
+    What to do: `await` the coroutine, and use the async method instead of its `.sync` form.
+
+    Attributes:
+        reason: Why not.
+
+    Example:
+        >>> from agy_nb.kernel import CannotBlock
+        >>> print(CannotBlock("an event loop is already running here"))
+        cannot block here: an event loop is already running here; write `await coro` instead ...
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(
@@ -31,7 +50,18 @@ class CannotBlock(KernelError):
 
 
 class NoStdin(KernelError):
-    """No text question can be asked here: nobody would see it."""
+    """No text question can be asked here: nobody would see it.
+
+    What to do: pass a handler that answers by itself, or run this where a person can type.
+
+    Attributes:
+        reason: Why not.
+
+    Example:
+        >>> from agy_nb.kernel import NoStdin
+        >>> print(NoStdin("this front end takes no input"))
+        no text can be asked for: this front end takes no input; pass a handler that answers, ...
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(
@@ -42,4 +72,12 @@ class NoStdin(KernelError):
 
 
 class KernelWarning(UserWarning):
-    """Something works less well on this kernel than it could."""
+    """Something works less well on this kernel than it could.
+
+    What to do: nothing must be done; the text names the version of ipykernel that does it.
+
+    Example:
+        >>> import warnings
+        >>> from agy_nb.kernel import KernelWarning
+        >>> warnings.simplefilter("ignore", KernelWarning)  # not to be told
+    """

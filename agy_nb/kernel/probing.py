@@ -67,10 +67,8 @@ def probe() -> Capabilities:
     """Find out what works here, without changing anything.
 
     Example:
-        ```python
-        if not probe().clicks_during_await:
-            print(probe().clicks_during_await.reason)
-        ```
+        >>> probe().kernel
+        False
     """
     clicks = _clicks()
     return Capabilities(

@@ -34,9 +34,9 @@ _LOOK_S = 0.5  # how often a waiting thread looks whether the main loop is still
 def run(coro: Awaitable[T]) -> T:
     """Run a coroutine and block until it is done.
 
-    In a cell the kernel's loop goes on meanwhile: background agents work, widgets answer, and
-    the cells that are queued run afterwards in their order. An interrupt cancels the coroutine;
-    a second one stops waiting at once.
+    In a cell the kernel's loop goes on meanwhile: background agents work, widgets answer, and the
+    cells that are queued run afterwards in their order. An interrupt cancels the coroutine; a
+    second one stops waiting at once.
 
     Args:
         coro: A coroutine, or anything that can be awaited.
@@ -50,9 +50,11 @@ def run(coro: Awaitable[T]) -> T:
         TypeError: `coro` cannot be awaited.
 
     Example:
-        ```python
-        text = run(agent.chat_text("Hello"))
-        ```
+        >>> def in_a_script():
+        ...     agent = agy.run(agy.create_agent())
+        ...     return agy.run(agent.chat_text("Hello"))
+        >>> await asyncio.to_thread(in_a_script)
+        'You said: Hello...'
     """
     if not inspect.isawaitable(coro):
         raise TypeError(f"run() takes a coroutine, not {type(coro).__name__!r}; call the function")

@@ -77,14 +77,12 @@ class Guest:
         """Say that widgets must answer even while a cell runs.
 
         Hold it while a turn or an approval is active. Any number may be held at once, from any
-        thread. While no cell runs it changes nothing; once widget messages get through they do
-        so to the end of that cell.
+        thread. While no cell runs it changes nothing; once widget messages get through they do so
+        to the end of that cell.
 
         Example:
-            ```python
-            with guest().busy():
-                decision = await approval  # resolved by the callback of a button
-            ```
+            >>> with guest().busy():  # clicks are delivered while this awaits
+            ...     await asyncio.sleep(0)
         """
         with self._lock:
             self._busy += 1
@@ -200,9 +198,8 @@ def guest() -> Guest:
     """Return the guest of this process, made on first use.
 
     Example:
-        ```python
-        unregister = guest().on_interrupt(lambda where: turn.cancel())
-        ```
+        >>> unregister = guest().on_interrupt(lambda where: print("stopped"))
+        >>> unregister()
     """
     global _guest  # noqa: PLW0603 - one guest a kernel
     with _guest_lock:

@@ -14,14 +14,30 @@ from agy_nb.errors import AgyError, InvalidInput
 
 
 class InvalidMarker(InvalidInput):
-    """The marker `agy_cassette` of a test cannot be read."""
+    """The marker `agy_cassette` of a test cannot be read.
+
+    What to do: give it what `agy.use_cassette` takes, and `name` in place of a path.
+
+    Example:
+        >>> from agy_nb.pytest_plugin.errors import InvalidMarker
+        >>> issubclass(InvalidMarker, agy.InvalidInput)
+        True
+    """
 
 
 class NetworkBlocked(AgyError):
     """A test reached for a host that is not this machine, and `--agy-block-network` is set.
 
+    What to do: replay what the test needs from a cassette, or let a server on 127.0.0.1 stand in
+    for it.
+
     Attributes:
         host: What it reached for.
+
+    Example:
+        >>> from agy_nb.pytest_plugin.errors import NetworkBlocked
+        >>> NetworkBlocked("connecting to example.org is refused", host="example.org").host
+        'example.org'
     """
 
     def __init__(self, message: str, *, host: str = "") -> None:
@@ -30,4 +46,12 @@ class NetworkBlocked(AgyError):
 
 
 class NoAsyncPlugin(AgyError):
-    """An async test asks for a fixture of ours, and no plugin gives it an event loop."""
+    """An async test asks for a fixture of ours, and no plugin gives it an event loop.
+
+    What to do: `pip install pytest-asyncio`, or make it a plain function that uses `agy.run`.
+
+    Example:
+        >>> from agy_nb.pytest_plugin.errors import NoAsyncPlugin
+        >>> issubclass(NoAsyncPlugin, agy.AgyError)
+        True
+    """

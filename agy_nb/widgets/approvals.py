@@ -35,6 +35,12 @@ class Approver:
     Attributes:
         granted: What was allowed for the session: agent, MCP server or None, tool, and the
             arguments as JSON or None for any.
+
+    Example:
+        >>> approver = agy.widgets.approve()
+        >>> agent = await agy.create_agent(tools=[get_weather], ask_user=approver)
+        >>> approver.granted
+        set()
     """
 
     def __init__(self) -> None:
@@ -98,7 +104,15 @@ class Approver:
     async def answer(
         self, question_id: str, questions: tuple[AskedQuestion, ...]
     ) -> tuple[Answer, ...]:
-        """Answer the model's questions; what nobody can answer is skipped."""
+        """Answer the model's questions; what nobody can answer is skipped.
+
+        Args:
+            question_id: What the `Question` event of the turn calls it.
+            questions: What is asked.
+
+        Returns:
+            An answer to each; none at all where nobody can be asked.
+        """
         if _nobody():
             return ()
         if not in_kernel():
@@ -138,10 +152,13 @@ def approve() -> Approver:
     question is asked as text; where there is no input at all the call is denied, and the denial
     says why. It answers the model's questions, too. In a notebook it is the default.
 
+    Returns:
+        The handler; use one for several agents, or one for each.
+
     Example:
-        ```python
-        agent = await agy.create_agent(ask_user=agy.widgets.approve())
-        ```
+        >>> agent = await agy.create_agent(ask_user=agy.widgets.approve())
+        >>> agent.is_started
+        True
     """
     return Approver()
 

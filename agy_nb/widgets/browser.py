@@ -38,6 +38,12 @@ class Browser:
         rows: What is there, as last read.
         opened: What is open, None before a click.
         stage: The session that is shown, and where in it we are.
+
+    Example:
+        >>> browser = agy.browse("cassettes/")
+        >>> browser  # the last line of a cell shows it
+        <agy_nb.widgets.browser.Browser object at ...>
+        >>> browser.close()
     """
 
     def __init__(self, folder: Path) -> None:
@@ -247,12 +253,16 @@ def browse(folder: str | Path = "cassettes") -> Browser:
     Args:
         folder: Where they are; those in folders below it are found too.
 
+    Returns:
+        The view; the last line of a cell shows it.
+
     Raises:
         WrongLoop: No event loop runs here, nor ever did.
 
     Example:
-        ```python
-        agy.browse("cassettes/")
-        ```
+        >>> browser = agy.browse("cassettes/")
+        >>> browser.folder.name
+        'cassettes'
+        >>> browser.close()
     """
     return Browser(Path(folder).expanduser())

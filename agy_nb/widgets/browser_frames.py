@@ -82,10 +82,9 @@ class FrameReader:
         elapsed: Seconds from the session's first frame to the latest.
 
     Example:
-        ```python
-        reader = FrameReader()
-        items = [item for line in session.lines for item in reader.take(line)]
-        ```
+        >>> reader = FrameReader()
+        >>> reader.elapsed  # nothing was read yet
+        0.0
     """
 
     def __init__(self) -> None:

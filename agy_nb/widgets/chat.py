@@ -27,10 +27,24 @@ _KINDS = ("image", "audio", "video")
 class ChatPanel:
     """A chat with one agent; `Agent.chat_ui` makes it, and the last line of a cell shows it.
 
+    Args:
+        agent: Whom it talks to.
+
     Attributes:
         agent: Whom it talks to.
         responses: The turns that it shows, oldest first.
         transcript: What is on the page.
+
+    Example:
+        >>> panel = agent.chat_ui()
+        >>> await agent.chat_text("Use get_weather for Paris")
+        'get_weather says: sunny in Paris'
+        >>> print(panel.to_markdown())
+        > Use get_weather for Paris
+        <BLANKLINE>
+        get_weather says: sunny in Paris
+        <BLANKLINE>
+        >>> panel.close()
     """
 
     def __init__(self, agent: Agent) -> None:
@@ -136,7 +150,11 @@ class ChatPanel:
             self.view.send(type="download", name="chat.md", text=self.to_markdown())
 
     def to_markdown(self) -> str:
-        """The conversation as Markdown: prompts as quotes, answers as they are."""
+        """Write the conversation as Markdown.
+
+        Returns:
+            Prompts as quotes, answers as they are.
+        """
         pieces = []
         for response in self.responses:
             quoted = "\n".join(f"> {line}" for line in _text_of(response.prompt).splitlines())
@@ -144,7 +162,11 @@ class ChatPanel:
         return "\n\n".join(filter(None, pieces)) + "\n"
 
     def to_json(self) -> str:
-        """The conversation as JSON: for each turn its prompt, its state and its events."""
+        """Write the conversation as JSON.
+
+        Returns:
+            A list with the prompt, the state and the events of each turn.
+        """
         turns = [
             {
                 "prompt": _text_of(response.prompt),

@@ -57,6 +57,12 @@ class UsageView:
         by: What a row stands for.
         order: How rows are sorted.
         name: What the DataFrame is called in the notebook; empty before it was asked for.
+
+    Example:
+        >>> view = agent.usage_ui()
+        >>> view.by
+        'agent'
+        >>> view.close()
     """
 
     def __init__(self, booked: Booked, ledger: Ledger) -> None:
@@ -273,13 +279,18 @@ def usage_ui() -> UsageView:
     by turn and how full the contexts are. A click on a column's head sorts; "DataFrame" puts the
     sums into a variable. The notebook keeps it as HTML.
 
+    Returns:
+        The view; the last line of a cell shows it.
+
     Raises:
         WrongLoop: No event loop runs here, nor ever did.
 
     Example:
-        ```python
-        agy.usage_ui()
-        ```
+        >>> view = agy.usage_ui()
+        >>> await agent.chat_text("Hello")
+        'You said: Hello...'
+        >>> await view.settled()
+        >>> view.close()
     """
     rt = runtime()
     return UsageView(rt, rt.ledger)
