@@ -48,6 +48,7 @@ class ApprovalRequest:
         timeout: Seconds until it is denied by itself, None before that.
         recorded: What was decided when the session was recorded, where a cassette replays it;
             nobody is asked then.
+        editable: Whether the decision may change the arguments, see `ApprovalDecision.args`.
 
     Example:
         >>> def only_weather(request):

@@ -33,6 +33,14 @@ class Line:
         process: The harness.
         port: Where the SDK finds it, in place of the harness's own port.
         frames: Frames that have come from the harness.
+
+    Example:
+        >>> async with Cable() as cable:
+        ...     agent = await agy.create_agent()
+        ...     await agent.chat_text("Hello")
+        'You said: Hello...'
+        >>> cable.lines[0].frames > 1
+        True
     """
 
     def __init__(self, process: subprocess.Popen[bytes], target: int) -> None:
@@ -76,6 +84,9 @@ class Line:
 
         Args:
             payloads: What the frames say; UTF-8.
+
+        Raises:
+            RuntimeError: Nobody is connected to it yet.
         """
         down, batch = self._down, bytearray()
         if down is None:
@@ -163,14 +174,13 @@ class Cable:
         lines: The lines so far, oldest first.
 
     Example:
-        ```python
-        async with Cable() as cable:
-            agent = await runtime.create_agent(model.config())
-            response = await agent.chat("go")
-            cable.lines[-1].cut()
-            with pytest.raises(agy.HarnessError):
-                await response.text()
-        ```
+        >>> async with Cable() as cable, ScriptedModel(hang("Let me")) as model:
+        ...     agent = await agy.create_agent(model.config())
+        ...     response = await agent.chat("go")
+        ...     async for piece in response.text_stream():
+        ...         cable.lines[-1].cut()
+        Traceback (most recent call last):
+        agy_nb.errors.HarnessError: the harness is gone: ...
     """
 
     def __init__(self, at_start: Callable[[Line], Awaitable[None]] | None = None) -> None:

@@ -7,6 +7,7 @@ Rule 2: disk work is a thread's, and one thing at a time; what is asked meanwhil
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -91,6 +92,8 @@ class Browser:
         task = self.view.live.loop.create_task(self._in_turn(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if inspect.iscoroutine(work):  # where the view is closed before its turn comes
+            task.add_done_callback(lambda _task: work.close())
 
     async def _in_turn(self, work: Awaitable[None]) -> None:
         async with self._one:
