@@ -105,7 +105,9 @@ def _raised(node: ast.AST) -> Iterator[str]:
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             continue
         if isinstance(child, ast.Raise) and isinstance(child.exc, ast.Call):
-            yield ast.unparse(child.exc.func).rpartition(".")[2]
+            name = ast.unparse(child.exc.func).rpartition(".")[2]
+            if name[0].isupper():  # otherwise it is a function that makes the error
+                yield name
         yield from _raised(child)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
-import doctest
 import importlib
 import inspect
-import pkgutil
 import shutil
 from pathlib import Path
 
@@ -16,6 +15,8 @@ import agy_nb as agy
 from tests.contract import surface
 from tests.docs import examples
 
+PACKAGE = Path(agy.__file__).parent
+DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 CASSETTES = Path(__file__).parents[2] / "cassettes"
 
 
@@ -62,24 +63,47 @@ async def test_examples_do_what_they_say(name, notebook, capsys):
     assert not reports, "\n".join(reports)
 
 
-def other_modules() -> list[str]:
-    return [
-        name
-        for _, name, _ in pkgutil.walk_packages(agy.__path__, "agy_nb.")
-        if not name.endswith("__main__")
-    ]
-
-
-def test_examples_of_what_is_not_public_run_too():
-    """By Python's own doctest, with the names of their module."""
+def others() -> dict[str, list[tuple[str, str]]]:
+    """The other docstrings with examples: module, then where in it and what they are."""
     public = {doc for docs in PUBLIC.values() for doc in docs}
-    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
-    for name in other_modules():
-        for test in doctest.DocTestFinder().find(importlib.import_module(name), name):
-            if test.docstring and inspect.cleandoc(test.docstring) not in public:
-                runner.run(test)
-    assert runner.summarize(verbose=False).failed == 0
-    assert runner.tries
+    found: dict[str, list[tuple[str, str]]] = {}
+    for file in sorted(PACKAGE.rglob("*.py")):
+        if ">>> " not in (text := file.read_text(encoding="utf-8")):
+            continue
+        name = ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, DOCUMENTED):
+                doc = ast.get_docstring(node) or ""
+                if ">>> " in doc and doc not in public:
+                    where = getattr(node, "name", name)
+                    found.setdefault(name.removesuffix(".__init__"), []).append((where, doc))
+    return found
+
+
+OTHERS = others()
+
+
+@pytest.mark.real
+@pytest.mark.blocking_allowed  # as above
+@pytest.mark.parametrize("name", OTHERS)
+async def test_examples_of_what_is_not_public_run_too(name, notebook, capsys):
+    """With the names of their module."""
+    module = importlib.import_module(name)
+    reports = []
+    for _, doc in OTHERS[name]:
+        reports += await examples.run(doc, {**notebook, **vars(module)})
+    assert not reports, "\n".join(reports)
+
+
+def test_no_example_in_a_docstring_is_left_out():
+    """One that is fenced is neither run nor looked at."""
+    fenced = [
+        f"{file.name}: {getattr(node, 'name', 'module')}"
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, DOCUMENTED) and "```python" in (ast.get_docstring(node) or "")
+    ]
+    assert fenced == []
 
 
 @pytest.mark.parametrize(
