@@ -19,14 +19,21 @@ from agy_nb.kernel.asking import why_no_stdin
 from agy_nb.protocol.events import Approval, ApprovalState, Question
 from agy_nb.protocol.values import Answer, AskedQuestion
 from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest, now
-from agy_nb.widgets import typed
+from agy_nb.widgets import editing, typed
 from agy_nb.widgets.desk import Waiting, desk
 from agy_nb.widgets.standalone import Card
 
 SHOWN_WITHIN_S = 4.0
 """Seconds in which a front end must have shown a card; after that the question is asked as text."""
 
-_HOW = {"once": "a click: once", "tool": "a click: this tool", "args": "a click: these arguments"}
+_HOW = {
+    "once": "a click: once",
+    "tool": "a click: this tool",
+    "args": "a click: these arguments",
+    "edited": "a click: edited",
+}
+_A_SUBAGENTS = "A subagent makes this call: its arguments cannot be edited."
+_TOO_LONG = "These arguments are too long to be edited here."
 
 
 class Approver:
@@ -35,6 +42,7 @@ class Approver:
     Attributes:
         granted: What was allowed for the session: agent, MCP server or None, tool, and the
             arguments as JSON or None for any.
+        edits: Whether the person may change a call's arguments.
 
     Example:
         >>> approver = agy.widgets.approve()
@@ -43,7 +51,8 @@ class Approver:
         set()
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, edits: bool = False) -> None:
+        self.edits = edits
         self.granted: set[tuple[int | None, str | None, str, str | None]] = set()
 
     async def __call__(self, request: ApprovalRequest) -> ApprovalDecision:
@@ -54,7 +63,7 @@ class Approver:
         if refusal:
             return ApprovalDecision(allowed=False, reason=refusal, decided_by="default")
         if not in_kernel():
-            return await typed.decide(request)
+            return await self._ask_in_a_terminal(request)
         return await self._ask(request)
 
     def _known(self, request: ApprovalRequest) -> ApprovalDecision | None:
@@ -64,10 +73,23 @@ class Approver:
                 return ApprovalDecision(allowed=True, decided_by=f"the session: {how}")
         return None
 
+    async def _ask_in_a_terminal(self, request: ApprovalRequest) -> ApprovalDecision:
+        try:
+            return self._decision(request, await typed.as_message(request))
+        except NoStdin as error:
+            return ApprovalDecision(allowed=False, reason=str(error), decided_by="default")
+
     async def _ask(self, request: ApprovalRequest) -> ApprovalDecision:
         deadline = None if request.timeout is None else now() + request.timeout
         waiting, shown = desk.put(
-            request.approval_id, {"type": "approval", "tool": request.tool, "deadline": deadline}
+            request.approval_id,
+            {
+                "type": "approval",
+                "tool": request.tool,
+                "deadline": deadline,
+                **self._editor(request),
+            },
+            lambda message: _objection(request, message),
         )
         event = Approval(
             approval_id=request.approval_id,
@@ -90,13 +112,30 @@ class Approver:
             if card is not None:
                 card.end(_ended(event, decision))
 
+    def _editor(self, request: ApprovalRequest) -> dict[str, Any]:
+        """What the card needs to offer the arguments for editing, or to say why it does not."""
+        if not self.edits:
+            return {}
+        if not request.editable:
+            return {"fixed": _A_SUBAGENTS}
+        about = editing.draft(request.args)
+        if about is None:
+            return {"fixed": _TOO_LONG}
+        return {"edit": {"form": about.form, "text": about.text}}
+
     def _decision(self, request: ApprovalRequest, message: dict[str, Any]) -> ApprovalDecision:
         choice = str(message.get("choice"))
+        if choice == "edited" and _objection(request, message):
+            choice = "deny"
         if choice in ("tool", "args"):
             self.granted.add(_grant(request, None if choice == "tool" else _canonical(request)))
         if choice in _HOW:
             how = str(message.get("how") or _HOW[choice])
-            return ApprovalDecision(allowed=True, decided_by=how)
+            args = None
+            if choice == "edited":
+                args = editing.changed(request.args, str(message.get("text") or ""))
+                args = None if args == request.args else args
+            return ApprovalDecision(allowed=True, decided_by=how, args=args)
         reason = " ".join(str(message.get("reason") or "").split())
         how = str(message.get("how") or "a click: deny")
         return ApprovalDecision(allowed=False, reason=reason or "the user said no", decided_by=how)
@@ -143,7 +182,7 @@ class Approver:
                 )
 
 
-def approve() -> Approver:
+def approve(*, edit: bool = False) -> Approver:
     """A handler for `ask_user=` that asks the person at the notebook.
 
     A card shows what is about to run, with buttons to allow it once, for the session (this tool, or
@@ -151,6 +190,12 @@ def approve() -> Approver:
     awaits, while a sync cell blocks, and while no cell runs. Where a front end shows no widgets the
     question is asked as text; where there is no input at all the call is denied, and the denial
     says why. It answers the model's questions, too. In a notebook it is the default.
+
+    Args:
+        edit: Whether the card offers the arguments for editing. What runs is what was written
+            there. The agent gets a hook of the SDK for it, which is a part of its configuration:
+            a recording that was made without it is another one. The arguments of a subagent's
+            calls stay as they are.
 
     Returns:
         The handler; use one for several agents, or one for each.
@@ -160,7 +205,7 @@ def approve() -> Approver:
         >>> agent.is_started
         True
     """
-    return Approver()
+    return Approver(edits=edit)
 
 
 def _grant(
@@ -202,6 +247,12 @@ async def _answer(
         asking.cancel()
 
 
+def _objection(request: ApprovalRequest, message: dict[str, Any]) -> str:
+    if message.get("choice") == "edited" and not request.editable:
+        return "these arguments cannot be edited"
+    return editing.objection(request.args, message)
+
+
 def _ended(event: Approval, decision: ApprovalDecision | None) -> Approval:
     if decision is None:
         return replace(event, state=ApprovalState.CANCELLED, reason="nobody answered")
@@ -212,6 +263,7 @@ def _ended(event: Approval, decision: ApprovalDecision | None) -> Approval:
         reason=decision.reason,
         decided_by=decision.decided_by,
         wait=now() - event.at,
+        edited=decision.args if decision.allowed else None,
     )
 
 

@@ -29,7 +29,9 @@ LONGEST = 10_000
 """Characters of an argument, a result or an error that a card shows."""
 
 _SHORT = 80
-_COMMANDS = ("CommandLine", "command_line", "command", "cmd")
+COMMANDS = ("CommandLine", "command_line", "command", "cmd")
+"""Names of the argument that holds a command line."""
+
 _PATHS = (
     "AbsolutePath",
     "absolute_path",
@@ -140,7 +142,7 @@ def _prompt_part(part: TextPart | MediaPart | SlashCommandPart) -> str:
 
 def headline(name: str, args: JsonObject, server: str | None = None) -> str:
     """A call in one line: the tool, and the argument that says most."""
-    telling = (args[key] for key in (*_COMMANDS, *_PATHS) if isinstance(args.get(key), str))
+    telling = (args[key] for key in (*COMMANDS, *_PATHS) if isinstance(args.get(key), str))
     said = next(telling, None)
     words = _pairs(args) if said is None else str(said)
     line = " ".join(words[: 2 * LONGEST].split())
@@ -199,7 +201,7 @@ def _section(title: str, inside: str) -> str:
 
 def about_to_run(args: JsonObject) -> str:
     """What a tool call would do: the command, the change or the arguments, whichever says most."""
-    for key in _COMMANDS:
+    for key in COMMANDS:
         if isinstance(args.get(key), str):
             rest = {name: value for name, value in args.items() if name != key}
             shown = _block(clip("$ " + str(args[key])), "console")
@@ -226,12 +228,19 @@ def _more(args: JsonObject) -> str:
 
 def approval(event: Approval) -> str:
     """The line of an approval that is always seen."""
-    line = headline(event.tool, event.args, event.server)
+    line = headline(event.tool, event.edited or event.args, event.server)
     if event.state is ApprovalState.PENDING:
         return f"{badge('wait', 'allow?')} {line}"
     kind, words = _APPROVED[event.state]
     took = f' <span class="agy-dim">after {seconds(event.wait)}</span>' if event.wait else ""
-    return f"{badge(kind, words)} {line}{took}"
+    edited = "" if event.edited is None else badge("wait", _edited_by(event))
+    return f"{badge(kind, words)}{edited} {line}{took}"
+
+
+def _edited_by(event: Approval) -> str:
+    """Who changed the arguments: whoever sits here, where it was a click or a key."""
+    here = event.decided_by.startswith(("a click", "typed"))
+    return "edited by you" if here else "edited"
 
 
 def approval_body(event: Approval) -> str:
@@ -241,7 +250,14 @@ def approval_body(event: Approval) -> str:
         return why + about_to_run(event.args)
     who = f" by {event.decided_by}" if event.decided_by else ""
     why = f": {event.reason}" if event.reason else ""
-    return f'<div class="agy-plain">{escape(f"Decided{who}{why}")}</div>' + about_to_run(event.args)
+    decided = f'<div class="agy-plain">{escape(f"Decided{who}{why}")}</div>'
+    if event.edited is None:
+        return decided + about_to_run(event.args)
+    return (
+        decided
+        + _section(f"It ran with these arguments, {_edited_by(event)}", about_to_run(event.edited))
+        + _section("The model asked for", about_to_run(event.args))
+    )
 
 
 # -- questions -------------------------------------------------------------------------------------

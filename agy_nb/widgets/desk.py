@@ -26,12 +26,14 @@ class Waiting:
         controls: What the front end needs to make its buttons.
         answer: The message of the front end that answers it.
         seen: Done once a front end has shown it.
+        objection: What is wrong with an answer, empty for one that counts.
     """
 
     id: str
     controls: JsonObject
     answer: asyncio.Future[dict[str, Any]]
     seen: asyncio.Future[None]
+    objection: Callable[[dict[str, Any]], str] = lambda _message: ""
 
 
 class Desk:
@@ -53,14 +55,24 @@ class Desk:
     def _detach(self, claim: Claim) -> None:
         self._claims = [known for known in self._claims if known is not claim]
 
-    def put(self, key: str, controls: JsonObject) -> tuple[Waiting, bool]:
+    def put(
+        self,
+        key: str,
+        controls: JsonObject,
+        objection: Callable[[dict[str, Any]], str] = lambda _message: "",
+    ) -> tuple[Waiting, bool]:
         """Something waits from now on; call `take` when it does no more.
+
+        Args:
+            key: What the events call it.
+            controls: What the front end needs to make its buttons.
+            objection: Says what is wrong with an answer; one that is wrong does not count.
 
         Returns:
             It, and whether any view shows it.
         """
         loop = asyncio.get_running_loop()
-        waiting = Waiting(key, controls, loop.create_future(), loop.create_future())
+        waiting = Waiting(key, controls, loop.create_future(), loop.create_future(), objection)
         self._waiting[key] = waiting
         claimed = [claim(waiting) for claim in tuple(self._claims)]
         return waiting, any(claimed)
@@ -79,10 +91,15 @@ class Desk:
     def answer(self, key: str, message: dict[str, Any]) -> bool:
         """A person has answered; tell whether that counts."""
         waiting = self._waiting.get(key)
-        if waiting is None or waiting.answer.done():
+        if waiting is None or waiting.answer.done() or waiting.objection(message):
             return False
         waiting.answer.set_result(message)
         return True
+
+    def objection(self, key: str, message: dict[str, Any]) -> str:
+        """What is wrong with an answer to what waits; empty where nothing is, or waits."""
+        waiting = self._waiting.get(key)
+        return "" if waiting is None else waiting.objection(message)
 
     def see(self, key: str) -> None:
         """A front end shows it."""

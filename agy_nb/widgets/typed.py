@@ -6,9 +6,10 @@ import json
 import sys
 from typing import Any
 
-from agy_nb.kernel import NoStdin, ask_text
+from agy_nb.kernel import ask_text
 from agy_nb.protocol.values import Answer, AskedQuestion
-from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest
+from agy_nb.sdk.base import ApprovalRequest
+from agy_nb.widgets import editing
 
 _CHOICES = {
     "y": "once",
@@ -35,11 +36,14 @@ async def as_message(request: ApprovalRequest) -> dict[str, Any]:
     """
     args = json.dumps(request.args, indent=2, ensure_ascii=False, default=str)
     why = f"\n{request.reason}" if request.reason else ""
+    edit = ", [e]dit the arguments first" if request.editable else ""
     said = await ask_text(
         f"The agent wants to run {request.tool}{why}\n{args}\n"
-        "Allow? [y]es once, this [t]ool for the session, these [a]rguments for the session; "
-        "anything else denies and is told to the agent as the reason: "
+        "Allow? [y]es once, this [t]ool for the session, these [a]rguments for the session"
+        f"{edit}; anything else denies and is told to the agent as the reason: "
     )
+    if edit and said.strip().lower() in ("e", "edit"):
+        return await _edited(request)
     choice = _CHOICES.get(said.strip().lower())
     if choice is not None:
         return {"choice": choice, "how": f"typed: {choice}"}
@@ -47,15 +51,21 @@ async def as_message(request: ApprovalRequest) -> dict[str, Any]:
     return {"choice": "deny", "reason": reason, "how": "typed: deny"}
 
 
-async def decide(request: ApprovalRequest) -> ApprovalDecision:
-    """Decide on a tool call at a script's terminal."""
-    try:
-        message = await as_message(request)
-    except NoStdin as error:
-        return ApprovalDecision(allowed=False, reason=str(error), decided_by="default")
-    allowed = message["choice"] != "deny"
-    reason = "" if allowed else str(message.get("reason") or "the user said no")
-    return ApprovalDecision(allowed=allowed, reason=reason, decided_by=str(message["how"]))
+async def _edited(request: ApprovalRequest) -> dict[str, Any]:
+    """Ask for other arguments, until they can be read or an empty line denies."""
+    about = editing.draft(request.args)
+    command = about is not None and about.form == "command"
+    form = "the command line" if command else "the arguments as JSON, in one line"
+    words = ""
+    while True:
+        text = await ask_text(f"{words}Write {form}; an empty line denies: ")
+        if not text.strip():
+            return {"choice": "deny", "how": "typed: deny"}
+        message = {"choice": "edited", "text": text, "how": "typed: edited"}
+        wrong = editing.objection(request.args, message)
+        if not wrong:
+            return message
+        words = f"That cannot be run: {wrong}.\n"
 
 
 async def answer(questions: tuple[AskedQuestion, ...]) -> tuple[Answer, ...]:

@@ -56,9 +56,17 @@ def impatient(monkeypatch):
     monkeypatch.setattr(approvals, "SHOWN_WITHIN_S", 0)
 
 
-def request(key="approval-1", tool="run", agent=1, server=None, timeout=None, **args):
+def request(
+    key="approval-1", tool="run", agent=1, server=None, timeout=None, editable=False, **args
+):
     return ApprovalRequest(
-        tool=tool, args=args, agent_id=agent, approval_id=key, server=server, timeout=timeout
+        tool=tool,
+        args=args,
+        agent_id=agent,
+        approval_id=key,
+        server=server,
+        timeout=timeout,
+        editable=editable,
     )
 
 
@@ -341,8 +349,11 @@ async def test_terminal_of_a_script_is_asked(monkeypatch):
             return True
 
     monkeypatch.setattr("sys.stdin", Terminal())
-    monkeypatch.setattr(builtins, "input", lambda _prompt: "y")
-    assert (await approvals.approve()(request())).decided_by == "typed: once"
+    monkeypatch.setattr(builtins, "input", lambda _prompt: "t")
+    handler = approvals.approve()
+    assert (await handler(request())).decided_by == "typed: tool"
+    monkeypatch.setattr(builtins, "input", lambda _prompt: "n")
+    assert (await handler(request(x=1))).decided_by == "the session: this tool"
 
 
 # -- questions -------------------------------------------------------------------------------------

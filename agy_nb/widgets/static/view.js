@@ -89,6 +89,14 @@ class Tree {
     else place.append(make("span", "agy-tail", text));
   }
 
+  refused(id, words) {
+    const place = this.nodes.get(id)?.controls;
+    const wrong = place?.querySelector(".agy-wrong");
+    if (!wrong) return;
+    disable(place, false);
+    wrong.textContent = words;
+  }
+
   drop(id) {
     const gone = this.nodes.get(id)?.element;
     gone?.remove();
@@ -134,8 +142,8 @@ function controls(place, id, wanted, send) {
   else if (wanted.type === "question") question(place, id, wanted, send);
 }
 
-function disable(place) {
-  for (const each of place.querySelectorAll("button, input, textarea")) each.disabled = true;
+function disable(place, yes = true) {
+  for (const each of place.querySelectorAll("button, input, textarea")) each.disabled = yes;
 }
 
 function approval(place, id, wanted, send) {
@@ -159,11 +167,55 @@ function approval(place, id, wanted, send) {
   const deny = make("div", "agy-row");
   deny.append(button("Deny", () => decide("deny"), "agy-danger"), reason);
   place.append(row, deny);
+  if (wanted.edit) editor(place, row, id, wanted.edit, send);
+  if (wanted.fixed) place.append(make("div", "agy-dim", wanted.fixed));
   if (wanted.deadline) {
     const clock = make("span", "agy-countdown agy-dim");
     clock.dataset.deadline = wanted.deadline;
     deny.append(clock);
     tick(clock);
+  }
+}
+
+// The arguments as text that can be changed; nothing is sent that cannot be read.
+function editor(place, row, id, edit, send) {
+  const isCommand = edit.form === "command";
+  const text = make("textarea", "agy-input agy-edit");
+  text.value = edit.text;
+  text.rows = Math.min(12, edit.text.split("\n").length + 1);
+  text.spellcheck = false;
+  text.setAttribute("aria-label", isCommand ? "The command line" : "The arguments, as JSON");
+  text.addEventListener("keydown", (event) => event.stopPropagation());
+  const wrong = make("div", "agy-wrong");
+  wrong.setAttribute("role", "alert");
+  const run = () => {
+    wrong.textContent = isCommand ? "" : unreadable(text.value);
+    if (wrong.textContent) return text.focus();
+    disable(place);
+    send({ type: "decide", id, choice: "edited", text: text.value });
+  };
+  const box = make("div", "agy-edit-box");
+  const below = make("div", "agy-row");
+  below.append(button("Run with these", run, "agy-primary"));
+  box.append(text, wrong, below);
+  box.hidden = true;
+  const open = button("Edit…", () => {
+    box.hidden = !box.hidden;
+    open.setAttribute("aria-expanded", String(!box.hidden));
+    if (!box.hidden) text.focus();
+  });
+  open.setAttribute("aria-expanded", "false");
+  row.append(open);
+  row.after(box);
+}
+
+function unreadable(text) {
+  try {
+    const value = JSON.parse(text);
+    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+    return isObject ? "" : "The arguments are an object: write {…}";
+  } catch (error) {
+    return `No JSON: ${error.message}`;
   }
 }
 
@@ -314,6 +366,7 @@ function render({ model, el }) {
     const follows = nodes.scrollHeight - nodes.scrollTop - nodes.clientHeight < 40;
     if (message.type === "reset") tree.reset(message.changes);
     else if (message.type === "changes") refocus(nodes, () => tree.apply(message.changes));
+    else if (message.type === "refused") tree.refused(message.id, message.words);
     else if (message.type === "compose") chat?.compose(message.text);
     else if (message.type === "copy") navigator.clipboard?.writeText(message.text);
     else if (message.type === "download") download(message.name, message.text);
