@@ -28,7 +28,7 @@ class Book:
         text: Whether to keep what was said.
 
     Attributes:
-        agents: The books of its agents, by number.
+        agents: The books of its agents, by number; of a live session only of those that run.
     """
 
     def __init__(
@@ -62,8 +62,15 @@ class Book:
         """The books of an agent, begun when it is new."""
         book = self.agents.get(agent_id)
         if book is None:
+            self.number("agents")
             book = self.agents[agent_id] = AgentBook(self, agent_id, at)
         return book
+
+    def forget(self, agent_id: int) -> None:
+        """Nothing more will be told of an agent: its rows are all that is kept."""
+        book = self.agents.pop(agent_id, None)
+        if book is not None:
+            book.sync()
 
     def seen(self, at: float | None) -> None:
         """Something was seen at a moment."""
@@ -79,9 +86,9 @@ class Book:
 
     def problem(
         self, problem: str, *, detail: str = "", path: str | None = None, line: int | None = None
-    ) -> None:
-        """Something cannot be read or does not add up."""
-        self.columns["problems"].add(
+    ) -> int:
+        """Something cannot be read or does not add up; gives its row."""
+        return self.columns["problems"].add(
             {
                 "session_id": self.session_id,
                 "problem_index": self.number("problems"),
@@ -110,7 +117,7 @@ class Book:
             started_at=self.first,
             ended_at=self.last,
             duration=span(self.first, self.last),
-            n_agents=len(self.agents),
+            n_agents=self._numbers.get("agents", 0),
             n_turns=self._numbers.get("turns", 0),
             n_model_calls=self._numbers.get("model_calls", 0),
         )

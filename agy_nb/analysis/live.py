@@ -77,6 +77,7 @@ class LiveLedger:
         self._folds: dict[int, EventFold] = {}
         self._open: dict[int, int] = {}
         self._side_errors: dict[int, str] = {}
+        self._dropped: dict[str, int] = {}
         self._broken = False
         self._watchers: list[Callable[[], None]] = []
 
@@ -110,6 +111,9 @@ class LiveLedger:
         agent = self._book.agents.get(agent_id)
         if agent is not None:
             agent.close(_now())
+        self._book.forget(agent_id)
+        self._folds.pop(agent_id, None)
+        self._open.pop(agent_id, None)
         self._tell()
 
     def event(self, agent_id: int, response: LiveTurn | None, event: e.Event) -> None:
@@ -187,7 +191,16 @@ class LiveLedger:
             if len(rows) > self._max_rows and name != "problems":
                 count = len(rows) // 2
                 rows.drop(count)
-                self._book.problem("rows_dropped", detail=f"{name}: the oldest {count} rows")
+                self._say_dropped(name, rows.dropped)
+
+    def _say_dropped(self, name: str, count: int) -> None:
+        """One problem a table, however often: what says that the books are bounded is, too."""
+        detail = f"{name}: the oldest {count} rows"
+        row = self._dropped.get(name)
+        if row is None:
+            self._dropped[name] = self._book.problem("rows_dropped", detail=detail)
+        else:
+            self._columns["problems"].put(row, {"detail": detail})
 
     def _break(self) -> None:
         if not self._broken:

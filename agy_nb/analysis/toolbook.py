@@ -28,8 +28,8 @@ class Home(Protocol):
 
     def problem(
         self, problem: str, *, detail: str = "", path: str | None = None, line: int | None = None
-    ) -> None:
-        """Something cannot be read or does not add up."""
+    ) -> int:
+        """Something cannot be read or does not add up; gives its row."""
         ...
 
 

@@ -133,6 +133,7 @@ class Handlers:
         try:
             await record.close(reason)
         finally:
+            record.listen_between_turns = lambda _event: None  # a late exit still tells
             self._ledger.agent_ended(record.agent_id)
 
     # -- chat and operations -----------------------------------------------------------------

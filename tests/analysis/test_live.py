@@ -151,8 +151,33 @@ def test_books_are_bounded():
     assert 50 <= len(tables.turns) <= 100
     assert tables.turns["turn_id"].tolist()[-1] == 1000
     assert tables.turns["status"].eq("ok").all()
-    assert "rows_dropped" in tables.problems["problem"].tolist()
     assert tables.sessions["n_turns"].tolist() == [1000]
+
+
+def test_dropped_rows_are_told_once_a_table_and_in_all():
+    ledger = LiveLedger(max_rows=100)
+    play(ledger, 1000)
+    tables = ledger.tables()
+    problems = tables.problems
+    assert set(problems["problem"]) == {"rows_dropped"}
+    told = dict(detail.split(": ") for detail in problems["detail"])
+    assert len(told) == len(problems)
+    assert told["turns"] == f"the oldest {1000 - len(tables.turns)} rows"
+
+
+def test_of_an_agent_that_is_gone_only_its_rows_are_kept():
+    ledger = LiveLedger(max_rows=100)
+    for agent_id in range(1, 301):
+        ledger.agent_started(agent_id, {"model": "m"})
+        ledger.event(agent_id, None, metered(ROOT, START + agent_id, total_tokens=7))
+        ledger.agent_ended(agent_id)
+    assert (len(ledger._book.agents), len(ledger._folds), len(ledger._open)) == (0, 0, 0)
+    ledger.agent_started(301, {"model": "m"})
+    tables = ledger.tables()
+    assert tables.sessions["n_agents"].tolist() == [301]
+    assert tables.agents["state"].tolist()[-2:] == ["closed", "running"]
+    assert tables.agents["model"].tolist()[-2:] == ["m", "m"]
+    assert tables.trajectories["n_model_calls"].tolist()[-1] == 1
 
 
 @pytest.mark.slow
