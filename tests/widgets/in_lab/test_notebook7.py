@@ -1,0 +1,84 @@
+"""The same views in Notebook 7."""
+
+import shutil
+
+import pytest
+
+from tests.widgets.in_lab import front_ends
+from tests.widgets.in_lab.barriers import barriers
+from tests.widgets.in_lab.cells import TURNS
+from tests.widgets.in_lab.front_ends import SCREENSHOTS
+from tests.widgets.in_lab.marks import BROWSER
+
+pytestmark = BROWSER
+
+
+def test_turn_streams_and_is_stopped(seven):
+    seven.do("model, agent = await start([think('Hm.') + say([*ANSWER]) + hang()])")
+    cell = seven.run(TURNS["await"])
+    cell.wait("td >> text=a")
+    cell.wait("li >> text=two")
+    cell.picture("seven_streaming")
+    assert barriers(seven, cell, "seven_streaming") == []
+    cell.click("Stop")
+    assert "stopped" in cell.footer()
+    cell.still()
+    assert cell.count("button") == 0
+    assert cell.count("h1") == 1
+
+
+@pytest.mark.parametrize("how", TURNS)
+def test_click_allows(seven, how):
+    seven.do("model, agent = await start(DELETES)")
+    cell = seven.run(TURNS[how])
+    cell.wait(".agy-approval button")
+    cell.picture("seven_approval")
+    cell.click("Allow once")
+    assert "done" in cell.footer()
+    cell.still()
+    assert "Allowed" in cell.text()
+    assert "deleted notes" in seven.do("print(model.requests[-1].tool_results[-1].text)")
+
+
+def test_interrupt_from_the_toolbar_denies(seven):
+    seven.do("model, agent = await start(DELETES)")
+    cell = seven.run(TURNS["await"])
+    cell.wait(".agy-approval button")
+    seven.press("notebook:interrupt-kernel")
+    assert "stopped" in cell.footer()
+    cell.still()
+    assert "Denied: the turn was cancelled" in cell.text()
+
+
+def test_chat_panel_answers(seven):
+    seven.do("model, agent = await start([say('Hello *you*.')])")
+    cell = seven.run("agent.chat_ui()")
+    box = cell.wait("textarea")
+    box.fill("Hi")
+    box.press("Enter")
+    cell.wait("em >> text=you")
+    cell.wait(".agy-footer")
+    cell.picture("seven_chat")
+    assert barriers(seven, cell, "seven_chat") == []
+
+
+def test_notebook_without_its_kernel_has_all_that_was_there(seven):
+    seven.do(
+        "model, agent = await start([say('# Findings') + call('delete', path='x'), say('ok')])"
+    )
+    cell = seven.run(TURNS["await"])
+    cell.click("Allow once")
+    cell.still()
+    seven.command("docmanager:save")
+    shutil.copy(seven.file, seven.file.with_name("seven_copy.ipynb"))
+    copy = front_ends.seven(seven.site, "seven_copy.ipynb")
+    try:
+        copy.page.locator(".agy-footer").last.wait_for()
+        text = copy.page.locator(".jp-Notebook").inner_text()
+        assert "model not found" not in text.lower()
+        assert "Findings" in text
+        assert "Allowed" in text
+        copy.page.locator(".agy-footer").last.scroll_into_view_if_needed()
+        copy.page.screenshot(path=SCREENSHOTS / "seven_reopened.png")
+    finally:
+        copy.close()
