@@ -346,7 +346,8 @@ async def a_wakeup_is_a_turn_or_the_time(world):
         waiting = [asyncio.ensure_future(agent.wait_for_wakeup(seconds)) for seconds in (5, 9)]
         chat = world.does("the user chats", lambda: agent.chat_text("a"))
         short, long = await asyncio.gather(*waiting)
-        assert long or not short, "who waits longer hears at least as much"
+        if world.keeps_order:  # else who waits less may begin to when the other has waited enough
+            assert long or not short, "who waits longer hears at least as much"
         assert await chat == "a"
 
 
