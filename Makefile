@@ -1,7 +1,7 @@
 # On a machine with Python 3.11 or newer, git and make:
 #   make demo    set up .venv and run the quickstart notebook
 #   make test    set up what the tests need and run them
-# More: lab, notebooks, cassettes, bench, soak, mutants, docs, check, fmt, lock, clean.
+# More: lab, notebooks, cassettes, coverage, bench, soak, mutants, docs, check, fmt, lock, clean.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -23,6 +23,7 @@ SYNC = $(BIN)/uv sync --frozen --quiet --inexact --python $(BIN)/python
 
 # More arguments for pytest: make test ARGS='tests/runtime -k chat'
 ARGS ?=
+COVERING = tests/protocol tests/runtime tests/cassette tests/properties
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
 .PHONY: help
@@ -53,6 +54,13 @@ ifeq ($(strip $(ARGS)),)
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
+
+.PHONY: coverage
+coverage: $(VENV)/.ready ## Say which branches of the protocol, the runtime and the cassettes' core no test takes
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n $(WORKERS) -m "not alone" $(COVERING)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
 
 .PHONY: bench
 bench: $(VENV)/.ready ## Run the benchmarks, and write docs/performance.md
@@ -92,7 +100,7 @@ lock: $(VENV)/.ready-demo ## Write uv.lock anew after a change of dependencies
 .PHONY: clean
 clean: ## Remove the environments and everything generated
 	rm -rf $(VENV) .venvs build dist docs/_build docs/jupyter_execute
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage .coverage.*
 	find agy_nb tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- environments: made once, and again when the dependencies change ---
