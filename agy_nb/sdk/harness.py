@@ -22,6 +22,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeAlias
 
 from agy_nb.errors import HarnessError
+from agy_nb.sdk.threads import off_loop
 
 Connected: TypeAlias = tuple[Any, Any, str]
 """What the SDK expects of a start: process, WebSocket, URL."""
@@ -45,6 +46,7 @@ class Harness:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._socket: Any = None
         self._doomed = False
 
     def born(self, process: subprocess.Popen[bytes]) -> None:
@@ -59,6 +61,10 @@ class Harness:
             _reap(process, 0)
             raise HarnessError("its start was cancelled")
 
+    def connected(self, socket: Any) -> None:
+        """Take note of the WebSocket to the process."""
+        self._socket = socket
+
     @property
     def pid(self) -> int | None:
         """The process id, None before the start."""
@@ -72,6 +78,7 @@ class Harness:
     def kill(self) -> None:
         """End the process, and whatever it started, at once. Never blocks."""
         self._doomed = True
+        self._hang_up()
         if self._process is not None:
             _kill_group(self._process)
 
@@ -87,9 +94,17 @@ class Harness:
         process = self._process
         if process is None:
             return None
-        code = await asyncio.shield(asyncio.to_thread(_reap, process, grace))
+        code = await asyncio.shield(off_loop(_reap, process, grace))
         self._process = None
+        self._hang_up()
         return code
+
+    def _hang_up(self) -> None:
+        """End the socket: the SDK gives one up that has much left to be read, or no other end."""
+        transport = getattr(self._socket, "transport", None)
+        if transport is not None:
+            transport.abort()
+        self._socket = None
 
 
 def _reap(process: subprocess.Popen[bytes], grace: float) -> int | None:
@@ -146,6 +161,26 @@ class _SubprocessForSdk:
         return process
 
 
+class _WebsocketsForSdk:
+    """Stands in for the module `websockets` inside the SDK, to change where it looks first.
+
+    The SDK tries `localhost`, then `127.0.0.1`. A name is looked up in one of the loop's threads,
+    and where tools block all of those, that takes ten seconds to fail. An address needs no thread.
+    """
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def connect(self, url: str, **kwargs: Any) -> Any:
+        host, other = "//localhost:", "//127.0.0.1:"
+        if host not in url:
+            host, other = other, host
+        return self._real.connect(url.replace(host, other, 1), **kwargs)
+
+
 def install() -> None:
     """Have the SDK start every harness our way from now on; once is enough."""
     from google.antigravity.connections.local import local_connection
@@ -153,6 +188,7 @@ def install() -> None:
     if isinstance(local_connection.subprocess, _SubprocessForSdk):
         return
     local_connection.subprocess = _SubprocessForSdk()  # type: ignore[assignment]
+    local_connection.websockets = _WebsocketsForSdk(local_connection.websockets)  # type: ignore[assignment]
     local_connection._get_default_binary_path = _found_once(  # type: ignore[assignment]
         local_connection._get_default_binary_path
     )
@@ -221,9 +257,10 @@ async def _spawn_off_loop(
     connect_websocket = strategy._connect_websocket
     strategy._connect_websocket = keep_address
     try:
-        process, (port, api_key), _ = await asyncio.to_thread(in_thread)
+        process, (port, api_key), _ = await off_loop(in_thread)
         del strategy._connect_websocket
         ws, url = await connect_websocket(port, api_key, process)
+        harness.connected(ws)
     except BaseException as error:
         harness.kill()
         if isinstance(error, Exception):

@@ -16,6 +16,7 @@ from agy_nb.sdk import errors, harness
 from agy_nb.sdk.base import Sink
 from agy_nb.sdk.steps import StepReader
 from agy_nb.sdk.tap import Tap
+from agy_nb.sdk.threads import off_loop
 
 EXIT_S = 4.0
 """Seconds that the SDK's own clean-up gets before the harness is ended."""
@@ -91,7 +92,7 @@ class Link:
         """What a start that failed is to the user; of a refusal the harness tells only in words."""
         refused = None
         if isinstance(error, RuntimeError):
-            refused = await asyncio.to_thread(configs.why_refused, self.agent._config)
+            refused = await off_loop(configs.why_refused, self.agent._config)
         return refused or errors.of_config(error)
 
     async def _enter(self) -> None:

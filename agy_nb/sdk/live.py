@@ -12,6 +12,7 @@ from agy_nb.sdk import logs, versions
 from agy_nb.sdk.base import AgentSpec, Gate, Sink
 from agy_nb.sdk.lazy import load
 from agy_nb.sdk.session import LiveSession
+from agy_nb.sdk.threads import off_loop
 
 if TYPE_CHECKING:
     from agy_nb.testing.echo import EchoModel
@@ -33,7 +34,7 @@ class LiveBackend:
         logs.route()
         if configs.needs_a_model(spec.config):
             spec = replace(spec, config=await self._with_echo(spec.config))
-        config = await asyncio.to_thread(configs.build, spec, gate)
+        config = await off_loop(configs.build, spec, gate)
         session = LiveSession(config, sink)
         await session.start()
         return session
@@ -41,13 +42,13 @@ class LiveBackend:
     async def _with_echo(self, config: Mapping[str, Any] | None) -> Mapping[str, Any]:
         async with self._starting_echo:
             if self._echo is None:
-                module = await asyncio.to_thread(load, "agy_nb.testing.echo")
+                module = await off_loop(load, "agy_nb.testing.echo")
                 self._echo = module.EchoModel()
                 await self._echo.start()
                 print(  # noqa: T201 - the user should know who answers
                     f"agy_nb: no {configs.KEY_VARIABLE} is set, so a local echo model answers"
                 )
-        echo = await asyncio.to_thread(self._echo.config)
+        echo = await off_loop(self._echo.config)
         return {**(config or {}), "models": echo.models}
 
     async def close(self) -> None:

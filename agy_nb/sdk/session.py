@@ -19,12 +19,13 @@ from typing import Any
 from google.antigravity import types
 
 from agy_nb.errors import BackendError, HarnessError, TurnCancelled
-from agy_nb.protocol.events import Error, Event, Text
+from agy_nb.protocol.events import Error, Event, Text, Thought
 from agy_nb.protocol.values import Message, Prompt, TokenUsage
 from agy_nb.sdk import config as configs
 from agy_nb.sdk import errors
 from agy_nb.sdk.base import Clock, Sink, ToolInfo, TurnOutcome
 from agy_nb.sdk.link import Link
+from agy_nb.sdk.threads import off_loop
 from agy_nb.sdk.tools import list_tools
 from agy_nb.sdk.wire import content_of, token_usage
 
@@ -33,6 +34,11 @@ SETTLE_S = 5.0
 
 MOST_FAILURES = 25
 """Error steps in a row, without any output between, after which a turn is ended."""
+
+MOST_TEXT = 1_000_000
+"""Characters of one answer, or one thought, after which a turn is ended: several times what a model
+may say. The harness repeats the whole text with each piece, so what grows without end holds up all
+the rest."""
 
 _ROLES = {"MODEL": "model", "USER": "user", "SYSTEM": "system"}
 
@@ -119,11 +125,9 @@ class LiveSession:
         if not conversation_id:
             return
         app_data = self._config.app_data_dir or "~/.gemini/antigravity"
-        await asyncio.to_thread(
-            _remove_conversation, self._link.save_dir, app_data, conversation_id
-        )
+        await off_loop(_remove_conversation, self._link.save_dir, app_data, conversation_id)
         if self._link.save_dir and not self._save_dir_given:
-            await asyncio.to_thread(shutil.rmtree, self._link.save_dir, ignore_errors=True)
+            await off_loop(shutil.rmtree, self._link.save_dir, ignore_errors=True)
 
     # -- turns -------------------------------------------------------------------------------
 
@@ -229,17 +233,24 @@ class LiveSession:
         if isinstance(event, Text) and event.trajectory.is_root:
             self._text.append(event.text)
         self._sink(event)
-        if isinstance(event, Error) and self._link.reader.failures == MOST_FAILURES:
-            self._giving_up = asyncio.get_running_loop().create_task(
-                self._give_up(event.error.message)
-            )
+        if self._gave_up is None and (reason := self._why_give_up(event)):
+            self._gave_up = BackendError(reason)
+            self._giving_up = asyncio.get_running_loop().create_task(self._halt(self._link))
 
-    async def _give_up(self, message: str) -> None:
-        """The harness asks again for ever when the model answers with nothing; so this ends it."""
-        self._gave_up = BackendError(
-            f"the model failed {MOST_FAILURES} times in a row, so the turn was ended: {message}"
-        )
-        await self._halt(self._link)
+    def _why_give_up(self, event: Event) -> str:
+        """Why the turn is to be ended, empty if it is not; the harness would go on for ever."""
+        reader = self._link.reader
+        if isinstance(event, Error) and reader.failures >= MOST_FAILURES:
+            return (
+                f"the model failed {MOST_FAILURES} times in a row, so the turn was ended: "
+                f"{event.error.message}"
+            )
+        if isinstance(event, Text | Thought) and reader.longest > MOST_TEXT:
+            return (
+                f"the model's answer went beyond {MOST_TEXT:,} characters, so the turn was ended; "
+                "ask for less at once, what had come is in response.partial_text"
+            )
+        return ""
 
     def _on_activity(self) -> None:
         if not self._turn.locked() and self._between_turns is None:

@@ -54,11 +54,13 @@ class StepReader:
     Attributes:
         failure: The latest error step of the root agent that no output of it followed, or None.
         failures: How many error steps of the root agent there were in a row.
+        longest: Characters of the turn's longest answer or thought, of any agent.
     """
 
     def __init__(self, custom_tools: frozenset[str]) -> None:
         self.failure: StepFailure | None = None
         self.failures = 0
+        self.longest = 0
         self._texts: dict[str, int] = {}
         self._custom_tools = custom_tools
         self._seen: dict[tuple[str, int], _Seen] = {}
@@ -68,6 +70,7 @@ class StepReader:
     def begin_turn(self) -> None:
         """Forget what the turn before left behind."""
         self._output_seen()
+        self.longest = 0
         self._seen.clear()
 
     def _output_seen(self) -> None:
@@ -113,7 +116,7 @@ class StepReader:
         if step.source is types.StepSource.MODEL and step.status is not types.StepStatus.ERROR:
             if where.is_root:
                 self._output_seen()
-            yield from _output(step, seen, where, at)
+            yield from self._output(step, seen, where, at)
             if seen.text:
                 self._texts[step.trajectory_id] = step.step_index
         for call in step.tool_calls:
@@ -122,6 +125,13 @@ class StepReader:
             yield _status(step, where, at)
             if step.status is types.StepStatus.ERROR and step.source is types.StepSource.SYSTEM:
                 yield self._failure(step, label, where, at)
+
+    def _output(
+        self, step: types.Step, seen: _Seen, where: Trajectory, at: float
+    ) -> Iterator[events.Event]:
+        for event in _output(step, seen, where, at):
+            self.longest = max(self.longest, seen.text, seen.thinking)
+            yield event
 
     def _failure(self, step: types.Step, label: str, where: Trajectory, at: float) -> events.Error:
         failure = StepFailure(label, step.error, int(getattr(step, "http_code", 0) or 0))

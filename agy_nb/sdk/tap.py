@@ -86,6 +86,7 @@ class Tap:
         self._denials: dict[str, str] = {}
         self.decided: dict[str, Decided] = {}
         self._tools_running: set[asyncio.Task[Any]] = set()
+        self._connection = connection
         self._processor = connection._processor
         self._recorded = Recorded(connection)
         self._usage = {
@@ -122,9 +123,15 @@ class Tap:
             loop = asyncio.get_running_loop()
             task = loop.create_task(work, context=self.context.copy())
             tasks.add(task)
-            task.add_done_callback(tasks.discard)
+            task.add_done_callback(self._on_background_end)
 
         self._processor._run_in_background = run_in_background
+
+    def _on_background_end(self, task: asyncio.Task[Any]) -> None:
+        """Whoever cannot answer the harness because it is gone fails; the reader tells of it."""
+        self._processor._background_tasks.discard(task)
+        if not task.cancelled() and self._connection._reader_task.done():
+            task.exception()
 
     def _listen_to_triggers(self, connection: Any) -> None:
         """A trigger begins a turn when it is sent, not when the harness says the first thing."""

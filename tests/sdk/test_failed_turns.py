@@ -11,7 +11,7 @@ from google.antigravity.types import BudgetConfig
 
 import agy_nb as agy
 from agy_nb.protocol.events import Error
-from agy_nb.testing import ScriptedModel, block, call, drop, empty, fail, garbage, hang, say
+from agy_nb.testing import ScriptedModel, block, call, drop, empty, fail, garbage, hang, say, think
 
 pytestmark = [
     pytest.mark.real,
@@ -100,6 +100,17 @@ async def test_model_that_only_says_nothing_ends_the_turn(runtime):
         agent = await runtime.create_agent(config(model))
         with pytest.raises(agy.BackendError, match="25 times in a row"):
             await agent.chat_text("go")
+
+
+@pytest.mark.parametrize("say_much", [say, think])
+async def test_answer_without_end_ends_the_turn(runtime, monkeypatch, say_much):
+    monkeypatch.setattr("agy_nb.sdk.session.MOST_TEXT", 10_000)
+    endless = hang(say_much(["x" * 1000] * 11))
+    async with ScriptedModel([endless, say("next")]) as model:
+        agent = await runtime.create_agent(config(model))
+        with pytest.raises(agy.BackendError, match="went beyond 10,000 characters"):
+            await agent.chat_text("go")
+        assert await agent.chat_text("again") == "next"
 
 
 async def test_no_error_of_one_turn_reaches_the_next(runtime):
