@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from agy_nb.cassette.modes import Plan, check_mode, plan
 from agy_nb.cassette.options import CassetteOptions
 from agy_nb.cassette.recording import Recording, load
 from agy_nb.cassette.redaction import Redactor
+from agy_nb.cassette.streams import joined
 from agy_nb.cassette.toolhttp import ToolHttp
 
 _active: Path | None = None
@@ -164,6 +166,7 @@ class Block:
             self._options.path,
             header,
             redact=self._redactor.line,
+            join=partial(joined, redactor=self._redactor),
             keep=read_lines(kept.path) if kept else (),
         )
         first = 1 + max((s.number for s in kept.sessions), default=-1) if kept else 0

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from agy_nb.cassette.episodes import Interaction
+from agy_nb.cassette.pieces import Seeing
+from agy_nb.cassette.sse import clean_stream
 
 
-def cleaned(made: Interaction, text: Callable[[str], str]) -> Interaction:
-    """An exchange without secrets; a body that changes loses the bounds of its chunks.
+def cleaned(made: Interaction, redactor: Seeing) -> Interaction:
+    """An exchange without secrets.
 
     Args:
         made: The exchange; it is not changed.
-        text: Gives a text without secrets.
+        redactor: Knows what is secret.
     """
     request, response = made["request"], made["response"]
-    request = request | {
-        "uri": text(str(request.get("uri", ""))),
-        "body": _body(request.get("body"), text),
-    }
-    before = (response.get("body") or {}).get("string")
-    after = _body(before, text)
-    if after != before:
-        size = len(after.encode() if isinstance(after, str) else after or b"")
-        took = sum(dt for _, dt in response.get("x_agy_chunks") or ())
-        response = response | {"body": {"string": after}, "x_agy_chunks": [[size, round(took, 6)]]}
+    request = request | {"uri": redactor.text(str(request.get("uri", "")))}
+    if isinstance(asked := request.get("body"), str):
+        request["body"] = redactor.text(asked)
+    body = (response.get("body") or {}).get("string")
+    if isinstance(body, str):
+        text, chunks = clean_stream(body, response.get("x_agy_chunks") or (), redactor)
+        if text != body:
+            response = response | {"body": {"string": text}, "x_agy_chunks": chunks}
     return made | {"request": request, "response": response}
-
-
-def _body(body: Any, text: Callable[[str], str]) -> Any:  # noqa: ANN401 - str, bytes or nothing
-    return text(body) if isinstance(body, str) else body

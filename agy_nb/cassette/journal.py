@@ -15,10 +15,10 @@ import queue
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from agy_nb.cassette.episodes import has_model
 from agy_nb.cassette.errors import CassetteBusy, CassetteError, CassetteNotWritten
@@ -37,7 +37,8 @@ from agy_nb.cassette.swap import swap_in
 
 PARTIAL = ".partial"
 
-Redact = Callable[[Line], Line]
+Redact: TypeAlias = Callable[[Line], Line]
+Join: TypeAlias = Callable[[Iterable[Line]], Iterable[Line]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Journal:
         path: Folder of the cassette.
         header: What is known before the first frame.
         redact: Takes secrets out of a line; runs in the writer's thread.
+        join: Takes out, before, what only several lines show; it may hold lines back.
         keep: Lines to begin with, e.g. those of the cassette that is being extended.
 
     Raises:
@@ -68,12 +70,14 @@ class Journal:
         header: Header,
         *,
         redact: Redact = lambda line: line,
+        join: Join = iter,
         keep: Iterable[Line] = (),
     ) -> None:
         self.path = path
         self.folder = path.with_name(path.name + PARTIAL)
         self._header = header
         self._redact = redact
+        self._join = join
         self._keep = keep
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._summaries = Summaries()
@@ -81,6 +85,7 @@ class Journal:
         self._size = 0
         self._frames = 0
         self._failure: Exception | None = None
+        self._over = False
         self._lock = _Lock(path)
         try:
             self._file = self._open()
@@ -179,20 +184,28 @@ class Journal:
         self._thread.join()
 
     def _run(self) -> None:
-        item: _Item | None = _Item(0, "end", 0.0, {})
         try:
             for line in self._keep:
                 self._write(line)
-            while (item := self._queue.get()) is not None:
-                self._write(self._redact(self._line(item)))
+            for line in self._join(self._lines()):
+                self._write(self._redact(line))
             os.fsync(self._file.fileno())
         except Exception as error:  # noqa: BLE001 - told by finish(); the session goes on
             self._failure = error
         finally:
             with contextlib.suppress(OSError):
                 self._file.close()
-        while self._failure is not None and item is not None:
-            item = self._queue.get()
+        while not self._over:
+            self._next()
+
+    def _next(self) -> _Item | None:
+        item = self._queue.get()
+        self._over = item is None
+        return item
+
+    def _lines(self) -> Iterator[Line]:
+        while (item := self._next()) is not None:
+            yield self._line(item)
 
     def _line(self, item: _Item) -> Line:
         since = item.at - self._last.get(item.session, item.at)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import shutil
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,9 @@ from agy_nb.cassette.format import (
     HEADER,
     MODEL,
     TOOLS,
+    Frame,
     Header,
+    Line,
     is_partial,
     read_header,
     read_lines,
@@ -27,6 +30,7 @@ from agy_nb.cassette.journal import PARTIAL, Journal
 from agy_nb.cassette.machine import SessionMachine
 from agy_nb.cassette.recording import load
 from agy_nb.cassette.redaction import Redactor, Rule
+from agy_nb.cassette.streams import joined
 from agy_nb.cassette.swap import OLD
 
 
@@ -83,7 +87,7 @@ def problems(path: Path, *, rules: Iterable[Rule] = ()) -> Iterator[str]:
         yield "it is partial: the recording, or the file, was cut off"
     yield from _stale(recording.header)
     redactor = Redactor(rules)
-    leaks = sum(redactor.frame(line.frame) != line.frame for line in read_lines(path))
+    leaks = _leaks(path, redactor)
     if leaks:
         yield f"{leaks} frames hold what should be redacted; run `agy-nb cassette redact {path}`"
     for session in recording.sessions:
@@ -98,6 +102,21 @@ def problems(path: Path, *, rules: Iterable[Rule] = ()) -> Iterator[str]:
             yield f"session {session.number} cannot be played: {error}"
     if recording.header.model or has_model(path):
         yield from _model_problems(path)
+
+
+def _leaks(path: Path, redactor: Redactor) -> int:
+    """How many frames redaction would change."""
+    before: defaultdict[int, deque[Frame]] = defaultdict(deque)
+
+    def noted() -> Iterator[Line]:
+        for line in read_lines(path):
+            before[line.session].append(line.frame)
+            yield line
+
+    return sum(
+        redactor.frame(line.frame) != before[line.session].popleft()
+        for line in joined(noted(), redactor)
+    )
 
 
 def _stale(header: Header) -> Iterator[str]:
@@ -134,14 +153,14 @@ def redact(path: Path, rules: Iterable[Rule]) -> Header:
     header = read_header(path)
     whole = not is_partial(path, header)
     redactor = Redactor(rules)
-    journal = Journal(path, header, keep=(redactor.line(line) for line in read_lines(path)))
+    journal = Journal(path, header, keep=map(redactor.line, joined(read_lines(path), redactor)))
     try:
         found = {MODEL: read_model(path)}
         if (path / TOOLS).exists():
             found[TOOLS] = read_vcr(path / TOOLS)
         for name, interactions in found.items():
             if interactions:
-                clean = [cleaned(made, redactor.text) for made in interactions]
+                clean = [cleaned(made, redactor) for made in interactions]
                 write_vcr(journal.folder / name, clean)
     except BaseException:
         journal.abandon()

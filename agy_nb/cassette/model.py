@@ -34,6 +34,7 @@ from agy_nb.cassette.gateway import Answer, Asked, Gateway, passing
 from agy_nb.cassette.mismatch import diff_of
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.secrets import harmless_header
+from agy_nb.cassette.sse import Chunk, clean_stream
 from agy_nb.cassette.wireform import paths_of
 
 _DEFAULT_UPSTREAM = "https://generativelanguage.googleapis.com"
@@ -118,7 +119,7 @@ class ModelSide:
         self._stack.close()
         if self._journal is not None:
             learned = self._redactor.known > self._known  # since the first exchange was written
-            again = partial(cleaned, text=self._redactor.text)
+            again = partial(cleaned, redactor=self._redactor)
             self._journal.finish(again if learned else lambda made: made)
 
     def close(self) -> None:
@@ -254,10 +255,15 @@ class ModelSide:
         end: str,
     ) -> Interaction:
         translation = self._translations.get(asked.session) or Translation({})
-        clean = [(self._clean(chunk, translation), dt) for chunk, dt in pieces]
-        whole = self._clean(b"".join(chunk for chunk, _ in pieces), translation)
-        if b"".join(chunk for chunk, _ in clean) != whole:  # a secret lay across a boundary
-            clean = [(whole, sum(dt for _, dt in pieces))]
+        body = as_text(b"".join(chunk for chunk, _ in pieces))
+        chunks: list[Chunk] = [[len(chunk), round(dt, 6)] for chunk, dt in pieces]
+        if isinstance(body, str):
+            body, chunks = clean_stream(
+                body,
+                chunks,
+                self._redactor,
+                lambda text: self._redactor.text(translation.to_marks(text)),
+            )
         headers: dict[str, list[str]] = {}
         for name, value in passing(upstream.headers):
             if harmless_header(name):
@@ -267,8 +273,8 @@ class ModelSide:
             "response": {
                 "status": {"code": upstream.status, "message": upstream.reason or ""},
                 "headers": headers,
-                "body": {"string": as_text(whole)},
-                "x_agy_chunks": [[len(chunk), round(dt, 6)] for chunk, dt in clean],
+                "body": {"string": body},
+                "x_agy_chunks": chunks,
                 "x_agy_end": end,
             },
         }

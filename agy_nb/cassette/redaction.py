@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 
 from agy_nb.cassette.format import Frame, Line
 from agy_nb.cassette.jsonpath import JsonPath
+from agy_nb.cassette.pieces import Span, merged
 from agy_nb.cassette.secrets import (
     HINT,
     PATTERNS,
@@ -40,6 +41,8 @@ _ENVIRONMENTS = {"env", "environ", "environment"}
 _DEPTH = 60
 _LONG = 200
 _REMEMBERED = 2000
+_WORD = 1000
+"""Characters of a value that may still come as one word of a stream."""
 
 
 def mark(kind: str) -> str:
@@ -78,6 +81,8 @@ class Redactor:
         self._functions: list[Callable[[Frame], Frame]] = []
         self._exact: set[str] = set()
         self._exact_pattern: re.Pattern[str] | None = None
+        self._unusual: tuple[str, ...] = ()
+        self._trusted: tuple[str, ...] = ()
         self._folders = places
         for rule in rules:
             self._add(rule)
@@ -87,6 +92,10 @@ class Redactor:
     def known(self) -> int:
         """How many values it looks for wherever they turn up."""
         return len(self._exact)
+
+    def trust(self, *texts: str) -> None:
+        """Take these very objects for clean, until the next call."""
+        self._trusted = texts
 
     def line(self, line: Line) -> Line:
         """A line fit to be written."""
@@ -116,6 +125,9 @@ class Redactor:
             return self._text(text)
 
     def _text(self, text: str) -> str:
+        for known in self._trusted:
+            if text is known:
+                return text
         stripped = text.lstrip()
         if stripped[:1] in ("{", "["):
             inner = _json(stripped)
@@ -125,6 +137,53 @@ class Redactor:
                     return json.dumps(cleaned, ensure_ascii=False)
                 return self._plain(text)
         return self._plain(text)
+
+    def spans(self, text: str, *, hinted: bool | None = None) -> list[Span]:
+        """What is to be taken out of a text that comes in pieces, in order.
+
+        Args:
+            text: The text.
+            hinted: What `hints` says of it, if that is known.
+        """
+        with self._lock:
+            return self._spans(text, hinted=self.hints(text) if hinted is None else hinted)
+
+    def hints(self, text: str) -> bool:
+        """Whether a text holds anything that is part of each secret's look."""
+        return HINT.search(text) is not None
+
+    def _spans(self, text: str, *, hinted: bool) -> list[Span]:
+        found = []
+        if self._exact_pattern is not None:
+            found += [Span(*m.span(), SECRET, True) for m in self._exact_pattern.finditer(text)]  # noqa: FBT003
+        for pattern in self._patterns if hinted else self._own_patterns:
+            group = "s" if "s" in pattern.expression.groupindex else 0
+            for match in pattern.expression.finditer(text):
+                found.append(Span(*match.span(group), mark(pattern.kind), True))  # noqa: FBT003
+        for place, folder, expression in self._places:
+            if folder in text:
+                found += [Span(*m.span(), place, False) for m in expression.finditer(text)]  # noqa: FBT003
+        return merged(
+            span
+            for span in found
+            if span.start < span.end and not MARK.fullmatch(text, span.start, span.end)
+        )
+
+    def may_begin(self, text: str) -> int:
+        """How many characters at a text's end may begin a known value that is no single word."""
+        longest = 0
+        for value in self._unusual:
+            last = text[-(len(value) - 1) :]
+            at = last.find(value[0])
+            while at >= 0 and not value.startswith(last[at:]):
+                at = last.find(value[0], at + 1)
+            longest = max(longest, len(last) - at if at >= 0 else 0)
+        return longest
+
+    @property
+    def has_own_patterns(self) -> bool:
+        """Whether there are expressions of the user's, which may match anything."""
+        return bool(self._own_patterns)
 
     def warm_up(self) -> None:
         """Look up this machine's folders now. Reads the disk; otherwise the first use does."""
@@ -156,6 +215,9 @@ class Redactor:
             every = {form for known in self._exact for form in spellings(known)}
             longest_first = sorted(every, key=lambda form: (-len(form), form))
             self._exact_pattern = re.compile("|".join(map(re.escape, longest_first)))
+            self._unusual = tuple(
+                form for form in longest_first if len(form) > _WORD or len(form.split()) > 1
+            )
 
     def _walk(self, value: Any, name: str, depth: int) -> Any:  # noqa: ANN401 - JSON
         if depth > _DEPTH:

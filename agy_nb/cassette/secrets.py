@@ -89,8 +89,9 @@ PATTERNS: tuple[Pattern, ...] = (
         r"(?i)[?&;](?:key|x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|code|"
         + _NAMES + r")=(?P<s>[^&\s\"'#<>\\{]+)"
     )),
-    Pattern("secret", re.compile(r"(?i)\b(?:set-)?cookie\s{0,4}:\s{0,4}(?P<s>[^\r\n\"{]+)")),
-    Pattern("secret", re.compile(r"(?i)\bauthorization\s{0,4}:\s{0,4}(?P<s>[^\r\n\"{]+)")),
+    Pattern("secret", re.compile(
+        r"(?i)\b(?:(?:set-)?cookie|authorization)\s{0,4}:\s{0,4}(?P<s>[^\s\"{][^\r\n\"{]*)"
+    )),
     # After `=` anything; after `:`, which prose has too, what is quoted or looks like no word.
     Pattern("secret", re.compile(
         r"(?i)(?<![a-z])" + _NAMES + _QUOTE + r"\s{0,8}=\s{0,8}" + _QUOTE

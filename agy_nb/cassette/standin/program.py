@@ -26,6 +26,7 @@ from agy_nb.cassette.standin.merging import Merger
 from agy_nb.cassette.standin.player import Player, in_options
 from agy_nb.cassette.standin.recorder import Recorder
 from agy_nb.cassette.standin.server import Server
+from agy_nb.cassette.streams import joined
 from agy_nb.errors import AgyError
 
 _SIGNALLED = 128
@@ -98,7 +99,8 @@ def _record(arguments: Namespace) -> int:
     place = merger.begin()
     try:
         header = Header(recorded_at=_now(), sdk=greeting.sdk, harness=_described(binary))
-        journal = Journal(place.own, header, redact=redactor.line)
+        join = partial(joined, redactor=redactor)
+        journal = Journal(place.own, header, redact=redactor.line, join=join)
     except BaseException:
         merger.give_up()
         raise

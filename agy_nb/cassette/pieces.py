@@ -1,0 +1,85 @@
+"""Texts that come in pieces: what is secret in the whole is taken out of each piece.
+
+A span of the whole leaves its mark in the piece that it begins in, and nothing in those it goes on
+in, so that the pieces still add up to the text without its secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+
+class Span(NamedTuple):
+    """A part of a text that is not written.
+
+    Attributes:
+        start: Where it begins.
+        end: Where it ends.
+        mark: What stands for it.
+        secret: Whether it is a secret, and no folder of this machine.
+    """
+
+    start: int
+    end: int
+    mark: str
+    secret: bool
+
+
+class Seeing(Protocol):
+    """Knows what is secret; see `redaction.Redactor`."""
+
+    def spans(self, text: str, *, hinted: bool | None = None) -> list[Span]:
+        """What is to be taken out of a text, in order; spans do not overlap."""
+        ...
+
+    def text(self, text: str) -> str:
+        """A text fit to be written."""
+        ...
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """Spans in order, those that overlap made one; a secret's mark is the stronger one."""
+    found: list[Span] = []
+    for span in sorted(spans, key=lambda span: (span.start, -span.end)):
+        if found and span.start < found[-1].end:
+            last = found[-1]
+            strong = span if span.secret and not last.secret else last
+            found[-1] = Span(last.start, max(last.end, span.end), strong.mark, strong.secret)
+        else:
+            found.append(span)
+    return found
+
+
+def without(piece: str, start: int, spans: Iterable[Span]) -> str:
+    """A piece of a text without the spans of the whole.
+
+    Args:
+        piece: The piece.
+        start: Where in the whole it begins.
+        spans: Of the whole, in order.
+    """
+    kept, at, end = [], start, start + len(piece)
+    for span in spans:
+        if span.end <= at or span.start >= end:
+            continue
+        kept.append(piece[at - start : max(span.start - start, at - start)])
+        if span.start >= start:
+            kept.append(span.mark)
+        at = min(span.end, end)
+    return "".join(kept) + piece[at - start :] if kept else piece
+
+
+def clean_pieces(pieces: Sequence[str], redactor: Seeing) -> list[str]:
+    """The pieces of one text without what is secret in the whole of it."""
+    spans = redactor.spans("".join(pieces))
+    if spans:
+        at, clean = 0, []
+        for piece in pieces:
+            clean.append(without(piece, at, spans))
+            at += len(piece)
+        pieces = clean
+    joined = "".join(pieces)
+    whole = redactor.text(joined)
+    # What only the whole shows, as a value under a secret's name in JSON, has no place of its own.
+    return list(pieces) if whole == joined else [whole, *[""] * (len(pieces) - 1)]
