@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
-GAUGES = ("memory", "blocks", "objects", "threads", "descriptors", "tasks")
+GAUGES = ("memory", "blocks", "objects", "threads", "descriptors", "processes", "tasks")
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Sample:
         objects: Objects that the collector knows.
         threads: Threads that run.
         descriptors: Open files, pipes and sockets.
+        processes: Those that this one started and that are not waited for.
         tasks: Tasks of the event loop.
     """
 
@@ -40,6 +41,7 @@ class Sample:
     objects: int
     threads: int
     descriptors: int
+    processes: int
     tasks: int
 
 
@@ -53,8 +55,19 @@ def sample(turns: int) -> Sample:
         objects=len(gc.get_objects()),
         threads=threading.active_count(),
         descriptors=len(list(Path("/proc/self/fd").iterdir())),
+        processes=len(children()),
         tasks=len(asyncio.all_tasks()) - 1,
     )
+
+
+def children() -> list[int]:
+    """Ids of the processes that this one started."""
+    threads = Path("/proc/self/task").iterdir()
+    return [
+        int(pid)
+        for thread in threads
+        for pid in (thread / "children").read_text(encoding="ascii").split()
+    ]
 
 
 def _resident_kib() -> float:
