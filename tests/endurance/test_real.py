@@ -110,6 +110,7 @@ async def come_and_go(*, agents, leaving, times, rounds):
                 await pool.all_chat(times)
                 await model_is_quiet(model)
                 log.take(pool.turns)
+                print(log.samples[-1], flush=True)
                 assert log.samples[-1].processes >= agents
                 await pool.some_leave(leaving)
             del pool
