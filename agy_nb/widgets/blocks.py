@@ -5,12 +5,15 @@ Rule 2: the open block is rendered again when it has grown enough, and only whil
 have cost few more characters than the text itself has; until then its growth is plain text. So the
 work and the bytes to the front end stay linear: the text twice and the final HTML at the most.
 Rule 3: where blocks end depends on the text alone, not on the pieces in which it came.
+Rule 4: a piece that is long is read in slices, one at each look at the changes, so that it holds up
+nobody; and of a text that is very long the beginning is drawn, and the rest is counted.
 """
 
 from __future__ import annotations
 
 import re
-from collections import ChainMap
+import time
+from collections import ChainMap, deque
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +22,15 @@ from agy_nb.widgets.markup import LONGEST_BLOCK, plain, render, visible
 
 LONGEST_FORMATTED = 300_000
 """Characters of a text that are Markdown; what follows them is shown as it is."""
+
+LONGEST_SHOWN = 1_000_000
+"""Characters of a text that are drawn at all."""
+
+SLICE = 16_000
+"""Characters that are read at once."""
+
+SLICE_S = 0.008
+"""Seconds that reading may take at once; a block is rendered to its end."""
 
 _LONG_LIST = 4_000
 """Characters after which a list goes on as another one, so that no block grows too long."""
@@ -72,6 +84,10 @@ class Blocks:
         self._references = {"references": {}} if references is None else references
         self._pieces: list[str] = []
         self._size = 0
+        self._drawn = 0
+        self._read_so_far = 0
+        self._rest: deque[str] = deque()
+        self._rest_at = 0
         self._closed: list[str] = []
         self._closed_size = 0
         self._told = 0
@@ -96,6 +112,34 @@ class Blocks:
         """Add a piece, cut anywhere."""
         self._pieces.append(piece)
         self._size += len(piece)
+        piece = piece[: LONGEST_SHOWN - self._drawn]
+        self._drawn += len(piece)
+        if self._rest or len(piece) > SLICE:
+            self._rest.append(piece)
+        else:
+            self._read(piece)
+
+    @property
+    def behind(self) -> bool:
+        """Whether some of the text was not read yet; each look at the changes reads a slice."""
+        return bool(self._rest)
+
+    def advance(self) -> None:
+        """Read a slice of what is behind."""
+        until = time.monotonic() + SLICE_S
+        left = SLICE
+        while self._rest and left > 0 and time.monotonic() < until:
+            text, at = self._rest[0], self._rest_at
+            end = text.find("\n", at, at + left) + 1 or min(at + left, len(text))
+            self._read(text[at:end])
+            left -= end - at
+            self._rest_at = end
+            if end == len(text):
+                self._rest.popleft()
+                self._rest_at = 0
+
+    def _read(self, piece: str) -> None:
+        self._read_so_far += len(piece)
         lines = piece.split("\n")
         for line in lines[:-1]:
             self._add(line + "\n")
@@ -157,16 +201,25 @@ class Blocks:
         self._tail.clear()
 
     def finish(self) -> None:
-        """Nothing comes any more: close the open block."""
+        """Nothing comes any more: read all that is behind, and close the open block."""
+        while self._rest:
+            self.advance()
         if self._line and not self._placed:
             self._place()
         if self._line:
             self._end_line()
         if self._open_size:
             self._close()
+        if more := self._not_drawn():
+            self._closed.append(more)
+
+    def _not_drawn(self) -> str:
+        more = self._size - self._drawn
+        return f"<p>… {more:,} more characters are not drawn here.</p>\n" if more else ""
 
     def changes(self) -> list[Put | Tail]:
         """What is new since the last call, in the order in which to apply it."""
+        self.advance()
         found: list[Put | Tail] = [
             Put(index, self._closed[index]) for index in range(self._told, len(self._closed))
         ]
@@ -184,7 +237,7 @@ class Blocks:
         growth = 1.2 if self._spent < _FREE // 2 else 2
         if self._is_plain or size < max(_FIRST_RENDER, growth * self._rendered_size):
             return None
-        allowed = self._size + _FREE
+        allowed = self._read_so_far + _FREE
         if self._spent + size > allowed:
             return None
         self._rendered_size = size
@@ -210,9 +263,15 @@ class Blocks:
         return len(self._closed)
 
     def open_html(self) -> str:
-        """The open block, rendered as far as it has come; empty where there is none."""
+        """The open block, rendered as far as it has come; empty where there is none.
+
+        What is behind follows it as it is.
+        """
         pending = "".join((*self._open_lines, *self._line))
-        return self._early(pending, colours=True) if pending.strip(_SPACE) else ""
+        html = self._early(pending, colours=True) if pending.strip(_SPACE) else ""
+        if self._rest:
+            html += plain("".join(self._rest)[self._rest_at :]) + self._not_drawn()
+        return html
 
     def html(self) -> str:
         """All of it as it stands."""

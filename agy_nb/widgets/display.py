@@ -13,7 +13,7 @@ from agy_nb.kernel.access import current_shell
 from agy_nb.protocol.events import Event
 from agy_nb.runtime.response import Response
 from agy_nb.widgets.cost import cost_of
-from agy_nb.widgets.live import LiveView, Message
+from agy_nb.widgets.live import INTERVAL_S, LiveView, Message
 from agy_nb.widgets.static_page import bundle
 from agy_nb.widgets.transcript import Transcript
 
@@ -58,6 +58,7 @@ def _show_whole(response: Response) -> None:
     transcript.begin()
     for event in response.events:
         transcript.on_event(event)
+    transcript.catch_up()
     handle = display(bundle(transcript), raw=True, display_id=True)
     _keep(_add_cost(response, transcript, handle))
 
@@ -76,11 +77,18 @@ def _keep(work: Coroutine[Any, Any, None]) -> None:
     task.add_done_callback(_tasks.discard)
 
 
-async def _add_cost(response: Response, transcript: Transcript, handle: Any) -> None:  # noqa: ANN401
+async def _add_cost(
+    response: Response,
+    transcript: Transcript,
+    handle: Any,  # noqa: ANN401
+    *,
+    renew: bool = False,
+) -> None:
     """Say what it cost once that is known, in what is on the page already."""
     words = await cost_of(response)
     if words:
         transcript.set_cost(words)
+    if words or renew:
         with contextlib.suppress(Exception):  # a front end that is gone harms no turn
             handle.update(bundle(transcript), raw=True)
 
@@ -114,7 +122,19 @@ class _ResponseView:
     def _leave(self) -> None:
         """The same output is plain HTML from now on; at once, as the kernel may end soon."""
         self._view.running = False
+        if not self._view.seen:  # nobody looks on who could be held up
+            self._transcript.catch_up()
         with contextlib.suppress(Exception):  # a front end that is gone harms no turn
             self._handle.update(bundle(self._transcript), raw=True)
             self._view.leave()
-        _keep(_add_cost(self._response, self._transcript, self._handle))
+        _keep(self._complete())
+
+    async def _complete(self) -> None:
+        """Draw bit by bit what was too long to be drawn at once, and then renew the HTML."""
+        late = self._transcript.behind
+        while self._transcript.behind:
+            if self._view.closed:
+                self._transcript.changes()
+            self._view.touch()
+            await asyncio.sleep(0 if self._view.closed else INTERVAL_S)
+        await _add_cost(self._response, self._transcript, self._handle, renew=late)

@@ -50,6 +50,11 @@ class Shown(Protocol):
         """How the turn that runs stands, in words."""
         ...
 
+    @property
+    def behind(self) -> bool:
+        """Whether `changes` has more to tell than it does at once."""
+        ...
+
     def on_event(self, event: Event) -> None:
         """Take an event."""
         ...
@@ -159,6 +164,8 @@ class LiveView:
         self._flush_at = None
         if not self._closed:
             self.send(type="changes", changes=self._wire(self.transcript.changes()))
+            if self.transcript.behind:
+                self.touch()
 
     def send(self, **message: object) -> None:
         """Send a message to every front end that shows this."""
@@ -201,6 +208,8 @@ class LiveView:
                 self.seen = True
                 self.transcript.changes()
                 self.send(type="reset", changes=self._wire(self.transcript.snapshot()))
+                if self.transcript.behind:
+                    self.touch()
             case "decide" | "answer":
                 self._answer(str(message.get("id")), message)
             case _:

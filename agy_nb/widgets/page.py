@@ -48,6 +48,11 @@ class Page:
             self._changes.append(node)
 
     @property
+    def behind(self) -> bool:
+        """Whether the transcript has more to tell than it does at once."""
+        return self.transcript is not None and self.transcript.behind
+
+    @property
     def is_told(self) -> bool:
         """Whether there is nothing new; a transcript on the stage may always have something."""
         return not self._changes and self.transcript is None

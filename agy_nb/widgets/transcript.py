@@ -41,6 +41,7 @@ class _Writing:
     step_index: int
     thought: bool
     blocks: blocks.Blocks
+    whole: bool = False
 
 
 @dataclass(slots=True)
@@ -137,6 +138,7 @@ class Transcript:
             else:
                 text = blocks.Blocks(self._references)
                 text.feed(message.content)
+                text.finish()
                 self._new(parent=parent, kind="text", body=text.html())
 
     def fail(self, kind: str, message: str) -> None:
@@ -162,8 +164,8 @@ class Transcript:
 
     def changes(self) -> list[Change]:
         """What is new since the last call, in the order in which to apply it."""
-        for writing in self._growing.values():
-            self._take(writing)
+        for writing in tuple(self._growing.values()):
+            self._grow(writing)
         found, self._changes = self._changes, []
         return found
 
@@ -173,8 +175,8 @@ class Transcript:
         What was not yet given by `changes` is in it, too, and is still given there: applying that
         twice does no harm to nodes, so a view that comes late begins with an empty list of changes.
         """
-        for writing in self._growing.values():
-            self._take(writing)
+        for writing in tuple(self._growing.values()):
+            self._grow(writing)
         found: list[Change] = []
         for put in self._nodes.values():
             found.append(put)
@@ -187,9 +189,20 @@ class Transcript:
         if node in self._nodes:
             self._changes.append(self._nodes[node])
 
+    @property
+    def behind(self) -> bool:
+        """Whether there is long text that was not looked at; each `changes` takes a slice of it."""
+        return any(writing.blocks.behind for writing in self._growing.values())
+
+    def catch_up(self) -> None:
+        """Look at all that is behind, at once."""
+        for writing in tuple(self._growing.values()):
+            while writing.blocks.behind:
+                writing.blocks.advance()
+
     def text(self) -> str:
-        """What was written, without thoughts and cards."""
-        return visible("\n\n".join(text.source for text in self._texts.values()))
+        """What was written, without thoughts and cards; of what is very long, the beginning."""
+        return visible("\n\n".join(map(_beginning, self._texts.values())))
 
     def html(self) -> str:
         """The nodes as one piece of HTML; what still grows is rendered as far as it has come."""
@@ -220,6 +233,7 @@ class Transcript:
         self._nodes.pop(node, None)
         self._tails.pop(node, None)
         self._texts.pop(node, None)
+        self._growing.pop(node, None)
         self._changes.append(Drop(id=node))
 
     def _parent(self, where: Trajectory) -> str:
@@ -273,6 +287,11 @@ class Transcript:
                 self._tails.setdefault(block, []).append(change.text)
                 self._changes.append(Tail(id=block, text=change.text))
 
+    def _grow(self, writing: _Writing) -> None:
+        self._take(writing)
+        if writing.whole and not writing.blocks.behind:
+            self._finish(writing)
+
     def _finish(self, writing: _Writing) -> None:
         writing.blocks.finish()
         self._take(writing)
@@ -280,7 +299,9 @@ class Transcript:
 
     def _close_text(self, parent: str) -> None:
         writing = self._turn.writing.pop(parent, None)
-        if writing is not None:
+        if writing is not None and writing.blocks.behind:
+            writing.whole = True
+        elif writing is not None:
             self._finish(writing)
 
     # -- cards -------------------------------------------------------------------------------
@@ -389,3 +410,11 @@ class Transcript:
         if self._footer is not None and words:
             node, state, usage, took = self._footer
             self._put(Put(id=node, kind="footer", head=cards.footer(state, usage, took, words)))
+
+
+def _beginning(text: blocks.Blocks) -> str:
+    source = text.source
+    more = len(source) - blocks.LONGEST_SHOWN
+    if more <= 0:
+        return source
+    return f"{source[: blocks.LONGEST_SHOWN]}\n… {more:,} more characters"

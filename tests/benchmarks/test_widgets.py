@@ -132,6 +132,38 @@ def test_view_of_five_thousand_chunks_a_second_leaves_the_loop_free(loop, benchm
     assert view.characters < 2 * len(ANSWER) + 1.5 * final
 
 
+@pytest.mark.benchmark(group="a view of 10 MB in one event")
+@pytest.mark.parametrize("kind", ["answer", "one line", "code"])
+def test_ten_megabytes_in_one_event_leave_the_loop_free(loop, benchmark, record, kind):
+    size = 10_000_000
+    text = {
+        "answer": ANSWER * (size // len(ANSWER)),
+        "one line": "long " * (size // 5),
+        "code": "```python\n" + "x = 1  # one more\n" * (size // 18),
+    }[kind]
+
+    async def measure() -> tuple[float, View]:
+        view = View()
+        gc.collect()
+        last = time.thread_time()
+        longest = 0.0  # of this thread's own time: what others do on the machine is no stall
+        view.live.on_event(Text(text=text))
+        while view.transcript.behind:
+            await asyncio.sleep(0)
+            moment = time.thread_time()
+            longest, last = max(longest, moment - last), moment
+        view.close()
+        return longest, view
+
+    results = [loop.run(measure()) for _ in range(2)]
+    longest = min(stall for stall, _ in results)
+    benchmark.pedantic(lambda: None, rounds=1)
+    drawn = len(results[0][1].transcript.text())
+    record(f"longest stall, 10 MB at once: {kind}", f"{longest * 1e3:.1f} ms", "< 50 ms")
+    assert longest < 0.2
+    assert drawn > 1_000_000
+
+
 @pytest.mark.benchmark(group="100 kB of Markdown")
 def test_answer_in_pieces_costs_little_more_than_at_once(side_by_side, record):
     def streamed() -> Blocks:

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agy_nb.widgets import blocks as module
+from agy_nb.widgets import markup
 from agy_nb.widgets.blocks import Blocks, Put, Tail
-from agy_nb.widgets.markup import LONGEST_BLOCK, escape, render
+from agy_nb.widgets.markup import LONGEST_BLOCK, render
 from tests.widgets.hostile import PAYLOADS, faults, text_of
 
 BLOCKS = (
@@ -270,9 +271,63 @@ def test_ten_megabytes_are_shown_and_only_the_beginning_is_looked_at_as_markdown
     blocks, _ = fed([text[at : at + size] for at in range(0, len(text), size)])
     html = blocks.html()
     assert html.startswith("<p>Some <em>words</em> of &lt;prose&gt;.</p>\n")
-    assert html.endswith(escape("Some *words* of <prose>.\n\n") + "</pre>\n")
-    assert html.count("words") == 400_000
+    end = "of &lt;prose&gt;.\n\nSome *words* o</pre>\n"
+    assert html.endswith(end + "<p>… 9,400,000 more characters are not drawn here.</p>\n")
+    assert html.count("words") == 1_000_000 // 26 + 1
     assert sum(rendered) < module.LONGEST_FORMATTED + LONGEST_BLOCK
+
+
+LONG = {
+    "prose": "Some *words* of <prose>.\n\n" * 4_000,
+    "one line": "long " * 20_000,
+    "code": "```python\n" + "x = '<1>'\n" * 10_000,
+    "nearly blank": "a\n\n" * 6_000,
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_long_piece_is_read_in_slices_and_ends_as_the_same_html(kind, rendered, monkeypatch):
+    """Ten megabytes in one event held up the loop for seconds."""
+    monkeypatch.setattr(module, "SLICE_S", 60)  # so that the machine's pace does not count
+    text = LONG[kind]
+    short, _ = fed(text[at : at + 5_000] for at in range(0, len(text), 5_000))
+    rendered.clear()
+    blocks = Blocks()
+    blocks.feed(text)
+    assert rendered == []
+    slices = []
+    while blocks.behind:
+        before = sum(rendered)
+        blocks.changes()
+        slices.append(sum(rendered) - before)
+    blocks.finish()
+    assert len(slices) >= len(text) // module.SLICE
+    if kind in ("prose", "nearly blank"):  # an open line or block is looked at as a whole
+        assert max(slices) <= 2 * (module.SLICE + LONGEST_BLOCK)
+    assert blocks.html() == short.html()
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_html_has_all_of_a_long_piece_also_before_it_is_read(kind):
+    text = LONG[kind]
+    blocks = Blocks()
+    blocks.feed(text)
+    blocks.changes()
+    assert blocks.behind
+    words = re.findall(r"\w+", text)
+    assert re.findall(r"\w+", text_of(blocks.html()).removeprefix("python")) in (
+        words,
+        words[1:],  # a fence that is drawn as code does not show its language
+    )
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n```", "\n```\n", "\n ````  \n\n"])
+def test_long_code_is_what_markdown_makes_of_it(end, monkeypatch):
+    source = "```python\nif a < b & c:\n\n\treturn '``'" + end
+    usual = text_of(render(source, colours=False))
+    monkeypatch.setattr(markup, "LONGEST_HIGHLIGHT", 10)
+    assert text_of(render(source)) == usual
+    assert faults(render(source)) == []
 
 
 def test_long_list_is_several_lists_and_counts_on():

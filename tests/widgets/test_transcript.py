@@ -446,3 +446,41 @@ def test_event_costs_the_same_however_long_the_page_is():
         transcript.on_event(said("word\n\n", number))
         transcript.on_event(called(str(number)))
         assert len(transcript.changes()) <= 6
+
+
+# -- what is very long -----------------------------------------------------------------------------
+
+LONG = "Some *words* of prose.\n\n" * 4_000
+
+
+def test_card_after_a_long_text_stands_below_it_while_the_text_is_drawn():
+    transcript = page(said(LONG), called(), said("And *then*?", 2))
+    first = transcript.html()
+    assert transcript.behind
+    assert first.count("words") == 4_000
+    assert first.index("words") < first.index("search") < first.index("then")
+    changes = []
+    while transcript.behind:
+        changes += transcript.changes()
+    changes += transcript.changes()
+    for html in (transcript.html(), static(changes)):
+        assert html.count("<em>words</em>") == 4_000
+        assert html.rindex("words") < html.index("search") < html.index("<em>then</em>")
+
+
+def test_long_text_that_was_refused_is_dropped_while_it_is_drawn():
+    transcript = page(said(LONG), failed("overloaded", refused=1), said("Again.", 2))
+    assert not transcript.behind
+    assert "words" not in transcript.html()
+
+
+def test_history_with_a_long_message_is_markdown_too():
+    transcript = Transcript()
+    transcript.tell([Message(role="model", content=LONG)])
+    assert transcript.html().count("<em>words</em>") == 4_000
+
+
+def test_text_of_what_is_very_long_is_its_beginning():
+    transcript = page(said("x" * 10_000_000))
+    assert len(transcript.text()) < 1_000_100
+    assert transcript.text().endswith("… 9,000,000 more characters")
