@@ -87,7 +87,9 @@ def _quickstart() -> Path:
     for folder in (package / "notebooks", package.parent / "notebooks"):  # a wheel, a clone
         if (folder / NAME).is_file():
             return folder / NAME
-    raise DemoFailed(f"{NAME} did not come with this installation of agy_nb")
+    raise DemoFailed(
+        f"{NAME} did not come with this installation of agy_nb; install it anew, or use a clone"
+    )
 
 
 def _model() -> str:

@@ -60,7 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         usage = sessions.usage(by=arguments.by, tz=arguments.tz)
     except KeyError as error:
-        raise InvalidInput(f"there is no time zone {error}", field="tz") from error
+        raise InvalidInput(
+            f"there is no time zone {arguments.tz!r}; name one like Europe/Vienna", field="tz"
+        ) from error
     _write(usage, arguments.format, arguments.output)
     problems = sessions.problems
     for place in problems.drop_duplicates("path").itertuples():

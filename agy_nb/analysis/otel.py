@@ -69,7 +69,7 @@ def to_otel(
     while batch := [shared.convert(span) for span in itertools.islice(spans, BATCH)]:
         if exporter.export(batch) is not SpanExportResult.SUCCESS:
             name = type(exporter).__name__
-            msg = f"{name} refused spans after {exported}; it logs why"
+            msg = f"{name} refused spans after {exported}; it logs why. Mend that and export again"
             raise SpansNotExported(msg, exported=exported)
         exported += len(batch)
     return exported

@@ -81,8 +81,12 @@ def _turn(source: Source, turn_id: int | None, session_id: str | None) -> Any:  
     if turn_id is not None:
         turns = turns[turns["turn_id"] == turn_id]
         if len(turns) != 1:
-            found = "several; say session_id=" if len(turns) else "none"
-            raise InvalidInput(f"turn {turn_id}: there are {found}", field="turn_id")
+            found = (
+                "is there more than once; say which with session_id="
+                if len(turns)
+                else "is not there; turn_id is one of the table `turns`"
+            )
+            raise InvalidInput(f"turn {turn_id} {found}", field="turn_id")
         return turns.iloc[0]
     known = turns.dropna(subset=["duration"])
     return known.sort_values("duration").iloc[-1] if len(known) else None

@@ -252,9 +252,17 @@ def read_header_data(folder: Path) -> dict[str, Any]:
         raw = (folder / HEADER).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         if not folder.exists():
-            raise CassetteNotFound(f"there is no cassette at {where}", path=where) from None
+            raise CassetteNotFound(
+                f"there is no cassette at {where}; correct the path, or record one with "
+                'record_mode="once"',
+                path=where,
+            ) from None
         what = "has no header.json" if folder.is_dir() else "is a file, not a folder"
-        raise CassetteInvalid(f"{where} is no cassette: it {what}", path=where) from None
+        raise CassetteInvalid(
+            f"{where} is no cassette: it {what}. `agy-nb cassette list FOLDER` finds those below a "
+            "folder",
+            path=where,
+        ) from None
     except OSError as error:
         raise CassetteInvalid(f"{where} cannot be read: {error.strerror}", path=where) from error
     try:
@@ -274,7 +282,8 @@ def header_of(data: dict[str, Any], where: str) -> Header:
         return _fill(Header, data | {"sessions": sessions})
     except (TypeError, ValueError, AttributeError) as error:
         raise CassetteInvalid(
-            f"{where}: its header.json is damaged: {error}", path=where
+            f"{where}: its header.json is damaged: {error}. Take it from a copy, or record again",
+            path=where,
         ) from error
 
 

@@ -50,7 +50,10 @@ class JsonPath:
             steps.append(_step(match))
             position = match.end()
         if not steps:
-            raise InvalidInput(f"{text!r} names nothing", field="path")
+            raise InvalidInput(
+                f"{text!r} names nothing; write e.g. $.config.models[*].name or $..note",
+                field="path",
+            )
         return cls(text, tuple(steps))
 
     def replace(self, value: Any, replacement: Any) -> tuple[Any, int]:  # noqa: ANN401 - JSON

@@ -11,6 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -177,8 +178,11 @@ def _base(config: Any) -> AgentConfig:
         )
     unknown = sorted(set(config) - set(LocalAgentConfig.model_fields))
     if unknown:
+        near = get_close_matches(str(unknown[0]), LocalAgentConfig.model_fields, n=1)
+        meant = f"did you mean {near[0]!r}" if near else "see the SDK's own documentation"
         raise InvalidConfig(
-            f"the SDK's LocalAgentConfig has no field {unknown[0]!r}", field=str(unknown[0])
+            f"the SDK's LocalAgentConfig has no field {unknown[0]!r}; {meant}",
+            field=str(unknown[0]),
         )
     try:
         return LocalAgentConfig(**config)

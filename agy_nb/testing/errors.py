@@ -113,7 +113,7 @@ class TurnsUnused(ScriptError):
     Example:
         >>> ScriptedModel([say("Hello.")], strict=True).check()
         Traceback (most recent call last):
-        agy_nb.testing.errors.TurnsUnused: 1 turns of the script were never asked for, first ...
+        agy_nb.testing.errors.TurnsUnused: 1 of the script's turns were never asked for, ...
     """
 
     def __init__(self, message: str, *, unused: int) -> None:

@@ -235,7 +235,8 @@ class ScriptedModel:
             raise first
         if self._strict and (unused := self.unused):
             raise TurnsUnused(
-                f"{len(unused)} turns of the script were never asked for, first {unused[0]!r}",
+                f"{len(unused)} of the script's turns were never asked for, first "
+                f"{unused[0]!r}; take them out, or find out why the agent stopped early",
                 unused=len(unused),
             )
 

@@ -213,11 +213,15 @@ class ModelTurn:
         if not isinstance(other, ModelTurn):
             return NotImplemented
         if self.fault is not None:
-            raise InvalidScript(f"nothing can follow {self.fault!r} in one answer")
+            raise InvalidScript(
+                f"nothing can follow {self.fault!r} in one answer; make it the next turn"
+            )
         if other.parts and isinstance(other.fault, HttpError):
-            raise InvalidScript("an HTTP error has no parts")
+            raise InvalidScript("an HTTP error has no parts; make what is said a turn of its own")
         if self.parts and isinstance(other.fault, HttpError):
-            raise InvalidScript("an HTTP error cannot follow what was said")
+            raise InvalidScript(
+                "an HTTP error cannot follow what was said; make it a turn of its own"
+            )
         changed = {
             name: getattr(other, name)
             for name in Settings.__annotations__

@@ -15,7 +15,7 @@ def missing(result, suite):
     """The cassettes that were not found, as paths from the suite's folder."""
     start = MISSING.format(suite.path, "")
     lines = [line.removeprefix("E").strip() for line in result.outlines]
-    return [line.removeprefix(start) for line in lines if line.startswith(start)]
+    return [line.removeprefix(start).partition(";")[0] for line in lines if line.startswith(start)]
 
 
 @pytest.fixture

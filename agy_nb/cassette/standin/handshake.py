@@ -133,7 +133,7 @@ def parse_address(message: bytes) -> tuple[int, str]:
     values = {field.number: field.value for field in _fields(message)}
     port = values.get(1)
     if not isinstance(port, int) or not port:
-        raise HandshakeFailed("the harness named no port")
+        raise HandshakeFailed("the harness named no port; `agy-nb doctor` tells whether it works")
     return port, _text(values.get(2))
 
 

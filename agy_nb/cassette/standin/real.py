@@ -81,7 +81,10 @@ class RealHarness:
                 | {WITHIN: "1"},
             )
         except OSError as error:
-            raise NoHarness(f"{path} cannot be started: {error.strerror or error}") from error
+            raise NoHarness(
+                f"{path} cannot be started: {error.strerror or error}. Name another with "
+                "--harness PATH"
+            ) from error
         assert self._process.stdin is not None  # noqa: S101 - for the type checker
         assert self._process.stdout is not None  # noqa: S101
         try:
@@ -92,7 +95,10 @@ class RealHarness:
             code = self._end()
             said = self.said()
             self._forget()
-            raise NoHarness(f"{path} does not start (exit code {code}): {said}") from error
+            raise NoHarness(
+                f"{path} does not start (exit code {code}): {said}. Name another with "
+                "--harness PATH"
+            ) from error
 
     def said(self) -> str:
         """The end of what it has said on stderr, as far as that is known here."""
