@@ -24,15 +24,40 @@ def test_every_kind_of_example_has_a_heading():
     committed = nbformat.read(NOTEBOOK, as_version=4)
     text = "\n".join(cell.source for cell in committed.cells if cell.cell_type == "markdown")
     wanted = {
-        *(
-            "Hello world",
-            "Streaming",
-            "Custom tools",
-            "Many agents",
-            "Policies",
-            "person in the loop",
-        ),
-        *("Hooks", "The model asks", "Structured", "Multimodal", "persona", "Skills", "Subagents"),
-        *("Persistence", "Triggers", "goes wrong", "shell", "round of agents", "Middleware"),
+        "Hello world",
+        "Streaming",
+        "Custom tools",
+        "Tools that remember",
+        "Many agents",
+        "Policies",
+        "person in the loop",
+        "Hooks",
+        "The model asks",
+        "Structured",
+        "Multimodal",
+        "persona",
+        "Skills",
+        "MCP",
+        "Subagents",
+        "Persistence",
+        "own folder",
+        "Triggers",
+        "goes wrong",
+        "shell",
+        "round of agents",
+        "talk when they have heard",
+        "Middleware",
+        "command line",
+        "pipeline of pictures",
+        "docs up to date",
+        "docstrings",
+        "Watch what happens",
     }
     assert {words for words in wanted if words not in text} == set()
+
+
+def test_what_is_allowed_is_done():
+    """A handler that fails is a denial, which the scripted model would not notice."""
+    committed = nbformat.read(NOTEBOOK, as_version=4)
+    [shown] = [cell.outputs for cell in committed.cells if "def only_the_page" in cell.source]
+    assert "`brew()` takes 3 minutes." in shown[0].text
