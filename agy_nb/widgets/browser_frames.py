@@ -8,16 +8,15 @@ Rule 3: a decision of a person is told of; one that a rule of the program took i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from agy_nb.analysis.tokens import Tokens, reading_of
 from agy_nb.analysis.wirefold import ERROR_CODES, ERROR_LABELS
 from agy_nb.cassette.format import Frame, Line
-from agy_nb.cassette.wireform import asks_a_person, kind_of
+from agy_nb.cassette.wireform import kind_of
 from agy_nb.protocol import events as e
 from agy_nb.protocol.values import (
-    Answer,
     ErrorInfo,
     JsonObject,
     Message,
@@ -25,21 +24,18 @@ from agy_nb.protocol.values import (
     TextPart,
     Trajectory,
 )
+from agy_nb.widgets.browser_asked import AskedReader
 from agy_nb.widgets.browser_values import (
-    answer_of,
     harness_tool,
     json_of,
     object_of,
     part_of,
     piece_of,
-    question_id,
-    question_of,
     usage_of,
 )
 
 _LOWEST_HTTP_CODE = 400
 _OVER = ("STATE_DONE", "STATE_ERROR")
-_ALLOWING = ("POLICY_EVALUATION_OUTCOME_ALLOW", "POLICY_EVALUATION_OUTCOME_NO_MATCH")
 _FIRST_AT = 1.0
 """When a session begins, in seconds: a moment of 0 would stand for an unknown one."""
 
@@ -89,22 +85,20 @@ class FrameReader:
 
     def __init__(self) -> None:
         self.elapsed = 0.0
-        self._config: Frame = {}
         self._running = self._halted = False
         self._failure: ErrorInfo | None = None
         self._threads: dict[str, Trajectory] = {}
         self._steps: dict[tuple[str, int], _Step] = {}
         self._said: dict[str, int] = {}
         self._readings: dict[str, Tokens] = {}
-        self._asked: dict[str, e.Approval] = {}
-        self._questions: dict[str, e.Question] = {}
+        self._asked = AskedReader(self._where, lambda: self._at)
         self._calls: dict[str, tuple[Trajectory, str]] = {}
         self._client: dict[str, Callable[[Any], Iterator[Item]]] = {
             "userInput": self._begin,
             "automatedTrigger": self._trigger,
             "toolResponse": self._result,
-            "policyDecisionResponse": self._decided,
-            "questionResponse": self._answered,
+            "policyDecisionResponse": self._asked.decided,
+            "questionResponse": self._asked.answered,
         }
         self._harness: dict[str, Callable[[Any], Iterator[Item]]] = {
             "initializeConversationResponse": self._opened,
@@ -112,7 +106,7 @@ class FrameReader:
             "usageUpdate": self._usage,
             "toolCall": self._call,
             "trajectoryStateUpdate": self._state,
-            "policyDecisionRequest": self._policy,
+            "policyDecisionRequest": self._asked.policy,
         }
 
     def take(self, line: Line) -> list[Item]:
@@ -148,7 +142,7 @@ class FrameReader:
         if line.direction == "harness":
             known = self._harness.get(kind)
         elif kind == "config":
-            self._config = line.frame
+            self._asked.config = line.frame
             return
         elif kind == "haltRequest":
             self._halted = True
@@ -242,7 +236,7 @@ class FrameReader:
         yield from self._output(body, step, where, index)
         yield from self._tool_step(body, step, where, index)
         if state == "STATE_WAITING_FOR_USER":
-            yield from self._asks(body, where)
+            yield from self._asked.asks(body, where)
 
     def _output(self, body: Frame, step: _Step, where: Trajectory, index: int) -> Iterator[Item]:
         over = body.get("state") in _OVER
@@ -323,58 +317,6 @@ class FrameReader:
             error=None if error is None else str(error),
             at=self._at,
         )
-
-    # -- decisions and answers ---------------------------------------------------------------
-
-    def _policy(self, body: Frame) -> Iterator[Item]:
-        if not asks_a_person(self._config, {"policyDecisionRequest": body}):
-            return
-        about = body.get("toolArgs") or {}
-        number = str(body.get("requestId"))
-        asked = e.Approval(
-            trajectory=self._where(about),
-            approval_id=f"approval-{number}",
-            tool=str(about.get("toolName") or "?"),
-            args=object_of(about.get("argumentsJson")),
-            server=str(about.get("serverName") or "") or None,
-            state=e.ApprovalState.PENDING,
-            at=self._at,
-        )
-        self._asked[number] = asked
-        yield asked
-
-    def _decided(self, body: Frame) -> Iterator[Item]:
-        asked = self._asked.pop(str(body.get("requestId")), None)
-        if asked is not None:
-            allowed = body.get("outcome") in _ALLOWING
-            yield replace(
-                asked,
-                state=e.ApprovalState.ALLOWED if allowed else e.ApprovalState.DENIED,
-                reason=str(body.get("denyReason") or ""),
-                wait=max(0.0, self._at - asked.at),
-                at=self._at,
-            )
-
-    def _asks(self, body: Frame, where: Trajectory) -> Iterator[Item]:
-        request = body.get("questionsRequest")
-        key = question_id(body)
-        if not isinstance(request, dict) or key in self._questions:
-            return
-        question = e.Question(
-            trajectory=where,
-            question_id=key,
-            questions=tuple(map(question_of, request.get("questions") or ())),
-            at=self._at,
-        )
-        self._questions[key] = question
-        yield question
-
-    def _answered(self, body: Frame) -> Iterator[Item]:
-        question = self._questions.get(question_id(body))
-        if question is not None:
-            given = (body.get("response") or {}).get("answers") or ()
-            answers = tuple(map(answer_of, given)) or (Answer(skipped=True),)
-            yield replace(question, answers=answers, at=self._at)
 
     # -- usage -------------------------------------------------------------------------------
 
