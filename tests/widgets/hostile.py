@@ -105,5 +105,7 @@ def _fine(tag: str, name: str, value: str) -> bool:
             return value.isdigit()
         case "span", "class":
             return bool(COLOUR.fullmatch(value))
+        case "td" | "th", "class":
+            return value in ("agy-left", "agy-center", "agy-right")
         case _:
             return False

@@ -100,6 +100,20 @@ def test_tables_lists_and_strikethrough_are_what_they_are_in_markdown():
     assert '<ol start="3">' in html
 
 
+def test_columns_of_a_table_are_aligned_by_classes():
+    html = markup.render("| a | b | c | d |\n|:--|:-:|--:|---|\n| 1 | 2 | 3 | 4 |\n")
+    cells = [attributes for tag, attributes in read(html).elements if tag in ("th", "td")]
+    row = [{"class": "agy-left"}, {"class": "agy-center"}, {"class": "agy-right"}, {}]
+    assert cells == row * 2
+    assert faults(html) == []
+
+
+def test_no_class_but_those_of_columns_reaches_a_cell():
+    html = markup.sanitise('<table><td class="agy-right agy-button" style="x:y">1</td></table>')
+    cells = [attributes for tag, attributes in read(html).elements if tag == "td"]
+    assert cells == [{"class": "agy-right"}]
+
+
 def test_code_is_coloured_by_classes_where_its_language_is_known():
     assert '<span class="agyc-k">def</span>' in markup.render("```python\ndef f(): pass\n```")
     assert "agyc-" not in markup.render("```no-such-language\ndef f(): pass\n```")
