@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from agy_nb.cassette import library
 from agy_nb.cassette.errors import CassetteError
-from agy_nb.cassette.fold import fold
-from agy_nb.cassette.format import cassette_path
-from agy_nb.cassette.recording import load
+from agy_nb.cassette.fold import folded
+from agy_nb.cassette.format import cassette_path, read_lines
+from agy_nb.cassette.recording import find_header
 from agy_nb.cassette.redaction import Rule
 from agy_nb.cassette.transcript import PARTS, differences, transcript
 
@@ -170,9 +170,8 @@ def _row(item: library.Entry) -> tuple[str, ...]:
 
 def _show(arguments: Namespace) -> int:
     if arguments.json:
-        recording = load(arguments.path)
-        folds = [fold(session) for session in recording.sessions]
-        _say(json.dumps({"header": asdict(recording.header), "sessions": folds}, indent=2))
+        header, folds = find_header(arguments.path), folded(read_lines(arguments.path))
+        _say(json.dumps({"header": asdict(header), "sessions": folds}, indent=2))
         return 0
     load_error = library.entry(arguments.path)
     if load_error.problem:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from agy_nb.cassette.canonical import config_digest
-from agy_nb.cassette.format import Frame
+from agy_nb.cassette.format import Frame, Line
 from agy_nb.cassette.recording import RecordedSession
 from agy_nb.cassette.wireform import kind_of, paths_of
 
@@ -151,6 +152,22 @@ class _Turn:
         for (trajectory, _), step in sorted(self.steps.items(), key=lambda item: item[0][1]):
             agents.setdefault(trajectory, []).append(step)
         return _sorted(agents.values())
+
+
+def folded(lines: Iterable[Line]) -> list[Fold]:
+    """What the sessions of a wire add up to, in the order of their start; keeps no line."""
+    folders: dict[int, Folder] = {}
+    ends: dict[int, Frame] = {}
+    for line in lines:
+        folder = folders.setdefault(line.session, Folder())
+        match line.direction:
+            case "client":
+                folder.client(line.frame)
+            case "harness":
+                folder.harness(line.frame)
+            case "end":
+                ends[line.session] = line.frame
+    return [folder.result(ends.get(number)) for number, folder in sorted(folders.items())]
 
 
 def fold(session: RecordedSession) -> Fold:

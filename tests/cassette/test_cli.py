@@ -14,7 +14,7 @@ from agy_nb.cassette import cli, migration
 from agy_nb.cassette import format as format_
 from agy_nb.cassette.errors import CassetteError
 from agy_nb.cassette.fold import fold
-from agy_nb.cassette.format import HEADER, WIRE, read_lines
+from agy_nb.cassette.format import HEADER, WIRE, Line, encode_line, read_lines
 from agy_nb.cassette.recording import by_session, load
 
 
@@ -115,6 +115,22 @@ def test_redact_cleans_the_models_side_too(run, cassette, hello):
     text = (folder / "model.yaml").read_text()
     assert "ACME" not in text
     assert "abcdef" not in text
+
+
+def test_fifty_megabytes_are_listed_and_shown_without_being_held(run, raw_cassette, frames):
+    import tracemalloc
+
+    header = {"format": "agy-cassette", "version": 1, "complete": True}
+    step = encode_line(Line(0, "harness", 0.0, frames.step("x" * 5_000)))
+    big = raw_cassette(header, step * 10_000, name="big")
+    small = raw_cassette(header, step * 500, name="small")  # adding up takes its time
+    for command, folder in ((["list"], big), (["show"], big), (["show", "--json"], small)):
+        tracemalloc.start()
+        try:
+            assert run(*command, folder)[0] == 0
+            assert tracemalloc.get_traced_memory()[1] < 2_000_000
+        finally:
+            tracemalloc.stop()
 
 
 def test_redact_of_a_damaged_one_leaves_it(run, cassette, hello):
