@@ -15,7 +15,6 @@ Example:
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import typing
 
 if typing.TYPE_CHECKING:
@@ -148,7 +147,9 @@ def __getattr__(name: str) -> typing.Any:  # noqa: ANN401 - whatever the name st
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
     if name == "__version__":
-        return importlib.metadata.version("agy-nb")
+        from importlib import metadata  # costs more than all else here
+
+        return metadata.version("agy-nb")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
