@@ -34,8 +34,10 @@ autodoc_preserve_defaults = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"agy_nb {release}"
-html_theme_options = {"show_prev_next": False}
-html_sidebars = {"**": []}  # the bar at the top names every page
+html_theme_options = {"navbar_center": [], "show_nav_level": 2}
+html_sidebars = {"**": ["globaltoc.html"]}  # every page, below the captions of index.md
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_sourcelink = False
 
 
