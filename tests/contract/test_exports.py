@@ -6,6 +6,8 @@ import inspect
 import subprocess
 import sys
 
+import pytest
+
 import agy_nb
 
 HEAVY = (
@@ -13,9 +15,11 @@ HEAVY = (
     "aiohttp",
     "anywidget",
     "google.antigravity",
+    "importlib.metadata",
     "ipykernel",
     "ipywidgets",
     "pandas",
+    "pydantic",
     "vcr",
 )
 
@@ -59,3 +63,31 @@ def test_import_loads_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
     )
     assert result.stdout.split() == []
+
+
+def seconds(code: str) -> float:
+    """Processor time that some imports take in a process of their own; the best of three."""
+    timed = (
+        f"import time\nbegan = time.process_time()\n{code}\nprint(time.process_time() - began)\n"
+    )
+    return min(
+        float(
+            subprocess.run(
+                [sys.executable, "-c", timed], capture_output=True, text=True, check=True
+            ).stdout
+        )
+        for _ in range(3)
+    )
+
+
+@pytest.mark.alone
+def test_import_costs_next_to_nothing():
+    assert seconds("import agy_nb") < 0.15
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+def test_first_agent_imports_little_beside_the_sdk():
+    sdk = seconds("import google.antigravity")
+    both = seconds("import google.antigravity, agy_nb; agy_nb.create_agent; agy_nb.Runtime")
+    assert both < 1.4 * sdk
