@@ -19,7 +19,7 @@ def load(module: str) -> Any:
     are old and the collector leaves them alone.
     """
     if module in sys.modules:
-        return sys.modules[module]
+        return importlib.import_module(module)  # another thread may still be at it
     collecting = gc.isenabled()
     gc.disable()
     try:
