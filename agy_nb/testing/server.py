@@ -145,7 +145,7 @@ class LoopbackServer:
             return await self._play(_Call(http, request), turn)
         except ScriptError as error:
             return _refusal(dialect, HttpError(status=400, message=f"ScriptedModel: {error}"))
-        except _Stopped:
+        except (_Stopped, ConnectionResetError):  # we stop, or nobody listens any more
             return _Call(http, request).hang_up()
         finally:
             self._active -= 1

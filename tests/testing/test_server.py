@@ -9,6 +9,7 @@ import time
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from agy_nb.testing import (
     HALF_A_CHUNK,
@@ -403,3 +404,20 @@ async def test_a_long_answer_lets_others_have_the_loop(client):
         watching.cancel()
     assert len(events) == 5001
     assert turns_of_others > 20
+
+
+async def test_client_that_goes_before_its_answer_is_no_error(client, monkeypatch, caplog):
+    prepare = web.StreamResponse.prepare
+
+    async def prepare_too_late(self, request):
+        request.transport.abort()
+        return await prepare(self, request)
+
+    async with ScriptedModel([say("one"), say("two")]) as model:
+        with monkeypatch.context() as patch:
+            patch.setattr(web.StreamResponse, "prepare", prepare_too_late)
+            with pytest.raises(aiohttp.ClientError):
+                await client.events(client.gemini(model))
+        await client.events(client.gemini(model))
+        assert model.statistics().active == 0
+    assert caplog.records == []
