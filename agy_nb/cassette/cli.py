@@ -46,12 +46,12 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     found.add_argument("--json", action="store_true", help="print JSON")
 
     show = action("show", _show, "print what was said and done")
-    show.add_argument("path", type=_path)
+    show.add_argument("path", type=_path, metavar="PATH", help="the cassette")
     show.add_argument("--json", action="store_true", help="print what the frames add up to")
 
     diff = action("diff", _diff, "compare two cassettes by what they add up to; 1 if they differ")
-    diff.add_argument("one", type=_path)
-    diff.add_argument("other", type=_path)
+    diff.add_argument("one", type=_path, metavar="ONE", help="a cassette")
+    diff.add_argument("other", type=_path, metavar="OTHER", help="another, or a later one")
 
     verify = action("verify", _verify, "check form, redaction, and that each plays to its end")
     _paths(verify)
@@ -59,7 +59,9 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     _live(verify)
 
     redact = action("redact", _redact, "take secrets out of cassettes, with rules of your own")
-    redact.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+    redact.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="cassettes, or folders of them"
+    )
     _rules(redact)
 
     migrate = action("migrate", _migrate, "bring cassettes of older versions up to this one")
@@ -95,7 +97,10 @@ def _live(parser: ArgumentParser) -> None:
         help="run the recorded client's side again, with the real harness and a live model, and "
         "show what differs; needs GEMINI_API_KEY or --base-url",
     )  # fmt: skip
-    live.add_argument("--base-url", default="", metavar="URL", help="address of the model")
+    live.add_argument(
+        "--base-url", default="", type=_url, metavar="URL",
+        help="address of the model, e.g. http://127.0.0.1:8080",
+    )  # fmt: skip
     live.add_argument(
         "--compare", type=_parts, default=PARTS, metavar="PARTS",
         help=f"what to compare, with commas (default: {','.join(PARTS)})",
@@ -110,7 +115,7 @@ def _live(parser: ArgumentParser) -> None:
         "there already (default: a temporary folder)",
     )  # fmt: skip
     live.add_argument(
-        "--silence", type=float, default=120.0, metavar="SECONDS",
+        "--silence", type=_seconds, default=120.0, metavar="SECONDS",
         help="after which a turn is given up (default: %(default)s)",
     )  # fmt: skip
 
@@ -124,7 +129,26 @@ def _parts(text: str) -> tuple[str, ...]:
 
 
 def _path(text: str) -> Path:
-    return cassette_path(text)
+    try:
+        return cassette_path(text)
+    except CassetteError as error:
+        raise ArgumentTypeError(str(error)) from error
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ArgumentTypeError(f"{text!r} is no address; it begins with http:// or https://")
+    return text
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return value
 
 
 def _regex(text: str) -> re.Pattern[str]:
@@ -199,8 +223,8 @@ def _verify(arguments: Namespace) -> int:
             found, word = list(_drift(path, arguments)), "DRIFT"
         bad += bool(found)
         _say(f"{word if found else 'ok':<4} {path}")
-        for problem in found:
-            _say(f"     {problem}")
+        for text in found or library.remarks(path):
+            _say(f"     {text}")
     return 1 if bad else 0
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -104,6 +105,7 @@ class Header:
         sessions: One summary each, in the order of their start.
         redactions: How often each kind of thing was taken out.
         model: Whether the model's side was recorded too.
+        digest: SHA-256 of `wire.jsonl` as it was recorded; empty if that is not known.
         version: Of the format.
     """
 
@@ -116,6 +118,7 @@ class Header:
     sessions: tuple[SessionSummary, ...] = ()
     redactions: dict[str, int] = field(default_factory=dict)
     model: bool = False
+    digest: str = ""
     version: int = VERSION
 
     def encode(self) -> bytes:
@@ -220,8 +223,6 @@ def safe_name(text: str) -> str:
     """A file name for any text, e.g. the id of a test; different for different texts."""
     name = re.sub(r"[^\w.\[\]-]+", "-", text).strip("-.") or "cassette"
     if name != text or len(name.encode()) > _LONGEST_NAME:
-        import hashlib
-
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
         name = f"{name.encode()[: _LONGEST_NAME - 9].decode(errors='ignore')}-{digest}"
     return name
@@ -358,6 +359,17 @@ def read_lines(folder: Path, *, strict: bool = True) -> Iterator[Line]:
                 raise CassetteInvalid(
                     f"{path}, line {number}: {error}", path=str(folder)
                 ) from error
+
+
+def is_edited(folder: Path, header: Header) -> bool:
+    """Whether the frames are not those that were recorded. Reads the disk, piece by piece."""
+    if not header.digest:
+        return False
+    try:
+        with (folder / WIRE).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() != header.digest
+    except OSError:
+        return False  # missing, and no edit
 
 
 def is_partial(folder: Path, header: Header) -> bool:

@@ -10,6 +10,7 @@ Rule 3: one writer a name. The lock is the operating system's, so that a crash l
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import queue
 import shutil
@@ -83,6 +84,7 @@ class Journal:
         self._summaries = Summaries()
         self._last: dict[int, float] = {}
         self._size = 0
+        self._digest = hashlib.sha256()
         self._frames = 0
         self._failure: Exception | None = None
         self._over = False
@@ -148,6 +150,7 @@ class Journal:
                 harness=harness or self._header.harness,
                 frames=self._frames,
                 size=self._size,
+                digest=self._digest.hexdigest(),
                 sessions=self._summaries.all(),
                 redactions=redactions(),
                 model=has_model(self.folder),
@@ -218,6 +221,7 @@ class Journal:
         raw = encode_line(line)
         self._file.write(raw)
         self._size += len(raw)
+        self._digest.update(raw)
         self._frames += 1
         self._summaries.add(line)
 

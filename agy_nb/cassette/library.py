@@ -22,6 +22,7 @@ from agy_nb.cassette.format import (
     Frame,
     Header,
     Line,
+    is_edited,
     is_partial,
     read_header,
     read_lines,
@@ -102,6 +103,13 @@ def problems(path: Path, *, rules: Iterable[Rule] = ()) -> Iterator[str]:
             yield f"session {session.number} cannot be played: {error}"
     if recording.header.model or has_model(path):
         yield from _model_problems(path)
+
+
+def remarks(path: Path) -> Iterator[str]:
+    """What is worth knowing of a sound cassette, one line each."""
+    header = read_header(path)
+    if not is_partial(path, header) and is_edited(path, header):
+        yield "its frames were edited since it was recorded; they are played as they stand"
 
 
 def _leaks(path: Path, redactor: Redactor) -> int:

@@ -78,6 +78,28 @@ def test_verify_passes_a_sound_one(run, cassette, hello):
     assert (code, out[:2]) == (0, "ok")
 
 
+def test_verify_remarks_that_frames_were_edited_and_they_play(run, cassette, hello):
+    folder = cassette(hello)
+    raw = (folder / WIRE).read_bytes()
+    (folder / WIRE).write_bytes(raw.replace(b"3 it is", b"4 it is"))
+    code, out = run("verify", folder)
+    assert code == 0
+    assert "edited since it was recorded" in out
+    assert "4 it is" in str(load(folder).sessions[0].lines[-3].frame)
+    run("redact", folder)  # writes the cassette anew
+    assert "edited" not in run("verify", folder)[1]
+
+
+def test_verify_knows_nothing_of_edits_where_nothing_was_noted(run, cassette, hello):
+    folder = cassette(hello)
+    header = json.loads((folder / HEADER).read_text())
+    del header["digest"]
+    (folder / HEADER).write_text(json.dumps(header))
+    with (folder / WIRE).open("ab") as file:
+        file.write(b'{"s":0,"d":"end","dt":0,"f":{"by":"client"}}\n')
+    assert "edited" not in run("verify", folder)[1]
+
+
 def test_verify_finds_what_is_wrong(run, cassette, hello, frames):
     leak = [*hello[:2], frames.prompt("my key is AIza" + "x" * 35), frames.idle()]
     cut = cassette(hello, name="cut")
