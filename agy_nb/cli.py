@@ -37,7 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Its arguments; those of the process when None.
 
     Returns:
-        The exit code: 0 when all went well, 1 on an error, 2 on wrong arguments.
+        The exit code: 0 when all went well, 1 on an error or a difference, 2 on wrong arguments,
+        130 when interrupted.
+
+    Example:
+        >>> main(["--version"])
+        agy-nb ...
+        0
     """
     parser = _parser()
     try:
@@ -56,10 +62,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("agy-nb: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except (AgyError, OSError) as error:
+    except AgyError as error:
         print(f"agy-nb: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"agy-nb: {_plainly(error)}", file=sys.stderr)
+        return 1
     return code
+
+
+def _plainly(error: OSError) -> str:
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}. Name another place, or see that this one is right"
 
 
 def _parser() -> argparse.ArgumentParser:

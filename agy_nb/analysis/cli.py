@@ -33,11 +33,26 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - what argparse gives for
         description="Tokens and cost of recorded sessions. Sums that leave something out are "
         "marked with >=.",
     )
-    parser.add_argument("path", nargs="+", help="cassettes, folders with cassettes, or patterns")
-    parser.add_argument("--by", choices=get_args(By), default="session", help="what a row is")
-    parser.add_argument("--tz", help="time zone for --by day, e.g. Europe/Vienna; the local one")
-    parser.add_argument("--format", choices=FORMATS, default="table", help="default: %(default)s")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write to a file")
+    parser.add_argument(
+        "path", nargs="+", metavar="PATH", help="cassettes, folders with cassettes, or patterns"
+    )
+    parser.add_argument(
+        "--by", choices=get_args(By), default="session", help="what a row is (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--tz",
+        metavar="ZONE",
+        help="time zone for --by day, e.g. Europe/Vienna; else the local one",
+    )
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="table",
+        help="how it is written (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="write to a file instead of the terminal"
+    )
     parser.add_argument("--no-cost", action="store_true", help="do not look up prices")
     parser.set_defaults(run=run)
 

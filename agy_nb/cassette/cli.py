@@ -136,7 +136,7 @@ def _path(text: str) -> Path:
 
 
 def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
+    if text and not text.startswith(("http://", "https://")):
         raise ArgumentTypeError(f"{text!r} is no address; it begins with http:// or https://")
     return text
 

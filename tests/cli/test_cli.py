@@ -27,22 +27,50 @@ def test_no_command_shows_the_commands(capsys):
     assert "doctor" in out
 
 
-@pytest.mark.parametrize("arguments", [["no-such-command"], ["doctor", "--no-such-option"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["no-such-command"],
+        ["doctor", "--no-such-option"],
+        ["cassette"],
+        ["cassette", "no-such-action"],
+        ["cassette", "show", ""],
+        ["cassette", "diff", "one"],
+        ["cassette", "redact", "one", "--regex", "("],
+        ["cassette", "verify", "--silence", "-3"],
+        ["cassette", "verify", "--silence", "soon"],
+        ["cassette", "verify", "--base-url", "nonsense"],
+        ["cassette", "verify", "--compare", "nonsense"],
+        ["harness"],
+        ["harness", "--replay", ""],
+        ["harness", "--replay", "one", "--speed", "-1"],
+        ["usage"],
+        ["usage", "one", "--by", "nonsense"],
+    ],
+)
 def test_wrong_arguments_are_exit_code_2(arguments, capsys):
     assert cli.main(arguments) == 2
     assert "usage: agy-nb" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    "error", [HarnessError("the harness is gone"), PermissionError(13, "Permission denied", "out")]
+    ("error", "said"),
+    [
+        (HarnessError("the harness is gone"), "the harness is gone"),
+        (
+            PermissionError(13, "Permission denied", "out"),
+            "out: Permission denied. Name another place, or see that this one is right",
+        ),
+        (OSError("no disk"), "no disk"),
+    ],
 )
-def test_error_is_one_line_without_traceback(error, monkeypatch, capsys):
+def test_error_is_one_line_without_traceback(error, said, monkeypatch, capsys):
     def fail(*args, **kwargs):
         raise error
 
     monkeypatch.setattr(demo, "run", fail)
     assert cli.main(["demo"]) == 1
-    assert capsys.readouterr().err == f"agy-nb: {error}\n"
+    assert capsys.readouterr().err == f"agy-nb: {said}\n"
 
 
 def test_error_of_the_program_itself_keeps_its_traceback(monkeypatch):
@@ -63,10 +91,37 @@ def test_interrupt_is_exit_code_130(monkeypatch, capsys):
     assert capsys.readouterr().err == "agy-nb: interrupted\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["cassette", "list", "nowhere"], "there is no cassette at nowhere; "),
+        (["cassette", "show", "nowhere"], "there is no cassette at nowhere; "),
+        (["cassette", "show", "here"], "it has no header.json. "),
+        (["cassette", "diff", "nowhere", "nowhere"], "there is no cassette at nowhere; "),
+        (["cassette", "verify", "nowhere"], "there is no cassette at nowhere; "),
+        (["cassette", "redact", "nowhere"], "there is no cassette at nowhere; "),
+        (["cassette", "migrate", "nowhere"], "there is no cassette at nowhere; "),
+        (["usage", "nowhere"], "there is nothing at 'nowhere'; name a folder or a file"),
+        (["usage", ".", "--by", "day", "--tz", "Nowhere"], "there is no time zone 'Nowhere'; "),
+        (["usage", ".", "--format", "parquet"], "--format parquet needs --output FILE"),
+        (["usage", ".", "--output", "no/such/file"], "no/such/file: No such file or directory. "),
+        (["demo", "--output", "/dev/null/x"], "/dev/null/x: Not a directory. "),
+    ],
+)
+def test_wrong_input_is_exit_code_1_and_says_what_to_do(
+    arguments, said, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    assert cli.main(arguments) == 1
+    shown = capsys.readouterr()
+    assert said in shown.out + shown.err
+
+
 def test_output_that_is_a_file_is_a_clear_error(tmp_path, capsys):
     (tmp_path / "file").touch()
     assert cli.main(["demo", "--output", str(tmp_path / "file")]) == 1
-    assert capsys.readouterr().err.startswith("agy-nb: [Errno 17] File exists")
+    assert capsys.readouterr().err.startswith(f"agy-nb: {tmp_path / 'file'}: File exists. ")
 
 
 def test_reader_that_leaves_early_gets_no_traceback():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agy_nb.cassette.compare import MATCHERS, Comparer
 from agy_nb.cassette.deck import PlaySettings
+from agy_nb.cassette.errors import CassetteError
 from agy_nb.cassette.format import cassette_path
 from agy_nb.cassette.jsonpath import JsonPath
 from agy_nb.cassette.redaction import Redactor
@@ -119,7 +120,10 @@ def play_settings(options: Namespace) -> PlaySettings:
 
 
 def _cassette(text: str) -> Path:
-    return cassette_path(text)
+    try:
+        return cassette_path(text)
+    except CassetteError as error:
+        raise ArgumentTypeError(str(error)) from error
 
 
 def _regex(text: str) -> re.Pattern[str]:
