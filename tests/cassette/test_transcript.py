@@ -35,7 +35,7 @@ def model_says(text, **fields):
             "decision deny not now",
         ),
         ({"questionResponse": {"answers": ["b"]}}, 'answer   {"answers": ["b"]}'),
-        ({"toolCall": {"id": "c", "name": "add", "argumentsJson": '{"a": 1}'}}, 'call     add({"a": 1})'),
+        ({"toolCall": {"name": "add", "argumentsJson": '{"a": 1}'}}, 'call     add({"a": 1})'),
         ({"usageUpdate": {"total": {}}}, "usage    ? tokens in all"),
         (
             {"stepUpdate": model_says("Hello", state="STATE_DONE", thinking="hm")},
@@ -54,8 +54,8 @@ def model_says(text, **fields):
             "error    inner",
         ),
         (
-            {"userInput": {"parts": [{"text": "see"}, {"media": {"mimeType": "image/png"}}, {}, 7]}},
-            "user     see [image/png] [part] ?",
+            {"userInput": {"parts": [{"text": "a"}, {"media": {"mimeType": "image/png"}}, {}, 7]}},
+            "user     a [image/png] [part] ?",
         ),
     ],
 )  # fmt: skip
