@@ -55,7 +55,7 @@ def encode(message: Message) -> str:
         message: Any message of the protocol.
 
     Returns:
-        JSON text without a line break. `kind` of the outer object says which family it is.
+        JSON text without a line break. `family` of the outer object says which family it is.
 
     Raises:
         InvalidMessage: A value does not fit its field, e.g. a number that JSON cannot hold.
