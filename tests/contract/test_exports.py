@@ -87,6 +87,7 @@ def test_import_costs_next_to_nothing():
 
 @pytest.mark.alone
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_first_agent_imports_little_beside_the_sdk():
     sdk = seconds("import google.antigravity")
     both = seconds("import google.antigravity, agy_nb; agy_nb.create_agent; agy_nb.Runtime")

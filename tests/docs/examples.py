@@ -26,6 +26,20 @@ def examples(text: str) -> list[doctest.Example]:
     return _PARSER.get_examples(text)
 
 
+def needs(text: str, name: str) -> bool:
+    """Whether the examples in a text read a name before they bind it."""
+    for example in examples(text):
+        found = [
+            node
+            for node in ast.walk(ast.parse(example.source))
+            if isinstance(node, ast.Name) and node.id == name
+        ]
+        if found:
+            first = min(found, key=lambda node: (node.lineno, node.col_offset))
+            return isinstance(first.ctx, ast.Load)
+    return False
+
+
 async def run(text: str, names: dict[str, Any]) -> list[str]:
     """Run the examples of one docstring, one after the other.
 

@@ -52,13 +52,16 @@ async def notebook(tmp_path, monkeypatch):
 
 @pytest.mark.real
 @pytest.mark.blocking_allowed  # the SDK makes its save_dir on the loop
+@pytest.mark.timeout(240)  # a method after the other, each with an agent of its own
 @pytest.mark.parametrize("name", PUBLIC)
 async def test_examples_do_what_they_say(name, notebook, capsys):
-    reports = []
+    reports, fresh = [], None
     for doc in PUBLIC[name]:
         names = dict(notebook)
-        if any("agent" in example.source for example in examples.examples(doc)):
-            names["agent"] = await agy.create_agent(tools=[get_weather], ask_user=lambda _: True)
+        if fresh is None and "agent" in doc:
+            fresh = await agy.create_agent(tools=[get_weather], ask_user=lambda _: True)
+        if examples.needs(doc, "agent"):
+            names["agent"], fresh = fresh, None
         reports += await examples.run(doc, names)
     assert not reports, "\n".join(reports)
 

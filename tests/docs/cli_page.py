@@ -1,0 +1,84 @@
+"""docs/cli.md, made from the parsers of the command: `python -m tests.docs.cli_page`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from agy_nb import cli
+
+PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
+
+HEAD = """\
+# The command `agy-nb`
+
+`agy-nb --help` lists the commands, `agy-nb COMMAND --help` explains one; `python -m agy_nb.cli` is
+the same. In a terminal there are colours and tables, in a pipe plain lines.
+
+| exit code | meaning |
+| --- | --- |
+| 0 | all went well |
+| 1 | something is wrong, or differs: one line on stderr says what, and what to do |
+| 2 | wrong arguments; nothing was done |
+| 130 | interrupted |
+
+A traceback is a bug of agy_nb: please report it.
+
+```sh
+agy-nb demo                                   # the quickstart notebook, executed
+agy-nb doctor                                 # what works here; 0 if an agent answers
+agy-nb cassette list                          # recordings below ./cassettes
+agy-nb cassette verify cassettes/weather
+agy-nb usage cassettes --by model --format csv
+```
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *_sections(cli._parser(), "agy-nb")])
+
+
+def _sections(parser: argparse.ArgumentParser, name: str) -> Iterator[str]:
+    for action in parser._actions:
+        if not isinstance(action, argparse._SubParsersAction):
+            continue
+        helps = {choice.dest: choice.help for choice in action._choices_actions}
+        for word, command in action.choices.items():
+            yield _section(command, f"{name} {word}", helps[word] or "")
+            yield from _sections(command, f"{name} {word}")
+
+
+def _section(parser: argparse.ArgumentParser, name: str, about: str) -> str:
+    own = " ".join((parser.description or "").split())
+    sentence = own if len(own) > len(about) else about
+    lines = [f"## `{name}`\n", f"{sentence[:1].upper()}{sentence[1:].rstrip('.')}.\n"]
+    rows = [
+        _row(action)
+        for action in parser._actions
+        if not isinstance(action, argparse._HelpAction | argparse._SubParsersAction)
+    ]
+    if rows:
+        lines += ["| argument | meaning |", "| --- | --- |", *rows, ""]
+    return "\n".join(lines)
+
+
+def _row(action: argparse.Action) -> str:
+    value = action.metavar or action.dest.upper()
+    if isinstance(value, tuple):
+        value = " ".join(value)
+    if action.choices and not action.metavar:
+        value = "{" + ",".join(map(str, action.choices)) + "}"
+    if not action.option_strings:
+        more = " ..." if action.nargs in ("+", "*") else ""
+        shown = f"{value.upper()}{more}"
+    else:
+        shown = ", ".join(action.option_strings)
+        shown += f" {value}" if action.nargs != 0 else ""
+    text = " ".join((action.help or "").split()) % {"default": action.default}
+    return f"| `{shown}` | {text.replace('|', '&#124;')} |"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,97 @@
+"""docs/settings.md, made from signatures and docstrings: `python -m tests.docs.settings_page`."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import agy_nb as agy
+from agy_nb.runtime.default import create_agent
+from tests.contract.surface import Documented
+
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+
+HEAD = """\
+# Settings
+
+Every setting in one place. How an agent behaves (its model, workspaces, capabilities) is the SDK's
+own configuration, which `create_agent` takes as it is: see the SDK's documentation for it. The
+options of pytest stand on the page [Tests with recorded sessions](testing.md), those of the command
+on the page [The command `agy-nb`](cli.md).
+"""
+
+# What each variable of the environment does; a test finds those that the code reads.
+VARIABLES = {
+    "AGI_CHAT_TIMEOUT_SECS": "default of `RuntimeConfig.chat_timeout`, in seconds",
+    "AGY_NB_STAND_IN": "set by `agy-nb harness` for the harness that it starts; not for users",
+    "ANTIGRAVITY_HARNESS_PATH": "the harness that the SDK starts, in place of its own",
+    "CI": "where it is set (and not `0` or `false`), pytest records nothing unless it is told to",
+    "COLAB_RELEASE_TAG": "set by Colab: tells which front end shows the views",
+    "GEMINI_API_KEY": "key of the Gemini API; without it, and without a model in the "
+    "configuration, a local echo model answers",
+    "GOOGLE_GENAI_USE_ENTERPRISE": "`true` or `1`: the SDK uses Vertex AI, no echo model",
+    "GOOGLE_GENAI_USE_VERTEXAI": "the same, by its older name",
+    "VSCODE_PID": "set by VS Code: tells which front end shows the views",
+}
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join(
+        [
+            HEAD,
+            _section(
+                "Runtimes",
+                "`agy.runtime(config)` and `agy.Runtime(config)` take an `agy.RuntimeConfig`.",
+                agy.RuntimeConfig,
+                "Attributes",
+            ),
+            _section("Agents", "`await agy.create_agent(...)`.", create_agent, "Args"),
+            _section(
+                "Cassettes",
+                "`agy.use_cassette(...)`; the marker `agy_cassette` takes them as well.",
+                agy.use_cassette,
+                "Args",
+            ),
+            _section(
+                "Tables",
+                "`agy.load(...)`; prices are those of `agy_nb.analysis.Prices`.",
+                agy.load,
+                "Args",
+            ),
+            "## Variables of the environment\n",
+            "| variable | meaning |",
+            "| --- | --- |",
+            *(f"| `{name}` | {text} |" for name, text in VARIABLES.items()),
+            "",
+        ]
+    )
+
+
+def _section(title: str, about: str, value: Any, section: str) -> str:
+    known = inspect.signature(value).parameters
+    rows = [
+        f"| `{name}` | {_default(known[name])} | {' '.join(text.split())} |"
+        for name, text in re.findall(
+            r"^ {4}(\w+): (.*(?:\n(?: {8}.*)?)*)",
+            Documented("", value).section(section),
+            re.MULTILINE,
+        )
+    ]
+    head = ["| setting | default | meaning |", "| --- | --- | --- |"]
+    return "\n".join([f"## {title}\n", f"{about}\n", *head, *rows, ""])
+
+
+def _default(parameter: inspect.Parameter) -> str:
+    value = parameter.default
+    if value is inspect.Parameter.empty:
+        return ""
+    if "factory" in repr(value):  # of a dataclass: here, 120 or what the environment says
+        return "`120.0`"
+    return f"`{value!r}`"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

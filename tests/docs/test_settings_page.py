@@ -1,0 +1,62 @@
+"""docs/settings.md has every setting with its default, as signatures and docstrings have them."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import agy_nb as agy
+from tests.docs import settings_page
+
+PACKAGE = Path(agy.__file__).parent
+
+
+def test_page_is_what_the_code_says():
+    found = settings_page.PAGE.read_text(encoding="utf-8")
+    assert found == settings_page.page(), "write it anew: python -m tests.docs.settings_page"
+
+
+@pytest.mark.parametrize("value", [agy.RuntimeConfig, agy.create_agent, agy.use_cassette, agy.load])
+def test_no_setting_is_missing(value):
+    settings = set(re.findall(r"^\| `(\w+)` \|", settings_page.page(), re.MULTILINE))
+    names = {name for name in inspect.signature(value).parameters if name != "self"}
+    assert names <= settings
+
+
+def test_default_that_a_factory_makes_is_the_one_that_the_page_has():
+    made = [
+        field.name
+        for field in dataclasses.fields(agy.RuntimeConfig)
+        if field.default_factory is not dataclasses.MISSING
+    ]
+    assert made == ["chat_timeout"]
+    assert agy.RuntimeConfig().chat_timeout == 120.0
+
+
+def read_from_the_environment() -> set[str]:
+    """Names of variables in the source: constants in capitals, where the environment is read."""
+    found = set()
+    for file in PACKAGE.rglob("*.py"):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.If):
+                source = ast.unparse(node)
+                if "os.environ" in source:
+                    found |= set(re.findall(r"'([A-Z][A-Z0-9]+(?:_[A-Z0-9]+)*)'", source))
+            elif (
+                isinstance(node, ast.Assign)
+                and isinstance(node.value, ast.Constant)
+                and re.fullmatch(r"(AGI|AGY|GEMINI|ANTIGRAVITY)_[A-Z_]+", str(node.value.value))
+            ):
+                found.add(node.value.value)
+    return found
+
+
+def test_every_variable_of_the_environment_has_a_row():
+    proxies = {"HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"}  # set for a child, not read
+    assert read_from_the_environment() - proxies == set(settings_page.VARIABLES)
