@@ -11,11 +11,19 @@ import typing
 if typing.TYPE_CHECKING:
     from agy_nb.widgets.approvals import Approver, approve
     from agy_nb.widgets.chat import ChatPanel
+    from agy_nb.widgets.chat_recorded import RecordedChat, chat_ui
     from agy_nb.widgets.display import show
 
-_HOMES = {"Approver": "approvals", "ChatPanel": "chat", "approve": "approvals", "show": "display"}
+_HOMES = {
+    "Approver": "approvals",
+    "ChatPanel": "chat",
+    "RecordedChat": "chat_recorded",
+    "approve": "approvals",
+    "chat_ui": "chat_recorded",
+    "show": "display",
+}
 
-__all__ = ["Approver", "ChatPanel", "approve", "show"]
+__all__ = ["Approver", "ChatPanel", "RecordedChat", "approve", "chat_ui", "show"]
 
 
 def __getattr__(name: str) -> typing.Any:  # noqa: ANN401 - whatever the name stands for

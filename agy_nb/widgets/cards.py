@@ -123,6 +123,11 @@ def plain(text: str) -> str:
     return f'<div class="agy-plain">{escape(clip(text))}</div>'
 
 
+def text_of(content: Prompt) -> str:
+    """The words of a prompt, without what is attached."""
+    return "\n".join(part.text for part in content if isinstance(part, TextPart))
+
+
 def prompt(content: Prompt) -> str:
     """What the user sent."""
     return "".join(map(_prompt_part, content))

@@ -9,15 +9,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, cast
 
 from agy_nb.errors import AgyError
 from agy_nb.protocol import codec
 from agy_nb.protocol.events import Event
-from agy_nb.protocol.values import MediaPart, Prompt, PromptPart, TextPart
+from agy_nb.protocol.values import MediaPart, PromptPart, TextPart
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.response import Response
 from agy_nb.widgets import live
+from agy_nb.widgets.browser_frames import Item
+from agy_nb.widgets.browser_player import tell
+from agy_nb.widgets.cards import text_of
+from agy_nb.widgets.chat_recorded import as_markdown, read_items
 from agy_nb.widgets.cost import cost_of
 from agy_nb.widgets.transcript import Transcript
 
@@ -29,6 +34,7 @@ class ChatPanel:
 
     Args:
         agent: Whom it talks to.
+        past: A cassette and the number of a session of it, to be shown above the agent's turns.
 
     Attributes:
         agent: Whom it talks to.
@@ -47,8 +53,10 @@ class ChatPanel:
         >>> panel.close()
     """
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent, *, past: tuple[Path, int] | None = None) -> None:
         self.agent = agent
+        self._past = past
+        self._past_items: tuple[Item, ...] = ()
         self.responses: list[Response] = []
         self.transcript = Transcript()
         self.view = live.LiveView(self.transcript, mode="chat", on_message=self._on_message)
@@ -66,6 +74,9 @@ class ChatPanel:
         self._begin()
 
     def _begin(self) -> None:
+        if self._past is not None:
+            self._do(self._show_past(*self._past))
+            return
         latest = self.agent.latest
         if latest is not None and not latest.done:
             self._on_turn(latest)
@@ -78,12 +89,29 @@ class ChatPanel:
             self.transcript.tell(messages)
             self.view.touch()
 
+    async def _show_past(self, path: Path, session: int) -> None:
+        """Show what was recorded, and then the turns that have begun meanwhile."""
+        try:
+            self._past_items = await asyncio.to_thread(read_items, path, session)
+        finally:
+            self._past = None
+            tell(self.transcript, self._past_items)
+            if self._past_items:
+                self.transcript.note("Recorded up to here; the agent knows nothing of it.")
+            self.view.touch()
+            latest = self.agent.latest
+            if self.responses:
+                self._show(self.responses[0])
+            elif latest is not None and not latest.done:
+                self._on_turn(latest)
+
     # -- turns -------------------------------------------------------------------------------
 
     def _on_turn(self, response: Response) -> None:
         self.responses.append(response)
         running = [each for each in self.responses if not each.done]
-        if len(running) > 1:  # it waits for the one before: so does its place on the page
+        if len(running) > 1 or self._past is not None:
+            # it waits for what is before it: so does its place on the page
             return
         self._show(response)
 
@@ -133,7 +161,7 @@ class ChatPanel:
 
     def _edit(self) -> None:
         if self.responses:
-            self.view.send(type="compose", text=_text_of(self.responses[-1].prompt))
+            self.view.send(type="compose", text=text_of(self.responses[-1].prompt))
 
     def _clear(self) -> None:
         self.responses = [response for response in self.responses if not response.done]
@@ -155,9 +183,9 @@ class ChatPanel:
         Returns:
             Prompts as quotes, answers as they are.
         """
-        pieces = []
+        pieces = [as_markdown(self._past_items).strip()]
         for response in self.responses:
-            quoted = "\n".join(f"> {line}" for line in _text_of(response.prompt).splitlines())
+            quoted = "\n".join(f"> {line}" for line in text_of(response.prompt).splitlines())
             pieces += [quoted, response.partial_text.strip()]
         return "\n\n".join(filter(None, pieces)) + "\n"
 
@@ -169,7 +197,7 @@ class ChatPanel:
         """
         turns = [
             {
-                "prompt": _text_of(response.prompt),
+                "prompt": text_of(response.prompt),
                 "state": str(response.state),
                 "events": [
                     json.loads(codec.encode(cast("codec.Message", event)))
@@ -217,7 +245,3 @@ def _part(about: Any, data: Any) -> MediaPart:  # noqa: ANN401 - from the front 
         data=bytes(data),
         description=name,
     )
-
-
-def _text_of(prompt: Prompt) -> str:
-    return "\n".join(part.text for part in prompt if isinstance(part, TextPart))

@@ -145,6 +145,10 @@ class Transcript:
         """Something went wrong that belongs to no turn."""
         self._new(kind="error", head=cards.error(kind, message))
 
+    def note(self, words: str) -> None:
+        """Say something of the conversation below what there is of it."""
+        self._new(kind="notice", head=escape(words))
+
     def clear(self) -> None:
         """Forget all nodes; a turn that runs goes on below."""
         turn = _Turn(began=self._turn.began, state=self._turn.state, usage=self._turn.usage)

@@ -10,9 +10,11 @@ import pytest
 import agy_nb as agy
 from agy_nb.protocol.events import Text
 from agy_nb.testing import ScriptedModel, say
+from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets.blocks import Blocks
 from agy_nb.widgets.live import LiveView
 from agy_nb.widgets.transcript import Transcript
+from agy_nb.widgets.usage_view import UsageView
 
 CHUNKS = 5_000
 ROUNDS = 5
@@ -76,6 +78,19 @@ class Bench:
         view.close()
         return view
 
+    async def counted(self) -> None:
+        usage = opened(self.agent)
+        await (await self.agent.chat("go")).text()
+        usage.close()
+
+
+def opened(agent) -> UsageView:
+    """A view of an agent's usage, with a front end that takes what it is sent."""
+    usage = agent.usage_ui()
+    usage.view.live.widget.send = lambda _message: None
+    usage.view.live._take({"type": "ready"}, [])
+    return usage
+
 
 @pytest.fixture
 def bench(loop):
@@ -95,6 +110,50 @@ def test_turn_keeps_its_pace_with_a_view_open(loop, bench, side_by_side, record)
     record("chunks a second with a view", f"{pace:,.0f}", "as many as the model sends")
     record("throughput with a view", f"{1 / result.ratio:.2f} of that without", ">= 0.9")
     assert 1 / result.ratio > 0.5
+
+
+@pytest.mark.real
+@pytest.mark.benchmark(group="a view of usage")
+def test_turn_keeps_its_pace_with_the_usage_open(loop, bench, side_by_side, record):
+    result = side_by_side(lambda: loop.run(bench.counted()), lambda: loop.run(bench.without()), 3)
+    record("throughput with the usage open", f"{1 / result.ratio:.2f} of that without", ">= 0.9")
+    assert 1 / result.ratio > 0.5
+
+
+@pytest.mark.benchmark(group="a view of usage")
+def test_usage_of_five_thousand_chunks_a_second_leaves_the_loop_free(loop, benchmark, record):
+    stalls = []
+
+    async def play(turn) -> None:
+        began = last = time.perf_counter()
+        longest = 0.0
+        for number in range(1, 2 * CHUNKS + 1):
+            turn.say("some words ")
+            if number % 50 == 0:
+                turn.meter()
+            while True:
+                await asyncio.sleep(0)
+                moment = time.perf_counter()
+                longest, last = max(longest, moment - last), moment
+                if moment >= began + number / CHUNKS:
+                    break
+        stalls.append(longest)
+
+    async def measure() -> None:
+        config = agy.RuntimeConfig(chat_pause=0)
+        async with agy.Runtime(config, backend=MemoryBackend(play)) as runtime:
+            agent = await runtime.create_agent()
+            usage = opened(agent)
+            await usage.settled()  # the first time is that of imports
+            gc.collect()
+            await agent.chat_text("go")
+            usage.close()
+
+    for _ in range(3):
+        loop.run(measure())
+    benchmark.pedantic(lambda: None, rounds=1)
+    record("longest stall with the usage open", f"{min(stalls) * 1e3:.1f} ms", "< 50 ms")
+    assert min(stalls) < 0.2
 
 
 @pytest.mark.benchmark(group="a view of 5,000 chunks")

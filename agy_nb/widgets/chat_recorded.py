@@ -1,0 +1,200 @@
+"""A recorded conversation as a chat: to be read, and to go on from where there is an agent.
+
+Rule 1: it is shown as HTML that stays; nothing is run, and nothing is written.
+Rule 2: without an agent nothing can be sent, and the page says so.
+"""
+
+# ruff: noqa: ANN401 - a recording is a path, or what `agy.load` gives
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from agy_nb.errors import InvalidInput
+from agy_nb.kernel import in_kernel, run
+from agy_nb.protocol.events import Text
+from agy_nb.widgets.browser_frames import Begin, FrameReader, Item
+from agy_nb.widgets.browser_player import tell
+from agy_nb.widgets.cards import text_of
+from agy_nb.widgets.static_page import bundle
+from agy_nb.widgets.transcript import Transcript
+
+if TYPE_CHECKING:
+    from agy_nb.runtime.agent import Agent
+    from agy_nb.widgets.chat import ChatPanel
+
+READ_ONLY = (
+    "This is a recording: there is no agent to go on with. "
+    "`agy.widgets.chat_ui(recording, agent=agent)` shows it above an agent's own turns."
+)
+
+
+class RecordedChat:
+    """A recorded conversation to be read; `chat_ui` makes it, and the last line of a cell shows it.
+
+    Args:
+        path: The cassette's folder.
+        session: Which of its sessions, from 0.
+
+    Attributes:
+        path: The cassette's folder.
+        session: Which of its sessions, from 0.
+        transcript: What is on the page, empty before it is read.
+
+    Example:
+        >>> chat = agy.widgets.chat_ui("cassettes/plain_chat")
+        >>> await chat.read()
+        >>> "agy-prompt" in chat.transcript.html()
+        True
+    """
+
+    def __init__(self, path: Path, session: int = 0) -> None:
+        self.path = path
+        self.session = session
+        self.transcript = Transcript()
+        self._items: tuple[Item, ...] = ()
+        self._is_read = False
+
+    async def read(self) -> None:
+        """Read the recording, once.
+
+        Raises:
+            CassetteNotFound: There is none.
+            CassetteInvalid: It cannot be read.
+            InvalidInput: It has no such session.
+        """
+        if self._is_read:
+            return
+        self._items, self.transcript = await asyncio.to_thread(_read, self.path, self.session)
+        self._is_read = True
+
+    def to_markdown(self) -> str:
+        """The conversation as Markdown: prompts as quotes, answers as they are; once it is read."""
+        return as_markdown(self._items)
+
+    def _ipython_display_(self) -> None:
+        run(self.read())
+        if not in_kernel():
+            print(self.to_markdown())  # noqa: T201 - what IPython does in a terminal
+            return
+        from IPython.display import display
+
+        display(bundle(self.transcript), raw=True)
+
+
+def read_items(path: Path, session: int = 0) -> tuple[Item, ...]:
+    """What a recorded session tells of, in order; reads files.
+
+    Args:
+        path: The cassette's folder.
+        session: Which of its sessions, from 0.
+
+    Raises:
+        CassetteNotFound: There is none.
+        CassetteInvalid: It cannot be read.
+        InvalidInput: It has no such session.
+    """
+    from agy_nb.cassette.recording import load
+
+    sessions = load(path).sessions
+    if not 0 <= session < len(sessions):
+        raise InvalidInput(
+            f"the cassette {str(path)!r} has {len(sessions)} sessions, numbered from 0; "
+            f"there is no session {session}",
+            field="session",
+        )
+    reader = FrameReader()
+    recorded = sessions[session]
+    items = [item for line in recorded.lines for item in reader.take(line)]
+    return (*items, *reader.end(recorded.end))
+
+
+def _read(path: Path, session: int) -> tuple[tuple[Item, ...], Transcript]:
+    items = read_items(path, session)
+    transcript = Transcript()
+    tell(transcript, items)
+    transcript.catch_up()
+    transcript.note(READ_ONLY)
+    return items, transcript
+
+
+def as_markdown(items: tuple[Item, ...]) -> str:
+    """Prompts as quotes, and what the agent wrote."""
+    pieces: list[str] = []
+    answer: list[str] = []
+    for item in items:
+        if isinstance(item, Begin):
+            pieces += ["".join(answer).strip(), _quoted(text_of(item.prompt))]
+            answer.clear()
+        elif isinstance(item, Text) and item.trajectory.is_root:
+            answer.append(item.text)
+    pieces.append("".join(answer).strip())
+    return "\n\n".join(filter(None, pieces)) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return "\n".join(f"> {line}" for line in text.splitlines())
+
+
+def _path_of(recording: Any) -> Path:
+    if isinstance(recording, str | Path):
+        return Path(recording).expanduser()
+    found = getattr(recording, "recordings", None)
+    if not isinstance(found, tuple):
+        raise InvalidInput(
+            "a recording is the path of a cassette, or what agy.load gives for one; "
+            f"got {type(recording).__name__}",
+            field="recording",
+        )
+    if len(found) != 1:
+        names = ", ".join(each.session_id for each in found[:5]) or "none"
+        raise InvalidInput(
+            f"one recording can be a chat, and these are {len(found)} ({names}); "
+            "give the path of one",
+            field="recording",
+        )
+    return Path(found[0].path)
+
+
+@overload
+def chat_ui(recording: Any, *, session: int = ..., agent: None = ...) -> RecordedChat: ...
+
+
+@overload
+def chat_ui(recording: Any, *, session: int = ..., agent: Agent) -> ChatPanel: ...
+
+
+def chat_ui(
+    recording: Any,
+    *,
+    session: int = 0,
+    agent: Agent | None = None,
+) -> RecordedChat | ChatPanel:
+    """A recorded conversation as a chat: the last line of a cell shows it.
+
+    Without an agent it can be read, and says that nothing can be sent. With one it stands above the
+    agent's own turns; the agent's model is told nothing of it.
+
+    Args:
+        recording: The path of a cassette, or what `agy.load` gives for one.
+        session: Which of its sessions, from 0.
+        agent: Whom to go on with.
+
+    Returns:
+        The chat.
+
+    Raises:
+        InvalidInput: It is no recording, or several.
+        WrongLoop: With an agent: no event loop runs here, nor ever did.
+
+    Example:
+        >>> agy.widgets.chat_ui("cassettes/plain_chat").path.name
+        'plain_chat'
+    """
+    path = _path_of(recording)
+    if agent is None:
+        return RecordedChat(path, session)
+    from agy_nb.widgets.chat import ChatPanel
+
+    return ChatPanel(agent, past=(path, session))
