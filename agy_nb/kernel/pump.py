@@ -2,8 +2,9 @@
 
 Theory. A kernel handles shell messages one after the other, so a click on a widget waits until
 the cell is done: for ever, when the cell waits for that click. While the pump is open, it stands
-between the main shell's stream and the kernel's own callback. Messages to comms are handled at
-once, all others are held, and at close they go to the kernel's callback in the order they came.
+between the main shell's stream and the kernel's own callback. Messages to comms, and questions
+that a page asks to find them, are handled at once; all others are held, and at close they go to
+the kernel's callback in the order they came.
 
 Rule 1: no message is ever lost. What the pump cannot handle goes to the kernel's callback.
 Rule 2: everything here runs on the kernel's main loop.
@@ -21,7 +22,15 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-COMM_TYPES = frozenset({"comm_open", "comm_msg", "comm_close"})
+AT_ONCE = frozenset(
+    {
+        "comm_open",
+        "comm_msg",
+        "comm_close",
+        "comm_info_request",  # a page that is loaded anew asks which widgets there are
+        "kernel_info_request",  # and before that, whom it talks to
+    }
+)
 
 
 class Parent(NamedTuple):
@@ -62,6 +71,14 @@ def main_stream(kernel: Any) -> Any:  # noqa: ANN401 - pyzmq's ZMQStream
     if not callable(getattr(stream, "_recv_callback", None)):
         raise AttributeError("the main shell's stream has no receive callback")  # noqa: TRY004
     return stream
+
+
+def reply_socket(kernel: Any) -> Any:  # noqa: ANN401 - a pyzmq stream or socket
+    """Return what replies of the main shell are sent on."""
+    thread = getattr(kernel, "shell_channel_thread", None)
+    if thread is None:
+        return kernel.shell_stream
+    return thread.manager.get_subshell_to_shell_channel_socket(None)
 
 
 class CommPump:
@@ -144,7 +161,7 @@ class CommPump:
             if self._passed_to is None:
                 raise RuntimeError("a pump that was never open got a message")
             return self._passed_to(frames)
-        if self._message_type(frames) not in COMM_TYPES:
+        if self._message_type(frames) not in AT_ONCE:
             self._held.append(Held(frames, contextvars.copy_context()))
             return None
         try:
@@ -181,7 +198,7 @@ class CommPump:
         self.handled += 1
         result: Any = None
         try:
-            result = handler(self._stream, parent.ident, parent.message)
+            result = handler(reply_socket(self._kernel), parent.ident, parent.message)
         except Exception:  # as the kernel does for an error in a handler
             self._kernel.log.exception("Exception in message handler:")
         finally:

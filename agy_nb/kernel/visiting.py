@@ -19,6 +19,7 @@ from agy_nb.kernel.errors import KernelWarning
 from agy_nb.kernel.interrupts import InterruptCallback, Interrupts, Where
 from agy_nb.kernel.leaving import Cleanup, ExitTasks
 from agy_nb.kernel.pump import CommPump, current_parent
+from agy_nb.kernel.replies import mend_replies
 
 
 class Guest:
@@ -56,6 +57,8 @@ class Guest:
             except Exception as error:  # noqa: BLE001 - a guest never breaks its host
                 self.cells_reason = f"this shell does not tell when cells run ({error})"
                 _warn(f"{self.cells_reason}: widgets answer only when no cell is running")
+            with contextlib.suppress(AttributeError):  # it is then as deaf as without us
+                mend_replies(self._kernel)
 
     @property
     def cell_running(self) -> bool:

@@ -13,7 +13,7 @@ from agy_nb.kernel.access import current_shell
 from agy_nb.protocol.events import Event
 from agy_nb.runtime.response import Response
 from agy_nb.widgets.cost import cost_of
-from agy_nb.widgets.live import INTERVAL_S, LiveView, Message
+from agy_nb.widgets.live import INTERVAL_S, LiveView, Message, put_on_page
 from agy_nb.widgets.static_page import bundle
 from agy_nb.widgets.transcript import Transcript
 
@@ -105,9 +105,7 @@ class _ResponseView:
         self._handle: Any = None
 
     def open(self) -> None:
-        from IPython.display import display
-
-        self._handle = display(self._view.widget, display_id=True)
+        self._handle = put_on_page(self._view.widget)
         self._response.watch(self._on_event)
 
     def _on_event(self, event: Event) -> None:

@@ -97,6 +97,21 @@ def _canvas(mode: str, label: str) -> Any:  # noqa: ANN401 - widgets have no typ
     return canvas
 
 
+def put_on_page(widget: Any) -> Any:  # noqa: ANN401 - widgets have no types
+    """Display a widget in the cell that runs, in an output that can become something else.
+
+    Not by `display(widget)`: ipywidgets 7, which Colab has, then forgets the output's id.
+
+    Returns:
+        The handle of the output.
+    """
+    from IPython.display import display
+
+    bundle = widget._repr_mimebundle_()
+    data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+    return display(data, metadata=metadata, raw=True, display_id=True)
+
+
 def _loop() -> asyncio.AbstractEventLoop:
     loop = main_loop()
     if loop is None:

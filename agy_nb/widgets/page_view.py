@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agy_nb.kernel import guest, in_kernel
-from agy_nb.widgets.live import LiveView, Message
+from agy_nb.widgets.live import LiveView, Message, put_on_page
 from agy_nb.widgets.page import Page
 from agy_nb.widgets.static_page import VIEW, style
 
@@ -61,7 +61,7 @@ class PageView:
 
         if not self._handles:
             self._forget = guest().at_exit(self.close, fallback=lambda: None)
-        self._outputs.append(display(self.live.widget, display_id=True))
+        self._outputs.append(put_on_page(self.live.widget))
         self._handles.append(display(self._bundle(), raw=True, display_id=True))
 
     def touch(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from agy_nb.protocol.events import Approval, Question
 from agy_nb.widgets.desk import desk
-from agy_nb.widgets.live import LiveView
+from agy_nb.widgets.live import LiveView, put_on_page
 from agy_nb.widgets.static_page import bundle
 from agy_nb.widgets.transcript import Transcript
 
@@ -20,15 +20,13 @@ class Card:
     """
 
     def __init__(self, event: Approval | Question) -> None:
-        from IPython.display import display
-
         self._transcript = Transcript()
         self._transcript.on_event(event)
         self._view = LiveView(self._transcript)
         key = event.approval_id if isinstance(event, Approval) else event.question_id
         if (waiting := desk.get(key)) is not None:
             self._view.claim(waiting)
-        self._handle: Any = display(self._view.widget, display_id=True)
+        self._handle: Any = put_on_page(self._view.widget)
 
     def end(self, event: Approval | Question) -> None:
         """It waits no more: what was decided stays on the page."""

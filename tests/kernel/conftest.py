@@ -21,10 +21,13 @@ import zmq
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 
+from tests.kernel.views import Views
+
 ROOT = Path(__file__).parents[2]
 
 NEST = ("nest-asyncio==1.6.0", "nest-asyncio2>=1.7.4")
 RUNTIME = ("pydantic>=2.10", "packaging", "aiohttp")  # what our runtime needs beside the SDK
+VIEWS = ("anywidget>=0.9.13", "markdown-it-py>=3", "nh3>=0.2.18", "pygments>=2.17")
 ENVIRONMENTS = {
     "ipykernel-6.17.1": (  # what Colab has
         "ipykernel==6.17.1",
@@ -32,11 +35,12 @@ ENVIRONMENTS = {
         "ipywidgets==7.7.1",
         *NEST,
         *RUNTIME,
+        *VIEWS,
     ),
-    "ipykernel-6.31.0": ("ipykernel==6.31.0", "ipywidgets>=8.1", *NEST, *RUNTIME),
-    "ipykernel-7.0.1": ("ipykernel==7.0.1", "ipywidgets>=8.1", *NEST, *RUNTIME),
-    "ipykernel-7.3.0": ("ipykernel==7.3.0", "ipywidgets>=8.1", *NEST, *RUNTIME),
-    "ipykernel-newest": ("ipykernel>=7.4.0", "ipywidgets>=8.1", *NEST, *RUNTIME),
+    "ipykernel-6.31.0": ("ipykernel==6.31.0", "ipywidgets>=8.1", *NEST, *RUNTIME, *VIEWS),
+    "ipykernel-7.0.1": ("ipykernel==7.0.1", "ipywidgets>=8.1", *NEST, *RUNTIME, *VIEWS),
+    "ipykernel-7.3.0": ("ipykernel==7.3.0", "ipywidgets>=8.1", *NEST, *RUNTIME, *VIEWS),
+    "ipykernel-newest": ("ipykernel>=7.4.0", "ipywidgets>=8.1", *NEST, *RUNTIME, *VIEWS),
 }
 
 PRELUDE = """
@@ -69,7 +73,7 @@ class Turn:
 """
 
 
-class Driver:
+class Driver(Views):
     """A kernel, and the messages that came from it."""
 
     def __init__(self, python: Path, workdir: Path, prelude: str = "") -> None:

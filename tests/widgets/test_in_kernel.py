@@ -41,90 +41,10 @@ DELETES = [call("delete", path="notes"), say("so it *is*")]
 
 
 class FrontEnd(Driver):
-    """A front end with widgets: it shows what is displayed, and clicks."""
+    """A front end that takes input."""
 
     def send(self, code: str, **kwargs) -> str:
         return super().send(code, allow_stdin=True, **kwargs)
-
-    def until(self, what: str, found, *, patience: float = 20):
-        """Wait until a function of the messages that came gives something."""
-        deadline = time.monotonic() + patience
-        while not (result := found()):
-            left = deadline - time.monotonic()
-            if left <= 0 or not self.receive(left):
-                kinds = [(m["header"]["msg_type"], str(m["content"])[:200]) for _, m in self.seen]
-                pytest.fail(f"no {what} within {patience} s, but {kinds[-30:]}")
-        return result
-
-    def views(self) -> list[tuple[str, str]]:
-        """The model and the display id of each widget that was displayed."""
-        return [
-            (
-                m["content"]["data"]["application/vnd.jupyter.widget-view+json"]["model_id"],
-                m["content"]["transient"]["display_id"],
-            )
-            for _, m in self.seen
-            if m["header"]["msg_type"] == "display_data"
-            and "application/vnd.jupyter.widget-view+json" in m["content"]["data"]
-        ]
-
-    def show(self, number: int = 0) -> str:
-        """Show the widget that is displayed next; give its comm."""
-        self.until("widget", lambda: len(self.views()) > number)
-        comm = self.views()[number][0]
-        self.tell(comm, type="ready")
-        self.until("reset", lambda: self.messages(comm, "reset"))
-        return comm
-
-    def tell(self, comm: str, **content) -> None:
-        self.comm(comm, {"method": "custom", "content": content})
-
-    def messages(self, comm: str, kind: str = "") -> list[dict]:
-        """What a view was sent."""
-        found = [
-            m["content"]["data"]["content"]
-            for _, m in self.seen
-            if m["header"]["msg_type"] == "comm_msg"
-            and m["content"]["comm_id"] == comm
-            and m["content"]["data"].get("method") == "custom"
-        ]
-        return [each for each in found if not kind or each["type"] == kind]
-
-    def puts(self, comm: str) -> list[dict]:
-        """The nodes that a view has, since it was shown last."""
-        found: dict[str, dict] = {}
-        for message in self.messages(comm):
-            if message["type"] == "reset":
-                found = {}
-            for change in message.get("changes", ()):
-                if "put" in change:
-                    found[change["put"]["id"]] = change["put"]
-                elif "drop" in change:
-                    found.pop(change["drop"], None)
-        return list(found.values())
-
-    def waiting(self, comm: str) -> str:
-        """Wait for buttons in a view; give the id of what they decide."""
-        return self.until(
-            "buttons", lambda: next((p["id"] for p in self.puts(comm) if "controls" in p), "")
-        )
-
-    def final(self, display_id: str) -> str:
-        """Wait until a display is plain HTML; give it."""
-
-        def html() -> str:
-            return next(
-                (
-                    m["content"]["data"]["text/html"]
-                    for _, m in self.seen
-                    if m["header"]["msg_type"] == "update_display_data"
-                    and m["content"]["transient"]["display_id"] == display_id
-                    and "text/html" in m["content"]["data"]
-                ),
-                "",
-            )
-
-        return self.until("final HTML", html)
 
 
 @pytest.fixture(scope="module")
