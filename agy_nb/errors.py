@@ -87,8 +87,8 @@ class InvalidConfig(InvalidInput):
 class InvalidMessage(InvalidInput):
     """A command, reply or event does not fit its type; `field` is the path to it.
 
-    What to do: send what `docs/commands.md` describes. It comes from the protocol's JSON codec,
-    which only programs that speak the protocol themselves use.
+    What to do: send what `agy_nb.protocol.commands` describes. It comes from the protocol's JSON
+    codec, which only programs that speak the protocol themselves use.
 
     Example:
         >>> from agy_nb.protocol import codec

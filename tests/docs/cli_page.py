@@ -1,4 +1,4 @@
-"""docs/cli.md, made from the parsers of the command: `python -m tests.docs.cli_page`."""
+"""docs/commands.md, made from the parsers of the command: `python -m tests.docs.cli_page`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agy_nb import cli
 
-PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
+PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
 
 HEAD = """\
 # The command `agy-nb`
@@ -24,6 +24,12 @@ the same. In a terminal there are colours and tables, in a pipe plain lines.
 | 130 | interrupted |
 
 A traceback is a bug of agy_nb: please report it.
+
+`demo` uses the Python it is installed in, never a kernel registered on the machine, and needs
+`pip install 'agy-nb[notebook]'`. `doctor` looks at Python, SDK, harness, kernel and front end, and
+has an agent answer; without a `GEMINI_API_KEY` that is a small model on your own machine. The key
+itself is never shown. [Cassettes](cassettes.md), [the stand-in of the harness](harness.md) and
+[tables](tables.md) have pages of their own.
 
 ```sh
 agy-nb demo                                   # the quickstart notebook, executed

@@ -19,7 +19,7 @@ HEAD = """\
 Every setting in one place. How an agent behaves (its model, workspaces, capabilities) is the SDK's
 own configuration, which `create_agent` takes as it is: see the SDK's documentation for it. The
 options of pytest stand on the page [Tests with recorded sessions](testing.md), those of the command
-on the page [The command `agy-nb`](cli.md).
+on the page [The command `agy-nb`](commands.md).
 """
 
 # What each variable of the environment does; a test finds those that the code reads.

@@ -1,4 +1,4 @@
-"""docs/cli.md has every command with its arguments, as the parsers have them."""
+"""docs/commands.md has every command with its arguments, as the parsers have them."""
 
 from __future__ import annotations
 
