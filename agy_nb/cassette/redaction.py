@@ -78,6 +78,7 @@ class Redactor:
         self._patterns: list[Pattern] = list(PATTERNS)
         self._own_patterns: list[Pattern] = []
         self._seen: dict[str, str] = {}
+        self._harmless: set[str] = set()
         self._functions: list[Callable[[Frame], Frame]] = []
         self._exact: set[str] = set()
         self._exact_pattern: re.Pattern[str] | None = None
@@ -212,6 +213,7 @@ class Redactor:
         if not self._exact.issuperset(values):
             self._exact.update(values)
             self._seen.clear()
+            self._harmless.clear()
             every = {form for known in self._exact for form in spellings(known)}
             longest_first = sorted(every, key=lambda form: (-len(form), form))
             self._exact_pattern = re.compile("|".join(map(re.escape, longest_first)))
@@ -289,9 +291,16 @@ class Redactor:
         return value
 
     def _plain(self, text: str) -> str:
-        """A text without secrets; long ones, as system prompts, come again and again."""
+        """A text without secrets; names of fields come again and again, and system prompts."""
         if len(text) < _LONG:
-            return self._cleaned(text)
+            if text in self._harmless:
+                return text
+            clean = self._cleaned(text)
+            if clean == text:  # what is taken out is counted each time
+                if len(self._harmless) >= _REMEMBERED:
+                    self._harmless.clear()
+                self._harmless.add(text)
+            return clean
         known = self._seen.get(text)
         if known is None:
             if len(self._seen) >= _REMEMBERED:
