@@ -6,10 +6,8 @@ Rule 2: a subagent's nodes are in a thread of their own, below the trajectory th
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from agy_nb.protocol.events import (
     Approval,
@@ -26,22 +24,13 @@ from agy_nb.protocol.events import (
     Usage,
 )
 from agy_nb.protocol.values import Message, Prompt, TokenUsage, Trajectory
-from agy_nb.widgets import blocks, cards
-from agy_nb.widgets.markup import escape, visible
-from agy_nb.widgets.nodes import Change, Drop, Put, Tail, static
+from agy_nb.widgets import cards
+from agy_nb.widgets.markup import escape
+from agy_nb.widgets.nodes import Change, Put, static
+from agy_nb.widgets.sheet import Sheet
+from agy_nb.widgets.writings import Writings
 
 _FINAL = (TurnState.DONE, TurnState.CANCELLED, TurnState.FAILED)
-
-
-@dataclass(slots=True)
-class _Writing:
-    """A text or a thought that grows."""
-
-    node: str
-    step_index: int
-    thought: bool
-    blocks: blocks.Blocks
-    whole: bool = False
 
 
 @dataclass(slots=True)
@@ -60,11 +49,8 @@ class _Turn:
     state: TurnState = TurnState.QUEUED
     usage: TokenUsage | None = None
     threads: dict[str, str] = field(default_factory=dict)
-    writing: dict[str, _Writing] = field(default_factory=dict)
-    written: dict[str, str] = field(default_factory=dict)
     calls: dict[str, _Call] = field(default_factory=dict)
     cards: dict[str, str] = field(default_factory=dict)
-    pending: dict[str, Put] = field(default_factory=dict)
     refused: str = ""
     last_text: str = ""
 
@@ -84,13 +70,8 @@ class Transcript:
 
     def __init__(self) -> None:
         self.pending: dict[str, Approval | Question] = {}
-        self._numbers = itertools.count(1)
-        self._nodes: dict[str, Put] = {}
-        self._tails: dict[str, list[str]] = {}
-        self._changes: list[Change] = []
-        self._growing: dict[str, _Writing] = {}
-        self._texts: dict[str, blocks.Blocks] = {}
-        self._references: dict[str, Any] = {"references": {}}
+        self._sheet = Sheet()
+        self._writings = Writings(self._sheet)
         self._turn = _Turn()
         self._footer: tuple[str, TurnState, TokenUsage | None, float | None] | None = None
 
@@ -99,6 +80,7 @@ class Transcript:
     def begin(self, prompt: Prompt | None = None) -> None:
         """Another turn begins; its prompt is shown when it is given."""
         self._turn = _Turn()
+        self._writings.begin_turn()
         if prompt is not None:
             self._new(kind="prompt", body=cards.prompt(prompt), label="You")
 
@@ -136,10 +118,8 @@ class Transcript:
             if message.role == "user":
                 self._new(parent=parent, kind="prompt", body=cards.plain(message.content))
             else:
-                text = blocks.Blocks(self._references)
-                text.feed(message.content)
-                text.finish()
-                self._new(parent=parent, kind="text", body=text.html())
+                html = self._writings.whole(message.content)
+                self._new(parent=parent, kind="text", body=html)
 
     def fail(self, kind: str, message: str) -> None:
         """Something went wrong that belongs to no turn."""
@@ -154,9 +134,8 @@ class Transcript:
         turn = _Turn(began=self._turn.began, state=self._turn.state, usage=self._turn.usage)
         self._turn = turn
         self.pending.clear()
-        for known in (self._nodes, self._tails, self._growing, self._texts):
-            known.clear()
-        self._changes.clear()
+        self._sheet.clear()
+        self._writings.clear()
         self._footer = None
 
     @property
@@ -168,10 +147,8 @@ class Transcript:
 
     def changes(self) -> list[Change]:
         """What is new since the last call, in the order in which to apply it."""
-        for writing in tuple(self._growing.values()):
-            self._grow(writing)
-        found, self._changes = self._changes, []
-        return found
+        self._writings.grow()
+        return self._sheet.changes()
 
     def snapshot(self) -> list[Change]:
         """All nodes as they stand: what a view needs that comes late.
@@ -179,66 +156,39 @@ class Transcript:
         What was not yet given by `changes` is in it, too, and is still given there: applying that
         twice does no harm to nodes, so a view that comes late begins with an empty list of changes.
         """
-        for writing in tuple(self._growing.values()):
-            self._grow(writing)
-        found: list[Change] = []
-        for put in self._nodes.values():
-            found.append(put)
-            if tail := "".join(self._tails.get(put.id, ())):
-                found.append(Tail(id=put.id, text=tail))
-        return found
+        self._writings.grow()
+        return self._sheet.snapshot()
 
     def renew(self, node: str) -> None:
         """Give a node again at the next `changes`, though it is the same."""
-        if node in self._nodes:
-            self._changes.append(self._nodes[node])
+        self._sheet.renew(node)
 
     @property
     def behind(self) -> bool:
-        """Whether there is long text that was not looked at; each `changes` takes a slice of it."""
-        return any(writing.blocks.behind for writing in self._growing.values())
+        """Whether there is long text that was not read; each `changes` takes a slice of it."""
+        return self._writings.behind
 
     def catch_up(self) -> None:
-        """Look at all that is behind, at once."""
-        for writing in tuple(self._growing.values()):
-            while writing.blocks.behind:
-                writing.blocks.advance()
+        """Read all that is behind, at once."""
+        self._writings.catch_up()
 
     def text(self) -> str:
         """What was written, without thoughts and cards; of what is very long, the beginning."""
-        return visible("\n\n".join(map(_beginning, self._texts.values())))
+        return self._writings.text()
 
     def html(self) -> str:
         """The nodes as one piece of HTML; what still grows is rendered as far as it has come."""
         changes = self.snapshot()
-        for writing in self._growing.values():
-            block = writing.blocks.open_block
-            node = f"{writing.node}b{block}"
-            if body := writing.blocks.open_html():
-                changes.append(Put(id=node, parent=writing.node, kind="block", body=body))
-        return static(changes)
+        return static([*changes, *self._writings.rest()])
 
     # -- nodes -------------------------------------------------------------------------------
 
-    def _put(self, put: Put) -> None:
-        self._nodes[put.id] = put
-        self._tails.pop(put.id, None)
-        self._changes.append(put)
-
     def _new(self, *, parent: str = "", **parts: str | None) -> str:
-        node = f"n{next(self._numbers)}"
-        self._put(Put(id=node, parent=parent, **parts))  # type: ignore[arg-type]
-        return node
+        return self._sheet.new(parent=parent, **parts)
 
     def _drop(self, node: str) -> None:
-        inside = [put.id for put in self._nodes.values() if put.parent == node]
-        for each in inside:
-            self._drop(each)
-        self._nodes.pop(node, None)
-        self._tails.pop(node, None)
-        self._texts.pop(node, None)
-        self._growing.pop(node, None)
-        self._changes.append(Drop(id=node))
+        self._sheet.drop(node)
+        self._writings.forget(node)
 
     def _parent(self, where: Trajectory) -> str:
         """The node that a trajectory's nodes go into; made for a subagent's first one."""
@@ -257,56 +207,26 @@ class Transcript:
     def _write(self, event: Text | Thought) -> None:
         thought = isinstance(event, Thought)
         parent = self._parent(event.trajectory)
-        writing = self._turn.writing.get(parent)
-        if writing is None or (writing.step_index, writing.thought) != (event.step_index, thought):
+        if not self._writings.goes_on(parent, event.step_index, thought=thought):
             self._close_text(parent)
-            writing = self._begin_text(parent, event, thought=thought)
-        writing.blocks.feed(event.text)
-        self._growing[writing.node] = writing
+            self._begin_text(parent, event, thought=thought)
+        self._writings.feed(parent, event.text)
 
-    def _begin_text(self, parent: str, event: Text | Thought, *, thought: bool) -> _Writing:
+    def _begin_text(self, parent: str, event: Text | Thought, *, thought: bool) -> None:
+        told = not thought and event.trajectory.is_root
         if thought:
             node = self._new(parent=parent, kind="thought", head="Thoughts", fold="closed")
         else:
             node = self._new(parent=parent, kind="text")
-            if event.trajectory.is_root:
-                if self._turn.refused:
-                    self._drop(self._turn.refused)
-                    self._turn.refused = ""
-                self._turn.last_text = node
-        text = blocks.Blocks(self._references)
-        if not thought and event.trajectory.is_root:
-            self._texts[node] = text
-        writing = _Writing(node, event.step_index, thought, text)
-        self._turn.writing[parent] = writing
-        return writing
-
-    def _take(self, writing: _Writing) -> None:
-        for change in writing.blocks.changes():
-            block = f"{writing.node}b{change.block}"
-            if isinstance(change, blocks.Put) or block not in self._nodes:
-                body = change.html if isinstance(change, blocks.Put) else ""
-                self._put(Put(id=block, parent=writing.node, kind="block", body=body))
-            if isinstance(change, blocks.Tail):
-                self._tails.setdefault(block, []).append(change.text)
-                self._changes.append(Tail(id=block, text=change.text))
-
-    def _grow(self, writing: _Writing) -> None:
-        self._take(writing)
-        if writing.whole and not writing.blocks.behind:
-            self._finish(writing)
-
-    def _finish(self, writing: _Writing) -> None:
-        writing.blocks.finish()
-        self._take(writing)
-        self._growing.pop(writing.node, None)
+        if told:
+            if self._turn.refused:
+                self._drop(self._turn.refused)
+                self._turn.refused = ""
+            self._turn.last_text = node
+        self._writings.begin(parent, node, event.step_index, thought=thought, told=told)
 
     def _close_text(self, parent: str) -> None:
-        writing = self._turn.writing.pop(parent, None)
-        if writing is not None and writing.blocks.behind:
-            writing.whole = True
-        elif writing is not None:
-            self._finish(writing)
+        self._writings.close(parent)
 
     # -- cards -------------------------------------------------------------------------------
 
@@ -315,7 +235,7 @@ class Transcript:
         if known is None:
             parent = self._parent(event.trajectory)
             self._close_text(parent)
-            node = f"n{next(self._numbers)}"
+            node = self._sheet.name()
             known = self._turn.calls[event.call_id] = _Call(node, parent, event)
         else:
             known.call = event
@@ -330,7 +250,7 @@ class Transcript:
     def _show_call(self, known: _Call, state: str = "") -> None:
         call, result = known.call, known.result
         wait = result.at - call.at if result is not None and result.at and call.at else None
-        self._put(
+        self._sheet.put(
             Put(
                 id=known.node,
                 parent=known.parent,
@@ -344,7 +264,7 @@ class Transcript:
     def _approval(self, event: Approval) -> None:
         waits = event.state is ApprovalState.PENDING
         self._ask(event.approval_id, event, waits=waits)
-        self._put(
+        self._sheet.put(
             Put(
                 id=event.approval_id,
                 parent=self._card_parent(event.approval_id, event.trajectory),
@@ -359,7 +279,7 @@ class Transcript:
     def _question(self, event: Question) -> None:
         waits = event.answers is None
         self._ask(event.question_id, event, waits=waits)
-        self._put(
+        self._sheet.put(
             Put(
                 id=event.question_id,
                 parent=self._card_parent(event.question_id, event.trajectory),
@@ -398,8 +318,7 @@ class Transcript:
 
     def _end(self, state: TurnState, at: float) -> None:
         turn = self._turn
-        for parent in tuple(turn.writing):
-            self._close_text(parent)
+        self._writings.close_all()
         for known in turn.calls.values():
             if known.result is None:
                 self._show_call(known, "cancelled" if state is TurnState.CANCELLED else "ended")
@@ -413,12 +332,6 @@ class Transcript:
         """Say what the last turn that ended has cost."""
         if self._footer is not None and words:
             node, state, usage, took = self._footer
-            self._put(Put(id=node, kind="footer", head=cards.footer(state, usage, took, words)))
-
-
-def _beginning(text: blocks.Blocks) -> str:
-    source = text.source
-    more = len(source) - blocks.LONGEST_SHOWN
-    if more <= 0:
-        return source
-    return f"{source[: blocks.LONGEST_SHOWN]}\n… {more:,} more characters"
+            self._sheet.put(
+                Put(id=node, kind="footer", head=cards.footer(state, usage, took, words))
+            )
