@@ -10,6 +10,7 @@ import agy_nb as agy
 from agy_nb.protocol.events import Approval, ApprovalState
 from agy_nb.sdk.base import ApprovalRequest
 from agy_nb.testing import ScriptedModel, call, say
+from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets import approvals, cards, editing, typed
 from agy_nb.widgets.desk import desk
 from agy_nb.widgets.live import LiveView
@@ -222,6 +223,32 @@ def test_page_keeps_both_versions_and_says_who_changed_them():
     assert "ls -l" in cards.approval(event)
     body = re.sub("<[^>]*>", "", cards.approval_body(event))
     assert body.index("ls -l") < body.index("The model asked for") < body.rindex("ls")
+
+
+# -- without the SDK -------------------------------------------------------------------------------
+
+
+async def test_edit_reaches_the_tool_in_memory_too(notebook):
+    ran = []
+
+    def delete(path: str) -> None:
+        ran.append(path)
+
+    async def play(turn):
+        await turn.call("delete", {"path": "all"})
+
+    config = agy.RuntimeConfig(chat_pause=0)
+    async with agy.Runtime(config, backend=MemoryBackend(play)) as runtime:
+        approver = approvals.approve(edit=True)
+        agent = await runtime.create_agent(tools=[delete], ask_user=approver)
+        response = await agent.chat("go")
+        async with asyncio.timeout(5):
+            while not desk._waiting:  # noqa: ASYNC110 - the desk has no event to wait for
+                await asyncio.sleep(0)
+        (key,) = desk._waiting
+        desk.answer(key, {"choice": "edited", "text": '{"path": "one"}'})
+        await response.wait()
+    assert ran == ["one"]
 
 
 # -- with the real harness -------------------------------------------------------------------------
