@@ -70,7 +70,11 @@ class RecordedChat:
         self._is_read = True
 
     def to_markdown(self) -> str:
-        """The conversation as Markdown: prompts as quotes, answers as they are; once it is read."""
+        """Write the conversation as Markdown; once it is read.
+
+        Returns:
+            Prompts as quotes, answers as they are.
+        """
         return as_markdown(self._items)
 
     def _ipython_display_(self) -> None:
