@@ -190,6 +190,8 @@ class Link:
             async with asyncio.timeout(limit):
                 while not (self.connection.is_idle and queue.empty()):
                     if self.broken and queue.empty():
+                        if self.tap is not None:
+                            await self.tap.abandon()
                         break
                     try:
                         await self.read()

@@ -235,7 +235,10 @@ class LiveSession:
         self._sink(event)
         if self._gave_up is None and (reason := self._why_give_up(event)):
             self._gave_up = BackendError(reason)
-            self._giving_up = asyncio.get_running_loop().create_task(self._halt(self._link))
+            if isinstance(event, Error):
+                self._giving_up = asyncio.get_running_loop().create_task(self._halt(self._link))
+            else:  # until it halts it would send ever longer frames
+                self._link.kill()
 
     def _why_give_up(self, event: Event) -> str:
         """Why the turn is to be ended, empty if it is not; the harness would go on for ever."""

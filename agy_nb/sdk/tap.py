@@ -327,6 +327,10 @@ class Tap:
             if task is not current:
                 task.cancel()
 
+    async def abandon(self) -> None:
+        """End whatever is decided, asked or run for a harness that is gone."""
+        await self._processor.cancel_background_tasks()
+
     # -- questions ---------------------------------------------------------------------------
 
     def _listen_to_questions(self) -> None:

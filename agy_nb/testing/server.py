@@ -192,7 +192,9 @@ class LoopbackServer:
                 await response.write(data)
                 return call.hang_up()
             case Garbage(data):
-                await response.write(data)
+                for start in range(0, len(data), BATCH_BYTES):
+                    await response.write(data[start : start + BATCH_BYTES])
+                    await asyncio.sleep(0)
             case _:
                 await response.write(dialect.ending(turn, call.request))
         await response.write_eof()

@@ -328,7 +328,7 @@ async def test_check_raises_an_error_once(client):
 
 
 async def test_strict_wants_every_turn_played():
-    with pytest.raises(TurnsUnused, match="1 turns"):
+    with pytest.raises(TurnsUnused, match="1 of the script"):
         async with ScriptedModel([say("a")], strict=True):
             pass
 
