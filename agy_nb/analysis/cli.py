@@ -83,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
     for place in problems.drop_duplicates("path").itertuples():
         text = f"note: {place.path}: {place.problem}: {place.detail}"
         sys.stderr.write(_CONTROL.sub("?", text) + "\n")
+    if sessions.model_calls["cost_status"].eq("no_price_table").any():
+        sys.stderr.write("note: no prices are installed: pip install 'agy-nb[cost]'\n")
     return 0 if len(sessions.turns) or not len(problems) else 1
 
 

@@ -6,6 +6,7 @@ import argparse
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -116,6 +117,18 @@ def test_wrong_input_is_exit_code_1_and_says_what_to_do(
     assert cli.main(arguments) == 1
     shown = capsys.readouterr()
     assert said in shown.out + shown.err
+
+
+def test_cost_that_nobody_can_know_says_what_to_install(capsys, monkeypatch):
+    recorded = str(Path(__file__).parents[2] / "cassettes" / "plain_chat")
+    assert cli.main(["usage", recorded]) == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setitem(sys.modules, "genai_prices", None)
+    assert cli.main(["usage", recorded]) == 0
+    said = capsys.readouterr().err
+    assert said == "note: no prices are installed: pip install 'agy-nb[cost]'\n"
+    assert cli.main(["usage", recorded, "--no-cost"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_output_that_is_a_file_is_a_clear_error(tmp_path, capsys):
