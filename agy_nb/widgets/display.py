@@ -8,8 +8,9 @@ import weakref
 from collections.abc import Coroutine
 from typing import Any
 
-from agy_nb.kernel import in_kernel, main_loop
+from agy_nb.kernel import guest, in_kernel, main_loop, run
 from agy_nb.kernel.access import current_shell
+from agy_nb.kernel.asking import why_no_stdin
 from agy_nb.protocol.events import Event
 from agy_nb.runtime.response import Response
 from agy_nb.widgets.cost import cost_of
@@ -24,7 +25,9 @@ _shown: weakref.WeakKeyDictionary[Response, int] = weakref.WeakKeyDictionary()
 def show(response: Response) -> None:
     """Show a response in the cell that runs, once a cell. Outside of a notebook, print a line.
 
-    While its turn runs that is a widget; at the turn's end the same output becomes HTML.
+    While its turn runs that is a widget; at the turn's end the same output becomes HTML. Where no
+    input is taken, as in papermill and nbconvert, nobody watches, and what comes after the cell is
+    dropped: there it waits for the end of the turn.
 
     Args:
         response: What is shown.
@@ -41,6 +44,8 @@ def show(response: Response) -> None:
     if _shown.get(response) == cell:
         return
     _shown[response] = cell
+    if not response.done and guest().cell_running and why_no_stdin():
+        run(response.wait())
     if response.done:
         _show_whole(response)
     else:
