@@ -7,6 +7,7 @@ import pytest
 import agy_nb as agy
 from agy_nb.protocol import codec
 from agy_nb.testing.memory import MemoryBackend
+from agy_nb.widgets import RecordedChat
 from agy_nb.widgets.approvals import Approver
 from agy_nb.widgets.chat import ChatPanel
 
@@ -52,3 +53,10 @@ def test_approve_makes_an_approver_that_has_granted_nothing():
     approver = agy.widgets.approve(edit=True)
     assert isinstance(approver, Approver)
     assert (approver.edits, approver.granted) == (True, set())
+
+
+def test_recording_without_an_agent_is_a_chat_to_be_read():
+    chat = agy.widgets.chat_ui("cassettes/plain_chat", session=0)
+    assert isinstance(chat, RecordedChat)
+    assert (chat.path.name, chat.session) == ("plain_chat", 0)
+    assert chat.to_markdown().strip() == ""  # nothing was read yet
