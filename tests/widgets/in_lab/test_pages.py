@@ -1,0 +1,59 @@
+"""The pages of usage and of recordings in JupyterLab."""
+
+from pathlib import Path
+
+from tests.widgets.in_lab.barriers import barriers
+from tests.widgets.in_lab.marks import BROWSER
+
+pytestmark = BROWSER
+
+SHIPPED = Path(__file__).parents[3] / "cassettes"
+
+
+def test_usage_is_sorted_grouped_and_charted(lab):
+    lab.do(
+        "model, agent = await start([say('one'), say('two ' * 50), say('three')])\n"
+        "for prompt in ('a', 'b ' * 200, 'c'): await agent.chat_text(prompt)"
+    )
+    cell = lab.run("agent.usage_ui()")
+    cell.wait(".agy-usage-table td")
+    cell.wait("[data-agy-act='by'][data-agy-value='turn']").click()
+    cell.wait("tbody tr:nth-child(3)")
+    cell.wait(".agy-chart")
+    cell.picture("usage")
+    assert barriers(lab, cell, "usage") == []
+    head = cell.wait("button.agy-sort >> text=/^out/i")
+    head.click()
+    cell.wait("th[aria-sort='descending'], th[aria-sort='ascending']")
+    assert cell.output.locator(".agy-still").is_hidden()
+
+
+def test_recordings_are_listed_opened_and_played(lab):
+    cell = lab.run(f"agy.browse({str(SHIPPED)!r})")
+    cell.wait("[data-agy-act='open']")
+    cell.picture("recordings")
+    assert barriers(lab, cell, "recordings") == []
+    cell.wait("[data-agy-act='open'] >> text=host_tools").click()
+    cell.wait(".agy-stage .agy-footer, .agy-stage .agy-tool")
+    cell.picture("recording")
+    assert barriers(lab, cell, "recording") == []
+    cell.wait("[data-agy-act='play']").click()
+    cell.wait("button >> text=Pause")
+    cell.wait("button >> text=Replay")
+
+
+def test_two_agents_answer_at_once_and_one_is_stopped(lab):
+    lab.do("one, first = await start(HANGS)\nother, second = await start(HANGS)")
+    cells = [lab.run(f"{name}.chat_ui()") for name in ("first", "second")]
+    for cell in cells:
+        box = cell.wait("textarea")
+        box.fill("go")
+        box.press("Enter")
+    for cell in cells:
+        cell.wait("text=so far")
+        cell.wait("button >> text=Stop")
+    cells[0].click("Stop")
+    assert "stopped" in cells[0].footer()
+    assert cells[1].count(".agy-footer") == 0
+    cells[1].click("Stop")
+    assert "stopped" in cells[1].footer()
