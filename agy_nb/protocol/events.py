@@ -29,7 +29,13 @@ Instant = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class TurnState(StrEnum):
-    """Where a turn stands."""
+    """Where a turn stands.
+
+    Example:
+        >>> response = await (await agent.chat("Hello"))
+        >>> response.state
+        <TurnState.DONE: 'done'>
+    """
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -40,7 +46,13 @@ class TurnState(StrEnum):
 
 
 class ApprovalState(StrEnum):
-    """Where the approval of a tool call stands; all but the first are final."""
+    """Where the approval of a tool call stands; all but the first are final.
+
+    Example:
+        >>> from agy_nb.protocol.events import ApprovalState
+        >>> ApprovalState("denied") is ApprovalState.DENIED
+        True
+    """
 
     PENDING = "pending"
     ALLOWED = "allowed"
@@ -57,6 +69,11 @@ class Event:
     Attributes:
         trajectory: Where it happened.
         at: When the client saw it, in seconds since the Unix epoch.
+
+    Example:
+        >>> response = await (await agent.chat("Hello"))
+        >>> all(event.trajectory.is_root for event in response.events)
+        True
     """
 
     trajectory: Trajectory = Trajectory()
@@ -65,7 +82,18 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text(Event):
-    """A piece of an answer."""
+    """A piece of an answer.
+
+    Attributes:
+        text: What is new of it.
+        step_index: The step that it belongs to.
+
+    Example:
+        >>> from agy_nb.protocol.events import Text
+        >>> response = await (await agent.chat("Use get_weather for Rome"))
+        >>> "".join(event.text for event in response.events if isinstance(event, Text))
+        'get_weather says: sunny in Rome'
+    """
 
     text: str
     step_index: StepIndex = 0
@@ -74,7 +102,17 @@ class Text(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thought(Event):
-    """A piece of the model's thoughts."""
+    """A piece of the model's thoughts.
+
+    Attributes:
+        text: What is new of it.
+        step_index: The step that it belongs to.
+
+    Example:
+        >>> from agy_nb.protocol.events import Thought
+        >>> Thought(text="A tool knows that.")
+        Thought(trajectory=..., text='A tool knows that.', step_index=0)
+    """
 
     text: str
     step_index: StepIndex = 0
@@ -91,6 +129,12 @@ class ToolCall(Event):
         args: Its arguments.
         source: Where the tool comes from.
         server: Name of the MCP server that has it, or None.
+        step_index: The step that it belongs to, None where that is not told.
+
+    Example:
+        >>> response = await (await agent.chat("Use get_weather for Rome"))
+        >>> [(call.name, call.args["city"], call.source) for call in response.tool_calls]
+        [('get_weather', 'Rome', 'custom')]
     """
 
     call_id: str
@@ -111,6 +155,11 @@ class ToolResult(Event):
         name: The tool's name.
         result: What it returned, None where the harness does not tell.
         error: Why it failed, or None when it did not.
+
+    Example:
+        >>> response = await (await agent.chat("Use get_weather for Rome"))
+        >>> [(result.name, result.result, result.error) for result in response.tool_results]
+        [('get_weather', 'sunny in Rome', None)]
     """
 
     call_id: str
@@ -132,6 +181,11 @@ class Step(Event):
         status: Where it stands.
         error: Why it failed, or empty.
         http_code: Status code of a failed model call, or None.
+
+    Example:
+        >>> response = await (await agent.chat("Hello"))
+        >>> {step.source for step in response.steps if step.kind == "text"} >= {"model"}
+        True
     """
 
     step_index: StepIndex
@@ -152,6 +206,13 @@ class Usage(Event):
         usage: Tokens of this call.
         trajectory_total: Tokens of its trajectory so far.
         session_total: Tokens of the whole session so far, subagents included.
+
+    Example:
+        >>> from agy_nb.protocol.events import Usage
+        >>> response = await (await agent.chat("Use get_weather for Rome"))
+        >>> calls = [event.usage for event in response.events if isinstance(event, Usage)]
+        >>> len(calls), sum(call.total_tokens for call in calls) == response.usage.total_tokens
+        (2, True)
     """
 
     usage: TokenUsage
@@ -174,6 +235,12 @@ class Approval(Event):
         decided_by: Who decided; empty while pending.
         wait: Seconds from the request to the decision, None while pending.
         edited: Arguments that it runs with instead, where who allowed it has changed them.
+
+    Example:
+        >>> from agy_nb.protocol.events import Approval
+        >>> response = await (await agent.chat("Use get_weather for Rome"))
+        >>> [str(event.state) for event in response.events if isinstance(event, Approval)]
+        ['pending', 'allowed']
     """
 
     approval_id: str
@@ -198,6 +265,11 @@ class Question(Event):
         question_id: Ties the answers to the questions.
         questions: What is asked.
         answers: What was answered, one a question; None while it waits.
+
+    Example:
+        >>> from agy_nb.protocol.events import Question
+        >>> Question(question_id="1", questions=()).answers is None
+        True
     """
 
     question_id: str
@@ -215,6 +287,14 @@ class Error(Event):
         fatal: Whether it ended the turn; otherwise the harness goes on by itself.
         refused_step: The step whose text counts no more once the harness goes on: it belongs to the
             try that went wrong. None where there is none.
+
+    Example:
+        >>> from agy_nb.protocol.events import Error
+        >>> async with ScriptedModel(fail(401)) as model:
+        ...     agent = await agy.create_agent(model.config())
+        ...     response = await (await agent.chat("Hello")).wait()
+        >>> [event.error.http_code for event in response.events if isinstance(event, Error)][-1]
+        401
     """
 
     error: ErrorInfo
@@ -225,7 +305,17 @@ class Error(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State(Event):
-    """The turn is in another state."""
+    """The turn is in another state.
+
+    Attributes:
+        state: Which.
+
+    Example:
+        >>> from agy_nb.protocol.events import State
+        >>> response = await (await agent.chat("Hello"))
+        >>> [str(event.state) for event in response.events if isinstance(event, State)][-2:]
+        ['running', 'done']
+    """
 
     state: TurnState
     type: Literal["state"] = field(default="state", repr=False)
