@@ -22,6 +22,7 @@ MODULES = (
     "agy_nb.analysis.errors",
     "agy_nb.cassette",
     "agy_nb.kernel.errors",
+    "agy_nb.protocol.events",
     "agy_nb.pytest_plugin.errors",
     "agy_nb.testing",
     "agy_nb.widgets",
