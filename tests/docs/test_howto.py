@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 
+import nbformat
 import pytest
 import yaml
 
@@ -128,15 +129,35 @@ async def test_dask(notebook, cluster, tmp_path, capsys):
 
 
 @pytest.mark.real
-@pytest.mark.blocking_allowed  # as above
-async def test_cells_of_papermill_record_and_replay(notebook, tmp_path, capsys):
-    recorded = {"cassette = None": f"cassette = {str(tmp_path / 'rome')!r}"}
+@pytest.mark.slow
+@pytest.mark.alone
+@pytest.mark.timeout(240)
+@pytest.mark.blocking_allowed  # papermill runs a loop of its own here
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:papermill")
+def test_papermill_records_and_replays(tmp_path):
+    import papermill
+
+    cells = [nbformat.v4.new_code_cell(code) for code in pages.blocks("howto/papermill.md")]
+    cells[0].metadata["tags"] = ["parameters"]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "weather.ipynb")
     said = []
     for _ in range(2):
-        await pages.run("howto/papermill.md", notebook, recorded)
-        said.append(capsys.readouterr().out)
-    assert [out.splitlines()[-1] for out in said] == ["get_weather says: sunny in Paris"] * 2
-    assert len(list((tmp_path / "rome").iterdir())) > 1
+        papermill.execute_notebook(
+            tmp_path / "weather.ipynb",
+            tmp_path / "rome.ipynb",
+            parameters={"city": "Rome", "cassette": "cassettes/rome"},
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            cwd=tmp_path,
+        )
+        executed = nbformat.read(tmp_path / "rome.ipynb", as_version=4)
+        said.append([output for cell in executed.cells for output in cell.outputs])
+    for outputs in said:
+        printed = "".join(output.text for output in outputs if output.get("name") == "stdout")
+        assert printed.splitlines()[-1] == "get_weather says: sunny in Rome"
+        assert "total_tokens" in outputs[-1].data["text/plain"]
+    assert (tmp_path / "cassettes" / "rome" / "header.json").exists()
 
 
 @pytest.mark.blocking_allowed  # the SDK looks for its credentials
