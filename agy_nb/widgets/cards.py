@@ -238,7 +238,7 @@ def approval(event: Approval) -> str:
         return f"{badge('wait', 'allow?')} {line}"
     kind, words = _APPROVED[event.state]
     took = f' <span class="agy-dim">after {seconds(event.wait)}</span>' if event.wait else ""
-    edited = "" if event.edited is None else badge("wait", _edited_by(event))
+    edited = "" if event.edited is None else " " + badge("wait", _edited_by(event))
     return f"{badge(kind, words)}{edited} {line}{took}"
 
 
