@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from google.antigravity import Agent
 
-from agy_nb.cassette import use_cassette
+from agy_nb.cassette import library, use_cassette
 from agy_nb.cassette.episodes import EpisodeJournal, read_model, read_vcr
 from agy_nb.cassette.errors import CassetteBusy, CassetteInvalid, CassetteMismatch
 from agy_nb.cassette.format import EPISODES, HEADER, MODEL, WIRE, Header, read_header
@@ -39,7 +40,7 @@ async def talk(at, *prompts, **settings):
 
 
 @pytest.fixture
-async def hello(tmp_path):
+async def recorded(tmp_path):
     """A cassette of one agent and two turns."""
     path = tmp_path / "c"
     async with ScriptedModel([say("One."), say("Two.")]) as model, use_cassette(path):
@@ -52,28 +53,28 @@ def files(folder):
 
 
 @real
-async def test_new_request_goes_to_the_model_and_is_added(hello, tmp_path):
-    prompts, wire = ["First?", "Second?", "Third?"], (hello / WIRE).read_bytes()
+async def test_new_request_goes_to_the_model_and_is_added(recorded, tmp_path):
+    prompts, wire = ["First?", "Second?", "Third?"], (recorded / WIRE).read_bytes()
     async with ScriptedModel([say("Three.")]) as model:
-        async with use_cassette(hello, "new_episodes", seam="model") as cassette:
+        async with use_cassette(recorded, "new_episodes", seam="model") as cassette:
             here = Setting(model.base_url, tmp_path / "new")
             assert await talk(here, *prompts) == ["One.", "Two.", "Three."]
             assert cassette.recording
         assert [request.user_text for request in model.requests] == ["Third?"]
-    assert (hello / WIRE).read_bytes() == wire
-    assert set(files(hello)) == {HEADER, WIRE, MODEL}
-    async with use_cassette(hello, "none", seam="model"):
+    assert (recorded / WIRE).read_bytes() == wire
+    assert set(files(recorded)) == {HEADER, WIRE, MODEL}
+    async with use_cassette(recorded, "none", seam="model"):
         again = await talk(Setting(NO_MODEL, tmp_path / "now"), *prompts)
     assert again == ["One.", "Two.", "Three."]
 
 
 @real
-async def test_nothing_new_leaves_the_cassette_alone(hello, tmp_path):
-    before = files(hello)
-    async with use_cassette(hello, "new_episodes", seam="model"):
+async def test_nothing_new_leaves_the_cassette_alone(recorded, tmp_path):
+    before = files(recorded)
+    async with use_cassette(recorded, "new_episodes", seam="model"):
         # One request less than was recorded is no error: other blocks may make it.
         assert await talk(Setting(NO_MODEL, tmp_path / "now"), "First?") == ["One."]
-    assert files(hello) == before
+    assert files(recorded) == before
     assert [item.name for item in tmp_path.iterdir() if item.name.startswith(".")] == []
 
 
@@ -90,30 +91,49 @@ async def test_cassette_that_is_not_there_is_recorded(tmp_path):
 
 
 @real
-async def test_new_agent_at_the_wire_adds_to_both_sides(hello, tmp_path):
+async def test_new_agent_at_the_wire_adds_to_both_sides(recorded, tmp_path):
     brief = {"system_instructions": "Be brief."}
     async with (
         ScriptedModel([say("Yes.")]) as model,
-        use_cassette(hello, "new_episodes"),
+        use_cassette(recorded, "new_episodes"),
     ):
         await talk(Setting(NO_MODEL, tmp_path / "old"), "First?", "Second?")
         await talk(Setting(model.base_url, tmp_path / "new"), "Ready?", **brief)
     for seam in ("wire", "model"):
         at = Setting(NO_MODEL, tmp_path / seam)
-        async with use_cassette(hello, "none", seam=seam):
+        async with use_cassette(recorded, "none", seam=seam):
             assert await talk(at, "First?", "Second?") == ["One.", "Two."]
             assert await talk(at, "Ready?", **brief) == ["Yes."]
 
 
 @real
-async def test_somebody_elses_recording_is_told_and_not_harmed(hello, tmp_path):
-    other = Journal(hello, Header())
-    before = files(hello)
+async def test_somebody_elses_recording_is_told_and_not_harmed(recorded, tmp_path):
+    other = Journal(recorded, Header())
+    before = files(recorded)
     with pytest.raises(CassetteBusy, match="recorded by somebody else"):
-        async with use_cassette(hello, "new_episodes", seam="model"):
+        async with use_cassette(recorded, "new_episodes", seam="model"):
             await talk(Setting(NO_MODEL, tmp_path / "new"), "Something else?")
-    assert files(hello) == before
+    assert files(recorded) == before
     other.abandon()
+
+
+KEY = "AIza" + "Sy7" * 12
+
+
+@real
+async def test_key_that_a_model_streams_in_pieces_is_in_no_file(tmp_path):
+    pieces = ["Your key is ", KEY[:3], KEY[3:17], KEY[17:], ", keep it."]
+    async with ScriptedModel([say(pieces), say("I will.")]) as model, use_cassette(tmp_path / "c"):
+        here = Setting(model.base_url, tmp_path / "then")
+        said = await talk(here, "Which key?", "Keep it.")
+    assert said[0] == f"Your key is {KEY}, keep it."
+    everything = b"".join(files(tmp_path / "c").values()).decode()
+    for part in (KEY[:17], KEY[3:17], KEY[17:], KEY[:8]):
+        assert part not in everything
+    for seam in ("wire", "model"):
+        async with use_cassette(tmp_path / "c", "none", seam=seam):
+            again = await talk(Setting(NO_MODEL, tmp_path / seam), "Which key?", "Keep it.")
+        assert again == ["Your key is {{agy:secret}}, keep it.", "I will."]
 
 
 RECORDER = """
@@ -215,6 +235,21 @@ def test_damaged_exchange_is_named_by_number(tmp_path):
         file.write(b'{"request": 5}\n')
     with pytest.raises(CassetteInvalid, match="line 2: no request"):
         read_model(tmp_path)
+
+
+def test_unfinished_one_is_redacted_and_finished(cassette, hello):
+    folder = cassette(hello)
+    journal_of(folder, "for ACME-42", "and no more").close()
+    library.redact(folder, [re.compile(r"ACME-\d+")])
+    bodies = [item["response"]["body"]["string"] for item in read_model(folder)]
+    assert bodies == ["for {{agy:rule}}", "and no more"]
+    assert not (folder / EPISODES).exists()
+
+
+def test_verify_looks_at_an_unfinished_one(cassette, hello):
+    folder = cassette(hello)
+    (folder / EPISODES).write_bytes(b"{}\n")
+    assert any("model.jsonl, line 1" in text for text in library.problems(folder))
 
 
 def test_what_was_there_comes_first(tmp_path):

@@ -9,7 +9,9 @@ import pytest
 from aiohttp import web
 
 from agy_nb.cassette.bodies import Translation, body_digest, canonical_body
+from agy_nb.cassette.episodes import read_model
 from agy_nb.cassette.errors import CassetteInvalid
+from agy_nb.cassette.format import EPISODES
 from agy_nb.cassette.model import ModelSide
 from agy_nb.cassette.redaction import Redactor
 
@@ -144,6 +146,21 @@ async def test_request_and_answer_are_kept_without_secrets(tmp_path, upstream, c
     (chunk,) = await read(client, url, b'{"contents": "in /now/work", "apiKey": "other-1"}')
     assert b"/now/work" in chunk
     await asyncio.to_thread(model.stop)
+
+
+async def test_key_that_is_learned_later_is_taken_out_in_the_end(tmp_path, upstream, client):
+    redactor = Redactor(environ={})
+    model = ModelSide(tmp_path, redactor, replaying=False)
+    model.start()
+    upstream.chunks = [b"data: loop-key-", b"9 is it\r\n\r\n"]
+    await read(client, address(model, upstream.url), on_chunk=upstream.next.set)
+    await asyncio.to_thread(model.stop)
+    while not await asyncio.to_thread((tmp_path / EPISODES).exists):
+        pass
+    redactor.learn("loop-key-9")
+    model.save()
+    (found,) = read_model(tmp_path)
+    assert found["response"]["body"]["string"] == "data: {{agy:secret}} is it\r\n\r\n"
 
 
 async def test_body_that_is_no_text_survives(tmp_path, upstream, client):
