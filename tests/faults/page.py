@@ -11,7 +11,11 @@ from tests.faults.runner import CHAT_TIMEOUT_S, START_TIMEOUT_S
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 
-INTRODUCTION = f"""# Reliability
+INTRODUCTION = f"""---
+orphan: true
+---
+
+# Reliability
 
 What a user sees when something breaks, and what works afterwards. `make soak` runs every cell: the
 real SDK and its real harness, a scripted model on loopback, and the fault while the agent starts,
@@ -22,10 +26,10 @@ Each cell holds to this:
 
 - The error is one of `agy_nb`, and is seen within the seconds of its row. They belong to
   `RuntimeConfig(chat_timeout={CHAT_TIMEOUT_S:g}, start_timeout={START_TIMEOUT_S:g})` and to a
-  harness that does not try the model again; with the limits that you set, a silence lasts as long
-  as those. On a machine that is busy all of them are stretched by as much as a sound start takes
+  harness that does not try the model again; with limits of your own, a silence lasts as long as
+  those. On a busy machine the test stretches all of them: by as many times as a sound start takes
   longer than a second.
-- The event loop never stalls for two seconds, so views and clicks stay alive.
+- The event loop never stalls for two seconds (stretched alike), so views and clicks stay alive.
 - The same agent answers the next prompt. Where its harness is gone, another one takes the
   conversation up.
 - Another agent of the same runtime works.
