@@ -139,21 +139,26 @@ def test_usage_of_five_thousand_chunks_a_second_leaves_the_loop_free(loop, bench
                     break
         stalls.append(longest)
 
-    async def measure() -> None:
+    async def measure(*, shown: bool) -> None:
         config = agy.RuntimeConfig(chat_pause=0)
         async with agy.Runtime(config, backend=MemoryBackend(play)) as runtime:
             agent = await runtime.create_agent()
             usage = opened(agent)
             await usage.settled()  # the first time is that of imports
+            if not shown:
+                usage.close()
             gc.collect()
             await agent.chat_text("go")
             usage.close()
 
     for _ in range(3):
-        loop.run(measure())
+        loop.run(measure(shown=True))
+        loop.run(measure(shown=False))
+    ours, without = (min(stalls[start::2]) * 1e3 for start in (0, 1))
     benchmark.pedantic(lambda: None, rounds=1)
-    record("longest stall with the usage open", f"{min(stalls) * 1e3:.1f} ms", "< 50 ms")
-    assert min(stalls) < 0.2
+    words = f"{ours:.1f} ms, {without:.1f} ms without"
+    record("longest stall with the usage open", words, "< 50 ms")
+    assert ours < 200
 
 
 @pytest.mark.benchmark(group="a view of 5,000 chunks")
