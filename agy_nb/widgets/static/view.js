@@ -384,6 +384,12 @@ function render({ model, el }) {
     if (real.comm_live === false) {
       notice.textContent = "The kernel is gone; what had come is kept here, nothing more will come.";
       disable(root);
+      stop.hidden = true;
+      status.textContent = "";
+      for (const clock of root.querySelectorAll(".agy-countdown")) {
+        clock.classList.remove("agy-countdown"); // it stands still
+        clock.textContent = "denied: the kernel is gone";
+      }
       still.hide(false);
       root.hidden = page;
     }

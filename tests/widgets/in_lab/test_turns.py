@@ -10,8 +10,13 @@ pytestmark = BROWSER
 
 
 def test_turn_streams_into_the_cell_and_stays_as_html(lab):
-    lab.do("model, agent = await start([think('Hm, a *thought*.') + say([*ANSWER]) + hang()])")
-    cell = lab.run("response = await agent.chat('go')\nresponse")
+    lab.do(
+        "model, agent = await start([\n"
+        "    think('Hm, a *thought*.') + call('delete', path='drafts/2024.md'),\n"
+        "    say([*ANSWER]) + hang(),\n])"
+    )
+    cell = lab.run("response = await agent.chat('Clean up, and say what you found.')\nresponse")
+    cell.click("Allow once")
     cell.wait("td >> text=a")
     cell.wait("li >> text=two")
     cell.wait("button >> text=Stop")
