@@ -165,7 +165,7 @@ def test_configurations_of_vertex_are_taken(monkeypatch):
     from google.antigravity import LocalAgentConfig
 
     code = "\n".join(pages.blocks("howto/vertex.md"))
-    settings = eval(re.search(r"create_agent\((\{.*?\})\)", code, flags=re.DOTALL)[1])
+    settings = eval(re.search(r"settings = (\{.*?\})", code, flags=re.DOTALL)[1])
     [endpoint] = {target.endpoint.project for target in LocalAgentConfig(**settings).models}
     assert endpoint == "my-project"
     assert LocalAgentConfig(vertex=True, api_key="made-up").models
