@@ -57,6 +57,8 @@ class Fault:
         early: Whether it is done before an agent starts, not once its harness is up.
         answer: The model's answer in the turn that the fault comes in; None: a good one.
         blocks: Whether the agent's tool blocks its thread.
+        stall: Seconds that the event loop may stall at the most: far below what the SDK itself
+            would block it for, far above a busy machine's own pauses.
         telling: The phases that are tried in every run of the tests.
     """
 
@@ -66,6 +68,7 @@ class Fault:
     early: bool = False
     answer: ModelTurn | None = None
     blocks: bool = False
+    stall: float = 2.0
     telling: frozenset[Phase] = frozenset()
 
 

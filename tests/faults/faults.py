@@ -53,6 +53,7 @@ def model(
     what: str,
     *,
     within: float = 5,
+    stall: float = 2,
     phases: Iterable[Phase] = CALLS,
     telling: Iterable[Phase] = (),
 ) -> Fault:
@@ -61,6 +62,7 @@ def model(
     return Fault(
         name=name,
         answer=answer,
+        stall=stall,
         seen={phase: OVER if phase is SHUTDOWN else seen for phase in phases},
         telling=frozenset(telling),
     )
@@ -209,6 +211,7 @@ GROUPS = (
                 "BackendError: the model's answer went beyond 1,000,000 characters, "
                 "so the turn was ended",
                 within=15,
+                stall=10,  # the SDK parses a frame in one go
                 phases=NEVER_ENDING,
                 telling=[STREAMING],
             ),

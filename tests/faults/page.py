@@ -11,11 +11,7 @@ from tests.faults.runner import CHAT_TIMEOUT_S, START_TIMEOUT_S
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 
-INTRODUCTION = f"""---
-orphan: true
----
-
-# Reliability
+INTRODUCTION = f"""# Reliability
 
 What a user sees when something breaks, and what works afterwards. `make soak` runs every cell: the
 real SDK and its real harness, a scripted model on loopback, and the fault while the agent starts,
@@ -29,7 +25,8 @@ Each cell holds to this:
   harness that does not try the model again; with limits of your own, a silence lasts as long as
   those. On a busy machine the test stretches all of them: by as many times as a sound start takes
   longer than a second.
-- The event loop never stalls for two seconds (stretched alike), so views and clicks stay alive.
+- The event loop never stalls for two seconds (stretched alike), so views and clicks stay alive; for
+  ten where a model sends 100 MB of text, of which the harness makes frames that are parsed whole.
 - The same agent answers the next prompt. Where its harness is gone, another one takes the
   conversation up.
 - Another agent of the same runtime works.
