@@ -38,7 +38,7 @@ asyncio.run(main())
 
 def run(*command: str | Path, cwd: Path, **variables: str) -> str:
     """Run a program and give what it prints; end with its words where it fails."""
-    print("$", *command, flush=True)
+    print("$", *(str(part).strip().partition("\n")[0] for part in command), flush=True)
     done = subprocess.run(  # noqa: S603 - our own programs
         [str(part) for part in command],
         cwd=cwd,
@@ -74,7 +74,7 @@ def main() -> None:
             sys.exit(f"recorded {first!r}, replayed {again!r}")
         run(here / "agy-nb", "cassette", "verify", "recorded", cwd=folder)
         print(run(here / "agy-nb", "usage", "recorded", "--by", "model", cwd=folder), end="")
-    print("the wheel works in an environment that has nothing else")
+        print("the wheel works in an environment that has nothing else")
 
 
 if __name__ == "__main__":
