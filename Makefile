@@ -68,8 +68,10 @@ bench: $(VENV)/.ready ## Run the benchmarks, and write docs/performance.md
 		--write-table docs/performance.md $(ARGS)
 
 .PHONY: soak
-soak: $(VENV)/.ready ## Run the properties a hundred times as long, and five thousand real turns
+soak: $(VENV)/.ready ## Run the properties a hundred times as long, five thousand real turns, every fault
 	AGY_SOAK=1 $(BIN)/python -m pytest tests/properties tests/endurance -n auto -o timeout=3600 $(ARGS)
+	AGY_SOAK=1 $(BIN)/python -m pytest tests/faults -n auto -o timeout=900 \
+		--write-table docs/reliability.md
 
 .PHONY: mutants
 mutants: $(VENV)/.ready ## Break the package on purpose and see whether the properties notice
