@@ -2,6 +2,7 @@
 
 Rule 1: a panel shows every turn of its agent, whoever started it; so all panels show the same.
 Rule 2: it starts turns as tasks on the main loop, so that it works while the kernel is idle too.
+Rule 3: each turn that has ended is in the HTML beside it, which stays when the kernel is gone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from agy_nb.protocol.values import MediaPart, PromptPart, TextPart
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.response import Response
 from agy_nb.widgets import live
+from agy_nb.widgets.beside import Beside
 from agy_nb.widgets.browser_frames import Item
 from agy_nb.widgets.browser_player import tell
 from agy_nb.widgets.cards import text_of
@@ -60,6 +62,7 @@ class ChatPanel:
         self.responses: list[Response] = []
         self.transcript = Transcript()
         self.view = live.LiveView(self.transcript, mode="chat", on_message=self._on_message)
+        self._beside = Beside(self.view, lambda: (self.transcript.html(), self.transcript.text()))
         self._tasks: set[asyncio.Future[Any]] = set()
         self._stops: list[Callable[[], None]] = []
         self._actions: dict[str, Callable[[live.Message, list[Any]], None]] = {
@@ -87,7 +90,7 @@ class ChatPanel:
         messages = await self.agent.history()
         if not self.responses:
             self.transcript.tell(messages)
-            self.view.touch()
+            self._touch()
 
     async def _show_past(self, path: Path, session: int) -> None:
         """Show what was recorded, and then the turns that have begun meanwhile."""
@@ -98,7 +101,7 @@ class ChatPanel:
             tell(self.transcript, self._past_items)
             if self._past_items:
                 self.transcript.note("Recorded up to here; the agent knows nothing of it.")
-            self.view.touch()
+            self._touch()
             latest = self.agent.latest
             if self.responses:
                 self._show(self.responses[0])
@@ -126,6 +129,7 @@ class ChatPanel:
         if not response.done:
             return
         self.view.running = False
+        self._beside.later()
         self._do(self._tell_cost(response))
         after = self.responses[self.responses.index(response) + 1 :]
         if after:
@@ -135,7 +139,7 @@ class ChatPanel:
         words = await cost_of(response)
         if self.responses and self.responses[-1] is response:
             self.transcript.set_cost(words)
-            self.view.touch()
+            self._touch()
 
     # -- what the composer asks for ----------------------------------------------------------
 
@@ -167,6 +171,7 @@ class ChatPanel:
         self.responses = [response for response in self.responses if not response.done]
         self.transcript.clear()
         self.view.send(type="reset", changes=[])
+        self._beside.later()
         self._do(self.agent.clear_history())
 
     def _export(self, form: str) -> None:
@@ -208,6 +213,10 @@ class ChatPanel:
         ]
         return json.dumps(turns, indent=1, ensure_ascii=False)
 
+    def _touch(self) -> None:
+        self.view.touch()
+        self._beside.later()
+
     # -- tasks -------------------------------------------------------------------------------
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -222,18 +231,16 @@ class ChatPanel:
                 str(error) if isinstance(error, AgyError) else f"{type(error).__name__}: {error}"
             )
             self.transcript.fail(type(error).__name__, words)
-            self.view.touch()
+            self._touch()
 
     def close(self) -> None:
         """Take the panel away; the agent and its turns go on."""
         for stop in self._stops:
             stop()
-        self.view.close()
+        self._beside.close()
 
     def _ipython_display_(self) -> None:
-        from IPython.display import display
-
-        display(self.view.widget)
+        self._beside.display(at_exit=self.close)
 
 
 def _part(about: Any, data: Any) -> MediaPart:  # noqa: ANN401 - from the front end

@@ -1,4 +1,4 @@
-"""The pages of usage and of recordings in a real kernel, with the real harness: comm messages."""
+"""Usage, recordings and the chat panel in a real kernel, with the real harness: comm messages."""
 
 import sys
 import time
@@ -125,3 +125,21 @@ def test_recordings_are_browsed_opened_and_replayed(kernel):
     last = displayed(kernel, "text/html")[-1]
     assert "Weather in Paris and Rome?" in last
     assert "<button" not in last
+
+
+def test_what_a_chat_panel_shows_stays_as_html_when_it_is_closed(kernel):
+    kernel.do("""
+model = await ScriptedModel([say("first"), say("second")]).start()
+agent = await agy.create_agent(model.config())
+panel = agent.chat_ui()
+""")
+    kernel.do("panel")
+    kernel.do("await agent.chat_text('one <b>')")
+    kernel.do("panel.close()")
+    last = displayed(kernel, "text/html")[-1]
+    assert "one &lt;b&gt;" in last
+    assert "first" in last
+    assert "<button" not in last
+    assert displayed(kernel, "text/plain")[-1] == ""  # the widget is gone
+    kernel.do("await agent.chat_text('two')")
+    assert displayed(kernel, "text/html")[-1] == last

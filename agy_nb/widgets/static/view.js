@@ -355,10 +355,8 @@ function render({ model, el }) {
     root.append(chat);
   }
   const still = hider(model);
-  if (page) {
-    acts(nodes, send);
-    root.append(still.style);
-  }
+  if (page) acts(nodes, send);
+  if (page || chat) root.append(still.style);
   el.append(root);
 
   const tree = new Tree(nodes, send);
@@ -375,7 +373,7 @@ function render({ model, el }) {
       status.textContent = message.status;
     }
     notice.textContent = message.notice ?? "";
-    still.hide(page);
+    still.hide(page || chat);
     root.hidden = false;
     if (follows) nodes.scrollTop = nodes.scrollHeight;
   };
@@ -390,7 +388,7 @@ function render({ model, el }) {
         clock.classList.remove("agy-countdown"); // it stands still
         clock.textContent = "denied: the kernel is gone";
       }
-      still.hide(false);
+      still.hide(!page); // a chat's own view may have more than its HTML
       root.hidden = page;
     }
   };

@@ -56,12 +56,17 @@ def test_view_says_that_its_kernel_was_started_again_and_nothing_is_allowed(lab)
 
 def test_notebook_without_its_kernel_has_all_that_was_there(lab):
     lab.do("model, agent = await start([think('Hm.') + say('# Findings'), *DELETES])")
+    panel = lab.run("agent.chat_ui()")
+    panel.wait("textarea")
     lab.run(TURNS["await"]).still()
+    panel.wait(".agy-still >> text=Findings", state="attached")
+    assert not panel.output.locator(".agy-still").first.is_visible()
     lab.command("docmanager:save")
     shutil.copy(lab.file, lab.file.with_name("copy.ipynb"))
     copy = front_ends.lab(lab.site, "copy.ipynb")
     try:
         copy.page.locator(".agy-footer").last.wait_for()
+        copy.page.locator(".agy-still >> text=Findings").wait_for()
         text = copy.page.locator(".jp-Notebook").inner_text()
         assert "model not found" not in text.lower()
         assert "Findings" in text
