@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import nh3
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
+    from pygments.lexer import Lexer
 
 LONGEST_HIGHLIGHT = 20_000
 """Characters of a code block that are coloured; a longer one is shown plain."""
@@ -260,6 +261,21 @@ def _highlight(code: str, language: str, _attributes: str) -> str:
     return f"<pre><code>{coloured}</code></pre>\n" if coloured else ""
 
 
+_used: set[str] = set()
+"""Languages that something was coloured in."""
+
+
+def _tokens(lexer: Lexer, code: str) -> list[tuple[Any, str]]:
+    """What colours need, none where that takes too long."""
+    tokens = []
+    patience = time.thread_time() + LONGEST_HIGHLIGHT_S
+    for token in lexer.get_tokens(code):
+        tokens.append(token)
+        if time.thread_time() > patience:
+            return []
+    return tokens
+
+
 def highlight(code: str, language: str) -> str:
     """Code as HTML, coloured by classes; empty where that cannot be done.
 
@@ -280,12 +296,12 @@ def highlight(code: str, language: str) -> str:
         lexer = get_lexer_by_name(language, stripnl=False, ensurenl=True)
     except ClassNotFound:
         return ""
-    tokens = []
-    patience = time.thread_time() + LONGEST_HIGHLIGHT_S
-    for token in lexer.get_tokens(code):
-        tokens.append(token)
-        if time.thread_time() > patience:
-            return ""
+    tokens = _tokens(lexer, code)
+    if not tokens and language not in _used:  # at first a lexer loads those of what it may embed
+        tokens = _tokens(lexer, code)
+    _used.add(language)
+    if not tokens:
+        return ""
     formatter = HtmlFormatter(nowrap=True, classprefix=CODE_PREFIX)
     coloured = str(pygments.format(tokens, formatter))
     if not code.endswith("\n"):

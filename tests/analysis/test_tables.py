@@ -276,7 +276,7 @@ def test_plots_of_many_turns_and_unknown_times(tmp_path, pyplot):
 
 
 def test_timeline_of_an_ambiguous_turn_is_refused(sessions, pyplot):
-    with pytest.raises(InvalidInput, match="several; say session_id="):
+    with pytest.raises(InvalidInput, match="more than once; say which with session_id="):
         sessions.plot_timeline(1)
 
 

@@ -29,14 +29,14 @@ def test_error_of_a_slope_is_as_large_as_what_it_is_off_by():
 async def test_what_is_held_is_seen():
     before = sample(0)
     end = threading.Event()
-    held = [[number, {}] for number in range(20_000)]
+    held = [[number, {}] for number in range(40_000)]
     thread = threading.Thread(target=end.wait)
     thread.start()
     with Path(__file__).open(encoding="utf-8") as file:  # noqa: ASYNC230
         after = sample(len(held))
     end.set()
     thread.join()
-    assert after.blocks - before.blocks >= 40_000
+    assert after.blocks - before.blocks >= 40_000  # what others left may go meanwhile
     assert after.objects - before.objects >= 20_000
     assert after.threads - before.threads == 1
     assert after.descriptors - before.descriptors == 1

@@ -45,7 +45,8 @@ def test_escaped_payload_is_text_and_nothing_else(payload):
 
 
 @pytest.mark.parametrize("language", ["html", "python", "json", "diff", "console", "css", "js"])
-def test_coloured_code_holds_spans_of_colour_only(language):
+def test_coloured_code_holds_spans_of_colour_only(language, monkeypatch):
+    monkeypatch.setattr(markup, "LONGEST_HIGHLIGHT_S", 30)
     code = "\n".join(PAYLOADS)
     html = markup.highlight(code, language)
     assert "agyc-" in html
@@ -183,6 +184,13 @@ def test_colours_change_nothing_of_the_code(code, language):
     assert text_of(markup.highlight(code, language)) in (code, "")
     shown = text_of(markup.render(f"```{language}\n{code}\n```"))
     assert shown.strip("\n") == code.strip("\n")
+
+
+def test_first_block_of_a_language_is_coloured_though_its_lexer_loads_others(monkeypatch):
+    looks = iter([0, 60])  # a minute is over with the first token
+    monkeypatch.setattr(markup, "_used", set())
+    monkeypatch.setattr(markup.time, "thread_time", lambda: next(looks, 0))
+    assert "agyc-" in markup.highlight("<b>x</b>", "html")
 
 
 @pytest.mark.parametrize("language", ["console", "diff", "js", "yaml", "make", "css", "markdown"])
