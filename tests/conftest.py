@@ -44,13 +44,15 @@ MAY_BLOCK = (
 
 # What these tests start shares the machine with everything else, so that a limit of seconds can
 # pass for no fault of ours. They have one more try; the report shows each as RERUN. Tests of plain
-# data have none: there a second result would be a fault.
+# data have none: there a second result would be a fault. Nor have measurements.
 HAVE_A_SECOND_TRY = ("real", "alone", "browser", "kernel_matrix")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if any(item.get_closest_marker(name) for name in HAVE_A_SECOND_TRY):
+        if "benchmarks" not in item.path.parts and any(
+            item.get_closest_marker(name) for name in HAVE_A_SECOND_TRY
+        ):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
