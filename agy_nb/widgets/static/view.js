@@ -356,8 +356,8 @@ function render({ model, el }) {
   }
   const still = hider(model);
   if (page) acts(nodes, send);
-  if (page || chat) root.append(still.style);
   el.append(root);
+  if (page || chat) el.append(still.style); // beside the view, which holds nothing but what it shows
 
   const tree = new Tree(nodes, send);
   const onMessage = (message) => {
