@@ -6,7 +6,6 @@ Exit codes: 0 when all is well, 1 when something is wrong or differs, 2 on wrong
 from __future__ import annotations
 
 import json
-import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
@@ -16,9 +15,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from agy_nb.cassette import library
+from agy_nb.cassette.arguments import to_cassette, to_regex
 from agy_nb.cassette.errors import CassetteError
 from agy_nb.cassette.fold import folded
-from agy_nb.cassette.format import cassette_path, read_lines
+from agy_nb.cassette.format import read_lines
 from agy_nb.cassette.recording import find_header
 from agy_nb.cassette.redaction import Rule
 from agy_nb.cassette.transcript import PARTS, differences, transcript
@@ -46,12 +46,12 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     found.add_argument("--json", action="store_true", help="print JSON")
 
     show = action("show", _show, "print what was said and done")
-    show.add_argument("path", type=_path, metavar="PATH", help="the cassette")
+    show.add_argument("path", type=to_cassette, metavar="PATH", help="the cassette")
     show.add_argument("--json", action="store_true", help="print what the frames add up to")
 
     diff = action("diff", _diff, "compare two cassettes by what they add up to; 1 if they differ")
-    diff.add_argument("one", type=_path, metavar="ONE", help="a cassette")
-    diff.add_argument("other", type=_path, metavar="OTHER", help="another, or a later one")
+    diff.add_argument("one", type=to_cassette, metavar="ONE", help="a cassette")
+    diff.add_argument("other", type=to_cassette, metavar="OTHER", help="another, or a later one")
 
     verify = action("verify", _verify, "check form, redaction, and that each plays to its end")
     _paths(verify)
@@ -81,7 +81,7 @@ def _paths(parser: ArgumentParser) -> None:
 
 def _rules(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--regex", action="append", default=[], type=_regex, metavar="EXPRESSION",
+        "--regex", action="append", default=[], type=to_regex, metavar="EXPRESSION",
         help="take out what matches; may be given several times",
     )  # fmt: skip
     parser.add_argument(
@@ -128,13 +128,6 @@ def _parts(text: str) -> tuple[str, ...]:
     return names
 
 
-def _path(text: str) -> Path:
-    try:
-        return cassette_path(text)
-    except CassetteError as error:
-        raise ArgumentTypeError(str(error)) from error
-
-
 def _url(text: str) -> str:
     if text and not text.startswith(("http://", "https://")):
         raise ArgumentTypeError(f"{text!r} is no address; it begins with http:// or https://")
@@ -149,13 +142,6 @@ def _seconds(text: str) -> float:
     if not 0 < value < float("inf"):
         raise ArgumentTypeError(f"{text!r} is no number of seconds above 0")
     return value
-
-
-def _regex(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise ArgumentTypeError(f"{text!r} is no regular expression: {error}") from error
 
 
 def _list(arguments: Namespace) -> int:

@@ -1,34 +1,12 @@
 """How long the event loop stands still while a real agent starts, chats, is cancelled and stops."""
 
-import asyncio
-import time
-
 import pytest
 
 import agy_nb as agy
 from agy_nb.testing import ScriptedModel, hang, say
+from tests.stalls import Stalls
 
 pytestmark = pytest.mark.real
-
-
-class Ticker:
-    """Takes note of the longest pause between two turns of the loop."""
-
-    async def __aenter__(self):
-        self.longest = 0.0
-        self._task = asyncio.create_task(self._tick())
-        return self
-
-    async def _tick(self):
-        last = time.perf_counter()
-        while True:
-            await asyncio.sleep(0.001)
-            moment = time.perf_counter()
-            self.longest = max(self.longest, moment - last)
-            last = moment
-
-    async def __aexit__(self, *_):
-        self._task.cancel()
 
 
 @pytest.mark.benchmark(group="stalls")
@@ -37,9 +15,9 @@ def test_no_phase_stalls_the_loop(loop, benchmark, record):
         worst: dict[str, float] = {}
 
         async def phase(name, work):
-            async with Ticker() as ticker:
+            async with Stalls() as stalls:
                 result = await work
-            worst[name] = max(worst.get(name, 0.0), ticker.longest)
+            worst[name] = max(worst.get(name, 0.0), stalls.longest)
             return result
 
         async with agy.Runtime(agy.RuntimeConfig(chat_pause=0)) as runtime:

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
 
 PATIENCE_S = 10.0
 
@@ -85,24 +84,3 @@ class Inventory:
             "files": files,
         }
         return [f"{kind}: {what}" for kind, what in kinds.items() if what]
-
-
-class Stalls:
-    """Takes note of the event loop's longest stall."""
-
-    async def __aenter__(self) -> Self:
-        self.longest = 0.0
-        self._task = asyncio.create_task(self._tick())
-        return self
-
-    async def _tick(self) -> None:
-        last = time.perf_counter()
-        while True:
-            await asyncio.sleep(0.01)
-            moment = time.perf_counter()
-            self.longest = max(self.longest, moment - last)
-            last = moment
-
-    async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        await asyncio.wait([self._task])

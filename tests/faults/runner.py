@@ -22,7 +22,8 @@ from google.antigravity import ModelAPIRetryConfig, ModelOutputRetryConfig, Retr
 import agy_nb as agy
 from agy_nb.testing import Cable, Line, ModelRequest, ModelTurn, ScriptedModel, call, say
 from tests.faults.cells import ANSWER, ENDED, Fault, Phase, Row, Undo
-from tests.faults.left import Inventory, Stalls
+from tests.faults.left import Inventory
+from tests.stalls import Stalls
 
 CHAT_TIMEOUT_S = 3.0
 START_TIMEOUT_S = 5.0
@@ -223,7 +224,7 @@ async def run(phase: Phase, fault: Fault, folder: Path) -> Row:
     await asyncio.to_thread(importlib.import_module, "agy_nb.sdk.live")  # once, not in a limit
     inventory = Inventory()
     with python_says() as said:
-        async with staged(phase, fault, folder) as stage, Stalls() as stalls:
+        async with staged(phase, fault, folder) as stage, Stalls(every_s=0.01) as stalls:
             stage.inventory = inventory
             work = await stage.lead_up()
             began = time.monotonic()

@@ -11,6 +11,7 @@ import pytest
 import agy_nb as agy
 from agy_nb.sdk.harness import Harness
 from agy_nb.testing import ScriptedModel
+from tests.stalls import Stalls
 
 
 @pytest.fixture(autouse=True)
@@ -53,8 +54,8 @@ def told(runtime):
     return told
 
 
-class Ticker:
-    """Takes note of the longest pause between two turns of the loop.
+class Ticker(Stalls):
+    """Takes note of our stalls only.
 
     Not of Python's own collector, which stops any program for as long as its heap is large, nor of
     the import of the SDK: both come once, and neither is ours.
@@ -64,20 +65,10 @@ class Ticker:
         await asyncio.to_thread(importlib.import_module, "agy_nb.sdk.live")
         gc.collect()
         gc.disable()
-        self.longest = 0.0
-        self._task = asyncio.create_task(self._tick())
-        return self
+        return await super().__aenter__()
 
-    async def _tick(self):
-        last = time.perf_counter()
-        while True:
-            await asyncio.sleep(0.001)
-            moment = time.perf_counter()
-            self.longest = max(self.longest, moment - last)
-            last = moment
-
-    async def __aexit__(self, *_):
-        self._task.cancel()
+    async def __aexit__(self, *error):
+        await super().__aexit__(*error)
         gc.enable()
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
+from agy_nb.cassette.arguments import to_cassette, to_regex
 from agy_nb.cassette.compare import MATCHERS, Comparer
 from agy_nb.cassette.deck import PlaySettings
-from agy_nb.cassette.errors import CassetteError
-from agy_nb.cassette.format import cassette_path
 from agy_nb.cassette.jsonpath import JsonPath
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.errors import InvalidInput
@@ -23,11 +21,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add what a stand-in takes."""
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
-        "--record", type=_cassette, metavar="DIR",
+        "--record", type=to_cassette, metavar="DIR",
         help="record into this cassette; each run of a program makes it anew, and all the agents "
         "of one program go into it",
     )  # fmt: skip
-    what.add_argument("--replay", type=_cassette, metavar="DIR", help="replay this cassette")
+    what.add_argument("--replay", type=to_cassette, metavar="DIR", help="replay this cassette")
     parser.add_argument(
         "--write-launcher", type=Path, metavar="PATH",
         help="start nothing; write a file that does, with these options",
@@ -43,7 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="leave out the requests to the model, which a replay with --seam model needs",
     )  # fmt: skip
     record.add_argument(
-        "--regex", action="append", default=[], type=_regex, metavar="EXPRESSION",
+        "--regex", action="append", default=[], type=to_regex, metavar="EXPRESSION",
         help="take out what matches; may be given several times",
     )  # fmt: skip
     record.add_argument(
@@ -117,20 +115,6 @@ def play_settings(options: Namespace) -> PlaySettings:
         approvals=options.approvals,
         questions=options.questions,
     )
-
-
-def _cassette(text: str) -> Path:
-    try:
-        return cassette_path(text)
-    except CassetteError as error:
-        raise ArgumentTypeError(str(error)) from error
-
-
-def _regex(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise ArgumentTypeError(f"{text!r} is no regular expression: {error}") from error
 
 
 def _jsonpath(text: str) -> str:
