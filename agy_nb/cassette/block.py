@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.metadata
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,8 +28,8 @@ from agy_nb.cassette.errors import (
     CassetteMismatch,
     CassetteNotWritten,
 )
-from agy_nb.cassette.format import EPISODES, MODEL, TOOLS, Header, read_lines
-from agy_nb.cassette.journal import Journal
+from agy_nb.cassette.format import EPISODES, MODEL, TOOLS, read_lines
+from agy_nb.cassette.journal import Journal, new_header
 from agy_nb.cassette.model import ModelSide
 from agy_nb.cassette.modes import Plan, check_mode, plan
 from agy_nb.cassette.options import CassetteOptions
@@ -159,7 +157,7 @@ class Block:
 
     def _open_journal(self) -> None:
         kept, at_model = self._kept, self._options.seam == "model"
-        header = Header(recorded_at=_now(), sdk=_sdk_version())
+        header = new_header()
         if kept and at_model:  # its frames stay as they are, and so does what they are of
             header = replace(kept.header, complete=False)
         self._journal = Journal(
@@ -192,7 +190,8 @@ class Block:
             if self._tape is None:
                 await asyncio.to_thread(self._open_journal)
             assert self._tape is not None  # noqa: S101 - for the type checker
-            self._harness = await asyncio.to_thread(wire.harness_text, strategy)
+            harness = wire.harness_path(strategy)
+            self._harness = await asyncio.to_thread(wire.harness_text, harness)
             return await wire.record(spawn, self._tape, self._rewrite())
 
         if self._plan == "extend":
@@ -290,14 +289,3 @@ class Block:
         allow_unplayed = allow_unplayed or self._plan == "extend"
         unplayed = None if self._model.errors or allow_unplayed else self._model.unplayed()
         return self._model.errors + ([unplayed] if unplayed else [])
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _sdk_version() -> str:
-    try:
-        return importlib.metadata.version("google-antigravity")
-    except importlib.metadata.PackageNotFoundError:
-        return ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.metadata
 import os
 import queue
 import shutil
@@ -18,6 +19,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -224,6 +226,16 @@ class Journal:
         self._digest.update(raw)
         self._frames += 1
         self._summaries.add(line)
+
+
+def new_header() -> Header:
+    """What is known of a recording before its first frame."""
+    try:
+        sdk = importlib.metadata.version("google-antigravity")
+    except importlib.metadata.PackageNotFoundError:
+        sdk = ""
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Header(recorded_at=now, sdk=sdk)
 
 
 class _Lock:

@@ -12,11 +12,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from agy_nb.cassette.deck import Deck
-from agy_nb.cassette.format import Frame, parse_frame
-from agy_nb.cassette.journal import Journal
+from agy_nb.cassette.format import Direction, Frame, parse_frame
 from agy_nb.cassette.machine import SessionMachine, Tools
 from agy_nb.cassette.playback import NoProcess, ReplaySocket
 
@@ -28,6 +27,16 @@ Rewrite: TypeAlias = Callable[[int, Frame], Frame]
 URL = "ws://cassette/"
 
 
+class TakesFrames(Protocol):
+    """Takes frames as they are said; `Journal` writes them, `KeptFrames` holds them."""
+
+    def put(
+        self, session: int, direction: Direction, at: float, message: str | bytes | Frame
+    ) -> None:
+        """See `Journal.put`."""
+        ...
+
+
 class Tape:
     """Where recorded sessions go; off once the cassette is finished.
 
@@ -36,7 +45,7 @@ class Tape:
         first: Number of the first session.
     """
 
-    def __init__(self, journal: Journal | None, *, first: int = 0) -> None:
+    def __init__(self, journal: TakesFrames | None, *, first: int = 0) -> None:
         self._journal = journal
         self._next = first
         self.sessions = 0
@@ -47,7 +56,7 @@ class Tape:
         self.sessions += 1
         return number
 
-    def put(self, session: int, direction: Any, message: str | bytes | Frame) -> None:  # noqa: ANN401 - see Journal
+    def put(self, session: int, direction: Direction, message: str | bytes | Frame) -> None:
         """Append a frame, unless the tape is off."""
         if self._journal is not None:
             self._journal.put(session, direction, time.perf_counter(), message)
@@ -298,9 +307,13 @@ def _websockets() -> Any:  # noqa: ANN401 - a module
     return local_connection.websockets
 
 
-def harness_text(strategy: Any) -> str:  # noqa: ANN401 - the SDK's
+def harness_path(strategy: Any) -> Path:  # noqa: ANN401 - the SDK's
+    """Where the harness binary is."""
+    return Path(str(getattr(strategy, "_binary_path", "") or ""))
+
+
+def harness_text(path: Path) -> str:
     """What is known of the harness binary: its name and size. Reads the disk."""
-    path = Path(str(getattr(strategy, "_binary_path", "") or ""))
     try:
         return f"{path.name} {path.stat().st_size} bytes"
     except OSError:

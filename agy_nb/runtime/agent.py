@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -21,9 +22,11 @@ from agy_nb.runtime.approvals import AskUser
 from agy_nb.runtime.prompts import parse_prompt
 from agy_nb.runtime.response import Response
 from agy_nb.sdk.base import ToolInfo
+from agy_nb.sdk.threads import off_loop
 
 if TYPE_CHECKING:
     from agy_nb.analysis.tables import Tables
+    from agy_nb.cassette.redaction import Rule
     from agy_nb.runtime.blocking import SyncAgent
     from agy_nb.runtime.runtime import Runtime
     from agy_nb.widgets.chat import ChatPanel
@@ -319,6 +322,52 @@ class Agent:
         from agy_nb.widgets.usage_view import UsageView
 
         return UsageView(self, self.runtime.ledger)
+
+    async def save_cassette(self, path: str | Path, *, redact: Iterable[Rule] = ()) -> Path:
+        """Write what was said since the agent's start as a cassette; replay it with `use_cassette`.
+
+        A turn that runs is waited for; the agent goes on afterwards, and may be saved again. In a
+        notebook every agent can be saved; elsewhere those of a runtime that has
+        `RuntimeConfig(keep_frames=True)`. The model's own side is not in it: the cassette replays
+        at the wire, not at the seam `model`.
+
+        Args:
+            path: The cassette's folder; what was there is replaced.
+            redact: Rules beside the built-in ones, as for `use_cassette`.
+
+        Returns:
+            The cassette's folder.
+
+        Raises:
+            CassetteNotWritten: Nobody listened to the agent, or the disk refused.
+            CassetteBusy: Somebody else records it.
+            CassetteInvalid: The path is no name for a cassette.
+
+        Example:
+            >>> config = agy.RuntimeConfig(keep_frames=True)  # in a notebook it is so by itself
+            >>> async with EchoModel() as model, agy.Runtime(config) as runtime:
+            ...     agent = await runtime.create_agent(model.config())
+            ...     response = await (await agent.chat("Hello"))
+            ...     print(await agent.save_cassette("cassettes/hello"))
+            cassettes/hello
+            >>> async with agy.use_cassette("cassettes/hello", "none"):
+            ...     agent = await agy.create_agent()
+            ...     print(await agent.chat_text("Hello"))
+            You said: Hello...
+        """
+        frames = self._record.frames
+        if frames is None:
+            from agy_nb.cassette.errors import CassetteNotWritten
+
+            raise CassetteNotWritten(
+                f"{path} was not written: nobody has listened to agent {self.id}, for its runtime "
+                "keeps no frames. Make one with RuntimeConfig(keep_frames=True) for other agents, "
+                "or record them with use_cassette",
+                path=str(path),
+            )
+        if self.is_started:
+            await self.wait_for_idle()
+        return await off_loop(frames.so_far().write, path, redact)
 
     def watch_turns(self, watch: Callable[[Response], None]) -> Callable[[], None]:
         """Have a function called with the handle of each turn that is queued, whoever sends it.

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from agy_nb.errors import AgentNotStarted, AgyError, BackendError, ChannelClosed, Timeout
 from agy_nb.protocol.events import (
@@ -24,6 +26,9 @@ from agy_nb.runtime.response import Response
 from agy_nb.runtime.watch import SilenceWatch
 from agy_nb.sdk.base import AgentSpec, Backend, Clock, Session, clock_of
 
+if TYPE_CHECKING:
+    from agy_nb.cassette.kept import KeptFrames
+
 _CUT_S = 1.0
 """Seconds for what is left of an agent's turns, once its session has ended."""
 
@@ -37,13 +42,20 @@ class AgentRecord:
         turn: Held by the turn that runs; the next ones wait in order.
         latest: The handle of the turn that was queued last.
         turn_watchers: Called with the handle of each turn that is queued.
+        frames: What it and its harnesses have said to each other, None where nobody listens.
     """
 
     def __init__(
-        self, agent_id: int, spec: AgentSpec, ask_user: AskUser | None, config: RuntimeConfig
+        self,
+        agent_id: int,
+        spec: AgentSpec,
+        ask_user: AskUser | None,
+        config: RuntimeConfig,
+        frames: KeptFrames | None = None,
     ) -> None:
         self.agent_id = agent_id
-        self.spec = spec
+        self.spec = spec if frames is None else replace(spec, listen=frames.listen)
+        self.frames = frames
         self.config = config
         self.gate = ApprovalGate(
             ask_user, timeout=config.approval_timeout, emit=self.on_event, agent_id=agent_id

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from agy_nb import kernel
 from agy_nb.protocol.values import Message, TokenUsage
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.response import Response
 from agy_nb.sdk.base import ToolInfo
+
+if TYPE_CHECKING:
+    from agy_nb.cassette.redaction import Rule
 
 
 class SyncAgent:
@@ -101,6 +106,18 @@ class SyncAgent:
             The tools.
         """
         return self._agent.available_tools()
+
+    def save_cassette(self, path: str | Path, *, redact: Iterable[Rule] = ()) -> Path:
+        """Write what was said since the agent's start as a cassette.
+
+        Args:
+            path: The cassette's folder; what was there is replaced.
+            redact: Rules beside the built-in ones, as for `use_cassette`.
+
+        Returns:
+            The cassette's folder.
+        """
+        return kernel.run(self._agent.save_cassette(path, redact=redact))
 
     def history(self) -> tuple[Message, ...]:
         """The conversation's messages.

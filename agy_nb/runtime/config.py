@@ -50,6 +50,8 @@ class RuntimeConfig:
         chat_pause: Pause between the starts of successive chats, against bursts; 0 is none.
         max_quota_retries: Times that a turn which hit the quota is tried again.
         max_quota_keys: API keys whose quota is remembered.
+        keep_frames: Whether what each agent and its harness say to each other is held in memory,
+            for `Agent.save_cassette`; None holds it in notebooks only.
 
     Raises:
         InvalidConfig: A value is out of its range; `field` names it.
@@ -70,6 +72,7 @@ class RuntimeConfig:
     chat_pause: float = 0.5
     max_quota_retries: int = 0
     max_quota_keys: int = 100
+    keep_frames: bool | None = None
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -83,6 +86,7 @@ class RuntimeConfig:
         return self.operation_timeout or self.chat_timeout + OPERATION_MARGIN_S
 
 
+_MAY_BE_NONE = frozenset({"operation_timeout", "keep_frames"})
 _MAY_BE_ZERO = frozenset({"chat_pause", "max_quota_retries"})
 _HIGHEST = 1e9
 """Beyond thirty years a timer of the event loop is an error of the operating system."""
@@ -90,7 +94,13 @@ _COUNTS = frozenset({"channel_capacity", "max_quota_retries", "max_quota_keys"})
 
 
 def _check(name: str, value: object) -> None:
-    if value is None and name == "operation_timeout":
+    if value is None and name in _MAY_BE_NONE:
+        return
+    if name == "keep_frames":
+        if not isinstance(value, bool):
+            raise InvalidConfig(
+                f"RuntimeConfig({name}=...) must be True, False or None, got {value!r}", field=name
+            )
         return
     kind = int if name in _COUNTS else (int, float)
     if isinstance(value, bool) or not isinstance(value, kind):

@@ -13,9 +13,10 @@ import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agy_nb.errors import AgyError, BackendError
+from agy_nb.kernel import in_kernel
 from agy_nb.protocol import commands as c
 from agy_nb.protocol import replies as r
 from agy_nb.runtime.agents import AgentRecord, gone
@@ -25,6 +26,11 @@ from agy_nb.runtime.ledger import Ledger
 from agy_nb.runtime.response import Response
 from agy_nb.runtime.turns import TurnRunner
 from agy_nb.sdk.base import AgentSpec, Backend
+from agy_nb.sdk.lazy import load
+from agy_nb.sdk.threads import off_loop
+
+if TYPE_CHECKING:
+    from agy_nb.cassette.kept import KeptFrames
 
 _log = logging.getLogger("agy_nb.runtime")
 
@@ -105,12 +111,27 @@ class Handlers:
     async def create_agent(self, message: c.CreateAgent, parts: AgentParts | None) -> r.Reply:
         """Start an agent."""
         parts = parts or AgentParts(AgentSpec(config=dict(message.config) or None))
-        record = AgentRecord(next(self._agent_ids), parts.spec, parts.ask_user, self._config)
+        record = AgentRecord(
+            next(self._agent_ids),
+            parts.spec,
+            parts.ask_user,
+            self._config,
+            frames=await self._frames(),
+        )
         record.listen_between_turns = partial(self._ledger.event, record.agent_id, None)
         await record.open(self._backend)
         self.agents[record.agent_id] = record
         self._ledger.agent_started(record.agent_id, record.spec.config)
         return r.AgentCreated(agent_id=record.agent_id)
+
+    async def _frames(self) -> KeptFrames | None:
+        """Who listens to a new agent and its harness, None if nobody is to."""
+        keep = self._config.keep_frames
+        if not (in_kernel() if keep is None else keep):
+            return None
+        module = await off_loop(load, "agy_nb.cassette.kept")
+        frames: KeptFrames = module.KeptFrames()
+        return frames
 
     async def shutdown_agent(self, message: Any, _: object) -> r.Reply:
         """Stop an agent; its conversation stays on disk."""

@@ -92,6 +92,9 @@ class ApprovalDecision:
     args: JsonObject | None = None
 
 
+Listen: TypeAlias = Callable[[Any, Any], Any]
+"""Takes the SDK's strategy and its socket to a harness that is up; gives the socket to use."""
+
 AnswerQuestions: TypeAlias = Callable[
     [str, tuple[AskedQuestion, ...]], Awaitable[tuple[Answer, ...]]
 ]
@@ -119,6 +122,7 @@ class AgentSpec:
             only where a policy allows them; what else the SDK allows by default stays allowed.
         edits: Whether who is asked may change a call's arguments. The gate is asked in a hook then,
             which is a part of the configuration.
+        listen: Stands between the agent and each harness that is started for it, to listen.
     """
 
     config: Any = None
@@ -130,6 +134,7 @@ class AgentSpec:
     asks_user: bool = False
     asks_about_commands: bool = False
     edits: bool = False
+    listen: Listen | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ where the WebSocket is needed, and the wait for the exit is ours.
 
 Rule 1: whatever happens in a start, a process that came up is taken down again.
 Rule 2: a harness is never in our process group, so that a kernel interrupt does not kill it.
-Rule 3: `intercepted` is the only way for others (cassettes) to stand between SDK and harness.
+Rule 3: `intercepted` is the only way for others (cassettes) to stand between SDK and harness; who
+`follow`s a strategy may listen to its frames.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeAlias
 
 from agy_nb.errors import HarnessError
+from agy_nb.sdk.base import Listen
 from agy_nb.sdk.threads import off_loop
 
 Connected: TypeAlias = tuple[Any, Any, str]
@@ -199,7 +201,12 @@ def install() -> None:
         async def spawn() -> Connected:
             return await _spawn_off_loop(strategy, lambda: handshake(strategy, **options))
 
-        return await (_interceptor(strategy, spawn) if _interceptor else spawn())
+        connected = await (_interceptor(strategy, spawn) if _interceptor else spawn())
+        listen: Listen | None = getattr(strategy, "_agy_listen", None)
+        if listen is None:
+            return connected
+        process, ws, url = connected
+        return process, listen(strategy, ws), url
 
     strategy_type._spawn_harness_and_connect_ws = connect  # type: ignore[method-assign,assignment]
 
@@ -227,13 +234,15 @@ def _found_once(find: Callable[[Any], str]) -> Callable[[Any], str]:
     return find_once
 
 
-def follow(strategy: Any) -> Harness:
+def follow(strategy: Any, listen: Listen | None = None) -> Harness:
     """Keep hold of the harness that a strategy of the SDK is about to start.
 
     Args:
         strategy: The SDK's connection strategy, not yet entered.
+        listen: Gets the socket, whoever it leads to, and gives the one to use.
     """
     install()
+    strategy._agy_listen = listen
     strategy._agy_harness = harness = Harness()
     return harness
 

@@ -35,7 +35,7 @@ class LiveBackend:
         if configs.needs_a_model(spec.config):
             spec = replace(spec, config=await self._with_echo(spec.config))
         config = await off_loop(configs.build, spec, gate)
-        session = LiveSession(config, sink)
+        session = LiveSession(config, sink, spec.listen)
         await session.start()
         return session
 

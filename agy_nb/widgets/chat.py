@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +29,7 @@ from agy_nb.widgets.chat_recorded import as_markdown, read_items
 from agy_nb.widgets.cost import cost_of
 from agy_nb.widgets.transcript import Transcript
 
+_CASSETTE = "cassettes/chat-%Y%m%d-%H%M%S"
 _KINDS = ("image", "audio", "video")
 
 
@@ -179,8 +181,18 @@ class ChatPanel:
             self.view.send(type="download", name="chat.json", text=self.to_json())
         elif form == "copy":
             self.view.send(type="copy", text=self.to_markdown())
+        elif form == "cassette":
+            self._do(self._save_cassette())
         else:
             self.view.send(type="download", name="chat.md", text=self.to_markdown())
+
+    async def _save_cassette(self) -> None:
+        path = await self.agent.save_cassette(Path(datetime.now().astimezone().strftime(_CASSETTE)))
+        self.transcript.note(
+            f'Saved as the cassette {path}: agy.use_cassette("{path}") replays it, '
+            f'agy.browse("{path.parent}") shows it.'
+        )
+        self._touch()
 
     def to_markdown(self) -> str:
         """Write the conversation as Markdown.

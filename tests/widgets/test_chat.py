@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+from html import unescape
+from pathlib import Path
 
 import pytest
 
 import agy_nb as agy
+from agy_nb.cassette.recording import load
 from agy_nb.protocol.values import MediaPart, TextPart
+from agy_nb.testing import ScriptedModel, say
 from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets.chat import ChatPanel
 
@@ -138,6 +142,28 @@ async def test_export_gives_markdown_and_json(agent, page):
     (turn,) = json.loads(page.last("download")["text"])
     assert (turn["prompt"], turn["state"]) == ("two\nlines", "done")
     assert {event["message"]["type"] for event in turn["events"]} >= {"text", "state"}
+
+
+@pytest.mark.real
+async def test_export_as_a_cassette_says_where_it_is_and_how_to_use_it(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    config = agy.RuntimeConfig(chat_pause=0, keep_frames=True)
+    async with ScriptedModel([say("Hi.")]) as model, agy.Runtime(config) as runtime:
+        agent = await runtime.create_agent(model.config())
+        await agent.chat_text("Hello")
+        page = Page(agent.chat_ui(), monkeypatch)
+        page.say(type="export", format="cassette")
+        await until(lambda: not page.panel._tasks)
+        (path,) = await asyncio.to_thread(lambda: list(Path("cassettes").glob("chat-*")))
+        assert f"agy.use_cassette(&quot;{path}&quot;)" in page.html()
+        assert 'agy.browse("cassettes")' in unescape(page.html())
+        page.panel.close()
+    assert len(load(path).sessions) == 1
+
+
+async def test_export_as_a_cassette_where_nobody_listened_says_so(agent, page):
+    page.say(type="export", format="cassette")
+    await until(lambda: "keep_frames=True" in page.html())
 
 
 async def test_chat_on_an_agent_that_is_gone_says_so_on_the_page(agent, page):

@@ -314,6 +314,7 @@ function composer(send) {
     button("Copy", () => send({ type: "export", format: "copy" })),
     button("Markdown", () => send({ type: "export", format: "markdown" }), "", "Export as Markdown"),
     button("JSON", () => send({ type: "export", format: "json" }), "", "Export as JSON"),
+    button("Cassette", () => send({ type: "export", format: "cassette" }), "", "Save as a cassette"),
     button("Clear", () => send({ type: "clear" })),
   );
   place.append(chips, text, files, row);

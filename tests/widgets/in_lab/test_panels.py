@@ -47,3 +47,22 @@ def test_dark_theme(lab):
     finally:
         lab.command("apputils:change-theme", theme="JupyterLab Light")
         lab.page.wait_for_selector("body[data-jp-theme-light='true']", state="attached")
+
+
+def test_chat_is_saved_as_a_cassette_that_the_next_cell_opens(lab):
+    lab.do("model, agent = await start([say('Hello.'), say('Still here.')])")
+    panel = lab.run("agent.chat_ui()")
+    box = panel.wait("textarea")
+    box.fill("Hi")
+    box.press("Enter")
+    panel.wait(".agy-footer")
+    panel.wait("button >> text=Cassette").click()
+    notice = panel.wait("text=Saved as the cassette").inner_text()
+    path = notice.removeprefix("Saved as the cassette ").partition(":")[0]
+    assert barriers(lab, panel, "chat_saved") == []
+    panel.picture("chat_saved")
+    opened = lab.run(f"agy.widgets.chat_ui({path!r})")
+    assert "Hello." in opened.wait(".agy-view").inner_text()
+    box.fill("And now?")
+    box.press("Enter")
+    panel.wait("text=Still here.")
