@@ -81,6 +81,7 @@ class SessionMachine:
         self._answered = answered
         self._load(session)
         self.turn = 0
+        self._begun = 0  # of these, the turns that the harness has come to
         self.in_turn = True  # the handshake is a turn of its own
         self._error: CassetteMismatch | None = None
 
@@ -153,6 +154,7 @@ class SessionMachine:
             if line.direction == "client":
                 if self._position not in self._done:
                     return None
+                self._begun += kind_of(line.frame) in _STARTS_TURN
                 self._step_on()
                 continue
             self._step_on()
@@ -167,7 +169,7 @@ class SessionMachine:
                         continue
             ends_turn = turn_ended(line.frame)
             if ends_turn or "initializeConversationResponse" in line.frame:
-                self.in_turn = False
+                self.in_turn = self.turn > self._begun  # a prompt may come before its time
             return Release(self._message(line, request), line.dt, ends_turn, request is not None)
         return None
 

@@ -210,6 +210,18 @@ def test_tool_at_work_is_no_stall(machine, hello):
     assert not machine.waits_for_the_client
 
 
+def test_prompt_that_comes_before_its_time_begins_a_turn_all_the_same(session_of, frames):
+    session = session_of(
+        frames.config(), frames.ready(), frames.prompt("one"), frames.idle(), frames.prompt("two"),
+        frames.step("b"), frames.halt(),
+    )  # fmt: skip
+    machine = SessionMachine(session)
+    for frame in (frames.config(), frames.prompt("one"), frames.prompt("two")):
+        machine.receive(frame)
+    assert released(machine) == [frames.ready(), frames.idle(), frames.step("b")]
+    assert machine.waits_for_the_client
+
+
 # --- a person's answers -------------------------------------------------------------------------
 
 ASKS = {"policyConfig": {"rules": [{"ruleId": "rule_0", "decision": "POLICY_DECISION_ASK_USER"}]}}
