@@ -36,7 +36,7 @@ def folder(tmp_path_factory):
 def cluster():
     from dask.distributed import Client
 
-    with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None) as it:
+    with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0") as it:
         yield it
 
 

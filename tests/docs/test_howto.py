@@ -111,7 +111,7 @@ async def test_opentelemetry(notebook, capsys):
 def cluster():
     from dask.distributed import Client
 
-    with Client(processes=False, n_workers=2, dashboard_address=None) as client:
+    with Client(processes=False, n_workers=2, dashboard_address=":0") as client:
         yield client
 
 

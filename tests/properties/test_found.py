@@ -51,3 +51,15 @@ def test_client_that_goes_on_in_the_moment_of_its_limit_did_not_stall():
         assert client.got[-1] == last
 
     run(scenario, Replayed([]))
+
+
+def test_client_that_sends_its_prompt_too_early_and_then_waits_is_told():
+    async def scenario(world):
+        session = [Frames.config(), Frames.ready(), Frames.prompt("go"), Frames.halt()]
+        client = Client(world, deck_of(session), stall_after=5)
+        for frame in (session[0], session[2]):  # with no turn of the loop between
+            await client.socket.send(json.dumps(frame))
+        await client.read()
+        assert "nothing has moved" in str(client.error)
+
+    run(scenario, Replayed([]))
