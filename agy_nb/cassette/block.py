@@ -28,7 +28,7 @@ from agy_nb.cassette.errors import (
     CassetteMismatch,
     CassetteNotWritten,
 )
-from agy_nb.cassette.format import EPISODES, MODEL, TOOLS, read_lines
+from agy_nb.cassette.format import EPISODES, MODEL, TOOLS, Frame, read_lines
 from agy_nb.cassette.journal import Journal, new_header
 from agy_nb.cassette.model import ModelSide
 from agy_nb.cassette.modes import Plan, check_mode, plan
@@ -87,7 +87,9 @@ class Block:
         from agy_nb.sdk import harness
 
         try:
-            self._stack.enter_context(harness.intercepted(self._connect))
+            self._stack.enter_context(
+                harness.intercepted(self._connect, model_needed=self._model_needed)
+            )
         except RuntimeError as error:
             raise CassetteActive(f"no cassette can be used here: {error}") from error
         _active = self._options.path
@@ -181,7 +183,12 @@ class Block:
     async def _connect(self, strategy: Any, spawn: wire.Spawn) -> wire.Connected:  # noqa: ANN401
         await self._make_ready()
         if self._plan != "record" and self._options.seam == "model":
-            return await wire.record(spawn, self._unrecorded, self._rewrite())
+            recorded = self._plan == "replay" and wire.any_model(strategy)
+            if self._plan == "replay":
+                wire.needs_no_key(strategy)
+            return await wire.record(
+                spawn, self._unrecorded, self._rewrite(recorded_models=recorded)
+            )
         if self._plan == "replay":
             assert self._deck is not None  # noqa: S101 - for the type checker
             return wire.replay(strategy, self._deck, self._playback)
@@ -199,8 +206,25 @@ class Block:
             return wire.episode(strategy, self._deck, self._playback, start)
         return await start()
 
-    def _rewrite(self) -> wire.Rewrite | None:
-        return self._model.rewrite if self._model is not None else None
+    async def _model_needed(self) -> bool:
+        await self._make_ready()
+        return self._plan != "replay"
+
+    def _rewrite(self, *, recorded_models: bool = False) -> wire.Rewrite | None:
+        """What happens to a configuration on its way to the harness.
+
+        Args:
+            recorded_models: Whether it gets the models that were recorded.
+        """
+        model, kept = self._model, self._kept
+        if model is None or kept is None or not kept.sessions or not recorded_models:
+            return None if model is None else model.rewrite
+        models = kept.sessions[0].config.get("config", {}).get("models")
+
+        def with_models(session: int, frame: Frame) -> Frame:
+            return model.rewrite(session, frame | {"config": frame["config"] | {"models": models}})
+
+        return with_models
 
     async def _make_ready(self) -> None:
         if self._prepared:

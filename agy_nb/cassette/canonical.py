@@ -27,6 +27,27 @@ def canonical_config(frame: Frame) -> Frame:
     return {"config": config}
 
 
+def comparable_config(frame: Frame, *, any_model: bool = False) -> Frame:
+    """A `config` frame as another is compared with it: a replay needs no key.
+
+    Args:
+        frame: As recorded or as it came, redacted either way.
+        any_model: Whether it does not matter which models it names.
+    """
+    config = _keyless(canonical_config(frame)["config"])
+    if any_model and isinstance(config, dict):
+        config.pop("models", None)
+    return {"config": config}
+
+
+def _keyless(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        return {k: _keyless(v) for k, v in value.items() if k != "apiKey"}
+    if isinstance(value, list):
+        return [_keyless(item) for item in value]
+    return value
+
+
 def config_digest(frame: Frame) -> str:
     """A short digest of a configuration's meaning."""
     text = json.dumps(canonical_config(frame), sort_keys=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agy_nb.cassette.canonical import canonical_config, config_digest
+from agy_nb.cassette.canonical import comparable_config, config_digest
 from agy_nb.cassette.compare import Comparer
 from agy_nb.cassette.errors import CassetteMismatch
 from agy_nb.cassette.format import Frame
@@ -62,27 +62,28 @@ class Deck:
         self._playing: list[tuple[SessionMachine, Frame]] = []
         self._refused: list[CassetteMismatch] = []
 
-    def has(self, config: Frame) -> bool:
-        """Whether a recorded session is left for an agent with this configuration."""
-        return self._find(config) is not None
+    def has(self, config: Frame, *, any_model: bool = False) -> bool:
+        """Whether a recorded session is left for an agent with this configuration; see `deal`."""
+        return self._find(config, any_model=any_model) is not None
 
     @property
     def is_left(self) -> bool:
         """Whether a recorded session was not dealt yet."""
         return bool(self._left)
 
-    def deal(self, config: Frame) -> SessionMachine:
+    def deal(self, config: Frame, *, any_model: bool = False) -> SessionMachine:
         """The machine for an agent that sends this configuration.
 
         Args:
             config: The client's first frame, as it came.
+            any_model: Whether the agent leaves it open which model it has.
 
         Raises:
             CassetteMismatch: No recorded session is left, or none has this configuration.
         """
-        found = self._find(config)
+        found = self._find(config, any_model=any_model)
         if found is None:
-            error = self._no_fit(self._settings.redactor.frame(config))
+            error = self._no_fit(self._settings.redactor.frame(config), any_model=any_model)
             self._refused.append(error)
             raise error
         self._left.remove(found)
@@ -148,7 +149,7 @@ class Deck:
             return [never_started(str(self.recording.path), numbers)]
         return []
 
-    def _find(self, config: Frame) -> RecordedSession | None:
+    def _find(self, config: Frame, *, any_model: bool) -> RecordedSession | None:
         if not self._settings.comparer.compares("config"):
             return self._left[0] if self._left else None
         alike = self._with_digest(config_digest(config))
@@ -158,9 +159,9 @@ class Deck:
         alike = self._with_digest(config_digest(redacted))
         if alike is not None:
             return alike
-        now = canonical_config(redacted)
+        now = comparable_config(redacted, any_model=any_model)
         for session in self._left:
-            then = canonical_config(session.config)
+            then = comparable_config(session.config, any_model=any_model)
             if self._settings.comparer.first(then, now) is None:
                 return session
         return None
@@ -171,15 +172,15 @@ class Deck:
                 return session
         return None
 
-    def _no_fit(self, redacted: Frame) -> CassetteMismatch:
+    def _no_fit(self, redacted: Frame, *, any_model: bool) -> CassetteMismatch:
         path, count = str(self.recording.path), len(self.recording.sessions)
         if not self._left:
             return no_session(path, count, redacted)
-        now = canonical_config(redacted)
+        now = comparable_config(redacted, any_model=any_model)
         comparer = self._settings.comparer
         found = []
         for session in self._left:
-            then = canonical_config(session.config)
+            then = comparable_config(session.config, any_model=any_model)
             found.append((list(comparer.differences(then, now)), session.number, then))
         differences, number, then = min(found, key=lambda item: (len(item[0]), item[1]))
         return Reporter(path, number).differs(0, then, now, differences[0])

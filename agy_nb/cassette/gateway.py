@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import queue
 import secrets
 import threading
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from aiohttp import web
+
+_log = logging.getLogger("agy_nb.cassette")
 
 _HOP = frozenset(
     {"connection", "content-length", "host", "keep-alive", "proxy-authenticate",
@@ -175,6 +178,7 @@ class Gateway:
             {str(k): v for k, v in request.headers.items()},
             await request.read(),
         )
+        response: web.StreamResponse | None = None
         try:
             answer = await self._answerer.answer(asked)
             response = web.StreamResponse(status=answer.status, reason=answer.reason or None)
@@ -183,10 +187,12 @@ class Gateway:
             async with contextlib.aclosing(answer.chunks) as chunks:
                 async for chunk in chunks:
                     await response.write(chunk)
-        except ConnectionError:
+        except ConnectionError as error:
+            if response is None:
+                _log.warning("no answer from the model at %s: %s", upstream, error)
             if request.transport is not None:
                 request.transport.abort()  # as the model's side did
-            raise
+            return response or web.Response(status=502)
         await response.write_eof()
         return response
 

@@ -38,7 +38,8 @@ from agy_nb.cassette.sse import Chunk, clean_stream
 from agy_nb.cassette.wireform import paths_of
 
 _DEFAULT_UPSTREAM = "https://generativelanguage.googleapis.com"
-_ENDPOINTS = ("geminiApiEndpoint", "vertexEndpoint", "gemmaEndpoint", "customEndpoint")
+_GEMINI = "geminiApiEndpoint"
+_ENDPOINTS = (_GEMINI, "vertexEndpoint", "gemmaEndpoint", "customEndpoint")
 
 
 class ModelSide:
@@ -151,8 +152,10 @@ class ModelSide:
                 if not isinstance(endpoint, dict):
                     continue
                 upstream = endpoint.get("baseUrl")
-                if not upstream and name == "geminiApiEndpoint":
+                if not upstream and name == _GEMINI:
                     upstream = _DEFAULT_UPSTREAM
+                if self._replaying and name == _GEMINI and not endpoint.get("apiKey"):
+                    endpoint["apiKey"] = "replayed"  # the harness wants one
                 if upstream:
                     endpoint["baseUrl"] = self._gateway.address(session, upstream)
         return changed

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeAlias
 from agy_nb.cassette.deck import Deck
 from agy_nb.cassette.format import Direction, Frame, parse_frame
 from agy_nb.cassette.machine import SessionMachine, Tools
-from agy_nb.cassette.playback import NoProcess, ReplaySocket
+from agy_nb.cassette.playback import Dealer, NoProcess, ReplaySocket
 
 Connected: TypeAlias = tuple[Any, Any, str]
 Spawn: TypeAlias = Callable[[], Awaitable[Connected]]
@@ -173,10 +173,52 @@ def replay(strategy: Any, deck: Deck, settings: PlaybackSettings) -> Connected: 
         deck: Deals the recorded sessions.
         settings: How they are played.
     """
-    return NoProcess(), _socket(strategy, deck, settings), URL
+    return NoProcess(), _socket(strategy, _dealer(strategy, deck), settings), URL
 
 
-def _socket(strategy: Any, deck: Deck, settings: PlaybackSettings) -> ReplaySocket:  # noqa: ANN401
+class _AnyModel:
+    """Deals to an agent that leaves it open which model it has."""
+
+    def __init__(self, deck: Deck) -> None:
+        self._deck = deck
+
+    @property
+    def is_left(self) -> bool:
+        """See `Deck.is_left`."""
+        return self._deck.is_left
+
+    def has(self, config: Frame) -> bool:
+        """See `Deck.has`."""
+        return self._deck.has(config, any_model=True)
+
+    def deal(self, config: Frame) -> SessionMachine:
+        """See `Deck.deal`."""
+        return self._deck.deal(config, any_model=True)
+
+    def settle(self, machine: SessionMachine, frame: Frame) -> None:
+        """See `Deck.settle`."""
+        self._deck.settle(machine, frame)
+
+
+def any_model(strategy: Any) -> bool:  # noqa: ANN401 - the SDK's
+    """Whether an agent leaves it open which model it has."""
+    from agy_nb.sdk.harness import options_of
+
+    return options_of(strategy).any_model
+
+
+def needs_no_key(strategy: Any) -> None:  # noqa: ANN401 - the SDK's
+    """Let the real harness start without a key, as the cassette answers for the model."""
+    from agy_nb.sdk.harness import needs_no_key
+
+    needs_no_key(strategy)
+
+
+def _dealer(strategy: Any, deck: Deck) -> Deck | _AnyModel:  # noqa: ANN401 - the SDK's
+    return _AnyModel(deck) if any_model(strategy) else deck
+
+
+def _socket(strategy: Any, deck: Dealer, settings: PlaybackSettings) -> ReplaySocket:  # noqa: ANN401
     on_deal: Callable[[SessionMachine], None] | None = None
     runner = getattr(strategy, "_tool_runner", None)
     if settings.tools == "replay" and runner is not None:
@@ -197,7 +239,9 @@ class EpisodeSocket:
     Which of the two shows only when the client's configuration comes.
     """
 
-    def __init__(self, play: ReplaySocket, deck: Deck, start: Spawn, process: LateProcess) -> None:
+    def __init__(
+        self, play: ReplaySocket, deck: Deck | _AnyModel, start: Spawn, process: LateProcess
+    ) -> None:
         self._inner: Any = play
         self._deck = deck
         self._start = start
@@ -242,8 +286,9 @@ def episode(
 ) -> Connected:
     """Play what was recorded, record what was not."""
     process = LateProcess()
-    play = _socket(strategy, deck, settings)
-    return process, EpisodeSocket(play, deck, start, process), URL
+    dealer = _dealer(strategy, deck)
+    play = _socket(strategy, dealer, settings)
+    return process, EpisodeSocket(play, dealer, start, process), URL
 
 
 class _RecordedTools:

@@ -122,7 +122,7 @@ class AgentSpec:
             only where a policy allows them; what else the SDK allows by default stays allowed.
         edits: Whether who is asked may change a call's arguments. The gate is asked in a hook then,
             which is a part of the configuration.
-        listen: Stands between the agent and each harness that is started for it, to listen.
+        listen: Gets the socket to each harness that is started for it, and gives the one to use.
     """
 
     config: Any = None

@@ -49,13 +49,20 @@ _MODEL_FIELDS = frozenset({"api_key", "model", "models", "vertex", "project", "l
 
 def needs_a_model(config: Any) -> bool:
     """Whether neither the configuration nor the environment says which model to use."""
-    if not (config is None or isinstance(config, Mapping)) or has_key():
+    if not names_no_model(config) or has_key():
         return False
     vertex = any(
         os.environ.get(name, "").lower() in {"true", "1"}
         for name in ("GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE")
     )
-    return not vertex and not _MODEL_FIELDS.intersection(config or ())
+    return not vertex
+
+
+def names_no_model(config: Any) -> bool:
+    """Whether a configuration leaves it open which model is used."""
+    if config is None:
+        return True
+    return isinstance(config, Mapping) and not _MODEL_FIELDS.intersection(config)
 
 
 def build(spec: AgentSpec, gate: Gate | None) -> AgentConfig:

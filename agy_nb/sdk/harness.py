@@ -20,6 +20,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from agy_nb.errors import HarnessError
@@ -28,6 +29,20 @@ from agy_nb.sdk.threads import off_loop
 
 Connected: TypeAlias = tuple[Any, Any, str]
 """What the SDK expects of a start: process, WebSocket, URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """How the harnesses of one agent are started.
+
+    Attributes:
+        listen: Gets each socket, whoever it leads to, and gives the one to use.
+        any_model: Whether the user named no model, so that any that a recording has is as good.
+    """
+
+    listen: Listen | None = None
+    any_model: bool = False
+
 
 Spawn: TypeAlias = Callable[[], Awaitable[Connected]]
 Interceptor: TypeAlias = Callable[[Any, Spawn], Awaitable[Connected]]
@@ -40,6 +55,7 @@ EXIT_GRACE_S = 5.0
 """Seconds a harness gets to exit by itself once its stdin is closed."""
 
 _interceptor: Interceptor | None = None
+_model_needed: Callable[[], Awaitable[bool]] | None = None
 _births = threading.local()
 
 
@@ -199,16 +215,36 @@ def install() -> None:
 
     async def connect(strategy: Any, **options: Any) -> Connected:
         async def spawn() -> Connected:
+            invalid: Exception | None = getattr(strategy, "_agy_invalid", None)
+            if invalid is not None:
+                raise invalid
             return await _spawn_off_loop(strategy, lambda: handshake(strategy, **options))
 
         connected = await (_interceptor(strategy, spawn) if _interceptor else spawn())
-        listen: Listen | None = getattr(strategy, "_agy_listen", None)
+        listen = options_of(strategy).listen
         if listen is None:
             return connected
         process, ws, url = connected
         return process, listen(strategy, ws), url
 
     strategy_type._spawn_harness_and_connect_ws = connect  # type: ignore[method-assign,assignment]
+    strategy_type._validate_connection = _validated_when_needed(  # type: ignore[method-assign,assignment]
+        strategy_type._validate_connection
+    )
+
+
+def _validated_when_needed(validate: Callable[[Any], None]) -> Callable[[Any], None]:
+    """The SDK's look for a key, which whoever stands between may not need: a replay has no use."""
+
+    def validate_now_or_later(strategy: Any) -> None:
+        try:
+            validate(strategy)
+        except Exception as error:
+            if _interceptor is None:
+                raise
+            strategy._agy_invalid = error
+
+    return validate_now_or_later
 
 
 def _found_once(find: Callable[[Any], str]) -> Callable[[Any], str]:
@@ -234,17 +270,23 @@ def _found_once(find: Callable[[Any], str]) -> Callable[[Any], str]:
     return find_once
 
 
-def follow(strategy: Any, listen: Listen | None = None) -> Harness:
+def follow(strategy: Any, options: StartOptions) -> Harness:
     """Keep hold of the harness that a strategy of the SDK is about to start.
 
     Args:
         strategy: The SDK's connection strategy, not yet entered.
-        listen: Gets the socket, whoever it leads to, and gives the one to use.
+        options: How it is started.
     """
     install()
-    strategy._agy_listen = listen
+    strategy._agy_options = options
     strategy._agy_harness = harness = Harness()
     return harness
+
+
+def options_of(strategy: Any) -> StartOptions:
+    """How the harness of a strategy is started; of one that is not ours nothing is known."""
+    options: StartOptions = getattr(strategy, "_agy_options", StartOptions())
+    return options
 
 
 async def _spawn_off_loop(
@@ -301,24 +343,37 @@ def _run_without_loop(coroutine: Coroutine[Any, Any, Connected]) -> Connected:
 
 
 @contextlib.contextmanager
-def intercepted(interceptor: Interceptor) -> Iterator[None]:
+def intercepted(
+    interceptor: Interceptor, *, model_needed: Callable[[], Awaitable[bool]] | None = None
+) -> Iterator[None]:
     """Stand between the SDK and its harness while the block lasts, for this whole process.
 
     Holds for agents of our runtime and for code that uses the SDK's `Agent` directly.
 
     Args:
         interceptor: Called for each start with the SDK's strategy and the real start.
+        model_needed: Asked whether an agent that is started now needs a model; it does by default.
 
     Raises:
         RuntimeError: Somebody stands there already.
     """
-    global _interceptor  # noqa: PLW0603 - one process, one seam
+    global _interceptor, _model_needed  # noqa: PLW0603 - one process, one seam
     if _interceptor is not None:
         msg = "the harness is intercepted already; interceptions do not nest"
         raise RuntimeError(msg)
     install()
-    _interceptor = interceptor
+    _interceptor, _model_needed = interceptor, model_needed
     try:
         yield
     finally:
-        _interceptor = None
+        _interceptor = _model_needed = None
+
+
+def needs_no_key(strategy: Any) -> None:
+    """Let a harness start that has no key: whoever stands before the model asks for none."""
+    strategy._agy_invalid = None
+
+
+async def model_needed() -> bool:
+    """Whether an agent that is started now needs a model; in a replay it does not."""
+    return _model_needed is None or await _model_needed()

@@ -13,7 +13,7 @@ from google.antigravity import types
 from agy_nb.errors import AgyError, HarnessError
 from agy_nb.sdk import config as configs
 from agy_nb.sdk import errors, harness
-from agy_nb.sdk.base import Listen, Sink
+from agy_nb.sdk.base import Sink
 from agy_nb.sdk.steps import StepReader
 from agy_nb.sdk.tap import Tap
 from agy_nb.sdk.threads import off_loop
@@ -40,7 +40,7 @@ class Link:
         config: Any,
         sink: Sink,
         on_activity: Callable[[], None],
-        listen: Listen | None = None,
+        options: harness.StartOptions,
     ) -> None:
         self.agent = _agent_of(config)
         self.connection: Any = None
@@ -50,7 +50,7 @@ class Link:
         self.spent = False
         self._sink = sink
         self._on_activity = on_activity
-        self._listen = listen
+        self._options = options
         self._harness = harness.Harness()
         self._stop = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -61,7 +61,7 @@ class Link:
         config: Any,
         sink: Sink,
         on_activity: Callable[[], None],
-        listen: Listen | None = None,
+        options: harness.StartOptions,
     ) -> Self:
         """Start the harness and open the conversation.
 
@@ -70,7 +70,7 @@ class Link:
             HarnessError: The harness does not start.
         """
         try:
-            link = cls(config, sink, on_activity, listen)
+            link = cls(config, sink, on_activity, options)
         except Exception as error:
             raise errors.of_config(error) from error
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -114,7 +114,7 @@ class Link:
 
         def create(**runners: Any) -> Any:
             strategy = create_strategy(**runners)
-            self._harness = harness.follow(strategy, self._listen)
+            self._harness = harness.follow(strategy, self._options)
             self.save_dir = getattr(strategy, "_save_dir", None)
             connect = strategy.connect
 

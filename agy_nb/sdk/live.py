@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agy_nb.sdk import config as configs
 from agy_nb.sdk import logs, versions
 from agy_nb.sdk.base import AgentSpec, Gate, Sink
+from agy_nb.sdk.harness import StartOptions, model_needed
 from agy_nb.sdk.lazy import load
 from agy_nb.sdk.session import LiveSession
 from agy_nb.sdk.threads import off_loop
@@ -32,10 +33,11 @@ class LiveBackend:
         """Start an agent; see `Backend.open`."""
         versions.check()
         logs.route()
-        if configs.needs_a_model(spec.config):
+        options = StartOptions(spec.listen, any_model=configs.names_no_model(spec.config))
+        if configs.needs_a_model(spec.config) and await model_needed():
             spec = replace(spec, config=await self._with_echo(spec.config))
         config = await off_loop(configs.build, spec, gate)
-        session = LiveSession(config, sink, spec.listen)
+        session = LiveSession(config, sink, options)
         await session.start()
         return session
 

@@ -22,8 +22,8 @@ from agy_nb.errors import BackendError, HarnessError, TurnCancelled
 from agy_nb.protocol.events import Error, Event, Text, Thought
 from agy_nb.protocol.values import Message, Prompt, TokenUsage
 from agy_nb.sdk import config as configs
-from agy_nb.sdk import errors
-from agy_nb.sdk.base import Clock, Listen, Sink, ToolInfo, TurnOutcome
+from agy_nb.sdk import errors, harness
+from agy_nb.sdk.base import Clock, Sink, ToolInfo, TurnOutcome
 from agy_nb.sdk.link import Link
 from agy_nb.sdk.threads import off_loop
 from agy_nb.sdk.tools import list_tools
@@ -46,10 +46,10 @@ _ROLES = {"MODEL": "model", "USER": "user", "SYSTEM": "system"}
 class LiveSession:
     """One live conversation with the real harness."""
 
-    def __init__(self, config: Any, sink: Sink, listen: Listen | None = None) -> None:
+    def __init__(self, config: Any, sink: Sink, options: harness.StartOptions) -> None:
         self._config = config
         self._sink = sink
-        self._listen = listen
+        self._options = options
         self._turn = asyncio.Lock()
         self._cancelled = False
         self._in_turn = False
@@ -77,7 +77,7 @@ class LiveSession:
     async def start(self) -> None:
         """Start the harness and open the conversation; see `Backend.open`."""
         self._link_or_none = await Link.open(
-            self._config, self._on_event, self._on_activity, self._listen
+            self._config, self._on_event, self._on_activity, self._options
         )
 
     async def _start_again(self) -> None:
