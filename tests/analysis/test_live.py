@@ -187,19 +187,19 @@ def test_looking_after_ten_thousand_turns_costs_little_more():
         play(ledger, turns)
         times = []
         for _ in range(5):
-            began = time.perf_counter()
+            began = time.thread_time()
             assert len(ledger.tables().turns) == turns
-            times.append(time.perf_counter() - began)
+            times.append(time.thread_time() - began)
         return min(times)
 
-    assert look(10_000) - look(10) < 0.05
+    assert look(10_000) - look(10) < 0.5  # 0.03, and 1.7 if all were made anew
 
 
 def test_event_costs_a_few_microseconds():
     ledger = LiveLedger()
-    began = time.perf_counter()
+    began = time.thread_time()
     play(ledger, 100, chunks=500)
-    assert (time.perf_counter() - began) / 50_000 < 50e-6  # 2 to 4 when nothing else runs
+    assert (time.thread_time() - began) / 50_000 < 50e-6  # 2 to 4 when nothing else runs
 
 
 MODEL = {"name": "a", "types": ["text"]}
