@@ -157,7 +157,11 @@ class Redactor:
         found = []
         if self._exact_pattern is not None:
             found += [Span(*m.span(), SECRET, True) for m in self._exact_pattern.finditer(text)]  # noqa: FBT003
-        for pattern in self._patterns if hinted else self._own_patterns:
+        patterns = self._patterns if hinted else self._own_patterns
+        lowered = text.lower() if patterns else ""
+        for pattern in patterns:
+            if not pattern.may_be_in(lowered):
+                continue
             group = "s" if "s" in pattern.expression.groupindex else 0
             for match in pattern.expression.finditer(text):
                 found.append(Span(*match.span(group), mark(pattern.kind), True))  # noqa: FBT003
@@ -313,10 +317,14 @@ class Redactor:
             text, found = self._exact_pattern.subn(SECRET, text)
             self.counts["secret"] += found
         patterns = self._patterns if HINT.search(text) else self._own_patterns
+        lowered = text.lower() if patterns else ""
         for pattern in patterns:
+            if not pattern.may_be_in(lowered):
+                continue
             text, found = pattern.take_out(text, mark(pattern.kind))
             if found:
                 self.counts[pattern.kind] += found
+                lowered = text.lower()
         for place, folder, expression in self._places:
             if folder not in text:
                 continue

@@ -40,10 +40,29 @@ _LEAST = 6
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """An expression for a kind of secret; its group `s`, if it has one, is the secret."""
+    """An expression for a kind of secret; its group `s`, if it has one, is the secret.
+
+    Attributes:
+        kind: Of the mark that stands in its place.
+        expression: What it looks like.
+        hints: One of these is in each text that has one, in lower case; none where that is unknown.
+        gate: Found in each text that has one, in lower case.
+    """
 
     kind: str
     expression: re.Pattern[str]
+    hints: tuple[str, ...] = ()
+    gate: re.Pattern[str] | None = None
+
+    def may_be_in(self, lowered: str) -> bool:
+        """Whether a text is worth the search: most are told at a glance that they have none.
+
+        Args:
+            lowered: The text in lower case.
+        """
+        if self.hints and not any(hint in lowered for hint in self.hints):
+            return False
+        return self.gate is None or self.gate.search(lowered) is not None
 
     def take_out(self, text: str, mark: str) -> tuple[str, int]:
         """The text with every secret replaced by the mark, and how many there were."""
@@ -73,38 +92,64 @@ PATTERNS: tuple[Pattern, ...] = (
     Pattern("secret", re.compile(
         r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]{0,20000}?"
         r"(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)"
-    )),
-    Pattern("secret", re.compile(r"\bAIza[\w-]{20,}")),
-    Pattern("secret", re.compile(r"\bya29\.[\w.-]{10,}")),
-    Pattern("secret", re.compile(r"\b1//0[\w-]{20,}")),
-    Pattern("secret", re.compile(r"\bgh[pousr]_\w{16,}|\bgithub_pat_\w{16,}|\bglpat-[\w-]{16,}")),
-    Pattern("secret", re.compile(r"\b(?:sk|pk|rk)[-_][\w-]{16,}|\bpypi-[\w-]{16,}")),
-    Pattern("secret", re.compile(r"\b(?:hf|npm)_\w{16,}")),
-    Pattern("secret", re.compile(r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA)[0-9A-Z]{12,}")),
-    Pattern("secret", re.compile(r"\bxox[abeoprs]-[\w-]{8,}|\bSG\.[\w-]{16,}\.[\w-]{16,}")),
-    Pattern("secret", re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?")),
-    Pattern("secret", re.compile(r"(?i)\b(?:bearer|basic)\s+(?P<s>[\w.~+/=-]{6,})")),
-    Pattern("secret", re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://(?P<s>[^\s/@:\"']{0,200}:[^\s/@\"']{1,400})@")),
+    ), ("-----begin ",)),
+    Pattern("secret", re.compile(r"\bAIza[\w-]{20,}"), ("aiza",)),
+    Pattern("secret", re.compile(r"\bya29\.[\w.-]{10,}"), ("ya29.",)),
+    Pattern("secret", re.compile(r"\b1//0[\w-]{20,}"), ("1//0",)),
+    Pattern(
+        "secret",
+        re.compile(r"\bgh[pousr]_\w{16,}|\bgithub_pat_\w{16,}|\bglpat-[\w-]{16,}"),
+        ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-"),
+    ),
+    Pattern(
+        "secret",
+        re.compile(r"\b(?:sk|pk|rk)[-_][\w-]{16,}|\bpypi-[\w-]{16,}"),
+        ("sk-", "sk_", "pk-", "pk_", "rk-", "rk_", "pypi-"),
+    ),
+    Pattern("secret", re.compile(r"\b(?:hf|npm)_\w{16,}"), ("hf_", "npm_")),
+    Pattern(
+        "secret",
+        re.compile(r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA)[0-9A-Z]{12,}"),
+        ("akia", "asia", "agpa", "aida", "aroa"),
+    ),
+    Pattern(
+        "secret",
+        re.compile(r"\bxox[abeoprs]-[\w-]{8,}|\bSG\.[\w-]{16,}\.[\w-]{16,}"),
+        ("xox", "sg."),
+    ),
+    Pattern("secret", re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"), ("eyj",)),
+    Pattern(
+        "secret",
+        re.compile(r"(?i)\b(?:bearer|basic)\s+(?P<s>[\w.~+/=-]{6,})"),
+        ("bearer", "basic"),
+    ),
+    Pattern(
+        "secret",
+        re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://(?P<s>[^\s/@:\"']{0,200}:[^\s/@\"']{1,400})@"),
+        ("://",),
+    ),
     Pattern("secret", re.compile(
         r"(?i)[?&;](?:key|x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|code|"
         + _NAMES + r")=(?P<s>[^&\s\"'#<>\\{]+)"
     )),
     Pattern("secret", re.compile(
         r"(?i)\b(?:(?:set-)?cookie|authorization)\s{0,4}:\s{0,4}(?P<s>[^\s\"{][^\r\n\"{]*)"
-    )),
+    ), ("cookie", "authorization")),
     # After `=` anything; after `:`, which prose has too, what is quoted or looks like no word.
     Pattern("secret", re.compile(
         r"(?i)(?<![a-z])" + _NAMES + _QUOTE + r"\s{0,8}=\s{0,8}" + _QUOTE
         + r"(?P<s>" + _VALUE + r"{4,})"
-    )),
+    ), gate=re.compile(r"(?<![a-z])" + _NAMES + _QUOTE + r"\s{0,8}=")),
     Pattern("secret", re.compile(
         r"(?i)(?<![a-z])" + _NAMES + _QUOTE + r"\s{0,8}:\s{0,8}"
         + r"(?:\\{0,8}[\"'](?P<q>)|)(?P<s>(?(q)|(?=" + _VALUE + r"*[\d_+/=-]))" + _VALUE + r"{4,})"
-    )),
+    ), gate=re.compile(r"(?<![a-z])" + _NAMES + _QUOTE + r"\s{0,8}:")),
     # NAME_OF_SOMETHING_TOKEN=value, as `env` and shell scripts show it.
     Pattern("secret", re.compile(
         r"\b[A-Z][A-Z0-9_]{0,60}(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|COOKIE)(?:_[A-Z0-9]{1,20})?"
         r"\s{0,2}=\s{0,2}" + _QUOTE + r"(?P<s>[^\s\"'\\{]{4,})"
+    ), gate=re.compile(
+        r"(?:key|token|secret|password|passwd|credentials?|cookie)(?:_[a-z0-9]{1,20})?\s{0,2}="
     )),
 )  # fmt: skip
 
