@@ -187,6 +187,9 @@ class ChatPanel:
             self.view.send(type="download", name="chat.md", text=self.to_markdown())
 
     async def _save_cassette(self) -> None:
+        if self.view.running:
+            self.transcript.note("The cassette is saved when the turn is over.")
+            self._touch()
         path = await self.agent.save_cassette(Path(datetime.now().astimezone().strftime(_CASSETTE)))
         self.transcript.note(
             f'Saved as the cassette {path}: agy.use_cassette("{path}") replays it, '

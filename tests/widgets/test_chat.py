@@ -161,6 +161,23 @@ async def test_export_as_a_cassette_says_where_it_is_and_how_to_use_it(monkeypat
     assert len(load(path).sessions) == 1
 
 
+async def test_export_as_a_cassette_during_a_turn_says_that_it_waits(monkeypatch):
+    async def endless(turn):
+        await asyncio.Event().wait()
+
+    config = agy.RuntimeConfig(chat_pause=0, keep_frames=True)
+    async with agy.Runtime(config, backend=MemoryBackend(endless)) as runtime:
+        agent = await runtime.create_agent()
+        page = Page(agent.chat_ui(), monkeypatch)
+        page.say(type="send", text="go", files=[])
+        await until(lambda: page.panel.view.running)
+        page.say(type="export", format="cassette")
+        await until(lambda: "saved when the turn is over" in page.html())
+        await agent.cancel()
+        await until(lambda: "no agent has said anything" in page.html())  # it has no harness
+        page.panel.close()
+
+
 async def test_export_as_a_cassette_where_nobody_listened_says_so(agent, page):
     page.say(type="export", format="cassette")
     await until(lambda: "keep_frames=True" in page.html())
