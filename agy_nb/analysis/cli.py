@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         The exit code: 0, or 1 when no session could be read.
 
     Raises:
-        InvalidInput: There is nothing at a path, or the format needs `--output`.
+        InvalidInput: There is nothing at a path, no such time zone, or the format needs `--output`.
     """
     from agy_nb.analysis.cost import Prices
     from agy_nb.analysis.sessions import load
@@ -72,12 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.format == "parquet" and arguments.output is None:
         raise InvalidInput("--format parquet needs --output FILE", field="output")
     sessions = load(arguments.path, prices=None if arguments.no_cost else Prices())
-    try:
-        usage = sessions.usage(by=arguments.by, tz=arguments.tz)
-    except KeyError as error:
-        raise InvalidInput(
-            f"there is no time zone {arguments.tz!r}; name one like Europe/Vienna", field="tz"
-        ) from error
+    usage = sessions.usage(by=arguments.by, tz=arguments.tz)
     _write(usage, arguments.format, arguments.output)
     problems = sessions.problems
     for place in problems.drop_duplicates("path").itertuples():

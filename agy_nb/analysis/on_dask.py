@@ -142,7 +142,7 @@ class DaskSessions(Tables):
 
         Args:
             by: As for `Tables.usage`.
-            tz: As for `Tables.usage`.
+            tz: As for `Tables.usage`; when None, that of the machine that a worker is on.
 
         Returns:
             As `Tables.usage`.

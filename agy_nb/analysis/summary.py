@@ -81,7 +81,7 @@ def summary(source: Source, by: Sequence[str] = (), *, tz: str | None = None) ->
         tz: Time zone of `"day"`; the local one when None.
 
     Raises:
-        InvalidInput: `by` has another word.
+        InvalidInput: `by` has another word, or there is no such time zone.
     """
     unknown = [word for word in by if word not in get_args(Key)]
     if unknown:

@@ -175,7 +175,7 @@ class Tables:
             dollars.
 
         Raises:
-            InvalidInput: `by` is none of these.
+            InvalidInput: `by` is none of these, or there is no such time zone.
 
         Example:
             >>> usage = agy.load("cassettes/").usage(by="session")
@@ -195,7 +195,7 @@ class Tables:
             A row for each group; its columns are those of `agy_nb.analysis.summary`.
 
         Raises:
-            InvalidInput: `by` is none of these.
+            InvalidInput: `by` is none of these, or there is no such time zone.
         """
         from agy_nb.analysis.summary import summary
 

@@ -38,7 +38,7 @@ def usage_table(source: Source, by: By, tz: str | None = None) -> pd.DataFrame:
         tz: Time zone for `by="day"`; the local one when None.
 
     Raises:
-        InvalidInput: `by` is none of these.
+        InvalidInput: `by` is none of these, or there is no such time zone.
     """
     if by not in USAGE_KEYS:
         known = ", ".join(get_args(By))
@@ -142,14 +142,36 @@ def _cache_hit_ratio(table: pd.DataFrame) -> pd.Series[Any]:
 
 
 def local_days(times: pd.Series[Any], tz: str | None) -> pd.Series[Any]:
-    """The day of each moment on the clock of a time zone; the local one when None."""
-    from datetime import datetime
+    """The day of each moment on the clock of a time zone; the local one when None.
 
-    zone: Any = tz or datetime.now().astimezone().tzinfo
-    days: pd.Series[Any] = (
-        times.dt.tz_convert(zone).dt.tz_localize(None).dt.normalize().astype("datetime64[us]")
-    )
+    Raises:
+        InvalidInput: There is no such time zone.
+    """
+    clock = _local_clock(times) if tz is None else _clock(times, tz)
+    days: pd.Series[Any] = clock.dt.normalize().astype("datetime64[us]")
     return days
+
+
+def _clock(times: pd.Series[Any], tz: str) -> pd.Series[Any]:
+    try:
+        shown: pd.Series[Any] = times.dt.tz_convert(tz).dt.tz_localize(None)
+    except (LookupError, ValueError, TypeError, OSError) as error:
+        msg = f"there is no time zone {tz!r}; name one like 'Europe/Vienna'"
+        raise InvalidInput(msg, field="tz") from error
+    return shown
+
+
+def _local_clock(times: pd.Series[Any]) -> pd.Series[Any]:
+    """What the clock of this machine showed: it has its summer time, but no name to ask pandas by.
+
+    Clocks are put forward or back on a quarter of an hour.
+    """
+    quarters = times.dt.floor("15min")
+    ahead = {at: at.to_pydatetime().astimezone().utcoffset() for at in quarters.dropna().unique()}
+    shown: pd.Series[Any] = times.dt.tz_localize(None) + quarters.map(ahead).astype(
+        "timedelta64[us]"
+    )
+    return shown
 
 
 def shared_out(source: Source) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 
 import pandas as pd
 import pytest
@@ -55,6 +56,28 @@ def test_day_is_that_of_the_time_zone(tmp_path):
     sessions = load(save(tmp_path / "c", wire))
     assert sessions.usage("day", tz="UTC")["day"].dt.day.tolist() == [20]
     assert sessions.usage("day", tz="Europe/Vienna")["day"].dt.day.tolist() == [21]
+
+
+def test_day_is_that_of_the_local_clock_of_its_season(tmp_path, monkeypatch):
+    """The offset of today, put on every day, moves what was done late on summer evenings."""
+    monkeypatch.setenv("TZ", "Europe/Vienna")
+    time.tzset()
+    for name, day in (("summer", "2026-07-01"), ("winter", "2026-12-01")):
+        wire = Wire(start=pd.Timestamp(f"{day} 22:30", tz="UTC").timestamp())
+        save(tmp_path / name, wire.begin().prompt().usage(prompt=5).idle().end())
+    try:
+        days = load(tmp_path).usage("day")["day"]
+        assert days.dt.strftime("%m-%d").tolist() == ["07-02", "12-01"]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("tz", ["Mars/Phobos", "", "../etc", "Europe"])
+@pytest.mark.parametrize("ask", ["usage", "summary"])
+def test_unknown_zone_is_refused(sessions, ask, tz):
+    with pytest.raises(InvalidInput, match="no time zone"):
+        getattr(sessions, ask)(by="day", tz=tz)
 
 
 def test_unknown_grouping_is_refused(sessions):
