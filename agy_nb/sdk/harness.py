@@ -1,30 +1,25 @@
-"""The harness process: started and stopped off the event loop, in a process group of its own.
+"""How the SDK starts a harness: our way, off the event loop, and with room for a cassette between.
 
 The SDK blocks the loop while the harness starts (it reads a pipe) and while it stops (it waits for
 the process, up to three minutes). Here the SDK's own handshake runs in a thread, up to the point
 where the WebSocket is needed, and the wait for the exit is ours.
 
 Rule 1: whatever happens in a start, a process that came up is taken down again.
-Rule 2: a harness is never in our process group, so that a kernel interrupt does not kill it.
-Rule 3: `intercepted` is the only way for others (cassettes) to stand between SDK and harness; who
+Rule 2: `intercepted` is the only way for others (cassettes) to stand between SDK and harness; who
 `follow`s a strategy may listen to its frames.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from agy_nb.errors import HarnessError
 from agy_nb.sdk.base import Listen
+from agy_nb.sdk.process import Harness, SubprocessForSdk, born_for
 from agy_nb.sdk.threads import off_loop
 
 Connected: TypeAlias = tuple[Any, Any, str]
@@ -51,132 +46,8 @@ Interceptor: TypeAlias = Callable[[Any, Spawn], Awaitable[Connected]]
 PATH_VARIABLE = "ANTIGRAVITY_HARNESS_PATH"
 """The SDK's variable for another harness binary."""
 
-EXIT_GRACE_S = 5.0
-"""Seconds a harness gets to exit by itself once its stdin is closed."""
-
 _interceptor: Interceptor | None = None
 _model_needed: Callable[[], Awaitable[bool]] | None = None
-_births = threading.local()
-
-
-class Harness:
-    """The process behind one agent, from before its birth until after its death."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._socket: Any = None
-        self._doomed = False
-
-    def born(self, process: subprocess.Popen[bytes]) -> None:
-        """Take note of the process. In the thread of the start.
-
-        Raises:
-            HarnessError: Nobody wants it any more; it was ended at once.
-        """
-        self._process = process
-        if self._doomed:
-            process.kill()
-            _reap(process, 0)
-            raise HarnessError("its start was cancelled")
-
-    def connected(self, socket: Any) -> None:
-        """Take note of the WebSocket to the process."""
-        self._socket = socket
-
-    @property
-    def pid(self) -> int | None:
-        """The process id, None before the start."""
-        return self._process.pid if self._process else None
-
-    @property
-    def exited(self) -> bool:
-        """Whether there was a process and it has ended. Never blocks."""
-        return self._process is not None and self._process.poll() is not None
-
-    def kill(self) -> None:
-        """End the process, and whatever it started, at once. Never blocks."""
-        self._doomed = True
-        self._hang_up()
-        if self._process is not None:
-            _kill_group(self._process)
-
-    async def stop(self, *, grace: float = EXIT_GRACE_S) -> int | None:
-        """Let the process exit, or make it; blocks no loop.
-
-        Args:
-            grace: Seconds it gets to exit by itself.
-
-        Returns:
-            Its exit code (negative: the signal that ended it), None if it was never started.
-        """
-        process = self._process
-        if process is None:
-            return None
-        code = await asyncio.shield(off_loop(_reap, process, grace))
-        self._process = None
-        self._hang_up()
-        return code
-
-    def _hang_up(self) -> None:
-        """End the socket: the SDK gives one up that has much left to be read, or no other end."""
-        transport = getattr(self._socket, "transport", None)
-        if transport is not None:
-            transport.abort()
-        self._socket = None
-
-
-def _reap(process: subprocess.Popen[bytes], grace: float) -> int | None:
-    with contextlib.suppress(OSError):
-        if process.stdin:
-            process.stdin.close()
-    try:
-        process.wait(timeout=grace)
-    except subprocess.TimeoutExpired:
-        _kill_group(process)
-        process.wait()
-    _kill_group(process)
-    for pipe in (process.stdout, process.stderr):
-        if pipe and not pipe.closed:
-            with contextlib.suppress(OSError, ValueError):
-                pipe.close()
-    return process.returncode
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    if sys.platform == "win32":
-        subprocess.Popen.kill(process)
-        return
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-class _LedGroup(subprocess.Popen[bytes]):
-    """Takes what it started along when it is killed.
-
-    The SDK kills a harness that does not connect and then reads its stderr on the loop, to the end:
-    a child that holds the pipe open would block the loop for as long as it lives.
-    """
-
-    def kill(self) -> None:
-        _kill_group(self)
-
-
-class _SubprocessForSdk:
-    """Stands in for the module `subprocess` inside the SDK, to change how it spawns."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(subprocess, name)
-
-    def Popen(self, *args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:  # noqa: N802 - its name there
-        if sys.platform == "win32":
-            kwargs.setdefault("creationflags", subprocess.CREATE_NEW_PROCESS_GROUP)
-        else:
-            kwargs.setdefault("start_new_session", True)
-        process = _LedGroup(*args, **kwargs)
-        harness: Harness | None = getattr(_births, "harness", None)
-        if harness is not None:
-            harness.born(process)
-        return process
 
 
 class _WebsocketsForSdk:
@@ -203,9 +74,9 @@ def install() -> None:
     """Have the SDK start every harness our way from now on; once is enough."""
     from google.antigravity.connections.local import local_connection
 
-    if isinstance(local_connection.subprocess, _SubprocessForSdk):
+    if isinstance(local_connection.subprocess, SubprocessForSdk):
         return
-    local_connection.subprocess = _SubprocessForSdk()  # type: ignore[assignment]
+    local_connection.subprocess = SubprocessForSdk()  # type: ignore[assignment]
     local_connection.websockets = _WebsocketsForSdk(local_connection.websockets)  # type: ignore[assignment]
     local_connection._get_default_binary_path = _found_once(  # type: ignore[assignment]
         local_connection._get_default_binary_path
@@ -299,11 +170,8 @@ async def _spawn_off_loop(
         return (port, api_key), ""
 
     def in_thread() -> Connected:
-        _births.harness = harness
-        try:
+        with born_for(harness):
             return _run_without_loop(handshake())
-        finally:
-            del _births.harness
 
     connect_websocket = strategy._connect_websocket
     strategy._connect_websocket = keep_address

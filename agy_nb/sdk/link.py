@@ -14,6 +14,7 @@ from agy_nb.errors import AgyError, HarnessError
 from agy_nb.sdk import config as configs
 from agy_nb.sdk import errors, harness
 from agy_nb.sdk.base import Sink
+from agy_nb.sdk.process import Harness
 from agy_nb.sdk.steps import StepReader
 from agy_nb.sdk.tap import Tap
 from agy_nb.sdk.threads import off_loop
@@ -51,7 +52,7 @@ class Link:
         self._sink = sink
         self._on_activity = on_activity
         self._options = options
-        self._harness = harness.Harness()
+        self._harness = Harness()
         self._stop = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agy_nb.sdk.harness import Harness
+from agy_nb.sdk.process import Harness
 
 pytestmark = [
     pytest.mark.real,

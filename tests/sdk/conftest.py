@@ -9,7 +9,7 @@ import time
 import pytest
 
 import agy_nb as agy
-from agy_nb.sdk.harness import Harness
+from agy_nb.sdk.process import Harness
 from agy_nb.testing import ScriptedModel
 from tests.stalls import Stalls
 
