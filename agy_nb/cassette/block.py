@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agy_nb.cassette import wire
+from agy_nb.cassette import tape, wire
 from agy_nb.cassette.compare import Comparer
 from agy_nb.cassette.deck import Deck, PlaySettings
 from agy_nb.cassette.episodes import has_model
@@ -61,8 +61,8 @@ class Block:
         self._kept: Recording | None = None
         self._deck: Deck | None = None
         self._journal: Journal | None = None
-        self._tape: wire.Tape | None = None
-        self._unrecorded = wire.Tape(None)
+        self._tape: tape.Tape | None = None
+        self._unrecorded = tape.Tape(None)
         self._model: ModelSide | None = None
         self._tool_http: ToolHttp | None = None
         self._harness = ""
@@ -170,7 +170,7 @@ class Block:
             keep=read_lines(kept.path) if kept else (),
         )
         first = 1 + max((s.number for s in kept.sessions), default=-1) if kept else 0
-        self._tape = wire.Tape(self._journal, first=first)
+        self._tape = tape.Tape(self._journal, first=first)
         for name in (MODEL, EPISODES, TOOLS):
             if kept and (kept.path / name).exists():
                 shutil.copyfile(kept.path / name, self._journal.folder / name)
@@ -180,26 +180,26 @@ class Block:
 
     # -- meanwhile ---------------------------------------------------------------------------
 
-    async def _connect(self, strategy: Any, spawn: wire.Spawn) -> wire.Connected:  # noqa: ANN401
+    async def _connect(self, strategy: Any, spawn: tape.Spawn) -> tape.Connected:  # noqa: ANN401
         await self._make_ready()
         if self._plan != "record" and self._options.seam == "model":
             recorded = self._plan == "replay" and wire.any_model(strategy)
             if self._plan == "replay":
                 wire.needs_no_key(strategy)
-            return await wire.record(
+            return await tape.record(
                 spawn, self._unrecorded, self._rewrite(recorded_models=recorded)
             )
         if self._plan == "replay":
             assert self._deck is not None  # noqa: S101 - for the type checker
             return wire.replay(strategy, self._deck, self._playback)
 
-        async def start() -> wire.Connected:
+        async def start() -> tape.Connected:
             if self._tape is None:
                 await asyncio.to_thread(self._open_journal)
             assert self._tape is not None  # noqa: S101 - for the type checker
-            harness = wire.harness_path(strategy)
-            self._harness = await asyncio.to_thread(wire.harness_text, harness)
-            return await wire.record(spawn, self._tape, self._rewrite())
+            harness = tape.harness_path(strategy)
+            self._harness = await asyncio.to_thread(tape.harness_text, harness)
+            return await tape.record(spawn, self._tape, self._rewrite())
 
         if self._plan == "extend":
             assert self._deck is not None  # noqa: S101 - for the type checker
@@ -210,7 +210,7 @@ class Block:
         await self._make_ready()
         return self._plan != "replay"
 
-    def _rewrite(self, *, recorded_models: bool = False) -> wire.Rewrite | None:
+    def _rewrite(self, *, recorded_models: bool = False) -> tape.Rewrite | None:
         """What happens to a configuration on its way to the harness.
 
         Args:

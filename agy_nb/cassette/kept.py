@@ -20,7 +20,7 @@ from agy_nb.cassette.format import Direction, Frame, cassette_path
 from agy_nb.cassette.journal import Journal, new_header
 from agy_nb.cassette.redaction import Redactor, Rule
 from agy_nb.cassette.streams import joined
-from agy_nb.cassette.wire import RecordingSocket, Tape, harness_path, harness_text
+from agy_nb.cassette.tape import RecordingSocket, Tape, harness_path, harness_text
 
 MOST_BYTES = 64_000_000
 """Packed bytes that are held of one agent. Frames repeat each other, so that this is 20 times as

@@ -15,7 +15,7 @@ from agy_nb.cassette.format import Frame
 from agy_nb.cassette.journal import Journal
 from agy_nb.cassette.standin.real import RealHarness
 from agy_nb.cassette.standin.server import Closed, WebSocket
-from agy_nb.cassette.wire import rewritten
+from agy_nb.cassette.tape import rewritten
 
 Rewrite: TypeAlias = Callable[[Frame], Frame]
 
