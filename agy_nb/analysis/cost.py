@@ -8,15 +8,18 @@ prices of your own count.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
+from math import inf
+from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agy_nb.analysis.frames import build
 from agy_nb.analysis.schema import COST, TABLES
+from agy_nb.errors import InvalidInput
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +69,9 @@ class Prices:
         aliases: Names of the price table for names of yours, e.g. of tuned or local models.
         provider: Whose models these are, as the price table names it.
 
+    Raises:
+        InvalidInput: A price is not three numbers, or an alias is no name.
+
     Example:
         >>> from agy_nb.analysis import Prices
         >>> prices = Prices(own={"my-model": (0.5, 0.1, 2.0)}, aliases={"prod": "gemini-2.5-pro"})
@@ -77,6 +83,24 @@ class Prices:
     aliases: Mapping[str, str] = field(default_factory=dict)
     provider: str = "google"
     _known: dict[tuple[Any, ...], Price] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for place, given in (("own", self.own), ("aliases", self.aliases)):
+            if not isinstance(given, Mapping):
+                raise InvalidInput(f"{place} must be a mapping by models' names", field=place)
+        for model, price in self.own.items():
+            if not _is_price(price):
+                msg = (
+                    f"the price of {model!r} must be three numbers, US dollars a million tokens "
+                    f"of uncached input, cached input and output; got {price!r}"
+                )
+                raise InvalidInput(msg, field="own")
+        aliases: Mapping[str, object] = self.aliases
+        for model, name in aliases.items():
+            if not isinstance(name, str):
+                raise InvalidInput(
+                    f"the alias of {model!r} must be a model's name", field="aliases"
+                )
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy in another process needs: what is known already is found again there."""
@@ -228,6 +252,14 @@ class Prices:
             )
 
         return price
+
+
+def _is_price(price: object) -> bool:
+    return (
+        isinstance(price, Sequence)
+        and len(price) == 3  # noqa: PLR2004 - uncached, cached, output
+        and all(isinstance(part, Real) and 0 <= float(part) < inf for part in price)
+    )
 
 
 def _unknown(status: str, table: str | None = None) -> Price:

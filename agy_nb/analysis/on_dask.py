@@ -170,6 +170,9 @@ class DaskSessions(Tables):
 
         Args:
             folder: Where to; it is made if it is not there.
+
+        Raises:
+            InvalidInput: Something else is where a data set goes.
         """
         place = Path(folder).absolute()
         with finish_parquet(place):

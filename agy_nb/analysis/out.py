@@ -8,7 +8,7 @@ harmless.
 from __future__ import annotations
 
 import contextlib
-import shutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 from agy_nb.analysis.errors import MissingExtra
 from agy_nb.analysis.schema import TABLES
 from agy_nb.analysis.usage import Source
+from agy_nb.errors import InvalidInput
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_OURS = re.compile(r"\w+/(utc_day=[\w-]+/)?part-\d+(-\d+)?\.parquet")
 
 
 def to_arrow(table: pd.DataFrame) -> Any:  # noqa: ANN401 - a pyarrow.Table
@@ -39,6 +41,7 @@ def to_parquet(source: Source, folder: Path) -> None:
     as a column. Rows without a time are of day `unknown`. What an earlier call wrote is replaced.
 
     Raises:
+        InvalidInput: Something else is where a data set goes.
         MissingExtra: pyarrow is not installed.
     """
     with finish_parquet(folder):
@@ -52,13 +55,37 @@ def finish_parquet(folder: Path) -> Iterator[None]:
     from agy_nb.analysis.frames import empty
 
     parquet = _pyarrow().parquet
+    for file in _written_before(folder):
+        file.unlink()
     for name in TABLES:
-        shutil.rmtree(folder / name, ignore_errors=True)
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for day in (folder / name).iterdir():
+            if day.is_dir() and not any(day.iterdir()):
+                day.rmdir()
     yield
     for name in TABLES:
-        if not any((folder / name).iterdir()):
+        if not any((folder / name).rglob("*.parquet")):
             parquet.write_table(to_arrow(empty(name)), folder / name / "part-0.parquet")
+
+
+def _written_before(folder: Path) -> list[Path]:
+    """The files that an earlier call wrote.
+
+    Raises:
+        InvalidInput: Something else is where a data set goes.
+    """
+    found: list[Path] = []
+    for name in TABLES:
+        place = folder / name
+        inside = [file for file in place.rglob("*") if not file.is_dir()]
+        for file in inside if place.is_dir() else [place] * place.exists():
+            path = file.relative_to(folder).as_posix()
+            if _OURS.fullmatch(path):
+                found.append(file)
+            elif not file.name.startswith((".", "_")):  # these no reader takes for data
+                msg = f"{str(file)!r} is none of our files, and in the way; name another folder"
+                raise InvalidInput(msg, field="folder")
+    return found
 
 
 def write_parquet(name: str, table: Any, place: Path, *, part: int = 0) -> None:  # noqa: ANN401

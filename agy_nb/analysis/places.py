@@ -1,11 +1,12 @@
 """Where recordings are: from a path, a pattern or a list of these to what can be read.
 
 Rule 1: a session's id comes from where it is, so that the same folder gives the same ids.
-Rule 2: what is there twice in two forms is read once, in the form that tells more.
+Rule 2: what is named twice is read once; what is there in two forms, in the form that tells more.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,11 +42,12 @@ def find_recordings(where: Any) -> Iterator[Recording]:  # noqa: ANN401 - a path
     found = list(_paths(where))
     told = {name_of(path) for _, path in found if path.name in TRANSCRIPTS}
     taken: dict[str, int] = {}
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for root, path in found:
-        if path in seen or (_names_a_database(path.name) and name_of(path) in told):
+        there = os.path.realpath(path)
+        if there in seen or (_names_a_database(path.name) and name_of(path) in told):
             continue
-        seen.add(path)
+        seen.add(there)
         try:
             name = path.relative_to(root).as_posix()
         except ValueError:
@@ -74,7 +76,8 @@ def _paths(where: Any) -> Iterator[tuple[Path, Path]]:  # noqa: ANN401
         for item in sorted(glob.glob(text, recursive=True)):  # noqa: PTH207 - takes absolute patterns
             yield from _paths(item)
     else:
-        yield path.parent, path
+        item = path.parent if _belongs_to_recording(path) else path
+        yield item.parent, item
 
 
 def is_conversation(path: Path) -> bool:
@@ -95,9 +98,13 @@ def _is_recording(path: Path) -> bool:
     return (path / "wire.jsonl").is_file() or (path / "header.json").is_file()
 
 
-def _below(path: Path) -> Iterator[Path]:
-    import os
+def _belongs_to_recording(path: Path) -> bool:
+    """Whether a file is one of those that a recording is kept in, as patterns find them."""
+    other = path.name.endswith(".jsonl") and path.name != "wire.jsonl"
+    return not other and not is_conversation(path) and _is_recording(path.parent)
 
+
+def _below(path: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(path):
         place = Path(folder)
         if "wire.jsonl" in files or "header.json" in files:

@@ -119,15 +119,15 @@ def load(
         The sessions. Files that cannot be read are rows of `problems`.
 
     Raises:
-        InvalidInput: A path that has no pattern does not exist, or there is no such engine.
+        InvalidInput: A path that has no pattern does not exist, or is none; or there is no such
+            engine.
 
     Example:
         >>> sessions = agy.load("cassettes/")
         >>> sessions.usage(by="model")[["model", "total_tokens"]].to_dict("records")
         [{'model': 'gemini-2.5-flash', 'total_tokens': ...}]
     """
-    _must_exist(path)
-    recordings = tuple(find_recordings(path))
+    recordings = tuple(find_recordings(_named(path)))
     if engine == "pandas":
         return Sessions(recordings, chunks=chunks, text=text, prices=prices)
     if engine != "dask":
@@ -146,14 +146,21 @@ def own_copy(table: pd.DataFrame) -> pd.DataFrame:
     return table.copy(deep=not lazy)
 
 
-def _must_exist(path: Any) -> None:
-    if not isinstance(path, str | Path):
-        for item in path:
-            _must_exist(item)
-    elif not any(mark in str(path) for mark in "*?[") and not Path(path).expanduser().exists():
-        raise InvalidInput(
-            f"there is nothing at {str(path)!r}; name a folder or a file", field="path"
-        )
+def _named(path: Any) -> list[str | Path]:
+    """Every path and pattern that was named; what is only read once, as a generator, is kept."""
+    if isinstance(path, str | Path):
+        text = str(path)
+        pattern = any(mark in text for mark in "*?[")
+        if not text or not (pattern or Path(text).expanduser().exists()):
+            raise InvalidInput(
+                f"there is nothing at {text!r}; name a folder or a file", field="path"
+            )
+        return [path]
+    if isinstance(path, Iterable) and not isinstance(path, bytes):
+        return [each for item in path for each in _named(item)]
+    raise InvalidInput(
+        f"a path, a pattern or a list of these is needed, got {path!r}", field="path"
+    )
 
 
 def read_frames(

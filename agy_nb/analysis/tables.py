@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from agy_nb.analysis.cost import Prices
 from agy_nb.analysis.schema import TABLES, By
 from agy_nb.analysis.usage import usage_table
+from agy_nb.errors import InvalidInput
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,9 @@ class Tables:
         prices: How model calls are priced; None leaves cost unknown.
         freeze: Gives a `read` of some tables as they stand; for tables that grow.
 
+    Raises:
+        InvalidInput: `prices` are no `Prices`.
+
     Example:
         >>> tables = agy.load("cassettes/host_tools")
         >>> tables.tool_calls[["tool", "status"]].to_dict("records")
@@ -41,6 +45,10 @@ class Tables:
     def __init__(
         self, read: Read, *, prices: Prices | None = None, freeze: Freeze | None = None
     ) -> None:
+        if not isinstance(prices, Prices | None):
+            raise InvalidInput(
+                f"prices must be Prices(...) or None, got {prices!r}", field="prices"
+            )
         self._read = read
         self._prices = prices
         self._freeze = freeze
@@ -199,7 +207,7 @@ class Tables:
         """
         from agy_nb.analysis.summary import summary
 
-        return summary(self, [by] if isinstance(by, str) else by, tz=tz)
+        return summary(self, [by] if isinstance(by, str) else by or (), tz=tz)
 
     # -- plots -------------------------------------------------------------------------------
 
@@ -297,9 +305,10 @@ class Tables:
         """Write every table into a folder, one data set each, split by day where there is one.
 
         Args:
-            folder: Where to; it is made if it is not there.
+            folder: Where to; it is made if it is not there. What an earlier call wrote is replaced.
 
         Raises:
+            InvalidInput: Something else is where a data set goes.
             MissingExtra: pyarrow is not installed.
         """
         from agy_nb.analysis.out import to_parquet

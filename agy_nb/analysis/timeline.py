@@ -78,6 +78,9 @@ def _turn(source: Source, turn_id: int | None, session_id: str | None) -> Any:  
     turns = source.frame("turns")
     if session_id is not None:
         turns = turns[turns["session_id"] == session_id]
+        if not len(turns):
+            msg = f"session {session_id!r} has no turns; session_id is one of the table `turns`"
+            raise InvalidInput(msg, field="session_id")
     if turn_id is not None:
         turns = turns[turns["turn_id"] == turn_id]
         if len(turns) != 1:

@@ -40,7 +40,7 @@ def usage_table(source: Source, by: By, tz: str | None = None) -> pd.DataFrame:
     Raises:
         InvalidInput: `by` is none of these, or there is no such time zone.
     """
-    if by not in USAGE_KEYS:
+    if by not in get_args(By):
         known = ", ".join(get_args(By))
         raise InvalidInput(f"by must be one of {known}, got {by!r}", field="by")
     if by == "tool":

@@ -95,6 +95,11 @@ def test_what_is_not_among_the_first_is_pale_and_below(sessions):
     assert (under.name, over.name, legend.name) == ("", "agent 1", "1 more")
 
 
+def test_timeline_of_a_session_that_is_not_there_is_refused(sessions):
+    with pytest.raises(InvalidInput, match="session 'nobody' has no turns"):
+        timeline_chart(sessions, None, "nobody")
+
+
 def test_timeline_has_a_row_a_trajectory_and_a_span_a_thing(sessions):
     chart = timeline_chart(sessions, 1, None)
     assert chart.rows == ("agent 1", "subagent bbbbbb")

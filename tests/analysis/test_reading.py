@@ -273,6 +273,34 @@ def test_names_below_a_folder_are_paths(tmp_path):
     assert [r.session_id for r in find_recordings(str(tmp_path / "*"))] == ["same", "same~2"]
 
 
+@pytest.mark.parametrize("pattern", ["**", "*", "*/*", "**/*.jsonl", "*/wire.jsonl"])
+def test_what_a_pattern_finds_twice_is_read_once(tmp_path, pattern):
+    """The folder and each file in it, or else every sum is a multiple."""
+    for name in ("a", "b"):
+        save(tmp_path / name, two_calls())
+    sessions = load(str(tmp_path / pattern))
+    assert sessions.sessions["session_id"].tolist() == ["a", "b"]
+    assert len(sessions.model_calls) == 4
+    assert problems(sessions) == []
+
+
+def test_what_is_named_in_two_ways_is_read_once(recording, monkeypatch):
+    monkeypatch.chdir(recording.parent)
+    sessions = load([recording, recording.name, f"../{recording.parent.name}/{recording.name}"])
+    assert len(sessions) == 1
+    assert problems(sessions) == []
+
+
+def test_a_generator_of_paths_is_a_list_of_them(recording):
+    assert len(load(recording.parent.glob("*"))) == 1
+
+
+@pytest.mark.parametrize("path", [None, 5, b"cassettes", "", [None]])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(InvalidInput, match=r"path, a pattern|nothing at ''"):
+        load(path)
+
+
 def test_missing_usage_is_told_of(tmp_path):
     wire = Wire().begin().prompt().step(0, text="Hi").idle().end()
     assert problems(load(save(tmp_path / "c", wire))) == ["usage_missing"]

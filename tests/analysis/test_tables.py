@@ -80,9 +80,10 @@ def test_unknown_zone_is_refused(sessions, ask, tz):
         getattr(sessions, ask)(by="day", tz=tz)
 
 
-def test_unknown_grouping_is_refused(sessions):
+@pytest.mark.parametrize("by", ["colour", ["model"], None])
+def test_unknown_grouping_is_refused(sessions, by):
     with pytest.raises(InvalidInput, match="by must be one of turn"):
-        sessions.usage("colour")
+        sessions.usage(by)
 
 
 def test_changing_a_table_changes_nothing_here(sessions):
@@ -111,6 +112,24 @@ def test_calls_are_priced_one_by_one():
     """A sum would be priced at the tier of long prompts: 0.78 in place of 0.395 dollars."""
     assert 2 * price().total == pytest.approx(0.395)
     assert price(input_tokens=300_000, output_tokens=2000).total == pytest.approx(0.78)
+
+
+@pytest.mark.parametrize("own", [(1, 2), 1, ("1", "2", "3"), (1, None, 3), (-1, 0, 1), "abc"])
+def test_price_that_is_none_is_refused(own):
+    with pytest.raises(InvalidInput, match="the price of 'mine' must be three numbers"):
+        Prices(own={"mine": own})
+
+
+@pytest.mark.parametrize("wrong", [{"own": [1]}, {"aliases": {"mine": 5}}, {"aliases": "mine"}])
+def test_prices_name_models(wrong):
+    with pytest.raises(InvalidInput, match="name"):
+        Prices(**wrong)
+
+
+def test_prices_must_be_some(sessions, tmp_path):
+    for ask in (sessions.with_prices, lambda prices: load(tmp_path, prices=prices)):
+        with pytest.raises(InvalidInput, match=r"prices must be Prices\(...\)"):
+            ask({"gemini-2.5-flash": (1.0, 0.1, 10.0)})
 
 
 def test_price_has_its_table_and_model():
@@ -321,6 +340,25 @@ def test_parquet_gives_the_same_tables_again(sessions, tmp_path):
         pd.testing.assert_frame_equal(
             there.sort_values(key, ignore_index=True), here.sort_values(key, ignore_index=True)
         )
+
+
+def test_parquet_leaves_what_it_has_not_written(sessions, tmp_path):
+    """A folder `errors` or `turns` may be anybody's, a recording of that name too."""
+    save(tmp_path / "turns", two_calls())
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    with pytest.raises(InvalidInput, match="none of our files"):
+        sessions.to_parquet(tmp_path)
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+
+
+def test_parquet_replaces_what_it_has_written(sessions, tmp_path):
+    sessions.to_parquet(tmp_path / "out")
+    notes = tmp_path / "out" / "turns" / ".DS_Store"
+    notes.touch()
+    load([]).to_parquet(tmp_path / "out")
+    for name in TABLES:
+        assert len(pd.read_parquet(tmp_path / "out" / name)) == 0
+    assert notes.exists()
 
 
 def test_parquet_is_split_by_day(sessions, tmp_path):
