@@ -44,11 +44,14 @@ MAY_BLOCK = (
 
 # What these tests start shares the machine with everything else, so that a limit of seconds can
 # pass for no fault of ours. They have one more try; the report shows each as RERUN. Tests of plain
-# data have none: there a second result would be a fault. Nor have measurements.
+# data have none: there a second result would be a fault. Nor have measurements. To look for tests
+# that fail by chance: `--reruns 0`.
 HAVE_A_SECOND_TRY = ("real", "alone", "browser", "kernel_matrix")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("reruns") is not None:
+        return
     for item in items:
         if "benchmarks" not in item.path.parts and any(
             item.get_closest_marker(name) for name in HAVE_A_SECOND_TRY
