@@ -60,7 +60,7 @@ class Deck:
         self._left = list(recording.sessions)
         self._digests = {s.number: config_digest(s.config) for s in recording.sessions}
         self._playing: list[tuple[SessionMachine, Frame]] = []
-        self._refused: list[CassetteMismatch] = []
+        self._errors: list[CassetteMismatch] = []
 
     def has(self, config: Frame, *, any_model: bool = False) -> bool:
         """Whether a recorded session is left for an agent with this configuration; see `deal`."""
@@ -84,7 +84,8 @@ class Deck:
         found = self._find(config, any_model=any_model)
         if found is None:
             error = self._no_fit(self._settings.redactor.frame(config), any_model=any_model)
-            self._refused.append(error)
+            self._look_for_errors()
+            self._errors.append(error)
             raise error
         self._left.remove(found)
         machine = SessionMachine(
@@ -137,9 +138,9 @@ class Deck:
             allow_unplayed: Whether something may be left.
             still_open: Whether sessions may still end: their farewell is then not missed.
         """
-        found = self._refused + [m.error for m, _ in self._playing if m.error is not None]
-        if found or allow_unplayed:
-            return found
+        self._look_for_errors()
+        if self._errors or allow_unplayed:
+            return self._errors
         for machine, _ in self._playing:
             error = machine.unplayed_error(still_open=still_open)
             if error is not None:
@@ -148,6 +149,12 @@ class Deck:
             numbers = [session.number for session in self._left]
             return [never_started(str(self.recording.path), numbers)]
         return []
+
+    def _look_for_errors(self) -> None:
+        """Take note of what went wrong in a session, before what it led to."""
+        for machine, _ in self._playing:
+            if machine.error is not None and machine.error not in self._errors:
+                self._errors.append(machine.error)
 
     def _find(self, config: Frame, *, any_model: bool) -> RecordedSession | None:
         if not self._settings.comparer.compares("config"):

@@ -87,7 +87,7 @@ class Reporter:
         phase = {"config": "config", "userInput": "prompt"}.get(kind, "answer")
         diff = diff_of(difference)
         matcher = _MATCHER.get(kind)
-        other = f", or compare without the matcher {matcher!r}" if matcher else ""
+        other = f", or leave {matcher!r} out of match_on=" if matcher else ""
         text = (
             f"{_what(kind)} is not what was recorded.\n{difference.path} differs:\n"
             f"{_indent(diff)}\n"

@@ -339,7 +339,6 @@ class ModelSide:
             expected=expected,
             actual=actual,
             diff=diff,
-            differs_at=where,
         )
 
     def unplayed(self) -> CassetteMismatch | None:

@@ -158,6 +158,11 @@ class ReplaySocket:
             raise self._error
 
     @property
+    def error(self) -> Exception | None:
+        """Why nothing comes any more; the SDK would keep only the text of it."""
+        return self._error
+
+    @property
     def clock(self) -> ReplayClock | None:
         """The session's time; None at a pace, where that of the loop holds."""
         if self._clock is None and not self._speed:  # most clients never ask

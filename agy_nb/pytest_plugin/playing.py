@@ -13,7 +13,9 @@ import contextlib
 import os
 import shlex
 import time
+import traceback
 from collections.abc import Generator
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -162,6 +164,11 @@ class Player:
             why = "CI is set: cassettes are only replayed. " if self._by_ci() else ""
             error.add_note(f"{why}To record it, with a model at hand:\n{command}once")
         elif isinstance(error, CassetteMismatch):
+            if error.differs_at:
+                error.add_note(
+                    "To accept it, if this difference means nothing:\n"
+                    f"    @pytest.mark.{MARKER}(ignore=[{error.differs_at!r}])"
+                )
             error.add_note(f"To record it again, with a model at hand:\n{command}all")
 
     def _typed(self) -> str:
@@ -203,7 +210,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     except BaseException as error:
         player.check(error)
         raise
-    player.check(None)
+    aside = _put_aside(item)
+    player.check(aside.value if aside else None)
     return None
 
 
@@ -227,14 +235,17 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show what the plugin itself raised in words only: its traceback is our code."""
-    report = yield
+    """Show what a cassette has to say without our code: the test's own lines, and the words."""
     player = item.stash.get(_player, None)
     if player is None:
-        return report
-    found = call.excinfo
+        return (yield)
+    found, hiding = call.excinfo, not item.config.getoption("fulltrace")
+    for each in (found, _put_aside(item)):
+        if each is not None and hiding and _about_a_cassette(each.value):
+            _leave_us_out(each)
+    report = yield
     if found is not None and found.value is player.told and report.failed:
-        report.longrepr = _in_words(found) or report.longrepr
+        report.longrepr = _in_words(found) or item.repr_failure(found)
     if call.when == "teardown":
         del item.stash[_player]
     return report
@@ -248,6 +259,23 @@ def _in_words(found: pytest.ExceptionInfo[BaseException]) -> Any:  # noqa: ANN40
     for note in getattr(found.value, "__notes__", ()):
         words.addsection("what to do", note, "-")
     return words
+
+
+def _put_aside(item: pytest.Item) -> pytest.ExceptionInfo[BaseException] | None:
+    """What a test of unittest failed with: it is not raised, but kept for the report."""
+    kept: list[pytest.ExceptionInfo[BaseException]] = getattr(item, "_excinfo", None) or []
+    return kept[0] if kept else None
+
+
+def _leave_us_out(found: pytest.ExceptionInfo[BaseException]) -> None:
+    """Take our lines and the SDK's out of a traceback, unless there are no others."""
+    kept: TracebackType | None = None
+    for frame, line in reversed(list(traceback.walk_tb(found.tb))):
+        name = str(frame.f_globals.get("__name__", ""))
+        if not name.startswith(("agy_nb.", "google.antigravity.")):
+            kept = TracebackType(kept, frame, frame.f_lasti, line)
+    if kept is not None:
+        found.traceback = type(found.traceback)(kept)
 
 
 @contextlib.contextmanager

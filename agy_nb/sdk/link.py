@@ -104,6 +104,8 @@ class Link:
 
     async def _why_not(self, error: Exception) -> AgyError:
         """What a start that failed is to the user; of a refusal the harness tells only in words."""
+        if isinstance(error.__cause__, AgyError):  # of a replay, behind words of the SDK's
+            return error.__cause__
         refused = None
         if isinstance(error, RuntimeError):
             refused = await off_loop(configs.why_refused, self.agent._config)
@@ -177,6 +179,12 @@ class Link:
     def broken(self) -> bool:
         """Whether nothing comes from the harness any more."""
         return bool(self.connection._reader_task.done())
+
+    @property
+    def divergence(self) -> AgyError | None:
+        """Why a replay does not go on; the SDK wraps the words of it into an error of its own."""
+        error = getattr(getattr(self.connection, "_ws", None), "error", None)
+        return error if isinstance(error, AgyError) else None
 
     async def read(self) -> None:
         """Read the SDK's steps up to the end of the turn.

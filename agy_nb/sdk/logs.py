@@ -11,6 +11,8 @@ from pathlib import Path
 
 import google.antigravity
 
+from agy_nb.errors import AgyError
+
 _HOME = str(Path(google.antigravity.__file__).parent)
 _ours = logging.getLogger("agy_nb.sdk")
 
@@ -20,6 +22,9 @@ class _SdkRecords(logging.Filter):
         if record.name == "root" and not record.pathname.startswith(_HOME):
             return True
         record.name = _ours.name
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, AgyError) or isinstance(getattr(error, "__cause__", None), AgyError):
+            return False  # of a replay, and raised to whoever chats
         if _ours.isEnabledFor(record.levelno):
             _ours.handle(record)
         return False

@@ -187,7 +187,7 @@ class LiveSession:
         except types.AntigravityCancelledError:
             self._cancelled = True
         except Exception as error:  # noqa: BLE001 - classified below, by structure
-            raised = error
+            raised = link.divergence or error
         link.spent = not await link.settle(SETTLE_S) or (raised is not None and not self._cancelled)
         self._conversation_id = link.agent.conversation_id or self._conversation_id
         if self._gave_up is not None:
@@ -200,7 +200,7 @@ class LiveSession:
         )
         if ended_by is not None:
             link.spent = True
-            raise ended_by from raised
+            raise ended_by from (None if ended_by is raised else raised)
         return TurnOutcome(
             stop_reason=stop_reason,
             usage=token_usage(conversation.last_turn_usage),

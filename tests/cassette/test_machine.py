@@ -318,6 +318,18 @@ def test_sessions_are_found_by_configuration(tmp_path, lines_of, frames):
     assert dealer.errors(allow_unplayed=False) == []
 
 
+def test_what_went_wrong_first_is_told_first(tmp_path, lines_of, frames):
+    config = frames.config()
+    dealer = deck(tmp_path, lines_of, [config, frames.ready(), frames.prompt("Hello")])
+    machine = dealer.deal(config)
+    released(machine)
+    with pytest.raises(CassetteMismatch):
+        machine.receive(frames.prompt("Bye"))
+    with pytest.raises(CassetteMismatch):
+        dealer.deal(config)
+    assert [error.phase for error in dealer.errors(allow_unplayed=False)] == ["prompt", "extra"]
+
+
 def test_sessions_alike_are_told_apart_by_their_first_prompt(tmp_path, lines_of, frames):
     config = frames.config()
     dealer = deck(

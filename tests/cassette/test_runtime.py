@@ -59,11 +59,37 @@ async def test_divergence_comes_out_as_a_mismatch(recorded, tmp_path, at):
             await talk(at, "Weather?", "No thanks")
 
 
-async def test_divergence_of_a_tool_is_no_hang(recorded, tmp_path, at, monkeypatch):
-    monkeypatch.setitem(globals(), "get_weather", other_weather)
-    with pytest.raises(CassetteMismatch, match="the result of a host tool"):
-        async with use_cassette(tmp_path / "c", "none"):
-            await talk(at, "Weather?", "Thanks")
+async def test_divergence_of_a_tool_is_told_to_whoever_chats(recorded, tmp_path, at, caplog):
+    told = []
+
+    async def chat_twice():
+        async with use_cassette(tmp_path / "c", "none"), agy.Runtime() as runtime:
+            config = at.config(tools=[other_weather], allow=False)
+            agent = await runtime.create_agent(config, ask_user=lambda request: True)
+            for prompt in ("Weather?", "Thanks"):
+                with pytest.raises(CassetteMismatch) as found:
+                    await agent.chat_text(prompt)
+                told.append(found.value)
+
+    with pytest.raises(CassetteMismatch) as found:
+        await chat_twice()
+    assert str(found.value) == str(told[0])  # what came of it says less
+    assert found.value.differs_at == "toolResponse.responseJson.result"
+    assert found.value.__cause__ is None
+    assert not caplog.records
+
+
+async def test_other_configuration_is_told_to_whoever_starts_the_agent(recorded, tmp_path, at):
+    async def start():
+        async with use_cassette(tmp_path / "c", "none"), agy.Runtime() as runtime:
+            config = at.config(system_instructions="Be brief.")
+            with pytest.raises(CassetteMismatch, match="configuration is not what was") as found:
+                await runtime.create_agent(config)
+        return found.value
+
+    with pytest.raises(CassetteMismatch) as found:
+        await start()
+    assert found.value.__cause__ is None
 
 
 def other_weather(city: str) -> str:

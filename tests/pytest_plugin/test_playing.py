@@ -63,7 +63,24 @@ def test_divergence_is_the_failure_of_the_test(talk, run):
             "*pytest test_talk.py::test_talk --agy-record-mode=all",
         ]
     )
-    assert "INTERNALERROR" not in result.stdout.str()
+    said = result.stdout.str()
+    assert "INTERNALERROR" not in said
+    assert "site-packages" not in said  # the test's own lines, not ours and the SDK's
+    assert ".py:" not in said.replace("test_talk.py:", "")
+
+
+def test_all_of_the_traceback_is_there_for_those_who_ask(talk, run):
+    talk(Hello="Good bye")
+    run("--full-trace").stdout.fnmatch_lines(["*machine.py:*"])
+
+
+def test_advice_to_accept_a_difference_does_what_it_says(talk, run):
+    talk(Hello="Good bye")
+    (advice,) = {
+        line.removeprefix("E").strip() for line in run().outlines if "agy_cassette(ignore" in line
+    }
+    talk(Hello="Good bye", **{"@pytest.mark.agy_cassette": advice, "assert PROMPT in ": ""})
+    run("--agy-record-mode=none").assert_outcomes(passed=1)
 
 
 def test_recording_that_is_not_played_to_its_end_is_the_failure_of_the_test(talk, run):
@@ -180,6 +197,44 @@ def test_tests_of_unittest_have_cassettes_too(suite, run, cassettes, no_process)
     assert cassettes() == names
     no_process()
     run("--agy-record-mode=none").assert_outcomes(passed=2)
+    module = suite.path / "test_unit.py"
+    module.write_text(module.read_text().replace('answer("', 'answer("Oh! '))
+    result = run()
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            ">*answer(*Hello*",
+            "*pytest test_unit.py::TestPlain::test_talk --agy-record-mode=all",
+            ">*answer(*Bye*",
+            "*pytest test_unit.py::TestAsync::test_talk --agy-record-mode=all",
+        ]
+    )
+
+
+def test_failure_of_a_test_of_unittest_stays_what_it_is(suite, run):
+    text = """
+        import unittest
+        import agy_nb as agy
+        import pytest
+
+        async def talk():
+            async with agy.Runtime() as runtime:
+                agent = await runtime.create_agent()
+                await agent.chat_text("Hello")
+                assert WELL, "not well"
+                await agent.chat_text("Bye")
+
+        @pytest.mark.agy_cassette
+        class TestPlain(unittest.TestCase):
+            def test_talk(self):
+                agy.run(talk())
+        """
+    suite.makepyfile(test_unit=text.replace("WELL", "True"))
+    run().assert_outcomes(passed=1)
+    suite.makepyfile(test_unit=text.replace("WELL", "False"))
+    result = run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*AssertionError: not well"])
 
 
 def test_cassette_around_several_tests_is_told_apart(suite, run):

@@ -31,7 +31,7 @@ _ADVICE = [
         (r'record it again with record_mode="all"', "record it again with --record"),
         (r', or add to it with record_mode="new_episodes"', ""),
         (r"ignore=\[(.*?)\](?=,|$)", r"--ignore \1"),
-        (r"compare without the matcher '(\w+)'", r"leave \1 out of --match-on"),
+        (r"leave '(\w+)' out of match_on=", r"leave \1 out of --match-on"),
         (r"allow_unplayed=True", "--allow-unplayed"),
         (r"stall_after=", "--stall-after"),
     )
