@@ -141,3 +141,4 @@ class _ResponseView:
             self._view.touch()
             await asyncio.sleep(0 if self._view.closed else INTERVAL_S)
         await _add_cost(self._response, self._transcript, self._handle, renew=late)
+        self._view.touch()  # where the view stays, it has the cost, too

@@ -28,10 +28,13 @@ INTERVAL_S = 0.05
 _STATIC = Path(__file__).parent / "static"
 
 LASTS = (
-    "This page was loaded while the turn ran, so its notebook cannot keep what stands here: show "
-    "the response again in a cell, and it stays."
+    "The notebook cannot keep what stands here, since this page was loaded while the turn ran, or "
+    "another widget holds it: show the response again in a cell, and it stays."
 )
 """Said where a view cannot be replaced by HTML, since the page does not know it by its output."""
+
+LEAVES_AFTER_S = 3.0
+"""Seconds in which a front end that shows a view still can say so, when the HTML is there."""
 
 Message: TypeAlias = dict[str, Any]
 
@@ -129,7 +132,7 @@ class LiveView:
         transcript: What to show.
         mode: `"turn"`, `"chat"` for a composer below, or `"page"`.
         label: What a screen reader calls it.
-        on_message: Takes the front end's messages other than `ready`, `decide` and `answer`.
+        on_message: Takes the front end's other messages than `ready`, `here`, `decide`, `answer`.
 
     Raises:
         WrongLoop: No event loop runs here, nor ever did.
@@ -153,12 +156,11 @@ class LiveView:
         self.widget = _canvas(mode, label)
         self.running = False
         self.seen = False
-        self._again = False
         self._notice = ""
         self.loop = _loop()
         self._on_message = on_message
-        self._controls: dict[str, Waiting] = {}
         self._flush_at: asyncio.TimerHandle | None = None
+        self._close_at: asyncio.TimerHandle | None = None
         self._closed = False
         self.widget.on_msg(self._receive)
         self._detach = desk.attach(self.claim)
@@ -200,7 +202,7 @@ class LiveView:
                 for name in ("id", "parent", "kind", "head", "body", "fold", "label")
                 if (value := getattr(change, name))
             }
-            waiting = self._controls.get(change.id)
+            waiting = desk.get(change.id)
             if waiting is not None and change.id in self.transcript.pending:
                 put["controls"] = waiting.controls
                 desk.see(change.id)
@@ -219,7 +221,6 @@ class LiveView:
     def _take(self, message: Message, buffers: list[Any]) -> None:
         match message.get("type"):
             case "ready":
-                self._again = self.seen
                 self.seen = True
                 self.transcript.changes()
                 self.send(type="reset", changes=self._wire(self.transcript.snapshot()))
@@ -227,6 +228,8 @@ class LiveView:
                     self.touch()
             case "decide" | "answer":
                 self._answer(str(message.get("id")), message)
+            case "here":
+                self._stay()
             case _:
                 self._on_message(message, buffers)
 
@@ -242,7 +245,6 @@ class LiveView:
         """Show the buttons of an approval or a question that is in this transcript."""
         if self._closed or waiting.id not in self.transcript.pending:
             return False
-        self._controls[waiting.id] = waiting
         self.transcript.renew(waiting.id)
         self.touch()
         return True
@@ -252,22 +254,32 @@ class LiveView:
     def leave(self) -> None:
         """There is HTML in the output now: take the widget away, unless somebody needs it still.
 
-        A page that was loaded anew has the widget, but does not know which output it stands in: no
-        HTML gets there, and without the widget nothing would be left of the turn.
+        A page does not know which output the widget stands in when it was loaded anew, or when the
+        output is another widget's: no HTML gets there, and without the widget nothing would be left
+        of the turn. The view is there still, and says so.
         """
-        if not self._again:
+        self._detach()
+        if not self.seen:
             self.close()
         elif not self._closed:
+            self.touch()
+            self.flush()
+            self.send(type="leaving")
+            self._close_at = self.loop.call_later(LEAVES_AFTER_S, self.close)
+
+    def _stay(self) -> None:
+        if self._close_at is not None:
+            self._close_at.cancel()
             self._notice = LASTS
-            self._detach()
-            self._flush()
+            self.touch()
 
     def close(self) -> None:
         """Take the widget away; its front ends show nothing any more."""
         if self._closed:
             return
-        if self._flush_at is not None:
-            self._flush_at.cancel()
+        for timer in (self._flush_at, self._close_at):
+            if timer is not None:
+                timer.cancel()
         self._closed = True
         self._detach()
         self.widget.close()

@@ -138,12 +138,42 @@ def test_view_that_is_ready_in_the_middle_of_a_turn_catches_up(page):
     assert "deleted notes" in page.final(page.views()[0][1])
     page.reply(cell)
     # A page that was loaded anew does not get the final HTML: it has the widget, which says so.
+    page.until("farewell", lambda: page.messages(comm, "leaving"))
+    page.tell(comm, type="here")
     page.until("notice", lambda: page.messages(comm)[-1].get("notice"))
     assert "deleted notes" in json.dumps(page.puts(comm))
     page.tell(comm, type="ready")
     page.until("third reset", lambda: len(page.messages(comm, "reset")) == 3)
     assert page.messages(comm)[-1]["notice"]
     assert page.messages(comm)[-1]["running"] is False
+
+
+def test_view_that_stays_is_told_the_cost(page):
+    pytest.importorskip("genai_prices")
+    page.do(
+        "from agy_nb.testing import Usage\n"
+        "model = ScriptedModel([say('Hello.', usage=Usage(prompt=1_000_000, candidates=10))])\n"
+        "await model.start()\n"
+        "agent = await runtime.create_agent(model.config(model='gemini-2.5-flash'))"
+    )
+    cell = page.send(CELLS["await"])
+    comm = page.show()
+    page.until("farewell", lambda: page.messages(comm, "leaving"))
+    page.tell(comm, type="here")
+    page.reply(cell)
+    page.until("cost", lambda: "$0." in json.dumps(page.puts(comm)))
+
+
+def test_view_that_comes_while_something_waits_has_its_buttons(page):
+    cell, first = begin(page, "idle")
+    key = page.waiting(first)
+    page.reply(cell)
+    page.seen.clear()
+    page.reply(page.send("_"))
+    second = page.show()
+    assert page.waiting(second) == key
+    page.tell(second, type="decide", id=key, choice="once")
+    assert "deleted notes" in page.final(page.views()[0][1])
 
 
 def test_widget_is_taken_away_when_the_html_is_there(page):

@@ -3,6 +3,8 @@
 
 const BLOCKS = new Set(["P", "LI", "UL", "OL", "BLOCKQUOTE", "PRE", "CODE", "H1", "H2", "H3", "H4", "H5", "H6"]);
 
+const REPLACED_WITHIN_MS = 1000; // in which a front end puts HTML in the place of a view
+
 function make(tag, className = "", text = "") {
   const element = document.createElement(tag);
   if (className) element.className = className;
@@ -361,11 +363,13 @@ function render({ model, el }) {
   if (page || chat) el.append(still.style); // beside the view, which holds nothing but what it shows
 
   const tree = new Tree(nodes, send);
+  let gone = false;
   const onMessage = (message) => {
     const follows = nodes.scrollHeight - nodes.scrollTop - nodes.clientHeight < 40;
     if (message.type === "reset") tree.reset(message.changes);
     else if (message.type === "changes") refocus(nodes, () => tree.apply(message.changes));
     else if (message.type === "refused") tree.refused(message.id, message.words);
+    else if (message.type === "leaving") setTimeout(() => gone || send({ type: "here" }), REPLACED_WITHIN_MS);
     else if (message.type === "compose") chat?.compose(message.text);
     else if (message.type === "copy") navigator.clipboard?.writeText(message.text);
     else if (message.type === "download") download(message.name, message.text);
@@ -398,6 +402,7 @@ function render({ model, el }) {
   const clocks = setInterval(() => root.querySelectorAll(".agy-countdown").forEach(tick), 1000);
   send({ type: "ready" });
   return () => {
+    gone = true;
     clearInterval(clocks);
     model.off("msg:custom", onMessage);
     model.off("comm_live_update", onGone);

@@ -34,8 +34,20 @@ def test_page_that_is_loaded_again_in_the_middle_of_a_turn_catches_up(lab, how):
     box = lab.page.locator(".jp-Cell", has=lab.page.locator(".agy-tool")).last
     box.locator(".agy-footer").wait_for()
     lab.idle()
-    assert "show the response again" in box.inner_text()
+    box.locator("text=show the response again").wait_for()
     assert "deleted notes" in lab.do("print(model.requests[-1].tool_results[-1].text)")
+
+
+def test_response_in_an_output_widget_stays_when_its_turn_is_over(lab):
+    lab.do("import ipywidgets\nmodel, agent = await start(DELETES)")
+    cell = lab.run(
+        "inside = ipywidgets.Output()\ndisplay(inside)\n"
+        "with inside:\n    display(await agent.chat('go'))"
+    )
+    cell.click("Allow once")
+    assert "done" in cell.footer()
+    cell.wait("text=show the response again")
+    assert "Allowed" in cell.text()
 
 
 def test_view_says_that_its_kernel_was_started_again_and_nothing_is_allowed(lab):
