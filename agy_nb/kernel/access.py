@@ -8,6 +8,7 @@ version, so who reads one of them says what happens where it is missing.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 from typing import Any
@@ -68,6 +69,15 @@ def remember(loop: asyncio.AbstractEventLoop) -> None:
     """Make a script's loop the main one, before it runs."""
     global _script_loop  # noqa: PLW0603
     _script_loop = loop
+
+
+def _forget() -> None:
+    global _script_loop  # noqa: PLW0603
+    _script_loop = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)  # the loop is its parent's, and runs there
 
 
 def on_main_loop() -> bool:

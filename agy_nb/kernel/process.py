@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import Awaitable
 from typing import Any, TypeVar
@@ -25,6 +26,7 @@ class ProcessLoop:
     """An event loop that is run only while somebody waits in `run()`."""
 
     def __init__(self) -> None:
+        self._pid = os.getpid()
         self._free = threading.Condition()
         self._driven = False
         self._runner: asyncio.Runner | None = None
@@ -93,6 +95,8 @@ class ProcessLoop:
 
     def close(self) -> None:
         """Let the guest clean up, cancel what is left on the loop, and close it."""
+        if self._pid != os.getpid():  # a child ends; the loop and all that is on it go on
+            return
         guest().leave()  # while there is a loop to do it on
         if self._runner is not None and not self._driven:
             with contextlib.suppress(RuntimeError):
@@ -114,6 +118,15 @@ def _terminal_loop() -> asyncio.AbstractEventLoop | None:
 
 _process_loop: ProcessLoop | None = None
 _lock = threading.Lock()
+
+
+def _forget() -> None:
+    global _process_loop, _lock
+    _process_loop, _lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def owns(loop: asyncio.AbstractEventLoop) -> bool:

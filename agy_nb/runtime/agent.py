@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from agy_nb.errors import AgentNotStarted, InvalidInput
+from agy_nb.errors import AgentNotStarted, InvalidInput, WrongLoop
 from agy_nb.protocol import commands as c
 from agy_nb.protocol import replies as r
 from agy_nb.protocol.values import Message, TokenUsage
@@ -86,7 +86,10 @@ class Agent:
 
     def _must_be_started(self) -> None:
         if not self.is_started:
-            msg = f"agent {self.id} was shut down, deleted or disconnected; create another one"
+            what = "was shut down, deleted or disconnected"
+            if self.runtime.forked:
+                what = "is that of the process which this one was forked from"
+            msg = f"agent {self.id} {what}; create another one"
             raise AgentNotStarted(msg)
 
     # -- chat --------------------------------------------------------------------------------
@@ -283,8 +286,12 @@ class Agent:
             self._started = False
             return
         self._started = False
+        try:
+            await self._ask(command, r.Done)
+        except WrongLoop:
+            self._started = True
+            raise
         self._drop.detach()
-        await self._ask(command, r.Done)
 
     # -- what is known here ------------------------------------------------------------------
 

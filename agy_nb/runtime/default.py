@@ -1,8 +1,14 @@
-"""This kernel's own runtime: made on first use, kept when a cell runs again, closed at the end."""
+"""This kernel's own runtime: made on first use, kept when a cell runs again, closed at the end.
+
+A script may have several loops, one a thread or one after the other; each has its own.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from agy_nb import kernel
@@ -13,11 +19,42 @@ from agy_nb.runtime.approvals import AskUser
 from agy_nb.runtime.config import RuntimeConfig
 from agy_nb.runtime.runtime import Runtime
 
-_current: Runtime | None = None
+
+@dataclass(slots=True)
+class _Made:
+    """A runtime that was made here.
+
+    Attributes:
+        runtime: It.
+        asked_on: The loop that it was asked for on, None as long as none was running.
+        forget: Takes its clean-up at the end back.
+    """
+
+    runtime: Runtime
+    asked_on: asyncio.AbstractEventLoop | None
+    forget: Callable[[], None]
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop that it lives on, or will."""
+        return self.runtime.loop or self.asked_on
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be used."""
+        return not (self.runtime.closed or (self.loop is not None and self.loop.is_closed()))
+
+    def serves(self, here: asyncio.AbstractEventLoop | None) -> bool:
+        """Whether it is for whoever is on a loop, or on none."""
+        return here is None or self.loop is None or self.loop is here or kernel.in_kernel()
+
+
+_made: list[_Made] = []
+_lock = threading.Lock()
 
 
 def runtime(config: RuntimeConfig | None = None) -> Runtime:
-    """This kernel's runtime, or this script's.
+    """This kernel's runtime, or this script's; where several loops run, that of the one here.
 
     Args:
         config: Limits and pauses; counts when the runtime is made, that is on the first call.
@@ -33,28 +70,46 @@ def runtime(config: RuntimeConfig | None = None) -> Runtime:
         >>> agent.id in agy.runtime().agent_ids
         True
     """
-    global _current  # noqa: PLW0603 - one runtime a kernel
-    if _current is not None and _alive(_current):
-        if config is not None and config != _current.config:
+    here = running_loop()
+    with _lock:
+        _forget_dead()
+        found = _find(here)
+        if found is None:
+            found = _make(config)
+        elif config is not None and config != found.runtime.config:
             raise InvalidConfig(
                 "this kernel's runtime runs already with another configuration; "
                 "`await agy.runtime().close()` first, or use agy.Runtime(config)",
                 field="config",
             )
-        return _current
-    _current = Runtime(config)
-    kernel.guest().at_exit(_current.close, fallback=lambda: None)
-    return _current
+        found.asked_on = found.asked_on or here
+        return found.runtime
 
 
-def _alive(candidate: Runtime) -> bool:
-    if candidate.closed:
-        return False
-    loop = candidate.loop
-    if loop is None:
-        return True
-    here = running_loop()
-    return not loop.is_closed() and (here is None or here is loop or kernel.in_kernel())
+def _forget_dead() -> None:
+    for made in [made for made in _made if not made.alive]:
+        made.forget()
+        _made.remove(made)
+
+
+def _find(here: asyncio.AbstractEventLoop | None) -> _Made | None:
+    """The one for whoever is here; where several would do, that of the main loop."""
+    serving = [made for made in reversed(_made) if made.serves(here)]
+    main = kernel.main_loop()
+    serving.sort(key=lambda made: made.loop is not main)
+    return next(iter(serving), None)
+
+
+def _make(config: RuntimeConfig | None) -> _Made:
+    new = Runtime(config)
+
+    async def leave() -> None:
+        if new.loop is None or new.loop.is_closed() or new.loop is running_loop():
+            await new.close()
+
+    made = _Made(new, None, kernel.guest().at_exit(leave, fallback=lambda: None))
+    _made.append(made)
+    return made
 
 
 async def create_agent(

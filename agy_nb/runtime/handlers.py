@@ -218,6 +218,10 @@ class Handlers:
         for record in self.agents.values():
             record.stop(reason)
 
+    async def release(self) -> None:
+        """Let go of what the backend holds, once no agent is left."""
+        await self._backend.close()
+
     async def close(self, reason: AgyError) -> None:
         """End every agent that is left, side by side; one that fails does not keep the others."""
         records = list(self.agents.values())

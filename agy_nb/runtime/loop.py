@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
@@ -80,6 +81,7 @@ class CommandLoop:
         self._handlers = handlers
         self._config = config
         self.loop = asyncio.get_running_loop()
+        self._pid = os.getpid()
         self._channel: asyncio.Queue[Envelope] = asyncio.Queue(config.channel_capacity)
         self._tasks: dict[asyncio.Task[None], Envelope] = {}
         self._closing = False
@@ -90,7 +92,12 @@ class CommandLoop:
     @property
     def closed(self) -> bool:
         """Whether it takes no commands any more."""
-        return self._closing or self._task.done()
+        return self._closing or self._task.done() or self.forked
+
+    @property
+    def forked(self) -> bool:
+        """Whether this process is a child of the one that the loop lives in."""
+        return os.getpid() != self._pid
 
     def statistics(self) -> LoopStatistics:
         """How it stands now."""
@@ -263,6 +270,7 @@ class CommandLoop:
             await self._handlers.close(_closed())
         if tasks:
             await asyncio.wait(tasks, timeout=self._config.shutdown_timeout)
+        await self._handlers.release()
 
     async def _refuse_the_rest(self) -> None:
         self._refuse_queued()

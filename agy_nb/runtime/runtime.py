@@ -93,8 +93,9 @@ class Runtime:
 
     def _started(self) -> CommandLoop:
         if self.closed:
-            msg = "the runtime is closed; make another one (agy.runtime() does so by itself)"
-            raise ChannelClosed(msg)
+            what = "is that of the process which this one was forked from"
+            msg = f"the runtime {what if self.forked else 'is closed'}; make another one"
+            raise ChannelClosed(f"{msg} (agy.runtime() does so by itself)")
         if self._core is None:
             self._handlers = Handlers(self._backend, self._turns, self.config, self.ledger)
             self._core = CommandLoop(self._handlers, self.config)
@@ -146,6 +147,11 @@ class Runtime:
     def closed(self) -> bool:
         """Whether it takes no commands any more."""
         return self._closed or (self._core is not None and self._core.closed)
+
+    @property
+    def forked(self) -> bool:
+        """Whether this process is a child of the one that the runtime lives in."""
+        return self._core is not None and self._core.forked
 
     # -- commands ----------------------------------------------------------------------------
 
@@ -336,7 +342,7 @@ class Runtime:
             agent_id: Number of the agent; one that is not there is no error.
         """
         loop = self.loop
-        if self._closed or loop is None or loop.is_closed():
+        if self.closed or loop is None or loop.is_closed():
             return
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(self._drop, agent_id)

@@ -346,5 +346,5 @@ class Backend(Protocol):
         ...
 
     async def close(self) -> None:
-        """Release what the backend itself holds, after its sessions are closed."""
+        """Release what the backend itself holds, after its sessions are closed; twice is fine."""
         ...

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,7 +17,17 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_own = ThreadPoolExecutor(max_workers=64, thread_name_prefix="agy_nb")
+_own: ThreadPoolExecutor
+
+
+def _renew() -> None:
+    global _own  # noqa: PLW0603 - one a process
+    _own = ThreadPoolExecutor(max_workers=64, thread_name_prefix="agy_nb")
+
+
+_renew()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)  # a child has none of its parent's threads
 
 
 async def off_loop(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -13,7 +13,7 @@ from agy_nb.testing.memory import MemoryBackend
 
 @pytest.fixture(autouse=True)
 def none_yet(monkeypatch):
-    monkeypatch.setattr(default, "_current", None)
+    monkeypatch.setattr(default, "_made", [])
 
 
 async def use():
@@ -34,6 +34,21 @@ def test_each_loop_of_a_script_gets_a_runtime_of_its_own():
 def test_runtime_that_nothing_runs_on_yet_is_that_of_the_next_loop():
     made = agy.runtime()
     assert asyncio.run(use()) is made
+
+
+async def test_loops_that_run_at_the_same_time_have_one_runtime_each():
+    mine = agy.runtime()
+    theirs = await asyncio.to_thread(asyncio.run, use())
+    assert theirs is not mine
+    assert agy.runtime() is mine
+    await mine.close()
+
+
+def test_runtimes_whose_loop_is_over_are_forgotten():
+    for _ in range(5):
+        asyncio.run(use())
+    made = agy.runtime()
+    assert [each.runtime for each in default._made] == [made]
 
 
 async def test_settings_count_when_the_runtime_is_made_and_not_after():

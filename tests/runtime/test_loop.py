@@ -171,6 +171,8 @@ async def test_another_loop_is_refused():
                     await agent.turn_count()
                 with pytest.raises(agy.WrongLoop):
                     await response.text()
+                with pytest.raises(agy.WrongLoop):
+                    await agent.shutdown()
 
             asyncio.run(use())
 
@@ -179,6 +181,7 @@ async def test_another_loop_is_refused():
         thread.start()
         await asyncio.to_thread(thread.join)
         assert failures == [None]
+        assert agent.is_started
 
 
 def _outcome(work):
