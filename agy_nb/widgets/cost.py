@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from agy_nb.protocol.events import Usage
 from agy_nb.runtime.response import Response
@@ -47,4 +48,18 @@ def _in_words(model: str, calls: list[Usage]) -> str:
             known += price.total
     if unknown == len(calls):
         return ""
-    return f"{'at least ' if unknown else ''}${known:.2g}"
+    return f"{'at least ' if unknown else ''}{dollars(known, digits=2)}"
+
+
+def dollars(value: float, *, digits: int) -> str:
+    """A price in words.
+
+    Args:
+        value: The price, in US dollars.
+        digits: How many digits count below a dollar.
+
+    Example:
+        >>> dollars(0.0000123, digits=2), dollars(1234.5, digits=2)
+        ('$0.000012', '$1,234.50')
+    """
+    return f"${Decimal(f'{value:.{digits}g}'):f}" if value < 1 else f"${value:,.2f}"

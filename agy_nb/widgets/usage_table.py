@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
+from agy_nb.widgets.cost import dollars
 from agy_nb.widgets.markup import escape
 
 if TYPE_CHECKING:
@@ -231,8 +232,7 @@ def cost(value: Any, *, at_least: bool) -> str:  # noqa: ANN401 - a number, or N
     """
     if value is None or _na(value):
         return _UNKNOWN
-    words = f"${value:.4g}" if value < 1 else f"${value:,.2f}"
-    return f"{'≥ ' if at_least else ''}{words}"
+    return f"{'≥ ' if at_least else ''}{dollars(value, digits=4)}"
 
 
 # -- what is below ---------------------------------------------------------------------------------

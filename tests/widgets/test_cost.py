@@ -4,7 +4,7 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.testing.memory import MemoryBackend
-from agy_nb.widgets.cost import cost_of
+from agy_nb.widgets.cost import cost_of, dollars
 from agy_nb.widgets.transcript import Transcript
 
 
@@ -40,3 +40,11 @@ async def test_footer_says_it_beside_the_tokens():
     transcript.set_cost("$0.55")
     assert "1,100,000 tokens" in transcript.html()
     assert "$0.55" in transcript.html()
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.0000123, "$0.000012"), (0.5512, "$0.55"), (1234.5, "$1,234.50"), (0.0, "$0")],
+)
+def test_price_is_written_without_exponents(value, words):
+    assert dollars(value, digits=2) == words
