@@ -108,8 +108,13 @@ def of_turn(
     return None if error is None else BackendError(_advice(0, str(error)))
 
 
-def of_step(failure: StepFailure) -> AgyError:
-    """What an error step is, should nothing follow it."""
+def of_step(failure: StepFailure, what: str = "the turn failed") -> AgyError:
+    """What an error step is, should nothing follow it.
+
+    Args:
+        failure: The step.
+        what: What failed, where its own words do not tell.
+    """
     if failure.http_code == QUOTA_CODE:
         return _quota(failure)
     if failure.label in _SAFETY_LABELS and not failure.http_code:
@@ -122,7 +127,7 @@ def of_step(failure: StepFailure) -> AgyError:
             f"max_output_tokens: {failure.message}"
         )
     code = failure.http_code if failure.http_code >= LOWEST_HTTP_CODE else None
-    return BackendError(_advice(failure.http_code, failure.message), http_code=code)
+    return BackendError(_advice(failure.http_code, failure.message, what), http_code=code)
 
 
 def _quota(failure: StepFailure | None) -> QuotaExceeded:
@@ -134,13 +139,13 @@ def _quota(failure: StepFailure | None) -> QuotaExceeded:
     )
 
 
-def _advice(code: int, words: str) -> str:
-    what = {
+def _advice(code: int, words: str, what: str = "the turn failed") -> str:
+    advice = {
         2: "the harness got no answer; see that the model is up, and its own words",
         400: "the model refused the request (HTTP 400); look at the configuration and the prompt",
         401: "the model did not accept the API key (HTTP 401); set a valid GEMINI_API_KEY",
         403: "this API key may not use the model (HTTP 403); choose another model or key",
     }.get(code)
-    if what:
-        return f"{what}: {words}"
-    return f"the turn failed{f' (HTTP {code})' if code else ''}: {words or 'no reason was given'}"
+    if advice:
+        return f"{advice}: {words}"
+    return f"{what}{f' (HTTP {code})' if code else ''}: {words or 'no reason was given'}"

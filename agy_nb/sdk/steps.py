@@ -141,7 +141,7 @@ class StepReader:
         said = self._texts.get(step.trajectory_id)
         return events.Error(
             trajectory=where,
-            error=to_info(of_step(failure)),
+            error=to_info(of_step(failure, "a step failed")),  # the turn may go on
             fatal=False,
             refused_step=said if said == step.step_index - 1 else None,
             at=at,

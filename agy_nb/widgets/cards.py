@@ -39,6 +39,7 @@ _PATHS = (
     "target_file",
     "DirectoryPath",
     "SearchPath",
+    "file_path",
     "path",
     "file",
 )

@@ -87,6 +87,7 @@ async def test_error_that_the_harness_recovers_from_is_an_event(runtime):
         assert await response.text() == "fine"
     errors = [event for event in response.events if isinstance(event, Error)]
     assert [(event.fatal, event.error.http_code) for event in errors] == [(False, 503)]
+    assert errors[0].error.message.startswith("a step failed (HTTP 503)")  # the turn did not
 
 
 async def test_text_of_a_try_that_broke_off_is_not_doubled(runtime):

@@ -99,6 +99,7 @@ def test_no_payload_changes_the_elements_of_a_card(field):
 def test_line_of_a_call_names_the_tool_and_the_argument_that_says_most():
     assert text_of(cards.headline("run", {"Cwd": "/", "CommandLine": "ls  -la"})) == "run ls -la"
     assert text_of(cards.headline("view", {"Limit": 3, "AbsolutePath": "/a.txt"})) == "view /a.txt"
+    assert text_of(cards.headline("view", {"file_path": "/a", "end_line": 9})) == "view /a"
     assert text_of(cards.headline("add", {"a": 1, "b": "x"})) == 'add a=1, b="x"'
     assert text_of(cards.headline("find", {}, "files")) == "files · find "
 
