@@ -7,6 +7,7 @@ from typing import Any
 from google.antigravity import types
 from pydantic_core import to_jsonable_python
 
+from agy_nb.errors import InvalidPrompt
 from agy_nb.protocol.values import (
     Answer,
     AskedQuestion,
@@ -78,17 +79,30 @@ def answer_of(answer: Any) -> Answer:
 
 
 def content_of(prompt: Prompt) -> Any:
-    """A prompt as the SDK takes it."""
+    """A prompt as the SDK takes it.
+
+    Raises:
+        InvalidPrompt: It holds media of a type that the SDK does not take.
+    """
     parts: list[Any] = []
     for part in prompt:
         if isinstance(part, TextPart):
             parts.append(part.text)
         elif isinstance(part, MediaPart):
-            parts.append(
-                _MEDIA[part.kind](
-                    data=part.data, mime_type=part.mime_type, description=part.description
-                )
-            )
+            parts.append(_media_of(part))
         else:
             parts.append(types.SlashCommand(name=types.BuiltinSlashCommandName(part.name)))
     return parts[0] if len(parts) == 1 else parts
+
+
+def _media_of(part: MediaPart) -> Any:
+    media = _MEDIA[part.kind]
+    try:
+        return media(data=part.data, mime_type=part.mime_type, description=part.description)
+    except ValueError:
+        named = f" ({part.description})" if part.description else ""
+        raise InvalidPrompt(
+            f"the SDK takes no {part.kind} of the type {part.mime_type!r}{named}; "
+            "send it in another format, or as text",
+            field="prompt",
+        ) from None

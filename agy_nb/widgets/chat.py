@@ -22,15 +22,16 @@ from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.response import Response
 from agy_nb.widgets import live
 from agy_nb.widgets.beside import Beside
-from agy_nb.widgets.browser_frames import Item
+from agy_nb.widgets.browser_frames import Item, Past
 from agy_nb.widgets.browser_player import tell
 from agy_nb.widgets.cards import text_of
-from agy_nb.widgets.chat_recorded import as_markdown, read_items
+from agy_nb.widgets.chat_recorded import as_markdown, as_turns, read_items
 from agy_nb.widgets.cost import cost_of
 from agy_nb.widgets.transcript import Transcript
 
 _CASSETTE = "cassettes/chat-%Y%m%d-%H%M%S"
 _KINDS = ("image", "audio", "video")
+_PDF = "application/pdf"
 
 
 class ChatPanel:
@@ -60,7 +61,7 @@ class ChatPanel:
     def __init__(self, agent: Agent, *, past: tuple[Path, int] | None = None) -> None:
         self.agent = agent
         self._past = past
-        self._past_items: tuple[Item, ...] = ()
+        self._before: tuple[Item, ...] = ()
         self.responses: list[Response] = []
         self.transcript = Transcript()
         self.view = live.LiveView(self.transcript, mode="chat", on_message=self._on_message)
@@ -87,21 +88,24 @@ class ChatPanel:
             self._on_turn(latest)
         elif self.agent.is_started:
             self._do(self._show_history())
+        else:
+            self.transcript.note("This agent was shut down: nothing can be sent to it any more.")
 
     async def _show_history(self) -> None:
         messages = await self.agent.history()
         if not self.responses:
+            self._before = (Past(messages),)
             self.transcript.tell(messages)
             self._touch()
 
     async def _show_past(self, path: Path, session: int) -> None:
         """Show what was recorded, and then the turns that have begun meanwhile."""
         try:
-            self._past_items = await asyncio.to_thread(read_items, path, session)
+            self._before = await asyncio.to_thread(read_items, path, session)
         finally:
             self._past = None
-            tell(self.transcript, self._past_items)
-            if self._past_items:
+            tell(self.transcript, self._before)
+            if self._before:
                 self.transcript.note("Recorded up to here; the agent knows nothing of it.")
             self._touch()
             latest = self.agent.latest
@@ -117,12 +121,15 @@ class ChatPanel:
         running = [each for each in self.responses if not each.done]
         if len(running) > 1 or self._past is not None:
             # it waits for what is before it: so does its place on the page
+            self.view.queued += 1
+            self.view.touch()
             return
         self._show(response)
 
     def _show(self, response: Response) -> None:
         self.transcript.begin(response.prompt)
         self.view.running = True
+        self.view.queued = len(self.responses) - 1 - self.responses.index(response)
         stop = response.watch(lambda event: self._on_event(response, event))
         self._stops.append(stop)
 
@@ -159,22 +166,31 @@ class ChatPanel:
         if text.strip():
             parts.insert(0, TextPart(text=text))
         if parts:
-            self._do(self.agent.chat(parts))
+            self._do(self._send(parts, text))
+
+    async def _send(self, parts: list[PromptPart], text: str) -> None:
+        try:
+            await self.agent.chat(parts)
+        except AgyError:
+            self.view.send(type="compose", text=text)  # what was typed is not lost
+            raise
 
     def _retry(self) -> None:
-        if self.responses:
-            self._do(self.agent.chat(self.responses[-1].prompt))
+        if (latest := self.agent.latest) is not None:
+            self._do(self.agent.chat(latest.prompt))
 
     def _edit(self) -> None:
-        if self.responses:
-            self.view.send(type="compose", text=text_of(self.responses[-1].prompt))
+        if (latest := self.agent.latest) is not None:
+            self.view.send(type="compose", text=text_of(latest.prompt))
 
     def _clear(self) -> None:
+        self._before = ()
         self.responses = [response for response in self.responses if not response.done]
         self.transcript.clear()
         self.view.send(type="reset", changes=[])
         self._beside.later()
-        self._do(self.agent.clear_history())
+        if self.agent.is_started:
+            self._do(self.agent.clear_history())
 
     def _export(self, form: str) -> None:
         if form == "json":
@@ -203,7 +219,7 @@ class ChatPanel:
         Returns:
             Prompts as quotes, answers as they are.
         """
-        pieces = [as_markdown(self._past_items).strip()]
+        pieces = [as_markdown(self._before).strip()]
         for response in self.responses:
             quoted = "\n".join(f"> {line}" for line in text_of(response.prompt).splitlines())
             pieces += [quoted, response.partial_text.strip()]
@@ -213,9 +229,10 @@ class ChatPanel:
         """Write the conversation as JSON.
 
         Returns:
-            A list with the prompt, the state and the events of each turn.
+            A list with the prompt, the state and the events of each turn. Of a turn from before the
+            panel that is the text of its messages, and the state is None.
         """
-        turns = [
+        turns = as_turns(self._before) + [
             {
                 "prompt": text_of(response.prompt),
                 "state": str(response.state),
@@ -259,11 +276,23 @@ class ChatPanel:
 
 
 def _part(about: Any, data: Any) -> MediaPart:  # noqa: ANN401 - from the front end
+    """What was attached; text of any kind is sent as plain text, as the SDK knows few others."""
     name, mime_type = str(about.get("name") or "file"), str(about.get("mime_type") or "")
-    kind = mime_type.partition("/")[0]
+    kind, content = mime_type.partition("/")[0], bytes(data)
+    if kind not in _KINDS:
+        kind = "document"
+        if mime_type != _PDF and _is_text(content):
+            mime_type = "text/plain"
     return MediaPart(
-        kind=kind if kind in _KINDS else "document",  # type: ignore[arg-type]
-        mime_type=mime_type or "text/plain",
-        data=bytes(data),
+        kind=kind,  # type: ignore[arg-type]
+        mime_type=mime_type or "application/octet-stream",
+        data=content,
         description=name,
     )
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        return "\0" not in content.decode()
+    except UnicodeDecodeError:
+        return False

@@ -8,13 +8,16 @@ Rule 2: without an agent nothing can be sent, and the page says so.
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from agy_nb.errors import InvalidInput
 from agy_nb.kernel import in_kernel, run
-from agy_nb.protocol.events import Text
-from agy_nb.widgets.browser_frames import Begin, FrameReader, Item
+from agy_nb.protocol import codec
+from agy_nb.protocol.events import Event, State, Text
+from agy_nb.protocol.values import Message
+from agy_nb.widgets.browser_frames import Begin, FrameReader, Item, Past
 from agy_nb.widgets.browser_player import tell
 from agy_nb.widgets.cards import text_of
 from agy_nb.widgets.static_page import bundle
@@ -128,13 +131,50 @@ def as_markdown(items: tuple[Item, ...]) -> str:
     pieces: list[str] = []
     answer: list[str] = []
     for item in items:
-        if isinstance(item, Begin):
+        if isinstance(item, Past):
+            pieces += map(_said, item.messages)
+        elif isinstance(item, Begin):
             pieces += ["".join(answer).strip(), _quoted(text_of(item.prompt))]
             answer.clear()
         elif isinstance(item, Text) and item.trajectory.is_root:
             answer.append(item.text)
     pieces.append("".join(answer).strip())
     return "\n\n".join(filter(None, pieces)) + "\n"
+
+
+def _said(message: Message) -> str:
+    if not message.trajectory.is_root:
+        return ""
+    return _quoted(message.content) if message.role == "user" else message.content.strip()
+
+
+def as_turns(items: tuple[Item, ...]) -> list[dict[str, Any]]:
+    """The prompt, the state and the events of each turn, as JSON; None where that is not known."""
+    turns: list[dict[str, Any]] = []
+
+    def begin(prompt: str) -> None:
+        turns.append({"prompt": prompt, "state": None, "events": []})
+
+    def add(event: Event) -> None:
+        if not turns:
+            begin("")
+        message = json.loads(codec.encode(cast("codec.Message", event)))
+        turns[-1]["events"].append(message)
+        if isinstance(event, State):
+            turns[-1]["state"] = str(event.state)
+
+    for item in items:
+        if isinstance(item, Begin):
+            begin(text_of(item.prompt))
+        elif isinstance(item, Past):
+            for message in item.messages:
+                if message.role == "user" and message.trajectory.is_root:
+                    begin(message.content)
+                else:
+                    add(Text(text=message.content, trajectory=message.trajectory))
+        else:
+            add(item)
+    return turns
 
 
 def _quoted(text: str) -> str:

@@ -140,6 +140,7 @@ class LiveView:
     Attributes:
         widget: To be displayed.
         running: Whether there is something to stop.
+        queued: How many turns wait for the one that runs.
         seen: Whether a front end has shown it.
         loop: The main loop.
     """
@@ -155,6 +156,7 @@ class LiveView:
         self.transcript = transcript
         self.widget = _canvas(mode, label)
         self.running = False
+        self.queued = 0
         self.seen = False
         self._notice = ""
         self.loop = _loop()
@@ -188,6 +190,8 @@ class LiveView:
         """Send a message to every front end that shows this."""
         if not self._closed:
             status = self.transcript.status if self.running else ""
+            if status and self.queued:
+                status += f" · {self.queued} more in the queue"
             if self._notice:
                 message["notice"] = self._notice
             self.widget.send({"running": self.running, "status": status, **message})

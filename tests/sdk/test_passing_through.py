@@ -14,7 +14,7 @@ from google.antigravity.hooks import hooks, policy
 
 import agy_nb as agy
 from agy_nb.protocol.events import Approval, Question, ToolResult, Usage
-from agy_nb.protocol.values import TokenUsage
+from agy_nb.protocol.values import MediaPart, TokenUsage
 from agy_nb.testing import ScriptedModel, call, in_system, say, think
 
 pytestmark = [
@@ -541,6 +541,17 @@ async def test_other_media_in_a_prompt_reach_the_model(runtime, kind, mime_type,
     prompt = ["What is this?", kind(data=data, mime_type=mime_type)]
     _, model = await told(runtime, [say("ok")], prompt=prompt)
     assert base64.b64encode(data).decode() in json.dumps(model.requests[0].body)
+
+
+async def test_media_that_the_sdk_does_not_take_is_refused_by_name_and_the_next_turn_works(runtime):
+    async with ScriptedModel([say("ok")]) as model:
+        agent = await runtime.create_agent(model.config())
+        note = MediaPart(kind="document", mime_type="text/x-odd", data=b"x", description="a.odd")
+        with pytest.raises(
+            agy.InvalidPrompt, match=r"no document of the type 'text/x-odd' \(a.odd\)"
+        ):
+            await agent.chat_text(["Read this.", note])
+        assert await agent.chat_text("Hello") == "ok"
 
 
 async def test_thoughts_and_text_stream_apart(runtime):

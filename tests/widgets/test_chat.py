@@ -82,6 +82,22 @@ async def test_files_travel_with_the_text(agent, page):
     assert (document.kind, document.mime_type) == ("document", "text/plain")
 
 
+@pytest.mark.parametrize(
+    ("given", "data", "sent"),
+    [
+        ("text/markdown", "# Größe".encode(), "text/plain"),
+        ("", b"print(1)", "text/plain"),
+        ("application/pdf", b"%PDF-1.4", "application/pdf"),
+        ("", b"\0\1", "application/octet-stream"),
+    ],
+)
+async def test_text_of_any_kind_is_sent_as_plain_text(agent, page, given, data, sent):
+    page.say([data], type="send", text="", files=[{"name": "a", "mime_type": given}])
+    await through(agent, page)
+    (document,) = page.panel.responses[0].prompt
+    assert (document.kind, document.mime_type) == ("document", sent)
+
+
 async def test_nothing_typed_and_nothing_attached_is_not_sent(agent, page):
     page.say(type="send", text="  \n", files=[])
     await asyncio.sleep(0)
@@ -101,6 +117,45 @@ async def test_panel_that_is_opened_late_shows_the_history(agent, monkeypatch):
     late = Page(agent.chat_ui(), monkeypatch)
     await until(lambda: "said before" in late.html())
     late.panel.close()
+
+
+async def test_what_was_said_before_the_panel_is_exported_and_can_be_sent_again(agent, monkeypatch):
+    await agent.chat_text("said before")
+    answer = (await agent.last_response()).strip()
+    late = Page(agent.chat_ui(), monkeypatch)
+    await until(lambda: "said before" in late.html())
+    late.say(type="export", format="copy")
+    assert late.last("copy")["text"] == f"> said before\n\n{answer}\n"
+    late.say(type="export", format="json")
+    (turn,) = json.loads(late.last("download")["text"])
+    assert (turn["prompt"], turn["state"]) == ("said before", None)
+    assert turn["events"][-1]["message"]["text"].strip() == answer
+    late.say(type="edit")
+    assert late.last("compose")["text"] == "said before"
+    late.say(type="retry")
+    await through(agent, late)
+    assert late.panel.responses[0].prompt == (TextPart(text="said before"),)
+    late.say(type="clear")
+    assert late.panel.to_markdown() == "\n"
+    late.panel.close()
+
+
+async def test_status_tells_how_many_turns_wait(monkeypatch):
+    async def endless(turn):
+        await asyncio.Event().wait()
+
+    config = agy.RuntimeConfig(chat_pause=0)
+    async with agy.Runtime(config, backend=MemoryBackend(endless)) as runtime:
+        agent = await runtime.create_agent()
+        page = Page(agent.chat_ui(), monkeypatch)
+        for text in ("one", "two", "three"):
+            page.say(type="send", text=text, files=[])
+        await until(lambda: len(page.panel.responses) == 3)
+        page.panel.view.flush()
+        assert page.told[-1]["status"].endswith(" · 2 more in the queue")
+        await page.panel.responses[0].cancel()
+        await until(lambda: page.panel.view.queued == 1)
+        page.panel.close()
 
 
 async def test_two_turns_that_wait_for_each_other_are_shown_in_order(agent, page):
@@ -187,6 +242,17 @@ async def test_chat_on_an_agent_that_is_gone_says_so_on_the_page(agent, page):
     await agent.shutdown()
     page.say(type="send", text="anybody?", files=[])
     await until(lambda: "AgentNotStarted" in page.html())
+    assert page.last("compose")["text"] == "anybody?"
+    page.say(type="clear")
+    await asyncio.sleep(0)
+    assert page.html() == ""
+
+
+async def test_panel_of_an_agent_that_is_gone_says_so_at_once(agent, monkeypatch):
+    await agent.shutdown()
+    page = Page(agent.chat_ui(), monkeypatch)
+    assert "was shut down" in page.html()
+    page.panel.close()
 
 
 async def test_stop_cancels_the_turn_and_keeps_what_had_come(monkeypatch):

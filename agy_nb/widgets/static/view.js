@@ -3,6 +3,7 @@
 
 const BLOCKS = new Set(["P", "LI", "UL", "OL", "BLOCKQUOTE", "PRE", "CODE", "H1", "H2", "H3", "H4", "H5", "H6"]);
 
+const LARGEST_FILES = 9.5e6; // bytes; a notebook server drops a message of more than 10 MiB
 const REPLACED_WITHIN_MS = 1000; // in which a front end puts HTML in the place of a view
 
 function make(tag, className = "", text = "") {
@@ -223,7 +224,8 @@ function unreadable(text) {
 
 function tick(clock) {
   const left = Math.max(0, Math.ceil(Number(clock.dataset.deadline) - Date.now() / 1000));
-  clock.textContent = `denied by itself in ${left} s`;
+  const time = left < 60 ? `${left} s` : `${Math.floor(left / 60)} min ${left % 60} s`;
+  clock.textContent = `denied by itself in ${time}`;
 }
 
 function question(place, id, wanted, send) {
@@ -286,13 +288,23 @@ function composer(send) {
       }),
     );
   };
-  const attach = (list) => (attached.push(...list), show());
+  const wrong = make("div", "agy-wrong");
+  wrong.setAttribute("role", "alert");
+  const attach = (list) => {
+    const size = (files) => files.reduce((sum, file) => sum + file.size, 0);
+    const large = size([...attached, ...list]) > LARGEST_FILES;
+    const words = "No more than 9.5 MB can be attached at once: save the rest where the agent can read it.";
+    wrong.textContent = large ? words : "";
+    if (!large) attached.push(...list);
+    show();
+  };
   files.addEventListener("change", () => (attach(files.files), (files.value = "")));
   text.addEventListener("paste", (event) => attach(event.clipboardData?.files ?? []));
   place.addEventListener("dragover", (event) => event.preventDefault());
   place.addEventListener("drop", (event) => (event.preventDefault(), attach(event.dataTransfer.files)));
   const submit = async () => {
     if (!text.value.trim() && !attached.length) return;
+    wrong.textContent = "";
     const sent = attached.splice(0);
     const buffers = await Promise.all(sent.map((file) => file.arrayBuffer()));
     const about = sent.map((file) => ({ name: file.name, mime_type: file.type }));
@@ -319,12 +331,21 @@ function composer(send) {
     button("Cassette", () => send({ type: "export", format: "cassette" }), "", "Save as a cassette"),
     button("Clear", () => send({ type: "clear" })),
   );
-  place.append(chips, text, files, row);
+  place.append(chips, wrong, text, files, row);
   place.compose = (words) => {
     text.value = words;
     text.focus();
   };
   return place;
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return "Copied as Markdown.";
+  } catch {
+    return "This page may not use the clipboard: Markdown saves the same as a file.";
+  }
 }
 
 function download(name, text) {
@@ -371,7 +392,7 @@ function render({ model, el }) {
     else if (message.type === "refused") tree.refused(message.id, message.words);
     else if (message.type === "leaving") setTimeout(() => gone || send({ type: "here" }), REPLACED_WITHIN_MS);
     else if (message.type === "compose") chat?.compose(message.text);
-    else if (message.type === "copy") navigator.clipboard?.writeText(message.text);
+    else if (message.type === "copy") copy(message.text).then((words) => (notice.textContent = words));
     else if (message.type === "download") download(message.name, message.text);
     if (message.running !== undefined) {
       stop.hidden = !message.running;

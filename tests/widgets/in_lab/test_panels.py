@@ -30,6 +30,28 @@ def test_two_chats_at_once_show_the_same(lab):
     assert barriers(lab, first, "chat") == []
 
 
+def test_files_are_attached_and_a_conversation_is_copied(lab):
+    lab.do("model, agent = await start([say('Hello *you*.')])")
+    panel = lab.run("agent.chat_ui()")
+    files = panel.output.locator("input[type=file]")
+    panel.wait("textarea")
+    note = {"name": "a.md", "mimeType": "text/markdown", "buffer": b"# Note"}
+    files.set_input_files([note])
+    panel.wait("button >> text=a.md")
+    files.set_input_files([{"name": "b.txt", "mimeType": "text/plain", "buffer": b"x" * 9_500_000}])
+    panel.wait("text=No more than 9.5 MB")
+    assert panel.count("button >> text=b.txt") == 0
+    assert barriers(lab, panel, "chat_files") == []
+    panel.wait("textarea").fill("Read this")
+    panel.click("Send")
+    panel.wait("text=Hello you.")
+    assert "text/plain" in lab.do("print(agent.latest.prompt[1].mime_type)")
+    lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    panel.click("Copy")
+    panel.wait("text=Copied as Markdown.")
+    assert lab.page.evaluate("navigator.clipboard.readText()") == "> Read this\n\nHello *you*.\n"
+
+
 def test_dark_theme(lab):
     lab.do("model, agent = await start([say(ANSWER) + call('delete', path='x'), say('ok')])")
     cell = lab.run(TURNS["await"])
