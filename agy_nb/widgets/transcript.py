@@ -23,7 +23,7 @@ from agy_nb.protocol.events import (
     TurnState,
     Usage,
 )
-from agy_nb.protocol.values import Message, Prompt, TokenUsage, Trajectory
+from agy_nb.protocol.values import ErrorInfo, Message, Prompt, TokenUsage, Trajectory
 from agy_nb.widgets import cards
 from agy_nb.widgets.markup import escape
 from agy_nb.widgets.nodes import Change, Put, static
@@ -53,6 +53,7 @@ class _Turn:
     cards: dict[str, str] = field(default_factory=dict)
     refused: str = ""
     last_text: str = ""
+    notice: tuple[str, ErrorInfo] | None = None
 
 
 class Transcript:
@@ -308,11 +309,23 @@ class Transcript:
         self._close_text(parent)
         if event.refused_step is not None and event.trajectory.is_root:
             self._turn.refused, self._turn.last_text = self._turn.last_text, ""
-        self._new(
+        if event.fatal:
+            self._drop_notice(event.error)
+        node = self._new(
             parent=parent,
             kind="error" if event.fatal else "notice",
             head=cards.error(event.error.type, event.error.message),
         )
+        if not event.fatal and event.trajectory.is_root:
+            self._turn.notice = node, event.error
+
+    def _drop_notice(self, error: ErrorInfo) -> None:
+        """A turn fails with the last step that failed: it is told once."""
+        if self._turn.notice is None:
+            return
+        node, noticed = self._turn.notice
+        if (noticed.type, noticed.http_code) == (error.type, error.http_code):
+            self._drop(node)
 
     # -- the end -----------------------------------------------------------------------------
 

@@ -1,5 +1,7 @@
 """Events of turns become a page: what is on it, where, and the same for whoever comes late."""
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -250,6 +252,13 @@ def test_error_of_a_subagent_drops_nothing_of_the_root():
 def test_error_that_ends_the_turn_looks_other_than_one_that_does_not():
     assert kinds(page(failed(fatal=False))) == ["notice"]
     assert kinds(page(failed(fatal=True))) == ["error"]
+
+
+def test_turn_that_fails_with_its_last_step_tells_that_once():
+    transcript = page(failed("a step failed"), failed("the turn failed", fatal=True))
+    assert kinds(transcript) == ["error"]
+    other = replace(failed(), error=ErrorInfo(type="Safety", message="no"))
+    assert kinds(page(other, failed(fatal=True))) == ["notice", "error"]
 
 
 def test_error_that_belongs_to_no_turn_is_shown_too():
