@@ -118,6 +118,8 @@ _LINES: tuple[tuple[str, Mark], ...] = (
 )
 _BARS = 60
 """More bars than this cannot be read; then turns are drawn as areas."""
+_NAME = 30
+"""Characters of a name that a legend has room for."""
 _POINTS = 2_000
 """A line of more points looks the same with these."""
 
@@ -205,12 +207,15 @@ def context_chart(source: Source, most: int = 5) -> Chart:
     several = len({key[0] for key, _ in groups}) > 1
     most = min(most, len(_LINES))
     lines: list[Series] = []
+    names: list[str] = []
     for number, (key, group) in enumerate(groups):
         x = _floats(_thin(list(range(1, len(group) + 1))))
         line = Series("", "line", PALE, x, _floats(_thin(list(group["input_tokens"]))))
         if number < most:
             colour, mark = _LINES[number]
-            name = _name(key, group, several=several)
+            names.append(_name(key, group, several=several))
+            again = names.count(names[-1])
+            name = names[-1] if again == 1 else f"{names[-1]} ({again})"
             line = replace(line, name=name, colour=colour, mark=mark)
         lines.append(line)
     others = len(groups) - most
@@ -222,7 +227,12 @@ def _name(key: Any, group: pd.DataFrame, *, several: bool) -> str:  # noqa: ANN4
     session, agent, trajectory = key
     depth = group["depth"].iloc[0]
     who = f"agent {agent}" if not depth else f"subagent {str(trajectory)[:6]}"
-    return f"{session}: {who}" if several else who
+    return f"{who} of {short(session)}" if several else who
+
+
+def short(name: str) -> str:
+    """A name that leaves room for what it names: its begin and its end."""
+    return name if len(name) <= _NAME else f"{name[: _NAME // 2]}…{name[-_NAME // 2 :]}"
 
 
 def _thin(values: Sequence[Any]) -> Sequence[Any]:

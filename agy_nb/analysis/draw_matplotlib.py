@@ -1,4 +1,7 @@
-"""Charts with Matplotlib."""
+"""Charts with Matplotlib.
+
+Names are anybody's: a dollar in them begins no formula.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,8 @@ def axes(chart: Chart, ax: Axes | None = None) -> Axes:
     if ax is None:
         size = (9, 1.8 + 0.55 * len(chart.rows)) if chart.rows else (8, 3.6)
         ax = plt.subplots(figsize=size, layout="constrained")[1]
-    ax.set(xlabel=chart.x, ylabel=chart.y, title=chart.title)
+    ax.set(xlabel=chart.x, ylabel=chart.y)
+    ax.set_title(chart.title, parse_math=False)
     if chart.nothing:
         ax.text(
             0.5, 0.5, chart.nothing, transform=ax.transAxes, ha="center", va="center", color="0.4"
@@ -75,12 +79,15 @@ def _spans(ax: Axes, series: Series, chart: Chart, style: dict[str, Any]) -> Non
     every = zip(series.x, series.y, series.length, series.text, strict=True)
     for number, (begin, row, length, word) in enumerate(every):
         named = length > chart.shortest * _NAMED
-        label = {} if not number else {"label": "_"}
+        label = {"label": "_"} if number else {}
         drawn = max(length, chart.shortest)
         ax.barh(row, drawn, left=begin, height=0.5, linewidth=0.5 * named, **(style | label))
+        if not named:  # seen even where it is narrower than a pixel
+            ax.vlines(begin, row - 0.25, row + 0.25, color=series.colour, linewidth=0.8)
         if named and series.pattern:
             middle = begin + length / 2
-            ax.text(middle, row - 0.27, word, fontsize="x-small", ha="center", va="bottom")
+            place: dict[str, Any] = {"fontsize": "x-small", "ha": "center", "va": "bottom"}
+            ax.text(middle, row - 0.27, word, parse_math=False, **place)
 
 
 def _frame(ax: Axes, chart: Chart) -> None:
@@ -89,7 +96,7 @@ def _frame(ax: Axes, chart: Chart) -> None:
     if chart.log_x:
         ax.set_xscale("log")
     if chart.whole_x:
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     if chart.x_range:
         ax.set_xlim(*chart.x_range)
@@ -99,6 +106,10 @@ def _frame(ax: Axes, chart: Chart) -> None:
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
     else:
+        ax.update_datalim([(0.0, chart.y_range[0])], updatex=False)  # what is left above is of all
+        ax.autoscale_view(scalex=False)
         ax.set_ylim(*chart.y_range)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    legend = ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    for name in legend.get_texts():
+        name.set_parse_math(False)

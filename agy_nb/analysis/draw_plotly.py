@@ -10,6 +10,8 @@ _MARKS = {
     "": None, "circle": "circle", "square": "square", "up": "triangle-up",
     "down": "triangle-down", "diamond": "diamond", "cross": "cross",
 }  # fmt: skip
+_COUNTED = 12
+"""Up to so many things each has its tick: those that Plotly chooses may lie between two."""
 _PATTERNS = {"": "", "/": "/", "\\": "\\", ".": "."}
 
 
@@ -24,7 +26,7 @@ def figure(chart: Chart) -> Any:  # noqa: ANN401 - a plotly.graph_objects.Figure
     made = go.Figure()
     made.update_layout(
         template="plotly_white",
-        title=chart.title,
+        title=_text(chart.title),
         barmode="overlay",
         height=220 + 60 * len(chart.rows) if chart.rows else 380,
         legend={"traceorder": "normal"},
@@ -44,12 +46,18 @@ def figure(chart: Chart) -> Any:  # noqa: ANN401 - a plotly.graph_objects.Figure
     return made
 
 
+def _text(word: str) -> str:
+    """Text as it is: Plotly reads tags, and where MathJax is, formulas between dollars."""
+    return word.replace("<", "&lt;").replace("$", "&#36;")
+
+
 def _trace(go: Any, series: Series, chart: Chart) -> Any:  # noqa: ANN401
-    seen = {"name": series.name, "showlegend": bool(series.name)}
-    words = [word.replace("<", "&lt;") for word in series.text]  # Plotly reads tags
+    name = _text(series.name)
+    seen = {"name": name, "showlegend": bool(name)}
+    words = [_text(word) for word in series.text]
     fill = {"color": series.colour, "pattern": {"shape": _PATTERNS[series.pattern]}}
     y = "%{y:.0%}" if chart.guides else "%{y:,.0f}"
-    about = f"{series.name}<br>%{{x:.4~g}}: {y}"
+    about = f"{name}<br>%{{x:.4~g}}: {y}"
     if series.kind == "span":
         return go.Bar(
             x=[max(length, chart.shortest) for length in series.length], base=series.x,
@@ -61,20 +69,20 @@ def _trace(go: Any, series: Series, chart: Chart) -> Any:  # noqa: ANN401
         return go.Bar(
             x=series.x, y=series.y, base=series.floor, marker=fill, text=words,
             textposition="none", customdata=series.y, **seen,
-            hovertemplate=f"%{{text}}<br>{series.name}: %{{customdata:,.0f}}<extra></extra>",
+            hovertemplate=f"%{{text}}<br>{name}: %{{customdata:,.0f}}<extra></extra>",
         )  # fmt: skip
     if series.kind == "area":
         return go.Scatter(
             x=series.x, y=series.y, stackgroup="all", mode="lines", text=words,
             line={"width": 0, "color": series.colour}, fillcolor=series.colour,
             fillpattern={"shape": _PATTERNS[series.pattern]}, **seen,
-            hovertemplate=f"%{{text}}<br>{series.name}: %{{y:,.0f}}<extra></extra>",
+            hovertemplate=f"%{{text}}<br>{name}: %{{y:,.0f}}<extra></extra>",
         )  # fmt: skip
     if series.kind == "points":
         return go.Scatter(
             x=series.x, y=series.y, mode="markers", text=words, **seen,
             marker={"color": series.colour, "symbol": _MARKS[series.mark], "size": 9},
-            hovertemplate=f"%{{text}}<br>{series.name}<extra></extra>",
+            hovertemplate=f"%{{text}}<br>{name}<extra></extra>",
         )  # fmt: skip
     few = len(series.x) <= 50  # noqa: PLR2004 - more marks than this hide the line
     return go.Scatter(
@@ -94,9 +102,12 @@ def _trace(go: Any, series: Series, chart: Chart) -> Any:  # noqa: ANN401
 def _axes(made: Any, chart: Chart) -> None:  # noqa: ANN401
     made.update_xaxes(title=chart.x, range=chart.x_range)
     if chart.log_x:
-        made.update_xaxes(type="log", dtick=1)
+        places = [place for series in chart.series for place in series.x]
+        decades = max(places) >= 100 * min(places)  # else they are too few to have a tick each
+        made.update_xaxes(type="log", tickformat="~g", dtick=1 if decades else None)
     if chart.whole_x:
-        made.update_xaxes(tickformat=",d")
+        last = max((max(series.x) for series in chart.series if series.x), default=0.0)
+        made.update_xaxes(tickformat=",d", dtick=1 if last < _COUNTED else None)
         made.update_yaxes(tickformat=",d")
     if chart.rows:
         low, high = chart.y_range

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agy_nb.analysis.charts import BLUE, GREEN, ORANGE, RED, Chart, Pattern, Series
+from agy_nb.analysis.charts import BLUE, GREEN, ORANGE, RED, Chart, Pattern, Series, short
 from agy_nb.analysis.usage import Source
 from agy_nb.errors import InvalidInput
 
@@ -34,6 +34,8 @@ def timeline_chart(source: Source, turn_id: int | None, session_id: str | None) 
     if turn is None:
         return Chart("Turn", "", "", nothing="no turn")
     title = f"Turn {turn['turn_id']}: {turn['status']}"
+    if len(set(source.frame("turns")["session_id"])) > 1:
+        title = f"{short(turn['session_id'])}: t{title[1:]}"
     start, end = turn["started_at"], turn["ended_at"]
     threads = _of(source.frame("trajectories"), turn, agent_only=True)
     steps, tools, waits, calls = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import sys
 
@@ -218,6 +219,58 @@ def test_a_name_with_tags_is_text_to_plotly(tmp_path):
     wire = Wire().begin().prompt().tool("1", name="<b>add</b>").usage(prompt=1).idle().end()
     figure = load(save(tmp_path / "c", wire)).plot_timeline(backend="plotly")
     assert "&lt;b>add&lt;/b>" in {word for trace in figure.data for word in trace.text}
+
+
+@pytest.mark.parametrize("name", ["cost $x^ and $y_", r"a$\frac$b", "<b>tag</b>", "_hidden"])
+def test_names_are_text_and_no_formulas(tmp_path, name):
+    for place in ("a", name):
+        save(tmp_path / place, Wire().begin().prompt().usage(prompt=5).idle().end())
+    sessions = load([tmp_path / "a", tmp_path / name.split("/")[0]])
+    last = sessions.sessions["session_id"].iloc[-1]
+    ax, figure, _ = (sessions.plot_context(backend=backend) for backend in BACKENDS)
+    timeline = sessions.plot_timeline(1, session_id=last)
+    for drawn in (ax, timeline):
+        drawn.figure.savefig(tmp_path / "plot.png")
+    shown = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert shown[-1] == f"agent 1 of {last}"
+    assert html.unescape(figure.data[-1].name) == shown[-1]
+    assert timeline.get_title() == f"{last}: turn 1: ok"
+
+
+def test_long_names_leave_room_for_the_drawing(tmp_path):
+    for number in range(2):
+        wire = Wire().begin().prompt().usage(prompt=5).idle().end()
+        save(tmp_path / f"{'long' * 20}{number}{'name' * 20}", wire)
+    ax = load(tmp_path).plot_context()
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert len(set(names)) == 2
+    assert max(map(len, names)) < 60
+    ax.figure.draw_without_rendering()
+    assert ax.get_position().width > 0.4
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("plot", ["plot_usage", "plot_context"])
+def test_what_is_counted_has_whole_numbers(tmp_path, plot, count):
+    """An axis from 0.3 to 1.7 with rounded numbers reads 0, 1, 1, 1, 2."""
+    wire = Wire().begin()
+    for _ in range(count):
+        wire.prompt().usage(prompt=5).idle()
+    sessions = load(save(tmp_path / "c", wire.end()))
+    ax, figure = (getattr(sessions, plot)(backend=backend) for backend in BACKENDS[:2])
+    low, high = ax.get_xlim()
+    assert [tick for tick in ax.get_xticks() if low <= tick <= high] == [*range(1, count + 1)]
+    assert figure.layout.xaxis.dtick == 1
+
+
+def test_highest_point_is_not_cut(tmp_path):
+    wire = Wire().begin().prompt().usage(prompt=50).usage(prompt=60).idle().end()
+    ax = load(save(tmp_path / "c", wire)).plot_context()
+    assert ax.get_ylim() == (0, pytest.approx(63))
+
+
+def test_latencies_within_a_decade_have_ticks_of_their_own(sessions):
+    assert sessions.plot_latency(backend="plotly").layout.xaxis.dtick is None
 
 
 @pytest.mark.parametrize("backend", INTERACTIVE)
