@@ -182,7 +182,7 @@ class Deck:
     def _no_fit(self, redacted: Frame, *, any_model: bool) -> CassetteMismatch:
         path, count = str(self.recording.path), len(self.recording.sessions)
         if not self._left:
-            return no_session(path, count, redacted)
+            return no_session(path, count, redacted, partial=self.recording.partial)
         now = comparable_config(redacted, any_model=any_model)
         comparer = self._settings.comparer
         found = []

@@ -46,6 +46,7 @@ Frame: TypeAlias = dict[str, Any]
 
 _LONGEST_NAME = 200
 _LAYOUT = re.compile(rb'\{"s":\d+,"d":"\w+","dt":[\d.e-]+,"f":')
+_CONFLICT = re.compile(rb"^(<{7}|={7}|>{7}|\|{7})", re.MULTILINE)
 _Record = TypeVar("_Record")
 
 
@@ -269,7 +270,9 @@ def read_header_data(folder: Path) -> dict[str, Any]:
     try:
         return _checked_header(json.loads(raw))
     except (ValueError, RecursionError) as error:
-        raise CassetteInvalid(f"{where} is no cassette: {error}", path=where) from error
+        raise CassetteInvalid(
+            f"{where} is no cassette: its header.json: {_what_is_wrong(raw, error)}", path=where
+        ) from error
 
 
 def header_of(data: dict[str, Any], where: str) -> Header:
@@ -304,10 +307,10 @@ def _other_version(version: int, where: str) -> CassetteInvalid:
 
 def _checked_header(data: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise ValueError("its header.json does not say so")
+        raise ValueError("it does not say so")
     version = data.get("version")
     if not isinstance(version, int) or version < 1:
-        raise ValueError("its header.json tells no version of the format")
+        raise ValueError("it tells no version of the format")
     return data
 
 
@@ -357,8 +360,17 @@ def read_lines(folder: Path, *, strict: bool = True) -> Iterator[Line]:
                 if not strict:
                     return
                 raise CassetteInvalid(
-                    f"{path}, line {number}: {error}", path=str(folder)
+                    f"{path}, line {number}: {_what_is_wrong(raw, error)}", path=str(folder)
                 ) from error
+
+
+def _what_is_wrong(raw: bytes, error: Exception) -> str:
+    if _CONFLICT.search(raw):
+        return (
+            "git has left a conflict there. Take one side of the whole folder, with "
+            "`git checkout --ours FOLDER` or `--theirs`, or record again"
+        )
+    return f"{error}. Take it from a copy, or record again"
 
 
 def is_edited(folder: Path, header: Header) -> bool:
@@ -373,9 +385,15 @@ def is_edited(folder: Path, header: Header) -> bool:
 
 
 def is_partial(folder: Path, header: Header) -> bool:
-    """Whether frames are missing: the recording was cut off, or the file was."""
+    """Whether frames are missing: the recording was cut off, or the file was.
+
+    A file that has shrunk is read, since words in it may have been edited into shorter ones.
+    """
+    path = folder / WIRE
     try:
-        size = (folder / WIRE).stat().st_size
+        if not header.complete or path.stat().st_size >= header.size:
+            return not header.complete
+        with path.open("rb") as file:
+            return sum(raw.endswith(b"\n") for raw in file) < header.frames
     except OSError:
         return header.frames > 0 or not header.complete
-    return not header.complete or size < header.size

@@ -155,9 +155,13 @@ class Reporter:
         return self._error("unplayed", turn, text, expected=frames[0] if frames else None)
 
 
-def no_session(path: str, recorded: int, actual: Frame) -> CassetteMismatch:
+def no_session(
+    path: str, recorded: int, actual: Frame, *, partial: bool = False
+) -> CassetteMismatch:
     """One more agent is started than was recorded."""
     number = "one agent was" if recorded == 1 else f"{recorded} agents were"
+    if partial:
+        number += ", and the recording is partial: it, or its file, was cut off"
     return CassetteMismatch(
         f"{path}: one more agent is started than was recorded ({number}).\n"
         f'What to do: {_AGAIN}, or add to it with record_mode="new_episodes"',

@@ -57,7 +57,7 @@ def _refuse_to_replace(path: Path) -> None:
         names = {item.name for item in path.iterdir()} if path.is_dir() else {"a file"}
     except OSError as error:
         raise CassetteInvalid(f"{path} cannot be read: {error.strerror}", path=str(path)) from error
-    if (names and HEADER not in names) or names - _OURS:
+    if (names and not names & {HEADER, WIRE}) or names - _OURS:
         found = ", ".join(sorted(names - _OURS)[:3]) or "no header.json"
         raise CassetteInvalid(
             f"{path} is no cassette ({found}); it is not overwritten. Choose another name",

@@ -4,6 +4,7 @@
 options    command line, ini settings, CI
 marker     what `@pytest.mark.agy_cassette` asks for, and where the test's cassette lies
 playing    a test in its cassette: opened before its fixtures, checked with its call
+  showing  what it has to say, without our own lines
 network    --agy-block-network
 unused     the report of cassettes that no test uses
 fixtures   agy_runtime, agy_agent, scripted_model

@@ -13,9 +13,7 @@ import contextlib
 import os
 import shlex
 import time
-import traceback
 from collections.abc import Generator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -23,6 +21,7 @@ import pytest
 from agy_nb.errors import AgyError
 from agy_nb.pytest_plugin.errors import InvalidMarker
 from agy_nb.pytest_plugin.marker import MARKER, Wish, wish_of
+from agy_nb.pytest_plugin.showing import in_words, leave_us_out, put_aside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,18 +156,18 @@ class Player:
 
     def _advise(self, error: BaseException) -> None:
         """Add the command that records."""
-        from agy_nb.cassette import CassetteMismatch, CassetteNotFound
+        from agy_nb.cassette import CassetteInvalid, CassetteMismatch, CassetteNotFound
 
         command = f"    pytest {shlex.quote(self._typed())} --agy-record-mode="
         if isinstance(error, CassetteNotFound):
             why = "CI is set: cassettes are only replayed. " if self._by_ci() else ""
             error.add_note(f"{why}To record it, with a model at hand:\n{command}once")
-        elif isinstance(error, CassetteMismatch):
-            if error.differs_at:
-                error.add_note(
-                    "To accept it, if this difference means nothing:\n"
-                    f"    @pytest.mark.{MARKER}(ignore=[{error.differs_at!r}])"
-                )
+        elif isinstance(error, CassetteMismatch) and error.differs_at:
+            error.add_note(
+                "To accept it, if this difference means nothing:\n"
+                f"    @pytest.mark.{MARKER}(ignore=[{error.differs_at!r}])"
+            )
+        if isinstance(error, CassetteMismatch | CassetteInvalid):
             error.add_note(f"To record it again, with a model at hand:\n{command}all")
 
     def _typed(self) -> str:
@@ -210,7 +209,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     except BaseException as error:
         player.check(error)
         raise
-    aside = _put_aside(item)
+    aside = put_aside(item)
     player.check(aside.value if aside else None)
     return None
 
@@ -239,43 +238,16 @@ def pytest_runtest_makereport(
     player = item.stash.get(_player, None)
     if player is None:
         return (yield)
-    found, hiding = call.excinfo, not item.config.getoption("fulltrace")
-    for each in (found, _put_aside(item)):
-        if each is not None and hiding and _about_a_cassette(each.value):
-            _leave_us_out(each)
+    found, words_only = call.excinfo, False
+    for each in (found, put_aside(item)):
+        if each is not None and _about_a_cassette(each.value):
+            words_only = not leave_us_out(each, item.config)
     report = yield
-    if found is not None and found.value is player.told and report.failed:
-        report.longrepr = _in_words(found) or item.repr_failure(found)
+    if found is not None and report.failed and (words_only or found.value is player.told):
+        report.longrepr = in_words(found) or item.repr_failure(found)
     if call.when == "teardown":
         del item.stash[_player]
     return report
-
-
-def _in_words(found: pytest.ExceptionInfo[BaseException]) -> Any:  # noqa: ANN401 - any representation
-    """A replay's error without its traceback, which is ours; None if the test's own led to it."""
-    if found.value.__cause__ is not None:
-        return None
-    words = found.getrepr(style="value")
-    for note in getattr(found.value, "__notes__", ()):
-        words.addsection("what to do", note, "-")
-    return words
-
-
-def _put_aside(item: pytest.Item) -> pytest.ExceptionInfo[BaseException] | None:
-    """What a test of unittest failed with: it is not raised, but kept for the report."""
-    kept: list[pytest.ExceptionInfo[BaseException]] = getattr(item, "_excinfo", None) or []
-    return kept[0] if kept else None
-
-
-def _leave_us_out(found: pytest.ExceptionInfo[BaseException]) -> None:
-    """Take our lines and the SDK's out of a traceback, unless there are no others."""
-    kept: TracebackType | None = None
-    for frame, line in reversed(list(traceback.walk_tb(found.tb))):
-        name = str(frame.f_globals.get("__name__", ""))
-        if not name.startswith(("agy_nb.", "google.antigravity.")):
-            kept = TracebackType(kept, frame, frame.f_lasti, line)
-    if kept is not None:
-        found.traceback = type(found.traceback)(kept)
 
 
 @contextlib.contextmanager
@@ -286,9 +258,12 @@ def _no_agents(error: AgyError) -> Generator[None, None, None]:
     async def refuse(*_: Any) -> NoReturn:  # noqa: ANN401 - the SDK's
         raise error
 
+    async def none_needed() -> bool:
+        return False
+
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(RuntimeError):  # somebody else's cassette is open
-            stack.enter_context(harness.intercepted(refuse))
+            stack.enter_context(harness.intercepted(refuse, model_needed=none_needed))
         yield
 
 

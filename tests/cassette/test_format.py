@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from agy_nb.cassette.errors import CassetteInvalid, CassetteNotFound
 from agy_nb.cassette.format import (
+    HEADER,
     WIRE,
     Line,
     cassette_path,
@@ -118,6 +119,32 @@ def test_hand_edited_line_is_named_by_number(raw_cassette):
     with pytest.raises(CassetteInvalid, match="line 2"):
         load(folder)
     assert len(list(read_lines(folder, strict=False))) == 1
+
+
+CONFLICT = b"<<<<<<< ours\n%s=======\n%s>>>>>>> theirs\n"
+
+
+@pytest.mark.parametrize("name", [HEADER, WIRE])
+def test_conflict_that_git_left_is_called_that(cassette, hello, name):
+    folder = cassette(hello)
+    first, *rest = (folder / name).read_bytes().splitlines(keepends=True)
+    (folder / name).write_bytes(first + CONFLICT % (rest[0], rest[0]) + b"".join(rest[1:]))
+    with pytest.raises(CassetteInvalid, match=r"git has left a conflict there.*--ours"):
+        load(folder)
+
+
+def test_line_ends_of_windows_mean_nothing(cassette, hello):
+    folder = cassette(hello)
+    then = load(folder)
+    for name in (HEADER, WIRE):
+        (folder / name).write_bytes((folder / name).read_bytes().replace(b"\n", b"\r\n"))
+    assert load(folder) == then
+
+
+def test_words_that_were_edited_into_shorter_ones_are_not_missing(cassette, hello):
+    folder = cassette(hello)
+    (folder / WIRE).write_bytes((folder / WIRE).read_bytes().replace(b"3 it is", b"3"))
+    assert not load(folder).partial
 
 
 def test_unknown_fields_of_the_header_are_no_error(raw_cassette):

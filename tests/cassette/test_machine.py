@@ -330,6 +330,12 @@ def test_what_went_wrong_first_is_told_first(tmp_path, lines_of, frames):
     assert [error.phase for error in dealer.errors(allow_unplayed=False)] == ["prompt", "extra"]
 
 
+def test_frames_that_are_missing_are_a_reason(tmp_path, frames):
+    recording = Recording(tmp_path / "c", Header(complete=True), (), partial=True)
+    with pytest.raises(CassetteMismatch, match="0 agents were, and the recording is partial"):
+        Deck(recording, PlaySettings(places={})).deal(frames.config())
+
+
 def test_sessions_alike_are_told_apart_by_their_first_prompt(tmp_path, lines_of, frames):
     config = frames.config()
     dealer = deck(

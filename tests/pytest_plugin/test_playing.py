@@ -167,7 +167,42 @@ def test_cassette_that_cannot_be_read_is_the_failure_of_the_test(talk, run, suit
     (suite.path / "cassettes/test_talk/test_talk/header.json").write_text("{")
     result = run()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*test_talk is no cassette: *"])
+    result.stdout.fnmatch_lines(["*test_talk is no cassette: *", "*--agy-record-mode=all"])
+    run("--agy-record-mode=all").assert_outcomes(passed=1)
+
+
+def test_cassette_that_lost_its_header_is_recorded_again(talk, run, suite):
+    (suite.path / "cassettes/test_talk/test_talk/header.json").unlink()
+    result = run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*it has no header.json*", "*--agy-record-mode=all"])
+    run("--agy-record-mode=all").assert_outcomes(passed=1)
+    run("--agy-record-mode=none").assert_outcomes(passed=1)
+
+
+def test_agent_of_a_fixture_that_is_another_is_told_in_words(suite, run):
+    text = """
+        import pytest
+
+        @pytest.fixture
+        def agy_agent_settings():
+            return {"config": {"system_instructions": "WORDS"}}
+
+        @pytest.mark.agy_cassette
+        def test_talk(agy_agent):
+            agy_agent.sync.chat_text("Hello")
+        """
+    suite.makepyfile(test_fixture=text)
+    run().assert_outcomes(passed=1)
+    suite.makepyfile(test_fixture=text.replace("WORDS", "Be brief."))
+    result = run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*configuration is not what was*", "*--agy-record-mode=all"])
+    assert ".py:" not in result.stdout.str().replace("test_fixture.py:", "")
+    (suite.path / "cassettes/test_fixture/test_talk/header.json").unlink()
+    result = run()
+    result.stdout.fnmatch_lines(["*it has no header.json*"])
+    assert "echo" not in result.stdout.str()  # nor is a model started in vain
 
 
 def test_tests_of_unittest_have_cassettes_too(suite, run, cassettes, no_process):
