@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from agy_nb.errors import InvalidConfig
 from agy_nb.protocol.events import Approval, ApprovalState, Event
 from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest, now
+from agy_nb.sdk.contained import contained, contained_wait
 
 Answer: TypeAlias = bool | ApprovalDecision
 AskUser: TypeAlias = (
@@ -191,9 +192,9 @@ def _normalised(handler: Any) -> Ask:
 
     async def ask(request: ApprovalRequest) -> ApprovalDecision:
         args = (request.tool, dict(request.args)) if two else (request,)
-        answer = handler(*args) if is_async else await asyncio.to_thread(handler, *args)
+        answer = handler(*args) if is_async else await asyncio.to_thread(contained(handler), *args)
         if inspect.isawaitable(answer):
-            answer = await answer
+            answer = await contained_wait(answer)
         if isinstance(answer, ApprovalDecision):
             return answer
         if isinstance(answer, bool):

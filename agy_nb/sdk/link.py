@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
 from google.antigravity import agent as sdk_agent
@@ -14,10 +15,14 @@ from agy_nb.errors import AgyError, HarnessError
 from agy_nb.sdk import config as configs
 from agy_nb.sdk import errors, harness
 from agy_nb.sdk.base import Sink
+from agy_nb.sdk.contained import contained_wait
 from agy_nb.sdk.process import Harness
 from agy_nb.sdk.steps import StepReader
 from agy_nb.sdk.tap import Tap
 from agy_nb.sdk.threads import off_loop
+from agy_nb.sdk.tools import contain_tools
+
+_log = logging.getLogger("agy_nb.runtime")
 
 EXIT_S = 4.0
 """Seconds that the SDK's own clean-up gets before the harness is ended."""
@@ -124,6 +129,7 @@ class Link:
             def tapped() -> Any:
                 self.connection = connect()
                 self.reader = StepReader(frozenset(runners["tool_runner"].tool_names))
+                contain_tools(runners["tool_runner"])
                 if Tap.fits(self.connection):
                     self.tap = Tap(
                         self.connection,
@@ -240,5 +246,21 @@ def _agent_of(config: Any) -> sdk_agent.Agent:
     for name, objects in kept.items():
         setattr(agent._config, name, objects)
     agent._pending_hooks = kept["hooks"][:]
-    agent._pending_triggers = kept["triggers"][:]
+    agent._pending_triggers = [_heard_of(trigger) for trigger in kept["triggers"]]
     return agent
+
+
+def _heard_of(trigger: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+    """A trigger whose failure is told of: nobody waits for it, and the SDK's log is quiet."""
+    name = getattr(trigger, "__name__", repr(trigger))
+
+    async def run(context: Any) -> None:
+        try:
+            await contained_wait(trigger(context))
+        except Exception as error:
+            words = f"{type(error).__name__}: {error}"
+            _log.warning("trigger %s failed and is called no more: %s", name, words)
+            raise
+
+    run.__name__ = name
+    return run

@@ -26,6 +26,7 @@ from google.antigravity.proto import localharness_pb2
 from agy_nb.protocol import events
 from agy_nb.protocol.values import TokenUsage, Trajectory
 from agy_nb.sdk.base import ApprovalDecision, Sink, now
+from agy_nb.sdk.contained import EscapedError, contained_wait
 from agy_nb.sdk.deciding import Asked, Decided, deciding
 from agy_nb.sdk.questions import asking
 from agy_nb.sdk.recorded import Recorded, is_asked_of_gate
@@ -101,6 +102,7 @@ class Tap:
         self._listen_to_tools()
         self._listen_to_questions()
         self._listen_to_triggers(connection)
+        self._contain_hooks()
         self._deny_for_failed_hooks()
         self._listen_to_pre_tool_hooks()
 
@@ -201,6 +203,7 @@ class Tap:
     def _listen_to_decisions(self) -> None:
         decide = self._processor._handle_policy_decision_request
         answer = self._processor._send_policy_decision_response
+        evaluate = self._processor._evaluate_dynamic_policy
 
         async def listen(request: Any) -> None:
             rule = self._processor._dynamic_policy_map.get(request.rule_id)
@@ -211,10 +214,17 @@ class Tap:
             deciding(Asked(self, request.request_id, request.tool_args))
             await decide(request)
 
+        async def evaluate_contained(*asked: Any) -> Any:
+            try:
+                return await contained_wait(evaluate(*asked))
+            except EscapedError as error:
+                return _wire.POLICY_EVALUATION_OUTCOME_DENY, f"the policy failed: {error}"
+
         async def listen_to_answer(request_id: str, *, outcome: Any, deny_reason: str = "") -> None:
             reason = self._denials.pop(request_id, "") or deny_reason
             await answer(request_id, outcome=outcome, deny_reason=reason)
 
+        self._processor._evaluate_dynamic_policy = evaluate_contained
         self._processor._handle_policy_decision_request = listen
         self._processor._send_policy_decision_response = listen_to_answer
 
@@ -234,6 +244,19 @@ class Tap:
         """Have the denial of a request say why."""
         if asked.by != "hook":  # a hook says so itself
             self._denials[asked.request_id] = reason
+
+    def _contain_hooks(self) -> None:
+        """A hook that raises more than an ordinary error has failed like any other."""
+        handlers = getattr(getattr(self._processor, "_hook_router", None), "_handlers", {})
+
+        def contained(handle: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+            async def handle_contained(request: Any, response: Any) -> None:
+                await contained_wait(handle(request, response))
+
+            return handle_contained
+
+        for kind, handle in tuple(handlers.items()):
+            handlers[kind] = contained(handle)
 
     def _listen_to_pre_tool_hooks(self) -> None:
         """Leave the call where the hooks find it."""
@@ -286,9 +309,10 @@ class Tap:
                 await self._processor._send_tool_results([result])
 
         async def listen_to_results(results: Any) -> None:
-            for result in results:
+            told = [_with_words(result) for result in results]
+            for result in told:
                 self._on_tool_result(result)
-            await send_results(results)
+            await send_results(told)
 
         self._processor.handle_tool_call = listen
         self._processor._send_tool_results = listen_to_results
@@ -301,7 +325,8 @@ class Tap:
         deciding(Asked(self, call.id, call, by="nobody"))
         tool_call = types.ToolCall(id=call.id, name=call.name, args=_extract_tool_args(call))
         try:
-            verdict = await self._policy.run(hooks.OperationContext(_NO_TURN), tool_call)
+            asked = self._policy.run(hooks.OperationContext(_NO_TURN), tool_call)
+            verdict = await contained_wait(asked)
         except Exception as error:  # noqa: BLE001 - what cannot be decided is denied
             return f"the policy failed: {type(error).__name__}: {error}"
         reason = self._denials.pop(call.id, "")
@@ -362,3 +387,12 @@ class Tap:
         )
         self._sink(event)
         return event
+
+
+def _with_words(result: types.ToolResult) -> types.ToolResult:
+    """A tool's result; an error without a word (`assert`) would reach the model as no error."""
+    if result.error is None or result.error.strip():
+        return result
+    error = result.exception
+    words = "the tool failed" if error is None else type(error).__name__
+    return result.model_copy(update={"error": words})

@@ -1,16 +1,31 @@
-"""What tools an agent has, as far as this side of the wire knows."""
+"""What tools an agent has, as far as this side of the wire knows, and how they are run."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from google.antigravity import types
 from google.antigravity.connections.connection import AgentConfig, resolve_active_tools
 from google.antigravity.connections.local.local_connection import callable_to_tool_proto
+from google.antigravity.tools import tool_runner as sdk_tools
 
 from agy_nb.sdk.base import ToolInfo
+from agy_nb.sdk.contained import contained, contained_wait
+
+
+def contain_tools(runner: Any) -> None:
+    """Have an SDK's tool runner run its tools so that whatever they raise ends with them."""
+    execute = runner._execute_fn
+
+    async def execute_contained(function: Callable[..., Any], **kwargs: Any) -> Any:
+        if not sdk_tools._is_async(function):
+            function = contained(function)
+        return await contained_wait(execute(function, **kwargs))
+
+    runner._execute_fn = execute_contained
 
 
 def list_tools(config: AgentConfig, tool_runner: Any) -> tuple[ToolInfo, ...]:
