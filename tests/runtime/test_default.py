@@ -41,6 +41,7 @@ async def test_loops_that_run_at_the_same_time_have_one_runtime_each():
     theirs = await asyncio.to_thread(asyncio.run, use())
     assert theirs is not mine
     assert agy.runtime() is mine
+    assert not mine.forked
     await mine.close()
 
 
