@@ -71,15 +71,19 @@ class AgentMagics(Magics):
     )
     @line_magic
     def agy_usage(self, line: str) -> Any:  # noqa: ANN401 - a DataFrame
-        """The tokens of this kernel's agents, as a DataFrame."""
+        """The tokens of the agents of this kernel's runtime, as a DataFrame."""
         return runtime().tables.usage(by=parse_argstring(self.agy_usage, line).by)
 
     @magic_arguments()
     @argument("agent", nargs="?", type=int, help="number of the agent; all of them when left out")
     @line_magic
     def agy_stop(self, line: str) -> None:
-        """Cancel the turns that run; what had come is kept."""
+        """Cancel the turns of this kernel's runtime that run; what had come is kept."""
         number = parse_argstring(self.agy_stop, line).agent
+        known = runtime().agent_ids
+        if number is not None and number not in known:
+            names = ", ".join(map(str, known)) or "none"
+            raise UsageError(f"%agy_stop: there is no agent {number}; there are: {names}")
         kernel.run(_stop(runtime(), number))
 
 

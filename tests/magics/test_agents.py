@@ -66,3 +66,10 @@ def test_help_says_what_the_options_are(cell):
 def test_magics_are_completed(cell):
     completed = cell.do("print(get_ipython().complete('%agy_')[1])")
     assert "%agy_usage" in completed
+
+
+def test_stop_of_an_agent_that_is_not_there_names_those_that_are(cell):
+    running = cell.send("%agy_stop 4711")
+    cell.reply(running)
+    told = " ".join(str(message) for _, message in cell.seen)
+    assert "there is no agent 4711; there are: 1" in told
