@@ -34,14 +34,15 @@ class Wish:
         path: Its folder.
         mode: The record mode.
         by_ci: Whether that mode is so because `CI` is set.
-        shared: Whether the marker names it, so that other tests may use it too.
+        shared_in: File or folder of the tests that may use it too, as its marker names it; None
+            where it is the test's own.
         options: Further arguments of `use_cassette`.
     """
 
     path: Path
     mode: str
     by_ci: bool = False
-    shared: bool = False
+    shared_in: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -57,11 +58,12 @@ def wish_of(item: pytest.Item) -> Wish | None:
     settings = item.config.stash[settings_of]
     name, own_mode = asked.pop("name", None), asked.pop("record_mode", None)
     mode = settings.record_mode or own_mode or settings.default_mode
+    path, shared_in = _place(item, name, settings)
     return Wish(
-        path=_path(item, name, settings),
+        path=path,
         mode=mode,
         by_ci=settings.default_by_ci and not (settings.record_mode or own_mode),
-        shared=name is not None,
+        shared_in=shared_in,
         options=asked,
     )
 
@@ -102,12 +104,13 @@ def root_of(folder: Path, rootdir: Path, settings: Settings) -> Path:
     return settings.cassette_dir / folder.relative_to(folder.anchor)
 
 
-def _path(item: pytest.Item, name: object, settings: Settings) -> Path:
+def _place(item: pytest.Item, name: object, settings: Settings) -> tuple[Path, Path | None]:
+    """Folder of the cassette, and where the tests are that may use it."""
     from agy_nb.cassette.format import safe_name
 
     root = root_of(item.path.parent, item.config.rootpath, settings)
     if name is None:
-        return root / item.path.stem / safe_name(_test_name(item))
+        return root / item.path.stem / safe_name(_test_name(item)), None
     if not isinstance(name, str | Path) or not str(name).strip():
         raise InvalidMarker(
             f"the cassette of {item.nodeid} is named {name!r}; a name is a text, e.g. 'weather'",
@@ -115,7 +118,7 @@ def _path(item: pytest.Item, name: object, settings: Settings) -> Path:
         )
     path = Path(name)
     if path.is_absolute():
-        return path
+        return path, item.config.rootpath
     parts = PurePosixPath(path.as_posix()).parts
     if ".." in parts:
         raise InvalidMarker(
@@ -124,7 +127,9 @@ def _path(item: pytest.Item, name: object, settings: Settings) -> Path:
             field="name",
         )
     # A plain name is the module's own, one with a folder is for all modules beside it.
-    return root / path if len(parts) > 1 else root / item.path.stem / path
+    if len(parts) > 1:
+        return root / path, item.path.parent
+    return root / item.path.stem / path, item.path
 
 
 def _test_name(item: pytest.Item) -> str:

@@ -141,13 +141,13 @@ class Player:
 
     def _accepts(self, error: AgyError) -> bool:
         """Whether agents that were not started belong to other tests of the same cassette."""
-        if self._wish is None or not self._wish.shared or "allow_unplayed" in self._wish.options:
+        if self._wish is None or "allow_unplayed" in self._wish.options:
             return False
         at_wire = self._wish.options.get("seam", "wire") == "wire"
         never_started = (
             getattr(error, "phase", "") == "unplayed" and getattr(error, "expected", 1) is None
         )
-        return at_wire and never_started
+        return self._wish.shared_in is not None and at_wire and never_started
 
     def _tell(self, error: AgyError, cause: BaseException | None = None) -> NoReturn:
         self._advise(error)
@@ -158,22 +158,28 @@ class Player:
         """Add the command that records."""
         from agy_nb.cassette import CassetteInvalid, CassetteMismatch, CassetteNotFound
 
-        command = f"    pytest {shlex.quote(self._typed())} --agy-record-mode="
         if isinstance(error, CassetteNotFound):
             why = "CI is set: cassettes are only replayed. " if self._by_ci() else ""
-            error.add_note(f"{why}To record it, with a model at hand:\n{command}once")
+            error.add_note(f"{why}{self._command('once')}")
         elif isinstance(error, CassetteMismatch) and error.differs_at:
             error.add_note(
                 "To accept it, if this difference means nothing:\n"
                 f"    @pytest.mark.{MARKER}(ignore=[{error.differs_at!r}])"
             )
         if isinstance(error, CassetteMismatch | CassetteInvalid):
-            error.add_note(f"To record it again, with a model at hand:\n{command}all")
+            error.add_note(self._command("all"))
 
-    def _typed(self) -> str:
-        """The test as one types it where pytest was called."""
-        path = os.path.relpath(self._item.path, self._item.config.invocation_params.dir)
-        return "::".join([path, *self._item.nodeid.split("::")[1:]])
+    def _command(self, mode: str) -> str:
+        """What records the cassette, as one types it where pytest was called."""
+        config, shared_in = self._item.config, self._wish.shared_in if self._wish else None
+        place = os.path.relpath(shared_in or self._item.path, config.invocation_params.dir)
+        inside = [] if shared_in else self._item.nodeid.split("::")[1:]
+        words = ["pytest", "::".join([place, *inside]), f"--agy-record-mode={mode}"]
+        if folder := config.getoption("--agy-cassette-dir"):
+            words.append(f"--agy-cassette-dir={folder}")
+        what = "To record it" if mode == "once" else "To record it again"
+        sharing = ", with all tests that may share it" if shared_in else ""
+        return f"{what}{sharing}, with a model at hand:\n    {shlex.join(words)}"
 
     def _by_ci(self) -> bool:
         return self._wish is not None and self._wish.by_ci

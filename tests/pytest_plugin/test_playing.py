@@ -351,6 +351,27 @@ def test_tests_that_name_one_cassette_share_it(suite, run, cassettes, no_process
     run("--agy-record-mode=none", "test_shared.py::test_another").assert_outcomes(passed=1)
 
 
+@pytest.mark.parametrize("name", ["shared", "of/all"])
+def test_advice_for_a_shared_cassette_records_it_for_all_who_share_it(suite, run, name):
+    text = SHARED.replace('"shared"', f'"{name}"')
+    suite.makepyfile(test_shared=text)
+    run().assert_outcomes(passed=3)
+    suite.makepyfile(test_shared=text.replace("verbose", "very verbose"))
+    result = run("--agy-record-mode=none")
+    result.assert_outcomes(passed=2, failed=1)
+    (command,) = {line.strip() for line in result.outlines if "  pytest " in line}
+    run(*command.removeprefix("E").split()[1:]).assert_outcomes(passed=3)
+    run("--agy-record-mode=none").assert_outcomes(passed=3)
+
+
+def test_advice_names_the_folder_that_the_command_line_named(talk, run):
+    result = run("--agy-cassette-dir=elsewhere", "--agy-record-mode=none")
+    result.assert_outcomes(failed=1)
+    (command,) = {line.strip() for line in result.outlines if "  pytest " in line}
+    run(*command.split()[1:]).assert_outcomes(passed=1)
+    run("--agy-cassette-dir=elsewhere", "--agy-record-mode=none").assert_outcomes(passed=1)
+
+
 def test_sharing_can_be_refused(suite, run):
     suite.makepyfile(test_shared=SHARED)
     run().assert_outcomes(passed=3)
