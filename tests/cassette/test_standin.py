@@ -25,7 +25,7 @@ from agy_nb import cli
 from agy_nb.cassette import library, use_cassette
 from agy_nb.cassette.errors import CassetteBusy
 from agy_nb.cassette.fold import fold
-from agy_nb.cassette.format import frame_message
+from agy_nb.cassette.format import WIRE, frame_message
 from agy_nb.cassette.recording import load
 from agy_nb.cassette.standin import handshake, real
 from agy_nb.cassette.standin.errors import HandshakeFailed, NoLauncher
@@ -480,6 +480,10 @@ async def test_nothing_is_left_when_one_of_the_two_is_killed(launcher, tmp_path,
     async with client:
         await client.send(raw_config(NO_MODEL, tmp_path))
         await client.until("initializeConversationResponse")
+        wire, until = tmp_path / "c.session-0.partial" / WIRE, time.monotonic() + 20
+        while b"initializeConversationResponse" not in wire.read_bytes():  # a thread writes it
+            assert time.monotonic() < until, "it is not written"
+            await asyncio.sleep(0.01)
         running = processes_of(tmp_path)
         assert running == {"standin": client.process.pid, "localharness": running["localharness"]}
         os.kill(running[victim], signal.SIGKILL)
