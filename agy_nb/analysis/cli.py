@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from pathlib import Path
@@ -91,7 +92,8 @@ def _write(usage: pd.DataFrame, kind: str, output: Path | None) -> None:
         table = to_arrow(usage)
         from pyarrow import parquet
 
-        parquet.write_table(table, output)
+        with output.open("wb") as file:
+            parquet.write_table(table, file)
         return
     if kind == "csv":
         text = csv(usage)
@@ -135,7 +137,9 @@ def _cell(name: str, value: Any) -> str:  # noqa: ANN401 - any value of a table
     if name == "day":
         return str(value.date())
     if name.endswith("_usd"):
-        return f"{value:,.4f}"
+        # A short call costs millionths; what is next to nothing is not nothing.
+        digits = 6 if not value else max(6, -math.floor(math.log10(value)))
+        return f"{value:,.{digits}f}"
     if name.endswith("_ratio"):
         return f"{value:.1%}"
     if name.endswith("_s"):

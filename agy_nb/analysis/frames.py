@@ -2,6 +2,7 @@
 
 Rule 1: a type comes from the schema, never from the data.
 Rule 2: pandas is imported on first use.
+Rule 3: what a column cannot hold is unknown; one cell never takes the table along.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MICROSECONDS = 1e6
+_INT = 2**63
+_FIRST, _LAST = -62_135_596_800, 253_402_300_800
+"""The years that calendars have, 1 to 9999 (seconds); what else a damaged file says is unknown."""
 
 
 def frame(table: Table, data: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
@@ -83,7 +87,11 @@ def array(column: Column, values: Sequence[Any]) -> Any:  # noqa: ANN401 - a pan
 def _strings(_: Column, values: Sequence[Any]) -> Any:  # noqa: ANN401
     import pandas as pd
 
-    return pd.array(values, dtype="string")
+    try:
+        return pd.array(values, dtype="string")
+    except UnicodeEncodeError:  # half a character, as names of files have it: no file takes it
+        whole = [None if v is None else v.encode(errors="replace").decode() for v in values]
+        return pd.array(whole, dtype="string")
 
 
 def _masked(values: Sequence[Any], filler: Any, kind: str) -> tuple[Any, Any]:  # noqa: ANN401
@@ -99,7 +107,11 @@ def _masked(values: Sequence[Any], filler: Any, kind: str) -> tuple[Any, Any]:  
 def _ints(_: Column, values: Sequence[Any]) -> Any:  # noqa: ANN401
     import pandas as pd
 
-    return pd.arrays.IntegerArray(*_masked(values, 0, "int64"))
+    try:
+        return pd.arrays.IntegerArray(*_masked(values, 0, "int64"))
+    except OverflowError:
+        fitting = [None if v is None or abs(v) >= _INT else v for v in values]
+        return pd.arrays.IntegerArray(*_masked(fitting, 0, "int64"))
 
 
 def _floats(_: Column, values: Sequence[Any]) -> Any:  # noqa: ANN401
@@ -119,7 +131,7 @@ def _ticks(values: Sequence[Any]) -> np.ndarray[Any, Any]:
     import numpy as np
 
     seconds = np.array(values, dtype="float64")  # None becomes NaN
-    known = np.isfinite(seconds)
+    known = (seconds > _FIRST) & (seconds < _LAST)  # not NaN
     ticks = np.full(len(seconds), np.iinfo("int64").min, dtype="int64")
     ticks[known] = np.round(seconds[known] * _MICROSECONDS).astype("int64")
     return ticks

@@ -121,7 +121,9 @@ def to_csv(source: Source, folder: Path) -> None:
     """Every table as a file below a folder: `turns.csv` and so on."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in TABLES:
-        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+        with (folder / f"{name}.csv").open(
+            "w", encoding="utf-8", errors="replace", newline=""
+        ) as file:
             file.write(csv(source.frame(name)))
 
 

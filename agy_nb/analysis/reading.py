@@ -24,6 +24,7 @@ from agy_nb.analysis.transcripts import read_transcript
 from agy_nb.analysis.wirefold import WireFold
 
 _MICRO = 1e-6
+_CONNECTIONS = 2**31
 _scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 
 
@@ -221,6 +222,8 @@ class _Reader:
         self._frames += frames
 
     def _connect(self, number: int) -> _Connection:
+        if not 0 <= int(number) < _CONNECTIONS:
+            raise ValueError("`s` is the number of a connection, from 0")
         agent = self._book.agent(int(number) + 1)
         fold = WireFold(agent)
         connection = self._connections[number] = _Connection(fold, fold.harness)

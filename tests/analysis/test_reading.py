@@ -256,6 +256,30 @@ def test_damaged_line_costs_only_itself(recording):
     assert len(sessions.model_calls) == 2
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"text": "How much?"', '"text": "How much? \\ud83d"'),
+        ('"promptTokenCount": "100"', f'"promptTokenCount": "{10**30}"'),
+        ('"dt": 0.0', '"dt": 1e300'),
+        ('"dt": 0.0', f'"dt": {300_000 * 366 * 86_400}.0'),
+        ('"s": 0', f'"s": {10**30}'),
+    ],
+)
+def test_value_that_no_column_holds_takes_nothing_else_along(tmp_path, old, new):
+    """Half a character in one prompt was the end of every table of every session."""
+    save(tmp_path / "whole", two_calls())
+    wire = save(tmp_path / "odd", two_calls()) / "wire.jsonl"
+    assert old in wire.read_text()
+    wire.write_text(wire.read_text().replace(old, new))
+    sessions = load(tmp_path, text=True)
+    for name in TABLES:
+        sessions.frame(name)
+    usage = sessions.usage("session").set_index("session_id")["total_tokens"]
+    assert usage["whole"] == 243
+    sessions.usage("day")
+
+
 def test_two_of_one_name_are_told_apart(tmp_path):
     for place in ("a", "b"):
         save(tmp_path / place / "same", two_calls())

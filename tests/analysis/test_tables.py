@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agy_nb.analysis import Prices, load
-from agy_nb.analysis.cli import add_parser
+from agy_nb.analysis.cli import _for_people, add_parser
 from agy_nb.analysis.out import csv
 from agy_nb.analysis.schema import TABLES, USAGE_KEYS
 from agy_nb.analysis.summary import compare
@@ -407,6 +407,15 @@ def test_command_shows_a_table(sessions, tmp_path, capsys, by):
     assert len(lines) == 1 + len(sessions.usage(by))
 
 
+@pytest.mark.parametrize(
+    ("price", "shown"), [(100.0, "0.022000"), (0.001, "0.0000002"), (0.0, "0.000000")]
+)
+def test_command_shows_no_cost_as_nothing_that_is_something(price, shown):
+    usage = pd.DataFrame({"n_model_calls": [1], "cost_usd": [220 * price / 1e6]})
+    usage["cost_is_lower_bound"] = False
+    assert _for_people(usage).split()[-1] == shown
+
+
 def test_command_marks_lower_bounds(tmp_path, capsys):
     wire = Wire().begin().prompt().usage(prompt=100).prompt()
     save(tmp_path / "c", wire, complete=False)
@@ -429,6 +438,9 @@ def test_command_writes_parquet(sessions, tmp_path):
         command(tmp_path, "--format", "parquet")
     assert command(tmp_path, "--format", "parquet", "--output", tmp_path / "u.parquet") == 0
     assert len(pd.read_parquet(tmp_path / "u.parquet")) == 3
+    with pytest.raises(OSError, match="No such file") as caught:
+        command(tmp_path, "--format", "parquet", "--output", tmp_path / "nowhere" / "u.parquet")
+    assert caught.value.filename.endswith("u.parquet")
 
 
 def test_command_with_nothing_but_problems_fails(tmp_path, capsys):

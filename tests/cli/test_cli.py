@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import types
@@ -159,3 +160,14 @@ def test_a_layer_adds_its_command(monkeypatch, capsys):
     monkeypatch.setattr(cli, "PLUGINS", (plugin.__name__, "agy_nb.no_such_module"))
     assert cli.main(["shout", "hello"]) == 7
     assert capsys.readouterr().out == "HELLO\n"
+
+
+def test_what_a_terminal_has_no_letters_for_is_shown_all_the_same(tmp_path):
+    (tmp_path / "Grüße.txt").touch()
+    program = f"from agy_nb.cli import main; main(['usage', {str(tmp_path / 'Grüße.txt')!r}])"
+    ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, env=ascii_only, check=True
+    )
+    assert run.stdout.splitlines()[1].startswith(rb"Gr\xfc\xdfe.txt")
+    assert b"Traceback" not in run.stderr
