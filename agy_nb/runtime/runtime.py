@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from agy_nb import kernel
-from agy_nb.errors import ChannelClosed
+from agy_nb.errors import ChannelClosed, InvalidConfig
 from agy_nb.kernel.access import in_kernel, main_loop
 from agy_nb.protocol import replies as r
 from agy_nb.protocol.commands import Command, CreateAgent, ShutdownAgent
@@ -254,10 +254,10 @@ class Runtime:
         handler = ask_user if ask_user is not None else _person_at_the_notebook()
         spec = AgentSpec(
             config=config,
-            tools=tuple(tools),
-            policies=tuple(policies),
-            hooks=tuple(hooks),
-            triggers=tuple(triggers),
+            tools=_listed("tools", tools),
+            policies=_listed("policies", policies),
+            hooks=_listed("hooks", hooks),
+            triggers=_listed("triggers", triggers),
             answer=getattr(handler, "answer", None),
             asks_user=ask_user is not None,
             asks_about_commands=handler is not None,
@@ -356,6 +356,13 @@ class Runtime:
     def __repr__(self) -> str:
         state = "closed" if self.closed else "running" if self._core else "not started"
         return f"<Runtime {state}, {len(self.agent_ids)} agents>"
+
+
+def _listed(name: str, given: Any) -> tuple[Any, ...]:
+    """What was passed as a list, which one thing alone is not."""
+    if isinstance(given, Iterable) and not isinstance(given, str | Mapping):
+        return tuple(given)
+    raise InvalidConfig(f"{name} must be a list, {name}=[...]; got {given!r}", field=name)
 
 
 def _person_at_the_notebook() -> AskUser | None:

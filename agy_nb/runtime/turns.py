@@ -123,7 +123,8 @@ class TurnRunner:
                     limit,
                     "chat",
                     hint="raise RuntimeConfig(chat_timeout=...) or "
-                    "AGI_CHAT_TIMEOUT_SECS; what had come is in response.partial_text",
+                    "AGI_CHAT_TIMEOUT_SECS; what had come is in response.partial_text"
+                    + _last_words(response),
                 ),
             )
             record.gate.cancel()
@@ -174,6 +175,13 @@ def _fail(response: Response, error: AgyError) -> None:
     if not response.done:
         response.emit(Error(error=to_info(error), fatal=True, at=now()))
         response.finish(TurnState.FAILED, error=error)
+
+
+def _last_words(response: Response) -> str:
+    """What the model's latest error was, if it has said nothing since."""
+    events = (event for event in reversed(response.events) if isinstance(event, Error | Text))
+    latest = next(events, None)
+    return f". The latest error: {latest.error.message}" if isinstance(latest, Error) else ""
 
 
 def _has_begun(response: Response) -> bool:

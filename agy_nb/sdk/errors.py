@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 
 import pydantic
 from google.antigravity import types
@@ -24,6 +25,8 @@ from agy_nb.errors import (
 QUOTA_CODE = 429
 LOWEST_HTTP_CODE = 100
 """Below it the harness's code is no HTTP status: 2 is whatever it has no code for."""
+LOWEST_SERVER_CODE = 500
+"""From it on an HTTP status says that the other side is at fault."""
 DEFAULT_RETRY_AFTER_S = 120.0
 """Seconds named to the user when a spent quota comes without a hint."""
 
@@ -43,6 +46,9 @@ _TOKEN_LABELS = frozenset({"The maximum token limit was reached."})
 _RETRY_INFO = re.compile(
     r"@type:type\.googleapis\.com/google\.rpc\.RetryInfo retryDelay:(\d+(?:\.\d+)?)s\b"
 )
+
+_TYPES = frozenset(each.__name__ for each in (str, int, float, bool, bytes, list, dict))
+"""As pydantic names what was tried where several types will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ def of_config(error: Exception) -> AgyError:
         return error
     if isinstance(error, pydantic.ValidationError):
         first = error.errors(include_url=False, include_context=False)[0]
-        path = ".".join(str(step) for step in first["loc"])
+        path = ".".join(map(str, takewhile(_names_a_place, first["loc"])))
         return InvalidConfig(
             f"the SDK refuses this configuration: {path or error.title}: {first['msg']}", field=path
         )
@@ -77,6 +83,11 @@ def of_config(error: Exception) -> AgyError:
         words = str(error).strip().rstrip(".")
         return HarnessError(f"the agent did not start: {words}. Run `agy-nb doctor`")
     return BackendError(f"the agent did not start: {type(error).__name__}: {error}")
+
+
+def _names_a_place(step: int | str) -> bool:
+    """Whether a step of a path is a field or a number, not a type that was tried there."""
+    return isinstance(step, int) or (step.isidentifier() and step not in _TYPES)
 
 
 def of_turn(
@@ -145,7 +156,12 @@ def _advice(code: int, words: str, what: str = "the turn failed") -> str:
         400: "the model refused the request (HTTP 400); look at the configuration and the prompt",
         401: "the model did not accept the API key (HTTP 401); set a valid GEMINI_API_KEY",
         403: "this API key may not use the model (HTTP 403); choose another model or key",
+        404: "there is no such model (HTTP 404); see how it is spelled in the configuration",
+        408: "the model was too slow (HTTP 408); try again, or ask for less at once",
+        413: "the prompt is too large for the model (HTTP 413); send less at once",
     }.get(code)
+    if code >= LOWEST_SERVER_CODE:
+        advice = f"{what} (HTTP {code}); the model's service is at fault, try again later"
     if advice:
         return f"{advice}: {words}"
     return f"{what}{f' (HTTP {code})' if code else ''}: {words or 'no reason was given'}"

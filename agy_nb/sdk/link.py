@@ -20,7 +20,7 @@ from agy_nb.sdk.process import Harness
 from agy_nb.sdk.steps import StepReader
 from agy_nb.sdk.tap import Tap
 from agy_nb.sdk.threads import off_loop
-from agy_nb.sdk.tools import contain_tools
+from agy_nb.sdk.tools import contain_tools, why_not_described
 
 _log = logging.getLogger("agy_nb.runtime")
 
@@ -111,9 +111,11 @@ class Link:
         """What a start that failed is to the user; of a refusal the harness tells only in words."""
         if isinstance(error.__cause__, AgyError):  # of a replay, behind words of the SDK's
             return error.__cause__
-        refused = None
+        refused: AgyError | None = None
         if isinstance(error, RuntimeError):
             refused = await off_loop(configs.why_refused, self.agent._config)
+        elif isinstance(error, ValueError | TypeError):
+            refused = await off_loop(why_not_described, self.agent._config)
         return refused or errors.of_config(error)
 
     async def _enter(self) -> None:

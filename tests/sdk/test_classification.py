@@ -67,6 +67,26 @@ def test_retry_after_is_not_guessed_from_words():
     assert (error.retry_after, error.hinted) == (120, False)
 
 
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        (400, "look at the configuration"),
+        (401, "GEMINI_API_KEY"),
+        (403, "another model or key"),
+        (404, "how it is spelled"),
+        (413, "send less"),
+        (500, "try again later"),
+        (503, "try again later"),
+    ],
+)
+def test_status_code_comes_with_what_to_do(code, advice):
+    error = ended_by(failure=StepFailure("", "its own words", code))
+    assert error.http_code == code
+    assert f"HTTP {code}" in str(error)
+    assert advice in str(error)
+    assert "its own words" in str(error)
+
+
 def test_code_below_http_is_no_http_code():
     assert ended_by(failure=StepFailure("", "EOF", 2)).http_code is None
 

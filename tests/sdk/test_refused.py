@@ -56,7 +56,22 @@ async def test_part_that_is_none_of_its_kind_is_refused(runtime, part):
 
 async def test_tool_whose_arguments_cannot_be_described_is_refused(runtime):
     error = await refusal(runtime, {"api_key": "k"}, tools=[lambda x: x])
+    assert error.field == "tools"
     assert "parameter x" in str(error)
+    assert "give each of its parameters a type" in str(error)
+
+
+@pytest.mark.parametrize("part", ["tools", "hooks", "triggers", "policies"])
+@pytest.mark.parametrize("alone", [refusal, None, "weather"], ids=["function", "none", "text"])
+async def test_one_thing_that_is_in_no_list_is_refused(runtime, part, alone):
+    error = await refusal(runtime, {"api_key": "k"}, **{part: alone})
+    assert error.field == part
+    assert f"{part}=[...]" in str(error)
+
+
+async def test_field_is_a_place_and_names_no_type_that_was_tried(runtime):
+    assert (await refusal(runtime, {"model": 5})).field == "model"
+    assert (await refusal(runtime, {"api_key": "k"}, hooks=["x"])).field == "hooks.0"
 
 
 async def test_handler_that_cannot_be_called_is_refused(runtime):
