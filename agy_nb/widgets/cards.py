@@ -95,7 +95,7 @@ def _written(value: object, longest: int, more: str) -> str:
 
 def _block(text: str, language: str = "") -> str:
     coloured = highlight(text, language) if language else ""
-    return f"<pre><code>{coloured or escape(text)}</code></pre>"
+    return f'<pre tabindex="0"><code>{coloured or escape(text)}</code></pre>'
 
 
 def badge(kind: str, words: str) -> str:

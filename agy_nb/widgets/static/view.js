@@ -61,6 +61,7 @@ class Tree {
     }
     head.innerHTML = put.head || "";
     body.innerHTML = put.body || "";
+    body.hidden = put.controls?.questions?.length > 1; // each stands above its answer then
     node.controls.replaceChildren();
     if (put.controls) controls(node.controls, put.id, put.controls, this.send);
   }
@@ -122,6 +123,13 @@ function acts(root, send) {
   });
 }
 
+// Keys that choose or scroll here do not move between the notebook's cells.
+function ownKeys(event) {
+  const { target } = event;
+  const takes = target.matches("input, select") || target.scrollHeight > target.clientHeight;
+  if (takes && /^(Arrow|Page|Home|End)/.test(event.key)) event.stopPropagation();
+}
+
 // What has the keyboard's focus keeps it when the HTML around it is made anew.
 function refocus(root, change) {
   const at = root.getRootNode().activeElement;
@@ -149,12 +157,18 @@ function disable(place, yes = true) {
   for (const each of place.querySelectorAll("button, input, textarea")) each.disabled = yes;
 }
 
+// A decision is made: the keyboard's focus is not lost with the button.
+function settle(place) {
+  disable(place);
+  place.closest(".agy-nodes")?.focus({ preventScroll: true });
+}
+
 function approval(place, id, wanted, send) {
   const reason = make("input", "agy-input");
   reason.placeholder = "Why not? The agent is told (optional)";
   reason.setAttribute("aria-label", "Reason for denying");
   const decide = (choice) => {
-    disable(place);
+    settle(place);
     send({ type: "decide", id, choice, reason: reason.value });
   };
   reason.addEventListener("keydown", (event) => {
@@ -194,7 +208,7 @@ function editor(place, row, id, edit, send) {
   const run = () => {
     wrong.textContent = isCommand ? "" : unreadable(text.value);
     if (wrong.textContent) return text.focus();
-    disable(place);
+    settle(place);
     send({ type: "decide", id, choice: "edited", text: text.value });
   };
   const box = make("div", "agy-edit-box");
@@ -231,7 +245,8 @@ function tick(clock) {
 function question(place, id, wanted, send) {
   const asked = wanted.questions.map((each, index) => {
     const box = make("fieldset", "agy-question-box");
-    box.append(make("legend", "agy-dim", wanted.questions.length > 1 ? each.question : "Your answer"));
+    const alone = wanted.questions.length === 1;
+    box.append(alone ? make("legend", "agy-dim", "Your answer") : make("legend", "agy-plain", each.question));
     for (const option of each.options) {
       const label = make("label", "agy-option");
       const input = make("input");
@@ -258,7 +273,7 @@ function question(place, id, wanted, send) {
       text: text.value,
       skipped,
     }));
-    disable(place);
+    settle(place);
     send({ type: "answer", id, answers });
   };
   const row = make("div", "agy-row");
@@ -380,6 +395,7 @@ function render({ model, el }) {
   }
   const still = hider(model);
   if (page) acts(nodes, send);
+  root.addEventListener("keydown", ownKeys);
   el.append(root);
   if (page || chat) el.append(still.style); // beside the view, which holds nothing but what it shows
 

@@ -72,6 +72,34 @@ def test_approval_is_decided_with_the_keyboard_alone(lab):
     assert "Denied" in cell.text()
 
 
+def test_focus_stays_in_the_view_when_a_button_is_gone(lab):
+    lab.do("model, agent = await start([call('delete', path='a'), *DELETES])")
+    cell = lab.run(TURNS["await"])
+    cell.wait(".agy-approval button").focus()
+    lab.page.keyboard.press("Enter")
+    cell.wait(".agy-decided")
+    assert lab.page.evaluate("document.activeElement.closest('.agy-view') !== null")
+    cell.wait(".agy-approval button").focus()
+    lab.page.keyboard.press("Enter")
+    assert "done" in cell.footer()
+
+
+def test_long_result_is_reached_with_the_keyboard(lab):
+    lab.do(
+        "def lines() -> str:\n    'Give lines.'\n    return 'a line\\n' * 90\n"
+        "model, agent = await start([call('lines'), say('ok')], tools=[lines])"
+    )
+    cell = lab.run(TURNS["await"])
+    cell.click("Allow once")
+    cell.footer()
+    cell.still()
+    cell.wait(".agy-tool summary").click()
+    cell.wait(".agy-tool pre").focus()
+    lab.page.keyboard.press("End")
+    lab.page.wait_for_function("document.activeElement.scrollTop > 0")
+    assert barriers(lab, cell, "long_result") == []
+
+
 def test_time_that_is_left_is_on_the_card(lab):
     cell = lab.run(
         "brief = agy.Runtime(agy.RuntimeConfig(chat_pause=0, approval_timeout=2))\n"
@@ -96,11 +124,38 @@ def test_interrupt_from_the_toolbar_denies_and_ends_the_cell(lab):
     assert lab.do("print(response.state)") == "cancelled"
 
 
+ASKS = (
+    "capabilities = types.CapabilitiesConfig(\n"
+    "    agent_behavior=types.AgentBehavior.INTERACTIVE,\n"
+    "    enabled_tools=[types.BuiltinTools.ASK_QUESTION])\n"
+)
+
+
+def test_questions_are_answered_with_the_keyboard_alone(lab):
+    lab.do(
+        f"{ASKS}"
+        "ask = [dict(question=f'Which {what}?', options=['this', 'that'], is_multi_select=False)\n"
+        "    for what in ('colour', 'size')]\n"
+        "model, agent = await start(\n"
+        "    [call('ask_question', questions=ask), say('Fine.')], capabilities=capabilities)"
+    )
+    cell = lab.run(TURNS["await"])
+    cell.wait(".agy-option input").focus()
+    assert cell.text().count("Which colour?") == 1
+    lab.page.keyboard.press("Space")
+    lab.page.keyboard.press("ArrowDown")  # it does not move between the notebook's cells
+    assert barriers(lab, cell, "questions") == []
+    cell.wait("button >> text=/^Answer$/").focus()
+    lab.page.keyboard.press("Enter")
+    cell.footer()
+    cell.still()
+    assert "A1: that" in lab.do("print(model.requests[-1].tool_results[-1].text)")
+    assert "Which colour?" in cell.text()
+
+
 def test_question_is_answered_with_a_choice(lab):
     lab.do(
-        "capabilities = types.CapabilitiesConfig(\n"
-        "    agent_behavior=types.AgentBehavior.INTERACTIVE,\n"
-        "    enabled_tools=[types.BuiltinTools.ASK_QUESTION])\n"
+        f"{ASKS}"
         "ask = dict(question='Which colour?', options=['red', 'blue'], is_multi_select=False)\n"
         "model, agent = await start(\n"
         "    [call('ask_question', questions=[ask]), say('Blue.')], capabilities=capabilities)"
