@@ -6,6 +6,7 @@ Rule 2: a handle that is dropped sends a best-effort shutdown and never blocks.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -117,7 +118,7 @@ class Agent:
         return taken[0]
 
     async def chat_text(self, prompt: Any) -> str:
-        """Send a prompt and wait for the whole answer.
+        """Send a prompt and wait for the whole answer; a wait that is cancelled cancels the turn.
 
         Args:
             prompt: Text, the SDK's `Image`, `Document`, `Audio` or `Video`, or a list of these.
@@ -132,7 +133,12 @@ class Agent:
             >>> await agent.chat_text("Use get_weather for Paris")
             'get_weather says: sunny in Paris'
         """
-        return await (await self.chat(prompt)).text()
+        response = await self.chat(prompt)
+        try:
+            return await response.text()
+        except asyncio.CancelledError:  # nobody else has asked for the answer
+            await response.cancel()
+            raise
 
     async def send(self, prompt: Any) -> None:
         """Send a prompt and do not wait for the turn.

@@ -12,7 +12,7 @@ import agy_nb as agy
 from agy_nb.protocol.values import MediaPart, TextPart
 from agy_nb.runtime.prompts import parse_prompt
 from agy_nb.testing.memory import MemoryBackend
-from tests.runtime.conftest import agent_with, runtime_with
+from tests.runtime.conftest import agent_with, first_piece, hangs, runtime_with
 
 
 async def test_shutdown_twice_is_fine():
@@ -64,6 +64,28 @@ async def test_dropped_handle_shuts_its_agent_down_though_its_latest_turn_failed
         async with asyncio.timeout(10):
             await backend.sessions[0].over.wait()
         assert runtime.agent_ids == ()
+
+
+async def test_whoever_stops_waiting_for_a_text_stops_the_turn():
+    async with agent_with(hangs) as agent:
+        turns = asyncio.Queue()
+        agent.watch_turns(turns.put_nowait)
+        waiting = asyncio.create_task(agent.chat_text("go"))
+        await first_piece(await turns.get())
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert isinstance(agent.latest.error, agy.TurnCancelled)
+        assert await agent.is_idle()
+
+
+async def test_readers_of_a_response_may_leave_and_the_turn_goes_on():
+    async with agent_with(hangs) as agent:
+        response = await agent.chat("go")
+        await first_piece(response)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(response.text(), 0)
+        assert not response.done
 
 
 async def test_latest_response_stays_reachable():

@@ -9,7 +9,8 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.protocol import commands as c
-from agy_nb.protocol.events import Text
+from agy_nb.protocol.events import Error, Text
+from agy_nb.protocol.failures import to_info
 from agy_nb.protocol.values import TextPart, Trajectory
 from agy_nb.testing.memory import MemoryBackend, MemorySession
 from tests.runtime import virtual_time
@@ -142,6 +143,24 @@ def test_wakeup_may_wait_longer_than_any_other_limit():
     woken, seconds = virtual_time.run(scenario())
     assert woken is False
     assert seconds == pytest.approx(1_000)
+
+
+@pytest.mark.parametrize("said_since", [False, True])
+def test_silence_after_an_error_names_the_error(said_since):
+    async def gets_over_it(turn):
+        turn.emit(Error(error=to_info(agy.BackendError("no answer (HTTP 503)")), fatal=False))
+        if said_since:
+            turn.say("better")
+        await asyncio.Event().wait()
+
+    async def scenario():
+        async with agent_with(gets_over_it, limits={"chat_timeout": 7}) as agent:
+            return await (await agent.chat("go")).wait()
+
+    response, _ = virtual_time.run(scenario())
+    assert isinstance(response.error, agy.Timeout)
+    named = "The latest error: no answer (HTTP 503)" in str(response.error)
+    assert named is not said_since
 
 
 def test_start_that_hangs_is_a_timeout():

@@ -136,14 +136,6 @@ async def test_silent_model_is_a_timeout_and_the_next_turn_works():
         assert await agent.chat_text("again") == "next"
 
 
-async def test_timeout_tells_of_the_error_that_the_harness_was_getting_over():
-    config_ = agy.RuntimeConfig(chat_pause=0, chat_timeout=1)
-    async with agy.Runtime(config_) as runtime, ScriptedModel([fail(503), hang()]) as model:
-        agent = await runtime.create_agent(model.config())
-        with pytest.raises(agy.Timeout, match=r"The latest error: .*HTTP 503"):
-            await agent.chat_text("go")
-
-
 async def test_history_survives_a_failed_turn(runtime):
     async with ScriptedModel([say("one"), fail(500), say("three")]) as model:
         agent = await runtime.create_agent(config(model))
