@@ -88,7 +88,10 @@ def _strings(_: Column, values: Sequence[Any]) -> Any:  # noqa: ANN401
     import pandas as pd
 
     try:
-        return pd.array(values, dtype="string")
+        found = pd.array(values, dtype="string")
+        if found.dtype.storage == "python":  # Arrow has looked by itself
+            "".join(filter(None, values)).encode()
+        return found  # noqa: TRY300 - only then
     except UnicodeEncodeError:  # half a character, as names of files have it: no file takes it
         whole = [None if v is None else v.encode(errors="replace").decode() for v in values]
         return pd.array(whole, dtype="string")

@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -278,6 +279,14 @@ def test_value_that_no_column_holds_takes_nothing_else_along(tmp_path, old, new)
     usage = sessions.usage("session").set_index("session_id")["total_tokens"]
     assert usage["whole"] == 243
     sessions.usage("day")
+
+
+@pytest.mark.parametrize("storage", ["python", "pyarrow"])
+def test_half_a_character_is_a_question_mark_in_every_storage(tmp_path, storage):
+    wire = Wire().begin().prompt("Hello \ud83d").usage(prompt=1).idle().end()
+    with pd.option_context("mode.string_storage", storage):
+        messages = load(save(tmp_path / "c", wire), text=True).messages
+    assert messages["text"].tolist() == ["Hello ?"]
 
 
 def test_two_of_one_name_are_told_apart(tmp_path):
