@@ -4,7 +4,8 @@ Rule 1: the cassette is opened before the test's fixtures and closed after them,
 fixtures are in it.
 Rule 2: what the replay has to say is said with the test's call; only what goes wrong in the
 fixtures' own end is an error of that end.
-Rule 3: where the cassette cannot be opened, no agent starts.
+Rule 3: where the cassette cannot be opened, no agent starts. That there is none is said only when
+one would: a test that starts no agent needs no cassette.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Player:
         self._wish: Wish | None = None
         self._cassette: use_cassette | None = None
         self._refusal: AgyError | None = None
+        self._refused = False
         self._failed: BaseException | None = None
         self._stack = contextlib.ExitStack()
         self.told: BaseException | None = None
@@ -55,8 +57,10 @@ class Player:
             if self._wish is not None:
                 self._cassette = self._entered(self._wish)
         except AgyError as error:
-            self._refusal = error
-            self._stack.enter_context(_no_agents(error))
+            from agy_nb.cassette import CassetteNotFound
+
+            self._refusal, self._refused = error, not isinstance(error, CassetteNotFound)
+            self._stack.enter_context(self._no_agents(error))
 
     def begin(self) -> None:
         """The fixtures stand, the test begins.
@@ -64,7 +68,7 @@ class Player:
         Raises:
             AgyError: The cassette could not be opened.
         """
-        if self._refusal is not None:
+        if self._refusal is not None and self._refused:
             self._tell(self._refusal)
 
     def check(self, error: BaseException | None) -> None:
@@ -79,8 +83,8 @@ class Player:
         self._failed = error
         if error is not None and error is self.told:
             return
-        if self._refusal is not None:
-            self._tell(self._refusal, error)
+        if self._refusal is not None and self._refused:
+            self._tell(self._refusal, None if _about_a_cassette(error) else error)
         if self._cassette is None:
             return
         try:
@@ -113,6 +117,23 @@ class Player:
                 _recorded_by(self._item.config)[cassette.path] = self._item.nodeid
 
     # -- how ---------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _no_agents(self, error: AgyError) -> Generator[None, None, None]:
+        """Let no agent start: it would be a live one."""
+        from agy_nb.sdk import harness
+
+        async def refuse(*_: Any) -> NoReturn:  # noqa: ANN401 - the SDK's
+            self._refused = True
+            raise error
+
+        async def none_needed() -> bool:
+            return False
+
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(RuntimeError):  # somebody else's cassette is open
+                stack.enter_context(harness.intercepted(refuse, model_needed=none_needed))
+            yield
 
     def _entered(self, wish: Wish) -> use_cassette:
         from agy_nb.cassette import CassetteBusy, use_cassette
@@ -256,24 +277,7 @@ def pytest_runtest_makereport(
     return report
 
 
-@contextlib.contextmanager
-def _no_agents(error: AgyError) -> Generator[None, None, None]:
-    """Let no agent start: it would be a live one."""
-    from agy_nb.sdk import harness
-
-    async def refuse(*_: Any) -> NoReturn:  # noqa: ANN401 - the SDK's
-        raise error
-
-    async def none_needed() -> bool:
-        return False
-
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(RuntimeError):  # somebody else's cassette is open
-            stack.enter_context(harness.intercepted(refuse, model_needed=none_needed))
-        yield
-
-
-def _about_a_cassette(error: BaseException) -> bool:
+def _about_a_cassette(error: BaseException | None) -> bool:
     from agy_nb.cassette import CassetteError
 
     return isinstance(error, CassetteError)

@@ -9,6 +9,12 @@ pytestmark = [
 ]
 
 MISSING = "there is no cassette at {}/{}"
+STARTS_AN_AGENT = """
+import pytest
+
+@pytest.fixture(autouse=True)
+def started(agy_agent): pass
+"""
 
 
 def missing(result, suite):
@@ -27,6 +33,7 @@ def asked_for(suite, run):
         return missing(run("--agy-record-mode=none", *arguments), suite)
 
     (suite.path / "tests").mkdir()
+    suite.makeconftest(STARTS_AN_AGENT)
     return asked_for
 
 
@@ -146,19 +153,26 @@ def test_in_ci_a_missing_cassette_fails_with_the_command_to_type(suite, run, mon
     monkeypatch.setenv("CI", value)
     suite.makepyfile(
         **{"tests/test_a": "import pytest\n@pytest.mark.agy_cassette\n"
-           "@pytest.mark.parametrize('city', ['New York'])\ndef test_one(city): pass"}
+           "@pytest.mark.parametrize('city', ['New York'])\ndef test_one(agy_agent, city): pass"}
     )  # fmt: skip
     result = run()
-    result.assert_outcomes(failed=1)
+    result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
         [CI, "*pytest 'tests/test_a.py::test_one?New York?' --agy-record-mode=once"]
     )
 
 
+def test_in_ci_a_test_that_starts_no_agent_needs_no_cassette(suite, run, monkeypatch):
+    suite.makepyfile("import pytest\npytestmark = pytest.mark.agy_cassette\ndef test_one(): pass")
+    run().assert_outcomes(passed=1)
+    monkeypatch.setenv("CI", "1")
+    run().assert_outcomes(passed=1)
+
+
 def test_command_to_type_is_as_one_types_it_where_one_is(suite, run, monkeypatch):
     monkeypatch.setenv("CI", "1")
     suite.makepyfile(
-        **{"tests/test_a": "import pytest\n@pytest.mark.agy_cassette\ndef test_a(): 0"}
+        **{"tests/test_a": "import pytest\n@pytest.mark.agy_cassette\ndef test_a(agy_agent): 0"}
     )
     monkeypatch.chdir(suite.path / "tests")
     run().stdout.fnmatch_lines(["*pytest test_a.py::test_a --agy-record-mode=once"])
