@@ -249,8 +249,29 @@ class Block:
         """Put the recording in its place. Writes the disk."""
         if not self._prepared and error is None and self._would_replay():
             self.prepare()  # no agent was started, and that is less than was recorded
-        if self._model is not None:
-            self._model.stop()
+        with self._model_over():
+            self._keep(error)
+
+    @contextlib.contextmanager
+    def _model_over(self) -> Iterator[None]:
+        """Stop to stand before the model: now, or once the agents have ended that outlive it."""
+        model, tapes = self._model, [each for each in (self._tape, self._unrecorded) if each]
+        if model is None:
+            yield
+            return
+        if not any(each.is_open for each in tapes):
+            model.stop()
+            yield
+            return
+        model.settle()
+        try:
+            yield
+        finally:
+            hang_up = model.go_on()
+            for each in tapes:
+                each.when_over(lambda: any(t.is_open for t in tapes) or hang_up())
+
+    def _keep(self, error: BaseException | None) -> None:
         if self._tool_http is not None:
             self._tool_http.close()
         journal, self._journal = self._journal, None

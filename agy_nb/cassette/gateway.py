@@ -129,6 +129,12 @@ class Gateway:
             self._stop()
             thread.join()
 
+    def hang_up(self) -> None:
+        """Stop to listen as soon as may be; blocks nothing."""
+        self._thread = None
+        with contextlib.suppress(RuntimeError):  # its loop has ended already
+            self._stop()
+
     async def _serve(self, began: queue.SimpleQueue[int | OSError]) -> None:
         from aiohttp import web
 

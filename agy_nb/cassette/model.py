@@ -39,6 +39,7 @@ from agy_nb.cassette.wireform import paths_of
 
 _DEFAULT_UPSTREAM = "https://generativelanguage.googleapis.com"
 _GEMINI = "geminiApiEndpoint"
+_SETTLE_S = 0.1
 _ENDPOINTS = (_GEMINI, "vertexEndpoint", "gemmaEndpoint", "customEndpoint")
 
 
@@ -78,6 +79,7 @@ class ModelSide:
         self._client: Any = None
         self._journal: EpisodeJournal | None = None if replaying else EpisodeJournal(path)
         self._known = redactor.known
+        self._under_way = 0  # answers that are being recorded
         self.errors: list[CassetteError] = []
 
     # -- life --------------------------------------------------------------------------------
@@ -136,6 +138,22 @@ class ModelSide:
     def stop(self) -> None:
         """Stop to listen. Blocks for a moment."""
         self._gateway.stop()
+
+    def settle(self) -> None:
+        """Wait for answers whose last words are on their way. Blocks for a moment."""
+        deadline = time.monotonic() + _SETTLE_S
+        while self._under_way and time.monotonic() < deadline:
+            time.sleep(_SETTLE_S / 20)
+
+    def go_on(self) -> Callable[[], None]:
+        """Serve agents that outlive the recording; nothing of it is kept any more.
+
+        Returns:
+            What stops that; it blocks nothing.
+        """
+        self._journal = None
+        self._replaying = self._replaying and self._extend is None
+        return self._gateway.hang_up
 
     async def aclose(self) -> None:
         """See `Answerer`."""
@@ -231,6 +249,7 @@ class ModelSide:
     ) -> AsyncGenerator[bytes, None]:
         pieces: list[tuple[bytes, float]] = []
         last, end = time.perf_counter(), "aborted"
+        self._under_way += 1
         try:
             async for chunk in upstream.content.iter_any():
                 now = time.perf_counter()
@@ -247,8 +266,9 @@ class ModelSide:
             else:
                 upstream.close()
             # Cleaned and kept in a thread: the stream's end does not wait for it.
-            assert self._journal is not None  # noqa: S101 - for the type checker
-            self._journal.put(partial(self._interaction, asked, upstream, pieces, end))
+            if self._journal is not None:
+                self._journal.put(partial(self._interaction, asked, upstream, pieces, end))
+            self._under_way -= 1
 
     def _interaction(
         self,

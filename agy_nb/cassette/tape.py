@@ -41,18 +41,38 @@ class Tape:
     def __init__(self, journal: TakesFrames | None, *, first: int = 0) -> None:
         self._journal = journal
         self._next = first
+        self._open: set[int] = set()
+        self._then: Callable[[], object] = lambda: None
         self.sessions = 0
 
     def begin(self) -> int:
         """A number for a new session."""
         number, self._next = self._next, self._next + 1
         self.sessions += 1
+        self._open.add(number)
         return number
 
     def put(self, session: int, direction: Direction, message: str | bytes | Frame) -> None:
         """Append a frame, unless the tape is off."""
         if self._journal is not None:
             self._journal.put(session, direction, time.perf_counter(), message)
+        if direction == "end":
+            self._open.discard(session)
+            self._tell_if_over()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a session has not ended yet."""
+        return bool(self._open)
+
+    def when_over(self, then: Callable[[], object]) -> None:
+        """Call a function, maybe twice, once no session is open; at once if none is."""
+        self._then = then
+        self._tell_if_over()
+
+    def _tell_if_over(self) -> None:
+        if not self._open:
+            self._then()
 
     def stop(self) -> None:
         """Take nothing more; sessions that are still open go on unrecorded."""

@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import subprocess
+import threading
 import time
 import warnings
 
@@ -26,10 +27,11 @@ from agy_nb.cassette import (
 )
 from agy_nb.cassette.fold import fold
 from agy_nb.cassette.format import WIRE
+from agy_nb.cassette.gateway import THREAD as GATEWAY
 from agy_nb.cassette.playback import NoProcess
 from agy_nb.cassette.recording import load
 from agy_nb.errors import InvalidInput
-from agy_nb.testing import ScriptedModel, hang
+from agy_nb.testing import ScriptedModel, hang, say
 from tests.cassette.scenarios import NO_MODEL, SCENARIOS, Setting, get_weather, seen, turn
 
 pytestmark = [
@@ -326,6 +328,33 @@ async def test_nesting_is_refused(tmp_path):
     async with use_cassette(tmp_path / "inner"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("seam", ["wire", "model"])
+async def test_agent_that_outlives_its_recording_goes_on(tmp_path, seam):
+    path = tmp_path / "c"
+    script = [say("one"), say("two"), say("three")]
+    async with (
+        ScriptedModel(script) as model,
+        agy_nb.Runtime(agy_nb.RuntimeConfig(chat_pause=0)) as runtime,
+    ):
+        async with use_cassette(path):
+            agent = await runtime.create_agent(model.config())
+            assert await agent.chat_text("1") == "one"
+        assert await agent.chat_text("2") == "two"
+        async with use_cassette(path, "all"):  # its place is free
+            other = await runtime.create_agent(model.config())
+            assert await other.chat_text("3") == "three"
+        gateways = [thread for thread in threading.enumerate() if thread.name == GATEWAY]
+        assert len(gateways) == 2
+        await agent.shutdown()
+        await other.shutdown()
+        for thread in gateways:
+            await asyncio.to_thread(thread.join)
+        async with use_cassette(path, "none", seam=seam):
+            agent = await runtime.create_agent(model.config())
+            assert await agent.chat_text("3") == "three"
+    assert len(model.requests) == 3
 
 
 async def test_plain_with_works_on_a_running_loop(tmp_path, at):
