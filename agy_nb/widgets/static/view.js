@@ -16,7 +16,7 @@ function make(tag, className = "", text = "") {
 function button(text, onclick, className = "", label = "") {
   const element = make("button", `agy-button ${className}`, text);
   element.type = "button";
-  if (label) element.setAttribute("aria-label", label);
+  if (label) element.setAttribute("aria-label", (element.title = label));
   element.addEventListener("click", onclick);
   return element;
 }
@@ -283,7 +283,7 @@ function question(place, id, wanted, send) {
 
 // --- the composer of a chat panel ---
 
-function composer(send) {
+function composer(send, onSubmit) {
   const place = make("div", "agy-composer");
   const text = make("textarea", "agy-input");
   text.rows = 2;
@@ -323,6 +323,7 @@ function composer(send) {
     const sent = attached.splice(0);
     const buffers = await Promise.all(sent.map((file) => file.arrayBuffer()));
     const about = sent.map((file) => ({ name: file.name, mime_type: file.type }));
+    onSubmit();
     send({ type: "send", text: text.value, files: about }, buffers);
     text.value = "";
     show();
@@ -388,7 +389,7 @@ function render({ model, el }) {
   const status = make("span", "agy-fact");
   bar.append(stop, status);
   root.append(nodes, notice, bar);
-  const chat = model.get("mode") === "chat" ? composer(send) : null;
+  const chat = model.get("mode") === "chat" ? composer(send, () => (nodes.scrollTop = nodes.scrollHeight)) : null;
   if (chat) {
     root.classList.add("agy-chat");
     root.append(chat);

@@ -52,6 +52,19 @@ def test_files_are_attached_and_a_conversation_is_copied(lab):
     assert lab.page.evaluate("navigator.clipboard.readText()") == "> Read this\n\nHello *you*.\n"
 
 
+def test_what_is_sent_is_seen_though_the_panel_was_scrolled_up(lab):
+    lab.do("model, agent = await start([say(ANSWER * 3), say('The latest.')])")
+    lab.do("await agent.chat_text('Begin')")
+    panel = lab.run("agent.chat_ui()")
+    panel.wait("text=Findings")
+    panel.wait(".agy-nodes").evaluate("log => { log.scrollTop = 0; }")
+    panel.wait("textarea").fill("Go on")
+    panel.click("Send")
+    panel.footer()
+    ends = "log => log.scrollHeight - log.scrollTop - log.clientHeight < 40"
+    assert panel.wait(".agy-nodes").evaluate(ends)
+
+
 def test_dark_theme(lab):
     lab.do("model, agent = await start([say(ANSWER) + call('delete', path='x'), say('ok')])")
     cell = lab.run(TURNS["await"])
