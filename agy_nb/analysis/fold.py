@@ -17,7 +17,7 @@ from agy_nb.analysis.columns import Columns
 from agy_nb.analysis.threads import Thread
 from agy_nb.analysis.tokens import Tokens
 from agy_nb.protocol import events as e
-from agy_nb.protocol.values import TokenUsage
+from agy_nb.protocol.values import ErrorInfo, TokenUsage
 
 _DECISIONS = {
     e.ApprovalState.ALLOWED: "allow",
@@ -65,13 +65,14 @@ class EventFold:
     def __init__(self, agent: AgentBook) -> None:
         self._agent = agent
         self._fatal: e.Error | None = None
+        self._failed: tuple[ErrorInfo, int] | None = None
         self._last: float | None = None
         self._allowed: dict[tuple[str, str], deque[str]] = {}
         self._args: dict[str, Any] = {}
 
     def begin(self, turn_id: int, prompt: str | None = None, at: float | None = None) -> None:
         """The events that follow are those of a turn."""
-        self._fatal = None
+        self._fatal = self._failed = None
         self._last = at
         self._allowed.clear()
         self._agent.begin_turn(at, turn_id=turn_id, prompt=prompt)
@@ -219,7 +220,10 @@ class EventFold:
     def _error(self, event: e.Error, at: float | None) -> None:
         if event.fatal:
             self._fatal = event
-        self._agent.error(
+            if self._failed is not None and self._failed[0] == event.error:
+                self._agent.fatal(self._failed[1])  # that of the last step, once more
+                return
+        row = self._agent.error(
             event.trajectory.id,
             at,
             event.error.message,
@@ -227,6 +231,7 @@ class EventFold:
             http_code=event.error.http_code,
             fatal=event.fatal,
         )
+        self._failed = event.error, row
 
     def _end(self, status: str, at: float | None, stop_reason: str | None) -> None:
         error = self._fatal.error if self._fatal is not None else None

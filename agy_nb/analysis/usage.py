@@ -105,7 +105,10 @@ def _bounds(source: Source, by: By, on: list[str], tz: str | None) -> pd.DataFra
     table = source.frame(name.get(by, "turns"))
     if by == "day":
         table = table.assign(day=local_days(table["started_at"], tz))
-    open_ = table["status"].eq(_RUNNING) if "status" in table else table["state"].eq(_RUNNING)
+    if "status" in table:
+        open_ = table["status"].eq(_RUNNING)
+    else:
+        open_ = table["state"].eq(_RUNNING) | _at_work(table, source.frame("turns"))
     table = table.assign(open=open_.astype("boolean").fillna(value=False))
     if by in ("agent", "session"):
         every = source.frame(f"{by}s")[on]
@@ -117,6 +120,13 @@ def _bounds(source: Source, by: By, on: list[str], tz: str | None) -> pd.DataFra
         for column in _ABOUT:
             found[column] = groups[column].first()
     return found.reset_index()
+
+
+def _at_work(trajectories: pd.DataFrame, turns: pd.DataFrame) -> Any:  # noqa: ANN401 - an array
+    """Which trajectories are of an agent that has a turn to end; events tell of no other state."""
+    agents = ["session_id", "agent_id"]
+    running = turns.loc[turns["status"].eq(_RUNNING), agents].set_index(agents).index
+    return trajectories.set_index(agents).index.isin(running)
 
 
 def _derived(table: pd.DataFrame) -> pd.DataFrame:

@@ -58,6 +58,19 @@ def test_fatal_error_names_the_turns_end():
     assert (row["status"], row["error_type"], row["n_errors"]) == ("timeout", "Timeout", 1)
 
 
+def test_error_of_the_last_step_that_ends_the_turn_is_one_error():
+    """As a recording of the same turn has it."""
+    told = ErrorInfo(type="BackendError", message="no key", http_code=401)
+    other = ErrorInfo(type="BackendError", message="busy", http_code=503)
+    for first, count in ((told, 1), (other, 2)):
+        steps = e.Error(error=first, fatal=False, trajectory=ROOT)
+        turns = e.Error(error=told, fatal=True)
+        turn = Turn(events=[begun(), steps, turns, over(e.TurnState.FAILED)])
+        assert one([turn], "turns")["n_errors"] == count
+        assert table([turn], "errors")["fatal"].tolist() == [False, True][-count:]
+        assert one([turn], "turns")["http_code"] == 401
+
+
 def test_cancelled_turn_has_an_unmetered_call():
     text = e.Text(trajectory=ROOT, text="One, ")
     row = one([Turn(events=[begun(), text, over(e.TurnState.CANCELLED)])], "turns")
