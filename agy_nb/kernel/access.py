@@ -14,13 +14,15 @@ import threading
 from typing import Any
 
 _script_loop: asyncio.AbstractEventLoop | None = None
+_parents_shell: Any = None
 
 
 def current_shell() -> Any | None:  # noqa: ANN401 - see rule 2
-    """Return IPython's shell, or None where there is none."""
+    """Return IPython's shell, or None where there is none; a forked child is in none."""
     ipython = sys.modules.get("IPython")  # where IPython runs us, it is imported
     get_ipython = getattr(ipython, "get_ipython", None)
-    return get_ipython() if get_ipython is not None else None
+    shell: Any = get_ipython() if get_ipython is not None else None
+    return None if shell is _parents_shell else shell
 
 
 def current_kernel() -> Any | None:  # noqa: ANN401 - see rule 2
@@ -71,13 +73,13 @@ def remember(loop: asyncio.AbstractEventLoop) -> None:
     _script_loop = loop
 
 
-def _forget() -> None:
-    global _script_loop  # noqa: PLW0603
-    _script_loop = None
+def _leave_to_parent() -> None:
+    global _script_loop, _parents_shell
+    _script_loop, _parents_shell = None, current_shell() or _parents_shell
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)  # the loop is its parent's, and runs there
+    os.register_at_fork(after_in_child=_leave_to_parent)  # its loop and shell run there
 
 
 def on_main_loop() -> bool:

@@ -147,7 +147,7 @@ class CommandLoop:
         if asyncio.get_running_loop() is not self.loop:
             msg = (
                 "this runtime lives on another event loop; call it from there, or use agent.sync "
-                "from other threads"
+                "from other threads while that loop runs"
             )
             raise WrongLoop(msg)
 

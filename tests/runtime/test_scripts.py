@@ -95,6 +95,25 @@ def test_child_of_a_fork_has_agents_of_its_own_and_leaves_its_parents_alone():
     assert said == (lines, "")
 
 
+def test_child_of_a_kernel_is_no_kernel():
+    said = said_by("""
+        import os
+        from types import SimpleNamespace
+        from IPython.core.interactiveshell import InteractiveShell
+        from agy_nb import kernel
+
+        InteractiveShell.instance().kernel = SimpleNamespace(io_loop=None)
+        print(kernel.in_kernel(), flush=True)
+        child = os.fork()
+        if child == 0:
+            print(kernel.in_kernel(), flush=True)
+            os._exit(0)
+        os.waitpid(child, 0)
+        print(kernel.in_kernel())
+    """)
+    assert said == (["True", "False", "True"], "")
+
+
 def test_pool_of_forked_workers_may_use_agents():
     said = said_by("""
         import asyncio, multiprocessing, agy_nb as agy
