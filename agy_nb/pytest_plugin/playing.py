@@ -85,10 +85,9 @@ class Player:
             return
         if self._refusal is not None and self._refused:
             self._tell(self._refusal, None if _about_a_cassette(error) else error)
-        if self._cassette is None:
-            return
         try:
-            self._cassette.check(error)
+            if self._cassette is not None:
+                self._cassette.check(error)
         except AgyError as mismatch:
             if not self._accepts(mismatch):
                 self._tell(mismatch, error)
@@ -179,6 +178,12 @@ class Player:
         """Add the command that records."""
         from agy_nb.cassette import CassetteInvalid, CassetteMismatch, CassetteNotFound
 
+        if isinstance(error, CassetteMismatch) and not self._is_mine(error):
+            error.add_note(
+                "This agent was started in the cassette of another test, by a fixture of a wider "
+                "scope.\nStart it in this test, or in a fixture of its own."
+            )
+            return
         if isinstance(error, CassetteNotFound):
             why = "CI is set: cassettes are only replayed. " if self._by_ci() else ""
             error.add_note(f"{why}{self._command('once')}")
@@ -189,6 +194,9 @@ class Player:
             )
         if isinstance(error, CassetteMismatch | CassetteInvalid):
             error.add_note(self._command("all"))
+
+    def _is_mine(self, error: AgyError) -> bool:
+        return self._wish is None or getattr(error, "path", "") == str(self._wish.path)
 
     def _command(self, mode: str) -> str:
         """What records the cassette, as one types it where pytest was called."""
