@@ -7,7 +7,7 @@ invoke_agent                 a turn
   invoke_agent               a subagent, with its own calls below it
 ```
 
-Rule 1: a turn is a trace. Ids come from what a span is, so that a second export is the same one.
+Rule 1: a turn is a trace. Ids come from what a span is and when: a second export is the same one.
 Rule 2: a token is on one span, that of its model call; nothing that sums spans counts it twice.
 Rule 3: what is not told is not there. When a model call began is inferred, and says so.
 """
@@ -155,7 +155,9 @@ class _Turn:
         self._agent = agent
         self._below = below
         self._arguments = arguments
-        self._key = turn["session_id"], turn["agent_id"], turn["turn_id"]
+        # The time, too: recordings of one name in two folders are two sessions to a receiver.
+        names = ("session_id", "agent_id", "turn_id", "started_at")
+        self._key = tuple(turn[name] for name in names)
         self._trace = _id(128, *self._key)
         self._root = self._span_id("turn")
         self._subagents: dict[str, Row] = {}

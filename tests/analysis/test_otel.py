@@ -202,6 +202,17 @@ def test_tokens_of_all_spans_are_those_of_the_tables(every):
         assert total == sessions.model_calls[name].sum()
 
 
+def test_two_recordings_of_one_name_are_two_traces(tmp_path):
+    """This week's run goes to the receiver where last week's is, and must not replace it."""
+    found = []
+    for week in range(2):
+        wire = Wire(start=1_790_000_000.0 + week * 604_800)
+        save(tmp_path / str(week) / "run", wire.begin().prompt().usage(prompt=5).idle().end())
+        found += exported(load(tmp_path / str(week) / "run"))
+    assert {span.attributes["agy.session.id"] for span in found} == {"run"}
+    assert len({(span.context.trace_id, span.context.span_id) for span in found}) == len(found)
+
+
 def test_another_export_has_the_same_ids(every):
     again = exported(every[1])
     assert [span.context.span_id for span in again] == [s.context.span_id for s in every[0]]
