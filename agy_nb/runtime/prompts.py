@@ -44,6 +44,7 @@ def parse_prompt(content: Any) -> Prompt:
 def _part(item: Any, index: int | None) -> PromptPart:
     where = "prompt" if index is None else f"prompt[{index}]"
     if isinstance(item, str):
+        _must_be_sendable(item, where)
         return TextPart(text=item)
     if isinstance(item, TextPart | MediaPart | SlashCommandPart):
         return item
@@ -60,6 +61,18 @@ def _part(item: Any, index: int | None) -> PromptPart:
         return SlashCommandPart(name=str(getattr(item.name, "value", item.name)))
     raise InvalidPrompt(
         f"{where} is {type(item).__name__}, which is no content; pass text or the SDK's Image, "
-        "Document, Audio or Video (from_file and from_bytes make them)",
+        "Document, Audio or Video (types.from_file(path) and types.from_bytes(data, mime_type) of "
+        "google.antigravity make them)",
         field=where,
     )
+
+
+def _must_be_sendable(text: str, where: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidPrompt(
+            f"{where} holds half a character at {error.start} (a surrogate), which cannot be sent; "
+            'text.encode(errors="replace").decode() puts a question mark there',
+            field=where,
+        ) from None

@@ -242,6 +242,23 @@ def test_what_is_no_content_is_named(prompt, where):
     assert raised.value.field == where
 
 
+def test_ways_to_make_media_that_a_refusal_names_are_there():
+    from google.antigravity import types
+
+    with pytest.raises(agy.InvalidPrompt, match=r"types\.from_file.*types\.from_bytes"):
+        parse_prompt(b"PNG")
+    picture = types.from_bytes(b"PNG", "image/png")
+    assert parse_prompt(picture) == (MediaPart(kind="image", mime_type="image/png", data=b"PNG"),)
+
+
+def test_half_a_character_is_refused_and_the_remedy_works():
+    text = "caf\ud800"
+    with pytest.raises(agy.InvalidPrompt, match=r"half a character at 3") as raised:
+        parse_prompt(["a", text])
+    assert raised.value.field == "prompt[1]"
+    assert parse_prompt(text.encode(errors="replace").decode()) == (TextPart(text="caf?"),)
+
+
 async def test_refused_prompt_sends_nothing():
     async with agent_with() as agent:
         with pytest.raises(agy.InvalidPrompt):
