@@ -278,8 +278,11 @@ def pytest_runtest_makereport(
         if each is not None and _about_a_cassette(each.value):
             words_only = not leave_us_out(each, item.config)
     report = yield
-    if found is not None and report.failed and (words_only or found.value is player.told):
-        report.longrepr = in_words(found) or item.repr_failure(found)
+    if found is not None and report.failed:
+        if words_only:
+            report.longrepr = in_words(found)
+        elif found.value is player.told:
+            report.longrepr = item.repr_failure(found)
     if call.when == "teardown":
         del item.stash[_player]
     return report

@@ -10,8 +10,11 @@ if TYPE_CHECKING:
     import pytest
 
 _NOT_THE_USERS = frozenset(
-    {"agy_nb", "google", "asyncio", "_pytest", "pluggy", "pytest_asyncio", "anyio", "unittest"}
-)
+    {
+        "agy_nb", "google", "asyncio", "contextlib", "unittest",
+        "_pytest", "pluggy", "pytest_asyncio", "anyio",
+    }
+)  # fmt: skip
 """Packages whose lines say nothing of a divergence."""
 
 
@@ -23,20 +26,27 @@ def leave_us_out(found: pytest.ExceptionInfo[BaseException], config: pytest.Conf
     """
     if config.getoption("fulltrace"):
         return True
-    kept: TracebackType | None = None
-    for frame, line in reversed(list(traceback.walk_tb(found.tb))):
-        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        if package not in _NOT_THE_USERS:
-            kept = TracebackType(kept, frame, frame.f_lasti, line)
+    kept, cause = _the_users(found.tb), found.value.__cause__
+    if kept is None and cause is not None:  # what the test's own lines raised
+        kept = _the_users(cause.__traceback__)
+        if str(found.value) in str(cause):  # an error of the SDK's with the same words
+            found.value.__cause__ = None
     if kept is not None:
         found.traceback = type(found.traceback)(kept)
     return kept is not None
 
 
+def _the_users(trace: TracebackType | None) -> TracebackType | None:
+    kept: TracebackType | None = None
+    for frame, line in reversed(list(traceback.walk_tb(trace))):
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if package not in _NOT_THE_USERS:
+            kept = TracebackType(kept, frame, frame.f_lasti, line)
+    return kept
+
+
 def in_words(found: pytest.ExceptionInfo[BaseException]) -> Any:  # noqa: ANN401 - any representation
-    """A replay's error without its traceback, which is ours; None if the test's own led to it."""
-    if found.value.__cause__ is not None:
-        return None
+    """A replay's error without its traceback, which is ours."""
     words = found.getrepr(style="value")
     for note in getattr(found.value, "__notes__", ()):
         words.addsection("what to do", note, "-")

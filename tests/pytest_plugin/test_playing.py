@@ -28,6 +28,13 @@ def test_talk():
 """
 
 
+def command_of(result):
+    """The arguments of the command that the failure says to type."""
+    lines = (line.removeprefix("E").strip() for line in result.outlines)
+    (command,) = {line for line in lines if line.startswith("pytest ")}
+    return command.split()[1:]
+
+
 @pytest.fixture
 def talk(suite, run):
     """A suite of one recorded test; write it anew with other words."""
@@ -67,6 +74,31 @@ def test_divergence_is_the_failure_of_the_test(talk, run):
     assert "INTERNALERROR" not in said
     assert "site-packages" not in said  # the test's own lines, not ours and the SDK's
     assert ".py:" not in said.replace("test_talk.py:", "")
+
+
+def test_divergence_of_an_agent_of_the_sdk_is_told_as_briefly(suite, run):
+    text = """
+        import agy_nb as agy
+        import pytest
+        from agy_nb.testing import say
+        from google.antigravity import Agent
+
+        @pytest.mark.agy_cassette
+        def test_talk(scripted_model):
+            async def talk():
+                async with Agent(model.config()) as agent:
+                    await (await agent.chat("Hello")).text()
+
+            model = scripted_model([say("Hi.")])
+            agy.run(talk())
+        """
+    suite.makepyfile(test_sdk=text)
+    run().assert_outcomes(passed=1)
+    suite.makepyfile(test_sdk=text.replace("Hello", "Good bye"))
+    result = run("--show-capture=no")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([">*agent.chat(*", "*+Good bye", "*mode=all", "FAILED*Mismatch*"])
+    assert ".py:" not in result.stdout.str().replace("test_sdk.py:", "")
 
 
 def test_all_of_the_traceback_is_there_for_those_who_ask(talk, run):
@@ -140,10 +172,7 @@ def test_recording_needs_no_second_command_in_the_same_place(talk, run, suite):
     (suite.path / "cassettes").rename(suite.path / "gone")
     result = run("--agy-record-mode=none")
     result.assert_outcomes(failed=1)
-    (command,) = {
-        line.strip() for line in result.outlines if line.strip().startswith("pytest test_talk.py")
-    }
-    run(*command.split()[1:]).assert_outcomes(passed=1)
+    run(*command_of(result)).assert_outcomes(passed=1)
     run("--agy-record-mode=none").assert_outcomes(passed=1)
 
 
@@ -384,16 +413,14 @@ def test_advice_for_a_shared_cassette_records_it_for_all_who_share_it(suite, run
     suite.makepyfile(test_shared=text.replace("verbose", "very verbose"))
     result = run("--agy-record-mode=none")
     result.assert_outcomes(passed=2, failed=1)
-    (command,) = {line.strip() for line in result.outlines if "  pytest " in line}
-    run(*command.removeprefix("E").split()[1:]).assert_outcomes(passed=3)
+    run(*command_of(result)).assert_outcomes(passed=3)
     run("--agy-record-mode=none").assert_outcomes(passed=3)
 
 
 def test_advice_names_the_folder_that_the_command_line_named(talk, run):
     result = run("--agy-cassette-dir=elsewhere", "--agy-record-mode=none")
     result.assert_outcomes(failed=1)
-    (command,) = {line.strip() for line in result.outlines if "  pytest " in line}
-    run(*command.split()[1:]).assert_outcomes(passed=1)
+    run(*command_of(result)).assert_outcomes(passed=1)
     run("--agy-cassette-dir=elsewhere", "--agy-record-mode=none").assert_outcomes(passed=1)
 
 
