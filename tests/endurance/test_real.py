@@ -145,10 +145,14 @@ async def test_five_thousand_turns_leave_nothing_behind():
     assert log.slope("blocks").at_most < 2, log.report()
 
 
+CHANCE = {"threads": 0, "descriptors": 1, "processes": 0, "tasks": 2}
+"""Of a connection that a harness keeps to the model for its next request, or does not."""
+
+
 def flat(log):
     """Hardly a round has more than the ones before had at the most: what is held never goes."""
     late = log.samples[len(log.samples) // 3 :]
     half = len(late) // 2
-    for gauge in ("threads", "descriptors", "processes", "tasks"):
+    for gauge, chance in CHANCE.items():
         counts = [getattr(each, gauge) for each in late]
-        assert min(counts[half:]) <= max(counts[:half]), log.report()
+        assert min(counts[half:]) <= max(counts[:half]) + chance, log.report()
