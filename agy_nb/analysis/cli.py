@@ -75,6 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
     sessions = load(arguments.path, prices=None if arguments.no_cost else Prices())
     usage = sessions.usage(by=arguments.by, tz=arguments.tz)
     _write(usage, arguments.format, arguments.output)
+    if not len(sessions):
+        text = f"note: there is no recording at {', '.join(arguments.path)}"
+        sys.stderr.write(_CONTROL.sub("?", text) + "\n")
     problems = sessions.problems
     for place in problems.drop_duplicates("path").itertuples():
         text = f"note: {place.path}: {place.problem}: {place.detail}"

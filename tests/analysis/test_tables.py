@@ -443,6 +443,14 @@ def test_command_writes_parquet(sessions, tmp_path):
     assert caught.value.filename.endswith("u.parquet")
 
 
+def test_command_that_finds_nothing_says_where(tmp_path, capsys):
+    """A shell gives a pattern that finds nothing on as it is."""
+    assert command(tmp_path / "run*") == 0
+    out, err = capsys.readouterr()
+    assert out == "no turns\n"
+    assert err == f"note: there is no recording at {tmp_path / 'run*'}\n"
+
+
 def test_command_with_nothing_but_problems_fails(tmp_path, capsys):
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "header.json").write_text("{")
