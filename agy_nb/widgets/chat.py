@@ -188,7 +188,7 @@ class ChatPanel:
         self.responses = [response for response in self.responses if not response.done]
         self.transcript.clear()
         self.view.send(type="reset", changes=[])
-        self._beside.later()
+        self._touch()
         if self.agent.is_started:
             self._do(self.agent.clear_history())
 

@@ -131,13 +131,16 @@ class Transcript:
         self._new(kind="notice", head=escape(words))
 
     def clear(self) -> None:
-        """Forget all nodes; a turn that runs goes on below."""
+        """Forget all nodes but what waits for somebody; a turn that runs goes on below."""
+        waiting = tuple(self.pending.values())
         turn = _Turn(began=self._turn.began, state=self._turn.state, usage=self._turn.usage)
         self._turn = turn
         self.pending.clear()
         self._sheet.clear()
         self._writings.clear()
         self._footer = None
+        for event in waiting:
+            self.on_event(event)
 
     @property
     def status(self) -> str:
@@ -326,6 +329,7 @@ class Transcript:
         node, noticed = self._turn.notice
         if (noticed.type, noticed.http_code) == (error.type, error.http_code):
             self._drop(node)
+            self._turn.notice = None
 
     # -- the end -----------------------------------------------------------------------------
 

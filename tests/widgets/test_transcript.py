@@ -340,11 +340,21 @@ def test_second_turn_stands_below_the_first():
     assert kinds(transcript) == ["prompt", "text", "footer"] * 2
 
 
+def test_clear_keeps_what_waits_for_somebody():
+    transcript = page(said("before"), asks())
+    transcript.changes()
+    transcript.clear()
+    (put,) = transcript.changes()
+    assert put.id == "approval-1"
+    assert kinds(transcript) == ["approval"]
+    transcript.on_event(asks(ApprovalState.DENIED))
+    assert kinds(transcript) == ["decided"]
+
+
 def test_clear_forgets_all_and_the_turn_that_runs_goes_on():
-    transcript = page(said("gone"), asks())
+    transcript = page(said("gone"), asks(), asks(ApprovalState.ALLOWED))
     transcript.clear()
     assert transcript.html() == ""
-    assert transcript.pending == {}
     transcript.on_event(said("more"))
     transcript.on_event(ended())
     assert kinds(transcript) == ["text", "footer"]
