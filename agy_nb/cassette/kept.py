@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 from agy_nb.cassette.errors import CassetteNotWritten
 from agy_nb.cassette.format import Direction, Frame, cassette_path
 from agy_nb.cassette.journal import Journal, new_header
+from agy_nb.cassette.modes import refuse_to_replace
 from agy_nb.cassette.redaction import Redactor, Rule
 from agy_nb.cassette.streams import joined
 from agy_nb.cassette.tape import RecordingSocket, Tape, harness_path, harness_text
@@ -94,10 +95,12 @@ class SoFar:
 
         Raises:
             CassetteBusy: Somebody else records it.
-            CassetteInvalid: The path is no name for a cassette.
+            CassetteInvalid: The path is no name for a cassette, or something else is there.
             CassetteNotWritten: Nothing was said, or the disk refused.
         """
         path = cassette_path(path)
+        if path.exists():
+            refuse_to_replace(path)
         if next(self._frames(), None) is None:
             raise CassetteNotWritten(
                 f"{path} was not written: no agent has said anything to a harness here",

@@ -32,7 +32,7 @@ def plan(path: Path, mode: RecordMode) -> Plan:
     if mode == "none" and not exists:
         return "replay"  # loading it says what is missing
     if mode != "none" and exists and mode == "all":
-        _refuse_to_replace(path)
+        refuse_to_replace(path)
     if mode == "all" or not exists:
         return "record"
     return "extend" if mode == "new_episodes" else "replay"
@@ -52,7 +52,12 @@ def check_mode(mode: str) -> RecordMode:
     return mode  # type: ignore[return-value]  # just checked
 
 
-def _refuse_to_replace(path: Path) -> None:
+def refuse_to_replace(path: Path) -> None:
+    """See that nothing but a cassette is replaced by a recording. Reads the disk.
+
+    Raises:
+        CassetteInvalid: Something else is there.
+    """
     try:
         names = {item.name for item in path.iterdir()} if path.is_dir() else {"a file"}
     except OSError as error:

@@ -97,6 +97,17 @@ def test_name_that_no_cassette_can_have_is_refused(name):
         of({"a": 1}).so_far().write(name)
 
 
+@pytest.mark.parametrize("name", ["thesis.txt", "folder"])
+def test_what_is_no_cassette_is_never_replaced(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    for file in ("thesis.txt", "folder/thesis.txt"):
+        (tmp_path / file).write_text("years of work")
+    with pytest.raises(CassetteInvalid, match="it is not overwritten"):
+        of({"a": 1}).so_far().write(tmp_path / name)
+    for file in ("thesis.txt", "folder/thesis.txt"):
+        assert (tmp_path / file).read_text() == "years of work"
+
+
 async def test_agent_to_whom_nobody_listened_says_how_to_have_it(tmp_path):
     async with agy.Runtime(agy.RuntimeConfig(), backend=MemoryBackend()) as runtime:
         agent = await runtime.create_agent()
