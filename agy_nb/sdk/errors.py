@@ -152,7 +152,7 @@ def _quota(failure: StepFailure | None) -> QuotaExceeded:
 
 def _advice(code: int, words: str, what: str = "the turn failed") -> str:
     advice = {
-        2: "the harness reached no model, or no MCP server; its own words say which",
+        2: "the harness got no answer; see that the model, or an MCP server that it names, is up",
         400: "the model refused the request (HTTP 400); look at the configuration and the prompt",
         401: "the model did not accept the API key (HTTP 401); set a valid GEMINI_API_KEY",
         403: "this API key may not use the model (HTTP 403); choose another model or key",

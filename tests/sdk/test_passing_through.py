@@ -501,7 +501,7 @@ async def test_mcp_tool_asks_too(runtime):
 async def test_mcp_server_that_does_not_start_fails_the_turn_and_is_named(runtime):
     server = types.McpStdioServer(name="shop", command="no such program")
     settings = {"mcp_servers": [server], "policies": [policy.allow_all()]}
-    with pytest.raises(agy.BackendError, match="shop"):
+    with pytest.raises(agy.BackendError, match=r"an MCP server that it names, is up: .*shop"):
         await told(runtime, [say("never")], settings=settings)
 
 
