@@ -345,7 +345,7 @@ class Agent:
         at the wire, not at the seam `model`.
 
         Args:
-            path: The cassette's folder; what was there is replaced.
+            path: The cassette's folder; a cassette that was there is replaced.
             redact: Rules beside the built-in ones, as for `use_cassette`.
 
         Returns:
@@ -354,7 +354,7 @@ class Agent:
         Raises:
             CassetteNotWritten: Nobody listened to the agent, or the disk refused.
             CassetteBusy: Somebody else records it.
-            CassetteInvalid: The path is no name for a cassette.
+            CassetteInvalid: The path is no name for a cassette, or something else is there.
 
         Example:
             >>> config = agy.RuntimeConfig(keep_frames=True)  # in a notebook it is so by itself
@@ -411,6 +411,19 @@ class Agent:
             1
         """
         return self.runtime.ledger.tables(self.id)
+
+    @property
+    def approvals(self) -> Any:
+        """Who decided what on this agent's tool calls and questions: a row each, oldest first.
+
+        The table `approvals` of `tables`, a DataFrame, also after the agent was shut down.
+
+        Example:
+            >>> response = await (await agent.chat("Use get_weather for Paris"))
+            >>> agent.approvals[["tool", "decision", "decided_by"]].to_dict("records")
+            [{'tool': 'get_weather', 'decision': 'allow', 'decided_by': 'user'}]
+        """
+        return self.tables.approvals
 
     @property
     def last_usage(self) -> TokenUsage | None:

@@ -111,7 +111,7 @@ class SyncAgent:
         """Write what was said since the agent's start as a cassette.
 
         Args:
-            path: The cassette's folder; what was there is replaced.
+            path: The cassette's folder; a cassette that was there is replaced.
             redact: Rules beside the built-in ones, as for `use_cassette`.
 
         Returns:
