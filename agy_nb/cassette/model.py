@@ -9,8 +9,8 @@ its `Cassette` only finds interactions, with every patcher skipped; a gateway do
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import copy
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
@@ -18,20 +18,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from agy_nb.cassette.bodies import Translation, body_digest, canonical_body
+from agy_nb.cassette.bodies import Translation
 from agy_nb.cassette.cleaning import cleaned
-from agy_nb.cassette.compare import Comparer
 from agy_nb.cassette.episodes import (
     EpisodeJournal,
     Interaction,
     as_text,
-    has_model,
-    read_model,
 )
-from agy_nb.cassette.errors import CassetteError, CassetteInvalid, CassetteMismatch
+from agy_nb.cassette.errors import CassetteError, CassetteMismatch
 from agy_nb.cassette.format import Frame
 from agy_nb.cassette.gateway import Answer, Asked, Gateway, passing
-from agy_nb.cassette.mismatch import diff_of
+from agy_nb.cassette.interactions import Interactions
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.secrets import harmless_header
 from agy_nb.cassette.sse import Chunk, clean_stream
@@ -40,6 +37,7 @@ from agy_nb.cassette.wireform import paths_of
 _DEFAULT_UPSTREAM = "https://generativelanguage.googleapis.com"
 _GEMINI = "geminiApiEndpoint"
 _SETTLE_S = 0.1
+"""Seconds that a recording's end waits for the last words of answers."""
 _ENDPOINTS = (_GEMINI, "vertexEndpoint", "gemmaEndpoint", "customEndpoint")
 
 
@@ -67,59 +65,34 @@ class ModelSide:
     ) -> None:
         self._path = path
         self._redactor = redactor
-        self._replaying = replaying
         self._extend = extend
         self._extending = asyncio.Lock()
         self._speed = speed
         self._gateway = Gateway(self)
         redactor.learn(self._gateway.token)  # the harness's error messages name addresses
         self._translations: dict[int, Translation] = {}
-        self._stack = contextlib.ExitStack()
-        self._cassette: Any = None
+        self._recorded = Interactions(path) if replaying else None
         self._client: Any = None
         self._journal: EpisodeJournal | None = None if replaying else EpisodeJournal(path)
         self._known = redactor.known
         self._under_way = 0  # answers that are being recorded
+        self._fewer = threading.Condition()
         self.errors: list[CassetteError] = []
 
     # -- life --------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Read the cassette, if there is one to be played. Reads the disk.
+        """Read what is to be played, if anything is. Reads the disk.
 
         Raises:
             CassetteInvalid: There is nothing of the model's side, or it cannot be read.
         """
-        if not self._replaying:
-            return
-        import vcr
-        from vcr.patch import PATCHER_NAMES
-
-        folder = str(self._path)
-        if not has_model(self._path):
-            raise CassetteInvalid(
-                f"{folder} holds nothing of the model's side; replay it with "
-                'seam="wire", or record it again',
-                path=folder,
-            )
-        recorder = vcr.VCR(record_mode="none")
-        recorder.register_matcher("agy", _same)
-        recorder.register_persister(_Disk)
-        context = recorder.use_cassette(folder, match_on=["agy"], skip_patchers=PATCHER_NAMES)
-        try:
-            self._cassette = self._stack.enter_context(context)
-        except CassetteInvalid:
-            raise
-        except Exception as error:
-            raise CassetteInvalid(
-                f"{folder} holds no cassette of vcrpy: {error}", path=folder
-            ) from error
-        if not len(self._cassette):
-            raise CassetteInvalid(f"{folder} holds no request to a model", path=folder)
+        if self._recorded is not None:
+            self._recorded.open()
 
     def save(self) -> None:
         """Finish what was recorded. Writes the disk."""
-        self._stack.close()
+        self._close_recorded()
         if self._journal is not None:
             learned = self._redactor.known > self._known  # since the first exchange was written
             again = partial(cleaned, redactor=self._redactor)
@@ -127,9 +100,17 @@ class ModelSide:
 
     def close(self) -> None:
         """Give up what was recorded. Blocks for a moment."""
-        self._stack.close()
+        self._close_recorded()
         if self._journal is not None:
             self._journal.close()
+
+    def _close_recorded(self) -> None:
+        if self._recorded is not None:
+            self._recorded.close()
+
+    def unplayed(self) -> CassetteMismatch | None:
+        """The error for requests that never came, None if all did."""
+        return None if self._recorded is None else self._recorded.unplayed()
 
     def start(self) -> None:
         """Listen. Blocks for a moment."""
@@ -141,9 +122,8 @@ class ModelSide:
 
     def settle(self) -> None:
         """Wait for answers whose last words are on their way. Blocks for a moment."""
-        deadline = time.monotonic() + _SETTLE_S
-        while self._under_way and time.monotonic() < deadline:
-            time.sleep(_SETTLE_S / 20)
+        with self._fewer:
+            self._fewer.wait_for(lambda: not self._under_way, _SETTLE_S)
 
     def go_on(self) -> Callable[[], None]:
         """Serve agents that outlive the recording; nothing of it is kept any more.
@@ -152,7 +132,8 @@ class ModelSide:
             What stops that; it blocks nothing.
         """
         self._journal = None
-        self._replaying = self._replaying and self._extend is None
+        if self._extend is not None:
+            self._recorded = None
         return self._gateway.hang_up
 
     async def aclose(self) -> None:
@@ -172,7 +153,7 @@ class ModelSide:
                 upstream = endpoint.get("baseUrl")
                 if not upstream and name == _GEMINI:
                     upstream = _DEFAULT_UPSTREAM
-                if self._replaying and name == _GEMINI and not endpoint.get("apiKey"):
+                if self._recorded and name == _GEMINI and not endpoint.get("apiKey"):
                     endpoint["apiKey"] = "replayed"  # the harness wants one
                 if upstream:
                     endpoint["baseUrl"] = self._gateway.address(session, upstream)
@@ -182,13 +163,14 @@ class ModelSide:
 
     async def answer(self, asked: Asked) -> Answer:
         """See `Answerer`."""
-        if not self._replaying:
+        recorded = self._recorded
+        if recorded is None:
             return await self._record(asked)
         request = await asyncio.to_thread(self._request, asked)
-        if self._cassette.can_play_response_for(request):
-            return self._replay(asked, request)
+        if recorded.has(request):
+            return self._replay(asked, recorded.play(request))
         if self._extend is None:
-            return self._refuse(self._mismatch(request))
+            return self._refuse(recorded.mismatch(request))
         async with self._extending:
             if self._journal is None:
                 try:
@@ -249,7 +231,8 @@ class ModelSide:
     ) -> AsyncGenerator[bytes, None]:
         pieces: list[tuple[bytes, float]] = []
         last, end = time.perf_counter(), "aborted"
-        self._under_way += 1
+        with self._fewer:
+            self._under_way += 1
         try:
             async for chunk in upstream.content.iter_any():
                 now = time.perf_counter()
@@ -268,7 +251,9 @@ class ModelSide:
             # Cleaned and kept in a thread: the stream's end does not wait for it.
             if self._journal is not None:
                 self._journal.put(partial(self._interaction, asked, upstream, pieces, end))
-            self._under_way -= 1
+            with self._fewer:
+                self._under_way -= 1
+                self._fewer.notify_all()
 
     def _interaction(
         self,
@@ -302,8 +287,7 @@ class ModelSide:
             },
         }
 
-    def _replay(self, asked: Asked, request: Any) -> Answer:  # noqa: ANN401 - a request of vcrpy
-        response = copy.deepcopy(self._cassette.play_response(request))
+    def _replay(self, asked: Asked, response: dict[str, Any]) -> Answer:
         headers = [(k, v) for k, values in response["headers"].items() for v in values]
         status = response["status"]
         translation = self._translations.get(asked.session) or Translation({})
@@ -330,81 +314,6 @@ class ModelSide:
             case "aborted":  # the harness hung up before the end; it will again
                 await asyncio.get_running_loop().create_future()
 
-    # -- what went wrong ---------------------------------------------------------------------
-
-    def _mismatch(self, request: Any) -> CassetteMismatch:  # noqa: ANN401 - a request of vcrpy
-        folder = str(self._path)
-        counts = self._cassette.play_counts
-        left = [r for i, (r, _) in enumerate(self._cassette.data) if not counts[i]]
-        path = urlsplit(request.uri).path
-        near = [r for r in left if urlsplit(r.uri).path == path] or left
-        if not near:
-            return CassetteMismatch(
-                f"{folder}: the harness asks the model more often than was recorded.\n"
-                'What to do: record it again with record_mode="all"',
-                path=folder,
-                phase="extra",
-                actual=canonical_body(request.body),
-            )
-        expected, actual = canonical_body(near[0].body), canonical_body(request.body)
-        difference = Comparer().first(expected, actual)
-        diff = diff_of(difference) if difference else f"{near[0].uri}\n{request.uri}"
-        where = difference.path if difference else "uri"
-        return CassetteMismatch(
-            f"{folder}: a request to the model is not what was recorded.\n"
-            f"{where} differs:\n{diff}\n"
-            'What to do: record it again with record_mode="all"',
-            path=folder,
-            phase="model",
-            expected=expected,
-            actual=actual,
-            diff=diff,
-        )
-
-    def unplayed(self) -> CassetteMismatch | None:
-        """The error for requests that never came, None if all did."""
-        left = self._left()
-        if not self._replaying or not left:
-            return None
-        folder = str(self._path)
-        return CassetteMismatch(
-            f"{folder}: {len(left)} recorded requests to the model were never made, "
-            f"first {left[0]}.\n"
-            'What to do: record it again with record_mode="all", or accept it with '
-            "allow_unplayed=True",
-            path=folder,
-            phase="unplayed",
-        )
-
-    def _left(self) -> list[str]:
-        if self._cassette is None:
-            return []
-        counts = self._cassette.play_counts
-        return [str(r.uri) for i, (r, _) in enumerate(self._cassette.data) if not counts[i]]
-
-
-class _Disk:
-    """Where vcrpy takes a cassette's interactions from. It writes none."""
-
-    @staticmethod
-    def load_cassette(folder: str, serializer: Any) -> Any:  # noqa: ANN401 - vcrpy's
-        from vcr.request import Request
-        from vcr.serializers.compat import convert_to_bytes
-
-        del serializer
-        found = read_model(Path(folder))
-        for response in (item["response"] for item in found):
-            if not all(
-                isinstance(response.get(name), dict) for name in ("status", "headers", "body")
-            ):
-                raise CassetteInvalid(f"{folder}: a response of the model is damaged", path=folder)
-        requests = [Request._from_dict(item["request"]) for item in found]  # noqa: SLF001 - as vcrpy
-        return requests, [convert_to_bytes(item["response"]) for item in found]
-
-    @staticmethod
-    def save_cassette(folder: str, interactions: Any, serializer: Any) -> None:  # noqa: ANN401
-        del folder, interactions, serializer
-
 
 class _Headers(dict[str, str]):
     """A plain mapping where a multidict is expected."""
@@ -420,10 +329,3 @@ def _portless(url: str) -> str:
     if parts.hostname in ("127.0.0.1", "localhost", "::1"):
         return parts._replace(netloc="127.0.0.1").geturl()
     return url
-
-
-def _same(one: Any, other: Any) -> None:  # noqa: ANN401 - requests of vcrpy
-    assert one.method == other.method, "another method"  # noqa: S101 - how vcrpy's matchers answer
-    paths = [urlsplit(request.uri)[2:4] for request in (one, other)]
-    assert paths[0] == paths[1], "another path"  # noqa: S101
-    assert body_digest(one.body) == body_digest(other.body), "another body"  # noqa: S101
