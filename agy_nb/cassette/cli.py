@@ -258,11 +258,18 @@ def _migrate(arguments: Namespace) -> int:
 
 
 def _prune(arguments: Namespace) -> int:
+    found = False
     for root in arguments.paths:
+        if not root.is_dir():
+            _say(f"there is no folder {root}")
+            return 1
         for path in library.leftovers(root):
+            found = True
             if arguments.yes:
                 library.remove(path)
             _say(f"{'removed' if arguments.yes else 'would remove'} {path}")
+    if not found:
+        _say("nothing is left of recordings that were cut off")
     return 0
 
 

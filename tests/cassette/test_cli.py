@@ -174,6 +174,12 @@ def test_prune_shows_first_and_removes_on_request(run, cassette, hello, tmp_path
     assert folder.exists()
 
 
+def test_prune_says_where_there_is_nothing(run, cassette, hello, tmp_path):
+    cassette(hello)
+    assert run("prune", tmp_path) == (0, "nothing is left of recordings that were cut off\n")
+    assert run("prune", tmp_path / "none") == (1, f"there is no folder {tmp_path / 'none'}\n")
+
+
 def test_bad_expression_is_a_wrong_argument(run, tmp_path):
     with pytest.raises(SystemExit):
         run("redact", tmp_path, "--regex", "(")

@@ -158,6 +158,7 @@ def test_interrupt_of_a_script_cancels_the_coroutine():
     ) == ["cancelled", "KeyboardInterrupt ['cell']", "usable"]
 
 
+@pytest.mark.flaky(reruns=1)  # Python drops what a signal raises within a finaliser
 def test_second_interrupt_of_a_script_stops_at_once():
     assert lines(
         """
