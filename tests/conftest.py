@@ -29,6 +29,7 @@ FOREIGN_VARIABLES = (
     "GOOGLE_CLOUD_LOCATION",
     "GOOGLE_CLOUD_PROJECT",
     "GOOGLE_GENAI_USE_VERTEXAI",
+    "VIRTUAL_ENV",
 )
 
 # Only calls with one of these on the stack count: what a test itself reads or writes is its affair.
