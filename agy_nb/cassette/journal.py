@@ -18,10 +18,10 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, NamedTuple, TypeAlias
 
 from agy_nb.cassette.episodes import has_model
 from agy_nb.cassette.errors import CassetteBusy, CassetteError, CassetteNotWritten
@@ -44,12 +44,24 @@ Redact: TypeAlias = Callable[[Line], Line]
 Join: TypeAlias = Callable[[Iterable[Line]], Iterable[Line]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
+class Said(NamedTuple):
+    """A frame as it was heard; see `Journal.put`."""
+
     session: int
     direction: Direction
     at: float
     message: str | bytes | Frame
+
+
+def timed(said: Iterable[Said]) -> Iterator[Line]:
+    """Frames as lines, which tell how long after the session's line before they came."""
+    last: dict[int, float] = {}
+    for item in said:
+        since = item.at - last.get(item.session, item.at)
+        last[item.session] = item.at
+        message = item.message
+        frame = message if isinstance(message, dict) else parse_frame(message)
+        yield Line(item.session, item.direction, max(since, 0.0), frame)
 
 
 class Journal:
@@ -82,9 +94,8 @@ class Journal:
         self._redact = redact
         self._join = join
         self._keep = keep
-        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Said | None] = queue.SimpleQueue()
         self._summaries = Summaries()
-        self._last: dict[int, float] = {}
         self._size = 0
         self._digest = hashlib.sha256()
         self._frames = 0
@@ -110,7 +121,7 @@ class Journal:
             at: When, by a monotonic clock, in seconds.
             message: The frame as it stood on the wire, or already parsed.
         """
-        self._queue.put(_Item(session, direction, at, message))
+        self._queue.put(Said(session, direction, at, message))
 
     def finish(
         self,
@@ -192,7 +203,7 @@ class Journal:
         try:
             for line in self._keep:
                 self._write(line)
-            for line in self._join(self._lines()):
+            for line in self._join(timed(self._said())):
                 self._write(self._redact(line))
             os.fsync(self._file.fileno())
         except Exception as error:  # noqa: BLE001 - told by finish(); the session goes on
@@ -203,21 +214,14 @@ class Journal:
         while not self._over:
             self._next()
 
-    def _next(self) -> _Item | None:
+    def _next(self) -> Said | None:
         item = self._queue.get()
         self._over = item is None
         return item
 
-    def _lines(self) -> Iterator[Line]:
+    def _said(self) -> Iterator[Said]:
         while (item := self._next()) is not None:
-            yield self._line(item)
-
-    def _line(self, item: _Item) -> Line:
-        since = item.at - self._last.get(item.session, item.at)
-        self._last[item.session] = item.at
-        message = item.message
-        frame = message if isinstance(message, dict) else parse_frame(message)
-        return Line(item.session, item.direction, max(since, 0.0), frame)
+            yield item
 
     def _write(self, line: Line) -> None:
         raw = encode_line(line)
@@ -230,12 +234,20 @@ class Journal:
 
 def new_header() -> Header:
     """What is known of a recording before its first frame."""
+    return Header(recorded_at=this_moment(), sdk=installed_sdk())
+
+
+def this_moment() -> str:
+    """The time, as headers tell it."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def installed_sdk() -> str:
+    """Version of the SDK that is installed, empty if none is."""
     try:
-        sdk = importlib.metadata.version("google-antigravity")
+        return importlib.metadata.version("google-antigravity")
     except importlib.metadata.PackageNotFoundError:
-        sdk = ""
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return Header(recorded_at=now, sdk=sdk)
+        return ""
 
 
 class _Lock:

@@ -11,13 +11,12 @@ import pickle
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from agy_nb.cassette.errors import CassetteNotWritten
 from agy_nb.cassette.format import Direction, Frame, cassette_path
-from agy_nb.cassette.journal import Journal, new_header
+from agy_nb.cassette.journal import Journal, Said, new_header, timed
 from agy_nb.cassette.modes import refuse_to_replace
 from agy_nb.cassette.redaction import Redactor, Rule
 from agy_nb.cassette.streams import joined
@@ -33,8 +32,6 @@ PACKING = "agy_nb packs frames"
 _PART = 1_000_000
 """Bytes of frames that are packed at once."""
 
-_Kept: TypeAlias = tuple[int, Direction, float, str | bytes | Frame]
-
 
 class KeptFrames:
     """What one agent and its harnesses have said to each other.
@@ -46,7 +43,7 @@ class KeptFrames:
     def __init__(self, *, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
         self._parts: list[_Part] = []
-        self._open: list[_Kept] = []
+        self._open: list[Said] = []
         self._size = 0
         self._full = False
         self._tape = Tape(self)
@@ -63,7 +60,7 @@ class KeptFrames:
         """Hold a frame; see `Journal.put`."""
         if self._full:
             return
-        self._open.append((session, direction, at, message))
+        self._open.append(Said(session, direction, at, message))
         self._size += len(message)
         if self._size >= _PART:
             self._parts.append(_Part(self._open))
@@ -108,22 +105,16 @@ class SoFar:
             )
         redactor = Redactor(redact)
         redactor.warm_up()
-        journal = Journal(
-            path,
-            new_header(),
-            redact=redactor.line,
-            join=partial(joined, redactor=redactor),
-        )
-        for frame in self._frames():
-            journal.put(*frame)
-        journal.finish(
+        # Read by the journal's thread as it writes: unpacked, all at once would be too much.
+        lines = map(redactor.line, joined(timed(self._frames()), redactor))
+        Journal(path, new_header(), keep=lines).finish(
             lambda: dict(redactor.counts),
             complete=not self._full,
             harness=harness_text(self._harness),
         )
         return path
 
-    def _frames(self) -> Iterator[_Kept]:
+    def _frames(self) -> Iterator[Said]:
         for part in self._parts:
             yield from part.frames()
 
@@ -131,19 +122,19 @@ class SoFar:
 class _Part:
     """Some frames in a row, packed as soon as a thread has done it."""
 
-    def __init__(self, frames: list[_Kept], *, pack: bool = True) -> None:
-        self._frames: list[_Kept] | None = frames
+    def __init__(self, frames: list[Said], *, pack: bool = True) -> None:
+        self._frames: list[Said] | None = frames
         self._packed = b""
         self.size = 0
         if pack:
             threading.Thread(target=self._pack, args=(frames,), name=PACKING, daemon=True).start()
 
-    def _pack(self, frames: list[_Kept]) -> None:
+    def _pack(self, frames: list[Said]) -> None:
         self._packed = zlib.compress(pickle.dumps(frames), 1)
         self.size = len(self._packed)
         self._frames = None
 
-    def frames(self) -> list[_Kept]:
+    def frames(self) -> list[Said]:
         """The frames, oldest first."""
         frames = self._frames
         if frames is None:

@@ -5,7 +5,6 @@ Nothing here reads a whole cassette into memory.
 
 from __future__ import annotations
 
-import importlib.metadata
 import shutil
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
@@ -27,7 +26,7 @@ from agy_nb.cassette.format import (
     read_header,
     read_lines,
 )
-from agy_nb.cassette.journal import PARTIAL, Journal
+from agy_nb.cassette.journal import PARTIAL, Journal, installed_sdk
 from agy_nb.cassette.machine import SessionMachine
 from agy_nb.cassette.recording import load
 from agy_nb.cassette.redaction import Redactor, Rule
@@ -128,12 +127,9 @@ def _leaks(path: Path, redactor: Redactor) -> int:
 
 
 def _stale(header: Header) -> Iterator[str]:
-    try:
-        installed = importlib.metadata.version("google-antigravity")
-    except importlib.metadata.PackageNotFoundError:
-        return
+    installed = installed_sdk()
     of_python = header.sdk[:1].isdigit()  # others stand behind their language's name
-    if of_python and header.sdk != installed:
+    if installed and of_python and header.sdk != installed:
         yield f"it is of google-antigravity {header.sdk}, installed is {installed}: record it again"
 
 

@@ -36,8 +36,8 @@ class Dealer(Protocol):
         """Whether a recorded session was not dealt yet."""
         ...
 
-    def deal(self, config: Frame) -> SessionMachine:
-        """The machine for an agent that sends this configuration."""
+    def deal(self, config: Frame, *, any_model: bool = False) -> SessionMachine:
+        """The machine for an agent that sends this configuration; see `Deck.deal`."""
         ...
 
     def settle(self, machine: SessionMachine, frame: Frame) -> None:
@@ -54,6 +54,7 @@ class ReplaySocket:
         stall_after: Seconds after which a session in which nothing can move is an error.
         closed: Makes the error for a connection that the harness closed, from its code and reason.
         on_deal: Told of the machine.
+        any_model: Whether the agent leaves it open which model it has.
     """
 
     def __init__(
@@ -64,12 +65,14 @@ class ReplaySocket:
         stall_after: float = 10.0,
         closed: Callable[[int, str], Exception] = ConnectionError,
         on_deal: Callable[[SessionMachine], None] | None = None,
+        any_model: bool = False,
     ) -> None:
         self._deck = deck
         self._speed = speed
         self._stall_after = stall_after
         self._closed_error = closed
         self._on_deal = on_deal
+        self._any_model = any_model
         self._machine: SessionMachine | None = None
         self._error: Exception | None = None
         self._told = False
@@ -99,7 +102,7 @@ class ReplaySocket:
             raise self._closed_error(1000, "")
         try:
             if self._machine is None:
-                self._machine = self._deck.deal(frame)
+                self._machine = self._deck.deal(frame, any_model=self._any_model)
                 if self._on_deal is not None:
                     self._on_deal(self._machine)
             else:

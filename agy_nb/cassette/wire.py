@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from agy_nb.cassette.deck import Deck
 from agy_nb.cassette.format import Frame, parse_frame
 from agy_nb.cassette.machine import SessionMachine, Tools
-from agy_nb.cassette.playback import Dealer, NoProcess, ReplaySocket
+from agy_nb.cassette.playback import NoProcess, ReplaySocket
 from agy_nb.cassette.tape import Connected, Spawn, websockets_of_sdk
 
 URL = "ws://cassette/"
@@ -43,31 +44,7 @@ def replay(strategy: Any, deck: Deck, settings: PlaybackSettings) -> Connected: 
         deck: Deals the recorded sessions.
         settings: How they are played.
     """
-    return NoProcess(), _socket(strategy, _dealer(strategy, deck), settings), URL
-
-
-class _AnyModel:
-    """Deals to an agent that leaves it open which model it has."""
-
-    def __init__(self, deck: Deck) -> None:
-        self._deck = deck
-
-    @property
-    def is_left(self) -> bool:
-        """See `Deck.is_left`."""
-        return self._deck.is_left
-
-    def has(self, config: Frame) -> bool:
-        """See `Deck.has`."""
-        return self._deck.has(config, any_model=True)
-
-    def deal(self, config: Frame) -> SessionMachine:
-        """See `Deck.deal`."""
-        return self._deck.deal(config, any_model=True)
-
-    def settle(self, machine: SessionMachine, frame: Frame) -> None:
-        """See `Deck.settle`."""
-        self._deck.settle(machine, frame)
+    return NoProcess(), _socket(strategy, deck, settings), URL
 
 
 def any_model(strategy: Any) -> bool:  # noqa: ANN401 - the SDK's
@@ -84,11 +61,7 @@ def needs_no_key(strategy: Any) -> None:  # noqa: ANN401 - the SDK's
     needs_no_key(strategy)
 
 
-def _dealer(strategy: Any, deck: Deck) -> Deck | _AnyModel:  # noqa: ANN401 - the SDK's
-    return _AnyModel(deck) if any_model(strategy) else deck
-
-
-def _socket(strategy: Any, deck: Dealer, settings: PlaybackSettings) -> ReplaySocket:  # noqa: ANN401
+def _socket(strategy: Any, deck: Deck, settings: PlaybackSettings) -> ReplaySocket:  # noqa: ANN401
     on_deal: Callable[[SessionMachine], None] | None = None
     runner = getattr(strategy, "_tool_runner", None)
     if settings.tools == "replay" and runner is not None:
@@ -100,6 +73,7 @@ def _socket(strategy: Any, deck: Dealer, settings: PlaybackSettings) -> ReplaySo
         stall_after=settings.stall_after,
         closed=connection_closed,
         on_deal=on_deal,
+        any_model=any_model(strategy),
     )
 
 
@@ -110,10 +84,14 @@ class EpisodeSocket:
     """
 
     def __init__(
-        self, play: ReplaySocket, deck: Deck | _AnyModel, start: Spawn, process: LateProcess
+        self,
+        play: ReplaySocket,
+        recorded: Callable[[Frame], bool],
+        start: Spawn,
+        process: LateProcess,
     ) -> None:
         self._inner: Any = play
-        self._deck = deck
+        self._recorded = recorded
         self._start = start
         self._process = process
         self._undecided = True
@@ -125,7 +103,7 @@ class EpisodeSocket:
         """Decide, then send."""
         if self._undecided:
             self._undecided = False
-            if not self._deck.has(parse_frame(message)):
+            if not self._recorded(parse_frame(message)):
                 real, self._inner, _ = await self._start()
                 self._process.become(real)
         await self._inner.send(message)
@@ -156,9 +134,9 @@ def episode(
 ) -> Connected:
     """Play what was recorded, record what was not."""
     process = LateProcess()
-    dealer = _dealer(strategy, deck)
-    play = _socket(strategy, dealer, settings)
-    return process, EpisodeSocket(play, dealer, start, process), URL
+    play = _socket(strategy, deck, settings)
+    recorded = partial(deck.has, any_model=any_model(strategy))
+    return process, EpisodeSocket(play, recorded, start, process), URL
 
 
 class _RecordedTools:

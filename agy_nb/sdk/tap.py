@@ -245,9 +245,17 @@ class Tap:
         if asked.by != "hook":  # a hook says so itself
             self._denials[asked.request_id] = reason
 
+    @property
+    def _hook_handlers(self) -> dict[Any, Any]:
+        """What the SDK runs for each kind of hook; to be changed in place."""
+        handlers: dict[Any, Any] = getattr(
+            getattr(self._processor, "_hook_router", None), "_handlers", {}
+        )
+        return handlers
+
     def _contain_hooks(self) -> None:
         """A hook that raises more than an ordinary error has failed like any other."""
-        handlers = getattr(getattr(self._processor, "_hook_router", None), "_handlers", {})
+        handlers = self._hook_handlers
 
         def contained(handle: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
             async def handle_contained(request: Any, response: Any) -> None:
@@ -260,7 +268,7 @@ class Tap:
 
     def _listen_to_pre_tool_hooks(self) -> None:
         """Leave the call where the hooks find it."""
-        handlers = getattr(getattr(self._processor, "_hook_router", None), "_handlers", {})
+        handlers = self._hook_handlers
         pre_tool = handlers.get(_wire.LIFECYCLE_HOOK_PRE_TOOL)
         if pre_tool is None:
             return
@@ -273,7 +281,7 @@ class Tap:
 
     def _deny_for_failed_hooks(self) -> None:
         """A pre-turn hook that fails denies the turn: on an error the harness just hangs up."""
-        handlers = getattr(getattr(self._processor, "_hook_router", None), "_handlers", {})
+        handlers = self._hook_handlers
         pre_turn = handlers.get(_wire.LIFECYCLE_HOOK_PRE_TURN)
         if pre_turn is None:
             return

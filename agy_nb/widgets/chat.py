@@ -12,10 +12,9 @@ import json
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from agy_nb.errors import AgyError
-from agy_nb.protocol import codec
 from agy_nb.protocol.events import Event
 from agy_nb.protocol.values import MediaPart, PromptPart, TextPart
 from agy_nb.runtime.agent import Agent
@@ -25,7 +24,7 @@ from agy_nb.widgets.beside import Beside
 from agy_nb.widgets.browser_frames import Item, Past
 from agy_nb.widgets.browser_player import tell
 from agy_nb.widgets.cards import text_of
-from agy_nb.widgets.chat_recorded import as_markdown, as_turns, read_items
+from agy_nb.widgets.chat_recorded import as_json, as_markdown, as_turns, quoted, read_items
 from agy_nb.widgets.cost import cost_of
 from agy_nb.widgets.transcript import Transcript
 
@@ -221,8 +220,7 @@ class ChatPanel:
         """
         pieces = [as_markdown(self._before).strip()]
         for response in self.responses:
-            quoted = "\n".join(f"> {line}" for line in text_of(response.prompt).splitlines())
-            pieces += [quoted, response.partial_text.strip()]
+            pieces += [quoted(text_of(response.prompt)), response.partial_text.strip()]
         return "\n\n".join(filter(None, pieces)) + "\n"
 
     def to_json(self) -> str:
@@ -236,10 +234,7 @@ class ChatPanel:
             {
                 "prompt": text_of(response.prompt),
                 "state": str(response.state),
-                "events": [
-                    json.loads(codec.encode(cast("codec.Message", event)))
-                    for event in response.events
-                ],
+                "events": [as_json(event) for event in response.events],
             }
             for response in self.responses
         ]

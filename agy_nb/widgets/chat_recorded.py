@@ -134,7 +134,7 @@ def as_markdown(items: tuple[Item, ...]) -> str:
         if isinstance(item, Past):
             pieces += map(_said, item.messages)
         elif isinstance(item, Begin):
-            pieces += ["".join(answer).strip(), _quoted(text_of(item.prompt))]
+            pieces += ["".join(answer).strip(), quoted(text_of(item.prompt))]
             answer.clear()
         elif isinstance(item, Text) and item.trajectory.is_root:
             answer.append(item.text)
@@ -145,7 +145,7 @@ def as_markdown(items: tuple[Item, ...]) -> str:
 def _said(message: Message) -> str:
     if not message.trajectory.is_root:
         return ""
-    return _quoted(message.content) if message.role == "user" else message.content.strip()
+    return quoted(message.content) if message.role == "user" else message.content.strip()
 
 
 def as_turns(items: tuple[Item, ...]) -> list[dict[str, Any]]:
@@ -158,8 +158,7 @@ def as_turns(items: tuple[Item, ...]) -> list[dict[str, Any]]:
     def add(event: Event) -> None:
         if not turns:
             begin("")
-        message = json.loads(codec.encode(cast("codec.Message", event)))
-        turns[-1]["events"].append(message)
+        turns[-1]["events"].append(as_json(event))
         if isinstance(event, State):
             turns[-1]["state"] = str(event.state)
 
@@ -177,7 +176,14 @@ def as_turns(items: tuple[Item, ...]) -> list[dict[str, Any]]:
     return turns
 
 
-def _quoted(text: str) -> str:
+def as_json(event: Event) -> dict[str, Any]:
+    """An event, as an export of a chat has it."""
+    message: dict[str, Any] = json.loads(codec.encode(cast("codec.Message", event)))
+    return message
+
+
+def quoted(text: str) -> str:
+    """A prompt in Markdown."""
     return "\n".join(f"> {line}" for line in text.splitlines())
 
 

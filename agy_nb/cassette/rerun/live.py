@@ -9,11 +9,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from agy_nb.cassette.format import Frame, Header, parse_frame
-from agy_nb.cassette.journal import Journal
+from agy_nb.cassette.journal import Journal, this_moment
 from agy_nb.cassette.recording import RecordedSession, load
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.rerun.errors import Refused, Silent
@@ -74,7 +73,7 @@ def rerun(path: Path, into: Path, settings: LiveSettings) -> Rerun:
     recording = load(path)
     binary = settings.harness or real.find()
     redactor = Redactor()
-    began = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    began = this_moment()
     journal = Journal(
         into, Header(recorded_at=began, sdk=recording.header.sdk), redact=redactor.line
     )

@@ -160,7 +160,7 @@ class SharedDeck:
         """See `Deck.is_left`."""
         return self._deck.is_left
 
-    def deal(self, config: Frame) -> SessionMachine:
+    def deal(self, config: Frame, *, any_model: bool = False) -> SessionMachine:
         """See `Deck.deal`."""
         with self._ledger.open() as state:
             played: dict[str, int] = state.setdefault("played", {})
@@ -169,7 +169,7 @@ class SharedDeck:
                 key=lambda session: (played.get(str(session.number), 0), session.number),
             )
             self._deck = Deck(replace(self._recording, sessions=tuple(sessions)), self._settings)
-            self._machine = machine = self._deck.deal(config)
+            self._machine = machine = self._deck.deal(config, any_model=any_model)
             _count(played, machine.session.number, 1)
         return machine
 

@@ -10,12 +10,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from argparse import Namespace
-from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 from agy_nb.cassette.format import Header
-from agy_nb.cassette.journal import Journal
+from agy_nb.cassette.journal import Journal, this_moment
 from agy_nb.cassette.model import ModelSide
 from agy_nb.cassette.recording import load
 from agy_nb.cassette.redaction import Redactor
@@ -27,6 +25,7 @@ from agy_nb.cassette.standin.player import Player, in_options
 from agy_nb.cassette.standin.recorder import Recorder
 from agy_nb.cassette.standin.server import Server
 from agy_nb.cassette.streams import joined
+from agy_nb.cassette.tape import harness_text
 from agy_nb.errors import AgyError
 
 _SIGNALLED = 128
@@ -98,7 +97,7 @@ def _record(arguments: Namespace) -> int:
     merger = Merger(arguments.record, Ledger(arguments.record, "record"))
     place = merger.begin()
     try:
-        header = Header(recorded_at=_now(), sdk=greeting.sdk, harness=_described(binary))
+        header = Header(recorded_at=this_moment(), sdk=greeting.sdk, harness=harness_text(binary))
         join = partial(joined, redactor=redactor)
         journal = Journal(place.own, header, redact=redactor.line, join=join)
     except BaseException:
@@ -143,17 +142,6 @@ def _keep(journal: Journal, model: ModelSide | None, redactor: Redactor) -> None
 
 def _exit_code(code: int) -> int:
     return code if code >= 0 else _SIGNALLED - code
-
-
-def _described(binary: Path) -> str:
-    try:
-        return f"{binary.name} {binary.stat().st_size} bytes"
-    except OSError:
-        return binary.name
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _tell(text: str) -> None:
