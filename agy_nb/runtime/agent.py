@@ -20,6 +20,7 @@ from agy_nb.protocol import replies as r
 from agy_nb.protocol.values import Message, TokenUsage
 from agy_nb.runtime.agents import AgentRecord
 from agy_nb.runtime.approvals import AskUser
+from agy_nb.runtime.loop import FORKED
 from agy_nb.runtime.prompts import parse_prompt
 from agy_nb.runtime.response import Response
 from agy_nb.sdk.base import ToolInfo
@@ -87,9 +88,7 @@ class Agent:
 
     def _must_be_started(self) -> None:
         if not self.is_started:
-            what = "was shut down, deleted or disconnected"
-            if self.runtime.forked:
-                what = "is that of the process which this one was forked from"
+            what = FORKED if self.runtime.forked else "was shut down, deleted or disconnected"
             msg = f"agent {self.id} {what}; create another one"
             raise AgentNotStarted(msg)
 

@@ -29,6 +29,10 @@ _WAKEUP_MARGIN_S = 5.0
 _Exit = c.ShutdownAgent | c.Delete | c.Disconnect
 
 
+FORKED = "is that of the process which this one was forked from"
+"""Said of a runtime and its agents in a child of the process that they live in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """A command on its way, with what travels beside it and where its reply goes.

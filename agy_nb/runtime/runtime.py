@@ -19,7 +19,7 @@ from agy_nb.runtime.approvals import AskUser
 from agy_nb.runtime.config import RuntimeConfig
 from agy_nb.runtime.handlers import AgentParts, Handlers
 from agy_nb.runtime.ledger import Ledger, default_ledger
-from agy_nb.runtime.loop import CommandLoop, LoopStatistics
+from agy_nb.runtime.loop import FORKED, CommandLoop, LoopStatistics
 from agy_nb.runtime.quota import QuotaRegistry, QuotaStatus
 from agy_nb.runtime.response import Response
 from agy_nb.runtime.turns import TurnRunner
@@ -93,8 +93,7 @@ class Runtime:
 
     def _started(self) -> CommandLoop:
         if self.closed:
-            what = "is that of the process which this one was forked from"
-            msg = f"the runtime {what if self.forked else 'is closed'}; make another one"
+            msg = f"the runtime {FORKED if self.forked else 'is closed'}; make another one"
             raise ChannelClosed(f"{msg} (agy.runtime() does so by itself)")
         if self._core is None:
             self._handlers = Handlers(self._backend, self._turns, self.config, self.ledger)

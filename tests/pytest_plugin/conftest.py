@@ -35,6 +35,22 @@ def outside_ci(monkeypatch):
 
 
 @pytest.fixture
+def told():
+    """Make a module whose agent, of a fixture, has some words as instructions."""
+    return """
+import pytest
+
+@pytest.fixture
+def agy_agent_settings():
+    return {{"config": {{"system_instructions": "{}"}}}}
+
+@pytest.mark.agy_cassette
+def test_talk(agy_agent):
+    agy_agent.sync.chat_text("Hello")
+""".format
+
+
+@pytest.fixture
 def suite(pytester):
     pytester.makeini(INI)
     return pytester

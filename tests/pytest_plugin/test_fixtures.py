@@ -150,21 +150,10 @@ def test_talk(agy_agent):
     result.stdout.fnmatch_lines(["*not played to its end*", "*the prompt: *Bye*"])
 
 
-def test_fixture_that_starts_another_agent_than_recorded_says_so(suite, run):
-    source = """
-import pytest
-
-@pytest.fixture
-def agy_agent_settings():
-    return {"config": {"system_instructions": "Be brief."}}
-
-@pytest.mark.agy_cassette
-def test_talk(agy_agent):
-    agy_agent.sync.chat_text("Hello")
-"""
-    suite.makepyfile(test_a=source)
+def test_fixture_that_starts_another_agent_than_recorded_says_so(suite, run, told):
+    suite.makepyfile(test_a=told("Be brief."))
     run().assert_outcomes(passed=1)
-    suite.makepyfile(test_a=source.replace("brief", "verbose"))
+    suite.makepyfile(test_a=told("Be verbose."))
     result = run()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(

@@ -209,21 +209,10 @@ def test_cassette_that_lost_its_header_is_recorded_again(talk, run, suite):
     run("--agy-record-mode=none").assert_outcomes(passed=1)
 
 
-def test_agent_of_a_fixture_that_is_another_is_told_in_words(suite, run):
-    text = """
-        import pytest
-
-        @pytest.fixture
-        def agy_agent_settings():
-            return {"config": {"system_instructions": "WORDS"}}
-
-        @pytest.mark.agy_cassette
-        def test_talk(agy_agent):
-            agy_agent.sync.chat_text("Hello")
-        """
-    suite.makepyfile(test_fixture=text)
+def test_agent_of_a_fixture_that_is_another_is_told_in_words(suite, run, told):
+    suite.makepyfile(test_fixture=told("WORDS"))
     run().assert_outcomes(passed=1)
-    suite.makepyfile(test_fixture=text.replace("WORDS", "Be brief."))
+    suite.makepyfile(test_fixture=told("Be brief."))
     result = run()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*configuration is not what was*", "*--agy-record-mode=all"])
