@@ -35,7 +35,7 @@ from agy_nb.cassette.modes import Plan, check_mode, plan
 from agy_nb.cassette.options import CassetteOptions
 from agy_nb.cassette.recording import Recording, load
 from agy_nb.cassette.redaction import Redactor
-from agy_nb.cassette.streams import joined
+from agy_nb.cassette.redaction.streams import joined
 from agy_nb.cassette.toolhttp import ToolHttp
 
 _active: Path | None = None

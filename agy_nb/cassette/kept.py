@@ -19,7 +19,7 @@ from agy_nb.cassette.format import Direction, Frame, cassette_path
 from agy_nb.cassette.journal import Journal, Said, new_header, timed
 from agy_nb.cassette.modes import refuse_to_replace
 from agy_nb.cassette.redaction import Redactor, Rule
-from agy_nb.cassette.streams import joined
+from agy_nb.cassette.redaction.streams import joined
 from agy_nb.cassette.tape import RecordingSocket, Tape, harness_path, harness_text
 
 MOST_BYTES = 64_000_000

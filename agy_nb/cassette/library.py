@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agy_nb.cassette.cleaning import cleaned
 from agy_nb.cassette.episodes import has_model, read_model, read_vcr, write_vcr
 from agy_nb.cassette.errors import CassetteError, CassetteInvalid
 from agy_nb.cassette.format import (
@@ -30,7 +29,8 @@ from agy_nb.cassette.journal import PARTIAL, Journal, installed_sdk
 from agy_nb.cassette.machine import SessionMachine
 from agy_nb.cassette.recording import load
 from agy_nb.cassette.redaction import Redactor, Rule
-from agy_nb.cassette.streams import joined
+from agy_nb.cassette.redaction.exchanges import cleaned
+from agy_nb.cassette.redaction.streams import joined
 from agy_nb.cassette.swap import OLD
 
 

@@ -19,7 +19,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agy_nb.cassette.bodies import Translation
-from agy_nb.cassette.cleaning import cleaned
 from agy_nb.cassette.episodes import (
     EpisodeJournal,
     Interaction,
@@ -30,8 +29,9 @@ from agy_nb.cassette.format import Frame
 from agy_nb.cassette.gateway import Answer, Asked, Gateway, passing
 from agy_nb.cassette.interactions import Interactions
 from agy_nb.cassette.redaction import Redactor
-from agy_nb.cassette.secrets import harmless_header
-from agy_nb.cassette.sse import Chunk, clean_stream
+from agy_nb.cassette.redaction.events import Chunk, clean_stream
+from agy_nb.cassette.redaction.exchanges import cleaned
+from agy_nb.cassette.redaction.names import harmless_header
 from agy_nb.cassette.wireform import paths_of
 
 _DEFAULT_UPSTREAM = "https://generativelanguage.googleapis.com"

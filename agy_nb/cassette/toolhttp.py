@@ -16,7 +16,7 @@ from agy_nb.cassette.errors import CassetteInvalid
 from agy_nb.cassette.format import TOOLS
 from agy_nb.cassette.gateway import THREAD
 from agy_nb.cassette.redaction import Redactor
-from agy_nb.cassette.secrets import harmless_header
+from agy_nb.cassette.redaction.names import harmless_header
 
 
 class ToolHttp:

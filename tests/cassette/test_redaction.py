@@ -13,7 +13,7 @@ from agy_nb.cassette.compare import Comparer
 from agy_nb.cassette.format import Line, encode_line
 from agy_nb.cassette.jsonpath import JsonPath
 from agy_nb.cassette.redaction import HOME, MARK, SECRET, TEMP, Redactor
-from agy_nb.cassette.secrets import is_secret_name
+from agy_nb.cassette.redaction.names import is_secret_name
 from agy_nb.errors import InvalidInput
 
 PLACES = {HOME: "/home/ada", TEMP: "/tmp"}

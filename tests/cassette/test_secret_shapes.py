@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from agy_nb.cassette.format import Line
 from agy_nb.cassette.redaction import SECRET, Redactor
-from agy_nb.cassette.secrets import HINT, PATTERNS
+from agy_nb.cassette.redaction.names import HINT, PATTERNS
 
 
 def cleaned(*frames, **environ):

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agy_nb.cassette.format import Line, encode_line
-from agy_nb.cassette.pieces import clean_pieces
 from agy_nb.cassette.redaction import HOME, SECRET, TEMP, Redactor
-from agy_nb.cassette.sse import clean_stream
-from agy_nb.cassette.streams import joined
+from agy_nb.cassette.redaction.events import clean_stream
+from agy_nb.cassette.redaction.spans import clean_pieces
+from agy_nb.cassette.redaction.streams import joined
 from tests.cassette.test_redaction import ANY_VALUE, PLACES_IN_TEXT, PLANTED
 
 PLACES = {HOME: "/home/ada", TEMP: "/tmp"}

@@ -17,6 +17,7 @@ from agy_nb.cassette.journal import Journal, this_moment
 from agy_nb.cassette.model import ModelSide
 from agy_nb.cassette.recording import load
 from agy_nb.cassette.redaction import Redactor
+from agy_nb.cassette.redaction.streams import joined
 from agy_nb.cassette.standin import handshake, launcher, options, real
 from agy_nb.cassette.standin.errors import StandInError
 from agy_nb.cassette.standin.ledger import Ledger
@@ -24,7 +25,6 @@ from agy_nb.cassette.standin.merging import Merger
 from agy_nb.cassette.standin.player import Player, in_options
 from agy_nb.cassette.standin.recorder import Recorder
 from agy_nb.cassette.standin.server import Server
-from agy_nb.cassette.streams import joined
 from agy_nb.cassette.tape import harness_text
 from agy_nb.errors import AgyError
 

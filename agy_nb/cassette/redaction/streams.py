@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 from agy_nb.cassette.format import Frame, Line
-from agy_nb.cassette.pieces import Seeing, Span, clean_pieces, merged, without
+from agy_nb.cassette.redaction.spans import Seeing, Span, clean_pieces, merged, without
 from agy_nb.cassette.wireform import turn_ended
 
 _FIELDS = (("text", "textDelta"), ("thinking", "thinkingDelta"))

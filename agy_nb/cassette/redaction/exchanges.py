@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from agy_nb.cassette.episodes import Interaction
-from agy_nb.cassette.pieces import Seeing
-from agy_nb.cassette.sse import clean_stream
+from agy_nb.cassette.redaction.events import clean_stream
+from agy_nb.cassette.redaction.spans import Seeing
 
 
 def cleaned(made: Interaction, redactor: Seeing) -> Interaction:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from agy_nb.cassette.pieces import Seeing, clean_pieces
+from agy_nb.cassette.redaction.spans import Seeing, clean_pieces
 
 Chunk: TypeAlias = list[Any]
 """Bytes, and seconds since the chunk before."""

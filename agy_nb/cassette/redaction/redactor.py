@@ -20,8 +20,7 @@ from typing import Any, TypeAlias
 
 from agy_nb.cassette.format import Frame, Line
 from agy_nb.cassette.jsonpath import JsonPath
-from agy_nb.cassette.pieces import Span, merged
-from agy_nb.cassette.secrets import (
+from agy_nb.cassette.redaction.names import (
     HINT,
     PATTERNS,
     Pattern,
@@ -31,6 +30,7 @@ from agy_nb.cassette.secrets import (
     spellings,
     worth_learning,
 )
+from agy_nb.cassette.redaction.spans import Span, merged
 
 Rule: TypeAlias = "re.Pattern[str] | str | Callable[[Frame], Frame]"
 """Of your own: a compiled expression, a JSON path (`$.config.models[*].name`, `$..note`), or a

@@ -1,0 +1,36 @@
+"""Takes secrets out of everything that is written. On by default.
+
+`find_secrets` is the only span finder: recording, `cassette redact` and `cassette verify` use it.
+`Redactor` adds the secrets that are known from the environment and from configurations, and the
+user's own rules.
+"""
+
+from __future__ import annotations
+
+from agy_nb.cassette.redaction.finder import find_secrets
+from agy_nb.cassette.redaction.redactor import (
+    HOME,
+    MARK,
+    OS,
+    SECRET,
+    TEMP,
+    Redactor,
+    Rule,
+    local_places,
+    mark,
+)
+from agy_nb.cassette.redaction.spans import Span
+
+__all__ = [
+    "HOME",
+    "MARK",
+    "OS",
+    "SECRET",
+    "TEMP",
+    "Redactor",
+    "Rule",
+    "Span",
+    "find_secrets",
+    "local_places",
+    "mark",
+]
