@@ -84,8 +84,8 @@ def test_escape_sequences_are_text():
 
 
 @given(st.text())
-def test_what_was_shown_is_shown_again_as_it_is(text):
-    for exact in (False, True):
-        once = printable(text, exact=exact)
-        assert printable(once, exact=exact) == once
-        assert once.encode()
+def test_any_text_can_be_written_and_shown_twice(text):
+    assert printable(text).encode()
+    once = printable(text, exact=True)
+    assert printable(once, exact=True) == once
+    assert set(once) <= {"\n", *filter(str.isprintable, once)}
