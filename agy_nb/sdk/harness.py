@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 from agy_nb.errors import HarnessError
 from agy_nb.sdk.base import Listen
 from agy_nb.sdk.process import Harness, SubprocessForSdk, born_for
+from agy_nb.sdk.socket import ObservedSocket, OnFrame
 from agy_nb.sdk.threads import off_loop
 
 Connected: TypeAlias = tuple[Any, Any, str]
@@ -98,7 +99,12 @@ def install() -> None:
         process, ws, url = connected
         return process, listen(strategy, ws), url
 
-    strategy_type._spawn_harness_and_connect_ws = connect  # type: ignore[method-assign,assignment]
+    async def connect_observed(strategy: Any, **options: Any) -> Connected:
+        process, ws, url = await connect(strategy, **options)
+        on_frame: OnFrame | None = getattr(strategy, "_agy_on_frame", None)
+        return process, (ws if on_frame is None else ObservedSocket(ws, on_frame)), url
+
+    strategy_type._spawn_harness_and_connect_ws = connect_observed  # type: ignore[method-assign,assignment]
     strategy_type._validate_connection = _validated_when_needed(  # type: ignore[method-assign,assignment]
         strategy_type._validate_connection
     )
@@ -141,14 +147,16 @@ def _found_once(find: Callable[[Any], str]) -> Callable[[Any], str]:
     return find_once
 
 
-def follow(strategy: Any, options: StartOptions) -> Harness:
+def follow(strategy: Any, options: StartOptions, on_frame: OnFrame | None = None) -> Harness:
     """Keep hold of the harness that a strategy of the SDK is about to start.
 
     Args:
         strategy: The SDK's connection strategy, not yet entered.
         options: How it is started.
+        on_frame: Called with every frame that the SDK sends and gets; see `ObservedSocket`.
     """
     install()
+    strategy._agy_on_frame = on_frame
     strategy._agy_options = options
     strategy._agy_harness = harness = Harness()
     return harness

@@ -17,6 +17,7 @@ from agy_nb.sdk import errors, harness
 from agy_nb.sdk.base import Sink
 from agy_nb.sdk.contained import contained_wait
 from agy_nb.sdk.process import Harness
+from agy_nb.sdk.socket import FrameDirection
 from agy_nb.sdk.steps import StepReader
 from agy_nb.sdk.tap import Tap
 from agy_nb.sdk.threads import off_loop
@@ -124,7 +125,7 @@ class Link:
 
         def create(**runners: Any) -> Any:
             strategy = create_strategy(**runners)
-            self._harness = harness.follow(strategy, self._options)
+            self._harness = harness.follow(strategy, self._options, self._on_frame)
             self.save_dir = getattr(strategy, "_save_dir", None)
             connect = strategy.connect
 
@@ -147,6 +148,9 @@ class Link:
 
         inner.__dict__["create_strategy"] = create
         await self.agent.__aenter__()
+
+    def _on_frame(self, direction: FrameDirection, raw: str | bytes) -> None:
+        """Take a frame of either direction, as the SDK sees it."""
 
     async def _exit(self) -> None:
         # The SDK would wait for the process on the loop; the wait is ours.
