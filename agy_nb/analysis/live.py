@@ -1,6 +1,6 @@
 """The books of a live runtime: `agent.tables`, `rt.tables`.
 
-Rule 1: an event costs a few microseconds; pandas is touched when somebody looks, never before.
+Rule 1: an event is put on a list. It becomes rows when somebody looks, or when the list is long.
 Rule 2: the books are bounded: beyond `max_rows` a table forgets its oldest half, and says so.
 Rule 3: an error in here is logged and ends the books, never a turn.
 """
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 1_000_000
 """Rows of a table before its oldest half is forgotten."""
+
+MAX_WAITING = 2_000
+"""Events on the list before they become rows: a few milliseconds of work."""
 
 _log = logging.getLogger("agy_nb.analysis")
 _ENDPOINTS = ("gemini", "vertex", "openai", "litert", "interactions")
@@ -80,86 +83,121 @@ class LiveLedger:
         self._dropped: dict[str, int] = {}
         self._broken = False
         self._watchers: list[Callable[[], None]] = []
+        self._waiting: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self._models: dict[int, str | None] = {}
 
     # -- told by the runtime -----------------------------------------------------------------
 
     def agent_started(self, agent_id: int, config: Any) -> None:  # noqa: ANN401 - the user's own
         """An agent runs."""
-        try:
-            self._start(agent_id, config)
-            self._tell()
-        except Exception:  # noqa: BLE001 - see rule 3
-            self._break()
-
-    def _start(self, agent_id: int, config: Any) -> None:  # noqa: ANN401
-        agent = self._book.agent(agent_id, _now())
-        agent.model, endpoint = model_of(config)
-        if agent.model is None and (config is None or isinstance(config, Mapping)):
-            agent.model, agent.model_source = default_model(), "default"
+        model, endpoint = model_of(config)
+        source = "config"
+        if model is None and (config is None or isinstance(config, Mapping)):
+            model, source = default_model(), "default"
+        self._models[agent_id] = model
+        about = {
+            "created_at": _now(),
+            "endpoint": endpoint,
+            "resumed": bool(resumed := _get(config, "conversation_id")),
+            "conversation_id": str(resumed) if resumed else None,
+        }
+        of_sub: tuple[str | None, str] = (None, "unknown")
         if not any(_get(sub, "model") for sub in _get(config, "subagents") or ()):
-            agent.sub_model = (agent.model, "inherited")
-        resumed = _get(config, "conversation_id")
-        agent.about(
-            created_at=_now(),
-            endpoint=endpoint,
-            resumed=bool(resumed),
-            conversation_id=str(resumed) if resumed else None,
-        )
+            of_sub = (model, "inherited")
+        self._later(self._start, agent_id, (model, source), of_sub, about)
+        self._tell()
+
+    def _start(
+        self,
+        agent_id: int,
+        model: tuple[str | None, str],
+        sub_model: tuple[str | None, str],
+        about: dict[str, Any],
+    ) -> None:
+        agent = self._book.agent(agent_id, about["created_at"])
+        agent.model, agent.model_source = model
+        agent.sub_model = sub_model
+        agent.about(**about)
 
     def agent_ended(self, agent_id: int) -> None:
         """An agent is gone."""
+        self._models.pop(agent_id, None)
+        self._later(self._end, agent_id, _now())
+        self._tell()
+
+    def _end(self, agent_id: int, at: float) -> None:
         agent = self._book.agents.get(agent_id)
         if agent is not None:
-            agent.close(_now())
+            agent.close(at)
         self._book.forget(agent_id)
         self._folds.pop(agent_id, None)
         self._open.pop(agent_id, None)
-        self._tell()
 
     def event(self, agent_id: int, response: LiveTurn | None, event: e.Event) -> None:
         """Something happened in a turn, or between turns."""
-        if self._broken:
-            return
+        if response is None:
+            self._later(self._take_between_turns, agent_id, event)
+        else:  # not the response itself: it would keep an agent that is long gone
+            about = response.turn_id, response.prompt, response.stop_reason
+            self._later(self._take, agent_id, event, *about)
+        if self._watchers and not isinstance(event, e.Text | e.Thought):
+            self._tell()
+
+    def _later(self, work: Callable[..., None], *about: Any) -> None:  # noqa: ANN401
+        """Put something on the list of what is to become rows."""
+        if not self._broken:
+            self._waiting.append((work, about))
+            if len(self._waiting) >= MAX_WAITING:
+                self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Make rows of everything on the list."""
+        waiting, self._waiting = self._waiting, []
         try:
-            self._take(agent_id, response, event)
-            if self._watchers and not isinstance(event, e.Text | e.Thought):
-                self._tell()
+            for work, about in waiting:
+                work(*about)
         except Exception:  # noqa: BLE001 - see rule 3
             self._break()
 
-    def _take(self, agent_id: int, response: LiveTurn | None, event: e.Event) -> None:
+    def _fold(self, agent_id: int) -> EventFold:
         fold = self._folds.get(agent_id)
         if fold is None:
             fold = self._folds[agent_id] = EventFold(self._book.agent(agent_id))
-        if response is None:
-            if not isinstance(event, e.State):
-                fold.add(event)
-            return
+        return fold
+
+    def _take_between_turns(self, agent_id: int, event: e.Event) -> None:
+        if not isinstance(event, e.State):
+            self._fold(agent_id).add(event)
+
+    def _take(
+        self, agent_id: int, event: e.Event, turn_id: int, prompt: Prompt, stop_reason: str | None
+    ) -> None:
+        fold = self._fold(agent_id)
         running = self._open.get(agent_id)
         if running is None:
-            fold.begin(response.turn_id, prompt_text(response.prompt))
-            self._open[agent_id] = response.turn_id
-        elif running != response.turn_id:
-            self._beside(agent_id, response, event)
+            fold.begin(turn_id, prompt_text(prompt))
+            self._open[agent_id] = turn_id
+        elif running != turn_id:
+            self._beside(agent_id, event, turn_id, prompt)
             return
         if isinstance(event, e.State) and event.state in ENDS:
-            fold.add(event, stop_reason=response.stop_reason)
+            fold.add(event, stop_reason=stop_reason)
             del self._open[agent_id]
             self._trim()
         else:
             fold.add(event)
 
-    def _beside(self, agent_id: int, response: LiveTurn, event: e.Event) -> None:
+    def _beside(self, agent_id: int, event: e.Event, turn_id: int, prompt: Prompt) -> None:
         """A turn that waited behind the one that runs was ended before it ran."""
         if isinstance(event, e.Error):
-            self._side_errors[response.turn_id] = event.error.type
+            self._side_errors[turn_id] = event.error.type
         elif isinstance(event, e.State) and event.state in ENDS:
             self._book.agent(agent_id).side_turn(
-                response.turn_id,
-                prompt_text(response.prompt),
+                turn_id,
+                prompt_text(prompt),
                 event.at or None,
                 ENDS[event.state],
-                self._side_errors.pop(response.turn_id, None),
+                self._side_errors.pop(turn_id, None),
             )
 
     def command(self, command: Command, queued_at: float, error: BaseException | None) -> None:
@@ -170,15 +208,19 @@ class LiveLedger:
             status = "timeout"
         elif isinstance(error, ChannelClosed):
             status = "closed"
-        self._book.command(
-            command=command.type,
-            agent_id=getattr(command, "agent_id", None),
-            queued_at=queued_at,
-            ended_at=at,
-            duration=max(0.0, at - queued_at),
-            status=status,
-            error_type=None if error is None else type(error).__name__,
-        )
+        values = {
+            "command": command.type,
+            "agent_id": getattr(command, "agent_id", None),
+            "queued_at": queued_at,
+            "ended_at": at,
+            "duration": max(0.0, at - queued_at),
+            "status": status,
+            "error_type": None if error is None else type(error).__name__,
+        }
+        self._later(self._answered, values)
+
+    def _answered(self, values: dict[str, Any]) -> None:
+        self._book.command(**values)
         if len(self._columns["commands"]) > self._max_rows:
             self._trim()
 
@@ -225,8 +267,7 @@ class LiveLedger:
 
     def model(self, agent_id: int) -> str | None:
         """Name of the model that an agent uses, None where it is not known."""
-        agent = self._book.agents.get(agent_id)
-        return None if agent is None else agent.model
+        return self._models.get(agent_id)
 
     # -- asked by the user -------------------------------------------------------------------
 
@@ -240,10 +281,12 @@ class LiveLedger:
             return table
 
         def read(name: str) -> pd.DataFrame:
+            self._catch_up()
             self._book.sync()
             return build(name, self._columns[name].data)
 
         def freeze(names: Iterable[str]) -> Read:
+            self._catch_up()
             self._book.sync()
             kept = {
                 name: {column: [*values] for column, values in self._columns[name].data.items()}

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, ValidationInfo
 
 from agy_nb.protocol.values import AgentId, ErrorInfo, Message, TokenUsage
+
+
+def _in_this_process_only(value: object, info: ValidationInfo) -> object:
+    """Refuse a handle in JSON: nothing outside this process can hold one."""
+    if info.mode == "json":
+        msg = "is no part of the JSON"
+        raise ValueError(msg)
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +39,14 @@ class ChatStarted:
 
     Attributes:
         turn_id: Number of the turn within the runtime, from 1.
+        response: The turn's handle, for the sender in this process; JSON does not carry it.
     """
 
     agent_id: AgentId
     turn_id: Annotated[int, Field(ge=1)]
+    response: Annotated[Any, Field(exclude=True), BeforeValidator(_in_this_process_only)] = field(
+        default=None, compare=False, repr=False
+    )
     type: Literal["chat_started"] = field(default="chat_started", repr=False)
 
 

@@ -110,11 +110,9 @@ class Agent:
             AgentNotStarted: The agent is not there any more.
         """
         self._must_be_started()
-        taken: list[Response] = []
-        await self.runtime.submit(
-            c.Chat(agent_id=self.id, prompt=parse_prompt(prompt)), taken.append
-        )
-        return taken[0]
+        command = c.Chat(agent_id=self.id, prompt=parse_prompt(prompt))
+        response: Response = (await self._ask(command, r.ChatStarted)).response
+        return response
 
     async def chat_text(self, prompt: Any) -> str:
         """Send a prompt and wait for the whole answer; a wait that is cancelled cancels the turn.

@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("agy_nb.runtime")
 
-OnResponse: TypeAlias = Callable[[Response], None]
-"""Travels beside `Chat`: takes the handle of the turn."""
-
 Handler: TypeAlias = Callable[[Any, Any], r.Reply | Awaitable[r.Reply]]
 """Takes a command and what travels beside it."""
 
@@ -159,13 +156,12 @@ class Handlers:
 
     # -- chat and operations -----------------------------------------------------------------
 
-    async def chat(self, message: c.Chat, on_response: OnResponse | None) -> r.Reply:
-        """Queue a turn; whoever waits for its handle travels beside."""
-        record = self._agent(message)
-        response = self._start(record, message)
-        if on_response is not None:
-            on_response(response)
-        return r.ChatStarted(agent_id=record.agent_id, turn_id=response.turn_id)
+    async def chat(self, message: c.Chat, _: object) -> r.Reply:
+        """Queue a turn; the reply carries its handle."""
+        response = self._start(self._agent(message), message)
+        return r.ChatStarted(
+            agent_id=response.agent_id, turn_id=response.turn_id, response=response
+        )
 
     async def send(self, message: c.Send, _: object) -> r.Reply:
         """Queue a turn and leave it to itself."""

@@ -84,6 +84,7 @@ class CommandLoop:
     def __init__(self, handlers: Handlers, config: RuntimeConfig) -> None:
         self._handlers = handlers
         self._config = config
+        self._round_trip = config.round_trip
         self.loop = asyncio.get_running_loop()
         self._pid = os.getpid()
         self._channel: asyncio.Queue[Envelope] = asyncio.Queue(config.channel_capacity)
@@ -181,7 +182,7 @@ class CommandLoop:
     def _limit(self, command: c.Command) -> float:
         if isinstance(command, c.WaitForWakeup):
             return command.timeout + max(_WAKEUP_MARGIN_S, self._config.handler_timeout)
-        return self._config.round_trip
+        return self._round_trip
 
     # -- the loop's side ---------------------------------------------------------------------
 

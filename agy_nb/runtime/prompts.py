@@ -28,6 +28,9 @@ def parse_prompt(content: Any) -> Prompt:
         >>> parse_prompt('{"a": 1}')
         (TextPart(text='{"a": 1}'),)
     """
+    if isinstance(content, str) and content.strip():
+        _must_be_sendable(content, "prompt")
+        return (TextPart(text=content),)
     many = isinstance(content, Sequence) and not isinstance(content, str | bytes | bytearray)
     parts = tuple(
         _part(item, index if many else None)

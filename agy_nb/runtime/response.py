@@ -185,14 +185,11 @@ class Response:
     @property
     def root(self) -> Trajectory:
         """The root agent's trajectory; without an id until its first event."""
-        return next(
-            (
-                each.trajectory
-                for each in self.events
-                if each.trajectory.id and each.trajectory.is_root
-            ),
-            Trajectory(),
-        )
+        for event in self.events:
+            where = event.trajectory
+            if where.id and where.is_root:
+                return where
+        return Trajectory()
 
     def watch(self, watch: Callable[[Event], None]) -> Callable[[], None]:
         """Have a function called with each event as it comes, those so far first; for views.

@@ -159,8 +159,7 @@ class Runtime:
 
         Args:
             command: What is wanted.
-            beside: What travels with it and JSON cannot hold (for `Chat`, a function that takes the
-                response's handle).
+            beside: What travels with it and JSON cannot hold.
 
         Returns:
             The command's reply; never `Failed`, which is raised as the error that it tells of.

@@ -48,6 +48,7 @@ class LiveSession:
 
     def __init__(self, config: Any, sink: Sink, options: harness.StartOptions) -> None:
         self._config = config
+        self._api_key = configs.api_key_of(config)
         self._sink = sink
         self._options = options
         self._turn = asyncio.Lock()
@@ -291,7 +292,7 @@ class LiveSession:
     @property
     def api_key(self) -> str:
         """The key of the text model."""
-        return configs.api_key_of(self._config)
+        return self._api_key
 
     def history(self) -> tuple[Message, ...]:
         """The last state of every step that says something, oldest first."""

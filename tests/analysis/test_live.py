@@ -125,6 +125,8 @@ async def test_broken_books_end_no_turn(caplog):
     async with Runtime(backend=MemoryBackend(), ledger=ledger) as rt:
         agent = await rt.create_agent()
         assert await agent.chat_text("Hello") == "Hello "
+        assert len(rt.tables.turns) == 0
+        assert await agent.chat_text("Hello") == "Hello "
     assert "its agents go on" in caplog.text
 
 
@@ -174,6 +176,7 @@ def test_of_an_agent_that_is_gone_only_its_rows_are_kept():
         ledger.agent_started(agent_id, {"model": "m"})
         ledger.event(agent_id, None, metered(ROOT, START + agent_id, total_tokens=7))
         ledger.agent_ended(agent_id)
+    assert len(ledger.tables().turns) == 0
     assert (len(ledger._book.agents), len(ledger._folds), len(ledger._open)) == (0, 0, 0)
     ledger.agent_started(301, {"model": "m"})
     tables = ledger.tables()

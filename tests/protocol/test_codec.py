@@ -284,6 +284,15 @@ def test_what_cannot_be_written_is_named(message, field):
     assert raised.value.field == field
 
 
+def test_handle_of_a_turn_stays_in_its_process():
+    reply = r.ChatStarted(agent_id=1, turn_id=2, response=object())
+    text = encode(reply)
+    assert "response" not in text
+    assert decode(text).response is None
+    with pytest.raises(errors.InvalidMessage, match="no part of the JSON"):
+        decode(text.replace('"turn_id":2', '"turn_id":2,"response":3'))
+
+
 def test_what_holds_itself_cannot_be_written():
     args = {}
     args["a"] = args

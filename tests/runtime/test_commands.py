@@ -58,6 +58,7 @@ async def test_chat_starts_a_turn_whose_handle_can_be_had_by_its_number():
         await runtime.request(c.CreateAgent())
         reply = await runtime.request(c.Chat(agent_id=1, prompt=PROMPT))
         assert reply == r.ChatStarted(agent_id=1, turn_id=1)
+        assert reply.response is runtime.response(1)
         assert await runtime.response(1).text() == "one two "
 
 

@@ -1,0 +1,24 @@
+"""A turn takes no detours: how many modules and functions of ours it goes through is bounded."""
+
+import pytest
+
+from tests.flow import Flow, of_a_chat, of_a_replayed_session
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.blocking_allowed,  # the SDK's configuration looks at the working folder
+]
+
+
+def assert_within(flow: Flow, modules: int, functions: int) -> None:
+    assert flow.modules <= modules
+    assert flow.functions <= functions
+
+
+async def test_chat_of_a_warm_agent():
+    assert_within((await of_a_chat()).flow, 22, 120)  # 21 and 116; `python -m tests.flow -v`
+
+
+async def test_replayed_session(tmp_path):
+    flow = (await of_a_replayed_session(tmp_path / "cassette")).flow
+    assert_within(flow, 60, 400)
