@@ -138,6 +138,7 @@ def kinds(frames):
 
 
 @pytest.mark.real
+@pytest.mark.blocking_allowed  # the SDK looks up the working folder on the loop
 async def test_a_live_and_a_replayed_session_show_the_same_frames(seen, tmp_path):
     async with agy.use_cassette(tmp_path / "c", record_mode="once"):
         await one_turn()
