@@ -155,6 +155,7 @@ class Block:
             redactor=self._redactor,
             approvals=options.approvals,
             questions=options.questions,
+            runs_tools=options.tools != "replay",
         )
 
     def _open_journal(self) -> None:

@@ -36,6 +36,7 @@ class PlaySettings:
         redactor: Brings client frames into the recording's words.
         approvals: Whether a person's decisions come from the recording or are asked for.
         questions: The same for the agent's questions.
+        runs_tools: Whether the client's own tools run.
         places: Folders of this machine by their marks; None for home and the temporary folder.
     """
 
@@ -43,6 +44,7 @@ class PlaySettings:
     redactor: Redactor = field(default_factory=Redactor)
     approvals: Answers = "replay"
     questions: Answers = "replay"
+    runs_tools: bool = True
     places: Mapping[str, str] | None = None
 
 
@@ -95,11 +97,12 @@ class Deck:
             substitution=self._substitution(found, config),
             redact=self._settings.redactor.frame,
             answered=answered_from_record(
-                found.config,
+                config,
                 approvals=self._settings.approvals,
                 questions=self._settings.questions,
             ),
             decides=self._settings.approvals == "replay",
+            runs_tools=self._settings.runs_tools,
         )
         machine.receive(config)
         self._playing.append((machine, config))

@@ -114,7 +114,7 @@ class CassetteMismatch(CassetteError):
 
     Attributes:
         phase: What went wrong: `config`, `prompt`, `answer`, `extra`, `ended`, `stalled`,
-            `unplayed`, `request`, `model`.
+            `not_allowed`, `unplayed`, `request`, `model`.
         session: Number of the recorded session, from 0.
         turn: Number of the turn in it, from 1; 0 before the first.
         expected: The recorded frame, None where nothing more was recorded.

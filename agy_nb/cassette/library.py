@@ -92,6 +92,7 @@ def problems(path: Path, *, rules: Iterable[Rule] = ()) -> Iterator[str]:
         yield f"{leaks} frames hold what should be redacted; run `agy-nb cassette redact {path}`"
     for session in recording.sessions:
         machine = SessionMachine(session, path=str(path))
+        machine.reveal()  # as our own runtime does, which checks the calls of subagents
         try:
             for line in session.lines:
                 while machine.release() is not None:

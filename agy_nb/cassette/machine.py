@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from agy_nb.cassette.call_guard import CallGuard
 from agy_nb.cassette.compare import Comparer
 from agy_nb.cassette.errors import CassetteMismatch
 from agy_nb.cassette.format import Frame, Line, frame_message
@@ -59,6 +60,7 @@ class SessionMachine:
             client.
         decides: Whether a person's decisions come from the recording, also those that the harness
             does not ask for.
+        runs_tools: Whether the client's own tools run, so that calls are checked by `CallGuard`.
     """
 
     def __init__(
@@ -71,8 +73,11 @@ class SessionMachine:
         redact: Callable[[Frame], Frame] = lambda frame: frame,
         answered: Callable[[Frame], bool] = lambda frame: False,  # noqa: ARG005
         decides: bool = False,
+        runs_tools: bool = True,
     ) -> None:
         self.decides = decides
+        self._runs_tools = runs_tools
+        self._guard: CallGuard | None = None
         self._revealed = False
         self._path = path
         self._comparer = comparer or Comparer()
@@ -129,6 +134,10 @@ class SessionMachine:
         self._compare(key, recorded, frame)
         indexes.popleft()
         self._done.add(index)
+        if key.kind == "config" and self._runs_tools:
+            self._guard = CallGuard(frame)
+        elif self._guard is not None:
+            self._guard.note_answer(frame)
         if key.kind in _STARTS_TURN:
             self.in_turn = True
 
@@ -148,7 +157,11 @@ class SessionMachine:
     # -- out ---------------------------------------------------------------------------------
 
     def release(self) -> Release | None:
-        """The next frame for the client, None while there is none."""
+        """The next frame for the client, None while there is none.
+
+        Raises:
+            CassetteMismatch: It is a call of a host tool that today's rules do not allow.
+        """
         while self._position < len(self._lines):
             line = self._lines[self._position]
             if line.direction == "client":
@@ -158,13 +171,17 @@ class SessionMachine:
                 self._step_on()
                 continue
             self._step_on()
+            self._check(line.frame)
             request = request_of(line.frame)
             if request is not None:
                 self._asked.add(request)
                 if self._revealed and self._answered(line.frame):
                     self._answerable.add(request)
                 elif self._answered(line.frame) and self._open.get(request):
-                    self._done.add(self._open[request].popleft())
+                    index = self._open[request].popleft()
+                    self._done.add(index)
+                    if self._guard is not None:
+                        self._guard.note_answer(self._lines[index].frame)
                     if kind_of(line.frame) != "stepUpdate":
                         continue
             ends_turn = turn_ended(line.frame)
@@ -172,6 +189,13 @@ class SessionMachine:
                 self.in_turn = self.turn > self._begun  # a prompt may come before its time
             return Release(self._message(line, request), line.dt, ends_turn, request is not None)
         return None
+
+    def _check(self, frame: Frame) -> None:
+        if self._guard is None:
+            return
+        reason = self._guard.check(frame, client_checks_subagents=self._revealed)
+        if reason:
+            raise self._keep(self._report.not_allowed(self.turn, frame, reason))
 
     def _step_on(self) -> None:
         self._elapsed += self._lines[self._position].dt
@@ -256,6 +280,10 @@ class SessionMachine:
             return None
         frame = self._lines[indexes[0]].frame
         return self._substitution.outward_frame(frame) if self._substitution else frame
+
+    def left_to_client(self, call_id: str) -> bool:
+        """Whether the client must apply its policies to this call itself."""
+        return self._guard is not None and self._guard.left_to_client(call_id)
 
     def recorded_result(self, call_id: str) -> Frame:
         """The recorded response to a call of a host tool, empty if there is none."""

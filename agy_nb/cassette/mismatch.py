@@ -120,6 +120,16 @@ class Reporter:
         )
         return self._error("request", turn, text, actual=actual)
 
+    def not_allowed(self, turn: int, call: Frame, reason: str) -> CassetteMismatch:
+        """The recording calls a host tool that today's rules do not let it call."""
+        text = (
+            "the recording calls one of your tools, and the replay does not run it: "
+            f"{reason}.\n{_indent(_short(call))}\n"
+            f'What to do: {_AGAIN}; or use tools="replay", which runs no tool and takes the '
+            "recorded results. Do that with each cassette that is not your own"
+        )
+        return self._error("not_allowed", turn, text, expected=call)
+
     def ended(self, turn: int) -> CassetteMismatch:
         """The client waits for more, and the recording was cut off here."""
         text = (

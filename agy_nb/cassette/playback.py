@@ -132,7 +132,7 @@ class ReplaySocket:
                 raise self._error
             if self._closed:
                 raise self._closed_error(1000, "")
-            release = self._machine.release() if self._machine else None
+            release = self._release()
             self._tell_clock()
             if release is not None:
                 return await self._pace(release)
@@ -185,6 +185,14 @@ class ReplaySocket:
         return RecordedAnswers(lambda: self._machine)
 
     # -- how ---------------------------------------------------------------------------------
+
+    def _release(self) -> Release | None:
+        try:
+            return self._machine.release() if self._machine else None
+        except CassetteMismatch as error:
+            self._fail(error)
+            self._told = True
+            raise
 
     def _fail(self, error: Exception) -> None:
         self._error = self._error or error

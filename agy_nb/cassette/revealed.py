@@ -69,6 +69,15 @@ class RecordedAnswers:
             return None
         return str(machine.recorded_result(call_id).get("errorMessage", ""))
 
+    def is_left_to_client(self, call_id: str) -> bool:
+        """Whether the client must apply its policies to a call itself.
+
+        Args:
+            call_id: Of the harness's call.
+        """
+        machine = self._machine()
+        return machine is not None and machine.left_to_client(call_id)
+
     def _answer(self, key: Key) -> dict[str, Any] | None:
         machine = self._machine()
         frame = None if machine is None else machine.recorded_answer(key)

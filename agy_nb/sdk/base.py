@@ -254,6 +254,10 @@ class RecordedAnswers(Protocol):
         """Why a subagent's call was refused, empty if it was not; None if it is decided now."""
         ...
 
+    def is_left_to_client(self, call_id: str) -> bool:
+        """Whether nothing checked this call of a host tool before it was passed on."""
+        ...
+
 
 class Session(Protocol):
     """One live conversation with an agent's backend."""

@@ -78,6 +78,10 @@ class Recorded:
             return None
         return ApprovalDecision(allowed=not denial, reason=denial, decided_by="cassette")
 
+    def is_left_to_us(self, call_id: str) -> bool:
+        """Whether a replay passed a call on without a look at the policies."""
+        return self._answers is not None and self._answers.is_left_to_client(call_id)
+
     def answers(self, update: Any) -> list[Any] | None:
         """What a question was answered with, None if it is to be asked now."""
         if self._answers is None:

@@ -308,7 +308,8 @@ class Tap:
                 self._tools_running.add(task)
                 task.add_done_callback(self._tools_running.discard)
             where = self._reader.trajectory(call.trajectory_id)
-            denial = None if where.is_root else await self._denial_of(call)
+            is_checked = where.is_root and not self._recorded.is_left_to_us(call.id)
+            denial = None if is_checked else await self._denial_of(call)
             if denial is None:
                 await run_tool(call)
             else:
