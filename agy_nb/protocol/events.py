@@ -20,8 +20,11 @@ from agy_nb.protocol.values import (
     AskedQuestion,
     ErrorInfo,
     JsonObject,
+    Message,
+    Prompt,
     TokenUsage,
     Trajectory,
+    TrajectoryUsage,
 )
 
 StepIndex = Annotated[int, Field(ge=0)]
@@ -155,6 +158,8 @@ class ToolResult(Event):
         name: The tool's name.
         result: What it returned, None where the harness does not tell.
         error: Why it failed, or None when it did not.
+        denied: Whether a policy, a hook or the user refused the call, so that the tool never ran.
+            `error` has the reason then.
 
     Example:
         >>> response = await (await agent.chat("Use get_weather for Rome"))
@@ -166,6 +171,7 @@ class ToolResult(Event):
     name: str
     result: JsonValue = None
     error: str | None = None
+    denied: bool = False
     type: Literal["tool_result"] = field(default="tool_result", repr=False)
 
 
@@ -181,6 +187,10 @@ class Step(Event):
         status: Where it stands.
         error: Why it failed, or empty.
         http_code: Status code of a failed model call, or None.
+        text: The whole text of a step of the user or the system. Empty for the model's steps: their
+            text comes as `Text` events.
+        tool: Name of the tool that the step runs, or None.
+        call_id: The `ToolCall` that the step runs, or None.
 
     Example:
         >>> response = await (await agent.chat("Hello"))
@@ -195,6 +205,9 @@ class Step(Event):
     status: Literal["active", "done", "waiting_for_user", "error", "canceled", "unknown"]
     error: str = ""
     http_code: int | None = None
+    text: str = field(default="", repr=False)
+    tool: str | None = None
+    call_id: str | None = None
     type: Literal["step"] = field(default="step", repr=False)
 
 
@@ -235,6 +248,7 @@ class Approval(Event):
         decided_by: Who decided; empty while pending.
         wait: Seconds from the request to the decision, None while pending.
         edited: Arguments that it runs with instead, where who allowed it has changed them.
+        call_id: The `ToolCall` that it is about, empty where the harness does not name it.
 
     Example:
         >>> from agy_nb.protocol.events import Approval
@@ -254,6 +268,7 @@ class Approval(Event):
         default=None, compare=False
     )
     edited: JsonObject | None = None
+    call_id: str = ""
     type: Literal["approval"] = field(default="approval", repr=False)
 
 
@@ -321,8 +336,257 @@ class State(Event):
     type: Literal["state"] = field(default="state", repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnBegan(Event):
+    """A prompt or a trigger reached the harness.
+
+    Attributes:
+        prompt: What was sent.
+        kind: Whether a user's prompt or a trigger began the turn.
+
+    Example:
+        >>> from agy_nb.protocol.events import TurnBegan
+        >>> from agy_nb.protocol.values import TextPart
+        >>> TurnBegan(prompt=(TextPart(text="Hello"),)).kind
+        'prompt'
+    """
+
+    prompt: Prompt
+    kind: Literal["prompt", "trigger"] = "prompt"
+    type: Literal["turn_began"] = field(default="turn_began", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrajectoryState(Event):
+    """A trajectory started, waits, or came to rest.
+
+    Attributes:
+        state: Where it stands.
+        stop_reason: Why it stopped, in the SDK's words, e.g. `"MAX_TOOL_CALLS_EXCEEDED"`;
+            `"UNSPECIFIED"` is a normal end. None while it runs.
+        message: The harness's words for what ended it, or empty.
+
+    Example:
+        >>> from agy_nb.protocol.events import TrajectoryState
+        >>> TrajectoryState(state="idle", stop_reason="UNSPECIFIED").message
+        ''
+    """
+
+    state: Literal["running", "idle", "cancelled", "waiting", "unknown"]
+    stop_reason: str | None = None
+    message: str = ""
+    type: Literal["trajectory_state"] = field(default="trajectory_state", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StructuredOutput(Event):
+    """The agent finished with a value that fits its `response_schema`.
+
+    Attributes:
+        value: The value, as plain data.
+
+    Example:
+        >>> from agy_nb.protocol.events import StructuredOutput
+        >>> StructuredOutput(value={"n": 42}).value["n"]
+        42
+    """
+
+    value: JsonValue
+    type: Literal["structured_output"] = field(default="structured_output", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionConfigured(Event):
+    """The client told the harness what the agent is made of.
+
+    Attributes:
+        model: Name of the text model, None where the configuration names none.
+        endpoint: What serves the model.
+        conversation_id: The conversation to go on with, None for a new one.
+        host_tools: Names of the host functions.
+        subagents_use_own_model: Whether a subagent is configured with a model of its own.
+
+    Example:
+        >>> from agy_nb.protocol.events import SessionConfigured
+        >>> SessionConfigured(model="gemini-2.5-flash").endpoint is None
+        True
+    """
+
+    model: str | None = None
+    endpoint: Literal["gemini", "vertex", "openai", "litert"] | None = None
+    conversation_id: str | None = None
+    host_tools: tuple[str, ...] = ()
+    subagents_use_own_model: bool = False
+    type: Literal["session_configured"] = field(default="session_configured", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOpened(Event):
+    """The harness opened a conversation, a new one or one that goes on.
+
+    Attributes:
+        conversation_id: Its id, None where the harness names none.
+        resumed: Whether it goes on.
+        history: What was said in it before.
+        usage: Tokens that it took before, None where nothing is known.
+        trajectory_usages: The same by trajectory.
+
+    Example:
+        >>> from agy_nb.protocol.events import SessionOpened
+        >>> SessionOpened(conversation_id="c1").resumed
+        False
+    """
+
+    conversation_id: str | None = None
+    resumed: bool = False
+    history: tuple[Message, ...] = ()
+    usage: TokenUsage | None = None
+    trajectory_usages: tuple[TrajectoryUsage, ...] = ()
+    type: Literal["session_opened"] = field(default="session_opened", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionClosed(Event):
+    """The connection to the harness ended.
+
+    Attributes:
+        by: Who closed it; `"nobody"` where a recording stops before the end.
+        code: The WebSocket's close code, None where there is none.
+        reason: The WebSocket's close reason, or empty.
+
+    Example:
+        >>> from agy_nb.protocol.events import SessionClosed
+        >>> SessionClosed(by="client").by
+        'client'
+    """
+
+    by: Literal["client", "harness", "nobody"]
+    code: int | None = None
+    reason: str = ""
+    type: Literal["session_closed"] = field(default="session_closed", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentStarted(Event):
+    """An agent of the runtime holds this connection. A host note: it never crosses the wire.
+
+    Attributes:
+        agent_id: Number of the agent within its runtime.
+        labels: The user's labels of the agent.
+
+    Example:
+        >>> from agy_nb.protocol.events import AgentStarted
+        >>> AgentStarted(agent_id=1, labels={"user": "ada"}).labels["user"]
+        'ada'
+    """
+
+    agent_id: int
+    labels: dict[str, str] = field(default_factory=dict)
+    type: Literal["agent_started"] = field(default="agent_started", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolException(Event):
+    """A host tool raised. A host note: of an exception only its text crosses the wire.
+
+    Attributes:
+        call_id: The `ToolCall` that raised.
+        error_type: Name of the exception's class.
+        message: The exception as `repr` writes it.
+        traceback: The traceback as text.
+
+    Example:
+        >>> from agy_nb.protocol.events import ToolException
+        >>> ToolException(call_id="1", error_type="KeyError", message="KeyError('x')").traceback
+        ''
+    """
+
+    call_id: str
+    error_type: str
+    message: str
+    traceback: str = field(default="", repr=False)
+    type: Literal["tool_exception"] = field(default="tool_exception", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolDenied(Event):
+    """A subagent's call was refused on this side. A host note: the harness sees an error only.
+
+    Attributes:
+        call_id: The `ToolCall` that was refused.
+        reason: Why.
+
+    Example:
+        >>> from agy_nb.protocol.events import ToolDenied
+        >>> ToolDenied(call_id="1", reason="denied by policy").reason
+        'denied by policy'
+    """
+
+    call_id: str
+    reason: str = ""
+    type: Literal["tool_denied"] = field(default="tool_denied", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem(Event):
+    """A frame holds something that makes no sense; the rest of it was read.
+
+    Attributes:
+        problem: What kind of problem it is, e.g. `"counter_went_back"`.
+        detail: What was found, and where.
+
+    Example:
+        >>> from agy_nb.protocol.events import Problem
+        >>> Problem(problem="bad_count", detail="promptTokenCount is -1").problem
+        'bad_count'
+    """
+
+    problem: str
+    detail: str = ""
+    type: Literal["problem"] = field(default="problem", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownFrame(Event):
+    """A frame of a kind that this version does not know, as it came.
+
+    Attributes:
+        direction: Who sent it.
+        frame: The whole frame.
+
+    Example:
+        >>> from agy_nb.protocol.events import UnknownFrame
+        >>> UnknownFrame(direction="harness", frame={"newThing": 1}).frame
+        {'newThing': 1}
+    """
+
+    direction: Literal["client", "harness"]
+    frame: JsonObject
+    type: Literal["unknown_frame"] = field(default="unknown_frame", repr=False)
+
+
 AnyEvent = Annotated[
-    Text | Thought | ToolCall | ToolResult | Step | Usage | Approval | Question | Error | State,
+    Text
+    | Thought
+    | ToolCall
+    | ToolResult
+    | Step
+    | Usage
+    | Approval
+    | Question
+    | Error
+    | State
+    | TurnBegan
+    | TrajectoryState
+    | StructuredOutput
+    | SessionConfigured
+    | SessionOpened
+    | SessionClosed
+    | AgentStarted
+    | ToolException
+    | ToolDenied
+    | Problem
+    | UnknownFrame,
     Field(discriminator="type"),
 ]
-"""Any event of a response."""
+"""Any event of a session."""

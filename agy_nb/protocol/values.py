@@ -40,6 +40,23 @@ class Trajectory:
         return self.depth == 0 and not self.parent_id
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModalityTokens:
+    """Tokens of one modality.
+
+    Attributes:
+        modality: `"text"`, `"image"`, `"audio"`, `"video"`, `"document"`, or what the model names.
+        tokens: How many.
+
+    Example:
+        >>> ModalityTokens(modality="image", tokens=1290).tokens
+        1290
+    """
+
+    modality: str
+    tokens: Tokens
+
+
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
     """Tokens of one model call, or a sum of them. None is unknown, 0 is a measured zero.
@@ -50,7 +67,12 @@ class TokenUsage:
         output_tokens: Tokens of the answer; includes `reasoning_tokens`.
         reasoning_tokens: Tokens of the model's thoughts.
         total_tokens: Input plus output, as the model reports it.
-        service_tier: The tier that served the call, where it is reported.
+        service_tier: The tier that served the call, as the model names it.
+        tool_use_tokens: Prompt tokens of the model's own tools, e.g. search results.
+        input_details: `input_tokens` by modality, where the model reports it.
+        cache_details: `cache_read_tokens` by modality.
+        output_details: Tokens of the answer by modality, without `reasoning_tokens`.
+        tool_use_details: `tool_use_tokens` by modality.
 
     Example:
         >>> (TokenUsage(input_tokens=3) + TokenUsage(input_tokens=4, output_tokens=1)).input_tokens
@@ -64,6 +86,11 @@ class TokenUsage:
     reasoning_tokens: Tokens | None = None
     total_tokens: Tokens | None = None
     service_tier: str | None = None
+    tool_use_tokens: Tokens | None = None
+    input_details: tuple[ModalityTokens, ...] = ()
+    cache_details: tuple[ModalityTokens, ...] = ()
+    output_details: tuple[ModalityTokens, ...] = ()
+    tool_use_details: tuple[ModalityTokens, ...] = ()
 
     def __add__(self, other: TokenUsage) -> TokenUsage:
         """Sum, in which an unknown count adds nothing and unknown plus unknown stays unknown."""
@@ -77,6 +104,20 @@ class TokenUsage:
         def count(a: int | None, b: int | None) -> int | None:
             return None if a is None and b is None else max(0, (a or 0) + sign * (b or 0))
 
+        def details(
+            a: tuple[ModalityTokens, ...], b: tuple[ModalityTokens, ...]
+        ) -> tuple[ModalityTokens, ...]:
+            if not a and not b:
+                return ()
+            found = {each.modality: each.tokens for each in a}
+            for each in b:
+                found[each.modality] = found.get(each.modality, 0) + sign * each.tokens
+            return tuple(
+                ModalityTokens(modality=name, tokens=tokens)
+                for name, tokens in found.items()
+                if tokens > 0
+            )
+
         return TokenUsage(
             input_tokens=count(self.input_tokens, other.input_tokens),
             cache_read_tokens=count(self.cache_read_tokens, other.cache_read_tokens),
@@ -84,12 +125,30 @@ class TokenUsage:
             reasoning_tokens=count(self.reasoning_tokens, other.reasoning_tokens),
             total_tokens=count(self.total_tokens, other.total_tokens),
             service_tier=self.service_tier or other.service_tier,
+            tool_use_tokens=count(self.tool_use_tokens, other.tool_use_tokens),
+            input_details=details(self.input_details, other.input_details),
+            cache_details=details(self.cache_details, other.cache_details),
+            output_details=details(self.output_details, other.output_details),
+            tool_use_details=details(self.tool_use_details, other.tool_use_details),
         )
 
     @property
     def is_empty(self) -> bool:
         """Whether it holds no token at all."""
         return not (self.input_tokens or self.output_tokens or self.total_tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrajectoryUsage:
+    """Tokens that a trajectory has taken.
+
+    Attributes:
+        trajectory: Which.
+        usage: Tokens so far.
+    """
+
+    trajectory: Trajectory
+    usage: TokenUsage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

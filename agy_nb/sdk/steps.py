@@ -15,8 +15,8 @@ from agy_nb.protocol import events
 from agy_nb.protocol.failures import to_info
 from agy_nb.protocol.values import JsonObject, Trajectory
 from agy_nb.sdk.base import now
-from agy_nb.sdk.errors import LOWEST_HTTP_CODE, StepFailure, of_step
 from agy_nb.sdk.wire import as_json
+from agy_nb.wire.errors import LOWEST_HTTP_CODE, StepFailure, error_of_step
 
 _KINDS = {
     "TEXT_RESPONSE": "text",
@@ -141,7 +141,7 @@ class StepReader:
         said = self._texts.get(step.trajectory_id)
         return events.Error(
             trajectory=where,
-            error=to_info(of_step(failure, "a step failed")),  # the turn may go on
+            error=to_info(error_of_step(failure, "a step failed")),  # the turn may go on
             fatal=False,
             refused_step=said if said == step.step_index - 1 else None,
             at=at,

@@ -87,6 +87,15 @@ KNOWN = {
     "at": NUMBER,
     "args": OBJECT,
     "result": JSON,
+    "value": JSON,
+    "frame": OBJECT,
+    "labels": st.dictionaries(TEXT, TEXT, max_size=3),
+    "history": st.lists(
+        st.builds(v.Message, role=st.just("user"), content=TEXT, trajectory=TRAJECTORY), max_size=2
+    ).map(tuple),
+    "trajectory_usages": st.lists(
+        st.builds(v.TrajectoryUsage, trajectory=TRAJECTORY, usage=USAGE), max_size=2
+    ).map(tuple),
     "wait": maybe(SECONDS),
     "questions": st.lists(
         st.builds(

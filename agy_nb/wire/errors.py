@@ -1,0 +1,109 @@
+"""From the labels and status codes of failed steps to the classes of `agy_nb.errors`.
+
+Rule 1: the label and the status code decide. A word in a message never does.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from agy_nb.errors import AgyError, BackendError, MaxTokens, QuotaExceeded, Safety
+
+QUOTA_CODE = 429
+LOWEST_HTTP_CODE = 100
+"""Below it the harness's code is not an HTTP status: 2 stands for everything without one."""
+LOWEST_SERVER_CODE = 500
+"""From it on, an HTTP status says that the server is at fault."""
+DEFAULT_RETRY_AFTER_S = 120.0
+"""Seconds named to the user when a spent quota comes without a hint."""
+
+SAFETY_LABELS = frozenset(
+    {
+        "The response was blocked by content safety filters. Please try rephrasing your request.",
+        # The Gemini API's BlockReason, which the harness passes on as it is.
+        "SAFETY",
+        "BLOCKLIST",
+        "PROHIBITED_CONTENT",
+        "IMAGE_SAFETY",
+        "JAILBREAK",
+        "MODEL_ARMOR",
+    }
+)
+TOKEN_LABELS = frozenset({"The maximum token limit was reached."})
+_RETRY_INFO = re.compile(
+    r"@type:type\.googleapis\.com/google\.rpc\.RetryInfo retryDelay:(\d{1,9}(?:\.\d{1,9})?)s\b"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StepFailure:
+    """An error that the harness shows as a step.
+
+    Attributes:
+        label: The harness's name for the error, one of a fixed set.
+        message: The harness's words.
+        http_code: Status code of the model's answer. 0 where there was none; 2 where the connection
+            to the model broke, the context does not fit, or an MCP server does not start.
+    """
+
+    label: str
+    message: str
+    http_code: int = 0
+
+
+def status_code(code: int) -> int | None:
+    """The HTTP status of a failure, None where its code is not one."""
+    return code if code >= LOWEST_HTTP_CODE else None
+
+
+def error_of_step(failure: StepFailure, what: str = "the turn failed") -> AgyError:
+    """The error that a failed step is, if nothing follows it.
+
+    Args:
+        failure: The step.
+        what: What failed, for a step without words of its own.
+    """
+    if failure.http_code == QUOTA_CODE:
+        return quota_error(failure)
+    if failure.label in SAFETY_LABELS and not failure.http_code:
+        return Safety(
+            f"the model did not answer for safety reasons; rephrase the prompt: {failure.message}"
+        )
+    if failure.label in TOKEN_LABELS and not failure.http_code:
+        return MaxTokens(
+            "the answer ran into the token limit; ask for less at once, or raise "
+            f"max_output_tokens: {failure.message}"
+        )
+    return BackendError(
+        advice(failure.http_code, failure.message, what),
+        http_code=status_code(failure.http_code),
+    )
+
+
+def quota_error(failure: StepFailure | None) -> QuotaExceeded:
+    """A spent quota, with the model's hint when to try again."""
+    hint = _RETRY_INFO.search(failure.message) if failure else None
+    return QuotaExceeded(
+        float(hint[1]) if hint else DEFAULT_RETRY_AFTER_S,
+        http_code=(failure.http_code or None) if failure else None,
+        hinted=hint is not None,
+    )
+
+
+def advice(code: int, words: str, what: str = "the turn failed") -> str:
+    """An error message: what happened, what to do, and the harness's words."""
+    known = {
+        2: "the harness got no answer; see that the model, or an MCP server that it names, is up",
+        400: "the model refused the request (HTTP 400); look at the configuration and the prompt",
+        401: "the model did not accept the API key (HTTP 401); set a valid GEMINI_API_KEY",
+        403: "this API key may not use the model (HTTP 403); choose another model or key",
+        404: "there is no such model (HTTP 404); see how it is spelled in the configuration",
+        408: "the model was too slow (HTTP 408); try again, or ask for less at once",
+        413: "the prompt is too large for the model (HTTP 413); send less at once",
+    }.get(code)
+    if code >= LOWEST_SERVER_CODE:
+        known = f"{what} (HTTP {code}); the model's service is at fault, try again later"
+    if known:
+        return f"{known}: {words}"
+    return f"{what}{f' (HTTP {code})' if code else ''}: {words or 'no reason was given'}"

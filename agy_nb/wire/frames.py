@@ -1,0 +1,501 @@
+"""The names of the wire: fields and enum values of frames, and what they say.
+
+A frame is a JSON object that the SDK and its harness send each other over a WebSocket: `InputEvent`
+from the client and `OutputEvent` from the harness, in the SDK's protobuf definitions. No other
+module spells these names; a test holds the package to it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, TypeAlias
+
+Frame: TypeAlias = dict[str, Any]
+"""One frame, as JSON data."""
+
+# --- kinds of frames: the one field that says what a frame is ---
+
+CONFIG: Final = "config"
+USER_INPUT: Final = "userInput"
+TRIGGER: Final = "automatedTrigger"
+HALT: Final = "haltRequest"
+SESSION_END: Final = "sessionEndRequest"
+TOOL_RESPONSE: Final = "toolResponse"
+POLICY_RESPONSE: Final = "policyDecisionResponse"
+HOOK_RESPONSE: Final = "callHookResponse"
+QUESTION_RESPONSE: Final = "questionResponse"
+TOOL_CONFIRMATION: Final = "toolConfirmation"
+
+INITIALIZED: Final = "initializeConversationResponse"
+STEP: Final = "stepUpdate"
+USAGE: Final = "usageUpdate"
+TOOL_CALL: Final = "toolCall"
+TRAJECTORY_STATE: Final = "trajectoryStateUpdate"
+POLICY_REQUEST: Final = "policyDecisionRequest"
+HOOK_REQUEST: Final = "callHookRequest"
+SESSION_ENDED: Final = "sessionEndResponse"
+
+CLIENT_KINDS: Final = frozenset(
+    {
+        CONFIG, USER_INPUT, TRIGGER, HALT, SESSION_END, TOOL_RESPONSE, POLICY_RESPONSE,
+        HOOK_RESPONSE, QUESTION_RESPONSE, TOOL_CONFIRMATION,
+    }
+)  # fmt: skip
+HARNESS_KINDS: Final = frozenset(
+    {
+        INITIALIZED, STEP, USAGE, TOOL_CALL, TRAJECTORY_STATE, POLICY_REQUEST, HOOK_REQUEST,
+        SESSION_ENDED,
+    }
+)  # fmt: skip
+
+SEQUENCE: Final = "seqNum"
+TIMESTAMP: Final = "timestampMicros"
+_ENVELOPE: Final = frozenset({SEQUENCE, TIMESTAMP})
+
+# --- fields ---
+
+ID: Final = "id"
+NAME: Final = "name"
+TEXT: Final = "text"
+STATE: Final = "state"
+SOURCE: Final = "source"
+TARGET: Final = "target"
+ERROR: Final = "error"
+DEPTH: Final = "depth"
+REASON: Final = "reason"
+CONVERSATION_ID: Final = "cascadeId"
+TRAJECTORY_ID: Final = "trajectoryId"
+PARENT_ID: Final = "parentTrajectoryId"
+STEP_INDEX: Final = "stepIndex"
+TEXT_DELTA: Final = "textDelta"
+THINKING: Final = "thinking"
+THINKING_DELTA: Final = "thinkingDelta"
+ERROR_MESSAGE: Final = "errorMessage"
+HTTP_CODE: Final = "httpCode"
+STOP_REASON: Final = "stopReason"
+COMPACTION: Final = "compaction"
+FINISH: Final = "finish"
+OUTPUT_STRING: Final = "outputString"
+CUSTOM_TOOL: Final = "customTool"
+MCP_TOOL: Final = "mcpTool"
+TOOL_NAME: Final = "toolName"
+SERVER_NAME: Final = "serverName"
+ARGUMENTS_JSON: Final = "argumentsJson"
+ARGUMENTS: Final = "arguments"
+RESPONSE: Final = "response"
+RESPONSE_JSON: Final = "responseJson"
+SUPPLEMENTAL_MEDIA: Final = "supplementalMedia"
+REQUEST_ID: Final = "requestId"
+CALL_ID: Final = "callId"
+CLIENT_ID: Final = "clientId"
+RULE_ID: Final = "ruleId"
+TOOL_ARGS: Final = "toolArgs"
+PRE_TOOL_ARGS: Final = "preToolArgs"
+PRE_TOOL_RESULT: Final = "preToolResult"
+PRE_TURN_RESULT: Final = "preTurnResult"
+MODIFIED_ARGS: Final = "modifiedArgs"
+DECISION: Final = "decision"
+OUTCOME: Final = "outcome"
+DENY_REASON: Final = "denyReason"
+QUESTIONS_REQUEST: Final = "questionsRequest"
+CONFIRMATION_REQUEST: Final = "toolConfirmationRequest"
+QUESTIONS: Final = "questions"
+MULTIPLE_CHOICE: Final = "multipleChoice"
+MULTI_SELECT: Final = "isMultiSelect"
+MULTIPLE_CHOICE_ANSWER: Final = "multipleChoiceAnswer"
+SELECTED: Final = "selectedChoiceIndices"
+FREEFORM: Final = "freeformResponse"
+CUMULATIVE_USAGE: Final = "cumulativeUsage"
+TRAJECTORY_USAGE: Final = "trajectoryUsage"
+PROMPT_COUNT: Final = "promptTokenCount"
+CACHED_COUNT: Final = "cachedContentTokenCount"
+ANSWER_COUNT: Final = "candidatesTokenCount"
+THOUGHTS_COUNT: Final = "thoughtsTokenCount"
+TOTAL_COUNT: Final = "totalTokenCount"
+SERVICE_TIER: Final = "serviceTier"
+PROMPT_DETAILS: Final = "promptTokensDetails"
+CACHE_DETAILS: Final = "cacheTokensDetails"
+ANSWER_DETAILS: Final = "candidatesTokensDetails"
+TOOL_USE_DETAILS: Final = "toolUsePromptTokensDetails"
+TOKEN_COUNT: Final = "tokenCount"  # noqa: S105 - a count of tokens, no secret
+API_KEY: Final = "apiKey"
+APP_DATA: Final = "appDataDir"
+POLICY_CONFIG: Final = "policyConfig"
+SUBAGENTS: Final = "customSubagents"
+WORKSPACE: Final = "filesystemWorkspace"
+SKILLS_PATHS: Final = "skillsPaths"
+MIME_TYPE: Final = "mimeType"
+SLASH_COMMAND: Final = "slashCommand"
+
+# --- enum values ---
+
+ACTIVE: Final = "STATE_ACTIVE"
+DONE: Final = "STATE_DONE"
+WAITING: Final = "STATE_WAITING_FOR_USER"
+FAILED: Final = "STATE_ERROR"
+FROM_MODEL: Final = "SOURCE_MODEL"
+FROM_USER: Final = "SOURCE_USER"
+FROM_SYSTEM: Final = "SOURCE_SYSTEM"
+TO_USER: Final = "TARGET_USER"
+IDLE: Final = "STATE_FULLY_IDLE"
+CANCELLED: Final = "STATE_CANCELLED"
+ALLOW: Final = "POLICY_EVALUATION_OUTCOME_ALLOW"
+NO_MATCH: Final = "POLICY_EVALUATION_OUTCOME_NO_MATCH"
+HOOK_DENY: Final = "DENY"
+ASK_USER: Final = "POLICY_DECISION_ASK_USER"
+RULE_DENY: Final = "POLICY_DECISION_DENY"
+TEXT_MODEL: Final = "MODEL_TYPE_TEXT"
+
+STEP_STATES: Final[Mapping[str, str]] = {
+    ACTIVE: "active",
+    DONE: "done",
+    WAITING: "waiting_for_user",
+    FAILED: "error",
+}
+SOURCES: Final[Mapping[str, str]] = {
+    FROM_MODEL: "model", FROM_USER: "user", FROM_SYSTEM: "system"
+}  # fmt: skip
+TARGETS: Final[Mapping[str, str]] = {
+    TO_USER: "user", "TARGET_ENVIRONMENT": "environment", "TARGET_MODEL": "model"
+}  # fmt: skip
+TRAJECTORY_STATES: Final[Mapping[str, str]] = {
+    "STATE_RUNNING": "running",
+    IDLE: "idle",
+    CANCELLED: "cancelled",
+    "STATE_WAITING_FOR_TASKS": "waiting",
+    "STATE_WAITING_FOR_SUBAGENTS": "waiting",
+}
+_ENDPOINTS: Final[Mapping[str, str]] = {
+    "geminiApiEndpoint": "gemini",
+    "vertexEndpoint": "vertex",
+    "customEndpoint": "openai",
+    "gemmaEndpoint": "litert",
+}
+BUILTIN_TOOLS: Final[Mapping[str, str]] = {
+    "createFile": "create_file",
+    "editFile": "edit_file",
+    "findFile": "find_file",
+    "listDirectory": "list_directory",
+    "runCommand": "run_command",
+    "searchDirectory": "search_directory",
+    "viewFile": "view_file",
+    "invokeSubagent": "invoke_subagent",
+    "runWorkflow": "run_workflow",
+    "generateImage": "generate_image",
+    "searchWeb": "search_web",
+    "readUrlContent": "read_url_content",
+    "skillLookup": "skill_lookup",
+}
+"""Names of the built-in tools, by the field of a step that has their arguments."""
+_PATH_ARGUMENTS: Final = frozenset({"directory_path", "file_path", "output_path", "script_path"})
+
+DENIED_BEFORE_TOOL: Final = "denied by pre-tool hook: "
+"""How the harness words, in an error, that a policy or a hook refused a call."""
+_DENYING_RULE: Final = re.compile(r'Denied by policy "(?P<name>.{1,500}?)"\.')
+
+# --- what a client's frame answers ---
+
+ANSWERS: Final[Mapping[str, str]] = {
+    TOOL_RESPONSE: ID,
+    POLICY_RESPONSE: REQUEST_ID,
+    HOOK_RESPONSE: REQUEST_ID,
+}
+STEP_ANSWERS: Final[Mapping[str, str]] = {
+    QUESTION_RESPONSE: QUESTIONS_REQUEST,
+    TOOL_CONFIRMATION: CONFIRMATION_REQUEST,
+}
+REQUESTS: Final[Mapping[str, str]] = {
+    TOOL_CALL: TOOL_RESPONSE,
+    POLICY_REQUEST: POLICY_RESPONSE,
+    HOOK_REQUEST: HOOK_RESPONSE,
+}
+"""Which answer a frame of the harness asks for."""
+
+
+class FrameKey(NamedTuple):
+    """What a client frame answers, or which kind of thing it starts.
+
+    Attributes:
+        kind: The frame's field, e.g. `toolResponse`.
+        about: What it answers; empty for frames that start something.
+    """
+
+    kind: str
+    about: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} to {self.about}" if self.about else self.kind
+
+
+def kind_of(frame: Frame) -> str:
+    """The field that says what a frame is, e.g. `stepUpdate`; empty if there is none."""
+    for name in frame:
+        if name not in _ENVELOPE:
+            return name
+    return ""
+
+
+def key_of(frame: Frame) -> FrameKey:
+    """The key of a client's frame."""
+    kind = kind_of(frame)
+    body = frame.get(kind)
+    if isinstance(body, dict):
+        if kind in ANSWERS:
+            return FrameKey(kind, str(body.get(ANSWERS[kind], "")))
+        if kind in STEP_ANSWERS:
+            return FrameKey(kind, _step_of(body))
+    return FrameKey(kind)
+
+
+def request_of(frame: Frame) -> FrameKey | None:
+    """The key of the answer that a frame of the harness asks for, None if it asks for nothing."""
+    kind = kind_of(frame)
+    body = frame.get(kind)
+    if not isinstance(body, dict):
+        return None
+    if kind in REQUESTS:
+        answer = REQUESTS[kind]
+        return FrameKey(answer, str(body.get(ANSWERS[answer], "")))
+    if kind == STEP and body.get(STATE) == WAITING:
+        for answer, request in STEP_ANSWERS.items():
+            if request in body:
+                return FrameKey(answer, _step_of(body))
+    return None
+
+
+def _step_of(body: Frame) -> str:
+    return f"{body.get(TRAJECTORY_ID, '')}/{body.get(STEP_INDEX, 0)}"
+
+
+def turn_ended(frame: Frame) -> bool:
+    """Whether the client may take a turn for over at this frame of the harness."""
+    body = frame.get(TRAJECTORY_STATE)
+    if not isinstance(body, dict) or body.get(PARENT_ID):
+        return False
+    return body.get(STATE) in (IDLE, CANCELLED)
+
+
+# --- configurations ---
+
+
+def _config(frame: Frame) -> Frame:
+    return object_of(frame.get(CONFIG))
+
+
+def conversation_of(config: Frame) -> str:
+    """The conversation id that the client asked for, empty if it leaves it to the harness."""
+    return text_of(_config(config).get(CONVERSATION_ID))
+
+
+def paths_of(config: Frame) -> dict[str, str]:
+    """The folders that a configuration names, by what they are for.
+
+    They differ from run to run and occur again in other frames.
+    """
+    body = _config(config)
+    found = {}
+    for number, item in enumerate(objects_of(body.get("workspaces"))):
+        directory = object_of(item.get(WORKSPACE)).get("directory")
+        if directory:
+            found[f"workspace:{number}"] = str(directory)
+    for number, path in enumerate(list_of(body.get(SKILLS_PATHS))):
+        found[f"skills:{number}"] = str(path)
+    if body.get(APP_DATA):
+        found["app-data"] = str(body[APP_DATA])
+    return found
+
+
+def models_of(config: Frame) -> tuple[Frame, ...]:
+    """The models of a configuration."""
+    return tuple(objects_of(_config(config).get("models")))
+
+
+def text_model_of(config: Frame) -> tuple[str | None, str | None]:
+    """Name and endpoint of the text model, None where the configuration does not say."""
+    for model in models_of(config):
+        if TEXT_MODEL in (list_of(model.get("types")) or [TEXT_MODEL]):
+            endpoint = next((word for key, word in _ENDPOINTS.items() if key in model), None)
+            return text_of(model.get(NAME)) or None, endpoint
+    return None, None
+
+
+def host_tools_of(config: Frame) -> tuple[str, ...]:
+    """Names of the host functions of a configuration."""
+    return tuple(text_of(tool.get(NAME)) for tool in objects_of(_config(config).get("tools")))
+
+
+def subagents_use_own_model(config: Frame) -> bool:
+    """Whether a subagent of a configuration has a model of its own."""
+    return any(each.get("model") for each in objects_of(_config(config).get(SUBAGENTS)))
+
+
+def rules_of(config: Frame) -> tuple[Frame, ...]:
+    """The policy rules of a configuration."""
+    return tuple(objects_of(object_of(_config(config).get(POLICY_CONFIG)).get("rules")))
+
+
+def asks_a_person(config: Frame, request: Frame) -> bool:
+    """Whether a policy request is one for a person rather than for a predicate."""
+    rule_id = object_of(request.get(POLICY_REQUEST)).get(RULE_ID)
+    return any(
+        rule.get(RULE_ID) == rule_id and rule.get(DECISION) == ASK_USER for rule in rules_of(config)
+    )
+
+
+def denied_tool(config: Frame, label: str) -> str | None:
+    """The tool whose call a rule refused, by the harness's words; None where they do not say."""
+    found = _DENYING_RULE.search(label)
+    for rule in rules_of(config):
+        if rule.get(DECISION) != RULE_DENY:
+            continue
+        named = found is not None and rule.get(NAME) == found["name"]
+        tool = text_of(rule.get("tool"))
+        if (named or (label and label == rule.get(DENY_REASON))) and tool != "*":
+            return tool
+    return None
+
+
+# --- values: JSON that may say anything ---
+
+
+def text_of(value: Any) -> str:  # noqa: ANN401 - JSON
+    """A text, empty where the value is not one."""
+    return value if isinstance(value, str) else ""
+
+
+def number_of(value: Any, default: int = 0) -> int:  # noqa: ANN401 - JSON
+    """A whole number, which protobuf's JSON may write as text."""
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:  # noqa: PLR2004
+        return int(value)
+    return default
+
+
+def object_of(value: Any) -> Frame:  # noqa: ANN401 - JSON
+    """An object, empty where the value is not one."""
+    return value if isinstance(value, dict) else {}
+
+
+def list_of(value: Any) -> list[Any]:  # noqa: ANN401 - JSON
+    """A list, empty where the value is not one."""
+    return value if isinstance(value, list) else []
+
+
+def objects_of(value: Any) -> list[Frame]:  # noqa: ANN401 - JSON
+    """The objects of a list."""
+    return [item for item in list_of(value) if isinstance(item, dict)]
+
+
+def json_of(text: Any) -> Any:  # noqa: ANN401 - JSON
+    """The value that a JSON text holds; the text itself where it is not JSON."""
+    try:
+        return json.loads(text) if isinstance(text, str) else text
+    except (ValueError, RecursionError):
+        return text
+
+
+def arguments_of(call: Frame) -> Frame:
+    """The arguments of a tool call, as an object."""
+    written = call.get(ARGUMENTS_JSON)
+    found = json_of(written) if written else _unwrapped(call.get(ARGUMENTS))
+    if isinstance(found, dict):
+        return found
+    return {} if found is None or found == "" else {"": found}
+
+
+def runs_tool(body: Frame) -> bool:
+    """Whether a step runs a tool of the harness."""
+    return MCP_TOOL in body or not BUILTIN_TOOLS.keys().isdisjoint(body)
+
+
+def builtin_of(body: Frame) -> tuple[str, Frame] | None:
+    """The built-in tool that a step runs and its arguments, None if it runs none.
+
+    Names of arguments are those of the SDK (`file_path`), and paths are plain paths.
+    """
+    for key, tool in BUILTIN_TOOLS.items():
+        if key in body:
+            return tool, {
+                name: _plain_path(value) if name in _PATH_ARGUMENTS else _snake_keys(value)
+                for name, value in (
+                    (_snake(name), value) for name, value in object_of(body[key]).items()
+                )
+            }
+    return None
+
+
+def response_of(body: Frame) -> Any:  # noqa: ANN401 - JSON
+    """The value that a host tool returned, as the model sees it."""
+    written = body.get(RESPONSE_JSON)
+    value = json_of(written) if written is not None else _unwrapped(body.get(RESPONSE))
+    if isinstance(value, dict) and value.keys() == {"result"}:
+        value = value["result"]  # the SDK wraps what is not an object
+    media = [
+        {_snake(name): item for name, item in each.items()}
+        for each in objects_of(body.get(SUPPLEMENTAL_MEDIA))
+    ]
+    return {"result": value, "media": media} if media else value
+
+
+def _unwrapped(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """A protobuf `Struct`, which the SDK's own `Struct` type writes as a list of fields."""
+    if not isinstance(value, dict):
+        return value
+    fields = value.get("fields")
+    if value.keys() == {"fields"} and isinstance(fields, list):
+        return {
+            text_of(field.get(NAME)): _unwrapped_value(field.get("value"))
+            for field in objects_of(fields)
+        }
+    return value
+
+
+def _unwrapped_value(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if not isinstance(value, dict) or len(value) != 1:
+        return None
+    kind, inner = next(iter(value.items()))
+    if kind == "structValue":
+        return _unwrapped(inner)
+    if kind == "listValue":
+        return [_unwrapped_value(item) for item in list_of(object_of(inner).get("values"))]
+    return None if kind == "nullValue" else inner
+
+
+def bytes_of(data: Any) -> bytes:  # noqa: ANN401 - JSON
+    """Bytes, which JSON holds as base64."""
+    try:
+        return base64.b64decode(text_of(data))
+    except (ValueError, binascii.Error):
+        return b""
+
+
+_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def _snake(name: str) -> str:
+    return _HUMP.sub("_", name).lower() if any(map(str.isupper, name)) else name
+
+
+def _snake_keys(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        return {_snake(str(key)): _snake_keys(item) for key, item in value.items()}
+    return [_snake_keys(item) for item in value] if isinstance(value, list) else value
+
+
+def _plain_path(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """A path without its URI form; what is no URI stays as it is."""
+    if not isinstance(value, str) or "://" not in value:
+        return value
+    scheme, _, rest = value.partition("://")
+    if scheme == "file":
+        if rest.startswith("{{"):  # a recording's mark for a folder
+            return urllib.parse.unquote(rest)
+        return urllib.request.url2pathname(urllib.parse.urlparse(value).path)
+    return f"/cns/{rest}" if scheme == "cns" else value

@@ -1,0 +1,354 @@
+"""The one reader of the wire: frames of both directions in, typed events out.
+
+A reader belongs to one connection of one agent and takes its frames in the order in which they
+passed the socket. It does no I/O and never raises: a frame of an unknown kind becomes an
+`UnknownFrame` event, and one that makes no sense a `Problem`.
+
+Some facts never cross the wire: who decided on a call, when a turn was queued, which error ended
+it. The runtime gives them to the reader as host notes, which are events as well; a recording keeps
+them as lines of their own. Where a connection has host notes, they alone say how its turns and
+approvals went. Where it has none, as with a program that uses the SDK by itself, the reader derives
+both from the frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal, TypeAlias, cast
+
+from agy_nb.protocol.events import (
+    AgentStarted,
+    Error,
+    Event,
+    SessionClosed,
+    SessionConfigured,
+    SessionOpened,
+    State,
+    ToolDenied,
+    TrajectoryState,
+    TurnBegan,
+    TurnState,
+    UnknownFrame,
+)
+from agy_nb.protocol.failures import to_info
+from agy_nb.protocol.values import (
+    ErrorInfo,
+    MediaPart,
+    Message,
+    Prompt,
+    PromptPart,
+    SlashCommandPart,
+    TextPart,
+    Trajectory,
+    TrajectoryUsage,
+)
+from agy_nb.wire import frames as f
+from agy_nb.wire.calls import CallReader
+from agy_nb.wire.errors import StepFailure, error_of_step
+from agy_nb.wire.frames import STEP, Frame
+from agy_nb.wire.state import Connection
+from agy_nb.wire.steps import StepReader
+from agy_nb.wire.usage import UsageReader
+
+Read: TypeAlias = Callable[[Any, float], Iterable[Event]]
+
+_STOP_PREFIX = "STOP_REASON_"
+_NORMAL_STOP = "UNSPECIFIED"
+
+
+class WireReader:
+    """Reads the frames of one connection, in their order.
+
+    Args:
+        hosted: Whether host notes come with the frames. The first note says so as well.
+
+    Example:
+        >>> from agy_nb.wire import WireReader
+        >>> reader = WireReader()
+        >>> reader.client({"userInput": {"parts": [{"text": "Hello"}]}})[0].prompt[0].text
+        'Hello'
+    """
+
+    def __init__(self, *, hosted: bool = False) -> None:
+        self._connection = Connection(hosted=hosted)
+        self._calls = CallReader(self._connection)
+        self._steps = StepReader(self._connection, self._calls)
+        self._usage = UsageReader(self._connection)
+        self._running = self._halted = False
+        self._client: dict[str, Read] = {
+            f.CONFIG: self._configured,
+            f.USER_INPUT: self._prompted,
+            f.TRIGGER: self._triggered,
+            f.HALT: self._halt,
+            f.TOOL_RESPONSE: self._about(self._calls.answered_call),
+            f.POLICY_RESPONSE: self._about(self._calls.policy_answered),
+            f.HOOK_RESPONSE: self._about(self._calls.hook_answered),
+            f.QUESTION_RESPONSE: self._about(self._calls.answered_question),
+            f.TOOL_CONFIRMATION: _nothing,
+            f.SESSION_END: _nothing,
+        }
+        self._harness: dict[str, Read] = {
+            f.STEP: self._about(self._steps.read),
+            f.USAGE: self._about(self._usage.read),
+            f.TOOL_CALL: self._about(self._calls.called),
+            f.TRAJECTORY_STATE: self._about(self._trajectory_state),
+            f.POLICY_REQUEST: self._about(self._calls.policy_asks),
+            f.HOOK_REQUEST: self._about(self._hook_asks),
+            f.INITIALIZED: self._about(self._opened),
+            f.SESSION_ENDED: _nothing,
+        }
+
+    # -- what comes in -----------------------------------------------------------------------
+
+    def client(self, frame: Frame, at: float = 0.0) -> list[Event]:
+        """Read a frame that the client sent.
+
+        Args:
+            frame: The frame, as JSON data.
+            at: When it was sent, in seconds since the Unix epoch; 0 where that is not known.
+
+        Returns:
+            The events of the frame, in their order.
+        """
+        return self._take(frame, at, self._client, "client")
+
+    def harness(self, frame: Frame, at: float = 0.0) -> list[Event]:
+        """Read a frame that the harness sent; see `client`."""
+        body = frame.get(STEP)
+        if type(body) is dict:
+            try:
+                found = [*self._steps.read(body, at)]
+            except Exception as error:  # noqa: BLE001 - a recording may say anything
+                return self._damaged(STEP, error, at)
+            return self._with_problems(found) if self._connection.problems else found
+        return self._take(frame, at, self._harness, "harness")
+
+    def host(self, note: Event) -> list[Event]:
+        """Take a host note: an event that never crosses the wire."""
+        if isinstance(note, AgentStarted):
+            self._connection.hosted = True
+        elif isinstance(note, ToolDenied):
+            self._calls.refuse(note.call_id)
+        return [note]
+
+    def end(
+        self,
+        by: Literal["client", "harness", "nobody"],
+        at: float = 0.0,
+        *,
+        code: int | None = None,
+        reason: str = "",
+    ) -> list[Event]:
+        """The connection ended.
+
+        Args:
+            by: Who closed it; `"nobody"` where a recording stops before the end.
+            at: When, in seconds since the Unix epoch; 0 where that is not known.
+            code: The WebSocket's close code.
+            reason: The WebSocket's close reason.
+        """
+        found: list[Event] = []
+        if self._running and by != "nobody" and not self._connection.hosted:
+            by_client = by == "client" and (self._steps.failure is None or self._halted)
+            gone = None
+            if not by_client and self._steps.failure is None:
+                words = f"the harness ended the session: {code or '?'} {reason}".rstrip()
+                gone = ErrorInfo(type="HarnessError", message=words)
+            found += self._over(at, failed=not by_client, cancelled=by_client, gone=gone)
+        found.append(SessionClosed(by=by, code=code, reason=reason, at=at))
+        return found
+
+    # -- what was read -----------------------------------------------------------------------
+
+    @property
+    def failure(self) -> StepFailure | None:
+        """The latest error step of the root agent that no output of it followed, or None."""
+        return self._steps.failure
+
+    @property
+    def failures(self) -> int:
+        """How many error steps of the root agent there were in a row."""
+        return self._steps.failures
+
+    @property
+    def longest(self) -> int:
+        """Characters of the turn's longest answer or thought, of any agent."""
+        return self._steps.longest
+
+    def trajectory(self, trajectory_id: str) -> Trajectory:
+        """The trajectory that an id stands for, with the most that is known of it."""
+        return self._connection.trajectory(trajectory_id).where
+
+    # -- frames ------------------------------------------------------------------------------
+
+    def _take(self, frame: Frame, at: float, kinds: dict[str, Read], direction: str) -> list[Event]:
+        kind = f.kind_of(frame)
+        read = kinds.get(kind)
+        if read is None:
+            return [UnknownFrame(direction=cast("Any", direction), frame=_as_object(frame), at=at)]
+        try:
+            found = [*read(frame.get(kind), at)]
+        except Exception as error:  # noqa: BLE001 - a recording may say anything
+            return self._damaged(kind, error, at)
+        return self._with_problems(found) if self._connection.problems else found
+
+    def _damaged(self, kind: str, error: Exception, at: float) -> list[Event]:
+        words = f"{kind}: {type(error).__name__}: {error}"[:300]
+        self._connection.problem("damaged_frame", words, at)
+        return self._with_problems([])
+
+    def _with_problems(self, found: list[Event]) -> list[Event]:
+        problems, self._connection.problems = self._connection.problems, []
+        return [*found, *problems]
+
+    def _about(self, read: Callable[[Frame, float], Iterable[Event]]) -> Read:
+        """Read a frame whose body must be an object."""
+
+        def read_object(body: Any, at: float) -> Iterable[Event]:  # noqa: ANN401 - JSON
+            if not isinstance(body, dict):
+                self._connection.problem("damaged_frame", f"a body is {body!r:.60}", at)
+                return ()
+            return read(body, at)
+
+        return read_object
+
+    # -- sessions ----------------------------------------------------------------------------
+
+    def _configured(self, body: Any, at: float) -> Iterator[Event]:  # noqa: ANN401 - JSON
+        config: Frame = {f.CONFIG: f.object_of(body)}
+        self._connection.config = config
+        host_tools = f.host_tools_of(config)
+        self._connection.host_tools = frozenset(host_tools)
+        model, endpoint = f.text_model_of(config)
+        yield SessionConfigured(
+            model=model,
+            endpoint=cast("Any", endpoint),
+            conversation_id=f.conversation_of(config) or None,
+            host_tools=host_tools,
+            subagents_use_own_model=f.subagents_use_own_model(config),
+            at=at,
+        )
+
+    def _opened(self, body: Frame, at: float) -> Iterator[Event]:
+        usages = []
+        for entry in f.objects_of(body.get(f.TRAJECTORY_USAGE)):
+            trajectory = self._connection.trajectory(f.text_of(entry.get(f.TRAJECTORY_ID)))
+            trajectory.reading = self._usage.reading(f.object_of(entry.get("usage")), at)
+            usages.append(TrajectoryUsage(trajectory=trajectory.where, usage=trajectory.reading))
+        history = f.objects_of(body.get("history"))
+        messages = []
+        for step in history:
+            trajectory = self._connection.trajectory(
+                f.text_of(step.get(f.TRAJECTORY_ID)), f.text_of(step.get(f.PARENT_ID))
+            )
+            # These steps belong to an earlier session; nothing more is read of them.
+            trajectory.closed = max(trajectory.closed, f.number_of(step.get(f.STEP_INDEX)))
+            role = f.SOURCES.get(f.text_of(step.get(f.SOURCE)))
+            text = f.text_of(step.get(f.TEXT))
+            if text and role in ("user", "model") and f.CUSTOM_TOOL not in step:
+                messages.append(
+                    Message(role=cast("Any", role), content=text, trajectory=trajectory.where)
+                )
+        total = body.get(f.CUMULATIVE_USAGE)
+        yield SessionOpened(
+            conversation_id=f.text_of(body.get(f.CONVERSATION_ID)) or None,
+            resumed=bool(history),
+            history=tuple(messages),
+            usage=self._usage.reading(total, at) if isinstance(total, dict) else None,
+            trajectory_usages=tuple(usages),
+            at=at,
+        )
+
+    # -- turns -------------------------------------------------------------------------------
+
+    def _prompted(self, body: Any, at: float) -> Iterator[Event]:  # noqa: ANN401 - JSON
+        parts = tuple(map(_part, f.objects_of(f.object_of(body).get("parts"))))
+        yield from self._begun(parts or (TextPart(text=""),), "prompt", at)
+
+    def _triggered(self, body: Any, at: float) -> Iterator[Event]:  # noqa: ANN401 - JSON
+        text = f.text_of(body.get("content") if isinstance(body, dict) else body)
+        yield from self._begun((TextPart(text=text),), "trigger", at)
+
+    def _begun(
+        self, prompt: Prompt, kind: Literal["prompt", "trigger"], at: float
+    ) -> Iterator[Event]:
+        for trajectory in self._connection.trajectories.values():
+            trajectory.next_turn()
+        self._steps.next_turn()
+        self._calls.next_turn()
+        self._running, self._halted = True, False
+        yield TurnBegan(prompt=prompt, kind=kind, at=at)
+        if not self._connection.hosted:
+            yield State(state=TurnState.RUNNING, at=at)
+
+    def _halt(self, _body: object, _at: float) -> Iterable[Event]:
+        self._halted = True
+        return ()
+
+    def _hook_asks(self, body: Frame, _at: float) -> Iterable[Event]:
+        self._calls.hook_asks(body)
+        return ()
+
+    def _trajectory_state(self, body: Frame, at: float) -> Iterator[Event]:
+        trajectory = self._connection.trajectory(
+            f.text_of(body.get(f.TRAJECTORY_ID)),
+            f.text_of(body.get(f.PARENT_ID)),
+            f.number_of(body.get(f.DEPTH)),
+        )
+        state = f.TRAJECTORY_STATES.get(f.text_of(body.get(f.STATE)), "unknown")
+        error = f.text_of(body.get(f.ERROR))
+        stop_reason = f.text_of(body.get(f.STOP_REASON)).removeprefix(_STOP_PREFIX) or None
+        at_rest = state in ("idle", "cancelled")
+        yield TrajectoryState(
+            trajectory=trajectory.where,
+            state=cast("Any", state),
+            stop_reason=(stop_reason or _NORMAL_STOP) if at_rest else stop_reason,
+            message=error,
+            at=at,
+        )
+        if not (at_rest and trajectory.where.is_root and self._running):
+            return
+        if not self._connection.hosted:
+            cancelled = self._halted or state == "cancelled"
+            failed = (bool(error) or self._steps.failure is not None) and not cancelled
+            yield from self._over(at, failed=failed, cancelled=cancelled)
+        self._running = False
+
+    def _over(
+        self, at: float, *, failed: bool, cancelled: bool, gone: ErrorInfo | None = None
+    ) -> Iterator[Event]:
+        self._running = False
+        state = TurnState.CANCELLED if cancelled else TurnState.DONE
+        if failed:
+            state = TurnState.FAILED
+            info = gone
+            if info is None and self._steps.failure is not None:
+                info = to_info(error_of_step(self._steps.failure))
+            info = info or ErrorInfo(type="BackendError", message="the turn failed")
+            yield Error(error=info, fatal=True, at=at)
+        yield State(state=state, at=at)
+
+
+def _nothing(_body: object, _at: float) -> Iterable[Event]:
+    return ()
+
+
+def _as_object(frame: Any) -> Frame:  # noqa: ANN401 - JSON
+    return frame if isinstance(frame, dict) else {"": frame}
+
+
+def _part(part: Frame) -> PromptPart:
+    media = part.get("media")
+    if isinstance(media, dict):
+        mime_type = f.text_of(media.get(f.MIME_TYPE)) or "application/octet-stream"
+        kind = mime_type.partition("/")[0]
+        return MediaPart(
+            kind=cast("Any", kind if kind in ("image", "audio", "video") else "document"),
+            mime_type=mime_type,
+            data=f.bytes_of(media.get("data")),
+            description=f.text_of(media.get("description")) or None,
+        )
+    command = part.get(f.SLASH_COMMAND)
+    if isinstance(command, dict):
+        return SlashCommandPart(name=f.text_of(command.get(f.NAME)) or "?")
+    return TextPart(text=f.text_of(part.get(f.TEXT)))

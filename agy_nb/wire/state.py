@@ -1,0 +1,144 @@
+"""What a reader remembers of one connection: its trajectories and their steps."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from agy_nb.protocol.events import Event, Problem
+from agy_nb.protocol.values import JsonObject, TokenUsage, Trajectory
+from agy_nb.wire.frames import Frame
+
+
+class OpenStep:
+    """What was read of one step so far."""
+
+    __slots__ = (
+        "args",
+        "asked",
+        "call_id",
+        "index",
+        "label",
+        "server",
+        "state",
+        "streams",
+        "text",
+        "thinking",
+        "tool",
+    )  # fmt: skip
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.state = ""
+        self.text = 0
+        self.thinking = 0
+        self.streams = False
+        self.tool: str | None = None
+        self.call_id: str | None = None
+        self.server: str | None = None
+        self.args: JsonObject = {}
+        self.label = ""
+        self.asked = False
+
+
+class OpenTrajectory:
+    """What was read of one trajectory so far.
+
+    Steps are kept for the turn in which they were last seen and the one after it, so that a long
+    session takes no more memory than a short one.
+
+    Attributes:
+        where: The trajectory, with the most that is known of it.
+        closed: The highest step that is not kept any more; older steps are not read.
+        reading: The latest reading of its token counter.
+        said: The step of its latest text, None before the first.
+        denied: Calls that were refused and whose step is still to come.
+        announced: Calls that hooks or policies were asked about and that have not begun.
+    """
+
+    __slots__ = ("_before", "announced", "closed", "denied", "reading", "said", "steps", "where")
+
+    def __init__(self, where: Trajectory) -> None:
+        self.where = where
+        self.closed = -1
+        self.reading = TokenUsage()
+        self.said: int | None = None
+        self.denied: deque[Announced] = deque()
+        self.announced: deque[Announced] = deque()
+        self.steps: dict[int, OpenStep] = {}
+        self._before: dict[int, OpenStep] = {}
+
+    def step(self, index: int) -> OpenStep | None:
+        """A step, begun when it is new; None for one that is long over."""
+        step = self.steps.get(index)
+        if step is None:
+            step = self._before.pop(index, None)
+            if step is None:
+                if index <= self.closed:
+                    return None
+                step = OpenStep(index)
+            self.steps[index] = step
+        return step
+
+    def next_turn(self) -> None:
+        """Forget the steps of the turn before the last one."""
+        if self._before:
+            self.closed = max(self.closed, *self._before)
+        self._before, self.steps = self.steps, {}
+        self.denied.clear()
+        self.announced.clear()
+
+
+@dataclass(slots=True, eq=False)
+class Announced:
+    """A tool call that a hook or a policy was asked about."""
+
+    trajectory: OpenTrajectory
+    call_id: str
+    tool: str
+    args: JsonObject
+    server: str | None = None
+
+
+@dataclass(slots=True)
+class Connection:
+    """What the readers of steps, calls and usage share.
+
+    Attributes:
+        config: The frame with the configuration, empty before it came.
+        host_tools: Names of the host functions.
+        hosted: Whether host notes come with the frames: the notes then have the turns' states, what
+            ended them, and the approvals, so that none of these is derived from frames.
+    """
+
+    hosted: bool = False
+    config: Frame = field(default_factory=dict)
+    host_tools: frozenset[str] = frozenset()
+    trajectories: dict[str, OpenTrajectory] = field(default_factory=dict)
+    problems: list[Event] = field(default_factory=list)
+
+    def trajectory(self, trajectory_id: str, parent_id: str = "", depth: int = 0) -> OpenTrajectory:
+        """A trajectory, made when it is new; a parent that comes later is filled in."""
+        known = self.trajectories.get(trajectory_id)
+        if known is None:
+            where = self._where(trajectory_id, parent_id, depth)
+            known = self.trajectories[trajectory_id] = OpenTrajectory(where)
+        elif parent_id and known.where.parent_id is None:
+            known.where = self._where(trajectory_id, parent_id, depth)
+        elif depth > known.where.depth and known.where.parent_id is not None:
+            known.where = self._where(trajectory_id, known.where.parent_id, depth)
+        return known
+
+    def _where(self, trajectory_id: str, parent_id: str, depth: int) -> Trajectory:
+        if parent_id == trajectory_id:  # a trajectory cannot be its own parent
+            parent_id = ""
+        if parent_id and depth < 1:
+            above = self.trajectories.get(parent_id)
+            depth = 1 if above is None else above.where.depth + 1
+        return Trajectory(
+            id=trajectory_id, parent_id=parent_id or None, depth=depth if parent_id else 0
+        )
+
+    def problem(self, problem: str, detail: str, at: float) -> None:
+        """Note that a frame holds something that makes no sense."""
+        self.problems.append(Problem(problem=problem, detail=detail, at=at))

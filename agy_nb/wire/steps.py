@@ -1,0 +1,222 @@
+"""Step updates: pieces of text and thoughts, and what becomes of a step.
+
+A step update repeats the whole text of the step with each piece. The pieces come from deltas; a
+whole text counts only for what no delta has brought.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+from agy_nb.protocol.events import Error, Event, Step, StructuredOutput, Text, Thought
+from agy_nb.protocol.failures import to_info
+from agy_nb.wire import frames as f
+from agy_nb.wire.calls import CallReader, error_words
+from agy_nb.wire.errors import StepFailure, error_of_step, status_code
+from agy_nb.wire.frames import (
+    ACTIVE,
+    FROM_MODEL,
+    SOURCE,
+    STATE,
+    STEP_INDEX,
+    TARGET,
+    TEXT_DELTA,
+    THINKING_DELTA,
+    TO_USER,
+    TRAJECTORY_ID,
+    Frame,
+)
+from agy_nb.wire.state import Connection, OpenStep, OpenTrajectory
+
+_OVER = ("done", "error")
+
+
+class StepReader:
+    """Reads the step updates of one connection.
+
+    Args:
+        connection: What was read of the connection so far.
+        calls: Reads the tool calls that steps show.
+
+    Attributes:
+        failure: The latest error step of the root agent that no output of it followed, or None.
+        failures: How many error steps of the root agent there were in a row.
+        longest: Characters of the turn's longest answer or thought, of any agent.
+    """
+
+    def __init__(self, connection: Connection, calls: CallReader) -> None:
+        self._connection = connection
+        self._trajectories = connection.trajectories
+        self._calls = calls
+        self.failure: StepFailure | None = None
+        self.failures = 0
+        self.longest = 0
+
+    def next_turn(self) -> None:
+        """Forget what the turn before left behind."""
+        self._output_seen()
+        self.longest = 0
+
+    def _output_seen(self) -> None:
+        self.failure = None
+        self.failures = 0
+
+    def read(self, body: Frame, at: float) -> Iterable[Event]:
+        """The events of one step update."""
+        # Most frames are one more piece of a text that streams already. They take this short way:
+        # every name is a global here, and nothing is looked at that such a frame does not change.
+        delta = body.get(TEXT_DELTA)
+        if delta and body.get(STATE) == ACTIVE:
+            trajectory = self._trajectories.get(body.get(TRAJECTORY_ID, ""))
+            if trajectory is not None:
+                step = trajectory.steps.get(body.get(STEP_INDEX, 0))
+                if (
+                    step is not None
+                    and step.streams
+                    and body.get(SOURCE) == FROM_MODEL
+                    and body.get(TARGET) == TO_USER
+                    and not body.get(THINKING_DELTA)
+                    and type(delta) is str
+                ):
+                    step.text += len(delta)
+                    self.longest = max(self.longest, step.text)
+                    if self.failure is not None and trajectory.where.is_root:
+                        self._output_seen()
+                    return (
+                        Text(trajectory=trajectory.where, at=at, text=delta, step_index=step.index),
+                    )
+        return self._read(body, at)
+
+    def _read(self, body: Frame, at: float) -> Iterator[Event]:
+        trajectory = self._connection.trajectory(
+            f.text_of(body.get(TRAJECTORY_ID)), f.text_of(body.get(f.PARENT_ID))
+        )
+        index = f.number_of(body.get(STEP_INDEX), -1 if STEP_INDEX in body else 0)
+        if index < 0:
+            self._connection.problem("bad_step", f"{STEP_INDEX} is {body[STEP_INDEX]!r:.60}", at)
+            return
+        step = trajectory.step(index)
+        if step is None:  # of a turn that is long over
+            return
+        state = f.STEP_STATES.get(f.text_of(body.get(STATE)), "unknown")
+        changed, over = state != step.state, state in _OVER
+        source = f.SOURCES.get(f.text_of(body.get(SOURCE)), "unknown")
+        # What the update brings is read first: only then is the step's tool known.
+        brought = [*self._brought(body, step, trajectory, source, state, at)]
+        step.state = state
+        if changed and not over:
+            yield _status(body, step, trajectory, source, at)
+        yield from brought
+        if changed and over:
+            yield _status(body, step, trajectory, source, at)
+            if state == "error" and source == "system":
+                yield self._failed(body, step, trajectory, at)
+
+    def _brought(
+        self,
+        body: Frame,
+        step: OpenStep,
+        trajectory: OpenTrajectory,
+        source: str,
+        state: str,
+        at: float,
+    ) -> Iterator[Event]:
+        """Texts, calls and results that an update brings."""
+        if f.CUSTOM_TOOL in body:
+            self._calls.host_step(body, step)
+            return
+        if source != "model":
+            return
+        if state != "error":
+            if trajectory.where.is_root:
+                self._output_seen()
+            yield from self._output(body, step, trajectory, state, at)
+        elif step.tool is None and not f.runs_tool(body):
+            yield from self._calls.refused_step(body, step, trajectory, at)
+            return
+        yield from self._calls.harness_step(body, step, trajectory, at)
+        if state == "waiting_for_user":
+            yield from self._calls.asks_user(body, step, trajectory, at)
+
+    def _output(
+        self, body: Frame, step: OpenStep, trajectory: OpenTrajectory, state: str, at: float
+    ) -> Iterator[Event]:
+        over = state in _OVER
+        thought = _new_part(body, THINKING_DELTA, f.THINKING, step.thinking, over=over)
+        if thought:
+            step.thinking += len(thought)
+            self.longest = max(self.longest, step.thinking)
+            yield Thought(trajectory=trajectory.where, text=thought, step_index=step.index, at=at)
+        if f.FINISH in body:
+            if over and step.state not in _OVER:
+                written = f.object_of(body[f.FINISH]).get(f.OUTPUT_STRING)
+                if written:
+                    value = f.json_of(written)
+                    yield StructuredOutput(trajectory=trajectory.where, value=value, at=at)
+            return
+        if body.get(TARGET) != TO_USER:
+            return
+        step.streams = state == "active"
+        text = _new_part(body, TEXT_DELTA, f.TEXT, step.text, over=over)
+        if text:
+            step.text += len(text)
+            self.longest = max(self.longest, step.text)
+            trajectory.said = step.index
+            yield Text(trajectory=trajectory.where, text=text, step_index=step.index, at=at)
+
+    def _failed(self, body: Frame, step: OpenStep, trajectory: OpenTrajectory, at: float) -> Error:
+        code = f.number_of(f.object_of(body.get(f.ERROR)).get(f.HTTP_CODE))
+        failure = StepFailure(f.text_of(body.get(f.ERROR_MESSAGE)), error_words(body), code)
+        if trajectory.where.is_root:
+            self.failure = failure
+            self.failures += 1
+        said = trajectory.said
+        return Error(
+            trajectory=trajectory.where,
+            error=to_info(error_of_step(failure, "a step failed")),  # the turn may go on
+            fatal=False,
+            refused_step=said if said is not None and said == step.index - 1 else None,
+            at=at,
+        )
+
+
+def _new_part(body: Frame, delta: str, whole: str, told: int, *, over: bool) -> str:
+    piece = f.text_of(body.get(delta))
+    return piece or (f.text_of(body.get(whole))[told:] if over else "")
+
+
+def _status(
+    body: Frame, step: OpenStep, trajectory: OpenTrajectory, source: str, at: float
+) -> Step:
+    failed = step.state == "error"
+    code = f.number_of(f.object_of(body.get(f.ERROR)).get(f.HTTP_CODE))
+    target = f.TARGETS.get(f.text_of(body.get(TARGET)), "unknown")
+    return Step(
+        trajectory=trajectory.where,
+        step_index=step.index,
+        kind=cast("Any", _kind(body, step, source)),
+        source=cast("Any", source),
+        target=cast("Any", target),
+        status=cast("Any", step.state),
+        error=error_words(body) if failed else "",
+        http_code=status_code(code) if failed else None,
+        text="" if source == "model" else f.text_of(body.get(f.TEXT)),
+        tool=step.tool,
+        call_id=step.call_id,
+        at=at,
+    )
+
+
+def _kind(body: Frame, step: OpenStep, source: str) -> str:
+    if f.COMPACTION in body:
+        return "compaction"
+    if f.FINISH in body:
+        return "finish"
+    if step.tool is not None or f.QUESTIONS_REQUEST in body:
+        return "tool_call"
+    if source == "system":
+        return "system"
+    if step.text or body.get(f.TEXT):
+        return "text"
+    return "thinking" if step.thinking or body.get(f.THINKING) else "unknown"

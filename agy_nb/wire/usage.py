@@ -1,0 +1,127 @@
+"""Token counters of the wire. They only grow: a model call is the difference of two readings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from agy_nb.protocol.events import Event, Usage
+from agy_nb.protocol.values import ModalityTokens, TokenUsage
+from agy_nb.wire import frames as f
+from agy_nb.wire.frames import Frame
+from agy_nb.wire.state import Connection
+
+_LARGEST = 2**63
+_UNSPECIFIED = "modality_unspecified"
+
+
+class UsageReader:
+    """Reads the token counters of one connection.
+
+    Args:
+        connection: What was read of the connection so far.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def read(self, body: Frame, at: float) -> Iterator[Event]:
+        """One event for each trajectory that was metered since the last reading."""
+        total = f.object_of(body.get("total"))
+        entries = f.objects_of(body.get("agents"))
+        session = self.reading(total, at)
+        if not entries and total:
+            root = next(
+                (key for key, each in self._connection.trajectories.items() if each.where.is_root),
+                "",
+            )
+            entries = [{f.TRAJECTORY_ID: root, "usage": total}]
+        for entry in entries:
+            trajectory = self._connection.trajectory(f.text_of(entry.get(f.TRAJECTORY_ID)))
+            reading = self.reading(f.object_of(entry.get("usage")), at)
+            before = trajectory.reading
+            if reading == before:
+                continue
+            if (reading.total_tokens or 0) < (before.total_tokens or 0):
+                self._connection.problem(
+                    "counter_went_back",
+                    f"trajectory {trajectory.where.id}: {before.total_tokens} tokens, "
+                    f"then {reading.total_tokens}",
+                    at,
+                )
+            trajectory.reading = reading
+            call = _since(reading, before)
+            if not call.is_empty:
+                yield Usage(
+                    trajectory=trajectory.where,
+                    usage=call,
+                    trajectory_total=reading,
+                    session_total=session,
+                    at=at,
+                )
+
+    def reading(self, usage: Frame, at: float) -> TokenUsage:
+        """A reading of a counter. A count that cannot be one is unknown, and a problem."""
+
+        def count(name: str) -> int | None:
+            return self._count(usage.get(name), name, at)
+
+        def details(name: str) -> tuple[ModalityTokens, ...]:
+            found = []
+            for each in f.objects_of(usage.get(name)):
+                tokens = self._count(each.get(f.TOKEN_COUNT), f"{name}.{f.TOKEN_COUNT}", at)
+                modality = f.text_of(each.get("modality")).lower() or _UNSPECIFIED
+                if tokens is not None:
+                    found.append(ModalityTokens(modality=modality, tokens=tokens))
+            return tuple(found)
+
+        answer, thoughts = count(f.ANSWER_COUNT), count(f.THOUGHTS_COUNT)
+        output = None if answer is None and thoughts is None else (answer or 0) + (thoughts or 0)
+        tool_use = details(f.TOOL_USE_DETAILS) if f.TOOL_USE_DETAILS in usage else ()
+        return TokenUsage(
+            input_tokens=count(f.PROMPT_COUNT),
+            cache_read_tokens=count(f.CACHED_COUNT),
+            output_tokens=output,
+            reasoning_tokens=thoughts,
+            total_tokens=count(f.TOTAL_COUNT),
+            service_tier=f.text_of(usage.get(f.SERVICE_TIER)) or None,
+            tool_use_tokens=sum(each.tokens for each in tool_use) if tool_use else None,
+            input_details=details(f.PROMPT_DETAILS) if f.PROMPT_DETAILS in usage else (),
+            cache_details=details(f.CACHE_DETAILS) if f.CACHE_DETAILS in usage else (),
+            output_details=details(f.ANSWER_DETAILS) if f.ANSWER_DETAILS in usage else (),
+            tool_use_details=tool_use,
+        )
+
+    def _count(self, value: Any, name: str, at: float) -> int | None:  # noqa: ANN401 - JSON
+        if value is None:
+            return None
+        if isinstance(value, int) and not isinstance(value, bool):
+            count = value
+        else:
+            count = f.number_of(value, -1) if isinstance(value, str) else -1
+        if 0 <= count < _LARGEST:
+            return count
+        self._connection.problem("bad_count", f"{name} is {str(value)[:60]!r}", at)
+        return None
+
+
+def _since(reading: TokenUsage, before: TokenUsage) -> TokenUsage:
+    """The tokens between two readings; a count that is missing from the later one is unknown."""
+
+    def less(now: int | None, then: int | None) -> int | None:
+        return None if now is None else max(0, now - (then or 0))
+
+    call = reading - before
+    return TokenUsage(
+        input_tokens=less(reading.input_tokens, before.input_tokens),
+        cache_read_tokens=less(reading.cache_read_tokens, before.cache_read_tokens),
+        output_tokens=less(reading.output_tokens, before.output_tokens),
+        reasoning_tokens=less(reading.reasoning_tokens, before.reasoning_tokens),
+        total_tokens=less(reading.total_tokens, before.total_tokens),
+        service_tier=reading.service_tier,
+        tool_use_tokens=less(reading.tool_use_tokens, before.tool_use_tokens),
+        input_details=call.input_details,
+        cache_details=call.cache_details,
+        output_details=call.output_details,
+        tool_use_details=call.tool_use_details,
+    )
