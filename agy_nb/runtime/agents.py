@@ -20,11 +20,12 @@ from agy_nb.protocol.events import (
     State,
     TurnState,
 )
+from agy_nb.protocol.values import Answer
 from agy_nb.runtime.approvals import ApprovalGate, AskUser
 from agy_nb.runtime.config import RuntimeConfig
 from agy_nb.runtime.response import Response
 from agy_nb.runtime.watch import SilenceWatch
-from agy_nb.sdk.base import AgentSpec, Backend, Clock, Session, clock_of
+from agy_nb.sdk.base import AgentSpec, Backend, Clock, Session, clock_of, now
 
 if TYPE_CHECKING:
     from agy_nb.cassette.kept import KeptFrames
@@ -70,7 +71,7 @@ class AgentRecord:
         self._wake: asyncio.Future[None] | None = None
         self._current: Response | None = None
         self._watch: SilenceWatch | None = None
-        self._asked: set[str] = set()
+        self._asked: dict[str, Approval | Question] = {}
         self.listen_between_turns: Callable[[Event], None] = lambda _event: None
         self.responses: dict[Response, asyncio.Task[None]] = {}
         self.turn_watchers: list[Callable[[Response], None]] = []
@@ -134,7 +135,7 @@ class AgentRecord:
 
     def stop(self, reason: AgyError) -> None:
         """Have the agent end: its turns with `reason` and at once, its session by itself."""
-        self.gate.cancel()
+        self.gate.close()
         for response in tuple(self.responses):
             response.finish(TurnState.CANCELLED, error=reason)
         self.wake()
@@ -211,11 +212,27 @@ class AgentRecord:
         """Events go to this response from now on."""
         self._current, self._watch = response, watch
         self.gate.context = contextvars.copy_context()
+        self.gate.refuses = False
         self._asked.clear()
+        response.before_end(self._end_what_is_asked)
 
     def end(self) -> None:
         """Events go to no response."""
         self._current = self._watch = None
+        self.gate.refuses = False
+
+    def _end_what_is_asked(self) -> None:
+        """Deny the approvals and skip the questions of a turn that ends before their answers.
+
+        A turn can end with its approvals open: it is cancelled while the harness asks about the
+        next call, or a subagent still waits. Without this they would stay pending in its events.
+        """
+        if self._asked:
+            self.gate.shut()
+        for event in tuple(self._asked.values()):
+            if isinstance(event, Question):
+                skipped = (Answer(skipped=True),) * len(event.questions)
+                self.on_event(replace(event, answers=skipped, at=now()))
 
     async def idle_signal(self) -> None:
         """Wait until no turn runs or waits, or until `signal_idle`."""
@@ -255,29 +272,30 @@ class AgentRecord:
             self.listen_between_turns(event)
             return
         watch.touch()
-        if not self._under_way:
+        asked = event if isinstance(event, Approval | Question) else None
+        key = "" if asked is None else _key_of(asked)
+        if not self._under_way and key not in self._asked:
             self.listen_between_turns(event)
             return
         response.emit(event)
-        if isinstance(event, Approval):
-            waits = event.state is ApprovalState.PENDING
-            self._on_asked(event.approval_id, response, watch, waits=waits)
-        elif isinstance(event, Question):
-            self._on_asked(event.question_id, response, watch, waits=event.answers is None)
+        if asked is not None:
+            self._on_asked(asked, response, watch)
 
     @property
     def _under_way(self) -> bool:
         """Whether the turn itself runs; it may still wait for a trigger's to end."""
         return self._session is None or self._session.in_turn
 
-    def _on_asked(self, key: str, response: Response, watch: SilenceWatch, *, waits: bool) -> None:
+    def _on_asked(
+        self, event: Approval | Question, response: Response, watch: SilenceWatch
+    ) -> None:
         """While the user is asked, no time passes for the turn, and its state says so."""
-        before = bool(self._asked)
+        before, key, waits = bool(self._asked), _key_of(event), _waits(event)
         if waits and key not in self._asked:
-            self._asked.add(key)
+            self._asked[key] = event
             watch.hold()
         elif not waits and key in self._asked:
-            self._asked.discard(key)
+            del self._asked[key]
             watch.release()
         if before != bool(self._asked):
             state = TurnState.WAITING_FOR_USER if self._asked else TurnState.RUNNING
@@ -306,6 +324,16 @@ class AgentRecord:
         finally:
             timer.cancel()
         return wake.done()
+
+
+def _key_of(event: Approval | Question) -> str:
+    return event.approval_id if isinstance(event, Approval) else event.question_id
+
+
+def _waits(event: Approval | Question) -> bool:
+    if isinstance(event, Approval):
+        return event.state is ApprovalState.PENDING
+    return event.answers is None
 
 
 def _ours(error: BaseException) -> AgyError:

@@ -42,6 +42,7 @@ class ApprovalGate:
 
     Attributes:
         context: Where the handler runs, so that what it prints goes to the cell of the turn.
+        refuses: Whether each request is denied without asking, since its turn is ending.
 
     Raises:
         InvalidConfig: The handler cannot be called with a request, or with a name and arguments.
@@ -61,6 +62,8 @@ class ApprovalGate:
         self._emit = emit
         self.context = contextvars.copy_context()
         self._pending: dict[asyncio.Task[Any], Callable[[], None]] = {}
+        self.refuses = False
+        self._closed = False
 
     async def __call__(self, request: ApprovalRequest) -> ApprovalDecision:
         """Ask, and tell of it."""
@@ -101,8 +104,10 @@ class ApprovalGate:
         self, request: ApprovalRequest, cancelled: Callable[[], None]
     ) -> tuple[ApprovalState, ApprovalDecision]:
         if request.recorded is not None:
-            allowed = request.recorded.allowed
+            allowed = request.recorded.allowed is True
             return (ApprovalState.ALLOWED if allowed else ApprovalState.DENIED), request.recorded
+        if self.refuses or self._closed:
+            return _CANCELLED
         if self._handler is None:
             return ApprovalState.DENIED, _denial(
                 "nobody can be asked; create the agent with ask_user="
@@ -127,6 +132,11 @@ class ApprovalGate:
         finally:
             task.cancel()
             self._pending.pop(task, None)
+        if (answer := _no_bool(decision.allowed)) is not None:
+            return ApprovalState.FAILED, _denial(
+                f"the approval handler answered allowed={answer}: only True allows",
+                by="error",
+            )
         if decision.allowed and decision.args is not None and not request.editable:
             return ApprovalState.FAILED, _denial(
                 "the approval handler changed arguments, which cannot be done here: it must say "
@@ -135,11 +145,21 @@ class ApprovalGate:
             )
         return (ApprovalState.ALLOWED if decision.allowed else ApprovalState.DENIED), decision
 
-    def cancel(self) -> None:
-        """Deny whatever waits for an answer, and tell so before this returns."""
+    def shut(self) -> None:
+        """Deny what waits for an answer, and each request while `refuses` is true.
+
+        The denials are events before this returns. Requests may still come: a harness that was told
+        to halt can be in the middle of asking.
+        """
+        self.refuses = True
         for task, cancelled in tuple(self._pending.items()):
             task.cancel()
             cancelled()
+
+    def close(self) -> None:
+        """Deny what waits for an answer, and each request from now on."""
+        self._closed = True
+        self.shut()
 
     def _tell(
         self,
@@ -173,6 +193,11 @@ def _denial(reason: str, by: str = "default") -> ApprovalDecision:
     return ApprovalDecision(allowed=False, reason=reason, decided_by=by)
 
 
+def _no_bool(value: object) -> str | None:
+    """What a handler gave in the place of True or False, None if it gave one of them."""
+    return None if isinstance(value, bool) else repr(value)
+
+
 def _edited(request: ApprovalRequest, decision: ApprovalDecision) -> dict[str, Any] | None:
     """What a call runs with whose arguments were changed, None where they were not."""
     if not decision.allowed or decision.args is None:
@@ -181,7 +206,7 @@ def _edited(request: ApprovalRequest, decision: ApprovalDecision) -> dict[str, A
     return None if runs_with == request.args else runs_with
 
 
-_CANCELLED = ApprovalState.CANCELLED, _denial("the turn was cancelled")
+_CANCELLED = ApprovalState.CANCELLED, _denial("the turn ended before a decision")
 
 
 def _normalised(handler: Any) -> Ask:

@@ -125,6 +125,7 @@ class Response:
         self._listen = listen
         self._left_at = -math.inf
         self._watchers: list[Callable[[Event], None]] = []
+        self._before_end: Callable[[], None] = _nothing
 
     # -- written by the turn -----------------------------------------------------------------
 
@@ -160,8 +161,10 @@ class Response:
             stop_reason: Why the harness stopped, in the SDK's words.
             structured_output: What fits the `response_schema`.
         """
+        before_end, self._before_end = self._before_end, _nothing
         if self._finished:
             return
+        before_end()
         self.error = error
         self._stop_reason = stop_reason
         self._structured_output = structured_output
@@ -175,6 +178,14 @@ class Response:
             cancel: Has the backend end the turn.
         """
         self._cancel = cancel
+
+    def before_end(self, close: Callable[[], None]) -> None:
+        """Have a function called right before the turn's last event.
+
+        Args:
+            close: Emits what the turn still owes, e.g. the end of an approval.
+        """
+        self._before_end = close
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, []
@@ -428,6 +439,10 @@ class Response:
             f"<Response turn {self.turn_id} of agent {self.agent_id}: {self.state}, "
             f"{len(self.partial_text)} chars{tokens}>"
         )
+
+
+def _nothing() -> None:
+    """Nothing is owed."""
 
 
 def _to_raise(error: AgyError) -> AgyError:

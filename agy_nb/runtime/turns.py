@@ -127,7 +127,7 @@ class TurnRunner:
                     + _last_words(response),
                 ),
             )
-            record.gate.cancel()
+            record.gate.shut()
             cancelling.append(asyncio.create_task(session.cancel()))
 
         watch = SilenceWatch(limit, on_silence, record.clock)
@@ -153,7 +153,7 @@ class TurnRunner:
     async def _cancel(self, record: AgentRecord, response: Response) -> None:
         try:
             if record.current is response:
-                record.gate.cancel()
+                record.gate.shut()
                 with contextlib.suppress(AgyError):
                     await record.session.cancel()
                 with contextlib.suppress(TimeoutError):

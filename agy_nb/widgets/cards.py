@@ -54,7 +54,7 @@ _APPROVED = {
     ApprovalState.DENIED: ("bad", "Denied"),
     ApprovalState.TIMED_OUT: ("bad", "Denied: nobody answered in time"),
     ApprovalState.FAILED: ("bad", "Denied: the approval failed"),
-    ApprovalState.CANCELLED: ("bad", "Denied: the turn was cancelled"),
+    ApprovalState.CANCELLED: ("bad", "Denied: the turn ended"),
 }
 _TURNS = {
     TurnState.QUEUED: ("wait", "waiting for its turn"),

@@ -109,7 +109,7 @@ def test_interrupt_denies(page, mode):
     cell, comm = begin(page, mode, "x")
     page.waiting(comm)
     page.interrupt()
-    assert "Denied: the turn was cancelled" in page.final(page.views()[0][1])
+    assert "Denied: the turn ended" in page.final(page.views()[0][1])
     assert page.reply(cell)["status"] == "error"
     assert page.do("print(ran)").strip() == "[]"
 

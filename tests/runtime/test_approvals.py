@@ -83,7 +83,15 @@ async def test_handler_that_raises_denies():
     assert "handler bug" in approvals(response)[-1].reason
 
 
-@pytest.mark.parametrize("answer", [None, 1, "yes"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        1,
+        "yes",
+        *(agy.ApprovalDecision(allowed=allowed) for allowed in ("no", "yes", 1, None, [True])),
+    ],
+)
 async def test_answer_that_is_no_yes_or_no_denies(answer):
     response, tool = await turn_with(lambda request: answer)
     assert tool.ran == []
@@ -273,7 +281,7 @@ async def test_yes_that_comes_with_the_cancel_is_a_no():
     loop = asyncio.get_running_loop()
 
     async def handler(request):
-        loop.call_soon(gate.cancel)
+        loop.call_soon(gate.shut)
         return True
 
     gate = ApprovalGate(handler, timeout=1, emit=lambda event: told.append(event.state))

@@ -418,3 +418,12 @@ async def test_stop_reason_of_a_turn_that_runs_is_unknown():
         response = await agent.chat("go")
         await first_piece(response)
         assert (response.stop_reason, response.done, response.state) == (None, False, "running")
+
+
+async def test_what_a_turn_owes_comes_before_its_last_event_and_once():
+    response = Response(agent_id=1, turn_id=1, prompt=())
+    response.before_end(lambda: response.emit(events.Text(text="owed")))
+    response.finish(events.TurnState.CANCELLED)
+    response.finish(events.TurnState.DONE)
+    assert [type(event) for event in response.events] == [events.Text, events.State]
+    assert response.state is events.TurnState.CANCELLED

@@ -112,7 +112,7 @@ def test_interrupt_denies(page, how):
     page.interrupt()
     html = page.final(page.views()[0][1])
     assert page.reply(cell)["status"] == "error"
-    assert "Denied: the turn was cancelled" in html
+    assert "Denied: the turn ended" in html
     assert page.do("print(ran)").strip() == "[]"
 
 

@@ -47,7 +47,7 @@ def test_interrupt_from_the_toolbar_denies(seven):
     seven.press("notebook:interrupt-kernel")
     assert "stopped" in cell.footer()
     cell.still()
-    assert "Denied: the turn was cancelled" in cell.text()
+    assert "Denied: the turn ended" in cell.text()
 
 
 def test_chat_panel_answers(seven):

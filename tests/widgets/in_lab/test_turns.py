@@ -120,7 +120,7 @@ def test_interrupt_from_the_toolbar_denies_and_ends_the_cell(lab):
     lab.press("notebook:interrupt-kernel")
     assert "stopped" in cell.footer()
     cell.still()
-    assert "Denied: the turn was cancelled" in cell.text()
+    assert "Denied: the turn ended" in cell.text()
     assert lab.do("print(response.state)") == "cancelled"
 
 
