@@ -45,6 +45,7 @@ if typing.TYPE_CHECKING:
         Safety,
         Timeout,
         TurnCancelled,
+        TurnDeniedError,
         UnsupportedSdk,
         WrongLoop,
     )
@@ -73,6 +74,7 @@ _HOMES = {
     "Safety": "errors",
     "Timeout": "errors",
     "TurnCancelled": "errors",
+    "TurnDeniedError": "errors",
     "UnsupportedSdk": "errors",
     "WrongLoop": "errors",
     "CassetteActive": "cassette",
@@ -128,6 +130,7 @@ __all__ = [
     "Timeout",
     "ToolInfo",
     "TurnCancelled",
+    "TurnDeniedError",
     "UnsupportedSdk",
     "WrongLoop",
     "browse",

@@ -14,6 +14,7 @@ AgyError
   |   + UnsupportedSdk         an SDK version that we were not tested with
   + Timeout                    something took longer than its limit (also a TimeoutError)
   + TurnCancelled              the turn was cancelled; `partial_text` holds what had come
+  + TurnDeniedError            a pre-turn hook denied the prompt; `reason` says why
   + AgentNotStarted            the agent was shut down, deleted or disconnected
   + ChannelClosed              the runtime is closed, or closed before it answered
   + WrongLoop                  called from an event loop that is not the runtime's
@@ -263,6 +264,31 @@ class TurnCancelled(AgyError):
             "and the agent takes the next prompt"
         )
         self.partial_text = partial_text
+
+
+class TurnDeniedError(AgyError):
+    """A pre-turn hook denied the prompt, so the model was not asked.
+
+    What to do: change the prompt as `reason` says, or the hook. The agent takes the next prompt.
+
+    Attributes:
+        reason: Why, in the hook's words; empty where it gave none.
+
+    Example:
+        >>> from google.antigravity import types
+        >>> from google.antigravity.hooks import hooks
+        >>> @hooks.pre_turn
+        ... async def office_hours(prompt):
+        ...     return types.HookResult(allow=False, message="come back tomorrow")
+        >>> agent = await agy.create_agent(hooks=[office_hours])
+        >>> await agent.chat_text("Hello")
+        Traceback (most recent call last):
+        agy_nb.errors.TurnDeniedError: a pre-turn hook denied the prompt: come back tomorrow
+    """
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(f"a pre-turn hook denied the prompt: {reason or 'it gave no reason'}")
+        self.reason = reason
 
 
 class AgentNotStarted(AgyError):

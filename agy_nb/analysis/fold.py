@@ -29,6 +29,7 @@ _DECISIONS = {
 ENDS = {
     e.TurnState.DONE: "ok",
     e.TurnState.CANCELLED: "cancelled",
+    e.TurnState.DENIED: "denied",
     e.TurnState.FAILED: "error",
 }
 """How a turn ends, by the state that ends it."""

@@ -203,7 +203,7 @@ TABLES: Mapping[str, Table] = {
             _c("kind", "What began it", "prompt", "trigger"),
             _i("prompt_chars", "Length of the prompt's text", "characters"),
             _i("response_chars", "Length of the agent's own answer, all tries", "characters"),
-            _c("status", "How it ended", "ok", "error", "cancelled", "timeout", "running"),
+            _c("status", "How it ended; `denied` by a pre-turn hook", "ok", "error", "cancelled", "denied", "timeout", "running"),
             _s("stop_reason", "Why the harness stopped, in the SDK's words"),
             _s("error_type", "Class of the error that ended it, in `agy_nb.errors`"),
             _i("http_code", "Status code of that error"),

@@ -14,6 +14,7 @@ from agy_nb.analysis.agentbook import AgentBook
 from agy_nb.analysis.threads import Step, Thread
 from agy_nb.analysis.tokens import reading_of
 from agy_nb.analysis.wiretools import ToolFrames
+from agy_nb.errors import TurnDeniedError
 
 Frame: TypeAlias = dict[str, Any]
 
@@ -68,7 +69,8 @@ class WireFold:
     def __init__(self, agent: AgentBook) -> None:
         self._agent = agent
         self._tools = ToolFrames(agent)
-        self._halted = False
+        self._halted = self._denied = False
+        self._why = ""
         self._failure: _Failure | None = None
         self._metered = False
 
@@ -80,6 +82,9 @@ class WireFold:
             self._begin(frame, at)
         elif "haltRequest" in frame:
             self._halted = True
+        elif "preTurnResult" in (answer := frame.get("callHookResponse") or {}):
+            self._denied = answer["preTurnResult"].get("decision") == "DENY"
+            self._why = str(answer["preTurnResult"].get("reason") or "")
         elif "config" in frame:
             self._configure(frame["config"])
         else:
@@ -109,7 +114,7 @@ class WireFold:
             parts = frame["userInput"].get("parts") or ()
             text = "".join(part.get("text") or "" for part in parts)
             self._agent.begin_turn(at, prompt=text)
-        self._halted, self._failure = False, None
+        self._halted, self._denied, self._failure = False, False, None
 
     # -- from the harness --------------------------------------------------------------------
 
@@ -249,14 +254,20 @@ class WireFold:
             thread.stop_reason = str(reason).removeprefix("STOP_REASON_")
         if thread.depth or thread.state not in ("idle", "cancelled") or agent.turn is None:
             return
-        if self._halted or thread.state == "cancelled":
+        if self._denied:
+            error = TurnDeniedError(self._why)
+            row = agent.error("", at, str(error), error_type=type(error).__name__, fatal=True)
+            self._failure = _Failure(row, type(error).__name__, None)
+            self._turn_over(at, "denied", None)
+        elif self._halted or thread.state == "cancelled":
             self._turn_over(at, "cancelled", thread.stop_reason)
         else:
             failed = body.get("error") or self._failure is not None
             self._turn_over(at, "error" if failed else "ok", thread.stop_reason)
 
     def _turn_over(self, at: float | None, status: str, stop_reason: str | None) -> None:
-        agent, failure = self._agent, self._failure if status == "error" else None
+        agent = self._agent
+        failure = self._failure if status in ("error", "denied") else None
         if status != "ok":
             agent.cut_tools(at)
         if failure is not None:

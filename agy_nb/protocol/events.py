@@ -45,6 +45,7 @@ class TurnState(StrEnum):
     WAITING_FOR_USER = "waiting_for_user"
     DONE = "done"
     CANCELLED = "cancelled"
+    DENIED = "denied"
     FAILED = "failed"
 
 

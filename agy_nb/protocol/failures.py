@@ -5,7 +5,10 @@ from __future__ import annotations
 from agy_nb import errors
 from agy_nb.protocol.values import ErrorInfo
 
-_CARRIED = ("http_code", "retry_after", "duration", "operation", "hinted", "field", "partial_text")
+_CARRIED = (
+    "http_code", "retry_after", "duration", "operation", "hinted", "field", "partial_text",
+    "reason",
+)  # fmt: skip
 """Attributes of our errors that travel; where an error has none, it is None."""
 
 
@@ -47,4 +50,6 @@ def _attributes(cls: type[errors.AgyError]) -> tuple[str, ...]:
         return "duration", "operation"
     if issubclass(cls, errors.InvalidInput):
         return ("field",)
+    if issubclass(cls, errors.TurnDeniedError):
+        return ("reason",)
     return ("partial_text",) if issubclass(cls, errors.TurnCancelled) else ()

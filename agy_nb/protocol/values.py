@@ -257,6 +257,7 @@ class ErrorInfo:
         hinted: Whether the model itself named `retry_after`, for a `QuotaExceeded`.
         field: The argument, setting or message field at fault, for an `InvalidInput`.
         partial_text: The root agent's text up to that moment, for a `TurnCancelled`.
+        reason: Why the prompt was denied, in the hook's words, for a `TurnDeniedError`.
     """
 
     type: str
@@ -268,3 +269,4 @@ class ErrorInfo:
     hinted: bool | None = None
     field: str | None = None
     partial_text: str | None = None
+    reason: str | None = None

@@ -12,7 +12,14 @@ import itertools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from agy_nb.errors import AgyError, BackendError, QuotaExceeded, Timeout, TurnCancelled
+from agy_nb.errors import (
+    AgyError,
+    BackendError,
+    QuotaExceeded,
+    Timeout,
+    TurnCancelled,
+    TurnDeniedError,
+)
 from agy_nb.protocol.events import Error, State, Text, ToolCall, TurnState
 from agy_nb.protocol.failures import to_info
 from agy_nb.runtime.agents import AgentRecord, gone
@@ -174,7 +181,8 @@ class TurnRunner:
 def _fail(response: Response, error: AgyError) -> None:
     if not response.done:
         response.emit(Error(error=to_info(error), fatal=True, at=now()))
-        response.finish(TurnState.FAILED, error=error)
+        denied = isinstance(error, TurnDeniedError)
+        response.finish(TurnState.DENIED if denied else TurnState.FAILED, error=error)
 
 
 def _last_words(response: Response) -> str:

@@ -18,6 +18,7 @@ from agy_nb.sdk.base import Sink
 from agy_nb.sdk.contained import contained_wait
 from agy_nb.sdk.process import Harness
 from agy_nb.sdk.socket import FrameDirection
+from agy_nb.sdk.state import ContextState
 from agy_nb.sdk.steps import StepReader
 from agy_nb.sdk.tap import Tap
 from agy_nb.sdk.threads import off_loop
@@ -48,6 +49,7 @@ class Link:
         sink: Sink,
         on_activity: Callable[[], None],
         options: harness.StartOptions,
+        state: ContextState,
     ) -> None:
         self.agent = _agent_of(config)
         self.connection: Any = None
@@ -58,6 +60,7 @@ class Link:
         self._sink = sink
         self._on_activity = on_activity
         self._options = options
+        self._state = state
         self._harness = Harness()
         self._stop = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -69,6 +72,7 @@ class Link:
         sink: Sink,
         on_activity: Callable[[], None],
         options: harness.StartOptions,
+        state: ContextState,
     ) -> Self:
         """Start the harness and open the conversation.
 
@@ -77,7 +81,7 @@ class Link:
             HarnessError: The harness does not start.
         """
         try:
-            link = cls(config, sink, on_activity, options)
+            link = cls(config, sink, on_activity, options, state)
         except Exception as error:
             raise errors.of_config(error) from error
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -124,6 +128,7 @@ class Link:
         create_strategy = inner.create_strategy
 
         def create(**runners: Any) -> Any:
+            self._state.follow(**runners)
             strategy = create_strategy(**runners)
             self._harness = harness.follow(strategy, self._options, self._on_frame)
             self.save_dir = getattr(strategy, "_save_dir", None)
@@ -176,11 +181,17 @@ class Link:
         self.reader.begin_turn()
         if self.tap is not None:
             self.tap.context = contextvars.copy_context()
+            self.tap.denial = None
 
     def kill(self) -> None:
         """End the harness at once; whoever reads from it hears of it."""
         self.spent = True
         self._harness.kill()
+
+    @property
+    def denial(self) -> str | None:
+        """Why a pre-turn hook has denied the prompt of the turn, None where none has."""
+        return None if self.tap is None else self.tap.denial
 
     @property
     def lost(self) -> bool:

@@ -18,13 +18,14 @@ from typing import Any
 
 from google.antigravity import types
 
-from agy_nb.errors import BackendError, HarnessError, TurnCancelled
+from agy_nb.errors import BackendError, HarnessError, TurnCancelled, TurnDeniedError
 from agy_nb.protocol.events import Error, Event, Text, Thought
 from agy_nb.protocol.values import Message, Prompt, TokenUsage
 from agy_nb.sdk import config as configs
 from agy_nb.sdk import errors, harness
 from agy_nb.sdk.base import Clock, Sink, ToolInfo, TurnOutcome
 from agy_nb.sdk.link import Link
+from agy_nb.sdk.state import ContextState
 from agy_nb.sdk.threads import off_loop
 from agy_nb.sdk.tools import list_tools
 from agy_nb.sdk.wire import content_of, token_usage
@@ -51,6 +52,7 @@ class LiveSession:
         self._api_key = configs.api_key_of(config)
         self._sink = sink
         self._options = options
+        self._state = ContextState()
         self._turn = asyncio.Lock()
         self._cancelled = False
         self._in_turn = False
@@ -78,7 +80,7 @@ class LiveSession:
     async def start(self) -> None:
         """Start the harness and open the conversation; see `Backend.open`."""
         self._link_or_none = await Link.open(
-            self._config, self._on_event, self._on_activity, self._options
+            self._config, self._on_event, self._on_activity, self._options, self._state
         )
 
     async def _start_again(self) -> None:
@@ -189,12 +191,15 @@ class LiveSession:
             self._cancelled = True
         except Exception as error:  # noqa: BLE001 - classified below, by structure
             raised = link.divergence or error
-        link.spent = not await link.settle(SETTLE_S) or (raised is not None and not self._cancelled)
+        goes_on = raised is None or self._cancelled or link.denial is not None
+        link.spent = not await link.settle(SETTLE_S) or not goes_on
         self._conversation_id = link.agent.conversation_id or self._conversation_id
         if self._gave_up is not None:
             raise self._gave_up
         if self._cancelled:
             raise TurnCancelled("".join(self._text))
+        if link.denial is not None and not link.broken:
+            raise TurnDeniedError(link.denial)
         stop_reason = conversation._last_turn_stop_reason.value
         ended_by = errors.of_turn(
             raised, failure=link.reader.failure, stop_reason=stop_reason, lost=link.broken
@@ -272,7 +277,7 @@ class LiveSession:
         except types.AntigravityCancelledError:
             pass
         except Exception:  # noqa: BLE001 - told of already, as an event
-            self._link.spent = True
+            self._link.spent = self._link.denial is None
         finally:
             self._between_turns = None
 

@@ -67,6 +67,7 @@ class Tap:
     Attributes:
         context: The context of the turn that runs.
         decided: Decisions that a hook has asked for already, by the call's id.
+        denial: Why a pre-turn hook has denied the prompt of the turn, None where none has.
     """
 
     def __init__(
@@ -103,7 +104,8 @@ class Tap:
         self._listen_to_questions()
         self._listen_to_triggers(connection)
         self._contain_hooks()
-        self._deny_for_failed_hooks()
+        self.denial: str | None = None
+        self._listen_to_pre_turn_hooks()
         self._listen_to_pre_tool_hooks()
 
     @staticmethod
@@ -279,8 +281,8 @@ class Tap:
 
         handlers[_wire.LIFECYCLE_HOOK_PRE_TOOL] = decide
 
-    def _deny_for_failed_hooks(self) -> None:
-        """A pre-turn hook that fails denies the turn: on an error the harness just hangs up."""
+    def _listen_to_pre_turn_hooks(self) -> None:
+        """Note a denial. A hook that fails denies, too: on an error the harness hangs up."""
         handlers = self._hook_handlers
         pre_turn = handlers.get(_wire.LIFECYCLE_HOOK_PRE_TURN)
         if pre_turn is None:
@@ -292,7 +294,9 @@ class Tap:
             except Exception as error:  # noqa: BLE001 - a hook may raise anything
                 verdict = response.pre_turn_result
                 verdict.decision = _wire.PreTurnResult.Decision.DENY
-                verdict.reason = f"a pre-turn hook failed: {type(error).__name__}: {error}"
+                verdict.reason = f"the hook failed: {type(error).__name__}: {error}"
+            if response.pre_turn_result.decision == _wire.PreTurnResult.Decision.DENY:
+                self.denial = response.pre_turn_result.reason
 
         handlers[_wire.LIFECYCLE_HOOK_PRE_TURN] = decide
 

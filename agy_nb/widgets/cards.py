@@ -62,6 +62,7 @@ _TURNS = {
     TurnState.WAITING_FOR_USER: ("wait", "waiting for you"),
     TurnState.DONE: ("ok", "done"),
     TurnState.CANCELLED: ("bad", "stopped"),
+    TurnState.DENIED: ("bad", "denied"),
     TurnState.FAILED: ("bad", "failed"),
 }
 

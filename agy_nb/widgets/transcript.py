@@ -30,7 +30,7 @@ from agy_nb.widgets.nodes import Change, Put, static
 from agy_nb.widgets.sheet import Sheet
 from agy_nb.widgets.writings import Writings
 
-_FINAL = (TurnState.DONE, TurnState.CANCELLED, TurnState.FAILED)
+_FINAL = (TurnState.DONE, TurnState.CANCELLED, TurnState.DENIED, TurnState.FAILED)
 
 
 @dataclass(slots=True)

@@ -106,6 +106,7 @@ ERRORS = [
     errors.UnsupportedSdk("x"),
     errors.Timeout(3, "send"),
     errors.TurnCancelled("partial"),
+    errors.TurnDeniedError("not on a Friday"),
     errors.AgentNotStarted("x"),
     errors.ChannelClosed("x"),
     errors.WrongLoop("x"),

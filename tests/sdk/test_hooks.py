@@ -6,11 +6,14 @@ import json
 import pytest
 from google.antigravity import types
 from google.antigravity.hooks import hooks
+from google.antigravity.tools.tool_context import ToolContext
 
 import agy_nb as agy
-from agy_nb.protocol.events import Step
+from agy_nb.cassette import use_cassette
+from agy_nb.protocol.events import Step, TurnState
 from agy_nb.sdk import link
-from agy_nb.testing import ScriptedModel, Usage, call, say
+from agy_nb.sdk.state import ContextState
+from agy_nb.testing import ScriptedModel, Usage, call, fail, say
 
 pytestmark = [
     pytest.mark.real,
@@ -46,14 +49,123 @@ async def test_hook_may_change_what_a_tool_is_called_with(told):
     assert "sunny in Rome" in model.requests[1].tool_results[0].text
 
 
-async def test_hook_may_refuse_a_turn_in_its_own_words(told):
+async def test_hook_may_deny_a_turn_in_its_own_words(told):
     @hooks.pre_turn
     async def not_now(prompt):
         return types.HookResult(allow=False, message="come back tomorrow")
 
-    response, model, _ = await told([say("never")], hooks=[not_now])
-    assert "come back tomorrow" in str(response.error)
+    response, model, agent = await told([say("never")], hooks=[not_now])
+    assert (response.state, response.partial_text) == (TurnState.DENIED, "")
+    with pytest.raises(agy.TurnDeniedError, match="come back tomorrow") as raised:
+        await response.text()
+    assert raised.value.reason == "come back tomorrow"
     assert model.requests == []
+    turn = agent.tables.turns.iloc[0]
+    assert (turn.status, turn.error_type) == ("denied", "TurnDeniedError")
+    assert (turn.n_model_calls, turn.n_unmetered_calls) == (0, 0)
+
+
+class Visits:
+    """A tool that counts in its context how often it was called, and what goes with it."""
+
+    def __init__(self):
+        self.sessions = []
+        self.denies = False
+
+    def count(self, ctx: ToolContext) -> int:
+        """Count the visits."""
+        return ctx.update_state("visits", lambda visits: visits + 1, 0)
+
+    def hooks(self):
+        @hooks.on_session_start
+        async def begins():
+            self.sessions.append("begins")
+
+        class Gate(hooks.PreTurnHook):
+            async def run(gate, context, data):  # noqa: N805 - self is the visits
+                context.parent.update_state("turns", lambda turns: turns + 1, 0)
+                seen = context.get_state("turns")
+                return types.HookResult(allow=not self.denies, message=f"turn {seen}")
+
+        return [begins, Gate()]
+
+
+async def test_harness_goes_on_after_a_denied_turn(runtime, harnesses):
+    visits = Visits()
+    async with ScriptedModel(lambda r: say("ok") if r.tool_results else call("count")) as model:
+        agent = await runtime.create_agent(
+            model.config(), tools=[visits.count], hooks=visits.hooks()
+        )
+        first = await (await agent.chat("come in"))
+        visits.denies = True
+        denied = await (await agent.chat("come in"))
+        visits.denies = False
+        last = await (await agent.chat("come in"))
+        assert denied.error.reason == "turn 2"
+        assert [each.result for each in (*first.tool_results, *last.tool_results)] == [1, 2]
+        assert visits.sessions == ["begins"]
+        assert len(harnesses) == 1
+        await agent.shutdown()
+
+
+async def test_state_of_tools_and_hooks_outlives_a_harness(runtime, harnesses):
+    visits = Visits()
+
+    def answer(request):
+        if request.user_texts[-1].endswith("fail"):
+            return fail(400)
+        return say("ok") if request.tool_results else call("count")
+
+    async with ScriptedModel(answer) as model:
+        agent = await runtime.create_agent(
+            model.config(), tools=[visits.count], hooks=visits.hooks()
+        )
+        first = await (await agent.chat("come in"))
+        assert isinstance((await (await agent.chat("fail"))).error, agy.BackendError)
+        visits.denies = True
+        denied = await (await agent.chat("come in"))
+        visits.denies = False
+        last = await (await agent.chat("come in"))
+        assert len(harnesses) == 2
+        assert [each.result for each in (*first.tool_results, *last.tool_results)] == [1, 2]
+        assert denied.error.reason == "turn 3"
+        await agent.shutdown()
+
+
+async def test_state_that_cannot_be_handed_on_is_reported(caplog):
+    class Runner:
+        session_context = None
+
+        def set_context(self, context):
+            self.context = context
+
+    state = ContextState()
+    for _ in range(2):
+        state.follow(runner := Runner(), Runner())
+        runner.set_context(object())
+    assert "what tools had kept in their ToolContext was lost" in caplog.text
+
+
+async def test_denied_turn_of_a_recording_has_the_same_row(runtime, tmp_path):
+    visits = Visits()
+    visits.denies = True
+    async with use_cassette(tmp_path / "c", "all"), ScriptedModel([say("x")]) as model:
+        agent = await runtime.create_agent(model.config(), hooks=visits.hooks())
+        await (await agent.chat("come in"))
+        visits.denies = False
+        await (await agent.chat("come in"))
+        await agent.shutdown()
+    recorded = agy.load(tmp_path / "c")
+    for table, columns in {
+        "turns": ["turn_id", "status", "error_type", "n_model_calls", "n_unmetered_calls"],
+        "errors": ["error_type", "message", "fatal"],
+    }.items():
+        rows = [
+            getattr(tables, table)[columns].astype(str).to_dict("records")
+            for tables in (agent.tables, recorded)
+        ]
+        assert rows[0] == rows[1]
+        assert len(rows[0]) == (2 if table == "turns" else 1)
 
 
 async def test_stop_hook_has_the_agent_go_on(told):
@@ -149,8 +261,8 @@ def hanging(kind):
 
 async def test_pre_turn_hook_that_raises_refuses_the_turn_and_says_why(told):
     response, model, _ = await told(SCRIPT, tools=[weather], hooks=[failing("pre turn")])
-    assert type(response.error) is agy.BackendError
-    assert "ValueError: no such luck" in str(response.error)
+    assert type(response.error) is agy.TurnDeniedError
+    assert response.error.reason == "the hook failed: ValueError: no such luck"
     assert model.requests == []
 
 
