@@ -6,7 +6,7 @@ use          the context manager and decorator `use_cassette`; its block, option
   playback   the stand-ins for socket and process   clock, revealed   for clients that are ours
     deck     which recorded session an agent plays
       machine  one session: client frames in, harness frames out; no I/O
-        compare, canonical, substitution, mismatch, wireform
+        compare, canonical, substitution, mismatch
   journal    writes a recording, crash-safe           redaction, secrets   what is never written
 standin      the same as a program, in the harness's place, for any SDK
 rerun        a recorded client once more, live: what has drifted

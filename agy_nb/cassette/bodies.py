@@ -55,7 +55,7 @@ class Translation:
     """A session's folders, and the marks that stand for them in the recording.
 
     Args:
-        paths: The folders by what they are for, as `wireform.paths_of` gives them.
+        paths: The folders by what they are for, as `wire.frames.paths_of` gives them.
     """
 
     def __init__(self, paths: Mapping[str, str]) -> None:

@@ -16,14 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agy_nb.cassette.format import Frame, frame_message, parse_frame
+from agy_nb.wire import frames as f
 
-_PRE_TOOL = "LIFECYCLE_HOOK_PRE_TOOL"
-_OUTCOME = "POLICY_EVALUATION_OUTCOME_"
-_DECISION = "POLICY_DECISION_"
 _ORDER = {"DENY": 0, "ASK_USER": 1, "ALLOW": 2}
-_LOOKED_AT = frozenset(
-    {"stepUpdate", "trajectoryStateUpdate", "policyDecisionRequest", "callHookRequest", "toolCall"}
-)
+_LOOKED_AT = frozenset({f.STEP, f.TRAJECTORY_STATE, f.POLICY_REQUEST, f.HOOK_REQUEST, f.TOOL_CALL})
 _WRITTEN_BY_HAND = frozenset({"$text", "$base64", "tool_call"})
 """Forms in which no recorder writes a call, and which the SDK reads as one."""
 
@@ -52,12 +48,13 @@ class CallGuard:
     """
 
     def __init__(self, config: Frame) -> None:
-        body = _dict(config.get("config"))
-        policies = _dict(body.get("policyConfig"))
+        body = _dict(config.get(f.CONFIG))
+        policies = _dict(body.get(f.POLICY_CONFIG))
         rules = [rule for rule in _list(policies.get("rules")) if isinstance(rule, dict)]
-        self._rules = sorted((r for r in rules if not r.get("serverName")), key=_rank)
-        self._denies_the_rest = bool(rules) and not _dict(policies.get("autoConfig")).get("enabled")
-        self._has_hooks = _PRE_TOOL in _list(body.get("enabledHooks"))
+        self._rules = sorted((r for r in rules if not r.get(f.SERVER_NAME)), key=_rank)
+        allows_the_rest = _dict(policies.get(f.AUTO_CONFIG)).get("enabled")
+        self._denies_the_rest = bool(rules) and not allows_the_rest
+        self._has_hooks = f.BEFORE_TOOL in _list(body.get(f.ENABLED_HOOKS))
         self._calls: dict[str, _Asked] = {}
         self._requests: dict[str, tuple[_Asked, str]] = {}
         self._subagents: set[str] = set()
@@ -82,51 +79,53 @@ class CallGuard:
             frame = _as_parsed(frame)
         if _LOOKED_AT.isdisjoint(frame):
             return ""
-        for kind in ("stepUpdate", "trajectoryStateUpdate"):
-            if (update := _dict(frame.get(kind))).get("parentTrajectoryId"):
-                self._subagents.add(str(update.get("trajectoryId", "")))
+        for kind in (f.STEP, f.TRAJECTORY_STATE):
+            if (update := _dict(frame.get(kind))).get(f.PARENT_ID):
+                self._subagents.add(str(update.get(f.TRAJECTORY_ID, "")))
         self._note_request(frame)
-        if "toolCall" not in frame:
+        if f.TOOL_CALL not in frame:
             return ""
-        call = _dict(frame["toolCall"])
+        call = _dict(frame[f.TOOL_CALL])
         if any("_" in name for name in call):
             return "it is not written as a harness writes it"
-        is_subagents = str(call.get("trajectoryId", "")) in self._subagents
+        is_subagents = str(call.get(f.TRAJECTORY_ID, "")) in self._subagents
         if is_subagents and client_checks_subagents:
             self._left_to_client.add(str(call.get("id", "")))
             return ""
         return self._objection(call, is_subagents=is_subagents)
 
     def _note_request(self, frame: Frame) -> None:
-        if request := _dict(frame.get("policyDecisionRequest")):
-            asked = self._asked(_dict(request.get("toolArgs")))
-            self._requests[f"policy {request.get('requestId')}"] = asked, str(request.get("ruleId"))
-        request = _dict(frame.get("callHookRequest"))
-        if "preToolArgs" in request:
-            asked = self._asked(_dict(request["preToolArgs"]))
-            self._requests[f"hook {request.get('requestId')}"] = asked, ""
+        if request := _dict(frame.get(f.POLICY_REQUEST)):
+            asked = self._asked(_dict(request.get(f.TOOL_ARGS)))
+            rule_id = str(request.get(f.RULE_ID))
+            self._requests[f"policy {request.get(f.REQUEST_ID)}"] = asked, rule_id
+        request = _dict(frame.get(f.HOOK_REQUEST))
+        if f.PRE_TOOL_ARGS in request:
+            asked = self._asked(_dict(request[f.PRE_TOOL_ARGS]))
+            self._requests[f"hook {request.get(f.REQUEST_ID)}"] = asked, ""
 
     def _asked(self, call: dict[str, Any]) -> _Asked:
-        name = str(call.get("toolName", ""))
-        asked = self._calls.setdefault(str(call.get("callId", "")), _Asked(name, None))
-        asked.args = _json(call.get("argumentsJson"))
+        name = str(call.get(f.TOOL_NAME, ""))
+        asked = self._calls.setdefault(str(call.get(f.CALL_ID, "")), _Asked(name, None))
+        asked.args = _json(call.get(f.ARGUMENTS_JSON))
         if asked.name != name:
             asked.name = ""  # two calls of one id: none of them is allowed
         return asked
 
     def note_answer(self, frame: Frame) -> None:
         """Take note of an answer of the client, or of the recording in the client's place."""
-        if answer := _dict(frame.get("policyDecisionResponse")):
-            found = self._requests.pop(f"policy {answer.get('requestId')}", None)
+        if answer := _dict(frame.get(f.POLICY_RESPONSE)):
+            found = self._requests.pop(f"policy {answer.get(f.REQUEST_ID)}", None)
             if found is not None:
-                found[0].outcomes[found[1]] = str(answer.get("outcome")).removeprefix(_OUTCOME)
-        elif answer := _dict(frame.get("callHookResponse")):
-            found = self._requests.pop(f"hook {answer.get('requestId')}", None)
+                outcome = str(answer.get(f.OUTCOME)).removeprefix(f.OUTCOME_PREFIX)
+                found[0].outcomes[found[1]] = outcome
+        elif answer := _dict(frame.get(f.HOOK_RESPONSE)):
+            found = self._requests.pop(f"hook {answer.get(f.REQUEST_ID)}", None)
             if found is not None:
-                asked, result = found[0], _dict(answer.get("preToolResult"))
-                asked.hook = result.get("decision") == "ALLOW"
-                if "modifiedArgs" in result:
-                    asked.args = _dict(asked.args) | _struct(result["modifiedArgs"])
+                asked, result = found[0], _dict(answer.get(f.PRE_TOOL_RESULT))
+                asked.hook = result.get(f.DECISION) == "ALLOW"
+                if f.MODIFIED_ARGS in result:
+                    asked.args = _dict(asked.args) | _struct(result[f.MODIFIED_ARGS])
 
     def _objection(self, call: dict[str, Any], *, is_subagents: bool) -> str:
         name, asked = str(call.get("name", "")), self._calls.get(str(call.get("id", "")))
@@ -145,9 +144,9 @@ class CallGuard:
             if rule.get("tool") not in (name, "*"):
                 continue
             decision = _decision(rule)
-            if rule.get("isDynamic"):
+            if rule.get(f.DYNAMIC):
                 outcomes = {} if asked is None else asked.outcomes
-                outcome = outcomes.get(str(rule.get("ruleId", "")), "")
+                outcome = outcomes.get(str(rule.get(f.RULE_ID, "")), "")
                 if outcome == "NO_MATCH":
                     continue
                 if not outcome:
@@ -163,7 +162,7 @@ def _as_parsed(frame: Frame) -> Frame:
         frame = parse_frame(frame_message(frame))
     except ValueError:
         return {}  # cannot be sent
-    return {"toolCall": frame["tool_call"], **frame} if "tool_call" in frame else frame
+    return {f.TOOL_CALL: frame["tool_call"], **frame} if "tool_call" in frame else frame
 
 
 def _rank(rule: dict[str, Any]) -> tuple[int, int]:
@@ -171,7 +170,7 @@ def _rank(rule: dict[str, Any]) -> tuple[int, int]:
 
 
 def _decision(rule: dict[str, Any]) -> str:
-    return str(rule.get("decision", "")).removeprefix(_DECISION)
+    return str(rule.get(f.DECISION, "")).removeprefix(f.DECISION_PREFIX)
 
 
 def _label(rule: dict[str, Any]) -> str:
@@ -181,10 +180,10 @@ def _label(rule: dict[str, Any]) -> str:
 def _arguments(call: dict[str, Any]) -> list[Any]:
     """A call's arguments in each form that it carries them; the SDK takes the first."""
     found = []
-    if "arguments" in call:
-        found.append(_struct(call["arguments"]))
-    if "argumentsJson" in call or not found:
-        found.append(_json(call.get("argumentsJson")))
+    if f.ARGUMENTS in call:
+        found.append(_struct(call[f.ARGUMENTS]))
+    if f.ARGUMENTS_JSON in call or not found:
+        found.append(_json(call.get(f.ARGUMENTS_JSON)))
     return found
 
 
@@ -197,11 +196,11 @@ def _struct(value: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
 def _struct_value(value: Any) -> Any:  # noqa: ANN401 - JSON
     for kind, inner in _dict(value).items():
         match kind:
-            case "structValue":
+            case f.STRUCT_VALUE:
                 return _struct(inner)
-            case "listValue":
+            case f.LIST_VALUE:
                 return [_struct_value(item) for item in _list(_dict(inner).get("values"))]
-            case "nullValue":
+            case f.NULL_VALUE:
                 return None
             case _:
                 return inner

@@ -8,10 +8,10 @@ import re
 from typing import Any
 
 from agy_nb.cassette.format import Frame
-from agy_nb.cassette.wireform import paths_of
+from agy_nb.wire.frames import API_KEY, CONFIG, CONVERSATION_ID, paths_of
 
 _LOOPBACK = re.compile(r"(https?://)(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
-_VOLATILE = {"cascadeId": "<conversation>", "apiKey": "<key>"}
+_VOLATILE = {CONVERSATION_ID: "<conversation>", API_KEY: "<key>"}
 
 
 def canonical_config(frame: Frame) -> Frame:
@@ -21,10 +21,10 @@ def canonical_config(frame: Frame) -> Frame:
         frame: As recorded or as it came, redacted either way.
     """
     paths = sorted(paths_of(frame).items(), key=lambda item: -len(item[1]))
-    config = _walk(frame.get("config", {}), paths)
+    config = _walk(frame.get(CONFIG, {}), paths)
     if isinstance(config, dict) and isinstance(config.get("tools"), list):
         config["tools"].sort(key=lambda tool: json.dumps(tool, sort_keys=True))
-    return {"config": config}
+    return {CONFIG: config}
 
 
 def comparable_config(frame: Frame, *, any_model: bool = False) -> Frame:
@@ -34,15 +34,15 @@ def comparable_config(frame: Frame, *, any_model: bool = False) -> Frame:
         frame: As recorded or as it came, redacted either way.
         any_model: Whether it does not matter which models it names.
     """
-    config = _keyless(canonical_config(frame)["config"])
+    config = _keyless(canonical_config(frame)[CONFIG])
     if any_model and isinstance(config, dict):
         config.pop("models", None)
-    return {"config": config}
+    return {CONFIG: config}
 
 
 def _keyless(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, dict):
-        return {k: _keyless(v) for k, v in value.items() if k != "apiKey"}
+        return {k: _keyless(v) for k, v in value.items() if k != API_KEY}
     if isinstance(value, list):
         return [_keyless(item) for item in value]
     return value

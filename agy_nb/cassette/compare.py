@@ -15,14 +15,15 @@ from typing import Any
 
 from agy_nb.cassette.redaction import MARK
 from agy_nb.errors import InvalidInput
+from agy_nb.wire import frames as f
 
 MATCHERS = {
-    "config": ("config",),
-    "prompt": ("userInput", "automatedTrigger"),
-    "result": ("toolResponse",),
-    "approval": ("policyDecisionResponse", "toolConfirmation"),
-    "question": ("questionResponse",),
-    "hook": ("callHookResponse",),
+    "config": (f.CONFIG,),
+    "prompt": (f.USER_INPUT, f.TRIGGER),
+    "result": (f.TOOL_RESPONSE,),
+    "approval": (f.POLICY_RESPONSE, f.TOOL_CONFIRMATION),
+    "question": (f.QUESTION_RESPONSE,),
+    "hook": (f.HOOK_RESPONSE,),
 }
 """What `match_on` takes, and the client frames that each compares."""
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from agy_nb.cassette.canonical import config_digest
 from agy_nb.cassette.format import Frame, Line
 from agy_nb.cassette.recording import RecordedSession
-from agy_nb.cassette.wireform import kind_of, paths_of
+from agy_nb.wire.frames import kind_of, paths_of
 
 Fold: TypeAlias = dict[str, Any]
 """JSON data: `config`, `turns`, `usage`, `end`."""

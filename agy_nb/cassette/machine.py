@@ -20,14 +20,14 @@ from agy_nb.cassette.format import Frame, Line, frame_message
 from agy_nb.cassette.mismatch import Reporter
 from agy_nb.cassette.recording import RecordedSession
 from agy_nb.cassette.substitution import Substitution
-from agy_nb.cassette.wireform import Key, asks_a_person, key_of, kind_of, request_of, turn_ended
+from agy_nb.wire import frames as f
+from agy_nb.wire.frames import TURN_KINDS, FrameKey, key_of, kind_of, request_of
 
 Tools: TypeAlias = Literal["check", "run", "replay"]
 Answers: TypeAlias = Literal["replay", "ask", "run"]
 """Whether a person's answers come from the recording; `run` is an older word for `ask`."""
 
-_STARTS_TURN = frozenset({"userInput", "automatedTrigger"})
-_FAREWELLS = frozenset({"haltRequest", "sessionEndRequest"})
+_FAREWELLS = frozenset({f.HALT, f.SESSION_END})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +97,9 @@ class SessionMachine:
         self._elapsed = 0.0
         self._position = 0  # of the next line to release, or of the client frame that is waited for
         self._done: set[int] = set()  # client lines that have come
-        self._asked: set[Key] = set()
-        self._answerable: set[Key] = set()
-        self._open: dict[Key, deque[int]] = {}
+        self._asked: set[FrameKey] = set()
+        self._answerable: set[FrameKey] = set()
+        self._open: dict[FrameKey, deque[int]] = {}
         for index, line in enumerate(self._lines):
             if line.direction == "client":
                 self._open.setdefault(key_of(line.frame), deque()).append(index)
@@ -129,20 +129,20 @@ class SessionMachine:
             raise self._report.unasked(self.turn, frame)
         index = indexes[0]
         recorded = self._lines[index].frame
-        if key.kind in _STARTS_TURN:
+        if key.kind in TURN_KINDS:
             self.turn += 1
         self._compare(key, recorded, frame)
         indexes.popleft()
         self._done.add(index)
-        if key.kind == "config" and self._runs_tools:
+        if key.kind == f.CONFIG and self._runs_tools:
             self._guard = CallGuard(frame)
         elif self._guard is not None:
             self._guard.note_answer(frame)
-        if key.kind in _STARTS_TURN:
+        if key.kind in TURN_KINDS:
             self.in_turn = True
 
-    def _compare(self, key: Key, recorded: Frame, frame: Frame) -> None:
-        if key.kind == "config" or recorded == frame or not self._comparer.compares(key.kind):
+    def _compare(self, key: FrameKey, recorded: Frame, frame: Frame) -> None:
+        if key.kind == f.CONFIG or recorded == frame or not self._comparer.compares(key.kind):
             return  # configurations are compared where the session is chosen
         known = self.in_recorded_words(frame)
         difference = self._comparer.first(recorded, known)
@@ -167,7 +167,7 @@ class SessionMachine:
             if line.direction == "client":
                 if self._position not in self._done:
                     return None
-                self._begun += kind_of(line.frame) in _STARTS_TURN
+                self._begun += kind_of(line.frame) in TURN_KINDS
                 self._step_on()
                 continue
             self._step_on()
@@ -182,10 +182,10 @@ class SessionMachine:
                     self._done.add(index)
                     if self._guard is not None:
                         self._guard.note_answer(self._lines[index].frame)
-                    if kind_of(line.frame) != "stepUpdate":
+                    if kind_of(line.frame) != f.STEP:
                         continue
-            ends_turn = turn_ended(line.frame)
-            if ends_turn or "initializeConversationResponse" in line.frame:
+            ends_turn = f.turn_ended(line.frame)
+            if ends_turn or f.INITIALIZED in line.frame:
                 self.in_turn = self.turn > self._begun  # a prompt may come before its time
             return Release(self._message(line, request), line.dt, ends_turn, request is not None)
         return None
@@ -201,12 +201,12 @@ class SessionMachine:
         self._elapsed += self._lines[self._position].dt
         self._position += 1
 
-    def _message(self, line: Line, request: Key | None) -> str | bytes:
+    def _message(self, line: Line, request: FrameKey | None) -> str | bytes:
         frame, text = line.frame, line.text
         hidden = request is not None and not self._revealed and self._answered(frame)
-        if hidden and kind_of(frame) == "stepUpdate":
-            step = {k: v for k, v in frame["stepUpdate"].items() if not k.endswith("Request")}
-            frame, text = frame | {"stepUpdate": step}, None  # shown, but not asked
+        if hidden and kind_of(frame) == f.STEP:
+            step = {k: v for k, v in frame[f.STEP].items() if not k.endswith("Request")}
+            frame, text = frame | {f.STEP: step}, None  # shown, but not asked
         message = frame_message(frame, text)
         if isinstance(message, str) and self._substitution is not None:
             return self._substitution.outward(message)
@@ -252,9 +252,9 @@ class SessionMachine:
     @property
     def prompt_is_next(self) -> bool:
         """Whether the recording waits for the next turn to begin."""
-        return any(key.kind in _STARTS_TURN for key in self.waits_for()[:1])
+        return any(key.kind in TURN_KINDS for key in self.waits_for()[:1])
 
-    def waits_for(self) -> tuple[Key, ...]:
+    def waits_for(self) -> tuple[FrameKey, ...]:
         """What must come from the client before the harness goes on."""
         found = []
         for index in range(self._position, len(self._lines)):
@@ -269,11 +269,11 @@ class SessionMachine:
         """Let requests come to the client also where the recording answers them."""
         self._revealed = True
 
-    def recorded_answer(self, key: Key) -> Frame | None:
+    def recorded_answer(self, key: FrameKey) -> Frame | None:
         """The answer to a request that came to the client, None if it is the client's own."""
         return self.recorded_response(key) if key in self._answerable else None
 
-    def recorded_response(self, key: Key) -> Frame | None:
+    def recorded_response(self, key: FrameKey) -> Frame | None:
         """The recorded client's next answer of this key, None if there is none."""
         indexes = self._open.get(key)
         if not indexes:
@@ -287,8 +287,8 @@ class SessionMachine:
 
     def recorded_result(self, call_id: str) -> Frame:
         """The recorded response to a call of a host tool, empty if there is none."""
-        for index in self._open.get(Key("toolResponse", call_id), ()):
-            response: Frame = self._lines[index].frame["toolResponse"]
+        for index in self._open.get(FrameKey(f.TOOL_RESPONSE, call_id), ()):
+            response: Frame = self._lines[index].frame[f.TOOL_RESPONSE]
             return response
         return {}
 
@@ -312,7 +312,9 @@ class SessionMachine:
         Args:
             still_open: Whether the client may still say goodbye.
         """
-        left = [f for f in self.unplayed() if not (still_open and kind_of(f) in _FAREWELLS)]
+        left = [
+            each for each in self.unplayed() if not (still_open and kind_of(each) in _FAREWELLS)
+        ]
         return self._report.unplayed(self.turn, left) if left else None
 
     def _keep(self, error: CassetteMismatch) -> CassetteMismatch:
@@ -350,7 +352,7 @@ def opening(session: RecordedSession) -> list[str]:
     shape = []
     for line in session.lines:
         kind = kind_of(line.frame)
-        if line.direction == "client" and kind in _STARTS_TURN:
+        if line.direction == "client" and kind in TURN_KINDS:
             break
         shape.append(f"{line.direction} {kind}")
     return shape
@@ -359,7 +361,7 @@ def opening(session: RecordedSession) -> list[str]:
 def first_prompt(session: RecordedSession) -> Frame | None:
     """What a recorded session was first asked, None if nothing."""
     for line in session.lines:
-        if line.direction == "client" and kind_of(line.frame) in _STARTS_TURN:
+        if line.direction == "client" and kind_of(line.frame) in TURN_KINDS:
             return line.frame
     return None
 
@@ -370,8 +372,8 @@ def answered_from_record(
     """Which requests of the harness are answered without the client seeing them."""
 
     def answered(frame: Frame) -> bool:
-        if "policyDecisionRequest" in frame:
-            return approvals == "replay" and asks_a_person(config, frame)
-        return questions == "replay" and "questionsRequest" in frame.get("stepUpdate", ())
+        if f.POLICY_REQUEST in frame:
+            return approvals == "replay" and f.asks_a_person(config, frame)
+        return questions == "replay" and f.QUESTIONS_REQUEST in frame.get(f.STEP, ())
 
     return answered

@@ -11,7 +11,8 @@ from typing import Any
 from agy_nb.cassette.compare import MISSING, Difference
 from agy_nb.cassette.errors import CassetteMismatch
 from agy_nb.cassette.format import Frame
-from agy_nb.cassette.wireform import Key, kind_of
+from agy_nb.wire import frames as f
+from agy_nb.wire.frames import FrameKey, kind_of
 
 _LONG = 80
 _CONTEXT_WORDS = 6
@@ -19,26 +20,26 @@ _MOST_LINES = 60
 _SHOWN = 300
 
 _WHAT = {
-    "config": "the agent's configuration",
-    "userInput": "the prompt",
-    "automatedTrigger": "the trigger",
-    "haltRequest": "a cancel",
-    "sessionEndRequest": "the session's end",
-    "toolResponse": "the result of a host tool",
-    "policyDecisionResponse": "the decision on a tool call",
-    "toolConfirmation": "the confirmation of a tool call",
-    "questionResponse": "the answer to a question",
-    "callHookResponse": "the answer of a hook",
+    f.CONFIG: "the agent's configuration",
+    f.USER_INPUT: "the prompt",
+    f.TRIGGER: "the trigger",
+    f.HALT: "a cancel",
+    f.SESSION_END: "the session's end",
+    f.TOOL_RESPONSE: "the result of a host tool",
+    f.POLICY_RESPONSE: "the decision on a tool call",
+    f.TOOL_CONFIRMATION: "the confirmation of a tool call",
+    f.QUESTION_RESPONSE: "the answer to a question",
+    f.HOOK_RESPONSE: "the answer of a hook",
 }
 _MATCHER = {
-    "config": "config",
-    "userInput": "prompt",
-    "automatedTrigger": "prompt",
-    "toolResponse": "result",
-    "policyDecisionResponse": "approval",
-    "toolConfirmation": "approval",
-    "questionResponse": "question",
-    "callHookResponse": "hook",
+    f.CONFIG: "config",
+    f.USER_INPUT: "prompt",
+    f.TRIGGER: "prompt",
+    f.TOOL_RESPONSE: "result",
+    f.POLICY_RESPONSE: "approval",
+    f.TOOL_CONFIRMATION: "approval",
+    f.QUESTION_RESPONSE: "question",
+    f.HOOK_RESPONSE: "hook",
 }
 _AGAIN = 'record it again with record_mode="all"'
 
@@ -84,7 +85,7 @@ class Reporter:
     ) -> CassetteMismatch:
         """The right kind of frame came, with other contents."""
         kind = kind_of(expected)
-        phase = {"config": "config", "userInput": "prompt"}.get(kind, "answer")
+        phase = {f.CONFIG: "config", f.USER_INPUT: "prompt"}.get(kind, "answer")
         diff = diff_of(difference)
         matcher = _MATCHER.get(kind)
         other = f", or leave {matcher!r} out of match_on=" if matcher else ""
@@ -99,7 +100,7 @@ class Reporter:
             differs_at=difference.path,
         )  # fmt: skip
 
-    def surplus(self, turn: int, actual: Frame, waiting: Iterable[Key]) -> CassetteMismatch:
+    def surplus(self, turn: int, actual: Frame, waiting: Iterable[FrameKey]) -> CassetteMismatch:
         """A frame came for which nothing was recorded."""
         kind = kind_of(actual)
         expected = ", ".join(sorted(map(str, waiting)))
@@ -138,12 +139,12 @@ class Reporter:
         )
         return self._error("ended", turn, text)
 
-    def stalled(self, turn: int, waiting: Iterable[Key], seconds: float) -> CassetteMismatch:
+    def stalled(self, turn: int, waiting: Iterable[FrameKey], seconds: float) -> CassetteMismatch:
         """The client waits for more, and the recording waits for the client."""
         keys = tuple(waiting)
         wants = ", ".join(sorted(map(str, keys))) or "the session's end"
         hint = ""
-        if any(key.kind == "haltRequest" for key in keys):
+        if any(key.kind == f.HALT for key in keys):
             hint = " The recorded turn was cancelled at this point; this one is not."
         text = (
             f"nothing has moved for {seconds:g} s: the client waits for the harness, and the "

@@ -32,13 +32,11 @@ from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.events import Chunk, clean_stream
 from agy_nb.cassette.redaction.exchanges import cleaned
 from agy_nb.cassette.redaction.names import harmless_header
-from agy_nb.cassette.wireform import paths_of
+from agy_nb.wire import frames as f
 
 _DEFAULT_UPSTREAM = "https://generativelanguage.googleapis.com"
-_GEMINI = "geminiApiEndpoint"
 _SETTLE_S = 0.1
 """Seconds that a recording's end waits for the last words of answers."""
-_ENDPOINTS = (_GEMINI, "vertexEndpoint", "gemmaEndpoint", "customEndpoint")
 
 
 class ModelSide:
@@ -143,20 +141,20 @@ class ModelSide:
 
     def rewrite(self, session: int, config: Frame) -> Frame:
         """A session's configuration, with the gateway in the place of every model's address."""
-        self._translations[session] = Translation(paths_of(config))
+        self._translations[session] = Translation(f.paths_of(config))
         changed = copy.deepcopy(config)
-        for model in changed.get("config", {}).get("models") or ():
-            for name in _ENDPOINTS:
+        for model in f.models_of(changed):
+            for name in f.ENDPOINTS:
                 endpoint = model.get(name)
                 if not isinstance(endpoint, dict):
                     continue
-                upstream = endpoint.get("baseUrl")
-                if not upstream and name == _GEMINI:
+                upstream = endpoint.get(f.BASE_URL)
+                if not upstream and name == f.GEMINI_ENDPOINT:
                     upstream = _DEFAULT_UPSTREAM
-                if self._recorded and name == _GEMINI and not endpoint.get("apiKey"):
-                    endpoint["apiKey"] = "replayed"  # the harness wants one
+                if self._recorded and name == f.GEMINI_ENDPOINT and not endpoint.get(f.API_KEY):
+                    endpoint[f.API_KEY] = "replayed"  # the harness wants one
                 if upstream:
-                    endpoint["baseUrl"] = self._gateway.address(session, upstream)
+                    endpoint[f.BASE_URL] = self._gateway.address(session, upstream)
         return changed
 
     # -- requests ----------------------------------------------------------------------------

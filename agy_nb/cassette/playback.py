@@ -20,11 +20,11 @@ from agy_nb.cassette.errors import CassetteMismatch
 from agy_nb.cassette.format import Frame, parse_frame
 from agy_nb.cassette.machine import Release, SessionMachine
 from agy_nb.cassette.revealed import RecordedAnswers
-from agy_nb.cassette.wireform import key_of, kind_of
+from agy_nb.wire.frames import SESSION_END, SESSION_ENDED, TURN_KINDS, key_of, kind_of
 
 _IN_A_ROW = 8
 """Frames handed over without a turn of the loop: about a millisecond of the SDK's work."""
-GOODBYE = json.dumps({"sessionEndResponse": {}})
+GOODBYE = json.dumps({SESSION_ENDED: {}})
 """What the SDK waits for with no limit of time once it has asked for a session's end."""
 
 
@@ -106,7 +106,7 @@ class ReplaySocket:
                 if self._on_deal is not None:
                     self._on_deal(self._machine)
             else:
-                if self._machine.at_start and kind_of(frame) in ("userInput", "automatedTrigger"):
+                if self._machine.at_start and kind_of(frame) in TURN_KINDS:
                     self._deck.settle(self._machine, frame)
                 self._machine.receive(frame)
         except CassetteMismatch as error:
@@ -114,7 +114,7 @@ class ReplaySocket:
             if is_answer:
                 return
             raise
-        self._saying_goodbye = self._saying_goodbye or "sessionEndRequest" in frame
+        self._saying_goodbye = self._saying_goodbye or SESSION_END in frame
         self._news.set()
 
     async def recv(self) -> str | bytes:

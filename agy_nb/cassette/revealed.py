@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agy_nb.cassette.machine import SessionMachine
-from agy_nb.cassette.wireform import Key
+from agy_nb.wire import frames as f
 
 
 class RecordedAnswers:
@@ -29,7 +29,7 @@ class RecordedAnswers:
         Args:
             request_id: Of the harness's request.
         """
-        return self._answer(Key("policyDecisionResponse", request_id))
+        return self._answer(f.FrameKey(f.POLICY_RESPONSE, request_id))
 
     def hook(self, request_id: str) -> dict[str, Any] | None:
         """The recorded `CallHookResponse`, None if the client decides.
@@ -37,7 +37,7 @@ class RecordedAnswers:
         Args:
             request_id: Of the harness's request.
         """
-        machine, key = self._machine(), Key("callHookResponse", request_id)
+        machine, key = self._machine(), f.FrameKey(f.HOOK_RESPONSE, request_id)
         if machine is None or not machine.decides:
             return None
         frame = machine.recorded_response(key)
@@ -50,7 +50,7 @@ class RecordedAnswers:
             trajectory_id: Of the agent that asks.
             step: Number of its step.
         """
-        return self._answer(Key("questionResponse", f"{trajectory_id}/{step}"))
+        return self._answer(f.FrameKey(f.QUESTION_RESPONSE, f"{trajectory_id}/{step}"))
 
     def denial(self, call_id: str) -> str | None:
         """Why a subagent's call of a host tool was refused; empty if it was not.
@@ -67,7 +67,7 @@ class RecordedAnswers:
         machine = self._machine()
         if machine is None or not machine.decides:
             return None
-        return str(machine.recorded_result(call_id).get("errorMessage", ""))
+        return str(machine.recorded_result(call_id).get(f.ERROR_MESSAGE, ""))
 
     def is_left_to_client(self, call_id: str) -> bool:
         """Whether the client must apply its policies to a call itself.
@@ -78,7 +78,7 @@ class RecordedAnswers:
         machine = self._machine()
         return machine is not None and machine.left_to_client(call_id)
 
-    def _answer(self, key: Key) -> dict[str, Any] | None:
+    def _answer(self, key: f.FrameKey) -> dict[str, Any] | None:
         machine = self._machine()
         frame = None if machine is None else machine.recorded_answer(key)
         return None if frame is None else frame[key.kind]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from agy_nb.cassette.canonical import config_digest
 from agy_nb.cassette.format import Frame, Line, SessionSummary
-from agy_nb.cassette.wireform import kind_of
+from agy_nb.wire.frames import kind_of
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 from agy_nb.cassette.fold import Fold, fold
 from agy_nb.cassette.format import Line, read_lines
 from agy_nb.cassette.recording import load
-from agy_nb.cassette.wireform import kind_of
+from agy_nb.wire.frames import kind_of
 
 _WIDTH = 200
 

@@ -17,6 +17,7 @@ from agy_nb.cassette.format import Frame, parse_frame
 from agy_nb.cassette.machine import SessionMachine, Tools
 from agy_nb.cassette.playback import NoProcess, ReplaySocket
 from agy_nb.cassette.tape import Connected, Spawn, websockets_of_sdk
+from agy_nb.wire.frames import ERROR_MESSAGE, RESPONSE_JSON
 
 URL = "ws://cassette/"
 
@@ -167,12 +168,12 @@ class _RecordedTools:
 def _result_fields(response: Frame) -> dict[str, Any]:
     import json
 
-    if "errorMessage" in response:
-        return {"error": response["errorMessage"]}
+    if ERROR_MESSAGE in response:
+        return {"error": response[ERROR_MESSAGE]}
     try:
-        value = json.loads(response.get("responseJson") or "null")
+        value = json.loads(response.get(RESPONSE_JSON) or "null")
     except ValueError:
-        value = response.get("responseJson")
+        value = response.get(RESPONSE_JSON)
     if isinstance(value, dict) and set(value) == {"result"}:
         value = value["result"]
     return {"result": value}

@@ -14,10 +14,9 @@ from google.antigravity.connections.local.event_processor import json_format
 from google.antigravity.proto import localharness_pb2
 
 from agy_nb.sdk.base import ApprovalDecision, RecordedAnswers
+from agy_nb.wire.frames import ALLOW, DENY_REASON, OUTCOME, OUTCOME_DENY
 
 _wire: Any = localharness_pb2  # its names are made at run time
-_ALLOW = "POLICY_EVALUATION_OUTCOME_ALLOW"
-_DENY = "POLICY_EVALUATION_OUTCOME_DENY"
 _Handler = TypeVar("_Handler")
 
 
@@ -37,15 +36,15 @@ class Recorded:
         frame = None if self._answers is None else self._answers.decision(request_id)
         if frame is None:
             return None
-        outcome = _wire.PolicyEvaluationOutcome.Value(frame.get("outcome", _DENY))
-        return outcome, str(frame.get("denyReason", ""))
+        outcome = _wire.PolicyEvaluationOutcome.Value(frame.get(OUTCOME, OUTCOME_DENY))
+        return outcome, str(frame.get(DENY_REASON, ""))
 
     def decision(self, request_id: str) -> ApprovalDecision | None:
         """What a person decided, None if it is to be decided now."""
         found = self.outcome(request_id)
         if found is None:
             return None
-        allowed = found[0] == _wire.PolicyEvaluationOutcome.Value(_ALLOW)
+        allowed = found[0] == _wire.PolicyEvaluationOutcome.Value(ALLOW)
         return ApprovalDecision(allowed=allowed, reason=found[1], decided_by="cassette")
 
     def decision_in_hook(self, request_id: str, tool_args: Any) -> ApprovalDecision | None:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from agy_nb.cassette.format import Frame
-from agy_nb.cassette.wireform import asks_a_person
 from agy_nb.protocol import events as e
 from agy_nb.protocol.values import Answer, Trajectory
 from agy_nb.widgets.browser_values import answer_of, object_of, question_id, question_of
+from agy_nb.wire.frames import asks_a_person
 
 _ALLOWING = ("POLICY_EVALUATION_OUTCOME_ALLOW", "POLICY_EVALUATION_OUTCOME_NO_MATCH")
 _QUESTION = "ask_question"

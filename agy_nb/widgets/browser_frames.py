@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 from agy_nb.analysis.tokens import Tokens, reading_of
 from agy_nb.analysis.wirefold import ERROR_CODES, ERROR_LABELS
 from agy_nb.cassette.format import Frame, Line
-from agy_nb.cassette.wireform import kind_of
 from agy_nb.protocol import events as e
 from agy_nb.protocol.values import (
     ErrorInfo,
@@ -33,6 +32,7 @@ from agy_nb.widgets.browser_values import (
     piece_of,
     usage_of,
 )
+from agy_nb.wire.frames import kind_of
 
 _LOWEST_HTTP_CODE = 400
 _OVER = ("STATE_DONE", "STATE_ERROR")

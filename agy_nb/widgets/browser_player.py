@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from agy_nb.cassette.format import Frame
 from agy_nb.cassette.recording import RecordedSession
-from agy_nb.cassette.wireform import kind_of
 from agy_nb.widgets.browser_frames import Begin, FrameReader, Item, Past
 from agy_nb.widgets.cards import clip
 from agy_nb.widgets.markup import escape, highlight
 from agy_nb.widgets.transcript import Transcript
+from agy_nb.wire.frames import kind_of
 
 _WHO = {"client": "from the program", "harness": "from the harness", "end": "the end"}
 

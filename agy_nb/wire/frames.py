@@ -54,6 +54,9 @@ HARNESS_KINDS: Final = frozenset(
     }
 )  # fmt: skip
 
+TURN_KINDS: Final = frozenset({USER_INPUT, TRIGGER})
+"""Frames of the client that begin a turn."""
+
 SEQUENCE: Final = "seqNum"
 TIMESTAMP: Final = "timestampMicros"
 _ENVELOPE: Final = frozenset({SEQUENCE, TIMESTAMP})
@@ -89,6 +92,9 @@ SERVER_NAME: Final = "serverName"
 ARGUMENTS_JSON: Final = "argumentsJson"
 ARGUMENTS: Final = "arguments"
 RESPONSE: Final = "response"
+STRUCT_VALUE: Final = "structValue"
+LIST_VALUE: Final = "listValue"
+NULL_VALUE: Final = "nullValue"
 RESPONSE_JSON: Final = "responseJson"
 SUPPLEMENTAL_MEDIA: Final = "supplementalMedia"
 REQUEST_ID: Final = "requestId"
@@ -99,6 +105,7 @@ TOOL_ARGS: Final = "toolArgs"
 PRE_TOOL_ARGS: Final = "preToolArgs"
 PRE_TOOL_RESULT: Final = "preToolResult"
 PRE_TURN_RESULT: Final = "preTurnResult"
+EMPTY_RESULT: Final = "emptyResult"
 MODIFIED_ARGS: Final = "modifiedArgs"
 DECISION: Final = "decision"
 OUTCOME: Final = "outcome"
@@ -125,8 +132,12 @@ ANSWER_DETAILS: Final = "candidatesTokensDetails"
 TOOL_USE_DETAILS: Final = "toolUsePromptTokensDetails"
 TOKEN_COUNT: Final = "tokenCount"  # noqa: S105 - a count of tokens, no secret
 API_KEY: Final = "apiKey"
+BASE_URL: Final = "baseUrl"
 APP_DATA: Final = "appDataDir"
 POLICY_CONFIG: Final = "policyConfig"
+AUTO_CONFIG: Final = "autoConfig"
+ENABLED_HOOKS: Final = "enabledHooks"
+DYNAMIC: Final = "isDynamic"
 SUBAGENTS: Final = "customSubagents"
 WORKSPACE: Final = "filesystemWorkspace"
 SKILLS_PATHS: Final = "skillsPaths"
@@ -145,7 +156,11 @@ FROM_SYSTEM: Final = "SOURCE_SYSTEM"
 TO_USER: Final = "TARGET_USER"
 IDLE: Final = "STATE_FULLY_IDLE"
 CANCELLED: Final = "STATE_CANCELLED"
+BEFORE_TOOL: Final = "LIFECYCLE_HOOK_PRE_TOOL"
+OUTCOME_PREFIX: Final = "POLICY_EVALUATION_OUTCOME_"
+DECISION_PREFIX: Final = "POLICY_DECISION_"
 ALLOW: Final = "POLICY_EVALUATION_OUTCOME_ALLOW"
+OUTCOME_DENY: Final = "POLICY_EVALUATION_OUTCOME_DENY"
 NO_MATCH: Final = "POLICY_EVALUATION_OUTCOME_NO_MATCH"
 HOOK_DENY: Final = "DENY"
 ASK_USER: Final = "POLICY_DECISION_ASK_USER"
@@ -171,8 +186,9 @@ TRAJECTORY_STATES: Final[Mapping[str, str]] = {
     "STATE_WAITING_FOR_TASKS": "waiting",
     "STATE_WAITING_FOR_SUBAGENTS": "waiting",
 }
-_ENDPOINTS: Final[Mapping[str, str]] = {
-    "geminiApiEndpoint": "gemini",
+GEMINI_ENDPOINT: Final = "geminiApiEndpoint"
+ENDPOINTS: Final[Mapping[str, str]] = {
+    GEMINI_ENDPOINT: "gemini",
     "vertexEndpoint": "vertex",
     "customEndpoint": "openai",
     "gemmaEndpoint": "litert",
@@ -320,7 +336,7 @@ def text_model_of(config: Frame) -> tuple[str | None, str | None]:
     """Name and endpoint of the text model, None where the configuration does not say."""
     for model in models_of(config):
         if TEXT_MODEL in (list_of(model.get("types")) or [TEXT_MODEL]):
-            endpoint = next((word for key, word in _ENDPOINTS.items() if key in model), None)
+            endpoint = next((word for key, word in ENDPOINTS.items() if key in model), None)
             return text_of(model.get(NAME)) or None, endpoint
     return None, None
 
@@ -461,11 +477,11 @@ def _unwrapped_value(value: Any) -> Any:  # noqa: ANN401 - JSON
     if not isinstance(value, dict) or len(value) != 1:
         return None
     kind, inner = next(iter(value.items()))
-    if kind == "structValue":
+    if kind == STRUCT_VALUE:
         return _unwrapped(inner)
-    if kind == "listValue":
+    if kind == LIST_VALUE:
         return [_unwrapped_value(item) for item in list_of(object_of(inner).get("values"))]
-    return None if kind == "nullValue" else inner
+    return None if kind == NULL_VALUE else inner
 
 
 def bytes_of(data: Any) -> bytes:  # noqa: ANN401 - JSON

@@ -15,7 +15,7 @@ from agy_nb.cassette.format import HEADER, WIRE
 from agy_nb.cassette.machine import SessionMachine
 from agy_nb.cassette.recording import load
 from agy_nb.cassette.redaction import Redactor
-from agy_nb.cassette.wireform import key_of
+from agy_nb.wire.frames import key_of
 from tests.properties.conftest import PROFILE
 
 SHIPPED = Path(__file__).parents[2] / "cassettes"

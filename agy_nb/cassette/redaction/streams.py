@@ -19,9 +19,9 @@ from typing import Any, Protocol, TypeAlias
 
 from agy_nb.cassette.format import Frame, Line
 from agy_nb.cassette.redaction.spans import Seeing, Span, clean_pieces, merged, without
-from agy_nb.cassette.wireform import turn_ended
+from agy_nb.wire import frames as f
 
-_FIELDS = (("text", "textDelta"), ("thinking", "thinkingDelta"))
+_FIELDS = ((f.TEXT, f.TEXT_DELTA), (f.THINKING, f.THINKING_DELTA))
 _CONTEXT = 160
 """Characters before what is undecided in which a secret's name may stand."""
 _HINT = 16
@@ -100,12 +100,12 @@ class _Held:
 
     def clean(self, redactor: Redacting) -> Line:
         changes: dict[str, Any] = {}
-        step = self.line.frame["stepUpdate"] if self.parts else {}
+        step = self.line.frame[f.STEP] if self.parts else {}
         clean = [part.stream.write(part, step, changes) for part in self.parts]
         redactor.trust(*(text for text in clean if text is not None))
         if not changes:
             return self.line
-        return replace(self.line, frame=self.line.frame | {"stepUpdate": step | changes}, text=None)
+        return replace(self.line, frame=self.line.frame | {f.STEP: step | changes}, text=None)
 
 
 class _Session:
@@ -116,10 +116,10 @@ class _Session:
 
     def take(self, line: Line) -> Iterator[Line]:
         parts: list[_Part] = []
-        if line.direction == "end" or turn_ended(line.frame):
+        if line.direction == "end" or f.turn_ended(line.frame):
             self._end_all()
         elif line.direction == "harness":
-            step = line.frame.get("stepUpdate")
+            step = line.frame.get(f.STEP)
             if isinstance(step, dict):
                 parts = list(self._parts(step))
         if not parts and not self._held:
@@ -142,9 +142,9 @@ class _Session:
         self._streams.clear()
 
     def _parts(self, step: Frame) -> Iterator[_Part]:
-        over = step.get("state") != "STATE_ACTIVE"
+        over = step.get(f.STATE) != f.ACTIVE
         for name, delta_name in _FIELDS:
-            key = (str(step.get("trajectoryId", "")), step.get("stepIndex", 0), name)
+            key = (str(step.get(f.TRAJECTORY_ID, "")), step.get(f.STEP_INDEX, 0), name)
             stream = self._streams.get(key)
             delta, text = step.get(delta_name), step.get(name)
             delta = delta if isinstance(delta, str) else ""

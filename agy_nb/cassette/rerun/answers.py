@@ -12,11 +12,12 @@ from typing import Any
 
 from agy_nb.cassette.format import Frame
 from agy_nb.cassette.recording import RecordedSession
-from agy_nb.cassette.wireform import ANSWERS, STEP_ANSWERS, Key, key_of, kind_of, request_of
+from agy_nb.wire import frames as f
+from agy_nb.wire.frames import ANSWERS, STEP_ANSWERS, FrameKey, key_of, kind_of, request_of
 
 _IDS = frozenset(
-    {"callId", "cascadeId", "clientId", "id", "parentTrajectoryId", "requestId", "stepIndex",
-     "trajectoryId"}
+    {f.CALL_ID, f.CONVERSATION_ID, f.CLIENT_ID, f.ID, f.PARENT_ID, f.REQUEST_ID, f.STEP_INDEX,
+     f.TRAJECTORY_ID}
 )  # fmt: skip
 
 
@@ -36,7 +37,7 @@ class Answers:
 
     def __init__(self, session: RecordedSession) -> None:
         self._recorded: dict[str, list[_Recorded]] = {}
-        asked: dict[Key, Frame] = {}
+        asked: dict[FrameKey, Frame] = {}
         for line in session.lines:
             if line.direction == "harness":
                 key = request_of(line.frame)
@@ -72,15 +73,15 @@ def signatures(request: Frame) -> tuple[str, ...]:
     body = request.get(kind)
     body = body if isinstance(body, dict) else {}
     match kind:
-        case "toolCall":
-            name = str(body.get("name"))
+        case f.TOOL_CALL:
+            name = str(body.get(f.NAME))
             return (f"{name} {_args(body)}", name)
-        case "policyDecisionRequest":
-            call = body.get("toolArgs")
+        case f.POLICY_REQUEST:
+            call = body.get(f.TOOL_ARGS)
             call = call if isinstance(call, dict) else {}
-            tool = str(call.get("toolName"))
-            return (f"{body.get('ruleId')} {tool} {_args(call)}", f"{body.get('ruleId')} {tool}")
-        case "callHookRequest":
+            tool = str(call.get(f.TOOL_NAME))
+            return (f"{body.get(f.RULE_ID)} {tool} {_args(call)}", f"{body.get(f.RULE_ID)} {tool}")
+        case f.HOOK_REQUEST:
             what = str(body.get("type"))
             return (_text(body), f"{what} {_tool_of_hook(body)}", what)
         case _:
@@ -90,16 +91,16 @@ def signatures(request: Frame) -> tuple[str, ...]:
 
 def _tool_of_hook(body: dict[str, Any]) -> str:
     for value in body.values():
-        if isinstance(value, dict) and "toolName" in value:
-            return str(value["toolName"])
+        if isinstance(value, dict) and f.TOOL_NAME in value:
+            return str(value[f.TOOL_NAME])
     return ""
 
 
 def _args(body: dict[str, Any]) -> str:
     try:
-        return _text(json.loads(body.get("argumentsJson") or "{}"))
+        return _text(json.loads(body.get(f.ARGUMENTS_JSON) or "{}"))
     except (ValueError, RecursionError, TypeError):
-        return str(body.get("argumentsJson"))
+        return str(body.get(f.ARGUMENTS_JSON))
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - JSON
@@ -114,11 +115,11 @@ def _without_ids(value: Any) -> Any:  # noqa: ANN401 - JSON
     return value
 
 
-def _addressed(answer: Frame, key: Key, request: Frame) -> Frame:
+def _addressed(answer: Frame, key: FrameKey, request: Frame) -> Frame:
     body = dict(answer[key.kind])
     if key.kind in ANSWERS:
         body[ANSWERS[key.kind]] = key.about
     else:
-        step = request["stepUpdate"]
-        body |= {name: step[name] for name in ("trajectoryId", "stepIndex") if name in step}
+        step = request[f.STEP]
+        body |= {name: step[name] for name in (f.TRAJECTORY_ID, f.STEP_INDEX) if name in step}
     return {key.kind: body}

@@ -16,9 +16,8 @@ from typing import Any
 from agy_nb.cassette.format import Frame
 from agy_nb.cassette.recording import RecordedSession
 from agy_nb.cassette.rerun.answers import Answers
-from agy_nb.cassette.wireform import key_of, kind_of, request_of, turn_ended
-
-_TURNS = frozenset({"userInput", "automatedTrigger"})
+from agy_nb.wire import frames as f
+from agy_nb.wire.frames import TURN_KINDS, key_of, kind_of, request_of, turn_ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +62,9 @@ class ClientScript:
         sent = []
         if request_of(frame) is not None:
             sent.append(self._answers.to(frame) or self._without_answer(frame))
-        if turn_ended(frame) or "initializeConversationResponse" in frame:
+        if turn_ended(frame) or f.INITIALIZED in frame:
             self._in_turn = False
-        if "sessionEndResponse" in frame:
+        if f.SESSION_ENDED in frame:
             self.over = True
         return sent + self._begin(frame)
 
@@ -85,8 +84,8 @@ class ClientScript:
             if self._in_turn:
                 return []
             self._left.popleft()
-            self._in_turn = kind in _TURNS
-            self._saying_goodbye = kind == "sessionEndRequest"
+            self._in_turn = kind in TURN_KINDS
+            self._saying_goodbye = kind == f.SESSION_END
             return [begun.frame]
         self.over = self.over or not (self._in_turn or self._saying_goodbye)
         return []
@@ -96,21 +95,21 @@ class ClientScript:
         assert key is not None  # noqa: S101 - only called with requests
         self.unanswered.append(f"{kind_of(request)} {key.about}")
         match key.kind:
-            case "toolResponse":
+            case f.TOOL_RESPONSE:
                 words = "the recording holds no call of this tool"
-                return {key.kind: {"id": key.about, "errorMessage": words}}
-            case "policyDecisionResponse":
+                return {key.kind: {f.ID: key.about, f.ERROR_MESSAGE: words}}
+            case f.POLICY_RESPONSE:
                 words = "the recording holds no decision on this tool"
                 return {
                     key.kind: {
-                        "requestId": key.about,
-                        "outcome": "POLICY_EVALUATION_OUTCOME_DENY",
-                        "denyReason": words,
+                        f.REQUEST_ID: key.about,
+                        f.OUTCOME: f.OUTCOME_DENY,
+                        f.DENY_REASON: words,
                     }
                 }
-            case "callHookResponse":
-                return {key.kind: {"requestId": key.about, "emptyResult": {}}}
-        return {"haltRequest": True}  # nobody there who could answer
+            case f.HOOK_RESPONSE:
+                return {key.kind: {f.REQUEST_ID: key.about, f.EMPTY_RESULT: {}}}
+        return {f.HALT: True}  # nobody there who could answer
 
 
 def _begun(session: RecordedSession) -> list[_Begun]:
@@ -123,10 +122,10 @@ def _begun(session: RecordedSession) -> list[_Begun]:
             in_turn = in_turn and not turn_ended(line.frame)
             continue
         key = key_of(line.frame)
-        in_turn = in_turn or key.kind in _TURNS
-        if key.kind == "haltRequest":
+        in_turn = in_turn or key.kind in TURN_KINDS
+        if key.kind == f.HALT:
             found.append(_Begun(line.frame, before))
-        elif not key.about and key.kind != "config":
+        elif not key.about and key.kind != f.CONFIG:
             found.append(_Begun(line.frame))
     if in_turn and session.end == {"by": "client"}:
         found.append(_Begun({}, before))
@@ -137,6 +136,6 @@ def _like(frame: Frame) -> tuple[Any, ...]:
     """What makes two frames alike enough to cancel at."""
     kind = kind_of(frame)
     body = frame.get(kind)
-    if kind != "stepUpdate" or not isinstance(body, dict):
+    if kind != f.STEP or not isinstance(body, dict):
         return (kind,)
-    return (kind, body.get("source"), body.get("state"), bool(body.get("textDelta")))
+    return (kind, body.get(f.SOURCE), body.get(f.STATE), bool(body.get(f.TEXT_DELTA)))

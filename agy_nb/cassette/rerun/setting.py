@@ -17,11 +17,20 @@ from urllib.parse import urlsplit
 from agy_nb.cassette.format import Frame
 from agy_nb.cassette.recording import RecordedSession
 from agy_nb.cassette.rerun.errors import NoModel
-from agy_nb.cassette.wireform import conversation_of, paths_of
+from agy_nb.wire.frames import (
+    API_KEY,
+    BASE_URL,
+    CONFIG,
+    CONVERSATION_ID,
+    ENDPOINTS,
+    GEMINI_ENDPOINT,
+    INITIALIZED,
+    conversation_of,
+    models_of,
+    paths_of,
+)
 
 KEY_VARIABLE = "GEMINI_API_KEY"
-_GEMINI = "geminiApiEndpoint"
-_ENDPOINTS = (_GEMINI, "vertexEndpoint", "gemmaEndpoint", "customEndpoint")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -59,8 +68,8 @@ class LiveModel:
     def into(self, config: Frame) -> Frame:
         """A configuration as the harness is to get it."""
         changed = copy.deepcopy(config)
-        for model in changed["config"].get("models") or ():
-            for name in _ENDPOINTS:
+        for model in models_of(changed):
+            for name in ENDPOINTS:
                 endpoint = model.get(name)
                 if isinstance(endpoint, dict):
                     self._change(name, endpoint)
@@ -68,11 +77,13 @@ class LiveModel:
 
     def _change(self, name: str, endpoint: dict[str, Any]) -> None:
         if self.base_url:
-            endpoint["baseUrl"] = self.base_url
-        elif name == _GEMINI and urlsplit(endpoint.get("baseUrl") or "").hostname in _LOOPBACK:
-            endpoint["baseUrl"] = ""  # a scripted model of then; the public one is meant now
-        if "apiKey" in endpoint or name == _GEMINI:
-            endpoint["apiKey"] = self.api_key
+            endpoint[BASE_URL] = self.base_url
+        elif (
+            name == GEMINI_ENDPOINT and urlsplit(endpoint.get(BASE_URL) or "").hostname in _LOOPBACK
+        ):
+            endpoint[BASE_URL] = ""  # a scripted model of then; the public one is meant now
+        if API_KEY in endpoint or name == GEMINI_ENDPOINT:
+            endpoint[API_KEY] = self.api_key
 
 
 class Folders:
@@ -111,13 +122,13 @@ class Conversations:
     def into(self, config: Frame) -> Frame:
         """A configuration that resumes the live conversation."""
         live = self._live.get(conversation_of(config))
-        return config if live is None else {"config": config["config"] | {"cascadeId": live}}
+        return config if live is None else {CONFIG: config[CONFIG] | {CONVERSATION_ID: live}}
 
 
 def given_id(frame: Frame) -> str:
     """The conversation's id in the harness's first frame, empty in others."""
-    body = frame.get("initializeConversationResponse")
-    return str(body.get("cascadeId") or "") if isinstance(body, dict) else ""
+    body = frame.get(INITIALIZED)
+    return str(body.get(CONVERSATION_ID) or "") if isinstance(body, dict) else ""
 
 
 def _common(paths: list[str]) -> str:

@@ -21,6 +21,7 @@ from agy_nb.cassette.playback import GOODBYE, ReplaySocket
 from agy_nb.cassette.recording import Recording, load
 from agy_nb.cassette.standin.ledger import Ledger
 from agy_nb.cassette.standin.server import Closed, WebSocket
+from agy_nb.wire.frames import SESSION_END
 
 DIVERGED = 4409
 """Closing code of a client that does not do what was recorded; of the range for private use."""
@@ -117,7 +118,7 @@ class Player:
             try:
                 await socket.send(message)
             except CassetteMismatch:
-                if "sessionEndRequest" in parse_frame(message):  # a client may wait for ever
+                if SESSION_END in parse_frame(message):  # a client may wait for ever
                     await ws.send(GOODBYE)
                 raise
 

@@ -2,9 +2,7 @@
 
 import pytest
 
-from agy_nb.cassette.machine import SessionMachine
-from agy_nb.cassette.revealed import RecordedAnswers
-from agy_nb.cassette.wireform import Key, conversation_of, key_of, kind_of, paths_of, request_of
+from agy_nb.wire.frames import FrameKey, conversation_of, key_of, kind_of, paths_of, request_of
 
 ASKED_AT = {"trajectoryId": "t", "stepIndex": 4}
 
@@ -57,7 +55,7 @@ def test_frame_that_asks_for_nothing_has_no_request(frame):
 
 def test_frame_of_nothing_but_its_envelope_has_no_kind():
     assert kind_of({"seqNum": "7", "timestampMicros": "8"}) == ""
-    assert key_of({"toolResponse": "odd"}) == Key("toolResponse")
+    assert key_of({"toolResponse": "odd"}) == FrameKey("toolResponse")
 
 
 def test_folders_are_known_by_what_they_are_for():
@@ -82,19 +80,3 @@ def test_folders_are_known_by_what_they_are_for():
     assert conversation_of(config) == "c" * 32
     assert (paths_of({"config": "odd"}), conversation_of({"config": "odd"})) == ({}, "")
     assert paths_of({"config": {}}) == {}
-
-
-def test_before_the_session_is_known_the_client_decides_all():
-    answers = RecordedAnswers(lambda: None)
-    told = answers.decision("r"), answers.hook("h"), answers.question("t", 1), answers.denial("c")
-    assert told == (None, None, None, None)
-
-
-@pytest.mark.parametrize(("decides", "told"), [(False, None), (True, "no such city")])
-def test_refusal_of_a_call_is_the_recordings_where_that_decides(session_of, frames, decides, told):
-    refused = {"toolResponse": {"id": "c", "errorMessage": "no such city"}}
-    session = session_of(
-        frames.config(), frames.ready(), frames.prompt("go"), frames.call("c"), refused
-    )
-    machine = SessionMachine(session, decides=decides)
-    assert RecordedAnswers(lambda: machine).denial("c") == told
