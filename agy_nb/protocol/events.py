@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, JsonValue
 
@@ -26,6 +26,9 @@ from agy_nb.protocol.values import (
     Trajectory,
     TrajectoryUsage,
 )
+
+TurnKind: TypeAlias = Literal["prompt", "trigger", "wakeup"]
+"""What began a turn; `wakeup` is the harness by itself."""
 
 StepIndex = Annotated[int, Field(ge=0)]
 Instant = Annotated[float, Field(allow_inf_nan=False)]
@@ -339,11 +342,14 @@ class State(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnBegan(Event):
-    """A prompt or a trigger reached the harness.
+    """A turn began: a prompt or a trigger was sent, or the harness woke up by itself.
+
+    A trigger that is sent while a turn runs is answered by that turn, and begins none.
 
     Attributes:
-        prompt: What was sent.
-        kind: Whether a user's prompt or a trigger began the turn.
+        prompt: What was sent; an empty text where the harness woke up by itself.
+        kind: What began the turn: a user's prompt, a trigger, or the harness by itself, as when a
+            subagent or a timer reports back.
 
     Example:
         >>> from agy_nb.protocol.events import TurnBegan
@@ -353,7 +359,7 @@ class TurnBegan(Event):
     """
 
     prompt: Prompt
-    kind: Literal["prompt", "trigger"] = "prompt"
+    kind: TurnKind = "prompt"
     type: Literal["turn_began"] = field(default="turn_began", repr=False)
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeAlias, cast
 
+from agy_nb.errors import TurnDeniedError
 from agy_nb.protocol.events import (
     AgentStarted,
     Error,
@@ -27,6 +28,7 @@ from agy_nb.protocol.events import (
     ToolDenied,
     TrajectoryState,
     TurnBegan,
+    TurnKind,
     TurnState,
     UnknownFrame,
 )
@@ -75,6 +77,8 @@ class WireReader:
         self._steps = StepReader(self._connection, self._calls)
         self._usage = UsageReader(self._connection)
         self._running = self._halted = False
+        self._denied: str | None = None
+        self._root = ""
         self._client: dict[str, Read] = {
             f.CONFIG: self._configured,
             f.USER_INPUT: self._prompted,
@@ -82,7 +86,7 @@ class WireReader:
             f.HALT: self._halt,
             f.TOOL_RESPONSE: self._about(self._calls.answered_call),
             f.POLICY_RESPONSE: self._about(self._calls.policy_answered),
-            f.HOOK_RESPONSE: self._about(self._calls.hook_answered),
+            f.HOOK_RESPONSE: self._about(self._hook_answered),
             f.QUESTION_RESPONSE: self._about(self._calls.answered_question),
             f.TOOL_CONFIRMATION: _nothing,
             f.SESSION_END: _nothing,
@@ -266,17 +270,17 @@ class WireReader:
         yield from self._begun(parts or (TextPart(text=""),), "prompt", at)
 
     def _triggered(self, body: Any, at: float) -> Iterator[Event]:  # noqa: ANN401 - JSON
+        if self._running:  # the turn that runs answers it
+            return
         text = f.text_of(body.get("content") if isinstance(body, dict) else body)
         yield from self._begun((TextPart(text=text),), "trigger", at)
 
-    def _begun(
-        self, prompt: Prompt, kind: Literal["prompt", "trigger"], at: float
-    ) -> Iterator[Event]:
+    def _begun(self, prompt: Prompt, kind: TurnKind, at: float) -> Iterator[Event]:
         for trajectory in self._connection.trajectories.values():
             trajectory.next_turn()
         self._steps.next_turn()
         self._calls.next_turn()
-        self._running, self._halted = True, False
+        self._running, self._halted, self._denied = True, False, None
         yield TurnBegan(prompt=prompt, kind=kind, at=at)
         if not self._connection.hosted:
             yield State(state=TurnState.RUNNING, at=at)
@@ -289,6 +293,12 @@ class WireReader:
         self._calls.hook_asks(body)
         return ()
 
+    def _hook_answered(self, body: Frame, at: float) -> Iterable[Event]:
+        verdict = body.get(f.PRE_TURN_RESULT)
+        if isinstance(verdict, dict) and verdict.get(f.DECISION) == f.HOOK_DENY:
+            self._denied = f.text_of(verdict.get(f.REASON))
+        return self._calls.hook_answered(body, at)
+
     def _trajectory_state(self, body: Frame, at: float) -> Iterator[Event]:
         trajectory = self._connection.trajectory(
             f.text_of(body.get(f.TRAJECTORY_ID)),
@@ -299,6 +309,8 @@ class WireReader:
         error = f.text_of(body.get(f.ERROR))
         stop_reason = f.text_of(body.get(f.STOP_REASON)).removeprefix(_STOP_PREFIX) or None
         at_rest = state in ("idle", "cancelled")
+        if state == "running" and not self._running and trajectory.where.id == self._root:
+            yield from self._begun((TextPart(text=""),), "wakeup", at)
         yield TrajectoryState(
             trajectory=trajectory.where,
             state=cast("Any", state),
@@ -309,17 +321,21 @@ class WireReader:
         if not (at_rest and trajectory.where.is_root and self._running):
             return
         if not self._connection.hosted:
-            cancelled = self._halted or state == "cancelled"
+            cancelled = (self._halted or state == "cancelled") and self._denied is None
             failed = (bool(error) or self._steps.failure is not None) and not cancelled
             yield from self._over(at, failed=failed, cancelled=cancelled)
         self._running = False
+        self._root = trajectory.where.id
 
     def _over(
         self, at: float, *, failed: bool, cancelled: bool, gone: ErrorInfo | None = None
     ) -> Iterator[Event]:
         self._running = False
         state = TurnState.CANCELLED if cancelled else TurnState.DONE
-        if failed:
+        if self._denied is not None:
+            state = TurnState.DENIED
+            yield Error(error=to_info(TurnDeniedError(self._denied)), fatal=True, at=at)
+        elif failed:
             state = TurnState.FAILED
             info = gone
             if info is None and self._steps.failure is not None:

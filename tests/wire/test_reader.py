@@ -60,6 +60,49 @@ def test_trigger_begins_a_turn_of_its_own_kind():
     assert (found[0].kind, found[0].prompt[0].text) == ("trigger", "a file changed")
 
 
+def trajectory(state, where=ROOT, **body):
+    return {"trajectoryStateUpdate": {"trajectoryId": where, "state": f"STATE_{state}", **body}}
+
+
+def turns(found):
+    return [
+        (event.kind, event.prompt[0].text) if isinstance(event, e.TurnBegan) else str(event.state)
+        for event in found
+        if isinstance(event, e.TurnBegan | e.State)
+    ]
+
+
+def test_trigger_in_a_turn_that_runs_belongs_to_that_turn():
+    reader = begun()
+    assert reader.client({"automatedTrigger": "a file changed"}) == []
+    assert turns(reader.harness(trajectory("FULLY_IDLE"))) == ["done"]
+
+
+def test_harness_that_goes_on_by_itself_begins_a_turn():
+    reader = begun()
+    assert turns(reader.harness(trajectory("RUNNING"))) == []
+    reader.harness(trajectory("FULLY_IDLE"))
+    assert turns(reader.harness(trajectory("RUNNING", CHILD))) == []
+    assert turns(reader.harness(trajectory("RUNNING"))) == [("wakeup", ""), "running"]
+    assert turns(reader.harness(trajectory("FULLY_IDLE"))) == ["done"]
+
+
+def test_prompt_that_a_hook_denies_is_a_denied_turn():
+    reader = begun()
+    verdict = {"decision": "DENY", "reason": "not on a Friday"}
+    assert reader.client({"callHookResponse": {"requestId": "1", "preTurnResult": verdict}}) == []
+    found = reader.harness(trajectory("CANCELLED", error="not on a Friday"))
+    assert turns(found) == ["denied"]
+    (error,) = only(e.Error, found)
+    assert (error.fatal, error.error.type, error.error.reason) == (
+        True,
+        "TurnDeniedError",
+        "not on a Friday",
+    )
+    reader.client({"userInput": {"parts": [{"text": "On Monday?"}]}})
+    assert turns(reader.harness(trajectory("FULLY_IDLE"))) == ["done"]
+
+
 def test_configuration_names_model_endpoint_and_tools():
     config = {
         "models": [
