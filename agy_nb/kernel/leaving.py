@@ -14,6 +14,7 @@ import asyncio
 import atexit
 import contextlib
 import inspect
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
@@ -41,6 +42,7 @@ class ExitTasks:
         kernel: Any,  # noqa: ANN401
         loop: Callable[[], asyncio.AbstractEventLoop | None],
     ) -> None:
+        self._pid = os.getpid()
         self._kernel = kernel
         self._loop = loop
         self._tasks: dict[object, _Task] = {}
@@ -106,7 +108,7 @@ class ExitTasks:
 
     def finish(self) -> None:
         """Do what is left to do, from a thread in which no loop runs."""
-        if not self._tasks:
+        if not self._tasks or self._pid != os.getpid():  # a forked child: the parent cleans up
             return
         loop = self._loop()
         if loop is not None and not loop.is_closed() and not loop.is_running():

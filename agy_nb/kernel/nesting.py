@@ -7,9 +7,12 @@ only when somebody blocks in a cell for the first time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.metadata
 import importlib.util
 import warnings
+from collections import deque
+from collections.abc import Iterator
 from typing import Literal
 
 from agy_nb.kernel.errors import CannotBlock
@@ -55,6 +58,34 @@ def allow_nesting(loop: asyncio.AbstractEventLoop) -> None:
         # It warns of nest_asyncio 1.x, whose loop methods are replaced here.
         warnings.simplefilter("ignore")
         nest_asyncio2.apply(loop)
+
+
+@contextlib.contextmanager
+def nested(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Make a running loop re-entrant, and leave it as the iteration around us expects it.
+
+    An iteration of asyncio's own loop counts its handles first and then takes that many off the
+    queue. The first nested run happens inside such an iteration and may run the rest of them:
+    taking the next one from an empty queue would end the loop, and in a notebook the kernel.
+
+    Args:
+        loop: The loop that runs in this thread.
+
+    Raises:
+        CannotBlock: The loop is no asyncio loop (uvloop), or the patch is not installed.
+    """
+    allow_nesting(loop)
+    ready: deque[object] = getattr(loop, "_ready", deque())
+    counted = len(ready)
+    try:
+        yield
+    finally:
+        for _ in range(counted - len(ready)):
+            loop.call_soon(_nothing)
+
+
+def _nothing() -> None:
+    """Take the place of a handle that a nested run has taken."""
 
 
 def check(loop: asyncio.AbstractEventLoop) -> None:

@@ -86,12 +86,18 @@ class CommPump:
 
     Args:
         kernel: The ipykernel kernel of this process.
+        needed: Whether anything runs that other messages must wait for; asked before one is held.
     """
 
-    def __init__(self, kernel: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        kernel: Any,  # noqa: ANN401
+        needed: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.parent: Parent | None = None  # outputs go back to it after a comm message
         self.handled = 0
         self._kernel = kernel
+        self._needed = needed
         self._stream: Any = None
         self._original: Callable[[list[Any]], Any] | None = None
         self._passed_to: Callable[[list[Any]], Any] | None = None  # while closed
@@ -104,11 +110,11 @@ class CommPump:
         """Whether messages are sorted now."""
         return self._original is not None
 
-    def open(self, parent: Parent) -> None:
+    def open(self, parent: Parent | None) -> None:
         """Start to sort messages.
 
         Args:
-            parent: The request whose cell runs.
+            parent: The request whose cell runs, None where that is not known.
 
         Raises:
             AttributeError: A private hook is missing in this kernel.
@@ -136,9 +142,20 @@ class CommPump:
                 stream.on_recv(original, copy=self._copy)
             # Else someone put a callback on top of ours: stay in the chain, let all pass.
         finally:
-            held, self._held = self._held, []
-            for message in held:
+            self._deliver_held(original)
+
+    def _deliver_held(self, original: Callable[[list[Any]], Any]) -> None:
+        stopped: BaseException | None = None
+        while self._held:
+            message = self._held.pop(0)
+            try:
                 message.context.run(self._deliver, original, message.frames)
+            except Exception:  # one that fails must not take along those behind it
+                self._kernel.log.exception("Exception in message handler:")
+            except BaseException as error:  # noqa: BLE001 - an interrupt: raised below
+                stopped = error
+        if stopped is not None:
+            raise stopped
 
     def _deliver(self, callback: Callable[[list[Any]], Any], frames: list[Any]) -> None:
         # Not later through call_soon: a message that the stream has ready would overtake.
@@ -162,6 +179,9 @@ class CommPump:
                 raise RuntimeError("a pump that was never open got a message")
             return self._passed_to(frames)
         if self._message_type(frames) not in AT_ONCE:
+            if not self._needed():  # the end of what ran was not announced
+                self.close()
+                return original(frames)
             self._held.append(Held(frames, contextvars.copy_context()))
             return None
         try:

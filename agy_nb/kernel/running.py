@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from agy_nb.kernel.access import in_kernel, main_loop, running_loop
 from agy_nb.kernel.errors import CannotBlock
 from agy_nb.kernel.interrupts import OurHandler, blocking
-from agy_nb.kernel.nesting import allow_nesting, implementation
+from agy_nb.kernel.nesting import implementation, nested
 from agy_nb.kernel.visiting import Guest, guest
 from agy_nb.kernel.waking import SignalWaker
 
@@ -83,9 +83,8 @@ def _nested(coro: Awaitable[T], loop: asyncio.AbstractEventLoop) -> T:
     if not in_kernel() and implementation(loop) == "none":
         # A script's own loop: patching asyncio under its feet is the script's decision.
         raise CannotBlock("an event loop is already running here")
-    allow_nesting(loop)
     host = guest()
-    with host.blocking():
+    with nested(loop), host.blocking():
         return drive(coro, loop, host)
 
 
@@ -117,6 +116,8 @@ def drive(coro: Awaitable[T], loop: asyncio.AbstractEventLoop, host: Guest) -> T
             task.cancel()
         elif not task.cancelled():
             task.exception()  # asked for, or asyncio complains of a KeyboardInterrupt in the task
+        if handler.late:  # the handler that is in place again decides
+            signal.raise_signal(signal.SIGINT)
 
 
 class _Interrupt(OurHandler):
@@ -130,6 +131,7 @@ class _Interrupt(OurHandler):
         host: Guest,
     ) -> None:
         self.presses = 0
+        self.late = False
         self._loop = loop
         self._task = task
         self._finish = finish
@@ -160,6 +162,10 @@ class _Interrupt(OurHandler):
             signal.signal(signal.SIGINT, self.previous)
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if _outside_the_loop(frame) and (self.presses or self._task.done()):
+            # A KeyboardInterrupt raised there would leave this handler in place permanently.
+            self.late = True
+            return
         self.presses += 1
         self._host.notify_interrupt("cell")
         if self.presses == 1:
@@ -171,6 +177,18 @@ class _Interrupt(OurHandler):
             raise KeyboardInterrupt
 
 
+def _outside_the_loop(frame: FrameType | None) -> bool:
+    """Whether a signal has come in `drive()` itself: the loop does not run yet, or no more."""
+    if frame is not None and frame.f_code is drive.__code__:
+        return True
+    own = {_Interrupt.install.__code__, _Interrupt.remove.__code__}
+    while frame is not None and frame.f_code is not drive.__code__:
+        if frame.f_code in own:
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _in_poller(frame: FrameType | None) -> bool:
     return frame is not None and frame.f_globals.get("__name__") == "selectors"
 
@@ -179,16 +197,10 @@ def submit(coro: Awaitable[T], loop: asyncio.AbstractEventLoop) -> T:
     """Run an awaitable on a loop that runs in another thread, and wait for it here."""
     future = asyncio.run_coroutine_threadsafe(as_coroutine(coro), loop)
     try:
-        while True:
-            try:
-                return future.result(_LOOK_S)
-            except TimeoutError:
-                if future.done():
-                    raise  # the coroutine's own
-                if not loop.is_running():
-                    raise CannotBlock(
-                        "the main loop stopped before the coroutine was done"
-                    ) from None
+        while not concurrent.futures.wait([future], _LOOK_S).done:
+            if not loop.is_running() and not future.done():
+                raise CannotBlock("the main loop stopped before the coroutine was done")
+        return future.result()
     except concurrent.futures.CancelledError:
         raise asyncio.CancelledError from None
     finally:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 
 from agy_nb.kernel.access import current_kernel, current_shell, main_loop, on_main_loop
-from agy_nb.kernel.cells import CellTracker
+from agy_nb.kernel.cell_tracker import CellTracker
 from agy_nb.kernel.errors import KernelWarning
 from agy_nb.kernel.interrupts import InterruptCallback, Interrupts, Where
 from agy_nb.kernel.leaving import Cleanup, ExitTasks
@@ -41,7 +42,7 @@ class Guest:
         self._busy = 0
         self._blocking = 0
         self._cells: CellTracker | None = None
-        self._pump = CommPump(self._kernel) if self._kernel is not None else None
+        self._pump = CommPump(self._kernel, self._holds_cells) if self._kernel is not None else None
         self._interrupts = Interrupts(
             self._kernel,
             main_loop,
@@ -174,15 +175,21 @@ class Guest:
             return
         if not self._blocking and not (self._busy and self.cell_running):
             return
-        parent = self._cells.parent if self._cells is not None and self.cell_running else None
         try:
-            self._pump.open(parent or current_parent(self._kernel))
+            if self._cells is not None and self.cell_running:
+                self._pump.open(self._cells.parent)
+            else:
+                self._pump.open(current_parent(self._kernel))
         except Exception as error:  # noqa: BLE001 - a guest never breaks its host
             self.clicks_reason = f"this ipykernel lacks a hook ({error})"
             _warn(
                 f"{self.clicks_reason}: clicks on widgets are handled only after the cell has "
                 "ended; answer questions as text, or start turns in the background"
             )
+
+    def _holds_cells(self) -> bool:
+        """Whether anything really runs that the next cell must wait for."""
+        return self._blocking > 0 or self._cells is None or not self._cells.shell_is_free()
 
     def _close_when_free(self) -> None:
         if self._pump is not None and not self._blocking and not self.cell_running:
@@ -195,6 +202,16 @@ def _warn(text: str) -> None:
 
 _guest: Guest | None = None
 _guest_lock = threading.Lock()
+
+
+def _start_afresh() -> None:
+    """Forget the parent's guest in a forked child: a thread of the parent may hold its lock."""
+    global _guest, _guest_lock
+    _guest, _guest_lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh)
 
 
 def guest() -> Guest:

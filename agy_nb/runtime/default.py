@@ -6,6 +6,7 @@ A script may have several loops, one a thread or one after the other; each has i
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,16 @@ class _Made:
 
 _made: list[_Made] = []
 _lock = threading.Lock()
+
+
+def _start_afresh() -> None:
+    """Forget the parent's runtimes in a forked child: a thread of the parent may hold the lock."""
+    global _made, _lock
+    _made, _lock = [], threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh)
 
 
 def runtime(config: RuntimeConfig | None = None) -> Runtime:

@@ -335,6 +335,23 @@ def test_run_in_a_callback_lets_clicks_through(kernel):
     assert kernel.do("print(got)") == "['done']\n"
 
 
+def test_first_run_of_a_kernel_may_come_amid_other_work(fresh_kernel):
+    """It patches the loop, whose iteration goes on afterwards with what it had counted."""
+    kernel = fresh_kernel()
+    kernel.do(
+        "main, got = K.main_loop(), []\n"
+        "def many():\n"
+        "    for n in range(20): main.call_soon(got.append, n)\n"
+        "    main.call_soon(lambda: got.append(K.run(asyncio.sleep(0.05, 'done'))))\n"
+        "    for n in range(20): main.call_soon(got.append, n)\n"
+        "_ = main.call_later(0.05, many)"
+    )
+    kernel.do("while len(got) < 41: await asyncio.sleep(0.01)")
+    assert kernel.do("print(got.count('done'), sorted(set(got) - {'done'}) == [*range(20)])") == (
+        "1 True\n"
+    )
+
+
 def test_run_works_in_a_thread(kernel):
     cell = kernel.send("turn = Turn()\nprint(await asyncio.to_thread(K.run, turn.wait()))")
     kernel.click(kernel.ready(cell))

@@ -179,6 +179,66 @@ def test_second_interrupt_of_a_script_stops_at_once():
     ) == ["stopped"]
 
 
+def test_interrupts_while_the_handler_is_taken_away_leave_none_behind():
+    """Python's own handler is back, and gets them."""
+    assert lines("""
+        import signal
+        from agy_nb.kernel import running
+
+        class Pressed(running.SignalWaker):
+            def close(self):
+                if self._sockets is not None:
+                    for _ in range(3):
+                        signal.raise_signal(signal.SIGINT)
+                super().close()
+
+        waker, running.SignalWaker = running.SignalWaker, Pressed
+        try:
+            K.run(asyncio.sleep(0))
+        except KeyboardInterrupt:
+            print("heard")
+        print(signal.getsignal(signal.SIGINT) is signal.default_int_handler, running.blocking)
+        running.SignalWaker = waker
+        print(K.run(asyncio.sleep(0, "usable")))
+    """) == ["heard", "True []", "usable"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_child_of_a_fork_waits_for_no_lock_and_does_not_clean_up_for_its_parent():
+    """A thread of the parent may hold each of our locks at that moment."""
+    result = script(
+        HEAD
+        + textwrap.dedent("""
+        import os, sys, warnings
+        warnings.simplefilter("ignore")  # Python warns of a fork with threads
+        import agy_nb as agy
+        from agy_nb.kernel import visiting
+        from agy_nb.runtime import default
+
+        K.guest().at_exit(lambda: print("cleaned up"))
+        held, go = threading.Barrier(2), threading.Event()
+
+        def hold():
+            with visiting._guest_lock, default._lock:
+                held.wait()
+                go.wait(10)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait()
+        if (child := os.fork()) == 0:
+            with K.guest().busy():
+                print("child", agy.runtime().closed, flush=True)
+            sys.exit()
+        os.waitpid(child, 0)
+        go.set()
+        thread.join()
+    """)
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.split("\n") == ["child False", "cleaned up", ""]
+
+
 def test_result_of_a_coroutine_that_ends_well_after_an_interrupt_is_kept():
     assert lines(
         """
@@ -250,6 +310,24 @@ async def test_cancelled_coroutine_is_cancelled_error_in_the_thread():
             return "cancelled"
 
     assert await asyncio.to_thread(block) == "cancelled"
+
+
+@pytest.mark.blocking_allowed
+async def test_result_that_comes_as_the_thread_looks_is_not_lost(monkeypatch):
+    """The thread looks from time to time whether the loop is still there."""
+    from agy_nb.kernel import running
+
+    monkeypatch.setattr(running, "_LOOK_S", 0.0)
+    kernel.main_loop()
+
+    async def soon(number):
+        await asyncio.sleep(0)
+        return number
+
+    def many():
+        return [kernel.run(soon(number)) for number in range(300)]
+
+    assert await asyncio.to_thread(many) == list(range(300))
 
 
 @pytest.mark.blocking_allowed

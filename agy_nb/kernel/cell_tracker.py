@@ -1,0 +1,131 @@
+"""Is a request executing on the main shell right now?
+
+ipykernel calls `kernel.pre_handler_hook` before and `kernel.post_handler_hook` after each request
+that it handles, so a pair of them is the exact life of a request. IPython's events are not enough:
+it announces the end of a silent request (an extension's set-up) to nobody, and it announces the
+cells of subshells, which run in other threads and hold no other cell back.
+
+Two things need care. The first request has started before we were imported: only its end is seen.
+One request may run inside another (`kernel.do_one_iteration` of ipykernel 6), so they are a stack.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextvars
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from agy_nb.kernel.access import main_loop, on_main_loop, running_loop
+from agy_nb.kernel.pump import Parent, current_parent
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A request that the main shell handles now.
+
+    Attributes:
+        is_cell: Whether it executes code.
+        parent: What its outputs belong to, None where that is not known.
+        context: The context that its code runs in.
+    """
+
+    is_cell: bool
+    parent: Parent | None
+    context: contextvars.Context | None
+
+
+class CellTracker:
+    """Follows the requests of the main shell that execute code, silent ones included.
+
+    Args:
+        shell: IPython's shell.
+        kernel: Its kernel.
+        on_start: Called when code of the main shell starts to run; several times for one request
+            where code runs other code.
+        on_end: Called when the request has ended and its reply is sent.
+
+    Raises:
+        AttributeError: A hook is missing in this kernel.
+    """
+
+    def __init__(
+        self,
+        shell: Any,  # noqa: ANN401
+        kernel: Any,  # noqa: ANN401
+        on_start: Callable[[], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        self._kernel = kernel
+        self._on_start = on_start
+        self._on_end = on_end
+        self._stack: list[_Request] = []
+        self._before, self._after = kernel.pre_handler_hook, kernel.post_handler_hook
+        if _handles_a_request(kernel):
+            self._stack.append(self._this_request(is_cell=True))
+        kernel.pre_handler_hook, kernel.post_handler_hook = self._begin, self._finish
+        # Not at the request's start: ipykernel installs a SIGINT handler between that and the code.
+        shell.events.register("pre_execute", self._code_starts)
+
+    @property
+    def running(self) -> bool:
+        """Whether the main shell executes code."""
+        return any(request.is_cell for request in self._stack)
+
+    @property
+    def parent(self) -> Parent | None:
+        """The request whose code runs; None where there is none, or it is not known."""
+        return next((each.parent for each in self._stack if each.is_cell), None)
+
+    @property
+    def context(self) -> contextvars.Context | None:
+        """The context of the code that runs; outputs in it go to its cell."""
+        return next((each.context for each in self._stack if each.is_cell), None)
+
+    def shell_is_free(self) -> bool:
+        """Whether the kernel itself says that its main shell handles no request.
+
+        It forgets the requests that were thought to run, then. ipykernel 6 has no such mark, and
+        none is needed there: it has no subshells, and never skips a hook.
+        """
+        lock = getattr(self._kernel, "_main_asyncio_lock", None)
+        if lock is None or lock.locked():
+            return False
+        self._stack.clear()
+        return True
+
+    def _begin(self) -> None:
+        if running_loop() is main_loop():
+            message = self._kernel.get_parent("shell") or {}
+            is_cell = message.get("header", {}).get("msg_type") == "execute_request"
+            self._stack.append(self._this_request(is_cell=is_cell))
+        self._before()
+
+    def _finish(self) -> None:
+        try:
+            self._after()
+        finally:
+            if running_loop() is main_loop() and self._stack:
+                ended = self._stack.pop()
+                if ended.is_cell and not self.running:
+                    self._on_end()
+
+    def _this_request(self, *, is_cell: bool) -> _Request:
+        if not on_main_loop():  # first use in a subshell: the main shell's request is another
+            return _Request(is_cell, None, None)
+        return _Request(is_cell, current_parent(self._kernel), contextvars.copy_context())
+
+    def _code_starts(self) -> None:
+        # The event is also triggered for each message of a widget.
+        if self.running and running_loop() is main_loop():
+            self._on_start()
+
+
+def _handles_a_request(kernel: Any) -> bool:  # noqa: ANN401
+    """Whether the main shell is inside a request already."""
+    lock = getattr(kernel, "_main_asyncio_lock", None)
+    if lock is not None:
+        return bool(lock.locked())
+    # ipykernel 6 has one shell. While that executes code, and only then, input() is the kernel's.
+    return getattr(builtins.input, "__self__", None) is kernel
