@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,9 +19,11 @@ from agy_nb.cassette.arguments import to_cassette, to_regex
 from agy_nb.cassette.errors import CassetteError
 from agy_nb.cassette.fold import folded
 from agy_nb.cassette.format import read_lines
+from agy_nb.cassette.leaks import redact
 from agy_nb.cassette.recording import find_header
 from agy_nb.cassette.redaction import Rule
 from agy_nb.cassette.transcript import PARTS, differences, transcript
+from agy_nb.cassette.verify import Problem, Verdict, problems, remarks
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -53,8 +55,11 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     diff.add_argument("one", type=to_cassette, metavar="ONE", help="a cassette")
     diff.add_argument("other", type=to_cassette, metavar="OTHER", help="another, or a later one")
 
-    verify = action("verify", _verify, "check form, redaction, and that each plays to its end")
+    verify = action(
+        "verify", _verify, "check form, redaction of every file, and that each plays to its end"
+    )
     _paths(verify)
+    verify.add_argument("--json", action="store_true", help="print JSON")
     _rules(verify)
     _live(verify)
 
@@ -98,8 +103,14 @@ def _live(parser: ArgumentParser) -> None:
         "show what differs; needs GEMINI_API_KEY or --base-url",
     )  # fmt: skip
     live.add_argument(
+        "--trust", action="store_true",
+        help="also start the recorded MCP servers, give the recorded answers of hooks, and obey "
+        "recorded rules that allow built-in tools: the cassette can then run any program here",
+    )  # fmt: skip
+    live.add_argument(
         "--base-url", default="", type=_url, metavar="URL",
-        help="address of the model, e.g. http://127.0.0.1:8080",
+        help="address of the model, e.g. http://127.0.0.1:8080; the key is sent there and to no "
+        "address of a cassette (default: the public one of Gemini)",
     )  # fmt: skip
     live.add_argument(
         "--compare", type=_parts, default=PARTS, metavar="PARTS",
@@ -201,20 +212,28 @@ def _diff(arguments: Namespace) -> int:
 
 
 def _verify(arguments: Namespace) -> int:
-    bad = 0
+    verdicts = []
     for path in library.find(arguments.paths):
-        found = list(library.problems(path, rules=_given(arguments)))
-        word = "FAIL"
-        if not found and arguments.against_live:
-            found, word = list(_drift(path, arguments)), "DRIFT"
-        bad += bool(found)
-        _say(f"{word if found else 'ok':<4} {path}")
-        for text in found or library.remarks(path):
-            _say(f"     {text}")
-    return 1 if bad else 0
+        verdict = _verdict(path, arguments)
+        verdicts.append(verdict)
+        if not arguments.json:
+            _show_verdict(verdict)
+    if arguments.json:
+        _say(json.dumps([verdict.data() for verdict in verdicts], indent=2))
+    return 1 if any(verdict.problems for verdict in verdicts) else 0
 
 
-def _drift(path: Path, arguments: Namespace) -> Iterator[str]:
+def _verdict(path: Path, arguments: Namespace) -> Verdict:
+    verdict = Verdict(path, list(problems(path, rules=_given(arguments))))
+    if not verdict.problems and arguments.against_live:
+        _run_again(verdict, arguments)
+    if not verdict.problems:
+        verdict.remarks += remarks(path)
+    return verdict
+
+
+def _run_again(verdict: Verdict, arguments: Namespace) -> None:
+    from agy_nb.cassette.rerun.errors import RerunError
     from agy_nb.cassette.rerun.live import LiveSettings, rerun
     from agy_nb.cassette.rerun.setting import LiveModel
 
@@ -223,17 +242,32 @@ def _drift(path: Path, arguments: Namespace) -> Iterator[str]:
         harness=arguments.harness,
         folder=arguments.folder,
         silence_s=arguments.silence,
+        trust=arguments.trust,
     )
+    path = verdict.path
     with TemporaryDirectory(prefix="agy-") as folder:
-        live = rerun(path, Path(folder) / "live", settings)
-        for what in live.unanswered:
-            yield f"the recording holds no answer to {what}"
-        yield from differences(path, live.path, parts=arguments.compare, names=("recorded", "live"))
+        try:
+            live = rerun(path, Path(folder) / "live", settings)
+        except RerunError as error:
+            verdict.problems.append(Problem("drift", str(error)))
+            return
+        found = [f"the recording holds no answer to {what}" for what in live.unanswered]
+        found += differences(path, live.path, parts=arguments.compare, names=("recorded", "live"))
+    verdict.problems += [Problem("drift", text) for text in found]
+    verdict.remarks += [f"without --trust {what}" for what in live.refused]
+
+
+def _show_verdict(verdict: Verdict) -> None:
+    kinds = {problem.kind for problem in verdict.problems}
+    word = "ok" if not kinds else "DRIFT" if kinds == {"drift"} else "FAIL"
+    _say(f"{word:<4} {verdict.path}")
+    for text in (*map(str, verdict.problems), *verdict.remarks):
+        _say(f"     {text}")
 
 
 def _redact(arguments: Namespace) -> int:
     for path in library.find(arguments.paths):
-        header = library.redact(path, _given(arguments))
+        header = redact(path, _given(arguments))
         counts = ", ".join(f"{n} {kind}" for kind, n in sorted(header.redactions.items()) if n)
         _say(f"{path}: {counts or 'nothing to take out'}")
     return 0
@@ -265,6 +299,9 @@ def _prune(arguments: Namespace) -> int:
             return 1
         for path in library.leftovers(root):
             found = True
+            if library.is_in_use(path):
+                _say(f"in use       {path}: a recording goes on")
+                continue
             if arguments.yes:
                 library.remove(path)
             _say(f"{'removed' if arguments.yes else 'would remove'} {path}")

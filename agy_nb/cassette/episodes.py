@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import itertools
 import json
 import os
 import queue
@@ -21,6 +22,8 @@ from typing import Any, TypeAlias
 
 from agy_nb.cassette.errors import CassetteInvalid
 from agy_nb.cassette.format import EPISODES, MODEL
+from agy_nb.cassette.safe_files import bounded_lines, open_plain, read_bytes
+from agy_nb.cassette.safe_json import check_size, parse_json
 
 Interaction: TypeAlias = dict[str, Any]
 """A request and its response, as they stand in vcrpy's files; bodies are text or bytes."""
@@ -70,7 +73,7 @@ class EpisodeJournal:
         if not journal.exists():
             return
         kept = read_vcr(self._folder / MODEL) if (self._folder / MODEL).exists() else []
-        write_vcr(self._folder / MODEL, [*kept, *map(again, _lines(journal))])
+        write_vcr(self._folder / MODEL, [*kept, *map(again, read_journal(journal))])
         journal.unlink()
 
     def close(self) -> None:
@@ -108,7 +111,7 @@ def read_model(folder: Path) -> list[Interaction]:
         CassetteInvalid: It cannot be read.
     """
     found = read_vcr(folder / MODEL) if (folder / MODEL).exists() else []
-    return [*found, *_lines(folder / EPISODES)] if (folder / EPISODES).exists() else found
+    return [*found, *read_journal(folder / EPISODES)] if (folder / EPISODES).exists() else found
 
 
 def read_vcr(file: Path) -> list[Interaction]:
@@ -122,7 +125,8 @@ def read_vcr(file: Path) -> list[Interaction]:
 
     folder = str(file.parent)
     try:
-        data = yamlserializer.deserialize(file.read_bytes().decode())
+        data = yamlserializer.deserialize(read_bytes(file).decode())
+        check_size(data)
     except (OSError, yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise CassetteInvalid(f"{file} cannot be read: {error}", path=folder) from error
     if data is None:
@@ -173,22 +177,31 @@ def _base64(value: bytes) -> dict[str, str]:
     return {"$base64": base64.b64encode(value).decode()}
 
 
-def _bytes(value: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-    if value.keys() == {"$base64"}:
-        return base64.b64decode(value["$base64"], validate=True)
-    return value
+def _with_bytes(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        if value.keys() == {"$base64"}:
+            return base64.b64decode(value["$base64"], validate=True)
+        return {key: _with_bytes(item) for key, item in value.items()}
+    return [_with_bytes(item) for item in value] if isinstance(value, list) else value
 
 
-def _lines(file: Path) -> Iterator[Interaction]:
+def read_journal(file: Path) -> Iterator[Interaction]:
+    """The exchanges in a journal of the model's side, up to its last whole line.
+
+    Raises:
+        CassetteInvalid: It cannot be read.
+    """
     folder = str(file.parent)
     try:
-        with file.open("rb") as lines:
-            for number, raw in enumerate(lines, start=1):
-                if not raw.endswith(b"\n"):
-                    return
+        with open_plain(file) as opened:
+            lines = bounded_lines(opened)
+            for number in itertools.count(1):
                 try:
-                    made = json.loads(raw.decode("utf-8", "surrogatepass"), object_hook=_bytes)
-                except (ValueError, TypeError, RecursionError, binascii.Error) as error:
+                    raw = next(lines, b"")
+                    if not raw.endswith(b"\n"):
+                        return
+                    made = _with_bytes(parse_json(raw.decode("utf-8", "surrogatepass")))
+                except (ValueError, TypeError, binascii.Error) as error:
                     raise CassetteInvalid(f"{file}, line {number}: {error}", path=folder) from error
                 if not _is_interaction(made):
                     raise CassetteInvalid(

@@ -22,7 +22,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import itertools
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
@@ -30,6 +32,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from agy_nb.cassette.errors import CassetteInvalid, CassetteNotFound
+from agy_nb.cassette.safe_files import LONGEST_LINE, bounded_lines, open_plain, read_bytes
+from agy_nb.cassette.safe_json import parse_json
 
 VERSION = 1
 """Of the format. A reader takes this one; `migration` brings older ones up to it."""
@@ -39,12 +43,18 @@ WIRE = "wire.jsonl"
 MODEL = "model.yaml"
 EPISODES = "model.jsonl"
 TOOLS = "tools.yaml"
+FILES = frozenset({HEADER, WIRE, MODEL, EPISODES, TOOLS})
 FORMAT = "agy-cassette"
 
 Direction: TypeAlias = Literal["client", "harness", "end"]
 Frame: TypeAlias = dict[str, Any]
 
 _LONGEST_NAME = 200
+_LARGEST_HEADER = 64 * 2**20
+_MOST_SESSIONS = 10**6
+_LONGEST_WAIT = 1e9
+"""Seconds between two frames; more than 30 years."""
+_LARGEST_NUMBER = 2**63
 _LAYOUT = re.compile(rb'\{"s":\d+,"d":"\w+","dt":[\d.e-]+,"f":')
 _CONFLICT = re.compile(rb"^(<{7}|={7}|>{7}|\|{7})", re.MULTILINE)
 _Record = TypeVar("_Record")
@@ -144,18 +154,18 @@ def decode_line(raw: bytes) -> Line:
     Raises:
         ValueError: It is no line of a wire.
     """
-    data = json.loads(raw)
+    data = parse_json(raw)
     if not isinstance(data, dict):
         raise ValueError("a line is a JSON object")  # noqa: TRY004 - one error for all that is wrong
     session, direction, frame = data.get("s"), data.get("d"), data.get("f")
     dt = data.get("dt", 0)
-    if not isinstance(session, int) or session < 0:
+    if not isinstance(session, int) or not 0 <= session < _MOST_SESSIONS:
         raise ValueError("`s` is the number of a session")
     if direction not in ("client", "harness", "end"):
         raise ValueError("`d` is client, harness or end")
     if not isinstance(frame, dict):
         raise ValueError("`f` is a frame, a JSON object")  # noqa: TRY004
-    if not isinstance(dt, int | float) or not 0 <= dt < float("inf"):
+    if not isinstance(dt, int | float) or not 0 <= dt < _LONGEST_WAIT:
         raise ValueError("`dt` is a number of seconds")
     layout = _LAYOUT.match(raw)
     text = None
@@ -167,8 +177,8 @@ def decode_line(raw: bytes) -> Line:
 def parse_frame(message: str | bytes) -> Frame:
     """A frame as it stands in a line, whatever it is."""
     try:
-        data = json.loads(message)
-    except (ValueError, RecursionError):
+        data = parse_json(message)
+    except ValueError:
         data = None
     if isinstance(data, dict):
         return data
@@ -251,7 +261,7 @@ def read_header_data(folder: Path) -> dict[str, Any]:
     """
     where = str(folder)
     try:
-        raw = (folder / HEADER).read_bytes()
+        raw = read_bytes(folder / HEADER, _LARGEST_HEADER)
     except (FileNotFoundError, NotADirectoryError):
         if not folder.exists():
             raise CassetteNotFound(
@@ -268,8 +278,8 @@ def read_header_data(folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise CassetteInvalid(f"{where} cannot be read: {error.strerror}", path=where) from error
     try:
-        return _checked_header(json.loads(raw))
-    except (ValueError, RecursionError) as error:
+        return _checked_header(parse_json(raw))
+    except ValueError as error:
         raise CassetteInvalid(
             f"{where} is no cassette: its header.json: {_what_is_wrong(raw, error)}", path=where
         ) from error
@@ -323,10 +333,24 @@ def _fill(kind: type[_Record], data: dict[str, Any]) -> _Record:
         value = tuple(value) if isinstance(value, list) else value
         expected = int if item.name == "tokens" else type(getattr(blank, item.name))
         unknown = value is None and item.name == "tokens"
-        if not unknown and type(value) is not expected:
-            raise TypeError(f"{item.name} is {value!r}")
+        if not unknown and not (type(value) is expected and _fits(item.name, value)):
+            raise TypeError(f"{item.name} is {repr(value)[:100]}")
         kept[item.name] = value
     return kind(**kept)
+
+
+def _fits(name: str, value: Any) -> bool:  # noqa: ANN401 - JSON
+    """Whether a value of a header has parts of the right types, and a size that can be shown."""
+    match value:
+        case int():
+            return -1 <= value < _LARGEST_NUMBER
+        case dict():
+            return all(
+                type(count) is int and 0 <= count < _LARGEST_NUMBER for count in value.values()
+            )
+        case tuple() if name != "sessions":
+            return all(isinstance(item, str) for item in value)
+    return True
 
 
 def read_lines(folder: Path, *, strict: bool = True) -> Iterator[Line]:
@@ -341,9 +365,18 @@ def read_lines(folder: Path, *, strict: bool = True) -> Iterator[Line]:
     Raises:
         CassetteInvalid: A line is damaged.
     """
+    for _, _, line in numbered_lines(folder, strict=strict):
+        yield line
+
+
+def numbered_lines(folder: Path, *, strict: bool = True) -> Iterator[tuple[int, bytes, Line]]:
+    """The lines of the wire with their numbers, from 1, and as they stand in the file.
+
+    See `read_lines`.
+    """
     path = folder / WIRE
     try:
-        file = path.open("rb")
+        file = open_plain(path)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -351,17 +384,32 @@ def read_lines(folder: Path, *, strict: bool = True) -> Iterator[Line]:
             f"{path} cannot be read: {error.strerror}", path=str(folder)
         ) from error
     with file:
-        for number, raw in enumerate(file, start=1):
-            if not raw.endswith(b"\n"):
-                return
+        lines = bounded_lines(file)
+        for number in itertools.count(1):
+            raw = b""
             try:
-                yield decode_line(raw)
-            except (ValueError, RecursionError) as error:
+                raw = next(lines, b"")
+                if not raw.endswith(b"\n"):
+                    return
+                line = decode_line(raw)
+            except ValueError as error:
                 if not strict:
                     return
                 raise CassetteInvalid(
                     f"{path}, line {number}: {_what_is_wrong(raw, error)}", path=str(folder)
                 ) from error
+            yield number, raw, line
+
+
+def read_torn_end(folder: Path) -> str:
+    """What follows the last whole line of the wire: nothing, unless the file was cut off."""
+    try:
+        with open_plain(folder / WIRE) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - LONGEST_LINE))
+            return file.read().rpartition(b"\n")[2].decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def _what_is_wrong(raw: bytes, error: Exception) -> str:
@@ -378,7 +426,7 @@ def is_edited(folder: Path, header: Header) -> bool:
     if not header.digest:
         return False
     try:
-        with (folder / WIRE).open("rb") as file:
+        with open_plain(folder / WIRE) as file:
             return hashlib.file_digest(file, "sha256").hexdigest() != header.digest
     except OSError:
         return False  # missing, and no edit
@@ -393,7 +441,9 @@ def is_partial(folder: Path, header: Header) -> bool:
     try:
         if not header.complete or path.stat().st_size >= header.size:
             return not header.complete
-        with path.open("rb") as file:
-            return sum(raw.endswith(b"\n") for raw in file) < header.frames
+        with open_plain(path) as file:
+            return sum(raw.endswith(b"\n") for raw in bounded_lines(file)) < header.frames
+    except ValueError:
+        return True
     except OSError:
         return header.frames > 0 or not header.complete

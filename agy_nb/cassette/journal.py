@@ -101,7 +101,7 @@ class Journal:
         self._frames = 0
         self._failure: Exception | None = None
         self._over = False
-        self._lock = _Lock(path)
+        self._lock = RecordingLock(path)
         try:
             self._file = self._open()
         except OSError as error:
@@ -250,7 +250,7 @@ def installed_sdk() -> str:
         return ""
 
 
-class _Lock:
+class RecordingLock:
     """Held by one recorder of a name at a time, in this process or another."""
 
     def __init__(self, path: Path) -> None:
@@ -272,6 +272,21 @@ class _Lock:
                 f"{path} is being recorded by somebody else; wait for it, or choose another name",
                 path=str(path),
             )
+
+    @staticmethod
+    def is_held(path: Path) -> bool:
+        """Whether somebody records this name now."""
+        try:
+            fd = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            _lock(fd)
+        except OSError:
+            return True
+        finally:
+            os.close(fd)
+        return False
 
     def release(self) -> None:
         """Let the next one in."""

@@ -20,6 +20,7 @@ from agy_nb.cassette.journal import Journal
 from agy_nb.cassette.recording import load
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.toolhttp import ToolHttp
+from agy_nb.cassette.verify import Problem, problems
 
 GOOD = {"format": "agy-cassette", "version": 1, "complete": True}
 RUNS_CODE = "interactions: [!!python/object/apply:os.system ['echo gotcha > gotcha']]"
@@ -161,12 +162,12 @@ def test_tools_file_with_object_tags_is_explained_and_never_run(tmp_path, monkey
 def test_verify_survives_any_value_in_a_header(raw_cassette, wrong):
     for name in ("sessions", "redactions", "sdk", "frames", "model", "complete"):
         folder = raw_cassette(GOOD | {name: wrong}, name=f"c-{name}")
-        for problem in library.problems(folder):
-            assert isinstance(problem, str)
+        for problem in problems(folder):
+            assert isinstance(problem, Problem)
         assert isinstance(library.entry(folder), library.Entry)
 
 
 def test_cassette_of_another_sdk_is_played_and_said_to_be_old(cassette, hello):
     folder = cassette(hello, sdk="0.0.1")
     assert load(folder).sessions
-    assert any("is of google-antigravity 0.0.1" in text for text in library.problems(folder))
+    assert any("is of google-antigravity 0.0.1" in str(each) for each in problems(folder))

@@ -12,9 +12,11 @@ import pytest
 
 from agy_nb.cassette import cli, migration
 from agy_nb.cassette import format as format_
+from agy_nb.cassette.episodes import write_vcr
 from agy_nb.cassette.errors import CassetteError
 from agy_nb.cassette.fold import fold
-from agy_nb.cassette.format import HEADER, WIRE, Line, encode_line, read_lines
+from agy_nb.cassette.format import HEADER, WIRE, Header, Line, encode_line, read_lines
+from agy_nb.cassette.journal import Journal
 from agy_nb.cassette.recording import by_session, load
 
 
@@ -292,3 +294,106 @@ def test_redacted_partial_stays_partial(run, cassette, hello):
     (folder / WIRE).write_bytes((folder / WIRE).read_bytes()[:-10])
     run("redact", folder)
     assert load(folder).partial
+
+
+# -- every file of a cassette ----------------------------------------------------------------------
+
+TOKEN = "ghp_" + "a1B2c3D4e5F6" * 3
+EXCHANGE = {
+    "request": {"method": "POST", "uri": "http://x/", "headers": {}, "body": "hello"},
+    "response": {
+        "status": {"code": 200, "message": "OK"}, "headers": {}, "body": {"string": "fine"},
+    },
+}  # fmt: skip
+
+
+def exchange(text):
+    return EXCHANGE | {"request": EXCHANGE["request"] | {"body": text}}
+
+
+def spoil_header(folder):
+    header = json.loads((folder / "header.json").read_text())
+    header["harness"] = f"local {TOKEN}"
+    (folder / "header.json").write_text(json.dumps(header))
+
+
+def spoil_wire(change):
+    def spoil(folder):
+        lines = (folder / "wire.jsonl").read_text().splitlines(keepends=True)
+        (folder / "wire.jsonl").write_text("".join(change(lines)))
+
+    return spoil
+
+
+SPOILERS = {
+    "header.json": spoil_header,
+    "wire.jsonl": spoil_wire(lambda lines: [lines[0], lines[1].replace("c0", TOKEN), *lines[2:]]),
+    "a field that no recorder writes": spoil_wire(
+        lambda lines: [lines[0][:-2] + f', "note": "{TOKEN}"}}\n', *lines[1:]]
+    ),
+    "the end that was cut off": spoil_wire(lambda lines: [*lines, f'{{"s":0,"d":"{TOKEN}']),
+    "model.yaml": lambda folder: write_vcr(folder / "model.yaml", [exchange(TOKEN)]),
+    "tools.yaml": lambda folder: write_vcr(folder / "tools.yaml", [exchange(TOKEN)]),
+    "a comment": lambda folder: (folder / "tools.yaml").write_text(
+        f"# {TOKEN}\ninteractions: []\nversion: 1\n"
+    ),
+    "model.jsonl": lambda folder: (folder / "model.jsonl").write_text(
+        json.dumps(exchange(TOKEN)) + "\n"
+    ),
+    "a file of somebody's": lambda folder: (folder / "notes.txt").write_text(f"see\n{TOKEN}\n"),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILERS.values(), ids=SPOILERS)
+def test_verify_looks_at_every_file_and_redact_cleans_what_it_finds(run, cassette, hello, spoil):
+    folder = cassette(hello)
+    write_vcr(folder / "model.yaml", [EXCHANGE])
+    assert run("verify", folder)[0] == 0
+    spoil(folder)
+    code, out = run("verify", "--json", folder)
+    assert code == 1
+    assert TOKEN not in out
+    (verdict,) = json.loads(out)
+    kinds = {problem["kind"] for problem in verdict["problems"]}
+    assert "secret" in kinds
+    assert not verdict["ok"]
+    before = {file.name for file in folder.iterdir()}
+    run("redact", folder)
+    for file in folder.iterdir():
+        assert TOKEN not in file.read_text()
+    assert {file.name for file in folder.iterdir()} | {"model.jsonl"} >= before
+    code, out = run("verify", "--json", folder)
+    assert "secret" not in {problem["kind"] for problem in json.loads(out)[0]["problems"]}
+
+
+def test_verdict_names_file_and_line_and_no_secret(run, cassette, hello):
+    folder = cassette(hello)
+    spoil_header(folder)
+    write_vcr(folder / "tools.yaml", [EXCHANGE, exchange(TOKEN)])
+    _, out = run("verify", "--json", folder)
+    problems = json.loads(out)[0]["problems"]
+    assert [(each["file"], each["line"]) for each in problems if each["file"]] == [
+        ("tools.yaml", 2), ("header.json", 0),
+    ]  # fmt: skip
+    assert run("verify", "--json", cassette(hello, name="ok"))[0] == 0
+
+
+def test_prune_leaves_a_recording_that_goes_on(run, tmp_path, frames):
+    journal = Journal(tmp_path / "c", Header())
+    try:
+        journal.put(0, "client", 0.0, frames.config())
+        for options in ((), ("--yes",)):
+            code, out = run("prune", *options, tmp_path)
+            assert code == 0
+            assert "removed" not in out
+            assert "in use" in out
+        assert journal.folder.is_dir()
+    finally:
+        journal.finish()
+    assert load(tmp_path / "c").sessions
+    crashed = tmp_path / "gone.partial"
+    crashed.mkdir()
+    (crashed / "header.json").write_bytes(Header().encode())
+    (tmp_path / ".gone.lock").touch()
+    run("prune", "--yes", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]

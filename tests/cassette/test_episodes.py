@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from google.antigravity import Agent
 
-from agy_nb.cassette import library, use_cassette
+from agy_nb.cassette import use_cassette
 from agy_nb.cassette.episodes import EpisodeJournal, read_model, read_vcr
 from agy_nb.cassette.errors import CassetteBusy, CassetteInvalid, CassetteMismatch
 from agy_nb.cassette.format import EPISODES, HEADER, MODEL, WIRE, Header, read_header
 from agy_nb.cassette.journal import PARTIAL, Journal
+from agy_nb.cassette.leaks import redact
+from agy_nb.cassette.verify import problems
 from agy_nb.testing import ScriptedModel, say
 from tests.cassette.scenarios import NO_MODEL, Setting
 from tests.cassette.test_sessions import forgotten_pipes
@@ -240,7 +242,7 @@ def test_damaged_exchange_is_named_by_number(tmp_path):
 def test_unfinished_one_is_redacted_and_finished(cassette, hello):
     folder = cassette(hello)
     journal_of(folder, "for ACME-42", "and no more").close()
-    library.redact(folder, [re.compile(r"ACME-\d+")])
+    redact(folder, [re.compile(r"ACME-\d+")])
     bodies = [item["response"]["body"]["string"] for item in read_model(folder)]
     assert bodies == ["for {{agy:rule}}", "and no more"]
     assert not (folder / EPISODES).exists()
@@ -249,7 +251,7 @@ def test_unfinished_one_is_redacted_and_finished(cassette, hello):
 def test_verify_looks_at_an_unfinished_one(cassette, hello):
     folder = cassette(hello)
     (folder / EPISODES).write_bytes(b"{}\n")
-    assert any("model.jsonl, line 1" in text for text in library.problems(folder))
+    assert any("model.jsonl, line 1" in str(each) for each in problems(folder))
 
 
 def test_what_was_there_comes_first(tmp_path):

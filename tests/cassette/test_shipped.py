@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from agy_nb.cassette import library, use_cassette
+from agy_nb.cassette import use_cassette
 from agy_nb.cassette.recording import load
+from agy_nb.cassette.verify import problems
 from tests.cassette.scenarios import NO_MODEL, SCENARIOS, Setting
 
 # The SDK looks for its binary on the loop, also where none is started.
@@ -22,7 +23,7 @@ async def test_shipped_cassette_replays(header, tmp_path):
 
 @pytest.mark.parametrize("header", SHIPPED, ids=[path.parent.name for path in SHIPPED])
 def test_shipped_cassette_is_sound(header):
-    assert list(library.problems(header.parent)) == []
+    assert list(problems(header.parent)) == []
     assert not load(header.parent).partial
 
 

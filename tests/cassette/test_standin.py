@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from agy_nb import cli
-from agy_nb.cassette import library, use_cassette
+from agy_nb.cassette import use_cassette
 from agy_nb.cassette.errors import CassetteBusy
 from agy_nb.cassette.fold import fold
 from agy_nb.cassette.format import WIRE, frame_message
@@ -32,6 +32,7 @@ from agy_nb.cassette.standin.errors import HandshakeFailed, NoLauncher
 from agy_nb.cassette.standin.ledger import Ledger
 from agy_nb.cassette.standin.merging import Merger
 from agy_nb.cassette.substitution import Substitution
+from agy_nb.cassette.verify import problems
 from agy_nb.testing import ScriptedModel, say
 from tests.cassette.scenarios import NO_MODEL, SCENARIOS, Setting, seen
 
@@ -198,7 +199,7 @@ async def test_program_replays_what_it_recorded(name, launcher, tmp_path):
             name, model.base_url, tmp_path / "then", launcher("--record", cassette)
         )
     assert (recorded[0], recorded[2]) == (0, "")
-    assert list(library.problems(cassette)) == []
+    assert list(problems(cassette)) == []
     replayed = await program(name, NO_MODEL, tmp_path / "now", launcher("--replay", cassette))
     assert replayed == recorded
 
@@ -298,7 +299,7 @@ async def test_raw_client_replays_what_it_recorded(launcher, tmp_path):
         )
     assert recorded[:2] == (["Hello", "Fine."], 0)
     assert load(tmp_path / "c").header.sdk == "rust 0.3.0"
-    assert list(library.problems(tmp_path / "c")) == []
+    assert list(problems(tmp_path / "c")) == []
     harness = launcher("--replay", tmp_path / "c")
     for place in ("now", "again"):
         replayed = await raw_talk(harness, NO_MODEL, tmp_path / place, "Hi", "And?")

@@ -3,9 +3,10 @@
 ```
 AgyError
   + RerunError          base
-      + NoModel         there is no live model to run against
-      + Refused         the harness does not take the recorded configuration
-      + Silent          the harness says nothing any more
+      + NoModel              there is no live model to run against
+      + UnknownAddressError  the recorded model is at an address that the user did not give
+      + Refused              the harness does not take the recorded configuration
+      + Silent               the harness says nothing any more
 ```
 """
 
@@ -20,6 +21,10 @@ class RerunError(AgyError):
 
 class NoModel(RerunError):
     """There is no live model: neither a key nor an address is given."""
+
+
+class UnknownAddressError(RerunError):
+    """The recorded model is at an address that the user did not give; no key is sent there."""
 
 
 class Refused(RerunError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.rerun.errors import Refused, Silent
 from agy_nb.cassette.rerun.script import ClientScript
 from agy_nb.cassette.rerun.setting import Conversations, Folders, LiveModel, given_id
+from agy_nb.cassette.rerun.trust import harness_environ, restricted
 from agy_nb.cassette.standin import handshake, real
 from agy_nb.cassette.standin.server import WebSocket
 from agy_nb.cassette.substitution import Substitution
@@ -35,12 +37,15 @@ class LiveSettings:
         harness: The harness's binary; None for that of the installed SDK.
         folder: Where the recorded folders are made anew; None for a temporary one.
         silence_s: Seconds without a frame, in a turn, after which a rerun is given up.
+        trust: Whether to start recorded MCP servers, give the recorded answers of hooks, and obey
+            recorded rules that allow tools of the harness.
     """
 
     model: LiveModel
     harness: Path | None = None
     folder: Path | None = None
     silence_s: float = 120.0
+    trust: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +55,12 @@ class Rerun:
     Attributes:
         path: Folder of the new recording.
         unanswered: Requests of the harness that the old recording holds no answer to, in words.
+        refused: What was not done since the cassette is not trusted, in words.
     """
 
     path: Path
     unanswered: tuple[str, ...]
+    refused: tuple[str, ...] = ()
 
 
 def rerun(path: Path, into: Path, settings: LiveSettings) -> Rerun:
@@ -67,6 +74,7 @@ def rerun(path: Path, into: Path, settings: LiveSettings) -> Rerun:
     Raises:
         CassetteError: The cassette cannot be read, or the new one not be written.
         NoHarness: There is no harness, or it does not start.
+        UnknownAddressError: A recorded model is at an address that the user did not give.
         Refused: The harness does not take the recorded configuration.
         Silent: Nothing more came.
     """
@@ -85,7 +93,7 @@ def rerun(path: Path, into: Path, settings: LiveSettings) -> Rerun:
         journal.abandon()
         raise
     journal.finish(lambda: dict(redactor.counts))
-    return Rerun(into, tuple(live.unanswered))
+    return Rerun(into, tuple(live.unanswered), tuple(live.refused))
 
 
 @contextmanager
@@ -115,6 +123,7 @@ class _Live:
         self._folders = Folders(sessions, folder)
         self._conversations = Conversations()
         self.unanswered: list[str] = []
+        self.refused: dict[str, None] = {}  # in order, each once
 
     async def run(self) -> None:
         """All sessions, one after the other."""
@@ -124,7 +133,13 @@ class _Live:
 
     async def _session(self, session: RecordedSession) -> None:
         greeting = handshake.greeting_message(str(self._save))
-        harness = await asyncio.to_thread(real.RealHarness, self._binary, greeting, quiet=True)
+        harness = await asyncio.to_thread(
+            real.RealHarness,
+            self._binary,
+            greeting,
+            quiet=True,
+            environ=harness_environ(os.environ, trust=self._settings.trust),
+        )
         try:
             ws = await harness.connect()
             try:
@@ -148,6 +163,10 @@ class _Live:
         here = Substitution(session.config, config, redact=str)
         config = json.loads(here.outward(json.dumps(config)))
         self._keep(session, "client", config)
+        if not self._settings.trust:
+            safe = restricted(config)
+            config = safe.config
+            self.refused |= dict.fromkeys(safe.refused)
         await ws.send(json.dumps(self._settings.model.into(config)))
         end: Frame = {"by": "client"}
         heard = False

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from agy_nb.cassette.format import Frame
 from agy_nb.cassette.recording import RecordedSession
-from agy_nb.cassette.rerun.errors import NoModel
+from agy_nb.cassette.rerun.errors import NoModel, RerunError, UnknownAddressError
 from agy_nb.wire.frames import (
     API_KEY,
     BASE_URL,
@@ -25,12 +25,21 @@ from agy_nb.wire.frames import (
     ENDPOINTS,
     GEMINI_ENDPOINT,
     INITIALIZED,
+    SUBAGENTS,
     conversation_of,
     models_of,
+    object_of,
+    objects_of,
     paths_of,
 )
 
 KEY_VARIABLE = "GEMINI_API_KEY"
+_REDIRECTED = frozenset(ENDPOINTS) - {"customEndpoint"}
+_KEPT = ("options", "project", "location")
+_PUBLIC = (
+    "https://generativelanguage.googleapis.com",
+    "https://generativelanguage.googleapis.com/",
+)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -39,7 +48,7 @@ class LiveModel:
     """What answers instead of the recorded model.
 
     Attributes:
-        base_url: Its address; empty for the recorded one.
+        base_url: Its address; empty for the public one of Gemini.
         api_key: Its key.
     """
 
@@ -66,24 +75,49 @@ class LiveModel:
         return cls(base_url.rstrip("/"), key or "no-key")
 
     def into(self, config: Frame) -> Frame:
-        """A configuration as the harness is to get it."""
+        """A configuration as the harness is to get it: the key goes to no recorded address.
+
+        Raises:
+            UnknownAddressError: A model of the recording is at an address that the user did not
+                give.
+        """
         changed = copy.deepcopy(config)
-        for model in models_of(changed):
-            for name in ENDPOINTS:
-                endpoint = model.get(name)
-                if isinstance(endpoint, dict):
-                    self._change(name, endpoint)
+        agents = objects_of(object_of(changed.get(CONFIG)).get(SUBAGENTS))
+        for model in (*models_of(changed), *(object_of(agent.get("model")) for agent in agents)):
+            for name in [name for name in model if name.endswith("Endpoint")]:
+                model[name] = self._endpoint(name, model[name])
         return changed
 
-    def _change(self, name: str, endpoint: dict[str, Any]) -> None:
-        if self.base_url:
-            endpoint[BASE_URL] = self.base_url
-        elif (
-            name == GEMINI_ENDPOINT and urlsplit(endpoint.get(BASE_URL) or "").hostname in _LOOPBACK
-        ):
-            endpoint[BASE_URL] = ""  # a scripted model of then; the public one is meant now
-        if API_KEY in endpoint or name == GEMINI_ENDPOINT:
+    def _endpoint(self, name: str, recorded: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+        """An endpoint with the address that the user gave, or the public one, and their key."""
+        recorded = object_of(recorded)
+        address = recorded.get(BASE_URL) or ""
+        if name not in _REDIRECTED or not (self.base_url or name == GEMINI_ENDPOINT):
+            raise UnknownAddressError(
+                f"the recording has its model at a {name}, and no key is sent there; "
+                + (
+                    "give the address of a model with --base-url"
+                    if name in _REDIRECTED
+                    else "such a recording cannot be run again"
+                )
+            )
+        if not self.base_url and address not in ("", *_PUBLIC) and not _is_loopback(address):
+            raise UnknownAddressError(
+                f"the recording has its model at {address!r}, and no key is sent there; give the "
+                "address of the model with --base-url"
+            )
+        kept = {key: recorded[key] for key in _KEPT if key in recorded}
+        endpoint = {**kept, BASE_URL: self.base_url}
+        if API_KEY in recorded or name == GEMINI_ENDPOINT:
             endpoint[API_KEY] = self.api_key
+        return endpoint
+
+
+def _is_loopback(address: Any) -> bool:  # noqa: ANN401 - JSON
+    try:
+        return urlsplit(address).hostname in _LOOPBACK  # a scripted model of then
+    except (ValueError, AttributeError, TypeError):
+        return False
 
 
 class Folders:
@@ -92,10 +126,16 @@ class Folders:
     Args:
         sessions: Whose folders.
         root: Where. Folders are made there.
+
+    Raises:
+        RerunError: A recorded path leads elsewhere.
     """
 
     def __init__(self, sessions: Iterable[RecordedSession], root: Path) -> None:
         recorded = sorted({p for s in sessions for p in paths_of(s.config).values()})
+        for path in recorded:
+            if ".." in path.replace("\\", "/").split("/") or "\0" in path:
+                raise RerunError(f"the recorded folder {path!r} is not a plain path; not made")
         common = _common(recorded)
         self._here = {path: root / os.path.relpath(path, common) for path in recorded}
         for folder in self._here.values():

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from agy_nb.cassette.standin import handshake
@@ -59,12 +60,21 @@ class RealHarness:
         path: Its binary.
         greeting: What the client said.
         quiet: Whether what it says on stderr is told only if it does not start.
+        environ: Its environment; None for that of this process.
 
     Raises:
         NoHarness: It does not start.
     """
 
-    def __init__(self, path: Path, greeting: bytes, *, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        greeting: bytes,
+        *,
+        quiet: bool = False,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        environ = os.environ if environ is None else environ
         if os.environ.get(WITHIN):
             raise NoHarness(
                 f"{path} is a stand-in itself and would start another one for ever. Name the real "
@@ -77,8 +87,7 @@ class RealHarness:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
-                env={key: v for key, v in os.environ.items() if key != PATH_VARIABLE}
-                | {WITHIN: "1"},
+                env={key: v for key, v in environ.items() if key != PATH_VARIABLE} | {WITHIN: "1"},
             )
         except OSError as error:
             raise NoHarness(
