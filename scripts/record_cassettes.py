@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from agy_nb.cassette import use_cassette  # noqa: E402 - the repository comes first
-from agy_nb.cassette.fold import fold  # noqa: E402
+from agy_nb.cassette.digests import digest_of  # noqa: E402
 from agy_nb.cassette.recording import load  # noqa: E402
 from agy_nb.testing import ScriptedModel  # noqa: E402
 from tests.cassette.scenarios import SCENARIOS, Scenario, Setting  # noqa: E402
@@ -38,7 +38,7 @@ TRIES = 5
 
 
 async def record(scenario: Scenario, path: Path, folder: Path) -> list[str]:
-    """Record a scenario; gives its folds."""
+    """Record a scenario; gives what its sessions add up to."""
     shutil.rmtree(folder, ignore_errors=True)
     keep_model = scenario.name not in WIRE_ONLY
     async with (
@@ -46,7 +46,7 @@ async def record(scenario: Scenario, path: Path, folder: Path) -> list[str]:
         use_cassette(path, "all", record_model=keep_model),
     ):
         await scenario.play(Setting(model.base_url, folder))
-    return sorted(json.dumps(fold(s), sort_keys=True) for s in load(path).sessions)
+    return sorted(json.dumps(digest_of(s), sort_keys=True) for s in load(path).sessions)
 
 
 async def record_until_steady(scenario: Scenario, into: Path, scratch: Path) -> bool:

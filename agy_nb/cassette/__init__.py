@@ -10,8 +10,8 @@ use          the context manager and decorator `use_cassette`; its block, option
   journal    writes a recording, crash-safe           redaction, secrets   what is never written
 standin      the same as a program, in the harness's place, for any SDK
 rerun        a recorded client once more, live: what has drifted
-format       the files                                recording, summary, fold   reading them
-cli          list, show, diff, verify, redact, migrate   library, transcript, migration
+format       the files                                recording, events, digests   reading them
+cli          list, show, diff, verify, redact, migrate   library, summary, migration
 ```
 """
 

@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING
 
 from agy_nb.cassette import library
 from agy_nb.cassette.arguments import to_cassette, to_regex
+from agy_nb.cassette.digests import differences, digests_of
 from agy_nb.cassette.errors import CassetteError
-from agy_nb.cassette.fold import folded
 from agy_nb.cassette.format import read_lines
 from agy_nb.cassette.leaks import redact
 from agy_nb.cassette.recording import find_header
 from agy_nb.cassette.redaction import Rule
-from agy_nb.cassette.transcript import PARTS, differences, transcript
+from agy_nb.cassette.transcript import transcript
 from agy_nb.cassette.verify import Problem, Verdict, problems, remarks
+from agy_nb.wire.diff import PARTS
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -191,8 +192,8 @@ def _row(item: library.Entry) -> tuple[str, ...]:
 
 def _show(arguments: Namespace) -> int:
     if arguments.json:
-        header, folds = find_header(arguments.path), folded(read_lines(arguments.path))
-        _say(json.dumps({"header": asdict(header), "sessions": folds}, indent=2))
+        header, found = find_header(arguments.path), digests_of(read_lines(arguments.path))
+        _say(json.dumps({"header": asdict(header), "sessions": found}, indent=2))
         return 0
     load_error = library.entry(arguments.path)
     if load_error.problem:

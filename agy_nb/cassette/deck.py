@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agy_nb.cassette.canonical import comparable_config, config_digest
 from agy_nb.cassette.compare import Comparer
 from agy_nb.cassette.errors import CassetteMismatch
 from agy_nb.cassette.format import Frame
@@ -24,6 +23,7 @@ from agy_nb.cassette.mismatch import Reporter, never_started, no_session
 from agy_nb.cassette.recording import RecordedSession, Recording
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.substitution import Substitution
+from agy_nb.wire.canonical import comparable_config, config_digest
 from agy_nb.wire.frames import kind_of
 
 

@@ -86,9 +86,9 @@ class SessionSummary:
     Attributes:
         config: Digest of its configuration.
         frames: Lines of the wire that belong to it.
-        turns: Prompts sent.
+        turns: Turns that were begun, by a prompt or otherwise.
         tokens: Total tokens as the harness last told them, None where it never did.
-        tools: Names of the tools called, sorted.
+        tools: Names of the tools called, built-in ones too, sorted.
         models: Names of the models in its configuration.
         closed: Whether its end was recorded.
     """

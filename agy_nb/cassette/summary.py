@@ -1,75 +1,70 @@
-"""What a list shows of a session, kept up to date frame by frame."""
+"""The summary of a session in a list, kept up to date line by line."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from agy_nb.cassette.canonical import config_digest
-from agy_nb.cassette.format import Frame, Line, SessionSummary
-from agy_nb.wire.frames import kind_of
-
-
-@dataclass(slots=True)
-class _Session:
-    config: str = ""
-    frames: int = 0
-    turns: int = 0
-    tokens: int | None = None
-    tools: set[str] = field(default_factory=set)
-    models: tuple[str, ...] = ()
-    closed: bool = False
+from agy_nb.cassette.events import RecordedEvents
+from agy_nb.cassette.format import Line, SessionSummary
+from agy_nb.protocol.events import Event, ToolCall, TurnBegan, Usage
+from agy_nb.wire.canonical import config_digest
+from agy_nb.wire.frames import CONFIG, NAME, models_of, text_of
 
 
 class Summaries:
-    """Adds lines up to one summary a session."""
+    """Adds lines up to one summary per session."""
 
     def __init__(self) -> None:
         self._sessions: dict[int, _Session] = {}
 
     def add(self, line: Line) -> None:
         """Take a line into account."""
-        session = self._sessions.setdefault(line.session, _Session())
-        session.frames += 1
-        if line.direction == "end":
-            session.closed = True
-        elif line.direction == "client":
-            _client(session, line.frame)
-        else:
-            _harness(session, line.frame)
+        session = self._sessions.get(line.session)
+        if session is None:
+            session = self._sessions[line.session] = _Session()
+        session.add(line)
 
     def all(self) -> tuple[SessionSummary, ...]:
         """The summaries so far, in the order of the sessions' numbers."""
-        return tuple(
-            SessionSummary(
-                config=session.config,
-                frames=session.frames,
-                turns=session.turns,
-                tokens=session.tokens,
-                tools=tuple(sorted(session.tools)),
-                models=session.models,
-                closed=session.closed,
-            )
-            for _, session in sorted(self._sessions.items())
+        return tuple(session.summary() for _, session in sorted(self._sessions.items()))
+
+
+class _Session:
+    def __init__(self) -> None:
+        self._events = RecordedEvents()
+        self._config = ""
+        self._models: tuple[str, ...] = ()
+        self._frames = 0
+        self._turns = 0
+        self._tokens: int | None = None
+        self._tools: set[str] = set()
+        self._closed = False
+
+    def add(self, line: Line) -> None:
+        self._frames += 1
+        self._closed = self._closed or line.direction == "end"
+        if line.direction == "client" and CONFIG in line.frame:
+            self._config = config_digest(line.frame)
+            self._models = tuple(text_of(model.get(NAME)) for model in models_of(line.frame))
+        for event in self._events.take(line):
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case TurnBegan():
+                self._turns += 1
+            case ToolCall():
+                self._tools.add(event.name)
+            case Usage():
+                self._tokens = event.session_total.total_tokens
+            case _:
+                pass
+
+    def summary(self) -> SessionSummary:
+        return SessionSummary(
+            config=self._config,
+            frames=self._frames,
+            turns=self._turns,
+            tokens=self._tokens,
+            tools=tuple(sorted(self._tools)),
+            models=self._models,
+            closed=self._closed,
         )
-
-
-def _client(session: _Session, frame: Frame) -> None:
-    if "userInput" in frame:
-        session.turns += 1
-    elif "config" in frame:
-        session.config = config_digest(frame)
-        models = frame["config"].get("models", ()) if isinstance(frame["config"], dict) else ()
-        session.models = tuple(str(m.get("name", "")) for m in models if isinstance(m, dict))
-
-
-def _harness(session: _Session, frame: Frame) -> None:
-    body = frame.get(kind_of(frame))
-    if not isinstance(body, dict):
-        return
-    if "usageUpdate" in frame:
-        total = body.get("total")
-        tokens = total.get("totalTokenCount") if isinstance(total, dict) else None
-        if isinstance(tokens, str | int) and str(tokens).isdigit():
-            session.tokens = int(tokens)
-    elif "toolCall" in frame:
-        session.tools.add(str(body.get("name", "")))

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agy_nb.cassette import library
+from agy_nb.cassette.digests import differences
 from agy_nb.cassette.errors import CassetteError, CassetteInvalid
 from agy_nb.cassette.format import WIRE, read_header, read_lines
 from agy_nb.cassette.journal import PARTIAL
 from agy_nb.cassette.recording import RecordedSession, by_session, load
-from agy_nb.cassette.transcript import differences
 from agy_nb.widgets.cards import badge
 from agy_nb.widgets.markup import escape, highlight
 

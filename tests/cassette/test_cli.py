@@ -12,9 +12,9 @@ import pytest
 
 from agy_nb.cassette import cli, migration
 from agy_nb.cassette import format as format_
+from agy_nb.cassette.digests import digest_of
 from agy_nb.cassette.episodes import write_vcr
 from agy_nb.cassette.errors import CassetteError
-from agy_nb.cassette.fold import fold
 from agy_nb.cassette.format import HEADER, WIRE, Header, Line, encode_line, read_lines
 from agy_nb.cassette.journal import Journal
 from agy_nb.cassette.recording import by_session, load
@@ -53,17 +53,17 @@ def test_list_goes_on_after_a_bad_one(run, cassette, raw_cassette, hello):
 def test_show_is_a_transcript(run, cassette, hello):
     code, out = run("show", cassette(hello))
     assert code == 0
-    for text in ("user     hello", 'call     add({"a": 1, "b": 2})', "result", "105 tokens"):
+    for text in ("Prompt     hello", "Call       add(a=1, b=2)", "Result     add: 3"):
         assert text in out
 
 
-def test_show_as_json_is_the_fold(run, cassette, hello):
+def test_show_as_json_is_what_it_adds_up_to(run, cassette, hello):
     code, out = run("show", cassette(hello), "--json")
     assert code == 0
     assert json.loads(out)["sessions"][0]["turns"][0]["calls"][0]["name"] == "add"
 
 
-def test_diff_says_nothing_of_equal_folds(run, cassette, hello):
+def test_diff_says_nothing_of_equal_sessions(run, cassette, hello):
     other = [*hello[:6], *reversed(hello[6:8]), hello[8]]
     assert run("diff", cassette(hello, name="a"), cassette(other, name="b")) == (0, "")
 
@@ -243,12 +243,12 @@ def third_version(monkeypatch):
 def test_migrate_leads_over_every_version(run, cassette, hello, third_version):
     before = cassette(hello, sdk="0.1.22")
     (before / "model.yaml").write_text("interactions: [1]")
-    folds = [fold(session) for session in by_session(read_lines(before))]
+    recorded = [digest_of(session) for session in by_session(read_lines(before))]
     older(before)
     with pytest.raises(CassetteError, match=r"has format 1; .* Run `agy-nb cassette migrate"):
         load(before)
     assert run("migrate", before) == (0, f"{before}: from format 1 to 3\n")
-    assert [fold(session) for session in load(before).sessions] == folds
+    assert [digest_of(session) for session in load(before).sessions] == recorded
     header = load(before).header
     assert (header.version, header.sdk, header.complete) == (3, "0.1.22", True)
     assert header.sessions[0].tokens == 105

@@ -25,7 +25,7 @@ from agy_nb.cassette import (
     CassetteNotFound,
     use_cassette,
 )
-from agy_nb.cassette.fold import fold
+from agy_nb.cassette.digests import digest_of
 from agy_nb.cassette.format import WIRE
 from agy_nb.cassette.gateway import THREAD as GATEWAY
 from agy_nb.cassette.playback import NoProcess
@@ -110,7 +110,7 @@ async def test_two_recordings_agree_in_their_folds(name, tmp_path):
     for number in range(2):
         path = tmp_path / f"c{number}"
         await record(SCENARIOS[name], path, tmp_path / f"at{number}")
-        folds.append(sorted(json.dumps(fold(s), sort_keys=True) for s in load(path).sessions))
+        folds.append(sorted(json.dumps(digest_of(s), sort_keys=True) for s in load(path).sessions))
     assert folds[0] == folds[1]
 
 

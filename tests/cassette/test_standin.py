@@ -23,8 +23,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from agy_nb import cli
 from agy_nb.cassette import use_cassette
+from agy_nb.cassette.digests import digest_of
 from agy_nb.cassette.errors import CassetteBusy
-from agy_nb.cassette.fold import fold
 from agy_nb.cassette.format import WIRE, frame_message
 from agy_nb.cassette.recording import load
 from agy_nb.cassette.standin import handshake, real
@@ -92,7 +92,7 @@ async def program(name, base_url, folder, harness):
 
 
 def folds(path):
-    return sorted(json.dumps(fold(session), sort_keys=True) for session in load(path).sessions)
+    return sorted(json.dumps(digest_of(session), sort_keys=True) for session in load(path).sessions)
 
 
 def bare(data):

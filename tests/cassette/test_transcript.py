@@ -1,143 +1,102 @@
-"""A session as a person reads it, line for line, and what is said of two that differ."""
+"""A cassette as text, read from its files."""
 
-import pytest
+from pathlib import Path
 
-from agy_nb.cassette.transcript import differences, transcript
+from agy_nb.cassette.transcript import transcript
+
+SHIPPED = Path(__file__).parents[2] / "cassettes"
+
+
+def words(lines):
+    return [" ".join(line.split()) for line in lines]
 
 
 def shown(path):
-    return [line.strip() for line in transcript(path)]
+    return words(transcript(path))
 
 
-def model_says(text, **fields):
-    return {"source": "SOURCE_MODEL", "target": "TARGET_USER", "text": text} | fields
-
-
-@pytest.mark.parametrize(
-    ("frame", "line"),
-    [
-        ({"haltRequest": True}, "cancel"),
-        (
-            {"toolResponse": {"id": "c", "responseJson": '{"result": 3}'}},
-            'result   {"result": 3}',
-        ),
-        ({"toolResponse": {"id": "c", "errorMessage": "no such"}}, "result   no such"),
-        (
-            {"policyDecisionResponse": {"requestId": "r", "outcome": "OUTCOME_ALLOW"}},
-            "decision allow",
-        ),
-        (
-            {
-                "policyDecisionResponse": {
-                    "requestId": "r", "outcome": "OUTCOME_DENY", "denyReason": "not now",
-                }
-            },
-            "decision deny not now",
-        ),
-        ({"questionResponse": {"answers": ["b"]}}, 'answer   {"answers": ["b"]}'),
-        ({"toolCall": {"name": "add", "argumentsJson": '{"a": 1}'}}, 'call     add({"a": 1})'),
-        ({"usageUpdate": {"total": {}}}, "usage    ? tokens in all"),
-        (
-            {"stepUpdate": model_says("Hello", state="STATE_DONE", thinking="hm")},
-            "model    (hm) Hello",
-        ),
-        (
-            {"stepUpdate": model_says("I", state="STATE_DONE", parentTrajectoryId="c0")},
-            "subagent I",
-        ),
-        (
-            {"stepUpdate": {"state": "STATE_ERROR", "errorMessage": "quota"}},
-            "error    quota",
-        ),
-        (
-            {"stepUpdate": {"state": "STATE_ERROR", "error": {"errorMessage": "inner"}}},
-            "error    inner",
-        ),
-        (
-            {"userInput": {"parts": [{"text": "a"}, {"media": {"mimeType": "image/png"}}, {}, 7]}},
-            "user     a [image/png] [part] ?",
-        ),
-    ],
-)  # fmt: skip
-def test_each_kind_of_frame_is_a_line(cassette, frames, frame, line):
-    path = cassette([frames.config(), frames.ready(), frame])
-    assert shown(path)[2:-1] == [line]
-
-
-@pytest.mark.parametrize(
-    "frame",
-    [
-        {"stepUpdate": {"state": "STATE_ACTIVE", "source": "SOURCE_MODEL", "text": "Hel"}},
-        {"stepUpdate": {"state": "STATE_DONE", "source": "SOURCE_SYSTEM", "text": "x"}},
-        {"stepUpdate": model_says("", state="STATE_DONE", customTool={})},
-        {"sessionEndRequest": True},
-        {"toolResponse": "odd"},
-        {"toolCall": "odd"},
-    ],
-)
-def test_what_says_nothing_to_a_person_is_left_out(cassette, frames, frame):
-    assert len(shown(cassette([frames.config(), frames.ready(), frame]))) == 3
-
-
-def test_configuration_names_models_and_tools_and_the_end_says_who_ended(cassette, frames):
-    path = cassette([frames.config(tools=[{"name": "add"}])], [frames.config()])
+def test_sessions_turns_and_ends_are_named(cassette, hello, frames):
+    path = cassette(hello, [frames.config(tools=[{"name": "add"}])])
     assert shown(path) == [
-        "session 0",
-        "config   models: gemini-test; tools: add",
-        "end      by the client",
-        "session 1",
-        "config   models: gemini-test; tools: none",
-        "end      by the client",
+        "Session 0",
+        "Model gemini-test",
+        "Host tools none",
+        "Turn 1",
+        "Prompt hello",
+        "Call add(a=1, b=2)",
+        "Result add: 3",
+        "Usage 105 tokens",
+        "Done 1 model call, 105 tokens; 0.0 s",
+        "End closed by the client",
+        "Session 1",
+        "Model gemini-test",
+        "Host tools add",
+        "End closed by the client",
     ]
 
 
-def test_long_text_is_cut_and_stays_on_its_line(cassette, frames):
-    path = cassette([frames.config(), frames.prompt("many\nwords " * 100)])
-    line = shown(path)[2]
-    assert line.startswith("user     many words many words")
-    assert line.endswith("...")
-    assert len(line) < 220
+def test_built_in_tool_is_shown_with_its_arguments_and_what_came_of_it():
+    lines = shown(SHIPPED / "builtin_file_tools")
+    (edit,) = [line for line in lines if line.startswith("Call edit_file")]
+    assert edit.endswith('/work/notes.txt")')
+    assert any(line.startswith("Result edit_file: {") for line in lines)
+    assert not any("Tool execution" in line for line in lines)
 
 
-def told(one, other, **options):
-    return list(differences(one, other, names=("before", "after"), **options))
+def test_mcp_tool_is_shown_with_its_server():
+    assert 'Call price(item="tea") on MCP server shop' in shown(SHIPPED / "mcp_server")
 
 
-@pytest.fixture
-def pair(cassette, hello):
-    """A cassette, and a function that makes another one to compare it with."""
-    return cassette(hello, name="one"), lambda *sessions: cassette(*sessions, name="two")
+def test_refused_call_is_one_line():
+    lines = shown(SHIPPED / "approval_refused")
+    about = [line for line in lines if "get_weather(" in line]
+    assert len(about) == 1
+    assert about[0].startswith('Approval get_weather(city="Oslo"): denied')
 
 
-def test_equal_sessions_differ_in_nothing(pair, hello):
-    one, another = pair
-    assert told(one, another(hello)) == []
+def test_subagents_are_below_their_parent_and_numbered():
+    lines = list(transcript(SHIPPED / "subagents"))
+    root = next(line for line in lines if "invoke_subagent" in line)
+    child = next(line for line in lines if "They purr." in line)
+    assert child.index("Agent") == root.index("Call") + 2
+    heads = {line.strip() for line in lines if line.strip().startswith("Subagent")}
+    assert heads == {"Subagent 1", "Subagent 2"}
 
 
-def test_session_or_turn_that_only_one_has_is_named(pair, hello, frames):
-    one, another = pair
-    assert told(one, another(hello, hello)) == ["session 1: only in after"]
-    longer = [*hello, frames.prompt("more"), frames.step("yes", index=2), frames.idle()]
-    assert "session 0, turn 1: only in after" in told(one, another(longer))
-    assert "session 0, turn 1: only in before" in told(another(longer), one)
+def test_error_is_shown_with_its_class_and_status():
+    (error,) = [line for line in shown(SHIPPED / "quota") if line.startswith("Error")]
+    assert error.startswith("Error QuotaExceeded (HTTP 429): ")
+    lines = shown(SHIPPED / "unauthorised")
+    assert [line for line in lines if line.startswith("Error BackendError (HTTP 401)")]
+    assert [line for line in lines if line.startswith("Failed")]
 
 
-def test_prompt_and_answers_that_differ_are_shown_side_by_side(pair, hello, frames):
-    one, another = pair
-    other = [
-        frames.prompt("hallo") if frame == frames.prompt("hello") else frame for frame in hello
-    ]
-    found = told(one, another(other))
-    assert found[0] == "session 0, turn 0: prompt differs"
-    assert any(line.startswith("  -") and "hello" in line for line in found)
-    assert any(line.startswith("  +") and "hallo" in line for line in found)
-    assert told(one, another(other), parts=("usage",)) == []
+def test_question_and_its_answer_are_in_words():
+    lines = shown(SHIPPED / "ask_question")
+    assert [line for line in lines if line.startswith("Question")]
+    assert [line for line in lines if line.startswith("Answer")]
 
 
-def test_configuration_and_usage_that_differ_are_told(pair, hello, frames):
-    one, another = pair
-    other = [frames.config(tools=[{"name": "new"}]), *hello[1:-2], frames.usage(7), hello[-1]]
-    found = told(one, another(other))
-    assert "session 0: the configurations differ" in found
-    assert "session 0: usage differs" in found
-    assert told(one, another(other), parts=()) == []
+def test_resumed_session_begins_with_what_was_said_before():
+    lines = shown(SHIPPED / "resume")
+    at = next(i for i, line in enumerate(lines) if line.startswith("Resumed conversation"))
+    assert lines[at + 1 : at + 3] == ["Prompt My name is Ada", "Agent Nice to meet you."]
+
+
+def test_recording_that_was_cut_off_says_so(cassette, frames):
+    path = cassette(
+        [frames.config(), frames.prompt("go"), frames.step("I", state="STATE_ACTIVE")], end=None
+    )
+    assert shown(path)[-1].startswith("End the recording stops here")
+
+
+def test_sessions_that_ran_at_the_same_time_are_named_where_they_change(
+    raw_cassette, frames, lines_of
+):
+    first, second = (
+        lines_of([frames.config(), frames.prompt(text)], session=number, end={"by": "client"})
+        for number, text in enumerate(("one", "two"))
+    )
+    mixed = [line for pair in zip(first, second, strict=True) for line in pair]
+    heads = [line for line in shown(raw_cassette({}, mixed)) if line.startswith("Session")]
+    assert heads == ["Session 0", "Session 1"] * 3

@@ -3,26 +3,27 @@
 The harness sends frames of one session in an order that differs from run to run, some of them
 twice. What they add up to does not: per turn the prompt, the last state of every step, the calls of
 host tools with their results, the answers to hooks and policies; at the end the usage.
+
+A digest keeps frames' own words, so that a difference in a field that no event has shows as well.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
 from typing import Any, TypeAlias
 
-from agy_nb.cassette.canonical import config_digest
-from agy_nb.cassette.format import Frame, Line
-from agy_nb.cassette.recording import RecordedSession
-from agy_nb.wire.frames import kind_of, paths_of
+from agy_nb.wire import frames as f
+from agy_nb.wire.canonical import config_digest
+from agy_nb.wire.frames import Frame
 
-Fold: TypeAlias = dict[str, Any]
+Digest: TypeAlias = dict[str, Any]
 """JSON data: `config`, `turns`, `usage`, `end`."""
 
-_DELTAS = frozenset({"textDelta", "thinkingDelta", "seqNum", "timestampMicros"})
+_PASSING = frozenset({f.TEXT_DELTA, f.THINKING_DELTA, f.SEQUENCE, f.TIMESTAMP})
+"""Fields of a step that its last state has no need of."""
 _IDS = frozenset(
-    {"cascadeId", "trajectoryId", "parentTrajectoryId", "id", "callId", "requestId", "clientId"}
+    {f.CONVERSATION_ID, f.TRAJECTORY_ID, f.PARENT_ID, f.ID, f.CALL_ID, f.REQUEST_ID, f.CLIENT_ID}
 )
 _CHANCE = re.compile(
     r"(?P<id>\b[0-9a-f]{32}\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)"
@@ -31,8 +32,16 @@ _CHANCE = re.compile(
 )
 
 
-class Folder:
-    """Adds up the frames of one session, one at a time, in memory of what they add up to."""
+class SessionDigest:
+    """Adds up the frames of one session, one at a time, in memory of what they add up to.
+
+    Example:
+        >>> from agy_nb.wire.digest import SessionDigest
+        >>> digest = SessionDigest()
+        >>> digest.client({"userInput": {"parts": [{"text": "Hello"}]}})
+        >>> digest.result()["turns"][0]["prompt"]
+        {'parts': [{'text': 'Hello'}]}
+    """
 
     def __init__(self) -> None:
         self._config = ""
@@ -40,63 +49,63 @@ class Folder:
         self._turns: list[_Turn] = [_Turn(None)]
         self._steps: dict[tuple[str, int], _Turn] = {}
         self._calls: dict[str, _Turn] = {}
-        self._asked: dict[str, tuple[_Turn, Frame]] = {}
+        self._asked: dict[f.FrameKey, tuple[_Turn, Frame]] = {}
         self._total: Any = None
         self._agents: dict[str, Any] = {}
 
     def client(self, frame: Frame) -> None:
         """Take a frame of the client."""
-        kind = kind_of(frame)
+        kind = f.kind_of(frame)
         body = frame.get(kind)
-        if kind == "config":
+        if kind == f.CONFIG:
             self._config = config_digest(frame)
-            paths = paths_of(frame).items()
+            paths = f.paths_of(frame).items()
             self._paths = sorted(((p, f"<{n}>") for n, p in paths), key=lambda item: -len(item[0]))
-        elif kind in ("userInput", "automatedTrigger"):
+        elif kind in f.TURN_KINDS:
             self._turns.append(_Turn(self._clean(body)))
-        elif kind == "haltRequest":
+        elif kind == f.HALT:
             self._turns[-1].halted = True
-        elif kind == "toolResponse" and isinstance(body, dict):
-            call_id = str(body.get("id"))
+        elif kind == f.TOOL_RESPONSE and isinstance(body, dict):
+            call_id = str(body.get(f.ID))
             turn = self._calls.get(call_id, self._turns[-1])
             turn.calls.setdefault(call_id, {})["result"] = self._clean(body)
         elif isinstance(body, dict):
-            about = str(body.get("requestId", ""))
-            turn, request = self._asked.get(f"{kind} {about}", (self._turns[-1], {}))
+            turn, request = self._asked.get(f.key_of(frame), (self._turns[-1], {}))
             turn.answers.append({"asked": request, "answer": {kind: self._clean(body)}})
 
     def harness(self, frame: Frame) -> None:
         """Take a frame of the harness."""
-        kind = kind_of(frame)
+        kind = f.kind_of(frame)
         body = frame.get(kind)
         if not isinstance(body, dict):
             return
         match kind:
-            case "stepUpdate":
+            case f.STEP:
                 self._step(body)
-            case "usageUpdate":
+            case f.USAGE:
                 self._total = body.get("total", self._total)
-                for agent in body.get("agents", ()):
-                    self._agents[str(agent.get("trajectoryId"))] = agent.get("usage")
-            case "toolCall":
-                call_id = str(body.get("id"))
+                for agent in f.objects_of(body.get("agents")):
+                    self._agents[str(agent.get(f.TRAJECTORY_ID))] = agent.get("usage")
+            case f.TOOL_CALL:
+                call_id = str(body.get(f.ID))
                 self._calls[call_id] = turn = self._turns[-1]
-                call = {"name": body.get("name"), "args": self._clean(body.get("argumentsJson"))}
+                call = {"name": body.get(f.NAME), "args": self._clean(body.get(f.ARGUMENTS_JSON))}
                 turn.calls.setdefault(call_id, {}).update(call)
-            case "policyDecisionRequest" | "callHookRequest":
-                answer = {"policyDecisionRequest": "policyDecisionResponse"}.get(
-                    kind, "callHookResponse"
-                )
-                request: Frame = {kind: self._clean(body)}
-                key = f"{answer} {body.get('requestId')}"
-                self._asked[key] = (self._turns[-1], request)
-            case "trajectoryStateUpdate" if not body.get("parentTrajectoryId"):
+            case f.POLICY_REQUEST | f.HOOK_REQUEST:
+                key = f.request_of(frame)
+                if key is not None:
+                    self._asked[key] = (self._turns[-1], {kind: self._clean(body)})
+            case f.TRAJECTORY_STATE if not body.get(f.PARENT_ID):
                 self._turns[-1].state = {
-                    k: v for k, v in body.items() if k in ("state", "error", "stopReason")
+                    k: v for k, v in body.items() if k in (f.STATE, f.ERROR, f.STOP_REASON)
                 }
 
-    def result(self, end: Frame | None = None) -> Fold:
-        """What the frames so far add up to."""
+    def result(self, end: Frame | None = None) -> Digest:
+        """What the frames so far add up to.
+
+        Args:
+            end: How the session ended, where that is known.
+        """
         return {
             "config": self._config,
             "turns": [turn.result() for turn in self._turns if not turn.empty],
@@ -105,11 +114,11 @@ class Folder:
         }
 
     def _step(self, body: dict[str, Any]) -> None:
-        key = (str(body.get("trajectoryId", "")), int(body.get("stepIndex", 0)))
+        key = (str(body.get(f.TRAJECTORY_ID, "")), f.number_of(body.get(f.STEP_INDEX)))
         turn = self._steps.setdefault(key, self._turns[-1])
         turn.steps[key] = self._clean(
-            {name: value for name, value in body.items() if name not in _DELTAS}
-        ) | {"stepIndex": key[1], "sub": bool(body.get("parentTrajectoryId"))}
+            {name: value for name, value in body.items() if name not in _PASSING}
+        ) | {f.STEP_INDEX: key[1], "sub": bool(body.get(f.PARENT_ID))}
 
     def _clean(self, value: Any) -> Any:  # noqa: ANN401 - JSON
         if isinstance(value, dict):
@@ -136,8 +145,8 @@ class _Turn:
     def empty(self) -> bool:
         return self.prompt is None and not (self.steps or self.calls or self.answers)
 
-    def result(self) -> Fold:
-        found: Fold = {
+    def result(self) -> Digest:
+        found: Digest = {
             "prompt": self.prompt,
             "agents": self._by_agent(),
             "calls": _sorted(self.calls.values()),
@@ -152,30 +161,6 @@ class _Turn:
         for (trajectory, _), step in sorted(self.steps.items(), key=lambda item: item[0][1]):
             agents.setdefault(trajectory, []).append(step)
         return _sorted(agents.values())
-
-
-def folded(lines: Iterable[Line]) -> list[Fold]:
-    """What the sessions of a wire add up to, in the order of their start; keeps no line."""
-    folders: dict[int, Folder] = {}
-    ends: dict[int, Frame] = {}
-    for line in lines:
-        folder = folders.setdefault(line.session, Folder())
-        match line.direction:
-            case "client":
-                folder.client(line.frame)
-            case "harness":
-                folder.harness(line.frame)
-            case "end":
-                ends[line.session] = line.frame
-    return [folder.result(ends.get(number)) for number, folder in sorted(folders.items())]
-
-
-def fold(session: RecordedSession) -> Fold:
-    """What a recorded session adds up to."""
-    folder = Folder()
-    for line in session.lines:
-        (folder.client if line.direction == "client" else folder.harness)(line.frame)
-    return folder.result(session.end)
 
 
 def _sorted(items: Any) -> list[Any]:  # noqa: ANN401 - any iterable of JSON

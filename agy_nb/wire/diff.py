@@ -1,0 +1,62 @@
+"""Where two sessions differ in what they add up to, by turn."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Collection, Iterator
+from itertools import zip_longest
+from typing import Any
+
+from agy_nb.wire.digest import Digest
+
+PARTS = ("config", "prompt", "agents", "calls", "answers", "state", "usage", "end")
+"""The parts of a digest that can be compared. `agents` is what they said and did, step by step."""
+
+_OF_TURN = ("prompt", "agents", "calls", "answers", "state")
+_OF_SESSION = ("usage", "end")
+
+
+def differences(
+    number: int,
+    left: Digest,
+    right: Digest,
+    names: tuple[str, str],
+    parts: Collection[str] = PARTS,
+) -> Iterator[str]:
+    """Compare two digests of a session.
+
+    Args:
+        number: The session's number, for the lines.
+        left: A digest.
+        right: Another.
+        names: What to call the two.
+        parts: What to compare, of `PARTS`.
+
+    Returns:
+        A line for each part that differs, and indented below it a unified diff of the part as JSON.
+    """
+    if "config" in parts and left["config"] != right["config"]:
+        yield f"session {number}: the configurations differ"
+    for turn, (a, b) in enumerate(zip_longest(left["turns"], right["turns"])):
+        where = f"session {number}, turn {turn}"
+        if a is None or b is None:
+            yield f"{where}: only in {names[0] if b is None else names[1]}"
+            continue
+        for part in _OF_TURN:
+            if part in parts and a.get(part) != b.get(part):
+                yield f"{where}: {part} differ" if part != "prompt" else f"{where}: prompt differs"
+                yield from _diff(a.get(part), b.get(part), names)
+    for part in _OF_SESSION:
+        if part in parts and left[part] != right[part]:
+            yield f"session {number}: {part} differs"
+            yield from _diff(left[part], right[part], names)
+
+
+def _diff(a: Any, b: Any, names: tuple[str, str]) -> Iterator[str]:  # noqa: ANN401 - JSON
+    one, other = (
+        json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).splitlines()
+        for value in (a, b)
+    )
+    for line in difflib.unified_diff(one, other, *names, lineterm="", n=1):
+        yield f"  {line}"
