@@ -12,6 +12,7 @@ AgyError
   |   + Safety                 the model refused on safety grounds
   |   + MaxTokens              the answer ran into its token limit
   |   + UnsupportedSdk         an SDK version that we were not tested with
+  + BudgetExceededError        a turn or session used more than a budget of RuntimeConfig allows
   + Timeout                    something took longer than its limit (also a TimeoutError)
   + TurnCancelled              the turn was cancelled; `partial_text` holds what had come
   + TurnDeniedError            a pre-turn hook denied the prompt; `reason` says why
@@ -32,13 +33,19 @@ class AgyError(Exception):
 
     What to do: catch it where any of them may come; its text says what happened and what to do.
 
+    Attributes:
+        retryable: Whether the same request may succeed later, unchanged: after a spent quota, an
+            outage of the model's service, a lost connection or a time limit.
+
     Example:
         >>> try:
         ...     await agent.chat("")
         ... except agy.AgyError as error:
-        ...     print(type(error).__name__)
-        InvalidPrompt
+        ...     print(type(error).__name__, error.retryable)
+        InvalidPrompt False
     """
+
+    retryable: bool = False
 
 
 class InvalidInput(AgyError):
@@ -99,6 +106,15 @@ class InvalidMessage(InvalidInput):
     """
 
 
+_OUTAGES = frozenset({408, 425, 429})
+_SERVER_ERRORS = range(500, 600)
+
+
+def _is_outage(http_code: int | None) -> bool:
+    """Whether a status code of the model's service means "try again later"."""
+    return http_code in _OUTAGES or http_code in _SERVER_ERRORS
+
+
 class BackendError(AgyError):
     """The SDK, its harness or the model failed.
 
@@ -116,9 +132,12 @@ class BackendError(AgyError):
         agy_nb.errors.BackendError: the model did not accept the API key (HTTP 401); ...
     """
 
-    def __init__(self, message: str, *, http_code: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, http_code: int | None = None, retryable: bool | None = None
+    ) -> None:
         super().__init__(message)
         self.http_code = http_code
+        self.retryable = _is_outage(http_code) if retryable is None else retryable
 
 
 class HarnessError(BackendError):
@@ -178,6 +197,7 @@ class QuotaExceeded(BackendError):
             or f"the model's quota is spent; try again in {retry_after:g} s, "
             "or set RuntimeConfig(max_quota_retries=...) to have it tried again for you",
             http_code=http_code,
+            retryable=True,
         )
         self.retry_after = retry_after
         self.hinted = hinted
@@ -232,6 +252,8 @@ class Timeout(AgyError, TimeoutError):
         agy_nb.errors.Timeout: chat took longer than 0.5 s; ...
     """
 
+    retryable = True
+
     def __init__(self, duration: float, operation: str, *, hint: str = "") -> None:
         super().__init__(
             f"{operation} took longer than {duration:g} s"
@@ -239,6 +261,33 @@ class Timeout(AgyError, TimeoutError):
         )
         self.duration = duration
         self.operation = operation
+
+
+class BudgetExceededError(AgyError):
+    """A turn or an agent's session used more than a budget of `RuntimeConfig` allows.
+
+    What to do: raise the budget that `budget` names, or ask for less. What the turn had said is in
+    `response.partial_text`. After `max_session_cost_usd` the agent takes no further prompts; create
+    another one.
+
+    Attributes:
+        budget: Name of the setting of `RuntimeConfig`, e.g. `"max_turn_tokens"`.
+        limit: The budget: seconds, tokens or US dollars.
+        used: What was used when the turn was ended, in the same unit; None where it is not known.
+
+    Example:
+        >>> async with agy.Runtime(agy.RuntimeConfig(max_turn_tokens=100)) as runtime:
+        ...     agent = await runtime.create_agent()
+        ...     await agent.chat_text("Hello")
+        Traceback (most recent call last):
+        agy_nb.errors.BudgetExceededError: the turn used ... tokens, more than ...
+    """
+
+    def __init__(self, message: str, *, budget: str, limit: float, used: float | None) -> None:
+        super().__init__(message)
+        self.budget = budget
+        self.limit = limit
+        self.used = used
 
 
 class TurnCancelled(AgyError):

@@ -22,6 +22,7 @@ from agy_nb.protocol.values import (
     JsonObject,
     Message,
     Prompt,
+    Seconds,
     TokenUsage,
     Trajectory,
     TrajectoryUsage,
@@ -323,6 +324,27 @@ class Error(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting(Event):
+    """The turn sends nothing before a moment; the next `State` ends the wait.
+
+    Attributes:
+        reason: Why: the model's quota is spent.
+        until: The moment, in seconds since the Unix epoch.
+        seconds: How long that is from now.
+
+    Example:
+        >>> from agy_nb.protocol.events import Waiting
+        >>> Waiting(reason="quota", until=1_800_000_000.0, seconds=30.0).seconds
+        30.0
+    """
+
+    reason: Literal["quota"]
+    until: Instant
+    seconds: Seconds
+    type: Literal["waiting"] = field(default="waiting", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State(Event):
     """The turn is in another state.
 
@@ -582,6 +604,7 @@ AnyEvent = Annotated[
     | Approval
     | Question
     | Error
+    | Waiting
     | State
     | TurnBegan
     | TrajectoryState

@@ -7,7 +7,7 @@ from agy_nb.protocol.values import ErrorInfo
 
 _CARRIED = (
     "http_code", "retry_after", "duration", "operation", "hinted", "field", "partial_text",
-    "reason",
+    "reason", "budget", "limit", "used",
 )  # fmt: skip
 """Attributes of our errors that travel; where an error has none, it is None."""
 
@@ -25,7 +25,9 @@ def to_info(error: BaseException) -> ErrorInfo:
     if not isinstance(error, errors.AgyError):
         return ErrorInfo(type="BackendError", message=f"{type(error).__name__}: {error}")
     carried = {name: getattr(error, name, None) for name in _CARRIED}
-    return ErrorInfo(type=type(error).__name__, message=str(error), **carried)
+    return ErrorInfo(
+        type=type(error).__name__, message=str(error), retryable=error.retryable, **carried
+    )
 
 
 def to_error(info: ErrorInfo) -> errors.AgyError:
@@ -43,11 +45,13 @@ def to_error(info: ErrorInfo) -> errors.AgyError:
 def _attributes(cls: type[errors.AgyError]) -> tuple[str, ...]:
     """What the errors of a class have, beside their text."""
     if issubclass(cls, errors.QuotaExceeded):
-        return "http_code", "retry_after", "hinted"
+        return "http_code", "retryable", "retry_after", "hinted"
     if issubclass(cls, errors.BackendError):
-        return ("http_code",)
+        return "http_code", "retryable"
     if issubclass(cls, errors.Timeout):
         return "duration", "operation"
+    if issubclass(cls, errors.BudgetExceededError):
+        return "budget", "limit", "used"
     if issubclass(cls, errors.InvalidInput):
         return ("field",)
     if issubclass(cls, errors.TurnDeniedError):

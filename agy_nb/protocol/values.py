@@ -258,6 +258,10 @@ class ErrorInfo:
         field: The argument, setting or message field at fault, for an `InvalidInput`.
         partial_text: The root agent's text up to that moment, for a `TurnCancelled`.
         reason: Why the prompt was denied, in the hook's words, for a `TurnDeniedError`.
+        retryable: Whether the same request may succeed later, unchanged.
+        budget: The setting that was exceeded, for a `BudgetExceededError`.
+        limit: The budget, in its own unit, for a `BudgetExceededError`.
+        used: What was used, in the unit of the budget, for a `BudgetExceededError`.
     """
 
     type: str
@@ -270,3 +274,7 @@ class ErrorInfo:
     field: str | None = None
     partial_text: str | None = None
     reason: str | None = None
+    retryable: bool = False
+    budget: str | None = None
+    limit: Seconds | None = None
+    used: Seconds | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,9 +22,10 @@ from agy_nb.protocol.events import (
 )
 from agy_nb.protocol.values import Answer
 from agy_nb.runtime.approvals import ApprovalGate, AskUser
+from agy_nb.runtime.budgets import CostOf, Spending
 from agy_nb.runtime.config import RuntimeConfig
 from agy_nb.runtime.response import Response
-from agy_nb.runtime.watch import SilenceWatch
+from agy_nb.runtime.watch import Watch
 from agy_nb.sdk.base import AgentSpec, Backend, Clock, Session, clock_of, now
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class AgentRecord:
     Attributes:
         agent_id: Its number.
         session: Its live conversation, once `open` is through.
+        spending: What its model calls cost so far.
+        cost_of: Prices a model call, where the runtime has a budget in US dollars.
         turn: Held by the turn that runs; the next ones wait in order.
         latest: The handle of the turn that was queued last.
         turn_watchers: Called with the handle of each turn that is queued.
@@ -62,6 +65,8 @@ class AgentRecord:
             ask_user, timeout=config.approval_timeout, emit=self.on_event, agent_id=agent_id
         )
         self.turn = asyncio.Lock()
+        self.spending = Spending()
+        self.cost_of: CostOf | None = None
         self.latest: Response | None = None
         self._idle: asyncio.Future[None] | None = None
         self._asks = ask_user is not None
@@ -70,7 +75,8 @@ class AgentRecord:
         self._owner: asyncio.Task[None] | None = None
         self._wake: asyncio.Future[None] | None = None
         self._current: Response | None = None
-        self._watch: SilenceWatch | None = None
+        self._watches: Sequence[Watch] = ()
+        self._see: Callable[[Event], None] = lambda _event: None
         self._asked: dict[str, Approval | Question] = {}
         self.listen_between_turns: Callable[[Event], None] = lambda _event: None
         self.responses: dict[Response, asyncio.Task[None]] = {}
@@ -208,9 +214,11 @@ class AgentRecord:
         if self.is_idle:
             self.signal_idle()
 
-    def begin(self, response: Response, watch: SilenceWatch) -> None:
-        """Events go to this response from now on."""
-        self._current, self._watch = response, watch
+    def begin(
+        self, response: Response, watches: Sequence[Watch], see: Callable[[Event], None]
+    ) -> None:
+        """Events go to this response from now on; `see` takes each that is the turn's own."""
+        self._current, self._watches, self._see = response, watches, see
         self.gate.context = contextvars.copy_context()
         self.gate.refuses = False
         self._asked.clear()
@@ -218,7 +226,8 @@ class AgentRecord:
 
     def end(self) -> None:
         """Events go to no response."""
-        self._current = self._watch = None
+        self._current = None
+        self._watches = ()
         self.gate.refuses = False
 
     def _end_what_is_asked(self) -> None:
@@ -267,11 +276,12 @@ class AgentRecord:
     def on_event(self, event: Event) -> None:
         """Lead an event of the session to the turn that runs."""
         self.wake()
-        response, watch = self._current, self._watch
-        if response is None or watch is None or response.done:
+        response = self._current
+        if response is None or response.done:
             self.listen_between_turns(event)
             return
-        watch.touch()
+        for watch in self._watches:
+            watch.touch()
         asked = event if isinstance(event, Approval | Question) else None
         key = "" if asked is None else _key_of(asked)
         if not self._under_way and key not in self._asked:
@@ -279,24 +289,25 @@ class AgentRecord:
             return
         response.emit(event)
         if asked is not None:
-            self._on_asked(asked, response, watch)
+            self._on_asked(asked, response)
+        self._see(event)
 
     @property
     def _under_way(self) -> bool:
         """Whether the turn itself runs; it may still wait for a trigger's to end."""
         return self._session is None or self._session.in_turn
 
-    def _on_asked(
-        self, event: Approval | Question, response: Response, watch: SilenceWatch
-    ) -> None:
+    def _on_asked(self, event: Approval | Question, response: Response) -> None:
         """While the user is asked, no time passes for the turn, and its state says so."""
         before, key, waits = bool(self._asked), _key_of(event), _waits(event)
         if waits and key not in self._asked:
             self._asked[key] = event
-            watch.hold()
+            for watch in self._watches:
+                watch.hold()
         elif not waits and key in self._asked:
             del self._asked[key]
-            watch.release()
+            for watch in self._watches:
+                watch.release()
         if before != bool(self._asked):
             state = TurnState.WAITING_FOR_USER if self._asked else TurnState.RUNNING
             response.emit(State(trajectory=response.root, state=state))

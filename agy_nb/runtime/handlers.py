@@ -21,8 +21,10 @@ from agy_nb.protocol import commands as c
 from agy_nb.protocol import replies as r
 from agy_nb.runtime.agents import AgentRecord, gone
 from agy_nb.runtime.approvals import AskUser
+from agy_nb.runtime.budgets import budget_in_dollars
 from agy_nb.runtime.config import RuntimeConfig
 from agy_nb.runtime.ledger import Ledger
+from agy_nb.runtime.pricing import pricing
 from agy_nb.runtime.response import Response
 from agy_nb.runtime.turns import TurnRunner
 from agy_nb.sdk.base import AgentSpec, Backend
@@ -119,7 +121,18 @@ class Handlers:
         await record.open(self._backend)
         self.agents[record.agent_id] = record
         self._ledger.agent_started(record.agent_id, record.spec.config)
+        if budget_in_dollars(self._config):
+            await self._price(record)
         return r.AgentCreated(agent_id=record.agent_id)
+
+    async def _price(self, record: AgentRecord) -> None:
+        """Find out what the agent's model calls cost; it must not spend where that is not known."""
+        model = self._ledger.model(record.agent_id)
+        try:
+            record.cost_of = await pricing(self._config, model, record.spec.config)
+        except BaseException:
+            await self._take_down(record)
+            raise
 
     async def _frames(self) -> KeptFrames | None:
         """Who listens to a new agent and its harness, None if nobody is to."""

@@ -1,7 +1,7 @@
 """Back-off after a spent quota: one state for each API key, one registry for each runtime.
 
 Rule 1: this file does no waiting; it says how long, from the clock and the dice that it is given.
-Rule 2: only a model call that succeeded clears a key.
+Rule 2: only a model call that succeeded clears a key, and only of hits that it came after.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ DEADLINE_JITTER_S = 5.0
 """A hit's deadline moves by up to this, so that several processes on one key part."""
 WAITER_JITTER_S = (0.5, 2.0)
 """Each waiter adds this much, so that agents behind one deadline do not wake together."""
+
+LONGEST_HINT_S = 3600.0
+"""Seconds that a hint may hold up a key: it comes from the model's service, and may be anything."""
 
 _CAP_EXPONENT = 7
 """2 to this power is above the cap; no need to raise 2 to the hundredth."""
@@ -46,33 +49,45 @@ class QuotaState:
     Attributes:
         hits: Quota errors in a row.
         deadline: The clock's reading before which nothing should be sent.
+        recorded: Quota errors ever; tells whether there was one since.
     """
 
     clock: Clock = time.monotonic
     dice: random.Random = random.Random()  # noqa: S311, RUF009 - jitter is no secret
     hits: int = 0
     deadline: float = 0.0
+    recorded: int = 0
 
     def record_hit(self, retry_after: float | None = None) -> float:
         """Take note of a quota error.
 
         Args:
-            retry_after: Seconds that the model asked for, None where it did not say.
+            retry_after: Seconds that the model asked for, None where it did not say; more than
+                `LONGEST_HINT_S` counts as that.
 
         Returns:
             Seconds until the deadline.
         """
         self.hits += 1
+        self.recorded += 1
         exponential = min(2.0 ** min(self.hits, _CAP_EXPONENT), LONGEST_BACKOFF_S)
-        hint = DEFAULT_BACKOFF_S if retry_after is None else max(0.0, retry_after)
+        hint = (
+            DEFAULT_BACKOFF_S if retry_after is None else min(max(0.0, retry_after), LONGEST_HINT_S)
+        )
         wait = max(hint, exponential + self.dice.uniform(0, DEADLINE_JITTER_S))
         self.deadline = max(self.deadline, self.clock() + wait)
         return self.deadline - self.clock()
 
-    def record_success(self) -> None:
-        """A model call succeeded: the key is free again."""
-        self.hits = 0
-        self.deadline = 0.0
+    def record_success(self, recorded: int | None = None) -> None:
+        """Clear the key: a model call succeeded.
+
+        Args:
+            recorded: What `recorded` was when the call began. A hit since then, of another agent,
+                says more about the key than the call does, and stays. None clears in any case.
+        """
+        if recorded is None or recorded == self.recorded:
+            self.hits = 0
+            self.deadline = 0.0
 
     @property
     def throttled(self) -> bool:

@@ -88,6 +88,7 @@ class Response:
         events: Every event so far, oldest first.
         state: Where the turn stands.
         error: What ended it, None while it runs or when it ended well.
+        over: Set when the turn is over; waiting for it does not count as reading the turn.
 
     Example:
         >>> response = await agent.chat("Use get_weather for Paris")
@@ -114,6 +115,7 @@ class Response:
         self.events: list[Event] = []
         self.state = TurnState.QUEUED
         self.error: AgyError | None = None
+        self.over = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._waiters: list[asyncio.Future[None]] = []
         self._usage: TokenUsage | None = None
@@ -169,6 +171,7 @@ class Response:
         self._stop_reason = stop_reason
         self._structured_output = structured_output
         self._finished = True
+        self.over.set()
         self.emit(State(trajectory=self.root, state=state, at=now()))
 
     def on_cancel(self, cancel: Callable[[], Awaitable[None]]) -> None:

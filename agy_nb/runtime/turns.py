@@ -20,13 +20,25 @@ from agy_nb.errors import (
     TurnCancelled,
     TurnDeniedError,
 )
-from agy_nb.protocol.events import Error, State, Text, ToolCall, TurnState
-from agy_nb.protocol.failures import to_info
+from agy_nb.protocol.events import (
+    Error,
+    Event,
+    State,
+    Text,
+    Thought,
+    ToolCall,
+    ToolResult,
+    TurnState,
+    Waiting,
+)
+from agy_nb.protocol.failures import to_error, to_info
 from agy_nb.runtime.agents import AgentRecord, gone
+from agy_nb.runtime.budgets import TurnBudget, session_spent, turn_too_long
 from agy_nb.runtime.config import RuntimeConfig
-from agy_nb.runtime.quota import QuotaRegistry
+from agy_nb.runtime.pause import StartPause
+from agy_nb.runtime.quota import QuotaRegistry, QuotaState
 from agy_nb.runtime.response import Response
-from agy_nb.runtime.watch import SilenceWatch
+from agy_nb.runtime.watch import DurationWatch, SilenceWatch
 from agy_nb.sdk.base import now
 
 CANCEL_GRACE_S = 0.5
@@ -51,7 +63,7 @@ class TurnRunner:
         self._config = config
         self._quota = quota
         self._busy = busy
-        self._next_start = 0.0
+        self._pause = StartPause(config.chat_pause)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, record: AgentRecord, response: Response) -> None:
@@ -88,74 +100,48 @@ class TurnRunner:
 
     async def _pace(self, record: AgentRecord, response: Response) -> bool:
         """Leave the pause between this start and the one before."""
-        if response.done or record.clock.may_skip():
+        if not self._config.chat_pause or response.done or record.clock.may_skip():
             return not response.done
-        moment = asyncio.get_running_loop().time()
-        start = max(moment, self._next_start)
-        self._next_start = start + self._config.chat_pause
-        return await _sleep(start - moment, response)
+        return await self._pause.wait(response)
 
     async def _try(self, record: AgentRecord, response: Response) -> None:
-        key = record.session.api_key
-        for attempt in itertools.count():
-            if not await self._throttle(key, record, response):
-                return
-            try:
-                if await self._attempt(record, response):
-                    self._quota.state(key).record_success()
-            except QuotaExceeded as error:
-                self._quota.state(key).record_hit(error.retry_after if error.hinted else None)
-                if attempt >= self._config.max_quota_retries or _has_begun(response):
-                    raise
-            else:
-                return
+        if record.cost_of is not None and (spent := session_spent(self._config, record.spending)):
+            raise spent
+        state = self._quota.state(record.session.quota_key)
+        run = _Run(self._config, state, record, response)
+        try:
+            for attempt in itertools.count():
+                may_retry = attempt < self._config.max_quota_retries
+                if (attempt or may_retry) and not await self._throttle(state, record, response):
+                    return
+                run.may_retry = may_retry
+                try:
+                    await run.attempt()
+                except QuotaExceeded as error:
+                    run.count_hit(error)
+                    if not may_retry or _has_begun(response):
+                        raise
+                else:
+                    return
+        finally:
+            run.stop()
 
-    async def _throttle(self, key: str, record: AgentRecord, response: Response) -> bool:
+    async def _throttle(self, state: QuotaState, record: AgentRecord, response: Response) -> bool:
         """Wait until the key is free, however often others hit its limit meanwhile."""
-        while (seconds := self._quota.state(key).wait_s()) and not record.clock.may_skip():
+        while (seconds := state.wait_s()) and not record.clock.may_skip():
+            moment = now()
+            response.emit(
+                Waiting(
+                    trajectory=response.root,
+                    reason="quota",
+                    until=moment + seconds,
+                    seconds=seconds,
+                    at=moment,
+                )
+            )
             if not await _sleep(seconds, response):
                 return False
         return not response.done
-
-    async def _attempt(self, record: AgentRecord, response: Response) -> bool:
-        """Send the prompt once; tell whether the model's calls succeeded."""
-        session = record.session
-        limit = self._config.chat_timeout
-        cancelling: list[asyncio.Task[None]] = []
-
-        def on_silence() -> None:
-            _fail(
-                response,
-                Timeout(
-                    limit,
-                    "chat",
-                    hint="raise RuntimeConfig(chat_timeout=...) or "
-                    "AGI_CHAT_TIMEOUT_SECS; what had come is in response.partial_text"
-                    + _last_words(response),
-                ),
-            )
-            record.gate.shut()
-            cancelling.append(asyncio.create_task(session.cancel()))
-
-        watch = SilenceWatch(limit, on_silence, record.clock)
-        record.begin(response, watch)
-        response.emit(State(state=TurnState.RUNNING, at=now()))
-        try:
-            outcome = await session.run_turn(response.prompt)
-        except TurnCancelled:
-            response.finish(TurnState.CANCELLED, error=TurnCancelled(response.partial_text))
-            return False
-        else:
-            response.finish(
-                TurnState.DONE,
-                stop_reason=outcome.stop_reason,
-                structured_output=outcome.structured_output,
-            )
-            return True
-        finally:
-            watch.stop()
-            record.end()
-            await asyncio.gather(*cancelling, return_exceptions=True)
 
     async def _cancel(self, record: AgentRecord, response: Response) -> None:
         try:
@@ -178,6 +164,126 @@ class TurnRunner:
             await asyncio.wait(tasks, timeout=self._config.exit_timeout)
 
 
+class _Run:
+    """One turn, from its first try on: what ends it before the model does.
+
+    Attributes:
+        may_retry: Whether the turn is tried again should this try hit the quota.
+    """
+
+    def __init__(
+        self, config: RuntimeConfig, quota: QuotaState, record: AgentRecord, response: Response
+    ) -> None:
+        self.may_retry = False
+        self._config = config
+        self._quota = quota
+        self._record = record
+        self._response = response
+        self._budget = TurnBudget(config, record.spending, record.cost_of)
+        self._silence: SilenceWatch | None = None
+        self._cancelling: list[asyncio.Task[None]] = []
+        self._ended_by: AgyError | None = None
+        self._sending = False
+        self._hit_counted = False
+        self._hits_seen = quota.recorded
+        limit = config.max_turn_duration
+        self._duration = (
+            DurationWatch(limit, lambda: self._end(turn_too_long(limit)), record.clock)
+            if limit is not None
+            else None
+        )
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        if self._duration is not None:
+            self._duration.stop()
+
+    async def attempt(self) -> None:
+        """Send the prompt once and stay until the turn is over.
+
+        Raises:
+            AgyError: What it failed with.
+        """
+        record, response = self._record, self._response
+        self._ended_by, self._hit_counted, self._hits_seen = None, False, self._quota.recorded
+        self._silence = SilenceWatch(self._config.chat_timeout, self._on_silence, record.clock)
+        watches = (self._silence, self._duration) if self._duration else (self._silence,)
+        record.begin(response, watches, self._see)
+        response.emit(State(state=TurnState.RUNNING, at=now()))
+        self._sending = True
+        try:
+            outcome = await record.session.run_turn(response.prompt)
+        except TurnCancelled:
+            if self._ended_by is not None:
+                raise self._ended_by from self._ended_by.__cause__
+            response.finish(TurnState.CANCELLED, error=TurnCancelled(response.partial_text))
+        else:
+            self._quota.record_success(self._hits_seen)
+            response.finish(
+                TurnState.DONE,
+                stop_reason=outcome.stop_reason,
+                structured_output=outcome.structured_output,
+            )
+        finally:
+            self._sending = False
+            self._silence.stop()
+            record.end()
+            await asyncio.gather(*self._cancelling, return_exceptions=True)
+
+    def count_hit(self, error: QuotaExceeded) -> None:
+        """Record what the try failed with, unless it is the hit of its latest error step."""
+        if not self._hit_counted:
+            self._quota.record_hit(error.retry_after if error.hinted else None)
+            self._hits_seen = self._quota.recorded
+        self._hit_counted = True
+
+    def _see(self, event: Event) -> None:
+        """Look at an event of the turn before anybody else acts on it."""
+        if isinstance(event, Error) and not event.fatal:
+            error = to_error(event.error)
+            if isinstance(error, QuotaExceeded):
+                self._hit_counted = False
+                self.count_hit(error)
+        elif isinstance(event, Text | ToolCall):
+            self._hit_counted = False
+        if (reason := self._budget.add(event)) is not None:
+            self._end(reason)
+
+    def _on_silence(self) -> None:
+        """End the turn with the error that the silence came after, or for the silence itself."""
+        limit = self._config.chat_timeout
+        timeout = Timeout(
+            limit,
+            "chat",
+            hint="raise RuntimeConfig(chat_timeout=...) or AGI_CHAT_TIMEOUT_SECS; what had come is "
+            "in response.partial_text",
+        )
+        failed = _latest_failure(self._response)
+        if failed is None:
+            self._end(timeout)
+            return
+        error = to_error(failed.error)
+        words = (
+            f"{failed.error.message}. After that nothing came for {limit:g} s "
+            "(RuntimeConfig(chat_timeout=...)), so the turn was ended"
+        )
+        error.args = (words,)
+        error.__cause__ = timeout
+        self._end(error)
+
+    def _end(self, error: AgyError) -> None:
+        """End the turn with an error, unless it is to be tried again after it."""
+        if self._ended_by is not None or self._response.done:
+            return
+        self._ended_by = error
+        again = isinstance(error, QuotaExceeded) and self.may_retry
+        if not again or _has_begun(self._response):
+            _fail(self._response, error)
+        if self._sending:
+            self._record.gate.shut()
+            self._cancelling.append(asyncio.create_task(self._record.session.cancel()))
+
+
 def _fail(response: Response, error: AgyError) -> None:
     if not response.done:
         response.emit(Error(error=to_info(error), fatal=True, at=now()))
@@ -185,11 +291,15 @@ def _fail(response: Response, error: AgyError) -> None:
         response.finish(TurnState.DENIED if denied else TurnState.FAILED, error=error)
 
 
-def _last_words(response: Response) -> str:
-    """What the model's latest error was, if it has said nothing since."""
-    events = (event for event in reversed(response.events) if isinstance(event, Error | Text))
+def _latest_failure(response: Response) -> Error | None:
+    """The error step after which neither the model nor a tool has said anything."""
+    events = (
+        event
+        for event in reversed(response.events)
+        if isinstance(event, Error | Text | Thought | ToolCall | ToolResult)
+    )
     latest = next(events, None)
-    return f". The latest error: {latest.error.message}" if isinstance(latest, Error) else ""
+    return latest if isinstance(latest, Error) else None
 
 
 def _has_begun(response: Response) -> bool:
@@ -202,5 +312,5 @@ async def _sleep(seconds: float, response: Response) -> bool:
     if seconds > 0:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await response.wait()
+                await response.over.wait()
     return not response.done

@@ -268,8 +268,8 @@ class Session(Protocol):
         ...
 
     @property
-    def api_key(self) -> str:
-        """The key that its model calls are made with, empty if none: what quota is counted by."""
+    def quota_key(self) -> str:
+        """What its quota is counted by: the model's service and the key that it is called with."""
         ...
 
     @property

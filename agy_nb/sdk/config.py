@@ -245,10 +245,18 @@ def _handler(gate: Gate | None, *, about_all: bool) -> Any:
     return asks_gate(decide)
 
 
-def api_key_of(config: AgentConfig) -> str:
-    """The key that the agent's text model is called with; empty where there is none."""
+def quota_key_of(config: AgentConfig) -> str:
+    """What the quota of the agent's text model is counted by: the service and the key.
+
+    One key may be used with two services, as a gateway and the public endpoint, and Vertex counts
+    by project and location.
+    """
     for target in getattr(config, "models", None) or []:
-        key = getattr(target.endpoint, "api_key", None)
-        if key and types.ModelType.TEXT in target.types:
-            return str(key)
-    return str(getattr(config, "api_key", None) or os.environ.get(KEY_VARIABLE, ""))
+        if types.ModelType.TEXT in target.types and target.endpoint is not None:
+            return _joined(target.endpoint, ("base_url", "project", "location", "api_key"))
+    named = _joined(config, ("base_url", "project", "location", "api_key"))
+    return named if getattr(config, "api_key", None) else named + os.environ.get(KEY_VARIABLE, "")
+
+
+def _joined(source: Any, names: Sequence[str]) -> str:
+    return "\n".join(str(getattr(source, name, None) or "") for name in names)

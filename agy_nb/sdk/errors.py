@@ -61,7 +61,8 @@ def of_turn(
         what, _, more = str(error or "it closed the connection").partition("\n")
         gone = HarnessError(
             f"the harness is gone: {what.rstrip('.')}. "
-            "The next prompt starts another one and takes the conversation up where it was saved"
+            "The next prompt starts another one and takes the conversation up where it was saved",
+            retryable=True,
         )
         if more:
             gone.add_note(more)

@@ -19,7 +19,7 @@ from typing import Any
 from google.antigravity import types
 
 from agy_nb.errors import BackendError, HarnessError, TurnCancelled, TurnDeniedError
-from agy_nb.protocol.events import Error, Event, Text, Thought
+from agy_nb.protocol.events import Event, Text, Thought
 from agy_nb.protocol.values import Message, Prompt, TokenUsage
 from agy_nb.sdk import config as configs
 from agy_nb.sdk import errors, harness
@@ -32,9 +32,6 @@ from agy_nb.sdk.wire import content_of, token_usage
 
 SETTLE_S = 5.0
 """Seconds that a turn which was cut gets to come to rest before its harness is ended."""
-
-MOST_FAILURES = 25
-"""Error steps in a row, without any output between, after which a turn is ended."""
 
 MOST_TEXT = 1_000_000
 """Characters of one answer, or one thought, after which a turn is ended: several times what a model
@@ -49,7 +46,7 @@ class LiveSession:
 
     def __init__(self, config: Any, sink: Sink, options: harness.StartOptions) -> None:
         self._config = config
-        self._api_key = configs.api_key_of(config)
+        self._quota_key = configs.quota_key_of(config)
         self._sink = sink
         self._options = options
         self._state = ContextState()
@@ -64,7 +61,6 @@ class LiveSession:
         self._turns_before = 0
         self._between_turns: asyncio.Task[None] | None = None
         self._gave_up: BackendError | None = None
-        self._giving_up: asyncio.Task[None] | None = None
         self._insisting: asyncio.Task[None] | None = None
         self._turn_over = asyncio.Event()
         self._successor: asyncio.Task[None] | None = None
@@ -242,27 +238,13 @@ class LiveSession:
         if isinstance(event, Text) and event.trajectory.is_root:
             self._text.append(event.text)
         self._sink(event)
-        if self._gave_up is None and (reason := self._why_give_up(event)):
-            self._gave_up = BackendError(reason)
-            if isinstance(event, Error):
-                self._giving_up = asyncio.get_running_loop().create_task(self._halt(self._link))
-            else:  # until it halts it would send ever longer frames
-                self._link.kill()
-
-    def _why_give_up(self, event: Event) -> str:
-        """Why the turn is to be ended, empty if it is not; the harness would go on for ever."""
-        reader = self._link.reader
-        if isinstance(event, Error) and reader.failures >= MOST_FAILURES:
-            return (
-                f"the model failed {MOST_FAILURES} times in a row, so the turn was ended: "
-                f"{event.error.message}"
-            )
-        if isinstance(event, Text | Thought) and reader.longest > MOST_TEXT:
-            return (
+        too_long = self._link.reader.longest > MOST_TEXT
+        if too_long and self._gave_up is None and isinstance(event, Text | Thought):
+            self._gave_up = BackendError(
                 f"the model's answer went beyond {MOST_TEXT:,} characters, so the turn was ended; "
                 "ask for less at once, what had come is in response.partial_text"
             )
-        return ""
+            self._link.kill()  # until it halts it would send ever longer frames
 
     def _on_activity(self) -> None:
         if not self._turn.locked() and self._between_turns is None:
@@ -295,9 +277,9 @@ class LiveSession:
         return clock
 
     @property
-    def api_key(self) -> str:
-        """The key of the text model."""
-        return self._api_key
+    def quota_key(self) -> str:
+        """The text model's service and key."""
+        return self._quota_key
 
     def history(self) -> tuple[Message, ...]:
         """The last state of every step that says something, oldest first."""

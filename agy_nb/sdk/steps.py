@@ -64,6 +64,7 @@ class StepReader:
         self._texts: dict[str, int] = {}
         self._custom_tools = custom_tools
         self._seen: dict[tuple[str, int], _Seen] = {}
+        self._retries: dict[str, int] = {}
         self._trajectories: dict[str, Trajectory] = {}
         self._callers: dict[str, Trajectory] = {}
 
@@ -71,6 +72,7 @@ class StepReader:
         """Forget what the turn before left behind."""
         self._output_seen()
         self.longest = 0
+        self._retries.clear()
         self._seen.clear()
 
     def _output_seen(self) -> None:
@@ -114,6 +116,7 @@ class StepReader:
         if changed and not over:
             yield _status(step, where, at)
         if step.source is types.StepSource.MODEL and step.status is not types.StepStatus.ERROR:
+            self._retries.pop(where.id, None)
             if where.is_root:
                 self._output_seen()
             yield from self._output(step, seen, where, at)
@@ -135,13 +138,17 @@ class StepReader:
 
     def _failure(self, step: types.Step, label: str, where: Trajectory, at: float) -> events.Error:
         failure = StepFailure(label, step.error, int(getattr(step, "http_code", 0) or 0))
+        retry = self._retries.get(where.id, 0) + 1 if failure.retried else 0
+        self._retries[where.id] = retry
         if where.is_root:
             self.failure = failure
             self.failures += 1
         said = self._texts.get(step.trajectory_id)
         return events.Error(
             trajectory=where,
-            error=to_info(error_of_step(failure, "a step failed")),  # the turn may go on
+            error=to_info(
+                error_of_step(failure, "a step failed", retry=retry)
+            ),  # the turn may go on
             fatal=False,
             refused_step=said if said == step.step_index - 1 else None,
             at=at,

@@ -134,7 +134,7 @@ class MemorySession:
         self.host_tools = {tool.__name__: tool for tool in spec.tools}
         self.conversation_id: str | None = f"{next(_conversations):032x}"
         self.root = Trajectory(id=self.conversation_id)
-        self.api_key = str((spec.config or {}).get("api_key", ""))
+        self.quota_key = str((spec.config or {}).get("api_key", ""))
         self.in_turn = True
         self.usage = TokenUsage()
         self.turn_usage = TokenUsage()

@@ -17,6 +17,14 @@ LOWEST_SERVER_CODE = 500
 """From it on, an HTTP status says that the server is at fault."""
 DEFAULT_RETRY_AFTER_S = 120.0
 """Seconds named to the user when a spent quota comes without a hint."""
+LONGEST_RETRY_AFTER_S = 86_400.0
+"""Seconds that an error names at most: the hint comes from the model's service, and may be
+anything."""
+
+_RETRIED_PREFIX = "Encountered retryable error from model provider: "
+"""What the harness puts before the label of an error after which it sends the request again. It
+writes the step when it sends it; what it waits before that, it waits in silence."""
+_NETWORK_LABEL = "There was a network issue connecting to the server, please try again."
 
 SAFETY_LABELS = frozenset(
     {
@@ -51,21 +59,37 @@ class StepFailure:
     message: str
     http_code: int = 0
 
+    @property
+    def retried(self) -> bool:
+        """Whether the harness sends the request again."""
+        return self.label.startswith(_RETRIED_PREFIX)
+
+    @property
+    def disconnected(self) -> bool:
+        """Whether the connection to the model broke."""
+        return self.label.removeprefix(_RETRIED_PREFIX) == _NETWORK_LABEL
+
 
 def status_code(code: int) -> int | None:
     """The HTTP status of a failure, None where its code is not one."""
     return code if code >= LOWEST_HTTP_CODE else None
 
 
-def error_of_step(failure: StepFailure, what: str = "the turn failed") -> AgyError:
+def error_of_step(
+    failure: StepFailure, what: str = "the turn failed", *, retry: int = 0
+) -> AgyError:
     """The error that a failed step is, if nothing follows it.
 
     Args:
         failure: The step.
         what: What failed, for a step without words of its own.
+        retry: How many times in a row the harness has sent this request again, 0 if not known.
     """
+    again = ""
+    if failure.retried:
+        again = f"the harness sends the request again{f' (retry {retry})' if retry else ''}"
     if failure.http_code == QUOTA_CODE:
-        return quota_error(failure)
+        return quota_error(failure, again)
     if failure.label in SAFETY_LABELS and not failure.http_code:
         return Safety(
             f"the model did not answer for safety reasons; rephrase the prompt: {failure.message}"
@@ -75,17 +99,27 @@ def error_of_step(failure: StepFailure, what: str = "the turn failed") -> AgyErr
             "the answer ran into the token limit; ask for less at once, or raise "
             f"max_output_tokens: {failure.message}"
         )
-    return BackendError(
-        advice(failure.http_code, failure.message, what),
-        http_code=status_code(failure.http_code),
-    )
+    code = status_code(failure.http_code)
+    if again:
+        reason = f"HTTP {code}" if code else "the connection to the model broke"
+        words = f"{what} ({reason}); {again}: {failure.message}"
+    else:
+        words = advice(failure.http_code, failure.message, what)
+    retryable = True if failure.retried or failure.disconnected else None
+    return BackendError(words, http_code=code, retryable=retryable)
 
 
-def quota_error(failure: StepFailure | None) -> QuotaExceeded:
-    """A spent quota, with the model's hint when to try again."""
+def quota_error(failure: StepFailure | None, again: str = "") -> QuotaExceeded:
+    """A spent quota, with the model's hint when to try again.
+
+    Args:
+        failure: The step, None where there was none.
+        again: What the harness does about it, empty where it does nothing.
+    """
     hint = _RETRY_INFO.search(failure.message) if failure else None
     return QuotaExceeded(
-        float(hint[1]) if hint else DEFAULT_RETRY_AFTER_S,
+        min(float(hint[1]), LONGEST_RETRY_AFTER_S) if hint else DEFAULT_RETRY_AFTER_S,
+        message=f"the model's quota is spent (HTTP {QUOTA_CODE}); {again}" if again else "",
         http_code=(failure.http_code or None) if failure else None,
         hinted=hint is not None,
     )

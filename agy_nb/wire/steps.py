@@ -52,10 +52,12 @@ class StepReader:
         self.failure: StepFailure | None = None
         self.failures = 0
         self.longest = 0
+        self._retries: dict[str, int] = {}
 
     def next_turn(self) -> None:
         """Forget what the turn before left behind."""
         self._output_seen()
+        self._retries.clear()
         self.longest = 0
 
     def _output_seen(self) -> None:
@@ -129,6 +131,7 @@ class StepReader:
         if source != "model":
             return
         if state != "error":
+            self._retries.pop(trajectory.where.id, None)
             if trajectory.where.is_root:
                 self._output_seen()
             yield from self._output(body, step, trajectory, state, at)
@@ -171,10 +174,12 @@ class StepReader:
         if trajectory.where.is_root:
             self.failure = failure
             self.failures += 1
+        retry = self._retries.get(trajectory.where.id, 0) + 1 if failure.retried else 0
+        self._retries[trajectory.where.id] = retry
         said = trajectory.said
         return Error(
             trajectory=trajectory.where,
-            error=to_info(error_of_step(failure, "a step failed")),  # the turn may go on
+            error=to_info(error_of_step(failure, "a step failed", retry=retry)),  # may go on
             fatal=False,
             refused_step=said if said is not None and said == step.index - 1 else None,
             at=at,

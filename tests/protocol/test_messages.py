@@ -104,6 +104,7 @@ ERRORS = [
     errors.Safety("x"),
     errors.MaxTokens("x"),
     errors.UnsupportedSdk("x"),
+    errors.BudgetExceededError("x", budget="max_turn_tokens", limit=10, used=11),
     errors.Timeout(3, "send"),
     errors.TurnCancelled("partial"),
     errors.TurnDeniedError("not on a Friday"),
@@ -128,6 +129,30 @@ def test_error_survives_the_way_over_data(error):
     assert vars(again) == vars(error)
 
 
+@pytest.mark.parametrize(
+    ("error", "retryable"),
+    [
+        (errors.QuotaExceeded(7), True),
+        (errors.BackendError("x", http_code=503), True),
+        (errors.BackendError("x", http_code=408), True),
+        (errors.BackendError("x", http_code=401), False),
+        (errors.BackendError("x"), False),
+        (errors.BackendError("x", retryable=True), True),
+        (errors.HarnessError("x"), False),
+        (errors.Timeout(3, "chat"), True),
+        (errors.Safety("x"), False),
+        (errors.InvalidPrompt("x"), False),
+        (errors.TurnCancelled(), False),
+        (errors.BudgetExceededError("x", budget="b", limit=1, used=None), False),
+    ],
+    ids=repr,
+)
+def test_every_error_says_whether_another_try_makes_sense(error, retryable):
+    assert error.retryable is retryable
+    assert to_info(error).retryable is retryable
+    assert to_error(to_info(error)).retryable is retryable
+
+
 def test_foreign_error_becomes_a_backend_error():
     assert to_info(ValueError("x")) == v.ErrorInfo(type="BackendError", message="ValueError: x")
 
@@ -140,7 +165,12 @@ def test_unknown_error_becomes_a_backend_error(name):
 
 def test_error_that_is_written_by_another_version_has_all_its_attributes():
     again = to_error(v.ErrorInfo(type="QuotaExceeded", message="x"))
-    assert vars(again) == {"http_code": None, "retry_after": None, "hinted": None}
+    assert vars(again) == {
+        "http_code": None,
+        "retryable": False,
+        "retry_after": None,
+        "hinted": None,
+    }
 
 
 def test_events_know_their_trajectory_and_commands_their_agent():

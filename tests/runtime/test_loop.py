@@ -145,10 +145,15 @@ def test_wakeup_may_wait_longer_than_any_other_limit():
     assert seconds == pytest.approx(1_000)
 
 
+@pytest.mark.parametrize(
+    "failed",
+    [agy.BackendError("no answer", http_code=503), agy.QuotaExceeded(30), agy.Safety("no")],
+    ids=lambda error: type(error).__name__,
+)
 @pytest.mark.parametrize("said_since", [False, True])
-def test_silence_after_an_error_names_the_error(said_since):
+def test_silence_after_an_error_is_that_error(failed, said_since):
     async def gets_over_it(turn):
-        turn.emit(Error(error=to_info(agy.BackendError("no answer (HTTP 503)")), fatal=False))
+        turn.emit(Error(error=to_info(failed), fatal=False))
         if said_since:
             turn.say("better")
         await asyncio.Event().wait()
@@ -157,10 +162,14 @@ def test_silence_after_an_error_names_the_error(said_since):
         async with agent_with(gets_over_it, limits={"chat_timeout": 7}) as agent:
             return await (await agent.chat("go")).wait()
 
-    response, _ = virtual_time.run(scenario())
-    assert isinstance(response.error, agy.Timeout)
-    named = "The latest error: no answer (HTTP 503)" in str(response.error)
-    assert named is not said_since
+    error = virtual_time.run(scenario())[0].error
+    if said_since:
+        assert isinstance(error, agy.Timeout)
+        return
+    assert type(error) is type(failed)
+    assert error.http_code == failed.http_code
+    assert "After that nothing came for 7 s" in str(error)
+    assert isinstance(error.__cause__, agy.Timeout)
 
 
 def test_start_that_hangs_is_a_timeout():
@@ -387,3 +396,40 @@ async def test_messages_wake_and_so_does_a_subagent():
 async def test_wakeup_with_no_time_is_an_answer():
     async with agent_with() as agent:
         assert await agent.wait_for_wakeup(0) is False
+
+
+def test_stopped_turns_give_their_place_in_the_start_pause_back():
+    async def scenario():
+        async with runtime_with(chat_pause=0.5) as runtime:
+            agents = [await runtime.create_agent({}) for _ in range(42)]
+            await agents[0].chat_text("first")
+            waiting = [await agent.chat("go") for agent in agents[1:41]]
+            last = await agents[41].chat("last")
+            for response in waiting:
+                await response.cancel()
+            return await last.text()
+
+    answer, seconds = virtual_time.run(scenario())
+    assert answer == "last "
+    assert seconds == pytest.approx(0.5)
+
+
+def test_turns_start_one_after_the_other_in_their_order():
+    started = []
+
+    async def play(turn):
+        started.append((turn.prompt, asyncio.get_running_loop().time()))
+        turn.say("fine")
+
+    async def scenario():
+        async with runtime_with(play, chat_pause=2) as runtime:
+            agents = [await runtime.create_agent({}) for _ in range(4)]
+            responses = [await agent.chat(str(i)) for i, agent in enumerate(agents)]
+            await responses[1].cancel()
+            for response in responses:
+                await response.wait()
+
+    virtual_time.run(scenario())
+    moments = [moment - started[0][1] for _, moment in started]
+    assert [prompt for prompt, _ in started] == ["0", "2", "3"]
+    assert moments == pytest.approx([0, 2, 4])

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import agy_nb as agy
+from agy_nb.protocol.events import Error, Waiting
+from agy_nb.protocol.failures import to_info
 from agy_nb.runtime.quota import QuotaRegistry
 from tests.runtime import virtual_time
 from tests.runtime.conftest import first_piece, hangs, runtime_with
@@ -148,10 +150,28 @@ def test_spent_retries_are_the_error_with_two_minutes_where_nothing_was_said():
     assert answers[0].retry_after == 120
 
 
-def test_first_attempt_waits_for_a_throttled_key_too():
-    (answers, _), seconds = chat(Hits(1, retry_after=50), prompts=2)
-    assert answers[1] == "fine"
+def test_first_attempt_waits_for_a_throttled_key_where_retries_are_asked_for():
+    async def play(turn):
+        if turn.prompt == "say" and turn.number == 1:
+            turn.say("half")
+            raise agy.QuotaExceeded(50)
+        turn.say("fine")
+
+    async def scenario():
+        async with runtime_with(play, max_quota_retries=1) as runtime:
+            agent = await runtime.create_agent({"api_key": "k"})
+            with pytest.raises(agy.QuotaExceeded):
+                await agent.chat_text("say")
+            return await agent.chat_text("go")
+
+    answer, seconds = virtual_time.run(scenario())
+    assert answer == "fine"
     assert seconds >= 50
+
+
+def test_first_attempt_does_not_wait_where_no_retries_are_asked_for():
+    (answers, _), seconds = chat(Hits(1, retry_after=3_600), prompts=2)
+    assert (answers[1], seconds) == ("fine", 0)
 
 
 def test_two_runtimes_share_nothing():
@@ -174,13 +194,15 @@ def test_a_waiter_looks_again_before_it_sends():
         moment = asyncio.get_running_loop().time()
         sent.append((turn.prompt, moment))
         if turn.prompt == "slow":
+            turn.say("half")  # so that it is not sent again
             await asyncio.sleep(5)
             raise agy.QuotaExceeded(100)
         if turn.prompt == "hit":
+            turn.say("half")
             raise agy.QuotaExceeded(10)
 
     async def scenario():
-        async with runtime_with(play) as runtime:
+        async with runtime_with(play, max_quota_retries=1) as runtime:
             agents = [await runtime.create_agent({"api_key": "k"}) for _ in range(3)]
             slow, hit = await agents[0].chat("slow"), await agents[1].chat("hit")
             await hit
@@ -287,12 +309,14 @@ def test_send_is_tried_again_too():
 
 def test_a_turn_that_waits_for_its_key_can_be_cancelled_at_once():
     async def scenario():
-        async with runtime_with(Hits(1, retry_after=500)) as runtime:
+        async with runtime_with(Hits(1, retry_after=500), max_quota_retries=1) as runtime:
             agent = await runtime.create_agent({"api_key": "k"})
-            with pytest.raises(agy.QuotaExceeded):
-                await agent.chat_text("go")
-            response = await agent.chat("again")
+            response = await agent.chat("go")
             await asyncio.sleep(1)
+            (waiting,) = [event for event in response.events if isinstance(event, Waiting)]
+            assert waiting.reason == "quota"
+            assert 500 <= waiting.seconds <= 502
+            assert waiting.until - waiting.at == pytest.approx(waiting.seconds)
             await response.cancel()
             return response.state, await agent.is_idle()
 
@@ -307,3 +331,83 @@ def test_registry_never_holds_more_than_its_capacity(keys, capacity):
     for key in keys:
         quota.state(key).record_hit(1)
         assert len(quota) <= capacity
+
+
+def quota_step(retry_after=5.0):
+    """What the harness shows while it sends a request again by itself."""
+    return Error(error=to_info(agy.QuotaExceeded(retry_after)), fatal=False)
+
+
+async def test_quota_steps_of_a_turn_that_goes_on_count_as_hits():
+    seen = []
+
+    async def play(turn):
+        for _ in range(3):
+            turn.emit(quota_step())
+        seen.append(runtime.quota())
+        turn.say("fine")
+
+    async with runtime_with(play) as runtime:
+        agent = await runtime.create_agent({"api_key": "k"})
+        assert await agent.chat_text("go") == "fine"
+        assert seen == [(3, True)]
+        assert runtime.quota() == (0, False)
+
+
+async def test_the_step_that_ends_a_turn_is_one_hit_and_not_two():
+    async def play(turn):
+        turn.emit(quota_step())
+        raise agy.QuotaExceeded(5)
+
+    async with runtime_with(play) as runtime:
+        agent = await runtime.create_agent({"api_key": "k"})
+        with pytest.raises(agy.QuotaExceeded):
+            await agent.chat_text("go")
+        assert runtime.quota() == (1, True)
+
+
+def test_a_quota_that_stays_spent_is_no_timeout_and_is_tried_again():
+    """The harness tries on and on, and then says nothing for longer than the limit."""
+    tries = []
+
+    async def play(turn):
+        tries.append(turn.prompt)
+        turn.emit(quota_step(20))
+        if len(tries) < 3:
+            await asyncio.Event().wait()
+        turn.say("fine")
+
+    async def scenario():
+        async with runtime_with(play, max_quota_retries=2, chat_timeout=10) as runtime:
+            agent = await runtime.create_agent({"api_key": "k"})
+            return await agent.chat_text("go"), runtime.quota()
+
+    (answer, status), seconds = virtual_time.run(scenario())
+    assert (answer, status) == ("fine", (0, False))
+    assert len(tries) == 3
+    assert seconds >= 2 * (10 + 10)  # the silence, and what is left of the hint after it
+
+
+async def test_success_of_a_sibling_that_began_before_a_hit_does_not_clear_it():
+    begun, spent = asyncio.Event(), asyncio.Event()
+
+    async def play(turn):
+        if turn.prompt == "hit":
+            await begun.wait()
+            raise agy.QuotaExceeded(50)
+        begun.set()
+        await spent.wait()
+        turn.say("fine")
+
+    async with runtime_with(play) as runtime:
+        one, two = [await runtime.create_agent({"api_key": "k"}) for _ in range(2)]
+        slow = await one.chat("slow")
+        await (await two.chat("hit"))
+        spent.set()
+        assert await slow.text() == "fine"
+        assert runtime.quota() == (1, True)
+
+
+def test_a_hint_holds_a_key_for_an_hour_at_the_most():
+    quota, _ = registry()
+    assert quota.state("key").record_hit(1e9) == 3600

@@ -6,7 +6,9 @@ from google.antigravity import (
     ModelAPIRetryConfig,
     ModelOutputRetryConfig,
     RetryConfig,
+    types,
 )
+from google.antigravity.hooks import policy
 from google.antigravity.types import BudgetConfig
 
 import agy_nb as agy
@@ -96,11 +98,108 @@ async def test_text_of_a_try_that_broke_off_is_not_doubled(runtime):
         assert await agent.chat_text("go") == "Hello"
 
 
-async def test_model_that_only_says_nothing_ends_the_turn(runtime):
-    async with ScriptedModel(lambda _request: empty()) as model:
-        agent = await runtime.create_agent(config(model))
-        with pytest.raises(agy.BackendError, match="25 times in a row"):
+ENDLESS = {
+    "nothing": (empty(), agy.BackendError),
+    "thoughts": (think("Hm."), agy.BackendError),
+    "an unknown tool": (call("no_such_tool"), agy.BackendError),
+    "a blocked answer": (block("SAFETY"), agy.Safety),
+    "an answer cut off": (say("par", finish_reason="MAX_TOKENS"), agy.MaxTokens),
+}
+
+
+@pytest.mark.parametrize("answer", ENDLESS)
+async def test_answers_that_fail_one_after_the_other_end_the_turn(runtime, answer):
+    turn, kind = ENDLESS[answer]
+    async with ScriptedModel(lambda request: say("next") if "again" in str(request) else turn) as m:
+        agent = await runtime.create_agent(m.config())
+        response = await (await agent.chat("go"))
+        assert type(response.error) is kind
+        assert "3 " in str(response.error)
+        assert len(m.requests) <= 4  # one may be on its way when the turn is ended
+
+
+@pytest.mark.parametrize("form", ["config", "openai_config"])
+async def test_thoughts_alone_end_the_turn_in_either_form(runtime, form):
+    async with ScriptedModel(lambda _request: think("Hm.")) as model:
+        agent = await runtime.create_agent(getattr(model, form)())
+        with pytest.raises(agy.BackendError, match="max_empty_answers=3"):
             await agent.chat_text("go")
+        assert len(model.requests) <= 4
+        assert (await agent.last_turn_usage()).total_tokens < 50_000
+
+
+@pytest.mark.parametrize("answer", [empty(), think("Hm.")], ids=["nothing", "thoughts"])
+async def test_subagent_without_an_answer_ends_the_turn(runtime, answer):
+    def root(request):
+        if not request.tool_results:
+            ask = {"TypeName": "counter", "Role": "counter", "Prompt": "count to three"}
+            return call("invoke_subagent", Subagents=[ask])
+        return say("it is counting")
+
+    script = [("count to three", lambda _request: answer), ("", root)]
+    async with ScriptedModel(script) as model:
+        agent = await runtime.create_agent(
+            model.config(
+                subagents=[types.SubagentConfig(name="counter", description="Counts.")],
+                policies=[policy.allow_all()],
+            )
+        )
+        response = await (await agent.chat("go"))
+        assert type(response.error) is agy.BackendError
+        assert "max_empty_answers=3" in str(response.error)
+        assert len(model.requests) <= 8
+
+
+async def test_a_good_answer_between_failed_ones_starts_the_count_again(runtime):
+    def weather(city: str) -> str:
+        """Weather of a city."""
+        return "sunny"
+
+    use = call("weather", city="Oslo")
+    script = [empty(), empty(), use, think("Hm."), empty(), use, empty(), say("sunny")]
+    async with ScriptedModel(script) as model:
+        agent = await runtime.create_agent(model.config(), tools=[weather])
+        assert await agent.chat_text("go") == "sunny"
+
+
+async def test_zero_switches_the_count_off():
+    limits = agy.RuntimeConfig(chat_pause=0, max_empty_answers=0)
+    script = [empty()] * 6 + [say("at last")]
+    async with agy.Runtime(limits) as runtime, ScriptedModel(script) as model:
+        agent = await runtime.create_agent(model.config())
+        assert await agent.chat_text("go") == "at last"
+
+
+@pytest.mark.parametrize("code", [429, 503])
+async def test_outage_that_the_harness_retries_is_told_as_it_is(runtime, code):
+    async with ScriptedModel([fail(code), fail(code), say("fine")]) as model:
+        agent = await runtime.create_agent(config(model, api_retries=5))
+        response = await agent.chat("go")
+        assert await response.text() == "fine"
+    told = [event.error for event in response.events if isinstance(event, Error)]
+    assert [error.retryable for error in told] == [True, True]
+    for number, error in enumerate(told, 1):
+        assert f"HTTP {code}" in error.message
+        assert f"the harness sends the request again (retry {number})" in error.message
+
+
+@pytest.mark.parametrize(("code", "kind"), [(429, agy.QuotaExceeded), (503, agy.BackendError)])
+async def test_outage_that_ends_in_silence_keeps_its_class(code, kind):
+    limits = agy.RuntimeConfig(chat_pause=0, chat_timeout=1)
+    async with agy.Runtime(limits) as runtime, ScriptedModel(lambda _request: fail(code)) as model:
+        slow_retries = RetryConfig(
+            api_retry=ModelAPIRetryConfig(
+                max_retries=9,
+                initial_sleep_duration_ms=50,
+                exponential_multiplier=100.0,
+                jitter_range=0.0,
+            )
+        )
+        agent = await runtime.create_agent(model.config(retry_config=slow_retries))
+        response = await (await agent.chat("go"))
+        assert type(response.error) is kind
+        assert (response.error.http_code, response.error.retryable) == (code, True)
+        assert runtime.quota().throttled is (code == 429)
 
 
 @pytest.mark.parametrize("say_much", [say, think])
