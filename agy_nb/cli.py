@@ -23,6 +23,7 @@ from pathlib import Path
 
 from agy_nb import demo, doctor
 from agy_nb.errors import AgyError
+from agy_nb.terminal import printable
 
 PLUGINS = ("agy_nb.cassette.cli", "agy_nb.cassette.standin.cli", "agy_nb.analysis.cli")
 
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"agy-nb: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"agy-nb: {_plainly(error)}", file=sys.stderr)
+        print(f"agy-nb: {printable(_plainly(error))}", file=sys.stderr)
         return 1
     return code
 
@@ -110,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _tell(line: str) -> None:
-    print(line, flush=True)
+    print(printable(line), flush=True)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -151,7 +152,8 @@ def _show_table(checks: list[doctor.Check]) -> None:
     table = Table(box=None, show_header=False)
     for check in checks:
         mark = Text(_MARKS[check.status], style=_COLOURS[check.status])
-        table.add_row(mark, check.name, Text(check.detail, overflow="fold"))
+        detail = Text(printable(check.detail), overflow="fold")
+        table.add_row(mark, printable(check.name), detail)
     Console().print(table)
 
 

@@ -27,6 +27,8 @@ Rule 2: what a program needs to know is an attribute, never only text.
 
 from __future__ import annotations
 
+from agy_nb.terminal import printable
+
 
 class AgyError(Exception):
     """Base of every error of this package.
@@ -46,6 +48,10 @@ class AgyError(Exception):
     """
 
     retryable: bool = False
+
+    def __str__(self) -> str:
+        """The message, safe to print: it may hold words of a model, a tool or a cassette."""
+        return printable(super().__str__())
 
 
 class InvalidInput(AgyError):

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from agy_nb.analysis.schema import By
 from agy_nb.errors import InvalidInput
+from agy_nb.terminal import printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FORMATS = ("table", "csv", "json", "parquet")
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SHOWN = (
     "n_model_calls", "n_tool_calls", "input_tokens", "cache_read_tokens", "output_tokens",
     "total_tokens", "cache_hit_ratio", "cost_usd", "n_errors", "duration_s", "attributed_tokens",
@@ -77,11 +76,11 @@ def run(arguments: argparse.Namespace) -> int:
     _write(usage, arguments.format, arguments.output)
     if not len(sessions):
         text = f"note: there is no recording at {', '.join(arguments.path)}"
-        sys.stderr.write(_CONTROL.sub("?", text) + "\n")
+        sys.stderr.write(printable(text).replace("\n", "\\n") + "\n")
     problems = sessions.problems
     for place in problems.drop_duplicates("path").itertuples():
         text = f"note: {place.path}: {place.problem}: {place.detail}"
-        sys.stderr.write(_CONTROL.sub("?", text) + "\n")
+        sys.stderr.write(printable(text).replace("\n", "\\n") + "\n")
     if sessions.model_calls["cost_status"].eq("no_price_table").any():
         sys.stderr.write("note: no prices are installed: pip install 'agy-nb[cost]'\n")
     return 0 if len(sessions.turns) or not len(problems) else 1
@@ -105,7 +104,7 @@ def _write(usage: pd.DataFrame, kind: str, output: Path | None) -> None:
     else:
         text = _for_people(plain(usage))
     if output is None:
-        sys.stdout.write(text)
+        sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
     else:
         output.write_text(text, encoding="utf-8")
 
@@ -148,5 +147,5 @@ def _cell(name: str, value: Any) -> str:  # noqa: ANN401 - any value of a table
     if name.endswith("_s"):
         return f"{value:,.3f}"
     if isinstance(value, str):
-        return _CONTROL.sub("?", value)
+        return printable(value).replace("\n", "\\n")
     return f"{value:,.0f}" if name.endswith("tokens") else str(value)

@@ -216,10 +216,13 @@ class _Reader:
                 if not raw.endswith(b"\n"):
                     self._problem("partial", "the last line is cut off", number)
                     continue
-                self._damaged += 1
-                if self._damaged == 1:
-                    self._problem("damaged", f"{type(error).__name__}: {error}"[:200], number)
+                self._note_damage(error, number)
         self._frames += frames
+
+    def _note_damage(self, error: Exception, line: int | None = None) -> None:
+        self._damaged += 1
+        if self._damaged == 1:
+            self._problem("damaged", f"{type(error).__name__}: {error}"[:200], line)
 
     def _connect(self, number: int) -> _Connection:
         if not 0 <= int(number) < _CONNECTIONS:
@@ -235,7 +238,10 @@ class _Reader:
         if connection.base is None:
             connection.base = base
         for direction, offset, frame in waiting:
-            self._take(connection, direction, None if base is None else base + offset, frame)
+            try:
+                self._take(connection, direction, None if base is None else base + offset, frame)
+            except Exception as error:  # noqa: BLE001 - whatever a damaged file holds
+                self._note_damage(error)
 
     def _take(
         self, connection: _Connection, direction: str, at: float | None, frame: dict[str, Any]

@@ -24,6 +24,7 @@ from agy_nb.cassette.recording import find_header
 from agy_nb.cassette.redaction import Rule
 from agy_nb.cassette.transcript import transcript
 from agy_nb.cassette.verify import Problem, Verdict, problems, remarks
+from agy_nb.terminal import printable
 from agy_nb.wire.diff import PARTS
 
 if TYPE_CHECKING:
@@ -323,6 +324,7 @@ def _table(rows: list[tuple[str, ...]]) -> None:
     if sys.stdout.isatty():
         _rich_table(rows)
         return
+    rows = [tuple(map(_cell, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         _say("  ".join(map(str.ljust, row, widths)).rstrip())
@@ -341,14 +343,19 @@ def _rich_table(rows: list[tuple[str, ...]]) -> None:
             overflow="fold",
         )  # fmt: skip
     for row in rows[1:]:
-        *others, state = row
+        *others, state = map(_cell, row)
         table.add_row(*map(Text, others), Text(state, style=_COLOURS.get(state, "")))
     Console().print(table)
 
 
+def _cell(text: str) -> str:
+    """A text in one line of a table."""
+    return printable(text).replace("\n", "\\n")
+
+
 def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{printable(text)}\n")
 
 
 def _complain(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{printable(text)}\n")

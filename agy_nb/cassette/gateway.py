@@ -19,6 +19,8 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from agy_nb.terminal import printable
+
 if TYPE_CHECKING:
     from aiohttp import web
 
@@ -195,7 +197,7 @@ class Gateway:
                     await response.write(chunk)
         except ConnectionError as error:
             if response is None:
-                _log.warning("no answer from the model at %s: %s", upstream, error)
+                _log.warning("no answer from the model at %s: %s", printable(upstream), error)
             if request.transport is not None:
                 request.transport.abort()  # as the model's side did
             return response or web.Response(status=502)

@@ -6,6 +6,8 @@ import traceback
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from agy_nb.terminal import printable
+
 if TYPE_CHECKING:
     import pytest
 
@@ -49,7 +51,7 @@ def in_words(found: pytest.ExceptionInfo[BaseException]) -> Any:  # noqa: ANN401
     """A replay's error without its traceback, which is ours."""
     words = found.getrepr(style="value")
     for note in getattr(found.value, "__notes__", ()):
-        words.addsection("what to do", note, "-")
+        words.addsection("what to do", printable(note), "-")
     return words
 
 

@@ -19,6 +19,7 @@ import pytest
 from agy_nb.pytest_plugin.errors import InvalidMarker
 from agy_nb.pytest_plugin.marker import MARKER, root_of, wish_of
 from agy_nb.pytest_plugin.options import settings_of
+from agy_nb.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,7 +144,9 @@ def pytest_terminal_summary(
     fails = config.stash[settings_of].unused == "fail"
     terminalreporter.write_sep("=", "unused cassettes", red=fails, yellow=not fails)
     for path in unused:
-        terminalreporter.write_line(os.path.relpath(path, config.invocation_params.dir))
+        terminalreporter.write_line(
+            printable(os.path.relpath(path, config.invocation_params.dir)).replace("\n", "\\n")
+        )
     what = "1 cassette is" if len(unused) == 1 else f"{len(unused)} cassettes are"
     terminalreporter.write_line(
         f"{what} used by no test: remove what is not needed any more (--agy-unused=off hides this)"

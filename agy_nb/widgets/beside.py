@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agy_nb.kernel import guest, in_kernel
+from agy_nb.terminal import printable
 from agy_nb.widgets.live import LiveView, put_on_page
 from agy_nb.widgets.static_page import VIEW, style
 
@@ -47,7 +48,7 @@ class Beside:
             at_exit: Called when the kernel ends.
         """
         if not in_kernel():
-            print(self._still()[1])  # noqa: T201 - what IPython does in a terminal
+            print(printable(self._still()[1]))  # noqa: T201 - what IPython does in a terminal
             return
         from IPython.display import display
 

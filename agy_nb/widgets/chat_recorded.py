@@ -17,6 +17,7 @@ from agy_nb.kernel import in_kernel, run
 from agy_nb.protocol import codec
 from agy_nb.protocol.events import Event, State, Text
 from agy_nb.protocol.values import Message
+from agy_nb.terminal import printable
 from agy_nb.widgets.browser_frames import Begin, FrameReader, Item, Past
 from agy_nb.widgets.browser_player import tell
 from agy_nb.widgets.cards import text_of
@@ -83,7 +84,7 @@ class RecordedChat:
     def _ipython_display_(self) -> None:
         run(self.read())
         if not in_kernel():
-            print(self.to_markdown())  # noqa: T201 - what IPython does in a terminal
+            print(printable(self.to_markdown()))  # noqa: T201 - what IPython does in a terminal
             return
         from IPython.display import display
 

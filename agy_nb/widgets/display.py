@@ -13,6 +13,7 @@ from agy_nb.kernel.access import current_shell
 from agy_nb.kernel.asking import why_no_stdin
 from agy_nb.protocol.events import Event
 from agy_nb.runtime.response import Response
+from agy_nb.terminal import printable
 from agy_nb.widgets.cost import cost_of
 from agy_nb.widgets.live import INTERVAL_S, LiveView, Message, put_on_page
 from agy_nb.widgets.static_page import bundle
@@ -38,7 +39,7 @@ def show(response: Response) -> None:
         <Response turn 1 of agent ...: done, ...>
     """
     if not in_kernel():
-        print(repr(response))  # noqa: T201 - what IPython does in a terminal
+        print(printable(repr(response)))  # noqa: T201 - what IPython does in a terminal
         return
     cell = _cell()
     if _shown.get(response) == cell:

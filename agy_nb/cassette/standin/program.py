@@ -27,6 +27,7 @@ from agy_nb.cassette.standin.recorder import Recorder
 from agy_nb.cassette.standin.server import Server
 from agy_nb.cassette.tape import harness_text
 from agy_nb.errors import AgyError
+from agy_nb.terminal import printable
 
 _SIGNALLED = 128
 
@@ -145,5 +146,5 @@ def _exit_code(code: int) -> int:
 
 
 def _tell(text: str) -> None:
-    sys.stderr.write(f"agy-nb harness: {text}\n")
+    sys.stderr.write(f"agy-nb harness: {printable(text)}\n")
     sys.stderr.flush()
