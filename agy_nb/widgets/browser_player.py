@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 
+from agy_nb.cassette.events import RecordedEvents
 from agy_nb.cassette.format import Frame
 from agy_nb.cassette.recording import RecordedSession
-from agy_nb.widgets.browser_frames import Begin, FrameReader, Item, Past
+from agy_nb.protocol.events import Event, Problem, SessionClosed, SessionOpened, TurnBegan
 from agy_nb.widgets.cards import clip
 from agy_nb.widgets.markup import escape, highlight
 from agy_nb.widgets.transcript import Transcript
@@ -21,19 +23,19 @@ _WHO = {"client": "from the program", "harness": "from the harness", "end": "the
 
 
 class Shot(NamedTuple):
-    """One frame, and what it tells of.
+    """One frame, and its events.
 
     Attributes:
         direction: Who sent it; `end` for the end of the session.
         at: Seconds since the session's first frame.
         frame: What was sent.
-        items: What it tells of.
+        events: The events of the frame.
     """
 
     direction: str
     at: float
     frame: Frame
-    items: tuple[Item, ...]
+    events: tuple[Event, ...]
 
 
 class Player:
@@ -45,15 +47,15 @@ class Player:
     Attributes:
         shots: Its frames, and its end as the last one.
         position: How many of them have been shown.
-        transcript: What they have told of.
+        transcript: Their events as a transcript.
     """
 
     def __init__(self, session: RecordedSession) -> None:
-        reader = FrameReader()
+        reader = RecordedEvents()
         shots = []
         for line in session.lines:
-            items = tuple(reader.take(line))
-            shots.append(Shot(line.direction, reader.elapsed, line.frame, items))
+            events = tuple(reader.take(line))
+            shots.append(Shot(line.direction, reader.elapsed, line.frame, events))
         ending = tuple(reader.end(session.end))
         shots.append(Shot("end", reader.elapsed, session.end or {}, ending))
         self.shots = tuple(shots)
@@ -70,7 +72,7 @@ class Player:
 
     def step(self) -> None:
         """Show one frame more."""
-        tell(self.transcript, self.shots[self.position].items)
+        show(self.transcript, self.shots[self.position].events)
         self.position += 1
 
     @property
@@ -97,7 +99,7 @@ class Player:
         """Another transcript, of the first frames; may be made in any thread."""
         transcript = Transcript()
         for shot in self.shots[:position]:
-            tell(transcript, shot.items)
+            show(transcript, shot.events)
         return transcript
 
     def jump(self, position: int, transcript: Transcript) -> None:
@@ -122,19 +124,24 @@ class Player:
         return f"<pre tabindex='0'><code>{highlight(text, 'json') or escape(text)}</code></pre>"
 
 
-def tell(transcript: Transcript, items: tuple[Item, ...]) -> None:
-    """Add to a transcript what a frame tells of; never raises."""
-    for item in items:
+def show(transcript: Transcript, events: Iterable[Event]) -> None:
+    """Add recorded events to a transcript; never raises."""
+    for event in events:
         try:
-            _tell(transcript, item)
+            _show(transcript, event)
         except Exception as error:  # noqa: BLE001 - a recording may say anything
-            transcript.fail("Recording", f"{type(item).__name__} cannot be shown: {error}")
+            transcript.fail("Recording", f"{type(event).__name__} cannot be shown: {error}")
 
 
-def _tell(transcript: Transcript, item: Item) -> None:
-    if isinstance(item, Begin):
-        transcript.begin(item.prompt)
-    elif isinstance(item, Past):
-        transcript.tell(item.messages)
-    else:
-        transcript.on_event(item)
+def _show(transcript: Transcript, event: Event) -> None:
+    match event:
+        case TurnBegan():
+            transcript.begin(event.prompt, kind=event.kind)
+        case SessionOpened():
+            transcript.tell(event.history)
+        case SessionClosed(by="nobody"):
+            transcript.note("The recording stops here: what came after is missing.")
+        case Problem():
+            transcript.note(f"The recording has a problem: {event.problem}: {event.detail}")
+        case _:
+            transcript.on_event(event)

@@ -10,7 +10,10 @@ from agy_nb.protocol.events import (
     ApprovalState,
     Question,
     ToolCall,
+    ToolException,
     ToolResult,
+    TrajectoryState,
+    TurnKind,
     TurnState,
 )
 from agy_nb.protocol.values import (
@@ -130,9 +133,12 @@ def text_of(content: Prompt) -> str:
     return "\n".join(part.text for part in content if isinstance(part, TextPart))
 
 
-def prompt(content: Prompt) -> str:
-    """What the user sent."""
-    return "".join(map(_prompt_part, content))
+def prompt(content: Prompt, kind: TurnKind = "prompt") -> str:
+    """What began a turn: the words of the user or of a trigger, or the harness by itself."""
+    if kind == "wakeup":
+        return badge("off", "wake-up: the agent goes on by itself")
+    shown = "".join(map(_prompt_part, content))
+    return badge("off", "trigger") + shown if kind == "trigger" else shown
 
 
 def _prompt_part(part: TextPart | MediaPart | SlashCommandPart) -> str:
@@ -169,7 +175,11 @@ def _pairs(args: JsonObject) -> str:
 
 
 def tool(
-    call: ToolCall, result: ToolResult | None, state: str = "", wait: float | None = None
+    call: ToolCall,
+    result: ToolResult | None,
+    state: str = "",
+    wait: float | None = None,
+    raised: ToolException | None = None,
 ) -> str:
     """The line of a tool call that is always seen.
 
@@ -178,20 +188,30 @@ def tool(
         result: Its result, None while there is none.
         state: What became of it where there is no result, e.g. "cancelled".
         wait: Seconds that it took, None when unknown.
+        raised: What the tool raised, None if nothing is known of it.
     """
     if result is None:
         mark = badge("off" if state else "wait", state or "running")
+    elif result.denied:
+        mark = badge("bad", "denied")
+    elif result.error is not None:
+        mark = badge("bad", "failed" if raised is None else f"failed: {raised.error_type}")
     else:
-        mark = badge("bad", "failed") if result.error is not None else badge("ok", "done")
+        mark = badge("ok", "done")
     took = f'<span class="agy-dim">{seconds(wait)}</span>' if wait is not None else ""
     return f"{mark} {headline(call.name, call.args, call.server)} {took}"
 
 
-def tool_body(call: ToolCall, result: ToolResult | None) -> str:
-    """Arguments, result and error of a tool call."""
+def tool_body(
+    call: ToolCall, result: ToolResult | None, raised: ToolException | None = None
+) -> str:
+    """Arguments, result and error of a tool call, with the traceback where there is one."""
     found = [_section("Arguments", _block(_json(call.args), "json"))] if call.args else []
     if result is not None and result.error is not None:
-        found.append(_section("Error", _block(clip(result.error))))
+        title = "Denied" if result.denied else "Error"
+        found.append(_section(title, _block(clip(result.error))))
+        if raised is not None and raised.traceback:
+            found.append(_section("Traceback", _block(clip(raised.traceback))))
     elif result is not None and result.result is not None:
         value = result.result
         language = "" if isinstance(value, str) else "json"
@@ -291,6 +311,17 @@ def _answer(asked: AskedQuestion, answer: Answer) -> str:
     texts = {option.id: option.text for option in asked.options}
     said = [texts.get(chosen, chosen) for chosen in answer.selected]
     return ", ".join([*said, *([answer.text] if answer.text else [])]) or "skipped"
+
+
+def output(value: object) -> str:
+    """The value that an agent with a `response_schema` has finished with."""
+    return _block(_written(value, LONGEST, "\n… and more"), "json")
+
+
+def stopped(event: TrajectoryState) -> str:
+    """Why an agent came to rest before it was done."""
+    reason = str(event.stop_reason).replace("_", " ").lower()
+    return escape(f"Stopped: {reason}. {event.message}".strip())
 
 
 # -- turns -----------------------------------------------------------------------------------------

@@ -15,16 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from agy_nb.errors import AgyError
-from agy_nb.protocol.events import Event
+from agy_nb.protocol.events import Event, SessionOpened
 from agy_nb.protocol.values import MediaPart, PromptPart, TextPart
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.response import Response
 from agy_nb.widgets import live
 from agy_nb.widgets.beside import Beside
-from agy_nb.widgets.browser_frames import Item, Past
-from agy_nb.widgets.browser_player import tell
+from agy_nb.widgets.browser_player import show
 from agy_nb.widgets.cards import text_of
-from agy_nb.widgets.chat_recorded import as_json, as_markdown, as_turns, quoted, read_items
+from agy_nb.widgets.chat_recorded import as_json, as_markdown, as_turns, quoted, read_events
 from agy_nb.widgets.cost import cost_of
 from agy_nb.widgets.transcript import Transcript
 
@@ -60,7 +59,7 @@ class ChatPanel:
     def __init__(self, agent: Agent, *, past: tuple[Path, int] | None = None) -> None:
         self.agent = agent
         self._past = past
-        self._before: tuple[Item, ...] = ()
+        self._before: tuple[Event, ...] = ()
         self.responses: list[Response] = []
         self.transcript = Transcript()
         self.view = live.LiveView(self.transcript, mode="chat", on_message=self._on_message)
@@ -93,17 +92,17 @@ class ChatPanel:
     async def _show_history(self) -> None:
         messages = await self.agent.history()
         if not self.responses:
-            self._before = (Past(messages),)
+            self._before = (SessionOpened(resumed=True, history=messages),)
             self.transcript.tell(messages)
             self._touch()
 
     async def _show_past(self, path: Path, session: int) -> None:
         """Show what was recorded, and then the turns that have begun meanwhile."""
         try:
-            self._before = await asyncio.to_thread(read_items, path, session)
+            self._before = await asyncio.to_thread(read_events, path, session)
         finally:
             self._past = None
-            tell(self.transcript, self._before)
+            show(self.transcript, self._before)
             if self._before:
                 self.transcript.note("Recorded up to here; the agent knows nothing of it.")
             self._touch()

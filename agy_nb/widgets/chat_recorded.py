@@ -9,17 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
 
 from agy_nb.errors import InvalidInput
 from agy_nb.kernel import in_kernel, run
 from agy_nb.protocol import codec
-from agy_nb.protocol.events import Event, State, Text
+from agy_nb.protocol.events import (
+    AgentStarted,
+    Event,
+    SessionClosed,
+    SessionConfigured,
+    SessionOpened,
+    State,
+    Text,
+    TurnBegan,
+)
 from agy_nb.protocol.values import Message
 from agy_nb.terminal import printable
-from agy_nb.widgets.browser_frames import Begin, FrameReader, Item, Past
-from agy_nb.widgets.browser_player import tell
+from agy_nb.widgets.browser_player import show
 from agy_nb.widgets.cards import text_of
 from agy_nb.widgets.static_page import bundle
 from agy_nb.widgets.transcript import Transcript
@@ -57,7 +66,7 @@ class RecordedChat:
         self.path = path
         self.session = session
         self.transcript = Transcript()
-        self._items: tuple[Item, ...] = ()
+        self._events: tuple[Event, ...] = ()
         self._is_read = False
 
     async def read(self) -> None:
@@ -70,7 +79,7 @@ class RecordedChat:
         """
         if self._is_read:
             return
-        self._items, self.transcript = await asyncio.to_thread(_read, self.path, self.session)
+        self._events, self.transcript = await asyncio.to_thread(_read, self.path, self.session)
         self._is_read = True
 
     def to_markdown(self) -> str:
@@ -79,7 +88,7 @@ class RecordedChat:
         Returns:
             Prompts as quotes, answers as they are.
         """
-        return as_markdown(self._items)
+        return as_markdown(self._events)
 
     def _ipython_display_(self) -> None:
         run(self.read())
@@ -91,8 +100,8 @@ class RecordedChat:
         display(bundle(self.transcript), raw=True)
 
 
-def read_items(path: Path, session: int = 0) -> tuple[Item, ...]:
-    """What a recorded session tells of, in order; reads files.
+def read_events(path: Path, session: int = 0) -> tuple[Event, ...]:
+    """The events of a recorded session, in order; reads files.
 
     Args:
         path: The cassette's folder.
@@ -103,6 +112,7 @@ def read_items(path: Path, session: int = 0) -> tuple[Item, ...]:
         CassetteInvalid: It cannot be read.
         InvalidInput: It has no such session.
     """
+    from agy_nb.cassette.events import RecordedEvents
     from agy_nb.cassette.recording import load
 
     sessions = load(path).sessions
@@ -112,33 +122,36 @@ def read_items(path: Path, session: int = 0) -> tuple[Item, ...]:
             f"there is no session {session}",
             field="session",
         )
-    reader = FrameReader()
+    reader = RecordedEvents()
     recorded = sessions[session]
-    items = [item for line in recorded.lines for item in reader.take(line)]
-    return (*items, *reader.end(recorded.end))
+    events = [event for line in recorded.lines for event in reader.take(line)]
+    return (*events, *reader.end(recorded.end))
 
 
-def _read(path: Path, session: int) -> tuple[tuple[Item, ...], Transcript]:
-    items = read_items(path, session)
+def _read(path: Path, session: int) -> tuple[tuple[Event, ...], Transcript]:
+    events = read_events(path, session)
     transcript = Transcript()
-    tell(transcript, items)
+    show(transcript, events)
     transcript.catch_up()
     transcript.note(READ_ONLY)
-    return items, transcript
+    return events, transcript
 
 
-def as_markdown(items: tuple[Item, ...]) -> str:
+def as_markdown(events: Iterable[Event]) -> str:
     """Prompts as quotes, and what the agent wrote."""
     pieces: list[str] = []
     answer: list[str] = []
-    for item in items:
-        if isinstance(item, Past):
-            pieces += map(_said, item.messages)
-        elif isinstance(item, Begin):
-            pieces += ["".join(answer).strip(), quoted(text_of(item.prompt))]
-            answer.clear()
-        elif isinstance(item, Text) and item.trajectory.is_root:
-            answer.append(item.text)
+    for event in events:
+        match event:
+            case SessionOpened():
+                pieces += map(_said, event.history)
+            case TurnBegan():
+                pieces += ["".join(answer).strip(), quoted(text_of(event.prompt))]
+                answer.clear()
+            case Text() if event.trajectory.is_root:
+                answer.append(event.text)
+            case _:
+                pass
     pieces.append("".join(answer).strip())
     return "\n\n".join(filter(None, pieces)) + "\n"
 
@@ -149,32 +162,36 @@ def _said(message: Message) -> str:
     return quoted(message.content) if message.role == "user" else message.content.strip()
 
 
-def as_turns(items: tuple[Item, ...]) -> list[dict[str, Any]]:
+def as_turns(events: Iterable[Event]) -> list[dict[str, Any]]:
     """The prompt, the state and the events of each turn, as JSON; None where that is not known."""
     turns: list[dict[str, Any]] = []
-
-    def begin(prompt: str) -> None:
-        turns.append({"prompt": prompt, "state": None, "events": []})
-
-    def add(event: Event) -> None:
-        if not turns:
-            begin("")
-        turns[-1]["events"].append(as_json(event))
-        if isinstance(event, State):
-            turns[-1]["state"] = str(event.state)
-
-    for item in items:
-        if isinstance(item, Begin):
-            begin(text_of(item.prompt))
-        elif isinstance(item, Past):
-            for message in item.messages:
-                if message.role == "user" and message.trajectory.is_root:
-                    begin(message.content)
-                else:
-                    add(Text(text=message.content, trajectory=message.trajectory))
-        else:
-            add(item)
+    for event in events:
+        if isinstance(event, SessionOpened):
+            for message in event.history:
+                _add(turns, message)
+        elif not isinstance(event, AgentStarted | SessionConfigured | SessionClosed):
+            _add(turns, event)
     return turns
+
+
+def _add(turns: list[dict[str, Any]], item: Event | Message) -> None:
+    if isinstance(item, Message):
+        if item.role == "user" and item.trajectory.is_root:
+            turns.append(_turn(item.content))
+            return
+        item = Text(text=item.content, trajectory=item.trajectory)
+    if isinstance(item, TurnBegan):
+        turns.append(_turn(text_of(item.prompt)))
+        return
+    if not turns:
+        turns.append(_turn(""))
+    turns[-1]["events"].append(as_json(item))
+    if isinstance(item, State):
+        turns[-1]["state"] = str(item.state)
+
+
+def _turn(prompt: str) -> dict[str, Any]:
+    return {"prompt": prompt, "state": None, "events": []}
 
 
 def as_json(event: Event) -> dict[str, Any]:

@@ -6,8 +6,9 @@ Rule 2: a subagent's nodes are in a thread of their own, below the trajectory th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from agy_nb.protocol.events import (
     Approval,
@@ -16,10 +17,14 @@ from agy_nb.protocol.events import (
     Event,
     Question,
     State,
+    StructuredOutput,
     Text,
     Thought,
     ToolCall,
+    ToolException,
     ToolResult,
+    TrajectoryState,
+    TurnKind,
     TurnState,
     Usage,
 )
@@ -39,6 +44,7 @@ class _Call:
     parent: str
     call: ToolCall
     result: ToolResult | None = None
+    raised: ToolException | None = None
 
 
 @dataclass(slots=True)
@@ -50,6 +56,7 @@ class _Turn:
     usage: TokenUsage | None = None
     threads: dict[str, str] = field(default_factory=dict)
     calls: dict[str, _Call] = field(default_factory=dict)
+    refusals: set[str] = field(default_factory=set)
     cards: dict[str, str] = field(default_factory=dict)
     refused: str = ""
     last_text: str = ""
@@ -75,42 +82,44 @@ class Transcript:
         self._writings = Writings(self._sheet)
         self._turn = _Turn()
         self._footer: tuple[str, TurnState, TokenUsage | None, float | None] | None = None
+        self._takes: dict[type[Event], Callable[[Any], None]] = {
+            Text: self._write,
+            Thought: self._write,
+            ToolCall: self._call,
+            ToolResult: self._result,
+            ToolException: self._exception,
+            Approval: self._approval,
+            Question: self._question,
+            StructuredOutput: self._output,
+            Error: self._error,
+            TrajectoryState: self._stopped,
+            Usage: self._usage,
+            State: self._state,
+        }
 
     # -- what comes in -----------------------------------------------------------------------
 
-    def begin(self, prompt: Prompt | None = None) -> None:
-        """Another turn begins; its prompt is shown when it is given."""
+    def begin(self, prompt: Prompt | None = None, kind: TurnKind = "prompt") -> None:
+        """Another turn begins; its prompt is shown when it is given.
+
+        Args:
+            prompt: What began it.
+            kind: Who began it.
+        """
         self._turn = _Turn()
         self._writings.begin_turn()
         if prompt is not None:
-            self._new(kind="prompt", body=cards.prompt(prompt), label="You")
+            label = {"trigger": "Trigger", "wakeup": "Wake-up"}.get(kind, "You")
+            self._new(kind="prompt", body=cards.prompt(prompt, kind), label=label)
 
-    def on_event(self, event: Event) -> None:  # noqa: C901 - one arm a kind of event
-        """Take an event of the turn that runs."""
+    def on_event(self, event: Event) -> None:
+        """Take an event of the turn that runs; one that is not for a reader changes nothing."""
         turn = self._turn
         if not turn.began and event.at:
             turn.began = event.at
-        match event:
-            case Text() | Thought():
-                self._write(event)
-            case ToolCall():
-                self._call(event)
-            case ToolResult():
-                self._result(event)
-            case Approval():
-                self._approval(event)
-            case Question():
-                self._question(event)
-            case Error():
-                self._error(event)
-            case Usage():
-                turn.usage = event.usage if turn.usage is None else turn.usage + event.usage
-            case State():
-                turn.state = event.state
-                if event.state in _FINAL:
-                    self._end(event.state, event.at)
-            case _:
-                pass
+        take = self._takes.get(type(event))
+        if take is not None:
+            take(event)
 
     def tell(self, messages: Iterable[Message]) -> None:
         """What was said before there were any events: the messages of a history."""
@@ -235,6 +244,8 @@ class Transcript:
     # -- cards -------------------------------------------------------------------------------
 
     def _call(self, event: ToolCall) -> None:
+        if event.call_id in self._turn.refusals:  # the card of its approval shows it
+            return
         known = self._turn.calls.get(event.call_id)
         if known is None:
             parent = self._parent(event.trajectory)
@@ -251,6 +262,23 @@ class Transcript:
             known.result = event
             self._show_call(known)
 
+    def _exception(self, event: ToolException) -> None:
+        known = self._turn.calls.get(event.call_id)
+        if known is not None:
+            known.raised = event
+            self._show_call(known)
+
+    def _output(self, event: StructuredOutput) -> None:
+        parent = self._parent(event.trajectory)
+        self._close_text(parent)
+        self._new(parent=parent, kind="text", body=cards.output(event.value))
+
+    def _stopped(self, event: TrajectoryState) -> None:
+        if event.stop_reason not in (None, "UNSPECIFIED"):
+            parent = self._parent(event.trajectory)
+            self._close_text(parent)
+            self._new(parent=parent, kind="notice", head=cards.stopped(event))
+
     def _show_call(self, known: _Call, state: str = "") -> None:
         call, result = known.call, known.result
         wait = result.at - call.at if result is not None and result.at and call.at else None
@@ -259,8 +287,8 @@ class Transcript:
                 id=known.node,
                 parent=known.parent,
                 kind="tool",
-                head=cards.tool(call, result, state, wait),
-                body=cards.tool_body(call, result),
+                head=cards.tool(call, result, state, wait, known.raised),
+                body=cards.tool_body(call, result, known.raised),
                 fold="closed",
             )
         )
@@ -268,6 +296,8 @@ class Transcript:
     def _approval(self, event: Approval) -> None:
         waits = event.state is ApprovalState.PENDING
         self._ask(event.approval_id, event, waits=waits)
+        if not waits and event.state is not ApprovalState.ALLOWED and event.call_id:
+            self._refuse(event.call_id)
         self._sheet.put(
             Put(
                 id=event.approval_id,
@@ -279,6 +309,13 @@ class Transcript:
                 label=f"Approval of {event.tool}",
             )
         )
+
+    def _refuse(self, call_id: str) -> None:
+        """Show a call that was refused once, by the card of its approval."""
+        self._turn.refusals.add(call_id)
+        known = self._turn.calls.pop(call_id, None)
+        if known is not None:
+            self._drop(known.node)
 
     def _question(self, event: Question) -> None:
         waits = event.answers is None
@@ -332,6 +369,15 @@ class Transcript:
             self._turn.notice = None
 
     # -- the end -----------------------------------------------------------------------------
+
+    def _usage(self, event: Usage) -> None:
+        known = self._turn.usage
+        self._turn.usage = event.usage if known is None else known + event.usage
+
+    def _state(self, event: State) -> None:
+        self._turn.state = event.state
+        if event.state in _FINAL:
+            self._end(event.state, event.at)
 
     def _end(self, state: TurnState, at: float) -> None:
         turn = self._turn

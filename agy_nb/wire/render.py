@@ -101,6 +101,7 @@ class SessionText:
             e.StructuredOutput: self._output,
             e.Usage: self._usage,
             e.Error: self._error,
+            e.Waiting: self._waiting,
             e.State: self._state,
             e.TurnBegan: self._began,
             e.TrajectoryState: self._trajectory,
@@ -230,6 +231,11 @@ class SessionText:
         code = f" (HTTP {error.http_code})" if error.http_code else ""
         words = f"{error.type}{code}: {shortened(error.message)}"
         yield from self._line(event.trajectory, "Error", words)
+
+    def _waiting(self, event: e.Waiting) -> Iterator[str]:
+        yield from self._line(
+            event.trajectory, "Waiting", f"{event.seconds:.0f} s ({event.reason})"
+        )
 
     # -- texts -------------------------------------------------------------------------------
 

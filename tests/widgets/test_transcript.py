@@ -11,10 +11,13 @@ from agy_nb.protocol.events import (
     Error,
     Question,
     State,
+    StructuredOutput,
     Text,
     Thought,
     ToolCall,
+    ToolException,
     ToolResult,
+    TrajectoryState,
     TurnState,
     Usage,
 )
@@ -289,6 +292,61 @@ def test_hundred_approvals_stand_in_the_order_in_which_they_came():
     assert kinds(transcript) == ["decided", "approval"] * 50
 
 
+def denied(key="c1"):
+    return ToolResult(call_id=key, name="search", error="not allowed", denied=True)
+
+
+def test_call_that_a_person_refused_is_one_card():
+    refusal = asks(ApprovalState.DENIED, call_id="c1", reason="no")
+    assert kinds(page(asks(call_id="c1"), refusal, called(), denied())) == ["decided"]
+    # A subagent's call is asked about once it has begun.
+    assert kinds(page(called(), asks(call_id="c1"), refusal, denied())) == ["decided"]
+
+
+def test_call_that_a_person_allowed_has_its_card_below_the_decision():
+    allowed = asks(ApprovalState.ALLOWED, call_id="c1")
+    assert kinds(page(allowed, called(), answered(result=1))) == ["decided", "tool"]
+
+
+def test_call_that_a_rule_refused_is_a_card_that_says_so():
+    shown = page(called(), denied())
+    assert kinds(shown) == ["tool"]
+    assert "denied" in text_of(shown.html())
+    assert "not allowed" in text_of(shown.html())
+    assert "failed" not in text_of(shown.html())
+
+
+def test_card_of_a_tool_that_raised_names_the_exception_and_has_its_traceback():
+    raised = ToolException(
+        call_id="c1", error_type="KeyError", message="KeyError('x')", traceback="in search"
+    )
+    for order in ((raised, answered(error="'x'")), (answered(error="'x'"), raised)):
+        words = text_of(page(called(), *order).html())
+        assert "failed: KeyError" in words
+        assert "in search" in words
+
+
+def test_structured_output_is_shown_as_json():
+    shown = page(StructuredOutput(value={"n": 42}))
+    assert kinds(shown) == ["text"]
+    assert '"n": 42' in text_of(shown.html())
+
+
+def test_agent_that_was_stopped_says_why():
+    stopped = TrajectoryState(state="idle", stop_reason="MAX_TOOL_CALLS_EXCEEDED")
+    assert "Stopped: max tool calls exceeded" in text_of(page(stopped).html())
+    assert kinds(page(TrajectoryState(state="idle", stop_reason="UNSPECIFIED"))) == []
+
+
+def test_turn_of_a_trigger_says_that_it_is_one():
+    transcript = Transcript()
+    transcript.begin((TextPart(text="a file changed"),), "trigger")
+    assert "trigger" in text_of(transcript.html())
+    assert "a file changed" in text_of(transcript.html())
+    transcript.begin((TextPart(text=""),), "wakeup")
+    assert "wake-up" in text_of(transcript.html())
+
+
 def test_approval_of_a_subagent_is_in_its_thread():
     assert kinds(page(said("x", where=CHILD), asks(where=CHILD))) == ["thread", "text", "approval"]
 
@@ -380,6 +438,11 @@ def test_no_payload_in_any_field_changes_the_page():
                 reason=f"x{text}",
             ),
             Question(question_id="q", questions=(AskedQuestion(question=text),)),
+            ToolCall(call_id="e", name="t"),
+            ToolException(call_id="e", error_type=text, message=text, traceback=text),
+            ToolResult(call_id="e", name="t", error="x"),
+            StructuredOutput(value=f"x{text}"),
+            TrajectoryState(state="idle", stop_reason=text, message=text),
             Error(error=ErrorInfo(type=text, message=text), fatal=True),
             ended(TurnState.FAILED),
         )
@@ -408,6 +471,10 @@ EVENTS = st.one_of(
     st.builds(called, KEYS, WHERE),
     st.builds(answered, KEYS, st.just("result")),
     st.builds(asks, st.sampled_from(ApprovalState), KEYS.map("approval-{}".format), WHERE),
+    st.builds(
+        asks, st.sampled_from(ApprovalState), KEYS.map("approval-{}".format), WHERE, call_id=KEYS
+    ),
+    st.builds(ToolException, call_id=KEYS, error_type=st.just("KeyError"), message=st.just("x")),
     st.builds(failed, fatal=st.booleans(), refused=st.sampled_from([None, 1]), where=WHERE),
     st.builds(ended, st.sampled_from(TurnState)),
 )

