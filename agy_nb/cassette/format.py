@@ -12,9 +12,10 @@ A line of the wire:
 {"s": 0, "d": "client", "dt": 0.0123, "f": {"userInput": {"parts": [{"text": "Hello"}]}}}
 ```
 
-`s` is the session (one connection of one agent), `d` who sent the frame (`client`, `harness`) or
-`end` for the session's end, `dt` the seconds since the session's line before, `f` the frame. A
-frame that is no JSON object stands as `{"$text": ...}` or `{"$base64": ...}`.
+`s` is the session (one connection of one agent), `d` who sent the frame (`client`, `harness`),
+`host` for a note of something that never crosses the wire, or `end` for the session's end. `dt` is
+the seconds since the session's line before, `f` the frame or the note. A frame that is not a JSON
+object is kept as `{"$text": ...}` or `{"$base64": ...}`.
 """
 
 from __future__ import annotations
@@ -35,8 +36,11 @@ from agy_nb.cassette.errors import CassetteInvalid, CassetteNotFound
 from agy_nb.cassette.safe_files import LONGEST_LINE, bounded_lines, open_plain, read_bytes
 from agy_nb.cassette.safe_json import parse_json
 
-VERSION = 1
-"""Of the format. A reader takes this one; `migration` brings older ones up to it."""
+VERSION = 2
+"""Of the format. `migration` brings older ones up to it."""
+
+READABLE = (1, 2)
+"""Versions that can be read as they are: version 2 only adds host notes to version 1."""
 
 HEADER = "header.json"
 WIRE = "wire.jsonl"
@@ -46,7 +50,7 @@ TOOLS = "tools.yaml"
 FILES = frozenset({HEADER, WIRE, MODEL, EPISODES, TOOLS})
 FORMAT = "agy-cassette"
 
-Direction: TypeAlias = Literal["client", "harness", "end"]
+Direction: TypeAlias = Literal["client", "harness", "host", "end"]
 Frame: TypeAlias = dict[str, Any]
 
 _LONGEST_NAME = 200
@@ -66,7 +70,7 @@ class Line:
 
     Attributes:
         session: Number of the session, from 0.
-        direction: Who sent it; `end` closes the session.
+        direction: Who sent it; `host` is a note beside the wire, `end` closes the session.
         dt: Seconds since the session's line before.
         frame: What was sent; for `end` how the session ended.
         text: The frame as JSON text where it was read from disk, which spares writing it again.
@@ -161,8 +165,8 @@ def decode_line(raw: bytes) -> Line:
     dt = data.get("dt", 0)
     if not isinstance(session, int) or not 0 <= session < _MOST_SESSIONS:
         raise ValueError("`s` is the number of a session")
-    if direction not in ("client", "harness", "end"):
-        raise ValueError("`d` is client, harness or end")
+    if direction not in ("client", "harness", "host", "end"):
+        raise ValueError("`d` is client, harness, host or end")
     if not isinstance(frame, dict):
         raise ValueError("`f` is a frame, a JSON object")  # noqa: TRY004
     if not isinstance(dt, int | float) or not 0 <= dt < _LONGEST_WAIT:
@@ -247,7 +251,7 @@ def read_header(folder: Path) -> Header:
         CassetteInvalid: It is no cassette, or one of another version of the format.
     """
     data = read_header_data(folder)
-    if data["version"] != VERSION:
+    if data["version"] not in READABLE:
         raise _other_version(data["version"], str(folder))
     return header_of(data, str(folder))
 

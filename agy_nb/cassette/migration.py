@@ -49,8 +49,8 @@ class Step:
     line: Change = _as_it_is
 
 
-STEPS: dict[int, Step] = {}
-"""By the version that each leads from. None yet: this is the first version."""
+STEPS: dict[int, Step] = {1: Step()}
+"""By the version that each leads from. Version 2 adds host notes, which version 1 does not have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agy_nb.cassette.errors import CassetteNotFound
@@ -20,7 +20,8 @@ class RecordedSession:
 
     Attributes:
         number: From 0, in the order of their start.
-        lines: Its frames in order, without the end.
+        lines: Its frames in order, without host notes and the end: what a replay plays.
+        story: Its frames and host notes in order, without the end: what a reader reads.
         end: How it ended: `{"by": "client"}`, or `{"by": "harness", "code": ..., "reason": ...}`;
             None where the recording stops before.
         end_dt: Seconds from the last line to the end.
@@ -28,6 +29,7 @@ class RecordedSession:
 
     number: int
     lines: list[Line] = field(default_factory=list)
+    story: list[Line] = field(default_factory=list)
     end: Frame | None = None
     end_dt: float = 0.0
 
@@ -60,14 +62,21 @@ class Recording:
 def by_session(lines: Iterable[Line]) -> tuple[RecordedSession, ...]:
     """Sort lines by session."""
     found: dict[int, RecordedSession] = {}
+    waited: dict[int, float] = {}  # seconds of the notes before a frame
     for line in lines:
         session = found.get(line.session)
         if session is None:
             session = found[line.session] = RecordedSession(line.session)
+        if line.direction == "host":
+            waited[line.session] = waited.get(line.session, 0.0) + line.dt
+            session.story.append(line)
+            continue
+        late = waited.pop(line.session, 0.0)
         if line.direction == "end":
-            session.end, session.end_dt = line.frame, line.dt
+            session.end, session.end_dt = line.frame, line.dt + late
         else:
-            session.lines.append(line)
+            session.story.append(line)
+            session.lines.append(replace(line, dt=line.dt + late) if late else line)
     return tuple(session for _, session in sorted(found.items()))
 
 

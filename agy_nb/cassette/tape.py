@@ -10,9 +10,11 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
 from agy_nb.cassette.format import Direction, Frame, parse_frame
+from agy_nb.protocol.codec import note_of
+from agy_nb.protocol.events import AnyEvent, Event
 
 Connected: TypeAlias = tuple[Any, Any, str]
 Spawn: TypeAlias = Callable[[], Awaitable[Connected]]
@@ -101,9 +103,19 @@ class RecordingSocket:
         self._session = session
         self._rewrite = rewrite
         self._over = False
+        from agy_nb.sdk.socket import TakesNotes
+
+        self._inner_note = ws.note if isinstance(ws, TakesNotes) else None
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the real one has
         return getattr(self._ws, name)
+
+    def note(self, note: Event) -> None:
+        """Keep a host note, in its order among the frames; see `TakesNotes`."""
+        if not self._over:
+            self._tape.put(self._session, "host", note_of(cast("AnyEvent", note)))
+        if self._inner_note is not None:
+            self._inner_note(note)
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - str or bytes
         """Send, and keep a copy; it is kept first, so that no answer can come before it."""

@@ -15,11 +15,13 @@ from functools import cache
 from typing import TypeAlias, cast, get_args
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
 
 from agy_nb.errors import InvalidMessage
 from agy_nb.protocol.commands import Command
 from agy_nb.protocol.events import AnyEvent
 from agy_nb.protocol.replies import Reply
+from agy_nb.protocol.values import JsonObject, Trajectory
 
 Message: TypeAlias = "Command | Reply | AnyEvent"
 
@@ -124,6 +126,49 @@ def decode(text: str | bytes) -> Message:
         return _adapter(_FAMILIES[family]).validate_json(json.dumps(message))
     except ValidationError as error:
         raise _invalid(error, family) from None
+
+
+def note_of(event: AnyEvent) -> JsonObject:
+    """Write a host note as the JSON object that a recording keeps; its moment is left out.
+
+    What JSON cannot hold becomes text: a note is never refused.
+
+    Args:
+        event: The event.
+
+    Returns:
+        JSON data, to be read by `event_of`.
+    """
+    note: JsonObject = to_jsonable_python(
+        event, fallback=str, inf_nan_mode="strings", bytes_mode="base64"
+    )
+    note.pop("at", None)
+    if event.trajectory == Trajectory():
+        note.pop("trajectory", None)
+    return {name: value for name, value in note.items() if value is not None and value != {}}
+
+
+def event_of(note: JsonObject, at: float) -> AnyEvent:
+    """Read a host note that `note_of` wrote.
+
+    Args:
+        note: The JSON object.
+        at: The event's moment, in seconds since the Unix epoch.
+
+    Raises:
+        InvalidMessage: It is not a note.
+    """
+    try:
+        return cast("AnyEvent", _note_adapter().validate_json(json.dumps({**note, "at": at})))
+    except (ValidationError, ValueError, TypeError, RecursionError) as error:
+        words = _invalid(error, "note") if isinstance(error, ValidationError) else error
+        raise InvalidMessage(f"a host note cannot be read: {words}") from None
+
+
+@cache
+def _note_adapter() -> TypeAdapter[Message]:
+    # A note of a newer agy_nb may have more fields, and one that was redacted other values.
+    return TypeAdapter(cast("type[Message]", AnyEvent), config=ConfigDict(extra="ignore"))
 
 
 def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from agy_nb.errors import AgentNotStarted, AgyError, BackendError, ChannelClosed, Timeout
 from agy_nb.protocol.events import (
+    AgentStarted,
     Approval,
     ApprovalState,
+    Error,
     Event,
     Question,
     State,
@@ -62,7 +64,7 @@ class AgentRecord:
         self.frames = frames
         self.config = config
         self.gate = ApprovalGate(
-            ask_user, timeout=config.approval_timeout, emit=self.on_event, agent_id=agent_id
+            ask_user, timeout=config.approval_timeout, emit=self.on_note, agent_id=agent_id
         )
         self.turn = asyncio.Lock()
         self.spending = Spending()
@@ -132,6 +134,7 @@ class AgentRecord:
             if isinstance(error, Exception):
                 return
             raise
+        self.on_note(AgentStarted(agent_id=self.agent_id, at=now()))
         if not opened.done():
             opened.set_result(None)
         try:
@@ -272,6 +275,18 @@ class AgentRecord:
         return next(iter(self.responses), None)
 
     # -- events ------------------------------------------------------------------------------
+
+    def on_note(self, note: Event) -> None:
+        """Lead a host note, which never crosses the wire, to a recording and to the turn."""
+        if self._session is not None:
+            self._session.note(note)
+        self.on_event(note)
+
+    def keep_note(self, event: Event) -> None:
+        """Have a recording keep an event of a turn that only this side knows of."""
+        host_only = isinstance(event, State) or (isinstance(event, Error) and event.fatal)
+        if host_only and self._session is not None:
+            self._session.note(event)
 
     def on_event(self, event: Event) -> None:
         """Lead an event of the session to the turn that runs."""

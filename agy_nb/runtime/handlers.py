@@ -19,6 +19,7 @@ from agy_nb.errors import AgyError, BackendError
 from agy_nb.kernel import in_kernel
 from agy_nb.protocol import commands as c
 from agy_nb.protocol import replies as r
+from agy_nb.protocol.events import Event
 from agy_nb.runtime.agents import AgentRecord, gone
 from agy_nb.runtime.approvals import AskUser
 from agy_nb.runtime.budgets import budget_in_dollars
@@ -187,12 +188,16 @@ class Handlers:
             agent_id=record.agent_id,
             turn_id=next(self._turn_ids),
             prompt=message.prompt,
-            listen=partial(self._ledger.event, record.agent_id),
+            listen=partial(self._on_turn_event, record),
             model=self._ledger.model(record.agent_id),
         )
         self.responses[response.turn_id] = record.latest = response
         self._turns.start(record, response)
         return response
+
+    def _on_turn_event(self, record: AgentRecord, response: Response, event: Event) -> None:
+        record.keep_note(event)
+        self._ledger.event(record.agent_id, response, event)
 
     async def cancel(self, message: c.Cancel, _: object) -> r.Reply:
         """Cancel the turn that is first in line; those that wait behind it go on."""

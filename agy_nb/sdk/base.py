@@ -287,6 +287,10 @@ class Session(Protocol):
         """
         ...
 
+    def note(self, note: Event) -> None:
+        """Have a recording of the session keep a fact that the backend does not know of."""
+        ...
+
     async def cancel(self) -> None:
         """Ask the backend to end the running turn."""
         ...

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 from agy_nb.errors import HarnessError
 from agy_nb.sdk.base import Listen
 from agy_nb.sdk.process import Harness, SubprocessForSdk, born_for
-from agy_nb.sdk.socket import ObservedSocket, OnFrame
+from agy_nb.sdk.socket import ObservedSocket
 from agy_nb.sdk.threads import off_loop
 
 Connected: TypeAlias = tuple[Any, Any, str]
@@ -39,6 +39,9 @@ class StartOptions:
     listen: Listen | None = None
     any_model: bool = False
 
+
+Observe: TypeAlias = Callable[[Any], ObservedSocket]
+"""Puts an observer around the socket of a connection."""
 
 Spawn: TypeAlias = Callable[[], Awaitable[Connected]]
 Interceptor: TypeAlias = Callable[[Any, Spawn], Awaitable[Connected]]
@@ -101,8 +104,8 @@ def install() -> None:
 
     async def connect_observed(strategy: Any, **options: Any) -> Connected:
         process, ws, url = await connect(strategy, **options)
-        on_frame: OnFrame | None = getattr(strategy, "_agy_on_frame", None)
-        return process, (ws if on_frame is None else ObservedSocket(ws, on_frame)), url
+        observe: Observe | None = getattr(strategy, "_agy_observe", None)
+        return process, (ws if observe is None else observe(ws)), url
 
     strategy_type._spawn_harness_and_connect_ws = connect_observed  # type: ignore[method-assign,assignment]
     strategy_type._validate_connection = _validated_when_needed(  # type: ignore[method-assign,assignment]
@@ -147,16 +150,16 @@ def _found_once(find: Callable[[Any], str]) -> Callable[[Any], str]:
     return find_once
 
 
-def follow(strategy: Any, options: StartOptions, on_frame: OnFrame | None = None) -> Harness:
+def follow(strategy: Any, options: StartOptions, observe: Observe | None = None) -> Harness:
     """Keep hold of the harness that a strategy of the SDK is about to start.
 
     Args:
         strategy: The SDK's connection strategy, not yet entered.
         options: How it is started.
-        on_frame: Called with every frame that the SDK sends and gets; see `ObservedSocket`.
+        observe: Gets the socket that the SDK would use, and gives the one to use.
     """
     install()
-    strategy._agy_on_frame = on_frame
+    strategy._agy_observe = observe
     strategy._agy_options = options
     strategy._agy_harness = harness = Harness()
     return harness

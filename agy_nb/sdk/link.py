@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Self
 
 from google.antigravity import agent as sdk_agent
 from google.antigravity import types
 
 from agy_nb.errors import AgyError, HarnessError
+from agy_nb.protocol.events import Event
 from agy_nb.sdk import config as configs
 from agy_nb.sdk import errors, harness
-from agy_nb.sdk.base import Sink
+from agy_nb.sdk.base import Sink, now
 from agy_nb.sdk.contained import contained_wait
 from agy_nb.sdk.process import Harness
-from agy_nb.sdk.socket import FrameDirection
+from agy_nb.sdk.socket import EndedBy, FrameDirection, ObservedSocket
 from agy_nb.sdk.state import ContextState
-from agy_nb.sdk.steps import StepReader
+from agy_nb.sdk.step_frames import frame_of_step, speaks_wire
 from agy_nb.sdk.tap import Tap
 from agy_nb.sdk.threads import off_loop
 from agy_nb.sdk.tools import contain_tools, why_not_described
+from agy_nb.wire import WireReader
+from agy_nb.wire.parsing import parse
 
 _log = logging.getLogger("agy_nb.runtime")
 
@@ -36,9 +39,9 @@ class Link:
     Attributes:
         agent: The SDK's agent.
         connection: Its connection.
-        reader: Makes events of its steps.
-        tap: Our ear on it; None where it does not speak the local harness's protocol, and then only
-            steps are told of.
+        reader: Makes events of the frames that pass the socket.
+        tap: What we change of the SDK for this connection; None where it does not speak the local
+            harness's protocol. Then the events come from the SDK's steps.
         save_dir: Where the harness saves the conversation.
         spent: Set when a turn failed: the harness closes the connection after that.
     """
@@ -53,7 +56,7 @@ class Link:
     ) -> None:
         self.agent = _agent_of(config)
         self.connection: Any = None
-        self.reader = StepReader(frozenset())
+        self.reader = WireReader(hosted=True)
         self.tap: Tap | None = None
         self.save_dir: str | None = None
         self.spent = False
@@ -62,6 +65,8 @@ class Link:
         self._options = options
         self._state = state
         self._harness = Harness()
+        self._speaks_wire: bool | None = None
+        self._socket: ObservedSocket | None = None
         self._stop = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -130,19 +135,18 @@ class Link:
         def create(**runners: Any) -> Any:
             self._state.follow(**runners)
             strategy = create_strategy(**runners)
-            self._harness = harness.follow(strategy, self._options, self._on_frame)
+            self._harness = harness.follow(strategy, self._options, self._observe)
             self.save_dir = getattr(strategy, "_save_dir", None)
             connect = strategy.connect
 
             def tapped() -> Any:
                 self.connection = connect()
-                self.reader = StepReader(frozenset(runners["tool_runner"].tool_names))
                 contain_tools(runners["tool_runner"])
                 if Tap.fits(self.connection):
                     self.tap = Tap(
                         self.connection,
                         self.reader,
-                        self._sink,
+                        self.note,
                         self._on_activity,
                         inner.policies,
                     )
@@ -154,8 +158,36 @@ class Link:
         inner.__dict__["create_strategy"] = create
         await self.agent.__aenter__()
 
+    def _observe(self, ws: Any) -> ObservedSocket:
+        self._socket = ObservedSocket(ws, self._on_frame, self._on_end)
+        return self._socket
+
+    def _on_end(self, by: EndedBy, code: int | None, reason: str) -> None:
+        """The connection ends; nothing more is read from it."""
+        self._tell(self.reader.end(by, now(), code=code, reason=reason))
+
     def _on_frame(self, direction: FrameDirection, raw: str | bytes) -> None:
-        """Take a frame of either direction, as the SDK sees it."""
+        """Read a frame of either direction, as the SDK sees it."""
+        frame = parse(raw)
+        if self._speaks_wire is None:  # the client's first frame says which protocol it speaks
+            self._speaks_wire = direction == "in" or speaks_wire(frame)
+        if self._speaks_wire:
+            read = self.reader.client if direction == "out" else self.reader.harness
+            self._tell(read(frame, now()))
+
+    def _tell(self, found: Iterable[Event]) -> None:
+        for event in found:
+            self._sink(event)
+
+    def note(self, note: Event) -> None:
+        """Take a fact that never crosses the wire; a recording of the connection keeps it."""
+        self.keep_note(note)
+        self._tell(self.reader.host(note))
+
+    def keep_note(self, note: Event) -> None:
+        """Have a recording of the connection keep a host note that was given out already."""
+        if self._socket is not None:
+            self._socket.note(note)
 
     async def _exit(self) -> None:
         # The SDK would wait for the process on the loop; the wait is ours.
@@ -177,8 +209,7 @@ class Link:
                 raise HarnessError(f"the agent did not exit cleanly: {error}") from error
 
     def begin_turn(self) -> None:
-        """Forget the turn before; tools and hooks run in the caller's context from now on."""
-        self.reader.begin_turn()
+        """Have tools and hooks run in the caller's context from now on."""
         if self.tap is not None:
             self.tap.context = contextvars.copy_context()
             self.tap.denial = None
@@ -218,8 +249,7 @@ class Link:
         """
         async for step in self.agent.conversation.receive_steps():
             if self.tap is None:
-                for event in self.reader.read(step):
-                    self._sink(event)
+                self._tell(self.reader.harness(frame_of_step(step), now()))
 
     async def settle(self, limit: float) -> bool:
         """Read on until the connection is idle, so that nothing stale is left for the next turn.

@@ -19,7 +19,17 @@ from typing import Any
 from google.antigravity import types
 
 from agy_nb.errors import BackendError, HarnessError, TurnCancelled, TurnDeniedError
-from agy_nb.protocol.events import Event, Text, Thought
+from agy_nb.protocol.events import (
+    AgentStarted,
+    Event,
+    SessionClosed,
+    SessionConfigured,
+    SessionOpened,
+    Text,
+    Thought,
+    TrajectoryState,
+    TurnBegan,
+)
 from agy_nb.protocol.values import Message, Prompt, TokenUsage
 from agy_nb.sdk import config as configs
 from agy_nb.sdk import errors, harness
@@ -37,6 +47,9 @@ MOST_TEXT = 1_000_000
 """Characters of one answer, or one thought, after which a turn is ended: several times what a model
 may say. The harness repeats the whole text with each piece, so what grows without end holds up all
 the rest."""
+
+_SAYS_NOTHING = (SessionConfigured, SessionOpened, SessionClosed, TurnBegan, TrajectoryState)
+"""Events of a turn in which the agent has neither said nor done anything yet."""
 
 _ROLES = {"MODEL": "model", "USER": "user", "SYSTEM": "system"}
 
@@ -64,6 +77,8 @@ class LiveSession:
         self._insisting: asyncio.Task[None] | None = None
         self._turn_over = asyncio.Event()
         self._successor: asyncio.Task[None] | None = None
+        self._first_notes: list[Event] = []
+        self._late_notes: list[Event] = []
         self._link_or_none: Link | None = None
 
     # -- life --------------------------------------------------------------------------------
@@ -75,9 +90,12 @@ class LiveSession:
 
     async def start(self) -> None:
         """Start the harness and open the conversation; see `Backend.open`."""
-        self._link_or_none = await Link.open(
+        self._link_or_none = link = await Link.open(
             self._config, self._on_event, self._on_activity, self._options, self._state
         )
+        for note in (*self._first_notes, *self._late_notes):
+            link.keep_note(note)
+        self._late_notes.clear()
 
     async def _start_again(self) -> None:
         """Another harness for the same conversation, unless `cancel` or `close` comes first."""
@@ -130,6 +148,15 @@ class LiveSession:
         await off_loop(_remove_conversation, self._link.save_dir, app_data, conversation_id)
         if self._link.save_dir and not self._save_dir_given:
             await off_loop(shutil.rmtree, self._link.save_dir, ignore_errors=True)
+
+    def note(self, note: Event) -> None:
+        """Have a recording keep a fact that never crosses the wire; see `Session.note`."""
+        if isinstance(note, AgentStarted):
+            self._first_notes.append(note)  # for each harness of the agent, this one included
+        if self._link_or_none is None or self._link.lost:
+            self._late_notes.append(note)  # it belongs to the harness that is started next
+        else:
+            self._link.keep_note(note)
 
     # -- turns -------------------------------------------------------------------------------
 
@@ -234,12 +261,13 @@ class LiveSession:
         self._insisting = asyncio.get_running_loop().create_task(insist())
 
     def _on_event(self, event: Event) -> None:
-        self._heard = True
+        self._heard = self._heard or not isinstance(event, _SAYS_NOTHING)
         if isinstance(event, Text) and event.trajectory.is_root:
             self._text.append(event.text)
         self._sink(event)
-        too_long = self._link.reader.longest > MOST_TEXT
-        if too_long and self._gave_up is None and isinstance(event, Text | Thought):
+        if not isinstance(event, Text | Thought) or self._gave_up is not None:
+            return
+        if self._link.reader.longest > MOST_TEXT:
             self._gave_up = BackendError(
                 f"the model's answer went beyond {MOST_TEXT:,} characters, so the turn was ended; "
                 "ask for less at once, what had come is in response.partial_text"
@@ -291,9 +319,7 @@ class LiveSession:
             Message(
                 role=_ROLES.get(step.source.value, "unknown"),  # type: ignore[arg-type]
                 content=step.content,
-                trajectory=self._link.reader.trajectory(
-                    step.trajectory_id, step.parent_trajectory_id, step.depth
-                ),
+                trajectory=self._link.reader.trajectory(step.trajectory_id),
             )
             for step in latest.values()
         )

@@ -7,13 +7,27 @@ socket is inside it. So the observer sees exactly the frames that the SDK sees a
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+from agy_nb.protocol.events import Event
 
 FrameDirection: TypeAlias = Literal["in", "out"]
 """`in` comes from the harness, `out` is sent to it."""
 
+EndedBy: TypeAlias = Literal["client", "harness"]
+OnEnd: TypeAlias = Callable[[EndedBy, "int | None", str], None]
+"""Takes who ended the connection, the WebSocket's close code and its reason."""
 OnFrame: TypeAlias = Callable[[FrameDirection, "str | bytes"], None]
 """Takes each frame as it passes, unchanged. Never blocks, never raises."""
+
+
+@runtime_checkable
+class TakesNotes(Protocol):
+    """A socket that keeps facts which never cross the wire, as a recording's does."""
+
+    def note(self, note: Event) -> None:
+        """Keep a host note, in its order among the frames. Never blocks, never raises."""
+        ...
 
 
 class ObservedSocket:
@@ -26,6 +40,7 @@ class ObservedSocket:
     Args:
         inner: The socket below: of `websockets`, of a recording or of a replay.
         on_frame: Called with the direction and the frame, as text or bytes.
+        on_end: Called once, when the connection ends: by whom, and with the close code and reason.
 
     Example:
         >>> from agy_nb.sdk.socket import ObservedSocket
@@ -44,9 +59,10 @@ class ObservedSocket:
         [('out', '{"userInput": {}}'), ('in', '{"userInput": {}}')]
     """
 
-    def __init__(self, inner: Any, on_frame: OnFrame) -> None:
+    def __init__(self, inner: Any, on_frame: OnFrame, on_end: OnEnd | None = None) -> None:
         self._inner = inner
         self._on_frame = on_frame
+        self._on_end = on_end
         self._sending: list[str | bytes] = []
 
     @property
@@ -56,6 +72,11 @@ class ObservedSocket:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
+
+    def note(self, note: Event) -> None:
+        """Have the socket below keep a host note, where it keeps any."""
+        if isinstance(self._inner, TakesNotes):
+            self._inner.note(note)
 
     async def send(self, message: str | bytes) -> None:
         """Send a frame, and report it once the socket below has taken it."""
@@ -75,9 +96,29 @@ class ObservedSocket:
         return message
 
     async def __aiter__(self) -> AsyncIterator[Any]:
-        async for message in self._inner:
-            self._report_received(message)
-            yield message
+        try:
+            async for message in self._inner:
+                self._report_received(message)
+                yield message
+        except Exception:
+            self._report_end("harness")
+            raise
+        self._report_end("harness")
+
+    async def close(self, *args: Any, **kwargs: Any) -> None:
+        """Close the connection, reported before it is closed."""
+        self._report_end("client")
+        await self._inner.close(*args, **kwargs)
+
+    def _report_end(self, by: EndedBy) -> None:
+        on_end, self._on_end = self._on_end, None
+        if on_end is None:
+            return
+        if by == "client":
+            on_end(by, None, "")
+        else:
+            code = getattr(self._inner, "close_code", None)
+            on_end(by, code, getattr(self._inner, "close_reason", None) or "")
 
     def _report_sent(self, message: str | bytes) -> None:
         if self._forget(message):

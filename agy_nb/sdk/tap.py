@@ -1,16 +1,13 @@
-"""Tells the sink what happens on one connection of the SDK, in the order of the wire.
+"""What we change of the SDK's event processor, for one connection.
 
-A `Tap` sits on the step queue and on the event processor of the SDK. It tells of each thing the
-moment it arrives, whether or not anybody reads the SDK's own stream.
-
-Rule 1: the tap only looks on; what the SDK does stays as it is, but for the words of a denial.
-Rule 2: what decides and fails denies, and says why.
+Rule: what decides and fails denies, and says why.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import traceback
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -24,31 +21,22 @@ from google.antigravity.hooks import hooks, policy
 from google.antigravity.proto import localharness_pb2
 
 from agy_nb.protocol import events
-from agy_nb.protocol.values import TokenUsage, Trajectory
-from agy_nb.sdk.base import ApprovalDecision, Sink, now
+from agy_nb.protocol.values import Trajectory
+from agy_nb.sdk.base import ApprovalDecision, now
 from agy_nb.sdk.contained import EscapedError, contained_wait
 from agy_nb.sdk.deciding import Asked, Decided, deciding
 from agy_nb.sdk.questions import asking
 from agy_nb.sdk.recorded import Recorded, is_asked_of_gate
-from agy_nb.sdk.steps import StepReader
-from agy_nb.sdk.wire import answer_of, as_json, questions_of, token_usage
+from agy_nb.sdk.wire import questions_of
+from agy_nb.wire import WireReader
 
 SLICE_S = 0.01
 """Seconds that frames may be read in a row."""
 
+MOST_WORDS = 20_000
+"""Characters of a tool's exception, and of its traceback, that are noted."""
+
 _wire: Any = localharness_pb2  # its names are made at run time
-
-
-class _TappedQueue(asyncio.Queue[Any]):
-    """The SDK's step queue, which also tells of each item as it is put."""
-
-    def __init__(self, on_item: Callable[[Any], None]) -> None:
-        super().__init__()
-        self._on_item = on_item
-
-    def _put(self, item: Any) -> None:
-        self._on_item(item)
-        super()._put(item)
 
 
 _NO_TURN = hooks.TurnContext(hooks.SessionContext())
@@ -59,8 +47,8 @@ class Tap:
 
     Args:
         connection: The SDK's connection to the local harness, before anything was read from it.
-        reader: Makes events of steps.
-        sink: Takes the events.
+        reader: Reads the frames of the connection.
+        note: Takes facts that never cross the wire.
         on_activity: Called for each step that arrives and each trigger that is sent.
         policies: The agent's, for the calls that the harness does not ask about.
 
@@ -73,16 +61,15 @@ class Tap:
     def __init__(
         self,
         connection: Any,
-        reader: StepReader,
-        sink: Sink,
+        reader: WireReader,
+        note: Callable[[events.Event], None],
         on_activity: Callable[[], None],
         policies: Sequence[policy.Policy] = (),
     ) -> None:
         self._policy = policy.enforce(policies, mcp_servers=[])
         self._reader = reader
-        self._sink = sink
+        self._note = note
         self._on_activity = on_activity
-        self._label = ""
         self._loop = asyncio.get_running_loop()
         self._slice_began = self._loop.time()
         self._denials: dict[str, str] = {}
@@ -91,11 +78,6 @@ class Tap:
         self._connection = connection
         self._processor = connection._processor
         self._recorded = Recorded(connection)
-        self._usage = {
-            key: token_usage(usage) or TokenUsage()
-            for key, usage in connection.trajectory_usages.items()
-        }
-        self._processor.step_queue = _TappedQueue(self._on_item)
         self.context = contextvars.copy_context()
         self._run_in_turns_context()
         self._listen()
@@ -112,12 +94,6 @@ class Tap:
     def fits(connection: Any) -> bool:
         """Whether a connection speaks the local harness's protocol."""
         return isinstance(getattr(connection, "_processor", None), LocalHarnessEventProcessor)
-
-    def _on_item(self, item: Any) -> None:
-        if isinstance(item, types.Step):
-            for event in self._reader.read(item, self._label):
-                self._sink(event)
-            self._on_activity()
 
     def _run_in_turns_context(self) -> None:
         """Have tools, hooks and handlers run where the turn was started: their prints go there."""
@@ -155,22 +131,16 @@ class Tap:
 
         connection.send_trigger_notification = listen
 
-    # -- usage and trajectories --------------------------------------------------------------
+    # -- the pace ----------------------------------------------------------------------------
 
     def _listen(self) -> None:
         process_event = self._processor.process_event
 
         async def listen(event: Any) -> None:
             await self._let_others_run()
-            self._label = event.step_update.error_message
             await process_event(event)
-            if event.HasField("usage_update"):
-                self._on_usage(event.usage_update)
-            elif event.HasField("trajectory_state_update"):
-                update = event.trajectory_state_update
-                self._reader.trajectory(
-                    update.trajectory_id, update.parent_trajectory_id, update.depth
-                )
+            if event.HasField("step_update"):
+                self._on_activity()
 
         self._processor.process_event = listen
 
@@ -179,26 +149,6 @@ class Tap:
         if self._loop.time() - self._slice_began > SLICE_S:
             await asyncio.sleep(0)
             self._slice_began = self._loop.time()
-
-    def _on_usage(self, update: Any) -> None:
-        """The harness counts up; a call is the difference of two readings."""
-        total = token_usage(self._processor.cumulative_usage) or TokenUsage()
-        for entry in update.agents:
-            reading = token_usage(self._processor.trajectory_usages.get(entry.trajectory_id))
-            if reading is None:
-                continue
-            call = reading - self._usage.get(entry.trajectory_id, TokenUsage())
-            self._usage[entry.trajectory_id] = reading
-            if not call.is_empty:
-                self._sink(
-                    events.Usage(
-                        trajectory=self._reader.trajectory(entry.trajectory_id),
-                        usage=call,
-                        trajectory_total=reading,
-                        session_total=total,
-                        at=now(),
-                    )
-                )
 
     # -- approvals ---------------------------------------------------------------------------
 
@@ -317,15 +267,15 @@ class Tap:
             if denial is None:
                 await run_tool(call)
             else:
-                self._reader.note_caller(call.id, where)
+                self._note(events.ToolDenied(call_id=call.id, reason=denial, at=now()))
                 result = types.ToolResult(id=call.id, name=call.name, error=denial)
                 await self._processor._send_tool_results([result])
 
         async def listen_to_results(results: Any) -> None:
-            told = [_with_words(result) for result in results]
-            for result in told:
-                self._on_tool_result(result)
-            await send_results(told)
+            for result in results:
+                if result.exception is not None:
+                    self._note(_exception_of(result))
+            await send_results([_with_words(result) for result in results])
 
         self._processor.handle_tool_call = listen
         self._processor._send_tool_results = listen_to_results
@@ -345,19 +295,6 @@ class Tap:
         reason = self._denials.pop(call.id, "")
         return None if verdict.allow else reason or verdict.message or "denied by policy"
 
-    def _on_tool_result(self, result: types.ToolResult) -> None:
-        call_id = result.id or ""
-        self._sink(
-            events.ToolResult(
-                trajectory=self._reader.caller(call_id),
-                call_id=call_id,
-                name=str(result.name),
-                result=None if result.error is not None else as_json(result.result),
-                error=result.error,
-                at=now(),
-            )
-        )
-
     def cancel_tools(self) -> None:
         """Cancel the host tools that run; nobody waits for them any more."""
         current = asyncio.current_task()
@@ -376,7 +313,7 @@ class Tap:
         answer = self._processor._send_question_response
 
         async def listen(update: Any) -> None:
-            asking.set(self._on_question(update, None))
+            asking.set(self._question(update))
             answers = self._recorded.answers(update)
             if answers is None:
                 await ask(update)
@@ -385,21 +322,16 @@ class Tap:
 
         async def listen_to_answers(update: Any, answers: Any) -> None:
             await answer(update, answers)
-            self._on_question(update, answers)
 
         self._processor.handle_question_request = listen
-        self._processor._send_question_response = listen_to_answers
 
-    def _on_question(self, update: Any, answers: Any) -> events.Question:
-        event = events.Question(
+    def _question(self, update: Any) -> events.Question:
+        """A question in the form in which the reader gives it."""
+        return events.Question(
             trajectory=self._reader.trajectory(update.trajectory_id),
             question_id=f"{update.trajectory_id}:{update.step_index}",
             questions=questions_of(update),
-            answers=None if answers is None else tuple(map(answer_of, answers)),
-            at=now(),
         )
-        self._sink(event)
-        return event
 
 
 def _with_words(result: types.ToolResult) -> types.ToolResult:
@@ -409,3 +341,15 @@ def _with_words(result: types.ToolResult) -> types.ToolResult:
     error = result.exception
     words = "the tool failed" if error is None else type(error).__name__
     return result.model_copy(update={"error": words})
+
+
+def _exception_of(result: types.ToolResult) -> events.ToolException:
+    """What a tool raised, as a host note: on the wire are only its words."""
+    error = result.exception
+    return events.ToolException(
+        call_id=result.id or "",
+        error_type=type(error).__name__,
+        message=repr(error)[:MOST_WORDS],
+        traceback="".join(traceback.format_exception(error))[-MOST_WORDS:],
+        at=now(),
+    )

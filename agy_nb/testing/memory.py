@@ -175,6 +175,9 @@ class MemorySession:
     async def _through(self, turn: MemoryTurn) -> None:
         await self._play(turn)
 
+    def note(self, note: Event) -> None:
+        """Nothing records a session in memory."""
+
     async def cancel(self) -> None:
         """Cut the play short."""
         self._cancelled = True

@@ -231,11 +231,10 @@ class CallReader:
         """A hook was answered; one before a tool may refuse the call, or change it."""
         request_id = f.text_of(body.get(f.REQUEST_ID))
         known = self._hooks.pop(request_id, None)
-        verdict = body.get(f.PRE_TOOL_RESULT)
-        if known is None or not isinstance(verdict, dict):
-            return
-        if verdict.get(f.DECISION) == f.HOOK_DENY:
-            reason = f.text_of(verdict.get(f.REASON))
+        verdict = f.object_of(body.get(f.PRE_TOOL_RESULT))
+        failed = f.text_of(body.get(f.ERROR_MESSAGE))  # a hook that fails refuses the call
+        if known is not None and (failed or verdict.get(f.DECISION) == f.HOOK_DENY):
+            reason = failed or f.text_of(verdict.get(f.REASON))
             yield from self._refuse_announced(known, request_id, reason, at)
 
     def policy_asks(self, body: Frame, at: float) -> Iterator[Event]:

@@ -236,6 +236,7 @@ def third_version(monkeypatch):
 
     steps = {1: migration.Step(header=count), 2: migration.Step(line=shorten)}
     monkeypatch.setattr(format_, "VERSION", 3)
+    monkeypatch.setattr(format_, "READABLE", (3,))
     monkeypatch.setattr(migration, "STEPS", steps)
     return steps
 

@@ -173,7 +173,7 @@ async def test_cancelled_turn_takes_the_question_back(runtime):
         await response.cancel()
         await dropped.wait()
         assert await agent.chat_text("again") == "next"
-    assert not list(response.tool_results)
+    assert [result.denied for result in response.tool_results] == [True]
 
 
 async def test_policies_given_are_asked_before_the_handler(told):

@@ -88,7 +88,7 @@ async def test_handler_that_exits_denies_and_the_model_hears_why(told, handler):
 )
 async def test_policy_that_exits_denies_and_the_model_hears_why(told, rule):
     response, model, _ = await told(SCRIPT, tools=[weather], policies=[rule])
-    assert not list(response.tool_results)
+    assert [result.denied for result in response.tool_results] == [True]
     assert "the policy failed: SystemExit: 3" in model.requests[1].tool_results[0].text
 
 
@@ -98,7 +98,7 @@ async def test_hook_that_exits_denies_the_call_and_the_model_hears_why(told):
         sys.exit(3)
 
     response, model, _ = await told(SCRIPT, tools=[weather], hooks=[exits])
-    assert not list(response.tool_results)
+    assert [result.denied for result in response.tool_results] == [True]
     assert "SystemExit: 3" in model.requests[1].tool_results[0].text
 
 

@@ -160,7 +160,7 @@ async def test_denial_in_the_hook_reaches_the_model_in_its_words(told):
             return ApprovalDecision(allowed=False, reason="not on a Friday", args={"city": "x"})
 
     response, model, _ = await told(SCRIPT, tools=[weather], ask_user=Strict())
-    assert not list(response.tool_results)
+    assert [result.denied for result in response.tool_results] == [True]
     assert "not on a Friday" in model.requests[1].tool_results[0].text
     (decision,) = decisions(response)
     assert (decision.state, decision.edited) == (ApprovalState.DENIED, None)
@@ -230,7 +230,7 @@ async def test_policy_refuses_what_was_made_of_a_call(told):
     response, model, _ = await told(
         SCRIPT, tools=[weather], policies=rules, ask_user=Editor(city="Rome")
     )
-    assert not list(response.tool_results)
+    assert [result.denied for result in response.tool_results] == [True]
     assert "denied" in model.requests[1].tool_results[0].text.lower()
 
 
@@ -267,7 +267,7 @@ async def test_predicate_that_fails_denies(told):
     editor = Editor()
     rules = [policy.ask_user("weather", when=fails), policy.ask_user("*")]
     response, model, _ = await told(SCRIPT, tools=[weather], policies=rules, ask_user=editor)
-    assert not list(response.tool_results)
+    assert [result.denied for result in response.tool_results] == [True]
     assert "no idea" in model.requests[1].tool_results[0].text
 
 
@@ -311,9 +311,9 @@ async def test_change_comes_from_the_cassette_with_its_events(runtime, tmp_path,
     (then,), (now,) = decisions(recorded), decisions(replayed)
     assert (then.state, then.edited) == (now.state, now.edited)
     assert now.decided_by == "cassette"
-    assert [each.result for each in replayed.tool_results] == (
-        ["sunny in Rome now"] if allowed else []
-    )
+    assert [(each.result, each.denied) for each in replayed.tool_results] == [
+        ("sunny in Rome now", False) if allowed else (None, True)
+    ]
 
 
 async def test_audit_trail_says_that_a_call_was_changed(told):

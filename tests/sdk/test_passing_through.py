@@ -213,7 +213,7 @@ async def test_approval_handler_decides_and_its_reason_reaches_the_model(runtime
         ("weather", {"city": "Oslo"}, "pending"),
         ("weather", {"city": "Oslo"}, "denied"),
     ]
-    assert not list(response.tool_calls)
+    assert [result.denied for result in response.tool_results] == [True]
     assert "not on a Friday" in model.requests[1].tool_results[0].text
 
 
@@ -240,7 +240,7 @@ async def test_policies_given_take_the_place_of_the_default_ones(runtime):
     response, _ = await told(
         runtime, script, tools=[weather], policies=[policy.deny("weather", reason="never")]
     )
-    assert not list(response.tool_calls)
+    assert [result.denied for result in response.tool_results] == [True]
 
 
 async def test_policy_keeps_its_own_handler(runtime):
@@ -266,7 +266,7 @@ async def test_policy_that_asks_and_finds_nobody_denies(runtime):
     response, model = await told(
         runtime, script, tools=[weather], policies=[policy.ask_user("weather")]
     )
-    assert not list(response.tool_calls)
+    assert [result.denied for result in response.tool_results] == [True]
     assert "nobody can be asked" in model.requests[1].tool_results[0].text
 
 
@@ -274,7 +274,10 @@ async def test_policy_may_look_at_the_arguments(runtime):
     script = [call("weather", city="Oslo"), call("weather", city="Rome"), say("ok")]
     rules = [policy.deny("weather", when=lambda args: args["city"] == "Oslo"), policy.allow_all()]
     response, _ = await told(runtime, script, tools=[weather], policies=rules)
-    assert [each.result for each in response.tool_results] == ["sunny in Rome"]
+    assert [(each.result, each.denied) for each in response.tool_results] == [
+        (None, True),
+        ("sunny in Rome", False),
+    ]
 
 
 async def test_files_outside_of_the_workspace_are_denied(runtime, tmp_path):
@@ -345,7 +348,7 @@ async def test_decide_hook_denies_with_its_message(runtime):
 
     script = [call("weather", city="Oslo"), say("ok")]
     response, model = await told(runtime, script, tools=[weather], hooks=[deny])
-    assert not list(response.tool_results)
+    assert [result.denied for result in response.tool_results] == [True]
     assert "house rules" in model.requests[1].tool_results[0].text
 
 
@@ -641,7 +644,7 @@ async def test_hook_that_raises_denies_its_tool_and_harms_nothing_else(runtime):
         agent = await runtime.create_agent(model.config(), tools=[weather], hooks=[broken_hook])
         response = await agent.chat("go")
         await response
-        assert not list(response.tool_results)
+        assert [result.denied for result in response.tool_results] == [True]
         assert await agent.chat_text("again") in {"ok", "next"}
 
 

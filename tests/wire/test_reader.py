@@ -536,3 +536,14 @@ def test_exception_of_a_tool_passes_through_as_it_is():
 def test_new_conversation_opens_without_a_history():
     (opened,) = WireReader().harness({"initializeConversationResponse": {"cascadeId": "c1"}})
     assert opened == e.SessionOpened(conversation_id="c1")
+
+
+def test_hook_that_fails_refuses_the_call():
+    reader = begun()
+    about = {"requestId": "h0", "preToolArgs": PRE_TOOL | {"callId": "c1"}}
+    reader.harness({"callHookRequest": about})
+    failed = {"requestId": "h0", "errorMessage": "Hook failed"}
+    found = reader.client({"callHookResponse": failed})
+    assert [(each.denied, each.error) for each in only(e.ToolResult, found)] == [
+        (True, "Hook failed")
+    ]

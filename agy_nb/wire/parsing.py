@@ -1,0 +1,42 @@
+"""Frames as they pass the socket, as JSON data. Pure: bytes in, data out."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+from agy_nb.wire.frames import Frame
+
+
+def _loads() -> Callable[[str | bytes], Any]:
+    """The JSON parser: orjson where it is installed. What it refuses, the standard one decides."""
+    try:
+        from orjson import loads
+    except ImportError:
+        return json.loads
+
+    def parse_json(text: str | bytes) -> Any:  # noqa: ANN401 - JSON
+        try:
+            return loads(text)
+        except ValueError:
+            return json.loads(text)
+
+    return parse_json
+
+
+_parse_json = _loads()
+
+
+def parse(message: str | bytes) -> Frame:
+    """A frame as JSON data; one that is not a JSON object is kept under `$text` or `$base64`."""
+    try:
+        data = _parse_json(message)
+    except (ValueError, RecursionError):
+        data = None
+    if isinstance(data, dict):
+        return data
+    if isinstance(message, str):
+        return {"$text": message}
+    return {"$base64": base64.b64encode(message).decode()}
