@@ -268,7 +268,7 @@ async def test_pre_turn_hook_that_raises_refuses_the_turn_and_says_why(told):
 
 async def test_pre_tool_hook_that_raises_denies_the_call_and_the_model_hears_why(told):
     response, model, _ = await told(SCRIPT, tools=[weather], hooks=[failing("pre tool")])
-    assert not list(response.tool_results)
+    assert [result.denied for result in response.tool_results] == [True]
     assert "no such luck" in model.requests[1].tool_results[0].text
     assert response.partial_text == "ok"
 
