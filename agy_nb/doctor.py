@@ -88,7 +88,7 @@ def _installed() -> tuple[Check, ...]:
         data={"version": version, "path": sys.executable},
     )
     ours = Check(name="agy_nb", status="ok", detail=metadata.version("agy-nb"))
-    return python, ours, _sdk(), _front_end()
+    return python, ours, _sdk(), _front_end(), _secrets()
 
 
 def _sdk() -> Check:
@@ -120,6 +120,21 @@ def _front_end() -> Check:
     return Check(
         name="front end", status="ok" if found else "note", detail=listed, data={"installed": found}
     )
+
+
+def _secrets() -> Check:
+    """What takes secrets out of recordings."""
+    from agy_nb.cassette.redaction import engine
+
+    found = engine.version()
+    if found is None:
+        detail = (
+            "recordings are redacted by agy_nb's own rules only; betterleaks, which knows more "
+            "services' keys, is not installed or does not load on this machine"
+        )
+        return Check(name="redaction", status="note", detail=detail, data={"engine": None})
+    detail = f"betterleaks {found} and agy_nb's own rules"
+    return Check(name="redaction", status="ok", detail=detail, data={"engine": found})
 
 
 async def _kernel() -> AsyncIterator[Check]:

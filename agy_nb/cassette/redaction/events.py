@@ -121,7 +121,7 @@ def _clean_events(events: list[Any], redactor: Seeing) -> set[int]:
             for place, leaf in _leaves(event, (), exact=exact):
                 groups.setdefault(place, []).append((event, leaf))
         for group in groups.values():
-            if len(group) < 2:  # noqa: PLR2004 - nothing to join
+            if len(group) < 2:
                 continue
             pieces = [leaf.text for _, leaf in group]
             for (event, leaf), known in zip(group, clean_pieces(pieces, redactor), strict=True):

@@ -1,35 +1,99 @@
-"""Finds secrets in a text by how they look and by what stands around them."""
+"""Finds secrets in a text: by their look, by what stands around them, and in every spelling."""
 
 from __future__ import annotations
 
-from agy_nb.cassette.redaction.names import HINT, PATTERNS
+import re
+from collections.abc import Callable, Iterator
+
+from agy_nb.cassette.redaction.contexts import named
+from agy_nb.cassette.redaction.encoded import encoded
+from agy_nb.cassette.redaction.engine import engine_spans
+from agy_nb.cassette.redaction.formats import formatted
 from agy_nb.cassette.redaction.spans import Span, merged
+from agy_nb.cassette.redaction.tokens import is_apart, tokens
+from agy_nb.cassette.redaction.values import is_placeholder
+from agy_nb.cassette.redaction.views import View, layers, unwrapped
 
 _SECRET = "{{agy:secret}}"  # noqa: S105 - the mark, not a secret
+_MARK = re.compile(r"\{\{agy:[a-z0-9-]+\}\}")
+_DEPTH = 2
+"""Base64 in base64 is looked into; deeper nobody writes."""
+
+Known = Callable[[str], list[tuple[int, int]]]
+"""Gives where known values stand in a text."""
 
 
-def find_secrets(text: str) -> list[Span]:
+def find_secrets(text: str, *, known: Known | None = None) -> list[Span]:
     """Find the secrets in a text.
 
     Args:
         text: Any text: prose, code, JSON, the content of a file.
+        known: Finds values that are known to be secret.
 
     Returns:
         Spans in order, which do not overlap. `text[span.start:span.end]` is the secret, and
-        `span.mark` what stands for it.
+        `span.mark` what stands for it: a mark, or an encoded text without its secrets.
 
     Example:
         >>> [span] = find_secrets("export GH_TOKEN=" + "ghp_" + "x1Y2" * 9)
         >>> span.start
         16
     """
-    if not HINT.search(text):
-        return []
+    return _find(text, known, _DEPTH)
+
+
+def _find(text: str, known: Known | None, depth: int) -> list[Span]:
     found: list[Span] = []
+    for view in layers(text):
+        here = list(_in_view(view.text, known))
+        found += [Span(*view.place(start, end), _SECRET, secret=True) for start, end in here]
+        found += _in_wrapped(view, known, {span.start for span in found})
+        if depth:
+            found += _in_encoded(view, known, depth)
+    return merged(span for span in found if not _MARK.fullmatch(text, span.start, span.end))
+
+
+def _in_view(text: str, known: Known | None) -> Iterator[tuple[int, int]]:
     lowered = text.lower()
-    for pattern in PATTERNS:
-        if pattern.may_be_in(lowered):
-            group = "s" if "s" in pattern.expression.groupindex else 0
-            spans = (match.span(group) for match in pattern.expression.finditer(text))
-            found += [Span(start, end, _SECRET, secret=True) for start, end in spans]
-    return merged(found)
+    if len(lowered) != len(text):  # a few letters grow when lowered
+        lowered = "".join(c.lower() if c.isascii() else c for c in text)
+    yield from named(text, lowered)
+    yield from formatted(text, lowered)
+    yield from tokens(text)
+    for start, end, _ in engine_spans(text):
+        if is_apart(text, start) and not is_placeholder(text[start:end][:400]):
+            yield start, end
+    if known is not None:
+        yield from known(text)
+
+
+def _in_wrapped(view: View, known: Known | None, seen: set[int]) -> Iterator[Span]:
+    """What only shows when wrapped lines and quoted pieces are joined."""
+    joined = unwrapped(view)
+    if joined is None:
+        return
+    values = known(joined.text) if known else []
+    for start, end in (*values, *tokens(joined.text)):
+        first, last = joined.place(start, end)
+        if last - first > end - start and first not in seen:
+            yield Span(first, last, _SECRET, secret=True)
+
+
+def _in_encoded(view: View, known: Known | None, depth: int) -> Iterator[Span]:
+    for part in encoded(view.text):
+        inner = _find(part.text, known, depth - 1)
+        if not inner:
+            continue
+        start, end = view.place(part.start, part.end)
+        mark = _SECRET if part.encode is None else part.encode(replaced(part.text, inner))
+        yield Span(start, end, mark, secret=True)
+
+
+def replaced(text: str, spans: list[Span]) -> str:
+    """Give a text with its spans replaced by their marks."""
+    pieces: list[str] = []
+    at = 0
+    for span in spans:
+        pieces += (text[at : span.start], span.mark)
+        at = span.end
+    return "".join((*pieces, text[at:]))

@@ -1,206 +1,148 @@
-"""What a secret looks like: names, patterns, headers, values of the environment.
+"""What a name says about its value: of a field, a variable, an option, a header.
 
-Rule 1: names decide before looks; a name is split into words, so that `maxTokens` is none.
-Rule 2: no expression here can take exponential time.
+A name is split into words, so that `maxTokens` is harmless and `dbPassword` is not.
 """
 
 from __future__ import annotations
 
-import base64
 import itertools
 import re
-import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from enum import IntEnum
 from functools import lru_cache
 
+from agy_nb.cassette.redaction.values import is_key_like, is_learnable
+
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_SECRET_WORDS = {
-    "apikey", "auth", "authentication", "authorization", "bearer", "cookie", "cookies",
-    "credential", "credentials", "csrf", "jwt", "passphrase", "passwd", "password", "passwords",
-    "pwd", "secret", "secrets", "sid", "signature", "xsrf",
-}  # fmt: skip
-_SECRET_PAIRS = {
-    ("access", "key"), ("account", "key"), ("api", "key"), ("api", "keys"), ("auth", "key"),
-    ("client", "key"), ("encryption", "key"), ("goog", "key"), ("key", "id"), ("master", "key"),
-    ("private", "key"), ("secret", "key"), ("service", "account"), ("service", "key"),
-    ("session", "id"), ("session", "key"), ("shared", "key"), ("signing", "key"),
-    ("subscription", "key"), ("connection", "string"), ("database", "url"), ("otp", "code"),
-}  # fmt: skip
-_HARMLESS_HEADERS = {
-    "accept", "accept-encoding", "accept-language", "cache-control", "connection",
-    "content-encoding", "content-length",
-    "content-type", "date", "host", "server", "transfer-encoding", "user-agent",
-    "vary", "x-goog-api-client",
-}  # fmt: skip
 
-_LEAST = 6
-"""Characters of the shortest value that is looked for everywhere; shorter ones are words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """An expression for a kind of secret; its group `s`, if it has one, is the secret.
-
-    Attributes:
-        kind: Of the mark that stands in its place.
-        expression: What it looks like.
-        hints: One of these is in each text that has one, in lower case; none where that is unknown.
-        gate: Found in each text that has one, in lower case.
-    """
-
-    kind: str
-    expression: re.Pattern[str]
-    hints: tuple[str, ...] = ()
-    gate: re.Pattern[str] | None = None
-
-    def may_be_in(self, lowered: str) -> bool:
-        """Whether a text is worth the search: most are told at a glance that they have none.
-
-        Args:
-            lowered: The text in lower case.
-        """
-        if self.hints and not any(hint in lowered for hint in self.hints):
-            return False
-        return self.gate is None or self.gate.search(lowered) is not None
-
-    def take_out(self, text: str, mark: str) -> tuple[str, int]:
-        """The text with every secret replaced by the mark, and how many there were."""
-        if "s" not in self.expression.groupindex:
-            return self.expression.subn(mark.replace("\\", r"\\"), text)
-        return self.expression.subn(_keeping_the_rest(mark), text)
-
-
-def _keeping_the_rest(mark: str) -> Callable[[re.Match[str]], str]:
-    def replace(match: re.Match[str]) -> str:
-        start, end = match.span("s")
-        return match.string[match.start() : start] + mark + match.string[end : match.end()]
-
-    return replace
-
-
-_NAMES = (
-    r"(?:x-goog-api-key|api[_-]?keys?|apikey|access[_-]?key(?:[_-]?id)?|secret[_-]?(?:access[_-]?)?key"
-    r"|private[_-]?key|account[_-]?key|client[_-]?secret|secret|passw(?:or)?d|passphrase|pwd"
-    r"|(?:access|auth|refresh|id|session|bearer|csrf|xsrf|security)[_-]?token|token|credentials?"
-    r"|authorization|cookie|set-cookie|session[_-]?id|signature|sig|jwt)"
-)
-_QUOTE = r"(?:\\{0,8}[\"'])?"
-_VALUE = r"[^\s\"'\\,;&{}()\[\]<>]"
-
-PATTERNS: tuple[Pattern, ...] = (
-    Pattern("secret", re.compile(
-        r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]{0,20000}?"
-        r"(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)"
-    ), ("-----begin ",)),
-    Pattern("secret", re.compile(r"\bAIza[\w-]{20,}"), ("aiza",)),
-    Pattern("secret", re.compile(r"\bya29\.[\w.-]{10,}"), ("ya29.",)),
-    Pattern("secret", re.compile(r"\b1//0[\w-]{20,}"), ("1//0",)),
-    Pattern(
-        "secret",
-        re.compile(r"\bgh[pousr]_\w{16,}|\bgithub_pat_\w{16,}|\bglpat-[\w-]{16,}"),
-        ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-"),
-    ),
-    Pattern(
-        "secret",
-        re.compile(r"\b(?:sk|pk|rk)[-_][\w-]{16,}|\bpypi-[\w-]{16,}"),
-        ("sk-", "sk_", "pk-", "pk_", "rk-", "rk_", "pypi-"),
-    ),
-    Pattern("secret", re.compile(r"\b(?:hf|npm)_\w{16,}"), ("hf_", "npm_")),
-    Pattern(
-        "secret",
-        re.compile(r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA)[0-9A-Z]{12,}"),
-        ("akia", "asia", "agpa", "aida", "aroa"),
-    ),
-    Pattern(
-        "secret",
-        re.compile(r"\bxox[abeoprs]-[\w-]{8,}|\bSG\.[\w-]{16,}\.[\w-]{16,}"),
-        ("xox", "sg."),
-    ),
-    Pattern("secret", re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"), ("eyj",)),
-    Pattern(
-        "secret",
-        re.compile(r"(?i)\b(?:bearer|basic)\s+(?P<s>[\w.~+/=-]{6,})"),
-        ("bearer", "basic"),
-    ),
-    Pattern(
-        "secret",
-        re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://(?P<s>[^\s/@:\"']{0,200}:[^\s/@\"']{1,400})@"),
-        ("://",),
-    ),
-    Pattern("secret", re.compile(
-        r"(?i)[?&;](?:key|x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|code|"
-        + _NAMES + r")=(?P<s>[^&\s\"'#<>\\{]+)"
-    )),
-    Pattern("secret", re.compile(
-        r"(?i)\b(?:(?:set-)?cookie|authorization)\s{0,4}:\s{0,4}(?P<s>[^\s\"{][^\r\n\"{]*)"
-    ), ("cookie", "authorization")),
-    # After `=` anything; after `:`, which prose has too, what is quoted or looks like no word.
-    Pattern("secret", re.compile(
-        r"(?i)(?<![a-z])" + _NAMES + _QUOTE + r"\s{0,8}=\s{0,8}" + _QUOTE
-        + r"(?P<s>" + _VALUE + r"{4,})"
-    ), gate=re.compile(r"(?<![a-z])" + _NAMES + _QUOTE + r"\s{0,8}=")),
-    Pattern("secret", re.compile(
-        r"(?i)(?<![a-z])" + _NAMES + _QUOTE + r"\s{0,8}:\s{0,8}"
-        + r"(?:\\{0,8}[\"'](?P<q>)|)(?P<s>(?(q)|(?=" + _VALUE + r"*[\d_+/=-]))" + _VALUE + r"{4,})"
-    ), gate=re.compile(r"(?<![a-z])" + _NAMES + _QUOTE + r"\s{0,8}:")),
-    # NAME_OF_SOMETHING_TOKEN=value, as `env` and shell scripts show it.
-    Pattern("secret", re.compile(
-        r"\b[A-Z][A-Z0-9_]{0,60}(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|COOKIE)(?:_[A-Z0-9]{1,20})?"
-        r"\s{0,2}=\s{0,2}" + _QUOTE + r"(?P<s>[^\s\"'\\{]{4,})"
-    ), gate=re.compile(
-        r"(?:key|token|secret|password|passwd|credentials?|cookie)(?:_[a-z0-9]{1,20})?\s{0,2}="
-    )),
+_PASSWORDS = frozenset(
+    {"password", "passwords", "passwd", "pwd", "passphrase", "passcode", "pgpassword", "userpassword",
+     "storepass", "keypass", "requirepass", "masterauth", "bindpw", "rootpw", "passwort", "contraseña",
+     "motdepasse", "psk"}
 )  # fmt: skip
+_SECRETS = frozenset(
+    {"secret", "secrets", "apikey", "apikeys", "passkey", "authtoken", "accesstoken", "accesskey",
+     "secretkey", "privatekey", "clientsecret", "authorization", "bearer", "jwt", "salt", "pepper",
+     "mnemonic", "authkey", "sshkey", "apitoken", "refreshtoken", "sessiontoken"}
+)  # fmt: skip
+_WEAK = frozenset(
+    {"auth", "authentication", "cookie", "cookies", "credential", "credentials", "csrf", "xsrf",
+     "csrftoken", "sid", "sig", "signature", "token", "pass", "pw", "sessionid", "phpsessid", "jsessionid",
+     "dsn", "otp", "totp", "hmac", "webhook"}
+)  # fmt: skip
+_STRONG_PAIRS = frozenset(
+    {("access", "key"), ("account", "key"), ("api", "key"), ("api", "keys"), ("auth", "key"),
+     ("client", "key"), ("consumer", "key"), ("app", "key"), ("application", "key"),
+     ("encryption", "key"), ("goog", "key"), ("master", "key"), ("deploy", "key"), ("license", "key"),
+     ("private", "key"), ("secret", "key"), ("service", "key"), ("session", "key"), ("shared", "key"),
+     ("signing", "key"), ("subscription", "key"), ("host", "key"), ("jwt", "key"), ("webhook", "key"),
+     ("integration", "key"), ("function", "key"), ("functions", "key"), ("storage", "key"),
+     ("preshared", "key"), ("pre", "shared"), ("secret", "base"), ("recovery", "code"),
+     ("seed", "phrase"), ("key", "base"), ("vault", "pass"), ("db", "pass"), ("user", "pass"),
+     ("smtp", "pass"), ("mail", "pass"), ("ftp", "pass"), ("root", "pass"), ("admin", "pass"),
+     ("key", "data"), ("gh", "pat"), ("github", "pat"), ("gitlab", "pat"), ("azure", "pat"), ("ado", "pat"),
+     ("devops", "pat"), ("personal", "pat")}
+)  # fmt: skip
+_WEAK_PAIRS = frozenset(
+    {("key", "id"), ("service", "account"), ("session", "id"), ("connection", "string"),
+     ("database", "url"), ("redis", "url"), ("mongo", "uri"), ("mongodb", "uri"), ("otp", "code"),
+     ("webhook", "url"), ("broker", "url"), ("crypt", "key"), ("hook", "url")}
+)  # fmt: skip
+_TOKENS = frozenset(
+    {"access", "auth", "refresh", "id", "session", "bearer", "csrf", "xsrf", "security", "api", "bot",
+     "github", "gh", "gitlab", "slack", "private", "deploy", "personal", "oauth", "oauth2", "user", "app",
+     "secret", "service", "client", "admin", "npm", "pypi", "hf", "ci", "job", "runner", "registry",
+     "vault", "discord", "telegram", "jenkins", "sonar", "sentry", "upload", "invite", "reset", "verify"}
+)  # fmt: skip
+"""Words before `token` with which it is a credential, and not a piece of a program's text."""
 
+_ABOUT = frozenset(
+    {"length", "len", "count", "counts", "max", "min", "field", "fields", "hint", "policy", "label", "type",
+     "name", "names", "url", "uri", "path", "file", "files", "filename", "dir", "regex", "pattern", "re",
+     "validator", "validators", "prompt", "placeholder", "error", "errors", "message", "required",
+     "expiry", "expires", "expiration", "ttl", "sock", "pid", "mode", "domain", "enabled", "algorithm",
+     "algorithms", "method", "methods", "class", "func", "function", "callback", "provider", "helper",
+     "format", "age", "timeout", "index", "version", "limit", "usage", "endpoint", "scheme", "schemes",
+     "manager", "store", "storage", "jar", "header", "headers", "policies", "command", "cmd", "size",
+     "id", "ids", "status", "state", "kind", "scope", "scopes", "test", "tests", "link", "page", "form",
+     "input", "options", "config", "settings", "source", "ref", "desc", "description", "title", "text",
+     "help", "doc", "docs", "usages", "types", "bytes", "budget", "details", "rotation", "strategy",
+     "stream", "protocol", "environment", "arn", "at", "on", "in", "created", "updated", "issuer",
+     "audience", "realm", "app", "server", "service", "address", "host", "port", "exists", "valid"}
+)  # fmt: skip
+"""A name that ends in one of these is about a secret, and holds none."""
 
-HINT = re.compile(
-    r"AIza|ya29|1//0|gh[pousr]_|github_pat|glpat|[spr]k[-_]|pypi-|(?:hf|npm)_|A(?:KI|SI|GP|ID|RO)A"
-    r"|xox|SG\.|eyJ|://|[?&;]|BEGIN"
-    r"|[Bb][Ee][Aa][Rr][Ee][Rr]|[Bb][Aa][Ss][Ii][Cc]|[Kk][Ee][Yy]|[Tt][Oo][Kk][Ee][Nn]"
-    r"|[Ss][Ee][Cc][Rr][Ee][Tt]|[Pp][Aa][Ss][Ss]|[Pp][Ww][Dd]|[Cc][Rr][Ee][Dd][Ee][Nn]"
-    r"|[Aa][Uu][Tt][Hh]|[Cc][Oo][Oo][Kk][Ii][Ee]|[Ss][Ee][Ss][Ss]|[Ss][Ii][Gg]|[Jj][Ww][Tt]"
+_NOT_IN_ENVIRONMENTS = frozenset(
+    {"PWD", "OLDPWD", "GPG_KEY", "SSH_AUTH_SOCK", "XDG_SESSION_ID", "TERM_SESSION_ID"}
 )
-"""Found in whatever one of the patterns matches: one look spares most texts all of them."""
+_HARMLESS_HEADERS = frozenset(
+    {"accept", "accept-encoding", "accept-language", "cache-control", "connection",
+     "content-encoding", "content-length", "content-type", "date", "host", "server",
+     "transfer-encoding", "user-agent", "vary", "x-goog-api-client"}
+)  # fmt: skip
+_GLUED = ("password", "passwd", "passphrase", "apikey", "secretkey", "accesskey", "authtoken")
 
 
-@lru_cache(maxsize=4096)
-def is_secret_name(name: str) -> bool:
-    """Whether what goes by that name is a secret, e.g. `x-goog-api-key` or `clientSecret`."""
+class Strength(IntEnum):
+    """How much a name says about its value."""
+
+    NONE = 0
+    """Nothing."""
+    WEAK = 1
+    """The value is a secret if it looks like one: `token`, `signature`, `auth`."""
+    STRONG = 2
+    """The value is a secret unless it is plainly something else: `apiKey`, `client_secret`."""
+    PASSWORD = 3
+    """People choose these: words, too, are secrets."""
+
+
+@lru_cache(maxsize=8192)
+def strength(name: str) -> Strength:
+    """Say what a name says about its value."""
     words = [word.lower() for word in _WORDS.findall(name)]
-    if not words or "thought" in words:  # a thought's signature is the model's own, and no secret
-        return False
-    if not _SECRET_WORDS.isdisjoint(words) or words[-1] == "token":
-        return True
-    return any(pair in _SECRET_PAIRS for pair in itertools.pairwise(words))
+    if (
+        not words or "thought" in words or "thinking" in words
+    ):  # a thought's signature is the model's
+        return Strength.NONE
+    while len(words) > 1 and words[-1].isdigit():
+        words.pop()
+    last, pairs = words[-1], set(itertools.pairwise(words))
+    strong, weak = pairs & _STRONG_PAIRS, pairs & _WEAK_PAIRS
+    if last in _ABOUT and pairs.isdisjoint(_WEAK_PAIRS) and words[-2:] != ["key", "id"]:
+        return Strength.NONE
+    if not _PASSWORDS.isdisjoint(words) or last.endswith(("password", "passwd", "passphrase")):
+        return Strength.PASSWORD
+    if not _SECRETS.isdisjoint(words) or strong or last.endswith(_GLUED):
+        return Strength.STRONG
+    if last == "token" and len(words) > 1 and words[-2] in _TOKENS:
+        return Strength.STRONG
+    if last in ("pass", "pw", "dsn") and len(words) > 1:
+        return Strength.STRONG
+    if not _WEAK.isdisjoint(words[-2:]) or weak:
+        return Strength.WEAK
+    return Strength.WEAK if last in ("key", "keys") and len(words) > 1 else Strength.NONE
+
+
+def is_secret_name(name: str) -> bool:
+    """Say whether a value with this name may be a secret, e.g. `x-goog-api-key` or `token`."""
+    return strength(name) is not Strength.NONE
 
 
 def harmless_header(name: str) -> bool:
-    """Whether a header may be written as it is."""
+    """Say whether a header may be written as it is."""
     return name.lower() in _HARMLESS_HEADERS
 
 
 def secret_values(environ: Mapping[str, str]) -> Iterator[str]:
-    """Values of the variables whose names say that they are secret."""
-    for name, value in environ.items():
-        last = _WORDS.findall(name)[-1:]
-        named = is_secret_name(name) or [word.lower() for word in last] in (["key"], ["keys"])
-        if named and worth_learning(value):
-            yield value
+    """Give the values of the variables that hold secrets, going by their names.
 
-
-def worth_learning(value: str) -> bool:
-    """Whether a value is looked for wherever it may turn up.
-
-    Short ones and plain words are not: they would be found in every other sentence.
+    `PWD`, `SSH_AUTH_SOCK` or `PASSWORD_STORE_DIR` are not among them: they hold folders.
     """
-    return len(value) >= _LEAST and not (value.isalpha() and value.islower() and len(value) < 16)  # noqa: PLR2004 - longer than any word
-
-
-def spellings(value: str) -> Iterator[str]:
-    """The forms in which a value may stand in a text."""
-    yield value
-    yield urllib.parse.quote(value, safe="")
-    raw = value.encode("utf-8", "surrogatepass")
-    yield base64.b64encode(raw).decode().rstrip("=")
-    yield base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    for name, value in environ.items():
+        power = Strength.NONE if name in _NOT_IN_ENVIRONMENTS else strength(name)
+        if power > Strength.WEAK:
+            likely = is_learnable(value)
+        else:
+            likely = power is Strength.WEAK and is_key_like(value)
+        if likely:
+            yield value

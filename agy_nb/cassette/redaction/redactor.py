@@ -2,7 +2,7 @@
 
 Rule 1: fail closed. What stands under a secret's name is taken out whatever it looks like; of
 headers and environments only what is known to be harmless stays.
-Rule 2: what is taken out leaves a mark, `{{agy:KIND}}`, that stands for any text when replayed.
+Rule 2: what is taken out leaves a mark, `{{agy:KIND}}`, which is never replaced by a value again.
 Rule 3: folders of this machine leave marks that come back as the replaying machine's own.
 """
 
@@ -20,17 +20,11 @@ from typing import Any, TypeAlias
 
 from agy_nb.cassette.format import Frame, Line
 from agy_nb.cassette.jsonpath import JsonPath
-from agy_nb.cassette.redaction.names import (
-    HINT,
-    PATTERNS,
-    Pattern,
-    harmless_header,
-    is_secret_name,
-    secret_values,
-    spellings,
-    worth_learning,
-)
+from agy_nb.cassette.redaction.finder import find_secrets, replaced
+from agy_nb.cassette.redaction.known import KnownValues
+from agy_nb.cassette.redaction.names import Strength, harmless_header, secret_values, strength
 from agy_nb.cassette.redaction.spans import Span, merged
+from agy_nb.cassette.redaction.values import is_learnable, is_random, is_sentence
 
 Rule: TypeAlias = "re.Pattern[str] | str | Callable[[Frame], Frame]"
 """Of your own: a compiled expression, a JSON path (`$.config.models[*].name`, `$..note`), or a
@@ -39,10 +33,11 @@ function that takes a frame and gives it back changed."""
 _SECRET_MAPS = {"headers", "httpheaders", "http_headers"}
 _ENVIRONMENTS = {"env", "environ", "environment"}
 _DEPTH = 60
-_LONG = 200
-_REMEMBERED = 2000
-_WORD = 1000
-"""Characters of a value that may still come as one word of a stream."""
+_REMEMBERED = 4000
+_SCHEMA_TYPES = frozenset({"string", "object", "array", "number", "integer", "boolean", "null"})
+_VALUES_OF_SCHEMAS = frozenset({"default", "const", "example", "examples"})
+_MEDIA = re.compile(r"(?i)(?:image|audio|video|font)/|application/(?:pdf|octet-stream|zip)")
+_MEDIA_DATA = frozenset({"data", "content", "bytes", "base64"})
 
 
 def mark(kind: str) -> str:
@@ -52,6 +47,7 @@ def mark(kind: str) -> str:
 
 MARK = re.compile(r"\{\{agy:[a-z0-9-]+\}\}")
 HOME, TEMP, SECRET, OS = mark("home"), mark("tmp"), mark("secret"), mark("os")
+MEDIA = mark("media")
 
 
 class Redactor:
@@ -63,6 +59,7 @@ class Redactor:
         rules: Your own rules, applied after ours.
         environ: Whose secret-looking variables' values are taken out; the process's by default.
         places: Folders and their marks; home and the temporary folder by default.
+        media: Whether pictures, sound and other media stay in what is written.
     """
 
     def __init__(
@@ -71,20 +68,18 @@ class Redactor:
         *,
         environ: Mapping[str, str] | None = None,
         places: Mapping[str, str] | None = None,
+        media: bool = True,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._lock = threading.RLock()  # the journal's writer, the gateway and the loop redact
         self._paths: list[JsonPath] = []
-        self._patterns: list[Pattern] = list(PATTERNS)
-        self._own_patterns: list[Pattern] = []
-        self._seen: dict[str, str] = {}
-        self._harmless: set[str] = set()
+        self._own_patterns: list[re.Pattern[str]] = []
         self._functions: list[Callable[[Frame], Frame]] = []
-        self._exact: set[str] = set()
-        self._exact_pattern: re.Pattern[str] | None = None
-        self._unusual: tuple[str, ...] = ()
+        self._seen: dict[str, str] = {}
+        self._known = KnownValues()
         self._trusted: tuple[str, ...] = ()
         self._folders = places
+        self._media = media
         for rule in rules:
             self._add(rule)
         self.learn(*secret_values(os.environ if environ is None else environ))
@@ -92,7 +87,7 @@ class Redactor:
     @property
     def known(self) -> int:
         """How many values it looks for wherever they turn up."""
-        return len(self._exact)
+        return len(self._known)
 
     def trust(self, *texts: str) -> None:
         """Take these very objects for clean, until the next call."""
@@ -113,9 +108,9 @@ class Redactor:
         for path in self._paths:
             frame, found = path.replace(frame, mark("rule"))
             self.counts["rule"] += found
-        known = len(self._exact)
+        known = len(self._known)
         cleaned = self._walk(frame, "", 0)
-        if len(self._exact) > known:  # a key may stand before the place that names it one
+        if len(self._known) > known:  # a key may stand before the place that names it one
             cleaned = self._walk(cleaned, "", 0)
         assert isinstance(cleaned, dict)  # noqa: S101 - for the type checker
         return cleaned
@@ -139,56 +134,28 @@ class Redactor:
                 return self._plain(text)
         return self._plain(text)
 
-    def spans(self, text: str, *, hinted: bool | None = None) -> list[Span]:
-        """What is to be taken out of a text that comes in pieces, in order.
-
-        Args:
-            text: The text.
-            hinted: What `hints` says of it, if that is known.
-        """
+    def spans(self, text: str) -> list[Span]:
+        """Find what is to be taken out of a text that comes in pieces, in order."""
         with self._lock:
-            return self._spans(text, hinted=self.hints(text) if hinted is None else hinted)
+            return self._spans(text)
 
-    def hints(self, text: str) -> bool:
-        """Whether a text holds anything that is part of each secret's look."""
-        return HINT.search(text) is not None
-
-    def _spans(self, text: str, *, hinted: bool) -> list[Span]:
-        found = []
-        if self._exact_pattern is not None:
-            found += [Span(*m.span(), SECRET, True) for m in self._exact_pattern.finditer(text)]  # noqa: FBT003
-        patterns = self._patterns if hinted else self._own_patterns
-        lowered = text.lower() if patterns else ""
-        for pattern in patterns:
-            if not pattern.may_be_in(lowered):
-                continue
-            group = "s" if "s" in pattern.expression.groupindex else 0
-            for match in pattern.expression.finditer(text):
-                found.append(Span(*match.span(group), mark(pattern.kind), True))  # noqa: FBT003
+    def _spans(self, text: str) -> list[Span]:
+        found = find_secrets(text, known=self._known.find if len(self._known) else None)
+        for own in self._own_patterns:
+            group = "s" if "s" in own.groupindex else 0
+            found += [
+                Span(*match.span(group), mark("rule"), secret=True) for match in own.finditer(text)
+            ]
         for place, folder, expression in self._places:
             if folder in text:
-                found += [Span(*m.span(), place, False) for m in expression.finditer(text)]  # noqa: FBT003
+                found += [
+                    Span(*match.span(), place, secret=False) for match in expression.finditer(text)
+                ]
         return merged(
             span
             for span in found
             if span.start < span.end and not MARK.fullmatch(text, span.start, span.end)
         )
-
-    def may_begin(self, text: str) -> int:
-        """How many characters at a text's end may begin a known value that is no single word."""
-        longest = 0
-        for value in self._unusual:
-            last = text[-(len(value) - 1) :]
-            at = last.find(value[0])
-            while at >= 0 and not value.startswith(last[at:]):
-                at = last.find(value[0], at + 1)
-            longest = max(longest, len(last) - at if at >= 0 else 0)
-        return longest
-
-    @property
-    def has_own_patterns(self) -> bool:
-        """Whether there are expressions of the user's, which may match anything."""
-        return bool(self._own_patterns)
 
     def warm_up(self) -> None:
         """Look up this machine's folders now. Reads the disk; otherwise the first use does."""
@@ -202,9 +169,7 @@ class Redactor:
 
     def _add(self, rule: Rule) -> None:
         if isinstance(rule, re.Pattern):
-            own = Pattern("rule", rule)
-            self._patterns.append(own)
-            self._own_patterns.append(own)
+            self._own_patterns.append(rule)
         elif isinstance(rule, str):
             self._paths.append(JsonPath.parse(rule))
         elif callable(rule):
@@ -214,16 +179,8 @@ class Redactor:
 
     def learn(self, *values: str) -> None:
         """Take these values out wherever they turn up from now on."""
-        if not self._exact.issuperset(values):
-            self._exact.update(values)
+        if self._known.add(values):
             self._seen.clear()
-            self._harmless.clear()
-            every = {form for known in self._exact for form in spellings(known)}
-            longest_first = sorted(every, key=lambda form: (-len(form), form))
-            self._exact_pattern = re.compile("|".join(map(re.escape, longest_first)))
-            self._unusual = tuple(
-                form for form in longest_first if len(form) > _WORD or len(form.split()) > 1
-            )
 
     def _walk(self, value: Any, name: str, depth: int) -> Any:  # noqa: ANN401 - JSON
         if depth > _DEPTH:
@@ -240,45 +197,64 @@ class Redactor:
 
     def _walk_object(self, value: dict[str, Any], name: str, depth: int) -> dict[str, Any]:
         kind = name.lower()
+        media = not self._media and _is_media(value)
         kept = {}
         for key, item in value.items():
-            secret = (
-                is_secret_name(key)
-                or (kind in _SECRET_MAPS and not harmless_header(key))
-                or (kind in _ENVIRONMENTS and isinstance(item, str))
-            )
-            cleaned_key = self._plain(key)
-            kept[cleaned_key] = (
-                self._take_out(item, learn=True) if secret else self._walk(item, key, depth + 1)
-            )
-        if is_secret_name(str(value.get("name", ""))) and isinstance(value.get("value"), str):
-            kept["value"] = self._take_out(value["value"], learn=True)
+            if media and key in _MEDIA_DATA and isinstance(item, str) and len(item) > len(MEDIA):
+                kept[key] = self._blank("media")
+                continue
+            power = strength(key)
+            if (kind in _SECRET_MAPS and not harmless_header(key)) or (
+                kind in _ENVIRONMENTS and isinstance(item, str)
+            ):
+                power = max(power, Strength.STRONG)
+            kept[self._plain(key)] = self._under(key, item, power, depth)
+        named = value.get("name", value.get("key"))
+        if isinstance(named, str) and isinstance(value.get("value"), str) and strength(named):
+            kept["value"] = self._under(named, value["value"], strength(named), depth)
         return kept
+
+    def _under(self, name: str, item: Any, power: Strength, depth: int) -> Any:  # noqa: ANN401 - JSON
+        """What is kept of a value under a name."""
+        if power is Strength.NONE:
+            return self._walk(item, name, depth + 1)
+        if isinstance(item, dict) and _is_schema(item):
+            return {
+                key: self._take_out(inner)
+                if key in _VALUES_OF_SCHEMAS
+                else self._walk(inner, key, depth + 1)
+                for key, inner in item.items()
+            }
+        if power is Strength.WEAK:  # `signature`, `auth`: names that programs and texts have, too
+            if isinstance(item, str) and is_random(item) and " " not in item:
+                return self._take_out(item)
+            return self._walk(item, name, depth + 1)
+        return self._take_out(item)
 
     def _walk_list(self, value: list[Any], name: str, depth: int) -> list[Any]:
         kept, secret_next = [], False
         for item in value:
             if secret_next and isinstance(item, str):
-                kept.append(self._take_out(item, learn=True))
+                kept.append(self._take_out(item))
                 secret_next = False
                 continue
             secret_next = (
                 isinstance(item, str)
                 and item.startswith("-")
                 and "=" not in item
-                and is_secret_name(item.lstrip("-"))
+                and strength(item.lstrip("-")) > Strength.NONE
             )
             kept.append(self._walk(item, name, depth + 1))
         return kept
 
-    def _take_out(self, value: Any, *, learn: bool) -> Any:  # noqa: ANN401 - JSON
+    def _take_out(self, value: Any) -> Any:  # noqa: ANN401 - JSON
         """Everything under a secret's name, whatever its shape."""
         if isinstance(value, dict):
-            return {self._plain(k): self._take_out(v, learn=learn) for k, v in value.items()}
+            return {self._plain(key): self._take_out(item) for key, item in value.items()}
         if isinstance(value, list):
-            return [self._take_out(item, learn=learn) for item in value]
+            return [self._take_out(item) for item in value]
         if isinstance(value, str) and value and not MARK.fullmatch(value):
-            if learn and worth_learning(value):
+            if is_learnable(value) and not is_sentence(value):
                 self.learn(value)
             return self._blank("secret")
         if isinstance(value, int | float) and not isinstance(value, bool):
@@ -290,48 +266,36 @@ class Redactor:
         return mark(kind)
 
     def _number(self, value: float) -> Any:  # noqa: ANN401 - JSON
-        if self._exact and repr(value) in self._exact:
+        if len(self._known) and repr(value) in self._known:
             return self._blank("secret")
         return value
 
     def _plain(self, text: str) -> str:
         """A text without secrets; names of fields come again and again, and system prompts."""
-        if len(text) < _LONG:
-            if text in self._harmless:
-                return text
-            clean = self._cleaned(text)
-            if clean == text:  # what is taken out is counted each time
-                if len(self._harmless) >= _REMEMBERED:
-                    self._harmless.clear()
-                self._harmless.add(text)
-            return clean
         known = self._seen.get(text)
-        if known is None:
+        if known is not None:
+            return known
+        spans = self._spans(text)
+        for span in spans:
+            kind = "secret" if span.secret and span.mark != mark("rule") else span.mark[6:-2]
+            self.counts[kind] += 1
+        clean = replaced(text, spans)
+        if not spans:  # what is taken out is counted each time
             if len(self._seen) >= _REMEMBERED:
                 self._seen.clear()
-            known = self._seen[text] = self._cleaned(text)
-        return known
+            self._seen[text] = clean
+        return clean
 
-    def _cleaned(self, text: str) -> str:
-        if self._exact_pattern is not None:
-            text, found = self._exact_pattern.subn(SECRET, text)
-            self.counts["secret"] += found
-        patterns = self._patterns if HINT.search(text) else self._own_patterns
-        lowered = text.lower() if patterns else ""
-        for pattern in patterns:
-            if not pattern.may_be_in(lowered):
-                continue
-            text, found = pattern.take_out(text, mark(pattern.kind))
-            if found:
-                self.counts[pattern.kind] += found
-                lowered = text.lower()
-        for place, folder, expression in self._places:
-            if folder not in text:
-                continue
-            text, found = expression.subn(lambda _, place=place: place, text)  # type: ignore[misc]
-            if found:
-                self.counts[place.strip("{}").partition(":")[2]] += found
-        return text
+
+def _is_schema(value: Mapping[str, Any]) -> bool:
+    """Whether an object describes a value and does not hold one."""
+    kind = value.get("type")
+    return (isinstance(kind, str) and kind.lower() in _SCHEMA_TYPES) or "$ref" in value
+
+
+def _is_media(value: Mapping[str, Any]) -> bool:
+    kind = value.get("mimeType", value.get("mime_type", value.get("media_type", "")))
+    return isinstance(kind, str) and _MEDIA.match(kind) is not None
 
 
 def local_places() -> dict[str, str]:

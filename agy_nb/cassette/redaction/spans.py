@@ -29,7 +29,7 @@ class Span(NamedTuple):
 class Seeing(Protocol):
     """Knows what is secret; see `redaction.Redactor`."""
 
-    def spans(self, text: str, *, hinted: bool | None = None) -> list[Span]:
+    def spans(self, text: str) -> list[Span]:
         """What is to be taken out of a text, in order; spans do not overlap."""
         ...
 

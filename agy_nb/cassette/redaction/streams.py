@@ -1,50 +1,33 @@
 """Secrets that a model streams in several frames: none of their parts reaches the disk.
 
 A step's text comes as deltas, and each frame repeats the text so far. A key cut in two looks like
-nothing in either half, so lines wait here until the text around their end is known.
+nothing in either half, so the lines of a streamed step wait here until the step has ended; then its
+text is looked at once, as a whole. Lines of the same session wait behind them, those of others do
+not.
 
-Rule 1: a line waits for the end of the word that it ends in, of the secret, or of the step; lines
-of the same session wait behind it, those of others do not.
-Rule 2: what is decided is forgotten, but for a little before it: time and memory grow with the text
-and not with its square.
+The text so far is not kept with each waiting line: all of a step's lines share the step's deltas,
+so that memory grows with the text and not with its square.
 """
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from agy_nb.cassette.format import Frame, Line
-from agy_nb.cassette.redaction.spans import Seeing, Span, clean_pieces, merged, without
+from agy_nb.cassette.redaction.spans import Seeing, clean_pieces
 from agy_nb.wire import frames as f
 
 _FIELDS = ((f.TEXT, f.TEXT_DELTA), (f.THINKING, f.THINKING_DELTA))
-_CONTEXT = 160
-"""Characters before what is undecided in which a secret's name may stand."""
-_HINT = 16
-"""Characters of the longest thing that hints at a secret."""
-_WORD = 1024
-"""Characters of the longest word that is waited for: some languages write no spaces."""
-_LAST_WORD = re.compile(r"\S*\Z")
-_WHOLE = 4_000_000
-"""Characters of waiting frames up to which a text is kept whole, where only the whole will tell."""
+_DELTAS = dict(_FIELDS)
 
 _Key: TypeAlias = tuple[str, int, str]
 
 
 class Redacting(Seeing, Protocol):
     """What is asked of a redactor; see `redaction.Redactor`."""
-
-    def hints(self, text: str) -> bool:
-        """Whether a text holds anything that is part of each secret's look."""
-        ...
-
-    def may_begin(self, text: str) -> int:
-        """How many characters at a text's end may be the beginning of a known value."""
-        ...
 
     @property
     def known(self) -> int:
@@ -55,14 +38,9 @@ class Redacting(Seeing, Protocol):
         """Take these for clean in the next line: looking through the text so far takes too long."""
         ...
 
-    @property
-    def has_own_patterns(self) -> bool:
-        """Whether it has expressions of the user's, which may match anything."""
-        ...
-
 
 def joined(lines: Iterable[Line], redactor: Redacting) -> Iterator[Line]:
-    """Lines without the parts of secrets that several of them make up together.
+    """Give lines without the parts of secrets that several of them make up together.
 
     What a line shows by itself is left to the redactor.
 
@@ -78,40 +56,89 @@ def joined(lines: Iterable[Line], redactor: Redacting) -> Iterator[Line]:
         yield from session.finish()
 
 
-@dataclass(slots=True)
+class _Step:
+    """The text of one step: its pieces while it comes, the clean ones once it has ended."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self.ended = False
+        self._pieces: list[str] = []
+        self._known = 0
+        self._so_far = ""
+        self._next = 0
+
+    def add(self, grown: str) -> int:
+        """Take what the text has grown by; gives the number of the piece."""
+        self.length += len(grown)
+        self._pieces.append(grown)
+        return len(self._pieces) - 1
+
+    def end(self, redactor: Redacting) -> None:
+        """Look at the whole text: nothing more will come."""
+        if not self.ended:
+            self.ended = True
+            self._known = redactor.known
+            self._pieces = clean_pieces(self._pieces, redactor)
+
+    def piece(self, number: int) -> str:
+        """A clean piece."""
+        return self._pieces[number]
+
+    def so_far(self, number: int) -> str:
+        """The clean text up to and with a piece. Lines are written in order, so it only grows."""
+        while self._next <= number:
+            self._so_far += self._pieces[self._next]
+            self._next += 1
+        return self._so_far
+
+    def is_clean(self, redactor: Redacting) -> bool:
+        """Whether nothing was learned since the text was looked at."""
+        return redactor.known == self._known
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
-    """What a line holds of a stream: the text up to `end`, and the last of it as a delta."""
+    """What a line holds of a step's text."""
 
-    stream: _Stream
+    step: _Step
     name: str
-    delta: str
-    end: int
-    index: int
+    number: int
+    whole: bool
+    """Whether the line repeats the text so far."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Held:
     line: Line
-    parts: list[_Part]
+    parts: list[_Part] = field(default_factory=list)
 
     @property
-    def decided(self) -> bool:
-        return all(part.stream.decided >= part.end for part in self.parts)
+    def is_ready(self) -> bool:
+        return all(part.step.ended for part in self.parts)
 
     def clean(self, redactor: Redacting) -> Line:
-        changes: dict[str, Any] = {}
-        step = self.line.frame[f.STEP] if self.parts else {}
-        clean = [part.stream.write(part, step, changes) for part in self.parts]
-        redactor.trust(*(text for text in clean if text is not None))
-        if not changes:
+        changes: dict[str, str] = {}
+        clean: list[str] = []
+        for part in self.parts:
+            mine = {}
+            if isinstance(self.line.frame[f.STEP].get(_DELTAS[part.name]), str):
+                mine[_DELTAS[part.name]] = part.step.piece(part.number)
+            if part.whole:
+                mine[part.name] = part.step.so_far(part.number)
+            if part.step.is_clean(redactor):
+                clean += mine.values()
+            changes |= mine
+        redactor.trust(*clean)
+        if not self.parts:
             return self.line
-        return replace(self.line, frame=self.line.frame | {f.STEP: step | changes}, text=None)
+        step = self.line.frame[f.STEP] | changes
+        return replace(self.line, frame=self.line.frame | {f.STEP: step})
 
 
 class _Session:
     def __init__(self, redactor: Redacting) -> None:
         self._redactor = redactor
-        self._streams: dict[_Key, _Stream] = {}
+        self._steps: dict[_Key, _Step] = {}
         self._held: deque[_Held] = deque()
 
     def take(self, line: Line) -> Iterator[Line]:
@@ -125,7 +152,7 @@ class _Session:
         if not parts and not self._held:
             yield line
             return
-        self._held.append(_Held(line, parts))
+        self._held.append(_Held(_without_texts(line, parts), parts))
         yield from self._release()
 
     def finish(self) -> Iterator[Line]:
@@ -133,125 +160,45 @@ class _Session:
         yield from self._release()
 
     def _release(self) -> Iterator[Line]:
-        while self._held and self._held[0].decided:
+        while self._held and self._held[0].is_ready:
             yield self._held.popleft().clean(self._redactor)
 
     def _end_all(self) -> None:
-        for stream in self._streams.values():
-            stream.finish()
-        self._streams.clear()
+        for step in self._steps.values():
+            step.end(self._redactor)
+        self._steps.clear()
 
-    def _parts(self, step: Frame) -> Iterator[_Part]:
-        over = step.get(f.STATE) != f.ACTIVE
+    def _parts(self, update: Frame) -> Iterator[_Part]:
+        over = update.get(f.STATE) != f.ACTIVE
         for name, delta_name in _FIELDS:
-            key = (str(step.get(f.TRAJECTORY_ID, "")), step.get(f.STEP_INDEX, 0), name)
-            stream = self._streams.get(key)
-            delta, text = step.get(delta_name), step.get(name)
+            key = (str(update.get(f.TRAJECTORY_ID, "")), update.get(f.STEP_INDEX, 0), name)
+            step = self._steps.get(key)
+            delta, text = update.get(delta_name), update.get(name)
             delta = delta if isinstance(delta, str) else ""
-            if stream is None and (over or not (delta or text)):
+            if step is None and (over or not (delta or text)):
                 continue  # all at once, or nothing yet: there is nothing to join
-            if stream is None:
-                stream = self._streams[key] = _Stream(self._redactor)
-            grown = delta
+            if step is None:
+                step = self._steps[key] = _Step()
+            grown, whole = delta, isinstance(text, str)
             if isinstance(text, str):
-                grown = text[stream.length :]
-                if len(text) < stream.length or not grown.endswith(delta):  # it begins anew
-                    stream.finish()
-                    stream = self._streams[key] = _Stream(self._redactor)
-                    grown = text if text.endswith(delta) else delta
-            yield stream.add(name, delta, grown)
+                grown = text[step.length :]
+                if len(text) < step.length or not grown.endswith(delta):  # another text begins
+                    step.end(self._redactor)
+                    step = self._steps[key] = _Step()
+                    whole = text.endswith(delta)
+                    grown = text if whole else delta
+            if len(grown) > len(delta):  # it has grown by more than the delta, which is its end
+                step.add(grown[: len(grown) - len(delta)])
+            yield _Part(step, name, step.add(delta), whole)
             if over:
-                stream.finish()
-                del self._streams[key]
+                step.end(self._redactor)
+                del self._steps[key]
 
 
-@dataclass(slots=True)
-class _Stream:
-    """The text of one step so far."""
-
-    redactor: Redacting
-    length: int = 0
-    decided: float = 0
-    _tail: str = ""
-    _spans: list[Span] = field(default_factory=list)
-    _pieces: list[str] | None = field(default_factory=list)
-    _clean: list[str] | None = None
-    _weight: int = 0
-    _hinted: int = -1
-    _known: int = 0
-
-    def __post_init__(self) -> None:
-        self._known = self.redactor.known
-
-    def add(self, name: str, delta: str, grown: str) -> _Part:
-        """Take what the text has grown by; the delta is the end of it."""
-        self.length += len(grown)
-        index = 0
-        if self._pieces is not None:
-            index = len(self._pieces)
-            self._pieces.append(grown)
-            self._weight += self.length
-            if not self._needs_the_whole():
-                self._pieces = None
-        self._tail += grown
-        if self.redactor.hints(self._tail[-len(grown) - _HINT :]):
-            self._hinted = self.length
-        if self._pieces is None:
-            self._look()
-        return _Part(self, name, delta, self.length, index)
-
-    def finish(self) -> None:
-        """Nothing more will come."""
-        if self._pieces is not None:
-            clean = clean_pieces(self._pieces, self.redactor)
-            self._clean = None if clean == self._pieces else clean
-        self.decided = float("inf")
-        self._tail = ""
-
-    def write(self, part: _Part, step: Frame, changes: dict[str, Any]) -> str | None:
-        """Say what is to be written for a part; gives the text so far if it is clean."""
-        delta, text = part.delta, step.get(part.name)
-        if not isinstance(text, str) or len(text) != part.end:
-            text = None
-        clean_delta, clean_text = delta, text
-        if self._clean is not None:
-            clean_delta = self._clean[part.index]
-            clean_text = "".join(self._clean[: part.index + 1])
-        elif self._spans:
-            clean_delta = without(delta, part.end - len(delta), self._spans)
-            clean_text = without(text, 0, self._spans) if text is not None else None
-        if delta and clean_delta != delta:
-            changes[f"{part.name}Delta"] = clean_delta
-        if text is not None and clean_text != text:
-            changes[part.name] = clean_text
-        return clean_text if self.redactor.known == self._known else None
-
-    def _needs_the_whole(self) -> bool:
-        """Whether a secret in it may show only when all of it is there."""
-        if self._weight > _WHOLE:
-            return False
-        if self.redactor.has_own_patterns:
-            return True
-        for piece in self._pieces or ():
-            if start := piece.lstrip()[:1]:
-                return start in "{["
-        return True
-
-    def _look(self) -> None:
-        base = self.length - len(self._tail)
-        found = [
-            Span(max(span.start + base, int(self.decided)), span.end + base, span.mark, span.secret)
-            for span in self.redactor.spans(self._tail, hinted=self._hinted >= base)
-            if span.end + base > self.decided
-        ]
-        # What was a secret with less text stays one; a folder's name may turn out to be another's.
-        kept = [span for span in self._spans if span.secret or span.end <= self.decided]
-        self._spans = merged([*kept, *found])
-        match = _LAST_WORD.search(self._tail, max(0, len(self._tail) - _WORD))
-        undecided = base + (match.start() if match else len(self._tail))
-        undecided = min(undecided, self.length - self.redactor.may_begin(self._tail))
-        for span in self._spans[-1:]:
-            if span.end >= self.length:
-                undecided = min(undecided, span.start)
-        self.decided = max(self.decided, undecided)
-        self._tail = self._tail[max(0, undecided - _CONTEXT - base) :]
+def _without_texts(line: Line, parts: list[_Part]) -> Line:
+    """A line to be held: its texts are in the step that it belongs to."""
+    empty = {part.name: "" for part in parts if part.whole}
+    if not empty:
+        return line if not parts else replace(line, text=None)
+    frame = line.frame | {f.STEP: line.frame[f.STEP] | empty}
+    return replace(line, frame=frame, text=None)
