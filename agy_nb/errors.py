@@ -16,6 +16,7 @@ AgyError
   + Timeout                    something took longer than its limit (also a TimeoutError)
   + TurnCancelled              the turn was cancelled; `partial_text` holds what had come
   + TurnDeniedError            a pre-turn hook denied the prompt; `reason` says why
+  + DeadlockError              user code of a turn waits for its own agent
   + AgentNotStarted            the agent was shut down, deleted or disconnected
   + ChannelClosed              the runtime is closed, or closed before it answered
   + WrongLoop                  called from an event loop that is not the runtime's
@@ -344,6 +345,22 @@ class TurnDeniedError(AgyError):
     def __init__(self, reason: str = "") -> None:
         super().__init__(f"a pre-turn hook denied the prompt: {reason or 'it gave no reason'}")
         self.reason = reason
+
+
+class DeadlockError(AgyError):
+    """A tool, a hook or an approval handler waits for the agent whose turn waits for it.
+
+    What to do: start the turn with `agent.chat` and read its answer after this one, ask another
+    agent, or wait in a task that the tool does not wait for.
+
+    Example:
+        >>> async def ask_again(question: str) -> str:
+        ...     return await agent.chat_text(question)
+        >>> agent = await agy.create_agent(tools=[ask_again])
+        >>> response = await (await agent.chat("Use ask_again for Paris"))
+        >>> [result.error for result in response.tool_results]
+        ["the tool 'ask_again' waits for agent ..., whose turn waits for it, ..."]
+    """
 
 
 class AgentNotStarted(AgyError):

@@ -24,6 +24,7 @@ from agy_nb.runtime.loop import FORKED
 from agy_nb.runtime.prompts import parse_prompt
 from agy_nb.runtime.response import Response
 from agy_nb.sdk.base import ToolInfo
+from agy_nb.sdk.own_turn import running
 from agy_nb.sdk.threads import off_loop
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ class Agent:
     async def chat(self, prompt: Any) -> Response:
         """Send a prompt; returns at once with a handle that streams the answer.
 
-        A second chat waits for the first one's end before it is sent.
+        A second chat waits for the first one's end before it is sent. A call that is cancelled
+        before it returns cancels the turn.
 
         Args:
             prompt: Text, the SDK's `Image`, `Document`, `Audio` or `Video`, or a list of these.
@@ -125,11 +127,14 @@ class Agent:
 
         Raises:
             AgyError: What ended the turn.
+            DeadlockError: Called by a tool, a hook or a handler that the agent's turn waits for.
 
         Example:
             >>> await agent.chat_text("Use get_weather for Paris")
             'get_weather says: sunny in Paris'
         """
+        if running.get() is not None:
+            self._record.must_not_wait_for_itself()
         response = await self.chat(prompt)
         try:
             return await response.text()
@@ -140,6 +145,8 @@ class Agent:
     async def send(self, prompt: Any) -> None:
         """Send a prompt and do not wait for the turn.
 
+        A call that is cancelled before it returns cancels the turn.
+
         Args:
             prompt: Text, the SDK's `Image`, `Document`, `Audio` or `Video`, or a list of these.
 
@@ -148,7 +155,14 @@ class Agent:
             AgentNotStarted: The agent is not there any more.
         """
         self._must_be_started()
-        await self._ask(c.Send(agent_id=self.id, prompt=parse_prompt(prompt)), r.Done)
+        command = c.Send(agent_id=self.id, prompt=parse_prompt(prompt))
+        queued: list[Response] = []
+        try:
+            await self.runtime.submit(command, queued.append)
+        except BaseException:
+            for response in queued:
+                await response.cancel()
+            raise
 
     async def cancel(self) -> None:
         """Cancel the turn that runs, or will next; those that wait behind it go on."""
@@ -157,7 +171,13 @@ class Agent:
     # -- waiting -----------------------------------------------------------------------------
 
     async def wait_for_idle(self) -> None:
-        """Wait until no turn runs or waits, or until `signal_idle`."""
+        """Wait until no turn runs or waits, or until `signal_idle`.
+
+        Raises:
+            DeadlockError: Called by a tool, a hook or a handler that the agent's turn waits for.
+        """
+        if running.get() is not None:
+            self._record.must_not_wait_for_itself()
         await self._ask(c.WaitForIdle(agent_id=self.id), r.Done)
 
     async def signal_idle(self) -> None:

@@ -11,7 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agy_nb.errors import AgentNotStarted, AgyError, BackendError, ChannelClosed, Timeout
+from agy_nb.errors import (
+    AgentNotStarted,
+    AgyError,
+    BackendError,
+    ChannelClosed,
+    DeadlockError,
+    Timeout,
+)
 from agy_nb.protocol.events import (
     AgentStarted,
     Approval,
@@ -29,6 +36,7 @@ from agy_nb.runtime.config import RuntimeConfig
 from agy_nb.runtime.response import Response
 from agy_nb.runtime.watch import Watch
 from agy_nb.sdk.base import AgentSpec, Backend, Clock, Session, clock_of, now
+from agy_nb.sdk.own_turn import code_that_would_wait_for_itself, owner
 
 if TYPE_CHECKING:
     from agy_nb.cassette.kept import KeptFrames
@@ -121,6 +129,7 @@ class AgentRecord:
             await asyncio.wait([self._owner], timeout=self.config.exit_timeout)
 
     async def _own(self, backend: Backend, opened: asyncio.Future[None]) -> None:
+        owner.set(self)
         try:
             gate = self.gate if self._asks else None
             self._session = await backend.open(self.spec, self.on_event, gate)
@@ -246,6 +255,19 @@ class AgentRecord:
                 skipped = (Answer(skipped=True),) * len(event.questions)
                 self.on_event(replace(event, answers=skipped, at=now()))
 
+    def must_not_wait_for_itself(self) -> None:
+        """Refuse a wait of user code that this agent's turn waits for.
+
+        Raises:
+            DeadlockError: Called from such code.
+        """
+        if code := code_that_would_wait_for_itself(self):
+            raise DeadlockError(
+                f"{code} waits for agent {self.agent_id}, whose turn waits for it, so neither "
+                "would end. Use agent.chat() and read the answer after this turn, or ask another "
+                "agent"
+            )
+
     async def idle_signal(self) -> None:
         """Wait until no turn runs or waits, or until `signal_idle`."""
         if not self.is_idle:
@@ -271,8 +293,11 @@ class AgentRecord:
 
     @property
     def first(self) -> Response | None:
-        """The turn that runs, or will next: it may still wait for a pause or the quota."""
-        return next(iter(self.responses), None)
+        """The turn that runs, or will next: it may still wait for a pause or the quota.
+
+        A turn that is over may still wind down here, e.g. until the harness has halted.
+        """
+        return next((response for response in self.responses if not response.done), None)
 
     # -- events ------------------------------------------------------------------------------
 

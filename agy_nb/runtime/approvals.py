@@ -18,6 +18,8 @@ from agy_nb.errors import InvalidConfig
 from agy_nb.protocol.events import Approval, ApprovalState, Event
 from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest, now
 from agy_nb.sdk.contained import contained, contained_wait
+from agy_nb.sdk.own_turn import user_code
+from agy_nb.sdk.threads import in_own_thread
 
 Answer: TypeAlias = bool | ApprovalDecision
 AskUser: TypeAlias = (
@@ -217,9 +219,11 @@ def _normalised(handler: Any) -> Ask:
 
     async def ask(request: ApprovalRequest) -> ApprovalDecision:
         args = (request.tool, dict(request.args)) if two else (request,)
-        answer = handler(*args) if is_async else await asyncio.to_thread(contained(handler), *args)
-        if inspect.isawaitable(answer):
-            answer = await contained_wait(answer)
+        with user_code("the approval handler", plain=not is_async):
+            # A thread of ours: handlers that wait for a person would use up asyncio's own.
+            answer = handler(*args) if is_async else await in_own_thread(contained(handler), *args)
+            if inspect.isawaitable(answer):
+                answer = await contained_wait(answer)
         if isinstance(answer, ApprovalDecision):
             return answer
         if isinstance(answer, bool):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agy_nb import kernel
+from agy_nb.errors import DeadlockError
 from agy_nb.protocol.values import Message, TokenUsage
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.response import Response
@@ -52,7 +53,11 @@ class SyncAgent:
                 from agy_nb.widgets.display import show as show_in_cell
 
                 show_in_cell(response)
-            await response.text()
+            try:
+                await response.text()
+            except DeadlockError:  # no caller will ever get to read this turn
+                await response.cancel()
+                raise
             return response
 
         return kernel.run(through())

@@ -1,6 +1,7 @@
 """This kernel's own runtime: made on first use, kept when a cell runs again, closed at the end.
 
-A script may have several loops, one a thread or one after the other; each has its own.
+A kernel has one, on its main loop; calls from subshells and threads run there. A script may have
+several loops, one per thread or one after the other; each has its own.
 """
 
 from __future__ import annotations
@@ -112,7 +113,8 @@ def _find(here: asyncio.AbstractEventLoop | None) -> _Made | None:
 
 
 def _make(config: RuntimeConfig | None) -> _Made:
-    new = Runtime(config)
+    # In a kernel it lives on the main loop, also when a subshell or a thread asks first.
+    new = Runtime(config, loop=kernel.main_loop() if kernel.in_kernel() else None)
 
     async def leave() -> None:
         if new.loop is None or new.loop.is_closed() or new.loop is running_loop():

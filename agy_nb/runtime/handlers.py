@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("agy_nb.runtime")
 
+OnQueued: TypeAlias = Callable[[Response], None]
+"""Travels beside `Send`: takes the turn's handle, so that a cancelled sender can cancel it."""
+
 Handler: TypeAlias = Callable[[Any, Any], r.Reply | Awaitable[r.Reply]]
 """Takes a command and what travels beside it."""
 
@@ -177,9 +180,11 @@ class Handlers:
             agent_id=response.agent_id, turn_id=response.turn_id, response=response
         )
 
-    async def send(self, message: c.Send, _: object) -> r.Reply:
+    async def send(self, message: c.Send, on_queued: OnQueued | None) -> r.Reply:
         """Queue a turn and leave it to itself."""
-        self._start(self._agent(message), message)
+        response = self._start(self._agent(message), message)
+        if on_queued is not None:
+            on_queued(response)
         return r.Done()
 
     def _start(self, record: AgentRecord, message: c.Chat | c.Send) -> Response:
@@ -190,6 +195,7 @@ class Handlers:
             prompt=message.prompt,
             listen=partial(self._on_turn_event, record),
             model=self._ledger.model(record.agent_id),
+            must_not_wait=record.must_not_wait_for_itself,
         )
         self.responses[response.turn_id] = record.latest = response
         self._turns.start(record, response)

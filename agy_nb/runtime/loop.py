@@ -27,6 +27,8 @@ from agy_nb.runtime.handlers import Handlers
 
 _WAKEUP_MARGIN_S = 5.0
 _Exit = c.ShutdownAgent | c.Delete | c.Disconnect
+_ENDS_WITH_ITS_SENDER = (c.CreateAgent, c.Chat, c.Send, c.WaitForIdle, c.WaitForWakeup)
+"""Commands that are not carried out for a sender that was cancelled, or ran out of time."""
 
 
 FORKED = "is that of the process which this one was forked from"
@@ -89,6 +91,7 @@ class CommandLoop:
         self._pid = os.getpid()
         self._channel: asyncio.Queue[Envelope] = asyncio.Queue(config.channel_capacity)
         self._tasks: dict[asyncio.Task[None], Envelope] = {}
+        self._cancelling: set[asyncio.Future[None]] = set()
         self._closing = False
         self._senders = 0
         self._over = False
@@ -167,17 +170,24 @@ class CommandLoop:
             raise _closed()
 
     def _leave(self, envelope: Envelope) -> None:
-        """The sender goes without a reply; an agent that it will never hear of goes, too."""
+        """The sender goes without a reply; what it will never get a handle of goes, too."""
         reply = envelope.reply
         reply.cancel()
         if not reply.cancelled() and reply.exception() is None:
             self._take_back(reply.result())
 
     def _take_back(self, reply: r.Reply) -> None:
-        if isinstance(reply, r.AgentCreated) and not self._closing:
-            nobody = self.loop.create_future()
-            nobody.cancel()
-            self._dispatch(Envelope(c.ShutdownAgent(agent_id=reply.agent_id), None, nobody))
+        """Undo a command whose sender left: its agent ends, its turn is cancelled."""
+        if self._closing:
+            return
+        if isinstance(reply, r.AgentCreated):
+            unread = self.loop.create_future()
+            unread.cancel()
+            self._dispatch(Envelope(c.ShutdownAgent(agent_id=reply.agent_id), None, unread))
+        elif isinstance(reply, r.ChatStarted) and reply.response is not None:
+            task = asyncio.ensure_future(reply.response.cancel())
+            self._cancelling.add(task)
+            task.add_done_callback(self._cancelling.discard)
 
     def _limit(self, command: c.Command) -> float:
         if isinstance(command, c.WaitForWakeup):
@@ -214,7 +224,7 @@ class CommandLoop:
                 )
                 self._tasks[task] = envelope
                 task.add_done_callback(self._forget)
-                if isinstance(envelope.command, c.CreateAgent):
+                if isinstance(envelope.command, _ENDS_WITH_ITS_SENDER):
                     envelope.reply.add_done_callback(
                         lambda reply: task.cancel() if reply.cancelled() else None
                     )
@@ -231,6 +241,8 @@ class CommandLoop:
 
     async def _carry_out(self, envelope: Envelope) -> None:
         command = envelope.command
+        if envelope.reply.done() and isinstance(command, _ENDS_WITH_ITS_SENDER):
+            return
         try:
             handler = self._handlers.table[type(command)]
             work = cast("Awaitable[r.Reply]", handler(command, envelope.beside))

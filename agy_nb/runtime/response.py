@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from typing import Any, Generic, TypeVar
 
 from agy_nb.errors import AgyError, WrongLoop
+from agy_nb.kernel.routing import is_reachable, run_on
 from agy_nb.protocol.events import (
     Error,
     Event,
@@ -28,6 +29,7 @@ from agy_nb.protocol.events import (
 )
 from agy_nb.protocol.values import Prompt, TokenUsage, Trajectory
 from agy_nb.sdk.base import now
+from agy_nb.sdk.own_turn import running
 
 T = TypeVar("T")
 _log = logging.getLogger("agy_nb.runtime")
@@ -107,6 +109,7 @@ class Response:
         prompt: Prompt,
         listen: Callable[[Response, Event], None] = lambda _response, _event: None,
         model: str | None = None,
+        must_not_wait: Callable[[], None] = lambda: None,
     ) -> None:
         self.agent_id = agent_id
         self.turn_id = turn_id
@@ -117,6 +120,7 @@ class Response:
         self.error: AgyError | None = None
         self.over = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._must_not_wait = must_not_wait
         self._waiters: list[asyncio.Future[None]] = []
         self._usage: TokenUsage | None = None
         self._stop_reason: str | None = None
@@ -240,7 +244,8 @@ class Response:
             AgyError: What ended the turn, after its last event.
         """
         position = 0
-        self._cursors += 1
+        here = int(asyncio.get_running_loop() is self._loop)  # another thread must not count
+        self._cursors += here
         try:
             while True:
                 while position < len(self.events):
@@ -248,30 +253,37 @@ class Response:
                     position += 1
                 if self._finished:
                     break
-                await self._more()
+                await self._more(position)
         finally:
-            self._cursors -= 1
+            self._cursors -= here
         if self.error is not None:
             raise _to_raise(self.error)
 
-    def _must_be_here(self) -> None:
-        if asyncio.get_running_loop() is not self._loop:
+    def _must_be_reachable(self) -> None:
+        if not is_reachable(self._loop):
             msg = (
                 "this response belongs to another event loop; read it where its agent lives, "
                 "or use agent.sync there"
             )
             raise WrongLoop(msg)
 
-    async def _more(self) -> None:
-        self._must_be_here()
-        waiter: asyncio.Future[None] = self._loop.create_future()
-        self._waiters.append(waiter)
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            self._left_at = self._loop.time()
-            self._waiters = [known for known in self._waiters if known is not waiter]
-            raise
+    async def _more(self, seen: float = math.inf) -> None:
+        """Wait until there are more events than were seen, or the turn is over."""
+        if asyncio.get_running_loop() is not self._loop:
+            self._must_be_reachable()
+            await run_on(self._loop, self._more(seen))
+            return
+        if running.get() is not None and (seen == math.inf or self.state is TurnState.QUEUED):
+            self._must_not_wait()
+        while len(self.events) <= seen and not self._finished:
+            waiter: asyncio.Future[None] = self._loop.create_future()
+            self._waiters.append(waiter)
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                self._left_at = self._loop.time()
+                self._waiters = [known for known in self._waiters if known is not waiter]
+                raise
 
     def text_stream(self, trajectory_id: str | None = None) -> View[str]:
         """The pieces of the answer, as they come.
@@ -332,7 +344,7 @@ class Response:
         Returns:
             This response.
         """
-        while not self._finished:
+        if not self._finished:
             await self._more()
         return self
 
@@ -420,10 +432,13 @@ class Response:
         """Cancel the turn and wait until it is over; nothing happens when it is already."""
         if self._finished:
             return
-        self._must_be_here()
+        if asyncio.get_running_loop() is not self._loop:
+            self._must_be_reachable()
+            await run_on(self._loop, self.cancel())
+            return
         if self._cancel is not None:
             await self._cancel()
-        await self.wait()
+        await self.over.wait()
 
     @property
     def awaited(self) -> bool:

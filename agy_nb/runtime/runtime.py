@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from agy_nb import kernel
 from agy_nb.errors import ChannelClosed, InvalidConfig
 from agy_nb.kernel.access import in_kernel, main_loop
+from agy_nb.kernel.routing import is_reachable, run_on
 from agy_nb.protocol import replies as r
 from agy_nb.protocol.commands import Command, CreateAgent, ShutdownAgent
 from agy_nb.protocol.failures import to_info
@@ -59,6 +60,7 @@ class Runtime:
         backend: Opens sessions; the real SDK when None.
         host: The kernel that the runtime is a guest in; the one of this process when None.
         ledger: Keeps the books that `tables` come from; in memory when None.
+        loop: The event loop that it lives on; the one that runs at its first use when None.
 
     Example:
         >>> async with agy.Runtime(agy.RuntimeConfig(chat_timeout=30)) as rt:
@@ -75,18 +77,20 @@ class Runtime:
         backend: Backend | None = None,
         host: Host | None = None,
         ledger: Ledger | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.config = config or RuntimeConfig()
         self._backend: Backend = backend or LazyBackend()
         self._host: Host = host or kernel.guest()
         self._ledger = ledger
+        self._home = loop
         self._core: CommandLoop | None = None
         self._handlers: Handlers | None = None
         self._quota = QuotaRegistry(self.config.max_quota_keys, clock=_loop_time)
         self._turns = TurnRunner(self.config, self._quota, self._host.busy)
         self._forget_interrupts: Callable[[], None] = lambda: None
         self._closed = False
-        self._ended: asyncio.Future[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._background: set[asyncio.Future[Any]] = set()
 
     # -- life --------------------------------------------------------------------------------
@@ -98,11 +102,19 @@ class Runtime:
         if self._core is None:
             self._handlers = Handlers(self._backend, self._turns, self.config, self.ledger)
             self._core = CommandLoop(self._handlers, self.config)
+            self._home = self._core.loop
             main_loop()  # has now seen this one, so that agent.sync finds it from other threads
             self._forget_interrupts = self._host.on_interrupt(self._on_interrupt)
         return self._core
 
+    def _elsewhere(self) -> asyncio.AbstractEventLoop | None:
+        """The loop that the runtime lives on, where the caller is on another and can reach it."""
+        home = self.loop
+        return home if home is not None and is_reachable(home) else None
+
     async def __aenter__(self) -> Self:
+        if (home := self._elsewhere()) is not None:
+            return await run_on(home, self.__aenter__())
         self._started()
         return self
 
@@ -117,30 +129,34 @@ class Runtime:
     async def close(self) -> None:
         """End every agent and the loop; a second call does nothing but wait for the first.
 
+        A call that is cancelled stops waiting; the runtime closes all the same, and another call
+        waits for that.
+
         Raises:
             Timeout: Something does not end within its limit.
             WrongLoop: Called from another event loop.
         """
+        if (home := self._elsewhere()) is not None:
+            await run_on(home, self.close())
+            return
         core = self._core
         if core is not None and not core.loop.is_closed():
             core.must_be_here()
-        if self._closed:
-            if self._ended is not None:
-                await asyncio.shield(self._ended)
-            return
-        self._closed = True
-        self._ended = asyncio.get_running_loop().create_future()
+        if self._closing is None or self._closing.cancelled():
+            self._closed = True
+            self._closing = asyncio.create_task(self._close(core), name="agy_nb close")
+        elif self._closing.done():
+            return  # its errors were raised where it was waited for
+        await asyncio.shield(self._closing)
+
+    async def _close(self, core: CommandLoop | None) -> None:
         self._forget_interrupts()
         try:
             if core is not None:
                 await core.shut_down()
         finally:
-            try:
-                await self._turns.close()
-                await self._backend.close()
-            finally:
-                self._ended.set_result(None)
-                self._ended = None
+            await self._turns.close()
+            await self._backend.close()
 
     @property
     def closed(self) -> bool:
@@ -170,6 +186,8 @@ class Runtime:
             WrongLoop: Called from another event loop.
             AgyError: What the command failed with.
         """
+        if asyncio.get_running_loop() is not self._home and (home := self._elsewhere()):
+            return await run_on(home, self.submit(command, beside))
         core, queued_at = self._started(), now()
         try:
             reply = await core.submit(command, beside)
@@ -273,8 +291,8 @@ class Runtime:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop it lives on, None before its first use."""
-        return self._core.loop if self._core else None
+        """The event loop it lives on, None where that is not known before its first use."""
+        return self._home
 
     @property
     def agent_ids(self) -> tuple[int, ...]:

@@ -40,6 +40,7 @@ from agy_nb.runtime.quota import QuotaRegistry, QuotaState
 from agy_nb.runtime.response import Response
 from agy_nb.runtime.watch import DurationWatch, SilenceWatch
 from agy_nb.sdk.base import now
+from agy_nb.sdk.own_turn import owner
 
 CANCEL_GRACE_S = 0.5
 """Seconds a cancelled turn gets to end by itself before its response ends without it."""
@@ -83,6 +84,7 @@ class TurnRunner:
         record.leave_turn(response)
 
     async def _run(self, record: AgentRecord, response: Response) -> None:
+        owner.set(record)
         try:
             async with record.turn:
                 if await self._pace(record, response):
@@ -151,7 +153,7 @@ class TurnRunner:
                     await record.session.cancel()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(CANCEL_GRACE_S):
-                        await response.wait()
+                        await response.over.wait()
         finally:
             response.finish(TurnState.CANCELLED, error=TurnCancelled(response.partial_text))
 

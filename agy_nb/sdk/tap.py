@@ -25,6 +25,7 @@ from agy_nb.protocol.values import Trajectory
 from agy_nb.sdk.base import ApprovalDecision, now
 from agy_nb.sdk.contained import EscapedError, contained_wait
 from agy_nb.sdk.deciding import Asked, Decided, deciding
+from agy_nb.sdk.own_turn import user_code
 from agy_nb.sdk.questions import asking
 from agy_nb.sdk.recorded import Recorded, is_asked_of_gate
 from agy_nb.sdk.wire import questions_of
@@ -168,7 +169,8 @@ class Tap:
 
         async def evaluate_contained(*asked: Any) -> Any:
             try:
-                return await contained_wait(evaluate(*asked))
+                with user_code("the handler of a policy"):
+                    return await contained_wait(evaluate(*asked))
             except EscapedError as error:
                 return _wire.POLICY_EVALUATION_OUTCOME_DENY, f"the policy failed: {error}"
 
@@ -211,7 +213,8 @@ class Tap:
 
         def contained(handle: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
             async def handle_contained(request: Any, response: Any) -> None:
-                await contained_wait(handle(request, response))
+                with user_code("a hook"):
+                    await contained_wait(handle(request, response))
 
             return handle_contained
 

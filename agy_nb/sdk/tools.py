@@ -15,6 +15,7 @@ from google.antigravity.tools import tool_runner as sdk_tools
 from agy_nb.errors import InvalidConfig
 from agy_nb.sdk.base import ToolInfo
 from agy_nb.sdk.contained import contained, contained_wait
+from agy_nb.sdk.own_turn import user_code
 
 
 def contain_tools(runner: Any) -> None:
@@ -22,9 +23,11 @@ def contain_tools(runner: Any) -> None:
     execute = runner._execute_fn
 
     async def execute_contained(function: Callable[..., Any], **kwargs: Any) -> Any:
+        name, plain = getattr(function, "__name__", str(function)), False
         if not sdk_tools._is_async(function):
-            function = contained(function)
-        return await contained_wait(execute(function, **kwargs))
+            function, plain = contained(function), True
+        with user_code(f"the tool {name!r}", plain=plain):
+            return await contained_wait(execute(function, **kwargs))
 
     runner._execute_fn = execute_contained
 

@@ -16,6 +16,7 @@ from agy_nb.errors import AgyError, TurnCancelled
 from agy_nb.protocol.events import Event, Step, Text, Thought, ToolCall, ToolResult, Usage
 from agy_nb.protocol.values import JsonObject, Message, Prompt, TextPart, TokenUsage, Trajectory
 from agy_nb.sdk.base import AgentSpec, ApprovalRequest, Gate, Sink, ToolInfo, TurnOutcome
+from agy_nb.sdk.own_turn import user_code
 
 _conversations = itertools.count(1)
 
@@ -94,9 +95,10 @@ class MemoryTurn:
         self.emit(ToolCall(trajectory=session.root, call_id=call_id, name=name, args=args))
         result, error = None, None
         try:
-            result = session.host_tools[name](**args)
-            if inspect.isawaitable(result):
-                result = await result
+            with user_code(f"the tool {name!r}"):
+                result = session.host_tools[name](**args)
+                if inspect.isawaitable(result):
+                    result = await result
         except Exception as raised:  # noqa: BLE001 - a tool's error goes to the model
             error = str(raised)
         self.emit(

@@ -241,6 +241,29 @@ class Driver(Views):
         self.log_file.close()
 
 
+def subshell_of(kernel: Driver, env: str) -> str | None:
+    """Make a subshell; skip the test where the kernel has none."""
+    if "6." in env:
+        pytest.skip("no subshells before ipykernel 7")
+    return kernel.new_subshell()
+
+
+def in_subshell(kernel: Driver, code: str, subshell: str | None) -> str:
+    """Send a cell to a subshell."""
+    content = {
+        "code": code,
+        "silent": False,
+        "store_history": True,
+        "user_expressions": {},
+        "allow_stdin": False,
+        "stop_on_error": True,
+    }
+    message = kernel.client.session.msg("execute_request", content)
+    message["header"]["subshell_id"] = subshell
+    kernel.client.shell_channel.send(message)
+    return message["header"]["msg_id"]
+
+
 def environment(name: str) -> Path:
     """Make the environment unless its stamp says that it is there; return its Python."""
     (ROOT / ".venvs").mkdir(exist_ok=True)

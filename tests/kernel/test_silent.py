@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.kernel.conftest import in_subshell, subshell_of
+
 pytestmark = [
     pytest.mark.alone,
     pytest.mark.kernel_matrix,
@@ -20,28 +22,6 @@ uses = pytest.mark.parametrize("use", FIRST_USE)
 uses_of_a_subshell = pytest.mark.parametrize(
     "use", ["guest", "sync"]
 )  # the turn is the main loop's
-
-
-def send_to_subshell(kernel, code, subshell, **kwargs):
-    content = {
-        "code": code,
-        "silent": False,
-        "store_history": True,
-        "user_expressions": {},
-        "allow_stdin": False,
-        "stop_on_error": True,
-        **kwargs,
-    }
-    message = kernel.client.session.msg("execute_request", content)
-    message["header"]["subshell_id"] = subshell
-    kernel.client.shell_channel.send(message)
-    return message["header"]["msg_id"]
-
-
-def subshell_of(kernel, env):
-    if "6." in env:
-        pytest.skip("no subshells before ipykernel 7")
-    return kernel.new_subshell()
 
 
 def still_hears(kernel):
@@ -81,7 +61,7 @@ def test_first_use_in_a_silent_request_that_others_wait_behind(fresh_kernel, use
 def test_first_use_in_a_subshell(fresh_kernel, env, use):
     kernel = fresh_kernel()
     subshell = subshell_of(kernel, env)
-    cell = send_to_subshell(kernel, quiet(use), subshell)
+    cell = in_subshell(kernel, quiet(use), subshell)
     assert kernel.reply(cell)["status"] == "ok"
     still_hears(kernel)
 
@@ -95,10 +75,10 @@ def test_first_use_in_a_subshell_while_a_cell_of_the_main_shell_runs(fresh_kerne
         "print('RUNS', flush=True)\nawait go.wait()"
     )
     kernel.says(running, "RUNS")
-    cell = send_to_subshell(kernel, quiet(use), subshell)
+    cell = in_subshell(kernel, quiet(use), subshell)
     assert kernel.reply(cell)["status"] == "ok"
     queued = kernel.send("print('queued')")
-    done = send_to_subshell(kernel, "main.call_soon_threadsafe(go.set)", subshell)
+    done = in_subshell(kernel, "main.call_soon_threadsafe(go.set)", subshell)
     assert [kernel.reply(one)["status"] for one in (running, queued, done)] == ["ok"] * 3
     still_hears(kernel)
 
@@ -133,7 +113,7 @@ def test_interrupt_cancels_a_silent_request(kernel):
 
 def test_cells_of_a_subshell_do_not_count_as_the_main_shells(kernel, env):
     subshell = subshell_of(kernel, env)
-    cell = send_to_subshell(
+    cell = in_subshell(
         kernel,
         "with K.guest().busy(): print(K.guest().cell_running, K.guest().pump_open)",
         subshell,

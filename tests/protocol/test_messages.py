@@ -108,6 +108,7 @@ ERRORS = [
     errors.Timeout(3, "send"),
     errors.TurnCancelled("partial"),
     errors.TurnDeniedError("not on a Friday"),
+    errors.DeadlockError("x"),
     errors.AgentNotStarted("x"),
     errors.ChannelClosed("x"),
     errors.WrongLoop("x"),

@@ -1,0 +1,65 @@
+"""Await something on another event loop.
+
+In a kernel all agents live on the main loop. Cells of subshells and threads have loops of their
+own; what they ask of an agent runs on the main loop, and they wait for it on theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from agy_nb.kernel.access import in_kernel, main_loop, running_loop
+
+T = TypeVar("T")
+
+
+def is_reachable(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether the caller is on another loop from which `run_on` may be used with this one.
+
+    Only the kernel's main loop is: it runs as long as the kernel does. A script's loops may be
+    stopped at any time, so each of them is for its own thread.
+    """
+    return running_loop() is not loop and in_kernel() and loop is main_loop()
+
+
+async def run_on(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on a loop of another thread, in the caller's context, and wait for it here.
+
+    A cancellation is passed on and its end waited for, as if the coroutine were awaited here.
+
+    Args:
+        loop: The loop to run it on.
+        work: The coroutine.
+
+    Returns:
+        What it returns.
+    """
+    here = asyncio.get_running_loop()
+    over = here.create_future()
+    tasks: list[asyncio.Task[T]] = []
+
+    def report(_task: asyncio.Task[T]) -> None:
+        with contextlib.suppress(RuntimeError):  # the caller's loop is closed
+            here.call_soon_threadsafe(over.set_result, None)
+
+    def begin() -> None:
+        tasks.append(loop.create_task(work))
+        tasks[0].add_done_callback(report)
+
+    def cancel() -> None:  # called after `begin`, as it was scheduled after it
+        tasks[0].cancel()
+
+    try:
+        loop.call_soon_threadsafe(begin)
+    except RuntimeError:  # the loop is closed
+        work.close()
+        raise
+    while not over.done():
+        try:
+            await asyncio.wait([over])
+        except asyncio.CancelledError:
+            loop.call_soon_threadsafe(cancel)
+    return tasks[0].result()
