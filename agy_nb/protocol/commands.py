@@ -92,10 +92,15 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitForIdle:
-    """Wait until no turn of the agent runs or waits. Reply: `Done`."""
+    """Wait until no turn of the agent runs or waits. Reply: `Done`.
+
+    Attributes:
+        timeout: Seconds to wait at most; None for as long as the turns take.
+    """
 
     kind: ClassVar[Kind] = Kind.OPERATION
     agent_id: AgentId
+    timeout: Seconds | None = None
     type: Literal["wait_for_idle"] = field(default="wait_for_idle", repr=False)
 
 

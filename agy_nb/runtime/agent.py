@@ -170,15 +170,22 @@ class Agent:
 
     # -- waiting -----------------------------------------------------------------------------
 
-    async def wait_for_idle(self) -> None:
+    async def wait_for_idle(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as below
         """Wait until no turn runs or waits, or until `signal_idle`.
 
+        Args:
+            timeout: Seconds to wait at most; None for as long as the turns take, each of which has
+                limits of its own.
+
         Raises:
+            Timeout: The agent is not idle after `timeout` seconds.
+            InvalidInput: `timeout` is not a number of seconds, or negative.
             DeadlockError: Called by a tool, a hook or a handler that the agent's turn waits for.
         """
+        _check_timeout(timeout)
         if running.get() is not None:
             self._record.must_not_wait_for_itself()
-        await self._ask(c.WaitForIdle(agent_id=self.id), r.Done)
+        await self._ask(c.WaitForIdle(agent_id=self.id, timeout=timeout), r.Done)
 
     async def signal_idle(self) -> None:
         """Release whoever is in `wait_for_idle`, whether the agent is idle or not."""
@@ -196,9 +203,7 @@ class Agent:
         Raises:
             InvalidInput: `timeout` is no number of seconds, or negative.
         """
-        if not 0 <= timeout <= _LONGEST_WAIT_S:
-            msg = f"timeout must be a number of seconds from 0 to 1e9, got {timeout!r}"
-            raise InvalidInput(msg, field="timeout")
+        _check_timeout(timeout)
         command = c.WaitForWakeup(agent_id=self.id, timeout=float(timeout))
         return (await self._ask(command, r.Woken)).woken
 
@@ -353,7 +358,13 @@ class Agent:
 
         return UsageView(self, self.runtime.ledger)
 
-    async def save_cassette(self, path: str | Path, *, redact: Iterable[Rule] = ()) -> Path:
+    async def save_cassette(
+        self,
+        path: str | Path,
+        *,
+        redact: Iterable[Rule] = (),
+        timeout: float | None = None,  # noqa: ASYNC109 - as in wait_for_idle
+    ) -> Path:
         """Write what was said since the agent's start as a cassette; replay it with `use_cassette`.
 
         A turn that runs is waited for; the agent goes on afterwards, and may be saved again. In a
@@ -364,6 +375,7 @@ class Agent:
         Args:
             path: The cassette's folder; a cassette that was there is replaced.
             redact: Rules beside the built-in ones, as for `use_cassette`.
+            timeout: Seconds to wait at most for a turn that runs; None for as long as it takes.
 
         Returns:
             The cassette's folder.
@@ -372,6 +384,7 @@ class Agent:
             CassetteNotWritten: Nobody listened to the agent, or the disk refused.
             CassetteBusy: Somebody else records it.
             CassetteInvalid: The path is no name for a cassette, or something else is there.
+            Timeout: A turn still runs after `timeout` seconds.
 
         Example:
             >>> config = agy.RuntimeConfig(keep_frames=True)  # in a notebook it is so by itself
@@ -396,7 +409,7 @@ class Agent:
                 path=str(path),
             )
         if self.is_started:
-            await self.wait_for_idle()
+            await self.wait_for_idle(timeout)
         return await off_loop(frames.so_far().write, path, redact)
 
     def watch_turns(self, watch: Callable[[Response], None]) -> Callable[[], None]:
@@ -525,3 +538,9 @@ class Agent:
 
     def __repr__(self) -> str:
         return f"<Agent {self.id} {'started' if self.is_started else 'not started'}>"
+
+
+def _check_timeout(timeout: float | None) -> None:
+    if timeout is not None and not 0 <= timeout <= _LONGEST_WAIT_S:
+        msg = f"timeout must be a number of seconds from 0 to 1e9, got {timeout!r}"
+        raise InvalidInput(msg, field="timeout")

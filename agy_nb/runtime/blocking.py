@@ -85,9 +85,13 @@ class SyncAgent:
         """Cancel the turn that runs."""
         kernel.run(self._agent.cancel())
 
-    def wait_for_idle(self) -> None:
-        """Wait until no turn runs or waits."""
-        kernel.run(self._agent.wait_for_idle())
+    def wait_for_idle(self, timeout: float | None = None) -> None:
+        """Wait until no turn runs or waits.
+
+        Args:
+            timeout: Seconds to wait at most; None for as long as the turns take.
+        """
+        kernel.run(self._agent.wait_for_idle(timeout))
 
     def signal_idle(self) -> None:
         """Release whoever waits for the agent to be idle."""

@@ -156,8 +156,10 @@ class Handlers:
         """Stop an agent and remove its conversation from disk."""
         record = self._agent(message)
         session = record.session
-        await self._take_down(record)
-        await session.delete_state()
+        try:
+            await self._take_down(record)
+        finally:  # a slow exit is an error, but leaves nothing behind
+            await session.delete_state()
         return r.Done()
 
     async def _take_down(self, record: AgentRecord) -> None:

@@ -135,15 +135,18 @@ class CommandLoop:
         if self.closed:
             raise _closed()
         envelope = Envelope(command, beside, self.loop.create_future())
-        limit = self._limit(command)
+        limit: float | None = self._limit(command)
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(limit) as deadline:
                 await self._put(envelope)
+                if isinstance(command, c.WaitForIdle):  # a turn may take longer than any limit
+                    limit = command.timeout
+                    deadline.reschedule(None if limit is None else self.loop.time() + limit)
                 return await envelope.reply
         except BaseException as error:
             self._leave(envelope)
             if isinstance(error, TimeoutError) and not isinstance(error, AgyError):
-                raise Timeout(limit, command.type) from None
+                raise Timeout(limit or 0.0, command.type) from None
             raise
 
     def must_be_here(self) -> None:

@@ -23,6 +23,7 @@ from google.antigravity.hooks import hooks, policy
 from agy_nb.errors import InvalidConfig
 from agy_nb.sdk import errors
 from agy_nb.sdk.base import AgentSpec, ApprovalDecision, Gate
+from agy_nb.sdk.checks import check
 from agy_nb.sdk.deciding import (
     decided_in_hook,
     deny_with,
@@ -96,6 +97,7 @@ def build(spec: AgentSpec, gate: Gate | None) -> AgentConfig:
                 "policies": rules,
             }
         )
+        check(config, flat)
         config._get_all_custom_tools()
     except Exception as error:
         raise errors.of_config(error) from error
@@ -147,7 +149,7 @@ def why_refused(config: AgentConfig) -> InvalidConfig | None:
         )
     name, modes = config.conversation_id, types.SessionContinuationMode
     mode = config.session_continuation_mode or modes.RESUME
-    known = folder is not None and name is not None and any(folder.glob(f"{name}*"))
+    known = folder is not None and name is not None and any(files_of(folder, name))
     where = config.save_dir or "a new folder (no save_dir is given)"
     if name and mode is modes.RESUME and not known:
         return InvalidConfig(
@@ -161,6 +163,16 @@ def why_refused(config: AgentConfig) -> InvalidConfig | None:
             field="conversation_id",
         )
     return None
+
+
+_FILE_ENDINGS = (".db", ".db-wal", ".db-shm", ".db-journal")
+"""Of the SQLite file that the harness keeps a conversation in, and what SQLite puts beside it."""
+
+
+def files_of(folder: Path, conversation_id: str) -> list[Path]:
+    """The files of one conversation in a `save_dir`, and of no other whose id begins like it."""
+    paths = [folder / f"{conversation_id}{ending}" for ending in _FILE_ENDINGS]
+    return [path for path in paths if path.is_file()]
 
 
 def _takes_files(folder: Path) -> bool:

@@ -45,8 +45,9 @@ class LiveBackend:
         async with self._starting_echo:
             if self._echo is None:
                 module = await off_loop(load, "agy_nb.testing.echo")
-                self._echo = module.EchoModel()
-                await self._echo.start()
+                model = module.EchoModel()
+                await model.start()
+                self._echo = model  # only now: one that failed to start is tried again
                 print(  # noqa: T201 - the user should know who answers
                     f"agy_nb: no {configs.KEY_VARIABLE} is set, so a local echo model answers"
                 )

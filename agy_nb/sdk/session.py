@@ -71,6 +71,7 @@ class LiveSession:
         self._text: list[str] = []
         self._conversation_id: str | None = config.conversation_id
         self._save_dir_given = config.save_dir is not None
+        self._opened_id: str | None = None
         self._turns_before = 0
         self._between_turns: asyncio.Task[None] | None = None
         self._gave_up: BackendError | None = None
@@ -115,13 +116,14 @@ class LiveSession:
         old = self._link
         with contextlib.suppress(Exception):
             await old.close()
-        self._turns_before += old.agent.conversation.turn_count
         changes: dict[str, Any] = {"save_dir": old.save_dir}
         if self._conversation_id:
             changes["conversation_id"] = self._conversation_id
             changes["session_continuation_mode"] = types.SessionContinuationMode.CREATE_OR_RESUME
         self._config = self._config.model_copy(update=changes)
+        turns = old.agent.conversation.turn_count
         await self.start()
+        self._turns_before += turns  # here, so that a start that is stopped counts nothing
 
     async def close(self) -> None:
         """End the conversation and the harness; blocks no loop."""
@@ -141,7 +143,7 @@ class LiveSession:
 
     async def delete_state(self) -> None:
         """Remove the conversation's files from `save_dir` and the app-data folder."""
-        conversation_id = self.conversation_id
+        conversation_id = self.conversation_id or self._opened_id  # it may never have chatted
         if not conversation_id:
             return
         app_data = self._config.app_data_dir or "~/.gemini/antigravity"
@@ -262,6 +264,8 @@ class LiveSession:
 
     def _on_event(self, event: Event) -> None:
         self._heard = self._heard or not isinstance(event, _SAYS_NOTHING)
+        if isinstance(event, SessionOpened):
+            self._opened_id = event.conversation_id
         if isinstance(event, Text) and event.trajectory.is_root:
             self._text.append(event.text)
         self._sink(event)
@@ -359,7 +363,7 @@ class LiveSession:
 
 def _remove_conversation(save_dir: str | None, app_data: str, conversation_id: str) -> None:
     if save_dir:
-        for path in Path(save_dir).glob(f"{conversation_id}*"):
+        for path in configs.files_of(Path(save_dir), conversation_id):
             path.unlink(missing_ok=True)
     brain = Path(app_data).expanduser() / "brain"
     shutil.rmtree(brain / conversation_id, ignore_errors=True)

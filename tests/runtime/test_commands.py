@@ -135,6 +135,16 @@ async def test_wakeup_comes_with_a_turn():
         assert await waiting is True
 
 
+async def test_delete_removes_the_state_after_a_slow_exit_too():
+    backend = MemoryBackend()
+    async with runtime_with(backend=backend, exit_timeout=0.05) as runtime:
+        agent = await runtime.create_agent({})
+        backend.sessions[0].close = asyncio.Event().wait
+        with pytest.raises(agy.Timeout):
+            await agent.delete()
+        assert backend.sessions[0].deleted
+
+
 async def test_delete_removes_the_state_after_the_exit():
     backend = MemoryBackend()
     async with runtime_with(backend=backend) as runtime:

@@ -433,3 +433,22 @@ def test_turns_start_one_after_the_other_in_their_order():
     moments = [moment - started[0][1] for _, moment in started]
     assert [prompt for prompt, _ in started] == ["0", "2", "3"]
     assert moments == pytest.approx([0, 2, 4])
+
+
+def test_waiting_for_idle_takes_as_long_as_a_turn_may():
+    async def play(turn):
+        for _ in range(100):
+            turn.say("tick ")
+            await asyncio.sleep(10)
+
+    async def scenario():
+        async with agent_with(play, limits={"chat_timeout": 30, "operation_timeout": 60}) as agent:
+            await agent.send("go")
+            with pytest.raises(agy.Timeout) as raised:
+                await agent.wait_for_idle(timeout=200)
+            await agent.wait_for_idle()
+            return raised.value, await agent.is_idle()
+
+    (error, idle), seconds = virtual_time.run(scenario())
+    assert (error.duration, error.operation, idle) == (200, "wait_for_idle", True)
+    assert seconds == pytest.approx(1000)

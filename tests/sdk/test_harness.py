@@ -161,8 +161,13 @@ async def test_start_of_a_successor_can_be_cancelled(hung_successor, harnesses, 
     await response.cancel()
     with pytest.raises(agy.TurnCancelled):
         await response.text()
+    for count in (3, 4):  # what is stopped counts no turn
+        response = await hung_successor.chat("again")
+        assert await asyncio.to_thread(started, harnesses, count)
+        await response.cancel()
     monkeypatch.delenv("ANTIGRAVITY_HARNESS_PATH")
     assert await hung_successor.chat_text("again") == "two"
+    assert await hung_successor.turn_count() == 2
 
 
 async def test_shutdown_while_a_successor_starts_leaves_no_process(hung_successor, harnesses):
@@ -266,6 +271,21 @@ async def test_without_key_and_configuration_an_echo_answers_and_says_so(runtime
     agent = await runtime.create_agent()
     assert "hello" in (await agent.chat_text("hello")).lower()
     assert capsys.readouterr().out.count("\n") == 1
+
+
+async def test_echo_model_that_fails_to_start_is_tried_again(runtime, monkeypatch):
+    from agy_nb.testing.echo import EchoModel
+
+    start = EchoModel.start
+
+    async def fails(_model):
+        raise OSError("no free port")
+
+    monkeypatch.setattr(EchoModel, "start", fails)
+    with pytest.raises(agy.AgyError, match="no free port"):
+        await runtime.create_agent()
+    monkeypatch.setattr(EchoModel, "start", start)
+    assert "hello" in (await (await runtime.create_agent()).chat_text("hello")).lower()
 
 
 async def test_backend_in_memory_needs_no_harness():

@@ -603,6 +603,43 @@ async def test_delete_removes_the_conversation_and_disconnect_keeps_it(runtime, 
         assert bool(list(folder.glob(f"{name}*"))) is left
 
 
+async def test_delete_leaves_conversations_alone_whose_id_begins_with_its_own(runtime, tmp_path):
+    settings = {"save_dir": str(tmp_path), "session_continuation_mode": "create_or_resume"}
+    names = [f"0123456789abcdef0123456789abcdef-run-{number}" for number in (1, 10)]
+    async with ScriptedModel(lambda _request: say("fine")) as model:
+        for name in names:
+            agent = await runtime.create_agent(model.config(conversation_id=name, **settings))
+            await agent.chat_text("first")
+            if name == names[1]:
+                await agent.disconnect()
+            else:
+                first = agent
+        await first.delete()
+    assert {path.name.partition(".")[0] for path in tmp_path.glob("*.db*")} == {names[1]}
+
+
+async def test_id_that_only_begins_like_a_known_one_is_not_resumed(runtime, tmp_path):
+    name = "0123456789abcdef0123456789abcdef-run-10"
+    async with ScriptedModel(lambda _request: say("fine")) as model:
+        settings = {"save_dir": str(tmp_path), "session_continuation_mode": "create_or_resume"}
+        agent = await runtime.create_agent(model.config(conversation_id=name, **settings))
+        await agent.chat_text("first")
+        await agent.disconnect()
+        with pytest.raises(agy.errors.InvalidConfig) as raised:
+            await runtime.create_agent(
+                model.config(conversation_id=name[:-1], save_dir=str(tmp_path))
+            )
+    assert raised.value.field == "conversation_id"
+
+
+async def test_delete_of_an_agent_that_never_chatted_leaves_no_file(runtime, tmp_path):
+    async with ScriptedModel([]) as model:
+        agent = await runtime.create_agent(model.config(save_dir=str(tmp_path)))
+        assert list(tmp_path.glob("*.db"))
+        await agent.delete()
+    assert not list(tmp_path.glob("*.db*"))
+
+
 async def test_openai_form_works_too(runtime):
     async with ScriptedModel([say("hello")]) as model:
         agent = await runtime.create_agent(model.openai_config())

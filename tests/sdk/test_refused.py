@@ -1,8 +1,11 @@
 """Configurations that cannot work: one clear error of ours each, and nothing left behind."""
 
+import sys
+
 import pytest
 from google.antigravity import types
 from google.antigravity.hooks import policy
+from google.antigravity.triggers import on_file_change
 
 import agy_nb as agy
 from agy_nb.testing import ScriptedModel, say
@@ -114,6 +117,73 @@ async def test_conversation_that_is_there_cannot_be_made_anew(runtime, tmp_path)
     assert error.field == "conversation_id"
 
 
+def weather(city: str) -> str:
+    """Weather of a city."""
+    return city
+
+
+def view_file(path: str) -> str:
+    """Not the harness's own."""
+    return path
+
+
+def subagent(name, **settings):
+    return types.SubagentConfig(name=name, description="x", **settings)
+
+
+SERVER = types.McpStdioServer(name="files", command="true")
+REFUSED_LATER = {
+    "schema": ({"response_schema": {"type": "nonsense"}}, {}, "response_schema"),
+    "inner schema": (
+        {"response_schema": {"type": "object", "properties": {"n": {"type": "int"}}}},
+        {},
+        "response_schema",
+    ),
+    "MCP servers of one name": ({"mcp_servers": [SERVER, SERVER]}, {}, "mcp_servers"),
+    "subagents of one name": ({"subagents": [subagent("a"), subagent("a")]}, {}, "subagents"),
+    "tools of one name": ({}, {"tools": [weather, weather]}, "tools"),
+    "name of a built-in tool": ({}, {"tools": [view_file]}, "tools"),
+    "skills": ({"skills_paths": ["no/such/folder"]}, {}, "skills_paths"),
+    "policy without a tool": ({}, {"policies": [policy.allow("")]}, "policies"),
+    "policy for an unknown tool": ({}, {"policies": [policy.deny("run_comand")]}, "policies"),
+    "no workspace": (
+        {"workspaces": []},
+        {"policies": policy.workspace_only([])},
+        "workspaces",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_LATER)
+async def test_what_only_the_harness_would_refuse_is_refused_at_once(runtime, case):
+    config, parts, field = REFUSED_LATER[case]
+    error = await refusal(runtime, {"api_key": "k", **config}, **parts)
+    assert error.field == field
+
+
+async def test_policy_for_a_misspelled_tool_names_the_one_that_was_meant(runtime):
+    error = await refusal(runtime, {"api_key": "k"}, policies=[policy.deny("run_comand")])
+    assert "'run_command'" in str(error)
+
+
+async def test_policies_for_every_tool_of_the_agent_are_accepted(runtime):
+    rules = [policy.allow(name) for name in ("run_command", "*", "weather", "inner")]
+    rules += [*policy.deny(SERVER), *policy.workspace_only(["."])]
+
+    def inner(text: str) -> str:
+        """Of a subagent."""
+        return text
+
+    async with ScriptedModel([]) as model:
+        config = model.config(
+            response_schema={"type": "object", "properties": {"n": {"type": "integer"}}},
+            subagents=[subagent("a", tools=[inner]), subagent("b")],
+            mcp_servers=[SERVER],
+        )
+        agent = await runtime.create_agent(config, tools=[weather], policies=rules)
+        await agent.shutdown()
+
+
 async def test_refused_agent_leaves_the_others_unharmed(runtime):
     async with ScriptedModel([say("one"), say("two")]) as model:
         agent = await runtime.create_agent(model.config())
@@ -127,3 +197,12 @@ async def test_own_policies_of_a_configuration_stay(runtime):
         config = model.config(policies=[policy.deny_all()])
         await runtime.create_agent(config)
         assert len(config.policies) == 1
+
+
+async def test_trigger_on_files_without_its_package_is_refused(runtime, monkeypatch, tmp_path):
+    monkeypatch.delitem(sys.modules, "watchfiles", raising=False)
+    monkeypatch.setattr("agy_nb.sdk.checks.find_spec", lambda _name: None)
+    trigger = on_file_change(tmp_path, lambda _context, _changes: None)
+    error = await refusal(runtime, {"api_key": "k"}, triggers=[trigger])
+    assert error.field == "triggers"
+    assert "agy-nb[files]" in str(error)

@@ -1,0 +1,130 @@
+"""Configurations that the SDK accepts and the harness refuses later, or silently ignores.
+
+The harness reports these in words, in the middle of the first turn, or not at all: a policy for a
+tool that does not exist denies nothing. Each is an `InvalidConfig` when the agent is created.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from google.antigravity import types
+from google.antigravity.hooks import policy
+
+from agy_nb.errors import InvalidConfig
+
+if TYPE_CHECKING:
+    from google.antigravity.connections.connection import AgentConfig
+
+_BUILTIN = frozenset(tool.value for tool in types.BuiltinTools)
+_HARNESS_ONLY = frozenset({"skill_lookup", "start_subagent"})
+"""Tools of the harness that are not in the SDK's list."""
+_ANY = "*"
+
+
+def check(config: AgentConfig, policies: Sequence[policy.Policy]) -> None:
+    """Refuse a configuration that cannot work.
+
+    Args:
+        config: The SDK's configuration, with the agent's tools in it.
+        policies: The agent's policies, flattened.
+
+    Raises:
+        InvalidConfig: It cannot work; `field` names the setting.
+    """
+    tools = [_name_of(tool) for tool in config.tools or ()]
+    _check_unique("tools", "tool", tools)
+    if taken := sorted(_BUILTIN.intersection(tools)):
+        raise InvalidConfig(
+            f"the tool {taken[0]!r} has the name of a built-in tool; rename your function",
+            field="tools",
+        )
+    _check_unique("subagents", "subagent", [sub.name for sub in config.subagents or ()])
+    _check_unique("mcp_servers", "MCP server", [srv.name for srv in config.mcp_servers or ()])
+    for path in config.skills_paths or ():
+        if not Path(path).expanduser().exists():
+            raise InvalidConfig(
+                f"there is no skills folder {path!r}; name one that exists", field="skills_paths"
+            )
+    for trigger in config.triggers or ():
+        _check_trigger(trigger)
+    _check_schema(config)
+    _check_policies(config, policies, tools)
+
+
+def _name_of(tool: object) -> str:
+    return str(getattr(tool, "__name__", ""))
+
+
+def _check_unique(field: str, what: str, names: Iterable[str]) -> None:
+    for name, count in Counter(names).items():
+        if name and count > 1:
+            raise InvalidConfig(
+                f"{count} {what}s have the name {name!r}; each needs a name of its own", field=field
+            )
+
+
+def _check_trigger(trigger: object) -> None:
+    if not getattr(trigger, "__qualname__", "").startswith("on_file_change."):
+        return
+    if "watchfiles" not in sys.modules and find_spec("watchfiles") is None:
+        raise InvalidConfig(
+            "on_file_change() needs the package watchfiles; install it with "
+            "`pip install 'agy-nb[files]'`",
+            field="triggers",
+        )
+
+
+def _check_schema(config: AgentConfig) -> None:
+    schema = getattr(config, "response_schema", None)
+    if not isinstance(schema, str):
+        return
+    import jsonschema  # here, because it is slow to import and few agents have a schema
+
+    parsed = json.loads(schema)
+    validator = jsonschema.validators.validator_for(parsed, default=jsonschema.Draft202012Validator)
+    try:
+        validator.check_schema(parsed)
+    except jsonschema.SchemaError as error:
+        where = ".".join(map(str, error.absolute_path)) or "the schema"
+        raise InvalidConfig(
+            f"response_schema is not a JSON schema: {where}: {error.message}",
+            field="response_schema",
+        ) from error
+
+
+def _check_policies(
+    config: AgentConfig, policies: Sequence[policy.Policy], tools: Sequence[str]
+) -> None:
+    servers = [server.name for server in config.mcp_servers or ()]
+    known = {_ANY, *_BUILTIN, *_HARNESS_ONLY, *tools}
+    for sub in config.subagents or ():
+        known.update(each if isinstance(each, str) else _name_of(each) for each in sub.tools or ())
+    for rule in policies:
+        name = str(rule.tool)
+        if not name.strip():
+            raise InvalidConfig(
+                "a policy names no tool; name one, or '*' for all of them", field="policies"
+            )
+        of_server = bool(servers) and any(server in name for server in servers)
+        if name not in known and not of_server:
+            near = get_close_matches(name, known, n=1)
+            raise InvalidConfig(
+                f"a policy is for the tool {name!r}, which this agent does not have"
+                + (f"; did you mean {near[0]!r}?" if near else ", so it would do nothing"),
+                field="policies",
+            )
+    only_workspaces = any(rule.name == policy.WORKSPACE_ONLY_POLICY_NAME for rule in policies)
+    if only_workspaces and not getattr(config, "workspaces", True):
+        raise InvalidConfig(
+            "workspace_only() allows the files of `workspaces`, and this configuration has none; "
+            "name at least one folder there",
+            field="workspaces",
+        )
