@@ -34,7 +34,7 @@ _PRIVATE = frozenset(("Co", "Cn"))
 def printable(text: str, *, exact: bool = False) -> str:
     r"""Text that a terminal shows and does not obey.
 
-    Every control character but the tab and the line feed, every character that turns the direction
+    Every control character but the tab and the line end, every character that turns the direction
     of text, and every character that cannot be seen becomes an escape, as in a Python string.
 
     Args:
@@ -78,7 +78,7 @@ def _is_hidden(text: str, at: int, *, exact: bool) -> bool:
         exact: As for `printable`.
     """
     character = text[at]
-    if character == "\n" or (character == "\t" and not exact):
+    if character == "\n" or (not exact and (character == "\t" or text[at : at + 2] == "\r\n")):
         return False
     unseen = _UNSEEN.match(character) is not None
     if exact or (character.isprintable() and not unseen):

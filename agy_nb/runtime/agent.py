@@ -20,6 +20,7 @@ from agy_nb.protocol import replies as r
 from agy_nb.protocol.values import Message, TokenUsage
 from agy_nb.runtime.agents import AgentRecord
 from agy_nb.runtime.approvals import AskUser
+from agy_nb.runtime.grants import Grants
 from agy_nb.runtime.loop import FORKED
 from agy_nb.runtime.prompts import parse_prompt
 from agy_nb.runtime.response import Response
@@ -454,6 +455,16 @@ class Agent:
             [{'tool': 'get_weather', 'decision': 'allow', 'decided_by': 'user'}]
         """
         return self.tables.approvals
+
+    @property
+    def grants(self) -> Grants:
+        """The calls of this agent that need no approval any more: to be listed and revoked.
+
+        Example:
+            >>> agent.grants
+            <Grants: none>
+        """
+        return self._record.gate.grants
 
     @property
     def last_usage(self) -> TokenUsage | None:

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from agy_nb.errors import InvalidConfig
 from agy_nb.protocol.events import Approval, ApprovalState, Event
+from agy_nb.runtime.grants import Grants
 from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest, now
 from agy_nb.sdk.contained import contained, contained_wait
 from agy_nb.sdk.own_turn import user_code
@@ -30,6 +31,7 @@ AskUser: TypeAlias = (
 
 Ask: TypeAlias = Callable[[ApprovalRequest], Coroutine[Any, Any, ApprovalDecision]]
 
+_REMEMBERED = ("tool", "call")
 _numbers = itertools.count(1)
 
 
@@ -44,6 +46,7 @@ class ApprovalGate:
 
     Attributes:
         context: Where the handler runs, so that what it prints goes to the cell of the turn.
+        grants: What was allowed in advance; nobody is asked about it.
         refuses: Whether each request is denied without asking, since its turn is ending.
 
     Raises:
@@ -64,6 +67,7 @@ class ApprovalGate:
         self._emit = emit
         self.context = contextvars.copy_context()
         self._pending: dict[asyncio.Task[Any], Callable[[], None]] = {}
+        self.grants = Grants()
         self.refuses = False
         self._closed = False
 
@@ -100,7 +104,15 @@ class ApprovalGate:
             state, decision = await self._decide(request, cancelled)
         finally:
             tell(state, decision)
-        return decision if told == [state] else _CANCELLED[1]
+        if told != [state]:
+            return _CANCELLED[1]
+        if state is ApprovalState.ALLOWED and decision.remember in _REMEMBERED:
+            self._remember(request, decision)
+        return decision
+
+    def _remember(self, request: ApprovalRequest, decision: ApprovalDecision) -> None:
+        if decision.args is None and request.recorded is None:
+            self.grants.add(request, any_arguments=decision.remember == "tool")
 
     async def _decide(
         self, request: ApprovalRequest, cancelled: Callable[[], None]
@@ -113,6 +125,11 @@ class ApprovalGate:
         if self._handler is None:
             return ApprovalState.DENIED, _denial(
                 "nobody can be asked; create the agent with ask_user="
+            )
+        if (grant := self.grants.find(request)) is not None:
+            what = "this tool" if grant.args is None else "this exact call"
+            return ApprovalState.ALLOWED, ApprovalDecision(
+                allowed=True, decided_by=f"a grant: {what}"
             )
         task = asyncio.get_running_loop().create_task(
             self._handler(request), context=self.context.copy()
@@ -134,18 +151,7 @@ class ApprovalGate:
         finally:
             task.cancel()
             self._pending.pop(task, None)
-        if (answer := _no_bool(decision.allowed)) is not None:
-            return ApprovalState.FAILED, _denial(
-                f"the approval handler answered allowed={answer}: only True allows",
-                by="error",
-            )
-        if decision.allowed and decision.args is not None and not request.editable:
-            return ApprovalState.FAILED, _denial(
-                "the approval handler changed arguments, which cannot be done here: it must say "
-                "`edits = True` when the agent is made, and a subagent's calls are as they are",
-                by="error",
-            )
-        return (ApprovalState.ALLOWED if decision.allowed else ApprovalState.DENIED), decision
+        return _checked(request, decision)
 
     def shut(self) -> None:
         """Deny what waits for an answer, and each request while `refuses` is true.
@@ -162,6 +168,7 @@ class ApprovalGate:
         """Deny what waits for an answer, and each request from now on."""
         self._closed = True
         self.shut()
+        self.grants.revoke()
 
     def _tell(
         self,
@@ -193,6 +200,23 @@ class ApprovalGate:
 
 def _denial(reason: str, by: str = "default") -> ApprovalDecision:
     return ApprovalDecision(allowed=False, reason=reason, decided_by=by)
+
+
+def _checked(
+    request: ApprovalRequest, decision: ApprovalDecision
+) -> tuple[ApprovalState, ApprovalDecision]:
+    """What a handler's decision comes to."""
+    if (answer := _no_bool(decision.allowed)) is not None:
+        return ApprovalState.FAILED, _denial(
+            f"the approval handler answered allowed={answer}: only True allows", by="error"
+        )
+    if decision.allowed and decision.args is not None and not request.editable:
+        return ApprovalState.FAILED, _denial(
+            "the approval handler changed arguments, which cannot be done here: it must say "
+            "`edits = True` when the agent is made, and a subagent's calls are as they are",
+            by="error",
+        )
+    return (ApprovalState.ALLOWED if decision.allowed else ApprovalState.DENIED), decision
 
 
 def _no_bool(value: object) -> str | None:

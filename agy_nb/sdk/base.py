@@ -80,6 +80,10 @@ class ApprovalDecision:
         decided_by: Who decided, for the record; `cassette` where a recording did.
         args: Arguments that take the place of those of the same name, None to leave all as they
             are. Only for a request that is `editable`.
+        remember: Whether to allow later calls of this agent without asking: `"tool"` for any call
+            of this tool, `"call"` for calls with these very arguments, empty for neither.
+            `Agent.grants` lists and revokes them. It counts only where the call is allowed as it
+            is, without `args`.
 
     Example:
         >>> agy.ApprovalDecision(allowed=False, reason="not on a Friday").allowed
@@ -90,6 +94,7 @@ class ApprovalDecision:
     reason: str = ""
     decided_by: str = "user"
     args: JsonObject | None = None
+    remember: Literal["", "tool", "call"] = ""
 
 
 Listen: TypeAlias = Callable[[Any, Any], Any]

@@ -1,15 +1,15 @@
-"""Whoever sits at the notebook decides on tool calls and answers the model's questions.
+"""The person at the notebook decides on tool calls and answers the model's questions.
 
 Rule 1: only a click, a key or a typed yes allows. Silence, an interrupt, a closed page, a front end
 that takes no input and anything that fails deny.
-Rule 2: what was allowed for the session holds for one agent, as long as this handler lives.
+Rule 2: a call that was not shown completely cannot be allowed.
+Rule 3: a call whose arguments were edited runs as edited, or not at all.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
@@ -19,46 +19,47 @@ from agy_nb.kernel.asking import why_no_stdin
 from agy_nb.protocol.events import Approval, ApprovalState, Question
 from agy_nb.protocol.values import Answer, AskedQuestion
 from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest, now
-from agy_nb.widgets import editing, typed
-from agy_nb.widgets.desk import Waiting, desk
+from agy_nb.terminal import revealed
+from agy_nb.widgets import cards, editing, typed
+from agy_nb.widgets.cards import NO
+from agy_nb.widgets.desk import Reply, Waiting, desk
+from agy_nb.widgets.messages import AnswerAll, Answered, Decide
 from agy_nb.widgets.standalone import Card
 
 SHOWN_WITHIN_S = 4.0
 """Seconds in which a front end must have shown a card; after that the question is asked as text."""
 
 _HOW = {
-    "once": "a click: once",
-    "tool": "a click: this tool",
-    "args": "a click: these arguments",
-    "edited": "a click: edited",
+    "once": "once",
+    "tool": "this tool",
+    "call": "this exact call",
+    "edited": "edited",
+    "deny": "deny",
 }
 _A_SUBAGENTS = "A subagent makes this call: its arguments cannot be edited."
 _TOO_LONG = "These arguments are too long to be edited here."
+_NOT_SHOWN = "This call is too long to be shown completely. It can only be denied here."
+_LEFT_EDITED = "You edited the call. Run it edited, or discard the edits."
+_LONGEST_NAME = 40
 
 
 class Approver:
     """Asks the person at the notebook; `approve` makes one.
 
     Attributes:
-        granted: What was allowed for the session: agent, MCP server or None, tool, and the
-            arguments as JSON or None for any.
         edits: Whether the person may change a call's arguments.
 
     Example:
-        >>> approver = agy.widgets.approve()
-        >>> agent = await agy.create_agent(tools=[get_weather], ask_user=approver)
-        >>> approver.granted
-        set()
+        >>> agent = await agy.create_agent(tools=[get_weather], ask_user=agy.widgets.approve())
+        >>> agent.is_started
+        True
     """
 
     def __init__(self, *, edits: bool = False) -> None:
         self.edits = edits
-        self.granted: set[tuple[int | None, str | None, str, str | None]] = set()
 
     async def __call__(self, request: ApprovalRequest) -> ApprovalDecision:
         """Decide on a tool call."""
-        if (known := self._known(request)) is not None:
-            return known
         refusal = _nobody()
         if refusal:
             return ApprovalDecision(allowed=False, reason=refusal, decided_by="default")
@@ -66,16 +67,9 @@ class Approver:
             return await self._ask_in_a_terminal(request)
         return await self._ask(request)
 
-    def _known(self, request: ApprovalRequest) -> ApprovalDecision | None:
-        for args in (None, _canonical(request)):
-            if _grant(request, args) in self.granted:
-                how = "this tool" if args is None else "these arguments"
-                return ApprovalDecision(allowed=True, decided_by=f"the session: {how}")
-        return None
-
     async def _ask_in_a_terminal(self, request: ApprovalRequest) -> ApprovalDecision:
         try:
-            return self._decision(request, await typed.as_message(request))
+            return self._decision(request, await typed.decide(request), "typed")
         except NoStdin as error:
             return ApprovalDecision(allowed=False, reason=str(error), decided_by="default")
 
@@ -85,11 +79,12 @@ class Approver:
             request.approval_id,
             {
                 "type": "approval",
-                "tool": request.tool,
+                "tool": _short(request.tool),
+                "shown": cards.is_shown(request.args),
                 "deadline": deadline,
                 **self._editor(request),
             },
-            lambda message: _objection(request, message),
+            lambda reply: _objection(request, reply),
         )
         event = Approval(
             approval_id=request.approval_id,
@@ -104,8 +99,8 @@ class Approver:
         decision = None
         try:
             with guest().busy():
-                message = await _answer(waiting, lambda: typed.as_message(request))
-            decision = self._decision(request, message)
+                reply, how = await _answer(waiting, lambda: typed.decide(request))
+            decision = self._decision(request, reply, how)
             return decision
         finally:
             desk.take(waiting)
@@ -123,22 +118,20 @@ class Approver:
             return {"fixed": _TOO_LONG}
         return {"edit": {"form": about.form, "text": about.text}}
 
-    def _decision(self, request: ApprovalRequest, message: dict[str, Any]) -> ApprovalDecision:
-        choice = str(message.get("choice"))
-        if choice == "edited" and _objection(request, message):
-            choice = "deny"
-        if choice in ("tool", "args"):
-            self.granted.add(_grant(request, None if choice == "tool" else _canonical(request)))
-        if choice in _HOW:
-            how = str(message.get("how") or _HOW[choice])
-            args = None
-            if choice == "edited":
-                args = editing.changed(request.args, str(message.get("text") or ""))
-                args = None if args == request.args else args
-            return ApprovalDecision(allowed=True, decided_by=how, args=args)
-        reason = " ".join(str(message.get("reason") or "").split())
-        how = str(message.get("how") or "a click: deny")
-        return ApprovalDecision(allowed=False, reason=reason or "the user said no", decided_by=how)
+    def _decision(self, request: ApprovalRequest, reply: Reply, how: str) -> ApprovalDecision:
+        """What a reply says; all that is not a clear yes to what was shown is a no."""
+        if not isinstance(reply, Decide) or _objection(request, reply):
+            return ApprovalDecision(allowed=False, reason=NO, decided_by=f"{how}: deny")
+        decided_by = f"{how}: {_HOW[reply.choice]}"
+        if reply.choice == "deny":
+            reason = " ".join(reply.reason.split())
+            return ApprovalDecision(allowed=False, reason=reason or NO, decided_by=decided_by)
+        args = None
+        if reply.choice == "edited":
+            args = editing.changed(request.args, reply.text or "")
+            args = None if args == request.args else args
+        remember = reply.choice if reply.choice in ("tool", "call") else ""
+        return ApprovalDecision(allowed=True, decided_by=decided_by, args=args, remember=remember)
 
     async def answer(
         self, question_id: str, questions: tuple[AskedQuestion, ...]
@@ -158,9 +151,11 @@ class Approver:
             return await typed.answer(questions)
         asked: list[Any] = [
             {
-                "question": each.question,
+                "question": revealed(each.question),
                 "multiple": each.multiple,
-                "options": [{"id": option.id, "text": option.text} for option in each.options],
+                "options": [
+                    {"id": option.id, "text": revealed(option.text)} for option in each.options
+                ],
             }
             for each in questions
         ]
@@ -170,9 +165,9 @@ class Approver:
         answers: tuple[Answer, ...] = ()
         try:
             with guest().busy():
-                message = await _answer(waiting, lambda: typed.answers_as_message(questions))
-            said = message.get("answers")
-            answers = tuple(map(_answer_of, said)) if isinstance(said, list) else ()
+                reply, _ = await _answer(waiting, lambda: typed.answer_all(question_id, questions))
+            if isinstance(reply, AnswerAll):
+                answers = tuple(map(_answer_of, reply.answers))
             return answers
         finally:
             desk.take(waiting)
@@ -185,11 +180,12 @@ class Approver:
 def approve(*, edit: bool = False) -> Approver:
     """A handler for `ask_user=` that asks the person at the notebook.
 
-    A card shows what is about to run, with buttons to allow it once, for the session (this tool, or
-    these arguments) or to deny it, with a reason that reaches the model. It works while a cell
-    awaits, while a sync cell blocks, and while no cell runs. Where a front end shows no widgets the
-    question is asked as text; where there is no input at all the call is denied, and the denial
-    says why. It answers the model's questions, too. In a notebook it is the default.
+    A card shows the whole call, with buttons to allow it once, to always allow this tool or this
+    exact call, or to deny it, with a reason that reaches the model. `Agent.grants` lists what is
+    always allowed, and revokes it. The card works while a cell awaits, while a sync cell blocks,
+    and while no cell runs. Where a front end shows no widgets the question is asked as text; where
+    there is no input at all the call is denied, and the denial says why. The handler answers the
+    model's questions, too. In a notebook it is the default.
 
     Args:
         edit: Whether the card offers the arguments for editing. What runs is what was written
@@ -208,16 +204,6 @@ def approve(*, edit: bool = False) -> Approver:
     return Approver(edits=edit)
 
 
-def _grant(
-    request: ApprovalRequest, args: str | None
-) -> tuple[int | None, str | None, str, str | None]:
-    return request.agent_id, request.server, request.tool, args
-
-
-def _canonical(request: ApprovalRequest) -> str:
-    return json.dumps(request.args, sort_keys=True, default=str)
-
-
 def _nobody() -> str:
     """Why nobody can be asked here; empty when somebody can."""
     if not in_kernel():
@@ -229,28 +215,44 @@ def _nobody() -> str:
 
 
 async def _answer(
-    waiting: Waiting, ask: Callable[[], Coroutine[Any, Any, dict[str, Any]]]
-) -> dict[str, Any]:
-    """The front end's answer; or a typed one, where no front end shows the card in time."""
+    waiting: Waiting, ask: Callable[[], Coroutine[Any, Any, Reply]]
+) -> tuple[Reply, str]:
+    """The front end's answer, or a typed one where no front end shows the card in time; and how."""
     either: list[asyncio.Future[Any]] = [waiting.seen, waiting.answer]
     await asyncio.wait(either, timeout=SHOWN_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
     if waiting.seen.done() or waiting.answer.done() or why_no_stdin():
-        return await waiting.answer
+        return await waiting.answer, "a click"
     asking = asyncio.ensure_future(ask())
     try:
         await asyncio.wait([asking, waiting.answer], return_when=asyncio.FIRST_COMPLETED)
         if not waiting.answer.done():
             with contextlib.suppress(NoStdin):
-                return asking.result()
-        return await waiting.answer
+                return asking.result(), "typed"
+        return await waiting.answer, "a click"
     finally:
         asking.cancel()
 
 
-def _objection(request: ApprovalRequest, message: dict[str, Any]) -> str:
-    if message.get("choice") == "edited" and not request.editable:
-        return "these arguments cannot be edited"
-    return editing.objection(request.args, message)
+def _objection(request: ApprovalRequest, reply: Reply) -> str:
+    """What is wrong with a reply: it allows what was not shown, or cannot be run."""
+    if not isinstance(reply, Decide) or reply.choice == "deny":
+        return ""
+    if not cards.is_shown(request.args):
+        return _NOT_SHOWN
+    if reply.choice == "edited":
+        if not request.editable:
+            return "These arguments cannot be edited."
+        return editing.objection(request.args, reply.text or "")
+    before = editing.draft(request.args)
+    if reply.text is not None and before is not None and reply.text != before.text:
+        return _LEFT_EDITED
+    return ""
+
+
+def _short(name: str) -> str:
+    """A tool's name as a button has it."""
+    shown = revealed(name, exact=True)
+    return shown if len(shown) <= _LONGEST_NAME else f"{shown[:_LONGEST_NAME]}…"
 
 
 def _ended(event: Approval, decision: ApprovalDecision | None) -> Approval:
@@ -267,11 +269,7 @@ def _ended(event: Approval, decision: ApprovalDecision | None) -> Approval:
     )
 
 
-def _answer_of(message: Any) -> Answer:  # noqa: ANN401 - JSON from the front end
-    if not isinstance(message, dict):
+def _answer_of(said: Answered) -> Answer:
+    if said.skipped or not (said.selected or said.text):
         return Answer(skipped=True)
-    chosen = message.get("selected")
-    selected = tuple(map(str, chosen)) if isinstance(chosen, list) else ()
-    text = str(message.get("text") or "")
-    skipped = bool(message.get("skipped")) or not (selected or text)
-    return Answer(skipped=True) if skipped else Answer(selected=selected, text=text)
+    return Answer(selected=said.selected, text=said.text)

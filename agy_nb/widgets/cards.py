@@ -26,10 +26,20 @@ from agy_nb.protocol.values import (
     TextPart,
     TokenUsage,
 )
+from agy_nb.terminal import revealed
 from agy_nb.widgets.markup import escape, highlight
 
 LONGEST = 10_000
 """Characters of an argument, a result or an error that a card shows."""
+
+LONGEST_CALL = 200_000
+"""Characters of a call, as JSON, that an approval shows; a longer call can only be denied."""
+
+NO = "the user said no"
+"""The reason of a denial for which the user gave none."""
+
+_MOST_LINES = 1_000
+"""Lines of a text that is compared with another, which takes the square of their number."""
 
 _SHORT = 80
 COMMANDS = ("CommandLine", "command_line", "command", "cmd")
@@ -55,14 +65,14 @@ _OLD_AND_NEW = (
 _APPROVED = {
     ApprovalState.ALLOWED: ("ok", "Allowed"),
     ApprovalState.DENIED: ("bad", "Denied"),
-    ApprovalState.TIMED_OUT: ("bad", "Denied: nobody answered in time"),
+    ApprovalState.TIMED_OUT: ("bad", "Denied: no answer in time"),
     ApprovalState.FAILED: ("bad", "Denied: the approval failed"),
     ApprovalState.CANCELLED: ("bad", "Denied: the turn ended"),
 }
 _TURNS = {
     TurnState.QUEUED: ("wait", "waiting for its turn"),
     TurnState.RUNNING: ("wait", "running"),
-    TurnState.WAITING_FOR_USER: ("wait", "waiting for you"),
+    TurnState.WAITING_FOR_USER: ("wait", "Waiting for you"),
     TurnState.DONE: ("ok", "done"),
     TurnState.CANCELLED: ("bad", "stopped"),
     TurnState.DENIED: ("bad", "denied"),
@@ -97,9 +107,9 @@ def _written(value: object, longest: int, more: str) -> str:
     return "".join(pieces)
 
 
-def _block(text: str, language: str = "") -> str:
+def _block(text: str, language: str = "", before: str = "") -> str:
     coloured = highlight(text, language) if language else ""
-    return f'<pre tabindex="0"><code>{coloured or escape(text)}</code></pre>'
+    return f'<pre tabindex="0"><code>{before}{coloured or escape(text)}</code></pre>'
 
 
 def badge(kind: str, words: str) -> str:
@@ -155,13 +165,28 @@ def _prompt_part(part: TextPart | MediaPart | SlashCommandPart) -> str:
 
 def headline(name: str, args: JsonObject, server: str | None = None) -> str:
     """A call in one line: the tool, and the argument that says most."""
-    telling = (args[key] for key in (*COMMANDS, *_PATHS) if isinstance(args.get(key), str))
-    said = next(telling, None)
-    words = _pairs(args) if said is None else str(said)
+    telling = command_of(args)
+    if telling is None and not any(key in args for key in COMMANDS):
+        telling = next((key for key in _PATHS if isinstance(args.get(key), str)), None)
+    words = _pairs(args) if telling is None else str(args[telling])
     line = " ".join(words[: 2 * LONGEST].split())
     short = line if len(line) <= _SHORT else f"{line[:_SHORT]}…"
     full = f"{server} · {name}" if server else name
-    return f"<code>{escape(full)}</code> <span class='agy-dim'>{escape(short)}</span>"
+    shown, said = (escape(revealed(each, exact=True)) for each in (full, short))
+    return f"<code>{shown}</code> <span class='agy-dim'>{said}</span>"
+
+
+def command_of(args: JsonObject) -> str | None:
+    """Name of the argument that has the command line, None where there is none, or more than one.
+
+    Example:
+        >>> command_of({"CommandLine": "ls", "Cwd": "/tmp"})
+        'CommandLine'
+        >>> command_of({"cmd": "rm -rf ~", "command": "ls"}) is None
+        True
+    """
+    found = [key for key in COMMANDS if key in args]
+    return found[0] if len(found) == 1 and isinstance(args[found[0]], str) else None
 
 
 def _pairs(args: JsonObject) -> str:
@@ -226,48 +251,94 @@ def _section(title: str, inside: str) -> str:
 # -- approvals -------------------------------------------------------------------------------------
 
 
+def is_shown(args: JsonObject) -> bool:
+    """Whether the card of a call shows all of it."""
+    return _written(args, LONGEST_CALL, "…")[-1:] != "…"
+
+
 def about_to_run(args: JsonObject) -> str:
-    """What a tool call would do: the command, the change or the arguments, whichever says most."""
-    for key in COMMANDS:
-        if isinstance(args.get(key), str):
-            rest = {name: value for name, value in args.items() if name != key}
-            shown = _block(clip("$ " + str(args[key])), "console")
-            return shown + (_more(rest) if rest else "")
-    for old, new in _OLD_AND_NEW:
-        if isinstance(args.get(old), str) and isinstance(args.get(new), str):
-            rest = {name: value for name, value in args.items() if name not in (old, new)}
-            return _block(_diff(str(args[old]), str(args[new])), "diff") + (
-                _more(rest) if rest else ""
-            )
-    return _block(_json(args), "json") if args else "<p>It takes no arguments.</p>"
+    """All that a tool call would do: the command or the change, and every other argument.
+
+    Every invisible character is shown, and nothing is left out of a call that `is_shown`.
+    """
+    if not args:
+        return "<p>This call has no arguments.</p>"
+    if not is_shown(args):
+        return _beginning(args)
+    command = command_of(args)
+    if command is not None:
+        return _command(str(args[command])) + _others(args, command)
+    changes = [
+        (old, new)
+        for old, new in _OLD_AND_NEW
+        if isinstance(args.get(old), str) and isinstance(args.get(new), str)
+    ]
+    if len(changes) == 1:
+        ((old, new),) = changes
+        if change := _diff(str(args[old]), str(args[new])):
+            return _block(revealed(change, exact=True), "diff") + _others(args, old, new)
+    return _call_block(args)
+
+
+def _beginning(args: JsonObject) -> str:
+    clipped = _written(args, LONGEST, "\n…")
+    words = (
+        f"This call is longer than {LONGEST_CALL:,} characters. A card cannot show all of it, "
+        "so it can only be denied here. It begins:"
+    )
+    return f"<p><strong>{words}</strong></p>{_block(revealed(clipped, exact=True))}"
+
+
+def _command(command: str) -> str:
+    prompt = '<span class="agyc-gp">$ </span>'
+    return _block(revealed(command, exact=True), "bash", prompt)
+
+
+def _call_block(args: JsonObject) -> str:
+    return _block(revealed(_ENCODER.encode(args), exact=True), "json")
+
+
+def _others(args: JsonObject, *shown: str) -> str:
+    rest = {name: value for name, value in args.items() if name not in shown}
+    return _section("Other arguments", _call_block(rest)) if rest else ""
 
 
 def _diff(old: str, new: str) -> str:
-    lines = difflib.unified_diff(
-        clip(old).splitlines(), clip(new).splitlines(), "before", "after", lineterm=""
-    )
-    return "\n".join(lines)
+    """Two texts as one, with every line of both; empty where that would say too little.
+
+    Lines end at a line feed only: other line ends are characters like any other here, so that
+    a change of them is one. Blanks at the end of a line are dots.
+    """
+    before, after = old.split("\n"), new.split("\n")
+    if old == new or max(len(before), len(after)) > _MOST_LINES:
+        return ""
+    count = len(before) + len(after)
+    lines = difflib.unified_diff(_dotted(before), _dotted(after), n=count, lineterm="")
+    return "\n".join(list(lines)[3:])
 
 
-def _more(args: JsonObject) -> str:
-    return f"<details><summary>All arguments</summary>{_block(_json(args), 'json')}</details>"
+def _dotted(lines: list[str]) -> list[str]:
+    return [line.rstrip(" ") + "·" * (len(line) - len(line.rstrip(" "))) for line in lines]
 
 
 def approval(event: Approval) -> str:
     """The line of an approval that is always seen."""
     line = headline(event.tool, event.edited or event.args, event.server)
     if event.state is ApprovalState.PENDING:
-        return f"{badge('wait', 'allow?')} {line}"
+        return f"{badge('wait', 'Needs approval')} {line}"
     kind, words = _APPROVED[event.state]
     took = f' <span class="agy-dim">after {seconds(event.wait)}</span>' if event.wait else ""
     edited = "" if event.edited is None else " " + badge("wait", _edited_by(event))
     return f"{badge(kind, words)}{edited} {line}{took}"
 
 
+def _by_hand(event: Approval) -> bool:
+    return event.decided_by.startswith(("a click", "typed"))
+
+
 def _edited_by(event: Approval) -> str:
-    """Who changed the arguments: whoever sits here, where it was a click or a key."""
-    here = event.decided_by.startswith(("a click", "typed"))
-    return "edited by you" if here else "edited"
+    """Who changed the arguments: the user, where it was a click or a key."""
+    return "edited by you" if _by_hand(event) else "edited"
 
 
 def approval_body(event: Approval) -> str:
@@ -275,9 +346,7 @@ def approval_body(event: Approval) -> str:
     if event.state is ApprovalState.PENDING:
         why = f"<p>{escape(event.reason)}</p>" if event.reason else ""
         return why + about_to_run(event.args)
-    who = f" by {event.decided_by}" if event.decided_by else ""
-    why = f": {event.reason}" if event.reason else ""
-    decided = f'<div class="agy-plain">{escape(f"Decided{who}{why}")}</div>'
+    decided = f'<div class="agy-plain">{escape(clip(_decided(event)))}</div>'
     if event.edited is None:
         return decided + about_to_run(event.args)
     return (
@@ -285,6 +354,34 @@ def approval_body(event: Approval) -> str:
         + _section(f"It ran with these arguments, {_edited_by(event)}", about_to_run(event.edited))
         + _section("The model asked for", about_to_run(event.args))
     )
+
+
+_ALLOWED_BY_HAND = {
+    "once": "You allowed it once.",
+    "this tool": "You always allow this tool.",
+    "this exact call": "You always allow this exact call.",
+    "edited": "You edited it, and allowed it once.",
+}
+_DECIDERS = {
+    "user": "ask_user",
+    "cassette": "The recording",
+    "a grant: this tool": "Your grant for this tool",
+    "a grant: this exact call": "Your grant for this exact call",
+}
+
+
+def _decided(event: Approval) -> str:
+    """Who decided, and why, in a sentence."""
+    allowed = event.state is ApprovalState.ALLOWED
+    why = f": {event.reason}" if event.reason and event.reason != NO else "."
+    if _by_hand(event) and allowed:
+        return _ALLOWED_BY_HAND.get(event.decided_by.partition(": ")[2], "You allowed it.")
+    if _by_hand(event):
+        return f"You denied it{why}"
+    if event.decided_by in ("", "default", "error"):
+        return event.reason or ("Allowed." if allowed else "Denied.")
+    who = _DECIDERS.get(event.decided_by, event.decided_by)
+    return f"{who} {'allowed' if allowed else 'denied'} it{why}"
 
 
 # -- questions -------------------------------------------------------------------------------------
@@ -342,12 +439,18 @@ def tokens(usage: TokenUsage | None) -> str:
         )
         if count
     ]
-    return f"{total:,} tokens" + (f" ({', '.join(parts)})" if parts else "")
+    return f"{total:,} tokens" + (f" ({' · '.join(parts)})" if parts else "")
 
 
-def status(state: TurnState, usage: TokenUsage | None) -> str:
-    """How a turn that runs stands, in words."""
-    return " · ".join(filter(None, (_TURNS[state][1], tokens(usage))))
+def status(state: TurnState, usage: TokenUsage | None, waits_for: str = "") -> str:
+    """How a turn that runs stands, in words.
+
+    Args:
+        state: Its state.
+        usage: What it has used.
+        waits_for: What the user is to do, empty where the turn does not wait for that.
+    """
+    return " · ".join(filter(None, (waits_for or _TURNS[state][1], tokens(usage))))
 
 
 def footer(state: TurnState, usage: TokenUsage | None, took: float | None, cost: str = "") -> str:

@@ -19,7 +19,8 @@ from agy_nb.protocol.events import Event, SessionOpened
 from agy_nb.protocol.values import MediaPart, PromptPart, TextPart
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.response import Response
-from agy_nb.widgets import live
+from agy_nb.terminal import revealed
+from agy_nb.widgets import live, messages
 from agy_nb.widgets.beside import Beside
 from agy_nb.widgets.browser_player import show
 from agy_nb.widgets.cards import text_of
@@ -66,14 +67,14 @@ class ChatPanel:
         self._beside = Beside(self.view, lambda: (self.transcript.html(), self.transcript.text()))
         self._tasks: set[asyncio.Future[Any]] = set()
         self._stops: list[Callable[[], None]] = []
-        self._actions: dict[str, Callable[[live.Message, list[Any]], None]] = {
-            "send": self._on_send,
-            "stop": lambda _message, _buffers: self._do(agent.cancel()),
-            "retry": lambda _message, _buffers: self._retry(),
-            "edit": lambda _message, _buffers: self._edit(),
-            "clear": lambda _message, _buffers: self._clear(),
-            "export": lambda message, _buffers: self._export(str(message.get("format"))),
+        self._orders: dict[str, Callable[[], None]] = {
+            "stop": lambda: self._do(agent.cancel()),
+            "retry": self._retry,
+            "edit": self._edit,
+            "clear": self._clear,
         }
+        self._stops.append(agent.grants.watch(self._show_grants))
+        self._show_grants()
         self._stops.append(agent.watch_turns(self._on_turn))
         self._begin()
 
@@ -150,21 +151,27 @@ class ChatPanel:
 
     # -- what the composer asks for ----------------------------------------------------------
 
-    def _on_message(self, message: live.Message, buffers: list[Any]) -> None:
-        action = self._actions.get(str(message.get("type")))
-        if action is not None:
-            action(message, buffers)
+    def _on_message(self, message: messages.Message, buffers: list[Any]) -> None:
+        match message:
+            case messages.Send():
+                self._on_send(message, buffers)
+            case messages.Order():
+                self._orders[message.type]()
+            case messages.Export():
+                self._export(message.format)
+            case messages.Revoke():
+                self._revoke(message.grant)
+            case _:
+                pass
 
-    def _on_send(self, message: live.Message, buffers: list[Any]) -> None:
-        files = message.get("files") or []
+    def _on_send(self, message: messages.Send, buffers: list[Any]) -> None:
         parts: list[PromptPart] = [
-            _part(about, data) for about, data in zip(files, buffers, strict=False)
+            _part(about, data) for about, data in zip(message.files, buffers, strict=False)
         ]
-        text = str(message.get("text") or "")
-        if text.strip():
-            parts.insert(0, TextPart(text=text))
+        if message.text.strip():
+            parts.insert(0, TextPart(text=message.text))
         if parts:
-            self._do(self._send(parts, text))
+            self._do(self._send(parts, message.text))
 
     async def _send(self, parts: list[PromptPart], text: str) -> None:
         try:
@@ -180,6 +187,19 @@ class ChatPanel:
     def _edit(self) -> None:
         if (latest := self.agent.latest) is not None:
             self.view.send(type="compose", text=text_of(latest.prompt))
+
+    def _show_grants(self) -> None:
+        """Have the panel list what the agent may do without asking."""
+        self.view.standing["grants"] = [
+            {"number": grant.number, "words": revealed(str(grant), exact=True)}
+            for grant in self.agent.grants
+        ]
+        self._touch()
+
+    def _revoke(self, number: int) -> None:
+        for grant in self.agent.grants:
+            if grant.number == number:
+                self.agent.grants.revoke(grant)
 
     def _clear(self) -> None:
         self._before = ()
@@ -269,9 +289,9 @@ class ChatPanel:
         self._beside.display(at_exit=self.close)
 
 
-def _part(about: Any, data: Any) -> MediaPart:  # noqa: ANN401 - from the front end
+def _part(about: messages.AttachedFile, data: Any) -> MediaPart:  # noqa: ANN401 - a buffer
     """What was attached; text of any kind is sent as plain text, as the SDK knows few others."""
-    name, mime_type = str(about.get("name") or "file"), str(about.get("mime_type") or "")
+    name, mime_type = about.name or "file", about.mime_type
     kind, content = mime_type.partition("/")[0], bytes(data)
     if kind not in _KINDS:
         kind = "document"

@@ -9,12 +9,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from agy_nb.protocol.values import JsonObject
+from agy_nb.widgets.messages import AnswerAll, Decide
 
 Claim: TypeAlias = Callable[["Waiting"], bool]
 """Shows what waits; tells whether it could."""
+
+Reply: TypeAlias = Decide | AnswerAll
+"""The messages that answer what waits."""
+
+Objection: TypeAlias = Callable[[Reply], str]
+"""Says what is wrong with a reply; empty for one that counts."""
+
+
+def _none(_reply: Reply) -> str:
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +37,14 @@ class Waiting:
         controls: What the front end needs to make its buttons.
         answer: The message of the front end that answers it.
         seen: Done once a front end has shown it.
-        objection: What is wrong with an answer, empty for one that counts.
+        objection: What is wrong with a reply.
     """
 
     id: str
     controls: JsonObject
-    answer: asyncio.Future[dict[str, Any]]
+    answer: asyncio.Future[Reply]
     seen: asyncio.Future[None]
-    objection: Callable[[dict[str, Any]], str] = lambda _message: ""
+    objection: Objection = _none
 
 
 class Desk:
@@ -56,17 +67,14 @@ class Desk:
         self._claims = [known for known in self._claims if known is not claim]
 
     def put(
-        self,
-        key: str,
-        controls: JsonObject,
-        objection: Callable[[dict[str, Any]], str] = lambda _message: "",
+        self, key: str, controls: JsonObject, objection: Objection = _none
     ) -> tuple[Waiting, bool]:
         """Something waits from now on; call `take` when it does no more.
 
         Args:
             key: What the events call it.
             controls: What the front end needs to make its buttons.
-            objection: Says what is wrong with an answer; one that is wrong does not count.
+            objection: Says what is wrong with a reply; one that is wrong does not count.
 
         Returns:
             It, and whether any view shows it.
@@ -88,18 +96,22 @@ class Desk:
         for future in (waiting.answer, waiting.seen):
             future.cancel()
 
-    def answer(self, key: str, message: dict[str, Any]) -> bool:
+    def answer(self, reply: Reply) -> bool:
         """A person has answered; tell whether that counts."""
-        waiting = self._waiting.get(key)
-        if waiting is None or waiting.answer.done() or waiting.objection(message):
+        waiting = self._waiting.get(reply.id)
+        if waiting is None or waiting.answer.done() or self.objection(reply):
             return False
-        waiting.answer.set_result(message)
+        waiting.answer.set_result(reply)
         return True
 
-    def objection(self, key: str, message: dict[str, Any]) -> str:
-        """What is wrong with an answer to what waits; empty where nothing is, or waits."""
-        waiting = self._waiting.get(key)
-        return "" if waiting is None else waiting.objection(message)
+    def objection(self, reply: Reply) -> str:
+        """What is wrong with a reply to what waits; empty where nothing is, or waits."""
+        waiting = self._waiting.get(reply.id)
+        if waiting is None:
+            return ""
+        if (waiting.controls.get("type") == "question") is not isinstance(reply, AnswerAll):
+            return "This is an answer to something else."
+        return waiting.objection(reply)
 
     def see(self, key: str) -> None:
         """A front end shows it."""

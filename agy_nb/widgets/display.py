@@ -15,7 +15,8 @@ from agy_nb.protocol.events import Event
 from agy_nb.runtime.response import Response
 from agy_nb.terminal import printable
 from agy_nb.widgets.cost import cost_of
-from agy_nb.widgets.live import INTERVAL_S, LiveView, Message, put_on_page
+from agy_nb.widgets.live import INTERVAL_S, LiveView, put_on_page
+from agy_nb.widgets.messages import Message, Order
 from agy_nb.widgets.static_page import bundle
 from agy_nb.widgets.transcript import Transcript
 
@@ -120,7 +121,7 @@ class _ResponseView:
             self._leave()
 
     def _on_message(self, message: Message, _buffers: list[Any]) -> None:
-        if message.get("type") == "stop":
+        if isinstance(message, Order) and message.type == "stop":
             _keep(self._response.cancel())
 
     def _leave(self) -> None:

@@ -1,20 +1,20 @@
 """The arguments of a tool call as text that a person may change, and back.
 
-Rule 1: what cannot be read is sent nowhere: whoever wrote it is told what is wrong with it.
+Rule 1: text that cannot be read is sent nowhere: the person who wrote it sees what is wrong.
 Rule 2: an argument can be changed or added, but not taken away: the SDK keeps what is left out.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from agy_nb.protocol.values import JsonObject
-from agy_nb.widgets.cards import COMMANDS
+from agy_nb.terminal import printable
+from agy_nb.widgets.cards import LONGEST_CALL, command_of
 
-LONGEST = 200_000
+LONGEST = LONGEST_CALL
 """Characters of arguments that a card offers to change."""
 
 _EXACT = 2**53
@@ -43,13 +43,21 @@ def draft(args: JsonObject) -> Draft | None:
         >>> draft({"CommandLine": "ls", "Cwd": "/tmp"}).text
         'ls'
     """
-    for name in COMMANDS:
-        if isinstance(args.get(name), str):
-            found = Draft("command", str(args[name]), name)
-            break
+    name = command_of(args)
+    if name is not None and _can_be_seen(str(args[name])):
+        found = Draft("command", str(args[name]), name)
     else:
-        found = Draft("json", json.dumps(args, indent=2, ensure_ascii=False, default=str))
+        text = json.dumps(args, indent=2, ensure_ascii=False, default=str)
+        if not _can_be_seen(text):
+            text = json.dumps(args, indent=2, default=str)
+        found = Draft("json", text)
     return found if len(found.text) <= LONGEST else None
+
+
+def _can_be_seen(text: str) -> bool:
+    """Whether an editor shows every character of a text, and keeps it."""
+    without_tabs = text.replace("\t", " ")
+    return printable(without_tabs, exact=True) == without_tabs
 
 
 def changed(args: JsonObject, text: str) -> JsonObject:
@@ -124,12 +132,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def objection(args: JsonObject, message: Mapping[str, object]) -> str:
-    """What is wrong with the front end's answer to a call; empty for one that can be taken."""
-    if message.get("choice") != "edited":
-        return ""
+def objection(args: JsonObject, text: str) -> str:
+    """What is wrong with a changed text; empty for one that can be run."""
     try:
-        changed(args, str(message.get("text") or ""))
+        changed(args, text)
     except ValueError as error:
         return str(error)
     return ""

@@ -19,7 +19,8 @@ import traitlets
 from agy_nb.errors import WrongLoop
 from agy_nb.kernel import main_loop
 from agy_nb.protocol.events import Approval, Event, Question
-from agy_nb.widgets.desk import Waiting, desk
+from agy_nb.widgets.desk import Reply, Waiting, desk
+from agy_nb.widgets.messages import AnswerAll, Decide, Here, Message, Ready, parse
 from agy_nb.widgets.nodes import Change, Drop, Put
 
 INTERVAL_S = 0.05
@@ -36,7 +37,10 @@ LASTS = (
 LEAVES_AFTER_S = 3.0
 """Seconds in which a front end that shows a view still can say so, when the HTML is there."""
 
-Message: TypeAlias = dict[str, Any]
+OnMessage: TypeAlias = Callable[[Message, list[Any]], None]
+"""Takes a message of the front end, and its buffers."""
+
+UNREADABLE = "The page sent something that could not be read. Nothing was decided: try again."
 
 
 class Shown(Protocol):
@@ -132,7 +136,7 @@ class LiveView:
         transcript: What to show.
         mode: `"turn"`, `"chat"` for a composer below, or `"page"`.
         label: What a screen reader calls it.
-        on_message: Takes the front end's other messages than `ready`, `here`, `decide`, `answer`.
+        on_message: Takes the front end's messages that are about the conversation or the page.
 
     Raises:
         WrongLoop: No event loop runs here, nor ever did.
@@ -142,6 +146,7 @@ class LiveView:
         running: Whether there is something to stop.
         queued: How many turns wait for the one that runs.
         seen: Whether a front end has shown it.
+        standing: Told with every message, e.g. the grants of a panel's agent.
         loop: The main loop.
     """
 
@@ -151,13 +156,14 @@ class LiveView:
         *,
         mode: str = "turn",
         label: str = "Conversation",
-        on_message: Callable[[Message, list[Any]], None] = lambda _message, _buffers: None,
+        on_message: OnMessage = lambda _message, _buffers: None,
     ) -> None:
         self.transcript = transcript
         self.widget = _canvas(mode, label)
         self.running = False
         self.queued = 0
         self.seen = False
+        self.standing: dict[str, object] = {}
         self._notice = ""
         self.loop = _loop()
         self._on_message = on_message
@@ -191,17 +197,19 @@ class LiveView:
         if not self._closed:
             status = self.transcript.status if self.running else ""
             if status and self.queued:
-                status += f" · {self.queued} more in the queue"
+                status += f" · {self.queued} queued"
             if self._notice:
                 message["notice"] = self._notice
-            self.widget.send({"running": self.running, "status": status, **message})
+            self.widget.send(
+                {"running": self.running, "status": status, **self.standing, **message}
+            )
 
-    def _wire(self, changes: Iterable[Change]) -> list[Message]:
+    def _wire(self, changes: Iterable[Change]) -> list[dict[str, Any]]:
         return [self._wire_one(change) for change in changes]
 
-    def _wire_one(self, change: Change) -> Message:
+    def _wire_one(self, change: Change) -> dict[str, Any]:
         if isinstance(change, Put):
-            put = {
+            put: dict[str, Any] = {
                 name: value
                 for name in ("id", "parent", "kind", "head", "body", "fold", "label")
                 if (value := getattr(change, name))
@@ -218,30 +226,37 @@ class LiveView:
     # -- from the front end ------------------------------------------------------------------
 
     def _receive(self, _widget: object, content: object, buffers: Iterable[Any] | None) -> None:
-        if isinstance(content, dict):
-            with contextlib.suppress(RuntimeError):  # the loop is closed: the kernel ends
-                self.loop.call_soon_threadsafe(self._take, content, list(buffers or ()))
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the kernel ends
+            self.loop.call_soon_threadsafe(self._take, content, list(buffers or ()))
 
-    def _take(self, message: Message, buffers: list[Any]) -> None:
-        match message.get("type"):
-            case "ready":
+    def _refuse(self, content: object) -> None:
+        """A message could not be read; an approval or a question that it was about waits on."""
+        key = content.get("id") if isinstance(content, dict) else None
+        if isinstance(key, str) and desk.get(key) is not None:
+            self.send(type="refused", id=key, words=UNREADABLE)
+
+    def _take(self, content: object, buffers: list[Any]) -> None:
+        match message := parse(content):
+            case None:
+                self._refuse(content)
+            case Ready():
                 self.seen = True
                 self.transcript.changes()
                 self.send(type="reset", changes=self._wire(self.transcript.snapshot()))
                 if self.transcript.behind:
                     self.touch()
-            case "decide" | "answer":
-                self._answer(str(message.get("id")), message)
-            case "here":
+            case Decide() | AnswerAll():
+                self._answer(message)
+            case Here():
                 self._stay()
             case _:
                 self._on_message(message, buffers)
 
-    def _answer(self, key: str, message: Message) -> None:
-        if words := desk.objection(key, message):
-            self.send(type="refused", id=key, words=words)
+    def _answer(self, reply: Reply) -> None:
+        if words := desk.objection(reply):
+            self.send(type="refused", id=reply.id, words=words)
         else:
-            desk.answer(key, message)
+            desk.answer(reply)
 
     # -- what waits for a person -------------------------------------------------------------
 

@@ -14,6 +14,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from agy_nb.terminal import revealed
+
 if TYPE_CHECKING:
     import nh3
     from markdown_it import MarkdownIt
@@ -86,15 +88,15 @@ _ALIGNED = {
 """Classes in the place of the styles that Markdown gives the cells of a table: none is let in."""
 
 _MARKUP = re.compile(r"<[^>]*>")
-_CONTROL = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
-)
+_ABSOLUTE = re.compile(r"https?://[^\s/\\?#@]+([/?#][^\s\\]*)?", re.IGNORECASE)
+"""A link with a host of its own. A browser takes `/logout`, `//host` or `http:logout` for an
+address of the notebook's own server or scheme."""
 
 
 def escape(text: str) -> str:
     """Text as HTML that shows just this text.
 
-    Control characters, and those that turn the direction of what follows, become visible.
+    Characters that hide, or turn the direction of what follows, are named.
 
     Example:
         >>> escape("<b>")
@@ -108,9 +110,9 @@ def visible(text: str) -> str:
 
     Example:
         >>> visible("a\0b")
-        'a\ufffdb'
+        'a⟨U+0000⟩b'
     """
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+    return revealed(text)
 
 
 def render(source: str, references: dict[str, Any] | None = None, *, colours: bool = True) -> str:
@@ -201,10 +203,15 @@ def _cleaner() -> nh3.Cleaner:
             "td": set(_ALIGNED.values()),
             "th": set(_ALIGNED.values()),
         },
-        url_schemes={"http", "https", "mailto"},
+        url_schemes={"http", "https"},
+        attribute_filter=_only_absolute_links,
         set_tag_attribute_values={"a": {"target": "_blank"}},
         link_rel="noopener noreferrer nofollow",
     )
+
+
+def _only_absolute_links(_tag: str, attribute: str, value: str) -> str | None:
+    return None if attribute == "href" and not _ABSOLUTE.fullmatch(value) else value
 
 
 @functools.cache

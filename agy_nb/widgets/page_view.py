@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from agy_nb.widgets.beside import Beside, Still
-from agy_nb.widgets.live import LiveView, Message
+from agy_nb.widgets.live import LiveView
+from agy_nb.widgets.messages import Act, Message
 from agy_nb.widgets.page import Page
 
 
@@ -48,5 +49,5 @@ class PageView:
         self._beside.close()
 
     def _on_message(self, message: Message, _buffers: list[Any]) -> None:
-        if message.get("type") == "act":
-            self._on_act(str(message.get("act")), str(message.get("value") or ""))
+        if isinstance(message, Act):
+            self._on_act(message.act, message.value)

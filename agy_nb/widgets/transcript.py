@@ -154,7 +154,11 @@ class Transcript:
     @property
     def status(self) -> str:
         """How the turn that runs stands, in words."""
-        return cards.status(self._turn.state, self._turn.usage)
+        approvals = any(isinstance(event, Approval) for event in self.pending.values())
+        waits_for = ""
+        if self.pending and self._turn.state is TurnState.WAITING_FOR_USER:
+            waits_for = "Waiting for approval" if approvals else "Waiting for your answer"
+        return cards.status(self._turn.state, self._turn.usage, waits_for)
 
     # -- what goes out -----------------------------------------------------------------------
 
@@ -325,7 +329,7 @@ class Transcript:
                 id=event.question_id,
                 parent=self._card_parent(event.question_id, event.trajectory),
                 kind="question" if waits else "answered",
-                head="The agent asks" if waits else "Asked and answered",
+                head="The agent asks" if waits else "Question",
                 body=cards.question(event),
                 label="Question",
             )
@@ -386,7 +390,7 @@ class Transcript:
             if known.result is None:
                 self._show_call(known, "cancelled" if state is TurnState.CANCELLED else "ended")
         if state is TurnState.CANCELLED:
-            self._new(kind="notice", head="Stopped. What had come is kept.")
+            self._new(kind="notice", head="Stopped. The partial answer was kept.")
         took = at - turn.began if at and turn.began else None
         head = cards.footer(state, turn.usage, took)
         self._footer = self._new(kind="footer", head=head), state, turn.usage, took

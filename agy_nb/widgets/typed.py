@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import Literal
 
 from agy_nb.kernel import ask_text
 from agy_nb.protocol.values import Answer, AskedQuestion
 from agy_nb.sdk.base import ApprovalRequest
+from agy_nb.terminal import printable
 from agy_nb.widgets import editing
+from agy_nb.widgets.cards import is_shown
+from agy_nb.widgets.messages import AnswerAll, Answered, Decide
 
-_CHOICES = {
+_CHOICES: dict[str, Literal["once", "tool", "call"]] = {
     "y": "once",
     "yes": "once",
     "t": "tool",
-    "a": "args",
+    "c": "call",
 }
 
 
 def why_nobody() -> str:
-    """Why nobody can be asked at this script's terminal; empty when somebody can."""
+    """Why no one can be asked at this script's terminal; empty when a person can be."""
     try:
         interactive = sys.stdin.isatty()
     except (AttributeError, ValueError):  # there is none, or it is closed
@@ -28,30 +31,45 @@ def why_nobody() -> str:
     return "" if interactive else "nobody could be asked: standard input is no terminal"
 
 
-async def as_message(request: ApprovalRequest) -> dict[str, Any]:
+async def decide(request: ApprovalRequest) -> Decide:
     """Ask about a tool call; gives what the front end would send.
 
     Raises:
-        NoStdin: Nobody would see the question.
+        NoStdin: No one would see the question.
     """
-    args = json.dumps(request.args, indent=2, ensure_ascii=False, default=str)
-    why = f"\n{request.reason}" if request.reason else ""
-    edit = ", [e]dit the arguments first" if request.editable else ""
-    said = await ask_text(
-        f"The agent wants to run {request.tool}{why}\n{args}\n"
-        "Allow? [y]es once, this [t]ool for the session, these [a]rguments for the session"
-        f"{edit}; anything else denies and is told to the agent as the reason: "
-    )
-    if edit and said.strip().lower() in ("e", "edit"):
+    said = (await ask_text(_words(request))).strip()
+    if request.editable and said.lower() in ("e", "edit"):
         return await _edited(request)
-    choice = _CHOICES.get(said.strip().lower())
+    choice = _CHOICES.get(said.lower())
     if choice is not None:
-        return {"choice": choice, "how": f"typed: {choice}"}
-    reason = "" if said.strip().lower() in ("", "n", "no") else said.strip()
-    return {"choice": "deny", "reason": reason, "how": "typed: deny"}
+        return Decide(id=request.approval_id, choice=choice)
+    return _deny(request, "" if said.lower() in ("", "n", "no") else said)
 
 
-async def _edited(request: ApprovalRequest) -> dict[str, Any]:
+def _words(request: ApprovalRequest) -> str:
+    """The whole call, in which nothing hides, and the choices that there are."""
+    name = f"{request.server} · {request.tool}" if request.server else request.tool
+    why = f"\n{printable(request.reason)}" if request.reason else ""
+    asks = f"The agent wants to run {printable(name, exact=True)}{why}\n"
+    if not is_shown(request.args):
+        return (
+            f"{asks}The call is too long to be shown completely, so it can only be denied.\n"
+            "Reason (optional, sent to the agent): "
+        )
+    args = json.dumps(request.args, indent=2, ensure_ascii=False, default=str)
+    edit = ", [e]dit the arguments first" if request.editable else ""
+    return (
+        f"{asks}{printable(args, exact=True)}\n"
+        "Allow? [y]es once, always this [t]ool, always this exact [c]all"
+        f"{edit}; anything else denies, and is sent to the agent as the reason: "
+    )
+
+
+def _deny(request: ApprovalRequest, reason: str = "") -> Decide:
+    return Decide(id=request.approval_id, choice="deny", reason=printable(reason))
+
+
+async def _edited(request: ApprovalRequest) -> Decide:
     """Ask for other arguments, until they can be read or an empty line denies."""
     about = editing.draft(request.args)
     command = about is not None and about.form == "command"
@@ -60,41 +78,46 @@ async def _edited(request: ApprovalRequest) -> dict[str, Any]:
     while True:
         text = await ask_text(f"{words}Write {form}; an empty line denies: ")
         if not text.strip():
-            return {"choice": "deny", "how": "typed: deny"}
-        message = {"choice": "edited", "text": text, "how": "typed: edited"}
-        wrong = editing.objection(request.args, message)
+            return _deny(request)
+        wrong = editing.objection(request.args, text)
         if not wrong:
-            return message
-        words = f"That cannot be run: {wrong}.\n"
+            return Decide(id=request.approval_id, choice="edited", text=text)
+        words = f"That cannot be run: {printable(wrong)}.\n"
 
 
 async def answer(questions: tuple[AskedQuestion, ...]) -> tuple[Answer, ...]:
     """Answer questions at a script's terminal; an empty line skips one.
 
     Raises:
-        NoStdin: Nobody would see the question.
+        NoStdin: No one would see the question.
     """
     return tuple([await _answer(asked) for asked in questions])
 
 
-async def answers_as_message(questions: tuple[AskedQuestion, ...]) -> dict[str, Any]:
+async def answer_all(key: str, questions: tuple[AskedQuestion, ...]) -> AnswerAll:
     """Answer questions as text; gives what the front end would send.
 
+    Args:
+        key: What the events call them.
+        questions: What is asked.
+
     Raises:
-        NoStdin: Nobody would see the question.
+        NoStdin: No one would see the question.
     """
-    return {
-        "answers": [
-            {"selected": list(each.selected), "text": each.text, "skipped": each.skipped}
-            for each in await answer(questions)
-        ]
-    }
+    answers = tuple(
+        Answered(selected=each.selected, text=each.text, skipped=each.skipped)
+        for each in await answer(questions)
+    )
+    return AnswerAll(id=key, answers=answers)
 
 
 async def _answer(asked: AskedQuestion) -> Answer:
-    options = "".join(f"\n  {option.id}. {option.text}" for option in asked.options)
+    options = "".join(
+        f"\n  {printable(option.id)}. {printable(option.text)}" for option in asked.options
+    )
     hint = "number(s) or your own words" if asked.options else "your answer"
-    said = (await ask_text(f"{asked.question}{options}\n{hint}, empty to skip: ")).strip()
+    words = f"{printable(asked.question)}{options}\n{hint}, empty to skip: "
+    said = (await ask_text(words)).strip()
     if not said:
         return Answer(skipped=True)
     chosen = said.replace(",", " ").split()

@@ -94,7 +94,8 @@ def faults(html: str) -> list[str]:
 def _fine(tag: str, name: str, value: str) -> bool:
     match tag, name:
         case "a", "href":
-            return urlsplit(value.strip()).scheme in ("", "http", "https", "mailto")
+            parts = urlsplit(value)
+            return parts.scheme in ("http", "https") and bool(parts.hostname)
         case "a", "rel":
             return {"noopener", "noreferrer"} <= set(value.split())
         case "a", "target":

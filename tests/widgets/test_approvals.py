@@ -13,6 +13,7 @@ from agy_nb.sdk.base import ApprovalRequest
 from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets import approvals, typed
 from agy_nb.widgets.desk import desk
+from tests.widgets.clicks import answer, click
 
 pytestmark = pytest.mark.blocking_allowed  # a widget looks whether its style sheet was edited
 
@@ -89,7 +90,7 @@ async def decide(handler, message, **about):
     task = await asked(handler, **about)
     key = about.get("key", "approval-1")
     desk.see(key)
-    desk.answer(key, {"type": "decide", "id": key, **message})
+    click(key, **message)
     return await task
 
 
@@ -106,38 +107,11 @@ async def test_allow_once_allows_this_call_and_asks_for_the_next(notebook):
     again.cancel()
 
 
-async def test_allow_the_tool_holds_for_all_arguments_of_this_agent(notebook):
-    handler = approvals.approve()
-    assert (await decide(handler, {"choice": "tool"}, path="a")).allowed
-    decision = await handler(request(path="b"))
+@pytest.mark.parametrize("choice", ["once", "tool", "call"])
+async def test_choice_says_what_the_agent_is_to_remember(notebook, choice):
+    decision = await decide(approvals.approve(), {"choice": choice}, path="a")
     assert decision.allowed
-    assert decision.decided_by == "the session: this tool"
-
-
-async def test_allow_these_arguments_holds_for_them_in_any_order_and_no_others(notebook):
-    handler = approvals.approve()
-    assert (await decide(handler, {"choice": "args"}, a=1, b=[2])).allowed
-    assert (await handler(request(b=[2], a=1))).decided_by == "the session: these arguments"
-    other = await asked(handler, a=1, b=[3])
-    assert not other.done()
-    other.cancel()
-
-
-@pytest.mark.parametrize("other", [{"agent": 2}, {"tool": "stop"}, {"server": "files"}])
-@pytest.mark.parametrize("choice", ["tool", "args"])
-async def test_what_was_allowed_holds_for_no_other_agent_tool_or_server(notebook, other, choice):
-    handler = approvals.approve()
-    await decide(handler, {"choice": choice}, x=1)
-    task = await asked(handler, x=1, **other)
-    assert not task.done()
-    task.cancel()
-
-
-async def test_what_was_allowed_holds_for_no_other_handler(notebook):
-    await decide(approvals.approve(), {"choice": "tool"})
-    task = await asked(approvals.approve())
-    assert not task.done()
-    task.cancel()
+    assert decision.remember == ("" if choice == "once" else choice)
 
 
 async def test_deny_says_that_the_user_said_no(notebook):
@@ -160,34 +134,35 @@ async def test_deny_with_a_reason_tells_it_in_one_line(notebook):
         {"choice": "yes"},
         {"choice": True},
         {"choice": ["once"]},
-        {"reason": 7},
+        {"choice": "once", "reason": 7},
+        {"choice": "once", "text": ["x"]},
     ],
 )
-async def test_message_that_makes_no_sense_denies(notebook, message):
-    handler = approvals.approve()
-    assert not (await decide(handler, message)).allowed
-    assert handler.granted == set()
+async def test_message_that_makes_no_sense_decides_nothing(notebook, message):
+    task = await asked(approvals.approve())
+    assert not click("approval-1", **message)
+    assert not task.done()
+    assert click("approval-1", choice="deny")
+    assert not (await task).allowed
 
 
 async def test_second_click_counts_for_nothing(notebook):
     handler = approvals.approve()
     task = await asked(handler)
-    assert desk.answer("approval-1", {"choice": "deny"})
-    assert not desk.answer("approval-1", {"choice": "tool"})
+    assert click("approval-1", choice="deny")
+    assert not click("approval-1", choice="tool")
     assert not (await task).allowed
-    assert handler.granted == set()
 
 
 async def test_late_click_counts_for_nothing(notebook):
     handler = approvals.approve()
     await decide(handler, {"choice": "deny"})
-    assert not desk.answer("approval-1", {"choice": "tool"})
-    assert handler.granted == set()
+    assert not click("approval-1", choice="tool")
 
 
 async def test_click_for_another_turn_decides_nothing_here(notebook):
     task = await asked(approvals.approve(), key="approval-2")
-    assert not desk.answer("approval-1", {"choice": "once"})
+    assert not click("approval-1", choice="once")
     await asyncio.sleep(0)
     assert not task.done()
     task.cancel()
@@ -201,7 +176,7 @@ async def test_hundred_approvals_wait_at_once_and_each_is_decided_by_its_own_cli
     assert list(desk._waiting) == keys
     assert [event.approval_id for event in notebook.shown] == keys
     for number, key in reversed(list(enumerate(keys))):
-        desk.answer(key, {"choice": "deny" if number % 3 else "once"})
+        click(key, choice="deny" if number % 3 else "once")
     decisions = await asyncio.gather(*tasks)
     assert [each.allowed for each in decisions] == [number % 3 == 0 for number in range(100)]
 
@@ -212,7 +187,7 @@ async def test_cancelled_turn_takes_the_question_back(notebook):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not desk.answer("approval-1", {"choice": "once"})
+    assert not click("approval-1", choice="once")
     (event,) = notebook.ended
     assert event.state is ApprovalState.CANCELLED
 
@@ -291,7 +266,7 @@ def types(monkeypatch, *lines):
         ("y", True, ""),
         (" YES ", True, ""),
         ("t", True, ""),
-        ("a", True, ""),
+        ("c", True, ""),
         ("", False, "the user said no"),
         ("n", False, "the user said no"),
         ("not on a Friday", False, "not on a Friday"),
@@ -309,11 +284,11 @@ async def test_text_decides_where_no_front_end_shows_the_card(
     assert '"command": "ls"' in prompts[0]
 
 
-async def test_typed_permission_for_the_session_holds(notebook, impatient, monkeypatch):
-    types(monkeypatch, "t")
+async def test_typed_permission_can_be_for_later_calls_too(notebook, impatient, monkeypatch):
+    types(monkeypatch, "t", "c")
     handler = approvals.approve()
-    await handler(request())
-    assert (await handler(request(x=1))).decided_by == "the session: this tool"
+    assert (await handler(request())).remember == "tool"
+    assert (await handler(request(x=1))).remember == "call"
 
 
 async def test_click_ends_the_question_in_text(notebook, impatient, monkeypatch):
@@ -326,7 +301,7 @@ async def test_click_ends_the_question_in_text(notebook, impatient, monkeypatch)
     monkeypatch.setattr(typed, "ask_text", ask_text)
     task = await asked(approvals.approve())
     await asking.wait()
-    desk.answer("approval-1", {"choice": "once"})
+    click("approval-1", choice="once")
     assert (await task).decided_by == "a click: once"
 
 
@@ -339,7 +314,7 @@ async def test_card_waits_on_where_text_cannot_be_asked_for(notebook, impatient,
     for _ in range(10):
         await asyncio.sleep(0)
     assert not task.done()
-    desk.answer("approval-1", {"choice": "once"})
+    click("approval-1", choice="once")
     assert (await task).allowed
 
 
@@ -351,9 +326,9 @@ async def test_terminal_of_a_script_is_asked(monkeypatch):
     monkeypatch.setattr("sys.stdin", Terminal())
     monkeypatch.setattr(builtins, "input", lambda _prompt: "t")
     handler = approvals.approve()
-    assert (await handler(request())).decided_by == "typed: tool"
+    assert (await handler(request())).decided_by == "typed: this tool"
     monkeypatch.setattr(builtins, "input", lambda _prompt: "n")
-    assert (await handler(request(x=1))).decided_by == "the session: this tool"
+    assert not (await handler(request(x=1))).allowed
 
 
 # -- questions -------------------------------------------------------------------------------------
@@ -368,7 +343,7 @@ async def answers(handler, message, *questions):
     task = asyncio.ensure_future(handler.answer("q", questions))
     await until(lambda: desk._waiting or task.done())
     desk.see("q")
-    desk.answer("q", message)
+    answer("q", **message)
     return await task
 
 
@@ -390,13 +365,24 @@ async def test_answers_are_options_words_or_nothing(notebook):
 @pytest.mark.parametrize(
     "message", [{}, {"answers": None}, {"answers": 7}, {"answers": ["x", None, {"selected": 7}]}]
 )
-async def test_answers_that_make_no_sense_are_none(notebook, message):
-    given = await answers(approvals.approve(), message, COLOURS)
-    assert all(each.skipped for each in given)
+async def test_answers_that_make_no_sense_answer_nothing(notebook, message):
+    task = asyncio.ensure_future(approvals.approve().answer("q", (COLOURS,)))
+    await until(lambda: desk._waiting)
+    assert not answer("q", **message)
+    assert not task.done()
+    assert answer("q", answers=[])
+    assert await task == ()
+
+
+async def test_answer_to_a_question_decides_on_no_call(notebook):
+    task = await asked(approvals.approve())
+    assert not answer("approval-1", answers=[])
+    assert not task.done()
+    task.cancel()
 
 
 @pytest.mark.parametrize(
-    ("line", "multiple", "answer"),
+    ("line", "multiple", "given"),
     [
         ("2", False, Answer(selected=("2",))),
         ("1, 2", True, Answer(selected=("1", "2"))),
@@ -406,11 +392,11 @@ async def test_answers_that_make_no_sense_are_none(notebook, message):
     ],
 )
 async def test_question_is_answered_as_text(
-    notebook, impatient, monkeypatch, line, multiple, answer
+    notebook, impatient, monkeypatch, line, multiple, given
 ):
     prompts = types(monkeypatch, line)
     question = AskedQuestion(question="Which?", options=COLOURS.options, multiple=multiple)
-    assert await approvals.approve().answer("q", (question,)) == (answer,)
+    assert await approvals.approve().answer("q", (question,)) == (given,)
     assert "1. red" in prompts[0]
 
 
@@ -448,7 +434,7 @@ async def turn_with_a_call(message, config=None):
             if message == "cancel":
                 await response.cancel()
             else:
-                desk.answer(key, message)
+                click(key, **message)
         await response.wait()
     return ran, [each for each in response.events if isinstance(each, Approval)], response
 

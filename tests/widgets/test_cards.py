@@ -4,6 +4,8 @@ import base64
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agy_nb.protocol.events import (
     Approval,
@@ -22,7 +24,9 @@ from agy_nb.protocol.values import (
     TextPart,
     TokenUsage,
 )
+from agy_nb.terminal import revealed
 from agy_nb.widgets import cards
+from tests.cli.test_terminal import INVISIBLE
 from tests.widgets.hostile import PAYLOADS, skeleton, text_of
 
 SKIP = Answer(skipped=True)
@@ -168,13 +172,14 @@ def test_binary_results_are_text_that_harms_nobody():
     ],
     ids=["text", "command", "change", "rows", "keys"],
 )
-def test_ten_megabytes_of_arguments_are_clipped_and_that_is_said(args):
+def test_ten_megabytes_of_arguments_are_not_shown_and_that_is_said(args):
     cards.about_to_run({"warm": 1})
     began = time.process_time()
     html = cards.about_to_run(args), cards.headline("run", args)
     assert time.process_time() - began < 0.5
     assert sum(map(len, html)) < 20 * cards.LONGEST
-    assert "more" in text_of(html[0])
+    assert "it can only be denied here" in text_of(html[0])
+    assert not cards.is_shown(args)
 
 
 def test_long_results_and_errors_are_clipped():
@@ -205,28 +210,132 @@ def test_change_of_a_text_is_a_diff():
 
 
 def test_call_without_arguments_says_so():
-    assert text_of(cards.about_to_run({})) == "It takes no arguments."
+    assert text_of(cards.about_to_run({})) == "This call has no arguments."
 
 
 def test_characters_that_turn_a_command_around_are_shown():
     assert "\u202e" not in cards.about_to_run({"command": "echo \u202egnp.exe"})
 
 
-@pytest.mark.parametrize("state", [each for each in ApprovalState if each != "pending"])
-def test_decision_says_who_decided_and_why(state):
-    event = Approval(
+def decided(state, decided_by, reason=""):
+    return Approval(
         approval_id="a",
         tool="run",
         args={"command": "ls"},
         state=state,
-        reason="too risky",
-        decided_by="a click: deny",
+        reason=reason,
+        decided_by=decided_by,
         wait=2.0,
     )
-    assert text_of(cards.approval(event)).split()[0] in ("Allowed", "Denied", "Denied:")
-    assert text_of(cards.approval(event)).endswith("after 2.0 s")
-    shown = text_of(cards.approval_body(event))
-    assert shown == "Decided by a click: deny: too risky$ ls"
+
+
+@pytest.mark.parametrize("state", [each for each in ApprovalState if each != "pending"])
+def test_decision_is_a_word_with_its_time(state):
+    line = text_of(cards.approval(decided(state, "user")))
+    assert line.split()[0] in ("Allowed", "Denied", "Denied:")
+    assert line.endswith("after 2.0 s")
+
+
+@pytest.mark.parametrize(
+    ("state", "decided_by", "reason", "words"),
+    [
+        ("allowed", "a click: once", "", "You allowed it once."),
+        ("allowed", "typed: once", "", "You allowed it once."),
+        ("allowed", "a click: this tool", "", "You always allow this tool."),
+        ("allowed", "a click: this exact call", "", "You always allow this exact call."),
+        ("allowed", "a click: edited", "", "You edited it, and allowed it once."),
+        ("denied", "a click: deny", "too risky", "You denied it: too risky"),
+        ("denied", "a click: deny", "the user said no", "You denied it."),
+        ("allowed", "user", "", "ask_user allowed it."),
+        ("denied", "user", "too risky", "ask_user denied it: too risky"),
+        ("allowed", "cassette", "", "The recording allowed it."),
+        ("allowed", "a grant: this tool", "", "Your grant for this tool allowed it."),
+        ("allowed", "my robot", "", "my robot allowed it."),
+        ("timed_out", "default", "nobody answered within 2 s", "nobody answered within 2 s"),
+        ("cancelled", "default", "the turn ended", "the turn ended"),
+    ],
+)
+def test_decision_says_who_decided_and_why(state, decided_by, reason, words):
+    event = decided(ApprovalState(state), decided_by, reason)
+    assert text_of(cards.approval_body(event)) == f"{words}$ ls"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        {"command": "echo " + "x" * 30_000 + "; rm -rf /LAST"},
+        {"content": "x" * 150_000 + "LAST"},
+        {"CommandLine": "ls", "Cwd": "/LAST", "Env": {"A": ["b"] * 100}},
+        {"cmd": "rm -rf /LAST", "command": "ls"},
+        {"command": ["rm", "LAST"], "cmd": "ls"},
+        {"old_string": "a", "new_string": "b", "TargetContent": "c", "ReplacementContent": "LAST"},
+        {"old_string": "x\n" * 20_000, "new_string": "x\n" * 20_000 + "LAST", "path": "p"},
+        {"rows": [*range(9_000), "LAST"]},
+    ],
+    ids=["command", "text", "others", "two commands", "list", "two changes", "change", "rows"],
+)
+def test_every_argument_is_on_the_card_to_its_end(args):
+    assert cards.is_shown(args)
+    shown = text_of(cards.about_to_run(args))
+    assert "LAST" in shown
+    assert "<details" not in cards.about_to_run(args)
+    for name in args:
+        assert name in shown or name in (*cards.COMMANDS, "old_string", "new_string")
+
+
+def test_call_that_is_too_long_is_not_shown_and_says_so():
+    args = {"content": "x" * cards.LONGEST_CALL}
+    assert not cards.is_shown(args)
+    assert "can only be denied here" in text_of(cards.about_to_run(args))
+
+
+def test_two_commands_are_both_on_the_line():
+    line = text_of(cards.headline("run", {"cmd": "rm -rf ~", "command": "ls"}))
+    assert "rm -rf ~" in line
+
+
+@pytest.mark.parametrize("place", ["command", "content", "name", "tool", "change", "others"])
+def test_every_invisible_character_of_a_call_is_shown(place):
+    for character in INVISIBLE:
+        text = f"a{character}b"
+        args = {
+            "command": {"command": text},
+            "content": {"content": text},
+            "name": {text: 1},
+            "tool": {},
+            "change": {"old_string": f"{text}c", "new_string": text},
+            "others": {"command": "ls", "Cwd": text},
+        }[place]
+        event = pending(**args)
+        if place == "tool":
+            event = Approval(approval_id="a", tool=text, state=ApprovalState.PENDING)
+        shown = text_of(cards.approval(event) + cards.approval_body(event))
+        assert character not in shown, f"U+{ord(character):04X}"
+
+
+TEXTS = st.text(alphabet="ab \t\r\n\x0b\x0c\x1c\x85\u2028é", max_size=40)
+
+
+@settings(deadline=None)
+@given(TEXTS, TEXTS)
+def test_change_shows_both_texts_whole(old, new):
+    shown = text_of(cards.about_to_run({"old_string": old, "new_string": new}))
+    if old == new:
+        assert '"old_string"' in shown
+        return
+    lines = shown.split("\n")
+    for marks, text in ((" -", old), (" +", new)):
+        whole = "\n".join(line[1:] for line in lines if line[:1] in marks)
+        assert whole.replace("·", " ") == revealed(text, exact=True)
+
+
+def test_change_of_line_ends_or_blanks_is_seen():
+    for old, new in (("a\r\nb", "a\nb"), ("a ", "a"), ("a\tb", "a b"), ("a\n", "a")):
+        shown = text_of(cards.about_to_run({"old_string": old, "new_string": new}))
+        removed, added = (
+            [line[1:] for line in shown.split("\n") if line.startswith(mark)] for mark in "-+"
+        )
+        assert removed != added
 
 
 def test_approval_that_waits_says_why_it_is_asked_for():
@@ -271,7 +380,7 @@ def test_prompt_shows_its_lines_and_names_what_is_attached():
 def test_footer_has_state_tokens_cost_and_time():
     usage = TokenUsage(input_tokens=1200, output_tokens=30, total_tokens=1230)
     shown = text_of(cards.footer(TurnState.DONE, usage, 75, "0.01 $"))
-    assert shown == "done1,230 tokens (1,200 in, 30 out)0.01 $1 min 15 s"
+    assert shown == "done1,230 tokens (1,200 in · 30 out)0.01 $1 min 15 s"
     assert text_of(cards.footer(TurnState.FAILED, None, None)) == "failed"
 
 

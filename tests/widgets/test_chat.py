@@ -152,7 +152,7 @@ async def test_status_tells_how_many_turns_wait(monkeypatch):
             page.say(type="send", text=text, files=[])
         await until(lambda: len(page.panel.responses) == 3)
         page.panel.view.flush()
-        assert page.told[-1]["status"].endswith(" · 2 more in the queue")
+        assert page.told[-1]["status"].endswith(" · 2 queued")
         await page.panel.responses[0].cancel()
         await until(lambda: page.panel.view.queued == 1)
         page.panel.close()

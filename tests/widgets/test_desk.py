@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from agy_nb.widgets.desk import Desk
+from agy_nb.widgets.messages import Decide
 
 
 @pytest.fixture
@@ -14,21 +15,21 @@ def desk():
 
 async def test_first_answer_counts_and_no_other(desk):
     waiting, _ = desk.put("a", {})
-    assert desk.answer("a", {"choice": "deny"})
-    assert not desk.answer("a", {"choice": "once"})
-    assert await waiting.answer == {"choice": "deny"}
+    assert desk.answer(Decide(id="a", choice="deny"))
+    assert not desk.answer(Decide(id="a", choice="once"))
+    assert await waiting.answer == Decide(id="a", choice="deny")
 
 
 async def test_answer_to_something_else_counts_for_nothing(desk):
     waiting, _ = desk.put("a", {})
-    assert not desk.answer("b", {"choice": "once"})
+    assert not desk.answer(Decide(id="b", choice="once"))
     assert not waiting.answer.done()
 
 
 async def test_answer_that_comes_late_counts_for_nothing(desk):
     waiting, _ = desk.put("a", {})
     desk.take(waiting)
-    assert not desk.answer("a", {"choice": "once"})
+    assert not desk.answer(Decide(id="a", choice="once"))
     assert waiting.answer.cancelled()
     assert desk.get("a") is None
 
@@ -39,7 +40,7 @@ async def test_answer_to_an_earlier_one_of_that_name_is_not_taken_for_the_new_on
     second, _ = desk.put("a", {})
     desk.take(first)  # whoever asked first is late
     assert desk.get("a") is second
-    assert desk.answer("a", {"choice": "once"})
+    assert desk.answer(Decide(id="a", choice="once"))
 
 
 async def test_every_view_may_show_it_and_one_is_enough(desk):
@@ -76,6 +77,6 @@ async def test_what_is_seen_is_seen_once(desk):
 async def test_hundred_wait_at_once_and_each_has_its_answer(desk):
     waiting = [desk.put(str(number), {})[0] for number in range(100)]
     for number in reversed(range(100)):
-        assert desk.answer(str(number), {"number": number})
+        assert desk.answer(Decide(id=str(number), choice="deny", reason=f"no {number}"))
     answers = await asyncio.gather(*(each.answer for each in waiting))
-    assert [each["number"] for each in answers] == list(range(100))
+    assert [each.reason for each in answers] == [f"no {number}" for number in range(100)]

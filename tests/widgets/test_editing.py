@@ -15,6 +15,7 @@ from agy_nb.widgets import approvals, cards, editing, typed
 from agy_nb.widgets.desk import desk
 from agy_nb.widgets.live import LiveView
 from agy_nb.widgets.transcript import Transcript
+from tests.widgets.clicks import click
 
 pytestmark = pytest.mark.blocking_allowed  # a widget looks whether its style sheet was edited
 
@@ -61,14 +62,14 @@ def test_argument_may_be_added():
     ],
 )
 def test_text_that_cannot_be_sent_says_what_is_wrong(text, words):
-    assert words in editing.objection({"a": 1}, {"choice": "edited", "text": text})
+    assert words in editing.objection({"a": 1}, text)
     with pytest.raises(ValueError, match=r"\w"):
         editing.changed({"a": 1}, text)
 
 
 @pytest.mark.parametrize("text", ["", "  \n"])
 def test_empty_command_is_no_command(text):
-    assert "deny the call" in editing.objection(COMMAND, {"choice": "edited", "text": text})
+    assert "deny the call" in editing.objection(COMMAND, text)
 
 
 def test_what_is_too_long_for_a_card_is_not_offered():
@@ -102,7 +103,7 @@ async def decide(handler, about, *messages):
     async with asyncio.timeout(5):
         while not desk._waiting:  # noqa: ASYNC110 - the desk has no event to wait for
             await asyncio.sleep(0)
-    counted = [desk.answer("approval-1", message) for message in messages]
+    counted = [click("approval-1", **message) for message in messages]
     return await task, counted
 
 
@@ -146,8 +147,10 @@ async def test_text_that_cannot_be_read_decides_nothing_and_the_card_waits_on(no
 async def test_edit_that_was_not_offered_decides_nothing(notebook):
     edit = {"choice": "edited", "text": '{"a": 2}'}
     handler = approvals.approve()
-    decision, counted = await decide(handler, request(editable=False, a=1), edit, {"choice": "x"})
-    assert counted == [False, True]
+    decision, counted = await decide(
+        handler, request(editable=False, a=1), edit, {"choice": "x"}, {"choice": "deny"}
+    )
+    assert counted == [False, False, True]
     assert not decision.allowed
 
 
@@ -246,7 +249,7 @@ async def test_edit_reaches_the_tool_in_memory_too(notebook):
             while not desk._waiting:  # noqa: ASYNC110 - the desk has no event to wait for
                 await asyncio.sleep(0)
         (key,) = desk._waiting
-        desk.answer(key, {"choice": "edited", "text": '{"path": "one"}'})
+        click(key, choice="edited", text='{"path": "one"}')
         await response.wait()
     assert ran == ["one"]
 
@@ -275,7 +278,7 @@ async def test_edit_in_the_card_runs_and_stands_in_the_audit_trail(notebook):
             while not desk._waiting:  # noqa: ASYNC110 - the desk has no event to wait for
                 await asyncio.sleep(0.01)
         (key,) = desk._waiting
-        desk.answer(key, {"choice": "edited", "text": '{"path": "one"}'})
+        click(key, choice="edited", text='{"path": "one"}')
         await response
         (row,) = agent.tables.approvals.itertuples()
     assert ran == ["one"]

@@ -73,6 +73,49 @@ def test_no_link_opens_in_the_page_or_tells_where_it_was():
     assert {"noopener", "noreferrer", "nofollow"} == set(attributes["rel"].split())
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/logout",
+        "logout",
+        "../hub/logout",
+        "?x=1",
+        "#top",
+        "//example.org/x",
+        "/\\example.org",
+        "http:logout",
+        "http:/logout",
+        "https:logout",
+        "https:/logout",
+        "http:///logout",
+        "http:\\\\example.org",
+        "https://user@example.org:80@evil.example/",
+        "mailto:a@example.org",
+        "ftp://example.org/",
+        "file:///etc/passwd",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "vscode://x",
+    ],
+)
+def test_only_absolute_links_of_the_web_are_links(target):
+    for source in (
+        f"[x](<{target}>)",
+        f"![x](<{target}>)",
+        f"[x]\n\n[x]: <{target}>",
+        f"<{target}>",
+    ):
+        hrefs = [dict(found).get("href") for tag, found in read(markup.render(source)).elements]
+        assert not any(hrefs), source
+
+
+@pytest.mark.parametrize(
+    "target", ["http://example.org", "HTTPS://example.org/a?b=c#d", "http://127.0.0.1:8080/x"]
+)
+def test_absolute_links_of_the_web_stay(target):
+    assert f'href="{target}"' in markup.render(f"[x]({target})")
+
+
 def test_image_is_a_link_that_says_so():
     html = markup.render("![a cat](https://example.org/cat.png)")
     assert "<img" not in html
@@ -123,9 +166,10 @@ def test_code_is_coloured_by_classes_where_its_language_is_known():
 
 def test_characters_that_hide_or_turn_text_are_shown():
     for mark in "\x00\x07\x1b\x7f\u202e\u2066\ufeff\ud800\udfff":
-        assert markup.escape(f"a{mark}b") == "a\ufffdb"
-        assert text_of(markup.highlight(f"a{mark}b", "console")) == "a\ufffdb"
-        assert markup.render(f"a{mark}b") == "<p>a\ufffdb</p>\n"
+        shown = f"a⟨U+{ord(mark):04X}⟩b"
+        assert markup.escape(f"a{mark}b") == shown
+        assert text_of(markup.highlight(f"a{mark}b", "console")) == shown
+        assert markup.render(f"a{mark}b") == f"<p>{shown}</p>\n"
 
 
 def test_scripts_that_run_from_the_right_and_combining_marks_are_kept():

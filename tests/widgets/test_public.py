@@ -49,10 +49,10 @@ async def test_list_of_recordings_is_read_again_on_request(tmp_path):
     browser.close()
 
 
-def test_approve_makes_an_approver_that_has_granted_nothing():
+def test_approve_makes_an_approver():
     approver = agy.widgets.approve(edit=True)
     assert isinstance(approver, Approver)
-    assert (approver.edits, approver.granted) == (True, set())
+    assert approver.edits
 
 
 def test_recording_without_an_agent_is_a_chat_to_be_read():

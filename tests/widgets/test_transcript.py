@@ -387,7 +387,12 @@ def test_stop_keeps_what_had_come_and_says_so():
 
 
 def test_state_of_the_turn_is_there_in_words():
-    assert page(ended(TurnState.WAITING_FOR_USER)).status == "waiting for you"
+    assert page(ended(TurnState.WAITING_FOR_USER)).status == "Waiting for you"
+    approval = Approval(approval_id="a", tool="run", state=ApprovalState.PENDING)
+    question = Question(question_id="q", questions=(AskedQuestion(question="Which?"),))
+    waits = State(state=TurnState.WAITING_FOR_USER)
+    assert page(approval, question, waits).status == "Waiting for approval"
+    assert page(question, waits).status == "Waiting for your answer"
 
 
 def test_second_turn_stands_below_the_first():

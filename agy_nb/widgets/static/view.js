@@ -17,7 +17,7 @@ function button(text, onclick, className = "", label = "") {
   const element = make("button", `agy-button ${className}`, text);
   element.type = "button";
   if (label) element.setAttribute("aria-label", (element.title = label));
-  element.addEventListener("click", onclick);
+  element.addEventListener("click", (event) => element.getAttribute("aria-disabled") === "true" || onclick(event));
   return element;
 }
 
@@ -28,16 +28,25 @@ class Tree {
     this.root = root;
     this.send = send;
     this.nodes = new Map();
+    this.before = new Map(); // the nodes before a reset: what was typed in them is kept
   }
 
   reset(changes) {
-    const open = new Map([...this.nodes].map(([id, node]) => [id, node.element.open]));
+    const before = new Map(this.nodes);
     this.root.replaceChildren();
     this.nodes.clear();
+    this.before = before;
     this.apply(changes);
+    this.before = new Map();
     for (const [id, node] of this.nodes) {
-      if (open.get(id) !== undefined) node.element.open = open.get(id);
+      const open = before.get(id)?.element.open;
+      if (open !== undefined) node.element.open = open;
     }
+    for (const [id, node] of before) if (this.nodes.get(id)?.end !== node.end) node.end?.();
+  }
+
+  close() {
+    for (const node of this.nodes.values()) node.end?.();
   }
 
   apply(changes) {
@@ -60,20 +69,36 @@ class Tree {
       element.setAttribute("aria-label", put.label);
     }
     head.innerHTML = put.head || "";
-    body.innerHTML = put.body || "";
+    if (!put.controls || node.html !== put.body) body.innerHTML = put.body || "";
+    node.html = put.body; // a call that is looked at stays where it was scrolled to
     body.hidden = put.controls?.questions?.length > 1; // each stands above its answer then
+    this.control(node, put);
+  }
+
+  // Controls that are as they were stay, with what was typed in them.
+  control(node, put) {
+    const wanted = JSON.stringify(put.controls ?? null);
+    if (node.wanted === wanted) return;
+    node.end?.();
     node.controls.replaceChildren();
-    if (put.controls) controls(node.controls, put.id, put.controls, this.send);
+    delete node.controls.dataset.settled;
+    node.wanted = wanted;
+    node.end = put.controls ? controls(node, put.id, put.controls, this.send) : undefined;
   }
 
   create(put, tag, known) {
     const element = make(tag);
+    const before = this.before.get(put.id);
+    const same = known ?? (before?.element.tagName === tag ? before : undefined);
     const node = {
       element,
       head: make(tag === "DETAILS" ? "summary" : "div", "agy-head"),
-      body: make("div", "agy-body"),
-      controls: make("div", "agy-controls"),
+      body: same?.wanted ? same.body : make("div", "agy-body"),
+      controls: same?.controls ?? make("div", "agy-controls"),
       kids: known ? known.kids : make("div", "agy-kids"),
+      wanted: same?.wanted,
+      html: same?.html,
+      end: same?.end,
     };
     element.append(node.head, node.body, node.controls, node.kids);
     if (put.fold === "open") element.open = true;
@@ -95,8 +120,10 @@ class Tree {
 
   refused(id, words) {
     const place = this.nodes.get(id)?.controls;
-    const wrong = place?.querySelector(".agy-wrong");
-    if (!wrong) return;
+    if (!place) return;
+    let wrong = place.querySelector(".agy-wrong");
+    if (!wrong) place.append((wrong = make("div", "agy-wrong")));
+    delete place.dataset.settled;
     disable(place, false);
     wrong.textContent = words;
   }
@@ -104,7 +131,11 @@ class Tree {
   drop(id) {
     const gone = this.nodes.get(id)?.element;
     gone?.remove();
-    for (const [key, node] of this.nodes) if (gone?.contains(node.element)) this.nodes.delete(key);
+    for (const [key, node] of this.nodes) {
+      if (!gone?.contains(node.element)) continue;
+      node.end?.();
+      this.nodes.delete(key);
+    }
   }
 }
 
@@ -143,14 +174,18 @@ function refocus(root, change) {
 // A page has its HTML beside it for the day when there is no kernel; until then that is hidden.
 function hider(model) {
   const style = make("style");
-  return { style, hide: (yes) => (style.textContent = yes ? `.agy-still-${model.get("key")}{display:none}` : "") };
+  return { style, hide: (yes) => (style.textContent = yes ? `.agy-view.agy-still-${model.get("key")}{display:none}` : "") };
 }
 
 // --- approvals and questions ---
 
-function controls(place, id, wanted, send) {
-  if (wanted.type === "approval") approval(place, id, wanted, send);
-  else if (wanted.type === "question") question(place, id, wanted, send);
+const STEADY_MS = 400; // a card must stand still for this long before it can allow anything
+
+// Each gives a function that ends it.
+function controls(node, id, wanted, send) {
+  if (wanted.type === "approval") return approval(node, id, wanted, send);
+  question(node.controls, id, wanted, send);
+  return () => {};
 }
 
 function disable(place, yes = true) {
@@ -159,32 +194,49 @@ function disable(place, yes = true) {
 
 // A decision is made: the keyboard's focus is not lost with the button.
 function settle(place) {
+  place.dataset.settled = "yes";
   disable(place);
   place.closest(".agy-nodes")?.focus({ preventScroll: true });
 }
 
-function approval(place, id, wanted, send) {
+// An input method has the key: Enter ends a word there, and decides nothing here.
+function composing(event) {
+  return event.isComposing || event.keyCode === 229;
+}
+
+function approval(node, id, wanted, send) {
+  const place = node.controls;
   const reason = make("input", "agy-input");
-  reason.placeholder = "Why not? The agent is told (optional)";
+  reason.placeholder = "Reason (optional, sent to the agent)";
   reason.setAttribute("aria-label", "Reason for denying");
+  let edit = null;
   const decide = (choice) => {
     settle(place);
-    send({ type: "decide", id, choice, reason: reason.value });
+    const text = edit?.changed() ? { text: edit.text.value } : {};
+    send({ type: "decide", id, choice, reason: reason.value, ...text });
   };
   reason.addEventListener("keydown", (event) => {
     event.stopPropagation();
-    if (event.key === "Enter") decide("deny");
+    if (event.key === "Enter" && !composing(event)) decide("deny");
   });
-  const row = make("div", "agy-row");
-  row.append(
+  const always = "Until this agent ends. You can revoke it in the agent's panel or with agent.grants.";
+  const allow = [
     button("Allow once", () => decide("once"), "agy-primary"),
-    button(`Allow ${wanted.tool} for this session`, () => decide("tool")),
-    button("Allow these arguments for this session", () => decide("args")),
-  );
+    button(`Always allow ${wanted.tool}`, () => decide("tool")),
+    button("Always allow this exact call", () => decide("call")),
+  ];
+  for (const each of allow.slice(1)) each.title = always;
+  const row = make("div", "agy-row");
   const deny = make("div", "agy-row");
   deny.append(button("Deny", () => decide("deny"), "agy-danger"), reason);
-  place.append(row, deny);
-  if (wanted.edit) editor(place, row, id, wanted.edit, send);
+  const hint = make("div", "agy-dim agy-hint");
+  hint.setAttribute("role", "status");
+  if (wanted.shown) {
+    row.append(...allow);
+    place.append(row);
+    if (wanted.edit) edit = editor(place, row, wanted.edit, () => decide("edited"));
+  }
+  place.append(deny, hint);
   if (wanted.fixed) place.append(make("div", "agy-dim", wanted.fixed));
   if (wanted.deadline) {
     const clock = make("span", "agy-countdown agy-dim");
@@ -192,38 +244,99 @@ function approval(place, id, wanted, send) {
     deny.append(clock);
     tick(clock);
   }
+  return wanted.shown ? guard(node, allow, edit, hint) : () => {};
+}
+
+// A button that has the keyboard's focus keeps it while it does nothing. A press that began while it
+// did something counts, though the page may move under the pointer before it ends.
+function permit(button, yes) {
+  if (button.pressed) return;
+  button.setAttribute("aria-disabled", String(!yes));
+  button.disabled = !yes && button.getRootNode().activeElement !== button;
+}
+
+// Nothing is allowed by a click that was meant for something else, or before all of the call was
+// seen: the buttons wait until the card has stood still for a moment, each block of it was scrolled
+// to its end, and no edit is left behind.
+function guard(node, allow, edit, hint) {
+  const place = node.controls;
+  const seen = new WeakSet();
+  let where = "";
+  let since = 0;
+  let frame = 0;
+  const isSeen = (block) => {
+    const end = block.scrollTop + block.clientHeight >= block.scrollHeight - 4;
+    if (block.clientHeight && end) seen.add(block);
+    return seen.has(block);
+  };
+  const look = (now) => {
+    frame = requestAnimationFrame(look);
+    if (place.dataset.settled) return;
+    const box = place.getBoundingClientRect();
+    const here = box.width ? `${Math.round(box.x)} ${Math.round(box.y)}` : "";
+    if (here !== where) [where, since] = [here, now];
+    const steady = here !== "" && now - since >= STEADY_MS;
+    const whole = [...node.body.querySelectorAll("pre")].map(isSeen).every(Boolean);
+    const changed = edit?.changed() ?? false;
+    for (const each of allow) permit(each, steady && whole && !changed);
+    if (edit) permit(edit.run, steady && whole && changed);
+    const words = changed
+      ? "You edited the call: run it edited, or discard the edits."
+      : whole ? "" : "Scroll to the end of the call to allow it.";
+    if (hint.textContent !== words) hint.textContent = words;
+  };
+  for (const each of edit ? [...allow, edit.run] : allow) {
+    permit(each, false);
+    each.addEventListener("pointerdown", () => {
+      each.pressed = true;
+      const release = () => setTimeout(() => (each.pressed = false));
+      for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, release, { once: true });
+    });
+  }
+  frame = requestAnimationFrame(look);
+  return () => cancelAnimationFrame(frame);
 }
 
 // The arguments as text that can be changed; nothing is sent that cannot be read.
-function editor(place, row, id, edit, send) {
+function editor(place, row, edit, decide) {
   const isCommand = edit.form === "command";
   const text = make("textarea", "agy-input agy-edit");
   text.value = edit.text;
+  const before = text.value;
   text.rows = Math.min(12, edit.text.split("\n").length + 1);
   text.spellcheck = false;
   text.setAttribute("aria-label", isCommand ? "The command line" : "The arguments, as JSON");
   text.addEventListener("keydown", (event) => event.stopPropagation());
   const wrong = make("div", "agy-wrong");
   wrong.setAttribute("role", "alert");
-  const run = () => {
+  const changed = () => text.value !== before;
+  const run = button("Run edited", () => {
     wrong.textContent = isCommand ? "" : unreadable(text.value);
-    if (wrong.textContent) return text.focus();
-    settle(place);
-    send({ type: "decide", id, choice: "edited", text: text.value });
-  };
+    if (wrong.textContent) text.focus();
+    else decide();
+  }, "agy-primary");
+  permit(run, false);
   const box = make("div", "agy-edit-box");
+  const show = (yes) => {
+    box.hidden = !yes;
+    open.setAttribute("aria-expanded", String(yes));
+    if (yes) text.focus();
+  };
+  const open = button("Edit…", () => show(box.hidden || changed()));
+  const discard = button("Discard edits", () => {
+    text.value = before;
+    wrong.textContent = "";
+    show(false);
+    open.focus();
+  });
   const below = make("div", "agy-row");
-  below.append(button("Run with these", run, "agy-primary"));
+  below.append(run, discard);
   box.append(text, wrong, below);
   box.hidden = true;
-  const open = button("Edit…", () => {
-    box.hidden = !box.hidden;
-    open.setAttribute("aria-expanded", String(!box.hidden));
-    if (!box.hidden) text.focus();
-  });
   open.setAttribute("aria-expanded", "false");
   row.append(open);
   row.after(box);
+  return { text, run, changed };
 }
 
 function unreadable(text) {
@@ -238,8 +351,7 @@ function unreadable(text) {
 
 function tick(clock) {
   const left = Math.max(0, Math.ceil(Number(clock.dataset.deadline) - Date.now() / 1000));
-  const time = left < 60 ? `${left} s` : `${Math.floor(left / 60)} min ${left % 60} s`;
-  clock.textContent = `denied by itself in ${time}`;
+  clock.textContent = `auto-deny in ${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
 }
 
 function question(place, id, wanted, send) {
@@ -261,7 +373,7 @@ function question(place, id, wanted, send) {
     text.setAttribute("aria-label", `Answer to: ${each.question}`);
     text.addEventListener("keydown", (event) => {
       event.stopPropagation();
-      if (event.key === "Enter") answer();
+      if (event.key === "Enter" && !composing(event)) answer();
     });
     box.append(text);
     place.append(box);
@@ -287,7 +399,7 @@ function composer(send, onSubmit) {
   const place = make("div", "agy-composer");
   const text = make("textarea", "agy-input");
   text.rows = 2;
-  text.placeholder = "Ask the agent. Enter sends, Shift-Enter makes a line";
+  text.placeholder = "Ask the agent. Enter to send, Shift+Enter for a new line";
   text.setAttribute("aria-label", "Message to the agent");
   const files = make("input");
   files.type = "file";
@@ -330,7 +442,7 @@ function composer(send, onSubmit) {
   };
   text.addEventListener("keydown", (event) => {
     event.stopPropagation(); // the notebook has shortcuts of its own
-    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    if (event.key === "Enter" && !event.shiftKey && !composing(event)) {
       event.preventDefault();
       submit();
     }
@@ -351,6 +463,32 @@ function composer(send, onSubmit) {
   place.compose = (words) => {
     text.value = words;
     text.focus();
+  };
+  return place;
+}
+
+// What the agent may do without asking, with a button to end each.
+function grants(send) {
+  const place = make("details", "agy-grants");
+  const head = make("summary");
+  const list = make("ul");
+  place.append(head, list);
+  place.hidden = true;
+  let known = "";
+  place.show = (found) => {
+    const key = JSON.stringify(found);
+    if (key === known) return;
+    known = key;
+    place.hidden = !found.length;
+    head.textContent = `Always allowed (${found.length})`;
+    list.replaceChildren(
+      ...found.map(({ number, words }) => {
+        const line = make("li");
+        const revoke = () => send({ type: "revoke", grant: number });
+        line.append(make("code", "", words), button("Revoke", revoke, "", `Revoke ${words}`));
+        return line;
+      }),
+    );
   };
   return place;
 }
@@ -390,9 +528,10 @@ function render({ model, el }) {
   bar.append(stop, status);
   root.append(nodes, notice, bar);
   const chat = model.get("mode") === "chat" ? composer(send, () => (nodes.scrollTop = nodes.scrollHeight)) : null;
+  const allowed = grants(send);
   if (chat) {
     root.classList.add("agy-chat");
-    root.append(chat);
+    root.append(allowed, chat);
   }
   const still = hider(model);
   if (page) acts(nodes, send);
@@ -411,6 +550,7 @@ function render({ model, el }) {
     else if (message.type === "compose") chat?.compose(message.text);
     else if (message.type === "copy") copy(message.text).then((words) => (notice.textContent = words));
     else if (message.type === "download") download(message.name, message.text);
+    if (message.grants) allowed.show(message.grants);
     if (message.running !== undefined) {
       stop.hidden = !message.running;
       status.textContent = message.status;
@@ -423,13 +563,13 @@ function render({ model, el }) {
   const onGone = async () => {
     const real = await model.widget_manager.get_model(model.get("key")); // `model` does not tell this
     if (real.comm_live === false) {
-      notice.textContent = "The kernel is gone; what had come is kept here, nothing more will come.";
+      notice.textContent = "Kernel disconnected. The answer so far is shown but not saved.";
       disable(root);
       stop.hidden = true;
       status.textContent = "";
       for (const clock of root.querySelectorAll(".agy-countdown")) {
         clock.classList.remove("agy-countdown"); // it stands still
-        clock.textContent = "denied: the kernel is gone";
+        clock.textContent = "denied: kernel disconnected";
       }
       still.hide(!page); // a chat's own view may have more than its HTML
       root.hidden = page;
@@ -441,6 +581,7 @@ function render({ model, el }) {
   send({ type: "ready" });
   return () => {
     gone = true;
+    tree.close();
     clearInterval(clocks);
     model.off("msg:custom", onMessage);
     model.off("comm_live_update", onGone);

@@ -24,15 +24,15 @@ def test_call_runs_as_it_was_edited_and_the_page_keeps_both(lab, how):
     box = cell.wait("textarea")
     assert '"path": "notes"' in box.input_value()
     box.fill('{"path": ')
-    cell.wait("button >> text=Run with these").click()
+    cell.wait("button >> text=Run edited").click()
     cell.wait(".agy-wrong >> text=No JSON")  # said by the front end
     box.fill('{"file": "drafts"}')
-    cell.wait("button >> text=Run with these").click()
+    cell.wait("button >> text=Run edited").click()
     cell.wait(".agy-wrong >> text=path is missing")  # said by the kernel
     assert barriers(lab, cell, "editing") == []
     cell.picture("editing")
     box.fill('{"path": "drafts"}')
-    cell.wait("button >> text=Run with these").click()
+    cell.wait("button >> text=Run edited").click()
     cell.footer()
     cell.still()
     assert "deleted drafts" in lab.do("print(model.requests[-1].tool_results[-1].text)")

@@ -54,13 +54,14 @@ OUTSIDE = """
     TEXTAREA TH THEAD TR UL`.split(/\\s+/));
   const attributes = new Set(
     `class role aria-label aria-live tabindex type href title target rel start open hidden
-    placeholder name value data-deadline rows multiple disabled id`.split(/\\s+/));
+    placeholder name value data-deadline rows multiple disabled
+    aria-disabled aria-expanded spellcheck data-settled id`.split(/\\s+/));
   for (const view of box.querySelectorAll(".agy-view")) {
     for (const each of view.querySelectorAll("*")) {
       if (!tags.has(each.tagName)) found.push(each.outerHTML.slice(0, 200));
       for (const { name, value } of each.attributes) {
         if (!attributes.has(name)) found.push(`${name}=${value}`.slice(0, 200));
-        if (name === "href" && !/^(https?|mailto):$/.test(each.protocol)) found.push(value);
+        if (name === "href" && !/^https?:\\/\\/[^/]/i.test(value)) found.push(value);
       }
     }
     const said = [...view.querySelectorAll(".agy-text, .agy-thought")];

@@ -56,14 +56,14 @@ def test_denial_with_a_reason_reaches_the_model_and_stays(lab):
     cell.still()
     assert "not on a Friday" in lab.do("print(model.requests[-1].tool_results[-1].text)")
     cell.wait(".agy-decided summary").click()
-    assert "Decided by a click: deny: not on a Friday" in cell.text()
+    assert "You denied it: not on a Friday" in cell.text()
     cell.picture("denied")
 
 
 def test_approval_is_decided_with_the_keyboard_alone(lab):
     lab.do("model, agent = await start(DELETES)")
     cell = lab.run(TURNS["await"])
-    cell.wait(".agy-approval button").focus()
+    cell.wait(".agy-approval button:enabled >> text=Allow once").focus()
     lab.page.keyboard.press("Tab")
     lab.page.keyboard.press("Tab")
     lab.page.keyboard.press("Tab")
@@ -75,11 +75,11 @@ def test_approval_is_decided_with_the_keyboard_alone(lab):
 def test_focus_stays_in_the_view_when_a_button_is_gone(lab):
     lab.do("model, agent = await start([call('delete', path='a'), *DELETES])")
     cell = lab.run(TURNS["await"])
-    cell.wait(".agy-approval button").focus()
+    cell.wait(".agy-approval button:enabled >> text=Allow once").focus()
     lab.page.keyboard.press("Enter")
     cell.wait(".agy-decided")
     assert lab.page.evaluate("document.activeElement.closest('.agy-view') !== null")
-    cell.wait(".agy-approval button").focus()
+    cell.wait(".agy-approval button:enabled >> text=Allow once").focus()
     lab.page.keyboard.press("Enter")
     assert "done" in cell.footer()
 
@@ -108,9 +108,9 @@ def test_time_that_is_left_is_on_the_card(lab):
         "    model.config(), tools=[delete], ask_user=agy.widgets.approve())\n"
         "agent.sync.chat('go')\nNone"
     )
-    cell.wait("text=/denied by itself in [012] s/")
+    cell.wait("text=/auto-deny in 0:0[012]/")
     cell.footer()
-    assert "Denied: nobody answered in time" in cell.text()
+    assert "Denied: no answer in time" in cell.text()
 
 
 def test_interrupt_from_the_toolbar_denies_and_ends_the_cell(lab):
