@@ -222,6 +222,10 @@ def _verify(arguments: Namespace) -> int:
             _show_verdict(verdict)
     if arguments.json:
         _say(json.dumps([verdict.data() for verdict in verdicts], indent=2))
+    if not verdicts:
+        places = ", ".join(map(str, arguments.paths))
+        _complain(f"there is no cassette in {places}; name the folders that hold yours")
+        return 1
     return 1 if any(verdict.problems for verdict in verdicts) else 0
 
 

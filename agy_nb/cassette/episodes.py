@@ -165,7 +165,22 @@ def as_text(body: bytes) -> str | bytes:
 def _is_interaction(item: Any) -> bool:  # noqa: ANN401 - YAML
     if not isinstance(item, dict):
         return False
-    return isinstance(item.get("request"), dict) and isinstance(item.get("response"), dict)
+    request, response = item.get("request"), item.get("response")
+    if not (isinstance(request, dict) and isinstance(response, dict)):
+        return False
+    status, body = response.get("status"), response.get("body")
+    return (
+        isinstance(request.get("method"), str)
+        and isinstance(request.get("uri"), str)
+        and isinstance(request.get("body"), str | bytes | None)
+        and isinstance(request.get("headers"), dict)
+        and isinstance(status, dict)
+        and isinstance(status.get("code"), int)
+        and isinstance(status.get("message"), str | None)
+        and isinstance(response.get("headers"), dict)
+        and isinstance(body, dict)
+        and isinstance(body.get("string"), str | bytes)
+    )
 
 
 def _encoded(made: Interaction) -> bytes:

@@ -15,7 +15,7 @@ import logging
 import queue
 import secrets
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -104,6 +104,7 @@ class Gateway:
         self._thread: threading.Thread | None = None
         self._stop: Callable[[], object] = lambda: None
         self._port = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
         """Listen on a free port of 127.0.0.1. Blocks for a moment; nothing if it does already.
@@ -131,6 +132,11 @@ class Gateway:
             self._stop()
             thread.join()
 
+    def soon(self, work: Coroutine[Any, Any, object]) -> None:
+        """Do something on the gateway's loop, and wait for nothing. After `start`."""
+        assert self._loop is not None  # noqa: S101 - for the type checker
+        asyncio.run_coroutine_threadsafe(work, self._loop)
+
     def hang_up(self) -> None:
         """Stop to listen as soon as may be; blocks nothing."""
         self._thread = None
@@ -148,7 +154,8 @@ class Gateway:
             app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True
         )
         await runner.setup()
-        over, loop = asyncio.Event(), asyncio.get_running_loop()
+        over = asyncio.Event()
+        self._loop = loop = asyncio.get_running_loop()
         self._stop = lambda: loop.call_soon_threadsafe(over.set)
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -205,6 +212,6 @@ class Gateway:
         return response
 
 
-def passing(headers: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - a multidict
+def passing(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """The headers that go through a gateway."""
-    return [(str(k), str(v)) for k, v in headers.items() if k.lower() not in _HOP]
+    return [(name, value) for name, value in headers if name.lower() not in _HOP]

@@ -5,6 +5,7 @@ Nothing here reads a whole cassette into memory.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class Entry:
 def find(roots: Iterable[Path]) -> Iterator[Path]:
     """The cassettes in some folders and below, sorted; a cassette itself counts too."""
     for root in roots:
-        if (root / HEADER).exists() or not root.is_dir():
+        if os.path.lexists(root / HEADER) or not root.is_dir():
             yield root
         else:
             yield from sorted(path.parent for path in root.rglob(HEADER))

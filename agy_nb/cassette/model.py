@@ -32,9 +32,11 @@ from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.events import Chunk, clean_stream
 from agy_nb.cassette.redaction.exchanges import cleaned
 from agy_nb.cassette.redaction.names import harmless_header
+from agy_nb.cassette.relay import Relay, UpstreamAnswer
 from agy_nb.wire import frames as f
 
 _DEFAULT_UPSTREAM = "https://generativelanguage.googleapis.com"
+_LONGEST_WAIT_S = 86_400.0
 _SETTLE_S = 0.1
 """Seconds that a recording's end waits for the last words of answers."""
 
@@ -70,7 +72,7 @@ class ModelSide:
         redactor.learn(self._gateway.token)  # the harness's error messages name addresses
         self._translations: dict[int, Translation] = {}
         self._recorded = Interactions(path) if replaying else None
-        self._client: Any = None
+        self._relay = Relay()
         self._journal: EpisodeJournal | None = None if replaying else EpisodeJournal(path)
         self._known = redactor.known
         self._under_way = 0  # answers that are being recorded
@@ -113,6 +115,8 @@ class ModelSide:
     def start(self) -> None:
         """Listen. Blocks for a moment."""
         self._gateway.start()
+        if self._recorded is None:
+            self._gateway.soon(self._relay.start())
 
     def stop(self) -> None:
         """Stop to listen. Blocks for a moment."""
@@ -136,8 +140,7 @@ class ModelSide:
 
     async def aclose(self) -> None:
         """See `Answerer`."""
-        if self._client is not None:
-            await self._client.close()
+        await self._relay.close()
 
     def rewrite(self, session: int, config: Frame) -> Frame:
         """A session's configuration, with the gateway in the place of every model's address."""
@@ -206,33 +209,22 @@ class ModelSide:
         return self._redactor.text(translation.to_marks(text)).encode("utf-8", "replace")
 
     async def _record(self, asked: Asked) -> Answer:
-        import aiohttp
-
-        if self._client is None:
-            self._client = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=None), auto_decompress=False, trust_env=True
-            )
-        headers = [*passing(_Headers(asked.headers)), ("Accept-Encoding", "identity")]
-        try:
-            upstream = await self._client.request(
-                asked.method, asked.url, data=asked.body, headers=headers, allow_redirects=False
-            )
-        except aiohttp.ClientError as error:
-            raise ConnectionResetError(str(error)) from error
+        headers = [*passing(asked.headers.items()), ("Accept-Encoding", "identity")]
+        upstream = await self._relay.request(asked.method, asked.url, headers, asked.body)
         chunks = self._recorded_chunks(asked, upstream)
-        return Answer(upstream.status, upstream.reason or "", passing(upstream.headers), chunks)
+        return Answer(upstream.status, upstream.reason, passing(upstream.headers), chunks)
 
     async def _recorded_chunks(
         self,
         asked: Asked,
-        upstream: Any,  # noqa: ANN401 - a response of aiohttp
+        upstream: UpstreamAnswer,
     ) -> AsyncGenerator[bytes, None]:
         pieces: list[tuple[bytes, float]] = []
         last, end = time.perf_counter(), "aborted"
         with self._fewer:
             self._under_way += 1
         try:
-            async for chunk in upstream.content.iter_any():
+            async for chunk in upstream.chunks():
                 now = time.perf_counter()
                 pieces.append((chunk, now - last))
                 last = now
@@ -242,10 +234,7 @@ class ModelSide:
             end = "reset"
             raise ConnectionResetError(str(error)) from error
         finally:
-            if end == "ok":
-                upstream.release()  # the connection serves the next request too
-            else:
-                upstream.close()
+            upstream.close()
             # Cleaned and kept in a thread: the stream's end does not wait for it.
             if self._journal is not None:
                 self._journal.put(partial(self._interaction, asked, upstream, pieces, end))
@@ -256,7 +245,7 @@ class ModelSide:
     def _interaction(
         self,
         asked: Asked,
-        upstream: Any,  # noqa: ANN401 - a response of aiohttp
+        upstream: UpstreamAnswer,
         pieces: list[tuple[bytes, float]],
         end: str,
     ) -> Interaction:
@@ -298,7 +287,7 @@ class ModelSide:
         body = response["body"]["string"]
         body = body.encode() if isinstance(body, str) else body
         position = 0
-        for size, dt in response.get("x_agy_chunks") or [[len(body), 0]]:
+        for size, dt in _chunks_of(response) or [(len(body), 0.0)]:
             await asyncio.sleep(dt / self._speed if self._speed else 0)
             chunk = body[position : position + size]
             position += size
@@ -313,8 +302,15 @@ class ModelSide:
                 await asyncio.get_running_loop().create_future()
 
 
-class _Headers(dict[str, str]):
-    """A plain mapping where a multidict is expected."""
+def _chunks_of(response: dict[str, Any]) -> list[tuple[int, float]]:
+    """Sizes of a body's chunks, and seconds before each; none where the file says nonsense."""
+    found = response.get("x_agy_chunks")
+    try:
+        chunks = [(int(size), float(dt)) for size, dt in found or ()]
+    except (TypeError, ValueError, OverflowError):
+        return []
+    sound = all(size >= 0 and 0 <= dt < _LONGEST_WAIT_S for size, dt in chunks)
+    return chunks if sound else []
 
 
 async def _text(text: str) -> AsyncGenerator[bytes, None]:

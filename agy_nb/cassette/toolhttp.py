@@ -1,20 +1,18 @@
 """The HTTP of host tools, kept by vcrpy with its own patches: `use_cassette(..., tool_http=True)`.
 
 Rule 1: the patches hold for the whole process, so every request in the block is taken, whoever
-makes it: requests, httpx, aiohttp, urllib3. Only the gateway's own are not.
+makes it: requests, httpx, aiohttp, urllib3. The gateway's are made by another process.
 Rule 2: what is kept is redacted before vcrpy sees it, so that recorded and replayed requests match.
 """
 
 from __future__ import annotations
 
 import contextlib
-import threading
 from pathlib import Path
 from typing import Any
 
 from agy_nb.cassette.errors import CassetteInvalid
 from agy_nb.cassette.format import TOOLS
-from agy_nb.cassette.gateway import THREAD
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.names import harmless_header
 
@@ -63,8 +61,6 @@ class ToolHttp:
         self._stack.close()
 
     def _request(self, request: Any) -> Any:  # noqa: ANN401 - a request of vcrpy
-        if threading.current_thread().name == THREAD:
-            return None
         request.uri = self._redactor.text(request.uri)
         request.headers = {
             name: value for name, value in request.headers.items() if harmless_header(name)

@@ -10,7 +10,7 @@ import requests
 
 import agy_nb as agy
 from agy_nb.cassette import CassetteInvalid, CassetteMismatch, use_cassette
-from agy_nb.cassette.library import redact
+from agy_nb.cassette.leaks import redact
 from agy_nb.testing import ScriptedModel, call, say
 from tests.cassette.scenarios import NO_MODEL, Setting
 
