@@ -67,7 +67,7 @@ class AgentBook(ToolBook):
         )
         self._turns += 1
         self.book.seen(at)
-        if prompt:
+        if prompt and kind == "prompt":  # what a trigger says is a message of the harness
             self.turn.message = self._message("user", at, chars, prompt)
         return self.turn
 
@@ -82,7 +82,13 @@ class AgentBook(ToolBook):
         self.book.seen(at)
 
     def side_turn(
-        self, turn_id: int, prompt: str | None, at: float | None, status: str, error: str | None
+        self,
+        turn_id: int,
+        prompt: str | None,
+        at: float | None,
+        status: str,
+        error: str | None,
+        kind: str = "prompt",
     ) -> None:
         """A turn ended that never ran, beside the one that runs."""
         self.book.number("turns")
@@ -91,7 +97,7 @@ class AgentBook(ToolBook):
                 **self._ids,
                 "turn_id": turn_id,
                 "turn_index": self._turns,
-                "kind": "prompt",
+                "kind": kind,
                 "prompt_chars": None if prompt is None else len(prompt),
                 "response_chars": 0,
                 "status": status,

@@ -71,12 +71,18 @@ class EventFold:
         self._allowed: dict[tuple[str, str], deque[str]] = {}
         self._args: dict[str, Any] = {}
 
-    def begin(self, turn_id: int, prompt: str | None = None, at: float | None = None) -> None:
+    def begin(
+        self,
+        turn_id: int,
+        prompt: str | None = None,
+        at: float | None = None,
+        kind: e.TurnKind = "prompt",
+    ) -> None:
         """The events that follow are those of a turn."""
         self._fatal = self._failed = None
         self._last = at
         self._allowed.clear()
-        self._agent.begin_turn(at, turn_id=turn_id, prompt=prompt)
+        self._agent.begin_turn(at, turn_id=turn_id, prompt=prompt, kind=kind)
 
     def add(  # noqa: C901 - an arm for each kind of event
         self, event: e.Event, *, stop_reason: str | None = None

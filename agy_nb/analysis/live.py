@@ -44,6 +44,7 @@ class LiveTurn(Protocol):
 
     turn_id: int
     prompt: Prompt
+    kind: e.TurnKind
 
     @property
     def stop_reason(self) -> str | None:
@@ -138,8 +139,8 @@ class LiveLedger:
         if response is None:
             self._later(self._take_between_turns, agent_id, event)
         else:  # not the response itself: it would keep an agent that is long gone
-            about = response.turn_id, response.prompt, response.stop_reason
-            self._later(self._take, agent_id, event, *about)
+            about = response.turn_id, response.prompt, response.kind
+            self._later(self._take, agent_id, event, about, response.stop_reason)
         if self._watchers and not isinstance(event, e.Text | e.Thought):
             self._tell()
 
@@ -170,15 +171,20 @@ class LiveLedger:
             self._fold(agent_id).add(event)
 
     def _take(
-        self, agent_id: int, event: e.Event, turn_id: int, prompt: Prompt, stop_reason: str | None
+        self,
+        agent_id: int,
+        event: e.Event,
+        about: tuple[int, Prompt, e.TurnKind],
+        stop_reason: str | None,
     ) -> None:
+        turn_id, prompt, kind = about
         fold = self._fold(agent_id)
         running = self._open.get(agent_id)
         if running is None:
-            fold.begin(turn_id, prompt_text(prompt))
+            fold.begin(turn_id, prompt_text(prompt), kind=kind)
             self._open[agent_id] = turn_id
         elif running != turn_id:
-            self._beside(agent_id, event, turn_id, prompt)
+            self._beside(agent_id, event, about)
             return
         if isinstance(event, e.State) and event.state in ENDS:
             fold.add(event, stop_reason=stop_reason)
@@ -187,8 +193,9 @@ class LiveLedger:
         else:
             fold.add(event)
 
-    def _beside(self, agent_id: int, event: e.Event, turn_id: int, prompt: Prompt) -> None:
+    def _beside(self, agent_id: int, event: e.Event, about: tuple[int, Prompt, e.TurnKind]) -> None:
         """A turn that waited behind the one that runs was ended before it ran."""
+        turn_id, prompt, kind = about
         if isinstance(event, e.Error):
             self._side_errors[turn_id] = event.error.type
         elif isinstance(event, e.State) and event.state in ENDS:
@@ -198,6 +205,7 @@ class LiveLedger:
                 event.at or None,
                 ENDS[event.state],
                 self._side_errors.pop(turn_id, None),
+                kind,
             )
 
     def command(self, command: Command, queued_at: float, error: BaseException | None) -> None:

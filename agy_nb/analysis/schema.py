@@ -200,7 +200,7 @@ TABLES: Mapping[str, Table] = {
         Table("turns", "a prompt and what came of it", ("session_id", "turn_id"), (
             SESSION, _i("turn_id", "Number of the turn in its session, from 1"), AGENT,
             _i("turn_index", "Number of the turn of its agent, from 0"),
-            _c("kind", "What began it", "prompt", "trigger"),
+            _c("kind", "What began it; `wakeup` is the agent by itself", "prompt", "trigger", "wakeup"),
             _i("prompt_chars", "Length of the prompt's text", "characters"),
             _i("response_chars", "Length of the agent's own answer, all tries", "characters"),
             _c("status", "How it ended; `denied` by a pre-turn hook", "ok", "error", "cancelled", "denied", "timeout", "running"),

@@ -1,4 +1,4 @@
-"""The nineteen commands of the runtime, as data.
+"""The commands of the runtime, as data.
 
 Rule 1: a command is a frozen value that says what is wanted, never how.
 Rule 2: `kind` decides how the loop treats it: a query is answered in the loop's own turn,
@@ -79,6 +79,23 @@ class Send:
 
     def __repr__(self) -> str:
         return f"Send(agent_id={self.agent_id}, prompt={_size(self.prompt)})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """Send what a trigger would. Reply: `ChatStarted`, of the turn that answers it.
+
+    Attributes:
+        text: What happened, for the model.
+    """
+
+    kind: ClassVar[Kind] = Kind.OPERATION
+    agent_id: AgentId
+    text: Annotated[str, Field(min_length=1)]
+    type: Literal["trigger"] = field(default="trigger", repr=False)
+
+    def __repr__(self) -> str:
+        return f"Trigger(agent_id={self.agent_id}, text={len(self.text)} chars)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +258,7 @@ Command = Annotated[
     | Chat
     # operations
     | Send
+    | Trigger
     | Cancel
     | WaitForIdle
     | SignalIdle
@@ -252,4 +270,4 @@ Command = Annotated[
     | Shutdown,
     Field(discriminator="type"),
 ]
-"""Any of the nineteen commands."""
+"""Any command."""

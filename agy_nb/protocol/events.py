@@ -53,6 +53,10 @@ class TurnState(StrEnum):
     FAILED = "failed"
 
 
+FINAL = (TurnState.DONE, TurnState.CANCELLED, TurnState.DENIED, TurnState.FAILED)
+"""The states in which a turn is over."""
+
+
 class ApprovalState(StrEnum):
     """Where the approval of a tool call stands; all but the first are final.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -24,6 +24,7 @@ from agy_nb.runtime.grants import Grants
 from agy_nb.runtime.loop import FORKED
 from agy_nb.runtime.prompts import parse_prompt
 from agy_nb.runtime.response import Response
+from agy_nb.runtime.turn_stream import TurnStream
 from agy_nb.sdk.base import ToolInfo
 from agy_nb.sdk.own_turn import running
 from agy_nb.sdk.threads import off_loop
@@ -164,6 +165,54 @@ class Agent:
             for response in queued:
                 await response.cancel()
             raise
+
+    async def trigger(self, text: str) -> Response:
+        """Send what a trigger of the SDK would send: something has happened, and the agent acts.
+
+        Args:
+            text: What has happened, for the model.
+
+        Returns:
+            The handle of the turn that answers it: the one that runs, or else a new one.
+
+        Raises:
+            InvalidInput: `text` is empty.
+            AgentNotStarted: The agent was shut down, deleted or disconnected.
+
+        Example:
+            >>> response = await agent.trigger("the build is red")
+            >>> (await response).kind
+            'trigger'
+        """
+        self._must_be_started()
+        if not str(text).strip():
+            raise InvalidInput(f"text must say what has happened, got {text!r}", field="text")
+        command = c.Trigger(agent_id=self.id, text=text)
+        response: Response = (await self._ask(command, r.ChatStarted)).response
+        return response
+
+    def turns(self) -> AsyncIterator[Response]:
+        """Follow the agent's turns from now on: prompts, whoever sends them, triggers and wake-ups.
+
+        Returns:
+            An iterator for `async for`. It gives the handle of each turn when it is queued, or when
+            a trigger or the agent itself begins it, and ends with the agent.
+
+        Raises:
+            AgentNotStarted: The agent was shut down, deleted or disconnected.
+
+        Example:
+            >>> turns = agent.turns()
+            >>> response = await agent.trigger("the build is red")
+            >>> async for turn in turns:
+            ...     print(turn.kind, turn is response)
+            ...     break
+            trigger True
+        """
+        self._must_be_started()
+        stream = TurnStream()
+        self._record.turn_streams.add(stream)
+        return stream
 
     async def cancel(self) -> None:
         """Cancel the turn that runs, or will next; those that wait behind it go on."""
@@ -331,7 +380,7 @@ class Agent:
 
     @property
     def latest(self) -> Response | None:
-        """The handle of the turn that was queued last, also after an interrupt."""
+        """The handle of the prompt that was queued last, also after an interrupt."""
         return self._record.latest
 
     def chat_ui(self) -> ChatPanel:
@@ -414,7 +463,7 @@ class Agent:
         return await off_loop(frames.so_far().write, path, redact)
 
     def watch_turns(self, watch: Callable[[Response], None]) -> Callable[[], None]:
-        """Have a function called with the handle of each turn that is queued, whoever sends it.
+        """Have a function called with the handle of each turn, as `turns` gives them.
 
         Args:
             watch: Called on the runtime's loop; never blocks, never raises.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,8 +19,10 @@ from agy_nb.errors import (
     ChannelClosed,
     DeadlockError,
     Timeout,
+    TurnCancelled,
 )
 from agy_nb.protocol.events import (
+    FINAL,
     AgentStarted,
     Approval,
     ApprovalState,
@@ -27,13 +30,18 @@ from agy_nb.protocol.events import (
     Event,
     Question,
     State,
+    StructuredOutput,
+    TrajectoryState,
+    TurnBegan,
     TurnState,
 )
+from agy_nb.protocol.failures import to_error
 from agy_nb.protocol.values import Answer
 from agy_nb.runtime.approvals import ApprovalGate, AskUser
 from agy_nb.runtime.budgets import CostOf, Spending
 from agy_nb.runtime.config import RuntimeConfig
 from agy_nb.runtime.response import Response
+from agy_nb.runtime.turn_stream import TurnStream
 from agy_nb.runtime.watch import Watch
 from agy_nb.sdk.base import AgentSpec, Backend, Clock, Session, clock_of, now
 from agy_nb.sdk.own_turn import code_that_would_wait_for_itself, owner
@@ -55,7 +63,8 @@ class AgentRecord:
         cost_of: Prices a model call, where the runtime has a budget in US dollars.
         turn: Held by the turn that runs; the next ones wait in order.
         latest: The handle of the turn that was queued last.
-        turn_watchers: Called with the handle of each turn that is queued.
+        turn_watchers: Called with the handle of each turn that is queued, or begun by the backend.
+        turn_streams: Given the same handles, and ended with the agent.
         frames: What it and its harnesses have said to each other, None where nobody listens.
     """
 
@@ -89,8 +98,12 @@ class AgentRecord:
         self._see: Callable[[Event], None] = lambda _event: None
         self._asked: dict[str, Approval | Question] = {}
         self.listen_between_turns: Callable[[Event], None] = lambda _event: None
+        self.begin_own: Callable[[TurnBegan], None] = lambda _event: None
+        self._own_turn: Response | None = None
+        self._behind: tuple[Response, Sequence[Watch], Callable[[Event], None]] | None = None
         self.responses: dict[Response, asyncio.Task[None]] = {}
         self.turn_watchers: list[Callable[[Response], None]] = []
+        self.turn_streams: weakref.WeakSet[TurnStream] = weakref.WeakSet()
 
     # -- life --------------------------------------------------------------------------------
 
@@ -156,6 +169,8 @@ class AgentRecord:
         self.gate.close()
         for response in tuple(self.responses):
             response.finish(TurnState.CANCELLED, error=reason)
+        for stream in tuple(self.turn_streams):
+            stream.end()
         self.wake()
         self.signal_idle()
         self._stop.set()
@@ -219,6 +234,8 @@ class AgentRecord:
         self.responses[response] = task
         for watch in tuple(self.turn_watchers):
             watch(response)
+        for stream in tuple(self.turn_streams):
+            stream.add(response)
 
     def leave_turn(self, response: Response) -> None:
         """A turn is over."""
@@ -241,6 +258,33 @@ class AgentRecord:
         self._current = None
         self._watches = ()
         self.gate.refuses = False
+
+    def enter_own_turn(
+        self, response: Response, watches: Sequence[Watch], see: Callable[[Event], None]
+    ) -> None:
+        """The backend began a turn by itself; a prompt that was about to be sent waits."""
+        if self._current is not None:
+            self._behind = self._current, self._watches, self._see
+            for watch in self._watches:
+                watch.hold()
+        self._own_turn = response
+        self.begin(response, watches, see)
+
+    def leave_own_turn(self, response: Response) -> None:
+        """The turn that the backend began is over; events go to the prompt that waited, if any."""
+        if self._own_turn is not response:
+            return
+        self._own_turn = None
+        self.end()
+        if self._behind is not None:
+            (self._current, self._watches, self._see), self._behind = self._behind, None
+            for watch in self._watches:
+                watch.release()
+
+    @property
+    def own_turn(self) -> Response | None:
+        """The turn that the backend has begun by itself and that runs."""
+        return self._own_turn
 
     def _end_what_is_asked(self) -> None:
         """Deny the approvals and skip the questions of a turn that ends before their answers.
@@ -316,6 +360,8 @@ class AgentRecord:
     def on_event(self, event: Event) -> None:
         """Lead an event of the session to the turn that runs."""
         self.wake()
+        if isinstance(event, TurnBegan) and event.kind != "prompt" and self._may_begin_own:
+            self.begin_own(event)
         response = self._current
         if response is None or response.done:
             self.listen_between_turns(event)
@@ -327,15 +373,24 @@ class AgentRecord:
         if not self._under_way and key not in self._asked:
             self.listen_between_turns(event)
             return
+        if response is self._own_turn and isinstance(event, State) and event.state in FINAL:
+            _finish(response, event.state)
+            self.leave_own_turn(response)
+            return
         response.emit(event)
         if asked is not None:
             self._on_asked(asked, response)
         self._see(event)
 
     @property
+    def _may_begin_own(self) -> bool:
+        """Whether what the backend begins is a turn of its own; in a turn, it belongs to that."""
+        return self._own_turn is None and not (self._current is not None and self._under_way)
+
+    @property
     def _under_way(self) -> bool:
         """Whether the turn itself runs; it may still wait for a trigger's to end."""
-        return self._session is None or self._session.in_turn
+        return self._own_turn is not None or self._session is None or self._session.in_turn
 
     def _on_asked(self, event: Approval | Question, response: Response) -> None:
         """While the user is asked, no time passes for the turn, and its state says so."""
@@ -375,6 +430,21 @@ class AgentRecord:
         finally:
             timer.cancel()
         return wake.done()
+
+
+def _finish(response: Response, state: TurnState) -> None:
+    """End a turn of the backend's own with what its events say of it."""
+    error, stop_reason, output = None, None, None
+    for event in response.events:
+        if isinstance(event, Error) and event.fatal:
+            error = to_error(event.error)
+        elif isinstance(event, TrajectoryState) and event.trajectory.is_root:
+            stop_reason = event.stop_reason
+        elif isinstance(event, StructuredOutput) and event.trajectory.is_root:
+            output = event.value
+    if state is TurnState.CANCELLED:
+        error = TurnCancelled(response.partial_text)
+    response.finish(state, error=error, stop_reason=stop_reason, structured_output=output)
 
 
 def _key_of(event: Approval | Question) -> str:

@@ -73,6 +73,23 @@ class SyncAgent:
         """
         return kernel.run(self._agent.chat_text(prompt))
 
+    def trigger(self, text: str) -> Response:
+        """Send what a trigger of the SDK would send, and wait for the end of the turn.
+
+        Args:
+            text: What has happened, for the model.
+
+        Returns:
+            The handle of the turn that answered it, complete.
+        """
+
+        async def through() -> Response:
+            response = await self._agent.trigger(text)
+            await response.text()
+            return response
+
+        return kernel.run(through())
+
     def send(self, prompt: Any) -> None:
         """Send a prompt and do not wait for the turn.
 

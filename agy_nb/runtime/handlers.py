@@ -19,7 +19,8 @@ from agy_nb.errors import AgyError, BackendError
 from agy_nb.kernel import in_kernel
 from agy_nb.protocol import commands as c
 from agy_nb.protocol import replies as r
-from agy_nb.protocol.events import Event
+from agy_nb.protocol.events import Event, TurnBegan, TurnKind
+from agy_nb.protocol.values import Prompt
 from agy_nb.runtime.agents import AgentRecord, gone
 from agy_nb.runtime.approvals import AskUser
 from agy_nb.runtime.budgets import budget_in_dollars
@@ -78,6 +79,7 @@ class Handlers:
             c.ShutdownAgent: self.shutdown_agent,
             c.Chat: self.chat,
             c.Send: self.send,
+            c.Trigger: self.trigger,
             c.Cancel: self.cancel,
             c.WaitForIdle: self.wait_for_idle,
             c.SignalIdle: self.signal_idle,
@@ -122,6 +124,7 @@ class Handlers:
             frames=await self._frames(),
         )
         record.listen_between_turns = partial(self._ledger.event, record.agent_id, None)
+        record.begin_own = partial(self._begin_own, record)
         await record.open(self._backend)
         self.agents[record.agent_id] = record
         self._ledger.agent_started(record.agent_id, record.spec.config)
@@ -191,21 +194,42 @@ class Handlers:
 
     def _start(self, record: AgentRecord, message: c.Chat | c.Send) -> Response:
         record.session  # noqa: B018 - refuses an agent that is gone
+        record.latest = response = self._response(record, message.prompt)
+        self._turns.start(record, response)
+        return response
+
+    def _response(self, record: AgentRecord, prompt: Prompt, kind: TurnKind = "prompt") -> Response:
         response = Response(
             agent_id=record.agent_id,
             turn_id=next(self._turn_ids),
-            prompt=message.prompt,
+            prompt=prompt,
             listen=partial(self._on_turn_event, record),
             model=self._ledger.model(record.agent_id),
+            kind=kind,
             must_not_wait=record.must_not_wait_for_itself,
         )
-        self.responses[response.turn_id] = record.latest = response
-        self._turns.start(record, response)
+        self.responses[response.turn_id] = response
         return response
 
     def _on_turn_event(self, record: AgentRecord, response: Response, event: Event) -> None:
         record.keep_note(event)
         self._ledger.event(record.agent_id, response, event)
+
+    def _begin_own(self, record: AgentRecord, event: TurnBegan) -> None:
+        self._turns.accompany(record, self._response(record, event.prompt, event.kind))
+
+    async def trigger(self, message: c.Trigger, _: object) -> r.Reply:
+        """Send what a trigger would; the reply carries the handle of the turn that answers it."""
+        record = self._agent(message)
+        before = record.own_turn or record.current
+        await record.session.send_trigger(message.text)
+        response = record.own_turn or before
+        if response is None:
+            msg = f"agent {record.agent_id} did not take the trigger; send it again"
+            raise BackendError(msg)
+        return r.ChatStarted(
+            agent_id=response.agent_id, turn_id=response.turn_id, response=response
+        )
 
     async def cancel(self, message: c.Cancel, _: object) -> r.Reply:
         """Cancel the turn that is first in line; those that wait behind it go on."""

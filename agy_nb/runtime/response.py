@@ -24,6 +24,7 @@ from agy_nb.protocol.events import (
     Thought,
     ToolCall,
     ToolResult,
+    TurnKind,
     TurnState,
     Usage,
 )
@@ -87,6 +88,8 @@ class Response:
         turn_id: Number of the turn within its runtime, from 1.
         prompt: What was sent.
         model: Name of the agent's model, None where it is not known.
+        kind: What began the turn: a `"prompt"`, a `"trigger"`, or the agent by itself (`"wakeup"`),
+            as when a timer that it has set goes off.
         events: Every event so far, oldest first.
         state: Where the turn stands.
         error: What ended it, None while it runs or when it ended well.
@@ -109,12 +112,14 @@ class Response:
         prompt: Prompt,
         listen: Callable[[Response, Event], None] = lambda _response, _event: None,
         model: str | None = None,
+        kind: TurnKind = "prompt",
         must_not_wait: Callable[[], None] = lambda: None,
     ) -> None:
         self.agent_id = agent_id
         self.turn_id = turn_id
         self.prompt = prompt
         self.model = model
+        self.kind = kind
         self.events: list[Event] = []
         self.state = TurnState.QUEUED
         self.error: AgyError | None = None

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
 
 from agy_nb.errors import (
     AgyError,
@@ -38,12 +40,15 @@ from agy_nb.runtime.config import RuntimeConfig
 from agy_nb.runtime.pause import StartPause
 from agy_nb.runtime.quota import QuotaRegistry, QuotaState
 from agy_nb.runtime.response import Response
-from agy_nb.runtime.watch import DurationWatch, SilenceWatch
+from agy_nb.runtime.watch import DurationWatch, SilenceWatch, Watch
 from agy_nb.sdk.base import now
 from agy_nb.sdk.own_turn import owner
 
 CANCEL_GRACE_S = 0.5
 """Seconds a cancelled turn gets to end by itself before its response ends without it."""
+
+Begin = Callable[[Response, Sequence[Watch], Callable[[Event], None]], None]
+"""Leads events to a turn, and tells its watches and what looks at its events."""
 
 Busy = Callable[[], AbstractContextManager[None]]
 """Told the kernel while a turn runs, so that clicks get through."""
@@ -76,6 +81,41 @@ class TurnRunner:
         record.enter_turn(response, task)
         self._tasks.add(task)
         task.add_done_callback(lambda _task: self._forget(record, response, _task))
+
+    def accompany(self, record: AgentRecord, response: Response) -> None:
+        """See a turn through that the backend has begun by itself: a trigger's, or a wake-up's."""
+        response.on_cancel(partial(self._cancel_own, record, response))
+        state = self._quota.state(record.session.quota_key)
+        run = _Run(self._config, state, record, response, record.session.cancel_own_turn)
+        task = asyncio.create_task(
+            self._see_through(run, record, response), name=f"agy_nb turn {response.turn_id}"
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        run.watch(record.enter_own_turn)
+        record.enter_turn(response, task)
+
+    async def _see_through(self, run: _Run, record: AgentRecord, response: Response) -> None:
+        try:
+            with self._busy():
+                await response.wait()
+        finally:
+            _fail(response, gone(record.agent_id))  # unless it is over
+            run.stop()
+            record.leave_own_turn(response)
+            record.leave_turn(response)
+            await run.halted()
+
+    async def _cancel_own(self, record: AgentRecord, response: Response) -> None:
+        try:
+            record.gate.shut()
+            with contextlib.suppress(AgyError):
+                await record.session.cancel_own_turn()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CANCEL_GRACE_S):
+                    await response.wait()
+        finally:
+            response.finish(TurnState.CANCELLED, error=TurnCancelled(response.partial_text))
 
     def _forget(self, record: AgentRecord, response: Response, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -110,11 +150,15 @@ class TurnRunner:
         if record.cost_of is not None and (spent := session_spent(self._config, record.spending)):
             raise spent
         state = self._quota.state(record.session.quota_key)
-        run = _Run(self._config, state, record, response)
+        run = _Run(self._config, state, record, response, record.session.cancel)
         try:
             for attempt in itertools.count():
                 may_retry = attempt < self._config.max_quota_retries
                 if (attempt or may_retry) and not await self._throttle(state, record, response):
+                    return
+                while record.own_turn is not None and not response.done:
+                    await _first_to_end(record.own_turn, response)
+                if response.done:
                     return
                 run.may_retry = may_retry
                 try:
@@ -174,13 +218,19 @@ class _Run:
     """
 
     def __init__(
-        self, config: RuntimeConfig, quota: QuotaState, record: AgentRecord, response: Response
+        self,
+        config: RuntimeConfig,
+        quota: QuotaState,
+        record: AgentRecord,
+        response: Response,
+        halt: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         self.may_retry = False
         self._config = config
         self._quota = quota
         self._record = record
         self._response = response
+        self._halt = halt
         self._budget = TurnBudget(config, record.spending, record.cost_of)
         self._silence: SilenceWatch | None = None
         self._cancelling: list[asyncio.Task[None]] = []
@@ -197,8 +247,28 @@ class _Run:
 
     def stop(self) -> None:
         """Watch no longer."""
-        if self._duration is not None:
-            self._duration.stop()
+        self._sending = False
+        for watch in (self._silence, self._duration):
+            if watch is not None:
+                watch.stop()
+
+    def watch(self, begin: Begin) -> None:
+        """Have the turn's events watched from now on.
+
+        Args:
+            begin: Leads the events to the turn.
+        """
+        self._silence = SilenceWatch(
+            self._config.chat_timeout, self._on_silence, self._record.clock
+        )
+        watches = (self._silence, self._duration) if self._duration else (self._silence,)
+        begin(self._response, watches, self._see)
+        self._response.emit(State(state=TurnState.RUNNING, at=now()))
+        self._sending = True
+
+    async def halted(self) -> None:
+        """Wait until the backend has taken the wish to end the turn, if there was one."""
+        await asyncio.gather(*self._cancelling, return_exceptions=True)
 
     async def attempt(self) -> None:
         """Send the prompt once and stay until the turn is over.
@@ -208,11 +278,7 @@ class _Run:
         """
         record, response = self._record, self._response
         self._ended_by, self._hit_counted, self._hits_seen = None, False, self._quota.recorded
-        self._silence = SilenceWatch(self._config.chat_timeout, self._on_silence, record.clock)
-        watches = (self._silence, self._duration) if self._duration else (self._silence,)
-        record.begin(response, watches, self._see)
-        response.emit(State(state=TurnState.RUNNING, at=now()))
-        self._sending = True
+        self.watch(record.begin)
         try:
             outcome = await record.session.run_turn(response.prompt)
         except TurnCancelled:
@@ -228,9 +294,10 @@ class _Run:
             )
         finally:
             self._sending = False
-            self._silence.stop()
+            if self._silence is not None:
+                self._silence.stop()
             record.end()
-            await asyncio.gather(*self._cancelling, return_exceptions=True)
+            await self.halted()
 
     def count_hit(self, error: QuotaExceeded) -> None:
         """Record what the try failed with, unless it is the hit of its latest error step."""
@@ -283,7 +350,7 @@ class _Run:
             _fail(self._response, error)
         if self._sending:
             self._record.gate.shut()
-            self._cancelling.append(asyncio.create_task(self._record.session.cancel()))
+            self._cancelling.append(asyncio.create_task(self._halt()))
 
 
 def _fail(response: Response, error: AgyError) -> None:
@@ -307,6 +374,17 @@ def _latest_failure(response: Response) -> Error | None:
 def _has_begun(response: Response) -> bool:
     """Whether sending the prompt again would say something twice, or run a tool twice."""
     return any(isinstance(event, Text | ToolCall) for event in response.events)
+
+
+async def _first_to_end(*responses: Response) -> None:
+    """Wait until one of several turns is over."""
+    waiting = [asyncio.ensure_future(response.wait()) for response in responses]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waiting:
+            each.cancel()
+        await asyncio.sleep(0)
 
 
 async def _sleep(seconds: float, response: Response) -> bool:

@@ -297,7 +297,19 @@ class Session(Protocol):
         ...
 
     async def cancel(self) -> None:
-        """Ask the backend to end the running turn."""
+        """Ask the backend to end the turn of `run_turn`; one that waits is never sent."""
+        ...
+
+    async def send_trigger(self, text: str) -> None:
+        """Send what a trigger would: the running turn answers it, or a turn of the backend's own.
+
+        A turn of the backend's own goes to the sink from its `TurnBegan` event to a final `State`;
+        what ended it, where it failed, is a fatal `Error` before that.
+        """
+        ...
+
+    async def cancel_own_turn(self) -> None:
+        """Ask the backend to end the turn that it has begun by itself."""
         ...
 
     def history(self) -> tuple[Message, ...]:

@@ -219,6 +219,11 @@ class Link:
         self.spent = True
         self._harness.kill()
 
+    def expect_turn(self) -> None:
+        """Have `read` wait for a turn that has begun, although the SDK has not heard of it yet."""
+        if self.tap is not None:
+            self.tap.expect_turn()
+
     @property
     def denial(self) -> str | None:
         """Why a pre-turn hook has denied the prompt of the turn, None where none has."""

@@ -18,22 +18,26 @@ from typing import Any
 
 from google.antigravity import types
 
-from agy_nb.errors import BackendError, HarnessError, TurnCancelled, TurnDeniedError
+from agy_nb.errors import AgyError, BackendError, HarnessError, TurnCancelled, TurnDeniedError
 from agy_nb.protocol.events import (
     AgentStarted,
+    Error,
     Event,
     SessionClosed,
     SessionConfigured,
     SessionOpened,
+    State,
     Text,
     Thought,
     TrajectoryState,
     TurnBegan,
+    TurnState,
 )
+from agy_nb.protocol.failures import to_info
 from agy_nb.protocol.values import Message, Prompt, TokenUsage
 from agy_nb.sdk import config as configs
 from agy_nb.sdk import errors, harness
-from agy_nb.sdk.base import Clock, Sink, ToolInfo, TurnOutcome
+from agy_nb.sdk.base import Clock, Sink, ToolInfo, TurnOutcome, now
 from agy_nb.sdk.link import Link
 from agy_nb.sdk.state import ContextState
 from agy_nb.sdk.threads import off_loop
@@ -239,11 +243,27 @@ class LiveSession:
         )
 
     async def cancel(self) -> None:
-        """Ask the harness to end the running turn; nothing happens when none runs."""
+        """Ask the harness to end the turn of `run_turn`; nothing happens when none runs.
+
+        While the harness is busy with a turn of its own, a prompt that waits is not sent at all.
+        """
         self._cancelled = True
-        if await self._stop_successor() or not self._turn.locked() or self._link.lost:
+        if await self._stop_successor() or not self._in_turn or self._link.lost:
             return
         await self._halt(self._link)
+
+    async def send_trigger(self, text: str) -> None:
+        """Send what a trigger would; a harness that is gone is started again for it."""
+        if self._link.lost:
+            async with self._turn:
+                if self._link.lost:
+                    await self._start_again()
+        await self._link.connection.send_trigger_notification(text)
+
+    async def cancel_own_turn(self) -> None:
+        """Ask the harness to end the turn that it has begun by itself."""
+        if self._between_turns is not None and not self._in_turn and not self._link.lost:
+            await self._halt(self._link)
 
     async def _halt(self, link: Link) -> None:
         """Ask the harness to stop; if it does not, as one that hangs, end it."""
@@ -266,6 +286,9 @@ class LiveSession:
         self._heard = self._heard or not isinstance(event, _SAYS_NOTHING)
         if isinstance(event, SessionOpened):
             self._opened_id = event.conversation_id
+        elif isinstance(event, TurnBegan) and event.kind != "prompt":
+            self._link.expect_turn()
+            self._on_activity()
         if isinstance(event, Text) and event.trajectory.is_root:
             self._text.append(event.text)
         self._sink(event)
@@ -283,17 +306,39 @@ class LiveSession:
             self._between_turns = asyncio.get_running_loop().create_task(self._read_between_turns())
 
     async def _read_between_turns(self) -> None:
-        """Keep what the harness does by itself in the history."""
+        """Read a turn that the harness has begun by itself, and tell how it ended."""
+        state, error = TurnState.DONE, None
         try:
             async with self._turn:
                 with self._turn_under_way():
-                    await self._link.read()
-        except types.AntigravityCancelledError:
-            pass
-        except Exception:  # noqa: BLE001 - told of already, as an event
-            self._link.spent = self._link.denial is None
+                    await self._read_own_turn(self._link)
+        except TurnCancelled:
+            state = TurnState.CANCELLED
+        except AgyError as failed:
+            state, error = TurnState.FAILED, failed
         finally:
             self._between_turns = None
+        if error is not None:
+            self._sink(Error(error=to_info(error), fatal=True, at=now()))
+        self._sink(State(state=state, at=now()))
+
+    async def _read_own_turn(self, link: Link) -> None:
+        raised: Exception | None = None
+        try:
+            await link.read()
+        except types.AntigravityCancelledError as error:
+            raise TurnCancelled("") from error
+        except Exception as error:  # noqa: BLE001 - classified below, by structure
+            raised = link.divergence or error
+        ended_by = errors.of_turn(
+            raised,
+            failure=link.reader.failure,
+            stop_reason=link.agent.conversation._last_turn_stop_reason.value,
+            lost=link.broken,
+        )
+        if ended_by is not None:
+            link.spent = True
+            raise ended_by from (None if ended_by is raised else raised)
 
     # -- questions ---------------------------------------------------------------------------
 

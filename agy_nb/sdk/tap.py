@@ -132,6 +132,10 @@ class Tap:
 
         connection.send_trigger_notification = listen
 
+    def expect_turn(self) -> None:
+        """Have the SDK's connection count as busy; the harness has begun a turn by itself."""
+        self._processor.is_idle.clear()
+
     # -- the pace ----------------------------------------------------------------------------
 
     def _listen(self) -> None:

@@ -13,7 +13,20 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeAlias
 
 from agy_nb.errors import AgyError, TurnCancelled
-from agy_nb.protocol.events import Event, Step, Text, Thought, ToolCall, ToolResult, Usage
+from agy_nb.protocol.events import (
+    Error,
+    Event,
+    State,
+    Step,
+    Text,
+    Thought,
+    ToolCall,
+    ToolResult,
+    TurnBegan,
+    TurnState,
+    Usage,
+)
+from agy_nb.protocol.failures import to_info
 from agy_nb.protocol.values import JsonObject, Message, Prompt, TextPart, TokenUsage, Trajectory
 from agy_nb.sdk.base import AgentSpec, ApprovalRequest, Gate, Sink, ToolInfo, TurnOutcome
 from agy_nb.sdk.own_turn import user_code
@@ -147,10 +160,13 @@ class MemorySession:
         self._messages: list[Message] = []
         self._turns = 0
         self._running: asyncio.Task[None] | None = None
+        self._own: asyncio.Task[None] | None = None
         self._cancelled = False
 
     async def run_turn(self, prompt: Prompt) -> TurnOutcome:
-        """Play one turn."""
+        """Play one turn, once a turn of the backend's own is over."""
+        while self._own is not None:
+            await asyncio.wait([self._own])
         self._turns += 1
         self._cancelled = False
         self.turn_usage = TokenUsage()
@@ -173,6 +189,28 @@ class MemorySession:
             usage=None if self.turn_usage.is_empty else self.turn_usage,
             structured_output=turn.structured_output,
         )
+
+    async def send_trigger(self, text: str) -> None:
+        """Play a turn of the backend's own, unless one runs."""
+        if self._running is None and self._own is None:
+            turn = MemoryTurn(self, (TextPart(text=text),), self._turns)
+            self.in_turn = False
+            self.sink(TurnBegan(prompt=(TextPart(text=text),), kind="trigger"))
+            self._own = asyncio.create_task(self._through(turn))
+            self._own.add_done_callback(self._end_own)
+
+    def _end_own(self, task: asyncio.Task[None]) -> None:
+        self._own, self.in_turn = None, True
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.sink(Error(error=to_info(error), fatal=True))
+        ends = TurnState.CANCELLED if task.cancelled() else TurnState.DONE
+        self.sink(State(state=TurnState.FAILED if error is not None else ends))
+
+    async def cancel_own_turn(self) -> None:
+        """Cut the play of a turn of the backend's own short."""
+        if self._own is not None:
+            self._own.cancel()
 
     async def _through(self, turn: MemoryTurn) -> None:
         await self._play(turn)
@@ -222,6 +260,8 @@ class MemorySession:
 
     async def close(self) -> None:
         """End it."""
+        if self._own is not None:
+            self._own.cancel()
         self.closed = True
         self.over.set()
 

@@ -126,7 +126,7 @@ class ChatPanel:
         self._show(response)
 
     def _show(self, response: Response) -> None:
-        self.transcript.begin(response.prompt)
+        self.transcript.begin(response.prompt, response.kind)
         self.view.running = True
         self.view.queued = len(self.responses) - 1 - self.responses.index(response)
         stop = response.watch(lambda event: self._on_event(response, event))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agy_nb.protocol.events import (
+    FINAL,
     Approval,
     ApprovalState,
     Error,
@@ -34,8 +35,6 @@ from agy_nb.widgets.markup import escape
 from agy_nb.widgets.nodes import Change, Put, static
 from agy_nb.widgets.sheet import Sheet
 from agy_nb.widgets.writings import Writings
-
-_FINAL = (TurnState.DONE, TurnState.CANCELLED, TurnState.DENIED, TurnState.FAILED)
 
 
 @dataclass(slots=True)
@@ -380,7 +379,7 @@ class Transcript:
 
     def _state(self, event: State) -> None:
         self._turn.state = event.state
-        if event.state in _FINAL:
+        if event.state in FINAL:
             self._end(event.state, event.at)
 
     def _end(self, state: TurnState, at: float) -> None:

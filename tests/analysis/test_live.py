@@ -132,6 +132,7 @@ async def test_broken_books_end_no_turn(caplog):
 
 class Response:
     prompt = (TextPart(text="Hello"),)
+    kind = "prompt"
     stop_reason = None
 
     def __init__(self, turn_id):

@@ -30,6 +30,7 @@ KINDS = {
     c.Kind.CHAT: {c.Chat},
     c.Kind.OPERATION: {
         c.Send,
+        c.Trigger,
         c.Cancel,
         c.WaitForIdle,
         c.SignalIdle,
@@ -42,8 +43,8 @@ KINDS = {
 }
 
 
-def test_there_are_nineteen_commands_each_of_its_kind():
-    assert len(COMMANDS) == 19
+def test_there_are_twenty_commands_each_of_its_kind():
+    assert len(COMMANDS) == 20
     assert {kind: {cls for cls in COMMANDS if cls.kind is kind} for kind in c.Kind} == KINDS
 
 
@@ -64,6 +65,7 @@ def test_tags_are_unique_within_a_family():
 def test_repr_shows_no_prompt(cls):
     prompt = (v.TextPart(text="secret"), v.MediaPart(kind="image", mime_type="x", data=b"secret"))
     assert "secret" not in repr(c.Chat(agent_id=1, prompt=prompt))
+    assert "secret" not in repr(c.Trigger(agent_id=1, text="secret"))
 
 
 def test_repr_shows_no_configuration():

@@ -5,8 +5,12 @@ import sys
 from types import ModuleType
 
 import pytest
+from google.antigravity import types
+from google.antigravity.hooks import hooks
 from google.antigravity.triggers import every, on_file_change
 
+import agy_nb as agy
+from agy_nb.cassette import use_cassette
 from agy_nb.protocol.events import TurnState
 from agy_nb.testing import ScriptedModel, fail, hang, say
 
@@ -163,5 +167,94 @@ async def test_chat_that_is_cancelled_while_a_ring_is_answered_is_never_sent(run
         response = await agent.chat("how are you?")
         await response.cancel()
         assert response.state is TurnState.CANCELLED
+        await agent.cancel()
         assert await agent.chat_text("and now?") == "fine"
         assert "how are you?" not in str(model.requests[-1].body)
+
+
+# --- a turn of its own -----------------------------------------------------------------------
+
+
+async def test_ring_has_a_response_like_any_other_turn(runtime, doorbell):
+    async with ScriptedModel([say("on it"), say("fine")]) as model:
+        agent = await runtime.create_agent(model.config(), triggers=[doorbell.trigger])
+        turns = agent.turns()
+        doorbell.ring("the build is red")
+        response = await anext(turns)
+        assert await response.text() == "on it"
+        assert (response.kind, response.prompt[0].text) == ("trigger", "the build is red")
+        assert response.usage.total_tokens > 0
+        assert response.stop_reason == "UNSPECIFIED"
+        await agent.chat_text("and now?")
+        assert (await anext(turns)).kind == "prompt"
+
+
+async def test_rows_of_a_ring_are_the_same_live_and_recorded(runtime, doorbell, tmp_path):
+    script = [say("on it"), say("fine")]
+    async with use_cassette(tmp_path / "c", "all"), ScriptedModel(script) as model:
+        agent = await runtime.create_agent(model.config(), triggers=[doorbell.trigger])
+        turns = agent.turns()
+        doorbell.ring("the build is red")
+        await (await anext(turns))
+        await agent.chat_text("and now?")
+        await agent.shutdown()
+    recorded = agy.load(tmp_path / "c")
+    for table, columns in {
+        "turns": ["turn_id", "kind", "status", "response_chars", "n_model_calls"],
+        "model_calls": ["turn_id", "total_tokens"],
+    }.items():
+        live, kept = (
+            getattr(tables, table)[columns].astype(str).to_dict("records")
+            for tables in (agent.tables, recorded)
+        )
+        assert live == kept
+    assert agent.tables.turns.kind.tolist() == ["trigger", "prompt"]
+
+
+async def test_ring_from_outside_is_answered_in_a_turn_of_its_own(runtime):
+    async with ScriptedModel([say("on it")]) as model:
+        agent = await runtime.create_agent(model.config())
+        response = await agent.trigger("the build is red")
+        assert await response.text() == "on it"
+        assert "the build is red" in str(model.requests[0].body)
+
+
+async def test_ring_from_outside_starts_a_harness_that_is_gone_again(runtime):
+    async with ScriptedModel([fail(400), say("on it")]) as model:
+        agent = await runtime.create_agent(model.config())
+        await (await agent.chat("hello"))
+        assert await (await agent.trigger("the build is red")).text() == "on it"
+
+
+async def test_ring_that_fails_is_a_failed_turn(runtime):
+    async with ScriptedModel([fail(401), say("fine")]) as model:
+        agent = await runtime.create_agent(model.config())
+        response = await (await agent.trigger("the build is red"))
+        assert (response.state, response.error.http_code) == (TurnState.FAILED, 401)
+        assert await agent.chat_text("how are you?") == "fine"
+
+
+async def test_ring_that_is_cancelled_leaves_the_agent_ready(runtime):
+    async with ScriptedModel([hang("on "), say("fine")]) as model:
+        agent = await runtime.create_agent(model.config())
+        response = await agent.trigger("the build is red")
+        await model.requested(1)
+        await agent.cancel()
+        assert response.state is TurnState.CANCELLED
+        assert await agent.chat_text("how are you?") == "fine"
+
+
+async def test_pre_turn_hooks_do_not_see_a_ring(runtime):
+    """Measured: the harness asks them about prompts only, so a gate must not rely on them."""
+    seen = []
+
+    @hooks.pre_turn
+    async def deny(prompt):
+        seen.append(prompt)
+        return types.HookResult(allow=False, message="not now")
+
+    async with ScriptedModel([say("on it")]) as model:
+        agent = await runtime.create_agent(model.config(), hooks=[deny])
+        assert await (await agent.trigger("the build is red")).text() == "on it"
+        assert (await (await agent.chat("hello"))).state is TurnState.DENIED
+        assert seen == ["hello"]
