@@ -141,6 +141,18 @@ DYNAMIC: Final = "isDynamic"
 SUBAGENTS: Final = "customSubagents"
 WORKSPACE: Final = "filesystemWorkspace"
 SKILLS_PATHS: Final = "skillsPaths"
+AGENT_BEHAVIOR: Final = "agentBehavior"
+BUDGET: Final = "budgetConfig"
+COMPACTION_CONFIG: Final = "compactionConfig"
+COMPACTION_THRESHOLD: Final = "compactionThreshold"
+FINISH_SCHEMA: Final = "finishToolSchemaJson"
+HARNESS_TOOLS: Final = "harnessSideTools"
+MCP_OUTPUT_BYTES: Final = "mcpMaxOutputBytes"
+RETRY: Final = "retryConfig"
+CONTINUATION_MODE: Final = "sessionContinuationMode"
+INSTRUCTIONS: Final = "systemInstructions"
+TRUNCATION: Final = "toolOutputTruncation"
+MCP_SERVERS: Final = "mcpServers"
 MIME_TYPE: Final = "mimeType"
 SLASH_COMMAND: Final = "slashCommand"
 
@@ -187,10 +199,11 @@ TRAJECTORY_STATES: Final[Mapping[str, str]] = {
     "STATE_WAITING_FOR_SUBAGENTS": "waiting",
 }
 GEMINI_ENDPOINT: Final = "geminiApiEndpoint"
+CUSTOM_ENDPOINT: Final = "customEndpoint"
 ENDPOINTS: Final[Mapping[str, str]] = {
     GEMINI_ENDPOINT: "gemini",
     "vertexEndpoint": "vertex",
-    "customEndpoint": "openai",
+    CUSTOM_ENDPOINT: "openai",
     "gemmaEndpoint": "litert",
 }
 BUILTIN_TOOLS: Final[Mapping[str, str]] = {

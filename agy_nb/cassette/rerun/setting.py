@@ -22,6 +22,7 @@ from agy_nb.wire.frames import (
     BASE_URL,
     CONFIG,
     CONVERSATION_ID,
+    CUSTOM_ENDPOINT,
     ENDPOINTS,
     GEMINI_ENDPOINT,
     INITIALIZED,
@@ -34,7 +35,7 @@ from agy_nb.wire.frames import (
 )
 
 KEY_VARIABLE = "GEMINI_API_KEY"
-_REDIRECTED = frozenset(ENDPOINTS) - {"customEndpoint"}
+_REDIRECTED = frozenset(ENDPOINTS) - {CUSTOM_ENDPOINT}
 _KEPT = ("options", "project", "location")
 _PUBLIC = (
     "https://generativelanguage.googleapis.com",

@@ -18,13 +18,12 @@ from agy_nb.wire import frames as f
 from agy_nb.wire.frames import list_of, object_of, objects_of
 
 _SAFE = frozenset(
-    {"agentBehavior", "budgetConfig", "compactionConfig", "compactionThreshold",
-     "finishToolSchemaJson", "harnessSideTools", "mcpMaxOutputBytes", "models", "retryConfig",
-     "sessionContinuationMode", "systemInstructions", "toolOutputTruncation", "tools",
-     "workspaces", f.APP_DATA}
+    {"models", "tools", "workspaces", f.AGENT_BEHAVIOR, f.APP_DATA, f.BUDGET, f.COMPACTION_CONFIG,
+     f.COMPACTION_THRESHOLD, f.CONTINUATION_MODE, f.FINISH_SCHEMA, f.HARNESS_TOOLS, f.INSTRUCTIONS,
+     f.MCP_OUTPUT_BYTES, f.RETRY, f.TRUNCATION}
 )  # fmt: skip
 _HANDLED = frozenset({f.CONVERSATION_ID, f.POLICY_CONFIG})
-_EXPLAINED = frozenset({f.ENABLED_HOOKS, "mcpServers"})
+_EXPLAINED = frozenset({f.ENABLED_HOOKS, f.MCP_SERVERS})
 _KEYS = frozenset({"GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GENAI_API_KEY"})
 _PASSED = frozenset(
     {"ALL_PROXY", "HOME", "HTTPS_PROXY", "HTTP_PROXY", "LANG", "LC_ALL", "NO_PROXY", "PATH",
@@ -94,7 +93,7 @@ def _rules_of_host_tools(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _refusals(body: dict[str, Any]) -> Iterator[str]:
-    for server in objects_of(body.get("mcpServers")):
+    for server in objects_of(body.get(f.MCP_SERVERS)):
         start = object_of(server.get("stdio"))
         address = object_of(server.get("http")).get("url")
         command = " ".join(map(str, (start.get("command", ""), *list_of(start.get("args")))))
