@@ -284,7 +284,8 @@ class Transcript:
 
     def _show_call(self, known: _Call, state: str = "") -> None:
         call, result = known.call, known.result
-        wait = result.at - call.at if result is not None and result.at and call.at else None
+        ran = result is not None and not result.denied
+        wait = result.at - call.at if result is not None and ran and result.at and call.at else None
         self._sheet.put(
             Put(
                 id=known.node,

@@ -25,6 +25,7 @@ from agy_nb.cassette.redaction.known import KnownValues
 from agy_nb.cassette.redaction.names import Strength, harmless_header, secret_values, strength
 from agy_nb.cassette.redaction.spans import Span, merged
 from agy_nb.cassette.redaction.values import is_learnable, is_random, is_sentence
+from agy_nb.wire.frames import MIME_TYPE
 
 Rule: TypeAlias = "re.Pattern[str] | str | Callable[[Frame], Frame]"
 """Of your own: a compiled expression, a JSON path (`$.config.models[*].name`, `$..note`), or a
@@ -294,7 +295,7 @@ def _is_schema(value: Mapping[str, Any]) -> bool:
 
 
 def _is_media(value: Mapping[str, Any]) -> bool:
-    kind = value.get("mimeType", value.get("mime_type", value.get("media_type", "")))
+    kind = value.get(MIME_TYPE, value.get("mime_type", value.get("media_type", "")))
     return isinstance(kind, str) and _MEDIA.match(kind) is not None
 
 
