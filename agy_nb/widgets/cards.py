@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from datetime import datetime
 
 from agy_nb.protocol.events import (
     Approval,
@@ -15,6 +16,7 @@ from agy_nb.protocol.events import (
     TrajectoryState,
     TurnKind,
     TurnState,
+    Waiting,
 )
 from agy_nb.protocol.values import (
     Answer,
@@ -69,6 +71,7 @@ _APPROVED = {
     ApprovalState.FAILED: ("bad", "Denied: the approval failed"),
     ApprovalState.CANCELLED: ("bad", "Denied: the turn ended"),
 }
+_A_DAY_S = 24 * 60 * 60
 _TURNS = {
     TurnState.QUEUED: ("wait", "waiting for its turn"),
     TurnState.RUNNING: ("wait", "running"),
@@ -451,6 +454,13 @@ def status(state: TurnState, usage: TokenUsage | None, waits_for: str = "") -> s
         waits_for: What the user is to do, empty where the turn does not wait for that.
     """
     return " · ".join(filter(None, (waits_for or _TURNS[state][1], tokens(usage))))
+
+
+def waits(event: Waiting) -> str:
+    """Until when a turn sends nothing, by this machine's clock."""
+    moment = datetime.fromtimestamp(event.until).astimezone()
+    day = moment.strftime(" on %Y-%m-%d") if event.seconds > _A_DAY_S else ""
+    return f"Waiting for the model's quota until {moment:%H:%M:%S}{day}"
 
 
 def footer(state: TurnState, usage: TokenUsage | None, took: float | None, cost: str = "") -> str:

@@ -200,9 +200,9 @@ class LiveView:
                 status += f" · {self.queued} queued"
             if self._notice:
                 message["notice"] = self._notice
-            self.widget.send(
-                {"running": self.running, "status": status, **self.standing, **message}
-            )
+            label = getattr(self.transcript, "stop_label", "")  # not all that is shown is a turn
+            base = {"running": self.running, "status": status, "stop": label}
+            self.widget.send({**base, **self.standing, **message})
 
     def _wire(self, changes: Iterable[Change]) -> list[dict[str, Any]]:
         return [self._wire_one(change) for change in changes]

@@ -28,6 +28,7 @@ from agy_nb.protocol.events import (
     TurnKind,
     TurnState,
     Usage,
+    Waiting,
 )
 from agy_nb.protocol.values import ErrorInfo, Message, Prompt, TokenUsage, Trajectory
 from agy_nb.widgets import cards
@@ -60,6 +61,7 @@ class _Turn:
     refused: str = ""
     last_text: str = ""
     notice: tuple[str, ErrorInfo] | None = None
+    waits: str = ""
 
 
 class Transcript:
@@ -94,6 +96,7 @@ class Transcript:
             TrajectoryState: self._stopped,
             Usage: self._usage,
             State: self._state,
+            Waiting: self._wait,
         }
 
     # -- what comes in -----------------------------------------------------------------------
@@ -153,11 +156,18 @@ class Transcript:
     @property
     def status(self) -> str:
         """How the turn that runs stands, in words."""
+        if self._turn.waits:
+            return self._turn.waits
         approvals = any(isinstance(event, Approval) for event in self.pending.values())
         waits_for = ""
         if self.pending and self._turn.state is TurnState.WAITING_FOR_USER:
             waits_for = "Waiting for approval" if approvals else "Waiting for your answer"
         return cards.status(self._turn.state, self._turn.usage, waits_for)
+
+    @property
+    def stop_label(self) -> str:
+        """What the button that ends the turn says, empty for its usual words."""
+        return "Give up" if self._turn.waits else ""
 
     # -- what goes out -----------------------------------------------------------------------
 
@@ -378,8 +388,13 @@ class Transcript:
         known = self._turn.usage
         self._turn.usage = event.usage if known is None else known + event.usage
 
+    def _wait(self, event: Waiting) -> None:
+        self._turn.waits = cards.waits(event)
+        self._new(kind="notice", head=escape(self._turn.waits))
+
     def _state(self, event: State) -> None:
         self._turn.state = event.state
+        self._turn.waits = ""
         if event.state in FINAL:
             self._end(event.state, event.at)
 

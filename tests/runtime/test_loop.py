@@ -338,9 +338,9 @@ def test_round_trip_is_the_chats_limit_and_two_minutes():
     async def scenario():
         async with agent_with(hangs, limits={"chat_timeout": 1_000}) as agent:
             await agent.runtime.request(c.IsIdle(agent_id=1))
-            agent.runtime._handlers.table[c.WaitForIdle] = lambda *_: asyncio.Event().wait()
+            agent.runtime._handlers.table[c.ClearHistory] = lambda *_: asyncio.Event().wait()
             with pytest.raises(agy.Timeout) as raised:
-                await agent.wait_for_idle()
+                await agent.clear_history()
             return raised.value.duration
 
     duration, seconds = virtual_time.run(scenario())

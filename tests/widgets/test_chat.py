@@ -255,6 +255,23 @@ async def test_panel_of_an_agent_that_is_gone_says_so_at_once(agent, monkeypatch
     page.panel.close()
 
 
+async def test_turn_that_waits_for_the_quota_can_be_given_up(monkeypatch):
+    async def spent(_turn):
+        raise agy.QuotaExceeded(3_600)
+
+    config = agy.RuntimeConfig(chat_pause=0, max_quota_retries=1)
+    async with agy.Runtime(config, backend=MemoryBackend(spent)) as runtime:
+        agent = await runtime.create_agent()
+        page = Page(agent.chat_ui(), monkeypatch)
+        page.say(type="send", text="go", files=[])
+        await until(lambda: "Waiting for the model" in page.html())
+        assert page.panel.view.transcript.stop_label == "Give up"
+        page.say(type="stop")
+        await through(agent, page)
+        assert "stopped" in page.html()
+        page.panel.close()
+
+
 async def test_stop_cancels_the_turn_and_keeps_what_had_come(monkeypatch):
     async def endless(turn):
         turn.say("so far")

@@ -1,6 +1,7 @@
 """Events of turns become a page: what is on it, where, and the same for whoever comes late."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from agy_nb.protocol.events import (
     TrajectoryState,
     TurnState,
     Usage,
+    Waiting,
 )
 from agy_nb.protocol.values import (
     Answer,
@@ -384,6 +386,22 @@ def test_stop_keeps_what_had_come_and_says_so():
     assert "cancelled" in shown
     assert "running" not in shown
     assert "stopped" in shown
+
+
+def test_turn_that_waits_for_the_quota_says_until_when_and_can_be_given_up():
+    until = 1_800_000_000.0
+    transcript = page(Waiting(reason="quota", until=until, seconds=30.0))
+    moment = datetime.fromtimestamp(until).astimezone()
+    assert transcript.status == f"Waiting for the model's quota until {moment:%H:%M:%S}"
+    assert transcript.status in text_of(transcript.html())
+    assert transcript.stop_label == "Give up"
+    transcript.on_event(State(state=TurnState.RUNNING))
+    assert (transcript.status, transcript.stop_label) == ("running", "")
+
+
+def test_wait_for_the_quota_of_more_than_a_day_names_the_day():
+    waiting = Waiting(reason="quota", until=1_800_000_000.0, seconds=100_000.0)
+    assert " on 2027-01-1" in page(waiting).status
 
 
 def test_state_of_the_turn_is_there_in_words():

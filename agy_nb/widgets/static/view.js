@@ -553,6 +553,8 @@ function render({ model, el }) {
     if (message.grants) allowed.show(message.grants);
     if (message.running !== undefined) {
       stop.hidden = !message.running;
+      stop.textContent = message.stop || "■ Stop";
+      stop.setAttribute("aria-label", (stop.title = message.stop ? `${message.stop} this turn` : "Stop the turn"));
       status.textContent = message.status;
     }
     notice.textContent = message.notice ?? "";
