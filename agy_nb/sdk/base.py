@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, TypeAlias
 
+from agy_nb.protocol.encodable import encodable, encodable_text
 from agy_nb.protocol.events import Event
 from agy_nb.protocol.values import (
     Answer,
@@ -95,6 +96,13 @@ class ApprovalDecision:
     decided_by: str = "user"
     args: JsonObject | None = None
     remember: Literal["", "tool", "call"] = ""
+
+    def __post_init__(self) -> None:
+        """Keep what the wire can hold: a denial that cannot be sent would hang the turn."""
+        if isinstance(self.reason, str):
+            object.__setattr__(self, "reason", encodable_text(self.reason))
+        if self.args is not None:
+            object.__setattr__(self, "args", encodable(self.args))
 
 
 Listen: TypeAlias = Callable[[Any, Any], Any]

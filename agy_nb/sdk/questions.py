@@ -12,6 +12,7 @@ from typing import Any
 from google.antigravity import types
 from google.antigravity.hooks import hooks
 
+from agy_nb.protocol.encodable import encodable_text
 from agy_nb.protocol.events import Question
 from agy_nb.protocol.values import Answer
 from agy_nb.sdk.base import AnswerQuestions
@@ -41,7 +42,7 @@ class AnsweringHook(hooks.OnInteractionHook):
             responses=[
                 types.QuestionResponse(
                     selected_option_ids=list(answer.selected) or None,
-                    freeform_response=answer.text,
+                    freeform_response=encodable_text(answer.text),
                     skipped=answer.skipped or not (answer.selected or answer.text),
                 )
                 for answer in padded

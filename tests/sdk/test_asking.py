@@ -246,3 +246,33 @@ async def test_rule_that_names_the_question_is_asked_about(told):
     response, _, _ = await told(script, settings=settings, policies=rules, ask_user=person)
     assert person.asked == ["ask_question"]
     assert decisions(response) == [ApprovalState.DENIED]
+
+
+HALF = "not now \ud800"
+"""Half a surrogate pair, which UTF-8 cannot hold."""
+
+
+async def test_reason_that_utf_8_cannot_hold_denies_and_does_not_hang(runtime):
+    def decide(_request):
+        return agy.ApprovalDecision(allowed=False, reason=HALF)
+
+    async with ScriptedModel(SCRIPT) as model:
+        agent = await runtime.create_agent(model.config(), tools=[weather], ask_user=decide)
+        assert await asyncio.wait_for(agent.chat_text("go"), 20) == "ok"
+    assert "not now \ufffd" in model.requests[-1].tool_results[0].text
+
+
+@pytest.mark.parametrize(("value", "runs_with"), [(float("inf"), "Infinity"), (HALF, "\ufffd")])
+async def test_edited_argument_that_the_wire_cannot_hold_is_replaced(runtime, value, runs_with):
+    class Edits:
+        edits = True
+
+        def __call__(self, request):
+            return agy.ApprovalDecision(allowed=True, args={"city": value})
+
+    async with ScriptedModel(SCRIPT) as model:
+        agent = await runtime.create_agent(model.config(), tools=[weather], ask_user=Edits())
+        response = await (await agent.chat("go"))
+        assert response.error is None
+        (result,) = response.tool_results
+        assert runs_with in str(result.result)
