@@ -18,7 +18,11 @@ from agy_nb.widgets.live import LiveView, put_on_page
 from agy_nb.widgets.static_page import VIEW, style
 
 STAYS_AFTER_S = 3.0
-"""Seconds from a change to the HTML that has it."""
+"""Seconds from a change to the HTML that has it, at the least."""
+
+SENT_PER_S = 100_000
+"""Characters of HTML that are sent per second on average: a front end takes the HTML whole, so that
+of a long conversation is sent less often. The end of the kernel waits for no pause."""
 
 Still = Callable[[], tuple[str, str]]
 """Gives HTML and text of a view for good."""
@@ -60,7 +64,8 @@ class Beside:
     def later(self) -> None:
         """Something has changed that the HTML is to have."""
         if self._handles and self._keep_at is None:
-            self._keep_at = self._live.loop.call_later(STAYS_AFTER_S, self.keep)
+            pause = max(STAYS_AFTER_S, len(self._kept) * len(self._handles) / SENT_PER_S)
+            self._keep_at = self._live.loop.call_later(pause, self.keep)
 
     def _bundle(self) -> dict[str, str]:
         inside, text = self._still()

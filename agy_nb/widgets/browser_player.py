@@ -8,12 +8,21 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 from agy_nb.cassette.events import RecordedEvents
 from agy_nb.cassette.format import Frame
 from agy_nb.cassette.recording import RecordedSession
-from agy_nb.protocol.events import Event, Problem, SessionClosed, SessionOpened, TurnBegan
+from agy_nb.protocol.events import (
+    Approval,
+    Event,
+    Problem,
+    Question,
+    SessionClosed,
+    SessionOpened,
+    TurnBegan,
+)
 from agy_nb.widgets.cards import clip
 from agy_nb.widgets.markup import escape, highlight
 from agy_nb.widgets.transcript import Transcript
@@ -143,5 +152,11 @@ def _show(transcript: Transcript, event: Event) -> None:
             transcript.note("The recording stops here: what came after is missing.")
         case Problem():
             transcript.note(f"The recording has a problem: {event.problem}: {event.detail}")
+        # This kernel's own approvals have such ids, too: a live one must not take the card of
+        # a recorded one, nor put its buttons there.
+        case Approval():
+            transcript.on_event(replace(event, approval_id=f"recorded-{event.approval_id}"))
+        case Question():
+            transcript.on_event(replace(event, question_id=f"recorded-{event.question_id}"))
         case _:
             transcript.on_event(event)

@@ -60,6 +60,7 @@ class ChatPanel:
     def __init__(self, agent: Agent, *, past: tuple[Path, int] | None = None) -> None:
         self.agent = agent
         self._past = past
+        self._replays = False
         self._before: tuple[Event, ...] = ()
         self.responses: list[Response] = []
         self.transcript = Transcript()
@@ -109,7 +110,7 @@ class ChatPanel:
             self._touch()
             latest = self.agent.latest
             if self.responses:
-                self._show(self.responses[0])
+                self._show_from(0)
             elif latest is not None and not latest.done:
                 self._on_turn(latest)
 
@@ -125,23 +126,33 @@ class ChatPanel:
             return
         self._show(response)
 
+    def _show_from(self, index: int) -> None:
+        """Show turns one below the other, up to the first that is not over."""
+        for response in self.responses[index:]:
+            self._show(response)
+            if not response.done:
+                return
+
     def _show(self, response: Response) -> None:
         self.transcript.begin(response.prompt, response.kind)
         self.view.running = True
         self.view.queued = len(self.responses) - 1 - self.responses.index(response)
-        stop = response.watch(lambda event: self._on_event(response, event))
+        self._replays = True  # `watch` calls back with the events so far before it returns
+        try:
+            stop = response.watch(lambda event: self._on_event(response, event))
+        finally:
+            self._replays = False
         self._stops.append(stop)
 
     def _on_event(self, response: Response, event: Event) -> None:
         self.view.on_event(event)
-        if not response.done:
+        if not response.done or event is not response.events[-1]:
             return
         self.view.running = False
         self._beside.later()
         self._do(self._tell_cost(response))
-        after = self.responses[self.responses.index(response) + 1 :]
-        if after:
-            self._show(after[0])
+        if not self._replays and response in self.responses:  # cleared away, it is in no list
+            self._show_from(self.responses.index(response) + 1)
 
     async def _tell_cost(self, response: Response) -> None:
         words = await cost_of(response)

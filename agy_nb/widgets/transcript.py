@@ -33,7 +33,7 @@ from agy_nb.protocol.events import (
 from agy_nb.protocol.values import ErrorInfo, Message, Prompt, TokenUsage, Trajectory
 from agy_nb.widgets import cards
 from agy_nb.widgets.markup import escape
-from agy_nb.widgets.nodes import Change, Put, static
+from agy_nb.widgets.nodes import Change, Put
 from agy_nb.widgets.sheet import Sheet
 from agy_nb.widgets.writings import Writings
 
@@ -204,8 +204,8 @@ class Transcript:
 
     def html(self) -> str:
         """The nodes as one piece of HTML; what still grows is rendered as far as it has come."""
-        changes = self.snapshot()
-        return static([*changes, *self._writings.rest()])
+        self._writings.grow()
+        return self._sheet.html(self._writings.rest())
 
     # -- nodes -------------------------------------------------------------------------------
 

@@ -42,11 +42,12 @@ class Writings:
         self._open: dict[str, _Writing] = {}
         self._growing: dict[str, _Writing] = {}
         self._texts: dict[str, blocks.Blocks] = {}
-        self._references: dict[str, Any] = {"references": {}}
+        self._references: dict[str, dict[str, Any]] = {}
 
     def begin_turn(self) -> None:
-        """What comes from now on is no part of a text that was begun."""
+        """What comes from now on is not part of a text or a link definition of before."""
         self._open = {}
+        self._references = {}
 
     # -- what comes in -----------------------------------------------------------------------
 
@@ -68,7 +69,8 @@ class Writings:
             thought: Whether it is a thought.
             told: Whether it is a part of what `text` gives.
         """
-        text = blocks.Blocks(self._references)
+        # A link definition holds for one trajectory in one turn: the next numbers from [1] again.
+        text = blocks.Blocks(self._references.setdefault(parent, {"references": {}}))
         if told:
             self._texts[node] = text
         self._open[parent] = _Writing(node, step_index, thought, text)
@@ -94,7 +96,7 @@ class Writings:
 
     def whole(self, text: str) -> str:
         """The HTML of a text that is whole."""
-        found = blocks.Blocks(self._references)
+        found = blocks.Blocks()
         found.feed(text)
         found.finish()
         return found.html()

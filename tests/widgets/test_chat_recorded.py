@@ -1,13 +1,18 @@
 """A recorded conversation as a chat: read only, or above the turns of an agent."""
 
+import asyncio
+import itertools
 from pathlib import Path
 
 import pytest
 
 import agy_nb as agy
 from agy_nb.cassette import CassetteNotFound
+from agy_nb.protocol.events import Approval
+from agy_nb.runtime import approvals
 from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets.chat import ChatPanel
+from agy_nb.widgets.chat_recorded import read_events
 from tests.widgets.test_chat import Page, through, until
 
 pytestmark = pytest.mark.blocking_allowed  # a widget looks whether its style sheet was edited
@@ -109,3 +114,58 @@ async def test_recording_that_cannot_be_read_says_so_and_the_chat_goes_on(
     await through(agent, page)
     assert "Still there?" in page.html()
     panel.close()
+
+
+async def test_turns_that_end_while_the_recording_is_read_are_shown_once(agent, monkeypatch):
+    from agy_nb.widgets import chat
+
+    reading = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def read_slowly(path, session):
+        asyncio.run_coroutine_threadsafe(reading.wait(), loop).result(20)
+        return read_events(path, session)
+
+    monkeypatch.setattr(chat, "read_events", read_slowly)
+    panel = agy.widgets.chat_ui(CASSETTE, agent=agent)
+    page = Page(panel, monkeypatch)
+    for number in range(30):
+        await agent.chat_text(f"turn {number}")
+    reading.set()
+    await until(lambda: "turn 29" in page.html())
+    html = page.html()
+    assert html.count("agy-prompt") == 2 + 30
+    assert html.count("agy-footer") == 2 + 30
+    assert (panel.view.running, panel.view.queued) == (False, 0)
+    assert await agent.chat_text("one more") == "one more "
+    await until(lambda: page.html().count("agy-footer") == 2 + 31)
+    panel.close()
+
+
+async def test_live_approval_leaves_a_recorded_one_where_it_is(monkeypatch):
+    """Numbers of approvals begin at 1 in each kernel, and so do those of a recording."""
+
+    async def play(turn):
+        await turn.call("look_up", {"city": "Oslo"})
+
+    def look_up(city: str) -> str:
+        return city
+
+    recorded = await asyncio.to_thread(read_events, CASSETTES / "approval_granted")
+    ids = [event.approval_id for event in recorded if isinstance(event, Approval)]
+    number = int(ids[0].rpartition("-")[2])
+    monkeypatch.setattr(approvals, "_numbers", itertools.count(number))
+    async with agy.Runtime(agy.RuntimeConfig(chat_pause=0), backend=MemoryBackend(play)) as runtime:
+        agent = await runtime.create_agent({}, tools=[look_up], ask_user=lambda request: True)
+        panel = agy.widgets.chat_ui(CASSETTES / "approval_granted", agent=agent)
+        page = Page(panel, monkeypatch)
+        await until(lambda: "knows nothing of it" in page.html())
+        before = page.html()
+        response = await agent.chat("go")
+        await response.wait()
+        live = [event for event in response.events if isinstance(event, Approval)]
+        assert live[0].approval_id == ids[0]
+        html = page.html()
+        assert html.startswith(before)
+        assert html.count("agy-decided") == before.count("agy-decided") + 1
+        panel.close()

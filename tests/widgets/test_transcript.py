@@ -32,6 +32,7 @@ from agy_nb.protocol.values import (
     TokenUsage,
     Trajectory,
 )
+from agy_nb.widgets import sheet
 from agy_nb.widgets.nodes import Drop, Put, Tail, static
 from agy_nb.widgets.transcript import Transcript
 from tests.widgets.hostile import PAYLOADS, read, skeleton, text_of
@@ -541,6 +542,37 @@ def test_page_at_the_end_is_the_html_that_stays(events, looks):
 
 
 @settings(deadline=None)
+@given(st.lists(EVENTS, max_size=30), st.lists(st.booleans(), min_size=30, max_size=30))
+def test_html_that_is_kept_in_pieces_is_that_of_all_nodes(events, looks):
+    transcript = page()
+    for event, look in zip([*events, ended()], [*looks, True], strict=False):
+        transcript.on_event(event)
+        if look:
+            all_nodes = [*transcript.snapshot(), *transcript._writings.rest()]
+            assert transcript.html() == static(all_nodes)
+
+
+def test_html_of_a_long_page_is_not_made_again_after_each_turn(monkeypatch):
+    made = []
+
+    def counted(changes):
+        changes = list(changes)
+        made.append(len(changes))
+        return static(changes)
+
+    monkeypatch.setattr(sheet, "static", counted)
+    transcript = page()
+    for number in range(200):
+        transcript.begin((TextPart(text=f"turn {number}"),))
+        transcript.on_event(called(f"c{number}"))
+        transcript.on_event(said("One.\n\nTwo.\n"))
+        transcript.on_event(ended())
+        assert f"turn {number}" in transcript.html()
+    assert max(made) < 10
+    assert len(made) < 200 * 10
+
+
+@settings(deadline=None)
 @given(st.lists(EVENTS, max_size=30))
 def test_snapshot_is_the_page(events):
     transcript = page(*events)
@@ -593,3 +625,30 @@ def test_text_of_what_is_very_long_is_its_beginning():
     transcript = page(said("x" * 10_000_000))
     assert len(transcript.text()) < 1_000_100
     assert transcript.text().endswith("… 9,000,000 more characters")
+
+
+def test_link_definition_holds_for_its_turn_and_its_trajectory():
+    """Models number their sources from 1 in each answer."""
+    transcript = page(said("[1]: https://example.org/first\n\nSee [1].\n"))
+    transcript.begin()
+    transcript.on_event(said("[1]: https://example.org/second\n\nSee [1].\n"))
+    transcript.on_event(said("[1]: https://example.org/third\n\nSee [1].\n", where=CHILD))
+    transcript.begin()
+    transcript.on_event(said("See [1]."))
+    transcript.on_event(State(trajectory=ROOT, state=TurnState.DONE))
+    html = transcript.html()
+    assert [
+        html.count(f'href="https://example.org/{name}"') for name in ("first", "second", "third")
+    ] == [1, 1, 1]
+    assert "See [1]." in html
+
+
+def test_link_definition_holds_for_all_texts_of_an_answer():
+    transcript = page(
+        said("[docs]: https://example.org/docs\n"),
+        called(),
+        answered(result="ok"),
+        said("See the [docs].", step=2),
+        State(trajectory=ROOT, state=TurnState.DONE),
+    )
+    assert 'href="https://example.org/docs"' in transcript.html()

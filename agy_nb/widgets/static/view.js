@@ -411,7 +411,8 @@ function composer(send, onSubmit) {
     chips.replaceChildren(
       ...attached.map((file, index) => {
         const words = `${file.name} ×`;
-        return button(words, () => (attached.splice(index, 1), show()), "agy-chip", `Remove ${file.name}`);
+        const remove = () => place.getAttribute("aria-busy") || (attached.splice(index, 1), show());
+        return button(words, remove, "agy-chip", `Remove ${file.name}`);
       }),
     );
   };
@@ -429,17 +430,39 @@ function composer(send, onSubmit) {
   text.addEventListener("paste", (event) => attach(event.clipboardData?.files ?? []));
   place.addEventListener("dragover", (event) => event.preventDefault());
   place.addEventListener("drop", (event) => (event.preventDefault(), attach(event.dataTransfer.files)));
-  const submit = async () => {
-    if (!text.value.trim() && !attached.length) return;
-    wrong.textContent = "";
-    const sent = attached.splice(0);
-    const buffers = await Promise.all(sent.map((file) => file.arrayBuffer()));
-    const about = sent.map((file) => ({ name: file.name, mime_type: file.type }));
-    onSubmit();
-    send({ type: "send", text: text.value, files: about }, buffers);
-    text.value = "";
+  const take = (files) => {
+    attached.splice(0, attached.length, ...attached.filter((file) => !files.includes(file)));
     show();
   };
+  // While files are read nothing is sent, and what was typed stays as it is.
+  const read = async (files) => {
+    place.setAttribute("aria-busy", "true");
+    text.readOnly = submitting.disabled = true;
+    const found = await Promise.allSettled(files.map((file) => file.arrayBuffer()));
+    place.removeAttribute("aria-busy");
+    text.readOnly = submitting.disabled = false;
+    return found;
+  };
+  const submit = async () => {
+    if (place.getAttribute("aria-busy") || (!text.value.trim() && !attached.length)) return;
+    wrong.textContent = "";
+    const sent = [...attached];
+    const found = sent.length ? await read(sent) : [];
+    const unread = sent.filter((_, index) => found[index].status === "rejected");
+    if (unread.length) {
+      take(unread);
+      const names = unread.map((file) => file.name).join(", ");
+      wrong.textContent = `Cannot read ${names}. Nothing was sent: attach it again, or send without it.`;
+      text.focus();
+      return;
+    }
+    const about = sent.map((file) => ({ name: file.name, mime_type: file.type }));
+    onSubmit();
+    send({ type: "send", text: text.value, files: about }, found.map((each) => each.value));
+    text.value = "";
+    take(sent);
+  };
+  const submitting = button("Send", submit, "agy-primary");
   text.addEventListener("keydown", (event) => {
     event.stopPropagation(); // the notebook has shortcuts of its own
     if (event.key === "Enter" && !event.shiftKey && !composing(event)) {
@@ -449,7 +472,7 @@ function composer(send, onSubmit) {
   });
   const row = make("div", "agy-row");
   row.append(
-    button("Send", submit, "agy-primary"),
+    submitting,
     button("Attach", () => files.click()),
     button("Retry", () => send({ type: "retry" })),
     button("Edit last", () => send({ type: "edit" })),

@@ -52,6 +52,62 @@ def test_files_are_attached_and_a_conversation_is_copied(lab):
     assert lab.page.evaluate("navigator.clipboard.readText()") == "> Read this\n\nHello *you*.\n"
 
 
+SLOWLY = """
+() => {
+  window.realRead = window.realRead ?? Blob.prototype.arrayBuffer;
+  const gate = new Promise((resolve) => (window.letThemRead = resolve));
+  Blob.prototype.arrayBuffer = async function () { await gate; return window.realRead.call(this); };
+}
+"""
+
+
+def test_enter_twice_while_a_file_is_read_sends_one_turn_with_it(lab):
+    lab.do("model, agent = await start([say('Hello.'), say('Twice.')])")
+    panel = lab.run("agent.chat_ui()")
+    box = panel.wait("textarea")
+    note = {"name": "a.md", "mimeType": "text/markdown", "buffer": b"# Note"}
+    panel.output.locator("input[type=file]").set_input_files([note])
+    lab.page.evaluate(SLOWLY)
+    try:
+        box.fill("Read this")
+        box.press("Enter")
+        panel.wait(".agy-composer[aria-busy=true]")
+        box.press("Enter")
+        box.press("Enter")
+        assert panel.wait("button >> text=Send").is_disabled()
+        panel.picture("chat_reads")
+        assert barriers(lab, panel, "chat_reads") == []
+        lab.page.evaluate("window.letThemRead()")
+        panel.wait("text=Hello.")
+    finally:
+        lab.page.evaluate("() => { Blob.prototype.arrayBuffer = window.realRead; }")
+    assert box.input_value() == ""
+    assert lab.do("print(await agent.turn_count(), len(agent.latest.prompt))").split() == ["1", "2"]
+
+
+def test_file_that_is_gone_is_named_and_nothing_is_lost(lab, tmp_path):
+    lab.do("model, agent = await start([say('Hello.')])")
+    panel = lab.run("agent.chat_ui()")
+    box = panel.wait("textarea")
+    for name in ("gone.txt", "kept.txt"):
+        (tmp_path / name).write_text(name, encoding="utf-8")
+    panel.output.locator("input[type=file]").set_input_files(
+        [tmp_path / "gone.txt", tmp_path / "kept.txt"]
+    )
+    panel.wait("button >> text=kept.txt")
+    (tmp_path / "gone.txt").unlink()
+    box.fill("Read both")
+    box.press("Enter")
+    panel.wait("text=Cannot read gone.txt. Nothing was sent")
+    assert box.input_value() == "Read both"
+    assert panel.count("button >> text=gone.txt") == 0
+    panel.picture("chat_file_gone")
+    assert barriers(lab, panel, "chat_file_gone") == []
+    box.press("Enter")
+    panel.wait("text=Hello.")
+    assert "['kept.txt']" in lab.do("print([part.description for part in agent.latest.prompt[1:]])")
+
+
 def test_what_is_sent_is_seen_though_the_panel_was_scrolled_up(lab):
     lab.do("model, agent = await start([say(ANSWER * 3), say('The latest.')])")
     lab.do("await agent.chat_text('Begin')")
