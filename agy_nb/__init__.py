@@ -48,7 +48,7 @@ if typing.TYPE_CHECKING:
         Timeout,
         TurnCancelled,
         TurnDeniedError,
-        UnsupportedSdk,
+        UnsupportedSdkError,
         WrongLoop,
     )
     from agy_nb.kernel import run
@@ -79,7 +79,7 @@ _HOMES = {
     "Timeout": "errors",
     "TurnCancelled": "errors",
     "TurnDeniedError": "errors",
-    "UnsupportedSdk": "errors",
+    "UnsupportedSdkError": "errors",
     "WrongLoop": "errors",
     "CassetteActive": "cassette",
     "CassetteBusy": "cassette",
@@ -137,7 +137,7 @@ __all__ = [
     "ToolInfo",
     "TurnCancelled",
     "TurnDeniedError",
-    "UnsupportedSdk",
+    "UnsupportedSdkError",
     "WrongLoop",
     "browse",
     "create_agent",

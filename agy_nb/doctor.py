@@ -23,11 +23,11 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal
 
 from agy_nb import headless, kernel
-from agy_nb.errors import AgyError, HarnessError, UnsupportedSdk
+from agy_nb.errors import AgyError, HarnessError, UnsupportedSdkError
 from agy_nb.runtime.config import RuntimeConfig
 
 if TYPE_CHECKING:
-    from agy_nb.sdk.harness import Connected, Spawn
+    from agy_nb.sdk.harness import Connected, HarnessStart
 
 KEY = "GEMINI_API_KEY"
 HARNESS = "ANTIGRAVITY_HARNESS_PATH"
@@ -96,12 +96,15 @@ def _sdk() -> Check:
 
     data = {"version": versions.sdk_version(), "tested": [versions.OLDEST, versions.NEWEST]}
     try:
-        version = versions.check()
-    except UnsupportedSdk as error:
+        version = versions.require_supported()
+    except UnsupportedSdkError as error:
         return Check(name="sdk", status="fail", detail=str(error), data=data)
     tested = f"tested with {versions.OLDEST} to {versions.NEWEST}"
     return Check(
-        name="sdk", status="ok", detail=f"google-antigravity {version} ({tested})", data=data
+        name="sdk",
+        status="note" if versions.is_newer(version) else "ok",
+        detail=f"google-antigravity {version} ({tested})",
+        data=data,
     )
 
 
@@ -182,10 +185,10 @@ class _Stopwatch:
         self.path = os.environ.get(HARNESS, "")
         self.seconds: float | None = None
 
-    async def __call__(self, strategy: object, spawn: Spawn) -> Connected:
-        self.path = getattr(strategy, "_binary_path", None) or self.path
+    async def __call__(self, start: HarnessStart) -> Connected:
+        self.path = start.binary_path or self.path
         began = time.monotonic()
-        connected = await spawn()
+        connected = await start.spawn()
         self.seconds = time.monotonic() - began
         return connected
 

@@ -11,7 +11,7 @@ AgyError
   |   + QuotaExceeded          the model's quota is spent; `retry_after` seconds
   |   + Safety                 the model refused on safety grounds
   |   + MaxTokens              the answer ran into its token limit
-  |   + UnsupportedSdk         an SDK version that we were not tested with
+  |   + UnsupportedSdkError    an SDK version that we were not tested with
   + BudgetExceededError        a turn or session used more than a budget of RuntimeConfig allows
   + Timeout                    something took longer than its limit (also a TimeoutError)
   + TurnCancelled              the turn was cancelled; `partial_text` holds what had come
@@ -165,13 +165,13 @@ class HarnessError(BackendError):
     """
 
 
-class UnsupportedSdk(BackendError):
+class UnsupportedSdkError(BackendError):
     """The installed google-antigravity is outside the versions that were tested.
 
     What to do: install a version that the message names, with the command that it shows.
 
     Example:
-        >>> agy.UnsupportedSdk("google-antigravity 0.0.1 is not supported").http_code is None
+        >>> agy.UnsupportedSdkError("google-antigravity 0.0.1 is not supported").http_code is None
         True
     """
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from agy_nb.cassette import tape, wire
 from agy_nb.cassette.compare import Comparer
@@ -37,6 +37,9 @@ from agy_nb.cassette.recording import Recording, load
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.streams import joined
 from agy_nb.cassette.toolhttp import ToolHttp
+
+if TYPE_CHECKING:
+    from agy_nb.sdk.harness import Connected, HarnessStart
 
 _active: Path | None = None
 
@@ -181,31 +184,31 @@ class Block:
 
     # -- meanwhile ---------------------------------------------------------------------------
 
-    async def _connect(self, strategy: Any, spawn: tape.Spawn) -> tape.Connected:  # noqa: ANN401
+    async def _connect(self, start: HarnessStart) -> Connected:
         await self._make_ready()
         if self._plan != "record" and self._options.seam == "model":
-            recorded = self._plan == "replay" and wire.any_model(strategy)
+            recorded = self._plan == "replay" and start.any_model
             if self._plan == "replay":
-                wire.needs_no_key(strategy)
+                start.needs_no_key()  # the cassette answers for the model
             return await tape.record(
-                spawn, self._unrecorded, self._rewrite(recorded_models=recorded)
+                start, self._unrecorded, self._rewrite(recorded_models=recorded)
             )
         if self._plan == "replay":
             assert self._deck is not None  # noqa: S101 - for the type checker
-            return wire.replay(strategy, self._deck, self._playback)
+            return wire.replay(start, self._deck, self._playback)
 
-        async def start() -> tape.Connected:
+        async def record() -> Connected:
             if self._tape is None:
                 await asyncio.to_thread(self._open_journal)
             assert self._tape is not None  # noqa: S101 - for the type checker
-            harness = tape.harness_path(strategy)
+            harness = tape.harness_path(start)
             self._harness = await asyncio.to_thread(tape.harness_text, harness)
-            return await tape.record(spawn, self._tape, self._rewrite())
+            return await tape.record(start, self._tape, self._rewrite())
 
         if self._plan == "extend":
             assert self._deck is not None  # noqa: S101 - for the type checker
-            return wire.episode(strategy, self._deck, self._playback, start)
-        return await start()
+            return wire.episode(start, self._deck, self._playback, record)
+        return await record()
 
     async def _model_needed(self) -> bool:
         await self._make_ready()

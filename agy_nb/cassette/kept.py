@@ -12,7 +12,7 @@ import threading
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agy_nb.cassette.errors import CassetteNotWritten
 from agy_nb.cassette.format import Direction, Frame, cassette_path
@@ -21,6 +21,9 @@ from agy_nb.cassette.modes import refuse_to_replace
 from agy_nb.cassette.redaction import Redactor, Rule
 from agy_nb.cassette.redaction.streams import joined
 from agy_nb.cassette.tape import RecordingSocket, Tape, harness_path, harness_text
+
+if TYPE_CHECKING:
+    from agy_nb.sdk.base import Start
 
 MOST_BYTES = 64_000_000
 """Packed bytes that are held of one agent. Frames repeat each other, so that this is 20 times as
@@ -49,9 +52,9 @@ class KeptFrames:
         self._tape = Tape(self)
         self._harness = Path()
 
-    def listen(self, strategy: Any, ws: Any) -> RecordingSocket:  # noqa: ANN401 - the SDK's
+    def listen(self, start: Start, ws: Any) -> RecordingSocket:  # noqa: ANN401 - of websockets
         """Listen to a harness that has started; gives the socket to use in the place of `ws`."""
-        self._harness = harness_path(strategy)
+        self._harness = harness_path(start)
         return RecordingSocket(ws, self._tape, self._tape.begin())
 
     def put(

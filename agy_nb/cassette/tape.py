@@ -7,17 +7,20 @@ that no answer can come before it.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from agy_nb.cassette.format import Direction, Frame, parse_frame
 from agy_nb.protocol.codec import note_of
 from agy_nb.protocol.events import AnyEvent, Event
 
-Connected: TypeAlias = tuple[Any, Any, str]
-Spawn: TypeAlias = Callable[[], Awaitable[Connected]]
+if TYPE_CHECKING:
+    from agy_nb.sdk.base import Start
+    from agy_nb.sdk.harness import Connected, HarnessStart
+
 Rewrite: TypeAlias = Callable[[int, Frame], Frame]
 """Changes a session's configuration on its way to the harness, unseen by the recording."""
 
@@ -167,12 +170,12 @@ def rewritten(message: str | bytes, rewrite: Callable[[Frame], Frame]) -> str | 
     return json.dumps(rewrite(frame)) if "config" in frame else message
 
 
-async def record(spawn: Spawn, tape: Tape, rewrite: Rewrite | None = None) -> Connected:
+async def record(start: HarnessStart, tape: Tape, rewrite: Rewrite | None = None) -> Connected:
     """Start the real harness and record what is said."""
-    process, ws, url = await spawn()
+    real = await start.spawn()
     session = tape.begin()
     change = partial(rewrite, session) if rewrite is not None else None
-    return process, RecordingSocket(ws, tape, session, change), url
+    return replace(real, socket=RecordingSocket(real.socket, tape, session, change))
 
 
 def closed_errors() -> Any:  # noqa: ANN401 - an exception type
@@ -187,9 +190,9 @@ def websockets_of_sdk() -> Any:  # noqa: ANN401 - a module
     return local_connection.websockets
 
 
-def harness_path(strategy: Any) -> Path:  # noqa: ANN401 - the SDK's
+def harness_path(start: Start) -> Path:
     """Where the harness binary is."""
-    return Path(str(getattr(strategy, "_binary_path", "") or ""))
+    return Path(start.binary_path)
 
 
 def harness_text(path: Path) -> str:

@@ -6,20 +6,21 @@ of the SDK is named there, and a test pins each.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from agy_nb.cassette.clock import ReplayClock
 from agy_nb.cassette.deck import Deck
 from agy_nb.cassette.format import Frame, parse_frame
 from agy_nb.cassette.machine import SessionMachine, Tools
 from agy_nb.cassette.playback import NoProcess, ReplaySocket
-from agy_nb.cassette.tape import Connected, Spawn, websockets_of_sdk
-from agy_nb.wire.frames import ERROR_MESSAGE, RESPONSE_JSON
+from agy_nb.cassette.revealed import RecordedAnswers
+from agy_nb.cassette.tape import websockets_of_sdk
 
-URL = "ws://cassette/"
+if TYPE_CHECKING:
+    from agy_nb.sdk.harness import Connected, HarnessStart
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,44 +38,33 @@ class PlaybackSettings:
     tools: Tools = "check"
 
 
-def replay(strategy: Any, deck: Deck, settings: PlaybackSettings) -> Connected:  # noqa: ANN401
+def replay(start: HarnessStart, deck: Deck, settings: PlaybackSettings) -> Connected:
     """Stand in for the harness.
 
     Args:
-        strategy: The SDK's; its host tools are stood in for too where the settings say so.
+        start: The start; its host tools are stood in for too where the settings say so.
         deck: Deals the recorded sessions.
         settings: How they are played.
     """
-    return NoProcess(), _socket(strategy, deck, settings), URL
+    from agy_nb.sdk.harness import Connected
+
+    socket = _socket(start, deck, settings)
+    return Connected(NoProcess(), socket, socket)
 
 
-def any_model(strategy: Any) -> bool:  # noqa: ANN401 - the SDK's
-    """Whether an agent leaves it open which model it has."""
-    from agy_nb.sdk.harness import options_of
-
-    return options_of(strategy).any_model
-
-
-def needs_no_key(strategy: Any) -> None:  # noqa: ANN401 - the SDK's
-    """Let the real harness start without a key, as the cassette answers for the model."""
-    from agy_nb.sdk.harness import needs_no_key
-
-    needs_no_key(strategy)
-
-
-def _socket(strategy: Any, deck: Deck, settings: PlaybackSettings) -> ReplaySocket:  # noqa: ANN401
+def _socket(start: HarnessStart, deck: Deck, settings: PlaybackSettings) -> ReplaySocket:
     on_deal: Callable[[SessionMachine], None] | None = None
-    runner = getattr(strategy, "_tool_runner", None)
-    if settings.tools == "replay" and runner is not None:
-        strategy._tool_runner = silent = _RecordedTools(runner)  # noqa: SLF001 - no public way in
-        on_deal = silent.use
+    if settings.tools == "replay":
+        results = _RecordedResults()
+        start.use_recorded_results(results.result)
+        on_deal = results.use
     return ReplaySocket(
         deck,
         speed=settings.speed,
         stall_after=settings.stall_after,
         closed=connection_closed,
         on_deal=on_deal,
-        any_model=any_model(strategy),
+        any_model=start.any_model,
     )
 
 
@@ -88,9 +78,10 @@ class EpisodeSocket:
         self,
         play: ReplaySocket,
         recorded: Callable[[Frame], bool],
-        start: Spawn,
+        start: Callable[[], Awaitable[Connected]],
         process: LateProcess,
     ) -> None:
+        self._play = play
         self._inner: Any = play
         self._recorded = recorded
         self._start = start
@@ -105,12 +96,39 @@ class EpisodeSocket:
         if self._undecided:
             self._undecided = False
             if not self._recorded(parse_frame(message)):
-                real, self._inner, _ = await self._start()
-                self._process.become(real)
+                real = await self._start()
+                self._inner = real.socket
+                self._process.become(real.process)
         await self._inner.send(message)
+
+    async def recv(self) -> Any:  # noqa: ANN401 - str or bytes
+        """The next frame, of the chosen one."""
+        return await self._inner.recv()
 
     def __aiter__(self) -> Any:  # noqa: ANN401 - the chosen one's
         return self._inner.__aiter__()
+
+    async def close(self) -> None:
+        """Close the chosen one."""
+        await self._inner.close()
+
+    @property
+    def _is_played(self) -> bool:
+        return self._inner is self._play
+
+    @property
+    def clock(self) -> ReplayClock | None:
+        """See `ReplaySocket.clock`; None where the session is a live one."""
+        return self._play.clock if self._is_played else None
+
+    @property
+    def error(self) -> Exception | None:
+        """See `ReplaySocket.error`; None where the session is a live one."""
+        return self._play.error if self._is_played else None
+
+    def reveal_requests(self) -> RecordedAnswers | None:
+        """See `ReplaySocket.reveal_requests`; None where the session is a live one."""
+        return self._play.reveal_requests() if self._is_played else None
 
 
 class LateProcess:
@@ -128,55 +146,32 @@ class LateProcess:
 
 
 def episode(
-    strategy: Any,  # noqa: ANN401 - the SDK's
+    start: HarnessStart,
     deck: Deck,
     settings: PlaybackSettings,
-    start: Spawn,
+    record: Callable[[], Awaitable[Connected]],
 ) -> Connected:
     """Play what was recorded, record what was not."""
+    from agy_nb.sdk.harness import Connected
+
     process = LateProcess()
-    play = _socket(strategy, deck, settings)
-    recorded = partial(deck.has, any_model=any_model(strategy))
-    return process, EpisodeSocket(play, recorded, start, process), URL
+    play = _socket(start, deck, settings)
+    recorded = partial(deck.has, any_model=start.any_model)
+    socket = EpisodeSocket(play, recorded, record, process)
+    return Connected(process, socket, socket)
 
 
-class _RecordedTools:
-    """The SDK's tool runner, with results from the recording instead of the tools'."""
+class _RecordedResults:
+    """The recorded results of an agent's host tools."""
 
-    def __init__(self, runner: Any) -> None:  # noqa: ANN401 - the SDK's
-        self._runner = runner
+    def __init__(self) -> None:
         self._machine: SessionMachine | None = None
 
     def use(self, machine: SessionMachine) -> None:
         self._machine = machine
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the real one has
-        return getattr(self._runner, name)
-
-    async def process_tool_calls(self, calls: list[Any]) -> list[Any]:
-        from google.antigravity import types
-
-        results = []
-        for call in calls:
-            recorded = self._machine.recorded_result(call.id) if self._machine else {}
-            fields = _result_fields(recorded)
-            results.append(types.ToolResult(id=call.id, name=call.name, **fields))
-        await asyncio.sleep(0)
-        return results
-
-
-def _result_fields(response: Frame) -> dict[str, Any]:
-    import json
-
-    if ERROR_MESSAGE in response:
-        return {"error": response[ERROR_MESSAGE]}
-    try:
-        value = json.loads(response.get(RESPONSE_JSON) or "null")
-    except ValueError:
-        value = response.get(RESPONSE_JSON)
-    if isinstance(value, dict) and set(value) == {"result"}:
-        value = value["result"]
-    return {"result": value}
+    def result(self, call_id: str) -> Frame:
+        return self._machine.recorded_result(call_id) if self._machine else {}
 
 
 def connection_closed(code: int, reason: str) -> Exception:

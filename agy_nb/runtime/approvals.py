@@ -18,8 +18,8 @@ from agy_nb.errors import InvalidConfig
 from agy_nb.protocol.events import Approval, ApprovalState, Event
 from agy_nb.runtime.grants import Grants
 from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest, now
-from agy_nb.sdk.contained import contained, contained_wait
 from agy_nb.sdk.own_turn import user_code
+from agy_nb.sdk.patches.user_code import contained, contained_wait
 from agy_nb.sdk.threads import in_own_thread
 
 Answer: TypeAlias = bool | ApprovalDecision

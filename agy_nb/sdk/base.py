@@ -7,7 +7,7 @@ property tests and benchmarks of the loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, TypeAlias
@@ -105,8 +105,42 @@ class ApprovalDecision:
             object.__setattr__(self, "args", encodable(self.args))
 
 
-Listen: TypeAlias = Callable[[Any, Any], Any]
-"""Takes the SDK's strategy and its socket to a harness that is up; gives the socket to use."""
+class Socket(Protocol):
+    """A WebSocket, as far as the SDK uses it."""
+
+    async def send(self, message: Any) -> None:
+        """Send a frame."""
+        ...
+
+    async def recv(self) -> Any:
+        """The next frame."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        """The frames that come, until the socket is closed."""
+        ...
+
+    async def close(self) -> None:
+        """Close it."""
+        ...
+
+
+class Start(Protocol):
+    """A start of a harness; see `harness.HarnessStart`."""
+
+    @property
+    def binary_path(self) -> str:
+        """The harness binary that the SDK has found."""
+        ...
+
+    @property
+    def any_model(self) -> bool:
+        """Whether the user named no model."""
+        ...
+
+
+Listen: TypeAlias = Callable[[Start, Any], Any]
+"""Takes a start and its socket to a harness that is up; gives the socket to use."""
 
 AnswerQuestions: TypeAlias = Callable[
     [str, tuple[AskedQuestion, ...]], Awaitable[tuple[Answer, ...]]
@@ -269,6 +303,28 @@ class RecordedAnswers(Protocol):
 
     def is_left_to_client(self, call_id: str) -> bool:
         """Whether nothing checked this call of a host tool before it was passed on."""
+        ...
+
+
+class ReplaySocket(Protocol):
+    """What a replay knows beyond the frames; a cassette's socket has it."""
+
+    @property
+    def clock(self) -> Clock | None:
+        """The time of the recording, None where that of the loop holds."""
+        ...
+
+    @property
+    def error(self) -> Exception | None:
+        """Why the replay does not go on; the SDK would keep only the text of it."""
+        ...
+
+    def reveal_requests(self) -> RecordedAnswers | None:
+        """Let requests come that the recording answers.
+
+        Returns:
+            The answers, None if the session turned out to be a live one.
+        """
         ...
 
 

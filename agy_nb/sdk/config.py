@@ -24,16 +24,17 @@ from agy_nb.errors import InvalidConfig
 from agy_nb.sdk import errors
 from agy_nb.sdk.base import AgentSpec, ApprovalDecision, Gate
 from agy_nb.sdk.checks import check
-from agy_nb.sdk.deciding import (
+from agy_nb.sdk.patches.approval_context import (
     decided_in_hook,
     deny_with,
     note_decision,
     recorded_decision,
     request_of,
 )
-from agy_nb.sdk.editing import EditingHook
-from agy_nb.sdk.questions import AnsweringHook
-from agy_nb.sdk.recorded import asks_gate
+from agy_nb.sdk.patches.edit_hook import EditingHook
+from agy_nb.sdk.patches.policies import contained_predicate, guarded
+from agy_nb.sdk.patches.question_hook import AnsweringHook
+from agy_nb.sdk.patches.replayed_decisions import asks_gate
 
 KEY_VARIABLE = "GEMINI_API_KEY"
 
@@ -98,7 +99,6 @@ def build(spec: AgentSpec, gate: Gate | None) -> AgentConfig:
             }
         )
         check(config, flat)
-        config._get_all_custom_tools()
     except Exception as error:
         raise errors.of_config(error) from error
     _warn_of_subagents(config, flat)
@@ -212,9 +212,10 @@ def _base(config: Any) -> AgentConfig:
 def _asking(rule: policy.Policy, gate: Gate | None) -> policy.Policy:
     """The same rule; one that asks, and has no handler of its own, asks the gate."""
     if rule.decision is not policy.Decision.ASK_USER:
-        return rule
+        return guarded(rule)
     if rule.ask_user is not None and rule.ask_user is not _refuse_all:
-        return rule
+        return guarded(rule)
+    rule = contained_predicate(rule)
     return replace(rule, ask_user=_handler(gate, about_all=rule.tool == _ANY))
 
 

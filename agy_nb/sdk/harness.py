@@ -1,30 +1,52 @@
-"""How the SDK starts a harness: our way, off the event loop, and with room for a cassette between.
+"""How a harness is started: off the event loop, and with room for a cassette in between.
 
 The SDK blocks the loop while the harness starts (it reads a pipe) and while it stops (it waits for
-the process, up to three minutes). Here the SDK's own handshake runs in a thread, up to the point
-where the WebSocket is needed, and the wait for the exit is ours.
+the process, up to three minutes). Here the SDK believes that it has started a process; the real one
+is started in a thread when the SDK connects to it, and the wait for the exit is ours.
 
-Rule 1: whatever happens in a start, a process that came up is taken down again.
-Rule 2: `intercepted` is the only way for others (cassettes) to stand between SDK and harness; who
-`follow`s a strategy may listen to its frames.
+Rule 1: when a start fails, a process that came up is ended.
+Rule 2: `intercepted` is the only way for others (cassettes) to stand between SDK and harness.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import os
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agy_nb.errors import HarnessError
-from agy_nb.sdk.base import Listen
-from agy_nb.sdk.process import Harness, SubprocessForSdk, born_for
-from agy_nb.sdk.socket import ObservedSocket
+from agy_nb.sdk.base import Listen, ReplaySocket, Socket
+from agy_nb.sdk.process import Harness
 from agy_nb.sdk.threads import off_loop
 
-Connected: TypeAlias = tuple[Any, Any, str]
-"""What the SDK expects of a start: process, WebSocket, URL."""
+if TYPE_CHECKING:
+    from agy_nb.sdk.patches.deferred_process import DeferredProcess
+
+PATH_VARIABLE = "ANTIGRAVITY_HARNESS_PATH"
+"""The SDK's variable for another harness binary."""
+
+_HOSTS = ("127.0.0.1", "localhost")
+"""An address first: a name is looked up in one of the loop's threads, and tools may block them."""
+_RETRIES = 5
+_RETRY_PAUSE_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """What a start gives to the SDK.
+
+    Attributes:
+        process: The process, as `subprocess.Popen` has it; one of a replay starts nothing.
+        socket: The WebSocket to it.
+        replay: The replay that plays it; None for a real harness.
+    """
+
+    process: Any
+    socket: Socket
+    replay: ReplaySocket | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +54,7 @@ class StartOptions:
     """How the harnesses of one agent are started.
 
     Attributes:
-        listen: Gets each socket, whoever it leads to, and gives the one to use.
+        listen: Gets each socket, wherever it leads to, and gives the one to use.
         any_model: Whether the user named no model, so that any that a recording has is as good.
     """
 
@@ -40,185 +62,190 @@ class StartOptions:
     any_model: bool = False
 
 
-Observe: TypeAlias = Callable[[Any], ObservedSocket]
-"""Puts an observer around the socket of a connection."""
+Route: TypeAlias = Callable[[Any, int], Awaitable[int]]
+"""Takes the process and the port that it listens on; gives the port to connect to."""
 
-Spawn: TypeAlias = Callable[[], Awaitable[Connected]]
-Interceptor: TypeAlias = Callable[[Any, Spawn], Awaitable[Connected]]
-"""Takes the SDK's strategy and the real start; gives a connection of its own making."""
+WrapSocket: TypeAlias = Callable[[Socket, ReplaySocket | None], Socket]
+"""Takes the socket of a start, and the replay that plays it; gives the one that the SDK gets."""
 
-PATH_VARIABLE = "ANTIGRAVITY_HARNESS_PATH"
-"""The SDK's variable for another harness binary."""
+RecordedResult: TypeAlias = Callable[[str], Mapping[str, Any]]
+"""Takes the id of a call to a host tool; gives the recorded `ToolResponse`."""
 
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """An agent of our runtime, for which a harness is started.
+
+    Attributes:
+        options: How it is started.
+        harness: Keeps hold of the process.
+        wrap: Wraps its socket.
+    """
+
+    options: StartOptions
+    harness: Harness
+    wrap: WrapSocket
+
+
+class HarnessStart:
+    """One start of a harness, of our runtime or of code that uses the SDK's `Agent` directly.
+
+    Args:
+        strategy: The SDK's strategy, for its identity only.
+        follower: The agent of our runtime, None where the SDK is used directly.
+
+    Attributes:
+        strategy: The SDK's strategy, for its identity only.
+        process: The process, as the SDK sees it; None until it asks for one.
+        invalid: Why the SDK would refuse to start a real harness.
+        connected: Whether the SDK has got its socket.
+    """
+
+    def __init__(self, strategy: object = None, follower: Follower | None = None) -> None:
+        self.strategy = strategy
+        self.process: DeferredProcess | None = None
+        self.invalid: Exception | None = None
+        self.connected = False
+        self._follower = follower or Follower(StartOptions(), Harness(), lambda socket, _: socket)
+        self._open: Callable[[str, str], Awaitable[Socket]] | None = None
+
+    def ask_for(self, process: DeferredProcess) -> None:
+        """The SDK believes that it has started this process."""
+        self.process = process
+        self._follower.harness.asked_for(process)
+
+    @property
+    def binary_path(self) -> str:
+        """The harness binary that the SDK has found."""
+        return "" if self.process is None else self.process.binary_path
+
+    @property
+    def any_model(self) -> bool:
+        """Whether the user named no model."""
+        return self._follower.options.any_model
+
+    def needs_no_key(self) -> None:
+        """Let a harness start that has no key, as it is not asked for one."""
+        self.invalid = None
+
+    def use_recorded_results(self, result: RecordedResult) -> None:
+        """Run none of the agent's host tools: take their results from a recording."""
+        recorded_result.set(result)
+
+    async def spawn(self, route: Route | None = None) -> Connected:
+        """Start the real harness.
+
+        Args:
+            route: Leads the connection through something else.
+
+        Raises:
+            HarnessError: It does not start.
+            AntigravityValidationError: The SDK refuses the configuration.
+        """
+        if self.invalid is not None:
+            raise self.invalid
+        harness, process = self._follower.harness, self.process
+        assert process is not None  # noqa: S101 - the SDK has asked for one by now
+        try:
+            address = await off_loop(process.start, harness.born)
+            port = address.port if route is None else await route(process, address.port)
+            socket = await self._connect(port, address.api_key)
+            harness.connected(socket)
+        except BaseException as error:
+            harness.kill()
+            if isinstance(error, Exception):
+                raise _start_failure(self.binary_path, error) from error
+            raise
+        return Connected(process, socket)
+
+    async def _connect(self, port: int, key: str) -> Socket:
+        assert self._open is not None  # noqa: S101 - `answer` comes first
+        for attempt in range(_RETRIES):
+            for host in _HOSTS:
+                with contextlib.suppress(OSError, EOFError):
+                    return await self._open(f"ws://{host}:{port}/", key)
+            await asyncio.sleep(_RETRY_PAUSE_S * 2**attempt)
+        raise HarnessError(f"it does not listen on its port {port}")
+
+    async def answer(self, open_socket: Callable[[str, str], Awaitable[Socket]]) -> Socket:
+        """Give the SDK the socket that it asks for.
+
+        Args:
+            open_socket: Opens a real one, for a URL and an API key, as the SDK would.
+
+        Raises:
+            StartFailedError: There is none.
+        """
+        self._open = open_socket
+        interceptor, follower, process = _interceptor, self._follower, self.process
+        assert process is not None  # noqa: S101 - the SDK has its address from there
+        try:
+            found = await (interceptor(self) if interceptor else self.spawn())
+        except Exception as error:
+            follower.harness.kill()
+            raise StartFailedError(error) from error
+        if found.process is not process:
+            process.become(found.process)
+        listen, socket = follower.options.listen, found.socket
+        if listen is not None:
+            socket = listen(self, socket)
+        self.connected = True
+        return follower.wrap(socket, found.replay)
+
+
+class StartFailedError(Exception):
+    """Carries the failure of a start out of the SDK, which would try again after some errors."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+Interceptor: TypeAlias = Callable[[HarnessStart], Awaitable[Connected]]
+"""Takes a start, whose `spawn` starts the real harness; gives a connection of its own making."""
+
+current: ContextVar[HarnessStart | None] = ContextVar("agy_nb_harness_start", default=None)
+"""The start that the running task is at."""
+_follower: ContextVar[Follower | None] = ContextVar("agy_nb_follower", default=None)
+recorded_result: ContextVar[RecordedResult | None] = ContextVar("agy_nb_results", default=None)
+"""Where the host tools of the running task's agent have their results from; None to run them."""
 _interceptor: Interceptor | None = None
 _model_needed: Callable[[], Awaitable[bool]] | None = None
 
 
-class _WebsocketsForSdk:
-    """Stands in for the module `websockets` inside the SDK, to change where it looks first.
-
-    The SDK tries `localhost`, then `127.0.0.1`. A name is looked up in one of the loop's threads,
-    and where tools block all of those, that takes ten seconds to fail. An address needs no thread.
-    """
-
-    def __init__(self, real: Any) -> None:
-        self._real = real
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    def connect(self, url: str, **kwargs: Any) -> Any:
-        host, other = "//localhost:", "//127.0.0.1:"
-        if host not in url:
-            host, other = other, host
-        return self._real.connect(url.replace(host, other, 1), **kwargs)
+def is_intercepted() -> bool:
+    """Whether a start may not need what a real harness needs: a key, a binary."""
+    return _interceptor is not None
 
 
-def install() -> None:
-    """Have the SDK start every harness our way from now on; once is enough."""
-    from google.antigravity.connections.local import local_connection
-
-    if isinstance(local_connection.subprocess, SubprocessForSdk):
-        return
-    local_connection.subprocess = SubprocessForSdk()  # type: ignore[assignment]
-    local_connection.websockets = _WebsocketsForSdk(local_connection.websockets)  # type: ignore[assignment]
-    local_connection._get_default_binary_path = _found_once(  # type: ignore[assignment]
-        local_connection._get_default_binary_path
-    )
-    strategy_type = local_connection.LocalConnectionStrategy
-    handshake = strategy_type._spawn_harness_and_connect_ws
-
-    async def connect(strategy: Any, **options: Any) -> Connected:
-        async def spawn() -> Connected:
-            invalid: Exception | None = getattr(strategy, "_agy_invalid", None)
-            if invalid is not None:
-                raise invalid
-            return await _spawn_off_loop(strategy, lambda: handshake(strategy, **options))
-
-        connected = await (_interceptor(strategy, spawn) if _interceptor else spawn())
-        listen = options_of(strategy).listen
-        if listen is None:
-            return connected
-        process, ws, url = connected
-        return process, listen(strategy, ws), url
-
-    async def connect_observed(strategy: Any, **options: Any) -> Connected:
-        process, ws, url = await connect(strategy, **options)
-        observe: Observe | None = getattr(strategy, "_agy_observe", None)
-        return process, (ws if observe is None else observe(ws)), url
-
-    strategy_type._spawn_harness_and_connect_ws = connect_observed  # type: ignore[method-assign,assignment]
-    strategy_type._validate_connection = _validated_when_needed(  # type: ignore[method-assign,assignment]
-        strategy_type._validate_connection
-    )
+def begin(strategy: object = None) -> HarnessStart:
+    """A start of the running task."""
+    start = HarnessStart(strategy, _follower.get())
+    _follower.set(None)
+    current.set(start)
+    recorded_result.set(None)
+    return start
 
 
-def _validated_when_needed(validate: Callable[[Any], None]) -> Callable[[Any], None]:
-    """The SDK's look for a key, which whoever stands between may not need: a replay has no use."""
-
-    def validate_now_or_later(strategy: Any) -> None:
-        try:
-            validate(strategy)
-        except Exception as error:
-            if _interceptor is None:
-                raise
-            strategy._agy_invalid = error
-
-    return validate_now_or_later
+def end(before: HarnessStart | None) -> None:
+    """Leave the running task as it was before a start; tasks that the start created keep it."""
+    current.set(before)
+    recorded_result.set(None)
 
 
-def _found_once(find: Callable[[Any], str]) -> Callable[[Any], str]:
-    """The SDK's search for its binary, made once: it reads the list of the package's files.
+def follow(follower: Follower) -> None:
+    """The next start of the running task is of this agent."""
+    from agy_nb.sdk.patches import harness_start
 
-    Where there is no binary but somebody stands between, who may need none, that is no error yet.
-    """
-    found: dict[tuple[str, str], str] = {}
-
-    def find_once(env: dict[str, str] | None) -> str:
-        key = ((env or {}).get(PATH_VARIABLE, ""), os.environ.get(PATH_VARIABLE, ""))
-        known = found.get(key)
-        if known is not None and os.path.exists(known):  # noqa: PTH110 - as the SDK does; quick
-            return known
-        try:
-            found[key] = find(env)
-        except RuntimeError:
-            if _interceptor is None:
-                raise
-            return "localharness"
-        return found[key]
-
-    return find_once
+    harness_start.install()
+    _follower.set(follower)
 
 
-def follow(strategy: Any, options: StartOptions, observe: Observe | None = None) -> Harness:
-    """Keep hold of the harness that a strategy of the SDK is about to start.
-
-    Args:
-        strategy: The SDK's connection strategy, not yet entered.
-        options: How it is started.
-        observe: Gets the socket that the SDK would use, and gives the one to use.
-    """
-    install()
-    strategy._agy_observe = observe
-    strategy._agy_options = options
-    strategy._agy_harness = harness = Harness()
-    return harness
-
-
-def options_of(strategy: Any) -> StartOptions:
-    """How the harness of a strategy is started; of one that is not ours nothing is known."""
-    options: StartOptions = getattr(strategy, "_agy_options", StartOptions())
-    return options
-
-
-async def _spawn_off_loop(
-    strategy: Any, handshake: Callable[[], Coroutine[Any, Any, Connected]]
-) -> Connected:
-    harness: Harness = getattr(strategy, "_agy_harness", None) or Harness()
-
-    async def keep_address(port: int, api_key: str, process: Any) -> tuple[Any, str]:
-        del process
-        return (port, api_key), ""
-
-    def in_thread() -> Connected:
-        with born_for(harness):
-            return _run_without_loop(handshake())
-
-    connect_websocket = strategy._connect_websocket
-    strategy._connect_websocket = keep_address
-    try:
-        process, (port, api_key), _ = await off_loop(in_thread)
-        del strategy._connect_websocket
-        ws, url = await connect_websocket(port, api_key, process)
-        harness.connected(ws)
-    except BaseException as error:
-        harness.kill()
-        if isinstance(error, Exception):
-            raise _start_failure(strategy, error) from error
-        raise
-    finally:
-        strategy.__dict__.pop("_connect_websocket", None)
-    return process, ws, url
-
-
-def _start_failure(strategy: Any, error: Exception) -> HarnessError:
-    path = getattr(strategy, "_binary_path", "localharness")
+def _start_failure(path: str, error: Exception) -> HarnessError:
     return HarnessError(
         f"the harness {path} did not start: {str(error) or type(error).__name__}. "
-        "Run `agy-nb doctor`; if ANTIGRAVITY_HARNESS_PATH is set, see that it names the real binary"
+        f"Run `agy-nb doctor`; if {PATH_VARIABLE} is set, see that it names the real binary"
     )
-
-
-def _run_without_loop(coroutine: Coroutine[Any, Any, Connected]) -> Connected:
-    """Run a coroutine that never really waits, as the handshake without its WebSocket is."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        result: Connected = done.value
-        return result
-    coroutine.close()
-    msg = "the SDK's harness handshake awaits something new; this SDK version is not supported"
-    raise RuntimeError(msg)
 
 
 @contextlib.contextmanager
@@ -230,27 +257,25 @@ def intercepted(
     Holds for agents of our runtime and for code that uses the SDK's `Agent` directly.
 
     Args:
-        interceptor: Called for each start with the SDK's strategy and the real start.
+        interceptor: Called for each start.
         model_needed: Asked whether an agent that is started now needs a model; it does by default.
 
     Raises:
-        RuntimeError: Somebody stands there already.
+        RuntimeError: Another interceptor is there already.
+        UnsupportedSdkError: The SDK lacks something that this needs.
     """
+    from agy_nb.sdk.patches import harness_start
+
     global _interceptor, _model_needed  # noqa: PLW0603 - one process, one seam
     if _interceptor is not None:
         msg = "the harness is intercepted already; interceptions do not nest"
         raise RuntimeError(msg)
-    install()
+    harness_start.install()
     _interceptor, _model_needed = interceptor, model_needed
     try:
         yield
     finally:
         _interceptor = _model_needed = None
-
-
-def needs_no_key(strategy: Any) -> None:
-    """Let a harness start that has no key: whoever stands before the model asks for none."""
-    strategy._agy_invalid = None
 
 
 async def model_needed() -> bool:

@@ -3,46 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Self
 
-from google.antigravity import agent as sdk_agent
 from google.antigravity import types
 
 from agy_nb.errors import AgyError, HarnessError
 from agy_nb.protocol.events import Event
 from agy_nb.sdk import config as configs
 from agy_nb.sdk import errors, harness
-from agy_nb.sdk.base import Sink, now
-from agy_nb.sdk.contained import contained_wait
+from agy_nb.sdk.base import Clock, Sink, now
+from agy_nb.sdk.patches.agent import agent_of
+from agy_nb.sdk.patches.instrumentation import Instrumentation
 from agy_nb.sdk.process import Harness
-from agy_nb.sdk.socket import EndedBy, FrameDirection, ObservedSocket
+from agy_nb.sdk.socket import EndedBy, FrameDirection
 from agy_nb.sdk.state import ContextState
 from agy_nb.sdk.step_frames import frame_of_step, speaks_wire
-from agy_nb.sdk.tap import Tap
 from agy_nb.sdk.threads import off_loop
-from agy_nb.sdk.tools import contain_tools, why_not_described
+from agy_nb.sdk.tools import why_not_described
 from agy_nb.wire import WireReader
+from agy_nb.wire.frames import STEP
 from agy_nb.wire.parsing import parse
-
-_log = logging.getLogger("agy_nb.runtime")
 
 EXIT_S = 4.0
 """Seconds that the SDK's own clean-up gets before the harness is ended."""
 
 
 class Link:
-    """The SDK's `Agent`, entered, with our tap on its connection.
+    """The SDK's `Agent`, entered, with our hand on its connection.
 
     Attributes:
         agent: The SDK's agent.
         connection: Its connection.
-        reader: Makes events of the frames that pass the socket.
-        tap: What we change of the SDK for this connection; None where it does not speak the local
-            harness's protocol. Then the events come from the SDK's steps.
-        save_dir: Where the harness saves the conversation.
+        tool_runner: Its tools.
+        reader: Makes events of the frames that pass the socket; of the SDK's steps where the
+            connection does not speak the local harness's protocol.
+        patches: What we change of the SDK for this session.
         spent: Set when a turn failed: the harness closes the connection after that.
     """
 
@@ -54,11 +50,9 @@ class Link:
         options: harness.StartOptions,
         state: ContextState,
     ) -> None:
-        self.agent = _agent_of(config)
         self.connection: Any = None
+        self.tool_runner: Any = None
         self.reader = WireReader(hosted=True)
-        self.tap: Tap | None = None
-        self.save_dir: str | None = None
         self.spent = False
         self._sink = sink
         self._on_activity = on_activity
@@ -66,9 +60,18 @@ class Link:
         self._state = state
         self._harness = Harness()
         self._speaks_wire: bool | None = None
-        self._socket: ObservedSocket | None = None
+        self._closed_by_harness = False
         self._stop = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
+        self.agent, self._config = agent_of(config, self._on_strategy)
+        self.patches = Instrumentation(
+            self._config.policies,
+            trajectory_of=self.reader.trajectory,
+            note=self.note,
+            on_frame=self._on_frame,
+            on_end=self._on_end,
+            on_activity=on_activity,
+        )
 
     @classmethod
     async def open(
@@ -119,48 +122,37 @@ class Link:
 
     async def _why_not(self, error: Exception) -> AgyError:
         """What a start that failed is to the user; of a refusal the harness tells only in words."""
+        if isinstance(error, AgyError):
+            return error
         if isinstance(error.__cause__, AgyError):  # of a replay, behind words of the SDK's
             return error.__cause__
         refused: AgyError | None = None
         if isinstance(error, RuntimeError):
-            refused = await off_loop(configs.why_refused, self.agent._config)
+            refused = await off_loop(configs.why_refused, self._config)
         elif isinstance(error, ValueError | TypeError):
-            refused = await off_loop(why_not_described, self.agent._config)
+            refused = await off_loop(why_not_described, self.tool_runner)
         return refused or errors.of_config(error)
 
     async def _enter(self) -> None:
-        inner = self.agent._config
-        create_strategy = inner.create_strategy
-
-        def create(**runners: Any) -> Any:
-            self._state.follow(**runners)
-            strategy = create_strategy(**runners)
-            self._harness = harness.follow(strategy, self._options, self._observe)
-            self.save_dir = getattr(strategy, "_save_dir", None)
-            connect = strategy.connect
-
-            def tapped() -> Any:
-                self.connection = connect()
-                contain_tools(runners["tool_runner"])
-                if Tap.fits(self.connection):
-                    self.tap = Tap(
-                        self.connection,
-                        self.reader,
-                        self.note,
-                        self._on_activity,
-                        inner.policies,
-                    )
-                return self.connection
-
-            strategy.__dict__["connect"] = tapped
-            return strategy
-
-        inner.__dict__["create_strategy"] = create
+        harness.follow(
+            harness.Follower(
+                options=self._options, harness=self._harness, wrap=self.patches.wrap_socket
+            )
+        )
         await self.agent.__aenter__()
 
-    def _observe(self, ws: Any) -> ObservedSocket:
-        self._socket = ObservedSocket(ws, self._on_frame, self._on_end)
-        return self._socket
+    def _on_strategy(self, strategy: Any, tool_runner: Any, hook_runner: Any) -> None:
+        self.tool_runner = tool_runner
+        self._state.follow(tool_runner, hook_runner)
+        self.patches.watch_runners(tool_runner, hook_runner)
+        connect = strategy.connect
+
+        def watched() -> Any:
+            self.connection = connect()
+            self.patches.watch_connection(self.connection)
+            return self.connection
+
+        strategy.connect = watched
 
     def _on_end(self, by: EndedBy, code: int | None, reason: str) -> None:
         """The connection ends; nothing more is read from it."""
@@ -174,6 +166,8 @@ class Link:
         if self._speaks_wire:
             read = self.reader.client if direction == "out" else self.reader.harness
             self._tell(read(frame, now()))
+            if direction == "in" and STEP in frame:
+                self._on_activity()
 
     def _tell(self, found: Iterable[Event]) -> None:
         for event in found:
@@ -186,12 +180,16 @@ class Link:
 
     def keep_note(self, note: Event) -> None:
         """Have a recording of the connection keep a host note that was given out already."""
-        if self._socket is not None:
-            self._socket.note(note)
+        self.patches.keep_note(note)
+
+    @property
+    def save_dir(self) -> str | None:
+        """Where the harness saves the conversation."""
+        return self._harness.save_dir
 
     async def _exit(self) -> None:
         # The SDK would wait for the process on the loop; the wait is ours.
-        self.connection._process = None
+        self._harness.let_go()
         try:
             async with asyncio.timeout(EXIT_S):
                 await self.agent.__aexit__(None, None, None)
@@ -210,9 +208,7 @@ class Link:
 
     def begin_turn(self) -> None:
         """Have tools and hooks run in the caller's context from now on."""
-        if self.tap is not None:
-            self.tap.context = contextvars.copy_context()
-            self.tap.denial = None
+        self.patches.begin_turn()
 
     def kill(self) -> None:
         """End the harness at once; whoever reads from it hears of it."""
@@ -221,13 +217,12 @@ class Link:
 
     def expect_turn(self) -> None:
         """Have `read` wait for a turn that has begun, although the SDK has not heard of it yet."""
-        if self.tap is not None:
-            self.tap.expect_turn()
+        self.patches.expect_turn()
 
     @property
     def denial(self) -> str | None:
         """Why a pre-turn hook has denied the prompt of the turn, None where none has."""
-        return None if self.tap is None else self.tap.denial
+        return self.patches.denial
 
     @property
     def lost(self) -> bool:
@@ -237,12 +232,25 @@ class Link:
     @property
     def broken(self) -> bool:
         """Whether nothing comes from the harness any more."""
-        return bool(self.connection._reader_task.done())
+        return not self.patches.is_read
+
+    @property
+    def stop_reason(self) -> str:
+        """Why the turn stopped, in the SDK's words."""
+        known = getattr(self.agent.conversation, "_last_turn_stop_reason", None)
+        return types.StopReason.UNSPECIFIED.value if known is None else str(known.value)
+
+    @property
+    def clock(self) -> Clock | None:
+        """The time of the recording that is replayed, None where that of the loop holds."""
+        replay = self.patches.replay
+        return None if replay is None else replay.clock
 
     @property
     def divergence(self) -> AgyError | None:
         """Why a replay does not go on; the SDK wraps the words of it into an error of its own."""
-        error = getattr(getattr(self.connection, "_ws", None), "error", None)
+        replay = self.patches.replay
+        error = None if replay is None else replay.error
         return error if isinstance(error, AgyError) else None
 
     async def read(self) -> None:
@@ -252,9 +260,18 @@ class Link:
             AntigravityCancelledError: The turn was cancelled.
             Exception: What the SDK makes of a failed turn.
         """
-        async for step in self.agent.conversation.receive_steps():
-            if self.tap is None:
-                self._tell(self.reader.harness(frame_of_step(step), now()))
+        try:
+            async for step in self.agent.conversation.receive_steps():
+                if not self._speaks_wire:
+                    self._tell(self.reader.harness(frame_of_step(step), now()))
+        except types.AntigravityCancelledError:
+            self._note_end()
+            raise
+        self._note_end()
+
+    def _note_end(self) -> None:
+        """The SDK's stream ends when it is idle, or when the harness has closed the connection."""
+        self._closed_by_harness = not self.connection.is_idle
 
     async def settle(self, limit: float) -> bool:
         """Read on until the connection is idle, so that nothing stale is left for the next turn.
@@ -265,54 +282,19 @@ class Link:
         Returns:
             Whether it came to rest.
         """
-        queue = self.connection._step_queue
         try:
             async with asyncio.timeout(limit):
-                while not (self.connection.is_idle and queue.empty()):
-                    if self.broken and queue.empty():
-                        if self.tap is not None:
-                            await self.tap.abandon()
-                        break
+                while not self._closed_by_harness:
                     try:
                         await self.read()
                     except types.AntigravityCancelledError:
+                        pass
+                    except Exception:  # noqa: BLE001 - told of already, as an event
+                        await asyncio.sleep(0)
                         continue
-                    except Exception:  # noqa: BLE001, S112 - told of already, as an event
-                        continue
+                    if self.connection.is_idle:
+                        return True
         except TimeoutError:
             return False
+        await self.patches.abandon()
         return True
-
-
-_HOLDING_USERS_OBJECTS = ("tools", "hooks", "triggers", "policies", "subagents")
-
-
-def _agent_of(config: Any) -> sdk_agent.Agent:
-    """The SDK's agent, with the user's own objects in it.
-
-    The SDK copies a configuration deeply before it puts those back that must not be copied. A tool
-    that is a method of something large costs time then, and of something with a lock cannot be.
-    """
-    kept = {name: list(getattr(config, name)) for name in _HOLDING_USERS_OBJECTS}
-    agent = sdk_agent.Agent(config.model_copy(update={name: [] for name in kept}))
-    for name, objects in kept.items():
-        setattr(agent._config, name, objects)
-    agent._pending_hooks = kept["hooks"][:]
-    agent._pending_triggers = [_heard_of(trigger) for trigger in kept["triggers"]]
-    return agent
-
-
-def _heard_of(trigger: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
-    """A trigger whose failure is told of: nobody waits for it, and the SDK's log is quiet."""
-    name = getattr(trigger, "__name__", repr(trigger))
-
-    async def run(context: Any) -> None:
-        try:
-            await contained_wait(trigger(context))
-        except Exception as error:
-            words = f"{type(error).__name__}: {error}"
-            _log.warning("trigger %s failed and is called no more: %s", name, words)
-            raise
-
-    run.__name__ = name
-    return run

@@ -1,8 +1,8 @@
-"""A harness's process, from before its birth until after its death. Nothing here blocks the loop.
+"""A harness's process, from before its start until after its end. Nothing here blocks the loop.
 
-Rule 1: whoever does not want it any more while it is being born has it killed at its birth.
+Rule 1: a process that is not wanted any more while it starts is ended as soon as it is there.
 Rule 2: it is never in our process group, so that a kernel interrupt does not kill it.
-Rule 3: what it started goes with it.
+Rule 3: the processes that it started end with it.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agy_nb.errors import HarnessError
 from agy_nb.sdk.threads import off_loop
 
+if TYPE_CHECKING:
+    from agy_nb.sdk.patches.deferred_process import DeferredProcess
+
 EXIT_GRACE_S = 5.0
 """Seconds a harness gets to exit by itself once its stdin is closed."""
 
-_births = threading.local()
-
 
 class Harness:
-    """The process behind one agent, from before its birth until after its death."""
+    """The process behind one agent, from before its start until after its end."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: Any = None
         self._doomed = False
+        self._deferred: DeferredProcess | None = None
 
     def born(self, process: subprocess.Popen[bytes]) -> None:
         """Take note of the process. In the thread of the start.
 
         Raises:
-            HarnessError: Nobody wants it any more; it was ended at once.
+            HarnessError: It is not wanted any more; it was ended at once.
         """
         self._process = process
         if self._doomed:
@@ -49,6 +49,20 @@ class Harness:
     def connected(self, socket: Any) -> None:
         """Take note of the WebSocket to the process."""
         self._socket = socket
+
+    def asked_for(self, deferred: DeferredProcess) -> None:
+        """Take note of the process that the SDK believes it has started."""
+        self._deferred = deferred
+
+    def let_go(self) -> None:
+        """Have the SDK end nothing, and wait for nothing: `stop` does."""
+        if self._deferred is not None:
+            self._deferred.let_go()
+
+    @property
+    def save_dir(self) -> str | None:
+        """Where it saves conversations, None before the start."""
+        return None if self._deferred is None else self._deferred.save_dir
 
     @property
     def pid(self) -> int | None:
@@ -61,7 +75,7 @@ class Harness:
         return self._process is not None and self._process.poll() is not None
 
     def kill(self) -> None:
-        """End the process, and whatever it started, at once. Never blocks."""
+        """End the process, and the processes that it started, at once. Never blocks."""
         self._doomed = True
         self._hang_up()
         if self._process is not None:
@@ -118,7 +132,7 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 
 
 class _LedGroup(subprocess.Popen[bytes]):
-    """Takes what it started along when it is killed.
+    """Takes the processes that it started along when it is killed.
 
     The SDK kills a harness that does not connect and then reads its stderr on the loop, to the end:
     a child that holds the pipe open would block the loop for as long as it lives.
@@ -128,30 +142,14 @@ class _LedGroup(subprocess.Popen[bytes]):
         _kill_group(self)
 
 
-@contextlib.contextmanager
-def born_for(harness: Harness) -> Iterator[None]:
-    """Let the harness have the process that this thread starts in the block."""
-    _births.harness = harness
-    try:
-        yield
-    finally:
-        del _births.harness
+def spawn(*args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
+    """Start a process like `subprocess.Popen`, in a group of its own. Blocks for a moment.
 
-
-class SubprocessForSdk:
-    """Stands in for the module `subprocess` inside the SDK, to change how it spawns."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(subprocess, name)
-
-    def Popen(self, *args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:  # noqa: N802 - its name there
-        """Start a process in a group of its own, and say whose it is."""
-        if sys.platform == "win32":
-            kwargs.setdefault("creationflags", subprocess.CREATE_NEW_PROCESS_GROUP)
-        else:
-            kwargs.setdefault("start_new_session", True)
-        process = _LedGroup(*args, **kwargs)
-        harness: Harness | None = getattr(_births, "harness", None)
-        if harness is not None:
-            harness.born(process)
-        return process
+    Raises:
+        OSError: The program is missing, or is not a program.
+    """
+    if sys.platform == "win32":
+        kwargs.setdefault("creationflags", subprocess.CREATE_NEW_PROCESS_GROUP)
+    else:
+        kwargs.setdefault("start_new_session", True)
+    return _LedGroup(*args, **kwargs)

@@ -229,7 +229,7 @@ class LiveSession:
             raise TurnCancelled("".join(self._text))
         if link.denial is not None and not link.broken:
             raise TurnDeniedError(link.denial)
-        stop_reason = conversation._last_turn_stop_reason.value
+        stop_reason = link.stop_reason
         ended_by = errors.of_turn(
             raised, failure=link.reader.failure, stop_reason=stop_reason, lost=link.broken
         )
@@ -270,8 +270,7 @@ class LiveSession:
         over = self._turn_over
         with contextlib.suppress(Exception):  # a connection that is gone has ended the turn, too
             await link.agent.conversation.cancel()
-        if link.tap:
-            link.tap.cancel_tools()
+        link.patches.cancel_tools()
 
         async def insist() -> None:
             try:
@@ -333,7 +332,7 @@ class LiveSession:
         ended_by = errors.of_turn(
             raised,
             failure=link.reader.failure,
-            stop_reason=link.agent.conversation._last_turn_stop_reason.value,
+            stop_reason=link.stop_reason,
             lost=link.broken,
         )
         if ended_by is not None:
@@ -350,8 +349,7 @@ class LiveSession:
     @property
     def clock(self) -> Clock | None:
         """The time of the recording that is replayed, None where that of the loop holds."""
-        clock: Clock | None = getattr(getattr(self._link.connection, "_ws", None), "clock", None)
-        return clock
+        return self._link.clock
 
     @property
     def quota_key(self) -> str:
@@ -391,7 +389,7 @@ class LiveSession:
 
     def last_response(self) -> str | None:
         """Text of the latest complete answer of the root agent."""
-        for step in reversed(self._link.agent.conversation._steps):
+        for step in reversed(self._link.agent.conversation.history):
             if step.is_complete_response and not step.parent_trajectory_id:
                 return step.content
         return None
@@ -403,7 +401,7 @@ class LiveSession:
 
     def tools(self) -> tuple[ToolInfo, ...]:
         """Built-in, host and MCP tools."""
-        return list_tools(self._config, self._link.agent._tool_runner)
+        return list_tools(self._config, self._link.tool_runner)
 
 
 def _remove_conversation(save_dir: str | None, app_data: str, conversation_id: str) -> None:

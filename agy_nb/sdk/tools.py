@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 from google.antigravity import types
@@ -14,22 +13,6 @@ from google.antigravity.tools import tool_runner as sdk_tools
 
 from agy_nb.errors import InvalidConfig
 from agy_nb.sdk.base import ToolInfo
-from agy_nb.sdk.contained import contained, contained_wait
-from agy_nb.sdk.own_turn import user_code
-
-
-def contain_tools(runner: Any) -> None:
-    """Have an SDK's tool runner run its tools so that whatever they raise ends with them."""
-    execute = runner._execute_fn
-
-    async def execute_contained(function: Callable[..., Any], **kwargs: Any) -> Any:
-        name, plain = getattr(function, "__name__", str(function)), False
-        if not sdk_tools._is_async(function):
-            function, plain = contained(function), True
-        with user_code(f"the tool {name!r}", plain=plain):
-            return await contained_wait(execute(function, **kwargs))
-
-    runner._execute_fn = execute_contained
 
 
 def list_tools(config: AgentConfig, tool_runner: Any) -> tuple[ToolInfo, ...]:
@@ -41,9 +24,9 @@ def list_tools(config: AgentConfig, tool_runner: Any) -> tuple[ToolInfo, ...]:
     return (*_builtin(config), *_custom(tool_runner), *_mcp(config))
 
 
-def why_not_described(config: AgentConfig) -> InvalidConfig | None:
+def why_not_described(tool_runner: Any) -> InvalidConfig | None:
     """Which tool the SDK cannot describe to the model, and what to do; None if it can all."""
-    for tool in config._get_all_custom_tools():
+    for tool in tool_runner.tools.values() if tool_runner else ():
         try:
             callable_to_tool_proto(tool, tool_runner=sdk_tools.ToolRunner([tool]))
         except Exception as error:  # noqa: BLE001 - whatever the SDK makes of a signature

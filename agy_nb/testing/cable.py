@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     import subprocess
 
-    from agy_nb.sdk.harness import Connected, Spawn
+    from agy_nb.sdk.harness import Connected, HarnessStart
 
 _READ_BYTES = 1 << 16
 _BATCH_BYTES = 1 << 18
@@ -204,19 +204,16 @@ class Cable:
         for line in self.lines:
             await line.close()
 
-    async def _lay(self, strategy: Any, spawn: Spawn) -> Connected:  # noqa: ANN401 - the SDK's
-        connect = strategy._connect_websocket  # noqa: SLF001 - the SDK has no public place for it
-
-        async def through(port: int, api_key: str, process: subprocess.Popen[bytes]) -> Any:  # noqa: ANN401 - the SDK's
+    async def _lay(self, start: HarnessStart) -> Connected:
+        async def through(process: subprocess.Popen[bytes], port: int) -> int:
             line = Line(process, port)
             await line.open()
             self.lines.append(line)
             if self.at_start is not None:
                 await self.at_start(line)
-            return await connect(line.port, api_key, process)
+            return line.port
 
-        strategy._connect_websocket = through  # noqa: SLF001 - as above
-        return await spawn()
+        return await start.spawn(through)
 
 
 async def _read_frame(source: asyncio.StreamReader) -> tuple[int, bytes]:

@@ -118,8 +118,8 @@ def test_replay_against_a_bare_socket(loop, recorded, tmp_path, benchmark, recor
     groups = groups_of(load(recorded))
 
     async def bare():
-        async def connect(strategy, spawn):
-            return NoProcess(), BareSocket(groups), "ws://bare"
+        async def connect(start):
+            return harness.Connected(NoProcess(), BareSocket(groups))
 
         with harness.intercepted(connect):
             return await session(at)

@@ -549,8 +549,8 @@ async def sent_config(config):
 
     from agy_nb.sdk import harness
 
-    async def connect(strategy, spawn):
-        return NoProcess(), Listening(), ""
+    async def connect(start):
+        return harness.Connected(NoProcess(), Listening())
 
     with harness.intercepted(connect), contextlib.suppress(RuntimeError):
         async with Agent(config):

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from agy_nb import doctor, headless
-from agy_nb.errors import UnsupportedSdk
+from agy_nb.errors import UnsupportedSdkError
 from agy_nb.sdk import versions
 
 COMMAND = [sys.executable, "-m", "agy_nb.cli", "doctor"]
@@ -162,7 +162,7 @@ async def test_agent_can_be_fine_without_a_kernel(monkeypatch):
 
 async def test_unsupported_sdk_is_named_and_not_started(no_probe, monkeypatch):
     def refuse():
-        raise UnsupportedSdk("google-antigravity 0.0.1 is not supported")
+        raise UnsupportedSdkError("google-antigravity 0.0.1 is not supported")
 
     monkeypatch.setattr(versions, "check", refuse)
     checks = await collected()

@@ -105,7 +105,7 @@ ERRORS = [
     errors.QuotaExceeded(7, hinted=False),
     errors.Safety("x"),
     errors.MaxTokens("x"),
-    errors.UnsupportedSdk("x"),
+    errors.UnsupportedSdkError("x"),
     errors.BudgetExceededError("x", budget="max_turn_tokens", limit=10, used=11),
     errors.Timeout(3, "send"),
     errors.TurnCancelled("partial"),

@@ -1,7 +1,10 @@
 """What the SDK's failures are to the user: by type, status code, label and stop reason alone."""
 
+from importlib import metadata
+
 import pytest
 from google.antigravity import types
+from packaging.requirements import Requirement
 
 import agy_nb as agy
 from agy_nb.sdk import errors, versions
@@ -98,28 +101,42 @@ def test_lost_connection_is_the_harness_and_says_what_comes_next():
     assert "stderr" not in str(error)
 
 
-@pytest.mark.parametrize(
-    ("version", "fine"),
-    [("0.1.20", False), ("0.1.21", True), ("0.1.22", True), ("0.2.0", False), ("junk", False)],
-)
-def test_version_of_the_sdk_is_checked(monkeypatch, version, fine):
+@pytest.fixture
+def installed(monkeypatch):
+    """Have the SDK say that it is of another version."""
     versions.check.cache_clear()
-    monkeypatch.setattr(versions, "sdk_version", lambda: version)
-    try:
-        if fine:
-            assert versions.check() == version
-        else:
-            with pytest.raises(agy.UnsupportedSdk, match=r"pip install 'google-antigravity>=0\.1"):
-                versions.check()
-    finally:
-        versions.check.cache_clear()
+    yield lambda version: monkeypatch.setattr(versions, "sdk_version", lambda: version)
+    versions.check.cache_clear()
 
 
-def test_missing_sdk_says_how_to_get_it(monkeypatch):
-    versions.check.cache_clear()
-    monkeypatch.setattr(versions, "sdk_version", lambda: None)
-    try:
-        with pytest.raises(agy.UnsupportedSdk, match="not installed"):
-            versions.check()
-    finally:
-        versions.check.cache_clear()
+@pytest.mark.parametrize("version", ["0.1.16", "0.0.9", "junk"])
+def test_version_that_is_too_old_is_refused(installed, version):
+    installed(version)
+    with pytest.raises(agy.UnsupportedSdkError, match=r"pip install 'google-antigravity==0\.1"):
+        versions.check()
+
+
+@pytest.mark.parametrize("version", versions.TESTED)
+@pytest.mark.filterwarnings("error")
+def test_version_that_was_tested_is_fine(installed, version):
+    installed(version)
+    assert versions.check() == version
+
+
+@pytest.mark.parametrize("version", ["0.1.99", "0.2.0", "1.0"])
+def test_newer_version_is_tried_with_a_warning(installed, version):
+    installed(version)
+    with pytest.warns(UserWarning, match=f"{version} is newer than .* tested") as warned:
+        versions.check()
+    assert len(warned) == 1
+
+
+def test_oldest_tested_version_is_the_lower_bound_of_the_package():
+    wanted = [Requirement(text) for text in metadata.requires("agy-nb") if "antigravity" in text]
+    assert [str(each.specifier) for each in wanted] == [f">={versions.OLDEST}"]
+
+
+def test_missing_sdk_says_how_to_get_it(installed):
+    installed(None)
+    with pytest.raises(agy.UnsupportedSdkError, match="not installed"):
+        versions.check()

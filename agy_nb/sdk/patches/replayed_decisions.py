@@ -7,14 +7,24 @@ such requests from clients that do not know of it; the tap does, and tells of th
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from google.antigravity import types
 from google.antigravity.connections.local import struct_converter
 from google.antigravity.connections.local.event_processor import json_format
 from google.antigravity.proto import localharness_pb2
 
 from agy_nb.sdk.base import ApprovalDecision, RecordedAnswers
-from agy_nb.wire.frames import ALLOW, DENY_REASON, OUTCOME, OUTCOME_DENY
+from agy_nb.wire.frames import (
+    ALLOW,
+    DENY_REASON,
+    ERROR_MESSAGE,
+    NO_MATCH,
+    OUTCOME,
+    OUTCOME_DENY,
+    RESPONSE_JSON,
+)
 
 _wire: Any = localharness_pb2  # its names are made at run time
 _Handler = TypeVar("_Handler")
@@ -24,12 +34,11 @@ class Recorded:
     """What a connection's cassette says; nothing where it has none.
 
     Args:
-        connection: The SDK's, before anything was read from it.
+        answers: The cassette's; None where there is none.
     """
 
-    def __init__(self, connection: Any) -> None:
-        reveal = getattr(getattr(connection, "_ws", None), "reveal_requests", None)
-        self._answers: RecordedAnswers | None = reveal() if callable(reveal) else None
+    def __init__(self, answers: RecordedAnswers | None) -> None:
+        self._answers = answers
 
     def outcome(self, request_id: str) -> tuple[Any, str] | None:
         """How a policy request was answered: the wire's outcome, and the reason of a denial."""
@@ -38,6 +47,15 @@ class Recorded:
             return None
         outcome = _wire.PolicyEvaluationOutcome.Value(frame.get(OUTCOME, OUTCOME_DENY))
         return outcome, str(frame.get(DENY_REASON, ""))
+
+    def match(self, request_id: str) -> bool | None:
+        """Whether the predicate of the rule that a request is about matched.
+
+        Returns:
+            None if that is decided now.
+        """
+        found = self.outcome(request_id)
+        return None if found is None else found[0] != _wire.PolicyEvaluationOutcome.Value(NO_MATCH)
 
     def decision(self, request_id: str) -> ApprovalDecision | None:
         """What a person decided, None if it is to be decided now."""
@@ -81,14 +99,42 @@ class Recorded:
         """Whether a replay passed a call on without a look at the policies."""
         return self._answers is not None and self._answers.is_left_to_client(call_id)
 
-    def answers(self, update: Any) -> list[Any] | None:
-        """What a question was answered with, None if it is to be asked now."""
+    def answers(self, question_id: str) -> types.QuestionHookResult | None:
+        """What a question was answered with, None if it is to be asked now.
+
+        Args:
+            question_id: The trajectory that asks and the number of its step, with a colon between.
+        """
         if self._answers is None:
             return None
-        frame = self._answers.question(update.trajectory_id, update.step_index)
+        trajectory_id, _, step = question_id.rpartition(":")
+        frame = self._answers.question(trajectory_id, int(step))
         if frame is None:
             return None
-        return list(json_format.ParseDict(frame, _wire.UserQuestionsResponse()).response.answers)
+        answers = json_format.ParseDict(frame, _wire.UserQuestionsResponse()).response.answers
+        return types.QuestionHookResult(responses=[_response_of(answer) for answer in answers])
+
+
+def _response_of(answer: Any) -> types.QuestionResponse:
+    choice = answer.multiple_choice_answer
+    return types.QuestionResponse(
+        selected_option_ids=[str(index + 1) for index in choice.selected_choice_indices] or None,
+        freeform_response=choice.freeform_response,
+        skipped=answer.unanswered,
+    )
+
+
+def result_fields(response: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the SDK's `ToolResult` for a recorded `ToolResponse`."""
+    if ERROR_MESSAGE in response:
+        return {"error": response[ERROR_MESSAGE]}
+    try:
+        value = json.loads(response.get(RESPONSE_JSON) or "null")
+    except ValueError:
+        value = response.get(RESPONSE_JSON)
+    if isinstance(value, dict) and set(value) == {"result"}:
+        value = value["result"]
+    return {"result": value}
 
 
 def asks_gate(handler: _Handler) -> _Handler:

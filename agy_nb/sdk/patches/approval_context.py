@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from google.antigravity.connections.local.hook_router import _normalize_path_args
+from google.antigravity.connections.local.local_connection_config import (
+    WIRE_PATH_ARGUMENT_KEYS,
+    normalize_wire_path,
+)
 
 from agy_nb.protocol.values import JsonObject, Trajectory
 from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest
@@ -36,6 +39,10 @@ class Listener(Protocol):
 
     def recorded_decision(self, asked: Asked) -> ApprovalDecision | None:
         """What a cassette says to a request, None if it is to be decided now."""
+        ...
+
+    def recorded_match(self, asked: Asked) -> bool | None:
+        """Whether a rule's predicate matched in the recording, None if that is decided now."""
         ...
 
     def deny_with(self, asked: Asked, reason: str) -> None:
@@ -80,8 +87,8 @@ _asked: contextvars.ContextVar[Asked | None] = contextvars.ContextVar(
 )
 
 
-def deciding(asked: Asked) -> None:
-    """The running task answers this from now on."""
+def deciding(asked: Asked | None) -> None:
+    """The running task, and those that it creates, answer this from now on."""
     _asked.set(asked)
 
 
@@ -107,6 +114,16 @@ def recorded_decision() -> ApprovalDecision | None:
     """What a cassette says to the request that the running policy handler decides on."""
     asked = _asked.get()
     return None if asked is None else asked.listener.recorded_decision(asked)
+
+
+def recorded_match() -> bool | None:
+    """Whether the predicate that runs now matched when the session was recorded.
+
+    Returns:
+        None if that is decided now.
+    """
+    asked = _asked.get()
+    return None if asked is None else asked.listener.recorded_match(asked)
 
 
 def deny_with(reason: str) -> None:
@@ -138,5 +155,8 @@ def decided_in_hook(call: types.ToolCall) -> ApprovalDecision | None:
 def as_comparable(args: Mapping[str, Any]) -> JsonObject:
     """Arguments, with their paths written as the SDK shows them to hooks."""
     written: JsonObject = as_json(args)
-    _normalize_path_args(written)
+    for name in WIRE_PATH_ARGUMENT_KEYS:
+        path = written.get(name)
+        if isinstance(path, str):
+            written[name] = normalize_wire_path(path)
     return written

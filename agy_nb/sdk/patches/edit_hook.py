@@ -17,8 +17,8 @@ from typing import Any
 from google.antigravity import types
 from google.antigravity.hooks import hooks, policy
 
-from agy_nb.sdk.deciding import Decided, as_comparable, what_is_asked
-from agy_nb.sdk.recorded import is_asked_of_gate
+from agy_nb.sdk.patches.approval_context import Decided, as_comparable, what_is_asked
+from agy_nb.sdk.patches.replayed_decisions import is_asked_of_gate
 
 
 class EditingHook(hooks.PreToolCallDecideHook):

@@ -1,0 +1,194 @@
+"""Lead every start of a harness through `agy_nb.sdk.harness`, for this whole process.
+
+The SDK's strategies import two modules for it, `subprocess` and `websockets`. Both are replaced
+inside the SDK's module, and only there. That is the same place in all versions of the SDK, whatever
+it calls its own methods.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any
+
+from google.antigravity import types
+from google.antigravity.connections.local import local_connection
+from google.antigravity.tools.tool_runner import ToolRunner
+
+from agy_nb.errors import UnsupportedSdkError
+from agy_nb.sdk import harness
+from agy_nb.sdk.patches import table
+from agy_nb.sdk.patches.deferred_process import DeferredProcess
+from agy_nb.sdk.patches.replayed_decisions import result_fields
+
+_NAME = "x-goog-api-key"
+
+
+class _SubprocessForSdk:
+    """The module `subprocess`, but a process is started later."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def Popen(self, command: list[str], **options: Any) -> DeferredProcess:  # noqa: N802 - its name there
+        start = harness.current.get()
+        if start is None or start.process is not None:
+            start = harness.begin()  # of a strategy that we do not know
+        process = DeferredProcess(uuid.uuid4().hex, command, options)
+        start.ask_for(process)
+        return process
+
+
+class _WebsocketsForSdk:
+    """The module `websockets`, but the address of a `DeferredProcess` leads to the real one."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def connect(self, url: str, **options: Any) -> Any:
+        start = harness.current.get()
+        headers: dict[str, str] = dict(options.get("additional_headers") or {})
+        process = None if start is None else start.process
+        if start is None or process is None or headers.get(_NAME) != process.key:
+            return self._real.connect(url, **options)
+
+        async def open_socket(url: str, key: str) -> Any:
+            with_key = {**options, "additional_headers": {**headers, _NAME: key}}
+            try:
+                return await self._real.connect(url, **with_key)
+            except self._real.WebSocketException as error:
+                raise OSError(str(error)) from error
+
+        return start.answer(open_socket)
+
+
+def install() -> None:
+    """Have the SDK start every harness our way from now on; once is enough.
+
+    Raises:
+        UnsupportedSdkError: The SDK lacks something that this needs.
+    """
+    if isinstance(local_connection.subprocess, _SubprocessForSdk):
+        return
+    table.check()
+    local: Any = local_connection
+    local.subprocess = _SubprocessForSdk(local.subprocess)
+    local.websockets = _WebsocketsForSdk(local.websockets)
+    for strategy in _strategies():
+        strategy.__aenter__ = _as_one_start(strategy.__aenter__)
+    endpoints: tuple[Any, ...] = (types.GeminiAPIEndpoint, types.VertexEndpoint)
+    for endpoint in endpoints:
+        if hasattr(endpoint, "validate_endpoint"):  # without it a replay needs a key
+            endpoint.validate_endpoint = _validated_when_needed(endpoint.validate_endpoint)
+    runner: Any = ToolRunner
+    runner.process_tool_calls = _recorded_or_run(runner.process_tool_calls)
+    find = getattr(local, "_get_default_binary_path", None)
+    if find is not None:  # without it each start searches, and a replay needs the binary
+        local._get_default_binary_path = _found_once(find)
+
+
+def _strategies() -> tuple[Any, ...]:
+    """The SDK's strategies that spawn a harness themselves."""
+    strategies: list[Any] = [local_connection.LocalConnectionStrategy]
+    try:
+        from google.antigravity.connections.local import interactions_connection
+    except ImportError:  # new in 0.1.21
+        pass
+    else:
+        strategies.append(interactions_connection.InteractionsConnectionStrategy)
+    return tuple(strategies)
+
+
+def _as_one_start(
+    enter: Callable[[Any], Awaitable[None]],
+) -> Callable[[Any], Awaitable[None]]:
+    @wraps(enter)
+    async def enter_once(strategy: Any) -> None:
+        known = harness.current.get()
+        if known is not None and known.strategy is strategy:  # `super().__aenter__()`
+            await enter(strategy)
+            return
+        start = harness.begin(strategy)
+        try:
+            await enter(strategy)
+        except harness.StartFailedError as failed:
+            raise failed.error from failed.error.__cause__
+        finally:
+            harness.end(known)
+        if not start.connected:
+            await strategy.__aexit__(None, None, None)
+            msg = (
+                "this version of google-antigravity starts its harness in another way than those "
+                f"that agy_nb knows; {table.REMEDY}"
+            )
+            raise UnsupportedSdkError(msg)
+
+    return enter_once
+
+
+def _validated_when_needed(validate: Callable[[Any], None]) -> Callable[[Any], None]:
+    """The SDK's look for a key, put off where it may not be needed: a replay has no use for one."""
+
+    @wraps(validate)
+    def validate_now_or_later(endpoint: Any) -> None:
+        try:
+            validate(endpoint)
+        except ValueError as error:
+            start = harness.current.get()
+            if not harness.is_intercepted() or start is None or start.process is not None:
+                raise
+            start.invalid = types.AntigravityValidationError(str(error))
+
+    return validate_now_or_later
+
+
+def _recorded_or_run(process: Callable[..., Any]) -> Callable[..., Any]:
+    """Run host tools, or take their results from the recording that the agent replays."""
+
+    @wraps(process)
+    async def process_tool_calls(runner: Any, tool_calls: Any) -> list[types.ToolResult]:
+        recorded = harness.recorded_result.get()
+        if recorded is None:
+            results: list[types.ToolResult] = await process(runner, tool_calls)
+            return results
+        await asyncio.sleep(0)
+        return [
+            types.ToolResult(id=call.id, name=call.name, **result_fields(recorded(call.id or "")))
+            for call in tool_calls
+        ]
+
+    return process_tool_calls
+
+
+def _found_once(find: Callable[[Any], str]) -> Callable[[Any], str]:
+    """The SDK's search for its binary, made once: it reads the list of the package's files.
+
+    Where there is no binary but a replay may stand in for it, that is not an error yet.
+    """
+    found: dict[tuple[str, str], str] = {}
+    variable = harness.PATH_VARIABLE
+
+    @wraps(find)
+    def find_once(env: dict[str, str] | None) -> str:
+        key = ((env or {}).get(variable, ""), os.environ.get(variable, ""))
+        known = found.get(key)
+        if known is not None and os.path.exists(known):  # noqa: PTH110 - as the SDK does; quick
+            return known
+        try:
+            found[key] = find(env)
+        except RuntimeError:
+            if not harness.is_intercepted():
+                raise
+            return "localharness"
+        return found[key]
+
+    return find_once

@@ -1,0 +1,66 @@
+"""How the hooks of one agent run.
+
+A hook that raises more than an ordinary error has failed like any other. A pre-turn hook that fails
+denies the turn: on an error the harness just closes the connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from google.antigravity import types
+from google.antigravity.hooks import hooks
+
+from agy_nb.sdk.own_turn import user_code
+from agy_nb.sdk.patches.user_code import contained_wait
+
+Recorded = Callable[[], types.QuestionHookResult | None]
+"""Gives the recorded answers to the question of the running task, None if it is asked now."""
+
+
+OnDenied = Callable[[str], None]
+"""Takes the reason for which a pre-turn hook denies a prompt."""
+
+
+def contain_hooks(runner: Any, recorded_answers: Recorded, on_denied: OnDenied) -> None:
+    """Have an SDK's hook runner contain its hooks, and answer questions from a recording.
+
+    Args:
+        runner: The SDK's.
+        recorded_answers: Gives a recording's answers.
+        on_denied: Called when a pre-turn hook denies a prompt.
+    """
+    for name in dir(type(runner)):
+        if name.startswith("dispatch_"):
+            setattr(runner, name, _contained(getattr(runner, name)))
+    pre_turn, interaction = runner.dispatch_pre_turn, runner.dispatch_interaction
+
+    async def deny_when_failed(*args: Any, **kwargs: Any) -> Any:
+        try:
+            result, context = await pre_turn(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - a hook may raise anything
+            reason = f"the hook failed: {type(error).__name__}: {error}"
+            result = types.HookResult(allow=False, message=reason)
+            context = hooks.TurnContext(runner.session_context)
+        if not result.allow:
+            on_denied(result.message or "")
+        return result, context
+
+    async def answer_or_ask(*args: Any, **kwargs: Any) -> Any:
+        answers = recorded_answers()
+        if answers is None:
+            return await interaction(*args, **kwargs)
+        turn = kwargs.get("turn_context") or hooks.TurnContext(runner.session_context)
+        return types.HookResult(allow=True), answers, hooks.OperationContext(turn)
+
+    runner.dispatch_pre_turn = deny_when_failed
+    runner.dispatch_interaction = answer_or_ask
+
+
+def _contained(dispatch: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def dispatch_contained(*args: Any, **kwargs: Any) -> Any:
+        with user_code("a hook"):
+            return await contained_wait(dispatch(*args, **kwargs))
+
+    return dispatch_contained

@@ -1,0 +1,258 @@
+"""All that agy_nb changes of one session of the SDK, put together.
+
+Rule 1: whatever decides on a call and fails denies the call, and says why.
+Rule 2: what is asked reaches the deciding code by context variables of the task that answers; see
+`session_socket`.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from google.antigravity.connections.local.event_processor import json_format
+from google.antigravity.hooks import hooks, policy
+from google.antigravity.proto import localharness_pb2
+
+from agy_nb.protocol import events
+from agy_nb.protocol.values import Trajectory
+from agy_nb.sdk import harness
+from agy_nb.sdk.base import ApprovalDecision, ReplaySocket, Socket
+from agy_nb.sdk.patches.approval_context import Asked, Decided, deciding
+from agy_nb.sdk.patches.hooks import contain_hooks
+from agy_nb.sdk.patches.question_hook import asking
+from agy_nb.sdk.patches.replayed_decisions import Recorded
+from agy_nb.sdk.patches.session_socket import SessionSocket
+from agy_nb.sdk.patches.tools import Note, ToolGuard, contain_tools
+from agy_nb.sdk.patches.triggers import begin_turns_when_sent
+from agy_nb.sdk.patches.user_code import contained_wait
+from agy_nb.sdk.socket import OnEnd, OnFrame
+from agy_nb.sdk.wire import questions_of
+from agy_nb.wire import frames
+
+if TYPE_CHECKING:
+    from google.antigravity import types
+
+_wire: Any = localharness_pb2  # its names are made at run time
+_NO_TURN = hooks.TurnContext(hooks.SessionContext())
+
+_ASKS = (*frames.REQUESTS, frames.QUESTIONS_REQUEST)
+_ANSWERS = (*frames.ANSWERS, *frames.STEP_ANSWERS)
+
+_call: contextvars.ContextVar[Any] = contextvars.ContextVar("agy_nb_tool_call", default=None)
+"""The frame of the call to a host tool that the running task answers."""
+
+
+class Instrumentation:
+    """What we change of one session.
+
+    Args:
+        policies: The agent's, for the calls that the harness does not ask about.
+        trajectory_of: Finds a trajectory by its id.
+        note: Takes facts that never cross the wire.
+        on_frame: Called with every frame.
+        on_end: Called once, when the connection ends.
+        on_activity: Called for each trigger that is sent.
+
+    Attributes:
+        decided: Decisions that a hook has asked for already, by the call's id.
+        denial: Why a pre-turn hook has denied the prompt of the turn, None where none has.
+        recorded: What the replay says; nothing where there is none.
+    """
+
+    def __init__(
+        self,
+        policies: Sequence[policy.Policy],
+        *,
+        trajectory_of: Callable[[str], Trajectory],
+        note: Note,
+        on_frame: OnFrame,
+        on_end: OnEnd,
+        on_activity: Callable[[], None],
+    ) -> None:
+        self.decided: dict[str, Decided] = {}
+        self.recorded = Recorded(None)
+        self.denial: str | None = None
+        self._policy = policy.enforce(policies, mcp_servers=[])
+        self._trajectory_of = trajectory_of
+        self._note = note
+        self._on_frame = on_frame
+        self._on_end = on_end
+        self._on_activity = on_activity
+        self._denials: dict[str, str] = {}
+        self._replay: ReplaySocket | None = None
+        self._socket: SessionSocket | None = None
+        self._tools: ToolGuard | None = None
+        self._processor: Any = None
+
+    # -- where it is put in ------------------------------------------------------------------
+
+    def watch_runners(self, tool_runner: Any, hook_runner: Any) -> None:
+        """Change the SDK's runners, before the connection gets them."""
+        contain_tools(tool_runner)
+        self._tools = ToolGuard(tool_runner, self._denial_of, self._note)
+        contain_hooks(hook_runner, self._recorded_answers, self._note_denial)
+
+    def wrap_socket(self, socket: Socket, replay: ReplaySocket | None) -> SessionSocket:
+        """Wrap the socket of a start."""
+        self._replay = replay
+        self._socket = SessionSocket(
+            socket,
+            self._on_frame,
+            on_received=self._on_received,
+            rewrite=self._with_our_words,
+            is_answer=_is_answer,
+            on_end=self._on_end,
+            keep=(harness.current, harness.recorded_result),
+        )
+        return self._socket
+
+    def watch_connection(self, connection: Any) -> None:
+        """Change the SDK's connection, before anything was read from it."""
+        replay = self._replay
+        self.recorded = Recorded(None if replay is None else replay.reveal_requests())
+        self._processor = getattr(connection, "_processor", None)
+        if self._processor is not None:
+            begin_turns_when_sent(connection, self._processor, self._on_activity)
+
+    def keep_note(self, note: events.Event) -> None:
+        """Have a recording of the session keep a fact that never crosses the wire."""
+        if self._socket is not None:
+            self._socket.note(note)
+
+    # -- while it runs -----------------------------------------------------------------------
+
+    @property
+    def replay(self) -> ReplaySocket | None:
+        """The replay that plays the session, None where a real harness does."""
+        return self._replay
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the SDK still reads frames."""
+        return self._socket is None or self._socket.is_read
+
+    def begin_turn(self) -> None:
+        """Have tools, hooks and handlers run in the caller's context: their prints go there."""
+        self.denial = None
+        if self._socket is not None:
+            self._socket.run_in(contextvars.copy_context())
+
+    def expect_turn(self) -> None:
+        """Have the connection count as busy: the harness has begun a turn by itself."""
+        if self._processor is not None:
+            self._processor.is_idle.clear()
+
+    def _note_denial(self, reason: str) -> None:
+        self.denial = reason
+
+    def cancel_tools(self) -> None:
+        """Cancel the host tools that run; their results are not wanted any more."""
+        if self._tools is not None:
+            self._tools.cancel()
+
+    async def abandon(self) -> None:
+        """End all that is decided, asked or run for a harness that is gone."""
+        if self._processor is not None:
+            await self._processor.cancel_background_tasks()
+
+    # -- what is asked -----------------------------------------------------------------------
+
+    def _on_received(self, message: str | bytes) -> None:
+        """Leave in the reader's context what the task that answers this frame must know."""
+        deciding(None)
+        if not _mentions(message, _ASKS):
+            return
+        try:
+            event = json_format.Parse(message, _wire.OutputEvent(), ignore_unknown_fields=True)
+        except json_format.ParseError:  # the reader of the SDK reports it
+            return
+        if event.HasField("policy_decision_request"):
+            request = event.policy_decision_request
+            deciding(Asked(self, request.request_id, request.tool_args))
+        elif event.HasField("call_hook_request"):
+            request = event.call_hook_request
+            if request.HasField("pre_tool_args"):
+                deciding(Asked(self, request.request_id, request.pre_tool_args, by="hook"))
+        elif event.HasField("tool_call"):
+            _call.set(event.tool_call)
+        elif event.step_update.HasField("questions_request"):
+            asking.set(self._question(event.step_update))
+
+    def _question(self, update: Any) -> events.Question:
+        return events.Question(
+            trajectory=self._trajectory_of(update.trajectory_id),
+            question_id=f"{update.trajectory_id}:{update.step_index}",
+            questions=questions_of(update),
+        )
+
+    def asks_for(self, tool_args: Any) -> Trajectory:
+        """Which trajectory makes a call."""
+        return self._trajectory_of(tool_args.trajectory_id)
+
+    # -- what is decided ---------------------------------------------------------------------
+
+    def recorded_decision(self, asked: Asked) -> ApprovalDecision | None:
+        """What a cassette says to a request, None if it is to be decided now."""
+        if asked.by == "hook":
+            return self.recorded.decision_in_hook(asked.request_id, asked.tool_args)
+        if asked.by == "nobody":
+            return self.recorded.decision_on_call(asked.request_id)
+        return self.recorded.decision(asked.request_id)
+
+    def recorded_match(self, asked: Asked) -> bool | None:
+        """Whether a rule's predicate matched in the recording, None if that is decided now."""
+        return self.recorded.match(asked.request_id) if asked.by == "policy" else None
+
+    def deny_with(self, asked: Asked, reason: str) -> None:
+        """Have the denial of a request say why."""
+        if asked.by != "hook":  # a hook says so itself
+            self._denials[asked.request_id] = reason
+
+    def _with_our_words(self, message: str | bytes) -> str | bytes:
+        """A frame on its way out; a denial says why, which the SDK's handlers cannot."""
+        if not self._denials or not _mentions(message, (frames.POLICY_RESPONSE,)):
+            return message
+        event = json_format.Parse(message, _wire.InputEvent(), ignore_unknown_fields=True)
+        response = event.policy_decision_response
+        reason = self._denials.pop(response.request_id, "")
+        if not reason:
+            return message
+        response.deny_reason = reason
+        return str(json_format.MessageToJson(event))
+
+    async def _denial_of(self, tool_call: types.ToolCall) -> str | None:
+        """Why a call of a host tool may not be made, None if it may.
+
+        Measured: the harness asks for the root agent's calls only, so this enforces the policies.
+        """
+        call = _call.get()
+        if call is None or call.id != tool_call.id:
+            return None
+        checked = self._trajectory_of(call.trajectory_id).is_root
+        if checked and not self.recorded.is_left_to_us(call.id):
+            return None
+        deciding(Asked(self, call.id, call, by="nobody"))
+        try:
+            asked = self._policy.run(hooks.OperationContext(_NO_TURN), tool_call)
+            verdict = await contained_wait(asked)
+        except Exception as error:  # noqa: BLE001 - what cannot be decided is denied
+            return f"the policy failed: {type(error).__name__}: {error}"
+        reason = self._denials.pop(call.id, "")
+        return None if verdict.allow else reason or verdict.message or "denied by policy"
+
+    def _recorded_answers(self) -> types.QuestionHookResult | None:
+        question = asking.get()
+        return None if question is None else self.recorded.answers(question.question_id)
+
+
+def _mentions(message: str | bytes, names: tuple[str, ...]) -> bool:
+    """Whether a frame may be of one of these kinds; cheap, and wrong only the other way round."""
+    if isinstance(message, bytes):
+        return any(name.encode() in message for name in names)
+    return any(name in message for name in names)
+
+
+def _is_answer(message: str | bytes) -> bool:
+    return _mentions(message, _ANSWERS)

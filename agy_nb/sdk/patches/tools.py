@@ -1,0 +1,126 @@
+"""How the host tools of one agent run.
+
+The harness asks about the calls of the root agent. About those of a subagent it does not, so the
+agent's policies are enforced here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from google.antigravity import types
+from google.antigravity.tools.tool_runner import ToolWithSchema
+
+from agy_nb.protocol import events
+from agy_nb.sdk.base import now
+from agy_nb.sdk.own_turn import user_code
+from agy_nb.sdk.patches.user_code import contained, contained_wait
+
+MOST_WORDS = 20_000
+"""Characters of a tool's exception, and of its traceback, that are noted."""
+
+Note = Callable[[events.Event], None]
+"""Takes a fact that never crosses the wire."""
+
+Denial = Callable[[types.ToolCall], Awaitable[str | None]]
+"""Says why a call may not be made, None if it may."""
+
+
+def contain_tools(runner: Any) -> None:
+    """Have an SDK's tool runner run its tools so that whatever they raise ends with them."""
+    inner = getattr(runner, "_execute_fn", None)
+    if inner is None:
+        execute = runner.execute
+
+        async def execute_contained(tool_name: str, **kwargs: Any) -> Any:
+            with user_code(f"the tool {tool_name!r}"):
+                return await contained_wait(execute(tool_name, **kwargs))
+
+        runner.execute = execute_contained
+        return
+
+    async def run_contained(function: Callable[..., Any], **kwargs: Any) -> Any:
+        name, plain = getattr(function, "__name__", str(function)), not _is_async(function)
+        if plain:
+            function = contained(function)
+        with user_code(f"the tool {name!r}", plain=plain):
+            return await contained_wait(inner(function, **kwargs))
+
+    runner._execute_fn = run_contained
+
+
+class ToolGuard:
+    """Decides on each call of a host tool before it runs, and keeps hold of those that run.
+
+    Args:
+        runner: The SDK's tool runner.
+        denial: Says why a call may not be made.
+        note: Takes the denials, and what the tools raised.
+    """
+
+    def __init__(self, runner: Any, denial: Denial, note: Note) -> None:
+        self._note = note
+        self._running: set[asyncio.Task[Any]] = set()
+        self._denial = denial
+        self._process = runner.process_tool_calls
+        runner.process_tool_calls = self._process_tool_calls
+
+    async def _process_tool_calls(
+        self, tool_calls: Sequence[types.ToolCall]
+    ) -> list[types.ToolResult]:
+        task = asyncio.current_task()
+        if task is not None:
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        results = []
+        for call in tool_calls:
+            denial = await self._denial(call)
+            if denial is not None:
+                self._note(events.ToolDenied(call_id=call.id or "", reason=denial, at=now()))
+                results.append(types.ToolResult(id=call.id, name=call.name, error=denial))
+                continue
+            for result in await self._process([call]):
+                if result.exception is not None:
+                    self._note(_exception_of(result))
+                results.append(_with_words(result))
+        return results
+
+    def cancel(self) -> None:
+        """Cancel the host tools that run; their results are not wanted any more."""
+        current = asyncio.current_task()
+        for task in tuple(self._running):
+            if task is not current:
+                task.cancel()
+
+
+def _is_async(function: Any) -> bool:
+    """Whether the SDK runs a tool on the event loop; it runs others in a thread."""
+    while isinstance(function, ToolWithSchema):
+        function = function.fn
+    call = getattr(function, "__call__", None)  # noqa: B004 - of an object that can be called
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+
+
+def _with_words(result: types.ToolResult) -> types.ToolResult:
+    """A tool's result; an error without a word (`assert`) would reach the model as no error."""
+    if result.error is None or result.error.strip():
+        return result
+    error = result.exception
+    words = "the tool failed" if error is None else type(error).__name__
+    return result.model_copy(update={"error": words})
+
+
+def _exception_of(result: types.ToolResult) -> events.ToolException:
+    """What a tool raised, as a host note: on the wire are only its words."""
+    error = result.exception
+    return events.ToolException(
+        call_id=result.id or "",
+        error_type=type(error).__name__,
+        message=repr(error)[:MOST_WORDS],
+        traceback="".join(traceback.format_exception(error))[-MOST_WORDS:],
+        at=now(),
+    )
