@@ -45,9 +45,10 @@ _CONVERSATION_ID = re.compile(r"[A-Za-z0-9-]{32,}")
 class Agent:
     """An agent on a runtime. `agy.create_agent` and `Runtime.create_agent` make them.
 
-    Every method sends one command of the protocol. All may raise `ChannelClosed` (the runtime is
-    closed), `Timeout` (the round trip took longer than its limit) and `WrongLoop` (called from
-    another event loop).
+    Every method sends one command of the protocol. All may raise `AgentNotStarted` (the agent was
+    shut down, deleted or disconnected, or its runtime was closed), `ChannelClosed` (the runtime was
+    closed meanwhile), `Timeout` (the round trip took longer than its limit) and `WrongLoop` (called
+    from another event loop).
 
     Attributes:
         id: Its number within the runtime.
@@ -85,6 +86,10 @@ class Agent:
         await self.shutdown()
 
     async def _ask(self, command: c.Command, expected: type[R]) -> R:
+        self._must_be_started()
+        return await self._submit(command, expected)
+
+    async def _submit(self, command: c.Command, expected: type[R]) -> R:
         reply = await self.runtime.submit(command)
         assert isinstance(reply, expected)  # noqa: S101 - the protocol says so
         return reply
@@ -365,7 +370,7 @@ class Agent:
             return
         self._started = False
         try:
-            await self._ask(command, r.Done)
+            await self._submit(command, r.Done)
         except WrongLoop:
             self._started = True
             raise

@@ -152,8 +152,9 @@ class Response:
         elif isinstance(event, Usage):
             self._usage = event.usage if self._usage is None else self._usage + event.usage
         self._listen(self, event)
-        for watch in self._watchers:
-            self._tell(watch, event)
+        for watch in tuple(self._watchers):  # one that is added now has had this event
+            if watch in self._watchers:
+                self._tell(watch, event)
         self._wake()
 
     def finish(
@@ -224,21 +225,28 @@ class Response:
         Returns:
             A function that ends it; it may be called twice.
         """
-        self._watchers.append(watch)
-        for event in tuple(self.events):
-            self._tell(watch, event)
+        seen = 0
+        while seen < len(self.events):  # it may make events itself
+            if not self._tell(watch, self.events[seen]):
+                break
+            seen += 1
+        else:
+            self._watchers.append(watch)
 
         def stop() -> None:
             self._watchers = [known for known in self._watchers if known is not watch]
 
         return stop
 
-    def _tell(self, watch: Callable[[Event], None], event: Event) -> None:
+    def _tell(self, watch: Callable[[Event], None], event: Event) -> bool:
+        """Call a function with an event; tell whether it is to be called again."""
         try:
             watch(event)
         except Exception:  # noqa: BLE001 - a turn outlives its views
             _log.exception("a view of turn %s failed and is shown no more", self.turn_id)
             self._watchers = [known for known in self._watchers if known is not watch]
+            return False
+        return True
 
     # -- read by anybody ---------------------------------------------------------------------
 

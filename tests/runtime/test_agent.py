@@ -384,3 +384,36 @@ def test_script_may(script, printed):
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False
     )
     assert (done.stdout, done.stderr) == (printed, "")
+
+
+ASKS = {
+    "chat": lambda agent: agent.chat("go"),
+    "send": lambda agent: agent.send("go"),
+    "chat_text": lambda agent: agent.chat_text("go"),
+    "cancel": lambda agent: agent.cancel(),
+    "wait_for_idle": lambda agent: agent.wait_for_idle(),
+    "signal_idle": lambda agent: agent.signal_idle(),
+    "wait_for_wakeup": lambda agent: agent.wait_for_wakeup(1),
+    "history": lambda agent: agent.history(),
+    "turn_count": lambda agent: agent.turn_count(),
+    "total_usage": lambda agent: agent.total_usage(),
+    "last_turn_usage": lambda agent: agent.last_turn_usage(),
+    "compaction_indices": lambda agent: agent.compaction_indices(),
+    "last_response": lambda agent: agent.last_response(),
+    "is_idle": lambda agent: agent.is_idle(),
+    "clear_history": lambda agent: agent.clear_history(),
+    "delete": lambda agent: agent.delete(),
+}
+
+
+@pytest.mark.parametrize("ask", ASKS)
+@pytest.mark.parametrize("end", ["shutdown", "disconnect", "the runtime's end"])
+async def test_every_method_says_the_same_after_the_end(ask, end):
+    async with runtime_with() as runtime:
+        agent = await runtime.create_agent({})
+        await (runtime.close() if "runtime" in end else getattr(agent, end)())
+        with pytest.raises(agy.AgentNotStarted) as raised:
+            await ASKS[ask](agent)
+        assert str(raised.value) == (
+            f"agent {agent.id} was shut down, deleted or disconnected; create another one"
+        )

@@ -427,3 +427,34 @@ async def test_what_a_turn_owes_comes_before_its_last_event_and_once():
     response.finish(events.TurnState.DONE)
     assert [type(event) for event in response.events] == [events.Text, events.State]
     assert response.state is events.TurnState.CANCELLED
+
+
+async def test_watcher_that_is_added_by_a_watcher_gets_each_event_once():
+    response = Response(agent_id=1, turn_id=1, prompt=())
+    first, second = [], []
+
+    def watch(event):
+        first.append(event)
+        if len(first) == 2:
+            response.watch(second.append)
+
+    response.watch(watch)
+    texts = [events.Text(text=str(number)) for number in range(4)]
+    for text in texts:
+        response.emit(text)
+    assert first == second == texts
+
+
+async def test_watcher_that_fails_on_what_has_come_so_far_is_called_no_more():
+    response = Response(agent_id=1, turn_id=1, prompt=())
+    calls = []
+
+    def fails(event):
+        calls.append(event)
+        raise ValueError("no")
+
+    response.emit(events.Text(text="a"))
+    response.emit(events.Text(text="b"))
+    response.watch(fails)
+    response.emit(events.Text(text="c"))
+    assert len(calls) == 1
