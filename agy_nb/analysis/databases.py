@@ -34,8 +34,11 @@ def read_database(path: Path, book: Book) -> None:
     """
     import sqlite3
 
+    from agy_nb.cassette.safe_files import open_plain
+
     where = f"file:{quote(str(path.absolute()))}?immutable=1"
     try:
+        open_plain(path).close()
         with contextlib.closing(sqlite3.connect(where, uri=True)) as database:
             ids = database.execute(
                 "select trajectory_id, cascade_id from trajectory_meta"
@@ -43,7 +46,7 @@ def read_database(path: Path, book: Book) -> None:
             steps = database.execute(
                 "select idx, step_type, status from steps order by idx"
             ).fetchall()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         book.problem("not_a_session", path=str(path), detail=f"no conversation: {error}")
         return
     thread_id, conversation = ids or (path.stem, path.stem)

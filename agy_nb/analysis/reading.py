@@ -25,6 +25,7 @@ from agy_nb.analysis.wirefold import WireFold
 
 _MICRO = 1e-6
 _CONNECTIONS = 2**31
+_LARGEST_HEADER = 64 * 2**20
 _scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 
 
@@ -152,8 +153,10 @@ class _Reader:
         Returns:
             Whether the wire can be read.
         """
+        from agy_nb.cassette.safe_files import read_bytes
+
         try:
-            data = json.loads(path.read_bytes())
+            data = json.loads(read_bytes(path, _LARGEST_HEADER))
             version = data["version"]
             if data["format"] != kind or not isinstance(version, int):
                 raise ValueError("it does not say that it is one")  # noqa: TRY301 - one error for all
@@ -178,11 +181,15 @@ class _Reader:
 
     def wire(self, path: Path) -> None:
         """Read every line that is whole."""
+        from agy_nb.cassette.safe_files import bounded_lines, open_plain
+
         try:
-            with path.open("rb") as file:
-                self._lines(file)
+            with open_plain(path) as file:
+                self._lines(bounded_lines(file))
         except OSError as error:
             self._problem("unreadable", f"{path.name}: {error.strerror}")
+        except ValueError as error:
+            self._problem("damaged", f"{path.name}: {error}")
         for connection in self._connections.values():
             self._flush(connection, self._recorded_at)
             if not connection.ended:

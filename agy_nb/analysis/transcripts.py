@@ -110,11 +110,13 @@ class _Reader:
             self._tool(self._agent.thread(name, None), call, None, None)
 
     def _steps(self, path: Path) -> dict[int, Line]:
+        from agy_nb.cassette.safe_files import bounded_lines, open_plain
+
         found: dict[int, Line] = {}
         damaged = 0
         try:
-            with path.open("rb") as file:
-                for number, raw in enumerate(file, start=1):
+            with open_plain(path) as file:
+                for number, raw in enumerate(bounded_lines(file), start=1):
                     self.lines += 1
                     try:
                         line = json.loads(raw)
@@ -126,6 +128,8 @@ class _Reader:
                             self._problem("damaged", path, detail, number)
         except OSError as error:
             self._problem("unreadable", path, str(error.strerror))
+        except ValueError as error:
+            self._problem("damaged", path, str(error))
         if damaged > 1:
             self._problem("damaged", path, f"{damaged} lines in all")
         return dict(sorted(found.items()))

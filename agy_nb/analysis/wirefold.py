@@ -15,6 +15,7 @@ from agy_nb.analysis.threads import Step, Thread
 from agy_nb.analysis.tokens import reading_of
 from agy_nb.analysis.wiretools import ToolFrames
 from agy_nb.errors import TurnDeniedError
+from agy_nb.wire.frames import number_of
 
 Frame: TypeAlias = dict[str, Any]
 
@@ -26,6 +27,8 @@ _STATES = {
 }
 _SOURCES = {"SOURCE_MODEL": "model", "SOURCE_USER": "user", "SOURCE_SYSTEM": "system"}
 _TARGETS = {"TARGET_USER": "user", "TARGET_ENVIRONMENT": "environment", "TARGET_MODEL": "model"}
+_DEEPEST = 1_000_000
+"""Levels of subagents; more is in damaged or made-up files only."""
 _THREAD_STATES = {
     "STATE_RUNNING": "running",
     "STATE_FULLY_IDLE": "idle",
@@ -245,8 +248,9 @@ class WireFold:
 
     def _thread_state(self, body: Frame, at: float | None) -> None:
         agent = self._agent
+        depth = min(number_of(body.get("depth")), _DEEPEST)
         thread = agent.thread(
-            str(body.get("trajectoryId", "")), at, body.get("parentTrajectoryId"), body.get("depth")
+            str(body.get("trajectoryId", "")), at, body.get("parentTrajectoryId"), depth
         )
         thread.state = _THREAD_STATES.get(body.get("state", ""), "unknown")
         reason = body.get("stopReason")

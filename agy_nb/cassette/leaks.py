@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agy_nb.cassette.episodes import read_journal, read_model, read_vcr, write_vcr
+from agy_nb.cassette.errors import CassetteInvalid
 from agy_nb.cassette.format import (
     EPISODES,
     FILES,
@@ -37,6 +38,8 @@ from agy_nb.cassette.redaction.exchanges import cleaned
 from agy_nb.cassette.redaction.streams import joined
 from agy_nb.cassette.safe_files import files_of, read_bytes
 
+LARGEST_OTHER = 4 * 2**20
+"""Bytes of a file that no recorder writes, up to which it is looked at and cleaned."""
 _COMPUTED = frozenset({"config", "digest", "format", "recorded_at"})
 """Texts of a header that we compute from nothing secret."""
 
@@ -82,6 +85,9 @@ def find_leaks(path: Path, rules: Iterable[Rule] = ()) -> Iterator[Leak]:
     if _clean_header(header, redactor.text) != header:
         yield Leak(HEADER)
     for file in _others(path):
+        if file.stat().st_size > LARGEST_OTHER:
+            yield Leak(file.name)  # not looked at, so not said to be clean
+            continue
         for number, text in enumerate(_as_text(file).splitlines(), start=1):
             if redactor.text(text) != text:
                 yield Leak(file.name, number)
@@ -156,6 +162,13 @@ def redact(path: Path, rules: Iterable[Rule]) -> Header:
         CassetteError: It cannot be read or written; it is then as it was.
     """
     header = read_header(path)
+    for file in _others(path):
+        if file.stat().st_size > LARGEST_OTHER:
+            raise CassetteInvalid(
+                f"{file} is no file of a recorder, and too large to be looked at; move it out of "
+                "the cassette",
+                path=str(path),
+            )
     whole = not is_partial(path, header)
     redactor = Redactor(rules)
     header = header_of(_clean_header(json.loads(header.encode()), redactor.text), str(path))

@@ -78,6 +78,12 @@ def bounded_lines(file: BinaryIO, longest: int = LONGEST_LINE) -> Iterator[bytes
     Raises:
         ValueError: A line is longer.
     """
+    if os.fstat(file.fileno()).st_size <= longest:
+        return iter(file)  # no line can be longer, and this is the fastest way
+    return _bounded_lines(file, longest)
+
+
+def _bounded_lines(file: BinaryIO, longest: int) -> Iterator[bytes]:
     while raw := file.readline(longest + 1):
         if len(raw) > longest:
             raise ValueError(f"the line is longer than {longest >> 20} MB")

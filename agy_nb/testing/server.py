@@ -1,6 +1,7 @@
 """The loopback HTTP server under a scripted model.
 
-Rule 1: it listens on 127.0.0.1 only, and takes any API key.
+Rule 1: it listens on 127.0.0.1 only, and takes any API key. What a page in a browser can send is
+refused: a Host or an Origin of elsewhere, and bodies that need no permission across origins.
 Rule 2: it knows how an answer is sent, not which one: that comes from `answer`.
 Rule 3: whatever a client or a script does, `stop` returns within a second or two.
 """
@@ -13,6 +14,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -26,7 +28,7 @@ from agy_nb.testing.usage import CHARS_PER_TOKEN
 GEMINI = GeminiDialect()
 OPENAI = OpenAIDialect()
 
-MAX_BODY_BYTES = 1 << 30
+MAX_BODY_BYTES = 1 << 27
 PARSE_OFF_LOOP_BYTES = 1 << 18  # parsing more than this would hold the loop for milliseconds
 BATCH_BYTES = 1 << 15
 STOP_GRACE_S = 0.5
@@ -50,6 +52,35 @@ class _Call:
         if self.http.transport is not None:
             self.http.transport.abort()
         return web.Response()
+
+
+_OURS = frozenset({"127.0.0.1", "localhost"})
+_FROM_ANY_PAGE = frozenset(
+    {"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"}
+)
+"""Types of bodies that a browser sends to another origin without asking it first."""
+
+
+@web.middleware
+async def _no_browsers(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Refuse what a page of elsewhere may send: it could fill a script's turns, or read answers."""
+    host = _host_of(f"http://{request.headers.get('Host', '')}")
+    origin = request.headers.get("Origin")
+    if host not in _OURS or (origin is not None and _host_of(origin) not in _OURS):
+        return web.json_response({"error": "only programs of this machine are served"}, status=403)
+    sent = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if request.method == "POST" and sent in _FROM_ANY_PAGE:
+        return web.json_response({"error": "send application/json"}, status=415)
+    return await handler(request)
+
+
+def _host_of(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
 
 
 class LoopbackServer:
@@ -79,7 +110,7 @@ class LoopbackServer:
 
     async def start(self) -> None:
         """Listen on a free port."""
-        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_no_browsers])
         app.router.add_post(r"/{prefix:.*}/{model:[^/:]+}:{method}", self._gemini)
         app.router.add_post(r"/{prefix:.*}chat/completions", self._openai)
         app.router.add_get(r"/{prefix:.*}models", _models)
@@ -127,7 +158,7 @@ class LoopbackServer:
         raw = await http.read()
         try:
             body = await _parsed(raw)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return _refusal(dialect, HttpError(status=400, message=f"the body is no JSON: {error}"))
         request = ModelRequest(
             number=number,
@@ -139,6 +170,8 @@ class LoopbackServer:
             size=len(raw),
             dialect=dialect,
         )
+        if wrong := _what_is_wrong(request):
+            return _refusal(dialect, HttpError(status=400, message=wrong))
         self._active += 1
         try:
             turn = await self._answer(request)
@@ -243,6 +276,16 @@ async def _parsed(raw: bytes) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise ValueError("it is no object")  # noqa: TRY004 - one kind of error for the caller
     return body
+
+
+def _what_is_wrong(request: ModelRequest) -> str:
+    """Why a body is not a model request, empty if it is one."""
+    try:
+        _ = (request.user_texts, request.tool_results, request.tools, request.conversation_key)
+        request.dialect.ending(ModelTurn(), request)
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+        return f"the body is not a model request: {type(error).__name__}: {error}"
+    return ""
 
 
 async def _models(_http: web.Request) -> web.Response:

@@ -23,7 +23,7 @@ from agy_nb.wire import frames as f
 _FIELDS = ((f.TEXT, f.TEXT_DELTA), (f.THINKING, f.THINKING_DELTA))
 _DELTAS = dict(_FIELDS)
 
-_Key: TypeAlias = tuple[str, int, str]
+_Key: TypeAlias = tuple[str, str, str]
 
 
 class Redacting(Seeing, Protocol):
@@ -171,7 +171,7 @@ class _Session:
     def _parts(self, update: Frame) -> Iterator[_Part]:
         over = update.get(f.STATE) != f.ACTIVE
         for name, delta_name in _FIELDS:
-            key = (str(update.get(f.TRAJECTORY_ID, "")), update.get(f.STEP_INDEX, 0), name)
+            key = (str(update.get(f.TRAJECTORY_ID, "")), str(update.get(f.STEP_INDEX, 0)), name)
             step = self._steps.get(key)
             delta, text = update.get(delta_name), update.get(name)
             delta = delta if isinstance(delta, str) else ""
