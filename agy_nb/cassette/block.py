@@ -53,7 +53,9 @@ class Block:
 
     def __init__(self, options: CassetteOptions) -> None:
         self._options = options
-        self._redactor = Redactor(options.redact)
+        self._redactor = Redactor(
+            options.redact, media=options.record_media, allow=options.allow_values
+        )
         self._playback = wire.PlaybackSettings(
             speed=options.speed, stall_after=options.stall_after, tools=options.tools
         )

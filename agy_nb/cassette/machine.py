@@ -147,7 +147,16 @@ class SessionMachine:
         known = self.in_recorded_words(frame)
         difference = self._comparer.first(recorded, known)
         if difference is not None:
-            raise self._report.differs(self.turn, recorded, known, difference)
+            call = self._call(key.about) if key.kind == f.TOOL_RESPONSE else None
+            raise self._report.differs(self.turn, recorded, known, difference, call)
+
+    def _call(self, call_id: str) -> Frame | None:
+        """The recorded call of a host tool."""
+        for line in self._lines:
+            call = line.frame.get(f.TOOL_CALL)
+            if isinstance(call, dict) and call.get("id") == call_id:
+                return line.frame
+        return None
 
     def in_recorded_words(self, frame: Frame) -> Frame:
         """A frame of the client as the recording would have it."""

@@ -11,6 +11,7 @@ from typing import Any
 from agy_nb.cassette.compare import MISSING, Difference
 from agy_nb.cassette.errors import CassetteMismatch
 from agy_nb.cassette.format import Frame
+from agy_nb.cassette.redaction import SECRET
 from agy_nb.wire import frames as f
 from agy_nb.wire.frames import FrameKey, kind_of
 
@@ -81,9 +82,22 @@ class Reporter:
         )
 
     def differs(
-        self, turn: int, expected: Frame, actual: Frame, difference: Difference
+        self,
+        turn: int,
+        expected: Frame,
+        actual: Frame,
+        difference: Difference,
+        call: Frame | None = None,
     ) -> CassetteMismatch:
-        """The right kind of frame came, with other contents."""
+        """The right kind of frame came, with other contents.
+
+        Args:
+            turn: Of the session, from 1.
+            expected: What was recorded.
+            actual: What came.
+            difference: Where they differ.
+            call: The recorded call of a host tool whose result `expected` is.
+        """
         kind = kind_of(expected)
         phase = {f.CONFIG: "config", f.USER_INPUT: "prompt"}.get(kind, "answer")
         diff = diff_of(difference)
@@ -91,7 +105,7 @@ class Reporter:
         other = f", or leave {matcher!r} out of match_on=" if matcher else ""
         text = (
             f"{_what(kind)} is not what was recorded.\n{difference.path} differs:\n"
-            f"{_indent(diff)}\n"
+            f"{_indent(diff)}\n{_redacted(call)}"
             f"What to do: {_AGAIN}; or, if this difference means nothing, "
             f"ignore=[{difference.path!r}]{other}"
         )
@@ -220,6 +234,18 @@ def _lines(value: Any) -> list[str]:  # noqa: ANN401 - JSON
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\S+", text)
+
+
+def _redacted(call: Frame | None) -> str:
+    """The cause of a difference where a tool was called with a mark in the place of a value."""
+    if call is None or SECRET not in json.dumps(call):
+        return ""
+    return (
+        f"Redaction is the likely cause: the recorded call holds {SECRET} in the place of a value, "
+        f"and the tool got that mark:\n{_indent(_short(call))}\n"
+        "If the value is not secret, record again with allow_values=[the value]. If it is, use "
+        'tools="replay", which takes the recorded result.\n'
+    )
 
 
 def _what(kind: str) -> str:

@@ -197,16 +197,17 @@ class ModelSide:
             for name, value in asked.headers.items()
             if harmless_header(name)
         }
-        body = as_text(self._clean(asked.body, translation))
+        encoding = asked.headers.get("Content-Encoding", "")
+        body = as_text(self._clean(asked.body, translation, encoding))
         uri = self._redactor.text(_portless(asked.url))
         return {"method": asked.method, "uri": uri, "body": body, "headers": headers}
 
-    def _clean(self, body: bytes, translation: Translation) -> bytes:
-        try:
-            text = body.decode()
-        except UnicodeDecodeError:
-            return body
-        return self._redactor.text(translation.to_marks(text)).encode("utf-8", "replace")
+    def _clean(self, body: bytes, translation: Translation, encoding: str) -> bytes:
+        return self._redactor.body(
+            body,
+            encoding=encoding,
+            text=lambda text: self._redactor.text(translation.to_marks(text)),
+        )
 
     async def _record(self, asked: Asked) -> Answer:
         headers = [*passing(asked.headers.items()), ("Accept-Encoding", "identity")]
@@ -259,6 +260,11 @@ class ModelSide:
                 self._redactor,
                 lambda text: self._redactor.text(translation.to_marks(text)),
             )
+        else:
+            encoding = upstream.headers.get("Content-Encoding", "")
+            whole = self._clean(body, translation, encoding)
+            if whole != body:  # the bounds of its chunks mean nothing any more
+                body, chunks = as_text(whole), [[len(whole), sum(dt for _, dt in chunks)]]
         headers: dict[str, list[str]] = {}
         for name, value in passing(upstream.headers):
             if harmless_header(name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -39,6 +40,8 @@ class CassetteOptions:
     record_on_exception: bool = True
     record_model: bool = True
     tool_http: bool = False
+    record_media: bool = True
+    allow_values: tuple[str | re.Pattern[str], ...] = ()
 
     def __post_init__(self) -> None:
         check_mode(self.record_mode)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from agy_nb.cassette.format import Frame
-from agy_nb.cassette.redaction import local_places
+from agy_nb.cassette.redaction import MARK, OWN_MARKS, local_places
 from agy_nb.wire.frames import conversation_of, paths_of
 
 
@@ -38,10 +38,12 @@ class Substitution:
         inward: dict[str, str] = {}
         here = paths_of(actual)
         for name, there in paths_of(recorded).items():
-            if name in here:
+            # A folder that was taken out as a secret is one mark of many: it stands for none.
+            if name in here and not is_lost(there):
                 outward[there] = here[name]
                 inward[redact(here[name])] = there
-        if (there := conversation_of(recorded)) and (now := conversation_of(actual)):
+        there, now = conversation_of(recorded), conversation_of(actual)
+        if there and now and not is_lost(there):
             outward[there] = now
             inward[now] = there
         outward |= local_places() if places is None else places
@@ -70,6 +72,11 @@ class Substitution:
             return frame
         walked: Frame = self._inward.in_value(frame)
         return walked
+
+
+def is_lost(recorded: str) -> bool:
+    """Say whether redaction took away a part of a text: no value is put in such a mark's place."""
+    return any(match[0] not in OWN_MARKS for match in MARK.finditer(recorded))
 
 
 class _Replacer:

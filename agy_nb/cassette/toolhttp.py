@@ -8,6 +8,7 @@ Rule 2: what is kept is redacted before vcrpy sees it, so that recorded and repl
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,22 +66,25 @@ class ToolHttp:
         request.headers = {
             name: value for name, value in request.headers.items() if harmless_header(name)
         }
-        request.body = self._clean(request.body)
+        request.body = self._clean(request.body, _encoding(request.headers))
         return request
 
     def _response(self, response: dict[str, Any]) -> dict[str, Any]:
         headers = {
             name: values for name, values in response["headers"].items() if harmless_header(name)
         }
-        body = {"string": self._clean(response["body"]["string"])}
+        encoding = _encoding(response["headers"])
+        body = {"string": self._clean(response["body"]["string"], encoding)}
         return response | {"headers": headers, "body": body}
 
-    def _clean(self, body: Any) -> Any:  # noqa: ANN401 - bytes, text or None
+    def _clean(self, body: Any, encoding: str) -> Any:  # noqa: ANN401 - bytes, text or None
         if isinstance(body, str):
             return self._redactor.text(body)
-        if not isinstance(body, bytes):
-            return body
-        try:
-            return self._redactor.text(body.decode()).encode()
-        except UnicodeDecodeError:
-            return body
+        return self._redactor.body(body, encoding=encoding) if isinstance(body, bytes) else body
+
+
+def _encoding(headers: Mapping[str, Any]) -> str:
+    for name, value in headers.items():
+        if name.lower() == "content-encoding":
+            return ", ".join(value) if isinstance(value, list) else str(value)
+    return ""

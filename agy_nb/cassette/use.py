@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -52,6 +53,10 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
         tool_http: Whether the HTTP of host tools (requests, httpx, aiohttp, urllib3) is recorded
             and replayed too. vcrpy's patches do that, and they hold for the whole process: other
             requests made meanwhile are taken as well.
+        record_media: Whether pictures, sound, video and PDF stay in the recording. A mark stands
+            for them otherwise; redaction does not look into them.
+        allow_values: Texts, or compiled expressions that match them whole, that redaction leaves
+            as they are, because they only look like secrets.
 
     Raises:
         CassetteActive: A cassette is in use already.
@@ -92,6 +97,8 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
         record_on_exception: bool = True,
         record_model: bool = True,
         tool_http: bool = False,
+        record_media: bool = True,
+        allow_values: Iterable[str | re.Pattern[str]] = (),
     ) -> None:
         self._options = CassetteOptions(
             path=cassette_path(path),
@@ -109,6 +116,8 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
             record_on_exception=record_on_exception,
             record_model=record_model,
             tool_http=tool_http,
+            record_media=record_media,
+            allow_values=tuple(allow_values),
         )
         self._use: Block | None = None
 

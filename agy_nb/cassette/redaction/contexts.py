@@ -143,14 +143,18 @@ def _assigned(
             or (power > Strength.WEAK and values.is_mixed(found))
         )
     elif line and _UPPER.fullmatch(name) and power > Strength.WEAK:
-        accepted = _accepts(found, power, quoted=False) or (
-            len(found) >= 8 and found.isalpha() and not values.is_placeholder(found)
+        accepted = (
+            _accepts(found, power, quoted=False)
+            or (len(found) >= 8 and found.isalpha() and not values.is_placeholder(found))
+            or (power == Strength.PASSWORD and values.is_simple_password(found))
         )
     else:
         rest = text[value.end : value.end + 2]
         alone = whole and (not rest or rest[0] in "\r\n" or rest.isspace())
         accepted = _accepts(found, power, quoted=False) or (
-            alone and power == Strength.PASSWORD and found.isalpha() and len(found) >= 15
+            alone
+            and power == Strength.PASSWORD
+            and (values.is_simple_password(found) or (found.isalpha() and len(found) >= 15))
         )
     return (value.start, value.end) if accepted else None
 

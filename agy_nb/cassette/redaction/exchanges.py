@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from agy_nb.cassette.episodes import Interaction
 from agy_nb.cassette.redaction.events import clean_stream
-from agy_nb.cassette.redaction.spans import Seeing
+from agy_nb.cassette.redaction.names import harmless_header, is_secret_name
+from agy_nb.cassette.redaction.spans import SECRET, Seeing
 
 
 def cleaned(made: Interaction, redactor: Seeing) -> Interaction:
@@ -15,12 +18,44 @@ def cleaned(made: Interaction, redactor: Seeing) -> Interaction:
         redactor: Knows what is secret.
     """
     request, response = made["request"], made["response"]
+    response = dict(response)
     request = request | {"uri": redactor.text(str(request.get("uri", "")))}
-    if isinstance(asked := request.get("body"), str):
+    asked = request.get("body")
+    if isinstance(asked, str):
         request["body"] = redactor.text(asked)
+    elif isinstance(asked, bytes):
+        request["body"] = redactor.body(asked, encoding=_encoding(request))
     body = (response.get("body") or {}).get("string")
     if isinstance(body, str):
         text, chunks = clean_stream(body, response.get("x_agy_chunks") or (), redactor)
         if text != body:
             response = response | {"body": {"string": text}, "x_agy_chunks": chunks}
+    elif isinstance(body, bytes):
+        whole = redactor.body(body, encoding=_encoding(response))
+        if whole != body:
+            seconds = sum(dt for _, dt in response.get("x_agy_chunks") or ())
+            response = response | {"body": {"string": whole}}
+            if "x_agy_chunks" in response:
+                response["x_agy_chunks"] = [[len(whole), seconds]]
+    for message in (request, response):
+        if isinstance(headers := message.get("headers"), dict):
+            message["headers"] = {
+                name: _header(name, value, redactor) for name, value in headers.items()
+            }
     return made | {"request": request, "response": response}
+
+
+def _header(name: str, value: Any, redactor: Seeing) -> Any:  # noqa: ANN401 - a text or some
+    if isinstance(value, list):
+        return [_header(name, each, redactor) for each in value]
+    if not isinstance(value, str) or harmless_header(name):
+        return redactor.text(value) if isinstance(value, str) else value
+    return SECRET if is_secret_name(name) else redactor.text(value)
+
+
+def _encoding(message: dict[str, Any]) -> str:
+    headers = message.get("headers")
+    for name, value in headers.items() if isinstance(headers, dict) else ():
+        if str(name).lower() == "content-encoding":
+            return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ""

@@ -9,12 +9,11 @@ from agy_nb.cassette.redaction.contexts import named
 from agy_nb.cassette.redaction.encoded import encoded
 from agy_nb.cassette.redaction.engine import engine_spans
 from agy_nb.cassette.redaction.formats import formatted
-from agy_nb.cassette.redaction.spans import Span, merged
+from agy_nb.cassette.redaction.spans import SECRET, Span, merged
 from agy_nb.cassette.redaction.tokens import is_apart, tokens
 from agy_nb.cassette.redaction.values import is_placeholder
 from agy_nb.cassette.redaction.views import View, layers, unwrapped
 
-_SECRET = "{{agy:secret}}"  # noqa: S105 - the mark, not a secret
 _MARK = re.compile(r"\{\{agy:[a-z0-9-]+\}\}")
 _DEPTH = 2
 """Base64 in base64 is looked into; deeper nobody writes."""
@@ -46,7 +45,7 @@ def _find(text: str, known: Known | None, depth: int) -> list[Span]:
     found: list[Span] = []
     for view in layers(text):
         here = list(_in_view(view.text, known))
-        found += [Span(*view.place(start, end), _SECRET, secret=True) for start, end in here]
+        found += [Span(*view.place(start, end), SECRET, secret=True) for start, end in here]
         found += _in_wrapped(view, known, {span.start for span in found})
         if depth:
             found += _in_encoded(view, known, depth)
@@ -76,7 +75,7 @@ def _in_wrapped(view: View, known: Known | None, seen: set[int]) -> Iterator[Spa
     for start, end in (*values, *tokens(joined.text)):
         first, last = joined.place(start, end)
         if last - first > end - start and first not in seen:
-            yield Span(first, last, _SECRET, secret=True)
+            yield Span(first, last, SECRET, secret=True)
 
 
 def _in_encoded(view: View, known: Known | None, depth: int) -> Iterator[Span]:
@@ -85,7 +84,7 @@ def _in_encoded(view: View, known: Known | None, depth: int) -> Iterator[Span]:
         if not inner:
             continue
         start, end = view.place(part.start, part.end)
-        mark = _SECRET if part.encode is None else part.encode(replaced(part.text, inner))
+        mark = SECRET if part.encode is None else part.encode(replaced(part.text, inner))
         yield Span(start, end, mark, secret=True)
 
 

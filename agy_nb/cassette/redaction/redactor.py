@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 
 from agy_nb.cassette.format import Frame, Line
 from agy_nb.cassette.jsonpath import JsonPath
+from agy_nb.cassette.redaction.bodies import clean_body
 from agy_nb.cassette.redaction.finder import find_secrets, replaced
 from agy_nb.cassette.redaction.known import KnownValues
 from agy_nb.cassette.redaction.names import Strength, harmless_header, secret_values, strength
@@ -49,6 +50,8 @@ def mark(kind: str) -> str:
 MARK = re.compile(r"\{\{agy:[a-z0-9-]+\}\}")
 HOME, TEMP, SECRET, OS = mark("home"), mark("tmp"), mark("secret"), mark("os")
 MEDIA = mark("media")
+OWN_MARKS = frozenset({HOME, TEMP, OS})
+"""Of this machine's folders: the only marks that a replay puts something in the place of."""
 
 
 class Redactor:
@@ -61,6 +64,7 @@ class Redactor:
         environ: Whose secret-looking variables' values are taken out; the process's by default.
         places: Folders and their marks; home and the temporary folder by default.
         media: Whether pictures, sound and other media stay in what is written.
+        allow: Texts, or expressions that match them whole, that stay although they look secret.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Redactor:
         environ: Mapping[str, str] | None = None,
         places: Mapping[str, str] | None = None,
         media: bool = True,
+        allow: Iterable[str | re.Pattern[str]] = (),
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._lock = threading.RLock()  # the journal's writer, the gateway and the loop redact
@@ -81,9 +86,11 @@ class Redactor:
         self._trusted: tuple[str, ...] = ()
         self._folders = places
         self._media = media
+        self._allow = tuple(allow)
         for rule in rules:
             self._add(rule)
-        self.learn(*secret_values(os.environ if environ is None else environ))
+        known = secret_values(os.environ if environ is None else environ)
+        self.learn(*(value for value in known if not self._allows(value)))
 
     @property
     def known(self) -> int:
@@ -155,7 +162,27 @@ class Redactor:
         return merged(
             span
             for span in found
-            if span.start < span.end and not MARK.fullmatch(text, span.start, span.end)
+            if span.start < span.end
+            and not MARK.fullmatch(text, span.start, span.end)
+            and not (span.secret and self._allows(text[span.start : span.end]))
+        )
+
+    def body(
+        self, body: bytes, *, encoding: str = "", text: Callable[[str], str] | None = None
+    ) -> bytes:
+        """Give a body of HTTP that is fit to be written.
+
+        Args:
+            body: As it came.
+            encoding: Its `Content-Encoding`.
+            text: Gives a text fit to be written; the redactor's own by default.
+        """
+        return clean_body(body, text or self.text, encoding=encoding, media=self._media)
+
+    def _allows(self, value: str) -> bool:
+        return any(
+            value == allowed if isinstance(allowed, str) else allowed.fullmatch(value) is not None
+            for allowed in self._allow
         )
 
     def warm_up(self) -> None:
@@ -255,6 +282,8 @@ class Redactor:
         if isinstance(value, list):
             return [self._take_out(item) for item in value]
         if isinstance(value, str) and value and not MARK.fullmatch(value):
+            if self._allow and self._allows(value):
+                return value
             if is_learnable(value) and not is_sentence(value):
                 self.learn(value)
             return self._blank("secret")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+SECRET = "{{agy:secret}}"  # noqa: S105 - the mark that stands for a secret
+
 
 class Span(NamedTuple):
     """A part of a text that is not written.
@@ -31,6 +33,10 @@ class Seeing(Protocol):
 
     def spans(self, text: str) -> list[Span]:
         """What is to be taken out of a text, in order; spans do not overlap."""
+        ...
+
+    def body(self, body: bytes, *, encoding: str = "") -> bytes:
+        """A body of HTTP fit to be written."""
         ...
 
     def text(self, text: str) -> str:

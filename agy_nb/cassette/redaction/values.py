@@ -52,6 +52,31 @@ _HASHED = re.compile(r"(?i)(?:sha-?(?:1|224|256|384|512)|md5|blake2[bs]?)[-:=].*
 _ABSOLUTE = re.compile(r"(?:/[\w.@+-]+){1,}/?|[A-Za-z]:\\.*|~/.*")
 _NUMBER = re.compile(r"[\d.,:/+ -]+(?:[a-zA-Z]{1,3})?")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{1,16}|[a-z][a-z0-9+.-]{1,20}://.*|\d{4}-\d\d-\d\d.*")
+_SIMPLE = re.compile(r"[A-Za-z]{2,}(?:-[A-Za-z]+)*-?\d{1,8}(?:-[A-Za-z]+\d*){0,3}")
+_NUMBERED = frozenset(
+    {
+        "sha256",
+        "sha512",
+        "sha384",
+        "base64",
+        "base32",
+        "base16",
+        "base85",
+        "oauth2",
+        "latin1",
+        "latin-1",
+        "blake2",
+        "argon2",
+        "pbkdf2",
+        "int32",
+        "uint32",
+        "uint64",
+        "float32",
+        "float64",
+        "python3",
+        "password1",
+    }
+)
 _VERSION = re.compile(r"[~^<>=v]{0,3}\d+(?:\.\d+){1,3}[\w.+-]*")
 _FINGERPRINT = re.compile(r"(?:[0-9A-F]{4} ?){8,16}")
 _SYMBOLS = frozenset("!@#$%^&*~?+=|")
@@ -103,11 +128,18 @@ def is_prose(value: str) -> bool:
     return value.rstrip()[-1:] in ".:?," or value != value.strip() or "\n" in value
 
 
+def is_simple_password(value: str) -> bool:
+    """Say whether a value is a word with a number, as people choose them: `hunter2`."""
+    if len(value) < SHORTEST or value.lower() in _NUMBERED:
+        return False
+    return _SIMPLE.fullmatch(value) is not None and not is_placeholder(value)
+
+
 def is_chosen(value: str) -> bool:
     """Say whether a quoted value under a password's name is one, words included."""
     if is_prose(value) or _PATH.fullmatch(value) or _HASHED.fullmatch(value):
         return False
-    if is_mixed(value):
+    if is_mixed(value) or is_simple_password(value):
         return True
     words = _WORDISH.findall(value)
     if len(words) > 3 and value.replace(" ", "").isalpha() and value.islower():

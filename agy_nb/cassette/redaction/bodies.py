@@ -1,0 +1,132 @@
+"""Bodies of HTTP without secrets, whatever their bytes are.
+
+A body is cleaned as the text that its bytes are: UTF-8 with odd bytes kept as they are, UTF-16,
+Latin-1; a compressed one as the text inside. Pixels, sound and PDF stay as they are, or are left
+out where the recording is to hold no media.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import re
+import zlib
+from collections.abc import Callable
+
+_MOST = 64_000_000
+"""Bytes of a compressed body's content; one that is longer is left out."""
+_MEDIA = re.compile(
+    rb"\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a|RIFF....(?:WEBP|WAVE|AVI )|%PDF-|PK\x03\x04|OggS|ID3|fLaC"
+    rb"|....ftyp|\x1aE\xdf\xa3|\xff[\xfb\xf3\xf2]|BM....\x00\x00\x00\x00|II\*\x00|MM\x00\*|wOF[F2]",
+    re.DOTALL,
+)
+_UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_MEDIA_MARK = b"{{agy:media}}"
+_SECRET_MARK = b"{{agy:secret}}"
+
+Clean = Callable[[str], str]
+"""Gives a text without secrets."""
+
+
+def clean_body(body: bytes, clean: Clean, *, encoding: str = "", media: bool = True) -> bytes:
+    """Give a body without secrets.
+
+    Args:
+        body: As it came.
+        clean: Gives a text without secrets.
+        encoding: Its `Content-Encoding`, if any.
+        media: Whether media stay; a mark stands for them otherwise.
+
+    Returns:
+        The same bytes if there is nothing to take out. A body whose encoding cannot be read is
+        replaced by a mark: nothing is known of what it holds.
+    """
+    encoding = encoding.strip().lower()
+    if body.startswith(b"\x1f\x8b") or encoding in ("gzip", "x-gzip", "deflate"):
+        return _compressed(body, clean, media=media)
+    if encoding not in ("", "identity", "utf-8"):
+        return _SECRET_MARK
+    if _MEDIA.match(body):
+        return body if media else _MEDIA_MARK
+    if body.startswith(b"--") and b"\r\n\r\n" in body:
+        return _multipart(body, clean, media=media)
+    for mark, name in _UTF16.items():
+        if body.startswith(mark):
+            return mark + _as(name, body[len(mark) :], clean)
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        # An odd byte, or another encoding: what is a secret shows in one of the two readings.
+        return _as("latin-1", _as("utf-8", body, clean), clean)
+    cleaned = clean(text)
+    return body if cleaned == text else cleaned.encode("utf-8", "replace")
+
+
+def _as(encoding: str, body: bytes, clean: Clean) -> bytes:
+    text = body.decode(encoding, "surrogateescape")
+    cleaned = clean(text)
+    if cleaned == text:
+        return body
+    try:
+        return cleaned.encode(encoding, "surrogateescape")
+    except UnicodeEncodeError:
+        return cleaned.encode("utf-8", "surrogateescape")
+
+
+def _compressed(body: bytes, clean: Clean, *, media: bool) -> bytes:
+    zipped = body.startswith(b"\x1f\x8b")
+    content = None
+    for bits in (31,) if zipped else (15, -15):
+        reader = zlib.decompressobj(bits)
+        try:
+            content = reader.decompress(body, _MOST)
+        except zlib.error:
+            continue
+        if not reader.eof or reader.unused_data:  # cut short, too long, or followed by more
+            return _SECRET_MARK
+        break
+    if content is None:
+        return _SECRET_MARK
+    cleaned = clean_body(content, clean, media=media)
+    if cleaned == content:
+        return body
+    if zipped:
+        return gzip.compress(cleaned, mtime=0)
+    return zlib.compress(cleaned)
+
+
+def _multipart(body: bytes, clean: Clean, *, media: bool) -> bytes:
+    boundary = body.split(b"\r\n", 1)[0]
+    parts = body.split(boundary)
+    for number, part in enumerate(parts):
+        head, gap, content = part.partition(b"\r\n\r\n")
+        if not gap:
+            continue
+        inner = content.removesuffix(b"\r\n")
+        if inner.startswith(boundary):  # a part that holds parts with the same bound is damaged
+            continue
+        end = content[len(inner) :]
+        # The name of a field stands in its head: a secret's name makes its value one.
+        if b"name=" in head and not _MEDIA.match(inner) and _is_short_text(inner):
+            named = _field(head, inner, clean)
+            parts[number] = head + gap + named + end
+            continue
+        parts[number] = head + gap + clean_body(inner, clean, media=media) + end
+    return boundary.join(parts)
+
+
+_NAME = re.compile(rb"name=\"?([\w.\[\]-]{1,80})")
+
+
+def _is_short_text(content: bytes) -> bool:
+    return len(content) < 2000 and b"\n" not in content
+
+
+def _field(head: bytes, content: bytes, clean: Clean) -> bytes:
+    match = _NAME.search(head)
+    name = match[1].decode("latin-1") if match else ""
+    text = content.decode("utf-8", "surrogateescape")
+    as_setting = f"{name}: '{text}'"
+    cleaned = clean(as_setting) if "'" not in text else as_setting
+    kept = cleaned[len(name) + 3 : -1] if cleaned.startswith(f"{name}: '") else text
+    return (clean(text) if kept == text else kept).encode("utf-8", "surrogateescape")
