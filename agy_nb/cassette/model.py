@@ -29,6 +29,7 @@ from agy_nb.cassette.format import Frame
 from agy_nb.cassette.gateway import Answer, Asked, Gateway, passing
 from agy_nb.cassette.interactions import Interactions
 from agy_nb.cassette.redaction import Redactor
+from agy_nb.cassette.redaction.bodies import encoding_of
 from agy_nb.cassette.redaction.events import Chunk, clean_stream
 from agy_nb.cassette.redaction.exchanges import cleaned
 from agy_nb.cassette.redaction.names import harmless_header
@@ -197,7 +198,7 @@ class ModelSide:
             for name, value in asked.headers.items()
             if harmless_header(name)
         }
-        encoding = asked.headers.get("Content-Encoding", "")
+        encoding = encoding_of(asked.headers.items())
         body = as_text(self._clean(asked.body, translation, encoding))
         uri = self._redactor.text(_portless(asked.url))
         return {"method": asked.method, "uri": uri, "body": body, "headers": headers}
@@ -261,8 +262,7 @@ class ModelSide:
                 lambda text: self._redactor.text(translation.to_marks(text)),
             )
         else:
-            encoding = upstream.headers.get("Content-Encoding", "")
-            whole = self._clean(body, translation, encoding)
+            whole = self._clean(body, translation, encoding_of(upstream.headers))
             if whole != body:  # the bounds of its chunks mean nothing any more
                 body, chunks = as_text(whole), [[len(whole), sum(dt for _, dt in chunks)]]
         headers: dict[str, list[str]] = {}

@@ -8,13 +8,13 @@ Rule 2: what is kept is redacted before vcrpy sees it, so that recorded and repl
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from agy_nb.cassette.errors import CassetteInvalid
 from agy_nb.cassette.format import TOOLS
 from agy_nb.cassette.redaction import Redactor
+from agy_nb.cassette.redaction.bodies import encoding_of
 from agy_nb.cassette.redaction.names import harmless_header
 
 
@@ -66,14 +66,14 @@ class ToolHttp:
         request.headers = {
             name: value for name, value in request.headers.items() if harmless_header(name)
         }
-        request.body = self._clean(request.body, _encoding(request.headers))
+        request.body = self._clean(request.body, encoding_of(request.headers.items()))
         return request
 
     def _response(self, response: dict[str, Any]) -> dict[str, Any]:
         headers = {
             name: values for name, values in response["headers"].items() if harmless_header(name)
         }
-        encoding = _encoding(response["headers"])
+        encoding = encoding_of(response["headers"].items())
         body = {"string": self._clean(response["body"]["string"], encoding)}
         return response | {"headers": headers, "body": body}
 
@@ -81,10 +81,3 @@ class ToolHttp:
         if isinstance(body, str):
             return self._redactor.text(body)
         return self._redactor.body(body, encoding=encoding) if isinstance(body, bytes) else body
-
-
-def _encoding(headers: Mapping[str, Any]) -> str:
-    for name, value in headers.items():
-        if name.lower() == "content-encoding":
-            return ", ".join(value) if isinstance(value, list) else str(value)
-    return ""

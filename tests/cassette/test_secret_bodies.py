@@ -89,7 +89,16 @@ def test_body_that_cannot_be_read_is_left_out(body, encoding, redactor):
 
 
 def test_bomb_is_left_out(redactor):
-    assert redactor.body(gzip.compress(bytes(80_000_000), 1)) == SECRET.encode()
+    bomb = gzip.compress(bytes(20_000_000), 1)
+    assert redactor.body(bomb, encoding="gzip") == SECRET.encode()
+
+
+def test_compressed_body_that_nobody_calls_so_is_cleaned_and_odd_bytes_stay(redactor):
+    packed = gzip.compress(b"key " + KEY.encode() + b" " + bytes(range(256)) * 40)
+    assert KEY.encode() not in gzip.decompress(redactor.body(packed))
+    assert redactor.body(packed[:-9]) == SECRET.encode()
+    odd = b"\x1f\x8b\x00\xff\xfe\x00"
+    assert redactor.body(odd) == odd
 
 
 def test_base64_of_a_text_is_cleaned(redactor):

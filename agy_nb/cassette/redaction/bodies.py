@@ -11,9 +11,10 @@ import codecs
 import gzip
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
-_MOST = 64_000_000
+_MOST = 16_000_000
 """Bytes of a compressed body's content; one that is longer is left out."""
 _MEDIA = re.compile(
     rb"\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a|RIFF....(?:WEBP|WAVE|AVI )|%PDF-|PK\x03\x04|OggS|ID3|fLaC"
@@ -26,6 +27,14 @@ _SECRET_MARK = b"{{agy:secret}}"
 
 Clean = Callable[[str], str]
 """Gives a text without secrets."""
+
+
+def encoding_of(headers: Iterable[tuple[Any, Any]]) -> str:
+    """Give the `Content-Encoding` among headers, empty if there is none."""
+    for name, value in headers:
+        if str(name).lower() == "content-encoding":
+            return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ""
 
 
 def clean_body(body: bytes, clean: Clean, *, encoding: str = "", media: bool = True) -> bytes:
@@ -42,10 +51,13 @@ def clean_body(body: bytes, clean: Clean, *, encoding: str = "", media: bool = T
         replaced by a mark: nothing is known of what it holds.
     """
     encoding = encoding.strip().lower()
-    if body.startswith(b"\x1f\x8b") or encoding in ("gzip", "x-gzip", "deflate"):
-        return _compressed(body, clean, media=media)
+    if encoding in ("gzip", "x-gzip", "deflate"):
+        cleaned_inside = _compressed(body, clean, media=media)
+        return _SECRET_MARK if cleaned_inside is None else cleaned_inside
     if encoding not in ("", "identity", "utf-8"):
         return _SECRET_MARK
+    if body.startswith(b"\x1f\x8b") and (inside := _compressed(body, clean, media=media)):
+        return inside  # nobody said so, and it is compressed all the same
     if _MEDIA.match(body):
         return body if media else _MEDIA_MARK
     if body.startswith(b"--") and b"\r\n\r\n" in body:
@@ -73,26 +85,24 @@ def _as(encoding: str, body: bytes, clean: Clean) -> bytes:
         return cleaned.encode("utf-8", "surrogateescape")
 
 
-def _compressed(body: bytes, clean: Clean, *, media: bool) -> bytes:
+def _compressed(body: bytes, clean: Clean, *, media: bool) -> bytes | None:
+    """A compressed body, None if it cannot be read to its end."""
     zipped = body.startswith(b"\x1f\x8b")
-    content = None
     for bits in (31,) if zipped else (15, -15):
         reader = zlib.decompressobj(bits)
         try:
             content = reader.decompress(body, _MOST)
         except zlib.error:
             continue
-        if not reader.eof or reader.unused_data:  # cut short, too long, or followed by more
-            return _SECRET_MARK
-        break
-    if content is None:
-        return _SECRET_MARK
-    cleaned = clean_body(content, clean, media=media)
-    if cleaned == content:
-        return body
-    if zipped:
-        return gzip.compress(cleaned, mtime=0)
-    return zlib.compress(cleaned)
+        if reader.unconsumed_tail:
+            return None
+        cleaned = clean_body(content, clean, media=media)
+        if not reader.eof or reader.unused_data:  # cut short, or followed by more
+            return None if bits < 0 or cleaned == content else _SECRET_MARK
+        if cleaned == content:
+            return body
+        return gzip.compress(cleaned, mtime=0) if zipped else zlib.compress(cleaned)
+    return None
 
 
 def _multipart(body: bytes, clean: Clean, *, media: bool) -> bytes:

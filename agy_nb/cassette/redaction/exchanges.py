@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agy_nb.cassette.episodes import Interaction
+from agy_nb.cassette.redaction.bodies import encoding_of
 from agy_nb.cassette.redaction.events import clean_stream
 from agy_nb.cassette.redaction.names import harmless_header, is_secret_name
 from agy_nb.cassette.redaction.spans import SECRET, Seeing
@@ -55,7 +56,4 @@ def _header(name: str, value: Any, redactor: Seeing) -> Any:  # noqa: ANN401 - a
 
 def _encoding(message: dict[str, Any]) -> str:
     headers = message.get("headers")
-    for name, value in headers.items() if isinstance(headers, dict) else ():
-        if str(name).lower() == "content-encoding":
-            return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return ""
+    return encoding_of(headers.items()) if isinstance(headers, dict) else ""
