@@ -433,6 +433,78 @@ async def test_subagents_host_tools_are_gated_though_the_harness_does_not_ask(ru
     assert (result.result, result.error, result.trajectory.is_root) == (None, "not you", False)
 
 
+def clone_that(*turns):
+    """A script in which the agent starts a clone of itself, which takes these turns."""
+    task = {"TypeName": "self", "Role": "Helper", "Prompt": "help out"}
+    start = call("invoke_subagent", Subagents=[task])
+    return [("help out", list(turns)), ("go", [start, say("Wait. "), say("Done.")])]
+
+
+@pytest.mark.parametrize("kind", ["handler", "editing handler", "policy"])
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_call_of_a_clone_is_asked_about_once(runtime, kind, allowed):
+    """Measured: about clones the harness asks by itself; of subagents with a name it does not."""
+    asked = []
+
+    class Decide:
+        edits = kind == "editing handler"
+
+        def __call__(self, request):
+            asked.append(request.tool)
+            return request.tool != "weather" or allowed
+
+    async def decide(tool_call):
+        asked.append(tool_call.name)
+        return tool_call.name != "weather" or allowed
+
+    rules = [policy.ask_user("weather", handler=decide), policy.allow_all()]
+    parts = {"policies": rules} if kind == "policy" else {"ask_user": Decide()}
+    scripts = clone_that(call("weather", city="Oslo"), say("It is sunny."))
+    response, model = await told(runtime, scripts, tools=[weather], **parts)
+    assert asked.count("weather") == 1
+    approvals = [event for event in response.events if isinstance(event, Approval)]
+    if kind != "policy":
+        assert len([each for each in approvals if each.tool == "weather"]) == 2
+    results = [each for each in response.tool_results if each.name == "weather"]
+    assert [each.error is None for each in results] == [allowed]
+    assert any("sunny in Oslo" in str(request.body) for request in model.requests) is allowed
+
+
+async def test_hooks_see_the_calls_of_a_clone_and_not_those_of_a_subagent_with_a_name(runtime):
+    seen = []
+
+    @hooks.pre_tool_call_decide
+    async def look(tool_call):
+        seen.append(tool_call.name)
+        return types.HookResult(allow=True)
+
+    scripts = clone_that(call("weather", city="Oslo"), say("It is sunny."))
+    await told(runtime, scripts, tools=[weather], hooks=[look])
+    assert seen == ["invoke_subagent", "weather"]
+    seen.clear()
+    researcher = types.SubagentConfig(
+        name="researcher", description="x", system_instructions="You research.", tools=[weather]
+    )
+    scripts = [
+        (in_system("You research."), [call("weather", city="Oslo"), say("It is sunny.")]),
+        ("go", [call("invoke_subagent", Subagents=[ASK_AROUND]), say("Wait. "), say("Done.")]),
+    ]
+    await told(runtime, scripts, hooks=[look], settings={"subagents": [researcher]})
+    assert seen == ["invoke_subagent"]
+
+
+async def test_builtin_tools_of_a_clone_are_asked_about(runtime):
+    asked = []
+
+    def decide(request):
+        asked.append((request.tool, request.trajectory.is_root))
+        return request.tool != "run_command"
+
+    command = call("run_command", CommandLine="echo hi", Cwd="/tmp", WaitMsBeforeAsync=500)  # noqa: S108
+    await told(runtime, clone_that(command, say("No.")), ask_user=decide)
+    assert ("run_command", False) in asked
+
+
 async def test_subagents_builtin_tools_that_no_policy_reaches_are_warned_of(runtime):
     researcher = types.SubagentConfig(
         name="researcher",

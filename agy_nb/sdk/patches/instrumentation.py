@@ -81,6 +81,8 @@ class Instrumentation:
         self._on_end = on_end
         self._on_activity = on_activity
         self._denials: dict[str, str] = {}
+        self._requested: dict[str, str] = {}
+        self._allowed: set[str] = set()
         self._replay: ReplaySocket | None = None
         self._socket: SessionSocket | None = None
         self._tools: ToolGuard | None = None
@@ -170,6 +172,8 @@ class Instrumentation:
             return
         if event.HasField("policy_decision_request"):
             request = event.policy_decision_request
+            if not self.asks_for(request.tool_args).is_root:
+                self._requested[request.request_id] = request.tool_args.call_id
             deciding(Asked(self, request.request_id, request.tool_args))
         elif event.HasField("call_hook_request"):
             request = event.call_hook_request
@@ -212,10 +216,15 @@ class Instrumentation:
 
     def _with_our_words(self, message: str | bytes) -> str | bytes:
         """A frame on its way out; a denial says why, which the SDK's handlers cannot."""
-        if not self._denials or not _mentions(message, (frames.POLICY_RESPONSE,)):
+        if not (self._denials or self._requested):
+            return message
+        if not _mentions(message, (frames.POLICY_RESPONSE,)):
             return message
         event = json_format.Parse(message, _wire.InputEvent(), ignore_unknown_fields=True)
         response = event.policy_decision_response
+        call_id = self._requested.pop(response.request_id, "")
+        if call_id and response.outcome == _wire.POLICY_EVALUATION_OUTCOME_ALLOW:
+            self._allowed.add(call_id)
         reason = self._denials.pop(response.request_id, "")
         if not reason:
             return message
@@ -225,12 +234,14 @@ class Instrumentation:
     async def _denial_of(self, tool_call: types.ToolCall) -> str | None:
         """Why a call of a host tool may not be made, None if it may.
 
-        Measured: the harness asks for the root agent's calls only, so this enforces the policies.
+        Measured: the harness asks about the calls of the root agent and of its clones (`self`). It
+        does not ask about those of a subagent with a name, so this enforces the policies.
         """
         call = _call.get()
         if call is None or call.id != tool_call.id:
             return None
-        checked = self._trajectory_of(call.trajectory_id).is_root
+        checked = self._trajectory_of(call.trajectory_id).is_root or call.id in self._allowed
+        self._allowed.discard(call.id)
         if checked and not self.recorded.is_left_to_us(call.id):
             return None
         deciding(Asked(self, call.id, call, by="nobody"))

@@ -1,7 +1,7 @@
 """How the host tools of one agent run.
 
-The harness asks about the calls of the root agent. About those of a subagent it does not, so the
-agent's policies are enforced here.
+The harness asks about the calls of the root agent and of its clones. About those of a subagent that
+has a name it does not, so the agent's policies are enforced here.
 """
 
 from __future__ import annotations
