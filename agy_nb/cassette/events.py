@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from agy_nb.cassette.format import Frame, Line
-from agy_nb.protocol.events import Event
+from agy_nb.errors import InvalidMessage
+from agy_nb.protocol.codec import event_of
+from agy_nb.protocol.events import Event, Problem
 from agy_nb.wire.reader import WireReader
 
 _BEGAN = 1.0
@@ -35,7 +37,15 @@ class RecordedEvents:
             return self._reader.client(line.frame, self._at)
         if line.direction == "harness":
             return self._reader.harness(line.frame, self._at)
+        if line.direction == "host":
+            return self._note(line.frame)
         return self.end(line.frame)
+
+    def _note(self, note: Frame) -> list[Event]:
+        try:
+            return self._reader.host(event_of(note, self._at))
+        except InvalidMessage as error:
+            return [Problem(problem="damaged_note", detail=str(error)[:300], at=self._at)]
 
     def end(self, how: Frame | None) -> list[Event]:
         """The events of the session's end.

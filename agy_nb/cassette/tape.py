@@ -114,9 +114,11 @@ class RecordingSocket:
         return getattr(self._ws, name)
 
     def note(self, note: Event) -> None:
-        """Keep a host note, in its order among the frames; see `TakesNotes`."""
-        if not self._over:
-            self._tape.put(self._session, "host", note_of(cast("AnyEvent", note)))
+        """Keep a host note, in its order among the frames; see `TakesNotes`.
+
+        It may come after the session's end: how a turn ended whose harness went away.
+        """
+        self._tape.put(self._session, "host", note_of(cast("AnyEvent", note)))
         if self._inner_note is not None:
             self._inner_note(note)
 

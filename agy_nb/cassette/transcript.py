@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from agy_nb.cassette.events import RecordedEvents
 from agy_nb.cassette.format import Line, read_lines
 from agy_nb.wire.render import SessionText
+
+_KEPT = 64
+"""Sessions that are kept after their end: how a turn went may follow the end of its harness."""
 
 
 def transcript(path: Path) -> Iterator[str]:
@@ -31,18 +35,31 @@ def transcript(path: Path) -> Iterator[str]:
 
 
 def _written(lines: Iterable[Line]) -> Iterator[tuple[int, str]]:
-    sessions: dict[int, tuple[RecordedEvents, SessionText]] = {}
+    sessions: dict[int, _Session] = {}
+    ended: deque[int] = deque()
     for line in lines:
         number = line.session
-        if number not in sessions:
-            sessions[number] = RecordedEvents(), SessionText()
-        events, text = sessions[number]
-        for event in events.take(line):
-            for written in text.take(event):
-                yield number, written
+        session = sessions.setdefault(number, _Session())
+        for text in session.take(line):
+            yield number, text
         if line.direction == "end":
-            del sessions[number]
-    for number, (events, text) in sorted(sessions.items()):
-        for event in events.end(None):
-            for written in text.take(event):
-                yield number, written
+            ended.append(number)
+            if len(ended) > _KEPT:
+                del sessions[ended.popleft()]
+    for number in sorted(sessions.keys() - set(ended)):
+        for text in sessions[number].cut_off():
+            yield number, text
+
+
+class _Session:
+    def __init__(self) -> None:
+        self._events = RecordedEvents()
+        self._text = SessionText()
+
+    def take(self, line: Line) -> Iterator[str]:
+        for event in self._events.take(line):
+            yield from self._text.take(event)
+
+    def cut_off(self) -> Iterator[str]:
+        for event in self._events.end(None):
+            yield from self._text.take(event)

@@ -193,6 +193,7 @@ class ApprovalGate:
                 decided_by=decided_by,
                 wait=wait,
                 edited=edited,
+                call_id=request.call_id,
                 at=now(),
             )
         )

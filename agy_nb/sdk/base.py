@@ -50,6 +50,7 @@ class ApprovalRequest:
         recorded: What was decided when the session was recorded, where a cassette replays it;
             nobody is asked then.
         editable: Whether the decision may change the arguments, see `ApprovalDecision.args`.
+        call_id: The `call_id` of the call's events, empty where the SDK does not name it.
 
     Example:
         >>> def only_weather(request):
@@ -69,6 +70,7 @@ class ApprovalRequest:
     timeout: float | None = None
     recorded: ApprovalDecision | None = None
     editable: bool = False
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from google.antigravity import types
 
 from agy_nb.errors import AgyError, BackendError, HarnessError, TurnCancelled, TurnDeniedError
 from agy_nb.protocol.events import (
+    FINAL,
     AgentStarted,
     Error,
     Event,
@@ -159,10 +160,14 @@ class LiveSession:
         """Have a recording keep a fact that never crosses the wire; see `Session.note`."""
         if isinstance(note, AgentStarted):
             self._first_notes.append(note)  # for each harness of the agent, this one included
-        if self._link_or_none is None or self._link.lost:
-            self._late_notes.append(note)  # it belongs to the harness that is started next
-        else:
+        # The end of a turn belongs to the harness that ran it, even where that is gone; what else
+        # comes once it is gone belongs to the harness that is started next.
+        is_end = isinstance(note, Error) or (isinstance(note, State) and note.state in FINAL)
+        ran_here = self._link_or_none is not None and is_end and not self._late_notes
+        if ran_here or not (self._link_or_none is None or self._link.lost):
             self._link.keep_note(note)
+        else:
+            self._late_notes.append(note)
 
     # -- turns -------------------------------------------------------------------------------
 

@@ -28,7 +28,12 @@ from agy_nb.widgets.markup import escape, highlight
 from agy_nb.widgets.transcript import Transcript
 from agy_nb.wire.frames import kind_of
 
-_WHO = {"client": "from the program", "harness": "from the harness", "end": "the end"}
+_WHO = {
+    "client": "from the program",
+    "harness": "from the harness",
+    "host": "a note beside the wire:",
+    "end": "the end",
+}
 
 
 class Shot(NamedTuple):
@@ -62,7 +67,7 @@ class Player:
     def __init__(self, session: RecordedSession) -> None:
         reader = RecordedEvents()
         shots = []
-        for line in session.lines:
+        for line in session.story:
             events = tuple(reader.take(line))
             shots.append(Shot(line.direction, reader.elapsed, line.frame, events))
         ending = tuple(reader.end(session.end))
@@ -120,7 +125,7 @@ class Player:
         if not self.position:
             return f"Before the first of {len(self.shots)} frames"
         shot = self.shots[self.position - 1]
-        kind = kind_of(shot.frame) if shot.direction != "end" else ""
+        kind = _kind(shot)
         words = f"Frame {self.position} of {len(self.shots)}, after {shot.at:.3f} s"
         return f"{words}, {_WHO.get(shot.direction, shot.direction)} {escape(kind)}".rstrip()
 
@@ -131,6 +136,12 @@ class Player:
         frame = self.shots[self.position - 1].frame
         text = clip(json.dumps(frame, indent=2, ensure_ascii=False, default=str))
         return f"<pre tabindex='0'><code>{highlight(text, 'json') or escape(text)}</code></pre>"
+
+
+def _kind(shot: Shot) -> str:
+    if shot.direction == "host":
+        return str(shot.frame.get("type", "")).replace("_", " ")
+    return "" if shot.direction == "end" else kind_of(shot.frame)
 
 
 def show(transcript: Transcript, events: Iterable[Event]) -> None:

@@ -124,7 +124,7 @@ def read_events(path: Path, session: int = 0) -> tuple[Event, ...]:
         )
     reader = RecordedEvents()
     recorded = sessions[session]
-    events = [event for line in recorded.lines for event in reader.take(line)]
+    events = [event for line in recorded.story for event in reader.take(line)]
     return (*events, *reader.end(recorded.end))
 
 

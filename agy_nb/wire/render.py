@@ -211,9 +211,9 @@ class SessionText:
         yield from self._line(event.trajectory, str(event.state).capitalize(), "; ".join(words))
 
     def _trajectory(self, event: e.TrajectoryState) -> Iterator[str]:
-        stopped = event.stop_reason not in (None, "UNSPECIFIED")
-        if stopped or event.message:
-            words = ": ".join(filter(None, (event.stop_reason, shortened(event.message))))
+        reason = "" if event.stop_reason in (None, "UNSPECIFIED") else event.stop_reason
+        if reason or (event.message and self._turn.noticed is None):
+            words = ": ".join(filter(None, (reason, shortened(event.message))))
             yield from self._line(event.trajectory, "Stopped", words)
         elif event.state == "cancelled" and not event.trajectory.is_root:
             yield from self._line(event.trajectory, "Cancelled", "")

@@ -19,7 +19,7 @@ SHIPPED = sorted((Path(__file__).parents[2] / "cassettes").glob("*/header.json")
 
 def read(session) -> list:
     reader = RecordedEvents()
-    events = [event for line in session.lines for event in reader.take(line)]
+    events = [event for line in session.story for event in reader.take(line)]
     return events + reader.end(session.end)
 
 
@@ -46,11 +46,11 @@ def said(event):
             return (type(event).__name__, depth, event.text)
         case e.ToolCall():
             args = json.dumps(event.args, sort_keys=True) if event.source == "custom" else ""
-            return ("call", depth, event.name, event.source, args)
+            return ("call", depth, event.call_id, event.name, event.source, args)
         case e.ToolResult():
-            return ("result", depth, event.name, event.error is None)
+            return ("result", depth, event.call_id, event.name, event.error, event.denied)
         case e.Approval():
-            return ("approval", depth, event.tool, event.state)
+            return ("approval", depth, event.tool, event.state, event.call_id)
         case e.Question():
             return ("question", depth, event.questions, event.answers)
         case e.Usage():
@@ -109,15 +109,7 @@ SCRIPTS = {
 
 @pytest.mark.real
 @pytest.mark.blocking_allowed
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason="live turns have no denied calls yet"))
-        if name == "refused"
-        else name
-        for name in SCRIPTS
-    ],
-)
+@pytest.mark.parametrize("name", SCRIPTS)
 async def test_recording_tells_of_what_the_turn_told_of_live(name, tmp_path):
     from google.antigravity import types
 
@@ -150,9 +142,11 @@ async def test_recording_tells_of_what_the_turn_told_of_live(name, tmp_path):
     live, recorded = merged(response.events), merged(events)
     if name in ("subagents", "tools"):  # which of two that run at once is told of first is chance
         live, recorded = sorted(live, key=repr), sorted(recorded, key=repr)
-    # A handler is asked beside the frames that follow, so that what was metered may come before it.
-    assert [it for it in recorded if it[0] != "usage"] == [it for it in live if it[0] != "usage"]
-    assert [it for it in recorded if it[0] == "usage"] == [it for it in live if it[0] == "usage"]
+    assert recorded == live
+    if name == "refused":
+        (refused,) = of(e.ToolResult, events)
+        approvals = of(e.Approval, events)
+        assert {each.call_id for each in approvals} == {refused.call_id} != {""}
 
 
 @pytest.mark.parametrize("header", SHIPPED, ids=[path.parent.name for path in SHIPPED])

@@ -81,6 +81,11 @@ class Asked:
     by: str = "policy"
     decision: ApprovalDecision | None = None
 
+    @property
+    def call_id(self) -> str:
+        """The call's id, which its events have too."""
+        return str(self.request_id if self.by == "nobody" else self.tool_args.call_id)
+
 
 _asked: contextvars.ContextVar[Asked | None] = contextvars.ContextVar(
     "agy_nb_deciding", default=None
@@ -107,6 +112,7 @@ def request_of(call: types.ToolCall, reason: str) -> ApprovalRequest:
         reason=reason,
         trajectory=Trajectory() if asked is None else asked.listener.asks_for(asked.tool_args),
         editable=asked is not None and asked.by == "hook",
+        call_id="" if asked is None else asked.call_id,
     )
 
 
