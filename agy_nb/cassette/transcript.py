@@ -39,7 +39,9 @@ def _written(lines: Iterable[Line]) -> Iterator[tuple[int, str]]:
     ended: deque[int] = deque()
     for line in lines:
         number = line.session
-        session = sessions.setdefault(number, _Session())
+        session = sessions.get(number)
+        if session is None:
+            session = sessions[number] = _Session()
         for text in session.take(line):
             yield number, text
         if line.direction == "end":
