@@ -500,7 +500,7 @@ async def test_builtin_tools_of_a_clone_are_asked_about(runtime):
         asked.append((request.tool, request.trajectory.is_root))
         return request.tool != "run_command"
 
-    command = call("run_command", CommandLine="echo hi", Cwd="/tmp", WaitMsBeforeAsync=500)  # noqa: S108
+    command = call("run_command", CommandLine="echo hi", Cwd="/tmp", WaitMsBeforeAsync=500)
     await told(runtime, clone_that(command, say("No.")), ask_user=decide)
     assert ("run_command", False) in asked
 
