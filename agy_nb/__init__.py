@@ -58,6 +58,7 @@ if typing.TYPE_CHECKING:
     from agy_nb.runtime.response import Response
     from agy_nb.runtime.runtime import Runtime
     from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest, ToolInfo
+    from agy_nb.sdk.mcp import load_mcp_servers
     from agy_nb.widgets.browser import browse
     from agy_nb.widgets.usage_view import usage_ui
 
@@ -100,6 +101,7 @@ _HOMES = {
     "ApprovalDecision": "sdk.base",
     "ApprovalRequest": "sdk.base",
     "ToolInfo": "sdk.base",
+    "load_mcp_servers": "sdk.mcp",
     "browse": "widgets.browser",
     "usage_ui": "widgets.usage_view",
 }
@@ -143,6 +145,7 @@ __all__ = [
     "create_agent",
     "errors",
     "load",
+    "load_mcp_servers",
     "run",
     "runtime",
     "testing",

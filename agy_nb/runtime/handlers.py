@@ -27,7 +27,7 @@ from agy_nb.runtime.budgets import budget_in_dollars
 from agy_nb.runtime.config import RuntimeConfig
 from agy_nb.runtime.ledger import Ledger
 from agy_nb.runtime.pricing import pricing
-from agy_nb.runtime.response import Response
+from agy_nb.runtime.response import Response, output_type_of
 from agy_nb.runtime.turns import TurnRunner
 from agy_nb.sdk.base import AgentSpec, Backend
 from agy_nb.sdk.lazy import load
@@ -206,6 +206,7 @@ class Handlers:
             listen=partial(self._on_turn_event, record),
             model=self._ledger.model(record.agent_id),
             kind=kind,
+            output_type=output_type_of(record.spec.config),
             must_not_wait=record.must_not_wait_for_itself,
         )
         self.responses[response.turn_id] = response

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from agy_nb.errors import AgyError, WrongLoop
+from agy_nb.errors import AgyError, BackendError, WrongLoop
 from agy_nb.kernel.routing import is_reachable, run_on
 from agy_nb.protocol.events import (
     Error,
@@ -112,6 +112,7 @@ class Response:
         prompt: Prompt,
         listen: Callable[[Response, Event], None] = lambda _response, _event: None,
         model: str | None = None,
+        output_type: type[Any] | None = None,
         kind: TurnKind = "prompt",
         must_not_wait: Callable[[], None] = lambda: None,
     ) -> None:
@@ -119,6 +120,7 @@ class Response:
         self.turn_id = turn_id
         self.prompt = prompt
         self.model = model
+        self._output_type = output_type
         self.kind = kind
         self.events: list[Event] = []
         self.state = TurnState.QUEUED
@@ -433,8 +435,31 @@ class Response:
 
     @property
     def output(self) -> Any:
-        """What fits the `response_schema` so far: None before the end, or when there is none."""
-        return self._structured_output
+        """What fits the `response_schema`: None before the end, or when there is none.
+
+        Where the configuration is a mapping whose `response_schema` is a pydantic model, it is an
+        instance of that model. The SDK's own configuration objects keep only the JSON schema of a
+        model, so with those it is plain data.
+
+        Raises:
+            BackendError: The model's own validators refuse it; `structured_output()` has the data.
+
+        Example:
+            >>> import pydantic
+            >>> class Number(pydantic.BaseModel):
+            ...     n: int
+            >>> agent = await agy.create_agent({"response_schema": Number})
+            >>> response = await (await agent.chat("The answer is 42."))
+            >>> response.output
+            Number(n=42)
+        """
+        value, model = self._structured_output, self._output_type
+        if value is None or model is None:
+            return value
+        try:
+            return model.model_validate(value)
+        except ValueError as error:
+            raise BackendError(f"the output does not fit {model.__name__}: {error}") from error
 
     @property
     def done(self) -> bool:
@@ -488,3 +513,13 @@ def _to_raise(error: AgyError) -> AgyError:
     copy.__cause__, copy.__context__ = error.__cause__, error.__context__
     copy.__suppress_context__ = error.__suppress_context__
     return copy.with_traceback(error.__traceback__)
+
+
+def output_type_of(config: Any) -> type[Any] | None:
+    """The pydantic model that a configuration has as its `response_schema`, None if it has none.
+
+    Args:
+        config: What an agent was made of.
+    """
+    schema = config.get("response_schema") if isinstance(config, Mapping) else None
+    return schema if isinstance(schema, type) and hasattr(schema, "model_validate") else None

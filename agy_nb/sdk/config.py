@@ -86,6 +86,7 @@ def build(spec: AgentSpec, gate: Gate | None) -> AgentConfig:
         policies = [*base.policies, *policies]
     elif not policies:
         policies = _defaults(base, spec)
+    base = _with_gateway(base)
     try:
         flat = policy.flatten_policies(policies)
         rules = [_asking(rule, gate) for rule in flat]
@@ -103,6 +104,44 @@ def build(spec: AgentSpec, gate: Gate | None) -> AgentConfig:
         raise errors.of_config(error) from error
     _warn_of_subagents(config, flat)
     return config
+
+
+NO_KEY = "agy-nb-sends-no-key"
+"""Sent to a gateway whose endpoint names no key: the harness does not start without one."""
+
+
+def _with_gateway(config: AgentConfig) -> AgentConfig:
+    """The configuration, with what a gateway without a key needs.
+
+    A gateway, which an endpoint's `base_url` names, holds the keys itself. The image model that the
+    SDK adds by itself would be asked for at the public endpoint, which needs a key; it uses the
+    gateway, too.
+    """
+    targets = list(getattr(config, "models", None) or ())
+    text = next((each for each in targets if types.ModelType.TEXT in each.types), None)
+    gateway = None if text is None else text.endpoint
+    if gateway is None or has_key() or not _is_keyless(gateway):
+        return config
+    endpoint = gateway.model_copy(update={"api_key": NO_KEY})
+    changed = [
+        each.model_copy(update={"endpoint": endpoint})
+        if each is text or _is_public(each.endpoint)
+        else each
+        for each in targets
+    ]
+    return config.model_copy(update={"models": changed})
+
+
+def _is_keyless(endpoint: Any) -> bool:
+    gemini = isinstance(endpoint, types.GeminiAPIEndpoint)
+    return gemini and bool(endpoint.base_url) and not endpoint.api_key
+
+
+def _is_public(endpoint: Any) -> bool:
+    if endpoint is None:
+        return True
+    gemini = isinstance(endpoint, types.GeminiAPIEndpoint)
+    return gemini and not endpoint.api_key and not (endpoint.base_url or "")
 
 
 def _defaults(base: AgentConfig, spec: AgentSpec) -> list[Any]:

@@ -23,18 +23,26 @@ OnDenied = Callable[[str], None]
 """Takes the reason for which a pre-turn hook denies a prompt."""
 
 
-def contain_hooks(runner: Any, recorded_answers: Recorded, on_denied: OnDenied) -> None:
+def contain_hooks(
+    runner: Any,
+    recorded_answers: Recorded,
+    on_denied: OnDenied,
+    raised: dict[str, BaseException],
+) -> None:
     """Have an SDK's hook runner contain its hooks, and answer questions from a recording.
 
     Args:
         runner: The SDK's.
         recorded_answers: Gives a recording's answers.
         on_denied: Called when a pre-turn hook denies a prompt.
+        raised: What host tools raised, by the call's id; becomes the `__cause__` of the error that
+            a hook on a tool's error gets.
     """
     for name in dir(type(runner)):
         if name.startswith("dispatch_"):
             setattr(runner, name, _contained(getattr(runner, name)))
     pre_turn, interaction = runner.dispatch_pre_turn, runner.dispatch_interaction
+    tool_error = runner.dispatch_on_tool_error
 
     async def deny_when_failed(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -54,6 +62,11 @@ def contain_hooks(runner: Any, recorded_answers: Recorded, on_denied: OnDenied) 
         turn = kwargs.get("turn_context") or hooks.TurnContext(runner.session_context)
         return types.HookResult(allow=True), answers, hooks.OperationContext(turn)
 
+    async def with_its_cause(context: Any, error: Exception, *args: Any, **kwargs: Any) -> Any:
+        error.__cause__ = raised.pop(getattr(error, "call_id", None) or "", None)
+        return await tool_error(context, error, *args, **kwargs)
+
+    runner.dispatch_on_tool_error = with_its_cause
     runner.dispatch_pre_turn = deny_when_failed
     runner.dispatch_interaction = answer_or_ask
 

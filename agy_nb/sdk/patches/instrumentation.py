@@ -16,6 +16,7 @@ from google.antigravity.hooks import hooks, policy
 from google.antigravity.proto import localharness_pb2
 
 from agy_nb.protocol import events
+from agy_nb.protocol.encodable import encodable_text
 from agy_nb.protocol.values import Trajectory
 from agy_nb.sdk import harness
 from agy_nb.sdk.base import ApprovalDecision, ReplaySocket, Socket
@@ -94,7 +95,7 @@ class Instrumentation:
         """Change the SDK's runners, before the connection gets them."""
         contain_tools(tool_runner)
         self._tools = ToolGuard(tool_runner, self._denial_of, self._note)
-        contain_hooks(hook_runner, self._recorded_answers, self._note_denial)
+        contain_hooks(hook_runner, self._recorded_answers, self._note_denial, self._tools.raised)
 
     def wrap_socket(self, socket: Socket, replay: ReplaySocket | None) -> SessionSocket:
         """Wrap the socket of a start."""
@@ -212,7 +213,7 @@ class Instrumentation:
     def deny_with(self, asked: Asked, reason: str) -> None:
         """Have the denial of a request say why."""
         if asked.by != "hook":  # a hook says so itself
-            self._denials[asked.request_id] = reason
+            self._denials[asked.request_id] = encodable_text(reason)
 
     def _with_our_words(self, message: str | bytes) -> str | bytes:
         """A frame on its way out; a denial says why, which the SDK's handlers cannot."""

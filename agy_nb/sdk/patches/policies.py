@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from agy_nb.protocol.encodable import encodable_text
 from agy_nb.sdk.own_turn import user_code
 from agy_nb.sdk.patches.approval_context import (
     deny_with,
@@ -65,6 +66,12 @@ def _guarded(work: Callable[..., Any], recorded: Callable[[], bool | None]) -> A
         except EscapedError as error:
             deny_with(f"the policy failed: {error}")
             raise
+        except Exception as error:
+            words = str(error)
+            if encodable_text(words) == words:
+                raise
+            # The SDK puts the words into its answer; one that cannot be sent denies nothing.
+            raise RuntimeError(encodable_text(words)) from error
 
     try:
         return wraps(work)(run)

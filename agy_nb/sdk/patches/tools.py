@@ -16,12 +16,16 @@ from google.antigravity import types
 from google.antigravity.tools.tool_runner import ToolWithSchema
 
 from agy_nb.protocol import events
+from agy_nb.protocol.encodable import encodable_text
 from agy_nb.sdk.base import now
 from agy_nb.sdk.own_turn import user_code
 from agy_nb.sdk.patches.user_code import contained, contained_wait
 
 MOST_WORDS = 20_000
 """Characters of a tool's exception, and of its traceback, that are noted."""
+
+_MOST_RAISED = 32
+"""Exceptions of tools that are kept for hooks."""
 
 Note = Callable[[events.Event], None]
 """Takes a fact that never crosses the wire."""
@@ -60,12 +64,17 @@ class ToolGuard:
         runner: The SDK's tool runner.
         denial: Says why a call may not be made.
         note: Takes the denials, and what the tools raised.
+
+    Attributes:
+        raised: What the latest tools raised, by the call's id, for the hooks on a tool's error: the
+            harness tells those only the words.
     """
 
     def __init__(self, runner: Any, denial: Denial, note: Note) -> None:
         self._note = note
         self._running: set[asyncio.Task[Any]] = set()
         self._denial = denial
+        self.raised: dict[str, BaseException] = {}
         self._process = runner.process_tool_calls
         runner.process_tool_calls = self._process_tool_calls
 
@@ -86,8 +95,14 @@ class ToolGuard:
             for result in await self._process([call]):
                 if result.exception is not None:
                     self._note(_exception_of(result))
+                    self._keep(result.id or "", result.exception)
                 results.append(_with_words(result))
         return results
+
+    def _keep(self, call_id: str, error: BaseException) -> None:
+        self.raised[call_id] = error
+        while len(self.raised) > _MOST_RAISED:  # where no hook asks for them
+            del self.raised[next(iter(self.raised))]
 
     def cancel(self) -> None:
         """Cancel the host tools that run; their results are not wanted any more."""
@@ -107,11 +122,12 @@ def _is_async(function: Any) -> bool:
 
 def _with_words(result: types.ToolResult) -> types.ToolResult:
     """A tool's result; an error without a word (`assert`) would reach the model as no error."""
-    if result.error is None or result.error.strip():
+    if result.error is None:
         return result
-    error = result.exception
-    words = "the tool failed" if error is None else type(error).__name__
-    return result.model_copy(update={"error": words})
+    error, words = result.exception, encodable_text(result.error)
+    if not words.strip():
+        words = "the tool failed" if error is None else type(error).__name__
+    return result if words == result.error else result.model_copy(update={"error": words})
 
 
 def _exception_of(result: types.ToolResult) -> events.ToolException:
