@@ -179,6 +179,7 @@ function hider(model) {
 
 // --- approvals and questions ---
 
+const LONGEST_PRESS_MS = 1000;
 const STEADY_MS = 400; // a card must stand still for this long before it can allow anything
 
 // Each gives a function that ends it.
@@ -288,10 +289,10 @@ function guard(node, allow, edit, hint) {
   for (const each of edit ? [...allow, edit.run] : allow) {
     permit(each, false);
     each.addEventListener("pointerdown", () => {
-      each.pressed = true;
-      const release = () => setTimeout(() => (each.pressed = false));
-      for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, release, { once: true });
+      each.pressed = each.getAttribute("aria-disabled") !== "true";
+      setTimeout(() => (each.pressed = false), LONGEST_PRESS_MS);
     });
+    each.addEventListener("click", () => (each.pressed = false));
   }
   frame = requestAnimationFrame(look);
   return () => cancelAnimationFrame(frame);
