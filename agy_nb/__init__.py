@@ -5,7 +5,7 @@ Every name here is loaded on first use, so that importing the package costs next
 
 Example:
     >>> import agy_nb as agy
-    >>> agent = await agy.create_agent(ask_user=lambda request: True)
+    >>> agent = await agy.create_agent()
     agy_nb: no GEMINI_API_KEY is set, so a local echo model answers
     >>> response = await agent.chat("Hello")
     >>> print(await response.text())

@@ -69,9 +69,7 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
     Example:
         >>> async def ask():
         ...     async with agy.use_cassette("cassettes/weather"):
-        ...         agent = await agy.create_agent(
-        ...             tools=[get_weather], ask_user=lambda request: True
-        ...         )
+        ...         agent = await agy.create_agent(tools=[get_weather])
         ...         return await agent.chat_text("Use get_weather for Paris")
         >>> await ask()  # records
         'get_weather says: sunny in Paris'

@@ -154,7 +154,7 @@ async def create_agent(
         Timeout: It takes longer than `start_timeout` seconds.
 
     Example:
-        >>> agent = await agy.create_agent(tools=[get_weather], ask_user=lambda request: True)
+        >>> agent = await agy.create_agent(tools=[get_weather])
         >>> await agent.chat_text("Use get_weather for Paris")
         'get_weather says: sunny in Paris'
     """

@@ -249,12 +249,13 @@ class Runtime:
             triggers: The SDK's triggers, added to those of the configuration.
             ask_user: Decides on tool calls of this agent and its subagents: a function, plain or
                 async, of an `ApprovalRequest`, or of the tool's name and arguments; True lets the
-                tool run. Without any policy it is asked about everything but reading. Where it has
-                a method `answer`, that answers the model's questions; where it has an attribute
-                `edits` that is True, it may change a call's arguments, see `ApprovalDecision`, and
-                is asked in a hook of the SDK, which is a part of the configuration. In a notebook
-                the default is `agy.widgets.approve()`, asked about commands only; they do not run
-                without.
+                tool run. Without any policy it is asked about everything but reading in the
+                workspace. Where it has a method `answer`, that answers the model's questions; where
+                it has an attribute `edits` that is True, it may change a call's arguments, see
+                `ApprovalDecision`, and is asked in a hook of the SDK, which is a part of the
+                configuration. In a notebook the default is `agy.widgets.approve()`, which is asked
+                about commands, about calls that send data away, and about file tools outside the
+                workspace.
 
         Returns:
             The agent, started.
@@ -276,7 +277,7 @@ class Runtime:
             triggers=_listed("triggers", triggers),
             answer=getattr(handler, "answer", None),
             asks_user=ask_user is not None,
-            asks_about_commands=handler is not None,
+            asks_by_default=handler is not None,
             edits=getattr(handler, "edits", False) is True,
         )
         reply = await self.submit(CreateAgent(), AgentParts(spec, handler))

@@ -167,8 +167,8 @@ class AgentSpec:
         answer: Answers the model's questions, where no hook of the user's does.
         asks_user: Whether there is somebody to ask; then the gate is asked where no policy says
             otherwise.
-        asks_about_commands: Whether there is somebody to ask about commands at least, which run
-            only where a policy allows them; what else the SDK allows by default stays allowed.
+        asks_by_default: Whether a person can be asked, though no handler was given: about commands,
+            what sends data away, and file tools outside the workspace.
         edits: Whether who is asked may change a call's arguments. The gate is asked in a hook then,
             which is a part of the configuration.
         listen: Gets the socket to each harness that is started for it, and gives the one to use.
@@ -181,7 +181,7 @@ class AgentSpec:
     triggers: Sequence[Any] = ()
     answer: AnswerQuestions | None = None
     asks_user: bool = False
-    asks_about_commands: bool = False
+    asks_by_default: bool = False
     edits: bool = False
     listen: Listen | None = None
 

@@ -1,7 +1,7 @@
 """From an `AgentSpec` to the SDK's own configuration object.
 
 Rule 1: the SDK's objects pass through untouched; we add to its lists, we do not translate them.
-Rule 2: whoever gives a handler and no policy is asked about everything but reading.
+Rule 2: a user who gives no policies gets those of `default_policy`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from google.antigravity.connections.local.local_connection_config import LocalAg
 from google.antigravity.hooks import hooks, policy
 
 from agy_nb.errors import InvalidConfig
-from agy_nb.sdk import errors
+from agy_nb.sdk import default_policy, errors
 from agy_nb.sdk.base import AgentSpec, ApprovalDecision, Gate
 from agy_nb.sdk.checks import check
 from agy_nb.sdk.patches.approval_context import (
@@ -146,10 +146,11 @@ def _is_public(endpoint: Any) -> bool:
 
 def _defaults(base: AgentConfig, spec: AgentSpec) -> list[Any]:
     """The rules where the user gives none."""
+    folders = [*getattr(base, "workspaces", ()), *(base.skills_paths or ())]
     if spec.asks_user:
-        return policy.safe_defaults(_refuse_all)
-    if spec.asks_about_commands:
-        return policy.confirm_run_command(_refuse_all)
+        return default_policy.with_a_handler(folders, _refuse_all)
+    if spec.asks_by_default:
+        return default_policy.in_a_notebook(folders, _refuse_all)
     return list(base.policies or ())
 
 
@@ -161,7 +162,12 @@ def _answering(spec: AgentSpec, given: Sequence[Any]) -> tuple[Any, ...]:
 
 def _warn_of_subagents(config: AgentConfig, rules: Sequence[policy.Policy]) -> None:
     """Say which of a subagent's tools no policy reaches: the harness asks for the root's only."""
-    guarded = {rule.tool for rule in rules if rule.decision is not policy.Decision.APPROVE}
+    guarded = {
+        rule.tool
+        for rule in rules
+        if rule.decision is not policy.Decision.APPROVE
+        and not (rule.name == default_policy.NAME and rule.when)  # the harness contains those
+    }
     allowed = {rule.tool for rule in rules if rule.decision is policy.Decision.APPROVE}
     for subagent in config.subagents or []:
         tools = {tool.value for tool in resolve_active_tools(subagent.capabilities)}

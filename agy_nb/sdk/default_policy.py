@@ -1,0 +1,120 @@
+"""The rules of an agent whose user gave none: which calls run, and which are asked about.
+
+Measured (SDK 0.1.22): the harness itself denies file tools outside the workspace, whatever a policy
+says, unless a rule is named `allow_all`. It lets the temporary folder and its own folder of
+application data through, so calls that reach there are asked about here. The containment of the
+harness stays on: it holds for subagents too, about whose built-in tools no policy is asked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from google.antigravity import types
+from google.antigravity.connections.local.local_connection_config import normalize_wire_path
+from google.antigravity.hooks import policy
+
+from agy_nb.sdk.threads import off_loop
+
+_Outside = Callable[[Mapping[str, Any]], Awaitable[bool]]
+"""Whether the arguments of a file tool name a place outside the workspace."""
+
+_TOOLS = types.BuiltinTools
+_COMMANDS = (_TOOLS.RUN_COMMAND,)
+_EGRESS = (_TOOLS.READ_URL_CONTENT, _TOOLS.SEARCH_WEB)
+_READS = (_TOOLS.VIEW_FILE, _TOOLS.LIST_DIR, _TOOLS.SEARCH_DIR, _TOOLS.FIND_FILE)
+_WRITES = (_TOOLS.CREATE_FILE, _TOOLS.EDIT_FILE)
+_HARMLESS = (_TOOLS.SCHEDULE, _TOOLS.FINISH)
+
+_PATHS = frozenset(
+    (
+        "path",
+        "file",
+        "filepath",
+        "absolutepath",
+        "targetfile",
+        "directorypath",
+        "searchpath",
+        "searchdirectory",
+        "outputpath",
+    )
+)
+NAME = "agy_nb_default"
+"""What our rules are called in logs and in the configuration."""
+
+
+def in_a_notebook(folders: Sequence[str], ask: Any) -> list[policy.Policy]:
+    """The rules where a person can be asked and neither a handler nor policies were given.
+
+    Commands, everything that sends data away, and file tools outside the workspace are asked about.
+
+    Args:
+        folders: The workspace's.
+        ask: The handler of the rules that ask.
+    """
+    return [
+        *(policy.ask_user(tool.value, handler=ask, name=NAME) for tool in (*_COMMANDS, *_EGRESS)),
+        *_outside(folders, ask, (*_READS, *_WRITES)),
+        policy.allow("*", name=NAME),
+    ]
+
+
+def with_a_handler(folders: Sequence[str], ask: Any) -> list[policy.Policy]:
+    """The rules where `ask_user=` was given without policies: only reading the workspace runs.
+
+    Args:
+        folders: The workspace's.
+        ask: The handler of the rules that ask.
+    """
+    return [
+        *_outside(folders, ask, _READS),
+        *(policy.allow(tool.value, name=NAME) for tool in (*_READS, *_HARMLESS)),
+        policy.ask_user("*", handler=ask, name=NAME),
+    ]
+
+
+def _outside(
+    folders: Sequence[str], ask: Any, tools: Sequence[types.BuiltinTools]
+) -> list[policy.Policy]:
+    """Rules that ask about file tools where they reach outside the workspace."""
+    outside = _outside_of(folders)
+    why = "The path is outside the workspace."
+    return [
+        policy.ask_user(tool.value, handler=ask, when=outside, name=NAME, reason=why)
+        for tool in tools
+    ]
+
+
+def _outside_of(folders: Sequence[str]) -> _Outside:
+    """A predicate on the arguments of file tools.
+
+    Links are followed. A call that names no path that we know counts as outside.
+
+    Args:
+        folders: The folders that are inside.
+    """
+
+    async def outside(args: Mapping[str, Any]) -> bool:
+        named = [
+            value for key, value in args.items() if key.replace("_", "").lower() in _PATHS and value
+        ]
+        return await off_loop(_any_outside, folders, named)
+
+    return outside
+
+
+def _any_outside(folders: Sequence[str], named: Sequence[Any]) -> bool:
+    roots = [Path(os.path.realpath(folder)) for folder in folders]
+    return not named or not all(isinstance(path, str) and _is_in(roots, path) for path in named)
+
+
+def _is_in(roots: Sequence[Path], path: str) -> bool:
+    try:
+        base = roots[0] if roots else Path.cwd()
+        real = Path(os.path.realpath(base / normalize_wire_path(path)))
+    except (OSError, ValueError):
+        return False
+    return any(real.is_relative_to(root) for root in roots)
