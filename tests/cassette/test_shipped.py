@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from agy_nb.cassette import use_cassette
+from agy_nb.cassette.format import read_header, read_lines
 from agy_nb.cassette.recording import load
+from agy_nb.cassette.summary import Summaries
 from agy_nb.cassette.verify import problems
 from tests.cassette.scenarios import NO_MODEL, SCENARIOS, Setting
 
@@ -25,6 +27,14 @@ async def test_shipped_cassette_replays(header, tmp_path):
 def test_shipped_cassette_is_sound(header):
     assert list(problems(header.parent)) == []
     assert not load(header.parent).partial
+
+
+@pytest.mark.parametrize("header", SHIPPED, ids=[path.parent.name for path in SHIPPED])
+def test_header_of_a_shipped_cassette_says_what_its_frames_say(header):
+    summaries = Summaries()
+    for line in read_lines(header.parent):
+        summaries.add(line)
+    assert summaries.all() == read_header(header.parent).sessions
 
 
 def test_every_scenario_is_shipped():
