@@ -248,7 +248,8 @@ class WireFold:
 
     def _thread_state(self, body: Frame, at: float | None) -> None:
         agent = self._agent
-        depth = min(number_of(body.get("depth")), _DEEPEST)
+        told = body.get("depth")
+        depth = None if told is None else min(number_of(told), _DEEPEST)
         thread = agent.thread(
             str(body.get("trajectoryId", "")), at, body.get("parentTrajectoryId"), depth
         )

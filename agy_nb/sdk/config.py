@@ -21,7 +21,7 @@ from google.antigravity.connections.local.local_connection_config import LocalAg
 from google.antigravity.hooks import hooks, policy
 
 from agy_nb.errors import InvalidConfig
-from agy_nb.sdk import default_policy, errors
+from agy_nb.sdk import default_policy, errors, temporary
 from agy_nb.sdk.base import AgentSpec, ApprovalDecision, Gate
 from agy_nb.sdk.checks import check
 from agy_nb.sdk.patches.approval_context import (
@@ -195,7 +195,8 @@ def why_refused(config: AgentConfig) -> InvalidConfig | None:
     name, modes = config.conversation_id, types.SessionContinuationMode
     mode = config.session_continuation_mode or modes.RESUME
     known = folder is not None and name is not None and any(files_of(folder, name))
-    where = config.save_dir or "a new folder (no save_dir is given)"
+    given = None if temporary.is_ours(config.save_dir) else config.save_dir
+    where = given or "a new folder (no save_dir is given)"
     if name and mode is modes.RESUME and not known:
         return InvalidConfig(
             f"there is no conversation {name!r} in {where}; "

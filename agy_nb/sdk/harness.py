@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agy_nb.errors import HarnessError
+from agy_nb.sdk import temporary
 from agy_nb.sdk.base import Listen, ReplaySocket, Socket
 from agy_nb.sdk.process import Harness
 from agy_nb.sdk.threads import off_loop
@@ -91,11 +92,11 @@ class HarnessStart:
     """One start of a harness, of our runtime or of code that uses the SDK's `Agent` directly.
 
     Args:
-        strategy: The SDK's strategy, for its identity only.
+        strategy: The SDK's strategy, for its identity and its folder only.
         follower: The agent of our runtime, None where the SDK is used directly.
 
     Attributes:
-        strategy: The SDK's strategy, for its identity only.
+        strategy: The SDK's strategy, for its identity and its folder only.
         process: The process, as the SDK sees it; None until it asks for one.
         invalid: Why the SDK would refuse to start a real harness.
         connected: Whether the SDK has got its socket.
@@ -123,6 +124,10 @@ class HarnessStart:
     def any_model(self) -> bool:
         """Whether the user named no model."""
         return self._follower.options.any_model
+
+    def forget_new_folder(self) -> None:
+        """Remove the folder that the SDK has made for a conversation which nothing will save."""
+        temporary.remove_sdks_folder(getattr(self.strategy, "_save_dir", None))
 
     def needs_no_key(self) -> None:
         """Let a harness start that has no key, as it is not asked for one."""

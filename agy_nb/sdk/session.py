@@ -37,7 +37,7 @@ from agy_nb.protocol.events import (
 from agy_nb.protocol.failures import to_info
 from agy_nb.protocol.values import Message, Prompt, TokenUsage
 from agy_nb.sdk import config as configs
-from agy_nb.sdk import errors, harness
+from agy_nb.sdk import errors, harness, temporary
 from agy_nb.sdk.base import Clock, Sink, ToolInfo, TurnOutcome, now
 from agy_nb.sdk.link import Link
 from agy_nb.sdk.state import ContextState
@@ -96,6 +96,22 @@ class LiveSession:
 
     async def start(self) -> None:
         """Start the harness and open the conversation; see `Backend.open`."""
+        if self._config.save_dir is None:
+            folder = await off_loop(temporary.new_folder)
+            self._config = self._config.model_copy(update={"save_dir": folder})
+        try:
+            await self._open_link()
+        except BaseException:
+            if self._link_or_none is None:  # else the conversation may go on
+                await self._remove_folder()
+            raise
+
+    async def _remove_folder(self) -> None:
+        """Remove the conversation's folder, unless the user named it."""
+        if not self._save_dir_given and self._config.save_dir is not None:
+            await off_loop(temporary.remove, self._config.save_dir)
+
+    async def _open_link(self) -> None:
         self._link_or_none = link = await Link.open(
             self._config, self._on_event, self._on_activity, self._options, self._state
         )
@@ -136,7 +152,10 @@ class LiveSession:
         if self._between_turns is not None:
             self._between_turns.cancel()
         await self._stop_successor()
-        await self._link.close()
+        try:
+            await self._link.close()
+        finally:
+            await self._remove_folder()
 
     async def _stop_successor(self) -> bool:
         """End the start of another harness; tell whether there was one."""
