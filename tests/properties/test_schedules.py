@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.properties import (  # noqa: F401 - each fills SCENARIOS
     scenarios_approvals,
+    scenarios_cancels,
     scenarios_loop,
     scenarios_quota,
     scenarios_replay,
