@@ -68,8 +68,8 @@ class ChatPanel:
         self._beside = Beside(self.view, lambda: (self.transcript.html(), self.transcript.text()))
         self._tasks: set[asyncio.Future[Any]] = set()
         self._stops: list[Callable[[], None]] = []
-        self._orders: dict[str, Callable[[], None]] = {
-            "stop": lambda: self._do(agent.cancel()),
+        self._orders: dict[str, Callable[[str], None]] = {
+            "stop": self._stop,
             "retry": self._retry,
             "edit": self._edit,
             "clear": self._clear,
@@ -167,9 +167,9 @@ class ChatPanel:
             case messages.Send():
                 self._on_send(message, buffers)
             case messages.Order():
-                self._orders[message.type]()
+                self._orders[message.type](message.view)
             case messages.Export():
-                self._export(message.format)
+                self._export(message.format, message.view)
             case messages.Revoke():
                 self._revoke(message.grant)
             case _:
@@ -182,22 +182,25 @@ class ChatPanel:
         if message.text.strip():
             parts.insert(0, TextPart(text=message.text))
         if parts:
-            self._do(self._send(parts, message.text))
+            self._do(self._send(parts, message.text, message.view))
 
-    async def _send(self, parts: list[PromptPart], text: str) -> None:
+    async def _send(self, parts: list[PromptPart], text: str, view: str) -> None:
         try:
             await self.agent.chat(parts)
         except AgyError:
-            self.view.send(type="compose", text=text)  # what was typed is not lost
+            self.view.reply(view, type="compose", text=text)  # what was typed is not lost
             raise
 
-    def _retry(self) -> None:
+    def _stop(self, _view: str) -> None:
+        self._do(self.agent.cancel())
+
+    def _retry(self, _view: str) -> None:
         if (latest := self.agent.latest) is not None:
             self._do(self.agent.chat(latest.prompt))
 
-    def _edit(self) -> None:
+    def _edit(self, view: str) -> None:
         if (latest := self.agent.latest) is not None:
-            self.view.send(type="compose", text=text_of(latest.prompt))
+            self.view.reply(view, type="compose", text=text_of(latest.prompt))
 
     def _show_grants(self) -> None:
         """Have the panel list what the agent may do without asking."""
@@ -212,7 +215,7 @@ class ChatPanel:
             if grant.number == number:
                 self.agent.grants.revoke(grant)
 
-    def _clear(self) -> None:
+    def _clear(self, _view: str) -> None:
         self._before = ()
         self.responses = [response for response in self.responses if not response.done]
         self.transcript.clear()
@@ -221,15 +224,15 @@ class ChatPanel:
         if self.agent.is_started:
             self._do(self.agent.clear_history())
 
-    def _export(self, form: str) -> None:
+    def _export(self, form: str, view: str) -> None:
         if form == "json":
-            self.view.send(type="download", name="chat.json", text=self.to_json())
+            self.view.reply(view, type="download", name="chat.json", text=self.to_json())
         elif form == "copy":
-            self.view.send(type="copy", text=self.to_markdown())
+            self.view.reply(view, type="copy", text=self.to_markdown())
         elif form == "cassette":
             self._do(self._save_cassette())
         else:
-            self.view.send(type="download", name="chat.md", text=self.to_markdown())
+            self.view.reply(view, type="download", name="chat.md", text=self.to_markdown())
 
     async def _save_cassette(self) -> None:
         if self.view.running:

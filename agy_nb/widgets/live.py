@@ -204,6 +204,10 @@ class LiveView:
             base = {"running": self.running, "status": status, "stop": label}
             self.widget.send({**base, **self.standing, **message})
 
+    def reply(self, view: str, **message: object) -> None:
+        """Send a message to the one view that asked for it; to all where it gave no name."""
+        self.send(**message, **({"view": view} if view else {}))
+
     def _wire(self, changes: Iterable[Change]) -> list[dict[str, Any]]:
         return [self._wire_one(change) for change in changes]
 
@@ -240,9 +244,7 @@ class LiveView:
             case None:
                 self._refuse(content)
             case Ready():
-                self.seen = True
-                self.transcript.changes()
-                self.send(type="reset", changes=self._wire(self.transcript.snapshot()))
+                self._show_all(message.view)
                 if self.transcript.behind:
                     self.touch()
             case Decide() | AnswerAll():
@@ -251,6 +253,14 @@ class LiveView:
                 self._stay()
             case _:
                 self._on_message(message, buffers)
+
+    def _show_all(self, view: str) -> None:
+        """Give a view all nodes; the others, in which somebody may be typing, only what is new."""
+        new = self.transcript.changes()
+        if self.seen and new:
+            self.send(type="changes", changes=self._wire(new))
+        self.seen = True
+        self.reply(view, type="reset", changes=self._wire(self.transcript.snapshot()))
 
     def _answer(self, reply: Reply) -> None:
         if words := desk.objection(reply):

@@ -38,7 +38,14 @@ _Word = Annotated[str, BeforeValidator(_writable), StringConstraints(max_length=
 
 
 class _Message(BaseModel):
+    """What all messages have.
+
+    Attributes:
+        view: Which view of the widget sends it: a notebook can show one widget in several places.
+    """
+
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+    view: _Word = ""
 
 
 class Ready(_Message):

@@ -295,3 +295,28 @@ async def test_message_that_makes_no_sense_changes_nothing(agent, page):
     for message in ({}, {"type": "no such"}, {"type": "decide", "id": 7}, {"type": "answer"}):
         page.say(**message)
     assert page.html() == ""
+
+
+async def test_second_view_gets_all_and_the_first_only_what_is_new(agent, page):
+    page.say(type="ready", view="first")
+    await agent.chat_text("Hello")
+    page.told.clear()
+    page.say(type="ready", view="second")
+    kinds = [(message["type"], message.get("view")) for message in page.told]
+    assert kinds == [("changes", None), ("reset", "second")]
+    assert len(page.last("reset")["changes"]) >= len(page.last("changes")["changes"])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kind"),
+    [
+        ({"type": "edit"}, "compose"),
+        ({"type": "export", "format": "json"}, "download"),
+        ({"type": "export", "format": "markdown"}, "download"),
+        ({"type": "export", "format": "copy"}, "copy"),
+    ],
+)
+async def test_view_that_asks_gets_the_answer_and_no_other(agent, page, wanted, kind):
+    await agent.chat_text("Hello")
+    page.say(**wanted, view="second")
+    assert page.last(kind)["view"] == "second"

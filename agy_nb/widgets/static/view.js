@@ -538,7 +538,8 @@ function download(name, text) {
 
 function render({ model, el }) {
   const root = make("div", "agy-view");
-  const send = (content, buffers = []) => model.send(content, undefined, buffers);
+  const view = Math.random().toString(36).slice(2); // a widget can be shown in several places
+  const send = (content, buffers = []) => model.send({ ...content, view }, undefined, buffers);
   const nodes = make("div", "agy-nodes");
   const page = model.get("mode") === "page";
   nodes.setAttribute("role", page ? "region" : "log");
@@ -567,6 +568,8 @@ function render({ model, el }) {
   let gone = false;
   const onMessage = (message) => {
     const follows = nodes.scrollHeight - nodes.scrollTop - nodes.clientHeight < 40;
+    const forAnother = message.view !== undefined && message.view !== view;
+    if (forAnother) message = { ...message, type: "status" };
     if (message.type === "reset") tree.reset(message.changes);
     else if (message.type === "changes") refocus(nodes, () => tree.apply(message.changes));
     else if (message.type === "refused") tree.refused(message.id, message.words);

@@ -52,6 +52,31 @@ def test_files_are_attached_and_a_conversation_is_copied(lab):
     assert lab.page.evaluate("navigator.clipboard.readText()") == "> Read this\n\nHello *you*.\n"
 
 
+def test_second_view_of_a_panel_leaves_the_first_as_it_is(lab):
+    script = "[say('Hello.'), call('delete', path='x'), say('Kept.')]"
+    lab.do(f"model, agent = await start({script})\nawait agent.chat_text('The first')")
+    lab.do("panel = agent.chat_ui()\nturn = await agent.chat('The second')")
+    first = lab.run("panel")
+    reason = first.wait(".agy-approval input")
+    reason.fill("not this one")
+    first.wait(".agy-composer textarea").fill("a draft")
+    second = lab.run("panel")
+    second.wait(".agy-approval input")
+    assert reason.input_value() == "not this one"
+    second.click("Edit last")
+    second_box = second.wait(".agy-composer textarea")
+    second.wait("text=The second")
+    lab.page.wait_for_function("box => box.value === 'The second'", arg=second_box.element_handle())
+    assert first.wait(".agy-composer textarea").input_value() == "a draft"
+    first.picture("chat_two_views")
+    reason.press("Enter")
+    for cell in (first, second):
+        cell.wait("text=Kept.")
+    denied = "print([event.reason for event in turn.events if event.type == 'approval'])"
+    assert "not this one" in lab.do(denied)
+    assert first.wait(".agy-composer textarea").input_value() == "a draft"
+
+
 SLOWLY = """
 () => {
   window.realRead = window.realRead ?? Blob.prototype.arrayBuffer;
