@@ -314,6 +314,9 @@ class Block:
         try:
             if self._model is not None:
                 self._model.save()
+        except OSError as error:
+            journal.leave_partial()
+            raise journal.not_written(error) from error
         except Exception as error:
             journal.abandon()
             raise CassetteNotWritten(

@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 
 from agy_nb.cassette.errors import CassetteInvalid
 from agy_nb.cassette.format import EPISODES, MODEL
-from agy_nb.cassette.safe_files import bounded_lines, open_plain, read_bytes
+from agy_nb.cassette.safe_files import bounded_lines, open_plain, read_bytes, write_all
 from agy_nb.cassette.safe_json import check_size, parse_json
 
 Interaction: TypeAlias = dict[str, Any]
@@ -92,7 +92,7 @@ class EpisodeJournal:
                     if file is None:
                         opened = (self._folder / EPISODES).open("ab", buffering=0)
                         file = stack.enter_context(opened)
-                    file.write(line)
+                    write_all(file, line)
         except Exception as error:  # noqa: BLE001 - told by finish(); the session goes on
             self._failure = error
         while self._failure is not None and make is not None:
@@ -147,11 +147,15 @@ def write_vcr(file: Path, interactions: list[Interaction]) -> None:
 
     data = {"interactions": interactions, "version": _VERSION}
     fresh = file.with_name(f".{file.name}")
-    with fresh.open("wb") as out:
-        out.write(yamlserializer.serialize(data).encode())
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.replace(file)
+    try:
+        with fresh.open("wb") as out:
+            out.write(yamlserializer.serialize(data).encode())
+            out.flush()
+            os.fsync(out.fileno())
+        fresh.replace(file)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def as_text(body: bytes) -> str | bytes:

@@ -35,6 +35,7 @@ from agy_nb.cassette.format import (
     encode_line,
     parse_frame,
 )
+from agy_nb.cassette.safe_files import LONGEST_LINE, write_all
 from agy_nb.cassette.summary import Summaries
 from agy_nb.cassette.swap import swap_in
 
@@ -182,6 +183,15 @@ class Journal:
         shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.release()
 
+    def leave_partial(self) -> None:
+        """Write what is left, and leave the recording where a crash would. Blocks."""
+        self._drain()
+        self._lock.release()
+
+    def not_written(self, error: OSError) -> CassetteNotWritten:
+        """The error for a disk that refused."""
+        return _not_written(self.path, error)
+
     @property
     def failure(self) -> Exception | None:
         """Why nothing is written any more, None while all is well."""
@@ -225,7 +235,12 @@ class Journal:
 
     def _write(self, line: Line) -> None:
         raw = encode_line(line)
-        self._file.write(raw)
+        if len(raw) > LONGEST_LINE:
+            raise ValueError(
+                f"a frame has {len(raw) >> 20} MB, and a cassette's have {LONGEST_LINE >> 20} at "
+                "most; leave large media out of what is recorded"
+            )
+        write_all(self._file, raw)
         self._size += len(raw)
         self._digest.update(raw)
         self._frames += 1
@@ -307,15 +322,24 @@ def _lock(fd: int) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    """Write a file in one step: on a full disk, what was there stays."""
+    fresh = path.with_name(f".{path.name}")
+    try:
+        with fresh.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def _not_written(path: Path, error: OSError) -> CassetteNotWritten:
+    partial = path.with_name(path.name + PARTIAL)
+    kept = f" What was recorded until then is at {partial}." if partial.is_dir() else ""
     return CassetteNotWritten(
-        f"{path} could not be recorded: {error.strerror or error}. "
+        f"{path} could not be recorded: {error.strerror or error}.{kept} "
         "What was there before is untouched; free some space or choose another folder",
         path=str(path),
     )

@@ -90,6 +90,17 @@ def _bounded_lines(file: BinaryIO, longest: int) -> Iterator[bytes]:
         yield raw
 
 
+def write_all(file: BinaryIO, data: bytes) -> None:
+    """Write all of some bytes to an unbuffered file; on a disk that is nearly full, parts are.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+
+
 def files_of(folder: Path) -> list[Path]:
     """The files in a folder, sorted by name; links and special files count as such."""
     return sorted(path for path in folder.iterdir() if path.is_symlink() or not path.is_dir())
