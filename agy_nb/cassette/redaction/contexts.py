@@ -15,7 +15,7 @@ from agy_nb.cassette.redaction.names import Strength, strength
 
 _KEYWORD = re.compile(
     r"pass|pwd|secret|token|key|cred|auth|cookie|jwt|sig|salt|pepper|sess|sid|csrf|xsrf|psk|pw|pat|dsn"
-    r"|otp|mnemonic|bearer|hmac|hook|connection|_ur[il]|phrase|contrase|motdepasse|\bid\b"
+    r"|otp|mnemonic|bearer|hmac|hook|connection|recovery|_ur[il]|phrase|contrase|motdepasse|\bid\b"
 )
 _IN_NAMES = frozenset("_-.$")
 _LONGEST_NAME = 80
@@ -28,7 +28,7 @@ _SEPARATOR = re.compile(
     + _GAP
     + r"(?:\?"
     + _GAP
-    + r")?(?P<s>=>|:=|===?|=|::?|->|<<<?)"
+    + r")?(?P<s>:[ \t]{0,4}[&*]{0,2}[A-Za-z][\w<>?.\[\]| ]{0,40}?[ \t]{0,4}=(?=[ \t]{0,4}[rb]?[\"'`])|=>|:=|===?|=|::?|->|<<<?)"
     + _GAP
     + r"(?:(?:[A-Za-z]\w{0,20}\()?[rbuRBUfF]{0,2}(?=[\"'`]))?"
 )
@@ -39,15 +39,18 @@ _PAIR = re.compile(
 _COMMA = re.compile(r"[\"'`]\s{0,16}[,)]\s{0,24}(?=[\"'`])")
 _CALL = re.compile(r"(?:\(|[ \t]{1,4}\(?)[ \t]{0,4}(?:[A-Za-z.]{1,30}\()?[ \t]{0,4}(?=[\"'`])")
 _IS = re.compile(
-    r"[\"'*`]{0,3}[ \t]{1,4}(?:(?:is|was|are|to|are now|is now|has been set to)\b:?[ \t]{0,4}|\d[ \t]{1,4}|)(?=\S)"
+    r"[\"'*`]{0,3}[ \t]{1,4}(?:(?:is|was|are|to|are now|is now|has been set to|for [\w@.-]{1,60}(?=:| is)(?: is)?)\b:?[ \t]{0,4}|\d[ \t]{1,4}|)(?=\S)"
 )
 _ELEMENT = re.compile(
-    r"(?:\s[^<>]{0,200})?>(?:\s{0,40}<(?:string|value|plainText)>)?(?P<v>[^<>]{3,2000})</",
+    r"(?:\s[^<>]{0,200})?>(?:\s{0,40}<(?:string|value|plainText)>)?(?:<!\[CDATA\[)?(?P<v>[^<>\]]{3,2000})(?:\]\]>)?</",
     re.IGNORECASE,
 )
 _CLOSED = re.compile(
     r"[\"']?(?:>|</(?:key|name|th|td|dt)>\s{0,40}<(?:string|value|td|dd)>)(?P<v>[^<>]{3,2000})</",
     re.IGNORECASE,
+)
+_BLOCK = re.compile(
+    r"(?:[|>][+-]?[ \t]{0,8}\r?\n[ \t]{1,40}|\[\[|q\{)(?P<v>[^\s\]}]{3,400})(?=\r?\n|\]\]|\}|\Z)"
 )
 _OPTION = re.compile(r"[ \t]{1,8}(?!-)")
 _BARE = re.compile(r"[^\s\"'`<>]{1,2000}")
@@ -110,7 +113,7 @@ def _beside(
         value = _value(text, match.end(), line=False, query=False)
         if value and _is_option(text[value.start : value.end], power, quoted=value.quoted):
             found = value.start, value.end
-    if found is None and power >= Strength.STRONG:
+    if found is None:
         found = _said(text, name, end, power)
     if found is not None:
         yield found
@@ -140,6 +143,7 @@ def _assigned(
     elif query:
         accepted = len(found) >= 6 and (
             (values.is_random(found) and len(found) >= 12)
+            or (power is Strength.PASSWORD and not values.is_placeholder(found))
             or (power > Strength.WEAK and values.is_mixed(found))
         )
     elif line and _UPPER.fullmatch(name) and power > Strength.WEAK:
@@ -184,7 +188,7 @@ def _said(text: str, name: str, end: int, power: Strength) -> tuple[int, int] | 
     """In a call, in SQL, and in a sentence: `setPassword("...")`, `PASSWORD '...'`, `is ...`."""
     if (match := _CALL.match(text, end)) and not _ASKS.match(name):
         value = _value(text, match.end(), line=False, query=False)
-        if value and value.quoted:
+        if value and value.quoted and power > Strength.WEAK:
             found = text[value.start : value.end]
             if len(found) >= 6 and _accepts(found, power, quoted=True) and not found.isalpha():
                 return value.start, value.end
@@ -200,6 +204,9 @@ def _said(text: str, name: str, end: int, power: Strength) -> tuple[int, int] | 
         least = 6 if match[0].strip() else 8
         if len(found) < least or _is_expression(found, line=False) or values.is_known_form(found):
             return None
+        if power is Strength.WEAK:
+            plain = len(found) >= 20 and found.isalnum() and values.is_simple_password(found)
+            return (value.start, stop) if plain and values.is_random(found) else None
         digits = sum(map(str.isdigit, found))
         likely = values.is_random(found) or (
             values.is_mixed(found) and power == Strength.PASSWORD and digits > 0 and least == 6
@@ -217,6 +224,8 @@ def _value(text: str, at: int, *, line: bool, query: bool) -> _Value | None:
             at += 2
         end = _closing(text, quote, at + 1)
         return _Value(at + 1, end, quoted=True) if end > at + 1 else None
+    if match := _BLOCK.match(text, at):
+        return _Value(*match.span("v"), quoted=True)
     match = _BARE.match(text, at)
     if match is None:
         return None
@@ -249,16 +258,14 @@ def _accepts(found: str, power: Strength, *, quoted: bool) -> bool:
     found = found[:400]
     if power == Strength.WEAK:
         return len(found) >= 12 and values.is_random(found) and not values.is_known_form(found)
+    if values.is_random(found) and not (quoted and power == Strength.PASSWORD):
+        return not values.is_digest_or_date(found)
     if not quoted:
         if len(found) < 6 or values.is_placeholder(found):
             return False
-        return values.is_random(found) or (
-            values.is_mixed(found) and not values.is_known_form(found)
-        )
+        return values.is_mixed(found) and not values.is_known_form(found)
     if power == Strength.PASSWORD:
         return values.is_chosen(found)
-    if values.is_random(found):
-        return not values.is_known_form(found)
     return len(found) >= 6 and values.is_mixed(found) and not values.is_prose(found)
 
 

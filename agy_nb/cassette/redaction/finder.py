@@ -71,8 +71,11 @@ def _in_wrapped(view: View, known: Known | None, seen: set[int]) -> Iterator[Spa
     joined = unwrapped(view)
     if joined is None:
         return
-    values = known(joined.text) if known else []
-    for start, end in (*values, *tokens(joined.text)):
+    found = known(joined.text) if known else []
+    for start, end in tokens(joined.text):
+        if any(map(str.isdigit, joined.text[start:end])):  # a package's name ends with its line
+            found.append((start, end))
+    for start, end in found:
         first, last = joined.place(start, end)
         if last - first > end - start and first not in seen:
             yield Span(first, last, SECRET, secret=True)

@@ -31,10 +31,10 @@ _FORMATS = (
     # addresses
     _format("://", r"(?<=[a-z0-9])://[^\s/@:\"'<>]{0,100}:(?P<s>[^\s/\"'<>]{1,300})@(?=[\w.\[{$-])", "any"),
     _format("://", r"(?<=[a-z0-9])://(?P<s>[\w.~-]{16,200})@(?=[\w.\[-])", "random"),
-    _format("?|&", r"[?&#](?:t|key|code|sig|k|hash|ticket|auth|s|c|secret|state|nonce|oobCode|x-amz-[\w-]{4,20}|x-goog-[\w-]{4,20}|policy"
+    _format("?|&", r"[?&#](?:t|key|code|sig|k|hash|ticket|auth|secret|state|nonce|oobCode|x-amz-[\w-]{4,20}|x-goog-[\w-]{4,20}|policy"
             r"|signature|se?cret|\w{0,20}token|access_key|password|sv?c)=(?P<s>[\w%.~+/=-]{16,2000})", "random"),
     _format("://", r"://[^\s\"'<>]{1,200}/(?:reset|verify|verification|invite|invitation|confirm|activate|magic|unsubscribe|webhooks?|hooks?"
-            r"|share|join|token|auth|login|s|password)[\w-]{0,30}/(?P<s>[\w-]{20,200})", "random"),
+            r"|token)(?:[_-][\w-]{1,30})?/(?P<s>[\w-]{20,200})", "random"),
     _format("ldap", r"\bldaps?://[^\s\"']{1,200}[?&;](?:bindpw|password)=(?P<s>[^\s\"'&]{3,200})"),
     _format("@", r"\b(?:sqlplus|exp|imp|sqlldr|expdp|impdp)\s{1,4}(?:-\w{1,8} {1,4}){0,3}[\w.]{1,40}/(?P<s>[^\s@/\"']{3,100})@"),
     # headers
@@ -53,6 +53,8 @@ _FORMATS = (
     _format("smbclient|mount|rpcclient|net rpc|cifs", r"\s-U\s{0,2}[\"']?[\w.\\/-]{1,60}%(?P<s>[^\s\"']{3,200})", "any"),
     _format("pass:", r"\bpass:(?P<s>[^\s\"']{4,200})"),
     _format("7z|zip|rar", r"\b(?:7z\w?|zip|unzip|rar|unrar)\b[^\n|;]{0,120}\s-[pP] ?(?P<s>[^\s\"']{4,200})"),
+    _format("ssh-keygen", r"\bssh-keygen\b[^\n|;]{0,200}\s-[NP]\s{0,4}" + _VALUE, "any"),
+    _format("secret set|secret add|secrets add|config:set|secrets set", r"\b(?:secrets?|config)[: ](?:set|add)\s{1,4}\w{1,80}(?:=|\s{1,4}(?:--(?:body|value)|-b)[ =]\s{0,4})" + _VALUE),
     _format("openssl", r"\bopenssl\b[^\n|;]{0,200}\s-k\s{1,4}" + _VALUE),
     _format("htpasswd", r"\bhtpasswd\s{1,4}-\w{0,6}b\w{0,6}\s{1,4}(?:\S{1,200}\s{1,4})?" + _USER + r"\s{1,4}" + _VALUE, "any"),
     _format("rabbitmqctl", r"\brabbitmqctl\s{1,4}(?:add_user|change_password)\s{1,4}\S{1,80}\s{1,4}" + _VALUE, "any"),
@@ -149,7 +151,7 @@ def _is_value(found: str, least: str) -> bool:
         return values.is_random(found[:400]) and (len(found) > 20 or any(map(str.isdigit, found)))
     if values.is_placeholder(found[:400]) or strength(found[:80]) > Strength.WEAK:
         return False
-    if least == "any":
+    if least == "any" and not (":" in found and found.islower()):
         return found.lower() not in (
             "pass",
             "password",

@@ -23,7 +23,7 @@ _PASSWORDS = frozenset(
 _SECRETS = frozenset(
     {"secret", "secrets", "apikey", "apikeys", "passkey", "authtoken", "accesstoken", "accesskey",
      "secretkey", "privatekey", "clientsecret", "authorization", "bearer", "jwt", "salt", "pepper",
-     "mnemonic", "authkey", "sshkey", "apitoken", "refreshtoken", "sessiontoken"}
+     "mnemonic", "skey", "authkey", "sshkey", "apitoken", "refreshtoken", "sessiontoken"}
 )  # fmt: skip
 _WEAK = frozenset(
     {"auth", "authentication", "cookie", "cookies", "credential", "credentials", "csrf", "xsrf",
@@ -106,6 +106,8 @@ def strength(name: str) -> Strength:
         return Strength.NONE
     while len(words) > 1 and words[-1].isdigit():
         words.pop()
+    if name.isupper() and words[-1] == "pat":
+        return Strength.STRONG
     last, pairs = words[-1], set(itertools.pairwise(words))
     strong, weak = pairs & _STRONG_PAIRS, pairs & _WEAK_PAIRS
     if last in _ABOUT and pairs.isdisjoint(_WEAK_PAIRS) and words[-2:] != ["key", "id"]:

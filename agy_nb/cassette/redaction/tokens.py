@@ -46,9 +46,11 @@ _SHAPES = (
     r"EZ[AT]K[a-z0-9]{54}", r"shippo_(?:live|test)_[0-9a-f]{40}", r"dt0[a-z]\d{2}\.[A-Z0-9]{24}\.[A-Z0-9]{64}", r"p8e-[a-z0-9]{32}",
     r"ops_eyJ[\w+/=-]{100,2000}", r"A3-[A-Z0-9]{6}-(?:[A-Z0-9]{5,11}-?){4,6}", r"sb[ps]_[0-9a-f]{40}", r"sb_secret_[\w-]{20,60}",
     r"CFPAT-[\w-]{40,50}", r"CCIPAT_[\w-]{20,100}", r"bkua_[0-9a-f]{40}", r"sq[uap]_[0-9a-f]{40}", r"ico-[A-Za-z0-9]{32}", r"nvapi-[\w-]{40,80}",
+    r"AKCp\w{60,80}", r"AQE[\w+/]{40,80}-[\w+/]{30,60}", r"pat-[a-z]{2}\d-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", r"00D[A-Za-z0-9]{12,15}![\w.]{60,120}",
+    r"AAAA[\w-]{7}:APA91b[\w-]{100,180}", r"st\.[0-9a-f]{24}\.[0-9a-f]{32}\.[0-9a-f]{32}", r"csk-[a-z0-9]{40,60}", r"pa-[\w-]{40,50}",
     r"AAAAA[A-Za-z0-9%]{80,150}", r"ABSK[A-Za-z0-9+/=]{100,280}",
     # hashes of passwords, wallets
-    r"\$(?:2[aby]|apr1|[156y]|argon2(?:id?|d)|pbkdf2[\w-]{0,12}|scrypt|7)\$[\w./+=,$-]{20,200}", r"\{(?:SSHA|SHA|SMD5|CRYPT)(?:256|512)?\}[\w+/=]{20,120}",
+    r"\$(?:2[aby]|apr1|[156y]|argon2(?:id?|d)|pbkdf2[\w-]{0,12}|scrypt|7)\$[\w./+=,$-]{20,200}",
     r"pbkdf2_sha(?:1|256|512)\$\d{3,8}\$\w{6,40}\$[\w+/=]{20,100}", r"[5KL][1-9A-HJ-NP-Za-km-z]{50,51}\b", r"xprv[1-9A-HJ-NP-Za-km-z]{100,112}",
     # tokens of the web
     r"eyJ[\w-]{8,2000}\.[\w-]{8,8000}(?:\.[\w-]{0,2000}){0,3}",
@@ -99,6 +101,7 @@ _MULTIPLE = (
         "$ANSIBLE_VAULT;",
         re.compile(r"\$ANSIBLE_VAULT;[^\r\n]{3,60}(?P<s>(?:\s{1,20}[0-9a-f]{20,100}){1,200})"),
     ),
+    ("{S", re.compile(r"\{(?:SSHA|SHA|SMD5)(?:256|512)?\}(?P<s>[\w+/]{20,120}={0,2})")),
     ("PuTTY-User", _PPK),
     ("://", _HOOKS),
 )

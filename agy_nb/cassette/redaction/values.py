@@ -132,7 +132,10 @@ def is_simple_password(value: str) -> bool:
     """Say whether a value is a word with a number, as people choose them: `hunter2`."""
     if len(value) < SHORTEST or value.lower() in _NUMBERED:
         return False
-    return _SIMPLE.fullmatch(value) is not None and not is_placeholder(value)
+    if is_placeholder(value):
+        return False
+    kinds = {_kind(character) for character in value}
+    return _SIMPLE.fullmatch(value) is not None or (value.isalnum() and {0, 1, 2} <= kinds)
 
 
 def is_chosen(value: str) -> bool:
@@ -182,7 +185,12 @@ def is_name(value: str) -> bool:
 
 def is_known_form(value: str) -> bool:
     """Say whether a value is a digest, a path, a date or an address, which open nothing."""
-    forms = (_HASHED, _PATH, _NUMBER, _VERSION, _FINGERPRINT, _ADDRESS)
+    return _PATH.fullmatch(value) is not None or is_digest_or_date(value)
+
+
+def is_digest_or_date(value: str) -> bool:
+    """Say whether a value is a digest, a version, a date or an address; keys may look like paths."""
+    forms = (_HASHED, _NUMBER, _VERSION, _FINGERPRINT, _ADDRESS)
     return any(form.fullmatch(value) for form in forms)
 
 
