@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.conftest import Driver
+from tests.kernel.conftest import Driver, in_subshell
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.alone]
 
@@ -171,3 +171,29 @@ def test_two_kernels_at_once_do_not_meet(cell, tmp_path):
         assert other.text(there).split() == ["1", "second"]
     finally:
         other.close()
+
+
+def test_agent_that_a_subshell_makes_first_is_the_main_shells_too(tmp_path):
+    driver = Driver(Path(sys.executable), tmp_path, START)
+    try:
+        subshell = driver.new_subshell()
+        made = in_subshell(
+            driver,
+            "model, agent = await start([say('first'), say('second'), say('third')])\n"
+            "print(await agent.chat_text('hi'))\n"
+            "print(agent._record.session._link._harness.pid)",
+            subshell,
+        )
+        assert driver.reply(made, patience=60)["status"] == "ok"
+        first, pid = driver.text(made).split()
+        assert first == "first"
+        assert driver.do("print(await agent.chat_text('hi'), agent.sync.chat_text('hi'))") == (
+            "second third\n"
+        )
+        driver.do("await agy.runtime().close()")
+        deadline = time.monotonic() + 10
+        while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+            driver.receive(0.05)
+        assert not Path(f"/proc/{pid}").exists()
+    finally:
+        driver.close()
