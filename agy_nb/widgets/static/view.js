@@ -256,6 +256,19 @@ function permit(button, yes) {
   button.disabled = !yes && button.getRootNode().activeElement !== button;
 }
 
+// Where something stands in its view, and the view on the page; empty where it is not seen. Scrolling
+// the page is the user's own doing, and moves nothing; a view scrolls by itself when it grows.
+function position(place) {
+  const box = place.getBoundingClientRect();
+  if (!box.width) return "";
+  let { x, y } = box;
+  for (let above = place.closest(".agy-view")?.parentElement; above; above = above.parentElement) {
+    x += above.scrollLeft;
+    y += above.scrollTop;
+  }
+  return `${Math.round(x)} ${Math.round(y)}`;
+}
+
 // Nothing is allowed by a click that was meant for something else, or before all of the call was
 // seen: the buttons wait until the card has stood still for a moment, each block of it was scrolled
 // to its end, and no edit is left behind.
@@ -273,8 +286,7 @@ function guard(node, allow, edit, hint) {
   const look = (now) => {
     frame = requestAnimationFrame(look);
     if (place.dataset.settled) return;
-    const box = place.getBoundingClientRect();
-    const here = box.width ? `${Math.round(box.x)} ${Math.round(box.y)}` : "";
+    const here = position(place);
     if (here !== where) [where, since] = [here, now];
     const steady = here !== "" && now - since >= STEADY_MS;
     const whole = [...node.body.querySelectorAll("pre")].map(isSeen).every(Boolean);
