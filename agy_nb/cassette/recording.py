@@ -12,6 +12,7 @@ from agy_nb.cassette.errors import CassetteNotFound
 from agy_nb.cassette.format import Frame, Header, Line, is_partial, read_header, read_lines
 from agy_nb.cassette.journal import PARTIAL
 from agy_nb.cassette.swap import recover
+from agy_nb.wire.frames import CONFIG
 
 
 @dataclass(slots=True)
@@ -38,7 +39,7 @@ class RecordedSession:
         """The frame that opened it, empty if there is none."""
         for line in self.lines:
             if line.direction == "client":
-                return line.frame if "config" in line.frame else {}
+                return line.frame if CONFIG in line.frame else {}
         return {}
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 from agy_nb.cassette.format import Direction, Frame, parse_frame
 from agy_nb.protocol.codec import note_of
 from agy_nb.protocol.events import AnyEvent, Event
+from agy_nb.wire.frames import CONFIG
 
 if TYPE_CHECKING:
     from agy_nb.sdk.base import Start
@@ -169,7 +170,7 @@ def rewritten(message: str | bytes, rewrite: Callable[[Frame], Frame]) -> str | 
     import json
 
     frame = parse_frame(message)
-    return json.dumps(rewrite(frame)) if "config" in frame else message
+    return json.dumps(rewrite(frame)) if CONFIG in frame else message
 
 
 async def record(start: HarnessStart, tape: Tape, rewrite: Rewrite | None = None) -> Connected:
