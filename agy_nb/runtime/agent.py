@@ -42,6 +42,14 @@ _LONGEST_WAIT_S = 1e9
 _CONVERSATION_ID = re.compile(r"[A-Za-z0-9-]{32,}")
 
 
+async def _after(response: Response, clean_up: Callable[[], None]) -> None:
+    """Clean up in a thread once a turn is over, also where its loop ends before."""
+    try:
+        await response.wait()
+    finally:
+        await off_loop(clean_up)
+
+
 class Agent:
     """An agent on a runtime. `agy.create_agent` and `Runtime.create_agent` make them.
 
@@ -71,6 +79,7 @@ class Agent:
         self._conversation_id: str | None = None
         self._started = True
         self._deleted = False
+        self._background: set[asyncio.Future[None]] = set()
         self._drop = weakref.finalize(self, runtime.drop, self.id)
         self._drop.atexit = False
 
@@ -109,7 +118,8 @@ class Agent:
         before it returns cancels the turn.
 
         Args:
-            prompt: Text, the SDK's `Image`, `Document`, `Audio` or `Video`, or a list of these.
+            prompt: Text, the SDK's `Image`, `Document`, `Audio`, `Video` or `SlashCommand`, or a
+                list of these.
 
         Returns:
             The handle of the turn. It streams the answer, and holds it afterwards.
@@ -194,6 +204,42 @@ class Agent:
             raise InvalidInput(f"text must say what has happened, got {text!r}", field="text")
         command = c.Trigger(agent_id=self.id, text=text)
         response: Response = (await self._ask(command, r.ChatStarted)).response
+        return response
+
+    async def run_workflow(
+        self,
+        workflow: Any = None,
+        *,
+        script_path: str | Path | None = None,
+        description: str = "",
+    ) -> Response:
+        """Have the agent run a workflow of the SDK, as `Agent.beta.run_workflow` does there.
+
+        Args:
+            workflow: A function with the SDK's decorator `workflows.define`.
+            script_path: A workflow script on disk, instead of a function.
+            description: What it does, for the model; by default the function's docstring.
+
+        Returns:
+            The handle of the turn. The result of its tool call `run_workflow` is the output.
+
+        Raises:
+            InvalidInput: There is no such workflow, or this agent may not run any: it needs
+                `enable_subagents` and the built-in tool `run_workflow`.
+            AgentNotStarted: The agent was shut down, deleted or disconnected.
+        """
+        self._must_be_started()
+        prompt, remove = await self._record.session.workflow_prompt(
+            workflow, script_path, description
+        )
+        try:
+            response = await self.chat(prompt)
+        except BaseException:
+            await off_loop(remove)
+            raise
+        cleaning = asyncio.ensure_future(_after(response, remove))
+        self._background.add(cleaning)
+        cleaning.add_done_callback(self._background.discard)
         return response
 
     def turns(self) -> AsyncIterator[Response]:
@@ -546,6 +592,32 @@ class Agent:
             msg = f"conversation_id must be 32 or more letters, digits and hyphens, got {value!r}"
             raise InvalidInput(msg, field="conversation_id")
         self._conversation_id = value
+
+    @property
+    def trajectory_usages(self) -> dict[str, TokenUsage]:
+        """Tokens of each trajectory so far, the root agent's and its subagents', by its id.
+
+        Example:
+            >>> response = await (await agent.chat("Hello"))
+            >>> agent.trajectory_usages[response.root.id] == response.usage
+            True
+        """
+        self._must_be_started()
+        return self._record.session.trajectory_usages()
+
+    @property
+    def sandbox_status(self) -> Any:
+        """Whether commands can run in the operating system's sandbox: the SDK's `SandboxStatus`.
+
+        With `enable_sandbox` and `sandbox_status.available` False, commands run without a sandbox.
+        None where the harness does not report it.
+
+        Example:
+            >>> agent.sandbox_status.available in (True, False)
+            True
+        """
+        self._must_be_started()
+        return self._record.session.sandbox_status()
 
     def available_tools(self) -> tuple[ToolInfo, ...]:
         """Every tool of the agent: built-in, host functions, and what is known of MCP servers.

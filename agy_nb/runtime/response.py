@@ -29,7 +29,7 @@ from agy_nb.protocol.events import (
     Usage,
 )
 from agy_nb.protocol.values import Prompt, TokenUsage, Trajectory
-from agy_nb.sdk.base import now
+from agy_nb.sdk.base import now, stop_reason_of
 from agy_nb.sdk.own_turn import running
 
 T = TypeVar("T")
@@ -430,8 +430,19 @@ class Response:
 
     @property
     def stop_reason(self) -> str | None:
-        """Why the harness stopped, in the SDK's words; None before the end and after a failure."""
-        return self._stop_reason
+        """Why the harness stopped: the SDK's `StopReason`, which is a string as well.
+
+        None before the end and after a failure.
+
+        Example:
+            >>> from google.antigravity import types
+            >>> response = await (await agent.chat("Hello"))
+            >>> response.stop_reason is types.StopReason.UNSPECIFIED  # a normal end
+            True
+            >>> response.stop_reason == "UNSPECIFIED"
+            True
+        """
+        return None if self._stop_reason is None else stop_reason_of(self._stop_reason)
 
     @property
     def output(self) -> Any:

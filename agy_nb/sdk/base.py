@@ -7,10 +7,11 @@ property tests and benchmarks of the loop.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, cast
 
 from agy_nb.protocol.encodable import encodable, encodable_text
 from agy_nb.protocol.events import Event
@@ -28,6 +29,20 @@ from agy_nb.protocol.values import (
 def now() -> float:
     """This moment, in seconds since the Unix epoch: what an event's `at` holds."""
     return datetime.now(UTC).timestamp()
+
+
+def stop_reason_of(word: str) -> str:
+    """The SDK's `StopReason` of a word, which is a string as well; the word where there is none.
+
+    Args:
+        word: As the harness has it, e.g. `"MAX_TOOL_CALLS_EXCEEDED"`.
+    """
+    # The SDK is loaded where a turn of it has ended; elsewhere nobody can compare with its enum.
+    known = getattr(sys.modules.get("google.antigravity.types"), "StopReason", None)
+    try:
+        return word if known is None else cast("str", known(word))
+    except ValueError:
+        return word
 
 
 Sink: TypeAlias = Callable[[Event], None]
@@ -408,6 +423,24 @@ class Session(Protocol):
 
     def tools(self) -> tuple[ToolInfo, ...]:
         """Every tool of the agent that is known on this side."""
+        ...
+
+    def trajectory_usages(self) -> dict[str, TokenUsage]:
+        """Tokens by trajectory so far, by the trajectory's id."""
+        ...
+
+    def sandbox_status(self) -> Any:
+        """The SDK's `SandboxStatus`, None where the harness does not report one."""
+        ...
+
+    async def workflow_prompt(
+        self, workflow: Any, script_path: Any, description: str
+    ) -> tuple[str, Callable[[], None]]:
+        """The prompt that has the agent run a workflow, and what removes its temporary file.
+
+        Raises:
+            InvalidInput: There is no such workflow, or this agent may not run any.
+        """
         ...
 
     async def close(self) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from agy_nb.protocol.events import (
 from agy_nb.protocol.failures import to_info
 from agy_nb.protocol.values import Message, Prompt, TokenUsage
 from agy_nb.sdk import config as configs
-from agy_nb.sdk import errors, harness, temporary
+from agy_nb.sdk import errors, harness, temporary, workflows
 from agy_nb.sdk.base import Clock, Sink, ToolInfo, TurnOutcome, now
 from agy_nb.sdk.link import Link
 from agy_nb.sdk.state import ContextState
@@ -422,6 +422,22 @@ class LiveSession:
         """Forget the transcript on this side; the model's context is the harness's own."""
         self._turns_before = 0
         self._link.agent.conversation.clear_history()
+
+    def trajectory_usages(self) -> dict[str, TokenUsage]:
+        """Tokens by trajectory so far."""
+        usages = getattr(self._link.connection, "trajectory_usages", {})
+        found = {key: token_usage(usage) for key, usage in usages.items()}
+        return {key: usage for key, usage in found.items() if usage is not None}
+
+    def sandbox_status(self) -> Any:
+        """The SDK's `SandboxStatus`, None where the harness does not report one."""
+        return getattr(self._link.agent, "sandbox_status", None)
+
+    async def workflow_prompt(
+        self, workflow: Any, script_path: Any, description: str
+    ) -> tuple[str, Callable[[], None]]:
+        """The prompt that has the agent run a workflow; see `Session.workflow_prompt`."""
+        return await off_loop(workflows.prompt_of, self._config, workflow, script_path, description)
 
     def tools(self) -> tuple[ToolInfo, ...]:
         """Built-in, host and MCP tools."""

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeAlias
 
-from agy_nb.errors import AgyError, TurnCancelled
+from agy_nb.errors import AgyError, InvalidInput, TurnCancelled
 from agy_nb.protocol.events import (
     Error,
     Event,
@@ -257,6 +257,21 @@ class MemorySession:
     def tools(self) -> tuple[ToolInfo, ...]:
         """The host functions."""
         return tuple(ToolInfo(name=name, source="custom") for name in self.host_tools)
+
+    def trajectory_usages(self) -> dict[str, TokenUsage]:
+        """Tokens metered, of the one trajectory."""
+        return {} if self.usage.is_empty else {self.root.id: self.usage}
+
+    def sandbox_status(self) -> None:
+        """No commands run here."""
+
+    async def workflow_prompt(
+        self, workflow: object, script_path: object, description: str
+    ) -> tuple[str, Callable[[], None]]:
+        """No workflow runs here."""
+        del workflow, script_path, description
+        msg = "a session in memory runs no workflows"
+        raise InvalidInput(msg)
 
     async def close(self) -> None:
         """End it."""

@@ -148,6 +148,7 @@ assert sync.total_usage().total_tokens == 45
 assert sync.last_turn_usage().total_tokens == 15
 assert sync.last_response() == "more "
 assert len(sync.history()) == 6 and sync.compaction_indices() == ()
+assert sync.trigger("ring").kind == "trigger"
 sync.signal_idle(); sync.cancel(); sync.clear_history()
 assert sync.wait_for_wakeup(0.01) is False
 child = sync.spawn_subagent()
