@@ -1,0 +1,33 @@
+"""Each claim of docs/security.md names the tests that hold it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+NAMED = sorted(set(re.findall(r"`([\w/]+\.py)::(test_\w+)`", PAGE)))
+
+
+def rows():
+    """The rows of the tables of threats."""
+    for line in PAGE.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| ") and cells[0] not in ("what could happen", "who", "---"):
+            yield cells
+
+
+@pytest.mark.parametrize(("file", "name"), NAMED, ids=[name for _, name in NAMED])
+def test_named_test_exists(file, name):
+    source = (ROOT / "tests" / file).read_text(encoding="utf-8")
+    assert re.search(rf"^(async )?def {name}\(", source, re.MULTILINE)
+
+
+def test_each_threat_has_a_defence_and_a_test():
+    threats = [cells for cells in rows() if cells[1] not in ("yes", "no", "they mean no harm")]
+    assert len(threats) > 30
+    for what, defence, tests in threats:
+        assert what
+        assert defence
+        assert re.fullmatch(r"(`[\w/]+\.py::test_\w+`(, )?)+", tests), what
