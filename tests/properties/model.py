@@ -4,6 +4,7 @@ The model has no tasks, no futures and no channel. It is told of commands, of wh
 language model, that is), tools and people do, and of time; it tells the replies that are allowed.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -32,6 +33,10 @@ class Turn:
     begun: bool = False
     asked: str | None = None
     due: float | None = None
+    tokens: int = 0
+    hits_seen: int = 0
+    hit_counted: bool = False
+    failed_last: bool = False
 
 
 @dataclass(eq=False)
@@ -79,7 +84,7 @@ class Model:
         self.agents: dict[int, Agent] = {}
         self.waiting: dict[Call, int] = {}
         self.ran: list[str] = []
-        self.hits, self.deadline = 0, 0.0
+        self.hits, self.deadline, self.recorded = 0, 0.0, 0
         self._agents_made = self._turns_made = 0
 
     # -- commands ----------------------------------------------------------------------------
@@ -133,7 +138,7 @@ class Model:
                 if agent.turns:
                     self.cancel(agent, agent.turns[0])
             case c.WaitForIdle() if agent.turns:
-                self._wait(call, agent.number, self.limits["operation_timeout"])
+                self._wait(call, agent.number, math.inf)
             case c.SignalIdle():
                 self._release(agent, c.WaitForIdle)
             case c.WaitForWakeup():
@@ -184,10 +189,12 @@ class Model:
     def _try(self, agent: Agent) -> None:
         """The first turn is sent, or waits until its key is free."""
         turn = agent.turns[0]
-        if self.now < self.deadline:
+        may_wait = self.limits["max_quota_retries"] > 0
+        if may_wait and self.now < self.deadline:
             turn.due = self.deadline + WAITER_S
             return
         turn.attempts += 1
+        turn.hits_seen, turn.hit_counted, turn.failed_last = self.recorded, False, False
         turn.state, turn.said_now, turn.works = TurnState.RUNNING, "", True
         agent.count += 1
         agent.latest = None
@@ -216,12 +223,18 @@ class Model:
         turn.said += text
         turn.said_now += text
         turn.begun = True
+        turn.hit_counted = turn.failed_last = False
         self._event(agent)
 
     def meter(self, agent: Agent) -> None:
+        """A call was metered; the budget ends a turn that it exceeds."""
         agent.total = (agent.total or 0) + TOKENS
         agent.latest = (agent.latest or 0) + TOKENS
         self._event(agent)
+        turn = agent.turns[0]
+        turn.tokens += TOKENS
+        if turn.tokens > self.limits["max_turn_tokens"]:
+            self._end_turn(agent, TurnState.FAILED, agy.BudgetExceededError)
 
     def ask(self, agent: Agent, path: str) -> None:
         """The model wants a tool, and a person is asked."""
@@ -236,13 +249,16 @@ class Model:
         if allowed:
             self.ran.append(turn.asked)
             turn.begun = True
+            turn.hit_counted = False
+        turn.failed_last = False
         turn.asked, turn.state = None, TurnState.RUNNING
         self._event(agent)
 
     def answer_ends(self, agent: Agent) -> None:
         """The model is done."""
         self._event(agent)
-        self.hits, self.deadline = 0, 0.0
+        if agent.turns[0].hits_seen == self.recorded:  # nobody was hit since the call began
+            self.hits, self.deadline = 0, 0.0
         self._end_turn(agent, TurnState.DONE, None)
 
     def model_fails(self, agent: Agent) -> None:
@@ -251,9 +267,8 @@ class Model:
     def quota_is_spent(self, agent: Agent, retry_after: float) -> None:
         """One more hit in a row: the turn is tried again if it may be."""
         turn = agent.turns[0]
-        self.hits += 1
-        wait = max(retry_after, min(2.0 ** min(self.hits, 7), 120.0))
-        self.deadline = max(self.deadline, self.now + wait)
+        if not turn.hit_counted:
+            self._hit(turn, retry_after)
         if turn.begun or turn.attempts > self.limits["max_quota_retries"]:
             self._end_turn(agent, TurnState.FAILED, agy.QuotaExceeded)
             return
@@ -261,6 +276,19 @@ class Model:
         turn.works = False
         self._touch(agent)
         self._try(agent)
+
+    def _hit(self, turn: Turn, retry_after: float) -> None:
+        self.hits += 1
+        self.recorded += 1
+        wait = max(retry_after, min(2.0 ** min(self.hits, 7), 120.0))
+        self.deadline = max(self.deadline, self.now + wait)
+        turn.hits_seen, turn.hit_counted = self.recorded, True
+
+    def quota_step(self, agent: Agent, retry_after: float) -> None:
+        """The harness shows that it was hit, and goes on by itself."""
+        self._hit(agent.turns[0], retry_after)
+        agent.turns[0].failed_last = True
+        self._event(agent)
 
     def cancel(self, agent: Agent, turn: Turn) -> None:
         """Any turn may be cancelled; one that waits stays in line until its turn comes."""
@@ -330,6 +358,8 @@ class Model:
         turn = agent.turns[0]
         if turn.asked is not None:
             self.decide(agent, allowed=False)
+        elif turn.works and turn.failed_last:  # silence after a hit is that hit
+            self.quota_is_spent(agent, 0.0)
         elif turn.works:
             self._end_turn(agent, TurnState.FAILED, agy.Timeout)
         else:

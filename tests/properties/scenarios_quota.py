@@ -3,7 +3,8 @@
 import asyncio
 
 import agy_nb as agy
-from agy_nb.protocol.events import TurnState
+from agy_nb.protocol.events import Error, TurnState
+from agy_nb.protocol.failures import to_info
 from tests.properties.stage import agent_in, ended_once, outcome, runtime_in, scenario
 
 RETRY = {"max_quota_retries": 1, "chat_timeout": 500}
@@ -227,3 +228,110 @@ async def a_cancelled_turn_clears_no_quota(world):
         hits = agent.runtime.quota().worst_hits
         assert hits == (0 if ended_once(response) is TurnState.DONE else 1)
         await asyncio.sleep(0)
+
+
+def quota_step(seconds):
+    """What the harness shows of a hit after which it goes on by itself."""
+    return Error(error=to_info(agy.QuotaExceeded(seconds)), fatal=False)
+
+
+@scenario
+async def a_hit_that_the_harness_gets_over_is_counted_until_it_does(world):
+    async def play(turn):
+        await world.at("the quota is hit")
+        turn.emit(quota_step(5.0))
+        await world.at("the model answers after all")
+        turn.say("fine")
+
+    async with agent_in(world, play) as agent:
+        world.begin()
+        response = await agent.chat("a")
+        counts = []
+
+        async def look():
+            counts.append(agent.runtime.quota().worst_hits)
+
+        world.does("somebody looks", look)
+        assert await response.text() == "fine"
+        await world.all_done()
+        assert counts in ([0], [1])
+        assert agent.runtime.quota() == (0, False)
+
+
+@scenario
+async def a_success_that_began_before_a_siblings_hit_does_not_clear_it(world):
+    async def play(turn):
+        await world.at(f"the model answers {turn.prompt!r}")
+        if turn.prompt == "spent":
+            raise agy.QuotaExceeded(50.0)
+        turn.say("fine")
+
+    async with runtime_in(world, play) as runtime:
+        one, two = [await runtime.create_agent({"api_key": "k"}) for _ in range(2)]
+        world.begin()
+        spent, well = await one.chat("spent"), await two.chat("well")
+        assert await well.text() == "fine"
+        assert isinstance(await outcome(spent.text()), agy.QuotaExceeded)
+        assert runtime.quota() == (1, True)
+
+
+@scenario
+async def a_sender_that_goes_away_waits_for_no_quota(world):
+    model = Spent(world, 1, hint=20)
+    async with agent_in(world, model, limits=RETRY) as agent:
+        world.begin()
+        sender = asyncio.create_task(agent.chat_text("a"))
+
+        async def leave():
+            sender.cancel()
+            await asyncio.wait([sender])
+
+        world.does("the sender goes away", leave)
+        await world.all_done()
+        tries = len(model.tries)
+        await agent.wait_for_idle()
+        assert sender.cancelled() or sender.done()
+        assert len(model.tries) == tries <= 2
+        if agent.latest is not None:
+            ended_once(agent.latest)
+
+
+@scenario
+async def a_budget_ends_a_turn_once_whatever_lands_with_it(world):
+    async def play(turn):
+        for number in range(3):
+            await world.at(f"call {number} is metered")
+            turn.say(f"{number} ")
+            turn.meter()
+        await world.at("the model is done")
+
+    async with agent_in(world, play, limits={"max_turn_tokens": 20}) as agent:
+        world.begin()
+        response = await agent.chat("a")
+        world.does("the user cancels", response.cancel)
+        await response.wait()
+        await world.all_done()
+        await agent.wait_for_idle()
+        state = ended_once(response)
+        assert state in (TurnState.FAILED, TurnState.CANCELLED)
+        assert len(response.partial_text.split()) <= 2
+        if state is TurnState.FAILED:
+            assert isinstance(response.error, agy.BudgetExceededError)
+            assert response.error.used == 30
+
+
+@scenario
+async def the_time_of_a_turn_ends_it_once_whatever_lands_with_it(world):
+    async def play(turn):
+        await world.at("the model says something")
+        turn.say("x")
+        await world.at("the model is done")
+
+    async with agent_in(world, play, limits={"max_turn_duration": 3}) as agent:
+        world.begin(seconds=10)
+        response = await agent.chat("a")
+        await response.wait()
+        await agent.wait_for_idle()
+        if ended_once(response) is TurnState.FAILED:
+            assert isinstance(response.error, agy.BudgetExceededError)
+            assert response.error.budget == "max_turn_duration"

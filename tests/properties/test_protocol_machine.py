@@ -17,6 +17,8 @@ from hypothesis.stateful import (
 import agy_nb as agy
 from agy_nb.protocol import commands as c
 from agy_nb.protocol import replies as r
+from agy_nb.protocol.events import Error
+from agy_nb.protocol.failures import to_info
 from agy_nb.protocol.values import TextPart
 from agy_nb.testing.memory import MemoryBackend
 from tests.properties.conftest import PROFILE
@@ -30,6 +32,7 @@ LIMITS = {
     "operation_timeout": 100.125,
     "start_timeout": 25.75,
     "chat_pause": 0,
+    "max_turn_tokens": 50,
 }
 WAKEUPS = st.sampled_from([3.0625, 50.03125])
 NOBODY = 99
@@ -100,6 +103,8 @@ class Protocol(RuleBasedStateMachine):
                 turn.say(argument)
             elif act == "meter":
                 turn.meter()
+            elif act == "emit":
+                turn.emit(argument)
             elif act == "tool":
                 await turn.call("tool", {"path": argument})
             elif act == "fail":
@@ -148,11 +153,10 @@ class Protocol(RuleBasedStateMachine):
             )
             self.handles[agent.id] = agent
             return r.AgentCreated(agent_id=agent.id)
-        beside = self.take if isinstance(command, c.Chat) else None
-        return plain(await self.runtime.submit(command, beside))
-
-    def take(self, response):
-        self.responses[response.turn_id] = response
+        reply = await self.runtime.submit(command)
+        if isinstance(reply, r.ChatStarted):
+            self.responses[reply.turn_id] = reply.response
+        return plain(reply)
 
     def named_tool(self):
         def tool(path: str) -> str:
@@ -304,6 +308,14 @@ class Protocol(RuleBasedStateMachine):
         self.model.model_fails(agent)
         error = agy.HarnessError("cut") if how == "fails" else RuntimeError("a bug below us")
         self.step(agent, "fail", error)
+
+    @precondition(lambda self: any(self.model.running()))
+    @rule(data=st.data(), seconds=st.sampled_from([1.0, 10.0]))
+    def the_quota_is_hit_and_the_harness_goes_on(self, data, seconds):
+        agent, _ = self.working(data)
+        self.model.quota_step(agent, seconds)
+        error = to_info(agy.QuotaExceeded(seconds))
+        self.step(agent, "emit", Error(error=error, fatal=False))
 
     def asking(self):
         return [
