@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agy_nb.errors import AgyError
+from agy_nb.kernel.access import running_loop
 from agy_nb.protocol.events import Event, SessionOpened
 from agy_nb.protocol.values import MediaPart, PromptPart, TextPart
 from agy_nb.runtime.agent import Agent
@@ -280,7 +281,14 @@ class ChatPanel:
     # -- tasks -------------------------------------------------------------------------------
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.ensure_future(work)
+        """Start a task on the main loop; a panel may be made in a subshell, which has another."""
+        if running_loop() is self.view.loop or not self.view.loop.is_running():
+            self._start(work)
+        else:
+            self.view.loop.call_soon_threadsafe(self._start, work)
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.ensure_future(work, loop=self.view.loop)
         self._tasks.add(task)
         task.add_done_callback(self._done)
 

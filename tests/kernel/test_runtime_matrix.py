@@ -185,6 +185,22 @@ def test_agents_of_both_shells_work_at_the_same_time(asked_in_a_subshell):
     )
 
 
+def test_views_of_a_subshell_show_what_the_main_shells_turns_say(asked_in_a_subshell):
+    kernel, subshell = asked_in_a_subshell
+    cell = in_subshell(
+        kernel,
+        "panel = agent.chat_ui()\ndisplay(panel)\nresponse = await agent.chat('go')\n"
+        "display(response)\nprint(await response.text())",
+        subshell,
+    )
+    assert kernel.reply(cell)["status"] == "ok"
+    assert "partial end" in kernel.text(cell)
+    kernel.do("await agent.chat_text('wait')\nassert panel.transcript.text().count('end') == 2")
+    assert kernel.do("print(len(panel.responses), panel.view.running)\npanel.close()") == (
+        "2 False\n"
+    )
+
+
 def test_subshell_may_close_the_runtime(asked_in_a_subshell):
     kernel, subshell = asked_in_a_subshell
     kernel.do("waiting = await agent.chat('hang')")

@@ -166,3 +166,25 @@ async def test_interrupt_of_a_cell_leaves_a_turn_in_the_start_pause_alone():
         assert not paused.done
         await paused.cancel()
         await started.cancel()
+
+
+async def test_interrupt_of_a_cell_leaves_a_turn_in_the_quota_back_off_alone():
+    async def play(turn):
+        raise agy.QuotaExceeded(3600)
+
+    kernel = Interrupter()
+    config = settings(max_quota_retries=3)
+    async with agy.Runtime(config, backend=MemoryBackend(play), host=kernel) as runtime:
+        agent = await runtime.create_agent({})
+        paused = await agent.chat("go")
+        async with asyncio.timeout(10):
+            while not runtime.quota().throttled:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        await turns(20)
+        assert not paused.done
+        assert not paused.awaited
+        for callback in kernel.callbacks:
+            callback("cell")
+        await turns(20)
+        assert not paused.done
+        await paused.cancel()
