@@ -27,10 +27,11 @@ class AgentBook(ToolBook):
         self.baseline: int | None = None
         self.reported: int | None = None
         self._turns = 0
+        self._opened_at: float | None = None
         self._row = self._columns["agents"].add(
             {**self._ids, "state": "running", "created_at": at, "resumed": False}
         )
-        book.seen(at)
+        self.seen(at)
 
     def about(self, **values: Any) -> None:  # noqa: ANN401 - columns of `agents`
         """More is known of the agent."""
@@ -51,6 +52,7 @@ class AgentBook(ToolBook):
             self.turn.sync(self._columns)
         for thread in self.threads.values():
             thread.next_turn(self._columns)
+        self._forget_calls()
         number = self.book.number("turns") + 1
         chars = None if prompt is None else len(prompt)
         self.turn = Turn(turn_id or number, at)
@@ -66,10 +68,29 @@ class AgentBook(ToolBook):
             }
         )
         self._turns += 1
-        self.book.seen(at)
+        self.seen(at)
         if prompt and kind == "prompt":  # what a trigger says is a message of the harness
             self.turn.message = self._message("user", at, chars, prompt)
         return self.turn
+
+    def prompted(self, prompt: str | None, kind: str) -> None:
+        """The prompt of the turn that runs reached the harness; its text may be known already."""
+        turn = self.turn
+        if turn is None:
+            return
+        turn.prompted = True
+        self._columns["turns"].put(turn.row, {"kind": kind})
+        if prompt is not None and turn.message is None:
+            self._columns["turns"].put(turn.row, {"prompt_chars": len(prompt)})
+            if prompt and kind == "prompt":
+                turn.message = self._message("user", turn.started, len(prompt), prompt)
+
+    def opened(self, at: float | None, conversation_id: str | None, *, resumed: bool) -> None:
+        """The harness opened a conversation: the agent's first, or once more after a failure."""
+        if self._opened_at is None:
+            self._opened_at = at
+            self.about(created_at=at, resumed=resumed)
+        self.about(conversation_id=conversation_id, state="running", closed_at=None)
 
     def started(self, at: float | None) -> None:
         """The turn that was queued has begun."""
@@ -79,7 +100,7 @@ class AgentBook(ToolBook):
             self._columns["turns"].put(self.turn.row, {"started_at": at})
             if self.turn.message is not None:
                 self._columns["messages"].put(self.turn.message, {"at": at})
-        self.book.seen(at)
+        self.seen(at)
 
     def side_turn(
         self,
@@ -110,7 +131,7 @@ class AgentBook(ToolBook):
             }
         )
         self._turns += 1
-        self.book.seen(at)
+        self.seen(at)
 
     def end_turn(
         self,
@@ -125,7 +146,7 @@ class AgentBook(ToolBook):
         turn = self.turn
         if turn is None:
             return
-        self.book.seen(at)
+        self.seen(at)
         turn.end(at, status, stop_reason, error_type, http_code)
         if turn.owing and status in ("cancelled", "timeout"):
             turn.unmetered += 1
@@ -161,7 +182,7 @@ class AgentBook(ToolBook):
             thread.parent, thread.depth = parent, depth or 1
             thread.model, thread.model_source = self.sub_model
         thread.last = at if at is not None else thread.last
-        self.book.seen(at)
+        self.seen(at)
         return thread
 
     def step(self, thread: Thread, index: int, at: float | None) -> Step | None:
@@ -232,7 +253,7 @@ class AgentBook(ToolBook):
         step.last = at
         if at is not None:
             thread.last = at
-            book.seen(at)
+            self.seen(at)
         if book.chunks or book.text or turn is None or step.message is None or turn.first is None:
             self.piece(thread, step, at, "text", text)
             return
@@ -284,8 +305,8 @@ class AgentBook(ToolBook):
         if self.turn is not None:
             self.turn.calls += 1
             self.turn.owing = False
-        for row in thread.metered():
-            self._columns["tool_calls"].put(row, {"read_by_call": number})
+        for key in thread.metered():
+            self.read_by(key, number)
         self._columns["model_calls"].add(
             {
                 **self._ids,
@@ -305,7 +326,7 @@ class AgentBook(ToolBook):
     def close(self, at: float | None, state: str = "closed") -> None:
         """The agent is gone."""
         self.about(state=state, closed_at=at)
-        self.book.seen(at)
+        self.seen(at)
 
     def sync(self) -> None:
         """Write what is open into the columns."""

@@ -48,7 +48,6 @@ class Book:
         self.first: float | None = None
         self.last: float | None = None
         self._numbers: dict[str, int] = {}
-        self._clock_told = False
         self._path: str | None = about.get("path")
         self._row = columns["sessions"].add({"session_id": session_id, **about})
 
@@ -78,11 +77,10 @@ class Book:
             return
         if self.first is None or self.last is None:
             self.first = self.last = at
-        elif at >= self.last:
+        elif at > self.last:
             self.last = at
-        elif at < self.last - 1.0 and not self._clock_told:
-            self._clock_told = True
-            self.problem("clock_went_back", detail=f"by {self.last - at:.3f} s; see `duration`")
+        elif at < self.first:
+            self.first = at
 
     def problem(
         self, problem: str, *, detail: str = "", path: str | None = None, line: int | None = None

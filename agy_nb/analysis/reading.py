@@ -18,52 +18,18 @@ from typing import Any
 from agy_nb.analysis.book import Book
 from agy_nb.analysis.columns import Columns
 from agy_nb.analysis.databases import read_database
+from agy_nb.analysis.fold import EventFold
 from agy_nb.analysis.places import is_conversation, name_of
 from agy_nb.analysis.transcripts import NAMES as TRANSCRIPTS
 from agy_nb.analysis.transcripts import read_transcript
-from agy_nb.analysis.wirefold import WireFold
+from agy_nb.protocol.events import Event
+from agy_nb.wire import WireReader
+from agy_nb.wire.frames import TIMESTAMP
+from agy_nb.wire.parsing import parse_line
 
 _MICRO = 1e-6
 _CONNECTIONS = 2**31
 _LARGEST_HEADER = 64 * 2**20
-_scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
-
-
-def parse(raw: bytes) -> Any:  # noqa: ANN401 - JSON
-    """A whole line of JSON.
-
-    Raises:
-        ValueError: It is none, or not whole.
-    """
-    if not raw.endswith(b"\n"):
-        raise ValueError("it does not end")
-    text = raw.decode()
-    # What `json.loads` does besides takes as long as this for short lines.
-    line, end = _scan(text, 0) if text.startswith("{") else (json.loads(text), len(text))
-    if text[end:].strip():
-        raise ValueError(f"something follows the line's object, from character {end}")
-    return line
-
-
-def _fast_parser() -> Callable[[bytes], Any]:
-    """A parser by `orjson`, where that is installed; what it refuses, `parse` decides on."""
-    try:
-        from orjson import loads
-    except ImportError:
-        return parse
-
-    def fast(raw: bytes) -> Any:  # noqa: ANN401
-        if raw[-1:] != b"\n":
-            raise ValueError("it does not end")
-        try:
-            return loads(raw)
-        except ValueError:
-            return parse(raw)
-
-    return fast
-
-
-_parse = _fast_parser()
 
 
 def read_file(
@@ -127,8 +93,9 @@ class _Connection:
     Its first lines wait until one says what time it was.
     """
 
-    fold: WireFold
-    harness: Callable[[dict[str, Any], float | None], None]
+    reader: WireReader
+    harness: Callable[[dict[str, Any], float], Iterable[Event]]
+    add: Callable[[Event], None]
     offset: float = 0.0
     base: float | None = None
     waiting: list[tuple[str, float, dict[str, Any]]] = field(default_factory=list)
@@ -194,7 +161,8 @@ class _Reader:
             self._flush(connection, self._recorded_at)
             if not connection.ended:
                 at = None if connection.base is None else connection.base + connection.offset
-                connection.fold.end(at, None)
+                for event in connection.reader.end("nobody", at or 0.0):
+                    connection.add(event)
                 self._problem("not_closed", "its connection was not closed")
         if self._damaged > 1:
             self._problem("damaged", f"{self._damaged} lines in all")
@@ -205,18 +173,19 @@ class _Reader:
         connections, frames = self._connections, 0
         for number, raw in enumerate(lines, start=1):
             try:
-                line = _parse(raw)
+                line = parse_line(raw)
                 connection = connections.get(line["s"]) or self._connect(line["s"])
                 direction, frame = line["d"], line["f"]
                 connection.offset = offset = connection.offset + line["dt"]
                 base = connection.base
                 if base is None:
                     connection.waiting.append((direction, offset, frame))
-                    if "timestampMicros" in frame:
-                        self._flush(connection, int(frame["timestampMicros"]) * _MICRO - offset)
+                    if TIMESTAMP in frame:
+                        self._flush(connection, int(frame[TIMESTAMP]) * _MICRO - offset)
                 elif direction == "harness":
                     frames += 1
-                    connection.harness(frame, base + offset)
+                    for event in connection.harness(frame, base + offset):
+                        connection.add(event)
                 else:
                     self._take(connection, direction, base + offset, frame)
             except Exception as error:  # noqa: BLE001 - whatever a damaged file holds
@@ -234,9 +203,10 @@ class _Reader:
     def _connect(self, number: int) -> _Connection:
         if not 0 <= int(number) < _CONNECTIONS:
             raise ValueError("`s` is the number of a connection, from 0")
-        agent = self._book.agent(int(number) + 1)
-        fold = WireFold(agent)
-        connection = self._connections[number] = _Connection(fold, fold.harness)
+        fold = EventFold(self._book.agent(int(number) + 1))
+        reader = WireReader()
+        connection = _Connection(reader, reader.harness, fold.add)
+        self._connections[number] = connection
         return connection
 
     def _flush(self, connection: _Connection, base: float | None) -> None:
@@ -253,16 +223,12 @@ class _Reader:
     def _take(
         self, connection: _Connection, direction: str, at: float | None, frame: dict[str, Any]
     ) -> None:
-        self._frames += 1
-        if direction == "harness":
-            connection.fold.harness(frame, at)
-        elif direction == "client":
-            connection.fold.client(frame, at)
-        elif direction == "end":
+        if direction == "end":
             connection.ended = True
-            connection.fold.end(at, str(frame.get("by") or "client"))
         else:
-            raise ValueError("`d` is client, harness or end")
+            self._frames += direction != "host"
+        for event in connection.reader.take(direction, frame, at or 0.0):
+            connection.add(event)
 
     def _problem(self, problem: str, detail: str, line: int | None = None) -> None:
         self._book.problem(problem, detail=detail, path=self._path, line=line)

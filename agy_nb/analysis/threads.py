@@ -16,7 +16,8 @@ class Turn:
 
     __slots__ = (
         "calls", "chars", "code", "ended", "error_type", "errors", "first", "message", "owing",
-        "row", "started", "status", "stop_reason", "tools", "turn_id", "unmetered", "wait",
+        "prompted", "row", "started", "status", "stop_reason", "tools", "turn_id", "unmetered",
+        "wait",
     )  # fmt: skip
 
     def __init__(self, turn_id: int, at: float | None) -> None:
@@ -32,7 +33,12 @@ class Turn:
         self.chars = self.calls = self.tools = self.errors = self.unmetered = 0
         self.wait: float | None = None
         self.message: int | None = None
+        self.prompted = False  # whether its prompt has reached the harness
         self.owing = at is not None  # a model call runs, or is due, whose tokens were not told yet
+
+    def again(self) -> None:
+        """The prompt is sent once more."""
+        self.prompted = False
 
     def end(
         self,
@@ -127,7 +133,7 @@ class Thread:
     Steps are kept for the turn in which they were last heard of and the one after it.
 
     Attributes:
-        fresh: Tool calls begun since the latest metered call, by row.
+        fresh: Tool calls, by their key, that the model asked for since the latest metered call.
         closed: The highest step that is not kept any more.
     """
 
@@ -151,8 +157,8 @@ class Thread:
         self.closed = -1
         self.piece_at: float | None = None
         self.reading = self.tokens_before = Tokens()
-        self.fresh: list[int] = []
-        self._waiting: list[int] = []
+        self.fresh: list[str] = []
+        self._waiting: list[str] = []
         self._steps: dict[int, Step] = {}
         self._before: dict[int, Step] = {}
 
@@ -186,8 +192,8 @@ class Thread:
             self._waiting += self.fresh
             self.fresh = []
 
-    def metered(self) -> list[int]:
-        """The tool calls, by row, whose results the call that was just metered has read.
+    def metered(self) -> list[str]:
+        """The tool calls, by key, whose results the call that was just metered has read.
 
         A call may be metered after the tools that it asked for have begun; so tools that nothing
         was said after wait for the next one.

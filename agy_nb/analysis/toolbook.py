@@ -49,8 +49,29 @@ class ToolBook:
         self._ids: dict[str, Any] = {"session_id": book.session_id, "agent_id": agent_id}
         self._tools: dict[str, tuple[int, float | None]] = {}
         self._ended: dict[str, int] = {}
+        self._rows_of_calls: dict[str, int] = {}
+        self._rows_before: dict[str, int] = {}
         self._ended_in: int | None = None
+        self._last_seen: float | None = None
+        self._clock_reported = False
         self._asked: dict[str, tuple[int, float | None, Turn | None]] = {}
+
+    def seen(self, at: float | None) -> None:
+        """Something of the agent was seen at a moment.
+
+        Each agent has a clock of its own here: the frames of agents that run side by side come a
+        little out of order.
+        """
+        if at is None:
+            return
+        last = self._last_seen
+        if last is None or at >= last:
+            self._last_seen = at
+        elif at < last - 1.0 and not self._clock_reported:
+            self._clock_reported = True
+            detail = f"agent {self.agent_id}: by {last - at:.3f} s; see `duration`"
+            self.book.problem("clock_went_back", detail=detail)
+        self.book.seen(at)
 
     @property
     def turn_id(self) -> int | None:
@@ -102,15 +123,45 @@ class ToolBook:
             }
         )
         self._tools[key] = (row, at)
-        thread.fresh.append(row)
+        if self._row_of(key) is None:
+            thread.fresh.append(key)
+        self._rows_of_calls[key] = row
         if self.turn is not None:
             self.turn.tools += 1
 
+    def _forget_calls(self) -> None:
+        """Keep the rows of the calls of one turn more."""
+        self._rows_before, self._rows_of_calls = self._rows_of_calls, {}
+
+    def _row_of(self, key: str) -> int | None:
+        row = self._rows_of_calls.get(key)
+        return self._rows_before.get(key) if row is None else row
+
+    def tool_step(self, thread: Thread, key: str, index: int) -> None:
+        """A step runs a tool call.
+
+        The step of a host tool comes before the model call that asked for it is metered, the call
+        itself maybe after that. So the step says which model call asked for the tool.
+        """
+        row = self._row_of(key)
+        if row is not None:
+            if row >= 0:
+                self._columns["tool_calls"].put(row, {"step_index": index})
+            return
+        self._rows_of_calls[key] = -1  # its row comes with the call
+        thread.fresh.append(key)
+
+    def read_by(self, key: str, call_index: int) -> None:
+        """A model call has read the result of a tool call."""
+        row = self._row_of(key)
+        if row is not None and row >= 0:
+            self._columns["tool_calls"].put(row, {"read_by_call": call_index})
+
     def tool_about(self, key: str, **values: Any) -> None:  # noqa: ANN401 - columns of `tool_calls`
         """More is known of a tool call."""
-        known = self._tools.get(key)
-        if known is not None:
-            self._columns["tool_calls"].put(known[0], values)
+        row = self._row_of(key)
+        if row is not None and row >= 0:
+            self._columns["tool_calls"].put(row, values)
 
     def tool_ended(self, key: str, at: float | None, status: str, **values: Any) -> bool:  # noqa: ANN401
         """A tool has answered.
@@ -157,7 +208,7 @@ class ToolBook:
             }
         )
         self._asked[approval_id] = (row, at, self.turn)
-        self.book.seen(at)
+        self.seen(at)
 
     def decided(self, approval_id: str, at: float | None, decision: str, **values: Any) -> None:  # noqa: ANN401
         """It was decided, or answered."""
@@ -172,7 +223,7 @@ class ToolBook:
             turn.wait = (turn.wait or 0.0) + wait
         values |= {"decision": decision, "decided_at": at}
         self._columns["approvals"].put(row, values)
-        self.book.seen(at)
+        self.seen(at)
 
     def error(self, thread_id: str | None, at: float | None, message: str, **values: Any) -> int:  # noqa: ANN401
         """Something went wrong; gives its row."""

@@ -98,9 +98,15 @@ class MemoryTurn:
             )
             decision = await session.gate(request)
             if not decision.allowed:
+                where = session.root
+                self.emit(ToolCall(trajectory=where, call_id=call_id, name=name, args=args))
                 self.emit(
                     ToolResult(
-                        trajectory=session.root, call_id=call_id, name=name, error=decision.reason
+                        trajectory=where,
+                        call_id=call_id,
+                        name=name,
+                        error=decision.reason or "denied",
+                        denied=True,
                     )
                 )
                 return None

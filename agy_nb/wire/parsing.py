@@ -1,4 +1,4 @@
-"""Frames as they pass the socket, as JSON data. Pure: bytes in, data out."""
+"""Frames and lines of recordings as JSON data. Pure: bytes in, data out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from agy_nb.wire.frames import Frame
 
 
-def _loads() -> Callable[[str | bytes], Any]:
+def json_parser() -> Callable[[str | bytes], Any]:
     """The JSON parser: orjson where it is installed. What it refuses, the standard one decides."""
     try:
         from orjson import loads
@@ -26,7 +26,18 @@ def _loads() -> Callable[[str | bytes], Any]:
     return parse_json
 
 
-_parse_json = _loads()
+_parse_json = json_parser()
+
+
+def parse_line(raw: bytes) -> Any:  # noqa: ANN401 - JSON
+    """A whole line of a recording, as JSON data.
+
+    Raises:
+        ValueError: It is not JSON, or it does not end.
+    """
+    if raw[-1:] != b"\n":
+        raise ValueError("it does not end")
+    return _parse_json(raw)
 
 
 def parse(message: str | bytes) -> Frame:

@@ -16,11 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeAlias, cast
 
-from agy_nb.errors import TurnDeniedError
+from agy_nb.errors import InvalidMessage, TurnDeniedError
+from agy_nb.protocol.codec import event_of
 from agy_nb.protocol.events import (
     AgentStarted,
     Error,
     Event,
+    Problem,
     SessionClosed,
     SessionConfigured,
     SessionOpened,
@@ -52,6 +54,7 @@ from agy_nb.wire.state import Connection
 from agy_nb.wire.steps import StepReader
 from agy_nb.wire.usage import UsageReader
 
+EndedBy: TypeAlias = Literal["client", "harness", "nobody"]
 Read: TypeAlias = Callable[[Any, float], Iterable[Event]]
 
 _STOP_PREFIX = "STOP_REASON_"
@@ -127,6 +130,35 @@ class WireReader:
             return self._with_problems(found) if self._connection.problems else found
         return self._take(frame, at, self._harness, "harness")
 
+    def take(self, direction: str, frame: Frame, at: float = 0.0) -> list[Event]:
+        """Read a line of a recording: a frame, a host note, or the end of the connection.
+
+        Args:
+            direction: `client`, `harness`, `host` or `end`.
+            frame: The frame; the note; or how the connection ended.
+            at: When, in seconds since the Unix epoch; 0 where that is not known.
+
+        Raises:
+            ValueError: It is another direction.
+        """
+        match direction:
+            case "client":
+                return self.client(frame, at)
+            case "harness":
+                return self.harness(frame, at)
+            case "host":
+                try:
+                    return self.host(event_of(frame, at))
+                except InvalidMessage as error:
+                    return [Problem(problem="damaged_note", detail=str(error)[:300], at=at)]
+            case "end":
+                by: EndedBy = "harness" if frame.get("by") == "harness" else "client"
+                code = f.number_of(frame.get("code"), -1)
+                reason = f.text_of(frame.get(f.REASON))
+                return self.end(by, at, code=code if code >= 0 else None, reason=reason)
+        msg = f"a line's direction is client, harness, host or end, got {direction!r}"
+        raise ValueError(msg)
+
     def host(self, note: Event) -> list[Event]:
         """Take a host note: an event that never crosses the wire."""
         if isinstance(note, AgentStarted):
@@ -137,7 +169,7 @@ class WireReader:
 
     def end(
         self,
-        by: Literal["client", "harness", "nobody"],
+        by: EndedBy,
         at: float = 0.0,
         *,
         code: int | None = None,

@@ -100,6 +100,10 @@ class Announced:
     server: str | None = None
 
 
+_DEEPEST = 1_000
+"""Levels of subagents; a frame that says more makes no sense."""
+
+
 @dataclass(slots=True)
 class Connection:
     """What the readers of steps, calls and usage share.
@@ -125,7 +129,7 @@ class Connection:
             known = self.trajectories[trajectory_id] = OpenTrajectory(where)
         elif parent_id and known.where.parent_id is None:
             known.where = self._where(trajectory_id, parent_id, depth)
-        elif depth > known.where.depth and known.where.parent_id is not None:
+        elif _DEEPEST >= depth > known.where.depth and known.where.parent_id is not None:
             known.where = self._where(trajectory_id, known.where.parent_id, depth)
         return known
 
@@ -136,7 +140,9 @@ class Connection:
             above = self.trajectories.get(parent_id)
             depth = 1 if above is None else above.where.depth + 1
         return Trajectory(
-            id=trajectory_id, parent_id=parent_id or None, depth=depth if parent_id else 0
+            id=trajectory_id,
+            parent_id=parent_id or None,
+            depth=min(depth, _DEEPEST) if parent_id else 0,
         )
 
     def problem(self, problem: str, detail: str, at: float) -> None:

@@ -55,7 +55,9 @@ class Wire:
 
     def begin(self, model="gemini-2.5-flash", **init) -> Wire:
         models = [{"name": model, "types": ["MODEL_TYPE_TEXT"], "geminiApiEndpoint": {}}]
-        self.add("client", {"config": {"models": models, "tools": [{"name": "add"}]}}, 0.0)
+        rule = {"tool": "add", "ruleId": "asks", "decision": "POLICY_DECISION_ASK_USER"}
+        config = {"models": models, "tools": [{"name": "add"}], "policyConfig": {"rules": [rule]}}
+        self.add("client", {"config": config}, 0.0)
         return self.add(
             "harness", {"initializeConversationResponse": {"cascadeId": ROOT.id} | init}
         )

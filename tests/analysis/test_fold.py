@@ -134,10 +134,13 @@ def test_denied_tool_is_a_row():
         begun(),
         e.Approval(**asked, state=e.ApprovalState.PENDING),
         e.Approval(**asked, state=e.ApprovalState.DENIED, reason="no", wait=1.0),
+        e.ToolCall(trajectory=ROOT, call_id="c-1", name="rm", source="builtin"),
+        e.ToolResult(trajectory=ROOT, call_id="c-1", name="rm", error="no", denied=True),
         over(),
     ]
     row = one([Turn(events=events)], "tool_calls")
     assert (row["tool"], row["status"], row["error"]) == ("rm", "denied", "no")
+    assert (row["kind"], row["approval_id"]) == ("builtin", "a-1")
 
 
 def test_tool_is_read_by_the_call_after_it():

@@ -41,7 +41,8 @@ def sessions(tmp_path):
     wire = Wire().begin().prompt().usage(prompt=100, cached=40, answer=10, thoughts=5)
     wire.tool("call-1").step(0, where=CHILD, text="Yes.").usage(CHILD, prompt=30, answer=3)
     asked = {"toolName": "add", "callId": "call-2", "trajectoryId": "a" * 32}
-    wire.add("harness", {"policyDecisionRequest": {"requestId": "9", "toolArgs": asked}})
+    request = {"requestId": "9", "ruleId": "asks", "toolArgs": asked}
+    wire.add("harness", {"policyDecisionRequest": request})
     answer = {"requestId": "9", "outcome": "POLICY_EVALUATION_OUTCOME_ALLOW"}
     wire.add("client", {"policyDecisionResponse": answer}, 0.2)
     wire.step(1, text="Two", state="ACTIVE").step(1, text=".").usage(prompt=150, answer=8).idle()

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agy_nb.analysis import reading
 from agy_nb.analysis.places import find_recordings
 from agy_nb.analysis.reading import read_file
 from agy_nb.analysis.schema import TABLES
 from agy_nb.analysis.sessions import load
 from agy_nb.errors import InvalidInput
+from agy_nb.wire import parsing
 from tests.analysis.conftest import CHILD, ROOT, Wire, save, two_calls
 
 BLOCKED = "The response was blocked by content safety filters. Please try rephrasing your request."
@@ -252,7 +252,7 @@ def test_damaged_line_costs_only_itself(recording):
     lines[3:3] = ['{"s": 0}', '{"s": 0, "d": "harness", "dt": 0, "f": {"stepUpdate": 7}}', "no"]
     (recording / "wire.jsonl").write_text("\n".join(lines) + "\n")
     sessions = load(recording)
-    assert problems(sessions) == ["damaged", "damaged"]
+    assert problems(sessions) == ["damaged", "damaged_frame", "damaged"]
     assert sessions.problems["line"].tolist()[0] == 4
     assert len(sessions.model_calls) == 2
 
@@ -361,8 +361,9 @@ def test_text_is_kept_only_where_it_is_asked_for(recording):
 def parser(request, monkeypatch):
     if request.param == "json":
         monkeypatch.setitem(sys.modules, "orjson", None)
-    monkeypatch.setattr(reading, "_parse", reading._fast_parser())
-    assert (reading._parse is reading.parse) == (request.param == "json")
+    parser = parsing.json_parser()
+    assert (parser is json.loads) == (request.param == "json")
+    monkeypatch.setattr(parsing, "_parse_json", parser)
 
 
 @pytest.mark.parametrize("text", ["\ud800 half a pair", "Übergröße", "\x00", "x" * 100_000])
