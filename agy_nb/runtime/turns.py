@@ -175,6 +175,8 @@ class TurnRunner:
     async def _throttle(self, state: QuotaState, record: AgentRecord, response: Response) -> bool:
         """Wait until the key is free, however often others hit its limit meanwhile."""
         while (seconds := state.wait_s()) and not record.clock.may_skip():
+            if response.done:
+                return False
             moment = now()
             response.emit(
                 Waiting(
