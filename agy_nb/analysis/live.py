@@ -140,7 +140,7 @@ class LiveLedger:
             self._later(self._take_between_turns, agent_id, event)
         else:  # not the response itself: it would keep an agent that is long gone
             about = response.turn_id, response.prompt, response.kind
-            reason = response.stop_reason
+            reason = response.stop_reason if isinstance(event, e.State) else None
             self._later(self._take, agent_id, event, about, getattr(reason, "value", reason))
         if self._watchers and not isinstance(event, e.Text | e.Thought):
             self._tell()
