@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from google.antigravity import Agent
+from google.antigravity import Agent, types
 from google.antigravity.hooks import hooks, policy
 from google.antigravity.types import HookResult
 
@@ -267,3 +267,23 @@ async def test_call_with_a_secret_argument_is_the_one_that_was_allowed(tmp_path,
         async with use_cassette(where / "c", "none"):
             await chat_bare(now)
     assert ran == ["ada"] * 4
+
+
+async def test_subagents_call_that_no_policy_allows_does_not_run(tmp_path, tools, ran):
+    researcher = types.SubagentConfig(
+        name="researcher", description="Looks things up.",
+        system_instructions="You research.", tools=tools,
+    )  # fmt: skip
+    task = {"TypeName": "researcher", "Role": "Researcher", "Prompt": "look into cats"}
+    script = [
+        ("cats", [call("delete_all", path="/"), call("read_note", name="a"), say("They purr.")]),
+        ("Ask", [call("invoke_subagent", Subagents=[task]), say("Wait."), say("Done.")]),
+    ]
+    rules = [policy.allow("invoke_subagent"), policy.allow("read_note")]
+    async with ScriptedModel(script) as model, agy.Runtime() as runtime:
+        config = Setting(model.base_url, tmp_path / "at").config(
+            subagents=[researcher], tools=tools, policies=rules
+        )
+        agent = await runtime.create_agent(config)
+        await agent.chat_text("Ask around")
+    assert ran == [("read_note", "a")]

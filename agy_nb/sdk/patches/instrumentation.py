@@ -76,6 +76,9 @@ class Instrumentation:
         self.recorded = Recorded(None)
         self.denial: str | None = None
         self._policy = policy.enforce(policies, mcp_servers=[])
+        if policies and not any(rule.auto for rule in policies):
+            # Measured: the harness denies what no rule allows; the SDK's own check would allow it.
+            self._policy._policies.append(policy.deny_all())  # type: ignore[attr-defined]
         self._trajectory_of = trajectory_of
         self._note = note
         self._on_frame = on_frame
