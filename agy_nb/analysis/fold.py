@@ -18,6 +18,7 @@ from agy_nb.analysis.threads import Thread
 from agy_nb.analysis.tokens import Tokens
 from agy_nb.protocol import events as e
 from agy_nb.protocol.values import ErrorInfo, TokenUsage, Trajectory
+from agy_nb.wire.frames import kind_of
 
 _DECISIONS = {
     e.ApprovalState.ALLOWED: "allow",
@@ -33,7 +34,6 @@ ENDS = {
     e.TurnState.FAILED: "error",
 }
 """How a turn ends, by the state that ends it."""
-_ENVELOPE = ("seqNum", "timestampMicros")
 _KIND_CHARS = 60
 _MOST_KINDS = 20
 _TOOL_KINDS = {"custom": "host", "builtin": "builtin", "mcp": "mcp"}
@@ -187,7 +187,7 @@ class EventFold:
 
     def _unknown_frame(self, event: e.UnknownFrame, _at: float | None) -> None:
         """One problem for each kind of frame, however many there are."""
-        kind = next((name for name in event.frame if name not in _ENVELOPE), "")[:_KIND_CHARS]
+        kind = kind_of(event.frame)[:_KIND_CHARS]
         if kind not in self._unknown and len(self._unknown) < _MOST_KINDS:
             self._unknown.add(kind)
             detail = f"frames of the {event.direction} with {kind!r} are not read"

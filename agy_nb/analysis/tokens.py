@@ -60,23 +60,3 @@ def _less(now: int | None, before: int | None) -> int | None:
     if now is None:
         return None
     return max(0, now - (before or 0))
-
-
-def reading_of(usage: dict[str, Any]) -> Tokens:
-    """A reading of the harness's counter as it is on the wire, where counts are texts."""
-    answer, thoughts = _count(usage, "candidatesTokenCount"), _count(usage, "thoughtsTokenCount")
-    output = None if answer is None and thoughts is None else (answer or 0) + (thoughts or 0)
-    tier = usage.get("serviceTier")
-    return Tokens(
-        _count(usage, "promptTokenCount"),
-        _count(usage, "cachedContentTokenCount"),
-        output,
-        thoughts,
-        _count(usage, "totalTokenCount"),
-        None if tier is None else str(tier),
-    )
-
-
-def _count(usage: dict[str, Any], name: str) -> int | None:
-    value = usage.get(name)
-    return None if value is None else int(value)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from agy_nb.cassette.format import Frame, Line
-from agy_nb.errors import InvalidMessage
-from agy_nb.protocol.codec import event_of
-from agy_nb.protocol.events import Event, Problem
+from agy_nb.protocol.events import Event
 from agy_nb.wire.reader import WireReader
 
 _BEGAN = 1.0
@@ -33,19 +31,7 @@ class RecordedEvents:
     def take(self, line: Line) -> list[Event]:
         """The events of the next line."""
         self.elapsed += line.dt
-        if line.direction == "client":
-            return self._reader.client(line.frame, self._at)
-        if line.direction == "harness":
-            return self._reader.harness(line.frame, self._at)
-        if line.direction == "host":
-            return self._note(line.frame)
-        return self.end(line.frame)
-
-    def _note(self, note: Frame) -> list[Event]:
-        try:
-            return self._reader.host(event_of(note, self._at))
-        except InvalidMessage as error:
-            return [Problem(problem="damaged_note", detail=str(error)[:300], at=self._at)]
+        return self._reader.take(line.direction, line.frame, self._at)
 
     def end(self, how: Frame | None) -> list[Event]:
         """The events of the session's end.
@@ -55,13 +41,7 @@ class RecordedEvents:
         """
         if how is None:
             return self._reader.end("nobody", self._at)
-        code = how.get("code")
-        return self._reader.end(
-            "harness" if how.get("by") == "harness" else "client",
-            self._at,
-            code=code if isinstance(code, int) else None,
-            reason=str(how.get("reason") or ""),
-        )
+        return self._reader.take("end", how, self._at)
 
     @property
     def _at(self) -> float:

@@ -21,12 +21,6 @@ ALLOWED = {
     "agy_nb/testing/gemini.py": "the Gemini API's JSON, which has names of its own",
     "agy_nb/cassette/redaction/events.py": "the Gemini API's JSON, which has names of its own",
 }
-TO_BE_PORTED = {
-    "agy_nb/analysis/reading.py",
-    "agy_nb/analysis/tokens.py",
-    "agy_nb/analysis/wirefold.py",
-    "agy_nb/analysis/wiretools.py",
-}
 _WORD = re.compile(r"\w+")
 
 
@@ -89,8 +83,8 @@ def test_names_are_those_of_the_wire():
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_other_module_spells_a_name_of_the_wire(path):
-    if str(path.relative_to(ROOT)) in ALLOWED.keys() | TO_BE_PORTED:
-        pytest.skip("not about frames, or to be ported")
+    if str(path.relative_to(ROOT)) in ALLOWED:
+        pytest.skip("not about frames")
     assert spelled_in(path) == []
 
 
