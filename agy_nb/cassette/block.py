@@ -37,7 +37,7 @@ from agy_nb.cassette.recording import Recording, load
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.streams import joined
 from agy_nb.cassette.toolhttp import ToolHttp
-from agy_nb.wire.frames import CONFIG, object_of
+from agy_nb.wire.frames import CONFIG
 
 if TYPE_CHECKING:
     from agy_nb.sdk.harness import Connected, HarnessStart
@@ -226,7 +226,7 @@ class Block:
         model, kept = self._model, self._kept
         if model is None or kept is None or not kept.sessions or not recorded_models:
             return None if model is None else model.rewrite
-        models = object_of(kept.sessions[0].config.get(CONFIG)).get("models")
+        models = model.only_replayed(kept.sessions[0].config)
 
         def with_models(session: int, frame: Frame) -> Frame:
             return model.rewrite(session, frame | {CONFIG: frame[CONFIG] | {"models": models}})

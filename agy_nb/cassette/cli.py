@@ -200,8 +200,12 @@ def _show(arguments: Namespace) -> int:
     if load_error.problem:
         _complain(load_error.problem)
         return 1
+    shown = False
     for line in transcript(arguments.path):
+        shown = True
         _say(line)
+    if not shown:
+        _say("nothing was recorded")
     return 0
 
 

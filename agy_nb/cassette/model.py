@@ -24,7 +24,7 @@ from agy_nb.cassette.episodes import (
     Interaction,
     as_text,
 )
-from agy_nb.cassette.errors import CassetteError, CassetteMismatch
+from agy_nb.cassette.errors import CassetteError, CassetteInvalid, CassetteMismatch
 from agy_nb.cassette.format import Frame
 from agy_nb.cassette.gateway import Answer, Asked, Gateway, passing
 from agy_nb.cassette.interactions import Interactions
@@ -160,6 +160,31 @@ class ModelSide:
                 if upstream:
                     endpoint[f.BASE_URL] = self._gateway.address(session, upstream)
         return changed
+
+    def only_replayed(self, config: Frame) -> list[Frame]:
+        """The recorded models, which a harness gets in a replay; none may be reached by itself.
+
+        Args:
+            config: The recorded configuration, which may be anybody's.
+
+        Raises:
+            CassetteInvalid: A model is at no address that a gateway can stand in for.
+        """
+        models = []
+        for model in f.models_of(config):
+            known: Frame = {name: model[name] for name in (f.NAME, "types") if name in model}
+            for name in [name for name in model if name not in known]:
+                endpoint = model[name]
+                has_address = isinstance(endpoint, dict) and endpoint.get(f.BASE_URL)
+                if name not in f.ENDPOINTS or not (has_address or name == f.GEMINI_ENDPOINT):
+                    raise CassetteInvalid(
+                        f"the recorded model {model.get(f.NAME)!r} has a {name} that cannot be "
+                        'replayed at the model; use seam="wire"',
+                        path=str(self._path),
+                    )
+                known[name] = f.object_of(endpoint)
+            models.append(known)
+        return models
 
     # -- requests ----------------------------------------------------------------------------
 

@@ -110,3 +110,17 @@ async def test_model_that_cannot_be_reached_is_one_line_of_the_log(
     assert all(record.exc_info is None for record in warnings)
     assert {record.name for record in warnings} == {"agy_nb.cassette"}
     assert "no answer from the model at" in warnings[0].getMessage()
+
+
+@pytest.mark.parametrize("name", ["vertexEndpoint", "customEndpoint", "gemini_api_endpoint"])
+async def test_recorded_model_that_no_gateway_stands_in_for_is_not_reached(
+    tmp_path, monkeypatch, gemini, name
+):
+    monkeypatch.setenv("GEMINI_API_KEY", KEY)
+    await ask(tmp_path / "c", "all")
+    wire = tmp_path / "c" / "wire.jsonl"
+    text = await asyncio.to_thread(wire.read_text)
+    await asyncio.to_thread(wire.write_text, text.replace('"geminiApiEndpoint"', f'"{name}"'))
+    with pytest.raises(agy.AgyError, match="cannot be replayed at the model"):
+        await ask(tmp_path / "c", "none", seam="model")
+    assert len(gemini.requests) == 1
