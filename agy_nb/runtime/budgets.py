@@ -125,7 +125,8 @@ class TurnBudget:
 
     Example:
         >>> from agy_nb.protocol.events import Usage
-        >>>         >>> from agy_nb.runtime.budgets import Spending, TurnBudget
+        >>> from agy_nb.protocol.values import TokenUsage
+        >>> from agy_nb.runtime.budgets import Spending, TurnBudget
         >>> budget = TurnBudget(agy.RuntimeConfig(max_turn_tokens=100), Spending())
         >>> call = TokenUsage(total_tokens=101)
         >>> budget.add(Usage(usage=call, trajectory_total=call, session_total=call)).used
