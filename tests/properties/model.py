@@ -248,9 +248,8 @@ class Model:
         turn = agent.turns[0]
         if allowed:
             self.ran.append(turn.asked)
-            turn.begun = True
-            turn.hit_counted = False
-        turn.failed_last = False
+        turn.begun = True  # a denied call is an event, too
+        turn.hit_counted = turn.failed_last = False
         turn.asked, turn.state = None, TurnState.RUNNING
         self._event(agent)
 

@@ -5,7 +5,7 @@ import random
 from contextlib import asynccontextmanager
 
 import agy_nb as agy
-from agy_nb.protocol.events import Approval, ApprovalState, State, ToolCall, TurnState
+from agy_nb.protocol.events import Approval, ApprovalState, State, ToolCall, ToolResult, TurnState
 from agy_nb.testing.memory import MemoryBackend
 from tests.properties.schedules import Scenario
 
@@ -101,6 +101,11 @@ def approvals_held(tool: Tool, *responses) -> list[ApprovalState]:
     ends: list[ApprovalState] = []
     for response in responses:
         pending: dict[str, Approval] = {}
+        denied = {
+            event.call_id
+            for event in response.events
+            if isinstance(event, ToolResult) and event.denied
+        }
         for event in response.events:
             if isinstance(event, Approval) and event.state is ApprovalState.PENDING:
                 assert event.approval_id not in pending
@@ -111,7 +116,8 @@ def approvals_held(tool: Tool, *responses) -> list[ApprovalState]:
                 if event.state is ApprovalState.ALLOWED:
                     allowed.append(asked.args["path"])
             elif isinstance(event, ToolCall):
-                assert event.args["path"] in allowed, "called without a yes"
+                yes = event.args["path"] in allowed
+                assert yes or event.call_id in denied, "called without a yes"
         assert not pending, f"asked and never told: {pending}"
     assert all(path in allowed for path in tool.ran), f"ran without a yes: {tool.ran}, {allowed}"
     return ends
