@@ -28,7 +28,7 @@ WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
 .PHONY: help
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 .PHONY: demo
 demo: $(VENV)/.ready-demo ## Run the quickstart notebook headless and say where the result is
@@ -72,6 +72,10 @@ soak: $(VENV)/.ready ## Run the properties a hundred times as long, five thousan
 	AGY_SOAK=1 $(BIN)/python -m pytest tests/properties tests/endurance tests/cassette/test_secret_prose.py -n auto -o timeout=3600 $(ARGS)
 	AGY_SOAK=1 $(BIN)/python -m pytest tests/faults -n auto -o timeout=900 \
 		--write-table docs/reliability.md
+
+.PHONY: sdk-matrix
+sdk-matrix: $(VENV)/.ready ## Run the tests that touch the SDK against its oldest and newest version
+	$(BIN)/python scripts/sdk_matrix.py $(ARGS)
 
 .PHONY: mutants
 mutants: $(VENV)/.ready ## Break the package on purpose and see whether the properties notice
