@@ -127,7 +127,7 @@ class HarnessStart:
 
     def forget_new_folder(self) -> None:
         """Remove the folder that the SDK has made for a conversation which nothing will save."""
-        temporary.remove_sdks_folder(getattr(self.strategy, "_save_dir", None))
+        temporary.remove_sdks_folder(None if self.process is None else self.process.save_dir)
 
     def needs_no_key(self) -> None:
         """Let a harness start that has no key, as it is not asked for one."""
