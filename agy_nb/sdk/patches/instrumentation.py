@@ -75,10 +75,7 @@ class Instrumentation:
         self.decided: dict[str, Decided] = {}
         self.recorded = Recorded(None)
         self.denial: str | None = None
-        self._policy = policy.enforce(policies, mcp_servers=[])
-        if policies and not any(rule.auto for rule in policies):
-            # Measured: the harness denies what no rule allows; the SDK's own check would allow it.
-            self._policy._policies.append(policy.deny_all())  # type: ignore[attr-defined]
+        self._policy = _enforced(policies)
         self._trajectory_of = trajectory_of
         self._note = note
         self._on_frame = on_frame
@@ -260,6 +257,21 @@ class Instrumentation:
     def _recorded_answers(self) -> types.QuestionHookResult | None:
         question = asking.get()
         return None if question is None else self.recorded.answers(question.question_id)
+
+
+def _enforced(policies: Sequence[policy.Policy]) -> hooks.PreToolCallDecideHook:
+    """The policies as a hook that denies what none of them allows.
+
+    Measured: the harness denies what no rule allows; the SDK's own check would allow it.
+    """
+    checked = policy.enforce(policies, mcp_servers=[])
+    if not policies or any(getattr(rule, "auto", False) for rule in policies):
+        return checked
+    rules = getattr(checked, "_policies", None)
+    if rules is None:  # a rule that denies all comes before one that allows all then
+        return policy.enforce([*policies, policy.deny_all()], mcp_servers=[])
+    rules.append(policy.deny_all())
+    return checked
 
 
 def _mentions(message: str | bytes, names: tuple[str, ...]) -> bool:

@@ -184,6 +184,13 @@ ATTRIBUTES: tuple[SdkAttribute, ...] = (
         without="the stop reason of every turn is UNSPECIFIED",
     ),
     SdkAttribute(
+        "google.antigravity.hooks.policy:enforce()",
+        "_policies",
+        "object",
+        "what no policy allows to a subagent with a name is denied, after all other rules",
+        without="a rule that allows all tools does not hold for the host tools of such a subagent",
+    ),
+    SdkAttribute(
         "google.antigravity.utils.state:StateStore()",
         "_store",
         "object",
