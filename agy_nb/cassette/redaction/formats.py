@@ -72,7 +72,7 @@ _FORMATS = (
     _format("login", r"\b(?:login|log_?in|sign_?in|authenticate|connect)\s{0,2}\(\s{0,4}[\"'][^\"'\n]{1,100}[\"']\s{0,4},\s{0,4}[\"'](?P<s>[^\"'\n]{6,200})[\"']\s{0,4}\)"),
     # files
     _format("login", r"(?:\bmachine\s{1,8}\S{1,200}|\bdefault)\s{1,8}(?:login\s{1,8}\S{1,200}\s{1,8})?(?:account\s{1,8}\S{1,200}\s{1,8})?password\s{1,8}(?P<s>\S{3,300})", "any"),
-    _format(":", r"^[\w.*-]{1,200}:(?:\d{2,5}|\*):[\w.*-]{1,80}:[\w.*-]{1,80}:(?P<s>[^\s:/]{4,200})[ \t]{0,8}$", "any"),
+    _format(":*:|:5432:|:5433:|:6432:|:3306:", r"^[\w.*-]{1,200}:(?:\d{2,5}|\*):[\w.*-]{1,80}:[\w.*-]{1,80}:(?P<s>[^\s:/]{4,200})[ \t]{0,8}$", "any"),
     _format("secret", r"\b(?:password|secret|key)\s{1,4}[057]\s{1,4}(?P<s>\S{6,200})"),
     _format("snmp", r"\bsnmp-server community\s{1,4}(?P<s>\S{4,80})", "any"),
     _format("password", r"<input\b[^<>]{0,200}type=[\"']?password[\"']?[^<>]{0,200}\bvalue=[\"'](?P<s>[^\"'\n]{3,200})", "any"),
@@ -84,6 +84,8 @@ _FORMATS = (
     _format("identified", r"\bidentified\s{1,8}by\s{1,8}(?P<s>[^\s\"';]{3,200})"),
     _format("password", r"\b(?:encrypted\s{1,4})?password\s{0,4}[( ]\s{0,4}'(?P<s>[^'\n]{4,200})'", "chosen"),
 )  # fmt: skip
+_ANY_HINT = re.compile("|".join(sorted({re.escape(h) for each in _FORMATS for h in each.hints})))
+"""One look spares most texts all of the expressions."""
 _INSERT = re.compile(
     r"\binsert\s{1,8}(?:ignore\s{1,8})?into\s{1,8}[\w.`\"\[\]]{1,100}\s{0,8}\((?P<n>[^()]{1,1000})\)\s{0,20}values\s{0,20}"
     r"(?P<v>\([^\n]{1,20000})",
@@ -110,7 +112,7 @@ def formatted(text: str, lowered: str) -> Iterator[tuple[int, int]]:
         text: The text.
         lowered: The same in lower case, character by character.
     """
-    for hints, expression, least in _FORMATS:
+    for hints, expression, least in _FORMATS if _ANY_HINT.search(lowered) else ():
         for begin, finish in _windows(lowered, hints):
             for match in expression.finditer(text, begin, finish):
                 if match.end() == finish < len(text):  # a long value: look at all of it
