@@ -1,6 +1,8 @@
 """Recorded lines as events: a recording shows what was seen live, whatever it holds."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,10 +11,12 @@ import agy_nb as agy
 from agy_nb.cassette.events import RecordedEvents
 from agy_nb.cassette.format import Line
 from agy_nb.cassette.recording import load
+from agy_nb.cassette.transcript import transcript
 from agy_nb.protocol import events as e
 from agy_nb.protocol.values import TextPart
-from agy_nb.testing import ScriptedModel, call, fail, say, think
+from agy_nb.testing import ScriptedModel, call, fail, hang, say, think
 from tests.cassette.scenarios import QUESTION, Setting, _files, _subagents, get_weather
+from tests.sdk.test_harness import pid_of
 
 SHIPPED = sorted((Path(__file__).parents[2] / "cassettes").glob("*/header.json"))
 
@@ -225,3 +229,30 @@ def test_harness_that_went_away_in_a_turn_is_a_failure():
 def test_program_that_went_away_in_a_turn_has_cancelled_it():
     *_, state, closed = read_pairs(PROMPT, end={"by": "client"})
     assert (state.state, closed.by) == ("cancelled", "client")
+
+
+@pytest.mark.real
+@pytest.mark.blocking_allowed
+async def test_recording_says_how_a_turn_ended_whose_harness_was_killed(tmp_path):
+    script = [say("so far ") + hang(), say("again")]
+    async with (
+        ScriptedModel(script) as model,
+        agy.Runtime() as runtime,
+        agy.use_cassette(tmp_path / "c"),
+    ):
+        agent = await runtime.create_agent(model.config())
+        response = await agent.chat("Go")
+        async for event in response:
+            if isinstance(event, e.Text):
+                break
+        os.kill(pid_of(agent), signal.SIGKILL)
+        await response.wait()
+        await (await agent.chat("More")).wait()
+        await agent.shutdown()
+    first, second = (read(session) for session in load(tmp_path / "c").sessions)
+    assert [event.state for event in of(e.State, first)][-1] == "failed"
+    assert [event.error.type for event in of(e.Error, first)] == ["HarnessError"]
+    assert of(e.Error, second) == []
+    assert of(e.State, second)[-1].state == "done"
+    lines = [line.strip() for line in transcript(tmp_path / "c")]
+    assert [line for line in lines if line.startswith("Failed")]
