@@ -45,8 +45,12 @@ class Tree {
     for (const [id, node] of before) if (this.nodes.get(id)?.end !== node.end) node.end?.();
   }
 
+  // The controls do nothing any more; a node that is put again gets new ones.
   close() {
-    for (const node of this.nodes.values()) node.end?.();
+    for (const node of this.nodes.values()) {
+      node.end?.();
+      node.end = node.wanted = undefined;
+    }
   }
 
   apply(changes) {
@@ -605,6 +609,7 @@ function render({ model, el }) {
     const real = await model.widget_manager.get_model(model.get("key")); // `model` does not tell this
     if (real.comm_live === false) {
       notice.textContent = "Kernel disconnected. The answer so far is shown but not saved.";
+      tree.close();
       disable(root);
       stop.hidden = true;
       status.textContent = "";
