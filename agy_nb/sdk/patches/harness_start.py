@@ -77,7 +77,7 @@ def install() -> None:
     Raises:
         UnsupportedSdkError: The SDK lacks something that this needs.
     """
-    if isinstance(local_connection.subprocess, _SubprocessForSdk):
+    if isinstance(getattr(local_connection, "subprocess", None), _SubprocessForSdk):
         return
     table.check()
     local: Any = local_connection
