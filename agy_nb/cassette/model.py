@@ -31,7 +31,7 @@ from agy_nb.cassette.interactions import Interactions
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.bodies import encoding_of
 from agy_nb.cassette.redaction.events import Chunk, clean_stream
-from agy_nb.cassette.redaction.exchanges import cleaned
+from agy_nb.cassette.redaction.exchanges import clean_uri, cleaned
 from agy_nb.cassette.redaction.names import harmless_header
 from agy_nb.cassette.relay import Relay, UpstreamAnswer
 from agy_nb.wire import frames as f
@@ -225,7 +225,7 @@ class ModelSide:
         }
         encoding = encoding_of(asked.headers.items())
         body = as_text(self._clean(asked.body, translation, encoding))
-        uri = self._redactor.text(_portless(asked.url))
+        uri = clean_uri(_portless(asked.url), self._redactor.text)
         return {"method": asked.method, "uri": uri, "body": body, "headers": headers}
 
     def _clean(self, body: bytes, translation: Translation, encoding: str) -> bytes:

@@ -15,6 +15,7 @@ from agy_nb.cassette.errors import CassetteInvalid
 from agy_nb.cassette.format import TOOLS
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.bodies import encoding_of
+from agy_nb.cassette.redaction.exchanges import clean_uri
 from agy_nb.cassette.redaction.names import harmless_header
 
 
@@ -62,7 +63,7 @@ class ToolHttp:
         self._stack.close()
 
     def _request(self, request: Any) -> Any:  # noqa: ANN401 - a request of vcrpy
-        request.uri = self._redactor.text(request.uri)
+        request.uri = clean_uri(request.uri, self._redactor.text)
         request.headers = {
             name: value for name, value in request.headers.items() if harmless_header(name)
         }

@@ -82,7 +82,7 @@ def test_two_recordings_of_a_compressed_body_are_the_same(redactor):
 @pytest.mark.parametrize(
     ("body", "encoding"),
     [(b"\x8b\x01\x80KEY\x03", "br"), (b"(\xb5/\xfd", "zstd"), (b"\x1f\x8b broken", "gzip"),
-     (gzip.compress(b"x" * 1000)[:-9], "gzip"), (b"no zlib", "deflate")],
+     (gzip.compress(b"x" * 1000, mtime=0)[:-9], "gzip"), (b"no zlib", "deflate")],
 )  # fmt: skip
 def test_body_that_cannot_be_read_is_left_out(body, encoding, redactor):
     assert redactor.body(body, encoding=encoding) == SECRET.encode()

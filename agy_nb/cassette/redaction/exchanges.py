@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 from agy_nb.cassette.episodes import Interaction
@@ -20,7 +22,7 @@ def cleaned(made: Interaction, redactor: Seeing) -> Interaction:
     """
     request, response = made["request"], made["response"]
     response = dict(response)
-    request = request | {"uri": redactor.text(str(request.get("uri", "")))}
+    request = request | {"uri": clean_uri(str(request.get("uri", "")), redactor.text)}
     asked = request.get("body")
     if isinstance(asked, str):
         request["body"] = redactor.text(asked)
@@ -44,6 +46,27 @@ def cleaned(made: Interaction, redactor: Seeing) -> Interaction:
                 name: _header(name, value, redactor) for name, value in headers.items()
             }
     return made | {"request": request, "response": response}
+
+
+_PARAMETER = re.compile(r"(?<=[?&;])([^=&#;?]{1,80})=([^&#;]+)")
+
+
+def clean_uri(uri: str, text: Callable[[str], str]) -> str:
+    """Give the address of a request without secrets.
+
+    Of a request that was made, every parameter with a secret's name is one, and so is `key`.
+
+    Args:
+        uri: The address.
+        text: Gives a text without secrets.
+    """
+
+    def parameter(match: re.Match[str]) -> str:
+        name, value = match.groups()
+        secret = name.lower() == "key" or is_secret_name(name)
+        return f"{name}={SECRET}" if secret and not value.startswith("{{agy:") else match[0]
+
+    return _PARAMETER.sub(parameter, text(uri))
 
 
 def _header(name: str, value: Any, redactor: Seeing) -> Any:  # noqa: ANN401 - a text or some
