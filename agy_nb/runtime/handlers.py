@@ -123,11 +123,15 @@ class Handlers:
             self._config,
             frames=await self._frames(),
         )
-        record.listen_between_turns = partial(self._ledger.event, record.agent_id, None)
+        before_start: list[Event] = []  # an agent that does not start leaves no row in the tables
+        record.listen_between_turns = before_start.append
         record.begin_own = partial(self._begin_own, record)
         await record.open(self._backend)
         self.agents[record.agent_id] = record
         self._ledger.agent_started(record.agent_id, record.spec.config)
+        record.listen_between_turns = partial(self._ledger.event, record.agent_id, None)
+        for event in before_start:
+            record.listen_between_turns(event)
         if budget_in_dollars(self._config):
             await self._price(record)
         return r.AgentCreated(agent_id=record.agent_id)

@@ -93,10 +93,17 @@ class GeminiDialect:
         if turn.block_reason is not None:
             return
         # Most events differ in one text only: the rest of their JSON is made here, once.
-        tail = f'}}]}},"index":0}}],{json.dumps(_signature(request))[1:]}\r\n\r\n'
-        for part in turn.parts:
-            for chunk in _part_chunks(part):
-                yield (_EVENT_HEAD + chunk + tail).encode()
+        tail = f'}}]}},"index":0}}],{json.dumps(_signature(request))[1:-1]}'
+        chunks = [chunk for part in turn.parts for chunk in _part_chunks(part)]
+        for number, chunk in enumerate(chunks, 1):
+            so_far = ""
+            if turn.metering == "every_chunk":
+                usage = _counts(turn, request)["usageMetadata"]
+                output = usage["candidatesTokenCount"] * number // (len(chunks) + 1)
+                usage["totalTokenCount"] += output - usage["candidatesTokenCount"]
+                usage["candidatesTokenCount"] = output
+                so_far = f',"usageMetadata":{json.dumps(usage)}'
+            yield (_EVENT_HEAD + chunk + tail + so_far + "}\r\n\r\n").encode()
 
     def ending(self, turn: ModelTurn, request: ModelRequest) -> bytes:
         """See `Dialect`."""
@@ -173,6 +180,10 @@ def _signature(request: ModelRequest) -> dict[str, str]:
 
 
 def _usage(turn: ModelTurn, request: ModelRequest) -> dict[str, Any]:
+    return {} if turn.metering == "never" else _counts(turn, request)
+
+
+def _counts(turn: ModelTurn, request: ModelRequest) -> dict[str, Any]:
     counts = count(turn, request.size)
     usage: dict[str, Any] = {
         "promptTokenCount": counts.prompt,

@@ -175,6 +175,8 @@ def _finish_reason(turn: ModelTurn) -> str | None:
 
 def _usage(turn: ModelTurn, request: ModelRequest) -> dict[str, Any]:
     counts = count(turn, request.size)
+    if turn.metering == "never":
+        return {}
     usage: dict[str, Any] = {
         "usage": {
             "prompt_tokens": counts.prompt,

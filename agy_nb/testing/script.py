@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias, TypedDict, Unpack
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 
 from agy_nb.testing.errors import InvalidScript
 
@@ -101,6 +101,10 @@ class InlineImage:
 
 
 Part: TypeAlias = Text | Thought | FunctionCall | InlineImage
+
+
+Metering: TypeAlias = Literal["last", "every_chunk", "never"]
+"""Which chunks of an answer carry its usage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +191,8 @@ class ModelTurn:
         block_reason: Set: the prompt itself was blocked, and there is no candidate.
         usage: Tokens; what is None in it is counted from the length of the texts.
         service_tier: The tier that served the call, e.g. `priority`; None: not told.
+        metering: Which chunks carry the usage: the last one; every chunk, counting up, as the real
+            API sends it; or none.
         delay_s: Seconds before the first byte.
         chunk_delay_s: Seconds before each further chunk.
         byte_delay_s: Seconds before each byte, headers aside: a line that only drips.
@@ -203,6 +209,7 @@ class ModelTurn:
     block_reason: str | None = None
     usage: Usage = Usage()
     service_tier: str | None = None
+    metering: Metering = "last"
     delay_s: float = 0.0
     chunk_delay_s: float = 0.0
     byte_delay_s: float = 0.0
@@ -257,6 +264,7 @@ class Settings(TypedDict, total=False):
     block_reason: str | None
     usage: Usage
     service_tier: str | None
+    metering: Metering
     delay_s: float
     chunk_delay_s: float
     byte_delay_s: float
