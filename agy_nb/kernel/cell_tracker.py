@@ -44,7 +44,7 @@ class CellTracker:
         kernel: Its kernel.
         on_start: Called when code of the main shell starts to run; several times for one request
             where code runs other code.
-        on_end: Called when the request has ended and its reply is sent.
+        on_end: Called when the code has ended, before the reply, and again when the request has.
 
     Raises:
         AttributeError: A hook is missing in this kernel.
@@ -61,16 +61,25 @@ class CellTracker:
         self._on_start = on_start
         self._on_end = on_end
         self._stack: list[_Request] = []
+        self._depth = 0  # code runs other code: %run, get_ipython().run_cell
+        self._code_is_over = False
         self._before, self._after = kernel.pre_handler_hook, kernel.post_handler_hook
         if _handles_a_request(kernel):
             self._stack.append(self._this_request(is_cell=True))
+            self._depth = 1
         kernel.pre_handler_hook, kernel.post_handler_hook = self._begin, self._finish
         # Not at the request's start: ipykernel installs a SIGINT handler between that and the code.
         shell.events.register("pre_execute", self._code_starts)
+        # Before the request's end: a cell that failed aborts those that wait at its reply.
+        shell.events.register("post_execute", self._code_ends)
 
     @property
     def running(self) -> bool:
         """Whether the main shell executes code."""
+        return self._has_cell and not self._code_is_over
+
+    @property
+    def _has_cell(self) -> bool:
         return any(request.is_cell for request in self._stack)
 
     @property
@@ -99,6 +108,8 @@ class CellTracker:
         if running_loop() is main_loop():
             message = self._kernel.get_parent("shell") or {}
             is_cell = message.get("header", {}).get("msg_type") == "execute_request"
+            if is_cell and not self._has_cell:
+                self._depth, self._code_is_over = 0, False
             self._stack.append(self._this_request(is_cell=is_cell))
         self._before()
 
@@ -108,7 +119,7 @@ class CellTracker:
         finally:
             if running_loop() is main_loop() and self._stack:
                 ended = self._stack.pop()
-                if ended.is_cell and not self.running:
+                if ended.is_cell and not self._has_cell:
                     self._on_end()
 
     def _this_request(self, *, is_cell: bool) -> _Request:
@@ -118,8 +129,17 @@ class CellTracker:
 
     def _code_starts(self) -> None:
         # The event is also triggered for each message of a widget.
-        if self.running and running_loop() is main_loop():
+        if self._has_cell and running_loop() is main_loop():
+            self._depth += 1
+            self._code_is_over = False
             self._on_start()
+
+    def _code_ends(self) -> None:
+        if self._has_cell and running_loop() is main_loop():
+            self._depth -= 1
+            if self._depth <= 0:
+                self._depth, self._code_is_over = 0, True
+                self._on_end()
 
 
 def _handles_a_request(kernel: Any) -> bool:  # noqa: ANN401
