@@ -130,14 +130,15 @@ def test_message_is_not_held_where_no_request_runs(kernel, env):
     kernel.do(
         "from agy_nb.kernel.pump import current_parent\nmain = K.main_loop()\nhost = K.guest()"
     )
-    kernel.do(
+    cell = kernel.send(
         "def leave_open():\n"
         "    host._cells._stack.append(host._cells._this_request(is_cell=True))\n"
         "    host._pump.open(current_parent(host._kernel))\n"
-        "_ = main.call_later(0.05, leave_open)"
+        "    print('OPEN', flush=True)\n"
+        "_ = main.call_later(0.5, leave_open)"
     )
-    kernel.client.kernel_info()  # goes through the pump, or not
-    kernel.do("await asyncio.sleep(0.1)")
+    kernel.reply(cell)
+    kernel.says(cell, "OPEN")  # while no request is handled
     still_hears(kernel)
 
 
