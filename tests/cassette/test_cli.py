@@ -130,8 +130,18 @@ def test_redact_cleans_the_models_side_too(run, cassette, hello):
 
     folder = cassette(hello)
     interaction = {
-        "request": {"uri": "http://x/?key=abcdef", "body": "for ACME-42", "method": "POST"},
-        "response": {"body": {"string": "ACME-42!"}, "x_agy_chunks": [[8, 0]]},
+        "request": {
+            "uri": "http://x/?key=abcdef",
+            "body": "for ACME-42",
+            "method": "POST",
+            "headers": {},
+        },
+        "response": {
+            "status": {"code": 200, "message": "OK"},
+            "headers": {},
+            "body": {"string": "ACME-42!"},
+            "x_agy_chunks": [[8, 0]],
+        },
     }
     data = {"version": 1, "interactions": [interaction]}
     (folder / "model.yaml").write_text(yaml.safe_dump(data))
