@@ -246,8 +246,9 @@ class Agent:
         """Follow the agent's turns from now on: prompts, whoever sends them, triggers and wake-ups.
 
         Returns:
-            An iterator for `async for`. It gives the handle of each turn when it is queued, or when
-            a trigger or the agent itself begins it, and ends with the agent.
+            An iterator for `async for`. It gives the handles of the turns that run or wait, then of
+            each turn when it is queued, or when a trigger or the agent itself begins it. It ends
+            with the agent.
 
         Raises:
             AgentNotStarted: The agent was shut down, deleted or disconnected.
@@ -262,6 +263,8 @@ class Agent:
         """
         self._must_be_started()
         stream = TurnStream()
+        for response in self._record.responses:
+            stream.add(response)
         self._record.turn_streams.add(stream)
         return stream
 

@@ -100,6 +100,7 @@ class AgentRecord:
         self.listen_between_turns: Callable[[Event], None] = lambda _event: None
         self.begin_own: Callable[[TurnBegan], None] = lambda _event: None
         self._own_turn: Response | None = None
+        self._early: list[Event] | None = []
         self._behind: tuple[Response, Sequence[Watch], Callable[[Event], None]] | None = None
         self.responses: dict[Response, asyncio.Task[None]] = {}
         self.turn_watchers: list[Callable[[Response], None]] = []
@@ -357,9 +358,18 @@ class AgentRecord:
         if host_only and self._session is not None:
             self._session.note(event)
 
+    def started(self) -> None:
+        """The runtime knows the agent: take the events of a turn that began while it started."""
+        early, self._early = self._early or (), None
+        for event in early:
+            self.on_event(event)
+
     def on_event(self, event: Event) -> None:
         """Lead an event of the session to the turn that runs."""
         self.wake()
+        if self._early is not None and (self._early or isinstance(event, TurnBegan)):
+            self._early.append(event)  # a trigger may fire while the agent starts
+            return
         if isinstance(event, TurnBegan) and event.kind != "prompt" and self._may_begin_own:
             self.begin_own(event)
         response = self._current
@@ -385,6 +395,8 @@ class AgentRecord:
     @property
     def _may_begin_own(self) -> bool:
         """Whether what the backend begins is a turn of its own; in a turn, it belongs to that."""
+        if self._stop.is_set() or self._session is None:
+            return False
         return self._own_turn is None and not (self._current is not None and self._under_way)
 
     @property

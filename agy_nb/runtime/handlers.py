@@ -132,6 +132,7 @@ class Handlers:
         record.listen_between_turns = partial(self._ledger.event, record.agent_id, None)
         for event in before_start:
             record.listen_between_turns(event)
+        record.started()
         if budget_in_dollars(self._config):
             await self._price(record)
         return r.AgentCreated(agent_id=record.agent_id)

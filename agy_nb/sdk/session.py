@@ -86,6 +86,7 @@ class LiveSession:
         self._first_notes: list[Event] = []
         self._late_notes: list[Event] = []
         self._link_or_none: Link | None = None
+        self._is_active = False
 
     # -- life --------------------------------------------------------------------------------
 
@@ -118,6 +119,9 @@ class LiveSession:
         for note in (*self._first_notes, *self._late_notes):
             link.keep_note(note)
         self._late_notes.clear()
+        if self._is_active:
+            self._is_active = False
+            self._on_activity()
 
     async def _start_again(self) -> None:
         """Another harness for the same conversation, unless `cancel` or `close` comes first."""
@@ -310,12 +314,15 @@ class LiveSession:
         if isinstance(event, SessionOpened):
             self._opened_id = event.conversation_id
         elif isinstance(event, TurnBegan) and event.kind != "prompt":
-            self._link.expect_turn()
+            if self._link_or_none is not None:
+                self._link_or_none.expect_turn()
             self._on_activity()
         if isinstance(event, Text) and event.trajectory.is_root:
             self._text.append(event.text)
         self._sink(event)
         if not isinstance(event, Text | Thought) or self._gave_up is not None:
+            return
+        if self._link_or_none is None:
             return
         if self._link.reader.longest > MOST_TEXT:
             self._gave_up = BackendError(
@@ -325,6 +332,9 @@ class LiveSession:
             self._link.kill()  # until it halts it would send ever longer frames
 
     def _on_activity(self) -> None:
+        if self._link_or_none is None:  # a trigger fires while the agent starts
+            self._is_active = True
+            return
         if not self._turn.locked() and self._between_turns is None:
             self._between_turns = asyncio.get_running_loop().create_task(self._read_between_turns())
 

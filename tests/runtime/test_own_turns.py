@@ -7,7 +7,8 @@ import pytest
 import agy_nb as agy
 from agy_nb.protocol.events import State, TurnBegan, TurnState
 from agy_nb.protocol.values import TextPart
-from tests.runtime.conftest import agent_with, first_piece, hangs
+from agy_nb.testing.memory import MemoryBackend
+from tests.runtime.conftest import agent_with, first_piece, hangs, runtime_with
 
 
 def kinds(responses):
@@ -182,6 +183,20 @@ async def test_wakeup_has_a_turn_also_where_a_prompt_is_about_to_be_sent():
         prompt, wakeup = await anext(turns), await anext(turns)
         assert (prompt.kind, wakeup.kind) == ("prompt", "wakeup")
         assert wakeup.partial_text == "I am awake"
+
+
+async def test_agent_that_ends_begins_no_turn():
+    """As when a timer goes off in the moment in which the agent is shut down."""
+    backend = MemoryBackend()
+    async with runtime_with(backend=backend) as runtime:
+        agent = await runtime.create_agent({})
+        begun = []
+        agent.watch_turns(begun.append)
+        await agent.shutdown()
+        (session,) = backend.sessions
+        session.in_turn = False
+        session.sink(TurnBegan(prompt=(TextPart(text=""),), kind="wakeup"))
+        assert begun == []
 
 
 @pytest.mark.parametrize("text", ["", " \n"])

@@ -226,6 +226,19 @@ async def test_ring_from_outside_starts_a_harness_that_is_gone_again(runtime):
         assert await (await agent.trigger("the build is red")).text() == "on it"
 
 
+async def test_trigger_that_fires_while_the_agent_starts_has_its_turn(runtime):
+    async def at_once(context):
+        await context.send("good morning")
+
+    async with ScriptedModel([say("hello")]) as model:
+        agent = await runtime.create_agent(model.config(), triggers=[at_once])
+        await has_said(agent, "hello")
+        await agent.wait_for_idle()
+        turns = agent.tables.turns
+        assert (turns.kind.tolist(), turns.status.tolist()) == (["trigger"], ["ok"])
+        assert agent.tables.model_calls.turn_id.tolist() == turns.turn_id.tolist()
+
+
 async def test_ring_that_fails_is_a_failed_turn(runtime):
     async with ScriptedModel([fail(401), say("fine")]) as model:
         agent = await runtime.create_agent(model.config())
