@@ -139,6 +139,8 @@ def strategy_for(cls):
     }
     if cls in {e.ToolResult, e.Step}:
         fields["error"] = TEXT
+    if cls is c.Trigger:
+        fields["text"] = TEXT.filter(bool)
     if cls is e.Approval:
         fields["state"] = st.sampled_from(e.ApprovalState)
     if cls is e.State:

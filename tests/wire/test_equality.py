@@ -6,6 +6,7 @@ Then the live turns are held to the recording. Only moments and paths may differ
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,12 @@ def get_weather(city: str) -> str:
 def add(x: int) -> int:
     """Add one."""
     return x + 1
+
+
+async def waits() -> str:
+    """Wait for ever."""
+    await asyncio.Event().wait()
+    return "never"
 
 
 def broken() -> str:
@@ -172,6 +179,18 @@ CASES = {
     "flex tier": tier("FLEX"),
     "priority tier": tier("PRIORITY"),
     "provisioned tier": tier("PROVISIONED_THROUGHPUT"),
+    "web search": Case([call("search_web", query="tea"), say("found"), say("done")]),
+    "image generation": Case(
+        [call("generate_image", Prompt="a cat", ImageName="cat"), say("made"), say("done")]
+    ),
+    "subagent with its own model": Case(
+        {
+            "go": [ask("scout", "look below"), say("Waiting."), say("All done.")],
+            "look below": [say("Looked.")],
+        },
+        config={"subagents": [subagent("scout", model="scripted-model")]},
+    ),
+    "cancel in a tool": Case([call("waits"), say("never")], stop_at="waits"),
     "image": Case([image(b"\x89PNG\r\n\x1a\n") + say("a picture")]),
     "usage missing": Case([say("x", metering="never"), say("y")], ("first", "second")),
     "usage in every chunk": Case(
@@ -192,13 +211,13 @@ async def play(case: Case, path: Path) -> tuple[list[agy.Response], dict[str, pd
         if {"ask_user", "policies"} & case.agent.keys():
             config = model.config(**{"retry_config": QUICK} | case.config)
         async with agy.use_cassette(path, "all", record_model=False), agy.Runtime(limits) as rt:
-            tools = [get_weather, add, broken]
+            tools = [get_weather, add, broken, waits]
             agent = await rt.create_agent(config, tools=tools, **case.agent)
             for prompt in case.prompts:
                 response = await agent.chat(prompt)
                 if case.stop_at:
-                    async for piece in response.text_stream():
-                        if case.stop_at in piece:
+                    async for event in response:
+                        if case.stop_at in (getattr(event, "text", ""), getattr(event, "name", "")):
                             break
                     await response.cancel()
                 responses.append(await response.wait())
@@ -314,6 +333,25 @@ def test_recording_of_any_session_has_the_events_of_the_live_run(script, tmp_pat
             assert as_text(response.events, folder) == as_text(turn, folder)
         assert_same_tables(tables, load(folder / "c"))
 
-    import asyncio
-
     asyncio.run(run())
+
+
+async def test_resumed_conversation_is_the_same_live_and_recorded(tmp_path):
+    limits = agy.RuntimeConfig(chat_pause=0)
+    path = tmp_path / "c"
+    async with (
+        ScriptedModel([say("Nice to meet you."), say("Ada, of course.")]) as model,
+        agy.use_cassette(path, "all", record_model=False),
+        agy.Runtime(limits) as rt,
+    ):
+        config = model.config(save_dir=str(tmp_path / "save"), retry_config=QUICK)
+        first = await rt.create_agent(config)
+        await first.chat_text("My name is Ada")
+        resumed = config.model_copy(update={"conversation_id": first.conversation_id})
+        await first.shutdown()
+        again = await rt.create_agent(resumed)
+        await again.chat_text("What is my name?")
+        await again.shutdown()
+        tables = {name: getattr(rt.tables, name) for name in TABLES if name != "commands"}
+    assert tables["agents"]["resumed"].tolist() == [False, True]
+    assert_same_tables(tables, load(path))
