@@ -30,6 +30,7 @@ if typing.TYPE_CHECKING:
         CassetteNotWritten,
         use_cassette,
     )
+    from agy_nb.env import load_env
     from agy_nb.errors import (
         AgentNotStarted,
         AgyError,
@@ -91,6 +92,7 @@ _HOMES = {
     "CassetteNotWritten": "cassette",
     "use_cassette": "cassette",
     "load": "analysis",
+    "load_env": "env",
     "run": "kernel",
     "Agent": "runtime.agent",
     "RuntimeConfig": "runtime.config",
@@ -145,6 +147,7 @@ __all__ = [
     "create_agent",
     "errors",
     "load",
+    "load_env",
     "load_mcp_servers",
     "run",
     "runtime",

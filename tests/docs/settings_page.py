@@ -37,6 +37,13 @@ VARIABLES = {
 }
 
 
+ABOUT_VARIABLES = """\
+`agy.load_env()` sets those of a `.env` file that are not set yet; nothing loads one by itself. Call
+it before the first agent. Recordings are cleaned of the file's values whose names say that they are
+secret. Keep the file out of git.
+"""
+
+
 def page() -> str:
     """The whole page."""
     return "\n".join(
@@ -62,6 +69,7 @@ def page() -> str:
                 "Args",
             ),
             "## Variables of the environment\n",
+            ABOUT_VARIABLES,
             "| variable | meaning |",
             "| --- | --- |",
             *(f"| `{name}` | {text} |" for name, text in VARIABLES.items()),

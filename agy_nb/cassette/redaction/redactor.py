@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 from agy_nb.cassette.format import Frame, Line
 from agy_nb.cassette.jsonpath import JsonPath
 from agy_nb.cassette.redaction.bodies import clean_body
+from agy_nb.cassette.redaction.environment import Learner
 from agy_nb.cassette.redaction.finder import find_secrets, replaced
 from agy_nb.cassette.redaction.known import KnownValues
 from agy_nb.cassette.redaction.names import Strength, harmless_header, secret_values, strength
@@ -89,8 +90,9 @@ class Redactor:
         self._allow = tuple(allow)
         for rule in rules:
             self._add(rule)
-        known = secret_values(os.environ if environ is None else environ)
-        self.learn(*(value for value in known if not self._allows(value)))
+        self._learn_unless_allowed(secret_values(os.environ if environ is None else environ))
+        if environ is None:
+            self._learner = Learner(self._learn_unless_allowed)
 
     @property
     def known(self) -> int:
@@ -209,6 +211,10 @@ class Redactor:
         """Take these values out wherever they turn up from now on."""
         if self._known.add(values):
             self._seen.clear()
+
+    def _learn_unless_allowed(self, values: Iterable[str]) -> None:
+        with self._lock:
+            self.learn(*(value for value in values if not self._allows(value)))
 
     def _walk(self, value: Any, name: str, depth: int) -> Any:  # noqa: ANN401 - JSON
         if depth > _DEPTH:

@@ -1,0 +1,87 @@
+"""Variables of the environment from a `.env` file, loaded only where the user asks for it."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+from agy_nb.errors import InvalidConfig
+
+_MOST_BYTES = 1_000_000
+
+
+def load_env(path: str | os.PathLike[str] = ".env") -> tuple[str, ...]:
+    """Set the variables of a `.env` file that are not set yet.
+
+    Call it before the first agent: the harness gets the variables that are set when it starts. A
+    variable that is set keeps its value, also where that is empty. Values are never printed, and
+    recordings are cleaned of those whose names say that they are secret. Other folders are not
+    searched for a file.
+
+    Args:
+        path: The file, UTF-8, with lines such as `NAME=value`, `export NAME="value"` and `# note`;
+            `${NAME}` stands for another variable.
+
+    Returns:
+        The names of the variables that were set, in alphabetical order.
+
+    Raises:
+        InvalidConfig: The file cannot be read, or a line has another form; nothing is set then.
+
+    Example:
+        >>> import os
+        >>> from pathlib import Path
+        >>> _ = Path(".env").write_text("TEAM_COLOUR=blue")
+        >>> names = agy.load_env()
+        >>> os.environ["TEAM_COLOUR"]
+        'blue'
+    """
+    text = _read(path)
+    # Imported here: most users never need them.
+    from dotenv import dotenv_values, load_dotenv
+    from dotenv.parser import parse_stream
+
+    for binding in parse_stream(io.StringIO(text)):
+        name, value = binding.key or "", binding.value or ""
+        if binding.error or "=" in name or "\0" in name + value or (not name and value):
+            raise InvalidConfig(
+                f"line {binding.original.line} of {os.fspath(path)!r} must be NAME=value; "
+                "put a value with spaces, # or line ends in quotes",
+                field="path",
+            )
+    in_file = {
+        name: value
+        for name, value in dotenv_values(stream=io.StringIO(text)).items()
+        if value is not None
+    }
+    # Known before they are set: an agent that works right now may read them at once.
+    from agy_nb.cassette.redaction.environment import learn_variables
+
+    learn_variables(in_file)
+    before = set(os.environ)
+    load_dotenv(stream=io.StringIO(text))
+    set_now = set(os.environ) - before
+    learn_variables({name: os.environ[name] for name in set_now})
+    return tuple(sorted(set_now & set(in_file)))
+
+
+def _read(path: str | os.PathLike[str]) -> str:
+    shown = os.fspath(path)
+    try:
+        file = Path(path)
+        if file.exists() and not file.is_file():  # a pipe would be waited for
+            raise InvalidConfig(f"cannot read {shown!r}: not a regular file", field="path")
+        with file.open("rb") as opened:
+            content = opened.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise InvalidConfig(
+                f"cannot read {shown!r}: larger than {_MOST_BYTES:,} bytes", field="path"
+            )
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:  # its words would show a byte of a value
+        raise InvalidConfig(
+            f"cannot read {shown!r}: byte {error.start} is not UTF-8", field="path"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InvalidConfig(f"cannot read {shown!r}: {error}", field="path") from error
