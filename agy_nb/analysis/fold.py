@@ -75,6 +75,8 @@ class EventFold:
         self._decided: dict[tuple[str, str], deque[str]] = {}
         self._unknown: set[str] = set()
         self._metered = False
+        self._where: Trajectory | None = None
+        self._known: Thread | None = None
         self._text_of: Trajectory | None = None
         self._thread_of_text: Thread | None = None
         self._others: dict[type[e.Event], Callable[[Any, float | None], None]] = {
@@ -140,7 +142,14 @@ class EventFold:
             take(event, at)
 
     def _thread(self, where: Trajectory, at: float | None) -> Thread:
-        return self._agent.thread(where.id, at, where.parent_id, where.depth)
+        if where is self._where and (known := self._known) is not None:
+            if at is not None:
+                known.last = at
+                self._agent.seen(at)
+            return known
+        thread = self._agent.thread(where.id, at, where.parent_id, where.depth)
+        self._where, self._known = where, thread
+        return thread
 
     # -- sessions ----------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ class Home(Protocol):
     session_id: str
     chunks: bool
     text: bool
+    last: float | None
 
     def number(self, table: str) -> int:
         """The next number in a table of this session, from 0."""
@@ -64,8 +65,13 @@ class ToolBook:
         """
         if at is None:
             return
-        last = self._last_seen
-        if last is None or at >= last:
+        last, book = self._last_seen, self.book
+        if last is not None and at >= last:  # nearly always
+            self._last_seen = at
+            if book.last is not None and at > book.last:
+                book.last = at
+            return
+        if last is None:
             self._last_seen = at
         elif at < last - 1.0 and not self._clock_reported:
             self._clock_reported = True

@@ -133,6 +133,13 @@ class TokenUsage:
         )
 
     @property
+    def has_details(self) -> bool:
+        """Whether any count is known by modality."""
+        return bool(
+            self.input_details or self.cache_details or self.output_details or self.tool_use_details
+        )
+
+    @property
     def is_empty(self) -> bool:
         """Whether it holds no token at all."""
         return not (self.input_tokens or self.output_tokens or self.total_tokens)

@@ -124,7 +124,7 @@ class WireReader:
         body = frame.get(STEP)
         if type(body) is dict:
             try:
-                found = [*self._steps.read(body, at)]
+                found = self._steps.read(body, at)
             except Exception as error:  # noqa: BLE001 - a recording may say anything
                 return self._damaged(STEP, error, at)
             return self._with_problems(found) if self._connection.problems else found
@@ -233,7 +233,7 @@ class WireReader:
         self._connection.problem("damaged_frame", words, at)
         return self._with_problems([])
 
-    def _with_problems(self, found: list[Event]) -> list[Event]:
+    def _with_problems(self, found: Iterable[Event]) -> list[Event]:
         problems, self._connection.problems = self._connection.problems, []
         return [*found, *problems]
 

@@ -6,7 +6,7 @@ whole text counts only for what no delta has brought.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, cast
 
 from agy_nb.protocol.events import Error, Event, Step, StructuredOutput, Text, Thought
@@ -30,6 +30,11 @@ from agy_nb.wire.frames import (
 from agy_nb.wire.state import Connection, OpenStep, OpenTrajectory
 
 _OVER = ("done", "error")
+_STATES, _SOURCES = f.STEP_STATES, f.SOURCES
+_SPECIAL = frozenset(
+    {f.CUSTOM_TOOL, f.MCP_TOOL, f.COMPACTION, f.FINISH, f.QUESTIONS_REQUEST, *f.BUILTIN_TOOLS}
+)
+"""Fields of a step that is more than text."""
 
 
 class StepReader:
@@ -64,7 +69,7 @@ class StepReader:
         self.failure = None
         self.failures = 0
 
-    def read(self, body: Frame, at: float) -> Iterable[Event]:
+    def read(self, body: Frame, at: float) -> list[Event]:
         """The events of one step update."""
         # Most frames are one more piece of a text that streams already. They take this short way:
         # every name is a global here, and nothing is looked at that such a frame does not change.
@@ -82,38 +87,59 @@ class StepReader:
                     and type(delta) is str
                 ):
                     step.text += len(delta)
-                    self.longest = max(self.longest, step.text)
+                    if step.text > self.longest:  # noqa: PLR1730 - a call costs as much as the rest
+                        self.longest = step.text
                     if self.failure is not None and trajectory.where.is_root:
                         self._output_seen()
-                    return (
-                        Text(trajectory=trajectory.where, at=at, text=delta, step_index=step.index),
-                    )
+                    return [
+                        Text(trajectory=trajectory.where, at=at, text=delta, step_index=step.index)
+                    ]
         return self._read(body, at)
 
-    def _read(self, body: Frame, at: float) -> Iterator[Event]:
-        trajectory = self._connection.trajectory(
-            f.text_of(body.get(TRAJECTORY_ID)), f.text_of(body.get(f.PARENT_ID))
-        )
-        index = f.number_of(body.get(STEP_INDEX), -1 if STEP_INDEX in body else 0)
-        if index < 0:
-            self._connection.problem("bad_step", f"{STEP_INDEX} is {body[STEP_INDEX]!r:.60}", at)
-            return
-        step = trajectory.step(index)
+    def _read(self, body: Frame, at: float) -> list[Event]:
+        # The second most frequent frame is a step of nothing but text, begun or done at once. It is
+        # read here in one go; everything else takes the long way.
+        get = body.get
+        found = self._known(get(TRAJECTORY_ID, ""), get(f.PARENT_ID))
+        index = get(STEP_INDEX, 0)
+        if type(index) is not int or index < 0:
+            index = f.number_of(index, -1)
+            if index < 0:
+                words = f"{STEP_INDEX} is {body[STEP_INDEX]!r:.60}"
+                self._connection.problem("bad_step", words, at)
+                return []
+        step = found.steps.get(index) or found.step(index)
         if step is None:  # of a turn that is long over
-            return
-        state = f.STEP_STATES.get(f.text_of(body.get(STATE)), "unknown")
+            return []
+        state = _STATES.get(f.text_of(get(STATE)), "unknown")
+        source = _SOURCES.get(f.text_of(get(SOURCE)), "unknown")
         changed, over = state != step.state, state in _OVER
-        source = f.SOURCES.get(f.text_of(body.get(SOURCE)), "unknown")
-        # What the update brings is read first: only then is the step's tool known.
-        brought = [*self._brought(body, step, trajectory, source, state, at)]
+        plain = _SPECIAL.isdisjoint(body)
+        brought: list[Event] = []
+        if plain and state != "error":
+            if source == "model":
+                if self.failure is not None and found.where.is_root:
+                    self._output_seen()
+                brought = self._output(body, step, found, state, at)
+        else:
+            # What the update brings is read first: only then is the step's tool known.
+            brought = [*self._brought(body, step, found, source, state, at)]
         step.state = state
-        if changed and not over:
-            yield _status(body, step, trajectory, source, at)
-        yield from brought
-        if changed and over:
-            yield _status(body, step, trajectory, source, at)
-            if state == "error" and source == "system":
-                yield self._failed(body, step, trajectory, at)
+        if not changed:
+            return brought
+        status = _status(body, step, found, source, at, plain=plain)
+        if not over:
+            return [status, *brought]
+        brought.append(status)
+        if state == "error" and source == "system":
+            brought.append(self._failed(body, step, found, at))
+        return brought
+
+    def _known(self, trajectory_id: Any, parent_id: Any) -> OpenTrajectory:  # noqa: ANN401 - JSON
+        known = self._trajectories.get(trajectory_id) if type(trajectory_id) is str else None
+        if known is not None and (not parent_id or known.where.parent_id is not None):
+            return known
+        return self._connection.trajectory(f.text_of(trajectory_id), f.text_of(parent_id))
 
     def _brought(
         self,
@@ -144,29 +170,34 @@ class StepReader:
 
     def _output(
         self, body: Frame, step: OpenStep, trajectory: OpenTrajectory, state: str, at: float
-    ) -> Iterator[Event]:
+    ) -> list[Event]:
+        """The pieces of text and thoughts that an update of the model's step adds."""
+        found: list[Event] = []
         over = state in _OVER
         thought = _new_part(body, THINKING_DELTA, f.THINKING, step.thinking, over=over)
         if thought:
             step.thinking += len(thought)
             self.longest = max(self.longest, step.thinking)
-            yield Thought(trajectory=trajectory.where, text=thought, step_index=step.index, at=at)
+            where = trajectory.where
+            found.append(Thought(trajectory=where, text=thought, step_index=step.index, at=at))
         if f.FINISH in body:
             if over and step.state not in _OVER:
                 written = f.object_of(body[f.FINISH]).get(f.OUTPUT_STRING)
                 if written:
                     value = f.json_of(written)
-                    yield StructuredOutput(trajectory=trajectory.where, value=value, at=at)
-            return
+                    found.append(StructuredOutput(trajectory=trajectory.where, value=value, at=at))
+            return found
         if body.get(TARGET) != TO_USER:
-            return
+            return found
         step.streams = state == "active"
         text = _new_part(body, TEXT_DELTA, f.TEXT, step.text, over=over)
         if text:
             step.text += len(text)
             self.longest = max(self.longest, step.text)
             trajectory.said = step.index
-            yield Text(trajectory=trajectory.where, text=text, step_index=step.index, at=at)
+            where = trajectory.where
+            found.append(Text(trajectory=where, text=text, step_index=step.index, at=at))
+        return found
 
     def _failed(self, body: Frame, step: OpenStep, trajectory: OpenTrajectory, at: float) -> Error:
         code = f.number_of(f.object_of(body.get(f.ERROR)).get(f.HTTP_CODE))
@@ -187,38 +218,46 @@ class StepReader:
 
 
 def _new_part(body: Frame, delta: str, whole: str, told: int, *, over: bool) -> str:
-    piece = f.text_of(body.get(delta))
-    return piece or (f.text_of(body.get(whole))[told:] if over else "")
+    piece = body.get(delta)
+    if piece and type(piece) is str:
+        return piece
+    return f.text_of(body.get(whole))[told:] if over else ""
 
 
 def _status(
-    body: Frame, step: OpenStep, trajectory: OpenTrajectory, source: str, at: float
+    body: Frame, step: OpenStep, trajectory: OpenTrajectory, source: str, at: float, *, plain: bool
 ) -> Step:
-    failed = step.state == "error"
-    code = f.number_of(f.object_of(body.get(f.ERROR)).get(f.HTTP_CODE))
-    target = f.TARGETS.get(f.text_of(body.get(TARGET)), "unknown")
+    error, code, text = "", None, ""
+    if step.state == "error":
+        error = error_words(body)
+        code = status_code(f.number_of(f.object_of(body.get(f.ERROR)).get(f.HTTP_CODE)))
+    if source != "model":
+        text = f.text_of(body.get(f.TEXT))
     return Step(
         trajectory=trajectory.where,
         step_index=step.index,
-        kind=cast("Any", _kind(body, step, source)),
+        kind=cast("Any", _kind(body, step, source, plain=plain)),
         source=cast("Any", source),
-        target=cast("Any", target),
+        target=cast("Any", f.TARGETS.get(f.text_of(body.get(TARGET)), "unknown")),
         status=cast("Any", step.state),
-        error=error_words(body) if failed else "",
-        http_code=status_code(code) if failed else None,
-        text="" if source == "model" else f.text_of(body.get(f.TEXT)),
+        error=error,
+        http_code=code,
+        text=text,
         tool=step.tool,
         call_id=step.call_id,
         at=at,
     )
 
 
-def _kind(body: Frame, step: OpenStep, source: str) -> str:
-    if f.COMPACTION in body:
-        return "compaction"
-    if f.FINISH in body:
-        return "finish"
-    if step.tool is not None or f.QUESTIONS_REQUEST in body:
+def _kind(body: Frame, step: OpenStep, source: str, *, plain: bool) -> str:
+    if not plain:
+        if f.COMPACTION in body:
+            return "compaction"
+        if f.FINISH in body:
+            return "finish"
+        if f.QUESTIONS_REQUEST in body:
+            return "tool_call"
+    if step.tool is not None:
         return "tool_call"
     if source == "system":
         return "system"

@@ -12,6 +12,8 @@ from agy_nb.wire.frames import Frame
 from agy_nb.wire.state import Connection
 
 _LARGEST = 2**63
+_SHORT = 18
+"""Digits of a count that fits 64 bits for sure, plus one."""
 _UNSPECIFIED = "modality_unspecified"
 
 
@@ -38,7 +40,9 @@ class UsageReader:
             entries = [{f.TRAJECTORY_ID: root, "usage": total}]
         for entry in entries:
             trajectory = self._connection.trajectory(f.text_of(entry.get(f.TRAJECTORY_ID)))
-            reading = self.reading(f.object_of(entry.get("usage")), at)
+            counts = f.object_of(entry.get("usage"))
+            # An agent alone has the session's counts; they are read once.
+            reading = session if counts == total else self.reading(counts, at)
             before = trajectory.reading
             if reading == before:
                 continue
@@ -95,6 +99,8 @@ class UsageReader:
     def _count(self, value: Any, name: str, at: float) -> int | None:  # noqa: ANN401 - JSON
         if value is None:
             return None
+        if type(value) is str and len(value) < _SHORT and value.isascii() and value.isdigit():
+            return int(value)  # as protobuf's JSON writes it
         if isinstance(value, int) and not isinstance(value, bool):
             count = value
         else:
@@ -111,7 +117,15 @@ def _since(reading: TokenUsage, before: TokenUsage) -> TokenUsage:
     def less(now: int | None, then: int | None) -> int | None:
         return None if now is None else max(0, now - (then or 0))
 
-    call = reading - before
+    details: dict[str, Any] = {}
+    if reading.has_details:
+        call = reading - before
+        details = {
+            "input_details": call.input_details,
+            "cache_details": call.cache_details,
+            "output_details": call.output_details,
+            "tool_use_details": call.tool_use_details,
+        }
     return TokenUsage(
         input_tokens=less(reading.input_tokens, before.input_tokens),
         cache_read_tokens=less(reading.cache_read_tokens, before.cache_read_tokens),
@@ -120,8 +134,5 @@ def _since(reading: TokenUsage, before: TokenUsage) -> TokenUsage:
         total_tokens=less(reading.total_tokens, before.total_tokens),
         service_tier=reading.service_tier,
         tool_use_tokens=less(reading.tool_use_tokens, before.tool_use_tokens),
-        input_details=call.input_details,
-        cache_details=call.cache_details,
-        output_details=call.output_details,
-        tool_use_details=call.tool_use_details,
+        **details,
     )
