@@ -22,6 +22,7 @@ class Turn:
     events: list[Event] = field(default_factory=list)
     prompt: tuple = (TextPart(text="Hello"),)
     stop_reason: str | None = None
+    kind: str = "prompt"
 
 
 def metered(where: Trajectory = ROOT, at: float = 0.0, **tokens: int) -> Usage:

@@ -275,7 +275,7 @@ def assert_same_tables(live: dict[str, pd.DataFrame], recorded: Any) -> None:
             if column not in ONLY_LIVE
             and not pd.api.types.is_datetime64_any_dtype(table[column])
             and table[column].dtype.kind not in "mMf"
-            and column not in _DURATIONS
+            and column not in DURATIONS
         ]
         assert list(other.columns) == list(table.columns), name
         left = json.loads(table[columns].to_json(orient="records"))
@@ -284,7 +284,7 @@ def assert_same_tables(live: dict[str, pd.DataFrame], recorded: Any) -> None:
             assert one == two, f"the table {name} differs"
 
 
-_DURATIONS = {"duration", "wait", "ttft", "gap", "approval_wait"}
+DURATIONS = {"duration", "wait", "ttft", "gap", "approval_wait"}
 
 
 @pytest.mark.parametrize("name", CASES)
