@@ -7,7 +7,11 @@ neither. A denial whose reason cannot be sent would leave the harness waiting fo
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
+
+from pydantic import BaseModel
 
 
 def encodable_text(text: str) -> str:
@@ -35,17 +39,22 @@ def encodable(value: Any) -> Any:  # noqa: ANN401 - JSON
     """Make a JSON value one that the wire can hold.
 
     Args:
-        value: Nested dicts, lists, strings, numbers, booleans and None. All else stays as it is.
+        value: Nested mappings, sequences, data classes, pydantic models, strings, numbers, booleans
+            and None. All else stays as it is.
 
     Returns:
-        The value; numbers without a place in JSON are texts, as `"Infinity"`.
+        The value, as dicts and lists; numbers without a place in JSON are texts, as `"Infinity"`.
     """
     if isinstance(value, str):
         return encodable_text(value)
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {encodable(key): encodable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
         return [encodable(item) for item in value]
+    if isinstance(value, BaseModel):
+        return encodable(value.model_dump())
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: encodable(getattr(value, each.name)) for each in fields(value)}
     return value

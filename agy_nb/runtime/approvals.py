@@ -19,7 +19,7 @@ from agy_nb.protocol.events import Approval, ApprovalState, Event
 from agy_nb.runtime.grants import Grants
 from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest, now
 from agy_nb.sdk.own_turn import user_code
-from agy_nb.sdk.patches.user_code import contained, contained_wait
+from agy_nb.sdk.patches.user_code import contained, contained_wait, words_of
 from agy_nb.sdk.threads import in_own_thread
 
 Answer: TypeAlias = bool | ApprovalDecision
@@ -145,9 +145,8 @@ class ApprovalGate:
                 raise
             return _CANCELLED
         except Exception as error:  # noqa: BLE001 - a handler that fails denies
-            return ApprovalState.FAILED, _denial(
-                f"the approval handler failed: {type(error).__name__}: {error}", by="error"
-            )
+            words = f"the approval handler failed: {words_of(error)}"
+            return ApprovalState.FAILED, _denial(words, by="error")
         finally:
             task.cancel()
             self._pending.pop(task, None)

@@ -1,7 +1,8 @@
 """How the hooks of one agent run.
 
 A hook that raises more than an ordinary error has failed like any other. A pre-turn hook that fails
-denies the turn: on an error the harness just closes the connection.
+denies the turn: on an error the harness just closes the connection. The results of hooks hold what
+the wire can hold: an answer that cannot be sent would leave the harness waiting.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import Any
 from google.antigravity import types
 from google.antigravity.hooks import hooks
 
+from agy_nb.protocol.encodable import encodable, encodable_text
 from agy_nb.sdk.own_turn import user_code
-from agy_nb.sdk.patches.user_code import contained_wait
+from agy_nb.sdk.patches.user_code import contained_wait, sayable, words_of
 
 Recorded = Callable[[], types.QuestionHookResult | None]
 """Gives the recorded answers to the question of the running task, None if it is asked now."""
@@ -48,8 +50,7 @@ def contain_hooks(
         try:
             result, context = await pre_turn(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - a hook may raise anything
-            reason = f"the hook failed: {type(error).__name__}: {error}"
-            result = types.HookResult(allow=False, message=reason)
+            result = types.HookResult(allow=False, message=f"the hook failed: {words_of(error)}")
             context = hooks.TurnContext(runner.session_context)
         if not result.allow:
             on_denied(result.message or "")
@@ -73,7 +74,38 @@ def contain_hooks(
 
 def _contained(dispatch: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def dispatch_contained(*args: Any, **kwargs: Any) -> Any:
-        with user_code("a hook"):
-            return await contained_wait(dispatch(*args, **kwargs))
+        try:
+            with user_code("a hook"):
+                result = await contained_wait(dispatch(*args, **kwargs))
+            return _sendable(result)
+        except Exception as error:
+            said = sayable(error)
+            if said is error:
+                raise
+            raise said.with_traceback(error.__traceback__) from None  # a log holds the words, too
 
     return dispatch_contained
+
+
+def _sendable(result: Any) -> Any:
+    """What a dispatch returns, each text and number in it one that the wire can hold."""
+    if isinstance(result, tuple):
+        return tuple(_sendable(each) for each in result)
+    if isinstance(result, str):
+        return encodable_text(result)
+    if isinstance(result, types.QuestionHookResult):
+        answers = [_with_sendable_fields(each) for each in result.responses]
+        return result.model_copy(update={"responses": answers})
+    if isinstance(result, types.HookResult | types.StopHookResult):
+        return _with_sendable_fields(result)
+    return result
+
+
+def _with_sendable_fields(result: Any) -> Any:
+    fields = {name: getattr(result, name) for name in type(result).model_fields}
+    changed = {
+        name: encodable(value)
+        for name, value in fields.items()
+        if isinstance(value, str | list | dict)
+    }
+    return result.model_copy(update=changed)

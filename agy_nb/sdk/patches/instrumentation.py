@@ -27,7 +27,7 @@ from agy_nb.sdk.patches.replayed_decisions import Recorded
 from agy_nb.sdk.patches.session_socket import SessionSocket
 from agy_nb.sdk.patches.tools import Note, ToolGuard, contain_tools
 from agy_nb.sdk.patches.triggers import begin_turns_when_sent
-from agy_nb.sdk.patches.user_code import contained_wait
+from agy_nb.sdk.patches.user_code import contained_wait, words_of
 from agy_nb.sdk.socket import OnEnd, OnFrame
 from agy_nb.sdk.wire import questions_of
 from agy_nb.wire import frames
@@ -250,7 +250,7 @@ class Instrumentation:
             asked = self._policy.run(hooks.OperationContext(_NO_TURN), tool_call)
             verdict = await contained_wait(asked)
         except Exception as error:  # noqa: BLE001 - what cannot be decided is denied
-            return f"the policy failed: {type(error).__name__}: {error}"
+            return f"the policy failed: {words_of(error)}"
         reason = self._denials.pop(call.id, "")
         return None if verdict.allow else reason or verdict.message or "denied by policy"
 

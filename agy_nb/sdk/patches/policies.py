@@ -12,14 +12,13 @@ from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from agy_nb.protocol.encodable import encodable_text
 from agy_nb.sdk.own_turn import user_code
 from agy_nb.sdk.patches.approval_context import (
     deny_with,
     recorded_decision,
     recorded_match,
 )
-from agy_nb.sdk.patches.user_code import EscapedError, contained_wait
+from agy_nb.sdk.patches.user_code import EscapedError, contained_wait, sayable
 
 if TYPE_CHECKING:
     from google.antigravity.hooks import policy
@@ -67,11 +66,11 @@ def _guarded(work: Callable[..., Any], recorded: Callable[[], bool | None]) -> A
             deny_with(f"the policy failed: {error}")
             raise
         except Exception as error:
-            words = str(error)
-            if encodable_text(words) == words:
+            said = sayable(error)
+            if said is error:
                 raise
-            # The SDK puts the words into its answer; one that cannot be sent denies nothing.
-            raise RuntimeError(encodable_text(words)) from error
+            deny_with(f"the policy failed: {said}")
+            raise said.with_traceback(error.__traceback__) from None  # a log holds the words, too
 
     try:
         return wraps(work)(run)

@@ -8,7 +8,7 @@ from typing import Any
 
 from google.antigravity.connections.local.event_processor import IDLE_SENTINEL
 
-from agy_nb.sdk.patches.user_code import contained_wait
+from agy_nb.sdk.patches.user_code import contained_wait, words_of
 
 _log = logging.getLogger("agy_nb.runtime")
 
@@ -49,8 +49,7 @@ def reported(trigger: Any) -> Callable[[Any], Awaitable[None]]:
         try:
             await contained_wait(trigger(context))
         except Exception as error:
-            words = f"{type(error).__name__}: {error}"
-            _log.warning("trigger %s failed and is called no more: %s", name, words)
+            _log.warning("trigger %s failed and is called no more: %s", name, words_of(error))
             raise
 
     run.__name__ = name

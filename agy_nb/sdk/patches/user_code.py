@@ -3,7 +3,9 @@
 Theory. A task that raises `SystemExit` or `KeyboardInterrupt` takes its event loop along, and in a
 notebook the kernel. Other errors that are no `Exception` slip past everybody who would answer for
 the tool, and the turn waits until it is out of time; so does `StopIteration`, which cannot leave a
-thread through a future. Here each becomes an ordinary error with the same words.
+thread through a future. Here each becomes an ordinary error with the same words. So does an error
+that cannot say what it is: the SDK puts an error's words into its answer to the harness, and an
+answer that cannot be made leaves the turn waiting.
 Ctrl-C is not touched: it reaches coroutines, and those only, as a `KeyboardInterrupt`.
 """
 
@@ -13,6 +15,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
+from agy_nb.protocol.encodable import encodable_text
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -21,8 +25,47 @@ class EscapedError(RuntimeError):
     """What stands for an error that would have ended more than the code that raised it."""
 
     def __init__(self, error: BaseException) -> None:
-        words = str(error)
-        super().__init__(f"{type(error).__name__}: {words}" if words else type(error).__name__)
+        super().__init__(words_of(error))
+
+
+def words_of(error: BaseException) -> str:
+    """Say what an error is, in words that can be sent.
+
+    Args:
+        error: Of the user's code; its `__str__` may fail.
+
+    Returns:
+        The name of its class and its words.
+    """
+    if isinstance(error, EscapedError):
+        return str(error)
+    try:
+        words = encodable_text(str(error))
+    except Exception:  # noqa: BLE001 - the user's own __str__
+        words = ""
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def sayable(error: Exception) -> Exception:
+    """Give the error itself where its words can be sent, otherwise one whose words can.
+
+    Args:
+        error: Of the user's code.
+    """
+    try:
+        words = f"{error}{error!r}"
+        is_sayable = encodable_text(words) == words
+    except Exception:  # noqa: BLE001 - the user's own __str__ or __repr__
+        is_sayable = False
+    return error if is_sayable else EscapedError(error)
+
+
+def _has_words(error: Exception) -> bool:
+    try:
+        _ = f"{error}{error!r}"
+    except Exception:  # noqa: BLE001 - the user's own __str__ or __repr__
+        return False
+    return True
 
 
 def contained(work: Callable[P, T]) -> Callable[P, T]:
@@ -56,12 +99,16 @@ async def contained_wait(work: Awaitable[T]) -> T:
         What it returns.
 
     Raises:
-        EscapedError: It raised what is no ordinary error.
+        EscapedError: It raised what is no ordinary error, or an error that cannot be shown.
     """
     try:
         return await work
-    except (Exception, KeyboardInterrupt, GeneratorExit):
+    except (KeyboardInterrupt, GeneratorExit):
         raise
+    except Exception as error:
+        if _has_words(error):
+            raise
+        raise EscapedError(error) from error
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
