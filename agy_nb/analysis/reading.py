@@ -8,7 +8,6 @@ clock that cannot go back; the harness's own clock only says where that began.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,7 +28,6 @@ from agy_nb.wire.parsing import parse_line
 
 _MICRO = 1e-6
 _CONNECTIONS = 2**31
-_LARGEST_HEADER = 64 * 2**20
 
 
 def read_file(
@@ -80,7 +78,7 @@ def read_file(
     elif path.is_file() and wire != path:
         detail = "only cassettes, a .jsonl of their wire, and the harness's own files are read"
         book.problem("not_a_session", path=str(path), detail=detail)
-    elif reader.header(folder / fmt.HEADER, fmt.FORMAT, fmt.VERSION):
+    elif reader.header(folder):
         reader.wire(wire)
     book.sync()
     return columns
@@ -114,25 +112,24 @@ class _Reader:
 
     # -- the header --------------------------------------------------------------------------
 
-    def header(self, path: Path, kind: str, newest: int) -> bool:
-        """Read the header.
+    def header(self, folder: Path) -> bool:
+        """Read the header of a cassette.
 
         Returns:
             Whether the wire can be read.
         """
-        from agy_nb.cassette.safe_files import read_bytes
+        from agy_nb.cassette import errors
+        from agy_nb.cassette import format as fmt
 
+        if not (folder / fmt.HEADER).exists():
+            self._problem("not_a_session", f"{fmt.HEADER} is missing")
+            return True
         try:
-            data = json.loads(read_bytes(path, _LARGEST_HEADER))
-            version = data["version"]
-            if data["format"] != kind or not isinstance(version, int):
-                raise ValueError("it does not say that it is one")  # noqa: TRY301 - one error for all
-        except OSError as error:
-            self._problem("not_a_session", f"no header: {error.strerror}")
+            data = fmt.read_header_data(folder)
+        except errors.CassetteError as error:
+            self._problem("damaged", f"its header: {error}"[:300])
             return True
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            self._problem("damaged", f"its header: {error}")
-            return True
+        version, newest = data["version"], fmt.VERSION
         if version > newest:
             self._problem("newer_format", f"format {version}; this agy_nb reads up to {newest}")
             return False

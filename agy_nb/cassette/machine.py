@@ -21,6 +21,7 @@ from agy_nb.cassette.mismatch import Reporter
 from agy_nb.cassette.recording import RecordedSession
 from agy_nb.cassette.substitution import Substitution
 from agy_nb.wire import frames as f
+from agy_nb.wire.config import asks_a_person
 from agy_nb.wire.frames import TURN_KINDS, FrameKey, key_of, kind_of, request_of
 
 Tools: TypeAlias = Literal["check", "run", "replay"]
@@ -382,7 +383,7 @@ def answered_from_record(
 
     def answered(frame: Frame) -> bool:
         if f.POLICY_REQUEST in frame:
-            return approvals == "replay" and f.asks_a_person(config, frame)
+            return approvals == "replay" and asks_a_person(config, frame)
         return questions == "replay" and f.QUESTIONS_REQUEST in frame.get(f.STEP, ())
 
     return answered

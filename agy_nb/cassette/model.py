@@ -35,6 +35,8 @@ from agy_nb.cassette.redaction.exchanges import clean_uri, cleaned
 from agy_nb.cassette.redaction.names import harmless_header
 from agy_nb.cassette.relay import Relay, UpstreamAnswer
 from agy_nb.wire import frames as f
+from agy_nb.wire.config import models_of, paths_of
+from agy_nb.wire.values import object_of
 
 _DEFAULT_UPSTREAM = "https://generativelanguage.googleapis.com"
 _LONGEST_WAIT_S = 86_400.0
@@ -145,9 +147,9 @@ class ModelSide:
 
     def rewrite(self, session: int, config: Frame) -> Frame:
         """A session's configuration, with the gateway in the place of every model's address."""
-        self._translations[session] = Translation(f.paths_of(config))
+        self._translations[session] = Translation(paths_of(config))
         changed = copy.deepcopy(config)
-        for model in f.models_of(changed):
+        for model in models_of(changed):
             for name in f.ENDPOINTS:
                 endpoint = model.get(name)
                 if not isinstance(endpoint, dict):
@@ -171,7 +173,7 @@ class ModelSide:
             CassetteInvalid: A model is at no address that a gateway can stand in for.
         """
         models = []
-        for model in f.models_of(config):
+        for model in models_of(config):
             known: Frame = {name: model[name] for name in (f.NAME, "types") if name in model}
             for name in [name for name in model if name not in known]:
                 endpoint = model[name]
@@ -182,7 +184,7 @@ class ModelSide:
                         'replayed at the model; use seam="wire"',
                         path=str(self._path),
                     )
-                known[name] = f.object_of(endpoint)
+                known[name] = object_of(endpoint)
             models.append(known)
         return models
 

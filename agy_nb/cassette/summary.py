@@ -6,7 +6,9 @@ from agy_nb.cassette.events import RecordedEvents
 from agy_nb.cassette.format import Line, SessionSummary
 from agy_nb.protocol.events import Event, ToolCall, TurnBegan, Usage
 from agy_nb.wire.canonical import config_digest
-from agy_nb.wire.frames import CONFIG, NAME, models_of, text_of
+from agy_nb.wire.config import models_of
+from agy_nb.wire.frames import CONFIG, NAME
+from agy_nb.wire.values import text_of
 
 
 class Summaries:

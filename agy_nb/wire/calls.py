@@ -22,8 +22,19 @@ from agy_nb.protocol.events import (
 )
 from agy_nb.protocol.values import Answer, AskedQuestion, QuestionOption
 from agy_nb.wire import frames as f
+from agy_nb.wire.config import asks_a_person, denied_tool, rules_of
 from agy_nb.wire.frames import Frame
 from agy_nb.wire.state import Announced, Connection, OpenStep, OpenTrajectory
+from agy_nb.wire.values import (
+    arguments_of,
+    builtin_of,
+    list_of,
+    number_of,
+    object_of,
+    objects_of,
+    response_of,
+    text_of,
+)
 
 _QUESTION_TOOL = "ask_question"
 
@@ -65,9 +76,9 @@ class CallReader:
 
     def called(self, body: Frame, at: float) -> Iterator[Event]:
         """The harness calls a host function."""
-        call_id = f.text_of(body.get(f.ID))
-        name = f.text_of(body.get(f.NAME)) or "?"
-        trajectory = self._connection.trajectory(f.text_of(body.get(f.TRAJECTORY_ID)))
+        call_id = text_of(body.get(f.ID))
+        name = text_of(body.get(f.NAME)) or "?"
+        trajectory = self._connection.trajectory(text_of(body.get(f.TRAJECTORY_ID)))
         index = self._step_of_call.pop(call_id, None)
         self._host_calls[call_id] = _HostCall(name, trajectory, index)
         self._begun(trajectory, name, call_id)
@@ -75,7 +86,7 @@ class CallReader:
             trajectory=trajectory.where,
             call_id=call_id,
             name=name,
-            args=f.arguments_of(body),
+            args=arguments_of(body),
             source="custom",
             step_index=index,
             at=at,
@@ -83,7 +94,7 @@ class CallReader:
 
     def answered_call(self, body: Frame, at: float) -> Iterator[Event]:
         """The client answers a call of a host function."""
-        call_id = f.text_of(body.get(f.ID))
+        call_id = text_of(body.get(f.ID))
         known = self._host_calls.pop(call_id, None)
         error = body.get(f.ERROR_MESSAGE)
         failed = isinstance(error, str) and error != ""
@@ -94,7 +105,7 @@ class CallReader:
             trajectory=where,
             call_id=call_id,
             name="?" if known is None else known.name,
-            result=None if failed else f.response_of(body),
+            result=None if failed else response_of(body),
             error=str(error) if failed else None,
             denied=failed and call_id in self._refused,
             at=at,
@@ -106,10 +117,10 @@ class CallReader:
 
     def host_step(self, body: Frame, step: OpenStep) -> None:
         """A step shows a call of a host function."""
-        shown = f.object_of(body.get(f.CUSTOM_TOOL))
-        call = f.object_of(shown.get(f.TOOL_CALL)) or shown
-        step.tool = f.text_of(call.get(f.NAME)) or "?"
-        step.call_id = f.text_of(call.get(f.ID)) or None
+        shown = object_of(body.get(f.CUSTOM_TOOL))
+        call = object_of(shown.get(f.TOOL_CALL)) or shown
+        step.tool = text_of(call.get(f.NAME)) or "?"
+        step.call_id = text_of(call.get(f.ID)) or None
         if step.call_id and step.call_id not in self._host_calls and step.state != "done":
             self._step_of_call[step.call_id] = step.index
 
@@ -129,7 +140,7 @@ class CallReader:
                 args = known.args
             step.tool, step.args, step.server = tool, args, server
             step.call_id = f"{trajectory.where.id}:{step.index}"
-            step.label = f.text_of(body.get(f.TEXT))
+            step.label = text_of(body.get(f.TEXT))
             yield ToolCall(
                 trajectory=trajectory.where,
                 call_id=step.call_id,
@@ -150,7 +161,7 @@ class CallReader:
         """What the end of a step says that its beginning did not."""
         failed = body.get(f.STATE) == f.FAILED
         added = {key: value for key, value in args.items() if step.args.get(key) != value}
-        words = f.text_of(body.get(f.TEXT))
+        words = text_of(body.get(f.TEXT))
         return ToolResult(
             trajectory=trajectory.where,
             call_id=step.call_id or "",
@@ -181,13 +192,13 @@ class CallReader:
         words = error_words(body)
         if f.DENIED_BEFORE_TOOL not in words:
             return
-        label = f.text_of(body.get(f.ERROR_MESSAGE))
+        label = text_of(body.get(f.ERROR_MESSAGE))
         step.call_id = f"{trajectory.where.id}:{step.index}"
         if trajectory.announced:  # a hook let it pass before a rule refused it
             known = trajectory.announced.popleft()
             known.call_id = known.call_id or step.call_id
         else:
-            tool = f.denied_tool(self._connection.config, label) or "?"
+            tool = denied_tool(self._connection.config, label) or "?"
             known = Announced(trajectory, step.call_id, tool, {})
         step.tool, step.call_id = known.tool, known.call_id
         yield from self._denied(known, label or words, step.index, at)
@@ -225,25 +236,25 @@ class CallReader:
         """The harness asks a hook; one before a tool names the call."""
         about = body.get(f.PRE_TOOL_ARGS)
         if isinstance(about, dict):
-            self._announce(self._hooks, f.text_of(body.get(f.REQUEST_ID)), about)
+            self._announce(self._hooks, text_of(body.get(f.REQUEST_ID)), about)
 
     def hook_answered(self, body: Frame, at: float) -> Iterator[Event]:
         """A hook was answered; one before a tool may refuse the call, or change it."""
-        request_id = f.text_of(body.get(f.REQUEST_ID))
+        request_id = text_of(body.get(f.REQUEST_ID))
         known = self._hooks.pop(request_id, None)
-        verdict = f.object_of(body.get(f.PRE_TOOL_RESULT))
-        failed = f.text_of(body.get(f.ERROR_MESSAGE))  # a hook that fails refuses the call
+        verdict = object_of(body.get(f.PRE_TOOL_RESULT))
+        failed = text_of(body.get(f.ERROR_MESSAGE))  # a hook that fails refuses the call
         if known is not None and (failed or verdict.get(f.DECISION) == f.HOOK_DENY):
-            reason = failed or f.text_of(verdict.get(f.REASON))
+            reason = failed or text_of(verdict.get(f.REASON))
             yield from self._refuse_announced(known, request_id, reason, at)
 
     def policy_asks(self, body: Frame, at: float) -> Iterator[Event]:
         """The harness asks a policy of the client; one that asks a person is an approval."""
-        request_id = f.text_of(body.get(f.REQUEST_ID))
-        about = f.object_of(body.get(f.TOOL_ARGS))
+        request_id = text_of(body.get(f.REQUEST_ID))
+        about = object_of(body.get(f.TOOL_ARGS))
         known = self._announce(self._policies, request_id, about)
         connection = self._connection
-        if connection.hosted or not f.asks_a_person(connection.config, {f.POLICY_REQUEST: body}):
+        if connection.hosted or not asks_a_person(connection.config, {f.POLICY_REQUEST: body}):
             return
         if self._asks_for_question(body, about):
             return
@@ -254,7 +265,7 @@ class CallReader:
             args=known.args,
             server=known.server,
             state=ApprovalState.PENDING,
-            reason=f.text_of(body.get(f.REASON)),
+            reason=text_of(body.get(f.REASON)),
             call_id=known.call_id,
             at=at,
         )
@@ -267,15 +278,15 @@ class CallReader:
             return False
         return any(
             rule.get(f.RULE_ID) == body.get(f.RULE_ID) and rule.get("tool") == "*"
-            for rule in f.rules_of(self._connection.config)
+            for rule in rules_of(self._connection.config)
         )
 
     def policy_answered(self, body: Frame, at: float) -> Iterator[Event]:
         """A policy of the client has decided."""
-        request_id = f.text_of(body.get(f.REQUEST_ID))
+        request_id = text_of(body.get(f.REQUEST_ID))
         known = self._policies.pop(request_id, None)
         allowed = body.get(f.OUTCOME) in (f.ALLOW, f.NO_MATCH)
-        reason = f.text_of(body.get(f.DENY_REASON))
+        reason = text_of(body.get(f.DENY_REASON))
         asked = self._approvals.pop(request_id, None)
         if asked is not None:
             yield replace(
@@ -289,13 +300,13 @@ class CallReader:
             yield from self._refuse_announced(known, request_id, reason, at)
 
     def _announce(self, waiting: dict[str, Announced], request_id: str, about: Frame) -> Announced:
-        trajectory = self._connection.trajectory(f.text_of(about.get(f.TRAJECTORY_ID)))
+        trajectory = self._connection.trajectory(text_of(about.get(f.TRAJECTORY_ID)))
         known = Announced(
             trajectory,
-            f.text_of(about.get(f.CALL_ID)),
-            f.text_of(about.get(f.TOOL_NAME)) or "?",
-            f.arguments_of(about),
-            f.text_of(about.get(f.SERVER_NAME)) or None,
+            text_of(about.get(f.CALL_ID)),
+            text_of(about.get(f.TOOL_NAME)) or "?",
+            arguments_of(about),
+            text_of(about.get(f.SERVER_NAME)) or None,
         )
         again = self._begun(trajectory, known.tool, known.call_id)  # by a hook, then by a policy
         known.call_id = known.call_id or (again.call_id if again is not None else "")
@@ -327,7 +338,7 @@ class CallReader:
         question = Question(
             trajectory=trajectory.where,
             question_id=key,
-            questions=tuple(map(_question, f.objects_of(request.get(f.QUESTIONS)))),
+            questions=tuple(map(_question, objects_of(request.get(f.QUESTIONS)))),
             at=at,
         )
         self._questions[key] = question
@@ -335,47 +346,47 @@ class CallReader:
 
     def answered_question(self, body: Frame, at: float) -> Iterator[Event]:
         """The user answered."""
-        index = f.number_of(body.get(f.STEP_INDEX))
-        key = f"{f.text_of(body.get(f.TRAJECTORY_ID))}:{index}"
+        index = number_of(body.get(f.STEP_INDEX))
+        key = f"{text_of(body.get(f.TRAJECTORY_ID))}:{index}"
         question = self._questions.pop(key, None)
         if question is None:
             self._connection.problem("unknown_question", f"the answer to question {key!r}", at)
             return
-        given = f.objects_of(f.object_of(body.get(f.RESPONSE)).get("answers"))
+        given = objects_of(object_of(body.get(f.RESPONSE)).get("answers"))
         answers = tuple(map(_answer, given)) or (Answer(skipped=True),)
         yield replace(question, answers=answers, at=at)
 
 
 def error_words(body: Frame) -> str:
     """What the harness says of an error of a step."""
-    error = f.object_of(body.get(f.ERROR))
-    return f.text_of(error.get(f.ERROR_MESSAGE)) or f.text_of(body.get(f.ERROR_MESSAGE))
+    error = object_of(body.get(f.ERROR))
+    return text_of(error.get(f.ERROR_MESSAGE)) or text_of(body.get(f.ERROR_MESSAGE))
 
 
 def _harness_tool(body: Frame) -> tuple[str, Frame, str | None] | None:
     mcp = body.get(f.MCP_TOOL)
     if isinstance(mcp, dict):
-        server = f.text_of(mcp.get(f.SERVER_NAME)) or None
-        return f.text_of(mcp.get(f.TOOL_NAME)) or "?", f.arguments_of(mcp), server
-    found = f.builtin_of(body)
+        server = text_of(mcp.get(f.SERVER_NAME)) or None
+        return text_of(mcp.get(f.TOOL_NAME)) or "?", arguments_of(mcp), server
+    found = builtin_of(body)
     return None if found is None else (*found, None)
 
 
 def _question(body: Frame) -> AskedQuestion:
-    asked = f.object_of(body.get(f.MULTIPLE_CHOICE))
+    asked = object_of(body.get(f.MULTIPLE_CHOICE))
     return AskedQuestion(
-        question=f.text_of(asked.get("question")),
+        question=text_of(asked.get("question")),
         options=tuple(
             QuestionOption(id=str(number), text=str(choice))
-            for number, choice in enumerate(f.list_of(asked.get("choices")), 1)
+            for number, choice in enumerate(list_of(asked.get("choices")), 1)
         ),
         multiple=bool(asked.get(f.MULTI_SELECT)),
     )
 
 
 def _answer(body: Frame) -> Answer:
-    given = f.object_of(body.get(f.MULTIPLE_CHOICE_ANSWER))
-    indices = f.list_of(given.get(f.SELECTED))
-    selected = tuple(str(f.number_of(index, -1) + 1) for index in indices)
-    text = f.text_of(given.get(f.FREEFORM))
+    given = object_of(body.get(f.MULTIPLE_CHOICE_ANSWER))
+    indices = list_of(given.get(f.SELECTED))
+    selected = tuple(str(number_of(index, -1) + 1) for index in indices)
+    text = text_of(given.get(f.FREEFORM))
     return Answer(selected=selected, text=text, skipped=not (selected or text))

@@ -15,7 +15,9 @@ from typing import Any, TypeAlias
 
 from agy_nb.wire import frames as f
 from agy_nb.wire.canonical import config_digest
+from agy_nb.wire.config import paths_of
 from agy_nb.wire.frames import Frame
+from agy_nb.wire.values import number_of, objects_of
 
 Digest: TypeAlias = dict[str, Any]
 """JSON data: `config`, `turns`, `usage`, `end`."""
@@ -59,7 +61,7 @@ class SessionDigest:
         body = frame.get(kind)
         if kind == f.CONFIG:
             self._config = config_digest(frame)
-            paths = f.paths_of(frame).items()
+            paths = paths_of(frame).items()
             self._paths = sorted(((p, f"<{n}>") for n, p in paths), key=lambda item: -len(item[0]))
         elif kind in f.TURN_KINDS:
             self._turns.append(_Turn(self._clean(body)))
@@ -84,7 +86,7 @@ class SessionDigest:
                 self._step(body)
             case f.USAGE:
                 self._total = body.get("total", self._total)
-                for agent in f.objects_of(body.get("agents")):
+                for agent in objects_of(body.get("agents")):
                     self._agents[str(agent.get(f.TRAJECTORY_ID))] = agent.get("usage")
             case f.TOOL_CALL:
                 call_id = str(body.get(f.ID))
@@ -114,7 +116,7 @@ class SessionDigest:
         }
 
     def _step(self, body: dict[str, Any]) -> None:
-        key = (str(body.get(f.TRAJECTORY_ID, "")), f.number_of(body.get(f.STEP_INDEX)))
+        key = (str(body.get(f.TRAJECTORY_ID, "")), number_of(body.get(f.STEP_INDEX)))
         turn = self._steps.setdefault(key, self._turns[-1])
         turn.steps[key] = self._clean(
             {name: value for name, value in body.items() if name not in _PASSING}

@@ -7,12 +7,7 @@ module spells these names; a test holds the package to it.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import re
-import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -156,6 +151,7 @@ MCP_SERVERS: Final = "mcpServers"
 MIME_TYPE: Final = "mimeType"
 SLASH_COMMAND: Final = "slashCommand"
 
+
 # --- enum values ---
 
 ACTIVE: Final = "STATE_ACTIVE"
@@ -222,11 +218,11 @@ BUILTIN_TOOLS: Final[Mapping[str, str]] = {
     "skillLookup": "skill_lookup",
 }
 """Names of the built-in tools, by the field of a step that has their arguments."""
-_PATH_ARGUMENTS: Final = frozenset({"directory_path", "file_path", "output_path", "script_path"})
+PATH_ARGUMENTS: Final = frozenset({"directory_path", "file_path", "output_path", "script_path"})
 
 DENIED_BEFORE_TOOL: Final = "denied by pre-tool hook: "
 """How the harness words, in an error, that a policy or a hook refused a call."""
-_DENYING_RULE: Final = re.compile(r'Denied by policy "(?P<name>.{1,500}?)"\.')
+DENYING_RULE: Final = re.compile(r'Denied by policy "(?P<name>.{1,500}?)"\.')
 
 # --- what a client's frame answers ---
 
@@ -308,223 +304,3 @@ def turn_ended(frame: Frame) -> bool:
     if not isinstance(body, dict) or body.get(PARENT_ID):
         return False
     return body.get(STATE) in (IDLE, CANCELLED)
-
-
-# --- configurations ---
-
-
-def _config(frame: Frame) -> Frame:
-    return object_of(frame.get(CONFIG))
-
-
-def conversation_of(config: Frame) -> str:
-    """The conversation id that the client asked for, empty if it leaves it to the harness."""
-    return text_of(_config(config).get(CONVERSATION_ID))
-
-
-def paths_of(config: Frame) -> dict[str, str]:
-    """The folders that a configuration names, by what they are for.
-
-    They differ from run to run and occur again in other frames.
-    """
-    body = _config(config)
-    found = {}
-    for number, item in enumerate(objects_of(body.get("workspaces"))):
-        directory = object_of(item.get(WORKSPACE)).get("directory")
-        if directory:
-            found[f"workspace:{number}"] = str(directory)
-    for number, path in enumerate(list_of(body.get(SKILLS_PATHS))):
-        found[f"skills:{number}"] = str(path)
-    if body.get(APP_DATA):
-        found["app-data"] = str(body[APP_DATA])
-    return found
-
-
-def models_of(config: Frame) -> tuple[Frame, ...]:
-    """The models of a configuration."""
-    return tuple(objects_of(_config(config).get("models")))
-
-
-def text_model_of(config: Frame) -> tuple[str | None, str | None]:
-    """Name and endpoint of the text model, None where the configuration does not say."""
-    for model in models_of(config):
-        if TEXT_MODEL in (list_of(model.get("types")) or [TEXT_MODEL]):
-            endpoint = next((word for key, word in ENDPOINTS.items() if key in model), None)
-            return text_of(model.get(NAME)) or None, endpoint
-    return None, None
-
-
-def host_tools_of(config: Frame) -> tuple[str, ...]:
-    """Names of the host functions of a configuration."""
-    return tuple(text_of(tool.get(NAME)) for tool in objects_of(_config(config).get("tools")))
-
-
-def subagents_use_own_model(config: Frame) -> bool:
-    """Whether a subagent of a configuration has a model of its own."""
-    return any(each.get("model") for each in objects_of(_config(config).get(SUBAGENTS)))
-
-
-def rules_of(config: Frame) -> tuple[Frame, ...]:
-    """The policy rules of a configuration."""
-    return tuple(objects_of(object_of(_config(config).get(POLICY_CONFIG)).get("rules")))
-
-
-def asks_a_person(config: Frame, request: Frame) -> bool:
-    """Whether a policy request is one for a person rather than for a predicate."""
-    rule_id = object_of(request.get(POLICY_REQUEST)).get(RULE_ID)
-    return any(
-        rule.get(RULE_ID) == rule_id and rule.get(DECISION) == ASK_USER for rule in rules_of(config)
-    )
-
-
-def denied_tool(config: Frame, label: str) -> str | None:
-    """The tool whose call a rule refused, by the harness's words; None where they do not say."""
-    found = _DENYING_RULE.search(label)
-    for rule in rules_of(config):
-        if rule.get(DECISION) != RULE_DENY:
-            continue
-        named = found is not None and rule.get(NAME) == found["name"]
-        tool = text_of(rule.get("tool"))
-        if (named or (label and label == rule.get(DENY_REASON))) and tool != "*":
-            return tool
-    return None
-
-
-# --- values: JSON that may say anything ---
-
-
-def text_of(value: Any) -> str:  # noqa: ANN401 - JSON
-    """A text, empty where the value is not one."""
-    return value if isinstance(value, str) else ""
-
-
-def number_of(value: Any, default: int = 0) -> int:  # noqa: ANN401 - JSON
-    """A whole number, which protobuf's JSON may write as text."""
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:  # noqa: PLR2004
-        return int(value)
-    return default
-
-
-def object_of(value: Any) -> Frame:  # noqa: ANN401 - JSON
-    """An object, empty where the value is not one."""
-    return value if isinstance(value, dict) else {}
-
-
-def list_of(value: Any) -> list[Any]:  # noqa: ANN401 - JSON
-    """A list, empty where the value is not one."""
-    return value if isinstance(value, list) else []
-
-
-def objects_of(value: Any) -> list[Frame]:  # noqa: ANN401 - JSON
-    """The objects of a list."""
-    return [item for item in list_of(value) if isinstance(item, dict)]
-
-
-def json_of(text: Any) -> Any:  # noqa: ANN401 - JSON
-    """The value that a JSON text holds; the text itself where it is not JSON."""
-    try:
-        return json.loads(text) if isinstance(text, str) else text
-    except (ValueError, RecursionError):
-        return text
-
-
-def arguments_of(call: Frame) -> Frame:
-    """The arguments of a tool call, as an object."""
-    written = call.get(ARGUMENTS_JSON)
-    found = json_of(written) if written else _unwrapped(call.get(ARGUMENTS))
-    if isinstance(found, dict):
-        return found
-    return {} if found is None or found == "" else {"": found}
-
-
-def runs_tool(body: Frame) -> bool:
-    """Whether a step runs a tool of the harness."""
-    return MCP_TOOL in body or not BUILTIN_TOOLS.keys().isdisjoint(body)
-
-
-def builtin_of(body: Frame) -> tuple[str, Frame] | None:
-    """The built-in tool that a step runs and its arguments, None if it runs none.
-
-    Names of arguments are those of the SDK (`file_path`), and paths are plain paths.
-    """
-    for key, tool in BUILTIN_TOOLS.items():
-        if key in body:
-            return tool, {
-                name: _plain_path(value) if name in _PATH_ARGUMENTS else _snake_keys(value)
-                for name, value in (
-                    (_snake(name), value) for name, value in object_of(body[key]).items()
-                )
-            }
-    return None
-
-
-def response_of(body: Frame) -> Any:  # noqa: ANN401 - JSON
-    """The value that a host tool returned, as the model sees it."""
-    written = body.get(RESPONSE_JSON)
-    value = json_of(written) if written is not None else _unwrapped(body.get(RESPONSE))
-    if isinstance(value, dict) and value.keys() == {"result"}:
-        value = value["result"]  # the SDK wraps what is not an object
-    media = [
-        {_snake(name): item for name, item in each.items()}
-        for each in objects_of(body.get(SUPPLEMENTAL_MEDIA))
-    ]
-    return {"result": value, "media": media} if media else value
-
-
-def _unwrapped(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """A protobuf `Struct`, which the SDK's own `Struct` type writes as a list of fields."""
-    if not isinstance(value, dict):
-        return value
-    fields = value.get("fields")
-    if value.keys() == {"fields"} and isinstance(fields, list):
-        return {
-            text_of(field.get(NAME)): _unwrapped_value(field.get("value"))
-            for field in objects_of(fields)
-        }
-    return value
-
-
-def _unwrapped_value(value: Any) -> Any:  # noqa: ANN401 - JSON
-    if not isinstance(value, dict) or len(value) != 1:
-        return None
-    kind, inner = next(iter(value.items()))
-    if kind == STRUCT_VALUE:
-        return _unwrapped(inner)
-    if kind == LIST_VALUE:
-        return [_unwrapped_value(item) for item in list_of(object_of(inner).get("values"))]
-    return None if kind == NULL_VALUE else inner
-
-
-def bytes_of(data: Any) -> bytes:  # noqa: ANN401 - JSON
-    """Bytes, which JSON holds as base64."""
-    try:
-        return base64.b64decode(text_of(data))
-    except (ValueError, binascii.Error):
-        return b""
-
-
-_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-
-
-def _snake(name: str) -> str:
-    return _HUMP.sub("_", name).lower() if any(map(str.isupper, name)) else name
-
-
-def _snake_keys(value: Any) -> Any:  # noqa: ANN401 - JSON
-    if isinstance(value, dict):
-        return {_snake(str(key)): _snake_keys(item) for key, item in value.items()}
-    return [_snake_keys(item) for item in value] if isinstance(value, list) else value
-
-
-def _plain_path(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """A path without its URI form; what is no URI stays as it is."""
-    if not isinstance(value, str) or "://" not in value:
-        return value
-    scheme, _, rest = value.partition("://")
-    if scheme == "file":
-        if rest.startswith("{{"):  # a recording's mark for a folder
-            return urllib.parse.unquote(rest)
-        return urllib.request.url2pathname(urllib.parse.urlparse(value).path)
-    return f"/cns/{rest}" if scheme == "cns" else value

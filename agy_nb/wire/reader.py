@@ -48,11 +48,18 @@ from agy_nb.protocol.values import (
 )
 from agy_nb.wire import frames as f
 from agy_nb.wire.calls import CallReader
+from agy_nb.wire.config import (
+    conversation_of,
+    host_tools_of,
+    subagents_use_own_model,
+    text_model_of,
+)
 from agy_nb.wire.errors import StepFailure, error_of_step
 from agy_nb.wire.frames import STEP, Frame
 from agy_nb.wire.state import Connection
 from agy_nb.wire.steps import StepReader
 from agy_nb.wire.usage import UsageReader
+from agy_nb.wire.values import bytes_of, number_of, object_of, objects_of, text_of
 
 EndedBy: TypeAlias = Literal["client", "harness", "nobody"]
 Read: TypeAlias = Callable[[Any, float], Iterable[Event]]
@@ -153,8 +160,8 @@ class WireReader:
                     return [Problem(problem="damaged_note", detail=str(error)[:300], at=at)]
             case "end":
                 by: EndedBy = "harness" if frame.get("by") == "harness" else "client"
-                code = f.number_of(frame.get("code"), -1)
-                reason = f.text_of(frame.get(f.REASON))
+                code = number_of(frame.get("code"), -1)
+                reason = text_of(frame.get(f.REASON))
                 return self.end(by, at, code=code if code >= 0 else None, reason=reason)
         msg = f"a line's direction is client, harness, host or end, got {direction!r}"
         raise ValueError(msg)
@@ -251,43 +258,43 @@ class WireReader:
     # -- sessions ----------------------------------------------------------------------------
 
     def _configured(self, body: Any, at: float) -> Iterator[Event]:  # noqa: ANN401 - JSON
-        config: Frame = {f.CONFIG: f.object_of(body)}
+        config: Frame = {f.CONFIG: object_of(body)}
         self._connection.config = config
-        host_tools = f.host_tools_of(config)
+        host_tools = host_tools_of(config)
         self._connection.host_tools = frozenset(host_tools)
-        model, endpoint = f.text_model_of(config)
+        model, endpoint = text_model_of(config)
         yield SessionConfigured(
             model=model,
             endpoint=cast("Any", endpoint),
-            conversation_id=f.conversation_of(config) or None,
+            conversation_id=conversation_of(config) or None,
             host_tools=host_tools,
-            subagents_use_own_model=f.subagents_use_own_model(config),
+            subagents_use_own_model=subagents_use_own_model(config),
             at=at,
         )
 
     def _opened(self, body: Frame, at: float) -> Iterator[Event]:
         usages = []
-        for entry in f.objects_of(body.get(f.TRAJECTORY_USAGE)):
-            trajectory = self._connection.trajectory(f.text_of(entry.get(f.TRAJECTORY_ID)))
-            trajectory.reading = self._usage.reading(f.object_of(entry.get("usage")), at)
+        for entry in objects_of(body.get(f.TRAJECTORY_USAGE)):
+            trajectory = self._connection.trajectory(text_of(entry.get(f.TRAJECTORY_ID)))
+            trajectory.reading = self._usage.reading(object_of(entry.get("usage")), at)
             usages.append(TrajectoryUsage(trajectory=trajectory.where, usage=trajectory.reading))
-        history = f.objects_of(body.get("history"))
+        history = objects_of(body.get("history"))
         messages = []
         for step in history:
             trajectory = self._connection.trajectory(
-                f.text_of(step.get(f.TRAJECTORY_ID)), f.text_of(step.get(f.PARENT_ID))
+                text_of(step.get(f.TRAJECTORY_ID)), text_of(step.get(f.PARENT_ID))
             )
             # These steps belong to an earlier session; nothing more is read of them.
-            trajectory.closed = max(trajectory.closed, f.number_of(step.get(f.STEP_INDEX)))
-            role = f.SOURCES.get(f.text_of(step.get(f.SOURCE)))
-            text = f.text_of(step.get(f.TEXT))
+            trajectory.closed = max(trajectory.closed, number_of(step.get(f.STEP_INDEX)))
+            role = f.SOURCES.get(text_of(step.get(f.SOURCE)))
+            text = text_of(step.get(f.TEXT))
             if text and role in ("user", "model") and f.CUSTOM_TOOL not in step:
                 messages.append(
                     Message(role=cast("Any", role), content=text, trajectory=trajectory.where)
                 )
         total = body.get(f.CUMULATIVE_USAGE)
         yield SessionOpened(
-            conversation_id=f.text_of(body.get(f.CONVERSATION_ID)) or None,
+            conversation_id=text_of(body.get(f.CONVERSATION_ID)) or None,
             resumed=bool(history),
             history=tuple(messages),
             usage=self._usage.reading(total, at) if isinstance(total, dict) else None,
@@ -298,13 +305,13 @@ class WireReader:
     # -- turns -------------------------------------------------------------------------------
 
     def _prompted(self, body: Any, at: float) -> Iterator[Event]:  # noqa: ANN401 - JSON
-        parts = tuple(map(_part, f.objects_of(f.object_of(body).get("parts"))))
+        parts = tuple(map(_part, objects_of(object_of(body).get("parts"))))
         yield from self._begun(parts or (TextPart(text=""),), "prompt", at)
 
     def _triggered(self, body: Any, at: float) -> Iterator[Event]:  # noqa: ANN401 - JSON
         if self._running:  # the turn that runs answers it
             return
-        text = f.text_of(body.get("content") if isinstance(body, dict) else body)
+        text = text_of(body.get("content") if isinstance(body, dict) else body)
         yield from self._begun((TextPart(text=text),), "trigger", at)
 
     def _begun(self, prompt: Prompt, kind: TurnKind, at: float) -> Iterator[Event]:
@@ -328,18 +335,18 @@ class WireReader:
     def _hook_answered(self, body: Frame, at: float) -> Iterable[Event]:
         verdict = body.get(f.PRE_TURN_RESULT)
         if isinstance(verdict, dict) and verdict.get(f.DECISION) == f.HOOK_DENY:
-            self._denied = f.text_of(verdict.get(f.REASON))
+            self._denied = text_of(verdict.get(f.REASON))
         return self._calls.hook_answered(body, at)
 
     def _trajectory_state(self, body: Frame, at: float) -> Iterator[Event]:
         trajectory = self._connection.trajectory(
-            f.text_of(body.get(f.TRAJECTORY_ID)),
-            f.text_of(body.get(f.PARENT_ID)),
-            f.number_of(body.get(f.DEPTH)),
+            text_of(body.get(f.TRAJECTORY_ID)),
+            text_of(body.get(f.PARENT_ID)),
+            number_of(body.get(f.DEPTH)),
         )
-        state = f.TRAJECTORY_STATES.get(f.text_of(body.get(f.STATE)), "unknown")
-        error = f.text_of(body.get(f.ERROR))
-        stop_reason = f.text_of(body.get(f.STOP_REASON)).removeprefix(_STOP_PREFIX) or None
+        state = f.TRAJECTORY_STATES.get(text_of(body.get(f.STATE)), "unknown")
+        error = text_of(body.get(f.ERROR))
+        stop_reason = text_of(body.get(f.STOP_REASON)).removeprefix(_STOP_PREFIX) or None
         at_rest = state in ("idle", "cancelled")
         if state == "running" and not self._running and trajectory.where.id == self._root:
             yield from self._begun((TextPart(text=""),), "wakeup", at)
@@ -388,15 +395,15 @@ def _as_object(frame: Any) -> Frame:  # noqa: ANN401 - JSON
 def _part(part: Frame) -> PromptPart:
     media = part.get("media")
     if isinstance(media, dict):
-        mime_type = f.text_of(media.get(f.MIME_TYPE)) or "application/octet-stream"
+        mime_type = text_of(media.get(f.MIME_TYPE)) or "application/octet-stream"
         kind = mime_type.partition("/")[0]
         return MediaPart(
             kind=cast("Any", kind if kind in ("image", "audio", "video") else "document"),
             mime_type=mime_type,
-            data=f.bytes_of(media.get("data")),
-            description=f.text_of(media.get("description")) or None,
+            data=bytes_of(media.get("data")),
+            description=text_of(media.get("description")) or None,
         )
     command = part.get(f.SLASH_COMMAND)
     if isinstance(command, dict):
-        return SlashCommandPart(name=f.text_of(command.get(f.NAME)) or "?")
-    return TextPart(text=f.text_of(part.get(f.TEXT)))
+        return SlashCommandPart(name=text_of(command.get(f.NAME)) or "?")
+    return TextPart(text=text_of(part.get(f.TEXT)))

@@ -28,6 +28,7 @@ from agy_nb.wire.frames import (
     Frame,
 )
 from agy_nb.wire.state import Connection, OpenStep, OpenTrajectory
+from agy_nb.wire.values import json_of, number_of, object_of, runs_tool, text_of
 
 _OVER = ("done", "error")
 _STATES, _SOURCES = f.STEP_STATES, f.SOURCES
@@ -103,7 +104,7 @@ class StepReader:
         found = self._known(get(TRAJECTORY_ID, ""), get(f.PARENT_ID))
         index = get(STEP_INDEX, 0)
         if type(index) is not int or index < 0:
-            index = f.number_of(index, -1)
+            index = number_of(index, -1)
             if index < 0:
                 words = f"{STEP_INDEX} is {body[STEP_INDEX]!r:.60}"
                 self._connection.problem("bad_step", words, at)
@@ -111,8 +112,8 @@ class StepReader:
         step = found.steps.get(index) or found.step(index)
         if step is None:  # of a turn that is long over
             return []
-        state = _STATES.get(f.text_of(get(STATE)), "unknown")
-        source = _SOURCES.get(f.text_of(get(SOURCE)), "unknown")
+        state = _STATES.get(text_of(get(STATE)), "unknown")
+        source = _SOURCES.get(text_of(get(SOURCE)), "unknown")
         changed, over = state != step.state, state in _OVER
         plain = _SPECIAL.isdisjoint(body)
         brought: list[Event] = []
@@ -139,7 +140,7 @@ class StepReader:
         known = self._trajectories.get(trajectory_id) if type(trajectory_id) is str else None
         if known is not None and (not parent_id or known.where.parent_id is not None):
             return known
-        return self._connection.trajectory(f.text_of(trajectory_id), f.text_of(parent_id))
+        return self._connection.trajectory(text_of(trajectory_id), text_of(parent_id))
 
     def _brought(
         self,
@@ -161,7 +162,7 @@ class StepReader:
             if trajectory.where.is_root:
                 self._output_seen()
             yield from self._output(body, step, trajectory, state, at)
-        elif step.tool is None and not f.runs_tool(body):
+        elif step.tool is None and not runs_tool(body):
             yield from self._calls.refused_step(body, step, trajectory, at)
             return
         yield from self._calls.harness_step(body, step, trajectory, at)
@@ -182,9 +183,9 @@ class StepReader:
             found.append(Thought(trajectory=where, text=thought, step_index=step.index, at=at))
         if f.FINISH in body:
             if over and step.state not in _OVER:
-                written = f.object_of(body[f.FINISH]).get(f.OUTPUT_STRING)
+                written = object_of(body[f.FINISH]).get(f.OUTPUT_STRING)
                 if written:
-                    value = f.json_of(written)
+                    value = json_of(written)
                     found.append(StructuredOutput(trajectory=trajectory.where, value=value, at=at))
             return found
         if body.get(TARGET) != TO_USER:
@@ -200,8 +201,8 @@ class StepReader:
         return found
 
     def _failed(self, body: Frame, step: OpenStep, trajectory: OpenTrajectory, at: float) -> Error:
-        code = f.number_of(f.object_of(body.get(f.ERROR)).get(f.HTTP_CODE))
-        failure = StepFailure(f.text_of(body.get(f.ERROR_MESSAGE)), error_words(body), code)
+        code = number_of(object_of(body.get(f.ERROR)).get(f.HTTP_CODE))
+        failure = StepFailure(text_of(body.get(f.ERROR_MESSAGE)), error_words(body), code)
         if trajectory.where.is_root:
             self.failure = failure
             self.failures += 1
@@ -221,7 +222,7 @@ def _new_part(body: Frame, delta: str, whole: str, told: int, *, over: bool) -> 
     piece = body.get(delta)
     if piece and type(piece) is str:
         return piece
-    return f.text_of(body.get(whole))[told:] if over else ""
+    return text_of(body.get(whole))[told:] if over else ""
 
 
 def _status(
@@ -230,15 +231,15 @@ def _status(
     error, code, text = "", None, ""
     if step.state == "error":
         error = error_words(body)
-        code = status_code(f.number_of(f.object_of(body.get(f.ERROR)).get(f.HTTP_CODE)))
+        code = status_code(number_of(object_of(body.get(f.ERROR)).get(f.HTTP_CODE)))
     if source != "model":
-        text = f.text_of(body.get(f.TEXT))
+        text = text_of(body.get(f.TEXT))
     return Step(
         trajectory=trajectory.where,
         step_index=step.index,
         kind=cast("Any", _kind(body, step, source, plain=plain)),
         source=cast("Any", source),
-        target=cast("Any", f.TARGETS.get(f.text_of(body.get(TARGET)), "unknown")),
+        target=cast("Any", f.TARGETS.get(text_of(body.get(TARGET)), "unknown")),
         status=cast("Any", step.state),
         error=error,
         http_code=code,

@@ -10,6 +10,7 @@ from agy_nb.protocol.values import ModalityTokens, TokenUsage
 from agy_nb.wire import frames as f
 from agy_nb.wire.frames import Frame
 from agy_nb.wire.state import Connection
+from agy_nb.wire.values import number_of, object_of, objects_of, text_of
 
 _LARGEST = 2**63
 _SHORT = 18
@@ -29,8 +30,8 @@ class UsageReader:
 
     def read(self, body: Frame, at: float) -> Iterator[Event]:
         """One event for each trajectory that was metered since the last reading."""
-        total = f.object_of(body.get("total"))
-        entries = f.objects_of(body.get("agents"))
+        total = object_of(body.get("total"))
+        entries = objects_of(body.get("agents"))
         session = self.reading(total, at)
         if not entries and total:
             root = next(
@@ -39,8 +40,8 @@ class UsageReader:
             )
             entries = [{f.TRAJECTORY_ID: root, "usage": total}]
         for entry in entries:
-            trajectory = self._connection.trajectory(f.text_of(entry.get(f.TRAJECTORY_ID)))
-            counts = f.object_of(entry.get("usage"))
+            trajectory = self._connection.trajectory(text_of(entry.get(f.TRAJECTORY_ID)))
+            counts = object_of(entry.get("usage"))
             # An agent alone has the session's counts; they are read once.
             reading = session if counts == total else self.reading(counts, at)
             before = trajectory.reading
@@ -72,9 +73,9 @@ class UsageReader:
 
         def details(name: str) -> tuple[ModalityTokens, ...]:
             found = []
-            for each in f.objects_of(usage.get(name)):
+            for each in objects_of(usage.get(name)):
                 tokens = self._count(each.get(f.TOKEN_COUNT), f"{name}.{f.TOKEN_COUNT}", at)
-                modality = f.text_of(each.get("modality")).lower() or _UNSPECIFIED
+                modality = text_of(each.get("modality")).lower() or _UNSPECIFIED
                 if tokens is not None:
                     found.append(ModalityTokens(modality=modality, tokens=tokens))
             return tuple(found)
@@ -88,7 +89,7 @@ class UsageReader:
             output_tokens=output,
             reasoning_tokens=thoughts,
             total_tokens=count(f.TOTAL_COUNT),
-            service_tier=f.text_of(usage.get(f.SERVICE_TIER)) or None,
+            service_tier=text_of(usage.get(f.SERVICE_TIER)) or None,
             tool_use_tokens=sum(each.tokens for each in tool_use) if tool_use else None,
             input_details=details(f.PROMPT_DETAILS) if f.PROMPT_DETAILS in usage else (),
             cache_details=details(f.CACHE_DETAILS) if f.CACHE_DETAILS in usage else (),
@@ -104,7 +105,7 @@ class UsageReader:
         if isinstance(value, int) and not isinstance(value, bool):
             count = value
         else:
-            count = f.number_of(value, -1) if isinstance(value, str) else -1
+            count = number_of(value, -1) if isinstance(value, str) else -1
         if 0 <= count < _LARGEST:
             return count
         self._connection.problem("bad_count", f"{name} is {str(value)[:60]!r}", at)

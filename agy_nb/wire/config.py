@@ -1,0 +1,102 @@
+"""What a client's first frame says of its agent: models, tools, rules and folders."""
+
+from __future__ import annotations
+
+from agy_nb.wire.frames import (
+    APP_DATA,
+    ASK_USER,
+    CONFIG,
+    CONVERSATION_ID,
+    DECISION,
+    DENY_REASON,
+    DENYING_RULE,
+    ENDPOINTS,
+    NAME,
+    POLICY_CONFIG,
+    POLICY_REQUEST,
+    RULE_DENY,
+    RULE_ID,
+    SKILLS_PATHS,
+    SUBAGENTS,
+    TEXT_MODEL,
+    WORKSPACE,
+    Frame,
+)
+from agy_nb.wire.values import list_of, object_of, objects_of, text_of
+
+
+def _config(frame: Frame) -> Frame:
+    return object_of(frame.get(CONFIG))
+
+
+def conversation_of(config: Frame) -> str:
+    """The conversation id that the client asked for, empty if it leaves it to the harness."""
+    return text_of(_config(config).get(CONVERSATION_ID))
+
+
+def paths_of(config: Frame) -> dict[str, str]:
+    """The folders that a configuration names, by what they are for.
+
+    They differ from run to run and occur again in other frames.
+    """
+    body = _config(config)
+    found = {}
+    for number, item in enumerate(objects_of(body.get("workspaces"))):
+        directory = object_of(item.get(WORKSPACE)).get("directory")
+        if directory:
+            found[f"workspace:{number}"] = str(directory)
+    for number, path in enumerate(list_of(body.get(SKILLS_PATHS))):
+        found[f"skills:{number}"] = str(path)
+    if body.get(APP_DATA):
+        found["app-data"] = str(body[APP_DATA])
+    return found
+
+
+def models_of(config: Frame) -> tuple[Frame, ...]:
+    """The models of a configuration."""
+    return tuple(objects_of(_config(config).get("models")))
+
+
+def text_model_of(config: Frame) -> tuple[str | None, str | None]:
+    """Name and endpoint of the text model, None where the configuration does not say."""
+    for model in models_of(config):
+        if TEXT_MODEL in (list_of(model.get("types")) or [TEXT_MODEL]):
+            endpoint = next((word for key, word in ENDPOINTS.items() if key in model), None)
+            return text_of(model.get(NAME)) or None, endpoint
+    return None, None
+
+
+def host_tools_of(config: Frame) -> tuple[str, ...]:
+    """Names of the host functions of a configuration."""
+    return tuple(text_of(tool.get(NAME)) for tool in objects_of(_config(config).get("tools")))
+
+
+def subagents_use_own_model(config: Frame) -> bool:
+    """Whether a subagent of a configuration has a model of its own."""
+    return any(each.get("model") for each in objects_of(_config(config).get(SUBAGENTS)))
+
+
+def rules_of(config: Frame) -> tuple[Frame, ...]:
+    """The policy rules of a configuration."""
+    return tuple(objects_of(object_of(_config(config).get(POLICY_CONFIG)).get("rules")))
+
+
+def asks_a_person(config: Frame, request: Frame) -> bool:
+    """Whether a policy request is one for a person rather than for a predicate."""
+    rule_id = object_of(request.get(POLICY_REQUEST)).get(RULE_ID)
+    return any(
+        rule.get(RULE_ID) == rule_id and rule.get(DECISION) == ASK_USER for rule in rules_of(config)
+    )
+
+
+def denied_tool(config: Frame, label: str) -> str | None:
+    """The tool whose call a rule refused, by the harness's words; None where they do not say."""
+    found = DENYING_RULE.search(label)
+    for rule in rules_of(config):
+        if rule.get(DECISION) != RULE_DENY:
+            continue
+        named = found is not None and rule.get(NAME) == found["name"]
+        tool = text_of(rule.get("tool"))
+        if (named or (label and label == rule.get(DENY_REASON))) and tool != "*":
+            return tool
+    return None
