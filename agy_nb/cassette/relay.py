@@ -74,7 +74,7 @@ class Relay:
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
-        self._starting = asyncio.Lock()
+        self._starting: asyncio.Task[None] | None = None
         self._answers: dict[int, asyncio.Queue[tuple[int, bytes]]] = {}
         self._number = 0
 
@@ -84,17 +84,23 @@ class Relay:
         Raises:
             ConnectionError: It cannot be started.
         """
-        async with self._starting:
-            if self._process is not None and self._process.returncode is None:
-                return
-            try:
-                self._process = await asyncio.create_subprocess_exec(
-                    sys.executable, "-c", _PROGRAM, json.dumps(sys.path),
-                    stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-                )  # fmt: skip
-            except OSError as error:
-                raise ConnectionResetError(f"no process can be started: {error}") from error
-            self._reading = asyncio.get_running_loop().create_task(self._read(self._process))
+        if self._process is not None and self._process.returncode is None:
+            return
+        if self._starting is None or self._starting.done():
+            self._starting = asyncio.get_running_loop().create_task(self._start())
+        # In a task of its own, which no request cancels: asyncio waits for ever for a process whose
+        # start is cancelled before its pipes are connected.
+        await asyncio.shield(self._starting)
+
+    async def _start(self) -> None:
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", _PROGRAM, json.dumps(sys.path),
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+        except OSError as error:
+            raise ConnectionResetError(f"no process can be started: {error}") from error
+        self._reading = asyncio.get_running_loop().create_task(self._read(self._process))
 
     async def request(
         self, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes
@@ -142,7 +148,9 @@ class Relay:
             process.stdin.write(HEAD.pack(CANCEL, number, 0))
 
     async def close(self) -> None:
-        """End the process."""
+        """End the process, also one that is just being started."""
+        if self._starting is not None:
+            await asyncio.wait([self._starting])
         process, self._process = self._process, None
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
