@@ -140,6 +140,9 @@ SPELLINGS = {
     "unicode escapes": VALUE.replace("c", "\\u0063"),
     "percent in part": VALUE.replace("/", "%2f"),
     "zero width": VALUE.replace("r", "r\u200b"),
+    "hex dump": VALUE.encode().hex(" "),
+    "hex with colons": VALUE.encode().hex(":").upper(),
+    "wrapped at punctuation": 's3cr3t/with+odd=chars\n&<"q">',
 }  # fmt: skip
 
 
@@ -150,6 +153,21 @@ def test_known_value_is_found_in_every_spelling(spelling):
     assert SECRET in clean
     assert SPELLINGS[spelling][:12] not in clean
     assert SPELLINGS[spelling][-12:] not in clean
+
+
+PHRASE = "correct horse & battery"
+PHRASES = {
+    "in a form": "correct+horse+%26+battery",
+    "wrapped at a space": "correct horse\n    & battery",
+    "wrapped in JSON": "correct\\nhorse & battery",
+    "in a URL": "correct%20horse%20%26%20battery",
+}
+
+
+@pytest.mark.parametrize("spelling", PHRASES)
+def test_known_value_with_spaces_is_found_in_every_spelling(spelling):
+    one = Redactor(environ={"DB_PASSWORD": PHRASE}, places={})
+    assert one.text(f"It is {PHRASES[spelling]} here") == f"It is {SECRET} here"
 
 
 def test_spans_are_places_in_the_text_as_it_came():

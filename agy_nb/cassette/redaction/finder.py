@@ -68,17 +68,23 @@ def _in_view(text: str, known: Known | None) -> Iterator[tuple[int, int]]:
 
 def _in_wrapped(view: View, known: Known | None, seen: set[int]) -> Iterator[Span]:
     """What only shows when wrapped lines and quoted pieces are joined."""
+    found: list[Span] = []
     joined = unwrapped(view)
-    if joined is None:
-        return
-    found = known(joined.text) if known else []
-    for start, end in tokens(joined.text):
-        if any(map(str.isdigit, joined.text[start:end])):  # a package's name ends with its line
-            found.append((start, end))
-    for start, end in found:
-        first, last = joined.place(start, end)
-        if last - first > end - start and first not in seen:
-            yield Span(first, last, SECRET, secret=True)
+    if joined is not None:
+        for start, end in tokens(joined.text):
+            if any(map(str.isdigit, joined.text[start:end])):  # a package's name ends with its line
+                found += _across(joined, start, end)
+    if known is not None and (joined := unwrapped(view, anywhere=True)) is not None:
+        for start, end in known(joined.text):
+            found += _across(joined, start, end)
+    yield from (span for span in found if span.start not in seen)
+
+
+def _across(joined: View, start: int, end: int) -> Iterator[Span]:
+    """Give what is longer in the text as it came, because lines were joined within it."""
+    first, last = joined.place(start, end)
+    if last - first > end - start:
+        yield Span(first, last, SECRET, secret=True)
 
 
 def _in_encoded(view: View, known: Known | None, depth: int) -> Iterator[Span]:

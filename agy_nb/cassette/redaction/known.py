@@ -10,6 +10,8 @@ import base64
 import re
 from collections.abc import Iterable, Iterator
 
+_SPACE = r"(?:\s{1,80}|\+)"
+"""A space of a value may be a plus sign in a form, or the end of a wrapped line."""
 _LEAST_CORE = 8
 """Characters of base64 that belong to a value alone; fewer would be found by chance."""
 _RUN_BEFORE = re.compile(r"[A-Za-z0-9+/_-]{0,400}\Z")
@@ -36,7 +38,7 @@ class KnownValues:
         if not fresh:
             return False
         self._values |= fresh
-        self._plain = _any_of(self._values)
+        self._plain = _any_of(self._values, space=_SPACE)
         self._encoded = _any_of({form for value in self._values for form in _spellings(value)})
         return True
 
@@ -50,15 +52,17 @@ class KnownValues:
         return found
 
 
-def _any_of(forms: Iterable[str]) -> re.Pattern[str]:
+def _any_of(forms: Iterable[str], *, space: str = r"\ ") -> re.Pattern[str]:
     longest_first = sorted(forms, key=lambda form: (-len(form), form))
-    return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+    escaped = [re.escape(form).replace(r"\ ", space) for form in longest_first]
+    return re.compile("|".join(escaped) or r"(?!)")
 
 
 def _spellings(value: str) -> Iterator[str]:
     raw = value.encode("utf-8", "surrogatepass")
-    yield raw.hex()
-    yield raw.hex().upper()
+    for digits in (raw.hex(), raw.hex(" "), raw.hex(":")):
+        yield digits
+        yield digits.upper()
     for before in range(3):
         # What stands before moves the letters; those that hold a bit of it are left out.
         text = base64.b64encode(bytes(before) + raw).decode().rstrip("=")

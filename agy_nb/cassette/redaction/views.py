@@ -30,10 +30,12 @@ _ESCAPE = re.compile(
     r"|(?P<q>=3[dD](?=[^\s=]))"
 )
 _MAY_BE_ESCAPED = re.compile("[\\\\\x1b%&\u200b-\u200d\u2060\ufeff\u00ad]|=3[dD]")
-_WRAP = re.compile(
-    r"(?<=[\w+/=-])(?:[\"']?[ \t]{0,8}(?:\\|\+|\.)?(?:\r?\n|\\n)[ \t]{0,64}(?:[>#|+*][ \t]{0,8})?[\"']?"
-    r"|[\"'][ \t]{0,8}[+.]?[ \t]{0,8}[\"'])(?=[\w+/=-])"
+_JOINT = (
+    r"(?:[\"']?[ \t]{0,8}(?:\\|\+|\.)?(?:\r?\n|\\n)[ \t]{0,64}(?:[>#|+*][ \t]{0,8})?[\"']?"
+    r"|[\"'][ \t]{0,8}[+.]?[ \t]{0,8}[\"'])"
 )
+_WRAP = re.compile(rf"(?<=[\w+/=-]){_JOINT}(?=[\w+/=-])")
+_WRAP_ANYWHERE = re.compile(rf"(?<=\S){_JOINT}(?=\S)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +85,17 @@ def layers(text: str) -> Iterator[View]:
         yield view
 
 
-def unwrapped(view: View) -> View | None:
-    """Give a text with its wrapped lines joined, None where no line is wrapped within a word."""
-    return _replaced(view, _WRAP, lambda _: "")
+def unwrapped(view: View, *, anywhere: bool = False) -> View | None:
+    """Give a text with its wrapped lines joined.
+
+    Args:
+        view: The text.
+        anywhere: Whether lines that end or begin with punctuation are joined, too.
+
+    Returns:
+        The joined text, None where there is nothing to join.
+    """
+    return _replaced(view, _WRAP_ANYWHERE if anywhere else _WRAP, lambda _: "")
 
 
 def _unescaped(match: re.Match[str]) -> str:
