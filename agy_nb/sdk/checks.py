@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +27,8 @@ _BUILTIN = frozenset(tool.value for tool in types.BuiltinTools)
 _HARNESS_ONLY = frozenset({"skill_lookup", "start_subagent"})
 """Tools of the harness that are not in the SDK's list."""
 _ANY = "*"
+_DATA = frozenset({"const", "default", "enum", "examples"})
+"""Keywords of a JSON schema whose values are data, not schemas."""
 
 
 def check(config: AgentConfig, policies: Sequence[policy.Policy]) -> None:
@@ -49,7 +51,7 @@ def check(config: AgentConfig, policies: Sequence[policy.Policy]) -> None:
     _check_unique("subagents", "subagent", [sub.name for sub in config.subagents or ()])
     _check_unique("mcp_servers", "MCP server", [srv.name for srv in config.mcp_servers or ()])
     for path in config.skills_paths or ():
-        if not Path(path).expanduser().exists():
+        if not Path(path).expanduser().is_dir():
             raise InvalidConfig(
                 f"there is no skills folder {path!r}; name one that exists", field="skills_paths"
             )
@@ -86,7 +88,11 @@ def _check_schema(config: AgentConfig) -> None:
     schema = getattr(config, "response_schema", None)
     if not isinstance(schema, str):
         return
-    import jsonschema  # here, because it is slow to import and few agents have a schema
+    # Here, because these are slow to import and few agents have a schema.
+    import jsonschema
+    from referencing import Registry, Resource
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
 
     parsed = json.loads(schema)
     validator = jsonschema.validators.validator_for(parsed, default=jsonschema.Draft202012Validator)
@@ -98,6 +104,31 @@ def _check_schema(config: AgentConfig) -> None:
             f"response_schema is not a JSON schema: {where}: {error.message}",
             field="response_schema",
         ) from error
+    root = Resource.from_contents(parsed, default_specification=DRAFT202012)
+    resolver = Registry().resolver_with_root(root)
+    for reference in _references(parsed):
+        try:
+            resolver.lookup(reference)
+        except Unresolvable as error:
+            raise InvalidConfig(
+                f"response_schema refers to {reference!r}, which it does not define; "
+                "add the definition under $defs",
+                field="response_schema",
+            ) from error
+
+
+def _references(schema: object) -> Iterator[str]:
+    """Give what a schema refers to within itself."""
+    if isinstance(schema, list):
+        for each in schema:
+            yield from _references(each)
+    elif isinstance(schema, dict):
+        target = schema.get("$ref")
+        if isinstance(target, str) and target.startswith("#"):
+            yield target
+        for key, value in schema.items():
+            if key not in _DATA:
+                yield from _references(value)
 
 
 def _check_policies(

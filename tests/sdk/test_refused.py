@@ -139,11 +139,17 @@ REFUSED_LATER = {
         {},
         "response_schema",
     ),
+    "schema with a reference to nothing": (
+        {"response_schema": {"type": "object", "properties": {"n": {"$ref": "#/$defs/N"}}}},
+        {},
+        "response_schema",
+    ),
     "MCP servers of one name": ({"mcp_servers": [SERVER, SERVER]}, {}, "mcp_servers"),
     "subagents of one name": ({"subagents": [subagent("a"), subagent("a")]}, {}, "subagents"),
     "tools of one name": ({}, {"tools": [weather, weather]}, "tools"),
     "name of a built-in tool": ({}, {"tools": [view_file]}, "tools"),
     "skills": ({"skills_paths": ["no/such/folder"]}, {}, "skills_paths"),
+    "skills in a file": ({"skills_paths": [__file__]}, {}, "skills_paths"),
     "policy without a tool": ({}, {"policies": [policy.allow("")]}, "policies"),
     "policy for an unknown tool": ({}, {"policies": [policy.deny("run_comand")]}, "policies"),
     "no workspace": (
@@ -176,7 +182,11 @@ async def test_policies_for_every_tool_of_the_agent_are_accepted(runtime):
 
     async with ScriptedModel([]) as model:
         config = model.config(
-            response_schema={"type": "object", "properties": {"n": {"type": "integer"}}},
+            response_schema={
+                "type": "object",
+                "properties": {"n": {"$ref": "#/$defs/N"}, "$ref": {"enum": [{"$ref": "#/no"}]}},
+                "$defs": {"N": {"type": "integer"}},
+            },
             subagents=[subagent("a", tools=[inner]), subagent("b")],
             mcp_servers=[SERVER],
         )
