@@ -8,6 +8,7 @@ Rule 2: what is kept is redacted before vcrpy sees it, so that recorded and repl
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.bodies import encoding_of
 from agy_nb.cassette.redaction.exchanges import clean_uri
 from agy_nb.cassette.redaction.names import harmless_header
+
+_BOUNDARY = re.compile(r"(multipart/[^;]+;\s*boundary=)\"?([^\";]{16,})\"?\Z", re.IGNORECASE)
+_FIXED = "agy-nb-boundary"
 
 
 class ToolHttp:
@@ -68,6 +72,7 @@ class ToolHttp:
             name: value for name, value in request.headers.items() if harmless_header(name)
         }
         request.body = self._clean(request.body, encoding_of(request.headers.items()))
+        _fix_boundary(request)
         return request
 
     def _response(self, response: dict[str, Any]) -> dict[str, Any]:
@@ -82,3 +87,15 @@ class ToolHttp:
         if isinstance(body, str):
             return self._redactor.text(body)
         return self._redactor.body(body, encoding=encoding) if isinstance(body, bytes) else body
+
+
+def _fix_boundary(request: Any) -> None:  # noqa: ANN401 - a request of vcrpy
+    """Give an upload a boundary that is the same in each run; clients make a random one."""
+    for name, value in request.headers.items():
+        if name.lower() != "content-type" or not isinstance(request.body, bytes):
+            continue
+        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        if match := _BOUNDARY.match(text):
+            request.body = request.body.replace(match[2].encode("latin-1"), _FIXED.encode())
+            request.headers[name] = match[1] + _FIXED
+            return

@@ -35,6 +35,10 @@ BODIES = {
     "one invalid byte": b'{"text": "\xff", "key": "' + KEY.encode() + b'"}',
     "binary": b"\x00\x01\xfe" + KEY.encode() + b"\x00\x02\xfd",
     "multipart": MULTIPART,
+    "binary that begins like utf-16": b"\xff\xfe\x00 " + KEY.encode() + b"\n\xff",
+    "utf-16 without its mark": f"<p>a {KEY}</p>".encode("utf-16-be"),
+    "utf-16 cut within a letter": f"<p>ä {KEY}</p>".encode("utf-16")[:-1],
+    "utf-16 with half a letter": f"<p>\ud800 {KEY}</p>".encode("utf-16-le", "surrogatepass"),
 }
 
 
@@ -196,3 +200,35 @@ def test_http_of_tools_is_kept_without_secrets_and_replays(url, tmp_path, redact
     data = str(yamlserializer.deserialize(kept))
     assert KEY not in kept + data
     assert "Tr0ub4dor&3" not in kept + data
+
+
+@pytest.fixture
+def echo_server():
+    class Answers(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/upload"
+        server.shutdown()
+        thread.join()
+
+
+def test_upload_with_a_random_boundary_is_replayed(tmp_path, redactor, echo_server):
+    files = {"f": ("a.bin", b"\xff\xfe " + KEY.encode())}
+    for mode in ("once", "none"):
+        kept = ToolHttp(tmp_path, redactor, mode=mode)
+        kept.open()
+        try:
+            assert requests.post(echo_server, timeout=10, files=files).text == "ok"
+        finally:
+            kept.close()

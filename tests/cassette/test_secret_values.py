@@ -18,6 +18,7 @@ def redactor():
 WHOLE = {
     'DB_PASSWORD="Tr0ub4dor&3zzX9"': "Tr0ub4dor&3zzX9",
     "DB_PASSWORD=Tr0ub4dor&3zzX9": "Tr0ub4dor&3zzX9",
+    "run with DB_PASSWORD=Tr0ub4dor&3zzX9 once": "Tr0ub4dor&3zzX9",
     'passphrase = "correct horse battery staple"': "correct horse battery staple",
     "out='a\\nDB_PASS=Xk29dkLq0\\n'": "Xk29dkLq0",
     "mysql --password Xk29dkLq0 -u root": "Xk29dkLq0",
@@ -102,6 +103,12 @@ LEFT = [
 @pytest.mark.parametrize("text", LEFT)
 def test_text_without_secrets_is_as_it_was(text, redactor):
     assert redactor.text(text) == text
+
+
+@pytest.mark.parametrize("after", ["&user=ada", "&amp;user=ada", " && ls", "&& ls"])
+def test_value_ends_where_the_next_one_begins(after, redactor):
+    text = f"try password=Xk29dkLq0{after}"
+    assert redactor.text(text) == f"try password={SECRET}{after}"
 
 
 def test_values_of_vague_names_are_not_learned():

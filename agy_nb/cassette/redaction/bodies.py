@@ -63,8 +63,10 @@ def clean_body(body: bytes, clean: Clean, *, encoding: str = "", media: bool = T
     if body.startswith(b"--") and b"\r\n\r\n" in body:
         return _multipart(body, clean, media=media)
     for mark, name in _UTF16.items():
-        if body.startswith(mark):
-            return mark + _as(name, body[len(mark) :], clean)
+        if body.startswith(mark):  # bytes that only begin like UTF-16 are read below, too
+            body = mark + _as(name, body[len(mark) :], clean)
+    if name := _unmarked_utf16(body):
+        return _as(name, body, clean)
     try:
         text = body.decode()
     except UnicodeDecodeError:
@@ -74,15 +76,33 @@ def clean_body(body: bytes, clean: Clean, *, encoding: str = "", media: bool = T
     return body if cleaned == text else cleaned.encode("utf-8", "replace")
 
 
+def _unmarked_utf16(body: bytes) -> str:
+    """Give the encoding of UTF-16 without a mark at its start, which has a zero in most pairs."""
+    sample = body[:2000]
+    pairs = len(sample) // 2
+    if len(body) % 2 or pairs < 4:
+        return ""
+    for name, zeros, letters in (
+        ("utf-16-le", sample[1::2], sample[::2]),
+        ("utf-16-be", sample[::2], sample[1::2]),
+    ):
+        if zeros.count(0) > pairs * 0.7 and letters.count(0) < pairs * 0.1:
+            return name
+    return ""
+
+
 def _as(encoding: str, body: bytes, clean: Clean) -> bytes:
-    text = body.decode(encoding, "surrogateescape")
+    wide = encoding.startswith("utf-16")
+    odd = "surrogatepass" if wide else "surrogateescape"
+    whole = len(body) // 2 * 2 if wide else len(body)  # UTF-16 that was cut ends with half a pair
+    text = body[:whole].decode(encoding, odd)
     cleaned = clean(text)
     if cleaned == text:
         return body
     try:
-        return cleaned.encode(encoding, "surrogateescape")
+        return cleaned.encode(encoding, odd) + body[whole:]
     except UnicodeEncodeError:
-        return cleaned.encode("utf-8", "surrogateescape")
+        return cleaned.encode("utf-8", odd)
 
 
 def _compressed(body: bytes, clean: Clean, *, media: bool) -> bytes | None:

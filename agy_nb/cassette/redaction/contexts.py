@@ -61,7 +61,7 @@ _LINE = re.compile(
     r"[ \t]{0,40}(?:[-+>|*] {0,4})?(?:(?:export|set|setx|env|ENV|ARG|declare -x|readonly|local|SetEnv|\$env:|-e|--env)[ \t]{0,4})?[\"']?"
     r"(?:[\w./-]{1,80}:\d{1,6}:)?"
 )
-_ENDS = re.compile(r"[,;)\]}|&]")
+_ENDS = re.compile(r"[,;)\]}|]|&(?=(?:amp;)?[\w.-]{1,40}=|&|\Z)")
 _TRAILING = ".,;:!?)]}"
 _UPPER = re.compile(r"[A-Z][A-Z0-9_]*")
 
