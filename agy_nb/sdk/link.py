@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
@@ -27,6 +28,12 @@ from agy_nb.wire.parsing import parse
 
 EXIT_S = 4.0
 """Seconds that the SDK's own clean-up gets before the harness is ended."""
+
+BEGIN_S = 2.0
+"""Seconds that the SDK gets to see a turn of the harness's own, where it cannot be announced."""
+
+POLL_S = 0.01
+"""Seconds between two looks at a connection that has no event for it."""
 
 
 class Link:
@@ -268,6 +275,19 @@ class Link:
             self._note_end()
             raise
         self._note_end()
+
+    async def wait_until_busy(self) -> None:
+        """Wait until the SDK has seen the harness begin a turn by itself.
+
+        Only needed where a turn cannot be announced to the SDK: to an idle connection, nothing is
+        left to read, and the turn would count as over before its first step.
+        """
+        if self.patches.announces_turns:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BEGIN_S):
+                while self.connection.is_idle and not self.lost:  # noqa: ASYNC110 - it has no event
+                    await asyncio.sleep(POLL_S)
 
     def _note_end(self) -> None:
         """The SDK's stream ends when it is idle, or when the harness has closed the connection."""

@@ -357,6 +357,7 @@ class LiveSession:
 
     async def _read_own_turn(self, link: Link) -> None:
         raised: Exception | None = None
+        await link.wait_until_busy()
         try:
             await link.read()
         except types.AntigravityCancelledError as error:

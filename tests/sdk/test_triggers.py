@@ -239,6 +239,25 @@ async def test_trigger_that_fires_while_the_agent_starts_has_its_turn(runtime):
         assert agent.tables.model_calls.turn_id.tolist() == turns.turn_id.tolist()
 
 
+async def test_trigger_that_fires_while_the_agent_starts_is_recorded_and_replays(tmp_path, caplog):
+    async def at_once(context):
+        await context.send("good morning")
+
+    async with ScriptedModel([say("hello"), say("fine")]) as model:
+        config = model.config(save_dir=str(tmp_path / "state"))
+        for mode in ("all", "none"):
+            async with (
+                use_cassette(tmp_path / "c", mode),
+                agy.Runtime(agy.RuntimeConfig(chat_pause=0)) as runtime,
+            ):
+                agent = await runtime.create_agent(config, triggers=[at_once])
+                await has_said(agent, "hello")  # its turn may be over already
+                assert await agent.chat_text("how are you?") == "fine"
+                assert agent.tables.turns.kind.tolist() == ["trigger", "prompt"]
+    assert len(model.requests) == 2
+    assert "failed" not in caplog.text
+
+
 async def test_ring_that_fails_is_a_failed_turn(runtime):
     async with ScriptedModel([fail(401), say("fine")]) as model:
         agent = await runtime.create_agent(model.config())

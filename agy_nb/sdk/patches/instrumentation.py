@@ -142,6 +142,11 @@ class Instrumentation:
         if self._socket is not None:
             self._socket.run_in(contextvars.copy_context())
 
+    @property
+    def announces_turns(self) -> bool:
+        """Whether `expect_turn` works with this SDK."""
+        return self._processor is not None
+
     def expect_turn(self) -> None:
         """Have the connection count as busy: the harness has begun a turn by itself."""
         if self._processor is not None:
