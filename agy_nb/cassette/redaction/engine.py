@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, lru_cache
 from typing import Any
+
+_SHORT = 300
+"""Characters of a text whose findings are remembered."""
 
 _SKIPPED = re.compile(
     r"generic-.*|.*-(?:username|instance-url|domain)(?:\.\d)?|(?!.*webhook).*-url(?:\.\d)?"
@@ -34,11 +37,23 @@ def version() -> str | None:
     return str(betterleaks.__version__)
 
 
-def engine_spans(text: str) -> Iterator[tuple[int, int, str]]:
+def engine_spans(text: str) -> Iterable[tuple[int, int, str]]:
     """Find secrets with the engine; gives where each begins and ends, and its kind."""
     scan = None if _forked else _scan()
     if scan is None:
-        return
+        return ()
+    return _spans_of_short(text) if len(text) <= _SHORT else _spans(scan, text)
+
+
+@lru_cache(maxsize=1024)
+def _spans_of_short(text: str) -> tuple[tuple[int, int, str], ...]:
+    """The same paths, names and settings are looked at again in each session."""
+    scan = _scan()
+    assert scan is not None  # noqa: S101 - see engine_spans
+    return tuple(_spans(scan, text))
+
+
+def _spans(scan: Callable[[str], list[Any]], text: str) -> Iterator[tuple[int, int, str]]:
     # The engine takes a C string: a NUL would end it, and half a surrogate is no UTF-8.
     raw = text.replace("\x00", " ").encode("utf-8", "replace")
     findings = scan(raw.decode())
