@@ -22,6 +22,7 @@ COMES_WITH = {
     "nbformat": "nbclient",
     "numpy": "pandas",
     "pydantic_core": "pydantic",
+    "referencing": "jsonschema",
     "tornado": "ipykernel",
     "traitlets": "ipywidgets",
     "websockets": "google-antigravity",
