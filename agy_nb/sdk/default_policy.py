@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +85,14 @@ def _outside(
     outside = _outside_of(folders)
     why = "The path is outside the workspace."
     return [
-        policy.ask_user(tool.value, handler=ask, when=outside, name=NAME, reason=why)
+        _with_reason(policy.ask_user(tool.value, handler=ask, when=outside, name=NAME), why)
         for tool in tools
     ]
+
+
+def _with_reason(rule: policy.Policy, why: str) -> policy.Policy:
+    """The rule with a reason, where the SDK has reasons: 0.1.17 has none."""
+    return replace(rule, reason=why) if hasattr(rule, "reason") else rule
 
 
 def _outside_of(folders: Sequence[str]) -> _Outside:

@@ -13,11 +13,15 @@ import agy_nb as agy
 from agy_nb.cassette import use_cassette
 from agy_nb.protocol.events import TurnState
 from agy_nb.testing import ScriptedModel, fail, hang, say
+from tests.sdk.needs import needs_sdk
 
 pytestmark = [
     pytest.mark.real,
     pytest.mark.blocking_allowed,  # the SDK's configuration looks at the working folder
 ]
+
+
+first_thing = needs_sdk("0.1.19", "its harness fails a trigger that comes before any prompt")
 
 
 class Doorbell:
@@ -56,6 +60,7 @@ async def has_said(agent, words):
             await agent.wait_for_wakeup(0.05)
 
 
+@first_thing
 async def test_ring_wakes_whoever_waits_and_its_turn_is_in_the_history(runtime, doorbell):
     async with ScriptedModel([say("on it")]) as model:
         agent = await runtime.create_agent(model.config(), triggers=[doorbell.trigger])
@@ -72,6 +77,7 @@ async def test_nothing_that_happens_is_no_wakeup(runtime):
         assert await agent.wait_for_wakeup(0.05) is False
 
 
+@first_thing
 async def test_chat_after_a_ring_goes_on_in_the_same_conversation(runtime, doorbell):
     async with ScriptedModel([say("on it"), say("it is green again")]) as model:
         agent = await runtime.create_agent(model.config(), triggers=[doorbell.trigger])
@@ -83,6 +89,7 @@ async def test_chat_after_a_ring_goes_on_in_the_same_conversation(runtime, doorb
         assert (await agent.total_usage()).total_tokens > 0
 
 
+@first_thing
 async def test_ring_that_ends_in_an_error_harms_no_later_chat(runtime, doorbell):
     async with ScriptedModel([fail(400), say("fine")]) as model:
         agent = await runtime.create_agent(model.config(), triggers=[doorbell.trigger])
@@ -108,6 +115,7 @@ async def test_trigger_that_raises_harms_nothing(runtime):
         assert await agent.chat_text("hi") == "fine"
 
 
+@first_thing
 async def test_every_ticks(runtime):
     async def tick(context):
         await context.send("tick")
@@ -118,6 +126,7 @@ async def test_every_ticks(runtime):
         assert "tick" in await contents(agent)
 
 
+@first_thing
 async def test_file_change_is_told(runtime, tmp_path, monkeypatch):
     changed = asyncio.Event()
 
@@ -148,6 +157,7 @@ async def test_wait_for_idle_does_not_wait_for_triggers_to_come(runtime, doorbel
         assert await agent.is_idle()
 
 
+@first_thing
 async def test_chat_that_comes_while_a_ring_is_answered_has_its_own_text_only(runtime, doorbell):
     slow = say(["on ", "it"], chunk_delay_s=0.2)
     async with ScriptedModel([slow, say("fine")]) as model:
@@ -159,6 +169,7 @@ async def test_chat_that_comes_while_a_ring_is_answered_has_its_own_text_only(ru
         assert "on it" in await contents(agent)
 
 
+@first_thing
 async def test_chat_that_is_cancelled_while_a_ring_is_answered_is_never_sent(runtime, doorbell):
     async with ScriptedModel([hang("on it"), say("fine")]) as model:
         agent = await runtime.create_agent(model.config(), triggers=[doorbell.trigger])
@@ -175,6 +186,7 @@ async def test_chat_that_is_cancelled_while_a_ring_is_answered_is_never_sent(run
 # --- a turn of its own -----------------------------------------------------------------------
 
 
+@first_thing
 async def test_ring_has_a_response_like_any_other_turn(runtime, doorbell):
     async with ScriptedModel([say("on it"), say("fine")]) as model:
         agent = await runtime.create_agent(model.config(), triggers=[doorbell.trigger])
@@ -189,6 +201,7 @@ async def test_ring_has_a_response_like_any_other_turn(runtime, doorbell):
         assert (await anext(turns)).kind == "prompt"
 
 
+@first_thing
 async def test_rows_of_a_ring_are_the_same_live_and_recorded(runtime, doorbell, tmp_path):
     script = [say("on it"), say("fine")]
     async with use_cassette(tmp_path / "c", "all"), ScriptedModel(script) as model:
@@ -211,6 +224,18 @@ async def test_rows_of_a_ring_are_the_same_live_and_recorded(runtime, doorbell, 
     assert agent.tables.turns.kind.tolist() == ["trigger", "prompt"]
 
 
+async def test_ring_after_a_prompt_is_answered_in_a_turn_of_its_own(runtime):
+    async with ScriptedModel([say("hello"), say("on it"), say("fine")]) as model:
+        agent = await runtime.create_agent(model.config())
+        assert await agent.chat_text("hi") == "hello"
+        response = await agent.trigger("the build is red")
+        assert await response.text() == "on it"
+        assert "the build is red" in str(model.requests[1].body)
+        assert await agent.chat_text("how are you?") == "fine"
+        assert agent.tables.turns.kind.tolist() == ["prompt", "trigger", "prompt"]
+
+
+@first_thing
 async def test_ring_from_outside_is_answered_in_a_turn_of_its_own(runtime):
     async with ScriptedModel([say("on it")]) as model:
         agent = await runtime.create_agent(model.config())
@@ -226,6 +251,7 @@ async def test_ring_from_outside_starts_a_harness_that_is_gone_again(runtime):
         assert await (await agent.trigger("the build is red")).text() == "on it"
 
 
+@first_thing
 async def test_trigger_that_fires_while_the_agent_starts_has_its_turn(runtime):
     async def at_once(context):
         await context.send("good morning")
@@ -239,6 +265,7 @@ async def test_trigger_that_fires_while_the_agent_starts_has_its_turn(runtime):
         assert agent.tables.model_calls.turn_id.tolist() == turns.turn_id.tolist()
 
 
+@first_thing
 async def test_trigger_that_fires_while_the_agent_starts_is_recorded_and_replays(tmp_path, caplog):
     async def at_once(context):
         await context.send("good morning")
@@ -258,6 +285,7 @@ async def test_trigger_that_fires_while_the_agent_starts_is_recorded_and_replays
     assert "failed" not in caplog.text
 
 
+@first_thing
 async def test_ring_that_fails_is_a_failed_turn(runtime):
     async with ScriptedModel([fail(401), say("fine")]) as model:
         agent = await runtime.create_agent(model.config())
@@ -266,6 +294,7 @@ async def test_ring_that_fails_is_a_failed_turn(runtime):
         assert await agent.chat_text("how are you?") == "fine"
 
 
+@first_thing
 async def test_ring_that_is_cancelled_leaves_the_agent_ready(runtime):
     async with ScriptedModel([hang("on "), say("fine")]) as model:
         agent = await runtime.create_agent(model.config())
@@ -276,6 +305,7 @@ async def test_ring_that_is_cancelled_leaves_the_agent_ready(runtime):
         assert await agent.chat_text("how are you?") == "fine"
 
 
+@first_thing
 async def test_pre_turn_hooks_do_not_see_a_ring(runtime):
     """Measured: the harness asks them about prompts only, so a gate must not rely on them."""
     seen = []

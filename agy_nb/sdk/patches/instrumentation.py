@@ -246,9 +246,10 @@ class Instrumentation:
         call = _call.get()
         if call is None or call.id != tool_call.id:
             return None
-        checked = self._trajectory_of(call.trajectory_id).is_root or call.id in self._allowed
+        was_asked_about = call.id in self._allowed
         self._allowed.discard(call.id)
-        if checked and not self.recorded.is_left_to_us(call.id):
+        is_root = self._trajectory_of(call.trajectory_id).is_root
+        if was_asked_about or (is_root and not self.recorded.is_left_to_us(call.id)):
             return None
         deciding(Asked(self, call.id, call, by="nobody"))
         try:
