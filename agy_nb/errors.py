@@ -220,7 +220,7 @@ class Safety(BackendError):
         ...     agent = await agy.create_agent(model.config())
         ...     await agent.chat_text("Hello")
         Traceback (most recent call last):
-        agy_nb.errors.Safety: the model did not answer for safety reasons; rephrase the prompt: ...
+        agy_nb.errors.Safety: 3 failed answers of the model in a row ended the turn ...
     """
 
 
@@ -236,7 +236,7 @@ class MaxTokens(BackendError):
         ...     agent = await agy.create_agent(model.config())
         ...     await agent.chat_text("Tell me a story")
         Traceback (most recent call last):
-        agy_nb.errors.MaxTokens: the answer ran into the token limit; ask for less at once, ...
+        agy_nb.errors.MaxTokens: 3 failed answers of the model in a row ended the turn ...
     """
 
 

@@ -63,9 +63,13 @@ class Grants:
     Example:
         >>> def once_is_enough(request):
         ...     return agy.ApprovalDecision(allowed=True, remember="tool")
-        >>> agent = await agy.create_agent(tools=[get_weather], ask_user=once_is_enough)
-        >>> await agent.chat_text("Use get_weather for Paris")
-        'get_weather says: sunny in Paris'
+        >>> script = [agy.testing.call("get_weather", city="Paris"), agy.testing.say("Sunny.")]
+        >>> async with agy.testing.ScriptedModel(script) as model:
+        ...     agent = await agy.create_agent(
+        ...         model.config(), tools=[get_weather], ask_user=once_is_enough
+        ...     )
+        ...     await agent.chat_text("How is Paris?")
+        'Sunny.'
         >>> agent.grants
         <Grants: get_weather, any arguments>
         >>> agent.grants.revoke()

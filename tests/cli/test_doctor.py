@@ -164,7 +164,7 @@ async def test_unsupported_sdk_is_named_and_not_started(no_probe, monkeypatch):
     def refuse():
         raise UnsupportedSdkError("google-antigravity 0.0.1 is not supported")
 
-    monkeypatch.setattr(versions, "check", refuse)
+    monkeypatch.setattr(versions, "require_supported", refuse)
     checks = await collected()
     assert checks["sdk"].status == checks["agent"].status == "fail"
     assert "0.0.1" in checks["sdk"].detail
