@@ -36,7 +36,7 @@ from agy_nb.cassette.journal import Journal
 from agy_nb.cassette.redaction import Redactor, Rule
 from agy_nb.cassette.redaction.exchanges import cleaned
 from agy_nb.cassette.redaction.streams import joined
-from agy_nb.cassette.safe_files import files_of, read_bytes
+from agy_nb.cassette.safe_files import files_of, name_within, read_bytes
 
 LARGEST_OTHER = 4 * 2**20
 """Bytes of a file that no recorder writes, up to which it is looked at and cleaned."""
@@ -85,12 +85,15 @@ def find_leaks(path: Path, rules: Iterable[Rule] = ()) -> Iterator[Leak]:
     if _clean_header(header, redactor.text) != header:
         yield Leak(HEADER)
     for file in _others(path):
+        name = name_within(path, file)
         if file.stat().st_size > LARGEST_OTHER:
-            yield Leak(file.name)  # not looked at, so not said to be clean
+            yield Leak(name)  # not looked at, so not said to be clean
             continue
-        for number, text in enumerate(_as_text(file).splitlines(), start=1):
-            if redactor.text(text) != text:
-                yield Leak(file.name, number)
+        lines = enumerate(_as_text(file).splitlines(), start=1)
+        found = [number for number, text in lines if redactor.text(text) != text]
+        yield from (Leak(name, number) for number in found)
+        if not found and redactor.body(raw := read_bytes(file)) != raw:
+            yield Leak(name)  # compressed, or in another encoding
 
 
 def _in_wire(path: Path, redactor: Redactor) -> Iterator[Leak]:
@@ -133,7 +136,7 @@ _EXCHANGES: dict[str, Callable[[Path], Iterable[dict[str, Any]]]] = {
 
 
 def _others(path: Path) -> list[Path]:
-    return [file for file in files_of(path) if file.name not in FILES]
+    return [file for file in files_of(path) if name_within(path, file) not in FILES]
 
 
 def _as_text(file: Path) -> str:
@@ -142,7 +145,7 @@ def _as_text(file: Path) -> str:
 
 def _clean_header(value: Any, text: Callable[[str], str], name: str = "") -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, dict):
-        return {key: _clean_header(item, text, key) for key, item in value.items()}
+        return {text(key): _clean_header(item, text, key) for key, item in value.items()}
     if isinstance(value, list):
         return [_clean_header(item, text, name) for item in value]
     return text(value) if isinstance(value, str) and name not in _COMPUTED else value
@@ -182,7 +185,9 @@ def redact(path: Path, rules: Iterable[Rule]) -> Header:
                 write_vcr(journal.folder / name, [cleaned(made, redactor) for made in interactions])
         for file in _others(path):
             text = "".join(map(redactor.text, _as_text(file).splitlines(keepends=True)))
-            (journal.folder / file.name).write_bytes(text.encode("utf-8", "surrogateescape"))
+            there = journal.folder / file.relative_to(path)
+            there.parent.mkdir(parents=True, exist_ok=True)
+            there.write_bytes(redactor.body(text.encode("utf-8", "surrogateescape")))
     except BaseException:
         journal.abandon()
         raise

@@ -102,5 +102,15 @@ def write_all(file: BinaryIO, data: bytes) -> None:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The files in a folder, sorted by name; links and special files count as such."""
-    return sorted(path for path in folder.iterdir() if path.is_symlink() or not path.is_dir())
+    """The files in a folder and below it, sorted; links and special files count as such."""
+    found: list[Path] = []
+    folders = [folder]
+    while folders:
+        for path in folders.pop().iterdir():
+            (folders if path.is_dir() and not path.is_symlink() else found).append(path)
+    return sorted(found)
+
+
+def name_within(folder: Path, file: Path) -> str:
+    """The name of a file below a folder, as `sub/name`."""
+    return file.relative_to(folder).as_posix()

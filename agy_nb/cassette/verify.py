@@ -23,7 +23,7 @@ from agy_nb.cassette.leaks import find_leaks
 from agy_nb.cassette.machine import SessionMachine
 from agy_nb.cassette.recording import Recording, load
 from agy_nb.cassette.redaction import Rule
-from agy_nb.cassette.safe_files import files_of, open_plain
+from agy_nb.cassette.safe_files import files_of, name_within, open_plain
 
 Kind: TypeAlias = Literal["unreadable", "partial", "version", "secret", "replay", "model", "drift"]
 
@@ -158,6 +158,6 @@ def remarks(path: Path) -> Iterator[str]:
     header = read_header(path)
     if not is_partial(path, header) and is_edited(path, header):
         yield "its frames were edited since it was recorded; they are played as they stand"
-    others = [file.name for file in files_of(path) if file.name not in FILES]
+    others = [name for file in files_of(path) if (name := name_within(path, file)) not in FILES]
     if others:
         yield f"files that no recorder writes: {', '.join(others)}"

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import gzip
 import json
 import os
 import pty
@@ -18,6 +19,7 @@ from agy_nb.cassette.errors import CassetteError
 from agy_nb.cassette.format import HEADER, WIRE, Header, Line, encode_line, read_lines
 from agy_nb.cassette.journal import Journal
 from agy_nb.cassette.recording import by_session, load
+from agy_nb.cassette.redaction import SECRET
 
 
 @pytest.fixture
@@ -351,6 +353,9 @@ SPOILERS = {
     "model.jsonl": lambda folder: (folder / "model.jsonl").write_text(
         json.dumps(exchange(TOKEN)) + "\n"
     ),
+    "a field of the header that no recorder writes": lambda folder: (
+        folder / "header.json"
+    ).write_text((folder / "header.json").read_text().replace("{", f'{{"{TOKEN}": 1, ', 1)),
     "a file of somebody's": lambda folder: (folder / "notes.txt").write_text(f"see\n{TOKEN}\n"),
 }
 
@@ -375,6 +380,24 @@ def test_verify_looks_at_every_file_and_redact_cleans_what_it_finds(run, cassett
     assert {file.name for file in folder.iterdir()} | {"model.jsonl"} >= before
     code, out = run("verify", "--json", folder)
     assert "secret" not in {problem["kind"] for problem in json.loads(out)[0]["problems"]}
+
+
+def test_files_below_a_cassette_and_packed_ones_are_cleaned_and_kept(run, cassette, hello):
+    folder = cassette(hello)
+    (folder / "more/notes").mkdir(parents=True)
+    (folder / "more/notes/a.txt").write_text(f"see\n{TOKEN}\n")
+    (folder / "more/b.gz").write_bytes(gzip.compress(TOKEN.encode()))
+    (folder / "c.txt").write_text(TOKEN, "utf-16")
+    code, out = run("verify", "--json", folder)
+    assert code == 1
+    problems = json.loads(out)[0]["problems"]
+    found = {(each["file"], each["line"]) for each in problems if each["file"]}
+    assert found == {("more/notes/a.txt", 2), ("more/b.gz", 0), ("c.txt", 0)}
+    run("redact", folder)
+    assert (folder / "more/notes/a.txt").read_text() == f"see\n{SECRET}\n"
+    assert gzip.decompress((folder / "more/b.gz").read_bytes()).decode() == SECRET
+    assert (folder / "c.txt").read_text("utf-16") == SECRET
+    assert run("verify", folder)[0] == 0
 
 
 def test_verdict_names_file_and_line_and_no_secret(run, cassette, hello):
