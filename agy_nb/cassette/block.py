@@ -68,6 +68,7 @@ class Block:
         self._deck: Deck | None = None
         self._journal: Journal | None = None
         self._tape: tape.Tape | None = None
+        self._replayed: list[HarnessStart] = []
         self._unrecorded = tape.Tape(None)
         self._model: ModelSide | None = None
         self._tool_http: ToolHttp | None = None
@@ -198,6 +199,7 @@ class Block:
             )
         if self._plan == "replay":
             assert self._deck is not None  # noqa: S101 - for the type checker
+            self._replayed.append(start)
             return wire.replay(start, self._deck, self._playback)
 
         async def record() -> Connected:
@@ -256,6 +258,8 @@ class Block:
         """Put the recording in its place. Writes the disk."""
         if not self._prepared and error is None and self._would_replay():
             self.prepare()  # no agent was started, and that is less than was recorded
+        for start in self._replayed:  # here, as removing a folder may take long
+            start.forget_new_folder()
         with self._model_over():
             self._keep(error)
 

@@ -48,7 +48,6 @@ def replay(start: HarnessStart, deck: Deck, settings: PlaybackSettings) -> Conne
     """
     from agy_nb.sdk.harness import Connected
 
-    start.forget_new_folder()
     socket = _socket(start, deck, settings)
     return Connected(NoProcess(), socket, socket)
 
