@@ -16,8 +16,9 @@ OLDEST, NEWEST = TESTED[0], TESTED[-1]
 _REMEDY = f"run: pip install 'google-antigravity=={NEWEST}'"
 
 
+@cache
 def sdk_version() -> str | None:
-    """The installed version of google-antigravity, None if it is not installed."""
+    """The installed version of google-antigravity, None if it is not installed. Read once."""
     try:
         return metadata.version("google-antigravity")
     except metadata.PackageNotFoundError:

@@ -101,7 +101,7 @@ async def test_closed_runtime_refuses_at_once():
         agent = await runtime.create_agent({})
     with pytest.raises(agy.ChannelClosed):
         await runtime.create_agent({})
-    with pytest.raises(agy.ChannelClosed):
+    with pytest.raises(agy.AgentNotStarted):
         await agent.turn_count()
     with pytest.raises(agy.AgentNotStarted):
         await agent.chat("x")
