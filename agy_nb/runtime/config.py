@@ -62,8 +62,8 @@ class RuntimeConfig:
             user does not count; None for no limit.
         max_turn_tokens: Tokens that a turn may use, its subagents' included; None for no limit.
         max_turn_cost_usd: US dollars that a turn may cost, its subagents' calls included; None for
-            no limit. Checked when the usage of a model call arrives, so the call that exceeds a
-            budget is the last one.
+            no limit. Checked when the usage of a model call arrives; a request that the harness had
+            sent by then still costs.
         max_session_cost_usd: US dollars that an agent may cost from its creation on; None for no
             limit. After that it takes no further prompts.
         prices: How model calls are priced for the budgets in US dollars; None for the table of
