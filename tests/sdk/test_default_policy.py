@@ -7,11 +7,15 @@ import pytest
 import agy_nb as agy
 from agy_nb.protocol.events import Approval
 from agy_nb.testing import ScriptedModel, call, say
+from tests.sdk.needs import needs_sdk
 
 pytestmark = [
     pytest.mark.real,
     pytest.mark.blocking_allowed,  # the SDK's configuration looks at the working folder
 ]
+
+asks_first = needs_sdk("0.1.18", "its harness denies a path outside the workspace before it asks")
+
 
 OUTSIDE_OF_ALL = "/etc/hostname"
 
@@ -78,6 +82,7 @@ async def test_reading_the_workspace_runs(folders, monkeypatch, handler):
 
 
 @pytest.mark.parametrize("handler", [False, True])
+@asks_first
 async def test_reading_outside_the_workspace_is_asked_about_or_denied(
     folders, monkeypatch, handler
 ):
@@ -121,6 +126,7 @@ async def test_tools_and_writing_run_by_default_and_are_asked_about_with_a_handl
     assert (work / "new.txt").exists() is (not handler)
 
 
+@asks_first
 async def test_writing_outside_the_workspace_is_asked_about(folders, monkeypatch):
     work, beside = folders
     asks, _ = await asked([write(beside / "new.txt")], work, monkeypatch)
@@ -128,6 +134,7 @@ async def test_writing_outside_the_workspace_is_asked_about(folders, monkeypatch
     assert not (beside / "new.txt").exists()
 
 
+@asks_first
 async def test_policies_of_the_users_own_take_the_place_of_all_that(folders, monkeypatch):
     from google.antigravity.hooks import policy
 

@@ -39,6 +39,7 @@ from agy_nb.testing import (
     think,
 )
 from agy_nb.wire import WireReader
+from tests.sdk.needs import needs_sdk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -287,7 +288,11 @@ def assert_same_tables(live: dict[str, pd.DataFrame], recorded: Any) -> None:
 DURATIONS = {"duration", "wait", "ttft", "gap", "approval_wait"}
 
 
-@pytest.mark.parametrize("name", CASES)
+names_home = needs_sdk("0.1.18", "its harness names the home folder, which a recording hides,")
+MARKS = {"built-in tool": [names_home]}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=MARKS.get(n, ())) for n in CASES])
 async def test_recording_has_the_events_and_the_tables_of_the_live_run(name, tmp_path):
     case = CASES[name]
     path = tmp_path / "c"
