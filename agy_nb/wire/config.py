@@ -19,6 +19,7 @@ from agy_nb.wire.frames import (
     SKILLS_PATHS,
     SUBAGENTS,
     TEXT_MODEL,
+    UNMATCHED_TOOL,
     WORKSPACE,
     Frame,
 )
@@ -91,6 +92,9 @@ def asks_a_person(config: Frame, request: Frame) -> bool:
 
 def denied_tool(config: Frame, label: str) -> str | None:
     """The tool whose call a rule refused, by the harness's words; None where they do not say."""
+    unmatched = UNMATCHED_TOOL.search(label)
+    if unmatched is not None:
+        return unmatched["tool"]
     found = DENYING_RULE.search(label)
     for rule in rules_of(config):
         if rule.get(DECISION) != RULE_DENY:

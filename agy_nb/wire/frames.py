@@ -222,6 +222,7 @@ PATH_ARGUMENTS: Final = frozenset({"directory_path", "file_path", "output_path",
 
 DENIED_BEFORE_TOOL: Final = "denied by pre-tool hook: "
 """How the harness words, in an error, that a policy or a hook refused a call."""
+UNMATCHED_TOOL: Final = re.compile(r'No policy rule matched tool "(?P<tool>.{1,500}?)";')
 DENYING_RULE: Final = re.compile(r'Denied by policy "(?P<name>.{1,500}?)"\.')
 
 # --- what a client's frame answers ---

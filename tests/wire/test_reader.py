@@ -254,6 +254,15 @@ def test_call_that_a_fixed_rule_refuses_has_the_tool_of_the_rule():
     assert [each.denied for each in only(e.ToolResult, found)] == [True]
 
 
+def test_call_that_no_rule_allows_has_the_tool_that_the_harness_names():
+    label = 'No policy rule matched tool "run_command"; denied (fail-closed).'
+    error = {"errorMessage": f'{label} ("denied by pre-tool hook: {label}")', "httpCode": 0}
+    found = begun().harness(step(state="ERROR", errorMessage=label, error=error))
+    assert [(call.name, call.source) for call in only(e.ToolCall, found)] == [
+        ("run_command", "builtin")
+    ]
+
+
 def test_arguments_of_a_subagent_come_from_the_hook_that_saw_them():
     reader = begun()
     about = {
