@@ -173,7 +173,7 @@ class EventFold:
 
     def _closed(self, event: e.SessionClosed, at: float | None) -> None:
         agent = self._agent
-        if event.by == "nobody":
+        if event.by == "unknown":
             agent.about(state="lost")
         else:
             agent.close(at)

@@ -158,7 +158,7 @@ class _Reader:
             self._flush(connection, self._recorded_at)
             if not connection.ended:
                 at = None if connection.base is None else connection.base + connection.offset
-                for event in connection.reader.end("nobody", at or 0.0):
+                for event in connection.reader.end("unknown", at or 0.0):
                     connection.add(event)
                 self._problem("not_closed", "its connection was not closed")
         if self._damaged > 1:

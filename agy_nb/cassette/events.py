@@ -40,7 +40,7 @@ class RecordedEvents:
             how: As `RecordedSession.end`; None where the recording stops before.
         """
         if how is None:
-            return self._reader.end("nobody", self._at)
+            return self._reader.end("unknown", self._at)
         return self._reader.take("end", how, self._at)
 
     @property

@@ -337,7 +337,7 @@ def _write(path: Path, data: bytes) -> None:
 
 def _not_written(path: Path, error: OSError) -> CassetteNotWritten:
     partial = path.with_name(path.name + PARTIAL)
-    kept = f" What was recorded until then is at {partial}." if partial.is_dir() else ""
+    kept = f" The partial recording is at {partial}." if partial.is_dir() else ""
     return CassetteNotWritten(
         f"{path} could not be recorded: {error.strerror or error}.{kept} "
         "What was there before is untouched; free some space or choose another folder",

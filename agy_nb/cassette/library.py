@@ -79,7 +79,7 @@ def remove(leftover: Path) -> None:
     """Delete a leftover.
 
     Raises:
-        CassetteBusy: It is no leftover: a recording of this name goes on.
+        CassetteBusy: A recording of this name is under way.
         OSError: It cannot be removed.
     """
     lock = RecordingLock(_name_of(leftover))

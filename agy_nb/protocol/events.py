@@ -483,7 +483,7 @@ class SessionClosed(Event):
     """The connection to the harness ended.
 
     Attributes:
-        by: Who closed it; `"nobody"` where a recording stops before the end.
+        by: Who closed it; `"unknown"` where a recording stops before the end.
         code: The WebSocket's close code, None where there is none.
         reason: The WebSocket's close reason, or empty.
 
@@ -493,7 +493,7 @@ class SessionClosed(Event):
         'client'
     """
 
-    by: Literal["client", "harness", "nobody"]
+    by: Literal["client", "harness", "unknown"]
     code: int | None = None
     reason: str = ""
     type: Literal["session_closed"] = field(default="session_closed", repr=False)

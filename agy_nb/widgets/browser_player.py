@@ -159,7 +159,7 @@ def _show(transcript: Transcript, event: Event) -> None:
             transcript.begin(event.prompt, kind=event.kind)
         case SessionOpened():
             transcript.tell(event.history)
-        case SessionClosed(by="nobody"):
+        case SessionClosed(by="unknown"):
             transcript.note("The recording stops here: what came after is missing.")
         case Problem():
             transcript.note(f"The recording has a problem: {event.problem}: {event.detail}")

@@ -61,7 +61,7 @@ from agy_nb.wire.steps import StepReader
 from agy_nb.wire.usage import UsageReader
 from agy_nb.wire.values import bytes_of, number_of, object_of, objects_of, text_of
 
-EndedBy: TypeAlias = Literal["client", "harness", "nobody"]
+EndedBy: TypeAlias = Literal["client", "harness", "unknown"]
 Read: TypeAlias = Callable[[Any, float], Iterable[Event]]
 
 _STOP_PREFIX = "STOP_REASON_"
@@ -185,13 +185,13 @@ class WireReader:
         """The connection ended.
 
         Args:
-            by: Who closed it; `"nobody"` where a recording stops before the end.
+            by: Who closed it; `"unknown"` where a recording stops before the end.
             at: When, in seconds since the Unix epoch; 0 where that is not known.
             code: The WebSocket's close code.
             reason: The WebSocket's close reason.
         """
         found: list[Event] = []
-        if self._running and by != "nobody" and not self._connection.hosted:
+        if self._running and by != "unknown" and not self._connection.hosted:
             by_client = by == "client" and (self._steps.failure is None or self._halted)
             gone = None
             if not by_client and self._steps.failure is None:

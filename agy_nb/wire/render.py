@@ -161,7 +161,7 @@ class SessionText:
         words = {
             "client": "closed by the client",
             "harness": "closed by the harness",
-            "nobody": "the recording stops here; what came after is missing",
+            "unknown": "the recording stops here; what came after is missing",
         }[event.by]
         why = " ".join(filter(None, ("" if event.code is None else str(event.code), event.reason)))
         yield from self._line(e.Event().trajectory, "End", f"{words}{f' ({why})' if why else ''}")

@@ -214,7 +214,7 @@ def test_frame_that_makes_no_sense_harms_nothing(kind, rubbish):
 def test_recording_that_stops_in_a_turn_was_closed_by_nobody():
     reader = RecordedEvents()
     reader.take(Line(0, *PROMPT[:1], 0.0, PROMPT[1]))
-    assert reader.end(None) == [e.SessionClosed(by="nobody")]
+    assert reader.end(None) == [e.SessionClosed(by="unknown")]
 
 
 def test_harness_that_went_away_in_a_turn_is_a_failure():

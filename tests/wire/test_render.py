@@ -159,7 +159,7 @@ def test_call_that_an_approval_denied_is_one_line():
 
 def test_approval_that_was_never_answered_is_named_at_the_end():
     pending = approval(e.ApprovalState.PENDING)
-    assert words(pending, e.SessionClosed(by="nobody"))[0] == "Approval rm: not answered"
+    assert words(pending, e.SessionClosed(by="unknown"))[0] == "Approval rm: not answered"
 
 
 def test_exception_of_a_tool_is_shown_with_its_class():

@@ -57,7 +57,7 @@ def clean_body(body: bytes, clean: Clean, *, encoding: str = "", media: bool = T
     if encoding not in ("", "identity", "utf-8"):
         return _SECRET_MARK
     if body.startswith(b"\x1f\x8b") and (inside := _compressed(body, clean, media=media)):
-        return inside  # nobody said so, and it is compressed all the same
+        return inside  # not declared, and compressed all the same
     if _MEDIA.match(body):
         return body if media else _MEDIA_MARK
     if body.startswith(b"--") and b"\r\n\r\n" in body:

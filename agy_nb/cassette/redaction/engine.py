@@ -54,7 +54,7 @@ def _spans_of_short(text: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def _spans(scan: Callable[[str], list[Any]], text: str) -> Iterator[tuple[int, int, str]]:
-    # The engine takes a C string: a NUL would end it, and half a surrogate is no UTF-8.
+    # The engine takes a C string: a NUL would end it, and half a surrogate cannot be UTF-8.
     raw = text.replace("\x00", " ").encode("utf-8", "replace")
     findings = scan(raw.decode())
     if not findings:

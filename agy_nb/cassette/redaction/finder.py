@@ -16,7 +16,7 @@ from agy_nb.cassette.redaction.views import View, layers, unwrapped
 
 _MARK = re.compile(r"\{\{agy:[a-z0-9-]+\}\}")
 _DEPTH = 2
-"""Base64 in base64 is looked into; deeper nobody writes."""
+"""Levels of base64 within base64 that are looked into."""
 
 Known = Callable[[str], list[tuple[int, int]]]
 """Gives where known values stand in a text."""

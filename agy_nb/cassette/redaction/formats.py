@@ -16,7 +16,7 @@ class _Format(NamedTuple):
     hints: tuple[str, ...]
     expression: re.Pattern[str]
     least: str
-    """What its value must be: `any` text that is no placeholder, `mixed` or `random`."""
+    """What its value must be: `any` text but a placeholder, `mixed` or `random`."""
 
 
 def _format(hints: str, expression: str, least: str = "mixed") -> _Format:
