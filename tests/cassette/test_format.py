@@ -31,8 +31,8 @@ JSON = st.recursive(
 
 
 @given(
-    st.integers(0, 10**6),
-    st.sampled_from(["client", "harness", "end"]),
+    st.integers(0, 10**6 - 1),
+    st.sampled_from(["client", "harness", "host", "end"]),
     st.dictionaries(st.text(), JSON),
 )
 def test_line_survives_the_disk(session, direction, frame):

