@@ -24,6 +24,7 @@ from agy_nb.protocol.events import (
     AgentStarted,
     Error,
     Event,
+    Problem,
     SessionClosed,
     SessionConfigured,
     SessionOpened,
@@ -33,6 +34,7 @@ from agy_nb.protocol.events import (
     TrajectoryState,
     TurnBegan,
     TurnState,
+    UnknownFrame,
 )
 from agy_nb.protocol.failures import to_info
 from agy_nb.protocol.values import Message, Prompt, TokenUsage
@@ -53,7 +55,16 @@ MOST_TEXT = 1_000_000
 may say. The harness repeats the whole text with each piece, so what grows without end holds up all
 the rest."""
 
-_SAYS_NOTHING = (SessionConfigured, SessionOpened, SessionClosed, TurnBegan, TrajectoryState)
+_SAYS_NOTHING = (
+    AgentStarted,
+    Problem,
+    SessionClosed,
+    SessionConfigured,
+    SessionOpened,
+    TrajectoryState,
+    TurnBegan,
+    UnknownFrame,
+)
 """Events of a turn in which the agent has neither said nor done anything yet."""
 
 _ROLES = {"MODEL": "model", "USER": "user", "SYSTEM": "system"}
