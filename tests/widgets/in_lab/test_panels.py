@@ -1,5 +1,7 @@
 """Chat panels, usage and recordings in JupyterLab."""
 
+import pytest
+
 from tests.widgets.in_lab.barriers import barriers
 from tests.widgets.in_lab.cells import TURNS
 from tests.widgets.in_lab.marks import BROWSER
@@ -165,6 +167,15 @@ def test_dark_theme(lab):
         lab.page.wait_for_selector("body[data-jp-theme-light='true']", state="attached")
 
 
+@pytest.fixture
+def own_folder(lab, tmp_path):
+    """The kernel works in a folder of the test's own."""
+    lab.do(f"import os; before = os.getcwd(); os.chdir({str(tmp_path)!r})")
+    yield
+    lab.do("os.chdir(before)")
+
+
+@pytest.mark.usefixtures("own_folder")
 def test_chat_is_saved_as_a_cassette_that_the_next_cell_opens(lab):
     lab.do("model, agent = await start([say('Hello.'), say('Still here.')])")
     panel = lab.run("agent.chat_ui()")
