@@ -54,7 +54,7 @@ def test_frames_until_then_survive(tmp_path):
         except CassetteError as error:
             print(error)
     """)  # fmt: skip
-    assert "What was recorded until then is at" in said
+    assert "The partial recording is at" in said
     recording = load(tmp_path / "c.partial")
     assert recording.partial
     assert 40 < len(recording.sessions[0].lines) < 50
