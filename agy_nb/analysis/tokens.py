@@ -24,22 +24,6 @@ class Tokens(NamedTuple):
     total: int | None = None
     tier: str | None = None
 
-    def since(self, before: Tokens) -> Tokens:
-        """What was counted since an earlier reading; a counter that went back counts as 0."""
-        return Tokens(
-            _less(self.input, before.input),
-            _less(self.cached, before.cached),
-            _less(self.output, before.output),
-            _less(self.reasoning, before.reasoning),
-            _less(self.total, before.total),
-            self.tier,
-        )
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is no token at all."""
-        return not (self.input or self.output or self.total)
-
     def columns(self) -> dict[str, Any]:
         """The values of a row of `model_calls`."""
         uncached = None
@@ -54,9 +38,3 @@ class Tokens(NamedTuple):
             "total_tokens": self.total,
             "service_tier": self.tier,
         }
-
-
-def _less(now: int | None, before: int | None) -> int | None:
-    if now is None:
-        return None
-    return max(0, now - (before or 0))

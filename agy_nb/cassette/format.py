@@ -35,6 +35,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from agy_nb.cassette.errors import CassetteInvalid, CassetteNotFound
 from agy_nb.cassette.safe_files import LONGEST_LINE, bounded_lines, open_plain, read_bytes
 from agy_nb.cassette.safe_json import parse_json
+from agy_nb.wire.parsing import as_frame
 
 VERSION = 2
 """Of the format. `migration` brings older ones up to it."""
@@ -184,11 +185,7 @@ def parse_frame(message: str | bytes) -> Frame:
         data = parse_json(message)
     except ValueError:
         data = None
-    if isinstance(data, dict):
-        return data
-    if isinstance(message, str):
-        return {"$text": message}
-    return {"$base64": base64.b64encode(message).decode()}
+    return as_frame(data, message)
 
 
 def frame_message(frame: Frame, text: str | None = None) -> str | bytes:

@@ -9,7 +9,6 @@ from pydantic_core import to_jsonable_python
 
 from agy_nb.errors import InvalidPrompt
 from agy_nb.protocol.values import (
-    Answer,
     AskedQuestion,
     MediaPart,
     Prompt,
@@ -65,16 +64,6 @@ def questions_of(update: Any) -> tuple[AskedQuestion, ...]:
             multiple=question.multiple_choice.is_multi_select,
         )
         for question in update.questions_request.questions
-    )
-
-
-def answer_of(answer: Any) -> Answer:
-    """One answer on its way to the harness."""
-    choice = answer.multiple_choice_answer
-    return Answer(
-        selected=tuple(str(index + 1) for index in choice.selected_choice_indices),
-        text=choice.freeform_response,
-        skipped=answer.unanswered,
     )
 
 

@@ -46,6 +46,11 @@ def parse(message: str | bytes) -> Frame:
         data = _parse_json(message)
     except (ValueError, RecursionError):
         data = None
+    return as_frame(data, message)
+
+
+def as_frame(data: Any, message: str | bytes) -> Frame:  # noqa: ANN401 - JSON
+    """The frame of a message whose JSON data is known, None where it is not JSON."""
     if isinstance(data, dict):
         return data
     if isinstance(message, str):
