@@ -237,6 +237,7 @@ class _Run:
         self._silence: SilenceWatch | None = None
         self._cancelling: list[asyncio.Task[None]] = []
         self._ended_by: AgyError | None = None
+        self._failed: Error | None = None  # this try's error step, while nothing came after it
         self._sending = False
         self._hit_counted = False
         self._hits_seen = quota.recorded
@@ -279,7 +280,8 @@ class _Run:
             AgyError: What it failed with.
         """
         record, response = self._record, self._response
-        self._ended_by, self._hit_counted, self._hits_seen = None, False, self._quota.recorded
+        self._ended_by, self._failed = None, None
+        self._hit_counted, self._hits_seen = False, self._quota.recorded
         self.watch(record.begin)
         try:
             outcome = await record.session.run_turn(response.prompt)
@@ -310,7 +312,10 @@ class _Run:
 
     def _see(self, event: Event) -> None:
         """Look at an event of the turn before anybody else acts on it."""
+        if isinstance(event, Text | Thought | ToolCall | ToolResult):
+            self._failed = None
         if isinstance(event, Error) and not event.fatal:
+            self._failed = event
             error = to_error(event.error)
             if isinstance(error, QuotaExceeded):
                 self._hit_counted = False
@@ -329,8 +334,7 @@ class _Run:
             hint="raise RuntimeConfig(chat_timeout=...) or AGI_CHAT_TIMEOUT_SECS; what had come is "
             "in response.partial_text",
         )
-        failed = _latest_failure(self._response)
-        if failed is None:
+        if (failed := self._failed) is None:
             self._end(timeout)
             return
         error = to_error(failed.error)
@@ -360,17 +364,6 @@ def _fail(response: Response, error: AgyError) -> None:
         response.emit(Error(error=to_info(error), fatal=True, at=now()))
         denied = isinstance(error, TurnDeniedError)
         response.finish(TurnState.DENIED if denied else TurnState.FAILED, error=error)
-
-
-def _latest_failure(response: Response) -> Error | None:
-    """The error step after which neither the model nor a tool has said anything."""
-    events = (
-        event
-        for event in reversed(response.events)
-        if isinstance(event, Error | Text | Thought | ToolCall | ToolResult)
-    )
-    latest = next(events, None)
-    return latest if isinstance(latest, Error) else None
 
 
 def _has_begun(response: Response) -> bool:

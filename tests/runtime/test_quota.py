@@ -388,6 +388,25 @@ def test_a_quota_that_stays_spent_is_no_timeout_and_is_tried_again():
     assert seconds >= 2 * (10 + 10)  # the silence, and what is left of the hint after it
 
 
+def test_a_try_that_hears_nothing_is_a_timeout_whatever_the_try_before_it_met():
+    tries = []
+
+    async def play(turn):
+        tries.append(turn.prompt)
+        if len(tries) == 1:
+            turn.emit(quota_step(1))
+        await asyncio.Event().wait()
+
+    async def scenario():
+        async with runtime_with(play, max_quota_retries=2, chat_timeout=10) as runtime:
+            agent = await runtime.create_agent({"api_key": "k"})
+            with pytest.raises(agy.Timeout):
+                await agent.chat_text("go")
+
+    virtual_time.run(scenario())
+    assert len(tries) == 2
+
+
 async def test_success_of_a_sibling_that_began_before_a_hit_does_not_clear_it():
     begun, spent = asyncio.Event(), asyncio.Event()
 
