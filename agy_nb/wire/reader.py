@@ -54,6 +54,7 @@ from agy_nb.wire.config import (
     subagents_use_own_model,
     text_model_of,
 )
+from agy_nb.wire.construct import constructor_of
 from agy_nb.wire.errors import StepFailure, error_of_step
 from agy_nb.wire.frames import STEP, Frame
 from agy_nb.wire.state import Connection
@@ -63,6 +64,10 @@ from agy_nb.wire.values import bytes_of, number_of, object_of, objects_of, text_
 
 EndedBy: TypeAlias = Literal["client", "harness", "unknown"]
 Read: TypeAlias = Callable[[Any, float], Iterable[Event]]
+
+_state = constructor_of(State)
+_trajectory_state = constructor_of(TrajectoryState)
+_turn_began = constructor_of(TurnBegan)
 
 _STOP_PREFIX = "STOP_REASON_"
 _NORMAL_STOP = "UNSPECIFIED"
@@ -320,9 +325,9 @@ class WireReader:
         self._steps.next_turn()
         self._calls.next_turn()
         self._running, self._halted, self._denied = True, False, None
-        yield TurnBegan(prompt=prompt, kind=kind, at=at)
+        yield _turn_began(prompt=prompt, kind=kind, at=at)
         if not self._connection.hosted:
-            yield State(state=TurnState.RUNNING, at=at)
+            yield _state(state=TurnState.RUNNING, at=at)
 
     def _halt(self, _body: object, _at: float) -> Iterable[Event]:
         self._halted = True
@@ -350,7 +355,7 @@ class WireReader:
         at_rest = state in ("idle", "cancelled")
         if state == "running" and not self._running and trajectory.where.id == self._root:
             yield from self._begun((TextPart(text=""),), "wakeup", at)
-        yield TrajectoryState(
+        yield _trajectory_state(
             trajectory=trajectory.where,
             state=cast("Any", state),
             stop_reason=(stop_reason or _NORMAL_STOP) if at_rest else stop_reason,
@@ -381,7 +386,7 @@ class WireReader:
                 info = to_info(error_of_step(self._steps.failure))
             info = info or ErrorInfo(type="BackendError", message="the turn failed")
             yield Error(error=info, fatal=True, at=at)
-        yield State(state=state, at=at)
+        yield _state(state=state, at=at)
 
 
 def _nothing(_body: object, _at: float) -> Iterable[Event]:

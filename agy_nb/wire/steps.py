@@ -13,6 +13,7 @@ from agy_nb.protocol.events import Error, Event, Step, StructuredOutput, Text, T
 from agy_nb.protocol.failures import to_info
 from agy_nb.wire import frames as f
 from agy_nb.wire.calls import CallReader, error_words
+from agy_nb.wire.construct import constructor_of
 from agy_nb.wire.errors import StepFailure, error_of_step, status_code
 from agy_nb.wire.frames import (
     ACTIVE,
@@ -29,6 +30,10 @@ from agy_nb.wire.frames import (
 )
 from agy_nb.wire.state import Connection, OpenStep, OpenTrajectory
 from agy_nb.wire.values import json_of, number_of, object_of, runs_tool, text_of
+
+_step = constructor_of(Step)
+_text = constructor_of(Text)
+_thought = constructor_of(Thought)
 
 _OVER = ("done", "error")
 _STATES, _SOURCES = f.STEP_STATES, f.SOURCES
@@ -93,7 +98,7 @@ class StepReader:
                     if self.failure is not None and trajectory.where.is_root:
                         self._output_seen()
                     return [
-                        Text(trajectory=trajectory.where, at=at, text=delta, step_index=step.index)
+                        _text(trajectory=trajectory.where, at=at, text=delta, step_index=step.index)
                     ]
         return self._read(body, at)
 
@@ -180,7 +185,7 @@ class StepReader:
             step.thinking += len(thought)
             self.longest = max(self.longest, step.thinking)
             where = trajectory.where
-            found.append(Thought(trajectory=where, text=thought, step_index=step.index, at=at))
+            found.append(_thought(trajectory=where, text=thought, step_index=step.index, at=at))
         if f.FINISH in body:
             if over and step.state not in _OVER:
                 written = object_of(body[f.FINISH]).get(f.OUTPUT_STRING)
@@ -197,7 +202,7 @@ class StepReader:
             self.longest = max(self.longest, step.text)
             trajectory.said = step.index
             where = trajectory.where
-            found.append(Text(trajectory=where, text=text, step_index=step.index, at=at))
+            found.append(_text(trajectory=where, text=text, step_index=step.index, at=at))
         return found
 
     def _failed(self, body: Frame, step: OpenStep, trajectory: OpenTrajectory, at: float) -> Error:
@@ -234,7 +239,7 @@ def _status(
         code = status_code(number_of(object_of(body.get(f.ERROR)).get(f.HTTP_CODE)))
     if source != "model":
         text = text_of(body.get(f.TEXT))
-    return Step(
+    return _step(
         trajectory=trajectory.where,
         step_index=step.index,
         kind=cast("Any", _kind(body, step, source, plain=plain)),

@@ -8,10 +8,13 @@ from typing import Any
 from agy_nb.protocol.events import Event, Usage
 from agy_nb.protocol.values import ModalityTokens, TokenUsage
 from agy_nb.wire import frames as f
+from agy_nb.wire.construct import constructor_of
 from agy_nb.wire.frames import Frame
 from agy_nb.wire.state import Connection
 from agy_nb.wire.values import number_of, object_of, objects_of, text_of
 
+_usage = constructor_of(Usage)
+_token_usage = constructor_of(TokenUsage)
 _LARGEST = 2**63
 _SHORT = 18
 """Digits of a count that fits 64 bits for sure, plus one."""
@@ -57,7 +60,7 @@ class UsageReader:
             trajectory.reading = reading
             call = _since(reading, before)
             if not call.is_empty:
-                yield Usage(
+                yield _usage(
                     trajectory=trajectory.where,
                     usage=call,
                     trajectory_total=reading,
@@ -83,7 +86,7 @@ class UsageReader:
         answer, thoughts = count(f.ANSWER_COUNT), count(f.THOUGHTS_COUNT)
         output = None if answer is None and thoughts is None else (answer or 0) + (thoughts or 0)
         tool_use = details(f.TOOL_USE_DETAILS) if f.TOOL_USE_DETAILS in usage else ()
-        return TokenUsage(
+        return _token_usage(
             input_tokens=count(f.PROMPT_COUNT),
             cache_read_tokens=count(f.CACHED_COUNT),
             output_tokens=output,
@@ -127,7 +130,7 @@ def _since(reading: TokenUsage, before: TokenUsage) -> TokenUsage:
             "output_details": call.output_details,
             "tool_use_details": call.tool_use_details,
         }
-    return TokenUsage(
+    return _token_usage(
         input_tokens=less(reading.input_tokens, before.input_tokens),
         cache_read_tokens=less(reading.cache_read_tokens, before.cache_read_tokens),
         output_tokens=less(reading.output_tokens, before.output_tokens),
