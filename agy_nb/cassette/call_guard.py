@@ -75,14 +75,15 @@ class CallGuard:
         Returns:
             Why the frame may not be passed on, empty if it may.
         """
-        if _WRITTEN_BY_HAND & frame.keys():
+        if not _WRITTEN_BY_HAND.isdisjoint(frame):
             frame = _as_parsed(frame)
         if _LOOKED_AT.isdisjoint(frame):
             return ""
         for kind in (f.STEP, f.TRAJECTORY_STATE):
             if (update := _dict(frame.get(kind))).get(f.PARENT_ID):
                 self._subagents.add(str(update.get(f.TRAJECTORY_ID, "")))
-        self._note_request(frame)
+        if f.POLICY_REQUEST in frame or f.HOOK_REQUEST in frame:
+            self._note_request(frame)
         if f.TOOL_CALL not in frame:
             return ""
         call = _dict(frame[f.TOOL_CALL])

@@ -27,6 +27,7 @@ import itertools
 import json
 import os
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -60,7 +61,7 @@ _MOST_SESSIONS = 10**6
 _LONGEST_WAIT = 1e9
 """Seconds between two frames; more than 30 years."""
 _LARGEST_NUMBER = 2**63
-_LAYOUT = re.compile(rb'\{"s":\d+,"d":"\w+","dt":[\d.e-]+,"f":')
+_LAYOUT = re.compile(r'\{"s":\d+,"d":"\w+","dt":[\d.e-]+,"f":')
 _CONFLICT = re.compile(rb"^(<{7}|={7}|>{7}|\|{7})", re.MULTILINE)
 _Record = TypeVar("_Record")
 
@@ -159,7 +160,8 @@ def decode_line(raw: bytes) -> Line:
     Raises:
         ValueError: It is no line of a wire.
     """
-    data = parse_json(raw)
+    line = raw.removeprefix(BOM_UTF8).decode("utf-8", "surrogatepass")
+    data = parse_json(line)
     if not isinstance(data, dict):
         raise ValueError("a line is a JSON object")  # noqa: TRY004 - one error for all that is wrong
     session, direction, frame = data.get("s"), data.get("d"), data.get("f")
@@ -172,10 +174,10 @@ def decode_line(raw: bytes) -> Line:
         raise ValueError("`f` is a frame, a JSON object")  # noqa: TRY004
     if not isinstance(dt, int | float) or not 0 <= dt < _LONGEST_WAIT:
         raise ValueError("`dt` is a number of seconds")
-    layout = _LAYOUT.match(raw)
+    layout = _LAYOUT.match(line)
     text = None
     if layout is not None and next(reversed(data)) == "f":
-        text = raw[layout.end() : raw.rindex(b"}")].decode("utf-8", "surrogatepass")
+        text = line[layout.end() : line.rindex("}")]
     return Line(session, direction, float(dt), frame, text)
 
 

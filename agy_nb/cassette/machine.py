@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from agy_nb.cassette.call_guard import CallGuard
 from agy_nb.cassette.compare import Comparer
@@ -31,8 +30,7 @@ Answers: TypeAlias = Literal["replay", "ask", "run"]
 _FAREWELLS = frozenset({f.HALT, f.SESSION_END})
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(NamedTuple):
     """A frame of the harness that may go to the client now.
 
     Attributes:
@@ -174,31 +172,31 @@ class SessionMachine:
         """
         while self._position < len(self._lines):
             line = self._lines[self._position]
-            if line.direction == "client":
-                if self._position not in self._done:
-                    return None
+            is_clients = line.direction == "client"
+            if is_clients and self._position not in self._done:
+                return None
+            self._position += 1
+            self._elapsed += line.dt
+            if is_clients:
                 self._begun += kind_of(line.frame) in TURN_KINDS
-                self._step_on()
-                continue
-            self._step_on()
-            self._check(line.frame)
-            request = request_of(line.frame)
-            if request is not None:
-                self._asked.add(request)
-                if self._revealed and self._answered(line.frame):
-                    self._answerable.add(request)
-                elif self._answered(line.frame) and self._open.get(request):
-                    index = self._open[request].popleft()
-                    self._done.add(index)
-                    if self._guard is not None:
-                        self._guard.note_answer(self._lines[index].frame)
-                    if kind_of(line.frame) != f.STEP:
-                        continue
-            ends_turn = f.turn_ended(line.frame)
-            if ends_turn or f.INITIALIZED in line.frame:
-                self.in_turn = self.turn > self._begun  # a prompt may come before its time
-            return Release(self._message(line, request), line.dt, ends_turn, request is not None)
+            elif (release := self._give(line)) is not None:
+                return release
         return None
+
+    def _give(self, line: Line) -> Release | None:
+        """What the client gets of a line, None where it is answered from the recording."""
+        self._check(line.frame)
+        request = request_of(line.frame)
+        frame = line.frame if request is None else self._ask(request, line.frame)
+        if frame is None:
+            return None
+        ends_turn = f.turn_ended(line.frame)
+        if ends_turn or f.INITIALIZED in line.frame:
+            self.in_turn = self.turn > self._begun  # a prompt may come before its time
+        message = frame_message(frame, line.text if frame is line.frame else None)
+        if self._substitution is not None and isinstance(message, str):
+            message = self._substitution.outward(message)
+        return Release(message, line.dt, ends_turn, request is not None)
 
     def _check(self, frame: Frame) -> None:
         if self._guard is None:
@@ -207,20 +205,30 @@ class SessionMachine:
         if reason:
             raise self._keep(self._report.not_allowed(self.turn, frame, reason))
 
-    def _step_on(self) -> None:
-        self._elapsed += self._lines[self._position].dt
-        self._position += 1
+    def _ask(self, request: FrameKey, frame: Frame) -> Frame | None:
+        """What the client sees of a request; None if nothing, as the recording answers it."""
+        self._asked.add(request)
+        if not self._answered(frame):
+            return frame
+        if self._revealed:
+            self._answerable.add(request)
+            return frame
+        is_answered = self._answer_from_record(request)
+        if kind_of(frame) == f.STEP:  # shown, but not asked
+            step = {key: v for key, v in frame[f.STEP].items() if not key.endswith("Request")}
+            return frame | {f.STEP: step}
+        return None if is_answered else frame
 
-    def _message(self, line: Line, request: FrameKey | None) -> str | bytes:
-        frame, text = line.frame, line.text
-        hidden = request is not None and not self._revealed and self._answered(frame)
-        if hidden and kind_of(frame) == f.STEP:
-            step = {k: v for k, v in frame[f.STEP].items() if not k.endswith("Request")}
-            frame, text = frame | {f.STEP: step}, None  # shown, but not asked
-        message = frame_message(frame, text)
-        if isinstance(message, str) and self._substitution is not None:
-            return self._substitution.outward(message)
-        return message
+    def _answer_from_record(self, request: FrameKey) -> bool:
+        """Take the recorded answer for the client's; tell whether there is one."""
+        indexes = self._open.get(request)
+        if not indexes:
+            return False
+        index = indexes.popleft()
+        self._done.add(index)
+        if self._guard is not None:
+            self._guard.note_answer(self._lines[index].frame)
+        return True
 
     # -- state -------------------------------------------------------------------------------
 
@@ -352,8 +360,8 @@ class SessionMachine:
     def starts_with(self, frame: Frame) -> bool:
         """Whether the recorded session's first prompt is this one."""
         recorded = first_prompt(self.session)
-        if recorded is None:
-            return False
+        if recorded is None or recorded == frame:
+            return recorded is not None
         return self._comparer.first(recorded, self.in_recorded_words(frame)) is None
 
 

@@ -133,7 +133,8 @@ class ReplaySocket:
             if self._closed:
                 raise self._closed_error(1000, "")
             release = self._release()
-            self._tell_clock()
+            if self._clock is not None:
+                self._tell_clock(self._clock)
             if release is not None:
                 return await self._pace(release)
             self._raise_if_over()
@@ -208,12 +209,11 @@ class ReplaySocket:
         self._at_rest = release.ends_turn or (self._at_rest and not self._in_turn())
         return release.message
 
-    def _tell_clock(self) -> None:
-        if self._clock is None or self._machine is None:
-            return
-        before, self._elapsed = self._elapsed, self._machine.elapsed
-        if self._elapsed > before:
-            self._clock.passed(self._elapsed - before)
+    def _tell_clock(self, clock: ReplayClock) -> None:
+        elapsed = 0.0 if self._machine is None else self._machine.elapsed
+        before, self._elapsed = self._elapsed, elapsed
+        if elapsed > before:
+            clock.passed(elapsed - before)
 
     def _goes_on(self) -> bool:
         """Whether the next thing that the recording has is a prompt, here or in a new session."""

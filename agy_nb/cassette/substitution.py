@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 from agy_nb.cassette.format import Frame
@@ -35,30 +36,41 @@ class Substitution:
         places: Mapping[str, str] | None = None,
     ) -> None:
         outward: dict[str, str] = {}
-        inward: dict[str, str] = {}
+        self._here: dict[str, str] = {}  # what is the client's own, in the recording's words
+        self._redact = redact
         here = paths_of(actual)
         for name, there in paths_of(recorded).items():
             # A folder that was taken out as a secret is one mark of many: it stands for none.
             if name in here and not is_lost(there):
                 outward[there] = here[name]
-                inward[redact(here[name])] = there
+                self._here[here[name]] = there
         there, now = conversation_of(recorded), conversation_of(actual)
         if there and now and not is_lost(there):
             outward[there] = now
-            inward[now] = there
+            self._here[now] = there
         outward |= local_places() if places is None else places
-        self._outward = _Replacer(outward)
+        # In a frame's text a word stands escaped once, inside embedded JSON twice.
+        forms: dict[str, str] = {}
+        for old, new in outward.items():
+            for _ in range(3):
+                forms.setdefault(old, new)
+                old, new = json.dumps(old)[1:-1], json.dumps(new)[1:-1]  # noqa: PLW2901
+        self._outward = _Replacer(forms)
         # Most frames hold nothing to replace; to see that must cost next to nothing.
         self._hints = tuple(
             {"{{agy:" if w.startswith("{{agy:") else w for w in self._outward.words}
         )
-        self._inward = _Replacer(inward)
+
+    @cached_property
+    def _inward(self) -> _Replacer:
+        """Made when it is needed: most frames of the client are the recorded ones as they come."""
+        return _Replacer({self._redact(here): there for here, there in self._here.items()})
 
     def outward(self, message: str) -> str:
         """A frame of the harness, as JSON text, in this machine's words."""
         for hint in self._hints:
             if hint in message:
-                return self._outward.in_json(message)
+                return self._outward.in_text(message)
         return message
 
     def outward_frame(self, frame: Frame) -> Frame:
@@ -68,8 +80,6 @@ class Substitution:
 
     def inward(self, frame: Frame) -> Frame:
         """A redacted frame of the client in the recording's words."""
-        if not self._inward:
-            return frame
         walked: Frame = self._inward.in_value(frame)
         return walked
 
@@ -80,46 +90,28 @@ def is_lost(recorded: str) -> bool:
 
 
 class _Replacer:
+    """Puts words in the place of others."""
+
     def __init__(self, words: Mapping[str, str]) -> None:
-        self._words = {old: new for old, new in words.items() if old != new and old}
-        self._pattern = self._compile(self._words)
-        # In a frame's text a word stands escaped once, inside embedded JSON twice.
-        forms: dict[str, str] = {}
-        for old, new in self._words.items():
-            for _ in range(3):
-                forms.setdefault(old, new)
-                old, new = json.dumps(old)[1:-1], json.dumps(new)[1:-1]  # noqa: PLW2901
-        self._json_words, self._json_pattern = forms, self._compile(forms)
+        self.words = {old: new for old, new in words.items() if old != new and old}
 
-    @property
-    def words(self) -> tuple[str, ...]:
-        """Every form of what is replaced."""
-        return tuple(self._json_words)
-
-    def __bool__(self) -> bool:
-        return bool(self._words)
-
-    @staticmethod
-    def _compile(words: Mapping[str, str]) -> re.Pattern[str] | None:
-        if not words:
-            return None
-        longest_first = sorted(words, key=lambda word: (-len(word), word))
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        longest_first = sorted(self.words, key=lambda word: (-len(word), word))
         bounded = (
             re.escape(word) if word.startswith("{{") else rf"(?<![\w.-]){re.escape(word)}"
             for word in longest_first
         )
         return re.compile(rf"(?:{'|'.join(bounded)})(?![\w-])")
 
-    def in_json(self, text: str) -> str:
-        if self._json_pattern is None:
+    def in_text(self, text: str) -> str:
+        if not self.words:
             return text
-        return self._json_pattern.sub(lambda match: self._json_words[match[0]], text)
+        return self._pattern.sub(lambda match: self.words[match[0]], text)
 
     def in_value(self, value: Any) -> Any:  # noqa: ANN401 - JSON
-        if self._pattern is None:
-            return value
         if isinstance(value, str):
-            return self._pattern.sub(lambda match: self._words[match[0]], value)
+            return self.in_text(value)
         if isinstance(value, dict):
             return {key: self.in_value(item) for key, item in value.items()}
         if isinstance(value, list):
