@@ -8,8 +8,6 @@ import inspect
 import re
 import sys
 
-import pytest
-
 from agy_nb import errors
 from tests.contract import surface
 from tests.contract.surface import Documented
@@ -19,54 +17,56 @@ NAMES = surface.names()
 CALLED = [each for each in EVERYTHING if each.function is not None]
 DATA = [each for each in NAMES if dataclasses.is_dataclass(each.value)]
 
+SENTENCE = re.compile(r"[A-Z`].*[.;:]$")
 UNITS = re.compile(
     r"\b(seconds?|days?|US dollars|bytes|tokens|pace|share|ratio|chars|characters)\b", re.IGNORECASE
 )
 
 
-def ids(values: list[Documented]) -> list[str]:
-    return [each.name for each in values]
-
-
 def test_surface_has_what_the_package_shows():
-    shown = set(ids(EVERYTHING))
+    shown = {each.name for each in EVERYTHING}
     assert "agy_nb.Agent.chat" in shown
     assert "agy_nb.testing.say" in shown
     assert "agy_nb.runtime" in shown
 
 
-@pytest.mark.parametrize("each", EVERYTHING, ids=ids(EVERYTHING))
-def test_has_a_docstring_that_starts_with_a_sentence(each):
-    assert re.match(r"[A-Z`].*[.;:]$", each.doc.split("\n\n")[0].replace("\n", " ")), each.doc
+def test_every_docstring_starts_with_a_sentence():
+    first = {each.name: each.doc.split("\n\n")[0].replace("\n", " ") for each in EVERYTHING}
+    assert {name: line for name, line in first.items() if not SENTENCE.match(line)} == {}
 
 
-@pytest.mark.parametrize("each", NAMES, ids=ids(NAMES))
-def test_has_an_example_that_can_be_run(each):
-    assert ">>> " in each.section("Example"), f"{each.name} has no example"
+def test_every_name_has_an_example_that_can_be_run():
+    assert [each.name for each in NAMES if ">>> " not in each.section("Example")] == []
 
 
-@pytest.mark.parametrize("each", CALLED, ids=ids(CALLED))
-def test_says_what_it_takes(each):
-    assert set(each.parameters()) <= each.entries("Args")
+def test_every_function_says_what_it_takes():
+    taken = {each.name: set(each.parameters()) - each.entries("Args") for each in CALLED}
+    assert {name: missing for name, missing in taken.items() if missing} == {}
 
 
-@pytest.mark.parametrize("each", CALLED, ids=ids(CALLED))
-def test_names_nothing_that_it_does_not_take(each):
-    assert each.entries("Args") <= set(each.parameters())
+def test_no_function_names_what_it_does_not_take():
+    named = {each.name: each.entries("Args") - set(each.parameters()) for each in CALLED}
+    assert {name: more for name, more in named.items() if more} == {}
 
 
-@pytest.mark.parametrize("each", CALLED, ids=ids(CALLED))
-def test_says_what_it_gives(each):
+def test_every_function_says_what_it_gives():
+    assert [each.name for each in CALLED if not _says_what_it_gives(each)] == []
+
+
+def _says_what_it_gives(each: Documented) -> bool:
     gives = inspect.signature(each.function).return_annotation
-    assert gives is not inspect.Signature.empty
-    assert (gives in {"None", None}) or each.section("Returns").strip()
+    if gives is inspect.Signature.empty:
+        return False
+    return gives in {"None", None} or bool(each.section("Returns").strip())
 
 
-@pytest.mark.parametrize("each", CALLED, ids=ids(CALLED))
-def test_says_what_it_raises(each):
-    listed = [_error(each, name) for name in each.entries("Raises")]
-    for name in each.raised():
-        assert issubclass(_error(each, name), tuple(listed)), f"{name} is not among {listed}"
+def test_every_function_says_what_it_raises():
+    assert {each.name: left for each in CALLED if (left := _unlisted_errors(each))} == {}
+
+
+def _unlisted_errors(each: Documented) -> list[str]:
+    listed = tuple(_error(each, name) for name in each.entries("Raises"))
+    return [name for name in each.raised() if not issubclass(_error(each, name), listed)]
 
 
 def _error(each: Documented, name: str) -> type[BaseException]:
@@ -82,32 +82,34 @@ def _error(each: Documented, name: str) -> type[BaseException]:
     raise AssertionError(f"{each.name}: {name} is no error that this module knows")
 
 
-@pytest.mark.parametrize("each", DATA, ids=ids(DATA))
-def test_data_says_what_its_fields_are(each):
+def test_data_say_what_their_fields_are():
+    assert {each.name: left for each in DATA if (left := _fields_without_words(each))} == {}
+
+
+def _fields_without_words(each: Documented) -> set[str]:
     own = set(each.value.__annotations__) - {"type"}  # the tag is the class's own business
     fields = {field.name for field in dataclasses.fields(each.value) if field.name[0] != "_"} & own
-    assert fields <= each.entries("Attributes")
+    return fields - each.entries("Attributes")
 
 
-@pytest.mark.parametrize("each", EVERYTHING, ids=ids(EVERYTHING))
-def test_numbers_have_units(each):
+def test_numbers_have_units():
+    assert {each.name: left for each in EVERYTHING if (left := _numbers_without_unit(each))} == {}
+
+
+def _numbers_without_unit(each: Documented) -> list[str]:
     if each.function is not None:
-        floats = {
-            name: "Args"
-            for name, one in each.parameters().items()
-            if "float" in str(one.annotation)
-        }
+        title = "Args"
+        annotations = {name: one.annotation for name, one in each.parameters().items()}
     elif dataclasses.is_dataclass(each.value):
-        floats = {
-            field.name: "Attributes"
-            for field in dataclasses.fields(each.value)
-            if "float" in str(field.type) and field.name[0] != "_"
-        }
+        title = "Attributes"
+        annotations = {field.name: field.type for field in dataclasses.fields(each.value)}
     else:
-        return
+        return []
+    floats = [name for name, kind in annotations.items() if "float" in str(kind) and name[0] != "_"]
     general = each.doc.partition("\n\nA")[0]
-    for name, title in floats.items():
-        text = each.section(title)
-        own = re.search(rf"^ {{4}}\*{{0,2}}{name}: (.*(?:\n {{8}}.*)*)", text, re.MULTILINE)
-        assert own, name
-        assert UNITS.search(own[1]) or UNITS.search(general), f"{name} has no unit: {own[1]}"
+    return [name for name in floats if not _has_unit(each.section(title), name, general)]
+
+
+def _has_unit(section: str, name: str, general: str) -> bool:
+    own = re.search(rf"^ {{4}}\*{{0,2}}{name}: (.*(?:\n {{8}}.*)*)", section, re.MULTILINE)
+    return own is not None and bool(UNITS.search(own[1]) or UNITS.search(general))

@@ -15,11 +15,8 @@ def test_page_is_what_the_docstrings_say():
     assert found == errors_page.page(), "write it anew: python -m tests.docs.errors_page"
 
 
-@pytest.mark.parametrize(
-    "error", errors_page.errors(), ids=[each.name for each in errors_page.errors()]
-)
-def test_every_error_says_what_to_do(error):
-    assert errors_page.remedy(error)
+def test_every_error_says_what_to_do():
+    assert [each.name for each in errors_page.errors() if not errors_page.remedy(each)] == []
 
 
 @pytest.mark.parametrize("name", errors_page.GROUPS)

@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 NAMED = sorted(set(re.findall(r"`([\w/]+\.py)::(test_\w+)`", PAGE)))
@@ -18,10 +16,14 @@ def rows():
             yield cells
 
 
-@pytest.mark.parametrize(("file", "name"), NAMED, ids=[name for _, name in NAMED])
-def test_named_test_exists(file, name):
-    source = (ROOT / "tests" / file).read_text(encoding="utf-8")
-    assert re.search(rf"^(async )?def {name}\(", source, re.MULTILINE)
+def test_every_named_test_exists():
+    assert [f"{file}::{name}" for file, name in NAMED if not defines(file, name)] == []
+
+
+def defines(file, name):
+    path = ROOT / "tests" / file
+    source = path.read_text(encoding="utf-8") if path.exists() else ""
+    return re.search(rf"^(async )?def {name}\(", source, re.MULTILINE)
 
 
 def test_each_threat_has_a_defence_and_a_test():
