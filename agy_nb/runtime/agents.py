@@ -21,6 +21,7 @@ from agy_nb.errors import (
     Timeout,
     TurnCancelled,
 )
+from agy_nb.protocol.error_codec import to_error
 from agy_nb.protocol.events import (
     FINAL,
     AgentStarted,
@@ -35,7 +36,6 @@ from agy_nb.protocol.events import (
     TurnBegan,
     TurnState,
 )
-from agy_nb.protocol.failures import to_error
 from agy_nb.protocol.values import Answer
 from agy_nb.runtime.approvals import ApprovalGate, AskUser
 from agy_nb.runtime.budgets import CostOf, Spending

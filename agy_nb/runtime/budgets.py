@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from agy_nb.errors import AgyError, BudgetExceededError
+from agy_nb.protocol.error_codec import to_error
 from agy_nb.protocol.events import Error, Event, Text, Thought, ToolCall, ToolResult, Usage
-from agy_nb.protocol.failures import to_error
 from agy_nb.protocol.values import ErrorInfo
 from agy_nb.runtime.config import RuntimeConfig
 

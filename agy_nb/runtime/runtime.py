@@ -15,7 +15,7 @@ from agy_nb.kernel.access import in_kernel, main_loop
 from agy_nb.kernel.routing import is_reachable, run_on
 from agy_nb.protocol import replies as r
 from agy_nb.protocol.commands import Command, CreateAgent, ShutdownAgent
-from agy_nb.protocol.failures import to_info
+from agy_nb.protocol.error_codec import to_info
 from agy_nb.runtime.approvals import AskUser
 from agy_nb.runtime.config import RuntimeConfig
 from agy_nb.runtime.handlers import AgentParts, Handlers

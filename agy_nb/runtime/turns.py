@@ -22,6 +22,7 @@ from agy_nb.errors import (
     TurnCancelled,
     TurnDeniedError,
 )
+from agy_nb.protocol.error_codec import to_error, to_info
 from agy_nb.protocol.events import (
     Error,
     Event,
@@ -33,7 +34,6 @@ from agy_nb.protocol.events import (
     TurnState,
     Waiting,
 )
-from agy_nb.protocol.failures import to_error, to_info
 from agy_nb.runtime.agents import AgentRecord, gone
 from agy_nb.runtime.budgets import TurnBudget, session_spent, turn_too_long
 from agy_nb.runtime.config import RuntimeConfig

@@ -19,6 +19,7 @@ from typing import Any
 from google.antigravity import types
 
 from agy_nb.errors import AgyError, BackendError, HarnessError, TurnCancelled, TurnDeniedError
+from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.events import (
     FINAL,
     AgentStarted,
@@ -36,7 +37,6 @@ from agy_nb.protocol.events import (
     TurnState,
     UnknownFrame,
 )
-from agy_nb.protocol.failures import to_info
 from agy_nb.protocol.values import Message, Prompt, TokenUsage
 from agy_nb.sdk import config as configs
 from agy_nb.sdk import errors, harness, temporary, workflows

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeAlias
 
 from agy_nb.errors import AgyError, InvalidInput, TurnCancelled
+from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.events import (
     Error,
     Event,
@@ -26,7 +27,6 @@ from agy_nb.protocol.events import (
     TurnState,
     Usage,
 )
-from agy_nb.protocol.failures import to_info
 from agy_nb.protocol.values import JsonObject, Message, Prompt, TextPart, TokenUsage, Trajectory
 from agy_nb.sdk.base import AgentSpec, ApprovalRequest, Gate, Sink, ToolInfo, TurnOutcome
 from agy_nb.sdk.own_turn import user_code

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 from agy_nb.errors import InvalidMessage, TurnDeniedError
 from agy_nb.protocol.codec import event_of
+from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.events import (
     AgentStarted,
     Error,
@@ -34,7 +35,6 @@ from agy_nb.protocol.events import (
     TurnState,
     UnknownFrame,
 )
-from agy_nb.protocol.failures import to_info
 from agy_nb.protocol.values import (
     ErrorInfo,
     MediaPart,

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
+from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.events import Error, Event, Step, StructuredOutput, Text, Thought
-from agy_nb.protocol.failures import to_info
 from agy_nb.wire import frames as f
 from agy_nb.wire.calls import CallReader, error_words
 from agy_nb.wire.construct import constructor_of

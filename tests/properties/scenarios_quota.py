@@ -3,8 +3,8 @@
 import asyncio
 
 import agy_nb as agy
+from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.events import Error, TurnState
-from agy_nb.protocol.failures import to_info
 from tests.properties.stage import agent_in, ended_once, outcome, runtime_in, scenario
 
 RETRY = {"max_quota_retries": 1, "chat_timeout": 500}

@@ -12,7 +12,7 @@ from agy_nb.protocol import commands as c
 from agy_nb.protocol import events as e
 from agy_nb.protocol import replies as r
 from agy_nb.protocol import values as v
-from agy_nb.protocol.failures import to_error, to_info
+from agy_nb.protocol.error_codec import to_error, to_info
 
 COMMANDS = get_args(get_args(c.Command)[0])
 ALL = [*COMMANDS, *get_args(get_args(r.Reply)[0]), *get_args(get_args(e.AnyEvent)[0])]

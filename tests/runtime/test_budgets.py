@@ -7,8 +7,8 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.analysis import Prices
+from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.events import Error, Text, Thought, ToolCall, Usage
-from agy_nb.protocol.failures import to_info
 from agy_nb.protocol.values import TokenUsage, Trajectory
 from agy_nb.runtime.budgets import AnswerCounter
 from tests.runtime import virtual_time

@@ -9,8 +9,8 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.protocol import commands as c
+from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.events import Error, Text
-from agy_nb.protocol.failures import to_info
 from agy_nb.protocol.values import TextPart, Trajectory
 from agy_nb.testing.memory import MemoryBackend, MemorySession
 from tests.runtime import virtual_time
