@@ -25,7 +25,7 @@ from agy_nb.cassette.redaction import Rule
 from agy_nb.cassette.transcript import transcript
 from agy_nb.cassette.verify import Problem, Verdict, problems, remarks
 from agy_nb.terminal import printable
-from agy_nb.wire.diff import PARTS
+from agy_nb.wire.summaries.digest_diff import PARTS
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

@@ -23,8 +23,8 @@ from agy_nb.cassette.mismatch import Reporter, never_started, no_session
 from agy_nb.cassette.recording import RecordedSession, Recording
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.substitution import Substitution
-from agy_nb.wire.canonical import comparable_config, config_digest
 from agy_nb.wire.frames import kind_of
+from agy_nb.wire.summaries.canonical_config import comparable_config, config_digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from agy_nb.cassette.format import Frame, Line
 from agy_nb.cassette.recording import RecordedSession, load
-from agy_nb.wire import diff
-from agy_nb.wire.diff import PARTS
-from agy_nb.wire.digest import Digest, SessionDigest
+from agy_nb.wire.summaries import digest_diff
+from agy_nb.wire.summaries.digest import Digest, SessionDigest
+from agy_nb.wire.summaries.digest_diff import PARTS
 
 
 def digests_of(lines: Iterable[Line]) -> list[Digest]:
@@ -65,4 +65,4 @@ def differences(
         if left is None or right is None:
             yield f"session {number}: only in {called[right is not None]}"
             continue
-        yield from diff.differences(number, digest_of(left), digest_of(right), called, parts)
+        yield from digest_diff.differences(number, digest_of(left), digest_of(right), called, parts)

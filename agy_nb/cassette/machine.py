@@ -20,7 +20,7 @@ from agy_nb.cassette.mismatch import Reporter
 from agy_nb.cassette.recording import RecordedSession
 from agy_nb.cassette.substitution import Substitution
 from agy_nb.wire import frames as f
-from agy_nb.wire.config import asks_a_person
+from agy_nb.wire.client_config import asks_a_person
 from agy_nb.wire.frames import TURN_KINDS, FrameKey, key_of, kind_of, request_of
 
 Tools: TypeAlias = Literal["check", "run", "replay"]

@@ -35,8 +35,8 @@ from agy_nb.cassette.redaction.exchanges import clean_uri, cleaned
 from agy_nb.cassette.redaction.names import harmless_header
 from agy_nb.cassette.relay import Relay, UpstreamAnswer
 from agy_nb.wire import frames as f
-from agy_nb.wire.config import models_of, paths_of
-from agy_nb.wire.values import object_of
+from agy_nb.wire.client_config import models_of, paths_of
+from agy_nb.wire.json_values import object_of
 
 _DEFAULT_UPSTREAM = "https://generativelanguage.googleapis.com"
 _LONGEST_WAIT_S = 86_400.0

@@ -14,7 +14,7 @@ from typing import Any
 
 from agy_nb.cassette.format import Frame
 from agy_nb.cassette.redaction import MARK, OWN_MARKS, local_places
-from agy_nb.wire.config import conversation_of, paths_of
+from agy_nb.wire.client_config import conversation_of, paths_of
 
 
 class Substitution:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from agy_nb.cassette.events import RecordedEvents
 from agy_nb.cassette.format import Line, SessionSummary
 from agy_nb.protocol.events import Event, ToolCall, TurnBegan, Usage
-from agy_nb.wire.canonical import config_digest
-from agy_nb.wire.config import models_of
+from agy_nb.wire.client_config import models_of
 from agy_nb.wire.frames import CONFIG, NAME
-from agy_nb.wire.values import text_of
+from agy_nb.wire.json_values import text_of
+from agy_nb.wire.summaries.canonical_config import config_digest
 
 
 class Summaries:

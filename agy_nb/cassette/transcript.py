@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agy_nb.cassette.events import RecordedEvents
 from agy_nb.cassette.format import Line, read_lines
-from agy_nb.wire.render import SessionText
+from agy_nb.wire.summaries.render import SessionText
 
 _KEPT = 64
 """Sessions that are kept after their end: how a turn went may follow the end of its harness."""

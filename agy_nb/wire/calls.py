@@ -22,10 +22,9 @@ from agy_nb.protocol.events import (
 )
 from agy_nb.protocol.values import Answer, AskedQuestion, QuestionOption
 from agy_nb.wire import frames as f
-from agy_nb.wire.config import asks_a_person, denied_tool, rules_of
+from agy_nb.wire.client_config import asks_a_person, denied_tool, rules_of
 from agy_nb.wire.frames import Frame
-from agy_nb.wire.state import Announced, Connection, OpenStep, OpenTrajectory
-from agy_nb.wire.values import (
+from agy_nb.wire.json_values import (
     arguments_of,
     builtin_of,
     list_of,
@@ -35,6 +34,7 @@ from agy_nb.wire.values import (
     response_of,
     text_of,
 )
+from agy_nb.wire.reader_state import Announced, Connection, OpenStep, OpenTrajectory
 
 _QUESTION_TOOL = "ask_question"
 

@@ -48,7 +48,7 @@ from agy_nb.protocol.values import (
 )
 from agy_nb.wire import frames as f
 from agy_nb.wire.calls import CallReader
-from agy_nb.wire.config import (
+from agy_nb.wire.client_config import (
     conversation_of,
     host_tools_of,
     subagents_use_own_model,
@@ -57,10 +57,10 @@ from agy_nb.wire.config import (
 from agy_nb.wire.construct import constructor_of
 from agy_nb.wire.errors import StepFailure, error_of_step
 from agy_nb.wire.frames import STEP, Frame
-from agy_nb.wire.state import Connection
+from agy_nb.wire.json_values import bytes_of, number_of, object_of, objects_of, text_of
+from agy_nb.wire.reader_state import Connection
 from agy_nb.wire.steps import StepReader
-from agy_nb.wire.usage import UsageReader
-from agy_nb.wire.values import bytes_of, number_of, object_of, objects_of, text_of
+from agy_nb.wire.token_counters import UsageReader
 
 EndedBy: TypeAlias = Literal["client", "harness", "unknown"]
 Read: TypeAlias = Callable[[Any, float], Iterable[Event]]

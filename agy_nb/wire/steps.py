@@ -28,8 +28,8 @@ from agy_nb.wire.frames import (
     TRAJECTORY_ID,
     Frame,
 )
-from agy_nb.wire.state import Connection, OpenStep, OpenTrajectory
-from agy_nb.wire.values import json_of, number_of, object_of, runs_tool, text_of
+from agy_nb.wire.json_values import json_of, number_of, object_of, runs_tool, text_of
+from agy_nb.wire.reader_state import Connection, OpenStep, OpenTrajectory
 
 _step = constructor_of(Step)
 _text = constructor_of(Text)

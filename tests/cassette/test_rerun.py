@@ -23,7 +23,7 @@ from agy_nb.cassette.rerun.setting import Conversations, Folders, LiveModel
 from agy_nb.cassette.rerun.trust import restricted
 from agy_nb.cassette.standin.errors import NoHarness
 from agy_nb.testing import ScriptedModel, call, hang, say
-from agy_nb.wire.config import paths_of
+from agy_nb.wire.client_config import paths_of
 from tests.cassette.scenarios import NO_MODEL, SCENARIOS
 
 ROOT = Path(__file__).parents[2]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agy_nb.wire.config import conversation_of, paths_of
+from agy_nb.wire.client_config import conversation_of, paths_of
 from agy_nb.wire.frames import FrameKey, key_of, kind_of, request_of
 
 ASKED_AT = {"trajectoryId": "t", "stepIndex": 4}

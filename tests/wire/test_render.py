@@ -14,7 +14,7 @@ from agy_nb.protocol.values import (
     TokenUsage,
     Trajectory,
 )
-from agy_nb.wire.render import SessionText
+from agy_nb.wire.summaries.render import SessionText
 
 CHILD = Trajectory(id="c1", parent_id="r", depth=1)
 GRANDCHILD = Trajectory(id="c2", parent_id="c1", depth=2)

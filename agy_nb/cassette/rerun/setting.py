@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from agy_nb.cassette.format import Frame
 from agy_nb.cassette.recording import RecordedSession
 from agy_nb.cassette.rerun.errors import NoModel, RerunError, UnknownAddressError
-from agy_nb.wire.config import conversation_of, models_of, paths_of
+from agy_nb.wire.client_config import conversation_of, models_of, paths_of
 from agy_nb.wire.frames import (
     API_KEY,
     BASE_URL,
@@ -29,7 +29,7 @@ from agy_nb.wire.frames import (
     INITIALIZED,
     SUBAGENTS,
 )
-from agy_nb.wire.values import object_of, objects_of
+from agy_nb.wire.json_values import object_of, objects_of
 
 KEY_VARIABLE = "GEMINI_API_KEY"
 _REDIRECTED = frozenset(ENDPOINTS) - {CUSTOM_ENDPOINT}

@@ -15,7 +15,7 @@ from typing import Any
 
 from agy_nb.cassette.format import Frame
 from agy_nb.wire import frames as f
-from agy_nb.wire.values import list_of, object_of, objects_of
+from agy_nb.wire.json_values import list_of, object_of, objects_of
 
 _SAFE = frozenset(
     {"models", "tools", "workspaces", f.AGENT_BEHAVIOR, f.APP_DATA, f.BUDGET, f.COMPACTION_CONFIG,

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from agy_nb.protocol import events as e
 from agy_nb.protocol.values import ErrorInfo, TokenUsage, Trajectory
-from agy_nb.wire.wording import (
+from agy_nb.wire.summaries.wording import (
     WIDTH,
     answer_text,
     call_text,
@@ -67,7 +67,7 @@ class SessionText:
 
     Example:
         >>> from agy_nb.protocol.events import ToolCall
-        >>> from agy_nb.wire.render import SessionText
+        >>> from agy_nb.wire.summaries.render import SessionText
         >>> call = ToolCall(call_id="1", name="run_command", args={"command": "ls"})
         >>> for line in SessionText().take(call):
         ...     print(line.strip())

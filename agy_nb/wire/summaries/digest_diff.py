@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from itertools import zip_longest
 from typing import Any
 
-from agy_nb.wire.digest import Digest
+from agy_nb.wire.summaries.digest import Digest
 
 PARTS = ("config", "prompt", "agents", "calls", "answers", "state", "usage", "end")
 """The parts of a digest that can be compared. `agents` is what they said and did, step by step."""

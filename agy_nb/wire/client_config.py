@@ -23,7 +23,7 @@ from agy_nb.wire.frames import (
     WORKSPACE,
     Frame,
 )
-from agy_nb.wire.values import list_of, object_of, objects_of, text_of
+from agy_nb.wire.json_values import list_of, object_of, objects_of, text_of
 
 
 def _config(frame: Frame) -> Frame:

@@ -38,7 +38,7 @@ def call_text(name: str, args: JsonObject) -> str:
     """A tool call as it would be written in Python.
 
     Example:
-        >>> from agy_nb.wire.wording import call_text
+        >>> from agy_nb.wire.summaries.wording import call_text
         >>> call_text("get_weather", {"city": "Rome", "days": 2})
         'get_weather(city="Rome", days=2)'
     """
@@ -73,7 +73,7 @@ def usage_text(usage: TokenUsage) -> str:
 
     Example:
         >>> from agy_nb.protocol.values import TokenUsage
-        >>> from agy_nb.wire.wording import usage_text
+        >>> from agy_nb.wire.summaries.wording import usage_text
         >>> usage_text(TokenUsage(input_tokens=1200, output_tokens=34, total_tokens=1234))
         '1,234 tokens (1,200 in, 34 out)'
     """

@@ -10,8 +10,8 @@ from agy_nb.protocol.values import ModalityTokens, TokenUsage
 from agy_nb.wire import frames as f
 from agy_nb.wire.construct import constructor_of
 from agy_nb.wire.frames import Frame
-from agy_nb.wire.state import Connection
-from agy_nb.wire.values import number_of, object_of, objects_of, text_of
+from agy_nb.wire.json_values import number_of, object_of, objects_of, text_of
+from agy_nb.wire.reader_state import Connection
 
 _usage = constructor_of(Usage)
 _token_usage = constructor_of(TokenUsage)

@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any
 
-from agy_nb.wire.config import paths_of
+from agy_nb.wire.client_config import paths_of
 from agy_nb.wire.frames import API_KEY, CONFIG, CONVERSATION_ID, Frame
 
 _LOOPBACK = re.compile(r"(https?://)(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")

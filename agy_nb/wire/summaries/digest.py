@@ -14,10 +14,10 @@ import re
 from typing import Any, TypeAlias
 
 from agy_nb.wire import frames as f
-from agy_nb.wire.canonical import config_digest
-from agy_nb.wire.config import paths_of
+from agy_nb.wire.client_config import paths_of
 from agy_nb.wire.frames import Frame
-from agy_nb.wire.values import number_of, objects_of
+from agy_nb.wire.json_values import number_of, objects_of
+from agy_nb.wire.summaries.canonical_config import config_digest
 
 Digest: TypeAlias = dict[str, Any]
 """JSON data: `config`, `turns`, `usage`, `end`."""
@@ -38,7 +38,7 @@ class SessionDigest:
     """Adds up the frames of one session, one at a time, in memory of what they add up to.
 
     Example:
-        >>> from agy_nb.wire.digest import SessionDigest
+        >>> from agy_nb.wire.summaries.digest import SessionDigest
         >>> digest = SessionDigest()
         >>> digest.client({"userInput": {"parts": [{"text": "Hello"}]}})
         >>> digest.result()["turns"][0]["prompt"]
