@@ -54,10 +54,10 @@ if typing.TYPE_CHECKING:
     )
     from agy_nb.kernel import run
     from agy_nb.runtime.agent import Agent
-    from agy_nb.runtime.config import RuntimeConfig
-    from agy_nb.runtime.default import create_agent, runtime
-    from agy_nb.runtime.response import Response
+    from agy_nb.runtime.default_runtime import create_agent, runtime
     from agy_nb.runtime.runtime import Runtime
+    from agy_nb.runtime.runtime_config import RuntimeConfig
+    from agy_nb.runtime.turns.response import Response
     from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest, ToolInfo
     from agy_nb.sdk.mcp import load_mcp_servers
     from agy_nb.widgets.browser import browse
@@ -95,10 +95,10 @@ _HOMES = {
     "load_env": "env",
     "run": "kernel",
     "Agent": "runtime.agent",
-    "RuntimeConfig": "runtime.config",
-    "create_agent": "runtime.default",
-    "runtime": "runtime.default",
-    "Response": "runtime.response",
+    "RuntimeConfig": "runtime.runtime_config",
+    "create_agent": "runtime.default_runtime",
+    "runtime": "runtime.default_runtime",
+    "Response": "runtime.turns.response",
     "Runtime": "runtime.runtime",
     "ApprovalDecision": "sdk.base",
     "ApprovalRequest": "sdk.base",

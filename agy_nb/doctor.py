@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from agy_nb import headless, kernel
 from agy_nb.errors import AgyError, HarnessError, UnsupportedSdkError
-from agy_nb.runtime.config import RuntimeConfig
+from agy_nb.runtime.runtime_config import RuntimeConfig
 
 if TYPE_CHECKING:
     from agy_nb.sdk.harness import Connected, HarnessStart

@@ -10,9 +10,9 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 
 from agy_nb import kernel
 from agy_nb.runtime.agent import Agent
-from agy_nb.runtime.default import create_agent, runtime
-from agy_nb.runtime.response import Response
+from agy_nb.runtime.default_runtime import create_agent, runtime
 from agy_nb.runtime.runtime import Runtime
+from agy_nb.runtime.turns.response import Response
 
 _DEFAULT = "agent"
 

@@ -15,8 +15,8 @@ from agy_nb.pytest_plugin.home import Home, agy_home
 
 if TYPE_CHECKING:
     from agy_nb.runtime.agent import Agent
-    from agy_nb.runtime.config import RuntimeConfig
     from agy_nb.runtime.runtime import Runtime
+    from agy_nb.runtime.runtime_config import RuntimeConfig
     from agy_nb.testing import ScriptedModel
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
 @pytest.fixture
 def agy_runtime_config() -> RuntimeConfig | None:
     """Limits and pauses of `agy_runtime`: none between chats. Override it to change them."""
-    from agy_nb.runtime.config import RuntimeConfig
+    from agy_nb.runtime.runtime_config import RuntimeConfig
 
     return RuntimeConfig(chat_pause=0)
 

@@ -11,14 +11,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agy_nb.runtime.config import RuntimeConfig
     from agy_nb.runtime.runtime import Runtime
+    from agy_nb.runtime.runtime_config import RuntimeConfig
 
 
 class _CallablePackage(ModuleType):
     def __call__(self, config: RuntimeConfig | None = None) -> Runtime:
-        """This kernel's runtime; see `agy_nb.runtime.default.runtime`."""
-        from agy_nb.runtime.default import runtime
+        """This kernel's runtime; see `agy_nb.runtime.default_runtime.runtime`."""
+        from agy_nb.runtime.default_runtime import runtime
 
         return runtime(config)
 

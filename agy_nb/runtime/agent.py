@@ -18,13 +18,13 @@ from agy_nb.errors import AgentNotStarted, InvalidInput, WrongLoop
 from agy_nb.protocol import commands as c
 from agy_nb.protocol import replies as r
 from agy_nb.protocol.values import Message, TokenUsage
-from agy_nb.runtime.agents import AgentRecord
-from agy_nb.runtime.approvals import AskUser
+from agy_nb.runtime.agent_state import AgentRecord
+from agy_nb.runtime.approval_gate import AskUser
+from agy_nb.runtime.command_loop import FORKED
 from agy_nb.runtime.grants import Grants
-from agy_nb.runtime.loop import FORKED
-from agy_nb.runtime.prompts import parse_prompt
-from agy_nb.runtime.response import Response
-from agy_nb.runtime.turn_stream import TurnStream
+from agy_nb.runtime.turns.prompts import parse_prompt
+from agy_nb.runtime.turns.response import Response
+from agy_nb.runtime.turns.turn_stream import TurnStream
 from agy_nb.sdk.base import ToolInfo
 from agy_nb.sdk.own_turn import running
 from agy_nb.sdk.threads import off_loop
@@ -32,8 +32,8 @@ from agy_nb.sdk.threads import off_loop
 if TYPE_CHECKING:
     from agy_nb.analysis.tables import Tables
     from agy_nb.cassette.redaction import Rule
-    from agy_nb.runtime.blocking import SyncAgent
     from agy_nb.runtime.runtime import Runtime
+    from agy_nb.runtime.sync_agent import SyncAgent
     from agy_nb.widgets.chat import ChatPanel
     from agy_nb.widgets.usage_view import UsageView
 
@@ -672,7 +672,7 @@ class Agent:
     @property
     def sync(self) -> SyncAgent:
         """The same operations, blocking; for plain sync cells and scripts."""
-        from agy_nb.runtime.blocking import SyncAgent
+        from agy_nb.runtime.sync_agent import SyncAgent
 
         return SyncAgent(self)
 

@@ -21,14 +21,14 @@ from agy_nb.protocol import commands as c
 from agy_nb.protocol import replies as r
 from agy_nb.protocol.events import Event, TurnBegan, TurnKind
 from agy_nb.protocol.values import Prompt
-from agy_nb.runtime.agents import AgentRecord, gone
-from agy_nb.runtime.approvals import AskUser
-from agy_nb.runtime.budgets import budget_in_dollars
-from agy_nb.runtime.config import RuntimeConfig
-from agy_nb.runtime.ledger import Ledger
-from agy_nb.runtime.pricing import pricing
-from agy_nb.runtime.response import Response, output_type_of
-from agy_nb.runtime.turns import TurnRunner
+from agy_nb.runtime.agent_state import AgentRecord, gone
+from agy_nb.runtime.approval_gate import AskUser
+from agy_nb.runtime.limits.budgets import budget_in_dollars
+from agy_nb.runtime.limits.pricing import pricing
+from agy_nb.runtime.runtime_config import RuntimeConfig
+from agy_nb.runtime.telemetry import Ledger
+from agy_nb.runtime.turns.response import Response, output_type_of
+from agy_nb.runtime.turns.turn_runner import TurnRunner
 from agy_nb.sdk.base import AgentSpec, Backend
 from agy_nb.sdk.lazy import load
 from agy_nb.sdk.threads import off_loop

@@ -16,14 +16,14 @@ from agy_nb.kernel.routing import is_reachable, run_on
 from agy_nb.protocol import replies as r
 from agy_nb.protocol.commands import Command, CreateAgent, ShutdownAgent
 from agy_nb.protocol.error_codec import to_info
-from agy_nb.runtime.approvals import AskUser
-from agy_nb.runtime.config import RuntimeConfig
+from agy_nb.runtime.approval_gate import AskUser
+from agy_nb.runtime.command_loop import FORKED, CommandLoop, LoopStatistics
 from agy_nb.runtime.handlers import AgentParts, Handlers
-from agy_nb.runtime.ledger import Ledger, default_ledger
-from agy_nb.runtime.loop import FORKED, CommandLoop, LoopStatistics
-from agy_nb.runtime.quota import QuotaRegistry, QuotaStatus
-from agy_nb.runtime.response import Response
-from agy_nb.runtime.turns import TurnRunner
+from agy_nb.runtime.limits.quota import QuotaRegistry, QuotaStatus
+from agy_nb.runtime.runtime_config import RuntimeConfig
+from agy_nb.runtime.telemetry import Ledger, default_ledger
+from agy_nb.runtime.turns.response import Response
+from agy_nb.runtime.turns.turn_runner import TurnRunner
 from agy_nb.sdk.base import AgentSpec, Backend, now
 from agy_nb.sdk.lazy import LazyBackend
 

@@ -19,7 +19,7 @@ from agy_nb.kernel.access import running_loop
 from agy_nb.protocol.events import Event, SessionOpened
 from agy_nb.protocol.values import MediaPart, PromptPart, TextPart
 from agy_nb.runtime.agent import Agent
-from agy_nb.runtime.response import Response
+from agy_nb.runtime.turns.response import Response
 from agy_nb.terminal import revealed
 from agy_nb.widgets import live, messages
 from agy_nb.widgets.beside import Beside

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from agy_nb.protocol.events import Usage
-from agy_nb.runtime.response import Response
+from agy_nb.runtime.turns.response import Response
 
 
 async def cost_of(response: Response) -> str:

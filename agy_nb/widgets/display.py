@@ -12,7 +12,7 @@ from agy_nb.kernel import guest, in_kernel, main_loop, run
 from agy_nb.kernel.access import current_shell
 from agy_nb.kernel.asking import why_no_stdin
 from agy_nb.protocol.events import Event
-from agy_nb.runtime.response import Response
+from agy_nb.runtime.turns.response import Response
 from agy_nb.terminal import printable
 from agy_nb.widgets.cost import cost_of
 from agy_nb.widgets.live import INTERVAL_S, LiveView, put_on_page

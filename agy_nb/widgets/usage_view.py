@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agy_nb.kernel.access import current_shell
-from agy_nb.runtime.default import runtime
-from agy_nb.runtime.ledger import Ledger
+from agy_nb.runtime.default_runtime import runtime
+from agy_nb.runtime.telemetry import Ledger
 from agy_nb.widgets import usage_table as ut
 from agy_nb.widgets.nodes import Put, static
 from agy_nb.widgets.page import Page

@@ -11,7 +11,7 @@ import agy_nb as agy
 from agy_nb.cassette import use_cassette
 from agy_nb.cassette.clock import ReplayClock
 from agy_nb.cassette.format import WIRE
-from agy_nb.runtime import quota
+from agy_nb.runtime.limits import quota
 from agy_nb.testing import ScriptedModel, fail, hang, say
 from tests.cassette.scenarios import NO_MODEL, Setting
 

@@ -32,8 +32,8 @@ MODULES = (
 GIVEN = (
     "agy_nb.analysis.on_dask.DaskSessions",
     "agy_nb.analysis.otel.to_otel",
-    "agy_nb.runtime.blocking.SyncAgent",
-    "agy_nb.runtime.response.View",
+    "agy_nb.runtime.sync_agent.SyncAgent",
+    "agy_nb.runtime.turns.response.View",
     "agy_nb.widgets.browser.Browser",
     "agy_nb.widgets.usage_view.UsageView",
 )
@@ -131,7 +131,7 @@ def names() -> list[Documented]:
         value = getattr(import_module(module_name), name)
         found.setdefault(id(value), Documented(path, value))
     found[id(import_module("agy_nb").runtime)] = Documented(
-        "agy_nb.runtime", import_module("agy_nb.runtime.default").runtime
+        "agy_nb.runtime", import_module("agy_nb.runtime.default_runtime").runtime
     )
     return list(found.values())
 

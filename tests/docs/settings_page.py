@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import agy_nb as agy
-from agy_nb.runtime.default import create_agent
+from agy_nb.runtime.default_runtime import create_agent
 from tests.contract.surface import Documented
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"

@@ -48,6 +48,6 @@ def pytest_terminal_summary(terminalreporter):
 @pytest.fixture
 def quick_quota(monkeypatch):
     """No back-off beyond what the model itself asks for."""
-    monkeypatch.setattr("agy_nb.runtime.quota.LONGEST_BACKOFF_S", 0.1)
-    monkeypatch.setattr("agy_nb.runtime.quota.DEADLINE_JITTER_S", 0.0)
-    monkeypatch.setattr("agy_nb.runtime.quota.WAITER_JITTER_S", (0.0, 0.0))
+    monkeypatch.setattr("agy_nb.runtime.limits.quota.LONGEST_BACKOFF_S", 0.1)
+    monkeypatch.setattr("agy_nb.runtime.limits.quota.DEADLINE_JITTER_S", 0.0)
+    monkeypatch.setattr("agy_nb.runtime.limits.quota.WAITER_JITTER_S", (0.0, 0.0))

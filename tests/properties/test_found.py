@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 
-from agy_nb.runtime.watch import SilenceWatch
+from agy_nb.runtime.limits.idle_timeout import SilenceWatch
 from tests.cassette.conftest import Frames
 from tests.properties.scenarios_replay import Client, deck_of
 from tests.properties.schedules import Replayed, run

@@ -10,7 +10,7 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.protocol.values import MediaPart, TextPart
-from agy_nb.runtime.prompts import parse_prompt
+from agy_nb.runtime.turns.prompts import parse_prompt
 from agy_nb.testing.memory import MemoryBackend
 from tests.runtime.conftest import agent_with, first_piece, hangs, runtime_with
 

@@ -256,8 +256,8 @@ class NoJitter:
 async def test_quota_error_is_tried_again_as_often_as_asked_for(
     monkeypatch, hits, retries, ends_well
 ):
-    monkeypatch.setattr("agy_nb.runtime.quota.LONGEST_BACKOFF_S", 0.1)
-    monkeypatch.setattr("agy_nb.runtime.quota.WAITER_JITTER_S", (0.0, 0.0))
+    monkeypatch.setattr("agy_nb.runtime.limits.quota.LONGEST_BACKOFF_S", 0.1)
+    monkeypatch.setattr("agy_nb.runtime.limits.quota.WAITER_JITTER_S", (0.0, 0.0))
     limits = agy.RuntimeConfig(chat_pause=0, max_quota_retries=retries)
     script = [fail(429, retry_delay=0.2)] * hits + [say("fine")]
     async with agy.Runtime(limits) as runtime, ScriptedModel(script) as model:

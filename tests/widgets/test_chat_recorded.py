@@ -9,7 +9,7 @@ import pytest
 import agy_nb as agy
 from agy_nb.cassette import CassetteNotFound
 from agy_nb.protocol.events import Approval
-from agy_nb.runtime import approvals
+from agy_nb.runtime import approval_gate
 from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets.chat import ChatPanel
 from agy_nb.widgets.chat_recorded import read_events
@@ -154,7 +154,7 @@ async def test_live_approval_leaves_a_recorded_one_where_it_is(monkeypatch):
     recorded = await asyncio.to_thread(read_events, CASSETTES / "approval_granted")
     ids = [event.approval_id for event in recorded if isinstance(event, Approval)]
     number = int(ids[0].rpartition("-")[2])
-    monkeypatch.setattr(approvals, "_numbers", itertools.count(number))
+    monkeypatch.setattr(approval_gate, "_numbers", itertools.count(number))
     async with agy.Runtime(agy.RuntimeConfig(chat_pause=0), backend=MemoryBackend(play)) as runtime:
         agent = await runtime.create_agent({}, tools=[look_up], ask_user=lambda request: True)
         panel = agy.widgets.chat_ui(CASSETTES / "approval_granted", agent=agent)

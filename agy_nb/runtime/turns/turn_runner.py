@@ -34,13 +34,13 @@ from agy_nb.protocol.events import (
     TurnState,
     Waiting,
 )
-from agy_nb.runtime.agents import AgentRecord, gone
-from agy_nb.runtime.budgets import TurnBudget, session_spent, turn_too_long
-from agy_nb.runtime.config import RuntimeConfig
-from agy_nb.runtime.pause import StartPause
-from agy_nb.runtime.quota import QuotaRegistry, QuotaState
-from agy_nb.runtime.response import Response
-from agy_nb.runtime.watch import DurationWatch, SilenceWatch, Watch
+from agy_nb.runtime.agent_state import AgentRecord, gone
+from agy_nb.runtime.limits.budgets import TurnBudget, session_spent, turn_too_long
+from agy_nb.runtime.limits.idle_timeout import DurationWatch, SilenceWatch, Watch
+from agy_nb.runtime.limits.pause import StartPause
+from agy_nb.runtime.limits.quota import QuotaRegistry, QuotaState
+from agy_nb.runtime.runtime_config import RuntimeConfig
+from agy_nb.runtime.turns.response import Response
 from agy_nb.sdk.base import now
 from agy_nb.sdk.own_turn import owner
 

@@ -6,14 +6,14 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.protocol.values import MediaPart, SlashCommandPart, TextPart
-from agy_nb.runtime import default
-from agy_nb.runtime.prompts import parse_prompt
+from agy_nb.runtime import default_runtime
+from agy_nb.runtime.turns.prompts import parse_prompt
 from agy_nb.testing.memory import MemoryBackend
 
 
 @pytest.fixture(autouse=True)
 def none_yet(monkeypatch):
-    monkeypatch.setattr(default, "_made", [])
+    monkeypatch.setattr(default_runtime, "_made", [])
 
 
 async def use():
@@ -49,7 +49,7 @@ def test_runtimes_whose_loop_is_over_are_forgotten():
     for _ in range(5):
         asyncio.run(use())
     made = agy.runtime()
-    assert [each.runtime for each in default._made] == [made]
+    assert [each.runtime for each in default_runtime._made] == [made]
 
 
 async def test_settings_count_when_the_runtime_is_made_and_not_after():

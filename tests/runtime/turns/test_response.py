@@ -9,7 +9,7 @@ import agy_nb as agy
 from agy_nb.cassette import CassetteMismatch
 from agy_nb.protocol import events
 from agy_nb.protocol.values import ErrorInfo, Trajectory
-from agy_nb.runtime.response import Response
+from agy_nb.runtime.turns.response import Response
 from tests.runtime import virtual_time
 from tests.runtime.conftest import agent_with, first_piece, hangs
 

@@ -10,7 +10,7 @@ import pytest
 import agy_nb as agy
 from agy_nb.protocol.events import TurnState
 from agy_nb.protocol.replies import Failed
-from agy_nb.runtime.blocking import SyncAgent
+from agy_nb.runtime.sync_agent import SyncAgent
 from agy_nb.testing.memory import MemoryBackend
 from tests.runtime.conftest import agent_with, first_piece, hangs, runtime_with, settings
 

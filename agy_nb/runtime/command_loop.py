@@ -22,8 +22,8 @@ from typing import Any, NamedTuple, cast
 from agy_nb.errors import AgyError, BackendError, ChannelClosed, Timeout, WrongLoop
 from agy_nb.protocol import commands as c
 from agy_nb.protocol import replies as r
-from agy_nb.runtime.config import RuntimeConfig
 from agy_nb.runtime.handlers import Handlers
+from agy_nb.runtime.runtime_config import RuntimeConfig
 
 _WAKEUP_MARGIN_S = 5.0
 _Exit = c.ShutdownAgent | c.Delete | c.Disconnect

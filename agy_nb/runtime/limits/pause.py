@@ -7,7 +7,7 @@ import math
 from collections import deque
 from typing import Any
 
-from agy_nb.runtime.response import Response
+from agy_nb.runtime.turns.response import Response
 
 
 class StartPause:

@@ -37,12 +37,12 @@ from agy_nb.protocol.events import (
     TurnState,
 )
 from agy_nb.protocol.values import Answer
-from agy_nb.runtime.approvals import ApprovalGate, AskUser
-from agy_nb.runtime.budgets import CostOf, Spending
-from agy_nb.runtime.config import RuntimeConfig
-from agy_nb.runtime.response import Response
-from agy_nb.runtime.turn_stream import TurnStream
-from agy_nb.runtime.watch import Watch
+from agy_nb.runtime.approval_gate import ApprovalGate, AskUser
+from agy_nb.runtime.limits.budgets import CostOf, Spending
+from agy_nb.runtime.limits.idle_timeout import Watch
+from agy_nb.runtime.runtime_config import RuntimeConfig
+from agy_nb.runtime.turns.response import Response
+from agy_nb.runtime.turns.turn_stream import TurnStream
 from agy_nb.sdk.base import AgentSpec, Backend, Clock, Session, clock_of, now
 from agy_nb.sdk.own_turn import code_that_would_wait_for_itself, owner
 

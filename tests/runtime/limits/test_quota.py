@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import agy_nb as agy
 from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.events import Error, Waiting
-from agy_nb.runtime.quota import QuotaRegistry
+from agy_nb.runtime.limits.quota import QuotaRegistry
 from tests.runtime import virtual_time
 from tests.runtime.conftest import first_piece, hangs, runtime_with
 

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Self
 
-from agy_nb.runtime.response import Response
+from agy_nb.runtime.turns.response import Response
 
 
 class TurnStream:

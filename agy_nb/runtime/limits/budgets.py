@@ -19,7 +19,7 @@ from agy_nb.errors import AgyError, BudgetExceededError
 from agy_nb.protocol.error_codec import to_error
 from agy_nb.protocol.events import Error, Event, Text, Thought, ToolCall, ToolResult, Usage
 from agy_nb.protocol.values import ErrorInfo
-from agy_nb.runtime.config import RuntimeConfig
+from agy_nb.runtime.runtime_config import RuntimeConfig
 
 CostOf: TypeAlias = Callable[[Usage], float | None]
 """Gives the US dollars of one model call, None where its price is not known."""
@@ -126,7 +126,7 @@ class TurnBudget:
     Example:
         >>> from agy_nb.protocol.events import Usage
         >>> from agy_nb.protocol.values import TokenUsage
-        >>> from agy_nb.runtime.budgets import Spending, TurnBudget
+        >>> from agy_nb.runtime.limits.budgets import Spending, TurnBudget
         >>> budget = TurnBudget(agy.RuntimeConfig(max_turn_tokens=100), Spending())
         >>> call = TokenUsage(total_tokens=101)
         >>> budget.add(Usage(usage=call, trajectory_total=call, session_total=call)).used

@@ -17,9 +17,9 @@ from agy_nb import kernel
 from agy_nb.errors import InvalidConfig
 from agy_nb.kernel.access import running_loop
 from agy_nb.runtime.agent import Agent
-from agy_nb.runtime.approvals import AskUser
-from agy_nb.runtime.config import RuntimeConfig
+from agy_nb.runtime.approval_gate import AskUser
 from agy_nb.runtime.runtime import Runtime
+from agy_nb.runtime.runtime_config import RuntimeConfig
 
 
 @dataclass(slots=True)

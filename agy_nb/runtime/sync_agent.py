@@ -10,7 +10,7 @@ from agy_nb import kernel
 from agy_nb.errors import DeadlockError
 from agy_nb.protocol.values import Message, TokenUsage
 from agy_nb.runtime.agent import Agent
-from agy_nb.runtime.response import Response
+from agy_nb.runtime.turns.response import Response
 from agy_nb.sdk.base import ToolInfo
 
 if TYPE_CHECKING:

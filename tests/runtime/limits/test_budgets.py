@@ -10,7 +10,7 @@ from agy_nb.analysis import Prices
 from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.events import Error, Text, Thought, ToolCall, Usage
 from agy_nb.protocol.values import TokenUsage, Trajectory
-from agy_nb.runtime.budgets import AnswerCounter
+from agy_nb.runtime.limits.budgets import AnswerCounter
 from tests.runtime import virtual_time
 from tests.runtime.conftest import agent_with, hangs, runtime_with
 

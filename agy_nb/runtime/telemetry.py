@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from agy_nb.protocol.commands import Command
 from agy_nb.protocol.events import Event
-from agy_nb.runtime.response import Response
+from agy_nb.runtime.turns.response import Response
 
 if TYPE_CHECKING:
     from agy_nb.analysis.tables import Tables

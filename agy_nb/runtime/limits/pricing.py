@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from agy_nb.errors import InvalidConfig
 from agy_nb.protocol.events import Usage
-from agy_nb.runtime.budgets import CostOf, budget_in_dollars
-from agy_nb.runtime.config import RuntimeConfig
+from agy_nb.runtime.limits.budgets import CostOf, budget_in_dollars
+from agy_nb.runtime.runtime_config import RuntimeConfig
 from agy_nb.sdk.threads import off_loop
 
 if TYPE_CHECKING:
