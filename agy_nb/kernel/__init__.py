@@ -11,13 +11,13 @@ Attributes:
 
 from __future__ import annotations
 
-from agy_nb.kernel.access import in_kernel, main_loop
-from agy_nb.kernel.asking import ask_text
+from agy_nb.kernel.capabilities import Ability, Capabilities, FrontEnd, probe
+from agy_nb.kernel.environment import in_kernel, main_loop
 from agy_nb.kernel.errors import CannotBlock, KernelError, KernelWarning, NoStdin
 from agy_nb.kernel.interrupts import Where
-from agy_nb.kernel.probing import Ability, Capabilities, FrontEnd, probe
-from agy_nb.kernel.running import run
-from agy_nb.kernel.visiting import Guest, guest
+from agy_nb.kernel.kernel_host import Guest, guest
+from agy_nb.kernel.run_blocking import run
+from agy_nb.kernel.stdin_prompt import ask_text
 
 __all__ = [
     "Ability",

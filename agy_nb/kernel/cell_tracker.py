@@ -17,8 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from agy_nb.kernel.access import main_loop, on_main_loop, running_loop
-from agy_nb.kernel.pump import Parent, current_parent
+from agy_nb.kernel.comm_pump import Parent, current_parent
+from agy_nb.kernel.environment import main_loop, on_main_loop, running_loop
 
 
 @dataclass(frozen=True, slots=True)

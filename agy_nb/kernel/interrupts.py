@@ -21,7 +21,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Literal
 
-from agy_nb.kernel.waking import SignalWaker
+from agy_nb.kernel.loops.signal_wakeup import SignalWaker
 
 Where = Literal["cell", "idle"]
 InterruptCallback = Callable[[Where], object]

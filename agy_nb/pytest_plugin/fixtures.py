@@ -67,7 +67,7 @@ def scripted_model(agy_home: Home) -> Callable[..., ScriptedModel]:
     plain test or fixture. Takes what `agy_nb.testing.ScriptedModel` takes; what a script could not
     answer fails the test.
     """
-    from agy_nb.kernel.access import running_loop
+    from agy_nb.kernel.environment import running_loop
     from agy_nb.testing import ScriptedModel
 
     class Model(ScriptedModel):

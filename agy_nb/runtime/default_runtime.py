@@ -15,7 +15,7 @@ from typing import Any
 
 from agy_nb import kernel
 from agy_nb.errors import InvalidConfig
-from agy_nb.kernel.access import running_loop
+from agy_nb.kernel.environment import running_loop
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.approval_gate import AskUser
 from agy_nb.runtime.runtime import Runtime

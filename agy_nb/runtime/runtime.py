@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from agy_nb import kernel
 from agy_nb.errors import ChannelClosed, InvalidConfig
-from agy_nb.kernel.access import in_kernel, main_loop
-from agy_nb.kernel.routing import is_reachable, run_on
+from agy_nb.kernel.environment import in_kernel, main_loop
+from agy_nb.kernel.loops.other_loop import is_reachable, run_on
 from agy_nb.protocol import replies as r
 from agy_nb.protocol.commands import Command, CreateAgent, ShutdownAgent
 from agy_nb.protocol.error_codec import to_info

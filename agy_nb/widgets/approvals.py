@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from agy_nb.kernel import NoStdin, guest, in_kernel
-from agy_nb.kernel.asking import why_no_stdin
+from agy_nb.kernel.stdin_prompt import why_no_stdin
 from agy_nb.protocol.events import Approval, ApprovalState, Question
 from agy_nb.protocol.values import Answer, AskedQuestion
 from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest, now

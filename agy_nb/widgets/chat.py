@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agy_nb.errors import AgyError
-from agy_nb.kernel.access import running_loop
+from agy_nb.kernel.environment import running_loop
 from agy_nb.protocol.events import Event, SessionOpened
 from agy_nb.protocol.values import MediaPart, PromptPart, TextPart
 from agy_nb.runtime.agent import Agent

@@ -9,8 +9,8 @@ from collections.abc import Coroutine
 from typing import Any
 
 from agy_nb.kernel import guest, in_kernel, main_loop, run
-from agy_nb.kernel.access import current_shell
-from agy_nb.kernel.asking import why_no_stdin
+from agy_nb.kernel.environment import current_shell
+from agy_nb.kernel.stdin_prompt import why_no_stdin
 from agy_nb.protocol.events import Event
 from agy_nb.runtime.turns.response import Response
 from agy_nb.terminal import printable

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agy_nb.kernel.access import current_shell
+from agy_nb.kernel.environment import current_shell
 from agy_nb.runtime.default_runtime import runtime
 from agy_nb.runtime.telemetry import Ledger
 from agy_nb.widgets import usage_table as ut

@@ -391,7 +391,7 @@ def test_click_passes_when_another_took_our_place(kernel):
     cell, button = start_turn(
         kernel,
         "await",
-        after="from agy_nb.kernel.pump import main_stream\n"
+        after="from agy_nb.kernel.comm_pump import main_stream\n"
         "stream = main_stream(K.guest()._kernel)\n"
         "ours = stream._recv_callback\n"
         "stream.on_recv(lambda frames: ours(frames), copy=False)",
@@ -411,7 +411,7 @@ def test_click_passes_when_another_took_our_place(kernel):
 def test_missing_hook_warns_once_and_leaves_the_kernel_alone(fresh_kernel):
     kernel = fresh_kernel()
     cell = kernel.send(
-        "import agy_nb.kernel.visiting as G, warnings\n"
+        "import agy_nb.kernel.kernel_host as G, warnings\n"
         "def fail(self, parent): raise AttributeError('no such hook')\n"
         "G.CommPump.open = fail\n"
         "with warnings.catch_warnings(record=True) as seen:\n"

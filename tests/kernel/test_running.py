@@ -15,7 +15,7 @@ import pytest
 
 from agy_nb import kernel
 from agy_nb.errors import AgyError
-from agy_nb.kernel import nesting
+from agy_nb.kernel.loops import nested_loop
 
 ROOT = Path(__file__).parents[2]
 
@@ -315,9 +315,9 @@ async def test_cancelled_coroutine_is_cancelled_error_in_the_thread():
 @pytest.mark.blocking_allowed
 async def test_result_that_comes_as_the_thread_looks_is_not_lost(monkeypatch):
     """The thread looks from time to time whether the loop is still there."""
-    from agy_nb.kernel import running
+    from agy_nb.kernel import run_blocking
 
-    monkeypatch.setattr(running, "_LOOK_S", 0.0)
+    monkeypatch.setattr(run_blocking, "_LOOK_S", 0.0)
     kernel.main_loop()
 
     async def soon(number):
@@ -345,7 +345,7 @@ async def test_running_loop_of_a_script_is_not_patched():
     coro = asyncio.sleep(0)
     with pytest.raises(kernel.CannotBlock, match="await"):
         kernel.run(coro)
-    assert nesting.implementation(asyncio.get_running_loop()) == "none"
+    assert nested_loop.implementation(asyncio.get_running_loop()) == "none"
 
 
 async def test_refused_coroutine_is_closed():
@@ -363,7 +363,7 @@ def test_loop_that_is_not_asyncios_is_refused():
         """uvloop's loop derives from AbstractEventLoop alone."""
 
     with pytest.raises(kernel.CannotBlock, match="UvLoop cannot be nested"):
-        nesting.allow_nesting(UvLoop())
+        nested_loop.allow_nesting(UvLoop())
 
 
 def test_what_cannot_be_awaited_is_a_type_error():

@@ -128,7 +128,7 @@ def test_message_is_not_held_where_no_request_runs(kernel, env):
     if "6." in env:
         pytest.skip("ipykernel 6 has no mark of a running request, and never skips a hook")
     kernel.do(
-        "from agy_nb.kernel.pump import current_parent\nmain = K.main_loop()\nhost = K.guest()"
+        "from agy_nb.kernel.comm_pump import current_parent\nmain = K.main_loop()\nhost = K.guest()"
     )
     cell = kernel.send(
         "def leave_open():\n"

@@ -2,8 +2,8 @@
 
 import warnings
 
-from agy_nb.kernel import KernelWarning, visiting
-from agy_nb.kernel.visiting import Guest
+from agy_nb.kernel import KernelWarning, kernel_host
+from agy_nb.kernel.kernel_host import Guest
 
 
 class Bare:
@@ -11,7 +11,7 @@ class Bare:
 
 
 def test_kernel_without_hooks_is_warned_of_and_not_refused(monkeypatch):
-    monkeypatch.setattr(visiting, "current_kernel", Bare)
+    monkeypatch.setattr(kernel_host, "current_kernel", Bare)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         guest = Guest()

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from typing import Any, Generic, TypeVar
 
 from agy_nb.errors import AgyError, BackendError, WrongLoop
-from agy_nb.kernel.routing import is_reachable, run_on
+from agy_nb.kernel.loops.other_loop import is_reachable, run_on
 from agy_nb.protocol.events import (
     Error,
     Event,

@@ -14,10 +14,10 @@ import threading
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
-from agy_nb.kernel import access
-from agy_nb.kernel.leaving import call_at_exit
-from agy_nb.kernel.running import as_coroutine, drive
-from agy_nb.kernel.visiting import guest
+from agy_nb.kernel import environment
+from agy_nb.kernel.kernel_host import guest
+from agy_nb.kernel.run_blocking import as_coroutine, drive
+from agy_nb.kernel.shutdown import call_at_exit
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class ProcessLoop:
                 if self._runner is None or self._runner.get_loop().is_closed():
                     self._runner = asyncio.Runner()
                 loop = self._runner.get_loop()
-            access.remember(loop)
+            environment.remember(loop)
             self._last = loop
             return loop
 
@@ -106,7 +106,7 @@ class ProcessLoop:
 
 def _terminal_loop() -> asyncio.AbstractEventLoop | None:
     # In a terminal IPython runs `await` cells on a loop of its own; agents must be on that one.
-    if access.current_shell() is None:
+    if environment.current_shell() is None:
         return None
     try:
         from IPython.core.async_helpers import get_asyncio_loop

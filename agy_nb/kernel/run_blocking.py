@@ -19,12 +19,12 @@ from collections.abc import Awaitable, Callable, Coroutine
 from types import FrameType
 from typing import Any, TypeVar
 
-from agy_nb.kernel.access import in_kernel, main_loop, running_loop
+from agy_nb.kernel.environment import in_kernel, main_loop, running_loop
 from agy_nb.kernel.errors import CannotBlock
 from agy_nb.kernel.interrupts import OurHandler, blocking
-from agy_nb.kernel.nesting import implementation, nested
-from agy_nb.kernel.visiting import Guest, guest
-from agy_nb.kernel.waking import SignalWaker
+from agy_nb.kernel.kernel_host import Guest, guest
+from agy_nb.kernel.loops.nested_loop import implementation, nested
+from agy_nb.kernel.loops.signal_wakeup import SignalWaker
 
 T = TypeVar("T")
 
@@ -70,13 +70,13 @@ def _dispatch(coro: Awaitable[T]) -> T:
     here, main = running_loop(), main_loop()
     if here is not None and here is main:
         return _nested(coro, here)
-    from agy_nb.kernel import process
+    from agy_nb.kernel.loops import script_loop
 
-    if main is not None and main.is_running() and not process.owns(main):
+    if main is not None and main.is_running() and not script_loop.owns(main):
         return submit(coro, main)
     if here is not None:
         raise CannotBlock("an event loop is running in this thread, and it is not the main one")
-    return process.process_loop().run(coro)
+    return script_loop.process_loop().run(coro)
 
 
 def _nested(coro: Awaitable[T], loop: asyncio.AbstractEventLoop) -> T:

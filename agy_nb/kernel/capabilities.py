@@ -10,12 +10,12 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agy_nb.kernel import nesting
-from agy_nb.kernel.access import current_kernel, current_shell, main_loop
-from agy_nb.kernel.asking import why_no_stdin
+from agy_nb.kernel.comm_pump import main_stream
+from agy_nb.kernel.environment import current_kernel, current_shell, main_loop
 from agy_nb.kernel.errors import CannotBlock
-from agy_nb.kernel.pump import main_stream
-from agy_nb.kernel.visiting import guest
+from agy_nb.kernel.kernel_host import guest
+from agy_nb.kernel.loops import nested_loop
+from agy_nb.kernel.stdin_prompt import why_no_stdin
 
 FrontEnd = Literal["jupyterlab", "notebook", "vscode", "colab", "terminal", "none"]
 
@@ -78,7 +78,7 @@ def probe() -> Capabilities:
         clicks_during_await=clicks,
         clicks_during_sync=_clicks_during_sync(clicks),
         interrupt=_interrupt(),
-        nest_asyncio=nesting.implementation_version(main_loop()),
+        nest_asyncio=nested_loop.implementation_version(main_loop()),
         stdin=_ability(why_no_stdin()),
     )
 
@@ -117,7 +117,7 @@ def _clicks_during_sync(clicks: Ability) -> Ability:
     if not clicks or loop is None:
         return clicks
     try:
-        nesting.check(loop)
+        nested_loop.check(loop)
     except CannotBlock as error:
         return _ability(error.reason)
     return _ability("")

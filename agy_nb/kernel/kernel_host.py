@@ -14,13 +14,13 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 
-from agy_nb.kernel.access import current_kernel, current_shell, main_loop, on_main_loop
 from agy_nb.kernel.cell_tracker import CellTracker
+from agy_nb.kernel.comm_pump import CommPump, current_parent
+from agy_nb.kernel.compat_ipykernel7 import mend_replies
+from agy_nb.kernel.environment import current_kernel, current_shell, main_loop, on_main_loop
 from agy_nb.kernel.errors import KernelWarning
 from agy_nb.kernel.interrupts import InterruptCallback, Interrupts, Where
-from agy_nb.kernel.leaving import Cleanup, ExitTasks
-from agy_nb.kernel.pump import CommPump, current_parent
-from agy_nb.kernel.replies import mend_replies
+from agy_nb.kernel.shutdown import Cleanup, ExitTasks
 
 
 class Guest:

@@ -10,9 +10,9 @@ import ctypes
 import threading
 from typing import Any
 
-from agy_nb.kernel.access import current_kernel
+from agy_nb.kernel.environment import current_kernel
 from agy_nb.kernel.errors import NoStdin
-from agy_nb.kernel.visiting import guest
+from agy_nb.kernel.kernel_host import guest
 
 _turn: asyncio.Lock | None = None
 _turn_loop: asyncio.AbstractEventLoop | None = None

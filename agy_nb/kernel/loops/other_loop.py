@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from agy_nb.kernel.access import in_kernel, main_loop, running_loop
+from agy_nb.kernel.environment import in_kernel, main_loop, running_loop
 
 T = TypeVar("T")
 
