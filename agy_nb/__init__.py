@@ -58,8 +58,8 @@ if typing.TYPE_CHECKING:
     from agy_nb.runtime.runtime import Runtime
     from agy_nb.runtime.runtime_config import RuntimeConfig
     from agy_nb.runtime.turns.response import Response
-    from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest, ToolInfo
-    from agy_nb.sdk.mcp import load_mcp_servers
+    from agy_nb.sdk.config.mcp_file import load_mcp_servers
+    from agy_nb.sdk.interfaces import ApprovalDecision, ApprovalRequest, ToolInfo
     from agy_nb.widgets.browser import browse
     from agy_nb.widgets.usage_view import usage_ui
 
@@ -100,10 +100,10 @@ _HOMES = {
     "runtime": "runtime.default_runtime",
     "Response": "runtime.turns.response",
     "Runtime": "runtime.runtime",
-    "ApprovalDecision": "sdk.base",
-    "ApprovalRequest": "sdk.base",
-    "ToolInfo": "sdk.base",
-    "load_mcp_servers": "sdk.mcp",
+    "ApprovalDecision": "sdk.interfaces",
+    "ApprovalRequest": "sdk.interfaces",
+    "ToolInfo": "sdk.interfaces",
+    "load_mcp_servers": "sdk.config.mcp_file",
     "browse": "widgets.browser",
     "usage_ui": "widgets.usage_view",
 }

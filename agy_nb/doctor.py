@@ -27,7 +27,7 @@ from agy_nb.errors import AgyError, HarnessError, UnsupportedSdkError
 from agy_nb.runtime.runtime_config import RuntimeConfig
 
 if TYPE_CHECKING:
-    from agy_nb.sdk.harness import Connected, HarnessStart
+    from agy_nb.sdk.process.launch import Connected, HarnessStart
 
 KEY = "GEMINI_API_KEY"
 HARNESS = "ANTIGRAVITY_HARNESS_PATH"
@@ -209,7 +209,7 @@ class _Stopwatch:
 async def _agent() -> AsyncIterator[Check]:
     """Start an agent on a runtime of its own and have it answer."""
     from agy_nb.runtime.runtime import Runtime
-    from agy_nb.sdk import harness
+    from agy_nb.sdk.process import launch
     from agy_nb.testing import EchoModel
 
     watch, name = _Stopwatch(), "Gemini" if _has_key() else "the echo model"
@@ -221,7 +221,7 @@ async def _agent() -> AsyncIterator[Check]:
         config = await asyncio.to_thread((await echo.start()).config, **place) if echo else place
         async with Runtime(LIMITS) as runtime:
             try:
-                with harness.intercepted(watch):
+                with launch.intercepted(watch):
                     agent = await runtime.create_agent(config)
                 yield watch.check(None)
                 began = time.monotonic()

@@ -28,11 +28,11 @@ from agy_nb.sdk.versions import NEWEST, OLDEST, TESTED  # noqa: E402 - as a scri
 PAGE = ROOT / "docs" / "sdk_versions.md"
 TESTS = (
     "tests/sdk/test_events.py",
-    "tests/sdk/test_hooks.py",
-    "tests/sdk/test_socket.py",
-    "tests/sdk/test_triggers.py",
-    "tests/sdk/test_passing_through.py",
-    "tests/sdk/test_default_policy.py",
+    "tests/sdk/patches/test_hooks.py",
+    "tests/sdk/process/test_observed_socket.py",
+    "tests/sdk/patches/test_triggers.py",
+    "tests/sdk/patches/test_passing_through.py",
+    "tests/sdk/config/test_default_policy.py",
     "tests/wire/test_equality.py",
     "tests/cassette/test_runtime.py",
 )

@@ -40,7 +40,7 @@ from agy_nb.cassette.toolhttp import ToolHttp
 from agy_nb.wire.frames import CONFIG
 
 if TYPE_CHECKING:
-    from agy_nb.sdk.harness import Connected, HarnessStart
+    from agy_nb.sdk.process.launch import Connected, HarnessStart
 
 _active: Path | None = None
 
@@ -91,7 +91,7 @@ class Block:
                 "Record several agents into one cassette, or use one after the other",
                 path=str(_active),
             )
-        from agy_nb.sdk import harness
+        from agy_nb.sdk.process import launch as harness
 
         try:
             self._stack.enter_context(

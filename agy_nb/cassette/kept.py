@@ -23,7 +23,7 @@ from agy_nb.cassette.redaction.streams import joined
 from agy_nb.cassette.tape import RecordingSocket, Tape, harness_path, harness_text
 
 if TYPE_CHECKING:
-    from agy_nb.sdk.base import Start
+    from agy_nb.sdk.interfaces import Start
 
 MOST_BYTES = 64_000_000
 """Packed bytes that are held of one agent. Frames repeat each other, so that this is 20 times as

@@ -19,8 +19,8 @@ from agy_nb.protocol.events import AnyEvent, Event
 from agy_nb.wire.frames import CONFIG
 
 if TYPE_CHECKING:
-    from agy_nb.sdk.base import Start
-    from agy_nb.sdk.harness import Connected, HarnessStart
+    from agy_nb.sdk.interfaces import Start
+    from agy_nb.sdk.process.launch import Connected, HarnessStart
 
 Rewrite: TypeAlias = Callable[[int, Frame], Frame]
 """Changes a session's configuration on its way to the harness, unseen by the recording."""
@@ -107,7 +107,7 @@ class RecordingSocket:
         self._session = session
         self._rewrite = rewrite
         self._over = False
-        from agy_nb.sdk.socket import TakesNotes
+        from agy_nb.sdk.process.observed_socket import TakesNotes
 
         self._inner_note = ws.note if isinstance(ws, TakesNotes) else None
 

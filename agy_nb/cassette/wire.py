@@ -20,7 +20,7 @@ from agy_nb.cassette.revealed import RecordedAnswers
 from agy_nb.cassette.tape import websockets_of_sdk
 
 if TYPE_CHECKING:
-    from agy_nb.sdk.harness import Connected, HarnessStart
+    from agy_nb.sdk.process.launch import Connected, HarnessStart
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def replay(start: HarnessStart, deck: Deck, settings: PlaybackSettings) -> Conne
         deck: Deals the recorded sessions.
         settings: How they are played.
     """
-    from agy_nb.sdk.harness import Connected
+    from agy_nb.sdk.process.launch import Connected
 
     socket = _socket(start, deck, settings)
     return Connected(NoProcess(), socket, socket)
@@ -152,7 +152,7 @@ def episode(
     record: Callable[[], Awaitable[Connected]],
 ) -> Connected:
     """Play what was recorded, record what was not."""
-    from agy_nb.sdk.harness import Connected
+    from agy_nb.sdk.process.launch import Connected
 
     process = LateProcess()
     play = _socket(start, deck, settings)

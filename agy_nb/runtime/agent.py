@@ -25,9 +25,9 @@ from agy_nb.runtime.grants import Grants
 from agy_nb.runtime.turns.prompts import parse_prompt
 from agy_nb.runtime.turns.response import Response
 from agy_nb.runtime.turns.turn_stream import TurnStream
-from agy_nb.sdk.base import ToolInfo
-from agy_nb.sdk.own_turn import running
-from agy_nb.sdk.threads import off_loop
+from agy_nb.sdk.deadlocks import running
+from agy_nb.sdk.interfaces import ToolInfo
+from agy_nb.sdk.process.executor import off_loop
 
 if TYPE_CHECKING:
     from agy_nb.analysis.tables import Tables

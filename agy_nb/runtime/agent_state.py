@@ -43,8 +43,8 @@ from agy_nb.runtime.limits.idle_timeout import Watch
 from agy_nb.runtime.runtime_config import RuntimeConfig
 from agy_nb.runtime.turns.response import Response
 from agy_nb.runtime.turns.turn_stream import TurnStream
-from agy_nb.sdk.base import AgentSpec, Backend, Clock, Session, clock_of, now
-from agy_nb.sdk.own_turn import code_that_would_wait_for_itself, owner
+from agy_nb.sdk.deadlocks import code_that_would_wait_for_itself, owner
+from agy_nb.sdk.interfaces import AgentSpec, Backend, Clock, Session, clock_of, now
 
 if TYPE_CHECKING:
     from agy_nb.cassette.kept import KeptFrames

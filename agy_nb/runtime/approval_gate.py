@@ -17,10 +17,10 @@ from typing import Any, TypeAlias
 from agy_nb.errors import InvalidConfig
 from agy_nb.protocol.events import Approval, ApprovalState, Event
 from agy_nb.runtime.grants import Grants
-from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest, now
-from agy_nb.sdk.own_turn import user_code
-from agy_nb.sdk.patches.user_code import contained, contained_wait, words_of
-from agy_nb.sdk.threads import in_own_thread
+from agy_nb.sdk.deadlocks import user_code
+from agy_nb.sdk.interfaces import ApprovalDecision, ApprovalRequest, now
+from agy_nb.sdk.patches.user_code.guard import contained, contained_wait, words_of
+from agy_nb.sdk.process.executor import in_own_thread
 
 Answer: TypeAlias = bool | ApprovalDecision
 AskUser: TypeAlias = (

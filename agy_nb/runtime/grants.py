@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from agy_nb.errors import InvalidInput
 from agy_nb.protocol.values import JsonObject
-from agy_nb.sdk.base import ApprovalRequest
+from agy_nb.sdk.interfaces import ApprovalRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

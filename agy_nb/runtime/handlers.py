@@ -29,9 +29,9 @@ from agy_nb.runtime.runtime_config import RuntimeConfig
 from agy_nb.runtime.telemetry import Ledger
 from agy_nb.runtime.turns.response import Response, output_type_of
 from agy_nb.runtime.turns.turn_runner import TurnRunner
-from agy_nb.sdk.base import AgentSpec, Backend
-from agy_nb.sdk.lazy import load
-from agy_nb.sdk.threads import off_loop
+from agy_nb.sdk.interfaces import AgentSpec, Backend
+from agy_nb.sdk.lazy_backend import load
+from agy_nb.sdk.process.executor import off_loop
 
 if TYPE_CHECKING:
     from agy_nb.cassette.kept import KeptFrames

@@ -24,8 +24,8 @@ from agy_nb.runtime.runtime_config import RuntimeConfig
 from agy_nb.runtime.telemetry import Ledger, default_ledger
 from agy_nb.runtime.turns.response import Response
 from agy_nb.runtime.turns.turn_runner import TurnRunner
-from agy_nb.sdk.base import AgentSpec, Backend, now
-from agy_nb.sdk.lazy import LazyBackend
+from agy_nb.sdk.interfaces import AgentSpec, Backend, now
+from agy_nb.sdk.lazy_backend import LazyBackend
 
 if TYPE_CHECKING:
     from agy_nb.analysis.tables import Tables

@@ -11,7 +11,7 @@ from agy_nb.errors import DeadlockError
 from agy_nb.protocol.values import Message, TokenUsage
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.turns.response import Response
-from agy_nb.sdk.base import ToolInfo
+from agy_nb.sdk.interfaces import ToolInfo
 
 if TYPE_CHECKING:
     from agy_nb.cassette.redaction import Rule

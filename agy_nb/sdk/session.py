@@ -38,14 +38,16 @@ from agy_nb.protocol.events import (
     UnknownFrame,
 )
 from agy_nb.protocol.values import Message, Prompt, TokenUsage
-from agy_nb.sdk import config as configs
-from agy_nb.sdk import errors, harness, temporary, workflows
-from agy_nb.sdk.base import Clock, Sink, ToolInfo, TurnOutcome, now
-from agy_nb.sdk.link import Link
-from agy_nb.sdk.state import ContextState
-from agy_nb.sdk.threads import off_loop
-from agy_nb.sdk.tools import list_tools
-from agy_nb.sdk.wire import content_of, token_usage
+from agy_nb.sdk import errors
+from agy_nb.sdk.config import sdk_config as configs
+from agy_nb.sdk.config import workflows
+from agy_nb.sdk.config.agent_tools import list_tools
+from agy_nb.sdk.connection import Link
+from agy_nb.sdk.context_state import ContextState
+from agy_nb.sdk.converters import content_of, token_usage
+from agy_nb.sdk.interfaces import Clock, Sink, ToolInfo, TurnOutcome, now
+from agy_nb.sdk.process import launch, temporary_folders
+from agy_nb.sdk.process.executor import off_loop
 
 SETTLE_S = 5.0
 """Seconds that a turn which was cut gets to come to rest before its harness is ended."""
@@ -73,7 +75,7 @@ _ROLES = {"MODEL": "model", "USER": "user", "SYSTEM": "system"}
 class LiveSession:
     """One live conversation with the real harness."""
 
-    def __init__(self, config: Any, sink: Sink, options: harness.StartOptions) -> None:
+    def __init__(self, config: Any, sink: Sink, options: launch.StartOptions) -> None:
         self._config = config
         self._quota_key = configs.quota_key_of(config)
         self._sink = sink
@@ -109,7 +111,7 @@ class LiveSession:
     async def start(self) -> None:
         """Start the harness and open the conversation; see `Backend.open`."""
         if self._config.save_dir is None:
-            folder = await off_loop(temporary.new_folder)
+            folder = await off_loop(temporary_folders.new_folder)
             self._config = self._config.model_copy(update={"save_dir": folder})
         try:
             await self._open_link()
@@ -121,7 +123,7 @@ class LiveSession:
     async def _remove_folder(self) -> None:
         """Remove the conversation's folder, unless the user named it."""
         if not self._save_dir_given and self._config.save_dir is not None:
-            await off_loop(temporary.remove, self._config.save_dir)
+            await off_loop(temporary_folders.remove, self._config.save_dir)
 
     async def _open_link(self) -> None:
         self._link_or_none = link = await Link.open(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     import subprocess
 
-    from agy_nb.sdk.harness import Connected, HarnessStart
+    from agy_nb.sdk.process.launch import Connected, HarnessStart
 
 _READ_BYTES = 1 << 16
 _BATCH_BYTES = 1 << 18
@@ -189,9 +189,9 @@ class Cable:
         self._block = contextlib.ExitStack()
 
     async def __aenter__(self) -> Self:
-        from agy_nb.sdk import harness
+        from agy_nb.sdk.process import launch
 
-        self._block.enter_context(harness.intercepted(self._lay))
+        self._block.enter_context(launch.intercepted(self._lay))
         return self
 
     async def __aexit__(

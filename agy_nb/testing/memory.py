@@ -28,8 +28,8 @@ from agy_nb.protocol.events import (
     Usage,
 )
 from agy_nb.protocol.values import JsonObject, Message, Prompt, TextPart, TokenUsage, Trajectory
-from agy_nb.sdk.base import AgentSpec, ApprovalRequest, Gate, Sink, ToolInfo, TurnOutcome
-from agy_nb.sdk.own_turn import user_code
+from agy_nb.sdk.deadlocks import user_code
+from agy_nb.sdk.interfaces import AgentSpec, ApprovalRequest, Gate, Sink, ToolInfo, TurnOutcome
 
 _conversations = itertools.count(1)
 
@@ -140,7 +140,7 @@ async def echo(turn: MemoryTurn) -> None:
 
 
 class MemorySession:
-    """One conversation of a `MemoryBackend`; see `agy_nb.sdk.base.Session`.
+    """One conversation of a `MemoryBackend`; see `agy_nb.sdk.interfaces.Session`.
 
     Attributes:
         closed: Whether `close` was called.
@@ -315,7 +315,7 @@ class MemoryBackend:
         self._fails_to_open = fails_to_open
 
     async def open(self, spec: AgentSpec, sink: Sink, gate: Gate | None) -> MemorySession:
-        """Open a session; see `agy_nb.sdk.base.Backend`."""
+        """Open a session; see `agy_nb.sdk.interfaces.Backend`."""
         if self._fails_to_open is not None:
             raise self._fails_to_open
         session = MemorySession(spec, sink, gate, self._play)

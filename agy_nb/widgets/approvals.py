@@ -18,7 +18,7 @@ from agy_nb.kernel import NoStdin, guest, in_kernel
 from agy_nb.kernel.stdin_prompt import why_no_stdin
 from agy_nb.protocol.events import Approval, ApprovalState, Question
 from agy_nb.protocol.values import Answer, AskedQuestion
-from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest, now
+from agy_nb.sdk.interfaces import ApprovalDecision, ApprovalRequest, now
 from agy_nb.terminal import revealed
 from agy_nb.widgets import cards, editing, typed
 from agy_nb.widgets.cards import NO

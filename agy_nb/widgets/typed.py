@@ -8,7 +8,7 @@ from typing import Literal
 
 from agy_nb.kernel import ask_text
 from agy_nb.protocol.values import Answer, AskedQuestion
-from agy_nb.sdk.base import ApprovalRequest
+from agy_nb.sdk.interfaces import ApprovalRequest
 from agy_nb.terminal import printable
 from agy_nb.widgets import editing
 from agy_nb.widgets.cards import is_shown

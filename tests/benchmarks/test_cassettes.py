@@ -20,7 +20,7 @@ from agy_nb.cassette.journal import Journal
 from agy_nb.cassette.playback import GOODBYE, NoProcess
 from agy_nb.cassette.recording import load
 from agy_nb.cassette.transcript import transcript
-from agy_nb.sdk import harness
+from agy_nb.sdk.process import launch
 from agy_nb.testing import ScriptedModel, call, say
 from tests.cassette.scenarios import NO_MODEL, Setting
 
@@ -119,9 +119,9 @@ def test_replay_against_a_bare_socket(loop, recorded, tmp_path, benchmark, recor
 
     async def bare():
         async def connect(start):
-            return harness.Connected(NoProcess(), BareSocket(groups))
+            return launch.Connected(NoProcess(), BareSocket(groups))
 
-        with harness.intercepted(connect):
+        with launch.intercepted(connect):
             return await session(at)
 
     async def replayed():

@@ -16,7 +16,7 @@ from agy_nb.protocol import events as e
 from agy_nb.protocol.values import TextPart
 from agy_nb.testing import ScriptedModel, call, fail, hang, say, think
 from tests.cassette.scenarios import QUESTION, Setting, _files, _subagents, get_weather
-from tests.sdk.test_harness import pid_of
+from tests.sdk.process.test_launch import pid_of
 
 SHIPPED = sorted((Path(__file__).parents[2] / "cassettes").glob("*/header.json"))
 

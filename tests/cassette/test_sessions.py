@@ -547,12 +547,12 @@ async def sent_config(config):
             frames.append(json.loads(message))
             raise ConnectionError
 
-    from agy_nb.sdk import harness
+    from agy_nb.sdk.process import launch
 
     async def connect(start):
-        return harness.Connected(NoProcess(), Listening())
+        return launch.Connected(NoProcess(), Listening())
 
-    with harness.intercepted(connect), contextlib.suppress(RuntimeError):
+    with launch.intercepted(connect), contextlib.suppress(RuntimeError):
         async with Agent(config):
             pass
     return frames[0]

@@ -186,7 +186,7 @@ def test_checker_tells_imports_on_first_use_apart(rules, tmp_path, monkeypatch):
     file.write_text(
         "def f():\n    from agy_nb.sdk import x\n"
         "from agy_nb.sdk import y\n"
-        "from agy_nb.sdk.base import z\n"
+        "from agy_nb.sdk.interfaces import z\n"
     )
     monkeypatch.setattr(sys.modules[__name__], "PACKAGE", package)
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)

@@ -221,7 +221,7 @@ async def run(phase: Phase, fault: Fault, folder: Path) -> Row:
         fault: What goes wrong.
         folder: For what the agents save; empty.
     """
-    await asyncio.to_thread(importlib.import_module, "agy_nb.sdk.live")  # once, not in a limit
+    await asyncio.to_thread(importlib.import_module, "agy_nb.sdk.backend")  # once, not in a limit
     inventory = Inventory()
     with python_says() as said:
         async with staged(phase, fault, folder) as stage, Stalls(every_s=0.01) as stalls:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agy_nb.sdk.process import Harness
+from agy_nb.sdk.process.harness_process import Harness
 
 pytestmark = [
     pytest.mark.real,

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import agy_nb as agy
-from agy_nb.sdk.process import Harness
+from agy_nb.sdk.process.harness_process import Harness
 from agy_nb.testing import ScriptedModel
 from tests.stalls import Stalls
 
@@ -62,7 +62,7 @@ class Ticker(Stalls):
     """
 
     async def __aenter__(self):
-        await asyncio.to_thread(importlib.import_module, "agy_nb.sdk.live")
+        await asyncio.to_thread(importlib.import_module, "agy_nb.sdk.backend")
         gc.collect()
         gc.disable()
         return await super().__aenter__()

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from agy_nb.sdk.lazy import load
+from agy_nb.sdk.lazy_backend import load
 
 
 @pytest.fixture

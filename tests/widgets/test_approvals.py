@@ -9,7 +9,7 @@ import agy_nb as agy
 from agy_nb.kernel import NoStdin
 from agy_nb.protocol.events import Approval, ApprovalState
 from agy_nb.protocol.values import Answer, AskedQuestion, QuestionOption
-from agy_nb.sdk.base import ApprovalRequest
+from agy_nb.sdk.interfaces import ApprovalRequest
 from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets import approvals, typed
 from agy_nb.widgets.desk import desk

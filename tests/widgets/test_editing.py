@@ -8,7 +8,7 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.protocol.events import Approval, ApprovalState
-from agy_nb.sdk.base import ApprovalRequest
+from agy_nb.sdk.interfaces import ApprovalRequest
 from agy_nb.testing import ScriptedModel, call, say
 from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets import approvals, cards, editing, typed

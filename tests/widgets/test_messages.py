@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import agy_nb as agy
 from agy_nb.protocol.events import Approval, ApprovalState
-from agy_nb.sdk.base import ApprovalRequest
+from agy_nb.sdk.interfaces import ApprovalRequest
 from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets import approvals
 from agy_nb.widgets.desk import desk

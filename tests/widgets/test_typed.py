@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from agy_nb.protocol.values import AskedQuestion, QuestionOption
-from agy_nb.sdk.base import ApprovalRequest
+from agy_nb.sdk.interfaces import ApprovalRequest
 from agy_nb.widgets import cards, typed
 from agy_nb.widgets.approvals import approve
 from tests.cli.test_terminal import CONTROLS, INVISIBLE

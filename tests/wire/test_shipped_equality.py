@@ -16,7 +16,7 @@ from agy_nb.cassette import use_cassette
 from agy_nb.cassette.recording import load as load_cassette
 from agy_nb.protocol import events as e
 from agy_nb.protocol.codec import note_of
-from agy_nb.sdk.socket import ObservedSocket
+from agy_nb.sdk.process.observed_socket import ObservedSocket
 from agy_nb.wire import WireReader
 from agy_nb.wire.parsing import parse
 from tests.analysis.conftest import Turn

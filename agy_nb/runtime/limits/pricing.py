@@ -9,7 +9,7 @@ from agy_nb.errors import InvalidConfig
 from agy_nb.protocol.events import Usage
 from agy_nb.runtime.limits.budgets import CostOf, budget_in_dollars
 from agy_nb.runtime.runtime_config import RuntimeConfig
-from agy_nb.sdk.threads import off_loop
+from agy_nb.sdk.process.executor import off_loop
 
 if TYPE_CHECKING:
     from agy_nb.analysis.cost import Prices

@@ -29,8 +29,8 @@ from agy_nb.protocol.events import (
     Usage,
 )
 from agy_nb.protocol.values import Prompt, TokenUsage, Trajectory
-from agy_nb.sdk.base import now, stop_reason_of
-from agy_nb.sdk.own_turn import running
+from agy_nb.sdk.deadlocks import running
+from agy_nb.sdk.interfaces import now, stop_reason_of
 
 T = TypeVar("T")
 _log = logging.getLogger("agy_nb.runtime")

@@ -41,8 +41,8 @@ from agy_nb.runtime.limits.pause import StartPause
 from agy_nb.runtime.limits.quota import QuotaRegistry, QuotaState
 from agy_nb.runtime.runtime_config import RuntimeConfig
 from agy_nb.runtime.turns.response import Response
-from agy_nb.sdk.base import now
-from agy_nb.sdk.own_turn import owner
+from agy_nb.sdk.deadlocks import owner
+from agy_nb.sdk.interfaces import now
 
 CANCEL_GRACE_S = 0.5
 """Seconds a cancelled turn gets to end by itself before its response ends without it."""

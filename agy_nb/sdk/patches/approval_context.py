@@ -17,8 +17,8 @@ from google.antigravity.connections.local.local_connection_config import (
 )
 
 from agy_nb.protocol.values import JsonObject, Trajectory
-from agy_nb.sdk.base import ApprovalDecision, ApprovalRequest
-from agy_nb.sdk.wire import as_json
+from agy_nb.sdk.converters import as_json
+from agy_nb.sdk.interfaces import ApprovalDecision, ApprovalRequest
 
 if TYPE_CHECKING:
     from google.antigravity import types

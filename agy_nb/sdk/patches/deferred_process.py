@@ -19,7 +19,7 @@ from typing import Any
 from google.antigravity.proto import localharness_pb2
 
 from agy_nb.errors import HarnessError
-from agy_nb.sdk import process as processes
+from agy_nb.sdk.process import harness_process as processes
 
 _wire: Any = localharness_pb2  # its names are made at run time
 _LENGTH = struct.Struct("<I")

@@ -1,4 +1,4 @@
-"""Lead every start of a harness through `agy_nb.sdk.harness`, for this whole process.
+"""Lead every start of a harness through `agy_nb.sdk.process.launch`, for this whole process.
 
 The SDK's strategies import two modules for it, `subprocess` and `websockets`. Both are replaced
 inside the SDK's module, and only there. That is the same place in all versions of the SDK, whatever
@@ -19,10 +19,10 @@ from google.antigravity.connections.local import local_connection
 from google.antigravity.tools.tool_runner import ToolRunner
 
 from agy_nb.errors import UnsupportedSdkError
-from agy_nb.sdk import harness
 from agy_nb.sdk.patches import table
 from agy_nb.sdk.patches.deferred_process import DeferredProcess
 from agy_nb.sdk.patches.replayed_decisions import result_fields
+from agy_nb.sdk.process import launch
 
 _NAME = "x-goog-api-key"
 
@@ -37,9 +37,9 @@ class _SubprocessForSdk:
         return getattr(self._real, name)
 
     def Popen(self, command: list[str], **options: Any) -> DeferredProcess:  # noqa: N802 - its name there
-        start = harness.current.get()
+        start = launch.current.get()
         if start is None or start.process is not None:
-            start = harness.begin()  # of a strategy that we do not know
+            start = launch.begin()  # of a strategy that we do not know
         process = DeferredProcess(uuid.uuid4().hex, command, options)
         start.ask_for(process)
         return process
@@ -55,7 +55,7 @@ class _WebsocketsForSdk:
         return getattr(self._real, name)
 
     def connect(self, url: str, **options: Any) -> Any:
-        start = harness.current.get()
+        start = launch.current.get()
         headers: dict[str, str] = dict(options.get("additional_headers") or {})
         process = None if start is None else start.process
         if start is None or process is None or headers.get(_NAME) != process.key:
@@ -113,17 +113,17 @@ def _as_one_start(
 ) -> Callable[[Any], Awaitable[None]]:
     @wraps(enter)
     async def enter_once(strategy: Any) -> None:
-        known = harness.current.get()
+        known = launch.current.get()
         if known is not None and known.strategy is strategy:  # `super().__aenter__()`
             await enter(strategy)
             return
-        start = harness.begin(strategy)
+        start = launch.begin(strategy)
         try:
             await enter(strategy)
-        except harness.StartFailedError as failed:
+        except launch.StartFailedError as failed:
             raise failed.error from failed.error.__cause__
         finally:
-            harness.end(known)
+            launch.end(known)
         if not start.connected:
             await strategy.__aexit__(None, None, None)
             msg = (
@@ -143,8 +143,8 @@ def _validated_when_needed(validate: Callable[[Any], None]) -> Callable[[Any], N
         try:
             validate(endpoint)
         except ValueError as error:
-            start = harness.current.get()
-            if not harness.is_intercepted() or start is None or start.process is not None:
+            start = launch.current.get()
+            if not launch.is_intercepted() or start is None or start.process is not None:
                 raise
             start.invalid = types.AntigravityValidationError(str(error))
 
@@ -156,7 +156,7 @@ def _recorded_or_run(process: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(process)
     async def process_tool_calls(runner: Any, tool_calls: Any) -> list[types.ToolResult]:
-        recorded = harness.recorded_result.get()
+        recorded = launch.recorded_result.get()
         if recorded is None:
             results: list[types.ToolResult] = await process(runner, tool_calls)
             return results
@@ -175,7 +175,7 @@ def _found_once(find: Callable[[Any], str]) -> Callable[[Any], str]:
     Where there is no binary but a replay may stand in for it, that is not an error yet.
     """
     found: dict[tuple[str, str], str] = {}
-    variable = harness.PATH_VARIABLE
+    variable = launch.PATH_VARIABLE
 
     @wraps(find)
     def find_once(env: dict[str, str] | None) -> str:
@@ -186,7 +186,7 @@ def _found_once(find: Callable[[Any], str]) -> Callable[[Any], str]:
         try:
             found[key] = find(env)
         except RuntimeError:
-            if not harness.is_intercepted():
+            if not launch.is_intercepted():
                 raise
             return "localharness"
         return found[key]

@@ -18,18 +18,18 @@ from google.antigravity.proto import localharness_pb2
 from agy_nb.protocol import events
 from agy_nb.protocol.encodable import encodable_text
 from agy_nb.protocol.values import Trajectory
-from agy_nb.sdk import harness
-from agy_nb.sdk.base import ApprovalDecision, ReplaySocket, Socket
+from agy_nb.sdk.converters import questions_of
+from agy_nb.sdk.interfaces import ApprovalDecision, ReplaySocket, Socket
 from agy_nb.sdk.patches.approval_context import Asked, Decided, deciding
-from agy_nb.sdk.patches.hooks import contain_hooks
 from agy_nb.sdk.patches.question_hook import asking
 from agy_nb.sdk.patches.replayed_decisions import Recorded
 from agy_nb.sdk.patches.session_socket import SessionSocket
-from agy_nb.sdk.patches.tools import Note, ToolGuard, contain_tools
-from agy_nb.sdk.patches.triggers import begin_turns_when_sent
-from agy_nb.sdk.patches.user_code import contained_wait, words_of
-from agy_nb.sdk.socket import OnEnd, OnFrame
-from agy_nb.sdk.wire import questions_of
+from agy_nb.sdk.patches.user_code.guard import contained_wait, words_of
+from agy_nb.sdk.patches.user_code.hooks import contain_hooks
+from agy_nb.sdk.patches.user_code.host_tools import Note, ToolGuard, contain_tools
+from agy_nb.sdk.patches.user_code.triggers import begin_turns_when_sent
+from agy_nb.sdk.process import launch
+from agy_nb.sdk.process.observed_socket import OnEnd, OnFrame
 from agy_nb.wire import frames
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Instrumentation:
             rewrite=self._with_our_words,
             is_answer=_is_answer,
             on_end=self._on_end,
-            keep=(harness.current, harness.recorded_result),
+            keep=(launch.current, launch.recorded_result),
         )
         return self._socket
 

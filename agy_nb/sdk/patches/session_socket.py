@@ -13,7 +13,7 @@ import contextvars
 from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any
 
-from agy_nb.sdk.socket import ObservedSocket, OnEnd, OnFrame
+from agy_nb.sdk.process.observed_socket import ObservedSocket, OnEnd, OnFrame
 
 SLICE_S = 0.01
 """Seconds that frames may be read in a row."""

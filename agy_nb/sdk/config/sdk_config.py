@@ -21,9 +21,10 @@ from google.antigravity.connections.local.local_connection_config import LocalAg
 from google.antigravity.hooks import hooks, policy
 
 from agy_nb.errors import InvalidConfig
-from agy_nb.sdk import default_policy, errors, temporary
-from agy_nb.sdk.base import AgentSpec, ApprovalDecision, Gate
-from agy_nb.sdk.checks import check
+from agy_nb.sdk import errors
+from agy_nb.sdk.config import default_policy
+from agy_nb.sdk.config.config_checks import check
+from agy_nb.sdk.interfaces import AgentSpec, ApprovalDecision, Gate
 from agy_nb.sdk.patches.approval_context import (
     decided_in_hook,
     deny_with,
@@ -32,9 +33,10 @@ from agy_nb.sdk.patches.approval_context import (
     request_of,
 )
 from agy_nb.sdk.patches.edit_hook import EditingHook
-from agy_nb.sdk.patches.policies import contained_predicate, guarded
 from agy_nb.sdk.patches.question_hook import AnsweringHook
 from agy_nb.sdk.patches.replayed_decisions import asks_gate
+from agy_nb.sdk.patches.user_code.policies import contained_predicate, guarded
+from agy_nb.sdk.process import temporary_folders
 
 KEY_VARIABLE = "GEMINI_API_KEY"
 
@@ -195,7 +197,7 @@ def why_refused(config: AgentConfig) -> InvalidConfig | None:
     name, modes = config.conversation_id, types.SessionContinuationMode
     mode = config.session_continuation_mode or modes.RESUME
     known = folder is not None and name is not None and any(files_of(folder, name))
-    given = None if temporary.is_ours(config.save_dir) else config.save_dir
+    given = None if temporary_folders.is_ours(config.save_dir) else config.save_dir
     where = given or "a new folder (no save_dir is given)"
     if name and mode is modes.RESUME and not known:
         return InvalidConfig(

@@ -14,7 +14,7 @@ from google.antigravity import Agent
 import agy_nb as agy
 from agy_nb.cassette import use_cassette
 from agy_nb.errors import AgyError
-from agy_nb.sdk import temporary
+from agy_nb.sdk.process import temporary_folders
 from agy_nb.testing import ScriptedModel, hang, say
 from tests.cassette.scenarios import NO_MODEL
 
@@ -30,11 +30,11 @@ def place(tmp_path, monkeypatch):
     folder = tmp_path / "tmp"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    monkeypatch.setattr(temporary, "_mine", None)
+    monkeypatch.setattr(temporary_folders, "_mine", None)
 
     def left():
         names = [path for path in folder.rglob("*") if path.name != ".lock"]
-        return [path for path in names if not path.name.startswith(temporary.PREFIX)]
+        return [path for path in names if not path.name.startswith(temporary_folders.PREFIX)]
 
     return left
 
@@ -130,7 +130,7 @@ async def test_conversation_of_a_process_that_was_killed_is_gone_at_the_next_sta
     finally:
         process.send_signal(signal.SIGKILL)
         await process.wait()
-    temporary._mine = None
+    temporary_folders._mine = None
     async with ScriptedModel([say("Hello.")]) as model, agy.Runtime() as runtime:
         await runtime.create_agent(model.config())
         assert not set(others) & set(place())

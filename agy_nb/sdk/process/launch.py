@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agy_nb.errors import HarnessError
-from agy_nb.sdk import temporary
-from agy_nb.sdk.base import Listen, ReplaySocket, Socket
-from agy_nb.sdk.process import Harness
-from agy_nb.sdk.threads import off_loop
+from agy_nb.sdk.interfaces import Listen, ReplaySocket, Socket
+from agy_nb.sdk.process import temporary_folders
+from agy_nb.sdk.process.executor import off_loop
+from agy_nb.sdk.process.harness_process import Harness
 
 if TYPE_CHECKING:
     from agy_nb.sdk.patches.deferred_process import DeferredProcess
@@ -127,7 +127,9 @@ class HarnessStart:
 
     def forget_new_folder(self) -> None:
         """Remove the folder that the SDK has made for a conversation which nothing will save."""
-        temporary.remove_sdks_folder(None if self.process is None else self.process.save_dir)
+        temporary_folders.remove_sdks_folder(
+            None if self.process is None else self.process.save_dir
+        )
 
     def needs_no_key(self) -> None:
         """Let a harness start that has no key, as it is not asked for one."""

@@ -18,7 +18,7 @@ from google.antigravity import types
 from google.antigravity.connections.local.local_connection_config import normalize_wire_path
 from google.antigravity.hooks import policy
 
-from agy_nb.sdk.threads import off_loop
+from agy_nb.sdk.process.executor import off_loop
 
 _Outside = Callable[[Mapping[str, Any]], Awaitable[bool]]
 """Whether the arguments of a file tool name a place outside the workspace."""

@@ -11,8 +11,8 @@ from google.antigravity.tools.tool_context import ToolContext
 import agy_nb as agy
 from agy_nb.cassette import use_cassette
 from agy_nb.protocol.events import Step, TurnState
-from agy_nb.sdk import link
-from agy_nb.sdk.state import ContextState
+from agy_nb.sdk import connection
+from agy_nb.sdk.context_state import ContextState
 from agy_nb.testing import ScriptedModel, Usage, call, fail, say
 from tests.sdk.needs import needs_sdk
 
@@ -319,7 +319,7 @@ async def test_turn_after_a_hook_that_hung_works(runtime):
 
 
 async def test_session_end_hook_that_hangs_does_not_hold_the_shutdown(told, monkeypatch):
-    monkeypatch.setattr(link, "EXIT_S", 0.2)
+    monkeypatch.setattr(connection, "EXIT_S", 0.2)
 
     @hooks.on_session_end
     async def end():

@@ -211,7 +211,7 @@ async def test_own_policies_of_a_configuration_stay(runtime):
 
 async def test_trigger_on_files_without_its_package_is_refused(runtime, monkeypatch, tmp_path):
     monkeypatch.delitem(sys.modules, "watchfiles", raising=False)
-    monkeypatch.setattr("agy_nb.sdk.checks.find_spec", lambda _name: None)
+    monkeypatch.setattr("agy_nb.sdk.config.config_checks.find_spec", lambda _name: None)
     trigger = on_file_change(tmp_path, lambda _context, _changes: None)
     error = await refusal(runtime, {"api_key": "k"}, triggers=[trigger])
     assert error.field == "triggers"

@@ -6,8 +6,8 @@ import json
 import pytest
 
 import agy_nb as agy
-from agy_nb.sdk import link
-from agy_nb.sdk.socket import ObservedSocket
+from agy_nb.sdk import connection
+from agy_nb.sdk.process.observed_socket import ObservedSocket
 from agy_nb.testing import ScriptedModel, call, say
 
 
@@ -107,7 +107,7 @@ def seen(monkeypatch):
     """The frames of all agents of the test."""
     seen = []
     monkeypatch.setattr(
-        link.Link,
+        connection.Link,
         "_on_frame",
         lambda _, direction, raw: seen.append((direction, json.loads(raw))),
     )

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from agy_nb.sdk import config as configs
 from agy_nb.sdk import logs, versions
-from agy_nb.sdk.base import AgentSpec, Gate, Sink
-from agy_nb.sdk.harness import StartOptions, model_needed
-from agy_nb.sdk.lazy import load
+from agy_nb.sdk.config import sdk_config as configs
+from agy_nb.sdk.interfaces import AgentSpec, Gate, Sink
+from agy_nb.sdk.lazy_backend import load
+from agy_nb.sdk.process.executor import off_loop
+from agy_nb.sdk.process.launch import StartOptions, model_needed
 from agy_nb.sdk.session import LiveSession
-from agy_nb.sdk.threads import off_loop
 
 if TYPE_CHECKING:
     from agy_nb.testing.echo import EchoModel

@@ -7,7 +7,7 @@ import pytest
 from google.antigravity.hooks import hooks, policy
 
 from agy_nb.protocol.events import Approval, ApprovalState
-from agy_nb.sdk.patches.user_code import EscapedError, contained, contained_wait
+from agy_nb.sdk.patches.user_code.guard import EscapedError, contained, contained_wait
 from agy_nb.testing import ScriptedModel, call, say
 
 pytestmark = [

@@ -11,17 +11,18 @@ from google.antigravity import types
 
 from agy_nb.errors import AgyError, HarnessError
 from agy_nb.protocol.events import Event
-from agy_nb.sdk import config as configs
-from agy_nb.sdk import errors, harness
-from agy_nb.sdk.base import Clock, Sink, now
-from agy_nb.sdk.patches.agent import agent_of
+from agy_nb.sdk import errors
+from agy_nb.sdk.config import sdk_config as configs
+from agy_nb.sdk.config.agent_tools import why_not_described
+from agy_nb.sdk.context_state import ContextState
+from agy_nb.sdk.interfaces import Clock, Sink, now
 from agy_nb.sdk.patches.instrumentation import Instrumentation
-from agy_nb.sdk.process import Harness
-from agy_nb.sdk.socket import EndedBy, FrameDirection
-from agy_nb.sdk.state import ContextState
+from agy_nb.sdk.patches.sdk_agent import agent_of
+from agy_nb.sdk.process import launch
+from agy_nb.sdk.process.executor import off_loop
+from agy_nb.sdk.process.harness_process import Harness
+from agy_nb.sdk.process.observed_socket import EndedBy, FrameDirection
 from agy_nb.sdk.step_frames import frame_of_step, speaks_wire
-from agy_nb.sdk.threads import off_loop
-from agy_nb.sdk.tools import why_not_described
 from agy_nb.wire import WireReader
 from agy_nb.wire.frames import STEP
 from agy_nb.wire.parsing import parse
@@ -54,7 +55,7 @@ class Link:
         config: Any,
         sink: Sink,
         on_activity: Callable[[], None],
-        options: harness.StartOptions,
+        options: launch.StartOptions,
         state: ContextState,
     ) -> None:
         self.connection: Any = None
@@ -86,7 +87,7 @@ class Link:
         config: Any,
         sink: Sink,
         on_activity: Callable[[], None],
-        options: harness.StartOptions,
+        options: launch.StartOptions,
         state: ContextState,
     ) -> Self:
         """Start the harness and open the conversation.
@@ -141,8 +142,8 @@ class Link:
         return refused or errors.of_config(error)
 
     async def _enter(self) -> None:
-        harness.follow(
-            harness.Follower(
+        launch.follow(
+            launch.Follower(
                 options=self._options, harness=self._harness, wrap=self.patches.wrap_socket
             )
         )

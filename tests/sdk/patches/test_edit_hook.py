@@ -12,7 +12,7 @@ from google.antigravity.hooks import hooks, policy
 
 import agy_nb as agy
 from agy_nb.protocol.events import Approval, ApprovalState
-from agy_nb.sdk.base import ApprovalDecision
+from agy_nb.sdk.interfaces import ApprovalDecision
 from agy_nb.testing import ScriptedModel, call, in_system, say
 
 pytestmark = [
@@ -108,7 +108,7 @@ async def test_tool_of_an_mcp_server_runs_with_other_arguments(told):
     server = types.McpStdioServer(
         name="shop",
         command=sys.executable,
-        args=[str(Path(__file__).with_name("mcp_server.py"))],
+        args=[str(Path(__file__).parents[1] / "mcp_server.py")],
     )
     _, model, _ = await told(
         [

@@ -16,7 +16,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.errors import HarnessError
-from agy_nb.sdk.threads import off_loop
+from agy_nb.sdk.process.executor import off_loop
 
 if TYPE_CHECKING:
     from agy_nb.sdk.patches.deferred_process import DeferredProcess

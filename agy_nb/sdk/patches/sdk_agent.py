@@ -12,7 +12,7 @@ from typing import Any
 
 from google.antigravity import agent as sdk_agent
 
-from agy_nb.sdk.patches.triggers import reported
+from agy_nb.sdk.patches.user_code.triggers import reported
 
 _HOLDING_USERS_OBJECTS = ("tools", "hooks", "triggers", "policies", "subagents")
 

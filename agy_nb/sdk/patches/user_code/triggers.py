@@ -8,7 +8,7 @@ from typing import Any
 
 from google.antigravity.connections.local.event_processor import IDLE_SENTINEL
 
-from agy_nb.sdk.patches.user_code import contained_wait, words_of
+from agy_nb.sdk.patches.user_code.guard import contained_wait, words_of
 
 _log = logging.getLogger("agy_nb.runtime")
 

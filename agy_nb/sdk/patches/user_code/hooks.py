@@ -14,8 +14,8 @@ from google.antigravity import types
 from google.antigravity.hooks import hooks
 
 from agy_nb.protocol.encodable import encodable, encodable_text
-from agy_nb.sdk.own_turn import user_code
-from agy_nb.sdk.patches.user_code import contained_wait, sayable, words_of
+from agy_nb.sdk.deadlocks import user_code
+from agy_nb.sdk.patches.user_code.guard import contained_wait, sayable, words_of
 
 Recorded = Callable[[], types.QuestionHookResult | None]
 """Gives the recorded answers to the question of the running task, None if it is asked now."""

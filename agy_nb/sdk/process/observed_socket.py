@@ -43,7 +43,7 @@ class ObservedSocket:
         on_end: Called once, when the connection ends: by whom, and with the close code and reason.
 
     Example:
-        >>> from agy_nb.sdk.socket import ObservedSocket
+        >>> from agy_nb.sdk.process.observed_socket import ObservedSocket
         >>> class Loopback:
         ...     async def send(self, message):
         ...         self.message = message

@@ -14,7 +14,7 @@ import agy_nb as agy
 from agy_nb.sdk.patches import table
 from tests.sdk.private_names import private_names
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MOST_PRIVATE = 12
 PRIVATE = sorted({each.name for each in table.ATTRIBUTES if each.is_private})
 

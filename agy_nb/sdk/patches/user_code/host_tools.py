@@ -17,9 +17,9 @@ from google.antigravity.tools.tool_runner import ToolWithSchema
 
 from agy_nb.protocol import events
 from agy_nb.protocol.encodable import encodable_text
-from agy_nb.sdk.base import now
-from agy_nb.sdk.own_turn import user_code
-from agy_nb.sdk.patches.user_code import contained, contained_wait
+from agy_nb.sdk.deadlocks import user_code
+from agy_nb.sdk.interfaces import now
+from agy_nb.sdk.patches.user_code.guard import contained, contained_wait
 
 MOST_WORDS = 20_000
 """Characters of a tool's exception, and of its traceback, that are noted."""

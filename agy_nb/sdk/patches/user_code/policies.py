@@ -12,13 +12,13 @@ from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from agy_nb.sdk.own_turn import user_code
+from agy_nb.sdk.deadlocks import user_code
 from agy_nb.sdk.patches.approval_context import (
     deny_with,
     recorded_decision,
     recorded_match,
 )
-from agy_nb.sdk.patches.user_code import EscapedError, contained_wait, sayable
+from agy_nb.sdk.patches.user_code.guard import EscapedError, contained_wait, sayable
 
 if TYPE_CHECKING:
     from google.antigravity.hooks import policy

@@ -542,7 +542,7 @@ async def test_mcp_server_is_called_and_told_of(runtime):
     server = types.McpStdioServer(
         name="shop",
         command=sys.executable,
-        args=[str(Path(__file__).with_name("mcp_server.py"))],
+        args=[str(Path(__file__).parents[1] / "mcp_server.py")],
         force_all_tools_eager=True,
     )
     response, model = await told(
@@ -567,7 +567,7 @@ async def test_mcp_tool_asks_too(runtime):
     server = types.McpStdioServer(
         name="shop",
         command=sys.executable,
-        args=[str(Path(__file__).with_name("mcp_server.py"))],
+        args=[str(Path(__file__).parents[1] / "mcp_server.py")],
         force_all_tools_eager=True,
     )
     _, model = await told(
