@@ -69,7 +69,7 @@ bench: $(VENV)/.ready ## Run the benchmarks, and write docs/performance.md
 
 .PHONY: soak
 soak: $(VENV)/.ready ## Run the properties a hundred times as long, five thousand real turns, every fault
-	AGY_SOAK=1 $(BIN)/python -m pytest tests/properties tests/endurance tests/cassette/test_secret_prose.py -n auto -o timeout=3600 $(ARGS)
+	AGY_SOAK=1 $(BIN)/python -m pytest tests/properties tests/endurance tests/cassette/redaction/test_secret_prose.py -n auto -o timeout=3600 $(ARGS)
 	AGY_SOAK=1 $(BIN)/python -m pytest tests/faults -n auto -o timeout=900 \
 		--write-table docs/reliability.md
 

@@ -25,7 +25,7 @@ from agy_nb import demo, doctor
 from agy_nb.errors import AgyError
 from agy_nb.terminal import printable
 
-PLUGINS = ("agy_nb.cassette.cli", "agy_nb.cassette.standin.cli", "agy_nb.analysis.cli")
+PLUGINS = ("agy_nb.cassette.cli", "agy_nb.cassette.shim.cli", "agy_nb.analysis.cli")
 
 INTERRUPTED = 130
 _MARKS = {"ok": "ok", "note": "--", "fail": "FAIL"}

@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from agy_nb.cassette import use_cassette  # noqa: E402 - the repository comes first
-from agy_nb.cassette.digests import digest_of  # noqa: E402
-from agy_nb.cassette.recording import load  # noqa: E402
+from agy_nb.cassette.inspect.session_digests import digest_of  # noqa: E402
+from agy_nb.cassette.storage.cassette_reader import load  # noqa: E402
 from agy_nb.testing import ScriptedModel  # noqa: E402
 from tests.cassette.scenarios import SCENARIOS, Scenario, Setting  # noqa: E402
 

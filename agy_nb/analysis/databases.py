@@ -34,7 +34,7 @@ def read_database(path: Path, book: Book) -> None:
     """
     import sqlite3
 
-    from agy_nb.cassette.safe_files import open_plain
+    from agy_nb.cassette.storage.safe_files import open_plain
 
     where = f"file:{quote(str(path.absolute()))}?immutable=1"
     try:

@@ -53,7 +53,7 @@ def read_file(
     Returns:
         The columns; what could not be read is told of in `problems`.
     """
-    from agy_nb.cassette import format as fmt
+    from agy_nb.cassette.storage import format as fmt
 
     path = Path(path)
     wire = path if path.name.endswith(".jsonl") else path / fmt.WIRE
@@ -119,7 +119,7 @@ class _Reader:
             Whether the wire can be read.
         """
         from agy_nb.cassette import errors
-        from agy_nb.cassette import format as fmt
+        from agy_nb.cassette.storage import format as fmt
 
         if not (folder / fmt.HEADER).exists():
             self._problem("not_a_session", f"{fmt.HEADER} is missing")
@@ -145,7 +145,7 @@ class _Reader:
 
     def wire(self, path: Path) -> None:
         """Read every line that is whole."""
-        from agy_nb.cassette.safe_files import bounded_lines, open_plain
+        from agy_nb.cassette.storage.safe_files import bounded_lines, open_plain
 
         try:
             with open_plain(path) as file:

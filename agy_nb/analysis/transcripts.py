@@ -110,7 +110,7 @@ class _Reader:
             self._tool(self._agent.thread(name, None), call, None, None)
 
     def _steps(self, path: Path) -> dict[int, Line]:
-        from agy_nb.cassette.safe_files import bounded_lines, open_plain
+        from agy_nb.cassette.storage.safe_files import bounded_lines, open_plain
 
         found: dict[int, Line] = {}
         damaged = 0

@@ -14,16 +14,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from agy_nb.cassette import library
-from agy_nb.cassette.arguments import to_cassette, to_regex
-from agy_nb.cassette.digests import differences, digests_of
+from agy_nb.cassette.command_arguments import to_cassette, to_regex
 from agy_nb.cassette.errors import CassetteError
-from agy_nb.cassette.format import read_lines
-from agy_nb.cassette.leaks import redact
-from agy_nb.cassette.recording import find_header
+from agy_nb.cassette.inspect.session_digests import differences, digests_of
+from agy_nb.cassette.inspect.transcript import transcript
+from agy_nb.cassette.inspect.verify import Problem, Verdict, problems, remarks
 from agy_nb.cassette.redaction import Rule
-from agy_nb.cassette.transcript import transcript
-from agy_nb.cassette.verify import Problem, Verdict, problems, remarks
+from agy_nb.cassette.redaction.leaks import redact
+from agy_nb.cassette.storage import catalog
+from agy_nb.cassette.storage.cassette_reader import find_header
+from agy_nb.cassette.storage.format import read_lines
 from agy_nb.terminal import printable
 from agy_nb.wire.summaries.digest_diff import PARTS
 
@@ -158,7 +158,7 @@ def _seconds(text: str) -> float:
 
 
 def _list(arguments: Namespace) -> int:
-    entries = [library.entry(path) for path in library.find(arguments.paths)]
+    entries = [catalog.entry(path) for path in catalog.find(arguments.paths)]
     if arguments.json:
         _say(json.dumps([_data(item) for item in entries], indent=2))
     else:
@@ -169,11 +169,11 @@ def _list(arguments: Namespace) -> int:
     return 1 if any(item.problem for item in entries) else 0
 
 
-def _data(item: library.Entry) -> dict[str, object]:
+def _data(item: catalog.Entry) -> dict[str, object]:
     return asdict(item) | {"path": str(item.path)}
 
 
-def _row(item: library.Entry) -> tuple[str, ...]:
+def _row(item: catalog.Entry) -> tuple[str, ...]:
     header = item.header
     if header is None:
         return (str(item.path), "", "", "", "", "", "", "unreadable")
@@ -196,7 +196,7 @@ def _show(arguments: Namespace) -> int:
         header, found = find_header(arguments.path), digests_of(read_lines(arguments.path))
         _say(json.dumps({"header": asdict(header), "sessions": found}, indent=2))
         return 0
-    load_error = library.entry(arguments.path)
+    load_error = catalog.entry(arguments.path)
     if load_error.problem:
         _complain(load_error.problem)
         return 1
@@ -219,7 +219,7 @@ def _diff(arguments: Namespace) -> int:
 
 def _verify(arguments: Namespace) -> int:
     verdicts = []
-    for path in library.find(arguments.paths):
+    for path in catalog.find(arguments.paths):
         verdict = _verdict(path, arguments)
         verdicts.append(verdict)
         if not arguments.json:
@@ -243,9 +243,9 @@ def _verdict(path: Path, arguments: Namespace) -> Verdict:
 
 
 def _run_again(verdict: Verdict, arguments: Namespace) -> None:
-    from agy_nb.cassette.rerun.errors import RerunError
-    from agy_nb.cassette.rerun.live import LiveSettings, rerun
-    from agy_nb.cassette.rerun.setting import LiveModel
+    from agy_nb.cassette.drift.errors import RerunError
+    from agy_nb.cassette.drift.local_config import LiveModel
+    from agy_nb.cassette.drift.runner import LiveSettings, rerun
 
     settings = LiveSettings(
         model=LiveModel.found(arguments.base_url),
@@ -276,7 +276,7 @@ def _show_verdict(verdict: Verdict) -> None:
 
 
 def _redact(arguments: Namespace) -> int:
-    for path in library.find(arguments.paths):
+    for path in catalog.find(arguments.paths):
         header = redact(path, _given(arguments))
         counts = ", ".join(f"{n} {kind}" for kind, n in sorted(header.redactions.items()) if n)
         _say(f"{path}: {counts or 'nothing to take out'}")
@@ -284,10 +284,10 @@ def _redact(arguments: Namespace) -> int:
 
 
 def _migrate(arguments: Namespace) -> int:
-    from agy_nb.cassette.migration import migrate
+    from agy_nb.cassette.storage.migration import migrate
 
     bad = 0
-    for path in library.find(arguments.paths):
+    for path in catalog.find(arguments.paths):
         try:
             done = migrate(path)
         except CassetteError as error:
@@ -307,13 +307,13 @@ def _prune(arguments: Namespace) -> int:
         if not root.is_dir():
             _say(f"there is no folder {root}")
             return 1
-        for path in library.leftovers(root):
+        for path in catalog.leftovers(root):
             found = True
-            if library.is_in_use(path):
+            if catalog.is_in_use(path):
                 _say(f"in use       {path}: a recording goes on")
                 continue
             if arguments.yes:
-                library.remove(path)
+                catalog.remove(path)
             _say(f"{'removed' if arguments.yes else 'would remove'} {path}")
     if not found:
         _say("nothing is left of recordings that were cut off")
@@ -321,7 +321,7 @@ def _prune(arguments: Namespace) -> int:
 
 
 def _given(arguments: Namespace) -> list[Rule]:
-    from agy_nb.cassette.jsonpath import JsonPath
+    from agy_nb.cassette.matching.jsonpath import JsonPath
 
     for path in arguments.jsonpath:
         JsonPath.parse(path)  # raises InvalidInput, which the command shows

@@ -11,13 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from agy_nb.cassette.block import Block
-from agy_nb.cassette.compare import MATCHERS
-from agy_nb.cassette.format import cassette_path
-from agy_nb.cassette.machine import Answers, Tools
-from agy_nb.cassette.options import CassetteOptions, Seam
+from agy_nb.cassette.cassette_options import CassetteOptions, Seam
+from agy_nb.cassette.cassette_session import Block
+from agy_nb.cassette.matching.compare_frames import MATCHERS
 from agy_nb.cassette.redaction import Rule
-from agy_nb.cassette.waiting import loop_runs, wait_for
+from agy_nb.cassette.replay.machine import Answers, Tools
+from agy_nb.cassette.storage.disk_work import loop_runs, wait_for
+from agy_nb.cassette.storage.format import cassette_path
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

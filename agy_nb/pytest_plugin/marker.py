@@ -106,7 +106,7 @@ def root_of(folder: Path, rootdir: Path, settings: Settings) -> Path:
 
 def _place(item: pytest.Item, name: object, settings: Settings) -> tuple[Path, Path | None]:
     """Folder of the cassette, and where the tests are that may use it."""
-    from agy_nb.cassette.format import safe_name
+    from agy_nb.cassette.storage.format import safe_name
 
     root = root_of(item.path.parent, item.config.rootpath, settings)
     if name is None:

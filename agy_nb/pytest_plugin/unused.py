@@ -154,11 +154,11 @@ def pytest_terminal_summary(
 
 
 def _unused(config: pytest.Config, books: Books) -> Iterator[Path]:
-    from agy_nb.cassette import library
+    from agy_nb.cassette.storage import catalog
 
     for place in _looked_at(config, books):
-        unfinished = set(library.leftovers(place)) if place.is_dir() else set()
-        for path in library.find([place] if place.is_dir() else []):
+        unfinished = set(catalog.leftovers(place)) if place.is_dir() else set()
+        for path in catalog.find([place] if place.is_dir() else []):
             if str(path) not in books.used and path not in unfinished:
                 yield path
 

@@ -47,7 +47,7 @@ from agy_nb.sdk.deadlocks import code_that_would_wait_for_itself, owner
 from agy_nb.sdk.interfaces import AgentSpec, Backend, Clock, Session, clock_of, now
 
 if TYPE_CHECKING:
-    from agy_nb.cassette.kept import KeptFrames
+    from agy_nb.cassette.record.frame_buffer import KeptFrames
 
 _CUT_S = 1.0
 """Seconds for what is left of an agent's turns, once its session has ended."""

@@ -34,7 +34,7 @@ from agy_nb.sdk.lazy_backend import load
 from agy_nb.sdk.process.executor import off_loop
 
 if TYPE_CHECKING:
-    from agy_nb.cassette.kept import KeptFrames
+    from agy_nb.cassette.record.frame_buffer import KeptFrames
 
 _log = logging.getLogger("agy_nb.runtime")
 
@@ -151,7 +151,7 @@ class Handlers:
         keep = self._config.keep_frames
         if not (in_kernel() if keep is None else keep):
             return None
-        module = await off_loop(load, "agy_nb.cassette.kept")
+        module = await off_loop(load, "agy_nb.cassette.record.frame_buffer")
         frames: KeptFrames = module.KeptFrames()
         return frames
 

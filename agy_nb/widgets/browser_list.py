@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from agy_nb.cassette import library
-from agy_nb.cassette.digests import differences
 from agy_nb.cassette.errors import CassetteError, CassetteInvalid
-from agy_nb.cassette.format import WIRE, read_header, read_lines
-from agy_nb.cassette.journal import PARTIAL
-from agy_nb.cassette.recording import RecordedSession, by_session, load
+from agy_nb.cassette.inspect.session_digests import differences
+from agy_nb.cassette.storage import catalog
+from agy_nb.cassette.storage.cassette_reader import RecordedSession, by_session, load
+from agy_nb.cassette.storage.format import WIRE, read_header, read_lines
+from agy_nb.cassette.storage.writer import PARTIAL
 from agy_nb.widgets.cards import badge
 from agy_nb.widgets.markup import escape, highlight
 
@@ -36,7 +36,7 @@ class Row(NamedTuple):
     """
 
     name: str
-    entry: library.Entry
+    entry: catalog.Entry
 
     @property
     def unfinished(self) -> bool:
@@ -61,7 +61,7 @@ def rows(folder: Path) -> list[Row]:
     """
     if not folder.is_dir():
         return []
-    return [Row(_name(folder, path), library.entry(path)) for path in library.find([folder])]
+    return [Row(_name(folder, path), catalog.entry(path)) for path in catalog.find([folder])]
 
 
 def _name(folder: Path, path: Path) -> str:

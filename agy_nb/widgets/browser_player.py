@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
-from agy_nb.cassette.events import RecordedEvents
-from agy_nb.cassette.format import Frame
-from agy_nb.cassette.recording import RecordedSession
+from agy_nb.cassette.inspect.recorded_events import RecordedEvents
+from agy_nb.cassette.storage.cassette_reader import RecordedSession
+from agy_nb.cassette.storage.format import Frame
 from agy_nb.protocol.events import (
     Approval,
     Event,

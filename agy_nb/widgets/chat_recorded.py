@@ -112,8 +112,8 @@ def read_events(path: Path, session: int = 0) -> tuple[Event, ...]:
         CassetteInvalid: It cannot be read.
         InvalidInput: It has no such session.
     """
-    from agy_nb.cassette.events import RecordedEvents
-    from agy_nb.cassette.recording import load
+    from agy_nb.cassette.inspect.recorded_events import RecordedEvents
+    from agy_nb.cassette.storage.cassette_reader import load
 
     sessions = load(path).sessions
     if not 0 <= session < len(sessions):

@@ -15,11 +15,11 @@ import yaml
 from google.antigravity import Agent
 
 from agy_nb.cassette import use_cassette
-from agy_nb.cassette.format import read_header, read_lines
-from agy_nb.cassette.journal import Journal
-from agy_nb.cassette.playback import GOODBYE, NoProcess
-from agy_nb.cassette.recording import load
-from agy_nb.cassette.transcript import transcript
+from agy_nb.cassette.inspect.transcript import transcript
+from agy_nb.cassette.replay.replay_socket import GOODBYE, NoProcess
+from agy_nb.cassette.storage.cassette_reader import load
+from agy_nb.cassette.storage.format import read_header, read_lines
+from agy_nb.cassette.storage.writer import Journal
 from agy_nb.sdk.process import launch
 from agy_nb.testing import ScriptedModel, call, say
 from tests.cassette.scenarios import NO_MODEL, Setting
@@ -184,7 +184,7 @@ MOST = int(os.environ.get("AGY_BENCH_FRAMES", "100_000"))
 MEMORY = """
 import resource, sys
 from pathlib import Path
-from agy_nb.cassette.recording import load
+from agy_nb.cassette.storage.cassette_reader import load
 
 def resident():  # not the highest ever, which a process takes over from the one that started it
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

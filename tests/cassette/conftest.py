@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from agy_nb.cassette.format import HEADER, WIRE, Header, Line, encode_line
-from agy_nb.cassette.journal import Journal
-from agy_nb.cassette.recording import by_session
+from agy_nb.cassette.storage.cassette_reader import by_session
+from agy_nb.cassette.storage.format import HEADER, WIRE, Header, Line, encode_line
+from agy_nb.cassette.storage.writer import Journal
 
 
 class Frames:

@@ -11,15 +11,16 @@ import sys
 
 import pytest
 
-from agy_nb.cassette import cli, migration
-from agy_nb.cassette import format as format_
-from agy_nb.cassette.digests import digest_of
-from agy_nb.cassette.episodes import write_vcr
+from agy_nb.cassette import cli
 from agy_nb.cassette.errors import CassetteError
-from agy_nb.cassette.format import HEADER, WIRE, Header, Line, encode_line, read_lines
-from agy_nb.cassette.journal import Journal
-from agy_nb.cassette.recording import by_session, load
+from agy_nb.cassette.inspect.session_digests import digest_of
 from agy_nb.cassette.redaction import SECRET
+from agy_nb.cassette.storage import format as format_
+from agy_nb.cassette.storage import migration
+from agy_nb.cassette.storage.cassette_reader import by_session, load
+from agy_nb.cassette.storage.format import HEADER, WIRE, Header, Line, encode_line, read_lines
+from agy_nb.cassette.storage.model_log import write_vcr
+from agy_nb.cassette.storage.writer import Journal
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ import vcr
 from aiohttp import web
 
 from agy_nb.cassette import use_cassette
-from agy_nb.cassette.episodes import read_model
-from agy_nb.cassette.format import MODEL
-from agy_nb.cassette.gateway import Asked
-from agy_nb.cassette.model import ModelSide
+from agy_nb.cassette.http.model_recorder import ModelSide
+from agy_nb.cassette.http.proxy import Asked
 from agy_nb.cassette.redaction import Redactor
+from agy_nb.cassette.storage.format import MODEL
+from agy_nb.cassette.storage.model_log import read_model
 from agy_nb.testing import ScriptedModel, say
 from tests.cassette.scenarios import Setting
 

@@ -10,9 +10,9 @@ import pytest
 
 import agy_nb as agy
 from agy_nb import cli
-from agy_nb.cassette.format import HEADER, Header, Line, encode_line
-from agy_nb.cassette.journal import Journal
-from agy_nb.cassette.mismatch import Reporter
+from agy_nb.cassette.matching.mismatch import Reporter
+from agy_nb.cassette.storage.format import HEADER, Header, Line, encode_line
+from agy_nb.cassette.storage.writer import Journal
 
 EVIL = (
     "\x1b[2J\x1b]0;title\x07\x1b]52;c;ZXZpbA==\x07\x9b31m\x9d8;;evil\x9c\x08\x7f"

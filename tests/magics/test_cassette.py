@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from agy_nb.cassette.format import HEADER
+from agy_nb.cassette.storage.format import HEADER
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

@@ -4,12 +4,12 @@ import asyncio
 import itertools
 import json
 
-from agy_nb.cassette.deck import Deck, PlaySettings
 from agy_nb.cassette.errors import CassetteMismatch
-from agy_nb.cassette.format import Header
-from agy_nb.cassette.playback import ReplaySocket
-from agy_nb.cassette.recording import Recording, by_session
 from agy_nb.cassette.redaction import Redactor
+from agy_nb.cassette.replay.replay_socket import ReplaySocket
+from agy_nb.cassette.replay.session_matcher import Deck, PlaySettings
+from agy_nb.cassette.storage.cassette_reader import Recording, by_session
+from agy_nb.cassette.storage.format import Header
 from tests.cassette.conftest import Frames as f  # noqa: N813
 from tests.cassette.conftest import to_lines
 from tests.properties.stage import scenario

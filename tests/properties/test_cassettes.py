@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agy_nb.cassette.deck import Deck, PlaySettings
 from agy_nb.cassette.errors import CassetteError
-from agy_nb.cassette.format import HEADER, WIRE
-from agy_nb.cassette.machine import SessionMachine
-from agy_nb.cassette.recording import load
 from agy_nb.cassette.redaction import Redactor
+from agy_nb.cassette.replay.machine import SessionMachine
+from agy_nb.cassette.replay.session_matcher import Deck, PlaySettings
+from agy_nb.cassette.storage.cassette_reader import load
+from agy_nb.cassette.storage.format import HEADER, WIRE
 from agy_nb.wire.frames import key_of
 from tests.properties.conftest import PROFILE
 

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from agy_nb.cassette.format import Header
-from agy_nb.cassette.journal import Journal
+from agy_nb.cassette.storage.format import Header
+from agy_nb.cassette.storage.writer import Journal
 
 INI = """
 [pytest]

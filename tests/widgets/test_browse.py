@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import agy_nb as agy
-from agy_nb.cassette.format import HEADER, WIRE, Header
-from agy_nb.cassette.journal import Journal
+from agy_nb.cassette.storage.format import HEADER, WIRE, Header
+from agy_nb.cassette.storage.writer import Journal
 from agy_nb.widgets.browser import Browser
 from tests.cassette.conftest import Frames, to_lines
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import agy_nb as agy
-from agy_nb.cassette.recording import load
+from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.protocol.values import MediaPart, TextPart
 from agy_nb.testing import ScriptedModel, say
 from agy_nb.testing.memory import MemoryBackend

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 import agy_nb as agy
 from agy_nb.analysis.schema import TABLES
 from agy_nb.analysis.sessions import load
-from agy_nb.cassette.recording import load as load_cassette
+from agy_nb.cassette.storage.cassette_reader import load as load_cassette
 from agy_nb.protocol.codec import note_of
 from agy_nb.protocol.events import Event, State, TurnState
 from agy_nb.testing import (

@@ -13,7 +13,7 @@ from google.antigravity.connections.local import local_connection
 from agy_nb.analysis.live import LiveLedger
 from agy_nb.analysis.sessions import load
 from agy_nb.cassette import use_cassette
-from agy_nb.cassette.recording import load as load_cassette
+from agy_nb.cassette.storage.cassette_reader import load as load_cassette
 from agy_nb.protocol import events as e
 from agy_nb.protocol.codec import note_of
 from agy_nb.sdk.process.observed_socket import ObservedSocket

@@ -20,7 +20,7 @@ from agy_nb.cassette.redaction.redactor import (
     local_places,
     mark,
 )
-from agy_nb.cassette.redaction.spans import Span
+from agy_nb.cassette.redaction.split_text import Span
 
 __all__ = [
     "HOME",

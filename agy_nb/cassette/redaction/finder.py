@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from agy_nb.cassette.redaction.contexts import named
-from agy_nb.cassette.redaction.encoded import encoded
 from agy_nb.cassette.redaction.engine import engine_spans
-from agy_nb.cassette.redaction.formats import formatted
-from agy_nb.cassette.redaction.spans import SECRET, Span, merged
-from agy_nb.cassette.redaction.tokens import is_apart, tokens
-from agy_nb.cassette.redaction.values import is_placeholder
-from agy_nb.cassette.redaction.views import View, layers, unwrapped
+from agy_nb.cassette.redaction.rules.contexts import named
+from agy_nb.cassette.redaction.rules.decoded_views import View, layers, unwrapped
+from agy_nb.cassette.redaction.rules.encoded import encoded
+from agy_nb.cassette.redaction.rules.formats import formatted
+from agy_nb.cassette.redaction.rules.tokens import is_apart, tokens
+from agy_nb.cassette.redaction.rules.value_shapes import is_placeholder
+from agy_nb.cassette.redaction.split_text import SECRET, Span, merged
 
 _MARK = re.compile(r"\{\{agy:[a-z0-9-]+\}\}")
 _DEPTH = 2

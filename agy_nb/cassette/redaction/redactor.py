@@ -18,15 +18,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from agy_nb.cassette.format import Frame, Line
-from agy_nb.cassette.jsonpath import JsonPath
-from agy_nb.cassette.redaction.bodies import clean_body
-from agy_nb.cassette.redaction.environment import Learner
+from agy_nb.cassette.matching.jsonpath import JsonPath
+from agy_nb.cassette.redaction.environment_values import Learner
 from agy_nb.cassette.redaction.finder import find_secrets, replaced
-from agy_nb.cassette.redaction.known import KnownValues
-from agy_nb.cassette.redaction.names import Strength, harmless_header, secret_values, strength
-from agy_nb.cassette.redaction.spans import Span, merged
-from agy_nb.cassette.redaction.values import is_learnable, is_random, is_sentence
+from agy_nb.cassette.redaction.http.http_bodies import clean_body
+from agy_nb.cassette.redaction.known_values import KnownValues
+from agy_nb.cassette.redaction.rules.field_names import (
+    Strength,
+    harmless_header,
+    secret_values,
+    strength,
+)
+from agy_nb.cassette.redaction.rules.value_shapes import is_learnable, is_random, is_sentence
+from agy_nb.cassette.redaction.split_text import Span, merged
+from agy_nb.cassette.storage.format import Frame, Line
 from agy_nb.wire.frames import MIME_TYPE
 
 Rule: TypeAlias = "re.Pattern[str] | str | Callable[[Frame], Frame]"

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
-from agy_nb.cassette.format import Frame, Line
-from agy_nb.cassette.redaction.spans import Seeing, clean_pieces
+from agy_nb.cassette.redaction.split_text import Seeing, clean_pieces
+from agy_nb.cassette.storage.format import Frame, Line
 from agy_nb.wire import frames as f
 
 _FIELDS = ((f.TEXT, f.TEXT_DELTA), (f.THINKING, f.THINKING_DELTA))

@@ -1,0 +1,26 @@
+"""Arguments of command lines: text becomes a value, or one line says what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentTypeError
+from pathlib import Path
+
+from agy_nb.cassette.errors import CassetteError
+from agy_nb.cassette.storage.format import cassette_path
+
+
+def to_cassette(text: str) -> Path:
+    """The folder of a cassette."""
+    try:
+        return cassette_path(text)
+    except CassetteError as error:
+        raise ArgumentTypeError(str(error)) from error
+
+
+def to_regex(text: str) -> re.Pattern[str]:
+    """A regular expression."""
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise ArgumentTypeError(f"{text!r} is no regular expression: {error}") from error

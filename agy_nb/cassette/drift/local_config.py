@@ -1,0 +1,192 @@
+"""A recorded configuration on this machine: folders of its own, a key, the model's address.
+
+Rule 1: what the recording sees is the configuration in the recorded words as far as they mean
+something; key and address are changed unseen, on the way to the harness.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from agy_nb.cassette.drift.errors import NoModel, RerunError, UnknownAddressError
+from agy_nb.cassette.storage.cassette_reader import RecordedSession
+from agy_nb.cassette.storage.format import Frame
+from agy_nb.wire.client_config import conversation_of, models_of, paths_of
+from agy_nb.wire.frames import (
+    API_KEY,
+    BASE_URL,
+    CONFIG,
+    CONVERSATION_ID,
+    CUSTOM_ENDPOINT,
+    ENDPOINTS,
+    GEMINI_ENDPOINT,
+    INITIALIZED,
+    SUBAGENTS,
+)
+from agy_nb.wire.json_values import object_of, objects_of
+
+KEY_VARIABLE = "GEMINI_API_KEY"
+_REDIRECTED = frozenset(ENDPOINTS) - {CUSTOM_ENDPOINT}
+_KEPT = ("options", "project", "location")
+_PUBLIC = (
+    "https://generativelanguage.googleapis.com",
+    "https://generativelanguage.googleapis.com/",
+)
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveModel:
+    """What answers instead of the recorded model.
+
+    Attributes:
+        base_url: Its address; empty for the public one of Gemini.
+        api_key: Its key.
+    """
+
+    base_url: str = ""
+    api_key: str = field(default="", repr=False)
+
+    @classmethod
+    def found(cls, base_url: str = "", environ: Mapping[str, str] | None = None) -> LiveModel:
+        """What the environment offers.
+
+        Args:
+            base_url: As given by the user.
+            environ: The process's by default.
+
+        Raises:
+            NoModel: There is neither an address nor a key.
+        """
+        key = (os.environ if environ is None else environ).get(KEY_VARIABLE, "").strip()
+        if not (base_url or key):
+            raise NoModel(
+                f"a live model is needed: set {KEY_VARIABLE}, or give the address of one with "
+                "--base-url"
+            )
+        return cls(base_url.rstrip("/"), key or "no-key")
+
+    def into(self, config: Frame) -> Frame:
+        """A configuration as the harness is to get it: the key goes to no recorded address.
+
+        Raises:
+            UnknownAddressError: A model of the recording is at an address that the user did not
+                give.
+        """
+        changed = copy.deepcopy(config)
+        agents = objects_of(object_of(changed.get(CONFIG)).get(SUBAGENTS))
+        for model in (*models_of(changed), *(object_of(agent.get("model")) for agent in agents)):
+            for name in [name for name in model if name.endswith("Endpoint")]:
+                model[name] = self._endpoint(name, model[name])
+        return changed
+
+    def _endpoint(self, name: str, recorded: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+        """An endpoint with the address that the user gave, or the public one, and their key."""
+        recorded = object_of(recorded)
+        address = recorded.get(BASE_URL) or ""
+        if name not in _REDIRECTED or not (self.base_url or name == GEMINI_ENDPOINT):
+            raise UnknownAddressError(
+                f"the recording has its model at a {name}, and no key is sent there; "
+                + (
+                    "give the address of a model with --base-url"
+                    if name in _REDIRECTED
+                    else "such a recording cannot be run again"
+                )
+            )
+        if not self.base_url and address not in ("", *_PUBLIC) and not _is_loopback(address):
+            raise UnknownAddressError(
+                f"the recording has its model at {address!r}, and no key is sent there; give the "
+                "address of the model with --base-url"
+            )
+        kept = {key: recorded[key] for key in _KEPT if key in recorded}
+        endpoint = {**kept, BASE_URL: self.base_url}
+        if API_KEY in recorded or name == GEMINI_ENDPOINT:
+            endpoint[API_KEY] = self.api_key
+        return endpoint
+
+
+def _is_loopback(address: Any) -> bool:  # noqa: ANN401 - JSON
+    try:
+        return urlsplit(address).hostname in _LOOPBACK  # a scripted model of then
+    except (ValueError, AttributeError, TypeError):
+        return False
+
+
+class Folders:
+    """The recorded folders, made anew below one of this machine; one tree for all sessions.
+
+    Args:
+        sessions: Whose folders.
+        root: Where. Folders are made there.
+
+    Raises:
+        RerunError: A recorded path leads elsewhere.
+    """
+
+    def __init__(self, sessions: Iterable[RecordedSession], root: Path) -> None:
+        recorded = sorted({p for s in sessions for p in paths_of(s.config).values()})
+        for path in recorded:
+            if ".." in path.replace("\\", "/").split("/") or "\0" in path:
+                raise RerunError(f"the recorded folder {path!r} is not a plain path; not made")
+        common = _common(recorded)
+        self._here = {path: root / os.path.relpath(path, common) for path in recorded}
+        for folder in self._here.values():
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def into(self, config: Frame) -> Frame:
+        """A configuration with folders of this machine."""
+        here = sorted(self._here.items(), key=lambda item: -len(item[0]))
+        changed: Frame = _replaced(config, [(old, str(new)) for old, new in here])
+        return changed
+
+
+class Conversations:
+    """Which live conversation stands for which recorded one."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, str] = {}
+
+    def learn(self, recorded: str, live: str) -> None:
+        """Take note of the ids that a harness gave, then and now."""
+        if recorded and live:
+            self._live[recorded] = live
+
+    def into(self, config: Frame) -> Frame:
+        """A configuration that resumes the live conversation."""
+        live = self._live.get(conversation_of(config))
+        return config if live is None else {CONFIG: config[CONFIG] | {CONVERSATION_ID: live}}
+
+
+def given_id(frame: Frame) -> str:
+    """The conversation's id in the harness's first frame, empty in others."""
+    body = frame.get(INITIALIZED)
+    return str(body.get(CONVERSATION_ID) or "") if isinstance(body, dict) else ""
+
+
+def _common(paths: list[str]) -> str:
+    """The folder that all lie in; the parent where they are one."""
+    if not paths:
+        return "/"
+    try:
+        common = os.path.commonpath(paths)
+    except ValueError:  # some are absolute, some begin with a mark
+        return "/"
+    return os.path.dirname(common) if common in paths else common  # noqa: PTH120 - may be a mark
+
+
+def _replaced(value: Any, words: list[tuple[str, str]]) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        return {key: _replaced(item, words) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replaced(item, words) for item in value]
+    if isinstance(value, str):
+        for old, new in words:
+            if old in value:
+                return value.replace(old, new)
+    return value

@@ -1,0 +1,154 @@
+"""The recorded requests to a model and their answers, found by vcrpy's `Cassette`.
+
+Rule 1: each answer is played once, to the first request that is like the recorded one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from agy_nb.cassette.errors import CassetteInvalid, CassetteMismatch
+from agy_nb.cassette.matching.compare_frames import Comparer
+from agy_nb.cassette.matching.compare_requests import body_digest, canonical_body
+from agy_nb.cassette.matching.mismatch import diff_of
+from agy_nb.cassette.storage.model_log import has_model, read_model
+
+
+class Interactions:
+    """What a cassette holds of the model's side.
+
+    Args:
+        path: The cassette's folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stack = contextlib.ExitStack()
+        self._cassette: Any = None
+
+    def open(self) -> None:
+        """Read them. Reads the disk.
+
+        Raises:
+            CassetteInvalid: There is nothing of the model's side, or it cannot be read.
+        """
+        import vcr
+        from vcr.patch import PATCHER_NAMES
+
+        folder = str(self._path)
+        if not has_model(self._path):
+            raise CassetteInvalid(
+                f"{folder} holds nothing of the model's side; replay it with "
+                'seam="wire", or record it again',
+                path=folder,
+            )
+        recorder = vcr.VCR(record_mode="none")
+        recorder.register_matcher("agy", _same)
+        recorder.register_persister(_Disk)
+        context = recorder.use_cassette(folder, match_on=["agy"], skip_patchers=PATCHER_NAMES)
+        try:
+            self._cassette = self._stack.enter_context(context)
+        except CassetteInvalid:
+            raise
+        except Exception as error:
+            raise CassetteInvalid(
+                f"{folder} holds no cassette of vcrpy: {error}", path=folder
+            ) from error
+        if not len(self._cassette):
+            raise CassetteInvalid(f"{folder} holds no request to a model", path=folder)
+
+    def close(self) -> None:
+        """Give back what vcrpy holds."""
+        self._stack.close()
+
+    def has(self, request: Any) -> bool:  # noqa: ANN401 - of vcrpy
+        """Whether there is an answer to a request that was not played yet."""
+        return bool(self._cassette.can_play_response_for(request))
+
+    def play(self, request: Any) -> dict[str, Any]:  # noqa: ANN401 - of vcrpy
+        """The answer to a request, in vcrpy's form."""
+        response: dict[str, Any] = copy.deepcopy(self._cassette.play_response(request))
+        return response
+
+    def mismatch(self, request: Any) -> CassetteMismatch:  # noqa: ANN401 - of vcrpy
+        """The error for a request that was not recorded."""
+        folder = str(self._path)
+        left = self._left()
+        path = urlsplit(request.uri).path
+        near = [r for r in left if urlsplit(r.uri).path == path] or left
+        if not near:
+            return CassetteMismatch(
+                f"{folder}: the harness asks the model more often than was recorded.\n"
+                'What to do: record it again with record_mode="all"',
+                path=folder,
+                phase="extra",
+                actual=canonical_body(request.body),
+            )
+        expected, actual = canonical_body(near[0].body), canonical_body(request.body)
+        difference = Comparer().first(expected, actual)
+        diff = diff_of(difference) if difference else f"{near[0].uri}\n{request.uri}"
+        where = difference.path if difference else "uri"
+        return CassetteMismatch(
+            f"{folder}: a request to the model is not what was recorded.\n"
+            f"{where} differs:\n{diff}\n"
+            'What to do: record it again with record_mode="all"',
+            path=folder,
+            phase="model",
+            expected=expected,
+            actual=actual,
+            diff=diff,
+        )
+
+    def unplayed(self) -> CassetteMismatch | None:
+        """The error for requests that never came, None if all did."""
+        left = self._left()
+        if not left:
+            return None
+        folder = str(self._path)
+        return CassetteMismatch(
+            f"{folder}: {len(left)} recorded requests to the model were never made, "
+            f"first {left[0].uri}.\n"
+            'What to do: record it again with record_mode="all", or accept it with '
+            "allow_unplayed=True",
+            path=folder,
+            phase="unplayed",
+        )
+
+    def _left(self) -> list[Any]:
+        """The recorded requests that have not come."""
+        counts = self._cassette.play_counts
+        return [request for i, (request, _) in enumerate(self._cassette.data) if not counts[i]]
+
+
+class _Disk:
+    """Where vcrpy takes a cassette's interactions from. It writes none."""
+
+    @staticmethod
+    def load_cassette(folder: str, serializer: Any) -> Any:  # noqa: ANN401 - vcrpy's
+        from vcr.request import Request
+        from vcr.serializers.compat import convert_to_bytes
+
+        del serializer
+        found = read_model(Path(folder))
+        for response in (item["response"] for item in found):
+            if not all(
+                isinstance(response.get(name), dict) for name in ("status", "headers", "body")
+            ):
+                raise CassetteInvalid(f"{folder}: a response of the model is damaged", path=folder)
+        requests = [Request._from_dict(item["request"]) for item in found]  # noqa: SLF001 - as vcrpy
+        return requests, [convert_to_bytes(item["response"]) for item in found]
+
+    @staticmethod
+    def save_cassette(folder: str, interactions: Any, serializer: Any) -> None:  # noqa: ANN401
+        del folder, interactions, serializer
+
+
+def _same(one: Any, other: Any) -> None:  # noqa: ANN401 - requests of vcrpy
+    assert one.method == other.method, "another method"  # noqa: S101 - how vcrpy's matchers answer
+    paths = [urlsplit(request.uri)[2:4] for request in (one, other)]
+    assert paths[0] == paths[1], "another path"  # noqa: S101
+    assert body_digest(one.body) == body_digest(other.body), "another body"  # noqa: S101

@@ -1,0 +1,358 @@
+"""The model seam: the HTTP between harness and model, in vcrpy's form.
+
+vcrpy's own patches cannot see the harness and would read a stream whole before passing it on. Here
+its `Cassette` only finds interactions, with every patcher skipped; a gateway does the HTTP, and
+`episodes` the files. The boundaries and times of a stream's chunks stand beside the body, in
+`x_agy_chunks`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from agy_nb.cassette.errors import CassetteError, CassetteInvalid, CassetteMismatch
+from agy_nb.cassette.http.interactions import Interactions
+from agy_nb.cassette.http.proxy import Answer, Asked, Gateway, passing
+from agy_nb.cassette.http.relay import Relay, UpstreamAnswer
+from agy_nb.cassette.matching.compare_requests import Translation
+from agy_nb.cassette.redaction import Redactor
+from agy_nb.cassette.redaction.http.exchanges import clean_uri, cleaned
+from agy_nb.cassette.redaction.http.http_bodies import encoding_of
+from agy_nb.cassette.redaction.http.sse_events import Chunk, clean_stream
+from agy_nb.cassette.redaction.rules.field_names import harmless_header
+from agy_nb.cassette.storage.format import Frame
+from agy_nb.cassette.storage.model_log import (
+    EpisodeJournal,
+    Interaction,
+    as_text,
+)
+from agy_nb.wire import frames as f
+from agy_nb.wire.client_config import models_of, paths_of
+from agy_nb.wire.json_values import object_of
+
+_DEFAULT_UPSTREAM = "https://generativelanguage.googleapis.com"
+_LONGEST_WAIT_S = 86_400.0
+_SETTLE_S = 0.1
+"""Seconds that a recording's end waits for the last words of answers."""
+
+
+class ModelSide:
+    """What is behind the gateway while a cassette is in use.
+
+    Args:
+        path: Folder of the cassette, or of the recording.
+        redactor: Takes secrets out of what is kept.
+        replaying: Whether to answer from the cassette.
+        speed: 0 for no waiting, 1 for the recorded pace.
+        extend: Called once, in a thread, when a request was not recorded: gives the folder of a
+            recording that such requests are added to, and they go to the model. None to refuse
+            them.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        redactor: Redactor,
+        *,
+        replaying: bool,
+        speed: float = 0,
+        extend: Callable[[], Path] | None = None,
+    ) -> None:
+        self._path = path
+        self._redactor = redactor
+        self._extend = extend
+        self._extending = asyncio.Lock()
+        self._speed = speed
+        self._gateway = Gateway(self)
+        redactor.learn(self._gateway.token)  # the harness's error messages name addresses
+        self._translations: dict[int, Translation] = {}
+        self._recorded = Interactions(path) if replaying else None
+        self._relay = Relay()
+        self._journal: EpisodeJournal | None = None if replaying else EpisodeJournal(path)
+        self._known = redactor.known
+        self._under_way = 0  # answers that are being recorded
+        self._fewer = threading.Condition()
+        self.errors: list[CassetteError] = []
+
+    # -- life --------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Read what is to be played, if anything is. Reads the disk.
+
+        Raises:
+            CassetteInvalid: There is nothing of the model's side, or it cannot be read.
+        """
+        if self._recorded is not None:
+            self._recorded.open()
+
+    def save(self) -> None:
+        """Finish what was recorded. Writes the disk."""
+        self._close_recorded()
+        if self._journal is not None:
+            learned = self._redactor.known > self._known  # since the first exchange was written
+            again = partial(cleaned, redactor=self._redactor)
+            self._journal.finish(again if learned else lambda made: made)
+
+    def close(self) -> None:
+        """Give up what was recorded. Blocks for a moment."""
+        self._close_recorded()
+        if self._journal is not None:
+            self._journal.close()
+
+    def _close_recorded(self) -> None:
+        if self._recorded is not None:
+            self._recorded.close()
+
+    def unplayed(self) -> CassetteMismatch | None:
+        """The error for requests that never came, None if all did."""
+        return None if self._recorded is None else self._recorded.unplayed()
+
+    def start(self) -> None:
+        """Listen. Blocks for a moment."""
+        self._gateway.start()
+        if self._recorded is None:
+            self._gateway.soon(self._relay.start())
+
+    def stop(self) -> None:
+        """Stop to listen. Blocks for a moment."""
+        self._gateway.stop()
+
+    def settle(self) -> None:
+        """Wait for answers whose last words are on their way. Blocks for a moment."""
+        with self._fewer:
+            self._fewer.wait_for(lambda: not self._under_way, _SETTLE_S)
+
+    def go_on(self) -> Callable[[], None]:
+        """Serve agents that outlive the recording; nothing of it is kept any more.
+
+        Returns:
+            What stops that; it blocks nothing.
+        """
+        self._journal = None
+        if self._extend is not None:
+            self._recorded = None
+        return self._gateway.hang_up
+
+    async def aclose(self) -> None:
+        """See `Answerer`."""
+        await self._relay.close()
+
+    def rewrite(self, session: int, config: Frame) -> Frame:
+        """A session's configuration, with the gateway in the place of every model's address."""
+        self._translations[session] = Translation(paths_of(config))
+        changed = copy.deepcopy(config)
+        for model in models_of(changed):
+            for name in f.ENDPOINTS:
+                endpoint = model.get(name)
+                if not isinstance(endpoint, dict):
+                    continue
+                upstream = endpoint.get(f.BASE_URL)
+                if not upstream and name == f.GEMINI_ENDPOINT:
+                    upstream = _DEFAULT_UPSTREAM
+                if self._recorded and name == f.GEMINI_ENDPOINT and not endpoint.get(f.API_KEY):
+                    endpoint[f.API_KEY] = "replayed"  # the harness wants one
+                if upstream:
+                    endpoint[f.BASE_URL] = self._gateway.address(session, upstream)
+        return changed
+
+    def only_replayed(self, config: Frame) -> list[Frame]:
+        """The recorded models, which a harness gets in a replay; none may be reached by itself.
+
+        Args:
+            config: The recorded configuration, which may be anybody's.
+
+        Raises:
+            CassetteInvalid: A model is at no address that a gateway can stand in for.
+        """
+        models = []
+        for model in models_of(config):
+            known: Frame = {name: model[name] for name in (f.NAME, "types") if name in model}
+            for name in [name for name in model if name not in known]:
+                endpoint = model[name]
+                has_address = isinstance(endpoint, dict) and endpoint.get(f.BASE_URL)
+                if name not in f.ENDPOINTS or not (has_address or name == f.GEMINI_ENDPOINT):
+                    raise CassetteInvalid(
+                        f"the recorded model {model.get(f.NAME)!r} has a {name} that cannot be "
+                        'replayed at the model; use seam="wire"',
+                        path=str(self._path),
+                    )
+                known[name] = object_of(endpoint)
+            models.append(known)
+        return models
+
+    # -- requests ----------------------------------------------------------------------------
+
+    async def answer(self, asked: Asked) -> Answer:
+        """See `Answerer`."""
+        recorded = self._recorded
+        if recorded is None:
+            return await self._record(asked)
+        request = await asyncio.to_thread(self._request, asked)
+        if recorded.has(request):
+            return self._replay(asked, recorded.play(request))
+        if self._extend is None:
+            return self._refuse(recorded.mismatch(request))
+        async with self._extending:
+            if self._journal is None:
+                try:
+                    self._journal = EpisodeJournal(await asyncio.to_thread(self._extend))
+                except CassetteError as error:
+                    return self._refuse(error)
+        return await self._record(asked)
+
+    def _refuse(self, error: CassetteError) -> Answer:
+        self.errors.append(error)
+        headers = [("Content-Type", "text/plain; charset=utf-8")]
+        return Answer(400, "Not recorded", headers, _text(str(error)))
+
+    def _request(self, asked: Asked) -> Any:  # noqa: ANN401 - a request of vcrpy
+        from vcr.request import Request
+
+        return Request(**self._asked(asked))
+
+    def _asked(self, asked: Asked) -> dict[str, Any]:
+        translation = self._translations.get(asked.session) or Translation({})
+        headers = {
+            name: [self._redactor.text(value)]
+            for name, value in asked.headers.items()
+            if harmless_header(name)
+        }
+        encoding = encoding_of(asked.headers.items())
+        body = as_text(self._clean(asked.body, translation, encoding))
+        uri = clean_uri(_portless(asked.url), self._redactor.text)
+        return {"method": asked.method, "uri": uri, "body": body, "headers": headers}
+
+    def _clean(self, body: bytes, translation: Translation, encoding: str) -> bytes:
+        return self._redactor.body(
+            body,
+            encoding=encoding,
+            text=lambda text: self._redactor.text(translation.to_marks(text)),
+        )
+
+    async def _record(self, asked: Asked) -> Answer:
+        headers = [*passing(asked.headers.items()), ("Accept-Encoding", "identity")]
+        upstream = await self._relay.request(asked.method, asked.url, headers, asked.body)
+        chunks = self._recorded_chunks(asked, upstream)
+        return Answer(upstream.status, upstream.reason, passing(upstream.headers), chunks)
+
+    async def _recorded_chunks(
+        self,
+        asked: Asked,
+        upstream: UpstreamAnswer,
+    ) -> AsyncGenerator[bytes, None]:
+        pieces: list[tuple[bytes, float]] = []
+        last, end = time.perf_counter(), "aborted"
+        with self._fewer:
+            self._under_way += 1
+        try:
+            async for chunk in upstream.chunks():
+                now = time.perf_counter()
+                pieces.append((chunk, now - last))
+                last = now
+                yield chunk
+            end = "ok"
+        except Exception as error:
+            end = "reset"
+            raise ConnectionResetError(str(error)) from error
+        finally:
+            upstream.close()
+            # Cleaned and kept in a thread: the stream's end does not wait for it.
+            if self._journal is not None:
+                self._journal.put(partial(self._interaction, asked, upstream, pieces, end))
+            with self._fewer:
+                self._under_way -= 1
+                self._fewer.notify_all()
+
+    def _interaction(
+        self,
+        asked: Asked,
+        upstream: UpstreamAnswer,
+        pieces: list[tuple[bytes, float]],
+        end: str,
+    ) -> Interaction:
+        translation = self._translations.get(asked.session) or Translation({})
+        body = as_text(b"".join(chunk for chunk, _ in pieces))
+        chunks: list[Chunk] = [[len(chunk), round(dt, 6)] for chunk, dt in pieces]
+        if isinstance(body, str):
+            body, chunks = clean_stream(
+                body,
+                chunks,
+                self._redactor,
+                lambda text: self._redactor.text(translation.to_marks(text)),
+            )
+        else:
+            whole = self._clean(body, translation, encoding_of(upstream.headers))
+            if whole != body:  # the bounds of its chunks mean nothing any more
+                body, chunks = as_text(whole), [[len(whole), sum(dt for _, dt in chunks)]]
+        headers: dict[str, list[str]] = {}
+        for name, value in passing(upstream.headers):
+            if harmless_header(name):
+                headers.setdefault(name, []).append(self._redactor.text(value))
+        return {
+            "request": self._asked(asked),
+            "response": {
+                "status": {"code": upstream.status, "message": upstream.reason or ""},
+                "headers": headers,
+                "body": {"string": body},
+                "x_agy_chunks": chunks,
+                "x_agy_end": end,
+            },
+        }
+
+    def _replay(self, asked: Asked, response: dict[str, Any]) -> Answer:
+        headers = [(k, v) for k, values in response["headers"].items() for v in values]
+        status = response["status"]
+        translation = self._translations.get(asked.session) or Translation({})
+        chunks = self._replayed_chunks(response, translation)
+        return Answer(status["code"], status["message"], headers, chunks)
+
+    async def _replayed_chunks(
+        self, response: dict[str, Any], translation: Translation
+    ) -> AsyncGenerator[bytes, None]:
+        body = response["body"]["string"]
+        body = body.encode() if isinstance(body, str) else body
+        position = 0
+        for size, dt in _chunks_of(response) or [(len(body), 0.0)]:
+            await asyncio.sleep(dt / self._speed if self._speed else 0)
+            chunk = body[position : position + size]
+            position += size
+            try:
+                yield translation.to_paths(chunk.decode()).encode()
+            except UnicodeDecodeError:
+                yield chunk
+        match response.get("x_agy_end", "ok"):
+            case "reset":
+                raise ConnectionResetError("the model's side broke the connection in the recording")
+            case "aborted":  # the harness hung up before the end; it will again
+                await asyncio.get_running_loop().create_future()
+
+
+def _chunks_of(response: dict[str, Any]) -> list[tuple[int, float]]:
+    """Sizes of a body's chunks, and seconds before each; none where the file says nonsense."""
+    found = response.get("x_agy_chunks")
+    try:
+        chunks = [(int(size), float(dt)) for size, dt in found or ()]
+    except (TypeError, ValueError, OverflowError):
+        return []
+    sound = all(size >= 0 and 0 <= dt < _LONGEST_WAIT_S for size, dt in chunks)
+    return chunks if sound else []
+
+
+async def _text(text: str) -> AsyncGenerator[bytes, None]:
+    yield text.encode()
+
+
+def _portless(url: str) -> str:
+    """A URL whose loopback port says nothing."""
+    parts = urlsplit(url)
+    if parts.hostname in ("127.0.0.1", "localhost", "::1"):
+        return parts._replace(netloc="127.0.0.1").geturl()
+    return url

@@ -1,0 +1,174 @@
+"""Requests to a model, made by a process of their own: no patch of this process sees them.
+
+Libraries that record, fake or block HTTP in tests (vcrpy, pytest-recording, respx, responses,
+aioresponses, pytest-httpx, pytest-socket) replace classes of clients or sockets for the whole
+process. A request that the recording's gateway made here would end up in the user's own cassette,
+with the model's key in its headers, or would be refused. `relay_process` makes them instead. The
+two talk over pipes, which none of these libraries touches.
+
+A message is a head (`HEAD`: kind, number of the request, length) and that many bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import struct
+import sys
+from collections.abc import AsyncGenerator, Iterable
+from dataclasses import dataclass, field
+
+HEAD = struct.Struct(">BII")
+REQUEST, CANCEL = 1, 2
+ANSWER, CHUNK, END, ERROR = 3, 4, 5, 6
+LENGTH = struct.Struct(">I")
+"""Before a request's body: the length of its description in JSON."""
+
+_PROGRAM = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from agy_nb.cassette.http.relay_process import main; main()"
+)
+_GONE = "the process that makes the recording's requests has ended"
+
+
+@dataclass(slots=True)
+class UpstreamAnswer:
+    """An answer whose body is still to come.
+
+    Attributes:
+        status: Of HTTP.
+        reason: The words beside it.
+        headers: As they came.
+    """
+
+    status: int
+    reason: str
+    headers: list[tuple[str, str]]
+    _relay: Relay = field(repr=False)
+    _number: int = field(repr=False)
+    _messages: asyncio.Queue[tuple[int, bytes]] = field(repr=False)
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """The body, piece by piece as it comes.
+
+        Raises:
+            ConnectionError: The model's side broke the connection.
+        """
+        while True:
+            kind, payload = await self._messages.get()
+            if kind == END:
+                return
+            if kind == ERROR:
+                raise ConnectionResetError(payload.decode())
+            yield payload
+
+    def close(self) -> None:
+        """Read no more: the connection to the model is closed unless the body was read whole."""
+        self._relay.forget(self._number)
+
+
+class Relay:
+    """The process that makes the requests. For one event loop; started on first use."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._answers: dict[int, asyncio.Queue[tuple[int, bytes]]] = {}
+        self._number = 0
+
+    async def start(self) -> None:
+        """Start the process, unless it runs.
+
+        Raises:
+            ConnectionError: It cannot be started.
+        """
+        if self._process is not None and self._process.returncode is None:
+            return
+        if self._starting is None or self._starting.done():
+            self._starting = asyncio.get_running_loop().create_task(self._start())
+        # In a task of its own, which no request cancels: asyncio waits for ever for a process whose
+        # start is cancelled before its pipes are connected.
+        await asyncio.shield(self._starting)
+
+    async def _start(self) -> None:
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", _PROGRAM, json.dumps(sys.path),
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+        except OSError as error:
+            raise ConnectionResetError(f"no process can be started: {error}") from error
+        self._reading = asyncio.get_running_loop().create_task(self._read(self._process))
+
+    async def request(
+        self, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes
+    ) -> UpstreamAnswer:
+        """Make a request; gives the answer once its headers are there.
+
+        Args:
+            method: Of HTTP.
+            url: Where to.
+            headers: All that are to be sent, in order.
+            body: Of the request.
+
+        Raises:
+            ConnectionError: There is no answer.
+        """
+        await self.start()
+        process = self._process
+        assert process is not None  # noqa: S101 - for the type checker
+        assert process.stdin is not None  # noqa: S101
+        self._number += 1
+        number = self._number
+        messages = self._answers[number] = asyncio.Queue()
+        about = json.dumps({"method": method, "url": url, "headers": list(headers)}).encode()
+        payload = LENGTH.pack(len(about)) + about + body
+        try:
+            process.stdin.write(HEAD.pack(REQUEST, number, len(payload)) + payload)
+            await process.stdin.drain()
+            kind, answer = await messages.get()
+        except BaseException:
+            self.forget(number)
+            raise
+        if kind != ANSWER:
+            self._answers.pop(number, None)
+            raise ConnectionResetError(answer.decode())
+        told = json.loads(answer)
+        received = [(name, value) for name, value in told["headers"]]
+        return UpstreamAnswer(told["status"], told["reason"], received, self, number, messages)
+
+    def forget(self, number: int) -> None:
+        """Wait for no more of an answer."""
+        process = self._process
+        if self._answers.pop(number, None) is None or process is None or process.stdin is None:
+            return
+        with contextlib.suppress(OSError, RuntimeError):
+            process.stdin.write(HEAD.pack(CANCEL, number, 0))
+
+    async def close(self) -> None:
+        """End the process, also one that is just being started."""
+        if self._starting is not None:
+            await asyncio.wait([self._starting])
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+        if self._reading is not None:
+            await self._reading
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None  # noqa: S101 - for the type checker
+        try:
+            while True:
+                kind, number, length = HEAD.unpack(await process.stdout.readexactly(HEAD.size))
+                payload = await process.stdout.readexactly(length)
+                messages = self._answers.get(number)
+                if messages is not None:
+                    messages.put_nowait((kind, payload))
+        except (asyncio.IncompleteReadError, OSError):
+            for messages in self._answers.values():
+                messages.put_nowait((ERROR, _GONE.encode()))
+            await process.wait()

@@ -1,0 +1,105 @@
+"""The process that makes a recording's requests to models; see `relay`.
+
+It reads requests on stdin and writes answers on stdout. It ends when stdin does, so none is left
+when the process that started it is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+from agy_nb.cassette.http.relay import ANSWER, CANCEL, CHUNK, END, ERROR, HEAD, LENGTH, REQUEST
+
+
+class _Answering:
+    """Makes requests side by side, and writes what comes of each."""
+
+    def __init__(self, out: int) -> None:
+        self._out = out
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._client: Any = None  # an aiohttp.ClientSession
+
+    def take(self, kind: int, number: int, payload: bytes) -> None:
+        """Take one message."""
+        if kind == REQUEST:
+            task = asyncio.get_running_loop().create_task(self._answer(number, payload))
+            self._tasks[number] = task
+            task.add_done_callback(lambda _: self._tasks.pop(number, None))
+        elif kind == CANCEL and number in self._tasks:
+            self._tasks[number].cancel()
+
+    async def _answer(self, number: int, payload: bytes) -> None:
+        import aiohttp
+
+        if self._client is None:
+            self._client = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=None), auto_decompress=False, trust_env=True
+            )
+        (length,) = LENGTH.unpack_from(payload)
+        about = json.loads(payload[LENGTH.size : LENGTH.size + length])
+        try:
+            async with self._client.request(
+                about["method"], about["url"], data=payload[LENGTH.size + length :],
+                headers=about["headers"], allow_redirects=False,
+            ) as answer:  # fmt: skip
+                head = {
+                    "status": answer.status,
+                    "reason": answer.reason or "",
+                    "headers": [(str(k), str(v)) for k, v in answer.headers.items()],
+                }
+                self._write(ANSWER, number, json.dumps(head).encode())
+                async for chunk in answer.content.iter_any():
+                    self._write(CHUNK, number, chunk)
+            self._write(END, number)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            words = str(error) or type(error).__name__
+            self._write(ERROR, number, words.encode("utf-8", "replace"))
+
+    def _write(self, kind: int, number: int, payload: bytes = b"") -> None:
+        # At once, on the loop: messages of two requests must not be mixed up in the pipe. The
+        # other side reads always, so this waits for a moment at most.
+        view = memoryview(HEAD.pack(kind, number, len(payload)) + payload)
+        while view:
+            view = view[os.write(self._out, view) :]
+
+    async def close(self) -> None:
+        """Give up what is under way."""
+        for task in tuple(self._tasks.values()):
+            task.cancel()
+        if self._client is not None:
+            await self._client.close()
+
+
+async def _serve(source: int, out: int) -> None:
+    answering = _Answering(out)
+    try:
+        while True:
+            kind, number, length = HEAD.unpack(await asyncio.to_thread(_read, source, HEAD.size))
+            payload = await asyncio.to_thread(_read, source, length)
+            answering.take(kind, number, payload)
+    finally:
+        await answering.close()
+
+
+def _read(source: int, length: int) -> bytes:
+    found = bytearray()
+    while len(found) < length:
+        piece = os.read(source, min(length - len(found), 2**20))
+        if not piece:
+            raise EOFError
+        found += piece
+    return bytes(found)
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that records
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        asyncio.run(_serve(sys.stdin.fileno(), sys.stdout.fileno()))
+    os._exit(0)  # a thread may still wait for stdin

@@ -1,0 +1,48 @@
+"""Recorded lines as events, as a live session would have had them."""
+
+from __future__ import annotations
+
+from agy_nb.cassette.storage.format import Frame, Line
+from agy_nb.protocol.events import Event
+from agy_nb.wire.reader import WireReader
+
+_BEGAN = 1.0
+"""When a session begins, in seconds: a moment of 0 would mean that it is not known."""
+
+
+class RecordedEvents:
+    """Reads the lines of one session, in their order; never raises.
+
+    Attributes:
+        elapsed: Seconds from the session's first line to the latest.
+
+    Example:
+        >>> from agy_nb.cassette.inspect.recorded_events import RecordedEvents
+        >>> from agy_nb.cassette.storage.format import Line
+        >>> prompt = {"userInput": {"parts": [{"text": "Hello"}]}}
+        >>> [event.type for event in RecordedEvents().take(Line(0, "client", 0.0, prompt))]
+        ['turn_began', 'state']
+    """
+
+    def __init__(self) -> None:
+        self.elapsed = 0.0
+        self._reader = WireReader()
+
+    def take(self, line: Line) -> list[Event]:
+        """The events of the next line."""
+        self.elapsed += line.dt
+        return self._reader.take(line.direction, line.frame, self._at)
+
+    def end(self, how: Frame | None) -> list[Event]:
+        """The events of the session's end.
+
+        Args:
+            how: As `RecordedSession.end`; None where the recording stops before.
+        """
+        if how is None:
+            return self._reader.end("unknown", self._at)
+        return self._reader.take("end", how, self._at)
+
+    @property
+    def _at(self) -> float:
+        return _BEGAN + self.elapsed

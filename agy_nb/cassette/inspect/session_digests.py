@@ -1,0 +1,68 @@
+"""Recorded sessions by what they add up to, and two cassettes side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from itertools import zip_longest
+from pathlib import Path
+
+from agy_nb.cassette.storage.cassette_reader import RecordedSession, load
+from agy_nb.cassette.storage.format import Frame, Line
+from agy_nb.wire.summaries import digest_diff
+from agy_nb.wire.summaries.digest import Digest, SessionDigest
+from agy_nb.wire.summaries.digest_diff import PARTS
+
+
+def digests_of(lines: Iterable[Line]) -> list[Digest]:
+    """What the sessions of a wire add up to, in the order of their start; keeps no line."""
+    found: dict[int, SessionDigest] = {}
+    ends: dict[int, Frame] = {}
+    for line in lines:
+        digest = found.setdefault(line.session, SessionDigest())
+        if line.direction == "end":
+            ends[line.session] = line.frame
+        else:
+            _add(digest, line)
+    return [digest.result(ends.get(number)) for number, digest in sorted(found.items())]
+
+
+def digest_of(session: RecordedSession) -> Digest:
+    """What a recorded session adds up to."""
+    digest = SessionDigest()
+    for line in session.lines:
+        _add(digest, line)
+    return digest.result(session.end)
+
+
+def _add(digest: SessionDigest, line: Line) -> None:
+    if line.direction == "client":
+        digest.client(line.frame)
+    elif line.direction == "harness":
+        digest.harness(line.frame)
+
+
+def differences(
+    one: Path,
+    other: Path,
+    *,
+    parts: Collection[str] = PARTS,
+    names: tuple[str, str] | None = None,
+) -> Iterator[str]:
+    """Where two cassettes differ in what they add up to, by session and turn.
+
+    Args:
+        one: A cassette's folder.
+        other: Another's.
+        parts: What to compare, of `PARTS`.
+        names: What to call the two; their folders by default.
+
+    Raises:
+        CassetteError: One of them cannot be read.
+    """
+    called = (str(one), str(other)) if names is None else names
+    sessions = zip_longest(load(one).sessions, load(other).sessions)
+    for number, (left, right) in enumerate(sessions):
+        if left is None or right is None:
+            yield f"session {number}: only in {called[right is not None]}"
+            continue
+        yield from digest_diff.differences(number, digest_of(left), digest_of(right), called, parts)

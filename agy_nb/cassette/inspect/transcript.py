@@ -1,0 +1,67 @@
+"""A cassette as text."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from agy_nb.cassette.inspect.recorded_events import RecordedEvents
+from agy_nb.cassette.storage.format import Line, read_lines
+from agy_nb.wire.summaries.render import SessionText
+
+_KEPT = 64
+"""Sessions that are kept after their end: how a turn went may follow the end of its harness."""
+
+
+def transcript(path: Path) -> Iterator[str]:
+    """A cassette as text, a line for each thing that was said, done or decided.
+
+    It is read line by line, in the order of the recording: where several sessions ran at the same
+    time, the name of the session is repeated where it changes.
+
+    Args:
+        path: The cassette's folder.
+
+    Raises:
+        CassetteInvalid: A line is damaged.
+    """
+    shown: int | None = None
+    for number, line in _written(read_lines(path)):
+        if shown != number:
+            shown = number
+            yield f"Session {number}"
+        yield line
+
+
+def _written(lines: Iterable[Line]) -> Iterator[tuple[int, str]]:
+    sessions: dict[int, _Session] = {}
+    ended: deque[int] = deque()
+    for line in lines:
+        number = line.session
+        session = sessions.get(number)
+        if session is None:
+            session = sessions[number] = _Session()
+        for text in session.take(line):
+            yield number, text
+        if line.direction == "end":
+            ended.append(number)
+            if len(ended) > _KEPT:
+                del sessions[ended.popleft()]
+    for number in sorted(sessions.keys() - set(ended)):
+        for text in sessions[number].cut_off():
+            yield number, text
+
+
+class _Session:
+    def __init__(self) -> None:
+        self._events = RecordedEvents()
+        self._text = SessionText()
+
+    def take(self, line: Line) -> Iterator[str]:
+        for event in self._events.take(line):
+            yield from self._text.take(event)
+
+    def cut_off(self) -> Iterator[str]:
+        for event in self._events.end(None):
+            yield from self._text.take(event)

@@ -1,0 +1,145 @@
+"""The frames of one agent since its start, held in memory: what `Agent.save_cassette` writes.
+
+Rule 1: `put` costs the event loop an append; what has grown large is packed by a thread.
+Rule 2: there is a limit. What comes beyond it is not held, and the cassette says that it is cut.
+Rule 3: nothing is on disk before it is asked for, and then without secrets, as in any recording.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agy_nb.cassette.errors import CassetteNotWritten
+from agy_nb.cassette.record.recorder import RecordingSocket, Tape, harness_path, harness_text
+from agy_nb.cassette.record_modes import refuse_to_replace
+from agy_nb.cassette.redaction import Redactor, Rule
+from agy_nb.cassette.redaction.streams import joined
+from agy_nb.cassette.storage.format import Direction, Frame, cassette_path
+from agy_nb.cassette.storage.writer import Journal, Said, new_header, timed
+
+if TYPE_CHECKING:
+    from agy_nb.sdk.interfaces import Start
+
+MOST_BYTES = 64_000_000
+"""Packed bytes that are held of one agent. Frames repeat each other, so that this is 20 times as
+much on the wire."""
+
+PACKING = "agy_nb packs frames"
+"""Name of the threads that do."""
+
+_PART = 1_000_000
+"""Bytes of frames that are packed at once."""
+
+
+class KeptFrames:
+    """What one agent and its harnesses have said to each other.
+
+    Args:
+        most_bytes: Packed bytes to be held at the most.
+    """
+
+    def __init__(self, *, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._parts: list[_Part] = []
+        self._open: list[Said] = []
+        self._size = 0
+        self._full = False
+        self._tape = Tape(self)
+        self._harness = Path()
+
+    def listen(self, start: Start, ws: Any) -> RecordingSocket:  # noqa: ANN401 - of websockets
+        """Listen to a harness that has started; gives the socket to use in the place of `ws`."""
+        self._harness = harness_path(start)
+        return RecordingSocket(ws, self._tape, self._tape.begin())
+
+    def put(
+        self, session: int, direction: Direction, at: float, message: str | bytes | Frame
+    ) -> None:
+        """Hold a frame; see `Journal.put`."""
+        if self._full:
+            return
+        self._open.append(Said(session, direction, at, message))
+        self._size += len(message)
+        if self._size >= _PART:
+            self._parts.append(_Part(self._open))
+            self._open, self._size = [], 0
+            self._full = sum(part.size for part in self._parts) >= self._most_bytes
+
+    def so_far(self) -> SoFar:
+        """What has been said up to now; more may come."""
+        return SoFar((*self._parts, _Part(self._open[:], pack=False)), self._harness, self._full)
+
+
+class SoFar:
+    """A part of a conversation, to be written."""
+
+    def __init__(self, parts: Iterable[_Part], harness: Path, full: bool) -> None:  # noqa: FBT001
+        self._parts = tuple(parts)
+        self._harness = harness
+        self._full = full
+
+    def write(self, path: str | Path, redact: Iterable[Rule] = ()) -> Path:
+        """Write it as a cassette, in the place of any that was there. Blocks; not for the loop.
+
+        Args:
+            path: The cassette's folder.
+            redact: Rules beside the built-in ones.
+
+        Returns:
+            The cassette's folder.
+
+        Raises:
+            CassetteBusy: Somebody else records it.
+            CassetteInvalid: The path is no name for a cassette, or something else is there.
+            CassetteNotWritten: Nothing was said, or the disk refused.
+        """
+        path = cassette_path(path)
+        if path.exists():
+            refuse_to_replace(path)
+        if next(self._frames(), None) is None:
+            raise CassetteNotWritten(
+                f"{path} was not written: no agent has said anything to a harness here",
+                path=str(path),
+            )
+        redactor = Redactor(redact)
+        redactor.warm_up()
+        # Read by the journal's thread as it writes: unpacked, all at once would be too much.
+        lines = map(redactor.line, joined(timed(self._frames()), redactor))
+        Journal(path, new_header(), keep=lines).finish(
+            lambda: dict(redactor.counts),
+            complete=not self._full,
+            harness=harness_text(self._harness),
+        )
+        return path
+
+    def _frames(self) -> Iterator[Said]:
+        for part in self._parts:
+            yield from part.frames()
+
+
+class _Part:
+    """Some frames in a row, packed as soon as a thread has done it."""
+
+    def __init__(self, frames: list[Said], *, pack: bool = True) -> None:
+        self._frames: list[Said] | None = frames
+        self._packed = b""
+        self.size = 0
+        if pack:
+            threading.Thread(target=self._pack, args=(frames,), name=PACKING, daemon=True).start()
+
+    def _pack(self, frames: list[Said]) -> None:
+        self._packed = zlib.compress(pickle.dumps(frames), 1)
+        self.size = len(self._packed)
+        self._frames = None
+
+    def frames(self) -> list[Said]:
+        """The frames, oldest first."""
+        frames = self._frames
+        if frames is None:
+            frames = pickle.loads(zlib.decompress(self._packed))  # noqa: S301 - packed above
+        return frames

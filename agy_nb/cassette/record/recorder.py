@@ -1,0 +1,206 @@
+"""Recording at the wire: a copy of all that SDK and harness say to each other.
+
+Rule 1: what the SDK sees is what it would see without; a copy is kept before a frame is sent, so
+that no answer can come before it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+
+from agy_nb.cassette.storage.format import Direction, Frame, parse_frame
+from agy_nb.protocol.codec import note_of
+from agy_nb.protocol.events import AnyEvent, Event
+from agy_nb.wire.frames import CONFIG
+
+if TYPE_CHECKING:
+    from agy_nb.sdk.interfaces import Start
+    from agy_nb.sdk.process.launch import Connected, HarnessStart
+
+Rewrite: TypeAlias = Callable[[int, Frame], Frame]
+"""Changes a session's configuration on its way to the harness, unseen by the recording."""
+
+
+class TakesFrames(Protocol):
+    """Takes frames as they are said; `Journal` writes them, `KeptFrames` holds them."""
+
+    def put(
+        self, session: int, direction: Direction, at: float, message: str | bytes | Frame
+    ) -> None:
+        """See `Journal.put`."""
+        ...
+
+
+class Tape:
+    """Where recorded sessions go; off once the cassette is finished.
+
+    Args:
+        journal: Takes the frames; None to take none.
+        first: Number of the first session.
+    """
+
+    def __init__(self, journal: TakesFrames | None, *, first: int = 0) -> None:
+        self._journal = journal
+        self._next = first
+        self._open: set[int] = set()
+        self._then: Callable[[], object] = lambda: None
+        self.sessions = 0
+
+    def begin(self) -> int:
+        """A number for a new session."""
+        number, self._next = self._next, self._next + 1
+        self.sessions += 1
+        self._open.add(number)
+        return number
+
+    def put(self, session: int, direction: Direction, message: str | bytes | Frame) -> None:
+        """Append a frame, unless the tape is off."""
+        if self._journal is not None:
+            self._journal.put(session, direction, time.perf_counter(), message)
+        if direction == "end":
+            self._open.discard(session)
+            self._tell_if_over()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a session has not ended yet."""
+        return bool(self._open)
+
+    def when_over(self, then: Callable[[], object]) -> None:
+        """Call a function, maybe twice, once no session is open; at once if none is."""
+        self._then = then
+        self._tell_if_over()
+
+    def _tell_if_over(self) -> None:
+        if not self._open:
+            self._then()
+
+    def stop(self) -> None:
+        """Take nothing more; sessions that are still open go on unrecorded."""
+        self._journal = None
+
+
+class RecordingSocket:
+    """The real WebSocket, with a copy of every frame for the tape.
+
+    Args:
+        ws: The real one.
+        tape: Where the copies go.
+        session: Their session.
+        rewrite: Changes the configuration before the harness gets it.
+    """
+
+    def __init__(
+        self,
+        ws: Any,  # noqa: ANN401 - of websockets
+        tape: Tape,
+        session: int,
+        rewrite: Callable[[Frame], Frame] | None = None,
+    ) -> None:
+        self._ws = ws
+        self._tape = tape
+        self._session = session
+        self._rewrite = rewrite
+        self._over = False
+        from agy_nb.sdk.process.observed_socket import TakesNotes
+
+        self._inner_note = ws.note if isinstance(ws, TakesNotes) else None
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the real one has
+        return getattr(self._ws, name)
+
+    def note(self, note: Event) -> None:
+        """Keep a host note, in its order among the frames; see `TakesNotes`.
+
+        It may come after the session's end: how a turn ended whose harness went away.
+        """
+        self._tape.put(self._session, "host", note_of(cast("AnyEvent", note)))
+        if self._inner_note is not None:
+            self._inner_note(note)
+
+    async def send(self, message: Any) -> None:  # noqa: ANN401 - str or bytes
+        """Send, and keep a copy; it is kept first, so that no answer can come before it."""
+        self._tape.put(self._session, "client", message)
+        if self._rewrite is not None:
+            message, self._rewrite = rewritten(message, self._rewrite), None
+        await self._ws.send(message)
+
+    async def recv(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - str or bytes
+        """Receive, and keep a copy."""
+        try:
+            message = await self._ws.recv(*args, **kwargs)
+        except closed_errors() as error:
+            self._end("harness", error)
+            raise
+        self._tape.put(self._session, "harness", message)
+        return message
+
+    def __aiter__(self) -> RecordingSocket:
+        return self
+
+    async def __anext__(self) -> Any:  # noqa: ANN401 - str or bytes
+        try:
+            return await self.recv()
+        except websockets_of_sdk().ConnectionClosedOK:
+            raise StopAsyncIteration from None
+
+    async def close(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the real one's
+        """Close, and say that the client did."""
+        self._end("client")
+        await self._ws.close(*args, **kwargs)
+
+    def _end(self, by: str, error: Any = None) -> None:  # noqa: ANN401 - of websockets
+        if self._over:
+            return
+        self._over = True
+        end: Frame = {"by": by}
+        if error is not None:
+            frame = error.rcvd or error.sent
+            end |= {"code": frame.code if frame else 1006, "reason": frame.reason if frame else ""}
+        self._tape.put(self._session, "end", end)
+
+
+def rewritten(message: str | bytes, rewrite: Callable[[Frame], Frame]) -> str | bytes:
+    """The first frame of a client, changed."""
+    import json
+
+    frame = parse_frame(message)
+    return json.dumps(rewrite(frame)) if CONFIG in frame else message
+
+
+async def record(start: HarnessStart, tape: Tape, rewrite: Rewrite | None = None) -> Connected:
+    """Start the real harness and record what is said."""
+    real = await start.spawn()
+    session = tape.begin()
+    change = partial(rewrite, session) if rewrite is not None else None
+    return replace(real, socket=RecordingSocket(real.socket, tape, session, change))
+
+
+def closed_errors() -> Any:  # noqa: ANN401 - an exception type
+    """What a closed WebSocket raises."""
+    return websockets_of_sdk().ConnectionClosed
+
+
+def websockets_of_sdk() -> Any:  # noqa: ANN401 - a module
+    """The library that the SDK's sockets come from."""
+    from google.antigravity.connections.local import local_connection
+
+    return local_connection.websockets
+
+
+def harness_path(start: Start) -> Path:
+    """Where the harness binary is."""
+    return Path(start.binary_path)
+
+
+def harness_text(path: Path) -> str:
+    """What is known of the harness binary: its name and size. Reads the disk."""
+    try:
+        return f"{path.name} {path.stat().st_size} bytes"
+    except OSError:
+        return path.name

@@ -1,0 +1,164 @@
+"""Streamed bodies without secrets, also those that lie across several events.
+
+A model streams its answer as events, each a JSON object with the next piece of text. A key cut in
+two by an event's end looks like nothing in the body as it stands, so the pieces that belong
+together are joined: those at the same place in each event.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from agy_nb.cassette.redaction.split_text import Seeing, clean_pieces
+
+Chunk: TypeAlias = list[Any]
+"""Bytes, and seconds since the chunk before."""
+
+_LINES = re.compile(r"(?<=\n)")
+_EVENT = re.compile(r"(data:[ ]?)(.*)", re.DOTALL)
+_NOT_JOINED = frozenset(
+    {"role", "finishReason", "finish_reason", "modelVersion", "model", "responseId", "id", "object",
+     "thoughtSignature", "createTime", "traceId", "type", "mimeType", "name"}
+)  # fmt: skip
+"""Say the same in every event, or are whole in each."""
+
+
+class _Leaf(NamedTuple):
+    holder: Any
+    key: Any
+    text: str
+
+
+def clean_stream(
+    body: str,
+    chunks: Sequence[Chunk],
+    redactor: Seeing,
+    text: Callable[[str], str] | None = None,
+) -> tuple[str, list[Chunk]]:
+    """A body without secrets, and its chunks.
+
+    Args:
+        body: As it came.
+        chunks: Bytes and seconds of each of its chunks.
+        redactor: Knows what is secret.
+        text: Gives a text fit to be written; the redactor's own by default.
+
+    Returns:
+        The body, and its chunks; one chunk where a secret lay across the bounds of lines.
+    """
+    text = text or redactor.text
+    lines = _LINES.split(body)
+    clean = _lines(lines, redactor, text)
+    joined = "".join(clean)
+    whole = text(joined)
+    if whole != joined:
+        return whole, [[len(whole.encode("utf-8", "replace")), sum(dt for _, dt in chunks)]]
+    if joined == body:
+        return body, list(chunks)
+    sizes = _moved(lines, clean, [size for size, _ in chunks])
+    return joined, [[size, dt] for size, (_, dt) in zip(sizes, chunks, strict=False)]
+
+
+def _lines(lines: list[str], redactor: Seeing, text: Callable[[str], str]) -> list[str]:
+    """Each line clean by itself and in its place among the others."""
+    clean = list(lines)
+    if (array := _array("".join(lines))) is not None:
+        if _clean_events(array, redactor):
+            return [json.dumps(array, ensure_ascii=False), *[""] * (len(lines) - 1)]
+        return clean
+    events = dict(_events(lines))
+    if events:
+        changed = _clean_events(list(events.values()), redactor)
+        for number in [number for number, event in events.items() if id(event) in changed]:
+            clean[number] = _with(lines[number], json.dumps(events[number], ensure_ascii=False))
+    for number, line in enumerate(clean):
+        match = _EVENT.fullmatch(line)
+        data = match[2].rstrip("\r\n") if match else line.rstrip("\r\n")
+        if (known := text(data)) != data:
+            clean[number] = _with(line, known)
+    return clean
+
+
+def _with(line: str, data: str) -> str:
+    match = _EVENT.fullmatch(line)
+    end = line[len(line.rstrip("\r\n")) :]
+    return f"{match[1] if match else ''}{data}{end}"
+
+
+def _events(lines: list[str]) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(lines):
+        match = _EVENT.fullmatch(line)
+        if match is not None:
+            try:
+                yield number, json.loads(match[2])
+            except (ValueError, RecursionError):
+                continue
+
+
+def _array(body: str) -> list[Any] | None:
+    """The events of a body that is one JSON array, as models give it that do not stream."""
+    if not body.lstrip().startswith("["):
+        return None
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, list) else None
+
+
+def _clean_events(events: list[Any], redactor: Seeing) -> set[int]:
+    """Clean pieces that belong together; gives the ids of the events that changed."""
+    changed: set[int] = set()
+    # By their exact place, and by the kind of place: a thought before a text moves it.
+    for exact in (True, False):
+        groups: dict[tuple[Any, ...], list[tuple[Any, _Leaf]]] = {}
+        for event in events:
+            for place, leaf in _leaves(event, (), exact=exact):
+                groups.setdefault(place, []).append((event, leaf))
+        for group in groups.values():
+            if len(group) < 2:
+                continue
+            pieces = [leaf.text for _, leaf in group]
+            for (event, leaf), known in zip(group, clean_pieces(pieces, redactor), strict=True):
+                if known != leaf.text:
+                    leaf.holder[leaf.key] = known
+                    changed.add(id(event))
+    return changed
+
+
+def _leaves(
+    value: Any,  # noqa: ANN401 - JSON
+    place: tuple[Any, ...],
+    *,
+    exact: bool,
+) -> Iterator[tuple[tuple[Any, ...], _Leaf]]:
+    if isinstance(value, dict):
+        kind = () if exact else (bool(value.get("thought")),)
+        for key, item in value.items():
+            if isinstance(item, str):
+                if key not in _NOT_JOINED:
+                    yield (*place, *kind, key), _Leaf(value, key, item)
+            else:
+                yield from _leaves(item, (*place, key), exact=exact)
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _leaves(item, (*place, number) if exact else place, exact=exact)
+
+
+def _moved(lines: list[str], clean: list[str], sizes: list[int]) -> list[int]:
+    """The sizes of the chunks after some lines have changed their length."""
+    before, after, bounds = 0, 0, [0]
+    ends = deque(itertools.accumulate(sizes))
+    for old, new in zip(lines, clean, strict=True):
+        size, now = len(old.encode()), len(new.encode())
+        while ends and ends[0] <= before + size:
+            inside = ends.popleft() - before
+            # A character must not be cut: inside of a changed line a chunk takes all of it.
+            bounds.append(after + (inside if old == new else now))
+        before, after = before + size, after + now
+    return [b - a for a, b in itertools.pairwise(bounds)]

@@ -1,0 +1,198 @@
+"""What redaction would take out of a cassette's files, and taking it out.
+
+Finding and cleaning go over the same pieces of the same files, so that `redact` cleans what
+`verify` finds: the frames, what else a line of the wire holds, the exchanges with models and of
+tools, the header's texts, and files that somebody put beside them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agy_nb.cassette.errors import CassetteInvalid
+from agy_nb.cassette.redaction import Redactor, Rule
+from agy_nb.cassette.redaction.http.exchanges import cleaned
+from agy_nb.cassette.redaction.streams import joined
+from agy_nb.cassette.storage.format import (
+    EPISODES,
+    FILES,
+    HEADER,
+    MODEL,
+    TOOLS,
+    WIRE,
+    Header,
+    Line,
+    header_of,
+    is_partial,
+    numbered_lines,
+    read_header,
+    read_lines,
+    read_torn_end,
+)
+from agy_nb.cassette.storage.model_log import read_journal, read_model, read_vcr, write_vcr
+from agy_nb.cassette.storage.safe_files import files_of, name_within, read_bytes
+from agy_nb.cassette.storage.writer import Journal
+
+LARGEST_OTHER = 4 * 2**20
+"""Bytes of a file that no recorder writes, up to which it is looked at and cleaned."""
+_COMPUTED = frozenset({"config", "digest", "format", "recorded_at"})
+"""Texts of a header that we compute from nothing secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A place that holds something to be redacted.
+
+    Attributes:
+        file: The file's name.
+        line: Number of its line, from 1; of the exchange in `model.yaml` and `tools.yaml`; 0 for
+            the whole file.
+    """
+
+    file: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        if not self.line:
+            return self.file
+        return f"{self.file}, {'exchange' if self.file in (MODEL, TOOLS) else 'line'} {self.line}"
+
+
+def find_leaks(path: Path, rules: Iterable[Rule] = ()) -> Iterator[Leak]:
+    """Every place of a cassette that holds something to be redacted. Reads the disk.
+
+    Args:
+        path: The cassette's folder.
+        rules: Rules of the user's own.
+
+    Raises:
+        CassetteError: A file cannot be read.
+    """
+    redactor = Redactor(rules)
+    yield from _in_wire(path, redactor)
+    for name, read in _EXCHANGES.items():
+        if (path / name).exists():
+            for number, made in enumerate(read(path / name), start=1):
+                if cleaned(made, redactor) != made:
+                    yield Leak(name, number)
+            yield from _in_comments(path / name, redactor)
+    header = json.loads(read_bytes(path / HEADER))
+    if _clean_header(header, redactor.text) != header:
+        yield Leak(HEADER)
+    for file in _others(path):
+        name = name_within(path, file)
+        if file.stat().st_size > LARGEST_OTHER:
+            yield Leak(name)  # not looked at, so not said to be clean
+            continue
+        lines = enumerate(_as_text(file).splitlines(), start=1)
+        found = [number for number, text in lines if redactor.text(text) != text]
+        yield from (Leak(name, number) for number in found)
+        if not found and redactor.body(raw := read_bytes(file)) != raw:
+            yield Leak(name)  # compressed, or in another encoding
+
+
+def _in_wire(path: Path, redactor: Redactor) -> Iterator[Leak]:
+    before: defaultdict[int, deque[tuple[int, Any]]] = defaultdict(deque)
+
+    def noted() -> Iterator[Line]:
+        for number, raw, line in numbered_lines(path):
+            before[line.session].append((number, line.frame))
+            if line.text is None:
+                beside.append((number, raw))
+            yield line
+
+    beside: list[tuple[int, bytes]] = []
+    for line in joined(noted(), redactor):
+        number, frame = before[line.session].popleft()
+        if redactor.frame(line.frame) != frame:
+            yield Leak(WIRE, number)
+    for number, raw in beside:  # other fields than a recorder writes
+        rest = {key: value for key, value in json.loads(raw).items() if key != "f"}
+        if redactor.frame(rest) != rest:
+            yield Leak(WIRE, number)
+    torn = read_torn_end(path)
+    if redactor.text(torn) != torn:
+        yield Leak(WIRE)
+
+
+def _in_comments(file: Path, redactor: Redactor) -> Iterator[Leak]:
+    """Comments of YAML, which no reader gives."""
+    for text in read_bytes(file).decode("utf-8", "replace").splitlines():
+        if text.lstrip().startswith("#") and redactor.text(text) != text:
+            yield Leak(file.name)
+            return
+
+
+_EXCHANGES: dict[str, Callable[[Path], Iterable[dict[str, Any]]]] = {
+    MODEL: read_vcr,
+    EPISODES: read_journal,
+    TOOLS: read_vcr,
+}
+
+
+def _others(path: Path) -> list[Path]:
+    return [file for file in files_of(path) if name_within(path, file) not in FILES]
+
+
+def _as_text(file: Path) -> str:
+    return read_bytes(file).decode("utf-8", "surrogateescape")
+
+
+def _clean_header(value: Any, text: Callable[[str], str], name: str = "") -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        return {text(key): _clean_header(item, text, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_clean_header(item, text, name) for item in value]
+    return text(value) if isinstance(value, str) and name not in _COMPUTED else value
+
+
+def redact(path: Path, rules: Iterable[Rule]) -> Header:
+    """Write a cassette again, without what `find_leaks` finds.
+
+    Args:
+        path: Its folder.
+        rules: Beside the built-in ones.
+
+    Returns:
+        Its new header.
+
+    Raises:
+        CassetteError: It cannot be read or written; it is then as it was.
+    """
+    header = read_header(path)
+    for file in _others(path):
+        if file.stat().st_size > LARGEST_OTHER:
+            raise CassetteInvalid(
+                f"{file} was not written by a recorder and is too large to look at; move it out of "
+                "the cassette",
+                path=str(path),
+            )
+    whole = not is_partial(path, header)
+    redactor = Redactor(rules)
+    header = header_of(_clean_header(json.loads(header.encode()), redactor.text), str(path))
+    journal = Journal(path, header, keep=map(redactor.line, joined(read_lines(path), redactor)))
+    try:
+        found = {MODEL: read_model(path)}
+        if (path / TOOLS).exists():
+            found[TOOLS] = read_vcr(path / TOOLS)
+        for name, interactions in found.items():
+            if interactions or name == TOOLS:
+                write_vcr(journal.folder / name, [cleaned(made, redactor) for made in interactions])
+        for file in _others(path):
+            text = "".join(map(redactor.text, _as_text(file).splitlines(keepends=True)))
+            there = journal.folder / file.relative_to(path)
+            there.parent.mkdir(parents=True, exist_ok=True)
+            there.write_bytes(redactor.body(text.encode("utf-8", "surrogateescape")))
+    except BaseException:
+        journal.abandon()
+        raise
+    counts = dict(header.redactions)
+    return journal.finish(
+        lambda: {k: counts.get(k, 0) + redactor.counts[k] for k in {*counts, *redactor.counts}},
+        complete=whole,
+    )

@@ -1,0 +1,223 @@
+"""Which recorded calls of host tools a replay may pass on: those that today's rules allow.
+
+While a session is recorded, the harness applies the policies and asks the hooks before it calls a
+host tool. A replay has no harness, so a call that somebody wrote into a cassette would run past
+both. The guard checks each call instead, with the rules of the configuration that the client sends
+today and the answers that were given in this replay.
+
+The rules follow the harness, as measured: specific rules before wildcards, then DENY, ASK_USER,
+ALLOW; rules of which none matches deny; a configuration without rules allows.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from agy_nb.cassette.storage.format import Frame, frame_message, parse_frame
+from agy_nb.wire import frames as f
+
+_ORDER = {"DENY": 0, "ASK_USER": 1, "ALLOW": 2}
+_LOOKED_AT = frozenset({f.STEP, f.TRAJECTORY_STATE, f.POLICY_REQUEST, f.HOOK_REQUEST, f.TOOL_CALL})
+_WRITTEN_BY_HAND = frozenset({"$text", "$base64", "tool_call"})
+"""Forms in which no recorder writes a call, and which the SDK reads as one."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What was asked about one call, and the answers.
+
+    Attributes:
+        args: What the call may run with; a request of a later rule replaces it.
+        outcomes: Answers to policy requests by the rule's id: ALLOW, DENY or NO_MATCH.
+        hook: The hooks' answer, None while there is none.
+    """
+
+    name: str
+    args: Any
+    outcomes: dict[str, str] = field(default_factory=dict)
+    hook: bool | None = None
+
+
+class CallGuard:
+    """Checks the calls of one session.
+
+    Args:
+        config: The frame that the client opened the session with.
+    """
+
+    def __init__(self, config: Frame) -> None:
+        body = _dict(config.get(f.CONFIG))
+        policies = _dict(body.get(f.POLICY_CONFIG))
+        rules = [rule for rule in _list(policies.get("rules")) if isinstance(rule, dict)]
+        self._rules = sorted((r for r in rules if not r.get(f.SERVER_NAME)), key=_rank)
+        allows_the_rest = _dict(policies.get(f.AUTO_CONFIG)).get("enabled")
+        self._denies_the_rest = bool(rules) and not allows_the_rest
+        self._has_hooks = f.BEFORE_TOOL in _list(body.get(f.ENABLED_HOOKS))
+        self._calls: dict[str, _Asked] = {}
+        self._requests: dict[str, tuple[_Asked, str]] = {}
+        self._subagents: set[str] = set()
+        self._left_to_client: set[str] = set()
+
+    def left_to_client(self, call_id: str) -> bool:
+        """Whether a call was passed on unchecked, for the client to apply its policies itself."""
+        return call_id in self._left_to_client
+
+    def check(self, frame: Frame, *, client_checks_subagents: bool) -> str:
+        """Look at a frame of the harness before it is passed on.
+
+        Args:
+            frame: As recorded.
+            client_checks_subagents: Whether the client applies its policies to the calls of
+                subagents, about which the harness does not ask.
+
+        Returns:
+            Why the frame may not be passed on, empty if it may.
+        """
+        if not _WRITTEN_BY_HAND.isdisjoint(frame):
+            frame = _as_parsed(frame)
+        if _LOOKED_AT.isdisjoint(frame):
+            return ""
+        for kind in (f.STEP, f.TRAJECTORY_STATE):
+            if (update := _dict(frame.get(kind))).get(f.PARENT_ID):
+                self._subagents.add(str(update.get(f.TRAJECTORY_ID, "")))
+        if f.POLICY_REQUEST in frame or f.HOOK_REQUEST in frame:
+            self._note_request(frame)
+        if f.TOOL_CALL not in frame:
+            return ""
+        call = _dict(frame[f.TOOL_CALL])
+        if any("_" in name for name in call):
+            return "it is not written as a harness writes it"
+        is_subagents = str(call.get(f.TRAJECTORY_ID, "")) in self._subagents
+        if is_subagents and client_checks_subagents:
+            self._left_to_client.add(str(call.get("id", "")))
+            return ""
+        return self._objection(call, is_subagents=is_subagents)
+
+    def _note_request(self, frame: Frame) -> None:
+        if request := _dict(frame.get(f.POLICY_REQUEST)):
+            asked = self._asked(_dict(request.get(f.TOOL_ARGS)))
+            rule_id = str(request.get(f.RULE_ID))
+            self._requests[f"policy {request.get(f.REQUEST_ID)}"] = asked, rule_id
+        request = _dict(frame.get(f.HOOK_REQUEST))
+        if f.PRE_TOOL_ARGS in request:
+            asked = self._asked(_dict(request[f.PRE_TOOL_ARGS]))
+            self._requests[f"hook {request.get(f.REQUEST_ID)}"] = asked, ""
+
+    def _asked(self, call: dict[str, Any]) -> _Asked:
+        name = str(call.get(f.TOOL_NAME, ""))
+        asked = self._calls.setdefault(str(call.get(f.CALL_ID, "")), _Asked(name, None))
+        asked.args = _json(call.get(f.ARGUMENTS_JSON))
+        if asked.name != name:
+            asked.name = ""  # two calls of one id: none of them is allowed
+        return asked
+
+    def note_answer(self, frame: Frame) -> None:
+        """Take note of an answer of the client, or of the recording in the client's place."""
+        if answer := _dict(frame.get(f.POLICY_RESPONSE)):
+            found = self._requests.pop(f"policy {answer.get(f.REQUEST_ID)}", None)
+            if found is not None:
+                outcome = str(answer.get(f.OUTCOME)).removeprefix(f.OUTCOME_PREFIX)
+                found[0].outcomes[found[1]] = outcome
+        elif answer := _dict(frame.get(f.HOOK_RESPONSE)):
+            found = self._requests.pop(f"hook {answer.get(f.REQUEST_ID)}", None)
+            if found is not None:
+                asked, result = found[0], _dict(answer.get(f.PRE_TOOL_RESULT))
+                asked.hook = result.get(f.DECISION) == "ALLOW"
+                if f.MODIFIED_ARGS in result:
+                    asked.args = _dict(asked.args) | _struct(result[f.MODIFIED_ARGS])
+
+    def _objection(self, call: dict[str, Any], *, is_subagents: bool) -> str:
+        name, asked = str(call.get("name", "")), self._calls.get(str(call.get("id", "")))
+        if self._has_hooks and not is_subagents and (asked is None or not asked.hook):
+            return "a pre-tool hook is registered, and none allowed the call"
+        if reason := self._policy_objection(name, asked):
+            return reason
+        if asked is not None and (
+            asked.name != name or any(args != asked.args for args in _arguments(call))
+        ):
+            return "its name or its arguments are not those that were allowed"
+        return ""
+
+    def _policy_objection(self, name: str, asked: _Asked | None) -> str:
+        for rule in self._rules:
+            if rule.get("tool") not in (name, "*"):
+                continue
+            decision = _decision(rule)
+            if rule.get(f.DYNAMIC):
+                outcomes = {} if asked is None else asked.outcomes
+                outcome = outcomes.get(str(rule.get(f.RULE_ID, "")), "")
+                if outcome == "NO_MATCH":
+                    continue
+                if not outcome:
+                    return f"the policy {_label(rule)} must be asked, and no decision was recorded"
+                decision = outcome
+            return "" if decision == "ALLOW" else f"the policy {_label(rule)} denies it"
+        return "no policy allows it" if self._denies_the_rest else ""
+
+
+def _as_parsed(frame: Frame) -> Frame:
+    """A frame as the SDK reads it; protobuf also takes a field by its name with underscores."""
+    try:
+        frame = parse_frame(frame_message(frame))
+    except ValueError:
+        return {}  # cannot be sent
+    return {f.TOOL_CALL: frame["tool_call"], **frame} if "tool_call" in frame else frame
+
+
+def _rank(rule: dict[str, Any]) -> tuple[int, int]:
+    return (2 if rule.get("tool") == "*" else 0, _ORDER.get(_decision(rule), -1))
+
+
+def _decision(rule: dict[str, Any]) -> str:
+    return str(rule.get(f.DECISION, "")).removeprefix(f.DECISION_PREFIX)
+
+
+def _label(rule: dict[str, Any]) -> str:
+    return repr(str(rule.get("name") or rule.get("tool")))
+
+
+def _arguments(call: dict[str, Any]) -> list[Any]:
+    """A call's arguments in each form that it carries them; the SDK takes the first."""
+    found = []
+    if f.ARGUMENTS in call:
+        found.append(_struct(call[f.ARGUMENTS]))
+    if f.ARGUMENTS_JSON in call or not found:
+        found.append(_json(call.get(f.ARGUMENTS_JSON)))
+    return found
+
+
+def _struct(value: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """The wire's struct, a list of named values, as a plain object."""
+    fields = [item for item in _list(_dict(value).get("fields")) if isinstance(item, dict)]
+    return {str(item.get("name", "")): _struct_value(item.get("value")) for item in fields}
+
+
+def _struct_value(value: Any) -> Any:  # noqa: ANN401 - JSON
+    for kind, inner in _dict(value).items():
+        match kind:
+            case f.STRUCT_VALUE:
+                return _struct(inner)
+            case f.LIST_VALUE:
+                return [_struct_value(item) for item in _list(_dict(inner).get("values"))]
+            case f.NULL_VALUE:
+                return None
+            case _:
+                return inner
+    return None
+
+
+def _json(text: Any) -> Any:  # noqa: ANN401 - JSON
+    try:
+        return json.loads(text) if text else {}
+    except (ValueError, RecursionError, TypeError):
+        return text
+
+
+def _dict(value: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:  # noqa: ANN401 - JSON
+    return value if isinstance(value, list) else []

@@ -1,0 +1,185 @@
+"""The wire seam played back: what the SDK takes for its harness.
+
+Beside `tape`, the only module that knows how a connection of the SDK is made. All that both touch
+of the SDK is named there, and a test pins each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from agy_nb.cassette.record.recorder import websockets_of_sdk
+from agy_nb.cassette.replay.cassette_answers import RecordedAnswers
+from agy_nb.cassette.replay.clock import ReplayClock
+from agy_nb.cassette.replay.machine import SessionMachine, Tools
+from agy_nb.cassette.replay.replay_socket import NoProcess, ReplaySocket
+from agy_nb.cassette.replay.session_matcher import Deck
+from agy_nb.cassette.storage.format import Frame, parse_frame
+
+if TYPE_CHECKING:
+    from agy_nb.sdk.process.launch import Connected, HarnessStart
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackSettings:
+    """How sockets play.
+
+    Attributes:
+        speed: 0 for no waiting, 1 for the recorded pace, 2 for twice that pace.
+        stall_after: Seconds after which a session in which nothing can move is an error.
+        tools: Whether host tools run (and are checked), or their recorded results are used.
+    """
+
+    speed: float = 0
+    stall_after: float = 10.0
+    tools: Tools = "check"
+
+
+def replay(start: HarnessStart, deck: Deck, settings: PlaybackSettings) -> Connected:
+    """Stand in for the harness.
+
+    Args:
+        start: The start; its host tools are stood in for too where the settings say so.
+        deck: Deals the recorded sessions.
+        settings: How they are played.
+    """
+    from agy_nb.sdk.process.launch import Connected
+
+    socket = _socket(start, deck, settings)
+    return Connected(NoProcess(), socket, socket)
+
+
+def _socket(start: HarnessStart, deck: Deck, settings: PlaybackSettings) -> ReplaySocket:
+    on_deal: Callable[[SessionMachine], None] | None = None
+    if settings.tools == "replay":
+        results = _RecordedResults()
+        start.use_recorded_results(results.result)
+        on_deal = results.use
+    return ReplaySocket(
+        deck,
+        speed=settings.speed,
+        stall_after=settings.stall_after,
+        closed=connection_closed,
+        on_deal=on_deal,
+        any_model=start.any_model,
+    )
+
+
+class EpisodeSocket:
+    """Plays a session if it was recorded, and records it if it was not.
+
+    Which of the two shows only when the client's configuration comes.
+    """
+
+    def __init__(
+        self,
+        play: ReplaySocket,
+        recorded: Callable[[Frame], bool],
+        start: Callable[[], Awaitable[Connected]],
+        process: LateProcess,
+    ) -> None:
+        self._play = play
+        self._inner: Any = play
+        self._recorded = recorded
+        self._start = start
+        self._process = process
+        self._undecided = True
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the chosen one has
+        return getattr(self._inner, name)
+
+    async def send(self, message: Any) -> None:  # noqa: ANN401 - str or bytes
+        """Decide, then send."""
+        if self._undecided:
+            self._undecided = False
+            if not self._recorded(parse_frame(message)):
+                real = await self._start()
+                self._inner = real.socket
+                self._process.become(real.process)
+        await self._inner.send(message)
+
+    async def recv(self) -> Any:  # noqa: ANN401 - str or bytes
+        """The next frame, of the chosen one."""
+        return await self._inner.recv()
+
+    def __aiter__(self) -> Any:  # noqa: ANN401 - the chosen one's
+        return self._inner.__aiter__()
+
+    async def close(self) -> None:
+        """Close the chosen one."""
+        await self._inner.close()
+
+    @property
+    def _is_played(self) -> bool:
+        return self._inner is self._play
+
+    @property
+    def clock(self) -> ReplayClock | None:
+        """See `ReplaySocket.clock`; None where the session is a live one."""
+        return self._play.clock if self._is_played else None
+
+    @property
+    def error(self) -> Exception | None:
+        """See `ReplaySocket.error`; None where the session is a live one."""
+        return self._play.error if self._is_played else None
+
+    def reveal_requests(self) -> RecordedAnswers | None:
+        """See `ReplaySocket.reveal_requests`; None where the session is a live one."""
+        return self._play.reveal_requests() if self._is_played else None
+
+
+class LateProcess:
+    """A process that is known only later; none until then."""
+
+    def __init__(self) -> None:
+        self._real: Any = NoProcess()
+
+    def become(self, process: Any) -> None:  # noqa: ANN401 - a Popen
+        """Be that process from now on."""
+        self._real = process
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a process has
+        return getattr(self._real, name)
+
+
+def episode(
+    start: HarnessStart,
+    deck: Deck,
+    settings: PlaybackSettings,
+    record: Callable[[], Awaitable[Connected]],
+) -> Connected:
+    """Play what was recorded, record what was not."""
+    from agy_nb.sdk.process.launch import Connected
+
+    process = LateProcess()
+    play = _socket(start, deck, settings)
+    recorded = partial(deck.has, any_model=start.any_model)
+    socket = EpisodeSocket(play, recorded, record, process)
+    return Connected(process, socket, socket)
+
+
+class _RecordedResults:
+    """The recorded results of an agent's host tools."""
+
+    def __init__(self) -> None:
+        self._machine: SessionMachine | None = None
+
+    def use(self, machine: SessionMachine) -> None:
+        self._machine = machine
+
+    def result(self, call_id: str) -> Frame:
+        return self._machine.recorded_result(call_id) if self._machine else {}
+
+
+def connection_closed(code: int, reason: str) -> Exception:
+    """The error that a WebSocket raises when the other side closed it."""
+    websockets = websockets_of_sdk()
+    if code == 1006:  # noqa: PLR2004 - "abnormal": there was no closing frame
+        return websockets.ConnectionClosedError(None, None)  # type: ignore[no-any-return]
+    kind = (
+        websockets.ConnectionClosedOK if code in (1000, 1001) else websockets.ConnectionClosedError
+    )
+    return kind(websockets.frames.Close(code, reason), None)  # type: ignore[no-any-return]

@@ -1,0 +1,27 @@
+"""`agy-nb harness`: the stand-in as a command, and the launchers for it."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from agy_nb.cassette.shim.shim_options import DESCRIPTION, add_arguments
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+
+def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
+    """Add the command `harness`."""
+    parser = commands.add_parser(
+        "harness", help="stand in for the harness: record or replay, for any SDK",
+        description=DESCRIPTION,
+    )  # fmt: skip
+    add_arguments(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: Namespace) -> int:
+    from agy_nb.cassette.shim.program import run
+
+    return run(arguments)

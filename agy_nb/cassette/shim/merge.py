@@ -1,0 +1,136 @@
+"""Sessions of one client, each recorded by a process of its own, in one cassette.
+
+Each stand-in records into a cassette of its own beside the one that is to be, and adds it there
+when its session is over. The first one of a client replaces what was there, the others add to it:
+a program that is run again makes its cassette anew.
+
+Rule 1: one client at a time; another one that wants to record the same cassette is refused.
+Rule 2: what was there before stays until the first session is whole.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from agy_nb.cassette.errors import CassetteBusy
+from agy_nb.cassette.record_modes import plan
+from agy_nb.cassette.shim.shared_state import Ledger, others_at_work
+from agy_nb.cassette.storage.format import MODEL, Header, Line, read_header, read_lines
+from agy_nb.cassette.storage.model_log import has_model, read_model, write_vcr
+from agy_nb.cassette.storage.writer import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one stand-in records.
+
+    Attributes:
+        cassette: The folder of the whole.
+        session: Number of the session in it.
+        own: The folder of this session while it is recorded.
+    """
+
+    cassette: Path
+    session: int
+    own: Path
+
+
+class Merger:
+    """Brings a client's sessions together.
+
+    Args:
+        cassette: Folder of the cassette.
+        ledger: Shared by the client's stand-ins.
+    """
+
+    def __init__(self, cassette: Path, ledger: Ledger) -> None:
+        self._cassette = cassette
+        self._ledger = ledger
+
+    def begin(self) -> Place:
+        """A place to record a session at.
+
+        Raises:
+            CassetteInvalid: What is there is something else than a cassette.
+            CassetteBusy: Another client records it at this moment.
+        """
+        plan(self._cassette, "all")
+        with self._ledger.open() as state:
+            if state.get("client", self._ledger.client) != self._ledger.client:
+                raise CassetteBusy(
+                    f"{self._cassette} is being recorded by another program; wait for it, or "
+                    "choose another name",
+                    path=str(self._cassette),
+                )
+            session = int(state.get("next", 0))
+            state["next"] = session + 1
+            state["at_work"] = [*others_at_work(state), os.getpid()]
+        name = f"{self._cassette.name}.session-{session}"
+        return Place(self._cassette, session, self._cassette.with_name(name))
+
+    def begin_anew(self) -> None:
+        """Have the next session replace the cassette, also one of a program that still runs."""
+        with self._ledger.open() as state:
+            if not others_at_work(state):
+                state.clear()
+
+    def add(self, place: Place) -> None:
+        """Add a recorded session to the whole. Writes the disk.
+
+        Raises:
+            CassetteNotWritten: The disk refused. The session stays where it was recorded.
+        """
+        with self._ledger.open() as state:
+            state["at_work"] = others_at_work(state)
+            begun = bool(state.get("begun")) and self._cassette.exists()
+            header, lines = read_header(place.own), _numbered(place.own, place.session)
+            if begun:
+                before = read_header(self._cassette)
+                header = _both(before, header)
+                lines = _one_after_another(read_lines(self._cassette), lines)
+            whole = Journal(self._cassette, header, keep=lines)
+            try:
+                parts = [self._cassette, place.own] if begun else [place.own]
+                _join_models(parts, whole.folder / MODEL)
+            except BaseException:
+                whole.abandon()
+                raise
+            whole.finish(lambda: header.redactions)
+            state["begun"] = True
+        shutil.rmtree(place.own, ignore_errors=True)
+
+    def give_up(self) -> None:
+        """Record nothing after all."""
+        with self._ledger.open() as state:
+            state["at_work"] = others_at_work(state)
+
+
+def _numbered(folder: Path, session: int) -> Iterator[Line]:
+    for line in read_lines(folder):
+        yield replace(line, session=session)
+
+
+def _one_after_another(*parts: Iterator[Line]) -> Iterator[Line]:
+    for lines in parts:
+        yield from lines
+
+
+def _join_models(parts: list[Path], into: Path) -> None:
+    """One file of vcrpy's of several: the same interactions, one after the other."""
+    found = [part for part in parts if has_model(part)]
+    if len(found) == 1 and (found[0] / MODEL).exists():
+        shutil.copyfile(found[0] / MODEL, into)
+    elif found:
+        write_vcr(into, [made for part in found for made in read_model(part)])
+
+
+def _both(before: Header, new: Header) -> Header:
+    counts = {
+        kind: before.redactions.get(kind, 0) + new.redactions.get(kind, 0)
+        for kind in {*before.redactions, *new.redactions}
+    }
+    return replace(before, redactions=counts)

@@ -1,0 +1,152 @@
+"""The stand-in as a program: from its options to its exit code.
+
+Rule 1: stdout belongs to the handshake; all that is said goes to stderr, where SDKs look for it.
+Rule 2: exit code 0 when all went well, 1 when something did not; what the real harness gives
+where it is recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from argparse import Namespace
+from functools import partial
+
+from agy_nb.cassette.http.model_recorder import ModelSide
+from agy_nb.cassette.record.recorder import harness_text
+from agy_nb.cassette.redaction import Redactor
+from agy_nb.cassette.redaction.streams import joined
+from agy_nb.cassette.shim import handshake, launcher, real_harness, shim_options
+from agy_nb.cassette.shim.client_socket import Server
+from agy_nb.cassette.shim.errors import StandInError
+from agy_nb.cassette.shim.merge import Merger
+from agy_nb.cassette.shim.record_handler import Recorder
+from agy_nb.cassette.shim.replay_handler import Player, in_options
+from agy_nb.cassette.shim.shared_state import Ledger
+from agy_nb.cassette.storage.cassette_reader import load
+from agy_nb.cassette.storage.format import Header
+from agy_nb.cassette.storage.writer import Journal, this_moment
+from agy_nb.errors import AgyError
+from agy_nb.terminal import printable
+
+_SIGNALLED = 128
+
+
+def run(arguments: Namespace) -> int:
+    """Do what the options say; gives the exit code."""
+    if sys.platform == "win32":
+        raise StandInError("the stand-in needs a POSIX system; on Windows, run it in WSL")
+    if arguments.write_launcher is not None:
+        path = launcher.write(arguments.write_launcher, shim_options.to_argv(arguments))
+        if arguments.record:
+            Merger(arguments.record, Ledger(arguments.record, "record")).begin_anew()
+        sys.stdout.write(f"{path}\n")
+        return 0
+    try:
+        return _record(arguments) if arguments.record else _replay(arguments)
+    except (AgyError, OSError, ValueError) as error:
+        _tell(str(error))
+        return 1
+
+
+def _replay(arguments: Namespace) -> int:
+    if arguments.seam == "model":
+        return _replay_model(arguments)
+    ledger = Ledger(arguments.replay, "replay")
+    ledger.tidy()
+    player = Player(
+        arguments.replay,
+        shim_options.play_settings(arguments),
+        ledger,
+        speed=arguments.speed,
+        stall_after=arguments.stall_after,
+        allow_unplayed=arguments.allow_unplayed,
+        tell=_tell,
+    )
+    greeting = handshake.parse_greeting(handshake.read_message(sys.stdin.buffer))
+    asyncio.run(Server(player, greeting).run())
+    return 0 if player.error is None else 1
+
+
+def _replay_model(arguments: Namespace) -> int:
+    load(arguments.replay)  # says what is wrong with it
+    redactor = shim_options.redactor(arguments)
+    redactor.warm_up()
+    model = ModelSide(arguments.replay, redactor, replaying=True, speed=arguments.speed)
+    model.open()
+    greeting = handshake.parse_greeting(handshake.read_message(sys.stdin.buffer))
+    model.start()
+    try:
+        harness = real_harness.RealHarness(
+            arguments.harness or real_harness.find(), greeting.for_harness
+        )
+        try:
+            recorder = Recorder(harness, None, partial(model.rewrite, 0))
+            asyncio.run(Server(recorder, greeting).run())
+        finally:
+            code = harness.stop()
+    finally:
+        model.stop()
+    for error in model.errors:
+        _tell(in_options(str(error)))
+    return 1 if model.errors else _exit_code(code)
+
+
+def _record(arguments: Namespace) -> int:
+    greeting = handshake.parse_greeting(handshake.read_message(sys.stdin.buffer))
+    binary = arguments.harness or real_harness.find()
+    redactor = shim_options.redactor(arguments)
+    redactor.warm_up()
+    merger = Merger(arguments.record, Ledger(arguments.record, "record"))
+    place = merger.begin()
+    try:
+        header = Header(recorded_at=this_moment(), sdk=greeting.sdk, harness=harness_text(binary))
+        join = partial(joined, redactor=redactor)
+        journal = Journal(place.own, header, redact=redactor.line, join=join)
+    except BaseException:
+        merger.give_up()
+        raise
+    kept = False
+    model = ModelSide(journal.folder, redactor, replaying=False) if arguments.model else None
+    try:
+        if model is not None:
+            model.start()
+        harness = real_harness.RealHarness(binary, greeting.for_harness)
+        rewrite = None if model is None else partial(model.rewrite, place.session)
+        recorder = Recorder(harness, journal, rewrite)
+        try:
+            asyncio.run(Server(recorder, greeting).run())
+        finally:
+            code = harness.stop()
+            kept = recorder.frames > 0
+    finally:
+        if model is not None:
+            model.stop()
+        if kept:
+            _keep(journal, model, redactor)
+            merger.add(place)
+        else:
+            if model is not None:
+                model.close()
+            journal.abandon()
+            merger.give_up()
+    return _exit_code(code)
+
+
+def _keep(journal: Journal, model: ModelSide | None, redactor: Redactor) -> None:
+    """Finish the recording of one session; what the model's side lacks is no reason to lose it."""
+    if model is not None:
+        try:
+            model.save()
+        except Exception as error:  # noqa: BLE001 - told, and the wire is kept
+            _tell(f"the model's side could not be kept: {error}")
+    journal.finish(lambda: dict(redactor.counts))
+
+
+def _exit_code(code: int) -> int:
+    return code if code >= 0 else _SIGNALLED - code
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"agy-nb harness: {printable(text)}\n")
+    sys.stderr.flush()

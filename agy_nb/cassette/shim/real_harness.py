@@ -1,0 +1,179 @@
+"""The real harness, for a recording: found, started, and ended with all that it started.
+
+Rule 1: its stderr is the stand-in's own, so that the client reads what it would have read.
+Rule 2: it is in the stand-in's process group: whoever ends that group ends both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from agy_nb.cassette.shim import handshake
+from agy_nb.cassette.shim.client_socket import WebSocket
+from agy_nb.cassette.shim.errors import HandshakeFailed, NoHarness
+
+PATH_VARIABLE = "ANTIGRAVITY_HARNESS_PATH"
+WITHIN = "AGY_NB_STAND_IN"
+"""Set for what a stand-in starts, so that none starts another one for ever."""
+
+_CONNECT_S = 10.0
+_EXIT_S = 5.0
+_MOST = 2000
+
+
+def find() -> Path:
+    """The harness's binary, as the SDK finds it, but for the variable: that names the stand-in.
+
+    Raises:
+        NoHarness: There is none.
+    """
+    name = "localharness.exe" if sys.platform == "win32" else "localharness"
+    with contextlib.suppress(ImportError, ValueError):
+        spec = importlib.util.find_spec("google.antigravity")  # found, not imported
+        for folder in (spec and spec.submodule_search_locations) or ():
+            path = Path(folder) / "bin" / name
+            if path.exists():
+                return path
+    found = shutil.which("localharness")
+    if found is None:
+        raise NoHarness(
+            "there is no real harness to record: google-antigravity is not installed here, and no "
+            "localharness is on the PATH. Name it with --harness PATH"
+        )
+    return Path(found)
+
+
+class RealHarness:
+    """A running harness.
+
+    Args:
+        path: Its binary.
+        greeting: What the client said.
+        quiet: Whether what it says on stderr is told only if it does not start.
+        environ: Its environment; None for that of this process.
+
+    Raises:
+        NoHarness: It does not start.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        greeting: bytes,
+        *,
+        quiet: bool = False,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        environ = os.environ if environ is None else environ
+        if os.environ.get(WITHIN):
+            raise NoHarness(
+                f"{path} is a stand-in itself and would start another one for ever. Name the real "
+                "harness with --harness PATH"
+            )
+        self._stderr = tempfile.TemporaryFile() if quiet else None  # noqa: SIM115 - closed by stop()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - what the user named, or the SDK's own
+                [path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                env={key: v for key, v in environ.items() if key != PATH_VARIABLE} | {WITHIN: "1"},
+            )
+        except OSError as error:
+            raise NoHarness(
+                f"{path} cannot be started: {error.strerror or error}. Name another with "
+                "--harness PATH"
+            ) from error
+        assert self._process.stdin is not None  # noqa: S101 - for the type checker
+        assert self._process.stdout is not None  # noqa: S101
+        try:
+            handshake.write_message(self._process.stdin, greeting)
+            message = handshake.read_message(self._process.stdout)
+            self._port, self._key = handshake.parse_address(message)
+        except (OSError, HandshakeFailed) as error:
+            code = self._end()
+            said = self.said()
+            self._forget()
+            raise NoHarness(
+                f"{path} does not start (exit code {code}): {said}. Name another with "
+                "--harness PATH"
+            ) from error
+
+    def said(self) -> str:
+        """The end of what it has said on stderr, as far as that is known here."""
+        if self._stderr is None:
+            return "what it said stands above"
+        self._stderr.seek(0)
+        return self._stderr.read()[-_MOST:].decode("utf-8", "replace").strip() or "it said nothing"
+
+    async def connect(self) -> WebSocket:
+        """A WebSocket to it, of websockets.
+
+        Raises:
+            NoHarness: It does not listen.
+        """
+        from websockets.asyncio.client import connect
+
+        sock = await self._socket()
+        return await connect(
+            f"ws://127.0.0.1:{self._port}/",
+            sock=sock,  # through no proxy
+            additional_headers={"x-goog-api-key": self._key},
+            max_size=None,
+            compression=None,
+            ping_interval=None,
+        )
+
+    async def _socket(self) -> socket.socket:
+        """A connection; it tells its port a moment before it listens."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _CONNECT_S
+        refused: OSError | None = None
+        while True:
+            for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+                sock = socket.socket(family, socket.SOCK_STREAM)
+                sock.setblocking(False)  # noqa: FBT003 - the standard library's
+                try:
+                    await loop.sock_connect(sock, (host, self._port))
+                except OSError as error:
+                    sock.close()
+                    refused = error
+                else:
+                    return sock
+            if self._process.poll() is not None or loop.time() > until:
+                raise NoHarness(f"the harness does not listen on its port: {refused}")
+            await asyncio.sleep(0.02)
+
+    def stop(self) -> int:
+        """End it: it goes once its stdin is closed, or is made to. Blocks.
+
+        Returns:
+            Its exit code.
+        """
+        self._forget()
+        return self._end()
+
+    def _forget(self) -> None:
+        if self._stderr is not None:
+            self._stderr.close()
+
+    def _end(self) -> int:
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        try:
+            return self._process.wait(_EXIT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()

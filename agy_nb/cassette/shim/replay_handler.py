@@ -1,0 +1,199 @@
+"""Stands in for the harness: the machine inside, and no process, no model, no network.
+
+Rule 1: a divergence ends the connection, with its explanation on stderr and, as far as there is
+room, in the closing frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from agy_nb.cassette.errors import CassetteError, CassetteMismatch
+from agy_nb.cassette.replay.machine import SessionMachine
+from agy_nb.cassette.replay.replay_socket import GOODBYE, ReplaySocket
+from agy_nb.cassette.replay.session_matcher import Deck, PlaySettings
+from agy_nb.cassette.shim.client_socket import Closed, WebSocket
+from agy_nb.cassette.shim.shared_state import Ledger
+from agy_nb.cassette.storage.cassette_reader import Recording, load
+from agy_nb.cassette.storage.format import Frame, parse_frame
+from agy_nb.wire.frames import SESSION_END
+
+DIVERGED = 4409
+"""Closing code of a client that does not do what was recorded; of the range for private use."""
+
+_ADVICE = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r'record it again with record_mode="all"', "record it again with --record"),
+        (r', or add to it with record_mode="new_episodes"', ""),
+        (r"ignore=\[(.*?)\](?=,|$)", r"--ignore \1"),
+        (r"leave '(\w+)' out of match_on=", r"leave \1 out of --match-on"),
+        (r"allow_unplayed=True", "--allow-unplayed"),
+        (r"stall_after=", "--stall-after"),
+    )
+]
+
+
+class Player:
+    """Plays one session; see `server.Actor`.
+
+    Args:
+        cassette: Folder of the cassette. Reads the disk.
+        settings: How it is played.
+        ledger: Shared by the client's stand-ins.
+        speed: 0 for no waiting, 1 for the recorded pace, 2 for twice that pace.
+        stall_after: Seconds after which a session in which nothing can move is an error.
+        allow_unplayed: Whether the client may hang up before the recording ends.
+        tell: Takes the explanation of what went wrong, before the connection ends.
+
+    Attributes:
+        error: What went wrong, once it has.
+
+    Raises:
+        CassetteNotFound: There is none.
+        CassetteInvalid: It cannot be read.
+    """
+
+    def __init__(
+        self,
+        cassette: Path,
+        settings: PlaySettings,
+        ledger: Ledger,
+        *,
+        speed: float = 0,
+        stall_after: float = 10.0,
+        allow_unplayed: bool = False,
+        tell: Callable[[str], None] = lambda text: None,  # noqa: ARG005
+    ) -> None:
+        self._tell = tell
+        self._deck = SharedDeck(load(cassette), settings, ledger)
+        self._speed = speed
+        self._stall_after = stall_after
+        self._allow_unplayed = allow_unplayed
+        self.error: CassetteError | None = None
+
+    async def serve(self, ws: WebSocket) -> None:
+        """Play until one side hangs up.
+
+        Raises:
+            Closed: The harness did in the recording, or the client diverged.
+        """
+        socket = ReplaySocket(
+            self._deck, speed=self._speed, stall_after=self._stall_after, closed=Closed
+        )
+        listening = asyncio.ensure_future(self._listen(ws, socket))
+        speaking = asyncio.ensure_future(self._speak(ws, socket))
+        try:
+            await asyncio.wait((listening, speaking), return_when=asyncio.FIRST_COMPLETED)
+            if speaking.done():
+                speaking.result()
+            if listening.done():
+                listening.result()
+        except CassetteError as error:
+            self.error = error
+        finally:
+            for task in (listening, speaking):
+                task.cancel()
+            await asyncio.gather(listening, speaking, return_exceptions=True)
+        self.error = self.error or self._deck.error(allow_unplayed=self._allow_unplayed)
+        if self.error is not None:
+            text = in_options(str(self.error))
+            self._tell(text)
+            short = text.removeprefix(f"{self.error.path}, ")  # there is room for little
+            raise Closed(DIVERGED, short) from self.error
+
+    async def _listen(self, ws: WebSocket, socket: ReplaySocket) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        while True:
+            try:
+                message = await ws.recv()
+            except ConnectionClosed:
+                return
+            try:
+                await socket.send(message)
+            except CassetteMismatch:
+                if SESSION_END in parse_frame(message):  # a client may wait for ever
+                    await ws.send(GOODBYE)
+                raise
+
+    async def _speak(self, ws: WebSocket, socket: ReplaySocket) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        with contextlib.suppress(ConnectionClosed):  # the listener notices, too
+            while True:
+                await ws.send(await socket.recv())
+        await asyncio.get_running_loop().create_future()
+
+
+def in_options(text: str) -> str:
+    """An explanation whose advice is to be followed on a command line."""
+    for pattern, replacement in _ADVICE:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+class SharedDeck:
+    """Deals one session of a cassette, one that the client's other agents have not had.
+
+    When all have been played, they are dealt from the start again.
+
+    Args:
+        recording: The cassette.
+        settings: How it is played.
+        ledger: Says what was dealt.
+    """
+
+    def __init__(self, recording: Recording, settings: PlaySettings, ledger: Ledger) -> None:
+        self._recording = recording
+        self._settings = settings
+        self._ledger = ledger
+        self._deck = Deck(recording, settings)
+        self._machine: SessionMachine | None = None
+
+    @property
+    def is_left(self) -> bool:
+        """See `Deck.is_left`."""
+        return self._deck.is_left
+
+    def deal(self, config: Frame, *, any_model: bool = False) -> SessionMachine:
+        """See `Deck.deal`."""
+        with self._ledger.open() as state:
+            played: dict[str, int] = state.setdefault("played", {})
+            sessions = sorted(
+                self._recording.sessions,
+                key=lambda session: (played.get(str(session.number), 0), session.number),
+            )
+            self._deck = Deck(replace(self._recording, sessions=tuple(sessions)), self._settings)
+            self._machine = machine = self._deck.deal(config, any_model=any_model)
+            _count(played, machine.session.number, 1)
+        return machine
+
+    def settle(self, machine: SessionMachine, frame: Frame) -> None:
+        """See `Deck.settle`."""
+        before = machine.session.number
+        self._deck.settle(machine, frame)
+        after = machine.session.number
+        if before != after:
+            with self._ledger.open() as state:
+                played: dict[str, int] = state.setdefault("played", {})
+                _count(played, before, -1)
+                _count(played, after, 1)
+
+    def error(self, *, allow_unplayed: bool) -> CassetteMismatch | None:
+        """What went wrong with the session that was dealt, None if nothing did."""
+        found = self._deck.errors(allow_unplayed=True)
+        if found:
+            return found[0]
+        if allow_unplayed or self._machine is None:
+            return None
+        return self._machine.unplayed_error()
+
+
+def _count(played: dict[str, int], session: int, change: int) -> None:
+    played[str(session)] = played.get(str(session), 0) + change

@@ -1,0 +1,127 @@
+"""A cassette read for replay: its lines by session."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from agy_nb.cassette.errors import CassetteNotFound
+from agy_nb.cassette.storage.atomic_replace import recover
+from agy_nb.cassette.storage.format import Frame, Header, Line, is_partial, read_header, read_lines
+from agy_nb.cassette.storage.writer import PARTIAL
+from agy_nb.wire.frames import CONFIG
+
+
+@dataclass(slots=True)
+class RecordedSession:
+    """One connection of one agent, as recorded.
+
+    Attributes:
+        number: From 0, in the order of their start.
+        lines: Its frames in order, without host notes and the end: what a replay plays.
+        story: Its frames and host notes in order, without the end: what a reader reads.
+        end: How it ended: `{"by": "client"}`, or `{"by": "harness", "code": ..., "reason": ...}`;
+            None where the recording stops before.
+        end_dt: Seconds from the last line to the end.
+    """
+
+    number: int
+    lines: list[Line] = field(default_factory=list)
+    story: list[Line] = field(default_factory=list)
+    end: Frame | None = None
+    end_dt: float = 0.0
+
+    @property
+    def config(self) -> Frame:
+        """The frame that opened it, empty if there is none."""
+        for line in self.lines:
+            if line.direction == "client":
+                return line.frame if CONFIG in line.frame else {}
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A whole cassette.
+
+    Attributes:
+        path: Its folder.
+        header: What its header says.
+        sessions: In the order of their start.
+        partial: Whether frames are missing.
+    """
+
+    path: Path
+    header: Header
+    sessions: tuple[RecordedSession, ...]
+    partial: bool = False
+
+
+def by_session(lines: Iterable[Line]) -> tuple[RecordedSession, ...]:
+    """Sort lines by session."""
+    found: dict[int, RecordedSession] = {}
+    waited: dict[int, float] = {}  # seconds of the notes before a frame
+    for line in lines:
+        session = found.get(line.session)
+        if session is None:
+            session = found[line.session] = RecordedSession(line.session)
+        if line.direction == "host":
+            waited[line.session] = waited.get(line.session, 0.0) + line.dt
+            session.story.append(line)
+            continue
+        late = waited.pop(line.session, 0.0)
+        if line.direction == "end":
+            session.end, session.end_dt = line.frame, line.dt + late
+        else:
+            session.story.append(line)
+            session.lines.append(replace(line, dt=line.dt + late) if late else line)
+    return tuple(session for _, session in sorted(found.items()))
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Let no garbage be looked for: JSON makes no cycles, and each look goes through all frames."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def load(path: Path) -> Recording:
+    """Read a cassette.
+
+    Raises:
+        CassetteNotFound: There is none.
+        CassetteInvalid: It cannot be read.
+    """
+    header = find_header(path)
+    with _no_collection():
+        sessions = by_session(read_lines(path))
+    return Recording(path, header, sessions, partial=is_partial(path, header))
+
+
+def find_header(path: Path) -> Header:
+    """A cassette's header, where it is or where a crash left it.
+
+    Raises:
+        CassetteNotFound: There is none.
+        CassetteInvalid: It cannot be read.
+    """
+    recover(path)
+    try:
+        return read_header(path)
+    except CassetteNotFound as error:
+        partial = path.with_name(path.name + PARTIAL)
+        if partial.is_dir():
+            raise CassetteNotFound(
+                f"{error}; a recording that was not finished is at {partial}, and can be used by "
+                "that name",
+                path=str(path),
+            ) from None
+        raise

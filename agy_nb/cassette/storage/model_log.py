@@ -1,0 +1,231 @@
+"""The model's side on disk: a journal while it is recorded, one file of vcrpy's at the end.
+
+Rule 1: a line of the journal is one exchange, whole and redacted. What a crash leaves is valid up
+to its last whole line, and is read as a finished file is.
+Rule 2: `model.yaml` comes by one rename, and only then the journal goes.
+Rule 3: whoever hands an exchange over waits for nothing; a thread cleans and writes it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import itertools
+import json
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from agy_nb.cassette.errors import CassetteInvalid
+from agy_nb.cassette.storage.format import EPISODES, MODEL
+from agy_nb.cassette.storage.safe_files import bounded_lines, open_plain, read_bytes, write_all
+from agy_nb.cassette.storage.safe_json import check_size, parse_json
+
+Interaction: TypeAlias = dict[str, Any]
+"""A request and its response, as they stand in vcrpy's files; bodies are text or bytes."""
+
+_VERSION = 1
+"""Of vcrpy's format."""
+
+
+class EpisodeJournal:
+    """The model's side of a recording under way.
+
+    Args:
+        folder: Of the recording. What it holds of a model already comes first.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._queue: queue.SimpleQueue[Callable[[], Interaction] | None] = queue.SimpleQueue()
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(
+            target=self._run, name=f"cassette model {folder.name}", daemon=True
+        )
+        self._thread.start()
+
+    def put(self, make: Callable[[], Interaction]) -> None:
+        """Append an exchange. Never blocks, never raises.
+
+        Args:
+            make: Gives the exchange without secrets; called by the writer's thread.
+        """
+        self._queue.put(make)
+
+    def finish(self, again: Callable[[Interaction], Interaction] = lambda made: made) -> None:
+        """Write what is left, and make `model.yaml` of it. Blocks; not for the event loop.
+
+        Args:
+            again: Takes out what was learned to be a secret since an exchange was written.
+
+        Raises:
+            OSError: The disk refused.
+            Exception: What `make` or `again` raised.
+        """
+        self.close()
+        if self._failure is not None:
+            raise self._failure
+        journal = self._folder / EPISODES
+        if not journal.exists():
+            return
+        kept = read_vcr(self._folder / MODEL) if (self._folder / MODEL).exists() else []
+        write_vcr(self._folder / MODEL, [*kept, *map(again, read_journal(journal))])
+        journal.unlink()
+
+    def close(self) -> None:
+        """Write what is left, and nothing more. Blocks."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        make = None
+        try:
+            # Unbuffered: what was written is there even if this process is killed.
+            with contextlib.ExitStack() as stack:
+                file = None
+                while (make := self._queue.get()) is not None:
+                    line = _encoded(make())
+                    if file is None:
+                        opened = (self._folder / EPISODES).open("ab", buffering=0)
+                        file = stack.enter_context(opened)
+                    write_all(file, line)
+        except Exception as error:  # noqa: BLE001 - told by finish(); the session goes on
+            self._failure = error
+        while self._failure is not None and make is not None:
+            make = self._queue.get()
+
+
+def has_model(folder: Path) -> bool:
+    """Whether a cassette, whole or partial, holds anything of the model's side."""
+    return (folder / MODEL).exists() or (folder / EPISODES).exists()
+
+
+def read_model(folder: Path) -> list[Interaction]:
+    """The model's side of a cassette; what a crash left counts up to its last whole line.
+
+    Raises:
+        CassetteInvalid: It cannot be read.
+    """
+    found = read_vcr(folder / MODEL) if (folder / MODEL).exists() else []
+    return [*found, *read_journal(folder / EPISODES)] if (folder / EPISODES).exists() else found
+
+
+def read_vcr(file: Path) -> list[Interaction]:
+    """The interactions in a file of vcrpy's. Its tags never make objects.
+
+    Raises:
+        CassetteInvalid: It is none, or cannot be read.
+    """
+    import yaml
+    from vcr.serializers import yamlserializer
+
+    folder = str(file.parent)
+    try:
+        data = yamlserializer.deserialize(read_bytes(file).decode())
+        check_size(data)
+    except (OSError, yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise CassetteInvalid(f"{file} cannot be read: {error}", path=folder) from error
+    if data is None:
+        return []
+    found = data.get("interactions") if isinstance(data, dict) else None
+    if not isinstance(found, list) or not all(map(_is_interaction, found)):
+        raise CassetteInvalid(f"{file} is no cassette of vcrpy", path=folder)
+    return found
+
+
+def write_vcr(file: Path, interactions: list[Interaction]) -> None:
+    """Write a file of vcrpy's, in one step.
+
+    Raises:
+        OSError: The disk refused. What was there before is as it was.
+    """
+    from vcr.serializers import yamlserializer
+
+    data = {"interactions": interactions, "version": _VERSION}
+    fresh = file.with_name(f".{file.name}")
+    try:
+        with fresh.open("wb") as out:
+            out.write(yamlserializer.serialize(data).encode())
+            out.flush()
+            os.fsync(out.fileno())
+        fresh.replace(file)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
+def as_text(body: bytes) -> str | bytes:
+    """A body as it is best read by people."""
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return body
+
+
+def _is_interaction(item: Any) -> bool:  # noqa: ANN401 - YAML
+    if not isinstance(item, dict):
+        return False
+    request, response = item.get("request"), item.get("response")
+    if not (isinstance(request, dict) and isinstance(response, dict)):
+        return False
+    status, body = response.get("status"), response.get("body")
+    return (
+        isinstance(request.get("method"), str)
+        and isinstance(request.get("uri"), str)
+        and isinstance(request.get("body"), str | bytes | None)
+        and isinstance(request.get("headers"), dict)
+        and isinstance(status, dict)
+        and isinstance(status.get("code"), int)
+        and isinstance(status.get("message"), str | None)
+        and isinstance(response.get("headers"), dict)
+        and isinstance(body, dict)
+        and isinstance(body.get("string"), str | bytes)
+    )
+
+
+def _encoded(made: Interaction) -> bytes:
+    text = json.dumps(made, ensure_ascii=False, separators=(",", ":"), default=_base64)
+    return text.encode("utf-8", "surrogatepass") + b"\n"
+
+
+def _base64(value: bytes) -> dict[str, str]:
+    return {"$base64": base64.b64encode(value).decode()}
+
+
+def _with_bytes(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        if value.keys() == {"$base64"}:
+            return base64.b64decode(value["$base64"], validate=True)
+        return {key: _with_bytes(item) for key, item in value.items()}
+    return [_with_bytes(item) for item in value] if isinstance(value, list) else value
+
+
+def read_journal(file: Path) -> Iterator[Interaction]:
+    """The exchanges in a journal of the model's side, up to its last whole line.
+
+    Raises:
+        CassetteInvalid: It cannot be read.
+    """
+    folder = str(file.parent)
+    try:
+        with open_plain(file) as opened:
+            lines = bounded_lines(opened)
+            for number in itertools.count(1):
+                try:
+                    raw = next(lines, b"")
+                    if not raw.endswith(b"\n"):
+                        return
+                    made = _with_bytes(parse_json(raw.decode("utf-8", "surrogatepass")))
+                except (ValueError, TypeError, binascii.Error) as error:
+                    raise CassetteInvalid(f"{file}, line {number}: {error}", path=folder) from error
+                if not _is_interaction(made):
+                    raise CassetteInvalid(
+                        f"{file}, line {number}: no request with its response", path=folder
+                    )
+                yield made
+    except OSError as error:
+        raise CassetteInvalid(f"{file} cannot be read: {error.strerror}", path=folder) from error

@@ -1,0 +1,237 @@
+"""The model seam alone: a client, the gateway, and an upstream that does as it is told."""
+
+import asyncio
+import gzip
+import json
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from agy_nb.cassette.errors import CassetteInvalid
+from agy_nb.cassette.http.model_recorder import ModelSide
+from agy_nb.cassette.matching.compare_requests import Translation, body_digest, canonical_body
+from agy_nb.cassette.redaction import Redactor
+from agy_nb.cassette.storage.format import EPISODES
+from agy_nb.cassette.storage.model_log import read_model
+
+pytestmark = pytest.mark.blocking_allowed  # opening and saving are a thread's work in real use
+CONFIG = {
+    "config": {
+        "workspaces": [{"filesystemWorkspace": {"directory": "/then/work"}}],
+        "models": [{"geminiApiEndpoint": {"baseUrl": "", "apiKey": "key-123456"}}],
+    }
+}
+
+
+class Upstream:
+    """A model's side: sends each chunk when told, and breaks off when told."""
+
+    def __init__(self):
+        self.next = asyncio.Event()
+        self.chunks = []
+        self.breaks = False
+        self.bodies = []
+
+    async def __aenter__(self):
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self.handle)
+        self.runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self.runner.setup()
+        await web.TCPSite(self.runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self.runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(self, *exc):
+        await self.runner.cleanup()
+
+    async def handle(self, request):
+        self.bodies.append((str(request.rel_url), dict(request.headers), await request.read()))
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Set-Cookie": "s=1"}
+        )
+        await response.prepare(request)
+        for chunk in self.chunks:
+            await self.next.wait()
+            self.next.clear()
+            await response.write(chunk)
+        if self.breaks:
+            request.transport.abort()
+        return response
+
+
+@pytest.fixture
+async def upstream():
+    async with Upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+async def client():
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+def side(folder, **options):
+    opened = ModelSide(folder, Redactor(environ={}), **options)
+    opened.open()
+    opened.start()
+    return opened
+
+
+def address(model, url, session=0, work="/then/work"):
+    endpoint = {"baseUrl": url, "apiKey": "key-123456"}
+    workspace = {"filesystemWorkspace": {"directory": work}}
+    config = {"models": [{"geminiApiEndpoint": endpoint}], "workspaces": [workspace]}
+    changed = model.rewrite(session, {"config": config})
+    assert config["models"][0]["geminiApiEndpoint"]["baseUrl"] == url
+    return changed["config"]["models"][0]["geminiApiEndpoint"]["baseUrl"]
+
+
+async def read(client, url, body=b"{}", on_chunk=lambda: None):
+    chunks = []
+    async with client.post(
+        f"{url}/v1/m:go?alt=sse", data=body, headers={"X-Goog-Api-Key": "k"}
+    ) as r:
+        on_chunk()
+        async for chunk, _ in r.content.iter_chunks():
+            if chunk:
+                chunks.append(chunk)
+                on_chunk()
+    return chunks
+
+
+async def recorded(tmp_path, upstream, client, body=b"{}"):
+    """Record one exchange; each chunk is sent only once the one before has arrived."""
+    model = side(tmp_path, replaying=False)
+    try:
+        return await read(client, address(model, upstream.url), body, upstream.next.set)
+    finally:
+        await asyncio.to_thread(model.stop)
+        model.save()
+
+
+async def test_chunks_pass_while_they_come_and_keep_their_bounds(tmp_path, upstream, client):
+    upstream.chunks = [b"data: 1\r\n\r\n", b"data: 2\r\n\r\n", b"data: 3\r\n\r\n"]
+    # Would hang if the gateway read the stream whole: the next is sent when this one has come.
+    async with asyncio.timeout(10):
+        assert await recorded(tmp_path, upstream, client) == upstream.chunks
+    model = side(tmp_path, replaying=True)
+    assert await read(client, address(model, "http://127.0.0.1:9")) == upstream.chunks
+    assert model.unplayed() is None
+    await asyncio.to_thread(model.stop)
+
+
+async def test_connection_that_broke_breaks_again(tmp_path, upstream, client):
+    upstream.chunks, upstream.breaks = [b"data: 1\r\n\r\n"], True
+    with pytest.raises(aiohttp.ClientError):
+        await recorded(tmp_path, upstream, client)
+    model = side(tmp_path, replaying=True)
+    with pytest.raises(aiohttp.ClientError):
+        await read(client, address(model, "http://127.0.0.1:9"))
+    await asyncio.to_thread(model.stop)
+
+
+async def test_request_and_answer_are_kept_without_secrets(tmp_path, upstream, client):
+    upstream.chunks = [b'data: {"text": "AIza' + b"x" * 35 + b' in /then/work"}\r\n\r\n']
+    body = b'{"contents": "in /then/work", "apiKey": "abc-123456"}'
+    (sent,) = await recorded(tmp_path, upstream, client, body)
+    assert sent == upstream.chunks[0]
+    assert upstream.bodies[0][1]["X-Goog-Api-Key"] == "k"
+    text = (tmp_path / "model.yaml").read_text()
+    for secret in ("AIza", "abc-123456", "Goog-Api-Key", "Set-Cookie", "/then/work"):
+        assert secret not in text
+    model = side(tmp_path, replaying=True)
+    url = address(model, "http://127.0.0.1:9", work="/now/work")
+    (chunk,) = await read(client, url, b'{"contents": "in /now/work", "apiKey": "other-1"}')
+    assert b"/now/work" in chunk
+    await asyncio.to_thread(model.stop)
+
+
+async def test_key_that_is_learned_later_is_taken_out_in_the_end(tmp_path, upstream, client):
+    redactor = Redactor(environ={})
+    model = ModelSide(tmp_path, redactor, replaying=False)
+    model.start()
+    upstream.chunks = [b"data: loop-key-", b"9 is it\r\n\r\n"]
+    await read(client, address(model, upstream.url), on_chunk=upstream.next.set)
+    await asyncio.to_thread(model.stop)
+    while not await asyncio.to_thread((tmp_path / EPISODES).exists):
+        pass
+    redactor.learn("loop-key-9")
+    model.save()
+    (found,) = read_model(tmp_path)
+    assert found["response"]["body"]["string"] == "data: {{agy:secret}} is it\r\n\r\n"
+
+
+async def test_body_that_is_no_text_survives(tmp_path, upstream, client):
+    upstream.chunks = [gzip.compress(b"hello"), b"\xff\xfe\x00"]
+    body = b"\x00\xff\xfe binary"
+    sent = await recorded(tmp_path, upstream, client, body)
+    model = side(tmp_path, replaying=True)
+    again = await read(client, address(model, "http://127.0.0.1:9"), body)
+    assert b"".join(again) == b"".join(sent) == b"".join(upstream.chunks)
+    await asyncio.to_thread(model.stop)
+
+
+async def test_same_request_twice_gets_both_answers_in_order(tmp_path, upstream, client):
+    model = side(tmp_path, replaying=False)
+    url = address(model, upstream.url)
+    for text in (b"one", b"two"):
+        upstream.chunks = [text]
+        await read(client, url, on_chunk=upstream.next.set)
+    await asyncio.to_thread(model.stop)
+    model.save()
+    model = side(tmp_path, replaying=True)
+    url = address(model, "http://127.0.0.1:9")
+    assert [await read(client, url) for _ in range(2)] == [[b"one"], [b"two"]]
+    async with client.post(f"{url}/v1/m:go?alt=sse", data=b"{}") as response:
+        assert response.status == 400
+    assert "more often than was recorded" in str(model.errors[0])
+    await asyncio.to_thread(model.stop)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "interactions: 5", "{", "!!python/object/apply:os.system ['echo gotcha > gotcha']"],
+)
+def test_file_that_is_no_vcr_cassette_is_explained_and_never_run(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.yaml").write_text(text)
+    with pytest.raises(CassetteInvalid):
+        ModelSide(tmp_path, Redactor(environ={}), replaying=True).open()
+    assert not (tmp_path / "gotcha").exists()
+
+
+def test_what_differs_from_run_to_run_means_nothing():
+    def body(n):
+        text = (
+            f"The current local time is: 2026-11-2{n}T10:00:0{n}Z.\n"
+            f"Conversation ID: {str(n) * 32}, Created At: 2026-01-01T00:00:0{n}Z"
+        )
+        part = {"functionCall": {"id": f"call-{n}", "name": "add"}}
+        return json.dumps({"sessionId": f"-{n}", "contents": [{"text": text}, part]}).encode()
+
+    assert body_digest(body(1)) == body_digest(body(2))
+    assert canonical_body(b"no json") == "no json"
+    assert body_digest(b'{"text": "a"}') != body_digest(b'{"text": "b"}')
+
+
+def test_folders_are_translated_there_and_back():
+    translation = Translation({"workspace:0": '/w/a"b', "app-data": "/w"})
+    text = json.dumps({"path": '/w/a"b/c', "inner": json.dumps({"x": "/w/d"})})
+    marked = translation.to_marks(text)
+    assert "/w" not in marked
+    assert json.loads(translation.to_paths(marked)) == json.loads(text)
+
+
+async def test_gateway_answers_nobody_who_does_not_know_its_token(tmp_path, upstream, client):
+    model = side(tmp_path, replaying=False)
+    try:
+        known = address(model, upstream.url)
+        root, _, rest = known.rpartition("/0/")[0].rpartition("/")
+        for url in (f"{root}/0/0/v1", f"{root}/guess/0/0/v1", f"{root}/{rest}/0/7/v1"):
+            async with client.post(url) as answer:
+                assert answer.status == 404
+        assert upstream.bodies == []
+    finally:
+        await asyncio.to_thread(model.stop)

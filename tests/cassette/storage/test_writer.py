@@ -1,0 +1,221 @@
+"""A recording is whole, or what was there before is; nothing else is ever on disk."""
+
+import errno
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from agy_nb.cassette.errors import CassetteBusy, CassetteNotWritten
+from agy_nb.cassette.storage import writer as journals
+from agy_nb.cassette.storage.atomic_replace import recover, swap_in
+from agy_nb.cassette.storage.cassette_reader import load
+from agy_nb.cassette.storage.format import HEADER, WIRE, Header, read_header
+from agy_nb.cassette.storage.writer import PARTIAL, Journal
+
+
+def record(path, *prompts):
+    journal = Journal(path, Header())
+    for text in prompts:
+        journal.put(0, "client", 0.0, {"userInput": {"parts": [{"text": text}]}})
+    return journal
+
+
+def prompts_of(path):
+    return [
+        line.frame["userInput"]["parts"][0]["text"]
+        for session in load(path).sessions
+        for line in session.lines
+    ]
+
+
+def test_finished_recording_is_complete(tmp_path):
+    record(tmp_path / "c", "one", "two").finish()
+    assert prompts_of(tmp_path / "c") == ["one", "two"]
+    header = read_header(tmp_path / "c")
+    assert (header.complete, header.frames, header.sessions[0].turns) == (True, 2, 2)
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["c"]
+
+
+def test_new_recording_replaces_the_old_one(tmp_path):
+    record(tmp_path / "c", "old").finish()
+    record(tmp_path / "c", "new").finish()
+    assert prompts_of(tmp_path / "c") == ["new"]
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["c"]
+
+
+def test_replacing_works_where_folders_cannot_be_exchanged(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "agy_nb.cassette.storage.atomic_replace._exchange", lambda one, other: False
+    )
+    record(tmp_path / "c", "old").finish()
+    record(tmp_path / "c", "new").finish()
+    assert prompts_of(tmp_path / "c") == ["new"]
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["c"]
+
+
+def test_crash_between_two_renames_is_mended_by_the_next_reader(tmp_path):
+    record(tmp_path / "c", "old").finish()
+    (tmp_path / "c").rename(tmp_path / "c.old")
+    assert prompts_of(tmp_path / "c") == ["old"]
+
+
+def test_recovery_never_touches_a_cassette_that_is_there(tmp_path):
+    record(tmp_path / "c", "new").finish()
+    record(tmp_path / "c.old", "old").finish()
+    recover(tmp_path / "c")
+    assert prompts_of(tmp_path / "c") == ["new"]
+
+
+def test_swap_that_is_refused_leaves_the_old_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "agy_nb.cassette.storage.atomic_replace._exchange", lambda one, other: False
+    )
+    record(tmp_path / "c", "old").finish()
+    with pytest.raises(OSError, match="missing"):
+        swap_in(tmp_path / "missing", tmp_path / "c")
+    assert prompts_of(tmp_path / "c") == ["old"]
+
+
+def test_abandoned_recording_leaves_nothing(tmp_path):
+    record(tmp_path / "c", "one").abandon()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_killed_recorder_leaves_every_whole_line_and_the_old_cassette(tmp_path):
+    record(tmp_path / "c", "old").finish()
+    code = (
+        "import os, sys, time\n"
+        "from pathlib import Path\n"
+        "from agy_nb.cassette.storage.format import Header, WIRE\n"
+        "from agy_nb.cassette.storage.writer import Journal\n"
+        "path = Path(sys.argv[1])\n"
+        "journal = Journal(path, Header())\n"
+        "for n in range(100):\n"
+        "    frame = {'userInput': {'parts': [{'text': str(n)}]}}\n"
+        "    journal.put(0, 'client', 0.0, frame)\n"
+        "while (journal.folder / WIRE).read_bytes().count(b'\\n') < 100: pass\n"
+        "os._exit(9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "c")], check=False)
+    assert done.returncode == 9
+    assert prompts_of(tmp_path / "c") == ["old"]
+    partial = load(tmp_path / f"c{PARTIAL}")
+    assert partial.partial
+    assert len(partial.sessions[0].lines) == 100
+    record(tmp_path / "c", "new").finish()  # the lock of the dead one holds nobody up
+    assert prompts_of(tmp_path / "c") == ["new"]
+
+
+def test_second_recorder_of_a_name_is_told_at_once(tmp_path):
+    first = record(tmp_path / "c", "first")
+    with pytest.raises(CassetteBusy, match="recorded by somebody else"):
+        Journal(tmp_path / "c", Header())
+    first.finish()
+    assert prompts_of(tmp_path / "c") == ["first"]
+
+
+def _race(path, barrier, results):
+    barrier.wait()
+    try:
+        journal = record(path, str(os.getpid()))
+        time.sleep(0.2)  # hold the name while the others try
+        journal.finish()
+    except CassetteBusy:
+        results.put("busy")
+    else:
+        results.put("recorded")
+
+
+def test_processes_that_race_for_a_name_leave_one_whole_cassette(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    barrier, results = context.Barrier(4), context.Queue()
+    racers = [
+        context.Process(target=_race, args=(tmp_path / "c", barrier, results)) for _ in range(4)
+    ]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join()
+    assert sorted(results.get() for _ in racers).count("recorded") == 1
+    assert not load(tmp_path / "c").partial
+
+
+class FullDisk:
+    """A file on a disk that is full after some bytes."""
+
+    def __init__(self, room):
+        self.room = room
+
+    def write(self, data):
+        if len(data) > self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.room -= len(data)
+
+    def fileno(self):
+        return 0
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("room", [0, 10, 150])
+def test_full_disk_keeps_the_old_cassette_and_says_so(tmp_path, monkeypatch, room):
+    record(tmp_path / "c", "old").finish()
+    monkeypatch.setattr(Journal, "_open", lambda self: self.folder.mkdir() or FullDisk(room))
+    monkeypatch.setattr(journals.os, "fsync", lambda fd: None)
+    journal = record(tmp_path / "c", "new", "newer")
+    with pytest.raises(CassetteNotWritten, match="No space left"):
+        journal.finish()
+    assert prompts_of(tmp_path / "c") == ["old"]
+
+
+def test_folder_that_cannot_be_made_is_explained(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CassetteNotWritten, match="could not be recorded"):
+        Journal(tmp_path / "file" / "c", Header())
+
+
+def test_rule_that_raises_writes_nothing_unredacted(tmp_path):
+    def rule(line):
+        raise KeyError("oops")
+
+    journal = Journal(tmp_path / "c", Header(), redact=rule)
+    journal.put(0, "client", 0.0, {"secret": "s3cret"})
+    with pytest.raises(CassetteNotWritten, match="oops"):
+        journal.finish()
+    assert (tmp_path / f"c{PARTIAL}" / WIRE).read_bytes() == b""
+
+
+def test_header_says_partial_while_recording(tmp_path):
+    journal = record(tmp_path / "c", "one")
+    assert b'"complete": false' in (journal.folder / HEADER).read_bytes()
+    journal.abandon()
+
+
+def test_put_never_waits_for_the_disk(tmp_path):
+    slow = threading.Event()
+    journal = Journal(tmp_path / "c", Header(), redact=lambda line: (slow.wait(), line)[1])
+    costs = []
+    for _ in range(10):
+        start = time.thread_time()
+        for _ in range(100):
+            journal.put(0, "client", 0.0, '{"userInput": {}}')
+        costs.append((time.thread_time() - start) / 100)
+    assert min(costs) < 20e-6
+    slow.set()
+    assert journal.finish().frames == 1000
+
+
+def test_times_are_since_the_sessions_line_before(tmp_path):
+    journal = Journal(tmp_path / "c", Header())
+    for session, at in [(0, 5.0), (1, 6.0), (0, 7.5), (1, 6.25)]:
+        journal.put(session, "client", at, {})
+    journal.finish()
+    first, second = load(tmp_path / "c").sessions
+    assert [line.dt for line in first.lines] == [0.0, 2.5]
+    assert [line.dt for line in second.lines] == [0.0, 0.25]
