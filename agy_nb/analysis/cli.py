@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         InvalidInput: There is nothing at a path, no such time zone, or the format needs `--output`.
     """
-    from agy_nb.analysis.cost import Prices
+    from agy_nb.analysis.metrics.cost import Prices
     from agy_nb.analysis.sessions import load
 
     if arguments.format == "parquet" and arguments.output is None:
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _write(usage: pd.DataFrame, kind: str, output: Path | None) -> None:
-    from agy_nb.analysis.out import csv, plain, to_arrow
+    from agy_nb.analysis.export.files import csv, plain, to_arrow
 
     if kind == "parquet":
         assert output is not None  # noqa: S101 - looked at above

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 
+from agy_nb.analysis.metrics.summary import COMPARISON, TOOL_FIGURES, TURN_FIGURES
 from agy_nb.analysis.schema import DTYPES, TABLES, TOOL_USAGE, USAGE, USAGE_KEYS, Column
-from agy_nb.analysis.summary import COMPARISON, TOOL_FIGURES, TURN_FIGURES
 
 _INTRODUCTION = """\
 # Tables

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from agy_nb.analysis.columns import Columns
-from agy_nb.analysis.cost import Prices
-from agy_nb.analysis.frames import frame
-from agy_nb.analysis.places import Recording, find_recordings
-from agy_nb.analysis.reading import read_file
+from agy_nb.analysis.builders.column_buffer import Columns
+from agy_nb.analysis.builders.dataframes import frame
+from agy_nb.analysis.metrics.cost import Prices
+from agy_nb.analysis.read.discovery import Recording, find_recordings
+from agy_nb.analysis.read.from_cassette import read_file
 from agy_nb.analysis.schema import TABLES
 from agy_nb.analysis.tables import Tables
 from agy_nb.errors import InvalidInput
@@ -23,7 +23,7 @@ from agy_nb.errors import InvalidInput
 if TYPE_CHECKING:
     import pandas as pd
 
-    from agy_nb.analysis.on_dask import DaskSessions
+    from agy_nb.analysis.read.on_dask import DaskSessions
 
 SEAL_ROWS = 100_000
 """Rows after which columns become typed arrays."""
@@ -113,7 +113,7 @@ def load(
         text: Whether to have what was said; tables hold only its length otherwise.
         prices: How model calls are priced; None leaves cost unknown, which is faster.
         engine: `"pandas"` reads here, one file after the other; `"dask"` on many cores or machines,
-            see `agy_nb.analysis.on_dask`.
+            see `agy_nb.analysis.read.on_dask`.
 
     Returns:
         The sessions. Files that cannot be read are rows of `problems`.
@@ -132,7 +132,7 @@ def load(
         return Sessions(recordings, chunks=chunks, text=text, prices=prices)
     if engine != "dask":
         raise InvalidInput(f"engine must be 'pandas' or 'dask', got {engine!r}", field="engine")
-    from agy_nb.analysis.on_dask import DaskSessions
+    from agy_nb.analysis.read.on_dask import DaskSessions
 
     return DaskSessions(recordings, chunks=chunks, text=text, prices=prices)
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agy_nb.analysis.cost import Prices
+from agy_nb.analysis.metrics.cost import Prices
+from agy_nb.analysis.metrics.usage import usage_table
 from agy_nb.analysis.schema import TABLES, By
-from agy_nb.analysis.usage import usage_table
 from agy_nb.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -193,19 +193,19 @@ class Tables:
         return usage_table(self, by, tz)
 
     def summary(self, by: str | Sequence[str] = (), *, tz: str | None = None) -> pd.DataFrame:
-        """Tokens, cost, latencies, waits and errors in one table; see `agy_nb.analysis.summary`.
+        """Tokens, cost, latencies, waits and errors in one table; see `agy_nb.analysis.metrics.summary`.
 
         Args:
             by: `"model"`, `"agent"`, `"tool"`, `"day"` or several; one row in all when empty.
             tz: Time zone of `"day"`; the local one when None.
 
         Returns:
-            A row for each group; its columns are those of `agy_nb.analysis.summary`.
+            A row for each group; its columns are those of `agy_nb.analysis.metrics.summary`.
 
         Raises:
             InvalidInput: `by` is none of these, or there is no such time zone.
         """
-        from agy_nb.analysis.summary import summary
+        from agy_nb.analysis.metrics.summary import summary
 
         return summary(self, [by] if isinstance(by, str) else by or (), tz=tz)
 
@@ -217,7 +217,7 @@ class Tables:
         """Tokens of each turn, stacked by what they are.
 
         Args:
-            **options: As for `agy_nb.analysis.plots.plot_usage`: `backend`, `ax`.
+            **options: As for `agy_nb.analysis.plotting.plots.plot_usage`: `backend`, `ax`.
 
         Returns:
             Matplotlib's `Axes`, Plotly's `Figure` or Altair's `Chart`.
@@ -226,7 +226,7 @@ class Tables:
             InvalidInput: There is no such backend.
             MissingExtra: It is not installed.
         """
-        from agy_nb.analysis.plots import plot_usage
+        from agy_nb.analysis.plotting.plots import plot_usage
 
         return plot_usage(self, **options)
 
@@ -234,7 +234,7 @@ class Tables:
         """Which share of turns, first pieces and tools took how long.
 
         Args:
-            **options: As for `agy_nb.analysis.plots.plot_latency`: `backend`, `ax`.
+            **options: As for `agy_nb.analysis.plotting.plots.plot_latency`: `backend`, `ax`.
 
         Returns:
             Matplotlib's `Axes`, Plotly's `Figure` or Altair's `Chart`.
@@ -243,7 +243,7 @@ class Tables:
             InvalidInput: There is no such backend.
             MissingExtra: It is not installed.
         """
-        from agy_nb.analysis.plots import plot_latency
+        from agy_nb.analysis.plotting.plots import plot_latency
 
         return plot_latency(self, **options)
 
@@ -252,7 +252,7 @@ class Tables:
 
         Args:
             turn_id: The turn; the longest one when None.
-            **options: As for `agy_nb.analysis.plots.plot_timeline`: `session_id`, `backend`, `ax`.
+            **options: As for `agy_nb.analysis.plotting.plots.plot_timeline`: `session_id`, `backend`, `ax`.
 
         Returns:
             Matplotlib's `Axes`, Plotly's `Figure` or Altair's `Chart`.
@@ -261,7 +261,7 @@ class Tables:
             InvalidInput: There is no such turn or backend, or several turns have that number.
             MissingExtra: The backend is not installed.
         """
-        from agy_nb.analysis.plots import plot_timeline
+        from agy_nb.analysis.plotting.plots import plot_timeline
 
         return plot_timeline(self, turn_id, **options)
 
@@ -269,7 +269,7 @@ class Tables:
         """How the prompt grew from model call to model call.
 
         Args:
-            **options: As for `agy_nb.analysis.plots.plot_context`: `backend`, `ax`.
+            **options: As for `agy_nb.analysis.plotting.plots.plot_context`: `backend`, `ax`.
 
         Returns:
             Matplotlib's `Axes`, Plotly's `Figure` or Altair's `Chart`.
@@ -278,7 +278,7 @@ class Tables:
             InvalidInput: There is no such backend.
             MissingExtra: It is not installed.
         """
-        from agy_nb.analysis.plots import plot_context
+        from agy_nb.analysis.plotting.plots import plot_context
 
         return plot_context(self, **options)
 
@@ -297,7 +297,7 @@ class Tables:
             KeyError: There is no such table.
             MissingExtra: pyarrow is not installed.
         """
-        from agy_nb.analysis.out import to_arrow
+        from agy_nb.analysis.export.files import to_arrow
 
         return to_arrow(self.frame(name))
 
@@ -311,7 +311,7 @@ class Tables:
             InvalidInput: Something else is where a data set goes.
             MissingExtra: pyarrow is not installed.
         """
-        from agy_nb.analysis.out import to_parquet
+        from agy_nb.analysis.export.files import to_parquet
 
         to_parquet(self, Path(folder))
 
@@ -321,7 +321,7 @@ class Tables:
         Args:
             folder: Where to; it is made if it is not there.
         """
-        from agy_nb.analysis.out import to_csv
+        from agy_nb.analysis.export.files import to_csv
 
         to_csv(self, Path(folder))
 
@@ -330,7 +330,7 @@ class Tables:
 
         Args:
             exporter: Where spans go.
-            **options: See `agy_nb.analysis.otel.to_otel`.
+            **options: See `agy_nb.analysis.export.otel.to_otel`.
 
         Returns:
             How many spans were exported.
@@ -339,7 +339,7 @@ class Tables:
             MissingExtra: The SDK of OpenTelemetry is not installed.
             SpansNotExported: The exporter refused spans.
         """
-        from agy_nb.analysis.otel import to_otel
+        from agy_nb.analysis.export.otel import to_otel
 
         return to_otel(self, exporter, **options)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from agy_nb.errors import InvalidConfig
 
 if TYPE_CHECKING:
-    from agy_nb.analysis.cost import Prices  # noqa: TC004 - heavy, and an annotation only
+    from agy_nb.analysis.metrics.cost import Prices  # noqa: TC004 - heavy, and an annotation only
 
 CHAT_TIMEOUT_VARIABLE = "AGI_CHAT_TIMEOUT_SECS"
 DEFAULT_CHAT_TIMEOUT_S = 120.0

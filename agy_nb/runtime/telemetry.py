@@ -50,6 +50,6 @@ class Ledger(Protocol):
 
 def default_ledger() -> Ledger:
     """Books in memory."""
-    from agy_nb.analysis.live import LiveLedger
+    from agy_nb.analysis.builders.live_tables import LiveLedger
 
     return LiveLedger()

@@ -25,7 +25,7 @@ async def cost_of(response: Response) -> str:
 
 
 def _in_words(model: str, calls: list[Usage]) -> str:
-    from agy_nb.analysis.cost import Prices
+    from agy_nb.analysis.metrics.cost import Prices
 
     prices = Prices()
     known, unknown = 0.0, 0

@@ -14,7 +14,7 @@ from agy_nb.widgets.markup import escape
 if TYPE_CHECKING:
     import pandas as pd
 
-    from agy_nb.analysis.cost import Prices
+    from agy_nb.analysis.metrics.cost import Prices
     from agy_nb.analysis.tables import Tables
 
 Grouping: TypeAlias = Literal["agent", "turn", "model", "trajectory"]

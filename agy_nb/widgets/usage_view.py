@@ -22,7 +22,7 @@ from agy_nb.widgets.page import Page
 from agy_nb.widgets.page_view import PageView
 
 if TYPE_CHECKING:
-    from agy_nb.analysis.cost import Prices
+    from agy_nb.analysis.metrics.cost import Prices
     from agy_nb.analysis.tables import Tables
 
 INTERVAL_S = 0.5

@@ -3,7 +3,7 @@
 import pytest
 
 from agy_nb.analysis import Prices, Sessions, Tables, load
-from agy_nb.analysis.live import LiveLedger
+from agy_nb.analysis.builders.live_tables import LiveLedger
 from tests.analysis.conftest import save, two_calls
 
 

@@ -15,7 +15,7 @@ TURNS, STEPS = 1000, 1000
 READ = """
 import json, resource, sys
 import numpy, pandas, pyarrow
-from agy_nb.analysis.places import find_recordings
+from agy_nb.analysis.read.discovery import find_recordings
 from agy_nb.analysis.sessions import read_frames
 
 def most():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agy_nb.analysis.frames import dtype, empty, frame
+from agy_nb.analysis.builders.dataframes import dtype, empty, frame
 from agy_nb.analysis.reference import markdown
 from agy_nb.analysis.schema import DTYPES, TABLES, USAGE, USAGE_KEYS
 from agy_nb.analysis.sessions import load

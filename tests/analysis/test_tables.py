@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from agy_nb.analysis import Prices, load
 from agy_nb.analysis.cli import _for_people, add_parser
-from agy_nb.analysis.out import csv
+from agy_nb.analysis.export.files import csv
+from agy_nb.analysis.metrics.summary import compare
 from agy_nb.analysis.schema import TABLES, USAGE_KEYS
-from agy_nb.analysis.summary import compare
 from agy_nb.errors import InvalidInput
 from tests.analysis.conftest import CHILD, ROOT, Wire, save, two_calls
 

@@ -9,12 +9,12 @@ import time
 import pandas as pd
 import pytest
 
-from agy_nb.analysis.live import LiveLedger
-from agy_nb.analysis.places import find_recordings
+from agy_nb.analysis.builders.live_tables import LiveLedger
+from agy_nb.analysis.read.discovery import find_recordings
 from agy_nb.analysis.sessions import read_frames
 from agy_nb.protocol.events import Text
+from tests.analysis.builders.test_live_tables import Response
 from tests.analysis.conftest import ROOT, START, Wire, save
-from tests.analysis.test_live import Response
 
 
 @pytest.fixture(scope="module")

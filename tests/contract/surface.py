@@ -30,8 +30,8 @@ MODULES = (
 
 # What public names give to users.
 GIVEN = (
-    "agy_nb.analysis.on_dask.DaskSessions",
-    "agy_nb.analysis.otel.to_otel",
+    "agy_nb.analysis.read.on_dask.DaskSessions",
+    "agy_nb.analysis.export.otel.to_otel",
     "agy_nb.runtime.sync_agent.SyncAgent",
     "agy_nb.runtime.turns.response.View",
     "agy_nb.widgets.browser.Browser",

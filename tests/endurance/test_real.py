@@ -12,7 +12,7 @@ import time
 import pytest
 
 import agy_nb as agy
-from agy_nb.analysis.live import LiveLedger
+from agy_nb.analysis.builders.live_tables import LiveLedger
 from agy_nb.testing import ScriptedModel, call, fail, say
 from tests.endurance.gauges import Log, children
 

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 import agy_nb as agy
-from agy_nb.analysis.live import LiveLedger
+from agy_nb.analysis.builders.live_tables import LiveLedger
 from agy_nb.testing.memory import MemoryBackend
 from tests.endurance.gauges import Log
 from tests.runtime.virtual_time import run

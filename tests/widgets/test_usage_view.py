@@ -6,8 +6,8 @@ import re
 import pytest
 
 import agy_nb as agy
-from agy_nb.analysis.cost import Prices
-from agy_nb.analysis.live import LiveLedger
+from agy_nb.analysis.builders.live_tables import LiveLedger
+from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets import usage_view as usage_module
 from agy_nb.widgets.usage_view import UsageView

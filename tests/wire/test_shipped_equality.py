@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from google.antigravity.connections.local import local_connection
 
-from agy_nb.analysis.live import LiveLedger
+from agy_nb.analysis.builders.live_tables import LiveLedger
 from agy_nb.analysis.sessions import load
 from agy_nb.cassette import use_cassette
 from agy_nb.cassette.storage.cassette_reader import load as load_cassette

@@ -12,7 +12,7 @@ from agy_nb.runtime.runtime_config import RuntimeConfig
 from agy_nb.sdk.process.executor import off_loop
 
 if TYPE_CHECKING:
-    from agy_nb.analysis.cost import Prices
+    from agy_nb.analysis.metrics.cost import Prices
 
 
 async def pricing(config: RuntimeConfig, model: str | None, agent_config: Any) -> CostOf:
@@ -59,7 +59,7 @@ async def pricing(config: RuntimeConfig, model: str | None, agent_config: Any) -
 
 
 def _default_prices() -> Prices:
-    from agy_nb.analysis.cost import Prices
+    from agy_nb.analysis.metrics.cost import Prices
 
     return Prices()
 

@@ -1,0 +1,342 @@
+"""The books of one agent: its turns, trajectories, steps, messages and model calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agy_nb.analysis.builders.open_rows import Step, Thread, Turn, span
+from agy_nb.analysis.builders.token_counts import Tokens
+from agy_nb.analysis.builders.tool_builder import Home, ToolBook
+
+
+class AgentBook(ToolBook):
+    """The books of one agent of a session.
+
+    Attributes:
+        threads: Its trajectories, by the harness's id.
+        model: Its own model, None where it is not known.
+        model_source: How that is known.
+    """
+
+    def __init__(self, book: Home, agent_id: int, at: float | None) -> None:
+        super().__init__(book, agent_id)
+        self.threads: dict[str, Thread] = {}
+        self.model: str | None = None
+        self.model_source = "config"
+        self.sub_model: tuple[str | None, str] = (None, "unknown")
+        self.baseline: int | None = None
+        self.reported: int | None = None
+        self._turns = 0
+        self._opened_at: float | None = None
+        self._row = self._columns["agents"].add(
+            {**self._ids, "state": "running", "created_at": at, "resumed": False}
+        )
+        self.seen(at)
+
+    def about(self, **values: Any) -> None:  # noqa: ANN401 - columns of `agents`
+        """More is known of the agent."""
+        self._columns["agents"].put(self._row, values)
+
+    # -- turns -------------------------------------------------------------------------------
+
+    def begin_turn(
+        self,
+        at: float | None,
+        *,
+        turn_id: int | None = None,
+        prompt: str | None = None,
+        kind: str = "prompt",
+    ) -> Turn:
+        """A prompt was sent; a turn that still runs is left as it is."""
+        if self.turn is not None:
+            self.turn.sync(self._columns)
+        for thread in self.threads.values():
+            thread.next_turn(self._columns)
+        self._forget_calls()
+        number = self.book.number("turns") + 1
+        chars = None if prompt is None else len(prompt)
+        self.turn = Turn(turn_id or number, at)
+        self.turn.row = self._columns["turns"].add(
+            {
+                **self._ids,
+                "turn_id": self.turn.turn_id,
+                "turn_index": self._turns,
+                "kind": kind,
+                "prompt_chars": chars,
+                "status": "running",
+                "started_at": at,
+            }
+        )
+        self._turns += 1
+        self.seen(at)
+        if prompt and kind == "prompt":  # what a trigger says is a message of the harness
+            self.turn.message = self._message("user", at, chars, prompt)
+        return self.turn
+
+    def prompted(self, prompt: str | None, kind: str) -> None:
+        """The prompt of the turn that runs reached the harness; its text may be known already."""
+        turn = self.turn
+        if turn is None:
+            return
+        turn.prompted = True
+        self._columns["turns"].put(turn.row, {"kind": kind})
+        if prompt is not None and turn.message is None:
+            self._columns["turns"].put(turn.row, {"prompt_chars": len(prompt)})
+            if prompt and kind == "prompt":
+                turn.message = self._message("user", turn.started, len(prompt), prompt)
+
+    def opened(self, at: float | None, conversation_id: str | None, *, resumed: bool) -> None:
+        """The harness opened a conversation: the agent's first, or once more after a failure."""
+        if self._opened_at is None:
+            self._opened_at = at
+            self.about(created_at=at, resumed=resumed)
+        self.about(conversation_id=conversation_id, state="running", closed_at=None)
+
+    def started(self, at: float | None) -> None:
+        """The turn that was queued has begun."""
+        if self.turn is not None:
+            self.turn.started = at
+            self.turn.owing = True
+            self._columns["turns"].put(self.turn.row, {"started_at": at})
+            if self.turn.message is not None:
+                self._columns["messages"].put(self.turn.message, {"at": at})
+        self.seen(at)
+
+    def side_turn(
+        self,
+        turn_id: int,
+        prompt: str | None,
+        at: float | None,
+        status: str,
+        error: str | None,
+        kind: str = "prompt",
+    ) -> None:
+        """A turn ended that never ran, beside the one that runs."""
+        self.book.number("turns")
+        self._columns["turns"].add(
+            {
+                **self._ids,
+                "turn_id": turn_id,
+                "turn_index": self._turns,
+                "kind": kind,
+                "prompt_chars": None if prompt is None else len(prompt),
+                "response_chars": 0,
+                "status": status,
+                "error_type": error,
+                "ended_at": at,
+                "n_model_calls": 0,
+                "n_unmetered_calls": 0,
+                "n_tool_calls": 0,
+                "n_errors": int(error is not None),
+            }
+        )
+        self._turns += 1
+        self.seen(at)
+
+    def end_turn(
+        self,
+        at: float | None,
+        status: str | None,
+        *,
+        stop_reason: str | None = None,
+        error_type: str | None = None,
+        http_code: int | None = None,
+    ) -> None:
+        """The turn is over."""
+        turn = self.turn
+        if turn is None:
+            return
+        self.seen(at)
+        turn.end(at, status, stop_reason, error_type, http_code)
+        if turn.owing and status in ("cancelled", "timeout"):
+            turn.unmetered += 1
+            for thread in self.threads.values():
+                thread.unmetered += thread.depth == 0
+        turn.sync(self._columns)
+        self.turn = None
+
+    # -- trajectories and steps --------------------------------------------------------------
+
+    def thread(
+        self, thread_id: str, at: float | None, parent: str | None = None, depth: int | None = None
+    ) -> Thread:
+        """A trajectory, begun when it is new; an empty id is that of the agent's own."""
+        thread = self.threads.get(thread_id)
+        if thread is None:
+            parent = parent or None
+            known = depth if depth is not None else (1 if parent else 0)
+            own = self.model, self.model_source
+            model, source = own if known == 0 else self.sub_model
+            thread = Thread(thread_id, parent, known, at)
+            thread.model, thread.model_source = model, "unknown" if model is None else source
+            thread.row = self._columns["trajectories"].add(
+                {
+                    **self._ids,
+                    "trajectory_id": thread_id,
+                    "turn_id": self.turn_id,
+                    "state": "unknown",
+                }
+            )
+            self.threads[thread_id] = thread
+        elif parent and thread.parent is None:
+            thread.parent, thread.depth = parent, depth or 1
+            thread.model, thread.model_source = self.sub_model
+        thread.last = at if at is not None else thread.last
+        self.seen(at)
+        return thread
+
+    def step(self, thread: Thread, index: int, at: float | None) -> Step | None:
+        """A step, begun when it is new; None for one that is long over."""
+        step = thread.find(index)
+        if step is None:
+            if index <= thread.closed:
+                return None
+            step = thread.add(index, at)
+            step.row = self._columns["steps"].add(
+                {
+                    **self._ids,
+                    "trajectory_id": thread.id,
+                    "step_index": index,
+                    "turn_id": self.turn_id,
+                }
+            )
+        step.updates += 1
+        step.last = at
+        return step
+
+    def status(
+        self, thread: Thread, step: Step, kind: str, source: str, target: str, state: str, code: int
+    ) -> None:
+        """What a step is, and where it stands."""
+        failed = state == "error" and step.state != "error" and source == "system"
+        step.kind, step.source, step.target, step.state = kind, source, target, state
+        step.code = code or step.code
+        if failed and code:
+            thread.unmetered += 1
+            if self.turn is not None:
+                self.turn.unmetered += 1
+
+    def piece(self, thread: Thread, step: Step, at: float | None, kind: str, text: str) -> None:
+        """A piece of the model's text or thoughts."""
+        turn, chars = self.turn, len(text)
+        thread.answering()
+        if turn is not None:
+            turn.owing = True
+            if thread.depth == 0 and kind == "text":
+                turn.chars += chars
+                if turn.first is None:
+                    turn.first = at
+        if kind == "thought":
+            step.thinking_chars += chars
+        else:
+            self.said(thread, step, at, "model", text)
+        if self.book.chunks:
+            self._columns["chunks"].add(
+                {
+                    **self._ids,
+                    "chunk_index": self.book.number("chunks"),
+                    "turn_id": self.turn_id,
+                    "trajectory_id": thread.id,
+                    "step_index": step.index,
+                    "kind": kind,
+                    "chars": chars,
+                    "at": at,
+                    "gap": span(thread.piece_at, at),
+                }
+            )
+            thread.piece_at = at
+
+    def goes_on(self, thread: Thread, step: Step, at: float | None, text: str) -> None:
+        """One more piece of a text that the model writes for the user."""
+        book, turn = self.book, self.turn
+        step.updates += 1
+        step.last = at
+        if at is not None:
+            thread.last = at
+            self.seen(at)
+        if book.chunks or book.text or turn is None or step.message is None or turn.first is None:
+            self.piece(thread, step, at, "text", text)
+            return
+        chars = len(text)
+        step.text_chars += chars
+        turn.owing = True
+        if thread.depth == 0:
+            turn.chars += chars
+        if thread.fresh:
+            thread.answering()
+
+    def said(self, thread: Thread, step: Step, at: float | None, role: str, text: str) -> None:
+        """A piece of a message of a step."""
+        if step.message is None:
+            step.message = self._message(role, at, 0, None, thread.id, step.index)
+        step.text_chars += len(text)
+        if self.book.text:
+            step.texts.append(text)
+
+    def _message(
+        self,
+        role: str,
+        at: float | None,
+        chars: int | None,
+        text: str | None,
+        thread_id: str | None = None,
+        index: int | None = None,
+    ) -> int:
+        return self._columns["messages"].add(
+            {
+                **self._ids,
+                "message_index": self.book.number("messages"),
+                "turn_id": self.turn_id,
+                "trajectory_id": thread_id,
+                "step_index": index,
+                "role": role,
+                "at": at,
+                "chars": chars,
+                "text": text if self.book.text else None,
+            }
+        )
+
+    # -- model calls -------------------------------------------------------------------------
+
+    def metered(self, thread: Thread, at: float | None, call: Tokens) -> None:
+        """A model call was metered."""
+        number = self.book.number("model_calls")
+        thread.calls += 1
+        if self.turn is not None:
+            self.turn.calls += 1
+            self.turn.owing = False
+        for key in thread.metered():
+            self.read_by(key, number)
+        self._columns["model_calls"].add(
+            {
+                **self._ids,
+                "call_index": number,
+                "turn_id": self.turn_id,
+                "trajectory_id": thread.id,
+                "depth": thread.depth,
+                "at": at,
+                "model": thread.model,
+                "model_source": thread.model_source,
+                **call.columns(),
+            }
+        )
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def close(self, at: float | None, state: str = "closed") -> None:
+        """The agent is gone."""
+        self.about(state=state, closed_at=at)
+        self.seen(at)
+
+    def sync(self) -> None:
+        """Write what is open into the columns."""
+        for thread in self.threads.values():
+            thread.sync(self._columns)
+        if self.turn is not None:
+            self.turn.sync(self._columns)
+        self.about(
+            model=self.model,
+            n_turns=self._turns,
+            baseline_total_tokens=self.baseline,
+            reported_total_tokens=self.reported,
+        )

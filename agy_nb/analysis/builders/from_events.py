@@ -1,0 +1,419 @@
+"""Events of turns, folded into the books: pure and incremental, one event at a time.
+
+Rule 1: any split of the same events gives the same tables.
+Rule 2: only the protocol is known here; nothing of the runtime, nothing of pandas.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from agy_nb.analysis.builders.agent_builder import AgentBook
+from agy_nb.analysis.builders.cell_values import brief, json_length
+from agy_nb.analysis.builders.column_buffer import Columns
+from agy_nb.analysis.builders.open_rows import Thread
+from agy_nb.analysis.builders.session_builder import Book
+from agy_nb.analysis.builders.token_counts import Tokens
+from agy_nb.protocol import events as e
+from agy_nb.protocol.values import ErrorInfo, TokenUsage, Trajectory
+from agy_nb.wire.frames import kind_of
+
+_DECISIONS = {
+    e.ApprovalState.ALLOWED: "allow",
+    e.ApprovalState.DENIED: "deny",
+    e.ApprovalState.TIMED_OUT: "timeout",
+    e.ApprovalState.FAILED: "failed",
+    e.ApprovalState.CANCELLED: "cancelled",
+}
+ENDS = {
+    e.TurnState.DONE: "ok",
+    e.TurnState.CANCELLED: "cancelled",
+    e.TurnState.DENIED: "denied",
+    e.TurnState.FAILED: "error",
+}
+"""How a turn ends, by the state that ends it."""
+_KIND_CHARS = 60
+_MOST_KINDS = 20
+_TOOL_KINDS = {"custom": "host", "builtin": "builtin", "mcp": "mcp"}
+
+
+@runtime_checkable
+class Turn(Protocol):
+    """What is read of a turn; `agy.Response` has it."""
+
+    @property
+    def agent_id(self) -> int:
+        """Whose turn it is."""
+        ...
+
+    @property
+    def turn_id(self) -> int:
+        """Number of the turn."""
+        ...
+
+    @property
+    def events(self) -> Sequence[e.Event]:
+        """Its events so far."""
+        ...
+
+
+class EventFold:
+    """Folds the events of one agent's turns, live or recorded.
+
+    Args:
+        agent: The books of the agent.
+    """
+
+    def __init__(self, agent: AgentBook) -> None:
+        self._agent = agent
+        self._fatal: e.Error | None = None
+        self._failed: tuple[ErrorInfo, int] | None = None
+        self._stop_reason: str | None = None
+        self._last: float | None = None
+        self._decided: dict[tuple[str, str], deque[str]] = {}
+        self._unknown: set[str] = set()
+        self._metered = False
+        self._where: Trajectory | None = None
+        self._known: Thread | None = None
+        self._text_of: Trajectory | None = None
+        self._thread_of_text: Thread | None = None
+        self._others: dict[type[e.Event], Callable[[Any, float | None], None]] = {
+            e.Thought: self._piece,
+            e.Step: self._step,
+            e.Usage: self._usage,
+            e.ToolCall: self._call,
+            e.ToolResult: self._result,
+            e.Approval: self._approval,
+            e.Question: self._question,
+            e.Error: self._error,
+            e.State: self._state,
+            e.TurnBegan: self._began,
+            e.TrajectoryState: self._trajectory,
+            e.SessionConfigured: self._configured,
+            e.SessionOpened: self._opened,
+            e.SessionClosed: self._closed,
+            e.ToolException: self._exception,
+            e.Problem: self._problem,
+            e.UnknownFrame: self._unknown_frame,
+        }
+
+    def begin(
+        self,
+        turn_id: int,
+        prompt: str | None = None,
+        at: float | None = None,
+        kind: e.TurnKind = "prompt",
+    ) -> None:
+        """The events that follow are those of a turn."""
+        self._forget_turn(at)
+        self._agent.begin_turn(at, turn_id=turn_id, prompt=prompt, kind=kind)
+
+    def _forget_turn(self, at: float | None) -> None:
+        self._fatal = self._failed = self._stop_reason = None
+        self._last = at
+        self._decided.clear()
+        self._text_of = None
+
+    def add(self, event: e.Event, *, stop_reason: str | None = None) -> None:
+        """Take an event.
+
+        Args:
+            event: The event.
+            stop_reason: Why the harness stopped; for the event that ends the turn.
+        """
+        at = event.at or None
+        if at is not None:
+            self._last = at
+        if type(event) is e.Text:
+            # Most events are one more piece of a text: all that is looked up is its step.
+            if event.trajectory is self._text_of and (thread := self._thread_of_text) is not None:
+                step = thread.find(event.step_index)
+                if step is not None and step.is_open_text:
+                    self._agent.goes_on(thread, step, at, event.text)
+                    return
+            self._piece(event, at)
+            return
+        take = self._others.get(type(event))
+        if take is not None:
+            if stop_reason is not None and self._stop_reason is None:
+                self._stop_reason = stop_reason
+            take(event, at)
+
+    def _thread(self, where: Trajectory, at: float | None) -> Thread:
+        if where is self._where and (known := self._known) is not None:
+            if at is not None:
+                known.last = at
+                self._agent.seen(at)
+            return known
+        thread = self._agent.thread(where.id, at, where.parent_id, where.depth)
+        self._where, self._known = where, thread
+        return thread
+
+    # -- sessions ----------------------------------------------------------------------------
+
+    def _configured(self, event: e.SessionConfigured, _at: float | None) -> None:
+        agent = self._agent
+        agent.model, agent.model_source = event.model, "config"
+        if not event.subagents_use_own_model:
+            agent.sub_model = (event.model, "inherited")
+        agent.about(model=event.model, endpoint=event.endpoint)
+        if event.conversation_id:
+            agent.about(conversation_id=event.conversation_id)
+
+    def _opened(self, event: e.SessionOpened, at: float | None) -> None:
+        agent = self._agent
+        agent.opened(at, event.conversation_id, resumed=event.resumed)
+        if event.usage is not None:
+            agent.baseline = agent.reported = event.usage.total_tokens
+        for each in event.trajectory_usages:
+            thread = self._thread(each.trajectory, at)
+            thread.reading = thread.tokens_before = _tokens(each.usage)
+
+    def _closed(self, event: e.SessionClosed, at: float | None) -> None:
+        agent = self._agent
+        if event.by == "unknown":
+            agent.about(state="lost")
+        else:
+            agent.close(at)
+        counted = [thread for thread in agent.threads.values() if thread.calls]
+        if agent.reported is not None and self._metered:
+            every = sum(thread.reading.total or 0 for thread in agent.threads.values())
+            if every != agent.reported:
+                agent.book.problem(
+                    "totals_differ",
+                    detail=f"agent {agent.agent_id}: its trajectories have {every} tokens, "
+                    f"the harness reports {agent.reported}",
+                )
+        elif not counted and any(thread.n_steps for thread in agent.threads.values()):
+            agent.book.problem(
+                "usage_missing", detail=f"agent {agent.agent_id}: no model call was metered"
+            )
+
+    def _problem(self, event: e.Problem, _at: float | None) -> None:
+        self._agent.book.problem(event.problem, detail=event.detail)
+
+    def _unknown_frame(self, event: e.UnknownFrame, _at: float | None) -> None:
+        """One problem for each kind of frame, however many there are."""
+        kind = kind_of(event.frame)[:_KIND_CHARS]
+        if kind not in self._unknown and len(self._unknown) < _MOST_KINDS:
+            self._unknown.add(kind)
+            detail = f"frames of the {event.direction} with {kind!r} are not read"
+            self._agent.book.problem("unknown_frame", detail=detail)
+
+    # -- turns -------------------------------------------------------------------------------
+
+    def _began(self, event: e.TurnBegan, at: float | None) -> None:
+        prompt = prompt_text(event.prompt)
+        if self._agent.turn is None or self._agent.turn.prompted:
+            self._forget_turn(at)
+            self._agent.begin_turn(at)
+        self._agent.prompted(prompt, event.kind)
+
+    def _state(self, event: e.State, at: float | None) -> None:
+        agent = self._agent
+        if event.state in ENDS:
+            self._end(ENDS[event.state], at or self._last)
+        elif event.state is e.TurnState.RUNNING:
+            if agent.turn is None:
+                self._forget_turn(at)
+                agent.begin_turn(at)
+            elif agent.turn.started is None:
+                agent.started(at)
+            else:
+                agent.turn.again()
+
+    def _trajectory(self, event: e.TrajectoryState, at: float | None) -> None:
+        thread = self._thread(event.trajectory, at)
+        thread.state = event.state
+        if event.stop_reason is not None:
+            thread.stop_reason = event.stop_reason
+            if not thread.depth:
+                self._stop_reason = event.stop_reason
+
+    def _end(self, status: str, at: float | None) -> None:
+        error = self._fatal.error if self._fatal is not None else None
+        if error is not None and error.type == "Timeout":
+            status = "timeout"
+        if status != "ok":
+            self._agent.cut_tools(at)
+        self._agent.end_turn(
+            at,
+            status,
+            stop_reason=self._stop_reason,
+            error_type=error.type if error else None,
+            http_code=error.http_code if error else None,
+        )
+
+    # -- steps -------------------------------------------------------------------------------
+
+    def _piece(self, event: e.Text | e.Thought, at: float | None) -> None:
+        thread = self._thread(event.trajectory, at)
+        step = self._agent.step(thread, event.step_index, at)
+        if step is None:
+            return
+        kind = "text" if isinstance(event, e.Text) else "thought"
+        if step.kind == "unknown" or (step.kind == "thinking" and kind == "text"):
+            step.kind = "text" if kind == "text" else "thinking"
+            step.source, step.target = "model", "user"
+        if kind == "text":
+            self._text_of, self._thread_of_text = event.trajectory, thread
+        self._agent.piece(thread, step, at, kind, event.text)
+
+    def _step(self, event: e.Step, at: float | None) -> None:
+        agent = self._agent
+        thread = self._thread(event.trajectory, at)
+        step = agent.step(thread, event.step_index, at)
+        if step is None:
+            return
+        code = event.http_code or 0
+        agent.status(thread, step, event.kind, event.source, event.target, event.status, code)
+        if event.source == "user":
+            step.text_chars = len(event.text)
+        elif event.source == "system" and event.text and event.status != "error":
+            agent.said(thread, step, at, "system", event.text[step.text_chars :])
+        if event.tool is not None:
+            step.tool = event.tool
+            if event.call_id is not None:
+                agent.tool_step(thread, event.call_id, event.step_index)
+
+    # -- usage -------------------------------------------------------------------------------
+
+    def _usage(self, event: e.Usage, at: float | None) -> None:
+        agent = self._agent
+        thread = self._thread(event.trajectory, at)
+        self._metered = True
+        call = event.usage.total_tokens or 0
+        if not thread.calls and thread.tokens_before.total is None:
+            before = (event.trajectory_total.total_tokens or 0) - call
+            thread.tokens_before = Tokens(total=before if before > 0 else None)
+        if agent.reported is None:
+            before = (event.session_total.total_tokens or 0) - call
+            agent.baseline = before if before > 0 else None
+        thread.reading = _tokens(event.trajectory_total)
+        agent.reported = event.session_total.total_tokens
+        agent.metered(thread, at, _tokens(event.usage))
+
+    # -- tools and approvals -----------------------------------------------------------------
+
+    def _call(self, event: e.ToolCall, at: float | None) -> None:
+        thread = self._thread(event.trajectory, at)
+        host = event.source == "custom"
+        if event.step_index is not None:
+            step = self._agent.step(thread, event.step_index, at)
+            if step is not None:
+                step.tool = event.name
+        self._agent.tool_began(
+            thread,
+            event.call_id,
+            at,
+            tool=event.name,
+            kind=_TOOL_KINDS[event.source],
+            match="id" if host else "step",
+            call_id=event.call_id if host else None,
+            server=event.server,
+            args=brief(event.args),
+            index=event.step_index,
+        )
+        decided = self._decided.get((thread.id, event.name))
+        if decided:
+            self._agent.tool_about(event.call_id, approval_id=decided.popleft())
+
+    def _result(self, event: e.ToolResult, at: float | None) -> None:
+        self._thread(event.trajectory, at)
+        values: dict[str, Any] = {"error": None if event.error is None else event.error[:500]}
+        if event.result is not None:
+            values["result_chars"] = json_length(event.result)
+        status = "denied" if event.denied else "ok" if event.error is None else "error"
+        self._agent.tool_ended(event.call_id, at, status, **values)
+
+    def _exception(self, event: e.ToolException, _at: float | None) -> None:
+        self._agent.tool_about(event.call_id, error_type=event.error_type)
+
+    def _approval(self, event: e.Approval, at: float | None) -> None:
+        agent = self._agent
+        thread = self._thread(event.trajectory, at)
+        if event.state is e.ApprovalState.PENDING:
+            agent.asked(
+                event.approval_id,
+                thread.id,
+                at,
+                kind="policy",
+                tool=event.tool,
+                tool_call_id=event.call_id or None,
+            )
+            return
+        decision = _DECISIONS[event.state] if event.edited is None else "edited"
+        agent.decided(
+            event.approval_id, at, decision, decided_by=event.decided_by or None, wait=event.wait
+        )
+        if event.call_id and agent.has_tool(event.call_id):  # a subagent's runs already
+            agent.tool_about(event.call_id, approval_id=event.approval_id)
+        else:
+            key = (thread.id, event.tool)
+            self._decided.setdefault(key, deque()).append(event.approval_id)
+
+    def _question(self, event: e.Question, at: float | None) -> None:
+        thread = self._thread(event.trajectory, at)
+        if event.answers is None:
+            self._agent.asked(event.question_id, thread.id, at, kind="question")
+        else:
+            skipped = all(answer.skipped for answer in event.answers)
+            self._agent.decided(event.question_id, at, "cancelled" if skipped else "answered")
+
+    # -- errors ------------------------------------------------------------------------------
+
+    def _error(self, event: e.Error, at: float | None) -> None:
+        if event.fatal:
+            self._fatal = event
+            if self._failed is not None and _same_failure(self._failed[0], event.error):
+                self._agent.fatal(self._failed[1])  # that of the last step, once more
+                return
+        row = self._agent.error(
+            event.trajectory.id,
+            at,
+            event.error.message,
+            error_type=event.error.type,
+            http_code=event.error.http_code,
+            fatal=event.fatal,
+        )
+        self._failed = event.error, row
+
+
+def _same_failure(step: ErrorInfo, turn: ErrorInfo) -> bool:
+    """Whether a turn ended by the failure of its last step; their words differ."""
+    return (step.type, step.http_code) == (turn.type, turn.http_code)
+
+
+def fold_turns(turns: Iterable[Turn], *, session_id: str = "live") -> Columns:
+    """Tables of turns, e.g. of responses that somebody holds."""
+    columns = Columns()
+    book = Book(columns, session_id, source="live")
+    folds: dict[int, EventFold] = {}
+    for turn in turns:
+        fold = folds.setdefault(turn.agent_id, EventFold(book.agent(turn.agent_id)))
+        fold.begin(turn.turn_id, prompt_text(getattr(turn, "prompt", None)))
+        stop_reason = getattr(turn, "stop_reason", None)
+        for event in turn.events:
+            fold.add(event, stop_reason=stop_reason)
+    book.sync()
+    return columns
+
+
+def prompt_text(prompt: Any) -> str | None:  # noqa: ANN401 - a prompt of the protocol, or None
+    """The text of a prompt; other parts of it have none."""
+    if prompt is None:
+        return None
+    return "".join(getattr(part, "text", "") for part in prompt)
+
+
+def _tokens(usage: TokenUsage) -> Tokens:
+    return Tokens(
+        usage.input_tokens,
+        usage.cache_read_tokens,
+        usage.output_tokens,
+        usage.reasoning_tokens,
+        usage.total_tokens,
+        usage.service_tier,
+    )

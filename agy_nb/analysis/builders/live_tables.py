@@ -1,0 +1,331 @@
+"""The books of a live runtime: `agent.tables`, `rt.tables`.
+
+Rule 1: an event is put on a list. It becomes rows when somebody looks, or when the list is long.
+Rule 2: the books are bounded: beyond `max_rows` a table forgets its oldest half, and says so.
+Rule 3: an error in here is logged and ends the books, never a turn.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from agy_nb.analysis.builders.column_buffer import Columns
+from agy_nb.analysis.builders.dataframes import frame
+from agy_nb.analysis.builders.from_events import ENDS, EventFold, prompt_text
+from agy_nb.analysis.builders.session_builder import Book
+from agy_nb.analysis.metrics.cost import Prices
+from agy_nb.analysis.schema import TABLES
+from agy_nb.analysis.tables import Read, Tables
+from agy_nb.errors import ChannelClosed, Timeout
+from agy_nb.protocol import events as e
+from agy_nb.protocol.commands import Command
+from agy_nb.protocol.values import Prompt
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_ROWS = 1_000_000
+"""Rows of a table before its oldest half is forgotten."""
+
+MAX_WAITING = 2_000
+"""Events on the list before they become rows: a few milliseconds of work."""
+
+_log = logging.getLogger("agy_nb.analysis")
+_ENDPOINTS = ("gemini", "vertex", "openai", "litert", "interactions")
+
+
+class LiveTurn(Protocol):
+    """What is read of a response."""
+
+    turn_id: int
+    prompt: Prompt
+    kind: e.TurnKind
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the harness stopped."""
+        ...
+
+
+class LiveLedger:
+    """Keeps the books of one runtime.
+
+    Args:
+        max_rows: Rows of a table before its oldest half is forgotten.
+        chunks: Whether to keep a row for each piece of text.
+        text: Whether to keep what was said.
+        prices: How model calls are priced.
+
+    Attributes:
+        session_id: What the tables call this run.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_rows: int = MAX_ROWS,
+        chunks: bool = False,
+        text: bool = False,
+        prices: Prices | None = None,
+    ) -> None:
+        self.session_id = f"live-{uuid.uuid4().hex[:12]}"
+        self._prices = prices or Prices()
+        self._max_rows = max_rows
+        self._columns = Columns()
+        self._book = Book(self._columns, self.session_id, source="live", chunks=chunks, text=text)
+        self._folds: dict[int, EventFold] = {}
+        self._open: dict[int, int] = {}
+        self._side_errors: dict[int, str] = {}
+        self._dropped: dict[str, int] = {}
+        self._broken = False
+        self._watchers: list[Callable[[], None]] = []
+        self._waiting: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self._models: dict[int, str | None] = {}
+
+    # -- told by the runtime -----------------------------------------------------------------
+
+    def agent_started(self, agent_id: int, config: Any) -> None:  # noqa: ANN401 - the user's own
+        """An agent runs."""
+        model, endpoint = model_of(config)
+        source = "config"
+        if model is None and (config is None or isinstance(config, Mapping)):
+            model, source = default_model(), "default"
+        self._models[agent_id] = model
+        about = {
+            "created_at": _now(),
+            "endpoint": endpoint,
+            "resumed": bool(resumed := _get(config, "conversation_id")),
+            "conversation_id": str(resumed) if resumed else None,
+        }
+        of_sub: tuple[str | None, str] = (None, "unknown")
+        if not any(_get(sub, "model") for sub in _get(config, "subagents") or ()):
+            of_sub = (model, "inherited")
+        self._later(self._start, agent_id, (model, source), of_sub, about)
+        self._tell()
+
+    def _start(
+        self,
+        agent_id: int,
+        model: tuple[str | None, str],
+        sub_model: tuple[str | None, str],
+        about: dict[str, Any],
+    ) -> None:
+        agent = self._book.agent(agent_id, about["created_at"])
+        agent.model, agent.model_source = model
+        agent.sub_model = sub_model
+        agent.about(**about)
+
+    def agent_ended(self, agent_id: int) -> None:
+        """An agent is gone."""
+        self._models.pop(agent_id, None)
+        self._later(self._end, agent_id, _now())
+        self._tell()
+
+    def _end(self, agent_id: int, at: float) -> None:
+        agent = self._book.agents.get(agent_id)
+        if agent is not None:
+            agent.close(at)
+        self._book.forget(agent_id)
+        self._folds.pop(agent_id, None)
+        self._open.pop(agent_id, None)
+
+    def event(self, agent_id: int, response: LiveTurn | None, event: e.Event) -> None:
+        """Something happened in a turn, or between turns."""
+        if response is None:
+            self._later(self._take_between_turns, agent_id, event)
+        else:  # not the response itself: it would keep an agent that is long gone
+            about = response.turn_id, response.prompt, response.kind
+            reason = response.stop_reason if isinstance(event, e.State) else None
+            self._later(self._take, agent_id, event, about, getattr(reason, "value", reason))
+        if self._watchers and not isinstance(event, e.Text | e.Thought):
+            self._tell()
+
+    def _later(self, work: Callable[..., None], *about: Any) -> None:  # noqa: ANN401
+        """Put something on the list of what is to become rows."""
+        if not self._broken:
+            self._waiting.append((work, about))
+            if len(self._waiting) >= MAX_WAITING:
+                self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Make rows of everything on the list."""
+        waiting, self._waiting = self._waiting, []
+        try:
+            for work, about in waiting:
+                work(*about)
+        except Exception:  # noqa: BLE001 - see rule 3
+            self._break()
+
+    def _fold(self, agent_id: int) -> EventFold:
+        fold = self._folds.get(agent_id)
+        if fold is None:
+            fold = self._folds[agent_id] = EventFold(self._book.agent(agent_id))
+        return fold
+
+    def _take_between_turns(self, agent_id: int, event: e.Event) -> None:
+        if not isinstance(event, e.State):
+            self._fold(agent_id).add(event)
+
+    def _take(
+        self,
+        agent_id: int,
+        event: e.Event,
+        about: tuple[int, Prompt, e.TurnKind],
+        stop_reason: str | None,
+    ) -> None:
+        turn_id, prompt, kind = about
+        fold = self._fold(agent_id)
+        running = self._open.get(agent_id)
+        if running is None:
+            fold.begin(turn_id, prompt_text(prompt), kind=kind)
+            self._open[agent_id] = turn_id
+        elif running != turn_id:
+            self._beside(agent_id, event, about)
+            return
+        if isinstance(event, e.State) and event.state in ENDS:
+            fold.add(event, stop_reason=stop_reason)
+            del self._open[agent_id]
+            self._trim()
+        else:
+            fold.add(event)
+
+    def _beside(self, agent_id: int, event: e.Event, about: tuple[int, Prompt, e.TurnKind]) -> None:
+        """A turn that waited behind the one that runs was ended before it ran."""
+        turn_id, prompt, kind = about
+        if isinstance(event, e.Error):
+            self._side_errors[turn_id] = event.error.type
+        elif isinstance(event, e.State) and event.state in ENDS:
+            self._book.agent(agent_id).side_turn(
+                turn_id,
+                prompt_text(prompt),
+                event.at or None,
+                ENDS[event.state],
+                self._side_errors.pop(turn_id, None),
+                kind,
+            )
+
+    def command(self, command: Command, queued_at: float, error: BaseException | None) -> None:
+        """A command was answered, or failed."""
+        at = _now()
+        status = "ok" if error is None else "error"
+        if isinstance(error, Timeout):
+            status = "timeout"
+        elif isinstance(error, ChannelClosed):
+            status = "closed"
+        values = {
+            "command": command.type,
+            "agent_id": getattr(command, "agent_id", None),
+            "queued_at": queued_at,
+            "ended_at": at,
+            "duration": max(0.0, at - queued_at),
+            "status": status,
+            "error_type": None if error is None else type(error).__name__,
+        }
+        self._later(self._answered, values)
+
+    def _answered(self, values: dict[str, Any]) -> None:
+        self._book.command(**values)
+        if len(self._columns["commands"]) > self._max_rows:
+            self._trim()
+
+    def _tell(self) -> None:
+        for watch in tuple(self._watchers):
+            watch()
+
+    def _trim(self) -> None:
+        for name, rows in self._columns.tables.items():
+            if len(rows) > self._max_rows and name != "problems":
+                count = len(rows) // 2
+                rows.drop(count)
+                self._say_dropped(name, rows.dropped)
+
+    def _say_dropped(self, name: str, count: int) -> None:
+        """One problem a table, however often: what says that the books are bounded is, too."""
+        detail = f"{name}: the oldest {count} rows"
+        row = self._dropped.get(name)
+        if row is None:
+            self._dropped[name] = self._book.problem("rows_dropped", detail=detail)
+        else:
+            self._columns["problems"].put(row, {"detail": detail})
+
+    def _break(self) -> None:
+        if not self._broken:
+            self._broken = True
+            _log.exception("the tables of this runtime end here; its agents go on")
+
+    def watch(self, watch: Callable[[], None]) -> Callable[[], None]:
+        """Have a function called when there is more in the books than pieces of text.
+
+        Args:
+            watch: Called on the runtime's loop; never blocks, never raises.
+
+        Returns:
+            A function that ends it; it may be called twice.
+        """
+        self._watchers.append(watch)
+
+        def stop() -> None:
+            self._watchers = [known for known in self._watchers if known is not watch]
+
+        return stop
+
+    def model(self, agent_id: int) -> str | None:
+        """Name of the model that an agent uses, None where it is not known."""
+        return self._models.get(agent_id)
+
+    # -- asked by the user -------------------------------------------------------------------
+
+    def tables(self, agent_id: int | None = None) -> Tables:
+        """The tables of an agent, or of all."""
+
+        def build(name: str, data: Mapping[str, list[Any]]) -> pd.DataFrame:
+            table = frame(TABLES[name], data)
+            if agent_id is not None and "agent_id" in table:
+                table = table[table["agent_id"] == agent_id].reset_index(drop=True)
+            return table
+
+        def read(name: str) -> pd.DataFrame:
+            self._catch_up()
+            self._book.sync()
+            return build(name, self._columns[name].data)
+
+        def freeze(names: Iterable[str]) -> Read:
+            self._catch_up()
+            self._book.sync()
+            kept = {
+                name: {column: [*values] for column, values in self._columns[name].data.items()}
+                for name in names
+            }
+            return lambda name: build(name, kept[name])
+
+        return Tables(read, prices=self._prices, freeze=freeze)
+
+
+def model_of(config: Any) -> tuple[str | None, str | None]:  # noqa: ANN401 - the user's own
+    """The name of a configuration's text model, and what serves it, as far as it says so."""
+    for target in _get(config, "models") or ():
+        kinds = [str(getattr(kind, "value", kind)) for kind in _get(target, "types") or ("text",)]
+        if "text" in kinds:
+            server = type(_get(target, "endpoint")).__name__.lower()
+            found = next((word for word in _ENDPOINTS if word in server), None)
+            return _get(target, "name"), found
+    model = _get(config, "model")
+    return (model, None) if isinstance(model, str) else (None, None)
+
+
+def default_model() -> str | None:
+    """The model of a configuration that names none; known once the SDK is loaded, for an agent."""
+    return getattr(sys.modules.get("google.antigravity.models"), "DEFAULT_MODEL", None)
+
+
+def _get(thing: Any, name: str) -> Any:  # noqa: ANN401
+    return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
+
+
+def _now() -> float:
+    return datetime.now(UTC).timestamp()

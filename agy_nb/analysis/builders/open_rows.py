@@ -1,0 +1,227 @@
+"""What the books keep of things that are still open: the turn that runs, trajectories, steps."""
+
+from __future__ import annotations
+
+from agy_nb.analysis.builders.column_buffer import Columns
+from agy_nb.analysis.builders.token_counts import Tokens
+
+
+def span(start: float | None, end: float | None) -> float | None:
+    """Seconds between two moments; unknown when one is, or when the clock went back."""
+    return None if start is None or end is None or end < start else end - start
+
+
+class Turn:
+    """A turn that runs."""
+
+    __slots__ = (
+        "calls", "chars", "code", "ended", "error_type", "errors", "first", "message", "owing",
+        "prompted", "row", "started", "status", "stop_reason", "tools", "turn_id", "unmetered",
+        "wait",
+    )  # fmt: skip
+
+    def __init__(self, turn_id: int, at: float | None) -> None:
+        self.turn_id = turn_id
+        self.row = 0
+        self.started = at
+        self.first: float | None = None
+        self.ended: float | None = None
+        self.status: str | None = "running"
+        self.stop_reason: str | None = None
+        self.error_type: str | None = None
+        self.code: int | None = None
+        self.chars = self.calls = self.tools = self.errors = self.unmetered = 0
+        self.wait: float | None = None
+        self.message: int | None = None
+        self.prompted = False  # whether its prompt has reached the harness
+        self.owing = at is not None  # a model call runs, or is due, whose tokens were not told yet
+
+    def again(self) -> None:
+        """The prompt is sent once more."""
+        self.prompted = False
+
+    def end(
+        self,
+        at: float | None,
+        status: str | None,
+        stop_reason: str | None,
+        error_type: str | None,
+        code: int | None,
+    ) -> None:
+        """It is over; how, may be unknown."""
+        self.ended, self.status, self.stop_reason = at, status, stop_reason
+        self.error_type, self.code = error_type, code
+
+    def sync(self, columns: Columns) -> None:
+        """Write it into its row."""
+        columns["turns"].put(
+            self.row,
+            {
+                "response_chars": self.chars,
+                "status": self.status,
+                "stop_reason": self.stop_reason,
+                "error_type": self.error_type,
+                "http_code": self.code,
+                "first_chunk_at": self.first,
+                "ended_at": self.ended,
+                "ttft": span(self.started, self.first),
+                "duration": span(self.started, self.ended),
+                "approval_wait": self.wait,
+                "n_model_calls": self.calls,
+                "n_unmetered_calls": self.unmetered,
+                "n_tool_calls": self.tools,
+                "n_errors": self.errors,
+            },
+        )
+
+
+class Step:
+    """A step that may still change."""
+
+    __slots__ = (
+        "code", "first", "index", "kind", "last", "message", "row", "source", "state", "synced",
+        "target", "text_chars", "texts", "thinking_chars", "tool", "updates",
+    )  # fmt: skip
+
+    def __init__(self, index: int, at: float | None) -> None:
+        self.index = index
+        self.row = 0
+        self.first = self.last = at
+        self.kind = self.source = self.target = self.state = "unknown"
+        self.tool: str | None = None
+        self.code: int | None = None
+        self.text_chars = self.thinking_chars = self.updates = 0
+        self.synced = 0
+        self.message: int | None = None
+        self.texts: list[str] = []
+
+    @property
+    def is_open_text(self) -> bool:
+        """Whether it is a text for the user that the model still writes."""
+        return self.kind == "text" and self.state == "active" and self.source == "model"
+
+    def sync(self, columns: Columns) -> None:
+        """Write it into its row, if anything is new."""
+        if self.synced == self.updates:
+            return
+        self.synced = self.updates
+        columns["steps"].put(
+            self.row,
+            {
+                "kind": self.kind,
+                "source": self.source,
+                "target": self.target,
+                "state": self.state,
+                "tool": self.tool,
+                "text_chars": self.text_chars,
+                "thinking_chars": self.thinking_chars,
+                "n_updates": self.updates,
+                "http_code": self.code,
+                "first_at": self.first,
+                "last_at": self.last,
+                "duration": span(self.first, self.last),
+            },
+        )
+        if self.message is not None:
+            said = {"chars": self.text_chars, "text": "".join(self.texts) or None}
+            columns["messages"].put(self.message, said)
+
+
+class Thread:
+    """A trajectory: the agent's own, or a subagent's.
+
+    Steps are kept for the turn in which they were last heard of and the one after it.
+
+    Attributes:
+        fresh: Tool calls, by their key, that the model asked for since the latest metered call.
+        closed: The highest step that is not kept any more.
+    """
+
+    __slots__ = (
+        "_before", "_steps", "_waiting", "calls", "closed", "depth", "fresh", "id", "last", "model",
+        "model_source", "n_steps", "parent", "piece_at", "reading", "row", "started", "state",
+        "stop_reason", "tokens_before", "unmetered",
+    )  # fmt: skip
+
+    def __init__(self, thread_id: str, parent: str | None, depth: int, at: float | None) -> None:
+        self.id = thread_id
+        self.parent = parent
+        self.depth = depth
+        self.row = 0
+        self.started = self.last = at
+        self.model: str | None = None
+        self.model_source = "unknown"
+        self.state = "unknown"
+        self.stop_reason: str | None = None
+        self.n_steps = self.calls = self.unmetered = 0
+        self.closed = -1
+        self.piece_at: float | None = None
+        self.reading = self.tokens_before = Tokens()
+        self.fresh: list[str] = []
+        self._waiting: list[str] = []
+        self._steps: dict[int, Step] = {}
+        self._before: dict[int, Step] = {}
+
+    def find(self, index: int) -> Step | None:
+        """A step that is kept."""
+        step = self._steps.get(index)
+        if step is None and self._before:
+            step = self._before.pop(index, None)
+            if step is not None:
+                self._steps[index] = step
+        return step
+
+    def add(self, index: int, at: float | None) -> Step:
+        """A new step."""
+        step = self._steps[index] = Step(index, at)
+        self.n_steps += 1
+        return step
+
+    def next_turn(self, columns: Columns) -> None:
+        """Forget the steps of the turn before the last one."""
+        if self._before:
+            for step in self._before.values():
+                step.sync(columns)
+            self.closed = max(self.closed, *self._before)
+        self._before, self._steps = self._steps, {}
+        self.piece_at = None
+
+    def answering(self) -> None:
+        """The model says something: it has read the results of the tools before."""
+        if self.fresh:
+            self._waiting += self.fresh
+            self.fresh = []
+
+    def metered(self) -> list[str]:
+        """The tool calls, by key, whose results the call that was just metered has read.
+
+        A call may be metered after the tools that it asked for have begun; so tools that nothing
+        was said after wait for the next one.
+        """
+        read, self._waiting, self.fresh = self._waiting, self.fresh, []
+        return read
+
+    def sync(self, columns: Columns) -> None:
+        """Write it and its steps into their rows."""
+        for steps in (self._before, self._steps):
+            for step in steps.values():
+                step.sync(columns)
+        columns["trajectories"].put(
+            self.row,
+            {
+                "parent_trajectory_id": self.parent,
+                "depth": self.depth,
+                "model": self.model,
+                "model_source": self.model_source,
+                "state": self.state,
+                "stop_reason": self.stop_reason,
+                "started_at": self.started,
+                "ended_at": self.last,
+                "duration": span(self.started, self.last),
+                "n_steps": self.n_steps,
+                "n_model_calls": self.calls,
+                "n_unmetered_calls": self.unmetered,
+                "baseline_total_tokens": self.tokens_before.total,
+                "reported_total_tokens": self.reading.total,
+            },
+        )

@@ -1,0 +1,121 @@
+"""Books of one session: what happened, in the words of the tables, whatever the source.
+
+Both folds, of events (`fold`) and of wire frames (`wirefold`), tell a `Book` what they see, so that
+one session has one set of tables. What is still open (the turn that runs, its steps) is kept beside
+the columns and written there by `sync`.
+
+Rule 1: each thing that is told costs the same, however much was told before.
+Rule 2: a row never goes away and its key never changes; only what was open is written again.
+Rule 3: a clock that went back gives an unknown duration, never a negative one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agy_nb.analysis.builders.agent_builder import AgentBook
+from agy_nb.analysis.builders.column_buffer import Columns
+from agy_nb.analysis.builders.open_rows import span
+
+
+class Book:
+    """The books of one session.
+
+    Args:
+        columns: Where rows go; several books may share them.
+        session_id: The session.
+        chunks: Whether to keep a row for each piece of text.
+        text: Whether to keep what was said.
+
+    Attributes:
+        agents: The books of its agents, by number; of a live session only of those that run.
+    """
+
+    def __init__(
+        self,
+        columns: Columns,
+        session_id: str,
+        *,
+        chunks: bool = False,
+        text: bool = False,
+        **about: Any,  # noqa: ANN401 - columns of `sessions`
+    ) -> None:
+        self.columns = columns
+        self.session_id = session_id
+        self.chunks = chunks
+        self.text = text
+        self.agents: dict[int, AgentBook] = {}
+        self.first: float | None = None
+        self.last: float | None = None
+        self._numbers: dict[str, int] = {}
+        self._path: str | None = about.get("path")
+        self._row = columns["sessions"].add({"session_id": session_id, **about})
+
+    def number(self, table: str) -> int:
+        """The next number in a table of this session, from 0."""
+        number = self._numbers.get(table, 0)
+        self._numbers[table] = number + 1
+        return number
+
+    def agent(self, agent_id: int, at: float | None = None) -> AgentBook:
+        """The books of an agent, begun when it is new."""
+        book = self.agents.get(agent_id)
+        if book is None:
+            self.number("agents")
+            book = self.agents[agent_id] = AgentBook(self, agent_id, at)
+        return book
+
+    def forget(self, agent_id: int) -> None:
+        """Nothing more will be told of an agent: its rows are all that is kept."""
+        book = self.agents.pop(agent_id, None)
+        if book is not None:
+            book.sync()
+
+    def seen(self, at: float | None) -> None:
+        """Something was seen at a moment."""
+        if at is None:
+            return
+        if self.first is None or self.last is None:
+            self.first = self.last = at
+        elif at > self.last:
+            self.last = at
+        elif at < self.first:
+            self.first = at
+
+    def problem(
+        self, problem: str, *, detail: str = "", path: str | None = None, line: int | None = None
+    ) -> int:
+        """Something cannot be read or does not add up; gives its row."""
+        return self.columns["problems"].add(
+            {
+                "session_id": self.session_id,
+                "problem_index": self.number("problems"),
+                "path": path or self._path,
+                "problem": problem,
+                "line": line,
+                "detail": detail,
+            }
+        )
+
+    def command(self, **values: Any) -> None:  # noqa: ANN401 - columns of `commands`
+        """A command of the protocol was answered."""
+        self.columns["commands"].add(
+            {"session_id": self.session_id, "command_index": self.number("commands"), **values}
+        )
+
+    def about(self, **values: Any) -> None:  # noqa: ANN401 - columns of `sessions`
+        """More is known of the session itself."""
+        self.columns["sessions"].put(self._row, values)
+
+    def sync(self) -> None:
+        """Write what is open into the columns."""
+        for agent in self.agents.values():
+            agent.sync()
+        self.about(
+            started_at=self.first,
+            ended_at=self.last,
+            duration=span(self.first, self.last),
+            n_agents=self._numbers.get("agents", 0),
+            n_turns=self._numbers.get("turns", 0),
+            n_model_calls=self._numbers.get("model_calls", 0),
+        )

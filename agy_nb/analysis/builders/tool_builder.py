@@ -1,0 +1,253 @@
+"""The books of one agent: its tools, what was asked, and what went wrong."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from agy_nb.analysis.builders.column_buffer import Columns
+from agy_nb.analysis.builders.open_rows import Thread, Turn, span
+
+ERROR_CHARS = 500
+
+
+class Home(Protocol):
+    """What an agent's books need of those of its session."""
+
+    columns: Columns
+    session_id: str
+    chunks: bool
+    text: bool
+    last: float | None
+
+    def number(self, table: str) -> int:
+        """The next number in a table of this session, from 0."""
+        ...
+
+    def seen(self, at: float | None) -> None:
+        """Something was seen at a moment."""
+        ...
+
+    def problem(
+        self, problem: str, *, detail: str = "", path: str | None = None, line: int | None = None
+    ) -> int:
+        """Something cannot be read or does not add up; gives its row."""
+        ...
+
+
+class ToolBook:
+    """What one agent's tools did, and who was asked about them.
+
+    Attributes:
+        book: The books of its session.
+        turn: The turn that runs, None between turns.
+    """
+
+    def __init__(self, book: Home, agent_id: int) -> None:
+        self.book = book
+        self.agent_id = agent_id
+        self.turn: Turn | None = None
+        self._columns = book.columns
+        self._ids: dict[str, Any] = {"session_id": book.session_id, "agent_id": agent_id}
+        self._tools: dict[str, tuple[int, float | None]] = {}
+        self._ended: dict[str, int] = {}
+        self._rows_of_calls: dict[str, int] = {}
+        self._rows_before: dict[str, int] = {}
+        self._ended_in: int | None = None
+        self._last_seen: float | None = None
+        self._clock_reported = False
+        self._asked: dict[str, tuple[int, float | None, Turn | None]] = {}
+
+    def seen(self, at: float | None) -> None:
+        """Something of the agent was seen at a moment.
+
+        Each agent has a clock of its own here: the frames of agents that run side by side come a
+        little out of order.
+        """
+        if at is None:
+            return
+        last, book = self._last_seen, self.book
+        if last is not None and at >= last:  # nearly always
+            self._last_seen = at
+            if book.last is not None and at > book.last:
+                book.last = at
+            return
+        if last is None:
+            self._last_seen = at
+        elif at < last - 1.0 and not self._clock_reported:
+            self._clock_reported = True
+            detail = f"agent {self.agent_id}: by {last - at:.3f} s; see `duration`"
+            self.book.problem("clock_went_back", detail=detail)
+        self.book.seen(at)
+
+    @property
+    def turn_id(self) -> int | None:
+        """Number of the turn that runs."""
+        return None if self.turn is None else self.turn.turn_id
+
+    # -- tools -------------------------------------------------------------------------------
+
+    def tool_began(
+        self,
+        thread: Thread,
+        key: str,
+        at: float | None,
+        *,
+        tool: str,
+        kind: str | None,
+        match: str,
+        call_id: str | None = None,
+        server: str | None = None,
+        args: Any = None,  # noqa: ANN401 - JSON, as text or as an object; written out later
+        index: int | None = None,
+    ) -> None:
+        """A tool is called; a call that is known begins again, e.g. when it is let through."""
+        tools = self._columns["tool_calls"]
+        known = self._tools.get(key)
+        if known is not None:
+            self._tools[key] = (known[0], at)
+            tools.put(known[0], {"started_at": at})
+            return
+        ended = self._ended.get(key) if self._ended_in == self.turn_id else None
+        if ended is not None:  # the step of a quick call may be told of after its answer
+            tools.put(ended, {"step_index": index})
+            return
+        row = tools.add(
+            {
+                **self._ids,
+                "tool_index": self.book.number("tool_calls"),
+                "turn_id": self.turn_id,
+                "trajectory_id": thread.id,
+                "step_index": index,
+                "tool_call_id": call_id,
+                "match": match,
+                "tool": tool,
+                "kind": kind,
+                "server": server or None,
+                "args_json": args,
+                "status": "running",
+                "started_at": at,
+            }
+        )
+        self._tools[key] = (row, at)
+        if self._row_of(key) is None:
+            thread.fresh.append(key)
+        self._rows_of_calls[key] = row
+        if self.turn is not None:
+            self.turn.tools += 1
+
+    def _forget_calls(self) -> None:
+        """Keep the rows of the calls of one turn more."""
+        self._rows_before, self._rows_of_calls = self._rows_of_calls, {}
+
+    def _row_of(self, key: str) -> int | None:
+        row = self._rows_of_calls.get(key)
+        return self._rows_before.get(key) if row is None else row
+
+    def tool_step(self, thread: Thread, key: str, index: int) -> None:
+        """A step runs a tool call.
+
+        The step of a host tool comes before the model call that asked for it is metered, the call
+        itself maybe after that. So the step says which model call asked for the tool.
+        """
+        row = self._row_of(key)
+        if row is not None:
+            if row >= 0:
+                self._columns["tool_calls"].put(row, {"step_index": index})
+            return
+        self._rows_of_calls[key] = -1  # its row comes with the call
+        thread.fresh.append(key)
+
+    def read_by(self, key: str, call_index: int) -> None:
+        """A model call has read the result of a tool call."""
+        row = self._row_of(key)
+        if row is not None and row >= 0:
+            self._columns["tool_calls"].put(row, {"read_by_call": call_index})
+
+    def tool_about(self, key: str, **values: Any) -> None:  # noqa: ANN401 - columns of `tool_calls`
+        """More is known of a tool call."""
+        row = self._row_of(key)
+        if row is not None and row >= 0:
+            self._columns["tool_calls"].put(row, values)
+
+    def tool_ended(self, key: str, at: float | None, status: str, **values: Any) -> bool:  # noqa: ANN401
+        """A tool has answered.
+
+        Returns:
+            Whether the call was known and open.
+        """
+        open_ = self._tools.pop(key, None)
+        if open_ is None:
+            return False
+        row, began = open_
+        if self._ended_in != self.turn_id:
+            self._ended.clear()
+            self._ended_in = self.turn_id
+        self._ended[key] = row
+        if self.turn is not None:
+            self.turn.owing = True
+        known = {"status": status, "ended_at": at, "duration": span(began, at)}
+        self._columns["tool_calls"].put(row, known | values)
+        return True
+
+    def has_tool(self, key: str) -> bool:
+        """Whether a tool call is open."""
+        return key in self._tools
+
+    def cut_tools(self, at: float | None) -> None:
+        """The turn was cancelled: what still ran is cut off."""
+        for key in tuple(self._tools):
+            self.tool_ended(key, at, "cancelled")
+
+    # -- approvals and errors ----------------------------------------------------------------
+
+    def asked(self, approval_id: str, thread_id: str, at: float | None, **values: Any) -> None:  # noqa: ANN401
+        """A decision or an answer is asked for."""
+        row = self._columns["approvals"].add(
+            {
+                **self._ids,
+                "approval_id": approval_id,
+                "turn_id": self.turn_id,
+                "trajectory_id": thread_id,
+                "decision": "pending",
+                "asked_at": at,
+                **values,
+            }
+        )
+        self._asked[approval_id] = (row, at, self.turn)
+        self.seen(at)
+
+    def decided(self, approval_id: str, at: float | None, decision: str, **values: Any) -> None:  # noqa: ANN401
+        """It was decided, or answered."""
+        known = self._asked.pop(approval_id, None)
+        if known is None:
+            return
+        row, asked_at, turn = known
+        wait = values.setdefault("wait", None)
+        if wait is None:
+            values["wait"] = wait = span(asked_at, at)
+        if turn is not None and wait is not None:
+            turn.wait = (turn.wait or 0.0) + wait
+        values |= {"decision": decision, "decided_at": at}
+        self._columns["approvals"].put(row, values)
+        self.seen(at)
+
+    def error(self, thread_id: str | None, at: float | None, message: str, **values: Any) -> int:  # noqa: ANN401
+        """Something went wrong; gives its row."""
+        if self.turn is not None:
+            self.turn.errors += 1
+        return self._columns["errors"].add(
+            {
+                **self._ids,
+                "error_index": self.book.number("errors"),
+                "turn_id": self.turn_id,
+                "trajectory_id": thread_id or None,
+                "at": at,
+                "message": message[:ERROR_CHARS],
+                **values,
+            }
+        )
+
+    def fatal(self, row: int | None) -> None:
+        """An error ended the turn."""
+        if row is not None:
+            self._columns["errors"].put(row, {"fatal": True})

@@ -1,0 +1,163 @@
+"""Ways out of pandas: Arrow, Parquet, CSV.
+
+Rule 1: Arrow and Parquet keep the types of the schema; they need the extra `arrow`.
+Rule 2: a CSV is opened in a spreadsheet sooner or later: text that would be a formula there is made
+harmless.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agy_nb.analysis.errors import MissingExtra
+from agy_nb.analysis.metrics.usage import Source
+from agy_nb.analysis.schema import TABLES
+from agy_nb.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_OURS = re.compile(r"\w+/(utc_day=[\w-]+/)?part-\d+(-\d+)?\.parquet")
+
+
+def to_arrow(table: pd.DataFrame) -> Any:  # noqa: ANN401 - a pyarrow.Table
+    """A table as Arrow, with the same types.
+
+    Raises:
+        MissingExtra: pyarrow is not installed.
+    """
+    return _pyarrow().Table.from_pandas(table, preserve_index=False)
+
+
+def to_parquet(source: Source, folder: Path) -> None:
+    """Every table as a data set below a folder, split by the UTC day of its rows.
+
+    `pandas.read_parquet`, DuckDB, Polars, Spark and Dask read a data set as one table, with the day
+    as a column. Rows without a time are of day `unknown`. What an earlier call wrote is replaced.
+
+    Raises:
+        InvalidInput: Something else is where a data set goes.
+        MissingExtra: pyarrow is not installed.
+    """
+    with finish_parquet(folder):
+        for name in TABLES:
+            write_parquet(name, to_arrow(source.frame(name)), folder / name)
+
+
+@contextlib.contextmanager
+def finish_parquet(folder: Path) -> Iterator[None]:
+    """Begin every data set anew, and see to it that each has a file when they are written."""
+    from agy_nb.analysis.builders.dataframes import empty
+
+    parquet = _pyarrow().parquet
+    for file in _written_before(folder):
+        file.unlink()
+    for name in TABLES:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for day in (folder / name).iterdir():
+            if day.is_dir() and not any(day.iterdir()):
+                day.rmdir()
+    yield
+    for name in TABLES:
+        if not any((folder / name).rglob("*.parquet")):
+            parquet.write_table(to_arrow(empty(name)), folder / name / "part-0.parquet")
+
+
+def _written_before(folder: Path) -> list[Path]:
+    """The files that an earlier call wrote.
+
+    Raises:
+        InvalidInput: Something else is where a data set goes.
+    """
+    found: list[Path] = []
+    for name in TABLES:
+        place = folder / name
+        inside = [file for file in place.rglob("*") if not file.is_dir()]
+        for file in inside if place.is_dir() else [place] * place.exists():
+            path = file.relative_to(folder).as_posix()
+            if _OURS.fullmatch(path):
+                found.append(file)
+            elif not file.name.startswith((".", "_")):  # these no reader takes for data
+                msg = f"{str(file)!r} is none of our files, and in the way; name another folder"
+                raise InvalidInput(msg, field="folder")
+    return found
+
+
+def write_parquet(name: str, table: Any, place: Path, *, part: int = 0) -> None:  # noqa: ANN401
+    """A part of a data set; parts of other numbers stay.
+
+    Args:
+        name: Which table.
+        table: Its rows, as a `pyarrow.Table`.
+        place: The folder of the data set.
+        part: Number of the part.
+    """
+    if not table.num_rows:
+        return
+    pa = _pyarrow()
+    time = next((column.name for column in TABLES[name].columns if column.kind == "time"), None)
+    if time is None:
+        pa.parquet.write_table(table, place / f"part-{part}.parquet")
+        return
+    days = pa.compute.strftime(table[time], format="%Y-%m-%d").fill_null("unknown")
+    table = table.append_column("utc_day", days)
+    by_day = pa.dataset.partitioning(table.select(["utc_day"]).schema, flavor="hive")
+    pa.dataset.write_dataset(
+        table,
+        place,
+        format="parquet",
+        partitioning=by_day,
+        basename_template=f"part-{part}-{{i}}.parquet",
+        existing_data_behavior="overwrite_or_ignore",
+    )
+
+
+def to_csv(source: Source, folder: Path) -> None:
+    """Every table as a file below a folder: `turns.csv` and so on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in TABLES:
+        with (folder / f"{name}.csv").open(
+            "w", encoding="utf-8", errors="replace", newline=""
+        ) as file:
+            file.write(csv(source.frame(name)))
+
+
+def csv(table: pd.DataFrame) -> str:
+    """A table as CSV: durations in seconds, unknown empty, no formulas."""
+    return plain(table, defuse=True).to_csv(index=False, lineterminator="\n")
+
+
+def plain(table: pd.DataFrame, *, defuse: bool = False) -> pd.DataFrame:
+    """A table with durations as seconds, for formats that have none.
+
+    Args:
+        table: Any table.
+        defuse: Whether text that a spreadsheet would take for a formula gets an apostrophe.
+    """
+    table = table.copy()
+    for name in table.columns:
+        kind = str(table[name].dtype)
+        if kind.startswith("timedelta"):
+            table[name] = table[name].dt.total_seconds().astype("Float64")
+            table = table.rename(columns={name: f"{name}_s"})
+        elif defuse and (kind.startswith(("string", "str")) or kind == "object"):
+            text = table[name].astype("string")
+            risky = text.str.startswith(_FORMULA).fillna(value=False).astype(bool)
+            table[name] = text.mask(risky, "'" + text)
+    return table
+
+
+def _pyarrow() -> Any:  # noqa: ANN401 - a module
+    try:
+        import pyarrow as pa
+        import pyarrow.compute
+        import pyarrow.dataset
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtra("Arrow and Parquet need pyarrow", "arrow") from None
+    return pa

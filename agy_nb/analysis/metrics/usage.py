@@ -1,0 +1,281 @@
+"""Token sums by turn, trajectory, agent, session, model, day or tool.
+
+Rule 1: sums come from `model_calls`, row by row; what is counted twice elsewhere is counted once.
+Rule 2: a sum of unknowns is unknown. What a sum leaves out, a flag says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+from agy_nb.analysis.builders.dataframes import dtype, frame
+from agy_nb.analysis.builders.from_events import Turn, fold_turns
+from agy_nb.analysis.schema import TABLES, TOKENS, TOOL_USAGE, USAGE, USAGE_KEYS, By, Column
+from agy_nb.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SUMS = tuple(column.name for column in TOKENS)
+_RUNNING = "running"
+
+
+class Source(Protocol):
+    """What is read of tables."""
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """One of them."""
+        ...
+
+
+def usage_table(source: Source, by: By, tz: str | None = None) -> pd.DataFrame:
+    """Tokens and cost, summed up.
+
+    Args:
+        source: Tables.
+        by: What a row stands for.
+        tz: Time zone for `by="day"`; the local one when None.
+
+    Raises:
+        InvalidInput: `by` is none of these, or there is no such time zone.
+    """
+    if by not in get_args(By):
+        known = ", ".join(get_args(By))
+        raise InvalidInput(f"by must be one of {known}, got {by!r}", field="by")
+    if by == "tool":
+        return _tools(source)
+    keys = USAGE_KEYS[by]
+    on = _unique_keys(by)
+    calls = source.frame("model_calls")
+    if by == "day":
+        calls = calls.assign(day=local_days(calls["at"], tz))
+    sums = _sums(calls, on)
+    bounds = _bounds(source, by, on, tz)
+    table = bounds.merge(sums, on=on, how="outer") if on else sums
+    table = _derived(table)
+    return _typed(table, (*keys, *USAGE)).sort_values(on, ignore_index=True)
+
+
+def combined(parts: Sequence[pd.DataFrame], by: By) -> pd.DataFrame:
+    """The sums of all, from the sums of parts that share no session.
+
+    Args:
+        parts: What `usage_table` gave for each; at least one.
+        by: As there.
+    """
+    import pandas as pd
+
+    columns = (*USAGE_KEYS[by], *(TOOL_USAGE if by == "tool" else USAGE))
+    table = pd.concat(parts, ignore_index=True)
+    if by in ("model", "day", "tool"):
+        groups = table.groupby([column.name for column in USAGE_KEYS[by]], dropna=False)
+        adds = [
+            column.name for column in columns[1:] if column.kind in ("int", "duration", "float")
+        ]
+        flags = [column.name for column in columns if column.kind == "bool"]
+        sums = groups[adds].sum(min_count=1)
+        sums[flags] = groups[flags].any()
+        table = sums.reset_index()
+        if by != "tool":
+            table = table.assign(cache_hit_ratio=_cache_hit_ratio(table))
+    return _typed(table, columns).sort_values(_unique_keys(by), ignore_index=True)
+
+
+def _unique_keys(by: By) -> list[str]:
+    names = [column.name for column in USAGE_KEYS[by]]
+    return [name for name in names if by != "trajectory" or name not in _ABOUT]
+
+
+_ABOUT = ("parent_trajectory_id", "depth")
+
+
+def _sums(calls: pd.DataFrame, on: list[str]) -> pd.DataFrame:
+    priced = calls.assign(n_priced=calls["cost_usd"].notna().astype("Int64"))
+    groups = priced.groupby(on, dropna=False, observed=True)
+    sums = groups[[*_SUMS, "cost_usd"]].sum(min_count=1)
+    sums["n_model_calls"] = groups.size().astype("Int64")
+    sums["n_priced"] = groups["n_priced"].sum()
+    return sums.reset_index()
+
+
+def _bounds(source: Source, by: By, on: list[str], tz: str | None) -> pd.DataFrame:
+    """Every group that there is, with what was not metered in it."""
+    name = {"turn": "turns", "day": "turns", "trajectory": "trajectories", "model": "trajectories"}
+    table = source.frame(name.get(by, "turns"))
+    if by == "day":
+        table = table.assign(day=local_days(table["started_at"], tz))
+    if "status" in table:
+        open_ = table["status"].eq(_RUNNING)
+    else:
+        open_ = table["state"].eq(_RUNNING) | _at_work(table, source.frame("turns"))
+    table = table.assign(open=open_.astype("boolean").fillna(value=False))
+    if by in ("agent", "session"):
+        every = source.frame(f"{by}s")[on]
+        table = every.merge(table[[*on, "n_unmetered_calls", "open"]], on=on, how="left")
+    groups = table.groupby(on, dropna=False, observed=True)
+    found = groups["n_unmetered_calls"].sum().to_frame()
+    found["open"] = groups["open"].any()
+    if by == "trajectory":
+        for column in _ABOUT:
+            found[column] = groups[column].first()
+    return found.reset_index()
+
+
+def _at_work(trajectories: pd.DataFrame, turns: pd.DataFrame) -> Any:  # noqa: ANN401 - an array
+    """Which trajectories are of an agent that has a turn to end; events tell of no other state."""
+    agents = ["session_id", "agent_id"]
+    running = turns.loc[turns["status"].eq(_RUNNING), agents].set_index(agents).index
+    return trajectories.set_index(agents).index.isin(running)
+
+
+def _derived(table: pd.DataFrame) -> pd.DataFrame:
+    counted = table["n_model_calls"].fillna(0)
+    unmetered = table["n_unmetered_calls"].fillna(0)
+    unpriced = counted - table["n_priced"].fillna(0)
+    open_ = table["open"].astype("boolean").fillna(value=False)
+    low = (unmetered > 0) | open_
+    return table.assign(
+        n_model_calls=counted,
+        n_unmetered_calls=unmetered,
+        n_unpriced_calls=unpriced,
+        cache_hit_ratio=_cache_hit_ratio(table),
+        tokens_are_lower_bound=low,
+        cost_is_lower_bound=low | (unpriced > 0),
+    )
+
+
+def _cache_hit_ratio(table: pd.DataFrame) -> pd.Series[Any]:
+    inputs = table["input_tokens"].astype("Float64")
+    ratio: pd.Series[Any] = table["cache_read_tokens"].astype("Float64") / inputs.where(inputs > 0)
+    return ratio
+
+
+def local_days(times: pd.Series[Any], tz: str | None) -> pd.Series[Any]:
+    """The day of each moment on the clock of a time zone; the local one when None.
+
+    Raises:
+        InvalidInput: There is no such time zone.
+    """
+    clock = _local_clock(times) if tz is None else _clock(times, tz)
+    days: pd.Series[Any] = clock.dt.normalize().astype("datetime64[us]")
+    return days
+
+
+def _clock(times: pd.Series[Any], tz: str) -> pd.Series[Any]:
+    try:
+        shown: pd.Series[Any] = times.dt.tz_convert(tz).dt.tz_localize(None)
+    except (LookupError, ValueError, TypeError, OSError) as error:
+        msg = f"there is no time zone {tz!r}; name one like 'Europe/Vienna'"
+        raise InvalidInput(msg, field="tz") from error
+    return shown
+
+
+def _local_clock(times: pd.Series[Any]) -> pd.Series[Any]:
+    """What the clock of this machine showed: it has its summer time, but no name to ask pandas by.
+
+    Clocks are put forward or back on a quarter of an hour.
+    """
+    quarters = times.dt.floor("15min")
+    ahead = {at: at.to_pydatetime().astimezone().utcoffset() for at in quarters.dropna().unique()}
+    shown: pd.Series[Any] = times.dt.tz_localize(None) + quarters.map(ahead).astype(
+        "timedelta64[us]"
+    )
+    return shown
+
+
+def shared_out(source: Source) -> pd.DataFrame:
+    """Tool calls with their share of the model calls that read their results."""
+    tools, calls = source.frame("tool_calls"), source.frame("model_calls")
+    one = ["session_id", "read_by_call"]
+    read = calls[["session_id", "call_index", "total_tokens", "cost_usd"]]
+    joined = tools.merge(read.rename(columns={"call_index": "read_by_call"}), on=one, how="left")
+    readers = tools.groupby(one)["tool_index"].transform("size").astype("Float64").to_numpy()
+    joined["attributed_tokens"] = joined["total_tokens"].astype("Float64") / readers
+    joined["attributed_cost_usd"] = joined["cost_usd"] / readers
+    return joined
+
+
+def _tools(source: Source) -> pd.DataFrame:
+    joined = shared_out(source)
+    joined["failed"] = joined["status"].isin(["error", "denied"]).astype("Int64")
+    groups = joined.groupby("tool", dropna=False)
+    table = groups[["attributed_tokens", "attributed_cost_usd"]].sum(min_count=1)
+    table["duration"] = groups["duration"].sum(min_count=1)
+    table["n_tool_calls"] = groups.size()
+    table["n_errors"] = groups["failed"].sum()
+    return _typed(table.reset_index(), (*USAGE_KEYS["tool"], *TOOL_USAGE))
+
+
+def _typed(table: pd.DataFrame, columns: Iterable[Column]) -> pd.DataFrame:
+    wanted = {column.name: dtype(column) for column in columns}
+    return table[list(wanted)].astype(wanted)
+
+
+class _Folded:
+    """Tables of columns that do not grow any more."""
+
+    def __init__(self, turns: Iterable[Turn]) -> None:
+        self._columns = fold_turns(turns)
+
+    def frame(self, name: str) -> pd.DataFrame:
+        return frame(TABLES[name], self._columns[name].data)
+
+
+def usage_df(
+    turns: Turn | Iterable[Turn], *, by: Literal["turn", "trajectory"] = "turn"
+) -> pd.DataFrame:
+    """Tokens that turns took, one row a turn or one row a trajectory of a turn.
+
+    `n_model_calls` counts the calls that were metered; calls that fail or are cancelled report no
+    tokens, so that a sum is a lower bound. `input_tokens` include `cache_read_tokens`,
+    `output_tokens` include `reasoning_tokens`. A turn's row includes its subagents;
+    `by="trajectory"` tells them apart. For whole agents and sessions see `agent.tables.usage()`.
+
+    Args:
+        turns: Responses, or one; those that still run count with what has come.
+        by: What a row stands for.
+
+    Returns:
+        A row for each; tokens as counts, `<NA>` where nothing was metered.
+
+    Raises:
+        InvalidInput: `by` is none of the two.
+
+    Example:
+        >>> from agy_nb.analysis import usage_df
+        >>> responses = [
+        ...     await agent.chat(prompt) for prompt in ("Hello", "Use get_weather for Rome")
+        ... ]
+        >>> for response in responses:
+        ...     await response.wait()
+        <Response turn ...>
+        <Response turn ...>
+        >>> usage_df(responses)["n_model_calls"].tolist()
+        [1, 2]
+    """
+    if by not in ("turn", "trajectory"):
+        raise InvalidInput(f"by must be one of turn, trajectory, got {by!r}", field="by")
+    source = _Folded([turns] if isinstance(turns, Turn) else turns)
+    on = ["agent_id", "turn_id"]
+    every = source.frame("turns")[on]
+    if by == "trajectory":
+        on.append("trajectory_id")
+        every = _trajectories_of_turns(source)
+    sums = _sums(source.frame("model_calls"), on)
+    table = every.merge(sums, on=on, how="left")
+    table["n_model_calls"] = table["n_model_calls"].fillna(0)
+    counts = [column for column in _SUMS if column != "uncached_input_tokens"]
+    return table[[*every.columns, "n_model_calls", *counts]]
+
+
+def _trajectories_of_turns(source: Source) -> pd.DataFrame:
+    ids = ["agent_id", "turn_id", "trajectory_id"]
+    import pandas as pd
+
+    seen = [source.frame(name)[ids] for name in ("steps", "model_calls", "tool_calls")]
+    first = source.frame("trajectories")[ids]
+    found = pd.concat([*seen, first]).drop_duplicates().dropna()
+    found = found[found["trajectory_id"] != ""]
+    about = source.frame("trajectories")[["agent_id", "trajectory_id", *_ABOUT]]
+    return found.merge(about, on=["agent_id", "trajectory_id"], how="left")

@@ -1,0 +1,115 @@
+"""Charts with Matplotlib.
+
+Names are anybody's: a dollar in them begins no formula.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agy_nb.analysis.plotting.charts import Chart, Series
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MARKS = {
+    "": None, "circle": "o", "square": "s", "up": "^", "down": "v", "diamond": "D", "cross": "P",
+}  # fmt: skip
+_HATCHES = {"": None, "/": "//", "\\": "\\\\", ".": ".."}
+_NAMED = 13
+"""A span not so many times as long as the shortest has no room for its word."""
+
+
+def axes(chart: Chart, ax: Axes | None = None) -> Axes:
+    """A chart on axes.
+
+    Args:
+        chart: What to draw.
+        ax: Where; new axes when None.
+
+    Raises:
+        ImportError: Matplotlib is not installed.
+    """
+    from matplotlib import pyplot as plt
+
+    if ax is None:
+        size = (9, 1.8 + 0.55 * len(chart.rows)) if chart.rows else (8, 3.6)
+        ax = plt.subplots(figsize=size, layout="constrained")[1]
+    ax.set(xlabel=chart.x, ylabel=chart.y)
+    ax.set_title(chart.title, parse_math=False)
+    if chart.nothing:
+        ax.text(
+            0.5, 0.5, chart.nothing, transform=ax.transAxes, ha="center", va="center", color="0.4"
+        )
+        ax.set(xticks=[], yticks=[])
+        return ax
+    for guide in chart.guides:
+        ax.axhline(guide, color="0.8", linewidth=0.8, zorder=0)
+    for series in chart.series:
+        _draw(ax, series, chart)
+    _frame(ax, chart)
+    return ax
+
+
+def _draw(ax: Axes, series: Series, chart: Chart) -> None:
+    style: dict[str, Any] = {"color": series.colour, "label": series.name or "_"}
+    hatch = _HATCHES[series.pattern]
+    mark = _MARKS[series.mark]
+    every = max(1, len(series.x) // 10)
+    match series.kind:
+        case "bar":
+            style |= {"edgecolor": "white", "linewidth": 0.5, "hatch": hatch}
+            ax.bar(series.x, series.y, bottom=series.floor, **style)
+        case "area":
+            style = {"facecolor": series.colour, "label": style["label"], "hatch": hatch}
+            style |= {"edgecolor": "white", "linewidth": 0}
+            ax.fill_between(series.x, series.floor, series.top, **style)
+        case "points":
+            ax.plot(series.x, series.y, marker=mark, linestyle="none", markersize=6, **style)
+        case "span":
+            _spans(ax, series, chart, style | {"hatch": hatch, "edgecolor": "white"})
+        case "step":
+            ax.step(series.x, series.y, where="post", marker=mark, markevery=every, **style)
+        case "line":
+            style |= {} if series.mark else {"linewidth": 0.8, "zorder": 0}
+            ax.plot(series.x, series.y, marker=mark, markevery=every, **style)
+
+
+def _spans(ax: Axes, series: Series, chart: Chart, style: dict[str, Any]) -> None:
+    every = zip(series.x, series.y, series.length, series.text, strict=True)
+    for number, (begin, row, length, word) in enumerate(every):
+        named = length > chart.shortest * _NAMED
+        label = {"label": "_"} if number else {}
+        drawn = max(length, chart.shortest)
+        ax.barh(row, drawn, left=begin, height=0.5, linewidth=0.5 * named, **(style | label))
+        if not named:  # seen even where it is narrower than a pixel
+            ax.vlines(begin, row - 0.25, row + 0.25, color=series.colour, linewidth=0.8)
+        if named and series.pattern:
+            middle = begin + length / 2
+            place: dict[str, Any] = {"fontsize": "x-small", "ha": "center", "va": "bottom"}
+            ax.text(middle, row - 0.27, word, parse_math=False, **place)
+
+
+def _frame(ax: Axes, chart: Chart) -> None:
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+    if chart.log_x:
+        ax.set_xscale("log")
+    if chart.whole_x:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    if chart.x_range:
+        ax.set_xlim(*chart.x_range)
+    if chart.rows:
+        ax.set_yticks(range(len(chart.rows)), chart.rows)
+        ax.set_ylim(chart.y_range[1], chart.y_range[0])  # the first row is on top
+        ax.tick_params(axis="y", length=0)
+        ax.spines["left"].set_visible(False)
+    else:
+        ax.update_datalim([(0.0, chart.y_range[0])], updatex=False)  # what is left above is of all
+        ax.autoscale_view(scalex=False)
+        ax.set_ylim(*chart.y_range)
+    ax.spines[["top", "right"]].set_visible(False)
+    legend = ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    for name in legend.get_texts():
+        name.set_parse_math(False)

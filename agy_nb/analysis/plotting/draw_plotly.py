@@ -1,0 +1,124 @@
+"""Charts with Plotly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agy_nb.analysis.plotting.charts import Chart, Series
+
+_MARKS = {
+    "": None, "circle": "circle", "square": "square", "up": "triangle-up",
+    "down": "triangle-down", "diamond": "diamond", "cross": "cross",
+}  # fmt: skip
+_COUNTED = 12
+"""Up to so many things each has its tick: those that Plotly chooses may lie between two."""
+_PATTERNS = {"": "", "/": "/", "\\": "\\", ".": "."}
+
+
+def figure(chart: Chart) -> Any:  # noqa: ANN401 - a plotly.graph_objects.Figure
+    """A chart as a figure.
+
+    Raises:
+        ImportError: Plotly is not installed.
+    """
+    from plotly import graph_objects as go  # type: ignore[import-untyped] # it has no types
+
+    made = go.Figure()
+    made.update_layout(
+        template="plotly_white",
+        title=_text(chart.title),
+        barmode="overlay",
+        height=220 + 60 * len(chart.rows) if chart.rows else 380,
+        legend={"traceorder": "normal"},
+        margin={"t": 50, "b": 50},
+    )
+    if chart.nothing:
+        place = {"xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "showarrow": False}
+        made.add_annotation(text=chart.nothing, **place)
+        made.update_xaxes(visible=False)
+        made.update_yaxes(visible=False)
+        return made
+    for series in chart.series:
+        made.add_trace(_trace(go, series, chart))
+    for guide in chart.guides:
+        made.add_hline(guide, line={"color": "#CCCCCC", "width": 1}, layer="below")
+    _axes(made, chart)
+    return made
+
+
+def _text(word: str) -> str:
+    """Text as it is: Plotly reads tags, and where MathJax is, formulas between dollars."""
+    return word.replace("<", "&lt;").replace("$", "&#36;")
+
+
+def _trace(go: Any, series: Series, chart: Chart) -> Any:  # noqa: ANN401
+    name = _text(series.name)
+    seen = {"name": name, "showlegend": bool(name)}
+    words = [_text(word) for word in series.text]
+    fill = {"color": series.colour, "pattern": {"shape": _PATTERNS[series.pattern]}}
+    y = "%{y:.0%}" if chart.guides else "%{y:,.0f}"
+    about = f"{name}<br>%{{x:.4~g}}: {y}"
+    if series.kind == "span":
+        return go.Bar(
+            x=[max(length, chart.shortest) for length in series.length], base=series.x,
+            y=series.y, orientation="h", width=0.5, marker=fill,
+            customdata=series.length, text=words, textposition="none",
+            hovertemplate="%{text}: %{customdata:.3f} s from %{base:.3f} s<extra></extra>", **seen,
+        )  # fmt: skip
+    if series.kind == "bar":
+        return go.Bar(
+            x=series.x, y=series.y, base=series.floor, marker=fill, text=words,
+            textposition="none", customdata=series.y, **seen,
+            hovertemplate=f"%{{text}}<br>{name}: %{{customdata:,.0f}}<extra></extra>",
+        )  # fmt: skip
+    if series.kind == "area":
+        return go.Scatter(
+            x=series.x, y=series.y, stackgroup="all", mode="lines", text=words,
+            line={"width": 0, "color": series.colour}, fillcolor=series.colour,
+            fillpattern={"shape": _PATTERNS[series.pattern]}, **seen,
+            hovertemplate=f"%{{text}}<br>{name}: %{{y:,.0f}}<extra></extra>",
+        )  # fmt: skip
+    if series.kind == "points":
+        return go.Scatter(
+            x=series.x, y=series.y, mode="markers", text=words, **seen,
+            marker={"color": series.colour, "symbol": _MARKS[series.mark], "size": 9},
+            hovertemplate=f"%{{text}}<br>{name}<extra></extra>",
+        )  # fmt: skip
+    few = len(series.x) <= 50  # noqa: PLR2004 - more marks than this hide the line
+    return go.Scatter(
+        x=series.x or [None], y=series.y or [None],  # one that is only in the legend
+        mode="lines+markers" if series.mark and few else "lines",
+        line={
+            "color": series.colour,
+            "width": 2 if series.mark else 1,
+            "shape": "hv" if series.kind == "step" else "linear",
+        },
+        marker={"symbol": _MARKS[series.mark]} if series.mark else None,
+        hovertemplate=f"{about}<extra></extra>" if series.name else None,
+        hoverinfo=None if series.name else "skip", **seen,
+    )  # fmt: skip
+
+
+def _axes(made: Any, chart: Chart) -> None:  # noqa: ANN401
+    made.update_xaxes(title=chart.x, range=chart.x_range)
+    if chart.log_x:
+        places = [place for series in chart.series for place in series.x]
+        decades = max(places) >= 100 * min(places)  # else they are too few to have a tick each
+        made.update_xaxes(type="log", tickformat="~g", dtick=1 if decades else None)
+    if chart.whole_x:
+        last = max((max(series.x) for series in chart.series if series.x), default=0.0)
+        made.update_xaxes(tickformat=",d", dtick=1 if last < _COUNTED else None)
+        made.update_yaxes(tickformat=",d")
+    if chart.rows:
+        low, high = chart.y_range
+        made.update_yaxes(
+            tickvals=list(range(len(chart.rows))), ticktext=chart.rows, range=[high, low],
+            showgrid=False, zeroline=False,
+        )  # fmt: skip
+    else:
+        made.update_yaxes(title=chart.y, rangemode="tozero", range=_range(chart))
+
+
+def _range(chart: Chart) -> tuple[float, float] | None:
+    low, high = chart.y_range
+    return None if high is None else (low, high)

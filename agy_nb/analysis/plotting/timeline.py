@@ -1,0 +1,135 @@
+"""A turn on a line of time: which trajectory did what, and for how long."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agy_nb.analysis.metrics.usage import Source
+from agy_nb.analysis.plotting.charts import BLUE, GREEN, ORANGE, RED, Chart, Pattern, Series, short
+from agy_nb.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SPANS: tuple[tuple[str, str, str, str, str, Pattern], ...] = (
+    ("first_at", "last_at", "kind", "answers, thinks", BLUE, ""),
+    ("started_at", "ended_at", "tool", "tool runs", GREEN, "/"),
+    ("asked_at", "decided_at", "kind", "waits for the user", ORANGE, "."),
+)
+"""Of each kind of span: when it begins and ends, its word, its name, its colour, its pattern."""
+
+
+def timeline_chart(source: Source, turn_id: int | None, session_id: str | None) -> Chart:
+    """Answers, tools and waits of a turn, a row a trajectory.
+
+    Args:
+        source: Tables.
+        turn_id: The turn; the longest one when None.
+        session_id: Its session; needed where several have a turn of that number.
+
+    Raises:
+        InvalidInput: There is no such turn, or there are several.
+    """
+    turn = _turn(source, turn_id, session_id)
+    if turn is None:
+        return Chart("Turn", "", "", nothing="no turn")
+    title = f"Turn {turn['turn_id']}: {turn['status']}"
+    if len(set(source.frame("turns")["session_id"])) > 1:
+        title = f"{short(turn['session_id'])}: t{title[1:]}"
+    start, end = turn["started_at"], turn["ended_at"]
+    threads = _of(source.frame("trajectories"), turn, agent_only=True)
+    steps, tools, waits, calls = (
+        _of(source.frame(name), turn)
+        for name in ("steps", "tool_calls", "approvals", "model_calls")
+    )
+    seen = set(steps["trajectory_id"]) | set(calls["trajectory_id"]) | set(tools["trajectory_id"])
+    threads = threads[threads["trajectory_id"].isin(seen)].sort_values(["depth", "started_at"])
+    rows = {name: float(place) for place, name in enumerate(threads["trajectory_id"])}
+    if not rows or str(start) == "NaT":
+        return Chart(title, "", "", nothing="nothing is known of this turn's times")
+    said = steps[steps["source"].eq("model") & steps["kind"].isin(["text", "thinking", "finish"])]
+    series = [
+        _spans(table, rows, start, *about)
+        for table, about in zip((said, tools, waits), _SPANS, strict=True)
+    ]
+    metered = calls.dropna(subset=["at"])
+    series.append(
+        Series(
+            "model call metered",
+            "points",
+            RED,
+            tuple((at - start).total_seconds() for at in metered["at"]),
+            tuple(rows[name] + 0.36 for name in metered["trajectory_id"]),
+            text=tuple(f"{tokens} tokens" for tokens in metered["total_tokens"].astype(str)),
+            mark="up",
+        )
+    )
+    whole = (end - start).total_seconds() if str(end) != "NaT" else 0.0
+    return Chart(
+        title,
+        "seconds since the prompt",
+        "",
+        tuple(part for part in series if part.x),
+        rows=tuple(_label(row) for _, row in threads.iterrows()),
+        x_range=(0.0, whole * 1.02) if whole else None,
+        y_range=(-0.6, len(rows) - 0.4),
+    )
+
+
+def _turn(source: Source, turn_id: int | None, session_id: str | None) -> Any:  # noqa: ANN401 - a row
+    turns = source.frame("turns")
+    if session_id is not None:
+        turns = turns[turns["session_id"] == session_id]
+        if not len(turns):
+            msg = f"session {session_id!r} has no turns; session_id is one of the table `turns`"
+            raise InvalidInput(msg, field="session_id")
+    if turn_id is not None:
+        turns = turns[turns["turn_id"] == turn_id]
+        if len(turns) != 1:
+            found = (
+                "is there more than once; say which with session_id="
+                if len(turns)
+                else "is not there; turn_id is one of the table `turns`"
+            )
+            raise InvalidInput(f"turn {turn_id} {found}", field="turn_id")
+        return turns.iloc[0]
+    known = turns.dropna(subset=["duration"])
+    return known.sort_values("duration").iloc[-1] if len(known) else None
+
+
+def _of(table: pd.DataFrame, turn: Any, *, agent_only: bool = False) -> pd.DataFrame:  # noqa: ANN401
+    mine = table["session_id"].eq(turn["session_id"]) & table["agent_id"].eq(turn["agent_id"])
+    if not agent_only:
+        mine &= table["turn_id"].eq(turn["turn_id"]).fillna(value=False)
+    return table[mine]
+
+
+def _spans(
+    table: pd.DataFrame,
+    rows: dict[str, float],
+    start: Any,  # noqa: ANN401 - a moment
+    first: str,
+    last: str,
+    word: str,
+    name: str,
+    colour: str,
+    pattern: Pattern,
+) -> Series:
+    table = table.dropna(subset=[first, last])
+    table = table[table["trajectory_id"].isin(rows)]
+    return Series(
+        name,
+        "span",
+        colour,
+        tuple((at - start).total_seconds() for at in table[first]),
+        tuple(rows[thread] for thread in table["trajectory_id"]),
+        length=tuple((table[last] - table[first]).dt.total_seconds()),
+        text=tuple(table[word].astype("string").fillna("")),
+        pattern=pattern,
+    )
+
+
+def _label(thread: Any) -> str:  # noqa: ANN401 - a row
+    if not thread["depth"]:
+        return f"agent {thread['agent_id']}"
+    return f"subagent {thread['trajectory_id'][:6]}"

@@ -1,0 +1,119 @@
+"""Where recordings are: from a path, a pattern or a list of these to what can be read.
+
+Rule 1: a session's id comes from where it is, so that the same folder gives the same ids.
+Rule 2: what is named twice is read once; what is there in two forms, in the form that tells more.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agy_nb.analysis.read.harness_databases import is_conversation as _names_a_database
+from agy_nb.analysis.read.harness_logs import NAMES as TRANSCRIPTS
+from agy_nb.analysis.read.harness_logs import belongs_to_another, conversation_of
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording that is there to be read.
+
+    Attributes:
+        path: Its folder, or the file of its wire.
+        session_id: What its rows are called by.
+        twin: Whether another one had the same name.
+    """
+
+    path: Path
+    session_id: str
+    twin: bool = False
+
+
+def find_recordings(where: Any) -> Iterator[Recording]:  # noqa: ANN401 - a path, a pattern, or a list of these
+    """The recordings that a path, a pattern or a list of these stands for, sorted by name.
+
+    A name is the path below the folder that was asked for; a conversation of the harness has its
+    id. Two of one name get different ids. The database of a conversation is left where its
+    transcript is, too, and the transcript of a subagent where its agent's is.
+    """
+    found = list(_paths(where))
+    told = {name_of(path) for _, path in found if path.name in TRANSCRIPTS}
+    taken: dict[str, int] = {}
+    seen: set[str] = set()
+    for root, path in found:
+        there = os.path.realpath(path)
+        if there in seen or (_names_a_database(path.name) and name_of(path) in told):
+            continue
+        seen.add(there)
+        try:
+            name = path.relative_to(root).as_posix()
+        except ValueError:
+            name = path.name
+        if name in ("", ".") or is_conversation(path):
+            name = name_of(path)
+        taken[name] = count = taken.get(name, 0) + 1
+        yield Recording(path, name if count == 1 else f"{name}~{count}", twin=count > 1)
+
+
+def _paths(where: Any) -> Iterator[tuple[Path, Path]]:  # noqa: ANN401
+    """Each recording, with the folder that its name is counted from."""
+    if not isinstance(where, str | Path):
+        for item in where:
+            yield from _paths(item)
+        return
+    path = Path(where).expanduser()
+    text = str(path)
+    if path.is_dir():
+        found = [path] if _is_recording(path) else sorted(_below(path))
+        for item in found:
+            yield (path.parent if item == path else path), item
+    elif not path.exists() and any(mark in text for mark in "*?["):
+        import glob
+
+        for item in sorted(glob.glob(text, recursive=True)):  # noqa: PTH207 - takes absolute patterns
+            yield from _paths(item)
+    else:
+        item = path.parent if _belongs_to_recording(path) else path
+        yield item.parent, item
+
+
+def is_conversation(path: Path) -> bool:
+    """Whether a file is one that the harness keeps of a conversation."""
+    return path.name in TRANSCRIPTS or _names_a_database(path.name)
+
+
+def name_of(path: Path) -> str:
+    """What the session at a path is called, by itself."""
+    if path.name in TRANSCRIPTS:
+        return conversation_of(path)
+    if _names_a_database(path.name):
+        return path.stem
+    return path.parent.name if path.name.endswith(".jsonl") else path.name
+
+
+def _is_recording(path: Path) -> bool:
+    return (path / "wire.jsonl").is_file() or (path / "header.json").is_file()
+
+
+def _belongs_to_recording(path: Path) -> bool:
+    """Whether a file is one of those that a recording is kept in, as patterns find them."""
+    other = path.name.endswith(".jsonl") and path.name != "wire.jsonl"
+    return not other and not is_conversation(path) and _is_recording(path.parent)
+
+
+def _below(path: Path) -> Iterator[Path]:
+    for folder, folders, files in os.walk(path):
+        place = Path(folder)
+        if "wire.jsonl" in files or "header.json" in files:
+            yield place
+            folders.clear()
+            continue
+        yield from (place / name for name in files if _names_a_database(name))
+        transcript = next((place / name for name in TRANSCRIPTS if name in files), None)
+        if transcript is not None:
+            folders.clear()
+            if not belongs_to_another(transcript):
+                yield transcript

@@ -1,0 +1,231 @@
+"""From a recording on disk to columns: one pass, line by line, nothing kept of the frames.
+
+Rule 1: a file gives what it has. What it has not is a row in `problems`, never an exception.
+Rule 2: a moment is when the client saw a frame. Lines tell the time since the line before by a
+clock that cannot go back; the harness's own clock only says where that began.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from agy_nb.analysis.builders.column_buffer import Columns
+from agy_nb.analysis.builders.from_events import EventFold
+from agy_nb.analysis.builders.session_builder import Book
+from agy_nb.analysis.read.discovery import is_conversation, name_of
+from agy_nb.analysis.read.harness_databases import read_database
+from agy_nb.analysis.read.harness_logs import NAMES as TRANSCRIPTS
+from agy_nb.analysis.read.harness_logs import read_transcript
+from agy_nb.protocol.events import Event
+from agy_nb.wire import WireReader
+from agy_nb.wire.frames import TIMESTAMP
+from agy_nb.wire.parsing import parse_line
+
+_MICRO = 1e-6
+_CONNECTIONS = 2**31
+
+
+def read_file(
+    path: str | Path,
+    *,
+    session_id: str | None = None,
+    chunks: bool = False,
+    text: bool = False,
+    columns: Columns | None = None,
+    twin: bool = False,
+) -> Columns:
+    """The columns of one recording.
+
+    Args:
+        path: A cassette's folder, its `wire.jsonl`, or a file that the harness keeps of a
+            conversation: a transcript, or a database.
+        session_id: What its rows are called by; its name when None.
+        chunks: Whether to keep a row for each piece of text.
+        text: Whether to keep what was said.
+        columns: Where to add the rows; new ones when None.
+        twin: Whether another recording has the same name, to be told of.
+
+    Returns:
+        The columns; what could not be read is told of in `problems`.
+    """
+    from agy_nb.cassette.storage import format as fmt
+
+    path = Path(path)
+    wire = path if path.name.endswith(".jsonl") else path / fmt.WIRE
+    folder = wire.parent
+    columns = Columns() if columns is None else columns
+    kept = is_conversation(path)
+    book = Book(
+        columns,
+        session_id or name_of(path),
+        chunks=chunks,
+        text=text,
+        source="conversation" if kept else "cassette",
+        path=str(path),
+    )
+    reader = _Reader(book, path)
+    if twin:
+        book.problem("duplicate_session", path=str(path), detail="another one has this name")
+    if path.name in TRANSCRIPTS:
+        read_transcript(path, book)
+    elif kept:
+        read_database(path, book)
+    elif path.is_file() and wire != path:
+        detail = "only cassettes, a .jsonl of their wire, and the harness's own files are read"
+        book.problem("not_a_session", path=str(path), detail=detail)
+    elif reader.header(folder):
+        reader.wire(wire)
+    book.sync()
+    return columns
+
+
+@dataclass(slots=True)
+class _Connection:
+    """One connection of the recording.
+
+    Its first lines wait until one says what time it was.
+    """
+
+    reader: WireReader
+    harness: Callable[[dict[str, Any], float], Iterable[Event]]
+    add: Callable[[Event], None]
+    offset: float = 0.0
+    base: float | None = None
+    waiting: list[tuple[str, float, dict[str, Any]]] = field(default_factory=list)
+    ended: bool = False
+
+
+class _Reader:
+    def __init__(self, book: Book, path: Path) -> None:
+        self._book = book
+        self._path = str(path)
+        self._connections: dict[int, _Connection] = {}
+        self._recorded_at: float | None = None
+        self._complete: bool | None = None
+        self._frames = 0
+        self._damaged = 0
+
+    # -- the header --------------------------------------------------------------------------
+
+    def header(self, folder: Path) -> bool:
+        """Read the header of a cassette.
+
+        Returns:
+            Whether the wire can be read.
+        """
+        from agy_nb.cassette import errors
+        from agy_nb.cassette.storage import format as fmt
+
+        if not (folder / fmt.HEADER).exists():
+            self._problem("not_a_session", f"{fmt.HEADER} is missing")
+            return True
+        try:
+            data = fmt.read_header_data(folder)
+        except errors.CassetteError as error:
+            self._problem("damaged", f"its header: {error}"[:300])
+            return True
+        version, newest = data["version"], fmt.VERSION
+        if version > newest:
+            self._problem("newer_format", f"format {version}; this agy_nb reads up to {newest}")
+            return False
+        self._complete = bool(data.get("complete"))
+        with contextlib.suppress(ValueError, TypeError):
+            self._recorded_at = datetime.fromisoformat(data["recorded_at"]).timestamp()
+        if not self._complete:
+            self._problem("partial", "the recording was not finished, or still goes on")
+        self._book.about(complete=self._complete, sdk=str(data.get("sdk") or "") or None)
+        return True
+
+    # -- the wire ----------------------------------------------------------------------------
+
+    def wire(self, path: Path) -> None:
+        """Read every line that is whole."""
+        from agy_nb.cassette.storage.safe_files import bounded_lines, open_plain
+
+        try:
+            with open_plain(path) as file:
+                self._lines(bounded_lines(file))
+        except OSError as error:
+            self._problem("unreadable", f"{path.name}: {error.strerror}")
+        except ValueError as error:
+            self._problem("damaged", f"{path.name}: {error}")
+        for connection in self._connections.values():
+            self._flush(connection, self._recorded_at)
+            if not connection.ended:
+                at = None if connection.base is None else connection.base + connection.offset
+                for event in connection.reader.end("unknown", at or 0.0):
+                    connection.add(event)
+                self._problem("not_closed", "its connection was not closed")
+        if self._damaged > 1:
+            self._problem("damaged", f"{self._damaged} lines in all")
+        self._book.about(n_frames=self._frames)
+
+    def _lines(self, lines: Iterable[bytes]) -> None:
+        """Most of the time of reading is spent here: what is looked up often is looked up once."""
+        connections, frames = self._connections, 0
+        for number, raw in enumerate(lines, start=1):
+            try:
+                line = parse_line(raw)
+                connection = connections.get(line["s"]) or self._connect(line["s"])
+                direction, frame = line["d"], line["f"]
+                connection.offset = offset = connection.offset + line["dt"]
+                base = connection.base
+                if base is None:
+                    connection.waiting.append((direction, offset, frame))
+                    if TIMESTAMP in frame:
+                        self._flush(connection, int(frame[TIMESTAMP]) * _MICRO - offset)
+                elif direction == "harness":
+                    frames += 1
+                    for event in connection.harness(frame, base + offset):
+                        connection.add(event)
+                else:
+                    self._take(connection, direction, base + offset, frame)
+            except Exception as error:  # noqa: BLE001 - whatever a damaged file holds
+                if not raw.endswith(b"\n"):
+                    self._problem("partial", "the last line is cut off", number)
+                    continue
+                self._note_damage(error, number)
+        self._frames += frames
+
+    def _note_damage(self, error: Exception, line: int | None = None) -> None:
+        self._damaged += 1
+        if self._damaged == 1:
+            self._problem("damaged", f"{type(error).__name__}: {error}"[:200], line)
+
+    def _connect(self, number: int) -> _Connection:
+        if not 0 <= int(number) < _CONNECTIONS:
+            raise ValueError("`s` is the number of a connection, from 0")
+        fold = EventFold(self._book.agent(int(number) + 1))
+        reader = WireReader()
+        connection = _Connection(reader, reader.harness, fold.add)
+        self._connections[number] = connection
+        return connection
+
+    def _flush(self, connection: _Connection, base: float | None) -> None:
+        """The time is known now, or will never be: take what has waited for it."""
+        waiting, connection.waiting = connection.waiting, []
+        if connection.base is None:
+            connection.base = base
+        for direction, offset, frame in waiting:
+            try:
+                self._take(connection, direction, None if base is None else base + offset, frame)
+            except Exception as error:  # noqa: BLE001 - whatever a damaged file holds
+                self._note_damage(error)
+
+    def _take(
+        self, connection: _Connection, direction: str, at: float | None, frame: dict[str, Any]
+    ) -> None:
+        if direction == "end":
+            connection.ended = True
+        else:
+            self._frames += direction != "host"
+        for event in connection.reader.take(direction, frame, at or 0.0):
+            connection.add(event)
+
+    def _problem(self, problem: str, detail: str, line: int | None = None) -> None:
+        self._book.problem(problem, detail=detail, path=self._path, line=line)

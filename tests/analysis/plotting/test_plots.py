@@ -1,0 +1,316 @@
+"""One chart, three ways to draw it: Matplotlib, Plotly and Altair show the same."""
+
+from __future__ import annotations
+
+import html
+import math
+import sys
+
+import pytest
+
+from agy_nb.analysis import load
+from agy_nb.analysis.errors import MissingExtra
+from agy_nb.analysis.plotting.charts import context_chart, latency_chart, usage_chart
+from agy_nb.analysis.plotting.timeline import timeline_chart
+from agy_nb.errors import InvalidInput
+from tests.analysis.conftest import CHILD, Wire, save
+
+INTERACTIVE = ["plotly", "altair"]
+BACKENDS = ["matplotlib", *INTERACTIVE]
+CHARTS = {
+    "plot_usage": usage_chart,
+    "plot_latency": latency_chart,
+    "plot_context": context_chart,
+    "plot_timeline": lambda sessions: timeline_chart(sessions, None, None),
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_screen(monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    from matplotlib import pyplot as plt
+
+    plt.switch_backend("Agg")
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def sessions(tmp_path):
+    """A session with a tool, a question to the user, a subagent and a turn that was cancelled."""
+    wire = Wire().begin().prompt().usage(prompt=100, cached=40, answer=10, thoughts=5)
+    wire.tool("call-1").step(0, where=CHILD, text="Yes.").usage(CHILD, prompt=30, answer=3)
+    asked = {"toolName": "add", "callId": "call-2", "trajectoryId": "a" * 32}
+    request = {"requestId": "9", "ruleId": "asks", "toolArgs": asked}
+    wire.add("harness", {"policyDecisionRequest": request})
+    answer = {"requestId": "9", "outcome": "POLICY_EVALUATION_OUTCOME_ALLOW"}
+    wire.add("client", {"policyDecisionResponse": answer}, 0.2)
+    wire.step(1, text="Two", state="ACTIVE").step(1, text=".").usage(prompt=150, answer=8).idle()
+    wire.prompt().usage(prompt=7).step(2, text="Well", state="ACTIVE")
+    wire.add("client", {"haltRequest": True}).idle().end()
+    return load(save(tmp_path / "c", wire))
+
+
+@pytest.fixture
+def nothing(tmp_path):
+    (tmp_path / "none").mkdir()
+    return load(tmp_path / "none")
+
+
+def layers(chart):
+    return chart.to_dict()["layer"]
+
+
+def rows(chart):
+    return [row for rows in chart.to_dict()["datasets"].values() for row in rows]
+
+
+# -- what charts hold ----------------------------------------------------------------------------
+
+
+def test_heights_of_a_turn_are_its_tokens(sessions):
+    parts = {series.name: series for series in usage_chart(sessions).series}
+    assert parts["prompt, from the cache"].y[0] == 40
+    assert parts["prompt, not cached"].y[0] == 100 + 30 + 150 - 40
+    assert parts["thoughts"].y[0] == 5
+    assert parts["answer"].top[0] == sessions.usage("turn")["total_tokens"].iloc[0]
+
+
+def test_a_lower_bound_is_marked(sessions):
+    [mark] = [series for series in usage_chart(sessions).series if series.kind == "points"]
+    assert (mark.name, mark.x) == ("at least this", (2.0,))
+
+
+def test_shares_of_latencies_end_at_all(sessions):
+    for series in latency_chart(sessions).series:
+        assert series.y[-1] == 1
+        assert list(series.x) == sorted(series.x)
+
+
+def test_context_has_a_line_a_trajectory(sessions):
+    lines = {series.name: series.y for series in context_chart(sessions).series}
+    assert lines == {"agent 1": (100, 150, 7), "subagent bbbbbb": (30,)}
+
+
+def test_what_is_not_among_the_first_is_pale_and_below(sessions):
+    under, over, legend = context_chart(sessions, most=1).series
+    assert (under.name, over.name, legend.name) == ("", "agent 1", "1 more")
+
+
+def test_timeline_of_a_session_that_is_not_there_is_refused(sessions):
+    with pytest.raises(InvalidInput, match="session 'nobody' has no turns"):
+        timeline_chart(sessions, None, "nobody")
+
+
+def test_timeline_has_a_row_a_trajectory_and_a_span_a_thing(sessions):
+    chart = timeline_chart(sessions, 1, None)
+    assert chart.rows == ("agent 1", "subagent bbbbbb")
+    spans = {series.name: series for series in chart.series if series.kind == "span"}
+    assert set(spans) == {"answers, thinks", "tool runs", "waits for the user"}
+    assert spans["tool runs"].text == ("add",)
+    assert spans["tool runs"].length == (pytest.approx(0.5),)
+    assert spans["waits for the user"].length == (pytest.approx(0.2),)
+    assert set(spans["answers, thinks"].y) == {0.0, 1.0}
+
+
+def test_long_lines_are_thinned_and_keep_their_ends(tmp_path):
+    wire = Wire().begin().prompt()
+    for number in range(7001):
+        wire.usage(prompt=number + 1)
+    [line] = context_chart(load(save(tmp_path / "c", wire.idle().end()), prices=None)).series
+    assert len(line.x) <= 2001
+    assert (line.y[0], line.y[-1]) == (1, 7001)
+
+
+@pytest.mark.parametrize("make", CHARTS.values(), ids=CHARTS)
+def test_every_chart_names_its_axes_with_units_and_draws_only_what_is_known(sessions, make):
+    chart = make(sessions)
+    assert chart.title
+    assert any(unit in chart.x for unit in ("turn", "seconds", "model call"))
+    assert chart.y or chart.rows
+    for series in chart.series:
+        assert len(series.x) == len(series.y)
+        assert not any(map(math.isnan, (*series.x, *series.y, *series.length)))
+
+
+@pytest.mark.parametrize("make", CHARTS.values(), ids=CHARTS)
+def test_nothing_is_told_by_colour_alone(sessions, make):
+    """Each colour of a chart is used once, and so is each pattern or mark beside it."""
+    named = [series for series in make(sessions).series if series.name]
+    assert len({series.colour for series in named}) == len(named)
+    assert len({(s.kind, s.pattern, s.mark) for s in named}) == len(named)
+
+
+# -- drawn ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("plot", CHARTS)
+def test_every_backend_names_the_same_axes(sessions, plot):
+    chart = CHARTS[plot](sessions)
+    ax, figure, layer = (getattr(sessions, plot)(backend=backend) for backend in BACKENDS)
+    assert (ax.get_title(), ax.get_xlabel(), ax.get_ylabel()) == (chart.title, chart.x, chart.y)
+    assert figure.layout.title.text == chart.title
+    assert figure.layout.xaxis.title.text == chart.x
+    assert (figure.layout.yaxis.title.text or "") == chart.y
+    assert layer.to_dict()["title"] == chart.title
+    encodings = [part["encoding"] for part in layers(layer) if "x" in part["encoding"]]
+    assert {encoding["x"]["title"] for encoding in encodings} == {chart.x}
+    assert {encoding["y"].get("title") or "" for encoding in encodings} == {chart.y}
+
+
+@pytest.mark.parametrize("plot", CHARTS)
+def test_every_backend_draws_every_series(sessions, plot):
+    chart = CHARTS[plot](sessions)
+    names = {series.name for series in chart.series if series.name}
+    ax, figure, layer = (getattr(sessions, plot)(backend=backend) for backend in BACKENDS)
+    assert {text.get_text() for text in ax.get_legend().get_texts()} == names
+    assert {trace.name for trace in figure.data} == names
+    assert {row["name"] for row in rows(layer) if "name" in row} == names
+    points = sum(len(series.x) for series in chart.series)
+    assert sum(len(trace.y) for trace in figure.data) == points
+    assert len([row for row in rows(layer) if "name" in row]) == points
+
+
+def test_bars_of_every_backend_are_as_high_as_the_tokens(sessions):
+    total = sessions.usage("turn")["total_tokens"].iloc[0]
+    ax, figure, layer = (sessions.plot_usage(backend=backend) for backend in BACKENDS)
+    assert max(bar.get_y() + bar.get_height() for bar in ax.patches) == total
+    assert max(t.base[0] + t.y[0] for t in figure.data if t.type == "bar") == total
+    assert max(row.get("y2", 0) for row in rows(layer)) == total
+
+
+def test_rows_of_a_timeline_are_named_in_every_backend(sessions):
+    ax, figure, layer = (sessions.plot_timeline(1, backend=backend) for backend in BACKENDS)
+    names = ["agent 1", "subagent bbbbbb"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == names
+    assert list(figure.layout.yaxis.ticktext) == names
+    assert '["agent 1", "subagent bbbbbb"][datum.value]' in str(layer.to_dict())
+
+
+@pytest.mark.parametrize("plot", CHARTS)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_plot_of_nothing_says_so_in_every_backend(nothing, plot, backend):
+    drawn = getattr(nothing, plot)(backend=backend)
+    if backend == "matplotlib":
+        said = [text.get_text() for text in drawn.texts]
+    elif backend == "plotly":
+        said = [note.text for note in drawn.layout.annotations]
+    else:
+        said = [layer["mark"]["text"] for layer in layers(drawn)]
+    assert said == [CHARTS[plot](nothing).nothing]
+    assert said[0]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_thousands_of_turns_are_drawn_as_areas(tmp_path, backend):
+    wire = Wire().begin()
+    for _ in range(6000):
+        wire.prompt().usage(prompt=10, cached=3, answer=2).idle()
+    drawn = load(save(tmp_path / "c", wire.end()), prices=None).plot_usage(backend=backend)
+    if backend == "altair":
+        assert len(rows(drawn)) == 3 * 6000
+        assert {layer["mark"]["type"] for layer in layers(drawn)} == {"area"}
+    elif backend == "plotly":
+        assert {trace.stackgroup for trace in drawn.data} == {"all"}
+    else:
+        assert len(drawn.collections) == 3
+
+
+def test_a_name_with_tags_is_text_to_plotly(tmp_path):
+    wire = Wire().begin().prompt().tool("1", name="<b>add</b>").usage(prompt=1).idle().end()
+    figure = load(save(tmp_path / "c", wire)).plot_timeline(backend="plotly")
+    assert "&lt;b>add&lt;/b>" in {word for trace in figure.data for word in trace.text}
+
+
+@pytest.mark.parametrize("name", ["cost $x^ and $y_", r"a$\frac$b", "<b>tag</b>", "_hidden"])
+def test_names_are_text_and_no_formulas(tmp_path, name):
+    for place in ("a", name):
+        save(tmp_path / place, Wire().begin().prompt().usage(prompt=5).idle().end())
+    sessions = load([tmp_path / "a", tmp_path / name.split("/")[0]])
+    last = sessions.sessions["session_id"].iloc[-1]
+    ax, figure, _ = (sessions.plot_context(backend=backend) for backend in BACKENDS)
+    timeline = sessions.plot_timeline(1, session_id=last)
+    for drawn in (ax, timeline):
+        drawn.figure.savefig(tmp_path / "plot.png")
+    shown = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert shown[-1] == f"agent 1 of {last}"
+    assert html.unescape(figure.data[-1].name) == shown[-1]
+    assert timeline.get_title() == f"{last}: turn 1: ok"
+
+
+def test_long_names_leave_room_for_the_drawing(tmp_path):
+    for number in range(2):
+        wire = Wire().begin().prompt().usage(prompt=5).idle().end()
+        save(tmp_path / f"{'long' * 20}{number}{'name' * 20}", wire)
+    ax = load(tmp_path).plot_context()
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert len(set(names)) == 2
+    assert max(map(len, names)) < 60
+    ax.figure.draw_without_rendering()
+    assert ax.get_position().width > 0.4
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("plot", ["plot_usage", "plot_context"])
+def test_what_is_counted_has_whole_numbers(tmp_path, plot, count):
+    """An axis from 0.3 to 1.7 with rounded numbers reads 0, 1, 1, 1, 2."""
+    wire = Wire().begin()
+    for _ in range(count):
+        wire.prompt().usage(prompt=5).idle()
+    sessions = load(save(tmp_path / "c", wire.end()))
+    ax, figure = (getattr(sessions, plot)(backend=backend) for backend in BACKENDS[:2])
+    low, high = ax.get_xlim()
+    assert [tick for tick in ax.get_xticks() if low <= tick <= high] == [*range(1, count + 1)]
+    assert figure.layout.xaxis.dtick == 1
+
+
+def test_highest_point_is_not_cut(tmp_path):
+    wire = Wire().begin().prompt().usage(prompt=50).usage(prompt=60).idle().end()
+    ax = load(save(tmp_path / "c", wire)).plot_context()
+    assert ax.get_ylim() == (0, pytest.approx(63))
+
+
+def test_latencies_within_a_decade_have_ticks_of_their_own(sessions):
+    assert sessions.plot_latency(backend="plotly").layout.xaxis.dtick is None
+
+
+@pytest.mark.parametrize("backend", INTERACTIVE)
+def test_plots_are_files_of_their_own(sessions, tmp_path, backend):
+    page = tmp_path / "plot.html"
+    drawn = sessions.plot_usage(backend=backend)
+    drawn.write_html(page, include_plotlyjs=False) if backend == "plotly" else drawn.save(page)
+    assert "prompt, from the cache" in page.read_text(encoding="utf-8")
+
+
+# -- refused -------------------------------------------------------------------------------------
+
+
+def test_unknown_backend_is_refused(sessions):
+    with pytest.raises(InvalidInput, match="backend must be one of matplotlib, plotly, altair"):
+        sessions.plot_usage(backend="bokeh")
+
+
+@pytest.mark.parametrize("backend", INTERACTIVE)
+def test_axes_are_refused_where_there_are_none(sessions, backend):
+    ax = sessions.plot_usage()
+    with pytest.raises(InvalidInput, match="ax= is for Matplotlib"):
+        sessions.plot_usage(backend=backend, ax=ax)
+
+
+@pytest.mark.parametrize(
+    ("backend", "extra"),
+    [("matplotlib", "plot"), ("plotly", "interactive"), ("altair", "interactive")],
+)
+def test_without_its_library_the_extra_is_named(sessions, backend, extra, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == backend]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, backend, None)
+    with pytest.raises(MissingExtra, match=rf"agy-nb\[{extra}\]"):
+        sessions.plot_usage(backend=backend)
+
+
+def test_default_is_matplotlib(sessions):
+    from matplotlib.axes import Axes
+
+    assert isinstance(sessions.plot_usage(), Axes)
+    assert isinstance(load(sessions.recordings[0].path).plot_latency(), Axes)

@@ -1,0 +1,172 @@
+"""Many recordings on a Dask cluster give what one process gives."""
+
+from __future__ import annotations
+
+import pickle
+
+import pandas as pd
+import pytest
+
+import agy_nb as agy
+from agy_nb.analysis import Prices
+from agy_nb.analysis.errors import MissingExtra
+from agy_nb.analysis.read.discovery import Recording, find_recordings
+from agy_nb.analysis.read.on_dask import DaskSessions, parts_of, read_arrow
+from agy_nb.analysis.schema import TABLES, USAGE_KEYS
+from agy_nb.errors import InvalidInput
+from tests.analysis.conftest import Wire, save, two_calls
+
+OWN = Prices(own={"gemini-2.5-flash": (1.0, 0.1, 10.0)})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Sessions of two models and two days, one that was cut off, one that is damaged."""
+    folder = tmp_path_factory.mktemp("runs")
+    for number in range(6):
+        save(folder / f"c{number}", two_calls())
+    late = Wire(start=1_790_000_000.0 + 86_400).begin(model="other").prompt()
+    save(folder / "late", late.usage(prompt=7, answer=3).tool("call-9", name="look").idle().end())
+    save(folder / "open", Wire().begin().prompt().usage(prompt=50).prompt(), complete=False)
+    (save(folder / "bad", two_calls()) / "wire.jsonl").write_bytes(b"\x00garbage\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    from dask.distributed import Client
+
+    with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0") as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def here(folder):
+    return agy.load(folder, prices=OWN)
+
+
+@pytest.fixture
+def there(folder, cluster):
+    """The same sessions in several parts."""
+    recordings = tuple(find_recordings(folder))
+    sessions = DaskSessions(recordings, part_bytes=5000, chunks=False, text=False, prices=OWN)
+    assert 3 < len(sessions.parts) < len(recordings)
+    return sessions
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_table_of_a_cluster_is_the_same(here, there, name):
+    pd.testing.assert_frame_equal(getattr(there, name), here.frame(name))
+
+
+@pytest.mark.parametrize("name", ["turns", "model_calls", "problems", "commands"])
+def test_dask_dataframe_has_the_rows_and_types_of_the_schema(here, there, name):
+    table = there.dask(name)
+    expected = here.frame(name)
+    assert table.npartitions == len(there.parts)
+    assert [str(kind) for kind in table.dtypes] == [str(kind) for kind in expected.dtypes]
+    pd.testing.assert_frame_equal(table.compute().reset_index(drop=True), expected)
+
+
+@pytest.mark.parametrize("by", USAGE_KEYS)
+def test_sums_of_a_cluster_are_the_same(here, there, by):
+    tz = {"tz": "UTC"} if by == "day" else {}
+    pd.testing.assert_frame_equal(there.usage(by, **tz), here.usage(by, **tz))
+
+
+def test_sums_that_dask_works_out_are_the_same(here, there):
+    calls = there.dask("model_calls")
+    assert calls["total_tokens"].sum().compute() == here.model_calls["total_tokens"].sum()
+    by_model = calls.groupby("model")["cost_usd"].sum().compute()
+    assert by_model["gemini-2.5-flash"] == pytest.approx(here.model_calls["cost_usd"].sum())
+
+
+@pytest.mark.parametrize("by", [(), ("model",), ("day", "model"), ("tool",)])
+def test_summary_of_a_cluster_is_the_same(here, there, by):
+    pd.testing.assert_frame_equal(there.summary(by), here.summary(by))
+
+
+def test_files_are_read_once_for_all_that_a_summary_needs(there, monkeypatch):
+    rounds = []
+    each = there._each
+    monkeypatch.setattr(
+        there, "_each", lambda work, *more: rounds.append(work) or each(work, *more)
+    )
+    there.summary("model")
+    assert len(rounds) == 1
+    turns = there.turns
+    turns.loc[0, "turn_id"] = 99
+    assert 99 not in there.turns["turn_id"].tolist()
+    assert len(rounds) == 1
+
+
+def test_load_reads_with_dask_where_it_is_asked_to(here, folder, cluster):
+    sessions = agy.load(folder, engine="dask", prices=OWN)
+    assert len(sessions) == len(here)
+    pd.testing.assert_frame_equal(sessions.usage("session"), here.usage("session"))
+
+
+def test_another_price_is_that_of_the_workers(there):
+    calls = there.with_prices(Prices(own={"gemini-2.5-flash": (2.0, 0.2, 20.0)})).model_calls
+    assert calls["cost_usd"].sum() == pytest.approx(2 * there.model_calls["cost_usd"].sum())
+
+
+def test_parquet_of_a_cluster_is_that_of_one_process(here, there, tmp_path):
+    here.to_parquet(tmp_path / "here")
+    there.to_parquet(tmp_path / "there")
+    there.to_parquet(tmp_path / "there")
+    for name, table in TABLES.items():
+        one, other = (
+            pd.read_parquet(tmp_path / place / name).sort_values(list(table.key), ignore_index=True)
+            for place in ("here", "there")
+        )
+        pd.testing.assert_frame_equal(other[list(one.columns)], one, check_categorical=False)
+
+
+def test_no_recordings_are_one_empty_part(tmp_path, cluster):
+    sessions = agy.load(tmp_path, engine="dask")
+    assert sessions.dask("turns").compute().empty
+    assert sessions.usage("model").empty
+    assert [str(kind) for kind in sessions.turns.dtypes] == [
+        str(kind) for kind in agy.load(tmp_path).turns.dtypes
+    ]
+
+
+def test_unknown_engine_is_refused(folder):
+    with pytest.raises(InvalidInput, match="engine must be 'pandas' or 'dask', got 'spark'"):
+        agy.load(folder, engine="spark")
+
+
+def test_unknown_table_is_refused(there):
+    with pytest.raises(KeyError, match="'moods' is no table"):
+        there.dask("moods")
+
+
+def test_without_dask_the_extra_is_named(folder, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "dask", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'agy-nb\[dask\]'"):
+        agy.load(folder, engine="dask")
+
+
+def test_parts_are_of_about_one_size_and_in_order(tmp_path):
+    recordings = []
+    for number, size in enumerate((40, 40, 40, 300, 10)):
+        file = tmp_path / f"{number}.jsonl"
+        file.write_bytes(b"x" * size)
+        recordings.append(Recording(file, str(number)))
+    names = [[recording.session_id for recording in part] for part in parts_of(recordings, 100)]
+    assert names == [["0", "1"], ["2"], ["3"], ["4"]]
+    assert parts_of((), 100) == [()]
+
+
+def test_work_can_be_sent_to_another_process(folder):
+    """A worker gets the function, the recordings and the prices as bytes."""
+    priced = Prices(own=OWN.own)
+    options = {"prices": priced}
+    recordings = tuple(find_recordings(folder))
+    first = read_arrow(recordings, options)  # by now prices have looked things up
+    read, parts, options = pickle.loads(pickle.dumps((read_arrow, recordings, options)))
+    again = read(parts, options)
+    assert {name: table.equals(first[name]) for name, table in again.items()} == dict.fromkeys(
+        TABLES, True
+    )
