@@ -60,8 +60,8 @@ if typing.TYPE_CHECKING:
     from agy_nb.runtime.turns.response import Response
     from agy_nb.sdk.config.mcp_file import load_mcp_servers
     from agy_nb.sdk.interfaces import ApprovalDecision, ApprovalRequest, ToolInfo
-    from agy_nb.widgets.browser import browse
-    from agy_nb.widgets.usage_view import usage_ui
+    from agy_nb.widgets.recordings.browser import browse
+    from agy_nb.widgets.usage.usage_view import usage_ui
 
 _HOMES = {
     "AgentNotStarted": "errors",
@@ -104,8 +104,8 @@ _HOMES = {
     "ApprovalRequest": "sdk.interfaces",
     "ToolInfo": "sdk.interfaces",
     "load_mcp_servers": "sdk.config.mcp_file",
-    "browse": "widgets.browser",
-    "usage_ui": "widgets.usage_view",
+    "browse": "widgets.recordings.browser",
+    "usage_ui": "widgets.usage.usage_view",
 }
 _MODULES = {"errors", "testing", "widgets"}
 

@@ -193,7 +193,7 @@ class Tables:
         return usage_table(self, by, tz)
 
     def summary(self, by: str | Sequence[str] = (), *, tz: str | None = None) -> pd.DataFrame:
-        """Tokens, cost, latencies, waits and errors in one table; see `agy_nb.analysis.metrics.summary`.
+        """Put tokens, cost, latencies, waits and errors in one table.
 
         Args:
             by: `"model"`, `"agent"`, `"tool"`, `"day"` or several; one row in all when empty.
@@ -252,7 +252,7 @@ class Tables:
 
         Args:
             turn_id: The turn; the longest one when None.
-            **options: As for `agy_nb.analysis.plotting.plots.plot_timeline`: `session_id`, `backend`, `ax`.
+            **options: `session_id`, `backend`, `ax`, as `plots.plot_timeline` takes them.
 
         Returns:
             Matplotlib's `Axes`, Plotly's `Figure` or Altair's `Chart`.

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from agy_nb.cassette.redaction import Rule
     from agy_nb.runtime.runtime import Runtime
     from agy_nb.runtime.sync_agent import SyncAgent
-    from agy_nb.widgets.chat import ChatPanel
-    from agy_nb.widgets.usage_view import UsageView
+    from agy_nb.widgets.chat.panel import ChatPanel
+    from agy_nb.widgets.usage.usage_view import UsageView
 
 R = TypeVar("R")
 _LONGEST_WAIT_S = 1e9
@@ -446,7 +446,7 @@ class Agent:
         Returns:
             The panel.
         """
-        from agy_nb.widgets.chat import ChatPanel
+        from agy_nb.widgets.chat.panel import ChatPanel
 
         return ChatPanel(self)
 
@@ -458,7 +458,7 @@ class Agent:
         Returns:
             The table.
         """
-        from agy_nb.widgets.usage_view import UsageView
+        from agy_nb.widgets.usage.usage_view import UsageView
 
         return UsageView(self, self.runtime.ledger)
 

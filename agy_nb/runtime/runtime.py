@@ -386,6 +386,6 @@ def _person_at_the_notebook() -> AskUser | None:
     """In a notebook, whoever sits there is asked; elsewhere nobody is."""
     if not in_kernel():
         return None
-    from agy_nb.widgets.approvals import approve
+    from agy_nb.widgets.approvals.approver import approve
 
     return approve()

@@ -50,7 +50,7 @@ class SyncAgent:
         async def through() -> Response:
             response = await self._agent.chat(prompt)
             if show and kernel.in_kernel():
-                from agy_nb.widgets.display import show as show_in_cell
+                from agy_nb.widgets.response.response_view import show as show_in_cell
 
                 show_in_cell(response)
             try:

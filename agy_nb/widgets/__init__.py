@@ -9,18 +9,18 @@ import importlib
 import typing
 
 if typing.TYPE_CHECKING:
-    from agy_nb.widgets.approvals import Approver, approve
-    from agy_nb.widgets.chat import ChatPanel
-    from agy_nb.widgets.chat_recorded import RecordedChat, chat_ui
-    from agy_nb.widgets.display import show
+    from agy_nb.widgets.approvals.approver import Approver, approve
+    from agy_nb.widgets.chat.panel import ChatPanel
+    from agy_nb.widgets.chat.recorded_chat import RecordedChat, chat_ui
+    from agy_nb.widgets.response.response_view import show
 
 _HOMES = {
-    "Approver": "approvals",
-    "ChatPanel": "chat",
-    "RecordedChat": "chat_recorded",
-    "approve": "approvals",
-    "chat_ui": "chat_recorded",
-    "show": "display",
+    "Approver": "approvals.approver",
+    "ChatPanel": "chat.panel",
+    "RecordedChat": "chat.recorded_chat",
+    "approve": "approvals.approver",
+    "chat_ui": "chat.recorded_chat",
+    "show": "response.response_view",
 }
 
 __all__ = ["Approver", "ChatPanel", "RecordedChat", "approve", "chat_ui", "show"]

@@ -11,10 +11,10 @@ import agy_nb as agy
 from agy_nb.protocol.events import Text
 from agy_nb.testing import ScriptedModel, say
 from agy_nb.testing.memory import MemoryBackend
-from agy_nb.widgets.blocks import Blocks
-from agy_nb.widgets.live import LiveView
-from agy_nb.widgets.transcript import Transcript
-from agy_nb.widgets.usage_view import UsageView
+from agy_nb.widgets.markdown.markdown_stream import Blocks
+from agy_nb.widgets.tree.conversation import Transcript
+from agy_nb.widgets.tree.live_view import LiveView
+from agy_nb.widgets.usage.usage_view import UsageView
 
 CHUNKS = 5_000
 ROUNDS = 5

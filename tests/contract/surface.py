@@ -34,8 +34,8 @@ GIVEN = (
     "agy_nb.analysis.export.otel.to_otel",
     "agy_nb.runtime.sync_agent.SyncAgent",
     "agy_nb.runtime.turns.response.View",
-    "agy_nb.widgets.browser.Browser",
-    "agy_nb.widgets.usage_view.UsageView",
+    "agy_nb.widgets.recordings.browser.Browser",
+    "agy_nb.widgets.usage.usage_view.UsageView",
 )
 
 _SECTION = re.compile(r"^(Args|Attributes|Example|Examples|Raises|Returns|Yields):$", re.MULTILINE)

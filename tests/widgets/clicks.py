@@ -1,7 +1,7 @@
 """What a front end sends when a person decides or answers, through the schema of messages."""
 
-from agy_nb.widgets.desk import desk
-from agy_nb.widgets.messages import parse
+from agy_nb.widgets.approvals.pending import desk
+from agy_nb.widgets.tree.front_end_messages import parse
 
 
 def _send(message) -> bool:

@@ -8,8 +8,8 @@ import agy_nb as agy
 from agy_nb.protocol import codec
 from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets import RecordedChat
-from agy_nb.widgets.approvals import Approver
-from agy_nb.widgets.chat import ChatPanel
+from agy_nb.widgets.approvals.approver import Approver
+from agy_nb.widgets.chat.panel import ChatPanel
 
 pytestmark = pytest.mark.blocking_allowed  # a widget looks whether its style sheet was edited
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Builds the columns of all tables, one event at a time."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Ways out of pandas: Arrow, Parquet, CSV and OpenTelemetry."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Usage, cost and summaries, computed from the tables."""

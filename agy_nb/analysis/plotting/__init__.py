@@ -1,1 +1,1 @@
-"""TODO."""
+"""Plots of sessions: data first, then drawn by Matplotlib or Plotly."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Finds recordings on disk and reads them into columns."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Reading cassettes for people: lists, text, digests, checks."""

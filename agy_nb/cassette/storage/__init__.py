@@ -1,1 +1,1 @@
-"""TODO."""
+"""The files of a cassette: written, read, replaced, moved to a new format."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Event loops: nested, of a script, of another thread, and woken by a signal."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Limits of a turn and a session: quota, budgets, silence, pauses."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""One turn: its prompt, its run and the response that a user holds."""

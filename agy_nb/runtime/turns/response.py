@@ -496,7 +496,7 @@ class Response:
         return bool(self._waiters) or self._cursors > 0 or just_left
 
     def _ipython_display_(self) -> None:
-        from agy_nb.widgets.display import show
+        from agy_nb.widgets.response.response_view import show
 
         show(self)
 

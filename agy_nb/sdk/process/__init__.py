@@ -1,1 +1,1 @@
-"""TODO."""
+"""The harness's process, its socket and its folders."""

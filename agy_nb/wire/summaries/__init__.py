@@ -1,1 +1,1 @@
-"""TODO."""
+"""A whole session at a glance: its digest, its differences, its text."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Secrets in HTTP: bodies, streamed events, exchanges with a model."""

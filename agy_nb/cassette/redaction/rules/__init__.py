@@ -1,1 +1,1 @@
-"""TODO."""
+"""The rules that find secrets in text. Pure functions of text."""

@@ -1,0 +1,1 @@
+"""Approvals and questions: what is pending, and the ways to answer."""

@@ -1,0 +1,127 @@
+"""Approvals and questions as text: in a terminal, and where a front end shows no widgets."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Literal
+
+from agy_nb.kernel import ask_text
+from agy_nb.protocol.values import Answer, AskedQuestion
+from agy_nb.sdk.interfaces import ApprovalRequest
+from agy_nb.terminal import printable
+from agy_nb.widgets.approvals import argument_editor
+from agy_nb.widgets.response.cards import is_shown
+from agy_nb.widgets.tree.front_end_messages import AnswerAll, Answered, Decide
+
+_CHOICES: dict[str, Literal["once", "tool", "call"]] = {
+    "y": "once",
+    "yes": "once",
+    "t": "tool",
+    "c": "call",
+}
+
+
+def why_nobody() -> str:
+    """Why no one can be asked at this script's terminal; empty when a person can be."""
+    try:
+        interactive = sys.stdin.isatty()
+    except (AttributeError, ValueError):  # there is none, or it is closed
+        interactive = False
+    return "" if interactive else "nobody could be asked: standard input is no terminal"
+
+
+async def decide(request: ApprovalRequest) -> Decide:
+    """Ask about a tool call; gives what the front end would send.
+
+    Raises:
+        NoStdin: No one would see the question.
+    """
+    said = (await ask_text(_words(request))).strip()
+    if request.editable and said.lower() in ("e", "edit"):
+        return await _edited(request)
+    choice = _CHOICES.get(said.lower())
+    if choice is not None:
+        return Decide(id=request.approval_id, choice=choice)
+    return _deny(request, "" if said.lower() in ("", "n", "no") else said)
+
+
+def _words(request: ApprovalRequest) -> str:
+    """The whole call, in which nothing hides, and the choices that there are."""
+    name = f"{request.server} · {request.tool}" if request.server else request.tool
+    why = f"\n{printable(request.reason)}" if request.reason else ""
+    asks = f"The agent wants to run {printable(name, exact=True)}{why}\n"
+    if not is_shown(request.args):
+        return (
+            f"{asks}The call is too long to be shown completely, so it can only be denied.\n"
+            "Reason (optional, sent to the agent): "
+        )
+    args = json.dumps(request.args, indent=2, ensure_ascii=False, default=str)
+    edit = ", [e]dit the arguments first" if request.editable else ""
+    return (
+        f"{asks}{printable(args, exact=True)}\n"
+        "Allow? [y]es once, always this [t]ool, always this exact [c]all"
+        f"{edit}; anything else denies, and is sent to the agent as the reason: "
+    )
+
+
+def _deny(request: ApprovalRequest, reason: str = "") -> Decide:
+    return Decide(id=request.approval_id, choice="deny", reason=printable(reason))
+
+
+async def _edited(request: ApprovalRequest) -> Decide:
+    """Ask for other arguments, until they can be read or an empty line denies."""
+    about = argument_editor.draft(request.args)
+    command = about is not None and about.form == "command"
+    form = "the command line" if command else "the arguments as JSON, in one line"
+    words = ""
+    while True:
+        text = await ask_text(f"{words}Write {form}; an empty line denies: ")
+        if not text.strip():
+            return _deny(request)
+        wrong = argument_editor.objection(request.args, text)
+        if not wrong:
+            return Decide(id=request.approval_id, choice="edited", text=text)
+        words = f"That cannot be run: {printable(wrong)}.\n"
+
+
+async def answer(questions: tuple[AskedQuestion, ...]) -> tuple[Answer, ...]:
+    """Answer questions at a script's terminal; an empty line skips one.
+
+    Raises:
+        NoStdin: No one would see the question.
+    """
+    return tuple([await _answer(asked) for asked in questions])
+
+
+async def answer_all(key: str, questions: tuple[AskedQuestion, ...]) -> AnswerAll:
+    """Answer questions as text; gives what the front end would send.
+
+    Args:
+        key: What the events call them.
+        questions: What is asked.
+
+    Raises:
+        NoStdin: No one would see the question.
+    """
+    answers = tuple(
+        Answered(selected=each.selected, text=each.text, skipped=each.skipped)
+        for each in await answer(questions)
+    )
+    return AnswerAll(id=key, answers=answers)
+
+
+async def _answer(asked: AskedQuestion) -> Answer:
+    options = "".join(
+        f"\n  {printable(option.id)}. {printable(option.text)}" for option in asked.options
+    )
+    hint = "number(s) or your own words" if asked.options else "your answer"
+    words = f"{printable(asked.question)}{options}\n{hint}, empty to skip: "
+    said = (await ask_text(words)).strip()
+    if not said:
+        return Answer(skipped=True)
+    chosen = said.replace(",", " ").split()
+    known = {option.id for option in asked.options}
+    if known and set(chosen) <= known and (asked.multiple or len(chosen) == 1):
+        return Answer(selected=tuple(chosen))
+    return Answer(text=said)

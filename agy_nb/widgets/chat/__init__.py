@@ -1,0 +1,1 @@
+"""Chats: the panel of a live agent, and a recorded conversation."""

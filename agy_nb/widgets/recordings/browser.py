@@ -1,0 +1,271 @@
+"""The browser of recordings: a list, one opened as a chat, replayed, stepped through, compared.
+
+Rule 1: nothing of a recording is run: its frames are read and shown.
+Rule 2: disk work is a thread's, and one thing at a time; what is asked meanwhile waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from agy_nb.widgets.markdown.markup import escape
+from agy_nb.widgets.recordings import recording_list as bl
+from agy_nb.widgets.recordings.frame_player import Player
+from agy_nb.widgets.recordings.player_controls import Stage, select
+from agy_nb.widgets.response.page_view import PageView
+from agy_nb.widgets.tree.nodes import Put, static
+from agy_nb.widgets.tree.page_tree import Page
+
+LARGEST_STILL = 2_000_000
+"""Characters of a transcript that is kept in the notebook."""
+
+_log = logging.getLogger("agy_nb.widgets")
+
+
+class Browser:
+    """Shows the recordings in a folder; `agy.browse` makes it.
+
+    The last line of a cell shows it. It stays in the notebook as plain HTML, with what was open.
+
+    Args:
+        folder: Where they are.
+
+    Attributes:
+        folder: Where they are.
+        rows: What is there, as last read.
+        opened: What is open, None before a click.
+        stage: The session that is shown, and where in it we are.
+
+    Example:
+        >>> browser = agy.browse("cassettes/")
+        >>> browser  # the last line of a cell shows it
+        <agy_nb.widgets.recordings.browser.Browser object at ...>
+        >>> browser.close()
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows: list[bl.Row] = []
+        self.opened: bl.Opened | None = None
+        self._name = ""
+        self._filter = ""
+        self._session = 0
+        self._page = Page()
+        self.view = PageView(self._page, "Recordings", self._still, self._on_act)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._one = asyncio.Lock()
+        self._acts: dict[str, Callable[[str], Awaitable[None] | None]] = {
+            "filter": self._on_filter,
+            "refresh": lambda _value: self.refresh(),
+            "open": self._open,
+            "session": self._on_session,
+            "compare": self._compare,
+        }
+        self.stage = self._begin()
+        self._acts |= self.stage.acts
+        self._do(self.refresh())
+
+    def _begin(self) -> Stage:
+        title = f"<strong>Recordings in {escape(str(self.folder))}</strong>"
+        self._page.put(Put(id="title", kind="row", head=title))
+        self._page.put(self._filter_node())
+        self._page.put(Put(id="list", kind="usage", body="<p>Reading …</p>"))
+        self._page.put(Put(id="about", kind="usage"))
+        stage = Stage(self._page, self.view.touch)
+        self._page.put(Put(id="comparison", kind="usage"))
+        return stage
+
+    # -- what is clicked ---------------------------------------------------------------------
+
+    def _on_act(self, act: str, value: str) -> None:
+        known = self._acts.get(act)
+        if known is not None:
+            work = known(value)
+            if work is not None:
+                self._do(work)
+
+    def _do(self, work: Awaitable[None]) -> None:
+        task = self.view.live.loop.create_task(self._in_turn(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        if inspect.iscoroutine(work):  # where the view is closed before its turn comes
+            task.add_done_callback(lambda _task: work.close())
+
+    async def _in_turn(self, work: Awaitable[None]) -> None:
+        async with self._one:
+            try:
+                await work
+            except Exception as error:  # noqa: BLE001 - what a recording holds must not end the browser
+                _log.exception("the browser of recordings failed")
+                words = f"This cannot be shown: {type(error).__name__}: {error}"
+                self._page.put(Put(id="about", kind="usage", body=f"<p>{escape(words)}</p>"))
+        self.view.touch()
+
+    async def settled(self) -> None:
+        """Wait until everything that was asked for is on the page, but for a replay."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # -- the list ----------------------------------------------------------------------------
+
+    async def refresh(self) -> None:
+        """Read the folder again."""
+        try:
+            self.rows = await asyncio.to_thread(bl.rows, self.folder)
+        except OSError as error:
+            self._page.put(Put(id="list", kind="usage", body=f"<p>{escape(str(error))}</p>"))
+            return
+        self._show_list()
+
+    def _filter_node(self) -> Put:
+        body = (
+            "<div class='agy-row'><input type='search' class='agy-input' data-agy-act='filter' "
+            "placeholder='Filter by name, tool, model or version' aria-label='Filter' "
+            f"value='{escape(self._filter)}'>"
+            "<button type='button' class='agy-button' data-agy-act='refresh'>Read again</button>"
+            "</div>"
+        )
+        return Put(id="filter", kind="usage", body=body)
+
+    def _on_filter(self, value: str) -> None:
+        self._filter = value
+        self._page.note(self._filter_node())
+        self._show_list()
+        self.view.touch()
+
+    def _shown(self) -> list[bl.Row]:
+        words = self._filter.split()
+        return [row for row in self.rows if row.matches(words)]
+
+    def _list(self, *, links: bool) -> str:
+        shown = self._shown()
+        if shown:
+            return bl.table(shown, links=links, opened=self._name)
+        if self.rows:
+            return f"<p>None of {len(self.rows):,} recordings matches the filter.</p>"
+        where = escape(str(self.folder))
+        if not self.folder.is_dir():
+            return f"<p>There is no folder {where}.</p>"
+        code = escape(f'with agy.use_cassette("{self.folder / "first"}"): ...')
+        return f"<p>No recordings are in {where}. <code>{code}</code> makes one.</p>"
+
+    def _show_list(self) -> None:
+        self._page.put(Put(id="list", kind="usage", body=self._list(links=True)))
+
+    # -- one of them -------------------------------------------------------------------------
+
+    async def open(self, name: str) -> None:
+        """Show a recording of the list.
+
+        Args:
+            name: As the list has it; another one changes nothing.
+        """
+        self._do(self._open(name))
+        await self.settled()
+
+    async def _open(self, name: str) -> None:
+        row = next((row for row in self.rows if row.name == name), None)
+        if row is None:
+            return
+        self.stage.stop()
+        self._name, self._session = name, 0
+        self.opened = await asyncio.to_thread(bl.read, row.entry.path)
+        self._page.put(Put(id="comparison", kind="usage"))
+        self._show_list()
+        await self._show_session()
+
+    async def _on_session(self, value: str) -> None:
+        if self.opened is not None and value in map(str, range(len(self.opened.sessions))):
+            self.stage.stop()
+            self._session = int(value)
+            await self._show_session()
+
+    async def _show_session(self) -> None:
+        assert self.opened is not None  # noqa: S101 - for the type checker
+        self._show_about()
+        player = None
+        if self.opened.sessions:
+            player = await asyncio.to_thread(Player, self.opened.sessions[self._session])
+            player.jump(len(player), await asyncio.to_thread(player.until, len(player)))
+        self.stage.choices = self._choices(self.opened)
+        self.stage.show(player)
+
+    def _choices(self, opened: bl.Opened) -> str:
+        count, sessions = len(opened.sessions), ""
+        if count > 1:
+            named = [(str(n), f"session {n + 1} of {count}") for n in range(count)]
+            sessions = select("session", "Session", named, str(self._session))
+        others = [row.name for row in self.rows if row.name != self._name and row.entry.header]
+        named = [("", "compare with …"), *((name, name) for name in others)]
+        return sessions + select("compare", "Compare with", named, "")
+
+    def _show_about(self) -> None:
+        assert self.opened is not None  # noqa: S101 - for the type checker
+        said = [f"<h4>{escape(self._name)}</h4>"]
+        if self.opened.problem:
+            said.append(f"<div class='agy-error'>{escape(self.opened.problem)}</div>")
+        elif not self.opened.sessions:
+            said.append("<p>Nothing was recorded in it.</p>")
+        self._page.put(Put(id="about", kind="usage", body="".join(said)))
+
+    # -- two of them -------------------------------------------------------------------------
+
+    async def _compare(self, name: str) -> None:
+        row = next((row for row in self.rows if row.name == name), None)
+        if row is None or self.opened is None:
+            return
+        found = await asyncio.to_thread(bl.compare, self.opened.path, row.entry.path)
+        head = f"{escape(self._name)} and {escape(name)}"
+        self._page.put(Put(id="comparison", kind="tool", head=head, body=found, fold="open"))
+
+    # -- what stays --------------------------------------------------------------------------
+
+    def _still(self) -> tuple[str, str]:
+        nodes = [
+            Put(id="title", kind="row", head=f"Recordings in {escape(str(self.folder))}"),
+            Put(id="list", kind="usage", body=self._list(links=False)),
+        ]
+        kept = [self._page.node(name) for name in ("about", "comparison")]
+        html = static([*nodes, *(node for node in kept if node is not None)])
+        if self.stage.player is not None:
+            said = static(self.stage.player.transcript.snapshot())
+            html += said if len(said) <= LARGEST_STILL else "<p>It is too long to be kept here.</p>"
+        return html, f"{len(self.rows):,} recordings in {self.folder}"
+
+    def close(self) -> None:
+        """Take the view away; what is shown stays as HTML."""
+        self.stage.stop()
+        for task in self._tasks:
+            task.cancel()
+        self.view.close()
+
+    def _ipython_display_(self) -> None:
+        self.view.display()
+
+
+def browse(folder: str | Path = "cassettes") -> Browser:
+    """Look through recordings: a list, each as a chat, replayed, stepped through or compared.
+
+    Nothing is run and nothing is written. A recording that is damaged, cut off or still being made
+    is shown as far as it goes, and says so.
+
+    Args:
+        folder: Where they are; those in folders below it are found too.
+
+    Returns:
+        The view; the last line of a cell shows it.
+
+    Raises:
+        WrongLoop: No event loop runs here, nor ever did.
+
+    Example:
+        >>> browser = agy.browse("cassettes/")
+        >>> browser.folder.name
+        'cassettes'
+        >>> browser.close()
+    """
+    return Browser(Path(folder).expanduser())

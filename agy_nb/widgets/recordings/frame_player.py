@@ -1,0 +1,173 @@
+"""A recorded session as a transcript that can be moved through, frame by frame.
+
+Rule 1: the transcript at a frame is the same whichever way one came there.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import NamedTuple
+
+from agy_nb.cassette.inspect.recorded_events import RecordedEvents
+from agy_nb.cassette.storage.cassette_reader import RecordedSession
+from agy_nb.cassette.storage.format import Frame
+from agy_nb.protocol.events import (
+    Approval,
+    Event,
+    Problem,
+    Question,
+    SessionClosed,
+    SessionOpened,
+    TurnBegan,
+)
+from agy_nb.widgets.markdown.markup import escape, highlight
+from agy_nb.widgets.response.cards import clip
+from agy_nb.widgets.tree.conversation import Transcript
+from agy_nb.wire.frames import kind_of
+
+_WHO = {
+    "client": "from the program",
+    "harness": "from the harness",
+    "host": "a note beside the wire:",
+    "end": "the end",
+}
+
+
+class Shot(NamedTuple):
+    """One frame, and its events.
+
+    Attributes:
+        direction: Who sent it; `end` for the end of the session.
+        at: Seconds since the session's first frame.
+        frame: What was sent.
+        events: The events of the frame.
+    """
+
+    direction: str
+    at: float
+    frame: Frame
+    events: tuple[Event, ...]
+
+
+class Player:
+    """Moves through one session.
+
+    Args:
+        session: The session; reading it takes time for a long one.
+
+    Attributes:
+        shots: Its frames, and its end as the last one.
+        position: How many of them have been shown.
+        transcript: Their events as a transcript.
+    """
+
+    def __init__(self, session: RecordedSession) -> None:
+        reader = RecordedEvents()
+        shots = []
+        for line in session.story:
+            events = tuple(reader.take(line))
+            shots.append(Shot(line.direction, reader.elapsed, line.frame, events))
+        ending = tuple(reader.end(session.end))
+        shots.append(Shot("end", reader.elapsed, session.end or {}, ending))
+        self.shots = tuple(shots)
+        self.position = 0
+        self.transcript = Transcript()
+
+    def __len__(self) -> int:
+        return len(self.shots)
+
+    @property
+    def done(self) -> bool:
+        """Whether all frames have been shown."""
+        return self.position >= len(self.shots)
+
+    def step(self) -> None:
+        """Show one frame more."""
+        show(self.transcript, self.shots[self.position].events)
+        self.position += 1
+
+    @property
+    def next_at(self) -> float:
+        """When the next frame came, in seconds since the first; there must be one."""
+        return self.shots[self.position].at
+
+    def play(self, at: float, *, for_s: float) -> None:
+        """Show all frames up to a time, or fewer.
+
+        Args:
+            at: Seconds since the session's first frame.
+            for_s: Seconds of work after which the others are left for later.
+        """
+        ends = time.monotonic() + for_s
+        for shot in self.shots[self.position :]:
+            if shot.at > at:
+                return
+            self.step()
+            if time.monotonic() > ends:
+                return
+
+    def until(self, position: int) -> Transcript:
+        """Another transcript, of the first frames; may be made in any thread."""
+        transcript = Transcript()
+        for shot in self.shots[:position]:
+            show(transcript, shot.events)
+        return transcript
+
+    def jump(self, position: int, transcript: Transcript) -> None:
+        """Be elsewhere, with what `until` gave for it."""
+        self.position, self.transcript = position, transcript
+
+    def headline(self) -> str:
+        """Which frame was shown last, in words."""
+        if not self.position:
+            return f"Before the first of {len(self.shots)} frames"
+        shot = self.shots[self.position - 1]
+        kind = _kind(shot)
+        words = f"Frame {self.position} of {len(self.shots)}, after {shot.at:.3f} s"
+        return f"{words}, {_WHO.get(shot.direction, shot.direction)} {escape(kind)}".rstrip()
+
+    def frame(self) -> str:
+        """The frame that was shown last, as HTML."""
+        if not self.position:
+            return ""
+        frame = self.shots[self.position - 1].frame
+        text = clip(json.dumps(frame, indent=2, ensure_ascii=False, default=str))
+        return f"<pre tabindex='0'><code>{highlight(text, 'json') or escape(text)}</code></pre>"
+
+
+def _kind(shot: Shot) -> str:
+    if shot.direction == "host":
+        return str(shot.frame.get("type", "")).replace("_", " ")
+    return "" if shot.direction == "end" else kind_of(shot.frame)
+
+
+def show(transcript: Transcript, events: Iterable[Event]) -> None:
+    """Add recorded events to a transcript; never raises."""
+    for event in events:
+        try:
+            _show(transcript, event)
+        except Exception as error:  # noqa: BLE001 - a recording may say anything
+            transcript.fail("Recording", f"{type(event).__name__} cannot be shown: {error}")
+
+
+def _show(transcript: Transcript, event: Event) -> None:
+    match event:
+        case TurnBegan():
+            transcript.begin(event.prompt, kind=event.kind)
+        case SessionOpened():
+            transcript.tell(event.history)
+        case SessionClosed(by="unknown"):
+            transcript.note("The recording stops here: what came after is missing.")
+        case Problem():
+            transcript.note(f"The recording has a problem: {event.problem}: {event.detail}")
+        # This kernel's own approvals have such ids, too: a live one must not take the card of
+        # a recorded one, nor put its buttons there.
+        case Approval():
+            transcript.on_event(replace(event, approval_id=f"recorded-{event.approval_id}"))
+        case Question():
+            transcript.on_event(replace(event, question_id=f"recorded-{event.question_id}"))
+        case _:
+            transcript.on_event(event)

@@ -1,0 +1,213 @@
+"""The stage of the browser: one session, replayed at its pace or stepped through by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from agy_nb.widgets.markdown.markup import escape
+from agy_nb.widgets.recordings.frame_player import Player
+from agy_nb.widgets.tree.nodes import Put
+from agy_nb.widgets.tree.page_tree import Page
+
+SPEEDS = (1, 4, 16)
+"""How much faster than recorded a session can be played."""
+
+_FRAME_S = 0.05
+_SLICE_S = 0.01
+_NODES = ("controls", "slider", "frame")
+
+
+class Stage:
+    """Shows one session on a page, and moves through it.
+
+    Args:
+        page: Where.
+        touch: Called when the page has changed.
+
+    Attributes:
+        player: The session, None while there is none.
+        choices: More controls, in HTML.
+    """
+
+    def __init__(self, page: Page, touch: Callable[[], None]) -> None:
+        self.player: Player | None = None
+        self.choices = ""
+        self._page = page
+        self._touch = touch
+        self._speed = SPEEDS[0]
+        self._playing: asyncio.Task[None] | None = None
+        self._seeking: int | None = None
+        self.acts: dict[str, Callable[[str], Awaitable[None] | None]] = {
+            "speed": self._on_speed,
+            "play": lambda _value: self._play_or_pause(),
+            "back": lambda _value: self._move(-1),
+            "on": lambda _value: self._move(1),
+            "start": lambda _value: self.seek(0),
+            "whole": lambda _value: self.seek(len(self.player or ())),
+            "seek": self._on_seek,
+        }
+        for name in _NODES:
+            page.put(Put(id=name, kind="usage"))
+        page.put(Put(id="stage", kind="stage"))
+
+    def show(self, player: Player | None) -> None:
+        """Have a session on the stage, or none."""
+        self.stop()
+        self.player = player
+        self._page.stage(None if player is None else player.transcript)
+        if player is not None:
+            self._show_position()
+            return
+        for name in _NODES:
+            self._page.put(Put(id=name, kind="usage"))
+
+    @property
+    def playing(self) -> bool:
+        """Whether a replay runs."""
+        return self._playing is not None
+
+    def _show_position(self) -> None:
+        player = self.player
+        assert player is not None  # noqa: S101 - for the type checker
+        self._page.put(Put(id="controls", kind="usage", body=self._controls()))
+        self._page.put(self._slider())
+        if self._playing is None:
+            self._show_frame(player)
+
+    def _show_frame(self, player: Player) -> None:
+        head, body = player.headline(), player.frame()
+        self._page.put(Put(id="frame", kind="tool", head=head, body=body, fold="closed"))
+
+    def _controls(self) -> str:
+        playing = self._playing is not None
+        parts = [
+            _button("play", "❚❚ Pause" if playing else "▶ Replay"),
+            select(
+                "speed",
+                "Speed",
+                [(str(each), f"speed {each}") for each in SPEEDS],
+                str(self._speed),
+            ),
+            _button("start", "|◀", "To the beginning"),
+            _button("back", "◀", "One frame back"),
+            _button("on", "▶", "One frame on"),
+            _button("whole", "▶|", "To the end"),
+            self.choices,
+        ]
+        return f"<div class='agy-row'>{''.join(parts)}</div>"
+
+    def _slider(self) -> Put:
+        player = self.player
+        assert player is not None  # noqa: S101 - for the type checker
+        body = (
+            f"<input type='range' class='agy-slider' data-agy-act='seek' min='0' "
+            f"max='{len(player)}' value='{player.position}' aria-label='Frame'>"
+        )
+        return Put(id="slider", kind="usage", body=body)
+
+    def _on_seek(self, value: str) -> Awaitable[None] | None:
+        """Of many moves of the slider only the latest counts."""
+        player = self.player
+        if player is None or not value.isascii() or not value.isdigit():
+            return None
+        waits = self._seeking is not None
+        self._seeking = min(int(value), len(player))
+        return None if waits else self._follow_slider()
+
+    async def _follow_slider(self) -> None:
+        while self._seeking is not None:
+            wanted, self._seeking = self._seeking, None
+            await self.seek(wanted, by_slider=True)
+
+    async def _move(self, by: int) -> None:
+        if self.player is not None:
+            await self.seek(self.player.position + by)
+
+    async def seek(self, position: int, *, by_slider: bool = False) -> None:
+        """Go to a frame; before the first is 0."""
+        player = self.player
+        if player is None:
+            return
+        self.stop()
+        position = max(0, min(position, len(player)))
+        if position == player.position + 1:
+            player.step()
+        elif position != player.position:
+            player.jump(position, await asyncio.to_thread(player.until, position))
+            self._page.stage(player.transcript)
+        if by_slider:  # it stands there already, and the hand is still on it
+            self._page.note(self._slider())
+        self._show_position()
+        self._touch()
+
+    # -- replay ------------------------------------------------------------------------------
+
+    def _on_speed(self, value: str) -> None:
+        if value in map(str, SPEEDS):
+            self._speed = int(value)
+            if self._playing is not None:
+                self.stop()
+                self._play()
+
+    async def _play_or_pause(self) -> None:
+        player = self.player
+        if player is None:
+            return
+        if self._playing is not None:
+            self.stop()
+            self._show_position()
+            return
+        if player.done:
+            player.jump(0, player.until(0))
+            self._page.stage(player.transcript)
+        self._play()
+
+    def _play(self) -> None:
+        assert self.player is not None  # noqa: S101 - for the type checker
+        self._playing = asyncio.get_running_loop().create_task(
+            self._replay(self.player, self._speed)
+        )
+        self._show_position()
+        self._touch()
+
+    def stop(self) -> None:
+        """Replay no more."""
+        if self._playing is not None:
+            self._playing.cancel()
+            self._playing = None
+
+    async def _replay(self, player: Player, speed: int) -> None:
+        loop = asyncio.get_running_loop()
+        # A frame is due when the recording's clock, which began behind ours, says so.
+        before = player.shots[player.position - 1].at if player.position else 0.0
+        began = loop.time()
+        while not player.done:
+            left = began + (player.next_at - before) / speed - loop.time()
+            if left > 0:
+                self._show_position()
+                self._touch()
+                await asyncio.sleep(max(left, _FRAME_S))
+            player.play(before + (loop.time() - began) * speed, for_s=_SLICE_S)
+            await asyncio.sleep(0)
+        self._playing = None
+        self._show_position()
+        self._touch()
+
+
+def _button(act: str, words: str, label: str = "") -> str:
+    about = f" aria-label='{label}' title='{label}'" if label else ""
+    return f"<button type='button' class='agy-button' data-agy-act='{act}'{about}>{words}</button>"
+
+
+def select(act: str, label: str, choices: list[tuple[str, str]], chosen: str) -> str:
+    """A choice among values, each with its words."""
+    options = "".join(
+        f"<option value='{escape(value)}'{' selected' if value == chosen else ''}>"
+        f"{escape(words)}</option>"
+        for value, words in choices
+    )
+    return (
+        f"<select class='agy-input agy-choice' data-agy-act='{act}' aria-label='{label}'>"
+        f"{options}</select>"
+    )

@@ -1,0 +1,213 @@
+"""Recordings in a list, and two of them side by side. HTML of data; reading blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from agy_nb.cassette.errors import CassetteError, CassetteInvalid
+from agy_nb.cassette.inspect.session_digests import differences
+from agy_nb.cassette.storage import catalog
+from agy_nb.cassette.storage.cassette_reader import RecordedSession, by_session, load
+from agy_nb.cassette.storage.format import WIRE, read_header, read_lines
+from agy_nb.cassette.storage.writer import PARTIAL
+from agy_nb.widgets.markdown.markup import escape, highlight
+from agy_nb.widgets.response.cards import badge
+
+LONGEST = 300
+"""Recordings that are shown; the filter finds the others."""
+
+LARGEST = 200_000_000
+"""Bytes of a recording that is opened here."""
+
+MOST_DIFFERENCES = 2_000
+"""Lines of a comparison that are shown."""
+
+_COLUMNS = ("name", "sessions", "turns", "tokens", "tools", "SDK", "size", "state")
+
+
+class Row(NamedTuple):
+    """A recording as the list shows it.
+
+    Attributes:
+        name: Its path below the folder.
+        entry: What is known of it.
+    """
+
+    name: str
+    entry: catalog.Entry
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it is still being recorded, or was cut off."""
+        return self.entry.path.suffix == PARTIAL
+
+    def matches(self, words: Iterable[str]) -> bool:
+        """Whether all these words are in what the list says of it."""
+        header = self.entry.header
+        said = [self.name, self.entry.problem]
+        if header is not None:
+            said += [header.sdk, *_names(self), *_models(self)]
+        text = " ".join(said).lower()
+        return all(word.lower() in text for word in words)
+
+
+def rows(folder: Path) -> list[Row]:
+    """The recordings in a folder and below; blocks.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    if not folder.is_dir():
+        return []
+    return [Row(_name(folder, path), catalog.entry(path)) for path in catalog.find([folder])]
+
+
+def _name(folder: Path, path: Path) -> str:
+    return path.name if path == folder else path.relative_to(folder).as_posix()
+
+
+def _names(row: Row) -> list[str]:
+    header = row.entry.header
+    found = {name for session in header.sessions for name in session.tools} if header else set()
+    return sorted(map(str, found))
+
+
+def _models(row: Row) -> list[str]:
+    header = row.entry.header
+    found = {name for session in header.sessions for name in session.models} if header else set()
+    return sorted(map(str, found))
+
+
+# -- the list --------------------------------------------------------------------------------------
+
+
+def table(shown: list[Row], *, links: bool, opened: str = "") -> str:
+    """The list as HTML.
+
+    Args:
+        shown: What to list.
+        links: Whether names can be clicked.
+        opened: Name of the one that is open.
+    """
+    head = "".join(f"<th scope='col'>{title}</th>" for title in _COLUMNS)
+    body = "".join(_row(row, links=links, opened=row.name == opened) for row in shown[:LONGEST])
+    more = len(shown) - LONGEST
+    tail = f"<p class='agy-dim'>{more:,} more: narrow the filter.</p>" if more > 0 else ""
+    return (
+        f"<table class='agy-usage-table agy-list' tabindex='0'><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table>{tail}"
+    )
+
+
+def _row(row: Row, *, links: bool, opened: bool) -> str:
+    name = escape(row.name)
+    if links:
+        name = (
+            f"<button type='button' class='agy-sort' data-agy-act='open' "
+            f"data-agy-value='{name}'>{name}</button>"
+        )
+    current = " aria-current='true'" if opened else ""
+    cells = f"<th scope='row'>{name}</th>"
+    if row.entry.header is None:
+        why = f"{badge('bad', 'cannot be read')} {escape(row.entry.problem)}"
+        cells += f"<td class='agy-words' colspan='{len(_COLUMNS) - 1}'>{why}</td>"
+        return f"<tr{current}>{cells}</tr>"
+    cells += "".join(f"<td{kind}>{cell}</td>" for kind, cell in _figures(row))
+    return f"<tr{current}>{cells}<td class='agy-words'>{_state(row)}</td></tr>"
+
+
+def _figures(row: Row) -> list[tuple[str, str]]:
+    header = row.entry.header
+    assert header is not None  # noqa: S101 - for the type checker
+    known = [session.tokens for session in header.sessions if session.tokens is not None]
+    told = header.complete or header.sessions
+    tools = _names(row)
+    return [
+        ("", f"{len(header.sessions):,}" if told else "?"),
+        ("", f"{sum(session.turns for session in header.sessions):,}" if told else "?"),
+        ("", f"{sum(known):,}" if known else "?"),
+        (" class='agy-words'", escape(", ".join(tools)) if told else "?"),
+        ("", escape(header.sdk) or "?"),
+        ("", size(row.entry.size)),
+    ]
+
+
+def _state(row: Row) -> str:
+    if row.unfinished:
+        return badge("wait", "being recorded, or cut off")
+    return badge("wait", "partial") if row.entry.partial else badge("ok", "complete")
+
+
+def size(count: int) -> str:
+    """Bytes as people write them.
+
+    Example:
+        >>> size(512), size(20_480), size(5_300_000)
+        ('512 B', '20 kB', '5.3 MB')
+    """
+    if count < 1_000:  # noqa: PLR2004 - a kilobyte
+        return f"{count} B"
+    if count < 1_000_000:  # noqa: PLR2004 - a megabyte
+        return f"{count / 1_000:.0f} kB"
+    return f"{count / 1_000_000:.1f} MB"
+
+
+# -- one of them -----------------------------------------------------------------------------------
+
+
+class Opened(NamedTuple):
+    """A recording that was read.
+
+    Attributes:
+        path: Its folder.
+        sessions: As far as they could be read.
+        problem: What is wrong with it, empty if nothing.
+    """
+
+    path: Path
+    sessions: tuple[RecordedSession, ...]
+    problem: str = ""
+
+
+def read(path: Path) -> Opened:
+    """Read a recording, of a damaged one what stands before the damage; blocks, never raises."""
+    try:
+        weight = (path / WIRE).stat().st_size if (path / WIRE).exists() else 0
+        if weight > LARGEST:
+            words = f"{size(weight)} are too much for a page; `agy-nb cassette show` prints it"
+            return Opened(path, (), words)
+        return _read(path)
+    except (CassetteError, OSError) as error:
+        return Opened(path, (), str(error))
+
+
+def _read(path: Path) -> Opened:
+    try:
+        recording = load(path)
+    except CassetteInvalid as error:
+        read_header(path)
+        return Opened(path, by_session(read_lines(path, strict=False)), str(error))
+    partial = "frames are missing: the recording, or the file, was cut off"
+    return Opened(path, recording.sessions, partial if recording.partial else "")
+
+
+# -- two of them -----------------------------------------------------------------------------------
+
+
+def compare(one: Path, other: Path) -> str:
+    """Where two recordings differ, as HTML; blocks, never raises."""
+    try:
+        lines = []
+        for line in differences(one, other, names=(one.name, other.name)):
+            lines.append(line)
+            if len(lines) > MOST_DIFFERENCES:
+                lines[-1] = "… and more"
+                break
+    except (CassetteError, OSError) as error:
+        return f"<p>They cannot be compared: {escape(str(error))}</p>"
+    if not lines:
+        return "<p>They add up to the same: configuration, prompts, answers, tools and usage.</p>"
+    text = "\n".join(line.removeprefix("  ") for line in lines)
+    return f"<pre tabindex='0'><code>{highlight(text, 'diff') or escape(text)}</code></pre>"

@@ -1,0 +1,1 @@
+"""A response in a cell: live while it runs, static HTML afterwards."""

@@ -1,0 +1,1 @@
+"""The nodes of a view, and how their changes reach the page."""

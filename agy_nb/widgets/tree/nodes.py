@@ -1,0 +1,98 @@
+"""What a view is made of: nodes of HTML, put and changed one by one. Frozen data, no I/O.
+
+The live view sends changes to the front end, which keeps a tree of elements; the static view makes
+the same tree here. Both have the same HTML and the same classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from agy_nb.widgets.markdown.markup import escape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Put:
+    """A node is there, or is changed; its children stay.
+
+    Attributes:
+        id: Its name within the view.
+        parent: The node that it is in, empty for the view itself.
+        kind: What it is, which is its CSS class too.
+        head: HTML that is always seen.
+        body: HTML below, which a fold hides.
+        fold: Whether it can be folded: None, `"open"` or `"closed"`.
+        label: What a screen reader calls it, or empty.
+    """
+
+    id: str
+    parent: str = ""
+    kind: str
+    head: str = ""
+    body: str = ""
+    fold: str | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tail:
+    """Plain text is added to the end of a node's body."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """A node goes, with its children."""
+
+    id: str
+
+
+Change: TypeAlias = Put | Tail | Drop
+
+
+@dataclass(slots=True)
+class _Branch:
+    put: Put
+    tail: str = ""
+    children: dict[str, _Branch] = field(default_factory=dict)
+
+
+def static(changes: Iterable[Change]) -> str:
+    """The HTML that a view has after these changes.
+
+    Example:
+        >>> static([Put(id="a", kind="text", body="<p>Hi</p>")])
+        '<div class="agy-node agy-text"><p>Hi</p></div>'
+    """
+    root = _Branch(Put(id="", kind=""))
+    branches = {"": root}
+    for change in changes:
+        if isinstance(change, Put):
+            known = branches.get(change.id)
+            if known is None:
+                branches[change.id] = branches[change.parent].children[change.id] = _Branch(change)
+            else:
+                known.put, known.tail = change, ""
+        elif isinstance(change, Tail):
+            branches[change.id].tail += change.text
+        else:
+            gone = branches.pop(change.id)
+            branches[gone.put.parent].children.pop(change.id)
+    return "".join(map(_branch, root.children.values()))
+
+
+def _branch(branch: _Branch) -> str:
+    put = branch.put
+    inside = put.body + escape(branch.tail) + "".join(map(_branch, branch.children.values()))
+    opening = f'class="agy-node agy-{put.kind}"'
+    if put.label:
+        opening += f' role="group" aria-label="{escape(put.label)}"'
+    if put.fold is None:
+        head = f'<div class="agy-head">{put.head}</div>' if put.head else ""
+        return f"<div {opening}>{head}{inside}</div>"
+    is_open = " open" if put.fold == "open" else ""
+    return f"<details {opening}{is_open}><summary>{put.head}</summary>{inside}</details>"

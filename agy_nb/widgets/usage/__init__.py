@@ -1,0 +1,1 @@
+"""Usage as a table, a chart and words."""

@@ -1,0 +1,328 @@
+"""The table, the chart and the context of usage as HTML. Pure functions of tables; no sums here.
+
+Rule 1: every figure is one of `tables.usage`; what is unknown is said to be, and is never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
+
+from agy_nb.widgets.markdown.markup import escape
+from agy_nb.widgets.usage.cost_text import dollars
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from agy_nb.analysis.metrics.cost import Prices
+    from agy_nb.analysis.tables import Tables
+
+Grouping: TypeAlias = Literal["agent", "turn", "model", "trajectory"]
+GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
+
+READ = ("sessions", "agents", "trajectories", "turns", "model_calls")
+"""The tables that are read."""
+
+LONGEST = 200
+"""Rows that are shown; the DataFrame has all."""
+
+_BARS = 60
+_UNKNOWN = "<span class='agy-dim'>unknown</span>"
+_SORTED = {True: ("descending", " ▼"), False: ("ascending", " ▲")}
+
+
+class Column(NamedTuple):
+    """A column that is shown."""
+
+    name: str
+    title: str
+
+
+COLUMNS = (
+    Column("n_model_calls", "calls"),
+    Column("input_tokens", "input"),
+    Column("cache_read_tokens", "of it cached"),
+    Column("output_tokens", "output"),
+    Column("reasoning_tokens", "of it thoughts"),
+    Column("total_tokens", "tokens"),
+    Column("cost_usd", "cost"),
+)
+_KEYS: Mapping[Grouping, tuple[Column, ...]] = {
+    "agent": (Column("agent_id", "agent"),),
+    "turn": (Column("turn_id", "turn"), Column("agent_id", "agent")),
+    "model": (Column("model", "model"),),
+    "trajectory": (
+        Column("trajectory_id", "trajectory"),
+        Column("agent_id", "agent"),
+        Column("depth", "depth"),
+    ),
+}
+
+
+class Context(NamedTuple):
+    """How full an agent's context was at its latest model call.
+
+    Attributes:
+        agent_id: Whose.
+        model: Its model, None when unknown.
+        tokens: Its prompt.
+        limit: What the model takes, None when unknown.
+    """
+
+    agent_id: int
+    model: str | None
+    tokens: int
+    limit: int | None
+
+
+class Usage(NamedTuple):
+    """What there is to show.
+
+    Attributes:
+        frames: The sums by grouping, of those that were asked for; always by turn.
+        total: The sums of all, None before the first agent.
+        contexts: One an agent that has called its model.
+        unpriced: Why calls have no price, in the words of `cost_status`, with their models.
+    """
+
+    frames: Mapping[Grouping, pd.DataFrame]
+    total: Any
+    contexts: tuple[Context, ...]
+    unpriced: tuple[tuple[str, str], ...]
+
+
+def settled(tables: Tables) -> Tables:
+    """The same tables, built and priced once, so that many sums cost little more than one."""
+    frames = {name: tables.frame(name) for name in READ}
+    return type(tables)(frames.__getitem__)
+
+
+def read(tables: Tables, by: Iterable[Grouping] = GROUPINGS, prices: Prices | None = None) -> Usage:
+    """What tables say of usage; takes some hundredths of a second.
+
+    Args:
+        tables: With what `READ` names.
+        by: The sums that are wanted.
+        prices: Who knows the models' limits.
+    """
+    frames = {each: tables.usage(each) for each in {*by, "turn"}}
+    totals = tables.usage("session")
+    calls = tables.model_calls
+    free = calls[calls["cost_usd"].isna()][["cost_status", "model"]].drop_duplicates()
+    return Usage(
+        frames=frames,
+        total=None if tables.agents.empty or totals.empty else totals.iloc[0],
+        contexts=tuple(_contexts(calls, prices)),
+        unpriced=tuple(
+            (str(status), "" if _na(model) else str(model))
+            for status, model in free.itertuples(index=False)
+        ),
+    )
+
+
+def _contexts(calls: pd.DataFrame, prices: Prices | None) -> Iterable[Context]:
+    own = calls[calls["depth"].eq(0)].dropna(subset=["input_tokens"])
+    latest = own.sort_values("call_index").drop_duplicates("agent_id", keep="last")
+    for row in latest.sort_values("agent_id").itertuples():
+        model = None if _na(row.model) else str(row.model)
+        limit = None if prices is None else prices.context_window(model)
+        yield Context(int(row.agent_id), model, int(row.input_tokens), limit)  # type: ignore[arg-type]  # pandas
+
+
+def _na(value: Any) -> bool:  # noqa: ANN401
+    import pandas as pd
+
+    return bool(pd.isna(value))
+
+
+# -- the table -------------------------------------------------------------------------------------
+
+
+class Order(NamedTuple):
+    """How the rows are sorted."""
+
+    column: str = ""
+    descending: bool = True
+
+
+def columns(by: Grouping) -> tuple[Column, ...]:
+    """The columns of a grouping."""
+    return (*_KEYS[by], *COLUMNS)
+
+
+def table(usage: Usage, by: Grouping, order: Order | None = None) -> str:
+    """The sums as a table.
+
+    Args:
+        usage: What there is.
+        by: What a row stands for.
+        order: How it is sorted, with heads to click; None for a table that stays.
+    """
+    frame = usage.frames[by]
+    if order is not None and order.column in frame:
+        frame = frame.sort_values(
+            order.column, ascending=not order.descending, na_position="last", kind="stable"
+        )
+    shown = columns(by)
+    head = "".join(_head(column, order) for column in shown)
+    # Rows may be many: only those that are shown are looked at one by one.
+    rows = "".join(_row(row, by, shown) for row in frame.head(LONGEST).to_dict("records"))
+    total = "" if usage.total is None else _total(usage.total, by)
+    more = len(frame) - LONGEST
+    tail = f"<p class='agy-dim'>{more:,} more rows are in the DataFrame.</p>" if more > 0 else ""
+    return (
+        f"<table class='agy-usage-table' tabindex='0'><thead><tr>{head}</tr></thead>"
+        f"<tbody>{rows}</tbody><tfoot>{total}</tfoot></table>{tail}"
+    )
+
+
+def _head(column: Column, order: Order | None) -> str:
+    if order is None:
+        return f"<th scope='col'>{column.title}</th>"
+    aria, arrow = _SORTED[order.descending] if order.column == column.name else ("none", "")
+    return (
+        f"<th scope='col' aria-sort='{aria}'><button type='button' class='agy-sort' "
+        f"data-agy-act='sort' data-agy-value='{column.name}'>{column.title}{arrow}</button></th>"
+    )
+
+
+def _row(row: Mapping[Any, Any], by: Grouping, shown: Iterable[Column]) -> str:
+    cells = []
+    for column in shown:
+        if column in _KEYS[by]:
+            cells.append(f"<th scope='row'>{_key(column.name, row[column.name])}</th>")
+        else:
+            cells.append(f"<td>{_figure(column.name, row)}</td>")
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _key(name: str, value: Any) -> str:  # noqa: ANN401
+    if _na(value):
+        return "between turns" if name == "turn_id" else _UNKNOWN
+    if name == "depth":
+        return "agent" if not value else f"subagent, depth {value}"
+    if name == "trajectory_id":
+        return f"<code title='{escape(str(value))}'>{escape(str(value)[:8])}</code>"
+    return escape(str(value))
+
+
+def _total(total: Any, by: Grouping) -> str:  # noqa: ANN401 - a row
+    cells = "".join(f"<td>{_figure(column.name, total)}</td>" for column in COLUMNS)
+    return f"<tr><th scope='row' colspan='{len(_KEYS[by])}'>total</th>{cells}</tr>"
+
+
+def _figure(name: str, row: Any) -> str:  # noqa: ANN401 - a row
+    value = row[name]
+    if name != "n_model_calls" and not row["n_model_calls"] and not row["n_unmetered_calls"]:
+        return "-"
+    if name == "cost_usd":
+        return cost(value, at_least=bool(row["cost_is_lower_bound"]))
+    if _na(value):
+        return _UNKNOWN
+    low = name != "n_model_calls" and bool(row["tokens_are_lower_bound"])
+    return f"{'≥ ' if low else ''}{int(value):,}"
+
+
+def cost(value: Any, *, at_least: bool) -> str:  # noqa: ANN401 - a number, or NA
+    """A price in words.
+
+    Example:
+        >>> cost(0.0123456, at_least=True), cost(12.5, at_least=False)
+        ('≥ $0.01235', '$12.50')
+    """
+    if value is None or _na(value):
+        return _UNKNOWN
+    return f"{'≥ ' if at_least else ''}{dollars(value, digits=4)}"
+
+
+# -- what is below ---------------------------------------------------------------------------------
+
+_WHY = {
+    "unknown_model": "is in no price table",
+    "unknown_tier": "was served in a tier that has no price",
+    "invalid_usage": "was metered in a way that cannot be priced",
+    "no_price_table": "has no price: install agy_nb[cost] for a price table",
+}
+
+
+def notes(usage: Usage) -> str:
+    """What the figures leave out, in words; empty when nothing."""
+    total, said = usage.total, []
+    if total is None:
+        return "<p>No agent has run yet.</p>"
+    if total["n_unmetered_calls"]:
+        count = int(total["n_unmetered_calls"])
+        said.append(f"{count:,} model calls failed or were cut off: they report no tokens.")
+    for status, model in usage.unpriced:
+        why = _WHY.get(status, status)
+        said.append(f"Cost is not complete: {escape(model) or 'a model without a name'} {why}.")
+    return "".join(f"<p class='agy-dim'>{line}</p>" for line in said)
+
+
+def contexts(usage: Usage) -> str:
+    """How full the contexts were at the latest model calls."""
+    return "".join(map(_context, usage.contexts[-_MOST_CONTEXTS:]))
+
+
+_MOST_CONTEXTS = 12
+
+
+def _context(context: Context) -> str:
+    model = escape(context.model or "unknown model")
+    who = f"Agent {context.agent_id}, latest call: {context.tokens:,} tokens of context"
+    if context.limit is None:
+        return f"<p class='agy-context'>{who}; the limit of {model} is not known.</p>"
+    share = context.tokens / context.limit
+    words = f"{who}, {share:.1%} of the {context.limit:,} of {model}"
+    return (
+        f"<p class='agy-context'>{words} "
+        f"<meter min='0' max='1' high='0.8' value='{min(share, 1):.4f}' aria-label='{words}'>"
+        "</meter></p>"
+    )
+
+
+_PARTS = (
+    ("uncached_input_tokens", "input", "in"),
+    ("cache_read_tokens", "cached input", "cached"),
+    ("output_tokens", "output", "out"),
+)
+_HEIGHT, _STEP, _ROOM = 80, 12, 4
+
+
+def chart(usage: Usage) -> str:
+    """Tokens of the latest turns as stacked bars, in SVG; empty before the first turn."""
+    turns = usage.frames["turn"].dropna(subset=["turn_id", "total_tokens"]).tail(_BARS)
+    if turns.empty:
+        return ""
+    top = max(1, int(turns["total_tokens"].max()))
+    bars = "".join(_bar(place, row, top) for place, row in enumerate(turns.to_dict("records")))
+    width = len(turns) * _STEP + _ROOM
+    words = f"Tokens of the latest {len(turns)} turns; the largest has {top:,}"
+    legend = "".join(
+        f"<span class='agy-fact'><span class='agy-swatch agy-bar-{kind}'></span> {word}</span>"
+        for _, word, kind in _PARTS
+    )
+    return (
+        f"<svg class='agy-chart' role='img' aria-label='{words}' width='{width}' "
+        f"height='{_HEIGHT + _ROOM}' viewBox='0 0 {width} {_HEIGHT + _ROOM}'>{bars}</svg>"
+        f"<div class='agy-dim'>{words}. {legend}</div>"
+    )
+
+
+def _bar(place: int, row: Mapping[Any, Any], top: int) -> str:
+    parts, at = [], float(_HEIGHT + _ROOM)
+    said = [f"turn {row['turn_id']}"]
+    for name, word, kind in _PARTS:
+        value = row[name]
+        if kind == "in" and _na(value):  # what of it was cached is not known
+            value = row["input_tokens"]
+        if _na(value):
+            continue
+        height = _HEIGHT * int(value) / top
+        at -= height
+        said.append(f"{int(value):,} {word}")
+        parts.append(
+            f"<rect class='agy-bar-{kind}' x='{place * _STEP + _ROOM}' y='{at:.1f}' "
+            f"width='{_STEP - 2}' height='{height:.1f}'/>"
+        )
+    return f"<g><title>{', '.join(said)}</title>{''.join(parts)}</g>"

@@ -1,0 +1,296 @@
+"""Usage while it happens: a table by agent, turn, model or trajectory, a chart, and the context.
+
+Rule 1: it does no sums: the tables of the runtime do. They are frozen on the loop, which is quick,
+and summed up in a thread: by what is shown at once, by the rest when things are quiet.
+Rule 2: it is renewed at most twice a second, only when the books have more, and never so often that
+it is at work for more than a fifth of the time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from agy_nb.kernel.environment import current_shell
+from agy_nb.runtime.default_runtime import runtime
+from agy_nb.runtime.telemetry import Ledger
+from agy_nb.widgets.response.page_view import PageView
+from agy_nb.widgets.tree.nodes import Put, static
+from agy_nb.widgets.tree.page_tree import Page
+from agy_nb.widgets.usage import usage_table as ut
+
+if TYPE_CHECKING:
+    from agy_nb.analysis.metrics.cost import Prices
+    from agy_nb.analysis.tables import Tables
+
+INTERVAL_S = 0.5
+"""Seconds between two renewals, at the least."""
+
+LONGEST_PAUSE_S = 5.0
+"""Seconds between two renewals, at the most, while something changes."""
+
+_SHARE = 4
+_log = logging.getLogger("agy_nb.widgets")
+
+
+class Booked(Protocol):
+    """Whose usage is shown: an agent, or a runtime."""
+
+    @property
+    def tables(self) -> Tables:
+        """What has happened so far."""
+        ...
+
+
+class UsageView:
+    """Shows usage; `Agent.usage_ui` and `agy.usage_ui` make it.
+
+    The last line of a cell shows it. It stays in the notebook as plain HTML.
+
+    Args:
+        booked: Whose usage.
+        ledger: Who tells of changes.
+
+    Attributes:
+        by: What a row stands for.
+        order: How rows are sorted.
+        name: What the DataFrame is called in the notebook; empty before it was asked for.
+
+    Example:
+        >>> view = agent.usage_ui()
+        >>> view.by
+        'agent'
+        >>> view.close()
+    """
+
+    def __init__(self, booked: Booked, ledger: Ledger) -> None:
+        self.by: ut.Grouping = "agent"
+        self.order = ut.Order()
+        self.name = ""
+        self._booked = booked
+        self._usage: ut.Usage | None = None
+        self._given: dict[str, Any] = {}
+        self._page = Page()
+        self.view = PageView(self._page, "Usage", self._still, self._on_act)
+        self._again_at: asyncio.TimerHandle | None = None
+        self._renewing: asyncio.Task[None] | None = None
+        self._completing: set[asyncio.Task[None]] = set()
+        self._pause = INTERVAL_S
+        self._dirty = self._warm = False
+        self._tables: Tables | None = None
+        self._stop: Callable[[], None] = ledger.watch(self._on_more)
+        self._show()
+        self._on_more()
+
+    # -- renewing ----------------------------------------------------------------------------
+
+    def _on_more(self) -> None:
+        """There is more in the books."""
+        if self._renewing is not None or self._again_at is not None:
+            self._dirty = True
+            return
+        self._dirty = False
+        self._renewing = self.view.live.loop.create_task(self._renew())
+        self._renewing.add_done_callback(self._renewed)
+
+    async def _renew(self) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        live = self._booked.tables
+        frozen = live.now(ut.READ)
+        self._tables, self._usage = await asyncio.to_thread(_sum_up, frozen, self.by, live.prices)
+        if self._warm:  # the first time is that of imports
+            took = loop.time() - began
+            self._pause = min(max(INTERVAL_S, _SHARE * took), LONGEST_PAUSE_S)
+        self._warm = True
+        self._show()
+
+    async def _complete(self) -> None:
+        """Sum up by what is not shown, too."""
+        tables, usage = self._tables, self._usage
+        if tables is None or usage is None:
+            return
+        missing = [by for by in ut.GROUPINGS if by not in usage.frames]
+        if missing:
+            more = await asyncio.to_thread(lambda: {by: tables.usage(by) for by in missing})
+            if self._usage is usage:
+                self._usage = usage._replace(frames={**usage.frames, **more})
+                self._show()
+
+    def _renewed(self, task: asyncio.Task[None]) -> None:
+        self._renewing = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("usage cannot be shown", exc_info=error)
+            self._say(f"Usage cannot be shown: {type(error).__name__}: {error}")
+        if not self.view.live.closed:
+            self._again_at = self.view.live.loop.call_later(self._pause, self._rested)
+
+    def _rested(self) -> None:
+        self._again_at = None
+        if self._dirty:
+            self._on_more()
+        else:
+            self._start_completing()
+
+    def _start_completing(self) -> None:
+        task = self.view.live.loop.create_task(self._complete())
+        self._completing.add(task)
+        task.add_done_callback(self._completing.discard)
+
+    async def settled(self) -> None:
+        """Wait until what is in the books now is on the page."""
+        while self._renewing is not None or self._again_at is not None or self._completing:
+            running = [*self._completing, *([self._renewing] if self._renewing else [])]
+            if running:
+                await asyncio.wait(running)
+            else:
+                await asyncio.sleep(INTERVAL_S / 10)
+
+    # -- the page ----------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        usage = self._usage
+        self._page.put(Put(id="controls", kind="row", head=self._controls()))
+        self._page.put(Put(id="said", kind="notice"))
+        body = "<p>Reading …</p>"
+        if usage is not None and self.by in usage.frames:
+            body = ut.table(usage, self.by, self.order)
+        self._page.put(Put(id="table", kind="usage", body=body))
+        parts = ("", "", "") if usage is None else _below(usage)
+        for name, part in zip(("notes", "contexts", "chart"), parts, strict=True):
+            self._page.put(Put(id=name, kind="usage", body=part))
+        self.view.touch()
+
+    def _controls(self) -> str:
+        groups = "".join(
+            f"<button type='button' class='agy-button' aria-pressed='{str(by == self.by).lower()}' "
+            f"data-agy-act='by' data-agy-value='{by}'>{by}</button>"
+            for by in ut.GROUPINGS
+        )
+        return (
+            f"<div class='agy-row'><strong>Usage by</strong>{groups}"
+            "<button type='button' class='agy-button' data-agy-act='frame'>DataFrame</button></div>"
+        )
+
+    def _say(self, text: str) -> None:
+        from agy_nb.widgets.markdown.markup import escape
+
+        self._page.put(Put(id="said", kind="notice", head=escape(text), label="Notice"))
+        self.view.touch()
+
+    def _still(self) -> tuple[str, str]:
+        usage = self._usage
+        if usage is None:
+            return "<p>Usage: nothing was read yet.</p>", "Usage: nothing was read yet"
+        nodes = [
+            Put(
+                id=by,
+                kind="usage",
+                head=f"Usage by {by}",
+                body=ut.table(usage, by),
+                fold="open" if by == self.by else "closed",
+            )
+            for by in ut.GROUPINGS
+            if by in usage.frames
+        ]
+        below = [
+            Put(id=f"below{place}", kind="usage", body=part)
+            for place, part in enumerate(_below(usage))
+        ]
+        return static([*nodes, *below]), _as_text(usage, self.by)
+
+    # -- what is clicked ---------------------------------------------------------------------
+
+    def _on_act(self, act: str, value: str) -> None:
+        if act == "by":
+            self._group(value)
+        elif act == "sort":
+            self._sort(value)
+        elif act == "frame":
+            self._give_frame()
+
+    def _group(self, value: str) -> None:
+        for by in ut.GROUPINGS:
+            if by == value:
+                self.by, self.order = by, ut.Order()
+                self._show()
+                self._start_completing()
+
+    def _sort(self, column: str) -> None:
+        if column in [known.name for known in ut.columns(self.by)]:
+            again = self.order.column == column
+            self.order = ut.Order(column, descending=not (again and self.order.descending))
+            self._show()
+
+    def _give_frame(self) -> None:
+        """Put the sums into the user's namespace, over nothing that we did not put there."""
+        namespace = getattr(current_shell(), "user_ns", None)
+        if self._usage is None or self.by not in self._usage.frames or namespace is None:
+            self._say("There is no namespace here to put a DataFrame into; see `.tables.usage()`.")
+            return
+        name = wanted = f"usage_by_{self.by}"
+        number = 1
+        while name in namespace and namespace[name] is not self._given.get(name):
+            number += 1
+            name = f"{wanted}_{number}"
+        frame = self._usage.frames[self.by].copy()
+        self._given[name] = namespace[name] = frame
+        self.name = name
+        self._say(f"The DataFrame is in the variable {name}: {len(frame):,} rows.")
+
+    # -- showing and the end -----------------------------------------------------------------
+
+    def close(self) -> None:
+        """Watch no more; what is shown stays as HTML."""
+        self._stop()
+        for waiting in (self._again_at, self._renewing, *self._completing):
+            if waiting is not None:
+                waiting.cancel()
+        self._again_at = None
+        self.view.close()
+
+    def _ipython_display_(self) -> None:
+        self.view.display()
+
+
+def _sum_up(frozen: Tables, by: ut.Grouping, prices: Prices | None) -> tuple[Tables, ut.Usage]:
+    """The tables built, and what they say."""
+    tables = ut.settled(frozen)
+    return tables, ut.read(tables, (by,), prices)
+
+
+def _below(usage: ut.Usage) -> tuple[str, str, str]:
+    return ut.notes(usage), ut.contexts(usage), ut.chart(usage)
+
+
+def _as_text(usage: ut.Usage, by: ut.Grouping) -> str:
+    if by not in usage.frames:
+        by = "turn"
+    shown = [column.name for column in ut.columns(by)]
+    return f"Usage by {by}\n{usage.frames[by][shown].to_string(index=False, max_rows=30)}"
+
+
+def usage_ui() -> UsageView:
+    """A live table of what the agents of this kernel have used.
+
+    By agent, turn, model or trajectory, with totals, cost where a price is known, a chart of tokens
+    by turn and how full the contexts are. A click on a column's head sorts; "DataFrame" puts the
+    sums into a variable. The notebook keeps it as HTML.
+
+    Returns:
+        The view; the last line of a cell shows it.
+
+    Raises:
+        WrongLoop: No event loop runs here, nor ever did.
+
+    Example:
+        >>> view = agy.usage_ui()
+        >>> await agent.chat_text("Hello")
+        'You said: Hello...'
+        >>> await view.settled()
+        >>> view.close()
+    """
+    rt = runtime()
+    return UsageView(rt, rt.ledger)

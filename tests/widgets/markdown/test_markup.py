@@ -1,0 +1,256 @@
+"""Markdown becomes HTML that is safe to show: what a model says is hostile."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agy_nb.widgets.markdown import markup
+from tests.widgets.hostile import PAYLOADS, faults, read, skeleton, text_of
+
+
+def test_corpus_is_large_and_has_no_payload_twice():
+    assert len(PAYLOADS) >= 200
+    assert len(set(PAYLOADS)) == len(PAYLOADS)
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_nothing_hostile_is_left_of_a_payload(payload):
+    around = (
+        "{}",
+        "word {} word",
+        "*{}*",
+        "> {}",
+        "- {}",
+        "# {}",
+        "[{}](http://127.0.0.1/)",
+        '[x](http://127.0.0.1/ "{}")',
+        "[x]({})",
+        "![{}]({})",
+        "| {} | x |\n| --- | --- |\n| x | {} |",
+        "```{}\n{}\n```",
+        "`{}`",
+    )
+    for pattern in around:
+        source = pattern.replace("{}", payload)
+        assert faults(markup.render(source)) == [], source
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_escaped_payload_is_text_and_nothing_else(payload):
+    html = markup.escape(payload)
+    assert read(html).elements == []
+    assert read(f'<p title="{html}">').elements == [("p", {"title": markup.visible(payload)})]
+
+
+@pytest.mark.parametrize("language", ["html", "python", "json", "diff", "console", "css", "js"])
+def test_coloured_code_holds_spans_of_colour_only(language, monkeypatch):
+    monkeypatch.setattr(markup, "LONGEST_HIGHLIGHT_S", 30)
+    code = "\n".join(PAYLOADS)
+    html = markup.highlight(code, language)
+    assert "agyc-" in html
+    assert skeleton(html) == []
+    assert {tag for tag, _ in read(html).elements} == {"span"}
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="<>\"'=()[]!`~*_#|&;:/\\ \n\tajxonscript-01.{}$", max_size=200))
+def test_no_text_of_marks_leaves_anything_hostile(source):
+    assert faults(markup.render(source)) == []
+
+
+@settings(deadline=None)
+@given(st.text(max_size=200))
+def test_escaped_text_reads_as_itself(text):
+    assert text_of(markup.escape(text)) == markup.visible(text)
+
+
+def test_no_link_opens_in_the_page_or_tells_where_it_was():
+    ((_p, _), (tag, attributes)) = read(markup.render("[x](https://example.org)")).elements
+    assert tag == "a"
+    assert attributes["target"] == "_blank"
+    assert {"noopener", "noreferrer", "nofollow"} == set(attributes["rel"].split())
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/logout",
+        "logout",
+        "../hub/logout",
+        "?x=1",
+        "#top",
+        "//example.org/x",
+        "/\\example.org",
+        "http:logout",
+        "http:/logout",
+        "https:logout",
+        "https:/logout",
+        "http:///logout",
+        "http:\\\\example.org",
+        "https://user@example.org:80@evil.example/",
+        "mailto:a@example.org",
+        "ftp://example.org/",
+        "file:///etc/passwd",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "vscode://x",
+    ],
+)
+def test_only_absolute_links_of_the_web_are_links(target):
+    for source in (
+        f"[x](<{target}>)",
+        f"![x](<{target}>)",
+        f"[x]\n\n[x]: <{target}>",
+        f"<{target}>",
+    ):
+        hrefs = [dict(found).get("href") for tag, found in read(markup.render(source)).elements]
+        assert not any(hrefs), source
+
+
+@pytest.mark.parametrize(
+    "target", ["http://example.org", "HTTPS://example.org/a?b=c#d", "http://127.0.0.1:8080/x"]
+)
+def test_absolute_links_of_the_web_stay(target):
+    assert f'href="{target}"' in markup.render(f"[x]({target})")
+
+
+def test_image_is_a_link_that_says_so():
+    html = markup.render("![a cat](https://example.org/cat.png)")
+    assert "<img" not in html
+    assert 'href="https://example.org/cat.png"' in html
+    assert "[image: a cat]" in html
+
+
+def test_tables_lists_and_strikethrough_are_what_they_are_in_markdown():
+    html = markup.render("| a | b |\n|---|---|\n| 1 | ~~2~~ |\n\n3. x\n4. y\n")
+    tags = [tag for tag, _ in read(html).elements]
+    assert tags == [
+        "table",
+        "thead",
+        "tr",
+        "th",
+        "th",
+        "tbody",
+        "tr",
+        "td",
+        "td",
+        "s",
+        "ol",
+        "li",
+        "li",
+    ]
+    assert '<ol start="3">' in html
+
+
+def test_columns_of_a_table_are_aligned_by_classes():
+    html = markup.render("| a | b | c | d |\n|:--|:-:|--:|---|\n| 1 | 2 | 3 | 4 |\n")
+    cells = [attributes for tag, attributes in read(html).elements if tag in ("th", "td")]
+    row = [{"class": "agy-left"}, {"class": "agy-center"}, {"class": "agy-right"}, {}]
+    assert cells == row * 2
+    assert faults(html) == []
+
+
+def test_no_class_but_those_of_columns_reaches_a_cell():
+    html = markup.sanitise('<table><td class="agy-right agy-button" style="x:y">1</td></table>')
+    cells = [attributes for tag, attributes in read(html).elements if tag == "td"]
+    assert cells == [{"class": "agy-right"}]
+
+
+def test_code_is_coloured_by_classes_where_its_language_is_known():
+    assert '<span class="agyc-k">def</span>' in markup.render("```python\ndef f(): pass\n```")
+    assert "agyc-" not in markup.render("```no-such-language\ndef f(): pass\n```")
+    assert "agyc-" not in markup.render("```python\ndef f(): pass\n```", colours=False)
+
+
+def test_characters_that_hide_or_turn_text_are_shown():
+    for mark in "\x00\x07\x1b\x7f\u202e\u2066\ufeff\ud800\udfff":
+        shown = f"a⟨U+{ord(mark):04X}⟩b"
+        assert markup.escape(f"a{mark}b") == shown
+        assert text_of(markup.highlight(f"a{mark}b", "console")) == shown
+        assert markup.render(f"a{mark}b") == f"<p>{shown}</p>\n"
+
+
+def test_scripts_that_run_from_the_right_and_combining_marks_are_kept():
+    text = (
+        "\u05e9\u05dc\u05d5\u05dd e\u0301 \u0928\u093f \U0001f468\u200d\U0001f469\u200d\U0001f467"
+    )
+    assert markup.render(text) == f"<p>{text}</p>\n"
+
+
+def test_link_definitions_reach_later_pieces():
+    references = {"references": {}}
+    markup.render("[home]: https://example.org\n", references)
+    assert 'href="https://example.org"' in markup.render("see [home]", references)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "```\nhalf a fence",
+        "| a | b |\n|--",
+        "| a | b |\n|---|---|\n| 1",
+        "[half a link](http://exam",
+        "**half strong",
+        "![half an image](",
+        "- ",
+        "1.",
+        ">",
+        "[x]:",
+        "`",
+        "<",
+        "&",
+        "\\",
+    ],
+)
+def test_half_of_anything_is_shown_and_hides_nothing(source):
+    html = markup.render(source)
+    assert faults(html) == []
+    words = [word for word in ("half", "a", "b", "exam", "x", "<", "&", "\\") if word in source]
+    assert all(word in text_of(html) for word in words)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["*a ", "[", "![", "> ", "- ", "`", "(", "<", "**_", "|", "[a](", "~~", "&", "\\", "#", "1. "],
+)
+def test_no_nesting_is_too_deep_and_none_takes_long(piece):
+    html = markup.render(piece * (markup.LONGEST_BLOCK // len(piece)))
+    assert faults(html) == []
+
+
+@pytest.mark.parametrize("language", ["console", "diff", "python", "json", "html", "yaml"])
+@pytest.mark.parametrize(
+    "code", ["$ ls -la", "$ a\nout\n$ rm -rf /", "-a\n+b", "a\n\n\n", "\n\na", ""]
+)
+def test_colours_change_nothing_of_the_code(code, language):
+    assert text_of(markup.highlight(code, language)) in (code, "")
+    shown = text_of(markup.render(f"```{language}\n{code}\n```"))
+    assert shown.strip("\n") == code.strip("\n")
+
+
+def test_first_block_of_a_language_is_coloured_though_its_lexer_loads_others(monkeypatch):
+    looks = iter([0, 60])  # a minute is over with the first token
+    monkeypatch.setattr(markup, "_used", set())
+    monkeypatch.setattr(markup.time, "thread_time", lambda: next(looks, 0))
+    assert "agyc-" in markup.highlight("<b>x</b>", "html")
+
+
+@pytest.mark.parametrize("language", ["console", "diff", "js", "yaml", "make", "css", "markdown"])
+@pytest.mark.parametrize("piece", ['\\"', "aaaa", "((((", "`", "<a ", "{{"])
+def test_no_code_is_coloured_for_long(language, piece):
+    markup.highlight("warm", language)
+    began = time.process_time()
+    markup.highlight(piece * (markup.LONGEST_HIGHLIGHT // len(piece)), language)
+    markup.highlight((piece * 250 + "\n") * 20, language)
+    assert time.process_time() - began < 4 * markup.LONGEST_HIGHLIGHT_S
+
+
+@pytest.mark.parametrize("fence", ["```\n", "~~~python\n"])
+def test_long_code_is_code_and_a_long_block_of_anything_else_is_shown_as_it_is(fence):
+    code = "x = 1\n" * markup.LONGEST_BLOCK
+    assert markup.render(f"{fence}{code}{fence[:3]}\n").startswith("<pre><code>x = 1\n")
+    assert markup.render(f"{fence}{fence[:3]}\n{code}").startswith(f"<pre>{fence}")
+    assert markup.render(f"*a* {code}").startswith("<pre>*a* x = 1\n")
+    assert markup.render(f"{fence}{code * 10}").startswith(f"<pre>{fence}")
