@@ -11,7 +11,6 @@ Example:
 
 from __future__ import annotations
 
-from agy_nb.testing.cable import Cable, Line
 from agy_nb.testing.echo import EchoModel
 from agy_nb.testing.errors import (
     InvalidScript,
@@ -21,9 +20,8 @@ from agy_nb.testing.errors import (
     ScriptExhausted,
     TurnsUnused,
 )
-from agy_nb.testing.model import ModelStatistics, ScriptedModel
-from agy_nb.testing.playbook import each, in_prompt, in_system, offers_tool
-from agy_nb.testing.request import DeclaredTool, ModelRequest, ToolResult
+from agy_nb.testing.fault_proxy import Cable, Line
+from agy_nb.testing.model_request import DeclaredTool, ModelRequest, ToolResult
 from agy_nb.testing.script import (
     HALF_A_CHUNK,
     FunctionCall,
@@ -45,6 +43,8 @@ from agy_nb.testing.script import (
     think,
     words,
 )
+from agy_nb.testing.script_router import each, in_prompt, in_system, offers_tool
+from agy_nb.testing.scripted_model import ModelStatistics, ScriptedModel
 
 __all__ = [
     "HALF_A_CHUNK",

@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from agy_nb.testing.model import ScriptedModel
-from agy_nb.testing.request import DeclaredTool, ModelRequest, ToolResult
+from agy_nb.testing.model_request import DeclaredTool, ModelRequest, ToolResult
 from agy_nb.testing.script import ModelTurn, call, image, say, words
+from agy_nb.testing.scripted_model import ScriptedModel
 
 HINT = "(I am the echo model: with a key in GEMINI_API_KEY, Gemini answers instead.)"
 FINISH = "finish"  # how the harness takes a structured answer

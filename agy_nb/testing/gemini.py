@@ -12,9 +12,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from agy_nb.testing.request import DeclaredTool, ModelRequest, ToolResult
+from agy_nb.testing.model_request import DeclaredTool, ModelRequest, ToolResult
 from agy_nb.testing.script import FunctionCall, HttpError, InlineImage, ModelTurn, Text, Thought
-from agy_nb.testing.usage import count
+from agy_nb.testing.token_estimates import count
 
 REASONS = {
     400: "INVALID_ARGUMENT",

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agy_nb.testing.gemini import MESSAGES, REASONS
-from agy_nb.testing.request import DeclaredTool, ModelRequest, ToolResult
+from agy_nb.testing.model_request import DeclaredTool, ModelRequest, ToolResult
 from agy_nb.testing.script import FunctionCall, HttpError, InlineImage, ModelTurn, Text, Thought
-from agy_nb.testing.usage import count
+from agy_nb.testing.token_estimates import count
 
 FINISH_REASONS = {
     "STOP": "stop",

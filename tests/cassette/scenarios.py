@@ -17,7 +17,7 @@ from google.antigravity import Agent, LocalAgentConfig, types
 from google.antigravity.hooks import hooks, policy
 
 from agy_nb.testing import ModelTurn, Usage, call, each, fail, hang, say, think
-from agy_nb.testing.playbook import Each
+from agy_nb.testing.script_router import Each
 
 NO_MODEL = "http://127.0.0.1:9"
 QUICK = types.RetryConfig(

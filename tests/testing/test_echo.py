@@ -6,9 +6,9 @@ import pytest
 
 from agy_nb.testing import EchoModel
 from agy_nb.testing.echo import HINT, echo
-from agy_nb.testing.request import ModelRequest
+from agy_nb.testing.model_request import ModelRequest
+from agy_nb.testing.model_server import GEMINI
 from agy_nb.testing.script import FunctionCall, InlineImage
-from agy_nb.testing.server import GEMINI
 
 WEATHER = {
     "name": "get_weather",

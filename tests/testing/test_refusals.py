@@ -83,9 +83,9 @@ async def test_garbage_is_refused_in_words(model, path, caplog):
 
 
 async def test_body_has_a_bound(model, monkeypatch):
-    from agy_nb.testing import server
+    from agy_nb.testing import model_server
 
-    assert server.MAX_BODY_BYTES <= 2**27
+    assert model_server.MAX_BODY_BYTES <= 2**27
     model._server._runner.app._client_max_size = 1000  # as if it were that large
     status, _ = await post(model, PATHS[0], b"[" * 2000, **JSON)
     assert status == 413

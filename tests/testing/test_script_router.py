@@ -15,9 +15,9 @@ from agy_nb.testing import (
     offers_tool,
     say,
 )
-from agy_nb.testing.playbook import Playbook
-from agy_nb.testing.request import ModelRequest
-from agy_nb.testing.server import GEMINI
+from agy_nb.testing.model_request import ModelRequest
+from agy_nb.testing.model_server import GEMINI
+from agy_nb.testing.script_router import Playbook
 
 
 def asked(prompt="hi", conversation="aaaaaaaa", number=1, system="", tools=()):

@@ -20,10 +20,10 @@ from aiohttp import web
 
 from agy_nb.testing.errors import ScriptError
 from agy_nb.testing.gemini import GeminiDialect
+from agy_nb.testing.model_request import Dialect, ModelRequest
 from agy_nb.testing.openai import OpenAIDialect
-from agy_nb.testing.request import Dialect, ModelRequest
 from agy_nb.testing.script import Drop, Garbage, Hang, HttpError, ModelTurn
-from agy_nb.testing.usage import CHARS_PER_TOKEN
+from agy_nb.testing.token_estimates import CHARS_PER_TOKEN
 
 GEMINI = GeminiDialect()
 OPENAI = OpenAIDialect()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from agy_nb.testing.errors import ScriptError, TurnsUnused
-from agy_nb.testing.playbook import Playbook, Scripts, Step
-from agy_nb.testing.server import MODEL_NAMES, LoopbackServer
+from agy_nb.testing.model_server import MODEL_NAMES, LoopbackServer
+from agy_nb.testing.script_router import Playbook, Scripts, Step
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     )
     from google.antigravity.types import GeminiAPIEndpoint
 
-    from agy_nb.testing.request import ModelRequest
+    from agy_nb.testing.model_request import ModelRequest
     from agy_nb.testing.script import ModelTurn
 
 API_KEY = "scripted-model-needs-no-key"

@@ -18,7 +18,7 @@ from agy_nb.testing.errors import (
     ScriptError,
     ScriptExhausted,
 )
-from agy_nb.testing.request import ModelRequest
+from agy_nb.testing.model_request import ModelRequest
 from agy_nb.testing.script import ModelTurn
 
 Answer: TypeAlias = Callable[[ModelRequest], ModelTurn | Awaitable[ModelTurn]]

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from agy_nb.testing import ModelRequest, ToolResult
-from agy_nb.testing.server import GEMINI, OPENAI
+from agy_nb.testing.model_server import GEMINI, OPENAI
 
 SYSTEM = "You are kind.\nConversation ID: 0123456789abcdef0123456789abcdef\n"
 TIME = "<ADDITIONAL_METADATA>\nThe current local time is: now.\n</ADDITIONAL_METADATA>"
