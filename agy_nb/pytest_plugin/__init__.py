@@ -20,8 +20,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agy_nb.pytest_plugin import fixtures, home, marker, network, playing, unused
-from agy_nb.pytest_plugin.options import Settings, pytest_addoption, settings_of
+from agy_nb.pytest_plugin import fixtures, lifecycle, marker, network, test_loop, unused
+from agy_nb.pytest_plugin.plugin_options import Settings, pytest_addoption, settings_of
 
 if TYPE_CHECKING:
     import pytest
@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the settings and add the parts that they ask for."""
     settings = config.stash[settings_of] = Settings.read(config)
     config.addinivalue_line("markers", marker.DESCRIPTION)
-    parts = [playing, fixtures, home.homes(config)]
+    parts = [lifecycle, fixtures, test_loop.homes(config)]
     if settings.block_network:
         parts.append(network)
     if settings.unused != "off":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agy_nb.pytest_plugin.home import Home, agy_home
+from agy_nb.pytest_plugin.test_loop import Home, agy_home
 
 if TYPE_CHECKING:
     from agy_nb.runtime.agent import Agent

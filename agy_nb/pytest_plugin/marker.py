@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from agy_nb.pytest_plugin.errors import InvalidMarker
-from agy_nb.pytest_plugin.options import Settings, settings_of
+from agy_nb.pytest_plugin.plugin_options import Settings, settings_of
 
 MARKER = "agy_cassette"
 DESCRIPTION = (

@@ -18,7 +18,7 @@ import pytest
 
 from agy_nb.pytest_plugin.errors import InvalidMarker
 from agy_nb.pytest_plugin.marker import MARKER, root_of, wish_of
-from agy_nb.pytest_plugin.options import settings_of
+from agy_nb.pytest_plugin.plugin_options import settings_of
 from agy_nb.terminal import printable
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 from agy_nb.cassette import use_cassette
 from agy_nb.pytest_plugin import fixtures
-from agy_nb.pytest_plugin.options import RECORD_MODES, UNUSED
+from agy_nb.pytest_plugin.plugin_options import RECORD_MODES, UNUSED
 
 PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text(encoding="utf-8")
 

@@ -21,8 +21,8 @@ import pytest
 
 from agy_nb.errors import AgyError
 from agy_nb.pytest_plugin.errors import InvalidMarker
+from agy_nb.pytest_plugin.failure_report import in_words, leave_us_out, put_aside
 from agy_nb.pytest_plugin.marker import MARKER, Wish, wish_of
-from agy_nb.pytest_plugin.showing import in_words, leave_us_out, put_aside
 
 if TYPE_CHECKING:
     from pathlib import Path
