@@ -7,7 +7,7 @@ from typing import Any
 
 def load_ipython_extension(shell: Any) -> None:  # noqa: ANN401 - IPython's shell
     """Register the magics; what `%load_ext agy_nb` calls."""
-    from agy_nb.magics.agents import AgentMagics
-    from agy_nb.magics.cassette import CassetteMagics
+    from agy_nb.magics.agent_magics import AgentMagics
+    from agy_nb.magics.cassette_magic import CassetteMagics
 
     shell.register_magics(AgentMagics, CassetteMagics)
