@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -29,15 +30,19 @@ def json_parser() -> Callable[[str | bytes], Any]:
 _parse_json = json_parser()
 
 
-def parse_line(raw: bytes) -> Any:  # noqa: ANN401 - JSON
-    """A whole line of a recording, as JSON data.
+def parse_lines(raws: list[bytes]) -> list[Any]:
+    """Whole lines of a recording, as JSON data; an exception where one is cut off or not JSON."""
+    if raws[-1].endswith(b"\n"):  # no line before the last can lack its end
+        with contextlib.suppress(ValueError, RecursionError):
+            return [*map(_parse_json, raws)]
+    return [*map(_line_or_error, raws)]
 
-    Raises:
-        ValueError: It is not JSON, or it does not end.
-    """
-    if raw[-1:] != b"\n":
-        raise ValueError("it does not end")
-    return _parse_json(raw)
+
+def _line_or_error(raw: bytes) -> Any:  # noqa: ANN401 - JSON
+    try:
+        return _parse_json(raw) if raw.endswith(b"\n") else ValueError("it does not end")
+    except (ValueError, RecursionError) as error:
+        return error
 
 
 def parse(message: str | bytes) -> Frame:

@@ -6,7 +6,8 @@ whole text counts only for what no delta has brought.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any, cast
 
 from agy_nb.protocol.error_codec import to_info
@@ -31,12 +32,15 @@ from agy_nb.wire.frames import (
 from agy_nb.wire.json_values import json_of, number_of, object_of, runs_tool, text_of
 from agy_nb.wire.reader_state import Connection, OpenStep, OpenTrajectory
 
-_step = constructor_of(Step)
+_step = cast("Callable[..., Step]", constructor_of(Step))  # words of the wire are plain text
 _text = constructor_of(Text)
 _thought = constructor_of(Thought)
 
 _OVER = ("done", "error")
-_STATES, _SOURCES = f.STEP_STATES, f.SOURCES
+_WORDS: dict[Any, tuple[str, str, str]] = {
+    (state, source, target): (f.STEP_STATES[state], f.SOURCES[source], f.TARGETS[target])
+    for state, source, target in product(f.STEP_STATES, f.SOURCES, f.TARGETS)
+}
 _SPECIAL = frozenset(
     {f.CUSTOM_TOOL, f.MCP_TOOL, f.COMPACTION, f.FINISH, f.QUESTIONS_REQUEST, *f.BUILTIN_TOOLS}
 )
@@ -117,8 +121,7 @@ class StepReader:
         step = found.steps.get(index) or found.step(index)
         if step is None:  # of a turn that is long over
             return []
-        state = _STATES.get(text_of(get(STATE)), "unknown")
-        source = _SOURCES.get(text_of(get(SOURCE)), "unknown")
+        state, source, target = _words(body)
         changed, over = state != step.state, state in _OVER
         plain = _SPECIAL.isdisjoint(body)
         brought: list[Event] = []
@@ -133,7 +136,7 @@ class StepReader:
         step.state = state
         if not changed:
             return brought
-        status = _status(body, step, found, source, at, plain=plain)
+        status = _status(body, step, found, source, target, at, plain=plain)
         if not over:
             return [status, *brought]
         brought.append(status)
@@ -180,12 +183,13 @@ class StepReader:
         """The pieces of text and thoughts that an update of the model's step adds."""
         found: list[Event] = []
         over = state in _OVER
-        thought = _new_part(body, THINKING_DELTA, f.THINKING, step.thinking, over=over)
-        if thought:
-            step.thinking += len(thought)
-            self.longest = max(self.longest, step.thinking)
-            where = trajectory.where
-            found.append(_thought(trajectory=where, text=thought, step_index=step.index, at=at))
+        if THINKING_DELTA in body or f.THINKING in body:
+            thought = _new_part(body, THINKING_DELTA, f.THINKING, step.thinking, over=over)
+            if thought:
+                step.thinking += len(thought)
+                self.longest = max(self.longest, step.thinking)
+                where = trajectory.where
+                found.append(_thought(trajectory=where, text=thought, step_index=step.index, at=at))
         if f.FINISH in body:
             if over and step.state not in _OVER:
                 written = object_of(body[f.FINISH]).get(f.OUTPUT_STRING)
@@ -199,7 +203,8 @@ class StepReader:
         text = _new_part(body, TEXT_DELTA, f.TEXT, step.text, over=over)
         if text:
             step.text += len(text)
-            self.longest = max(self.longest, step.text)
+            if step.text > self.longest:  # noqa: PLR1730 - as above
+                self.longest = step.text
             trajectory.said = step.index
             where = trajectory.where
             found.append(_text(trajectory=where, text=text, step_index=step.index, at=at))
@@ -223,6 +228,19 @@ class StepReader:
         )
 
 
+def _words(body: Frame) -> tuple[str, str, str]:
+    """The state, source and target of a step, in the words of events."""
+    state, source, target = body.get(STATE), body.get(SOURCE), body.get(TARGET)
+    try:
+        return _WORDS[state, source, target]
+    except (KeyError, TypeError):  # something is missing, new, or not even a text
+        return (
+            f.STEP_STATES.get(text_of(state), "unknown"),
+            f.SOURCES.get(text_of(source), "unknown"),
+            f.TARGETS.get(text_of(target), "unknown"),
+        )
+
+
 def _new_part(body: Frame, delta: str, whole: str, told: int, *, over: bool) -> str:
     piece = body.get(delta)
     if piece and type(piece) is str:
@@ -231,7 +249,14 @@ def _new_part(body: Frame, delta: str, whole: str, told: int, *, over: bool) -> 
 
 
 def _status(
-    body: Frame, step: OpenStep, trajectory: OpenTrajectory, source: str, at: float, *, plain: bool
+    body: Frame,
+    step: OpenStep,
+    trajectory: OpenTrajectory,
+    source: str,
+    target: str,
+    at: float,
+    *,
+    plain: bool,
 ) -> Step:
     error, code, text = "", None, ""
     if step.state == "error":
@@ -239,13 +264,15 @@ def _status(
         code = status_code(number_of(object_of(body.get(f.ERROR)).get(f.HTTP_CODE)))
     if source != "model":
         text = text_of(body.get(f.TEXT))
+    said = plain and source == "model" and step.text and step.tool is None  # nearly always
+    kind = "text" if said else _kind(body, step, source, plain=plain)
     return _step(
         trajectory=trajectory.where,
         step_index=step.index,
-        kind=cast("Any", _kind(body, step, source, plain=plain)),
-        source=cast("Any", source),
-        target=cast("Any", f.TARGETS.get(text_of(body.get(TARGET)), "unknown")),
-        status=cast("Any", step.state),
+        kind=kind,
+        source=source,
+        target=target,
+        status=step.state,
         error=error,
         http_code=code,
         text=text,

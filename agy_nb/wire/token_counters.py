@@ -70,35 +70,35 @@ class UsageReader:
 
     def reading(self, usage: Frame, at: float) -> TokenUsage:
         """A reading of a counter. A count that cannot be one is unknown, and a problem."""
-
-        def count(name: str) -> int | None:
-            return self._count(usage.get(name), name, at)
-
-        def details(name: str) -> tuple[ModalityTokens, ...]:
-            found = []
-            for each in objects_of(usage.get(name)):
-                tokens = self._count(each.get(f.TOKEN_COUNT), f"{name}.{f.TOKEN_COUNT}", at)
-                modality = text_of(each.get("modality")).lower() or _UNSPECIFIED
-                if tokens is not None:
-                    found.append(ModalityTokens(modality=modality, tokens=tokens))
-            return tuple(found)
-
-        answer, thoughts = count(f.ANSWER_COUNT), count(f.THOUGHTS_COUNT)
+        count, get, details = self._count, usage.get, self._details
+        answer = count(get(f.ANSWER_COUNT), f.ANSWER_COUNT, at)
+        thoughts = count(get(f.THOUGHTS_COUNT), f.THOUGHTS_COUNT, at)
         output = None if answer is None and thoughts is None else (answer or 0) + (thoughts or 0)
-        tool_use = details(f.TOOL_USE_DETAILS) if f.TOOL_USE_DETAILS in usage else ()
+        tool_use = details(usage, f.TOOL_USE_DETAILS, at)
         return _token_usage(
-            input_tokens=count(f.PROMPT_COUNT),
-            cache_read_tokens=count(f.CACHED_COUNT),
+            input_tokens=count(get(f.PROMPT_COUNT), f.PROMPT_COUNT, at),
+            cache_read_tokens=count(get(f.CACHED_COUNT), f.CACHED_COUNT, at),
             output_tokens=output,
             reasoning_tokens=thoughts,
-            total_tokens=count(f.TOTAL_COUNT),
-            service_tier=text_of(usage.get(f.SERVICE_TIER)) or None,
+            total_tokens=count(get(f.TOTAL_COUNT), f.TOTAL_COUNT, at),
+            service_tier=text_of(get(f.SERVICE_TIER)) or None,
             tool_use_tokens=sum(each.tokens for each in tool_use) if tool_use else None,
-            input_details=details(f.PROMPT_DETAILS) if f.PROMPT_DETAILS in usage else (),
-            cache_details=details(f.CACHE_DETAILS) if f.CACHE_DETAILS in usage else (),
-            output_details=details(f.ANSWER_DETAILS) if f.ANSWER_DETAILS in usage else (),
+            input_details=details(usage, f.PROMPT_DETAILS, at),
+            cache_details=details(usage, f.CACHE_DETAILS, at),
+            output_details=details(usage, f.ANSWER_DETAILS, at),
             tool_use_details=tool_use,
         )
+
+    def _details(self, usage: Frame, name: str, at: float) -> tuple[ModalityTokens, ...]:
+        if name not in usage:
+            return ()
+        found = []
+        for each in objects_of(usage[name]):
+            tokens = self._count(each.get(f.TOKEN_COUNT), f"{name}.{f.TOKEN_COUNT}", at)
+            modality = text_of(each.get("modality")).lower() or _UNSPECIFIED
+            if tokens is not None:
+                found.append(ModalityTokens(modality=modality, tokens=tokens))
+        return tuple(found)
 
     def _count(self, value: Any, name: str, at: float) -> int | None:  # noqa: ANN401 - JSON
         if value is None:

@@ -8,6 +8,16 @@ from agy_nb.analysis.builders.open_rows import Step, Thread, Turn, span
 from agy_nb.analysis.builders.token_counts import Tokens
 from agy_nb.analysis.builders.tool_builder import Home, ToolBook
 
+_STEP = (
+    "session_id", "agent_id", "trajectory_id", "step_index", "turn_id", "kind", "source", "target",
+    "state", "tool", "text_chars", "thinking_chars", "n_updates", "http_code", "first_at",
+    "last_at", "duration",
+)  # fmt: skip
+_MESSAGE = (
+    "session_id", "agent_id", "message_index", "turn_id", "trajectory_id", "step_index", "role",
+    "at", "chars", "text",
+)  # fmt: skip
+
 
 class AgentBook(ToolBook):
     """The books of one agent of a session.
@@ -28,6 +38,9 @@ class AgentBook(ToolBook):
         self.reported: int | None = None
         self._turns = 0
         self._opened_at: float | None = None
+        self._steps, self._messages = self._columns["steps"], self._columns["messages"]
+        self._write_step = self._steps.writer(*_STEP)
+        self._write_message = self._messages.writer(*_MESSAGE)
         self._row = self._columns["agents"].add(
             {**self._ids, "state": "running", "created_at": at, "resumed": False}
         )
@@ -51,7 +64,8 @@ class AgentBook(ToolBook):
         if self.turn is not None:
             self.turn.sync(self._columns)
         for thread in self.threads.values():
-            thread.next_turn(self._columns)
+            for step in thread.next_turn():
+                self._sync_step(step)
         self._forget_calls()
         number = self.book.number("turns") + 1
         chars = None if prompt is None else len(prompt)
@@ -187,19 +201,13 @@ class AgentBook(ToolBook):
 
     def step(self, thread: Thread, index: int, at: float | None) -> Step | None:
         """A step, begun when it is new; None for one that is long over."""
-        step = thread.find(index)
+        step = thread.steps.get(index) or thread.find(index)
         if step is None:
             if index <= thread.closed:
                 return None
-            step = thread.add(index, at)
-            step.row = self._columns["steps"].add(
-                {
-                    **self._ids,
-                    "trajectory_id": thread.id,
-                    "step_index": index,
-                    "turn_id": self.turn_id,
-                }
-            )
+            turn_id = None if self.turn is None else self.turn.turn_id
+            step = thread.steps[index] = Step(thread, self._steps.begin(), index, turn_id, at)
+            thread.n_steps += 1
         step.updates += 1
         step.last = at
         return step
@@ -216,60 +224,57 @@ class AgentBook(ToolBook):
             if self.turn is not None:
                 self.turn.unmetered += 1
 
-    def piece(self, thread: Thread, step: Step, at: float | None, kind: str, text: str) -> None:
-        """A piece of the model's text or thoughts."""
-        turn, chars = self.turn, len(text)
-        thread.answering()
+    def text(self, step: Step, at: float | None, text: str) -> None:
+        """A piece of the model's text."""
+        turn, thread, book, chars = self.turn, step.thread, self.book, len(text)
+        if thread.fresh:
+            thread.answering()
         if turn is not None:
             turn.owing = True
-            if thread.depth == 0 and kind == "text":
+            if thread.depth == 0:
                 turn.chars += chars
                 if turn.first is None:
                     turn.first = at
-        if kind == "thought":
-            step.thinking_chars += chars
+        if step.message is None or book.text:
+            self.said(step, at, "model", text)
         else:
-            self.said(thread, step, at, "model", text)
+            step.text_chars += chars
+        if book.chunks:
+            self._chunk(step, at, "text", chars)
+
+    def thought(self, step: Step, at: float | None, text: str) -> None:
+        """A piece of the model's thoughts."""
+        step.thread.answering()
+        if self.turn is not None:
+            self.turn.owing = True
+        step.thinking_chars += len(text)
         if self.book.chunks:
-            self._columns["chunks"].add(
-                {
-                    **self._ids,
-                    "chunk_index": self.book.number("chunks"),
-                    "turn_id": self.turn_id,
-                    "trajectory_id": thread.id,
-                    "step_index": step.index,
-                    "kind": kind,
-                    "chars": chars,
-                    "at": at,
-                    "gap": span(thread.piece_at, at),
-                }
-            )
-            thread.piece_at = at
+            self._chunk(step, at, "thought", len(text))
 
-    def goes_on(self, thread: Thread, step: Step, at: float | None, text: str) -> None:
-        """One more piece of a text that the model writes for the user."""
-        book, turn = self.book, self.turn
-        step.updates += 1
-        step.last = at
-        if at is not None:
-            thread.last = at
-            self.seen(at)
-        if book.chunks or book.text or turn is None or step.message is None or turn.first is None:
-            self.piece(thread, step, at, "text", text)
-            return
-        chars = len(text)
-        step.text_chars += chars
-        turn.owing = True
-        if thread.depth == 0:
-            turn.chars += chars
-        if thread.fresh:
-            thread.answering()
+    def _chunk(self, step: Step, at: float | None, kind: str, chars: int) -> None:
+        thread = step.thread
+        self._columns["chunks"].add(
+            {
+                **self._ids,
+                "chunk_index": self.book.number("chunks"),
+                "turn_id": self.turn_id,
+                "trajectory_id": thread.id,
+                "step_index": step.index,
+                "kind": kind,
+                "chars": chars,
+                "at": at,
+                "gap": span(thread.piece_at, at),
+            }
+        )
+        thread.piece_at = at
 
-    def said(self, thread: Thread, step: Step, at: float | None, role: str, text: str) -> None:
+    def said(self, step: Step, at: float | None, role: str, text: str) -> None:
         """A piece of a message of a step."""
+        chars = len(text)
         if step.message is None:
-            step.message = self._message(role, at, 0, None, thread.id, step.index)
-        step.text_chars += len(text)
+            step.message = self._message(role, at, chars, text, step.thread.id, step.index)
+            step.said_chars = chars
+        step.text_chars += chars
         if self.book.text:
             step.texts.append(text)
 
@@ -282,19 +287,51 @@ class AgentBook(ToolBook):
         thread_id: str | None = None,
         index: int | None = None,
     ) -> int:
-        return self._columns["messages"].add(
-            {
-                **self._ids,
-                "message_index": self.book.number("messages"),
-                "turn_id": self.turn_id,
-                "trajectory_id": thread_id,
-                "step_index": index,
-                "role": role,
-                "at": at,
-                "chars": chars,
-                "text": text if self.book.text else None,
-            }
+        book, turn, row = self.book, self.turn, self._messages.begin()
+        self._write_message(
+            row,
+            book.session_id,
+            self.agent_id,
+            book.number("messages"),
+            None if turn is None else turn.turn_id,
+            thread_id,
+            index,
+            role,
+            at,
+            chars,
+            (text or None) if book.text else None,
         )
+        return row
+
+    def _sync_step(self, step: Step) -> None:
+        """Write a step into its row, if anything is new."""
+        if step.synced == step.updates:
+            return
+        step.synced = step.updates
+        self._write_step(
+            step.row,
+            self.book.session_id,
+            self.agent_id,
+            step.thread.id,
+            step.index,
+            step.turn_id,
+            step.kind,
+            step.source,
+            step.target,
+            step.state,
+            step.tool,
+            step.text_chars,
+            step.thinking_chars,
+            step.updates,
+            step.code,
+            step.first,
+            step.last,
+            span(step.first, step.last),
+        )
+        if step.message is not None and step.said_chars != step.text_chars:
+            step.said_chars = step.text_chars
+            said = {"chars": step.text_chars, "text": "".join(step.texts) or None}
+            self._messages.put(step.message, said)
 
     # -- model calls -------------------------------------------------------------------------
 
@@ -331,6 +368,8 @@ class AgentBook(ToolBook):
     def sync(self) -> None:
         """Write what is open into the columns."""
         for thread in self.threads.values():
+            for step in thread.open_steps():
+                self._sync_step(step)
             thread.sync(self._columns)
         if self.turn is not None:
             self.turn.sync(self._columns)

@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 from agy_nb.analysis.builders.agent_builder import AgentBook
 from agy_nb.analysis.builders.cell_values import brief, json_length
 from agy_nb.analysis.builders.column_buffer import Columns
-from agy_nb.analysis.builders.open_rows import Thread
+from agy_nb.analysis.builders.open_rows import Step, Thread
 from agy_nb.analysis.builders.session_builder import Book
 from agy_nb.analysis.builders.token_counts import Tokens
 from agy_nb.protocol import events as e
@@ -77,10 +77,11 @@ class EventFold:
         self._metered = False
         self._where: Trajectory | None = None
         self._known: Thread | None = None
-        self._text_of: Trajectory | None = None
-        self._thread_of_text: Thread | None = None
+        self._where_open: Trajectory | None = None
+        self._open: Step | None = None
         self._others: dict[type[e.Event], Callable[[Any, float | None], None]] = {
-            e.Thought: self._piece,
+            e.Text: self._text,
+            e.Thought: self._thought,
             e.Step: self._step,
             e.Usage: self._usage,
             e.ToolCall: self._call,
@@ -114,7 +115,7 @@ class EventFold:
         self._fatal = self._failed = self._stop_reason = None
         self._last = at
         self._decided.clear()
-        self._text_of = None
+        self._open = None
 
     def add(self, event: e.Event, *, stop_reason: str | None = None) -> None:
         """Take an event.
@@ -126,15 +127,6 @@ class EventFold:
         at = event.at or None
         if at is not None:
             self._last = at
-        if type(event) is e.Text:
-            # Most events are one more piece of a text: all that is looked up is its step.
-            if event.trajectory is self._text_of and (thread := self._thread_of_text) is not None:
-                step = thread.find(event.step_index)
-                if step is not None and step.is_open_text:
-                    self._agent.goes_on(thread, step, at, event.text)
-                    return
-            self._piece(event, at)
-            return
         take = self._others.get(type(event))
         if take is not None:
             if stop_reason is not None and self._stop_reason is None:
@@ -143,7 +135,7 @@ class EventFold:
 
     def _thread(self, where: Trajectory, at: float | None) -> Thread:
         if where is self._where and (known := self._known) is not None:
-            if at is not None:
+            if at is not None and at != known.last:
                 known.last = at
                 self._agent.seen(at)
             return known
@@ -248,31 +240,48 @@ class EventFold:
 
     # -- steps -------------------------------------------------------------------------------
 
-    def _piece(self, event: e.Text | e.Thought, at: float | None) -> None:
-        thread = self._thread(event.trajectory, at)
-        step = self._agent.step(thread, event.step_index, at)
+    def _find(self, event: e.Text | e.Thought | e.Step, at: float | None) -> Step | None:
+        """The step of an event, which is most often that of the event before."""
+        where, step = event.trajectory, self._open
+        if step is not None and step.index == event.step_index and where is self._where_open:
+            step.updates += 1
+            step.last = at
+            if at is not None and at != step.thread.last:
+                step.thread.last = at
+                self._agent.seen(at)
+            return step
+        step = self._agent.step(self._thread(where, at), event.step_index, at)
+        self._where_open, self._open = where, step
+        return step
+
+    def _text(self, event: e.Text, at: float | None) -> None:
+        step = self._find(event, at)
         if step is None:
             return
-        kind = "text" if isinstance(event, e.Text) else "thought"
-        if step.kind == "unknown" or (step.kind == "thinking" and kind == "text"):
-            step.kind = "text" if kind == "text" else "thinking"
-            step.source, step.target = "model", "user"
-        if kind == "text":
-            self._text_of, self._thread_of_text = event.trajectory, thread
-        self._agent.piece(thread, step, at, kind, event.text)
+        if step.kind in ("unknown", "thinking"):
+            step.kind, step.source, step.target = "text", "model", "user"
+        self._agent.text(step, at, event.text)
+
+    def _thought(self, event: e.Thought, at: float | None) -> None:
+        step = self._find(event, at)
+        if step is None:
+            return
+        if step.kind == "unknown":
+            step.kind, step.source, step.target = "thinking", "model", "user"
+        self._agent.thought(step, at, event.text)
 
     def _step(self, event: e.Step, at: float | None) -> None:
         agent = self._agent
-        thread = self._thread(event.trajectory, at)
-        step = agent.step(thread, event.step_index, at)
+        step = self._find(event, at)
         if step is None:
             return
+        thread = step.thread
         code = event.http_code or 0
         agent.status(thread, step, event.kind, event.source, event.target, event.status, code)
         if event.source == "user":
             step.text_chars = len(event.text)
         elif event.source == "system" and event.text and event.status != "error":
-            agent.said(thread, step, at, "system", event.text[step.text_chars :])
+            agent.said(step, at, "system", event.text[step.text_chars :])
         if event.tool is not None:
             step.tool = event.tool
             if event.call_id is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from agy_nb.analysis.builders.column_buffer import Columns
 from agy_nb.analysis.builders.token_counts import Tokens
 
@@ -79,52 +81,26 @@ class Step:
     """A step that may still change."""
 
     __slots__ = (
-        "code", "first", "index", "kind", "last", "message", "row", "source", "state", "synced",
-        "target", "text_chars", "texts", "thinking_chars", "tool", "updates",
+        "code", "first", "index", "kind", "last", "message", "row", "said_chars", "source", "state",
+        "synced", "target", "text_chars", "texts", "thinking_chars", "thread", "tool", "turn_id",
+        "updates",
     )  # fmt: skip
 
-    def __init__(self, index: int, at: float | None) -> None:
+    def __init__(
+        self, thread: Thread, row: int, index: int, turn_id: int | None, at: float | None
+    ) -> None:
+        self.thread = thread
+        self.row = row
         self.index = index
-        self.row = 0
+        self.turn_id = turn_id
         self.first = self.last = at
         self.kind = self.source = self.target = self.state = "unknown"
         self.tool: str | None = None
         self.code: int | None = None
-        self.text_chars = self.thinking_chars = self.updates = 0
-        self.synced = 0
+        self.text_chars = self.thinking_chars = self.said_chars = 0
+        self.updates = self.synced = 0
         self.message: int | None = None
         self.texts: list[str] = []
-
-    @property
-    def is_open_text(self) -> bool:
-        """Whether it is a text for the user that the model still writes."""
-        return self.kind == "text" and self.state == "active" and self.source == "model"
-
-    def sync(self, columns: Columns) -> None:
-        """Write it into its row, if anything is new."""
-        if self.synced == self.updates:
-            return
-        self.synced = self.updates
-        columns["steps"].put(
-            self.row,
-            {
-                "kind": self.kind,
-                "source": self.source,
-                "target": self.target,
-                "state": self.state,
-                "tool": self.tool,
-                "text_chars": self.text_chars,
-                "thinking_chars": self.thinking_chars,
-                "n_updates": self.updates,
-                "http_code": self.code,
-                "first_at": self.first,
-                "last_at": self.last,
-                "duration": span(self.first, self.last),
-            },
-        )
-        if self.message is not None:
-            said = {"chars": self.text_chars, "text": "".join(self.texts) or None}
-            columns["messages"].put(self.message, said)
 
 
 class Thread:
@@ -133,14 +109,15 @@ class Thread:
     Steps are kept for the turn in which they were last heard of and the one after it.
 
     Attributes:
+        steps: Those of this turn, by their index.
         fresh: Tool calls, by their key, that the model asked for since the latest metered call.
         closed: The highest step that is not kept any more.
     """
 
     __slots__ = (
-        "_before", "_steps", "_waiting", "calls", "closed", "depth", "fresh", "id", "last", "model",
+        "_before", "_waiting", "calls", "closed", "depth", "fresh", "id", "last", "model",
         "model_source", "n_steps", "parent", "piece_at", "reading", "row", "started", "state",
-        "stop_reason", "tokens_before", "unmetered",
+        "steps", "stop_reason", "tokens_before", "unmetered",
     )  # fmt: skip
 
     def __init__(self, thread_id: str, parent: str | None, depth: int, at: float | None) -> None:
@@ -159,32 +136,30 @@ class Thread:
         self.reading = self.tokens_before = Tokens()
         self.fresh: list[str] = []
         self._waiting: list[str] = []
-        self._steps: dict[int, Step] = {}
+        self.steps: dict[int, Step] = {}
         self._before: dict[int, Step] = {}
 
     def find(self, index: int) -> Step | None:
         """A step that is kept."""
-        step = self._steps.get(index)
+        step = self.steps.get(index)
         if step is None and self._before:
             step = self._before.pop(index, None)
             if step is not None:
-                self._steps[index] = step
+                self.steps[index] = step
         return step
 
-    def add(self, index: int, at: float | None) -> Step:
-        """A new step."""
-        step = self._steps[index] = Step(index, at)
-        self.n_steps += 1
-        return step
+    def open_steps(self) -> list[Step]:
+        """The steps that are kept."""
+        return [*self._before.values(), *self.steps.values()]
 
-    def next_turn(self, columns: Columns) -> None:
-        """Forget the steps of the turn before the last one."""
-        if self._before:
-            for step in self._before.values():
-                step.sync(columns)
-            self.closed = max(self.closed, *self._before)
-        self._before, self._steps = self._steps, {}
+    def next_turn(self) -> Iterable[Step]:
+        """Forget the steps of the turn before the last one, and give them."""
+        over = self._before
+        if over:
+            self.closed = max(self.closed, *over)
+        self._before, self.steps = self.steps, {}
         self.piece_at = None
+        return over.values()
 
     def answering(self) -> None:
         """The model says something: it has read the results of the tools before."""
@@ -202,10 +177,7 @@ class Thread:
         return read
 
     def sync(self, columns: Columns) -> None:
-        """Write it and its steps into their rows."""
-        for steps in (self._before, self._steps):
-            for step in steps.values():
-                step.sync(columns)
+        """Write it into its row."""
         columns["trajectories"].put(
             self.row,
             {

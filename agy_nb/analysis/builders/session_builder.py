@@ -1,6 +1,6 @@
 """Books of one session: what happened, in the words of the tables, whatever the source.
 
-Both folds, of events (`fold`) and of wire frames (`wirefold`), tell a `Book` what they see, so that
+The fold of events tells a `Book` what it sees, so that
 one session has one set of tables. What is still open (the turn that runs, its steps) is kept beside
 the columns and written there by `sync`.
 

@@ -160,7 +160,7 @@ class _Reader:
         else:
             step = self._row(thread, index, at, "system", "system", "unknown")
             if step is not None and content:
-                self._agent.said(thread, step, at, "system", _said(content))
+                self._agent.said(step, at, "system", _said(content))
 
     def _row(
         self, thread: Thread, index: int, at: float | None, kind: str, source: str, target: str
@@ -188,7 +188,7 @@ class _Reader:
             if step is not None:
                 step.thinking_chars = len(thinking)
                 if content:
-                    agent.said(thread, step, at, "model", content)
+                    agent.said(step, at, "model", content)
         if turn is not None and not thread.depth:
             turn.chars += len(content)
         thread.answering()
