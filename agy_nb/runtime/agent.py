@@ -130,7 +130,7 @@ class Agent:
         """
         self._must_be_started()
         command = c.Chat(agent_id=self.id, prompt=parse_prompt(prompt))
-        response: Response = (await self._ask(command, r.ChatStarted)).response
+        response: Response = (await self._submit(command, r.ChatStarted)).response
         return response
 
     async def chat_text(self, prompt: Any) -> str:
@@ -203,7 +203,7 @@ class Agent:
         if not str(text).strip():
             raise InvalidInput(f"text must say what has happened, got {text!r}", field="text")
         command = c.Trigger(agent_id=self.id, text=text)
-        response: Response = (await self._ask(command, r.ChatStarted)).response
+        response: Response = (await self._submit(command, r.ChatStarted)).response
         return response
 
     async def run_workflow(

@@ -63,6 +63,7 @@ class AgentRecord:
         cost_of: Prices a model call, where the runtime has a budget in US dollars.
         turn: Held by the turn that runs; the next ones wait in order.
         latest: The handle of the turn that was queued last.
+        own_turn: The turn that the backend has begun by itself and that runs.
         turn_watchers: Called with the handle of each turn that is queued, or begun by the backend.
         turn_streams: Given the same handles, and ended with the agent.
         frames: What it and its harnesses have said to each other, None where nobody listens.
@@ -99,7 +100,7 @@ class AgentRecord:
         self._asked: dict[str, Approval | Question] = {}
         self.listen_between_turns: Callable[[Event], None] = lambda _event: None
         self.begin_own: Callable[[TurnBegan], None] = lambda _event: None
-        self._own_turn: Response | None = None
+        self.own_turn: Response | None = None
         self._early: list[Event] | None = []
         self._behind: tuple[Response, Sequence[Watch], Callable[[Event], None]] | None = None
         self.responses: dict[Response, asyncio.Task[None]] = {}
@@ -268,24 +269,19 @@ class AgentRecord:
             self._behind = self._current, self._watches, self._see
             for watch in self._watches:
                 watch.hold()
-        self._own_turn = response
+        self.own_turn = response
         self.begin(response, watches, see)
 
     def leave_own_turn(self, response: Response) -> None:
         """The turn that the backend began is over; events go to the prompt that waited, if any."""
-        if self._own_turn is not response:
+        if self.own_turn is not response:
             return
-        self._own_turn = None
+        self.own_turn = None
         self.end()
         if self._behind is not None:
             (self._current, self._watches, self._see), self._behind = self._behind, None
             for watch in self._watches:
                 watch.release()
-
-    @property
-    def own_turn(self) -> Response | None:
-        """The turn that the backend has begun by itself and that runs."""
-        return self._own_turn
 
     def _end_what_is_asked(self) -> None:
         """Deny the approvals and skip the questions of a turn that ends before their answers.
@@ -383,7 +379,7 @@ class AgentRecord:
         if not self._under_way and key not in self._asked:
             self.listen_between_turns(event)
             return
-        if response is self._own_turn and isinstance(event, State) and event.state in FINAL:
+        if response is self.own_turn and isinstance(event, State) and event.state in FINAL:
             _finish(response, event.state)
             self.leave_own_turn(response)
             return
@@ -397,12 +393,12 @@ class AgentRecord:
         """Whether what the backend begins is a turn of its own; in a turn, it belongs to that."""
         if self._stop.is_set() or self._session is None:
             return False
-        return self._own_turn is None and not (self._current is not None and self._under_way)
+        return self.own_turn is None and not (self._current is not None and self._under_way)
 
     @property
     def _under_way(self) -> bool:
         """Whether the turn itself runs; it may still wait for a trigger's to end."""
-        return self._own_turn is not None or self._session is None or self._session.in_turn
+        return self.own_turn is not None or self._session is None or self._session.in_turn
 
     def _on_asked(self, event: Approval | Question, response: Response) -> None:
         """While the user is asked, no time passes for the turn, and its state says so."""

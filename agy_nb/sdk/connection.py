@@ -15,7 +15,7 @@ from agy_nb.sdk import errors
 from agy_nb.sdk.config import sdk_config as configs
 from agy_nb.sdk.config.agent_tools import why_not_described
 from agy_nb.sdk.context_state import ContextState
-from agy_nb.sdk.interfaces import Clock, Sink, now
+from agy_nb.sdk.interfaces import Sink, now
 from agy_nb.sdk.patches.instrumentation import Instrumentation
 from agy_nb.sdk.patches.sdk_agent import agent_of
 from agy_nb.sdk.process import launch
@@ -183,12 +183,8 @@ class Link:
 
     def note(self, note: Event) -> None:
         """Take a fact that never crosses the wire; a recording of the connection keeps it."""
-        self.keep_note(note)
-        self._tell(self.reader.host(note))
-
-    def keep_note(self, note: Event) -> None:
-        """Have a recording of the connection keep a host note that was given out already."""
         self.patches.keep_note(note)
+        self._tell(self.reader.host(note))
 
     @property
     def save_dir(self) -> str | None:
@@ -214,23 +210,10 @@ class Link:
             if not self._keeper.cancelled() and (error := self._keeper.exception()):
                 raise HarnessError(f"the agent did not exit cleanly: {error}") from error
 
-    def begin_turn(self) -> None:
-        """Have tools and hooks run in the caller's context from now on."""
-        self.patches.begin_turn()
-
     def kill(self) -> None:
         """End the harness at once; whoever reads from it hears of it."""
         self.spent = True
         self._harness.kill()
-
-    def expect_turn(self) -> None:
-        """Have `read` wait for a turn that has begun, although the SDK has not heard of it yet."""
-        self.patches.expect_turn()
-
-    @property
-    def denial(self) -> str | None:
-        """Why a pre-turn hook has denied the prompt of the turn, None where none has."""
-        return self.patches.denial
 
     @property
     def lost(self) -> bool:
@@ -240,19 +223,14 @@ class Link:
     @property
     def broken(self) -> bool:
         """Whether nothing comes from the harness any more."""
-        return not self.patches.is_read
+        socket = self.patches.socket
+        return socket is not None and not socket.is_read
 
     @property
     def stop_reason(self) -> str:
         """Why the turn stopped, in the SDK's words."""
         known = getattr(self.agent.conversation, "_last_turn_stop_reason", None)
         return types.StopReason.UNSPECIFIED.value if known is None else str(known.value)
-
-    @property
-    def clock(self) -> Clock | None:
-        """The time of the recording that is replayed, None where that of the loop holds."""
-        replay = self.patches.replay
-        return None if replay is None else replay.clock
 
     @property
     def divergence(self) -> AgyError | None:

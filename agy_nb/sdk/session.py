@@ -73,17 +73,22 @@ _ROLES = {"MODEL": "model", "USER": "user", "SYSTEM": "system"}
 
 
 class LiveSession:
-    """One live conversation with the real harness."""
+    """One live conversation with the real harness.
+
+    Attributes:
+        quota_key: The text model's service and key.
+        in_turn: Whether what happens now belongs to `run_turn`, not to a turn of the harness's own.
+    """
 
     def __init__(self, config: Any, sink: Sink, options: launch.StartOptions) -> None:
         self._config = config
-        self._quota_key = configs.quota_key_of(config)
+        self.quota_key = configs.quota_key_of(config)
         self._sink = sink
         self._options = options
         self._state = ContextState()
         self._turn = asyncio.Lock()
         self._cancelled = False
-        self._in_turn = False
+        self.in_turn = False
         self._closed = False
         self._heard = False
         self._text: list[str] = []
@@ -130,7 +135,7 @@ class LiveSession:
             self._config, self._on_event, self._on_activity, self._options, self._state
         )
         for note in (*self._first_notes, *self._late_notes):
-            link.keep_note(note)
+            link.patches.keep_note(note)
         self._late_notes.clear()
         if self._is_active:
             self._is_active = False
@@ -201,7 +206,7 @@ class LiveSession:
         is_end = isinstance(note, Error) or (isinstance(note, State) and note.state in FINAL)
         ran_here = self._link_or_none is not None and is_end and not self._late_notes
         if ran_here or not (self._link_or_none is None or self._link.lost):
-            self._link.keep_note(note)
+            self._link.patches.keep_note(note)
         else:
             self._late_notes.append(note)
 
@@ -221,7 +226,7 @@ class LiveSession:
             if self._link.lost:
                 await self._start_again()
             with self._turn_under_way():
-                self._in_turn = True
+                self.in_turn = True
                 return await self._run_or_start_again(content)
 
     @contextlib.contextmanager
@@ -230,25 +235,20 @@ class LiveSession:
         try:
             yield
         finally:
-            self._in_turn = False
+            self.in_turn = False
             over.set()
-
-    @property
-    def in_turn(self) -> bool:
-        """Whether what happens now belongs to `run_turn`, not to a turn of the harness's own."""
-        return self._in_turn
 
     async def _run_or_start_again(self, content: Any) -> TurnOutcome:
         """Run the turn; a harness that is dead before it says anything gets a successor."""
         self._heard = False
-        self._link.begin_turn()
+        self._link.patches.begin_turn()
         try:
             return await self._run(self._link, content)
         except HarnessError:
             if self._heard or self._cancelled or self._closed:
                 raise
         await self._start_again()
-        self._link.begin_turn()
+        self._link.patches.begin_turn()
         return await self._run(self._link, content)
 
     async def _run(self, link: Link, content: Any) -> TurnOutcome:
@@ -261,15 +261,15 @@ class LiveSession:
             self._cancelled = True
         except Exception as error:  # noqa: BLE001 - classified below, by structure
             raised = link.divergence or error
-        goes_on = raised is None or self._cancelled or link.denial is not None
+        goes_on = raised is None or self._cancelled or link.patches.denial is not None
         link.spent = not await link.settle(SETTLE_S) or not goes_on
         self._conversation_id = link.agent.conversation_id or self._conversation_id
         if self._gave_up is not None:
             raise self._gave_up
         if self._cancelled:
             raise TurnCancelled("".join(self._text))
-        if link.denial is not None and not link.broken:
-            raise TurnDeniedError(link.denial)
+        if link.patches.denial is not None and not link.broken:
+            raise TurnDeniedError(link.patches.denial)
         stop_reason = link.stop_reason
         ended_by = errors.of_turn(
             raised, failure=link.reader.failure, stop_reason=stop_reason, lost=link.broken
@@ -289,7 +289,7 @@ class LiveSession:
         While the harness is busy with a turn of its own, a prompt that waits is not sent at all.
         """
         self._cancelled = True
-        if await self._stop_successor() or not self._in_turn or self._link.lost:
+        if await self._stop_successor() or not self.in_turn or self._link.lost:
             return
         await self._halt(self._link)
 
@@ -303,7 +303,7 @@ class LiveSession:
 
     async def cancel_own_turn(self) -> None:
         """Ask the harness to end the turn that it has begun by itself."""
-        if self._between_turns is not None and not self._in_turn and not self._link.lost:
+        if self._between_turns is not None and not self.in_turn and not self._link.lost:
             await self._halt(self._link)
 
     async def _halt(self, link: Link) -> None:
@@ -328,7 +328,7 @@ class LiveSession:
             self._opened_id = event.conversation_id
         elif isinstance(event, TurnBegan) and event.kind != "prompt":
             if self._link_or_none is not None:
-                self._link_or_none.expect_turn()
+                self._link_or_none.patches.expect_turn()
             self._on_activity()
         if isinstance(event, Text) and event.trajectory.is_root:
             self._text.append(event.text)
@@ -397,12 +397,8 @@ class LiveSession:
     @property
     def clock(self) -> Clock | None:
         """The time of the recording that is replayed, None where that of the loop holds."""
-        return self._link.clock
-
-    @property
-    def quota_key(self) -> str:
-        """The text model's service and key."""
-        return self._quota_key
+        replay = self._link.patches.replay
+        return None if replay is None else replay.clock
 
     def history(self) -> tuple[Message, ...]:
         """The last state of every step that says something, oldest first."""

@@ -60,6 +60,9 @@ class SessionMachine:
         decides: Whether a person's decisions come from the recording, also those that the harness
             does not ask for.
         runs_tools: Whether the client's own tools run, so that calls are checked by `CallGuard`.
+
+    Attributes:
+        elapsed: Seconds that the lines took that have been played.
     """
 
     def __init__(
@@ -93,7 +96,7 @@ class SessionMachine:
         self.session = session
         self._report = Reporter(self._path, session.number)
         self._lines = session.lines
-        self._elapsed = 0.0
+        self.elapsed = 0.0
         self._position = 0  # of the next line to release, or of the client frame that is waited for
         self._done: set[int] = set()  # client lines that have come
         self._asked: set[FrameKey] = set()
@@ -176,7 +179,7 @@ class SessionMachine:
             if is_clients and self._position not in self._done:
                 return None
             self._position += 1
-            self._elapsed += line.dt
+            self.elapsed += line.dt
             if is_clients:
                 self._begun += kind_of(line.frame) in TURN_KINDS
             elif (release := self._give(line)) is not None:
@@ -248,11 +251,6 @@ class SessionMachine:
         if not self.in_turn:
             return False
         return self.exhausted or not any(key in self._asked for key in self.waits_for())
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds that the lines took that have been played."""
-        return self._elapsed
 
     @property
     def waited(self) -> float | None:
@@ -349,10 +347,10 @@ class SessionMachine:
     def become(self, session: RecordedSession, substitution: Substitution | None) -> None:
         """Play another session from here on, which began in the same way."""
         position, done, asked = self._position, self._done, self._asked
-        elapsed = self._elapsed
+        elapsed = self.elapsed
         self._load(session)
         self._substitution = substitution
-        self._position, self._asked, self._elapsed = position, asked, elapsed
+        self._position, self._asked, self.elapsed = position, asked, elapsed
         for index in done:
             self._done.add(index)
             self._open[key_of(self._lines[index].frame)].remove(index)

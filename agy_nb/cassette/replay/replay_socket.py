@@ -132,7 +132,12 @@ class ReplaySocket:
                 raise self._error
             if self._closed:
                 raise self._closed_error(1000, "")
-            release = self._release()
+            try:
+                release = self._machine.release() if self._machine else None
+            except CassetteMismatch as error:
+                self._fail(error)
+                self._told = True
+                raise
             if self._clock is not None:
                 self._tell_clock(self._clock)
             if release is not None:
@@ -186,14 +191,6 @@ class ReplaySocket:
         return RecordedAnswers(lambda: self._machine)
 
     # -- how ---------------------------------------------------------------------------------
-
-    def _release(self) -> Release | None:
-        try:
-            return self._machine.release() if self._machine else None
-        except CassetteMismatch as error:
-            self._fail(error)
-            self._told = True
-            raise
 
     def _fail(self, error: Exception) -> None:
         self._error = self._error or error

@@ -165,6 +165,10 @@ class Deck:
         alike = self._with_digest(config_digest(config))
         if alike is not None:  # no secret in it but keys: the most frequent case
             return alike
+        now = comparable_config(config, any_model=any_model)
+        for session in self._left:
+            if comparable_config(session.config, any_model=any_model) == now:
+                return session
         redacted = self._settings.redactor.frame(config)
         alike = self._with_digest(config_digest(redacted))
         if alike is not None:

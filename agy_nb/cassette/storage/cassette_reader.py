@@ -11,6 +11,7 @@ from pathlib import Path
 from agy_nb.cassette.errors import CassetteNotFound
 from agy_nb.cassette.storage.atomic_replace import recover
 from agy_nb.cassette.storage.format import Frame, Header, Line, is_partial, read_header, read_lines
+from agy_nb.cassette.storage.safe_json import parse_to_read
 from agy_nb.cassette.storage.writer import PARTIAL
 from agy_nb.wire.frames import CONFIG
 
@@ -102,7 +103,7 @@ def load(path: Path) -> Recording:
     """
     header = find_header(path)
     with _no_collection():
-        sessions = by_session(read_lines(path))
+        sessions = by_session(read_lines(path, parse=parse_to_read))
     return Recording(path, header, sessions, partial=is_partial(path, header))
 
 

@@ -28,7 +28,7 @@ import json
 import os
 import re
 from codecs import BOM_UTF8
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -36,6 +36,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from agy_nb.cassette.errors import CassetteInvalid, CassetteNotFound
 from agy_nb.cassette.storage.safe_files import LONGEST_LINE, bounded_lines, open_plain, read_bytes
 from agy_nb.cassette.storage.safe_json import parse_json
+from agy_nb.wire.construct import constructor_of
 from agy_nb.wire.parsing import as_frame
 
 VERSION = 2
@@ -144,6 +145,9 @@ class Header:
         return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
 
 
+_line = constructor_of(Line)
+
+
 def encode_line(line: Line) -> bytes:
     """A line as it stands on disk, with its end."""
     data = {"s": line.session, "d": line.direction, "dt": round(line.dt, 6), "f": line.frame}
@@ -154,14 +158,18 @@ def encode_line(line: Line) -> bytes:
         return json.dumps(data, separators=(",", ":")).encode() + b"\n"
 
 
-def decode_line(raw: bytes) -> Line:
+def decode_line(raw: bytes, parse: Callable[[str], Any] = parse_json) -> Line:
     """The opposite of `encode_line`.
+
+    Args:
+        raw: The line, with or without its end.
+        parse: Parses JSON.
 
     Raises:
         ValueError: It is no line of a wire.
     """
     line = raw.removeprefix(BOM_UTF8).decode("utf-8", "surrogatepass")
-    data = parse_json(line)
+    data = parse(line)
     if not isinstance(data, dict):
         raise ValueError("a line is a JSON object")  # noqa: TRY004 - one error for all that is wrong
     session, direction, frame = data.get("s"), data.get("d"), data.get("f")
@@ -178,7 +186,7 @@ def decode_line(raw: bytes) -> Line:
     text = None
     if layout is not None and next(reversed(data)) == "f":
         text = line[layout.end() : line.rindex("}")]
-    return Line(session, direction, float(dt), frame, text)
+    return _line(session=session, direction=direction, dt=float(dt), frame=frame, text=text)
 
 
 def parse_frame(message: str | bytes) -> Frame:
@@ -356,7 +364,9 @@ def _fits(name: str, value: Any) -> bool:  # noqa: ANN401 - JSON
     return True
 
 
-def read_lines(folder: Path, *, strict: bool = True) -> Iterator[Line]:
+def read_lines(
+    folder: Path, *, strict: bool = True, parse: Callable[[str], Any] = parse_json
+) -> Iterator[Line]:
     """The lines of the wire, one at a time, in constant memory.
 
     A last line that was cut off is left out. Memory is that of the longest line.
@@ -364,15 +374,18 @@ def read_lines(folder: Path, *, strict: bool = True) -> Iterator[Line]:
     Args:
         folder: The cassette.
         strict: Whether a damaged line before the last is an error; else the reading ends there.
+        parse: Parses JSON.
 
     Raises:
         CassetteInvalid: A line is damaged.
     """
-    for _, _, line in numbered_lines(folder, strict=strict):
+    for _, _, line in numbered_lines(folder, strict=strict, parse=parse):
         yield line
 
 
-def numbered_lines(folder: Path, *, strict: bool = True) -> Iterator[tuple[int, bytes, Line]]:
+def numbered_lines(
+    folder: Path, *, strict: bool = True, parse: Callable[[str], Any] = parse_json
+) -> Iterator[tuple[int, bytes, Line]]:
     """The lines of the wire with their numbers, from 1, and as they stand in the file.
 
     See `read_lines`.
@@ -394,7 +407,7 @@ def numbered_lines(folder: Path, *, strict: bool = True) -> Iterator[tuple[int, 
                 raw = next(lines, b"")
                 if not raw.endswith(b"\n"):
                     return
-                line = decode_line(raw)
+                line = decode_line(raw, parse)
             except ValueError as error:
                 if not strict:
                     return

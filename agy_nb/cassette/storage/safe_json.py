@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
+
+from agy_nb.wire.parsing import json_parser
 
 DEEPEST = 100
 """Levels of nesting. Frames of the harness have about ten."""
@@ -11,17 +15,18 @@ LARGEST = 10**7
 """Values in a file of YAML, each counted as often as an alias repeats it."""
 
 
-def parse_json(text: str | bytes) -> Any:  # noqa: ANN401 - JSON
+def parse_json(text: str | bytes, loads: Callable[[str | bytes], Any] = json.loads) -> Any:  # noqa: ANN401 - JSON
     """Parse JSON that is not nested deeper than `DEEPEST`.
 
     Args:
         text: As it came.
+        loads: The parser.
 
     Raises:
         ValueError: It is not JSON, or nested too deeply.
     """
     try:
-        value = json.loads(text)
+        value = loads(text)
     except RecursionError:
         raise ValueError(f"it is nested deeper than {DEEPEST} levels") from None
     # To count costs next to nothing; most frames have fewer brackets than levels are allowed.
@@ -32,6 +37,10 @@ def parse_json(text: str | bytes) -> Any:  # noqa: ANN401 - JSON
     if brackets > DEEPEST and _is_deep(value):
         raise ValueError(f"it is nested deeper than {DEEPEST} levels")
     return value
+
+
+parse_to_read = partial(parse_json, loads=json_parser())
+"""Parse JSON that is not written again: a faster parser rounds integers of more than 64 bits."""
 
 
 def _is_deep(value: Any) -> bool:  # noqa: ANN401 - JSON

@@ -74,13 +74,13 @@ class TurnRunner:
 
     def start(self, record: AgentRecord, response: Response) -> None:
         """Queue a turn behind those that the agent has already."""
-        response.on_cancel(lambda: self._cancel(record, response))
+        response.on_cancel(partial(self._cancel, record, response))
         task = asyncio.create_task(
             self._run(record, response), name=f"agy_nb turn {response.turn_id}"
         )
         record.enter_turn(response, task)
         self._tasks.add(task)
-        task.add_done_callback(lambda _task: self._forget(record, response, _task))
+        task.add_done_callback(partial(self._forget, record, response))
 
     def accompany(self, record: AgentRecord, response: Response) -> None:
         """See a turn through that the backend has begun by itself: a trigger's, or a wake-up's."""

@@ -87,24 +87,15 @@ class Asked:
         return str(self.request_id if self.by == "nobody" else self.tool_args.call_id)
 
 
-_asked: contextvars.ContextVar[Asked | None] = contextvars.ContextVar(
+deciding: contextvars.ContextVar[Asked | None] = contextvars.ContextVar(
     "agy_nb_deciding", default=None
 )
-
-
-def deciding(asked: Asked | None) -> None:
-    """The running task, and those that it creates, answer this from now on."""
-    _asked.set(asked)
-
-
-def what_is_asked() -> Asked | None:
-    """What the running task answers, None where the tap does not know."""
-    return _asked.get()
+"""What the running task, and those that it creates, answer; None where that is not known."""
 
 
 def request_of(call: types.ToolCall, reason: str) -> ApprovalRequest:
     """What the policy handler that runs now is asked to decide on."""
-    asked = _asked.get()
+    asked = deciding.get()
     return ApprovalRequest(
         tool=str(call.name),
         args=as_json(call.args),
@@ -118,7 +109,7 @@ def request_of(call: types.ToolCall, reason: str) -> ApprovalRequest:
 
 def recorded_decision() -> ApprovalDecision | None:
     """What a cassette says to the request that the running policy handler decides on."""
-    asked = _asked.get()
+    asked = deciding.get()
     return None if asked is None else asked.listener.recorded_decision(asked)
 
 
@@ -128,19 +119,19 @@ def recorded_match() -> bool | None:
     Returns:
         None if that is decided now.
     """
-    asked = _asked.get()
+    asked = deciding.get()
     return None if asked is None else asked.listener.recorded_match(asked)
 
 
 def deny_with(reason: str) -> None:
     """Have the denial that the running policy handler is about to give say why."""
-    if reason and (asked := _asked.get()) is not None:
+    if reason and (asked := deciding.get()) is not None:
         asked.listener.deny_with(asked, reason)
 
 
 def note_decision(decision: ApprovalDecision) -> None:
     """The gate has decided on what the running task answers."""
-    if (asked := _asked.get()) is not None:
+    if (asked := deciding.get()) is not None:
         asked.decision = decision
 
 
@@ -149,7 +140,7 @@ def decided_in_hook(call: types.ToolCall) -> ApprovalDecision | None:
 
     It holds for the arguments that were decided on, and once.
     """
-    asked = _asked.get()
+    asked = deciding.get()
     if asked is None or asked.by != "policy":
         return None
     known = asked.listener.decided.pop(asked.tool_args.call_id, None)

@@ -17,7 +17,7 @@ from typing import Any
 from google.antigravity import types
 from google.antigravity.hooks import hooks, policy
 
-from agy_nb.sdk.patches.approval_context import Decided, as_comparable, what_is_asked
+from agy_nb.sdk.patches.approval_context import Decided, as_comparable, deciding
 from agy_nb.sdk.patches.replayed_decisions import is_asked_of_gate
 
 
@@ -35,7 +35,7 @@ class EditingHook(hooks.PreToolCallDecideHook):
 
     async def run(self, context: Any, data: types.ToolCall) -> types.HookResult:
         """See `PreToolCallDecideHook`."""
-        asked = what_is_asked()
+        asked = deciding.get()
         if asked is None or asked.by != "hook":  # no tap on this connection: the policy asks
             return types.HookResult(allow=True)
         await self._policies.run(context, data)

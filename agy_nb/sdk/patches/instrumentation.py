@@ -60,6 +60,8 @@ class Instrumentation:
         decided: Decisions that a hook has asked for already, by the call's id.
         denial: Why a pre-turn hook has denied the prompt of the turn, None where none has.
         recorded: What the replay says; nothing where there is none.
+        socket: The session's, None before the start.
+        replay: The replay that plays the session, None where a real harness does.
     """
 
     def __init__(
@@ -84,8 +86,8 @@ class Instrumentation:
         self._denials: dict[str, str] = {}
         self._requested: dict[str, str] = {}
         self._allowed: set[str] = set()
-        self._replay: ReplaySocket | None = None
-        self._socket: SessionSocket | None = None
+        self.replay: ReplaySocket | None = None
+        self.socket: SessionSocket | None = None
         self._tools: ToolGuard | None = None
         self._processor: Any = None
 
@@ -99,8 +101,8 @@ class Instrumentation:
 
     def wrap_socket(self, socket: Socket, replay: ReplaySocket | None) -> SessionSocket:
         """Wrap the socket of a start."""
-        self._replay = replay
-        self._socket = SessionSocket(
+        self.replay = replay
+        self.socket = SessionSocket(
             socket,
             self._on_frame,
             on_received=self._on_received,
@@ -109,11 +111,11 @@ class Instrumentation:
             on_end=self._on_end,
             keep=(launch.current, launch.recorded_result),
         )
-        return self._socket
+        return self.socket
 
     def watch_connection(self, connection: Any) -> None:
         """Change the SDK's connection, before anything was read from it."""
-        replay = self._replay
+        replay = self.replay
         self.recorded = Recorded(None if replay is None else replay.reveal_requests())
         self._processor = getattr(connection, "_processor", None)
         if self._processor is not None:
@@ -121,26 +123,16 @@ class Instrumentation:
 
     def keep_note(self, note: events.Event) -> None:
         """Have a recording of the session keep a fact that never crosses the wire."""
-        if self._socket is not None:
-            self._socket.note(note)
+        if self.socket is not None:
+            self.socket.note(note)
 
     # -- while it runs -----------------------------------------------------------------------
-
-    @property
-    def replay(self) -> ReplaySocket | None:
-        """The replay that plays the session, None where a real harness does."""
-        return self._replay
-
-    @property
-    def is_read(self) -> bool:
-        """Whether the SDK still reads frames."""
-        return self._socket is None or self._socket.is_read
 
     def begin_turn(self) -> None:
         """Have tools, hooks and handlers run in the caller's context: their prints go there."""
         self.denial = None
-        if self._socket is not None:
-            self._socket.run_in(contextvars.copy_context())
+        if self.socket is not None:
+            self.socket.run_in(contextvars.copy_context())
 
     @property
     def announces_turns(self) -> bool:
@@ -169,7 +161,7 @@ class Instrumentation:
 
     def _on_received(self, message: str | bytes) -> None:
         """Leave in the reader's context what the task that answers this frame must know."""
-        deciding(None)
+        deciding.set(None)
         if not _mentions(message, _ASKS):
             return
         try:
@@ -180,11 +172,11 @@ class Instrumentation:
             request = event.policy_decision_request
             if not self.asks_for(request.tool_args).is_root:
                 self._requested[request.request_id] = request.tool_args.call_id
-            deciding(Asked(self, request.request_id, request.tool_args))
+            deciding.set(Asked(self, request.request_id, request.tool_args))
         elif event.HasField("call_hook_request"):
             request = event.call_hook_request
             if request.HasField("pre_tool_args"):
-                deciding(Asked(self, request.request_id, request.pre_tool_args, by="hook"))
+                deciding.set(Asked(self, request.request_id, request.pre_tool_args, by="hook"))
         elif event.HasField("tool_call"):
             _call.set(event.tool_call)
         elif event.step_update.HasField("questions_request"):
@@ -251,7 +243,7 @@ class Instrumentation:
         is_root = self._trajectory_of(call.trajectory_id).is_root
         if was_asked_about or (is_root and not self.recorded.is_left_to_us(call.id)):
             return None
-        deciding(Asked(self, call.id, call, by="nobody"))
+        deciding.set(Asked(self, call.id, call, by="nobody"))
         try:
             asked = self._policy.run(hooks.OperationContext(_NO_TURN), tool_call)
             verdict = await contained_wait(asked)
@@ -282,9 +274,11 @@ def _enforced(policies: Sequence[policy.Policy]) -> hooks.PreToolCallDecideHook:
 
 def _mentions(message: str | bytes, names: tuple[str, ...]) -> bool:
     """Whether a frame may be of one of these kinds; cheap, and wrong only the other way round."""
-    if isinstance(message, bytes):
-        return any(name.encode() in message for name in names)
-    return any(name in message for name in names)
+    text = message if isinstance(message, str) else message.decode(errors="replace")
+    for name in names:  # noqa: SIM110 - for each frame; a generator costs as much as the search
+        if name in text:
+            return True
+    return False
 
 
 def _is_answer(message: str | bytes) -> bool:

@@ -14,14 +14,15 @@ _LOOPBACK = re.compile(r"(https?://)(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 _VOLATILE = {CONVERSATION_ID: "<conversation>", API_KEY: "<key>"}
 
 
-def canonical_config(frame: Frame) -> Frame:
+def canonical_config(frame: Frame, *, left_out: str = "") -> Frame:
     """A `config` frame without paths, keys, ports, ids and orders that mean nothing.
 
     Args:
         frame: As recorded or as it came, redacted either way.
+        left_out: Name of fields that are left out, wherever they are.
     """
     paths = sorted(paths_of(frame).items(), key=lambda item: -len(item[1]))
-    config = _walk(frame.get(CONFIG, {}), paths)
+    config = _walk(frame.get(CONFIG, {}), paths, left_out)
     if isinstance(config, dict) and isinstance(config.get("tools"), list):
         config["tools"].sort(key=lambda tool: json.dumps(tool, sort_keys=True))
     return {CONFIG: config}
@@ -34,18 +35,10 @@ def comparable_config(frame: Frame, *, any_model: bool = False) -> Frame:
         frame: As recorded or as it came, redacted either way.
         any_model: Whether it does not matter which models it names.
     """
-    config = _keyless(canonical_config(frame)[CONFIG])
-    if any_model and isinstance(config, dict):
+    canonical = canonical_config(frame, left_out=API_KEY)
+    if any_model and isinstance(config := canonical[CONFIG], dict):
         config.pop("models", None)
-    return {CONFIG: config}
-
-
-def _keyless(value: Any) -> Any:  # noqa: ANN401 - JSON
-    if isinstance(value, dict):
-        return {k: _keyless(v) for k, v in value.items() if k != API_KEY}
-    if isinstance(value, list):
-        return [_keyless(item) for item in value]
-    return value
+    return canonical
 
 
 def config_digest(frame: Frame) -> str:
@@ -54,13 +47,15 @@ def config_digest(frame: Frame) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _walk(value: Any, paths: list[tuple[str, str]]) -> Any:  # noqa: ANN401 - JSON
+def _walk(value: Any, paths: list[tuple[str, str]], left_out: str) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, dict):
         return {
-            k: _VOLATILE[k] if k in _VOLATILE and v else _walk(v, paths) for k, v in value.items()
+            k: _VOLATILE[k] if k in _VOLATILE and v else _walk(v, paths, left_out)
+            for k, v in value.items()
+            if k != left_out
         }
     if isinstance(value, list):
-        return [_walk(item, paths) for item in value]
+        return [_walk(item, paths, left_out) for item in value]
     if isinstance(value, str):
         for name, path in paths:
             value = value.replace(path, f"<{name}>")

@@ -2,6 +2,7 @@
 
 import json
 import os
+from codecs import BOM_UTF8
 
 import pytest
 from hypothesis import given
@@ -39,6 +40,17 @@ def test_line_survives_the_disk(session, direction, frame):
     raw = encode_line(Line(session, direction, 0.25, frame))
     assert raw.count(b"\n") == 1
     assert decode_line(raw) == Line(session, direction, 0.25, frame)
+
+
+def test_number_of_any_size_is_written_again_as_it_was(tmp_path):
+    raw = b'{"s":0,"d":"host","dt":0.0,"f":{"n":%d}}\n' % 10**30
+    (tmp_path / WIRE).write_bytes(raw)
+    assert [encode_line(line) for line in read_lines(tmp_path)] == [raw]
+
+
+def test_byte_order_mark_means_nothing():
+    raw = b'{"s":0,"d":"client","dt":0.0,"f":{"halt":{}}}\n'
+    assert decode_line(BOM_UTF8 + raw) == decode_line(raw)
 
 
 def test_half_a_surrogate_pair_survives_the_disk():
