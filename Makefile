@@ -1,6 +1,7 @@
 # On a machine with Python 3.11 or newer, git and make:
 #   make demo    set up .venv and run the quickstart notebook
-#   make test    set up what the tests need and run them
+#   make quick   run the fast tests, in less than a minute
+#   make test    set up what the tests need and run them all
 # More: lab, notebooks, cassettes, coverage, bench, soak, mutants, docs, check, fmt, lock, clean.
 
 SHELL := /bin/bash
@@ -49,11 +50,18 @@ cassettes: $(VENV)/.ready ## Record the shipped cassettes anew, each twice
 .PHONY: test
 test: $(VENV)/.ready browser ## Run the tests: side by side, then those that measure time
 ifeq ($(strip $(ARGS)),)
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not alone"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not alone"
 	$(BIN)/python -m pytest -m alone
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
+
+# Starts no harness, kernel or browser, and waits for no process.
+QUICK = not (real or browser or alone or kernel_matrix or slow)
+
+.PHONY: quick
+quick: $(VENV)/.ready ## Run the fast tests of every package, in less than a minute
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "$(QUICK)" $(ARGS)
 
 .PHONY: coverage
 coverage: $(VENV)/.ready ## Say which branches of the protocol, the runtime and the cassettes' core no test takes
@@ -70,6 +78,7 @@ bench: $(VENV)/.ready ## Run the benchmarks, and write docs/performance.md
 .PHONY: soak
 soak: $(VENV)/.ready ## Run the properties a hundred times as long, five thousand real turns, every fault
 	AGY_SOAK=1 $(BIN)/python -m pytest tests/properties tests/endurance tests/cassette/redaction/test_secret_prose.py -n auto -o timeout=3600 $(ARGS)
+	AGY_SOAK=1 $(BIN)/python -m pytest -m hypothesis --ignore tests/properties -n auto -o timeout=3600 $(ARGS)
 	AGY_SOAK=1 $(BIN)/python -m pytest tests/faults -n auto -o timeout=900 \
 		--write-table docs/reliability.md
 

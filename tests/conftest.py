@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import importlib.util
 import ipaddress
+import os
 import socket
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from blockbuster import blockbuster_ctx
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# How long an example takes says more of the machine than of the code.
-settings.register_profile("agy", deadline=None)
+SOAK = bool(os.environ.get("AGY_SOAK"))
+
+# How long an example takes says more of the machine than of the code, so no example has a limit.
+# CI reports the first failing example as it was found, with the line that repeats it: to make it
+# small took hypothesis five minutes, and what it found meanwhile made the report unreadable.
+settings.register_profile(
+    "agy",
+    deadline=None,
+    max_examples=1_000 if SOAK else 30,
+    print_blob=True,
+    report_multiple_bugs=False,
+    phases=[phase for phase in Phase if not (phase is Phase.shrink and os.environ.get("CI"))],
+)
 settings.load_profile("agy")
 
 # Whoever runs the tests may have these set; no test may depend on it, and no key may be used.
@@ -50,7 +62,14 @@ MAY_BLOCK = (
 HAVE_A_SECOND_TRY = ("real", "alone", "browser", "kernel_matrix")
 
 
+# What has one of these waits for processes: `make quick` leaves it out.
+WAITS_FOR_PROCESSES = {"cluster", "launcher", "next_release", "run_apart"}
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if not WAITS_FOR_PROCESSES.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
     if config.getoption("reruns") is not None:
         return
     for item in items:

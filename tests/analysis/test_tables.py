@@ -9,7 +9,7 @@ import time
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agy_nb.analysis import Prices, load
@@ -182,7 +182,6 @@ def test_without_prices_cost_is_not_looked_up(sessions):
     assert calls["cost_usd"].isna().all()
 
 
-@settings(deadline=None)  # the price table is read once
 @given(
     st.lists(
         st.one_of(st.none(), st.sampled_from(["gemini-2.5-flash", "no-such-model"])),

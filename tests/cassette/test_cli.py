@@ -154,6 +154,7 @@ def test_redact_cleans_the_models_side_too(run, cassette, hello):
     assert "abcdef" not in text
 
 
+@pytest.mark.slow
 def test_fifty_megabytes_are_listed_and_shown_without_being_held(run, raw_cassette, frames):
     import tracemalloc
 

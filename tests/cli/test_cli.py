@@ -138,6 +138,7 @@ def test_output_that_is_a_file_is_a_clear_error(tmp_path, capsys):
     assert capsys.readouterr().err.startswith(f"agy-nb: {tmp_path / 'file'}: File exists. ")
 
 
+@pytest.mark.slow
 def test_reader_that_leaves_early_gets_no_traceback():
     command = f"{sys.executable} -m agy_nb.cli --help | true; echo ${{PIPESTATUS[0]}}"
     result = subprocess.run(
@@ -162,6 +163,7 @@ def test_a_layer_adds_its_command(monkeypatch, capsys):
     assert capsys.readouterr().out == "HELLO\n"
 
 
+@pytest.mark.slow
 def test_what_a_terminal_has_no_letters_for_is_shown_all_the_same(tmp_path):
     (tmp_path / "Grüße.txt").touch()
     program = f"from agy_nb.cli import main; main(['usage', {str(tmp_path / 'Grüße.txt')!r}])"

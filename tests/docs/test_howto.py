@@ -130,7 +130,6 @@ async def test_dask(notebook, cluster, tmp_path, capsys):
 
 @pytest.mark.real
 @pytest.mark.slow
-@pytest.mark.alone
 @pytest.mark.timeout(240)
 @pytest.mark.blocking_allowed  # papermill runs a loop of its own here
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:papermill")

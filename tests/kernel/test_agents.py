@@ -8,7 +8,7 @@ import pytest
 
 from tests.kernel.conftest import Driver, in_subshell
 
-pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 START = """
 import agy_nb as agy

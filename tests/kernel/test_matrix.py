@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 pytestmark = [
-    pytest.mark.alone,
     pytest.mark.kernel_matrix,
     pytest.mark.timeout(300),  # the first test makes the environments
     pytest.mark.blocking_allowed,  # no loop of ours runs in this process

@@ -4,7 +4,7 @@ import pytest
 
 from tests.kernel.conftest import in_subshell, subshell_of
 
-pytestmark = [pytest.mark.kernel_matrix, pytest.mark.alone]
+pytestmark = pytest.mark.kernel_matrix
 
 SETUP = """
 import agy_nb as agy

@@ -7,7 +7,6 @@ import pytest
 from tests.kernel.conftest import in_subshell, subshell_of
 
 pytestmark = [
-    pytest.mark.alone,
     pytest.mark.kernel_matrix,
     pytest.mark.timeout(300),  # the first test makes the environments
     pytest.mark.blocking_allowed,  # no loop of ours runs in this process

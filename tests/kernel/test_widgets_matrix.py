@@ -7,7 +7,6 @@ import pytest
 
 pytestmark = [
     pytest.mark.kernel_matrix,
-    pytest.mark.alone,
     pytest.mark.timeout(300),  # the first test makes the environments
     pytest.mark.blocking_allowed,  # no loop of ours runs in this process
 ]

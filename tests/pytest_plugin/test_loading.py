@@ -4,6 +4,8 @@ import subprocess
 import sys
 from importlib.metadata import entry_points
 
+import pytest
+
 HEAVY = (
     "IPython",
     "aiohttp",
@@ -38,6 +40,7 @@ def test_marker_and_options_are_explained(suite):
         assert f"agy_{option.replace('-', '_')} " in shown
 
 
+@pytest.mark.slow
 def test_run_without_our_marker_loads_nothing_heavy(suite):
     suite.makepyfile(
         f"""

@@ -29,6 +29,7 @@ def test_reaches_out(attempt):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [["--agy-block-network"], ["-o", "agy_block_network=true"]])
 def test_other_machines_cannot_be_reached(suite, run, asked):
     suite.makepyfile(TEST.format(attempts=list(ATTEMPTS)))
@@ -86,6 +87,7 @@ def test_this_machine_can_be_reached_sync_and_async(suite, run):
     run("--agy-block-network").assert_outcomes(passed=5)
 
 
+@pytest.mark.slow
 def test_processes_that_heed_a_proxy_reach_this_machine_only(suite, run):
     suite.makepyfile(
         """

@@ -11,7 +11,7 @@ from nbclient import NotebookClient
 
 from tests.kernel.conftest import Driver
 
-pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 START = """
 import time

@@ -325,7 +325,7 @@ ACTS = st.lists(
 )
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=settings.default.max_examples // 5)  # each starts a harness
 @given(script=ACTS)
 def test_recording_of_any_session_has_the_events_of_the_live_run(script, tmp_path_factory):
     folder = tmp_path_factory.mktemp("any")

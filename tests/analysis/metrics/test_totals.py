@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agy_nb.analysis import load
@@ -167,7 +167,6 @@ def played(acts, past, session):
     return wire.idle().end()
 
 
-@settings(deadline=None, max_examples=60)  # files and frames
 @given(st.lists(st.tuples(acts, pasts), min_size=1, max_size=3))
 def test_calls_of_any_session_are_what_the_harness_counted(tmp_path_factory, sessions):
     wires = [played(acts, past, number) for number, (acts, past) in enumerate(sessions)]

@@ -201,6 +201,7 @@ def test_plot_of_nothing_says_so_in_every_backend(nothing, plot, backend):
     assert said[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_thousands_of_turns_are_drawn_as_areas(tmp_path, backend):
     wire = Wire().begin()

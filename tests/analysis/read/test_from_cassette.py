@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agy_nb.analysis.read.discovery import find_recordings
@@ -424,7 +424,6 @@ def read(tmp, text):
     return {name: rows.data for name, rows in read_file(folder).tables.items()}
 
 
-@settings(deadline=None)  # files
 @given(acts)
 def test_calls_sum_to_the_counter(tmp_path_factory, acts):
     wire = play(acts)
@@ -437,7 +436,6 @@ def test_calls_sum_to_the_counter(tmp_path_factory, acts):
         assert sum(calls["total_tokens"][n] for n in mine) == counter[0] + counter[2] + counter[3]
 
 
-@settings(deadline=None)
 @given(acts, st.data())
 def test_cut_recording_has_the_same_first_calls(tmp_path_factory, acts, data):
     text = play(acts).text()
@@ -448,7 +446,6 @@ def test_cut_recording_has_the_same_first_calls(tmp_path_factory, acts, data):
         assert whole[name][: len(values)] == values
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.data())
 def test_any_bytes_are_read_without_an_error(tmp_path_factory, junk, data):
     raw = bytearray(two_calls().text().encode())

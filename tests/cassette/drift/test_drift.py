@@ -74,6 +74,7 @@ async def test_call_of_a_tool_that_was_not_recorded_is_told():
     assert code == 1  # no such tool: the harness itself says so
 
 
+@pytest.mark.slow
 async def test_model_is_needed():
     code, _, err = await verify("plain_chat", "")
     assert code == 1
@@ -120,6 +121,7 @@ def at(address, name="geminiApiEndpoint"):
     return [{"name": "gemini-2.5-flash", "types": ["MODEL_TYPE_TEXT"], name: endpoint}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trust", [(), ("--trust",)])
 @pytest.mark.parametrize("name", ["geminiApiEndpoint", "vertexEndpoint", "gemmaEndpoint",
     "customEndpoint", "anotherEndpoint"])  # fmt: skip

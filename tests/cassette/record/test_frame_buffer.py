@@ -49,6 +49,7 @@ def test_all_frames_are_there_in_order_with_their_times(tmp_path):
     assert load(path).header.complete
 
 
+@pytest.mark.slow
 def test_long_session_is_packed_and_comes_back_whole(tmp_path):
     frames = [{"text": f"{number} " + "and so on " * 100} for number in range(5_000)]
     kept = of(*frames)

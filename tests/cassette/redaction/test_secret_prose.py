@@ -54,6 +54,7 @@ def changed(text):
     return [text[span.start : span.end] for span in find_secrets(text)]
 
 
+@pytest.mark.slow
 def test_source_of_the_standard_library_is_as_it_was():
     files = list(source())
     assert len(files) > 500

@@ -4,7 +4,7 @@ import itertools
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agy_nb.cassette.errors import CassetteMismatch
@@ -356,7 +356,6 @@ def test_sessions_alike_are_told_apart_by_their_first_prompt(tmp_path, lines_of,
     assert dealer.errors(allow_unplayed=False) == []
 
 
-@settings(max_examples=50)
 @given(starts=st.permutations(range(4)), prompts=st.permutations(range(4)))
 def test_agents_alike_may_start_and_ask_in_any_order(starts, prompts):
     from pathlib import Path

@@ -7,6 +7,7 @@ import importlib.metadata
 import itertools
 import json
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -64,6 +65,25 @@ async def replay(scenario, path, folder, **options):
         return seen(await scenario.play(at), at)
 
 
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    """What the user saw in each scenario that was recorded here, by its name, and the cassette."""
+    return tmp_path_factory.mktemp("recordings"), {}
+
+
+@pytest.fixture
+def recorded_once(recordings, tmp_path):
+    """Record a scenario the first time; gives a cassette of one's own and what the user saw."""
+    folder, shown = recordings
+
+    async def recorded_once(name):
+        if name not in shown:
+            shown[name] = await record(SCENARIOS[name], folder / name, folder / f"at_{name}")
+        return shutil.copytree(folder / name, tmp_path / "c"), shown[name]
+
+    return recorded_once
+
+
 @pytest.fixture
 def no_process(monkeypatch):
     """Let nobody start a process any more."""
@@ -81,13 +101,12 @@ QUICK = [name for name in SCENARIOS if name != "two_hundred_turns"]
 
 
 @pytest.mark.parametrize("name", QUICK)
-async def test_replay_shows_what_the_recording_showed(name, tmp_path, no_process):
-    scenario = SCENARIOS[name]
-    recorded = await record(scenario, tmp_path / "c", tmp_path / "then")
+async def test_replay_shows_what_the_recording_showed(name, recorded_once, tmp_path, no_process):
+    path, recorded = await recorded_once(name)
     no_process()
     for place in ("now", "again"):
-        assert await replay(scenario, tmp_path / "c", tmp_path / place) == recorded
-    assert not load(tmp_path / "c").partial
+        assert await replay(SCENARIOS[name], path, tmp_path / place) == recorded
+    assert not load(path).partial
 
 
 @pytest.mark.slow
@@ -105,12 +124,13 @@ FOLDS_AGREE = [name for name in QUICK if name not in ("cancel", "unauthorised")]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FOLDS_AGREE)
-async def test_two_recordings_agree_in_their_folds(name, tmp_path):
-    folds = []
-    for number in range(2):
-        path = tmp_path / f"c{number}"
-        await record(SCENARIOS[name], path, tmp_path / f"at{number}")
-        folds.append(sorted(json.dumps(digest_of(s), sort_keys=True) for s in load(path).sessions))
+async def test_two_recordings_agree_in_their_folds(name, recorded_once, tmp_path):
+    first, _ = await recorded_once(name)
+    await record(SCENARIOS[name], tmp_path / "second", tmp_path / "at")
+    folds = [
+        sorted(json.dumps(digest_of(session), sort_keys=True) for session in load(path).sessions)
+        for path in (first, tmp_path / "second")
+    ]
     assert folds[0] == folds[1]
 
 
@@ -120,10 +140,10 @@ async def play(path, config, *prompts, **options):
 
 
 @pytest.fixture
-async def hello(tmp_path):
+async def hello(recorded_once):
     """A recorded session of two turns; gives its folder."""
-    await record(SCENARIOS["plain_chat"], tmp_path / "c", tmp_path / "then")
-    return tmp_path / "c"
+    path, _ = await recorded_once("plain_chat")
+    return path
 
 
 @pytest.fixture
@@ -186,8 +206,8 @@ async def test_other_configuration_is_explained_at_once(hello, at):
     assert "Be brief." in caught.value.diff
 
 
-async def test_other_result_of_a_tool_is_explained_at_once(tmp_path, at):
-    await record(SCENARIOS["host_tools"], tmp_path / "c", tmp_path / "then")
+async def test_other_result_of_a_tool_is_explained_at_once(recorded_once, at):
+    path, _ = await recorded_once("host_tools")
 
     def get_weather(city: str) -> dict:
         """Tell the weather of a city.
@@ -200,14 +220,14 @@ async def test_other_result_of_a_tool_is_explained_at_once(tmp_path, at):
     prompt = "Weather in Paris and Rome?"
     config = at.config(tools=[get_weather])
     with pytest.raises(CassetteMismatch, match=r"-sunny\s+\+cloudy"):
-        await play(tmp_path / "c", config, prompt)
+        await play(path, config, prompt)
     ignore = ["toolResponse.responseJson.sky"]
     for options in ({"tools": "run"}, {"ignore": ignore}, {"tools": "replay"}):
-        assert await play(tmp_path / "c", config, prompt, **options) == ["Sunny in both."]
+        assert await play(path, config, prompt, **options) == ["Sunny in both."]
 
 
-async def test_replayed_tool_is_not_called(tmp_path, at):
-    await record(SCENARIOS["host_tools"], tmp_path / "c", tmp_path / "then")
+async def test_replayed_tool_is_not_called(recorded_once, at):
+    path, _ = await recorded_once("host_tools")
 
     def get_weather(city: str) -> dict:
         """Tell the weather of a city.
@@ -217,14 +237,14 @@ async def test_replayed_tool_is_not_called(tmp_path, at):
         """
         raise AssertionError("called")
 
-    path, config = tmp_path / "c", at.config(tools=[get_weather])
+    config = at.config(tools=[get_weather])
     played = await play(path, config, "Weather in Paris and Rome?", tools="replay")
     assert played == ["Sunny in both."]
 
 
 @pytest.mark.parametrize(("approvals", "asked"), [("replay", []), ("run", ["Oslo"])])
-async def test_person_is_asked_only_on_request(tmp_path, at, approvals, asked):
-    await record(SCENARIOS["approval_granted"], tmp_path / "c", tmp_path / "then")
+async def test_person_is_asked_only_on_request(recorded_once, at, approvals, asked):
+    path, _ = await recorded_once("approval_granted")
     seen = []
 
     async def ask(call):
@@ -233,12 +253,12 @@ async def test_person_is_asked_only_on_request(tmp_path, at, approvals, asked):
 
     policies = [policy.ask_user("get_weather", handler=ask)]
     config = at.config(tools=[get_weather], policies=policies)
-    await play(tmp_path / "c", config, "Weather in Oslo?", approvals=approvals)
+    await play(path, config, "Weather in Oslo?", approvals=approvals)
     assert seen == asked
 
 
-async def test_other_decision_of_a_person_is_explained(tmp_path, at):
-    await record(SCENARIOS["approval_granted"], tmp_path / "c", tmp_path / "then")
+async def test_other_decision_of_a_person_is_explained(recorded_once, at):
+    path, _ = await recorded_once("approval_granted")
 
     async def ask(call):
         return False
@@ -246,13 +266,13 @@ async def test_other_decision_of_a_person_is_explained(tmp_path, at):
     policies = [policy.ask_user("get_weather", handler=ask)]
     config = at.config(tools=[get_weather], policies=policies)
     with pytest.raises(CassetteMismatch, match="the decision on a tool call is not what"):
-        await play(tmp_path / "c", config, "Weather in Oslo?", approvals="run")
+        await play(path, config, "Weather in Oslo?", approvals="run")
 
 
-async def test_cancel_that_never_comes_is_no_hang(tmp_path, at):
-    await record(SCENARIOS["cancel"], tmp_path / "c", tmp_path / "then")
+async def test_cancel_that_never_comes_is_no_hang(recorded_once, at):
+    path, _ = await recorded_once("cancel")
     with pytest.raises(CassetteMismatch, match="was cancelled at this point"):
-        await play(tmp_path / "c", at.config(), "Count", "Are you there?", stall_after=0.05)
+        await play(path, at.config(), "Count", "Are you there?", stall_after=0.05)
 
 
 async def test_partial_recording_says_where_it_ends(hello, at):
@@ -403,18 +423,14 @@ async def test_decorator_makes_a_block_of_each_call(hello, at):
     assert talk.__name__ == "talk"
 
 
-def test_decorator_takes_plain_functions(hello_path, at):
-    @use_cassette(hello_path, "none")
+def test_decorator_takes_plain_functions(recorded_once, at):
+    path, _ = asyncio.run(recorded_once("plain_chat"))
+
+    @use_cassette(path, "none")
     def talk():
         return asyncio.run(SCENARIOS["plain_chat"].play(at))
 
     assert talk() == talk()
-
-
-@pytest.fixture
-def hello_path(tmp_path):
-    asyncio.run(record(SCENARIOS["plain_chat"], tmp_path / "c", tmp_path / "then"))
-    return tmp_path / "c"
 
 
 async def test_block_that_raises_keeps_its_own_error(hello, at):
@@ -436,10 +452,10 @@ async def test_header_names_sdk_and_harness(hello):
     assert re.fullmatch(r"localharness \d+ bytes", header.harness)
 
 
-async def test_nothing_secret_is_on_disk(hello):
+async def test_nothing_secret_is_on_disk(hello, tmp_path_factory):
     text = "".join(file.read_text() for file in hello.iterdir())
     assert "scripted-key-0" not in text
-    assert str(hello.parent) not in text
+    assert str(tmp_path_factory.getbasetemp()) not in text
 
 
 @pytest.mark.parametrize("wrong", [{"record_mode": "sometimes"}, {"seam": "http"}, {"speed": -1},
@@ -465,12 +481,12 @@ MODEL_SEAM = [name for name in QUICK if name not in UNSTEADY]
 
 
 @pytest.mark.parametrize("name", MODEL_SEAM)
-async def test_model_seam_replays_the_model_behind_the_real_harness(name, tmp_path):
+async def test_model_seam_replays_the_model_behind_the_real_harness(name, recorded_once, tmp_path):
     scenario = SCENARIOS[name]
-    recorded = await record(scenario, tmp_path / "c", tmp_path / "then")
+    path, recorded = await recorded_once(name)
     scenario.script(tmp_path / "now")  # puts there what is outside of harness and model
     with forgotten_pipes():
-        assert await replay(scenario, tmp_path / "c", tmp_path / "now", seam="model") == recorded
+        assert await replay(scenario, path, tmp_path / "now", seam="model") == recorded
 
 
 async def test_model_seam_explains_another_request(hello, at):

@@ -131,6 +131,7 @@ def _race(path, barrier, results):
         results.put("recorded")
 
 
+@pytest.mark.slow
 def test_processes_that_race_for_a_name_leave_one_whole_cassette(tmp_path):
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(4), context.Queue()

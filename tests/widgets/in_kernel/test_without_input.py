@@ -8,7 +8,6 @@ from nbconvert import HTMLExporter, MarkdownExporter
 pytestmark = [
     pytest.mark.real,
     pytest.mark.slow,
-    pytest.mark.alone,
     pytest.mark.blocking_allowed,  # papermill runs a loop of its own here
     pytest.mark.filterwarnings("ignore::DeprecationWarning:papermill"),
 ]

@@ -7,7 +7,6 @@ import pytest
 from tests.widgets.in_lab.front_ends import BROWSERS
 
 BROWSER = [
-    pytest.mark.alone,
     pytest.mark.browser,
     pytest.mark.blocking_allowed,  # Playwright has a loop of its own in this thread
     pytest.mark.real,

@@ -5,7 +5,7 @@ import random
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agy_nb.widgets.markdown import markdown_stream as module
@@ -95,7 +95,6 @@ CUTS = st.lists(st.integers(min_value=0, max_value=1_000_000), max_size=40)
 # -- the same whatever the pieces ------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(TEXTS, CUTS, st.booleans())
 def test_any_cut_of_any_text_gives_the_same_html(text, places, looking):
     whole, _ = fed([text])
@@ -104,7 +103,6 @@ def test_any_cut_of_any_text_gives_the_same_html(text, places, looking):
     assert pieces.source == text
 
 
-@settings(deadline=None)
 @given(TEXTS, CUTS)
 def test_what_a_view_shows_at_the_end_is_the_html(text, places):
     blocks, changes = fed(cut(text, places), looking=True)
@@ -113,7 +111,6 @@ def test_what_a_view_shows_at_the_end_is_the_html(text, places):
     assert list(page) == sorted(page)
 
 
-@settings(deadline=None)
 @given(TEXTS, CUTS)
 def test_what_has_come_is_on_the_page_but_for_a_word(text, places):
     blocks = Blocks()
@@ -134,7 +131,6 @@ def test_document_of_everything_is_what_markdown_makes_of_it_as_a_whole():
     assert len(blocks._closed) > 10
 
 
-@settings(deadline=None)
 @given(st.permutations(BLOCKS))
 def test_blocks_end_where_markdown_ends_them(parts):
     blocks, _ = fed(["\n\n".join(parts)])
@@ -181,7 +177,6 @@ def test_half_of_a_link_definition_is_not_kept():
     assert 'exa"' not in blocks.html()
 
 
-@settings(deadline=None)
 @given(st.sampled_from(PAYLOADS), CUTS)
 def test_nothing_hostile_is_left_at_any_moment(payload, places):
     text = f"words\n\n{payload}\n\nwords"
@@ -237,7 +232,6 @@ def test_bytes_are_twice_the_text_and_the_final_html_at_the_most(kind, size, ren
     assert sum(rendered) <= 3 * len(text) + 2 * module._FREE
 
 
-@settings(deadline=None)
 @given(TEXTS, CUTS)
 def test_bytes_are_bounded_for_any_text_and_any_cut(text, places):
     blocks, changes = fed(cut(text, places), looking=True)

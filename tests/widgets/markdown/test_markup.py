@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agy_nb.widgets.markdown import markup
@@ -54,13 +54,11 @@ def test_coloured_code_holds_spans_of_colour_only(language, monkeypatch):
     assert {tag for tag, _ in read(html).elements} == {"span"}
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="<>\"'=()[]!`~*_#|&;:/\\ \n\tajxonscript-01.{}$", max_size=200))
 def test_no_text_of_marks_leaves_anything_hostile(source):
     assert faults(markup.render(source)) == []
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_escaped_text_reads_as_itself(text):
     assert text_of(markup.escape(text)) == markup.visible(text)

@@ -4,7 +4,7 @@ import base64
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agy_nb.protocol.events import (
@@ -316,7 +316,6 @@ def test_every_invisible_character_of_a_call_is_shown(place):
 TEXTS = st.text(alphabet="ab \t\r\n\x0b\x0c\x1c\x85\u2028é", max_size=40)
 
 
-@settings(deadline=None)
 @given(TEXTS, TEXTS)
 def test_change_shows_both_texts_whole(old, new):
     shown = text_of(cards.about_to_run({"old_string": old, "new_string": new}))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agy_nb.protocol.events import (
@@ -510,7 +510,6 @@ def same_page(changes) -> str:
     return static(changes)
 
 
-@settings(deadline=None)
 @given(st.lists(EVENTS, max_size=30), st.data())
 def test_snapshot_at_any_moment_and_what_follows_is_all_that_there_was(events, data):
     late_at = data.draw(st.integers(0, len(events)), label="late at")
@@ -529,7 +528,6 @@ def test_snapshot_at_any_moment_and_what_follows_is_all_that_there_was(events, d
     assert same_page(early + new) == same_page((late if late_at < len(events) else early) + new)
 
 
-@settings(deadline=None)
 @given(st.lists(EVENTS, max_size=30), st.lists(st.booleans(), min_size=30, max_size=30))
 def test_page_at_the_end_is_the_html_that_stays(events, looks):
     transcript = page()
@@ -541,7 +539,6 @@ def test_page_at_the_end_is_the_html_that_stays(events, looks):
     assert same_page(changes + transcript.changes()) == transcript.html()
 
 
-@settings(deadline=None)
 @given(st.lists(EVENTS, max_size=30), st.lists(st.booleans(), min_size=30, max_size=30))
 def test_html_that_is_kept_in_pieces_is_that_of_all_nodes(events, looks):
     transcript = page()
@@ -572,7 +569,6 @@ def test_html_of_a_long_page_is_not_made_again_after_each_turn(monkeypatch):
     assert len(made) < 200 * 10
 
 
-@settings(deadline=None)
 @given(st.lists(EVENTS, max_size=30))
 def test_snapshot_is_the_page(events):
     transcript = page(*events)

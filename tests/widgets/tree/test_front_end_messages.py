@@ -6,7 +6,7 @@ import random
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import agy_nb as agy
@@ -68,7 +68,6 @@ def test_half_of_a_character_can_be_written():
     assert parse({"type": "send", "text": "a\ud800"}).text.encode()
 
 
-@settings(deadline=None)
 @given(st.sampled_from(GOOD), st.data())
 def test_field_of_another_type_makes_no_message_or_a_whole_one(message, data):
     name = data.draw(st.sampled_from(sorted(message)))
