@@ -25,7 +25,7 @@ CELL_TIMEOUT_S = 180.0
 OUTPUT = Path("build/demo")
 
 
-class DemoFailed(AgyError):
+class DemoError(AgyError):
     """The demo cannot run, or one of its cells failed.
 
     Attributes:
@@ -56,8 +56,8 @@ def run(
         tell: Takes each line on what is done.
 
     Raises:
-        DemoFailed: A cell failed, or the notebook is missing.
-        NoKernel: No kernel can be started here, or what is needed for one is missing.
+        DemoError: A cell failed, or the notebook is missing.
+        NoKernelError: No kernel can be started here, or what is needed for one is missing.
         KeyboardInterrupt: It was interrupted; nothing is written.
         OSError: The folder cannot be written to.
     """
@@ -87,7 +87,7 @@ def _quickstart() -> Path:
     for folder in (package / "notebooks", package.parent / "notebooks"):  # a wheel, a clone
         if (folder / NAME).is_file():
             return folder / NAME
-    raise DemoFailed(
+    raise DemoError(
         f"{NAME} did not come with this installation of agy_nb; install it anew, or use a clone"
     )
 
@@ -100,7 +100,7 @@ def _model() -> str:
 
 async def _execute(
     document: NotebookNode, cwd: Path, tell: Callable[[str], None]
-) -> DemoFailed | None:
+) -> DemoError | None:
     """Run the cells, one line each; gives what failed."""
     from nbclient.exceptions import CellControlSignal
 
@@ -145,16 +145,14 @@ def _titles(document: NotebookNode) -> dict[int, tuple[int, str]]:
     return titles
 
 
-def _failure(
-    document: NotebookNode, titles: dict[int, tuple[int, str]], message: str
-) -> DemoFailed:
+def _failure(document: NotebookNode, titles: dict[int, tuple[int, str]], message: str) -> DemoError:
     for index, (number, _) in titles.items():
         cell = document.cells[index]
         for item in cell.outputs:
             if item.output_type == "error":
                 what = f"{item.ename}: {item.evalue}"
-                return DemoFailed(f"cell {number} failed\n\n{cell.source}\n\n{what}", cell=number)
-    return DemoFailed(message.strip())
+                return DemoError(f"cell {number} failed\n\n{cell.source}\n\n{what}", cell=number)
+    return DemoError(message.strip())
 
 
 def _page(document: NotebookNode, title: str) -> str:

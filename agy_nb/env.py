@@ -6,7 +6,7 @@ import io
 import os
 from pathlib import Path
 
-from agy_nb.errors import InvalidConfig
+from agy_nb.errors import InvalidConfigError
 
 _MOST_BYTES = 1_000_000
 
@@ -27,7 +27,8 @@ def load_env(path: str | os.PathLike[str] = ".env") -> tuple[str, ...]:
         The names of the variables that were set, in alphabetical order.
 
     Raises:
-        InvalidConfig: The file cannot be read, or a line has another form; nothing is set then.
+        InvalidConfigError: The file cannot be read, or a line has another form; nothing is set
+            then.
 
     Example:
         >>> import os
@@ -45,7 +46,7 @@ def load_env(path: str | os.PathLike[str] = ".env") -> tuple[str, ...]:
     for binding in parse_stream(io.StringIO(text)):
         name, value = binding.key or "", binding.value or ""
         if binding.error or "=" in name or "\0" in name + value or (not name and value):
-            raise InvalidConfig(
+            raise InvalidConfigError(
                 f"line {binding.original.line} of {os.fspath(path)!r} must be NAME=value; "
                 "put a value with spaces, # or line ends in quotes",
                 field="path",
@@ -71,17 +72,17 @@ def _read(path: str | os.PathLike[str]) -> str:
     try:
         file = Path(path)
         if file.exists() and not file.is_file():  # a pipe would be waited for
-            raise InvalidConfig(f"cannot read {shown!r}: not a regular file", field="path")
+            raise InvalidConfigError(f"cannot read {shown!r}: not a regular file", field="path")
         with file.open("rb") as opened:
             content = opened.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
-            raise InvalidConfig(
+            raise InvalidConfigError(
                 f"cannot read {shown!r}: larger than {_MOST_BYTES:,} bytes", field="path"
             )
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:  # its words would show a byte of a value
-        raise InvalidConfig(
+        raise InvalidConfigError(
             f"cannot read {shown!r}: byte {error.start} is not UTF-8", field="path"
         ) from None
     except (OSError, ValueError) as error:
-        raise InvalidConfig(f"cannot read {shown!r}: {error}", field="path") from error
+        raise InvalidConfigError(f"cannot read {shown!r}: {error}", field="path") from error

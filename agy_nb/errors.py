@@ -2,24 +2,24 @@
 
 ```
 AgyError
-  + InvalidInput               what you passed cannot be used; `field` names it
-  |   + InvalidPrompt          an empty prompt, or a part that is no content
-  |   + InvalidConfig          a configuration that the SDK or we refuse
-  |   + InvalidMessage         a protocol message that does not fit its type
-  + BackendError               the SDK, its harness or the model failed
-  |   + HarnessError           the harness is missing, broken or gone
-  |   + QuotaExceeded          the model's quota is spent; `retry_after` seconds
-  |   + Safety                 the model refused on safety grounds
-  |   + MaxTokens              the answer ran into its token limit
-  |   + UnsupportedSdkError    an SDK version that we were not tested with
-  + BudgetExceededError        a turn or session used more than a budget of RuntimeConfig allows
-  + Timeout                    something took longer than its limit (also a TimeoutError)
-  + TurnCancelled              the turn was cancelled; `partial_text` holds what had come
-  + TurnDeniedError            a pre-turn hook denied the prompt; `reason` says why
-  + DeadlockError              user code of a turn waits for its own agent
-  + AgentNotStarted            the agent was shut down, deleted or disconnected
-  + ChannelClosed              the runtime is closed, or closed before it answered
-  + WrongLoop                  called from an event loop that is not the runtime's
+  + InvalidInputError        what you passed cannot be used; `field` names it
+  |   + InvalidPromptError   an empty prompt, or a part that is no content
+  |   + InvalidConfigError   a configuration that the SDK or we refuse
+  |   + InvalidMessageError  a protocol message that does not fit its type
+  + BackendError             the SDK, its harness or the model failed
+  |   + HarnessError         the harness is missing, broken or gone
+  |   + QuotaExceededError   the model's quota is spent; `retry_after` seconds
+  |   + SafetyError          the model refused on safety grounds
+  |   + MaxTokensError       the answer ran into its token limit
+  |   + UnsupportedSdkError  an SDK version that we were not tested with
+  + BudgetExceededError      a turn or session used more than a budget of RuntimeConfig allows
+  + AgyTimeoutError          something took longer than its limit (also a TimeoutError)
+  + TurnCancelledError       the turn was cancelled; `partial_text` holds what had come
+  + TurnDeniedError          a pre-turn hook denied the prompt; `reason` says why
+  + DeadlockError            user code of a turn waits for its own agent
+  + AgentNotStartedError     the agent was shut down, deleted or disconnected
+  + ChannelClosedError       the runtime is closed, or closed before it answered
+  + WrongLoopError           called from an event loop that is not the runtime's
 ```
 
 Rule 1: an error says what happened, where, and what to do next.
@@ -45,7 +45,7 @@ class AgyError(Exception):
         ...     await agent.chat("")
         ... except agy.AgyError as error:
         ...     print(type(error).__name__, error.retryable)
-        InvalidPrompt False
+        InvalidPromptError False
     """
 
     retryable: bool = False
@@ -55,7 +55,7 @@ class AgyError(Exception):
         return printable(super().__str__())
 
 
-class InvalidInput(AgyError):
+class InvalidInputError(AgyError):
     """What was passed cannot be used.
 
     What to do: pass what the message asks for, in the place that `field` names.
@@ -66,7 +66,7 @@ class InvalidInput(AgyError):
     Example:
         >>> agy.load("no/such/folder")
         Traceback (most recent call last):
-        agy_nb.errors.InvalidInput: there is nothing at 'no/such/folder'; name a folder or a file
+        agy_nb.errors.InvalidInputError: there is nothing at 'no/such/folder'; name a folder or ...
     """
 
     def __init__(self, message: str, *, field: str = "") -> None:
@@ -74,7 +74,7 @@ class InvalidInput(AgyError):
         self.field = field
 
 
-class InvalidPrompt(InvalidInput):
+class InvalidPromptError(InvalidInputError):
     """The prompt is empty, or one of its parts is no content.
 
     What to do: pass text, the SDK's `Image`, `Document`, `Audio` or `Video`, or a list of these.
@@ -82,11 +82,11 @@ class InvalidPrompt(InvalidInput):
     Example:
         >>> await agent.chat("")
         Traceback (most recent call last):
-        agy_nb.errors.InvalidPrompt: the prompt is empty; pass some text, ...
+        agy_nb.errors.InvalidPromptError: the prompt is empty; pass some text, ...
     """
 
 
-class InvalidConfig(InvalidInput):
+class InvalidConfigError(InvalidInputError):
     """The agent's or the runtime's configuration is refused, by the SDK or by us.
 
     What to do: correct the setting that `field` names; settings are those of the SDK's
@@ -95,11 +95,11 @@ class InvalidConfig(InvalidInput):
     Example:
         >>> agy.RuntimeConfig(chat_timeout=0)
         Traceback (most recent call last):
-        agy_nb.errors.InvalidConfig: RuntimeConfig(chat_timeout=...) must be above 0 ...
+        agy_nb.errors.InvalidConfigError: RuntimeConfig(chat_timeout=...) must be above 0 ...
     """
 
 
-class InvalidMessage(InvalidInput):
+class InvalidMessageError(InvalidInputError):
     """A command, reply or event does not fit its type; `field` is the path to it.
 
     What to do: send what `agy_nb.protocol.commands` describes. It comes from the protocol's JSON
@@ -109,7 +109,7 @@ class InvalidMessage(InvalidInput):
         >>> from agy_nb.protocol import codec
         >>> codec.decode("{}")
         Traceback (most recent call last):
-        agy_nb.errors.InvalidMessage: a protocol message must be a JSON object ...
+        agy_nb.errors.InvalidMessageError: a protocol message must be a JSON object ...
     """
 
 
@@ -176,7 +176,7 @@ class UnsupportedSdkError(BackendError):
     """
 
 
-class QuotaExceeded(BackendError):
+class QuotaExceededError(BackendError):
     """The model's quota is spent, also after the retries that were asked for.
 
     What to do: wait for `retry_after` seconds, or set `RuntimeConfig(max_quota_retries=...)` to
@@ -187,7 +187,7 @@ class QuotaExceeded(BackendError):
         hinted: Whether the model said so; otherwise it is our guess.
 
     Example:
-        >>> print(agy.QuotaExceeded(30))
+        >>> print(agy.QuotaExceededError(30))
         the model's quota is spent; try again in 30 s, or set RuntimeConfig...
     """
 
@@ -210,7 +210,7 @@ class QuotaExceeded(BackendError):
         self.hinted = hinted
 
 
-class Safety(BackendError):
+class SafetyError(BackendError):
     """The model refused to answer, or to go on, for safety reasons.
 
     What to do: rephrase the prompt. What had come is in `response.partial_text`.
@@ -220,11 +220,11 @@ class Safety(BackendError):
         ...     agent = await agy.create_agent(model.config())
         ...     await agent.chat_text("Hello")
         Traceback (most recent call last):
-        agy_nb.errors.Safety: 3 failed answers of the model in a row ended the turn ...
+        agy_nb.errors.SafetyError: 3 failed answers of the model in a row ended the turn ...
     """
 
 
-class MaxTokens(BackendError):
+class MaxTokensError(BackendError):
     """The answer ran into the model's limit of output tokens.
 
     What to do: ask for less at once, or raise `max_output_tokens` in the configuration of the
@@ -236,11 +236,11 @@ class MaxTokens(BackendError):
         ...     agent = await agy.create_agent(model.config())
         ...     await agent.chat_text("Tell me a story")
         Traceback (most recent call last):
-        agy_nb.errors.MaxTokens: 3 failed answers of the model in a row ended the turn ...
+        agy_nb.errors.MaxTokensError: 3 failed answers of the model in a row ended the turn ...
     """
 
 
-class Timeout(AgyError, TimeoutError):
+class AgyTimeoutError(AgyError, TimeoutError):
     """Something took longer than its limit; it is a `TimeoutError`, too.
 
     What to do: raise the limit in `RuntimeConfig`, or find out what hangs: for `"chat"` the model
@@ -256,7 +256,7 @@ class Timeout(AgyError, TimeoutError):
         ...         agent = await rt.create_agent(model.config())
         ...         await agent.chat_text("Hello")
         Traceback (most recent call last):
-        agy_nb.errors.Timeout: chat took longer than 0.5 s; ...
+        agy_nb.errors.AgyTimeoutError: chat took longer than 0.5 s; ...
     """
 
     retryable = True
@@ -297,7 +297,7 @@ class BudgetExceededError(AgyError):
         self.used = used
 
 
-class TurnCancelled(AgyError):
+class TurnCancelledError(AgyError):
     """The turn was cancelled before it was done: by `cancel`, a stop button or an interrupt.
 
     What to do: nothing, if you wanted that; the agent takes the next prompt.
@@ -310,7 +310,7 @@ class TurnCancelled(AgyError):
         >>> await response.cancel()
         >>> await response.text()
         Traceback (most recent call last):
-        agy_nb.errors.TurnCancelled: the turn was cancelled; ...
+        agy_nb.errors.TurnCancelledError: the turn was cancelled; ...
     """
 
     def __init__(self, partial_text: str = "", *, message: str = "") -> None:
@@ -363,7 +363,7 @@ class DeadlockError(AgyError):
     """
 
 
-class AgentNotStarted(AgyError):
+class AgentNotStartedError(AgyError):
     """The agent is not there (any more): it was shut down, deleted or disconnected.
 
     What to do: create another one; with `conversation_id` and `save_dir` in its configuration it
@@ -373,11 +373,11 @@ class AgentNotStarted(AgyError):
         >>> await agent.shutdown()
         >>> await agent.chat("Hello")
         Traceback (most recent call last):
-        agy_nb.errors.AgentNotStarted: agent ... was shut down, deleted or disconnected; create ...
+        agy_nb.errors.AgentNotStartedError: agent ... was shut down, deleted or disconnected; ...
     """
 
 
-class ChannelClosed(AgyError):
+class ChannelClosedError(AgyError):
     """The runtime is closed, or was closed before it answered.
 
     What to do: make another one. `agy.runtime()` and `agy.create_agent()` do so by themselves.
@@ -387,11 +387,11 @@ class ChannelClosed(AgyError):
         >>> await rt.close()
         >>> await rt.create_agent()
         Traceback (most recent call last):
-        agy_nb.errors.ChannelClosed: the runtime is closed; make another one ...
+        agy_nb.errors.ChannelClosedError: the runtime is closed; make another one ...
     """
 
 
-class WrongLoop(AgyError):
+class WrongLoopError(AgyError):
     """Called from an event loop that is not the one the runtime lives on.
 
     What to do: await it where the runtime was first used; from other threads use `agent.sync`.
@@ -399,5 +399,5 @@ class WrongLoop(AgyError):
     Example:
         >>> await asyncio.to_thread(asyncio.run, agent.turn_count())
         Traceback (most recent call last):
-        agy_nb.errors.WrongLoop: this runtime lives on another event loop; call it from there, ...
+        agy_nb.errors.WrongLoopError: this runtime lives on another event loop; call it from ...
     """

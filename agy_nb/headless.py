@@ -27,7 +27,7 @@ MOST_STDERR_LINES = 10
 LINE_TIMEOUT_S = 60.0
 
 
-class NoKernel(AgyError):
+class NoKernelError(AgyError):
     """A kernel could not be started here, or died."""
 
 
@@ -35,11 +35,11 @@ def require(*modules: str) -> None:
     """Make sure that modules are installed which not every user of agy_nb needs.
 
     Raises:
-        NoKernel: One is missing.
+        NoKernelError: One is missing.
     """
     for name in modules:
         if find_spec(name) is None:
-            raise NoKernel(
+            raise NoKernelError(
                 f"{name} is not installed; run: {sys.executable} -m pip install 'agy-nb[notebook]'"
             )
 
@@ -92,7 +92,7 @@ class HeadlessKernel:
         """Execute its notebook in a new kernel, and stop that.
 
         Raises:
-            NoKernel: The kernel does not start, or dies.
+            NoKernelError: The kernel does not start, or dies.
             CancelledError: SIGINT or SIGTERM came.
             CellExecutionError: A cell fails (nbclient's).
             CellTimeoutError: A cell takes too long (nbclient's).
@@ -112,10 +112,10 @@ class HeadlessKernel:
         if self._interrupted:
             raise asyncio.CancelledError
 
-    def _no_kernel(self, error: Exception) -> NoKernel:
+    def _no_kernel(self, error: Exception) -> NoKernelError:
         said = self._stderr.read_text(errors="replace").strip().splitlines()
         lines = [f"the kernel of {sys.executable} does not run: {error}"]
-        return NoKernel("\n".join(lines + said[-MOST_STDERR_LINES:]))
+        return NoKernelError("\n".join(lines + said[-MOST_STDERR_LINES:]))
 
     def _cancel_on_signals(self, **_: object) -> None:
         """In place of nbclient's own handlers, after which it fails in ways of its own."""
@@ -136,7 +136,7 @@ async def headless_kernel() -> AsyncIterator[HeadlessKernel]:
     """Room for a kernel, removed at the end.
 
     Raises:
-        NoKernel: What is needed to run one is not installed.
+        NoKernelError: What is needed to run one is not installed.
     """
     require(*NEEDED)
     with tempfile.TemporaryDirectory(prefix="agy-nb-", ignore_cleanup_errors=True) as folder:
@@ -147,7 +147,7 @@ async def execute_line(code: str) -> str:
     """Run a line of code in a new kernel and give what it prints.
 
     Raises:
-        NoKernel: The kernel does not start, dies, or the line fails.
+        NoKernelError: The kernel does not start, dies, or the line fails.
     """
     require(*NEEDED)
     from nbclient.exceptions import CellControlSignal
@@ -159,6 +159,6 @@ async def execute_line(code: str) -> str:
         try:
             await kernel.run(client)
         except CellControlSignal as error:
-            raise NoKernel(f"{code!r} failed in a kernel: {error}") from error
+            raise NoKernelError(f"{code!r} failed in a kernel: {error}") from error
         outputs = notebook.cells[0].outputs
         return "".join(item.text for item in outputs if item.get("name") == "stdout")

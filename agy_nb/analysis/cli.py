@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from agy_nb.analysis.schema import By
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 from agy_nb.terminal import printable
 
 if TYPE_CHECKING:
@@ -64,13 +64,14 @@ def run(arguments: argparse.Namespace) -> int:
         The exit code: 0, or 1 when no session could be read.
 
     Raises:
-        InvalidInput: There is nothing at a path, no such time zone, or the format needs `--output`.
+        InvalidInputError: There is nothing at a path, no such time zone, or the format needs
+            `--output`.
     """
     from agy_nb.analysis.metrics.cost import Prices
     from agy_nb.analysis.sessions import load
 
     if arguments.format == "parquet" and arguments.output is None:
-        raise InvalidInput("--format parquet needs --output FILE", field="output")
+        raise InvalidInputError("--format parquet needs --output FILE", field="output")
     sessions = load(arguments.path, prices=None if arguments.no_cost else Prices())
     usage = sessions.usage(by=arguments.by, tz=arguments.tz)
     _write(usage, arguments.format, arguments.output)

@@ -2,8 +2,8 @@
 
 ```
 AgyError
-  + MissingExtra       a package is not installed; `extra` names what to install
-  + SpansNotExported   an exporter of spans refused them; `exported` had gone out before
+  + MissingExtraError      a package is not installed; `extra` names what to install
+  + SpansNotExportedError  an exporter of spans refused them; `exported` had gone out before
 ```
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 from agy_nb.errors import AgyError
 
 
-class MissingExtra(AgyError, ImportError):
+class MissingExtraError(AgyError, ImportError):
     """A package that this needs is not installed.
 
     What to do: install the extra that the message names, in the kernel's own environment, and
@@ -22,10 +22,10 @@ class MissingExtra(AgyError, ImportError):
         extra: What to install: `pip install 'agy-nb[extra]'`.
 
     Example:
-        >>> from agy_nb.analysis.errors import MissingExtra
-        >>> raise MissingExtra("plot_usage needs Matplotlib", "plot")
+        >>> from agy_nb.analysis.errors import MissingExtraError
+        >>> raise MissingExtraError("plot_usage needs Matplotlib", "plot")
         Traceback (most recent call last):
-        agy_nb.analysis.errors.MissingExtra: plot_usage needs Matplotlib, which is not ...
+        agy_nb.analysis.errors.MissingExtraError: plot_usage needs Matplotlib, which is not ...
     """
 
     def __init__(self, what: str, extra: str) -> None:
@@ -33,7 +33,7 @@ class MissingExtra(AgyError, ImportError):
         self.extra = extra
 
 
-class SpansNotExported(AgyError):
+class SpansNotExportedError(AgyError):
     """An exporter refused spans.
 
     What to do: look at the exporter's own log, most of the time at the receiver's address. To
@@ -49,7 +49,7 @@ class SpansNotExported(AgyError):
         ...         return SpanExportResult.FAILURE
         >>> agy.load("cassettes/plain_chat").to_otel(Refuses())
         Traceback (most recent call last):
-        agy_nb.analysis.errors.SpansNotExported: Refuses refused spans after 0; it logs why...
+        agy_nb.analysis.errors.SpansNotExportedError: Refuses refused spans after 0; it logs why...
     """
 
     def __init__(self, message: str, *, exported: int) -> None:

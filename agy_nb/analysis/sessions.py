@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from agy_nb.analysis.builders.column_buffer import Columns
 from agy_nb.analysis.builders.dataframes import frame
 from agy_nb.analysis.metrics.cost import Prices
-from agy_nb.analysis.read.discovery import Recording, find_recordings
+from agy_nb.analysis.read.discovery import RecordingPath, find_recordings
 from agy_nb.analysis.read.from_cassette import read_file
 from agy_nb.analysis.schema import TABLES
 from agy_nb.analysis.tables import Tables
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ class Sessions(Tables):
 
     def __init__(
         self,
-        recordings: Sequence[Recording],
+        recordings: Sequence[RecordingPath],
         *,
         chunks: bool = False,
         text: bool = False,
@@ -119,8 +119,8 @@ def load(
         The sessions. Files that cannot be read are rows of `problems`.
 
     Raises:
-        InvalidInput: A path that has no pattern does not exist, or is none; or there is no such
-            engine.
+        InvalidInputError: A path that has no pattern does not exist, or is none; or there is no
+            such engine.
 
     Example:
         >>> sessions = agy.load("cassettes/")
@@ -131,7 +131,9 @@ def load(
     if engine == "pandas":
         return Sessions(recordings, chunks=chunks, text=text, prices=prices)
     if engine != "dask":
-        raise InvalidInput(f"engine must be 'pandas' or 'dask', got {engine!r}", field="engine")
+        raise InvalidInputError(
+            f"engine must be 'pandas' or 'dask', got {engine!r}", field="engine"
+        )
     from agy_nb.analysis.read.on_dask import DaskSessions
 
     return DaskSessions(recordings, chunks=chunks, text=text, prices=prices)
@@ -152,19 +154,19 @@ def _named(path: Any) -> list[str | Path]:
         text = str(path)
         pattern = any(mark in text for mark in "*?[")
         if not text or not (pattern or Path(text).expanduser().exists()):
-            raise InvalidInput(
+            raise InvalidInputError(
                 f"there is nothing at {text!r}; name a folder or a file", field="path"
             )
         return [path]
     if isinstance(path, Iterable) and not isinstance(path, bytes):
         return [each for item in path for each in _named(item)]
-    raise InvalidInput(
+    raise InvalidInputError(
         f"a path, a pattern or a list of these is needed, got {path!r}", field="path"
     )
 
 
 def read_frames(
-    recordings: Iterable[Recording], *, chunks: bool = False, text: bool = False
+    recordings: Iterable[RecordingPath], *, chunks: bool = False, text: bool = False
 ) -> dict[str, pd.DataFrame]:
     """Every table of some recordings."""
     import pandas as pd

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.analysis.metrics.usage import usage_table
 from agy_nb.analysis.schema import TABLES, By
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ class Tables:
         freeze: Gives a `read` of some tables as they stand; for tables that grow.
 
     Raises:
-        InvalidInput: `prices` are no `Prices`.
+        InvalidInputError: `prices` are no `Prices`.
 
     Example:
         >>> tables = agy.load("cassettes/host_tools")
@@ -46,7 +46,7 @@ class Tables:
         self, read: Read, *, prices: Prices | None = None, freeze: Freeze | None = None
     ) -> None:
         if not isinstance(prices, Prices | None):
-            raise InvalidInput(
+            raise InvalidInputError(
                 f"prices must be Prices(...) or None, got {prices!r}", field="prices"
             )
         self._read = read
@@ -183,7 +183,7 @@ class Tables:
             dollars.
 
         Raises:
-            InvalidInput: `by` is none of these, or there is no such time zone.
+            InvalidInputError: `by` is none of these, or there is no such time zone.
 
         Example:
             >>> usage = agy.load("cassettes/").usage(by="session")
@@ -203,7 +203,7 @@ class Tables:
             A row for each group; its columns are those of `agy_nb.analysis.metrics.summary`.
 
         Raises:
-            InvalidInput: `by` is none of these, or there is no such time zone.
+            InvalidInputError: `by` is none of these, or there is no such time zone.
         """
         from agy_nb.analysis.metrics.summary import summary
 
@@ -223,8 +223,8 @@ class Tables:
             Matplotlib's `Axes`, Plotly's `Figure` or Altair's `Chart`.
 
         Raises:
-            InvalidInput: There is no such backend.
-            MissingExtra: It is not installed.
+            InvalidInputError: There is no such backend.
+            MissingExtraError: It is not installed.
         """
         from agy_nb.analysis.plotting.plots import plot_usage
 
@@ -240,8 +240,8 @@ class Tables:
             Matplotlib's `Axes`, Plotly's `Figure` or Altair's `Chart`.
 
         Raises:
-            InvalidInput: There is no such backend.
-            MissingExtra: It is not installed.
+            InvalidInputError: There is no such backend.
+            MissingExtraError: It is not installed.
         """
         from agy_nb.analysis.plotting.plots import plot_latency
 
@@ -258,8 +258,8 @@ class Tables:
             Matplotlib's `Axes`, Plotly's `Figure` or Altair's `Chart`.
 
         Raises:
-            InvalidInput: There is no such turn or backend, or several turns have that number.
-            MissingExtra: The backend is not installed.
+            InvalidInputError: There is no such turn or backend, or several turns have that number.
+            MissingExtraError: The backend is not installed.
         """
         from agy_nb.analysis.plotting.plots import plot_timeline
 
@@ -275,8 +275,8 @@ class Tables:
             Matplotlib's `Axes`, Plotly's `Figure` or Altair's `Chart`.
 
         Raises:
-            InvalidInput: There is no such backend.
-            MissingExtra: It is not installed.
+            InvalidInputError: There is no such backend.
+            MissingExtraError: It is not installed.
         """
         from agy_nb.analysis.plotting.plots import plot_context
 
@@ -295,7 +295,7 @@ class Tables:
 
         Raises:
             KeyError: There is no such table.
-            MissingExtra: pyarrow is not installed.
+            MissingExtraError: pyarrow is not installed.
         """
         from agy_nb.analysis.export.files import to_arrow
 
@@ -308,8 +308,8 @@ class Tables:
             folder: Where to; it is made if it is not there. What an earlier call wrote is replaced.
 
         Raises:
-            InvalidInput: Something else is where a data set goes.
-            MissingExtra: pyarrow is not installed.
+            InvalidInputError: Something else is where a data set goes.
+            MissingExtraError: pyarrow is not installed.
         """
         from agy_nb.analysis.export.files import to_parquet
 
@@ -336,8 +336,8 @@ class Tables:
             How many spans were exported.
 
         Raises:
-            MissingExtra: The SDK of OpenTelemetry is not installed.
-            SpansNotExported: The exporter refused spans.
+            MissingExtraError: The SDK of OpenTelemetry is not installed.
+            SpansNotExportedError: The exporter refused spans.
         """
         from agy_nb.analysis.export.otel import to_otel
 

@@ -21,24 +21,24 @@ import typing
 
 if typing.TYPE_CHECKING:
     from agy_nb.cassette.errors import (
-        CassetteActive,
-        CassetteBusy,
+        CassetteActiveError,
+        CassetteBusyError,
         CassetteError,
-        CassetteInvalid,
-        CassetteMismatch,
-        CassetteNotFound,
-        CassetteNotWritten,
+        CassetteInvalidError,
+        CassetteMismatchError,
+        CassetteNotFoundError,
+        CassetteNotWrittenError,
     )
     from agy_nb.cassette.use import use_cassette
 
 __all__ = [
-    "CassetteActive",
-    "CassetteBusy",
+    "CassetteActiveError",
+    "CassetteBusyError",
     "CassetteError",
-    "CassetteInvalid",
-    "CassetteMismatch",
-    "CassetteNotFound",
-    "CassetteNotWritten",
+    "CassetteInvalidError",
+    "CassetteMismatchError",
+    "CassetteNotFoundError",
+    "CassetteNotWrittenError",
     "use_cassette",
 ]
 

@@ -11,7 +11,7 @@ from agy_nb.cassette.matching.compare_frames import MATCHERS, Comparer
 from agy_nb.cassette.record_modes import check_mode
 from agy_nb.cassette.redaction import Rule
 from agy_nb.cassette.replay.machine import Answers, Tools
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 
 Seam: TypeAlias = Literal["wire", "model"]
 _T = TypeVar("_T")
@@ -22,7 +22,7 @@ class CassetteOptions:
     """Everything about the use of a cassette; see `use_cassette`.
 
     Raises:
-        InvalidInput: One of them is none that there is.
+        InvalidInputError: One of them is none that there is.
     """
 
     path: Path
@@ -56,11 +56,11 @@ class CassetteOptions:
 
 def _one_of(name: str, value: _T, allowed: tuple[_T, ...]) -> None:
     if value not in allowed:
-        raise InvalidInput(
+        raise InvalidInputError(
             f"{name} is one of {', '.join(map(str, allowed))}; not {value!r}", field=name
         )
 
 
 def _not_negative(name: str, value: Any) -> None:  # noqa: ANN401 - checked here
     if type(value) not in (int, float) or not 0 <= value < float("inf"):
-        raise InvalidInput(f"{name} is a number from 0; not {value!r}", field=name)
+        raise InvalidInputError(f"{name} is a number from 0; not {value!r}", field=name)

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING
 
 from agy_nb.cassette.cassette_options import CassetteOptions
 from agy_nb.cassette.errors import (
-    CassetteActive,
+    CassetteActiveError,
     CassetteError,
-    CassetteMismatch,
-    CassetteNotWritten,
+    CassetteMismatchError,
+    CassetteNotWrittenError,
 )
-from agy_nb.cassette.http.model_recorder import ModelSide
+from agy_nb.cassette.http.model_recorder import ModelRecorder
 from agy_nb.cassette.http.tool_http import ToolHttp
 from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.record import recorder
@@ -33,11 +33,11 @@ from agy_nb.cassette.record_modes import Plan, check_mode, plan
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.streams import joined
 from agy_nb.cassette.replay import transport
-from agy_nb.cassette.replay.session_matcher import Deck, PlaySettings
-from agy_nb.cassette.storage.cassette_reader import Recording, load
+from agy_nb.cassette.replay.session_matcher import PlaySettings, SessionMatcher
+from agy_nb.cassette.storage.cassette_reader import Cassette, load
 from agy_nb.cassette.storage.format import EPISODES, MODEL, TOOLS, Frame, read_lines
 from agy_nb.cassette.storage.model_log import has_model
-from agy_nb.cassette.storage.writer import Journal, new_header
+from agy_nb.cassette.storage.writer import CassetteWriter, new_header
 from agy_nb.wire.frames import CONFIG
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 _active: Path | None = None
 
 
-class Block:
+class CassetteSession:
     """One block.
 
     Args:
@@ -65,13 +65,13 @@ class Block:
         self._prepared = True
         self._preparing: asyncio.Lock | None = None
         self._plan: Plan | None = None
-        self._kept: Recording | None = None
-        self._deck: Deck | None = None
-        self._journal: Journal | None = None
-        self._tape: recorder.Tape | None = None
+        self._kept: Cassette | None = None
+        self._deck: SessionMatcher | None = None
+        self._journal: CassetteWriter | None = None
+        self._tape: recorder.FrameRecorder | None = None
         self._replayed: list[HarnessStart] = []
-        self._unrecorded = recorder.Tape(None)
-        self._model: ModelSide | None = None
+        self._unrecorded = recorder.FrameRecorder(None)
+        self._model: ModelRecorder | None = None
         self._tool_http: ToolHttp | None = None
         self._harness = ""
 
@@ -87,7 +87,7 @@ class Block:
         """Stand at the seam; give the place back if what follows fails."""
         global _active  # noqa: PLW0603 - one process, one seam
         if _active is not None:
-            raise CassetteActive(
+            raise CassetteActiveError(
                 f"the cassette {_active} is in use; cassettes do not nest. "
                 "Record several agents into one cassette, or use one after the other",
                 path=str(_active),
@@ -99,7 +99,7 @@ class Block:
                 harness.intercepted(self._connect, model_needed=self._model_needed)
             )
         except RuntimeError as error:
-            raise CassetteActive(f"no cassette can be used here: {error}") from error
+            raise CassetteActiveError(f"no cassette can be used here: {error}") from error
         _active = self._options.path
         try:
             yield
@@ -123,7 +123,7 @@ class Block:
             self._open_model(options.path, replaying=True)
         else:
             self._kept = load(options.path)
-            self._deck = Deck(self._kept, self._play_settings())
+            self._deck = SessionMatcher(self._kept, self._play_settings())
         if self._plan == "replay":
             self._open_tool_http(options.path, "none")
         elif self._plan == "extend" and options.seam == "model" and options.tool_http:
@@ -136,7 +136,7 @@ class Block:
             self._tool_http.open()
 
     def _open_model(self, folder: Path, *, replaying: bool) -> None:
-        self._model = ModelSide(
+        self._model = ModelRecorder(
             folder,
             self._redactor,
             replaying=replaying,
@@ -171,7 +171,7 @@ class Block:
         header = new_header()
         if kept and at_model:  # its frames stay as they are, and so does what they are of
             header = replace(kept.header, complete=False)
-        self._journal = Journal(
+        self._journal = CassetteWriter(
             self._options.path,
             header,
             redact=self._redactor.line,
@@ -179,7 +179,7 @@ class Block:
             keep=read_lines(kept.path) if kept else (),
         )
         first = 1 + max((s.number for s in kept.sessions), default=-1) if kept else 0
-        self._tape = recorder.Tape(self._journal, first=first)
+        self._tape = recorder.FrameRecorder(self._journal, first=first)
         for name in (MODEL, EPISODES, TOOLS):
             if kept and (kept.path / name).exists():
                 shutil.copyfile(kept.path / name, self._journal.folder / name)
@@ -306,7 +306,7 @@ class Block:
         sessions = self._tape.sessions if self._tape is not None else 0
         return bool(sessions) or (self._kept is not None and self._options.seam == "model")
 
-    def _counts(self, kept: Recording | None) -> dict[str, int]:
+    def _counts(self, kept: Cassette | None) -> dict[str, int]:
         return dict(Counter(kept.header.redactions if kept else {}) + self._redactor.counts)
 
     def _close_model(self) -> None:
@@ -316,7 +316,7 @@ class Block:
     def _would_replay(self) -> bool:
         return plan(self._options.path, check_mode(self._options.record_mode)) != "record"
 
-    def _save_model(self, journal: Journal) -> None:
+    def _save_model(self, journal: CassetteWriter) -> None:
         try:
             if self._model is not None:
                 self._model.save()
@@ -325,7 +325,7 @@ class Block:
             raise journal.not_written(error) from error
         except Exception as error:
             journal.abandon()
-            raise CassetteNotWritten(
+            raise CassetteNotWrittenError(
                 f"{self._options.path} could not be recorded: {error}. What was there before is "
                 "untouched",
                 path=str(self._options.path),
@@ -333,7 +333,7 @@ class Block:
 
     def complain(self, error: BaseException | None, *, still_open: bool = False) -> None:
         """Raise what went wrong in the replay."""
-        if isinstance(error, CassetteMismatch):
+        if isinstance(error, CassetteMismatchError):
             return
         if error is not None and not isinstance(error, Exception):
             return

@@ -18,7 +18,7 @@ from agy_nb.cassette.command_arguments import to_cassette, to_regex
 from agy_nb.cassette.errors import CassetteError
 from agy_nb.cassette.inspect.session_digests import differences, digests_of
 from agy_nb.cassette.inspect.transcript import transcript
-from agy_nb.cassette.inspect.verify import Problem, Verdict, problems, remarks
+from agy_nb.cassette.inspect.verify import Verdict, VerifyProblem, problems, remarks
 from agy_nb.cassette.redaction import Rule
 from agy_nb.cassette.redaction.leaks import redact
 from agy_nb.cassette.storage import catalog
@@ -169,11 +169,11 @@ def _list(arguments: Namespace) -> int:
     return 1 if any(item.problem for item in entries) else 0
 
 
-def _data(item: catalog.Entry) -> dict[str, object]:
+def _data(item: catalog.CatalogEntry) -> dict[str, object]:
     return asdict(item) | {"path": str(item.path)}
 
 
-def _row(item: catalog.Entry) -> tuple[str, ...]:
+def _row(item: catalog.CatalogEntry) -> tuple[str, ...]:
     header = item.header
     if header is None:
         return (str(item.path), "", "", "", "", "", "", "unreadable")
@@ -243,11 +243,11 @@ def _verdict(path: Path, arguments: Namespace) -> Verdict:
 
 
 def _run_again(verdict: Verdict, arguments: Namespace) -> None:
-    from agy_nb.cassette.drift.errors import RerunError
+    from agy_nb.cassette.drift.errors import DriftError
     from agy_nb.cassette.drift.local_config import LiveModel
-    from agy_nb.cassette.drift.runner import LiveSettings, rerun
+    from agy_nb.cassette.drift.runner import DriftSettings, rerun
 
-    settings = LiveSettings(
+    settings = DriftSettings(
         model=LiveModel.found(arguments.base_url),
         harness=arguments.harness,
         folder=arguments.folder,
@@ -258,12 +258,12 @@ def _run_again(verdict: Verdict, arguments: Namespace) -> None:
     with TemporaryDirectory(prefix="agy-") as folder:
         try:
             live = rerun(path, Path(folder) / "live", settings)
-        except RerunError as error:
-            verdict.problems.append(Problem("drift", str(error)))
+        except DriftError as error:
+            verdict.problems.append(VerifyProblem("drift", str(error)))
             return
         found = [f"the recording holds no answer to {what}" for what in live.unanswered]
         found += differences(path, live.path, parts=arguments.compare, names=("recorded", "live"))
-    verdict.problems += [Problem("drift", text) for text in found]
+    verdict.problems += [VerifyProblem("drift", text) for text in found]
     verdict.remarks += [f"without --trust {what}" for what in live.refused]
 
 
@@ -324,7 +324,7 @@ def _given(arguments: Namespace) -> list[Rule]:
     from agy_nb.cassette.matching.jsonpath import JsonPath
 
     for path in arguments.jsonpath:
-        JsonPath.parse(path)  # raises InvalidInput, which the command shows
+        JsonPath.parse(path)  # raises InvalidInputError, which the command shows
     return [*arguments.regex, *arguments.jsonpath]
 
 

@@ -2,13 +2,13 @@
 
 ```
 AgyError
-  + CassetteError              base; `path` names the cassette
-      + CassetteNotFound       there is none, and the record mode forbids to record one
-      + CassetteInvalid        what is there is no cassette, or cannot be read
-      + CassetteBusy           somebody else records it at this moment
-      + CassetteNotWritten     the disk refused; what was there before is still there
-      + CassetteActive         a cassette is in use already; they do not nest
-      + CassetteMismatch       the client does not do what was recorded
+  + CassetteError                base; `path` names the cassette
+      + CassetteNotFoundError    there is none, and the record mode forbids to record one
+      + CassetteInvalidError     what is there is no cassette, or cannot be read
+      + CassetteBusyError        somebody else records it at this moment
+      + CassetteNotWrittenError  the disk refused; what was there before is still there
+      + CassetteActiveError      a cassette is in use already; they do not nest
+      + CassetteMismatchError    the client does not do what was recorded
 ```
 """
 
@@ -39,7 +39,7 @@ class CassetteError(AgyError):
         self.path = path
 
 
-class CassetteNotFound(CassetteError):
+class CassetteNotFoundError(CassetteError):
     """There is no cassette of that name, and the record mode forbids to record one.
 
     What to do: record it once with `record_mode="once"`, or correct the path.
@@ -48,11 +48,11 @@ class CassetteNotFound(CassetteError):
         >>> async with agy.use_cassette("cassettes/none", record_mode="none"):
         ...     pass
         Traceback (most recent call last):
-        agy_nb.cassette.errors.CassetteNotFound: there is no cassette at cassettes/none...
+        agy_nb.cassette.errors.CassetteNotFoundError: there is no cassette at cassettes/none...
     """
 
 
-class CassetteInvalid(CassetteError):
+class CassetteInvalidError(CassetteError):
     """What is there is no cassette, or cannot be read; the message says where and why.
 
     What to do: name the folder of a cassette; `agy-nb cassette list FOLDER` shows where there are
@@ -63,22 +63,22 @@ class CassetteInvalid(CassetteError):
         >>> async with agy.use_cassette("cassettes", record_mode="none"):
         ...     pass
         Traceback (most recent call last):
-        agy_nb.cassette.errors.CassetteInvalid: cassettes is no cassette: it has no header.json...
+        agy_nb.cassette.errors.CassetteInvalidError: cassettes is no cassette: it has no ...
     """
 
 
-class CassetteBusy(CassetteError):
+class CassetteBusyError(CassetteError):
     """Another process, or another task, records this cassette at this moment.
 
     What to do: wait until it is done, or record into another folder.
 
     Example:
-        >>> issubclass(agy.CassetteBusy, agy.CassetteError)
+        >>> issubclass(agy.CassetteBusyError, agy.CassetteError)
         True
     """
 
 
-class CassetteNotWritten(CassetteError):
+class CassetteNotWrittenError(CassetteError):
     """The recording could not be kept; the cassette that was there before is untouched.
 
     What to do: free some space, choose a folder that can be written, or a block in which an agent
@@ -88,11 +88,11 @@ class CassetteNotWritten(CassetteError):
         >>> async with agy.use_cassette("/proc/none"):
         ...     pass
         Traceback (most recent call last):
-        agy_nb.cassette.errors.CassetteNotWritten: /proc/none could not be recorded: ...
+        agy_nb.cassette.errors.CassetteNotWrittenError: /proc/none could not be recorded: ...
     """
 
 
-class CassetteActive(CassetteError):
+class CassetteActiveError(CassetteError):
     """A cassette is in use in this process already; they do not nest.
 
     What to do: record several agents into one cassette, or use one after the other.
@@ -101,11 +101,11 @@ class CassetteActive(CassetteError):
         >>> async with agy.use_cassette("cassettes/one"), agy.use_cassette("cassettes/two"):
         ...     pass
         Traceback (most recent call last):
-        agy_nb.cassette.errors.CassetteActive: the cassette cassettes/one is in use; ...
+        agy_nb.cassette.errors.CassetteActiveError: the cassette cassettes/one is in use; ...
     """
 
 
-class CassetteMismatch(CassetteError):
+class CassetteMismatchError(CassetteError):
     """The client does not do what was recorded.
 
     What to do: the message names what differs and what to do about it: correct the code, record
@@ -126,7 +126,7 @@ class CassetteMismatch(CassetteError):
         >>> async with agy.use_cassette("cassettes/plain_chat", record_mode="none"):
         ...     pass
         Traceback (most recent call last):
-        agy_nb.cassette.errors.CassetteMismatch: cassettes/plain_chat: the recording was ...
+        agy_nb.cassette.errors.CassetteMismatchError: cassettes/plain_chat: the recording was ...
     """
 
     def __init__(

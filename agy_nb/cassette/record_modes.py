@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from agy_nb.cassette.errors import CassetteInvalid
+from agy_nb.cassette.errors import CassetteInvalidError
 from agy_nb.cassette.storage.format import EPISODES, HEADER, MODEL, TOOLS, WIRE
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 
 RecordMode: TypeAlias = Literal["once", "none", "new_episodes", "all"]
 Plan: TypeAlias = Literal["replay", "record", "extend"]
@@ -25,8 +25,8 @@ def plan(path: Path, mode: RecordMode) -> Plan:
             at the model; `all` records anew.
 
     Raises:
-        CassetteNotFound: There is nothing to replay, and `none` forbids to record.
-        CassetteInvalid: Something else is in its place.
+        CassetteNotFoundError: There is nothing to replay, and `none` forbids to record.
+        CassetteInvalidError: Something else is in its place.
     """
     exists = path.exists()
     if mode == "none" and not exists:
@@ -42,10 +42,10 @@ def check_mode(mode: str) -> RecordMode:
     """A record mode, as a type.
 
     Raises:
-        InvalidInput: There is no such mode.
+        InvalidInputError: There is no such mode.
     """
     if mode not in get_args(RecordMode):
-        raise InvalidInput(
+        raise InvalidInputError(
             f"record_mode is one of {', '.join(get_args(RecordMode))}; not {mode!r}",
             field="record_mode",
         )
@@ -56,15 +56,17 @@ def refuse_to_replace(path: Path) -> None:
     """See that nothing but a cassette is replaced by a recording. Reads the disk.
 
     Raises:
-        CassetteInvalid: Something else is there.
+        CassetteInvalidError: Something else is there.
     """
     try:
         names = {item.name for item in path.iterdir()} if path.is_dir() else {"a file"}
     except OSError as error:
-        raise CassetteInvalid(f"{path} cannot be read: {error.strerror}", path=str(path)) from error
+        raise CassetteInvalidError(
+            f"{path} cannot be read: {error.strerror}", path=str(path)
+        ) from error
     if (names and not names & {HEADER, WIRE}) or names - _OURS:
         found = ", ".join(sorted(names - _OURS)[:3]) or "no header.json"
-        raise CassetteInvalid(
+        raise CassetteInvalidError(
             f"{path} is no cassette ({found}); it is not overwritten. Choose another name",
             path=str(path),
         )

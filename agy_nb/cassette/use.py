@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from agy_nb.cassette.cassette_options import CassetteOptions, Seam
-from agy_nb.cassette.cassette_session import Block
+from agy_nb.cassette.cassette_session import CassetteSession
 from agy_nb.cassette.matching.compare_frames import MATCHERS
 from agy_nb.cassette.redaction import Rule
 from agy_nb.cassette.replay.machine import Answers, Tools
@@ -59,12 +59,12 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
             as they are, because they only look like secrets.
 
     Raises:
-        CassetteActive: A cassette is in use already.
-        CassetteNotFound: There is none, and `none` forbids to record.
-        CassetteInvalid: What is there is no cassette, or cannot be read.
-        CassetteBusy: Somebody else records it.
-        CassetteNotWritten: It could not be kept.
-        CassetteMismatch: The block did something else than what was recorded.
+        CassetteActiveError: A cassette is in use already.
+        CassetteNotFoundError: There is none, and `none` forbids to record.
+        CassetteInvalidError: What is there is no cassette, or cannot be read.
+        CassetteBusyError: Somebody else records it.
+        CassetteNotWrittenError: It could not be kept.
+        CassetteMismatchError: The block did something else than what was recorded.
 
     Example:
         >>> async def ask():
@@ -117,7 +117,7 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
             record_media=record_media,
             allow_values=tuple(allow_values),
         )
-        self._use: Block | None = None
+        self._use: CassetteSession | None = None
 
     @property
     def path(self) -> Path:
@@ -133,7 +133,7 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
         return f"use_cassette({str(self.path)!r}, {self._options.record_mode!r})"
 
     def __enter__(self) -> Self:
-        use = Block(self._options)
+        use = CassetteSession(self._options)
         with use.taking_the_place():
             if loop_runs():
                 use.prepare_later()
@@ -155,7 +155,7 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
             use.complain(error)
 
     async def __aenter__(self) -> Self:
-        use = Block(self._options)
+        use = CassetteSession(self._options)
         with use.taking_the_place():
             await asyncio.to_thread(use.prepare)
         self._use = use
@@ -179,8 +179,8 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
             error: What the block failed with, if it did; becomes the cause of what is raised.
 
         Raises:
-            CassetteMismatch: The block did something else than what was recorded, or less. That a
-                session has not ended yet is no mismatch.
+            CassetteMismatchError: The block did something else than what was recorded, or less.
+                That a session has not ended yet is no mismatch.
         """
         if self._use is not None:
             self._use.complain(error, still_open=True)

@@ -11,26 +11,26 @@ Attributes:
 
 from __future__ import annotations
 
-from agy_nb.kernel.capabilities import Ability, Capabilities, FrontEnd, probe
+from agy_nb.kernel.capabilities import Capabilities, Capability, FrontEnd, probe
 from agy_nb.kernel.environment import in_kernel, main_loop
-from agy_nb.kernel.errors import CannotBlock, KernelError, KernelWarning, NoStdin
+from agy_nb.kernel.errors import CannotBlockError, KernelError, KernelWarning, NoStdinError
 from agy_nb.kernel.interrupts import Where
-from agy_nb.kernel.kernel_host import Guest, guest
+from agy_nb.kernel.kernel_host import KernelHost, current_host
 from agy_nb.kernel.run_blocking import run
 from agy_nb.kernel.stdin_prompt import ask_text
 
 __all__ = [
-    "Ability",
-    "CannotBlock",
+    "CannotBlockError",
     "Capabilities",
+    "Capability",
     "FrontEnd",
-    "Guest",
     "KernelError",
+    "KernelHost",
     "KernelWarning",
-    "NoStdin",
+    "NoStdinError",
     "Where",
     "ask_text",
-    "guest",
+    "current_host",
     "in_kernel",
     "main_loop",
     "probe",

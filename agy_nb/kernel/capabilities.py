@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from agy_nb.kernel.comm_pump import main_stream
 from agy_nb.kernel.environment import current_kernel, current_shell, main_loop
-from agy_nb.kernel.errors import CannotBlock
-from agy_nb.kernel.kernel_host import guest
+from agy_nb.kernel.errors import CannotBlockError
+from agy_nb.kernel.kernel_host import current_host
 from agy_nb.kernel.loops import nested_loop
 from agy_nb.kernel.stdin_prompt import why_no_stdin
 
@@ -21,7 +21,7 @@ FrontEnd = Literal["jupyterlab", "notebook", "vscode", "colab", "terminal", "non
 
 
 @dataclass(frozen=True, slots=True)
-class Ability:
+class Capability:
     """Whether something works here; true in a condition when it does.
 
     Attributes:
@@ -56,11 +56,11 @@ class Capabilities:
     kernel: bool
     ipykernel: str | None
     front_end: FrontEnd
-    clicks_during_await: Ability
-    clicks_during_sync: Ability
-    interrupt: Ability
+    clicks_during_await: Capability
+    clicks_during_sync: Capability
+    interrupt: Capability
     nest_asyncio: str
-    stdin: Ability
+    stdin: Capability
 
 
 def probe() -> Capabilities:
@@ -83,8 +83,8 @@ def probe() -> Capabilities:
     )
 
 
-def _ability(reason: str) -> Ability:
-    return Ability(works=not reason, reason=reason)
+def _ability(reason: str) -> Capability:
+    return Capability(works=not reason, reason=reason)
 
 
 def _ipykernel_version() -> str | None:
@@ -96,11 +96,11 @@ def _ipykernel_version() -> str | None:
         return None
 
 
-def _clicks() -> Ability:
+def _clicks() -> Capability:
     kernel = current_kernel()
     if kernel is None:
         return _ability("this is no Jupyter kernel, so there are no widgets")
-    host = guest()
+    host = current_host()
     if host.clicks_reason or host.cells_reason:
         return _ability(host.clicks_reason or host.cells_reason)
     try:
@@ -112,18 +112,18 @@ def _clicks() -> Ability:
     return _ability("")
 
 
-def _clicks_during_sync(clicks: Ability) -> Ability:
+def _clicks_during_sync(clicks: Capability) -> Capability:
     loop = main_loop()
     if not clicks or loop is None:
         return clicks
     try:
         nested_loop.check(loop)
-    except CannotBlock as error:
+    except CannotBlockError as error:
         return _ability(error.reason)
     return _ability("")
 
 
-def _interrupt() -> Ability:
+def _interrupt() -> Capability:
     if threading.current_thread() is not threading.main_thread() and current_kernel() is None:
         return _ability("signals reach the main thread only")
     if current_kernel() is not None and not hasattr(current_kernel(), "saved_sigint_handler"):

@@ -2,9 +2,9 @@
 
 ```
 AgyError
-  + KernelError         the kernel, or its absence, does not allow what was asked
-      + CannotBlock     `run()` was called on a loop that cannot be nested: await instead
-      + NoStdin         no text question can be asked here
+  + KernelError           the kernel, or its absence, does not allow what was asked
+      + CannotBlockError  `run()` was called on a loop that cannot be nested: await instead
+      + NoStdinError      no text question can be asked here
 UserWarning
   + KernelWarning       something works less well on this kernel; shown once
 ```
@@ -21,13 +21,13 @@ class KernelError(AgyError):
     What to do: what the message says; `agy-nb doctor` shows what works here.
 
     Example:
-        >>> from agy_nb.kernel import CannotBlock, KernelError
-        >>> issubclass(CannotBlock, KernelError)
+        >>> from agy_nb.kernel import CannotBlockError, KernelError
+        >>> issubclass(CannotBlockError, KernelError)
         True
     """
 
 
-class CannotBlock(KernelError):
+class CannotBlockError(KernelError):
     """`run()` was called from a running event loop that cannot be nested.
 
     What to do: `await` the coroutine, and use the async method instead of its `.sync` form.
@@ -36,8 +36,8 @@ class CannotBlock(KernelError):
         reason: Why not.
 
     Example:
-        >>> from agy_nb.kernel import CannotBlock
-        >>> print(CannotBlock("an event loop is already running here"))
+        >>> from agy_nb.kernel import CannotBlockError
+        >>> print(CannotBlockError("an event loop is already running here"))
         cannot block here: an event loop is already running here; write `await coro` instead ...
     """
 
@@ -49,7 +49,7 @@ class CannotBlock(KernelError):
         self.reason = reason
 
 
-class NoStdin(KernelError):
+class NoStdinError(KernelError):
     """No text question can be asked here: nobody would see it.
 
     What to do: pass a handler that answers by itself, or run this where a person can type.
@@ -58,8 +58,8 @@ class NoStdin(KernelError):
         reason: Why not.
 
     Example:
-        >>> from agy_nb.kernel import NoStdin
-        >>> print(NoStdin("this front end takes no input"))
+        >>> from agy_nb.kernel import NoStdinError
+        >>> print(NoStdinError("this front end takes no input"))
         no text can be asked for: this front end takes no input; pass a handler that answers, ...
     """
 

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Literal
 
-from agy_nb.kernel.loops.signal_wakeup import SignalWaker
+from agy_nb.kernel.loops.signal_wakeup import SignalWakeup
 
 Where = Literal["cell", "idle"]
 InterruptCallback = Callable[[Where], object]
@@ -92,7 +92,7 @@ class Interrupts:
         self._loop = loop
         self._cell_running = cell_running
         self._busy = busy
-        self._waker = SignalWaker()
+        self._waker = SignalWakeup()
         self._callbacks: dict[object, InterruptCallback] = {}
 
     def add(self, callback: InterruptCallback) -> Callable[[], None]:

@@ -20,13 +20,13 @@ from agy_nb.kernel.compat_ipykernel7 import mend_replies
 from agy_nb.kernel.environment import current_kernel, current_shell, main_loop, on_main_loop
 from agy_nb.kernel.errors import KernelWarning
 from agy_nb.kernel.interrupts import InterruptCallback, Interrupts, Where
-from agy_nb.kernel.shutdown import Cleanup, ExitTasks
+from agy_nb.kernel.shutdown import Cleanup, ShutdownHooks
 
 
-class Guest:
+class KernelHost:
     """What this package asks of the kernel that it lives in.
 
-    Use `guest()` to get the one of this process; make none yourself.
+    Use `current_host()` to get the one of this process; make none yourself.
 
     Attributes:
         clicks_reason: Why widget messages do not get through while a cell runs; empty when
@@ -49,7 +49,7 @@ class Guest:
             lambda: self.cell_running,
             lambda: bool(self._busy or self._blocking),
         )
-        self._exit = ExitTasks(self._kernel, main_loop)
+        self._exit = ShutdownHooks(self._kernel, main_loop)
         if self._kernel is not None:
             try:
                 self._cells = CellTracker(
@@ -85,7 +85,7 @@ class Guest:
         to the end of that cell.
 
         Example:
-            >>> with guest().busy():  # clicks are delivered while this awaits
+            >>> with current_host().busy():  # clicks are delivered while this awaits
             ...     await asyncio.sleep(0)
         """
         with self._lock:
@@ -200,7 +200,7 @@ def _warn(text: str) -> None:
     warnings.warn(text, KernelWarning, stacklevel=4)
 
 
-_guest: Guest | None = None
+_guest: KernelHost | None = None
 _guest_lock = threading.Lock()
 
 
@@ -214,15 +214,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_afresh)
 
 
-def guest() -> Guest:
+def current_host() -> KernelHost:
     """Return the guest of this process, made on first use.
 
     Example:
-        >>> unregister = guest().on_interrupt(lambda where: print("stopped"))
+        >>> unregister = current_host().on_interrupt(lambda where: print("stopped"))
         >>> unregister()
     """
     global _guest  # noqa: PLW0603 - one guest a kernel
     with _guest_lock:
         if _guest is None or _guest._kernel is not current_kernel():
-            _guest = Guest()
+            _guest = KernelHost()
         return _guest

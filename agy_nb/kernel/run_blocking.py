@@ -5,7 +5,7 @@
 | in a cell (or a callback) on the kernel's loop | the loop is run nested, widgets stay alive |
 | in any other thread | the coroutine runs on the main loop, the thread waits |
 | in a script without a running loop | the process's own loop is run (`process.py`) |
-| on a script's running loop | `CannotBlock`: await instead |
+| on a script's running loop | `CannotBlockError`: await instead |
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from agy_nb.kernel.environment import in_kernel, main_loop, running_loop
-from agy_nb.kernel.errors import CannotBlock
+from agy_nb.kernel.errors import CannotBlockError
 from agy_nb.kernel.interrupts import OurHandler, blocking
-from agy_nb.kernel.kernel_host import Guest, guest
+from agy_nb.kernel.kernel_host import KernelHost, current_host
 from agy_nb.kernel.loops.nested_loop import implementation, nested
-from agy_nb.kernel.loops.signal_wakeup import SignalWaker
+from agy_nb.kernel.loops.signal_wakeup import SignalWakeup
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ def run(coro: Awaitable[T]) -> T:
         What the coroutine returned; also when it was interrupted and returned all the same.
 
     Raises:
-        CannotBlock: Called on a running loop that cannot be nested; `await` instead.
+        CannotBlockError: Called on a running loop that cannot be nested; `await` instead.
         KeyboardInterrupt: The coroutine was interrupted.
         TypeError: `coro` cannot be awaited.
 
@@ -75,20 +75,22 @@ def _dispatch(coro: Awaitable[T]) -> T:
     if main is not None and main.is_running() and not script_loop.owns(main):
         return submit(coro, main)
     if here is not None:
-        raise CannotBlock("an event loop is running in this thread, and it is not the main one")
+        raise CannotBlockError(
+            "an event loop is running in this thread, and it is not the main one"
+        )
     return script_loop.process_loop().run(coro)
 
 
 def _nested(coro: Awaitable[T], loop: asyncio.AbstractEventLoop) -> T:
     if not in_kernel() and implementation(loop) == "none":
         # A script's own loop: patching asyncio under its feet is the script's decision.
-        raise CannotBlock("an event loop is already running here")
-    host = guest()
+        raise CannotBlockError("an event loop is already running here")
+    host = current_host()
     with nested(loop), host.blocking():
         return drive(coro, loop, host)
 
 
-def drive(coro: Awaitable[T], loop: asyncio.AbstractEventLoop, host: Guest) -> T:
+def drive(coro: Awaitable[T], loop: asyncio.AbstractEventLoop, host: KernelHost) -> T:
     """Run a loop in this thread until an awaitable is done, with our handling of SIGINT."""
     task = asyncio.ensure_future(as_coroutine(coro), loop=loop)
     stop = loop.create_future()  # waited for instead of the task: a hard stop does not need it
@@ -128,7 +130,7 @@ class _Interrupt(OurHandler):
         loop: asyncio.AbstractEventLoop,
         task: asyncio.Future[Any],
         finish: Callable[[], None],
-        host: Guest,
+        host: KernelHost,
     ) -> None:
         self.presses = 0
         self.late = False
@@ -136,7 +138,7 @@ class _Interrupt(OurHandler):
         self._task = task
         self._finish = finish
         self._host = host
-        self._waker = SignalWaker()
+        self._waker = SignalWakeup()
 
     def install(self) -> bool:
         """Take the signal, unless it is a script's own or this is no main thread."""
@@ -199,7 +201,7 @@ def submit(coro: Awaitable[T], loop: asyncio.AbstractEventLoop) -> T:
     try:
         while not concurrent.futures.wait([future], _LOOK_S).done:
             if not loop.is_running() and not future.done():
-                raise CannotBlock("the main loop stopped before the coroutine was done")
+                raise CannotBlockError("the main loop stopped before the coroutine was done")
         return future.result()
     except concurrent.futures.CancelledError:
         raise asyncio.CancelledError from None

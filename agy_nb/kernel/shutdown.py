@@ -29,7 +29,7 @@ class _Task(NamedTuple):
     fallback: Callable[[], object] | None
 
 
-class ExitTasks:
+class ShutdownHooks:
     """What is to be done at the end, each thing once.
 
     Args:

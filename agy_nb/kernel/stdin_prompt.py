@@ -11,8 +11,8 @@ import threading
 from typing import Any
 
 from agy_nb.kernel.environment import current_kernel
-from agy_nb.kernel.errors import NoStdin
-from agy_nb.kernel.kernel_host import guest
+from agy_nb.kernel.errors import NoStdinError
+from agy_nb.kernel.kernel_host import current_host
 
 _turn: asyncio.Lock | None = None
 _turn_loop: asyncio.AbstractEventLoop | None = None
@@ -25,7 +25,7 @@ def why_no_stdin() -> str:
         return ""
     if not getattr(kernel, "_allow_stdin", False):
         return "this front end does not take input (papermill and nbclient do not)"
-    if not guest().cell_running and not guest().cells_reason:
+    if not current_host().cell_running and not current_host().cells_reason:
         return "no cell is running, and input is asked for below the running cell"
     return ""
 
@@ -43,7 +43,7 @@ async def ask_text(prompt: str) -> str:
         The line that was typed, without its end.
 
     Raises:
-        NoStdin: Nobody would see the question.
+        NoStdinError: Nobody would see the question.
 
     Example:
         >>> ask_text  # await ask_text("Allow `rm notes.txt`? [y/N] ")
@@ -52,8 +52,8 @@ async def ask_text(prompt: str) -> str:
     async with _one_at_a_time():
         reason = why_no_stdin()
         if reason:
-            raise NoStdin(reason)
-        with guest().busy():  # widgets, a stop button for one, still answer
+            raise NoStdinError(reason)
+        with current_host().busy():  # widgets, a stop button for one, still answer
             return await _ask_in_thread(prompt)
 
 
@@ -69,7 +69,7 @@ async def _ask_in_thread(prompt: str) -> str:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[str] = loop.create_future()
     # ipykernel 7 keeps the running cell in its context: this task may be older than the cell.
-    context = (guest().cell_context or contextvars.copy_context()).copy()
+    context = (current_host().cell_context or contextvars.copy_context()).copy()
 
     def ask() -> None:
         try:
@@ -105,7 +105,7 @@ def _fail(answer: asyncio.Future[str], error: BaseException) -> None:
         return
     refused = type(error).__name__ == "StdinNotImplementedError"
     if refused or isinstance(error, EOFError | OSError):
-        no_stdin = NoStdin(f"stdin gave no answer ({type(error).__name__}: {error})")
+        no_stdin = NoStdinError(f"stdin gave no answer ({type(error).__name__}: {error})")
         no_stdin.__cause__ = error
         answer.set_exception(no_stdin)
     elif isinstance(error, Exception):

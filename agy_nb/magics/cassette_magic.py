@@ -18,7 +18,7 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 
 from agy_nb import kernel
 from agy_nb.cassette import CassetteError, use_cassette
-from agy_nb.errors import AgyError, InvalidInput
+from agy_nb.errors import AgyError, InvalidInputError
 
 FOLDER = "cassettes"
 
@@ -68,7 +68,7 @@ class CassetteMagics(Magics):
                 ignore=given.ignore,
                 allow_unplayed=given.allow_unplayed,
             )
-        except (CassetteError, InvalidInput) as error:
+        except (CassetteError, InvalidInputError) as error:
             raise UsageError(f"%%agy_cassette: {error}") from error
         try:
             self._run(cassette, cell)

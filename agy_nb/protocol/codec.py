@@ -2,7 +2,7 @@
 
 `decode(encode(message)) == message` for every message. Anything else (an unknown field or type, a
 wrong or out-of-range value, text that is no JSON, what JSON has no form for, what is nested more
-than a hundred deep) is one `InvalidMessage` whose `field` is the path to it.
+than a hundred deep) is one `InvalidMessageError` whose `field` is the path to it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TypeAlias, cast, get_args
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
-from agy_nb.errors import InvalidMessage
+from agy_nb.errors import InvalidMessageError
 from agy_nb.protocol.commands import Command
 from agy_nb.protocol.events import AnyEvent
 from agy_nb.protocol.replies import Reply
@@ -60,7 +60,7 @@ def encode(message: Message) -> str:
         JSON text without a line break. `family` of the outer object says which family it is.
 
     Raises:
-        InvalidMessage: A value does not fit its field, e.g. a number that JSON cannot hold.
+        InvalidMessageError: A value does not fit its field, e.g. a number that JSON cannot hold.
 
     Example:
         >>> from agy_nb.protocol.commands import IsIdle
@@ -80,7 +80,7 @@ def encode(message: Message) -> str:
     except ValidationError as error:
         raise _invalid(error, type(message).__name__) from None
     except ValueError as error:
-        raise InvalidMessage(
+        raise InvalidMessageError(
             f"{type(message).__name__} cannot be written as JSON: {error}"
         ) from None
 
@@ -95,7 +95,8 @@ def decode(text: str | bytes) -> Message:
         The command, reply or event.
 
     Raises:
-        InvalidMessage: The text is no JSON, or no message; `field` is the path to what is wrong.
+        InvalidMessageError: The text is no JSON, or no message; `field` is the path to what is
+            wrong.
 
     Example:
         >>> decode('{"family":"command","message":{"agent_id":1,"type":"is_idle"}}')
@@ -104,20 +105,20 @@ def decode(text: str | bytes) -> Message:
     try:
         outer = json.loads(text, object_pairs_hook=_without_repetition, parse_int=_whole_number)
     except (ValueError, RecursionError, TypeError) as error:
-        raise InvalidMessage(f"a protocol message must be JSON: {error}") from None
+        raise InvalidMessageError(f"a protocol message must be JSON: {error}") from None
     if not isinstance(outer, dict) or set(outer) != {"family", "message"}:
-        raise InvalidMessage(
+        raise InvalidMessageError(
             "a protocol message must be a JSON object with the fields 'family' and 'message'",
             field="family",
         )
     family = outer["family"]
     if not isinstance(family, str) or family not in _FAMILIES:
-        raise InvalidMessage(
+        raise InvalidMessageError(
             f"family: must be one of {sorted(_FAMILIES)}, got {family!r}", field="family"
         )
     message = outer["message"]
     if not isinstance(message, dict):
-        raise InvalidMessage("message: must be a JSON object", field="message")
+        raise InvalidMessageError("message: must be a JSON object", field="message")
     kind = message.get("type")
     path = kind if isinstance(kind, str) else family
     _refuse_what_is_too_deep(message, path)
@@ -156,13 +157,13 @@ def event_of(note: JsonObject, at: float) -> AnyEvent:
         at: The event's moment, in seconds since the Unix epoch.
 
     Raises:
-        InvalidMessage: It is not a note.
+        InvalidMessageError: It is not a note.
     """
     try:
         return cast("AnyEvent", _note_adapter().validate_json(json.dumps({**note, "at": at})))
     except (ValidationError, ValueError, TypeError, RecursionError) as error:
         words = _invalid(error, "note") if isinstance(error, ValidationError) else error
-        raise InvalidMessage(f"a host note cannot be read: {words}") from None
+        raise InvalidMessageError(f"a host note cannot be read: {words}") from None
 
 
 @cache
@@ -177,7 +178,7 @@ def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise InvalidMessage(f"{twice}: stands twice in one object", field=twice)
+        raise InvalidMessageError(f"{twice}: stands twice in one object", field=twice)
     return found
 
 
@@ -190,7 +191,7 @@ def _refuse_what_is_too_deep(value: object, path: str, room: int = _DEEPEST) -> 
     if room < 0:
         where = path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}..."
         msg = f"{where}: is nested more than {_DEEPEST} deep"
-        raise InvalidMessage(msg, field=where)
+        raise InvalidMessageError(msg, field=where)
     for key, item in _items(value):
         _refuse_what_is_too_deep(item, f"{path}.{key}", room - 1)
 
@@ -208,16 +209,16 @@ def _items(value: object) -> Iterable[tuple[object, object]]:
 def _refuse_what_json_cannot_hold(value: object, path: str) -> None:
     """Name the field that holds a number or a text that JSON has no form for."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidMessage(f"{path}: JSON has no number {value!r}", field=path)
+        raise InvalidMessageError(f"{path}: JSON has no number {value!r}", field=path)
     if isinstance(value, int) and abs(value) >= _TOO_LARGE:
         msg = f"{path}: a number may have {_MOST_DIGITS} digits at the most"
-        raise InvalidMessage(msg, field=path)
+        raise InvalidMessageError(msg, field=path)
     if isinstance(value, str):
         try:
             value.encode()
         except UnicodeEncodeError:
             msg = f"{path}: half of a surrogate pair is no text"
-            raise InvalidMessage(msg, field=path) from None
+            raise InvalidMessageError(msg, field=path) from None
     for key, item in _items(value):
         _refuse_what_json_cannot_hold(key, path)
         _refuse_what_json_cannot_hold(item, f"{path}.{key}")
@@ -226,7 +227,7 @@ def _refuse_what_json_cannot_hold(value: object, path: str) -> None:
 def _family_of(message: object) -> str:
     family = _families_by_class().get(type(message))
     if family is None:
-        raise InvalidMessage(f"{message!r} is no command, reply or event of the protocol")
+        raise InvalidMessageError(f"{message!r} is no command, reply or event of the protocol")
     return family
 
 
@@ -239,10 +240,10 @@ def _families_by_class() -> dict[type, str]:
     }
 
 
-def _invalid(error: ValidationError, what: str) -> InvalidMessage:
+def _invalid(error: ValidationError, what: str) -> InvalidMessageError:
     first = error.errors(include_url=False, include_context=False)[0]
     path = ".".join(str(step) for step in first["loc"])
     if first["type"].startswith("union_tag"):
         path = f"{path}.type".lstrip(".")
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return InvalidMessage(f"{what}: {path}: {first['msg']}{more}", field=path)
+    return InvalidMessageError(f"{what}: {path}: {first['msg']}{more}", field=path)

@@ -19,7 +19,7 @@ def to_info(error: BaseException) -> ErrorInfo:
         error: Any exception; one that is not ours becomes a `BackendError`.
 
     Example:
-        >>> to_info(errors.Timeout(3, "send")).operation
+        >>> to_info(errors.AgyTimeoutError(3, "send")).operation
         'send'
     """
     if not isinstance(error, errors.AgyError):
@@ -44,16 +44,16 @@ def to_error(info: ErrorInfo) -> errors.AgyError:
 
 def _attributes(cls: type[errors.AgyError]) -> tuple[str, ...]:
     """What the errors of a class have, beside their text."""
-    if issubclass(cls, errors.QuotaExceeded):
+    if issubclass(cls, errors.QuotaExceededError):
         return "http_code", "retryable", "retry_after", "hinted"
     if issubclass(cls, errors.BackendError):
         return "http_code", "retryable"
-    if issubclass(cls, errors.Timeout):
+    if issubclass(cls, errors.AgyTimeoutError):
         return "duration", "operation"
     if issubclass(cls, errors.BudgetExceededError):
         return "budget", "limit", "used"
-    if issubclass(cls, errors.InvalidInput):
+    if issubclass(cls, errors.InvalidInputError):
         return ("field",)
     if issubclass(cls, errors.TurnDeniedError):
         return ("reason",)
-    return ("partial_text",) if issubclass(cls, errors.TurnCancelled) else ()
+    return ("partial_text",) if issubclass(cls, errors.TurnCancelledError) else ()

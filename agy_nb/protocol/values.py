@@ -259,11 +259,11 @@ class ErrorInfo:
         message: What happened and what to do.
         http_code: Status code of the model's answer, if there was one.
         retry_after: Seconds after which another try makes sense, if known.
-        duration: The time limit that was passed, in seconds, for a `Timeout`.
-        operation: What took too long, for a `Timeout`.
-        hinted: Whether the model itself named `retry_after`, for a `QuotaExceeded`.
-        field: The argument, setting or message field at fault, for an `InvalidInput`.
-        partial_text: The root agent's text up to that moment, for a `TurnCancelled`.
+        duration: The time limit that was passed, in seconds, for a `AgyTimeoutError`.
+        operation: What took too long, for a `AgyTimeoutError`.
+        hinted: Whether the model itself named `retry_after`, for a `QuotaExceededError`.
+        field: The argument, setting or message field at fault, for an `InvalidInputError`.
+        partial_text: The root agent's text up to that moment, for a `TurnCancelledError`.
         reason: Why the prompt was denied, in the hook's words, for a `TurnDeniedError`.
         retryable: Whether the same request may succeed later, unchanged.
         budget: The setting that was exceeded, for a `BudgetExceededError`.

@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agy_nb.pytest_plugin import fixtures, lifecycle, marker, network, test_loop, unused
-from agy_nb.pytest_plugin.plugin_options import Settings, pytest_addoption, settings_of
+from agy_nb.pytest_plugin.plugin_options import PluginSettings, pytest_addoption, settings_of
 
 if TYPE_CHECKING:
     import pytest
@@ -31,7 +31,7 @@ __all__ = ["pytest_addoption", "pytest_configure", "pytest_report_header"]
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings and add the parts that they ask for."""
-    settings = config.stash[settings_of] = Settings.read(config)
+    settings = config.stash[settings_of] = PluginSettings.read(config)
     config.addinivalue_line("markers", marker.DESCRIPTION)
     parts = [lifecycle, fixtures, test_loop.homes(config)]
     if settings.block_network:

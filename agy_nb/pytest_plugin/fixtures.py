@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agy_nb.pytest_plugin.test_loop import Home, agy_home
+from agy_nb.pytest_plugin.test_loop import TestLoop, agy_home
 
 if TYPE_CHECKING:
     from agy_nb.runtime.agent import Agent
@@ -38,7 +38,7 @@ def agy_runtime_config() -> RuntimeConfig | None:
 
 
 @pytest.fixture
-def agy_runtime(agy_home: Home, agy_runtime_config: RuntimeConfig | None) -> Runtime:
+def agy_runtime(agy_home: TestLoop, agy_runtime_config: RuntimeConfig | None) -> Runtime:
     """A runtime of the test's own; it and its agents are closed when the test is over."""
     from agy_nb.runtime.runtime import Runtime
 
@@ -54,13 +54,15 @@ def agy_agent_settings() -> Mapping[str, Any]:
 
 
 @pytest.fixture
-def agy_agent(agy_home: Home, agy_runtime: Runtime, agy_agent_settings: Mapping[str, Any]) -> Agent:
+def agy_agent(
+    agy_home: TestLoop, agy_runtime: Runtime, agy_agent_settings: Mapping[str, Any]
+) -> Agent:
     """An agent that is ready to chat, on `agy_runtime`, made of `agy_agent_settings`."""
     return agy_home.run(agy_runtime.create_agent(**agy_agent_settings))
 
 
 @pytest.fixture
-def scripted_model(agy_home: Home) -> Callable[..., ScriptedModel]:
+def scripted_model(agy_home: TestLoop) -> Callable[..., ScriptedModel]:
     """Make models that follow a script; they listen on loopback until the test is over.
 
     `model = await scripted_model([say("Hello")])` in an async test, the same without `await` in a

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from agy_nb.errors import AgyError
-from agy_nb.pytest_plugin.errors import InvalidMarker
+from agy_nb.pytest_plugin.errors import InvalidMarkerError
 from agy_nb.pytest_plugin.failure_report import in_words, leave_us_out, put_aside
-from agy_nb.pytest_plugin.marker import MARKER, Wish, wish_of
+from agy_nb.pytest_plugin.marker import MARKER, CassetteRequest, wish_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ _BUSY_S = 60.0
 """How long a worker waits for another one that records the same cassette."""
 
 
-class Player:
+class CassetteContext:
     """The cassette of one test, from before its fixtures until after them.
 
     Attributes:
@@ -42,7 +42,7 @@ class Player:
 
     def __init__(self, item: pytest.Item) -> None:
         self._item = item
-        self._wish: Wish | None = None
+        self._wish: CassetteRequest | None = None
         self._cassette: use_cassette | None = None
         self._refusal: AgyError | None = None
         self._refused = False
@@ -57,9 +57,9 @@ class Player:
             if self._wish is not None:
                 self._cassette = self._entered(self._wish)
         except AgyError as error:
-            from agy_nb.cassette import CassetteNotFound
+            from agy_nb.cassette import CassetteNotFoundError
 
-            self._refusal, self._refused = error, not isinstance(error, CassetteNotFound)
+            self._refusal, self._refused = error, not isinstance(error, CassetteNotFoundError)
             self._stack.enter_context(self._no_agents(error))
 
     def begin(self) -> None:
@@ -134,8 +134,8 @@ class Player:
                 stack.enter_context(launch.intercepted(refuse, model_needed=none_needed))
             yield
 
-    def _entered(self, wish: Wish) -> use_cassette:
-        from agy_nb.cassette import CassetteBusy, use_cassette
+    def _entered(self, wish: CassetteRequest) -> use_cassette:
+        from agy_nb.cassette import CassetteBusyError, use_cassette
 
         deadline = time.monotonic() + (_BUSY_S if _is_worker(self._item.config) else 0)
         while True:
@@ -143,17 +143,17 @@ class Player:
                 cassette = use_cassette(wish.path, self._mode(wish), **wish.options)
                 return cassette.__enter__()
             except TypeError as error:
-                raise InvalidMarker(
+                raise InvalidMarkerError(
                     f"@pytest.mark.{MARKER} of {self._item.nodeid}: {error}. "
                     "It takes what agy_nb.use_cassette takes",
                     field=MARKER,
                 ) from error
-            except CassetteBusy:
+            except CassetteBusyError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)  # another worker records it; then it is there to be replayed
 
-    def _mode(self, wish: Wish) -> str:
+    def _mode(self, wish: CassetteRequest) -> str:
         """Of a cassette that another test has recorded just now: it is added to, not replaced."""
         recorder = _recorded_by(self._item.config).get(wish.path)
         again = recorder is not None and recorder != self._item.nodeid
@@ -176,23 +176,27 @@ class Player:
 
     def _advise(self, error: BaseException) -> None:
         """Add the command that records."""
-        from agy_nb.cassette import CassetteInvalid, CassetteMismatch, CassetteNotFound
+        from agy_nb.cassette import (
+            CassetteInvalidError,
+            CassetteMismatchError,
+            CassetteNotFoundError,
+        )
 
-        if isinstance(error, CassetteMismatch) and not self._is_mine(error):
+        if isinstance(error, CassetteMismatchError) and not self._is_mine(error):
             error.add_note(
                 "This agent was started in the cassette of another test, by a fixture of a wider "
                 "scope.\nStart it in this test, or in a fixture of its own."
             )
             return
-        if isinstance(error, CassetteNotFound):
+        if isinstance(error, CassetteNotFoundError):
             why = "CI is set: cassettes are only replayed. " if self._by_ci() else ""
             error.add_note(f"{why}{self._command('once')}")
-        elif isinstance(error, CassetteMismatch) and error.differs_at:
+        elif isinstance(error, CassetteMismatchError) and error.differs_at:
             error.add_note(
                 "To accept it, if this difference means nothing:\n"
                 f"    @pytest.mark.{MARKER}(ignore=[{error.differs_at!r}])"
             )
-        if isinstance(error, CassetteMismatch | CassetteInvalid):
+        if isinstance(error, CassetteMismatchError | CassetteInvalidError):
             error.add_note(self._command("all"))
 
     def _is_mine(self, error: AgyError) -> bool:
@@ -214,7 +218,7 @@ class Player:
         return self._wish is not None and self._wish.by_ci
 
 
-_player = pytest.StashKey[Player]()
+_player = pytest.StashKey[CassetteContext]()
 _recorded = pytest.StashKey["dict[Path, str]"]()
 
 
@@ -223,7 +227,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     """Open the cassette before the first fixture."""
     if item.get_closest_marker(MARKER) is None:
         return (yield)
-    player = item.stash[_player] = Player(item)
+    player = item.stash[_player] = CassetteContext(item)
     player.open()
     try:
         return (yield)

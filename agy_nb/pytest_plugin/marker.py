@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from agy_nb.pytest_plugin.errors import InvalidMarker
-from agy_nb.pytest_plugin.plugin_options import Settings, settings_of
+from agy_nb.pytest_plugin.errors import InvalidMarkerError
+from agy_nb.pytest_plugin.plugin_options import PluginSettings, settings_of
 
 MARKER = "agy_cassette"
 DESCRIPTION = (
@@ -27,7 +27,7 @@ _POSITIONAL = ("name", "seam", "record_mode")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class CassetteRequest:
     """The cassette that a test wants.
 
     Attributes:
@@ -46,11 +46,11 @@ class Wish:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def wish_of(item: pytest.Item) -> Wish | None:
+def wish_of(item: pytest.Item) -> CassetteRequest | None:
     """What the markers of a test ask for, None if it has none.
 
     Raises:
-        InvalidMarker: A marker cannot be read.
+        InvalidMarkerError: A marker cannot be read.
     """
     asked = _arguments(item)
     if asked is None:
@@ -59,7 +59,7 @@ def wish_of(item: pytest.Item) -> Wish | None:
     name, own_mode = asked.pop("name", None), asked.pop("record_mode", None)
     mode = settings.record_mode or own_mode or settings.default_mode
     path, shared_in = _place(item, name, settings)
-    return Wish(
+    return CassetteRequest(
         path=path,
         mode=mode,
         by_ci=settings.default_by_ci and not (settings.record_mode or own_mode),
@@ -72,7 +72,7 @@ def _arguments(item: pytest.Item) -> dict[str, Any] | None:
     found: dict[str, Any] | None = None
     for mark in item.iter_markers(MARKER):  # the nearest comes first
         if len(mark.args) > len(_POSITIONAL):
-            raise InvalidMarker(
+            raise InvalidMarkerError(
                 f"@pytest.mark.{MARKER} of {item.nodeid} has {len(mark.args)} positional "
                 f"arguments; it takes {', '.join(_POSITIONAL)}, the rest by keyword",
                 field=MARKER,
@@ -80,7 +80,7 @@ def _arguments(item: pytest.Item) -> dict[str, Any] | None:
         given = dict(zip(_POSITIONAL, mark.args, strict=False))
         twice = given.keys() & mark.kwargs.keys()
         if twice or "path" in mark.kwargs:
-            raise InvalidMarker(
+            raise InvalidMarkerError(
                 f"@pytest.mark.{MARKER} of {item.nodeid} "
                 + (f"gives {', '.join(twice)} twice" if twice else "takes `name`, not `path`"),
                 field=MARKER,
@@ -89,7 +89,7 @@ def _arguments(item: pytest.Item) -> dict[str, Any] | None:
     return found
 
 
-def root_of(folder: Path, rootdir: Path, settings: Settings) -> Path:
+def root_of(folder: Path, rootdir: Path, settings: PluginSettings) -> Path:
     """Where the cassettes of the tests in a folder are, a folder for each module.
 
     Args:
@@ -104,7 +104,7 @@ def root_of(folder: Path, rootdir: Path, settings: Settings) -> Path:
     return settings.cassette_dir / folder.relative_to(folder.anchor)
 
 
-def _place(item: pytest.Item, name: object, settings: Settings) -> tuple[Path, Path | None]:
+def _place(item: pytest.Item, name: object, settings: PluginSettings) -> tuple[Path, Path | None]:
     """Folder of the cassette, and where the tests are that may use it."""
     from agy_nb.cassette.storage.format import safe_name
 
@@ -112,7 +112,7 @@ def _place(item: pytest.Item, name: object, settings: Settings) -> tuple[Path, P
     if name is None:
         return root / item.path.stem / safe_name(_test_name(item)), None
     if not isinstance(name, str | Path) or not str(name).strip():
-        raise InvalidMarker(
+        raise InvalidMarkerError(
             f"the cassette of {item.nodeid} is named {name!r}; a name is a text, e.g. 'weather'",
             field="name",
         )
@@ -121,7 +121,7 @@ def _place(item: pytest.Item, name: object, settings: Settings) -> tuple[Path, P
         return path, item.config.rootpath
     parts = PurePosixPath(path.as_posix()).parts
     if ".." in parts:
-        raise InvalidMarker(
+        raise InvalidMarkerError(
             f"the cassette of {item.nodeid} is named {str(name)!r}, which leads out of {root}; "
             "use a name without '..', an absolute path, or --agy-cassette-dir",
             field="name",

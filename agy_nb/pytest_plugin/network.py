@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from agy_nb.pytest_plugin.errors import NetworkBlocked
+from agy_nb.pytest_plugin.errors import NetworkBlockedError
 
 _NOBODY = "http://127.0.0.1:9"  # the port that discards; nothing listens there any more
 _PROXIES = {
@@ -47,7 +47,7 @@ def blocked() -> Generator[None, None, None]:
     """Refuse every host but this machine while the block lasts, for this whole process.
 
     Raises:
-        NetworkBlocked: In the code that reaches for one.
+        NetworkBlockedError: In the code that reaches for one.
     """
     with pytest.MonkeyPatch.context() as patch:
         for name in _CONNECT:
@@ -103,7 +103,7 @@ def _must_be_here(sock: socket.socket, address: Any) -> None:  # noqa: ANN401 - 
 
 
 def _refuse(what: str, host: str) -> NoReturn:
-    raise NetworkBlocked(
+    raise NetworkBlockedError(
         f"--agy-block-network: {what} {host} is refused, only this machine can be reached. "
         "Replay what the test needs, or let a server on 127.0.0.1 stand in for it",
         host=host,

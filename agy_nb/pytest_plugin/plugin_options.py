@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class PluginSettings:
     """What was asked for, from the command line, the ini file and the environment.
 
     Attributes:
@@ -89,7 +89,7 @@ class Settings:
         )
 
 
-settings_of = pytest.StashKey[Settings]()
+settings_of = pytest.StashKey[PluginSettings]()
 """The settings in the stash of a run's `config`."""
 
 

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 
 import pytest
 
-from agy_nb.pytest_plugin.errors import NoAsyncPlugin
+from agy_nb.pytest_plugin.errors import NoAsyncPluginError
 
 T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -32,7 +32,7 @@ _SCOPES: tuple[Literal["function", "class", "module", "package", "session"], ...
 )
 
 
-class Home:
+class TestLoop:
     """Where the agents of one test live.
 
     Args:
@@ -56,12 +56,12 @@ class Home:
 
 
 @pytest.fixture
-def agy_home(request: pytest.FixtureRequest) -> Iterator[Home]:
+def agy_home(request: pytest.FixtureRequest) -> Iterator[TestLoop]:
     """Where the agents of this test live, for fixtures of ours."""
     if not _is_async(request.node):
         from agy_nb import kernel
 
-        home = Home(kernel.run)
+        home = TestLoop(kernel.run)
         yield home
         home.run(home.exits.aclose())
         return
@@ -82,20 +82,20 @@ def homes(config: pytest.Config) -> ModuleType:
     return module
 
 
-async def _on_this_loop() -> AsyncIterator[Home]:
+async def _on_this_loop() -> AsyncIterator[TestLoop]:
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        raise NoAsyncPlugin(
+        raise NoAsyncPluginError(
             "agents live on asyncio, and this test runs on something else; with anyio, let the "
             "fixture anyio_backend be 'asyncio'"
         ) from None
-    home = Home(loop.run_until_complete)
+    home = TestLoop(loop.run_until_complete)
     async with home.exits:
         yield home
 
 
-def _copy(function: Callable[[], AsyncIterator[Home]]) -> Callable[[], AsyncIterator[Home]]:
+def _copy(function: Callable[[], AsyncIterator[TestLoop]]) -> Callable[[], AsyncIterator[TestLoop]]:
     """The same function as another object: pytest-asyncio writes the scope onto it."""
     assert isinstance(function, FunctionType)  # noqa: S101 - for the type checker
     return FunctionType(function.__code__, function.__globals__, function.__name__)
@@ -111,7 +111,7 @@ def _home_of(request: pytest.FixtureRequest) -> str:
     if "anyio_backend" in request.fixturenames:
         return "_agy_home_anyio"
     if not request.config.pluginmanager.hasplugin("asyncio"):
-        raise NoAsyncPlugin(
+        raise NoAsyncPluginError(
             f"{request.node.nodeid} is async, and nothing runs it: install pytest-asyncio, or make "
             "it a plain function that uses agy.run"
         )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agy_nb.pytest_plugin.errors import InvalidMarker
+from agy_nb.pytest_plugin.errors import InvalidMarkerError
 from agy_nb.pytest_plugin.marker import MARKER, root_of, wish_of
 from agy_nb.pytest_plugin.plugin_options import settings_of
 from agy_nb.terminal import printable
@@ -29,7 +29,7 @@ _FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.N
 
 
 @dataclass(slots=True)
-class Books:
+class UnusedReport:
     """What was seen of the tests. Paths as text, since workers send them.
 
     Attributes:
@@ -56,18 +56,18 @@ class Books:
         self.folders.add(str(item.path.parent))
         try:
             wish = wish_of(item)
-        except InvalidMarker:
+        except InvalidMarkerError:
             self.partly.add(str(item.path))  # nobody knows which one it means; the test says so
             return
         if wish is not None:
             self.used.add(str(wish.path))
 
 
-_books = pytest.StashKey[Books]()
+_books = pytest.StashKey[UnusedReport]()
 
 
-def _of(config: pytest.Config) -> Books:
-    return config.stash.setdefault(_books, Books())
+def _of(config: pytest.Config) -> UnusedReport:
+    return config.stash.setdefault(_books, UnusedReport())
 
 
 # -- what is seen --------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def pytest_terminal_summary(
     )
 
 
-def _unused(config: pytest.Config, books: Books) -> Iterator[Path]:
+def _unused(config: pytest.Config, books: UnusedReport) -> Iterator[Path]:
     from agy_nb.cassette.storage import catalog
 
     for place in _looked_at(config, books):
@@ -163,7 +163,7 @@ def _unused(config: pytest.Config, books: Books) -> Iterator[Path]:
                 yield path
 
 
-def _looked_at(config: pytest.Config, books: Books) -> Iterator[Path]:
+def _looked_at(config: pytest.Config, books: UnusedReport) -> Iterator[Path]:
     """Folders in which a cassette that nobody uses is one too many."""
     settings = config.stash[settings_of]
     selected = _Selected(config)

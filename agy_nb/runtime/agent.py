@@ -14,11 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from agy_nb.errors import AgentNotStarted, InvalidInput, WrongLoop
+from agy_nb.errors import AgentNotStartedError, InvalidInputError, WrongLoopError
 from agy_nb.protocol import commands as c
 from agy_nb.protocol import replies as r
 from agy_nb.protocol.values import Message, TokenUsage
-from agy_nb.runtime.agent_state import AgentRecord
+from agy_nb.runtime.agent_state import AgentState
 from agy_nb.runtime.approval_gate import AskUser
 from agy_nb.runtime.command_loop import FORKED
 from agy_nb.runtime.grants import Grants
@@ -53,10 +53,10 @@ async def _after(response: Response, clean_up: Callable[[], None]) -> None:
 class Agent:
     """An agent on a runtime. `agy.create_agent` and `Runtime.create_agent` make them.
 
-    Every method sends one command of the protocol. All may raise `AgentNotStarted` (the agent was
-    shut down, deleted or disconnected, or its runtime was closed), `ChannelClosed` (the runtime was
-    closed meanwhile), `Timeout` (the round trip took longer than its limit) and `WrongLoop` (called
-    from another event loop).
+    Every method sends one command of the protocol. All may raise `AgentNotStartedError` (the agent
+    was shut down, deleted or disconnected, or its runtime was closed), `ChannelClosedError` (the
+    runtime was closed meanwhile), `AgyTimeoutError` (the round trip took longer than its limit) and
+    `WrongLoopError` (called from another event loop).
 
     Attributes:
         id: Its number within the runtime.
@@ -70,7 +70,7 @@ class Agent:
         You said: Hello...
     """
 
-    def __init__(self, runtime: Runtime, record: AgentRecord, ask_user: AskUser | None) -> None:
+    def __init__(self, runtime: Runtime, record: AgentState, ask_user: AskUser | None) -> None:
         self.id = record.agent_id
         self.runtime = runtime
         self.config = record.spec.config
@@ -107,7 +107,7 @@ class Agent:
         if not self.is_started:
             what = FORKED if self.runtime.forked else "was shut down, deleted or disconnected"
             msg = f"agent {self.id} {what}; create another one"
-            raise AgentNotStarted(msg)
+            raise AgentNotStartedError(msg)
 
     # -- chat --------------------------------------------------------------------------------
 
@@ -125,8 +125,8 @@ class Agent:
             The handle of the turn. It streams the answer, and holds it afterwards.
 
         Raises:
-            InvalidPrompt: The prompt is empty, or holds what is no content.
-            AgentNotStarted: The agent is not there any more.
+            InvalidPromptError: The prompt is empty, or holds what is no content.
+            AgentNotStartedError: The agent is not there any more.
         """
         self._must_be_started()
         command = c.Chat(agent_id=self.id, prompt=parse_prompt(prompt))
@@ -168,8 +168,8 @@ class Agent:
             prompt: Text, the SDK's `Image`, `Document`, `Audio` or `Video`, or a list of these.
 
         Raises:
-            InvalidPrompt: The prompt is empty, or holds what is no content.
-            AgentNotStarted: The agent is not there any more.
+            InvalidPromptError: The prompt is empty, or holds what is no content.
+            AgentNotStartedError: The agent is not there any more.
         """
         self._must_be_started()
         command = c.Send(agent_id=self.id, prompt=parse_prompt(prompt))
@@ -191,8 +191,8 @@ class Agent:
             The handle of the turn that answers it: the one that runs, or else a new one.
 
         Raises:
-            InvalidInput: `text` is empty.
-            AgentNotStarted: The agent was shut down, deleted or disconnected.
+            InvalidInputError: `text` is empty.
+            AgentNotStartedError: The agent was shut down, deleted or disconnected.
 
         Example:
             >>> response = await agent.trigger("the build is red")
@@ -201,7 +201,7 @@ class Agent:
         """
         self._must_be_started()
         if not str(text).strip():
-            raise InvalidInput(f"text must say what has happened, got {text!r}", field="text")
+            raise InvalidInputError(f"text must say what has happened, got {text!r}", field="text")
         command = c.Trigger(agent_id=self.id, text=text)
         response: Response = (await self._submit(command, r.ChatStarted)).response
         return response
@@ -224,9 +224,9 @@ class Agent:
             The handle of the turn. The result of its tool call `run_workflow` is the output.
 
         Raises:
-            InvalidInput: There is no such workflow, or this agent may not run any: it needs
+            InvalidInputError: There is no such workflow, or this agent may not run any: it needs
                 `enable_subagents` and the built-in tool `run_workflow`.
-            AgentNotStarted: The agent was shut down, deleted or disconnected.
+            AgentNotStartedError: The agent was shut down, deleted or disconnected.
         """
         self._must_be_started()
         prompt, remove = await self._record.session.workflow_prompt(
@@ -251,7 +251,7 @@ class Agent:
             with the agent.
 
         Raises:
-            AgentNotStarted: The agent was shut down, deleted or disconnected.
+            AgentNotStartedError: The agent was shut down, deleted or disconnected.
 
         Example:
             >>> turns = agent.turns()
@@ -282,8 +282,8 @@ class Agent:
                 limits of its own.
 
         Raises:
-            Timeout: The agent is not idle after `timeout` seconds.
-            InvalidInput: `timeout` is not a number of seconds, or negative.
+            AgyTimeoutError: The agent is not idle after `timeout` seconds.
+            InvalidInputError: `timeout` is not a number of seconds, or negative.
             DeadlockError: Called by a tool, a hook or a handler that the agent's turn waits for.
         """
         _check_timeout(timeout)
@@ -305,7 +305,7 @@ class Agent:
             Whether it woke up.
 
         Raises:
-            InvalidInput: `timeout` is no number of seconds, or negative.
+            InvalidInputError: `timeout` is no number of seconds, or negative.
         """
         _check_timeout(timeout)
         command = c.WaitForWakeup(agent_id=self.id, timeout=float(timeout))
@@ -406,7 +406,8 @@ class Agent:
         """Stop the agent and remove its conversation from disk. Twice is fine.
 
         Raises:
-            AgentNotStarted: It was shut down or disconnected before, and its conversation kept.
+            AgentNotStartedError: It was shut down or disconnected before, and its conversation
+                kept.
         """
         if not self._deleted:
             self._must_be_started()
@@ -420,7 +421,7 @@ class Agent:
         self._started = False
         try:
             await self._submit(command, r.Done)
-        except WrongLoop:
+        except WrongLoopError:
             self._started = True
             raise
         self._drop.detach()
@@ -485,10 +486,10 @@ class Agent:
             The cassette's folder.
 
         Raises:
-            CassetteNotWritten: Nobody listened to the agent, or the disk refused.
-            CassetteBusy: Somebody else records it.
-            CassetteInvalid: The path is no name for a cassette, or something else is there.
-            Timeout: A turn still runs after `timeout` seconds.
+            CassetteNotWrittenError: Nobody listened to the agent, or the disk refused.
+            CassetteBusyError: Somebody else records it.
+            CassetteInvalidError: The path is no name for a cassette, or something else is there.
+            AgyTimeoutError: A turn still runs after `timeout` seconds.
 
         Example:
             >>> config = agy.RuntimeConfig(keep_frames=True)  # in a notebook it is so by itself
@@ -504,9 +505,9 @@ class Agent:
         """
         frames = self._record.frames
         if frames is None:
-            from agy_nb.cassette.errors import CassetteNotWritten
+            from agy_nb.cassette.errors import CassetteNotWrittenError
 
-            raise CassetteNotWritten(
+            raise CassetteNotWrittenError(
                 f"{path} was not written: nobody has listened to agent {self.id}, for its runtime "
                 "keeps no frames. Make one with RuntimeConfig(keep_frames=True) for other agents, "
                 "or record them with use_cassette",
@@ -593,7 +594,7 @@ class Agent:
     def conversation_id(self, value: str) -> None:
         if not _CONVERSATION_ID.fullmatch(str(value)):
             msg = f"conversation_id must be 32 or more letters, digits and hyphens, got {value!r}"
-            raise InvalidInput(msg, field="conversation_id")
+            raise InvalidInputError(msg, field="conversation_id")
         self._conversation_id = value
 
     @property
@@ -629,7 +630,7 @@ class Agent:
             The tools, the harness's own first.
 
         Raises:
-            AgentNotStarted: The agent is not there any more.
+            AgentNotStartedError: The agent is not there any more.
         """
         self._must_be_started()
         return self._record.session.tools()
@@ -683,4 +684,4 @@ class Agent:
 def _check_timeout(timeout: float | None) -> None:
     if timeout is not None and not 0 <= timeout <= _LONGEST_WAIT_S:
         msg = f"timeout must be a number of seconds from 0 to 1e9, got {timeout!r}"
-        raise InvalidInput(msg, field="timeout")
+        raise InvalidInputError(msg, field="timeout")

@@ -13,13 +13,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agy_nb.errors import (
-    AgentNotStarted,
+    AgentNotStartedError,
     AgyError,
+    AgyTimeoutError,
     BackendError,
-    ChannelClosed,
+    ChannelClosedError,
     DeadlockError,
-    Timeout,
-    TurnCancelled,
+    TurnCancelledError,
 )
 from agy_nb.protocol.error_codec import to_error
 from agy_nb.protocol.events import (
@@ -47,13 +47,13 @@ from agy_nb.sdk.deadlocks import code_that_would_wait_for_itself, owner
 from agy_nb.sdk.interfaces import AgentSpec, Backend, Clock, Session, clock_of, now
 
 if TYPE_CHECKING:
-    from agy_nb.cassette.record.frame_buffer import KeptFrames
+    from agy_nb.cassette.record.frame_buffer import FrameBuffer
 
 _CUT_S = 1.0
 """Seconds for what is left of an agent's turns, once its session has ended."""
 
 
-class AgentRecord:
+class AgentState:
     """One agent, from its start to its exit.
 
     Attributes:
@@ -75,7 +75,7 @@ class AgentRecord:
         spec: AgentSpec,
         ask_user: AskUser | None,
         config: RuntimeConfig,
-        frames: KeptFrames | None = None,
+        frames: FrameBuffer | None = None,
     ) -> None:
         self.agent_id = agent_id
         self.spec = spec if frames is None else replace(spec, listen=frames.listen)
@@ -113,9 +113,9 @@ class AgentRecord:
         """Start the agent in a task of its own.
 
         Raises:
-            InvalidConfig: The configuration is refused.
+            InvalidConfigError: The configuration is refused.
             BackendError: It does not start.
-            Timeout: It takes longer than `start_timeout`.
+            AgyTimeoutError: It takes longer than `start_timeout`.
         """
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._owner = asyncio.create_task(
@@ -128,7 +128,7 @@ class AgentRecord:
             if isinstance(error, AgyError):
                 raise
             await self._abandon()
-            raise Timeout(
+            raise AgyTimeoutError(
                 self.config.start_timeout,
                 "create_agent",
                 hint="see whether the harness starts (`agy-nb doctor`), "
@@ -181,7 +181,7 @@ class AgentRecord:
         """Stop the agent and wait until its session has ended, `exit_timeout` at the most.
 
         Raises:
-            Timeout: The exit takes longer; the agent counts as gone all the same.
+            AgyTimeoutError: The exit takes longer; the agent counts as gone all the same.
         """
         turns = tuple(self.responses.values())
         self.stop(reason)
@@ -199,7 +199,7 @@ class AgentRecord:
         _, late = await asyncio.wait([self._owner], timeout=self.config.exit_timeout)
         if late:
             self._owner.cancel()
-            raise Timeout(
+            raise AgyTimeoutError(
                 self.config.exit_timeout,
                 f"exit of agent {self.agent_id}",
                 hint="its harness was left to end by itself",
@@ -217,11 +217,11 @@ class AgentRecord:
         """The live conversation.
 
         Raises:
-            AgentNotStarted: There is none.
+            AgentNotStartedError: There is none.
         """
         if self._session is None or self._stop.is_set():
             msg = f"agent {self.agent_id} is not started; create another one"
-            raise AgentNotStarted(msg)
+            raise AgentNotStartedError(msg)
         return self._session
 
     @property
@@ -451,7 +451,7 @@ def _finish(response: Response, state: TurnState) -> None:
         elif isinstance(event, StructuredOutput) and event.trajectory.is_root:
             output = event.value
     if state is TurnState.CANCELLED:
-        error = TurnCancelled(response.partial_text)
+        error = TurnCancelledError(response.partial_text)
     response.finish(state, error=error, stop_reason=stop_reason, structured_output=output)
 
 
@@ -471,6 +471,6 @@ def _ours(error: BaseException) -> AgyError:
     return BackendError(f"{type(error).__name__}: {error}")
 
 
-def gone(agent_id: int) -> ChannelClosed:
+def gone(agent_id: int) -> ChannelClosedError:
     """What a turn ends with whose agent is taken away."""
-    return ChannelClosed(f"agent {agent_id} was shut down before its turn was over")
+    return ChannelClosedError(f"agent {agent_id} was shut down before its turn was over")

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from agy_nb.errors import InvalidConfig
+from agy_nb.errors import InvalidConfigError
 from agy_nb.protocol.events import Approval, ApprovalState, Event
 from agy_nb.runtime.grants import Grants
 from agy_nb.sdk.deadlocks import user_code
@@ -50,7 +50,8 @@ class ApprovalGate:
         refuses: Whether each request is denied without asking, since its turn is ending.
 
     Raises:
-        InvalidConfig: The handler cannot be called with a request, or with a name and arguments.
+        InvalidConfigError: The handler cannot be called with a request, or with a name and
+            arguments.
     """
 
     def __init__(
@@ -270,7 +271,7 @@ def _takes_name_and_args(handler: Any) -> bool:
             except TypeError:
                 continue
             return count == 2  # noqa: PLR2004 - the tool's name and its arguments
-    raise InvalidConfig(
+    raise InvalidConfigError(
         "ask_user must be a function of one argument (an ApprovalRequest) or of two "
         f"(the tool's name and its arguments), got {handler!r}",
         field="ask_user",

@@ -19,7 +19,13 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
-from agy_nb.errors import AgyError, BackendError, ChannelClosed, Timeout, WrongLoop
+from agy_nb.errors import (
+    AgyError,
+    AgyTimeoutError,
+    BackendError,
+    ChannelClosedError,
+    WrongLoopError,
+)
 from agy_nb.protocol import commands as c
 from agy_nb.protocol import replies as r
 from agy_nb.runtime.handlers import Handlers
@@ -126,9 +132,9 @@ class CommandLoop:
             beside: What travels with it and JSON cannot hold.
 
         Raises:
-            ChannelClosed: The runtime is closed, or closed before it answered.
-            Timeout: The round trip took longer than its limit.
-            WrongLoop: Called from another event loop.
+            ChannelClosedError: The runtime is closed, or closed before it answered.
+            AgyTimeoutError: The round trip took longer than its limit.
+            WrongLoopError: Called from another event loop.
             AgyError: What the command failed with.
         """
         self.must_be_here()
@@ -146,21 +152,21 @@ class CommandLoop:
         except BaseException as error:
             self._leave(envelope)
             if isinstance(error, TimeoutError) and not isinstance(error, AgyError):
-                raise Timeout(limit or 0.0, command.type) from None
+                raise AgyTimeoutError(limit or 0.0, command.type) from None
             raise
 
     def must_be_here(self) -> None:
         """Refuse whoever calls from another event loop.
 
         Raises:
-            WrongLoop: That is so.
+            WrongLoopError: That is so.
         """
         if asyncio.get_running_loop() is not self.loop:
             msg = (
                 "this runtime lives on another event loop; call it from there, or use agent.sync "
                 "from other threads while that loop runs"
             )
-            raise WrongLoop(msg)
+            raise WrongLoopError(msg)
 
     async def _put(self, envelope: Envelope) -> None:
         self._senders += 1
@@ -269,7 +275,7 @@ class CommandLoop:
         except TimeoutError as error:
             if isinstance(error, AgyError):
                 raise
-            raise Timeout(limit, command.type) from None
+            raise AgyTimeoutError(limit, command.type) from None
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         envelope = self._tasks.pop(task, None)
@@ -306,7 +312,7 @@ class CommandLoop:
         """Send `Shutdown` and wait until everything has ended.
 
         Raises:
-            Timeout: It takes longer than `shutdown_timeout` and one agent's exit together.
+            AgyTimeoutError: It takes longer than `shutdown_timeout` and one agent's exit together.
         """
         if self._task.done():
             return
@@ -321,11 +327,11 @@ class CommandLoop:
         done, _ = await asyncio.wait([self._task], timeout=limit)
         if not done:
             self._task.cancel()
-            raise Timeout(limit, "shutdown", hint="what was left ends with the process")
+            raise AgyTimeoutError(limit, "shutdown", hint="what was left ends with the process")
 
 
-def _closed() -> ChannelClosed:
-    return ChannelClosed(
+def _closed() -> ChannelClosedError:
+    return ChannelClosedError(
         "the runtime is closed; make another one (agy.runtime() does so by itself)"
     )
 

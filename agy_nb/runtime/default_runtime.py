@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agy_nb import kernel
-from agy_nb.errors import InvalidConfig
+from agy_nb.errors import InvalidConfigError
 from agy_nb.kernel.environment import running_loop
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.approval_gate import AskUser
@@ -75,7 +75,7 @@ def runtime(config: RuntimeConfig | None = None) -> Runtime:
         The runtime; it starts with its first agent.
 
     Raises:
-        InvalidConfig: The runtime runs already, with another configuration.
+        InvalidConfigError: The runtime runs already, with another configuration.
 
     Example:
         >>> agent = await agy.runtime().create_agent()
@@ -89,7 +89,7 @@ def runtime(config: RuntimeConfig | None = None) -> Runtime:
         if found is None:
             found = _make(config)
         elif config is not None and config != found.runtime.config:
-            raise InvalidConfig(
+            raise InvalidConfigError(
                 "this kernel's runtime runs already with another configuration; "
                 "`await agy.runtime().close()` first, or use agy.Runtime(config)",
                 field="config",
@@ -120,7 +120,7 @@ def _make(config: RuntimeConfig | None) -> _Made:
         if new.loop is None or new.loop.is_closed() or new.loop is running_loop():
             await new.close()
 
-    made = _Made(new, None, kernel.guest().at_exit(leave, fallback=lambda: None))
+    made = _Made(new, None, kernel.current_host().at_exit(leave, fallback=lambda: None))
     _made.append(made)
     return made
 
@@ -149,9 +149,9 @@ async def create_agent(
         The agent, started.
 
     Raises:
-        InvalidConfig: The configuration is refused; `field` names what is wrong.
+        InvalidConfigError: The configuration is refused; `field` names what is wrong.
         HarnessError: The harness does not start.
-        Timeout: It takes longer than `start_timeout` seconds.
+        AgyTimeoutError: It takes longer than `start_timeout` seconds.
 
     Example:
         >>> agent = await agy.create_agent(tools=[get_weather])

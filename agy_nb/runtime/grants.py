@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 from agy_nb.protocol.values import JsonObject
 from agy_nb.sdk.interfaces import ApprovalRequest
 
@@ -122,7 +122,7 @@ class Grants:
             grant: One of these grants; all of them when None.
 
         Raises:
-            InvalidInput: It is not one of these grants.
+            InvalidInputError: It is not one of these grants.
         """
         if grant is None:
             self._grants.clear()
@@ -130,7 +130,7 @@ class Grants:
             self._grants.remove(grant)
         else:
             msg = f"this agent has no grant {grant!r}; agent.grants lists those that it has"
-            raise InvalidInput(msg, field="grant")
+            raise InvalidInputError(msg, field="grant")
         self._changed()
 
     def watch(self, watch: Callable[[], None]) -> Callable[[], None]:

@@ -21,12 +21,12 @@ from agy_nb.protocol import commands as c
 from agy_nb.protocol import replies as r
 from agy_nb.protocol.events import Event, TurnBegan, TurnKind
 from agy_nb.protocol.values import Prompt
-from agy_nb.runtime.agent_state import AgentRecord, gone
+from agy_nb.runtime.agent_state import AgentState, gone
 from agy_nb.runtime.approval_gate import AskUser
 from agy_nb.runtime.limits.budgets import budget_in_dollars
 from agy_nb.runtime.limits.pricing import pricing
 from agy_nb.runtime.runtime_config import RuntimeConfig
-from agy_nb.runtime.telemetry import Ledger
+from agy_nb.runtime.telemetry import Telemetry
 from agy_nb.runtime.turns.response import Response, output_type_of
 from agy_nb.runtime.turns.turn_runner import TurnRunner
 from agy_nb.sdk.interfaces import AgentSpec, Backend
@@ -34,7 +34,7 @@ from agy_nb.sdk.lazy_backend import load
 from agy_nb.sdk.process.executor import off_loop
 
 if TYPE_CHECKING:
-    from agy_nb.cassette.record.frame_buffer import KeptFrames
+    from agy_nb.cassette.record.frame_buffer import FrameBuffer
 
 _log = logging.getLogger("agy_nb.runtime")
 
@@ -46,7 +46,7 @@ Handler: TypeAlias = Callable[[Any, Any], r.Reply | Awaitable[r.Reply]]
 
 
 @dataclass(frozen=True, slots=True)
-class AgentParts:
+class CreateAgentPayload:
     """What travels beside `CreateAgent`: what JSON cannot hold."""
 
     spec: AgentSpec
@@ -64,9 +64,9 @@ class Handlers:
     """
 
     def __init__(
-        self, backend: Backend, turns: TurnRunner, config: RuntimeConfig, ledger: Ledger
+        self, backend: Backend, turns: TurnRunner, config: RuntimeConfig, ledger: Telemetry
     ) -> None:
-        self.agents: dict[int, AgentRecord] = {}
+        self.agents: dict[int, AgentState] = {}
         self.responses: weakref.WeakValueDictionary[int, Response] = weakref.WeakValueDictionary()
         self._backend = backend
         self._turns = turns
@@ -100,7 +100,7 @@ class Handlers:
             c.IsIdle: lambda m, _: r.Idle(idle=self._agent(m).is_idle),
         }
 
-    def _agent(self, message: Any) -> AgentRecord:
+    def _agent(self, message: Any) -> AgentState:
         record = self.agents.get(message.agent_id)
         if record is None:
             known = ", ".join(map(str, self.agents)) or "none"
@@ -113,10 +113,12 @@ class Handlers:
 
     # -- lifecycle ---------------------------------------------------------------------------
 
-    async def create_agent(self, message: c.CreateAgent, parts: AgentParts | None) -> r.Reply:
+    async def create_agent(
+        self, message: c.CreateAgent, parts: CreateAgentPayload | None
+    ) -> r.Reply:
         """Start an agent."""
-        parts = parts or AgentParts(AgentSpec(config=dict(message.config) or None))
-        record = AgentRecord(
+        parts = parts or CreateAgentPayload(AgentSpec(config=dict(message.config) or None))
+        record = AgentState(
             next(self._agent_ids),
             parts.spec,
             parts.ask_user,
@@ -137,7 +139,7 @@ class Handlers:
             await self._price(record)
         return r.AgentCreated(agent_id=record.agent_id)
 
-    async def _price(self, record: AgentRecord) -> None:
+    async def _price(self, record: AgentState) -> None:
         """Find out what the agent's model calls cost; it must not spend where that is not known."""
         model = self._ledger.model(record.agent_id)
         try:
@@ -146,13 +148,13 @@ class Handlers:
             await self._take_down(record)
             raise
 
-    async def _frames(self) -> KeptFrames | None:
+    async def _frames(self) -> FrameBuffer | None:
         """Who listens to a new agent and its harness, None if nobody is to."""
         keep = self._config.keep_frames
         if not (in_kernel() if keep is None else keep):
             return None
         module = await off_loop(load, "agy_nb.cassette.record.frame_buffer")
-        frames: KeptFrames = module.KeptFrames()
+        frames: FrameBuffer = module.FrameBuffer()
         return frames
 
     async def shutdown_agent(self, message: Any, _: object) -> r.Reply:
@@ -170,11 +172,11 @@ class Handlers:
             await session.delete_state()
         return r.Done()
 
-    async def _take_down(self, record: AgentRecord) -> None:
+    async def _take_down(self, record: AgentState) -> None:
         self.agents.pop(record.agent_id, None)
         await self._end(record, gone(record.agent_id))
 
-    async def _end(self, record: AgentRecord, reason: AgyError) -> None:
+    async def _end(self, record: AgentState, reason: AgyError) -> None:
         try:
             await record.close(reason)
         finally:
@@ -197,13 +199,13 @@ class Handlers:
             on_queued(response)
         return r.Done()
 
-    def _start(self, record: AgentRecord, message: c.Chat | c.Send) -> Response:
+    def _start(self, record: AgentState, message: c.Chat | c.Send) -> Response:
         record.session  # noqa: B018 - refuses an agent that is gone
         record.latest = response = self._response(record, message.prompt)
         self._turns.start(record, response)
         return response
 
-    def _response(self, record: AgentRecord, prompt: Prompt, kind: TurnKind = "prompt") -> Response:
+    def _response(self, record: AgentState, prompt: Prompt, kind: TurnKind = "prompt") -> Response:
         response = Response(
             agent_id=record.agent_id,
             turn_id=next(self._turn_ids),
@@ -217,11 +219,11 @@ class Handlers:
         self.responses[response.turn_id] = response
         return response
 
-    def _on_turn_event(self, record: AgentRecord, response: Response, event: Event) -> None:
+    def _on_turn_event(self, record: AgentState, response: Response, event: Event) -> None:
         record.keep_note(event)
         self._ledger.event(record.agent_id, response, event)
 
-    def _begin_own(self, record: AgentRecord, event: TurnBegan) -> None:
+    def _begin_own(self, record: AgentState, event: TurnBegan) -> None:
         self._turns.accompany(record, self._response(record, event.prompt, event.kind))
 
     async def trigger(self, message: c.Trigger, _: object) -> r.Reply:

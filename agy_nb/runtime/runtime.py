@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from agy_nb import kernel
-from agy_nb.errors import ChannelClosed, InvalidConfig
+from agy_nb.errors import ChannelClosedError, InvalidConfigError
 from agy_nb.kernel.environment import in_kernel, main_loop
 from agy_nb.kernel.loops.other_loop import is_reachable, run_on
 from agy_nb.protocol import replies as r
@@ -18,10 +18,10 @@ from agy_nb.protocol.commands import Command, CreateAgent, ShutdownAgent
 from agy_nb.protocol.error_codec import to_info
 from agy_nb.runtime.approval_gate import AskUser
 from agy_nb.runtime.command_loop import FORKED, CommandLoop, LoopStatistics
-from agy_nb.runtime.handlers import AgentParts, Handlers
+from agy_nb.runtime.handlers import CreateAgentPayload, Handlers
 from agy_nb.runtime.limits.quota import QuotaRegistry, QuotaStatus
 from agy_nb.runtime.runtime_config import RuntimeConfig
-from agy_nb.runtime.telemetry import Ledger, default_ledger
+from agy_nb.runtime.telemetry import Telemetry, default_ledger
 from agy_nb.runtime.turns.response import Response
 from agy_nb.runtime.turns.turn_runner import TurnRunner
 from agy_nb.sdk.interfaces import AgentSpec, Backend, now
@@ -76,12 +76,12 @@ class Runtime:
         *,
         backend: Backend | None = None,
         host: Host | None = None,
-        ledger: Ledger | None = None,
+        ledger: Telemetry | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.config = config or RuntimeConfig()
         self._backend: Backend = backend or LazyBackend()
-        self._host: Host = host or kernel.guest()
+        self._host: Host = host or kernel.current_host()
         self._ledger = ledger
         self._home = loop
         self._core: CommandLoop | None = None
@@ -98,7 +98,7 @@ class Runtime:
     def _started(self) -> CommandLoop:
         if self.closed:
             msg = f"the runtime {FORKED if self.forked else 'is closed'}; make another one"
-            raise ChannelClosed(f"{msg} (agy.runtime() does so by itself)")
+            raise ChannelClosedError(f"{msg} (agy.runtime() does so by itself)")
         if self._core is None:
             self._handlers = Handlers(self._backend, self._turns, self.config, self.ledger)
             self._core = CommandLoop(self._handlers, self.config)
@@ -133,8 +133,8 @@ class Runtime:
         waits for that.
 
         Raises:
-            Timeout: Something does not end within its limit.
-            WrongLoop: Called from another event loop.
+            AgyTimeoutError: Something does not end within its limit.
+            WrongLoopError: Called from another event loop.
         """
         if (home := self._elsewhere()) is not None:
             await run_on(home, self.close())
@@ -181,9 +181,9 @@ class Runtime:
             The command's reply; never `Failed`, which is raised as the error that it tells of.
 
         Raises:
-            ChannelClosed: The runtime is closed, or closed before it answered.
-            Timeout: The round trip took longer than its limit.
-            WrongLoop: Called from another event loop.
+            ChannelClosedError: The runtime is closed, or closed before it answered.
+            AgyTimeoutError: The round trip took longer than its limit.
+            WrongLoopError: Called from another event loop.
             AgyError: What the command failed with.
         """
         if asyncio.get_running_loop() is not self._home and (home := self._elsewhere()):
@@ -261,10 +261,10 @@ class Runtime:
             The agent, started.
 
         Raises:
-            InvalidConfig: The configuration is refused; `field` names what is wrong.
+            InvalidConfigError: The configuration is refused; `field` names what is wrong.
             HarnessError: The harness does not start.
-            Timeout: It takes longer than `start_timeout` seconds.
-            ChannelClosed: The runtime is closed.
+            AgyTimeoutError: It takes longer than `start_timeout` seconds.
+            ChannelClosedError: The runtime is closed.
         """
         from agy_nb.runtime.agent import Agent
 
@@ -280,12 +280,12 @@ class Runtime:
             asks_by_default=handler is not None,
             edits=getattr(handler, "edits", False) is True,
         )
-        reply = await self.submit(CreateAgent(), AgentParts(spec, handler))
+        reply = await self.submit(CreateAgent(), CreateAgentPayload(spec, handler))
         assert isinstance(reply, r.AgentCreated)  # noqa: S101 - the protocol says so
         record = self._handlers.agents.get(reply.agent_id) if self._handlers else None
         if record is None:  # the end came between the reply and this line
             msg = f"agent {reply.agent_id} was shut down as soon as it ran; make another one"
-            raise ChannelClosed(msg)
+            raise ChannelClosedError(msg)
         return Agent(self, record, handler)
 
     # -- what others may look at -------------------------------------------------------------
@@ -321,7 +321,7 @@ class Runtime:
         return self._quota.status()
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> Telemetry:
         """Who keeps the books."""
         if self._ledger is None:
             self._ledger = default_ledger()
@@ -379,7 +379,7 @@ def _listed(name: str, given: Any) -> tuple[Any, ...]:
     """What was passed as a list, which one thing alone is not."""
     if isinstance(given, Iterable) and not isinstance(given, str | Mapping):
         return tuple(given)
-    raise InvalidConfig(f"{name} must be a list, {name}=[...]; got {given!r}", field=name)
+    raise InvalidConfigError(f"{name} must be a list, {name}=[...]; got {given!r}", field=name)
 
 
 def _person_at_the_notebook() -> AskUser | None:

@@ -8,7 +8,7 @@ import warnings
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
-from agy_nb.errors import InvalidConfig
+from agy_nb.errors import InvalidConfigError
 
 if TYPE_CHECKING:
     from agy_nb.analysis.metrics.cost import Prices  # noqa: TC004 - heavy, and an annotation only
@@ -73,7 +73,7 @@ class RuntimeConfig:
             for `Agent.save_cassette`; None holds it in notebooks only.
 
     Raises:
-        InvalidConfig: A value is out of its range; `field` names it.
+        InvalidConfigError: A value is out of its range; `field` names it.
 
     Example:
         >>> agy.RuntimeConfig(chat_timeout=30).operation_timeout
@@ -156,5 +156,7 @@ def _check(name: str, value: object) -> None:
         raise _refused(name, f"{wanted} and at most {_HIGHEST:g}", value)
 
 
-def _refused(name: str, wanted: str, value: object) -> InvalidConfig:
-    return InvalidConfig(f"RuntimeConfig({name}=...) must be {wanted}, got {value!r}", field=name)
+def _refused(name: str, wanted: str, value: object) -> InvalidConfigError:
+    return InvalidConfigError(
+        f"RuntimeConfig({name}=...) must be {wanted}, got {value!r}", field=name
+    )

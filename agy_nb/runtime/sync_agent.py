@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class SyncAgent:
     """An agent's operations, blocking, with widgets alive and interrupts that cancel the turn.
 
-    Each method takes and gives what its namesake on `Agent` does, and raises `CannotBlock` where
-    the running event loop cannot be blocked. `chat` waits for the turn's end and raises what ended
-    it.
+    Each method takes and gives what its namesake on `Agent` does, and raises `CannotBlockError`
+    where the running event loop cannot be blocked. `chat` waits for the turn's end and raises what
+    ended it.
 
     Example:
         >>> def in_a_script():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agy_nb.analysis.tables import Tables
 
 
-class Ledger(Protocol):
+class Telemetry(Protocol):
     """Keeps the books of one runtime."""
 
     def agent_started(self, agent_id: int, config: Any) -> None:
@@ -48,8 +48,8 @@ class Ledger(Protocol):
         ...
 
 
-def default_ledger() -> Ledger:
+def default_ledger() -> Telemetry:
     """Books in memory."""
-    from agy_nb.analysis.builders.live_tables import LiveLedger
+    from agy_nb.analysis.builders.live_tables import LiveTables
 
-    return LiveLedger()
+    return LiveTables()

@@ -13,13 +13,13 @@ from agy_nb.sdk.interfaces import AgentSpec, Gate, Sink
 from agy_nb.sdk.lazy_backend import load
 from agy_nb.sdk.process.executor import off_loop
 from agy_nb.sdk.process.launch import StartOptions, model_needed
-from agy_nb.sdk.session import LiveSession
+from agy_nb.sdk.session import SdkSession
 
 if TYPE_CHECKING:
     from agy_nb.testing.echo import EchoModel
 
 
-class LiveBackend:
+class SdkBackend:
     """Opens sessions of the real SDK on the real harness.
 
     Whoever has neither a configuration with a model nor a key gets a local model that echoes.
@@ -29,7 +29,7 @@ class LiveBackend:
         self._echo: EchoModel | None = None
         self._starting_echo = asyncio.Lock()
 
-    async def open(self, spec: AgentSpec, sink: Sink, gate: Gate | None) -> LiveSession:
+    async def open(self, spec: AgentSpec, sink: Sink, gate: Gate | None) -> SdkSession:
         """Start an agent; see `Backend.open`."""
         versions.check()
         logs.route()
@@ -37,7 +37,7 @@ class LiveBackend:
         if configs.needs_a_model(spec.config) and await model_needed():
             spec = replace(spec, config=await self._with_echo(spec.config))
         config = await off_loop(configs.build, spec, gate)
-        session = LiveSession(config, sink, options)
+        session = SdkSession(config, sink, options)
         await session.start()
         return session
 

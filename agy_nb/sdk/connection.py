@@ -20,7 +20,7 @@ from agy_nb.sdk.patches.instrumentation import Instrumentation
 from agy_nb.sdk.patches.sdk_agent import agent_of
 from agy_nb.sdk.process import launch
 from agy_nb.sdk.process.executor import off_loop
-from agy_nb.sdk.process.harness_process import Harness
+from agy_nb.sdk.process.harness_process import HarnessProcess
 from agy_nb.sdk.process.observed_socket import EndedBy, FrameDirection
 from agy_nb.sdk.step_frames import frame_of_step, speaks_wire
 from agy_nb.wire import WireReader
@@ -37,7 +37,7 @@ POLL_S = 0.01
 """Seconds between two looks at a connection that has no event for it."""
 
 
-class Link:
+class HarnessConnection:
     """The SDK's `Agent`, entered, with our hand on its connection.
 
     Attributes:
@@ -66,7 +66,7 @@ class Link:
         self._on_activity = on_activity
         self._options = options
         self._state = state
-        self._harness = Harness()
+        self._harness = HarnessProcess()
         self._speaks_wire: bool | None = None
         self._closed_by_harness = False
         self._stop = asyncio.Event()
@@ -93,7 +93,7 @@ class Link:
         """Start the harness and open the conversation.
 
         Raises:
-            InvalidConfig: The SDK refuses the configuration.
+            InvalidConfigError: The SDK refuses the configuration.
             HarnessError: The harness does not start.
         """
         try:

@@ -7,7 +7,7 @@ from typing import Any
 from google.antigravity import types
 from pydantic_core import to_jsonable_python
 
-from agy_nb.errors import InvalidPrompt
+from agy_nb.errors import InvalidPromptError
 from agy_nb.protocol.values import (
     AskedQuestion,
     MediaPart,
@@ -71,7 +71,7 @@ def content_of(prompt: Prompt) -> Any:
     """A prompt as the SDK takes it.
 
     Raises:
-        InvalidPrompt: It holds media of a type that the SDK does not take.
+        InvalidPromptError: It holds media of a type that the SDK does not take.
     """
     parts: list[Any] = []
     for part in prompt:
@@ -90,7 +90,7 @@ def _media_of(part: MediaPart) -> Any:
         return media(data=part.data, mime_type=part.mime_type, description=part.description)
     except ValueError:
         named = f" ({part.description})" if part.description else ""
-        raise InvalidPrompt(
+        raise InvalidPromptError(
             f"the SDK takes no {part.kind} of the type {part.mime_type!r}{named}; "
             "send it in another format, or as text",
             field="prompt",

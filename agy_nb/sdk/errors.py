@@ -10,7 +10,7 @@ from itertools import takewhile
 import pydantic
 from google.antigravity import types
 
-from agy_nb.errors import AgyError, BackendError, HarnessError, InvalidConfig
+from agy_nb.errors import AgyError, BackendError, HarnessError, InvalidConfigError
 from agy_nb.wire.errors import StepFailure, advice, error_of_step, quota_error
 
 _TYPES = frozenset(each.__name__ for each in (str, int, float, bool, bytes, list, dict))
@@ -24,11 +24,11 @@ def of_config(error: Exception) -> AgyError:
     if isinstance(error, pydantic.ValidationError):
         first = error.errors(include_url=False, include_context=False)[0]
         path = ".".join(map(str, takewhile(_names_a_place, first["loc"])))
-        return InvalidConfig(
+        return InvalidConfigError(
             f"the SDK refuses this configuration: {path or error.title}: {first['msg']}", field=path
         )
     if isinstance(error, types.AntigravityValidationError | ValueError | TypeError):
-        return InvalidConfig(f"the SDK refuses this configuration: {error}")
+        return InvalidConfigError(f"the SDK refuses this configuration: {error}")
     if isinstance(error, OSError | RuntimeError):
         words = str(error).strip().rstrip(".")
         return HarnessError(f"the agent did not start: {words}. Run `agy-nb doctor`")

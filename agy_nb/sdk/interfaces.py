@@ -1,6 +1,6 @@
 """The seam: what the runtime needs of an agent's backend, and nothing of the SDK.
 
-`live.LiveBackend` is the real one. `agy_nb.testing.memory.MemoryBackend` stands in for it in
+`live.SdkBackend` is the real one. `agy_nb.testing.memory.MemoryBackend` stands in for it in
 property tests and benchmarks of the loop.
 """
 
@@ -367,7 +367,7 @@ class Session(Protocol):
         """Send a prompt and stay until the turn is over. Its events go to the sink.
 
         Raises:
-            TurnCancelled: `cancel` ended it.
+            TurnCancelledError: `cancel` ended it.
             BackendError: It failed; the session is ready for the next turn unless it is lost.
             HarnessError: The session is lost.
         """
@@ -439,7 +439,7 @@ class Session(Protocol):
         """The prompt that has the agent run a workflow, and what removes its temporary file.
 
         Raises:
-            InvalidInput: There is no such workflow, or this agent may not run any.
+            InvalidInputError: There is no such workflow, or this agent may not run any.
         """
         ...
 
@@ -464,7 +464,7 @@ class Backend(Protocol):
             gate: Decides on its tool calls; None denies whatever must be asked.
 
         Raises:
-            InvalidConfig: The configuration is refused.
+            InvalidConfigError: The configuration is refused.
             HarnessError: The harness does not start.
         """
         ...

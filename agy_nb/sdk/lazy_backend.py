@@ -31,7 +31,7 @@ def load(module: str) -> Any:
 
 
 class LazyBackend:
-    """`LiveBackend`, loaded on first use."""
+    """`SdkBackend`, loaded on first use."""
 
     def __init__(self) -> None:
         self._backend: Backend | None = None
@@ -41,7 +41,7 @@ class LazyBackend:
         if self._backend is None:
             live = await off_loop(load, "agy_nb.sdk.backend")
             if self._backend is None:  # two agents may be opened side by side
-                self._backend = live.LiveBackend()
+                self._backend = live.SdkBackend()
         return await self._backend.open(spec, sink, gate)
 
     async def close(self) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from google.antigravity import types
 
-from agy_nb.errors import AgyError, BackendError, HarnessError, TurnCancelled, TurnDeniedError
+from agy_nb.errors import AgyError, BackendError, HarnessError, TurnCancelledError, TurnDeniedError
 from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.events import (
     FINAL,
@@ -42,7 +42,7 @@ from agy_nb.sdk import errors
 from agy_nb.sdk.config import sdk_config as configs
 from agy_nb.sdk.config import workflows
 from agy_nb.sdk.config.agent_tools import list_tools
-from agy_nb.sdk.connection import Link
+from agy_nb.sdk.connection import HarnessConnection
 from agy_nb.sdk.context_state import ContextState
 from agy_nb.sdk.converters import content_of, token_usage
 from agy_nb.sdk.interfaces import Clock, Sink, ToolInfo, TurnOutcome, now
@@ -72,7 +72,7 @@ _SAYS_NOTHING = (
 _ROLES = {"MODEL": "model", "USER": "user", "SYSTEM": "system"}
 
 
-class LiveSession:
+class SdkSession:
     """One live conversation with the real harness.
 
     Attributes:
@@ -103,13 +103,13 @@ class LiveSession:
         self._successor: asyncio.Task[None] | None = None
         self._first_notes: list[Event] = []
         self._late_notes: list[Event] = []
-        self._link_or_none: Link | None = None
+        self._link_or_none: HarnessConnection | None = None
         self._is_active = False
 
     # -- life --------------------------------------------------------------------------------
 
     @property
-    def _link(self) -> Link:
+    def _link(self) -> HarnessConnection:
         assert self._link_or_none is not None  # noqa: S101 - start() comes first
         return self._link_or_none
 
@@ -131,7 +131,7 @@ class LiveSession:
             await off_loop(temporary_folders.remove, self._config.save_dir)
 
     async def _open_link(self) -> None:
-        self._link_or_none = link = await Link.open(
+        self._link_or_none = link = await HarnessConnection.open(
             self._config, self._on_event, self._on_activity, self._options, self._state
         )
         for note in (*self._first_notes, *self._late_notes):
@@ -152,7 +152,7 @@ class LiveSession:
             await self._stop_successor()
             raise
         if self._successor.cancelled():
-            raise TurnCancelled("".join(self._text))
+            raise TurnCancelledError("".join(self._text))
         self._successor.result()
 
     async def _open_successor(self) -> None:
@@ -220,7 +220,7 @@ class LiveSession:
             await asyncio.wait([self._between_turns])
         async with self._turn:
             if self._cancelled:  # while it waited for what the harness did by itself
-                raise TurnCancelled("")
+                raise TurnCancelledError("")
             self._gave_up = None
             self._text.clear()
             if self._link.lost:
@@ -251,7 +251,7 @@ class LiveSession:
         self._link.patches.begin_turn()
         return await self._run(self._link, content)
 
-    async def _run(self, link: Link, content: Any) -> TurnOutcome:
+    async def _run(self, link: HarnessConnection, content: Any) -> TurnOutcome:
         conversation = link.agent.conversation
         raised: Exception | None = None
         try:
@@ -267,7 +267,7 @@ class LiveSession:
         if self._gave_up is not None:
             raise self._gave_up
         if self._cancelled:
-            raise TurnCancelled("".join(self._text))
+            raise TurnCancelledError("".join(self._text))
         if link.patches.denial is not None and not link.broken:
             raise TurnDeniedError(link.patches.denial)
         stop_reason = link.stop_reason
@@ -306,7 +306,7 @@ class LiveSession:
         if self._between_turns is not None and not self.in_turn and not self._link.lost:
             await self._halt(self._link)
 
-    async def _halt(self, link: Link) -> None:
+    async def _halt(self, link: HarnessConnection) -> None:
         """Ask the harness to stop; if it does not, as one that hangs, end it."""
         over = self._turn_over
         with contextlib.suppress(Exception):  # a connection that is gone has ended the turn, too
@@ -358,7 +358,7 @@ class LiveSession:
             async with self._turn:
                 with self._turn_under_way():
                     await self._read_own_turn(self._link)
-        except TurnCancelled:
+        except TurnCancelledError:
             state = TurnState.CANCELLED
         except AgyError as failed:
             state, error = TurnState.FAILED, failed
@@ -368,13 +368,13 @@ class LiveSession:
             self._sink(Error(error=to_info(error), fatal=True, at=now()))
         self._sink(State(state=state, at=now()))
 
-    async def _read_own_turn(self, link: Link) -> None:
+    async def _read_own_turn(self, link: HarnessConnection) -> None:
         raised: Exception | None = None
         await link.wait_until_busy()
         try:
             await link.read()
         except types.AntigravityCancelledError as error:
-            raise TurnCancelled("") from error
+            raise TurnCancelledError("") from error
         except Exception as error:  # noqa: BLE001 - classified below, by structure
             raised = link.divergence or error
         ended_by = errors.of_turn(

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from agy_nb.testing.model_request import DeclaredTool, ModelRequest, ToolResult
+from agy_nb.testing.model_request import DeclaredTool, ModelRequest, SentToolResult
 from agy_nb.testing.script import ModelTurn, call, image, say, words
 from agy_nb.testing.scripted_model import ScriptedModel
 
@@ -105,7 +105,7 @@ def echo(request: ModelRequest) -> ModelTurn:
     return words(f"You said: {text}{hint}")
 
 
-def _reported(result: ToolResult) -> str:
+def _reported(result: SentToolResult) -> str:
     value = result.value
     return f"{result.name} says: {result.text.strip() if value is None else value}"
 

@@ -2,12 +2,12 @@
 
 ```
 AgyError
-  + ScriptError          a scripted model could not play its script
-      + InvalidScript    what was passed is no script
-      + ScriptExhausted  a request came and no turn was left for it
-      + NoScript         a request came from a conversation that no script matches
-      + ScriptCrashed    a callable script raised, or answered with what is no turn
-      + TurnsUnused      turns are left that nobody asked for (strict mode)
+  + ScriptError               a scripted model could not play its script
+      + InvalidScriptError    what was passed is no script
+      + ScriptExhaustedError  a request came and no turn was left for it
+      + NoScriptError         a request came from a conversation that no script matches
+      + ScriptCrashedError    a callable script raised, or answered with what is no turn
+      + TurnsUnusedError      turns are left that nobody asked for (strict mode)
 ```
 
 The model answers such a request with an HTTP 400 that carries the message, keeps the error in
@@ -40,7 +40,7 @@ class ScriptError(AgyError):
         self.request_number = request_number
 
 
-class InvalidScript(ScriptError):
+class InvalidScriptError(ScriptError):
     """What was passed is no script; raised where the script is made.
 
     What to do: make turns with `say`, `call`, `fail` and their kin.
@@ -48,11 +48,11 @@ class InvalidScript(ScriptError):
     Example:
         >>> ScriptedModel(["Hello"])
         Traceback (most recent call last):
-        agy_nb.testing.errors.InvalidScript: 'Hello' is no turn; use say(), call(), ...
+        agy_nb.testing.errors.InvalidScriptError: 'Hello' is no turn; use say(), call(), ...
     """
 
 
-class ScriptExhausted(ScriptError):
+class ScriptExhaustedError(ScriptError):
     """The model was asked once more than its script has turns.
 
     What to do: add a turn. The harness calls again after each tool result, and tries again by
@@ -66,7 +66,7 @@ class ScriptExhausted(ScriptError):
         ...     agent = await agy.create_agent(model.config(), tools=[get_weather])
         ...     await (await agent.chat("How is the weather?"))
         Traceback (most recent call last):
-        agy_nb.testing.errors.ScriptExhausted: the script is over: ...
+        agy_nb.testing.errors.ScriptExhaustedError: the script is over: ...
     """
 
     def __init__(self, message: str, *, played: int, request_number: int | None = None) -> None:
@@ -74,7 +74,7 @@ class ScriptExhausted(ScriptError):
         self.played = played
 
 
-class NoScript(ScriptError):
+class NoScriptError(ScriptError):
     """No matcher takes the conversation that the request belongs to.
 
     What to do: add a script for it, or a last one with the key `""` that takes all.
@@ -84,11 +84,11 @@ class NoScript(ScriptError):
         ...     agent = await agy.create_agent(model.config())
         ...     await (await agent.chat("How is Rome?"))
         Traceback (most recent call last):
-        agy_nb.testing.errors.NoScript: no script for the conversation of call 1 (user: 'How is ...
+        agy_nb.testing.errors.NoScriptError: no script for the conversation of call 1 (user: ...
     """
 
 
-class ScriptCrashed(ScriptError):
+class ScriptCrashedError(ScriptError):
     """A callable script raised (see `__cause__`), or answered with what is no turn.
 
     What to do: mend the function; it gives a turn, made with `say`, `call`, `fail` and their kin.
@@ -98,11 +98,11 @@ class ScriptCrashed(ScriptError):
         ...     agent = await agy.create_agent(model.config())
         ...     await (await agent.chat("Hello"))
         Traceback (most recent call last):
-        agy_nb.testing.errors.ScriptCrashed: the script answered call 1 with 'Hello', ...
+        agy_nb.testing.errors.ScriptCrashedError: the script answered call 1 with 'Hello', ...
     """
 
 
-class TurnsUnused(ScriptError):
+class TurnsUnusedError(ScriptError):
     """The test is over and the script is not; only where it is `strict`.
 
     What to do: find out why the agent stopped early, or take the turns out.
@@ -113,7 +113,7 @@ class TurnsUnused(ScriptError):
     Example:
         >>> ScriptedModel([say("Hello.")], strict=True).check()
         Traceback (most recent call last):
-        agy_nb.testing.errors.TurnsUnused: 1 of the script's turns were never asked for, ...
+        agy_nb.testing.errors.TurnsUnusedError: 1 of the script's turns were never asked for, ...
     """
 
     def __init__(self, message: str, *, unused: int) -> None:

@@ -26,7 +26,7 @@ _SHORT, _MEDIUM = 126, 127
 """What a frame's second byte says where the length stands in two or in eight more bytes."""
 
 
-class Line:
+class ProxiedConnection:
     """One connection between the SDK and a harness.
 
     Attributes:
@@ -35,7 +35,7 @@ class Line:
         frames: Frames that have come from the harness.
 
     Example:
-        >>> async with Cable() as cable:
+        >>> async with FaultProxy() as cable:
         ...     agent = await agy.create_agent()
         ...     await agent.chat_text("Hello")
         'You said: Hello...'
@@ -161,7 +161,7 @@ class Line:
                 await target.drain()
 
 
-class Cable:
+class FaultProxy:
     """Leads every harness that is started within its block through a line of its own.
 
     Holds for agents of our runtime and for code that uses the SDK's `Agent` directly.
@@ -174,7 +174,7 @@ class Cable:
         lines: The lines so far, oldest first.
 
     Example:
-        >>> async with Cable() as cable, ScriptedModel(hang("Let me")) as model:
+        >>> async with FaultProxy() as cable, ScriptedModel(hang("Let me")) as model:
         ...     agent = await agy.create_agent(model.config())
         ...     response = await agent.chat("go")
         ...     async for piece in response.text_stream():
@@ -183,9 +183,11 @@ class Cable:
         agy_nb.errors.HarnessError: the harness is gone: ...
     """
 
-    def __init__(self, at_start: Callable[[Line], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self, at_start: Callable[[ProxiedConnection], Awaitable[None]] | None = None
+    ) -> None:
         self.at_start = at_start
-        self.lines: list[Line] = []
+        self.lines: list[ProxiedConnection] = []
         self._block = contextlib.ExitStack()
 
     async def __aenter__(self) -> Self:
@@ -206,7 +208,7 @@ class Cable:
 
     async def _lay(self, start: HarnessStart) -> Connected:
         async def through(process: subprocess.Popen[bytes], port: int) -> int:
-            line = Line(process, port)
+            line = ProxiedConnection(process, port)
             await line.open()
             self.lines.append(line)
             if self.at_start is not None:

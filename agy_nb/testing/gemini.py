@@ -12,8 +12,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from agy_nb.testing.model_request import DeclaredTool, ModelRequest, ToolResult
-from agy_nb.testing.script import FunctionCall, HttpError, InlineImage, ModelTurn, Text, Thought
+from agy_nb.testing.model_request import DeclaredTool, ModelRequest, SentToolResult
+from agy_nb.testing.script import (
+    FunctionCall,
+    HttpError,
+    InlineImage,
+    ModelTurn,
+    ScriptText,
+    ScriptThought,
+)
 from agy_nb.testing.token_estimates import count
 
 REASONS = {
@@ -54,9 +61,9 @@ class GeminiDialect:
         texts = ("\n".join(_texts(item)) for item in turns)
         return [text for text in texts if text]
 
-    def tool_results(self, body: Mapping[str, Any]) -> tuple[ToolResult, ...]:
+    def tool_results(self, body: Mapping[str, Any]) -> tuple[SentToolResult, ...]:
         """See `Dialect`."""
-        found: list[ToolResult] = []
+        found: list[SentToolResult] = []
         for item in reversed(_contents(body)):
             answers = [
                 part["functionResponse"]
@@ -67,7 +74,7 @@ class GeminiDialect:
             if not answers and item.get("role") == "model":
                 break
             found[:0] = [
-                ToolResult(answer.get("name", ""), _output(answer), answer.get("id", ""))
+                SentToolResult(answer.get("name", ""), _output(answer), answer.get("id", ""))
                 for answer in answers
             ]
         return tuple(found)
@@ -154,9 +161,9 @@ def _output(answer: Mapping[str, Any]) -> str:
 def _part_chunks(part: object) -> Iterator[str]:
     """The fields of each chunk's part, as JSON without the braces."""
     match part:
-        case Text(chunks):
+        case ScriptText(chunks):
             yield from (f'"text":{json.dumps(chunk)}' for chunk in chunks)
-        case Thought(chunks):
+        case ScriptThought(chunks):
             yield from (f'"text":{json.dumps(chunk)},"thought":true' for chunk in chunks)
         case FunctionCall(name, args, call_id):
             known = {"name": name, "args": dict(args)} | ({"id": call_id} if call_id else {})

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeAlias
 
-from agy_nb.errors import AgyError, InvalidInput, TurnCancelled
+from agy_nb.errors import AgyError, InvalidInputError, TurnCancelledError
 from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.events import (
     Error,
@@ -184,7 +184,7 @@ class MemorySession:
             await self._running
         except asyncio.CancelledError:
             if self._cancelled:
-                raise TurnCancelled(turn.text) from None
+                raise TurnCancelledError(turn.text) from None
             raise
         finally:
             self._running.cancel()
@@ -277,7 +277,7 @@ class MemorySession:
         """No workflow runs here."""
         del workflow, script_path, description
         msg = "a session in memory runs no workflows"
-        raise InvalidInput(msg)
+        raise InvalidInputError(msg)
 
     async def close(self) -> None:
         """End it."""

@@ -23,7 +23,7 @@ _CONVERSATION_ID = re.compile(r"Conversation ID: ([0-9a-f-]{8,})")
 
 
 @dataclass(frozen=True, slots=True)
-class ToolResult:
+class SentToolResult:
     """What a tool answered, as the model sees it.
 
     Attributes:
@@ -95,7 +95,7 @@ class Dialect(Protocol):
         """What stands in the user's messages, oldest first, without tool results."""
         ...
 
-    def tool_results(self, body: Mapping[str, Any]) -> tuple[ToolResult, ...]:
+    def tool_results(self, body: Mapping[str, Any]) -> tuple[SentToolResult, ...]:
         """The tool results after the model's last message."""
         ...
 
@@ -185,7 +185,7 @@ class ModelRequest:
         return texts[0] if texts else ""
 
     @property
-    def tool_results(self) -> tuple[ToolResult, ...]:
+    def tool_results(self) -> tuple[SentToolResult, ...]:
         """What the tools answered since the model last spoke; empty: the user speaks."""
         return self.dialect.tool_results(self.body)
 

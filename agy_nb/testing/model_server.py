@@ -22,7 +22,7 @@ from agy_nb.testing.errors import ScriptError
 from agy_nb.testing.gemini import GeminiDialect
 from agy_nb.testing.model_request import Dialect, ModelRequest
 from agy_nb.testing.openai import OpenAIDialect
-from agy_nb.testing.script import Drop, Garbage, Hang, HttpError, ModelTurn
+from agy_nb.testing.script import DroppedConnection, Garbage, Hang, HttpError, ModelTurn
 from agy_nb.testing.token_estimates import CHARS_PER_TOKEN
 
 GEMINI = GeminiDialect()
@@ -191,7 +191,7 @@ class LoopbackServer:
                 return _refusal(dialect, error)
             case Hang() if not turn.parts or not call.request.streaming:
                 await self._hang()
-            case Drop(data) if not (turn.parts or data) or not call.request.streaming:
+            case DroppedConnection(data) if not (turn.parts or data) or not call.request.streaming:
                 return call.hang_up()
         if call.request.streaming:
             return await self._stream(call, turn)
@@ -221,7 +221,7 @@ class LoopbackServer:
         match turn.fault:
             case Hang():
                 await self._hang()
-            case Drop(data):
+            case DroppedConnection(data):
                 await response.write(data)
                 return call.hang_up()
             case Garbage(data):

@@ -13,8 +13,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agy_nb.testing.gemini import MESSAGES, REASONS
-from agy_nb.testing.model_request import DeclaredTool, ModelRequest, ToolResult
-from agy_nb.testing.script import FunctionCall, HttpError, InlineImage, ModelTurn, Text, Thought
+from agy_nb.testing.model_request import DeclaredTool, ModelRequest, SentToolResult
+from agy_nb.testing.script import (
+    FunctionCall,
+    HttpError,
+    InlineImage,
+    ModelTurn,
+    ScriptText,
+    ScriptThought,
+)
 from agy_nb.testing.token_estimates import count
 
 FINISH_REASONS = {
@@ -43,7 +50,7 @@ class OpenAIDialect:
         found = (_content_text(item) for item in _messages(body) if item.get("role") == "user")
         return [text for text in found if text]
 
-    def tool_results(self, body: Mapping[str, Any]) -> tuple[ToolResult, ...]:
+    def tool_results(self, body: Mapping[str, Any]) -> tuple[SentToolResult, ...]:
         """See `Dialect`."""
         messages = _messages(body)
         names = {
@@ -51,13 +58,15 @@ class OpenAIDialect:
             for item in messages
             for made in item.get("tool_calls") or ()
         }
-        found: list[ToolResult] = []
+        found: list[SentToolResult] = []
         for item in reversed(messages):
             if item.get("role") == "assistant":
                 break
             if item.get("role") == "tool":
                 call_id = item.get("tool_call_id", "")
-                found.insert(0, ToolResult(names.get(call_id, ""), _content_text(item), call_id))
+                found.insert(
+                    0, SentToolResult(names.get(call_id, ""), _content_text(item), call_id)
+                )
         return tuple(found)
 
     def tools(self, body: Mapping[str, Any]) -> tuple[DeclaredTool, ...]:
@@ -93,7 +102,9 @@ class OpenAIDialect:
 
     def document(self, turn: ModelTurn, request: ModelRequest) -> bytes:
         """See `Dialect`."""
-        thoughts = "".join("".join(part.chunks) for part in turn.parts if isinstance(part, Thought))
+        thoughts = "".join(
+            "".join(part.chunks) for part in turn.parts if isinstance(part, ScriptThought)
+        )
         message: dict[str, Any] = {"role": "assistant", "content": turn.text or None}
         if thoughts:
             message["reasoning_content"] = thoughts
@@ -148,9 +159,9 @@ def _deltas(turn: ModelTurn, request: ModelRequest) -> Iterator[str]:
     calls = iter(enumerate(_calls(turn, request)))
     for part in turn.parts:
         match part:
-            case Text(chunks):
+            case ScriptText(chunks):
                 yield from (f'"role":"assistant","content":{json.dumps(text)}' for text in chunks)
-            case Thought(chunks):
+            case ScriptThought(chunks):
                 yield from (
                     f'"role":"assistant","reasoning_content":{json.dumps(text)}' for text in chunks
                 )

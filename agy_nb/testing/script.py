@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 
-from agy_nb.testing.errors import InvalidScript
+from agy_nb.testing.errors import InvalidScriptError
 
 FinishReason: TypeAlias = str
 """`STOP`, `MAX_TOKENS`, `SAFETY`, ... as the Gemini API spells them; any other string goes too."""
@@ -32,7 +32,7 @@ HALF_A_CHUNK = b'data: {"candidates":[{"content":{"role":"model","parts":[{"te'
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class ScriptText:
     """Text of the answer.
 
     Attributes:
@@ -40,14 +40,14 @@ class Text:
 
     Example:
         >>> say(["Hel", "lo"]).parts
-        (Text(chunks=('Hel', 'lo')),)
+        (ScriptText(chunks=('Hel', 'lo')),)
     """
 
     chunks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Thought:
+class ScriptThought:
     """A summary of what the model thinks.
 
     Attributes:
@@ -55,7 +55,7 @@ class Thought:
 
     Example:
         >>> think("A tool knows that.").parts
-        (Thought(chunks=('A tool knows that.',)),)
+        (ScriptThought(chunks=('A tool knows that.',)),)
     """
 
     chunks: tuple[str, ...]
@@ -100,7 +100,7 @@ class InlineImage:
         return f"InlineImage({len(self.data)} bytes, {self.mime_type!r})"
 
 
-Part: TypeAlias = Text | Thought | FunctionCall | InlineImage
+Part: TypeAlias = ScriptText | ScriptThought | FunctionCall | InlineImage
 
 
 Metering: TypeAlias = Literal["last", "every_chunk", "never"]
@@ -108,7 +108,7 @@ Metering: TypeAlias = Literal["last", "every_chunk", "never"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class ScriptUsage:
     """The tokens of one model call. None: counted from the length of the texts.
 
     Attributes:
@@ -118,7 +118,7 @@ class Usage:
         thoughts: Tokens of the thoughts.
 
     Example:
-        >>> counted = say("Hello", usage=Usage(prompt=1000, cached=800, candidates=5))
+        >>> counted = say("Hello", usage=ScriptUsage(prompt=1000, cached=800, candidates=5))
         >>> async with ScriptedModel(counted) as model:
         ...     agent = await agy.create_agent(model.config())
         ...     response = await (await agent.chat("Hi"))
@@ -165,7 +165,7 @@ class Hang:
 
 
 @dataclass(frozen=True, slots=True)
-class Drop:
+class DroppedConnection:
     """After its parts, and the beginning of another chunk, the connection breaks."""
 
     data: bytes = b""
@@ -178,7 +178,7 @@ class Garbage:
     data: bytes = GARBAGE
 
 
-Fault: TypeAlias = HttpError | Hang | Drop | Garbage
+Fault: TypeAlias = HttpError | Hang | DroppedConnection | Garbage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +207,7 @@ class ModelTurn:
     parts: tuple[Part, ...] = ()
     finish_reason: FinishReason | None = "STOP"
     block_reason: str | None = None
-    usage: Usage = Usage()
+    usage: ScriptUsage = ScriptUsage()
     service_tier: str | None = None
     metering: Metering = "last"
     delay_s: float = 0.0
@@ -220,23 +220,25 @@ class ModelTurn:
         if not isinstance(other, ModelTurn):
             return NotImplemented
         if self.fault is not None:
-            raise InvalidScript(
+            raise InvalidScriptError(
                 f"nothing can follow {self.fault!r} in one answer; make it the next turn"
             )
         if other.parts and isinstance(other.fault, HttpError):
-            raise InvalidScript("an HTTP error has no parts; make what is said a turn of its own")
+            raise InvalidScriptError(
+                "an HTTP error has no parts; make what is said a turn of its own"
+            )
         if self.parts and isinstance(other.fault, HttpError):
-            raise InvalidScript(
+            raise InvalidScriptError(
                 "an HTTP error cannot follow what was said; make it a turn of its own"
             )
         changed = {
             name: getattr(other, name)
-            for name in Settings.__annotations__
+            for name in ScriptSettings.__annotations__
             if getattr(other, name) != getattr(_PLAIN, name)
         }
         return replace(self, parts=self.parts + other.parts, fault=other.fault, **changed)
 
-    def having(self, **settings: Unpack[Settings]) -> ModelTurn:
+    def having(self, **settings: Unpack[ScriptSettings]) -> ModelTurn:
         """The same turn with other settings.
 
         Args:
@@ -246,7 +248,7 @@ class ModelTurn:
             Another turn; this one stays as it is.
 
         Example:
-            >>> call("finish", answer=42).having(usage=Usage(prompt=10)).usage.prompt
+            >>> call("finish", answer=42).having(usage=ScriptUsage(prompt=10)).usage.prompt
             10
         """
         return replace(self, **settings)
@@ -254,15 +256,15 @@ class ModelTurn:
     @property
     def text(self) -> str:
         """All text of the answer, without thoughts."""
-        return "".join("".join(part.chunks) for part in self.parts if isinstance(part, Text))
+        return "".join("".join(part.chunks) for part in self.parts if isinstance(part, ScriptText))
 
 
-class Settings(TypedDict, total=False):
+class ScriptSettings(TypedDict, total=False):
     """What can be set on a turn besides its parts; see `ModelTurn`."""
 
     finish_reason: FinishReason | None
     block_reason: str | None
-    usage: Usage
+    usage: ScriptUsage
     service_tier: str | None
     metering: Metering
     delay_s: float
@@ -287,7 +289,7 @@ def _chunks(text: str | Sequence[str]) -> tuple[str, ...]:
     return (text,) if isinstance(text, str) else tuple(text)
 
 
-def say(text: str | Sequence[str], **settings: Unpack[Settings]) -> ModelTurn:
+def say(text: str | Sequence[str], **settings: Unpack[ScriptSettings]) -> ModelTurn:
     """Answer with text.
 
     Args:
@@ -301,10 +303,10 @@ def say(text: str | Sequence[str], **settings: Unpack[Settings]) -> ModelTurn:
         >>> say(["Hel", "lo"]).text
         'Hello'
     """
-    return ModelTurn(parts=(Text(_chunks(text)),), **settings)
+    return ModelTurn(parts=(ScriptText(_chunks(text)),), **settings)
 
 
-def words(text: str, **settings: Unpack[Settings]) -> ModelTurn:
+def words(text: str, **settings: Unpack[ScriptSettings]) -> ModelTurn:
     """Answer with text, streamed word by word.
 
     Args:
@@ -322,7 +324,7 @@ def words(text: str, **settings: Unpack[Settings]) -> ModelTurn:
     return say([first, *(f" {word}" for word in rest)], **settings)
 
 
-def think(text: str | Sequence[str], **settings: Unpack[Settings]) -> ModelTurn:
+def think(text: str | Sequence[str], **settings: Unpack[ScriptSettings]) -> ModelTurn:
     """Think; most of the time followed by what the model says: `think("...") + say("...")`.
 
     Args:
@@ -339,7 +341,7 @@ def think(text: str | Sequence[str], **settings: Unpack[Settings]) -> ModelTurn:
         >>> "".join(response.thoughts), response.partial_text
         ('Easy.', 'Four.')
     """
-    return ModelTurn(parts=(Thought(_chunks(text)),), **settings)
+    return ModelTurn(parts=(ScriptThought(_chunks(text)),), **settings)
 
 
 def call(name: str, args: Mapping[str, Any] | None = None, /, **more: object) -> ModelTurn:
@@ -365,7 +367,9 @@ def call(name: str, args: Mapping[str, Any] | None = None, /, **more: object) ->
     return ModelTurn(parts=(FunctionCall(name, {**(args or {}), **more}),))
 
 
-def image(data: bytes, mime_type: str = "image/png", **settings: Unpack[Settings]) -> ModelTurn:
+def image(
+    data: bytes, mime_type: str = "image/png", **settings: Unpack[ScriptSettings]
+) -> ModelTurn:
     """Answer with an image.
 
     Args:
@@ -378,12 +382,13 @@ def image(data: bytes, mime_type: str = "image/png", **settings: Unpack[Settings
 
     Example:
         >>> say("Here it is:") + image(b"...", "image/webp")
-        ModelTurn(parts=(Text(chunks=('Here it is:',)), InlineImage(3 bytes, 'image/webp')), ...)
+        ModelTurn(parts=(ScriptText(chunks=('Here it is:',)), InlineImage(3 bytes, 'image/webp')),
+        ...)
     """
     return ModelTurn(parts=(InlineImage(data, mime_type),), **settings)
 
 
-def empty(**settings: Unpack[Settings]) -> ModelTurn:
+def empty(**settings: Unpack[ScriptSettings]) -> ModelTurn:
     """Answer with nothing at all.
 
     Args:
@@ -427,7 +432,7 @@ def fail(status: int, message: str | None = None, **details: Unpack[ErrorDetails
         A turn for a script.
 
     Raises:
-        InvalidScript: The status is no error.
+        InvalidScriptError: The status is no error.
 
     Example:
         >>> async with ScriptedModel([fail(503), say("Back again.")]) as model:
@@ -436,7 +441,7 @@ def fail(status: int, message: str | None = None, **details: Unpack[ErrorDetails
         'Back again.'
     """
     if not 400 <= status <= 599:  # noqa: PLR2004 - HTTP's own numbers
-        raise InvalidScript(f"an HTTP error has a status from 400 to 599, not {status!r}")
+        raise InvalidScriptError(f"an HTTP error has a status from 400 to 599, not {status!r}")
     return ModelTurn(fault=HttpError(status=status, message=message, **details))
 
 
@@ -456,7 +461,7 @@ def hang(after: str | ModelTurn | None = None) -> ModelTurn:
         ...     async for piece in response.text_stream():
         ...         await response.cancel()
         Traceback (most recent call last):
-        agy_nb.errors.TurnCancelled: ...
+        agy_nb.errors.TurnCancelledError: ...
         >>> response.partial_text
         'Let me'
     """
@@ -477,7 +482,7 @@ def drop(after: str | ModelTurn | None = None, *, data: bytes = b"") -> ModelTur
         >>> drop("It is su").text
         'It is su'
     """
-    return _after(after) + ModelTurn(fault=Drop(data))
+    return _after(after) + ModelTurn(fault=DroppedConnection(data))
 
 
 def garbage(data: bytes = GARBAGE, *, after: str | ModelTurn | None = None) -> ModelTurn:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from agy_nb.testing.errors import (
-    InvalidScript,
-    NoScript,
-    ScriptCrashed,
+    InvalidScriptError,
+    NoScriptError,
+    ScriptCrashedError,
     ScriptError,
-    ScriptExhausted,
+    ScriptExhaustedError,
 )
 from agy_nb.testing.model_request import ModelRequest
 from agy_nb.testing.script import ModelTurn
@@ -33,18 +33,21 @@ Matcher: TypeAlias = str | Callable[[ModelRequest], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Each:
+class PerConversation:
     """A script that every conversation plays from its own start. Made by `each`."""
 
     script: Script
 
 
 Scripts: TypeAlias = (
-    Script | Each | Mapping[str, Script | Each] | Sequence[tuple[Matcher, Script | Each]]
+    Script
+    | PerConversation
+    | Mapping[str, Script | PerConversation]
+    | Sequence[tuple[Matcher, Script | PerConversation]]
 )
 
 
-def each(script: Script) -> Each:
+def each(script: Script) -> PerConversation:
     """Let every conversation play the script from its start, however many there are.
 
     Args:
@@ -59,7 +62,7 @@ def each(script: Script) -> Each:
         ...     [await agent.chat_text("Hi") for agent in agents]
         ['Hello.', 'Hello.']
     """
-    return Each(script)
+    return PerConversation(script)
 
 
 def in_prompt(text: str) -> Matcher:
@@ -154,7 +157,7 @@ class _Entry:
     """A matcher with its script, and the conversation that has claimed it."""
 
     matcher: Matcher
-    script: Script | Each
+    script: Script | PerConversation
     track: _Track | None = None
     tracks: list[_Track] = field(default_factory=list)
 
@@ -165,22 +168,22 @@ class _Entry:
 
     @property
     def free(self) -> bool:
-        return isinstance(self.script, Each) or not self.tracks
+        return isinstance(self.script, PerConversation) or not self.tracks
 
     def claim(self) -> _Track:
-        script = self.script.script if isinstance(self.script, Each) else self.script
+        script = self.script.script if isinstance(self.script, PerConversation) else self.script
         track = _Track.of(script)
         self.tracks.append(track)
         return track
 
     @property
     def unused(self) -> tuple[Step, ...]:
-        if not self.tracks and not isinstance(self.script, Each):
+        if not self.tracks and not isinstance(self.script, PerConversation):
             return _Track.of(self.script).unused
         return tuple(step for track in self.tracks for step in track.unused)
 
 
-class Playbook:
+class ScriptRouter:
     """Takes calls to turns.
 
     Args:
@@ -192,14 +195,16 @@ class Playbook:
         self._shared: _Track | None = None
         self._entries: list[_Entry] = []
         self._by_conversation: dict[str, _Track] = {}
-        if isinstance(scripts, Each):
+        if isinstance(scripts, PerConversation):
             self._entries = [_Entry("", scripts)]
         elif pairs := _pairs(scripts):
             self._entries = [_Entry(matcher, script) for matcher, script in pairs]
         else:
             self._shared = _Track.of(scripts)  # type: ignore[arg-type]  # pairs are gone by now
         for entry in self._entries:
-            _Track.of(entry.script.script if isinstance(entry.script, Each) else entry.script)
+            _Track.of(
+                entry.script.script if isinstance(entry.script, PerConversation) else entry.script
+            )
 
     async def turn(self, request: ModelRequest) -> ModelTurn:
         """The answer to a call.
@@ -216,12 +221,12 @@ class Playbook:
         except ScriptError:
             raise
         except Exception as error:
-            raise ScriptCrashed(
+            raise ScriptCrashedError(
                 f"the script raised {error!r} for call {request.number} ({_shown(request)})",
                 request_number=request.number,
             ) from error
         if not isinstance(turn, ModelTurn):
-            raise ScriptCrashed(
+            raise ScriptCrashedError(
                 f"the script answered call {request.number} with {turn!r}, which is no ModelTurn; "
                 "use say(), call(), fail() and their kin",
                 request_number=request.number,
@@ -255,13 +260,13 @@ class Playbook:
             if matching
             else "no matcher takes it; add one, or a last one of '' that takes all"
         )
-        raise NoScript(
+        raise NoScriptError(
             f"no script for the conversation of call {request.number} ({_shown(request)}): {taken}",
             request_number=request.number,
         )
 
 
-def _pairs(scripts: object) -> list[tuple[Matcher, Script | Each]]:
+def _pairs(scripts: object) -> list[tuple[Matcher, Script | PerConversation]]:
     if isinstance(scripts, Mapping):
         return list(scripts.items())
     if isinstance(scripts, Sequence) and scripts and all(_is_pair(item) for item in scripts):
@@ -275,18 +280,20 @@ def _is_pair(item: object) -> bool:
 
 def _checked_steps(steps: object) -> tuple[Step, ...]:
     if isinstance(steps, (str, bytes)) or not isinstance(steps, Iterable):
-        raise InvalidScript(f"{steps!r} is no script; write say({steps!r}) for a spoken answer")
+        raise InvalidScriptError(
+            f"{steps!r} is no script; write say({steps!r}) for a spoken answer"
+        )
     known: tuple[Step, ...] = tuple(steps)
     for step in known:
         if not isinstance(step, ModelTurn) and not callable(step):
-            raise InvalidScript(
+            raise InvalidScriptError(
                 f"{step!r} is no turn; use say(), call(), fail() and their kin, or a callable"
             )
     return known
 
 
-def _exhausted(request: ModelRequest, played: int) -> ScriptExhausted:
-    return ScriptExhausted(
+def _exhausted(request: ModelRequest, played: int) -> ScriptExhaustedError:
+    return ScriptExhaustedError(
         f"the script is over: all {played} turns were played when call {request.number} came "
         f"({_shown(request)}); add a turn for it. The harness calls again after each tool result, "
         "and tries again by itself after a 429, a 5xx or an answer that it cannot use",

@@ -7,9 +7,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from agy_nb.testing.errors import ScriptError, TurnsUnused
+from agy_nb.testing.errors import ScriptError, TurnsUnusedError
 from agy_nb.testing.model_server import MODEL_NAMES, LoopbackServer
-from agy_nb.testing.script_router import Playbook, Scripts, Step
+from agy_nb.testing.script_router import ScriptRouter, Scripts, Step
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -79,7 +79,7 @@ class ScriptedModel:
     def __init__(
         self, script: Scripts, *, strict: bool = False, keep_requests: int | None = None
     ) -> None:
-        self._playbook = Playbook(script)
+        self._playbook = ScriptRouter(script)
         self._strict = strict
         self._requests: deque[ModelRequest] = deque(maxlen=keep_requests)
         self._calls = 0
@@ -225,7 +225,7 @@ class ScriptedModel:
 
         Raises:
             ScriptError: The first call that the script had no answer for, the others as notes.
-            TurnsUnused: `strict`, and turns are left.
+            TurnsUnusedError: `strict`, and turns are left.
         """
         if self._errors:
             first, *others = self._errors
@@ -234,7 +234,7 @@ class ScriptedModel:
             self._errors = []
             raise first
         if self._strict and (unused := self.unused):
-            raise TurnsUnused(
+            raise TurnsUnusedError(
                 f"{len(unused)} of the script's turns were never asked for, first "
                 f"{unused[0]!r}; take them out, or find out why the agent stopped early",
                 unused=len(unused),

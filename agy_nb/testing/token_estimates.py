@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from agy_nb.testing.script import FunctionCall, InlineImage, ModelTurn, Text, Thought
+from agy_nb.testing.script import FunctionCall, InlineImage, ModelTurn, ScriptText, ScriptThought
 
 CHARS_PER_TOKEN = 4
 IMAGE_TOKENS = 258
@@ -56,7 +56,7 @@ def count(turn: ModelTurn, prompt_chars: int) -> TokenCounts:
     """
     said = "".join(_said(part) for part in turn.parts)
     thought = "".join(
-        chunk for part in turn.parts if isinstance(part, Thought) for chunk in part.chunks
+        chunk for part in turn.parts if isinstance(part, ScriptThought) for chunk in part.chunks
     )
     images = sum(isinstance(part, InlineImage) for part in turn.parts)
     given = turn.usage
@@ -72,7 +72,7 @@ def count(turn: ModelTurn, prompt_chars: int) -> TokenCounts:
 
 def _said(part: object) -> str:
     match part:
-        case Text(chunks):
+        case ScriptText(chunks):
             return "".join(chunks)
         case FunctionCall(name, args):
             return name + json.dumps(dict(args), default=str)

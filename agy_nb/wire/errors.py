@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from agy_nb.errors import AgyError, BackendError, MaxTokens, QuotaExceeded, Safety
+from agy_nb.errors import AgyError, BackendError, MaxTokensError, QuotaExceededError, SafetyError
 
 QUOTA_CODE = 429
 LOWEST_HTTP_CODE = 100
@@ -91,11 +91,11 @@ def error_of_step(
     if failure.http_code == QUOTA_CODE:
         return quota_error(failure, again)
     if failure.label in SAFETY_LABELS and not failure.http_code:
-        return Safety(
+        return SafetyError(
             f"the model did not answer for safety reasons; rephrase the prompt: {failure.message}"
         )
     if failure.label in TOKEN_LABELS and not failure.http_code:
-        return MaxTokens(
+        return MaxTokensError(
             "the answer ran into the token limit; ask for less at once, or raise "
             f"max_output_tokens: {failure.message}"
         )
@@ -109,7 +109,7 @@ def error_of_step(
     return BackendError(words, http_code=code, retryable=retryable)
 
 
-def quota_error(failure: StepFailure | None, again: str = "") -> QuotaExceeded:
+def quota_error(failure: StepFailure | None, again: str = "") -> QuotaExceededError:
     """A spent quota, with the model's hint when to try again.
 
     Args:
@@ -117,7 +117,7 @@ def quota_error(failure: StepFailure | None, again: str = "") -> QuotaExceeded:
         again: What the harness does about it, empty where it does nothing.
     """
     hint = _RETRY_INFO.search(failure.message) if failure else None
-    return QuotaExceeded(
+    return QuotaExceededError(
         min(float(hint[1]), LONGEST_RETRY_AFTER_S) if hint else DEFAULT_RETRY_AFTER_S,
         message=f"the model's quota is spent (HTTP {QUOTA_CODE}); {again}" if again else "",
         http_code=(failure.http_code or None) if failure else None,

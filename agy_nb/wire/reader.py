@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeAlias, cast
 
-from agy_nb.errors import InvalidMessage, TurnDeniedError
+from agy_nb.errors import InvalidMessageError, TurnDeniedError
 from agy_nb.protocol.codec import event_of
 from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.events import (
@@ -161,7 +161,7 @@ class WireReader:
             case "host":
                 try:
                     return self.host(event_of(frame, at))
-                except InvalidMessage as error:
+                except InvalidMessageError as error:
                     return [Problem(problem="damaged_note", detail=str(error)[:300], at=at)]
             case "end":
                 by: EndedBy = "harness" if frame.get("by") == "harness" else "client"

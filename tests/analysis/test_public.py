@@ -3,7 +3,7 @@
 import pytest
 
 from agy_nb.analysis import Prices, Sessions, Tables, load
-from agy_nb.analysis.builders.live_tables import LiveLedger
+from agy_nb.analysis.builders.live_tables import LiveTables
 from tests.analysis.conftest import save, two_calls
 
 
@@ -16,7 +16,7 @@ def sessions(tmp_path):
 def test_recordings_are_sessions_and_a_live_runtime_gives_tables(sessions):
     assert isinstance(sessions, Sessions)
     assert isinstance(sessions, Tables)
-    assert type(LiveLedger().tables()) is Tables
+    assert type(LiveTables().tables()) is Tables
 
 
 def test_prices_fill_the_cost_columns_and_leave_the_table_as_it_was(sessions):

@@ -17,7 +17,7 @@ from agy_nb.analysis.cli import _for_people, add_parser
 from agy_nb.analysis.export.files import csv
 from agy_nb.analysis.metrics.summary import compare
 from agy_nb.analysis.schema import TABLES, USAGE_KEYS
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 from tests.analysis.conftest import CHILD, ROOT, Wire, save, two_calls
 
 OWN = Prices(own={"gemini-2.5-flash": (1.0, 0.1, 10.0)})
@@ -76,13 +76,13 @@ def test_day_is_that_of_the_local_clock_of_its_season(tmp_path, monkeypatch):
 @pytest.mark.parametrize("tz", ["Mars/Phobos", "", "../etc", "Europe"])
 @pytest.mark.parametrize("ask", ["usage", "summary"])
 def test_unknown_zone_is_refused(sessions, ask, tz):
-    with pytest.raises(InvalidInput, match="no time zone"):
+    with pytest.raises(InvalidInputError, match="no time zone"):
         getattr(sessions, ask)(by="day", tz=tz)
 
 
 @pytest.mark.parametrize("by", ["colour", ["model"], None])
 def test_unknown_grouping_is_refused(sessions, by):
-    with pytest.raises(InvalidInput, match="by must be one of turn"):
+    with pytest.raises(InvalidInputError, match="by must be one of turn"):
         sessions.usage(by)
 
 
@@ -116,19 +116,19 @@ def test_calls_are_priced_one_by_one():
 
 @pytest.mark.parametrize("own", [(1, 2), 1, ("1", "2", "3"), (1, None, 3), (-1, 0, 1), "abc"])
 def test_price_that_is_none_is_refused(own):
-    with pytest.raises(InvalidInput, match="the price of 'mine' must be three numbers"):
+    with pytest.raises(InvalidInputError, match="the price of 'mine' must be three numbers"):
         Prices(own={"mine": own})
 
 
 @pytest.mark.parametrize("wrong", [{"own": [1]}, {"aliases": {"mine": 5}}, {"aliases": "mine"}])
 def test_prices_name_models(wrong):
-    with pytest.raises(InvalidInput, match="name"):
+    with pytest.raises(InvalidInputError, match="name"):
         Prices(**wrong)
 
 
 def test_prices_must_be_some(sessions, tmp_path):
     for ask in (sessions.with_prices, lambda prices: load(tmp_path, prices=prices)):
-        with pytest.raises(InvalidInput, match=r"prices must be Prices\(...\)"):
+        with pytest.raises(InvalidInputError, match=r"prices must be Prices\(...\)"):
             ask({"gemini-2.5-flash": (1.0, 0.1, 10.0)})
 
 
@@ -243,7 +243,9 @@ def test_summary_has_days_of_the_time_zone(tmp_path):
 
 
 def test_summary_by_anything_else_is_refused(sessions):
-    with pytest.raises(InvalidInput, match="by must be of model, agent, tool, day; got 'mood'"):
+    with pytest.raises(
+        InvalidInputError, match="by must be of model, agent, tool, day; got 'mood'"
+    ):
         sessions.summary(["mood"])
 
 
@@ -317,7 +319,7 @@ def test_plots_of_many_turns_and_unknown_times(tmp_path, pyplot):
 
 
 def test_timeline_of_an_ambiguous_turn_is_refused(sessions, pyplot):
-    with pytest.raises(InvalidInput, match="more than once; say which with session_id="):
+    with pytest.raises(InvalidInputError, match="more than once; say which with session_id="):
         sessions.plot_timeline(1)
 
 
@@ -345,7 +347,7 @@ def test_parquet_leaves_what_it_has_not_written(sessions, tmp_path):
     """A folder `errors` or `turns` may be anybody's, a recording of that name too."""
     save(tmp_path / "turns", two_calls())
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
-    with pytest.raises(InvalidInput, match="none of our files"):
+    with pytest.raises(InvalidInputError, match="none of our files"):
         sessions.to_parquet(tmp_path)
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
@@ -433,7 +435,7 @@ def test_command_gives_json_and_csv(sessions, tmp_path, capsys):
 
 
 def test_command_writes_parquet(sessions, tmp_path):
-    with pytest.raises(InvalidInput, match="needs --output"):
+    with pytest.raises(InvalidInputError, match="needs --output"):
         command(tmp_path, "--format", "parquet")
     assert command(tmp_path, "--format", "parquet", "--output", tmp_path / "u.parquet") == 0
     assert len(pd.read_parquet(tmp_path / "u.parquet")) == 3
@@ -464,7 +466,7 @@ def test_terminal_gets_no_control_characters(tmp_path, capsys):
 
 
 def test_unknown_time_zone_is_refused(sessions, tmp_path):
-    with pytest.raises(InvalidInput, match="time zone"):
+    with pytest.raises(InvalidInputError, match="time zone"):
         command(tmp_path, "--by", "day", "--tz", "Mars/Phobos")
 
 

@@ -16,10 +16,10 @@ from google.antigravity import Agent
 
 from agy_nb.cassette import use_cassette
 from agy_nb.cassette.inspect.transcript import transcript
-from agy_nb.cassette.replay.replay_socket import GOODBYE, NoProcess
+from agy_nb.cassette.replay.replay_socket import GOODBYE, FakeProcess
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import read_header, read_lines
-from agy_nb.cassette.storage.writer import Journal
+from agy_nb.cassette.storage.writer import CassetteWriter
 from agy_nb.sdk.process import launch
 from agy_nb.testing import ScriptedModel, call, say
 from tests.cassette.scenarios import NO_MODEL, Setting
@@ -119,7 +119,7 @@ def test_replay_against_a_bare_socket(loop, recorded, tmp_path, benchmark, recor
 
     async def bare():
         async def connect(start):
-            return launch.Connected(NoProcess(), BareSocket(groups))
+            return launch.Connected(FakeProcess(), BareSocket(groups))
 
         with launch.intercepted(connect):
             return await session(at)
@@ -162,7 +162,7 @@ def large(recorded):
         if folder.exists():
             return folder
         many = itertools.islice(itertools.cycle(lines), frames)
-        Journal(folder, replace(read_header(recorded), sessions=()), keep=many).finish(dict)
+        CassetteWriter(folder, replace(read_header(recorded), sessions=()), keep=many).finish(dict)
         return folder
 
     return make

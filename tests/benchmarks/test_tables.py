@@ -9,7 +9,7 @@ import time
 import pandas as pd
 import pytest
 
-from agy_nb.analysis.builders.live_tables import LiveLedger
+from agy_nb.analysis.builders.live_tables import LiveTables
 from agy_nb.analysis.read.discovery import find_recordings
 from agy_nb.analysis.read.from_cassette import read_file
 from agy_nb.analysis.sessions import read_frames
@@ -223,7 +223,7 @@ def test_event_of_a_live_turn(record, benchmark):
     pieces = [Text(trajectory=ROOT, text="word ", step_index=1, at=START)] * 100_000
 
     def keep():
-        ledger, response = LiveLedger(), Response(1)
+        ledger, response = LiveTables(), Response(1)
         for piece in pieces:
             ledger.event(1, response, piece)
         return ledger.tables().steps

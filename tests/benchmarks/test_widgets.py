@@ -11,8 +11,8 @@ import agy_nb as agy
 from agy_nb.protocol.events import Text
 from agy_nb.testing import ScriptedModel, say
 from agy_nb.testing.memory import MemoryBackend
-from agy_nb.widgets.markdown.markdown_stream import Blocks
-from agy_nb.widgets.tree.conversation import Transcript
+from agy_nb.widgets.markdown.markdown_stream import MarkdownStream
+from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.tree.live_view import LiveView
 from agy_nb.widgets.usage.usage_view import UsageView
 
@@ -36,7 +36,7 @@ class View:
     """A view with a front end that only counts."""
 
     def __init__(self) -> None:
-        self.transcript = Transcript()
+        self.transcript = ConversationView()
         self.transcript.begin()
         self.live = LiveView(self.transcript)
         self.messages: list[dict] = []
@@ -230,16 +230,16 @@ def test_ten_megabytes_in_one_event_leave_the_loop_free(loop, benchmark, record,
 
 @pytest.mark.benchmark(group="100 kB of Markdown")
 def test_answer_in_pieces_costs_little_more_than_at_once(side_by_side, record):
-    def streamed() -> Blocks:
-        blocks = Blocks()
+    def streamed() -> MarkdownStream:
+        blocks = MarkdownStream()
         for piece in pieces(ANSWER, 2_000):
             blocks.feed(piece)
             blocks.changes()
         blocks.finish()
         return blocks
 
-    def at_once() -> Blocks:
-        blocks = Blocks()
+    def at_once() -> MarkdownStream:
+        blocks = MarkdownStream()
         blocks.feed(ANSWER)
         blocks.finish()
         return blocks

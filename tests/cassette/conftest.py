@@ -5,8 +5,8 @@ import json
 import pytest
 
 from agy_nb.cassette.storage.cassette_reader import by_session
-from agy_nb.cassette.storage.format import HEADER, WIRE, Header, Line, encode_line
-from agy_nb.cassette.storage.writer import Journal
+from agy_nb.cassette.storage.format import HEADER, WIRE, Header, WireRecord, encode_line
+from agy_nb.cassette.storage.writer import CassetteWriter
 
 
 class Frames:
@@ -78,10 +78,10 @@ CLIENT = {
 
 def to_lines(frames, *, session=0, end=None):
     lines = [
-        Line(session, "client" if CLIENT & set(frame) else "harness", 0.001, frame)
+        WireRecord(session, "client" if CLIENT & set(frame) else "harness", 0.001, frame)
         for frame in frames
     ]
-    return lines if end is None else [*lines, Line(session, "end", 0.001, end)]
+    return lines if end is None else [*lines, WireRecord(session, "end", 0.001, end)]
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def cassette(tmp_path):
     """Write a cassette as a recorder does; gives its folder."""
 
     def make(*sessions, name="c", end={"by": "client"}, **header):  # noqa: B006 - not changed
-        journal = Journal(tmp_path / name, Header(**header))
+        journal = CassetteWriter(tmp_path / name, Header(**header))
         for number, frames in enumerate(sessions):
             for line in to_lines(frames, session=number, end=end):
                 journal.put(number, line.direction, 0.0, line.frame)

@@ -16,8 +16,8 @@ import pydantic
 from google.antigravity import Agent, LocalAgentConfig, types
 from google.antigravity.hooks import hooks, policy
 
-from agy_nb.testing import ModelTurn, Usage, call, each, fail, hang, say, think
-from agy_nb.testing.script_router import Each
+from agy_nb.testing import ModelTurn, ScriptUsage, call, each, fail, hang, say, think
+from agy_nb.testing.script_router import PerConversation
 
 NO_MODEL = "http://127.0.0.1:9"
 QUICK = types.RetryConfig(
@@ -123,9 +123,9 @@ def _metered(script):
     """The script with the same usage in every run: requests differ in length by chance."""
     match script:
         case ModelTurn():
-            usage = Usage(prompt=100, cached=10, candidates=5, thoughts=2)
+            usage = ScriptUsage(prompt=100, cached=10, candidates=5, thoughts=2)
             return replace(script, usage=usage)
-        case Each():
+        case PerConversation():
             return each(_metered(script.script))
         case dict():
             return {key: _metered(value) for key, value in script.items()}

@@ -18,9 +18,9 @@ from agy_nb.cassette.redaction import SECRET
 from agy_nb.cassette.storage import format as format_
 from agy_nb.cassette.storage import migration
 from agy_nb.cassette.storage.cassette_reader import by_session, load
-from agy_nb.cassette.storage.format import HEADER, WIRE, Header, Line, encode_line, read_lines
+from agy_nb.cassette.storage.format import HEADER, WIRE, Header, WireRecord, encode_line, read_lines
 from agy_nb.cassette.storage.model_log import write_vcr
-from agy_nb.cassette.storage.writer import Journal
+from agy_nb.cassette.storage.writer import CassetteWriter
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_fifty_megabytes_are_listed_and_shown_without_being_held(run, raw_casset
     import tracemalloc
 
     header = {"format": "agy-cassette", "version": 1, "complete": True}
-    step = encode_line(Line(0, "harness", 0.0, frames.step("x" * 5_000)))
+    step = encode_line(WireRecord(0, "harness", 0.0, frames.step("x" * 5_000)))
     big = raw_cassette(header, step * 10_000, name="big")
     small = raw_cassette(header, step * 500, name="small")  # adding up takes its time
     for command, folder in ((["list"], big), (["show"], big), (["show", "--json"], small)):
@@ -248,7 +248,7 @@ def third_version(monkeypatch):
     def shorten(line):
         return {"s": line["session"], "d": line["from"], "dt": line["seconds"], "f": line["frame"]}
 
-    steps = {1: migration.Step(header=count), 2: migration.Step(line=shorten)}
+    steps = {1: migration.MigrationStep(header=count), 2: migration.MigrationStep(line=shorten)}
     monkeypatch.setattr(format_, "VERSION", 3)
     monkeypatch.setattr(format_, "READABLE", (3,))
     monkeypatch.setattr(migration, "STEPS", steps)
@@ -415,7 +415,7 @@ def test_verdict_names_file_and_line_and_no_secret(run, cassette, hello):
 
 
 def test_prune_leaves_a_recording_that_goes_on(run, tmp_path, frames):
-    journal = Journal(tmp_path / "c", Header())
+    journal = CassetteWriter(tmp_path / "c", Header())
     try:
         journal.put(0, "client", 0.0, frames.config())
         for options in ((), ("--yes",)):

@@ -14,8 +14,8 @@ import vcr
 from aiohttp import web
 
 from agy_nb.cassette import use_cassette
-from agy_nb.cassette.http.model_recorder import ModelSide
-from agy_nb.cassette.http.proxy import Asked
+from agy_nb.cassette.http.model_recorder import ModelRecorder
+from agy_nb.cassette.http.proxy import ProxyRequest
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.storage.format import MODEL
 from agy_nb.cassette.storage.model_log import read_model
@@ -73,8 +73,8 @@ async def elsewhere():
 
 async def exchange(folder, url):
     """Record one exchange; gives the answer's body."""
-    model = ModelSide(folder, Redactor(environ={}), replaying=False)
-    asked = Asked(0, "POST", f"{url}/v1/m:go", {"X-Goog-Api-Key": KEY}, b"{}")
+    model = ModelRecorder(folder, Redactor(environ={}), replaying=False)
+    asked = ProxyRequest(0, "POST", f"{url}/v1/m:go", {"X-Goog-Api-Key": KEY}, b"{}")
     try:
         answer = await model.answer(asked)
         body = b"".join([chunk async for chunk in answer.chunks])
@@ -121,7 +121,7 @@ async def test_agent_is_recorded_in_a_test_that_pytest_recording_replays(tmp_pat
 
 
 async def test_process_that_makes_the_requests_ends_with_the_recording(tmp_path, elsewhere):
-    model = ModelSide(tmp_path, Redactor(environ={}), replaying=False)
+    model = ModelRecorder(tmp_path, Redactor(environ={}), replaying=False)
     model.open()
     await model._relay.start()
     process = model._relay._process
@@ -131,8 +131,8 @@ async def test_process_that_makes_the_requests_ends_with_the_recording(tmp_path,
 
 
 async def test_requests_go_on_after_that_process_was_killed(tmp_path, elsewhere):
-    model = ModelSide(tmp_path, Redactor(environ={}), replaying=False)
-    asked = Asked(0, "POST", f"{elsewhere[0]}/v1/m:go", {}, b"{}")
+    model = ModelRecorder(tmp_path, Redactor(environ={}), replaying=False)
+    asked = ProxyRequest(0, "POST", f"{elsewhere[0]}/v1/m:go", {}, b"{}")
     await model._relay.start()
     model._relay._process.kill()
     await model._relay._process.wait()
@@ -143,10 +143,10 @@ async def test_requests_go_on_after_that_process_was_killed(tmp_path, elsewhere)
 
 
 async def test_model_that_is_not_there_is_a_broken_connection(tmp_path):
-    model = ModelSide(tmp_path, Redactor(environ={}), replaying=False)
+    model = ModelRecorder(tmp_path, Redactor(environ={}), replaying=False)
     with pytest.raises(ConnectionError, match=r"127\.0\.0\.1"):
-        await model.answer(Asked(0, "GET", "http://127.0.0.1:9/x", {}, b""))
+        await model.answer(ProxyRequest(0, "GET", "http://127.0.0.1:9/x", {}, b""))
     with pytest.raises(ConnectionError):
-        await model.answer(Asked(0, "GET", "no address", {}, b""))
+        await model.answer(ProxyRequest(0, "GET", "no address", {}, b""))
     await model.aclose()
     model.close()

@@ -8,7 +8,7 @@ from google.antigravity import types
 from google.antigravity.hooks import policy
 
 import agy_nb as agy
-from agy_nb.cassette import CassetteMismatch, use_cassette
+from agy_nb.cassette import CassetteMismatchError, use_cassette
 from agy_nb.protocol.events import Approval, Question
 from agy_nb.testing import ScriptedModel, call, say
 from tests.cassette.scenarios import NO_MODEL, QUESTION, Answering, Setting
@@ -54,7 +54,7 @@ async def test_runtime_replays_what_it_recorded(recorded, tmp_path, at):
 
 
 async def test_divergence_comes_out_as_a_mismatch(recorded, tmp_path, at):
-    with pytest.raises(CassetteMismatch, match="the prompt is not what was recorded"):
+    with pytest.raises(CassetteMismatchError, match="the prompt is not what was recorded"):
         async with use_cassette(tmp_path / "c", "none"):
             await talk(at, "Weather?", "No thanks")
 
@@ -67,11 +67,11 @@ async def test_divergence_of_a_tool_is_told_to_whoever_chats(recorded, tmp_path,
             config = at.config(tools=[other_weather], allow=False)
             agent = await runtime.create_agent(config, ask_user=lambda request: True)
             for prompt in ("Weather?", "Thanks"):
-                with pytest.raises(CassetteMismatch) as found:
+                with pytest.raises(CassetteMismatchError) as found:
                     await agent.chat_text(prompt)
                 told.append(found.value)
 
-    with pytest.raises(CassetteMismatch) as found:
+    with pytest.raises(CassetteMismatchError) as found:
         await chat_twice()
     assert str(found.value) == str(told[0])  # what came of it says less
     assert found.value.differs_at == "toolResponse.responseJson.result"
@@ -83,11 +83,13 @@ async def test_other_configuration_is_told_to_whoever_starts_the_agent(recorded,
     async def start():
         async with use_cassette(tmp_path / "c", "none"), agy.Runtime() as runtime:
             config = at.config(system_instructions="Be brief.")
-            with pytest.raises(CassetteMismatch, match="configuration is not what was") as found:
+            with pytest.raises(
+                CassetteMismatchError, match="configuration is not what was"
+            ) as found:
                 await runtime.create_agent(config)
         return found.value
 
-    with pytest.raises(CassetteMismatch) as found:
+    with pytest.raises(CassetteMismatchError) as found:
         await start()
     assert found.value.__cause__ is None
 

@@ -91,7 +91,7 @@ async def collected() -> dict[str, doctor.Check]:
 @pytest.fixture
 def no_probe(monkeypatch):
     async def line(code):
-        raise headless.NoKernel("ipykernel is not installed")
+        raise headless.NoKernelError("ipykernel is not installed")
 
     monkeypatch.setattr(headless, "execute_line", line)
 

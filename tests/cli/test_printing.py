@@ -11,8 +11,8 @@ import pytest
 import agy_nb as agy
 from agy_nb import cli
 from agy_nb.cassette.matching.mismatch import Reporter
-from agy_nb.cassette.storage.format import HEADER, Header, Line, encode_line
-from agy_nb.cassette.storage.writer import Journal
+from agy_nb.cassette.storage.format import HEADER, Header, WireRecord, encode_line
+from agy_nb.cassette.storage.writer import CassetteWriter
 
 EVIL = (
     "\x1b[2J\x1b]0;title\x07\x1b]52;c;ZXZpbA==\x07\x9b31m\x9d8;;evil\x9c\x08\x7f"
@@ -47,7 +47,7 @@ def frames():
 @pytest.fixture
 def cassettes(tmp_path):
     for name in (f"a{EVIL}", "b"):
-        journal = Journal(tmp_path / name, Header(sdk=EVIL, harness=EVIL))
+        journal = CassetteWriter(tmp_path / name, Header(sdk=EVIL, harness=EVIL))
         for number, (direction, frame) in enumerate(frames()):
             journal.put(0, direction, number, frame)
         if name != "b":
@@ -56,7 +56,7 @@ def cassettes(tmp_path):
     damaged = tmp_path / "damaged"
     damaged.mkdir()
     (damaged / HEADER).write_bytes(Header(complete=True).encode())
-    line = encode_line(Line(0, "client", 0, {"config": {}})).replace(b"client", EVIL.encode())
+    line = encode_line(WireRecord(0, "client", 0, {"config": {}})).replace(b"client", EVIL.encode())
     (damaged / "wire.jsonl").write_bytes(line)
     (damaged / f"file{EVIL}").write_text("x")
     return tmp_path

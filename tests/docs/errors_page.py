@@ -21,7 +21,7 @@ example that a test runs, in which `...` stands for the rest of a message.
 ```python
 try:
     print(await agent.chat_text("Hello"))
-except agy.QuotaExceeded as error:
+except agy.QuotaExceededError as error:
     await asyncio.sleep(error.retry_after)
 except agy.BackendError as error:
     print(error.http_code, error)

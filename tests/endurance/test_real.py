@@ -12,7 +12,7 @@ import time
 import pytest
 
 import agy_nb as agy
-from agy_nb.analysis.builders.live_tables import LiveLedger
+from agy_nb.analysis.builders.live_tables import LiveTables
 from agy_nb.testing import ScriptedModel, call, fail, say
 from tests.endurance.gauges import Log, children
 
@@ -100,7 +100,7 @@ async def come_and_go(*, agents, leaving, times, rounds):
     log, others = Log(), set(children())
     await asyncio.gather(*(asyncio.to_thread(time.sleep, 0.05) for _ in range(THREADS * 2)))
     config = agy.RuntimeConfig(chat_pause=0)
-    ledger = LiveLedger(max_rows=MAX_ROWS)
+    ledger = LiveTables(max_rows=MAX_ROWS)
     await asyncio.to_thread(lambda: ledger.tables().turns)  # loads pandas
     async with ScriptedModel(answer, keep_requests=10) as model:
         async with agy.Runtime(config, ledger=ledger) as runtime:

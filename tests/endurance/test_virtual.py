@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 import agy_nb as agy
-from agy_nb.analysis.builders.live_tables import LiveLedger
+from agy_nb.analysis.builders.live_tables import LiveTables
 from agy_nb.testing.memory import MemoryBackend
 from tests.endurance.gauges import Log
 from tests.runtime.virtual_time import run
@@ -48,7 +48,7 @@ class Day:
         if kind == "spent" and number not in self.tried:
             self.tried.add(number)
             self.tally["tried again"] += 1
-            raise agy.QuotaExceeded(5.0)
+            raise agy.QuotaExceededError(5.0)
         self.tried.discard(number)
         if kind == "hang":
             await asyncio.Event().wait()
@@ -137,7 +137,7 @@ class Day:
 @pytest.mark.timeout(300)
 def test_eight_hours_leave_nothing_behind():
     day, log = Day(seed=8), Log()
-    ledger = LiveLedger(max_rows=MAX_ROWS)
+    ledger = LiveTables(max_rows=MAX_ROWS)
     config = agy.RuntimeConfig(
         chat_timeout=60, approval_timeout=30, max_quota_retries=1, max_quota_keys=10
     )
@@ -167,7 +167,7 @@ def test_eight_hours_leave_nothing_behind():
     assert seconds >= 8 * 3600
     assert day.tally["turns"] > 3_000
     assert day.tally["agents"] > 400
-    ends = ("answers", "BackendError", "Timeout", "TurnCancelled", "tried again")
+    ends = ("answers", "BackendError", "AgyTimeoutError", "TurnCancelledError", "tried again")
     assert min(day.tally[end] for end in ends) > 100, day.tally
     assert_books_are_bounded(ledger)
     assert log.slope("blocks").at_most < 0.5, log.report()

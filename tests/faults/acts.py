@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from agy_nb.testing import Line
+from agy_nb.testing import ProxiedConnection
 
 DELAY_S = 1.0
 FLOOD_FRAMES = 5_000
@@ -18,15 +18,15 @@ NO_MORE_BYTES = 4 << 20
 # -- the process -----------------------------------------------------------------------------
 
 
-def kill(line: Line, _folder: Path) -> None:
+def kill(line: ProxiedConnection, _folder: Path) -> None:
     os.kill(line.process.pid, signal.SIGKILL)
 
 
-def stop(line: Line, _folder: Path) -> None:
+def stop(line: ProxiedConnection, _folder: Path) -> None:
     os.kill(line.process.pid, signal.SIGSTOP)
 
 
-def slow(line: Line, _folder: Path) -> Callable[[], None]:
+def slow(line: ProxiedConnection, _folder: Path) -> Callable[[], None]:
     """Let it run for a tenth of the time."""
     enough = threading.Event()
 
@@ -52,55 +52,55 @@ def slow(line: Line, _folder: Path) -> Callable[[], None]:
 # -- the socket ------------------------------------------------------------------------------
 
 
-def cut(line: Line, _folder: Path) -> None:
+def cut(line: ProxiedConnection, _folder: Path) -> None:
     line.cut()
 
 
-def delay(line: Line, _folder: Path) -> None:
+def delay(line: ProxiedConnection, _folder: Path) -> None:
     line.hold()
     asyncio.get_running_loop().call_later(DELAY_S, line.release)
 
 
-def silence(line: Line, _folder: Path) -> None:
+def silence(line: ProxiedConnection, _folder: Path) -> None:
     line.hold()
 
 
-def corrupt_bytes(line: Line, _folder: Path) -> None:
+def corrupt_bytes(line: ProxiedConnection, _folder: Path) -> None:
     line.corrupt(lambda payload: bytes(byte ^ 0xFF for byte in payload))
 
 
-def corrupt_json(line: Line, _folder: Path) -> None:
+def corrupt_json(line: ProxiedConnection, _folder: Path) -> None:
     line.corrupt(lambda payload: b"{" + payload)
 
 
-def corrupt_meaning(line: Line, _folder: Path) -> None:
+def corrupt_meaning(line: ProxiedConnection, _folder: Path) -> None:
     line.corrupt(lambda _payload: b'{"nobody": "knows this"}')
 
 
-async def flood(line: Line, _folder: Path) -> None:
+async def flood(line: ProxiedConnection, _folder: Path) -> None:
     await line.flood(b"{}" for _ in range(FLOOD_FRAMES))
 
 
 # -- what the machine has --------------------------------------------------------------------
 
 
-def fill_disk(line: Line, _folder: Path) -> None:
+def fill_disk(line: ProxiedConnection, _folder: Path) -> None:
     """The harness can write no more to any file; a full disk says so in other words."""
     resource.prlimit(line.process.pid, resource.RLIMIT_FSIZE, (0, 0))
 
 
-def take_handles(line: Line, _folder: Path) -> None:
+def take_handles(line: ProxiedConnection, _folder: Path) -> None:
     number = len(list(Path(f"/proc/{line.process.pid}/fd").iterdir()))
     resource.prlimit(line.process.pid, resource.RLIMIT_NOFILE, (number, number))
 
 
-def take_memory(line: Line, _folder: Path) -> None:
+def take_memory(line: ProxiedConnection, _folder: Path) -> None:
     pages = int(Path(f"/proc/{line.process.pid}/statm").read_text(encoding="utf-8").split()[0])
     most = pages * resource.getpagesize() + NO_MORE_BYTES
     resource.prlimit(line.process.pid, resource.RLIMIT_AS, (most, most))
 
 
-def take_own_handles(_line: Line | None, _folder: Path) -> Callable[[], None]:
+def take_own_handles(_line: ProxiedConnection | None, _folder: Path) -> Callable[[], None]:
     """This process, the kernel in a notebook, can open nothing any more."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     number = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir()) + 1
@@ -108,7 +108,7 @@ def take_own_handles(_line: Line | None, _folder: Path) -> Callable[[], None]:
     return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def block_folder(_line: Line | None, folder: Path) -> Callable[[], None]:
+def block_folder(_line: ProxiedConnection | None, folder: Path) -> Callable[[], None]:
     """A file stands where the agent saves: nobody can write there, root neither."""
     save = folder / "save"
     shutil.rmtree(save, ignore_errors=True)

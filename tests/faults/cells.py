@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
 
-from agy_nb.testing import Line, ModelTurn
+from agy_nb.testing import ModelTurn, ProxiedConnection
 
 
 class Phase(StrEnum):
@@ -27,7 +27,7 @@ ENDED = "it ends"
 
 
 Undo: TypeAlias = Callable[[], None]
-Act: TypeAlias = Callable[[Line | None, Path], Undo | Awaitable[None] | None]
+Act: TypeAlias = Callable[[ProxiedConnection | None, Path], Undo | Awaitable[None] | None]
 """Takes the line of the agent's harness and the folder that the agent saves to; may give what
 undoes it in the end."""
 

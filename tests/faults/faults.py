@@ -24,8 +24,8 @@ DEAD_START = Seen(what=("HarnessError: the harness localharness did not start",)
 CHANCE_START = Seen(what=(ANSWER, *NO_START.what, *DEAD_START.what), within=8)
 
 NO_ANSWER = "BackendError: the harness got no answer"
-NO_FOLDER = "InvalidConfig: the harness cannot write to save_dir 'save'"
-QUOTA = "QuotaExceeded: the model's quota is spent"
+NO_FOLDER = "InvalidConfigError: the harness cannot write to save_dir 'save'"
+QUOTA = "QuotaExceededError: the model's quota is spent"
 
 ONE_CHUNK = 1 << 16
 HUNDRED_MB = 100 << 20
@@ -238,7 +238,7 @@ GROUPS = (
                 early=True,
                 seen={
                     START: Seen(
-                        what=("InvalidConfig: the harness cannot write to save_dir 'save'",)
+                        what=("InvalidConfigError: the harness cannot write to save_dir 'save'",)
                     ),
                     IDLE: FINE,
                     **in_turn(FINE),

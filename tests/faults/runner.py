@@ -20,7 +20,15 @@ from pathlib import Path
 from google.antigravity import ModelAPIRetryConfig, ModelOutputRetryConfig, RetryConfig
 
 import agy_nb as agy
-from agy_nb.testing import Cable, Line, ModelRequest, ModelTurn, ScriptedModel, call, say
+from agy_nb.testing import (
+    FaultProxy,
+    ModelRequest,
+    ModelTurn,
+    ProxiedConnection,
+    ScriptedModel,
+    call,
+    say,
+)
 from tests.faults.cells import ANSWER, ENDED, Fault, Phase, Row, Undo
 from tests.faults.left import Inventory
 from tests.stalls import Stalls
@@ -73,7 +81,7 @@ class Stage:
             self.approval.open.set()
         self.unblocked = threading.Event()
         self.undo: list[Undo] = [self.unblocked.set]
-        self.cable = Cable(self._at_start)
+        self.cable = FaultProxy(self._at_start)
         self.model = ScriptedModel(self._answer)
         self.inventory: Inventory
         self.runtime: agy.Runtime
@@ -112,12 +120,12 @@ class Stage:
         await self.approval.passed()
         return True
 
-    async def _at_start(self, line: Line) -> None:
+    async def _at_start(self, line: ProxiedConnection) -> None:
         self.inventory.leaders.add(line.process.pid)
         if self._starting:
             await self._hurt_it(line)
 
-    async def _hurt_it(self, line: Line | None) -> None:
+    async def _hurt_it(self, line: ProxiedConnection | None) -> None:
         if self._hurt or self.fault.act is None:
             return
         self._hurt = True
@@ -273,7 +281,7 @@ async def outcome(work: Awaitable) -> str:
 
 def in_words(error: Exception) -> str:
     """An error's class and its first words, the same in every run and on every machine."""
-    if isinstance(error, agy.Timeout):
+    if isinstance(error, agy.AgyTimeoutError):
         return f"Timeout: {error.operation} took longer than its limit"
     first = re.split(r"[;:\n]|\. ", str(error), maxsplit=1)[0]
     return f"{type(error).__name__}: {re.sub(r'/[^ ]*/', '', first)}"

@@ -8,7 +8,7 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.protocol.events import Approval, ApprovalState
-from agy_nb.testing import Cable, ScriptedModel, call, say
+from agy_nb.testing import FaultProxy, ScriptedModel, call, say
 
 pytestmark = [
     pytest.mark.real,
@@ -34,7 +34,7 @@ async def test_approval_of_a_harness_that_is_gone_is_withdrawn():
     limits = agy.RuntimeConfig(chat_pause=0)
     async with (
         ScriptedModel([call("work"), say("next")]) as model,
-        Cable() as cable,
+        FaultProxy() as cable,
         agy.Runtime(limits) as runtime,
     ):
         agent = await runtime.create_agent(model.config(), tools=[work], ask_user=nobody_there)

@@ -522,7 +522,7 @@ def test_interrupt_takes_a_question_back(kernel):
 
 def test_no_text_where_stdin_is_not_allowed(kernel):
     cell = kernel.send("await K.ask_text('Allow? ')", allow_stdin=False)
-    assert kernel.reply(cell)["ename"] == "NoStdin"
+    assert kernel.reply(cell)["ename"] == "NoStdinError"
 
 
 def test_no_text_while_no_cell_runs(kernel):
@@ -531,7 +531,7 @@ def test_no_text_while_no_cell_runs(kernel):
         "async def ask():\n"
         "    await go.wait()\n"
         "    try: await K.ask_text('?')\n"
-        "    except K.NoStdin as error: heard.append(str(error))\n"
+        "    except K.NoStdinError as error: heard.append(str(error))\n"
         "asking = asyncio.ensure_future(ask())\n"
         "button = ipywidgets.Button(); button.on_click(lambda b: go.set())\n"
         "print('READY', button.model_id)",

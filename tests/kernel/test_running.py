@@ -185,20 +185,20 @@ def test_interrupts_while_the_handler_is_taken_away_leave_none_behind():
         import signal
         from agy_nb.kernel import running
 
-        class Pressed(running.SignalWaker):
+        class Pressed(running.SignalWakeup):
             def close(self):
                 if self._sockets is not None:
                     for _ in range(3):
                         signal.raise_signal(signal.SIGINT)
                 super().close()
 
-        waker, running.SignalWaker = running.SignalWaker, Pressed
+        waker, running.SignalWakeup = running.SignalWakeup, Pressed
         try:
             K.run(asyncio.sleep(0))
         except KeyboardInterrupt:
             print("heard")
         print(signal.getsignal(signal.SIGINT) is signal.default_int_handler, running.blocking)
-        running.SignalWaker = waker
+        running.SignalWakeup = waker
         print(K.run(asyncio.sleep(0, "usable")))
     """) == ["heard", "True []", "usable"]
 
@@ -343,7 +343,7 @@ async def test_timeout_of_the_coroutine_is_passed_on():
 
 async def test_running_loop_of_a_script_is_not_patched():
     coro = asyncio.sleep(0)
-    with pytest.raises(kernel.CannotBlock, match="await"):
+    with pytest.raises(kernel.CannotBlockError, match="await"):
         kernel.run(coro)
     assert nested_loop.implementation(asyncio.get_running_loop()) == "none"
 
@@ -354,7 +354,7 @@ async def test_refused_coroutine_is_closed():
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(kernel.CannotBlock):
+        with pytest.raises(kernel.CannotBlockError):
             kernel.run(never())
 
 
@@ -362,7 +362,7 @@ def test_loop_that_is_not_asyncios_is_refused():
     class UvLoop:
         """uvloop's loop derives from AbstractEventLoop alone."""
 
-    with pytest.raises(kernel.CannotBlock, match="UvLoop cannot be nested"):
+    with pytest.raises(kernel.CannotBlockError, match="UvLoop cannot be nested"):
         nested_loop.allow_nesting(UvLoop())
 
 
@@ -372,13 +372,13 @@ def test_what_cannot_be_awaited_is_a_type_error():
 
 
 def test_errors_are_agy_errors():
-    for error in (kernel.KernelError, kernel.CannotBlock, kernel.NoStdin):
+    for error in (kernel.KernelError, kernel.CannotBlockError, kernel.NoStdinError):
         assert issubclass(error, AgyError)
 
 
 def test_outside_a_kernel_the_guest_has_nothing_to_do():
-    guest = kernel.guest()
-    assert guest is kernel.guest()
+    guest = kernel.current_host()
+    assert guest is kernel.current_host()
     assert not kernel.in_kernel()
     with guest.busy(), guest.busy():
         assert not guest.pump_open
@@ -411,7 +411,7 @@ async def test_ask_text_without_stdin_is_a_clear_error(monkeypatch):
         raise EOFError
 
     monkeypatch.setattr("builtins.input", no_input)
-    with pytest.raises(kernel.NoStdin, match="no text can be asked for"):
+    with pytest.raises(kernel.NoStdinError, match="no text can be asked for"):
         await kernel.ask_text("? ")
 
 

@@ -3,7 +3,7 @@
 import warnings
 
 from agy_nb.kernel import KernelWarning, kernel_host
-from agy_nb.kernel.kernel_host import Guest
+from agy_nb.kernel.kernel_host import KernelHost
 
 
 class Bare:
@@ -14,7 +14,7 @@ def test_kernel_without_hooks_is_warned_of_and_not_refused(monkeypatch):
     monkeypatch.setattr(kernel_host, "current_kernel", Bare)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        guest = Guest()
+        guest = KernelHost()
         before = len(caught)
         with guest.busy():
             pass

@@ -101,9 +101,9 @@ NO_KEY = "agy_nb: no GEMINI_API_KEY is set, so a local echo model answers\n"
 def test_divergence_is_shown_in_words(cell, folder, code):
     cell.do("%%agy_cassette hello\n" + code.format(prompt="Hello"))
     name, shown = failed(cell, "%%agy_cassette hello --mode none\n" + code.format(prompt="Bye"))
-    assert name == "CassetteMismatch"
+    assert name == "CassetteMismatchError"
     assert shown.startswith(
-        "CassetteMismatch: cassettes/hello, session 0, turn 1: the prompt is not"
+        "CassetteMismatchError: cassettes/hello, session 0, turn 1: the prompt is not"
     )
     assert "-Hello" in shown
     assert "+Bye" in shown
@@ -114,15 +114,15 @@ def test_divergence_is_shown_in_words(cell, folder, code):
 def test_cell_that_does_less_than_recorded_fails_unless_allowed(cell, folder):
     cell.do("%%agy_cassette hello\n" + TALK.format(prompt="Hello"))
     name, shown = failed(cell, "%%agy_cassette hello\nprint('nothing')")
-    assert name == "CassetteMismatch"
+    assert name == "CassetteMismatchError"
     assert "session 0 was never started" in shown
     cell.do("%%agy_cassette hello --allow-unplayed\nprint('nothing')")
 
 
 def test_missing_cassette_is_said_plainly(cell, folder):
     name, shown = failed(cell, "%%agy_cassette gone --mode none\nawait agy.create_agent()")
-    assert name == "CassetteNotFound"
-    assert shown.startswith("CassetteNotFound: there is no cassette at cassettes/gone; ")
+    assert name == "CassetteNotFoundError"
+    assert shown.startswith("CassetteNotFoundError: there is no cassette at cassettes/gone; ")
 
 
 def test_error_of_the_cell_is_shown_as_its_own(cell, folder):

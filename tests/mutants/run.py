@@ -102,7 +102,7 @@ def run_tests(folder: Path, stage: str, tests: list[str]) -> tuple[str, str]:
     found = re.search(r"^(?:FAILED|ERROR) (?:\S*::)?(.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
     if done.returncode == 1 and found:
         return "killed", found[1].removeprefix("test_small_scenario_holds_under_every_schedule")
-    if "Timeout" in done.stdout + done.stderr:
+    if "AgyTimeoutError" in done.stdout + done.stderr:
         return "killed", "a test that never ended"
     return "BROKEN", (done.stdout + done.stderr).strip().splitlines()[-1][:100]
 

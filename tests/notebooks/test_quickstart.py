@@ -88,7 +88,7 @@ def write_notebook(path: Path, *cells: str) -> Path:
 def test_failing_cell_is_shown_plainly_and_what_came_before_is_kept(tmp_path):
     source = write_notebook(tmp_path / "bad.ipynb", "print('before')", "x = 1\nx / 0", "print(3)")
     lines: list[str] = []
-    with pytest.raises(demo.DemoFailed) as info:
+    with pytest.raises(demo.DemoError) as info:
         demo.run(tmp_path / "out", notebook=source, tell=lines.append)
     assert info.value.cell == 2
     assert str(info.value) == "cell 2 failed\n\nx = 1\nx / 0\n\nZeroDivisionError: division by zero"
@@ -99,7 +99,7 @@ def test_failing_cell_is_shown_plainly_and_what_came_before_is_kept(tmp_path):
 @pytest.mark.blocking_allowed  # as above
 def test_kernel_that_dies_is_a_clear_error(tmp_path):
     source = write_notebook(tmp_path / "dies.ipynb", "import os; os._exit(7)")
-    with pytest.raises(headless.NoKernel, match=r"the kernel of .* does not run"):
+    with pytest.raises(headless.NoKernelError, match=r"the kernel of .* does not run"):
         demo.run(tmp_path / "out", notebook=source, tell=lambda line: None)
 
 
@@ -142,5 +142,5 @@ def test_missing_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(
         headless, "find_spec", lambda name: None if name == "nbclient" else find(name)
     )
-    with pytest.raises(headless.NoKernel, match=r"nbclient is not installed.*agy-nb\[notebook\]"):
+    with pytest.raises(headless.NoKernelError, match=r"nbclient is not installed.*agy-nb\[notebook\]"):
         demo.run(tmp_path)

@@ -33,7 +33,7 @@ class BusyRuntime:
         if kind == "fail":
             raise agy.BackendError("the model failed")
         if kind == "spent" and self.tries[text] == 1:
-            raise agy.QuotaExceeded(7.0)
+            raise agy.QuotaExceededError(7.0)
         turn.say(text[:3])
         if kind == "hang":
             await asyncio.Event().wait()

@@ -96,7 +96,7 @@ class Model:
         calls = [Call(command) for command in commands]
         for call in calls:
             if self.closed:
-                call.allowed = (agy.ChannelClosed,)
+                call.allowed = (agy.ChannelClosedError,)
             elif call.command.kind is not c.Kind.QUERY:
                 self._carry_out(call)
         for call in calls:
@@ -112,7 +112,7 @@ class Model:
                 and call.allowed is not None
                 and not isinstance(call.command, c.Shutdown)
             ):
-                call.allowed += (agy.ChannelClosed,)
+                call.allowed += (agy.ChannelClosedError,)
         return calls
 
     def _carry_out(self, call: Call) -> None:  # noqa: C901 - a case a command
@@ -269,7 +269,7 @@ class Model:
         if not turn.hit_counted:
             self._hit(turn, retry_after)
         if turn.begun or turn.attempts > self.limits["max_quota_retries"]:
-            self._end_turn(agent, TurnState.FAILED, agy.QuotaExceeded)
+            self._end_turn(agent, TurnState.FAILED, agy.QuotaExceededError)
             return
         agent.messages += (("model", turn.said_now),)
         turn.works = False
@@ -296,9 +296,9 @@ class Model:
         if turn is agent.turns[0]:
             if turn.asked is not None:
                 self._event(agent)  # the person's dialogue is taken away
-            self._end_turn(agent, TurnState.CANCELLED, agy.TurnCancelled)
+            self._end_turn(agent, TurnState.CANCELLED, agy.TurnCancelledError)
         else:
-            turn.state, turn.error = TurnState.CANCELLED, agy.TurnCancelled
+            turn.state, turn.error = TurnState.CANCELLED, agy.TurnCancelledError
 
     def _end_turn(self, agent: Agent, state: TurnState, error: type | None) -> None:
         turn = agent.turns.pop(0)
@@ -319,7 +319,7 @@ class Model:
         del self.agents[agent.number]
         for turn in agent.turns:
             if turn.error is None:
-                turn.state, turn.error = TurnState.CANCELLED, agy.ChannelClosed
+                turn.state, turn.error = TurnState.CANCELLED, agy.ChannelClosedError
         self._release(agent, c.WaitForIdle)
         self._release(agent, c.WaitForWakeup)
 
@@ -330,7 +330,7 @@ class Model:
         for agent in tuple(self.agents.values()):
             self._end_agent(agent)
         for call in told:
-            call.allowed = (*(call.allowed or ()), agy.ChannelClosed)
+            call.allowed = (*(call.allowed or ()), agy.ChannelClosedError)
         self.waiting.clear()
 
     # -- time --------------------------------------------------------------------------------
@@ -360,11 +360,11 @@ class Model:
         elif turn.works and turn.failed_last:  # silence after a hit is that hit
             self.quota_is_spent(agent, 0.0)
         elif turn.works:
-            self._end_turn(agent, TurnState.FAILED, agy.Timeout)
+            self._end_turn(agent, TurnState.FAILED, agy.AgyTimeoutError)
         else:
             self._try(agent)
 
     def _is_late(self, call: Call) -> None:
         late = isinstance(call.command, c.WaitForWakeup)
-        call.allowed = (r.Woken(woken=False) if late else agy.Timeout,)
+        call.allowed = (r.Woken(woken=False) if late else agy.AgyTimeoutError,)
         del self.waiting[call]

@@ -330,6 +330,6 @@ async def an_agents_end_takes_its_dialogue_away(world):
         await world.all_done()
         await response.wait()
         if ended_once(response) is not TurnState.DONE:
-            assert isinstance(response.error, agy.ChannelClosed)
+            assert isinstance(response.error, agy.ChannelClosedError)
         assert not any("answers" in event for event in world.loop.events)
         assert len(tool.ran) <= sum(e.state is ALLOWED for e in last_told(response))

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from agy_nb.errors import InvalidPrompt
+from agy_nb.errors import InvalidPromptError
 from agy_nb.protocol.events import TurnState
 from agy_nb.testing.memory import MemoryBackend
 from tests.properties.stage import agent_in, ended_once, outcome, runtime_in, scenario
@@ -74,7 +74,7 @@ async def one_that_fails_in_a_group_cancels_the_others(world):
 
         try:
             await ask_all()
-        except* InvalidPrompt:
+        except* InvalidPromptError:
             pass
         world.settle()
         await agent.wait_for_idle()

@@ -11,7 +11,7 @@ from tests.properties.stage import agent_in, ended_once, outcome, runtime_in, sc
 
 # --- the loop -----------------------------------------------------------------------------------
 
-CLOSED = (agy.ChannelClosed, agy.AgentNotStarted)
+CLOSED = (agy.ChannelClosedError, agy.AgentNotStartedError)
 """What a command gets whose runtime was closed meanwhile, or before."""
 
 
@@ -116,7 +116,7 @@ async def a_start_that_takes_too_long_is_given_up(world):
         world.begin(seconds=5)
         made = await outcome(runtime.create_agent({}))
         world.settle()
-        if isinstance(made, agy.Timeout):
+        if isinstance(made, agy.AgyTimeoutError):
             assert made.operation == "create_agent"
             assert runtime.agent_ids == ()
             assert all(session.closed for session in backend.sessions)
@@ -158,7 +158,7 @@ async def shutdown_finds_a_full_channel(world):
         replies = await asyncio.gather(*asked)
         assert all(reply == 0 or isinstance(reply, CLOSED) for reply in replies)
         await world.all_done()
-        assert isinstance(await outcome(agent.turn_count()), agy.AgentNotStarted)
+        assert isinstance(await outcome(agent.turn_count()), agy.AgentNotStartedError)
 
 
 @scenario
@@ -174,9 +174,9 @@ async def shutdown_tells_everybody_who_waits(world):
         world.does("the user closes the runtime", runtime.close)
         text, idle, woken = await asyncio.gather(*waiting)
         await world.all_done()
-        assert text == "a" or isinstance(text, agy.ChannelClosed), text
-        assert idle is None or isinstance(idle, agy.ChannelClosed), idle
-        assert woken in (True, False) or isinstance(woken, agy.ChannelClosed), woken
+        assert text == "a" or isinstance(text, agy.ChannelClosedError), text
+        assert idle is None or isinstance(idle, agy.ChannelClosedError), idle
+        assert woken in (True, False) or isinstance(woken, agy.ChannelClosedError), woken
         ended_once(response)
 
 
@@ -189,7 +189,7 @@ async def shutdown_lands_while_an_agent_starts(world):
         world.does("the user closes the runtime", runtime.close)
         await world.all_done()
         made = await creating
-        assert isinstance(made, agy.ChannelClosed | agy.Agent), made
+        assert isinstance(made, agy.ChannelClosedError | agy.Agent), made
         assert runtime.agent_ids == ()
         assert all(session.closed for session in backend.sessions)
 
@@ -231,11 +231,11 @@ async def a_shutdown_out_of_time_leaves_no_session_open(world):
         asked = [asyncio.ensure_future(outcome(agent.turn_count())) for agent in agents * 2]
         closing = asyncio.ensure_future(outcome(runtime.close()))
         await response.wait()
-        assert isinstance(await closing, agy.Timeout | None)
+        assert isinstance(await closing, agy.AgyTimeoutError | None)
         for reply in await asyncio.gather(*asked):
-            assert reply in (0, 1) or isinstance(reply, agy.ChannelClosed | agy.AgentNotStarted), (
-                reply
-            )
+            assert reply in (0, 1) or isinstance(
+                reply, agy.ChannelClosedError | agy.AgentNotStartedError
+            ), reply
         await world.until(lambda: all(session.closed for session in backend.sessions))
 
 
@@ -257,8 +257,10 @@ async def waiting_for_a_place_counts(world):
         began = world.now
         asked = [asyncio.ensure_future(outcome(agent.turn_count())) for _ in range(3)]
         replies = await asyncio.gather(*asked)
-        late = [isinstance(reply, agy.Timeout) for reply in replies]
-        assert all(reply == 0 or isinstance(reply, agy.Timeout) for reply in replies), replies
+        late = [isinstance(reply, agy.AgyTimeoutError) for reply in replies]
+        assert all(reply == 0 or isinstance(reply, agy.AgyTimeoutError) for reply in replies), (
+            replies
+        )
         if world.keeps_order:
             assert late == sorted(late), "who has no place yet is not given more time"
         assert world.now - began <= 5
@@ -279,11 +281,11 @@ async def shutdown_command_answers_and_so_does_what_came_before(world):
             )
         ]
         count, idle, end, late = await asyncio.gather(*replies)
-        assert idle == r.Done() or isinstance(idle, agy.ChannelClosed)
+        assert idle == r.Done() or isinstance(idle, agy.ChannelClosedError)
         assert end == r.Done()
         if world.keeps_order:
             assert count == r.TurnCount(turns=0)
-            assert isinstance(late, agy.ChannelClosed)
+            assert isinstance(late, agy.ChannelClosedError)
 
 
 @scenario
@@ -303,7 +305,7 @@ async def a_dropped_handle_ends_its_agent_and_no_other(world):
         await world.all_done()
         await second.wait()
         if ended_once(second) is not TurnState.DONE:
-            assert isinstance(second.error, agy.ChannelClosed)
+            assert isinstance(second.error, agy.ChannelClosedError)
         assert await first.text() == "word"
         await world.until(lambda: backend.sessions[1].closed)
         assert runtime.agent_ids == (1,)
@@ -368,13 +370,13 @@ async def a_chat_meets_its_agents_deletion(world):
         await world.all_done()
         await response.wait()
         if ended_once(response) is not TurnState.DONE:
-            assert isinstance(response.error, agy.ChannelClosed)
+            assert isinstance(response.error, agy.ChannelClosedError)
         second = late.result()
         if isinstance(second, agy.Response):
             await second.wait()
             ended_once(second)
         else:
-            assert isinstance(second, agy.AgentNotStarted | agy.BackendError), second
+            assert isinstance(second, agy.AgentNotStartedError | agy.BackendError), second
         (session,) = backend.sessions
         assert (session.closed, session.deleted) == (True, True)
 
@@ -418,7 +420,7 @@ async def a_pause_between_chats_holds_nobody_up(world):
         world.begin(seconds=10)
         first, second = await one.chat("a"), await two.chat("b")
         world.does("the second is cancelled", second.cancel)
-        assert await outcome(first.text()) == "a" or isinstance(first.error, agy.Timeout)
+        assert await outcome(first.text()) == "a" or isinstance(first.error, agy.AgyTimeoutError)
         await second.wait()
         assert ended_once(second) in (TurnState.DONE, TurnState.CANCELLED, TurnState.FAILED)
         await world.all_done()
@@ -504,7 +506,7 @@ async def silence_ends_a_turn_and_not_the_agent(world):
         response = await agent.chat("go")
         await response.wait()
         if ended_once(response) is TurnState.FAILED:
-            assert isinstance(response.error, agy.Timeout)
+            assert isinstance(response.error, agy.AgyTimeoutError)
             assert (response.error.operation, response.error.duration) == ("chat", 10)
             assert response.partial_text in ("", "a")
         else:
@@ -526,7 +528,7 @@ async def a_cancel_races_the_answer(world):
         if ended_once(response) is TurnState.DONE:
             assert text == "ab"
         else:
-            assert isinstance(text, agy.TurnCancelled)
+            assert isinstance(text, agy.TurnCancelledError)
             assert text.partial_text == response.partial_text
         await world.all_done()
         assert await agent.is_idle()
@@ -620,7 +622,7 @@ async def a_cancel_meets_the_limit_of_silence(world):
         await response.wait()
         await world.all_done()
         ended_once(response)
-        assert isinstance(response.error, agy.Timeout | agy.TurnCancelled | None)
+        assert isinstance(response.error, agy.AgyTimeoutError | agy.TurnCancelledError | None)
 
 
 @scenario
@@ -632,7 +634,7 @@ async def a_cancel_meets_the_agents_shutdown(world):
         world.does("the user cancels", lambda: outcome(agent.cancel()))
         world.does("the agent is shut down", agent.shutdown)
         cancelled, _ = await world.all_done()
-        gone = (agy.BackendError, agy.AgentNotStarted)
+        gone = (agy.BackendError, agy.AgentNotStartedError)
         assert cancelled is None or isinstance(cancelled, gone)
         await response.wait()
         ended_once(response)

@@ -24,7 +24,7 @@ class Spent:
         await self.world.at(f"the model answers {turn.prompt!r}, try {number}")
         if number <= self.times:
             self.hits.append(self.world.now)
-            raise agy.QuotaExceeded(self.hint or 120.0, hinted=self.hint is not None)
+            raise agy.QuotaExceededError(self.hint or 120.0, hinted=self.hint is not None)
         turn.say("fine")
 
 
@@ -47,7 +47,7 @@ async def no_retry_but_those_that_were_asked_for(world):
         world.begin(seconds=60)
         response = await agent.chat("a")
         error = await outcome(response.text())
-        assert isinstance(error, agy.QuotaExceeded)
+        assert isinstance(error, agy.QuotaExceededError)
         assert error.retry_after == 120
         assert ended_once(response) is TurnState.FAILED
         assert len(model.tries) == 2
@@ -137,7 +137,7 @@ async def a_key_that_is_hit_again_is_waited_for_again(world):
         if turn.prompt in hints:
             hits.append((world.now, hints[turn.prompt]))
             turn.say("half")  # so that it is not sent again
-            raise agy.QuotaExceeded(hints[turn.prompt])
+            raise agy.QuotaExceededError(hints[turn.prompt])
         turn.say("fine")
 
     async with runtime_in(world, play, **RETRY) as runtime:
@@ -157,7 +157,7 @@ async def a_key_of_its_own_waits_for_nobody(world):
     async def play(turn):
         await world.at(f"the model answers {turn.prompt!r}")
         if turn.prompt == "spent":
-            raise agy.QuotaExceeded(50.0)
+            raise agy.QuotaExceededError(50.0)
         turn.say("fine")
 
     async with runtime_in(world, play) as runtime:
@@ -173,7 +173,7 @@ async def a_key_of_its_own_waits_for_nobody(world):
 
         world.does("the other chats", chat)
         assert await world.all_done() == ["fine"]
-        assert isinstance(await outcome(spent.text()), agy.QuotaExceeded)
+        assert isinstance(await outcome(spent.text()), agy.QuotaExceededError)
         assert runtime.quota() == (1, True)
 
 
@@ -199,12 +199,12 @@ async def a_turn_that_has_begun_is_not_sent_again(world):
         await world.at("the model says a word")
         turn.say("word")
         await world.at("the quota is spent")
-        raise agy.QuotaExceeded(3.0)
+        raise agy.QuotaExceededError(3.0)
 
     async with agent_in(world, play, limits={"max_quota_retries": 3}) as agent:
         world.begin()
         response = await agent.chat("a")
-        assert isinstance(await outcome(response.text()), agy.QuotaExceeded)
+        assert isinstance(await outcome(response.text()), agy.QuotaExceededError)
         assert response.partial_text == "word"
         assert tries == [1]
 
@@ -213,7 +213,7 @@ async def a_turn_that_has_begun_is_not_sent_again(world):
 async def a_cancelled_turn_clears_no_quota(world):
     async def play(turn):
         if turn.prompt == "spent":
-            raise agy.QuotaExceeded(5.0)
+            raise agy.QuotaExceededError(5.0)
         await world.at("the model answers")
         turn.say("fine")
 
@@ -232,7 +232,7 @@ async def a_cancelled_turn_clears_no_quota(world):
 
 def quota_step(seconds):
     """What the harness shows of a hit after which it goes on by itself."""
-    return Error(error=to_info(agy.QuotaExceeded(seconds)), fatal=False)
+    return Error(error=to_info(agy.QuotaExceededError(seconds)), fatal=False)
 
 
 @scenario
@@ -263,7 +263,7 @@ async def a_success_that_began_before_a_siblings_hit_does_not_clear_it(world):
     async def play(turn):
         await world.at(f"the model answers {turn.prompt!r}")
         if turn.prompt == "spent":
-            raise agy.QuotaExceeded(50.0)
+            raise agy.QuotaExceededError(50.0)
         turn.say("fine")
 
     async with runtime_in(world, play) as runtime:
@@ -271,7 +271,7 @@ async def a_success_that_began_before_a_siblings_hit_does_not_clear_it(world):
         world.begin()
         spent, well = await one.chat("spent"), await two.chat("well")
         assert await well.text() == "fine"
-        assert isinstance(await outcome(spent.text()), agy.QuotaExceeded)
+        assert isinstance(await outcome(spent.text()), agy.QuotaExceededError)
         assert runtime.quota() == (1, True)
 
 

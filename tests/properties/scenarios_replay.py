@@ -4,11 +4,11 @@ import asyncio
 import itertools
 import json
 
-from agy_nb.cassette.errors import CassetteMismatch
+from agy_nb.cassette.errors import CassetteMismatchError
 from agy_nb.cassette.redaction import Redactor
-from agy_nb.cassette.replay.replay_socket import ReplaySocket
-from agy_nb.cassette.replay.session_matcher import Deck, PlaySettings
-from agy_nb.cassette.storage.cassette_reader import Recording, by_session
+from agy_nb.cassette.replay.replay_socket import CassetteSocket
+from agy_nb.cassette.replay.session_matcher import PlaySettings, SessionMatcher
+from agy_nb.cassette.storage.cassette_reader import Cassette, by_session
 from agy_nb.cassette.storage.format import Header
 from tests.cassette.conftest import Frames as f  # noqa: N813
 from tests.cassette.conftest import to_lines
@@ -23,8 +23,10 @@ def deck_of(*sessions, end={"by": "client"}):  # noqa: B006 - not changed
         for number, frames in enumerate(sessions)
         for line in to_lines(frames, session=number, end=end)
     ]
-    recording = Recording(Path("c"), Header(complete=True), by_session(lines))
-    return Deck(recording, PlaySettings(places={}, redactor=Redactor(environ={}, places={})))
+    recording = Cassette(Path("c"), Header(complete=True), by_session(lines))
+    return SessionMatcher(
+        recording, PlaySettings(places={}, redactor=Redactor(environ={}, places={}))
+    )
 
 
 class Client:
@@ -32,7 +34,7 @@ class Client:
 
     def __init__(self, world, deck, answers=None, **settings):
         self.world = world
-        self.socket = ReplaySocket(deck, **settings)
+        self.socket = CassetteSocket(deck, **settings)
         self.got = []
         self.error = None
         self.answers = answers or {}
@@ -47,7 +49,7 @@ class Client:
     async def send(self, frame):
         try:
             await self.socket.send(json.dumps(frame))
-        except CassetteMismatch as error:
+        except CassetteMismatchError as error:
             return error
         return None
 
@@ -64,7 +66,7 @@ class Client:
                             f"the tool of {name} is done", lambda a=answer: self.send(a)
                         )
                     )
-        except CassetteMismatch as error:
+        except CassetteMismatchError as error:
             self.error = error
         except ConnectionError as error:
             if not self.socket._closed:  # who closes it knows that it is closed
@@ -76,7 +78,7 @@ class Client:
     async def close(self):
         try:
             await self.socket.close()
-        except CassetteMismatch as error:
+        except CassetteMismatchError as error:
             self.error = self.error or error
         if self.reading is not None:
             await self.reading
@@ -177,11 +179,11 @@ async def a_wrong_answer_is_an_error_and_never_a_hang(world):
     world.does("a right answer", lambda: client.send(f.result("c1", 1)))
     await world.all_done()
     await client.reading
-    assert isinstance(client.error, CassetteMismatch)
+    assert isinstance(client.error, CassetteMismatchError)
     assert client.error.phase == "answer"
     assert f.step("done") not in client.got
     assert deck.errors(allow_unplayed=False) == [client.error]
-    assert isinstance(await client.send(f.prompt("more")), CassetteMismatch)
+    assert isinstance(await client.send(f.prompt("more")), CassetteMismatchError)
     await client.close()
 
 
@@ -225,7 +227,7 @@ async def who_does_not_go_on_is_told_so_and_who_does_is_not(world):
     if refused is None:
         await world.until(lambda: len(client.got) == 4 or client.error)
     await client.close()
-    stalled = isinstance(client.error, CassetteMismatch)
+    stalled = isinstance(client.error, CassetteMismatchError)
     assert stalled or sent[0] < 5.1, "told within its limit"
     assert not stalled or sent[0] > 4.9, "and not before"
     assert stalled is (f.idle() not in client.got)

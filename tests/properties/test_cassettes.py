@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agy_nb.cassette.errors import CassetteError
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.replay.machine import SessionMachine
-from agy_nb.cassette.replay.session_matcher import Deck, PlaySettings
+from agy_nb.cassette.replay.session_matcher import PlaySettings, SessionMatcher
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import HEADER, WIRE
 from agy_nb.wire.frames import key_of
@@ -50,7 +50,9 @@ def damaged(raw: bytes, data) -> bytes:
 
 def play(recording, clients):
     """Play each session against a client that does what was recorded; gives what it was told."""
-    deck = Deck(recording, PlaySettings(redactor=Redactor(environ={}, places={}), places={}))
+    deck = SessionMatcher(
+        recording, PlaySettings(redactor=Redactor(environ={}, places={}), places={})
+    )
     told = []
     for frames in clients:
         machine = deck.deal(frames[0])

@@ -303,7 +303,7 @@ class Protocol(RuleBasedStateMachine):
         if how == "quota":
             seconds = data.draw(st.sampled_from([1.0, 10.0]))
             self.model.quota_is_spent(agent, seconds)
-            self.step(agent, "fail", agy.QuotaExceeded(seconds))
+            self.step(agent, "fail", agy.QuotaExceededError(seconds))
             return
         self.model.model_fails(agent)
         error = agy.HarnessError("cut") if how == "fails" else RuntimeError("a bug below us")
@@ -314,7 +314,7 @@ class Protocol(RuleBasedStateMachine):
     def the_quota_is_hit_and_the_harness_goes_on(self, data, seconds):
         agent, _ = self.working(data)
         self.model.quota_step(agent, seconds)
-        error = to_info(agy.QuotaExceeded(seconds))
+        error = to_info(agy.QuotaExceededError(seconds))
         self.step(agent, "emit", Error(error=error, fatal=False))
 
     def asking(self):

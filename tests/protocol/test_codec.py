@@ -195,11 +195,11 @@ def test_what_is_nested_is_read_again(depth):
 
 @pytest.mark.parametrize("depth", [99, 200, 250, 300, 900])
 def test_what_is_nested_too_deep_is_refused_on_both_sides(depth):
-    with pytest.raises(errors.InvalidMessage, match="100 deep") as raised:
+    with pytest.raises(errors.InvalidMessageError, match="100 deep") as raised:
         encode(e.ToolCall(call_id="x", name="f", args={"a": nested(depth)}))
     assert raised.value.field.startswith("tool_call.args.a.0")
     assert len(raised.value.field) < 80
-    with pytest.raises(errors.InvalidMessage, match="100 deep"):
+    with pytest.raises(errors.InvalidMessageError, match="100 deep"):
         decode(call('{"a":' + "[" * depth + "0" + "]" * depth + "}"))
 
 
@@ -250,7 +250,7 @@ def written(family="command", **message):
     ],
 )
 def test_what_does_not_fit_is_named(text, field):
-    with pytest.raises(errors.InvalidMessage) as raised:
+    with pytest.raises(errors.InvalidMessageError) as raised:
         decode(text)
     assert raised.value.field == field
 
@@ -270,7 +270,7 @@ def test_what_does_not_fit_is_named(text, field):
     ],
 )
 def test_what_is_no_message_is_one_clear_error(text):
-    with pytest.raises(errors.InvalidMessage):
+    with pytest.raises(errors.InvalidMessageError):
         decode(text)
 
 
@@ -292,7 +292,7 @@ def test_what_is_no_message_is_one_clear_error(text):
     ],
 )
 def test_what_cannot_be_written_is_named(message, field):
-    with pytest.raises(errors.InvalidMessage) as raised:
+    with pytest.raises(errors.InvalidMessageError) as raised:
         encode(message)
     assert raised.value.field == field
 
@@ -302,20 +302,20 @@ def test_handle_of_a_turn_stays_in_its_process():
     text = encode(reply)
     assert "response" not in text
     assert decode(text).response is None
-    with pytest.raises(errors.InvalidMessage, match="no part of the JSON"):
+    with pytest.raises(errors.InvalidMessageError, match="no part of the JSON"):
         decode(text.replace('"turn_id":2', '"turn_id":2,"response":3'))
 
 
 def test_what_holds_itself_cannot_be_written():
     args = {}
     args["a"] = args
-    with pytest.raises(errors.InvalidMessage, match="deep"):
+    with pytest.raises(errors.InvalidMessageError, match="deep"):
         encode(e.ToolCall(call_id="x", name="f", args=args))
 
 
 @pytest.mark.parametrize("junk", ["is_idle", None, v.TextPart(text="x"), object()])
 def test_what_is_no_message_cannot_be_written(junk):
-    with pytest.raises(errors.InvalidMessage):
+    with pytest.raises(errors.InvalidMessageError):
         encode(junk)
 
 
@@ -324,6 +324,6 @@ def test_what_is_no_message_cannot_be_written(junk):
 def test_a_field_that_is_not_known_is_named_wherever_it_is(cls, data):
     outer = json.loads(encode(data.draw(strategy_for(cls))))
     outer["message"]["more"] = 1
-    with pytest.raises(errors.InvalidMessage) as raised:
+    with pytest.raises(errors.InvalidMessageError) as raised:
         decode(json.dumps(outer))
     assert raised.value.field == f"{outer['message']['type']}.more"

@@ -96,24 +96,24 @@ def test_root_is_told_from_a_subagent_by_depth_or_parent():
 
 ERRORS = [
     errors.AgyError("x"),
-    errors.InvalidInput("x", field="timeout"),
-    errors.InvalidPrompt("x"),
-    errors.InvalidConfig("x"),
-    errors.InvalidMessage("x"),
+    errors.InvalidInputError("x", field="timeout"),
+    errors.InvalidPromptError("x"),
+    errors.InvalidConfigError("x"),
+    errors.InvalidMessageError("x"),
     errors.BackendError("x", http_code=500),
     errors.HarnessError("x"),
-    errors.QuotaExceeded(7, hinted=False),
-    errors.Safety("x"),
-    errors.MaxTokens("x"),
+    errors.QuotaExceededError(7, hinted=False),
+    errors.SafetyError("x"),
+    errors.MaxTokensError("x"),
     errors.UnsupportedSdkError("x"),
     errors.BudgetExceededError("x", budget="max_turn_tokens", limit=10, used=11),
-    errors.Timeout(3, "send"),
-    errors.TurnCancelled("partial"),
+    errors.AgyTimeoutError(3, "send"),
+    errors.TurnCancelledError("partial"),
     errors.TurnDeniedError("not on a Friday"),
     errors.DeadlockError("x"),
-    errors.AgentNotStarted("x"),
-    errors.ChannelClosed("x"),
-    errors.WrongLoop("x"),
+    errors.AgentNotStartedError("x"),
+    errors.ChannelClosedError("x"),
+    errors.WrongLoopError("x"),
 ]
 
 
@@ -135,17 +135,17 @@ def test_error_survives_the_way_over_data(error):
 @pytest.mark.parametrize(
     ("error", "retryable"),
     [
-        (errors.QuotaExceeded(7), True),
+        (errors.QuotaExceededError(7), True),
         (errors.BackendError("x", http_code=503), True),
         (errors.BackendError("x", http_code=408), True),
         (errors.BackendError("x", http_code=401), False),
         (errors.BackendError("x"), False),
         (errors.BackendError("x", retryable=True), True),
         (errors.HarnessError("x"), False),
-        (errors.Timeout(3, "chat"), True),
-        (errors.Safety("x"), False),
-        (errors.InvalidPrompt("x"), False),
-        (errors.TurnCancelled(), False),
+        (errors.AgyTimeoutError(3, "chat"), True),
+        (errors.SafetyError("x"), False),
+        (errors.InvalidPromptError("x"), False),
+        (errors.TurnCancelledError(), False),
         (errors.BudgetExceededError("x", budget="b", limit=1, used=None), False),
     ],
     ids=repr,
@@ -167,7 +167,7 @@ def test_unknown_error_becomes_a_backend_error(name):
 
 
 def test_error_that_is_written_by_another_version_has_all_its_attributes():
-    again = to_error(v.ErrorInfo(type="QuotaExceeded", message="x"))
+    again = to_error(v.ErrorInfo(type="QuotaExceededError", message="x"))
     assert vars(again) == {
         "http_code": None,
         "retryable": False,
@@ -230,4 +230,4 @@ def test_usage_taken_away_again_leaves_what_was_there(a, b):
 
 
 def test_timeout_is_pythons_timeout_too():
-    assert issubclass(errors.Timeout, TimeoutError)
+    assert issubclass(errors.AgyTimeoutError, TimeoutError)

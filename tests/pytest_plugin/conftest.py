@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from agy_nb.cassette.storage.format import Header
-from agy_nb.cassette.storage.writer import Journal
+from agy_nb.cassette.storage.writer import CassetteWriter
 
 INI = """
 [pytest]
@@ -97,7 +97,7 @@ def lay(suite):
         for name in names:
             path = suite.path / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            Journal(path, Header()).finish()
+            CassetteWriter(path, Header()).finish()
 
     return lay
 

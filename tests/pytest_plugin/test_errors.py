@@ -5,7 +5,7 @@ import socket
 import pytest
 
 import agy_nb as agy
-from agy_nb.pytest_plugin.errors import InvalidMarker, NetworkBlocked, NoAsyncPlugin
+from agy_nb.pytest_plugin.errors import InvalidMarkerError, NetworkBlockedError, NoAsyncPluginError
 from agy_nb.pytest_plugin.network import blocked
 
 
@@ -23,7 +23,7 @@ def connect(host, port):
     ids=["look-up", "connection"],
 )
 def test_refused_host_is_named(reach, host):
-    with blocked(), pytest.raises(NetworkBlocked) as caught:
+    with blocked(), pytest.raises(NetworkBlockedError) as caught:
         reach()
     assert caught.value.host == host
     assert host in str(caught.value)
@@ -43,11 +43,11 @@ def test_marker_that_cannot_be_read_is_invalid_input(suite, run, marker, words, 
     suite.makeconftest(
         """
         import pytest
-        from agy_nb.pytest_plugin.errors import InvalidMarker
+        from agy_nb.pytest_plugin.errors import InvalidMarkerError
 
         @pytest.hookimpl(wrapper=True)
         def pytest_runtest_makereport(item, call):
-            if call.excinfo and isinstance(call.excinfo.value, InvalidMarker):
+            if call.excinfo and isinstance(call.excinfo.value, InvalidMarkerError):
                 print("the field is", call.excinfo.value.field)
             return (yield)
         """
@@ -64,18 +64,18 @@ def test_marker_that_cannot_be_read_is_invalid_input(suite, run, marker, words, 
     result = run("-s")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([f"*the field is {field}*", f"*{words}*"])
-    assert issubclass(InvalidMarker, agy.InvalidInput)
+    assert issubclass(InvalidMarkerError, agy.InvalidInputError)
 
 
 def test_async_test_that_nothing_runs_says_what_to_install(suite, run):
     suite.makeconftest(
         """
         import pytest
-        from agy_nb.pytest_plugin.errors import NoAsyncPlugin
+        from agy_nb.pytest_plugin.errors import NoAsyncPluginError
 
         @pytest.hookimpl(wrapper=True)
         def pytest_runtest_makereport(item, call):
-            if call.excinfo and isinstance(call.excinfo.value, NoAsyncPlugin):
+            if call.excinfo and isinstance(call.excinfo.value, NoAsyncPluginError):
                 print("no plugin for", item.name)
             return (yield)
         """
@@ -83,4 +83,4 @@ def test_async_test_that_nothing_runs_says_what_to_install(suite, run):
     suite.makepyfile("async def test_it(agy_runtime):\n    pass\n")
     result = run("-s", "-pno:asyncio", "-pno:anyio")
     result.stdout.fnmatch_lines(["*no plugin for test_it*", "*install pytest-asyncio*"])
-    assert issubclass(NoAsyncPlugin, agy.AgyError)
+    assert issubclass(NoAsyncPluginError, agy.AgyError)

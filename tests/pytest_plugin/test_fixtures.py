@@ -2,7 +2,7 @@
 
 import pytest
 
-from agy_nb.sdk.process.harness_process import Harness
+from agy_nb.sdk.process.harness_process import HarnessProcess
 
 pytestmark = [
     pytest.mark.real,
@@ -15,13 +15,13 @@ pytestmark = [
 def harnesses(monkeypatch):
     """Every harness that a suite starts; each must have ended with it."""
     born = []
-    take_note = Harness.born
+    take_note = HarnessProcess.born
 
     def born_too(self, process):
         born.append(process)
         take_note(self, process)
 
-    monkeypatch.setattr(Harness, "born", born_too)
+    monkeypatch.setattr(HarnessProcess, "born", born_too)
     yield born
     assert [each.pid for each in born if each.poll() is None] == []
 
@@ -178,7 +178,7 @@ def test_call_that_the_script_cannot_answer_is_told(suite, run):
     )
     result = run()
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*ScriptExhausted*"])
+    result.stdout.fnmatch_lines(["*ScriptExhaustedError*"])
 
 
 def test_async_test_that_nothing_runs_is_told(pytester, run):
@@ -186,4 +186,4 @@ def test_async_test_that_nothing_runs_is_told(pytester, run):
     pytester.makepyfile(test_a="async def test_a(agy_runtime): pass")
     result = run("-p", "no:asyncio", "-p", "no:anyio")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*NoAsyncPlugin: *install pytest-asyncio*"])
+    result.stdout.fnmatch_lines(["*NoAsyncPluginError: *install pytest-asyncio*"])

@@ -36,7 +36,7 @@ def test_other_machines_cannot_be_reached(suite, run, asked):
     result = run(*asked, "-W", "ignore::ResourceWarning")
     result.assert_outcomes(failed=len(ATTEMPTS))
     said = [line for line in result.outlines if line.startswith("E ") and "is refused" in line]
-    assert [line for line in said if "NetworkBlocked: --agy-block-network: " not in line] == []
+    assert [line for line in said if "NetworkBlockedError: --agy-block-network: " not in line] == []
     assert len(said) == len(ATTEMPTS)
 
 

@@ -153,8 +153,9 @@ def test_failure_of_the_test_itself_stays_what_it_is(talk, run):
 def test_expected_divergence_can_be_expected(talk, run):
     talk(
         **{
-            "@pytest.mark.agy_cassette": "from agy_nb import CassetteMismatch\n"
-            "@pytest.mark.xfail(raises=CassetteMismatch, strict=True)\n@pytest.mark.agy_cassette",
+            "@pytest.mark.agy_cassette": "from agy_nb import CassetteMismatchError\n"
+            "@pytest.mark.xfail(raises=CassetteMismatchError, strict=True)\n"
+            "@pytest.mark.agy_cassette",
             '"Hello"': '"Bye"',
         }
     )

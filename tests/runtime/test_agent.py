@@ -27,7 +27,7 @@ async def test_agent_that_ended_refuses_at_once(end):
     async with agent_with() as agent:
         await getattr(agent, end)()
         for use in (agent.chat, agent.send):
-            with pytest.raises(agy.AgentNotStarted, match="create another one"):
+            with pytest.raises(agy.AgentNotStartedError, match="create another one"):
                 await use("x")
 
 
@@ -75,7 +75,7 @@ async def test_whoever_stops_waiting_for_a_text_stops_the_turn():
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert isinstance(agent.latest.error, agy.TurnCancelled)
+        assert isinstance(agent.latest.error, agy.TurnCancelledError)
         assert await agent.is_idle()
 
 
@@ -101,7 +101,7 @@ async def test_conversation_id_can_be_read_and_set():
         assert len(agent.conversation_id) == 32
         agent.conversation_id = "a" * 32
         assert agent.conversation_id == "a" * 32
-        with pytest.raises(agy.InvalidInput):
+        with pytest.raises(agy.InvalidInputError):
             agent.conversation_id = "too short"
 
 
@@ -128,7 +128,7 @@ async def test_spawned_agent_takes_tools_unless_its_configuration_names_some():
 @pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])
 async def test_wakeup_refuses_a_time_that_is_none(seconds):
     async with agent_with() as agent:
-        with pytest.raises(agy.InvalidInput, match="timeout"):
+        with pytest.raises(agy.InvalidInputError, match="timeout"):
             await agent.wait_for_wakeup(seconds)
 
 
@@ -168,7 +168,7 @@ def test_every_operation_blocks_in_a_script():
 async def test_default_runtime_is_one_until_it_is_closed():
     runtime = agy.runtime()
     assert agy.runtime() is runtime
-    with pytest.raises(agy.InvalidConfig, match="runs already"):
+    with pytest.raises(agy.InvalidConfigError, match="runs already"):
         agy.runtime(agy.RuntimeConfig(chat_timeout=7))
     await runtime.close()
     other = agy.runtime(agy.RuntimeConfig(chat_timeout=7))
@@ -205,7 +205,7 @@ def test_chat_timeout_that_is_no_number_warns_and_falls_back(monkeypatch, text):
     ],
 )
 def test_setting_out_of_range_is_named(name, value):
-    with pytest.raises(agy.InvalidConfig) as raised:
+    with pytest.raises(agy.InvalidConfigError) as raised:
         agy.RuntimeConfig(**{name: value})
     assert raised.value.field == name
 
@@ -230,7 +230,7 @@ def test_media_and_lists_are_prompts():
 
 @pytest.mark.parametrize("prompt", ["", "  \n", [], [""], ["", "  "]])
 def test_empty_prompt_is_refused(prompt):
-    with pytest.raises(agy.InvalidPrompt, match="empty"):
+    with pytest.raises(agy.InvalidPromptError, match="empty"):
         parse_prompt(prompt)
 
 
@@ -238,7 +238,7 @@ def test_empty_prompt_is_refused(prompt):
     ("prompt", "where"), [(None, "prompt"), (["a", 3], "prompt[1]"), (b"x", "prompt")]
 )
 def test_what_is_no_content_is_named(prompt, where):
-    with pytest.raises(agy.InvalidPrompt) as raised:
+    with pytest.raises(agy.InvalidPromptError) as raised:
         parse_prompt(prompt)
     assert raised.value.field == where
 
@@ -246,7 +246,7 @@ def test_what_is_no_content_is_named(prompt, where):
 def test_ways_to_make_media_that_a_refusal_names_are_there():
     from google.antigravity import types
 
-    with pytest.raises(agy.InvalidPrompt, match=r"types\.from_file.*types\.from_bytes"):
+    with pytest.raises(agy.InvalidPromptError, match=r"types\.from_file.*types\.from_bytes"):
         parse_prompt(b"PNG")
     picture = types.from_bytes(b"PNG", "image/png")
     assert parse_prompt(picture) == (MediaPart(kind="image", mime_type="image/png", data=b"PNG"),)
@@ -254,7 +254,7 @@ def test_ways_to_make_media_that_a_refusal_names_are_there():
 
 def test_half_a_character_is_refused_and_the_remedy_works():
     text = "caf\ud800"
-    with pytest.raises(agy.InvalidPrompt, match=r"half a character at 3") as raised:
+    with pytest.raises(agy.InvalidPromptError, match=r"half a character at 3") as raised:
         parse_prompt(["a", text])
     assert raised.value.field == "prompt[1]"
     assert parse_prompt(text.encode(errors="replace").decode()) == (TextPart(text="caf?"),)
@@ -262,7 +262,7 @@ def test_half_a_character_is_refused_and_the_remedy_works():
 
 async def test_refused_prompt_sends_nothing():
     async with agent_with() as agent:
-        with pytest.raises(agy.InvalidPrompt):
+        with pytest.raises(agy.InvalidPromptError):
             await agent.chat("  ")
         assert await agent.turn_count() == 0
 
@@ -277,7 +277,7 @@ Foreign.__name__ = "Image"
 
 
 def test_another_librarys_image_is_no_content():
-    with pytest.raises(agy.InvalidPrompt) as raised:
+    with pytest.raises(agy.InvalidPromptError) as raised:
         parse_prompt(["look:", Foreign()])
     assert raised.value.field == "prompt[1]"
 
@@ -285,7 +285,7 @@ def test_another_librarys_image_is_no_content():
 @pytest.mark.parametrize("value", [10**400, 1e12])
 @pytest.mark.parametrize("name", ["chat_timeout", "chat_pause"])
 def test_setting_beyond_any_timer_is_named(name, value):
-    with pytest.raises(agy.InvalidConfig) as raised:
+    with pytest.raises(agy.InvalidConfigError) as raised:
         agy.RuntimeConfig(**{name: value})
     assert raised.value.field == name
 
@@ -310,7 +310,7 @@ async def test_delete_twice_is_fine_but_not_after_shutdown():
         await first.delete()
         await first.delete()
         await second.shutdown()
-        with pytest.raises(agy.AgentNotStarted):
+        with pytest.raises(agy.AgentNotStartedError):
             await second.delete()
         assert [session.deleted for session in backend.sessions] == [True, False]
 
@@ -326,7 +326,7 @@ async def test_handle_says_that_it_is_not_started_once_its_runtime_is_closed():
 async def test_tools_of_an_agent_that_is_gone_cannot_be_listed():
     async with agent_with() as agent:
         await agent.shutdown()
-        with pytest.raises(agy.AgentNotStarted):
+        with pytest.raises(agy.AgentNotStartedError):
             agent.available_tools()
 
 
@@ -350,7 +350,7 @@ async def main():
         print(await asyncio.to_thread(agent.sync.chat_text, "from a thread"))
         try:
             agent.sync.turn_count()
-        except agy.kernel.CannotBlock as error:
+        except agy.kernel.CannotBlockError as error:
             print("cannot block")
 
 asyncio.run(main())
@@ -413,7 +413,7 @@ async def test_every_method_says_the_same_after_the_end(ask, end):
     async with runtime_with() as runtime:
         agent = await runtime.create_agent({})
         await (runtime.close() if "runtime" in end else getattr(agent, end)())
-        with pytest.raises(agy.AgentNotStarted) as raised:
+        with pytest.raises(agy.AgentNotStartedError) as raised:
             await ASKS[ask](agent)
         assert str(raised.value) == (
             f"agent {agent.id} was shut down, deleted or disconnected; create another one"

@@ -161,7 +161,7 @@ async def test_two_at_once_are_decided_each_for_itself():
 
 @pytest.mark.parametrize("handler", [42, lambda: True, lambda a, b, c: True])
 async def test_handler_of_the_wrong_shape_is_refused_at_once(handler):
-    with pytest.raises(agy.InvalidConfig) as raised:
+    with pytest.raises(agy.InvalidConfigError) as raised:
         async with agent_with(calls_the_tool, ask_user=handler):
             pass
     assert raised.value.field == "ask_user"
@@ -235,7 +235,7 @@ def test_time_counts_again_once_the_user_has_answered():
         await asyncio.Event().wait()
 
     (response, _), seconds = virtual_time.run(turn_with(slow, play, chat_timeout=5))
-    assert isinstance(response.error, agy.Timeout)
+    assert isinstance(response.error, agy.AgyTimeoutError)
     assert 105 <= seconds <= 111
 
 

@@ -47,7 +47,7 @@ async def test_one_invalid_prompt_of_a_group_cancels_the_others_turns():
 
         with pytest.raises(ExceptionGroup) as caught:
             await ask_all()
-        assert [type(each) for each in caught.value.exceptions] == [agy.errors.InvalidPrompt]
+        assert [type(each) for each in caught.value.exceptions] == [agy.errors.InvalidPromptError]
         async with asyncio.timeout(10):
             await agent.wait_for_idle()
         assert {response.state for response in queued} <= {TurnState.CANCELLED}
@@ -170,7 +170,7 @@ async def test_interrupt_of_a_cell_leaves_a_turn_in_the_start_pause_alone():
 
 async def test_interrupt_of_a_cell_leaves_a_turn_in_the_quota_back_off_alone():
     async def play(turn):
-        raise agy.QuotaExceeded(3600)
+        raise agy.QuotaExceededError(3600)
 
     kernel = Interrupter()
     config = settings(max_quota_retries=3)

@@ -63,10 +63,10 @@ async def test_shutdown_tells_whoever_waits():
         idle = asyncio.create_task(agent.wait_for_idle())
         await first_piece(response)
         await agent.runtime.close()
-        with pytest.raises(agy.ChannelClosed):
+        with pytest.raises(agy.ChannelClosedError):
             await text
         await asyncio.wait([idle])
-        assert idle.exception() is None or isinstance(idle.exception(), agy.ChannelClosed)
+        assert idle.exception() is None or isinstance(idle.exception(), agy.ChannelClosedError)
         assert response.partial_text == "partial "
 
 
@@ -99,11 +99,11 @@ def test_shutdown_gives_up_an_agent_that_never_exits():
 async def test_closed_runtime_refuses_at_once():
     async with runtime_with() as runtime:
         agent = await runtime.create_agent({})
-    with pytest.raises(agy.ChannelClosed):
+    with pytest.raises(agy.ChannelClosedError):
         await runtime.create_agent({})
-    with pytest.raises(agy.AgentNotStarted):
+    with pytest.raises(agy.AgentNotStartedError):
         await agent.turn_count()
-    with pytest.raises(agy.AgentNotStarted):
+    with pytest.raises(agy.AgentNotStartedError):
         await agent.chat("x")
     await runtime.close()
 
@@ -124,7 +124,9 @@ def test_waiting_for_room_in_the_channel_counts_against_the_time():
 
     errors, seconds = virtual_time.run(scenario())
     assert seconds == pytest.approx(5)
-    assert {(type(error), error.operation) for error in errors} == {(agy.Timeout, "get_turn_count")}
+    assert {(type(error), error.operation) for error in errors} == {
+        (agy.AgyTimeoutError, "get_turn_count")
+    }
 
 
 async def test_dropped_reply_harms_nobody():
@@ -147,7 +149,11 @@ def test_wakeup_may_wait_longer_than_any_other_limit():
 
 @pytest.mark.parametrize(
     "failed",
-    [agy.BackendError("no answer", http_code=503), agy.QuotaExceeded(30), agy.Safety("no")],
+    [
+        agy.BackendError("no answer", http_code=503),
+        agy.QuotaExceededError(30),
+        agy.SafetyError("no"),
+    ],
     ids=lambda error: type(error).__name__,
 )
 @pytest.mark.parametrize("said_since", [False, True])
@@ -164,12 +170,12 @@ def test_silence_after_an_error_is_that_error(failed, said_since):
 
     error = virtual_time.run(scenario())[0].error
     if said_since:
-        assert isinstance(error, agy.Timeout)
+        assert isinstance(error, agy.AgyTimeoutError)
         return
     assert type(error) is type(failed)
     assert error.http_code == failed.http_code
     assert "After that nothing came for 7 s" in str(error)
-    assert isinstance(error.__cause__, agy.Timeout)
+    assert isinstance(error.__cause__, agy.AgyTimeoutError)
 
 
 def test_start_that_hangs_is_a_timeout():
@@ -179,7 +185,7 @@ def test_start_that_hangs_is_a_timeout():
 
     async def scenario():
         async with runtime_with(backend=Slow(), start_timeout=7) as runtime:
-            with pytest.raises(agy.Timeout) as raised:
+            with pytest.raises(agy.AgyTimeoutError) as raised:
                 await runtime.create_agent({})
             assert runtime.agent_ids == ()
             return raised.value
@@ -195,11 +201,11 @@ async def test_another_loop_is_refused():
 
         def elsewhere():
             async def use():
-                with pytest.raises(agy.WrongLoop):
+                with pytest.raises(agy.WrongLoopError):
                     await agent.turn_count()
-                with pytest.raises(agy.WrongLoop):
+                with pytest.raises(agy.WrongLoopError):
                     await response.text()
-                with pytest.raises(agy.WrongLoop):
+                with pytest.raises(agy.WrongLoopError):
                     await agent.shutdown()
 
             asyncio.run(use())
@@ -243,7 +249,7 @@ async def test_shutdown_command_ends_the_loop():
     async with runtime_with() as runtime:
         await runtime.create_agent({})
         await runtime.submit(c.Shutdown())
-        with pytest.raises(agy.ChannelClosed):
+        with pytest.raises(agy.ChannelClosedError):
             await runtime.submit(c.CreateAgent())
 
 
@@ -324,7 +330,7 @@ def test_send_has_a_limit_of_its_own():
             table[c.Send] = table[c.SignalIdle] = never
             found = []
             for operation in (agent.send("x"), agent.signal_idle()):
-                with pytest.raises(agy.Timeout) as raised:
+                with pytest.raises(agy.AgyTimeoutError) as raised:
                     await operation
                 found.append((raised.value.duration, raised.value.operation))
             return found
@@ -339,7 +345,7 @@ def test_round_trip_is_the_chats_limit_and_two_minutes():
         async with agent_with(hangs, limits={"chat_timeout": 1_000}) as agent:
             await agent.runtime.request(c.IsIdle(agent_id=1))
             agent.runtime._handlers.table[c.ClearHistory] = lambda *_: asyncio.Event().wait()
-            with pytest.raises(agy.Timeout) as raised:
+            with pytest.raises(agy.AgyTimeoutError) as raised:
                 await agent.clear_history()
             return raised.value.duration
 
@@ -444,7 +450,7 @@ def test_waiting_for_idle_takes_as_long_as_a_turn_may():
     async def scenario():
         async with agent_with(play, limits={"chat_timeout": 30, "operation_timeout": 60}) as agent:
             await agent.send("go")
-            with pytest.raises(agy.Timeout) as raised:
+            with pytest.raises(agy.AgyTimeoutError) as raised:
                 await agent.wait_for_idle(timeout=200)
             await agent.wait_for_idle()
             return raised.value, await agent.is_idle()

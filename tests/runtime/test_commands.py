@@ -140,7 +140,7 @@ async def test_delete_removes_the_state_after_a_slow_exit_too():
     async with runtime_with(backend=backend, exit_timeout=0.05) as runtime:
         agent = await runtime.create_agent({})
         backend.sessions[0].close = asyncio.Event().wait
-        with pytest.raises(agy.Timeout):
+        with pytest.raises(agy.AgyTimeoutError):
             await agent.delete()
         assert backend.sessions[0].deleted
 
@@ -162,8 +162,8 @@ async def test_disconnect_keeps_the_state():
 
 
 async def test_failed_create_is_the_error_and_leaves_no_agent():
-    refused = agy.InvalidConfig("no such model", field="model")
+    refused = agy.InvalidConfigError("no such model", field="model")
     async with runtime_with(backend=MemoryBackend(fails_to_open=refused)) as runtime:
-        with pytest.raises(agy.InvalidConfig, match="no such model"):
+        with pytest.raises(agy.InvalidConfigError, match="no such model"):
             await runtime.create_agent({})
         assert runtime.agent_ids == ()

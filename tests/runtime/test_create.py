@@ -63,7 +63,7 @@ def test_start_beyond_the_round_trip_leaves_no_agent():
     async def scenario():
         backend = Gated()
         async with runtime_with(backend=backend, operation_timeout=5) as runtime:
-            with pytest.raises(agy.Timeout) as raised:
+            with pytest.raises(agy.AgyTimeoutError) as raised:
                 await runtime.create_agent({})
             backend.may_open.set()
             await asyncio.sleep(1)
@@ -75,9 +75,9 @@ def test_start_beyond_the_round_trip_leaves_no_agent():
 
 
 async def test_time_out_of_the_backend_is_told_as_it_is():
-    slow = agy.Timeout(3, "handshake")
+    slow = agy.AgyTimeoutError(3, "handshake")
     async with runtime_with(backend=Failing(slow)) as runtime:
-        with pytest.raises(agy.Timeout) as raised:
+        with pytest.raises(agy.AgyTimeoutError) as raised:
             await runtime.create_agent({})
         assert raised.value is slow
 
@@ -113,7 +113,7 @@ async def test_start_while_the_runtime_closes_is_refused_and_leaves_nothing(no_t
     start = asyncio.create_task(runtime.create_agent({}))
     await backend.asked.wait()
     await runtime.close()
-    with pytest.raises(agy.ChannelClosed):
+    with pytest.raises(agy.ChannelClosedError):
         await start
     assert backend.sessions == []
     await no_task_is_left()

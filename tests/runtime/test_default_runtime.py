@@ -56,7 +56,7 @@ async def test_settings_count_when_the_runtime_is_made_and_not_after():
     config = agy.RuntimeConfig(chat_timeout=7)
     made = agy.runtime(config)
     assert agy.runtime(agy.RuntimeConfig(chat_timeout=7)) is made
-    with pytest.raises(agy.InvalidConfig) as caught:
+    with pytest.raises(agy.InvalidConfigError) as caught:
         agy.runtime(agy.RuntimeConfig(chat_timeout=8))
     assert caught.value.field == "config"
 

@@ -91,7 +91,7 @@ async def test_grant_that_is_revoked_is_asked_about_again():
 
 async def test_grant_of_another_agent_cannot_be_revoked_here():
     async with agent_with(calls) as agent:
-        with pytest.raises(agy.InvalidInput, match="has no grant"):
+        with pytest.raises(agy.InvalidInputError, match="has no grant"):
             agent.grants.revoke(Grant(tool="tool"))
 
 

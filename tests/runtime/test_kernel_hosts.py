@@ -64,7 +64,7 @@ async def test_interrupt_of_a_cell_cancels_the_turn_that_it_waits_for_and_no_oth
     waiting = asyncio.ensure_future(waited.text())
     await until(lambda: waited.awaited and not other.awaited)
     kernel.interrupt("cell")
-    with pytest.raises(agy.TurnCancelled) as caught:
+    with pytest.raises(agy.TurnCancelledError) as caught:
         await waiting
     assert caught.value.partial_text == "partial "
     assert not other.done
@@ -151,7 +151,7 @@ async def test_response_is_cancelled_in_the_way_that_it_was_told():
 
     async def cancel():
         calls.append(response.done)
-        response.finish(TurnState.CANCELLED, error=agy.TurnCancelled())
+        response.finish(TurnState.CANCELLED, error=agy.TurnCancelledError())
 
     response.on_cancel(cancel)
     await response.cancel()

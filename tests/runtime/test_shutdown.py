@@ -19,7 +19,7 @@ async def test_senders_before_a_full_channel_are_told(no_task_is_left):
         _, late = await asyncio.wait([*waiting, closing], timeout=5)
         assert not late
     outcomes = {type(task.exception()) for task in waiting}
-    assert outcomes <= {type(None), agy.ChannelClosed}
+    assert outcomes <= {type(None), agy.ChannelClosedError}
     await no_task_is_left()
 
 
@@ -35,7 +35,7 @@ async def test_senders_before_a_full_channel_are_told_though_an_exit_takes_its_t
         closing = asyncio.create_task(runtime.close())
         _, late = await asyncio.wait(waiting[1:], timeout=5)
         assert not late
-        assert {type(task.exception()) for task in waiting[1:]} == {agy.ChannelClosed}
+        assert {type(task.exception()) for task in waiting[1:]} == {agy.ChannelClosedError}
         may_exit.set()
         await closing
 
@@ -90,7 +90,7 @@ async def test_shutdown_in_the_middle_of_everything_leaves_nothing(no_task_is_le
         ]
         await asked.wait()
     await asyncio.wait(waiting)
-    assert all(isinstance(response.error, agy.ChannelClosed) for response in responses)
+    assert all(isinstance(response.error, agy.ChannelClosedError) for response in responses)
     assert all(session.closed for session in backend.sessions)
     await no_task_is_left()
 
@@ -101,8 +101,8 @@ async def test_shut_down_agent_leaves_no_task_of_its_turns(no_task_is_left):
         first, second = await agent.chat("go"), await agent.chat("queued")
         await first_piece(first)
         await agent.shutdown()
-        assert isinstance(first.error, agy.ChannelClosed)
-        assert isinstance(second.error, agy.ChannelClosed)
+        assert isinstance(first.error, agy.ChannelClosedError)
+        assert isinstance(second.error, agy.ChannelClosedError)
         names = [task.get_name() for task in asyncio.all_tasks()]
         assert not [name for name in names if name.startswith("agy_nb turn")]
 
@@ -115,7 +115,7 @@ async def test_shutdown_by_command_is_as_good_as_close():
         await runtime.submit(c.Shutdown())
         assert runtime.closed
         assert not agent.is_started
-        assert isinstance(response.error, agy.ChannelClosed)
+        assert isinstance(response.error, agy.ChannelClosedError)
         names = [task.get_name() for task in asyncio.all_tasks()]
         assert not [name for name in names if name.startswith("agy_nb")]
 
@@ -135,7 +135,7 @@ async def test_close_from_another_loop_is_refused():
         await runtime.create_agent({})
 
         async def elsewhere():
-            with pytest.raises(agy.WrongLoop):
+            with pytest.raises(agy.WrongLoopError):
                 await runtime.close()
 
         await asyncio.to_thread(asyncio.run, elsewhere())

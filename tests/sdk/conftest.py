@@ -9,7 +9,7 @@ import time
 import pytest
 
 import agy_nb as agy
-from agy_nb.sdk.process.harness_process import Harness
+from agy_nb.sdk.process.harness_process import HarnessProcess
 from agy_nb.testing import ScriptedModel
 from tests.stalls import Stalls
 
@@ -18,13 +18,13 @@ from tests.stalls import Stalls
 def harnesses(monkeypatch):
     """Every harness that this process starts in the test; each must have been waited for."""
     born = []
-    take_note = Harness.born
+    take_note = HarnessProcess.born
 
     def born_too(self, process):
         born.append(process)
         take_note(self, process)
 
-    monkeypatch.setattr(Harness, "born", born_too)
+    monkeypatch.setattr(HarnessProcess, "born", born_too)
     yield born
     deadline = time.monotonic() + 5
     while any(each.returncode is None for each in born) and time.monotonic() < deadline:

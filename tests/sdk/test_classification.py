@@ -25,10 +25,10 @@ def test_turn_that_ended_well_has_no_error():
 @pytest.mark.parametrize(
     ("failure", "expected"),
     [
-        (StepFailure(SAFETY, "long story", 0), agy.Safety),
-        (StepFailure("PROHIBITED_CONTENT", "long story", 0), agy.Safety),
-        (StepFailure(TOKENS, "long story", 0), agy.MaxTokens),
-        (StepFailure("", "quota", 429), agy.QuotaExceeded),
+        (StepFailure(SAFETY, "long story", 0), agy.SafetyError),
+        (StepFailure("PROHIBITED_CONTENT", "long story", 0), agy.SafetyError),
+        (StepFailure(TOKENS, "long story", 0), agy.MaxTokensError),
+        (StepFailure("", "quota", 429), agy.QuotaExceededError),
         (StepFailure("", "key", 401), agy.BackendError),
         (StepFailure("", "broken", 2), agy.BackendError),
     ],
@@ -56,7 +56,7 @@ def test_label_with_a_status_code_is_the_endpoints_error():
 
 
 def test_quota_by_stop_reason():
-    assert isinstance(ended_by(stop_reason="QUOTA_EXHAUSTED"), agy.QuotaExceeded)
+    assert isinstance(ended_by(stop_reason="QUOTA_EXHAUSTED"), agy.QuotaExceededError)
 
 
 def test_retry_after_comes_from_the_errors_data():

@@ -19,7 +19,7 @@ from agy_nb.protocol.events import (
 )
 from agy_nb.protocol.values import TokenUsage
 from agy_nb.testing import ScriptedModel, call, hang, in_system, say, think
-from agy_nb.testing import Usage as Tokens
+from agy_nb.testing import ScriptUsage as Tokens
 from tests.sdk.needs import needs_sdk
 
 pytestmark = [
@@ -183,7 +183,7 @@ async def test_cancelled_turn_keeps_what_had_come(runtime):
         response = await agent.chat("go")
         await anext(aiter(response.text_stream()))
         await response.cancel()
-        with pytest.raises(agy.TurnCancelled) as raised:
+        with pytest.raises(agy.TurnCancelledError) as raised:
             await response.text()
         assert raised.value.partial_text == response.partial_text == "partial"
         assert response.state is TurnState.CANCELLED

@@ -58,19 +58,19 @@ async def test_quota_error_tells_when_to_try_again(runtime):
     async with ScriptedModel([fail(429, retry_delay=7)]) as model:
         agent = await runtime.create_agent(config(model))
         response = await (await agent.chat("go"))
-    assert isinstance(response.error, agy.QuotaExceeded)
+    assert isinstance(response.error, agy.QuotaExceededError)
     assert (response.error.retry_after, response.error.http_code) == (7, 429)
 
 
 @pytest.mark.parametrize("turn", [say("par", finish_reason="SAFETY"), block("SAFETY")])
 async def test_safety_block_is_safety(runtime, turn):
     response = await failed(runtime, turn)
-    assert isinstance(response.error, agy.Safety)
+    assert isinstance(response.error, agy.SafetyError)
 
 
 async def test_token_limit_is_max_tokens_and_the_text_is_kept(runtime):
     response = await failed(runtime, say("par", finish_reason="MAX_TOKENS"))
-    assert isinstance(response.error, agy.MaxTokens)
+    assert isinstance(response.error, agy.MaxTokensError)
     assert response.partial_text == "par"
 
 
@@ -102,8 +102,8 @@ ENDLESS = {
     "nothing": (empty(), agy.BackendError),
     "thoughts": (think("Hm."), agy.BackendError),
     "an unknown tool": (call("no_such_tool"), agy.BackendError),
-    "a blocked answer": (block("SAFETY"), agy.Safety),
-    "an answer cut off": (say("par", finish_reason="MAX_TOKENS"), agy.MaxTokens),
+    "a blocked answer": (block("SAFETY"), agy.SafetyError),
+    "an answer cut off": (say("par", finish_reason="MAX_TOKENS"), agy.MaxTokensError),
 }
 
 
@@ -183,7 +183,7 @@ async def test_outage_that_the_harness_retries_is_told_as_it_is(runtime, code):
         assert f"the harness sends the request again (retry {number})" in error.message
 
 
-@pytest.mark.parametrize(("code", "kind"), [(429, agy.QuotaExceeded), (503, agy.BackendError)])
+@pytest.mark.parametrize(("code", "kind"), [(429, agy.QuotaExceededError), (503, agy.BackendError)])
 async def test_outage_that_ends_in_silence_keeps_its_class(code, kind):
     limits = agy.RuntimeConfig(chat_pause=0, chat_timeout=1)
     async with agy.Runtime(limits) as runtime, ScriptedModel(lambda _request: fail(code)) as model:
@@ -228,7 +228,7 @@ async def test_silent_model_is_a_timeout_and_the_next_turn_works():
     config_ = agy.RuntimeConfig(chat_pause=0, chat_timeout=0.5)
     async with agy.Runtime(config_) as runtime, ScriptedModel([hang("par"), say("next")]) as model:
         agent = await runtime.create_agent(config(model))
-        with pytest.raises(agy.Timeout) as raised:
+        with pytest.raises(agy.AgyTimeoutError) as raised:
             await agent.chat_text("go")
         assert (raised.value.duration, raised.value.operation) == (0.5, "chat")
         assert agent.latest.partial_text == "par"

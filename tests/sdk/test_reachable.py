@@ -67,7 +67,7 @@ async def test_workflow_of_a_script_is_read_from_the_workspace(runtime, tmp_path
 async def test_what_is_no_workflow_is_said(runtime, arguments, words):
     async with ScriptedModel([]) as model:
         agent = await runtime.create_agent(model.config())
-        with pytest.raises(agy.InvalidInput, match=words):
+        with pytest.raises(agy.InvalidInputError, match=words):
             await agent.run_workflow(**arguments)
 
 
@@ -75,7 +75,7 @@ async def test_agent_that_may_not_run_workflows_says_so(runtime):
     async with ScriptedModel([]) as model:
         few = types.CapabilitiesConfig(enabled_tools=[types.BuiltinTools.VIEW_FILE])
         agent = await runtime.create_agent(model.config(capabilities=few))
-        with pytest.raises(agy.InvalidInput, match="may not run workflows"):
+        with pytest.raises(agy.InvalidInputError, match="may not run workflows"):
             await agent.run_workflow(audit)
 
 

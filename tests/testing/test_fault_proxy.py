@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import agy_nb as agy
-from agy_nb.testing import Cable, ScriptedModel, say
+from agy_nb.testing import FaultProxy, ScriptedModel, say
 
 pytestmark = [
     pytest.mark.real,
@@ -18,7 +18,7 @@ ANSWER = say(["one ", "two ", "three"], chunk_delay_s=0.05)
 
 @pytest.fixture
 async def cable():
-    async with Cable() as cable:
+    async with FaultProxy() as cable:
         yield cable
 
 
@@ -93,7 +93,7 @@ async def test_line_that_nobody_is_connected_to_cannot_be_flooded(agent, cable):
 
 async def test_harness_is_found_again_once_the_cable_is_gone():
     async with ScriptedModel([say("x")]) as model, agy.Runtime(LIMITS) as runtime:
-        async with Cable() as cable:
+        async with FaultProxy() as cable:
             pass
         agent = await runtime.create_agent(model.config())
         assert await agent.chat_text("go") == "x"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from agy_nb.testing import ModelRequest, ToolResult
+from agy_nb.testing import ModelRequest, SentToolResult
 from agy_nb.testing.model_server import GEMINI, OPENAI
 
 SYSTEM = "You are kind.\nConversation ID: 0123456789abcdef0123456789abcdef\n"
@@ -97,18 +97,18 @@ def test_the_system_text_is_all_of_it(request_):
 
 
 def test_tool_results_are_those_since_the_model_spoke(request_):
-    assert request_.tool_results == (ToolResult("get_weather", ANSWERED, "c1"),)
+    assert request_.tool_results == (SentToolResult("get_weather", ANSWERED, "c1"),)
     assert request_.tool_results[0].value == "sunny"
 
 
 def test_the_value_of_an_error_or_a_harness_tool_is_unknown():
-    assert ToolResult("t", "Tool t failed with error message: no").value is None
-    assert ToolResult("t", "Tool response for t:\n```json\n{broken\n```").value is None
+    assert SentToolResult("t", "Tool t failed with error message: no").value is None
+    assert SentToolResult("t", "Tool response for t:\n```json\n{broken\n```").value is None
 
 
 def test_a_tool_value_that_is_an_object_stays_one():
     text = 'Tool response for t:\n```json\n{"result": 1, "more": 2}\n```'
-    assert ToolResult("t", text).value == {"result": 1, "more": 2}
+    assert SentToolResult("t", text).value == {"result": 1, "more": 2}
 
 
 def test_tools_come_with_their_schemas(request_):

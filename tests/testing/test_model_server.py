@@ -14,9 +14,9 @@ from aiohttp import web
 from agy_nb.testing import (
     HALF_A_CHUNK,
     ScriptedModel,
-    ScriptExhausted,
-    TurnsUnused,
-    Usage,
+    ScriptExhaustedError,
+    ScriptUsage,
+    TurnsUnusedError,
     block,
     call,
     drop,
@@ -74,7 +74,7 @@ async def test_counting_tokens_takes_no_turn(client):
 
 
 async def test_usage_is_what_the_turn_says(client):
-    usage = Usage(prompt=100, cached=40, candidates=7, thoughts=3)
+    usage = ScriptUsage(prompt=100, cached=40, candidates=7, thoughts=3)
     async with ScriptedModel([say("a", usage=usage, service_tier="flex")]) as model:
         *_, last = await client.events(client.gemini(model))
     assert last["usageMetadata"] == {
@@ -302,7 +302,7 @@ async def test_a_script_that_is_over_fails_the_test(client):
         async with ScriptedModel([]) as model:
             await ask_in_vain(client, model)
 
-    with pytest.raises(ScriptExhausted, match="all 0 turns"):
+    with pytest.raises(ScriptExhaustedError, match="all 0 turns"):
         await the_test()
 
 
@@ -314,21 +314,21 @@ async def test_a_test_that_fails_learns_what_the_script_missed(client):
 
     with pytest.raises(AssertionError) as caught:
         await the_test()
-    assert any("ScriptExhausted" in note for note in caught.value.__notes__)
+    assert any("ScriptExhaustedError" in note for note in caught.value.__notes__)
 
 
 async def test_check_raises_an_error_once(client):
     model = await ScriptedModel([]).start()
     async with client.gemini(model):
         pass
-    with pytest.raises(ScriptExhausted):
+    with pytest.raises(ScriptExhaustedError):
         model.check()
     model.check()
     await model.stop()
 
 
 async def test_strict_wants_every_turn_played():
-    with pytest.raises(TurnsUnused, match="1 of the script"):
+    with pytest.raises(TurnsUnusedError, match="1 of the script"):
         async with ScriptedModel([say("a")], strict=True):
             pass
 

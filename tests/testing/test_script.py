@@ -7,12 +7,12 @@ import dataclasses
 import pytest
 
 from agy_nb.testing import (
-    InvalidScript,
+    InvalidScriptError,
     ModelTurn,
     ScriptError,
-    Text,
-    Thought,
-    Usage,
+    ScriptText,
+    ScriptThought,
+    ScriptUsage,
     call,
     drop,
     empty,
@@ -24,12 +24,12 @@ from agy_nb.testing import (
     think,
     words,
 )
-from agy_nb.testing.script import Drop, FunctionCall, Garbage, Hang, HttpError
+from agy_nb.testing.script import DroppedConnection, FunctionCall, Garbage, Hang, HttpError
 
 
 def test_say_takes_one_text_or_its_chunks():
-    assert say("Hello").parts == (Text(("Hello",)),)
-    assert say(["Hel", "lo"]).parts == (Text(("Hel", "lo")),)
+    assert say("Hello").parts == (ScriptText(("Hello",)),)
+    assert say(["Hel", "lo"]).parts == (ScriptText(("Hel", "lo")),)
 
 
 @pytest.mark.parametrize("text", ["one two  three", "", " leading", "one"])
@@ -38,14 +38,14 @@ def test_words_lose_nothing_of_the_text(text):
 
 
 def test_words_stream_one_word_a_chunk():
-    assert words("a b c").parts == (Text(("a", " b", " c")),)
+    assert words("a b c").parts == (ScriptText(("a", " b", " c")),)
 
 
 def test_turns_add_up_to_one_answer():
     turn = think("hm") + say("Let me look.") + call("look", at="sky") + call("look", at="sea")
     assert turn.parts == (
-        Thought(("hm",)),
-        Text(("Let me look.",)),
+        ScriptThought(("hm",)),
+        ScriptText(("Let me look.",)),
         FunctionCall("look", {"at": "sky"}),
         FunctionCall("look", {"at": "sea"}),
     )
@@ -66,18 +66,18 @@ def test_call_takes_arguments_that_are_no_python_names():
 
 def test_a_fault_comes_after_what_was_said():
     assert hang("so far") == say("so far") + hang()
-    assert drop("so far").fault == Drop()
+    assert drop("so far").fault == DroppedConnection()
     assert garbage(b"\x00", after="so far").fault == Garbage(b"\x00")
     assert hang().fault == Hang()
 
 
 def test_nothing_follows_a_fault():
-    with pytest.raises(InvalidScript, match="nothing can follow"):
+    with pytest.raises(InvalidScriptError, match="nothing can follow"):
         _ = hang() + say("more")
 
 
 def test_an_http_error_follows_nothing():
-    with pytest.raises(InvalidScript, match="HTTP error"):
+    with pytest.raises(InvalidScriptError, match="HTTP error"):
         _ = say("so far") + fail(500)
 
 
@@ -88,13 +88,13 @@ def test_fail_keeps_its_details():
 
 @pytest.mark.parametrize("status", [200, 302, 600, 0])
 def test_fail_takes_error_statuses_only(status):
-    with pytest.raises(InvalidScript, match="400 to 599"):
+    with pytest.raises(InvalidScriptError, match="400 to 599"):
         fail(status)
 
 
 def test_having_changes_settings_only():
     turn = call("finish", x=1)
-    changed = turn.having(usage=Usage(prompt=7))
+    changed = turn.having(usage=ScriptUsage(prompt=7))
     assert (changed.parts, changed.usage.prompt) == (turn.parts, 7)
 
 

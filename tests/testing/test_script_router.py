@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from agy_nb.testing import (
-    InvalidScript,
-    NoScript,
-    ScriptCrashed,
-    ScriptExhausted,
+    InvalidScriptError,
+    NoScriptError,
+    ScriptCrashedError,
+    ScriptExhaustedError,
     each,
     in_prompt,
     in_system,
@@ -17,7 +17,7 @@ from agy_nb.testing import (
 )
 from agy_nb.testing.model_request import ModelRequest
 from agy_nb.testing.model_server import GEMINI
-from agy_nb.testing.script_router import Playbook
+from agy_nb.testing.script_router import ScriptRouter
 
 
 def asked(prompt="hi", conversation="aaaaaaaa", number=1, system="", tools=()):
@@ -43,17 +43,17 @@ async def answers(playbook, *requests):
 
 
 async def test_turns_are_played_in_order_whoever_asks():
-    playbook = Playbook([say("1"), say("2"), say("3")])
+    playbook = ScriptRouter([say("1"), say("2"), say("3")])
     requests = (asked(conversation="aaaaaaaa"), asked(conversation="bbbbbbbb"), asked())
     assert await answers(playbook, *requests) == ["1", "2", "3"]
 
 
 async def test_one_turn_answers_every_call():
-    assert await answers(Playbook(say("again")), *[asked()] * 3) == ["again"] * 3
+    assert await answers(ScriptRouter(say("again")), *[asked()] * 3) == ["again"] * 3
 
 
 async def test_a_function_answers_every_call():
-    playbook = Playbook(lambda request: say(request.user_text.upper()))
+    playbook = ScriptRouter(lambda request: say(request.user_text.upper()))
     assert await answers(playbook, asked("a"), asked("b")) == ["A", "B"]
 
 
@@ -61,12 +61,12 @@ async def test_a_function_may_be_async_and_stand_among_turns():
     async def shout(request):
         return say(request.user_text.upper())
 
-    playbook = Playbook([say("1"), shout, say("3")])
+    playbook = ScriptRouter([say("1"), shout, say("3")])
     assert await answers(playbook, asked(), asked("b"), asked()) == ["1", "B", "3"]
 
 
 async def test_each_conversation_keeps_the_script_it_got():
-    playbook = Playbook({"cats": [say("cat 1"), say("cat 2")], "dogs": [say("dog 1")]})
+    playbook = ScriptRouter({"cats": [say("cat 1"), say("cat 2")], "dogs": [say("dog 1")]})
     requests = (
         asked("on cats", "aaaaaaaa"),
         asked("on dogs", "bbbbbbbb"),
@@ -76,19 +76,19 @@ async def test_each_conversation_keeps_the_script_it_got():
 
 
 async def test_conversations_that_match_alike_share_no_script():
-    playbook = Playbook([("", [say("first")]), ("", [say("second")])])
+    playbook = ScriptRouter([("", [say("first")]), ("", [say("second")])])
     requests = (asked(conversation="aaaaaaaa"), asked(conversation="bbbbbbbb"))
     assert await answers(playbook, *requests) == ["first", "second"]
 
 
 async def test_each_is_played_by_every_conversation_from_its_start():
-    playbook = Playbook(each([say("1"), say("2")]))
+    playbook = ScriptRouter(each([say("1"), say("2")]))
     requests = [asked(conversation=key) for key in ("aaaaaaaa", "bbbbbbbb", "aaaaaaaa", "bbbbbbbb")]
     assert await answers(playbook, *requests) == ["1", "1", "2", "2"]
 
 
 async def test_matchers_look_where_they_say():
-    playbook = Playbook(
+    playbook = ScriptRouter(
         [
             (in_prompt("cats"), [say("prompt")]),
             (in_system("researcher"), [say("system")]),
@@ -106,22 +106,22 @@ async def test_matchers_look_where_they_say():
 
 
 async def test_the_end_of_a_script_names_the_call_that_came_after_it():
-    playbook = Playbook([say("1")])
+    playbook = ScriptRouter([say("1")])
     await playbook.turn(asked())
-    with pytest.raises(ScriptExhausted, match=r"all 1 turns .* call 7 .*'one more'") as caught:
+    with pytest.raises(ScriptExhaustedError, match=r"all 1 turns .* call 7 .*'one more'") as caught:
         await playbook.turn(asked("one more", number=7))
     assert (caught.value.played, caught.value.request_number) == (1, 7)
 
 
 async def test_a_conversation_that_nothing_matches_is_named():
-    with pytest.raises(NoScript, match=r"'birds'.*no matcher takes it"):
-        await Playbook({"cats": [say("1")]}).turn(asked("birds"))
+    with pytest.raises(NoScriptError, match=r"'birds'.*no matcher takes it"):
+        await ScriptRouter({"cats": [say("1")]}).turn(asked("birds"))
 
 
 async def test_a_conversation_too_many_is_told_of_each():
-    playbook = Playbook({"": [say("1")]})
+    playbook = ScriptRouter({"": [say("1")]})
     await playbook.turn(asked(conversation="aaaaaaaa"))
-    with pytest.raises(NoScript, match=r"another conversation.*each\(\)"):
+    with pytest.raises(NoScriptError, match=r"another conversation.*each\(\)"):
         await playbook.turn(asked(conversation="bbbbbbbb"))
 
 
@@ -129,33 +129,33 @@ async def test_a_function_that_raises_is_named_with_its_error():
     def broken(_request):
         raise KeyError("oops")
 
-    with pytest.raises(ScriptCrashed, match="KeyError") as caught:
-        await Playbook(broken).turn(asked())
+    with pytest.raises(ScriptCrashedError, match="KeyError") as caught:
+        await ScriptRouter(broken).turn(asked())
     assert isinstance(caught.value.__cause__, KeyError)
 
 
 async def test_a_function_that_gives_no_turn_is_named():
-    with pytest.raises(ScriptCrashed, match=r"'text'.*say\(\)"):
-        await Playbook(lambda _request: "text").turn(asked())
+    with pytest.raises(ScriptCrashedError, match=r"'text'.*say\(\)"):
+        await ScriptRouter(lambda _request: "text").turn(asked())
 
 
 @pytest.mark.parametrize("script", ["text", b"bytes", ["text"], [say("a"), 7], 7, None])
 def test_what_is_no_script_is_refused_where_it_is_made(script):
-    with pytest.raises(InvalidScript):
-        Playbook(script)
+    with pytest.raises(InvalidScriptError):
+        ScriptRouter(script)
 
 
 @pytest.mark.parametrize("script", [{"cats": "text"}, [("cats", 7)], each("text")])
 def test_what_is_no_script_is_refused_inside_too(script):
-    with pytest.raises(InvalidScript):
-        Playbook(script)
+    with pytest.raises(InvalidScriptError):
+        ScriptRouter(script)
 
 
 async def test_unused_turns_are_known():
-    playbook = Playbook({"cats": [say("1"), say("2")], "dogs": [say("3")]})
+    playbook = ScriptRouter({"cats": [say("1"), say("2")], "dogs": [say("3")]})
     await playbook.turn(asked("cats"))
     assert playbook.unused == (say("2"), say("3"))
 
 
 def test_an_empty_script_is_a_script():
-    assert Playbook([]).unused == ()
+    assert ScriptRouter([]).unused == ()

@@ -16,7 +16,7 @@ from google.antigravity.hooks import hooks, policy
 from agy_nb.testing import (
     EchoModel,
     ScriptedModel,
-    Usage,
+    ScriptUsage,
     call,
     drop,
     fail,
@@ -95,7 +95,7 @@ async def cancel_after(text, agent):
 
 
 async def test_text_thoughts_and_usage_arrive(settings):
-    usage = Usage(prompt=100, cached=40, candidates=7, thoughts=3)
+    usage = ScriptUsage(prompt=100, cached=40, candidates=7, thoughts=3)
     async with (
         ScriptedModel([think("hm") + say(["Hel", "lo"], usage=usage)]) as model,
         started(model.config(**settings)) as agent,

@@ -27,7 +27,7 @@ from agy_nb.protocol.codec import note_of
 from agy_nb.protocol.events import Event, State, TurnState
 from agy_nb.testing import (
     ScriptedModel,
-    Usage,
+    ScriptUsage,
     block,
     call,
     drop,
@@ -120,7 +120,7 @@ def ask(name: str, prompt: str) -> Any:
 
 
 def tier(word: str) -> Case:
-    return Case([say("x", usage=Usage(prompt=5, candidates=2), service_tier=word)])
+    return Case([say("x", usage=ScriptUsage(prompt=5, candidates=2), service_tier=word)])
 
 
 EIGHT = [call("add", x=number) for number in range(8)]
@@ -195,7 +195,7 @@ CASES = {
     "image": Case([image(b"\x89PNG\r\n\x1a\n") + say("a picture")]),
     "usage missing": Case([say("x", metering="never"), say("y")], ("first", "second")),
     "usage in every chunk": Case(
-        [say(["a", "b", "c"], metering="every_chunk", usage=Usage(prompt=90, candidates=30))]
+        [say(["a", "b", "c"], metering="every_chunk", usage=ScriptUsage(prompt=90, candidates=30))]
     ),
 }
 

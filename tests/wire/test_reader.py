@@ -319,11 +319,11 @@ def test_history_of_a_resumed_conversation_is_read_and_its_steps_are_not():
 @pytest.mark.parametrize(
     ("label", "code", "expected"),
     [
-        ("SAFETY", 0, "Safety"),
-        ("BLOCKLIST", 0, "Safety"),
-        ("PROHIBITED_CONTENT", 0, "Safety"),
-        ("The maximum token limit was reached.", 0, "MaxTokens"),
-        ("", 429, "QuotaExceeded"),
+        ("SAFETY", 0, "SafetyError"),
+        ("BLOCKLIST", 0, "SafetyError"),
+        ("PROHIBITED_CONTENT", 0, "SafetyError"),
+        ("The maximum token limit was reached.", 0, "MaxTokensError"),
+        ("", 429, "QuotaExceededError"),
         ("", 500, "BackendError"),
         ("anything else", 0, "BackendError"),
     ],

@@ -49,8 +49,8 @@ def call(call_id="1", **fields):
         (e.ToolResult(call_id="1", name="t", error="no", denied=True), "Denied t: no"),
         (e.StructuredOutput(value={"n": 42}), 'Output {"n": 42}'),
         (
-            e.Error(error=ErrorInfo(type="Safety", message="blocked"), fatal=False),
-            "Error Safety: blocked",
+            e.Error(error=ErrorInfo(type="SafetyError", message="blocked"), fatal=False),
+            "Error SafetyError: blocked",
         ),
         (
             e.TrajectoryState(state="idle", stop_reason="MAX_TOOL_CALLS_EXCEEDED"),

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from google.antigravity.connections.local import local_connection
 
-from agy_nb.analysis.builders.live_tables import LiveLedger
+from agy_nb.analysis.builders.live_tables import LiveTables
 from agy_nb.analysis.sessions import load
 from agy_nb.cassette import use_cassette
 from agy_nb.cassette.storage.cassette_reader import load as load_cassette
@@ -47,7 +47,7 @@ def read(session) -> list[e.Event]:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=[path.name for path in SHIPPED])
 def test_live_tables_of_its_events_are_the_tables_of_the_cassette(path):
-    ledger = LiveLedger()
+    ledger = LiveTables()
     turns = itertools.count(1)
     for number, session in enumerate(load_cassette(path).sessions, 1):
         turn: Turn | None = None

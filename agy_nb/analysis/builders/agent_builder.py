@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from agy_nb.analysis.builders.open_rows import Step, Thread, Turn, span
-from agy_nb.analysis.builders.token_counts import Tokens
-from agy_nb.analysis.builders.tool_builder import Home, ToolBook
+from agy_nb.analysis.builders.open_rows import OpenStepRow, OpenTrajectoryRow, OpenTurnRow, span
+from agy_nb.analysis.builders.token_counts import TokenColumns
+from agy_nb.analysis.builders.tool_builder import RowSink, ToolBuilder
 
 _STEP = (
     "session_id", "agent_id", "trajectory_id", "step_index", "turn_id", "kind", "source", "target",
@@ -19,7 +19,7 @@ _MESSAGE = (
 )  # fmt: skip
 
 
-class AgentBook(ToolBook):
+class AgentBuilder(ToolBuilder):
     """The books of one agent of a session.
 
     Attributes:
@@ -28,9 +28,9 @@ class AgentBook(ToolBook):
         model_source: How that is known.
     """
 
-    def __init__(self, book: Home, agent_id: int, at: float | None) -> None:
+    def __init__(self, book: RowSink, agent_id: int, at: float | None) -> None:
         super().__init__(book, agent_id)
-        self.threads: dict[str, Thread] = {}
+        self.threads: dict[str, OpenTrajectoryRow] = {}
         self.model: str | None = None
         self.model_source = "config"
         self.sub_model: tuple[str | None, str] = (None, "unknown")
@@ -59,7 +59,7 @@ class AgentBook(ToolBook):
         turn_id: int | None = None,
         prompt: str | None = None,
         kind: str = "prompt",
-    ) -> Turn:
+    ) -> OpenTurnRow:
         """A prompt was sent; a turn that still runs is left as it is."""
         if self.turn is not None:
             self.turn.sync(self._columns)
@@ -69,7 +69,7 @@ class AgentBook(ToolBook):
         self._forget_calls()
         number = self.book.number("turns") + 1
         chars = None if prompt is None else len(prompt)
-        self.turn = Turn(turn_id or number, at)
+        self.turn = OpenTurnRow(turn_id or number, at)
         self.turn.row = self._columns["turns"].add(
             {
                 **self._ids,
@@ -173,7 +173,7 @@ class AgentBook(ToolBook):
 
     def thread(
         self, thread_id: str, at: float | None, parent: str | None = None, depth: int | None = None
-    ) -> Thread:
+    ) -> OpenTrajectoryRow:
         """A trajectory, begun when it is new; an empty id is that of the agent's own."""
         thread = self.threads.get(thread_id)
         if thread is None:
@@ -181,7 +181,7 @@ class AgentBook(ToolBook):
             known = depth if depth is not None else (1 if parent else 0)
             own = self.model, self.model_source
             model, source = own if known == 0 else self.sub_model
-            thread = Thread(thread_id, parent, known, at)
+            thread = OpenTrajectoryRow(thread_id, parent, known, at)
             thread.model, thread.model_source = model, "unknown" if model is None else source
             thread.row = self._columns["trajectories"].add(
                 {
@@ -199,21 +199,30 @@ class AgentBook(ToolBook):
         self.seen(at)
         return thread
 
-    def step(self, thread: Thread, index: int, at: float | None) -> Step | None:
+    def step(self, thread: OpenTrajectoryRow, index: int, at: float | None) -> OpenStepRow | None:
         """A step, begun when it is new; None for one that is long over."""
         step = thread.steps.get(index) or thread.find(index)
         if step is None:
             if index <= thread.closed:
                 return None
             turn_id = None if self.turn is None else self.turn.turn_id
-            step = thread.steps[index] = Step(thread, self._steps.begin(), index, turn_id, at)
+            step = thread.steps[index] = OpenStepRow(
+                thread, self._steps.begin(), index, turn_id, at
+            )
             thread.n_steps += 1
         step.updates += 1
         step.last = at
         return step
 
     def status(
-        self, thread: Thread, step: Step, kind: str, source: str, target: str, state: str, code: int
+        self,
+        thread: OpenTrajectoryRow,
+        step: OpenStepRow,
+        kind: str,
+        source: str,
+        target: str,
+        state: str,
+        code: int,
     ) -> None:
         """What a step is, and where it stands."""
         failed = state == "error" and step.state != "error" and source == "system"
@@ -224,7 +233,7 @@ class AgentBook(ToolBook):
             if self.turn is not None:
                 self.turn.unmetered += 1
 
-    def text(self, step: Step, at: float | None, text: str) -> None:
+    def text(self, step: OpenStepRow, at: float | None, text: str) -> None:
         """A piece of the model's text."""
         turn, thread, book, chars = self.turn, step.thread, self.book, len(text)
         if thread.fresh:
@@ -242,7 +251,7 @@ class AgentBook(ToolBook):
         if book.chunks:
             self._chunk(step, at, "text", chars)
 
-    def thought(self, step: Step, at: float | None, text: str) -> None:
+    def thought(self, step: OpenStepRow, at: float | None, text: str) -> None:
         """A piece of the model's thoughts."""
         step.thread.answering()
         if self.turn is not None:
@@ -251,7 +260,7 @@ class AgentBook(ToolBook):
         if self.book.chunks:
             self._chunk(step, at, "thought", len(text))
 
-    def _chunk(self, step: Step, at: float | None, kind: str, chars: int) -> None:
+    def _chunk(self, step: OpenStepRow, at: float | None, kind: str, chars: int) -> None:
         thread = step.thread
         self._columns["chunks"].add(
             {
@@ -268,7 +277,7 @@ class AgentBook(ToolBook):
         )
         thread.piece_at = at
 
-    def said(self, step: Step, at: float | None, role: str, text: str) -> None:
+    def said(self, step: OpenStepRow, at: float | None, role: str, text: str) -> None:
         """A piece of a message of a step."""
         chars = len(text)
         if step.message is None:
@@ -303,7 +312,7 @@ class AgentBook(ToolBook):
         )
         return row
 
-    def _sync_step(self, step: Step) -> None:
+    def _sync_step(self, step: OpenStepRow) -> None:
         """Write a step into its row, if anything is new."""
         if step.synced == step.updates:
             return
@@ -335,7 +344,7 @@ class AgentBook(ToolBook):
 
     # -- model calls -------------------------------------------------------------------------
 
-    def metered(self, thread: Thread, at: float | None, call: Tokens) -> None:
+    def metered(self, thread: OpenTrajectoryRow, at: float | None, call: TokenColumns) -> None:
         """A model call was metered."""
         number = self.book.number("model_calls")
         thread.calls += 1

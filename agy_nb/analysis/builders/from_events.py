@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from agy_nb.analysis.builders.agent_builder import AgentBook
+from agy_nb.analysis.builders.agent_builder import AgentBuilder
 from agy_nb.analysis.builders.cell_values import brief, json_length
 from agy_nb.analysis.builders.column_buffer import Columns
-from agy_nb.analysis.builders.open_rows import Step, Thread
-from agy_nb.analysis.builders.session_builder import Book
-from agy_nb.analysis.builders.token_counts import Tokens
+from agy_nb.analysis.builders.open_rows import OpenStepRow, OpenTrajectoryRow
+from agy_nb.analysis.builders.session_builder import SessionBuilder
+from agy_nb.analysis.builders.token_counts import TokenColumns
 from agy_nb.protocol import events as e
 from agy_nb.protocol.values import ErrorInfo, TokenUsage, Trajectory
 from agy_nb.wire.frames import kind_of
@@ -40,7 +40,7 @@ _TOOL_KINDS = {"custom": "host", "builtin": "builtin", "mcp": "mcp"}
 
 
 @runtime_checkable
-class Turn(Protocol):
+class EventTurn(Protocol):
     """What is read of a turn; `agy.Response` has it."""
 
     @property
@@ -59,14 +59,14 @@ class Turn(Protocol):
         ...
 
 
-class EventFold:
+class EventTables:
     """Folds the events of one agent's turns, live or recorded.
 
     Args:
         agent: The books of the agent.
     """
 
-    def __init__(self, agent: AgentBook) -> None:
+    def __init__(self, agent: AgentBuilder) -> None:
         self._agent = agent
         self._fatal: e.Error | None = None
         self._failed: tuple[ErrorInfo, int] | None = None
@@ -76,9 +76,9 @@ class EventFold:
         self._unknown: set[str] = set()
         self._metered = False
         self._where: Trajectory | None = None
-        self._known: Thread | None = None
+        self._known: OpenTrajectoryRow | None = None
         self._where_open: Trajectory | None = None
-        self._open: Step | None = None
+        self._open: OpenStepRow | None = None
         self._others: dict[type[e.Event], Callable[[Any, float | None], None]] = {
             e.Text: self._text,
             e.Thought: self._thought,
@@ -133,7 +133,7 @@ class EventFold:
                 self._stop_reason = stop_reason
             take(event, at)
 
-    def _thread(self, where: Trajectory, at: float | None) -> Thread:
+    def _thread(self, where: Trajectory, at: float | None) -> OpenTrajectoryRow:
         if where is self._where and (known := self._known) is not None:
             if at is not None and at != known.last:
                 known.last = at
@@ -226,7 +226,7 @@ class EventFold:
 
     def _end(self, status: str, at: float | None) -> None:
         error = self._fatal.error if self._fatal is not None else None
-        if error is not None and error.type == "Timeout":
+        if error is not None and error.type == "AgyTimeoutError":
             status = "timeout"
         if status != "ok":
             self._agent.cut_tools(at)
@@ -240,7 +240,7 @@ class EventFold:
 
     # -- steps -------------------------------------------------------------------------------
 
-    def _find(self, event: e.Text | e.Thought | e.Step, at: float | None) -> Step | None:
+    def _find(self, event: e.Text | e.Thought | e.Step, at: float | None) -> OpenStepRow | None:
         """The step of an event, which is most often that of the event before."""
         where, step = event.trajectory, self._open
         if step is not None and step.index == event.step_index and where is self._where_open:
@@ -296,7 +296,7 @@ class EventFold:
         call = event.usage.total_tokens or 0
         if not thread.calls and thread.tokens_before.total is None:
             before = (event.trajectory_total.total_tokens or 0) - call
-            thread.tokens_before = Tokens(total=before if before > 0 else None)
+            thread.tokens_before = TokenColumns(total=before if before > 0 else None)
         if agent.reported is None:
             before = (event.session_total.total_tokens or 0) - call
             agent.baseline = before if before > 0 else None
@@ -395,13 +395,13 @@ def _same_failure(step: ErrorInfo, turn: ErrorInfo) -> bool:
     return (step.type, step.http_code) == (turn.type, turn.http_code)
 
 
-def fold_turns(turns: Iterable[Turn], *, session_id: str = "live") -> Columns:
+def fold_turns(turns: Iterable[EventTurn], *, session_id: str = "live") -> Columns:
     """Tables of turns, e.g. of responses that somebody holds."""
     columns = Columns()
-    book = Book(columns, session_id, source="live")
-    folds: dict[int, EventFold] = {}
+    book = SessionBuilder(columns, session_id, source="live")
+    folds: dict[int, EventTables] = {}
     for turn in turns:
-        fold = folds.setdefault(turn.agent_id, EventFold(book.agent(turn.agent_id)))
+        fold = folds.setdefault(turn.agent_id, EventTables(book.agent(turn.agent_id)))
         fold.begin(turn.turn_id, prompt_text(getattr(turn, "prompt", None)))
         stop_reason = getattr(turn, "stop_reason", None)
         for event in turn.events:
@@ -417,8 +417,8 @@ def prompt_text(prompt: Any) -> str | None:  # noqa: ANN401 - a prompt of the pr
     return "".join(getattr(part, "text", "") for part in prompt)
 
 
-def _tokens(usage: TokenUsage) -> Tokens:
-    return Tokens(
+def _tokens(usage: TokenUsage) -> TokenColumns:
+    return TokenColumns(
         usage.input_tokens,
         usage.cache_read_tokens,
         usage.output_tokens,

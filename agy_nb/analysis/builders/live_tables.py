@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from agy_nb.analysis.builders.column_buffer import Columns
 from agy_nb.analysis.builders.dataframes import frame
-from agy_nb.analysis.builders.from_events import ENDS, EventFold, prompt_text
-from agy_nb.analysis.builders.session_builder import Book
+from agy_nb.analysis.builders.from_events import ENDS, EventTables, prompt_text
+from agy_nb.analysis.builders.session_builder import SessionBuilder
 from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.analysis.schema import TABLES
 from agy_nb.analysis.tables import Read, Tables
-from agy_nb.errors import ChannelClosed, Timeout
+from agy_nb.errors import AgyTimeoutError, ChannelClosedError
 from agy_nb.protocol import events as e
 from agy_nb.protocol.commands import Command
 from agy_nb.protocol.values import Prompt
@@ -52,7 +52,7 @@ class LiveTurn(Protocol):
         ...
 
 
-class LiveLedger:
+class LiveTables:
     """Keeps the books of one runtime.
 
     Args:
@@ -77,8 +77,10 @@ class LiveLedger:
         self._prices = prices or Prices()
         self._max_rows = max_rows
         self._columns = Columns()
-        self._book = Book(self._columns, self.session_id, source="live", chunks=chunks, text=text)
-        self._folds: dict[int, EventFold] = {}
+        self._book = SessionBuilder(
+            self._columns, self.session_id, source="live", chunks=chunks, text=text
+        )
+        self._folds: dict[int, EventTables] = {}
         self._open: dict[int, int] = {}
         self._side_errors: dict[int, str] = {}
         self._dropped: dict[str, int] = {}
@@ -161,10 +163,10 @@ class LiveLedger:
         except Exception:  # noqa: BLE001 - see rule 3
             self._break()
 
-    def _fold(self, agent_id: int) -> EventFold:
+    def _fold(self, agent_id: int) -> EventTables:
         fold = self._folds.get(agent_id)
         if fold is None:
-            fold = self._folds[agent_id] = EventFold(self._book.agent(agent_id))
+            fold = self._folds[agent_id] = EventTables(self._book.agent(agent_id))
         return fold
 
     def _take_between_turns(self, agent_id: int, event: e.Event) -> None:
@@ -213,9 +215,9 @@ class LiveLedger:
         """A command was answered, or failed."""
         at = _now()
         status = "ok" if error is None else "error"
-        if isinstance(error, Timeout):
+        if isinstance(error, AgyTimeoutError):
             status = "timeout"
-        elif isinstance(error, ChannelClosed):
+        elif isinstance(error, ChannelClosedError):
             status = "closed"
         values = {
             "command": command.type,

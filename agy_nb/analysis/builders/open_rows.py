@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agy_nb.analysis.builders.column_buffer import Columns
-from agy_nb.analysis.builders.token_counts import Tokens
+from agy_nb.analysis.builders.token_counts import TokenColumns
 
 
 def span(start: float | None, end: float | None) -> float | None:
@@ -13,7 +13,7 @@ def span(start: float | None, end: float | None) -> float | None:
     return None if start is None or end is None or end < start else end - start
 
 
-class Turn:
+class OpenTurnRow:
     """A turn that runs."""
 
     __slots__ = (
@@ -77,7 +77,7 @@ class Turn:
         )
 
 
-class Step:
+class OpenStepRow:
     """A step that may still change."""
 
     __slots__ = (
@@ -87,7 +87,7 @@ class Step:
     )  # fmt: skip
 
     def __init__(
-        self, thread: Thread, row: int, index: int, turn_id: int | None, at: float | None
+        self, thread: OpenTrajectoryRow, row: int, index: int, turn_id: int | None, at: float | None
     ) -> None:
         self.thread = thread
         self.row = row
@@ -103,7 +103,7 @@ class Step:
         self.texts: list[str] = []
 
 
-class Thread:
+class OpenTrajectoryRow:
     """A trajectory: the agent's own, or a subagent's.
 
     Steps are kept for the turn in which they were last heard of and the one after it.
@@ -133,13 +133,13 @@ class Thread:
         self.n_steps = self.calls = self.unmetered = 0
         self.closed = -1
         self.piece_at: float | None = None
-        self.reading = self.tokens_before = Tokens()
+        self.reading = self.tokens_before = TokenColumns()
         self.fresh: list[str] = []
         self._waiting: list[str] = []
-        self.steps: dict[int, Step] = {}
-        self._before: dict[int, Step] = {}
+        self.steps: dict[int, OpenStepRow] = {}
+        self._before: dict[int, OpenStepRow] = {}
 
-    def find(self, index: int) -> Step | None:
+    def find(self, index: int) -> OpenStepRow | None:
         """A step that is kept."""
         step = self.steps.get(index)
         if step is None and self._before:
@@ -148,11 +148,11 @@ class Thread:
                 self.steps[index] = step
         return step
 
-    def open_steps(self) -> list[Step]:
+    def open_steps(self) -> list[OpenStepRow]:
         """The steps that are kept."""
         return [*self._before.values(), *self.steps.values()]
 
-    def next_turn(self) -> Iterable[Step]:
+    def next_turn(self) -> Iterable[OpenStepRow]:
         """Forget the steps of the turn before the last one, and give them."""
         over = self._before
         if over:

@@ -1,6 +1,6 @@
 """Books of one session: what happened, in the words of the tables, whatever the source.
 
-The fold of events tells a `Book` what it sees, so that
+The fold of events tells a `SessionBuilder` what it sees, so that
 one session has one set of tables. What is still open (the turn that runs, its steps) is kept beside
 the columns and written there by `sync`.
 
@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from agy_nb.analysis.builders.agent_builder import AgentBook
+from agy_nb.analysis.builders.agent_builder import AgentBuilder
 from agy_nb.analysis.builders.column_buffer import Columns
 from agy_nb.analysis.builders.open_rows import span
 
 
-class Book:
+class SessionBuilder:
     """The books of one session.
 
     Args:
@@ -44,7 +44,7 @@ class Book:
         self.session_id = session_id
         self.chunks = chunks
         self.text = text
-        self.agents: dict[int, AgentBook] = {}
+        self.agents: dict[int, AgentBuilder] = {}
         self.first: float | None = None
         self.last: float | None = None
         self._numbers: dict[str, int] = {}
@@ -57,12 +57,12 @@ class Book:
         self._numbers[table] = number + 1
         return number
 
-    def agent(self, agent_id: int, at: float | None = None) -> AgentBook:
+    def agent(self, agent_id: int, at: float | None = None) -> AgentBuilder:
         """The books of an agent, begun when it is new."""
         book = self.agents.get(agent_id)
         if book is None:
             self.number("agents")
-            book = self.agents[agent_id] = AgentBook(self, agent_id, at)
+            book = self.agents[agent_id] = AgentBuilder(self, agent_id, at)
         return book
 
     def forget(self, agent_id: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 
-class Tokens(NamedTuple):
+class TokenColumns(NamedTuple):
     """Tokens of a model call, or a reading of a counter of them.
 
     Attributes:

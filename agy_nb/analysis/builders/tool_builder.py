@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from agy_nb.analysis.builders.column_buffer import Columns
-from agy_nb.analysis.builders.open_rows import Thread, Turn, span
+from agy_nb.analysis.builders.open_rows import OpenTrajectoryRow, OpenTurnRow, span
 
 ERROR_CHARS = 500
 
 
-class Home(Protocol):
+class RowSink(Protocol):
     """What an agent's books need of those of its session."""
 
     columns: Columns
@@ -34,7 +34,7 @@ class Home(Protocol):
         ...
 
 
-class ToolBook:
+class ToolBuilder:
     """What one agent's tools did, and who was asked about them.
 
     Attributes:
@@ -42,10 +42,10 @@ class ToolBook:
         turn: The turn that runs, None between turns.
     """
 
-    def __init__(self, book: Home, agent_id: int) -> None:
+    def __init__(self, book: RowSink, agent_id: int) -> None:
         self.book = book
         self.agent_id = agent_id
-        self.turn: Turn | None = None
+        self.turn: OpenTurnRow | None = None
         self._columns = book.columns
         self._ids: dict[str, Any] = {"session_id": book.session_id, "agent_id": agent_id}
         self._tools: dict[str, tuple[int, float | None]] = {}
@@ -55,7 +55,7 @@ class ToolBook:
         self._ended_in: int | None = None
         self._last_seen: float | None = None
         self._clock_reported = False
-        self._asked: dict[str, tuple[int, float | None, Turn | None]] = {}
+        self._asked: dict[str, tuple[int, float | None, OpenTurnRow | None]] = {}
 
     def seen(self, at: float | None) -> None:
         """Something of the agent was seen at a moment.
@@ -88,7 +88,7 @@ class ToolBook:
 
     def tool_began(
         self,
-        thread: Thread,
+        thread: OpenTrajectoryRow,
         key: str,
         at: float | None,
         *,
@@ -143,7 +143,7 @@ class ToolBook:
         row = self._rows_of_calls.get(key)
         return self._rows_before.get(key) if row is None else row
 
-    def tool_step(self, thread: Thread, key: str, index: int) -> None:
+    def tool_step(self, thread: OpenTrajectoryRow, key: str, index: int) -> None:
         """A step runs a tool call.
 
         The step of a host tool comes before the model call that asked for it is metered, the call

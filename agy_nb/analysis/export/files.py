@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agy_nb.analysis.errors import MissingExtra
+from agy_nb.analysis.errors import MissingExtraError
 from agy_nb.analysis.metrics.usage import Source
 from agy_nb.analysis.schema import TABLES
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ def to_arrow(table: pd.DataFrame) -> Any:  # noqa: ANN401 - a pyarrow.Table
     """A table as Arrow, with the same types.
 
     Raises:
-        MissingExtra: pyarrow is not installed.
+        MissingExtraError: pyarrow is not installed.
     """
     return _pyarrow().Table.from_pandas(table, preserve_index=False)
 
@@ -41,8 +41,8 @@ def to_parquet(source: Source, folder: Path) -> None:
     as a column. Rows without a time are of day `unknown`. What an earlier call wrote is replaced.
 
     Raises:
-        InvalidInput: Something else is where a data set goes.
-        MissingExtra: pyarrow is not installed.
+        InvalidInputError: Something else is where a data set goes.
+        MissingExtraError: pyarrow is not installed.
     """
     with finish_parquet(folder):
         for name in TABLES:
@@ -72,7 +72,7 @@ def _written_before(folder: Path) -> list[Path]:
     """The files that an earlier call wrote.
 
     Raises:
-        InvalidInput: Something else is where a data set goes.
+        InvalidInputError: Something else is where a data set goes.
     """
     found: list[Path] = []
     for name in TABLES:
@@ -84,7 +84,7 @@ def _written_before(folder: Path) -> list[Path]:
                 found.append(file)
             elif not file.name.startswith((".", "_")):  # these no reader takes for data
                 msg = f"{str(file)!r} is none of our files, and in the way; name another folder"
-                raise InvalidInput(msg, field="folder")
+                raise InvalidInputError(msg, field="folder")
     return found
 
 
@@ -159,5 +159,5 @@ def _pyarrow() -> Any:  # noqa: ANN401 - a module
         import pyarrow.dataset
         import pyarrow.parquet
     except ImportError:
-        raise MissingExtra("Arrow and Parquet need pyarrow", "arrow") from None
+        raise MissingExtraError("Arrow and Parquet need pyarrow", "arrow") from None
     return pa

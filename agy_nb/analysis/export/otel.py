@@ -9,7 +9,7 @@ import itertools
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from agy_nb.analysis.errors import MissingExtra, SpansNotExported
+from agy_nb.analysis.errors import MissingExtraError, SpansNotExportedError
 from agy_nb.analysis.export.spans import Span, spans_of
 from agy_nb.analysis.metrics.usage import Source
 
@@ -48,8 +48,8 @@ def to_otel(
         How many spans were exported.
 
     Raises:
-        MissingExtra: The SDK of OpenTelemetry is not installed.
-        SpansNotExported: The exporter refused spans.
+        MissingExtraError: The SDK of OpenTelemetry is not installed.
+        SpansNotExportedError: The exporter refused spans.
 
     Example:
         >>> from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -62,7 +62,7 @@ def to_otel(
     try:
         from opentelemetry.sdk.trace.export import SpanExportResult
     except ImportError:
-        raise MissingExtra("spans need the SDK of OpenTelemetry", "otel") from None
+        raise MissingExtraError("spans need the SDK of OpenTelemetry", "otel") from None
     shared = _Shared(resource)
     exported = 0
     spans = spans_of(source, arguments=arguments)
@@ -70,7 +70,7 @@ def to_otel(
         if exporter.export(batch) is not SpanExportResult.SUCCESS:
             name = type(exporter).__name__
             msg = f"{name} refused spans after {exported}; it logs why. Mend that and export again"
-            raise SpansNotExported(msg, exported=exported)
+            raise SpansNotExportedError(msg, exported=exported)
         exported += len(batch)
     return exported
 

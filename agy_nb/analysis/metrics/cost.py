@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agy_nb.analysis.builders.dataframes import build
 from agy_nb.analysis.schema import COST, TABLES
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +70,7 @@ class Prices:
         provider: Whose models these are, as the price table names it.
 
     Raises:
-        InvalidInput: A price is not three numbers, or an alias is no name.
+        InvalidInputError: A price is not three numbers, or an alias is no name.
 
     Example:
         >>> from agy_nb.analysis import Prices
@@ -87,18 +87,18 @@ class Prices:
     def __post_init__(self) -> None:
         for place, given in (("own", self.own), ("aliases", self.aliases)):
             if not isinstance(given, Mapping):
-                raise InvalidInput(f"{place} must be a mapping by models' names", field=place)
+                raise InvalidInputError(f"{place} must be a mapping by models' names", field=place)
         for model, price in self.own.items():
             if not _is_price(price):
                 msg = (
                     f"the price of {model!r} must be three numbers, US dollars a million tokens "
                     f"of uncached input, cached input and output; got {price!r}"
                 )
-                raise InvalidInput(msg, field="own")
+                raise InvalidInputError(msg, field="own")
         aliases: Mapping[str, object] = self.aliases
         for model, name in aliases.items():
             if not isinstance(name, str):
-                raise InvalidInput(
+                raise InvalidInputError(
                     f"the alias of {model!r} must be a model's name", field="aliases"
                 )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 from agy_nb.analysis.builders.dataframes import dtype
 from agy_nb.analysis.metrics.usage import Source, local_days, shared_out, usage_table
 from agy_nb.analysis.schema import Column
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,12 +81,12 @@ def summary(source: Source, by: Sequence[str] = (), *, tz: str | None = None) ->
         tz: Time zone of `"day"`; the local one when None.
 
     Raises:
-        InvalidInput: `by` has another word, or there is no such time zone.
+        InvalidInputError: `by` has another word, or there is no such time zone.
     """
     unknown = [word for word in by if word not in get_args(Key)]
     if unknown:
         known = ", ".join(get_args(Key))
-        raise InvalidInput(f"by must be of {known}; got {unknown[0]!r}", field="by")
+        raise InvalidInputError(f"by must be of {known}; got {unknown[0]!r}", field="by")
     on = [name for word in by for name in (_AGENT if word == "agent" else [word])]
     return _tools(source, on, tz) if "tool" in by else _turns(source, on, tz)
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from agy_nb.analysis.builders.dataframes import dtype, frame
-from agy_nb.analysis.builders.from_events import Turn, fold_turns
+from agy_nb.analysis.builders.from_events import EventTurn, fold_turns
 from agy_nb.analysis.schema import TABLES, TOKENS, TOOL_USAGE, USAGE, USAGE_KEYS, By, Column
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,11 +38,11 @@ def usage_table(source: Source, by: By, tz: str | None = None) -> pd.DataFrame:
         tz: Time zone for `by="day"`; the local one when None.
 
     Raises:
-        InvalidInput: `by` is none of these, or there is no such time zone.
+        InvalidInputError: `by` is none of these, or there is no such time zone.
     """
     if by not in get_args(By):
         known = ", ".join(get_args(By))
-        raise InvalidInput(f"by must be one of {known}, got {by!r}", field="by")
+        raise InvalidInputError(f"by must be one of {known}, got {by!r}", field="by")
     if by == "tool":
         return _tools(source)
     keys = USAGE_KEYS[by]
@@ -155,7 +155,7 @@ def local_days(times: pd.Series[Any], tz: str | None) -> pd.Series[Any]:
     """The day of each moment on the clock of a time zone; the local one when None.
 
     Raises:
-        InvalidInput: There is no such time zone.
+        InvalidInputError: There is no such time zone.
     """
     clock = _local_clock(times) if tz is None else _clock(times, tz)
     days: pd.Series[Any] = clock.dt.normalize().astype("datetime64[us]")
@@ -167,7 +167,7 @@ def _clock(times: pd.Series[Any], tz: str) -> pd.Series[Any]:
         shown: pd.Series[Any] = times.dt.tz_convert(tz).dt.tz_localize(None)
     except (LookupError, ValueError, TypeError, OSError) as error:
         msg = f"there is no time zone {tz!r}; name one like 'Europe/Vienna'"
-        raise InvalidInput(msg, field="tz") from error
+        raise InvalidInputError(msg, field="tz") from error
     return shown
 
 
@@ -215,7 +215,7 @@ def _typed(table: pd.DataFrame, columns: Iterable[Column]) -> pd.DataFrame:
 class _Folded:
     """Tables of columns that do not grow any more."""
 
-    def __init__(self, turns: Iterable[Turn]) -> None:
+    def __init__(self, turns: Iterable[EventTurn]) -> None:
         self._columns = fold_turns(turns)
 
     def frame(self, name: str) -> pd.DataFrame:
@@ -223,7 +223,7 @@ class _Folded:
 
 
 def usage_df(
-    turns: Turn | Iterable[Turn], *, by: Literal["turn", "trajectory"] = "turn"
+    turns: EventTurn | Iterable[EventTurn], *, by: Literal["turn", "trajectory"] = "turn"
 ) -> pd.DataFrame:
     """Tokens that turns took, one row a turn or one row a trajectory of a turn.
 
@@ -240,7 +240,7 @@ def usage_df(
         A row for each; tokens as counts, `<NA>` where nothing was metered.
 
     Raises:
-        InvalidInput: `by` is none of the two.
+        InvalidInputError: `by` is none of the two.
 
     Example:
         >>> from agy_nb.analysis import usage_df
@@ -255,8 +255,8 @@ def usage_df(
         [1, 2]
     """
     if by not in ("turn", "trajectory"):
-        raise InvalidInput(f"by must be one of turn, trajectory, got {by!r}", field="by")
-    source = _Folded([turns] if isinstance(turns, Turn) else turns)
+        raise InvalidInputError(f"by must be one of turn, trajectory, got {by!r}", field="by")
+    source = _Folded([turns] if isinstance(turns, EventTurn) else turns)
     on = ["agent_id", "turn_id"]
     every = source.frame("turns")[on]
     if by == "trajectory":

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from agy_nb.analysis.errors import MissingExtra
+from agy_nb.analysis.errors import MissingExtraError
 from agy_nb.analysis.metrics.usage import Source
 from agy_nb.analysis.plotting.charts import Chart, context_chart, latency_chart, usage_chart
 from agy_nb.analysis.plotting.timeline import timeline_chart
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,8 +35,8 @@ def plot_usage(source: Source, *, backend: Backend = "matplotlib", ax: Axes | No
         Matplotlib's `Axes`, Plotly's `Figure` or Altair's `Chart`.
 
     Raises:
-        InvalidInput: There is no such backend, or it takes no axes.
-        MissingExtra: It is not installed.
+        InvalidInputError: There is no such backend, or it takes no axes.
+        MissingExtraError: It is not installed.
     """
     return draw(usage_chart(source), backend, ax)
 
@@ -88,8 +88,8 @@ def plot_timeline(
         As `plot_usage`.
 
     Raises:
-        InvalidInput: There is no such turn, or there are several; or as `plot_usage`.
-        MissingExtra: The backend is not installed.
+        InvalidInputError: There is no such turn, or there are several; or as `plot_usage`.
+        MissingExtraError: The backend is not installed.
     """
     return draw(timeline_chart(source, turn_id, session_id), backend, ax)
 
@@ -98,9 +98,9 @@ def draw(chart: Chart, backend: Backend, ax: Axes | None = None) -> Any:  # noqa
     """A chart, drawn; as `plot_usage`."""
     if backend not in get_args(Backend):
         known = ", ".join(get_args(Backend))
-        raise InvalidInput(f"backend must be one of {known}, got {backend!r}", field="backend")
+        raise InvalidInputError(f"backend must be one of {known}, got {backend!r}", field="backend")
     if ax is not None and backend != "matplotlib":
-        raise InvalidInput(
+        raise InvalidInputError(
             f"ax= is for Matplotlib; {backend} makes a figure of its own", field="ax"
         )
     try:
@@ -117,4 +117,4 @@ def draw(chart: Chart, backend: Backend, ax: Axes | None = None) -> Any:  # noqa
         return draw_matplotlib.axes(chart, ax)
     except ImportError:
         extra = "plot" if backend == "matplotlib" else "interactive"
-        raise MissingExtra(f"this plot needs {backend.capitalize()}", extra) from None
+        raise MissingExtraError(f"this plot needs {backend.capitalize()}", extra) from None

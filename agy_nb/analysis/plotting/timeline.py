@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from agy_nb.analysis.metrics.usage import Source
 from agy_nb.analysis.plotting.charts import BLUE, GREEN, ORANGE, RED, Chart, Pattern, Series, short
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ def timeline_chart(source: Source, turn_id: int | None, session_id: str | None) 
         session_id: Its session; needed where several have a turn of that number.
 
     Raises:
-        InvalidInput: There is no such turn, or there are several.
+        InvalidInputError: There is no such turn, or there are several.
     """
     turn = _turn(source, turn_id, session_id)
     if turn is None:
@@ -82,7 +82,7 @@ def _turn(source: Source, turn_id: int | None, session_id: str | None) -> Any:  
         turns = turns[turns["session_id"] == session_id]
         if not len(turns):
             msg = f"session {session_id!r} has no turns; session_id is one of the table `turns`"
-            raise InvalidInput(msg, field="session_id")
+            raise InvalidInputError(msg, field="session_id")
     if turn_id is not None:
         turns = turns[turns["turn_id"] == turn_id]
         if len(turns) != 1:
@@ -91,7 +91,7 @@ def _turn(source: Source, turn_id: int | None, session_id: str | None) -> Any:  
                 if len(turns)
                 else "is not there; turn_id is one of the table `turns`"
             )
-            raise InvalidInput(f"turn {turn_id} {found}", field="turn_id")
+            raise InvalidInputError(f"turn {turn_id} {found}", field="turn_id")
         return turns.iloc[0]
     known = turns.dropna(subset=["duration"])
     return known.sort_values("duration").iloc[-1] if len(known) else None

@@ -18,7 +18,7 @@ from agy_nb.analysis.read.harness_logs import belongs_to_another, conversation_o
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class RecordingPath:
     """A recording that is there to be read.
 
     Attributes:
@@ -32,7 +32,7 @@ class Recording:
     twin: bool = False
 
 
-def find_recordings(where: Any) -> Iterator[Recording]:  # noqa: ANN401 - a path, a pattern, or a list of these
+def find_recordings(where: Any) -> Iterator[RecordingPath]:  # noqa: ANN401 - a path, a pattern, or a list of these
     """The recordings that a path, a pattern or a list of these stands for, sorted by name.
 
     A name is the path below the folder that was asked for; a conversation of the harness has its
@@ -55,7 +55,7 @@ def find_recordings(where: Any) -> Iterator[Recording]:  # noqa: ANN401 - a path
         if name in ("", ".") or is_conversation(path):
             name = name_of(path)
         taken[name] = count = taken.get(name, 0) + 1
-        yield Recording(path, name if count == 1 else f"{name}~{count}", twin=count > 1)
+        yield RecordingPath(path, name if count == 1 else f"{name}~{count}", twin=count > 1)
 
 
 def _paths(where: Any) -> Iterator[tuple[Path, Path]]:  # noqa: ANN401

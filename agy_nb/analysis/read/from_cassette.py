@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from agy_nb.analysis.builders.column_buffer import Columns
-from agy_nb.analysis.builders.from_events import EventFold
-from agy_nb.analysis.builders.session_builder import Book
+from agy_nb.analysis.builders.from_events import EventTables
+from agy_nb.analysis.builders.session_builder import SessionBuilder
 from agy_nb.analysis.read.discovery import is_conversation, name_of
 from agy_nb.analysis.read.harness_databases import read_database
 from agy_nb.analysis.read.harness_logs import NAMES as TRANSCRIPTS
@@ -62,7 +62,7 @@ def read_file(
     folder = wire.parent
     columns = Columns() if columns is None else columns
     kept = is_conversation(path)
-    book = Book(
+    book = SessionBuilder(
         columns,
         session_id or name_of(path),
         chunks=chunks,
@@ -103,7 +103,7 @@ class _Connection:
 
 
 class _Reader:
-    def __init__(self, book: Book, path: Path) -> None:
+    def __init__(self, book: SessionBuilder, path: Path) -> None:
         self._book = book
         self._path = str(path)
         self._connections: dict[int, _Connection] = {}
@@ -230,7 +230,7 @@ class _Reader:
     def _connect(self, number: int) -> _Connection:
         if not 0 <= int(number) < _CONNECTIONS:
             raise ValueError("`s` is the number of a connection, from 0")
-        fold = EventFold(self._book.agent(int(number) + 1))
+        fold = EventTables(self._book.agent(int(number) + 1))
         reader = WireReader()
         connection = _Connection(reader, reader.harness, fold.add)
         self._connections[number] = connection

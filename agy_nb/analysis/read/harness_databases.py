@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
-from agy_nb.analysis.builders.session_builder import Book
+from agy_nb.analysis.builders.session_builder import SessionBuilder
 
 _NAME = re.compile(r"[0-9a-f]{32}\.db")
 _USER_INPUT, _RESPONSE, _HOST_TOOL = 14, 15, 103
@@ -25,7 +25,7 @@ def is_conversation(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def read_database(path: Path, book: Book) -> None:
+def read_database(path: Path, book: SessionBuilder) -> None:
     """Fold what can be read of a conversation's file into books; never raises for what it holds.
 
     Args:

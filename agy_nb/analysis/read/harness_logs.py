@@ -18,11 +18,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from agy_nb.analysis.builders.agent_builder import AgentBook
+from agy_nb.analysis.builders.agent_builder import AgentBuilder
 from agy_nb.analysis.builders.cell_values import brief
-from agy_nb.analysis.builders.open_rows import Step, Thread
-from agy_nb.analysis.builders.session_builder import Book
-from agy_nb.analysis.builders.token_counts import Tokens
+from agy_nb.analysis.builders.open_rows import OpenStepRow, OpenTrajectoryRow
+from agy_nb.analysis.builders.session_builder import SessionBuilder
+from agy_nb.analysis.builders.token_counts import TokenColumns
 
 Line: TypeAlias = dict[str, Any]
 
@@ -42,7 +42,7 @@ _TOOLS = {"write_to_file": "edit_file"}
 """Tools that the model knows by other names than the wire."""
 _KINDS = {"AGENCY_TOOL_CALL": "host", "MCP_TOOL": "mcp"}
 _NO_TOOLS = ("finish", "ask_question")
-_CODES = {429: "QuotaExceeded"}
+_CODES = {429: "QuotaExceededError"}
 
 
 def belongs_to_another(path: Path) -> bool:
@@ -67,7 +67,7 @@ def _transcript(path: Path, conversation: str) -> Path | None:
     return next((folder / name for name in NAMES if (folder / name).is_file()), None)
 
 
-def read_transcript(path: Path, book: Book) -> None:
+def read_transcript(path: Path, book: SessionBuilder) -> None:
     """Fold a transcript, and those of its subagents, into books; never raises for what they hold.
 
     Args:
@@ -86,7 +86,7 @@ def read_transcript(path: Path, book: Book) -> None:
 
 
 class _Reader:
-    def __init__(self, book: Book, agent: AgentBook) -> None:
+    def __init__(self, book: SessionBuilder, agent: AgentBuilder) -> None:
         self._book = book
         self._agent = agent
         self._seen: set[str] = set()
@@ -137,7 +137,7 @@ class _Reader:
     def _step(
         self,
         path: Path,
-        thread: Thread,
+        thread: OpenTrajectoryRow,
         index: int,
         at: float | None,
         line: Line,
@@ -163,8 +163,14 @@ class _Reader:
                 self._agent.said(step, at, "system", _said(content))
 
     def _row(
-        self, thread: Thread, index: int, at: float | None, kind: str, source: str, target: str
-    ) -> Step | None:
+        self,
+        thread: OpenTrajectoryRow,
+        index: int,
+        at: float | None,
+        kind: str,
+        source: str,
+        target: str,
+    ) -> OpenStepRow | None:
         step = self._agent.step(thread, index, at)
         if step is not None:
             self._agent.status(thread, step, kind, source, target, "done", 0)
@@ -178,7 +184,7 @@ class _Reader:
         self._answered = False
 
     def _response(
-        self, thread: Thread, index: int, at: float | None, line: Line, content: str
+        self, thread: OpenTrajectoryRow, index: int, at: float | None, line: Line, content: str
     ) -> None:
         agent, turn = self._agent, self._agent.turn
         self._answered = True
@@ -195,19 +201,21 @@ class _Reader:
         if "input_tokens" in line or "output_tokens" in line:
             cached, output = line.get("cache_read_tokens", 0), line.get("output_tokens", 0)
             prompt = line.get("input_tokens", 0) + cached
-            agent.metered(thread, at, Tokens(prompt, cached, output, None, prompt + output))
+            agent.metered(thread, at, TokenColumns(prompt, cached, output, None, prompt + output))
             before = thread.reading.total or 0
-            thread.reading = Tokens(total=before + prompt + output)
+            thread.reading = TokenColumns(total=before + prompt + output)
         else:
             self._lost(thread)
 
-    def _lost(self, thread: Thread) -> None:
+    def _lost(self, thread: OpenTrajectoryRow) -> None:
         """A model call that was cut off."""
         thread.unmetered += 1
         if self._agent.turn is not None:
             self._agent.turn.unmetered += 1
 
-    def _tool(self, thread: Thread, call: Line, index: int | None, line: Line | None) -> None:
+    def _tool(
+        self, thread: OpenTrajectoryRow, call: Line, index: int | None, line: Line | None
+    ) -> None:
         """A call of a tool, with the step that has its result, None where there is none."""
         agent, name = self._agent, str(call.get("name"))
         content = "" if line is None else str(line["content"])
@@ -246,14 +254,14 @@ class _Reader:
             duration=None,  # whole seconds are none
         )  # fmt: skip
 
-    def _subagent(self, path: Path, child: str, thread: Thread) -> None:
+    def _subagent(self, path: Path, child: str, thread: OpenTrajectoryRow) -> None:
         found = _transcript(path, child)
         if found is None:
             self._problem("partial", path, f"there is no transcript of its subagent {child}")
         elif child not in self._seen:
             self.read(found, child, thread.id, thread.depth + 1)
 
-    def _error(self, thread: Thread, index: int, at: float | None, line: Line) -> None:
+    def _error(self, thread: OpenTrajectoryRow, index: int, at: float | None, line: Line) -> None:
         code = int(line.get("error_code") or 0)
         step = self._agent.step(thread, index, at)
         if step is not None:

@@ -12,11 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agy_nb.analysis.errors import MissingExtra
+from agy_nb.analysis.errors import MissingExtraError
 from agy_nb.analysis.export.files import finish_parquet, to_arrow, write_parquet
 from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.analysis.metrics.usage import combined
-from agy_nb.analysis.read.discovery import Recording
+from agy_nb.analysis.read.discovery import RecordingPath
 from agy_nb.analysis.schema import TABLES, By
 from agy_nb.analysis.sessions import Sessions, own_copy
 from agy_nb.analysis.tables import Tables
@@ -33,7 +33,9 @@ _LARGE = ("steps", "messages", "chunks")
 Options = Mapping[str, Any]
 
 
-def read_arrow(recordings: Sequence[Recording], options: Options | None = None) -> dict[str, Any]:
+def read_arrow(
+    recordings: Sequence[RecordingPath], options: Options | None = None
+) -> dict[str, Any]:
     """Every table of some recordings as Arrow; the same files give the same tables.
 
     Args:
@@ -44,10 +46,10 @@ def read_arrow(recordings: Sequence[Recording], options: Options | None = None) 
         A `pyarrow.Table` by the name of the table, with the types of the schema.
 
     Raises:
-        MissingExtra: pyarrow is not installed.
+        MissingExtraError: pyarrow is not installed.
 
     Example:
-        >>> tables = read_arrow([Recording(Path("cassettes/plain_chat"), "plain_chat")])
+        >>> tables = read_arrow([RecordingPath(Path("cassettes/plain_chat"), "plain_chat")])
         >>> tables["turns"].num_rows
         2
     """
@@ -55,9 +57,11 @@ def read_arrow(recordings: Sequence[Recording], options: Options | None = None) 
     return {name: to_arrow(sessions.frame(name)) for name in TABLES}
 
 
-def parts_of(recordings: Sequence[Recording], part_bytes: int) -> list[tuple[Recording, ...]]:
+def parts_of(
+    recordings: Sequence[RecordingPath], part_bytes: int
+) -> list[tuple[RecordingPath, ...]]:
     """Recordings in parts of about one size, in order; never none."""
-    parts: list[list[Recording]] = [[]]
+    parts: list[list[RecordingPath]] = [[]]
     room = part_bytes
     for recording in recordings:
         size = _size(recording.path)
@@ -95,7 +99,7 @@ class DaskSessions(Tables):
         parts: Recordings by the part that reads them.
 
     Raises:
-        MissingExtra: Dask is not installed.
+        MissingExtraError: Dask is not installed.
 
     Example:
         >>> sessions = agy.load("cassettes/", engine="dask")
@@ -107,7 +111,7 @@ class DaskSessions(Tables):
 
     def __init__(
         self,
-        recordings: Sequence[Recording],
+        recordings: Sequence[RecordingPath],
         *,
         part_bytes: int = PART_BYTES,
         **options: Any,  # noqa: ANN401 - those of `agy.load`
@@ -172,7 +176,7 @@ class DaskSessions(Tables):
             folder: Where to; it is made if it is not there.
 
         Raises:
-            InvalidInput: Something else is where a data set goes.
+            InvalidInputError: Something else is where a data set goes.
         """
         place = Path(folder).absolute()
         with finish_parquet(place):
@@ -214,22 +218,22 @@ class DaskSessions(Tables):
 # -- what workers do -----------------------------------------------------------------------------
 
 
-def _one_table(part: Sequence[Recording], name: str, options: Options) -> pd.DataFrame:
+def _one_table(part: Sequence[RecordingPath], name: str, options: Options) -> pd.DataFrame:
     return _some_tables(part, (name,), options)[name]
 
 
 def _some_tables(
-    part: Sequence[Recording], names: Sequence[str], options: Options
+    part: Sequence[RecordingPath], names: Sequence[str], options: Options
 ) -> dict[str, pd.DataFrame]:
     tables = read_arrow(part, options)
     return {name: tables[name].to_pandas() for name in names}
 
 
-def _usage(part: Sequence[Recording], by: By, tz: str | None, options: Options) -> pd.DataFrame:
+def _usage(part: Sequence[RecordingPath], by: By, tz: str | None, options: Options) -> pd.DataFrame:
     return Sessions(part, **options).usage(by, tz=tz)
 
 
-def _write(part: Sequence[Recording], number: int, folder: Path, options: Options) -> None:
+def _write(part: Sequence[RecordingPath], number: int, folder: Path, options: Options) -> None:
     for name, table in read_arrow(part, options).items():
         write_parquet(name, table, folder / name, part=number)
 
@@ -239,5 +243,5 @@ def _dask() -> Any:  # noqa: ANN401 - a module
         import dask
         import dask.dataframe
     except ImportError:
-        raise MissingExtra("engine='dask' needs Dask", "dask") from None
+        raise MissingExtraError("engine='dask' needs Dask", "dask") from None
     return dask

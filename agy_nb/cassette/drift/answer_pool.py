@@ -28,7 +28,7 @@ class _Recorded:
     used: bool = field(default=False)
 
 
-class Answers:
+class AnswerPool:
     """The answers of one recorded session.
 
     Args:

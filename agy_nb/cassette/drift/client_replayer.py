@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from agy_nb.cassette.drift.answer_pool import Answers
+from agy_nb.cassette.drift.answer_pool import AnswerPool
 from agy_nb.cassette.storage.cassette_reader import RecordedSession
 from agy_nb.cassette.storage.format import Frame
 from agy_nb.wire import frames as f
@@ -33,7 +33,7 @@ class _Begun:
     after: tuple[Any, ...] = ()
 
 
-class ClientScript:
+class ClientReplayer:
     """One recorded session's client.
 
     Args:
@@ -46,7 +46,7 @@ class ClientScript:
     """
 
     def __init__(self, session: RecordedSession) -> None:
-        self._answers = Answers(session)
+        self._answers = AnswerPool(session)
         self._left = deque(_begun(session))
         self._in_turn = True  # the handshake is a turn of its own
         self._saying_goodbye = False

@@ -2,11 +2,11 @@
 
 ```
 AgyError
-  + RerunError          base
-      + NoModel              there is no live model to run against
+  + DriftError               base
+      + NoModelError         there is no live model to run against
       + UnknownAddressError  the recorded model is at an address that the user did not give
-      + Refused              the harness does not take the recorded configuration
-      + Silent               the harness says nothing any more
+      + RerunRefusedError    the harness does not take the recorded configuration
+      + HarnessSilentError   the harness says nothing any more
 ```
 """
 
@@ -15,21 +15,21 @@ from __future__ import annotations
 from agy_nb.errors import AgyError
 
 
-class RerunError(AgyError):
+class DriftError(AgyError):
     """Base of the errors of a rerun."""
 
 
-class NoModel(RerunError):
+class NoModelError(DriftError):
     """There is no live model: neither a key nor an address is given."""
 
 
-class UnknownAddressError(RerunError):
+class UnknownAddressError(DriftError):
     """The recorded model is at an address that the user did not give; no key is sent there."""
 
 
-class Refused(RerunError):
+class RerunRefusedError(DriftError):
     """The harness does not take the recorded configuration; the message holds its own words."""
 
 
-class Silent(RerunError):
+class HarnessSilentError(DriftError):
     """The harness says nothing any more, in the middle of a turn."""

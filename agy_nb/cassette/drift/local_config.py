@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from agy_nb.cassette.drift.errors import NoModel, RerunError, UnknownAddressError
+from agy_nb.cassette.drift.errors import DriftError, NoModelError, UnknownAddressError
 from agy_nb.cassette.storage.cassette_reader import RecordedSession
 from agy_nb.cassette.storage.format import Frame
 from agy_nb.wire.client_config import conversation_of, models_of, paths_of
@@ -62,11 +62,11 @@ class LiveModel:
             environ: The process's by default.
 
         Raises:
-            NoModel: There is neither an address nor a key.
+            NoModelError: There is neither an address nor a key.
         """
         key = (os.environ if environ is None else environ).get(KEY_VARIABLE, "").strip()
         if not (base_url or key):
-            raise NoModel(
+            raise NoModelError(
                 f"a live model is needed: set {KEY_VARIABLE}, or give the address of one with "
                 "--base-url"
             )
@@ -118,7 +118,7 @@ def _is_loopback(address: Any) -> bool:  # noqa: ANN401 - JSON
         return False
 
 
-class Folders:
+class Workspaces:
     """The recorded folders, made anew below one of this machine; one tree for all sessions.
 
     Args:
@@ -126,14 +126,14 @@ class Folders:
         root: Where. Folders are made there.
 
     Raises:
-        RerunError: A recorded path leads elsewhere.
+        DriftError: A recorded path leads elsewhere.
     """
 
     def __init__(self, sessions: Iterable[RecordedSession], root: Path) -> None:
         recorded = sorted({p for s in sessions for p in paths_of(s.config).values()})
         for path in recorded:
             if ".." in path.replace("\\", "/").split("/") or "\0" in path:
-                raise RerunError(f"the recorded folder {path!r} is not a plain path; not made")
+                raise DriftError(f"the recorded folder {path!r} is not a plain path; not made")
         common = _common(recorded)
         self._here = {path: root / os.path.relpath(path, common) for path in recorded}
         for folder in self._here.values():

@@ -12,24 +12,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agy_nb.cassette.drift.client_replayer import ClientScript
-from agy_nb.cassette.drift.errors import Refused, Silent
-from agy_nb.cassette.drift.local_config import Conversations, Folders, LiveModel, given_id
+from agy_nb.cassette.drift.client_replayer import ClientReplayer
+from agy_nb.cassette.drift.errors import HarnessSilentError, RerunRefusedError
+from agy_nb.cassette.drift.local_config import Conversations, LiveModel, Workspaces, given_id
 from agy_nb.cassette.drift.trust import harness_environ, restricted
-from agy_nb.cassette.matching.placeholders import Substitution
+from agy_nb.cassette.matching.placeholders import Placeholders
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.shim import handshake, real_harness
 from agy_nb.cassette.shim.client_socket import WebSocket
 from agy_nb.cassette.storage.cassette_reader import RecordedSession, load
 from agy_nb.cassette.storage.format import Frame, Header, parse_frame
-from agy_nb.cassette.storage.writer import Journal, this_moment
+from agy_nb.cassette.storage.writer import CassetteWriter, this_moment
 
 _QUIET_S = 0.3
 """Seconds without a frame, after the last turn, until all has been said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LiveSettings:
+class DriftSettings:
     """How a rerun is done.
 
     Attributes:
@@ -49,7 +49,7 @@ class LiveSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Rerun:
+class DriftRun:
     """What came of it.
 
     Attributes:
@@ -63,7 +63,7 @@ class Rerun:
     refused: tuple[str, ...] = ()
 
 
-def rerun(path: Path, into: Path, settings: LiveSettings) -> Rerun:
+def rerun(path: Path, into: Path, settings: DriftSettings) -> DriftRun:
     """Do again what a cassette's client did. Blocks; starts processes, reads and writes the disk.
 
     Args:
@@ -73,16 +73,16 @@ def rerun(path: Path, into: Path, settings: LiveSettings) -> Rerun:
 
     Raises:
         CassetteError: The cassette cannot be read, or the new one not be written.
-        NoHarness: There is no harness, or it does not start.
+        NoHarnessError: There is no harness, or it does not start.
         UnknownAddressError: A recorded model is at an address that the user did not give.
-        Refused: The harness does not take the recorded configuration.
-        Silent: Nothing more came.
+        RerunRefusedError: The harness does not take the recorded configuration.
+        HarnessSilentError: Nothing more came.
     """
     recording = load(path)
     binary = settings.harness or real_harness.find()
     redactor = Redactor()
     began = this_moment()
-    journal = Journal(
+    journal = CassetteWriter(
         into, Header(recorded_at=began, sdk=recording.header.sdk), redact=redactor.line
     )
     try:
@@ -93,7 +93,7 @@ def rerun(path: Path, into: Path, settings: LiveSettings) -> Rerun:
         journal.abandon()
         raise
     journal.finish(lambda: dict(redactor.counts))
-    return Rerun(into, tuple(live.unanswered), tuple(live.refused))
+    return DriftRun(into, tuple(live.unanswered), tuple(live.refused))
 
 
 @contextmanager
@@ -112,15 +112,15 @@ class _Live:
         sessions: tuple[RecordedSession, ...],
         binary: Path,
         folder: Path,
-        settings: LiveSettings,
-        journal: Journal,
+        settings: DriftSettings,
+        journal: CassetteWriter,
     ) -> None:
         self._sessions = sessions
         self._binary = binary
         self._save = folder / "save"
         self._settings = settings
         self._journal = journal
-        self._folders = Folders(sessions, folder)
+        self._folders = Workspaces(sessions, folder)
         self._conversations = Conversations()
         self.unanswered: list[str] = []
         self.refused: dict[str, None] = {}  # in order, each once
@@ -145,7 +145,7 @@ class _Live:
             try:
                 if not await self._talk(session, ws):
                     words = await asyncio.to_thread(harness.said)
-                    raise Refused(
+                    raise RerunRefusedError(
                         f"session {session.number}: the harness does not take the recorded "
                         f"configuration: {words}"
                     )
@@ -158,9 +158,9 @@ class _Live:
         """Tells whether the harness said anything."""
         from websockets.exceptions import ConnectionClosed
 
-        script = ClientScript(session)
+        script = ClientReplayer(session)
         config = self._conversations.into(self._folders.into(session.config))
-        here = Substitution(session.config, config, redact=str)
+        here = Placeholders(session.config, config, redact=str)
         config = json.loads(here.outward(json.dumps(config)))
         self._keep(session, "client", config)
         if not self._settings.trust:
@@ -187,7 +187,7 @@ class _Live:
         return heard
 
     async def _heard(
-        self, session: RecordedSession, ws: WebSocket, script: ClientScript
+        self, session: RecordedSession, ws: WebSocket, script: ClientReplayer
     ) -> Frame | None:
         if script.hung_up:
             return None
@@ -198,7 +198,7 @@ class _Live:
         except TimeoutError:
             if script.over:
                 return None
-            raise Silent(
+            raise HarnessSilentError(
                 f"session {session.number}: the harness has said nothing for {limit:g} s, in the "
                 "middle of a turn. If the model takes longer than that, give it more time with "
                 "--silence"

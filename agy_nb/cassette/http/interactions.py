@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from agy_nb.cassette.errors import CassetteInvalid, CassetteMismatch
+from agy_nb.cassette.errors import CassetteInvalidError, CassetteMismatchError
 from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.matching.compare_requests import body_digest, canonical_body
 from agy_nb.cassette.matching.mismatch import diff_of
@@ -34,14 +34,14 @@ class Interactions:
         """Read them. Reads the disk.
 
         Raises:
-            CassetteInvalid: There is nothing of the model's side, or it cannot be read.
+            CassetteInvalidError: There is nothing of the model's side, or it cannot be read.
         """
         import vcr
         from vcr.patch import PATCHER_NAMES
 
         folder = str(self._path)
         if not has_model(self._path):
-            raise CassetteInvalid(
+            raise CassetteInvalidError(
                 f"{folder} holds nothing of the model's side; replay it with "
                 'seam="wire", or record it again',
                 path=folder,
@@ -52,14 +52,14 @@ class Interactions:
         context = recorder.use_cassette(folder, match_on=["agy"], skip_patchers=PATCHER_NAMES)
         try:
             self._cassette = self._stack.enter_context(context)
-        except CassetteInvalid:
+        except CassetteInvalidError:
             raise
         except Exception as error:
-            raise CassetteInvalid(
+            raise CassetteInvalidError(
                 f"{folder} holds no cassette of vcrpy: {error}", path=folder
             ) from error
         if not len(self._cassette):
-            raise CassetteInvalid(f"{folder} holds no request to a model", path=folder)
+            raise CassetteInvalidError(f"{folder} holds no request to a model", path=folder)
 
     def close(self) -> None:
         """Give back what vcrpy holds."""
@@ -74,14 +74,14 @@ class Interactions:
         response: dict[str, Any] = copy.deepcopy(self._cassette.play_response(request))
         return response
 
-    def mismatch(self, request: Any) -> CassetteMismatch:  # noqa: ANN401 - of vcrpy
+    def mismatch(self, request: Any) -> CassetteMismatchError:  # noqa: ANN401 - of vcrpy
         """The error for a request that was not recorded."""
         folder = str(self._path)
         left = self._left()
         path = urlsplit(request.uri).path
         near = [r for r in left if urlsplit(r.uri).path == path] or left
         if not near:
-            return CassetteMismatch(
+            return CassetteMismatchError(
                 f"{folder}: the harness asks the model more often than was recorded.\n"
                 'What to do: record it again with record_mode="all"',
                 path=folder,
@@ -92,7 +92,7 @@ class Interactions:
         difference = Comparer().first(expected, actual)
         diff = diff_of(difference) if difference else f"{near[0].uri}\n{request.uri}"
         where = difference.path if difference else "uri"
-        return CassetteMismatch(
+        return CassetteMismatchError(
             f"{folder}: a request to the model is not what was recorded.\n"
             f"{where} differs:\n{diff}\n"
             'What to do: record it again with record_mode="all"',
@@ -103,13 +103,13 @@ class Interactions:
             diff=diff,
         )
 
-    def unplayed(self) -> CassetteMismatch | None:
+    def unplayed(self) -> CassetteMismatchError | None:
         """The error for requests that never came, None if all did."""
         left = self._left()
         if not left:
             return None
         folder = str(self._path)
-        return CassetteMismatch(
+        return CassetteMismatchError(
             f"{folder}: {len(left)} recorded requests to the model were never made, "
             f"first {left[0].uri}.\n"
             'What to do: record it again with record_mode="all", or accept it with '
@@ -138,7 +138,9 @@ class _Disk:
             if not all(
                 isinstance(response.get(name), dict) for name in ("status", "headers", "body")
             ):
-                raise CassetteInvalid(f"{folder}: a response of the model is damaged", path=folder)
+                raise CassetteInvalidError(
+                    f"{folder}: a response of the model is damaged", path=folder
+                )
         requests = [Request._from_dict(item["request"]) for item in found]  # noqa: SLF001 - as vcrpy
         return requests, [convert_to_bytes(item["response"]) for item in found]
 

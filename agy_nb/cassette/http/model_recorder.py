@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from agy_nb.cassette.errors import CassetteError, CassetteInvalid, CassetteMismatch
+from agy_nb.cassette.errors import CassetteError, CassetteInvalidError, CassetteMismatchError
 from agy_nb.cassette.http.interactions import Interactions
-from agy_nb.cassette.http.proxy import Answer, Asked, Gateway, passing
+from agy_nb.cassette.http.proxy import HttpProxy, ProxyRequest, ProxyResponse, passing
 from agy_nb.cassette.http.relay import Relay, UpstreamAnswer
-from agy_nb.cassette.matching.compare_requests import Translation
+from agy_nb.cassette.matching.compare_requests import PathTranslation
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.http.exchanges import clean_uri, cleaned
 from agy_nb.cassette.redaction.http.http_bodies import encoding_of
@@ -30,8 +30,8 @@ from agy_nb.cassette.redaction.http.sse_events import Chunk, clean_stream
 from agy_nb.cassette.redaction.rules.field_names import harmless_header
 from agy_nb.cassette.storage.format import Frame
 from agy_nb.cassette.storage.model_log import (
-    EpisodeJournal,
     Interaction,
+    ModelLog,
     as_text,
 )
 from agy_nb.wire import frames as f
@@ -44,7 +44,7 @@ _SETTLE_S = 0.1
 """Seconds that a recording's end waits for the last words of answers."""
 
 
-class ModelSide:
+class ModelRecorder:
     """What is behind the gateway while a cassette is in use.
 
     Args:
@@ -71,12 +71,12 @@ class ModelSide:
         self._extend = extend
         self._extending = asyncio.Lock()
         self._speed = speed
-        self._gateway = Gateway(self)
+        self._gateway = HttpProxy(self)
         redactor.learn(self._gateway.token)  # the harness's error messages name addresses
-        self._translations: dict[int, Translation] = {}
+        self._translations: dict[int, PathTranslation] = {}
         self._recorded = Interactions(path) if replaying else None
         self._relay = Relay()
-        self._journal: EpisodeJournal | None = None if replaying else EpisodeJournal(path)
+        self._journal: ModelLog | None = None if replaying else ModelLog(path)
         self._known = redactor.known
         self._under_way = 0  # answers that are being recorded
         self._fewer = threading.Condition()
@@ -88,7 +88,7 @@ class ModelSide:
         """Read what is to be played, if anything is. Reads the disk.
 
         Raises:
-            CassetteInvalid: There is nothing of the model's side, or it cannot be read.
+            CassetteInvalidError: There is nothing of the model's side, or it cannot be read.
         """
         if self._recorded is not None:
             self._recorded.open()
@@ -111,7 +111,7 @@ class ModelSide:
         if self._recorded is not None:
             self._recorded.close()
 
-    def unplayed(self) -> CassetteMismatch | None:
+    def unplayed(self) -> CassetteMismatchError | None:
         """The error for requests that never came, None if all did."""
         return None if self._recorded is None else self._recorded.unplayed()
 
@@ -142,12 +142,12 @@ class ModelSide:
         return self._gateway.hang_up
 
     async def aclose(self) -> None:
-        """See `Answerer`."""
+        """See `ProxyHandler`."""
         await self._relay.close()
 
     def rewrite(self, session: int, config: Frame) -> Frame:
         """A session's configuration, with the gateway in the place of every model's address."""
-        self._translations[session] = Translation(paths_of(config))
+        self._translations[session] = PathTranslation(paths_of(config))
         changed = copy.deepcopy(config)
         for model in models_of(changed):
             for name in f.ENDPOINTS:
@@ -170,7 +170,7 @@ class ModelSide:
             config: The recorded configuration, which may be anybody's.
 
         Raises:
-            CassetteInvalid: A model is at no address that a gateway can stand in for.
+            CassetteInvalidError: A model is at no address that a gateway can stand in for.
         """
         models = []
         for model in models_of(config):
@@ -179,7 +179,7 @@ class ModelSide:
                 endpoint = model[name]
                 has_address = isinstance(endpoint, dict) and endpoint.get(f.BASE_URL)
                 if name not in f.ENDPOINTS or not (has_address or name == f.GEMINI_ENDPOINT):
-                    raise CassetteInvalid(
+                    raise CassetteInvalidError(
                         f"the recorded model {model.get(f.NAME)!r} has a {name} that cannot be "
                         'replayed at the model; use seam="wire"',
                         path=str(self._path),
@@ -190,8 +190,8 @@ class ModelSide:
 
     # -- requests ----------------------------------------------------------------------------
 
-    async def answer(self, asked: Asked) -> Answer:
-        """See `Answerer`."""
+    async def answer(self, asked: ProxyRequest) -> ProxyResponse:
+        """See `ProxyHandler`."""
         recorded = self._recorded
         if recorded is None:
             return await self._record(asked)
@@ -203,23 +203,23 @@ class ModelSide:
         async with self._extending:
             if self._journal is None:
                 try:
-                    self._journal = EpisodeJournal(await asyncio.to_thread(self._extend))
+                    self._journal = ModelLog(await asyncio.to_thread(self._extend))
                 except CassetteError as error:
                     return self._refuse(error)
         return await self._record(asked)
 
-    def _refuse(self, error: CassetteError) -> Answer:
+    def _refuse(self, error: CassetteError) -> ProxyResponse:
         self.errors.append(error)
         headers = [("Content-Type", "text/plain; charset=utf-8")]
-        return Answer(400, "Not recorded", headers, _text(str(error)))
+        return ProxyResponse(400, "Not recorded", headers, _text(str(error)))
 
-    def _request(self, asked: Asked) -> Any:  # noqa: ANN401 - a request of vcrpy
+    def _request(self, asked: ProxyRequest) -> Any:  # noqa: ANN401 - a request of vcrpy
         from vcr.request import Request
 
         return Request(**self._asked(asked))
 
-    def _asked(self, asked: Asked) -> dict[str, Any]:
-        translation = self._translations.get(asked.session) or Translation({})
+    def _asked(self, asked: ProxyRequest) -> dict[str, Any]:
+        translation = self._translations.get(asked.session) or PathTranslation({})
         headers = {
             name: [self._redactor.text(value)]
             for name, value in asked.headers.items()
@@ -230,22 +230,22 @@ class ModelSide:
         uri = clean_uri(_portless(asked.url), self._redactor.text)
         return {"method": asked.method, "uri": uri, "body": body, "headers": headers}
 
-    def _clean(self, body: bytes, translation: Translation, encoding: str) -> bytes:
+    def _clean(self, body: bytes, translation: PathTranslation, encoding: str) -> bytes:
         return self._redactor.body(
             body,
             encoding=encoding,
             text=lambda text: self._redactor.text(translation.to_marks(text)),
         )
 
-    async def _record(self, asked: Asked) -> Answer:
+    async def _record(self, asked: ProxyRequest) -> ProxyResponse:
         headers = [*passing(asked.headers.items()), ("Accept-Encoding", "identity")]
         upstream = await self._relay.request(asked.method, asked.url, headers, asked.body)
         chunks = self._recorded_chunks(asked, upstream)
-        return Answer(upstream.status, upstream.reason, passing(upstream.headers), chunks)
+        return ProxyResponse(upstream.status, upstream.reason, passing(upstream.headers), chunks)
 
     async def _recorded_chunks(
         self,
-        asked: Asked,
+        asked: ProxyRequest,
         upstream: UpstreamAnswer,
     ) -> AsyncGenerator[bytes, None]:
         pieces: list[tuple[bytes, float]] = []
@@ -273,12 +273,12 @@ class ModelSide:
 
     def _interaction(
         self,
-        asked: Asked,
+        asked: ProxyRequest,
         upstream: UpstreamAnswer,
         pieces: list[tuple[bytes, float]],
         end: str,
     ) -> Interaction:
-        translation = self._translations.get(asked.session) or Translation({})
+        translation = self._translations.get(asked.session) or PathTranslation({})
         body = as_text(b"".join(chunk for chunk, _ in pieces))
         chunks: list[Chunk] = [[len(chunk), round(dt, 6)] for chunk, dt in pieces]
         if isinstance(body, str):
@@ -307,15 +307,15 @@ class ModelSide:
             },
         }
 
-    def _replay(self, asked: Asked, response: dict[str, Any]) -> Answer:
+    def _replay(self, asked: ProxyRequest, response: dict[str, Any]) -> ProxyResponse:
         headers = [(k, v) for k, values in response["headers"].items() for v in values]
         status = response["status"]
-        translation = self._translations.get(asked.session) or Translation({})
+        translation = self._translations.get(asked.session) or PathTranslation({})
         chunks = self._replayed_chunks(response, translation)
-        return Answer(status["code"], status["message"], headers, chunks)
+        return ProxyResponse(status["code"], status["message"], headers, chunks)
 
     async def _replayed_chunks(
-        self, response: dict[str, Any], translation: Translation
+        self, response: dict[str, Any], translation: PathTranslation
     ) -> AsyncGenerator[bytes, None]:
         body = response["body"]["string"]
         body = body.encode() if isinstance(body, str) else body

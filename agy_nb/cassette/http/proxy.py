@@ -1,8 +1,8 @@
 """A loopback HTTP server between harness and model. It streams: chunks pass as they come.
 
-Rule 1: knows HTTP, and nothing of cassettes; what to do with a request is the `Answerer`'s affair.
-Rule 2: it has a thread and a loop of its own: the SDK blocks the user's loop at times, and a user
-may have several.
+Rule 1: knows HTTP, and nothing of cassettes; what to do with a request is the `ProxyHandler`'s
+affair. Rule 2: it has a thread and a loop of its own: the SDK blocks the user's loop at times, and
+a user may have several.
 Rule 3: the harness's address of a model is `/{token}/{session}/{upstream}` here, so that each
 request says whose it is, and nobody else on this machine is answered.
 """
@@ -36,7 +36,7 @@ THREAD = "cassette gateway"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ProxyRequest:
     """A request of the harness.
 
     Attributes:
@@ -55,7 +55,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProxyResponse:
     """The answer's head, and its body as it comes.
 
     Attributes:
@@ -71,10 +71,10 @@ class Answer:
     chunks: AsyncGenerator[bytes, None] = field(repr=False)
 
 
-class Answerer(Protocol):
+class ProxyHandler(Protocol):
     """Answers requests."""
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, asked: ProxyRequest) -> ProxyResponse:
         """The answer to a request.
 
         Raises:
@@ -87,7 +87,7 @@ class Answerer(Protocol):
         ...
 
 
-class Gateway:
+class HttpProxy:
     """The server.
 
     Args:
@@ -97,7 +97,7 @@ class Gateway:
         token: What an address must begin with; whoever does not know it gets a 404.
     """
 
-    def __init__(self, answerer: Answerer) -> None:
+    def __init__(self, answerer: ProxyHandler) -> None:
         self._answerer = answerer
         self._upstreams: list[str] = []
         self.token = secrets.token_urlsafe(16)
@@ -186,7 +186,7 @@ class Gateway:
         tail = request.rel_url.raw_path.split("/", 4)
         path = f"/{tail[4]}" if len(tail) > 4 else ""  # noqa: PLR2004 - token, session, upstream
         query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
-        asked = Asked(
+        asked = ProxyRequest(
             int(request.match_info["session"]),
             request.method,
             f"{upstream}{path}{query}",

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from agy_nb.cassette.errors import CassetteInvalid
+from agy_nb.cassette.errors import CassetteInvalidError
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.http.exchanges import clean_uri
 from agy_nb.cassette.redaction.http.http_bodies import encoding_of
@@ -42,7 +42,7 @@ class ToolHttp:
         """Put vcrpy's patches in their places. Reads the disk.
 
         Raises:
-            CassetteInvalid: What is there cannot be read.
+            CassetteInvalidError: What is there cannot be read.
         """
         import vcr
 
@@ -58,7 +58,7 @@ class ToolHttp:
         try:
             self._stack.enter_context(context)
         except Exception as error:
-            raise CassetteInvalid(
+            raise CassetteInvalidError(
                 f"{self._path} is no cassette of vcrpy: {error}", path=str(self._path.parent)
             ) from error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agy_nb.cassette.storage.format import Frame, Line
+from agy_nb.cassette.storage.format import Frame, WireRecord
 from agy_nb.protocol.events import Event
 from agy_nb.wire.reader import WireReader
 
@@ -18,9 +18,9 @@ class RecordedEvents:
 
     Example:
         >>> from agy_nb.cassette.inspect.recorded_events import RecordedEvents
-        >>> from agy_nb.cassette.storage.format import Line
+        >>> from agy_nb.cassette.storage.format import WireRecord
         >>> prompt = {"userInput": {"parts": [{"text": "Hello"}]}}
-        >>> [event.type for event in RecordedEvents().take(Line(0, "client", 0.0, prompt))]
+        >>> [event.type for event in RecordedEvents().take(WireRecord(0, "client", 0.0, prompt))]
         ['turn_began', 'state']
     """
 
@@ -28,7 +28,7 @@ class RecordedEvents:
         self.elapsed = 0.0
         self._reader = WireReader()
 
-    def take(self, line: Line) -> list[Event]:
+    def take(self, line: WireRecord) -> list[Event]:
         """The events of the next line."""
         self.elapsed += line.dt
         return self._reader.take(line.direction, line.frame, self._at)

@@ -7,13 +7,13 @@ from itertools import zip_longest
 from pathlib import Path
 
 from agy_nb.cassette.storage.cassette_reader import RecordedSession, load
-from agy_nb.cassette.storage.format import Frame, Line
+from agy_nb.cassette.storage.format import Frame, WireRecord
 from agy_nb.wire.summaries import digest_diff
 from agy_nb.wire.summaries.digest import Digest, SessionDigest
 from agy_nb.wire.summaries.digest_diff import PARTS
 
 
-def digests_of(lines: Iterable[Line]) -> list[Digest]:
+def digests_of(lines: Iterable[WireRecord]) -> list[Digest]:
     """What the sessions of a wire add up to, in the order of their start; keeps no line."""
     found: dict[int, SessionDigest] = {}
     ends: dict[int, Frame] = {}
@@ -34,7 +34,7 @@ def digest_of(session: RecordedSession) -> Digest:
     return digest.result(session.end)
 
 
-def _add(digest: SessionDigest, line: Line) -> None:
+def _add(digest: SessionDigest, line: WireRecord) -> None:
     if line.direction == "client":
         digest.client(line.frame)
     elif line.direction == "harness":

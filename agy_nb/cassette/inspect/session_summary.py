@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agy_nb.cassette.inspect.recorded_events import RecordedEvents
-from agy_nb.cassette.storage.format import Line, SessionSummary
+from agy_nb.cassette.storage.format import SessionSummary, WireRecord
 from agy_nb.protocol.events import Event, ToolCall, TurnBegan, Usage
 from agy_nb.wire.client_config import models_of
 from agy_nb.wire.frames import CONFIG, NAME
@@ -17,7 +17,7 @@ class Summaries:
     def __init__(self) -> None:
         self._sessions: dict[int, _Session] = {}
 
-    def add(self, line: Line) -> None:
+    def add(self, line: WireRecord) -> None:
         """Take a line into account."""
         session = self._sessions.get(line.session)
         if session is None:
@@ -40,7 +40,7 @@ class _Session:
         self._tools: set[str] = set()
         self._closed = False
 
-    def add(self, line: Line) -> None:
+    def add(self, line: WireRecord) -> None:
         self._frames += 1
         self._closed = self._closed or line.direction == "end"
         if line.direction == "client" and CONFIG in line.frame:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from agy_nb.cassette.inspect.recorded_events import RecordedEvents
-from agy_nb.cassette.storage.format import Line, read_lines
+from agy_nb.cassette.storage.format import WireRecord, read_lines
 from agy_nb.wire.summaries.render import SessionText
 
 _KEPT = 64
@@ -24,7 +24,7 @@ def transcript(path: Path) -> Iterator[str]:
         path: The cassette's folder.
 
     Raises:
-        CassetteInvalid: A line is damaged.
+        CassetteInvalidError: A line is damaged.
     """
     shown: int | None = None
     for number, line in _written(read_lines(path)):
@@ -34,7 +34,7 @@ def transcript(path: Path) -> Iterator[str]:
         yield line
 
 
-def _written(lines: Iterable[Line]) -> Iterator[tuple[int, str]]:
+def _written(lines: Iterable[WireRecord]) -> Iterator[tuple[int, str]]:
     sessions: dict[int, _Session] = {}
     ended: deque[int] = deque()
     for line in lines:
@@ -58,7 +58,7 @@ class _Session:
         self._events = RecordedEvents()
         self._text = SessionText()
 
-    def take(self, line: Line) -> Iterator[str]:
+    def take(self, line: WireRecord) -> Iterator[str]:
         for event in self._events.take(line):
             yield from self._text.take(event)
 

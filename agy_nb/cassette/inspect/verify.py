@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from agy_nb.cassette.errors import CassetteError, CassetteInvalid
+from agy_nb.cassette.errors import CassetteError, CassetteInvalidError
 from agy_nb.cassette.redaction import Rule
 from agy_nb.cassette.redaction.leaks import find_leaks
 from agy_nb.cassette.replay.machine import SessionMachine
-from agy_nb.cassette.storage.cassette_reader import Recording, load
+from agy_nb.cassette.storage.cassette_reader import Cassette, load
 from agy_nb.cassette.storage.format import (
     FILES,
     MODEL,
@@ -31,7 +31,7 @@ _MOST_LEAKS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class VerifyProblem:
     """One thing that is wrong with a cassette.
 
     Attributes:
@@ -62,7 +62,7 @@ class Verdict:
     """
 
     path: Path
-    problems: list[Problem]
+    problems: list[VerifyProblem]
     remarks: list[str] = field(default_factory=list)
 
     def data(self) -> dict[str, object]:
@@ -75,7 +75,7 @@ class Verdict:
         }
 
 
-def problems(path: Path, *, rules: Iterable[Rule] = ()) -> Iterator[Problem]:
+def problems(path: Path, *, rules: Iterable[Rule] = ()) -> Iterator[VerifyProblem]:
     """What is wrong with a cassette; nothing if it is sound. Reads every file of it.
 
     Args:
@@ -87,37 +87,37 @@ def problems(path: Path, *, rules: Iterable[Rule] = ()) -> Iterator[Problem]:
         for file in files_of(path):
             open_plain(file).close()
     except CassetteError as error:
-        yield Problem("unreadable", str(error))
+        yield VerifyProblem("unreadable", str(error))
         return
     except OSError as error:
         name = Path(error.filename or path).name
-        yield Problem("unreadable", f"{name} cannot be read: {error.strerror}", name)
+        yield VerifyProblem("unreadable", f"{name} cannot be read: {error.strerror}", name)
         return
     if recording.partial:
-        yield Problem("partial", "it is partial: the recording, or the file, was cut off")
+        yield VerifyProblem("partial", "it is partial: the recording, or the file, was cut off")
     yield from _stale(recording.header)
     yield from _secrets(path, rules)
     yield from _unplayable(recording)
     yield from _exchanges(path, recording.header)
 
 
-def _secrets(path: Path, rules: Iterable[Rule]) -> Iterator[Problem]:
+def _secrets(path: Path, rules: Iterable[Rule]) -> Iterator[VerifyProblem]:
     found = 0
     try:
         for leak in find_leaks(path, rules):
             found += 1
             if found <= _MOST_LEAKS:
                 text = f"{leak} holds what should be redacted"
-                yield Problem("secret", text, leak.file, leak.line)
+                yield VerifyProblem("secret", text, leak.file, leak.line)
     except CassetteError:
         return  # reported with the model's side
     if found > _MOST_LEAKS:
-        yield Problem("secret", f"and {found - _MOST_LEAKS} more places do")
+        yield VerifyProblem("secret", f"and {found - _MOST_LEAKS} more places do")
     if found:
-        yield Problem("secret", f"run `agy-nb cassette redact {path}` to clean it")
+        yield VerifyProblem("secret", f"run `agy-nb cassette redact {path}` to clean it")
 
 
-def _unplayable(recording: Recording) -> Iterator[Problem]:
+def _unplayable(recording: Cassette) -> Iterator[VerifyProblem]:
     for session in recording.sessions:
         machine = SessionMachine(session, path=str(recording.path))
         machine.reveal()  # as our own runtime does, which checks the calls of subagents
@@ -130,27 +130,27 @@ def _unplayable(recording: Recording) -> Iterator[Problem]:
             while machine.release() is not None:
                 pass
         except (CassetteError, ValueError) as error:
-            yield Problem("replay", f"session {session.number} cannot be played: {error}")
+            yield VerifyProblem("replay", f"session {session.number} cannot be played: {error}")
 
 
-def _stale(header: Header) -> Iterator[Problem]:
+def _stale(header: Header) -> Iterator[VerifyProblem]:
     installed = installed_sdk()
     of_python = header.sdk[:1].isdigit()  # others stand behind their language's name
     if installed and of_python and header.sdk != installed:
-        yield Problem(
+        yield VerifyProblem(
             "version",
             f"it is of google-antigravity {header.sdk}, installed is {installed}: record it again",
         )
 
 
-def _exchanges(path: Path, header: Header) -> Iterator[Problem]:
+def _exchanges(path: Path, header: Header) -> Iterator[VerifyProblem]:
     try:
         if (header.model or has_model(path)) and not read_model(path):
-            yield Problem("model", f"{MODEL} holds no request", MODEL)
+            yield VerifyProblem("model", f"{MODEL} holds no request", MODEL)
         if (path / TOOLS).exists():
             read_vcr(path / TOOLS)
-    except CassetteInvalid as error:
-        yield Problem("model", str(error))
+    except CassetteInvalidError as error:
+        yield VerifyProblem("model", str(error))
 
 
 def remarks(path: Path) -> Iterator[str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agy_nb.cassette.redaction import MARK
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 from agy_nb.wire import frames as f
 
 MATCHERS = {
@@ -58,7 +58,7 @@ class Comparer:
         ignore: Paths not to compare, with all below them; `*` for any index or name.
 
     Raises:
-        InvalidInput: `match_on` names something else.
+        InvalidInputError: `match_on` names something else.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Comparer:
         names = tuple(match_on)
         for name in names:
             if name not in MATCHERS:
-                raise InvalidInput(
+                raise InvalidInputError(
                     f"match_on takes {', '.join(MATCHERS)}; not {name!r}", field="match_on"
                 )
         self._match_on = frozenset(names)

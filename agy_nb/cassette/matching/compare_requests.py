@@ -51,7 +51,7 @@ def _clean(value: Any) -> Any:  # noqa: ANN401 - JSON
     return value
 
 
-class Translation:
+class PathTranslation:
     """A session's folders, and the marks that stand for them in the recording.
 
     Args:

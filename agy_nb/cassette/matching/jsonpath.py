@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 
 _TOKEN = re.compile(r"(\.\.)?\.?(?:([\w$-]+|\*)|\[(\d+|\*)\]|\[(?:'([^']*)'|\"([^\"]*)\")\])")
 
@@ -29,7 +29,7 @@ class JsonPath:
         """Read a path.
 
         Raises:
-            InvalidInput: It is none.
+            InvalidInputError: It is none.
 
         Example:
             >>> JsonPath.parse("$.a[0].b").steps
@@ -41,7 +41,7 @@ class JsonPath:
         while position < len(rest):
             match = _TOKEN.match(rest, position)
             if match is None or match.end() == position:
-                raise InvalidInput(
+                raise InvalidInputError(
                     f"{text!r} is no path; write e.g. $.config.models[*].name or $..note",
                     field="path",
                 )
@@ -50,7 +50,7 @@ class JsonPath:
             steps.append(_step(match))
             position = match.end()
         if not steps:
-            raise InvalidInput(
+            raise InvalidInputError(
                 f"{text!r} names nothing; write e.g. $.config.models[*].name or $..note",
                 field="path",
             )

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from agy_nb.cassette.errors import CassetteMismatch
+from agy_nb.cassette.errors import CassetteMismatchError
 from agy_nb.cassette.matching.compare_frames import MISSING, Difference
 from agy_nb.cassette.redaction import SECRET
 from agy_nb.cassette.storage.format import Frame
@@ -67,9 +67,9 @@ class Reporter:
         actual: Frame | None = None,
         diff: str = "",
         differs_at: str = "",
-    ) -> CassetteMismatch:
+    ) -> CassetteMismatchError:
         where = f"{self._path}, session {self._session}" + (f", turn {turn}" if turn else "")
-        return CassetteMismatch(
+        return CassetteMismatchError(
             f"{where}: {text}",
             path=self._path,
             phase=phase,
@@ -88,7 +88,7 @@ class Reporter:
         actual: Frame,
         difference: Difference,
         call: Frame | None = None,
-    ) -> CassetteMismatch:
+    ) -> CassetteMismatchError:
         """The right kind of frame came, with other contents.
 
         Args:
@@ -114,7 +114,9 @@ class Reporter:
             differs_at=difference.path,
         )  # fmt: skip
 
-    def surplus(self, turn: int, actual: Frame, waiting: Iterable[FrameKey]) -> CassetteMismatch:
+    def surplus(
+        self, turn: int, actual: Frame, waiting: Iterable[FrameKey]
+    ) -> CassetteMismatchError:
         """A frame came for which nothing was recorded."""
         kind = kind_of(actual)
         expected = ", ".join(sorted(map(str, waiting)))
@@ -127,7 +129,7 @@ class Reporter:
         )  # fmt: skip
         return self._error("extra", turn, text, actual=actual)
 
-    def unasked(self, turn: int, actual: Frame) -> CassetteMismatch:
+    def unasked(self, turn: int, actual: Frame) -> CassetteMismatchError:
         """An answer came to something that was not asked yet."""
         text = (
             f"the client sends {_what(kind_of(actual))} before it was asked for:\n"
@@ -135,7 +137,7 @@ class Reporter:
         )
         return self._error("request", turn, text, actual=actual)
 
-    def not_allowed(self, turn: int, call: Frame, reason: str) -> CassetteMismatch:
+    def not_allowed(self, turn: int, call: Frame, reason: str) -> CassetteMismatchError:
         """The recording calls a host tool that today's rules do not let it call."""
         text = (
             "the recording calls one of your tools, and the replay does not run it: "
@@ -145,7 +147,7 @@ class Reporter:
         )
         return self._error("not_allowed", turn, text, expected=call)
 
-    def ended(self, turn: int) -> CassetteMismatch:
+    def ended(self, turn: int) -> CassetteMismatchError:
         """The client waits for more, and the recording was cut off here."""
         text = (
             "the recording is partial and ends here, while the client waits for more.\n"
@@ -153,7 +155,9 @@ class Reporter:
         )
         return self._error("ended", turn, text)
 
-    def stalled(self, turn: int, waiting: Iterable[FrameKey], seconds: float) -> CassetteMismatch:
+    def stalled(
+        self, turn: int, waiting: Iterable[FrameKey], seconds: float
+    ) -> CassetteMismatchError:
         """The client waits for more, and the recording waits for the client."""
         keys = tuple(waiting)
         wants = ", ".join(sorted(map(str, keys))) or "the session's end"
@@ -167,7 +171,7 @@ class Reporter:
         )
         return self._error("stalled", turn, text)
 
-    def unplayed(self, turn: int, left: Iterable[Frame]) -> CassetteMismatch:
+    def unplayed(self, turn: int, left: Iterable[Frame]) -> CassetteMismatchError:
         """The block ended before the recording did."""
         frames = list(left)
         lines = "\n".join(f"- {_what(kind_of(frame))}: {_short(frame)}" for frame in frames[:5])
@@ -182,12 +186,12 @@ class Reporter:
 
 def no_session(
     path: str, recorded: int, actual: Frame, *, partial: bool = False
-) -> CassetteMismatch:
+) -> CassetteMismatchError:
     """One more agent is started than was recorded."""
     number = "one agent was" if recorded == 1 else f"{recorded} agents were"
     if partial:
         number += ", and the recording is partial: it, or its file, was cut off"
-    return CassetteMismatch(
+    return CassetteMismatchError(
         f"{path}: one more agent is started than was recorded ({number}).\n"
         f'What to do: {_AGAIN}, or add to it with record_mode="new_episodes"',
         path=path,
@@ -197,10 +201,10 @@ def no_session(
     )
 
 
-def never_started(path: str, sessions: list[int]) -> CassetteMismatch:
+def never_started(path: str, sessions: list[int]) -> CassetteMismatchError:
     """Some recorded agents were not started."""
     numbers = ", ".join(map(str, sessions))
-    return CassetteMismatch(
+    return CassetteMismatchError(
         f"{path}: the recording was not played to its end; session {numbers} was never started.\n"
         f"What to do: {_AGAIN}, or accept it with allow_unplayed=True",
         path=path,

@@ -17,7 +17,7 @@ from agy_nb.cassette.storage.format import Frame
 from agy_nb.wire.client_config import conversation_of, paths_of
 
 
-class Substitution:
+class Placeholders:
     """Both ways between the recording's words and this machine's.
 
     Args:

@@ -14,13 +14,18 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agy_nb.cassette.errors import CassetteNotWritten
-from agy_nb.cassette.record.recorder import RecordingSocket, Tape, harness_path, harness_text
+from agy_nb.cassette.errors import CassetteNotWrittenError
+from agy_nb.cassette.record.recorder import (
+    FrameRecorder,
+    RecordingSocket,
+    harness_path,
+    harness_text,
+)
 from agy_nb.cassette.record_modes import refuse_to_replace
 from agy_nb.cassette.redaction import Redactor, Rule
 from agy_nb.cassette.redaction.streams import joined
 from agy_nb.cassette.storage.format import Direction, Frame, cassette_path
-from agy_nb.cassette.storage.writer import Journal, Said, new_header, timed
+from agy_nb.cassette.storage.writer import CassetteWriter, TimedFrame, new_header, timed
 
 if TYPE_CHECKING:
     from agy_nb.sdk.interfaces import Start
@@ -36,7 +41,7 @@ _PART = 1_000_000
 """Bytes of frames that are packed at once."""
 
 
-class KeptFrames:
+class FrameBuffer:
     """What one agent and its harnesses have said to each other.
 
     Args:
@@ -46,10 +51,10 @@ class KeptFrames:
     def __init__(self, *, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
         self._parts: list[_Part] = []
-        self._open: list[Said] = []
+        self._open: list[TimedFrame] = []
         self._size = 0
         self._full = False
-        self._tape = Tape(self)
+        self._tape = FrameRecorder(self)
         self._harness = Path()
 
     def listen(self, start: Start, ws: Any) -> RecordingSocket:  # noqa: ANN401 - of websockets
@@ -60,22 +65,24 @@ class KeptFrames:
     def put(
         self, session: int, direction: Direction, at: float, message: str | bytes | Frame
     ) -> None:
-        """Hold a frame; see `Journal.put`."""
+        """Hold a frame; see `CassetteWriter.put`."""
         if self._full:
             return
-        self._open.append(Said(session, direction, at, message))
+        self._open.append(TimedFrame(session, direction, at, message))
         self._size += len(message)
         if self._size >= _PART:
             self._parts.append(_Part(self._open))
             self._open, self._size = [], 0
             self._full = sum(part.size for part in self._parts) >= self._most_bytes
 
-    def so_far(self) -> SoFar:
+    def so_far(self) -> FrameSnapshot:
         """What has been said up to now; more may come."""
-        return SoFar((*self._parts, _Part(self._open[:], pack=False)), self._harness, self._full)
+        return FrameSnapshot(
+            (*self._parts, _Part(self._open[:], pack=False)), self._harness, self._full
+        )
 
 
-class SoFar:
+class FrameSnapshot:
     """A part of a conversation, to be written."""
 
     def __init__(self, parts: Iterable[_Part], harness: Path, full: bool) -> None:  # noqa: FBT001
@@ -94,15 +101,15 @@ class SoFar:
             The cassette's folder.
 
         Raises:
-            CassetteBusy: Somebody else records it.
-            CassetteInvalid: The path is no name for a cassette, or something else is there.
-            CassetteNotWritten: Nothing was said, or the disk refused.
+            CassetteBusyError: Somebody else records it.
+            CassetteInvalidError: The path is no name for a cassette, or something else is there.
+            CassetteNotWrittenError: Nothing was said, or the disk refused.
         """
         path = cassette_path(path)
         if path.exists():
             refuse_to_replace(path)
         if next(self._frames(), None) is None:
-            raise CassetteNotWritten(
+            raise CassetteNotWrittenError(
                 f"{path} was not written: no agent has said anything to a harness here",
                 path=str(path),
             )
@@ -110,14 +117,14 @@ class SoFar:
         redactor.warm_up()
         # Read by the journal's thread as it writes: unpacked, all at once would be too much.
         lines = map(redactor.line, joined(timed(self._frames()), redactor))
-        Journal(path, new_header(), keep=lines).finish(
+        CassetteWriter(path, new_header(), keep=lines).finish(
             lambda: dict(redactor.counts),
             complete=not self._full,
             harness=harness_text(self._harness),
         )
         return path
 
-    def _frames(self) -> Iterator[Said]:
+    def _frames(self) -> Iterator[TimedFrame]:
         for part in self._parts:
             yield from part.frames()
 
@@ -125,19 +132,19 @@ class SoFar:
 class _Part:
     """Some frames in a row, packed as soon as a thread has done it."""
 
-    def __init__(self, frames: list[Said], *, pack: bool = True) -> None:
-        self._frames: list[Said] | None = frames
+    def __init__(self, frames: list[TimedFrame], *, pack: bool = True) -> None:
+        self._frames: list[TimedFrame] | None = frames
         self._packed = b""
         self.size = 0
         if pack:
             threading.Thread(target=self._pack, args=(frames,), name=PACKING, daemon=True).start()
 
-    def _pack(self, frames: list[Said]) -> None:
+    def _pack(self, frames: list[TimedFrame]) -> None:
         self._packed = zlib.compress(pickle.dumps(frames), 1)
         self.size = len(self._packed)
         self._frames = None
 
-    def frames(self) -> list[Said]:
+    def frames(self) -> list[TimedFrame]:
         """The frames, oldest first."""
         frames = self._frames
         if frames is None:

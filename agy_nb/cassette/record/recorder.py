@@ -26,17 +26,17 @@ Rewrite: TypeAlias = Callable[[int, Frame], Frame]
 """Changes a session's configuration on its way to the harness, unseen by the recording."""
 
 
-class TakesFrames(Protocol):
-    """Takes frames as they are said; `Journal` writes them, `KeptFrames` holds them."""
+class FrameSink(Protocol):
+    """Takes frames as they are said; `CassetteWriter` writes them, `FrameBuffer` holds them."""
 
     def put(
         self, session: int, direction: Direction, at: float, message: str | bytes | Frame
     ) -> None:
-        """See `Journal.put`."""
+        """See `CassetteWriter.put`."""
         ...
 
 
-class Tape:
+class FrameRecorder:
     """Where recorded sessions go; off once the cassette is finished.
 
     Args:
@@ -44,7 +44,7 @@ class Tape:
         first: Number of the first session.
     """
 
-    def __init__(self, journal: TakesFrames | None, *, first: int = 0) -> None:
+    def __init__(self, journal: FrameSink | None, *, first: int = 0) -> None:
         self._journal = journal
         self._next = first
         self._open: set[int] = set()
@@ -98,7 +98,7 @@ class RecordingSocket:
     def __init__(
         self,
         ws: Any,  # noqa: ANN401 - of websockets
-        tape: Tape,
+        tape: FrameRecorder,
         session: int,
         rewrite: Callable[[Frame], Frame] | None = None,
     ) -> None:
@@ -107,15 +107,15 @@ class RecordingSocket:
         self._session = session
         self._rewrite = rewrite
         self._over = False
-        from agy_nb.sdk.process.observed_socket import TakesNotes
+        from agy_nb.sdk.process.observed_socket import NoteSink
 
-        self._inner_note = ws.note if isinstance(ws, TakesNotes) else None
+        self._inner_note = ws.note if isinstance(ws, NoteSink) else None
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the real one has
         return getattr(self._ws, name)
 
     def note(self, note: Event) -> None:
-        """Keep a host note, in its order among the frames; see `TakesNotes`.
+        """Keep a host note, in its order among the frames; see `NoteSink`.
 
         It may come after the session's end: how a turn ended whose harness went away.
         """
@@ -173,7 +173,9 @@ def rewritten(message: str | bytes, rewrite: Callable[[Frame], Frame]) -> str | 
     return json.dumps(rewrite(frame)) if CONFIG in frame else message
 
 
-async def record(start: HarnessStart, tape: Tape, rewrite: Rewrite | None = None) -> Connected:
+async def record(
+    start: HarnessStart, tape: FrameRecorder, rewrite: Rewrite | None = None
+) -> Connected:
     """Start the real harness and record what is said."""
     real = await start.spawn()
     session = tape.begin()

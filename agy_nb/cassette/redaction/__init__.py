@@ -20,7 +20,7 @@ from agy_nb.cassette.redaction.redactor import (
     local_places,
     mark,
 )
-from agy_nb.cassette.redaction.split_text import Span
+from agy_nb.cassette.redaction.split_text import TextSpan
 
 __all__ = [
     "HOME",
@@ -31,7 +31,7 @@ __all__ = [
     "TEMP",
     "Redactor",
     "Rule",
-    "Span",
+    "TextSpan",
     "find_secrets",
     "local_places",
     "mark",

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 
 from agy_nb.cassette.redaction.engine import engine_spans
 from agy_nb.cassette.redaction.rules.contexts import named
-from agy_nb.cassette.redaction.rules.decoded_views import View, layers, unwrapped
+from agy_nb.cassette.redaction.rules.decoded_views import DecodedView, layers, unwrapped
 from agy_nb.cassette.redaction.rules.encoded import encoded
 from agy_nb.cassette.redaction.rules.formats import formatted
 from agy_nb.cassette.redaction.rules.tokens import is_apart, tokens
 from agy_nb.cassette.redaction.rules.value_shapes import is_placeholder
-from agy_nb.cassette.redaction.split_text import SECRET, Span, merged
+from agy_nb.cassette.redaction.split_text import SECRET, TextSpan, merged
 
 _MARK = re.compile(r"\{\{agy:[a-z0-9-]+\}\}")
 _DEPTH = 2
@@ -22,7 +22,7 @@ Known = Callable[[str], list[tuple[int, int]]]
 """Gives where known values stand in a text."""
 
 
-def find_secrets(text: str, *, known: Known | None = None) -> list[Span]:
+def find_secrets(text: str, *, known: Known | None = None) -> list[TextSpan]:
     """Find the secrets in a text.
 
     Args:
@@ -41,11 +41,11 @@ def find_secrets(text: str, *, known: Known | None = None) -> list[Span]:
     return _find(text, known, _DEPTH)
 
 
-def _find(text: str, known: Known | None, depth: int) -> list[Span]:
-    found: list[Span] = []
+def _find(text: str, known: Known | None, depth: int) -> list[TextSpan]:
+    found: list[TextSpan] = []
     for view in layers(text):
         here = list(_in_view(view.text, known))
-        found += [Span(*view.place(start, end), SECRET, secret=True) for start, end in here]
+        found += [TextSpan(*view.place(start, end), SECRET, secret=True) for start, end in here]
         found += _in_wrapped(view, known, {span.start for span in found})
         if depth:
             found += _in_encoded(view, known, depth)
@@ -66,9 +66,9 @@ def _in_view(text: str, known: Known | None) -> Iterator[tuple[int, int]]:
         yield from known(text)
 
 
-def _in_wrapped(view: View, known: Known | None, seen: set[int]) -> Iterator[Span]:
+def _in_wrapped(view: DecodedView, known: Known | None, seen: set[int]) -> Iterator[TextSpan]:
     """What only shows when wrapped lines and quoted pieces are joined."""
-    found: list[Span] = []
+    found: list[TextSpan] = []
     joined = unwrapped(view)
     if joined is not None:
         for start, end in tokens(joined.text):
@@ -80,24 +80,24 @@ def _in_wrapped(view: View, known: Known | None, seen: set[int]) -> Iterator[Spa
     yield from (span for span in found if span.start not in seen)
 
 
-def _across(joined: View, start: int, end: int) -> Iterator[Span]:
+def _across(joined: DecodedView, start: int, end: int) -> Iterator[TextSpan]:
     """Give what is longer in the text as it came, because lines were joined within it."""
     first, last = joined.place(start, end)
     if last - first > end - start:
-        yield Span(first, last, SECRET, secret=True)
+        yield TextSpan(first, last, SECRET, secret=True)
 
 
-def _in_encoded(view: View, known: Known | None, depth: int) -> Iterator[Span]:
+def _in_encoded(view: DecodedView, known: Known | None, depth: int) -> Iterator[TextSpan]:
     for part in encoded(view.text):
         inner = _find(part.text, known, depth - 1)
         if not inner:
             continue
         start, end = view.place(part.start, part.end)
         mark = SECRET if part.encode is None else part.encode(replaced(part.text, inner))
-        yield Span(start, end, mark, secret=True)
+        yield TextSpan(start, end, mark, secret=True)
 
 
-def replaced(text: str, spans: list[Span]) -> str:
+def replaced(text: str, spans: list[TextSpan]) -> str:
     """Give a text with its spans replaced by their marks."""
     pieces: list[str] = []
     at = 0

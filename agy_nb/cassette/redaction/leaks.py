@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agy_nb.cassette.errors import CassetteInvalid
+from agy_nb.cassette.errors import CassetteInvalidError
 from agy_nb.cassette.redaction import Redactor, Rule
 from agy_nb.cassette.redaction.http.exchanges import cleaned
 from agy_nb.cassette.redaction.streams import joined
@@ -26,7 +26,7 @@ from agy_nb.cassette.storage.format import (
     TOOLS,
     WIRE,
     Header,
-    Line,
+    WireRecord,
     header_of,
     is_partial,
     numbered_lines,
@@ -36,7 +36,7 @@ from agy_nb.cassette.storage.format import (
 )
 from agy_nb.cassette.storage.model_log import read_journal, read_model, read_vcr, write_vcr
 from agy_nb.cassette.storage.safe_files import files_of, name_within, read_bytes
-from agy_nb.cassette.storage.writer import Journal
+from agy_nb.cassette.storage.writer import CassetteWriter
 
 LARGEST_OTHER = 4 * 2**20
 """Bytes of a file that no recorder writes, up to which it is looked at and cleaned."""
@@ -99,7 +99,7 @@ def find_leaks(path: Path, rules: Iterable[Rule] = ()) -> Iterator[Leak]:
 def _in_wire(path: Path, redactor: Redactor) -> Iterator[Leak]:
     before: defaultdict[int, deque[tuple[int, Any]]] = defaultdict(deque)
 
-    def noted() -> Iterator[Line]:
+    def noted() -> Iterator[WireRecord]:
         for number, raw, line in numbered_lines(path):
             before[line.session].append((number, line.frame))
             if line.text is None:
@@ -167,7 +167,7 @@ def redact(path: Path, rules: Iterable[Rule]) -> Header:
     header = read_header(path)
     for file in _others(path):
         if file.stat().st_size > LARGEST_OTHER:
-            raise CassetteInvalid(
+            raise CassetteInvalidError(
                 f"{file} was not written by a recorder and is too large to look at; move it out of "
                 "the cassette",
                 path=str(path),
@@ -175,7 +175,9 @@ def redact(path: Path, rules: Iterable[Rule]) -> Header:
     whole = not is_partial(path, header)
     redactor = Redactor(rules)
     header = header_of(_clean_header(json.loads(header.encode()), redactor.text), str(path))
-    journal = Journal(path, header, keep=map(redactor.line, joined(read_lines(path), redactor)))
+    journal = CassetteWriter(
+        path, header, keep=map(redactor.line, joined(read_lines(path), redactor))
+    )
     try:
         found = {MODEL: read_model(path)}
         if (path / TOOLS).exists():

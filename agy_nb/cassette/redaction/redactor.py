@@ -30,8 +30,8 @@ from agy_nb.cassette.redaction.rules.field_names import (
     strength,
 )
 from agy_nb.cassette.redaction.rules.value_shapes import is_learnable, is_random, is_sentence
-from agy_nb.cassette.redaction.split_text import Span, merged
-from agy_nb.cassette.storage.format import Frame, Line
+from agy_nb.cassette.redaction.split_text import TextSpan, merged
+from agy_nb.cassette.storage.format import Frame, WireRecord
 from agy_nb.wire.frames import MIME_TYPE
 
 Rule: TypeAlias = "re.Pattern[str] | str | Callable[[Frame], Frame]"
@@ -108,9 +108,9 @@ class Redactor:
         """Take these very objects for clean, until the next call."""
         self._trusted = texts
 
-    def line(self, line: Line) -> Line:
+    def line(self, line: WireRecord) -> WireRecord:
         """A line fit to be written."""
-        return Line(line.session, line.direction, line.dt, self.frame(line.frame))
+        return WireRecord(line.session, line.direction, line.dt, self.frame(line.frame))
 
     def frame(self, frame: Frame) -> Frame:
         """A frame fit to be written; the one given is not changed."""
@@ -149,22 +149,24 @@ class Redactor:
                 return self._plain(text)
         return self._plain(text)
 
-    def spans(self, text: str) -> list[Span]:
+    def spans(self, text: str) -> list[TextSpan]:
         """Find what is to be taken out of a text that comes in pieces, in order."""
         with self._lock:
             return self._spans(text)
 
-    def _spans(self, text: str) -> list[Span]:
+    def _spans(self, text: str) -> list[TextSpan]:
         found = find_secrets(text, known=self._known.find if len(self._known) else None)
         for own in self._own_patterns:
             group = "s" if "s" in own.groupindex else 0
             found += [
-                Span(*match.span(group), mark("rule"), secret=True) for match in own.finditer(text)
+                TextSpan(*match.span(group), mark("rule"), secret=True)
+                for match in own.finditer(text)
             ]
         for place, folder, expression in self._places:
             if folder in text:
                 found += [
-                    Span(*match.span(), place, secret=False) for match in expression.finditer(text)
+                    TextSpan(*match.span(), place, secret=False)
+                    for match in expression.finditer(text)
                 ]
         return merged(
             span

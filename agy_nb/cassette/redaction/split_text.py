@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 SECRET = "{{agy:secret}}"  # noqa: S105 - the mark that stands for a secret
 
 
-class Span(NamedTuple):
+class TextSpan(NamedTuple):
     """A part of a text that is not written.
 
     Attributes:
@@ -31,7 +31,7 @@ class Span(NamedTuple):
 class Seeing(Protocol):
     """Knows what is secret; see `redaction.Redactor`."""
 
-    def spans(self, text: str) -> list[Span]:
+    def spans(self, text: str) -> list[TextSpan]:
         """What is to be taken out of a text, in order; spans do not overlap."""
         ...
 
@@ -44,20 +44,20 @@ class Seeing(Protocol):
         ...
 
 
-def merged(spans: Iterable[Span]) -> list[Span]:
+def merged(spans: Iterable[TextSpan]) -> list[TextSpan]:
     """Spans in order, those that overlap made one; a secret's mark is the stronger one."""
-    found: list[Span] = []
+    found: list[TextSpan] = []
     for span in sorted(spans, key=lambda span: (span.start, -span.end)):
         if found and span.start < found[-1].end:
             last = found[-1]
             strong = span if span.secret and not last.secret else last
-            found[-1] = Span(last.start, max(last.end, span.end), strong.mark, strong.secret)
+            found[-1] = TextSpan(last.start, max(last.end, span.end), strong.mark, strong.secret)
         else:
             found.append(span)
     return found
 
 
-def without(piece: str, start: int, spans: Iterable[Span]) -> str:
+def without(piece: str, start: int, spans: Iterable[TextSpan]) -> str:
     """A piece of a text without the spans of the whole.
 
     Args:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 from agy_nb.cassette.redaction.split_text import Seeing, clean_pieces
-from agy_nb.cassette.storage.format import Frame, Line
+from agy_nb.cassette.storage.format import Frame, WireRecord
 from agy_nb.wire import frames as f
 
 _FIELDS = ((f.TEXT, f.TEXT_DELTA), (f.THINKING, f.THINKING_DELTA))
@@ -26,7 +26,7 @@ _DELTAS = dict(_FIELDS)
 _Key: TypeAlias = tuple[str, str, str]
 
 
-class Redacting(Seeing, Protocol):
+class StreamRedactor(Seeing, Protocol):
     """What is asked of a redactor; see `redaction.Redactor`."""
 
     @property
@@ -39,7 +39,7 @@ class Redacting(Seeing, Protocol):
         ...
 
 
-def joined(lines: Iterable[Line], redactor: Redacting) -> Iterator[Line]:
+def joined(lines: Iterable[WireRecord], redactor: StreamRedactor) -> Iterator[WireRecord]:
     """Give lines without the parts of secrets that several of them make up together.
 
     What a line shows by itself is left to the redactor.
@@ -73,7 +73,7 @@ class _Step:
         self._pieces.append(grown)
         return len(self._pieces) - 1
 
-    def end(self, redactor: Redacting) -> None:
+    def end(self, redactor: StreamRedactor) -> None:
         """Look at the whole text: nothing more will come."""
         if not self.ended:
             self.ended = True
@@ -91,7 +91,7 @@ class _Step:
             self._next += 1
         return self._so_far
 
-    def is_clean(self, redactor: Redacting) -> bool:
+    def is_clean(self, redactor: StreamRedactor) -> bool:
         """Whether nothing was learned since the text was looked at."""
         return redactor.known == self._known
 
@@ -109,14 +109,14 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    line: Line
+    line: WireRecord
     parts: list[_Part] = field(default_factory=list)
 
     @property
     def is_ready(self) -> bool:
         return all(part.step.ended for part in self.parts)
 
-    def clean(self, redactor: Redacting) -> Line:
+    def clean(self, redactor: StreamRedactor) -> WireRecord:
         changes: dict[str, str] = {}
         clean: list[str] = []
         for part in self.parts:
@@ -136,12 +136,12 @@ class _Held:
 
 
 class _Session:
-    def __init__(self, redactor: Redacting) -> None:
+    def __init__(self, redactor: StreamRedactor) -> None:
         self._redactor = redactor
         self._steps: dict[_Key, _Step] = {}
         self._held: deque[_Held] = deque()
 
-    def take(self, line: Line) -> Iterator[Line]:
+    def take(self, line: WireRecord) -> Iterator[WireRecord]:
         parts: list[_Part] = []
         if line.direction == "end" or f.turn_ended(line.frame):
             self._end_all()
@@ -155,11 +155,11 @@ class _Session:
         self._held.append(_Held(_without_texts(line, parts), parts))
         yield from self._release()
 
-    def finish(self) -> Iterator[Line]:
+    def finish(self) -> Iterator[WireRecord]:
         self._end_all()
         yield from self._release()
 
-    def _release(self) -> Iterator[Line]:
+    def _release(self) -> Iterator[WireRecord]:
         while self._held and self._held[0].is_ready:
             yield self._held.popleft().clean(self._redactor)
 
@@ -195,7 +195,7 @@ class _Session:
                 del self._steps[key]
 
 
-def _without_texts(line: Line, parts: list[_Part]) -> Line:
+def _without_texts(line: WireRecord, parts: list[_Part]) -> WireRecord:
     """A line to be held: its texts are in the step that it belongs to."""
     empty = {part.name: "" for part in parts if part.whole}
     if not empty:

@@ -13,7 +13,7 @@ from agy_nb.cassette.replay.machine import SessionMachine
 from agy_nb.wire import frames as f
 
 
-class RecordedAnswers:
+class CassetteAnswers:
     """What a person said while the session was recorded.
 
     Args:

@@ -23,7 +23,7 @@ _order = itertools.count()
 
 
 @dataclass(slots=True, order=True)
-class Timer:
+class ReplayTimer:
     """A callback at a moment.
 
     Attributes:
@@ -59,7 +59,7 @@ class ReplayClock:
         self._passed_at = self.time()
         self._horizon: float | None = None
         self._in_turn = False
-        self._timers: list[Timer] = []
+        self._timers: list[ReplayTimer] = []
         self._handle: asyncio.TimerHandle | None = None
 
     def time(self) -> float:
@@ -68,7 +68,7 @@ class ReplayClock:
 
     def call_at(
         self, when: float, callback: Callable[[], object], *, of_turn: bool = False
-    ) -> Timer:
+    ) -> ReplayTimer:
         """Have something called at a moment.
 
         Args:
@@ -76,7 +76,7 @@ class ReplayClock:
             callback: Called without arguments.
             of_turn: Whether it is about a turn that runs, or is about to.
         """
-        timer = Timer(when, next(_order), callback, of_turn)
+        timer = ReplayTimer(when, next(_order), callback, of_turn)
         self._timers.append(timer)
         self._arm()
         return timer

@@ -12,13 +12,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple, TypeAlias
 
-from agy_nb.cassette.errors import CassetteMismatch
+from agy_nb.cassette.errors import CassetteMismatchError
 from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.matching.mismatch import Reporter
-from agy_nb.cassette.matching.placeholders import Substitution
+from agy_nb.cassette.matching.placeholders import Placeholders
 from agy_nb.cassette.replay.call_guard import CallGuard
 from agy_nb.cassette.storage.cassette_reader import RecordedSession
-from agy_nb.cassette.storage.format import Frame, Line, frame_message
+from agy_nb.cassette.storage.format import Frame, WireRecord, frame_message
 from agy_nb.wire import frames as f
 from agy_nb.wire.client_config import asks_a_person
 from agy_nb.wire.frames import TURN_KINDS, FrameKey, key_of, kind_of, request_of
@@ -71,7 +71,7 @@ class SessionMachine:
         *,
         path: str = "",
         comparer: Comparer | None = None,
-        substitution: Substitution | None = None,
+        substitution: Placeholders | None = None,
         redact: Callable[[Frame], Frame] = lambda frame: frame,
         answered: Callable[[Frame], bool] = lambda frame: False,  # noqa: ARG005
         decides: bool = False,
@@ -90,7 +90,7 @@ class SessionMachine:
         self.turn = 0
         self._begun = 0  # of these, the turns that the harness has come to
         self.in_turn = True  # the handshake is a turn of its own
-        self._error: CassetteMismatch | None = None
+        self._error: CassetteMismatchError | None = None
 
     def _load(self, session: RecordedSession) -> None:
         self.session = session
@@ -112,13 +112,13 @@ class SessionMachine:
         """Take a frame of the client.
 
         Raises:
-            CassetteMismatch: It is not what was recorded.
+            CassetteMismatchError: It is not what was recorded.
         """
         if self._error is not None:
             raise self._error
         try:
             self._receive(frame)
-        except CassetteMismatch as error:
+        except CassetteMismatchError as error:
             self._error = error
             raise
 
@@ -171,7 +171,7 @@ class SessionMachine:
         """The next frame for the client, None while there is none.
 
         Raises:
-            CassetteMismatch: It is a call of a host tool that today's rules do not allow.
+            CassetteMismatchError: It is a call of a host tool that today's rules do not allow.
         """
         while self._position < len(self._lines):
             line = self._lines[self._position]
@@ -186,7 +186,7 @@ class SessionMachine:
                 return release
         return None
 
-    def _give(self, line: Line) -> Release | None:
+    def _give(self, line: WireRecord) -> Release | None:
         """What the client gets of a line, None where it is answered from the recording."""
         self._check(line.frame)
         request = request_of(line.frame)
@@ -236,7 +236,7 @@ class SessionMachine:
     # -- state -------------------------------------------------------------------------------
 
     @property
-    def error(self) -> CassetteMismatch | None:
+    def error(self) -> CassetteMismatchError | None:
         """The first thing that did not fit."""
         return self._error
 
@@ -314,15 +314,15 @@ class SessionMachine:
             if line.direction == "client" and index not in self._done:
                 yield line.frame
 
-    def ended(self) -> CassetteMismatch:
+    def ended(self) -> CassetteMismatchError:
         """The error for a client that waits where the recording was cut off."""
         return self._keep(self._report.ended(self.turn))
 
-    def stalled(self, seconds: float) -> CassetteMismatch:
+    def stalled(self, seconds: float) -> CassetteMismatchError:
         """The error for a session in which nothing moves."""
         return self._keep(self._report.stalled(self.turn, self.waits_for(), seconds))
 
-    def unplayed_error(self, *, still_open: bool = False) -> CassetteMismatch | None:
+    def unplayed_error(self, *, still_open: bool = False) -> CassetteMismatchError | None:
         """The error for a session that was not played to its end, None if it was.
 
         Args:
@@ -333,7 +333,7 @@ class SessionMachine:
         ]
         return self._report.unplayed(self.turn, left) if left else None
 
-    def _keep(self, error: CassetteMismatch) -> CassetteMismatch:
+    def _keep(self, error: CassetteMismatchError) -> CassetteMismatchError:
         self._error = self._error or error
         return self._error
 
@@ -344,7 +344,7 @@ class SessionMachine:
         """Whether the client has sent no prompt yet."""
         return self.turn == 0
 
-    def become(self, session: RecordedSession, substitution: Substitution | None) -> None:
+    def become(self, session: RecordedSession, substitution: Placeholders | None) -> None:
         """Play another session from here on, which began in the same way."""
         position, done, asked = self._position, self._done, self._asked
         elapsed = self.elapsed

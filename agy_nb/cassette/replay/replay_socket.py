@@ -15,8 +15,8 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from agy_nb.cassette.errors import CassetteMismatch
-from agy_nb.cassette.replay.cassette_answers import RecordedAnswers
+from agy_nb.cassette.errors import CassetteMismatchError
+from agy_nb.cassette.replay.cassette_answers import CassetteAnswers
 from agy_nb.cassette.replay.clock import ReplayClock
 from agy_nb.cassette.replay.machine import Release, SessionMachine
 from agy_nb.cassette.storage.format import Frame, parse_frame
@@ -29,7 +29,7 @@ GOODBYE = json.dumps({SESSION_ENDED: {}})
 
 
 class Dealer(Protocol):
-    """Gives an agent its recorded session; see `deck.Deck`."""
+    """Gives an agent its recorded session; see `deck.SessionMatcher`."""
 
     @property
     def is_left(self) -> bool:
@@ -37,7 +37,7 @@ class Dealer(Protocol):
         ...
 
     def deal(self, config: Frame, *, any_model: bool = False) -> SessionMachine:
-        """The machine for an agent that sends this configuration; see `Deck.deal`."""
+        """The machine for an agent that sends this configuration; see `SessionMatcher.deal`."""
         ...
 
     def settle(self, machine: SessionMachine, frame: Frame) -> None:
@@ -45,7 +45,7 @@ class Dealer(Protocol):
         ...
 
 
-class ReplaySocket:
+class CassetteSocket:
     """What the SDK takes for its WebSocket.
 
     Args:
@@ -90,7 +90,7 @@ class ReplaySocket:
         """Take a frame of the client.
 
         Raises:
-            CassetteMismatch: This frame, or one before, is not what was recorded.
+            CassetteMismatchError: This frame, or one before, is not what was recorded.
         """
         frame = parse_frame(message)
         is_answer = bool(key_of(frame).about)
@@ -109,7 +109,7 @@ class ReplaySocket:
                 if self._machine.at_start and kind_of(frame) in TURN_KINDS:
                     self._deck.settle(self._machine, frame)
                 self._machine.receive(frame)
-        except CassetteMismatch as error:
+        except CassetteMismatchError as error:
             self._fail(error)
             if is_answer:
                 return
@@ -121,7 +121,7 @@ class ReplaySocket:
         """The next frame of the harness.
 
         Raises:
-            CassetteMismatch: The client did not do what was recorded.
+            CassetteMismatchError: The client did not do what was recorded.
         """
         while True:
             if self._error is not None:
@@ -134,7 +134,7 @@ class ReplaySocket:
                 raise self._closed_error(1000, "")
             try:
                 release = self._machine.release() if self._machine else None
-            except CassetteMismatch as error:
+            except CassetteMismatchError as error:
                 self._fail(error)
                 self._told = True
                 raise
@@ -145,7 +145,7 @@ class ReplaySocket:
             self._raise_if_over()
             await self._wait()
 
-    def __aiter__(self) -> ReplaySocket:
+    def __aiter__(self) -> CassetteSocket:
         return self
 
     async def __anext__(self) -> str | bytes:
@@ -157,7 +157,7 @@ class ReplaySocket:
         """End the session.
 
         Raises:
-            CassetteMismatch: The client did not do what was recorded, and nobody was told yet.
+            CassetteMismatchError: The client did not do what was recorded, and nobody was told yet.
         """
         del code, reason
         self._closed = True
@@ -181,14 +181,14 @@ class ReplaySocket:
                 self._clock.waits(machine.waited, in_turn=machine.in_turn)
         return self._clock
 
-    def reveal_requests(self) -> RecordedAnswers:
+    def reveal_requests(self) -> CassetteAnswers:
         """Let requests come that the recording answers; for a client that asks here before it acts.
 
         Our runtime calls this, so that its events are those of the recording.
         """
         if self._machine is not None:
             self._machine.reveal()
-        return RecordedAnswers(lambda: self._machine)
+        return CassetteAnswers(lambda: self._machine)
 
     # -- how ---------------------------------------------------------------------------------
 
@@ -252,7 +252,7 @@ class ReplaySocket:
                 self._fail(machine.stalled(self._stall_after))
 
 
-class NoProcess:
+class FakeProcess:
     """What the SDK takes for the harness process. It starts nothing, and exits well."""
 
     def __init__(self) -> None:

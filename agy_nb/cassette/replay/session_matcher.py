@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agy_nb.cassette.errors import CassetteMismatch
+from agy_nb.cassette.errors import CassetteMismatchError
 from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.matching.mismatch import Reporter, never_started, no_session
-from agy_nb.cassette.matching.placeholders import Substitution
+from agy_nb.cassette.matching.placeholders import Placeholders
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.replay.machine import (
     Answers,
@@ -21,7 +21,7 @@ from agy_nb.cassette.replay.machine import (
     first_prompt,
     opening,
 )
-from agy_nb.cassette.storage.cassette_reader import RecordedSession, Recording
+from agy_nb.cassette.storage.cassette_reader import Cassette, RecordedSession
 from agy_nb.cassette.storage.format import Frame
 from agy_nb.wire.frames import kind_of
 from agy_nb.wire.summaries.canonical_config import comparable_config, config_digest
@@ -48,7 +48,7 @@ class PlaySettings:
     places: Mapping[str, str] | None = None
 
 
-class Deck:
+class SessionMatcher:
     """Deals recorded sessions to agents.
 
     Args:
@@ -56,13 +56,13 @@ class Deck:
         settings: How it is played.
     """
 
-    def __init__(self, recording: Recording, settings: PlaySettings) -> None:
+    def __init__(self, recording: Cassette, settings: PlaySettings) -> None:
         self.recording = recording
         self._settings = settings
         self._left = list(recording.sessions)
         self._digests = {s.number: config_digest(s.config) for s in recording.sessions}
         self._playing: list[tuple[SessionMachine, Frame]] = []
-        self._errors: list[CassetteMismatch] = []
+        self._errors: list[CassetteMismatchError] = []
 
     def has(self, config: Frame, *, any_model: bool = False) -> bool:
         """Whether a recorded session is left for an agent with this configuration; see `deal`."""
@@ -81,7 +81,7 @@ class Deck:
             any_model: Whether the agent leaves it open which model it has.
 
         Raises:
-            CassetteMismatch: No recorded session is left, or none has this configuration.
+            CassetteMismatchError: No recorded session is left, or none has this configuration.
         """
         found = self._find(config, any_model=any_model)
         if found is None:
@@ -134,7 +134,9 @@ class Deck:
                 self._change(machine, config, other)
                 return
 
-    def errors(self, *, allow_unplayed: bool, still_open: bool = False) -> list[CassetteMismatch]:
+    def errors(
+        self, *, allow_unplayed: bool, still_open: bool = False
+    ) -> list[CassetteMismatchError]:
         """All that went wrong, oldest first; what was left unplayed only if nothing else did.
 
         Args:
@@ -186,7 +188,7 @@ class Deck:
                 return session
         return None
 
-    def _no_fit(self, redacted: Frame, *, any_model: bool) -> CassetteMismatch:
+    def _no_fit(self, redacted: Frame, *, any_model: bool) -> CassetteMismatchError:
         path, count = str(self.recording.path), len(self.recording.sessions)
         if not self._left:
             return no_session(path, count, redacted, partial=self.recording.partial)
@@ -199,9 +201,9 @@ class Deck:
         differences, number, then = min(found, key=lambda item: (len(item[0]), item[1]))
         return Reporter(path, number).differs(0, then, now, differences[0])
 
-    def _substitution(self, session: RecordedSession, config: Frame) -> Substitution:
+    def _substitution(self, session: RecordedSession, config: Frame) -> Placeholders:
         settings = self._settings
-        return Substitution(
+        return Placeholders(
             session.config, config, redact=settings.redactor.text, places=settings.places
         )
 

@@ -12,11 +12,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.cassette.record.recorder import websockets_of_sdk
-from agy_nb.cassette.replay.cassette_answers import RecordedAnswers
+from agy_nb.cassette.replay.cassette_answers import CassetteAnswers
 from agy_nb.cassette.replay.clock import ReplayClock
 from agy_nb.cassette.replay.machine import SessionMachine, Tools
-from agy_nb.cassette.replay.replay_socket import NoProcess, ReplaySocket
-from agy_nb.cassette.replay.session_matcher import Deck
+from agy_nb.cassette.replay.replay_socket import CassetteSocket, FakeProcess
+from agy_nb.cassette.replay.session_matcher import SessionMatcher
 from agy_nb.cassette.storage.format import Frame, parse_frame
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class PlaybackSettings:
     tools: Tools = "check"
 
 
-def replay(start: HarnessStart, deck: Deck, settings: PlaybackSettings) -> Connected:
+def replay(start: HarnessStart, deck: SessionMatcher, settings: PlaybackSettings) -> Connected:
     """Stand in for the harness.
 
     Args:
@@ -49,16 +49,18 @@ def replay(start: HarnessStart, deck: Deck, settings: PlaybackSettings) -> Conne
     from agy_nb.sdk.process.launch import Connected
 
     socket = _socket(start, deck, settings)
-    return Connected(NoProcess(), socket, socket)
+    return Connected(FakeProcess(), socket, socket)
 
 
-def _socket(start: HarnessStart, deck: Deck, settings: PlaybackSettings) -> ReplaySocket:
+def _socket(
+    start: HarnessStart, deck: SessionMatcher, settings: PlaybackSettings
+) -> CassetteSocket:
     on_deal: Callable[[SessionMachine], None] | None = None
     if settings.tools == "replay":
         results = _RecordedResults()
         start.use_recorded_results(results.result)
         on_deal = results.use
-    return ReplaySocket(
+    return CassetteSocket(
         deck,
         speed=settings.speed,
         stall_after=settings.stall_after,
@@ -68,7 +70,7 @@ def _socket(start: HarnessStart, deck: Deck, settings: PlaybackSettings) -> Repl
     )
 
 
-class EpisodeSocket:
+class RecordOrReplaySocket:
     """Plays a session if it was recorded, and records it if it was not.
 
     Which of the two shows only when the client's configuration comes.
@@ -76,10 +78,10 @@ class EpisodeSocket:
 
     def __init__(
         self,
-        play: ReplaySocket,
+        play: CassetteSocket,
         recorded: Callable[[Frame], bool],
         start: Callable[[], Awaitable[Connected]],
-        process: LateProcess,
+        process: RecordOrReplayProcess,
     ) -> None:
         self._play = play
         self._inner: Any = play
@@ -118,24 +120,24 @@ class EpisodeSocket:
 
     @property
     def clock(self) -> ReplayClock | None:
-        """See `ReplaySocket.clock`; None where the session is a live one."""
+        """See `CassetteSocket.clock`; None where the session is a live one."""
         return self._play.clock if self._is_played else None
 
     @property
     def error(self) -> Exception | None:
-        """See `ReplaySocket.error`; None where the session is a live one."""
+        """See `CassetteSocket.error`; None where the session is a live one."""
         return self._play.error if self._is_played else None
 
-    def reveal_requests(self) -> RecordedAnswers | None:
-        """See `ReplaySocket.reveal_requests`; None where the session is a live one."""
+    def reveal_requests(self) -> CassetteAnswers | None:
+        """See `CassetteSocket.reveal_requests`; None where the session is a live one."""
         return self._play.reveal_requests() if self._is_played else None
 
 
-class LateProcess:
+class RecordOrReplayProcess:
     """A process that is known only later; none until then."""
 
     def __init__(self) -> None:
-        self._real: Any = NoProcess()
+        self._real: Any = FakeProcess()
 
     def become(self, process: Any) -> None:  # noqa: ANN401 - a Popen
         """Be that process from now on."""
@@ -147,17 +149,17 @@ class LateProcess:
 
 def episode(
     start: HarnessStart,
-    deck: Deck,
+    deck: SessionMatcher,
     settings: PlaybackSettings,
     record: Callable[[], Awaitable[Connected]],
 ) -> Connected:
     """Play what was recorded, record what was not."""
     from agy_nb.sdk.process.launch import Connected
 
-    process = LateProcess()
+    process = RecordOrReplayProcess()
     play = _socket(start, deck, settings)
     recorded = partial(deck.has, any_model=start.any_model)
-    socket = EpisodeSocket(play, recorded, record, process)
+    socket = RecordOrReplaySocket(play, recorded, record, process)
     return Connected(process, socket, socket)
 
 

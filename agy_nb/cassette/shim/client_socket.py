@@ -18,7 +18,7 @@ from http import HTTPStatus
 from typing import Any, Protocol, TypeAlias
 
 from agy_nb.cassette.shim import handshake
-from agy_nb.cassette.shim.errors import HandshakeFailed
+from agy_nb.cassette.shim.errors import HandshakeError
 
 WebSocket: TypeAlias = Any
 """A connection of websockets."""
@@ -32,7 +32,7 @@ _NO_FRAME = (1005, 1006, 1015)
 """Codes that no closing frame can carry."""
 
 
-class Actor(Protocol):
+class ClientHandler(Protocol):
     """What stands behind the WebSocket."""
 
     async def serve(self, ws: WebSocket) -> None:
@@ -40,7 +40,7 @@ class Actor(Protocol):
         ...
 
 
-class Closed(Exception):
+class ClientGoneError(Exception):
     """The harness hung up.
 
     Attributes:
@@ -62,7 +62,7 @@ class Server:
         greeting: Says where to listen.
     """
 
-    def __init__(self, actor: Actor, greeting: handshake.Greeting) -> None:
+    def __init__(self, actor: ClientHandler, greeting: handshake.InputConfig) -> None:
         self._actor = actor
         self._greeting = greeting
         self._key = secrets.token_hex(16)
@@ -75,8 +75,8 @@ class Server:
         """Listen, tell the client where, and stay until it is over.
 
         Raises:
-            HandshakeFailed: The address that the client asks for cannot be had.
-            Exception: Whatever the actor raises but `Closed`.
+            HandshakeError: The address that the client asks for cannot be had.
+            Exception: Whatever the actor raises but `ClientGoneError`.
         """
         from websockets.asyncio.server import serve
 
@@ -94,7 +94,7 @@ class Server:
                 close_timeout=_CLOSE_S,
             )
         except OSError as error:
-            raise HandshakeFailed(
+            raise HandshakeError(
                 f"{host}, port {self._greeting.port}, cannot be listened on: "
                 f"{error.strerror or error}"
             ) from error
@@ -147,7 +147,7 @@ class Server:
                 await acting
             else:
                 acting.result()
-        except Closed as closed:
+        except ClientGoneError as closed:
             await _close(ws, closed.code, closed.reason)
         except Exception as error:  # noqa: BLE001 - raised by run()
             self._failure = error

@@ -2,10 +2,10 @@
 
 ```
 AgyError
-  + StandInError              base
-      + HandshakeFailed       what came over the pipes is not what an SDK or a harness sends
-      + NoHarness             there is no real harness to record, or it does not start
-      + NoLauncher            the file that starts the stand-in cannot be written
+  + ShimError            base
+      + HandshakeError   what came over the pipes is not what an SDK or a harness sends
+      + NoHarnessError   there is no real harness to record, or it does not start
+      + NoLauncherError  the file that starts the stand-in cannot be written
 ```
 """
 
@@ -14,17 +14,17 @@ from __future__ import annotations
 from agy_nb.errors import AgyError
 
 
-class StandInError(AgyError):
+class ShimError(AgyError):
     """Base of the errors of a stand-in for the harness."""
 
 
-class HandshakeFailed(StandInError):
+class HandshakeError(ShimError):
     """What came over stdin or stdout is not what an SDK or a harness sends there."""
 
 
-class NoHarness(StandInError):
+class NoHarnessError(ShimError):
     """There is no real harness to record, or it does not start."""
 
 
-class NoLauncher(StandInError):
+class NoLauncherError(ShimError):
     """The file that starts the stand-in cannot be written."""

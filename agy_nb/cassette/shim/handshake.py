@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, NamedTuple
 
-from agy_nb.cassette.shim.errors import HandshakeFailed
+from agy_nb.cassette.shim.errors import HandshakeError
 
 _LENGTH = struct.Struct("<I")
 _MOST = 2**26
@@ -34,7 +34,7 @@ class _Field(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Greeting:
+class InputConfig:
     """What the client says first.
 
     Attributes:
@@ -63,23 +63,23 @@ def read_message(stream: IO[bytes]) -> bytes:
     """One message from a pipe. Blocks.
 
     Raises:
-        HandshakeFailed: The pipe ended before, or what came is no message.
+        HandshakeError: The pipe ended before, or what came is no message.
     """
     head = stream.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
-        raise HandshakeFailed(
+        raise HandshakeError(
             "the other side closed the pipe before it said anything. This program is started by "
             "an SDK, through ANTIGRAVITY_HARNESS_PATH, not by hand"
         )
     (length,) = _LENGTH.unpack(head)
     if length > _MOST:
-        raise HandshakeFailed(
+        raise HandshakeError(
             f"what came begins with {head!r}, which is no length of a handshake. This program "
             "takes a protobuf message behind its length in four bytes on stdin"
         )
     body = stream.read(length)
     if len(body) < length:
-        raise HandshakeFailed(
+        raise HandshakeError(
             f"the other side closed the pipe after {len(body)} of {length} bytes of its message"
         )
     return body
@@ -91,11 +91,11 @@ def write_message(stream: IO[bytes], message: bytes) -> None:
     stream.flush()
 
 
-def parse_greeting(message: bytes) -> Greeting:
+def parse_greeting(message: bytes) -> InputConfig:
     """Understand the client's message (`InputConfig`).
 
     Raises:
-        HandshakeFailed: It is no protobuf message.
+        HandshakeError: It is no protobuf message.
     """
     port, address, language, version = 0, "", "", ""
     passed = []
@@ -109,7 +109,7 @@ def parse_greeting(message: bytes) -> Greeting:
         if field.number == _CLIENT_INFO and isinstance(field.value, bytes):
             texts = {f.number: f.value for f in _fields(field.value)}
             language, version = _text(texts.get(1)), _text(texts.get(2))
-    return Greeting(language, version, port, address, b"".join(passed))
+    return InputConfig(language, version, port, address, b"".join(passed))
 
 
 def greeting_message(storage: str) -> bytes:
@@ -128,12 +128,12 @@ def parse_address(message: bytes) -> tuple[int, str]:
     """The opposite of `address_message`.
 
     Raises:
-        HandshakeFailed: It names no port.
+        HandshakeError: It names no port.
     """
     values = {field.number: field.value for field in _fields(message)}
     port = values.get(1)
     if not isinstance(port, int) or not port:
-        raise HandshakeFailed("the harness named no port; `agy-nb doctor` tells whether it works")
+        raise HandshakeError("the harness named no port; `agy-nb doctor` tells whether it works")
     return port, _text(values.get(2))
 
 
@@ -146,7 +146,7 @@ def _fields(message: bytes) -> Iterator[_Field]:
             value, position = _read_value(message, position, tag & 7)
             yield _Field(tag >> 3, value, message[start:position])
     except (ValueError, IndexError) as error:
-        raise HandshakeFailed(f"what came is no protobuf message: {error}") from error
+        raise HandshakeError(f"what came is no protobuf message: {error}") from error
 
 
 def _read_value(message: bytes, position: int, kind: int) -> tuple[int | bytes, int]:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from agy_nb.cassette.shim.errors import NoLauncher
+from agy_nb.cassette.shim.errors import NoLauncherError
 
 _MODE = 0o755
 
@@ -26,7 +26,7 @@ def write(path: Path, argv: Sequence[str]) -> Path:
         Its absolute path.
 
     Raises:
-        NoLauncher: It cannot be written, or something else is in its place.
+        NoLauncherError: It cannot be written, or something else is in its place.
     """
     path = path.absolute()
     mark = "# starts agy-nb in the place of the harness"
@@ -35,7 +35,7 @@ def write(path: Path, argv: Sequence[str]) -> Path:
     text = f'#!/bin/sh\n{mark}\nexec {shlex.join(command)} "$@"\n'
     try:
         if path.exists() and mark not in path.read_text(encoding="utf-8", errors="replace"):
-            raise NoLauncher(
+            raise NoLauncherError(
                 f"{path} exists and is no launcher; it is not overwritten. Choose another name"
             )
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def write(path: Path, argv: Sequence[str]) -> Path:
         new.chmod(_MODE)
         new.replace(path)
     except OSError as error:
-        raise NoLauncher(
+        raise NoLauncherError(
             f"{path} cannot be written: {error.strerror or error}. Choose another place"
         ) from error
     return path

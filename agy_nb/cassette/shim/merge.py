@@ -16,16 +16,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agy_nb.cassette.errors import CassetteBusy
+from agy_nb.cassette.errors import CassetteBusyError
 from agy_nb.cassette.record_modes import plan
-from agy_nb.cassette.shim.shared_state import Ledger, others_at_work
-from agy_nb.cassette.storage.format import MODEL, Header, Line, read_header, read_lines
+from agy_nb.cassette.shim.shared_state import SharedState, others_at_work
+from agy_nb.cassette.storage.format import MODEL, Header, WireRecord, read_header, read_lines
 from agy_nb.cassette.storage.model_log import has_model, read_model, write_vcr
-from agy_nb.cassette.storage.writer import Journal
+from agy_nb.cassette.storage.writer import CassetteWriter
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SessionSlot:
     """Where one stand-in records.
 
     Attributes:
@@ -39,7 +39,7 @@ class Place:
     own: Path
 
 
-class Merger:
+class SessionMerger:
     """Brings a client's sessions together.
 
     Args:
@@ -47,21 +47,21 @@ class Merger:
         ledger: Shared by the client's stand-ins.
     """
 
-    def __init__(self, cassette: Path, ledger: Ledger) -> None:
+    def __init__(self, cassette: Path, ledger: SharedState) -> None:
         self._cassette = cassette
         self._ledger = ledger
 
-    def begin(self) -> Place:
+    def begin(self) -> SessionSlot:
         """A place to record a session at.
 
         Raises:
-            CassetteInvalid: What is there is something else than a cassette.
-            CassetteBusy: Another client records it at this moment.
+            CassetteInvalidError: What is there is something else than a cassette.
+            CassetteBusyError: Another client records it at this moment.
         """
         plan(self._cassette, "all")
         with self._ledger.open() as state:
             if state.get("client", self._ledger.client) != self._ledger.client:
-                raise CassetteBusy(
+                raise CassetteBusyError(
                     f"{self._cassette} is being recorded by another program; wait for it, or "
                     "choose another name",
                     path=str(self._cassette),
@@ -70,7 +70,7 @@ class Merger:
             state["next"] = session + 1
             state["at_work"] = [*others_at_work(state), os.getpid()]
         name = f"{self._cassette.name}.session-{session}"
-        return Place(self._cassette, session, self._cassette.with_name(name))
+        return SessionSlot(self._cassette, session, self._cassette.with_name(name))
 
     def begin_anew(self) -> None:
         """Have the next session replace the cassette, also one of a program that still runs."""
@@ -78,11 +78,11 @@ class Merger:
             if not others_at_work(state):
                 state.clear()
 
-    def add(self, place: Place) -> None:
+    def add(self, place: SessionSlot) -> None:
         """Add a recorded session to the whole. Writes the disk.
 
         Raises:
-            CassetteNotWritten: The disk refused. The session stays where it was recorded.
+            CassetteNotWrittenError: The disk refused. The session stays where it was recorded.
         """
         with self._ledger.open() as state:
             state["at_work"] = others_at_work(state)
@@ -92,7 +92,7 @@ class Merger:
                 before = read_header(self._cassette)
                 header = _both(before, header)
                 lines = _one_after_another(read_lines(self._cassette), lines)
-            whole = Journal(self._cassette, header, keep=lines)
+            whole = CassetteWriter(self._cassette, header, keep=lines)
             try:
                 parts = [self._cassette, place.own] if begun else [place.own]
                 _join_models(parts, whole.folder / MODEL)
@@ -109,12 +109,12 @@ class Merger:
             state["at_work"] = others_at_work(state)
 
 
-def _numbered(folder: Path, session: int) -> Iterator[Line]:
+def _numbered(folder: Path, session: int) -> Iterator[WireRecord]:
     for line in read_lines(folder):
         yield replace(line, session=session)
 
 
-def _one_after_another(*parts: Iterator[Line]) -> Iterator[Line]:
+def _one_after_another(*parts: Iterator[WireRecord]) -> Iterator[WireRecord]:
     for lines in parts:
         yield from lines
 

@@ -12,20 +12,20 @@ import sys
 from argparse import Namespace
 from functools import partial
 
-from agy_nb.cassette.http.model_recorder import ModelSide
+from agy_nb.cassette.http.model_recorder import ModelRecorder
 from agy_nb.cassette.record.recorder import harness_text
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.streams import joined
 from agy_nb.cassette.shim import handshake, launcher, real_harness, shim_options
 from agy_nb.cassette.shim.client_socket import Server
-from agy_nb.cassette.shim.errors import StandInError
-from agy_nb.cassette.shim.merge import Merger
-from agy_nb.cassette.shim.record_handler import Recorder
-from agy_nb.cassette.shim.replay_handler import Player, in_options
-from agy_nb.cassette.shim.shared_state import Ledger
+from agy_nb.cassette.shim.errors import ShimError
+from agy_nb.cassette.shim.merge import SessionMerger
+from agy_nb.cassette.shim.record_handler import RecordHandler
+from agy_nb.cassette.shim.replay_handler import ReplayHandler, in_options
+from agy_nb.cassette.shim.shared_state import SharedState
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import Header
-from agy_nb.cassette.storage.writer import Journal, this_moment
+from agy_nb.cassette.storage.writer import CassetteWriter, this_moment
 from agy_nb.errors import AgyError
 from agy_nb.terminal import printable
 
@@ -35,11 +35,11 @@ _SIGNALLED = 128
 def run(arguments: Namespace) -> int:
     """Do what the options say; gives the exit code."""
     if sys.platform == "win32":
-        raise StandInError("the stand-in needs a POSIX system; on Windows, run it in WSL")
+        raise ShimError("the stand-in needs a POSIX system; on Windows, run it in WSL")
     if arguments.write_launcher is not None:
         path = launcher.write(arguments.write_launcher, shim_options.to_argv(arguments))
         if arguments.record:
-            Merger(arguments.record, Ledger(arguments.record, "record")).begin_anew()
+            SessionMerger(arguments.record, SharedState(arguments.record, "record")).begin_anew()
         sys.stdout.write(f"{path}\n")
         return 0
     try:
@@ -52,9 +52,9 @@ def run(arguments: Namespace) -> int:
 def _replay(arguments: Namespace) -> int:
     if arguments.seam == "model":
         return _replay_model(arguments)
-    ledger = Ledger(arguments.replay, "replay")
+    ledger = SharedState(arguments.replay, "replay")
     ledger.tidy()
-    player = Player(
+    player = ReplayHandler(
         arguments.replay,
         shim_options.play_settings(arguments),
         ledger,
@@ -72,7 +72,7 @@ def _replay_model(arguments: Namespace) -> int:
     load(arguments.replay)  # says what is wrong with it
     redactor = shim_options.redactor(arguments)
     redactor.warm_up()
-    model = ModelSide(arguments.replay, redactor, replaying=True, speed=arguments.speed)
+    model = ModelRecorder(arguments.replay, redactor, replaying=True, speed=arguments.speed)
     model.open()
     greeting = handshake.parse_greeting(handshake.read_message(sys.stdin.buffer))
     model.start()
@@ -81,7 +81,7 @@ def _replay_model(arguments: Namespace) -> int:
             arguments.harness or real_harness.find(), greeting.for_harness
         )
         try:
-            recorder = Recorder(harness, None, partial(model.rewrite, 0))
+            recorder = RecordHandler(harness, None, partial(model.rewrite, 0))
             asyncio.run(Server(recorder, greeting).run())
         finally:
             code = harness.stop()
@@ -97,23 +97,23 @@ def _record(arguments: Namespace) -> int:
     binary = arguments.harness or real_harness.find()
     redactor = shim_options.redactor(arguments)
     redactor.warm_up()
-    merger = Merger(arguments.record, Ledger(arguments.record, "record"))
+    merger = SessionMerger(arguments.record, SharedState(arguments.record, "record"))
     place = merger.begin()
     try:
         header = Header(recorded_at=this_moment(), sdk=greeting.sdk, harness=harness_text(binary))
         join = partial(joined, redactor=redactor)
-        journal = Journal(place.own, header, redact=redactor.line, join=join)
+        journal = CassetteWriter(place.own, header, redact=redactor.line, join=join)
     except BaseException:
         merger.give_up()
         raise
     kept = False
-    model = ModelSide(journal.folder, redactor, replaying=False) if arguments.model else None
+    model = ModelRecorder(journal.folder, redactor, replaying=False) if arguments.model else None
     try:
         if model is not None:
             model.start()
         harness = real_harness.RealHarness(binary, greeting.for_harness)
         rewrite = None if model is None else partial(model.rewrite, place.session)
-        recorder = Recorder(harness, journal, rewrite)
+        recorder = RecordHandler(harness, journal, rewrite)
         try:
             asyncio.run(Server(recorder, greeting).run())
         finally:
@@ -133,7 +133,7 @@ def _record(arguments: Namespace) -> int:
     return _exit_code(code)
 
 
-def _keep(journal: Journal, model: ModelSide | None, redactor: Redactor) -> None:
+def _keep(journal: CassetteWriter, model: ModelRecorder | None, redactor: Redactor) -> None:
     """Finish the recording of one session; what the model's side lacks is no reason to lose it."""
     if model is not None:
         try:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from agy_nb.cassette.shim import handshake
 from agy_nb.cassette.shim.client_socket import WebSocket
-from agy_nb.cassette.shim.errors import HandshakeFailed, NoHarness
+from agy_nb.cassette.shim.errors import HandshakeError, NoHarnessError
 
 PATH_VARIABLE = "ANTIGRAVITY_HARNESS_PATH"
 WITHIN = "AGY_NB_STAND_IN"
@@ -35,7 +35,7 @@ def find() -> Path:
     """The harness's binary, as the SDK finds it, but for the variable: that names the stand-in.
 
     Raises:
-        NoHarness: There is none.
+        NoHarnessError: There is none.
     """
     name = "localharness.exe" if sys.platform == "win32" else "localharness"
     with contextlib.suppress(ImportError, ValueError):
@@ -46,7 +46,7 @@ def find() -> Path:
                 return path
     found = shutil.which("localharness")
     if found is None:
-        raise NoHarness(
+        raise NoHarnessError(
             "there is no real harness to record: google-antigravity is not installed here, and no "
             "localharness is on the PATH. Name it with --harness PATH"
         )
@@ -63,7 +63,7 @@ class RealHarness:
         environ: Its environment; None for that of this process.
 
     Raises:
-        NoHarness: It does not start.
+        NoHarnessError: It does not start.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class RealHarness:
     ) -> None:
         environ = os.environ if environ is None else environ
         if os.environ.get(WITHIN):
-            raise NoHarness(
+            raise NoHarnessError(
                 f"{path} is a stand-in itself and would start another one for ever. Name the real "
                 "harness with --harness PATH"
             )
@@ -90,7 +90,7 @@ class RealHarness:
                 env={key: v for key, v in environ.items() if key != PATH_VARIABLE} | {WITHIN: "1"},
             )
         except OSError as error:
-            raise NoHarness(
+            raise NoHarnessError(
                 f"{path} cannot be started: {error.strerror or error}. Name another with "
                 "--harness PATH"
             ) from error
@@ -100,11 +100,11 @@ class RealHarness:
             handshake.write_message(self._process.stdin, greeting)
             message = handshake.read_message(self._process.stdout)
             self._port, self._key = handshake.parse_address(message)
-        except (OSError, HandshakeFailed) as error:
+        except (OSError, HandshakeError) as error:
             code = self._end()
             said = self.said()
             self._forget()
-            raise NoHarness(
+            raise NoHarnessError(
                 f"{path} does not start (exit code {code}): {said}. Name another with "
                 "--harness PATH"
             ) from error
@@ -120,7 +120,7 @@ class RealHarness:
         """A WebSocket to it, of websockets.
 
         Raises:
-            NoHarness: It does not listen.
+            NoHarnessError: It does not listen.
         """
         from websockets.asyncio.client import connect
 
@@ -151,7 +151,7 @@ class RealHarness:
                 else:
                     return sock
             if self._process.poll() is not None or loop.time() > until:
-                raise NoHarness(f"the harness does not listen on its port: {refused}")
+                raise NoHarnessError(f"the harness does not listen on its port: {refused}")
             await asyncio.sleep(0.02)
 
     def stop(self) -> int:

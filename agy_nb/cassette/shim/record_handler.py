@@ -12,15 +12,15 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from agy_nb.cassette.record.recorder import rewritten
-from agy_nb.cassette.shim.client_socket import Closed, WebSocket
+from agy_nb.cassette.shim.client_socket import ClientGoneError, WebSocket
 from agy_nb.cassette.shim.real_harness import RealHarness
 from agy_nb.cassette.storage.format import Frame
-from agy_nb.cassette.storage.writer import Journal
+from agy_nb.cassette.storage.writer import CassetteWriter
 
 Rewrite: TypeAlias = Callable[[Frame], Frame]
 
 
-class Recorder:
+class RecordHandler:
     """Records one session; see `server.Actor`.
 
     Args:
@@ -30,7 +30,7 @@ class Recorder:
     """
 
     def __init__(
-        self, harness: RealHarness, journal: Journal | None, rewrite: Rewrite | None = None
+        self, harness: RealHarness, journal: CassetteWriter | None, rewrite: Rewrite | None = None
     ) -> None:
         self._harness = harness
         self._journal = journal
@@ -41,8 +41,8 @@ class Recorder:
         """Pass frames on, both ways, until one side hangs up.
 
         Raises:
-            Closed: The harness did.
-            NoHarness: It does not listen.
+            ClientGoneError: The harness did.
+            NoHarnessError: It does not listen.
         """
         real = await self._harness.connect()
         there = asyncio.ensure_future(self._pass_on(ws, real, "client"))
@@ -55,7 +55,7 @@ class Recorder:
                 return
             code, reason = real.close_code or 1006, real.close_reason or ""
             self._keep("end", {"by": "harness", "code": code, "reason": reason})
-            raise Closed(code, reason)
+            raise ClientGoneError(code, reason)
         finally:
             for task in (there, back):
                 task.cancel()

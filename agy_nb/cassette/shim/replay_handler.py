@@ -13,13 +13,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from agy_nb.cassette.errors import CassetteError, CassetteMismatch
+from agy_nb.cassette.errors import CassetteError, CassetteMismatchError
 from agy_nb.cassette.replay.machine import SessionMachine
-from agy_nb.cassette.replay.replay_socket import GOODBYE, ReplaySocket
-from agy_nb.cassette.replay.session_matcher import Deck, PlaySettings
-from agy_nb.cassette.shim.client_socket import Closed, WebSocket
-from agy_nb.cassette.shim.shared_state import Ledger
-from agy_nb.cassette.storage.cassette_reader import Recording, load
+from agy_nb.cassette.replay.replay_socket import GOODBYE, CassetteSocket
+from agy_nb.cassette.replay.session_matcher import PlaySettings, SessionMatcher
+from agy_nb.cassette.shim.client_socket import ClientGoneError, WebSocket
+from agy_nb.cassette.shim.shared_state import SharedState
+from agy_nb.cassette.storage.cassette_reader import Cassette, load
 from agy_nb.cassette.storage.format import Frame, parse_frame
 from agy_nb.wire.frames import SESSION_END
 
@@ -39,7 +39,7 @@ _ADVICE = [
 ]
 
 
-class Player:
+class ReplayHandler:
     """Plays one session; see `server.Actor`.
 
     Args:
@@ -55,15 +55,15 @@ class Player:
         error: What went wrong, once it has.
 
     Raises:
-        CassetteNotFound: There is none.
-        CassetteInvalid: It cannot be read.
+        CassetteNotFoundError: There is none.
+        CassetteInvalidError: It cannot be read.
     """
 
     def __init__(
         self,
         cassette: Path,
         settings: PlaySettings,
-        ledger: Ledger,
+        ledger: SharedState,
         *,
         speed: float = 0,
         stall_after: float = 10.0,
@@ -71,7 +71,7 @@ class Player:
         tell: Callable[[str], None] = lambda text: None,  # noqa: ARG005
     ) -> None:
         self._tell = tell
-        self._deck = SharedDeck(load(cassette), settings, ledger)
+        self._deck = SharedSessions(load(cassette), settings, ledger)
         self._speed = speed
         self._stall_after = stall_after
         self._allow_unplayed = allow_unplayed
@@ -81,10 +81,10 @@ class Player:
         """Play until one side hangs up.
 
         Raises:
-            Closed: The harness did in the recording, or the client diverged.
+            ClientGoneError: The harness did in the recording, or the client diverged.
         """
-        socket = ReplaySocket(
-            self._deck, speed=self._speed, stall_after=self._stall_after, closed=Closed
+        socket = CassetteSocket(
+            self._deck, speed=self._speed, stall_after=self._stall_after, closed=ClientGoneError
         )
         listening = asyncio.ensure_future(self._listen(ws, socket))
         speaking = asyncio.ensure_future(self._speak(ws, socket))
@@ -105,9 +105,9 @@ class Player:
             text = in_options(str(self.error))
             self._tell(text)
             short = text.removeprefix(f"{self.error.path}, ")  # there is room for little
-            raise Closed(DIVERGED, short) from self.error
+            raise ClientGoneError(DIVERGED, short) from self.error
 
-    async def _listen(self, ws: WebSocket, socket: ReplaySocket) -> None:
+    async def _listen(self, ws: WebSocket, socket: CassetteSocket) -> None:
         from websockets.exceptions import ConnectionClosed
 
         while True:
@@ -117,12 +117,12 @@ class Player:
                 return
             try:
                 await socket.send(message)
-            except CassetteMismatch:
+            except CassetteMismatchError:
                 if SESSION_END in parse_frame(message):  # a client may wait for ever
                     await ws.send(GOODBYE)
                 raise
 
-    async def _speak(self, ws: WebSocket, socket: ReplaySocket) -> None:
+    async def _speak(self, ws: WebSocket, socket: CassetteSocket) -> None:
         from websockets.exceptions import ConnectionClosed
 
         with contextlib.suppress(ConnectionClosed):  # the listener notices, too
@@ -138,7 +138,7 @@ def in_options(text: str) -> str:
     return text
 
 
-class SharedDeck:
+class SharedSessions:
     """Deals one session of a cassette, one that the client's other agents have not had.
 
     When all have been played, they are dealt from the start again.
@@ -149,33 +149,35 @@ class SharedDeck:
         ledger: Says what was dealt.
     """
 
-    def __init__(self, recording: Recording, settings: PlaySettings, ledger: Ledger) -> None:
+    def __init__(self, recording: Cassette, settings: PlaySettings, ledger: SharedState) -> None:
         self._recording = recording
         self._settings = settings
         self._ledger = ledger
-        self._deck = Deck(recording, settings)
+        self._deck = SessionMatcher(recording, settings)
         self._machine: SessionMachine | None = None
 
     @property
     def is_left(self) -> bool:
-        """See `Deck.is_left`."""
+        """See `SessionMatcher.is_left`."""
         return self._deck.is_left
 
     def deal(self, config: Frame, *, any_model: bool = False) -> SessionMachine:
-        """See `Deck.deal`."""
+        """See `SessionMatcher.deal`."""
         with self._ledger.open() as state:
             played: dict[str, int] = state.setdefault("played", {})
             sessions = sorted(
                 self._recording.sessions,
                 key=lambda session: (played.get(str(session.number), 0), session.number),
             )
-            self._deck = Deck(replace(self._recording, sessions=tuple(sessions)), self._settings)
+            self._deck = SessionMatcher(
+                replace(self._recording, sessions=tuple(sessions)), self._settings
+            )
             self._machine = machine = self._deck.deal(config, any_model=any_model)
             _count(played, machine.session.number, 1)
         return machine
 
     def settle(self, machine: SessionMachine, frame: Frame) -> None:
-        """See `Deck.settle`."""
+        """See `SessionMatcher.settle`."""
         before = machine.session.number
         self._deck.settle(machine, frame)
         after = machine.session.number
@@ -185,7 +187,7 @@ class SharedDeck:
                 _count(played, before, -1)
                 _count(played, after, 1)
 
-    def error(self, *, allow_unplayed: bool) -> CassetteMismatch | None:
+    def error(self, *, allow_unplayed: bool) -> CassetteMismatchError | None:
         """What went wrong with the session that was dealt, None if nothing did."""
         found = self._deck.errors(allow_unplayed=True)
         if found:

@@ -22,11 +22,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-State = dict[str, Any]
+SharedFields = dict[str, Any]
 """What is known. `client` is whose it is, `at_work` the processes that are recording."""
 
 
-class Ledger:
+class SharedState:
     """What is known of one cassette's use by one client.
 
     Args:
@@ -61,7 +61,7 @@ class Ledger:
                     path.unlink()
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[State]:
+    def open(self) -> Iterator[SharedFields]:
         """The state, for reading and changing; nobody else has it meanwhile. Blocks."""
         with self._locked() as file:
             file.seek(0)
@@ -83,17 +83,17 @@ class Ledger:
             file.close()  # somebody removed it between our two calls
 
 
-def others_at_work(state: State) -> list[int]:
+def others_at_work(state: SharedFields) -> list[int]:
     """The processes but this one that record at this moment."""
     return [pid for pid in _at_work(state) if pid != os.getpid() and is_running(pid)]
 
 
-def _at_work(state: State) -> list[int]:
+def _at_work(state: SharedFields) -> list[int]:
     found = state.get("at_work")
     return [pid for pid in found if isinstance(pid, int)] if isinstance(found, list) else []
 
 
-def _concerned(state: State) -> list[int]:
+def _concerned(state: SharedFields) -> list[int]:
     """The processes that may still ask for it."""
     client = str(state.get("client", "")).partition("-")[0]
     return [*_at_work(state), *([int(client)] if client.isdigit() else [])]
@@ -130,7 +130,7 @@ def _began(pid: int) -> str:
     return ""
 
 
-def _read(raw: bytes) -> State:
+def _read(raw: bytes) -> SharedFields:
     try:
         state = json.loads(raw)
     except (ValueError, RecursionError):

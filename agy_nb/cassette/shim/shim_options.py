@@ -10,7 +10,7 @@ from agy_nb.cassette.matching.compare_frames import MATCHERS, Comparer
 from agy_nb.cassette.matching.jsonpath import JsonPath
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.replay.session_matcher import PlaySettings
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 
 DESCRIPTION = """Stand in for the harness of an Antigravity SDK, in any language: record what it and
 the real harness say, or replay it without harness and model. An SDK starts what
@@ -120,7 +120,7 @@ def play_settings(options: Namespace) -> PlaySettings:
 def _jsonpath(text: str) -> str:
     try:
         JsonPath.parse(text)
-    except InvalidInput as error:
+    except InvalidInputError as error:
         raise ArgumentTypeError(str(error)) from error
     return text
 
@@ -129,7 +129,7 @@ def _names(text: str) -> tuple[str, ...]:
     names = tuple(name for name in text.split(",") if name)
     try:
         Comparer(names)
-    except InvalidInput as error:
+    except InvalidInputError as error:
         raise ArgumentTypeError(str(error)) from error
     return names
 

@@ -8,9 +8,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from agy_nb.cassette.errors import CassetteNotFound
+from agy_nb.cassette.errors import CassetteNotFoundError
 from agy_nb.cassette.storage.atomic_replace import recover
-from agy_nb.cassette.storage.format import Frame, Header, Line, is_partial, read_header, read_lines
+from agy_nb.cassette.storage.format import (
+    Frame,
+    Header,
+    WireRecord,
+    is_partial,
+    read_header,
+    read_lines,
+)
 from agy_nb.cassette.storage.safe_json import parse_to_read
 from agy_nb.cassette.storage.writer import PARTIAL
 from agy_nb.wire.frames import CONFIG
@@ -30,8 +37,8 @@ class RecordedSession:
     """
 
     number: int
-    lines: list[Line] = field(default_factory=list)
-    story: list[Line] = field(default_factory=list)
+    lines: list[WireRecord] = field(default_factory=list)
+    story: list[WireRecord] = field(default_factory=list)
     end: Frame | None = None
     end_dt: float = 0.0
 
@@ -45,7 +52,7 @@ class RecordedSession:
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class Cassette:
     """A whole cassette.
 
     Attributes:
@@ -61,7 +68,7 @@ class Recording:
     partial: bool = False
 
 
-def by_session(lines: Iterable[Line]) -> tuple[RecordedSession, ...]:
+def by_session(lines: Iterable[WireRecord]) -> tuple[RecordedSession, ...]:
     """Sort lines by session."""
     found: dict[int, RecordedSession] = {}
     waited: dict[int, float] = {}  # seconds of the notes before a frame
@@ -94,33 +101,33 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def load(path: Path) -> Recording:
+def load(path: Path) -> Cassette:
     """Read a cassette.
 
     Raises:
-        CassetteNotFound: There is none.
-        CassetteInvalid: It cannot be read.
+        CassetteNotFoundError: There is none.
+        CassetteInvalidError: It cannot be read.
     """
     header = find_header(path)
     with _no_collection():
         sessions = by_session(read_lines(path, parse=parse_to_read))
-    return Recording(path, header, sessions, partial=is_partial(path, header))
+    return Cassette(path, header, sessions, partial=is_partial(path, header))
 
 
 def find_header(path: Path) -> Header:
     """A cassette's header, where it is or where a crash left it.
 
     Raises:
-        CassetteNotFound: There is none.
-        CassetteInvalid: It cannot be read.
+        CassetteNotFoundError: There is none.
+        CassetteInvalidError: It cannot be read.
     """
     recover(path)
     try:
         return read_header(path)
-    except CassetteNotFound as error:
+    except CassetteNotFoundError as error:
         partial = path.with_name(path.name + PARTIAL)
         if partial.is_dir():
-            raise CassetteNotFound(
+            raise CassetteNotFoundError(
                 f"{error}; a recording that was not finished is at {partial}, and can be used by "
                 "that name",
                 path=str(path),

@@ -23,7 +23,7 @@ from agy_nb.cassette.storage.writer import PARTIAL, RecordingLock
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CatalogEntry:
     """One cassette of a list.
 
     Attributes:
@@ -50,16 +50,16 @@ def find(roots: Iterable[Path]) -> Iterator[Path]:
             yield from sorted(path.parent for path in root.rglob(HEADER))
 
 
-def entry(path: Path) -> Entry:
+def entry(path: Path) -> CatalogEntry:
     """What a list shows of a cassette; never raises for a bad one."""
     try:
         header = read_header(path)
         size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
     except CassetteError as error:
-        return Entry(path, problem=str(error))
+        return CatalogEntry(path, problem=str(error))
     except OSError as error:
-        return Entry(path, problem=f"{path} cannot be read: {error.strerror}")
-    return Entry(path, header, is_partial(path, header), size)
+        return CatalogEntry(path, problem=f"{path} cannot be read: {error.strerror}")
+    return CatalogEntry(path, header, is_partial(path, header), size)
 
 
 def leftovers(root: Path) -> Iterator[Path]:
@@ -79,7 +79,7 @@ def remove(leftover: Path) -> None:
     """Delete a leftover.
 
     Raises:
-        CassetteBusy: A recording of this name is under way.
+        CassetteBusyError: A recording of this name is under way.
         OSError: It cannot be removed.
     """
     lock = RecordingLock(_name_of(leftover))

@@ -33,7 +33,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from agy_nb.cassette.errors import CassetteInvalid, CassetteNotFound
+from agy_nb.cassette.errors import CassetteInvalidError, CassetteNotFoundError
 from agy_nb.cassette.storage.safe_files import LONGEST_LINE, bounded_lines, open_plain, read_bytes
 from agy_nb.cassette.storage.safe_json import parse_json
 from agy_nb.wire.construct import constructor_of
@@ -68,7 +68,7 @@ _Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class WireRecord:
     """One line of the wire.
 
     Attributes:
@@ -145,10 +145,10 @@ class Header:
         return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-_line = constructor_of(Line)
+_line = constructor_of(WireRecord)
 
 
-def encode_line(line: Line) -> bytes:
+def encode_line(line: WireRecord) -> bytes:
     """A line as it stands on disk, with its end."""
     data = {"s": line.session, "d": line.direction, "dt": round(line.dt, 6), "f": line.frame}
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
@@ -158,7 +158,7 @@ def encode_line(line: Line) -> bytes:
         return json.dumps(data, separators=(",", ":")).encode() + b"\n"
 
 
-def decode_line(raw: bytes, parse: Callable[[str], Any] = parse_json) -> Line:
+def decode_line(raw: bytes, parse: Callable[[str], Any] = parse_json) -> WireRecord:
     """The opposite of `encode_line`.
 
     Args:
@@ -223,17 +223,17 @@ def cassette_path(path: str | Path) -> Path:
     """The folder that a name stands for.
 
     Raises:
-        CassetteInvalid: No folder can have that name.
+        CassetteInvalidError: No folder can have that name.
     """
     text = str(path)
     found = Path(text).expanduser()
     if not text.strip() or "\0" in text or found.name in ("", ".", ".."):
-        raise CassetteInvalid(
+        raise CassetteInvalidError(
             f"{text!r} names no cassette; give it the path of a folder, e.g. 'cassettes/weather'",
             path=text,
         )
     if len(found.name.encode()) > _LONGEST_NAME:
-        raise CassetteInvalid(
+        raise CassetteInvalidError(
             f"the name {found.name[:40]!r}... is {len(found.name.encode())} bytes long; "
             f"a cassette's name has at most {_LONGEST_NAME}",
             path=text,
@@ -254,8 +254,8 @@ def read_header(folder: Path) -> Header:
     """The header of a cassette.
 
     Raises:
-        CassetteNotFound: There is no such folder.
-        CassetteInvalid: It is no cassette, or one of another version of the format.
+        CassetteNotFoundError: There is no such folder.
+        CassetteInvalidError: It is no cassette, or one of another version of the format.
     """
     data = read_header_data(folder)
     if data["version"] not in READABLE:
@@ -267,31 +267,33 @@ def read_header_data(folder: Path) -> dict[str, Any]:
     """What stands in a cassette's header, of whatever version.
 
     Raises:
-        CassetteNotFound: There is no such folder.
-        CassetteInvalid: It is no cassette.
+        CassetteNotFoundError: There is no such folder.
+        CassetteInvalidError: It is no cassette.
     """
     where = str(folder)
     try:
         raw = read_bytes(folder / HEADER, _LARGEST_HEADER)
     except (FileNotFoundError, NotADirectoryError):
         if not folder.exists():
-            raise CassetteNotFound(
+            raise CassetteNotFoundError(
                 f"there is no cassette at {where}; correct the path, or record one with "
                 'record_mode="once"',
                 path=where,
             ) from None
         what = "has no header.json" if folder.is_dir() else "is a file, not a folder"
-        raise CassetteInvalid(
+        raise CassetteInvalidError(
             f"{where} is no cassette: it {what}. `agy-nb cassette list FOLDER` finds those below a "
             "folder",
             path=where,
         ) from None
     except OSError as error:
-        raise CassetteInvalid(f"{where} cannot be read: {error.strerror}", path=where) from error
+        raise CassetteInvalidError(
+            f"{where} cannot be read: {error.strerror}", path=where
+        ) from error
     try:
         return _checked_header(parse_json(raw))
     except ValueError as error:
-        raise CassetteInvalid(
+        raise CassetteInvalidError(
             f"{where} is no cassette: its header.json: {_what_is_wrong(raw, error)}", path=where
         ) from error
 
@@ -300,26 +302,26 @@ def header_of(data: dict[str, Any], where: str) -> Header:
     """The header that the data of a `header.json` of this version says.
 
     Raises:
-        CassetteInvalid: It is damaged.
+        CassetteInvalidError: It is damaged.
     """
     try:
         sessions = tuple(_fill(SessionSummary, item) for item in data.get("sessions", ()))
         return _fill(Header, data | {"sessions": sessions})
     except (TypeError, ValueError, AttributeError) as error:
-        raise CassetteInvalid(
+        raise CassetteInvalidError(
             f"{where}: its header.json is damaged: {error}. Take it from a copy, or record again",
             path=where,
         ) from error
 
 
-def _other_version(version: int, where: str) -> CassetteInvalid:
+def _other_version(version: int, where: str) -> CassetteInvalidError:
     if version > VERSION:
-        return CassetteInvalid(
+        return CassetteInvalidError(
             f"{where} has format {version}; this agy_nb reads up to {VERSION}. "
             "Install a newer agy_nb, or record the cassette again",
             path=where,
         )
-    return CassetteInvalid(
+    return CassetteInvalidError(
         f"{where} has format {version}; this agy_nb reads {VERSION}. "
         f"Run `agy-nb cassette migrate {where}`",
         path=where,
@@ -366,7 +368,7 @@ def _fits(name: str, value: Any) -> bool:  # noqa: ANN401 - JSON
 
 def read_lines(
     folder: Path, *, strict: bool = True, parse: Callable[[str], Any] = parse_json
-) -> Iterator[Line]:
+) -> Iterator[WireRecord]:
     """The lines of the wire, one at a time, in constant memory.
 
     A last line that was cut off is left out. Memory is that of the longest line.
@@ -377,7 +379,7 @@ def read_lines(
         parse: Parses JSON.
 
     Raises:
-        CassetteInvalid: A line is damaged.
+        CassetteInvalidError: A line is damaged.
     """
     for _, _, line in numbered_lines(folder, strict=strict, parse=parse):
         yield line
@@ -385,7 +387,7 @@ def read_lines(
 
 def numbered_lines(
     folder: Path, *, strict: bool = True, parse: Callable[[str], Any] = parse_json
-) -> Iterator[tuple[int, bytes, Line]]:
+) -> Iterator[tuple[int, bytes, WireRecord]]:
     """The lines of the wire with their numbers, from 1, and as they stand in the file.
 
     See `read_lines`.
@@ -396,7 +398,7 @@ def numbered_lines(
     except FileNotFoundError:
         return
     except OSError as error:
-        raise CassetteInvalid(
+        raise CassetteInvalidError(
             f"{path} cannot be read: {error.strerror}", path=str(folder)
         ) from error
     with file:
@@ -411,7 +413,7 @@ def numbered_lines(
             except ValueError as error:
                 if not strict:
                     return
-                raise CassetteInvalid(
+                raise CassetteInvalidError(
                     f"{path}, line {number}: {_what_is_wrong(raw, error)}", path=str(folder)
                 ) from error
             yield number, raw, line

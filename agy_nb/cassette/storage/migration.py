@@ -15,19 +15,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from agy_nb.cassette.errors import CassetteInvalid
+from agy_nb.cassette.errors import CassetteInvalidError
 from agy_nb.cassette.storage import format as form
 from agy_nb.cassette.storage.format import (
     EPISODES,
     MODEL,
     TOOLS,
     WIRE,
-    Line,
+    WireRecord,
     decode_line,
     header_of,
     read_header_data,
 )
-from agy_nb.cassette.storage.writer import Journal
+from agy_nb.cassette.storage.writer import CassetteWriter
 
 Change: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -37,7 +37,7 @@ def _as_it_is(data: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class MigrationStep:
     """From one version of the format to the next.
 
     Attributes:
@@ -49,7 +49,7 @@ class Step:
     line: Change = _as_it_is
 
 
-STEPS: dict[int, Step] = {1: Step()}
+STEPS: dict[int, MigrationStep] = {1: MigrationStep()}
 """By the version that each leads from. Version 2 adds host notes, which version 1 does not have."""
 
 
@@ -66,7 +66,7 @@ class Migrated:
     after: int
 
 
-def migrate(path: Path, steps: Mapping[int, Step] | None = None) -> Migrated:
+def migrate(path: Path, steps: Mapping[int, MigrationStep] | None = None) -> Migrated:
     """Bring a cassette up to this version of the format. Reads and writes the disk.
 
     Args:
@@ -74,9 +74,9 @@ def migrate(path: Path, steps: Mapping[int, Step] | None = None) -> Migrated:
         steps: By the version that each leads from; those of this module by default.
 
     Raises:
-        CassetteNotFound: There is none.
-        CassetteInvalid: It is damaged, of a newer version, or of one that no step leads from.
-        CassetteNotWritten: The disk refused. It is then as it was.
+        CassetteNotFoundError: There is none.
+        CassetteInvalidError: It is damaged, of a newer version, or of one that no step leads from.
+        CassetteNotWrittenError: The disk refused. It is then as it was.
     """
     data = read_header_data(path)
     before: int = data["version"]
@@ -89,7 +89,7 @@ def migrate(path: Path, steps: Mapping[int, Step] | None = None) -> Migrated:
         data = step.header(data)
     header = replace(header_of(data, str(path)), version=form.VERSION)
     whole = header.complete and _size(path / WIRE) >= size
-    journal = Journal(path, header, keep=_lines(path, way))
+    journal = CassetteWriter(path, header, keep=_lines(path, way))
     try:
         for name in (MODEL, EPISODES, TOOLS):
             if (path / name).exists():
@@ -101,10 +101,10 @@ def migrate(path: Path, steps: Mapping[int, Step] | None = None) -> Migrated:
     return Migrated(before, form.VERSION)
 
 
-def _way(path: Path, before: int, steps: Mapping[int, Step]) -> list[Step]:
+def _way(path: Path, before: int, steps: Mapping[int, MigrationStep]) -> list[MigrationStep]:
     missing = [n for n in range(before, form.VERSION) if n not in steps]
     if missing:
-        raise CassetteInvalid(
+        raise CassetteInvalidError(
             f"{path} has format {before}, and nothing leads from {missing[0]} to "
             f"{missing[0] + 1}: record it again",
             path=str(path),
@@ -112,7 +112,7 @@ def _way(path: Path, before: int, steps: Mapping[int, Step]) -> list[Step]:
     return [steps[n] for n in range(before, form.VERSION)]
 
 
-def _lines(path: Path, way: list[Step]) -> Iterator[Line]:
+def _lines(path: Path, way: list[MigrationStep]) -> Iterator[WireRecord]:
     if not (path / WIRE).exists():
         return
     with (path / WIRE).open("rb") as file:
@@ -125,7 +125,7 @@ def _lines(path: Path, way: list[Step]) -> Iterator[Line]:
                     data = step.line(data)
                 yield decode_line(json.dumps(data).encode())
             except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
-                raise CassetteInvalid(
+                raise CassetteInvalidError(
                     f"{path / WIRE}, line {number}: {error}", path=str(path)
                 ) from error
 

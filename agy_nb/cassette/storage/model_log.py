@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from agy_nb.cassette.errors import CassetteInvalid
+from agy_nb.cassette.errors import CassetteInvalidError
 from agy_nb.cassette.storage.format import EPISODES, MODEL
 from agy_nb.cassette.storage.safe_files import bounded_lines, open_plain, read_bytes, write_all
 from agy_nb.cassette.storage.safe_json import check_size, parse_json
@@ -32,7 +32,7 @@ _VERSION = 1
 """Of vcrpy's format."""
 
 
-class EpisodeJournal:
+class ModelLog:
     """The model's side of a recording under way.
 
     Args:
@@ -108,7 +108,7 @@ def read_model(folder: Path) -> list[Interaction]:
     """The model's side of a cassette; what a crash left counts up to its last whole line.
 
     Raises:
-        CassetteInvalid: It cannot be read.
+        CassetteInvalidError: It cannot be read.
     """
     found = read_vcr(folder / MODEL) if (folder / MODEL).exists() else []
     return [*found, *read_journal(folder / EPISODES)] if (folder / EPISODES).exists() else found
@@ -118,7 +118,7 @@ def read_vcr(file: Path) -> list[Interaction]:
     """The interactions in a file of vcrpy's. Its tags never make objects.
 
     Raises:
-        CassetteInvalid: It is none, or cannot be read.
+        CassetteInvalidError: It is none, or cannot be read.
     """
     import yaml
     from vcr.serializers import yamlserializer
@@ -128,12 +128,12 @@ def read_vcr(file: Path) -> list[Interaction]:
         data = yamlserializer.deserialize(read_bytes(file).decode())
         check_size(data)
     except (OSError, yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise CassetteInvalid(f"{file} cannot be read: {error}", path=folder) from error
+        raise CassetteInvalidError(f"{file} cannot be read: {error}", path=folder) from error
     if data is None:
         return []
     found = data.get("interactions") if isinstance(data, dict) else None
     if not isinstance(found, list) or not all(map(_is_interaction, found)):
-        raise CassetteInvalid(f"{file} is no cassette of vcrpy", path=folder)
+        raise CassetteInvalidError(f"{file} is no cassette of vcrpy", path=folder)
     return found
 
 
@@ -208,7 +208,7 @@ def read_journal(file: Path) -> Iterator[Interaction]:
     """The exchanges in a journal of the model's side, up to its last whole line.
 
     Raises:
-        CassetteInvalid: It cannot be read.
+        CassetteInvalidError: It cannot be read.
     """
     folder = str(file.parent)
     try:
@@ -221,11 +221,15 @@ def read_journal(file: Path) -> Iterator[Interaction]:
                         return
                     made = _with_bytes(parse_json(raw.decode("utf-8", "surrogatepass")))
                 except (ValueError, TypeError, binascii.Error) as error:
-                    raise CassetteInvalid(f"{file}, line {number}: {error}", path=folder) from error
+                    raise CassetteInvalidError(
+                        f"{file}, line {number}: {error}", path=folder
+                    ) from error
                 if not _is_interaction(made):
-                    raise CassetteInvalid(
+                    raise CassetteInvalidError(
                         f"{file}, line {number}: no request with its response", path=folder
                     )
                 yield made
     except OSError as error:
-        raise CassetteInvalid(f"{file} cannot be read: {error.strerror}", path=folder) from error
+        raise CassetteInvalidError(
+            f"{file} cannot be read: {error.strerror}", path=folder
+        ) from error

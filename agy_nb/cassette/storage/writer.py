@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeAlias
 
-from agy_nb.cassette.errors import CassetteBusy, CassetteError, CassetteNotWritten
+from agy_nb.cassette.errors import CassetteBusyError, CassetteError, CassetteNotWrittenError
 from agy_nb.cassette.inspect.session_summary import Summaries
 from agy_nb.cassette.storage.atomic_replace import swap_in
 from agy_nb.cassette.storage.format import (
@@ -32,7 +32,7 @@ from agy_nb.cassette.storage.format import (
     Direction,
     Frame,
     Header,
-    Line,
+    WireRecord,
     encode_line,
     parse_frame,
 )
@@ -41,12 +41,12 @@ from agy_nb.cassette.storage.safe_files import LONGEST_LINE, write_all
 
 PARTIAL = ".partial"
 
-Redact: TypeAlias = Callable[[Line], Line]
-Join: TypeAlias = Callable[[Iterable[Line]], Iterable[Line]]
+Redact: TypeAlias = Callable[[WireRecord], WireRecord]
+Join: TypeAlias = Callable[[Iterable[WireRecord]], Iterable[WireRecord]]
 
 
-class Said(NamedTuple):
-    """A frame as it was heard; see `Journal.put`."""
+class TimedFrame(NamedTuple):
+    """A frame as it was heard; see `CassetteWriter.put`."""
 
     session: int
     direction: Direction
@@ -54,7 +54,7 @@ class Said(NamedTuple):
     message: str | bytes | Frame
 
 
-def timed(said: Iterable[Said]) -> Iterator[Line]:
+def timed(said: Iterable[TimedFrame]) -> Iterator[WireRecord]:
     """Frames as lines, which tell how long after the session's line before they came."""
     last: dict[int, float] = {}
     for item in said:
@@ -62,10 +62,10 @@ def timed(said: Iterable[Said]) -> Iterator[Line]:
         last[item.session] = item.at
         message = item.message
         frame = message if isinstance(message, dict) else parse_frame(message)
-        yield Line(item.session, item.direction, max(since, 0.0), frame)
+        yield WireRecord(item.session, item.direction, max(since, 0.0), frame)
 
 
-class Journal:
+class CassetteWriter:
     """A recording under way.
 
     Args:
@@ -76,8 +76,8 @@ class Journal:
         keep: Lines to begin with, e.g. those of the cassette that is being extended.
 
     Raises:
-        CassetteBusy: Somebody else is recording it.
-        CassetteNotWritten: The folder cannot be made.
+        CassetteBusyError: Somebody else is recording it.
+        CassetteNotWrittenError: The folder cannot be made.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Journal:
         *,
         redact: Redact = lambda line: line,
         join: Join = iter,
-        keep: Iterable[Line] = (),
+        keep: Iterable[WireRecord] = (),
     ) -> None:
         self.path = path
         self.folder = path.with_name(path.name + PARTIAL)
@@ -95,7 +95,7 @@ class Journal:
         self._redact = redact
         self._join = join
         self._keep = keep
-        self._queue: queue.SimpleQueue[Said | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[TimedFrame | None] = queue.SimpleQueue()
         self._summaries = Summaries()
         self._size = 0
         self._digest = hashlib.sha256()
@@ -122,7 +122,7 @@ class Journal:
             at: When, by a monotonic clock, in seconds.
             message: The frame as it stood on the wire, or already parsed.
         """
-        self._queue.put(Said(session, direction, at, message))
+        self._queue.put(TimedFrame(session, direction, at, message))
 
     def finish(
         self,
@@ -142,7 +142,7 @@ class Journal:
             The header as written.
 
         Raises:
-            CassetteNotWritten: The disk refused. The old cassette, if any, is as it was.
+            CassetteNotWrittenError: The disk refused. The old cassette, if any, is as it was.
             CassetteError: What `keep` raised.
         """
         self._drain()
@@ -153,7 +153,7 @@ class Journal:
                 shutil.rmtree(self.folder, ignore_errors=True)
                 raise self._failure
             if self._failure is not None:
-                raise CassetteNotWritten(
+                raise CassetteNotWrittenError(
                     f"{self.path} could not be recorded: {self._failure!r}. Nothing that was not "
                     "redacted is on disk; if a rule of yours raised this, mend it and record again",
                     path=str(self.path),
@@ -188,7 +188,7 @@ class Journal:
         self._drain()
         self._lock.release()
 
-    def not_written(self, error: OSError) -> CassetteNotWritten:
+    def not_written(self, error: OSError) -> CassetteNotWrittenError:
         """The error for a disk that refused."""
         return _not_written(self.path, error)
 
@@ -224,16 +224,16 @@ class Journal:
         while not self._over:
             self._next()
 
-    def _next(self) -> Said | None:
+    def _next(self) -> TimedFrame | None:
         item = self._queue.get()
         self._over = item is None
         return item
 
-    def _said(self) -> Iterator[Said]:
+    def _said(self) -> Iterator[TimedFrame]:
         while (item := self._next()) is not None:
             yield item
 
-    def _write(self, line: Line) -> None:
+    def _write(self, line: WireRecord) -> None:
         raw = encode_line(line)
         if len(raw) > LONGEST_LINE:
             raise ValueError(
@@ -283,7 +283,7 @@ class RecordingLock:
             ours = False
         if not ours:
             os.close(self._fd)
-            raise CassetteBusy(
+            raise CassetteBusyError(
                 f"{path} is being recorded by somebody else; wait for it, or choose another name",
                 path=str(path),
             )
@@ -335,10 +335,10 @@ def _write(path: Path, data: bytes) -> None:
         raise
 
 
-def _not_written(path: Path, error: OSError) -> CassetteNotWritten:
+def _not_written(path: Path, error: OSError) -> CassetteNotWrittenError:
     partial = path.with_name(path.name + PARTIAL)
     kept = f" The partial recording is at {partial}." if partial.is_dir() else ""
-    return CassetteNotWritten(
+    return CassetteNotWrittenError(
         f"{path} could not be recorded: {error.strerror or error}.{kept} "
         "What was there before is untouched; free some space or choose another folder",
         path=str(path),

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Literal
 
-from agy_nb.kernel.errors import CannotBlock
+from agy_nb.kernel.errors import CannotBlockError
 
 Implementation = Literal["nest-asyncio2", "nest_asyncio", "none"]
 
@@ -46,7 +46,7 @@ def allow_nesting(loop: asyncio.AbstractEventLoop) -> None:
         loop: The loop that runs in this thread.
 
     Raises:
-        CannotBlock: The loop is no asyncio loop (uvloop), or the patch is not installed.
+        CannotBlockError: The loop is no asyncio loop (uvloop), or the patch is not installed.
     """
     check(loop)
     if implementation(loop) == "nest-asyncio2" or not _installed():
@@ -72,7 +72,7 @@ def nested(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         loop: The loop that runs in this thread.
 
     Raises:
-        CannotBlock: The loop is no asyncio loop (uvloop), or the patch is not installed.
+        CannotBlockError: The loop is no asyncio loop (uvloop), or the patch is not installed.
     """
     allow_nesting(loop)
     ready: deque[object] = getattr(loop, "_ready", deque())
@@ -92,12 +92,14 @@ def check(loop: asyncio.AbstractEventLoop) -> None:
     """Find out whether a loop can be nested, and leave it as it is.
 
     Raises:
-        CannotBlock: It cannot.
+        CannotBlockError: It cannot.
     """
     if not isinstance(loop, asyncio.BaseEventLoop):
-        raise CannotBlock(f"{type(loop).__module__}.{type(loop).__qualname__} cannot be nested")
+        raise CannotBlockError(
+            f"{type(loop).__module__}.{type(loop).__qualname__} cannot be nested"
+        )
     if implementation(loop) == "none" and not _installed():
-        raise CannotBlock("nest-asyncio2 is not installed")
+        raise CannotBlockError("nest-asyncio2 is not installed")
 
 
 def _installed() -> bool:

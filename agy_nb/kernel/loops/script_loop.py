@@ -15,14 +15,14 @@ from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from agy_nb.kernel import environment
-from agy_nb.kernel.kernel_host import guest
+from agy_nb.kernel.kernel_host import current_host
 from agy_nb.kernel.run_blocking import as_coroutine, drive
 from agy_nb.kernel.shutdown import call_at_exit
 
 T = TypeVar("T")
 
 
-class ProcessLoop:
+class ScriptLoop:
     """An event loop that is run only while somebody waits in `run()`."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class ProcessLoop:
         """Run an awaitable on the loop and wait for it."""
         if self._become_driver():
             try:
-                return drive(coro, self.loop(), guest())
+                return drive(coro, self.loop(), current_host())
             finally:
                 self._step_down()
         return self._wait_or_drive(coro)
@@ -75,7 +75,7 @@ class ProcessLoop:
                         return future.result()
                     self._driven = True
                 try:
-                    return drive(asyncio.wrap_future(future, loop=loop), loop, guest())
+                    return drive(asyncio.wrap_future(future, loop=loop), loop, current_host())
                 finally:
                     self._step_down()
         finally:
@@ -97,7 +97,7 @@ class ProcessLoop:
         """Let the guest clean up, cancel what is left on the loop, and close it."""
         if self._pid != os.getpid():  # a child ends; the loop and all that is on it go on
             return
-        guest().leave()  # while there is a loop to do it on
+        current_host().leave()  # while there is a loop to do it on
         if self._runner is not None and not self._driven:
             with contextlib.suppress(RuntimeError):
                 self._runner.close()
@@ -116,7 +116,7 @@ def _terminal_loop() -> asyncio.AbstractEventLoop | None:
     return loop if isinstance(loop, asyncio.AbstractEventLoop) else None
 
 
-_process_loop: ProcessLoop | None = None
+_process_loop: ScriptLoop | None = None
 _lock = threading.Lock()
 
 
@@ -134,10 +134,10 @@ def owns(loop: asyncio.AbstractEventLoop) -> bool:
     return _process_loop is not None and _process_loop.is_ours(loop)
 
 
-def process_loop() -> ProcessLoop:
+def process_loop() -> ScriptLoop:
     """Return the loop holder of this process."""
     global _process_loop  # noqa: PLW0603 - one a process
     with _lock:
         if _process_loop is None:
-            _process_loop = ProcessLoop()
+            _process_loop = ScriptLoop()
         return _process_loop

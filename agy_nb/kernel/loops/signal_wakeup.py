@@ -13,7 +13,7 @@ import signal
 import socket
 
 
-class SignalWaker:
+class SignalWakeup:
     """Wakes one loop at every signal, from `open()` to `close()`.
 
     Both are called in the main thread. Where it cannot be done (a loop without readers, someone

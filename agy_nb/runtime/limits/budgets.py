@@ -95,7 +95,7 @@ class AnswerCounter:
 def _too_many(what: str, count: int, most: int, setting: str, info: ErrorInfo) -> AgyError | None:
     if not most or count < most:
         return None
-    error = to_error(info)  # keeps its class: `Safety`, `MaxTokens`, `BackendError`
+    error = to_error(info)  # keeps its class: `SafetyError`, `MaxTokensError`, `BackendError`
     words = (
         f"{count} {what} answers of the model in a row ended the turn "
         f"(RuntimeConfig({setting}={most})). The latest: {info.message}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from agy_nb.errors import InvalidConfig
+from agy_nb.errors import InvalidConfigError
 from agy_nb.protocol.events import Usage
 from agy_nb.runtime.limits.budgets import CostOf, budget_in_dollars
 from agy_nb.runtime.runtime_config import RuntimeConfig
@@ -28,7 +28,7 @@ async def pricing(config: RuntimeConfig, model: str | None, agent_config: Any) -
         dearest of the agent's and its subagents' models costs.
 
     Raises:
-        InvalidConfig: The price of a model is not known; `field` names the budget.
+        InvalidConfigError: The price of a model is not known; `field` names the budget.
     """
     prices = await off_loop(_default_prices) if config.prices is None else config.prices
     every = [model, *(own for own in _models_of_subagents(agent_config) if own != model)]
@@ -36,7 +36,7 @@ async def pricing(config: RuntimeConfig, model: str | None, agent_config: Any) -
         found = await off_loop(prices.of, each, None, None, 1, 0, 1)  # loads the table, once
         if found.total is None:
             budget = budget_in_dollars(config) or ""
-            raise InvalidConfig(_why_unpriced(budget, each, found.status), field=budget)
+            raise InvalidConfigError(_why_unpriced(budget, each, found.status), field=budget)
 
     def cost_of(event: Usage) -> float | None:
         call = event.usage

@@ -27,7 +27,7 @@ LONGEST_HINT_S = 3600.0
 _CAP_EXPONENT = 7
 """2 to this power is above the cap; no need to raise 2 to the hundredth."""
 
-Clock = Callable[[], float]
+TimeSource = Callable[[], float]
 
 
 class QuotaStatus(NamedTuple):
@@ -52,7 +52,7 @@ class QuotaState:
         recorded: Quota errors ever; tells whether there was one since.
     """
 
-    clock: Clock = time.monotonic
+    clock: TimeSource = time.monotonic
     dice: random.Random = random.Random()  # noqa: S311, RUF009 - jitter is no secret
     hits: int = 0
     deadline: float = 0.0
@@ -114,7 +114,7 @@ class QuotaRegistry:
         self,
         capacity: int = 100,
         *,
-        clock: Clock = time.monotonic,
+        clock: TimeSource = time.monotonic,
         dice: random.Random | None = None,
     ) -> None:
         self._capacity = capacity

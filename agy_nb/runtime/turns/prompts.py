@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from agy_nb.errors import InvalidPrompt
+from agy_nb.errors import InvalidPromptError
 from agy_nb.protocol.values import MediaPart, Prompt, PromptPart, SlashCommandPart, TextPart
 
 _KINDS = ("image", "document", "audio", "video")
@@ -22,7 +22,7 @@ def parse_prompt(content: Any) -> Prompt:
             one of our prompt parts; or a sequence of these.
 
     Raises:
-        InvalidPrompt: It is empty or blank, or holds what is no content.
+        InvalidPromptError: It is empty or blank, or holds what is no content.
 
     Example:
         >>> parse_prompt('{"a": 1}')
@@ -37,7 +37,7 @@ def parse_prompt(content: Any) -> Prompt:
         for index, item in enumerate(content if many else [content])
     )
     if all(isinstance(part, TextPart) and not part.text.strip() for part in parts):
-        raise InvalidPrompt(
+        raise InvalidPromptError(
             "the prompt is empty; pass some text, or a list that holds text or media",
             field="prompt",
         )
@@ -62,7 +62,7 @@ def _part(item: Any, index: int | None) -> PromptPart:
         )
     if type(item).__name__ == "SlashCommand":
         return SlashCommandPart(name=str(getattr(item.name, "value", item.name)))
-    raise InvalidPrompt(
+    raise InvalidPromptError(
         f"{where} is {type(item).__name__}, which is no content; pass text or the SDK's Image, "
         "Document, Audio or Video (types.from_file(path) and types.from_bytes(data, mime_type) of "
         "google.antigravity make them)",
@@ -74,7 +74,7 @@ def _must_be_sendable(text: str, where: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise InvalidPrompt(
+        raise InvalidPromptError(
             f"{where} holds half a character at {error.start} (a surrogate), which cannot be sent; "
             'text.encode(errors="replace").decode() puts a question mark there',
             field=where,

@@ -13,7 +13,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from agy_nb.errors import AgyError, BackendError, WrongLoop
+from agy_nb.errors import AgyError, BackendError, WrongLoopError
 from agy_nb.kernel.loops.other_loop import is_reachable, run_on
 from agy_nb.protocol.events import (
     Error,
@@ -38,7 +38,7 @@ _JUST_NOW_S = 0.5
 """An interrupt cancels the cell's wait and tells the runtime, in an order that varies."""
 
 
-class View(Generic[T]):
+class ResponseStream(Generic[T]):
     """One kind of thing out of a turn's events.
 
     `async for` follows the turn live, from its beginning, and raises what ended it; a plain `for`
@@ -280,7 +280,7 @@ class Response:
                 "this response belongs to another event loop; read it where its agent lives, "
                 "or use agent.sync there"
             )
-            raise WrongLoop(msg)
+            raise WrongLoopError(msg)
 
     async def _more(self, seen: float = math.inf) -> None:
         """Wait until there are more events than were seen, or the turn is over."""
@@ -300,7 +300,7 @@ class Response:
                 self._waiters = [known for known in self._waiters if known is not waiter]
                 raise
 
-    def text_stream(self, trajectory_id: str | None = None) -> View[str]:
+    def text_stream(self, trajectory_id: str | None = None) -> ResponseStream[str]:
         """The pieces of the answer, as they come.
 
         Args:
@@ -318,12 +318,12 @@ class Response:
             wanted = where.is_root if trajectory_id is None else where.id == trajectory_id
             return event.text if wanted else None
 
-        return View(self, pick)
+        return ResponseStream(self, pick)
 
     @property
-    def thoughts(self) -> View[str]:
+    def thoughts(self) -> ResponseStream[str]:
         """The pieces of the root agent's thoughts."""
-        return View(
+        return ResponseStream(
             self,
             lambda event: (
                 event.text if isinstance(event, Thought) and event.trajectory.is_root else None
@@ -331,19 +331,19 @@ class Response:
         )
 
     @property
-    def tool_calls(self) -> View[ToolCall]:
+    def tool_calls(self) -> ResponseStream[ToolCall]:
         """Every tool call, the subagents' too."""
-        return View(self, lambda event: event if isinstance(event, ToolCall) else None)
+        return ResponseStream(self, lambda event: event if isinstance(event, ToolCall) else None)
 
     @property
-    def tool_results(self) -> View[ToolResult]:
+    def tool_results(self) -> ResponseStream[ToolResult]:
         """Every tool's answer, the subagents' too."""
-        return View(self, lambda event: event if isinstance(event, ToolResult) else None)
+        return ResponseStream(self, lambda event: event if isinstance(event, ToolResult) else None)
 
     @property
-    def steps(self) -> View[Step]:
+    def steps(self) -> ResponseStream[Step]:
         """Every change of a step, the subagents' too."""
-        return View(self, lambda event: event if isinstance(event, Step) else None)
+        return ResponseStream(self, lambda event: event if isinstance(event, Step) else None)
 
     @property
     def trajectories(self) -> tuple[Trajectory, ...]:

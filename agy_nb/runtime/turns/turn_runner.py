@@ -16,10 +16,10 @@ from typing import Any
 
 from agy_nb.errors import (
     AgyError,
+    AgyTimeoutError,
     BackendError,
-    QuotaExceeded,
-    Timeout,
-    TurnCancelled,
+    QuotaExceededError,
+    TurnCancelledError,
     TurnDeniedError,
 )
 from agy_nb.protocol.error_codec import to_error, to_info
@@ -34,7 +34,7 @@ from agy_nb.protocol.events import (
     TurnState,
     Waiting,
 )
-from agy_nb.runtime.agent_state import AgentRecord, gone
+from agy_nb.runtime.agent_state import AgentState, gone
 from agy_nb.runtime.limits.budgets import TurnBudget, session_spent, turn_too_long
 from agy_nb.runtime.limits.idle_timeout import DurationWatch, SilenceWatch, Watch
 from agy_nb.runtime.limits.pause import StartPause
@@ -72,7 +72,7 @@ class TurnRunner:
         self._pause = StartPause(config.chat_pause)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, record: AgentRecord, response: Response) -> None:
+    def start(self, record: AgentState, response: Response) -> None:
         """Queue a turn behind those that the agent has already."""
         response.on_cancel(partial(self._cancel, record, response))
         task = asyncio.create_task(
@@ -82,7 +82,7 @@ class TurnRunner:
         self._tasks.add(task)
         task.add_done_callback(partial(self._forget, record, response))
 
-    def accompany(self, record: AgentRecord, response: Response) -> None:
+    def accompany(self, record: AgentState, response: Response) -> None:
         """See a turn through that the backend has begun by itself: a trigger's, or a wake-up's."""
         response.on_cancel(partial(self._cancel_own, record, response))
         state = self._quota.state(record.session.quota_key)
@@ -95,7 +95,7 @@ class TurnRunner:
         run.watch(record.enter_own_turn)
         record.enter_turn(response, task)
 
-    async def _see_through(self, run: _Run, record: AgentRecord, response: Response) -> None:
+    async def _see_through(self, run: _Run, record: AgentState, response: Response) -> None:
         try:
             with self._busy():
                 await response.wait()
@@ -106,7 +106,7 @@ class TurnRunner:
             record.leave_turn(response)
             await run.halted()
 
-    async def _cancel_own(self, record: AgentRecord, response: Response) -> None:
+    async def _cancel_own(self, record: AgentState, response: Response) -> None:
         try:
             record.gate.shut()
             with contextlib.suppress(AgyError):
@@ -115,15 +115,15 @@ class TurnRunner:
                 async with asyncio.timeout(CANCEL_GRACE_S):
                     await response.wait()
         finally:
-            response.finish(TurnState.CANCELLED, error=TurnCancelled(response.partial_text))
+            response.finish(TurnState.CANCELLED, error=TurnCancelledError(response.partial_text))
 
-    def _forget(self, record: AgentRecord, response: Response, task: asyncio.Task[None]) -> None:
+    def _forget(self, record: AgentState, response: Response, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not response.done:  # cancelled before its first step
             _fail(response, gone(record.agent_id))
         record.leave_turn(response)
 
-    async def _run(self, record: AgentRecord, response: Response) -> None:
+    async def _run(self, record: AgentState, response: Response) -> None:
         owner.set(record)
         try:
             async with record.turn:
@@ -140,13 +140,13 @@ class TurnRunner:
         finally:
             record.leave_turn(response)
 
-    async def _pace(self, record: AgentRecord, response: Response) -> bool:
+    async def _pace(self, record: AgentState, response: Response) -> bool:
         """Leave the pause between this start and the one before."""
         if not self._config.chat_pause or response.done or record.clock.may_skip():
             return not response.done
         return await self._pause.wait(response)
 
-    async def _try(self, record: AgentRecord, response: Response) -> None:
+    async def _try(self, record: AgentState, response: Response) -> None:
         if record.cost_of is not None and (spent := session_spent(self._config, record.spending)):
             raise spent
         state = self._quota.state(record.session.quota_key)
@@ -163,7 +163,7 @@ class TurnRunner:
                 run.may_retry = may_retry
                 try:
                     await run.attempt()
-                except QuotaExceeded as error:
+                except QuotaExceededError as error:
                     run.count_hit(error)
                     if not may_retry or _has_begun(response):
                         raise
@@ -172,7 +172,7 @@ class TurnRunner:
         finally:
             run.stop()
 
-    async def _throttle(self, state: QuotaState, record: AgentRecord, response: Response) -> bool:
+    async def _throttle(self, state: QuotaState, record: AgentState, response: Response) -> bool:
         """Wait until the key is free, however often others hit its limit meanwhile."""
         while (seconds := state.wait_s()) and not record.clock.may_skip():
             if response.done:
@@ -191,7 +191,7 @@ class TurnRunner:
                 return False
         return not response.done
 
-    async def _cancel(self, record: AgentRecord, response: Response) -> None:
+    async def _cancel(self, record: AgentState, response: Response) -> None:
         try:
             if record.current is response:
                 record.gate.shut()
@@ -201,7 +201,7 @@ class TurnRunner:
                     async with asyncio.timeout(CANCEL_GRACE_S):
                         await response.over.wait()
         finally:
-            response.finish(TurnState.CANCELLED, error=TurnCancelled(response.partial_text))
+            response.finish(TurnState.CANCELLED, error=TurnCancelledError(response.partial_text))
 
     async def close(self) -> None:
         """Cancel every turn and wait until it is over, `exit_timeout` seconds at the most."""
@@ -223,7 +223,7 @@ class _Run:
         self,
         config: RuntimeConfig,
         quota: QuotaState,
-        record: AgentRecord,
+        record: AgentState,
         response: Response,
         halt: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
@@ -285,10 +285,10 @@ class _Run:
         self.watch(record.begin)
         try:
             outcome = await record.session.run_turn(response.prompt)
-        except TurnCancelled:
+        except TurnCancelledError:
             if self._ended_by is not None:
                 raise self._ended_by from self._ended_by.__cause__
-            response.finish(TurnState.CANCELLED, error=TurnCancelled(response.partial_text))
+            response.finish(TurnState.CANCELLED, error=TurnCancelledError(response.partial_text))
         else:
             self._quota.record_success(self._hits_seen)
             response.finish(
@@ -303,7 +303,7 @@ class _Run:
             record.end()
             await self.halted()
 
-    def count_hit(self, error: QuotaExceeded) -> None:
+    def count_hit(self, error: QuotaExceededError) -> None:
         """Record what the try failed with, unless it is the hit of its latest error step."""
         if not self._hit_counted:
             self._quota.record_hit(error.retry_after if error.hinted else None)
@@ -317,7 +317,7 @@ class _Run:
         if isinstance(event, Error) and not event.fatal:
             self._failed = event
             error = to_error(event.error)
-            if isinstance(error, QuotaExceeded):
+            if isinstance(error, QuotaExceededError):
                 self._hit_counted = False
                 self.count_hit(error)
         elif isinstance(event, Text | ToolCall):
@@ -328,7 +328,7 @@ class _Run:
     def _on_silence(self) -> None:
         """End the turn with the error that the silence came after, or for the silence itself."""
         limit = self._config.chat_timeout
-        timeout = Timeout(
+        timeout = AgyTimeoutError(
             limit,
             "chat",
             hint="raise RuntimeConfig(chat_timeout=...) or AGI_CHAT_TIMEOUT_SECS; what had come is "
@@ -351,7 +351,7 @@ class _Run:
         if self._ended_by is not None or self._response.done:
             return
         self._ended_by = error
-        again = isinstance(error, QuotaExceeded) and self.may_retry
+        again = isinstance(error, QuotaExceededError) and self.may_retry
         if not again or _has_begun(self._response):
             _fail(self._response, error)
         if self._sending:

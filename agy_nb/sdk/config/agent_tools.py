@@ -11,7 +11,7 @@ from google.antigravity.connections.connection import AgentConfig, resolve_activ
 from google.antigravity.connections.local.local_connection import callable_to_tool_proto
 from google.antigravity.tools import tool_runner as sdk_tools
 
-from agy_nb.errors import InvalidConfig
+from agy_nb.errors import InvalidConfigError
 from agy_nb.sdk.interfaces import ToolInfo
 
 
@@ -24,14 +24,14 @@ def list_tools(config: AgentConfig, tool_runner: Any) -> tuple[ToolInfo, ...]:
     return (*_builtin(config), *_custom(tool_runner), *_mcp(config))
 
 
-def why_not_described(tool_runner: Any) -> InvalidConfig | None:
+def why_not_described(tool_runner: Any) -> InvalidConfigError | None:
     """Which tool the SDK cannot describe to the model, and what to do; None if it can all."""
     for tool in tool_runner.tools.values() if tool_runner else ():
         try:
             callable_to_tool_proto(tool, tool_runner=sdk_tools.ToolRunner([tool]))
         except Exception as error:  # noqa: BLE001 - whatever the SDK makes of a signature
             words = str(error).partition(" for automatic function calling")[0].rstrip(".")
-            return InvalidConfig(
+            return InvalidConfigError(
                 f"the tool {getattr(tool, '__name__', tool)!s} cannot be described to the model: "
                 f"{words}; give each of its parameters a type that JSON can hold, as str, int, "
                 "list[str], an Enum or a pydantic model, in a function of your own around it if "

@@ -1,7 +1,7 @@
 """Configurations that the SDK accepts and the harness refuses later, or silently ignores.
 
 The harness reports these in words, in the middle of the first turn, or not at all: a policy for a
-tool that does not exist denies nothing. Each is an `InvalidConfig` when the agent is created.
+tool that does not exist denies nothing. Each is an `InvalidConfigError` when the agent is created.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from google.antigravity import types
 from google.antigravity.hooks import policy
 
-from agy_nb.errors import InvalidConfig
+from agy_nb.errors import InvalidConfigError
 
 if TYPE_CHECKING:
     from google.antigravity.connections.connection import AgentConfig
@@ -39,12 +39,12 @@ def check(config: AgentConfig, policies: Sequence[policy.Policy]) -> None:
         policies: The agent's policies, flattened.
 
     Raises:
-        InvalidConfig: It cannot work; `field` names the setting.
+        InvalidConfigError: It cannot work; `field` names the setting.
     """
     tools = [_name_of(tool) for tool in config.tools or ()]
     _check_unique("tools", "tool", tools)
     if taken := sorted(_BUILTIN.intersection(tools)):
-        raise InvalidConfig(
+        raise InvalidConfigError(
             f"the tool {taken[0]!r} has the name of a built-in tool; rename your function",
             field="tools",
         )
@@ -52,7 +52,7 @@ def check(config: AgentConfig, policies: Sequence[policy.Policy]) -> None:
     _check_unique("mcp_servers", "MCP server", [srv.name for srv in config.mcp_servers or ()])
     for path in config.skills_paths or ():
         if not Path(path).expanduser().is_dir():
-            raise InvalidConfig(
+            raise InvalidConfigError(
                 f"there is no skills folder {path!r}; name one that exists", field="skills_paths"
             )
     for trigger in config.triggers or ():
@@ -68,7 +68,7 @@ def _name_of(tool: object) -> str:
 def _check_unique(field: str, what: str, names: Iterable[str]) -> None:
     for name, count in Counter(names).items():
         if name and count > 1:
-            raise InvalidConfig(
+            raise InvalidConfigError(
                 f"{count} {what}s have the name {name!r}; each needs a name of its own", field=field
             )
 
@@ -77,7 +77,7 @@ def _check_trigger(trigger: object) -> None:
     if not getattr(trigger, "__qualname__", "").startswith("on_file_change."):
         return
     if "watchfiles" not in sys.modules and find_spec("watchfiles") is None:
-        raise InvalidConfig(
+        raise InvalidConfigError(
             "on_file_change() needs the package watchfiles; install it with "
             "`pip install 'agy-nb[files]'`",
             field="triggers",
@@ -100,7 +100,7 @@ def _check_schema(config: AgentConfig) -> None:
         validator.check_schema(parsed)
     except jsonschema.SchemaError as error:
         where = ".".join(map(str, error.absolute_path)) or "the schema"
-        raise InvalidConfig(
+        raise InvalidConfigError(
             f"response_schema is not a JSON schema: {where}: {error.message}",
             field="response_schema",
         ) from error
@@ -110,7 +110,7 @@ def _check_schema(config: AgentConfig) -> None:
         try:
             resolver.lookup(reference)
         except Unresolvable as error:
-            raise InvalidConfig(
+            raise InvalidConfigError(
                 f"response_schema refers to {reference!r}, which it does not define; "
                 "add the definition under $defs",
                 field="response_schema",
@@ -141,20 +141,20 @@ def _check_policies(
     for rule in policies:
         name = str(rule.tool)
         if not name.strip():
-            raise InvalidConfig(
+            raise InvalidConfigError(
                 "a policy names no tool; name one, or '*' for all of them", field="policies"
             )
         of_server = bool(servers) and any(server in name for server in servers)
         if name not in known and not of_server:
             near = get_close_matches(name, known, n=1)
-            raise InvalidConfig(
+            raise InvalidConfigError(
                 f"a policy is for the tool {name!r}, which this agent does not have"
                 + (f"; did you mean {near[0]!r}?" if near else ", so it would do nothing"),
                 field="policies",
             )
     only_workspaces = any(rule.name == policy.WORKSPACE_ONLY_POLICY_NAME for rule in policies)
     if only_workspaces and not getattr(config, "workspaces", True):
-        raise InvalidConfig(
+        raise InvalidConfigError(
             "workspace_only() allows the files of `workspaces`, and this configuration has none; "
             "name at least one folder there",
             field="workspaces",

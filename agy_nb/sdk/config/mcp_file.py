@@ -12,7 +12,7 @@ from typing import Any
 import pydantic
 from google.antigravity import types
 
-from agy_nb.errors import InvalidConfig
+from agy_nb.errors import InvalidConfigError
 
 _VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)(?::-([^}]*))?\}")
 _HTTP = frozenset({"http", "streamable-http", "streamable_http", "streamableHttp"})
@@ -34,8 +34,8 @@ def load_mcp_servers(
         What `LocalAgentConfig(mcp_servers=...)` takes, in the order of the file.
 
     Raises:
-        InvalidConfig: The file is not there, is not of this form, or needs a variable that is not
-            set; `field` is the path to the place.
+        InvalidConfigError: The file is not there, is not of this form, or needs a variable that is
+            not set; `field` is the path to the place.
 
     Example:
         >>> from pathlib import Path
@@ -47,12 +47,14 @@ def load_mcp_servers(
     try:
         parsed = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InvalidConfig(f"cannot read {os.fspath(path)!r}: {error}", field="path") from error
+        raise InvalidConfigError(
+            f"cannot read {os.fspath(path)!r}: {error}", field="path"
+        ) from error
     servers = None
     if isinstance(parsed, dict):
         servers = parsed.get("mcpServers", parsed.get("servers"))
     if not isinstance(servers, dict):
-        raise InvalidConfig(
+        raise InvalidConfigError(
             f"{os.fspath(path)!r} must hold an object with `mcpServers`, each server by its name",
             field="mcpServers",
         )
@@ -66,7 +68,7 @@ def load_mcp_servers(
 def _server(name: str, entry: Any) -> types.McpStdioServer | types.McpStreamableHttpServer:
     place = f"mcpServers.{name}"
     if not isinstance(entry, Mapping):
-        raise InvalidConfig(f"{place} must be an object, got {entry!r}", field=place)
+        raise InvalidConfigError(f"{place} must be an object, got {entry!r}", field=place)
     transport = entry.get("type", entry.get("transport"))
     if transport is None:
         transport = "stdio" if "command" in entry else "http" if "url" in entry else "nothing"
@@ -88,8 +90,8 @@ def _server(name: str, entry: Any) -> types.McpStdioServer | types.McpStreamable
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join([place, *map(str, first["loc"])])
-        raise InvalidConfig(f"{where}: {first['msg']}", field=where) from None
-    raise InvalidConfig(
+        raise InvalidConfigError(f"{where}: {first['msg']}", field=where) from None
+    raise InvalidConfigError(
         f"{place} needs a `command` or a `url`, and the type stdio or http; got {transport!r}",
         field=place,
     )
@@ -107,7 +109,7 @@ def _expanded(value: Any, place: str) -> Any:
     def variable(found: re.Match[str]) -> str:
         known = os.environ.get(found[1], found[2])
         if known is None:
-            raise InvalidConfig(
+            raise InvalidConfigError(
                 f"{place} needs the variable {found[1]}, which the environment does not have",
                 field=place,
             )

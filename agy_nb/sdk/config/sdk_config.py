@@ -20,7 +20,7 @@ from google.antigravity.connections.connection import AgentConfig, resolve_activ
 from google.antigravity.connections.local.local_connection_config import LocalAgentConfig
 from google.antigravity.hooks import hooks, policy
 
-from agy_nb.errors import InvalidConfig
+from agy_nb.errors import InvalidConfigError
 from agy_nb.sdk import errors
 from agy_nb.sdk.config import default_policy
 from agy_nb.sdk.config.config_checks import check
@@ -32,8 +32,8 @@ from agy_nb.sdk.patches.approval_context import (
     recorded_decision,
     request_of,
 )
-from agy_nb.sdk.patches.edit_hook import EditingHook
-from agy_nb.sdk.patches.question_hook import AnsweringHook
+from agy_nb.sdk.patches.edit_hook import EditHook
+from agy_nb.sdk.patches.question_hook import QuestionHook
 from agy_nb.sdk.patches.replayed_decisions import asks_gate
 from agy_nb.sdk.patches.user_code.policies import contained_predicate, guarded
 from agy_nb.sdk.process import temporary_folders
@@ -77,12 +77,12 @@ def build(spec: AgentSpec, gate: Gate | None) -> AgentConfig:
         gate: Decides on tool calls; None leaves rules without a handler as the SDK has them.
 
     Raises:
-        InvalidConfig: The SDK refuses it, or it is neither of the three.
+        InvalidConfigError: The SDK refuses it, or it is neither of the three.
     """
     base = _base(spec.config)
     for tool in spec.tools:
         if not callable(tool):
-            raise InvalidConfig(f"tools must be functions, got {tool!r}", field="tools")
+            raise InvalidConfigError(f"tools must be functions, got {tool!r}", field="tools")
     policies = list(spec.policies)
     if "policies" in base.model_fields_set:
         policies = [*base.policies, *policies]
@@ -92,7 +92,7 @@ def build(spec: AgentSpec, gate: Gate | None) -> AgentConfig:
     try:
         flat = policy.flatten_policies(policies)
         rules = [_asking(rule, gate) for rule in flat]
-        ours = [*_answering(spec, base.hooks), *([EditingHook(rules)] if spec.edits else ())]
+        ours = [*_answering(spec, base.hooks), *([EditHook(rules)] if spec.edits else ())]
         config = base.model_copy(
             update={
                 "tools": [*base.tools, *spec.tools],
@@ -159,7 +159,7 @@ def _defaults(base: AgentConfig, spec: AgentSpec) -> list[Any]:
 def _answering(spec: AgentSpec, given: Sequence[Any]) -> tuple[Any, ...]:
     """Our hook for the model's questions, where the user has none."""
     theirs = any(isinstance(hook, hooks.OnInteractionHook) for hook in (*given, *spec.hooks))
-    return () if spec.answer is None or theirs else (AnsweringHook(spec.answer),)
+    return () if spec.answer is None or theirs else (QuestionHook(spec.answer),)
 
 
 def _warn_of_subagents(config: AgentConfig, rules: Sequence[policy.Policy]) -> None:
@@ -185,11 +185,11 @@ def _warn_of_subagents(config: AgentConfig, rules: Sequence[policy.Policy]) -> N
             )
 
 
-def why_refused(config: AgentConfig) -> InvalidConfig | None:
+def why_refused(config: AgentConfig) -> InvalidConfigError | None:
     """What the harness may have refused in a configuration, told from the disk; None if nothing."""
     folder = None if config.save_dir is None else Path(config.save_dir)
     if folder is not None and not _takes_files(folder):
-        return InvalidConfig(
+        return InvalidConfigError(
             f"the harness cannot write to save_dir {config.save_dir!r}; "
             "name a folder that it can make or write to",
             field="save_dir",
@@ -200,13 +200,13 @@ def why_refused(config: AgentConfig) -> InvalidConfig | None:
     given = None if temporary_folders.is_ours(config.save_dir) else config.save_dir
     where = given or "a new folder (no save_dir is given)"
     if name and mode is modes.RESUME and not known:
-        return InvalidConfig(
+        return InvalidConfigError(
             f"there is no conversation {name!r} in {where}; "
             "give the save_dir that it was saved to, or leave conversation_id out",
             field="conversation_id",
         )
     if name and mode is modes.CREATE_ONLY and known:
-        return InvalidConfig(
+        return InvalidConfigError(
             f"conversation {name!r} exists in {where} already; resume it, or choose another id",
             field="conversation_id",
         )
@@ -238,7 +238,7 @@ def _base(config: Any) -> AgentConfig:
     if config is None:
         config = {}
     if not isinstance(config, Mapping):
-        raise InvalidConfig(
+        raise InvalidConfigError(
             "config must be a LocalAgentConfig (or another configuration of the SDK), a mapping of "
             f"its fields, or None; got {type(config).__name__}",
             field="config",
@@ -247,7 +247,7 @@ def _base(config: Any) -> AgentConfig:
     if unknown:
         near = get_close_matches(str(unknown[0]), LocalAgentConfig.model_fields, n=1)
         meant = f"did you mean {near[0]!r}" if near else "see the SDK's own documentation"
-        raise InvalidConfig(
+        raise InvalidConfigError(
             f"the SDK's LocalAgentConfig has no field {unknown[0]!r}; {meant}",
             field=str(unknown[0]),
         )

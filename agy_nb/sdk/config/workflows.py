@@ -18,7 +18,7 @@ from typing import Any
 from google.antigravity import types
 from google.antigravity.connections.connection import resolve_active_tools
 
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 
 sdk_workflows: Any
 try:
@@ -33,11 +33,11 @@ def prompt_of(
     """The prompt for a workflow, and what removes the file that was made for it; reads files.
 
     Raises:
-        InvalidInput: There is no such workflow, or this agent may not run any.
+        InvalidInputError: There is no such workflow, or this agent may not run any.
     """
     _must_be_able_to_run(config)
     if (workflow is None) == (script_path is None):
-        raise InvalidInput("pass either a workflow or script_path", field="workflow")
+        raise InvalidInputError("pass either a workflow or script_path", field="workflow")
     folder = str(config.workspaces[0]) if config.workspaces else None
     try:
         if script_path is not None:
@@ -46,7 +46,9 @@ def prompt_of(
             path = _written(workflow, folder)
             remove = _remover(path)
     except sdk_workflows.WorkflowError as error:
-        raise InvalidInput(f"the SDK refuses this workflow: {error}", field="workflow") from error
+        raise InvalidInputError(
+            f"the SDK refuses this workflow: {error}", field="workflow"
+        ) from error
     words = description or getattr(workflow, "description", "") or f"Run workflow {path.name}"
     return f"Run the workflow script at `{path}` ({words}) using the `run_workflow` tool.", remove
 
@@ -55,14 +57,14 @@ def _must_be_able_to_run(config: Any) -> None:
     tool = getattr(types.BuiltinTools, "RUN_WORKFLOW", None)
     if sdk_workflows is None or tool is None:
         msg = "this version of google-antigravity has no workflows; install a newer one"
-        raise InvalidInput(msg, field="workflow")
+        raise InvalidInputError(msg, field="workflow")
     capabilities = config.capabilities
     if not capabilities.enable_subagents or tool not in resolve_active_tools(capabilities):
         msg = (
             "this agent may not run workflows: its capabilities must have enable_subagents=True "
             "and the built-in tool run_workflow"
         )
-        raise InvalidInput(msg, field="workflow")
+        raise InvalidInputError(msg, field="workflow")
 
 
 def _script(script_path: Any, folder: str | None) -> Path:
@@ -70,7 +72,9 @@ def _script(script_path: Any, folder: str | None) -> Path:
     if not path.is_absolute() and folder is not None and Path(folder, path).is_file():
         path = Path(folder, path)
     if not path.is_file():
-        raise InvalidInput(f"there is no workflow script at {str(path)!r}", field="script_path")
+        raise InvalidInputError(
+            f"there is no workflow script at {str(path)!r}", field="script_path"
+        )
     sdk_workflows.validate_workflow_source(path.read_text(encoding="utf-8"))
     return path.resolve()
 

@@ -31,27 +31,27 @@ class Listener(Protocol):
         decided: Decisions that were made before the harness asked for them, by the call's id.
     """
 
-    decided: dict[str, Decided]
+    decided: dict[str, PriorDecision]
 
     def asks_for(self, tool_args: Any) -> Trajectory:
         """Which trajectory makes a call."""
         ...
 
-    def recorded_decision(self, asked: Asked) -> ApprovalDecision | None:
+    def recorded_decision(self, asked: PendingApproval) -> ApprovalDecision | None:
         """What a cassette says to a request, None if it is to be decided now."""
         ...
 
-    def recorded_match(self, asked: Asked) -> bool | None:
+    def recorded_match(self, asked: PendingApproval) -> bool | None:
         """Whether a rule's predicate matched in the recording, None if that is decided now."""
         ...
 
-    def deny_with(self, asked: Asked, reason: str) -> None:
+    def deny_with(self, asked: PendingApproval, reason: str) -> None:
         """Have the denial of a request say why."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class PriorDecision:
     """A decision that was made in a hook, for the request of the harness that follows.
 
     Attributes:
@@ -64,7 +64,7 @@ class Decided:
 
 
 @dataclass(slots=True)
-class Asked:
+class PendingApproval:
     """What the running task is to answer.
 
     Attributes:
@@ -87,7 +87,7 @@ class Asked:
         return str(self.request_id if self.by == "nobody" else self.tool_args.call_id)
 
 
-deciding: contextvars.ContextVar[Asked | None] = contextvars.ContextVar(
+deciding: contextvars.ContextVar[PendingApproval | None] = contextvars.ContextVar(
     "agy_nb_deciding", default=None
 )
 """What the running task, and those that it creates, answer; None where that is not known."""

@@ -17,11 +17,11 @@ from typing import Any
 from google.antigravity import types
 from google.antigravity.hooks import hooks, policy
 
-from agy_nb.sdk.patches.approval_context import Decided, as_comparable, deciding
+from agy_nb.sdk.patches.approval_context import PriorDecision, as_comparable, deciding
 from agy_nb.sdk.patches.replayed_decisions import is_asked_of_gate
 
 
-class EditingHook(hooks.PreToolCallDecideHook):
+class EditHook(hooks.PreToolCallDecideHook):
     """Asks the gate before the policies do; the last of an agent's hooks.
 
     Args:
@@ -45,7 +45,7 @@ class EditingHook(hooks.PreToolCallDecideHook):
         if not decision.allowed:
             return types.HookResult(allow=False, message=decision.reason)
         runs_with = {**data.args, **(decision.args or {})}
-        asked.listener.decided[asked.tool_args.call_id] = Decided(
+        asked.listener.decided[asked.tool_args.call_id] = PriorDecision(
             as_comparable(runs_with), decision
         )
         return types.HookResult(allow=True, modified_args=decision.args)

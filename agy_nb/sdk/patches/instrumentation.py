@@ -20,9 +20,9 @@ from agy_nb.protocol.encodable import encodable_text
 from agy_nb.protocol.values import Trajectory
 from agy_nb.sdk.converters import questions_of
 from agy_nb.sdk.interfaces import ApprovalDecision, ReplaySocket, Socket
-from agy_nb.sdk.patches.approval_context import Asked, Decided, deciding
+from agy_nb.sdk.patches.approval_context import PendingApproval, PriorDecision, deciding
 from agy_nb.sdk.patches.question_hook import asking
-from agy_nb.sdk.patches.replayed_decisions import Recorded
+from agy_nb.sdk.patches.replayed_decisions import ReplayedDecisions
 from agy_nb.sdk.patches.session_socket import SessionSocket
 from agy_nb.sdk.patches.user_code.guard import contained_wait, words_of
 from agy_nb.sdk.patches.user_code.hooks import contain_hooks
@@ -74,8 +74,8 @@ class Instrumentation:
         on_end: OnEnd,
         on_activity: Callable[[], None],
     ) -> None:
-        self.decided: dict[str, Decided] = {}
-        self.recorded = Recorded(None)
+        self.decided: dict[str, PriorDecision] = {}
+        self.recorded = ReplayedDecisions(None)
         self.denial: str | None = None
         self._policy = _enforced(policies)
         self._trajectory_of = trajectory_of
@@ -116,7 +116,7 @@ class Instrumentation:
     def watch_connection(self, connection: Any) -> None:
         """Change the SDK's connection, before anything was read from it."""
         replay = self.replay
-        self.recorded = Recorded(None if replay is None else replay.reveal_requests())
+        self.recorded = ReplayedDecisions(None if replay is None else replay.reveal_requests())
         self._processor = getattr(connection, "_processor", None)
         if self._processor is not None:
             begin_turns_when_sent(connection, self._processor, self._on_activity)
@@ -172,11 +172,13 @@ class Instrumentation:
             request = event.policy_decision_request
             if not self.asks_for(request.tool_args).is_root:
                 self._requested[request.request_id] = request.tool_args.call_id
-            deciding.set(Asked(self, request.request_id, request.tool_args))
+            deciding.set(PendingApproval(self, request.request_id, request.tool_args))
         elif event.HasField("call_hook_request"):
             request = event.call_hook_request
             if request.HasField("pre_tool_args"):
-                deciding.set(Asked(self, request.request_id, request.pre_tool_args, by="hook"))
+                deciding.set(
+                    PendingApproval(self, request.request_id, request.pre_tool_args, by="hook")
+                )
         elif event.HasField("tool_call"):
             _call.set(event.tool_call)
         elif event.step_update.HasField("questions_request"):
@@ -195,7 +197,7 @@ class Instrumentation:
 
     # -- what is decided ---------------------------------------------------------------------
 
-    def recorded_decision(self, asked: Asked) -> ApprovalDecision | None:
+    def recorded_decision(self, asked: PendingApproval) -> ApprovalDecision | None:
         """What a cassette says to a request, None if it is to be decided now."""
         if asked.by == "hook":
             return self.recorded.decision_in_hook(asked.request_id, asked.tool_args)
@@ -203,11 +205,11 @@ class Instrumentation:
             return self.recorded.decision_on_call(asked.request_id)
         return self.recorded.decision(asked.request_id)
 
-    def recorded_match(self, asked: Asked) -> bool | None:
+    def recorded_match(self, asked: PendingApproval) -> bool | None:
         """Whether a rule's predicate matched in the recording, None if that is decided now."""
         return self.recorded.match(asked.request_id) if asked.by == "policy" else None
 
-    def deny_with(self, asked: Asked, reason: str) -> None:
+    def deny_with(self, asked: PendingApproval, reason: str) -> None:
         """Have the denial of a request say why."""
         if asked.by != "hook":  # a hook says so itself
             self._denials[asked.request_id] = encodable_text(reason)
@@ -243,7 +245,7 @@ class Instrumentation:
         is_root = self._trajectory_of(call.trajectory_id).is_root
         if was_asked_about or (is_root and not self.recorded.is_left_to_us(call.id)):
             return None
-        deciding.set(Asked(self, call.id, call, by="nobody"))
+        deciding.set(PendingApproval(self, call.id, call, by="nobody"))
         try:
             asked = self._policy.run(hooks.OperationContext(_NO_TURN), tool_call)
             verdict = await contained_wait(asked)

@@ -23,7 +23,7 @@ asking: contextvars.ContextVar[Question | None] = contextvars.ContextVar(
 """The question that the running task hands to the hooks."""
 
 
-class AnsweringHook(hooks.OnInteractionHook):
+class QuestionHook(hooks.OnInteractionHook):
     """Answers with what a function of ours says; what fails is a question skipped."""
 
     def __init__(self, answer: AnswerQuestions) -> None:

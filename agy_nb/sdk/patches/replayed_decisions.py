@@ -30,7 +30,7 @@ _wire: Any = localharness_pb2  # its names are made at run time
 _Handler = TypeVar("_Handler")
 
 
-class Recorded:
+class ReplayedDecisions:
     """What a connection's cassette says; nothing where it has none.
 
     Args:

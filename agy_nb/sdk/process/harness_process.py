@@ -25,7 +25,7 @@ EXIT_GRACE_S = 5.0
 """Seconds a harness gets to exit by itself once its stdin is closed."""
 
 
-class Harness:
+class HarnessProcess:
     """The process behind one agent, from before its start until after its end."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ from agy_nb.errors import HarnessError
 from agy_nb.sdk.interfaces import Listen, ReplaySocket, Socket
 from agy_nb.sdk.process import temporary_folders
 from agy_nb.sdk.process.executor import off_loop
-from agy_nb.sdk.process.harness_process import Harness
+from agy_nb.sdk.process.harness_process import HarnessProcess
 
 if TYPE_CHECKING:
     from agy_nb.sdk.patches.deferred_process import DeferredProcess
@@ -84,7 +84,7 @@ class Follower:
     """
 
     options: StartOptions
-    harness: Harness
+    harness: HarnessProcess
     wrap: WrapSocket
 
 
@@ -107,7 +107,9 @@ class HarnessStart:
         self.process: DeferredProcess | None = None
         self.invalid: Exception | None = None
         self.connected = False
-        self._follower = follower or Follower(StartOptions(), Harness(), lambda socket, _: socket)
+        self._follower = follower or Follower(
+            StartOptions(), HarnessProcess(), lambda socket, _: socket
+        )
         self._open: Callable[[str, str], Awaitable[Socket]] | None = None
 
     def ask_for(self, process: DeferredProcess) -> None:

@@ -22,7 +22,7 @@ OnFrame: TypeAlias = Callable[[FrameDirection, "str | bytes"], None]
 
 
 @runtime_checkable
-class TakesNotes(Protocol):
+class NoteSink(Protocol):
     """A socket that keeps facts which never cross the wire, as a recording's does."""
 
     def note(self, note: Event) -> None:
@@ -75,7 +75,7 @@ class ObservedSocket:
 
     def note(self, note: Event) -> None:
         """Have the socket below keep a host note, where it keeps any."""
-        if isinstance(self._inner, TakesNotes):
+        if isinstance(self._inner, NoteSink):
             self._inner.note(note)
 
     async def send(self, message: str | bytes) -> None:

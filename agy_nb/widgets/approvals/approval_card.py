@@ -8,11 +8,11 @@ from typing import Any
 from agy_nb.protocol.events import Approval, Question
 from agy_nb.widgets.approvals.pending import desk
 from agy_nb.widgets.response.static_html import bundle
-from agy_nb.widgets.tree.conversation import Transcript
+from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.tree.live_view import LiveView, put_on_page
 
 
-class Card:
+class ApprovalCard:
     """Shows one thing that waits, in the cell that the turn was started in.
 
     Args:
@@ -20,7 +20,7 @@ class Card:
     """
 
     def __init__(self, event: Approval | Question) -> None:
-        self._transcript = Transcript()
+        self._transcript = ConversationView()
         self._transcript.on_event(event)
         self._view = LiveView(self._transcript)
         key = event.approval_id if isinstance(event, Approval) else event.question_id

@@ -14,15 +14,15 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
-from agy_nb.kernel import NoStdin, guest, in_kernel
+from agy_nb.kernel import NoStdinError, current_host, in_kernel
 from agy_nb.kernel.stdin_prompt import why_no_stdin
 from agy_nb.protocol.events import Approval, ApprovalState, Question
 from agy_nb.protocol.values import Answer, AskedQuestion
 from agy_nb.sdk.interfaces import ApprovalDecision, ApprovalRequest, now
 from agy_nb.terminal import revealed
 from agy_nb.widgets.approvals import argument_editor, typed_prompts
-from agy_nb.widgets.approvals.approval_card import Card
-from agy_nb.widgets.approvals.pending import Reply, Waiting, desk
+from agy_nb.widgets.approvals.approval_card import ApprovalCard
+from agy_nb.widgets.approvals.pending import PendingRequest, Reply, desk
 from agy_nb.widgets.response import cards
 from agy_nb.widgets.response.cards import NO
 from agy_nb.widgets.tree.front_end_messages import AnswerAll, Answered, Decide
@@ -71,7 +71,7 @@ class Approver:
     async def _ask_in_a_terminal(self, request: ApprovalRequest) -> ApprovalDecision:
         try:
             return self._decision(request, await typed_prompts.decide(request), "typed")
-        except NoStdin as error:
+        except NoStdinError as error:
             return ApprovalDecision(allowed=False, reason=str(error), decided_by="default")
 
     async def _ask(self, request: ApprovalRequest) -> ApprovalDecision:
@@ -96,10 +96,10 @@ class Approver:
             reason=request.reason,
             at=now(),
         )
-        card = None if shown else Card(event)
+        card = None if shown else ApprovalCard(event)
         decision = None
         try:
-            with guest().busy():
+            with current_host().busy():
                 reply, how = await _answer(waiting, lambda: typed_prompts.decide(request))
             decision = self._decision(request, reply, how)
             return decision
@@ -162,10 +162,10 @@ class Approver:
         ]
         waiting, shown = desk.put(question_id, {"type": "question", "questions": asked})
         event = Question(question_id=question_id, questions=questions, at=now())
-        card = None if shown else Card(event)
+        card = None if shown else ApprovalCard(event)
         answers: tuple[Answer, ...] = ()
         try:
-            with guest().busy():
+            with current_host().busy():
                 reply, _ = await _answer(
                     waiting, lambda: typed_prompts.answer_all(question_id, questions)
                 )
@@ -218,7 +218,7 @@ def _nobody() -> str:
 
 
 async def _answer(
-    waiting: Waiting, ask: Callable[[], Coroutine[Any, Any, Reply]]
+    waiting: PendingRequest, ask: Callable[[], Coroutine[Any, Any, Reply]]
 ) -> tuple[Reply, str]:
     """The front end's answer, or a typed one where no front end shows the card in time; and how."""
     either: list[asyncio.Future[Any]] = [waiting.seen, waiting.answer]
@@ -229,7 +229,7 @@ async def _answer(
     try:
         await asyncio.wait([asking, waiting.answer], return_when=asyncio.FIRST_COMPLETED)
         if not waiting.answer.done():
-            with contextlib.suppress(NoStdin):
+            with contextlib.suppress(NoStdinError):
                 return asking.result(), "typed"
         return await waiting.answer, "a click"
     finally:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from agy_nb.protocol.values import JsonObject
 from agy_nb.widgets.tree.front_end_messages import AnswerAll, Decide
 
-Claim: TypeAlias = Callable[["Waiting"], bool]
+Claim: TypeAlias = Callable[["PendingRequest"], bool]
 """Shows what waits; tells whether it could."""
 
 Reply: TypeAlias = Decide | AnswerAll
@@ -29,7 +29,7 @@ def _none(_reply: Reply) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class PendingRequest:
     """An approval or a question that waits for a person.
 
     Attributes:
@@ -47,11 +47,11 @@ class Waiting:
     objection: Objection = _none
 
 
-class Desk:
+class PendingRequests:
     """What waits for a person in this process. `desk` is the one that all views use."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, Waiting] = {}
+        self._waiting: dict[str, PendingRequest] = {}
         self._claims: list[Claim] = []
 
     def attach(self, claim: Claim) -> Callable[[], None]:
@@ -68,7 +68,7 @@ class Desk:
 
     def put(
         self, key: str, controls: JsonObject, objection: Objection = _none
-    ) -> tuple[Waiting, bool]:
+    ) -> tuple[PendingRequest, bool]:
         """Something waits from now on; call `take` when it does no more.
 
         Args:
@@ -80,16 +80,18 @@ class Desk:
             It, and whether any view shows it.
         """
         loop = asyncio.get_running_loop()
-        waiting = Waiting(key, controls, loop.create_future(), loop.create_future(), objection)
+        waiting = PendingRequest(
+            key, controls, loop.create_future(), loop.create_future(), objection
+        )
         self._waiting[key] = waiting
         claimed = [claim(waiting) for claim in tuple(self._claims)]
         return waiting, any(claimed)
 
-    def get(self, key: str) -> Waiting | None:
+    def get(self, key: str) -> PendingRequest | None:
         """What waits under an id, None when nothing does."""
         return self._waiting.get(key)
 
-    def take(self, waiting: Waiting) -> None:
+    def take(self, waiting: PendingRequest) -> None:
         """It waits no more."""
         if self._waiting.get(waiting.id) is waiting:
             del self._waiting[waiting.id]
@@ -120,5 +122,5 @@ class Desk:
             waiting.seen.set_result(None)
 
 
-desk = Desk()
+desk = PendingRequests()
 """Where this process's approvals and questions wait."""

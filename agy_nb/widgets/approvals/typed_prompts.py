@@ -35,7 +35,7 @@ async def decide(request: ApprovalRequest) -> Decide:
     """Ask about a tool call; gives what the front end would send.
 
     Raises:
-        NoStdin: No one would see the question.
+        NoStdinError: No one would see the question.
     """
     said = (await ask_text(_words(request))).strip()
     if request.editable and said.lower() in ("e", "edit"):
@@ -89,7 +89,7 @@ async def answer(questions: tuple[AskedQuestion, ...]) -> tuple[Answer, ...]:
     """Answer questions at a script's terminal; an empty line skips one.
 
     Raises:
-        NoStdin: No one would see the question.
+        NoStdinError: No one would see the question.
     """
     return tuple([await _answer(asked) for asked in questions])
 
@@ -102,7 +102,7 @@ async def answer_all(key: str, questions: tuple[AskedQuestion, ...]) -> AnswerAl
         questions: What is asked.
 
     Raises:
-        NoStdin: No one would see the question.
+        NoStdinError: No one would see the question.
     """
     answers = tuple(
         Answered(selected=each.selected, text=each.text, skipped=each.skipped)

@@ -24,10 +24,10 @@ from agy_nb.terminal import revealed
 from agy_nb.widgets.chat.recorded_chat import as_json, as_markdown, as_turns, quoted, read_events
 from agy_nb.widgets.recordings.frame_player import show
 from agy_nb.widgets.response.cards import text_of
-from agy_nb.widgets.response.static_fallback import Beside
+from agy_nb.widgets.response.static_fallback import StaticFallback
 from agy_nb.widgets.tree import front_end_messages as messages
 from agy_nb.widgets.tree import live_view
-from agy_nb.widgets.tree.conversation import Transcript
+from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.usage.cost_text import cost_of
 
 _CASSETTE = "cassettes/chat-%Y%m%d-%H%M%S"
@@ -65,9 +65,11 @@ class ChatPanel:
         self._replays = False
         self._before: tuple[Event, ...] = ()
         self.responses: list[Response] = []
-        self.transcript = Transcript()
+        self.transcript = ConversationView()
         self.view = live_view.LiveView(self.transcript, mode="chat", on_message=self._on_message)
-        self._beside = Beside(self.view, lambda: (self.transcript.html(), self.transcript.text()))
+        self._beside = StaticFallback(
+            self.view, lambda: (self.transcript.html(), self.transcript.text())
+        )
         self._tasks: set[asyncio.Future[Any]] = set()
         self._stops: list[Callable[[], None]] = []
         self._orders: dict[str, Callable[[str], None]] = {
@@ -166,7 +168,7 @@ class ChatPanel:
 
     def _on_message(self, message: messages.Message, buffers: list[Any]) -> None:
         match message:
-            case messages.Send():
+            case messages.SendPrompt():
                 self._on_send(message, buffers)
             case messages.Order():
                 self._orders[message.type](message.view)
@@ -177,7 +179,7 @@ class ChatPanel:
             case _:
                 pass
 
-    def _on_send(self, message: messages.Send, buffers: list[Any]) -> None:
+    def _on_send(self, message: messages.SendPrompt, buffers: list[Any]) -> None:
         parts: list[PromptPart] = [
             _part(about, data) for about, data in zip(message.files, buffers, strict=False)
         ]

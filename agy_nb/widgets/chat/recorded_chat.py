@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
 
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 from agy_nb.kernel import in_kernel, run
 from agy_nb.protocol import codec
 from agy_nb.protocol.events import (
@@ -31,7 +31,7 @@ from agy_nb.terminal import printable
 from agy_nb.widgets.recordings.frame_player import show
 from agy_nb.widgets.response.cards import text_of
 from agy_nb.widgets.response.static_html import bundle
-from agy_nb.widgets.tree.conversation import Transcript
+from agy_nb.widgets.tree.conversation import ConversationView
 
 if TYPE_CHECKING:
     from agy_nb.runtime.agent import Agent
@@ -65,7 +65,7 @@ class RecordedChat:
     def __init__(self, path: Path, session: int = 0) -> None:
         self.path = path
         self.session = session
-        self.transcript = Transcript()
+        self.transcript = ConversationView()
         self._events: tuple[Event, ...] = ()
         self._is_read = False
 
@@ -73,9 +73,9 @@ class RecordedChat:
         """Read the recording, once.
 
         Raises:
-            CassetteNotFound: There is none.
-            CassetteInvalid: It cannot be read.
-            InvalidInput: It has no such session.
+            CassetteNotFoundError: There is none.
+            CassetteInvalidError: It cannot be read.
+            InvalidInputError: It has no such session.
         """
         if self._is_read:
             return
@@ -108,16 +108,16 @@ def read_events(path: Path, session: int = 0) -> tuple[Event, ...]:
         session: Which of its sessions, from 0.
 
     Raises:
-        CassetteNotFound: There is none.
-        CassetteInvalid: It cannot be read.
-        InvalidInput: It has no such session.
+        CassetteNotFoundError: There is none.
+        CassetteInvalidError: It cannot be read.
+        InvalidInputError: It has no such session.
     """
     from agy_nb.cassette.inspect.recorded_events import RecordedEvents
     from agy_nb.cassette.storage.cassette_reader import load
 
     sessions = load(path).sessions
     if not 0 <= session < len(sessions):
-        raise InvalidInput(
+        raise InvalidInputError(
             f"the cassette {str(path)!r} has {len(sessions)} sessions, numbered from 0; "
             f"there is no session {session}",
             field="session",
@@ -128,9 +128,9 @@ def read_events(path: Path, session: int = 0) -> tuple[Event, ...]:
     return (*events, *reader.end(recorded.end))
 
 
-def _read(path: Path, session: int) -> tuple[tuple[Event, ...], Transcript]:
+def _read(path: Path, session: int) -> tuple[tuple[Event, ...], ConversationView]:
     events = read_events(path, session)
-    transcript = Transcript()
+    transcript = ConversationView()
     show(transcript, events)
     transcript.catch_up()
     transcript.note(READ_ONLY)
@@ -210,14 +210,14 @@ def _path_of(recording: Any) -> Path:
         return Path(recording).expanduser()
     found = getattr(recording, "recordings", None)
     if not isinstance(found, tuple):
-        raise InvalidInput(
+        raise InvalidInputError(
             "a recording is the path of a cassette, or what agy.load gives for one; "
             f"got {type(recording).__name__}",
             field="recording",
         )
     if len(found) != 1:
         names = ", ".join(each.session_id for each in found[:5]) or "none"
-        raise InvalidInput(
+        raise InvalidInputError(
             f"one recording can be a chat, and these are {len(found)} ({names}); "
             "give the path of one",
             field="recording",
@@ -253,8 +253,8 @@ def chat_ui(
         The chat.
 
     Raises:
-        InvalidInput: It is no recording, or several.
-        WrongLoop: With an agent: no event loop runs here, nor ever did.
+        InvalidInputError: It is no recording, or several.
+        WrongLoopError: With an agent: no event loop runs here, nor ever did.
 
     Example:
         >>> agy.widgets.chat_ui("cassettes/plain_chat").path.name

@@ -49,7 +49,7 @@ _FREE = 4_000
 
 
 @dataclass(frozen=True, slots=True)
-class Put:
+class BlockUpdate:
     """A block is (again) this HTML; what was appended to it before is in it now."""
 
     block: int
@@ -57,14 +57,14 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
-class Tail:
+class BlockTail:
     """Plain text that follows a block's HTML."""
 
     block: int
     text: str
 
 
-class Blocks:
+class MarkdownStream:
     r"""The blocks of one text.
 
     Args:
@@ -74,10 +74,10 @@ class Blocks:
         source: The whole text so far.
 
     Example:
-        >>> blocks = Blocks()
+        >>> blocks = MarkdownStream()
         >>> blocks.feed("# Hi\n\nThere\n")
         >>> blocks.changes()
-        [Put(block=0, html='<h1>Hi</h1>\n'), Tail(block=1, text='There\n')]
+        [BlockUpdate(block=0, html='<h1>Hi</h1>\n'), BlockTail(block=1, text='There\n')]
     """
 
     def __init__(self, references: dict[str, Any] | None = None) -> None:
@@ -217,19 +217,20 @@ class Blocks:
         more = self._size - self._drawn
         return f"<p>… {more:,} more characters are not drawn here.</p>\n" if more else ""
 
-    def changes(self) -> list[Put | Tail]:
+    def changes(self) -> list[BlockUpdate | BlockTail]:
         """What is new since the last call, in the order in which to apply it."""
         self.advance()
-        found: list[Put | Tail] = [
-            Put(index, self._closed[index]) for index in range(self._told, len(self._closed))
+        found: list[BlockUpdate | BlockTail] = [
+            BlockUpdate(index, self._closed[index])
+            for index in range(self._told, len(self._closed))
         ]
         self._told = len(self._closed)
         if (early := self._render_open()) is not None:
-            found.append(Put(self._told, early))
+            found.append(BlockUpdate(self._told, early))
         elif self._tail:
             text = visible("".join(self._tail))
             self._tail.clear()
-            found.append(Tail(self._told, text))
+            found.append(BlockTail(self._told, text))
         return found
 
     def _render_open(self) -> str | None:

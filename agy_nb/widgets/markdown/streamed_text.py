@@ -11,8 +11,8 @@ from typing import Any
 
 from agy_nb.widgets.markdown import markdown_stream as blocks
 from agy_nb.widgets.markdown.markup import visible
-from agy_nb.widgets.tree.node_tree import Sheet
-from agy_nb.widgets.tree.nodes import Put
+from agy_nb.widgets.tree.node_tree import NodeTree
+from agy_nb.widgets.tree.nodes import Upsert
 
 
 @dataclass(slots=True)
@@ -26,22 +26,22 @@ class _Writing:
     node: str
     step_index: int
     thought: bool
-    blocks: blocks.Blocks
+    blocks: blocks.MarkdownStream
     whole: bool = False
 
 
-class Writings:
+class StreamedTexts:
     """The texts of a transcript.
 
     Args:
         sheet: Where their nodes are.
     """
 
-    def __init__(self, sheet: Sheet) -> None:
+    def __init__(self, sheet: NodeTree) -> None:
         self._sheet = sheet
         self._open: dict[str, _Writing] = {}
         self._growing: dict[str, _Writing] = {}
-        self._texts: dict[str, blocks.Blocks] = {}
+        self._texts: dict[str, blocks.MarkdownStream] = {}
         self._references: dict[str, dict[str, Any]] = {}
 
     def begin_turn(self) -> None:
@@ -70,7 +70,7 @@ class Writings:
             told: Whether it is a part of what `text` gives.
         """
         # A link definition holds for one trajectory in one turn: the next numbers from [1] again.
-        text = blocks.Blocks(self._references.setdefault(parent, {"references": {}}))
+        text = blocks.MarkdownStream(self._references.setdefault(parent, {"references": {}}))
         if told:
             self._texts[node] = text
         self._open[parent] = _Writing(node, step_index, thought, text)
@@ -96,7 +96,7 @@ class Writings:
 
     def whole(self, text: str) -> str:
         """The HTML of a text that is whole."""
-        found = blocks.Blocks()
+        found = blocks.MarkdownStream()
         found.feed(text)
         found.finish()
         return found.html()
@@ -131,13 +131,13 @@ class Writings:
             while writing.blocks.behind:
                 writing.blocks.advance()
 
-    def rest(self) -> list[Put]:
+    def rest(self) -> list[Upsert]:
         """What still grows, rendered as far as it has come: nodes in the place of those there."""
         found = []
         for writing in self._growing.values():
             if body := writing.blocks.open_html():
                 node = f"{writing.node}b{writing.blocks.open_block}"
-                found.append(Put(id=node, parent=writing.node, kind="block", body=body))
+                found.append(Upsert(id=node, parent=writing.node, kind="block", body=body))
         return found
 
     def text(self) -> str:
@@ -147,10 +147,10 @@ class Writings:
     def _take(self, writing: _Writing) -> None:
         for change in writing.blocks.changes():
             block = f"{writing.node}b{change.block}"
-            if isinstance(change, blocks.Put) or block not in self._sheet:
-                body = change.html if isinstance(change, blocks.Put) else ""
-                self._sheet.put(Put(id=block, parent=writing.node, kind="block", body=body))
-            if isinstance(change, blocks.Tail):
+            if isinstance(change, blocks.BlockUpdate) or block not in self._sheet:
+                body = change.html if isinstance(change, blocks.BlockUpdate) else ""
+                self._sheet.put(Upsert(id=block, parent=writing.node, kind="block", body=body))
+            if isinstance(change, blocks.BlockTail):
                 self._sheet.tail(block, change.text)
 
     def _finish(self, writing: _Writing) -> None:
@@ -159,7 +159,7 @@ class Writings:
         self._growing.pop(writing.node, None)
 
 
-def _beginning(text: blocks.Blocks) -> str:
+def _beginning(text: blocks.MarkdownStream) -> str:
     source = text.source
     more = len(source) - blocks.LONGEST_SHOWN
     if more <= 0:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from agy_nb.widgets.markdown.markup import escape
 from agy_nb.widgets.recordings import recording_list as bl
-from agy_nb.widgets.recordings.frame_player import Player
-from agy_nb.widgets.recordings.player_controls import Stage, select
+from agy_nb.widgets.recordings.frame_player import FramePlayer
+from agy_nb.widgets.recordings.player_controls import PlayerControls, select
 from agy_nb.widgets.response.page_view import PageView
-from agy_nb.widgets.tree.nodes import Put, static
-from agy_nb.widgets.tree.page_tree import Page
+from agy_nb.widgets.tree.nodes import Upsert, static
+from agy_nb.widgets.tree.page_tree import PageTree
 
 LARGEST_STILL = 2_000_000
 """Characters of a transcript that is kept in the notebook."""
@@ -54,7 +54,7 @@ class Browser:
         self._name = ""
         self._filter = ""
         self._session = 0
-        self._page = Page()
+        self._page = PageTree()
         self.view = PageView(self._page, "Recordings", self._still, self._on_act)
         self._tasks: set[asyncio.Task[None]] = set()
         self._one = asyncio.Lock()
@@ -69,14 +69,14 @@ class Browser:
         self._acts |= self.stage.acts
         self._do(self.refresh())
 
-    def _begin(self) -> Stage:
+    def _begin(self) -> PlayerControls:
         title = f"<strong>Recordings in {escape(str(self.folder))}</strong>"
-        self._page.put(Put(id="title", kind="row", head=title))
+        self._page.put(Upsert(id="title", kind="row", head=title))
         self._page.put(self._filter_node())
-        self._page.put(Put(id="list", kind="usage", body="<p>Reading …</p>"))
-        self._page.put(Put(id="about", kind="usage"))
-        stage = Stage(self._page, self.view.touch)
-        self._page.put(Put(id="comparison", kind="usage"))
+        self._page.put(Upsert(id="list", kind="usage", body="<p>Reading …</p>"))
+        self._page.put(Upsert(id="about", kind="usage"))
+        stage = PlayerControls(self._page, self.view.touch)
+        self._page.put(Upsert(id="comparison", kind="usage"))
         return stage
 
     # -- what is clicked ---------------------------------------------------------------------
@@ -102,7 +102,7 @@ class Browser:
             except Exception as error:  # noqa: BLE001 - what a recording holds must not end the browser
                 _log.exception("the browser of recordings failed")
                 words = f"This cannot be shown: {type(error).__name__}: {error}"
-                self._page.put(Put(id="about", kind="usage", body=f"<p>{escape(words)}</p>"))
+                self._page.put(Upsert(id="about", kind="usage", body=f"<p>{escape(words)}</p>"))
         self.view.touch()
 
     async def settled(self) -> None:
@@ -117,11 +117,11 @@ class Browser:
         try:
             self.rows = await asyncio.to_thread(bl.rows, self.folder)
         except OSError as error:
-            self._page.put(Put(id="list", kind="usage", body=f"<p>{escape(str(error))}</p>"))
+            self._page.put(Upsert(id="list", kind="usage", body=f"<p>{escape(str(error))}</p>"))
             return
         self._show_list()
 
-    def _filter_node(self) -> Put:
+    def _filter_node(self) -> Upsert:
         body = (
             "<div class='agy-row'><input type='search' class='agy-input' data-agy-act='filter' "
             "placeholder='Filter by name, tool, model or version' aria-label='Filter' "
@@ -129,7 +129,7 @@ class Browser:
             "<button type='button' class='agy-button' data-agy-act='refresh'>Read again</button>"
             "</div>"
         )
-        return Put(id="filter", kind="usage", body=body)
+        return Upsert(id="filter", kind="usage", body=body)
 
     def _on_filter(self, value: str) -> None:
         self._filter = value
@@ -154,7 +154,7 @@ class Browser:
         return f"<p>No recordings are in {where}. <code>{code}</code> makes one.</p>"
 
     def _show_list(self) -> None:
-        self._page.put(Put(id="list", kind="usage", body=self._list(links=True)))
+        self._page.put(Upsert(id="list", kind="usage", body=self._list(links=True)))
 
     # -- one of them -------------------------------------------------------------------------
 
@@ -174,7 +174,7 @@ class Browser:
         self.stage.stop()
         self._name, self._session = name, 0
         self.opened = await asyncio.to_thread(bl.read, row.entry.path)
-        self._page.put(Put(id="comparison", kind="usage"))
+        self._page.put(Upsert(id="comparison", kind="usage"))
         self._show_list()
         await self._show_session()
 
@@ -189,7 +189,7 @@ class Browser:
         self._show_about()
         player = None
         if self.opened.sessions:
-            player = await asyncio.to_thread(Player, self.opened.sessions[self._session])
+            player = await asyncio.to_thread(FramePlayer, self.opened.sessions[self._session])
             player.jump(len(player), await asyncio.to_thread(player.until, len(player)))
         self.stage.choices = self._choices(self.opened)
         self.stage.show(player)
@@ -210,7 +210,7 @@ class Browser:
             said.append(f"<div class='agy-error'>{escape(self.opened.problem)}</div>")
         elif not self.opened.sessions:
             said.append("<p>Nothing was recorded in it.</p>")
-        self._page.put(Put(id="about", kind="usage", body="".join(said)))
+        self._page.put(Upsert(id="about", kind="usage", body="".join(said)))
 
     # -- two of them -------------------------------------------------------------------------
 
@@ -220,14 +220,14 @@ class Browser:
             return
         found = await asyncio.to_thread(bl.compare, self.opened.path, row.entry.path)
         head = f"{escape(self._name)} and {escape(name)}"
-        self._page.put(Put(id="comparison", kind="tool", head=head, body=found, fold="open"))
+        self._page.put(Upsert(id="comparison", kind="tool", head=head, body=found, fold="open"))
 
     # -- what stays --------------------------------------------------------------------------
 
     def _still(self) -> tuple[str, str]:
         nodes = [
-            Put(id="title", kind="row", head=f"Recordings in {escape(str(self.folder))}"),
-            Put(id="list", kind="usage", body=self._list(links=False)),
+            Upsert(id="title", kind="row", head=f"Recordings in {escape(str(self.folder))}"),
+            Upsert(id="list", kind="usage", body=self._list(links=False)),
         ]
         kept = [self._page.node(name) for name in ("about", "comparison")]
         html = static([*nodes, *(node for node in kept if node is not None)])
@@ -260,7 +260,7 @@ def browse(folder: str | Path = "cassettes") -> Browser:
         The view; the last line of a cell shows it.
 
     Raises:
-        WrongLoop: No event loop runs here, nor ever did.
+        WrongLoopError: No event loop runs here, nor ever did.
 
     Example:
         >>> browser = agy.browse("cassettes/")

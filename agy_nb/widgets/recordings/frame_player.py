@@ -25,7 +25,7 @@ from agy_nb.protocol.events import (
 )
 from agy_nb.widgets.markdown.markup import escape, highlight
 from agy_nb.widgets.response.cards import clip
-from agy_nb.widgets.tree.conversation import Transcript
+from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.wire.frames import kind_of
 
 _WHO = {
@@ -36,7 +36,7 @@ _WHO = {
 }
 
 
-class Shot(NamedTuple):
+class PlayerSnapshot(NamedTuple):
     """One frame, and its events.
 
     Attributes:
@@ -52,7 +52,7 @@ class Shot(NamedTuple):
     events: tuple[Event, ...]
 
 
-class Player:
+class FramePlayer:
     """Moves through one session.
 
     Args:
@@ -69,12 +69,12 @@ class Player:
         shots = []
         for line in session.story:
             events = tuple(reader.take(line))
-            shots.append(Shot(line.direction, reader.elapsed, line.frame, events))
+            shots.append(PlayerSnapshot(line.direction, reader.elapsed, line.frame, events))
         ending = tuple(reader.end(session.end))
-        shots.append(Shot("end", reader.elapsed, session.end or {}, ending))
+        shots.append(PlayerSnapshot("end", reader.elapsed, session.end or {}, ending))
         self.shots = tuple(shots)
         self.position = 0
-        self.transcript = Transcript()
+        self.transcript = ConversationView()
 
     def __len__(self) -> int:
         return len(self.shots)
@@ -109,14 +109,14 @@ class Player:
             if time.monotonic() > ends:
                 return
 
-    def until(self, position: int) -> Transcript:
+    def until(self, position: int) -> ConversationView:
         """Another transcript, of the first frames; may be made in any thread."""
-        transcript = Transcript()
+        transcript = ConversationView()
         for shot in self.shots[:position]:
             show(transcript, shot.events)
         return transcript
 
-    def jump(self, position: int, transcript: Transcript) -> None:
+    def jump(self, position: int, transcript: ConversationView) -> None:
         """Be elsewhere, with what `until` gave for it."""
         self.position, self.transcript = position, transcript
 
@@ -138,13 +138,13 @@ class Player:
         return f"<pre tabindex='0'><code>{highlight(text, 'json') or escape(text)}</code></pre>"
 
 
-def _kind(shot: Shot) -> str:
+def _kind(shot: PlayerSnapshot) -> str:
     if shot.direction == "host":
         return str(shot.frame.get("type", "")).replace("_", " ")
     return "" if shot.direction == "end" else kind_of(shot.frame)
 
 
-def show(transcript: Transcript, events: Iterable[Event]) -> None:
+def show(transcript: ConversationView, events: Iterable[Event]) -> None:
     """Add recorded events to a transcript; never raises."""
     for event in events:
         try:
@@ -153,7 +153,7 @@ def show(transcript: Transcript, events: Iterable[Event]) -> None:
             transcript.fail("Recording", f"{type(event).__name__} cannot be shown: {error}")
 
 
-def _show(transcript: Transcript, event: Event) -> None:
+def _show(transcript: ConversationView, event: Event) -> None:
     match event:
         case TurnBegan():
             transcript.begin(event.prompt, kind=event.kind)

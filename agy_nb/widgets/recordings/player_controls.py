@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from agy_nb.widgets.markdown.markup import escape
-from agy_nb.widgets.recordings.frame_player import Player
-from agy_nb.widgets.tree.nodes import Put
-from agy_nb.widgets.tree.page_tree import Page
+from agy_nb.widgets.recordings.frame_player import FramePlayer
+from agy_nb.widgets.tree.nodes import Upsert
+from agy_nb.widgets.tree.page_tree import PageTree
 
 SPEEDS = (1, 4, 16)
 """How much faster than recorded a session can be played."""
@@ -18,7 +18,7 @@ _SLICE_S = 0.01
 _NODES = ("controls", "slider", "frame")
 
 
-class Stage:
+class PlayerControls:
     """Shows one session on a page, and moves through it.
 
     Args:
@@ -30,8 +30,8 @@ class Stage:
         choices: More controls, in HTML.
     """
 
-    def __init__(self, page: Page, touch: Callable[[], None]) -> None:
-        self.player: Player | None = None
+    def __init__(self, page: PageTree, touch: Callable[[], None]) -> None:
+        self.player: FramePlayer | None = None
         self.choices = ""
         self._page = page
         self._touch = touch
@@ -48,10 +48,10 @@ class Stage:
             "seek": self._on_seek,
         }
         for name in _NODES:
-            page.put(Put(id=name, kind="usage"))
-        page.put(Put(id="stage", kind="stage"))
+            page.put(Upsert(id=name, kind="usage"))
+        page.put(Upsert(id="stage", kind="stage"))
 
-    def show(self, player: Player | None) -> None:
+    def show(self, player: FramePlayer | None) -> None:
         """Have a session on the stage, or none."""
         self.stop()
         self.player = player
@@ -60,7 +60,7 @@ class Stage:
             self._show_position()
             return
         for name in _NODES:
-            self._page.put(Put(id=name, kind="usage"))
+            self._page.put(Upsert(id=name, kind="usage"))
 
     @property
     def playing(self) -> bool:
@@ -70,14 +70,14 @@ class Stage:
     def _show_position(self) -> None:
         player = self.player
         assert player is not None  # noqa: S101 - for the type checker
-        self._page.put(Put(id="controls", kind="usage", body=self._controls()))
+        self._page.put(Upsert(id="controls", kind="usage", body=self._controls()))
         self._page.put(self._slider())
         if self._playing is None:
             self._show_frame(player)
 
-    def _show_frame(self, player: Player) -> None:
+    def _show_frame(self, player: FramePlayer) -> None:
         head, body = player.headline(), player.frame()
-        self._page.put(Put(id="frame", kind="tool", head=head, body=body, fold="closed"))
+        self._page.put(Upsert(id="frame", kind="tool", head=head, body=body, fold="closed"))
 
     def _controls(self) -> str:
         playing = self._playing is not None
@@ -97,14 +97,14 @@ class Stage:
         ]
         return f"<div class='agy-row'>{''.join(parts)}</div>"
 
-    def _slider(self) -> Put:
+    def _slider(self) -> Upsert:
         player = self.player
         assert player is not None  # noqa: S101 - for the type checker
         body = (
             f"<input type='range' class='agy-slider' data-agy-act='seek' min='0' "
             f"max='{len(player)}' value='{player.position}' aria-label='Frame'>"
         )
-        return Put(id="slider", kind="usage", body=body)
+        return Upsert(id="slider", kind="usage", body=body)
 
     def _on_seek(self, value: str) -> Awaitable[None] | None:
         """Of many moves of the slider only the latest counts."""
@@ -177,7 +177,7 @@ class Stage:
             self._playing.cancel()
             self._playing = None
 
-    async def _replay(self, player: Player, speed: int) -> None:
+    async def _replay(self, player: FramePlayer, speed: int) -> None:
         loop = asyncio.get_running_loop()
         # A frame is due when the recording's clock, which began behind ours, says so.
         before = player.shots[player.position - 1].at if player.position else 0.0

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from agy_nb.cassette.errors import CassetteError, CassetteInvalid
+from agy_nb.cassette.errors import CassetteError, CassetteInvalidError
 from agy_nb.cassette.inspect.session_digests import differences
 from agy_nb.cassette.storage import catalog
 from agy_nb.cassette.storage.cassette_reader import RecordedSession, by_session, load
@@ -36,7 +36,7 @@ class Row(NamedTuple):
     """
 
     name: str
-    entry: catalog.Entry
+    entry: catalog.CatalogEntry
 
     @property
     def unfinished(self) -> bool:
@@ -186,7 +186,7 @@ def read(path: Path) -> Opened:
 def _read(path: Path) -> Opened:
     try:
         recording = load(path)
-    except CassetteInvalid as error:
+    except CassetteInvalidError as error:
         read_header(path)
         return Opened(path, by_session(read_lines(path, strict=False)), str(error))
     partial = "frames are missing: the recording, or the file, was cut off"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from agy_nb.widgets.response.static_fallback import Beside, Still
+from agy_nb.widgets.response.static_fallback import StaticContent, StaticFallback
 from agy_nb.widgets.tree.front_end_messages import Act, Message
 from agy_nb.widgets.tree.live_view import LiveView
-from agy_nb.widgets.tree.page_tree import Page
+from agy_nb.widgets.tree.page_tree import PageTree
 
 
 class PageView:
@@ -26,11 +26,11 @@ class PageView:
     """
 
     def __init__(
-        self, page: Page, label: str, still: Still, on_act: Callable[[str, str], None]
+        self, page: PageTree, label: str, still: StaticContent, on_act: Callable[[str, str], None]
     ) -> None:
         self.page = page
         self.live = LiveView(page, mode="page", label=label, on_message=self._on_message)
-        self._beside = Beside(self.live, still)
+        self._beside = StaticFallback(self.live, still)
         self._on_act = on_act
 
     def display(self) -> None:

@@ -8,14 +8,14 @@ import weakref
 from collections.abc import Coroutine
 from typing import Any
 
-from agy_nb.kernel import guest, in_kernel, main_loop, run
+from agy_nb.kernel import current_host, in_kernel, main_loop, run
 from agy_nb.kernel.environment import current_shell
 from agy_nb.kernel.stdin_prompt import why_no_stdin
 from agy_nb.protocol.events import Event
 from agy_nb.runtime.turns.response import Response
 from agy_nb.terminal import printable
 from agy_nb.widgets.response.static_html import bundle
-from agy_nb.widgets.tree.conversation import Transcript
+from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.tree.front_end_messages import Message, Order
 from agy_nb.widgets.tree.live_view import INTERVAL_S, LiveView, put_on_page
 from agy_nb.widgets.usage.cost_text import cost_of
@@ -46,7 +46,7 @@ def show(response: Response) -> None:
     if _shown.get(response) == cell:
         return
     _shown[response] = cell
-    if not response.done and guest().cell_running and why_no_stdin():
+    if not response.done and current_host().cell_running and why_no_stdin():
         run(response.wait())
     if response.done:
         _show_whole(response)
@@ -61,7 +61,7 @@ def _cell() -> int:
 def _show_whole(response: Response) -> None:
     from IPython.display import display
 
-    transcript = Transcript()
+    transcript = ConversationView()
     transcript.begin()
     for event in response.events:
         transcript.on_event(event)
@@ -86,7 +86,7 @@ def _keep(work: Coroutine[Any, Any, None]) -> None:
 
 async def _add_cost(
     response: Response,
-    transcript: Transcript,
+    transcript: ConversationView,
     handle: Any,  # noqa: ANN401
     *,
     renew: bool = False,
@@ -105,7 +105,7 @@ class _ResponseView:
 
     def __init__(self, response: Response) -> None:
         self._response = response
-        self._transcript = Transcript()
+        self._transcript = ConversationView()
         self._transcript.begin()
         self._view = LiveView(self._transcript, on_message=self._on_message)
         self._view.running = True

@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from agy_nb.kernel import guest, in_kernel
+from agy_nb.kernel import current_host, in_kernel
 from agy_nb.terminal import printable
 from agy_nb.widgets.response.static_html import VIEW, style
 from agy_nb.widgets.tree.live_view import LiveView, put_on_page
@@ -24,11 +24,11 @@ SENT_PER_S = 100_000
 """Characters of HTML that are sent per second on average: a front end takes the HTML whole, so that
 of a long conversation is sent less often. The end of the kernel waits for no pause."""
 
-Still = Callable[[], tuple[str, str]]
+StaticContent = Callable[[], tuple[str, str]]
 """Gives HTML and text of a view for good."""
 
 
-class Beside:
+class StaticFallback:
     """Shows a view in cells, each time with HTML beside it that stays.
 
     Args:
@@ -36,7 +36,7 @@ class Beside:
         still: Gives the HTML, and the text, that stay.
     """
 
-    def __init__(self, live: LiveView, still: Still) -> None:
+    def __init__(self, live: LiveView, still: StaticContent) -> None:
         self._live = live
         self._still = still
         self._handles: list[Any] = []
@@ -57,7 +57,7 @@ class Beside:
         from IPython.display import display
 
         if not self._handles:
-            self._forget = guest().at_exit(at_exit, fallback=lambda: None)
+            self._forget = current_host().at_exit(at_exit, fallback=lambda: None)
         self._outputs.append(put_on_page(self._live.widget))
         self._handles.append(display(self._bundle(), raw=True, display_id=True))
 

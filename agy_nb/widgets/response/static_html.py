@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from agy_nb.widgets.tree.conversation import Transcript
+from agy_nb.widgets.tree.conversation import ConversationView
 
 VIEW = "agy-view mathjax_ignore tex2jax_ignore"
 """Classes of a view. What a model writes is no TeX: that can set styles and make links."""
@@ -19,7 +19,7 @@ def style() -> str:
     return _CSS.read_text(encoding="utf-8")
 
 
-def bundle(transcript: Transcript) -> dict[str, str]:
+def bundle(transcript: ConversationView) -> dict[str, str]:
     """A transcript by MIME type, for a notebook's output.
 
     Returns:

@@ -32,10 +32,10 @@ from agy_nb.protocol.events import (
 )
 from agy_nb.protocol.values import ErrorInfo, Message, Prompt, TokenUsage, Trajectory
 from agy_nb.widgets.markdown.markup import escape
-from agy_nb.widgets.markdown.streamed_text import Writings
+from agy_nb.widgets.markdown.streamed_text import StreamedTexts
 from agy_nb.widgets.response import cards
-from agy_nb.widgets.tree.node_tree import Sheet
-from agy_nb.widgets.tree.nodes import Change, Put
+from agy_nb.widgets.tree.node_tree import NodeTree
+from agy_nb.widgets.tree.nodes import Change, Upsert
 
 
 @dataclass(slots=True)
@@ -64,14 +64,14 @@ class _Turn:
     waits: str = ""
 
 
-class Transcript:
+class ConversationView:
     r"""The nodes of one turn, or of several one after the other.
 
     Attributes:
         pending: Ids of the approvals and questions that wait for somebody.
 
     Example:
-        >>> transcript = Transcript()
+        >>> transcript = ConversationView()
         >>> transcript.on_event(Text(text="Hi"))
         >>> transcript.html()
         '<div class="agy-node agy-text"><div class="agy-node agy-block"><p>Hi</p>\n</div></div>'
@@ -79,8 +79,8 @@ class Transcript:
 
     def __init__(self) -> None:
         self.pending: dict[str, Approval | Question] = {}
-        self._sheet = Sheet()
-        self._writings = Writings(self._sheet)
+        self._sheet = NodeTree()
+        self._writings = StreamedTexts(self._sheet)
         self._turn = _Turn()
         self._footer: tuple[str, TurnState, TokenUsage | None, float | None] | None = None
         self._takes: dict[type[Event], Callable[[Any], None]] = {
@@ -297,7 +297,7 @@ class Transcript:
         ran = result is not None and not result.denied
         wait = result.at - call.at if result is not None and ran and result.at and call.at else None
         self._sheet.put(
-            Put(
+            Upsert(
                 id=known.node,
                 parent=known.parent,
                 kind="tool",
@@ -313,7 +313,7 @@ class Transcript:
         if not waits and event.state is not ApprovalState.ALLOWED and event.call_id:
             self._refuse(event.call_id)
         self._sheet.put(
-            Put(
+            Upsert(
                 id=event.approval_id,
                 parent=self._card_parent(event.approval_id, event.trajectory),
                 kind="approval" if waits else "decided",
@@ -335,7 +335,7 @@ class Transcript:
         waits = event.answers is None
         self._ask(event.question_id, event, waits=waits)
         self._sheet.put(
-            Put(
+            Upsert(
                 id=event.question_id,
                 parent=self._card_parent(event.question_id, event.trajectory),
                 kind="question" if waits else "answered",
@@ -415,5 +415,5 @@ class Transcript:
         if self._footer is not None and words:
             node, state, usage, took = self._footer
             self._sheet.put(
-                Put(id=node, kind="footer", head=cards.footer(state, usage, took, words))
+                Upsert(id=node, kind="footer", head=cards.footer(state, usage, took, words))
             )

@@ -143,7 +143,7 @@ class AttachedFile(_Message):
     mime_type: _Word = ""
 
 
-class Send(_Message):
+class SendPrompt(_Message):
     """A prompt was sent.
 
     Attributes:
@@ -156,7 +156,7 @@ class Send(_Message):
     files: tuple[AttachedFile, ...] = Field(default=(), max_length=_MOST, strict=False)
 
 
-Message: TypeAlias = Ready | Here | Decide | AnswerAll | Act | Order | Export | Revoke | Send
+Message: TypeAlias = Ready | Here | Decide | AnswerAll | Act | Order | Export | Revoke | SendPrompt
 
 _adapter: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 

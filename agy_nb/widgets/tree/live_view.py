@@ -16,12 +16,12 @@ from typing import Any, Protocol, TypeAlias
 import anywidget
 import traitlets
 
-from agy_nb.errors import WrongLoop
+from agy_nb.errors import WrongLoopError
 from agy_nb.kernel import main_loop
 from agy_nb.protocol.events import Approval, Event, Question
-from agy_nb.widgets.approvals.pending import Reply, Waiting, desk
+from agy_nb.widgets.approvals.pending import PendingRequest, Reply, desk
 from agy_nb.widgets.tree.front_end_messages import AnswerAll, Decide, Here, Message, Ready, parse
-from agy_nb.widgets.tree.nodes import Change, Drop, Put
+from agy_nb.widgets.tree.nodes import Change, Remove, Upsert
 
 INTERVAL_S = 0.05
 """Seconds between two messages to the front end, at the least."""
@@ -43,7 +43,7 @@ OnMessage: TypeAlias = Callable[[Message, list[Any]], None]
 UNREADABLE = "The page sent something that could not be read. Nothing was decided: try again."
 
 
-class Shown(Protocol):
+class ViewModel(Protocol):
     """What a view shows: a `Transcript`, or a `Page`.
 
     Attributes:
@@ -122,7 +122,7 @@ def put_on_page(widget: Any) -> Any:  # noqa: ANN401 - widgets have no types
 def _loop() -> asyncio.AbstractEventLoop:
     loop = main_loop()
     if loop is None:
-        raise WrongLoop(
+        raise WrongLoopError(
             "a view needs an event loop, and none was ever run here: show it in a notebook, or "
             "make it within a coroutine, e.g. one that `asyncio.run` runs"
         )
@@ -139,7 +139,7 @@ class LiveView:
         on_message: Takes the front end's messages that are about the conversation or the page.
 
     Raises:
-        WrongLoop: No event loop runs here, nor ever did.
+        WrongLoopError: No event loop runs here, nor ever did.
 
     Attributes:
         widget: To be displayed.
@@ -152,7 +152,7 @@ class LiveView:
 
     def __init__(
         self,
-        transcript: Shown,
+        transcript: ViewModel,
         *,
         mode: str = "turn",
         label: str = "Conversation",
@@ -212,7 +212,7 @@ class LiveView:
         return [self._wire_one(change) for change in changes]
 
     def _wire_one(self, change: Change) -> dict[str, Any]:
-        if isinstance(change, Put):
+        if isinstance(change, Upsert):
             put: dict[str, Any] = {
                 name: value
                 for name in ("id", "parent", "kind", "head", "body", "fold", "label")
@@ -224,7 +224,9 @@ class LiveView:
                 desk.see(change.id)
             return {"put": put}
         return (
-            {"drop": change.id} if isinstance(change, Drop) else {"tail": [change.id, change.text]}
+            {"drop": change.id}
+            if isinstance(change, Remove)
+            else {"tail": [change.id, change.text]}
         )
 
     # -- from the front end ------------------------------------------------------------------
@@ -270,7 +272,7 @@ class LiveView:
 
     # -- what waits for a person -------------------------------------------------------------
 
-    def claim(self, waiting: Waiting) -> bool:
+    def claim(self, waiting: PendingRequest) -> bool:
         """Show the buttons of an approval or a question that is in this transcript."""
         if self._closed or waiting.id not in self.transcript.pending:
             return False

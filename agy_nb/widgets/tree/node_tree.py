@@ -11,14 +11,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from agy_nb.widgets.tree.nodes import Change, Drop, Put, Tail, static
+from agy_nb.widgets.tree.nodes import AppendText, Change, Remove, Upsert, static
 
 
-class Sheet:
+class NodeTree:
     """Nodes by name, in the order in which they came.
 
     Example:
-        >>> sheet = Sheet()
+        >>> sheet = NodeTree()
         >>> sheet.new(kind="notice", head="Hi")
         'n1'
         >>> sheet.changes() == sheet.snapshot()
@@ -27,7 +27,7 @@ class Sheet:
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
-        self._nodes: dict[str, Put] = {}
+        self._nodes: dict[str, Upsert] = {}
         self._tails: dict[str, list[str]] = {}
         self._changes: list[Change] = []
         self._kids: dict[str, dict[str, None]] = {"": {}}
@@ -40,7 +40,7 @@ class Sheet:
         """A name that no node has had."""
         return f"n{next(self._numbers)}"
 
-    def put(self, put: Put) -> None:
+    def put(self, put: Upsert) -> None:
         """A node is there, or is another; what was added to its end is in it now."""
         if put.id not in self._nodes:
             self._kids.setdefault(put.parent, {})[put.id] = None
@@ -54,14 +54,14 @@ class Sheet:
     def new(self, *, parent: str = "", **parts: str | None) -> str:
         """A node is there; gives its name."""
         node = self.name()
-        self.put(Put(id=node, parent=parent, **parts))  # type: ignore[arg-type]
+        self.put(Upsert(id=node, parent=parent, **parts))  # type: ignore[arg-type]
         return node
 
     def tail(self, node: str, text: str) -> None:
         """Text is added to the end of a node."""
         self._tails.setdefault(node, []).append(text)
         self._html.pop(self._top(node), None)
-        self._changes.append(Tail(id=node, text=text))
+        self._changes.append(AppendText(id=node, text=text))
 
     def drop(self, node: str) -> None:
         """A node goes, and all that is in it."""
@@ -72,7 +72,7 @@ class Sheet:
             self._kids[put.parent].pop(node, None)
         self._kids.pop(node, None)
         self._tails.pop(node, None)
-        self._changes.append(Drop(id=node))
+        self._changes.append(Remove(id=node))
 
     def renew(self, node: str) -> None:
         """Give a node again at the next `changes`, though it is the same."""
@@ -90,10 +90,10 @@ class Sheet:
         for put in self._nodes.values():
             found.append(put)
             if tail := "".join(self._tails.get(put.id, ())):
-                found.append(Tail(id=put.id, text=tail))
+                found.append(AppendText(id=put.id, text=tail))
         return found
 
-    def html(self, rest: Iterable[Put] = ()) -> str:
+    def html(self, rest: Iterable[Upsert] = ()) -> str:
         """The HTML that a view has of these nodes.
 
         Args:
@@ -120,7 +120,7 @@ class Sheet:
     def _below(self, node: str) -> Iterator[Change]:
         yield self._nodes[node]
         if tail := "".join(self._tails.get(node, ())):
-            yield Tail(id=node, text=tail)
+            yield AppendText(id=node, text=tail)
         for kid in self._kids.get(node, ()):
             yield from self._below(kid)
 

@@ -14,7 +14,7 @@ from agy_nb.widgets.markdown.markup import escape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Put:
+class Upsert:
     """A node is there, or is changed; its children stay.
 
     Attributes:
@@ -37,7 +37,7 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tail:
+class AppendText:
     """Plain text is added to the end of a node's body."""
 
     id: str
@@ -45,18 +45,18 @@ class Tail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drop:
+class Remove:
     """A node goes, with its children."""
 
     id: str
 
 
-Change: TypeAlias = Put | Tail | Drop
+Change: TypeAlias = Upsert | AppendText | Remove
 
 
 @dataclass(slots=True)
 class _Branch:
-    put: Put
+    put: Upsert
     tail: str = ""
     children: dict[str, _Branch] = field(default_factory=dict)
 
@@ -65,19 +65,19 @@ def static(changes: Iterable[Change]) -> str:
     """The HTML that a view has after these changes.
 
     Example:
-        >>> static([Put(id="a", kind="text", body="<p>Hi</p>")])
+        >>> static([Upsert(id="a", kind="text", body="<p>Hi</p>")])
         '<div class="agy-node agy-text"><p>Hi</p></div>'
     """
-    root = _Branch(Put(id="", kind=""))
+    root = _Branch(Upsert(id="", kind=""))
     branches = {"": root}
     for change in changes:
-        if isinstance(change, Put):
+        if isinstance(change, Upsert):
             known = branches.get(change.id)
             if known is None:
                 branches[change.id] = branches[change.parent].children[change.id] = _Branch(change)
             else:
                 known.put, known.tail = change, ""
-        elif isinstance(change, Tail):
+        elif isinstance(change, AppendText):
             branches[change.id].tail += change.text
         else:
             gone = branches.pop(change.id)

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from agy_nb.protocol.events import Approval, Event, Question
-from agy_nb.widgets.tree.conversation import Transcript
-from agy_nb.widgets.tree.nodes import Change, Drop, Put, static
+from agy_nb.widgets.tree.conversation import ConversationView
+from agy_nb.widgets.tree.nodes import Change, Remove, Upsert, static
 
 
-class Page:
+class PageTree:
     """Nodes that stay in the order in which they were put first; what `LiveView` shows.
 
     Args:
@@ -26,8 +26,8 @@ class Page:
         transcript: What is on the stage.
 
     Example:
-        >>> page = Page()
-        >>> page.put(Put(id="a", kind="notice", head="Hi"))
+        >>> page = PageTree()
+        >>> page.put(Upsert(id="a", kind="notice", head="Hi"))
         >>> page.html()
         '<div class="agy-node agy-notice"><div class="agy-head">Hi</div></div>'
     """
@@ -35,13 +35,13 @@ class Page:
     def __init__(self, stage: str = "stage") -> None:
         self.pending: dict[str, Approval | Question] = {}
         self.status = ""
-        self.transcript: Transcript | None = None
+        self.transcript: ConversationView | None = None
         self._stage = stage
         self._number = 0
-        self._nodes: dict[str, Put] = {}
+        self._nodes: dict[str, Upsert] = {}
         self._changes: list[Change] = []
 
-    def put(self, node: Put) -> None:
+    def put(self, node: Upsert) -> None:
         """A node is there, or is changed; one that is as it was stays."""
         if self._nodes.get(node.id) != node:
             self._nodes[node.id] = node
@@ -57,19 +57,19 @@ class Page:
         """Whether there is nothing new; a transcript on the stage may always have something."""
         return not self._changes and self.transcript is None
 
-    def note(self, node: Put) -> None:
+    def note(self, node: Upsert) -> None:
         """A node is like this on the page already, since somebody typed or chose it there."""
         self._nodes[node.id] = node
         self._changes = [change for change in self._changes if change.id != node.id]
 
-    def node(self, name: str) -> Put | None:
+    def node(self, name: str) -> Upsert | None:
         """A node of the page's own, None where there is none."""
         return self._nodes.get(name)
 
-    def stage(self, transcript: Transcript | None) -> None:
+    def stage(self, transcript: ConversationView | None) -> None:
         """Show a transcript in the place of the one before; None shows none."""
         if self.transcript is not None:
-            self._changes.append(Drop(id=self._scene))
+            self._changes.append(Remove(id=self._scene))
         self.transcript, self._number = transcript, self._number + 1
         if transcript is not None:
             transcript.changes()
@@ -82,12 +82,12 @@ class Page:
     def _staged(self) -> Iterator[Change]:
         """The whole transcript, in a node of its own."""
         if self.transcript is not None:
-            yield Put(id=self._scene, parent=self._stage, kind="scene")
+            yield Upsert(id=self._scene, parent=self._stage, kind="scene")
             yield from map(self._moved, self.transcript.snapshot())
 
     def _moved(self, change: Change) -> Change:
         here = f"{self._scene}-"
-        if isinstance(change, Put):
+        if isinstance(change, Upsert):
             parent = here + change.parent if change.parent else self._scene
             return replace(change, id=here + change.id, parent=parent)
         return replace(change, id=here + change.id)

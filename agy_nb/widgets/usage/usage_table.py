@@ -31,7 +31,7 @@ _UNKNOWN = "<span class='agy-dim'>unknown</span>"
 _SORTED = {True: ("descending", " ▼"), False: ("ascending", " ▲")}
 
 
-class Column(NamedTuple):
+class TableColumn(NamedTuple):
     """A column that is shown."""
 
     name: str
@@ -39,22 +39,22 @@ class Column(NamedTuple):
 
 
 COLUMNS = (
-    Column("n_model_calls", "calls"),
-    Column("input_tokens", "input"),
-    Column("cache_read_tokens", "of it cached"),
-    Column("output_tokens", "output"),
-    Column("reasoning_tokens", "of it thoughts"),
-    Column("total_tokens", "tokens"),
-    Column("cost_usd", "cost"),
+    TableColumn("n_model_calls", "calls"),
+    TableColumn("input_tokens", "input"),
+    TableColumn("cache_read_tokens", "of it cached"),
+    TableColumn("output_tokens", "output"),
+    TableColumn("reasoning_tokens", "of it thoughts"),
+    TableColumn("total_tokens", "tokens"),
+    TableColumn("cost_usd", "cost"),
 )
-_KEYS: Mapping[Grouping, tuple[Column, ...]] = {
-    "agent": (Column("agent_id", "agent"),),
-    "turn": (Column("turn_id", "turn"), Column("agent_id", "agent")),
-    "model": (Column("model", "model"),),
+_KEYS: Mapping[Grouping, tuple[TableColumn, ...]] = {
+    "agent": (TableColumn("agent_id", "agent"),),
+    "turn": (TableColumn("turn_id", "turn"), TableColumn("agent_id", "agent")),
+    "model": (TableColumn("model", "model"),),
     "trajectory": (
-        Column("trajectory_id", "trajectory"),
-        Column("agent_id", "agent"),
-        Column("depth", "depth"),
+        TableColumn("trajectory_id", "trajectory"),
+        TableColumn("agent_id", "agent"),
+        TableColumn("depth", "depth"),
     ),
 }
 
@@ -75,7 +75,7 @@ class Context(NamedTuple):
     limit: int | None
 
 
-class Usage(NamedTuple):
+class UsageData(NamedTuple):
     """What there is to show.
 
     Attributes:
@@ -97,7 +97,9 @@ def settled(tables: Tables) -> Tables:
     return type(tables)(frames.__getitem__)
 
 
-def read(tables: Tables, by: Iterable[Grouping] = GROUPINGS, prices: Prices | None = None) -> Usage:
+def read(
+    tables: Tables, by: Iterable[Grouping] = GROUPINGS, prices: Prices | None = None
+) -> UsageData:
     """What tables say of usage; takes some hundredths of a second.
 
     Args:
@@ -109,7 +111,7 @@ def read(tables: Tables, by: Iterable[Grouping] = GROUPINGS, prices: Prices | No
     totals = tables.usage("session")
     calls = tables.model_calls
     free = calls[calls["cost_usd"].isna()][["cost_status", "model"]].drop_duplicates()
-    return Usage(
+    return UsageData(
         frames=frames,
         total=None if tables.agents.empty or totals.empty else totals.iloc[0],
         contexts=tuple(_contexts(calls, prices)),
@@ -138,19 +140,19 @@ def _na(value: Any) -> bool:  # noqa: ANN401
 # -- the table -------------------------------------------------------------------------------------
 
 
-class Order(NamedTuple):
+class SortOrder(NamedTuple):
     """How the rows are sorted."""
 
     column: str = ""
     descending: bool = True
 
 
-def columns(by: Grouping) -> tuple[Column, ...]:
+def columns(by: Grouping) -> tuple[TableColumn, ...]:
     """The columns of a grouping."""
     return (*_KEYS[by], *COLUMNS)
 
 
-def table(usage: Usage, by: Grouping, order: Order | None = None) -> str:
+def table(usage: UsageData, by: Grouping, order: SortOrder | None = None) -> str:
     """The sums as a table.
 
     Args:
@@ -176,7 +178,7 @@ def table(usage: Usage, by: Grouping, order: Order | None = None) -> str:
     )
 
 
-def _head(column: Column, order: Order | None) -> str:
+def _head(column: TableColumn, order: SortOrder | None) -> str:
     if order is None:
         return f"<th scope='col'>{column.title}</th>"
     aria, arrow = _SORTED[order.descending] if order.column == column.name else ("none", "")
@@ -186,7 +188,7 @@ def _head(column: Column, order: Order | None) -> str:
     )
 
 
-def _row(row: Mapping[Any, Any], by: Grouping, shown: Iterable[Column]) -> str:
+def _row(row: Mapping[Any, Any], by: Grouping, shown: Iterable[TableColumn]) -> str:
     cells = []
     for column in shown:
         if column in _KEYS[by]:
@@ -245,7 +247,7 @@ _WHY = {
 }
 
 
-def notes(usage: Usage) -> str:
+def notes(usage: UsageData) -> str:
     """What the figures leave out, in words; empty when nothing."""
     total, said = usage.total, []
     if total is None:
@@ -259,7 +261,7 @@ def notes(usage: Usage) -> str:
     return "".join(f"<p class='agy-dim'>{line}</p>" for line in said)
 
 
-def contexts(usage: Usage) -> str:
+def contexts(usage: UsageData) -> str:
     """How full the contexts were at the latest model calls."""
     return "".join(map(_context, usage.contexts[-_MOST_CONTEXTS:]))
 
@@ -289,7 +291,7 @@ _PARTS = (
 _HEIGHT, _STEP, _ROOM = 80, 12, 4
 
 
-def chart(usage: Usage) -> str:
+def chart(usage: UsageData) -> str:
     """Tokens of the latest turns as stacked bars, in SVG; empty before the first turn."""
     turns = usage.frames["turn"].dropna(subset=["turn_id", "total_tokens"]).tail(_BARS)
     if turns.empty:

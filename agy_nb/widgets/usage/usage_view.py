@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from agy_nb.kernel.environment import current_shell
 from agy_nb.runtime.default_runtime import runtime
-from agy_nb.runtime.telemetry import Ledger
+from agy_nb.runtime.telemetry import Telemetry
 from agy_nb.widgets.response.page_view import PageView
-from agy_nb.widgets.tree.nodes import Put, static
-from agy_nb.widgets.tree.page_tree import Page
+from agy_nb.widgets.tree.nodes import Upsert, static
+from agy_nb.widgets.tree.page_tree import PageTree
 from agy_nb.widgets.usage import usage_table as ut
 
 if TYPE_CHECKING:
@@ -65,14 +65,14 @@ class UsageView:
         >>> view.close()
     """
 
-    def __init__(self, booked: Booked, ledger: Ledger) -> None:
+    def __init__(self, booked: Booked, ledger: Telemetry) -> None:
         self.by: ut.Grouping = "agent"
-        self.order = ut.Order()
+        self.order = ut.SortOrder()
         self.name = ""
         self._booked = booked
-        self._usage: ut.Usage | None = None
+        self._usage: ut.UsageData | None = None
         self._given: dict[str, Any] = {}
-        self._page = Page()
+        self._page = PageTree()
         self.view = PageView(self._page, "Usage", self._still, self._on_act)
         self._again_at: asyncio.TimerHandle | None = None
         self._renewing: asyncio.Task[None] | None = None
@@ -152,15 +152,15 @@ class UsageView:
 
     def _show(self) -> None:
         usage = self._usage
-        self._page.put(Put(id="controls", kind="row", head=self._controls()))
-        self._page.put(Put(id="said", kind="notice"))
+        self._page.put(Upsert(id="controls", kind="row", head=self._controls()))
+        self._page.put(Upsert(id="said", kind="notice"))
         body = "<p>Reading …</p>"
         if usage is not None and self.by in usage.frames:
             body = ut.table(usage, self.by, self.order)
-        self._page.put(Put(id="table", kind="usage", body=body))
+        self._page.put(Upsert(id="table", kind="usage", body=body))
         parts = ("", "", "") if usage is None else _below(usage)
         for name, part in zip(("notes", "contexts", "chart"), parts, strict=True):
-            self._page.put(Put(id=name, kind="usage", body=part))
+            self._page.put(Upsert(id=name, kind="usage", body=part))
         self.view.touch()
 
     def _controls(self) -> str:
@@ -177,7 +177,7 @@ class UsageView:
     def _say(self, text: str) -> None:
         from agy_nb.widgets.markdown.markup import escape
 
-        self._page.put(Put(id="said", kind="notice", head=escape(text), label="Notice"))
+        self._page.put(Upsert(id="said", kind="notice", head=escape(text), label="Notice"))
         self.view.touch()
 
     def _still(self) -> tuple[str, str]:
@@ -185,7 +185,7 @@ class UsageView:
         if usage is None:
             return "<p>Usage: nothing was read yet.</p>", "Usage: nothing was read yet"
         nodes = [
-            Put(
+            Upsert(
                 id=by,
                 kind="usage",
                 head=f"Usage by {by}",
@@ -196,7 +196,7 @@ class UsageView:
             if by in usage.frames
         ]
         below = [
-            Put(id=f"below{place}", kind="usage", body=part)
+            Upsert(id=f"below{place}", kind="usage", body=part)
             for place, part in enumerate(_below(usage))
         ]
         return static([*nodes, *below]), _as_text(usage, self.by)
@@ -214,14 +214,14 @@ class UsageView:
     def _group(self, value: str) -> None:
         for by in ut.GROUPINGS:
             if by == value:
-                self.by, self.order = by, ut.Order()
+                self.by, self.order = by, ut.SortOrder()
                 self._show()
                 self._start_completing()
 
     def _sort(self, column: str) -> None:
         if column in [known.name for known in ut.columns(self.by)]:
             again = self.order.column == column
-            self.order = ut.Order(column, descending=not (again and self.order.descending))
+            self.order = ut.SortOrder(column, descending=not (again and self.order.descending))
             self._show()
 
     def _give_frame(self) -> None:
@@ -255,17 +255,17 @@ class UsageView:
         self.view.display()
 
 
-def _sum_up(frozen: Tables, by: ut.Grouping, prices: Prices | None) -> tuple[Tables, ut.Usage]:
+def _sum_up(frozen: Tables, by: ut.Grouping, prices: Prices | None) -> tuple[Tables, ut.UsageData]:
     """The tables built, and what they say."""
     tables = ut.settled(frozen)
     return tables, ut.read(tables, (by,), prices)
 
 
-def _below(usage: ut.Usage) -> tuple[str, str, str]:
+def _below(usage: ut.UsageData) -> tuple[str, str, str]:
     return ut.notes(usage), ut.contexts(usage), ut.chart(usage)
 
 
-def _as_text(usage: ut.Usage, by: ut.Grouping) -> str:
+def _as_text(usage: ut.UsageData, by: ut.Grouping) -> str:
     if by not in usage.frames:
         by = "turn"
     shown = [column.name for column in ut.columns(by)]
@@ -283,7 +283,7 @@ def usage_ui() -> UsageView:
         The view; the last line of a cell shows it.
 
     Raises:
-        WrongLoop: No event loop runs here, nor ever did.
+        WrongLoopError: No event loop runs here, nor ever did.
 
     Example:
         >>> view = agy.usage_ui()

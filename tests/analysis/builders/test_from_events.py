@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from agy_nb.analysis.builders.column_buffer import Columns
 from agy_nb.analysis.builders.dataframes import frame
-from agy_nb.analysis.builders.from_events import EventFold, fold_turns
-from agy_nb.analysis.builders.session_builder import Book
+from agy_nb.analysis.builders.from_events import EventTables, fold_turns
+from agy_nb.analysis.builders.session_builder import SessionBuilder
 from agy_nb.analysis.schema import TABLES
 from agy_nb.protocol import events as e
 from agy_nb.protocol.values import ErrorInfo
@@ -53,9 +53,9 @@ def test_clock_that_goes_back_gives_no_negative_duration():
 
 
 def test_fatal_error_names_the_turns_end():
-    error = e.Error(error=ErrorInfo(type="Timeout", message="late"), fatal=True)
+    error = e.Error(error=ErrorInfo(type="AgyTimeoutError", message="late"), fatal=True)
     row = one([Turn(events=[begun(), error, over(e.TurnState.FAILED)])], "turns")
-    assert (row["status"], row["error_type"], row["n_errors"]) == ("timeout", "Timeout", 1)
+    assert (row["status"], row["error_type"], row["n_errors"]) == ("timeout", "AgyTimeoutError", 1)
 
 
 def test_error_of_the_last_step_that_ends_the_turn_is_one_error():
@@ -81,7 +81,7 @@ def test_failed_model_call_is_unmetered_once():
     step = {"trajectory": ROOT, "step_index": 1, "kind": "system", "source": "system"}
     failed = e.Step(**step, target="user", status="error", error="429", http_code=429)
     error = e.Error(
-        error=ErrorInfo(type="QuotaExceeded", message="429", http_code=429), fatal=False
+        error=ErrorInfo(type="QuotaExceededError", message="429", http_code=429), fatal=False
     )
     row = one([Turn(events=[begun(), failed, error, failed, over()])], "turns")
     assert row["n_unmetered_calls"] == 1
@@ -159,8 +159,8 @@ def test_tool_is_read_by_the_call_after_it():
 def test_text_is_kept_only_where_it_is_asked_for():
     for text in (False, True):
         columns = Columns()
-        book = Book(columns, "s", text=text, chunks=True)
-        fold = EventFold(book.agent(1))
+        book = SessionBuilder(columns, "s", text=text, chunks=True)
+        fold = EventTables(book.agent(1))
         fold.begin(1, "secret prompt")
         fold.add(e.Text(trajectory=ROOT, text="secret answer"))
         book.sync()
@@ -211,10 +211,10 @@ turns = st.lists(st.lists(events, max_size=12), max_size=4).map(
 
 def fold_with_looks(turns, looks):
     columns = Columns()
-    book = Book(columns, "live", source="live")
+    book = SessionBuilder(columns, "live", source="live")
     folds, number = {}, 0
     for turn in turns:
-        fold = folds.setdefault(turn.agent_id, EventFold(book.agent(turn.agent_id)))
+        fold = folds.setdefault(turn.agent_id, EventTables(book.agent(turn.agent_id)))
         fold.begin(turn.turn_id, "Hello")
         for event in turn.events:
             fold.add(event)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from agy_nb.analysis import load
-from agy_nb.analysis.builders.live_tables import LiveLedger, model_of
+from agy_nb.analysis.builders.live_tables import LiveTables, model_of
 from agy_nb.analysis.schema import USAGE_KEYS
 from agy_nb.cassette import use_cassette
 from agy_nb.errors import AgyError
@@ -120,7 +120,7 @@ async def test_tools_and_approvals():
 
 
 async def test_broken_books_end_no_turn(caplog):
-    ledger = LiveLedger()
+    ledger = LiveTables()
     ledger._take = None
     async with Runtime(backend=MemoryBackend(), ledger=ledger) as rt:
         agent = await rt.create_agent()
@@ -151,7 +151,7 @@ def play(ledger, turns, chunks=3):
 
 
 def test_books_are_bounded():
-    ledger = LiveLedger(max_rows=100)
+    ledger = LiveTables(max_rows=100)
     play(ledger, 1000)
     tables = ledger.tables()
     assert 50 <= len(tables.turns) <= 100
@@ -161,7 +161,7 @@ def test_books_are_bounded():
 
 
 def test_dropped_rows_are_told_once_a_table_and_in_all():
-    ledger = LiveLedger(max_rows=100)
+    ledger = LiveTables(max_rows=100)
     play(ledger, 1000)
     tables = ledger.tables()
     problems = tables.problems
@@ -172,7 +172,7 @@ def test_dropped_rows_are_told_once_a_table_and_in_all():
 
 
 def test_of_an_agent_that_is_gone_only_its_rows_are_kept():
-    ledger = LiveLedger(max_rows=100)
+    ledger = LiveTables(max_rows=100)
     for agent_id in range(1, 301):
         ledger.agent_started(agent_id, {"model": "m"})
         ledger.event(agent_id, None, metered(ROOT, START + agent_id, total_tokens=7))
@@ -190,7 +190,7 @@ def test_of_an_agent_that_is_gone_only_its_rows_are_kept():
 @pytest.mark.slow
 def test_looking_after_ten_thousand_turns_costs_little_more():
     def look(turns):
-        ledger = LiveLedger()
+        ledger = LiveTables()
         play(ledger, turns)
         times = []
         for _ in range(5):
@@ -203,7 +203,7 @@ def test_looking_after_ten_thousand_turns_costs_little_more():
 
 
 def test_event_costs_a_few_microseconds():
-    ledger = LiveLedger()
+    ledger = LiveTables()
     began = time.thread_time()
     play(ledger, 100, chunks=500)
     assert (time.thread_time() - began) / 50_000 < 50e-6  # 2 to 4 when nothing else runs
@@ -225,7 +225,7 @@ def test_model_of_a_configuration(config, expected):
 
 
 def test_events_between_turns_count():
-    ledger = LiveLedger()
+    ledger = LiveTables()
     play(ledger, 1)
     child = Trajectory(id="c" * 32, parent_id=ROOT.id, depth=1)
     ledger.event(1, None, metered(child, START, total_tokens=5))
@@ -261,7 +261,7 @@ async def test_model_is_the_sdks_default_where_the_configuration_names_none(tmp_
 def test_default_model_is_marked_as_such(config, model, source, monkeypatch):
     sdk = SimpleNamespace(DEFAULT_MODEL="gemini-of-the-sdk")
     monkeypatch.setitem(sys.modules, "google.antigravity.models", sdk)
-    ledger = LiveLedger()
+    ledger = LiveTables()
     ledger.agent_started(1, config)
     play(ledger, 1)
     calls = ledger.tables().model_calls

@@ -12,7 +12,7 @@ from opentelemetry.semconv._incubating.attributes import gen_ai_attributes as na
 from opentelemetry.trace import SpanKind, StatusCode
 
 from agy_nb.analysis import Prices, load
-from agy_nb.analysis.errors import MissingExtra, SpansNotExported
+from agy_nb.analysis.errors import MissingExtraError, SpansNotExportedError
 from agy_nb.runtime.runtime import Runtime
 from agy_nb.testing.memory import MemoryBackend
 from tests.analysis.conftest import CHILD, ROOT, Wire, save
@@ -244,7 +244,7 @@ def test_an_exporter_that_refuses_is_an_error_that_says_how_far_it_came(tmp_path
     for _ in range(300):
         wire.prompt().usage(prompt=1).idle()
     sessions = load(save(tmp_path / "c", wire.end()))
-    with pytest.raises(SpansNotExported, match="Refusing refused spans after 512") as info:
+    with pytest.raises(SpansNotExportedError, match="Refusing refused spans after 512") as info:
         sessions.to_otel(Refusing(after=1))
     assert info.value.exported == 512
 
@@ -261,7 +261,7 @@ def test_service_is_that_of_the_environment(recording, monkeypatch):
 
 def test_without_the_sdk_the_extra_is_named(recording, monkeypatch):
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace.export", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'agy-nb\[otel\]'") as info:
+    with pytest.raises(MissingExtraError, match=r"pip install 'agy-nb\[otel\]'") as info:
         load(recording).to_otel(InMemorySpanExporter())
     assert info.value.extra == "otel"
     assert isinstance(info.value, ImportError)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agy_nb.analysis import usage_df
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 from agy_nb.protocol.events import Event, Text, Usage
 from agy_nb.protocol.values import TokenUsage, Trajectory
 
@@ -78,7 +78,7 @@ def test_empty_table_has_the_types_of_a_full_one(by):
 
 
 def test_unknown_grouping_is_refused():
-    with pytest.raises(InvalidInput, match="by must be one of turn, trajectory") as info:
+    with pytest.raises(InvalidInputError, match="by must be one of turn, trajectory") as info:
         usage_df([], by="day")
     assert info.value.field == "by"
 

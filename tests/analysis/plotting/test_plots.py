@@ -9,10 +9,10 @@ import sys
 import pytest
 
 from agy_nb.analysis import load
-from agy_nb.analysis.errors import MissingExtra
+from agy_nb.analysis.errors import MissingExtraError
 from agy_nb.analysis.plotting.charts import context_chart, latency_chart, usage_chart
 from agy_nb.analysis.plotting.timeline import timeline_chart
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 from tests.analysis.conftest import CHILD, Wire, save
 
 INTERACTIVE = ["plotly", "altair"]
@@ -98,7 +98,7 @@ def test_what_is_not_among_the_first_is_pale_and_below(sessions):
 
 
 def test_timeline_of_a_session_that_is_not_there_is_refused(sessions):
-    with pytest.raises(InvalidInput, match="session 'nobody' has no turns"):
+    with pytest.raises(InvalidInputError, match="session 'nobody' has no turns"):
         timeline_chart(sessions, None, "nobody")
 
 
@@ -287,14 +287,16 @@ def test_plots_are_files_of_their_own(sessions, tmp_path, backend):
 
 
 def test_unknown_backend_is_refused(sessions):
-    with pytest.raises(InvalidInput, match="backend must be one of matplotlib, plotly, altair"):
+    with pytest.raises(
+        InvalidInputError, match="backend must be one of matplotlib, plotly, altair"
+    ):
         sessions.plot_usage(backend="bokeh")
 
 
 @pytest.mark.parametrize("backend", INTERACTIVE)
 def test_axes_are_refused_where_there_are_none(sessions, backend):
     ax = sessions.plot_usage()
-    with pytest.raises(InvalidInput, match="ax= is for Matplotlib"):
+    with pytest.raises(InvalidInputError, match="ax= is for Matplotlib"):
         sessions.plot_usage(backend=backend, ax=ax)
 
 
@@ -306,7 +308,7 @@ def test_without_its_library_the_extra_is_named(sessions, backend, extra, monkey
     for name in [name for name in sys.modules if name.partition(".")[0] == backend]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, backend, None)
-    with pytest.raises(MissingExtra, match=rf"agy-nb\[{extra}\]"):
+    with pytest.raises(MissingExtraError, match=rf"agy-nb\[{extra}\]"):
         sessions.plot_usage(backend=backend)
 
 

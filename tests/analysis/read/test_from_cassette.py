@@ -16,7 +16,7 @@ from agy_nb.analysis.read.discovery import find_recordings
 from agy_nb.analysis.read.from_cassette import read_file
 from agy_nb.analysis.schema import TABLES
 from agy_nb.analysis.sessions import load
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 from agy_nb.wire import parsing
 from tests.analysis.conftest import CHILD, ROOT, Wire, save, two_calls
 
@@ -103,7 +103,7 @@ def test_failed_call_has_its_error(tmp_path):
     sessions = load(save(tmp_path / "c", wire))
     error = sessions.errors.iloc[0]
     assert (error["error_type"], error["http_code"], error["fatal"]) == (
-        "QuotaExceeded",
+        "QuotaExceededError",
         429,
         False,
     )
@@ -132,8 +132,8 @@ def test_client_that_leaves_in_the_middle_of_an_answer_cancels_it(tmp_path):
 @pytest.mark.parametrize(
     ("words", "name"),
     [
-        (BLOCKED, "Safety"),
-        ("The maximum token limit was reached.", "MaxTokens"),
+        (BLOCKED, "SafetyError"),
+        ("The maximum token limit was reached.", "MaxTokensError"),
     ],
 )
 def test_failure_without_a_code_has_the_name_that_it_has_live(tmp_path, words, name):
@@ -172,7 +172,7 @@ def test_empty_folder(tmp_path):
 
 
 def test_nothing_there_is_an_error(tmp_path):
-    with pytest.raises(InvalidInput, match="there is nothing at"):
+    with pytest.raises(InvalidInputError, match="there is nothing at"):
         load(tmp_path / "no")
 
 
@@ -330,7 +330,7 @@ def test_a_generator_of_paths_is_a_list_of_them(recording):
 
 @pytest.mark.parametrize("path", [None, 5, b"cassettes", "", [None]])
 def test_what_is_no_path_is_refused(path):
-    with pytest.raises(InvalidInput, match=r"path, a pattern|nothing at ''"):
+    with pytest.raises(InvalidInputError, match=r"path, a pattern|nothing at ''"):
         load(path)
 
 

@@ -205,7 +205,11 @@ def test_errors_of_the_model_have_their_code(tmp_path):
     error = {"source": "SYSTEM", "type": "ERROR_MESSAGE", "error": "busy", "error_code": 429}
     sessions = load(write(tmp_path, prompt("Hello"), error, answer("Hi")))
     [row] = sessions.errors.to_dict("records")
-    assert (row["error_type"], row["http_code"], row["message"]) == ("QuotaExceeded", 429, "busy")
+    assert (row["error_type"], row["http_code"], row["message"]) == (
+        "QuotaExceededError",
+        429,
+        "busy",
+    )
     assert sessions.turns["n_unmetered_calls"].tolist() == [1]
 
 

@@ -9,11 +9,11 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.analysis import Prices
-from agy_nb.analysis.errors import MissingExtra
-from agy_nb.analysis.read.discovery import Recording, find_recordings
+from agy_nb.analysis.errors import MissingExtraError
+from agy_nb.analysis.read.discovery import RecordingPath, find_recordings
 from agy_nb.analysis.read.on_dask import DaskSessions, parts_of, read_arrow
 from agy_nb.analysis.schema import TABLES, USAGE_KEYS
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 from tests.analysis.conftest import Wire, save, two_calls
 
 OWN = Prices(own={"gemini-2.5-flash": (1.0, 0.1, 10.0)})
@@ -133,7 +133,7 @@ def test_no_recordings_are_one_empty_part(tmp_path, cluster):
 
 
 def test_unknown_engine_is_refused(folder):
-    with pytest.raises(InvalidInput, match="engine must be 'pandas' or 'dask', got 'spark'"):
+    with pytest.raises(InvalidInputError, match="engine must be 'pandas' or 'dask', got 'spark'"):
         agy.load(folder, engine="spark")
 
 
@@ -144,7 +144,7 @@ def test_unknown_table_is_refused(there):
 
 def test_without_dask_the_extra_is_named(folder, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "dask", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'agy-nb\[dask\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'agy-nb\[dask\]'"):
         agy.load(folder, engine="dask")
 
 
@@ -153,7 +153,7 @@ def test_parts_are_of_about_one_size_and_in_order(tmp_path):
     for number, size in enumerate((40, 40, 40, 300, 10)):
         file = tmp_path / f"{number}.jsonl"
         file.write_bytes(b"x" * size)
-        recordings.append(Recording(file, str(number)))
+        recordings.append(RecordingPath(file, str(number)))
     names = [[recording.session_id for recording in part] for part in parts_of(recordings, 100)]
     assert names == [["0", "1"], ["2"], ["3"], ["4"]]
     assert parts_of((), 100) == [()]

@@ -12,14 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agy_nb.cassette import cli
-from agy_nb.cassette.drift.answer_pool import Answers
-from agy_nb.cassette.drift.client_replayer import ClientScript
-from agy_nb.cassette.drift.errors import NoModel, Refused, RerunError, Silent
-from agy_nb.cassette.drift.local_config import Conversations, Folders, LiveModel
-from agy_nb.cassette.drift.runner import LiveSettings, rerun
+from agy_nb.cassette.drift.answer_pool import AnswerPool
+from agy_nb.cassette.drift.client_replayer import ClientReplayer
+from agy_nb.cassette.drift.errors import (
+    DriftError,
+    HarnessSilentError,
+    NoModelError,
+    RerunRefusedError,
+)
+from agy_nb.cassette.drift.local_config import Conversations, LiveModel, Workspaces
+from agy_nb.cassette.drift.runner import DriftSettings, rerun
 from agy_nb.cassette.drift.trust import restricted
 from agy_nb.cassette.redaction.leaks import redact
-from agy_nb.cassette.shim.errors import NoHarness
+from agy_nb.cassette.shim.errors import NoHarnessError
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import WIRE
 from agy_nb.testing import ScriptedModel, call, hang, say
@@ -220,16 +225,16 @@ def test_configuration_of_any_shape_is_restricted(frames, wrong):
 
 def test_recorded_folder_that_leads_elsewhere_is_not_made(frames, session_of, tmp_path):
     spaces = [{"filesystemWorkspace": {"directory": f"/a/{n}"}} for n in ("../../evil", "b")]
-    with pytest.raises(RerunError, match="not a plain path"):
-        Folders([session_of(frames.config(workspaces=spaces))], tmp_path / "x")
+    with pytest.raises(DriftError, match="not a plain path"):
+        Workspaces([session_of(frames.config(workspaces=spaces))], tmp_path / "x")
     assert not (tmp_path / "evil").exists()
 
 
 @pytest.mark.real
 async def test_harness_that_says_nothing_is_given_up(tmp_path):
     async with ScriptedModel([say("One, ") + hang()]) as model:
-        settings = LiveSettings(model=LiveModel.found(model.base_url), silence_s=0.5)
-        with pytest.raises(Silent, match=r"has said nothing for 0\.5 s"):
+        settings = DriftSettings(model=LiveModel.found(model.base_url), silence_s=0.5)
+        with pytest.raises(HarnessSilentError, match=r"has said nothing for 0\.5 s"):
             await asyncio.to_thread(rerun, ROOT / "cassettes/plain_chat", tmp_path / "c", settings)
     assert list(tmp_path.iterdir()) == []
 
@@ -238,22 +243,22 @@ def test_harness_that_does_not_start_says_why(tmp_path):
     binary = tmp_path / "harness"
     binary.write_text("#!/bin/sh\necho out of luck >&2\nexit 3\n")
     binary.chmod(0o755)
-    settings = LiveSettings(model=LiveModel("http://127.0.0.1:9"), harness=binary)
-    with pytest.raises(NoHarness, match=r"exit code 3\): out of luck"):
+    settings = DriftSettings(model=LiveModel("http://127.0.0.1:9"), harness=binary)
+    with pytest.raises(NoHarnessError, match=r"exit code 3\): out of luck"):
         rerun(ROOT / "cassettes/plain_chat", tmp_path / "c", settings)
 
 
 @pytest.mark.real
 async def test_configuration_that_the_harness_refuses_is_explained(tmp_path):
-    settings = LiveSettings(model=LiveModel(NO_MODEL, api_key=""))
-    with pytest.raises(Refused, match=r"session 0: the harness does not take .*[Kk]ey"):
+    settings = DriftSettings(model=LiveModel(NO_MODEL, api_key=""))
+    with pytest.raises(RerunRefusedError, match=r"session 0: the harness does not take .*[Kk]ey"):
         await asyncio.to_thread(rerun, ROOT / "cassettes/plain_chat", tmp_path / "c", settings)
 
 
 @pytest.mark.real
 async def test_live_key_is_in_no_recording(tmp_path):
     async with ScriptedModel([say("Hello"), say("Fine.")]) as model:
-        settings = LiveSettings(model=LiveModel(model.base_url, "live-key-that-is-secret"))
+        settings = DriftSettings(model=LiveModel(model.base_url, "live-key-that-is-secret"))
         done = await asyncio.to_thread(
             rerun, ROOT / "cassettes/plain_chat", tmp_path / "c", settings
         )
@@ -297,7 +302,7 @@ def test_scripted_model_of_then_is_replaced(frames, recorded, given_url, used):
 
 
 def test_no_model_without_key_and_address():
-    with pytest.raises(NoModel, match="--base-url"):
+    with pytest.raises(NoModelError, match="--base-url"):
         LiveModel.found("", {"GEMINI_API_KEY": " "})
     assert LiveModel.found("http://x", {}).api_key
 
@@ -308,7 +313,7 @@ def test_folders_are_made_anew_as_one_tree(frames, session_of, tmp_path):
         return frames.config(workspaces=spaces, appDataDir="{{agy:tmp}}/x/app")
 
     sessions = [session_of(config("work")), session_of(config("work", "more/deep"))]
-    live = Folders(sessions, tmp_path).into(sessions[1].config)
+    live = Workspaces(sessions, tmp_path).into(sessions[1].config)
     assert paths_of(live) == {
         "workspace:0": str(tmp_path / "work"),
         "workspace:1": str(tmp_path / "more" / "deep"),
@@ -328,7 +333,7 @@ def test_conversation_is_resumed_by_its_live_id(frames):
 
 
 def test_answer_is_that_of_the_same_request_addressed_to_this_one(frames, session_of):
-    answers = Answers(
+    answers = AnswerPool(
         session_of(
             frames.config(),
             frames.call("a", city="Rome"),
@@ -350,7 +355,7 @@ def test_equal_requests_get_every_answer_once(order):
     asked = [Frames.call(str(n), city="Rome") for n in range(5)]
     told = [Frames.result(str(n), n) for n in order]
     (session,) = by_session(to_lines([Frames.config(), *asked, *told]))
-    answers = Answers(session)
+    answers = AnswerPool(session)
     found = [answers.to(Frames.call(f"x{n}", city="Rome")) for n in range(5)]
     values = [json.loads(answer["toolResponse"]["responseJson"])["result"] for answer in found]
     assert values == order
@@ -368,7 +373,7 @@ def test_decisions_hooks_and_questions_are_answered_as_recorded(frames, session_
         body = {"trajectoryId": trajectory, "stepIndex": step, "response": {"choice": choice}}
         return {"questionResponse": body}
 
-    answers = Answers(
+    answers = AnswerPool(
         session_of(
             frames.config(),
             frames.ask("1", "rule_0"),
@@ -391,7 +396,7 @@ def test_decisions_hooks_and_questions_are_answered_as_recorded(frames, session_
 
 
 def test_prompts_come_when_the_turn_before_is_over(frames, session_of):
-    script = ClientScript(
+    script = ClientReplayer(
         session_of(
             frames.config(),
             frames.ready(),
@@ -411,7 +416,7 @@ def test_prompts_come_when_the_turn_before_is_over(frames, session_of):
 
 def test_cancel_comes_at_the_frame_that_is_like_the_recorded_one(frames, session_of):
     speaking = {"source": "SOURCE_MODEL", "textDelta": "One"}
-    script = ClientScript(
+    script = ClientReplayer(
         session_of(
             frames.config(),
             frames.ready(),
@@ -431,7 +436,7 @@ def test_cancel_comes_at_the_frame_that_is_like_the_recorded_one(frames, session
 
 
 def test_turn_that_ends_sooner_is_not_cancelled(frames, session_of):
-    script = ClientScript(
+    script = ClientReplayer(
         session_of(
             frames.config(),
             frames.ready(),
@@ -447,7 +452,7 @@ def test_turn_that_ends_sooner_is_not_cancelled(frames, session_of):
 
 
 def test_client_that_left_in_the_middle_leaves_there_again(frames, session_of):
-    script = ClientScript(
+    script = ClientReplayer(
         session_of(frames.config(), frames.ready(), frames.prompt("go"), frames.step("1"))
     )
     script.take(frames.ready())
@@ -457,7 +462,7 @@ def test_client_that_left_in_the_middle_leaves_there_again(frames, session_of):
 
 
 def test_goodbye_is_said_and_waited_for(frames, session_of):
-    script = ClientScript(
+    script = ClientReplayer(
         session_of(
             frames.config(), frames.ready(), frames.prompt("go"), frames.idle(), frames.goodbye()
         )
@@ -470,7 +475,7 @@ def test_goodbye_is_said_and_waited_for(frames, session_of):
 
 
 def test_request_without_a_recorded_answer_changes_least(frames, session_of):
-    script = ClientScript(session_of(frames.config(), frames.ready(), frames.prompt("go")))
+    script = ClientReplayer(session_of(frames.config(), frames.ready(), frames.prompt("go")))
     script.take(frames.ready())
     (failed,) = script.take(frames.call("c1"))
     assert "errorMessage" in failed["toolResponse"]
@@ -484,7 +489,7 @@ def test_request_without_a_recorded_answer_changes_least(frames, session_of):
 def test_every_shipped_cassette_answers_itself():
     for header in (ROOT / "cassettes").glob("*/header.json"):
         for session in load(header.parent).sessions:
-            script = ClientScript(session)
+            script = ClientReplayer(session)
             sent = [
                 f for x in session.lines if x.direction == "harness" for f in script.take(x.frame)
             ]

@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from agy_nb.cassette.errors import CassetteInvalid
-from agy_nb.cassette.http.model_recorder import ModelSide
-from agy_nb.cassette.matching.compare_requests import Translation, body_digest, canonical_body
+from agy_nb.cassette.errors import CassetteInvalidError
+from agy_nb.cassette.http.model_recorder import ModelRecorder
+from agy_nb.cassette.matching.compare_requests import PathTranslation, body_digest, canonical_body
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.storage.format import EPISODES
 from agy_nb.cassette.storage.model_log import read_model
@@ -73,7 +73,7 @@ async def client():
 
 
 def side(folder, **options):
-    opened = ModelSide(folder, Redactor(environ={}), **options)
+    opened = ModelRecorder(folder, Redactor(environ={}), **options)
     opened.open()
     opened.start()
     return opened
@@ -150,7 +150,7 @@ async def test_request_and_answer_are_kept_without_secrets(tmp_path, upstream, c
 
 async def test_key_that_is_learned_later_is_taken_out_in_the_end(tmp_path, upstream, client):
     redactor = Redactor(environ={})
-    model = ModelSide(tmp_path, redactor, replaying=False)
+    model = ModelRecorder(tmp_path, redactor, replaying=False)
     model.start()
     upstream.chunks = [b"data: loop-key-", b"9 is it\r\n\r\n"]
     await read(client, address(model, upstream.url), on_chunk=upstream.next.set)
@@ -197,8 +197,8 @@ async def test_same_request_twice_gets_both_answers_in_order(tmp_path, upstream,
 def test_file_that_is_no_vcr_cassette_is_explained_and_never_run(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model.yaml").write_text(text)
-    with pytest.raises(CassetteInvalid):
-        ModelSide(tmp_path, Redactor(environ={}), replaying=True).open()
+    with pytest.raises(CassetteInvalidError):
+        ModelRecorder(tmp_path, Redactor(environ={}), replaying=True).open()
     assert not (tmp_path / "gotcha").exists()
 
 
@@ -217,7 +217,7 @@ def test_what_differs_from_run_to_run_means_nothing():
 
 
 def test_folders_are_translated_there_and_back():
-    translation = Translation({"workspace:0": '/w/a"b', "app-data": "/w"})
+    translation = PathTranslation({"workspace:0": '/w/a"b', "app-data": "/w"})
     text = json.dumps({"path": '/w/a"b/c', "inner": json.dumps({"x": "/w/d"})})
     marked = translation.to_marks(text)
     assert "/w" not in marked

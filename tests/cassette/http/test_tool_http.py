@@ -9,7 +9,7 @@ import pytest
 import requests
 
 import agy_nb as agy
-from agy_nb.cassette import CassetteInvalid, CassetteMismatch, use_cassette
+from agy_nb.cassette import CassetteInvalidError, CassetteMismatchError, use_cassette
 from agy_nb.cassette.redaction.leaks import redact
 from agy_nb.testing import ScriptedModel, call, say
 from tests.cassette.scenarios import NO_MODEL, Setting
@@ -106,7 +106,7 @@ async def test_replay_asks_nobody_and_answers_the_same(recorded, tools, tmp_path
 
 
 async def test_without_it_the_tool_asks_again_and_its_result_differs(recorded, tools, tmp_path, at):
-    with pytest.raises(CassetteMismatch, match="the result of a host tool"):
+    with pytest.raises(CassetteMismatchError, match="the result of a host tool"):
         async with use_cassette(tmp_path / "c", "none"):
             await talk(at, tools)
     assert Weather.asked > 2
@@ -122,7 +122,7 @@ async def test_no_secret_and_no_request_to_the_model_is_kept(recorded, tmp_path)
 
 async def test_file_that_is_no_cassette_of_vcrpy_is_said(recorded, tools, tmp_path, at):
     (tmp_path / "c" / "tools.yaml").write_text("- nonsense", encoding="utf-8")
-    with pytest.raises(CassetteInvalid, match=r"tools\.yaml is no cassette of vcrpy"):
+    with pytest.raises(CassetteInvalidError, match=r"tools\.yaml is no cassette of vcrpy"):
         async with use_cassette(tmp_path / "c", "none", tool_http=True):
             await talk(at, tools)
 

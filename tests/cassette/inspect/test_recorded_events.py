@@ -11,7 +11,7 @@ import agy_nb as agy
 from agy_nb.cassette.inspect.recorded_events import RecordedEvents
 from agy_nb.cassette.inspect.transcript import transcript
 from agy_nb.cassette.storage.cassette_reader import load
-from agy_nb.cassette.storage.format import Line
+from agy_nb.cassette.storage.format import WireRecord
 from agy_nb.protocol import events as e
 from agy_nb.protocol.values import TextPart
 from agy_nb.testing import ScriptedModel, call, fail, hang, say, think
@@ -30,7 +30,9 @@ def read(session) -> list:
 def read_pairs(*lines, end=None) -> list:
     """The events of (direction, frame) pairs."""
     reader = RecordedEvents()
-    events = [event for side, frame in lines for event in reader.take(Line(0, side, 0.5, frame))]
+    events = [
+        event for side, frame in lines for event in reader.take(WireRecord(0, side, 0.5, frame))
+    ]
     return events if end is None else events + reader.end(end)
 
 
@@ -213,7 +215,7 @@ def test_frame_that_makes_no_sense_harms_nothing(kind, rubbish):
 
 def test_recording_that_stops_in_a_turn_was_closed_by_nobody():
     reader = RecordedEvents()
-    reader.take(Line(0, *PROMPT[:1], 0.0, PROMPT[1]))
+    reader.take(WireRecord(0, *PROMPT[:1], 0.0, PROMPT[1]))
     assert reader.end(None) == [e.SessionClosed(by="unknown")]
 
 

@@ -65,7 +65,7 @@ def test_subagents_are_below_their_parent_and_numbered():
 
 def test_error_is_shown_with_its_class_and_status():
     (error,) = [line for line in shown(SHIPPED / "quota") if line.startswith("Error")]
-    assert error.startswith("Error QuotaExceeded (HTTP 429): ")
+    assert error.startswith("Error QuotaExceededError (HTTP 429): ")
     lines = shown(SHIPPED / "unauthorised")
     assert [line for line in lines if line.startswith("Error BackendError (HTTP 401)")]
     assert [line for line in lines if line.startswith("Failed")]

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 import agy_nb as agy
-from agy_nb.cassette.errors import CassetteInvalid, CassetteNotWritten
-from agy_nb.cassette.record.frame_buffer import PACKING, KeptFrames
+from agy_nb.cassette.errors import CassetteInvalidError, CassetteNotWrittenError
+from agy_nb.cassette.record.frame_buffer import PACKING, FrameBuffer
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.testing import ScriptedModel, call, fail, hang, say
 from agy_nb.testing.memory import MemoryBackend
@@ -19,9 +19,9 @@ pytestmark = pytest.mark.blocking_allowed  # what blocks is called as a thread w
 KEEPS = agy.RuntimeConfig(chat_pause=0, keep_frames=True)
 
 
-def of(*frames, **settings) -> KeptFrames:
+def of(*frames, **settings) -> FrameBuffer:
     """Frames of one session, as they would come from a socket."""
-    kept = KeptFrames(**settings)
+    kept = FrameBuffer(**settings)
     for at, frame in enumerate(frames):
         kept.put(0, "harness", float(at), json.dumps(frame))
     return kept
@@ -59,7 +59,7 @@ def test_long_session_is_packed_and_comes_back_whole(tmp_path):
 
 
 def test_what_is_beyond_the_limit_is_left_out_and_the_cassette_says_that_it_is_cut(tmp_path):
-    kept = KeptFrames(most_bytes=1)
+    kept = FrameBuffer(most_bytes=1)
     for number in range(3):
         kept.put(0, "harness", float(number), json.dumps({"text": "x" * 1_000_000, "n": number}))
         settle()
@@ -88,14 +88,14 @@ def test_secrets_and_what_a_rule_names_are_taken_out(tmp_path):
 
 def test_nothing_to_save_is_said_and_leaves_what_was_there(tmp_path):
     of({"a": 1}).so_far().write(tmp_path / "c")
-    with pytest.raises(CassetteNotWritten, match="no agent has said anything"):
-        KeptFrames().so_far().write(tmp_path / "c")
+    with pytest.raises(CassetteNotWrittenError, match="no agent has said anything"):
+        FrameBuffer().so_far().write(tmp_path / "c")
     assert saved(tmp_path / "c") == [{"a": 1}]
 
 
 @pytest.mark.parametrize("name", ["", "..", "a\0b", "x" * 300])
 def test_name_that_no_cassette_can_have_is_refused(name):
-    with pytest.raises(CassetteInvalid):
+    with pytest.raises(CassetteInvalidError):
         of({"a": 1}).so_far().write(name)
 
 
@@ -104,7 +104,7 @@ def test_what_is_no_cassette_is_never_replaced(tmp_path, name):
     (tmp_path / "folder").mkdir()
     for file in ("thesis.txt", "folder/thesis.txt"):
         (tmp_path / file).write_text("years of work")
-    with pytest.raises(CassetteInvalid, match="it is not overwritten"):
+    with pytest.raises(CassetteInvalidError, match="it is not overwritten"):
         of({"a": 1}).so_far().write(tmp_path / name)
     for file in ("thesis.txt", "folder/thesis.txt"):
         assert (tmp_path / file).read_text() == "years of work"
@@ -113,7 +113,7 @@ def test_what_is_no_cassette_is_never_replaced(tmp_path, name):
 async def test_agent_to_whom_nobody_listened_says_how_to_have_it(tmp_path):
     async with agy.Runtime(agy.RuntimeConfig(), backend=MemoryBackend()) as runtime:
         agent = await runtime.create_agent()
-        with pytest.raises(CassetteNotWritten, match="keep_frames=True"):
+        with pytest.raises(CassetteNotWrittenError, match="keep_frames=True"):
             await agent.save_cassette(tmp_path / "c")
 
 

@@ -73,7 +73,7 @@ async def test_agent_that_names_its_model_needs_no_key_either(tmp_path, monkeypa
     monkeypatch.delenv("GEMINI_API_KEY")
     for seam in ("wire", "model"):
         assert await ask(tmp_path / "c", "none", config, seam=seam) == "I am Gemini."
-    with pytest.raises(agy.CassetteMismatch, match=r"models\[0\].name differs"):
+    with pytest.raises(agy.CassetteMismatchError, match=r"models\[0\].name differs"):
         await ask(tmp_path / "c", "none", {"model": "gemini-2.5-flash"})
 
 
@@ -87,7 +87,7 @@ async def test_agent_of_the_sdk_replays_without_a_key(tmp_path, monkeypatch, gem
 async def test_recording_without_a_key_is_refused_by_the_sdk_as_ever(tmp_path):
     with pytest.raises(types.AntigravityValidationError, match="API key is required"):
         await ask_directly(tmp_path / "c", "all")
-    with pytest.raises(agy.InvalidConfig, match="API key is required"):
+    with pytest.raises(agy.InvalidConfigError, match="API key is required"):
         await ask(tmp_path / "c", "all", {"model": "gemini-2.5-pro"})
 
 

@@ -87,6 +87,6 @@ async def test_replay_of_the_models_side_takes_the_same_option(tmp_path):
     assert held(tmp_path / "c") == []
     async with use_cassette(tmp_path / "c", "none", seam="model", record_media=False):
         assert await session(config, PIXEL, OTHER) == said
-    with pytest.raises(agy.CassetteMismatch, match="inlineData"):
+    with pytest.raises(agy.CassetteMismatchError, match="inlineData"):
         async with use_cassette(tmp_path / "c", "none", seam="model"):
             await session(config, PIXEL, OTHER)

@@ -13,8 +13,8 @@ from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.matching.jsonpath import JsonPath
 from agy_nb.cassette.redaction import HOME, MARK, SECRET, TEMP, Redactor
 from agy_nb.cassette.redaction.rules.field_names import is_secret_name
-from agy_nb.cassette.storage.format import Line, encode_line
-from agy_nb.errors import InvalidInput
+from agy_nb.cassette.storage.format import WireRecord, encode_line
+from agy_nb.errors import InvalidInputError
 
 PLACES = {HOME: "/home/ada", TEMP: "/tmp"}
 
@@ -24,7 +24,7 @@ def redactor(*rules, **environ):
 
 
 def on_disk(frame, **environ):
-    return encode_line(redactor(**environ).line(Line(0, "client", 0.0, frame))).decode()
+    return encode_line(redactor(**environ).line(WireRecord(0, "client", 0.0, frame))).decode()
 
 
 LETTERS = st.text(
@@ -202,7 +202,7 @@ def test_own_rules_take_effect():
 
 @pytest.mark.parametrize("path", ["", "$", "$.", "a[", "a[x]", "$..", "a..[", "a b"])
 def test_bad_path_is_refused(path):
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInputError):
         JsonPath.parse(path)
 
 

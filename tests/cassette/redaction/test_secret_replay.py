@@ -3,7 +3,7 @@
 import pytest
 
 import agy_nb as agy
-from agy_nb.cassette import CassetteMismatch, use_cassette
+from agy_nb.cassette import CassetteMismatchError, use_cassette
 from agy_nb.cassette.redaction import SECRET
 from agy_nb.testing import ScriptedModel, call, say
 from tests.cassette.scenarios import NO_MODEL, Setting
@@ -74,7 +74,7 @@ async def test_mismatch_says_that_redaction_is_the_cause_and_what_to_do(tmp_path
         return "welcome" if password == WORD else "wrong password"
 
     await record(tmp_path, log_in)
-    with pytest.raises(CassetteMismatch, match="Redaction is the likely cause") as caught:
+    with pytest.raises(CassetteMismatchError, match="Redaction is the likely cause") as caught:
         await replay(tmp_path, log_in)
     assert "allow_values=" in str(caught.value)
     assert 'tools="replay"' in str(caught.value)

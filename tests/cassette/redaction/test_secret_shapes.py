@@ -3,12 +3,14 @@
 import pytest
 
 from agy_nb.cassette.redaction import SECRET, Redactor
-from agy_nb.cassette.storage.format import Line
+from agy_nb.cassette.storage.format import WireRecord
 
 
 def cleaned(*frames, **environ):
     redactor = Redactor(environ=environ, places={})
-    kept = [redactor.line(Line(0, "client", 0.0, {"config": frame})).frame for frame in frames]
+    kept = [
+        redactor.line(WireRecord(0, "client", 0.0, {"config": frame})).frame for frame in frames
+    ]
     return [frame["config"] for frame in kept]
 
 

@@ -12,7 +12,7 @@ from agy_nb.cassette.redaction import HOME, SECRET, TEMP, Redactor
 from agy_nb.cassette.redaction.http.sse_events import clean_stream
 from agy_nb.cassette.redaction.split_text import clean_pieces
 from agy_nb.cassette.redaction.streams import joined
-from agy_nb.cassette.storage.format import Line, encode_line
+from agy_nb.cassette.storage.format import WireRecord, encode_line
 from tests.cassette.redaction.test_redactor import ANY_VALUE, PLACES_IN_TEXT, PLANTED
 
 PLACES = {HOME: "/home/ada", TEMP: "/tmp"}
@@ -38,7 +38,7 @@ def streamed(pieces, **fields):
 
 
 def lines_of(frames, session=0):
-    return [Line(session, "harness", 0.0, frame) for frame in frames]
+    return [WireRecord(session, "harness", 0.0, frame) for frame in frames]
 
 
 def written(lines, one):
@@ -135,7 +135,7 @@ def test_lines_that_wait_do_not_keep_the_text_so_far_each():
         for number in range(4000):
             piece = f"word {number} "
             text += piece
-            yield Line(0, "harness", 0.0, step(piece, text))
+            yield WireRecord(0, "harness", 0.0, step(piece, text))
 
     tracemalloc.start()
     try:
@@ -148,11 +148,11 @@ def test_lines_that_wait_do_not_keep_the_text_so_far_each():
 def test_other_frames_of_the_session_keep_their_order_and_other_sessions_do_not_wait():
     half, rest = GOOGLE[:10], GOOGLE[10:]
     lines = [
-        Line(0, "harness", 0.0, step(half, half)),
-        Line(0, "client", 0.0, {"haltRequest": True}),
-        Line(1, "client", 0.0, {"config": {}}),
-        Line(0, "harness", 0.0, step(rest, GOOGLE)),
-        Line(0, "end", 0.0, {"by": "client"}),
+        WireRecord(0, "harness", 0.0, step(half, half)),
+        WireRecord(0, "client", 0.0, {"haltRequest": True}),
+        WireRecord(1, "client", 0.0, {"config": {}}),
+        WireRecord(0, "harness", 0.0, step(rest, GOOGLE)),
+        WireRecord(0, "end", 0.0, {"by": "client"}),
     ]
     one = redactor()
     found = [one.line(line) for line in joined(lines, one)]
@@ -330,6 +330,6 @@ def test_key_learned_meanwhile_is_taken_out_of_the_text_so_far():
     one = redactor()
     frames = streamed(["the key loop-key-1 ", "is mine ", "alone "])
     config = {"config": {"apiKey": "loop-key-1"}}
-    lines = [*lines_of(frames[:1]), Line(0, "client", 0.0, config), *lines_of(frames[1:])]
+    lines = [*lines_of(frames[:1]), WireRecord(0, "client", 0.0, config), *lines_of(frames[1:])]
     disk = [one.line(line).frame for line in joined(lines, one)]
     assert "loop-key-1" not in json.dumps(disk[1:])

@@ -8,7 +8,7 @@ from google.antigravity.hooks import hooks, policy
 from google.antigravity.types import HookResult
 
 import agy_nb as agy
-from agy_nb.cassette import CassetteMismatch, use_cassette
+from agy_nb.cassette import CassetteMismatchError, use_cassette
 from agy_nb.testing import ScriptedModel, call, say
 from tests.cassette.scenarios import NO_MODEL, Setting
 
@@ -135,7 +135,7 @@ async def refused(tmp_path, chat, config, **options):
         async with use_cassette(tmp_path / "c", "none", **options):
             await chat(config)
 
-    with pytest.raises(CassetteMismatch) as found:
+    with pytest.raises(CassetteMismatchError) as found:
         await replay()
     assert found.value.phase == "not_allowed", found.value
     return str(found.value)
@@ -172,7 +172,7 @@ async def test_form_of_the_call_does_not_matter(tmp_path, record, chat, ran, fra
     config = await record(RULES["deny"])
     update = {"trajectoryId": "sub", "parentTrajectoryId": "root", "state": "STATE_RUNNING"}
     Lines(tmp_path / "c").insert_after_prompt({"trajectoryStateUpdate": update}, frame, RESULT)
-    with pytest.raises(CassetteMismatch):
+    with pytest.raises(CassetteMismatchError):
         async with use_cassette(tmp_path / "c", "none"):
             await chat(config)
     assert ran == []

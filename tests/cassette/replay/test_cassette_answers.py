@@ -2,12 +2,12 @@
 
 import pytest
 
-from agy_nb.cassette.replay.cassette_answers import RecordedAnswers
+from agy_nb.cassette.replay.cassette_answers import CassetteAnswers
 from agy_nb.cassette.replay.machine import SessionMachine
 
 
 def test_before_the_session_is_known_the_client_decides_all():
-    answers = RecordedAnswers(lambda: None)
+    answers = CassetteAnswers(lambda: None)
     told = answers.decision("r"), answers.hook("h"), answers.question("t", 1), answers.denial("c")
     assert told == (None, None, None, None)
 
@@ -19,4 +19,4 @@ def test_refusal_of_a_call_is_the_recordings_where_that_decides(session_of, fram
         frames.config(), frames.ready(), frames.prompt("go"), frames.call("c"), refused
     )
     machine = SessionMachine(session, decides=decides)
-    assert RecordedAnswers(lambda: machine).denial("c") == told
+    assert CassetteAnswers(lambda: machine).denial("c") == told

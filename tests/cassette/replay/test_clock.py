@@ -62,7 +62,7 @@ def lengthen(path, kind, seconds):
 async def silent_turn(setting, limit):
     async with agy.Runtime(agy.RuntimeConfig(chat_timeout=limit)) as runtime:
         agent = await runtime.create_agent(setting.config())
-        with pytest.raises(agy.Timeout) as caught:
+        with pytest.raises(agy.AgyTimeoutError) as caught:
             await (await agent.chat("Count")).text()
         partial = caught.value.duration
         return partial, await (await agent.chat("Are you there?")).text()
@@ -89,7 +89,7 @@ async def test_turn_that_was_cancelled_sooner_does_not_time_out(tmp_path, at):
             async for _ in response.text_stream():
                 await response.cancel()
                 break
-            with pytest.raises(agy.TurnCancelled):
+            with pytest.raises(agy.TurnCancelledError):
                 await response.text()
 
     async with ScriptedModel([say("One, ") + hang()]) as model, use_cassette(tmp_path / "c"):

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agy_nb.cassette.errors import CassetteMismatch
+from agy_nb.cassette.errors import CassetteMismatchError
 from agy_nb.cassette.matching.compare_frames import Comparer
-from agy_nb.cassette.matching.placeholders import Substitution
+from agy_nb.cassette.matching.placeholders import Placeholders
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.replay.machine import SessionMachine, answered_from_record
-from agy_nb.cassette.replay.session_matcher import Deck, PlaySettings
-from agy_nb.cassette.storage.cassette_reader import Recording, by_session
+from agy_nb.cassette.replay.session_matcher import PlaySettings, SessionMatcher
+from agy_nb.cassette.storage.cassette_reader import Cassette, by_session
 from agy_nb.cassette.storage.format import Header
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 
 
 def released(machine):
@@ -67,7 +67,7 @@ def test_answers_may_come_in_any_order(session_of, frames):
 
 def test_prompt_that_differs_is_shown(machine, hello, frames):
     machine.receive(hello[0])
-    with pytest.raises(CassetteMismatch) as caught:
+    with pytest.raises(CassetteMismatchError) as caught:
         machine.receive(frames.prompt("good bye"))
     error = caught.value
     assert (error.phase, error.session, error.turn) == ("prompt", 0, 1)
@@ -84,7 +84,7 @@ def test_word_in_a_long_text_is_found(session_of, frames):
     machine = SessionMachine(session_of(frames.config(), frames.prompt(" ".join(words))))
     machine.receive(frames.config())
     words[250] = "changed"
-    with pytest.raises(CassetteMismatch) as caught:
+    with pytest.raises(CassetteMismatchError) as caught:
         machine.receive(frames.prompt(" ".join(words)))
     assert "-word250\n+changed" in caught.value.diff
     assert len(str(caught.value)) < 1500
@@ -105,7 +105,7 @@ def test_path_into_embedded_json_is_shown_and_can_be_ignored(session_of, frames)
         if fits:
             machine.receive(answer)
         else:
-            with pytest.raises(CassetteMismatch, match=r"responseJson\.result\.time"):
+            with pytest.raises(CassetteMismatchError, match=r"responseJson\.result\.time"):
                 machine.receive(answer)
 
 
@@ -135,12 +135,12 @@ def test_matcher_that_is_left_out_compares_nothing(session_of, frames, matcher, 
         if fits:
             machine.receive(changed)
         else:
-            with pytest.raises(CassetteMismatch):
+            with pytest.raises(CassetteMismatchError):
                 machine.receive(changed)
 
 
 def test_unknown_matcher_is_refused():
-    with pytest.raises(InvalidInput, match="prompt"):
+    with pytest.raises(InvalidInputError, match="prompt"):
         Comparer(["body"])
 
 
@@ -150,7 +150,7 @@ def test_client_that_asks_more_than_recorded_is_told(machine, hello, frames):
     released(machine)
     machine.receive(hello[5])
     released(machine)
-    with pytest.raises(CassetteMismatch, match="no \\(further\\) one was recorded") as caught:
+    with pytest.raises(CassetteMismatchError, match="no \\(further\\) one was recorded") as caught:
         machine.receive(frames.prompt("and now?"))
     assert caught.value.phase == "extra"
 
@@ -159,13 +159,13 @@ def test_answer_to_a_call_that_was_not_recorded_is_told(machine, hello, frames):
     for frame in (hello[0], hello[2]):
         machine.receive(frame)
     released(machine)
-    with pytest.raises(CassetteMismatch, match="waits for: toolResponse to call-1"):
+    with pytest.raises(CassetteMismatchError, match="waits for: toolResponse to call-1"):
         machine.receive(frames.result("call-99", 3))
 
 
 def test_answer_before_its_question_is_told(machine, hello):
     machine.receive(hello[0])
-    with pytest.raises(CassetteMismatch, match="before it was asked"):
+    with pytest.raises(CassetteMismatchError, match="before it was asked"):
         machine.receive(hello[5])
 
 
@@ -181,9 +181,9 @@ def test_session_left_unplayed_is_told(machine, hello):
 def test_after_a_mismatch_every_frame_raises_the_same(machine, hello, frames):
     machine.receive(hello[0])
     for _ in range(2):
-        with pytest.raises(CassetteMismatch, match="good bye"):
+        with pytest.raises(CassetteMismatchError, match="good bye"):
             machine.receive(frames.prompt("good bye"))
-    with pytest.raises(CassetteMismatch, match="good bye"):
+    with pytest.raises(CassetteMismatchError, match="good bye"):
         machine.receive(hello[2])
 
 
@@ -284,7 +284,7 @@ def test_folders_and_conversation_are_translated_both_ways(session_of, frames):
     )  # fmt: skip
     machine = SessionMachine(
         session,
-        substitution=Substitution(then, now, redact=redactor.text, places=places),
+        substitution=Placeholders(then, now, redact=redactor.text, places=places),
         redact=redactor.frame,
     )
     machine.receive(now)
@@ -304,8 +304,8 @@ def deck(tmp_path, lines_of, *sessions, **settings):
         for line in lines_of(frames, session=number, end={"by": "client"})
     ]  # fmt: skip
     settings.setdefault("redactor", Redactor(environ={}, places={}))
-    return Deck(
-        Recording(tmp_path / "c", Header(complete=True), by_session(lines)),
+    return SessionMatcher(
+        Cassette(tmp_path / "c", Header(complete=True), by_session(lines)),
         PlaySettings(places={}, **settings),
     )
 
@@ -323,17 +323,17 @@ def test_what_went_wrong_first_is_told_first(tmp_path, lines_of, frames):
     dealer = deck(tmp_path, lines_of, [config, frames.ready(), frames.prompt("Hello")])
     machine = dealer.deal(config)
     released(machine)
-    with pytest.raises(CassetteMismatch):
+    with pytest.raises(CassetteMismatchError):
         machine.receive(frames.prompt("Bye"))
-    with pytest.raises(CassetteMismatch):
+    with pytest.raises(CassetteMismatchError):
         dealer.deal(config)
     assert [error.phase for error in dealer.errors(allow_unplayed=False)] == ["prompt", "extra"]
 
 
 def test_frames_that_are_missing_are_a_reason(tmp_path, frames):
-    recording = Recording(tmp_path / "c", Header(complete=True), (), partial=True)
-    with pytest.raises(CassetteMismatch, match="0 agents were, and the recording is partial"):
-        Deck(recording, PlaySettings(places={})).deal(frames.config())
+    recording = Cassette(tmp_path / "c", Header(complete=True), (), partial=True)
+    with pytest.raises(CassetteMismatchError, match="0 agents were, and the recording is partial"):
+        SessionMatcher(recording, PlaySettings(places={})).deal(frames.config())
 
 
 def test_sessions_alike_are_told_apart_by_their_first_prompt(tmp_path, lines_of, frames):
@@ -382,7 +382,7 @@ def test_agents_alike_may_start_and_ask_in_any_order(starts, prompts):
 
 def test_configuration_that_differs_is_shown(tmp_path, lines_of, frames):
     dealer = deck(tmp_path, lines_of, [frames.config(systemInstructions="Be kind.")])
-    with pytest.raises(CassetteMismatch) as caught:
+    with pytest.raises(CassetteMismatchError) as caught:
         dealer.deal(frames.config(systemInstructions="Be brief."))
     assert caught.value.phase == "config"
     assert "-Be kind.\n+Be brief." in caught.value.diff
@@ -415,7 +415,7 @@ def test_keys_ports_paths_and_tool_order_mean_nothing(tmp_path, lines_of, frames
 def test_one_agent_too_many_is_told(tmp_path, lines_of, frames):
     dealer = deck(tmp_path, lines_of, [frames.config()])
     dealer.deal(frames.config())
-    with pytest.raises(CassetteMismatch, match="one more agent"):
+    with pytest.raises(CassetteMismatchError, match="one more agent"):
         dealer.deal(frames.config())
 
 
@@ -429,5 +429,5 @@ def test_agent_never_started_is_told(tmp_path, lines_of, frames):
 
 def test_hand_edited_session_without_configuration_is_no_crash(tmp_path, lines_of, frames):
     dealer = deck(tmp_path, lines_of, [frames.prompt("x")], [])
-    with pytest.raises(CassetteMismatch):
+    with pytest.raises(CassetteMismatchError):
         dealer.deal(frames.config())

@@ -20,18 +20,18 @@ from google.antigravity.hooks import policy
 
 import agy_nb.cassette
 from agy_nb.cassette import (
-    CassetteActive,
-    CassetteInvalid,
-    CassetteMismatch,
-    CassetteNotFound,
+    CassetteActiveError,
+    CassetteInvalidError,
+    CassetteMismatchError,
+    CassetteNotFoundError,
     use_cassette,
 )
 from agy_nb.cassette.http.proxy import THREAD as GATEWAY
 from agy_nb.cassette.inspect.session_digests import digest_of
-from agy_nb.cassette.replay.replay_socket import NoProcess
+from agy_nb.cassette.replay.replay_socket import FakeProcess
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import WIRE
-from agy_nb.errors import InvalidInput
+from agy_nb.errors import InvalidInputError
 from agy_nb.testing import ScriptedModel, hang, say
 from tests.cassette.scenarios import NO_MODEL, SCENARIOS, Setting, get_weather, seen, turn
 
@@ -152,29 +152,31 @@ def at(tmp_path):
 
 
 async def test_other_prompt_is_explained_at_once(hello, at):
-    with pytest.raises(CassetteMismatch, match="the prompt is not what was recorded") as caught:
+    with pytest.raises(
+        CassetteMismatchError, match="the prompt is not what was recorded"
+    ) as caught:
         await play(hello, at.config(), "Say good bye", "How are you?")
     assert "+Say good bye" in caught.value.diff
 
 
 async def test_prompt_too_many_is_explained_at_once(hello, at):
-    with pytest.raises(CassetteMismatch, match="no \\(further\\) one was recorded"):
+    with pytest.raises(CassetteMismatchError, match="no \\(further\\) one was recorded"):
         await play(hello, at.config(), "Say hello", "How are you?", "And now?")
 
 
 async def test_prompt_too_few_is_a_failure_unless_allowed(hello, at):
-    with pytest.raises(CassetteMismatch, match="not played to its end"):
+    with pytest.raises(CassetteMismatchError, match="not played to its end"):
         await play(hello, at.config(), "Say hello")
     assert await play(hello, at.config(), "Say hello", allow_unplayed=True) == ["Hello"]
 
 
 @pytest.mark.parametrize("mode", ["once", "none"])
 async def test_block_that_starts_no_agent_is_told_so(hello, mode):
-    with pytest.raises(CassetteMismatch, match="session 0 was never started"):
+    with pytest.raises(CassetteMismatchError, match="session 0 was never started"):
         async with use_cassette(hello, mode):
             pass
     with (
-        pytest.raises(CassetteMismatch, match="session 0 was never started"),
+        pytest.raises(CassetteMismatchError, match="session 0 was never started"),
         use_cassette(hello, mode),
     ):
         pass
@@ -183,7 +185,7 @@ async def test_block_that_starts_no_agent_is_told_so(hello, mode):
 
 
 async def test_missing_cassette_is_told_where_no_agent_starts(tmp_path):
-    with pytest.raises(CassetteNotFound), use_cassette(tmp_path / "gone", "none"):
+    with pytest.raises(CassetteNotFoundError), use_cassette(tmp_path / "gone", "none"):
         pass
     with use_cassette(tmp_path / "gone"):
         pass
@@ -193,7 +195,7 @@ async def test_missing_cassette_is_told_where_no_agent_starts(tmp_path):
 async def test_check_tells_what_is_left_while_the_agent_still_runs(hello, at):
     async with use_cassette(hello, "none") as cassette, Agent(at.config()) as agent:
         await turn(agent, "Say hello")
-        with pytest.raises(CassetteMismatch, match="not played to its end"):
+        with pytest.raises(CassetteMismatchError, match="not played to its end"):
             cassette.check()
         await turn(agent, "How are you?")
         cassette.check()
@@ -201,7 +203,9 @@ async def test_check_tells_what_is_left_while_the_agent_still_runs(hello, at):
 
 async def test_other_configuration_is_explained_at_once(hello, at):
     config = at.config(system_instructions="Be brief.")
-    with pytest.raises(CassetteMismatch, match="the agent's configuration is not what") as caught:
+    with pytest.raises(
+        CassetteMismatchError, match="the agent's configuration is not what"
+    ) as caught:
         await play(hello, config, "Say hello", "How are you?")
     assert "Be brief." in caught.value.diff
 
@@ -219,7 +223,7 @@ async def test_other_result_of_a_tool_is_explained_at_once(recorded_once, at):
 
     prompt = "Weather in Paris and Rome?"
     config = at.config(tools=[get_weather])
-    with pytest.raises(CassetteMismatch, match=r"-sunny\s+\+cloudy"):
+    with pytest.raises(CassetteMismatchError, match=r"-sunny\s+\+cloudy"):
         await play(path, config, prompt)
     ignore = ["toolResponse.responseJson.sky"]
     for options in ({"tools": "run"}, {"ignore": ignore}, {"tools": "replay"}):
@@ -265,25 +269,25 @@ async def test_other_decision_of_a_person_is_explained(recorded_once, at):
 
     policies = [policy.ask_user("get_weather", handler=ask)]
     config = at.config(tools=[get_weather], policies=policies)
-    with pytest.raises(CassetteMismatch, match="the decision on a tool call is not what"):
+    with pytest.raises(CassetteMismatchError, match="the decision on a tool call is not what"):
         await play(path, config, "Weather in Oslo?", approvals="run")
 
 
 async def test_cancel_that_never_comes_is_no_hang(recorded_once, at):
     path, _ = await recorded_once("cancel")
-    with pytest.raises(CassetteMismatch, match="was cancelled at this point"):
+    with pytest.raises(CassetteMismatchError, match="was cancelled at this point"):
         await play(path, at.config(), "Count", "Are you there?", stall_after=0.05)
 
 
 async def test_partial_recording_says_where_it_ends(hello, at):
     wire = (hello / WIRE).read_bytes().splitlines(keepends=True)
     (hello / WIRE).write_bytes(b"".join(wire[: len(wire) // 3]) + b'{"s":0,"d":"har')
-    with pytest.raises(CassetteMismatch, match="partial and ends here"):
+    with pytest.raises(CassetteMismatchError, match="partial and ends here"):
         await play(hello, at.config(), "Say hello", "How are you?")
 
 
 async def test_missing_cassette_is_told_before_anything_starts(tmp_path, at):
-    with pytest.raises(CassetteNotFound):
+    with pytest.raises(CassetteNotFoundError):
         await play(tmp_path / "missing", at.config(), "Say hello")
 
 
@@ -342,7 +346,7 @@ async def test_once_replays_what_is_there_and_all_records_anew(hello, tmp_path):
 
 async def test_nesting_is_refused(tmp_path):
     async with use_cassette(tmp_path / "outer"):
-        with pytest.raises(CassetteActive, match="outer is in use; cassettes do not nest"):
+        with pytest.raises(CassetteActiveError, match="outer is in use; cassettes do not nest"):
             async with use_cassette(tmp_path / "inner"):
                 pass
     async with use_cassette(tmp_path / "inner"):
@@ -461,7 +465,7 @@ async def test_nothing_secret_is_on_disk(hello, tmp_path_factory):
 @pytest.mark.parametrize("wrong", [{"record_mode": "sometimes"}, {"seam": "http"}, {"speed": -1},
     {"tools": "maybe"}, {"match_on": ["body"]}, {"stall_after": "soon"}])  # fmt: skip
 def test_setting_that_is_none_is_refused(tmp_path, wrong):
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInputError):
         use_cassette(tmp_path / "c", **wrong)
 
 
@@ -469,7 +473,7 @@ def test_setting_that_is_none_is_refused(tmp_path, wrong):
 async def test_folder_that_is_no_cassette_is_never_overwritten(tmp_path, mode):
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "thesis.txt").write_text("years of work")
-    with pytest.raises(CassetteInvalid):
+    with pytest.raises(CassetteInvalidError):
         async with use_cassette(tmp_path / "c", mode):
             pass
     assert (tmp_path / "c" / "thesis.txt").read_text() == "years of work"
@@ -490,20 +494,23 @@ async def test_model_seam_replays_the_model_behind_the_real_harness(name, record
 
 
 async def test_model_seam_explains_another_request(hello, at):
-    with forgotten_pipes(), pytest.raises(CassetteMismatch, match="request to the model") as caught:
+    with (
+        forgotten_pipes(),
+        pytest.raises(CassetteMismatchError, match="request to the model") as caught,
+    ):
         await play(hello, at.config(), "Say good bye", "How are you?", seam="model")
     assert "good bye" in caught.value.diff
 
 
 async def test_model_seam_tells_what_was_never_asked(hello, at):
-    with forgotten_pipes(), pytest.raises(CassetteMismatch, match="were never made"):
+    with forgotten_pipes(), pytest.raises(CassetteMismatchError, match="were never made"):
         await play(hello, at.config(), "Say hello", seam="model")
 
 
 async def test_model_seam_needs_a_recording_of_it(tmp_path, at):
     folder = tmp_path / "then"
     await record(SCENARIOS["plain_chat"], tmp_path / "c", folder, record_model=False)
-    with pytest.raises(CassetteInvalid, match="nothing of the model's side"):
+    with pytest.raises(CassetteInvalidError, match="nothing of the model's side"):
         await play(tmp_path / "c", at.config(), "Say hello", seam="model")
 
 
@@ -566,7 +573,7 @@ async def sent_config(config):
     from agy_nb.sdk.process import launch
 
     async def connect(start):
-        return launch.Connected(NoProcess(), Listening())
+        return launch.Connected(FakeProcess(), Listening())
 
     with launch.intercepted(connect), contextlib.suppress(RuntimeError):
         async with Agent(config):

@@ -23,14 +23,14 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from agy_nb import cli
 from agy_nb.cassette import use_cassette
-from agy_nb.cassette.errors import CassetteBusy
+from agy_nb.cassette.errors import CassetteBusyError
 from agy_nb.cassette.inspect.session_digests import digest_of
 from agy_nb.cassette.inspect.verify import problems
-from agy_nb.cassette.matching.placeholders import Substitution
+from agy_nb.cassette.matching.placeholders import Placeholders
 from agy_nb.cassette.shim import handshake, real_harness
-from agy_nb.cassette.shim.errors import HandshakeFailed, NoLauncher
-from agy_nb.cassette.shim.merge import Merger
-from agy_nb.cassette.shim.shared_state import Ledger
+from agy_nb.cassette.shim.errors import HandshakeError, NoLauncherError
+from agy_nb.cassette.shim.merge import SessionMerger
+from agy_nb.cassette.shim.shared_state import SharedState
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import WIRE, frame_message
 from agy_nb.testing import ScriptedModel, say
@@ -310,7 +310,7 @@ async def test_raw_client_replays_what_it_recorded(launcher, tmp_path):
 async def test_raw_client_plays_a_shipped_cassette(name, launcher):
     harness = launcher("--replay", ROOT / "cassettes" / name)
     for session in load(ROOT / "cassettes" / name).sessions:
-        here = Substitution(session.config, session.config, redact=str)
+        here = Placeholders(session.config, session.config, redact=str)
         async with RawClient(harness) as client:
             for line in session.lines:
                 message = frame_message(line.frame)
@@ -610,7 +610,7 @@ def test_launcher_that_cannot_be_written_is_explained(tmp_path, capsys):
     path = tmp_path / "file" / "launcher"
     assert cli.main(["harness", "--record", "c", "--write-launcher", str(path)]) == 1
     assert "cannot be written" in capsys.readouterr().err
-    assert NoLauncher.__doc__
+    assert NoLauncherError.__doc__
 
 
 @pytest.mark.parametrize(
@@ -627,13 +627,17 @@ def test_wrong_option_is_refused(wrong, tmp_path, capsys):
 def test_second_program_that_records_the_same_is_refused(tmp_path):
     folder = tmp_path / "ledgers"
     folder.mkdir()
-    here = Merger(tmp_path / "c", Ledger(tmp_path / "c", "record", client="1-a", folder=folder))
-    there = Merger(tmp_path / "c", Ledger(tmp_path / "c", "record", client="1-b", folder=folder))
+    here = SessionMerger(
+        tmp_path / "c", SharedState(tmp_path / "c", "record", client="1-a", folder=folder)
+    )
+    there = SessionMerger(
+        tmp_path / "c", SharedState(tmp_path / "c", "record", client="1-b", folder=folder)
+    )
     assert [here.begin().session, here.begin().session] == [0, 1]
     # This process is both, and one does not stand in one's own way; somebody else would.
-    with Ledger(tmp_path / "c", "record", client="1-a", folder=folder).open() as state:
+    with SharedState(tmp_path / "c", "record", client="1-a", folder=folder).open() as state:
         state["at_work"] = [os.getppid()]
-    with pytest.raises(CassetteBusy, match="by another program"):
+    with pytest.raises(CassetteBusyError, match="by another program"):
         there.begin()
     assert here.begin().session == 2
 
@@ -643,9 +647,9 @@ def test_ledger_of_a_client_that_is_no_more_is_removed(tmp_path):
     gone.wait()
     clients = {"here": f"{os.getpid()}-x", "gone": f"{gone.pid}-x"}
     for name, client in clients.items():
-        with Ledger(Path(name), "replay", client=client, folder=tmp_path).open() as state:
+        with SharedState(Path(name), "replay", client=client, folder=tmp_path).open() as state:
             state["played"] = {"0": 1}
-    ledger = Ledger(Path("here"), "replay", client=clients["here"], folder=tmp_path)
+    ledger = SharedState(Path("here"), "replay", client=clients["here"], folder=tmp_path)
     ledger.tidy()
     assert len(list(tmp_path.glob("*.json"))) == 1
     with ledger.open() as state:
@@ -654,7 +658,7 @@ def test_ledger_of_a_client_that_is_no_more_is_removed(tmp_path):
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b'{"at_work": "x", "client": 3}'])
 def test_damaged_ledger_is_begun_anew(tmp_path, damage):
-    ledger = Ledger(tmp_path / "c", "record", client="7-a", folder=tmp_path)
+    ledger = SharedState(tmp_path / "c", "record", client="7-a", folder=tmp_path)
     with ledger.open() as state:
         state["next"] = 5
     (path,) = tmp_path.glob("*.json")
@@ -697,5 +701,5 @@ def test_address_is_what_the_sdk_reads(port, key):
 
 @given(st.binary(max_size=40))
 def test_rubbish_is_understood_or_refused(message):
-    with contextlib.suppress(HandshakeFailed):
+    with contextlib.suppress(HandshakeError):
         handshake.parse_greeting(message)

@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 
 from agy_nb.cassette.errors import (
-    CassetteInvalid,
-    CassetteNotFound,
-    CassetteNotWritten,
+    CassetteInvalidError,
+    CassetteNotFoundError,
+    CassetteNotWrittenError,
 )
 from agy_nb.cassette.http.tool_http import ToolHttp
-from agy_nb.cassette.inspect.verify import Problem, problems
+from agy_nb.cassette.inspect.verify import VerifyProblem, problems
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.storage import catalog
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import EPISODES, HEADER, MODEL, TOOLS, WIRE, Header
 from agy_nb.cassette.storage.model_log import read_model
-from agy_nb.cassette.storage.writer import Journal
+from agy_nb.cassette.storage.writer import CassetteWriter
 
 GOOD = {"format": "agy-cassette", "version": 1, "complete": True}
 RUNS_CODE = "interactions: [!!python/object/apply:os.system ['echo gotcha > gotcha']]"
@@ -51,7 +51,7 @@ def forbidden(monkeypatch):
 def test_file_that_may_not_be_read_is_named(cassette, hello, forbidden, name):
     folder = cassette(hello)
     forbidden(folder / name)
-    with pytest.raises(CassetteInvalid, match="cannot be read: Permission denied"):
+    with pytest.raises(CassetteInvalidError, match="cannot be read: Permission denied"):
         load(folder)
 
 
@@ -59,7 +59,7 @@ def test_model_that_may_not_be_read_is_named(cassette, hello, forbidden):
     folder = cassette(hello)
     (folder / MODEL).write_text("interactions: []")
     forbidden(folder / MODEL)
-    with pytest.raises(CassetteInvalid, match=r"model\.yaml cannot be read"):
+    with pytest.raises(CassetteInvalidError, match=r"model\.yaml cannot be read"):
         read_model(folder)
 
 
@@ -74,8 +74,8 @@ def test_folder_that_may_not_be_written_is_explained(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(CassetteNotWritten, match="could not be recorded: Permission denied"):
-        Journal(tmp_path / "c", Header())
+    with pytest.raises(CassetteNotWrittenError, match="could not be recorded: Permission denied"):
+        CassetteWriter(tmp_path / "c", Header())
 
 
 EMPTY_HEADER = json.dumps(GOOD).encode()
@@ -95,7 +95,7 @@ EMPTY_HEADER = json.dumps(GOOD).encode()
     ],
 )
 def test_wire_that_is_none_is_named_by_line(raw_cassette, wire):
-    with pytest.raises(CassetteInvalid, match=r"wire\.jsonl, line \d"):
+    with pytest.raises(CassetteInvalidError, match=r"wire\.jsonl, line \d"):
         load(raw_cassette(EMPTY_HEADER, wire))
 
 
@@ -110,13 +110,13 @@ def test_folder_in_place_of_a_file_is_explained(raw_cassette, name, read):
     folder = raw_cassette(EMPTY_HEADER)
     (folder / name).unlink(missing_ok=True)
     (folder / name).mkdir()
-    with pytest.raises(CassetteInvalid, match="cannot be read"):
+    with pytest.raises(CassetteInvalidError, match="cannot be read"):
         read(folder)
 
 
 def test_link_that_leads_nowhere_is_explained(tmp_path):
     (tmp_path / "c").symlink_to(tmp_path / "gone")
-    with pytest.raises(CassetteNotFound):
+    with pytest.raises(CassetteNotFoundError):
         load(tmp_path / "c")
 
 
@@ -137,7 +137,7 @@ def test_link_that_leads_nowhere_is_explained(tmp_path):
 def test_model_that_is_no_vcr_cassette_is_explained_and_never_run(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
     (tmp_path / MODEL).write_bytes(text)
-    with pytest.raises(CassetteInvalid, match=r"model\.yaml"):
+    with pytest.raises(CassetteInvalidError, match=r"model\.yaml"):
         read_model(tmp_path)
     assert not (tmp_path / "gotcha").exists()
 
@@ -146,14 +146,14 @@ def test_model_that_is_no_vcr_cassette_is_explained_and_never_run(tmp_path, monk
     b'{"request":{"body":{"$base64":"%"}},"response":{}}\n'])  # fmt: skip
 def test_journal_of_the_model_that_is_none_is_named_by_line(tmp_path, line):
     (tmp_path / EPISODES).write_bytes(line)
-    with pytest.raises(CassetteInvalid, match=r"model\.jsonl, line 1"):
+    with pytest.raises(CassetteInvalidError, match=r"model\.jsonl, line 1"):
         read_model(tmp_path)
 
 
 def test_tools_file_with_object_tags_is_explained_and_never_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / TOOLS).write_text(RUNS_CODE)
-    with pytest.raises(CassetteInvalid, match=r"tools\.yaml"):
+    with pytest.raises(CassetteInvalidError, match=r"tools\.yaml"):
         ToolHttp(tmp_path, Redactor(environ={}), mode="none").open()
     assert not (tmp_path / "gotcha").exists()
 
@@ -163,8 +163,8 @@ def test_verify_survives_any_value_in_a_header(raw_cassette, wrong):
     for name in ("sessions", "redactions", "sdk", "frames", "model", "complete"):
         folder = raw_cassette(GOOD | {name: wrong}, name=f"c-{name}")
         for problem in problems(folder):
-            assert isinstance(problem, Problem)
-        assert isinstance(catalog.entry(folder), catalog.Entry)
+            assert isinstance(problem, VerifyProblem)
+        assert isinstance(catalog.entry(folder), catalog.CatalogEntry)
 
 
 def test_cassette_of_another_sdk_is_played_and_said_to_be_old(cassette, hello):

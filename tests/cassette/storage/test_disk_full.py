@@ -16,10 +16,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the limit is on
 FULL = """
 import json, resource, signal, sys
 from pathlib import Path
-from agy_nb.cassette.storage.model_log import EpisodeJournal
+from agy_nb.cassette.storage.model_log import ModelLog
 from agy_nb.cassette.errors import CassetteError
 from agy_nb.cassette.storage.format import Header
-from agy_nb.cassette.storage.writer import Journal
+from agy_nb.cassette.storage.writer import CassetteWriter
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
@@ -46,7 +46,7 @@ def run(tmp_path, program):
 
 def test_frames_until_then_survive(tmp_path):
     said = run(tmp_path, """
-        journal = Journal(path, Header())
+        journal = CassetteWriter(path, Header())
         full_from(50_500)
         frames(journal, 100)
         try:
@@ -63,7 +63,7 @@ def test_frames_until_then_survive(tmp_path):
 
 def test_header_survives_where_only_its_end_cannot_be_written(tmp_path):
     run(tmp_path, """
-        journal = Journal(path, Header(sdk="1"))
+        journal = CassetteWriter(path, Header(sdk="1"))
         frames(journal, 3)
         journal._drain()
         full_from(10)
@@ -82,7 +82,7 @@ def test_header_survives_where_only_its_end_cannot_be_written(tmp_path):
 def test_exchanges_until_then_survive(tmp_path):
     (tmp_path / "c").mkdir()
     run(tmp_path, """
-        journal = EpisodeJournal(path)
+        journal = ModelLog(path)
         full_from(50_500)
         made = {"request": {"method": "GET", "uri": "http://x", "headers": {}, "body": "x" * 1000},
                 "response": {"status": {"code": 200, "message": ""}, "headers": {},
@@ -126,7 +126,7 @@ async def test_agent_goes_on_and_its_recording_is_kept(tmp_path):
         sys.executable, "-c", program, tmp_path / "c", stdout=subprocess.PIPE
     )
     out, _ = await process.communicate()
-    assert out.decode().splitlines() == ["Hello.", "Bye.", "CassetteNotWritten"]
+    assert out.decode().splitlines() == ["Hello.", "Bye.", "CassetteNotWrittenError"]
     text = await asyncio.to_thread((tmp_path / "c.partial" / "wire.jsonl").read_text)
     assert "Hello." in text
     assert all(json.loads(line) for line in text.splitlines()[:-1])

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agy_nb.cassette.errors import CassetteInvalid, CassetteNotFound
+from agy_nb.cassette.errors import CassetteInvalidError, CassetteNotFoundError
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import (
     HEADER,
     WIRE,
-    Line,
+    WireRecord,
     cassette_path,
     decode_line,
     encode_line,
@@ -37,9 +37,9 @@ JSON = st.recursive(
     st.dictionaries(st.text(), JSON),
 )
 def test_line_survives_the_disk(session, direction, frame):
-    raw = encode_line(Line(session, direction, 0.25, frame))
+    raw = encode_line(WireRecord(session, direction, 0.25, frame))
     assert raw.count(b"\n") == 1
-    assert decode_line(raw) == Line(session, direction, 0.25, frame)
+    assert decode_line(raw) == WireRecord(session, direction, 0.25, frame)
 
 
 def test_number_of_any_size_is_written_again_as_it_was(tmp_path):
@@ -54,7 +54,7 @@ def test_byte_order_mark_means_nothing():
 
 
 def test_half_a_surrogate_pair_survives_the_disk():
-    line = Line(0, "client", 0.0, {"text": "\ud83d"})
+    line = WireRecord(0, "client", 0.0, {"text": "\ud83d"})
     assert decode_line(encode_line(line)) == line
 
 
@@ -100,7 +100,7 @@ def test_whole_cassette_is_not_partial(cassette, hello):
 
 
 def test_missing_cassette_is_named(tmp_path):
-    with pytest.raises(CassetteNotFound, match="nothing-here"):
+    with pytest.raises(CassetteNotFoundError, match="nothing-here"):
         load(tmp_path / "nothing-here")
 
 
@@ -121,14 +121,14 @@ def test_missing_cassette_is_named(tmp_path):
     ],
 )
 def test_header_that_is_none_is_explained(raw_cassette, header, message):
-    with pytest.raises(CassetteInvalid, match=message):
+    with pytest.raises(CassetteInvalidError, match=message):
         load(raw_cassette(header))
 
 
 def test_hand_edited_line_is_named_by_number(raw_cassette):
     wire = b'{"s":0,"d":"client","dt":0,"f":{}}\n{oops\n{"s":0,"d":"client","dt":0,"f":{}}\n'
     folder = raw_cassette({"format": "agy-cassette", "version": 1}, wire)
-    with pytest.raises(CassetteInvalid, match="line 2"):
+    with pytest.raises(CassetteInvalidError, match="line 2"):
         load(folder)
     assert len(list(read_lines(folder, strict=False))) == 1
 
@@ -141,7 +141,7 @@ def test_conflict_that_git_left_is_called_that(cassette, hello, name):
     folder = cassette(hello)
     first, *rest = (folder / name).read_bytes().splitlines(keepends=True)
     (folder / name).write_bytes(first + CONFLICT % (rest[0], rest[0]) + b"".join(rest[1:]))
-    with pytest.raises(CassetteInvalid, match=r"git has left a conflict there.*--ours"):
+    with pytest.raises(CassetteInvalidError, match=r"git has left a conflict there.*--ours"):
         load(folder)
 
 
@@ -166,13 +166,13 @@ def test_unknown_fields_of_the_header_are_no_error(raw_cassette):
 
 def test_file_in_place_of_the_folder_is_explained(tmp_path):
     (tmp_path / "c").write_text("I am a file")
-    with pytest.raises(CassetteInvalid, match="is a file"):
+    with pytest.raises(CassetteInvalidError, match="is a file"):
         load(tmp_path / "c")
 
 
 def test_folder_without_header_is_explained(tmp_path):
     (tmp_path / "c").mkdir()
-    with pytest.raises(CassetteInvalid, match=r"no header\.json"):
+    with pytest.raises(CassetteInvalidError, match=r"no header\.json"):
         load(tmp_path / "c")
 
 
@@ -180,13 +180,13 @@ def test_folder_without_header_is_explained(tmp_path):
 def test_folder_without_permission_is_explained(cassette, hello):
     folder = cassette(hello)
     (folder / WIRE).chmod(0)
-    with pytest.raises(CassetteInvalid, match="Permission"):
+    with pytest.raises(CassetteInvalidError, match="Permission"):
         load(folder)
 
 
 @pytest.mark.parametrize("name", ["", " ", ".", "..", "a/..", "nul\0byte", "x" * 300])
 def test_name_that_cannot_be_a_folder_is_refused(name):
-    with pytest.raises(CassetteInvalid):
+    with pytest.raises(CassetteInvalidError):
         cassette_path(name)
 
 
@@ -202,7 +202,7 @@ def test_safe_names_are_names_and_differ(one, other):
 def test_lines_are_read_in_constant_memory(raw_cassette):
     import tracemalloc
 
-    line = encode_line(Line(0, "harness", 0.0, {"stepUpdate": {"text": "x" * 5_000}}))
+    line = encode_line(WireRecord(0, "harness", 0.0, {"stepUpdate": {"text": "x" * 5_000}}))
     folder = raw_cassette({"format": "agy-cassette", "version": 1}, line * 10_000)  # 50 MB
     tracemalloc.start()
     try:

@@ -11,12 +11,12 @@ import pytest
 from google.antigravity import Agent
 
 from agy_nb.cassette import use_cassette
-from agy_nb.cassette.errors import CassetteBusy, CassetteInvalid, CassetteMismatch
+from agy_nb.cassette.errors import CassetteBusyError, CassetteInvalidError, CassetteMismatchError
 from agy_nb.cassette.inspect.verify import problems
 from agy_nb.cassette.redaction.leaks import redact
 from agy_nb.cassette.storage.format import EPISODES, HEADER, MODEL, WIRE, Header, read_header
-from agy_nb.cassette.storage.model_log import EpisodeJournal, read_model, read_vcr
-from agy_nb.cassette.storage.writer import PARTIAL, Journal
+from agy_nb.cassette.storage.model_log import ModelLog, read_model, read_vcr
+from agy_nb.cassette.storage.writer import PARTIAL, CassetteWriter
 from agy_nb.testing import ScriptedModel, say
 from tests.cassette.replay.test_sessions import forgotten_pipes
 from tests.cassette.scenarios import NO_MODEL, Setting
@@ -110,9 +110,9 @@ async def test_new_agent_at_the_wire_adds_to_both_sides(recorded, tmp_path):
 
 @real
 async def test_somebody_elses_recording_is_told_and_not_harmed(recorded, tmp_path):
-    other = Journal(recorded, Header())
+    other = CassetteWriter(recorded, Header())
     before = files(recorded)
-    with pytest.raises(CassetteBusy, match="recorded by somebody else"):
+    with pytest.raises(CassetteBusyError, match="recorded by somebody else"):
         async with use_cassette(recorded, "new_episodes", seam="model"):
             await talk(Setting(NO_MODEL, tmp_path / "new"), "Something else?")
     assert files(recorded) == before
@@ -186,7 +186,7 @@ async def test_killed_recorder_leaves_what_the_model_has_answered(tmp_path):
     async with use_cassette(partial, "none", seam="model"):
         at = Setting(NO_MODEL, tmp_path / "now")
         assert await talk(at, "First?", "Second?") == ["One.", "Two."]
-    with pytest.raises(CassetteMismatch, match="more often than was recorded"):
+    with pytest.raises(CassetteMismatchError, match="more often than was recorded"):
         async with use_cassette(partial, "none", seam="model"):
             await talk(Setting(NO_MODEL, tmp_path / "again"), "First?", "Second?", "Third?")
 
@@ -206,7 +206,7 @@ BODIES = ["plain", "é \u2028 \n", b"\xff\xfe\x00", ""]
 
 
 def journal_of(folder, *bodies):
-    journal = EpisodeJournal(folder)
+    journal = ModelLog(folder)
     for number, body in enumerate(bodies):
         journal.put(lambda number=number, body=body: exchange(number, body))
     return journal
@@ -218,7 +218,7 @@ def test_unfinished_one_is_read_as_the_finished_one(tmp_path):
     made = [exchange(number, body) for number, body in enumerate(BODIES)]
     assert read_model(tmp_path) == made
     assert not (tmp_path / MODEL).exists()
-    EpisodeJournal(tmp_path).finish()
+    ModelLog(tmp_path).finish()
     assert read_model(tmp_path) == made
     assert sorted(item.name for item in tmp_path.iterdir()) == [MODEL]
 
@@ -235,7 +235,7 @@ def test_damaged_exchange_is_named_by_number(tmp_path):
     journal_of(tmp_path, "one").close()
     with (tmp_path / EPISODES).open("ab") as file:
         file.write(b'{"request": 5}\n')
-    with pytest.raises(CassetteInvalid, match="line 2: no request"):
+    with pytest.raises(CassetteInvalidError, match="line 2: no request"):
         read_model(tmp_path)
 
 
@@ -275,7 +275,7 @@ def test_crash_between_file_and_journal_keeps_both_readable(tmp_path, monkeypatc
 
 
 def test_exchange_that_cannot_be_made_is_told_at_the_end(tmp_path):
-    journal = EpisodeJournal(tmp_path)
+    journal = ModelLog(tmp_path)
     journal.put(lambda: {}["oops"])
     journal.put(lambda: exchange(1))
     with pytest.raises(KeyError, match="oops"):

@@ -10,16 +10,16 @@ import time
 
 import pytest
 
-from agy_nb.cassette.errors import CassetteBusy, CassetteNotWritten
+from agy_nb.cassette.errors import CassetteBusyError, CassetteNotWrittenError
 from agy_nb.cassette.storage import writer as journals
 from agy_nb.cassette.storage.atomic_replace import recover, swap_in
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import HEADER, WIRE, Header, read_header
-from agy_nb.cassette.storage.writer import PARTIAL, Journal
+from agy_nb.cassette.storage.writer import PARTIAL, CassetteWriter
 
 
 def record(path, *prompts):
-    journal = Journal(path, Header())
+    journal = CassetteWriter(path, Header())
     for text in prompts:
         journal.put(0, "client", 0.0, {"userInput": {"parts": [{"text": text}]}})
     return journal
@@ -92,9 +92,9 @@ def test_killed_recorder_leaves_every_whole_line_and_the_old_cassette(tmp_path):
         "import os, sys, time\n"
         "from pathlib import Path\n"
         "from agy_nb.cassette.storage.format import Header, WIRE\n"
-        "from agy_nb.cassette.storage.writer import Journal\n"
+        "from agy_nb.cassette.storage.writer import CassetteWriter\n"
         "path = Path(sys.argv[1])\n"
-        "journal = Journal(path, Header())\n"
+        "journal = CassetteWriter(path, Header())\n"
         "for n in range(100):\n"
         "    frame = {'userInput': {'parts': [{'text': str(n)}]}}\n"
         "    journal.put(0, 'client', 0.0, frame)\n"
@@ -113,8 +113,8 @@ def test_killed_recorder_leaves_every_whole_line_and_the_old_cassette(tmp_path):
 
 def test_second_recorder_of_a_name_is_told_at_once(tmp_path):
     first = record(tmp_path / "c", "first")
-    with pytest.raises(CassetteBusy, match="recorded by somebody else"):
-        Journal(tmp_path / "c", Header())
+    with pytest.raises(CassetteBusyError, match="recorded by somebody else"):
+        CassetteWriter(tmp_path / "c", Header())
     first.finish()
     assert prompts_of(tmp_path / "c") == ["first"]
 
@@ -125,7 +125,7 @@ def _race(path, barrier, results):
         journal = record(path, str(os.getpid()))
         time.sleep(0.2)  # hold the name while the others try
         journal.finish()
-    except CassetteBusy:
+    except CassetteBusyError:
         results.put("busy")
     else:
         results.put("recorded")
@@ -167,27 +167,27 @@ class FullDisk:
 @pytest.mark.parametrize("room", [0, 10, 150])
 def test_full_disk_keeps_the_old_cassette_and_says_so(tmp_path, monkeypatch, room):
     record(tmp_path / "c", "old").finish()
-    monkeypatch.setattr(Journal, "_open", lambda self: self.folder.mkdir() or FullDisk(room))
+    monkeypatch.setattr(CassetteWriter, "_open", lambda self: self.folder.mkdir() or FullDisk(room))
     monkeypatch.setattr(journals.os, "fsync", lambda fd: None)
     journal = record(tmp_path / "c", "new", "newer")
-    with pytest.raises(CassetteNotWritten, match="No space left"):
+    with pytest.raises(CassetteNotWrittenError, match="No space left"):
         journal.finish()
     assert prompts_of(tmp_path / "c") == ["old"]
 
 
 def test_folder_that_cannot_be_made_is_explained(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(CassetteNotWritten, match="could not be recorded"):
-        Journal(tmp_path / "file" / "c", Header())
+    with pytest.raises(CassetteNotWrittenError, match="could not be recorded"):
+        CassetteWriter(tmp_path / "file" / "c", Header())
 
 
 def test_rule_that_raises_writes_nothing_unredacted(tmp_path):
     def rule(line):
         raise KeyError("oops")
 
-    journal = Journal(tmp_path / "c", Header(), redact=rule)
+    journal = CassetteWriter(tmp_path / "c", Header(), redact=rule)
     journal.put(0, "client", 0.0, {"secret": "s3cret"})
-    with pytest.raises(CassetteNotWritten, match="oops"):
+    with pytest.raises(CassetteNotWrittenError, match="oops"):
         journal.finish()
     assert (tmp_path / f"c{PARTIAL}" / WIRE).read_bytes() == b""
 
@@ -200,7 +200,7 @@ def test_header_says_partial_while_recording(tmp_path):
 
 def test_put_never_waits_for_the_disk(tmp_path):
     slow = threading.Event()
-    journal = Journal(tmp_path / "c", Header(), redact=lambda line: (slow.wait(), line)[1])
+    journal = CassetteWriter(tmp_path / "c", Header(), redact=lambda line: (slow.wait(), line)[1])
     costs = []
     for _ in range(10):
         start = time.thread_time()
@@ -213,7 +213,7 @@ def test_put_never_waits_for_the_disk(tmp_path):
 
 
 def test_times_are_since_the_sessions_line_before(tmp_path):
-    journal = Journal(tmp_path / "c", Header())
+    journal = CassetteWriter(tmp_path / "c", Header())
     for session, at in [(0, 5.0), (1, 6.0), (0, 7.5), (1, 6.25)]:
         journal.put(session, "client", at, {})
     journal.finish()

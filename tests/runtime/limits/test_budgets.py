@@ -44,7 +44,7 @@ def test_empty_answers_in_a_row_end_the_turn():
     assert type(error) is agy.BackendError
 
 
-@pytest.mark.parametrize("error", [agy.Safety("no"), agy.MaxTokens("no")])
+@pytest.mark.parametrize("error", [agy.SafetyError("no"), agy.MaxTokensError("no")])
 def test_refused_answers_end_the_turn_as_what_they_are(error):
     events = [text(1), failed(error=error), text(3), failed(error=error), failed(error=error)]
     place, ended = counted(*events)
@@ -69,7 +69,7 @@ def test_each_trajectory_has_a_row_of_its_own():
 @pytest.mark.parametrize(
     "outage",
     [
-        agy.QuotaExceeded(1),
+        agy.QuotaExceededError(1),
         agy.BackendError("x", http_code=503),
         agy.BackendError("connection lost", retryable=True),
         agy.BackendError("x", http_code=400),
@@ -82,7 +82,7 @@ def test_an_outage_is_no_answer(outage):
 
 def test_zero_is_no_limit():
     assert counted(*[failed()] * 50, empty=0) is None
-    assert counted(*[failed(error=agy.Safety("no"))] * 50, failed=0) is None
+    assert counted(*[failed(error=agy.SafetyError("no"))] * 50, failed=0) is None
 
 
 # --- budgets ------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ async def test_subagents_calls_count_and_cost_what_the_dearest_model_does():
 )
 async def test_agent_without_a_price_is_not_created_under_a_budget_in_dollars(config, budget):
     async with runtime_with(**{budget: 1.0, "prices": DEAR}) as runtime:
-        with pytest.raises(agy.errors.InvalidConfig, match="no-such-model") as raised:
+        with pytest.raises(agy.errors.InvalidConfigError, match="no-such-model") as raised:
             await runtime.create_agent(config)
         assert raised.value.field == budget
         assert runtime.agent_ids == ()
@@ -234,7 +234,7 @@ def test_waiting_for_the_user_takes_no_time_of_the_turn():
 def test_waiting_for_the_quota_takes_time_of_the_turn():
     async def play(turn):
         del turn
-        raise agy.QuotaExceeded(500)
+        raise agy.QuotaExceededError(500)
 
     async def scenario():
         limits = {"max_turn_duration": 30, "max_quota_retries": 5}
@@ -261,6 +261,6 @@ def test_waiting_for_the_quota_takes_time_of_the_turn():
     ],
 )
 def test_limit_that_is_none_names_its_field(name, value):
-    with pytest.raises(agy.errors.InvalidConfig) as raised:
+    with pytest.raises(agy.errors.InvalidConfigError) as raised:
         agy.RuntimeConfig(**{name: value})
     assert raised.value.field == name

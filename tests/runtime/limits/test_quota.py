@@ -105,7 +105,7 @@ class Hits:
     async def __call__(self, turn):
         self.tries += 1
         if self.tries <= self.times:
-            raise agy.QuotaExceeded(self.error.get("retry_after", 120.0), **self.options)
+            raise agy.QuotaExceededError(self.error.get("retry_after", 120.0), **self.options)
         turn.say("fine")
 
     @property
@@ -131,7 +131,7 @@ def chat(model, prompts=1, **limits):
 def test_no_retry_unless_asked_for():
     model = Hits(1, retry_after=7)
     (answers, status), seconds = chat(model)
-    assert isinstance(answers[0], agy.QuotaExceeded)
+    assert isinstance(answers[0], agy.QuotaExceededError)
     assert (answers[0].retry_after, model.tries, seconds) == (7, 1, 0)
     assert status.worst_hits == 1
 
@@ -154,13 +154,13 @@ def test_first_attempt_waits_for_a_throttled_key_where_retries_are_asked_for():
     async def play(turn):
         if turn.prompt == "say" and turn.number == 1:
             turn.say("half")
-            raise agy.QuotaExceeded(50)
+            raise agy.QuotaExceededError(50)
         turn.say("fine")
 
     async def scenario():
         async with runtime_with(play, max_quota_retries=1) as runtime:
             agent = await runtime.create_agent({"api_key": "k"})
-            with pytest.raises(agy.QuotaExceeded):
+            with pytest.raises(agy.QuotaExceededError):
                 await agent.chat_text("say")
             return await agent.chat_text("go")
 
@@ -179,7 +179,7 @@ def test_two_runtimes_share_nothing():
         async with runtime_with(Hits(1, retry_after=50)) as one, runtime_with(Hits(0)) as two:
             first = await one.create_agent({"api_key": "k"})
             second = await two.create_agent({"api_key": "k"})
-            with pytest.raises(agy.QuotaExceeded):
+            with pytest.raises(agy.QuotaExceededError):
                 await first.chat_text("go")
             return await second.chat_text("go")
 
@@ -196,10 +196,10 @@ def test_a_waiter_looks_again_before_it_sends():
         if turn.prompt == "slow":
             turn.say("half")  # so that it is not sent again
             await asyncio.sleep(5)
-            raise agy.QuotaExceeded(100)
+            raise agy.QuotaExceededError(100)
         if turn.prompt == "hit":
             turn.say("half")
-            raise agy.QuotaExceeded(10)
+            raise agy.QuotaExceededError(10)
 
     async def scenario():
         async with runtime_with(play, max_quota_retries=1) as runtime:
@@ -219,7 +219,7 @@ def test_keys_are_apart():
         async with runtime_with(Hits(1, retry_after=50)) as runtime:
             first = await runtime.create_agent({"api_key": "one"})
             second = await runtime.create_agent({"api_key": "two"})
-            with pytest.raises(agy.QuotaExceeded):
+            with pytest.raises(agy.QuotaExceededError):
                 await first.chat_text("go")
             return await second.chat_text("go")
 
@@ -230,7 +230,7 @@ def test_keys_are_apart():
 async def test_what_is_no_model_call_clears_nothing(query):
     async with runtime_with(Hits(1, retry_after=50)) as runtime:
         agent = await runtime.create_agent({"api_key": "k"})
-        with pytest.raises(agy.QuotaExceeded):
+        with pytest.raises(agy.QuotaExceededError):
             await agent.chat_text("go")
         await getattr(agent, query)()
         assert runtime.quota() == (1, True)
@@ -239,7 +239,7 @@ async def test_what_is_no_model_call_clears_nothing(query):
 async def test_a_start_of_an_agent_clears_nothing():
     async with runtime_with(Hits(1, retry_after=50)) as runtime:
         agent = await runtime.create_agent({"api_key": "k"})
-        with pytest.raises(agy.QuotaExceeded):
+        with pytest.raises(agy.QuotaExceededError):
             await agent.chat_text("go")
         await runtime.create_agent({"api_key": "k"})
         assert runtime.quota() == (1, True)
@@ -248,15 +248,15 @@ async def test_a_start_of_an_agent_clears_nothing():
 def test_a_turn_that_fails_otherwise_or_is_cancelled_clears_nothing():
     async def play(turn):
         if turn.number == 1:
-            raise agy.QuotaExceeded(10)
+            raise agy.QuotaExceededError(10)
         if turn.number == 2:
-            raise agy.Safety("no")
+            raise agy.SafetyError("no")
         await hangs(turn)
 
     async def scenario():
         async with runtime_with(play) as runtime:
             agent = await runtime.create_agent({"api_key": "k"})
-            for error in (agy.QuotaExceeded, agy.Safety):
+            for error in (agy.QuotaExceededError, agy.SafetyError):
                 with pytest.raises(error):
                     await agent.chat_text("go")
             response = await agent.chat("go")
@@ -277,12 +277,12 @@ def test_a_turn_that_has_begun_is_not_sent_twice(begins):
             turn.say("half of it")
         else:
             await turn.call("tool")
-        raise agy.QuotaExceeded(1)
+        raise agy.QuotaExceededError(1)
 
     async def scenario():
         async with runtime_with(play, max_quota_retries=3) as runtime:
             agent = await runtime.create_agent({"api_key": "k"}, tools=[tool])
-            with pytest.raises(agy.QuotaExceeded):
+            with pytest.raises(agy.QuotaExceededError):
                 await agent.chat_text("go")
 
     virtual_time.run(scenario())
@@ -335,7 +335,7 @@ def test_registry_never_holds_more_than_its_capacity(keys, capacity):
 
 def quota_step(retry_after=5.0):
     """What the harness shows while it sends a request again by itself."""
-    return Error(error=to_info(agy.QuotaExceeded(retry_after)), fatal=False)
+    return Error(error=to_info(agy.QuotaExceededError(retry_after)), fatal=False)
 
 
 async def test_quota_steps_of_a_turn_that_goes_on_count_as_hits():
@@ -357,11 +357,11 @@ async def test_quota_steps_of_a_turn_that_goes_on_count_as_hits():
 async def test_the_step_that_ends_a_turn_is_one_hit_and_not_two():
     async def play(turn):
         turn.emit(quota_step())
-        raise agy.QuotaExceeded(5)
+        raise agy.QuotaExceededError(5)
 
     async with runtime_with(play) as runtime:
         agent = await runtime.create_agent({"api_key": "k"})
-        with pytest.raises(agy.QuotaExceeded):
+        with pytest.raises(agy.QuotaExceededError):
             await agent.chat_text("go")
         assert runtime.quota() == (1, True)
 
@@ -400,7 +400,7 @@ def test_a_try_that_hears_nothing_is_a_timeout_whatever_the_try_before_it_met():
     async def scenario():
         async with runtime_with(play, max_quota_retries=2, chat_timeout=10) as runtime:
             agent = await runtime.create_agent({"api_key": "k"})
-            with pytest.raises(agy.Timeout):
+            with pytest.raises(agy.AgyTimeoutError):
                 await agent.chat_text("go")
 
     virtual_time.run(scenario())
@@ -413,7 +413,7 @@ async def test_success_of_a_sibling_that_began_before_a_hit_does_not_clear_it():
     async def play(turn):
         if turn.prompt == "hit":
             await begun.wait()
-            raise agy.QuotaExceeded(50)
+            raise agy.QuotaExceededError(50)
         begun.set()
         await spent.wait()
         turn.say("fine")

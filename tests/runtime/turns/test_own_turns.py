@@ -44,7 +44,7 @@ async def test_turns_gives_every_turn_as_it_begins_and_ends_with_the_agent():
         async with asyncio.timeout(5):
             seen = [each async for each in turns]
     assert kinds(seen) == [("prompt", "one"), ("trigger", "two"), ("prompt", "three")]
-    with pytest.raises(agy.AgentNotStarted):
+    with pytest.raises(agy.AgentNotStartedError):
         agent.turns()
 
 
@@ -98,7 +98,7 @@ async def test_cancel_ends_the_turn_of_a_trigger_and_the_prompt_behind_it_goes_o
         await first_piece(own)
         await agent.cancel()
         assert (own.state, own.partial_text) == (TurnState.CANCELLED, "partial ")
-        with pytest.raises(agy.TurnCancelled):
+        with pytest.raises(agy.TurnCancelledError):
             await own.text()
         assert await prompt.text() == "fine"
 
@@ -135,7 +135,7 @@ async def test_turn_of_a_trigger_that_fails_says_why():
 async def test_silent_turn_of_a_trigger_is_a_timeout():
     async with agent_with(hangs, limits={"chat_timeout": 0.1}) as agent:
         own = await (await agent.trigger("ring"))
-        assert isinstance(own.error, agy.Timeout)
+        assert isinstance(own.error, agy.AgyTimeoutError)
         assert own.partial_text == "partial "
 
 
@@ -161,7 +161,7 @@ async def test_turn_of_a_trigger_ends_with_its_agent():
         await first_piece(own)
         await agent.shutdown()
         assert own.state is TurnState.CANCELLED
-        with pytest.raises(agy.ChannelClosed):
+        with pytest.raises(agy.ChannelClosedError):
             await own.text()
 
 
@@ -202,5 +202,5 @@ async def test_agent_that_ends_begins_no_turn():
 @pytest.mark.parametrize("text", ["", " \n"])
 async def test_trigger_must_say_something(text):
     async with agent_with() as agent:
-        with pytest.raises(agy.InvalidInput, match="text must say what has happened"):
+        with pytest.raises(agy.InvalidInputError, match="text must say what has happened"):
             await agent.trigger(text)

@@ -6,10 +6,10 @@ import traceback
 import pytest
 
 import agy_nb as agy
-from agy_nb.cassette import CassetteMismatch
+from agy_nb.cassette import CassetteMismatchError
 from agy_nb.protocol import events
 from agy_nb.protocol.values import ErrorInfo, Trajectory
-from agy_nb.runtime.turns.response import Response
+from agy_nb.runtime.turns.response import Response, ResponseStream
 from tests.runtime import virtual_time
 from tests.runtime.conftest import agent_with, first_piece, hangs
 
@@ -45,11 +45,12 @@ async def test_root_text_is_apart_from_a_subagents():
         assert [trajectory.depth for trajectory in response.trajectories] == [0, 1]
 
 
-async def test_views_pick_what_they_are_for():
+async def test_streams_pick_what_they_are_for():
     async with agent_with(everything, tools=[tool]) as agent:
         response = await agent.chat("go")
         assert [thought async for thought in response.thoughts] == ["hm"]
-        assert [(call.name, call.args) for call in response.tool_calls] == [("tool", {"x": 1})]
+        calls: ResponseStream = response.tool_calls
+        assert [(call.name, call.args) for call in calls] == [("tool", {"x": 1})]
         assert [result.result for result in response.tool_results] == [2]
         assert [step.status for step in response.steps] == ["active", "done"]
         assert response.usage.total_tokens == 9
@@ -105,7 +106,7 @@ async def test_cancel_keeps_the_partial_text_and_the_agent():
         response = await agent.chat("go")
         await first_piece(response)
         await response.cancel()
-        with pytest.raises(agy.TurnCancelled) as raised:
+        with pytest.raises(agy.TurnCancelledError) as raised:
             await response.text()
         assert raised.value.partial_text == response.partial_text == "partial "
         assert await agent.chat_text("again") == "next"
@@ -130,11 +131,11 @@ async def test_cancel_twice_and_after_the_end_does_nothing():
 async def test_error_keeps_the_partial_text_and_is_the_last_thing_seen():
     async def play(turn):
         turn.say("so far ")
-        raise agy.Safety("no")
+        raise agy.SafetyError("no")
 
     async with agent_with(play) as agent:
         response = await agent.chat("go")
-        with pytest.raises(agy.Safety):
+        with pytest.raises(agy.SafetyError):
             await anext(piece async for piece in response.text_stream() if piece == "never said")
         assert response.partial_text == "so far "
         assert isinstance(response.events[-2], events.Error)
@@ -151,7 +152,7 @@ def test_silence_is_a_timeout_that_says_so_and_the_next_turn_works():
     async def scenario():
         async with agent_with(play, limits={"chat_timeout": 30}) as agent:
             response = await agent.chat("go")
-            with pytest.raises(agy.Timeout) as raised:
+            with pytest.raises(agy.AgyTimeoutError) as raised:
                 await response.text()
             assert response.partial_text == "partial "
             assert await agent.chat_text("again") == "next"
@@ -221,7 +222,7 @@ async def test_cancel_from_another_loop_is_refused():
         await first_piece(response)
 
         async def elsewhere():
-            with pytest.raises(agy.WrongLoop):
+            with pytest.raises(agy.WrongLoopError):
                 await response.cancel()
 
         await asyncio.to_thread(asyncio.run, elsewhere())
@@ -263,11 +264,11 @@ async def test_view_can_be_read_while_the_turn_runs_and_again_after():
 @pytest.mark.parametrize("name", ["thoughts", "tool_calls", "tool_results", "steps"])
 async def test_every_view_ends_with_the_error_of_the_turn(name):
     async def play(turn):
-        raise agy.MaxTokens("too long")
+        raise agy.MaxTokensError("too long")
 
     async with agent_with(play) as agent:
         response = await agent.chat("go")
-        with pytest.raises(agy.MaxTokens):
+        with pytest.raises(agy.MaxTokensError):
             _ = [item async for item in getattr(response, name)]
         assert isinstance(list(getattr(response, name)), list)
 
@@ -306,11 +307,11 @@ async def test_error_of_a_turn_keeps_nothing_of_those_who_read_it(read):
 @pytest.mark.parametrize(
     "error",
     [
-        agy.Timeout(3, "chat", hint="wait longer"),
-        agy.TurnCancelled("half "),
-        agy.QuotaExceeded(7.5, http_code=429),
-        agy.InvalidConfig("no such model", field="model"),
-        CassetteMismatch("not what was recorded", phase="x", path="c"),
+        agy.AgyTimeoutError(3, "chat", hint="wait longer"),
+        agy.TurnCancelledError("half "),
+        agy.QuotaExceededError(7.5, http_code=429),
+        agy.InvalidConfigError("no such model", field="model"),
+        CassetteMismatchError("not what was recorded", phase="x", path="c"),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -330,15 +331,15 @@ async def test_error_that_a_reader_gets_says_all_that_the_turns_own_does(error):
 
 async def test_awaiting_a_response_raises_nothing_of_the_turns():
     async def play(turn):
-        raise agy.Safety("no")
+        raise agy.SafetyError("no")
 
     async with agent_with(play) as agent:
         response = await agent.chat("go")
         assert await response is response
-        assert isinstance(response.error, agy.Safety)
+        assert isinstance(response.error, agy.SafetyError)
         assert response.stop_reason is None
         assert response.output is None
-        with pytest.raises(agy.Safety):
+        with pytest.raises(agy.SafetyError):
             await response.structured_output()
 
 

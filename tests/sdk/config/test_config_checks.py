@@ -21,7 +21,7 @@ MODES = types.SessionContinuationMode
 
 async def refusal(runtime, config, **parts):
     before = runtime.agent_ids
-    with pytest.raises(agy.InvalidConfig) as raised:
+    with pytest.raises(agy.InvalidConfigError) as raised:
         await runtime.create_agent(config, **parts)
     assert runtime.agent_ids == before
     return raised.value

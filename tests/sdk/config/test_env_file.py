@@ -70,7 +70,7 @@ def test_file_of_the_current_folder_is_the_default(env_file, monkeypatch):
 )
 def test_bad_file_is_refused_whole_and_no_value_is_shown(env_file, content, words, caplog, capsys):
     path = env_file(content)
-    with pytest.raises(agy.InvalidConfig, match=words) as raised:
+    with pytest.raises(agy.InvalidConfigError, match=words) as raised:
         agy.load_env(path)
     assert raised.value.field == "path"
     assert str(path) in str(raised.value)
@@ -84,14 +84,14 @@ def test_bad_file_is_refused_whole_and_no_value_is_shown(env_file, content, word
 
 
 def test_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(agy.InvalidConfig, match=r"cannot read '.*none\.env'"):
+    with pytest.raises(agy.InvalidConfigError, match=r"cannot read '.*none\.env'"):
         agy.load_env(tmp_path / "none.env")
 
 
 def test_pipe_and_folder_are_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path):
-        with pytest.raises(agy.InvalidConfig, match="not a regular file"):
+        with pytest.raises(agy.InvalidConfigError, match="not a regular file"):
             agy.load_env(path)
 
 

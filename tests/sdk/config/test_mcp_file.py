@@ -57,7 +57,7 @@ def test_variables_of_the_environment_are_filled_in(written, monkeypatch):
     ],
 )
 def test_entry_that_is_wrong_is_refused_by_its_place(written, entry, field):
-    with pytest.raises(agy.errors.InvalidConfig) as raised:
+    with pytest.raises(agy.errors.InvalidConfigError) as raised:
         agy.load_mcp_servers(written({"x": entry}))
     assert raised.value.field == field
 
@@ -66,10 +66,10 @@ def test_entry_that_is_wrong_is_refused_by_its_place(written, entry, field):
 def test_file_of_another_form_is_refused(tmp_path, text):
     path = tmp_path / "mcp.json"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(agy.errors.InvalidConfig, match=r"mcp\.json"):
+    with pytest.raises(agy.errors.InvalidConfigError, match=r"mcp\.json"):
         agy.load_mcp_servers(path)
 
 
 def test_file_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(agy.errors.InvalidConfig, match="cannot read"):
+    with pytest.raises(agy.errors.InvalidConfigError, match="cannot read"):
         agy.load_mcp_servers(tmp_path / "none.json")

@@ -13,7 +13,7 @@ from agy_nb.cassette import use_cassette
 from agy_nb.protocol.events import Step, TurnState
 from agy_nb.sdk import connection
 from agy_nb.sdk.context_state import ContextState
-from agy_nb.testing import ScriptedModel, Usage, call, fail, say
+from agy_nb.testing import ScriptedModel, ScriptUsage, call, fail, say
 from tests.sdk.needs import needs_sdk
 
 pytestmark = [
@@ -227,7 +227,9 @@ async def test_compaction_is_seen_by_its_hook_by_the_response_and_by_its_indices
 
     # The harness counts by itself: about 14,800 tokens of it are its own prompt and its tools.
     compaction = types.CompactionConfig(token_threshold=18_000)
-    async with ScriptedModel(lambda _request: say("x " * 50, usage=Usage(prompt=99))) as model:
+    async with ScriptedModel(
+        lambda _request: say("x " * 50, usage=ScriptUsage(prompt=99))
+    ) as model:
         agent = await runtime.create_agent(
             model.config(compaction_config=compaction), hooks=[compacted]
         )
@@ -298,7 +300,7 @@ async def test_session_hook_that_raises_harms_nothing(told):
 async def test_hook_that_never_answers_is_a_timeout(told, kind):
     async with agy.Runtime(agy.RuntimeConfig(chat_pause=0, chat_timeout=0.5)) as impatient:
         response, _, _ = await told(SCRIPT, on=impatient, tools=[weather], hooks=[hanging(kind)])
-    assert isinstance(response.error, agy.Timeout)
+    assert isinstance(response.error, agy.AgyTimeoutError)
     assert response.error.operation == "chat"
 
 

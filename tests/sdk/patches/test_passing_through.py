@@ -107,7 +107,7 @@ async def test_tool_that_hangs_is_a_timeout_and_the_next_turn_works():
     script = [call("hangs", city="x"), say("next")]
     async with ScriptedModel(script) as model, agy.Runtime(limits) as runtime:
         agent = await runtime.create_agent(model.config(), tools=[hangs])
-        with pytest.raises(agy.Timeout):
+        with pytest.raises(agy.AgyTimeoutError):
             await agent.chat_text("go")
         assert await agent.chat_text("again") == "next"
 
@@ -632,7 +632,7 @@ async def test_media_that_the_sdk_does_not_take_is_refused_by_name_and_the_next_
         agent = await runtime.create_agent(model.config())
         note = MediaPart(kind="document", mime_type="text/x-odd", data=b"x", description="a.odd")
         with pytest.raises(
-            agy.InvalidPrompt, match=r"no document of the type 'text/x-odd' \(a.odd\)"
+            agy.InvalidPromptError, match=r"no document of the type 'text/x-odd' \(a.odd\)"
         ):
             await agent.chat_text(["Read this.", note])
         assert await agent.chat_text("Hello") == "ok"
@@ -706,7 +706,7 @@ async def test_id_that_only_begins_like_a_known_one_is_not_resumed(runtime, tmp_
         agent = await runtime.create_agent(model.config(conversation_id=name, **settings))
         await agent.chat_text("first")
         await agent.disconnect()
-        with pytest.raises(agy.errors.InvalidConfig) as raised:
+        with pytest.raises(agy.errors.InvalidConfigError) as raised:
             await runtime.create_agent(
                 model.config(conversation_id=name[:-1], save_dir=str(tmp_path))
             )
@@ -775,6 +775,6 @@ async def test_hook_that_never_answers_is_a_timeout():
     limits = agy.RuntimeConfig(chat_pause=0, chat_timeout=0.5)
     async with agy.Runtime(limits) as runtime, ScriptedModel([say("x")]) as model:
         agent = await runtime.create_agent(model.config(), hooks=[never])
-        with pytest.raises(agy.Timeout) as raised:
+        with pytest.raises(agy.AgyTimeoutError) as raised:
             await agent.chat_text("go")
         assert (raised.value.operation, raised.value.duration) == ("chat", 0.5)

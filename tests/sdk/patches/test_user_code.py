@@ -7,7 +7,7 @@ import pytest
 from google.antigravity.hooks import hooks, policy
 
 from agy_nb.protocol.events import Approval, ApprovalState
-from agy_nb.sdk.patches.user_code.guard import EscapedError, contained, contained_wait
+from agy_nb.sdk.patches.user_code.guard import UserCodeError, contained, contained_wait
 from agy_nb.testing import ScriptedModel, call, say
 
 pytestmark = [
@@ -42,7 +42,7 @@ async def test_tool_in_a_thread_may_raise_anything(told, error):
         raise error
 
     response, model, _ = await told(SCRIPT, tools=[weather])
-    assert [result.error for result in response.tool_results] == [str(EscapedError(error))]
+    assert [result.error for result in response.tool_results] == [str(UserCodeError(error))]
     assert type(error).__name__ in model.requests[1].tool_results[0].text
     assert response.partial_text == "ok"
 
@@ -56,7 +56,7 @@ async def test_tool_on_the_loop_may_exit_or_cancel_itself(told, error):
         raise error
 
     response, _, _ = await told(SCRIPT, tools=[weather])
-    assert [result.error for result in response.tool_results] == [str(EscapedError(error))]
+    assert [result.error for result in response.tool_results] == [str(UserCodeError(error))]
     assert response.partial_text == "ok"
 
 

@@ -52,4 +52,4 @@ async def test_tool_that_blocks_the_only_thread_keeps_no_agent_from_starting_and
             assert await other.chat_text("go") == "fine"
             await other.shutdown()
             await first.shutdown()
-        assert isinstance(response.error, agy.ChannelClosed)
+        assert isinstance(response.error, agy.ChannelClosedError)

@@ -97,7 +97,7 @@ async def test_end_of_an_agent_in_the_middle_of_a_turn_leaves_no_process(runtime
         agent = await runtime.create_agent(model.config())
         response = await agent.chat("go")
         await getattr(agent, end)()
-        with pytest.raises(agy.ChannelClosed):
+        with pytest.raises(agy.ChannelClosedError):
             await response.text()
     await runtime.close()
     assert len(harnesses) == 1
@@ -159,7 +159,7 @@ async def test_start_of_a_successor_can_be_cancelled(hung_successor, harnesses, 
     response = await hung_successor.chat("again")
     assert await asyncio.to_thread(started, harnesses, 2)
     await response.cancel()
-    with pytest.raises(agy.TurnCancelled):
+    with pytest.raises(agy.TurnCancelledError):
         await response.text()
     for count in (3, 4):  # what is stopped counts no turn
         response = await hung_successor.chat("again")
@@ -175,11 +175,11 @@ async def test_shutdown_while_a_successor_starts_leaves_no_process(hung_successo
     assert await asyncio.to_thread(started, harnesses, 2)
     await hung_successor.shutdown()
     assert not any(alive(each.pid) for each in harnesses)
-    assert isinstance((await response).error, agy.ChannelClosed)
+    assert isinstance((await response).error, agy.ChannelClosedError)
 
 
 async def test_successor_that_never_answers_is_a_timeout(hung_successor, monkeypatch):
-    with pytest.raises(agy.Timeout):
+    with pytest.raises(agy.AgyTimeoutError):
         await hung_successor.chat_text("again")
     monkeypatch.delenv("ANTIGRAVITY_HARNESS_PATH")
     assert await hung_successor.chat_text("again") == "two"
@@ -216,7 +216,7 @@ async def test_harness_that_never_answers_is_a_timeout_and_is_ended(tmp_path, mo
     monkeypatch.setenv("ANTIGRAVITY_HARNESS_PATH", path)
     async with agy.Runtime(agy.RuntimeConfig(start_timeout=1)) as runtime:
         async with ticker:
-            with pytest.raises(agy.Timeout) as raised:
+            with pytest.raises(agy.AgyTimeoutError) as raised:
                 await runtime.create_agent({"api_key": "k"})
         assert raised.value.operation == "create_agent"
         assert gone(int(pid_file.read_text(encoding="utf-8")))
@@ -231,7 +231,7 @@ async def test_cancelled_start_leaves_no_process(tmp_path, monkeypatch, runtime)
     assert await asyncio.to_thread(has_content, pid_file)
     await runtime.close()
     await asyncio.wait([starting])
-    assert isinstance(starting.exception(), agy.ChannelClosed)
+    assert isinstance(starting.exception(), agy.ChannelClosedError)
     assert gone(int(pid_file.read_text(encoding="utf-8")))
 
 

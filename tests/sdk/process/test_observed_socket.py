@@ -107,7 +107,7 @@ def seen(monkeypatch):
     """The frames of all agents of the test."""
     seen = []
     monkeypatch.setattr(
-        connection.Link,
+        connection.HarnessConnection,
         "_on_frame",
         lambda _, direction, raw: seen.append((direction, json.loads(raw))),
     )

@@ -6,7 +6,7 @@ import builtins
 import pytest
 
 import agy_nb as agy
-from agy_nb.kernel import NoStdin
+from agy_nb.kernel import NoStdinError
 from agy_nb.protocol.events import Approval, ApprovalState
 from agy_nb.protocol.values import Answer, AskedQuestion, QuestionOption
 from agy_nb.sdk.interfaces import ApprovalRequest
@@ -307,7 +307,7 @@ async def test_click_ends_the_question_in_text(notebook, impatient, monkeypatch)
 
 async def test_card_waits_on_where_text_cannot_be_asked_for(notebook, impatient, monkeypatch):
     async def ask_text(_prompt):
-        raise NoStdin("gone")
+        raise NoStdinError("gone")
 
     monkeypatch.setattr(typed_prompts, "ask_text", ask_text)
     task = await asked(approver.approve())

@@ -15,7 +15,7 @@ from agy_nb.widgets.approvals import approver as approvals
 from agy_nb.widgets.approvals import argument_editor, typed_prompts
 from agy_nb.widgets.approvals.pending import desk
 from agy_nb.widgets.response import cards
-from agy_nb.widgets.tree.conversation import Transcript
+from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.tree.live_view import LiveView
 from tests.widgets.clicks import click
 
@@ -157,7 +157,7 @@ async def test_edit_that_was_not_offered_decides_nothing(notebook):
 
 
 async def test_front_end_is_told_what_is_wrong_and_keeps_its_text(notebook):
-    transcript, sent = Transcript(), []
+    transcript, sent = ConversationView(), []
     about = request(a=1)
     transcript.on_event(Approval(approval_id="approval-1", tool="run", state=ApprovalState.PENDING))
     view = LiveView(transcript)

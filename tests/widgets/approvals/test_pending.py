@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from agy_nb.widgets.approvals.pending import Desk
+from agy_nb.widgets.approvals.pending import PendingRequests
 from agy_nb.widgets.tree.front_end_messages import Decide
 
 
 @pytest.fixture
 def desk():
-    return Desk()
+    return PendingRequests()
 
 
 async def test_first_answer_counts_and_no_other(desk):

@@ -241,7 +241,7 @@ async def test_export_as_a_cassette_where_nobody_listened_says_so(agent, page):
 async def test_chat_on_an_agent_that_is_gone_says_so_on_the_page(agent, page):
     await agent.shutdown()
     page.say(type="send", text="anybody?", files=[])
-    await until(lambda: "AgentNotStarted" in page.html())
+    await until(lambda: "AgentNotStartedError" in page.html())
     assert page.last("compose")["text"] == "anybody?"
     page.say(type="clear")
     await asyncio.sleep(0)
@@ -257,7 +257,7 @@ async def test_panel_of_an_agent_that_is_gone_says_so_at_once(agent, monkeypatch
 
 async def test_turn_that_waits_for_the_quota_can_be_given_up(monkeypatch):
     async def spent(_turn):
-        raise agy.QuotaExceeded(3_600)
+        raise agy.QuotaExceededError(3_600)
 
     config = agy.RuntimeConfig(chat_pause=0, max_quota_retries=1)
     async with agy.Runtime(config, backend=MemoryBackend(spent)) as runtime:

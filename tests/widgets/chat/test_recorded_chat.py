@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import agy_nb as agy
-from agy_nb.cassette import CassetteNotFound
+from agy_nb.cassette import CassetteNotFoundError
 from agy_nb.protocol.events import Approval
 from agy_nb.runtime import approval_gate
 from agy_nb.testing.memory import MemoryBackend
@@ -46,23 +46,23 @@ async def test_recording_of_several_agents_has_a_session_for_each():
     await first.read()
     await second.read()
     assert first.to_markdown() != second.to_markdown()
-    with pytest.raises(agy.InvalidInput, match=r"has \d+ sessions.*no session 99"):
+    with pytest.raises(agy.InvalidInputError, match=r"has \d+ sessions.*no session 99"):
         await agy.widgets.chat_ui(CASSETTES / "several_agents", session=99).read()
 
 
 @pytest.mark.parametrize("what", [7, None, ["a"]])
 def test_what_is_no_recording_is_refused(what):
-    with pytest.raises(agy.InvalidInput, match="the path of a cassette"):
+    with pytest.raises(agy.InvalidInputError, match="the path of a cassette"):
         agy.widgets.chat_ui(what)
 
 
 def test_several_recordings_are_no_chat():
-    with pytest.raises(agy.InvalidInput, match=r"these are \d+ \(.*give the path of one"):
+    with pytest.raises(agy.InvalidInputError, match=r"these are \d+ \(.*give the path of one"):
         agy.widgets.chat_ui(agy.load(CASSETTES))
 
 
 async def test_recording_that_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(CassetteNotFound):
+    with pytest.raises(CassetteNotFoundError):
         await agy.widgets.chat_ui(tmp_path / "none").read()
 
 
@@ -109,7 +109,7 @@ async def test_recording_that_cannot_be_read_says_so_and_the_chat_goes_on(
 ):
     panel = ChatPanel(agent, past=(tmp_path / "none", 0))
     page = Page(panel, monkeypatch)
-    await until(lambda: "CassetteNotFound" in page.html())
+    await until(lambda: "CassetteNotFoundError" in page.html())
     page.say(type="send", text="Still there?", files=[])
     await through(agent, page)
     assert "Still there?" in page.html()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agy_nb.widgets.markdown import markdown_stream as module
 from agy_nb.widgets.markdown import markup
-from agy_nb.widgets.markdown.markdown_stream import Blocks, Put, Tail
+from agy_nb.widgets.markdown.markdown_stream import BlockTail, BlockUpdate, MarkdownStream
 from agy_nb.widgets.markdown.markup import LONGEST_BLOCK, render
 from tests.widgets.hostile import PAYLOADS, faults, text_of
 
@@ -55,7 +55,7 @@ TEXTS = st.lists(ANY_LINE, max_size=25).map("\n".join)
 
 def fed(pieces, *, looking=False):
     """Blocks that were fed these pieces to the end, and the changes that they gave."""
-    blocks = Blocks()
+    blocks = MarkdownStream()
     changes = []
     for piece in pieces:
         blocks.feed(piece)
@@ -75,7 +75,7 @@ def shown(changes):
     """What a view shows after these changes: the HTML of each block and the text below it."""
     page: dict[int, tuple[str, str]] = {}
     for change in changes:
-        if isinstance(change, Put):
+        if isinstance(change, BlockUpdate):
             page[change.block] = (change.html, "")
         else:
             html, tail = page.get(change.block, ("", ""))
@@ -113,7 +113,7 @@ def test_what_a_view_shows_at_the_end_is_the_html(text, places):
 
 @given(TEXTS, CUTS)
 def test_what_has_come_is_on_the_page_but_for_a_word(text, places):
-    blocks = Blocks()
+    blocks = MarkdownStream()
     changes = []
     come = ""
     for piece in cut(text, places):
@@ -153,7 +153,7 @@ def test_document_in_pieces_is_the_document(piece):
 )
 def test_half_of_a_fence_a_table_or_a_link_is_shown_at_every_cut(text):
     for at in range(1, len(text)):
-        blocks = Blocks()
+        blocks = MarkdownStream()
         blocks.feed(text[:at])
         changes = blocks.changes()
         assert faults(blocks.html()) == []
@@ -164,11 +164,11 @@ def test_half_of_a_fence_a_table_or_a_link_is_shown_at_every_cut(text):
 
 
 def test_text_that_waits_to_be_rendered_hides_nothing_either():
-    blocks = Blocks()
+    blocks = MarkdownStream()
     for piece in ("word " * 1_000, "\x1b[31m\u202eback\ud800"):
         blocks.feed(piece)
         (change,) = blocks.changes()
-    assert change == Tail(0, "⟨U+001B⟩[31m⟨U+202E⟩back⟨U+D800⟩")
+    assert change == BlockTail(0, "⟨U+001B⟩[31m⟨U+202E⟩back⟨U+D800⟩")
 
 
 def test_half_of_a_link_definition_is_not_kept():
@@ -180,11 +180,11 @@ def test_half_of_a_link_definition_is_not_kept():
 @given(st.sampled_from(PAYLOADS), CUTS)
 def test_nothing_hostile_is_left_at_any_moment(payload, places):
     text = f"words\n\n{payload}\n\nwords"
-    blocks = Blocks()
+    blocks = MarkdownStream()
     for piece in cut(text, places):
         blocks.feed(piece)
         for change in blocks.changes():
-            assert isinstance(change, Tail) or faults(change.html) == []
+            assert isinstance(change, BlockTail) or faults(change.html) == []
         assert faults(blocks.html()) == []
 
 
@@ -227,7 +227,7 @@ def test_bytes_are_twice_the_text_and_the_final_html_at_the_most(kind, size, ren
     text = TEXTS_OF_ALL_KINDS[kind]
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
     blocks, changes = fed(pieces, looking=True)
-    sent = sum(len(each.text if isinstance(each, Tail) else each.html) for each in changes)
+    sent = sum(len(each.text if isinstance(each, BlockTail) else each.html) for each in changes)
     assert sent <= 2 * len(text) + len(blocks.html()) + module._FREE
     assert sum(rendered) <= 3 * len(text) + 2 * module._FREE
 
@@ -235,12 +235,12 @@ def test_bytes_are_twice_the_text_and_the_final_html_at_the_most(kind, size, ren
 @given(TEXTS, CUTS)
 def test_bytes_are_bounded_for_any_text_and_any_cut(text, places):
     blocks, changes = fed(cut(text, places), looking=True)
-    sent = sum(len(each.text if isinstance(each, Tail) else each.html) for each in changes)
+    sent = sum(len(each.text if isinstance(each, BlockTail) else each.html) for each in changes)
     assert sent <= 2 * len(text) + len(blocks.html()) + module._FREE
 
 
 def test_closed_block_is_rendered_once(rendered):
-    blocks = Blocks()
+    blocks = MarkdownStream()
     for number in range(100):
         blocks.feed(f"paragraph {number}\n\n")
     assert len(rendered) == 99
@@ -291,7 +291,7 @@ def test_long_piece_is_read_in_slices_and_ends_as_the_same_html(kind, rendered, 
     text = LONG[kind]
     short, _ = fed(text[at : at + 5_000] for at in range(0, len(text), 5_000))
     rendered.clear()
-    blocks = Blocks()
+    blocks = MarkdownStream()
     blocks.feed(text)
     assert rendered == []
     slices = []
@@ -309,7 +309,7 @@ def test_long_piece_is_read_in_slices_and_ends_as_the_same_html(kind, rendered, 
 @pytest.mark.parametrize("kind", LONG)
 def test_html_has_all_of_a_long_piece_also_before_it_is_read(kind):
     text = LONG[kind]
-    blocks = Blocks()
+    blocks = MarkdownStream()
     blocks.feed(text)
     blocks.changes()
     assert blocks.behind

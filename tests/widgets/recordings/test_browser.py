@@ -13,7 +13,7 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.cassette.storage.format import HEADER, WIRE, Header
-from agy_nb.cassette.storage.writer import Journal
+from agy_nb.cassette.storage.writer import CassetteWriter
 from agy_nb.widgets.recordings.browser import Browser
 from tests.cassette.conftest import Frames, to_lines
 
@@ -33,7 +33,7 @@ def turn(prompt, answer):
 
 def write(path, *sessions, end={"by": "client"}, gap=0.0):  # noqa: B006 - not changed
     """A recording of sessions, their frames `gap` seconds apart."""
-    journal = Journal(path, Header(sdk="0.1.22"))
+    journal = CassetteWriter(path, Header(sdk="0.1.22"))
     for number, frames in enumerate(sessions):
         for place, line in enumerate(to_lines(frames, session=number, end=end)):
             journal.put(number, line.direction, place * gap, line.frame)
@@ -169,7 +169,7 @@ async def test_damaged_header_is_said_in_its_row(page, folder, header):
 
 
 async def test_recording_that_is_being_made_is_shown_as_far_as_it_goes(page, folder):
-    journal = Journal(folder / "new", Header(sdk="0.1.22"))
+    journal = CassetteWriter(folder / "new", Header(sdk="0.1.22"))
     for line in to_lines([Frames.config(), Frames.ready(), *turn("Under way", "So far")]):
         journal.put(0, line.direction, 0.0, line.frame)
     journal._drain()  # what stands on the disk while the program goes on
@@ -438,7 +438,7 @@ def test_without_an_event_loop_the_error_says_what_to_do(tmp_path):
         check=False,
         timeout=60,
     )
-    assert "WrongLoop: a view needs an event loop" in result.stderr.splitlines()[-1]
+    assert "WrongLoopError: a view needs an event loop" in result.stderr.splitlines()[-1]
 
 
 async def test_in_a_terminal_the_text_is_printed(page, capsys):

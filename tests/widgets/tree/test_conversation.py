@@ -33,8 +33,8 @@ from agy_nb.protocol.values import (
     Trajectory,
 )
 from agy_nb.widgets.tree import node_tree
-from agy_nb.widgets.tree.conversation import Transcript
-from agy_nb.widgets.tree.nodes import Drop, Put, Tail, static
+from agy_nb.widgets.tree.conversation import ConversationView
+from agy_nb.widgets.tree.nodes import AppendText, Remove, Upsert, static
 from tests.widgets.hostile import PAYLOADS, read, skeleton, text_of
 
 ROOT = Trajectory(id="root")
@@ -42,9 +42,9 @@ CHILD = Trajectory(id="child", parent_id="root", depth=1)
 GRANDCHILD = Trajectory(id="grandchild", parent_id="child", depth=2)
 
 
-def page(*events, prompt=None) -> Transcript:
+def page(*events, prompt=None) -> ConversationView:
     """A turn in which this happened."""
-    transcript = Transcript()
+    transcript = ConversationView()
     transcript.begin(prompt)
     for event in events:
         transcript.on_event(event)
@@ -117,7 +117,7 @@ def test_prompt_is_shown_as_it_was_typed():
 
 
 def test_history_is_shown_as_prompts_and_answers():
-    transcript = Transcript()
+    transcript = ConversationView()
     transcript.tell(
         [
             Message(role="user", content="*ask*", trajectory=ROOT),
@@ -263,13 +263,13 @@ def test_error_that_ends_the_turn_looks_other_than_one_that_does_not():
 def test_turn_that_fails_with_its_last_step_tells_that_once():
     transcript = page(failed("a step failed"), failed("the turn failed", fatal=True))
     assert kinds(transcript) == ["error"]
-    other = replace(failed(), error=ErrorInfo(type="Safety", message="no"))
+    other = replace(failed(), error=ErrorInfo(type="SafetyError", message="no"))
     assert kinds(page(other, failed(fatal=True))) == ["notice", "error"]
 
 
 def test_error_that_belongs_to_no_turn_is_shown_too():
-    transcript = Transcript()
-    transcript.fail("AgentNotStarted", "it is gone")
+    transcript = ConversationView()
+    transcript.fail("AgentNotStartedError", "it is gone")
     assert kinds(transcript) == ["error"]
 
 
@@ -342,7 +342,7 @@ def test_agent_that_was_stopped_says_why():
 
 
 def test_turn_of_a_trigger_says_that_it_is_one():
-    transcript = Transcript()
+    transcript = ConversationView()
     transcript.begin((TextPart(text="a file changed"),), "trigger")
     assert "trigger" in text_of(transcript.html())
     assert "a file changed" in text_of(transcript.html())
@@ -506,7 +506,7 @@ EVENTS = st.one_of(
 
 def same_page(changes) -> str:
     """What a front end shows after these changes."""
-    assert all(isinstance(each, Put | Tail | Drop) for each in changes)
+    assert all(isinstance(each, Upsert | AppendText | Remove) for each in changes)
     return static(changes)
 
 
@@ -612,7 +612,7 @@ def test_long_text_that_was_refused_is_dropped_while_it_is_drawn():
 
 
 def test_history_with_a_long_message_is_markdown_too():
-    transcript = Transcript()
+    transcript = ConversationView()
     transcript.tell([Message(role="model", content=LONG)])
     assert transcript.html().count("<em>words</em>") == 4_000
 

@@ -15,7 +15,7 @@ from agy_nb.sdk.interfaces import ApprovalRequest
 from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets.approvals import approver
 from agy_nb.widgets.approvals.pending import desk
-from agy_nb.widgets.tree.conversation import Transcript
+from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.tree.front_end_messages import LONGEST_TEXT, parse
 from agy_nb.widgets.tree.live_view import UNREADABLE, LiveView
 
@@ -122,7 +122,7 @@ async def test_1500_messages_of_wrong_shape_harm_no_panel_and_decide_nothing():
 async def test_answer_that_cannot_be_read_is_refused_and_the_card_waits_on(monkeypatch):
     monkeypatch.setattr(approver, "in_kernel", lambda: True)
     monkeypatch.setattr(approver, "why_no_stdin", lambda: "")
-    transcript, sent = Transcript(), []
+    transcript, sent = ConversationView(), []
     transcript.on_event(Approval(approval_id="a", tool="run", state=ApprovalState.PENDING))
     view = LiveView(transcript)
     view.widget.send = sent.append

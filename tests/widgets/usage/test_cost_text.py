@@ -4,7 +4,7 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.testing.memory import MemoryBackend
-from agy_nb.widgets.tree.conversation import Transcript
+from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.usage.cost_text import cost_of, dollars
 
 
@@ -34,7 +34,7 @@ async def test_unknown_model_has_no_price_and_never_zero():
 
 async def test_footer_says_it_beside_the_tokens():
     response = await turn_with({"model": "gemini-2.5-flash"})
-    transcript = Transcript()
+    transcript = ConversationView()
     for event in response.events:
         transcript.on_event(event)
     transcript.set_cost("$0.55")

@@ -6,7 +6,7 @@ import re
 import pytest
 
 import agy_nb as agy
-from agy_nb.analysis.builders.live_tables import LiveLedger
+from agy_nb.analysis.builders.live_tables import LiveTables
 from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets.usage import usage_view as usage_module
@@ -70,7 +70,7 @@ async def runtime(prices, quick):
     async with agy.Runtime(
         agy.RuntimeConfig(chat_pause=0),
         backend=MemoryBackend(metered([300, 100, 200])),
-        ledger=LiveLedger(prices=prices),
+        ledger=LiveTables(prices=prices),
     ) as runtime:
         yield runtime
 
@@ -275,7 +275,7 @@ def test_more_rows_than_a_page_holds_are_counted():
 
     from agy_nb.widgets.usage import usage_table as ut
 
-    ledger = LiveLedger()
+    ledger = LiveTables()
     usage = ut.read(ut.settled(ledger.tables().now(ut.READ)))
     (names,) = [usage.frames["turn"].columns]
     rows = [dict.fromkeys(names, 1) | {"turn_id": number} for number in range(ut.LONGEST + 7)]

@@ -39,7 +39,7 @@ _WRAP_ANYWHERE = re.compile(rf"(?<=\S){_JOINT}(?=\S)")
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class DecodedView:
     """A text made from another one.
 
     Attributes:
@@ -50,7 +50,7 @@ class View:
     _starts: tuple[int, ...] = ()
     _origins: tuple[int, ...] = ()
     _kept: tuple[bool, ...] = ()
-    _below: View | None = None
+    _below: DecodedView | None = None
 
     def place(self, start: int, end: int) -> tuple[int, int]:
         """Say where a part of this text stands in the text as it came.
@@ -71,9 +71,9 @@ class View:
         return self._below.place(begin, finish)
 
 
-def layers(text: str) -> Iterator[View]:
+def layers(text: str) -> Iterator[DecodedView]:
     """Give the text itself, and the text with one, two and three layers of escapes undone."""
-    view = View(text)
+    view = DecodedView(text)
     yield view
     for _ in range(_LAYERS):
         if not _MAY_BE_ESCAPED.search(view.text):
@@ -85,7 +85,7 @@ def layers(text: str) -> Iterator[View]:
         yield view
 
 
-def unwrapped(view: View, *, anywhere: bool = False) -> View | None:
+def unwrapped(view: DecodedView, *, anywhere: bool = False) -> DecodedView | None:
     """Give a text with its wrapped lines joined.
 
     Args:
@@ -113,7 +113,9 @@ def _unescaped(match: re.Match[str]) -> str:
     return "="
 
 
-def _replaced(view: View, what: re.Pattern[str], by: Callable[[re.Match[str]], str]) -> View | None:
+def _replaced(
+    view: DecodedView, what: re.Pattern[str], by: Callable[[re.Match[str]], str]
+) -> DecodedView | None:
     pieces: list[str] = []
     starts: list[int] = []
     origins: list[int] = []
@@ -151,4 +153,4 @@ def _replaced(view: View, what: re.Pattern[str], by: Callable[[re.Match[str]], s
     if at == 0:
         return None
     add(view.text[at : at + 2 * _NEAR], at, verbatim=True)
-    return View("".join(pieces), tuple(starts), tuple(origins), tuple(kept), view)
+    return DecodedView("".join(pieces), tuple(starts), tuple(origins), tuple(kept), view)

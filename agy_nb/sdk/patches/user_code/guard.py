@@ -21,7 +21,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class EscapedError(RuntimeError):
+class UserCodeError(RuntimeError):
     """What stands for an error that would have ended more than the code that raised it."""
 
     def __init__(self, error: BaseException) -> None:
@@ -37,7 +37,7 @@ def words_of(error: BaseException) -> str:
     Returns:
         The name of its class and its words.
     """
-    if isinstance(error, EscapedError):
+    if isinstance(error, UserCodeError):
         return str(error)
     try:
         words = encodable_text(str(error))
@@ -57,7 +57,7 @@ def sayable(error: Exception) -> Exception:
         is_sayable = encodable_text(words) == words
     except Exception:  # noqa: BLE001 - the user's own __str__ or __repr__
         is_sayable = False
-    return error if is_sayable else EscapedError(error)
+    return error if is_sayable else UserCodeError(error)
 
 
 def _has_words(error: Exception) -> bool:
@@ -84,7 +84,7 @@ def contained(work: Callable[P, T]) -> Callable[P, T]:
         except BaseException as error:
             if isinstance(error, Exception) and not isinstance(error, StopIteration):
                 raise
-            raise EscapedError(error) from error
+            raise UserCodeError(error) from error
 
     return run
 
@@ -99,7 +99,7 @@ async def contained_wait(work: Awaitable[T]) -> T:
         What it returns.
 
     Raises:
-        EscapedError: It raised what is no ordinary error, or an error that cannot be shown.
+        UserCodeError: It raised what is no ordinary error, or an error that cannot be shown.
     """
     try:
         return await work
@@ -108,11 +108,11 @@ async def contained_wait(work: Awaitable[T]) -> T:
     except Exception as error:
         if _has_words(error):
             raise
-        raise EscapedError(error) from error
+        raise UserCodeError(error) from error
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        raise EscapedError(error) from error
+        raise UserCodeError(error) from error
     except BaseException as error:
-        raise EscapedError(error) from error
+        raise UserCodeError(error) from error

@@ -18,7 +18,7 @@ from agy_nb.sdk.patches.approval_context import (
     recorded_decision,
     recorded_match,
 )
-from agy_nb.sdk.patches.user_code.guard import EscapedError, contained_wait, sayable
+from agy_nb.sdk.patches.user_code.guard import UserCodeError, contained_wait, sayable
 
 if TYPE_CHECKING:
     from google.antigravity.hooks import policy
@@ -62,7 +62,7 @@ def _guarded(work: Callable[..., Any], recorded: Callable[[], bool | None]) -> A
         try:
             with user_code("the handler of a policy"):
                 return await contained_wait(_result_of(work, *args, **kwargs))
-        except EscapedError as error:
+        except UserCodeError as error:
             deny_with(f"the policy failed: {error}")
             raise
         except Exception as error:
