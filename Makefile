@@ -100,6 +100,7 @@ check: $(VENV)/.ready ## Lint, formatting, types, lock file, documentation
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/python -m tests.contract.prose --check
 	$(BIN)/uv lock --check --offline --quiet
 	$(MAKE) docs
 
