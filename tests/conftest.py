@@ -13,6 +13,8 @@ import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import Phase, settings
 
+from tests.processes import children, end_new_children
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -77,6 +79,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.get_closest_marker(name) for name in HAVE_A_SECOND_TRY
         ):
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    """Fail a test that leaves a process behind, and end that process.
+
+    It would be found by Python's collector in some other test, which would fail in its place. What
+    fixtures of a module or of the session started is theirs to end.
+    """
+    before = children()
+    yield
+    if left := end_new_children(before):
+        pytest.fail(f"the test left processes behind: {left}", pytrace=False)
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ import pytest
 from agy_nb import doctor, headless
 from agy_nb.errors import UnsupportedSdkError
 from agy_nb.sdk import versions
+from tests.processes import started
 
 COMMAND = [sys.executable, "-m", "agy_nb.cli", "doctor"]
 KEY = "AIza-made-up-for-this-test"
@@ -67,7 +68,7 @@ def test_json_has_what_programs_need():
 
 def test_table_in_a_terminal():
     controller, terminal = pty.openpty()
-    with subprocess.Popen(COMMAND, stdout=terminal, stderr=subprocess.DEVNULL) as process:
+    with started(COMMAND, stdout=terminal, stderr=subprocess.DEVNULL) as process:
         os.close(terminal)
         shown = b""
         while True:
@@ -78,6 +79,7 @@ def test_table_in_a_terminal():
             if not piece:
                 break
             shown += piece
+        process.wait(20)
     os.close(controller)
     assert process.returncode == 0
     assert b"\x1b[32mok" in shown

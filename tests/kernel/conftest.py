@@ -82,13 +82,19 @@ class Driver(Views):
             try:
                 self.start(python, workdir)
                 break
-            except RuntimeError:
-                # Another process may take a port between its choice and its use.
+            except BaseException as error:
                 self.client.stop_channels()
-                if attempt == 2:
+                with suppress(RuntimeError):
+                    self.manager.shutdown_kernel(now=True)
+                # Another process may take a port between its choice and its use.
+                if attempt == 2 or not isinstance(error, RuntimeError):
                     raise
         self.seen: list[tuple[str, dict]] = []
-        self.do(prelude + PRELUDE)
+        try:
+            self.do(prelude + PRELUDE)
+        except BaseException:  # also pytest's own
+            self.close()
+            raise
 
     def start(self, python: Path, workdir: Path) -> None:
         self.manager = KernelManager()

@@ -16,27 +16,29 @@ import pytest
 from agy_nb import kernel
 from agy_nb.errors import AgyError
 from agy_nb.kernel.loops import nested_loop
+from tests.processes import started
 
 ROOT = Path(__file__).parents[2]
 
 
 def script(code: str, *, interrupts: int = 0) -> subprocess.CompletedProcess:
     """Run a script of its own; send SIGINT each time that it prints READY."""
-    process = subprocess.Popen(
-        [sys.executable, "-X", "dev", "-W", "error", "-u", "-c", textwrap.dedent(code)],
+    command = [sys.executable, "-X", "dev", "-W", "error", "-u", "-c", textwrap.dedent(code)]
+    with started(
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    shown = ""
-    for _ in range(interrupts):
-        while "READY" not in (line := process.stdout.readline()):
-            assert line, process.stderr.read()
-            shown += line
-        process.send_signal(2)
-    rest, errors = process.communicate(timeout=20)
-    return subprocess.CompletedProcess(process.args, process.returncode, shown + rest, errors)
+    ) as process:
+        shown = ""
+        for _ in range(interrupts):
+            while "READY" not in (line := process.stdout.readline()):
+                assert line, process.stderr.read()
+                shown += line
+            process.send_signal(2)
+        rest, errors = process.communicate(timeout=20)
+    return subprocess.CompletedProcess(command, process.returncode, shown + rest, errors)
 
 
 HEAD = "import asyncio, threading\nfrom agy_nb import kernel as K\n"
@@ -183,22 +185,22 @@ def test_interrupts_while_the_handler_is_taken_away_leave_none_behind():
     """Python's own handler is back, and gets them."""
     assert lines("""
         import signal
-        from agy_nb.kernel import running
+        from agy_nb.kernel import interrupts, run_blocking
 
-        class Pressed(running.SignalWakeup):
+        class Pressed(run_blocking.SignalWakeup):
             def close(self):
                 if self._sockets is not None:
                     for _ in range(3):
                         signal.raise_signal(signal.SIGINT)
                 super().close()
 
-        waker, running.SignalWakeup = running.SignalWakeup, Pressed
+        waker, run_blocking.SignalWakeup = run_blocking.SignalWakeup, Pressed
         try:
             K.run(asyncio.sleep(0))
         except KeyboardInterrupt:
             print("heard")
-        print(signal.getsignal(signal.SIGINT) is signal.default_int_handler, running.blocking)
-        running.SignalWakeup = waker
+        print(signal.getsignal(signal.SIGINT) is signal.default_int_handler, interrupts.blocking)
+        run_blocking.SignalWakeup = waker
         print(K.run(asyncio.sleep(0, "usable")))
     """) == ["heard", "True []", "usable"]
 
@@ -212,14 +214,14 @@ def test_child_of_a_fork_waits_for_no_lock_and_does_not_clean_up_for_its_parent(
         import os, sys, warnings
         warnings.simplefilter("ignore")  # Python warns of a fork with threads
         import agy_nb as agy
-        from agy_nb.kernel import visiting
-        from agy_nb.runtime import default
+        from agy_nb.kernel import kernel_host
+        from agy_nb.runtime import default_runtime
 
         K.guest().at_exit(lambda: print("cleaned up"))
         held, go = threading.Barrier(2), threading.Event()
 
         def hold():
-            with visiting._guest_lock, default._lock:
+            with kernel_host._guest_lock, default_runtime._lock:
                 held.wait()
                 go.wait(10)
 

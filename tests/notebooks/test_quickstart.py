@@ -12,6 +12,7 @@ import nbformat
 import pytest
 
 from agy_nb import demo, headless
+from tests.processes import started
 
 QUICKSTART = Path(__file__).parents[2] / "notebooks" / "quickstart.ipynb"
 
@@ -122,7 +123,7 @@ def test_interrupt_stops_the_kernel_and_says_so(tmp_path):
         "from pathlib import Path; from agy_nb import cli, demo; "
         f"demo._quickstart = lambda: Path({str(source)!r}); raise SystemExit(cli.main())"
     )
-    with subprocess.Popen(
+    with started(
         [sys.executable, "-c", code, "demo", "--output", tmp_path / "out"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from agy_nb.sdk.lazy_backend import load
+from tests.processes import output_of
 
 
 @pytest.fixture
@@ -73,6 +74,6 @@ async def test_first_agents_of_a_process_may_start_side_by_side():
         sys.executable, "-c", FIRST_OF_ALL,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    out, err = await process.communicate()
+    out, err = await output_of(process)
     assert process.returncode == 0, err.decode()
     assert sorted(out.split()[-4:]) == [b"1", b"2", b"3", b"4"]

@@ -1,6 +1,8 @@
 """`agy-nb cassette verify --against-live`: the recorded client once more, and what has drifted."""
 
 import asyncio
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -27,23 +29,23 @@ from agy_nb.cassette.redaction.leaks import redact
 from agy_nb.cassette.shim.errors import NoHarnessError
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import WIRE
+from agy_nb.cli import main
 from agy_nb.testing import ScriptedModel, call, hang, say
 from agy_nb.wire.client_config import paths_of
 from tests.cassette.scenarios import NO_MODEL, SCENARIOS
+from tests.processes import output_of
 
 ROOT = Path(__file__).parents[3]
 
 
-async def verify(name, base_url, *options, **environ):
-    """The command, in a process of its own; gives exit code and output."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "agy_nb.cli", "cassette", "verify", "--against-live",
-        *(["--base-url", base_url] if base_url else []), *map(str, options),
-        str(ROOT / "cassettes" / name),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+async def verify(name, base_url, *options):
+    """The command, in a thread; gives exit code, output and errors."""
+    command = ["cassette", "verify", "--against-live"]
+    command += [*(["--base-url", base_url] if base_url else []), *map(str, options)]
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = await asyncio.to_thread(main, [*command, str(ROOT / "cassettes" / name)])
+    return code, out.getvalue(), err.getvalue()
 
 
 @pytest.mark.real
@@ -117,7 +119,7 @@ async def verify_with_key(folder, *options, base_url=""):
         *(["--base-url", base_url] if base_url else []), *options, str(folder),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environ,
     )  # fmt: skip
-    out, err = await process.communicate()
+    out, err = await output_of(process)
     return process.returncode, out.decode(), err.decode()
 
 

@@ -35,6 +35,7 @@ from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import WIRE, frame_message
 from agy_nb.testing import ScriptedModel, say
 from tests.cassette.scenarios import NO_MODEL, SCENARIOS, Setting, seen
+from tests.processes import output_of
 
 # The SDK and the tests' own clients wait for processes; the stand-in has a process of its own.
 pytestmark = [
@@ -87,7 +88,7 @@ async def program(name, base_url, folder, harness):
         cwd=ROOT, env={**os.environ, "ANTIGRAVITY_HARNESS_PATH": str(harness)},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    out, err = await process.communicate()
+    out, err = await output_of(process)
     return process.returncode, out.decode(), err.decode()
 
 

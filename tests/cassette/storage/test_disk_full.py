@@ -10,6 +10,7 @@ import pytest
 
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.model_log import read_model
+from tests.processes import output_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the limit is one of POSIX")
 
@@ -125,7 +126,7 @@ async def test_agent_goes_on_and_its_recording_is_kept(tmp_path):
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", program, tmp_path / "c", stdout=subprocess.PIPE
     )
-    out, _ = await process.communicate()
+    out, _ = await output_of(process)
     assert out.decode().splitlines() == ["Hello.", "Bye.", "CassetteNotWrittenError"]
     text = await asyncio.to_thread((tmp_path / "c.partial" / "wire.jsonl").read_text)
     assert "Hello." in text

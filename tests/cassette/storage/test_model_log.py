@@ -1,6 +1,7 @@
 """The model's side while it is recorded: added to, killed, cut off, and whole in the end."""
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -173,12 +174,15 @@ async def test_killed_recorder_leaves_what_the_model_has_answered(tmp_path):
         wire, model = (file.read_bytes() for file in both)
         return b"Third?" in wire and model.count(b"\n") == 2
 
-    async with asyncio.timeout(60):
-        while not await asyncio.to_thread(answered):
-            assert recorder.returncode is None, "the recorder ended by itself"
-            await asyncio.sleep(0)
-    os.killpg(recorder.pid, signal.SIGKILL)
-    await recorder.wait()
+    try:
+        async with asyncio.timeout(60):
+            while not await asyncio.to_thread(answered):
+                assert recorder.returncode is None, "the recorder ended by itself"
+                await asyncio.sleep(0)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(recorder.pid, signal.SIGKILL)
+        await recorder.wait()
     assert not (tmp_path / "c").exists()
     assert not read_header(partial).complete
     with (partial / EPISODES).open("ab") as file:

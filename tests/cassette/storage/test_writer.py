@@ -140,8 +140,13 @@ def test_processes_that_race_for_a_name_leave_one_whole_cassette(tmp_path):
     ]
     for racer in racers:
         racer.start()
-    for racer in racers:
-        racer.join()
+    try:
+        for racer in racers:
+            racer.join(50)
+    finally:
+        for racer in racers:
+            racer.kill()
+            racer.join()
     assert sorted(results.get() for _ in racers).count("recorded") == 1
     assert not load(tmp_path / "c").partial
 

@@ -1,0 +1,120 @@
+"""Processes that tests start: each is over when its test is, whatever happened in between."""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import subprocess
+import time
+import warnings
+from asyncio.base_subprocess import BaseSubprocessTransport
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterator, Sequence
+
+# Python's own helpers, which live as long as the process that they help.
+HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+
+
+@contextmanager
+def started(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen]:
+    """Start a process; at the end of the block it is killed and its pipes are closed."""
+    process = subprocess.Popen(command, **options)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                with suppress(OSError):  # what it did not read, it never will
+                    pipe.close()
+
+
+async def output_of(process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
+    """All that a process prints until it ends; a test that is broken off kills it."""
+    try:
+        return await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def children() -> dict[int, str]:
+    """The processes that this one started and that still run, each with its command.
+
+    Empty where the system does not list them, as on macOS.
+    """
+    found: dict[int, str] = {}
+    for listed in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):
+            for pid in map(int, listed.read_text().split()):
+                command = command_of(pid)
+                if command is not None and not any(helper in command for helper in HELPERS):
+                    found[pid] = command
+    return found
+
+
+def command_of(pid: int) -> str | None:
+    """The command line of a process, None when it has ended."""
+    folder = Path(f"/proc/{pid}")
+    try:
+        if (folder / "stat").read_text().rpartition(")")[2].split()[0] in "ZX":
+            return None
+        return (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+    except OSError:
+        return None
+
+
+def end_new_children(known: dict[int, str], patience_s: float = 5.0) -> list[str]:
+    """Wait for the processes that are not known yet; kill those that stay, and name them."""
+    deadline = time.monotonic() + patience_s
+    left = {}
+    for pid, command in children().items():
+        if pid not in known and not _ends(pid, deadline - time.monotonic()):
+            left[pid] = command
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            _ends(pid, patience_s)
+    if left:
+        _forget(set(left))
+    return list(left.values())
+
+
+def _forget(killed: set[int]) -> None:
+    """Wait for what was killed, and close its pipes: the collector warns of neither later on."""
+    for each in gc.get_objects():
+        if isinstance(each, BaseSubprocessTransport) and each._pid in killed:
+            if each._loop.is_closed():
+                each._closed = True  # without its loop it cannot close itself
+                for pipe in filter(None, (protocol.pipe for protocol in each._pipes.values())):
+                    if pipe._pipe is not None:
+                        pipe._pipe.close()
+                        pipe._pipe = None
+        elif isinstance(each, subprocess.Popen) and each.pid in killed:
+            each.poll()
+            for pipe in filter(None, (each.stdin, each.stdout, each.stderr)):
+                with suppress(OSError):
+                    pipe.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+def _ends(pid: int, patience_s: float) -> bool:
+    """Whether a child ends in time; it stays to be waited for by what started it."""
+    try:
+        watched = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([watched], [], [], max(0, patience_s))[0])
+    finally:
+        os.close(watched)
