@@ -33,7 +33,7 @@ cut off report no tokens, so that sums are lower bounds; `n_unmetered_calls` and
 ## Plots
 
 `plot_usage()`, `plot_latency()`, `plot_context()` and `plot_timeline()` draw with Matplotlib and
-give its axes back; `backend="plotly"` or `"altair"` gives a figure to zoom and to point at. A
+give its axes back; `backend="plotly"` gives a figure to zoom and to point at. A
 timeline is that of the longest turn, or of `plot_timeline(turn_id, session_id=...)`. `ax=` draws
 on axes of yours; `layout="constrained"` gives their figure room for the legends beside them.
 

@@ -211,7 +211,7 @@ class Tables:
 
     # -- plots -------------------------------------------------------------------------------
 
-    # `backend=` draws them with "plotly" or "altair", to zoom and to point at; see `plots`.
+    # `backend=` draws them with "plotly", to zoom and to point at; see `plots`.
 
     def plot_usage(self, **options: Any) -> Any:  # noqa: ANN401
         """Tokens of each turn, stacked by what they are.
@@ -220,7 +220,7 @@ class Tables:
             **options: As for `agy_nb.analysis.plotting.plots.plot_usage`: `backend`, `ax`.
 
         Returns:
-            Matplotlib's `Axes`, Plotly's `Figure` or Altair's `Chart`.
+            Matplotlib's `Axes` or Plotly's `Figure`.
 
         Raises:
             InvalidInputError: There is no such backend.
@@ -237,7 +237,7 @@ class Tables:
             **options: As for `agy_nb.analysis.plotting.plots.plot_latency`: `backend`, `ax`.
 
         Returns:
-            Matplotlib's `Axes`, Plotly's `Figure` or Altair's `Chart`.
+            Matplotlib's `Axes` or Plotly's `Figure`.
 
         Raises:
             InvalidInputError: There is no such backend.
@@ -255,7 +255,7 @@ class Tables:
             **options: `session_id`, `backend`, `ax`, as `plots.plot_timeline` takes them.
 
         Returns:
-            Matplotlib's `Axes`, Plotly's `Figure` or Altair's `Chart`.
+            Matplotlib's `Axes` or Plotly's `Figure`.
 
         Raises:
             InvalidInputError: There is no such turn or backend, or several turns have that number.
@@ -272,7 +272,7 @@ class Tables:
             **options: As for `agy_nb.analysis.plotting.plots.plot_context`: `backend`, `ax`.
 
         Returns:
-            Matplotlib's `Axes`, Plotly's `Figure` or Altair's `Chart`.
+            Matplotlib's `Axes` or Plotly's `Figure`.
 
         Raises:
             InvalidInputError: There is no such backend.

@@ -1,6 +1,6 @@
 """What plots show, before anything is drawn: series of numbers, with names, colours and units.
 
-Rule 1: what a chart shows is worked out once; Matplotlib, Plotly and Altair only draw it.
+Rule 1: what a chart shows is worked out once; Matplotlib and Plotly only draw it.
 Rule 2: the colours can be told apart by the colour-blind (Okabe and Ito), and nothing is told by
 colour alone: areas have patterns, lines have marks.
 Rule 3: what is unknown is not drawn; where nothing is known, the chart says so.

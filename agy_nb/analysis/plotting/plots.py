@@ -1,7 +1,7 @@
 """Plots of sessions, one line each: `plot_usage`, `plot_latency`, `plot_timeline`, `plot_context`.
 
-`charts` and `timeline` say what is drawn, `draw_*` draw it: with Matplotlib, or with Plotly or
-Altair to zoom and to point at.
+`charts` and `timeline` say what is drawn, `draw_*` draw it: with Matplotlib, or with Plotly
+to zoom and to point at.
 
 Rule 1: libraries that draw are extras, imported on first use; no global setting is touched.
 Rule 2: axes name what they show and its unit.
@@ -20,7 +20,7 @@ from agy_nb.errors import InvalidInputError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Backend: TypeAlias = Literal["matplotlib", "plotly", "altair"]
+Backend: TypeAlias = Literal["matplotlib", "plotly"]
 
 
 def plot_usage(source: Source, *, backend: Backend = "matplotlib", ax: Axes | None = None) -> Any:  # noqa: ANN401
@@ -32,7 +32,7 @@ def plot_usage(source: Source, *, backend: Backend = "matplotlib", ax: Axes | No
         ax: Where to draw, with Matplotlib; new axes when None.
 
     Returns:
-        Matplotlib's `Axes`, Plotly's `Figure` or Altair's `Chart`.
+        Matplotlib's `Axes` or Plotly's `Figure`.
 
     Raises:
         InvalidInputError: There is no such backend, or it takes no axes.
@@ -108,10 +108,6 @@ def draw(chart: Chart, backend: Backend, ax: Axes | None = None) -> Any:  # noqa
             from agy_nb.analysis.plotting import draw_plotly
 
             return draw_plotly.figure(chart)
-        if backend == "altair":
-            from agy_nb.analysis.plotting import draw_altair
-
-            return draw_altair.chart(chart)
         from agy_nb.analysis.plotting import draw_matplotlib
 
         return draw_matplotlib.axes(chart, ax)
