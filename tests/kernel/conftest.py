@@ -61,7 +61,7 @@ class Turn:
         K.main_loop().call_soon_threadsafe(lambda: self.answer.done() or self.answer.set_result(1))
 
     async def wait(self, patience=15):
-        with K.guest().busy():
+        with K.current_host().busy():
             print(f"READY {self.button.model_id}", flush=True)
             try:
                 await asyncio.wait_for(asyncio.shield(self.answer), patience)
@@ -327,7 +327,7 @@ def kernel(shared_kernel):
     shared_kernel.seen.clear()
     yield shared_kernel
     left = shared_kernel.do(
-        "print(K.guest()._busy, K.guest()._blocking, K.guest()._cells._stack[1:])"
+        "host = K.current_host()\nprint(host._busy, host._blocking, host._cells._stack[1:])"
     )
     assert left.strip() == "0 0 []"
 

@@ -155,7 +155,7 @@ def test_outputs_stay_in_their_cell(kernel, mode):
 
 def test_interrupt_cancels_an_awaiting_cell(kernel):
     cell, _ = start_turn(
-        kernel, "await", before="heard = []\nforget = K.guest().on_interrupt(heard.append)"
+        kernel, "await", before="heard = []\nforget = K.current_host().on_interrupt(heard.append)"
     )
     queued = kernel.send("print('no')")
     kernel.interrupt()
@@ -168,7 +168,7 @@ def test_interrupt_cancels_a_blocking_cell(kernel):
     cell, _ = start_turn(
         kernel,
         "sync",
-        before="heard = []\nforget = K.guest().on_interrupt(heard.append)\n"
+        before="heard = []\nforget = K.current_host().on_interrupt(heard.append)\n"
         "tasks = len(asyncio.all_tasks(K.main_loop()))",
     )
     queued = kernel.send("print('no')")
@@ -200,9 +200,9 @@ def test_interrupt_of_an_idle_kernel_reaches_a_background_turn(kernel):
         "def stop(where):\n"
         "    heard.append(where)\n"
         "    task.cancel()\n"
-        "    start_parent.append(K.guest().cell_running)\n"
+        "    start_parent.append(K.current_host().cell_running)\n"
         "start_parent = []\n"
-        "forget = K.guest().on_interrupt(stop)\n"
+        "forget = K.current_host().on_interrupt(stop)\n"
         "async def tell():\n"
         "    await asyncio.wait([task])\n"
         "    print('ENDED', flush=True)\n"
@@ -215,11 +215,13 @@ def test_interrupt_of_an_idle_kernel_reaches_a_background_turn(kernel):
     kernel.do("await asyncio.wait_for(teller, 5)")
     assert kernel.do("print(heard, turn.cancelled, start_parent)") == "['idle'] True [False]\n"
     kernel.do("forget()")
-    assert "IGN" in kernel.do("import signal\nprint(repr(K.guest()._kernel.saved_sigint_handler))")
+    assert "IGN" in kernel.do(
+        "import signal\nprint(repr(K.current_host()._kernel.saved_sigint_handler))"
+    )
 
 
 def test_interrupt_of_an_idle_kernel_is_ignored_without_callbacks(kernel):
-    kernel.do("forget = K.guest().on_interrupt(print)")
+    kernel.do("forget = K.current_host().on_interrupt(print)")
     kernel.do("forget()")
     kernel.interrupt()
     assert kernel.do("print('alive')") == "alive\n"
@@ -233,7 +235,7 @@ def test_interrupt_without_callbacks_is_the_kernels_own(kernel):
 
 
 def test_interrupt_of_plain_code_is_told_and_still_stops_it(kernel):
-    kernel.do("heard = []\nforget = K.guest().on_interrupt(heard.append)")
+    kernel.do("heard = []\nforget = K.current_host().on_interrupt(heard.append)")
     cell = kernel.send("print('READY x', flush=True)\nfor n in range(1000): time.sleep(0.02)")
     kernel.ready(cell)
     kernel.interrupt()
@@ -292,7 +294,7 @@ def test_background_turn_does_not_hold_the_next_cell(kernel):
     )
     button = kernel.ready(first)
     kernel.reply(first)
-    assert kernel.do("print('free', K.guest()._busy)") == "free 1\n"
+    assert kernel.do("print('free', K.current_host()._busy)") == "free 1\n"
     kernel.click(button)
     assert kernel.do("print(await task)").endswith("done\n")
 
@@ -371,7 +373,7 @@ def test_click_is_not_lost_when_the_pump_fails(kernel):
     cell, button = start_turn(
         kernel,
         "await",
-        before="pump = K.guest()._pump\n"
+        before="pump = K.current_host()._pump\n"
         "def fail(frames): pump.session_spoilt = kernel_session.deserialize("
         "kernel_session.feed_identities(frames, copy=False)[1], copy=False); 1 / 0\n"
         "kernel_session = pump._kernel.session\n"
@@ -391,19 +393,19 @@ def test_click_passes_when_another_took_our_place(kernel):
         kernel,
         "await",
         after="from agy_nb.kernel.comm_pump import main_stream\n"
-        "stream = main_stream(K.guest()._kernel)\n"
+        "stream = main_stream(K.current_host()._kernel)\n"
         "ours = stream._recv_callback\n"
         "stream.on_recv(lambda frames: ours(frames), copy=False)",
     )
     kernel.click(button)
     kernel.reply(cell)
-    kernel.do("assert not K.guest().pump_open\nstream.on_recv(ours, copy=False)")
+    kernel.do("assert not K.current_host().pump_open\nstream.on_recv(ours, copy=False)")
     cell, button = start_turn(kernel, "sync")
     kernel.click(button)
     assert kernel.reply(cell)["status"] == "ok"
     kernel.do(
-        "stream.on_recv(K.guest()._pump._passed_to, copy=False)\n"
-        "assert K.guest()._pump._passed_to != K.guest()._pump._sort"
+        "stream.on_recv(K.current_host()._pump._passed_to, copy=False)\n"
+        "assert K.current_host()._pump._passed_to != K.current_host()._pump._sort"
     )
 
 
@@ -416,13 +418,13 @@ def test_missing_hook_warns_once_and_leaves_the_kernel_alone(fresh_kernel):
         "with warnings.catch_warnings(record=True) as seen:\n"
         "    warnings.simplefilter('always')\n"
         "    for n in range(3):\n"
-        "        with K.guest().busy(): await asyncio.sleep(0)\n"
+        "        with K.current_host().busy(): await asyncio.sleep(0)\n"
         "    K.run(asyncio.sleep(0))\n"
         "print(len(seen), seen[0].category.__name__, K.probe().clicks_during_await)"
     )
     queued = kernel.send("print('queued')")
     assert kernel.reply(cell)["status"] == "ok"
-    assert kernel.text(cell).startswith("1 KernelWarning Ability(works=False")
+    assert kernel.text(cell).startswith("1 KernelWarning Capability(works=False")
     assert kernel.reply(queued)["status"] == "ok"
 
 
@@ -453,7 +455,7 @@ def test_clean_up_runs_at_shutdown(fresh_kernel, tmp_path):
         "async def leave():\n"
         "    await asyncio.sleep(0.05)\n"
         f"    Path({str(file)!r}).write_text(str(asyncio.get_running_loop() is K.main_loop()))\n"
-        "K.guest().at_exit(leave)"
+        "K.current_host().at_exit(leave)"
     )
     kernel.client.shutdown(restart=False)
     assert kernel.manager.provisioner is not None
@@ -467,7 +469,7 @@ def test_clean_up_runs_when_a_cell_waits_at_shutdown(fresh_kernel, tmp_path):
     kernel.do(
         "from pathlib import Path\n"
         f"async def leave(): Path({str(file)!r}).write_text('left')\n"
-        "K.guest().at_exit(leave)"
+        "K.current_host().at_exit(leave)"
     )
     start_turn(kernel, "sync")
     kernel.client.shutdown(restart=True)
@@ -560,9 +562,9 @@ def test_probe_says_what_works(kernel, env):
 
 def test_kernel_is_as_before_when_nobody_is_busy(kernel):
     kernel.do("before = None")
-    assert kernel.do("print(K.guest().pump_open)") == "False\n"
+    assert kernel.do("print(K.current_host().pump_open)") == "False\n"
     kernel.do("K.run(asyncio.sleep(0))")
-    assert kernel.do("print(K.guest().pump_open)") == "False\n"
+    assert kernel.do("print(K.current_host().pump_open)") == "False\n"
 
 
 def test_import_loads_no_kernel(pythons, env):

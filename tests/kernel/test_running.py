@@ -79,7 +79,7 @@ def test_loop_is_closed_at_exit_after_the_clean_up():
         async def leave():
             await asyncio.to_thread(print, "in a thread")
             print("left", asyncio.get_running_loop() is K.main_loop())
-        K.guest().at_exit(leave)
+        K.current_host().at_exit(leave)
         async def endless():
             try:
                 await asyncio.sleep(60)
@@ -98,10 +98,10 @@ def test_fallback_is_called_where_no_loop_is_left():
         async def leave(): print("no")
         async def main():
             K.main_loop()
-            K.guest().at_exit(leave, fallback=lambda: print("fallback"))
-            K.guest().at_exit(lambda: print("plain"))
-            K.guest().at_exit(leave)
-            K.guest().at_exit(lambda: print("taken back"))()
+            K.current_host().at_exit(leave, fallback=lambda: print("fallback"))
+            K.current_host().at_exit(lambda: print("plain"))
+            K.current_host().at_exit(leave)
+            K.current_host().at_exit(lambda: print("taken back"))()
         asyncio.run(main())
     """) == ["plain", "fallback"]
 
@@ -111,8 +111,8 @@ def test_failing_clean_up_does_not_stop_the_others():
         HEAD
         + textwrap.dedent("""
         async def fail(): raise ValueError("broken")
-        K.guest().at_exit(lambda: print("other"))
-        K.guest().at_exit(fail)
+        K.current_host().at_exit(lambda: print("other"))
+        K.current_host().at_exit(fail)
         K.run(asyncio.sleep(0))
     """)
     )
@@ -149,7 +149,7 @@ def test_interrupt_of_a_script_cancels_the_coroutine():
                 print("cancelled")
                 raise
         heard = []
-        K.guest().on_interrupt(heard.append)
+        K.current_host().on_interrupt(heard.append)
         try:
             K.run(wait())
         except KeyboardInterrupt:
@@ -217,7 +217,7 @@ def test_child_of_a_fork_waits_for_no_lock_and_does_not_clean_up_for_its_parent(
         from agy_nb.kernel import kernel_host
         from agy_nb.runtime import default_runtime
 
-        K.guest().at_exit(lambda: print("cleaned up"))
+        K.current_host().at_exit(lambda: print("cleaned up"))
         held, go = threading.Barrier(2), threading.Event()
 
         def hold():
@@ -229,7 +229,7 @@ def test_child_of_a_fork_waits_for_no_lock_and_does_not_clean_up_for_its_parent(
         thread.start()
         held.wait()
         if (child := os.fork()) == 0:
-            with K.guest().busy():
+            with K.current_host().busy():
                 print("child", agy.runtime().closed, flush=True)
             sys.exit()
         os.waitpid(child, 0)

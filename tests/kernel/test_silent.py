@@ -13,7 +13,7 @@ pytestmark = [
 ]
 
 FIRST_USE = {
-    "guest": "with K.guest().busy(): await asyncio.sleep(0)",
+    "guest": "with K.current_host().busy(): await asyncio.sleep(0)",
     "await": "await Turn().wait(0.1)",
     "sync": "K.run(Turn().wait(0.1))",
 }
@@ -25,14 +25,14 @@ uses_of_a_subshell = pytest.mark.parametrize(
 
 def still_hears(kernel):
     """Cells run, and a click reaches the cell that waits for it."""
-    assert kernel.do("print('alive', K.guest().pump_open)") == "alive False\n"
+    assert kernel.do("print('alive', K.current_host().pump_open)") == "alive False\n"
     cell = kernel.send("turn = Turn()\nprint(await turn.wait())")
     button = kernel.ready(cell)
     queued = kernel.send("print('queued')")
     kernel.click(button)
     assert kernel.reply(cell)["status"] == kernel.reply(queued)["status"] == "ok"
     assert kernel.order(cell, queued) == [cell, queued]
-    assert kernel.do("print(K.guest().pump_open)") == "False\n"
+    assert kernel.do("print(K.current_host().pump_open)") == "False\n"
 
 
 def quiet(use):
@@ -101,7 +101,8 @@ def test_silent_request_is_clicked_while_it_waits(kernel):
 def test_interrupt_cancels_a_silent_request(kernel):
     kernel.do("turn = Turn()\nbegun = asyncio.Event()")
     silent = kernel.send(
-        "heard = []\nforget = K.guest().on_interrupt(heard.append)\nawait turn.wait()", silent=True
+        "heard = []\nforget = K.current_host().on_interrupt(heard.append)\nawait turn.wait()",
+        silent=True,
     )
     kernel.says(silent, "READY")
     kernel.interrupt()
@@ -114,7 +115,7 @@ def test_cells_of_a_subshell_do_not_count_as_the_main_shells(kernel, env):
     subshell = subshell_of(kernel, env)
     cell = in_subshell(
         kernel,
-        "with K.guest().busy(): print(K.guest().cell_running, K.guest().pump_open)",
+        "host = K.current_host()\nwith host.busy(): print(host.cell_running, host.pump_open)",
         subshell,
     )
     assert kernel.reply(cell)["status"] == "ok"
@@ -127,7 +128,8 @@ def test_message_is_not_held_where_no_request_runs(kernel, env):
     if "6." in env:
         pytest.skip("ipykernel 6 has no mark of a running request, and never skips a hook")
     kernel.do(
-        "from agy_nb.kernel.comm_pump import current_parent\nmain = K.main_loop()\nhost = K.guest()"
+        "from agy_nb.kernel.comm_pump import current_parent\n"
+        "main = K.main_loop()\nhost = K.current_host()"
     )
     cell = kernel.send(
         "def leave_open():\n"
@@ -144,7 +146,7 @@ def test_message_is_not_held_where_no_request_runs(kernel, env):
 def test_message_that_cannot_be_delivered_does_not_take_others_along(kernel):
     """What was held behind it runs all the same, in its order."""
     cell = kernel.send(
-        "pump = K.guest()._pump\ndeliver = pump._deliver\nfailed = []\n"
+        "pump = K.current_host()._pump\ndeliver = pump._deliver\nfailed = []\n"
         "def fail_once(callback, frames):\n"
         "    if not failed:\n"
         "        failed.append(1)\n"

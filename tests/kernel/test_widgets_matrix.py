@@ -132,7 +132,7 @@ def test_request_that_comes_while_a_reply_is_sent_is_heard(kernel, env):
     if "6." in env:
         pytest.skip("ipykernel 6 sends replies through its stream")
     cell = kernel.send("""
-K.guest()
+K.current_host()
 shell = get_ipython().kernel.shell_channel_thread
 def reply():
     time.sleep(1)  # a request comes

@@ -462,13 +462,13 @@ async def test_it_goes_when_the_client_hangs_up(launcher, cassette, hello, how):
 
 
 def processes_of(folder):
-    """The harness and the stand-in that have a folder of this test in their environment."""
+    """The harness and the shim that have a folder of this test in their environment."""
     found = {}
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             command = (path / "cmdline").read_bytes()
             if os.fsencode(folder) in (path / "environ").read_bytes():
-                for name in (b"localharness", b"standin"):
+                for name in (b"localharness", b"cassette.shim"):
                     if name in command:
                         found[name.decode()] = int(path.name)
     return found
@@ -476,7 +476,7 @@ def processes_of(folder):
 
 @pytest.mark.real
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks into /proc")
-@pytest.mark.parametrize("victim", ["standin", "localharness"])
+@pytest.mark.parametrize("victim", ["cassette.shim", "localharness"])
 async def test_nothing_is_left_when_one_of_the_two_is_killed(launcher, tmp_path, victim):
     client = RawClient(launcher("--record", tmp_path / "c"))
     async with client:
@@ -487,7 +487,8 @@ async def test_nothing_is_left_when_one_of_the_two_is_killed(launcher, tmp_path,
             assert time.monotonic() < until, "it is not written"
             await asyncio.sleep(0.01)
         running = processes_of(tmp_path)
-        assert running == {"standin": client.process.pid, "localharness": running["localharness"]}
+        assert running.keys() == {"cassette.shim", "localharness"}
+        assert running["cassette.shim"] == client.process.pid
         os.kill(running[victim], signal.SIGKILL)
         await client.ended()
         client.process.wait(20)
