@@ -14,9 +14,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 HEAD = """\
 # Errors
 
-Every error of agy_nb is an `agy.AgyError`. Its text says what happened, where, and what to do; what
-a program needs to know is in attributes. Here each has its cause, what to do about it, and an
-example that a test runs, in which `...` stands for the rest of a message.
+Catch `agy.AgyError` to handle any error of agy_nb, or one of its kinds to handle one cause. The
+message says what is wrong, where, and what to do. Attributes such as `retry_after` hold the values
+that a program needs.
 
 ```python
 try:
@@ -26,6 +26,39 @@ except agy.QuotaExceededError as error:
 except agy.BackendError as error:
     print(error.http_code, error)
 ```
+
+`error.retryable` says whether the same request may succeed later. Below, each error has its cause,
+its remedy and an example. The tests run the examples, in which `...` stands for the rest of a
+message. The last section is
+[a table for users of the Rust bridge](#from-the-variants-of-the-rust-bridge).
+"""
+
+BRIDGE = {
+    "AgentNotStarted": "`AgentNotStartedError`",
+    "BackendError": "`BackendError`; `error.http_code` has the status code",
+    "ConnectionError": "`HarnessError`",
+    "QuotaExceeded": "`QuotaExceededError`; `error.retry_after` has the seconds",
+    "ChannelClosed": "`ChannelClosedError`",
+    "Safety": "`SafetyError`",
+    "MaxTokens": "`MaxTokensError`",
+    "ConnectionClosed": "`HarnessError`",
+    "Timeout": "`AgyTimeoutError`, with `error.duration` and `error.operation`",
+    "Stream": "`BackendError` or the kind of it that names the cause; the response raises it",
+    "InvalidConfig": "`InvalidConfigError`; `error.field` names the setting",
+    "Io": "the error of the operation, such as `CassetteNotWrittenError`; the `OSError` is its "
+    "`__cause__`",
+}
+"""The variants of agy-bridge's error, and the class that takes the place of each."""
+
+ABOUT_BRIDGE = """\
+## From the variants of the Rust bridge
+
+The Rust bridge (agy-bridge) has one error type with variants. In agy_nb, classes take the place of
+variants. Use `error.retryable` for `is_retryable()`, and `except agy.QuotaExceededError` for
+`is_quota_error()`; an answer with status 503 is a `BackendError` here.
+
+| variant in agy-bridge | class in agy_nb |
+| --- | --- |
 """
 
 GROUPS = {
@@ -48,7 +81,7 @@ def errors() -> list[Documented]:
 
 
 def remedy(error: Documented) -> str:
-    """What its docstring says is to be done."""
+    """Return the remedy that its docstring names."""
     found = re.search(r"^What to do: (.*?)(?:\n\n|\Z)", error.doc, re.MULTILINE | re.DOTALL)
     return " ".join(found[1].split()) if found else ""
 
@@ -61,6 +94,8 @@ def page() -> str:
         found = [each for each in errors() if each.value.__module__ == module]
         found.sort(key=lambda each: inspect.getsourcelines(each.value)[1])
         pieces += [_entry(each) for each in found]
+    rows = [f"| `{variant}` | {ours} |" for variant, ours in BRIDGE.items()]
+    pieces.append("\n".join([ABOUT_BRIDGE.rstrip("\n"), *rows, ""]))
     return "\n".join(pieces)
 
 
