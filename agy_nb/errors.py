@@ -28,7 +28,71 @@ Rule 2: what a program needs to know is an attribute, never only text.
 
 from __future__ import annotations
 
+import typing
+from importlib import import_module
+
 from agy_nb.terminal import printable
+
+if typing.TYPE_CHECKING:
+    from agy_nb.analysis.errors import (
+        MissingExtraError as MissingExtraError,
+        SpansNotExportedError as SpansNotExportedError,
+    )
+    from agy_nb.cassette.drift.errors import (
+        DriftError as DriftError,
+        HarnessSilentError as HarnessSilentError,
+        NoModelError as NoModelError,
+        RerunRefusedError as RerunRefusedError,
+        UnknownAddressError as UnknownAddressError,
+    )
+    from agy_nb.cassette.errors import (
+        CassetteActiveError as CassetteActiveError,
+        CassetteBusyError as CassetteBusyError,
+        CassetteError as CassetteError,
+        CassetteInvalidError as CassetteInvalidError,
+        CassetteMismatchError as CassetteMismatchError,
+        CassetteNotFoundError as CassetteNotFoundError,
+        CassetteNotWrittenError as CassetteNotWrittenError,
+    )
+    from agy_nb.cassette.shim.errors import (
+        HandshakeError as HandshakeError,
+        NoHarnessError as NoHarnessError,
+        NoLauncherError as NoLauncherError,
+        ShimError as ShimError,
+    )
+    from agy_nb.demo import DemoError as DemoError
+    from agy_nb.headless import NoKernelError as NoKernelError
+    from agy_nb.kernel.errors import (
+        CannotBlockError as CannotBlockError,
+        KernelError as KernelError,
+        NoStdinError as NoStdinError,
+    )
+    from agy_nb.pytest_plugin.errors import (
+        InvalidMarkerError as InvalidMarkerError,
+        NetworkBlockedError as NetworkBlockedError,
+        NoAsyncPluginError as NoAsyncPluginError,
+    )
+    from agy_nb.testing.errors import (
+        InvalidScriptError as InvalidScriptError,
+        NoScriptError as NoScriptError,
+        ScriptCrashedError as ScriptCrashedError,
+        ScriptError as ScriptError,
+        ScriptExhaustedError as ScriptExhaustedError,
+        TurnsUnusedError as TurnsUnusedError,
+    )
+
+_FURTHER = (
+    "cassette.errors",
+    "analysis.errors",
+    "testing.errors",
+    "kernel.errors",
+    "pytest_plugin.errors",
+    "cassette.shim.errors",
+    "cassette.drift.errors",
+    "headless",
+    "demo",
+)
+"""Modules whose errors can be imported from here too; each is loaded on first use."""
 
 
 class AgyError(Exception):
@@ -401,3 +465,12 @@ class WrongLoopError(AgyError):
         Traceback (most recent call last):
         agy_nb.errors.WrongLoopError: this runtime lives on another event loop; call it from ...
     """
+
+
+def __getattr__(name: str) -> typing.Any:  # noqa: ANN401 - one of the classes above
+    if name.endswith("Error"):
+        for module in _FURTHER:
+            found = vars(import_module(f"agy_nb.{module}")).get(name)
+            if isinstance(found, type) and issubclass(found, AgyError):
+                return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

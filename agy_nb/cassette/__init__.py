@@ -19,39 +19,14 @@ from __future__ import annotations
 
 import typing
 
-if typing.TYPE_CHECKING:
-    from agy_nb.cassette.errors import (
-        CassetteActiveError,
-        CassetteBusyError,
-        CassetteError,
-        CassetteInvalidError,
-        CassetteMismatchError,
-        CassetteNotFoundError,
-        CassetteNotWrittenError,
-    )
-    from agy_nb.cassette.use import use_cassette
+from agy_nb import lazy_names
 
-__all__ = [
-    "CassetteActiveError",
-    "CassetteBusyError",
-    "CassetteError",
-    "CassetteInvalidError",
-    "CassetteMismatchError",
-    "CassetteNotFoundError",
-    "CassetteNotWrittenError",
-    "use_cassette",
-]
+_MODULES = lazy_names.read(__file__)
+__all__ = list(_MODULES)
 
 
-def __getattr__(name: str) -> typing.Any:  # noqa: ANN401 - whatever the name stands for
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    home = "use" if name == "use_cassette" else "errors"
-    value = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+def __getattr__(name: str) -> typing.Any:  # noqa: ANN401 - the type of whatever the name stands for
+    return lazy_names.load(__name__, name, _MODULES)
 
 
 def __dir__() -> list[str]:

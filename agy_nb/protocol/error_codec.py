@@ -32,10 +32,10 @@ def to_info(error: BaseException) -> ErrorInfo:
 
 def to_error(info: ErrorInfo) -> errors.AgyError:
     """Make the error again that `to_info` wrote; an unknown class becomes a `BackendError`."""
-    cls = getattr(errors, info.type, errors.BackendError)
+    cls = vars(errors).get(info.type, errors.BackendError)
     if not (isinstance(cls, type) and issubclass(cls, errors.AgyError)):
         cls = errors.BackendError
-    error = cls.__new__(cls)
+    error: errors.AgyError = cls.__new__(cls)
     error.args = (info.message,)
     for name in _attributes(cls):
         setattr(error, name, getattr(info, name))

@@ -15,8 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from agy_nb.errors import AgentNotStartedError, InvalidInputError, WrongLoopError
-from agy_nb.protocol import commands as c
-from agy_nb.protocol import replies as r
+from agy_nb.protocol import commands as c, replies as r
 from agy_nb.protocol.values import Message, TokenUsage
 from agy_nb.runtime.agent_state import AgentState
 from agy_nb.runtime.approval_gate import AskUser

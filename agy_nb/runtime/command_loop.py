@@ -26,8 +26,7 @@ from agy_nb.errors import (
     ChannelClosedError,
     WrongLoopError,
 )
-from agy_nb.protocol import commands as c
-from agy_nb.protocol import replies as r
+from agy_nb.protocol import commands as c, replies as r
 from agy_nb.runtime.handlers import Handlers
 from agy_nb.runtime.runtime_config import RuntimeConfig
 

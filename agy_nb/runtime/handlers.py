@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from agy_nb.errors import AgyError, BackendError
 from agy_nb.kernel import in_kernel
-from agy_nb.protocol import commands as c
-from agy_nb.protocol import replies as r
+from agy_nb.protocol import commands as c, replies as r
 from agy_nb.protocol.events import Event, TurnBegan, TurnKind
 from agy_nb.protocol.values import Prompt
 from agy_nb.runtime.agent_state import AgentState, gone

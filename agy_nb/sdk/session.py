@@ -39,8 +39,7 @@ from agy_nb.protocol.events import (
 )
 from agy_nb.protocol.values import Message, Prompt, TokenUsage
 from agy_nb.sdk import errors
-from agy_nb.sdk.config import sdk_config as configs
-from agy_nb.sdk.config import workflows
+from agy_nb.sdk.config import sdk_config as configs, workflows
 from agy_nb.sdk.config.agent_tools import list_tools
 from agy_nb.sdk.connection import HarnessConnection
 from agy_nb.sdk.context_state import ContextState

@@ -5,29 +5,17 @@ Each name is loaded on first use: nothing here is imported before a view is show
 
 from __future__ import annotations
 
-import importlib
 import typing
 
-if typing.TYPE_CHECKING:
-    from agy_nb.widgets.approvals.approver import Approver, approve
-    from agy_nb.widgets.chat.panel import ChatPanel
-    from agy_nb.widgets.chat.recorded_chat import RecordedChat, chat_ui
-    from agy_nb.widgets.response.response_view import show
+from agy_nb import lazy_names
 
-_HOMES = {
-    "Approver": "approvals.approver",
-    "ChatPanel": "chat.panel",
-    "RecordedChat": "chat.recorded_chat",
-    "approve": "approvals.approver",
-    "chat_ui": "chat.recorded_chat",
-    "show": "response.response_view",
-}
-
-__all__ = ["Approver", "ChatPanel", "RecordedChat", "approve", "chat_ui", "show"]
+_MODULES = lazy_names.read(__file__)
+__all__ = list(_MODULES)
 
 
-def __getattr__(name: str) -> typing.Any:  # noqa: ANN401 - whatever the name stands for
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+def __getattr__(name: str) -> typing.Any:  # noqa: ANN401 - the type of whatever the name stands for
+    return lazy_names.load(__name__, name, _MODULES)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

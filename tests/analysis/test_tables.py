@@ -9,8 +9,7 @@ import time
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from agy_nb.analysis import Prices, load
 from agy_nb.analysis.cli import _for_people, add_parser

@@ -15,8 +15,7 @@ from agy_nb.cassette import cli
 from agy_nb.cassette.errors import CassetteError
 from agy_nb.cassette.inspect.session_digests import digest_of
 from agy_nb.cassette.redaction import SECRET
-from agy_nb.cassette.storage import format as format_
-from agy_nb.cassette.storage import migration
+from agy_nb.cassette.storage import format as format_, migration
 from agy_nb.cassette.storage.cassette_reader import by_session, load
 from agy_nb.cassette.storage.format import HEADER, WIRE, Header, WireRecord, encode_line, read_lines
 from agy_nb.cassette.storage.model_log import write_vcr

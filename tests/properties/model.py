@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import agy_nb as agy
-from agy_nb.protocol import commands as c
-from agy_nb.protocol import replies as r
+from agy_nb.protocol import commands as c, replies as r
 from agy_nb.protocol.events import TurnState
 
 TOKENS = 15

@@ -3,8 +3,7 @@
 import asyncio
 
 import agy_nb as agy
-from agy_nb.protocol import commands as c
-from agy_nb.protocol import replies as r
+from agy_nb.protocol import commands as c, replies as r
 from agy_nb.protocol.events import Text, TurnState
 from agy_nb.testing.memory import MemoryBackend
 from tests.properties.stage import agent_in, ended_once, outcome, runtime_in, scenario

@@ -10,8 +10,10 @@ from agy_nb.cassette.replay.replay_socket import CassetteSocket
 from agy_nb.cassette.replay.session_matcher import PlaySettings, SessionMatcher
 from agy_nb.cassette.storage.cassette_reader import Cassette, by_session
 from agy_nb.cassette.storage.format import Header
-from tests.cassette.conftest import Frames as f  # noqa: N813
-from tests.cassette.conftest import to_lines
+from tests.cassette.conftest import (
+    Frames as f,  # noqa: N813
+    to_lines,
+)
 from tests.properties.stage import scenario
 
 

@@ -6,8 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from agy_nb.cassette.errors import CassetteError
 from agy_nb.cassette.redaction import Redactor

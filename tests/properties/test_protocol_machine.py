@@ -15,8 +15,7 @@ from hypothesis.stateful import (
 )
 
 import agy_nb as agy
-from agy_nb.protocol import commands as c
-from agy_nb.protocol import replies as r
+from agy_nb.protocol import commands as c, replies as r
 from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.events import Error
 from agy_nb.protocol.values import TextPart

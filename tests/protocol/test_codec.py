@@ -4,14 +4,10 @@ import json
 from typing import get_args
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from agy_nb import errors
-from agy_nb.protocol import commands as c
-from agy_nb.protocol import events as e
-from agy_nb.protocol import replies as r
-from agy_nb.protocol import values as v
+from agy_nb.protocol import commands as c, events as e, replies as r, values as v
 from agy_nb.protocol.codec import decode, encode
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -3,8 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import agy_nb as agy
 from agy_nb.protocol.encodable import encodable, encodable_text

@@ -18,8 +18,7 @@ from agy_nb.protocol.events import (
     Usage,
 )
 from agy_nb.protocol.values import TokenUsage
-from agy_nb.testing import ScriptedModel, call, hang, in_system, say, think
-from agy_nb.testing import ScriptUsage as Tokens
+from agy_nb.testing import ScriptedModel, ScriptUsage as Tokens, call, hang, in_system, say, think
 from tests.sdk.needs import needs_sdk
 
 pytestmark = [

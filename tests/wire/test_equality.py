@@ -16,8 +16,7 @@ import pydantic
 import pytest
 from google.antigravity import types
 from google.antigravity.hooks import hooks, policy
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import agy_nb as agy
 from agy_nb.analysis.schema import TABLES

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from agy_nb.analysis.read.harness_databases import is_conversation as _names_a_database
-from agy_nb.analysis.read.harness_logs import NAMES as TRANSCRIPTS
-from agy_nb.analysis.read.harness_logs import belongs_to_another, conversation_of
+from agy_nb.analysis.read.harness_logs import (
+    NAMES as TRANSCRIPTS,
+    belongs_to_another,
+    conversation_of,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,7 @@ from agy_nb.analysis.builders.from_events import EventTables
 from agy_nb.analysis.builders.session_builder import SessionBuilder
 from agy_nb.analysis.read.discovery import is_conversation, name_of
 from agy_nb.analysis.read.harness_databases import read_database
-from agy_nb.analysis.read.harness_logs import NAMES as TRANSCRIPTS
-from agy_nb.analysis.read.harness_logs import read_transcript
+from agy_nb.analysis.read.harness_logs import NAMES as TRANSCRIPTS, read_transcript
 from agy_nb.protocol.events import Event
 from agy_nb.wire import WireReader
 from agy_nb.wire.frames import TIMESTAMP

@@ -25,8 +25,7 @@ from agy_nb.widgets.chat.recorded_chat import as_json, as_markdown, as_turns, qu
 from agy_nb.widgets.recordings.frame_player import show
 from agy_nb.widgets.response.cards import text_of
 from agy_nb.widgets.response.static_fallback import StaticFallback
-from agy_nb.widgets.tree import front_end_messages as messages
-from agy_nb.widgets.tree import live_view
+from agy_nb.widgets.tree import front_end_messages as messages, live_view
 from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.usage.cost_text import cost_of
 

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from agy_nb.analysis.builders.column_buffer import Columns
 from agy_nb.analysis.builders.dataframes import frame

@@ -10,8 +10,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from agy_nb.analysis import load
 from tests.analysis.conftest import CHILD, ROOT, Wire, counts, save

@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from agy_nb.analysis import usage_df
 from agy_nb.errors import InvalidInputError

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from agy_nb.analysis.read.discovery import find_recordings
 from agy_nb.analysis.read.from_cassette import read_file

@@ -6,8 +6,7 @@ import re
 import urllib.parse
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.matching.jsonpath import JsonPath

@@ -5,8 +5,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from agy_nb.cassette.redaction import HOME, SECRET, TEMP, Redactor
 from agy_nb.cassette.redaction.http.sse_events import clean_stream

@@ -4,8 +4,7 @@ import itertools
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from agy_nb.cassette.errors import CassetteMismatchError
 from agy_nb.cassette.matching.compare_frames import Comparer
@@ -360,8 +359,10 @@ def test_sessions_alike_are_told_apart_by_their_first_prompt(tmp_path, lines_of,
 def test_agents_alike_may_start_and_ask_in_any_order(starts, prompts):
     from pathlib import Path
 
-    from tests.cassette.conftest import Frames as frames  # noqa: N813
-    from tests.cassette.conftest import to_lines
+    from tests.cassette.conftest import (
+        Frames as frames,  # noqa: N813
+        to_lines,
+    )
 
     config = frames.config()
     dealer = deck(

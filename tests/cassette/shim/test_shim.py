@@ -16,8 +16,7 @@ from pathlib import Path
 
 import pytest
 from google.antigravity.connections.local import local_connection
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 

@@ -5,8 +5,7 @@ import os
 from codecs import BOM_UTF8
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from agy_nb.cassette.errors import CassetteInvalidError, CassetteNotFoundError
 from agy_nb.cassette.storage.cassette_reader import load

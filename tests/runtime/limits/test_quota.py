@@ -4,8 +4,7 @@ import asyncio
 import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import agy_nb as agy
 from agy_nb.protocol.error_codec import to_info

@@ -11,8 +11,7 @@ from agy_nb.protocol.events import Approval, ApprovalState
 from agy_nb.sdk.interfaces import ApprovalRequest
 from agy_nb.testing import ScriptedModel, call, say
 from agy_nb.testing.memory import MemoryBackend
-from agy_nb.widgets.approvals import approver as approvals
-from agy_nb.widgets.approvals import argument_editor, typed_prompts
+from agy_nb.widgets.approvals import approver as approvals, argument_editor, typed_prompts
 from agy_nb.widgets.approvals.pending import desk
 from agy_nb.widgets.response import cards
 from agy_nb.widgets.tree.conversation import ConversationView

@@ -14,8 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import nbformat
-from playwright.sync_api import Page, sync_playwright
-from playwright.sync_api import TimeoutError as NotInTime
+from playwright.sync_api import Page, TimeoutError as NotInTime, sync_playwright
 
 ROOT = Path(__file__).parents[3]
 SCREENSHOTS = ROOT / "build" / "screenshots"

@@ -5,11 +5,9 @@ import random
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from agy_nb.widgets.markdown import markdown_stream as module
-from agy_nb.widgets.markdown import markup
+from agy_nb.widgets.markdown import markdown_stream as module, markup
 from agy_nb.widgets.markdown.markdown_stream import BlockTail, BlockUpdate, MarkdownStream
 from agy_nb.widgets.markdown.markup import LONGEST_BLOCK, render
 from tests.widgets.hostile import PAYLOADS, faults, text_of

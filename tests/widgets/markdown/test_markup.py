@@ -3,8 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from agy_nb.widgets.markdown import markup
 from tests.widgets.hostile import PAYLOADS, faults, read, skeleton, text_of

@@ -3,8 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from agy_nb.protocol.events import (
     Approval,

@@ -6,8 +6,7 @@ import random
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import agy_nb as agy
 from agy_nb.protocol.events import Approval, ApprovalState
