@@ -76,9 +76,10 @@ bench: $(VENV)/.ready ## Run the benchmarks, and write docs/performance.md
 		--write-table docs/performance.md $(ARGS)
 
 .PHONY: soak
-soak: $(VENV)/.ready ## Run the properties a hundred times as long, five thousand real turns, every fault
+soak: $(VENV)/.ready ## Run the properties a hundred times as long, five thousand real turns, every fault and kernel
 	AGY_SOAK=1 $(BIN)/python -m pytest tests/properties tests/endurance tests/cassette/redaction/test_secret_prose.py -n auto -o timeout=3600 $(ARGS)
 	AGY_SOAK=1 $(BIN)/python -m pytest -m hypothesis --ignore tests/properties -n auto -o timeout=3600 $(ARGS)
+	AGY_SOAK=1 $(BIN)/python -m pytest tests/kernel -m kernel_matrix -n $(WORKERS) --dist worksteal $(ARGS)
 	AGY_SOAK=1 $(BIN)/python -m pytest tests/faults -n auto -o timeout=900 \
 		--write-table docs/reliability.md
 
