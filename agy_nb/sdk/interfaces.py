@@ -1,6 +1,6 @@
 """The seam: what the runtime needs of an agent's backend, and nothing of the SDK.
 
-`live.SdkBackend` is the real one. `agy_nb.testing.memory.MemoryBackend` stands in for it in
+`backend.SdkBackend` is the real one; a backend in memory stands in for it in
 property tests and benchmarks of the loop.
 """
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 import agy_nb as agy
-from agy_nb.testing.memory import MemoryBackend
+from tests.support.memory import MemoryBackend
 
 CHATS = 50
 CHUNK_PAUSE_S = 0.01  # 100 chunks a second from each model

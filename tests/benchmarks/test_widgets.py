@@ -10,11 +10,11 @@ import pytest
 import agy_nb as agy
 from agy_nb.protocol.events import Text
 from agy_nb.testing import ScriptedModel, say
-from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets.markdown.markdown_stream import MarkdownStream
 from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.tree.live_view import LiveView
 from agy_nb.widgets.usage.usage_view import UsageView
+from tests.support.memory import MemoryBackend
 
 CHUNKS = 5_000
 ROUNDS = 5

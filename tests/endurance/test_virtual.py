@@ -10,9 +10,9 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.analysis.builders.live_tables import LiveTables
-from agy_nb.testing.memory import MemoryBackend
 from tests.endurance.gauges import Log
 from tests.runtime.virtual_time import run
+from tests.support.memory import MemoryBackend
 
 SHIFT_S = 20 * 60
 SHIFTS = 21

@@ -13,7 +13,7 @@ pytestmark = [
 
 SETUP = """
 import agy_nb as agy
-from agy_nb.testing.memory import MemoryBackend
+from tests.support.memory import MemoryBackend
 
 ran, ran_at = [], []
 

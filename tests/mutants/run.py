@@ -26,7 +26,10 @@ QUICK = ["tests/properties/test_schedules.py", "tests/properties/test_protocol_m
          "-k", "every_schedule or the_model_says"]  # fmt: skip
 STAGES = [("quick", QUICK), ("whole", ["tests/properties"])]
 LIMIT_S = 300
-COPIED = ["agy_nb", "tests/properties", "tests/cassette", "tests/runtime", "tests/conftest.py"]
+COPIED = [
+    "agy_nb",
+    *(f"tests/{name}" for name in ("properties", "cassette", "runtime", "support", "conftest.py")),
+]
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import asyncio
 
 from agy_nb.errors import InvalidPromptError
 from agy_nb.protocol.events import TurnState
-from agy_nb.testing.memory import MemoryBackend
 from tests.properties.stage import agent_in, ended_once, outcome, runtime_in, scenario
+from tests.support.memory import MemoryBackend
 
 
 def noted(agent):

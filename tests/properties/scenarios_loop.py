@@ -5,8 +5,8 @@ import asyncio
 import agy_nb as agy
 from agy_nb.protocol import commands as c, replies as r
 from agy_nb.protocol.events import Text, TurnState
-from agy_nb.testing.memory import MemoryBackend
 from tests.properties.stage import agent_in, ended_once, outcome, runtime_in, scenario
+from tests.support.memory import MemoryBackend
 
 # --- the loop -----------------------------------------------------------------------------------
 

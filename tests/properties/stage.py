@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 import agy_nb as agy
 from agy_nb.protocol.events import Approval, ApprovalState, State, ToolCall, ToolResult, TurnState
-from agy_nb.testing.memory import MemoryBackend
 from tests.properties.schedules import Scenario
+from tests.support.memory import MemoryBackend
 
 SCENARIOS: dict[str, Scenario] = {}
 

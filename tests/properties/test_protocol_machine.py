@@ -19,10 +19,10 @@ from agy_nb.protocol import commands as c, replies as r
 from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.events import Error
 from agy_nb.protocol.values import TextPart
-from agy_nb.testing.memory import MemoryBackend
 from tests.properties.conftest import PROFILE
 from tests.properties.model import Model
 from tests.properties.schedules import Replayed, ScheduledLoop, _put_out
+from tests.support.memory import MemoryBackend
 
 LIMITS = {
     # Odd fractions: no two limits fall due at the same moment.

@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 import agy_nb as agy
-from agy_nb.testing.memory import MemoryBackend, echo
+from tests.support.memory import MemoryBackend, echo
 
 
 def settings(**limits) -> agy.RuntimeConfig:

@@ -11,8 +11,8 @@ import pytest
 import agy_nb as agy
 from agy_nb.protocol.values import MediaPart, TextPart
 from agy_nb.runtime.turns.prompts import parse_prompt
-from agy_nb.testing.memory import MemoryBackend
 from tests.runtime.conftest import agent_with, first_piece, hangs, runtime_with
+from tests.support.memory import MemoryBackend
 
 
 async def test_shutdown_twice_is_fine():
@@ -134,7 +134,7 @@ async def test_wakeup_refuses_a_time_that_is_none(seconds):
 
 BLOCKING = """
 import agy_nb as agy
-from agy_nb.testing.memory import MemoryBackend
+from tests.support.memory import MemoryBackend
 
 runtime = agy.Runtime(agy.RuntimeConfig(chat_pause=0), backend=MemoryBackend())
 agent = agy.run(runtime.create_agent({}))
@@ -342,7 +342,7 @@ async def test_spawned_agent_takes_the_configuration_and_may_have_another_handle
 THREADS = """
 import asyncio, threading
 import agy_nb as agy
-from agy_nb.testing.memory import MemoryBackend
+from tests.support.memory import MemoryBackend
 
 async def main():
     async with agy.Runtime(agy.RuntimeConfig(chat_pause=0), backend=MemoryBackend()) as runtime:
@@ -360,7 +360,7 @@ LOOPS = """
 import asyncio
 import contextlib
 import agy_nb as agy
-from agy_nb.testing.memory import MemoryBackend
+from tests.support.memory import MemoryBackend
 
 async def use():
     runtime = agy.runtime()

@@ -9,8 +9,8 @@ import agy_nb as agy
 from agy_nb.protocol.commands import Chat
 from agy_nb.protocol.events import TurnState
 from agy_nb.protocol.values import TextPart
-from agy_nb.testing.memory import MemoryBackend
 from tests.runtime.conftest import agent_with, first_piece, hangs, runtime_with, settings
+from tests.support.memory import MemoryBackend
 
 
 async def turns(count):

@@ -12,9 +12,9 @@ from agy_nb.protocol import commands as c
 from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.events import Error, Text
 from agy_nb.protocol.values import TextPart, Trajectory
-from agy_nb.testing.memory import MemoryBackend, MemorySession
 from tests.runtime import virtual_time
 from tests.runtime.conftest import agent_with, first_piece, hangs, runtime_with, settings
+from tests.support.memory import MemoryBackend, MemorySession
 
 
 async def test_query_does_not_wait_for_fifty_chats():

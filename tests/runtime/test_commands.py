@@ -8,8 +8,8 @@ import pytest
 import agy_nb as agy
 from agy_nb.protocol import commands as c, replies as r
 from agy_nb.protocol.values import TextPart
-from agy_nb.testing.memory import MemoryBackend
 from tests.runtime.conftest import agent_with, first_piece, hangs, runtime_with
+from tests.support.memory import MemoryBackend
 
 PROMPT = (TextPart(text="one two"),)
 OF_AN_AGENT = [

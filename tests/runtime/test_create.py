@@ -6,9 +6,9 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.protocol import commands as c
-from agy_nb.testing.memory import MemoryBackend
 from tests.runtime import virtual_time
 from tests.runtime.conftest import runtime_with
+from tests.support.memory import MemoryBackend
 
 
 class Gated(MemoryBackend):

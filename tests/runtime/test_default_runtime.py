@@ -8,7 +8,7 @@ import agy_nb as agy
 from agy_nb.protocol.values import MediaPart, SlashCommandPart, TextPart
 from agy_nb.runtime import default_runtime
 from agy_nb.runtime.turns.prompts import parse_prompt
-from agy_nb.testing.memory import MemoryBackend
+from tests.support.memory import MemoryBackend
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ import agy_nb as agy
 from agy_nb.protocol.events import TurnState
 from agy_nb.protocol.replies import Failed
 from agy_nb.runtime.sync_agent import SyncAgent
-from agy_nb.testing.memory import MemoryBackend
 from tests.runtime.conftest import agent_with, first_piece, hangs, runtime_with, settings
+from tests.support.memory import MemoryBackend
 
 
 class Kernel:

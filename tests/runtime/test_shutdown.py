@@ -6,9 +6,9 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.protocol import commands as c
-from agy_nb.testing.memory import MemoryBackend
 from tests.runtime import virtual_time
 from tests.runtime.conftest import first_piece, hangs, runtime_with
+from tests.support.memory import MemoryBackend
 
 
 async def test_senders_before_a_full_channel_are_told(no_task_is_left):

@@ -6,10 +6,10 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.protocol import codec
-from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets import RecordedChat
 from agy_nb.widgets.approvals.approver import Approver
 from agy_nb.widgets.chat.panel import ChatPanel
+from tests.support.memory import MemoryBackend
 
 pytestmark = pytest.mark.blocking_allowed  # a widget looks whether its style sheet was edited
 

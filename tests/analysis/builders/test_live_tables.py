@@ -20,8 +20,8 @@ from agy_nb.protocol.events import State, Text, TurnState
 from agy_nb.protocol.values import TextPart, Trajectory
 from agy_nb.runtime.runtime import Runtime
 from agy_nb.testing import ScriptedModel, call, say
-from agy_nb.testing.memory import MemoryBackend
 from tests.analysis.conftest import ROOT, START, metered
+from tests.support.memory import MemoryBackend
 
 
 async def test_turns_of_an_agent():

@@ -14,8 +14,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from agy_nb.analysis import Prices, load
 from agy_nb.analysis.errors import MissingExtraError, SpansNotExportedError
 from agy_nb.runtime.runtime import Runtime
-from agy_nb.testing.memory import MemoryBackend
 from tests.analysis.conftest import CHILD, ROOT, Wire, save
+from tests.support.memory import MemoryBackend
 
 CASSETTES = Path(__file__).parents[3] / "cassettes"
 KNOWN = {value for name, value in vars(names).items() if name.startswith("GEN_AI_")}

@@ -11,8 +11,8 @@ from agy_nb.cassette.errors import CassetteInvalidError, CassetteNotWrittenError
 from agy_nb.cassette.record.frame_buffer import PACKING, FrameBuffer
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.testing import ScriptedModel, call, fail, hang, say
-from agy_nb.testing.memory import MemoryBackend
 from tests.cassette.scenarios import get_weather
+from tests.support.memory import MemoryBackend
 
 pytestmark = pytest.mark.blocking_allowed  # what blocks is called as a thread would
 

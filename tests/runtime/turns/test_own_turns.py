@@ -7,8 +7,8 @@ import pytest
 import agy_nb as agy
 from agy_nb.protocol.events import State, TurnBegan, TurnState
 from agy_nb.protocol.values import TextPart
-from agy_nb.testing.memory import MemoryBackend
 from tests.runtime.conftest import agent_with, first_piece, hangs, runtime_with
+from tests.support.memory import MemoryBackend
 
 
 def kinds(responses):

@@ -12,7 +12,7 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.testing import ScriptedModel, hang, say
-from agy_nb.testing.memory import MemoryBackend
+from tests.support.memory import MemoryBackend
 
 pytestmark = [
     pytest.mark.alone,

@@ -10,9 +10,9 @@ from agy_nb.kernel import NoStdinError
 from agy_nb.protocol.events import Approval, ApprovalState
 from agy_nb.protocol.values import Answer, AskedQuestion, QuestionOption
 from agy_nb.sdk.interfaces import ApprovalRequest
-from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets.approvals import approver, typed_prompts
 from agy_nb.widgets.approvals.pending import desk
+from tests.support.memory import MemoryBackend
 from tests.widgets.clicks import answer, click
 
 pytestmark = pytest.mark.blocking_allowed  # a widget looks whether its style sheet was edited
@@ -38,7 +38,7 @@ class Cards:
 @pytest.fixture
 def cards(monkeypatch):
     cards = Cards()
-    monkeypatch.setattr(approver, "Card", cards)
+    monkeypatch.setattr(approver, "ApprovalCard", cards)
     return cards
 
 

@@ -10,12 +10,12 @@ import agy_nb as agy
 from agy_nb.protocol.events import Approval, ApprovalState
 from agy_nb.sdk.interfaces import ApprovalRequest
 from agy_nb.testing import ScriptedModel, call, say
-from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets.approvals import approver as approvals, argument_editor, typed_prompts
 from agy_nb.widgets.approvals.pending import desk
 from agy_nb.widgets.response import cards
 from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.tree.live_view import LiveView
+from tests.support.memory import MemoryBackend
 from tests.widgets.clicks import click
 
 pytestmark = pytest.mark.blocking_allowed  # a widget looks whether its style sheet was edited

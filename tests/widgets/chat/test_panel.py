@@ -11,8 +11,8 @@ import agy_nb as agy
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.protocol.values import MediaPart, TextPart
 from agy_nb.testing import ScriptedModel, say
-from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets.chat.panel import ChatPanel
+from tests.support.memory import MemoryBackend
 
 pytestmark = pytest.mark.blocking_allowed  # a widget looks whether its style sheet was edited
 

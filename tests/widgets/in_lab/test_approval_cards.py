@@ -8,7 +8,7 @@ pytestmark = BROWSER
 
 ASKS = """
 import asyncio
-from agy_nb.testing.memory import MemoryBackend
+from tests.support.memory import MemoryBackend
 ran = []
 
 def erase(**args) -> str:

@@ -11,7 +11,7 @@ FIELDS = """
 import json
 payloads = json.loads(PAYLOADS)
 blob = "\\n\\n".join(payloads)
-from agy_nb.testing.memory import MemoryBackend
+from tests.support.memory import MemoryBackend
 from agy_nb.protocol.events import *
 from agy_nb.protocol.values import *
 

@@ -11,12 +11,12 @@ from hypothesis import given, strategies as st
 import agy_nb as agy
 from agy_nb.protocol.events import Approval, ApprovalState
 from agy_nb.sdk.interfaces import ApprovalRequest
-from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets.approvals import approver
 from agy_nb.widgets.approvals.pending import desk
 from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.tree.front_end_messages import LONGEST_TEXT, parse
 from agy_nb.widgets.tree.live_view import UNREADABLE, LiveView
+from tests.support.memory import MemoryBackend
 
 pytestmark = pytest.mark.blocking_allowed  # a widget looks whether its style sheet was edited
 
@@ -140,7 +140,9 @@ async def test_answer_that_cannot_be_read_is_refused_and_the_card_waits_on(monke
 async def test_call_that_was_not_shown_whole_or_was_edited_is_not_allowed(monkeypatch):
     monkeypatch.setattr(approver, "in_kernel", lambda: True)
     monkeypatch.setattr(approver, "why_no_stdin", lambda: "")
-    monkeypatch.setattr(approver, "Card", lambda _event: SimpleNamespace(end=lambda _event: None))
+    monkeypatch.setattr(
+        approver, "ApprovalCard", lambda _event: SimpleNamespace(end=lambda _event: None)
+    )
     for args, message in (
         ({"content": "x" * 300_000}, {"choice": "once"}),
         ({"content": "x" * 300_000}, {"choice": "tool"}),

@@ -3,9 +3,9 @@
 import pytest
 
 import agy_nb as agy
-from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.usage.cost_text import cost_of, dollars
+from tests.support.memory import MemoryBackend
 
 
 async def play(turn):

@@ -8,9 +8,9 @@ import pytest
 import agy_nb as agy
 from agy_nb.analysis.builders.live_tables import LiveTables
 from agy_nb.analysis.metrics.cost import Prices
-from agy_nb.testing.memory import MemoryBackend
 from agy_nb.widgets.usage import usage_view as usage_module
 from agy_nb.widgets.usage.usage_view import UsageView
+from tests.support.memory import MemoryBackend
 
 pytestmark = pytest.mark.blocking_allowed  # a widget looks whether its style sheet was edited
 

@@ -84,7 +84,7 @@ class MemoryTurn:
             )
         )
 
-    async def call(self, name: str, args: JsonObject | None = None) -> Any:  # noqa: ANN401
+    async def call(self, name: str, args: JsonObject | None = None) -> Any:
         """Call a host tool as the model would: approval first, then the tool.
 
         Returns:
@@ -118,7 +118,7 @@ class MemoryTurn:
                 result = session.host_tools[name](**args)
                 if inspect.isawaitable(result):
                     result = await result
-        except Exception as raised:  # noqa: BLE001 - a tool's error goes to the model
+        except Exception as raised:
             error = str(raised)
         self.emit(
             ToolResult(
