@@ -99,7 +99,7 @@ def _ipykernel_version() -> str | None:
 def _clicks() -> Capability:
     kernel = current_kernel()
     if kernel is None:
-        return _ability("this is no Jupyter kernel, so there are no widgets")
+        return _ability("this is not a Jupyter kernel, so widgets are not available")
     host = current_host()
     if host.clicks_reason or host.cells_reason:
         return _ability(host.clicks_reason or host.cells_reason)
@@ -125,7 +125,7 @@ def _clicks_during_sync(clicks: Capability) -> Capability:
 
 def _interrupt() -> Capability:
     if threading.current_thread() is not threading.main_thread() and current_kernel() is None:
-        return _ability("signals reach the main thread only")
+        return _ability("only the main thread receives signals")
     if current_kernel() is not None and not hasattr(current_kernel(), "saved_sigint_handler"):
         return _ability("this kernel does not handle SIGINT as ipykernel does")
     if signal.getsignal(signal.SIGINT) is None:

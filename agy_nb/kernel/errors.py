@@ -38,13 +38,13 @@ class CannotBlockError(KernelError):
     Example:
         >>> from agy_nb.kernel import CannotBlockError
         >>> print(CannotBlockError("an event loop is already running here"))
-        cannot block here: an event loop is already running here; write `await coro` instead ...
+        cannot block here: an event loop is already running here. Use `await coro` instead ...
     """
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"cannot block here: {reason}; write `await coro` instead of run(coro), "
-            "and the async method instead of its .sync form"
+            f"cannot block here: {reason}. Use `await coro` instead of run(coro), "
+            "and the async method instead of its .sync form."
         )
         self.reason = reason
 
@@ -59,14 +59,14 @@ class NoStdinError(KernelError):
 
     Example:
         >>> from agy_nb.kernel import NoStdinError
-        >>> print(NoStdinError("this front end takes no input"))
-        no text can be asked for: this front end takes no input; pass a handler that answers, ...
+        >>> print(NoStdinError("this front end does not take input"))
+        cannot ask for input: this front end does not take input. Pass a handler that answers, ...
     """
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"no text can be asked for: {reason}; pass a handler that answers, "
-            "or run this where a person can type"
+            f"cannot ask for input: {reason}. Pass a handler that answers, "
+            "or run this where a person can type."
         )
         self.reason = reason
 

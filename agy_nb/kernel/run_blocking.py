@@ -57,7 +57,9 @@ def run(coro: Awaitable[T]) -> T:
         'You said: Hello...'
     """
     if not inspect.isawaitable(coro):
-        raise TypeError(f"run() takes a coroutine, not {type(coro).__name__!r}; call the function")
+        raise TypeError(
+            f"run() needs a coroutine, got {type(coro).__name__}. Call the async function first."
+        )
     try:
         return _dispatch(coro)
     except BaseException:

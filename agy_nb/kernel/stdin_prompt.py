@@ -26,7 +26,7 @@ def why_no_stdin() -> str:
     if not getattr(kernel, "_allow_stdin", False):
         return "this front end does not take input (papermill and nbclient do not)"
     if not current_host().cell_running and not current_host().cells_reason:
-        return "no cell is running, and input is asked for below the running cell"
+        return "no cell is running, and input appears below the running cell"
     return ""
 
 
@@ -105,7 +105,7 @@ def _fail(answer: asyncio.Future[str], error: BaseException) -> None:
         return
     refused = type(error).__name__ == "StdinNotImplementedError"
     if refused or isinstance(error, EOFError | OSError):
-        no_stdin = NoStdinError(f"stdin gave no answer ({type(error).__name__}: {error})")
+        no_stdin = NoStdinError(f"reading from stdin failed ({type(error).__name__}: {error})")
         no_stdin.__cause__ = error
         answer.set_exception(no_stdin)
     elif isinstance(error, Exception):

@@ -25,9 +25,9 @@ class AgentMagics(Magics):
     @argument(
         "--agent",
         default=_DEFAULT,
-        help="variable that holds the agent; the default one is made when there is none",
+        help="variable that holds the agent; agent is created if it does not exist",
     )
-    @argument("--sync", action="store_true", help="wait for the end of the turn")
+    @argument("--sync", action="store_true", help="wait until the turn ends")
     @cell_magic
     def agy(self, line: str, cell: str) -> Response:
         """Send the cell to an agent; the answer streams in below.
@@ -49,8 +49,8 @@ class AgentMagics(Magics):
         if name != _DEFAULT or (known is not None and not isinstance(known, Agent)):
             what = type(known).__name__ if known is not None else "nothing"
             msg = (
-                f"%%agy wants an agent that is started in the variable {name!r}, which holds "
-                f"{what}; make one with `{name} = await agy.create_agent(...)`"
+                f"%%agy: the variable {name!r} must hold a running agent, got {what}. "
+                f"Create one with `{name} = await agy.create_agent(...)`."
             )
             raise UsageError(msg)
         namespace[name] = agent = kernel.run(create_agent())
@@ -67,7 +67,7 @@ class AgentMagics(Magics):
         "--by",
         default="agent",
         choices=["agent", "turn", "model", "trajectory", "session", "tool", "day"],
-        help="one row for each of these",
+        help="what each row stands for",
     )
     @line_magic
     def agy_usage(self, line: str) -> Any:  # noqa: ANN401 - a DataFrame
@@ -75,7 +75,7 @@ class AgentMagics(Magics):
         return runtime().tables.usage(by=parse_argstring(self.agy_usage, line).by)
 
     @magic_arguments()
-    @argument("agent", nargs="?", type=int, help="number of the agent; all of them when left out")
+    @argument("agent", nargs="?", type=int, help="number of the agent; default: all agents")
     @line_magic
     def agy_stop(self, line: str) -> None:
         """Cancel the turns of this kernel's runtime that run; what had come is kept."""
@@ -83,7 +83,7 @@ class AgentMagics(Magics):
         known = runtime().agent_ids
         if number is not None and number not in known:
             names = ", ".join(map(str, known)) or "none"
-            raise UsageError(f"%agy_stop: there is no agent {number}; there are: {names}")
+            raise UsageError(f"%agy_stop: no agent {number}. Agents: {names}.")
         kernel.run(_stop(runtime(), number))
 
 

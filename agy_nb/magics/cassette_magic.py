@@ -33,24 +33,24 @@ class CassetteMagics(Magics):
         "--mode",
         default="once",
         choices=["once", "none", "new_episodes", "all"],
-        help="once (the default) records what is not there; none only replays; new_episodes adds; "
-        "all records anew",
+        help="once (default): record a new cassette, replay an old one; none: only replay; "
+        "new_episodes: replay, and record new sessions; all: record again",
     )
     @argument(
         "--seam",
         default="wire",
         choices=["wire", "model"],
-        help="what is replayed: the harness, or only the model behind a real one",
+        help="what to replay: the harness (wire), or only the model behind a real harness",
     )
-    @argument("--speed", type=float, default=0.0, help="0: at once; 1: at the recorded pace")
+    @argument("--speed", type=float, default=0.0, help="0: no delays; 1: the recorded pace")
     @argument(
         "--tools",
         default="check",
         choices=["check", "run", "replay"],
-        help="host tools: run and compared, run, or not called at all",
+        help="host tools: run and compare (check), run, or do not call (replay)",
     )
-    @argument("--ignore", action="append", default=[], help="a path that need not be as recorded")
-    @argument("--allow-unplayed", action="store_true", help="the cell may do less than recorded")
+    @argument("--ignore", action="append", default=[], help="a path in the frames that may differ")
+    @argument("--allow-unplayed", action="store_true", help="allow the cell to replay only a part")
     @cell_magic
     def agy_cassette(self, line: str, cell: str) -> None:
         """Run the cell in a cassette: recorded the first time, replayed from then on.

@@ -33,6 +33,7 @@ def test_variable_without_an_agent_is_said_plainly(cell):
     running = cell.send("%%agy --agent nobody\nHi")
     cell.reply(running)
     told = " ".join(str(message) for _, message in cell.seen)
+    assert "'nobody' must hold a running agent, got nothing" in told
     assert "nobody = await agy.create_agent" in told
 
 
@@ -72,4 +73,4 @@ def test_stop_of_an_agent_that_is_not_there_names_those_that_are(cell):
     running = cell.send("%agy_stop 4711")
     cell.reply(running)
     told = " ".join(str(message) for _, message in cell.seen)
-    assert "there is no agent 4711; there are: 1" in told
+    assert "%agy_stop: no agent 4711. Agents: 1" in told

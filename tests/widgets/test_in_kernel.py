@@ -124,7 +124,7 @@ def test_stop_of_the_view_cancels_the_turn_and_keeps_what_had_come(page, how):
     html = page.final(page.views()[0][1])
     page.reply(cell)
     assert "so far" in html
-    assert "stopped" in html
+    assert "Stopped" in html
 
 
 def test_view_that_is_ready_in_the_middle_of_a_turn_catches_up(page):

@@ -100,10 +100,10 @@ async for piece in response.text_stream():
     kernel.interrupt()
     assert kernel.reply(waiting)["status"] == "error"
     assert "2" in kernel.do("print(len(usage_by_turn))")
-    page.until("notes", "failed or were cut off")
+    page.until("notes", "1 model call that failed or ended early")
     kernel.do("view.close()")
     last = displayed(kernel, "text/html")[-1]
-    assert "failed or were cut off" in last
+    assert "1 model call that failed or ended early" in last
     assert "<button" not in last
 
 

@@ -37,10 +37,10 @@ _HOW = {
     "edited": "edited",
     "deny": "deny",
 }
-_A_SUBAGENTS = "A subagent makes this call: its arguments cannot be edited."
-_TOO_LONG = "These arguments are too long to be edited here."
-_NOT_SHOWN = "This call is too long to be shown completely. It can only be denied here."
-_LEFT_EDITED = "You edited the call. Run it edited, or discard the edits."
+_A_SUBAGENTS = "This is a subagent's call. Its arguments cannot be edited."
+_TOO_LONG = "These arguments are too long to edit here."
+_NOT_SHOWN = "This call is too long to show in full. You can only deny it here."
+_LEFT_EDITED = "You edited this call. Run it edited, or discard the edits."
 _LONGEST_NAME = 40
 
 
@@ -213,7 +213,7 @@ def _nobody() -> str:
         return typed_prompts.why_nobody()
     reason = why_no_stdin()
     if reason and "no cell is running" not in reason:
-        return f"nobody could be asked: {reason}"
+        return f"could not ask the user: {reason}"
     return ""
 
 
@@ -245,7 +245,8 @@ def _objection(request: ApprovalRequest, reply: Reply) -> str:
     if reply.choice == "edited":
         if not request.editable:
             return "These arguments cannot be edited."
-        return argument_editor.objection(request.args, reply.text or "")
+        wrong = argument_editor.objection(request.args, reply.text or "")
+        return f"Cannot run this: {wrong}." if wrong else ""
     before = argument_editor.draft(request.args)
     if reply.text is not None and before is not None and reply.text != before.text:
         return _LEFT_EDITED
@@ -260,7 +261,7 @@ def _short(name: str) -> str:
 
 def _ended(event: Approval, decision: ApprovalDecision | None) -> Approval:
     if decision is None:
-        return replace(event, state=ApprovalState.CANCELLED, reason="nobody answered")
+        return replace(event, state=ApprovalState.CANCELLED, reason="no answer")
     state = ApprovalState.ALLOWED if decision.allowed else ApprovalState.DENIED
     return replace(
         event,

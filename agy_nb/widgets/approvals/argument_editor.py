@@ -78,7 +78,7 @@ def changed(args: JsonObject, text: str) -> JsonObject:
         {'CommandLine': 'pwd', 'Cwd': '/tmp'}
     """
     if len(text) > LONGEST:
-        msg = f"it is longer than {LONGEST:,} characters"
+        msg = f"the text is longer than {LONGEST:,} characters"
         raise ValueError(msg)
     about = draft(args)
     if about is not None and about.form == "command":
@@ -88,8 +88,8 @@ def changed(args: JsonObject, text: str) -> JsonObject:
     found = _read(text)
     if missing := sorted(set(args) - set(found)):
         msg = (
-            f"{', '.join(missing)} is missing, and the SDK keeps what is left out: "
-            "write the value that it should have"
+            f"{', '.join(missing)} is missing; the SDK would keep its old value, "
+            "so enter the value that it should have"
         )
         raise ValueError(msg)
     return found
@@ -101,23 +101,23 @@ def _read(text: str) -> JsonObject:
             text, parse_constant=_no_constant, object_pairs_hook=_once, parse_int=_exact
         )
     except json.JSONDecodeError as error:
-        msg = f"no JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+        msg = f"invalid JSON: {error.msg} (line {error.lineno}, column {error.colno})"
         raise ValueError(msg) from None
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError("the JSON is nested too deeply") from None
     if not isinstance(found, dict):
-        raise ValueError("the arguments are an object: write {…}")  # noqa: TRY004 - of a text
+        raise ValueError("the arguments must be a JSON object: {…}")  # noqa: TRY004 - of a text
     return found
 
 
 def _no_constant(word: str) -> float:
-    msg = f"{word} is no JSON"
+    msg = f"{word} is not valid JSON"
     raise ValueError(msg)
 
 
 def _exact(digits: str) -> int:
     if len(digits) > len(str(_EXACT)) + 1 or abs(int(digits)) > _EXACT:
-        msg = f"{digits[:30]} is too large a number to be sent as it is; write it as a text"
+        msg = f"{digits[:30]} is too large to send exactly; enter it as a string"
         raise ValueError(msg)
     return int(digits)
 
@@ -127,7 +127,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        msg = f"{twice!r} is there twice"
+        msg = f"the key {twice!r} appears twice"
         raise ValueError(msg)
     return found
 

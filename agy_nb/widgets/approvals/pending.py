@@ -112,7 +112,7 @@ class PendingRequests:
         if waiting is None:
             return ""
         if (waiting.controls.get("type") == "question") is not isinstance(reply, AnswerAll):
-            return "This is an answer to something else."
+            return "This reply does not match the request."
         return waiting.objection(reply)
 
     def see(self, key: str) -> None:

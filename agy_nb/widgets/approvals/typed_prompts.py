@@ -28,7 +28,7 @@ def why_nobody() -> str:
         interactive = sys.stdin.isatty()
     except (AttributeError, ValueError):  # there is none, or it is closed
         interactive = False
-    return "" if interactive else "nobody could be asked: standard input is no terminal"
+    return "" if interactive else "could not ask the user: standard input is not a terminal"
 
 
 async def decide(request: ApprovalRequest) -> Decide:
@@ -53,15 +53,15 @@ def _words(request: ApprovalRequest) -> str:
     asks = f"The agent wants to run {printable(name, exact=True)}{why}\n"
     if not is_shown(request.args):
         return (
-            f"{asks}The call is too long to be shown completely, so it can only be denied.\n"
+            f"{asks}This call is too long to show in full. You can only deny it.\n"
             "Reason (optional, sent to the agent): "
         )
     args = json.dumps(request.args, indent=2, ensure_ascii=False, default=str)
-    edit = ", [e]dit the arguments first" if request.editable else ""
+    edit = ", [e]dit the arguments" if request.editable else ""
     return (
         f"{asks}{printable(args, exact=True)}\n"
         "Allow? [y]es once, always this [t]ool, always this exact [c]all"
-        f"{edit}; anything else denies, and is sent to the agent as the reason: "
+        f"{edit}. Any other text denies the call and is sent to the agent as the reason: "
     )
 
 
@@ -73,16 +73,16 @@ async def _edited(request: ApprovalRequest) -> Decide:
     """Ask for other arguments, until they can be read or an empty line denies."""
     about = argument_editor.draft(request.args)
     command = about is not None and about.form == "command"
-    form = "the command line" if command else "the arguments as JSON, in one line"
+    form = "the command line" if command else "the arguments as JSON on one line"
     words = ""
     while True:
-        text = await ask_text(f"{words}Write {form}; an empty line denies: ")
+        text = await ask_text(f"{words}Enter {form} (empty to deny): ")
         if not text.strip():
             return _deny(request)
         wrong = argument_editor.objection(request.args, text)
         if not wrong:
             return Decide(id=request.approval_id, choice="edited", text=text)
-        words = f"That cannot be run: {printable(wrong)}.\n"
+        words = f"Cannot run this: {printable(wrong)}.\n"
 
 
 async def answer(questions: tuple[AskedQuestion, ...]) -> tuple[Answer, ...]:
@@ -115,8 +115,9 @@ async def _answer(asked: AskedQuestion) -> Answer:
     options = "".join(
         f"\n  {printable(option.id)}. {printable(option.text)}" for option in asked.options
     )
-    hint = "number(s) or your own words" if asked.options else "your answer"
-    words = f"{printable(asked.question)}{options}\n{hint}, empty to skip: "
+    numbers = "Numbers" if asked.multiple else "Number"
+    hint = f"{numbers} or your own answer" if asked.options else "Your answer"
+    words = f"{printable(asked.question)}{options}\n{hint} (empty to skip): "
     said = (await ask_text(words)).strip()
     if not said:
         return Answer(skipped=True)

@@ -29,6 +29,7 @@ from agy_nb.widgets.tree import front_end_messages as messages, live_view
 from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.usage.cost_text import cost_of
 
+END_OF_RECORDING = "End of the recording. The agent does not know this conversation."
 _CASSETTE = "cassettes/chat-%Y%m%d-%H%M%S"
 _KINDS = ("image", "audio", "video")
 _PDF = "application/pdf"
@@ -92,7 +93,7 @@ class ChatPanel:
         elif self.agent.is_started:
             self._do(self._show_history())
         else:
-            self.transcript.note("This agent was shut down: nothing can be sent to it any more.")
+            self.transcript.note("This agent was shut down. You cannot send it prompts.")
 
     async def _show_history(self) -> None:
         messages = await self.agent.history()
@@ -109,7 +110,7 @@ class ChatPanel:
             self._past = None
             show(self.transcript, self._before)
             if self._before:
-                self.transcript.note("Recorded up to here; the agent knows nothing of it.")
+                self.transcript.note(END_OF_RECORDING)
             self._touch()
             latest = self.agent.latest
             if self.responses:
@@ -239,12 +240,12 @@ class ChatPanel:
 
     async def _save_cassette(self) -> None:
         if self.view.running:
-            self.transcript.note("The cassette is saved when the turn is over.")
+            self.transcript.note("The cassette will be saved when the turn ends.")
             self._touch()
         path = await self.agent.save_cassette(Path(datetime.now().astimezone().strftime(_CASSETTE)))
         self.transcript.note(
-            f'Saved as the cassette {path}: agy.use_cassette("{path}") replays it, '
-            f'agy.browse("{path.parent}") shows it.'
+            f'Saved cassette {path}. Replay it with agy.use_cassette("{path}"), '
+            f'or view it with agy.browse("{path.parent}").'
         )
         self._touch()
 

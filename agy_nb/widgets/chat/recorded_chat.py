@@ -29,7 +29,7 @@ from agy_nb.protocol.events import (
 from agy_nb.protocol.values import Message
 from agy_nb.terminal import printable
 from agy_nb.widgets.recordings.frame_player import show
-from agy_nb.widgets.response.cards import text_of
+from agy_nb.widgets.response.cards import counted, text_of
 from agy_nb.widgets.response.static_html import bundle
 from agy_nb.widgets.tree.conversation import ConversationView
 
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from agy_nb.widgets.chat.panel import ChatPanel
 
 READ_ONLY = (
-    "This is a recording: there is no agent to go on with. "
-    "`agy.widgets.chat_ui(recording, agent=agent)` shows it above an agent's own turns."
+    "This is a recording, so you cannot reply. To continue with an agent, "
+    "use `agy.widgets.chat_ui(recording, agent=agent)`."
 )
 
 
@@ -118,8 +118,8 @@ def read_events(path: Path, session: int = 0) -> tuple[Event, ...]:
     sessions = load(path).sessions
     if not 0 <= session < len(sessions):
         raise InvalidInputError(
-            f"the cassette {str(path)!r} has {len(sessions)} sessions, numbered from 0; "
-            f"there is no session {session}",
+            f"session must be the number of a session from 0, got {session}: "
+            f"the cassette {str(path)!r} has {counted(len(sessions), 'session')}",
             field="session",
         )
     reader = RecordedEvents()
@@ -211,15 +211,14 @@ def _path_of(recording: Any) -> Path:
     found = getattr(recording, "recordings", None)
     if not isinstance(found, tuple):
         raise InvalidInputError(
-            "a recording is the path of a cassette, or what agy.load gives for one; "
+            "recording must be the path of a cassette or the result of agy.load, "
             f"got {type(recording).__name__}",
             field="recording",
         )
     if len(found) != 1:
         names = ", ".join(each.session_id for each in found[:5]) or "none"
         raise InvalidInputError(
-            f"one recording can be a chat, and these are {len(found)} ({names}); "
-            "give the path of one",
+            f"chat_ui shows one recording, got {len(found)} ({names}). Pass the path of one.",
             field="recording",
         )
     return Path(found[0].path)

@@ -16,6 +16,7 @@ from agy_nb.widgets.markdown.markup import escape
 from agy_nb.widgets.recordings import recording_list as bl
 from agy_nb.widgets.recordings.frame_player import FramePlayer
 from agy_nb.widgets.recordings.player_controls import PlayerControls, select
+from agy_nb.widgets.response.cards import counted
 from agy_nb.widgets.response.page_view import PageView
 from agy_nb.widgets.tree.nodes import Upsert, static
 from agy_nb.widgets.tree.page_tree import PageTree
@@ -73,7 +74,7 @@ class Browser:
         title = f"<strong>Recordings in {escape(str(self.folder))}</strong>"
         self._page.put(Upsert(id="title", kind="row", head=title))
         self._page.put(self._filter_node())
-        self._page.put(Upsert(id="list", kind="usage", body="<p>Reading …</p>"))
+        self._page.put(Upsert(id="list", kind="usage", body="<p>Loading…</p>"))
         self._page.put(Upsert(id="about", kind="usage"))
         stage = PlayerControls(self._page, self.view.touch)
         self._page.put(Upsert(id="comparison", kind="usage"))
@@ -101,7 +102,7 @@ class Browser:
                 await work
             except Exception as error:  # noqa: BLE001 - what a recording holds must not end the browser
                 _log.exception("the browser of recordings failed")
-                words = f"This cannot be shown: {type(error).__name__}: {error}"
+                words = f"Cannot show this recording: {type(error).__name__}: {error}"
                 self._page.put(Upsert(id="about", kind="usage", body=f"<p>{escape(words)}</p>"))
         self.view.touch()
 
@@ -126,7 +127,7 @@ class Browser:
             "<div class='agy-row'><input type='search' class='agy-input' data-agy-act='filter' "
             "placeholder='Filter by name, tool, model or version' aria-label='Filter' "
             f"value='{escape(self._filter)}'>"
-            "<button type='button' class='agy-button' data-agy-act='refresh'>Read again</button>"
+            "<button type='button' class='agy-button' data-agy-act='refresh'>Refresh</button>"
             "</div>"
         )
         return Upsert(id="filter", kind="usage", body=body)
@@ -146,12 +147,12 @@ class Browser:
         if shown:
             return bl.table(shown, links=links, opened=self._name)
         if self.rows:
-            return f"<p>None of {len(self.rows):,} recordings matches the filter.</p>"
+            return f"<p>No matches ({counted(len(self.rows), 'recording')}).</p>"
         where = escape(str(self.folder))
         if not self.folder.is_dir():
-            return f"<p>There is no folder {where}.</p>"
+            return f"<p>Folder not found: {where}</p>"
         code = escape(f'with agy.use_cassette("{self.folder / "first"}"): ...')
-        return f"<p>No recordings are in {where}. <code>{code}</code> makes one.</p>"
+        return f"<p>No recordings in {where}. To make one: <code>{code}</code></p>"
 
     def _show_list(self) -> None:
         self._page.put(Upsert(id="list", kind="usage", body=self._list(links=True)))
@@ -197,10 +198,10 @@ class Browser:
     def _choices(self, opened: bl.Opened) -> str:
         count, sessions = len(opened.sessions), ""
         if count > 1:
-            named = [(str(n), f"session {n + 1} of {count}") for n in range(count)]
+            named = [(str(n), f"Session {n + 1} of {count}") for n in range(count)]
             sessions = select("session", "Session", named, str(self._session))
         others = [row.name for row in self.rows if row.name != self._name and row.entry.header]
-        named = [("", "compare with …"), *((name, name) for name in others)]
+        named = [("", "Compare with…"), *((name, name) for name in others)]
         return sessions + select("compare", "Compare with", named, "")
 
     def _show_about(self) -> None:
@@ -209,7 +210,7 @@ class Browser:
         if self.opened.problem:
             said.append(f"<div class='agy-error'>{escape(self.opened.problem)}</div>")
         elif not self.opened.sessions:
-            said.append("<p>Nothing was recorded in it.</p>")
+            said.append("<p>This recording is empty.</p>")
         self._page.put(Upsert(id="about", kind="usage", body="".join(said)))
 
     # -- two of them -------------------------------------------------------------------------
@@ -233,8 +234,8 @@ class Browser:
         html = static([*nodes, *(node for node in kept if node is not None)])
         if self.stage.player is not None:
             said = static(self.stage.player.transcript.snapshot())
-            html += said if len(said) <= LARGEST_STILL else "<p>It is too long to be kept here.</p>"
-        return html, f"{len(self.rows):,} recordings in {self.folder}"
+            html += said if len(said) <= LARGEST_STILL else "<p>Too long to save here.</p>"
+        return html, f"{counted(len(self.rows), 'recording')} in {self.folder}"
 
     def close(self) -> None:
         """Take the view away; what is shown stays as HTML."""

@@ -29,10 +29,10 @@ from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.wire.frames import kind_of
 
 _WHO = {
-    "client": "from the program",
-    "harness": "from the harness",
-    "host": "a note beside the wire:",
-    "end": "the end",
+    "client": "sent by the client:",
+    "harness": "sent by the harness:",
+    "host": "host note:",
+    "end": "end of the session",
 }
 
 
@@ -123,10 +123,10 @@ class FramePlayer:
     def headline(self) -> str:
         """Which frame was shown last, in words."""
         if not self.position:
-            return f"Before the first of {len(self.shots)} frames"
+            return f"Before frame 1 of {len(self.shots)}"
         shot = self.shots[self.position - 1]
         kind = _kind(shot)
-        words = f"Frame {self.position} of {len(self.shots)}, after {shot.at:.3f} s"
+        words = f"Frame {self.position} of {len(self.shots)} at {shot.at:.3f} s"
         return f"{words}, {_WHO.get(shot.direction, shot.direction)} {escape(kind)}".rstrip()
 
     def frame(self) -> str:
@@ -150,7 +150,7 @@ def show(transcript: ConversationView, events: Iterable[Event]) -> None:
         try:
             _show(transcript, event)
         except Exception as error:  # noqa: BLE001 - a recording may say anything
-            transcript.fail("Recording", f"{type(event).__name__} cannot be shown: {error}")
+            transcript.fail("Recording", f"Cannot show {type(event).__name__}: {error}")
 
 
 def _show(transcript: ConversationView, event: Event) -> None:
@@ -160,9 +160,9 @@ def _show(transcript: ConversationView, event: Event) -> None:
         case SessionOpened():
             transcript.tell(event.history)
         case SessionClosed(by="unknown"):
-            transcript.note("The recording stops here: what came after is missing.")
+            transcript.note("The recording stops here. The rest is missing.")
         case Problem():
-            transcript.note(f"The recording has a problem: {event.problem}: {event.detail}")
+            transcript.note(f"Problem in the recording: {event.problem}: {event.detail}")
         # This kernel's own approvals have such ids, too: a live one must not take the card of
         # a recorded one, nor put its buttons there.
         case Approval():

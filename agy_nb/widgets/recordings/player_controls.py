@@ -86,13 +86,13 @@ class PlayerControls:
             select(
                 "speed",
                 "Speed",
-                [(str(each), f"speed {each}") for each in SPEEDS],
+                [(str(each), f"{each}\N{MULTIPLICATION SIGN}") for each in SPEEDS],
                 str(self._speed),
             ),
-            _button("start", "|◀", "To the beginning"),
-            _button("back", "◀", "One frame back"),
-            _button("on", "▶", "One frame on"),
-            _button("whole", "▶|", "To the end"),
+            _button("start", "|◀", "Go to start"),
+            _button("back", "◀", "Previous frame"),
+            _button("on", "▶", "Next frame"),
+            _button("whole", "▶|", "Go to end"),
             self.choices,
         ]
         return f"<div class='agy-row'>{''.join(parts)}</div>"

@@ -24,7 +24,7 @@ LARGEST = 200_000_000
 MOST_DIFFERENCES = 2_000
 """Lines of a comparison that are shown."""
 
-_COLUMNS = ("name", "sessions", "turns", "tokens", "tools", "SDK", "size", "state")
+_COLUMNS = ("Name", "Sessions", "Turns", "Tokens", "Tools", "SDK", "Size", "State")
 
 
 class Row(NamedTuple):
@@ -94,7 +94,7 @@ def table(shown: list[Row], *, links: bool, opened: str = "") -> str:
     head = "".join(f"<th scope='col'>{title}</th>" for title in _COLUMNS)
     body = "".join(_row(row, links=links, opened=row.name == opened) for row in shown[:LONGEST])
     more = len(shown) - LONGEST
-    tail = f"<p class='agy-dim'>{more:,} more: narrow the filter.</p>" if more > 0 else ""
+    tail = f"<p class='agy-dim'>{more:,} more not shown. Narrow the filter.</p>" if more > 0 else ""
     return (
         f"<table class='agy-usage-table agy-list' tabindex='0'><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table>{tail}"
@@ -111,7 +111,7 @@ def _row(row: Row, *, links: bool, opened: bool) -> str:
     current = " aria-current='true'" if opened else ""
     cells = f"<th scope='row'>{name}</th>"
     if row.entry.header is None:
-        why = f"{badge('bad', 'cannot be read')} {escape(row.entry.problem)}"
+        why = f"{badge('bad', 'Unreadable')} {escape(row.entry.problem)}"
         cells += f"<td class='agy-words' colspan='{len(_COLUMNS) - 1}'>{why}</td>"
         return f"<tr{current}>{cells}</tr>"
     cells += "".join(f"<td{kind}>{cell}</td>" for kind, cell in _figures(row))
@@ -136,8 +136,8 @@ def _figures(row: Row) -> list[tuple[str, str]]:
 
 def _state(row: Row) -> str:
     if row.unfinished:
-        return badge("wait", "being recorded, or cut off")
-    return badge("wait", "partial") if row.entry.partial else badge("ok", "complete")
+        return badge("wait", "Unfinished")
+    return badge("wait", "Partial") if row.entry.partial else badge("ok", "Complete")
 
 
 def size(count: int) -> str:
@@ -176,7 +176,7 @@ def read(path: Path) -> Opened:
     try:
         weight = (path / WIRE).stat().st_size if (path / WIRE).exists() else 0
         if weight > LARGEST:
-            words = f"{size(weight)} are too much for a page; `agy-nb cassette show` prints it"
+            words = f"{size(weight)} is too large to show here. Use `agy-nb cassette show` instead."
             return Opened(path, (), words)
         return _read(path)
     except (CassetteError, OSError) as error:
@@ -189,7 +189,7 @@ def _read(path: Path) -> Opened:
     except CassetteInvalidError as error:
         read_header(path)
         return Opened(path, by_session(read_lines(path, strict=False)), str(error))
-    partial = "frames are missing: the recording, or the file, was cut off"
+    partial = "Frames are missing: the recording or its file was cut off."
     return Opened(path, recording.sessions, partial if recording.partial else "")
 
 
@@ -203,11 +203,11 @@ def compare(one: Path, other: Path) -> str:
         for line in differences(one, other, names=(one.name, other.name)):
             lines.append(line)
             if len(lines) > MOST_DIFFERENCES:
-                lines[-1] = "… and more"
+                lines[-1] = "… more not shown"
                 break
     except (CassetteError, OSError) as error:
-        return f"<p>They cannot be compared: {escape(str(error))}</p>"
+        return f"<p>Cannot compare: {escape(str(error))}</p>"
     if not lines:
-        return "<p>They add up to the same: configuration, prompts, answers, tools and usage.</p>"
+        return "<p>No differences in configuration, prompts, answers, tools or usage.</p>"
     text = "\n".join(line.removeprefix("  ") for line in lines)
     return f"<pre tabindex='0'><code>{highlight(text, 'diff') or escape(text)}</code></pre>"

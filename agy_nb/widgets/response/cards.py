@@ -73,13 +73,13 @@ _APPROVED = {
 }
 _A_DAY_S = 24 * 60 * 60
 _TURNS = {
-    TurnState.QUEUED: ("wait", "waiting for its turn"),
-    TurnState.RUNNING: ("wait", "running"),
+    TurnState.QUEUED: ("wait", "Queued"),
+    TurnState.RUNNING: ("wait", "Running"),
     TurnState.WAITING_FOR_USER: ("wait", "Waiting for you"),
-    TurnState.DONE: ("ok", "done"),
-    TurnState.CANCELLED: ("bad", "stopped"),
-    TurnState.DENIED: ("bad", "denied"),
-    TurnState.FAILED: ("bad", "failed"),
+    TurnState.DONE: ("ok", "Done"),
+    TurnState.CANCELLED: ("bad", "Stopped"),
+    TurnState.DENIED: ("bad", "Denied"),
+    TurnState.FAILED: ("bad", "Failed"),
 }
 
 
@@ -97,7 +97,7 @@ def _json(value: object) -> str:
     """JSON of a value, of which no more is made than a card shows."""
     if isinstance(value, str):
         return clip(value)
-    return _written(value, LONGEST, "\n… and more")
+    return _written(value, LONGEST, "\n… more not shown")
 
 
 def _written(value: object, longest: int, more: str) -> str:
@@ -136,6 +136,20 @@ def seconds(value: float | None) -> str:
     return f"{int(value // 60)} min {int(value % 60)} s"
 
 
+def counted(count: int, noun: str) -> str:
+    """Name a number of things.
+
+    Args:
+        count: How many.
+        noun: What each is called; its plural ends in "s".
+
+    Example:
+        >>> counted(1, "recording"), counted(1_200, "row")
+        ('1 recording', '1,200 rows')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def plain(text: str) -> str:
     """Text as it is, with its lines."""
     return f'<div class="agy-plain">{escape(clip(text))}</div>'
@@ -149,9 +163,9 @@ def text_of(content: Prompt) -> str:
 def prompt(content: Prompt, kind: TurnKind = "prompt") -> str:
     """What began a turn: the words of the user or of a trigger, or the harness by itself."""
     if kind == "wakeup":
-        return badge("off", "wake-up: the agent goes on by itself")
+        return badge("off", "Wake-up: the agent continued on its own")
     shown = "".join(map(_prompt_part, content))
-    return badge("off", "trigger") + shown if kind == "trigger" else shown
+    return badge("off", "Trigger") + shown if kind == "trigger" else shown
 
 
 def _prompt_part(part: TextPart | MediaPart | SlashCommandPart) -> str:
@@ -219,13 +233,13 @@ def tool(
         raised: What the tool raised, None if nothing is known of it.
     """
     if result is None:
-        mark = badge("off" if state else "wait", state or "running")
+        mark = badge("off" if state else "wait", state or "Running")
     elif result.denied:
-        mark = badge("bad", "denied")
+        mark = badge("bad", "Denied")
     elif result.error is not None:
-        mark = badge("bad", "failed" if raised is None else f"failed: {raised.error_type}")
+        mark = badge("bad", "Failed" if raised is None else f"Failed: {raised.error_type}")
     else:
-        mark = badge("ok", "done")
+        mark = badge("ok", "Done")
     took = f'<span class="agy-dim">{seconds(wait)}</span>' if wait is not None else ""
     return f"{mark} {headline(call.name, call.args, call.server)} {took}"
 
@@ -286,8 +300,8 @@ def about_to_run(args: JsonObject) -> str:
 def _beginning(args: JsonObject) -> str:
     clipped = _written(args, LONGEST, "\n…")
     words = (
-        f"This call is longer than {LONGEST_CALL:,} characters. A card cannot show all of it, "
-        "so it can only be denied here. It begins:"
+        f"This call is longer than {LONGEST_CALL:,} characters, too long to show in full. "
+        "You can only deny it here. It begins:"
     )
     return f"<p><strong>{words}</strong></p>{_block(revealed(clipped, exact=True))}"
 
@@ -341,7 +355,7 @@ def _by_hand(event: Approval) -> bool:
 
 def _edited_by(event: Approval) -> str:
     """Who changed the arguments: the user, where it was a click or a key."""
-    return "edited by you" if _by_hand(event) else "edited"
+    return "Edited by you" if _by_hand(event) else "Edited"
 
 
 def approval_body(event: Approval) -> str:
@@ -354,8 +368,8 @@ def approval_body(event: Approval) -> str:
         return decided + about_to_run(event.args)
     return (
         decided
-        + _section(f"It ran with these arguments, {_edited_by(event)}", about_to_run(event.edited))
-        + _section("The model asked for", about_to_run(event.args))
+        + _section(f"{_edited_by(event)}, and run", about_to_run(event.edited))
+        + _section("Original call", about_to_run(event.args))
     )
 
 
@@ -363,7 +377,7 @@ _ALLOWED_BY_HAND = {
     "once": "You allowed it once.",
     "this tool": "You always allow this tool.",
     "this exact call": "You always allow this exact call.",
-    "edited": "You edited it, and allowed it once.",
+    "edited": "You edited it and allowed it once.",
 }
 _DECIDERS = {
     "user": "ask_user",
@@ -407,15 +421,15 @@ def question(event: Question) -> str:
 
 def _answer(asked: AskedQuestion, answer: Answer) -> str:
     if answer.skipped:
-        return "skipped"
+        return "Skipped"
     texts = {option.id: option.text for option in asked.options}
     said = [texts.get(chosen, chosen) for chosen in answer.selected]
-    return ", ".join([*said, *([answer.text] if answer.text else [])]) or "skipped"
+    return ", ".join([*said, *([answer.text] if answer.text else [])]) or "Skipped"
 
 
 def output(value: object) -> str:
     """The value that an agent with a `response_schema` has finished with."""
-    return _block(_written(value, LONGEST, "\n… and more"), "json")
+    return _block(_written(value, LONGEST, "\n… more not shown"), "json")
 
 
 def stopped(event: TrajectoryState) -> str:

@@ -224,7 +224,7 @@ function approval(node, id, wanted, send) {
     event.stopPropagation();
     if (event.key === "Enter" && !composing(event)) decide("deny");
   });
-  const always = "Until this agent ends. You can revoke it in the agent's panel or with agent.grants.";
+  const always = "Until the agent shuts down. Revoke it in the agent's chat panel or with agent.grants.";
   const allow = [
     button("Allow once", () => decide("once"), "agy-primary"),
     button(`Always allow ${wanted.tool}`, () => decide("tool")),
@@ -298,7 +298,7 @@ function guard(node, allow, edit, hint) {
     for (const each of allow) permit(each, steady && whole && !changed);
     if (edit) permit(edit.run, steady && whole && changed);
     const words = changed
-      ? "You edited the call: run it edited, or discard the edits."
+      ? "You edited this call. Run it edited, or discard the edits."
       : whole ? "" : "Scroll to the end of the call to allow it.";
     if (hint.textContent !== words) hint.textContent = words;
   };
@@ -322,7 +322,7 @@ function editor(place, row, edit, decide) {
   const before = text.value;
   text.rows = Math.min(12, edit.text.split("\n").length + 1);
   text.spellcheck = false;
-  text.setAttribute("aria-label", isCommand ? "The command line" : "The arguments, as JSON");
+  text.setAttribute("aria-label", isCommand ? "Command line" : "Arguments as JSON");
   text.addEventListener("keydown", (event) => event.stopPropagation());
   const wrong = make("div", "agy-wrong");
   wrong.setAttribute("role", "alert");
@@ -360,9 +360,9 @@ function unreadable(text) {
   try {
     const value = JSON.parse(text);
     const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
-    return isObject ? "" : "The arguments are an object: write {…}";
+    return isObject ? "" : "The arguments must be a JSON object: {…}";
   } catch (error) {
-    return `No JSON: ${error.message}`;
+    return `Invalid JSON: ${error.message}`;
   }
 }
 
@@ -386,7 +386,7 @@ function question(place, id, wanted, send) {
       box.append(label);
     }
     const text = make("input", "agy-input");
-    text.placeholder = each.options.length ? "Or in your own words" : "Your answer";
+    text.placeholder = each.options.length ? "Or your own answer" : "Your answer";
     text.setAttribute("aria-label", `Answer to: ${each.question}`);
     text.addEventListener("keydown", (event) => {
       event.stopPropagation();
@@ -438,7 +438,7 @@ function composer(send, onSubmit) {
   const attach = (list) => {
     const size = (files) => files.reduce((sum, file) => sum + file.size, 0);
     const large = size([...attached, ...list]) > LARGEST_FILES;
-    const words = "No more than 9.5 MB can be attached at once: save the rest where the agent can read it.";
+    const words = "Attachments are limited to 9.5 MB per message. Save larger files where the agent can read them.";
     wrong.textContent = large ? words : "";
     if (!large) attached.push(...list);
     show();
@@ -469,7 +469,7 @@ function composer(send, onSubmit) {
     if (unread.length) {
       take(unread);
       const names = unread.map((file) => file.name).join(", ");
-      wrong.textContent = `Cannot read ${names}. Nothing was sent: attach it again, or send without it.`;
+      wrong.textContent = `Cannot read ${names}. Nothing was sent. Attach it again, or send without it.`;
       text.focus();
       return;
     }
@@ -496,7 +496,7 @@ function composer(send, onSubmit) {
     button("Copy", () => send({ type: "export", format: "copy" })),
     button("Markdown", () => send({ type: "export", format: "markdown" }), "", "Export as Markdown"),
     button("JSON", () => send({ type: "export", format: "json" }), "", "Export as JSON"),
-    button("Cassette", () => send({ type: "export", format: "cassette" }), "", "Save as a cassette"),
+    button("Cassette", () => send({ type: "export", format: "cassette" }), "", "Save as cassette"),
     button("Clear", () => send({ type: "clear" })),
   );
   place.append(chips, wrong, text, files, row);
@@ -538,7 +538,7 @@ async function copy(text) {
     await navigator.clipboard.writeText(text);
     return "Copied as Markdown.";
   } catch {
-    return "This page may not use the clipboard: Markdown saves the same as a file.";
+    return "Clipboard not available. Use Markdown to save a file instead.";
   }
 }
 
@@ -564,7 +564,7 @@ function render({ model, el }) {
   const notice = make("div", "agy-gone");
   notice.setAttribute("role", "status");
   const bar = make("div", "agy-bar");
-  const stop = button("■ Stop", () => send({ type: "stop" }), "agy-stop", "Stop the turn");
+  const stop = button("■ Stop", () => send({ type: "stop" }), "agy-stop", "Stop this turn");
   const status = make("span", "agy-fact");
   bar.append(stop, status);
   root.append(nodes, notice, bar);
@@ -597,7 +597,7 @@ function render({ model, el }) {
     if (message.running !== undefined) {
       stop.hidden = !message.running;
       stop.textContent = message.stop || "■ Stop";
-      stop.setAttribute("aria-label", (stop.title = message.stop ? `${message.stop} this turn` : "Stop the turn"));
+      stop.setAttribute("aria-label", (stop.title = message.stop ? `${message.stop} this turn` : "Stop this turn"));
       status.textContent = message.status;
     }
     notice.textContent = message.notice ?? "";

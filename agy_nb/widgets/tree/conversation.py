@@ -241,7 +241,7 @@ class ConversationView:
     def _begin_text(self, parent: str, event: Text | Thought, *, thought: bool) -> None:
         told = not thought and event.trajectory.is_root
         if thought:
-            node = self._new(parent=parent, kind="thought", head="Thoughts", fold="closed")
+            node = self._new(parent=parent, kind="thought", head="Thinking", fold="closed")
         else:
             node = self._new(parent=parent, kind="text")
         if told:
@@ -403,7 +403,7 @@ class ConversationView:
         self._writings.close_all()
         for known in turn.calls.values():
             if known.result is None:
-                self._show_call(known, "cancelled" if state is TurnState.CANCELLED else "ended")
+                self._show_call(known, "Stopped" if state is TurnState.CANCELLED else "No result")
         if state is TurnState.CANCELLED:
             self._new(kind="notice", head="Stopped. The partial answer was kept.")
         took = at - turn.began if at and turn.began else None

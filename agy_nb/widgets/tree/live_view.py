@@ -29,8 +29,8 @@ INTERVAL_S = 0.05
 _STATIC = Path(__file__).parents[1] / "static"
 
 LASTS = (
-    "The notebook cannot keep what stands here, since this page was loaded while the turn ran, or "
-    "another widget holds it: show the response again in a cell, and it stays."
+    "This output cannot be saved in the notebook: the page was reloaded during the turn, or "
+    "another widget contains it. Show the response in another cell to save it."
 )
 """Said where a view cannot be replaced by HTML, since the page does not know it by its output."""
 
@@ -40,7 +40,7 @@ LEAVES_AFTER_S = 3.0
 OnMessage: TypeAlias = Callable[[Message, list[Any]], None]
 """Takes a message of the front end, and its buffers."""
 
-UNREADABLE = "The page sent something that could not be read. Nothing was decided: try again."
+UNREADABLE = "The page sent an invalid message. Nothing was decided. Try again."
 
 
 class ViewModel(Protocol):

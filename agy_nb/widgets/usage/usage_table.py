@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 from agy_nb.widgets.markdown.markup import escape
+from agy_nb.widgets.response.cards import counted
 from agy_nb.widgets.usage.cost_text import dollars
 
 if TYPE_CHECKING:
@@ -39,22 +40,22 @@ class TableColumn(NamedTuple):
 
 
 COLUMNS = (
-    TableColumn("n_model_calls", "calls"),
-    TableColumn("input_tokens", "input"),
-    TableColumn("cache_read_tokens", "of it cached"),
-    TableColumn("output_tokens", "output"),
-    TableColumn("reasoning_tokens", "of it thoughts"),
-    TableColumn("total_tokens", "tokens"),
-    TableColumn("cost_usd", "cost"),
+    TableColumn("n_model_calls", "Calls"),
+    TableColumn("input_tokens", "Input"),
+    TableColumn("cache_read_tokens", "Cached"),
+    TableColumn("output_tokens", "Output"),
+    TableColumn("reasoning_tokens", "Thinking"),
+    TableColumn("total_tokens", "Tokens"),
+    TableColumn("cost_usd", "Cost"),
 )
 _KEYS: Mapping[Grouping, tuple[TableColumn, ...]] = {
-    "agent": (TableColumn("agent_id", "agent"),),
-    "turn": (TableColumn("turn_id", "turn"), TableColumn("agent_id", "agent")),
-    "model": (TableColumn("model", "model"),),
+    "agent": (TableColumn("agent_id", "Agent"),),
+    "turn": (TableColumn("turn_id", "Turn"), TableColumn("agent_id", "Agent")),
+    "model": (TableColumn("model", "Model"),),
     "trajectory": (
-        TableColumn("trajectory_id", "trajectory"),
-        TableColumn("agent_id", "agent"),
-        TableColumn("depth", "depth"),
+        TableColumn("trajectory_id", "Trajectory"),
+        TableColumn("agent_id", "Agent"),
+        TableColumn("depth", "Depth"),
     ),
 }
 
@@ -171,7 +172,8 @@ def table(usage: UsageData, by: Grouping, order: SortOrder | None = None) -> str
     rows = "".join(_row(row, by, shown) for row in frame.head(LONGEST).to_dict("records"))
     total = "" if usage.total is None else _total(usage.total, by)
     more = len(frame) - LONGEST
-    tail = f"<p class='agy-dim'>{more:,} more rows are in the DataFrame.</p>" if more > 0 else ""
+    words = f"{counted(more, 'more row')} in the DataFrame"
+    tail = f"<p class='agy-dim'>{words}.</p>" if more > 0 else ""
     return (
         f"<table class='agy-usage-table' tabindex='0'><thead><tr>{head}</tr></thead>"
         f"<tbody>{rows}</tbody><tfoot>{total}</tfoot></table>{tail}"
@@ -210,7 +212,7 @@ def _key(name: str, value: Any) -> str:  # noqa: ANN401
 
 def _total(total: Any, by: Grouping) -> str:  # noqa: ANN401 - a row
     cells = "".join(f"<td>{_figure(column.name, total)}</td>" for column in COLUMNS)
-    return f"<tr><th scope='row' colspan='{len(_KEYS[by])}'>total</th>{cells}</tr>"
+    return f"<tr><th scope='row' colspan='{len(_KEYS[by])}'>Total</th>{cells}</tr>"
 
 
 def _figure(name: str, row: Any) -> str:  # noqa: ANN401 - a row
@@ -240,10 +242,10 @@ def cost(value: Any, *, at_least: bool) -> str:  # noqa: ANN401 - a number, or N
 # -- what is below ---------------------------------------------------------------------------------
 
 _WHY = {
-    "unknown_model": "is in no price table",
-    "unknown_tier": "was served in a tier that has no price",
-    "invalid_usage": "was metered in a way that cannot be priced",
-    "no_price_table": "has no price: install agy_nb[cost] for a price table",
+    "unknown_model": "no price for {model}",
+    "unknown_tier": "no price for the service tier of {model}",
+    "invalid_usage": "{model} reported usage that cannot be priced",
+    "no_price_table": "no price table for {model}; install agy_nb[cost]",
 }
 
 
@@ -251,13 +253,14 @@ def notes(usage: UsageData) -> str:
     """What the figures leave out, in words; empty when nothing."""
     total, said = usage.total, []
     if total is None:
-        return "<p>No agent has run yet.</p>"
+        return "<p>No usage yet.</p>"
     if total["n_unmetered_calls"]:
-        count = int(total["n_unmetered_calls"])
-        said.append(f"{count:,} model calls failed or were cut off: they report no tokens.")
+        calls = counted(int(total["n_unmetered_calls"]), "model call")
+        said.append(f"Tokens unknown for {calls} that failed or ended early.")
     for status, model in usage.unpriced:
-        why = _WHY.get(status, status)
-        said.append(f"Cost is not complete: {escape(model) or 'a model without a name'} {why}.")
+        why = _WHY.get(status, f"{status} ({{model}})")
+        named = escape(model) or "a model without a name"
+        said.append(f"Cost incomplete: {why.format(model=named)}.")
     return "".join(f"<p class='agy-dim'>{line}</p>" for line in said)
 
 
@@ -271,11 +274,11 @@ _MOST_CONTEXTS = 12
 
 def _context(context: Context) -> str:
     model = escape(context.model or "unknown model")
-    who = f"Agent {context.agent_id}, latest call: {context.tokens:,} tokens of context"
+    who = f"Agent {context.agent_id} context: {context.tokens:,}"
     if context.limit is None:
-        return f"<p class='agy-context'>{who}; the limit of {model} is not known.</p>"
+        return f"<p class='agy-context'>{who} tokens (limit of {model} unknown)</p>"
     share = context.tokens / context.limit
-    words = f"{who}, {share:.1%} of the {context.limit:,} of {model}"
+    words = f"{who} of {context.limit:,} tokens ({share:.1%}, {model})"
     return (
         f"<p class='agy-context'>{words} "
         f"<meter min='0' max='1' high='0.8' value='{min(share, 1):.4f}' aria-label='{words}'>"
@@ -299,15 +302,17 @@ def chart(usage: UsageData) -> str:
     top = max(1, int(turns["total_tokens"].max()))
     bars = "".join(_bar(place, row, top) for place, row in enumerate(turns.to_dict("records")))
     width = len(turns) * _STEP + _ROOM
-    words = f"Tokens of the latest {len(turns)} turns; the largest has {top:,}"
+    latest = f", last {len(turns)} turns" if len(turns) == _BARS else ""
+    words = f"Tokens per turn{latest} (max {top:,})"
     legend = "".join(
-        f"<span class='agy-fact'><span class='agy-swatch agy-bar-{kind}'></span> {word}</span>"
+        f"<span class='agy-fact'><span class='agy-swatch agy-bar-{kind}'></span> "
+        f"{word.capitalize()}</span>"
         for _, word, kind in _PARTS
     )
     return (
         f"<svg class='agy-chart' role='img' aria-label='{words}' width='{width}' "
         f"height='{_HEIGHT + _ROOM}' viewBox='0 0 {width} {_HEIGHT + _ROOM}'>{bars}</svg>"
-        f"<div class='agy-dim'>{words}. {legend}</div>"
+        f"<div class='agy-dim'>{words} {legend}</div>"
     )
 
 

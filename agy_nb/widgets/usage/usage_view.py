@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from agy_nb.kernel.environment import current_shell
 from agy_nb.runtime.default_runtime import runtime
 from agy_nb.runtime.telemetry import Telemetry
+from agy_nb.widgets.response.cards import counted
 from agy_nb.widgets.response.page_view import PageView
 from agy_nb.widgets.tree.nodes import Upsert, static
 from agy_nb.widgets.tree.page_tree import PageTree
@@ -122,8 +123,8 @@ class UsageView:
     def _renewed(self, task: asyncio.Task[None]) -> None:
         self._renewing = None
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("usage cannot be shown", exc_info=error)
-            self._say(f"Usage cannot be shown: {type(error).__name__}: {error}")
+            _log.error("cannot show usage", exc_info=error)
+            self._say(f"Cannot show usage: {type(error).__name__}: {error}")
         if not self.view.live.closed:
             self._again_at = self.view.live.loop.call_later(self._pause, self._rested)
 
@@ -154,7 +155,7 @@ class UsageView:
         usage = self._usage
         self._page.put(Upsert(id="controls", kind="row", head=self._controls()))
         self._page.put(Upsert(id="said", kind="notice"))
-        body = "<p>Reading …</p>"
+        body = "<p>Loading…</p>"
         if usage is not None and self.by in usage.frames:
             body = ut.table(usage, self.by, self.order)
         self._page.put(Upsert(id="table", kind="usage", body=body))
@@ -166,7 +167,7 @@ class UsageView:
     def _controls(self) -> str:
         groups = "".join(
             f"<button type='button' class='agy-button' aria-pressed='{str(by == self.by).lower()}' "
-            f"data-agy-act='by' data-agy-value='{by}'>{by}</button>"
+            f"data-agy-act='by' data-agy-value='{by}'>{by.capitalize()}</button>"
             for by in ut.GROUPINGS
         )
         return (
@@ -183,7 +184,7 @@ class UsageView:
     def _still(self) -> tuple[str, str]:
         usage = self._usage
         if usage is None:
-            return "<p>Usage: nothing was read yet.</p>", "Usage: nothing was read yet"
+            return "<p>No usage yet.</p>", "No usage yet"
         nodes = [
             Upsert(
                 id=by,
@@ -228,7 +229,7 @@ class UsageView:
         """Put the sums into the user's namespace, over nothing that we did not put there."""
         namespace = getattr(current_shell(), "user_ns", None)
         if self._usage is None or self.by not in self._usage.frames or namespace is None:
-            self._say("There is no namespace here to put a DataFrame into; see `.tables.usage()`.")
+            self._say("Cannot create a variable here. Use `.tables.usage()` instead.")
             return
         name = wanted = f"usage_by_{self.by}"
         number = 1
@@ -238,7 +239,7 @@ class UsageView:
         frame = self._usage.frames[self.by].copy()
         self._given[name] = namespace[name] = frame
         self.name = name
-        self._say(f"The DataFrame is in the variable {name}: {len(frame):,} rows.")
+        self._say(f"Saved to the variable {name} ({counted(len(frame), 'row')}).")
 
     # -- showing and the end -----------------------------------------------------------------
 

@@ -240,7 +240,7 @@ async def test_script_without_a_terminal_denies_at_once(monkeypatch):
     monkeypatch.setattr("sys.stdin", None)
     decision = await approver.approve()(request())
     assert not decision.allowed
-    assert "no terminal" in decision.reason
+    assert "not a terminal" in decision.reason
     assert await approver.approve().answer("q", (AskedQuestion(question="?"),)) == ()
 
 

@@ -47,17 +47,17 @@ def test_argument_may_be_added():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "no JSON"),
-        ('{"a": ', "no JSON: Expecting value in line 1, column 7"),
-        ('{"a": 1} x', "no JSON"),
-        ("[1]", "are an object"),
-        ("7", "are an object"),
-        ("null", "are an object"),
-        ('{"a": NaN}', "NaN is no JSON"),
-        ('{"a": 1, "a": 2}', "'a' is there twice"),
+        ("", "invalid JSON"),
+        ('{"a": ', "invalid JSON: Expecting value (line 1, column 7)"),
+        ('{"a": 1} x', "invalid JSON"),
+        ("[1]", "must be a JSON object"),
+        ("7", "must be a JSON object"),
+        ("null", "must be a JSON object"),
+        ('{"a": NaN}', "NaN is not valid JSON"),
+        ('{"a": 1, "a": 2}', "the key 'a' appears twice"),
         ('{"b": 1}', "a is missing"),
-        ('{"a": 9007199254740993}', "too large a number"),
-        ('{"a": ' + "9" * 5000 + "}", "too large a number"),
+        ('{"a": 9007199254740993}', "too large to send exactly"),
+        ('{"a": ' + "9" * 5000 + "}", "too large to send exactly"),
         ('{"a": ' + "[" * 100_000 + "}", "nested too deeply"),
         ('{"a": "' + "x" * argument_editor.LONGEST + '"}', "longer than 200,000 characters"),
     ],
@@ -170,7 +170,7 @@ async def test_front_end_is_told_what_is_wrong_and_keeps_its_text(notebook):
         assert (await task).args == {"a": 2}
     (refused,) = (each for each in sent if each.get("type") == "refused")
     assert refused["id"] == "approval-1"
-    assert "no JSON" in refused["words"]
+    assert refused["words"].startswith("Cannot run this: invalid JSON")
     view.close()
 
 
@@ -200,7 +200,7 @@ async def test_arguments_are_edited_as_text(types):
     decision = await approvals.approve(edit=True)(request(a=1))
     assert (decision.args, decision.decided_by) == ({"a": 2}, "typed: edited")
     assert "[e]dit" in asked[0]
-    assert "That cannot be run: no JSON" in asked[2]
+    assert "Cannot run this: invalid JSON" in asked[2]
 
 
 async def test_empty_line_in_the_place_of_arguments_denies(types):
@@ -223,10 +223,10 @@ def test_page_keeps_both_versions_and_says_who_changed_them():
         approval_id="approval-1", tool="run", args=COMMAND, state=ApprovalState.ALLOWED,
         decided_by="a click: edited", edited={"CommandLine": "ls -l", "Cwd": "/tmp"},
     )  # fmt: skip
-    assert "edited by you" in cards.approval(event)
+    assert "Edited by you" in cards.approval(event)
     assert "ls -l" in cards.approval(event)
     body = re.sub("<[^>]*>", "", cards.approval_body(event))
-    assert body.index("ls -l") < body.index("The model asked for") < body.rindex("ls")
+    assert body.index("ls -l") < body.index("Original call") < body.rindex("ls")
 
 
 # -- without the SDK -------------------------------------------------------------------------------

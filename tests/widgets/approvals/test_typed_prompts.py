@@ -66,7 +66,7 @@ async def test_call_that_is_too_long_can_only_be_denied(typing, monkeypatch, lin
     request = ApprovalRequest(tool="run", args={"content": "x" * cards.LONGEST_CALL})
     decision = await approve()(request)
     assert not decision.allowed
-    assert "can only be denied" in printed[0]
+    assert "You can only deny it" in printed[0]
     assert len(printed[0]) < 1_000
 
 

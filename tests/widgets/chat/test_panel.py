@@ -227,7 +227,7 @@ async def test_export_as_a_cassette_during_a_turn_says_that_it_waits(monkeypatch
         page.say(type="send", text="go", files=[])
         await until(lambda: page.panel.view.running)
         page.say(type="export", format="cassette")
-        await until(lambda: "saved when the turn is over" in page.html())
+        await until(lambda: "saved when the turn ends" in page.html())
         await agent.cancel()
         await until(lambda: "no agent has said anything" in page.html())  # it has no harness
         page.panel.close()
@@ -268,7 +268,7 @@ async def test_turn_that_waits_for_the_quota_can_be_given_up(monkeypatch):
         assert page.panel.view.transcript.stop_label == "Give up"
         page.say(type="stop")
         await through(agent, page)
-        assert "stopped" in page.html()
+        assert "Stopped" in page.html()
         page.panel.close()
 
 
@@ -287,7 +287,7 @@ async def test_stop_cancels_the_turn_and_keeps_what_had_come(monkeypatch):
         page.say(type="stop")
         await through(agent, page)
         assert "so far" in page.html()
-        assert "stopped" in page.html()
+        assert "Stopped" in page.html()
         page.panel.close()
 
 

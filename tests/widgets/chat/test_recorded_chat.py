@@ -27,7 +27,7 @@ async def test_recording_is_shown_with_its_prompts_and_says_that_nothing_can_be_
     html = chat.transcript.html()
     assert html.count("agy-prompt") == 2
     assert html.count("agy-footer") == 2
-    assert "there is no agent to go on with" in html
+    assert "you cannot reply" in html
     assert "<button" not in html
     quotes = [line for line in chat.to_markdown().splitlines() if line.startswith("> ")]
     assert len(quotes) == 2
@@ -46,7 +46,7 @@ async def test_recording_of_several_agents_has_a_session_for_each():
     await first.read()
     await second.read()
     assert first.to_markdown() != second.to_markdown()
-    with pytest.raises(agy.InvalidInputError, match=r"has \d+ sessions.*no session 99"):
+    with pytest.raises(agy.InvalidInputError, match=r"got 99: .* has \d+ session"):
         await agy.widgets.chat_ui(CASSETTES / "several_agents", session=99).read()
 
 
@@ -57,7 +57,7 @@ def test_what_is_no_recording_is_refused(what):
 
 
 def test_several_recordings_are_no_chat():
-    with pytest.raises(agy.InvalidInputError, match=r"these are \d+ \(.*give the path of one"):
+    with pytest.raises(agy.InvalidInputError, match=r"got \d+ \(.*Pass the path of one"):
         agy.widgets.chat_ui(agy.load(CASSETTES))
 
 
@@ -85,8 +85,8 @@ async def test_agent_goes_on_below_the_recording(agent, monkeypatch):
     await until(lambda: "And now?" in page.html() and "agy-footer" in page.html())
     html = page.html()
     assert html.count("agy-prompt") == 3
-    assert html.index("the agent knows nothing of it") < html.index("And now?")
-    assert "no agent to go on with" not in html
+    assert html.index("The agent does not know this conversation") < html.index("And now?")
+    assert "you cannot reply" not in html
     exported = panel.to_markdown()
     recorded = agy.widgets.chat_ui(CASSETTE)
     await recorded.read()
@@ -100,7 +100,7 @@ async def test_turn_that_runs_already_is_shown_below_the_recording(agent, monkey
     panel = agy.widgets.chat_ui(CASSETTE, agent=agent)
     page = Page(panel, monkeypatch)
     await response.wait()
-    await until(lambda: "knows nothing of it" in page.html())
+    await until(lambda: "does not know this conversation" in page.html())
     panel.close()
 
 
@@ -159,7 +159,7 @@ async def test_live_approval_leaves_a_recorded_one_where_it_is(monkeypatch):
         agent = await runtime.create_agent({}, tools=[look_up], ask_user=lambda request: True)
         panel = agy.widgets.chat_ui(CASSETTES / "approval_granted", agent=agent)
         page = Page(panel, monkeypatch)
-        await until(lambda: "knows nothing of it" in page.html())
+        await until(lambda: "does not know this conversation" in page.html())
         before = page.html()
         response = await agent.chat("go")
         await response.wait()

@@ -138,7 +138,7 @@ def test_edited_call_runs_as_edited_or_not_at_all(lab, ask):
     cell.wait("button:disabled >> text=Allow once")
     for words in ("Always allow erase", "Always allow this exact call", "Allow once"):
         assert not cell.wait(f"button >> text={words}").is_enabled()
-    cell.wait(".agy-hint >> text=You edited the call")
+    cell.wait(".agy-hint >> text=You edited this call")
     cell.click("Edit…")  # does not hide what was written
     assert box.is_visible()
     cell.picture("approval_edited")
@@ -181,7 +181,7 @@ def test_long_call_is_allowed_once_it_was_seen_to_its_end(lab, ask):
 
 def test_call_that_is_too_long_has_no_button_that_allows(lab, ask):
     cell = ask({"content": "x" * 250_000})
-    cell.wait("text=can only be denied here")
+    cell.wait("text=You can only deny it here")
     assert cell.count("button >> text=Allow") == 0
     cell.picture("approval_too_long")
     cell.click("Deny")

@@ -25,7 +25,7 @@ def test_call_runs_as_it_was_edited_and_the_page_keeps_both(lab, how):
     assert '"path": "notes"' in box.input_value()
     box.fill('{"path": ')
     cell.wait("button >> text=Run edited").click()
-    cell.wait(".agy-wrong >> text=No JSON")  # said by the front end
+    cell.wait(".agy-wrong >> text=Invalid JSON")  # said by the front end
     box.fill('{"file": "drafts"}')
     cell.wait("button >> text=Run edited").click()
     cell.wait(".agy-wrong >> text=path is missing")  # said by the kernel
@@ -37,6 +37,6 @@ def test_call_runs_as_it_was_edited_and_the_page_keeps_both(lab, how):
     cell.still()
     assert "deleted drafts" in lab.do("print(model.requests[-1].tool_results[-1].text)")
     cell.wait(".agy-decided summary").click()
-    assert "edited by you" in cell.text()
-    assert "The model asked for" in cell.text()
+    assert "Edited by you" in cell.text()
+    assert "Original call" in cell.text()
     cell.picture("edited")

@@ -34,7 +34,7 @@ def test_page_that_is_loaded_again_in_the_middle_of_a_turn_catches_up(lab, how):
     box = lab.page.locator(".jp-Cell", has=lab.page.locator(".agy-tool")).last
     box.locator(".agy-footer").wait_for()
     lab.idle()
-    box.locator("text=show the response again").wait_for()
+    box.locator("text=Show the response in another cell").wait_for()
     assert "deleted notes" in lab.do("print(model.requests[-1].tool_results[-1].text)")
 
 
@@ -45,8 +45,8 @@ def test_response_in_an_output_widget_stays_when_its_turn_is_over(lab):
         "with inside:\n    display(await agent.chat('go'))"
     )
     cell.click("Allow once")
-    assert "done" in cell.footer()
-    cell.wait("text=show the response again")
+    assert "Done" in cell.footer()
+    cell.wait("text=Show the response in another cell")
     assert "Allowed" in cell.text()
 
 

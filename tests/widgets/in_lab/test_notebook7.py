@@ -21,7 +21,7 @@ def test_turn_streams_and_is_stopped(seven):
     cell.picture("seven_streaming")
     assert barriers(seven, cell, "seven_streaming") == []
     cell.click("Stop")
-    assert "stopped" in cell.footer()
+    assert "Stopped" in cell.footer()
     cell.still()
     assert cell.count("button") == 0
     assert cell.count("h1") == 1
@@ -34,7 +34,7 @@ def test_click_allows(seven, how):
     cell.wait(".agy-approval button")
     cell.picture("seven_approval")
     cell.click("Allow once")
-    assert "done" in cell.footer()
+    assert "Done" in cell.footer()
     cell.still()
     assert "Allowed" in cell.text()
     assert "deleted notes" in seven.do("print(model.requests[-1].tool_results[-1].text)")
@@ -45,7 +45,7 @@ def test_interrupt_from_the_toolbar_denies(seven):
     cell = seven.run(TURNS["await"])
     cell.wait(".agy-approval button")
     seven.press("notebook:interrupt-kernel")
-    assert "stopped" in cell.footer()
+    assert "Stopped" in cell.footer()
     cell.still()
     assert "Denied: the turn ended" in cell.text()
 

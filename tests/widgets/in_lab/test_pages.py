@@ -56,7 +56,7 @@ def test_two_agents_answer_at_once_and_one_is_stopped(lab):
         cell.wait("text=so far")
         cell.wait("button >> text=Stop")
     cells[0].click("Stop")
-    assert "stopped" in cells[0].footer()
+    assert "Stopped" in cells[0].footer()
     assert cells[1].count(".agy-footer") == 0
     cells[1].click("Stop")
-    assert "stopped" in cells[1].footer()
+    assert "Stopped" in cells[1].footer()

@@ -41,7 +41,7 @@ def test_files_are_attached_and_a_conversation_is_copied(lab):
     files.set_input_files([note])
     panel.wait("button >> text=a.md")
     files.set_input_files([{"name": "b.txt", "mimeType": "text/plain", "buffer": b"x" * 9_500_000}])
-    panel.wait("text=No more than 9.5 MB")
+    panel.wait("text=limited to 9.5 MB")
     assert panel.count("button >> text=b.txt") == 0
     assert barriers(lab, panel, "chat_files") == []
     panel.wait("textarea").fill("Read this")
@@ -184,8 +184,8 @@ def test_chat_is_saved_as_a_cassette_that_the_next_cell_opens(lab):
     box.press("Enter")
     panel.wait(".agy-footer")
     panel.wait("button >> text=Cassette").click()
-    notice = panel.wait("text=Saved as the cassette").inner_text()
-    path = notice.removeprefix("Saved as the cassette ").partition(":")[0]
+    notice = panel.wait("text=Saved cassette").inner_text()
+    path = notice.removeprefix("Saved cassette ").partition(". ")[0]
     assert barriers(lab, panel, "chat_saved") == []
     panel.picture("chat_saved")
     opened = lab.run(f"agy.widgets.chat_ui({path!r})")

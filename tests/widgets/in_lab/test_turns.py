@@ -24,7 +24,7 @@ def test_turn_streams_into_the_cell_and_stays_as_html(lab):
     cell.picture("streaming")
     assert barriers(lab, cell, "streaming") == []
     cell.wait("button >> text=Stop").click()
-    assert "stopped" in cell.footer()
+    assert "Stopped" in cell.footer()
     cell.still()
     assert cell.count("button") == 0
     assert cell.count("h1") == 1
@@ -37,7 +37,7 @@ def test_click_allows(lab, how):
     lab.do("model, agent = await start(DELETES)")
     cell = lab.run(TURNS[how])
     cell.wait("button >> text=Allow once").click()
-    assert "done" in cell.footer()
+    assert "Done" in cell.footer()
     cell.still()
     assert "Allowed" in cell.text()
     assert "deleted notes" in lab.do("print(model.requests[-1].tool_results[-1].text)")
@@ -81,7 +81,7 @@ def test_focus_stays_in_the_view_when_a_button_is_gone(lab):
     assert lab.page.evaluate("document.activeElement.closest('.agy-view') !== null")
     cell.wait(".agy-approval button:enabled >> text=Allow once").focus()
     lab.page.keyboard.press("Enter")
-    assert "done" in cell.footer()
+    assert "Done" in cell.footer()
 
 
 def test_long_result_is_reached_with_the_keyboard(lab):
@@ -118,7 +118,7 @@ def test_interrupt_from_the_toolbar_denies_and_ends_the_cell(lab):
     cell = lab.run(TURNS["await"])
     cell.wait(".agy-approval button")
     lab.press("notebook:interrupt-kernel")
-    assert "stopped" in cell.footer()
+    assert "Stopped" in cell.footer()
     cell.still()
     assert "Denied: the turn ended" in cell.text()
     assert lab.do("print(response.state)") == "cancelled"

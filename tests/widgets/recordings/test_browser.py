@@ -109,7 +109,7 @@ async def test_list_has_every_recording_with_what_its_header_says(page):
     _name, *figures, size, state = page.row("deep/adder")
     assert figures == ["1", "1", "105", "add", "0.1.22"]
     assert size.endswith(("B", "kB"))
-    assert state == "complete"
+    assert state == "Complete"
     assert page.row("two")[1:4] == ["2", "2", "210"]
 
 
@@ -121,7 +121,7 @@ async def test_filter_looks_at_names_tools_and_versions(page, words, names):
     await page.act("filter", words)
     assert page.names() == names
     if not names:
-        assert "None of 3 recordings matches" in page.html
+        assert "No matches (3 recordings)." in page.html
 
 
 async def test_what_is_typed_into_the_filter_is_not_typed_over(page):
@@ -136,13 +136,13 @@ async def test_what_is_typed_into_the_filter_is_not_typed_over(page):
 
 async def test_empty_folder_says_how_to_make_a_recording(open_page, tmp_path):
     page = await open_page(tmp_path)
-    assert "No recordings are in" in page.html
+    assert "No recordings in" in page.html
     assert "agy.use_cassette(" in page.html
 
 
 async def test_folder_that_is_not_there_is_named(open_page, tmp_path):
     page = await open_page(tmp_path / "nowhere")
-    assert f"There is no folder {tmp_path / 'nowhere'}." in page.html
+    assert f"Folder not found: {tmp_path / 'nowhere'}" in page.html
 
 
 async def test_folder_that_is_a_recording_lists_that_one(open_page, folder):
@@ -162,8 +162,8 @@ async def test_damaged_header_is_said_in_its_row(page, folder, header):
     (folder / "hello" / HEADER).write_bytes(header)
     await page.act("refresh")
     _, why = page.row("hello")
-    assert why.startswith("cannot be read")
-    assert page.row("two")[-1] == "complete"
+    assert why.startswith("Unreadable")
+    assert page.row("two")[-1] == "Complete"
     await page.act("open", "hello")
     assert "agy-error" in page.html
 
@@ -174,11 +174,11 @@ async def test_recording_that_is_being_made_is_shown_as_far_as_it_goes(page, fol
         journal.put(0, line.direction, 0.0, line.frame)
     journal._drain()  # what stands on the disk while the program goes on
     await page.act("refresh")
-    assert page.row("new.partial")[-1] == "being recorded, or cut off"
+    assert page.row("new.partial")[-1] == "Unfinished"
     assert page.row("new.partial")[1:4] == ["?", "?", "?"]
     await page.act("open", "new.partial")
     assert "Under way" in page.html
-    assert "frames are missing" in page.html
+    assert "Frames are missing" in page.html
     assert "The recording stops here" in page.html
     assert (folder / "new.partial").exists()
     journal._queue.put(None)
@@ -225,7 +225,7 @@ async def test_damaged_frames_end_what_is_shown(page, folder):
 async def test_recording_without_frames_says_so(page, folder):
     (folder / "hello" / WIRE).write_bytes(b"")
     await page.act("open", "hello")
-    assert "frames are missing" in page.html
+    assert "Frames are missing" in page.html
     assert "data-agy-act='play'" not in page.html
 
 
@@ -234,13 +234,13 @@ async def test_steps_go_frame_by_frame_in_both_directions(page):
     whole = page.html
     await page.act("start")
     assert "Good day" not in page.html
-    assert "Before the first of 7 frames" in page.html
+    assert "Before frame 1 of 7" in page.html
     for _ in range(3):
         await page.act("on")
     assert "Good day" in page.html
     assert "evening" not in page.html
     assert "Frame 3 of 7" in page.html
-    assert "from the program userInput" in page.html
+    assert "sent by the client: userInput" in page.html
     assert "agyc-nt" in page.html  # the frame itself, coloured
     assert re.search(r'agyc-nt">"userInput', page.html)
     await page.act("back")
@@ -334,14 +334,14 @@ async def test_same_recordings_add_up_to_the_same(page, folder):
     await page.act("refresh")
     await page.act("open", "hello")
     await page.act("compare", "copy")
-    assert "They add up to the same" in page.html
+    assert "No differences in" in page.html
 
 
 async def test_comparison_with_a_damaged_one_says_why_not(page, folder):
     await page.act("open", "hello")
     (folder / "two" / WIRE).write_bytes(b"{\n")
     await page.act("compare", "two")
-    assert "They cannot be compared" in page.html
+    assert "Cannot compare" in page.html
 
 
 # -- what stays, and what is hostile ---------------------------------------------------------------
@@ -361,7 +361,7 @@ async def test_long_transcript_is_not_kept_in_the_notebook(page, monkeypatch):
     monkeypatch.setattr("agy_nb.widgets.recordings.browser.LARGEST_STILL", 10)
     await page.act("open", "hello")
     html, _ = page.browser._still()
-    assert "too long to be kept" in html
+    assert "Too long to save" in html
     assert "evening" not in html
 
 
@@ -425,7 +425,7 @@ async def test_shipped_recordings_are_all_shown_without_complaint(open_page):
     page = await open_page(SHIPPED)
     for name in page.names():
         await page.act("open", name)
-        assert "cannot be shown" not in page.html, name
+        assert "Cannot show" not in page.html, name
         assert "agy-footer" in page.html, name
 
 

@@ -114,10 +114,10 @@ def test_long_line_is_cut():
 @pytest.mark.parametrize(
     ("result", "state", "words"),
     [
-        (None, "", "running"),
+        (None, "", "Running"),
         (None, "cancelled", "cancelled"),
-        (answered("fine"), "", "done"),
-        (answered(error="broken"), "", "failed"),
+        (answered("fine"), "", "Done"),
+        (answered(error="broken"), "", "Failed"),
     ],
 )
 def test_state_of_a_call_is_a_word(result, state, words):
@@ -177,7 +177,7 @@ def test_ten_megabytes_of_arguments_are_not_shown_and_that_is_said(args):
     html = cards.about_to_run(args), cards.headline("run", args)
     assert time.process_time() - began < 0.5
     assert sum(map(len, html)) < 20 * cards.LONGEST
-    assert "it can only be denied here" in text_of(html[0])
+    assert "You can only deny it here" in text_of(html[0])
     assert not cards.is_shown(args)
 
 
@@ -242,7 +242,7 @@ def test_decision_is_a_word_with_its_time(state):
         ("allowed", "typed: once", "", "You allowed it once."),
         ("allowed", "a click: this tool", "", "You always allow this tool."),
         ("allowed", "a click: this exact call", "", "You always allow this exact call."),
-        ("allowed", "a click: edited", "", "You edited it, and allowed it once."),
+        ("allowed", "a click: edited", "", "You edited it and allowed it once."),
         ("denied", "a click: deny", "too risky", "You denied it: too risky"),
         ("denied", "a click: deny", "the user said no", "You denied it."),
         ("allowed", "user", "", "ask_user allowed it."),
@@ -285,7 +285,7 @@ def test_every_argument_is_on_the_card_to_its_end(args):
 def test_call_that_is_too_long_is_not_shown_and_says_so():
     args = {"content": "x" * cards.LONGEST_CALL}
     assert not cards.is_shown(args)
-    assert "can only be denied here" in text_of(cards.about_to_run(args))
+    assert "You can only deny it here" in text_of(cards.about_to_run(args))
 
 
 def test_two_commands_are_both_on_the_line():
@@ -361,7 +361,7 @@ def test_question_keeps_what_was_answered():
             Answer(skipped=True),
         ),
     )
-    assert text_of(cards.question(event)) == "Colours?red, blue, or soName?BoSure?skipped"
+    assert text_of(cards.question(event)) == "Colours?red, blue, or soName?BoSure?Skipped"
 
 
 def test_prompt_shows_its_lines_and_names_what_is_attached():
@@ -378,8 +378,8 @@ def test_prompt_shows_its_lines_and_names_what_is_attached():
 def test_footer_has_state_tokens_cost_and_time():
     usage = TokenUsage(input_tokens=1200, output_tokens=30, total_tokens=1230)
     shown = text_of(cards.footer(TurnState.DONE, usage, 75, "0.01 $"))
-    assert shown == "done1,230 tokens (1,200 in · 30 out)0.01 $1 min 15 s"
-    assert text_of(cards.footer(TurnState.FAILED, None, None)) == "failed"
+    assert shown == "Done1,230 tokens (1,200 in · 30 out)0.01 $1 min 15 s"
+    assert text_of(cards.footer(TurnState.FAILED, None, None)) == "Failed"
 
 
 @pytest.mark.parametrize("state", TurnState)

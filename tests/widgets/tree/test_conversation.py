@@ -156,18 +156,18 @@ def test_call_is_a_card_between_the_texts_around_it():
 
 def test_card_has_state_time_and_result():
     transcript = page(called(at=10.0))
-    assert "running" in transcript.html()
+    assert "Running" in transcript.html()
     transcript.on_event(answered(result={"n": 1}, at=12.5))
     html = transcript.html()
-    assert "running" not in html
-    assert "done" in html
+    assert "Running" not in html
+    assert "Done" in html
     assert "2.5 s" in html
     assert kinds(transcript) == ["tool"]
 
 
 def test_card_of_a_call_that_failed_has_its_error():
     html = page(called(), answered(error="no such <file>")).html()
-    assert "failed" in html
+    assert "Failed" in html
     assert "no such &lt;file&gt;" in html
 
 
@@ -313,9 +313,9 @@ def test_call_that_a_person_allowed_has_its_card_below_the_decision():
 def test_call_that_a_rule_refused_is_a_card_that_says_so():
     shown = page(called(), denied())
     assert kinds(shown) == ["tool"]
-    assert "denied" in text_of(shown.html())
+    assert "Denied" in text_of(shown.html())
     assert "not allowed" in text_of(shown.html())
-    assert "failed" not in text_of(shown.html())
+    assert "Failed" not in text_of(shown.html())
 
 
 def test_card_of_a_tool_that_raised_names_the_exception_and_has_its_traceback():
@@ -324,7 +324,7 @@ def test_card_of_a_tool_that_raised_names_the_exception_and_has_its_traceback():
     )
     for order in ((raised, answered(error="'x'")), (answered(error="'x'"), raised)):
         words = text_of(page(called(), *order).html())
-        assert "failed: KeyError" in words
+        assert "Failed: KeyError" in words
         assert "in search" in words
 
 
@@ -343,10 +343,10 @@ def test_agent_that_was_stopped_says_why():
 def test_turn_of_a_trigger_says_that_it_is_one():
     transcript = ConversationView()
     transcript.begin((TextPart(text="a file changed"),), "trigger")
-    assert "trigger" in text_of(transcript.html())
+    assert "Trigger" in text_of(transcript.html())
     assert "a file changed" in text_of(transcript.html())
     transcript.begin((TextPart(text=""),), "wakeup")
-    assert "wake-up" in text_of(transcript.html())
+    assert "Wake-up" in text_of(transcript.html())
 
 
 def test_approval_of_a_subagent_is_in_its_thread():
@@ -375,7 +375,7 @@ def test_footer_has_the_sum_of_the_tokens_and_the_time():
         return Usage(usage=tokens, trajectory_total=tokens, session_total=tokens)
 
     transcript = page(said("x", at=100.0), metered(10), metered(5), ended(at=103.0))
-    assert text_of(transcript.html()).endswith("done15 tokens (15 in)3.0 s")
+    assert text_of(transcript.html()).endswith("Done15 tokens (15 in)3.0 s")
 
 
 def test_stop_keeps_what_had_come_and_says_so():
@@ -383,9 +383,9 @@ def test_stop_keeps_what_had_come_and_says_so():
     assert kinds(transcript) == ["text", "tool", "notice", "footer"]
     shown = text_of(transcript.html())
     assert "so far" in shown
-    assert "cancelled" in shown
-    assert "running" not in shown
-    assert "stopped" in shown
+    assert "Stopped search" in shown
+    assert "Running" not in shown
+    assert "Stopped. The partial answer was kept." in shown
 
 
 def test_turn_that_waits_for_the_quota_says_until_when_and_can_be_given_up():
@@ -396,7 +396,7 @@ def test_turn_that_waits_for_the_quota_says_until_when_and_can_be_given_up():
     assert transcript.status in text_of(transcript.html())
     assert transcript.stop_label == "Give up"
     transcript.on_event(State(state=TurnState.RUNNING))
-    assert (transcript.status, transcript.stop_label) == ("running", "")
+    assert (transcript.status, transcript.stop_label) == ("Running", "")
 
 
 def test_wait_for_the_quota_of_more_than_a_day_names_the_day():

@@ -139,17 +139,17 @@ async def test_model_without_a_price_has_no_cost_and_is_named(runtime, agent, mo
     (_, second) = page.rows()
     assert second[-1] == "unknown"
     assert "$0.00" not in second
-    assert "nobody&#x27;s is in no price table" in page.html
+    assert "Cost incomplete: no price for nobody&#x27;s." in page.html
     assert "≥ $" in re.search(r"<tfoot>.*?</tfoot>", page.html).group()
     view.close()
 
 
 async def test_context_stands_beside_the_models_limit(page, monkeypatch):
-    assert "Agent 1, latest call: 200 tokens of context; the limit of" in page.html
+    assert "Agent 1 context: 200 tokens (limit of" in page.html
     monkeypatch.setattr(Prices, "context_window", lambda _prices, _model: 1000)
     page.view._on_more()
     await page.view.settled()
-    assert "20.0% of the 1,000" in page.html
+    assert "Agent 1 context: 200 of 1,000 tokens (20.0%, " in page.html
     assert "<meter " in page.html
 
 
@@ -158,14 +158,14 @@ async def test_chart_has_a_bar_for_each_turn(page):
     assert bars == [
         f"turn {n}, {tokens} input, 10 output" for n, tokens in ((1, 300), (2, 100), (3, 200))
     ]
-    assert "<svg" in page.html
+    assert "Tokens per turn (max 310)" in page.html
 
 
 async def test_nothing_has_run_is_said(runtime, monkeypatch):
     view = UsageView(runtime, runtime.ledger)
     await view.settled()
     page = Page(view, monkeypatch)
-    assert "No agent has run yet" in page.html
+    assert "No usage yet" in page.html
     assert "<svg" not in page.html
     view.close()
 
@@ -239,7 +239,7 @@ async def test_dataframe_goes_into_a_variable_and_over_nothing_of_the_users(page
     page.act("frame")
     assert shell.user_ns["usage_by_agent"] is mine
     assert shell.user_ns["usage_by_agent_2"]["total_tokens"].tolist() == [630]
-    assert "in the variable usage_by_agent_2" in page.html
+    assert "Saved to the variable usage_by_agent_2 (1 row)." in page.html
     page.act("frame")
     assert set(shell.user_ns) == {"usage_by_agent", "usage_by_agent_2"}
 
@@ -247,7 +247,7 @@ async def test_dataframe_goes_into_a_variable_and_over_nothing_of_the_users(page
 async def test_dataframe_without_a_namespace_is_refused_in_words(page, monkeypatch):
     monkeypatch.setattr(usage_module, "current_shell", lambda: None)
     page.act("frame")
-    assert "no namespace" in page.html
+    assert "Cannot create a variable here" in page.html
 
 
 async def test_html_that_stays_has_all_groupings_and_no_controls(page):
@@ -267,7 +267,7 @@ async def test_an_error_in_reading_is_said_on_the_page(page, monkeypatch):
     monkeypatch.setattr(usage_module.ut, "read", fail)
     page.view._on_more()
     await page.view.settled()
-    assert "Usage cannot be shown: ValueError: &lt;script&gt;" in page.html
+    assert "Cannot show usage: ValueError: &lt;script&gt;" in page.html
 
 
 def test_more_rows_than_a_page_holds_are_counted():
@@ -283,7 +283,7 @@ def test_more_rows_than_a_page_holds_are_counted():
     frames = {**usage.frames, "turn": pd.DataFrame(rows)}
     html = ut.table(usage._replace(frames=frames), "turn")
     assert html.count("<tr>") == ut.LONGEST + 1  # and the head
-    assert "7 more rows are in the DataFrame" in html
+    assert "7 more rows in the DataFrame" in html
 
 
 async def test_frozen_tables_stay_as_they_were(agent):
