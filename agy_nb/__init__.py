@@ -14,12 +14,15 @@ Example:
 
 from __future__ import annotations
 
+import importlib
 import typing
 
 from agy_nb import lazy_names
+from agy_nb.runtime.views import provide as _provide
 
 _MODULES = lazy_names.read(__file__)
 __all__ = list(_MODULES)
+_provide(lambda: importlib.import_module("agy_nb.widgets.notebook_views"))  # type: ignore[arg-type, return-value]
 
 
 def __getattr__(name: str) -> typing.Any:  # noqa: ANN401 - the type of whatever the name stands for

@@ -209,7 +209,7 @@ class _Stopwatch:
 async def _agent() -> AsyncIterator[Check]:
     """Start an agent on a runtime of its own and have it answer."""
     from agy_nb.runtime.runtime import Runtime
-    from agy_nb.sdk.process import launch
+    from agy_nb.sdk.process import interception
     from agy_nb.testing import EchoModel
 
     watch, name = _Stopwatch(), "Gemini" if _has_key() else "the echo model"
@@ -221,7 +221,7 @@ async def _agent() -> AsyncIterator[Check]:
         config = await asyncio.to_thread((await echo.start()).config, **place) if echo else place
         async with Runtime(LIMITS) as runtime:
             try:
-                with launch.intercepted(watch):
+                with interception.intercepted(watch):
                     agent = await runtime.create_agent(config)
                 yield watch.check(None)
                 began = time.monotonic()

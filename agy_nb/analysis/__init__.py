@@ -18,10 +18,11 @@ out, spans, otel         ways out: files, Arrow, OpenTelemetry
 
 from __future__ import annotations
 
+from agy_nb.analysis.loading import load
 from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.analysis.metrics.summary import compare
 from agy_nb.analysis.metrics.usage import usage_df
-from agy_nb.analysis.sessions import Sessions, load
+from agy_nb.analysis.sessions import Sessions
 from agy_nb.analysis.tables import Tables
 
 __all__ = ["Prices", "Sessions", "Tables", "compare", "load", "usage_df"]

@@ -67,8 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         InvalidInputError: There is nothing at a path, no such time zone, or the format needs
             `--output`.
     """
+    from agy_nb.analysis.loading import load
     from agy_nb.analysis.metrics.cost import Prices
-    from agy_nb.analysis.sessions import load
 
     if arguments.format == "parquet" and arguments.output is None:
         raise InvalidInputError("--format parquet needs --output FILE", field="output")

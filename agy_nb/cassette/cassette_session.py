@@ -92,11 +92,11 @@ class CassetteSession:
                 "Record several agents into one cassette, or use one after the other",
                 path=str(_active),
             )
-        from agy_nb.sdk.process import launch as harness
+        from agy_nb.sdk.process import interception
 
         try:
             self._stack.enter_context(
-                harness.intercepted(self._connect, model_needed=self._model_needed)
+                interception.intercepted(self._connect, model_needed=self._model_needed)
             )
         except RuntimeError as error:
             raise CassetteActiveError(f"no cassette can be used here: {error}") from error

@@ -4,7 +4,7 @@
 | --- | --- |
 | in a cell (or a callback) on the kernel's loop | the loop is run nested, widgets stay alive |
 | in any other thread | the coroutine runs on the main loop, the thread waits |
-| in a script without a running loop | the process's own loop is run (`process.py`) |
+| in a script without a running loop | the process's own loop is run (`loops/script_loop.py`) |
 | on a script's running loop | `CannotBlockError`: await instead |
 """
 
@@ -13,18 +13,15 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import inspect
-import signal
-import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from types import FrameType
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from agy_nb.kernel.environment import in_kernel, main_loop, running_loop
 from agy_nb.kernel.errors import CannotBlockError
-from agy_nb.kernel.interrupts import OurHandler, blocking
-from agy_nb.kernel.kernel_host import KernelHost, current_host
+from agy_nb.kernel.kernel_host import current_host
+from agy_nb.kernel.loops import script_loop
+from agy_nb.kernel.loops.driver import as_coroutine, drive
 from agy_nb.kernel.loops.nested_loop import implementation, nested
-from agy_nb.kernel.loops.signal_wakeup import SignalWakeup
 
 T = TypeVar("T")
 
@@ -72,8 +69,6 @@ def _dispatch(coro: Awaitable[T]) -> T:
     here, main = running_loop(), main_loop()
     if here is not None and here is main:
         return _nested(coro, here)
-    from agy_nb.kernel.loops import script_loop
-
     if main is not None and main.is_running() and not script_loop.owns(main):
         return submit(coro, main)
     if here is not None:
@@ -92,111 +87,6 @@ def _nested(coro: Awaitable[T], loop: asyncio.AbstractEventLoop) -> T:
         return drive(coro, loop, host)
 
 
-def drive(coro: Awaitable[T], loop: asyncio.AbstractEventLoop, host: KernelHost) -> T:
-    """Run a loop in this thread until an awaitable is done, with our handling of SIGINT."""
-    task = asyncio.ensure_future(as_coroutine(coro), loop=loop)
-    stop = loop.create_future()  # waited for instead of the task: a hard stop does not need it
-
-    def finish(_task: object = None) -> None:
-        if not stop.done():
-            stop.set_result(None)
-
-    task.add_done_callback(finish)
-    handler = _Interrupt(loop, task, finish, host)
-    installed = handler.install()
-    try:
-        loop.run_until_complete(stop)
-        if not task.done():
-            raise KeyboardInterrupt
-        return task.result()
-    except asyncio.CancelledError:
-        if handler.presses:
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        if installed:
-            handler.remove()
-        if not task.done():
-            task.cancel()
-        elif not task.cancelled():
-            task.exception()  # asked for, or asyncio complains of a KeyboardInterrupt in the task
-        if handler.late:  # the handler that is in place again decides
-            signal.raise_signal(signal.SIGINT)
-
-
-class _Interrupt(OurHandler):
-    """SIGINT while `run()` blocks: first cancel, then stop."""
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        task: asyncio.Future[Any],
-        finish: Callable[[], None],
-        host: KernelHost,
-    ) -> None:
-        self.presses = 0
-        self.late = False
-        self._loop = loop
-        self._task = task
-        self._finish = finish
-        self._host = host
-        self._waker = SignalWakeup()
-
-    def install(self) -> bool:
-        """Take the signal, unless it is a script's own or this is no main thread."""
-        if threading.current_thread() is not threading.main_thread():
-            return False
-        current = signal.getsignal(signal.SIGINT)
-        ours = current is signal.default_int_handler or isinstance(current, OurHandler)
-        if not ours and not in_kernel():
-            return False
-        self.previous = current
-        signal.signal(signal.SIGINT, self)
-        blocking.append(self)
-        if not in_kernel():  # there the guest has one
-            self._waker.open(self._loop)
-        return True
-
-    def remove(self) -> None:
-        """Give the signal back to whom it was taken from."""
-        blocking.remove(self)
-        self._waker.close()
-        current: object = signal.getsignal(signal.SIGINT)
-        if current is self:
-            signal.signal(signal.SIGINT, self.previous)
-
-    def __call__(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        if _outside_the_loop(frame) and (self.presses or self._task.done()):
-            # A KeyboardInterrupt raised there would leave this handler in place permanently.
-            self.late = True
-            return
-        self.presses += 1
-        self._host.notify_interrupt("cell")
-        if self.presses == 1:
-            self._loop.call_soon_threadsafe(self._task.cancel)
-        elif _in_poller(frame):
-            # The loop sleeps: it can stop in good order, and at once.
-            self._loop.call_soon_threadsafe(self._finish)
-        else:
-            raise KeyboardInterrupt
-
-
-def _outside_the_loop(frame: FrameType | None) -> bool:
-    """Whether a signal has come in `drive()` itself: the loop does not run yet, or no more."""
-    if frame is not None and frame.f_code is drive.__code__:
-        return True
-    own = {_Interrupt.install.__code__, _Interrupt.remove.__code__}
-    while frame is not None and frame.f_code is not drive.__code__:
-        if frame.f_code in own:
-            return True
-        frame = frame.f_back
-    return False
-
-
-def _in_poller(frame: FrameType | None) -> bool:
-    return frame is not None and frame.f_globals.get("__name__") == "selectors"
-
-
 def submit(coro: Awaitable[T], loop: asyncio.AbstractEventLoop) -> T:
     """Run an awaitable on a loop that runs in another thread, and wait for it here."""
     future = asyncio.run_coroutine_threadsafe(as_coroutine(coro), loop)
@@ -209,14 +99,3 @@ def submit(coro: Awaitable[T], loop: asyncio.AbstractEventLoop) -> T:
         raise asyncio.CancelledError from None
     finally:
         future.cancel()
-
-
-def as_coroutine(coro: Awaitable[T]) -> Coroutine[Any, Any, T]:
-    """Return a coroutine for anything that can be awaited."""
-    if inspect.iscoroutine(coro):
-        return coro
-
-    async def wait() -> T:
-        return await coro
-
-    return wait()

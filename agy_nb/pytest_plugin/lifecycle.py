@@ -120,7 +120,7 @@ class CassetteContext:
     @contextlib.contextmanager
     def _no_agents(self, error: AgyError) -> Generator[None, None, None]:
         """Let no agent start: it would be a live one."""
-        from agy_nb.sdk.process import launch
+        from agy_nb.sdk.process import interception
 
         async def refuse(*_: Any) -> NoReturn:  # noqa: ANN401 - the SDK's
             self._refused = True
@@ -131,7 +131,7 @@ class CassetteContext:
 
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(RuntimeError):  # somebody else's cassette is open
-                stack.enter_context(launch.intercepted(refuse, model_needed=none_needed))
+                stack.enter_context(interception.intercepted(refuse, model_needed=none_needed))
             yield
 
     def _entered(self, wish: CassetteRequest) -> use_cassette:

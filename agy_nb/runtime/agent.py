@@ -24,6 +24,7 @@ from agy_nb.runtime.grants import Grants
 from agy_nb.runtime.turns.prompts import parse_prompt
 from agy_nb.runtime.turns.response import Response
 from agy_nb.runtime.turns.turn_stream import TurnStream
+from agy_nb.runtime.views import views
 from agy_nb.sdk.deadlocks import running
 from agy_nb.sdk.interfaces import ToolInfo
 from agy_nb.sdk.process.executor import off_loop
@@ -446,9 +447,7 @@ class Agent:
         Returns:
             The panel.
         """
-        from agy_nb.widgets.chat.panel import ChatPanel
-
-        return ChatPanel(self)
+        return views().chat_panel(self)
 
     def usage_ui(self) -> UsageView:
         """A live table of what this agent has used: the last line of a cell shows it.
@@ -458,9 +457,7 @@ class Agent:
         Returns:
             The table.
         """
-        from agy_nb.widgets.usage.usage_view import UsageView
-
-        return UsageView(self, self.runtime.ledger)
+        return views().usage_view(self)
 
     async def save_cassette(
         self,

@@ -24,6 +24,7 @@ from agy_nb.runtime.runtime_config import RuntimeConfig
 from agy_nb.runtime.telemetry import Telemetry, default_ledger
 from agy_nb.runtime.turns.response import Response
 from agy_nb.runtime.turns.turn_runner import TurnRunner
+from agy_nb.runtime.views import views
 from agy_nb.sdk.interfaces import AgentSpec, Backend, now
 from agy_nb.sdk.lazy_backend import LazyBackend
 
@@ -386,6 +387,4 @@ def _person_at_the_notebook() -> AskUser | None:
     """In a notebook, whoever sits there is asked; elsewhere nobody is."""
     if not in_kernel():
         return None
-    from agy_nb.widgets.approvals.approver import approve
-
-    return approve()
+    return views().approve()

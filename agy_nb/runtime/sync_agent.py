@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from agy_nb import kernel
 from agy_nb.errors import DeadlockError
 from agy_nb.protocol.values import Message, TokenUsage
-from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.turns.response import Response
+from agy_nb.runtime.views import views
 from agy_nb.sdk.interfaces import ToolInfo
 
 if TYPE_CHECKING:
     from agy_nb.cassette.redaction import Rule
+    from agy_nb.runtime.agent import Agent
 
 
 class SyncAgent:
@@ -50,9 +51,7 @@ class SyncAgent:
         async def through() -> Response:
             response = await self._agent.chat(prompt)
             if show and kernel.in_kernel():
-                from agy_nb.widgets.response.response_view import show as show_in_cell
-
-                show_in_cell(response)
+                views().show(response)
             try:
                 await response.text()
             except DeadlockError:  # no caller will ever get to read this turn

@@ -18,7 +18,7 @@ from agy_nb.sdk.context_state import ContextState
 from agy_nb.sdk.interfaces import Sink, now
 from agy_nb.sdk.patches.instrumentation import Instrumentation
 from agy_nb.sdk.patches.sdk_agent import agent_of
-from agy_nb.sdk.process import launch
+from agy_nb.sdk.process import interception, launch
 from agy_nb.sdk.process.executor import off_loop
 from agy_nb.sdk.process.harness_process import HarnessProcess
 from agy_nb.sdk.process.observed_socket import EndedBy, FrameDirection
@@ -142,7 +142,7 @@ class HarnessConnection:
         return refused or errors.of_config(error)
 
     async def _enter(self) -> None:
-        launch.follow(
+        interception.follow(
             launch.Follower(
                 options=self._options, harness=self._harness, wrap=self.patches.wrap_socket
             )

@@ -191,9 +191,9 @@ class FaultProxy:
         self._block = contextlib.ExitStack()
 
     async def __aenter__(self) -> Self:
-        from agy_nb.sdk.process import launch
+        from agy_nb.sdk.process import interception
 
-        self._block.enter_context(launch.intercepted(self._lay))
+        self._block.enter_context(interception.intercepted(self._lay))
         return self
 
     async def __aexit__(

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from agy_nb.analysis.builders.dataframes import dtype, empty, frame
+from agy_nb.analysis.loading import load
 from agy_nb.analysis.reference import markdown
 from agy_nb.analysis.schema import DTYPES, TABLES, USAGE, USAGE_KEYS
-from agy_nb.analysis.sessions import load
 from tests.analysis.conftest import save, two_calls
 
 

@@ -20,7 +20,7 @@ from agy_nb.cassette.replay.replay_socket import GOODBYE, FakeProcess
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import read_header, read_lines
 from agy_nb.cassette.storage.writer import CassetteWriter
-from agy_nb.sdk.process import launch
+from agy_nb.sdk.process import interception, launch
 from agy_nb.testing import ScriptedModel, call, say
 from tests.cassette.scenarios import NO_MODEL, Setting
 
@@ -121,7 +121,7 @@ def test_replay_against_a_bare_socket(loop, recorded, tmp_path, benchmark, recor
         async def connect(start):
             return launch.Connected(FakeProcess(), BareSocket(groups))
 
-        with launch.intercepted(connect):
+        with interception.intercepted(connect):
             return await session(at)
 
     async def replayed():

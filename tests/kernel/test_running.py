@@ -185,22 +185,23 @@ def test_interrupts_while_the_handler_is_taken_away_leave_none_behind():
     """Python's own handler is back, and gets them."""
     assert lines("""
         import signal
-        from agy_nb.kernel import interrupts, run_blocking
+        from agy_nb.kernel import interrupts
+        from agy_nb.kernel.loops import driver
 
-        class Pressed(run_blocking.SignalWakeup):
+        class Pressed(driver.SignalWakeup):
             def close(self):
                 if self._sockets is not None:
                     for _ in range(3):
                         signal.raise_signal(signal.SIGINT)
                 super().close()
 
-        waker, run_blocking.SignalWakeup = run_blocking.SignalWakeup, Pressed
+        waker, driver.SignalWakeup = driver.SignalWakeup, Pressed
         try:
             K.run(asyncio.sleep(0))
         except KeyboardInterrupt:
             print("heard")
         print(signal.getsignal(signal.SIGINT) is signal.default_int_handler, interrupts.blocking)
-        run_blocking.SignalWakeup = waker
+        driver.SignalWakeup = waker
         print(K.run(asyncio.sleep(0, "usable")))
     """) == ["heard", "True []", "usable"]
 

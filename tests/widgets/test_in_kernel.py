@@ -151,8 +151,8 @@ def test_view_that_is_ready_in_the_middle_of_a_turn_catches_up(page):
 def test_view_that_stays_is_told_the_cost(page):
     pytest.importorskip("genai_prices")
     page.do(
-        "from agy_nb.testing import Usage\n"
-        "model = ScriptedModel([say('Hello.', usage=Usage(prompt=1_000_000, candidates=10))])\n"
+        "from agy_nb.testing import ScriptUsage\n"
+        "model = ScriptedModel([say('Hello.', usage=ScriptUsage(prompt=1_000_000, candidates=10))])\n"
         "await model.start()\n"
         "agent = await runtime.create_agent(model.config(model='gemini-2.5-flash'))"
     )

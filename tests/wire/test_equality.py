@@ -19,8 +19,8 @@ from google.antigravity.hooks import hooks, policy
 from hypothesis import given, settings, strategies as st
 
 import agy_nb as agy
+from agy_nb.analysis.loading import load
 from agy_nb.analysis.schema import TABLES
-from agy_nb.analysis.sessions import load
 from agy_nb.cassette.storage.cassette_reader import load as load_cassette
 from agy_nb.protocol.codec import note_of
 from agy_nb.protocol.events import Event, State, TurnState

@@ -11,7 +11,7 @@ import pytest
 from google.antigravity.connections.local import local_connection
 
 from agy_nb.analysis.builders.live_tables import LiveTables
-from agy_nb.analysis.sessions import load
+from agy_nb.analysis.loading import load
 from agy_nb.cassette import use_cassette
 from agy_nb.cassette.storage.cassette_reader import load as load_cassette
 from agy_nb.protocol import events as e

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from agy_nb.kernel import environment
 from agy_nb.kernel.kernel_host import current_host
-from agy_nb.kernel.run_blocking import as_coroutine, drive
+from agy_nb.kernel.loops.driver import as_coroutine, drive
 from agy_nb.kernel.shutdown import call_at_exit
 
 T = TypeVar("T")

@@ -29,6 +29,7 @@ from agy_nb.protocol.events import (
     Usage,
 )
 from agy_nb.protocol.values import Prompt, TokenUsage, Trajectory
+from agy_nb.runtime.views import views
 from agy_nb.sdk.deadlocks import running
 from agy_nb.sdk.interfaces import now, stop_reason_of
 
@@ -496,9 +497,7 @@ class Response:
         return bool(self._waiters) or self._cursors > 0 or just_left
 
     def _ipython_display_(self) -> None:
-        from agy_nb.widgets.response.response_view import show
-
-        show(self)
+        views().show(self)
 
     def __repr__(self) -> str:
         tokens = f", {self._usage.total_tokens} tokens" if self._usage else ""

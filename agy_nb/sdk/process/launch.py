@@ -243,10 +243,7 @@ def end(before: HarnessStart | None) -> None:
 
 
 def follow(follower: Follower) -> None:
-    """The next start of the running task is of this agent."""
-    from agy_nb.sdk.patches import harness_start
-
-    harness_start.install()
+    """Have the running task's next start belong to this agent."""
     _follower.set(follower)
 
 
@@ -258,29 +255,15 @@ def _start_failure(path: str, error: Exception) -> HarnessError:
 
 
 @contextlib.contextmanager
-def intercepted(
-    interceptor: Interceptor, *, model_needed: Callable[[], Awaitable[bool]] | None = None
+def intercepting(
+    interceptor: Interceptor, needs_model: Callable[[], Awaitable[bool]] | None
 ) -> Iterator[None]:
-    """Stand between the SDK and its harness while the block lasts, for this whole process.
-
-    Holds for agents of our runtime and for code that uses the SDK's `Agent` directly.
-
-    Args:
-        interceptor: Called for each start.
-        model_needed: Asked whether an agent that is started now needs a model; it does by default.
-
-    Raises:
-        RuntimeError: Another interceptor is there already.
-        UnsupportedSdkError: The SDK lacks something that this needs.
-    """
-    from agy_nb.sdk.patches import harness_start
-
+    """Hand every start to an interceptor while the block lasts; see `interception`."""
     global _interceptor, _model_needed  # noqa: PLW0603 - one process, one seam
     if _interceptor is not None:
         msg = "the harness is intercepted already; interceptions do not nest"
         raise RuntimeError(msg)
-    harness_start.install()
-    _interceptor, _model_needed = interceptor, model_needed
+    _interceptor, _model_needed = interceptor, needs_model
     try:
         yield
     finally:

@@ -21,7 +21,13 @@ from agy_nb.protocol.values import MediaPart, PromptPart, TextPart
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.turns.response import Response
 from agy_nb.terminal import revealed
-from agy_nb.widgets.chat.recorded_chat import as_json, as_markdown, as_turns, quoted, read_events
+from agy_nb.widgets.chat.conversation_export import (
+    as_json,
+    as_markdown,
+    as_turns,
+    quoted,
+    read_events,
+)
 from agy_nb.widgets.recordings.frame_player import show
 from agy_nb.widgets.response.cards import text_of
 from agy_nb.widgets.response.static_fallback import StaticFallback

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
 
+from agy_nb.analysis.loading import load
 from agy_nb.analysis.read.discovery import find_recordings
 from agy_nb.analysis.read.from_cassette import read_file
 from agy_nb.analysis.schema import TABLES
-from agy_nb.analysis.sessions import load
 from agy_nb.errors import InvalidInputError
 from agy_nb.wire import parsing
 from tests.analysis.conftest import CHILD, ROOT, Wire, save, two_calls

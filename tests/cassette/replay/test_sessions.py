@@ -570,12 +570,12 @@ async def sent_config(config):
             frames.append(json.loads(message))
             raise ConnectionError
 
-    from agy_nb.sdk.process import launch
+    from agy_nb.sdk.process import interception, launch
 
     async def connect(start):
         return launch.Connected(FakeProcess(), Listening())
 
-    with launch.intercepted(connect), contextlib.suppress(RuntimeError):
+    with interception.intercepted(connect), contextlib.suppress(RuntimeError):
         async with Agent(config):
             pass
     return frames[0]

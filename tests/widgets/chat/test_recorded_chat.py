@@ -10,8 +10,8 @@ import agy_nb as agy
 from agy_nb.cassette import CassetteNotFoundError
 from agy_nb.protocol.events import Approval
 from agy_nb.runtime import approval_gate
+from agy_nb.widgets.chat.conversation_export import read_events
 from agy_nb.widgets.chat.panel import ChatPanel
-from agy_nb.widgets.chat.recorded_chat import read_events
 from tests.support.memory import MemoryBackend
 from tests.widgets.chat.test_panel import Page, through, until
 

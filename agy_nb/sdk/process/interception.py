@@ -1,0 +1,43 @@
+"""Stand between the SDK and its harness: the seam that recordings and tests use."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+
+from agy_nb.sdk.patches import harness_start
+from agy_nb.sdk.process import launch
+
+
+def follow(follower: launch.Follower) -> None:
+    """Have the running task's next start belong to this agent.
+
+    Args:
+        follower: The agent; it gets the start's connection.
+
+    Raises:
+        UnsupportedSdkError: The SDK lacks something that this needs.
+    """
+    harness_start.install()
+    launch.follow(follower)
+
+
+@contextlib.contextmanager
+def intercepted(
+    interceptor: launch.Interceptor, *, model_needed: Callable[[], Awaitable[bool]] | None = None
+) -> Iterator[None]:
+    """Stand between the SDK and its harness while the block lasts, for this whole process.
+
+    Holds for agents of our runtime and for code that uses the SDK's `Agent` directly.
+
+    Args:
+        interceptor: Called for each start.
+        model_needed: Asked whether an agent that is started now needs a model; it does by default.
+
+    Raises:
+        RuntimeError: Another interceptor is there already.
+        UnsupportedSdkError: The SDK lacks something that this needs.
+    """
+    harness_start.install()
+    with launch.intercepting(interceptor, model_needed):
+        yield

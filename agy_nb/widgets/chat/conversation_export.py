@@ -1,0 +1,119 @@
+"""A conversation as events, Markdown and JSON data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, cast
+
+from agy_nb.errors import InvalidInputError
+from agy_nb.protocol import codec
+from agy_nb.protocol.events import (
+    AgentStarted,
+    Event,
+    SessionClosed,
+    SessionConfigured,
+    SessionOpened,
+    State,
+    Text,
+    TurnBegan,
+)
+from agy_nb.protocol.values import Message
+from agy_nb.widgets.response.cards import text_of
+
+
+def read_events(path: Path, session: int = 0) -> tuple[Event, ...]:
+    """The events of a recorded session, in order; reads files.
+
+    Args:
+        path: The cassette's folder.
+        session: Which of its sessions, from 0.
+
+    Raises:
+        CassetteNotFoundError: There is none.
+        CassetteInvalidError: It cannot be read.
+        InvalidInputError: It has no such session.
+    """
+    from agy_nb.cassette.inspect.recorded_events import RecordedEvents
+    from agy_nb.cassette.storage.cassette_reader import load
+
+    sessions = load(path).sessions
+    if not 0 <= session < len(sessions):
+        raise InvalidInputError(
+            f"session must be the number of a session from 0, got {session}: "
+            f"the cassette {str(path)!r} has {counted(len(sessions), 'session')}",
+            field="session",
+        )
+    reader = RecordedEvents()
+    recorded = sessions[session]
+    events = [event for line in recorded.story for event in reader.take(line)]
+    return (*events, *reader.end(recorded.end))
+
+
+def as_markdown(events: Iterable[Event]) -> str:
+    """Prompts as quotes, and what the agent wrote."""
+    pieces: list[str] = []
+    answer: list[str] = []
+    for event in events:
+        match event:
+            case SessionOpened():
+                pieces += map(_said, event.history)
+            case TurnBegan():
+                pieces += ["".join(answer).strip(), quoted(text_of(event.prompt))]
+                answer.clear()
+            case Text() if event.trajectory.is_root:
+                answer.append(event.text)
+            case _:
+                pass
+    pieces.append("".join(answer).strip())
+    return "\n\n".join(filter(None, pieces)) + "\n"
+
+
+def _said(message: Message) -> str:
+    if not message.trajectory.is_root:
+        return ""
+    return quoted(message.content) if message.role == "user" else message.content.strip()
+
+
+def as_turns(events: Iterable[Event]) -> list[dict[str, Any]]:
+    """The prompt, the state and the events of each turn, as JSON; None where that is not known."""
+    turns: list[dict[str, Any]] = []
+    for event in events:
+        if isinstance(event, SessionOpened):
+            for message in event.history:
+                _add(turns, message)
+        elif not isinstance(event, AgentStarted | SessionConfigured | SessionClosed):
+            _add(turns, event)
+    return turns
+
+
+def _add(turns: list[dict[str, Any]], item: Event | Message) -> None:
+    if isinstance(item, Message):
+        if item.role == "user" and item.trajectory.is_root:
+            turns.append(_turn(item.content))
+            return
+        item = Text(text=item.content, trajectory=item.trajectory)
+    if isinstance(item, TurnBegan):
+        turns.append(_turn(text_of(item.prompt)))
+        return
+    if not turns:
+        turns.append(_turn(""))
+    turns[-1]["events"].append(as_json(item))
+    if isinstance(item, State):
+        turns[-1]["state"] = str(item.state)
+
+
+def _turn(prompt: str) -> dict[str, Any]:
+    return {"prompt": prompt, "state": None, "events": []}
+
+
+def as_json(event: Event) -> dict[str, Any]:
+    """An event, as an export of a chat has it."""
+    message: dict[str, Any] = json.loads(codec.encode(cast("codec.Message", event)))
+    return message
+
+
+def quoted(text: str) -> str:
+    """A prompt in Markdown."""
+    return "\n".join(f"> {line}" for line in text.splitlines())

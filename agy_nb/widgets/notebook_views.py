@@ -1,0 +1,25 @@
+"""The views that the runtime asks for; see `agy_nb.runtime.views.Views`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agy_nb.widgets.approvals.approver import approve
+from agy_nb.widgets.chat.panel import ChatPanel
+from agy_nb.widgets.response.response_view import show
+from agy_nb.widgets.usage.usage_view import UsageView
+
+if TYPE_CHECKING:
+    from agy_nb.runtime.agent import Agent
+
+__all__ = ["approve", "chat_panel", "show", "usage_view"]
+
+
+def chat_panel(agent: Agent) -> ChatPanel:
+    """Make a chat panel for an agent."""
+    return ChatPanel(agent)
+
+
+def usage_view(agent: Agent) -> UsageView:
+    """Make a live table of an agent's usage."""
+    return UsageView(agent, agent.runtime.ledger)
