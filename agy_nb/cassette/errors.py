@@ -14,7 +14,9 @@ AgyError
 
 from __future__ import annotations
 
+from agy_nb.cassette.remedies import Place, Remedy, advice
 from agy_nb.errors import AgyError
+from agy_nb.terminal import printable
 
 
 class CassetteError(AgyError):
@@ -121,6 +123,7 @@ class CassetteMismatchError(CassetteError):
         actual: The frame that came, None where none came.
         diff: Unified diff of the part that differs.
         differs_at: Path of that part, as `ignore=` takes it; empty where that would not help.
+        remedies: What to do about it. The message has them as Python; `text` has them for a shell.
 
     Example:
         >>> async with agy.use_cassette("cassettes/plain_chat", record_mode="none"):
@@ -141,8 +144,12 @@ class CassetteMismatchError(CassetteError):
         actual: object = None,
         diff: str = "",
         differs_at: str = "",
+        remedies: tuple[Remedy, ...] = (),
     ) -> None:
         super().__init__(message, path=path)
+        self._what = message
+        self.remedies = remedies
+        self.args = (self.text("python"),)
         self.phase = phase
         self.session = session
         self.turn = turn
@@ -150,3 +157,7 @@ class CassetteMismatchError(CassetteError):
         self.actual = actual
         self.diff = diff
         self.differs_at = differs_at
+
+    def text(self, place: Place) -> str:
+        """The message, safe to print, with the advice for Python or for a shell."""
+        return printable("\n".join(filter(None, (self._what, advice(self.remedies, place)))))

@@ -191,11 +191,13 @@ class CassetteContext:
         if isinstance(error, CassetteNotFoundError):
             why = "CI is set: cassettes are only replayed. " if self._by_ci() else ""
             error.add_note(f"{why}{self._command('once')}")
-        elif isinstance(error, CassetteMismatchError) and error.differs_at:
-            error.add_note(
-                "To accept it, if this difference means nothing:\n"
-                f"    @pytest.mark.{MARKER}(ignore=[{error.differs_at!r}])"
-            )
+        elif isinstance(error, CassetteMismatchError):
+            for remedy in error.remedies:
+                if remedy.marker:
+                    error.add_note(
+                        "To accept it, if this is as it should be:\n"
+                        f"    @pytest.mark.{MARKER}({remedy.marker})"
+                    )
         if isinstance(error, CassetteMismatchError | CassetteInvalidError):
             error.add_note(self._command("all"))
 

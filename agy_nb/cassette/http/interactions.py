@@ -15,6 +15,7 @@ from agy_nb.cassette.errors import CassetteInvalidError, CassetteMismatchError
 from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.matching.compare_requests import body_digest, canonical_body
 from agy_nb.cassette.matching.mismatch import diff_of
+from agy_nb.cassette.remedies import ACCEPT_UNPLAYED, RECORD_AGAIN
 from agy_nb.cassette.storage.model_log import has_model, read_model
 
 
@@ -82,8 +83,8 @@ class Interactions:
         near = [r for r in left if urlsplit(r.uri).path == path] or left
         if not near:
             return CassetteMismatchError(
-                f"{folder}: the harness asks the model more often than was recorded.\n"
-                'What to do: record it again with record_mode="all"',
+                f"{folder}: the harness asks the model more often than was recorded.",
+                remedies=(RECORD_AGAIN,),
                 path=folder,
                 phase="extra",
                 actual=canonical_body(request.body),
@@ -93,9 +94,8 @@ class Interactions:
         diff = diff_of(difference) if difference else f"{near[0].uri}\n{request.uri}"
         where = difference.path if difference else "uri"
         return CassetteMismatchError(
-            f"{folder}: a request to the model is not what was recorded.\n"
-            f"{where} differs:\n{diff}\n"
-            'What to do: record it again with record_mode="all"',
+            f"{folder}: a request to the model is not what was recorded.\n{where} differs:\n{diff}",
+            remedies=(RECORD_AGAIN,),
             path=folder,
             phase="model",
             expected=expected,
@@ -111,9 +111,8 @@ class Interactions:
         folder = str(self._path)
         return CassetteMismatchError(
             f"{folder}: {len(left)} recorded requests to the model were never made, "
-            f"first {left[0].uri}.\n"
-            'What to do: record it again with record_mode="all", or accept it with '
-            "allow_unplayed=True",
+            f"first {left[0].uri}.",
+            remedies=(RECORD_AGAIN, ACCEPT_UNPLAYED),
             path=folder,
             phase="unplayed",
         )

@@ -8,9 +8,11 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from agy_nb.cassette import remedies as r
 from agy_nb.cassette.errors import CassetteMismatchError
 from agy_nb.cassette.matching.compare_frames import MISSING, Difference
 from agy_nb.cassette.redaction import SECRET
+from agy_nb.cassette.remedies import Remedy
 from agy_nb.cassette.storage.format import Frame
 from agy_nb.wire import frames as f
 from agy_nb.wire.frames import FrameKey, kind_of
@@ -42,7 +44,6 @@ _MATCHER = {
     f.QUESTION_RESPONSE: "question",
     f.HOOK_RESPONSE: "hook",
 }
-_AGAIN = 'record it again with record_mode="all"'
 
 
 class Reporter:
@@ -62,7 +63,7 @@ class Reporter:
         phase: str,
         turn: int,
         text: str,
-        *,
+        *remedies: Remedy,
         expected: Frame | None = None,
         actual: Frame | None = None,
         diff: str = "",
@@ -71,6 +72,7 @@ class Reporter:
         where = f"{self._path}, session {self._session}" + (f", turn {turn}" if turn else "")
         return CassetteMismatchError(
             f"{where}: {text}",
+            remedies=remedies,
             path=self._path,
             phase=phase,
             session=self._session,
@@ -102,15 +104,18 @@ class Reporter:
         phase = {f.CONFIG: "config", f.USER_INPUT: "prompt"}.get(kind, "answer")
         diff = diff_of(difference)
         matcher = _MATCHER.get(kind)
-        other = f", or leave {matcher!r} out of match_on=" if matcher else ""
+        cause = _redacted(call)
         text = (
             f"{_what(kind)} is not what was recorded.\n{difference.path} differs:\n"
-            f"{_indent(diff)}\n{_redacted(call)}"
-            f"What to do: {_AGAIN}; or, if this difference means nothing, "
-            f"ignore=[{difference.path!r}]{other}"
+            f"{_indent(diff)}{cause}"
         )
+        remedies = [r.RECORD_AGAIN, r.ignore(difference.path)]
+        if matcher:
+            remedies.append(r.match_less(matcher))
+        if cause:
+            remedies = [r.KEEP_THE_VALUE, r.RUN_NO_TOOLS, *remedies]
         return self._error(
-            phase, turn, text, expected=expected, actual=actual, diff=diff,
+            phase, turn, text, *remedies, expected=expected, actual=actual, diff=diff,
             differs_at=difference.path,
         )  # fmt: skip
 
@@ -123,37 +128,31 @@ class Reporter:
         text = (
             f"the client sends {_what(kind)}, and no (further) one was recorded here:\n"
             f"{_indent(_short(actual))}\n"
-            + (f"The recording waits for: {expected}.\n" if expected else
-               "Everything that was recorded has been played.\n")
-            + f"What to do: {_AGAIN}, or take the additional step out of the code"
+            + (f"The recording waits for: {expected}." if expected else
+               "Everything that was recorded has been played.")
         )  # fmt: skip
-        return self._error("extra", turn, text, actual=actual)
+        return self._error("extra", turn, text, r.RECORD_AGAIN, r.TAKE_OUT_THE_STEP, actual=actual)
 
     def unasked(self, turn: int, actual: Frame) -> CassetteMismatchError:
         """An answer came to something that was not asked yet."""
         text = (
             f"the client sends {_what(kind_of(actual))} before it was asked for:\n"
-            f"{_indent(_short(actual))}\nWhat to do: {_AGAIN}"
+            f"{_indent(_short(actual))}"
         )
-        return self._error("request", turn, text, actual=actual)
+        return self._error("request", turn, text, r.RECORD_AGAIN, actual=actual)
 
     def not_allowed(self, turn: int, call: Frame, reason: str) -> CassetteMismatchError:
         """The recording calls a host tool that today's rules do not let it call."""
         text = (
             "the recording calls one of your tools, and the replay does not run it: "
-            f"{reason}.\n{_indent(_short(call))}\n"
-            f'What to do: {_AGAIN}; or use tools="replay", which runs no tool and takes the '
-            "recorded results. Do that with each cassette that is not your own"
+            f"{reason}.\n{_indent(_short(call))}"
         )
-        return self._error("not_allowed", turn, text, expected=call)
+        return self._error("not_allowed", turn, text, r.RECORD_AGAIN, r.RUN_NO_TOOLS, expected=call)
 
     def ended(self, turn: int) -> CassetteMismatchError:
         """The client waits for more, and the recording was cut off here."""
-        text = (
-            "the recording is partial and ends here, while the client waits for more.\n"
-            f"What to do: {_AGAIN}"
-        )
-        return self._error("ended", turn, text)
+        text = "the recording is partial and ends here, while the client waits for more."
+        return self._error("ended", turn, text, r.RECORD_AGAIN)
 
     def stalled(
         self, turn: int, waiting: Iterable[FrameKey], seconds: float
@@ -166,10 +165,9 @@ class Reporter:
             hint = " The recorded turn was cancelled at this point; this one is not."
         text = (
             f"nothing has moved for {seconds:g} s: the client waits for the harness, and the "
-            f"recording waits for the client's {wants}.{hint}\n"
-            f"What to do: do what was recorded, {_AGAIN}, or allow more time with stall_after="
+            f"recording waits for the client's {wants}.{hint}"
         )
-        return self._error("stalled", turn, text)
+        return self._error("stalled", turn, text, r.DO_AS_RECORDED, r.RECORD_AGAIN, r.WAIT_LONGER)
 
     def unplayed(self, turn: int, left: Iterable[Frame]) -> CassetteMismatchError:
         """The block ended before the recording did."""
@@ -178,10 +176,12 @@ class Reporter:
         more = f"\n- and {len(frames) - 5} more" if len(frames) > 5 else ""  # noqa: PLR2004
         text = (
             f"the recording was not played to its end; the client never sent:\n"
-            f"{_indent(lines + more)}\n"
-            f"What to do: {_AGAIN}, or accept it with allow_unplayed=True"
+            f"{_indent(lines + more)}"
         )
-        return self._error("unplayed", turn, text, expected=frames[0] if frames else None)
+        first = frames[0] if frames else None
+        return self._error(
+            "unplayed", turn, text, r.RECORD_AGAIN, r.ACCEPT_UNPLAYED, expected=first
+        )
 
 
 def no_session(
@@ -192,8 +192,8 @@ def no_session(
     if partial:
         number += ", and the recording is partial: it, or its file, was cut off"
     return CassetteMismatchError(
-        f"{path}: one more agent is started than was recorded ({number}).\n"
-        f'What to do: {_AGAIN}, or add to it with record_mode="new_episodes"',
+        f"{path}: one more agent is started than was recorded ({number}).",
+        remedies=(r.RECORD_AGAIN, r.ADD_TO_IT),
         path=path,
         phase="extra",
         session=recorded,
@@ -205,8 +205,8 @@ def never_started(path: str, sessions: list[int]) -> CassetteMismatchError:
     """Some recorded agents were not started."""
     numbers = ", ".join(map(str, sessions))
     return CassetteMismatchError(
-        f"{path}: the recording was not played to its end; session {numbers} was never started.\n"
-        f"What to do: {_AGAIN}, or accept it with allow_unplayed=True",
+        f"{path}: the recording was not played to its end; session {numbers} was never started.",
+        remedies=(r.RECORD_AGAIN, r.ACCEPT_UNPLAYED),
         path=path,
         phase="unplayed",
         session=sessions[0],
@@ -245,10 +245,8 @@ def _redacted(call: Frame | None) -> str:
     if call is None or SECRET not in json.dumps(call):
         return ""
     return (
-        f"Redaction is the likely cause: the recorded call holds {SECRET} in the place of a value, "
-        f"and the tool got that mark:\n{_indent(_short(call))}\n"
-        "If the value is not secret, record again with allow_values=[the value]. If it is, use "
-        'tools="replay", which takes the recorded result.\n'
+        f"\nRedaction is the likely cause: the recorded call holds {SECRET} in the place of a "
+        f"value, and the tool got that mark:\n{_indent(_short(call))}"
     )
 
 

@@ -88,7 +88,7 @@ def _replay_model(arguments: Namespace) -> int:
     finally:
         model.stop()
     for error in model.errors:
-        _tell(in_options(str(error)))
+        _tell(in_options(error))
     return 1 if model.errors else _exit_code(code)
 
 

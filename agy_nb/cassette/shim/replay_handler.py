@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,18 +24,6 @@ from agy_nb.wire.frames import SESSION_END
 
 DIVERGED = 4409
 """Closing code of a client that does not do what was recorded; of the range for private use."""
-
-_ADVICE = [
-    (re.compile(pattern), replacement)
-    for pattern, replacement in (
-        (r'record it again with record_mode="all"', "record it again with --record"),
-        (r', or add to it with record_mode="new_episodes"', ""),
-        (r"ignore=\[(.*?)\](?=,|$)", r"--ignore \1"),
-        (r"leave '(\w+)' out of match_on=", r"leave \1 out of --match-on"),
-        (r"allow_unplayed=True", "--allow-unplayed"),
-        (r"stall_after=", "--stall-after"),
-    )
-]
 
 
 class ReplayHandler:
@@ -102,7 +89,7 @@ class ReplayHandler:
             await asyncio.gather(listening, speaking, return_exceptions=True)
         self.error = self.error or self._deck.error(allow_unplayed=self._allow_unplayed)
         if self.error is not None:
-            text = in_options(str(self.error))
+            text = in_options(self.error)
             self._tell(text)
             short = text.removeprefix(f"{self.error.path}, ")  # there is room for little
             raise ClientGoneError(DIVERGED, short) from self.error
@@ -131,11 +118,9 @@ class ReplayHandler:
         await asyncio.get_running_loop().create_future()
 
 
-def in_options(text: str) -> str:
+def in_options(error: CassetteError) -> str:
     """An explanation whose advice is to be followed on a command line."""
-    for pattern, replacement in _ADVICE:
-        text = pattern.sub(replacement, text)
-    return text
+    return error.text("shell") if isinstance(error, CassetteMismatchError) else str(error)
 
 
 class SharedSessions:

@@ -1,0 +1,73 @@
+"""Ways out of a mismatch, each as it is written in Python, on a command line and in a test.
+
+A script, the stand-in for a harness and the pytest plugin meet the same mismatch, and each has its
+own words for the same option. An error holds remedies; the place that shows it picks the words.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Place: TypeAlias = Literal["python", "shell"]
+"""Where the advice is followed: in code that calls `use_cassette`, or with `agy-nb harness`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """One thing to do about a mismatch.
+
+    Attributes:
+        python: What to do in Python.
+        shell: What to do on a command line; empty where it cannot be done there.
+        marker: Arguments of the pytest marker that do it; empty where a marker cannot.
+
+    Example:
+        >>> ignore("userInput.parts[0].text").shell
+        "if this difference means nothing, --ignore 'userInput.parts[0].text'"
+    """
+
+    python: str
+    shell: str = ""
+    marker: str = ""
+
+
+RECORD_AGAIN = Remedy('record it again with record_mode="all"', "record it again with --record")
+ADD_TO_IT = Remedy('add to it with record_mode="new_episodes"')
+ACCEPT_UNPLAYED = Remedy(
+    "accept it with allow_unplayed=True", "accept it with --allow-unplayed", "allow_unplayed=True"
+)
+WAIT_LONGER = Remedy(
+    "allow more time with stall_after=<seconds>", "allow more time with --stall-after <seconds>"
+)
+DO_AS_RECORDED = Remedy("do what was recorded", "do what was recorded")
+TAKE_OUT_THE_STEP = Remedy(
+    "take the additional step out of the code", "take the additional step out of the code"
+)
+KEEP_THE_VALUE = Remedy(
+    "if the redacted value is not secret, record again with allow_values=[the value]"
+)
+RUN_NO_TOOLS = Remedy(
+    'use tools="replay", which runs no tool and takes the recorded results. Do that with each '
+    "cassette that is not your own"
+)
+
+
+def ignore(path: str) -> Remedy:
+    """Leave the place that differs out of the comparison."""
+    why = "if this difference means nothing, "
+    python = f"ignore=[{path!r}]"
+    return Remedy(why + python, f"{why}--ignore {shlex.quote(path)}", python)
+
+
+def match_less(matcher: str) -> Remedy:
+    """Leave everything of this kind out of the comparison."""
+    return Remedy(f"leave {matcher!r} out of match_on=", f"leave {matcher} out of --match-on")
+
+
+def advice(remedies: Iterable[Remedy], place: Place) -> str:
+    """The remedies that can be followed in a place, as the last line of a message."""
+    words = [word for remedy in remedies if (word := getattr(remedy, place))]
+    return f"What to do: {'; or '.join(words)}" if words else ""
