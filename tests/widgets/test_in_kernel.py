@@ -152,7 +152,8 @@ def test_view_that_stays_is_told_the_cost(page):
     pytest.importorskip("genai_prices")
     page.do(
         "from agy_nb.testing import ScriptUsage\n"
-        "model = ScriptedModel([say('Hello.', usage=ScriptUsage(prompt=1_000_000, candidates=10))])\n"
+        "usage = ScriptUsage(prompt=1_000_000, candidates=10)\n"
+        "model = ScriptedModel([say('Hello.', usage=usage)])\n"
         "await model.start()\n"
         "agent = await runtime.create_agent(model.config(model='gemini-2.5-flash'))"
     )

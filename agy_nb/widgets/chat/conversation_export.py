@@ -20,7 +20,7 @@ from agy_nb.protocol.events import (
     TurnBegan,
 )
 from agy_nb.protocol.values import Message
-from agy_nb.widgets.response.cards import text_of
+from agy_nb.widgets.response.cards import counted, text_of
 
 
 def read_events(path: Path, session: int = 0) -> tuple[Event, ...]:
