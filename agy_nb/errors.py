@@ -2,28 +2,28 @@
 
 ```
 AgyError
-  + InvalidInputError        what you passed cannot be used; `field` names it
-  |   + InvalidPromptError   an empty prompt, or a part that is no content
-  |   + InvalidConfigError   a configuration that the SDK or we refuse
-  |   + InvalidMessageError  a protocol message that does not fit its type
+  + InvalidInputError        an argument cannot be used; `field` names it
+  |   + InvalidPromptError   the prompt is empty, or a part is neither text nor media
+  |   + InvalidConfigError   the SDK or agy_nb rejects the configuration
+  |   + InvalidMessageError  a protocol message does not fit its type
   + BackendError             the SDK, its harness or the model failed
-  |   + HarnessError         the harness is missing, broken or gone
-  |   + QuotaExceededError   the model's quota is spent; `retry_after` seconds
-  |   + SafetyError          the model refused on safety grounds
-  |   + MaxTokensError       the answer ran into its token limit
-  |   + UnsupportedSdkError  an SDK version that we were not tested with
-  + BudgetExceededError      a turn or session used more than a budget of RuntimeConfig allows
-  + AgyTimeoutError          something took longer than its limit (also a TimeoutError)
-  + TurnCancelledError       the turn was cancelled; `partial_text` holds what had come
-  + TurnDeniedError          a pre-turn hook denied the prompt; `reason` says why
-  + DeadlockError            user code of a turn waits for its own agent
+  |   + HarnessError         the harness is missing, broken or has ended
+  |   + QuotaExceededError   the model's quota is exceeded; retry after `retry_after` seconds
+  |   + SafetyError          the model refused for safety reasons
+  |   + MaxTokensError       the answer reached its token limit
+  |   + UnsupportedSdkError  agy_nb was not tested with this SDK version
+  + BudgetExceededError      a turn or a session exceeded a budget of RuntimeConfig
+  + AgyTimeoutError          an operation took longer than its limit (also a TimeoutError)
+  + TurnCancelledError       the turn was cancelled; `partial_text` holds the text so far
+  + TurnDeniedError          a pre-turn hook denied the prompt; `reason` holds the hook's reason
+  + DeadlockError            code that a turn runs waits for the same agent
   + AgentNotStartedError     the agent was shut down, deleted or disconnected
   + ChannelClosedError       the runtime is closed, or closed before it answered
-  + WrongLoopError           called from an event loop that is not the runtime's
+  + WrongLoopError           called from another event loop than the runtime's
 ```
 
-Rule 1: an error says what happened, where, and what to do next.
-Rule 2: what a program needs to know is an attribute, never only text.
+A message names the problem, the place and the next step. Values that a program needs are
+attributes, not only part of the message.
 """
 
 from __future__ import annotations
@@ -98,11 +98,11 @@ _FURTHER = (
 class AgyError(Exception):
     """Base of every error of this package.
 
-    What to do: catch it where any of them may come; its text says what happened and what to do.
+    What to do: catch it where you want to handle every error of agy_nb in the same way.
 
     Attributes:
-        retryable: Whether the same request may succeed later, unchanged: after a spent quota, an
-            outage of the model's service, a lost connection or a time limit.
+        retryable: Whether the same request may succeed later without a change: after an exceeded
+            quota, an outage of the model's service, a lost connection or a timeout.
 
     Example:
         >>> try:
@@ -115,14 +115,14 @@ class AgyError(Exception):
     retryable: bool = False
 
     def __str__(self) -> str:
-        """The message, safe to print: it may hold words of a model, a tool or a cassette."""
+        """The message without control characters: it may quote a model, a tool or a cassette."""
         return printable(super().__str__())
 
 
 class InvalidInputError(AgyError):
-    """What was passed cannot be used.
+    """An argument has the wrong type or value.
 
-    What to do: pass what the message asks for, in the place that `field` names.
+    What to do: correct the argument or setting that `field` names.
 
     Attributes:
         field: Name of the argument, setting or message field at fault.
@@ -139,7 +139,7 @@ class InvalidInputError(AgyError):
 
 
 class InvalidPromptError(InvalidInputError):
-    """The prompt is empty, or one of its parts is no content.
+    """The prompt is empty, or one of its parts is neither text nor media.
 
     What to do: pass text, the SDK's `Image`, `Document`, `Audio` or `Video`, or a list of these.
 
@@ -151,10 +151,10 @@ class InvalidPromptError(InvalidInputError):
 
 
 class InvalidConfigError(InvalidInputError):
-    """The agent's or the runtime's configuration is refused, by the SDK or by us.
+    """The SDK or agy_nb rejects the configuration of an agent or a runtime.
 
-    What to do: correct the setting that `field` names; settings are those of the SDK's
-    `LocalAgentConfig`, and of `RuntimeConfig`.
+    What to do: correct the setting that `field` names. Agents have the settings of the SDK's
+    `LocalAgentConfig`, runtimes those of `RuntimeConfig`.
 
     Example:
         >>> agy.RuntimeConfig(chat_timeout=0)
@@ -166,8 +166,8 @@ class InvalidConfigError(InvalidInputError):
 class InvalidMessageError(InvalidInputError):
     """A command, reply or event does not fit its type; `field` is the path to it.
 
-    What to do: send what `agy_nb.protocol.commands` describes. It comes from the protocol's JSON
-    codec, which only programs that speak the protocol themselves use.
+    What to do: compare the message with `agy_nb.protocol.commands`. Only programs that use the
+    protocol's JSON codec directly see this error.
 
     Example:
         >>> from agy_nb.protocol import codec
@@ -182,18 +182,18 @@ _SERVER_ERRORS = range(500, 600)
 
 
 def _is_outage(http_code: int | None) -> bool:
-    """Whether a status code of the model's service means "try again later"."""
+    """Return whether a status code of the model's service means "try again later"."""
     return http_code in _OUTAGES or http_code in _SERVER_ERRORS
 
 
 class BackendError(AgyError):
     """The SDK, its harness or the model failed.
 
-    What to do: the message has the model's own words and what they ask for, most of the time a
-    valid key or another model. The agent takes the next prompt.
+    What to do: read the model's explanation in the message. In most cases you need a valid API key
+    or another model. You can send the agent another prompt.
 
     Attributes:
-        http_code: Status code of the model's answer, or None where there was none.
+        http_code: HTTP status code of the model's answer; None if the model did not answer.
 
     Example:
         >>> async with agy.testing.ScriptedModel(agy.testing.fail(401)) as model:
@@ -212,10 +212,10 @@ class BackendError(AgyError):
 
 
 class HarnessError(BackendError):
-    """The harness binary is missing, does not start, or is gone.
+    """The harness binary is missing or does not start, or the harness process has ended.
 
-    What to do: run `agy-nb doctor`. An agent whose harness died starts another one with the next
-    prompt.
+    What to do: run `agy-nb doctor`. An agent whose harness has ended starts another one for the
+    next prompt.
 
     Example:
         >>> import os
@@ -230,9 +230,9 @@ class HarnessError(BackendError):
 
 
 class UnsupportedSdkError(BackendError):
-    """The installed google-antigravity is outside the versions that were tested.
+    """agy_nb was not tested with the installed version of google-antigravity.
 
-    What to do: install a version that the message names, with the command that it shows.
+    What to do: install a tested version with the command in the message.
 
     Example:
         >>> agy.UnsupportedSdkError("google-antigravity 0.0.1 is not supported").http_code is None
@@ -241,18 +241,18 @@ class UnsupportedSdkError(BackendError):
 
 
 class QuotaExceededError(BackendError):
-    """The model's quota is spent, also after the retries that were asked for.
+    """The model's quota is exceeded, also after `max_quota_retries` retries.
 
     What to do: wait for `retry_after` seconds, or set `RuntimeConfig(max_quota_retries=...)` to
-    have the turn tried again for you.
+    retry automatically.
 
     Attributes:
-        retry_after: Seconds after which another try makes sense.
-        hinted: Whether the model said so; otherwise it is our guess.
+        retry_after: Seconds to wait before the next try.
+        hinted: Whether the model sent `retry_after`; otherwise agy_nb estimated it.
 
     Example:
         >>> print(agy.QuotaExceededError(30))
-        the model's quota is spent; try again in 30 s, or set RuntimeConfig...
+        the model's quota is exceeded; try again in 30 s, or set RuntimeConfig...
     """
 
     def __init__(
@@ -265,8 +265,8 @@ class QuotaExceededError(BackendError):
     ) -> None:
         super().__init__(
             message
-            or f"the model's quota is spent; try again in {retry_after:g} s, "
-            "or set RuntimeConfig(max_quota_retries=...) to have it tried again for you",
+            or f"the model's quota is exceeded; try again in {retry_after:g} s, "
+            "or set RuntimeConfig(max_quota_retries=...) to retry automatically",
             http_code=http_code,
             retryable=True,
         )
@@ -275,9 +275,9 @@ class QuotaExceededError(BackendError):
 
 
 class SafetyError(BackendError):
-    """The model refused to answer, or to go on, for safety reasons.
+    """The model refused to answer, or stopped its answer, for safety reasons.
 
-    What to do: rephrase the prompt. What had come is in `response.partial_text`.
+    What to do: rephrase the prompt. The text so far is in `response.partial_text`.
 
     Example:
         >>> async with agy.testing.ScriptedModel(agy.testing.block()) as model:
@@ -289,10 +289,10 @@ class SafetyError(BackendError):
 
 
 class MaxTokensError(BackendError):
-    """The answer ran into the model's limit of output tokens.
+    """The answer reached the model's limit of output tokens.
 
-    What to do: ask for less at once, or raise `max_output_tokens` in the configuration of the
-    model. What had come is in `response.partial_text`.
+    What to do: ask for a shorter answer, or raise `max_output_tokens` in the configuration of the
+    model. The text so far is in `response.partial_text`.
 
     Example:
         >>> cut_off = agy.testing.say("Once upon a", finish_reason="MAX_TOKENS")
@@ -305,14 +305,14 @@ class MaxTokensError(BackendError):
 
 
 class AgyTimeoutError(AgyError, TimeoutError):
-    """Something took longer than its limit; it is a `TimeoutError`, too.
+    """An operation took longer than its limit; also a `TimeoutError`.
 
-    What to do: raise the limit in `RuntimeConfig`, or find out what hangs: for `"chat"` the model
-    or a tool said nothing for so long.
+    What to do: raise the limit in `RuntimeConfig`, or find the part that hangs. For `"chat"`,
+    neither the model nor a tool sent anything for `duration` seconds.
 
     Attributes:
-        duration: The limit that was passed, in seconds.
-        operation: What took too long, e.g. `"chat"`.
+        duration: The limit, in seconds.
+        operation: Name of the operation, e.g. `"chat"`.
 
     Example:
         >>> async with agy.testing.ScriptedModel(agy.testing.hang()) as model:
@@ -335,16 +335,16 @@ class AgyTimeoutError(AgyError, TimeoutError):
 
 
 class BudgetExceededError(AgyError):
-    """A turn or an agent's session used more than a budget of `RuntimeConfig` allows.
+    """A turn or an agent's session exceeded a budget of `RuntimeConfig`.
 
-    What to do: raise the budget that `budget` names, or ask for less. What the turn had said is in
-    `response.partial_text`. After `max_session_cost_usd` the agent takes no further prompts; create
-    another one.
+    What to do: raise the budget that `budget` names, or ask for less. The text so far is in
+    `response.partial_text`. An agent that exceeded `max_session_cost_usd` accepts no more prompts;
+    create another one.
 
     Attributes:
         budget: Name of the setting of `RuntimeConfig`, e.g. `"max_turn_tokens"`.
-        limit: The budget: seconds, tokens or US dollars.
-        used: What was used when the turn was ended, in the same unit; None where it is not known.
+        limit: The budget, in seconds, tokens or US dollars.
+        used: The amount when the turn was ended, in the same unit; None if it is not known.
 
     Example:
         >>> async with agy.Runtime(agy.RuntimeConfig(max_turn_tokens=100)) as runtime:
@@ -362,12 +362,12 @@ class BudgetExceededError(AgyError):
 
 
 class TurnCancelledError(AgyError):
-    """The turn was cancelled before it was done: by `cancel`, a stop button or an interrupt.
+    """The turn was cancelled before its end: by `cancel`, a stop button or an interrupt.
 
-    What to do: nothing, if you wanted that; the agent takes the next prompt.
+    What to do: nothing. You can send the agent another prompt.
 
     Attributes:
-        partial_text: The root agent's text up to that moment.
+        partial_text: The root agent's text until the cancellation.
 
     Example:
         >>> response = await agent.chat("Hello")
@@ -380,19 +380,20 @@ class TurnCancelledError(AgyError):
     def __init__(self, partial_text: str = "", *, message: str = "") -> None:
         super().__init__(
             message
-            or "the turn was cancelled; what had come is in response.partial_text, "
-            "and the agent takes the next prompt"
+            or "the turn was cancelled; the text so far is in response.partial_text, "
+            "and you can send another prompt"
         )
         self.partial_text = partial_text
 
 
 class TurnDeniedError(AgyError):
-    """A pre-turn hook denied the prompt, so the model was not asked.
+    """A pre-turn hook denied the prompt, so the model did not receive it.
 
-    What to do: change the prompt as `reason` says, or the hook. The agent takes the next prompt.
+    What to do: change the prompt as `reason` explains, or change the hook. You can send the agent
+    another prompt.
 
     Attributes:
-        reason: Why, in the hook's words; empty where it gave none.
+        reason: The hook's reason; empty if it gave none.
 
     Example:
         >>> from google.antigravity import types
@@ -412,10 +413,10 @@ class TurnDeniedError(AgyError):
 
 
 class DeadlockError(AgyError):
-    """A tool, a hook or an approval handler waits for the agent whose turn waits for it.
+    """A tool, a hook or an approval handler waits for its own agent, so neither could finish.
 
-    What to do: start the turn with `agent.chat` and read its answer after this one, ask another
-    agent, or wait in a task that the tool does not wait for.
+    What to do: start the turn with `agent.chat` and read its answer after the current turn. Or ask
+    another agent, or wait in a separate task.
 
     Example:
         >>> async def ask_again(question: str) -> str:
@@ -423,15 +424,15 @@ class DeadlockError(AgyError):
         >>> agent = await agy.create_agent(tools=[ask_again])
         >>> response = await (await agent.chat("Use ask_again for Paris"))
         >>> [result.error for result in response.tool_results]
-        ["the tool 'ask_again' waits for agent ..., whose turn waits for it, ..."]
+        ["the tool 'ask_again' waits for agent ..., whose turn waits for the tool ..."]
     """
 
 
 class AgentNotStartedError(AgyError):
-    """The agent is not there (any more): it was shut down, deleted or disconnected.
+    """The agent was shut down, deleted or disconnected, or its runtime was closed.
 
-    What to do: create another one; with `conversation_id` and `save_dir` in its configuration it
-    takes the conversation up.
+    What to do: create another one. Pass the `conversation_id` and `save_dir` of the old one to
+    resume its conversation.
 
     Example:
         >>> await agent.shutdown()
@@ -442,28 +443,29 @@ class AgentNotStartedError(AgyError):
 
 
 class ChannelClosedError(AgyError):
-    """The runtime is closed, or was closed before it answered.
+    """The runtime is closed, or closed before it answered.
 
-    What to do: make another one. `agy.runtime()` and `agy.create_agent()` do so by themselves.
+    What to do: create another one. `agy.runtime()` and `agy.create_agent()` do this automatically.
 
     Example:
         >>> rt = agy.Runtime()
         >>> await rt.close()
         >>> await rt.create_agent()
         Traceback (most recent call last):
-        agy_nb.errors.ChannelClosedError: the runtime is closed; make another one ...
+        agy_nb.errors.ChannelClosedError: the runtime is closed; create another one ...
     """
 
 
 class WrongLoopError(AgyError):
-    """Called from an event loop that is not the one the runtime lives on.
+    """Called from another event loop than the one that the runtime belongs to.
 
-    What to do: await it where the runtime was first used; from other threads use `agent.sync`.
+    What to do: await the call on the loop where the runtime was first used. In other threads, use
+    `agent.sync`.
 
     Example:
         >>> await asyncio.to_thread(asyncio.run, agent.turn_count())
         Traceback (most recent call last):
-        agy_nb.errors.WrongLoopError: this runtime lives on another event loop; call it from ...
+        agy_nb.errors.WrongLoopError: this runtime belongs to another event loop; call it from ...
     """
 
 

@@ -332,7 +332,7 @@ class Waiting(Event):
     """The turn sends nothing before a moment; the next `State` ends the wait.
 
     Attributes:
-        reason: Why: the model's quota is spent.
+        reason: Why: the model's quota is exceeded.
         until: The moment, in seconds since the Unix epoch.
         seconds: How long that is from now.
 

@@ -1,7 +1,7 @@
-"""The command loop and what stands around it: quota, approvals, turns, responses, agents.
+"""Run agents: the command loop, turns, responses, approvals and limits.
 
-`agy_nb.runtime` is this package and, called, this kernel's runtime: Python gives a package and a
-name in its parent one and the same attribute.
+`agy_nb.runtime` is both this package and the function `agy.runtime()`. A package and a function of
+the same name share one attribute of their parent, so the package itself is made callable.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 class _CallablePackage(ModuleType):
     def __call__(self, config: RuntimeConfig | None = None) -> Runtime:
-        """This kernel's runtime; see `agy_nb.runtime.default_runtime.runtime`."""
+        """Return the default runtime; see `agy_nb.runtime.default_runtime.runtime`."""
         from agy_nb.runtime.default_runtime import runtime
 
         return runtime(config)

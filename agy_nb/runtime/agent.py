@@ -1,7 +1,7 @@
-"""The handle of an agent.
+"""The public handle of an agent.
 
-Rule 1: a handle holds no state of the conversation; it sends commands and hands on replies.
-Rule 2: a handle that is dropped sends a best-effort shutdown and never blocks.
+A handle keeps no state of the conversation: it sends commands and returns their replies. When a
+handle is garbage-collected, its agent is shut down in the background.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from agy_nb.runtime.turns.turn_stream import TurnStream
 from agy_nb.runtime.views import views
 from agy_nb.sdk.deadlocks import running
 from agy_nb.sdk.interfaces import ToolInfo
-from agy_nb.sdk.process.executor import off_loop
+from agy_nb.sdk.process.executor import run_in_thread
 
 if TYPE_CHECKING:
     from agy_nb.analysis.tables import Tables
@@ -43,25 +43,25 @@ _CONVERSATION_ID = re.compile(r"[A-Za-z0-9-]{32,}")
 
 
 async def _after(response: Response, clean_up: Callable[[], None]) -> None:
-    """Clean up in a thread once a turn is over, also where its loop ends before."""
+    """Clean up in a thread after a turn, also if its event loop ends before the turn."""
     try:
         await response.wait()
     finally:
-        await off_loop(clean_up)
+        await run_in_thread(clean_up)
 
 
 class Agent:
-    """An agent on a runtime. `agy.create_agent` and `Runtime.create_agent` make them.
+    """Chat with an agent. `agy.create_agent` and `Runtime.create_agent` create agents.
 
-    Every method sends one command of the protocol. All may raise `AgentNotStartedError` (the agent
-    was shut down, deleted or disconnected, or its runtime was closed), `ChannelClosedError` (the
-    runtime was closed meanwhile), `AgyTimeoutError` (the round trip took longer than its limit) and
-    `WrongLoopError` (called from another event loop).
+    Every method sends one command of the protocol. All methods may raise `AgentNotStartedError`
+    (the agent was shut down, deleted or disconnected, or its runtime was closed),
+    `ChannelClosedError` (the runtime closed during the call), `AgyTimeoutError` (the round trip
+    took longer than its limit) and `WrongLoopError` (called from another event loop).
 
     Attributes:
-        id: Its number within the runtime.
-        runtime: The runtime that it lives on.
-        config: The configuration that it was made from, as it was passed.
+        id: The agent's number within its runtime.
+        runtime: The runtime that runs the agent.
+        config: The configuration, as it was passed.
 
     Example:
         >>> async with await agy.create_agent() as agent:
@@ -100,7 +100,7 @@ class Agent:
 
     async def _submit(self, command: c.Command, expected: type[R]) -> R:
         reply = await self.runtime.submit(command)
-        assert isinstance(reply, expected)  # noqa: S101 - the protocol says so
+        assert isinstance(reply, expected)  # noqa: S101 - each command has one type of reply
         return reply
 
     def _must_be_started(self) -> None:
@@ -112,21 +112,21 @@ class Agent:
     # -- chat --------------------------------------------------------------------------------
 
     async def chat(self, prompt: Any) -> Response:
-        """Send a prompt; returns at once with a handle that streams the answer.
+        """Send a prompt, and return a handle that streams the answer.
 
-        A second chat waits for the first one's end before it is sent. A call that is cancelled
-        before it returns cancels the turn.
+        The method returns before the answer. The prompt of a second chat is sent after the end of
+        the first one's turn. Cancelling the call before it returns cancels the turn.
 
         Args:
             prompt: Text, the SDK's `Image`, `Document`, `Audio`, `Video` or `SlashCommand`, or a
                 list of these.
 
         Returns:
-            The handle of the turn. It streams the answer, and holds it afterwards.
+            The handle of the turn. It streams the answer, and keeps it afterwards.
 
         Raises:
-            InvalidPromptError: The prompt is empty, or holds what is no content.
-            AgentNotStartedError: The agent is not there any more.
+            InvalidPromptError: The prompt is empty, or a part is neither text nor media.
+            AgentNotStartedError: The agent was shut down, deleted or disconnected.
         """
         self._must_be_started()
         command = c.Chat(agent_id=self.id, prompt=parse_prompt(prompt))
@@ -134,7 +134,7 @@ class Agent:
         return response
 
     async def chat_text(self, prompt: Any) -> str:
-        """Send a prompt and wait for the whole answer; a wait that is cancelled cancels the turn.
+        """Send a prompt and wait for the whole answer. Cancelling the wait cancels the turn.
 
         Args:
             prompt: Text, the SDK's `Image`, `Document`, `Audio` or `Video`, or a list of these.
@@ -143,7 +143,7 @@ class Agent:
             The root agent's text.
 
         Raises:
-            AgyError: What ended the turn.
+            AgyError: The turn failed, was cancelled or was denied.
             DeadlockError: Called by a tool, a hook or a handler that the agent's turn waits for.
 
         Example:
@@ -155,21 +155,21 @@ class Agent:
         response = await self.chat(prompt)
         try:
             return await response.text()
-        except asyncio.CancelledError:  # nobody else has asked for the answer
+        except asyncio.CancelledError:  # no other code has this turn's handle
             await response.cancel()
             raise
 
     async def send(self, prompt: Any) -> None:
         """Send a prompt and do not wait for the turn.
 
-        A call that is cancelled before it returns cancels the turn.
+        Cancelling the call before it returns cancels the turn.
 
         Args:
             prompt: Text, the SDK's `Image`, `Document`, `Audio` or `Video`, or a list of these.
 
         Raises:
-            InvalidPromptError: The prompt is empty, or holds what is no content.
-            AgentNotStartedError: The agent is not there any more.
+            InvalidPromptError: The prompt is empty, or a part is neither text nor media.
+            AgentNotStartedError: The agent was shut down, deleted or disconnected.
         """
         self._must_be_started()
         command = c.Send(agent_id=self.id, prompt=parse_prompt(prompt))
@@ -182,13 +182,13 @@ class Agent:
             raise
 
     async def trigger(self, text: str) -> Response:
-        """Send what a trigger of the SDK would send: something has happened, and the agent acts.
+        """Report an event to the agent, as a trigger of the SDK does.
 
         Args:
-            text: What has happened, for the model.
+            text: Description of the event, for the model.
 
         Returns:
-            The handle of the turn that answers it: the one that runs, or else a new one.
+            The handle of the turn that answers: the one that runs, otherwise a new one.
 
         Raises:
             InvalidInputError: `text` is empty.
@@ -201,7 +201,7 @@ class Agent:
         """
         self._must_be_started()
         if not str(text).strip():
-            raise InvalidInputError(f"text must say what has happened, got {text!r}", field="text")
+            raise InvalidInputError(f"text must not be empty, got {text!r}", field="text")
         command = c.Trigger(agent_id=self.id, text=text)
         response: Response = (await self._submit(command, r.ChatStarted)).response
         return response
@@ -213,19 +213,20 @@ class Agent:
         script_path: str | Path | None = None,
         description: str = "",
     ) -> Response:
-        """Have the agent run a workflow of the SDK, as `Agent.beta.run_workflow` does there.
+        """Run a workflow of the SDK with this agent, like the SDK's `Agent.beta.run_workflow`.
 
         Args:
             workflow: A function with the SDK's decorator `workflows.define`.
-            script_path: A workflow script on disk, instead of a function.
-            description: What it does, for the model; by default the function's docstring.
+            script_path: Path of a workflow script, instead of a function.
+            description: Description of the workflow for the model; by default the function's
+                docstring.
 
         Returns:
             The handle of the turn. The result of its tool call `run_workflow` is the output.
 
         Raises:
-            InvalidInputError: There is no such workflow, or this agent may not run any: it needs
-                `enable_subagents` and the built-in tool `run_workflow`.
+            InvalidInputError: The workflow does not exist, or this agent may not run workflows: it
+                needs `enable_subagents` and the built-in tool `run_workflow`.
             AgentNotStartedError: The agent was shut down, deleted or disconnected.
         """
         self._must_be_started()
@@ -235,7 +236,7 @@ class Agent:
         try:
             response = await self.chat(prompt)
         except BaseException:
-            await off_loop(remove)
+            await run_in_thread(remove)
             raise
         cleaning = asyncio.ensure_future(_after(response, remove))
         self._background.add(cleaning)
@@ -243,12 +244,12 @@ class Agent:
         return response
 
     def turns(self) -> AsyncIterator[Response]:
-        """Follow the agent's turns from now on: prompts, whoever sends them, triggers and wake-ups.
+        """Iterate over the agent's turns as they begin: prompts, triggers and wake-ups.
 
         Returns:
-            An iterator for `async for`. It gives the handles of the turns that run or wait, then of
-            each turn when it is queued, or when a trigger or the agent itself begins it. It ends
-            with the agent.
+            An iterator for `async for`. It yields the handles of the turns that run or wait, then
+            the handle of each turn when it is queued, or when a trigger or the agent itself begins
+            it. It ends with the agent.
 
         Raises:
             AgentNotStartedError: The agent was shut down, deleted or disconnected.
@@ -269,7 +270,7 @@ class Agent:
         return stream
 
     async def cancel(self) -> None:
-        """Cancel the turn that runs, or will next; those that wait behind it go on."""
+        """Cancel the turn that runs, or that is next; the turns behind it go on."""
         await self._ask(c.Cancel(agent_id=self.id), r.Done)
 
     # -- waiting -----------------------------------------------------------------------------
@@ -278,12 +279,11 @@ class Agent:
         """Wait until no turn runs or waits, or until `signal_idle`.
 
         Args:
-            timeout: Seconds to wait at most; None for as long as the turns take, each of which has
-                limits of its own.
+            timeout: Most seconds to wait; None for no limit, as each turn has its own limits.
 
         Raises:
             AgyTimeoutError: The agent is not idle after `timeout` seconds.
-            InvalidInputError: `timeout` is not a number of seconds, or negative.
+            InvalidInputError: `timeout` is negative or not a number.
             DeadlockError: Called by a tool, a hook or a handler that the agent's turn waits for.
         """
         _check_timeout(timeout)
@@ -292,20 +292,20 @@ class Agent:
         await self._ask(c.WaitForIdle(agent_id=self.id, timeout=timeout), r.Done)
 
     async def signal_idle(self) -> None:
-        """Release whoever is in `wait_for_idle`, whether the agent is idle or not."""
+        """Release all callers of `wait_for_idle`, also if the agent is not idle."""
         await self._ask(c.SignalIdle(agent_id=self.id), r.Done)
 
     async def wait_for_wakeup(self, timeout: float = 300.0) -> bool:  # noqa: ASYNC109 - as in the SDK
-        """Wait until the conversation does anything: a turn, a trigger, a subagent's message.
+        """Wait until the next event of the conversation: a turn, a trigger, a subagent's message.
 
         Args:
-            timeout: Seconds to wait at the most; may be longer than any other limit.
+            timeout: Most seconds to wait; may be longer than the limits of the runtime.
 
         Returns:
-            Whether it woke up.
+            Whether there was an event.
 
         Raises:
-            InvalidInputError: `timeout` is no number of seconds, or negative.
+            InvalidInputError: `timeout` is negative or not a number.
         """
         _check_timeout(timeout)
         command = c.WaitForWakeup(agent_id=self.id, timeout=float(timeout))
@@ -314,10 +314,10 @@ class Agent:
     # -- questions ---------------------------------------------------------------------------
 
     async def history(self) -> tuple[Message, ...]:
-        """Ask for the conversation so far.
+        """Return the conversation so far.
 
         Returns:
-            Its messages, oldest first, subagents' included.
+            The messages, oldest first, including those of subagents.
 
         Example:
             >>> await agent.chat_text("Use get_weather for Paris")
@@ -328,18 +328,18 @@ class Agent:
         return (await self._ask(c.GetHistory(agent_id=self.id), r.History)).messages
 
     async def turn_count(self) -> int:
-        """Ask how many turns there were.
+        """Count the turns of this session.
 
         Returns:
-            Turns sent in this session; a resumed one starts again at 0.
+            The number of turns; a resumed conversation starts again at 0.
         """
         return (await self._ask(c.GetTurnCount(agent_id=self.id), r.TurnCount)).turns
 
     async def total_usage(self) -> TokenUsage | None:
-        """Ask what the whole session has used.
+        """Return the token usage of the whole session.
 
         Returns:
-            Tokens, subagents' included; None before the first metered call.
+            Tokens, including subagents; None before the first model call that reported its usage.
 
         Example:
             >>> await agent.total_usage() is None
@@ -352,32 +352,32 @@ class Agent:
         return (await self._ask(c.GetTotalUsage(agent_id=self.id), r.UsageReport)).usage
 
     async def last_turn_usage(self) -> TokenUsage | None:
-        """Ask what the latest turn has used.
+        """Return the token usage of the latest turn.
 
         Returns:
-            Tokens, subagents' included; None where nothing was metered.
+            Tokens, including subagents; None if no model call reported its usage.
         """
         return (await self._ask(c.GetLastTurnUsage(agent_id=self.id), r.UsageReport)).usage
 
     async def compaction_indices(self) -> tuple[int, ...]:
-        """Ask where the model's context was compacted.
+        """List the steps at which the model's context was compacted.
 
         Returns:
-            Steps of the SDK's history, counted from 0, at which it was.
+            Indices into the SDK's history, from 0.
         """
         reply = await self._ask(c.GetCompactionIndices(agent_id=self.id), r.CompactionIndices)
         return reply.indices
 
     async def last_response(self) -> str | None:
-        """Ask for the latest complete answer.
+        """Return the latest complete answer.
 
         Returns:
-            The root agent's text, None when there is none.
+            The root agent's text, None if there is none.
         """
         return (await self._ask(c.GetLastResponse(agent_id=self.id), r.LastResponse)).text
 
     async def is_idle(self) -> bool:
-        """Ask whether the agent has nothing to do.
+        """Check whether the agent is idle.
 
         Returns:
             Whether no turn runs or waits.
@@ -385,29 +385,34 @@ class Agent:
         return (await self._ask(c.IsIdle(agent_id=self.id), r.Idle)).idle
 
     async def clear_history(self) -> None:
-        """Forget the transcript on this side.
+        """Clear the history that the SDK keeps.
 
-        The model's own context stays: the harness owns it and has no rewind. Create a new agent for
-        a fresh start.
+        The model's context stays, because the harness owns it and cannot rewind. Create another
+        agent to start with an empty context.
         """
         await self._ask(c.ClearHistory(agent_id=self.id), r.Done)
 
     # -- the end -----------------------------------------------------------------------------
 
     async def shutdown(self) -> None:
-        """Stop the agent and its harness; the conversation stays on disk. Twice is fine."""
+        """Stop the agent and its harness. The conversation stays on disk.
+
+        A second call does nothing.
+        """
         await self._end(c.ShutdownAgent(agent_id=self.id))
 
     async def disconnect(self) -> None:
-        """Like `shutdown`: the conversation stays on disk, to be resumed."""
+        """Stop the agent like `shutdown`. The conversation stays on disk and can be resumed."""
         await self._end(c.Disconnect(agent_id=self.id))
 
     async def delete(self) -> None:
-        """Stop the agent and remove its conversation from disk. Twice is fine.
+        """Stop the agent and remove its conversation from disk.
+
+        A second call does nothing.
 
         Raises:
-            AgentNotStartedError: It was shut down or disconnected before, and its conversation
-                kept.
+            AgentNotStartedError: The agent was shut down or disconnected before, so its
+                conversation was kept.
         """
         if not self._deleted:
             self._must_be_started()
@@ -426,23 +431,23 @@ class Agent:
             raise
         self._drop.detach()
 
-    # -- what is known here ------------------------------------------------------------------
+    # -- state and views ---------------------------------------------------------------------
 
     @property
     def is_started(self) -> bool:
-        """Whether the agent takes commands."""
+        """Whether the agent accepts commands."""
         return self._started and not self.runtime.closed and self.id in self.runtime.agent_ids
 
     @property
     def latest(self) -> Response | None:
-        """The handle of the prompt that was queued last, also after an interrupt."""
+        """The handle of the latest prompt's turn, also after an interrupt."""
         return self._record.latest
 
     def chat_ui(self) -> ChatPanel:
-        """A chat panel for this agent: the last line of a cell shows it.
+        """Create a chat panel for this agent; as the last line of a cell, it is shown.
 
-        It works while the kernel is idle and while a cell runs; several panels on one agent show
-        the same.
+        The panel works while the kernel is idle and while a cell runs. Several panels of one agent
+        show the same conversation.
 
         Returns:
             The panel.
@@ -450,9 +455,10 @@ class Agent:
         return views().chat_panel(self)
 
     def usage_ui(self) -> UsageView:
-        """A live table of what this agent has used: the last line of a cell shows it.
+        """Create a live table of this agent's usage; as the last line of a cell, it is shown.
 
-        By turn, model or trajectory, with totals and cost; it stays in the notebook as HTML.
+        The table lists usage per turn, model or trajectory, with totals and cost. It is saved in
+        the notebook as HTML.
 
         Returns:
             The table.
@@ -466,29 +472,29 @@ class Agent:
         redact: Iterable[Rule] = (),
         timeout: float | None = None,  # noqa: ASYNC109 - as in wait_for_idle
     ) -> Path:
-        """Write what was said since the agent's start as a cassette; replay it with `use_cassette`.
+        """Save the agent's session since its start as a cassette, for `use_cassette`.
 
-        A turn that runs is waited for; the agent goes on afterwards, and may be saved again. In a
-        notebook every agent can be saved; elsewhere those of a runtime that has
-        `RuntimeConfig(keep_frames=True)`. The model's own side is not in it: the cassette replays
-        at the wire, not at the seam `model`.
+        The method waits for a running turn. Afterwards you can go on with the agent and save it
+        again. In a notebook you can save every agent; elsewhere its runtime needs
+        `RuntimeConfig(keep_frames=True)`. The cassette does not hold the requests to the model, so
+        it can be replayed with `seam="wire"` only.
 
         Args:
-            path: The cassette's folder; a cassette that was there is replaced.
-            redact: Rules beside the built-in ones, as for `use_cassette`.
-            timeout: Seconds to wait at most for a turn that runs; None for as long as it takes.
+            path: The cassette's folder; an existing cassette is replaced.
+            redact: Redaction rules in addition to the built-in ones, as for `use_cassette`.
+            timeout: Most seconds to wait for a running turn; None for no limit.
 
         Returns:
             The cassette's folder.
 
         Raises:
-            CassetteNotWrittenError: Nobody listened to the agent, or the disk refused.
-            CassetteBusyError: Somebody else records it.
-            CassetteInvalidError: The path is no name for a cassette, or something else is there.
+            CassetteNotWrittenError: The runtime keeps no frames, or the disk cannot be written.
+            CassetteBusyError: Another recording writes to the same cassette.
+            CassetteInvalidError: The path cannot name a cassette, or holds something else.
             AgyTimeoutError: A turn still runs after `timeout` seconds.
 
         Example:
-            >>> config = agy.RuntimeConfig(keep_frames=True)  # in a notebook it is so by itself
+            >>> config = agy.RuntimeConfig(keep_frames=True)  # the default in notebooks
             >>> async with EchoModel() as model, agy.Runtime(config) as runtime:
             ...     agent = await runtime.create_agent(model.config())
             ...     response = await (await agent.chat("Hello"))
@@ -504,23 +510,23 @@ class Agent:
             from agy_nb.cassette.errors import CassetteNotWrittenError
 
             raise CassetteNotWrittenError(
-                f"{path} was not written: nobody has listened to agent {self.id}, for its runtime "
-                "keeps no frames. Make one with RuntimeConfig(keep_frames=True) for other agents, "
-                "or record them with use_cassette",
+                f"{path} was not written: the runtime of agent {self.id} does not keep frames. "
+                "Create a runtime with RuntimeConfig(keep_frames=True), or record the next agent "
+                "with use_cassette",
                 path=str(path),
             )
         if self.is_started:
             await self.wait_for_idle(timeout)
-        return await off_loop(frames.so_far().write, path, redact)
+        return await run_in_thread(frames.so_far().write, path, redact)
 
     def watch_turns(self, watch: Callable[[Response], None]) -> Callable[[], None]:
-        """Have a function called with the handle of each turn, as `turns` gives them.
+        """Call a function with the handle of each turn, like an iteration over `turns`.
 
         Args:
-            watch: Called on the runtime's loop; never blocks, never raises.
+            watch: Called on the runtime's loop; it must not block or raise.
 
         Returns:
-            A function that ends it; it may be called twice.
+            A function that stops the calls; it may be called twice.
         """
         watchers = self._record.turn_watchers
         watchers.append(watch)
@@ -532,7 +538,7 @@ class Agent:
 
     @property
     def tables(self) -> Tables:
-        """What this agent has done so far, as DataFrames; also after it was shut down.
+        """Everything that this agent did so far, as DataFrames; also after its end.
 
         Example:
             >>> response = await (await agent.chat("Use get_weather for Paris"))
@@ -541,13 +547,13 @@ class Agent:
             >>> len(agent.tables.usage(by="trajectory"))
             1
         """
-        return self.runtime.ledger.tables(self.id)
+        return self.runtime.telemetry.tables(self.id)
 
     @property
     def approvals(self) -> Any:
-        """Who decided what on this agent's tool calls and questions: a row each, oldest first.
+        """The decisions on this agent's tool calls and questions: one row each, oldest first.
 
-        The table `approvals` of `tables`, a DataFrame, also after the agent was shut down.
+        This is the DataFrame `tables.approvals`, also after the agent's end.
 
         Example:
             >>> response = await (await agent.chat("Use get_weather for Paris"))
@@ -558,7 +564,7 @@ class Agent:
 
     @property
     def grants(self) -> Grants:
-        """The calls of this agent that need no approval any more: to be listed and revoked.
+        """The calls that the user always allows. List them by iteration; `revoke` removes them.
 
         Example:
             >>> agent.grants
@@ -568,20 +574,20 @@ class Agent:
 
     @property
     def last_usage(self) -> TokenUsage | None:
-        """Tokens of the latest response so far."""
+        """Token usage of the latest response so far."""
         return self.latest.usage if self.latest else None
 
     @property
     def last_structured_output(self) -> Any:
-        """What the latest finished response had for the `response_schema`, None if nothing."""
+        """The latest response's output for the `response_schema`, None if there is none."""
         return self.latest.output if self.latest else None
 
     @property
     def conversation_id(self) -> str | None:
         """The harness's id of the conversation, None before the first turn of a new one.
 
-        It stays after `shutdown` and `disconnect`, so that the conversation can be resumed. Setting
-        it changes what this handle says, for code that keeps its own ids; to resume another
+        It stays after `shutdown` and `disconnect`, so that you can resume the conversation. Setting
+        it only changes this handle's value, for code that keeps its own ids. To resume another
         conversation, create an agent with `conversation_id` and `save_dir` in its configuration.
         """
         return self._conversation_id or self._record.conversation_id
@@ -595,7 +601,7 @@ class Agent:
 
     @property
     def trajectory_usages(self) -> dict[str, TokenUsage]:
-        """Tokens of each trajectory so far, the root agent's and its subagents', by its id.
+        """Token usage per trajectory id: the root agent and its subagents.
 
         Example:
             >>> response = await (await agent.chat("Hello"))
@@ -607,10 +613,10 @@ class Agent:
 
     @property
     def sandbox_status(self) -> Any:
-        """Whether commands can run in the operating system's sandbox: the SDK's `SandboxStatus`.
+        """The SDK's `SandboxStatus`: whether the operating system's sandbox is available.
 
-        With `enable_sandbox` and `sandbox_status.available` False, commands run without a sandbox.
-        None where the harness does not report it.
+        If it is not, commands run without a sandbox even with `enable_sandbox`. None if the harness
+        does not report a status.
 
         Example:
             >>> agent.sandbox_status.available in (True, False)
@@ -620,13 +626,13 @@ class Agent:
         return self._record.session.sandbox_status()
 
     def available_tools(self) -> tuple[ToolInfo, ...]:
-        """Every tool of the agent: built-in, host functions, and what is known of MCP servers.
+        """List the agent's tools: built-in tools, host functions, and known tools of MCP servers.
 
         Returns:
-            The tools, the harness's own first.
+            The tools, built-in ones first.
 
         Raises:
-            AgentNotStartedError: The agent is not there any more.
+            AgentNotStartedError: The agent was shut down, deleted or disconnected.
         """
         self._must_be_started()
         return self._record.session.tools()
@@ -643,11 +649,11 @@ class Agent:
         """Start another agent on the same runtime, with a conversation of its own.
 
         Args:
-            config: Its configuration; this agent's when None.
-            tools: Its host functions, where the configuration names none.
+            config: The new agent's configuration; this agent's when None.
+            tools: Host functions, used if the configuration does not set any.
             policies: As for `create_agent`.
-            hooks: As for `create_agent`; this agent's are not inherited.
-            ask_user: Its handler; this agent's when None.
+            hooks: As for `create_agent`; this agent's hooks are not inherited.
+            ask_user: The approval handler; this agent's when None.
 
         Returns:
             The other agent, started.
@@ -668,7 +674,7 @@ class Agent:
 
     @property
     def sync(self) -> SyncAgent:
-        """The same operations, blocking; for plain sync cells and scripts."""
+        """The same operations, blocking, for code without `await`."""
         from agy_nb.runtime.sync_agent import SyncAgent
 
         return SyncAgent(self)
@@ -679,5 +685,5 @@ class Agent:
 
 def _check_timeout(timeout: float | None) -> None:
     if timeout is not None and not 0 <= timeout <= _LONGEST_WAIT_S:
-        msg = f"timeout must be a number of seconds from 0 to 1e9, got {timeout!r}"
+        msg = f"timeout must be a number of seconds between 0 and 1e9, got {timeout!r}"
         raise InvalidInputError(msg, field="timeout")

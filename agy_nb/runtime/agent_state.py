@@ -1,6 +1,7 @@
-"""What the loop keeps of each agent, and the task that owns its life.
+"""The state of one agent, and the task that opens and closes its session.
 
-Rule 1: one task opens a session and closes it; nobody else does either.
+One task does both, because the SDK's session is a context manager that must be entered and left in
+the same task.
 """
 
 from __future__ import annotations
@@ -50,23 +51,23 @@ if TYPE_CHECKING:
     from agy_nb.cassette.record.frame_buffer import FrameBuffer
 
 _CUT_S = 1.0
-"""Seconds for what is left of an agent's turns, once its session has ended."""
+"""Seconds that the turns of an agent get to end after its session."""
 
 
 class AgentState:
     """One agent, from its start to its exit.
 
     Attributes:
-        agent_id: Its number.
-        session: Its live conversation, once `open` is through.
-        spending: What its model calls cost so far.
-        cost_of: Prices a model call, where the runtime has a budget in US dollars.
-        turn: Held by the turn that runs; the next ones wait in order.
-        latest: The handle of the turn that was queued last.
-        own_turn: The turn that the backend has begun by itself and that runs.
+        agent_id: The agent's number.
+        session: The conversation, after `open`.
+        spending: The cost of the model calls so far.
+        cost_of: Returns the price of a model call; None without a budget in US dollars.
+        turn: Lock of the running turn; the next turns wait for it in order.
+        latest: The handle of the latest prompt's turn.
+        own_turn: The running turn that the backend began without a prompt, None if there is none.
         turn_watchers: Called with the handle of each turn that is queued, or begun by the backend.
-        turn_streams: Given the same handles, and ended with the agent.
-        frames: What it and its harnesses have said to each other, None where nobody listens.
+        turn_streams: Receive the same handles, and end with the agent.
+        frames: All frames between the agent and its harnesses, None if they are not kept.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class AgentState:
         self._wake: asyncio.Future[None] | None = None
         self._current: Response | None = None
         self._watches: Sequence[Watch] = ()
-        self._see: Callable[[Event], None] = lambda _event: None
+        self._observe: Callable[[Event], None] = lambda _event: None
         self._asked: dict[str, Approval | Question] = {}
         self.listen_between_turns: Callable[[Event], None] = lambda _event: None
         self.begin_own: Callable[[TurnBegan], None] = lambda _event: None
@@ -110,12 +111,12 @@ class AgentState:
     # -- life --------------------------------------------------------------------------------
 
     async def open(self, backend: Backend) -> None:
-        """Start the agent in a task of its own.
+        """Start the agent in its own task.
 
         Raises:
-            InvalidConfigError: The configuration is refused.
-            BackendError: It does not start.
-            AgyTimeoutError: It takes longer than `start_timeout`.
+            InvalidConfigError: The SDK or agy_nb rejects the configuration.
+            BackendError: The agent does not start.
+            AgyTimeoutError: The start takes longer than `start_timeout`.
         """
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._owner = asyncio.create_task(
@@ -131,7 +132,7 @@ class AgentState:
             raise AgyTimeoutError(
                 self.config.start_timeout,
                 "create_agent",
-                hint="see whether the harness starts (`agy-nb doctor`), "
+                hint="check with `agy-nb doctor` that the harness starts, "
                 "or raise RuntimeConfig(start_timeout=...)",
             ) from None
         except asyncio.CancelledError:
@@ -167,7 +168,7 @@ class AgentState:
             await self._session.close()
 
     def stop(self, reason: AgyError) -> None:
-        """Have the agent end: its turns with `reason` and at once, its session by itself."""
+        """End all turns with `reason` at once, and let the session close in its own task."""
         self.gate.close()
         for response in tuple(self.responses):
             response.finish(TurnState.CANCELLED, error=reason)
@@ -178,10 +179,10 @@ class AgentState:
         self._stop.set()
 
     async def close(self, reason: AgyError) -> None:
-        """Stop the agent and wait until its session has ended, `exit_timeout` at the most.
+        """Stop the agent and wait for the end of its session, at most `exit_timeout` seconds.
 
         Raises:
-            AgyTimeoutError: The exit takes longer; the agent counts as gone all the same.
+            AgyTimeoutError: The exit takes longer. The runtime forgets the agent anyway.
         """
         turns = tuple(self.responses.values())
         self.stop(reason)
@@ -202,22 +203,22 @@ class AgentState:
             raise AgyTimeoutError(
                 self.config.exit_timeout,
                 f"exit of agent {self.agent_id}",
-                hint="its harness was left to end by itself",
+                hint="its harness still runs and ends in the background",
             )
         if not self._owner.cancelled() and (error := self._owner.exception()):
             raise _ours(error)
 
     @property
     def conversation_id(self) -> str | None:
-        """The backend's id of the conversation, also after its end."""
+        """The backend's id of the conversation, also after the agent's end."""
         return None if self._session is None else self._session.conversation_id
 
     @property
     def session(self) -> Session:
-        """The live conversation.
+        """The open session.
 
         Raises:
-            AgentNotStartedError: There is none.
+            AgentNotStartedError: The agent has not started, or has ended.
         """
         if self._session is None or self._stop.is_set():
             msg = f"agent {self.agent_id} is not started; create another one"
@@ -226,13 +227,13 @@ class AgentState:
 
     @property
     def clock(self) -> Clock:
-        """The agent's time: the loop's, or a recording's while it is replayed."""
+        """The agent's clock: the event loop's, or that of a replayed recording."""
         return clock_of(self._session)
 
     # -- turns -------------------------------------------------------------------------------
 
     def enter_turn(self, response: Response, task: asyncio.Task[None]) -> None:
-        """A turn is queued; the task runs it."""
+        """Add a queued turn and the task that runs it, and notify watchers and streams."""
         self.responses[response] = task
         for watch in tuple(self.turn_watchers):
             watch(response)
@@ -240,54 +241,54 @@ class AgentState:
             stream.add(response)
 
     def leave_turn(self, response: Response) -> None:
-        """A turn is over."""
+        """Remove a turn that is over."""
         self.responses.pop(response, None)
         if self.is_idle:
             self.signal_idle()
 
     def begin(
-        self, response: Response, watches: Sequence[Watch], see: Callable[[Event], None]
+        self, response: Response, watches: Sequence[Watch], observe: Callable[[Event], None]
     ) -> None:
-        """Events go to this response from now on; `see` takes each that is the turn's own."""
-        self._current, self._watches, self._see = response, watches, see
+        """Send events to this response from now on, and its own events to `observe` as well."""
+        self._current, self._watches, self._observe = response, watches, observe
         self.gate.context = contextvars.copy_context()
         self.gate.refuses = False
         self._asked.clear()
         response.before_end(self._end_what_is_asked)
 
     def end(self) -> None:
-        """Events go to no response."""
+        """Send events to no response from now on."""
         self._current = None
         self._watches = ()
         self.gate.refuses = False
 
     def enter_own_turn(
-        self, response: Response, watches: Sequence[Watch], see: Callable[[Event], None]
+        self, response: Response, watches: Sequence[Watch], observe: Callable[[Event], None]
     ) -> None:
-        """The backend began a turn by itself; a prompt that was about to be sent waits."""
+        """Send events to a turn that the backend began; a prompt that was next waits."""
         if self._current is not None:
-            self._behind = self._current, self._watches, self._see
+            self._behind = self._current, self._watches, self._observe
             for watch in self._watches:
                 watch.hold()
         self.own_turn = response
-        self.begin(response, watches, see)
+        self.begin(response, watches, observe)
 
     def leave_own_turn(self, response: Response) -> None:
-        """The turn that the backend began is over; events go to the prompt that waited, if any."""
+        """End a turn that the backend began, and go on with the prompt that waited, if any."""
         if self.own_turn is not response:
             return
         self.own_turn = None
         self.end()
         if self._behind is not None:
-            (self._current, self._watches, self._see), self._behind = self._behind, None
+            (self._current, self._watches, self._observe), self._behind = self._behind, None
             for watch in self._watches:
                 watch.release()
 
     def _end_what_is_asked(self) -> None:
         """Deny the approvals and skip the questions of a turn that ends before their answers.
 
-        A turn can end with its approvals open: it is cancelled while the harness asks about the
-        next call, or a subagent still waits. Without this they would stay pending in its events.
+        A turn can end with open approvals: it is cancelled while the harness asks about the next
+        call, or while a subagent waits. Without this, they would stay pending in its events.
         """
         if self._asked:
             self.gate.shut()
@@ -297,16 +298,16 @@ class AgentState:
                 self.on_event(replace(event, answers=skipped, at=now()))
 
     def must_not_wait_for_itself(self) -> None:
-        """Refuse a wait of user code that this agent's turn waits for.
+        """Check that the caller is not code that this agent's turn waits for.
 
         Raises:
-            DeadlockError: Called from such code.
+            DeadlockError: The caller is such code, e.g. a tool of this agent.
         """
         if code := code_that_would_wait_for_itself(self):
             raise DeadlockError(
-                f"{code} waits for agent {self.agent_id}, whose turn waits for it, so neither "
-                "would end. Use agent.chat() and read the answer after this turn, or ask another "
-                "agent"
+                f"{code} waits for agent {self.agent_id}, whose turn waits for {code}. "
+                "Use agent.chat() and read the answer after this turn, or ask "
+                "another agent"
             )
 
     async def idle_signal(self) -> None:
@@ -317,7 +318,7 @@ class AgentState:
             await asyncio.shield(self._idle)
 
     def signal_idle(self) -> None:
-        """Release whoever waits for the agent to be idle."""
+        """Release all callers that wait for the agent to be idle."""
         if self._idle is not None:
             self._idle.set_result(None)
             self._idle = None
@@ -329,39 +330,44 @@ class AgentState:
 
     @property
     def current(self) -> Response | None:
-        """The turn that runs."""
+        """The turn that receives the events, None if no turn runs."""
         return self._current
 
     @property
     def first(self) -> Response | None:
-        """The turn that runs, or will next: it may still wait for a pause or the quota.
+        """The turn that runs, or the next one if it still waits for a pause or the quota.
 
-        A turn that is over may still wind down here, e.g. until the harness has halted.
+        Finished turns are skipped: they stay in `responses` until, e.g., the harness has halted.
         """
         return next((response for response in self.responses if not response.done), None)
 
     # -- events ------------------------------------------------------------------------------
 
     def on_note(self, note: Event) -> None:
-        """Lead a host note, which never crosses the wire, to a recording and to the turn."""
+        """Pass a host note, which never crosses the wire, to a recording and to the turn."""
         if self._session is not None:
             self._session.note(note)
         self.on_event(note)
 
     def keep_note(self, event: Event) -> None:
-        """Have a recording keep an event of a turn that only this side knows of."""
+        """Record an event that never crosses the wire, if a recording runs."""
         host_only = isinstance(event, State) or (isinstance(event, Error) and event.fatal)
         if host_only and self._session is not None:
             self._session.note(event)
 
     def started(self) -> None:
-        """The runtime knows the agent: take the events of a turn that began while it started."""
+        """Replay the events of a turn that began during the start, now that the agent is known."""
         early, self._early = self._early or (), None
         for event in early:
             self.on_event(event)
 
     def on_event(self, event: Event) -> None:
-        """Lead an event of the session to the turn that runs."""
+        """Pass an event of the session to the running turn.
+
+        The order matters. Events before `started` wait, because the runtime does not know the agent
+        yet and could not give the turn a number. A `TurnBegan` without a prompt first creates its
+        turn, which then receives the event. Events outside any turn go to the tables only.
+        """
         self.wake()
         if self._early is not None and (self._early or isinstance(event, TurnBegan)):
             self._early.append(event)  # a trigger may fire while the agent starts
@@ -386,22 +392,22 @@ class AgentState:
         response.emit(event)
         if asked is not None:
             self._on_asked(asked, response)
-        self._see(event)
+        self._observe(event)
 
     @property
     def _may_begin_own(self) -> bool:
-        """Whether what the backend begins is a turn of its own; in a turn, it belongs to that."""
+        """Whether a `TurnBegan` of the backend starts a new turn; during a turn it joins that."""
         if self._stop.is_set() or self._session is None:
             return False
         return self.own_turn is None and not (self._current is not None and self._under_way)
 
     @property
     def _under_way(self) -> bool:
-        """Whether the turn itself runs; it may still wait for a trigger's to end."""
+        """Whether the current turn has started; it may still wait for the end of a trigger's."""
         return self.own_turn is not None or self._session is None or self._session.in_turn
 
     def _on_asked(self, event: Approval | Question, response: Response) -> None:
-        """While the user is asked, no time passes for the turn, and its state says so."""
+        """Stop the turn's clocks while the user is asked, and set its state."""
         before, key, waits = bool(self._asked), _key_of(event), _waits(event)
         if waits and key not in self._asked:
             self._asked[key] = event
@@ -416,16 +422,16 @@ class AgentState:
             response.emit(State(trajectory=response.root, state=state))
 
     def wake(self) -> None:
-        """Something happened: release whoever waits for a wake-up."""
+        """Release all callers of `wait_for_wakeup`."""
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
         self._wake = None
 
     async def wait_for_wakeup(self, limit: float) -> bool:
-        """Wait until something happens.
+        """Wait until the next event, and return whether there was one.
 
         Args:
-            limit: Seconds at the most.
+            limit: Most seconds to wait.
         """
         loop = asyncio.get_running_loop()
         if self._wake is None:
@@ -441,7 +447,7 @@ class AgentState:
 
 
 def _finish(response: Response, state: TurnState) -> None:
-    """End a turn of the backend's own with what its events say of it."""
+    """End a turn that the backend began, with the error and output from its events."""
     error, stop_reason, output = None, None, None
     for event in response.events:
         if isinstance(event, Error) and event.fatal:
@@ -471,6 +477,6 @@ def _ours(error: BaseException) -> AgyError:
     return BackendError(f"{type(error).__name__}: {error}")
 
 
-def gone(agent_id: int) -> ChannelClosedError:
-    """What a turn ends with whose agent is taken away."""
+def agent_gone(agent_id: int) -> ChannelClosedError:
+    """Return the error of a turn whose agent was shut down."""
     return ChannelClosedError(f"agent {agent_id} was shut down before its turn was over")

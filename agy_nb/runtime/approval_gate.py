@@ -1,7 +1,8 @@
-"""The gate before a tool call: asks the user's handler, and fails closed.
+"""Decide on tool calls with the user's approval handler, and deny in every case of doubt.
 
-Rule 1: only an answer allows; an error, silence, a cancelled turn or no handler deny.
-Rule 2: every request and every decision is an event of the turn, also where a cassette decides.
+Rule 1: only an answer allows a call. An error, a timeout, a cancelled turn and a missing handler
+deny it.
+Rule 2: every request and every decision is an event of the turn, also if a cassette decides.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from agy_nb.runtime.grants import Grants
 from agy_nb.sdk.deadlocks import user_code
 from agy_nb.sdk.interfaces import ApprovalDecision, ApprovalRequest, now
 from agy_nb.sdk.patches.user_code.guard import contained, contained_wait, words_of
-from agy_nb.sdk.process.executor import in_own_thread
+from agy_nb.sdk.process.executor import run_in_new_thread
 
 Answer: TypeAlias = bool | ApprovalDecision
 AskUser: TypeAlias = (
     Callable[[ApprovalRequest], Answer | Awaitable[Answer]]
     | Callable[[str, dict[str, Any]], Answer | Awaitable[Answer]]
 )
-"""A user's handler: takes the request, or the tool's name and its arguments; plain or async."""
+"""A user's handler of a request, or of the tool's name and its arguments; plain or async."""
 
 Ask: TypeAlias = Callable[[ApprovalRequest], Coroutine[Any, Any, ApprovalDecision]]
 
@@ -39,15 +40,15 @@ class ApprovalGate:
     """Decides on the tool calls of one agent and its subagents.
 
     Args:
-        handler: The user's; None denies all.
-        timeout: Seconds to answer.
-        emit: Takes the events.
-        agent_id: Whose it is; the handler is told.
+        handler: The user's handler; None denies every call.
+        timeout: Seconds that the handler has to answer.
+        emit: Called with each approval event.
+        agent_id: The agent's number, which the handler finds in its request.
 
     Attributes:
-        context: Where the handler runs, so that what it prints goes to the cell of the turn.
-        grants: What was allowed in advance; nobody is asked about it.
-        refuses: Whether each request is denied without asking, since its turn is ending.
+        context: The context that the handler runs in, so that its output goes to the turn's cell.
+        grants: The calls that were allowed in advance, without asking again.
+        refuses: Whether requests are denied without asking, because their turn is ending.
 
     Raises:
         InvalidConfigError: The handler cannot be called with a request, or with a name and
@@ -73,7 +74,7 @@ class ApprovalGate:
         self._closed = False
 
     async def __call__(self, request: ApprovalRequest) -> ApprovalDecision:
-        """Ask, and tell of it."""
+        """Decide on a call, and emit the request and the decision as events."""
         number = f"approval-{next(_numbers)}"
         request = replace(
             request, approval_id=number, timeout=self._timeout, agent_id=self._agent_id
@@ -125,7 +126,7 @@ class ApprovalGate:
             return _CANCELLED
         if self._handler is None:
             return ApprovalState.DENIED, _denial(
-                "nobody can be asked; create the agent with ask_user="
+                "there is no approval handler; create the agent with ask_user="
             )
         if (grant := self.grants.find(request)) is not None:
             what = "this tool" if grant.args is None else "this exact call"
@@ -140,7 +141,7 @@ class ApprovalGate:
             async with asyncio.timeout(self._timeout):
                 decision = await task
         except TimeoutError:
-            return ApprovalState.TIMED_OUT, _denial(f"nobody answered within {self._timeout:g} s")
+            return ApprovalState.TIMED_OUT, _denial(f"no answer within {self._timeout:g} s")
         except asyncio.CancelledError:
             if asyncio.current_task() is not None and asyncio.current_task().cancelling():  # type: ignore[union-attr]
                 raise
@@ -154,10 +155,10 @@ class ApprovalGate:
         return _checked(request, decision)
 
     def shut(self) -> None:
-        """Deny what waits for an answer, and each request while `refuses` is true.
+        """Deny the open requests, and each new one while `refuses` is true.
 
-        The denials are events before this returns. Requests may still come: a harness that was told
-        to halt can be in the middle of asking.
+        The denials are events before this method returns. New requests may still arrive: a harness
+        that receives the halt may already be asking.
         """
         self.refuses = True
         for task, cancelled in tuple(self._pending.items()):
@@ -165,7 +166,7 @@ class ApprovalGate:
             cancelled()
 
     def close(self) -> None:
-        """Deny what waits for an answer, and each request from now on."""
+        """Deny the open requests and all later ones."""
         self._closed = True
         self.shut()
         self.grants.revoke()
@@ -206,27 +207,27 @@ def _denial(reason: str, by: str = "default") -> ApprovalDecision:
 def _checked(
     request: ApprovalRequest, decision: ApprovalDecision
 ) -> tuple[ApprovalState, ApprovalDecision]:
-    """What a handler's decision comes to."""
+    """Turn a handler's decision into a state; a decision that makes no sense denies the call."""
     if (answer := _no_bool(decision.allowed)) is not None:
         return ApprovalState.FAILED, _denial(
-            f"the approval handler answered allowed={answer}: only True allows", by="error"
+            f"the approval handler answered allowed={answer}; it must be True or False", by="error"
         )
     if decision.allowed and decision.args is not None and not request.editable:
         return ApprovalState.FAILED, _denial(
-            "the approval handler changed arguments, which cannot be done here: it must say "
-            "`edits = True` when the agent is made, and a subagent's calls are as they are",
+            "the approval handler changed arguments that it cannot change here. Set its attribute "
+            "`edits = True` before you create the agent; the calls of subagents cannot be changed",
             by="error",
         )
     return (ApprovalState.ALLOWED if decision.allowed else ApprovalState.DENIED), decision
 
 
 def _no_bool(value: object) -> str | None:
-    """What a handler gave in the place of True or False, None if it gave one of them."""
+    """Describe a value that is neither True nor False; return None for these two."""
     return None if isinstance(value, bool) else repr(value)
 
 
 def _edited(request: ApprovalRequest, decision: ApprovalDecision) -> dict[str, Any] | None:
-    """What a call runs with whose arguments were changed, None where they were not."""
+    """Return the changed arguments that a call runs with, None if they were not changed."""
     if not decision.allowed or decision.args is None:
         return None
     runs_with = {**request.args, **decision.args}
@@ -245,15 +246,17 @@ def _normalised(handler: Any) -> Ask:
     async def ask(request: ApprovalRequest) -> ApprovalDecision:
         args = (request.tool, dict(request.args)) if two else (request,)
         with user_code("the approval handler", plain=not is_async):
-            # A thread of ours: handlers that wait for a person would use up asyncio's own.
-            answer = handler(*args) if is_async else await in_own_thread(contained(handler), *args)
+            # A new thread, because handlers that wait for a person would fill asyncio's pool.
+            answer = (
+                handler(*args) if is_async else await run_in_new_thread(contained(handler), *args)
+            )
             if inspect.isawaitable(answer):
                 answer = await contained_wait(answer)
         if isinstance(answer, ApprovalDecision):
             return answer
         if isinstance(answer, bool):
             return ApprovalDecision(allowed=answer, reason="" if answer else "the user said no")
-        msg = f"it answered {answer!r}; answer True, False or an ApprovalDecision"
+        msg = f"it must return True, False or an ApprovalDecision, got {answer!r}"
         raise TypeError(msg)
 
     return ask
@@ -272,7 +275,7 @@ def _takes_name_and_args(handler: Any) -> bool:
                 continue
             return count == 2  # noqa: PLR2004 - the tool's name and its arguments
     raise InvalidConfigError(
-        "ask_user must be a function of one argument (an ApprovalRequest) or of two "
-        f"(the tool's name and its arguments), got {handler!r}",
+        "ask_user must be a function of one argument (an ApprovalRequest) or of two arguments "
+        f"(the tool's name and the call's arguments), got {handler!r}",
         field="ask_user",
     )

@@ -1,13 +1,12 @@
-"""The command loop: one task, on the loop that is running, takes commands off a bounded channel.
+"""Read commands from a bounded channel and carry them out, in one task on the running event loop.
 
-Theory of operation. `submit` puts an envelope on the channel and waits for its reply. The loop
-takes envelopes in order. A query is answered in the loop's own turn; anything else becomes a task,
-so that no command waits behind another. `Shutdown` ends the loop; whatever is still waiting then is
-told so.
+`submit` puts an envelope on the channel and waits for its reply. The loop reads envelopes in order.
+It answers a query at once and starts a task for any other command, so that no command waits for
+another. `Shutdown` ends the loop; commands that still wait then fail with `ChannelClosedError`.
 
 Rule 1: every command gets exactly one reply, or its sender an error.
-Rule 2: nothing that a command does can end the loop, but `Shutdown`.
-Rule 3: waiting for a place in the channel counts against the command's time.
+Rule 2: only `Shutdown` ends the loop, also if a command fails.
+Rule 3: waiting for a place in the channel counts against the command's time limit.
 """
 
 from __future__ import annotations
@@ -33,43 +32,43 @@ from agy_nb.runtime.runtime_config import RuntimeConfig
 _WAKEUP_MARGIN_S = 5.0
 _Exit = c.ShutdownAgent | c.Delete | c.Disconnect
 _ENDS_WITH_ITS_SENDER = (c.CreateAgent, c.Chat, c.Send, c.WaitForIdle, c.WaitForWakeup)
-"""Commands that are not carried out for a sender that was cancelled, or ran out of time."""
+"""Commands that are dropped if their sender was cancelled or its time limit has passed."""
 
 
-FORKED = "is that of the process which this one was forked from"
-"""Said of a runtime and its agents in a child of the process that they live in."""
+FORKED = "belongs to the parent of this forked process"
+"""Part of error messages about a runtime and its agents in a forked child."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A command on its way, with what travels beside it and where its reply goes.
+    """A command on its way, with its payload and where its reply goes.
 
-    It also carries the sender's context: what a tool or a handler prints goes to the cell that sent
-    the command, not to the one that made the runtime.
+    It also carries the sender's context. Without it, the output of a tool or a handler would go to
+    the cell that created the runtime instead of the cell that sent the command.
     """
 
     command: c.Command
-    beside: Any
+    payload: Any
     reply: asyncio.Future[r.Reply]
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
 
     def answer(self, reply: r.Reply) -> None:
-        """Give the reply, if anybody still waits for it."""
+        """Set the reply if the sender still waits for it."""
         if not self.reply.done():
             self.reply.set_result(reply)
 
     def refuse(self, error: AgyError) -> None:
-        """Give the error, if anybody still waits for it."""
+        """Set the error if the sender still waits for a reply."""
         if not self.reply.done():
             self.reply.set_exception(error)
 
 
 class LoopStatistics(NamedTuple):
-    """How a command loop stands.
+    """The load of a command loop.
 
     Attributes:
-        queued: Commands in the channel.
-        capacity: Places that the channel has.
+        queued: Commands that wait in the channel.
+        capacity: Most commands that can wait in the channel.
         tasks: Commands that are being carried out.
         agents: Agents that run.
     """
@@ -104,16 +103,16 @@ class CommandLoop:
 
     @property
     def closed(self) -> bool:
-        """Whether it takes no commands any more."""
+        """Whether the loop accepts no more commands."""
         return self._closing or self._task.done() or self.forked
 
     @property
     def forked(self) -> bool:
-        """Whether this process is a child of the one that the loop lives in."""
+        """Whether this process was forked from the one that runs the loop."""
         return os.getpid() != self._pid
 
     def statistics(self) -> LoopStatistics:
-        """How it stands now."""
+        """Return the current load."""
         return LoopStatistics(
             self._channel.qsize(),
             self._channel.maxsize,
@@ -123,23 +122,23 @@ class CommandLoop:
 
     # -- the sender's side -------------------------------------------------------------------
 
-    async def submit(self, command: c.Command, beside: Any = None) -> r.Reply:
+    async def submit(self, command: c.Command, payload: Any = None) -> r.Reply:
         """Send a command and wait for its reply.
 
         Args:
-            command: What is wanted.
-            beside: What travels with it and JSON cannot hold.
+            command: The command.
+            payload: What travels with it and JSON cannot hold.
 
         Raises:
             ChannelClosedError: The runtime is closed, or closed before it answered.
             AgyTimeoutError: The round trip took longer than its limit.
             WrongLoopError: Called from another event loop.
-            AgyError: What the command failed with.
+            AgyError: The command failed.
         """
         self.must_be_here()
         if self.closed:
             raise _closed()
-        envelope = Envelope(command, beside, self.loop.create_future())
+        envelope = Envelope(command, payload, self.loop.create_future())
         limit: float | None = self._limit(command)
         try:
             async with asyncio.timeout(limit) as deadline:
@@ -155,15 +154,15 @@ class CommandLoop:
             raise
 
     def must_be_here(self) -> None:
-        """Refuse whoever calls from another event loop.
+        """Check that the caller is on the runtime's event loop.
 
         Raises:
-            WrongLoopError: That is so.
+            WrongLoopError: The caller is on another event loop.
         """
         if asyncio.get_running_loop() is not self.loop:
             msg = (
-                "this runtime lives on another event loop; call it from there, or use agent.sync "
-                "from other threads while that loop runs"
+                "this runtime belongs to another event loop; call it from that loop, or use "
+                "agent.sync from other threads while that loop runs"
             )
             raise WrongLoopError(msg)
 
@@ -178,14 +177,18 @@ class CommandLoop:
             raise _closed()
 
     def _leave(self, envelope: Envelope) -> None:
-        """The sender goes without a reply; what it will never get a handle of goes, too."""
+        """Cancel the reply, and undo the command if it was carried out already.
+
+        A sender that was cancelled or timed out can no longer receive a handle. Without this, an
+        agent or a turn would run on, and no caller could ever stop it.
+        """
         reply = envelope.reply
         reply.cancel()
         if not reply.cancelled() and reply.exception() is None:
             self._take_back(reply.result())
 
     def _take_back(self, reply: r.Reply) -> None:
-        """Undo a command whose sender left: its agent ends, its turn is cancelled."""
+        """End the agent, or cancel the turn, that a command created for a sender that has left."""
         if self._closing:
             return
         if isinstance(reply, r.AgentCreated):
@@ -220,7 +223,7 @@ class CommandLoop:
                 last.answer(r.Done())
 
     def _dispatch(self, envelope: Envelope) -> None:
-        """Phase by phase: a query is answered here, everything else becomes a task."""
+        """Answer a query here, and start a task for any other command."""
         match envelope.command.kind:
             case c.Kind.QUERY:
                 self._answer_in_place(envelope)
@@ -237,13 +240,13 @@ class CommandLoop:
                         lambda reply: task.cancel() if reply.cancelled() else None
                     )
             case c.Kind.GLOBAL:
-                msg = f"no phase takes {envelope.command!r}; this is a bug in agy_nb"
+                msg = f"no handler for {envelope.command!r}; this is a bug in agy_nb"
                 envelope.refuse(BackendError(msg))
 
     def _answer_in_place(self, envelope: Envelope) -> None:
         try:
             handler = self._handlers.table[type(envelope.command)]
-            envelope.answer(cast("r.Reply", handler(envelope.command, envelope.beside)))
+            envelope.answer(cast("r.Reply", handler(envelope.command, envelope.payload)))
         except Exception as error:  # noqa: BLE001 - one bad agent must not end the loop
             envelope.refuse(_ours(error, envelope.command))
 
@@ -253,7 +256,7 @@ class CommandLoop:
             return
         try:
             handler = self._handlers.table[type(command)]
-            work = cast("Awaitable[r.Reply]", handler(command, envelope.beside))
+            work = cast("Awaitable[r.Reply]", handler(command, envelope.payload))
             if isinstance(command, c.Send | c.SignalIdle):
                 work = self._within_handler_limit(work, command)
             reply = await work
@@ -282,7 +285,7 @@ class CommandLoop:
             envelope.refuse(_closed())
 
     async def _close(self) -> None:
-        """Tell everybody who waits, then end every agent that is left."""
+        """Fail all waiting commands, then end all remaining agents."""
         self._over = True
         self._handlers.stop(_closed())
         tasks = tuple(self._tasks)
@@ -291,7 +294,7 @@ class CommandLoop:
                 task.cancel()
         try:
             await self._refuse_the_rest()
-        finally:  # also where a shutdown that is out of time cancels us
+        finally:  # also if a shutdown that ran out of time cancels this task
             await self._handlers.close(_closed())
         if tasks:
             await asyncio.wait(tasks, timeout=self._config.shutdown_timeout)
@@ -299,8 +302,9 @@ class CommandLoop:
 
     async def _refuse_the_rest(self) -> None:
         self._refuse_queued()
-        # Each that gets a place now takes its envelope out again, and lets the next one in.
-        while self._senders:  # noqa: ASYNC110 - a turn of the loop each, no more
+        # A sender that gets a place in the channel now removes its envelope again (see `_put`),
+        # and so makes a place for the next sender. This takes one step of the loop per sender.
+        while self._senders:  # noqa: ASYNC110 - ends after one step of the loop per sender
             await asyncio.sleep(0)
 
     def _refuse_queued(self) -> None:
@@ -308,10 +312,10 @@ class CommandLoop:
             self._channel.get_nowait().refuse(_closed())
 
     async def shut_down(self) -> None:
-        """Send `Shutdown` and wait until everything has ended.
+        """Send `Shutdown` and wait until the loop and all agents have ended.
 
         Raises:
-            AgyTimeoutError: It takes longer than `shutdown_timeout` and one agent's exit together.
+            AgyTimeoutError: The shutdown takes longer than `shutdown_timeout` plus `exit_timeout`.
         """
         if self._task.done():
             return
@@ -326,12 +330,13 @@ class CommandLoop:
         done, _ = await asyncio.wait([self._task], timeout=limit)
         if not done:
             self._task.cancel()
-            raise AgyTimeoutError(limit, "shutdown", hint="what was left ends with the process")
+            hint = "agents that still run end with the process"
+            raise AgyTimeoutError(limit, "shutdown", hint=hint)
 
 
 def _closed() -> ChannelClosedError:
     return ChannelClosedError(
-        "the runtime is closed; make another one (agy.runtime() does so by itself)"
+        "the runtime is closed; create another one (agy.runtime() does this automatically)"
     )
 
 

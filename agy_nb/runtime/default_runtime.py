@@ -1,7 +1,7 @@
-"""This kernel's own runtime: made on first use, kept when a cell runs again, closed at the end.
+"""The default runtime: created on first use, reused by later cells, closed at the process's end.
 
-A kernel has one, on its main loop; calls from subshells and threads run there. A script may have
-several loops, one per thread or one after the other; each has its own.
+A kernel has one, on its main loop; calls from subshells and threads run there. In a script, each
+event loop has its own runtime.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from agy_nb.runtime.runtime_config import RuntimeConfig
 
 @dataclass(slots=True)
 class _Made:
-    """A runtime that was made here.
+    """A runtime that this module created.
 
     Attributes:
-        runtime: It.
-        asked_on: The loop that it was asked for on, None as long as none was running.
-        forget: Takes its clean-up at the end back.
+        runtime: The runtime.
+        asked_on: The loop of the first caller that had one, None before.
+        forget: Removes the runtime's clean-up at the process's end.
     """
 
     runtime: Runtime
@@ -38,16 +38,16 @@ class _Made:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The loop that it lives on, or will."""
+        """The runtime's loop, or the one that it will use."""
         return self.runtime.loop or self.asked_on
 
     @property
     def alive(self) -> bool:
-        """Whether it can be used."""
+        """Whether the runtime can be used."""
         return not (self.runtime.closed or (self.loop is not None and self.loop.is_closed()))
 
     def serves(self, here: asyncio.AbstractEventLoop | None) -> bool:
-        """Whether it is for whoever is on a loop, or on none."""
+        """Return whether a caller on this loop, or outside any loop, should use this runtime."""
         return here is None or self.loop is None or self.loop is here or kernel.in_kernel()
 
 
@@ -56,7 +56,10 @@ _lock = threading.Lock()
 
 
 def _start_afresh() -> None:
-    """Forget the parent's runtimes in a forked child: a thread of the parent may hold the lock."""
+    """Forget the parent's runtimes and lock in a forked child.
+
+    The lock may be held by a thread of the parent that does not exist in the child.
+    """
     global _made, _lock
     _made, _lock = [], threading.Lock()
 
@@ -66,16 +69,16 @@ if hasattr(os, "register_at_fork"):
 
 
 def runtime(config: RuntimeConfig | None = None) -> Runtime:
-    """This kernel's runtime, or this script's; where several loops run, that of the one here.
+    """Return the default runtime of this kernel, or of this script's event loop.
 
     Args:
-        config: Limits and pauses; counts when the runtime is made, that is on the first call.
+        config: Limits and pauses, used when the first call creates the runtime.
 
     Returns:
         The runtime; it starts with its first agent.
 
     Raises:
-        InvalidConfigError: The runtime runs already, with another configuration.
+        InvalidConfigError: The runtime exists already, with another configuration.
 
     Example:
         >>> agent = await agy.runtime().create_agent()
@@ -90,7 +93,7 @@ def runtime(config: RuntimeConfig | None = None) -> Runtime:
             found = _make(config)
         elif config is not None and config != found.runtime.config:
             raise InvalidConfigError(
-                "this kernel's runtime runs already with another configuration; "
+                "the default runtime exists already, with another configuration; "
                 "`await agy.runtime().close()` first, or use agy.Runtime(config)",
                 field="config",
             )
@@ -105,7 +108,7 @@ def _forget_dead() -> None:
 
 
 def _find(here: asyncio.AbstractEventLoop | None) -> _Made | None:
-    """The one for whoever is here; where several would do, that of the main loop."""
+    """Return the runtime for this loop; if several fit, prefer the main loop's."""
     serving = [made for made in reversed(_made) if made.serves(here)]
     main = kernel.main_loop()
     serving.sort(key=lambda made: made.loop is not main)
@@ -113,7 +116,7 @@ def _find(here: asyncio.AbstractEventLoop | None) -> _Made | None:
 
 
 def _make(config: RuntimeConfig | None) -> _Made:
-    # In a kernel it lives on the main loop, also when a subshell or a thread asks first.
+    # In a kernel it uses the main loop, also if a subshell or a thread makes the first call.
     new = Runtime(config, loop=kernel.main_loop() if kernel.in_kernel() else None)
 
     async def leave() -> None:
@@ -137,8 +140,9 @@ async def create_agent(
     """Start an agent on this kernel's runtime; see `Runtime.create_agent`.
 
     Args:
-        config: The SDK's `LocalAgentConfig` (or a sibling), a mapping of its fields, or None for
-            the default: Gemini when `GEMINI_API_KEY` is set, a local echo model otherwise.
+        config: The SDK's `LocalAgentConfig` (or another configuration class of the SDK), a mapping
+            of its fields, or None for the default: Gemini if `GEMINI_API_KEY` is set, a local echo
+            model otherwise.
         tools: Host functions, plain or async.
         policies: The SDK's policies.
         hooks: The SDK's hooks.
@@ -149,9 +153,9 @@ async def create_agent(
         The agent, started.
 
     Raises:
-        InvalidConfigError: The configuration is refused; `field` names what is wrong.
+        InvalidConfigError: The SDK or agy_nb rejects the configuration; `field` names the setting.
         HarnessError: The harness does not start.
-        AgyTimeoutError: It takes longer than `start_timeout` seconds.
+        AgyTimeoutError: The start takes longer than `start_timeout` seconds.
 
     Example:
         >>> agent = await agy.create_agent(tools=[get_weather])

@@ -1,7 +1,7 @@
-"""Calls that a person has allowed in advance, for one agent and as long as it lives.
+"""Calls that the user has allowed in advance, for one agent until its end.
 
-Theory. An agent's number is its own within one runtime only. Grants therefore belong to the gate of
-one agent, which no other agent has, and are looked up by nothing else.
+Agent numbers are unique within one runtime only. Grants are therefore not stored by agent number:
+each agent's approval gate holds its own.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Grant:
     number: int = field(default=0, compare=False)
 
     def covers(self, request: ApprovalRequest) -> bool:
-        """Whether a request needs no other permission.
+        """Return whether the grant allows a request.
 
         Args:
             request: A tool call that waits for a decision.
@@ -98,7 +98,7 @@ class Grants:
             request: A tool call that waits for a decision.
 
         Returns:
-            The oldest such grant, None if there is none.
+            The oldest grant that allows the request, None if there is none.
         """
         return next((grant for grant in self._grants if grant.covers(request)), None)
 
@@ -116,31 +116,31 @@ class Grants:
             self._changed()
 
     def revoke(self, grant: Grant | None = None) -> None:
-        """Ask again about what was granted.
+        """Remove a grant, or all of them, so that the user is asked again.
 
         Args:
             grant: One of these grants; all of them when None.
 
         Raises:
-            InvalidInputError: It is not one of these grants.
+            InvalidInputError: `grant` is not one of these grants.
         """
         if grant is None:
             self._grants.clear()
         elif grant in self._grants:
             self._grants.remove(grant)
         else:
-            msg = f"this agent has no grant {grant!r}; agent.grants lists those that it has"
+            msg = f"this agent has no grant {grant!r}; see list(agent.grants)"
             raise InvalidInputError(msg, field="grant")
         self._changed()
 
     def watch(self, watch: Callable[[], None]) -> Callable[[], None]:
-        """Have a function called whenever a grant comes or goes.
+        """Call a function whenever a grant is added or removed.
 
         Args:
             watch: Called without arguments; never blocks, never raises.
 
         Returns:
-            A function that ends it; it may be called twice.
+            A function that stops the calls; it may be called twice.
         """
         self._watchers.append(watch)
 

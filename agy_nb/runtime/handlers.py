@@ -1,7 +1,7 @@
-"""What each command does. One handler a command; the router knows no other way.
+"""Carry out commands, with one handler per command.
 
-Rule 1: a query's handler is a plain function, so that it cannot wait.
-Rule 2: a handler returns its reply or raises; it never answers by itself.
+Rule 1: the handler of a query is a plain function, so that it cannot wait.
+Rule 2: a handler returns its reply or raises. The command loop passes it to the sender.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from agy_nb.kernel import in_kernel
 from agy_nb.protocol import commands as c, replies as r
 from agy_nb.protocol.events import Event, TurnBegan, TurnKind
 from agy_nb.protocol.values import Prompt
-from agy_nb.runtime.agent_state import AgentState, gone
+from agy_nb.runtime.agent_state import AgentState, agent_gone
 from agy_nb.runtime.approval_gate import AskUser
 from agy_nb.runtime.limits.budgets import budget_in_dollars
 from agy_nb.runtime.limits.pricing import pricing
@@ -30,7 +30,7 @@ from agy_nb.runtime.turns.response import Response, output_type_of
 from agy_nb.runtime.turns.turn_runner import TurnRunner
 from agy_nb.sdk.interfaces import AgentSpec, Backend
 from agy_nb.sdk.lazy_backend import load
-from agy_nb.sdk.process.executor import off_loop
+from agy_nb.sdk.process.executor import run_in_thread
 
 if TYPE_CHECKING:
     from agy_nb.cassette.record.frame_buffer import FrameBuffer
@@ -38,39 +38,39 @@ if TYPE_CHECKING:
 _log = logging.getLogger("agy_nb.runtime")
 
 OnQueued: TypeAlias = Callable[[Response], None]
-"""Travels beside `Send`: takes the turn's handle, so that a cancelled sender can cancel it."""
+"""Payload of `Send`: called with the turn's handle, so that a cancelled sender can cancel it."""
 
 Handler: TypeAlias = Callable[[Any, Any], r.Reply | Awaitable[r.Reply]]
-"""Takes a command and what travels beside it."""
+"""A function of a command and its payload."""
 
 
 @dataclass(frozen=True, slots=True)
 class CreateAgentPayload:
-    """What travels beside `CreateAgent`: what JSON cannot hold."""
+    """Payload of `CreateAgent`: the Python objects that JSON cannot hold."""
 
     spec: AgentSpec
     ask_user: AskUser | None = None
 
 
 class Handlers:
-    """The handlers, and the agents that they work on.
+    """The handlers of all commands, with the agents of the runtime.
 
     Args:
         backend: Opens sessions.
         turns: Runs turns.
         config: The runtime's limits.
-        ledger: Told of what happens.
+        telemetry: Receives agents and events.
     """
 
     def __init__(
-        self, backend: Backend, turns: TurnRunner, config: RuntimeConfig, ledger: Telemetry
+        self, backend: Backend, turns: TurnRunner, config: RuntimeConfig, telemetry: Telemetry
     ) -> None:
         self.agents: dict[int, AgentState] = {}
         self.responses: weakref.WeakValueDictionary[int, Response] = weakref.WeakValueDictionary()
         self._backend = backend
         self._turns = turns
         self._config = config
-        self._ledger = ledger
+        self._telemetry = telemetry
         self._agent_ids = itertools.count(1)
         self._turn_ids = itertools.count(1)
         self.table: dict[type, Handler] = {
@@ -124,13 +124,13 @@ class Handlers:
             self._config,
             frames=await self._frames(),
         )
-        before_start: list[Event] = []  # an agent that does not start leaves no row in the tables
+        before_start: list[Event] = []  # an agent that fails to start gets no rows in the tables
         record.listen_between_turns = before_start.append
         record.begin_own = partial(self._begin_own, record)
         await record.open(self._backend)
         self.agents[record.agent_id] = record
-        self._ledger.agent_started(record.agent_id, record.spec.config)
-        record.listen_between_turns = partial(self._ledger.event, record.agent_id, None)
+        self._telemetry.agent_started(record.agent_id, record.spec.config)
+        record.listen_between_turns = partial(self._telemetry.event, record.agent_id, None)
         for event in before_start:
             record.listen_between_turns(event)
         record.started()
@@ -139,8 +139,8 @@ class Handlers:
         return r.AgentCreated(agent_id=record.agent_id)
 
     async def _price(self, record: AgentState) -> None:
-        """Find out what the agent's model calls cost; it must not spend where that is not known."""
-        model = self._ledger.model(record.agent_id)
+        """Look up the agent's prices; end an agent without prices, as its budget cannot be kept."""
+        model = self._telemetry.model(record.agent_id)
         try:
             record.cost_of = await pricing(self._config, model, record.spec.config)
         except BaseException:
@@ -148,11 +148,11 @@ class Handlers:
             raise
 
     async def _frames(self) -> FrameBuffer | None:
-        """Who listens to a new agent and its harness, None if nobody is to."""
+        """Return a buffer for a new agent's frames, None if they are not to be kept."""
         keep = self._config.keep_frames
         if not (in_kernel() if keep is None else keep):
             return None
-        module = await off_loop(load, "agy_nb.cassette.record.frame_buffer")
+        module = await run_in_thread(load, "agy_nb.cassette.record.frame_buffer")
         frames: FrameBuffer = module.FrameBuffer()
         return frames
 
@@ -167,20 +167,20 @@ class Handlers:
         session = record.session
         try:
             await self._take_down(record)
-        finally:  # a slow exit is an error, but leaves nothing behind
+        finally:  # a slow exit is an error, but the state is removed all the same
             await session.delete_state()
         return r.Done()
 
     async def _take_down(self, record: AgentState) -> None:
         self.agents.pop(record.agent_id, None)
-        await self._end(record, gone(record.agent_id))
+        await self._end(record, agent_gone(record.agent_id))
 
     async def _end(self, record: AgentState, reason: AgyError) -> None:
         try:
             await record.close(reason)
         finally:
-            record.listen_between_turns = lambda _event: None  # a late exit still tells
-            self._ledger.agent_ended(record.agent_id)
+            record.listen_between_turns = lambda _event: None  # a late exit still emits events
+            self._telemetry.agent_ended(record.agent_id)
 
     # -- chat and operations -----------------------------------------------------------------
 
@@ -192,14 +192,14 @@ class Handlers:
         )
 
     async def send(self, message: c.Send, on_queued: OnQueued | None) -> r.Reply:
-        """Queue a turn and leave it to itself."""
+        """Queue a turn without returning its handle."""
         response = self._start(self._agent(message), message)
         if on_queued is not None:
             on_queued(response)
         return r.Done()
 
     def _start(self, record: AgentState, message: c.Chat | c.Send) -> Response:
-        record.session  # noqa: B018 - refuses an agent that is gone
+        record.session  # noqa: B018 - raises if the agent has ended
         record.latest = response = self._response(record, message.prompt)
         self._turns.start(record, response)
         return response
@@ -210,7 +210,7 @@ class Handlers:
             turn_id=next(self._turn_ids),
             prompt=prompt,
             listen=partial(self._on_turn_event, record),
-            model=self._ledger.model(record.agent_id),
+            model=self._telemetry.model(record.agent_id),
             kind=kind,
             output_type=output_type_of(record.spec.config),
             must_not_wait=record.must_not_wait_for_itself,
@@ -220,63 +220,63 @@ class Handlers:
 
     def _on_turn_event(self, record: AgentState, response: Response, event: Event) -> None:
         record.keep_note(event)
-        self._ledger.event(record.agent_id, response, event)
+        self._telemetry.event(record.agent_id, response, event)
 
     def _begin_own(self, record: AgentState, event: TurnBegan) -> None:
         self._turns.accompany(record, self._response(record, event.prompt, event.kind))
 
     async def trigger(self, message: c.Trigger, _: object) -> r.Reply:
-        """Send what a trigger would; the reply carries the handle of the turn that answers it."""
+        """Send the text of a trigger; the reply carries the handle of the turn that answers it."""
         record = self._agent(message)
         before = record.own_turn or record.current
         await record.session.send_trigger(message.text)
         response = record.own_turn or before
         if response is None:
-            msg = f"agent {record.agent_id} did not take the trigger; send it again"
+            msg = f"agent {record.agent_id} did not start a turn for the trigger; send it again"
             raise BackendError(msg)
         return r.ChatStarted(
             agent_id=response.agent_id, turn_id=response.turn_id, response=response
         )
 
     async def cancel(self, message: c.Cancel, _: object) -> r.Reply:
-        """Cancel the turn that is first in line; those that wait behind it go on."""
+        """Cancel the first turn in the queue; the turns behind it go on."""
         first = self._agent(message).first
         if first is not None:
             await first.cancel()
         return r.Done()
 
     async def wait_for_idle(self, message: c.WaitForIdle, _: object) -> r.Reply:
-        """Wait until no turn runs or waits, or until somebody signals so."""
+        """Wait until no turn runs or waits, or until `SignalIdle`."""
         await self._agent(message).idle_signal()
         return r.Done()
 
     async def signal_idle(self, message: c.SignalIdle, _: object) -> r.Reply:
-        """Release whoever waits for the agent to be idle."""
+        """Release all callers that wait for the agent to be idle."""
         self._agent(message).signal_idle()
         return r.Done()
 
     async def wait_for_wakeup(self, message: c.WaitForWakeup, _: object) -> r.Reply:
-        """Wait until the conversation does anything."""
+        """Wait until the next event of the conversation."""
         return r.Woken(woken=await self._agent(message).wait_for_wakeup(message.timeout))
 
     async def clear_history(self, message: c.ClearHistory, _: object) -> r.Reply:
-        """Forget the transcript on this side."""
+        """Clear the history that the SDK keeps; the model's context stays."""
         self._session(message).clear_history()
         return r.Done()
 
     # -- the end -----------------------------------------------------------------------------
 
     def stop(self, reason: AgyError) -> None:
-        """Have every agent end by itself, also where nobody gets to wait for it."""
+        """Make every agent end, without waiting for it."""
         for record in self.agents.values():
             record.stop(reason)
 
     async def release(self) -> None:
-        """Let go of what the backend holds, once no agent is left."""
+        """Release the backend's resources after the end of all agents."""
         await self._backend.close()
 
     async def close(self, reason: AgyError) -> None:
-        """End every agent that is left, side by side; one that fails does not keep the others."""
+        """End all remaining agents concurrently; log the errors of those that fail."""
         records = list(self.agents.values())
         self.agents.clear()
         ends = await asyncio.gather(

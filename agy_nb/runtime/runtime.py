@@ -1,4 +1,4 @@
-"""The runtime: a command loop, its backend and its agents, as one thing that a user holds."""
+"""The public `Runtime`: a command loop with its backend and its agents."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from agy_nb.runtime.command_loop import FORKED, CommandLoop, LoopStatistics
 from agy_nb.runtime.handlers import CreateAgentPayload, Handlers
 from agy_nb.runtime.limits.quota import QuotaRegistry, QuotaStatus
 from agy_nb.runtime.runtime_config import RuntimeConfig
-from agy_nb.runtime.telemetry import Telemetry, default_ledger
+from agy_nb.runtime.telemetry import Telemetry, default_telemetry
 from agy_nb.runtime.turns.response import Response
 from agy_nb.runtime.turns.turn_runner import TurnRunner
 from agy_nb.runtime.views import views
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def _loop_time() -> float:
-    """The clock of the loop that runs, which tests may have jump; outside one, monotonic time."""
+    """Return the running loop's time, which tests may advance; monotonic time without a loop."""
     try:
         return asyncio.get_running_loop().time()
     except RuntimeError:
@@ -42,26 +42,26 @@ def _loop_time() -> float:
 
 
 class Host(Protocol):
-    """What a runtime wants of the kernel that it is a guest in."""
+    """The parts of a kernel that a runtime uses."""
 
     def busy(self) -> contextlib.AbstractContextManager[None]:
-        """Entered while a turn runs."""
+        """Return a context manager that is active while a turn runs."""
         ...
 
     def on_interrupt(self, callback: Callable[[Any], None]) -> Callable[[], None]:
-        """Have a callback told of each interrupt; gives what takes it off again."""
+        """Call a function on each interrupt; return a function that stops this."""
         ...
 
 
 class Runtime:
-    """Many agents on the event loop that is running.
+    """Run agents on one event loop, with common limits and tables.
 
     Args:
         config: Limits and pauses; the defaults when None.
         backend: Opens sessions; the real SDK when None.
-        host: The kernel that the runtime is a guest in; the one of this process when None.
-        ledger: Keeps the books that `tables` come from; in memory when None.
-        loop: The event loop that it lives on; the one that runs at its first use when None.
+        host: The kernel that the runtime runs in; the one of this process when None.
+        telemetry: Collects the data of `tables`; in memory when None.
+        loop: The event loop to use; the one that runs at its first use when None.
 
     Example:
         >>> async with agy.Runtime(agy.RuntimeConfig(chat_timeout=30)) as rt:
@@ -77,13 +77,13 @@ class Runtime:
         *,
         backend: Backend | None = None,
         host: Host | None = None,
-        ledger: Telemetry | None = None,
+        telemetry: Telemetry | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.config = config or RuntimeConfig()
         self._backend: Backend = backend or LazyBackend()
         self._host: Host = host or kernel.current_host()
-        self._ledger = ledger
+        self._telemetry = telemetry
         self._home = loop
         self._core: CommandLoop | None = None
         self._handlers: Handlers | None = None
@@ -98,18 +98,18 @@ class Runtime:
 
     def _started(self) -> CommandLoop:
         if self.closed:
-            msg = f"the runtime {FORKED if self.forked else 'is closed'}; make another one"
-            raise ChannelClosedError(f"{msg} (agy.runtime() does so by itself)")
+            msg = f"the runtime {FORKED if self.forked else 'is closed'}; create another one"
+            raise ChannelClosedError(f"{msg} (agy.runtime() does this automatically)")
         if self._core is None:
-            self._handlers = Handlers(self._backend, self._turns, self.config, self.ledger)
+            self._handlers = Handlers(self._backend, self._turns, self.config, self.telemetry)
             self._core = CommandLoop(self._handlers, self.config)
             self._home = self._core.loop
-            main_loop()  # has now seen this one, so that agent.sync finds it from other threads
+            main_loop()  # notes this loop, so that agent.sync finds it from other threads
             self._forget_interrupts = self._host.on_interrupt(self._on_interrupt)
         return self._core
 
     def _elsewhere(self) -> asyncio.AbstractEventLoop | None:
-        """The loop that the runtime lives on, where the caller is on another and can reach it."""
+        """Return the runtime's loop if the caller is on another one and can reach it."""
         home = self.loop
         return home if home is not None and is_reachable(home) else None
 
@@ -128,13 +128,13 @@ class Runtime:
         await self.close()
 
     async def close(self) -> None:
-        """End every agent and the loop; a second call does nothing but wait for the first.
+        """End every agent and the command loop; a second call only waits for the first.
 
-        A call that is cancelled stops waiting; the runtime closes all the same, and another call
-        waits for that.
+        A call that is cancelled stops waiting, but the runtime still closes. Call `close` again to
+        wait for that.
 
         Raises:
-            AgyTimeoutError: Something does not end within its limit.
+            AgyTimeoutError: An agent or the loop does not end within its limit.
             WrongLoopError: Called from another event loop.
         """
         if (home := self._elsewhere()) is not None:
@@ -147,7 +147,7 @@ class Runtime:
             self._closed = True
             self._closing = asyncio.create_task(self._close(core), name="agy_nb close")
         elif self._closing.done():
-            return  # its errors were raised where it was waited for
+            return  # the first call has raised its errors
         await asyncio.shield(self._closing)
 
     async def _close(self, core: CommandLoop | None) -> None:
@@ -161,48 +161,48 @@ class Runtime:
 
     @property
     def closed(self) -> bool:
-        """Whether it takes no commands any more."""
+        """Whether the runtime accepts no more commands."""
         return self._closed or (self._core is not None and self._core.closed)
 
     @property
     def forked(self) -> bool:
-        """Whether this process is a child of the one that the runtime lives in."""
+        """Whether this process was forked from the one that runs the runtime."""
         return self._core is not None and self._core.forked
 
     # -- commands ----------------------------------------------------------------------------
 
-    async def submit(self, command: Command, beside: Any = None) -> r.Reply:
+    async def submit(self, command: Command, payload: Any = None) -> r.Reply:
         """Send a command of the protocol and wait for its reply.
 
         Args:
-            command: What is wanted.
-            beside: What travels with it and JSON cannot hold.
+            command: The command.
+            payload: What travels with it and JSON cannot hold.
 
         Returns:
-            The command's reply; never `Failed`, which is raised as the error that it tells of.
+            The command's reply; never `Failed`, which is raised as an exception instead.
 
         Raises:
             ChannelClosedError: The runtime is closed, or closed before it answered.
             AgyTimeoutError: The round trip took longer than its limit.
             WrongLoopError: Called from another event loop.
-            AgyError: What the command failed with.
+            AgyError: The command failed.
         """
         if asyncio.get_running_loop() is not self._home and (home := self._elsewhere()):
-            return await run_on(home, self.submit(command, beside))
+            return await run_on(home, self.submit(command, payload))
         core, queued_at = self._started(), now()
         try:
-            reply = await core.submit(command, beside)
+            reply = await core.submit(command, payload)
         except BaseException as error:
-            self.ledger.command(command, queued_at, error)
+            self.telemetry.command(command, queued_at, error)
             raise
-        self.ledger.command(command, queued_at, None)
+        self.telemetry.command(command, queued_at, None)
         return reply
 
     async def request(self, command: Command) -> r.Reply:
         """Like `submit`, with a `Failed` reply in place of an error.
 
         Args:
-            command: What is wanted.
+            command: The command.
 
         Returns:
             The command's reply.
@@ -214,17 +214,17 @@ class Runtime:
         """
         try:
             return await self.submit(command)
-        except Exception as error:  # noqa: BLE001 - that is what it is for
+        except Exception as error:  # noqa: BLE001 - every error becomes a reply
             return r.Failed(error=to_info(error))
 
     def response(self, turn_id: int) -> Response | None:
-        """Find the handle of a turn that runs, or that somebody still holds.
+        """Find the handle of a turn by its number.
 
         Args:
-            turn_id: Number of the turn, as `Response.turn_id` has it.
+            turn_id: Number of the turn, from `Response.turn_id`.
 
         Returns:
-            The handle, None where it is gone.
+            The handle; None if the turn is over and no code holds its handle any more.
         """
         return self._handlers.responses.get(turn_id) if self._handlers else None
 
@@ -241,30 +241,31 @@ class Runtime:
         """Start an agent on this runtime.
 
         Args:
-            config: The SDK's `LocalAgentConfig` (or a sibling), a mapping of its fields, or None
-                for the default: Gemini when `GEMINI_API_KEY` is set, a local echo model otherwise.
+            config: The SDK's `LocalAgentConfig` (or another configuration class of the SDK), a
+                mapping of its fields, or None for the default: Gemini if `GEMINI_API_KEY` is set, a
+                local echo model otherwise.
             tools: Host functions, plain or async, added to those of the configuration.
-            policies: The SDK's policies; they take the place of the default ones, or are added to
-                those that the configuration sets itself.
+            policies: The SDK's policies. They replace the default ones, or are added to those that
+                the configuration sets.
             hooks: The SDK's hooks, added to those of the configuration.
             triggers: The SDK's triggers, added to those of the configuration.
-            ask_user: Decides on tool calls of this agent and its subagents: a function, plain or
-                async, of an `ApprovalRequest`, or of the tool's name and arguments; True lets the
-                tool run. Without any policy it is asked about everything but reading in the
-                workspace. Where it has a method `answer`, that answers the model's questions; where
-                it has an attribute `edits` that is True, it may change a call's arguments, see
-                `ApprovalDecision`, and is asked in a hook of the SDK, which is a part of the
-                configuration. In a notebook the default is `agy.widgets.approve()`, which is asked
-                about commands, about calls that send data away, and about file tools outside the
-                workspace.
+            ask_user: Decides on tool calls of this agent and its subagents. A function, plain or
+                async, of an `ApprovalRequest`, or of the tool's name and arguments; True runs the
+                tool. Without policies it is asked about every call except reading in the
+                workspace. A method `answer` of the handler answers the model's questions. If its
+                attribute `edits` is True, it may change a call's arguments, see `ApprovalDecision`;
+                it is then called from a hook of the SDK that is part of the configuration. In a
+                notebook the default is `agy.widgets.approve()`, which asks about commands, about
+                calls that send data away, and about file tools outside the workspace.
 
         Returns:
             The agent, started.
 
         Raises:
-            InvalidConfigError: The configuration is refused; `field` names what is wrong.
+            InvalidConfigError: The SDK or agy_nb rejects the configuration; `field` names the
+                setting.
             HarnessError: The harness does not start.
-            AgyTimeoutError: It takes longer than `start_timeout` seconds.
+            AgyTimeoutError: The start takes longer than `start_timeout` seconds.
             ChannelClosedError: The runtime is closed.
         """
         from agy_nb.runtime.agent import Agent
@@ -284,16 +285,16 @@ class Runtime:
         reply = await self.submit(CreateAgent(), CreateAgentPayload(spec, handler))
         assert isinstance(reply, r.AgentCreated)  # noqa: S101 - the protocol says so
         record = self._handlers.agents.get(reply.agent_id) if self._handlers else None
-        if record is None:  # the end came between the reply and this line
-            msg = f"agent {reply.agent_id} was shut down as soon as it ran; make another one"
+        if record is None:  # shut down between the reply and this line
+            msg = f"agent {reply.agent_id} was shut down during its start; create another one"
             raise ChannelClosedError(msg)
         return Agent(self, record, handler)
 
-    # -- what others may look at -------------------------------------------------------------
+    # -- state -------------------------------------------------------------------------------
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop it lives on, None where that is not known before its first use."""
+        """The runtime's event loop; None before its first use, unless it was passed."""
         return self._home
 
     @property
@@ -302,10 +303,10 @@ class Runtime:
         return tuple(self._handlers.agents) if self._handlers else ()
 
     def statistics(self) -> LoopStatistics:
-        """Look at how the channel and the tasks stand.
+        """Count waiting commands, running tasks and agents.
 
         Returns:
-            Commands that wait, places in the channel, tasks and agents, as numbers.
+            The current numbers and the capacity of the channel.
         """
         if self._core is None:
             return LoopStatistics(
@@ -314,23 +315,23 @@ class Runtime:
         return self._core.statistics()
 
     def quota(self) -> QuotaStatus:
-        """Look at how the quota stands.
+        """Report quota errors of this runtime's API keys.
 
         Returns:
-            The worst row of quota hits of any key, and whether any must wait now.
+            The most quota errors in a row of any key, and whether turns must wait now.
         """
         return self._quota.status()
 
     @property
-    def ledger(self) -> Telemetry:
-        """Who keeps the books."""
-        if self._ledger is None:
-            self._ledger = default_ledger()
-        return self._ledger
+    def telemetry(self) -> Telemetry:
+        """The object that collects the data of `tables`."""
+        if self._telemetry is None:
+            self._telemetry = default_telemetry()
+        return self._telemetry
 
     @property
     def tables(self) -> Tables:
-        """What has happened on this runtime so far, as DataFrames; also after it was closed.
+        """Everything that happened on this runtime so far, as DataFrames; also after its end.
 
         Example:
             >>> response = await (await agent.chat("Hello"))
@@ -338,12 +339,16 @@ class Runtime:
             >>> bool(usage.total_tokens.sum() > 0)
             True
         """
-        return self.ledger.tables()
+        return self.telemetry.tables()
 
-    # -- guests ------------------------------------------------------------------------------
+    # -- interrupts and dropped handles ------------------------------------------------------
 
     def _on_interrupt(self, where: Any) -> None:
-        """Cancel the turns that a cell waits for; with the kernel idle, all that run."""
+        """Cancel the turns that a cell waits for, or all turns if the kernel is idle.
+
+        An interrupt of a running cell means "stop this cell". Turns that other cells or widgets
+        started in the background go on. With no cell running, the user can only mean the turns.
+        """
         if self._handlers is None:
             return
         for record in self._handlers.agents.values():
@@ -354,10 +359,10 @@ class Runtime:
                     task.add_done_callback(self._background.discard)
 
     def drop(self, agent_id: int) -> None:
-        """Shut down an agent whose handle is gone; from any thread, never blocks.
+        """Shut down an agent whose handle was garbage-collected. Never blocks; for any thread.
 
         Args:
-            agent_id: Number of the agent; one that is not there is no error.
+            agent_id: Number of the agent; unknown numbers are ignored.
         """
         loop = self.loop
         if self.closed or loop is None or loop.is_closed():
@@ -377,14 +382,14 @@ class Runtime:
 
 
 def _listed(name: str, given: Any) -> tuple[Any, ...]:
-    """What was passed as a list, which one thing alone is not."""
+    """Return an argument as a tuple, and reject a single item that is not in a list."""
     if isinstance(given, Iterable) and not isinstance(given, str | Mapping):
         return tuple(given)
     raise InvalidConfigError(f"{name} must be a list, {name}=[...]; got {given!r}", field=name)
 
 
 def _person_at_the_notebook() -> AskUser | None:
-    """In a notebook, whoever sits there is asked; elsewhere nobody is."""
+    """Return the default approval handler: a widget in a notebook, None elsewhere."""
     if not in_kernel():
         return None
     return views().approve()

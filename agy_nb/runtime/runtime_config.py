@@ -1,4 +1,4 @@
-"""Every limit of a runtime, as one frozen value."""
+"""The limits of a runtime, as one frozen value."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def _chat_timeout() -> float:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
         warnings.warn(
-            f"{CHAT_TIMEOUT_VARIABLE}={text!r} is no positive number of seconds; "
-            f"{DEFAULT_CHAT_TIMEOUT_S:g} is used",
+            f"{CHAT_TIMEOUT_VARIABLE} must be a positive number of seconds, got {text!r}; "
+            f"using {DEFAULT_CHAT_TIMEOUT_S:g}",
             stacklevel=3,
         )
         return DEFAULT_CHAT_TIMEOUT_S
@@ -41,39 +41,39 @@ class RuntimeConfig:
     """Limits and pauses of a runtime. Durations are in seconds.
 
     Attributes:
-        channel_capacity: Commands that may wait; a sender waits while the channel is full.
-        chat_timeout: Longest silence within a turn, and longest start of one; the environment's
+        channel_capacity: Most commands that can wait; while the channel is full, senders wait.
+        chat_timeout: Longest silence within a turn, also at its start. The environment variable
             `AGI_CHAT_TIMEOUT_SECS` sets the default. Waiting for the user does not count.
-        operation_timeout: Longest round trip of any command, waiting for a place in the channel
-            included; None is `chat_timeout` + 120.
+        operation_timeout: Longest round trip of any command, including the wait for a place in the
+            channel; None for `chat_timeout` + 120.
         handler_timeout: Limit of `send` and `signal_idle`.
         start_timeout: Limit of an agent's start.
-        shutdown_timeout: Limit of the runtime's shutdown, beside the agents' exits.
+        shutdown_timeout: Limit of the runtime's shutdown, without the exits of agents.
         exit_timeout: Limit of one agent's exit.
-        approval_timeout: Time to answer an approval; then it is a denial.
-        chat_pause: Pause between the starts of successive chats, against bursts; 0 is none.
-        max_quota_retries: Times that a turn which hit the quota is tried again.
-        max_quota_keys: API keys whose quota is remembered.
-        max_model_errors: Answers in a row of one agent or subagent that are blocked or cut off, and
-            end the turn; 0 for no limit. The SDK's `retry_config` may end a turn after fewer.
-        max_empty_answers: Answers in a row of one agent or subagent that give neither text nor a
-            valid tool call, thoughts apart, and end the turn; 0 for no limit.
-        max_turn_duration: Seconds that a turn may take from its start, in which waiting for the
-            user does not count; None for no limit.
-        max_turn_tokens: Tokens that a turn may use, its subagents' included; None for no limit.
-        max_turn_cost_usd: US dollars that a turn may cost, its subagents' calls included; None for
-            no limit. Checked when the usage of a model call arrives; a request that the harness had
-            sent by then still costs.
-        max_session_cost_usd: US dollars that an agent may cost from its creation on; None for no
-            limit. After that it takes no further prompts.
-        prices: How model calls are priced for the budgets in US dollars; None for the table of
-            `genai-prices`. Where a price is not known, the agent is not created, or the turn ends:
-            a budget that cannot be kept is an error, never silent.
-        keep_frames: Whether what each agent and its harness say to each other is held in memory,
-            for `Agent.save_cassette`; None holds it in notebooks only.
+        approval_timeout: Time to answer an approval; after that the call is denied.
+        chat_pause: Pause between the starts of successive chats, to avoid bursts; 0 for none.
+        max_quota_retries: Most retries of a turn after a quota error.
+        max_quota_keys: Most API keys whose quota errors are remembered.
+        max_model_errors: Blocked or cut-off answers in a row of one agent or subagent after which
+            the turn ends; 0 for no limit. The SDK's `retry_config` may end a turn earlier.
+        max_empty_answers: Answers in a row of one agent or subagent, with neither text nor a valid
+            tool call, after which the turn ends; 0 for no limit. Thoughts do not count as text.
+        max_turn_duration: Most seconds per turn, without the time spent waiting for the user; None
+            for no limit.
+        max_turn_tokens: Most tokens per turn, including subagents; None for no limit.
+        max_turn_cost_usd: Most US dollars per turn, including subagents; None for no limit. The
+            cost is checked when the usage of a model call arrives. Requests that the harness has
+            sent by then still cost money.
+        max_session_cost_usd: Most US dollars per agent since its creation; None for no limit. An
+            agent that exceeds it accepts no more prompts.
+        prices: Prices of model calls for the budgets in US dollars; None for the table of
+            `genai-prices`. Without a known price the agent is not created, or the turn ends: a
+            budget that cannot be checked is an error.
+        keep_frames: Whether to keep all frames between each agent and its harness in memory, for
+            `Agent.save_cassette`; None keeps them in notebooks only.
 
     Raises:
-        InvalidConfigError: A value is out of its range; `field` names it.
+        InvalidConfigError: A value has the wrong type or is out of range; `field` names it.
 
     Example:
         >>> agy.RuntimeConfig(chat_timeout=30).operation_timeout
@@ -108,7 +108,7 @@ class RuntimeConfig:
 
     @property
     def round_trip(self) -> float:
-        """`operation_timeout`, resolved."""
+        """The effective `operation_timeout` in seconds."""
         return self.operation_timeout or self.chat_timeout + OPERATION_MARGIN_S
 
 
@@ -120,7 +120,7 @@ _MAY_BE_ZERO = frozenset(
     {"chat_pause", "max_quota_retries", "max_model_errors", "max_empty_answers"}
 )
 _HIGHEST = 1e9
-"""Beyond thirty years a timer of the event loop is an error of the operating system."""
+"""About thirty years in seconds. The operating system rejects much longer timers."""
 _COUNTS = frozenset(
     {
         "channel_capacity",

@@ -1,4 +1,4 @@
-"""An agent's operations, blocking: for plain sync cells and scripts."""
+"""Blocking versions of an agent's operations, for code without `await`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class SyncAgent:
-    """An agent's operations, blocking, with widgets alive and interrupts that cancel the turn.
+    """Call an agent's operations without `await`. Widgets stay usable, and interrupts cancel turns.
 
-    Each method takes and gives what its namesake on `Agent` does, and raises `CannotBlockError`
-    where the running event loop cannot be blocked. `chat` waits for the turn's end and raises what
-    ended it.
+    Each method has the arguments and the result of the method of `Agent` with the same name. It
+    raises `CannotBlockError` if the running event loop cannot be blocked. `chat` waits for the end
+    of the turn and raises the error that ended it.
 
     Example:
         >>> def in_a_script():
@@ -38,11 +38,11 @@ class SyncAgent:
         self._agent = agent
 
     def chat(self, prompt: Any, *, show: bool = True) -> Response:
-        """Send a prompt and wait for the turn's end; the handle is then complete.
+        """Send a prompt and wait for the turn's end.
 
         Args:
             prompt: As for `Agent.chat`.
-            show: Whether the answer streams into the cell; in a script nothing is shown.
+            show: Whether the answer streams into the cell; ignored in scripts.
 
         Returns:
             The handle of the turn, complete.
@@ -54,7 +54,7 @@ class SyncAgent:
                 views().show(response)
             try:
                 await response.text()
-            except DeadlockError:  # no caller will ever get to read this turn
+            except DeadlockError:  # the caller gets no handle, so nothing else can end this turn
                 await response.cancel()
                 raise
             return response
@@ -73,10 +73,10 @@ class SyncAgent:
         return kernel.run(self._agent.chat_text(prompt))
 
     def trigger(self, text: str) -> Response:
-        """Send what a trigger of the SDK would send, and wait for the end of the turn.
+        """Send a trigger's text and wait for the end of the turn that answers it.
 
         Args:
-            text: What has happened, for the model.
+            text: Description of the event, for the model.
 
         Returns:
             The handle of the turn that answered it, complete.
@@ -98,46 +98,46 @@ class SyncAgent:
         kernel.run(self._agent.send(prompt))
 
     def cancel(self) -> None:
-        """Cancel the turn that runs."""
+        """Cancel the turn that runs, or that is next."""
         kernel.run(self._agent.cancel())
 
     def wait_for_idle(self, timeout: float | None = None) -> None:
         """Wait until no turn runs or waits.
 
         Args:
-            timeout: Seconds to wait at most; None for as long as the turns take.
+            timeout: Most seconds to wait; None for no limit.
         """
         kernel.run(self._agent.wait_for_idle(timeout))
 
     def signal_idle(self) -> None:
-        """Release whoever waits for the agent to be idle."""
+        """Release all callers that wait for the agent to be idle."""
         kernel.run(self._agent.signal_idle())
 
     def wait_for_wakeup(self, timeout: float = 300.0) -> bool:
-        """Wait until the conversation does anything.
+        """Wait until the next event of the conversation.
 
         Args:
-            timeout: Seconds to wait at the most.
+            timeout: Most seconds to wait.
 
         Returns:
-            Whether it woke up.
+            Whether there was an event.
         """
         return kernel.run(self._agent.wait_for_wakeup(timeout))
 
     def available_tools(self) -> tuple[ToolInfo, ...]:
-        """Every tool of the agent.
+        """List the agent's tools.
 
         Returns:
-            The tools.
+            Built-in tools, host functions, and known tools of MCP servers.
         """
         return self._agent.available_tools()
 
     def save_cassette(self, path: str | Path, *, redact: Iterable[Rule] = ()) -> Path:
-        """Write what was said since the agent's start as a cassette.
+        """Save the agent's session since its start as a cassette.
 
         Args:
-            path: The cassette's folder; a cassette that was there is replaced.
-            redact: Rules beside the built-in ones, as for `use_cassette`.
+            path: The cassette's folder; an existing cassette is replaced.
+            redact: Redaction rules in addition to the built-in ones, as for `use_cassette`.
 
         Returns:
             The cassette's folder.
@@ -145,7 +145,7 @@ class SyncAgent:
         return kernel.run(self._agent.save_cassette(path, redact=redact))
 
     def history(self) -> tuple[Message, ...]:
-        """The conversation's messages.
+        """Return the conversation so far.
 
         Returns:
             The messages, oldest first.
@@ -153,47 +153,47 @@ class SyncAgent:
         return kernel.run(self._agent.history())
 
     def turn_count(self) -> int:
-        """Turns sent in this session.
+        """Count the turns of this session.
 
         Returns:
-            The turns of this session.
+            The number of turns; a resumed conversation starts again at 0.
         """
         return kernel.run(self._agent.turn_count())
 
     def total_usage(self) -> TokenUsage | None:
-        """Tokens of the whole session.
+        """Return the token usage of the whole session.
 
         Returns:
-            Tokens; None before the first metered call.
+            Tokens; None before the first model call that reported its usage.
         """
         return kernel.run(self._agent.total_usage())
 
     def last_turn_usage(self) -> TokenUsage | None:
-        """Tokens of the latest turn.
+        """Return the token usage of the latest turn.
 
         Returns:
-            Tokens; None where nothing was metered.
+            Tokens; None if no model call reported its usage.
         """
         return kernel.run(self._agent.last_turn_usage())
 
     def compaction_indices(self) -> tuple[int, ...]:
-        """Where the context was compacted.
+        """List the steps at which the model's context was compacted.
 
         Returns:
-            Steps of the SDK's history.
+            Indices into the SDK's history, from 0.
         """
         return kernel.run(self._agent.compaction_indices())
 
     def last_response(self) -> str | None:
-        """Text of the latest complete answer.
+        """Return the latest complete answer.
 
         Returns:
-            The text, None when there is none.
+            The root agent's text, None if there is none.
         """
         return kernel.run(self._agent.last_response())
 
     def is_idle(self) -> bool:
-        """Ask whether the agent has nothing to do.
+        """Check whether the agent is idle.
 
         Returns:
             Whether no turn runs or waits.
@@ -201,7 +201,7 @@ class SyncAgent:
         return kernel.run(self._agent.is_idle())
 
     def clear_history(self) -> None:
-        """Forget the transcript on this side."""
+        """Clear the SDK's history; the model keeps its context."""
         kernel.run(self._agent.clear_history())
 
     def shutdown(self) -> None:

@@ -1,6 +1,7 @@
-"""Who keeps the books of a runtime: told of everything, asked for tables.
+"""The interface between a runtime and its tables.
 
-Rule 1: a ledger only listens. It never blocks and never raises; the runtime works the same without.
+A runtime reports agents, events and commands to its telemetry object, which must never block and
+never raise. The runtime does not use it for anything else.
 """
 
 from __future__ import annotations
@@ -17,39 +18,39 @@ if TYPE_CHECKING:
 
 
 class Telemetry(Protocol):
-    """Keeps the books of one runtime."""
+    """Collects the events of one runtime and makes tables of them."""
 
     def agent_started(self, agent_id: int, config: Any) -> None:
-        """An agent runs."""
+        """Record the start of an agent."""
         ...
 
     def agent_ended(self, agent_id: int) -> None:
-        """An agent is gone."""
+        """Record the end of an agent."""
         ...
 
     def event(self, agent_id: int, response: Response | None, event: Event) -> None:
-        """Something happened in a turn, or between turns."""
+        """Record an event of a turn, or one between turns if `response` is None."""
         ...
 
     def command(self, command: Command, queued_at: float, error: BaseException | None) -> None:
-        """A command was answered, or failed."""
+        """Record a command that was answered, or that failed with `error`."""
         ...
 
     def watch(self, watch: Callable[[], None]) -> Callable[[], None]:
-        """Have a function called when there is more in the tables, until the one returned is."""
+        """Call a function after each change of the tables; return a function that stops this."""
         ...
 
     def model(self, agent_id: int) -> str | None:
-        """Name of the model that an agent uses, None where it is not known."""
+        """Return the name of an agent's model, None if it is not known."""
         ...
 
     def tables(self, agent_id: int | None = None) -> Tables:
-        """The tables of an agent, or of all."""
+        """Return the tables of an agent, or of all agents."""
         ...
 
 
-def default_ledger() -> Telemetry:
-    """Books in memory."""
+def default_telemetry() -> Telemetry:
+    """Return telemetry that keeps its tables in memory."""
     from agy_nb.analysis.builders.live_tables import LiveTables
 
     return LiveTables()

@@ -11,7 +11,7 @@ from agy_nb.sdk import logs, versions
 from agy_nb.sdk.config import sdk_config as configs
 from agy_nb.sdk.interfaces import AgentSpec, Gate, Sink
 from agy_nb.sdk.lazy_backend import load
-from agy_nb.sdk.process.executor import off_loop
+from agy_nb.sdk.process.executor import run_in_thread
 from agy_nb.sdk.process.launch import StartOptions, model_needed
 from agy_nb.sdk.session import SdkSession
 
@@ -36,7 +36,7 @@ class SdkBackend:
         options = StartOptions(spec.listen, any_model=configs.names_no_model(spec.config))
         if configs.needs_a_model(spec.config) and await model_needed():
             spec = replace(spec, config=await self._with_echo(spec.config))
-        config = await off_loop(configs.build, spec, gate)
+        config = await run_in_thread(configs.build, spec, gate)
         session = SdkSession(config, sink, options)
         await session.start()
         return session
@@ -44,14 +44,14 @@ class SdkBackend:
     async def _with_echo(self, config: Mapping[str, Any] | None) -> Mapping[str, Any]:
         async with self._starting_echo:
             if self._echo is None:
-                module = await off_loop(load, "agy_nb.testing.echo")
+                module = await run_in_thread(load, "agy_nb.testing.echo")
                 model = module.EchoModel()
                 await model.start()
                 self._echo = model  # only now: one that failed to start is tried again
                 print(  # noqa: T201 - the user should know who answers
                     f"agy_nb: no {configs.KEY_VARIABLE} is set, so a local echo model answers"
                 )
-        echo = await off_loop(self._echo.config)
+        echo = await run_in_thread(self._echo.config)
         return {**(config or {}), "models": echo.models}
 
     async def close(self) -> None:

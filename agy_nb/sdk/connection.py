@@ -19,7 +19,7 @@ from agy_nb.sdk.interfaces import Sink, now
 from agy_nb.sdk.patches.instrumentation import Instrumentation
 from agy_nb.sdk.patches.sdk_agent import agent_of
 from agy_nb.sdk.process import interception, launch
-from agy_nb.sdk.process.executor import off_loop
+from agy_nb.sdk.process.executor import run_in_thread
 from agy_nb.sdk.process.harness_process import HarnessProcess
 from agy_nb.sdk.process.observed_socket import EndedBy, FrameDirection
 from agy_nb.sdk.step_frames import frame_of_step, speaks_wire
@@ -136,9 +136,9 @@ class HarnessConnection:
             return error.__cause__
         refused: AgyError | None = None
         if isinstance(error, RuntimeError):
-            refused = await off_loop(configs.why_refused, self._config)
+            refused = await run_in_thread(configs.why_refused, self._config)
         elif isinstance(error, ValueError | TypeError):
-            refused = await off_loop(why_not_described, self.tool_runner)
+            refused = await run_in_thread(why_not_described, self.tool_runner)
         return refused or errors.of_config(error)
 
     async def _enter(self) -> None:

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from agy_nb.sdk.interfaces import AgentSpec, Backend, Gate, Session, Sink
-from agy_nb.sdk.process.executor import off_loop
+from agy_nb.sdk.process.executor import run_in_thread
 
 
 def load(module: str) -> Any:
@@ -39,7 +39,7 @@ class LazyBackend:
     async def open(self, spec: AgentSpec, sink: Sink, gate: Gate | None) -> Session:
         """Start an agent; see `Backend.open`."""
         if self._backend is None:
-            live = await off_loop(load, "agy_nb.sdk.backend")
+            live = await run_in_thread(load, "agy_nb.sdk.backend")
             if self._backend is None:  # two agents may be opened side by side
                 self._backend = live.SdkBackend()
         return await self._backend.open(spec, sink, gate)

@@ -46,7 +46,7 @@ from agy_nb.sdk.context_state import ContextState
 from agy_nb.sdk.converters import content_of, token_usage
 from agy_nb.sdk.interfaces import Clock, Sink, ToolInfo, TurnOutcome, now
 from agy_nb.sdk.process import launch, temporary_folders
-from agy_nb.sdk.process.executor import off_loop
+from agy_nb.sdk.process.executor import run_in_thread
 
 SETTLE_S = 5.0
 """Seconds that a turn which was cut gets to come to rest before its harness is ended."""
@@ -115,7 +115,7 @@ class SdkSession:
     async def start(self) -> None:
         """Start the harness and open the conversation; see `Backend.open`."""
         if self._config.save_dir is None:
-            folder = await off_loop(temporary_folders.new_folder)
+            folder = await run_in_thread(temporary_folders.new_folder)
             self._config = self._config.model_copy(update={"save_dir": folder})
         try:
             await self._open_link()
@@ -127,7 +127,7 @@ class SdkSession:
     async def _remove_folder(self) -> None:
         """Remove the conversation's folder, unless the user named it."""
         if not self._save_dir_given and self._config.save_dir is not None:
-            await off_loop(temporary_folders.remove, self._config.save_dir)
+            await run_in_thread(temporary_folders.remove, self._config.save_dir)
 
     async def _open_link(self) -> None:
         self._link_or_none = link = await HarnessConnection.open(
@@ -192,9 +192,9 @@ class SdkSession:
         if not conversation_id:
             return
         app_data = self._config.app_data_dir or "~/.gemini/antigravity"
-        await off_loop(_remove_conversation, self._link.save_dir, app_data, conversation_id)
+        await run_in_thread(_remove_conversation, self._link.save_dir, app_data, conversation_id)
         if self._link.save_dir and not self._save_dir_given:
-            await off_loop(shutil.rmtree, self._link.save_dir, ignore_errors=True)
+            await run_in_thread(shutil.rmtree, self._link.save_dir, ignore_errors=True)
 
     def note(self, note: Event) -> None:
         """Have a recording keep a fact that never crosses the wire; see `Session.note`."""
@@ -456,7 +456,9 @@ class SdkSession:
         self, workflow: Any, script_path: Any, description: str
     ) -> tuple[str, Callable[[], None]]:
         """The prompt that has the agent run a workflow; see `Session.workflow_prompt`."""
-        return await off_loop(workflows.prompt_of, self._config, workflow, script_path, description)
+        return await run_in_thread(
+            workflows.prompt_of, self._config, workflow, script_path, description
+        )
 
     def tools(self) -> tuple[ToolInfo, ...]:
         """Built-in, host and MCP tools."""

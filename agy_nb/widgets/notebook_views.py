@@ -22,4 +22,4 @@ def chat_panel(agent: Agent) -> ChatPanel:
 
 def usage_view(agent: Agent) -> UsageView:
     """Make a live table of an agent's usage."""
-    return UsageView(agent, agent.runtime.ledger)
+    return UsageView(agent, agent.runtime.telemetry)

@@ -119,7 +119,7 @@ def quota_error(failure: StepFailure | None, again: str = "") -> QuotaExceededEr
     hint = _RETRY_INFO.search(failure.message) if failure else None
     return QuotaExceededError(
         min(float(hint[1]), LONGEST_RETRY_AFTER_S) if hint else DEFAULT_RETRY_AFTER_S,
-        message=f"the model's quota is spent (HTTP {QUOTA_CODE}); {again}" if again else "",
+        message=f"the model's quota is exceeded (HTTP {QUOTA_CODE}); {again}" if again else "",
         http_code=(failure.http_code or None) if failure else None,
         hinted=hint is not None,
     )

@@ -223,10 +223,10 @@ def test_event_of_a_live_turn(record, benchmark):
     pieces = [Text(trajectory=ROOT, text="word ", step_index=1, at=START)] * 100_000
 
     def keep():
-        ledger, response = LiveTables(), Response(1)
+        telemetry, response = LiveTables(), Response(1)
         for piece in pieces:
-            ledger.event(1, response, piece)
-        return ledger.tables().steps
+            telemetry.event(1, response, piece)
+        return telemetry.tables().steps
 
     cost = min(cpu(keep) for _ in range(5)) / len(pieces)
     benchmark.pedantic(keep, rounds=1)

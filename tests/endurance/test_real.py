@@ -100,10 +100,10 @@ async def come_and_go(*, agents, leaving, times, rounds):
     log, others = Log(), set(children())
     await asyncio.gather(*(asyncio.to_thread(time.sleep, 0.05) for _ in range(THREADS * 2)))
     config = agy.RuntimeConfig(chat_pause=0)
-    ledger = LiveTables(max_rows=MAX_ROWS)
-    await asyncio.to_thread(lambda: ledger.tables().turns)  # loads pandas
+    telemetry = LiveTables(max_rows=MAX_ROWS)
+    await asyncio.to_thread(lambda: telemetry.tables().turns)  # loads pandas
     async with ScriptedModel(answer, keep_requests=10) as model:
-        async with agy.Runtime(config, ledger=ledger) as runtime:
+        async with agy.Runtime(config, telemetry=telemetry) as runtime:
             pool = Pool(runtime, model)
             for _ in range(rounds):
                 await pool.fill(agents)
@@ -115,7 +115,7 @@ async def come_and_go(*, agents, leaving, times, rounds):
                 await pool.some_leave(leaving)
             del pool
         assert set(children()) <= others
-        turns = await asyncio.to_thread(lambda: ledger.tables().turns)
+        turns = await asyncio.to_thread(lambda: telemetry.tables().turns)
         assert len(turns) <= MAX_ROWS + agents
     print(log.report())
     return log

@@ -137,27 +137,27 @@ class Day:
 @pytest.mark.timeout(300)
 def test_eight_hours_leave_nothing_behind():
     day, log = Day(seed=8), Log()
-    ledger = LiveTables(max_rows=MAX_ROWS)
+    telemetry = LiveTables(max_rows=MAX_ROWS)
     config = agy.RuntimeConfig(
         chat_timeout=60, approval_timeout=30, max_quota_retries=1, max_quota_keys=10
     )
 
     async def through_the_day():
-        async with agy.Runtime(config, backend=Forgetful(day.play), ledger=ledger) as runtime:
+        async with agy.Runtime(config, backend=Forgetful(day.play), telemetry=telemetry) as runtime:
             regular = asyncio.create_task(day.the_regular(runtime))
             for shift in range(1, SHIFTS + 1):
                 end = asyncio.get_running_loop().time() + SHIFT_S
                 await asyncio.gather(*(day.one_user(runtime, end) for _ in range(USERS)))
                 gc.collect()
                 await asyncio.sleep(10)  # handles that were dropped
-                ledger._catch_up()  # events that wait to become rows are no growth
+                telemetry._catch_up()  # events that wait to become rows are no growth
                 log.take(day.tally["turns"])
                 assert len(runtime.agent_ids) == 1, "only the regular one is left"
                 assert len(day.handles) == 1, "nobody holds the handle of an agent that is gone"
                 assert runtime.statistics().queued == 0
                 assert len(runtime._quota) <= config.max_quota_keys
                 if shift == 1:
-                    assert_books_are_bounded(ledger)  # pandas is loaded by this
+                    assert_books_are_bounded(telemetry)  # pandas is loaded by this
             regular.cancel()
             await asyncio.wait([regular])
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -169,7 +169,7 @@ def test_eight_hours_leave_nothing_behind():
     assert day.tally["agents"] > 400
     ends = ("answers", "BackendError", "AgyTimeoutError", "TurnCancelledError", "tried again")
     assert min(day.tally[end] for end in ends) > 100, day.tally
-    assert_books_are_bounded(ledger)
+    assert_books_are_bounded(telemetry)
     assert log.slope("blocks").at_most < 0.5, log.report()
     assert log.slope("objects").at_most < 0.25, log.report()
     for gauge in ("threads", "descriptors"):
@@ -177,8 +177,8 @@ def test_eight_hours_leave_nothing_behind():
     assert max(each.tasks for each in log.samples) <= 6, log.report()
 
 
-def assert_books_are_bounded(ledger):
-    tables = ledger.tables()
+def assert_books_are_bounded(telemetry):
+    tables = telemetry.tables()
     for name in ("turns", "steps", "tool_calls", "messages", "model_calls", "approvals", "agents"):
         assert 0 < len(getattr(tables, name)) <= MAX_ROWS + USERS + 1, name
     assert "rows_dropped" in set(tables.problems.problem)

@@ -25,7 +25,7 @@ CHANCE_START = Seen(what=(ANSWER, *NO_START.what, *DEAD_START.what), within=8)
 
 NO_ANSWER = "BackendError: the harness got no answer"
 NO_FOLDER = "InvalidConfigError: the harness cannot write to save_dir 'save'"
-QUOTA = "QuotaExceededError: the model's quota is spent"
+QUOTA = "QuotaExceededError: the model's quota is exceeded"
 
 ONE_CHUNK = 1 << 16
 HUNDRED_MB = 100 << 20

@@ -113,7 +113,7 @@ async def an_answer_races_its_limit(world):
         assert end in (ALLOWED, TIMED_OUT)
         assert tool.ran == (["x"] if end is ALLOWED else [])
         if end is TIMED_OUT:
-            assert approvals(response)[-1].reason == "nobody answered within 5 s"
+            assert approvals(response)[-1].reason == "no answer within 5 s"
 
 
 @scenario

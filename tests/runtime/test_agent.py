@@ -168,7 +168,7 @@ def test_every_operation_blocks_in_a_script():
 async def test_default_runtime_is_one_until_it_is_closed():
     runtime = agy.runtime()
     assert agy.runtime() is runtime
-    with pytest.raises(agy.InvalidConfigError, match="runs already"):
+    with pytest.raises(agy.InvalidConfigError, match="exists already"):
         agy.runtime(agy.RuntimeConfig(chat_timeout=7))
     await runtime.close()
     other = agy.runtime(agy.RuntimeConfig(chat_timeout=7))
@@ -254,7 +254,7 @@ def test_ways_to_make_media_that_a_refusal_names_are_there():
 
 def test_half_a_character_is_refused_and_the_remedy_works():
     text = "caf\ud800"
-    with pytest.raises(agy.InvalidPromptError, match=r"half a character at 3") as raised:
+    with pytest.raises(agy.InvalidPromptError, match=r"lone surrogate .* at index 3") as raised:
         parse_prompt(["a", text])
     assert raised.value.field == "prompt[1]"
     assert parse_prompt(text.encode(errors="replace").decode()) == (TextPart(text="caf?"),)

@@ -78,8 +78,8 @@ async def one_run(seed: int):  # noqa: C901 - one scene, in the order in which i
             await acts[end]()
         await response.wait()
         await asyncio.gather(*late, return_exceptions=True)
-        ledger = agent.approvals
-    return response, ledger
+        telemetry = agent.approvals
+    return response, telemetry
 
 
 def pending(response):

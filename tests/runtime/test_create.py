@@ -52,7 +52,7 @@ async def test_start_whose_reply_comes_as_its_sender_leaves_is_taken_back():
     backend = MemoryBackend()
     async with runtime_with(backend=backend) as runtime:
         start = asyncio.create_task(runtime.create_agent({}))
-        runtime._handlers._ledger.agent_started = lambda *_: start.cancel()
+        runtime._handlers._telemetry.agent_started = lambda *_: start.cancel()
         await asyncio.wait([start])
         assert start.cancelled()
         await asyncio.wait_for(backend.sessions[0].over.wait(), 5)

@@ -83,12 +83,12 @@ def test_child_of_a_fork_has_agents_of_its_own_and_leaves_its_parents_alone():
         os.waitpid(child, 0)
         chat(agent, "parent again")
     """)
-    forked_from = "is that of the process which this one was forked from"
+    forked_from = "belongs to the parent of this forked process"
     lines = [
         "You said: parent",
         "True",
         f"agent 1 {forked_from}; create another one",
-        f"the runtime {forked_from}; make another one (agy.runtime() does so by itself)",
+        f"the runtime {forked_from}; create another one (agy.runtime() does this automatically)",
         "You said: child",
         "You said: parent again",
     ]

@@ -47,19 +47,19 @@ def read(session) -> list[e.Event]:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=[path.name for path in SHIPPED])
 def test_live_tables_of_its_events_are_the_tables_of_the_cassette(path):
-    ledger = LiveTables()
+    telemetry = LiveTables()
     turns = itertools.count(1)
     for number, session in enumerate(load_cassette(path).sessions, 1):
         turn: Turn | None = None
         for event in read(session):
             if isinstance(event, e.TurnBegan):
                 turn = Turn(agent_id=number, turn_id=next(turns), prompt=event.prompt)
-            ledger.event(number, turn, event)
+            telemetry.event(number, turn, event)
             if isinstance(event, e.State) and event.state is not e.TurnState.RUNNING:
                 turn = None
     recorded = load(path)
     for name in ("turns", "trajectories", "steps", "model_calls", "tool_calls", "errors"):
-        assert rows(getattr(ledger.tables(), name)) == rows(getattr(recorded, name)), name
+        assert rows(getattr(telemetry.tables(), name)) == rows(getattr(recorded, name)), name
 
 
 def rows(table: pd.DataFrame) -> list[str]:

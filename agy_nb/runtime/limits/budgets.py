@@ -1,12 +1,12 @@
-"""What a turn and a session may use, counted from the events. No clock and no I/O.
+"""Count the events of a turn against its budgets. This module uses no clock and no I/O.
 
-A turn has two kinds of limits. Failed answers in a row are counted for each trajectory on its own,
-because the harness asks the model again after each of them, in most cases without end. Tokens and
-US dollars are sums over all trajectories, checked as the usage of each model call arrives.
+A turn has two kinds of limits. Failed answers in a row are counted per trajectory, because the
+harness asks the model again after each of them, in most cases without a limit of its own. Tokens
+and US dollars are sums over all trajectories, checked when the usage of a model call arrives.
 
-Why answers and not error steps: the harness writes an error step, too, when the model's service
-does not answer and the harness sends the request again. Such an outage costs nothing, and the SDK's
-`retry_config` limits it.
+Why count failed answers instead of error steps? The harness also writes an error step when the
+model's service does not answer and the harness repeats the request. Such an outage costs nothing,
+and the SDK's `retry_config` limits it.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from agy_nb.protocol.values import ErrorInfo
 from agy_nb.runtime.runtime_config import RuntimeConfig
 
 CostOf: TypeAlias = Callable[[Usage], float | None]
-"""Gives the US dollars of one model call, None where its price is not known."""
+"""Returns the cost of one model call in US dollars, None if its price is not known."""
 
 _ROUNDING = 1 + 1e-9
-"""A sum of prices that is the budget to the last bit but one is within it."""
+"""Tolerance, so that rounding in a sum of prices does not exceed a budget that it equals."""
 
 
 @dataclass(slots=True)
 class _Answers:
-    """The answers of one trajectory that failed since its last good one.
+    """The failed answers of one trajectory since its last good one.
 
     Attributes:
-        failed: Answers that said something and were refused, or were blocked or cut off.
-        empty: Answers that gave neither text nor a tool call.
-        said: The step of the text that the answer on its way has given, None before that.
+        failed: Answers that were blocked, cut off, or refused after some text.
+        empty: Answers with neither text nor a tool call.
+        text_step: Index of the step that holds the current answer's text, None before its text.
     """
 
     failed: int = 0
     empty: int = 0
-    said: int | None = None
+    text_step: int | None = None
 
-    def good(self) -> None:
-        """The latest answer was accepted."""
+    def reset(self) -> None:
+        """Start the counts again after an accepted answer."""
         self.failed = self.empty = 0
-        self.said = None
+        self.text_step = None
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class AnswerCounter:
     _answers: dict[str, _Answers] = field(default_factory=dict)
 
     def add(self, event: Event) -> AgyError | None:
-        """Count an event; gives what the turn is to end with, None while it may go on."""
+        """Count an event; return the error that ends the turn, None while it may go on."""
         if not isinstance(event, Text | Thought | ToolCall | ToolResult | Error):
             return None
         answers = self._answers.setdefault(event.trajectory.id, _Answers())
@@ -70,21 +70,21 @@ class AnswerCounter:
             case Error():
                 return self._add_error(answers, event)
             case ToolCall() | ToolResult():  # the harness acts on accepted answers only
-                answers.good()
+                answers.reset()
             case Text() | Thought():
-                if answers.said not in (None, event.step_index):
-                    answers.good()  # another answer begins, and no error came between
+                if answers.text_step not in (None, event.step_index):
+                    answers.reset()  # another answer begins, and no error came between
                 if isinstance(event, Text):
-                    answers.said = event.step_index
+                    answers.text_step = event.step_index
         return None
 
     def _add_error(self, answers: _Answers, event: Error) -> AgyError | None:
         info = event.error
         if event.fatal or info.retryable or info.http_code is not None:
-            answers.said = None
+            answers.text_step = None
             return None
-        empty = answers.said is None and info.type == "BackendError"
-        answers.said = None
+        empty = answers.text_step is None and info.type == "BackendError"
+        answers.text_step = None
         if empty:
             answers.empty += 1
             return _too_many("empty", answers.empty, self.most_empty, "max_empty_answers", info)
@@ -106,10 +106,10 @@ def _too_many(what: str, count: int, most: int, setting: str, info: ErrorInfo) -
 
 @dataclass(slots=True)
 class Spending:
-    """What an agent's model calls cost since it was created.
+    """The cost of an agent's model calls since its creation.
 
     Attributes:
-        usd: US dollars.
+        usd: The cost in US dollars.
     """
 
     usd: float = 0.0
@@ -121,7 +121,7 @@ class TurnBudget:
     Args:
         config: The limits.
         spending: The agent's session, which the turn adds to.
-        cost_of: Prices one model call; None where there is no budget in US dollars.
+        cost_of: Returns the price of one model call; None without a budget in US dollars.
 
     Example:
         >>> from agy_nb.protocol.events import Usage
@@ -150,7 +150,7 @@ class TurnBudget:
             event: Any event of the turn, of any trajectory.
 
         Returns:
-            What the turn is to end with, None while it may go on.
+            The error that ends the turn, None while it may go on.
         """
         if isinstance(event, Usage):
             return self._add_usage(event)
@@ -161,8 +161,8 @@ class TurnBudget:
         limit = self._config.max_turn_tokens
         if limit is not None and self._tokens > limit:
             return BudgetExceededError(
-                f"the turn used {self._tokens:,} tokens, more than RuntimeConfig("
-                f"max_turn_tokens={limit}) allows, so it was ended",
+                f"the turn was ended: it used {self._tokens:,} tokens, more than "
+                f"RuntimeConfig(max_turn_tokens={limit}) allows",
                 budget="max_turn_tokens",
                 limit=limit,
                 used=self._tokens,
@@ -175,8 +175,8 @@ class TurnBudget:
         if usd is None:
             name = "max_session_cost_usd" if per_turn is None else "max_turn_cost_usd"
             return BudgetExceededError(
-                f"the price of a model call is not known, so RuntimeConfig({name}=...) cannot be "
-                "kept and the turn was ended; name its price with "
+                f"the turn was ended: RuntimeConfig({name}=...) needs the price of each model "
+                "call, and the price of the last one is not known. Set it with "
                 "RuntimeConfig(prices=agy_nb.analysis.Prices(own=...))",
                 budget=name,
                 limit=getattr(config, name),
@@ -190,7 +190,7 @@ class TurnBudget:
 
 
 def budget_in_dollars(config: RuntimeConfig) -> str | None:
-    """Name of a budget in US dollars that is set, None where there is none.
+    """Return the name of the budget in US dollars that is set, None if there is none.
 
     Args:
         config: The limits.
@@ -201,11 +201,11 @@ def budget_in_dollars(config: RuntimeConfig) -> str | None:
 
 
 def session_spent(config: RuntimeConfig, spending: Spending) -> BudgetExceededError | None:
-    """Why an agent takes no further prompts, None while its session is within the budget.
+    """Return the error for an agent whose session exceeded its budget, None while it has not.
 
     Args:
         config: The limits.
-        spending: What the agent's session cost so far.
+        spending: The cost of the agent's session so far.
     """
     limit = config.max_session_cost_usd
     if limit is None or spending.usd <= limit * _ROUNDING:
@@ -215,8 +215,8 @@ def session_spent(config: RuntimeConfig, spending: Spending) -> BudgetExceededEr
 
 def _too_dear(what: str, budget: str, limit: float, used: float) -> BudgetExceededError:
     return BudgetExceededError(
-        f"the {what} cost {used:.6g} US dollars, more than RuntimeConfig({budget}={limit:g}) "
-        "allows, so the turn was ended",
+        f"the turn was ended: the {what} cost {used:.6g} US dollars, more than "
+        f"RuntimeConfig({budget}={limit:g}) allows",
         budget=budget,
         limit=limit,
         used=used,
@@ -224,14 +224,14 @@ def _too_dear(what: str, budget: str, limit: float, used: float) -> BudgetExceed
 
 
 def turn_too_long(limit: float) -> BudgetExceededError:
-    """What a turn ends with that takes longer than `max_turn_duration`.
+    """Return the error of a turn that takes longer than `max_turn_duration`.
 
     Args:
         limit: The budget, in seconds.
     """
     return BudgetExceededError(
-        f"the turn took longer than {limit:g} s, which RuntimeConfig(max_turn_duration={limit:g}) "
-        "allows, so it was ended; waiting for you does not count",
+        f"the turn was ended: it took longer than RuntimeConfig(max_turn_duration={limit:g}) "
+        "allows, in seconds. Time spent waiting for your answer does not count",
         budget="max_turn_duration",
         limit=limit,
         used=limit,

@@ -1,4 +1,4 @@
-"""Limits on a turn's time: on silence within it, and on all of it. Asking the user stops both."""
+"""Limit a turn's silence and its duration. Both clocks stop while the user is asked."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ class Watch(Protocol):
     """A limit on a turn's time."""
 
     def touch(self) -> None:
-        """Something happened in the turn."""
+        """Record activity in the turn."""
         ...
 
     def hold(self) -> None:
-        """The user is asked: stop the time."""
+        """Stop the clock while the user is asked."""
         ...
 
     def release(self) -> None:
-        """The user has answered: let the time go on."""
+        """Let the clock run again after the user's answer."""
         ...
 
 
 class SilenceWatch:
-    """Calls `on_silence` once nothing touched it for `limit` seconds.
+    """Call `on_silence` after `limit` seconds without a touch.
 
-    A touch is one assignment; the timer is set anew only when it goes off too early. While it is
-    held (a person is asked), no time passes.
+    A turn is touched for each event, so a touch must be cheap: it only stores the time. The timer
+    is not moved. When it fires too early, it is set again for the rest of the time.
 
     Args:
-        limit: Seconds.
+        limit: Seconds without activity.
         on_silence: Called once.
-        clock: Tells the time; the loop's by default.
+        clock: The clock to use; the event loop's by default.
     """
 
     def __init__(
@@ -49,15 +49,15 @@ class SilenceWatch:
         )
 
     def touch(self) -> None:
-        """Something happened."""
+        """Record activity: the time starts again at 0."""
         self._last = self._clock.time()
 
     def hold(self) -> None:
-        """Stop the time until `release`; counts."""
+        """Stop the clock until as many calls of `release` as of `hold`."""
         self._holds += 1
 
     def release(self) -> None:
-        """Let the time go on; it starts anew."""
+        """Let the clock run again, from 0."""
         self._holds -= 1
         self.touch()
 
@@ -69,7 +69,7 @@ class SilenceWatch:
 
     def _check(self) -> None:
         moment = self._clock.time()
-        # A moment, not a rest: what rounding leaves of a rest may be too short to move the clock.
+        # An absolute deadline: a small rest can round to 0, and the timer would fire again at once.
         deadline = (moment if self._holds else self._last) + self._limit
         if moment < deadline:
             self._timer = self._clock.call_at(deadline, self._check, of_turn=True)
@@ -79,12 +79,12 @@ class SilenceWatch:
 
 
 class DurationWatch:
-    """Calls `on_over` once `limit` seconds have passed, but for those in which it was held.
+    """Call `on_over` after `limit` seconds, without the time in which it was held.
 
     Args:
         limit: Seconds.
         on_over: Called once.
-        clock: Tells the time; the loop's by default.
+        clock: The clock to use; the event loop's by default.
     """
 
     def __init__(
@@ -99,16 +99,16 @@ class DurationWatch:
         self._set()
 
     def touch(self) -> None:
-        """Something happened; the time goes on all the same."""
+        """Ignore activity: it does not extend the duration."""
 
     def hold(self) -> None:
-        """Stop the time until `release`; counts."""
+        """Stop the clock until as many calls of `release` as of `hold`."""
         if not self._holds:
             self._held_at = self._clock.time()
         self._holds += 1
 
     def release(self) -> None:
-        """Let the time go on."""
+        """Let the clock run again from where it stopped."""
         self._holds -= 1
         if not self._holds and self._held_at is not None:
             self._deadline += self._clock.time() - self._held_at

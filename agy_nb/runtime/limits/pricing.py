@@ -1,4 +1,4 @@
-"""How a budget in US dollars prices a model call; it fails closed where a price is not known."""
+"""Price model calls for a budget in US dollars. A call without a known price is an error."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from agy_nb.errors import InvalidConfigError
 from agy_nb.protocol.events import Usage
 from agy_nb.runtime.limits.budgets import CostOf, budget_in_dollars
 from agy_nb.runtime.runtime_config import RuntimeConfig
-from agy_nb.sdk.process.executor import off_loop
+from agy_nb.sdk.process.executor import run_in_thread
 
 if TYPE_CHECKING:
     from agy_nb.analysis.metrics.cost import Prices
 
 
 async def pricing(config: RuntimeConfig, model: str | None, agent_config: Any) -> CostOf:
-    """Find out what an agent's model calls cost.
+    """Look up the prices of an agent's models.
 
     Args:
         config: The runtime's limits and its `prices`.
-        model: Name of the agent's model, None where it is not known.
-        agent_config: What the agent was made of: its subagents may have models of their own.
+        model: Name of the agent's model, None if it is not known.
+        agent_config: The agent's configuration, which may name other models for its subagents.
 
     Returns:
-        What prices a call. The usage of a subagent does not name its model: its call costs what the
-        dearest of the agent's and its subagents' models costs.
+        A function that returns the cost of a call. The usage of a subagent does not name its
+        model, so its call costs as much as with the most expensive model of the agent.
 
     Raises:
         InvalidConfigError: The price of a model is not known; `field` names the budget.
     """
-    prices = await off_loop(_default_prices) if config.prices is None else config.prices
+    prices = await run_in_thread(_default_prices) if config.prices is None else config.prices
     every = [model, *(own for own in _models_of_subagents(agent_config) if own != model)]
     for each in every:
-        found = await off_loop(prices.of, each, None, None, 1, 0, 1)  # loads the table, once
+        found = await run_in_thread(prices.of, each, None, None, 1, 0, 1)  # loads the table, once
         if found.total is None:
             budget = budget_in_dollars(config) or ""
             raise InvalidConfigError(_why_unpriced(budget, each, found.status), field=budget)
@@ -79,13 +79,10 @@ def _models_of_subagents(agent_config: Any) -> list[str]:
 
 def _why_unpriced(budget: str, model: str | None, status: str) -> str:
     what = f"the price of {model!r} is not known" if model else "the model's name is not known"
-    table = (
-        "install the table with `pip install 'agy-nb[cost]'`, or "
-        if status == ("no_price_table")
-        else ""
-    )
+    table = "Install the price table with `pip install 'agy-nb[cost]'`, or set"
     return (
-        f"RuntimeConfig({budget}=...) cannot be kept: {what}; {table}name its price with "
+        f"RuntimeConfig({budget}=...) needs prices, and {what}. "
+        f"{table if status == 'no_price_table' else 'Set'} the price with "
         "RuntimeConfig(prices=agy_nb.analysis.Prices(own={model: (input, cached, output)})), in "
         "US dollars per million tokens"
     )

@@ -1,7 +1,7 @@
-"""Back-off after a spent quota: one state for each API key, one registry for each runtime.
+"""Compute the back-off after quota errors: one state per API key, one registry per runtime.
 
-Rule 1: this file does no waiting; it says how long, from the clock and the dice that it is given.
-Rule 2: only a model call that succeeded clears a key, and only of hits that it came after.
+Rule 1: this module never waits. It computes durations from a clock and a random source.
+Rule 2: only a successful model call clears a key, and only of hits before that call began.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 DEFAULT_BACKOFF_S = 2.0
-"""Seconds to back off after a hit that came without a hint."""
+"""Seconds to back off after a hit without a hint."""
 LONGEST_BACKOFF_S = 120.0
-"""Where the exponential back-off stops growing, before jitter."""
+"""Upper limit of the exponential back-off in seconds, before jitter."""
 DEADLINE_JITTER_S = 5.0
-"""A hit's deadline moves by up to this, so that several processes on one key part."""
+"""Most seconds of jitter on a deadline, so that processes that share a key do not act together."""
 WAITER_JITTER_S = (0.5, 2.0)
-"""Each waiter adds this much, so that agents behind one deadline do not wake together."""
+"""Seconds of jitter per waiter, so that agents with the same deadline do not wake together."""
 
 LONGEST_HINT_S = 3600.0
-"""Seconds that a hint may hold up a key: it comes from the model's service, and may be anything."""
+"""Longest hint in seconds: the hint comes from the model's service and may have any value."""
 
 _CAP_EXPONENT = 7
-"""2 to this power is above the cap; no need to raise 2 to the hundredth."""
+"""2 to this power is above the cap, so larger powers need not be computed."""
 
 TimeSource = Callable[[], float]
 
 
 class QuotaStatus(NamedTuple):
-    """What a registry knows of all its keys.
+    """The state of all keys of a registry.
 
     Attributes:
-        worst_hits: The longest row of hits of any key.
-        throttled: Whether any key must wait now.
+        worst_hits: The most quota errors in a row of any key.
+        throttled: Whether a turn with any of the keys must wait now.
     """
 
     worst_hits: int
@@ -44,26 +44,26 @@ class QuotaStatus(NamedTuple):
 
 @dataclass(slots=True)
 class QuotaState:
-    """How one API key stands.
+    """The quota errors of one API key.
 
     Attributes:
         hits: Quota errors in a row.
-        deadline: The clock's reading before which nothing should be sent.
-        recorded: Quota errors ever; tells whether there was one since.
+        deadline: Clock time before which no request should be sent, in seconds.
+        recorded: All quota errors so far. Compare two values to detect an error between them.
     """
 
     clock: TimeSource = time.monotonic
-    dice: random.Random = random.Random()  # noqa: S311, RUF009 - jitter is no secret
+    dice: random.Random = random.Random()  # noqa: S311, RUF009 - jitter need not be secret
     hits: int = 0
     deadline: float = 0.0
     recorded: int = 0
 
     def record_hit(self, retry_after: float | None = None) -> float:
-        """Take note of a quota error.
+        """Record a quota error and move the deadline.
 
         Args:
-            retry_after: Seconds that the model asked for, None where it did not say; more than
-                `LONGEST_HINT_S` counts as that.
+            retry_after: Seconds that the model asked for, capped at `LONGEST_HINT_S`; None if it
+                did not ask for a time.
 
         Returns:
             Seconds until the deadline.
@@ -79,11 +79,12 @@ class QuotaState:
         return self.deadline - self.clock()
 
     def record_success(self, recorded: int | None = None) -> None:
-        """Clear the key: a model call succeeded.
+        """Clear the key after a successful model call.
 
         Args:
-            recorded: What `recorded` was when the call began. A hit since then, of another agent,
-                says more about the key than the call does, and stays. None clears in any case.
+            recorded: The value of `recorded` when the call began. If another agent had a quota
+                error since then, that is newer information, and the key is not cleared. None always
+                clears.
         """
         if recorded is None or recorded == self.recorded:
             self.hits = 0
@@ -91,23 +92,23 @@ class QuotaState:
 
     @property
     def throttled(self) -> bool:
-        """Whether the deadline is still ahead."""
+        """Whether the deadline is in the future."""
         return self.clock() < self.deadline
 
     def wait_s(self) -> float:
-        """Seconds that a new attempt should wait; 0 when the key is free."""
+        """Return the seconds that a new attempt should wait; 0 when the key is free."""
         if not self.throttled:
             return 0.0
         return self.deadline - self.clock() + self.dice.uniform(*WAITER_JITTER_S)
 
 
 class QuotaRegistry:
-    """The states of a runtime's keys, bounded.
+    """The states of a runtime's keys, with a limit on their number.
 
     Args:
-        capacity: Keys remembered; beyond it idle ones (no hit in a row) go first.
-        clock: Gives seconds; monotonic.
-        dice: Source of the jitter.
+        capacity: Most keys to remember. Keys without quota errors are forgotten first.
+        clock: Returns monotonic seconds.
+        dice: Random source of the jitter.
     """
 
     def __init__(
@@ -119,11 +120,11 @@ class QuotaRegistry:
     ) -> None:
         self._capacity = capacity
         self._clock = clock
-        self._dice = dice or random.Random()  # noqa: S311 - jitter is no secret
+        self._dice = dice or random.Random()  # noqa: S311 - jitter need not be secret
         self._states: dict[str, QuotaState] = {}
 
     def state(self, key: str) -> QuotaState:
-        """The state of a key, made if it is new."""
+        """Return the state of a key, and create it if the key is new."""
         state = self._states.get(key)
         if state is None:
             self._make_room()
@@ -138,7 +139,7 @@ class QuotaRegistry:
             del self._states[key]
 
     def status(self) -> QuotaStatus:
-        """The worst row of hits, and whether anything is throttled."""
+        """Return the most hits in a row of any key, and whether any key is throttled."""
         states = self._states.values()
         return QuotaStatus(
             max((state.hits for state in states), default=0),

@@ -1,6 +1,6 @@
-"""What a user may pass as a prompt, as the protocol's `Prompt`.
+"""Convert the user's prompts to the protocol's `Prompt`.
 
-Rule 1: a string is a string; it is never looked into.
+Rule 1: the content of a string is never parsed, also if it looks like JSON.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _KINDS = ("image", "document", "audio", "video")
 
 
 def parse_prompt(content: Any) -> Prompt:
-    """Make a prompt of text, media or a list of them.
+    """Convert text, media or a list of them to a prompt.
 
     Args:
         content: A string; one of the SDK's `Image`, `Document`, `Audio`, `Video` or `SlashCommand`;
-            one of our prompt parts; or a sequence of these.
+            a part from `agy_nb.protocol.values`; or a sequence of these.
 
     Raises:
-        InvalidPromptError: It is empty or blank, or holds what is no content.
+        InvalidPromptError: The prompt is empty or blank, or a part is neither text nor media.
 
     Example:
         >>> parse_prompt('{"a": 1}')
@@ -38,7 +38,7 @@ def parse_prompt(content: Any) -> Prompt:
     )
     if all(isinstance(part, TextPart) and not part.text.strip() for part in parts):
         raise InvalidPromptError(
-            "the prompt is empty; pass some text, or a list that holds text or media",
+            "the prompt is empty; pass some text, or a list of text and media",
             field="prompt",
         )
     return parts
@@ -63,9 +63,9 @@ def _part(item: Any, index: int | None) -> PromptPart:
     if type(item).__name__ == "SlashCommand":
         return SlashCommandPart(name=str(getattr(item.name, "value", item.name)))
     raise InvalidPromptError(
-        f"{where} is {type(item).__name__}, which is no content; pass text or the SDK's Image, "
-        "Document, Audio or Video (types.from_file(path) and types.from_bytes(data, mime_type) of "
-        "google.antigravity make them)",
+        f"{where} must be text or media, got {type(item).__name__}; pass a string or the SDK's "
+        "Image, Document, Audio or Video (create them with types.from_file(path) or "
+        "types.from_bytes(data, mime_type) of google.antigravity)",
         field=where,
     )
 
@@ -75,7 +75,7 @@ def _must_be_sendable(text: str, where: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise InvalidPromptError(
-            f"{where} holds half a character at {error.start} (a surrogate), which cannot be sent; "
-            'text.encode(errors="replace").decode() puts a question mark there',
+            f"{where} holds a lone surrogate {text[error.start]!r} at index {error.start}, which "
+            'cannot be encoded; text.encode(errors="replace").decode() replaces it with "?"',
             field=where,
         ) from None

@@ -1,8 +1,8 @@
-"""The handle of one turn: every view of it is a cursor of its own over one list of events.
+"""The handle of one turn: a list of events, and independent iterators over it.
 
-Rule 1: the turn writes, whether or not anybody reads; a view that nobody reads costs nothing.
-Rule 2: a cursor never misses an event and never waits for another cursor.
-Rule 3: whatever ends the turn, what had come before stays readable.
+Rule 1: the turn goes on without readers, and an unused iterator costs nothing.
+Rule 2: an iterator never misses an event and never waits for another iterator.
+Rule 3: after an error or a cancellation, all events so far stay readable.
 """
 
 from __future__ import annotations
@@ -36,18 +36,22 @@ from agy_nb.sdk.interfaces import now, stop_reason_of
 T = TypeVar("T")
 _log = logging.getLogger("agy_nb.runtime")
 _JUST_NOW_S = 0.5
-"""An interrupt cancels the cell's wait and tells the runtime, in an order that varies."""
+"""Seconds after its cancellation in which a wait still counts.
+
+An interrupt both cancels the cell's wait and notifies the runtime, in any order. The runtime must
+still know that the cell waited for this turn.
+"""
 
 
 class ResponseStream(Generic[T]):
-    """One kind of thing out of a turn's events.
+    """Iterate over one kind of item of a turn, such as its text or its tool calls.
 
-    `async for` follows the turn live, from its beginning, and raises what ended it; a plain `for`
-    gives what has come so far. Both may be started any number of times.
+    `async for` follows the turn live from its beginning, and raises the error that ended it. A
+    plain `for` yields the items so far. You can start both any number of times.
 
     Args:
-        response: Whose events.
-        pick: Gives the thing of an event, None for an event that has none.
+        response: The turn.
+        pick: Returns the item of an event, None to skip the event.
 
     Example:
         >>> response = await agent.chat("Use get_weather for Paris")
@@ -85,16 +89,16 @@ class Response:
     """The streaming handle of one turn.
 
     Attributes:
-        agent_id: Whose turn it is.
+        agent_id: Number of the agent.
         turn_id: Number of the turn within its runtime, from 1.
-        prompt: What was sent.
-        model: Name of the agent's model, None where it is not known.
-        kind: What began the turn: a `"prompt"`, a `"trigger"`, or the agent by itself (`"wakeup"`),
-            as when a timer that it has set goes off.
-        events: Every event so far, oldest first.
-        state: Where the turn stands.
-        error: What ended it, None while it runs or when it ended well.
-        over: Set when the turn is over; waiting for it does not count as reading the turn.
+        prompt: The prompt.
+        model: Name of the agent's model, None if it is not known.
+        kind: How the turn began: by a `"prompt"`, by a `"trigger"`, or by the agent itself
+            (`"wakeup"`), e.g. when its timer fires.
+        events: All events so far, oldest first.
+        state: The turn's current state.
+        error: The error that ended the turn; None while it runs and after a normal end.
+        over: Set at the end of the turn; waiting for it does not count as reading the turn.
 
     Example:
         >>> response = await agent.chat("Use get_weather for Paris")
@@ -144,10 +148,10 @@ class Response:
     # -- written by the turn -----------------------------------------------------------------
 
     def emit(self, event: Event) -> None:
-        """Add an event; for the turn that this is the handle of.
+        """Add an event. Only the code that runs the turn calls this.
 
         Args:
-            event: What is new.
+            event: The new event.
         """
         self.events.append(event)
         if isinstance(event, State):
@@ -155,7 +159,7 @@ class Response:
         elif isinstance(event, Usage):
             self._usage = event.usage if self._usage is None else self._usage + event.usage
         self._listen(self, event)
-        for watch in tuple(self._watchers):  # one that is added now has had this event
+        for watch in tuple(self._watchers):  # a watcher added meanwhile has seen this event
             if watch in self._watchers:
                 self._tell(watch, event)
         self._wake()
@@ -171,10 +175,10 @@ class Response:
         """End the turn; only the first call counts.
 
         Args:
-            state: How it ended.
-            error: What ended it, None when it ended well.
-            stop_reason: Why the harness stopped, in the SDK's words.
-            structured_output: What fits the `response_schema`.
+            state: The final state.
+            error: The error that ended the turn, None after a normal end.
+            stop_reason: Name of the SDK's `StopReason`.
+            structured_output: The output for the `response_schema`.
         """
         before_end, self._before_end = self._before_end, _nothing
         if self._finished:
@@ -188,18 +192,18 @@ class Response:
         self.emit(State(trajectory=self.root, state=state, at=now()))
 
     def on_cancel(self, cancel: Callable[[], Awaitable[None]]) -> None:
-        """Tell how the turn is cancelled.
+        """Set the function that `cancel` calls.
 
         Args:
-            cancel: Has the backend end the turn.
+            cancel: Makes the backend end the turn.
         """
         self._cancel = cancel
 
     def before_end(self, close: Callable[[], None]) -> None:
-        """Have a function called right before the turn's last event.
+        """Call a function right before the turn's last event.
 
         Args:
-            close: Emits what the turn still owes, e.g. the end of an approval.
+            close: Emits events that must come before the end, e.g. the denial of open approvals.
         """
         self._before_end = close
 
@@ -211,7 +215,7 @@ class Response:
 
     @property
     def root(self) -> Trajectory:
-        """The root agent's trajectory; without an id until its first event."""
+        """The root agent's trajectory; its id is empty until the first event."""
         for event in self.events:
             where = event.trajectory
             if where.id and where.is_root:
@@ -219,17 +223,17 @@ class Response:
         return Trajectory()
 
     def watch(self, watch: Callable[[Event], None]) -> Callable[[], None]:
-        """Have a function called with each event as it comes, those so far first; for views.
+        """Call a function with each event, starting with those so far; for views.
 
         Args:
-            watch: Called on the loop that the turn runs on; never blocks. One that raises is called
-                no more, and the turn goes on.
+            watch: Called on the turn's event loop; it must not block. If it raises, it is not
+                called again, and the turn goes on.
 
         Returns:
-            A function that ends it; it may be called twice.
+            A function that stops the calls; it may be called twice.
         """
         seen = 0
-        while seen < len(self.events):  # it may make events itself
+        while seen < len(self.events):  # the function may emit events itself
             if not self._tell(watch, self.events[seen]):
                 break
             seen += 1
@@ -242,25 +246,26 @@ class Response:
         return stop
 
     def _tell(self, watch: Callable[[Event], None], event: Event) -> bool:
-        """Call a function with an event; tell whether it is to be called again."""
+        """Call a function with an event, and return whether it may be called again."""
         try:
             watch(event)
         except Exception:  # noqa: BLE001 - a turn outlives its views
-            _log.exception("a view of turn %s failed and is shown no more", self.turn_id)
+            _log.exception("a view of turn %s failed and gets no more events", self.turn_id)
             self._watchers = [known for known in self._watchers if known is not watch]
             return False
         return True
 
-    # -- read by anybody ---------------------------------------------------------------------
+    # -- for readers -------------------------------------------------------------------------
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        """Every event, from the first, until the turn is over.
+        """Iterate over all events, from the first to the last, while the turn runs.
 
         Raises:
-            AgyError: What ended the turn, after its last event.
+            AgyError: The error that ended the turn, after its last event.
         """
         position = 0
-        here = int(asyncio.get_running_loop() is self._loop)  # another thread must not count
+        # The count is not locked, so only readers on the turn's own loop change it.
+        here = int(asyncio.get_running_loop() is self._loop)
         self._cursors += here
         try:
             while True:
@@ -278,13 +283,13 @@ class Response:
     def _must_be_reachable(self) -> None:
         if not is_reachable(self._loop):
             msg = (
-                "this response belongs to another event loop; read it where its agent lives, "
-                "or use agent.sync there"
+                "this response belongs to another event loop; read it on its agent's loop, or use "
+                "agent.sync"
             )
             raise WrongLoopError(msg)
 
     async def _more(self, seen: float = math.inf) -> None:
-        """Wait until there are more events than were seen, or the turn is over."""
+        """Wait until there are more than `seen` events, or the turn is over."""
         if asyncio.get_running_loop() is not self._loop:
             self._must_be_reachable()
             await run_on(self._loop, self._more(seen))
@@ -302,14 +307,14 @@ class Response:
                 raise
 
     def text_stream(self, trajectory_id: str | None = None) -> ResponseStream[str]:
-        """The pieces of the answer, as they come.
+        """Stream the pieces of the answer.
 
         Args:
-            trajectory_id: Of this subagent; the root agent's own text when None. A subagent's text
-                never comes with the root's.
+            trajectory_id: Trajectory of a subagent; the root agent's when None. The root agent's
+                stream never includes the text of subagents.
 
         Returns:
-            The pieces; `async for` follows them, a plain `for` gives those so far.
+            The pieces; `async for` follows them, a plain `for` yields those so far.
         """
 
         def pick(event: Event) -> str | None:
@@ -333,29 +338,29 @@ class Response:
 
     @property
     def tool_calls(self) -> ResponseStream[ToolCall]:
-        """Every tool call, the subagents' too."""
+        """All tool calls, including those of subagents."""
         return ResponseStream(self, lambda event: event if isinstance(event, ToolCall) else None)
 
     @property
     def tool_results(self) -> ResponseStream[ToolResult]:
-        """Every tool's answer, the subagents' too."""
+        """All tool results, including those of subagents."""
         return ResponseStream(self, lambda event: event if isinstance(event, ToolResult) else None)
 
     @property
     def steps(self) -> ResponseStream[Step]:
-        """Every change of a step, the subagents' too."""
+        """All changes of steps, including those of subagents."""
         return ResponseStream(self, lambda event: event if isinstance(event, Step) else None)
 
     @property
     def trajectories(self) -> tuple[Trajectory, ...]:
-        """Every trajectory seen so far, the root's first."""
+        """All trajectories so far, the root agent's first."""
         found = {
             event.trajectory.id: event.trajectory for event in self.events if event.trajectory.id
         }
         return tuple(sorted(found.values(), key=lambda trajectory: trajectory.depth))
 
     async def wait(self) -> Response:
-        """Wait until the turn is over, however it ends; raises nothing of the turn's.
+        """Wait for the end of the turn, without raising the error that ended it.
 
         Returns:
             This response.
@@ -368,13 +373,14 @@ class Response:
         return self.wait().__await__()
 
     async def text(self) -> str:
-        """Wait for the turn's end and give the root agent's whole text.
+        """Wait for the end of the turn and return the root agent's text.
 
         Returns:
             The text of the root agent, without that of subagents.
 
         Raises:
-            AgyError: What ended the turn; `partial_text` has what had come.
+            AgyError: The turn failed, was cancelled or was denied; `partial_text` has the text so
+                far.
         """
         await self.wait()
         if self.error is not None:
@@ -382,13 +388,13 @@ class Response:
         return self.partial_text
 
     async def structured_output(self) -> Any:
-        """Wait for the turn's end and give what fits the `response_schema`, None if there is none.
+        """Wait for the end of the turn and return the output for the `response_schema`.
 
         Returns:
-            What fits the schema, as plain data.
+            The output as plain data, None if there is none.
 
         Raises:
-            AgyError: What ended the turn.
+            AgyError: The turn failed, was cancelled or was denied.
 
         Example:
             >>> schema = {
@@ -405,10 +411,10 @@ class Response:
 
     @property
     def partial_text(self) -> str:
-        """The root agent's text so far; the whole of it once the turn is over.
+        """The root agent's text so far; after the end of the turn, the whole text.
 
-        The text of a try that went wrong counts until the next try says something; streams have had
-        it by then, so that what they gave may be more than this.
+        If the model's answer fails and the harness asks again, the failed text is removed when the
+        next answer begins. Streams have yielded it by then, so they may yield more than this text.
         """
         pieces: list[Text] = []
         refused: int | None = None
@@ -426,14 +432,14 @@ class Response:
 
     @property
     def usage(self) -> TokenUsage | None:
-        """Tokens of the turn so far, subagents included; None before the first metered call."""
+        """Token usage of the turn so far, with subagents; None before the first reported usage."""
         return self._usage
 
     @property
     def stop_reason(self) -> str | None:
-        """Why the harness stopped: the SDK's `StopReason`, which is a string as well.
+        """Why the harness stopped: the SDK's `StopReason`, which is also a string.
 
-        None before the end and after a failure.
+        It is None before the end and after a failure.
 
         Example:
             >>> from google.antigravity import types
@@ -447,14 +453,15 @@ class Response:
 
     @property
     def output(self) -> Any:
-        """What fits the `response_schema`: None before the end, or when there is none.
+        """The output for the `response_schema`; None before the end, or if there is none.
 
-        Where the configuration is a mapping whose `response_schema` is a pydantic model, it is an
-        instance of that model. The SDK's own configuration objects keep only the JSON schema of a
-        model, so with those it is plain data.
+        If the configuration is a mapping with a pydantic model as `response_schema`, the output is
+        an instance of that model. The SDK's configuration objects keep only the JSON schema of a
+        model, so with those the output is plain data.
 
         Raises:
-            BackendError: The model's own validators refuse it; `structured_output()` has the data.
+            BackendError: The pydantic model's validators reject the output. `structured_output()`
+                returns the plain data.
 
         Example:
             >>> import pydantic
@@ -479,7 +486,7 @@ class Response:
         return self._finished
 
     async def cancel(self) -> None:
-        """Cancel the turn and wait until it is over; nothing happens when it is already."""
+        """Cancel the turn and wait until it is over; does nothing after the turn's end."""
         if self._finished:
             return
         if asyncio.get_running_loop() is not self._loop:
@@ -492,7 +499,7 @@ class Response:
 
     @property
     def awaited(self) -> bool:
-        """Whether anybody waits for this turn, or reads it, or was cancelled doing so just now."""
+        """Whether code waits for this turn or iterates over it, or did until just now."""
         just_left = self._loop.time() - self._left_at < _JUST_NOW_S
         return bool(self._waiters) or self._cursors > 0 or just_left
 
@@ -508,14 +515,15 @@ class Response:
 
 
 def _nothing() -> None:
-    """Nothing is owed."""
+    """Do nothing."""
 
 
 def _to_raise(error: AgyError) -> AgyError:
-    """A copy: an error that is raised keeps the frames it goes through, and what they hold.
+    """Return a copy of the turn's error to raise.
 
-    The turn's own is kept as long as the turn. Raised again and again it would keep every caller;
-    among what those hold may be the agent's handle, which then is never dropped.
+    A raised error references the stack frames that it passes through, and their local variables.
+    The turn keeps its error, so raising that object would also keep every caller's variables alive.
+    One of them may be the agent's handle, which then could never be garbage-collected.
     """
     copy = type(error).__new__(type(error))
     copy.args = error.args
@@ -526,10 +534,10 @@ def _to_raise(error: AgyError) -> AgyError:
 
 
 def output_type_of(config: Any) -> type[Any] | None:
-    """The pydantic model that a configuration has as its `response_schema`, None if it has none.
+    """Return the pydantic model that is a configuration's `response_schema`, None otherwise.
 
     Args:
-        config: What an agent was made of.
+        config: An agent's configuration.
     """
     schema = config.get("response_schema") if isinstance(config, Mapping) else None
     return schema if isinstance(schema, type) and hasattr(schema, "model_validate") else None

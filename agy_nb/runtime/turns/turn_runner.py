@@ -1,7 +1,7 @@
-"""One turn: queued, paced, sent, watched, tried again after a quota error, finished.
+"""Run turns: queue them, send the prompt, apply the limits, retry after quota errors.
 
-Rule 1: a turn is a task beside the loop; nothing here makes a command wait.
-Rule 2: a turn always finishes its response, whatever happens.
+Rule 1: a turn is a separate task, so it never makes a command wait.
+Rule 2: every turn finishes its response, also after an unexpected error.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from agy_nb.protocol.events import (
     TurnState,
     Waiting,
 )
-from agy_nb.runtime.agent_state import AgentState, gone
+from agy_nb.runtime.agent_state import AgentState, agent_gone
 from agy_nb.runtime.limits.budgets import TurnBudget, session_spent, turn_too_long
 from agy_nb.runtime.limits.idle_timeout import DurationWatch, SilenceWatch, Watch
 from agy_nb.runtime.limits.pause import StartPause
@@ -45,13 +45,13 @@ from agy_nb.sdk.deadlocks import owner
 from agy_nb.sdk.interfaces import now
 
 CANCEL_GRACE_S = 0.5
-"""Seconds a cancelled turn gets to end by itself before its response ends without it."""
+"""Seconds that a cancelled turn gets to end before its response is finished anyway."""
 
 Begin = Callable[[Response, Sequence[Watch], Callable[[Event], None]], None]
-"""Leads events to a turn, and tells its watches and what looks at its events."""
+"""Sends events to a turn, its watches and its observer."""
 
 Busy = Callable[[], AbstractContextManager[None]]
-"""Told the kernel while a turn runs, so that clicks get through."""
+"""Context manager for the time that a turn runs, so that the kernel handles widget messages."""
 
 
 class TurnRunner:
@@ -60,7 +60,7 @@ class TurnRunner:
     Args:
         config: The runtime's limits.
         quota: The runtime's quota states.
-        busy: Entered while a turn runs.
+        busy: Returns a context manager that is active while a turn runs.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class TurnRunner:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, record: AgentState, response: Response) -> None:
-        """Queue a turn behind those that the agent has already."""
+        """Queue a turn behind the agent's other turns."""
         response.on_cancel(partial(self._cancel, record, response))
         task = asyncio.create_task(
             self._run(record, response), name=f"agy_nb turn {response.turn_id}"
@@ -83,7 +83,7 @@ class TurnRunner:
         task.add_done_callback(partial(self._forget, record, response))
 
     def accompany(self, record: AgentState, response: Response) -> None:
-        """See a turn through that the backend has begun by itself: a trigger's, or a wake-up's."""
+        """Watch a turn that the backend began for a trigger or a wake-up, until its end."""
         response.on_cancel(partial(self._cancel_own, record, response))
         state = self._quota.state(record.session.quota_key)
         run = _Run(self._config, state, record, response, record.session.cancel_own_turn)
@@ -100,7 +100,7 @@ class TurnRunner:
             with self._busy():
                 await response.wait()
         finally:
-            _fail(response, gone(record.agent_id))  # unless it is over
+            _fail(response, agent_gone(record.agent_id))  # does nothing if the turn is over
             run.stop()
             record.leave_own_turn(response)
             record.leave_turn(response)
@@ -120,7 +120,7 @@ class TurnRunner:
     def _forget(self, record: AgentState, response: Response, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not response.done:  # cancelled before its first step
-            _fail(response, gone(record.agent_id))
+            _fail(response, agent_gone(record.agent_id))
         record.leave_turn(response)
 
     async def _run(self, record: AgentState, response: Response) -> None:
@@ -133,15 +133,15 @@ class TurnRunner:
         except AgyError as error:
             _fail(response, error)
         except asyncio.CancelledError:
-            _fail(response, gone(record.agent_id))
+            _fail(response, agent_gone(record.agent_id))
             raise
-        except Exception as error:  # noqa: BLE001 - a turn always ends with one of our errors
+        except Exception as error:  # noqa: BLE001 - a turn always ends with an AgyError
             _fail(response, BackendError(f"the turn failed: {type(error).__name__}: {error}"))
         finally:
             record.leave_turn(response)
 
     async def _pace(self, record: AgentState, response: Response) -> bool:
-        """Leave the pause between this start and the one before."""
+        """Keep the pause after the previous start; return whether the turn is to start."""
         if not self._config.chat_pause or response.done or record.clock.may_skip():
             return not response.done
         return await self._pause.wait(response)
@@ -173,7 +173,7 @@ class TurnRunner:
             run.stop()
 
     async def _throttle(self, state: QuotaState, record: AgentState, response: Response) -> bool:
-        """Wait until the key is free, however often others hit its limit meanwhile."""
+        """Wait until the key is free; other agents may extend the wait with new quota errors."""
         while (seconds := state.wait_s()) and not record.clock.may_skip():
             if response.done:
                 return False
@@ -204,7 +204,7 @@ class TurnRunner:
             response.finish(TurnState.CANCELLED, error=TurnCancelledError(response.partial_text))
 
     async def close(self) -> None:
-        """Cancel every turn and wait until it is over, `exit_timeout` seconds at the most."""
+        """Cancel all turns and wait until they are over, at most `exit_timeout` seconds."""
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
@@ -213,10 +213,10 @@ class TurnRunner:
 
 
 class _Run:
-    """One turn, from its first try on: what ends it before the model does.
+    """The tries of one turn, and the limits that can end it.
 
     Attributes:
-        may_retry: Whether the turn is tried again should this try hit the quota.
+        may_retry: Whether the turn is tried again if the current try exceeds the quota.
     """
 
     def __init__(
@@ -237,7 +237,7 @@ class _Run:
         self._silence: SilenceWatch | None = None
         self._cancelling: list[asyncio.Task[None]] = []
         self._ended_by: AgyError | None = None
-        self._failed: Error | None = None  # this try's error step, while nothing came after it
+        self._failed: Error | None = None  # this try's last error step, unless the model went on
         self._sending = False
         self._hit_counted = False
         self._hits_seen = quota.recorded
@@ -249,35 +249,35 @@ class _Run:
         )
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop all watches."""
         self._sending = False
         for watch in (self._silence, self._duration):
             if watch is not None:
                 watch.stop()
 
     def watch(self, begin: Begin) -> None:
-        """Have the turn's events watched from now on.
+        """Start to watch the turn's events.
 
         Args:
-            begin: Leads the events to the turn.
+            begin: Sends the agent's events to the turn.
         """
         self._silence = SilenceWatch(
             self._config.chat_timeout, self._on_silence, self._record.clock
         )
         watches = (self._silence, self._duration) if self._duration else (self._silence,)
-        begin(self._response, watches, self._see)
+        begin(self._response, watches, self._observe)
         self._response.emit(State(state=TurnState.RUNNING, at=now()))
         self._sending = True
 
     async def halted(self) -> None:
-        """Wait until the backend has taken the wish to end the turn, if there was one."""
+        """Wait until the backend has handled the request to end the turn, if there was one."""
         await asyncio.gather(*self._cancelling, return_exceptions=True)
 
     async def attempt(self) -> None:
-        """Send the prompt once and stay until the turn is over.
+        """Send the prompt once and wait for the end of the turn.
 
         Raises:
-            AgyError: What it failed with.
+            AgyError: The try failed.
         """
         record, response = self._record, self._response
         self._ended_by, self._failed = None, None
@@ -304,14 +304,14 @@ class _Run:
             await self.halted()
 
     def count_hit(self, error: QuotaExceededError) -> None:
-        """Record what the try failed with, unless it is the hit of its latest error step."""
+        """Record a quota error, unless the same error was counted as an error step before."""
         if not self._hit_counted:
             self._quota.record_hit(error.retry_after if error.hinted else None)
             self._hits_seen = self._quota.recorded
         self._hit_counted = True
 
-    def _see(self, event: Event) -> None:
-        """Look at an event of the turn before anybody else acts on it."""
+    def _observe(self, event: Event) -> None:
+        """Count an event of the turn against quota and budgets."""
         if isinstance(event, Text | Thought | ToolCall | ToolResult):
             self._failed = None
         if isinstance(event, Error) and not event.fatal:
@@ -326,28 +326,32 @@ class _Run:
             self._end(reason)
 
     def _on_silence(self) -> None:
-        """End the turn with the error that the silence came after, or for the silence itself."""
+        """End the turn after a silence.
+
+        If the model's last event was an error, the user needs that error more than "timeout": the
+        harness often waits silently after an error that it cannot solve by a retry.
+        """
         limit = self._config.chat_timeout
         timeout = AgyTimeoutError(
             limit,
             "chat",
-            hint="raise RuntimeConfig(chat_timeout=...) or AGI_CHAT_TIMEOUT_SECS; what had come is "
-            "in response.partial_text",
+            hint="raise RuntimeConfig(chat_timeout=...) or AGI_CHAT_TIMEOUT_SECS. The text so far "
+            "is in response.partial_text",
         )
         if (failed := self._failed) is None:
             self._end(timeout)
             return
         error = to_error(failed.error)
         words = (
-            f"{failed.error.message}. After that nothing came for {limit:g} s "
-            "(RuntimeConfig(chat_timeout=...)), so the turn was ended"
+            f"{failed.error.message}. The turn was ended after {limit:g} s of silence "
+            "(RuntimeConfig(chat_timeout=...))"
         )
         error.args = (words,)
         error.__cause__ = timeout
         self._end(error)
 
     def _end(self, error: AgyError) -> None:
-        """End the turn with an error, unless it is to be tried again after it."""
+        """End the turn with an error, or only this try if the turn may be tried again."""
         if self._ended_by is not None or self._response.done:
             return
         self._ended_by = error
@@ -367,7 +371,7 @@ def _fail(response: Response, error: AgyError) -> None:
 
 
 def _has_begun(response: Response) -> bool:
-    """Whether sending the prompt again would say something twice, or run a tool twice."""
+    """Return whether another try would repeat text or a tool call."""
     return any(isinstance(event, Text | ToolCall) for event in response.events)
 
 
@@ -383,7 +387,7 @@ async def _first_to_end(*responses: Response) -> None:
 
 
 async def _sleep(seconds: float, response: Response) -> bool:
-    """Wait, unless the response is finished first; tell whether it still is to be done."""
+    """Wait for some seconds or the end of the turn; return whether the turn is still open."""
     if seconds > 0:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):

@@ -1,4 +1,4 @@
-"""The turns of an agent, as they begin: prompts, triggers and what the agent does by itself."""
+"""Iterate over an agent's turns as they begin: prompts, triggers and wake-ups."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from agy_nb.runtime.turns.response import Response
 
 
 class TurnStream:
-    """Iterates over an agent's turns from the moment it was made; `Agent.turns` makes it.
+    """Iterate over an agent's turns from the stream's creation on; see `Agent.turns`.
 
-    It ends when the agent does. Each stream sees every turn; one that is not read costs nothing
-    but the handles that it keeps.
+    Each stream yields every turn and ends with the agent. A stream that is not read only costs the
+    memory for the handles.
     """
 
     def __init__(self) -> None:
@@ -33,11 +33,11 @@ class TurnStream:
         return self._turns.popleft()
 
     def add(self, response: Response) -> None:
-        """A turn begins."""
+        """Add a turn that begins."""
         self._turns.append(response)
         self._more.set()
 
     def end(self) -> None:
-        """No more turns will begin."""
+        """End the iteration after the turns so far."""
         self._over = True
         self._more.set()

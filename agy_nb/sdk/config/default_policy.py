@@ -18,7 +18,7 @@ from google.antigravity import types
 from google.antigravity.connections.local.local_connection_config import normalize_wire_path
 from google.antigravity.hooks import policy
 
-from agy_nb.sdk.process.executor import off_loop
+from agy_nb.sdk.process.executor import run_in_thread
 
 _Outside = Callable[[Mapping[str, Any]], Awaitable[bool]]
 """Whether the arguments of a file tool name a place outside the workspace."""
@@ -108,7 +108,7 @@ def _outside_of(folders: Sequence[str]) -> _Outside:
         named = [
             value for key, value in args.items() if key.replace("_", "").lower() in _PATHS and value
         ]
-        return await off_loop(_any_outside, folders, named)
+        return await run_in_thread(_any_outside, folders, named)
 
     return outside
 

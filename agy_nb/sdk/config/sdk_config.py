@@ -274,7 +274,7 @@ def _refuse_all(call: types.ToolCall, reason: str | None = None) -> bool:
 
 _NOBODY = ApprovalDecision(
     allowed=False,
-    reason="nobody can be asked: the agent was created without ask_user=",
+    reason="there is no approval handler: the agent was created without ask_user=",
     decided_by="default",
 )
 

@@ -32,7 +32,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew)  # a child has none of its parent's threads
 
 
-async def in_own_thread(work: Callable[..., T], *args: Any) -> T:
+async def run_in_new_thread(work: Callable[..., T], *args: Any) -> T:
     """Run a function that may wait for a person, in a thread that no other work needs.
 
     The thread does not keep Python from ending. When the caller is cancelled, the function goes on.
@@ -69,7 +69,7 @@ async def in_own_thread(work: Callable[..., T], *args: Any) -> T:
     return await outcome
 
 
-async def off_loop(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def run_in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Like `asyncio.to_thread`, whatever the user's code does with those threads.
 
     Args:

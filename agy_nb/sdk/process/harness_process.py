@@ -16,7 +16,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.errors import HarnessError
-from agy_nb.sdk.process.executor import off_loop
+from agy_nb.sdk.process.executor import run_in_thread
 
 if TYPE_CHECKING:
     from agy_nb.sdk.patches.deferred_process import DeferredProcess
@@ -93,7 +93,7 @@ class HarnessProcess:
         process = self._process
         if process is None:
             return None
-        code = await asyncio.shield(off_loop(_reap, process, grace))
+        code = await asyncio.shield(run_in_thread(_reap, process, grace))
         self._process = None
         self._hang_up()
         return code

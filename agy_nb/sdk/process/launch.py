@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from agy_nb.errors import HarnessError
 from agy_nb.sdk.interfaces import Listen, ReplaySocket, Socket
 from agy_nb.sdk.process import temporary_folders
-from agy_nb.sdk.process.executor import off_loop
+from agy_nb.sdk.process.executor import run_in_thread
 from agy_nb.sdk.process.harness_process import HarnessProcess
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class HarnessStart:
         harness, process = self._follower.harness, self.process
         assert process is not None  # noqa: S101 - the SDK has asked for one by now
         try:
-            address = await off_loop(process.start, harness.born)
+            address = await run_in_thread(process.start, harness.born)
             port = address.port if route is None else await route(process, address.port)
             socket = await self._connect(port, address.api_key)
             harness.connected(socket)

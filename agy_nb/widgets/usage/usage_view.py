@@ -52,7 +52,7 @@ class UsageView:
 
     Args:
         booked: Whose usage.
-        ledger: Who tells of changes.
+        telemetry: Who tells of changes.
 
     Attributes:
         by: What a row stands for.
@@ -66,7 +66,7 @@ class UsageView:
         >>> view.close()
     """
 
-    def __init__(self, booked: Booked, ledger: Telemetry) -> None:
+    def __init__(self, booked: Booked, telemetry: Telemetry) -> None:
         self.by: ut.Grouping = "agent"
         self.order = ut.SortOrder()
         self.name = ""
@@ -81,7 +81,7 @@ class UsageView:
         self._pause = INTERVAL_S
         self._dirty = self._warm = False
         self._tables: Tables | None = None
-        self._stop: Callable[[], None] = ledger.watch(self._on_more)
+        self._stop: Callable[[], None] = telemetry.watch(self._on_more)
         self._show()
         self._on_more()
 
@@ -294,4 +294,4 @@ def usage_ui() -> UsageView:
         >>> view.close()
     """
     rt = runtime()
-    return UsageView(rt, rt.ledger)
+    return UsageView(rt, rt.telemetry)

@@ -120,9 +120,9 @@ async def test_tools_and_approvals():
 
 
 async def test_broken_books_end_no_turn(caplog):
-    ledger = LiveTables()
-    ledger._take = None
-    async with Runtime(backend=MemoryBackend(), ledger=ledger) as rt:
+    telemetry = LiveTables()
+    telemetry._take = None
+    async with Runtime(backend=MemoryBackend(), telemetry=telemetry) as rt:
         agent = await rt.create_agent()
         assert await agent.chat_text("Hello") == "Hello "
         assert len(rt.tables.turns) == 0
@@ -139,21 +139,21 @@ class Response:
         self.turn_id = turn_id
 
 
-def play(ledger, turns, chunks=3):
+def play(telemetry, turns, chunks=3):
     for number in range(turns):
         response = Response(number + 1)
-        ledger.event(1, response, State(state=TurnState.RUNNING, at=START + number))
+        telemetry.event(1, response, State(state=TurnState.RUNNING, at=START + number))
         for _ in range(chunks):
             text = Text(trajectory=ROOT, text="word ", step_index=number, at=START + number)
-            ledger.event(1, response, text)
-        ledger.event(1, response, metered(ROOT, START + number, total_tokens=7))
-        ledger.event(1, response, State(state=TurnState.DONE, at=START + number))
+            telemetry.event(1, response, text)
+        telemetry.event(1, response, metered(ROOT, START + number, total_tokens=7))
+        telemetry.event(1, response, State(state=TurnState.DONE, at=START + number))
 
 
 def test_books_are_bounded():
-    ledger = LiveTables(max_rows=100)
-    play(ledger, 1000)
-    tables = ledger.tables()
+    telemetry = LiveTables(max_rows=100)
+    play(telemetry, 1000)
+    tables = telemetry.tables()
     assert 50 <= len(tables.turns) <= 100
     assert tables.turns["turn_id"].tolist()[-1] == 1000
     assert tables.turns["status"].eq("ok").all()
@@ -161,9 +161,9 @@ def test_books_are_bounded():
 
 
 def test_dropped_rows_are_told_once_a_table_and_in_all():
-    ledger = LiveTables(max_rows=100)
-    play(ledger, 1000)
-    tables = ledger.tables()
+    telemetry = LiveTables(max_rows=100)
+    play(telemetry, 1000)
+    tables = telemetry.tables()
     problems = tables.problems
     assert set(problems["problem"]) == {"rows_dropped"}
     told = dict(detail.split(": ") for detail in problems["detail"])
@@ -172,15 +172,15 @@ def test_dropped_rows_are_told_once_a_table_and_in_all():
 
 
 def test_of_an_agent_that_is_gone_only_its_rows_are_kept():
-    ledger = LiveTables(max_rows=100)
+    telemetry = LiveTables(max_rows=100)
     for agent_id in range(1, 301):
-        ledger.agent_started(agent_id, {"model": "m"})
-        ledger.event(agent_id, None, metered(ROOT, START + agent_id, total_tokens=7))
-        ledger.agent_ended(agent_id)
-    assert len(ledger.tables().turns) == 0
-    assert (len(ledger._book.agents), len(ledger._folds), len(ledger._open)) == (0, 0, 0)
-    ledger.agent_started(301, {"model": "m"})
-    tables = ledger.tables()
+        telemetry.agent_started(agent_id, {"model": "m"})
+        telemetry.event(agent_id, None, metered(ROOT, START + agent_id, total_tokens=7))
+        telemetry.agent_ended(agent_id)
+    assert len(telemetry.tables().turns) == 0
+    assert (len(telemetry._book.agents), len(telemetry._folds), len(telemetry._open)) == (0, 0, 0)
+    telemetry.agent_started(301, {"model": "m"})
+    tables = telemetry.tables()
     assert tables.sessions["n_agents"].tolist() == [301]
     assert tables.agents["state"].tolist()[-2:] == ["closed", "running"]
     assert tables.agents["model"].tolist()[-2:] == ["m", "m"]
@@ -190,12 +190,12 @@ def test_of_an_agent_that_is_gone_only_its_rows_are_kept():
 @pytest.mark.slow
 def test_looking_after_ten_thousand_turns_costs_little_more():
     def look(turns):
-        ledger = LiveTables()
-        play(ledger, turns)
+        telemetry = LiveTables()
+        play(telemetry, turns)
         times = []
         for _ in range(5):
             began = time.thread_time()
-            assert len(ledger.tables().turns) == turns
+            assert len(telemetry.tables().turns) == turns
             times.append(time.thread_time() - began)
         return min(times)
 
@@ -203,9 +203,9 @@ def test_looking_after_ten_thousand_turns_costs_little_more():
 
 
 def test_event_costs_a_few_microseconds():
-    ledger = LiveTables()
+    telemetry = LiveTables()
     began = time.thread_time()
-    play(ledger, 100, chunks=500)
+    play(telemetry, 100, chunks=500)
     assert (time.thread_time() - began) / 50_000 < 50e-6  # 2 to 4 when nothing else runs
 
 
@@ -225,14 +225,14 @@ def test_model_of_a_configuration(config, expected):
 
 
 def test_events_between_turns_count():
-    ledger = LiveTables()
-    play(ledger, 1)
+    telemetry = LiveTables()
+    play(telemetry, 1)
     child = Trajectory(id="c" * 32, parent_id=ROOT.id, depth=1)
-    ledger.event(1, None, metered(child, START, total_tokens=5))
-    calls = ledger.tables().model_calls
+    telemetry.event(1, None, metered(child, START, total_tokens=5))
+    calls = telemetry.tables().model_calls
     assert calls["total_tokens"].tolist() == [7, 5]
     assert calls["turn_id"].isna().tolist() == [False, True]
-    assert ledger.tables().usage("session")["total_tokens"].tolist() == [12]
+    assert telemetry.tables().usage("session")["total_tokens"].tolist() == [12]
 
 
 @pytest.mark.real
@@ -261,10 +261,10 @@ async def test_model_is_the_sdks_default_where_the_configuration_names_none(tmp_
 def test_default_model_is_marked_as_such(config, model, source, monkeypatch):
     sdk = SimpleNamespace(DEFAULT_MODEL="gemini-of-the-sdk")
     monkeypatch.setitem(sys.modules, "google.antigravity.models", sdk)
-    ledger = LiveTables()
-    ledger.agent_started(1, config)
-    play(ledger, 1)
-    calls = ledger.tables().model_calls
+    telemetry = LiveTables()
+    telemetry.agent_started(1, config)
+    play(telemetry, 1)
+    calls = telemetry.tables().model_calls
     assert calls["model"].fillna("").tolist() == [model or ""]
     assert calls["model_source"].tolist() == [source]
 

@@ -202,5 +202,5 @@ async def test_agent_that_ends_begins_no_turn():
 @pytest.mark.parametrize("text", ["", " \n"])
 async def test_trigger_must_say_something(text):
     async with agent_with() as agent:
-        with pytest.raises(agy.InvalidInputError, match="text must say what has happened"):
+        with pytest.raises(agy.InvalidInputError, match="text must not be empty"):
             await agent.trigger(text)

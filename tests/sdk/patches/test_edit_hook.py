@@ -175,7 +175,7 @@ async def test_silence_in_the_hook_is_a_denial_in_time(told):
     async with agy.Runtime(limits) as impatient:
         response, model, _ = await told(SCRIPT, on=impatient, tools=[weather], ask_user=Silent())
     assert [each.state for each in decisions(response)] == [ApprovalState.TIMED_OUT]
-    assert "nobody answered within 0.2 s" in model.requests[1].tool_results[0].text
+    assert "no answer within 0.2 s" in model.requests[1].tool_results[0].text
     assert response.partial_text == "ok"
 
 

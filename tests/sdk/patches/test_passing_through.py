@@ -269,7 +269,7 @@ async def test_policy_that_asks_and_finds_nobody_denies(runtime):
         runtime, script, tools=[weather], policies=[policy.ask_user("weather")]
     )
     assert [result.denied for result in response.tool_results] == [True]
-    assert "nobody can be asked" in model.requests[1].tool_results[0].text
+    assert "there is no approval handler" in model.requests[1].tool_results[0].text
 
 
 async def test_policy_may_look_at_the_arguments(runtime):

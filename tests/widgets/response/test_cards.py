@@ -250,7 +250,7 @@ def test_decision_is_a_word_with_its_time(state):
         ("allowed", "cassette", "", "The recording allowed it."),
         ("allowed", "a grant: this tool", "", "Your grant for this tool allowed it."),
         ("allowed", "my robot", "", "my robot allowed it."),
-        ("timed_out", "default", "nobody answered within 2 s", "nobody answered within 2 s"),
+        ("timed_out", "default", "no answer within 2 s", "no answer within 2 s"),
         ("cancelled", "default", "the turn ended", "the turn ended"),
     ],
 )

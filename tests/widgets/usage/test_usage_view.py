@@ -70,7 +70,7 @@ async def runtime(prices, quick):
     async with agy.Runtime(
         agy.RuntimeConfig(chat_pause=0),
         backend=MemoryBackend(metered([300, 100, 200])),
-        ledger=LiveTables(prices=prices),
+        telemetry=LiveTables(prices=prices),
     ) as runtime:
         yield runtime
 
@@ -133,7 +133,7 @@ async def test_model_without_a_price_has_no_cost_and_is_named(runtime, agent, mo
     other = await runtime.create_agent({"model": "nobody's"})
     await agent.chat_text("one")
     await other.chat_text("one")
-    view = UsageView(runtime, runtime.ledger)
+    view = UsageView(runtime, runtime.telemetry)
     await view.settled()
     page = Page(view, monkeypatch)
     (_, second) = page.rows()
@@ -162,7 +162,7 @@ async def test_chart_has_a_bar_for_each_turn(page):
 
 
 async def test_nothing_has_run_is_said(runtime, monkeypatch):
-    view = UsageView(runtime, runtime.ledger)
+    view = UsageView(runtime, runtime.telemetry)
     await view.settled()
     page = Page(view, monkeypatch)
     assert "No usage yet" in page.html
@@ -275,8 +275,8 @@ def test_more_rows_than_a_page_holds_are_counted():
 
     from agy_nb.widgets.usage import usage_table as ut
 
-    ledger = LiveTables()
-    usage = ut.read(ut.settled(ledger.tables().now(ut.READ)))
+    telemetry = LiveTables()
+    usage = ut.read(ut.settled(telemetry.tables().now(ut.READ)))
     (names,) = [usage.frames["turn"].columns]
     rows = [dict.fromkeys(names, 1) | {"turn_id": number} for number in range(ut.LONGEST + 7)]
     assert "<tfoot></tfoot>" in ut.table(usage, "turn")
@@ -303,7 +303,7 @@ async def test_ledger_tells_of_calls_and_turns_but_not_of_each_piece_of_text(qui
 
     async with agy.Runtime(backend=MemoryBackend(talks)) as runtime:
         told = []
-        stop = runtime.ledger.watch(lambda: told.append(1))
+        stop = runtime.telemetry.watch(lambda: told.append(1))
         agent = await runtime.create_agent()
         await agent.chat_text("one")
         assert 1 < len(told) < 20
