@@ -11,7 +11,7 @@ AgyError
   |   + QuotaExceededError   the model's quota is exceeded; retry after `retry_after` seconds
   |   + SafetyError          the model refused for safety reasons
   |   + MaxTokensError       the answer reached its token limit
-  |   + UnsupportedSdkError  agy_nb was not tested with this SDK version
+  |   + UnsupportedSdkError  this version of the SDK was not tested with agy_nb
   + BudgetExceededError      a turn or a session exceeded a budget of RuntimeConfig
   + AgyTimeoutError          an operation took longer than its limit (also a TimeoutError)
   + TurnCancelledError       the turn was cancelled; `partial_text` holds the text so far
@@ -230,7 +230,7 @@ class HarnessError(BackendError):
 
 
 class UnsupportedSdkError(BackendError):
-    """agy_nb was not tested with the installed version of google-antigravity.
+    """The installed version of google-antigravity was not tested with agy_nb.
 
     What to do: install a tested version with the command in the message.
 
@@ -351,7 +351,7 @@ class BudgetExceededError(AgyError):
         ...     agent = await runtime.create_agent()
         ...     await agent.chat_text("Hello")
         Traceback (most recent call last):
-        agy_nb.errors.BudgetExceededError: the turn used ... tokens, more than ...
+        agy_nb.errors.BudgetExceededError: the turn was ended: it used ... tokens, more than ...
     """
 
     def __init__(self, message: str, *, budget: str, limit: float, used: float | None) -> None:
