@@ -107,7 +107,7 @@ def write(rows: dict[str, dict[str, int]]) -> None:
         )
         kept[version] = f"| {version} | {numbers} | {today} |"
     ordered = [kept[key] for key in sorted(kept, key=lambda v: [int(n) for n in v.split(".")])]
-    ran = "What was run: " + ", ".join(f"`{path}`" for path in TESTS) + "."
+    ran = "Tests: " + ", ".join(f"`{path}`" for path in TESTS) + "."
     table = "\n".join([START, "", fill(ran, 100), "", HEADER, *ordered, ""])
     PAGE.write_text(above + table, encoding="utf-8")
 

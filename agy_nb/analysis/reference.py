@@ -11,10 +11,8 @@ from agy_nb.analysis.schema import DTYPES, TABLES, TOOL_USAGE, USAGE, USAGE_KEYS
 _INTRODUCTION = """\
 # Tables
 
-`agent.tables` and `rt.tables` hold what an agent or a runtime did so far; `agy.load("cassettes/")`
-reads recorded sessions. All give the same tables, as DataFrames with these columns and types. An
-empty table has them too. Unknown is `<NA>`, never 0; times are UTC; `session_id`, `agent_id`,
-`turn_id` and `trajectory_id` join the tables.
+Read sessions as pandas DataFrames: turns, model calls with their cost, tool calls, approvals and
+more.
 
 ```python
 import agy_nb as agy
@@ -25,25 +23,30 @@ sessions.summary(by=["day", "model"])
 sessions.turns.merge(sessions.agents, on=["session_id", "agent_id"])
 ```
 
-Tokens are counted by `model_calls`, one row a call that the harness metered. Calls that fail or are
-cut off report no tokens, so that sums are lower bounds; `n_unmetered_calls` and
-`tokens_are_lower_bound` say so. What was said is not in the tables but its length;
-`agy.load(..., text=True)` adds it, and `chunks=True` a row for each piece.
+`agy.load("cassettes/")` reads recorded sessions. `agent.tables` and `rt.tables` hold the session of
+a live agent or runtime. All have the same tables, with the columns and types below, also if a
+table is empty. An unknown value is `<NA>`, never 0. Times are UTC. `session_id`, `agent_id`,
+`turn_id` and `trajectory_id` join the tables.
+
+`model_calls` has one row per call with usage from the harness. Calls that fail or are cut off have
+no usage, so sums are lower bounds. `n_unmetered_calls` and `tokens_are_lower_bound` show this. The
+tables have the lengths of texts. `agy.load(..., text=True)` adds the texts, and `chunks=True` adds
+one row per streamed piece.
 
 ## Plots
 
 `plot_usage()`, `plot_latency()`, `plot_context()` and `plot_timeline()` draw with Matplotlib and
-give its axes back; `backend="plotly"` gives a figure to zoom and to point at. A
-timeline is that of the longest turn, or of `plot_timeline(turn_id, session_id=...)`. `ax=` draws
-on axes of yours; `layout="constrained"` gives their figure room for the legends beside them.
+return the axes. `backend="plotly"` returns an interactive figure. `plot_timeline()` shows the
+longest turn, and `plot_timeline(turn_id, session_id=...)` shows another one. `ax=` draws on your
+own axes; create their figure with `layout="constrained"` to make room for the legends.
 
-## Out
+## Export
 
-`to_parquet("out/")` writes each table as a data set that is split by the UTC day of its rows;
-pandas, DuckDB, Polars, Spark and Dask read one as a table, with the day as the column `utc_day`.
-Parquet has no durations: a reader that knows nothing of Arrow, as DuckDB, sees whole microseconds.
-`to_arrow("turns")` is taken by Polars and DuckDB as it is. `to_csv("out/")` has durations in
-seconds (`..._s`) and no formulas.
+`to_parquet("out/")` writes each table as a data set that is partitioned by the UTC day of its rows.
+pandas, DuckDB, Polars, Spark and Dask read a data set as a table, with the day in the column
+`utc_day`. Parquet has no durations: readers without Arrow's metadata, such as DuckDB, get integers
+in microseconds. Polars and DuckDB accept `to_arrow("turns")` directly. `to_csv("out/")` writes
+durations in seconds (`..._s`) and escapes spreadsheet formulas.
 
 ```python
 import duckdb
@@ -55,11 +58,11 @@ duckdb.sql(
 )
 ```
 
-`to_otel(exporter)` sends each turn that is over as a trace of OpenTelemetry's spans for generative
-AI: `invoke_agent` for the turn and its subagents, `chat` for each model call with
-`gen_ai.usage.*`, `execute_tool` for each tool call. Tokens are on `chat` alone, so that no sum
-counts them twice; when a model call began is inferred (`agy.start_is_inferred`). Ids are the same
-in every export. Arguments of tools go along only with `arguments=True`.
+`to_otel(exporter)` sends each finished turn as a trace of OpenTelemetry's spans for generative AI:
+`invoke_agent` for the turn and its subagents, `chat` for a model call with `gen_ai.usage.*`,
+`execute_tool` for a tool call. Only `chat` spans have tokens. The start of a model call is inferred
+(`agy.start_is_inferred`). Span ids are the same in every export. `arguments=True` adds the
+arguments of tools.
 
 ```python
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -67,27 +70,28 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 sessions.to_otel(OTLPSpanExporter())
 ```
 
-## Conversations of the harness
-
-What the harness itself keeps is read, too, where no recording was made; load one of the two.
-
-- `agy.load(app_data_dir)` reads the transcripts below `brain/`, one session a conversation, its
-  subagents as trajectories: prompts, answers, tool calls, and the tokens of each model call, whose
-  sums are those of a recording. Not told, and `<NA>`: the model (and so the cost), thought tokens,
-  how a turn ended, approvals by policies, which agent process it was, and all durations, as times
-  are whole seconds. A call that was cut off and a prompt without an answer count as unmetered.
-- `agy.load(save_dir)` reads the databases `{conversation_id}.db`: the number and kind of steps, and
-  so of turns. All else is in blobs whose messages are not published; `problems` says so. One whose
-  transcript is loaded with it is left.
-
 ## Many recordings
 
-`agy.load("runs/", engine="dask")` reads on many cores or machines, wherever the
-`dask.distributed.Client` of the moment has its workers; they must see the files by the same names.
-`usage()` and `to_parquet()` are worked out there, `sessions.dask("steps")` is a Dask DataFrame of
-any table, and `sessions.steps` brings the whole of one here.
+`agy.load("runs/", engine="dask")` reads on the workers of the current `dask.distributed.Client`, on
+many cores or machines. Workers must see the files under the same paths. They compute `usage()` and
+`to_parquet()`. `sessions.dask("steps")` is any table as a Dask DataFrame, and `sessions.steps`
+loads a whole table into this process.
 
-This page is written by `python -m agy_nb.analysis.reference`.
+## Sessions without a recording
+
+`agy.load` also reads the files that the harness keeps about conversations. Load one of these:
+
+- `agy.load(app_data_dir)` reads the transcripts below `brain/`. A conversation is a session, and
+  its subagents are trajectories. You get prompts, answers, tool calls and the tokens of each model
+  call, with the same sums as in a recording. Unknown, and `<NA>`, are the model and its cost,
+  thinking tokens, the end of a turn, approvals by policies, the agent's process and all durations,
+  because times are whole seconds. An interrupted call and a prompt without an answer count as
+  unmetered.
+- `agy.load(save_dir)` reads the databases `{conversation_id}.db`: the number and kind of steps, and
+  the number of turns. The format of the rest is not published, and `problems` reports it. A
+  database is skipped if its transcript is loaded, too.
+
+`python -m agy_nb.analysis.reference` writes this page.
 """
 
 

@@ -123,7 +123,7 @@ class WaitForIdle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalIdle:
-    """Release whoever waits for the agent to be idle, whether it is or not. Reply: `Done`."""
+    """Release all callers that wait for the agent to be idle. Reply: `Done`."""
 
     kind: ClassVar[Kind] = Kind.OPERATION
     agent_id: AgentId

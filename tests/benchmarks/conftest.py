@@ -82,11 +82,12 @@ def record():
 
 PAGE = """# Performance
 
-Ratios, each of two sides that take turns in one run of `make bench`; the last column is what we
-want of it. Measured on {machine}, Python {python}, google-antigravity {sdk},
+See how fast agy_nb is compared with the SDK alone or with another tool. Each ratio compares two
+sides that take turns in one run of `make bench`. The last column is the project's target. Measured
+on {machine}, Python {python}, google-antigravity {sdk},
 ipykernel {ipykernel}, pandas {pandas}.
 
-| what | measured | wanted |
+| measurement | result | target |
 | --- | --- | --- |
 {rows}
 """

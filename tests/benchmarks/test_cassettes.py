@@ -108,7 +108,7 @@ def test_replay_against_the_live_harness(loop, recorded, live, tmp_path, side_by
             return await session(at)
 
     result = side_by_side(lambda: loop.run(replayed()), lambda: loop.run(session(live)), ROUNDS)
-    value = f"{1 / result.ratio:.0f} ({1000 * min(result.ours):.1f} ms a session)"
+    value = f"{1 / result.ratio:.0f} ({1000 * min(result.ours):.1f} ms per session)"
     record(f"wire replay: sessions/s over live, {TURNS} turns with tools", value, ">= 100")
 
 
@@ -210,9 +210,9 @@ def test_load_grows_with_the_frames(large, benchmark, record):
 
     few = min(took(1_000) for _ in range(5))
     many = min(took(MOST) for _ in range(3))
-    record(f"load: time a frame, {MOST:,} over 1,000 frames", f"{many / few:.2f}", "about 1")
+    record(f"load: time per frame, {MOST:,} over 1,000 frames", f"{many / few:.2f}", "about 1")
     ratio = memory(MOST) / memory(10_000)
-    record(f"load: memory a frame, {MOST:,} over 10,000 frames", f"{ratio:.2f}", "about 1")
+    record(f"load: memory per frame, {MOST:,} over 10,000 frames", f"{ratio:.2f}", "about 1")
     folder = large(100_001)
     tracemalloc.start()
     lines = sum(1 for _line in transcript(folder))

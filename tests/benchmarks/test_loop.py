@@ -101,6 +101,6 @@ def test_a_turn_costs_the_same_after_ten_thousand(loop, benchmark, record):
     benchmark.pedantic(lambda: loop.run(turns_in_a_row(100)()), rounds=3)
     record(
         "a turn's time at 10,000 turns over that at 100",
-        f"{costs[10_000] / costs[100]:.2f} ({costs[10_000] * 1e6:,.0f} us a turn)",
+        f"{costs[10_000] / costs[100]:.2f} ({costs[10_000] * 1e6:,.0f} us per turn)",
         "about 1",
     )

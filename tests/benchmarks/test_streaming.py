@@ -94,7 +94,7 @@ def test_memory_a_chunk_is_near_the_sdks(loop, bench, benchmark, record):
     benchmark.extra_info["ratio"] = mine / theirs
     benchmark.pedantic(lambda: None, rounds=1)
     record(
-        "memory a chunk: ours over the SDK's",
+        "memory per chunk: ours over the SDK's",
         f"{mine / theirs:.2f} ({mine:,.0f} / {theirs:,.0f} bytes)",
         "<= 1.2",
     )

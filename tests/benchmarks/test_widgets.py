@@ -107,7 +107,7 @@ def test_turn_keeps_its_pace_with_a_view_open(loop, bench, side_by_side, record)
         lambda: loop.run(bench.through()), lambda: loop.run(bench.without()), ROUNDS
     )
     pace = CHUNKS / min(result.ours)
-    record("chunks a second with a view", f"{pace:,.0f}", "as many as the model sends")
+    record("chunks per second with a view", f"{pace:,.0f}", "as many as the model sends")
     record("throughput with a view", f"{1 / result.ratio:.2f} of that without", ">= 0.9")
     assert 1 / result.ratio > 0.5
 
@@ -185,7 +185,7 @@ def test_view_of_five_thousand_chunks_a_second_leaves_the_loop_free(loop, benchm
     benchmark.pedantic(lambda: None, rounds=1)
     final = len(view.transcript.html())
     record("longest stall with a view", f"{longest * 1e3:.1f} ms", "< 50 ms")
-    record("messages in a second", f"{len(view.messages)}", "<= 20, the first and the last")
+    record("messages in one second", f"{len(view.messages)}", "<= 20, the first and the last")
     record(
         "characters to the front end",
         f"{view.characters:,} for {len(ANSWER):,} of text, {final:,} of HTML",

@@ -13,31 +13,32 @@ PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
 HEAD = """\
 # The command `agy-nb`
 
-`agy-nb --help` lists the commands, `agy-nb COMMAND --help` explains one; `python -m agy_nb.cli` is
-the same. In a terminal there are colours and tables, in a pipe plain lines.
+Check your installation, run the demo, and work with recordings on the command line.
+
+```sh
+agy-nb doctor                                 # check the installation
+agy-nb demo                                   # run the quickstart notebook
+agy-nb cassette list                          # list the recordings below ./cassettes
+agy-nb cassette verify cassettes/weather      # check one for damage and secrets
+agy-nb usage cassettes --by model --format csv
+```
+
+`agy-nb --help` lists the commands, and `agy-nb COMMAND --help` explains one. `python -m agy_nb.cli`
+is the same. The output has colours and tables in a terminal, and plain lines in a pipe.
 
 | exit code | meaning |
 | --- | --- |
-| 0 | all went well |
-| 1 | something is wrong, or differs: one line on stderr says what, and what to do |
+| 0 | success |
+| 1 | failure or difference; one line on stderr has the problem and the remedy |
 | 2 | wrong arguments; nothing was done |
 | 130 | interrupted |
 
-A traceback is a bug of agy_nb: please report it.
+A traceback is a bug in agy_nb. Please report it.
 
-`demo` uses the Python it is installed in, never a kernel registered on the machine, and needs
-`pip install 'agy-nb[notebook]'`. `doctor` looks at Python, SDK, harness, kernel and front end, and
-has an agent answer; without a `GEMINI_API_KEY` that is a small model on your own machine. The key
-itself is never shown. [Cassettes](cassettes.md), [the stand-in of the harness](harness.md) and
-[tables](tables.md) have pages of their own.
-
-```sh
-agy-nb demo                                   # the quickstart notebook, executed
-agy-nb doctor                                 # what works here; 0 if an agent answers
-agy-nb cassette list                          # recordings below ./cassettes
-agy-nb cassette verify cassettes/weather
-agy-nb usage cassettes --by model --format csv
-```
+`demo` needs `pip install 'agy-nb[notebook]'`, and uses the Python in which agy_nb is installed.
+`doctor` checks Python, SDK, harness, kernel and front end, and lets an agent answer. Without a
+`GEMINI_API_KEY`, the model is a local echo model. The key itself is never shown.
+Read more about [cassettes](cassettes.md), [other languages](harness.md) and [tables](tables.md).
 """
 
 

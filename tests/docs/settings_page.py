@@ -16,31 +16,38 @@ PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 HEAD = """\
 # Settings
 
-Every setting in one place. How an agent behaves (its model, workspaces, capabilities) is the SDK's
-own configuration, which `create_agent` takes as it is: see the SDK's documentation for it. The
-options of pytest stand on the page [Tests with recorded sessions](testing.md), those of the command
-on the page [The command `agy-nb`](commands.md).
+Set limits of a runtime, and look up every option of agents, cassettes and tables.
+
+```python
+rt = agy.runtime(agy.RuntimeConfig(chat_timeout=300, max_turn_tokens=500_000))
+agent = await agy.create_agent({"model": "gemini-2.5-flash"})
+```
+
+An agent's model, workspaces and capabilities belong to the SDK's configuration, which
+`create_agent` accepts as an object or a mapping. See the SDK's documentation. [Tests with recorded
+sessions](testing.md) lists the options of pytest, and [The command `agy-nb`](commands.md) those of
+the command line.
 """
 
 # What each variable of the environment does; a test finds those that the code reads.
 VARIABLES = {
     "AGI_CHAT_TIMEOUT_SECS": "default of `RuntimeConfig.chat_timeout`, in seconds",
     "AGY_NB_STAND_IN": "set by `agy-nb harness` for the harness that it starts; not for users",
-    "ANTIGRAVITY_HARNESS_PATH": "the harness that the SDK starts, in place of its own",
-    "CI": "where it is set (and not `0` or `false`), pytest records nothing unless it is told to",
-    "COLAB_RELEASE_TAG": "set by Colab: tells which front end shows the views",
+    "ANTIGRAVITY_HARNESS_PATH": "the harness that the SDK starts, instead of its own",
+    "CI": "if set (and not `0` or `false`), pytest records only with an explicit record mode",
+    "COLAB_RELEASE_TAG": "set by Colab; agy_nb uses it to detect the front end",
     "GEMINI_API_KEY": "key of the Gemini API; without it, and without a model in the "
     "configuration, a local echo model answers",
     "GOOGLE_GENAI_USE_ENTERPRISE": "`true` or `1`: the SDK uses Vertex AI, no echo model",
     "GOOGLE_GENAI_USE_VERTEXAI": "the same, by its older name",
-    "VSCODE_PID": "set by VS Code: tells which front end shows the views",
+    "VSCODE_PID": "set by VS Code; agy_nb uses it to detect the front end",
 }
 
 
 ABOUT_VARIABLES = """\
-`agy.load_env()` sets those of a `.env` file that are not set yet; nothing loads one by itself. Call
-it before the first agent. Recordings are cleaned of the file's values whose names say that they are
-secret. Keep the file out of git.
+Call `agy.load_env()` before the first agent to set the variables of a `.env` file. Variables that
+are already set keep their values. Recordings redact the values of the file's secret variables. Keep
+the file out of git.
 """
 
 
@@ -58,17 +65,17 @@ def page() -> str:
             _section("Agents", "`await agy.create_agent(...)`.", create_agent, "Args"),
             _section(
                 "Cassettes",
-                "`agy.use_cassette(...)`; the marker `agy_cassette` takes them as well.",
+                "`agy.use_cassette(...)` and the marker `agy_cassette`.",
                 agy.use_cassette,
                 "Args",
             ),
             _section(
                 "Tables",
-                "`agy.load(...)`; prices are those of `agy_nb.analysis.Prices`.",
+                "`agy.load(...)`. `prices` is an `agy_nb.analysis.Prices`.",
                 agy.load,
                 "Args",
             ),
-            "## Variables of the environment\n",
+            "## Environment variables\n",
             ABOUT_VARIABLES,
             "| variable | meaning |",
             "| --- | --- |",

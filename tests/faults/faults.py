@@ -120,7 +120,7 @@ GROUPS = (
                 telling=frozenset({SHUTDOWN}),
             ),
             Fault(
-                name="silent for good",
+                name="silent permanently",
                 act=acts.silence,
                 seen={START: LATE_START, IDLE: SILENT, **in_turn(SILENT), SHUTDOWN: OVER},
                 telling=frozenset({STREAMING}),
@@ -132,13 +132,13 @@ GROUPS = (
                 telling=frozenset({START}),
             ),
             Fault(
-                name="frames that are no JSON",
+                name="frames of invalid JSON",
                 act=acts.corrupt_json,
                 seen={START: NO_START, IDLE: FINE, **in_turn(GONE), SHUTDOWN: OVER},
                 telling=frozenset({IDLE}),
             ),
             Fault(
-                name="frames that mean nothing",
+                name="frames without a meaning",
                 act=acts.corrupt_meaning,
                 seen={START: NO_START, IDLE: FINE, **in_turn(GONE), SHUTDOWN: OVER},
                 telling=frozenset({APPROVAL}),
@@ -190,7 +190,7 @@ GROUPS = (
                 telling=[TOOL],
             ),
             model(
-                "drips one byte a second",
+                "drips one byte per second",
                 say("never", byte_delay_s=1.0),
                 *SILENT.what,
                 within=6,
@@ -203,7 +203,7 @@ GROUPS = (
                 NO_ANSWER,
                 telling=[STREAMING],
             ),
-            model("sends what is no JSON", garbage(after="partial"), NO_ANSWER),
+            model("sends invalid JSON", garbage(after="partial"), NO_ANSWER),
             model("sends bytes of all kinds", garbage(bytes(range(256)) * 100), NO_ANSWER),
             model(
                 "sends 100 MB of text",
@@ -216,7 +216,7 @@ GROUPS = (
                 telling=[STREAMING],
             ),
             model(
-                "sends 100 MB without a line's end",
+                "sends 100 MB without a line break",
                 garbage(b"data: " + b"x" * HUNDRED_MB),
                 *SILENT.what,
                 within=8,

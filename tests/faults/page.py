@@ -13,44 +13,55 @@ PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 
 INTRODUCTION = f"""# Reliability
 
-What a user sees when something breaks, and what works afterwards. `make soak` runs every cell: the
-real SDK and its real harness, a scripted model on loopback, and the fault while the agent starts,
-is idle, streams an answer, runs a tool, waits for an approval or shuts down. What was seen stands
-here; `make test` runs the most telling cells again.
+Look up the error that you see when something breaks, and how the agent continues. In short:
 
-Each cell holds to this:
+```python
+try:
+    print(await agent.chat_text("Hello"))
+except agy.AgyError as error:
+    print(error)
+print(await agent.chat_text("Hello again"))  # works; a new harness continues the conversation
+```
 
-- The error is one of `agy_nb`, and is seen within the seconds of its row. They belong to
-  `RuntimeConfig(chat_timeout={CHAT_TIMEOUT_S:g}, start_timeout={START_TIMEOUT_S:g})` and to a
-  harness that does not try the model again; with limits of your own, a silence lasts as long as
-  those. On a busy machine the test stretches all of them: by as many times as a sound start takes
-  longer than a second.
-- The event loop never stalls for two seconds (stretched alike), so views and clicks stay alive; for
-  ten where a model sends 100 MB of text, of which the harness makes frames that are parsed whole.
-- The same agent answers the next prompt. Where its harness is gone, another one takes the
-  conversation up.
+`make soak` tests every row with the real SDK and its real harness, and a scripted model on
+loopback. `make test` runs a selection. Each row satisfies these rules:
+
+- The error is an `agy.AgyError`, and occurs within the seconds of its row. The seconds apply to
+  `RuntimeConfig(chat_timeout={CHAT_TIMEOUT_S:g}, start_timeout={START_TIMEOUT_S:g})` and
+  to a harness without retries. With larger limits, it takes longer to detect a silent
+  harness or model. On a busy machine the test multiplies all times by the factor by which a start
+  is slower.
+- The event loop never stalls for two seconds, so views and clicks work. With a model that sends
+  100 MB of text, the limit is ten seconds.
+- The same agent answers the next prompt. If its harness is gone, a new one continues the
+  conversation.
 - Another agent of the same runtime works.
-- Once the runtime is closed nothing is left: no process, task, thread, open file or socket.
+- After the runtime is closed, no process, task, thread, open file or socket is left.
 
-The phases: *start* while the harness comes up; *idle* before the next prompt; *streaming* in the
-middle of an answer (a model at fault: its first call); *tool* while a host tool runs (a model at
-fault: the call with its result); *approval* while the user is asked; *shutdown* as
-`agent.shutdown()` is called in the middle of a turn. A phase that a fault cannot come in has no
-row.
+The phases are:
+
+- *start*: the harness starts
+- *idle*: before the next prompt
+- *streaming*: in the middle of an answer (fault of a model: its first call)
+- *tool*: while a host tool runs (fault of a model: the call with its result)
+- *approval*: while the user is asked
+- *shutdown*: `agent.shutdown()` in the middle of a turn
+
+A phase in which a fault cannot occur has no row.
 """
 
-HEAD = """| fault | phase | what is seen | within | next turn | next agent | left |
+HEAD = """| fault | phase | result | within | next turn | next agent | left |
 | --- | --- | --- | --- | --- | --- | --- |"""
 
 NOTES = """## Notes
 
-- A tool that blocks its thread cannot be ended; the thread ends with the tool. The turn, the agent
+- A tool that blocks its thread cannot be ended. The thread ends with the tool. The turn, the agent
   and the runtime do not wait for it.
-- A harness that cannot write goes on with what it holds in memory: the answer comes, and the
-  conversation may be gone with the harness.
-- An answer beyond a million characters ends the turn: the harness repeats the whole text with each
-  piece of it.
-- A harness that hangs at a shutdown has five seconds; then it is ended.
+- A harness that cannot write to disk continues in memory. The answer arrives, but the conversation
+  may be lost when the harness ends.
+- An answer of more than a million characters ends the turn, because the harness repeats the whole
+  text with each piece.
+- A harness that hangs at a shutdown is killed after five seconds.
 """
 
 
