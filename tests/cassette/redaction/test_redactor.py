@@ -199,10 +199,33 @@ def test_own_rules_take_effect():
     }
 
 
-@pytest.mark.parametrize("path", ["", "$", "$.", "a[", "a[x]", "$..", "a..[", "a b"])
+@pytest.mark.parametrize(
+    "path", ["", "$", "$.", "a[", "$..", "a..[", "a b", "`this`", "`parent`", "a.`parent`", "$.a|$"]
+)
 def test_bad_path_is_refused(path):
     with pytest.raises(InvalidInputError):
         JsonPath.parse(path)
+
+
+@pytest.mark.parametrize(
+    "value", [{"a": {"x": 1}}, {"a": "text"}, {"a": 5}, {"a": None}, {"a": []}, {}, {"b": [[{}]]}]
+)
+@pytest.mark.parametrize("path", ["a[0]", "a[0].b", "a[*].b", "$..b.c", "a.y.z", "$..[3]"])
+def test_path_that_names_nothing_in_a_frame_changes_nothing(path, value):
+    assert JsonPath.parse(path).replace(value, "x") == (value, 0)
+
+
+def test_path_replaces_what_holds_nothing():
+    assert JsonPath.parse("$..a").replace({"a": None, "b": [{"a": False}]}, "x")[0] == {
+        "a": "x",
+        "b": [{"a": "x"}],
+    }
+
+
+def test_path_does_not_change_the_frame_that_it_is_given():
+    frame = {"a": [{"b": 1}]}
+    assert JsonPath.parse("a[*].b").replace(frame, "x") == ({"a": [{"b": "x"}]}, 1)
+    assert frame == {"a": [{"b": 1}]}
 
 
 def test_rule_that_is_none_is_refused():
