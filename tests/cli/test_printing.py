@@ -93,6 +93,7 @@ def test_text_of_every_error_is_safe():
     assert obeyed(str(surplus)) == set()
 
 
+@pytest.mark.slow
 def test_report_of_pytest_is_safe(tmp_path):
     (tmp_path / "test_it.py").write_text(
         f"import agy_nb as agy\n\ndef test_it():\n    raise agy.AgyError({EVIL!r})\n"

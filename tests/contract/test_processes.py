@@ -47,6 +47,7 @@ def test_started_process_is_over_when_the_block_fails():
     assert process.stdout.closed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "leaves",
     [

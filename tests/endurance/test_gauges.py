@@ -8,6 +8,8 @@ import pytest
 
 from tests.endurance.gauges import Log, sample, slope
 
+pytestmark = pytest.mark.slow
+
 
 def test_slope_of_a_line_is_exact():
     found = slope([0, 1, 2, 3], [5, 7, 9, 11])

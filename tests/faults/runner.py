@@ -282,7 +282,7 @@ async def outcome(work: Awaitable) -> str:
 def in_words(error: Exception) -> str:
     """An error's class and its first words, the same in every run and on every machine."""
     if isinstance(error, agy.AgyTimeoutError):
-        return f"Timeout: {error.operation} took longer than its limit"
+        return f"AgyTimeoutError: {error.operation} took longer than its limit"
     first = re.split(r"[;:\n]|\. ", str(error), maxsplit=1)[0]
     return f"{type(error).__name__}: {re.sub(r'/[^ ]*/', '', first)}"
 

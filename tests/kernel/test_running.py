@@ -206,6 +206,7 @@ def test_interrupts_while_the_handler_is_taken_away_leave_none_behind():
     """) == ["heard", "True []", "usable"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_child_of_a_fork_waits_for_no_lock_and_does_not_clean_up_for_its_parent():
     """A thread of the parent may hold each of our locks at that moment."""
@@ -273,6 +274,7 @@ def test_a_scripts_own_handler_of_interrupts_is_left_alone():
     ) == ["own"]
 
 
+@pytest.mark.slow
 def test_runs_in_ipython_without_a_kernel_share_its_loop():
     shown = lines("""
         import warnings

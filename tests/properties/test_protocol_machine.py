@@ -4,6 +4,7 @@ import asyncio
 import random
 import threading
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -23,6 +24,8 @@ from tests.properties.conftest import PROFILE
 from tests.properties.model import Model
 from tests.properties.schedules import Replayed, ScheduledLoop, _put_out
 from tests.support.memory import MemoryBackend
+
+pytestmark = pytest.mark.slow
 
 LIMITS = {
     # Odd fractions: no two limits fall due at the same moment.

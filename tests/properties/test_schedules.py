@@ -25,6 +25,8 @@ from tests.properties.schedules import (
 )
 from tests.properties.stage import SCENARIOS
 
+pytestmark = pytest.mark.slow
+
 
 def test_there_are_scenarios_enough():
     assert len(SCENARIOS) >= 60

@@ -166,6 +166,7 @@ def played(acts, past, session):
     return wire.idle().end()
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(acts, pasts), min_size=1, max_size=3))
 def test_calls_of_any_session_are_what_the_harness_counted(tmp_path_factory, sessions):
     wires = [played(acts, past, number) for number, (acts, past) in enumerate(sessions)]

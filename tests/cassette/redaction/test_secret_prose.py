@@ -116,6 +116,7 @@ def seconds(text):
     return time.thread_time() - begun
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", PIECES)
 def test_time_grows_with_the_text(piece):
     """Four times the text takes about four times as long; squared growth takes sixteen."""

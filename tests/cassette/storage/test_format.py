@@ -82,6 +82,7 @@ def test_line_that_is_none_is_refused(raw):
         decode_line(raw)
 
 
+@pytest.mark.slow
 def test_every_truncation_keeps_every_whole_line(cassette, hello):
     folder = cassette(hello)
     whole = (folder / WIRE).read_bytes()

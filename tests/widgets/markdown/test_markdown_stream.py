@@ -219,6 +219,7 @@ TEXTS_OF_ALL_KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 5, 50, 5_000])
 @pytest.mark.parametrize("kind", TEXTS_OF_ALL_KINDS)
 def test_bytes_are_twice_the_text_and_the_final_html_at_the_most(kind, size, rendered):
@@ -246,6 +247,7 @@ def test_closed_block_is_rendered_once(rendered):
     assert len(rendered) == 100
 
 
+@pytest.mark.slow
 def test_hundred_thousand_chunks_are_a_text(rendered):
     random.seed(4)
     words = ["word ", "*s* ", "`c` ", ". ", "\n", "\n\n", "\n- ", "\n```\n", "\n| a |\n"]
@@ -262,6 +264,7 @@ def test_line_of_a_million_characters_is_shown_as_it_is(size):
     assert blocks.html() == f"<pre>{line}</pre>\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1_000, 10_000_000])
 def test_ten_megabytes_are_shown_and_only_the_beginning_is_looked_at_as_markdown(size, rendered):
     text = "Some *words* of <prose>.\n\n" * 400_000
@@ -282,6 +285,7 @@ LONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LONG)
 def test_long_piece_is_read_in_slices_and_ends_as_the_same_html(kind, rendered, monkeypatch):
     """Ten megabytes in one event held up the loop for seconds."""

@@ -293,6 +293,7 @@ def test_two_commands_are_both_on_the_line():
     assert "rm -rf ~" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["command", "content", "name", "tool", "change", "others"])
 def test_every_invisible_character_of_a_call_is_shown(place):
     for character in INVISIBLE:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
+import pytest
 from hypothesis import given, strategies as st
 
 from agy_nb.protocol.events import (
@@ -286,6 +287,7 @@ def test_approval_waits_in_its_place_and_its_decision_stays_there():
     assert "not on a Friday" in transcript.html()
 
 
+@pytest.mark.slow
 def test_hundred_approvals_stand_in_the_order_in_which_they_came():
     transcript = page(*(asks(key=f"approval-{number}") for number in range(100)))
     assert list(transcript.pending) == [f"approval-{number}" for number in range(100)]
@@ -445,6 +447,7 @@ def test_clear_forgets_all_and_the_turn_that_runs_goes_on():
 # -- hostile text ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_no_payload_in_any_field_changes_the_page():
     def events(text):
         where = Trajectory(id=text, parent_id="root", depth=1)
