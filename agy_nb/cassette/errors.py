@@ -159,5 +159,12 @@ class CassetteMismatchError(CassetteError):
         self.differs_at = differs_at
 
     def text(self, place: Place) -> str:
-        """The message, safe to print, with the advice for Python or for a shell."""
+        """Write the message with the advice for one place, safe to print.
+
+        Args:
+            place: Where it is shown: in Python, in a shell or in pytest's report.
+
+        Returns:
+            One line or several.
+        """
         return printable("\n".join(filter(None, (self._what, advice(self.remedies, place)))))
