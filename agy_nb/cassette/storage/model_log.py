@@ -14,8 +14,6 @@ import contextlib
 import itertools
 import json
 import os
-import queue
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,6 +22,7 @@ from agy_nb.cassette.errors import CassetteInvalidError
 from agy_nb.cassette.storage.format import EPISODES, MODEL
 from agy_nb.cassette.storage.safe_files import bounded_lines, open_plain, read_bytes, write_all
 from agy_nb.cassette.storage.safe_json import check_size, parse_json
+from agy_nb.cassette.storage.write_thread import WriteThread
 
 Interaction: TypeAlias = dict[str, Any]
 """A request and its response, as they stand in vcrpy's files; bodies are text or bytes."""
@@ -41,12 +40,7 @@ class ModelLog:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._queue: queue.SimpleQueue[Callable[[], Interaction] | None] = queue.SimpleQueue()
-        self._failure: Exception | None = None
-        self._thread = threading.Thread(
-            target=self._run, name=f"cassette model {folder.name}", daemon=True
-        )
-        self._thread.start()
+        self._thread = WriteThread(f"cassette model {folder.name}", self._append)
 
     def put(self, make: Callable[[], Interaction]) -> None:
         """Append an exchange. Never blocks, never raises.
@@ -54,7 +48,7 @@ class ModelLog:
         Args:
             make: Gives the exchange without secrets; called by the writer's thread.
         """
-        self._queue.put(make)
+        self._thread.put(make)
 
     def finish(self, again: Callable[[Interaction], Interaction] = lambda made: made) -> None:
         """Write what is left, and make `model.yaml` of it. Blocks; not for the event loop.
@@ -67,8 +61,8 @@ class ModelLog:
             Exception: What `make` or `again` raised.
         """
         self.close()
-        if self._failure is not None:
-            raise self._failure
+        if self._thread.failure is not None:
+            raise self._thread.failure
         journal = self._folder / EPISODES
         if not journal.exists():
             return
@@ -78,25 +72,18 @@ class ModelLog:
 
     def close(self) -> None:
         """Write what is left, and nothing more. Blocks."""
-        self._queue.put(None)
-        self._thread.join()
+        self._thread.close()
 
-    def _run(self) -> None:
-        make = None
-        try:
-            # Unbuffered: what was written is there even if this process is killed.
-            with contextlib.ExitStack() as stack:
-                file = None
-                while (make := self._queue.get()) is not None:
-                    line = _encoded(make())
-                    if file is None:
-                        opened = (self._folder / EPISODES).open("ab", buffering=0)
-                        file = stack.enter_context(opened)
-                    write_all(file, line)
-        except Exception as error:  # noqa: BLE001 - told by finish(); the session goes on
-            self._failure = error
-        while self._failure is not None and make is not None:
-            make = self._queue.get()
+    def _append(self, makes: Iterator[Callable[[], Interaction]]) -> None:
+        # Unbuffered: what was written is there even if this process is killed.
+        with contextlib.ExitStack() as stack:
+            file = None
+            for make in makes:
+                line = _encoded(make())
+                if file is None:
+                    opened = (self._folder / EPISODES).open("ab", buffering=0)
+                    file = stack.enter_context(opened)
+                write_all(file, line)
 
 
 def has_model(folder: Path) -> bool:

@@ -13,10 +13,8 @@ import contextlib
 import hashlib
 import importlib.metadata
 import os
-import queue
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -38,6 +36,7 @@ from agy_nb.cassette.storage.format import (
 )
 from agy_nb.cassette.storage.model_log import has_model
 from agy_nb.cassette.storage.safe_files import LONGEST_LINE, write_all
+from agy_nb.cassette.storage.write_thread import WriteThread
 
 PARTIAL = ".partial"
 
@@ -95,21 +94,17 @@ class CassetteWriter:
         self._redact = redact
         self._join = join
         self._keep = keep
-        self._queue: queue.SimpleQueue[TimedFrame | None] = queue.SimpleQueue()
         self._summaries = Summaries()
         self._size = 0
         self._digest = hashlib.sha256()
         self._frames = 0
-        self._failure: Exception | None = None
-        self._over = False
         self._lock = RecordingLock(path)
         try:
             self._file = self._open()
         except OSError as error:
             self._lock.release()
             raise _not_written(path, error) from error
-        self._thread = threading.Thread(target=self._run, name=f"cassette {path.name}", daemon=True)
-        self._thread.start()
+        self._thread = WriteThread(f"cassette {path.name}", self._write_all)
 
     def put(
         self, session: int, direction: Direction, at: float, message: str | bytes | Frame
@@ -122,7 +117,7 @@ class CassetteWriter:
             at: When, by a monotonic clock, in seconds.
             message: The frame as it stood on the wire, or already parsed.
         """
-        self._queue.put(TimedFrame(session, direction, at, message))
+        self._thread.put(TimedFrame(session, direction, at, message))
 
     def finish(
         self,
@@ -145,19 +140,20 @@ class CassetteWriter:
             CassetteNotWrittenError: The disk refused. The old cassette, if any, is as it was.
             CassetteError: What `keep` raised.
         """
-        self._drain()
+        self._thread.close()
+        failure = self._thread.failure
         try:
-            if isinstance(self._failure, OSError):
-                raise self._failure
-            if isinstance(self._failure, CassetteError):  # what was to be kept is damaged
+            if isinstance(failure, OSError):
+                raise failure
+            if isinstance(failure, CassetteError):  # what was to be kept is damaged
                 shutil.rmtree(self.folder, ignore_errors=True)
-                raise self._failure
-            if self._failure is not None:
+                raise failure
+            if failure is not None:
                 raise CassetteNotWrittenError(
-                    f"{self.path} could not be recorded: {self._failure!r}. Nothing that was not "
-                    "redacted is on disk; if a rule of yours raised this, mend it and record again",
+                    f"{self.path} could not be recorded: {failure!r}. Nothing that was not "
+                    "redacted is on disk; if a rule of yours raised this, fix it and record again",
                     path=str(self.path),
-                ) from self._failure
+                ) from failure
             header = replace(
                 self._header,
                 complete=complete,
@@ -179,13 +175,13 @@ class CassetteWriter:
 
     def abandon(self) -> None:
         """Throw the recording away. Blocks; not for the event loop."""
-        self._drain()
+        self._thread.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.release()
 
     def leave_partial(self) -> None:
         """Write what is left, and leave the recording where a crash would. Blocks."""
-        self._drain()
+        self._thread.close()
         self._lock.release()
 
     def not_written(self, error: OSError) -> CassetteNotWrittenError:
@@ -195,7 +191,7 @@ class CassetteWriter:
     @property
     def failure(self) -> Exception | None:
         """Why nothing is written any more, None while all is well."""
-        return self._failure
+        return self._thread.failure
 
     def _open(self) -> BinaryIO:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -205,33 +201,16 @@ class CassetteWriter:
         _write(self.folder / HEADER, self._header.encode())
         return (self.folder / WIRE).open("wb", buffering=0)
 
-    def _drain(self) -> None:
-        self._queue.put(None)
-        self._thread.join()
-
-    def _run(self) -> None:
+    def _write_all(self, said: Iterator[TimedFrame]) -> None:
         try:
             for line in self._keep:
                 self._write(line)
-            for line in self._join(timed(self._said())):
+            for line in self._join(timed(said)):
                 self._write(self._redact(line))
             os.fsync(self._file.fileno())
-        except Exception as error:  # noqa: BLE001 - told by finish(); the session goes on
-            self._failure = error
         finally:
             with contextlib.suppress(OSError):
                 self._file.close()
-        while not self._over:
-            self._next()
-
-    def _next(self) -> TimedFrame | None:
-        item = self._queue.get()
-        self._over = item is None
-        return item
-
-    def _said(self) -> Iterator[TimedFrame]:
-        while (item := self._next()) is not None:
-            yield item
 
     def _write(self, line: WireRecord) -> None:
         raw = encode_line(line)
