@@ -162,7 +162,7 @@ class CassetteMismatchError(CassetteError):
         """Write the message with the advice for one place, safe to print.
 
         Args:
-            place: Where it is shown: in Python, in a shell or in pytest's report.
+            place: Where the advice is followed: in Python or in a shell.
 
         Returns:
             One line or several.
