@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import pytest_timeout
 from blockbuster import blockbuster_ctx
 from hypothesis import Phase, settings
 
@@ -79,6 +80,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.get_closest_marker(name) for name in HAVE_A_SECOND_TRY
         ):
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Give a second try a time limit of its own: pytest-timeout sets one limit for both."""
+    if getattr(item, "execution_count", 1) > 1:
+        limit = pytest_timeout._get_item_settings(item)
+        item.ihook.pytest_timeout_cancel_timer(item=item)
+        item.ihook.pytest_timeout_set_timer(item=item, settings=limit)
 
 
 @pytest.fixture(autouse=True)
