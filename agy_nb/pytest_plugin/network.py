@@ -1,7 +1,8 @@
 """`--agy-block-network`: a test reaches this machine and no other.
 
 Rule 1: what is refused is the connection and the look-up of a name, sync and async alike: both end
-in the methods that are replaced here.
+in the methods that are replaced here. pytest-socket with a list of allowed hosts guards `connect`
+alone: look-ups, `connect_ex`, `sendto` and `sendmsg` would pass.
 Rule 2: processes that a test starts get a proxy that is not there. The harness, and every other
 program that heeds a proxy, then reaches this machine only; one that heeds none is not covered.
 """
@@ -32,7 +33,7 @@ _DEAD_END = _PROXIES | {name.lower(): value for name, value in _PROXIES.items()}
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 _ENV = list(inspect.signature(subprocess.Popen).parameters).index("env")  # its place, if unnamed
 _CONNECT = ("connect", "connect_ex")
-_LOOK_UP = ("getaddrinfo", "gethostbyname", "gethostbyname_ex")
+_LOOK_UP = ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -53,6 +54,8 @@ def blocked() -> Generator[None, None, None]:
         for name in _CONNECT:
             patch.setattr(socket.socket, name, _guarded_connect(getattr(socket.socket, name)))
         patch.setattr(socket.socket, "sendto", _guarded_sendto(socket.socket.sendto))
+        if hasattr(socket.socket, "sendmsg"):  # not on Windows
+            patch.setattr(socket.socket, "sendmsg", _guarded_sendmsg(socket.socket.sendmsg))
         start = subprocess.Popen.__init__
         patch.setattr(subprocess.Popen, "__init__", _without_network(start))
         for name in _LOOK_UP:
@@ -74,6 +77,14 @@ def _guarded_sendto(original: Callable[..., Any]) -> Callable[..., Any]:
         return original(self, data, *rest)
 
     return sendto
+
+
+def _guarded_sendmsg(original: Callable[..., Any]) -> Callable[..., Any]:
+    def sendmsg(self: socket.socket, buffers: Any, *rest: Any) -> Any:  # noqa: ANN401 - see sendto
+        _must_be_here(self, rest[2] if len(rest) > 2 else None)  # noqa: PLR2004 - data, flags, it
+        return original(self, buffers, *rest)
+
+    return sendmsg
 
 
 def _guarded_look_up(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -172,7 +172,7 @@ async def test_recording_that_is_being_made_is_shown_as_far_as_it_goes(page, fol
     journal = CassetteWriter(folder / "new", Header(sdk="0.1.22"))
     for line in to_lines([Frames.config(), Frames.ready(), *turn("Under way", "So far")]):
         journal.put(0, line.direction, 0.0, line.frame)
-    journal._drain()  # what stands on the disk while the program goes on
+    journal._thread.close()  # what stands on the disk while the program goes on
     await page.act("refresh")
     assert page.row("new.partial")[-1] == "Unfinished"
     assert page.row("new.partial")[1:4] == ["?", "?", "?"]
@@ -181,7 +181,6 @@ async def test_recording_that_is_being_made_is_shown_as_far_as_it_goes(page, fol
     assert "Frames are missing" in page.html
     assert "The recording stops here" in page.html
     assert (folder / "new.partial").exists()
-    journal._queue.put(None)
     journal.abandon()
 
 
