@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import os
 import re
 import shutil
 import subprocess
@@ -37,6 +38,8 @@ TESTS = (
     "tests/cassette/test_runtime.py",
 )
 """Those that show a difference between versions first: with the harness, hooks and recordings."""
+NEXT_RELEASE = "tests/sdk/patches/test_patches.py"
+"""Run with the newest version: renames each private attribute that agy_nb touches, in turn."""
 OF_OLDER = "ignore:CapabilitiesConfig.compaction_threshold is deprecated:DeprecationWarning"
 """Up to 0.1.20 the SDK warns of a default of its own."""
 START = "<!-- table: scripts/sdk_matrix.py -->"
@@ -49,7 +52,12 @@ HEADER = (
 def call(*command: str | Path, check: bool = True) -> str:
     """Run a command in the project's folder; gives what it prints to stdout."""
     done = subprocess.run(  # noqa: S603 - our own commands
-        command, check=check, text=True, cwd=ROOT, stdout=subprocess.PIPE
+        command,
+        check=check,
+        text=True,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "AGY_NEXT_RELEASE": "1"},
     )
     return done.stdout
 
@@ -80,7 +88,8 @@ def run(version: str, arguments: list[str]) -> dict[str, int]:
     """Run the tests against one version; gives the counts."""
     python = environment(version)
     report = ROOT / ".venvs" / f"sdk-{version}.xml"
-    command = (python, "-m", "pytest", *TESTS, "-q", f"--junitxml={report}", "-W", OF_OLDER)
+    tests = (*TESTS, NEXT_RELEASE) if version == NEWEST else TESTS
+    command = (python, "-m", "pytest", *tests, "-q", f"--junitxml={report}", "-W", OF_OLDER)
     print(call(*command, *arguments, check=False))
     suite = next(ET.parse(report).getroot().iter("testsuite"))  # noqa: S314 - our own file
     counts = {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")}
@@ -107,7 +116,8 @@ def write(rows: dict[str, dict[str, int]]) -> None:
         )
         kept[version] = f"| {version} | {numbers} | {today} |"
     ordered = [kept[key] for key in sorted(kept, key=lambda v: [int(n) for n in v.split(".")])]
-    ran = "Tests: " + ", ".join(f"`{path}`" for path in TESTS) + "."
+    ran = "Tests: " + ", ".join(f"`{path}`" for path in TESTS) + "; with the newest version also "
+    ran += f"`{NEXT_RELEASE}`, which simulates the next release."
     table = "\n".join([START, "", fill(ran, 100), "", HEADER, *ordered, ""])
     PAGE.write_text(above + table, encoding="utf-8")
 
