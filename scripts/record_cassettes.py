@@ -31,7 +31,7 @@ CHANCE = {
 }
 """Scenarios whose recordings need not agree, and why."""
 
-WIRE_ONLY = {"many_turns"}
+WIRE_ONLY = {"two_hundred_turns"}
 """Too many requests of 50 kB each to ship the model's side too."""
 
 TRIES = 5

@@ -307,7 +307,7 @@ def test_plot_draws_on_given_axes(sessions, plot, pyplot):
     assert getattr(sessions, plot)(ax=mine) is mine
 
 
-def test_plots_of_many_turns_and_unknown_times(tmp_path, pyplot):
+def test_plots_of_two_hundred_turns_and_unknown_times(tmp_path, pyplot):
     wire = Wire().begin()
     for number in range(80):
         wire.prompt().step(2 * number, text="Hi").usage(prompt=10, cached=3, answer=2, thoughts=1)

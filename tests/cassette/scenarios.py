@@ -6,7 +6,6 @@ A scenario gives a transcript of what its user saw; record and replay must give 
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -19,8 +18,6 @@ from google.antigravity.hooks import hooks, policy
 
 from agy_nb.testing import ModelTurn, ScriptUsage, call, each, fail, hang, say, think
 from agy_nb.testing.script_router import PerConversation
-
-MANY = 200 if os.environ.get("AGY_SOAK") else 50
 
 NO_MODEL = "http://127.0.0.1:9"
 QUICK = types.RetryConfig(
@@ -408,6 +405,6 @@ async def multimodal(at):
     return await talk(at.config(), ["What is this?", picture])
 
 
-@scenario([say(f"Answer {n}.") for n in range(MANY)])
-async def many_turns(at):
-    return await talk(at.config(), *[f"Question {n}" for n in range(MANY)])
+@scenario([say(f"Answer {n}.") for n in range(200)])
+async def two_hundred_turns(at):
+    return await talk(at.config(), *[f"Question {n}" for n in range(200)])

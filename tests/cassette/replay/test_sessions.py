@@ -97,7 +97,7 @@ def no_process(monkeypatch):
     return switch
 
 
-QUICK = [name for name in SCENARIOS if name != "many_turns"]
+QUICK = [name for name in SCENARIOS if name != "two_hundred_turns"]
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -111,8 +111,8 @@ async def test_replay_shows_what_the_recording_showed(name, recorded_once, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_session_of_many_turns(tmp_path, no_process):
-    scenario = SCENARIOS["many_turns"]
+async def test_two_hundred_turns(tmp_path, no_process):
+    scenario = SCENARIOS["two_hundred_turns"]
     recorded = await record(scenario, tmp_path / "c", tmp_path / "then")
     no_process()
     assert await replay(scenario, tmp_path / "c", tmp_path / "now") == recorded

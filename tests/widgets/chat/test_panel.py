@@ -140,7 +140,7 @@ async def test_what_was_said_before_the_panel_is_exported_and_can_be_sent_again(
     late.panel.close()
 
 
-async def test_status_tells_how_many_turns_wait(monkeypatch):
+async def test_status_tells_how_two_hundred_turns_wait(monkeypatch):
     async def endless(turn):
         await asyncio.Event().wait()
 
