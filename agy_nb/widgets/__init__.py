@@ -1,6 +1,6 @@
-"""Views for notebooks: chats that stream, approvals, questions, usage.
+"""Views for notebooks: chats, approvals, questions, usage and recordings.
 
-Each name is loaded on first use: nothing here is imported before a view is shown.
+Each name is imported on first use, so that importing `agy_nb.widgets` is fast.
 """
 
 from __future__ import annotations

@@ -16,10 +16,10 @@ __all__ = ["approve", "chat_panel", "show", "usage_view"]
 
 
 def chat_panel(agent: Agent) -> ChatPanel:
-    """Make a chat panel for an agent."""
+    """Create a chat panel for an agent."""
     return ChatPanel(agent)
 
 
 def usage_view(agent: Agent) -> UsageView:
-    """Make a live table of an agent's usage."""
+    """Create a live table of an agent's usage."""
     return UsageView(agent, agent.runtime.telemetry)

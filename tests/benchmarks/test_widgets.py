@@ -37,11 +37,11 @@ class View:
 
     def __init__(self) -> None:
         self.transcript = ConversationView()
-        self.transcript.begin()
+        self.transcript.begin_turn()
         self.live = LiveView(self.transcript)
         self.messages: list[dict] = []
         self.live.widget.send = self.messages.append
-        self.live._take({"type": "ready"}, [])
+        self.live._on_content({"type": "ready"}, [])
 
     def close(self) -> None:
         self.live.flush()
@@ -88,7 +88,7 @@ def opened(agent) -> UsageView:
     """A view of an agent's usage, with a front end that takes what it is sent."""
     usage = agent.usage_ui()
     usage.view.live.widget.send = lambda _message: None
-    usage.view.live._take({"type": "ready"}, [])
+    usage.view.live._on_content({"type": "ready"}, [])
     return usage
 
 
@@ -212,7 +212,7 @@ def test_ten_megabytes_in_one_event_leave_the_loop_free(loop, benchmark, record,
         last = time.thread_time()
         longest = 0.0  # of this thread's own time: what others do on the machine is no stall
         view.live.on_event(Text(text=text))
-        while view.transcript.behind:
+        while view.transcript.has_backlog:
             await asyncio.sleep(0)
             moment = time.thread_time()
             longest, last = max(longest, moment - last), moment
@@ -233,14 +233,14 @@ def test_answer_in_pieces_costs_little_more_than_at_once(side_by_side, record):
     def streamed() -> MarkdownStream:
         blocks = MarkdownStream()
         for piece in pieces(ANSWER, 2_000):
-            blocks.feed(piece)
+            blocks.append(piece)
             blocks.changes()
         blocks.finish()
         return blocks
 
     def at_once() -> MarkdownStream:
         blocks = MarkdownStream()
-        blocks.feed(ANSWER)
+        blocks.append(ANSWER)
         blocks.finish()
         return blocks
 

@@ -1,12 +1,12 @@
 """What a front end sends when a person decides or answers, through the schema of messages."""
 
-from agy_nb.widgets.approvals.pending import desk
+from agy_nb.widgets.approvals.pending import pending_requests
 from agy_nb.widgets.tree.front_end_messages import parse
 
 
 def _send(message) -> bool:
     reply = parse(message)
-    return reply is not None and desk.answer(reply)
+    return reply is not None and pending_requests.resolve(reply)
 
 
 def click(key: str, **message) -> bool:

@@ -1,1 +1,1 @@
-"""Approvals and questions: what is pending, and the ways to answer."""
+"""Approvals and questions: pending requests, cards and typed prompts."""

@@ -1,4 +1,4 @@
-"""A card of its own, for an approval or a question of a turn that no view shows."""
+"""A separate card for an approval or a question of a turn that no view shows."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import contextlib
 from typing import Any
 
 from agy_nb.protocol.events import Approval, Question
-from agy_nb.widgets.approvals.pending import desk
+from agy_nb.widgets.approvals.pending import pending_requests
 from agy_nb.widgets.response.static_html import bundle
 from agy_nb.widgets.tree.conversation import ConversationView
-from agy_nb.widgets.tree.live_view import LiveView, put_on_page
+from agy_nb.widgets.tree.live_view import LiveView, display_widget
 
 
 class ApprovalCard:
-    """Shows one thing that waits, in the cell that the turn was started in.
+    """Show one pending approval or question in the cell that started the turn.
 
     Args:
-        event: It, pending.
+        event: The pending approval or question.
     """
 
     def __init__(self, event: Approval | Question) -> None:
@@ -24,13 +24,13 @@ class ApprovalCard:
         self._transcript.on_event(event)
         self._view = LiveView(self._transcript)
         key = event.approval_id if isinstance(event, Approval) else event.question_id
-        if (waiting := desk.get(key)) is not None:
-            self._view.claim(waiting)
-        self._handle: Any = put_on_page(self._view.widget)
+        if (pending := pending_requests.get(key)) is not None:
+            self._view.claim(pending)
+        self._handle: Any = display_widget(self._view.widget)
 
-    def end(self, event: Approval | Question) -> None:
-        """It waits no more: what was decided stays on the page."""
+    def resolve(self, event: Approval | Question) -> None:
+        """Replace the buttons by the decision."""
         self._transcript.on_event(event)
-        with contextlib.suppress(Exception):  # a front end that is gone harms no turn
+        with contextlib.suppress(Exception):  # a front end that is closed must not fail the turn
             self._handle.update(bundle(self._transcript), raw=True)
             self._view.leave()

@@ -1,9 +1,8 @@
-"""The person at the notebook decides on tool calls and answers the model's questions.
+"""Ask the user to decide on tool calls and to answer the model's questions.
 
-Rule 1: only a click, a key or a typed yes allows. Silence, an interrupt, a closed page, a front end
-that takes no input and anything that fails deny.
-Rule 2: a call that was not shown completely cannot be allowed.
-Rule 3: a call whose arguments were edited runs as edited, or not at all.
+Only a click, a key or a typed yes allows a call. A timeout, an interrupt, a closed page, a front
+end without input and every error deny it. A call that was not shown in full cannot be allowed, and
+a call whose arguments were edited runs as edited or not at all.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ from agy_nb.sdk.interfaces import ApprovalDecision, ApprovalRequest, now
 from agy_nb.terminal import revealed
 from agy_nb.widgets.approvals import argument_editor, typed_prompts
 from agy_nb.widgets.approvals.approval_card import ApprovalCard
-from agy_nb.widgets.approvals.pending import PendingRequest, Reply, desk
+from agy_nb.widgets.approvals.pending import PendingRequest, Reply, pending_requests
 from agy_nb.widgets.response import cards
 from agy_nb.widgets.response.cards import NO
 from agy_nb.widgets.tree.front_end_messages import AnswerAll, Answered, Decide
 
 SHOWN_WITHIN_S = 4.0
-"""Seconds in which a front end must have shown a card; after that the question is asked as text."""
+"""Seconds to wait for a front end to show a card before asking with a text prompt."""
 
-_HOW = {
+_CHOICE_NAMES = {
     "once": "once",
     "tool": "this tool",
     "call": "this exact call",
@@ -45,10 +44,10 @@ _LONGEST_NAME = 40
 
 
 class Approver:
-    """Asks the person at the notebook; `approve` makes one.
+    """Ask the user about tool calls and questions; `approve` creates one.
 
     Attributes:
-        edits: Whether the person may change a call's arguments.
+        edits: Whether the user may edit a call's arguments.
 
     Example:
         >>> agent = await agy.create_agent(tools=[get_weather], ask_user=agy.widgets.approve())
@@ -60,8 +59,8 @@ class Approver:
         self.edits = edits
 
     async def __call__(self, request: ApprovalRequest) -> ApprovalDecision:
-        """Decide on a tool call."""
-        refusal = _nobody()
+        """Ask the user about a tool call."""
+        refusal = _why_no_user()
         if refusal:
             return ApprovalDecision(allowed=False, reason=refusal, decided_by="default")
         if not in_kernel():
@@ -76,7 +75,7 @@ class Approver:
 
     async def _ask(self, request: ApprovalRequest) -> ApprovalDecision:
         deadline = None if request.timeout is None else now() + request.timeout
-        waiting, shown = desk.put(
+        pending, shown = pending_requests.add(
             request.approval_id,
             {
                 "type": "approval",
@@ -85,7 +84,7 @@ class Approver:
                 "deadline": deadline,
                 **self._editor(request),
             },
-            lambda reply: _objection(request, reply),
+            lambda reply: _problem(request, reply),
         )
         event = Approval(
             approval_id=request.approval_id,
@@ -100,36 +99,36 @@ class Approver:
         decision = None
         try:
             with current_host().busy():
-                reply, how = await _answer(waiting, lambda: typed_prompts.decide(request))
+                reply, how = await _wait_for_reply(pending, lambda: typed_prompts.decide(request))
             decision = self._decision(request, reply, how)
             return decision
         finally:
-            desk.take(waiting)
+            pending_requests.remove(pending)
             if card is not None:
-                card.end(_ended(event, decision))
+                card.resolve(_resolved(event, decision))
 
     def _editor(self, request: ApprovalRequest) -> dict[str, Any]:
-        """What the card needs to offer the arguments for editing, or to say why it does not."""
+        """Return the card's editor, or the reason why the arguments cannot be edited."""
         if not self.edits:
             return {}
         if not request.editable:
             return {"fixed": _A_SUBAGENTS}
-        about = argument_editor.draft(request.args)
-        if about is None:
+        draft = argument_editor.draft(request.args)
+        if draft is None:
             return {"fixed": _TOO_LONG}
-        return {"edit": {"form": about.form, "text": about.text}}
+        return {"edit": {"form": draft.form, "text": draft.text}}
 
     def _decision(self, request: ApprovalRequest, reply: Reply, how: str) -> ApprovalDecision:
-        """What a reply says; all that is not a clear yes to what was shown is a no."""
-        if not isinstance(reply, Decide) or _objection(request, reply):
+        """Convert a reply; deny unless it clearly allows the call that was shown."""
+        if not isinstance(reply, Decide) or _problem(request, reply):
             return ApprovalDecision(allowed=False, reason=NO, decided_by=f"{how}: deny")
-        decided_by = f"{how}: {_HOW[reply.choice]}"
+        decided_by = f"{how}: {_CHOICE_NAMES[reply.choice]}"
         if reply.choice == "deny":
             reason = " ".join(reply.reason.split())
             return ApprovalDecision(allowed=False, reason=reason or NO, decided_by=decided_by)
         args = None
         if reply.choice == "edited":
-            args = argument_editor.changed(request.args, reply.text or "")
+            args = argument_editor.apply_edit(request.args, reply.text or "")
             args = None if args == request.args else args
         remember = reply.choice if reply.choice in ("tool", "call") else ""
         return ApprovalDecision(allowed=True, decided_by=decided_by, args=args, remember=remember)
@@ -137,16 +136,16 @@ class Approver:
     async def answer(
         self, question_id: str, questions: tuple[AskedQuestion, ...]
     ) -> tuple[Answer, ...]:
-        """Answer the model's questions; what nobody can answer is skipped.
+        """Ask the user the model's questions.
 
         Args:
-            question_id: What the `Question` event of the turn calls it.
-            questions: What is asked.
+            question_id: The id in the turn's `Question` event.
+            questions: The questions.
 
         Returns:
-            An answer to each; none at all where nobody can be asked.
+            One answer per question; empty where the user cannot be asked.
         """
-        if _nobody():
+        if _why_no_user():
             return ()
         if not in_kernel():
             return await typed_prompts.answer(questions)
@@ -160,44 +159,43 @@ class Approver:
             }
             for each in questions
         ]
-        waiting, shown = desk.put(question_id, {"type": "question", "questions": asked})
+        pending, shown = pending_requests.add(question_id, {"type": "question", "questions": asked})
         event = Question(question_id=question_id, questions=questions, at=now())
         card = None if shown else ApprovalCard(event)
         answers: tuple[Answer, ...] = ()
         try:
             with current_host().busy():
-                reply, _ = await _answer(
-                    waiting, lambda: typed_prompts.answer_all(question_id, questions)
+                reply, _ = await _wait_for_reply(
+                    pending, lambda: typed_prompts.answer_all(question_id, questions)
                 )
             if isinstance(reply, AnswerAll):
                 answers = tuple(map(_answer_of, reply.answers))
             return answers
         finally:
-            desk.take(waiting)
+            pending_requests.remove(pending)
             if card is not None:
-                card.end(
+                card.resolve(
                     replace(event, answers=answers or (Answer(skipped=True),) * len(questions))
                 )
 
 
 def approve(*, edit: bool = False) -> Approver:
-    """A handler for `ask_user=` that asks the person at the notebook.
+    """Create an `ask_user=` handler that asks the user in the notebook or terminal.
 
-    A card shows the whole call, with buttons to allow it once, to always allow this tool or this
-    exact call, or to deny it, with a reason that reaches the model. `Agent.grants` lists what is
-    always allowed, and revokes it. The card works while a cell awaits, while a sync cell blocks,
-    and while no cell runs. Where a front end shows no widgets the question is asked as text; where
-    there is no input at all the call is denied, and the denial says why. The handler answers the
-    model's questions, too. In a notebook it is the default.
+    A card shows the whole call. The user allows it once, always allows this tool or this exact
+    call, or denies it with a reason that is sent to the model. `Agent.grants` lists and revokes
+    what is always allowed. The card works while a cell awaits, while a sync cell blocks, and while
+    no cell runs. If the front end does not show widgets, the user is asked with a text prompt. If
+    there is no input at all, the call is denied with the reason. The handler also asks the model's
+    questions. In a notebook it is the default.
 
     Args:
-        edit: Whether the card offers the arguments for editing. What runs is what was written
-            there. The agent gets a hook of the SDK for it, which is a part of its configuration:
-            a recording that was made without it is another one. The arguments of a subagent's
-            calls stay as they are.
+        edit: Whether the user may edit the arguments before the call runs. Editing adds an SDK
+            hook to the agent's configuration, so a cassette recorded without it does not match.
+            The arguments of a subagent's calls cannot be edited.
 
     Returns:
-        The handler; use one for several agents, or one for each.
+        The handler; several agents may share it.
 
     Example:
         >>> agent = await agy.create_agent(ask_user=agy.widgets.approve())
@@ -207,37 +205,37 @@ def approve(*, edit: bool = False) -> Approver:
     return Approver(edits=edit)
 
 
-def _nobody() -> str:
-    """Why nobody can be asked here; empty when somebody can."""
+def _why_no_user() -> str:
+    """Return why the user cannot be asked; empty if the user can."""
     if not in_kernel():
-        return typed_prompts.why_nobody()
+        return typed_prompts.why_no_terminal()
     reason = why_no_stdin()
     if reason and "no cell is running" not in reason:
         return f"could not ask the user: {reason}"
     return ""
 
 
-async def _answer(
-    waiting: PendingRequest, ask: Callable[[], Coroutine[Any, Any, Reply]]
+async def _wait_for_reply(
+    pending: PendingRequest, ask: Callable[[], Coroutine[Any, Any, Reply]]
 ) -> tuple[Reply, str]:
-    """The front end's answer, or a typed one where no front end shows the card in time; and how."""
-    either: list[asyncio.Future[Any]] = [waiting.seen, waiting.answer]
+    """Wait for a click, or for typed input if no front end shows the card; return how it came."""
+    either: list[asyncio.Future[Any]] = [pending.shown, pending.answer]
     await asyncio.wait(either, timeout=SHOWN_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
-    if waiting.seen.done() or waiting.answer.done() or why_no_stdin():
-        return await waiting.answer, "a click"
+    if pending.shown.done() or pending.answer.done() or why_no_stdin():
+        return await pending.answer, "a click"
     asking = asyncio.ensure_future(ask())
     try:
-        await asyncio.wait([asking, waiting.answer], return_when=asyncio.FIRST_COMPLETED)
-        if not waiting.answer.done():
+        await asyncio.wait([asking, pending.answer], return_when=asyncio.FIRST_COMPLETED)
+        if not pending.answer.done():
             with contextlib.suppress(NoStdinError):
                 return asking.result(), "typed"
-        return await waiting.answer, "a click"
+        return await pending.answer, "a click"
     finally:
         asking.cancel()
 
 
-def _objection(request: ApprovalRequest, reply: Reply) -> str:
-    """What is wrong with a reply: it allows what was not shown, or cannot be run."""
+def _problem(request: ApprovalRequest, reply: Reply) -> str:
+    """Describe why a reply is invalid: the call was not shown in full, or cannot run as edited."""
     if not isinstance(reply, Decide) or reply.choice == "deny":
         return ""
     if not cards.is_shown(request.args):
@@ -245,7 +243,7 @@ def _objection(request: ApprovalRequest, reply: Reply) -> str:
     if reply.choice == "edited":
         if not request.editable:
             return "These arguments cannot be edited."
-        wrong = argument_editor.objection(request.args, reply.text or "")
+        wrong = argument_editor.problem(request.args, reply.text or "")
         return f"Cannot run this: {wrong}." if wrong else ""
     before = argument_editor.draft(request.args)
     if reply.text is not None and before is not None and reply.text != before.text:
@@ -254,12 +252,12 @@ def _objection(request: ApprovalRequest, reply: Reply) -> str:
 
 
 def _short(name: str) -> str:
-    """A tool's name as a button has it."""
+    """Shorten a tool's name for a button."""
     shown = revealed(name, exact=True)
     return shown if len(shown) <= _LONGEST_NAME else f"{shown[:_LONGEST_NAME]}…"
 
 
-def _ended(event: Approval, decision: ApprovalDecision | None) -> Approval:
+def _resolved(event: Approval, decision: ApprovalDecision | None) -> Approval:
     if decision is None:
         return replace(event, state=ApprovalState.CANCELLED, reason="no answer")
     state = ApprovalState.ALLOWED if decision.allowed else ApprovalState.DENIED

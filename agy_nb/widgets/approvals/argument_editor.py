@@ -1,7 +1,7 @@
-"""The arguments of a tool call as text that a person may change, and back.
+"""Convert a tool call's arguments to editable text and back.
 
-Rule 1: text that cannot be read is sent nowhere: the person who wrote it sees what is wrong.
-Rule 2: an argument can be changed or added, but not taken away: the SDK keeps what is left out.
+Text that cannot be parsed is not sent: the user sees the problem. An argument can be changed or
+added, but not removed, because the SDK keeps the old value of an argument that is left out.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from agy_nb.terminal import printable
 from agy_nb.widgets.response.cards import LONGEST_CALL, command_of
 
 LONGEST = LONGEST_CALL
-"""Characters of arguments that a card offers to change."""
+"""Maximum length of editable arguments, in characters."""
 
 _EXACT = 2**53
-"""The SDK sends numbers as floats, which hold whole numbers up to here."""
+"""The SDK sends numbers as floats, which are exact for whole numbers up to this one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Arguments to be changed.
+    """Arguments as editable text.
 
     Attributes:
         form: `"command"` for the command line alone, `"json"` for all arguments.
-        text: As they are.
-        name: The argument that has the command line, empty for all.
+        text: The text before editing.
+        name: The argument that holds the command line; empty if `form` is `"json"`.
     """
 
     form: Literal["command", "json"]
@@ -37,7 +37,7 @@ class Draft:
 
 
 def draft(args: JsonObject) -> Draft | None:
-    """Arguments as text to be changed, None where that would be too long.
+    """Convert arguments to editable text; None if the text would be too long.
 
     Example:
         >>> draft({"CommandLine": "ls", "Cwd": "/tmp"}).text
@@ -55,36 +55,36 @@ def draft(args: JsonObject) -> Draft | None:
 
 
 def _can_be_seen(text: str) -> bool:
-    """Whether an editor shows every character of a text, and keeps it."""
+    """Return whether a text box shows and preserves every character of a text."""
     without_tabs = text.replace("\t", " ")
     return printable(without_tabs, exact=True) == without_tabs
 
 
-def changed(args: JsonObject, text: str) -> JsonObject:
-    """The arguments that a changed text stands for.
+def apply_edit(args: JsonObject, text: str) -> JsonObject:
+    """Apply the edited text to the arguments.
 
     Args:
-        args: As they were; they say in which form the text is.
-        text: The changed text.
+        args: The original arguments; they determine the form of the text.
+        text: The edited text.
 
     Returns:
         All arguments.
 
     Raises:
-        ValueError: The text is no command or no JSON object, or leaves an argument out.
+        ValueError: The command is empty, the text is not a JSON object, or an argument is missing.
 
     Example:
-        >>> changed({"CommandLine": "ls", "Cwd": "/tmp"}, "pwd")
+        >>> apply_edit({"CommandLine": "ls", "Cwd": "/tmp"}, "pwd")
         {'CommandLine': 'pwd', 'Cwd': '/tmp'}
     """
     if len(text) > LONGEST:
         msg = f"the text is longer than {LONGEST:,} characters"
         raise ValueError(msg)
-    about = draft(args)
-    if about is not None and about.form == "command":
+    original = draft(args)
+    if original is not None and original.form == "command":
         if not text.strip():
             raise ValueError("the command is empty; deny the call if nothing should run")
-        return {**args, about.name: text}
+        return {**args, original.name: text}
     found = _read(text)
     if missing := sorted(set(args) - set(found)):
         msg = (
@@ -132,10 +132,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def objection(args: JsonObject, text: str) -> str:
-    """What is wrong with a changed text; empty for one that can be run."""
+def problem(args: JsonObject, text: str) -> str:
+    """Describe why the edited text cannot run; empty if it can."""
     try:
-        changed(args, text)
+        apply_edit(args, text)
     except ValueError as error:
         return str(error)
     return ""

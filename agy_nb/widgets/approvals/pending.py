@@ -1,7 +1,7 @@
-"""The desk: what waits for a person, and the views that can show it.
+"""Pending approvals and questions, and the views that can show them.
 
-Rule 1: who asks puts it on the desk; the first view that shows it has it, and any may answer it.
-Rule 2: only the first answer counts; one that comes late, twice or for something else is dropped.
+The code that asks adds a request. Every view that contains it shows it, and the first valid reply
+from any of them resolves it. A later reply, or one for another request, is ignored.
 """
 
 from __future__ import annotations
@@ -15,50 +15,50 @@ from agy_nb.protocol.values import JsonObject
 from agy_nb.widgets.tree.front_end_messages import AnswerAll, Decide
 
 Claim: TypeAlias = Callable[["PendingRequest"], bool]
-"""Shows what waits; tells whether it could."""
+"""Shows a request; returns whether the view contains it."""
 
 Reply: TypeAlias = Decide | AnswerAll
-"""The messages that answer what waits."""
+"""The messages that resolve a request."""
 
-Objection: TypeAlias = Callable[[Reply], str]
-"""Says what is wrong with a reply; empty for one that counts."""
+Validator: TypeAlias = Callable[[Reply], str]
+"""Describes why a reply is invalid; empty for a valid one."""
 
 
-def _none(_reply: Reply) -> str:
+def _accept(_reply: Reply) -> str:
     return ""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingRequest:
-    """An approval or a question that waits for a person.
+    """An approval or a question that waits for the user.
 
     Attributes:
-        id: What the events call it.
-        controls: What the front end needs to make its buttons.
-        answer: The message of the front end that answers it.
-        seen: Done once a front end has shown it.
-        objection: What is wrong with a reply.
+        id: The id of the approval or question in the turn's events.
+        controls: The data from which the front end makes the buttons.
+        answer: Resolves to the front end's reply.
+        shown: Done when a front end has shown the request.
+        validate: Checks a reply.
     """
 
     id: str
     controls: JsonObject
     answer: asyncio.Future[Reply]
-    seen: asyncio.Future[None]
-    objection: Objection = _none
+    shown: asyncio.Future[None]
+    validate: Validator = _accept
 
 
 class PendingRequests:
-    """What waits for a person in this process. `desk` is the one that all views use."""
+    """The requests of this process; all views share `pending_requests`."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, PendingRequest] = {}
+        self._requests: dict[str, PendingRequest] = {}
         self._claims: list[Claim] = []
 
-    def attach(self, claim: Claim) -> Callable[[], None]:
-        """A view is there that may show what comes.
+    def attach_view(self, claim: Claim) -> Callable[[], None]:
+        """Register a view that may show new requests.
 
         Returns:
-            A function that takes it away; it may be called twice.
+            A function that removes the view; it may be called twice.
         """
         self._claims.append(claim)
         return lambda: self._detach(claim)
@@ -66,61 +66,61 @@ class PendingRequests:
     def _detach(self, claim: Claim) -> None:
         self._claims = [known for known in self._claims if known is not claim]
 
-    def put(
-        self, key: str, controls: JsonObject, objection: Objection = _none
+    def add(
+        self, key: str, controls: JsonObject, validate: Validator = _accept
     ) -> tuple[PendingRequest, bool]:
-        """Something waits from now on; call `take` when it does no more.
+        """Add a request; call `remove` when it no longer waits.
 
         Args:
-            key: What the events call it.
-            controls: What the front end needs to make its buttons.
-            objection: Says what is wrong with a reply; one that is wrong does not count.
+            key: The id of the approval or question in the turn's events.
+            controls: The data from which the front end makes the buttons.
+            validate: Checks a reply; an invalid one does not resolve the request.
 
         Returns:
-            It, and whether any view shows it.
+            The request, and whether any view shows it.
         """
         loop = asyncio.get_running_loop()
-        waiting = PendingRequest(
-            key, controls, loop.create_future(), loop.create_future(), objection
+        request = PendingRequest(
+            key, controls, loop.create_future(), loop.create_future(), validate
         )
-        self._waiting[key] = waiting
-        claimed = [claim(waiting) for claim in tuple(self._claims)]
-        return waiting, any(claimed)
+        self._requests[key] = request
+        claimed = [claim(request) for claim in tuple(self._claims)]
+        return request, any(claimed)
 
     def get(self, key: str) -> PendingRequest | None:
-        """What waits under an id, None when nothing does."""
-        return self._waiting.get(key)
+        """Return the request with an id, None if there is none."""
+        return self._requests.get(key)
 
-    def take(self, waiting: PendingRequest) -> None:
-        """It waits no more."""
-        if self._waiting.get(waiting.id) is waiting:
-            del self._waiting[waiting.id]
-        for future in (waiting.answer, waiting.seen):
+    def remove(self, request: PendingRequest) -> None:
+        """Remove a request and cancel its futures."""
+        if self._requests.get(request.id) is request:
+            del self._requests[request.id]
+        for future in (request.answer, request.shown):
             future.cancel()
 
-    def answer(self, reply: Reply) -> bool:
-        """A person has answered; tell whether that counts."""
-        waiting = self._waiting.get(reply.id)
-        if waiting is None or waiting.answer.done() or self.objection(reply):
+    def resolve(self, reply: Reply) -> bool:
+        """Resolve a request with the user's reply; return whether the reply counted."""
+        request = self._requests.get(reply.id)
+        if request is None or request.answer.done() or self.validate(reply):
             return False
-        waiting.answer.set_result(reply)
+        request.answer.set_result(reply)
         return True
 
-    def objection(self, reply: Reply) -> str:
-        """What is wrong with a reply to what waits; empty where nothing is, or waits."""
-        waiting = self._waiting.get(reply.id)
-        if waiting is None:
+    def validate(self, reply: Reply) -> str:
+        """Describe why a reply is invalid; empty if it is valid or its request is unknown."""
+        request = self._requests.get(reply.id)
+        if request is None:
             return ""
-        if (waiting.controls.get("type") == "question") is not isinstance(reply, AnswerAll):
+        if (request.controls.get("type") == "question") is not isinstance(reply, AnswerAll):
             return "This reply does not match the request."
-        return waiting.objection(reply)
+        return request.validate(reply)
 
-    def see(self, key: str) -> None:
-        """A front end shows it."""
-        waiting = self._waiting.get(key)
-        if waiting is not None and not waiting.seen.done():
-            waiting.seen.set_result(None)
+    def mark_shown(self, key: str) -> None:
+        """Record that a front end shows a request."""
+        request = self._requests.get(key)
+        if request is not None and not request.shown.done():
+            request.shown.set_result(None)
 
 
-desk = PendingRequests()
-"""Where this process's approvals and questions wait."""
+pending_requests = PendingRequests()
+"""The pending approvals and questions of this process."""

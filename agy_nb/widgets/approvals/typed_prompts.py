@@ -1,4 +1,4 @@
-"""Approvals and questions as text: in a terminal, and where a front end shows no widgets."""
+"""Text prompts for approvals and questions, for terminals and front ends without widgets."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _CHOICES: dict[str, Literal["once", "tool", "call"]] = {
 }
 
 
-def why_nobody() -> str:
-    """Why no one can be asked at this script's terminal; empty when a person can be."""
+def why_no_terminal() -> str:
+    """Return why the user cannot be asked at the terminal; empty if the user can."""
     try:
         interactive = sys.stdin.isatty()
-    except (AttributeError, ValueError):  # there is none, or it is closed
+    except (AttributeError, ValueError):  # stdin is missing or closed
         interactive = False
     return "" if interactive else "could not ask the user: standard input is not a terminal"
 
 
 async def decide(request: ApprovalRequest) -> Decide:
-    """Ask about a tool call; gives what the front end would send.
+    """Ask about a tool call; return the message that a front end would send.
 
     Raises:
-        NoStdinError: No one would see the question.
+        NoStdinError: Input is not possible here.
     """
     said = (await ask_text(_words(request))).strip()
     if request.editable and said.lower() in ("e", "edit"):
@@ -47,7 +47,7 @@ async def decide(request: ApprovalRequest) -> Decide:
 
 
 def _words(request: ApprovalRequest) -> str:
-    """The whole call, in which nothing hides, and the choices that there are."""
+    """Write the prompt: the whole call with every hidden character visible, and the choices."""
     name = f"{request.server} · {request.tool}" if request.server else request.tool
     why = f"\n{printable(request.reason)}" if request.reason else ""
     asks = f"The agent wants to run {printable(name, exact=True)}{why}\n"
@@ -70,39 +70,39 @@ def _deny(request: ApprovalRequest, reason: str = "") -> Decide:
 
 
 async def _edited(request: ApprovalRequest) -> Decide:
-    """Ask for other arguments, until they can be read or an empty line denies."""
-    about = argument_editor.draft(request.args)
-    command = about is not None and about.form == "command"
+    """Ask for edited arguments until they are valid, or deny at an empty line."""
+    draft = argument_editor.draft(request.args)
+    command = draft is not None and draft.form == "command"
     form = "the command line" if command else "the arguments as JSON on one line"
     words = ""
     while True:
         text = await ask_text(f"{words}Enter {form} (empty to deny): ")
         if not text.strip():
             return _deny(request)
-        wrong = argument_editor.objection(request.args, text)
-        if not wrong:
+        problem = argument_editor.problem(request.args, text)
+        if not problem:
             return Decide(id=request.approval_id, choice="edited", text=text)
-        words = f"Cannot run this: {printable(wrong)}.\n"
+        words = f"Cannot run this: {printable(problem)}.\n"
 
 
 async def answer(questions: tuple[AskedQuestion, ...]) -> tuple[Answer, ...]:
-    """Answer questions at a script's terminal; an empty line skips one.
+    """Ask questions at a script's terminal; an empty line skips one.
 
     Raises:
-        NoStdinError: No one would see the question.
+        NoStdinError: Input is not possible here.
     """
     return tuple([await _answer(asked) for asked in questions])
 
 
 async def answer_all(key: str, questions: tuple[AskedQuestion, ...]) -> AnswerAll:
-    """Answer questions as text; gives what the front end would send.
+    """Ask questions as text; return the message that a front end would send.
 
     Args:
-        key: What the events call them.
-        questions: What is asked.
+        key: The id in the turn's `Question` event.
+        questions: The questions.
 
     Raises:
-        NoStdinError: No one would see the question.
+        NoStdinError: Input is not possible here.
     """
     answers = tuple(
         Answered(selected=each.selected, text=each.text, skipped=each.skipped)

@@ -1,4 +1,4 @@
-"""A conversation as events, Markdown and JSON data."""
+"""Export a conversation as events, Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from agy_nb.widgets.response.cards import counted, text_of
 
 
 def read_events(path: Path, session: int = 0) -> tuple[Event, ...]:
-    """The events of a recorded session, in order; reads files.
+    """Read the events of a recorded session.
 
     Args:
         path: The cassette's folder.
-        session: Which of its sessions, from 0.
+        session: The number of the session in the cassette, from 0.
 
     Raises:
-        CassetteNotFoundError: There is none.
-        CassetteInvalidError: It cannot be read.
-        InvalidInputError: It has no such session.
+        CassetteNotFoundError: The cassette does not exist.
+        CassetteInvalidError: The cassette is damaged.
+        InvalidInputError: The cassette has no session with this number.
     """
     from agy_nb.cassette.inspect.recorded_events import RecordedEvents
     from agy_nb.cassette.storage.cassette_reader import load
@@ -52,13 +52,13 @@ def read_events(path: Path, session: int = 0) -> tuple[Event, ...]:
 
 
 def as_markdown(events: Iterable[Event]) -> str:
-    """Prompts as quotes, and what the agent wrote."""
+    """Format events as Markdown: prompts as block quotes, answers unchanged."""
     pieces: list[str] = []
     answer: list[str] = []
     for event in events:
         match event:
             case SessionOpened():
-                pieces += map(_said, event.history)
+                pieces += map(_text_of_message, event.history)
             case TurnBegan():
                 pieces += ["".join(answer).strip(), quoted(text_of(event.prompt))]
                 answer.clear()
@@ -70,14 +70,14 @@ def as_markdown(events: Iterable[Event]) -> str:
     return "\n\n".join(filter(None, pieces)) + "\n"
 
 
-def _said(message: Message) -> str:
+def _text_of_message(message: Message) -> str:
     if not message.trajectory.is_root:
         return ""
     return quoted(message.content) if message.role == "user" else message.content.strip()
 
 
 def as_turns(events: Iterable[Event]) -> list[dict[str, Any]]:
-    """The prompt, the state and the events of each turn, as JSON; None where that is not known."""
+    """Return the prompt, the state (None if unknown) and the events of each turn, as JSON."""
     turns: list[dict[str, Any]] = []
     for event in events:
         if isinstance(event, SessionOpened):
@@ -109,11 +109,11 @@ def _turn(prompt: str) -> dict[str, Any]:
 
 
 def as_json(event: Event) -> dict[str, Any]:
-    """An event, as an export of a chat has it."""
+    """Convert an event to JSON."""
     message: dict[str, Any] = json.loads(codec.encode(cast("codec.Message", event)))
     return message
 
 
 def quoted(text: str) -> str:
-    """A prompt in Markdown."""
+    """Format a prompt as a block quote."""
     return "\n".join(f"> {line}" for line in text.splitlines())

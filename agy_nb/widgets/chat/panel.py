@@ -1,8 +1,8 @@
 """The chat panel: an agent's conversation with a composer below it.
 
-Rule 1: a panel shows every turn of its agent, whoever started it; so all panels show the same.
-Rule 2: it starts turns as tasks on the main loop, so that it works while the kernel is idle too.
-Rule 3: each turn that has ended is in the HTML beside it, which stays when the kernel is gone.
+A panel shows every turn of its agent, also those that other code started, so all panels of an agent
+show the same. It starts turns as tasks on the main loop, so it also works while the kernel is idle.
+Finished turns are saved as static HTML, which remains when the kernel is gone.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ _PDF = "application/pdf"
 
 
 class ChatPanel:
-    """A chat with one agent; `Agent.chat_ui` makes it, and the last line of a cell shows it.
+    """Chat with one agent; `Agent.chat_ui` creates it. Make it the last line of a cell to show it.
 
     Args:
-        agent: Whom it talks to.
-        past: A cassette and the number of a session of it, to be shown above the agent's turns.
+        agent: The agent.
+        past: A cassette and a session number; the session is shown above the agent's turns.
 
     Attributes:
-        agent: Whom it talks to.
-        responses: The turns that it shows, oldest first.
-        transcript: What is on the page.
+        agent: The agent.
+        responses: The turns shown, oldest first.
+        transcript: The nodes shown.
 
     Example:
         >>> panel = agent.chat_ui()
@@ -68,17 +68,17 @@ class ChatPanel:
     def __init__(self, agent: Agent, *, past: tuple[Path, int] | None = None) -> None:
         self.agent = agent
         self._past = past
-        self._replays = False
-        self._before: tuple[Event, ...] = ()
+        self._replaying = False
+        self._recorded: tuple[Event, ...] = ()
         self.responses: list[Response] = []
         self.transcript = ConversationView()
         self.view = live_view.LiveView(self.transcript, mode="chat", on_message=self._on_message)
-        self._beside = StaticFallback(
+        self._fallback = StaticFallback(
             self.view, lambda: (self.transcript.html(), self.transcript.text())
         )
         self._tasks: set[asyncio.Future[Any]] = set()
         self._stops: list[Callable[[], None]] = []
-        self._orders: dict[str, Callable[[str], None]] = {
+        self._actions: dict[str, Callable[[str], None]] = {
             "stop": self._stop,
             "retry": self._retry,
             "edit": self._edit,
@@ -91,32 +91,32 @@ class ChatPanel:
 
     def _begin(self) -> None:
         if self._past is not None:
-            self._do(self._show_past(*self._past))
+            self._start_task(self._show_past(*self._past))
             return
         latest = self.agent.latest
         if latest is not None and not latest.done:
             self._on_turn(latest)
         elif self.agent.is_started:
-            self._do(self._show_history())
+            self._start_task(self._show_history())
         else:
-            self.transcript.note("This agent was shut down. You cannot send it prompts.")
+            self.transcript.add_notice("This agent was shut down. You cannot send it prompts.")
 
     async def _show_history(self) -> None:
         messages = await self.agent.history()
         if not self.responses:
-            self._before = (SessionOpened(resumed=True, history=messages),)
-            self.transcript.tell(messages)
+            self._recorded = (SessionOpened(resumed=True, history=messages),)
+            self.transcript.add_history(messages)
             self._touch()
 
     async def _show_past(self, path: Path, session: int) -> None:
-        """Show what was recorded, and then the turns that have begun meanwhile."""
+        """Show the recorded session, then the turns that began in the meantime."""
         try:
-            self._before = await asyncio.to_thread(read_events, path, session)
+            self._recorded = await asyncio.to_thread(read_events, path, session)
         finally:
             self._past = None
-            show(self.transcript, self._before)
-            if self._before:
-                self.transcript.note(END_OF_RECORDING)
+            show(self.transcript, self._recorded)
+            if self._recorded:
+                self.transcript.add_notice(END_OF_RECORDING)
             self._touch()
             latest = self.agent.latest
             if self.responses:
@@ -130,28 +130,28 @@ class ChatPanel:
         self.responses.append(response)
         running = [each for each in self.responses if not each.done]
         if len(running) > 1 or self._past is not None:
-            # it waits for what is before it: so does its place on the page
+            # it is queued, so it is shown after the turns before it
             self.view.queued += 1
             self.view.touch()
             return
         self._show(response)
 
     def _show_from(self, index: int) -> None:
-        """Show turns one below the other, up to the first that is not over."""
+        """Show turns in order, up to the first that has not ended."""
         for response in self.responses[index:]:
             self._show(response)
             if not response.done:
                 return
 
     def _show(self, response: Response) -> None:
-        self.transcript.begin(response.prompt, response.kind)
+        self.transcript.begin_turn(response.prompt, response.kind)
         self.view.running = True
         self.view.queued = len(self.responses) - 1 - self.responses.index(response)
-        self._replays = True  # `watch` calls back with the events so far before it returns
+        self._replaying = True  # `watch` first replays the past events synchronously
         try:
             stop = response.watch(lambda event: self._on_event(response, event))
         finally:
-            self._replays = False
+            self._replaying = False
         self._stops.append(stop)
 
     def _on_event(self, response: Response, event: Event) -> None:
@@ -159,25 +159,25 @@ class ChatPanel:
         if not response.done or event is not response.events[-1]:
             return
         self.view.running = False
-        self._beside.later()
-        self._do(self._tell_cost(response))
-        if not self._replays and response in self.responses:  # cleared away, it is in no list
+        self._fallback.update_later()
+        self._start_task(self._show_cost(response))
+        if not self._replaying and response in self.responses:  # it may have been cleared
             self._show_from(self.responses.index(response) + 1)
 
-    async def _tell_cost(self, response: Response) -> None:
+    async def _show_cost(self, response: Response) -> None:
         words = await cost_of(response)
         if self.responses and self.responses[-1] is response:
             self.transcript.set_cost(words)
             self._touch()
 
-    # -- what the composer asks for ----------------------------------------------------------
+    # -- messages of the composer ------------------------------------------------------------
 
     def _on_message(self, message: messages.Message, buffers: list[Any]) -> None:
         match message:
             case messages.SendPrompt():
                 self._on_send(message, buffers)
-            case messages.Order():
-                self._orders[message.type](message.view)
+            case messages.PanelAction():
+                self._actions[message.type](message.view)
             case messages.Export():
                 self._export(message.format, message.view)
             case messages.Revoke():
@@ -187,34 +187,34 @@ class ChatPanel:
 
     def _on_send(self, message: messages.SendPrompt, buffers: list[Any]) -> None:
         parts: list[PromptPart] = [
-            _part(about, data) for about, data in zip(message.files, buffers, strict=False)
+            _part(file, data) for file, data in zip(message.files, buffers, strict=False)
         ]
         if message.text.strip():
             parts.insert(0, TextPart(text=message.text))
         if parts:
-            self._do(self._send(parts, message.text, message.view))
+            self._start_task(self._send(parts, message.text, message.view))
 
     async def _send(self, parts: list[PromptPart], text: str, view: str) -> None:
         try:
             await self.agent.chat(parts)
         except AgyError:
-            self.view.reply(view, type="compose", text=text)  # what was typed is not lost
+            self.view.reply(view, type="compose", text=text)  # give the text back to the user
             raise
 
     def _stop(self, _view: str) -> None:
-        self._do(self.agent.cancel())
+        self._start_task(self.agent.cancel())
 
     def _retry(self, _view: str) -> None:
         if (latest := self.agent.latest) is not None:
-            self._do(self.agent.chat(latest.prompt))
+            self._start_task(self.agent.chat(latest.prompt))
 
     def _edit(self, view: str) -> None:
         if (latest := self.agent.latest) is not None:
             self.view.reply(view, type="compose", text=text_of(latest.prompt))
 
     def _show_grants(self) -> None:
-        """Have the panel list what the agent may do without asking."""
-        self.view.standing["grants"] = [
+        """Show the agent's grants."""
+        self.view.extra_fields["grants"] = [
             {"number": grant.number, "words": revealed(str(grant), exact=True)}
             for grant in self.agent.grants
         ]
@@ -226,13 +226,13 @@ class ChatPanel:
                 self.agent.grants.revoke(grant)
 
     def _clear(self, _view: str) -> None:
-        self._before = ()
+        self._recorded = ()
         self.responses = [response for response in self.responses if not response.done]
         self.transcript.clear()
         self.view.send(type="reset", changes=[])
         self._touch()
         if self.agent.is_started:
-            self._do(self.agent.clear_history())
+            self._start_task(self.agent.clear_history())
 
     def _export(self, form: str, view: str) -> None:
         if form == "json":
@@ -240,40 +240,40 @@ class ChatPanel:
         elif form == "copy":
             self.view.reply(view, type="copy", text=self.to_markdown())
         elif form == "cassette":
-            self._do(self._save_cassette())
+            self._start_task(self._save_cassette())
         else:
             self.view.reply(view, type="download", name="chat.md", text=self.to_markdown())
 
     async def _save_cassette(self) -> None:
         if self.view.running:
-            self.transcript.note("The cassette will be saved when the turn ends.")
+            self.transcript.add_notice("The cassette will be saved when the turn ends.")
             self._touch()
         path = await self.agent.save_cassette(Path(datetime.now().astimezone().strftime(_CASSETTE)))
-        self.transcript.note(
+        self.transcript.add_notice(
             f'Saved cassette {path}. Replay it with agy.use_cassette("{path}"), '
             f'or view it with agy.browse("{path.parent}").'
         )
         self._touch()
 
     def to_markdown(self) -> str:
-        """Write the conversation as Markdown.
+        """Export the conversation as Markdown.
 
         Returns:
-            Prompts as quotes, answers as they are.
+            Prompts as block quotes, answers unchanged.
         """
-        pieces = [as_markdown(self._before).strip()]
+        pieces = [as_markdown(self._recorded).strip()]
         for response in self.responses:
             pieces += [quoted(text_of(response.prompt)), response.partial_text.strip()]
         return "\n\n".join(filter(None, pieces)) + "\n"
 
     def to_json(self) -> str:
-        """Write the conversation as JSON.
+        """Export the conversation as JSON.
 
         Returns:
-            A list with the prompt, the state and the events of each turn. Of a turn from before the
-            panel that is the text of its messages, and the state is None.
+            A list with the prompt, the state and the events of each turn. A turn from before the
+            panel has text events made from its messages, and its state is None.
         """
-        turns = as_turns(self._before) + [
+        turns = as_turns(self._recorded) + [
             {
                 "prompt": text_of(response.prompt),
                 "state": str(response.state),
@@ -285,12 +285,12 @@ class ChatPanel:
 
     def _touch(self) -> None:
         self.view.touch()
-        self._beside.later()
+        self._fallback.update_later()
 
     # -- tasks -------------------------------------------------------------------------------
 
-    def _do(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Start a task on the main loop; a panel may be made in a subshell, which has another."""
+    def _start_task(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Start a task on the main loop; a panel made in a subshell is called on another loop."""
         if running_loop() is self.view.loop or not self.view.loop.is_running():
             self._start(work)
         else:
@@ -307,22 +307,22 @@ class ChatPanel:
             words = (
                 str(error) if isinstance(error, AgyError) else f"{type(error).__name__}: {error}"
             )
-            self.transcript.fail(type(error).__name__, words)
+            self.transcript.add_error(type(error).__name__, words)
             self._touch()
 
     def close(self) -> None:
-        """Take the panel away; the agent and its turns go on."""
+        """Close the panel; the agent and its turns continue."""
         for stop in self._stops:
             stop()
-        self._beside.close()
+        self._fallback.close()
 
     def _ipython_display_(self) -> None:
-        self._beside.display(at_exit=self.close)
+        self._fallback.display(at_exit=self.close)
 
 
-def _part(about: messages.AttachedFile, data: Any) -> MediaPart:  # noqa: ANN401 - a buffer
-    """What was attached; text of any kind is sent as plain text, as the SDK knows few others."""
-    name, mime_type = about.name or "file", about.mime_type
+def _part(file: messages.AttachedFile, data: Any) -> MediaPart:  # noqa: ANN401 - a buffer
+    """Convert an attachment; text is sent as text/plain, because the SDK knows few text types."""
+    name, mime_type = file.name or "file", file.mime_type
     kind, content = mime_type.partition("/")[0], bytes(data)
     if kind not in _KINDS:
         kind = "document"

@@ -1,10 +1,9 @@
-"""A recorded conversation as a chat: to be read, and to go on from where there is an agent.
+"""Show a recorded conversation as a chat, alone or above an agent's own turns.
 
-Rule 1: it is shown as HTML that stays; nothing is run, and nothing is written.
-Rule 2: without an agent nothing can be sent, and the page says so.
+Without an agent the conversation is static HTML: nothing runs, and the user cannot send prompts.
 """
 
-# ruff: noqa: ANN401 - a recording is a path, or what `agy.load` gives
+# ruff: noqa: ANN401 - a recording is a path, or the result of `agy.load`
 from __future__ import annotations
 
 import asyncio
@@ -33,16 +32,16 @@ READ_ONLY = (
 
 
 class RecordedChat:
-    """A recorded conversation to be read; `chat_ui` makes it, and the last line of a cell shows it.
+    """Show a recorded conversation; `chat_ui` creates it, and the last line of a cell shows it.
 
     Args:
         path: The cassette's folder.
-        session: Which of its sessions, from 0.
+        session: The number of the session in the cassette, from 0.
 
     Attributes:
         path: The cassette's folder.
-        session: Which of its sessions, from 0.
-        transcript: What is on the page, empty before it is read.
+        session: The number of the session in the cassette, from 0.
+        transcript: The nodes shown, empty until the recording is read.
 
     Example:
         >>> chat = agy.widgets.chat_ui("cassettes/plain_chat")
@@ -59,12 +58,12 @@ class RecordedChat:
         self._is_read = False
 
     async def read(self) -> None:
-        """Read the recording, once.
+        """Read the recording if it was not read yet.
 
         Raises:
-            CassetteNotFoundError: There is none.
-            CassetteInvalidError: It cannot be read.
-            InvalidInputError: It has no such session.
+            CassetteNotFoundError: The cassette does not exist.
+            CassetteInvalidError: The cassette is damaged.
+            InvalidInputError: The cassette has no session with this number.
         """
         if self._is_read:
             return
@@ -72,17 +71,17 @@ class RecordedChat:
         self._is_read = True
 
     def to_markdown(self) -> str:
-        """Write the conversation as Markdown; once it is read.
+        """Export the conversation as Markdown; empty until the recording is read.
 
         Returns:
-            Prompts as quotes, answers as they are.
+            Prompts as block quotes, answers unchanged.
         """
         return as_markdown(self._events)
 
     def _ipython_display_(self) -> None:
         run(self.read())
         if not in_kernel():
-            print(printable(self.to_markdown()))  # noqa: T201 - what IPython does in a terminal
+            print(printable(self.to_markdown()))  # noqa: T201 - as IPython does in a terminal
             return
         from IPython.display import display
 
@@ -94,7 +93,7 @@ def _read(path: Path, session: int) -> tuple[tuple[Event, ...], ConversationView
     transcript = ConversationView()
     show(transcript, events)
     transcript.catch_up()
-    transcript.note(READ_ONLY)
+    transcript.add_notice(READ_ONLY)
     return events, transcript
 
 
@@ -131,22 +130,22 @@ def chat_ui(
     session: int = 0,
     agent: Agent | None = None,
 ) -> RecordedChat | ChatPanel:
-    """A recorded conversation as a chat: the last line of a cell shows it.
+    """Show a recorded conversation as a chat. Make it the last line of a cell to show it.
 
-    Without an agent it can be read, and says that nothing can be sent. With one it stands above the
-    agent's own turns; the agent's model is told nothing of it.
+    Without an agent the conversation is read-only. With an agent it is shown above the agent's own
+    turns; the agent's model does not get the recorded conversation.
 
     Args:
-        recording: The path of a cassette, or what `agy.load` gives for one.
-        session: Which of its sessions, from 0.
-        agent: Whom to go on with.
+        recording: The path of a cassette, or the result of `agy.load` for one.
+        session: The number of the session in the cassette, from 0.
+        agent: The agent to continue with; None for a read-only chat.
 
     Returns:
         The chat.
 
     Raises:
-        InvalidInputError: It is no recording, or several.
-        WrongLoopError: With an agent: no event loop runs here, nor ever did.
+        InvalidInputError: `recording` is not exactly one recording.
+        WrongLoopError: An agent is given and no event loop has run in this process.
 
     Example:
         >>> agy.widgets.chat_ui("cassettes/plain_chat").path.name

@@ -1,1 +1,1 @@
-"""Markdown as safe HTML, also while it streams."""
+"""Render Markdown to safe HTML, also while it streams."""

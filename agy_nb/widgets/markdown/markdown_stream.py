@@ -1,12 +1,11 @@
-"""A Markdown text that grows: blocks that are closed, and the one that is open.
+"""Render a Markdown text incrementally: blocks that have ended, and the open block.
 
-Rule 1: a closed block is rendered once and never again.
-Rule 2: the open block is rendered again when it has grown enough, and only while such renderings
-have cost few more characters than the text itself has; until then its growth is plain text. So the
-work and the bytes to the front end stay linear: the text twice and the final HTML at the most.
-Rule 3: where blocks end depends on the text alone, not on the pieces in which it came.
-Rule 4: a piece that is long is read in slices, one at each look at the changes, so that it holds up
-nobody; and of a text that is very long the beginning is drawn, and the rest is counted.
+A closed block is rendered once. The open block is rendered again when it has grown enough, as long
+as those early renderings have cost few more characters than the text itself; its other growth is
+sent as plain text. So work and traffic stay linear in the length of the text: at most the text
+twice plus the final HTML. Where blocks end depends on the text alone, not on how it was split into
+pieces. A long piece is rendered in slices, one per `changes`, so that it never blocks the loop; a
+very long text is cut, and the number of missing characters is shown.
 """
 
 from __future__ import annotations
@@ -21,22 +20,22 @@ from typing import Any
 from agy_nb.widgets.markdown.markup import LONGEST_BLOCK, plain, render, visible
 
 LONGEST_FORMATTED = 300_000
-"""Characters of a text that are Markdown; what follows them is shown as it is."""
+"""Characters of a text that are rendered as Markdown; the rest is shown as plain text."""
 
 LONGEST_SHOWN = 1_000_000
-"""Characters of a text that are drawn at all."""
+"""Characters of a text that are shown at all."""
 
 SLICE = 16_000
-"""Characters that are read at once."""
+"""Characters that are processed at once."""
 
 SLICE_S = 0.008
-"""Seconds that reading may take at once; a block is rendered to its end."""
+"""Maximum duration of a slice in seconds; a block that was begun is completed."""
 
 _LONG_LIST = 4_000
-"""Characters after which a list goes on as another one, so that no block grows too long."""
+"""Characters after which a list is split into two blocks, to limit the length of a block."""
 
 _LAG = 12
-"""Characters of a line after which it is known whether it begins a block."""
+"""Characters of a line that are enough to know whether it begins a block."""
 
 _SPACE = " \t\r\n"
 _ITEM = re.compile(r"([-*+]|\d{1,9}[.)])(\s|$)")
@@ -45,12 +44,12 @@ _FENCE = re.compile(r" {0,3}(`{3,}+|~{3,}+)(.*)")
 _NESTED_FENCE = re.compile(r"\s*+(?:(?:[-*+]|\d{1,9}[.)]|>)\s*+)*+(`{3,}+|~{3,}+)(.*)")
 _FIRST_RENDER = 8
 _FREE = 4_000
-"""Characters of early renderings that are not counted, so that short answers look well."""
+"""Characters of early renderings that are free, so that short answers are always formatted."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockUpdate:
-    """A block is (again) this HTML; what was appended to it before is in it now."""
+    """Set the HTML of a block; it replaces text that was appended before."""
 
     block: int
     html: str
@@ -58,7 +57,7 @@ class BlockUpdate:
 
 @dataclass(frozen=True, slots=True)
 class BlockTail:
-    """Plain text that follows a block's HTML."""
+    """Append plain text to a block."""
 
     block: int
     text: str
@@ -68,14 +67,14 @@ class MarkdownStream:
     r"""The blocks of one text.
 
     Args:
-        references: Link definitions of the answer, shared by its texts.
+        references: The link definitions of the answer, shared by its texts.
 
     Attributes:
-        source: The whole text so far.
+        source: The text received so far.
 
     Example:
         >>> blocks = MarkdownStream()
-        >>> blocks.feed("# Hi\n\nThere\n")
+        >>> blocks.append("# Hi\n\nThere\n")
         >>> blocks.changes()
         [BlockUpdate(block=0, html='<h1>Hi</h1>\n'), BlockTail(block=1, text='There\n')]
     """
@@ -84,14 +83,14 @@ class MarkdownStream:
         self._references = {"references": {}} if references is None else references
         self._pieces: list[str] = []
         self._size = 0
-        self._drawn = 0
+        self._shown = 0
         self._read_so_far = 0
-        self._rest: deque[str] = deque()
-        self._rest_at = 0
+        self._backlog: deque[str] = deque()
+        self._backlog_at = 0
         self._closed: list[str] = []
         self._closed_size = 0
-        self._told = 0
-        self._open = _Open()
+        self._sent = 0
+        self._open = _OpenBlock()
         self._open_lines: list[str] = []
         self._open_size = 0
         self._line: list[str] = []
@@ -103,40 +102,40 @@ class MarkdownStream:
 
     @property
     def source(self) -> str:
-        """The whole text so far."""
+        """The text received so far."""
         if len(self._pieces) > 1:
             self._pieces = ["".join(self._pieces)]
         return self._pieces[0] if self._pieces else ""
 
-    def feed(self, piece: str) -> None:
-        """Add a piece, cut anywhere."""
+    def append(self, piece: str) -> None:
+        """Append a piece, which may end anywhere."""
         self._pieces.append(piece)
         self._size += len(piece)
-        piece = piece[: LONGEST_SHOWN - self._drawn]
-        self._drawn += len(piece)
-        if self._rest or len(piece) > SLICE:
-            self._rest.append(piece)
+        piece = piece[: LONGEST_SHOWN - self._shown]
+        self._shown += len(piece)
+        if self._backlog or len(piece) > SLICE:
+            self._backlog.append(piece)
         else:
             self._read(piece)
 
     @property
-    def behind(self) -> bool:
-        """Whether some of the text was not read yet; each look at the changes reads a slice."""
-        return bool(self._rest)
+    def has_backlog(self) -> bool:
+        """Whether text is not processed yet; each `changes` processes a slice of it."""
+        return bool(self._backlog)
 
     def advance(self) -> None:
-        """Read a slice of what is behind."""
+        """Process a slice of the backlog."""
         until = time.monotonic() + SLICE_S
         left = SLICE
-        while self._rest and left > 0 and time.monotonic() < until:
-            text, at = self._rest[0], self._rest_at
+        while self._backlog and left > 0 and time.monotonic() < until:
+            text, at = self._backlog[0], self._backlog_at
             end = text.find("\n", at, at + left) + 1 or min(at + left, len(text))
             self._read(text[at:end])
             left -= end - at
-            self._rest_at = end
+            self._backlog_at = end
             if end == len(text):
-                self._rest.popleft()
-                self._rest_at = 0
+                self._backlog.popleft()
+                self._backlog_at = 0
 
     def _read(self, piece: str) -> None:
         self._read_so_far += len(piece)
@@ -148,7 +147,7 @@ class MarkdownStream:
             self._add(lines[-1])
 
     def _add(self, part: str) -> None:
-        """Add a part of a line, which may be its end."""
+        """Append a part of a line; it may include the line end."""
         self._line.append(part)
         self._line_size += len(part)
         if self._placed:
@@ -157,11 +156,11 @@ class MarkdownStream:
             self._place()
 
     def _placed_early(self, part: str) -> bool:
-        """Whether a line that begins so is known to go on with the open block, or to begin one."""
+        """Return whether the first part of a line is enough to place it."""
         return len(self._line) == 1 and part[0].isalpha()
 
     def _place(self) -> None:
-        """Decide where the line that comes belongs to: the open block, or a new one."""
+        """Assign the current line to the open block or to a new one."""
         line = "".join(self._line)
         self._line = [line]
         if self._open_size and self._ends_before(line):
@@ -184,25 +183,25 @@ class MarkdownStream:
         self._line_size = 0
         self._placed = False
         if not self._open_size and not line.strip(_SPACE) and not self._is_plain:
-            self._tail.clear()  # a blank line between blocks is none
+            self._tail.clear()  # blank lines between blocks are not part of any
             return
         self._open_lines.append(line)
         self._open_size += len(line)
-        self._open.take(line)
+        self._open.add_line(line)
 
     def _close(self) -> None:
         source = "".join(self._open_lines)
         self._closed.append(plain(source) if self._is_plain else render(source, self._references))
         self._closed_size += self._open_size
-        self._open = _Open()
+        self._open = _OpenBlock()
         self._open_lines.clear()
         self._open_size = 0
         self._rendered_size = 0
         self._tail.clear()
 
     def finish(self) -> None:
-        """Nothing comes any more: read all that is behind, and close the open block."""
-        while self._rest:
+        """End the text: process the backlog and close the open block."""
+        while self._backlog:
             self.advance()
         if self._line and not self._placed:
             self._place()
@@ -210,27 +209,27 @@ class MarkdownStream:
             self._end_line()
         if self._open_size:
             self._close()
-        if more := self._not_drawn():
+        if more := self._not_shown():
             self._closed.append(more)
 
-    def _not_drawn(self) -> str:
-        more = self._size - self._drawn
-        return f"<p>… {more:,} more characters are not drawn here.</p>\n" if more else ""
+    def _not_shown(self) -> str:
+        more = self._size - self._shown
+        return f"<p>… {more:,} more characters not shown.</p>\n" if more else ""
 
     def changes(self) -> list[BlockUpdate | BlockTail]:
-        """What is new since the last call, in the order in which to apply it."""
+        """Return the changes since the last call, in the order in which to apply them."""
         self.advance()
         found: list[BlockUpdate | BlockTail] = [
             BlockUpdate(index, self._closed[index])
-            for index in range(self._told, len(self._closed))
+            for index in range(self._sent, len(self._closed))
         ]
-        self._told = len(self._closed)
+        self._sent = len(self._closed)
         if (early := self._render_open()) is not None:
-            found.append(BlockUpdate(self._told, early))
+            found.append(BlockUpdate(self._sent, early))
         elif self._tail:
             text = visible("".join(self._tail))
             self._tail.clear()
-            found.append(BlockTail(self._told, text))
+            found.append(BlockTail(self._sent, text))
         return found
 
     def _render_open(self) -> str | None:
@@ -252,7 +251,7 @@ class MarkdownStream:
         return early
 
     def _early(self, source: str, *, colours: bool) -> str:
-        """Render what may still grow: of its links' definitions, which may too, none is kept."""
+        """Render a block that may still grow; discard its link definitions, which may grow too."""
         if self._is_plain:
             return plain(source)
         known: MutableMapping[str, Any] = ChainMap({}, self._references["references"])
@@ -264,31 +263,28 @@ class MarkdownStream:
         return len(self._closed)
 
     def open_html(self) -> str:
-        """The open block, rendered as far as it has come; empty where there is none.
-
-        What is behind follows it as it is.
-        """
+        """Render the open block as received so far, followed by the backlog as plain text."""
         pending = "".join((*self._open_lines, *self._line))
         html = self._early(pending, colours=True) if pending.strip(_SPACE) else ""
-        if self._rest:
-            html += plain("".join(self._rest)[self._rest_at :]) + self._not_drawn()
+        if self._backlog:
+            html += plain("".join(self._backlog)[self._backlog_at :]) + self._not_shown()
         return html
 
     def html(self) -> str:
-        """All of it as it stands."""
+        """Render the whole text as received so far."""
         return "".join(self._closed) + self.open_html()
 
 
 @dataclass(slots=True)
-class _Open:
-    """What the lines of the open block say of where it ends.
+class _OpenBlock:
+    """Track the lines of the open block to find where it ends.
 
     Attributes:
-        blank: Its last line is blank.
-        inside: It is a list or a quote, or ends with one.
+        blank: Whether its last line is blank.
+        inside: Whether it is, or ends with, a list or a quote.
         fence: The marks of the fence that is open in it, or empty.
-        nested: That fence is inside of a list or a quote, and ends with it.
-        whole: A fence of its own has ended, and with it the block.
+        nested: Whether that fence is inside a list or a quote, and ends with it.
+        whole: Whether the block was a code block that has ended.
     """
 
     blank: bool = False
@@ -298,13 +294,13 @@ class _Open:
     whole: bool = False
 
     def ends_before(self, line: str, size: int) -> bool:
-        """Whether this line, or one that begins so, begins another block."""
+        """Return whether a line with this beginning starts another block."""
         if self.fence and not (self.nested and self._leaves(line)):
             return False
         if self.whole or line.startswith(("```", "~~~")):
             return True
         if self.inside and size >= _LONG_LIST and (item := _ITEM.match(line)):
-            return item[1] not in ("1.", "1)")  # a list of ones would count anew
+            return item[1] not in ("1.", "1)")  # a list of ones would start at 1 again
         words = line.lstrip(_SPACE)
         if not self.blank or not words:
             return False
@@ -312,11 +308,11 @@ class _Open:
         return not indented and not (self.inside and _CONTAINER.match(line))
 
     def _leaves(self, line: str) -> bool:
-        """Whether a line is outside of the list or the quote in which the fence is open."""
+        """Return whether a line is outside the list or quote that contains the open fence."""
         return line[0] not in _SPACE and line[0] != ">"
 
-    def take(self, line: str) -> None:
-        """Take a line that belongs to the block."""
+    def add_line(self, line: str) -> None:
+        """Add a line to the block."""
         if self.fence and self.nested and self._leaves(line):
             self.fence = ""
         self.blank = not line.strip(_SPACE)

@@ -1,8 +1,8 @@
-"""Markdown to safe HTML: the one place where text of a model or a tool becomes markup.
+"""Render Markdown to safe HTML; all text of a model or a tool becomes markup here.
 
-Rule 1: what a model says is hostile. HTML in it is text; what Markdown makes of it goes through a
-sanitiser that knows a list of tags and drops the rest; nothing is loaded from anywhere.
-Rule 2: a piece of Markdown may end anywhere; half of a fence, a table or a link is shown as it is.
+Text of a model is untrusted. HTML in it is escaped, the rendered Markdown goes through a sanitiser
+with a list of allowed tags, and nothing is loaded from the network. A piece of Markdown may end
+anywhere: an incomplete fence, table or link is shown as text.
 """
 
 from __future__ import annotations
@@ -23,24 +23,23 @@ if TYPE_CHECKING:
     from pygments.lexer import Lexer
 
 LONGEST_HIGHLIGHT = 20_000
-"""Characters of a code block that are coloured; a longer one is shown plain."""
+"""Maximum length of highlighted code, in characters."""
 
 LONGEST_HIGHLIGHT_S = 0.2
-"""Seconds of work that colours may take: some lexers need the square of a hostile text's length."""
+"""Maximum CPU time for highlighting, in seconds: some lexers are quadratic on hostile text."""
 
 LONGEST_LINE = 1_000
-"""Characters of a line in code that is coloured, unless it is JSON; for the same reason."""
+"""Maximum length of a line in highlighted code other than JSON, for the same reason."""
 
 LONGEST_BLOCK = 12_000
-"""Characters of a block that is still looked at as Markdown; a longer one, but for a code block, is
-shown as it is, since no block may hold up the event loop."""
+"""Maximum length of a block that is rendered as Markdown, other than a code block. A longer one is
+shown as plain text, because rendering must not block the event loop."""
 
 LONGEST_CODE = 500_000
-"""Characters of a code block that is still looked at as Markdown."""
+"""Maximum length of a code block that is rendered as Markdown, in characters."""
 
 _MOST_MARKS = 1_000
-"""Brackets and emphasis marks in a block that is still looked at as Markdown: what pairs them needs
-the square of their number."""
+"""Maximum number of brackets and emphasis marks in a block: pairing them takes quadratic time."""
 
 _FENCE = re.compile(r"(`{3,}+|~{3,}+)[^`\n]*+\n")
 _TAGS = frozenset(
@@ -78,25 +77,23 @@ _TAGS = frozenset(
 )
 _ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
 CODE_PREFIX = "agyc-"
-"""What the classes of coloured code begin with; no other class of ours does."""
+"""Prefix of the CSS classes of highlighted code."""
 
 _ALIGNED = {
     "text-align:left": "agy-left",
     "text-align:center": "agy-center",
     "text-align:right": "agy-right",
 }
-"""Classes in the place of the styles that Markdown gives the cells of a table: none is let in."""
+"""CSS classes that replace the inline styles of table cells, which the sanitiser removes."""
 
 _MARKUP = re.compile(r"<[^>]*>")
 _ABSOLUTE = re.compile(r"https?://[^\s/\\?#@]+([/?#][^\s\\]*)?", re.IGNORECASE)
-"""A link with a host of its own. A browser takes `/logout`, `//host` or `http:logout` for an
-address of the notebook's own server or scheme."""
+"""A link with a host. Browsers resolve `/logout`, `//host` and `http:logout` against the address of
+the notebook server."""
 
 
 def escape(text: str) -> str:
-    """Text as HTML that shows just this text.
-
-    Characters that hide, or turn the direction of what follows, are named.
+    """Escape text for HTML; hidden and direction-changing characters are shown by name.
 
     Example:
         >>> escape("<b>")
@@ -106,7 +103,7 @@ def escape(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    r"""Text in which no character hides, turns around what follows, or has no place in UTF-8.
+    r"""Show hidden, direction-changing and invalid characters by name.
 
     Example:
         >>> visible("a\0b")
@@ -116,15 +113,15 @@ def visible(text: str) -> str:
 
 
 def render(source: str, references: dict[str, Any] | None = None, *, colours: bool = True) -> str:
-    r"""A block of Markdown as HTML that may stand in a page.
+    r"""Render a block of Markdown as safe HTML.
 
     Args:
         source: CommonMark with tables and strikethrough.
-        references: Link definitions known so far; those found are added.
-        colours: Whether code is coloured, which costs more than all the rest.
+        references: The link definitions known so far; new ones are added.
+        colours: Whether to highlight code, which takes most of the time.
 
     Returns:
-        HTML of the tags on our list only, code coloured by classes, links that open elsewhere.
+        HTML with allowed tags only; links open in a new tab.
 
     Example:
         >>> render("*Hi* <script>")
@@ -142,7 +139,7 @@ def render(source: str, references: dict[str, Any] | None = None, *, colours: bo
 
 
 def plain(source: str) -> str:
-    r"""A block that is shown as it is.
+    r"""Render a block as plain text.
 
     Example:
         >>> plain("*Hi*")
@@ -152,7 +149,7 @@ def plain(source: str) -> str:
 
 
 def _long_code(source: str) -> str:
-    """One fenced block that is too long for colours, as Markdown would have it but quicker."""
+    """Render one fenced block without highlighting and without the Markdown parser."""
     code = source.partition("\n")[2]
     if closing := _closing(source):
         code = source[source.index("\n") + 1 : closing.start()]
@@ -164,7 +161,7 @@ def _is_too_much(source: str) -> bool:
 
 
 def _is_code(source: str) -> bool:
-    """Whether it is one fenced block and nothing more, which is rendered in no time."""
+    """Return whether the text is exactly one fenced block, which is fast to render."""
     if not _FENCE.match(source):
         return False
     end = _closing(source)
@@ -172,7 +169,7 @@ def _is_code(source: str) -> bool:
 
 
 def _closing(source: str) -> re.Match[str] | None:
-    """Where the fenced block ends that a text begins with, None where it does not end."""
+    """Find the closing fence of the block at the start of a text; None if it is still open."""
     opening = _FENCE.match(source)
     if opening is None:
         return None
@@ -182,7 +179,7 @@ def _closing(source: str) -> re.Match[str] | None:
 
 
 def sanitise(markup: str) -> str:
-    """HTML without anything that is not on our list of tags, attributes, classes and schemes.
+    """Remove all tags, attributes, classes and URL schemes that are not allowed.
 
     Example:
         >>> sanitise('<p onclick="x()">Hi<script>x()</script></p>')
@@ -241,7 +238,7 @@ def _cell(
     options: Any,  # noqa: ANN401
     env: Any,  # noqa: ANN401
 ) -> str:
-    """A cell of a table says by its class how it is aligned."""
+    """Replace the alignment style of a table cell by a class."""
     attributes = tokens[index].attrs
     style = str(attributes.pop("style", ""))
     if style in _ALIGNED:
@@ -256,7 +253,7 @@ def _image(
     _options: Any,  # noqa: ANN401
     _env: Any,  # noqa: ANN401
 ) -> str:
-    """An image is a link: to show it would be to load it."""
+    """Render an image as a link, because showing it would load it from the network."""
     token = tokens[index]
     url = str(token.attrGet("src") or "")
     words = token.content or url
@@ -269,11 +266,11 @@ def _highlight(code: str, language: str, _attributes: str) -> str:
 
 
 _used: set[str] = set()
-"""Languages that something was coloured in."""
+"""Languages whose lexer has been used."""
 
 
 def _tokens(lexer: Lexer, code: str) -> list[tuple[Any, str]]:
-    """What colours need, none where that takes too long."""
+    """Split code into tokens; none if that takes too long."""
     tokens = []
     patience = time.thread_time() + LONGEST_HIGHLIGHT_S
     for token in lexer.get_tokens(code):
@@ -284,7 +281,7 @@ def _tokens(lexer: Lexer, code: str) -> list[tuple[Any, str]]:
 
 
 def highlight(code: str, language: str) -> str:
-    """Code as HTML, coloured by classes; empty where that cannot be done.
+    """Highlight code as HTML with CSS classes; empty if that is not possible.
 
     Example:
         >>> highlight("x = 1", "python")
@@ -304,7 +301,9 @@ def highlight(code: str, language: str) -> str:
     except ClassNotFound:
         return ""
     tokens = _tokens(lexer, code)
-    if not tokens and language not in _used:  # at first a lexer loads those of what it may embed
+    if (
+        not tokens and language not in _used
+    ):  # the first use also loads the lexers of embedded languages
         tokens = _tokens(lexer, code)
     _used.add(language)
     if not tokens:

@@ -1,7 +1,6 @@
-"""Texts and thoughts that grow, as nodes of a sheet: each has one node, and in it one a block.
+"""Texts and thoughts that stream, as nodes: one node per text, with a child node per block.
 
-Rule 1: a text that is long is read in slices, one at each look, also when it is closed already and
-other nodes stand below it.
+A long text is rendered in slices, one per `flush`, also after it has ended and later nodes follow.
 """
 
 from __future__ import annotations
@@ -16,93 +15,95 @@ from agy_nb.widgets.tree.nodes import Upsert
 
 
 @dataclass(slots=True)
-class _Writing:
-    """A text or a thought that grows.
+class _StreamedText:
+    """A text or a thought that streams.
 
     Attributes:
-        whole: Nothing is added to it any more.
+        complete: Whether the text has ended; a backlog may still have to be rendered.
     """
 
     node: str
     step_index: int
     thought: bool
     blocks: blocks.MarkdownStream
-    whole: bool = False
+    complete: bool = False
 
 
 class StreamedTexts:
-    """The texts of a transcript.
+    """The texts and thoughts of a transcript.
 
     Args:
-        sheet: Where their nodes are.
+        tree: Receives their nodes.
     """
 
-    def __init__(self, sheet: NodeTree) -> None:
-        self._sheet = sheet
-        self._open: dict[str, _Writing] = {}
-        self._growing: dict[str, _Writing] = {}
+    def __init__(self, tree: NodeTree) -> None:
+        self._tree = tree
+        self._open: dict[str, _StreamedText] = {}
+        self._growing: dict[str, _StreamedText] = {}
         self._texts: dict[str, blocks.MarkdownStream] = {}
         self._references: dict[str, dict[str, Any]] = {}
 
     def begin_turn(self) -> None:
-        """What comes from now on is not part of a text or a link definition of before."""
+        """Start new texts and forget the link definitions of the previous turn."""
         self._open = {}
         self._references = {}
 
-    # -- what comes in -----------------------------------------------------------------------
+    # -- input -------------------------------------------------------------------------------
 
-    def goes_on(self, parent: str, step_index: int, *, thought: bool) -> bool:
-        """Whether what comes below a node is a part of the text that is open there."""
-        writing = self._open.get(parent)
-        return writing is not None and (writing.step_index, writing.thought) == (
+    def continues(self, parent: str, step_index: int, *, thought: bool) -> bool:
+        """Return whether a step continues the text that is open below a node."""
+        text = self._open.get(parent)
+        return text is not None and (text.step_index, text.thought) == (
             step_index,
             thought,
         )
 
-    def begin(self, parent: str, node: str, step_index: int, *, thought: bool, told: bool) -> None:
-        """A text begins below a node.
+    def begin(
+        self, parent: str, node: str, step_index: int, *, thought: bool, in_answer: bool
+    ) -> None:
+        """Begin a text below a node.
 
         Args:
-            parent: The node below which it is.
-            node: Its own.
-            step_index: The step that writes it.
-            thought: Whether it is a thought.
-            told: Whether it is a part of what `text` gives.
+            parent: The parent node.
+            node: The node of the text.
+            step_index: The step that writes the text.
+            thought: Whether the text is a thought.
+            in_answer: Whether `text` includes it.
         """
-        # A link definition holds for one trajectory in one turn: the next numbers from [1] again.
-        text = blocks.MarkdownStream(self._references.setdefault(parent, {"references": {}}))
-        if told:
-            self._texts[node] = text
-        self._open[parent] = _Writing(node, step_index, thought, text)
+        # Link definitions apply to one trajectory in one turn: the next one starts at [1] again.
+        stream = blocks.MarkdownStream(self._references.setdefault(parent, {"references": {}}))
+        if in_answer:
+            self._texts[node] = stream
+        self._open[parent] = _StreamedText(node, step_index, thought, stream)
 
-    def feed(self, parent: str, text: str) -> None:
-        """The text that is open below a node grows."""
-        writing = self._open[parent]
-        writing.blocks.feed(text)
-        self._growing[writing.node] = writing
+    def append(self, parent: str, piece: str) -> None:
+        """Append to the text that is open below a node."""
+        text = self._open[parent]
+        text.blocks.append(piece)
+        self._growing[text.node] = text
 
     def close(self, parent: str) -> None:
-        """The text that is open below a node, if any, is whole."""
-        writing = self._open.pop(parent, None)
-        if writing is not None and writing.blocks.behind:
-            writing.whole = True
-        elif writing is not None:
-            self._finish(writing)
+        """End the text that is open below a node, if any."""
+        text = self._open.pop(parent, None)
+        if text is not None and text.blocks.has_backlog:
+            text.complete = True
+        elif text is not None:
+            self._finish(text)
 
     def close_all(self) -> None:
-        """All texts that are open are whole."""
+        """End all open texts."""
         for parent in tuple(self._open):
             self.close(parent)
 
-    def whole(self, text: str) -> str:
-        """The HTML of a text that is whole."""
+    def render(self, source: str) -> str:
+        """Render a complete text as HTML."""
         found = blocks.MarkdownStream()
-        found.feed(text)
+        found.append(source)
         found.finish()
         return found.html()
 
     def forget(self, node: str) -> None:
-        """The node of a text is gone."""
+        """Forget the text of a removed node."""
         self._texts.pop(node, None)
         self._growing.pop(node, None)
 
@@ -111,52 +112,52 @@ class StreamedTexts:
         for known in (self._open, self._growing, self._texts):
             known.clear()
 
-    # -- what goes out -----------------------------------------------------------------------
+    # -- output ------------------------------------------------------------------------------
 
-    def grow(self) -> None:
-        """Bring to the sheet what has come since the last time, of what is long a slice."""
-        for writing in tuple(self._growing.values()):
-            self._take(writing)
-            if writing.whole and not writing.blocks.behind:
-                self._finish(writing)
+    def flush(self) -> None:
+        """Update the nodes with the text received since the last call; a long text by a slice."""
+        for text in tuple(self._growing.values()):
+            self._update(text)
+            if text.complete and not text.blocks.has_backlog:
+                self._finish(text)
 
     @property
-    def behind(self) -> bool:
-        """Whether there is long text that was not read."""
-        return any(writing.blocks.behind for writing in self._growing.values())
+    def has_backlog(self) -> bool:
+        """Whether long text is not rendered yet."""
+        return any(text.blocks.has_backlog for text in self._growing.values())
 
     def catch_up(self) -> None:
-        """Read all that is behind, at once."""
-        for writing in tuple(self._growing.values()):
-            while writing.blocks.behind:
-                writing.blocks.advance()
+        """Render the whole backlog at once."""
+        for text in tuple(self._growing.values()):
+            while text.blocks.has_backlog:
+                text.blocks.advance()
 
-    def rest(self) -> list[Upsert]:
-        """What still grows, rendered as far as it has come: nodes in the place of those there."""
+    def open_blocks(self) -> list[Upsert]:
+        """Render the open block of each text, as nodes that override those in the tree."""
         found = []
-        for writing in self._growing.values():
-            if body := writing.blocks.open_html():
-                node = f"{writing.node}b{writing.blocks.open_block}"
-                found.append(Upsert(id=node, parent=writing.node, kind="block", body=body))
+        for text in self._growing.values():
+            if body := text.blocks.open_html():
+                node = f"{text.node}b{text.blocks.open_block}"
+                found.append(Upsert(id=node, parent=text.node, kind="block", body=body))
         return found
 
     def text(self) -> str:
-        """What was written, without thoughts; of what is very long, the beginning."""
+        """Return the answers without thoughts; a very long text is cut."""
         return visible("\n\n".join(map(_beginning, self._texts.values())))
 
-    def _take(self, writing: _Writing) -> None:
-        for change in writing.blocks.changes():
-            block = f"{writing.node}b{change.block}"
-            if isinstance(change, blocks.BlockUpdate) or block not in self._sheet:
+    def _update(self, text: _StreamedText) -> None:
+        for change in text.blocks.changes():
+            block = f"{text.node}b{change.block}"
+            if isinstance(change, blocks.BlockUpdate) or block not in self._tree:
                 body = change.html if isinstance(change, blocks.BlockUpdate) else ""
-                self._sheet.put(Upsert(id=block, parent=writing.node, kind="block", body=body))
+                self._tree.upsert(Upsert(id=block, parent=text.node, kind="block", body=body))
             if isinstance(change, blocks.BlockTail):
-                self._sheet.tail(block, change.text)
+                self._tree.append_text(block, change.text)
 
-    def _finish(self, writing: _Writing) -> None:
-        writing.blocks.finish()
-        self._take(writing)
-        self._growing.pop(writing.node, None)
+    def _finish(self, text: _StreamedText) -> None:
+        text.blocks.finish()
+        self._update(text)
+        self._growing.pop(text.node, None)
 
 
 def _beginning(text: blocks.MarkdownStream) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from agy_nb.widgets.markdown.markup import escape
-from agy_nb.widgets.recordings import recording_list as bl
+from agy_nb.widgets.recordings import recording_list as rl
 from agy_nb.widgets.recordings.frame_player import FramePlayer
 from agy_nb.widgets.recordings.player_controls import PlayerControls, select
 from agy_nb.widgets.response.cards import counted
@@ -39,7 +39,7 @@ class Browser:
         folder: Where they are.
         rows: What is there, as last read.
         opened: What is open, None before a click.
-        stage: The session that is shown, and where in it we are.
+        controls: The session that is shown, and where in it we are.
 
     Example:
         >>> browser = agy.browse("cassettes/")
@@ -50,60 +50,60 @@ class Browser:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.rows: list[bl.Row] = []
-        self.opened: bl.Opened | None = None
+        self.rows: list[rl.Row] = []
+        self.opened: rl.OpenedRecording | None = None
         self._name = ""
         self._filter = ""
         self._session = 0
         self._page = PageTree()
-        self.view = PageView(self._page, "Recordings", self._still, self._on_act)
+        self.view = PageView(self._page, "Recordings", self._static, self._on_act)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._one = asyncio.Lock()
-        self._acts: dict[str, Callable[[str], Awaitable[None] | None]] = {
+        self._lock = asyncio.Lock()
+        self._actions: dict[str, Callable[[str], Awaitable[None] | None]] = {
             "filter": self._on_filter,
             "refresh": lambda _value: self.refresh(),
             "open": self._open,
             "session": self._on_session,
             "compare": self._compare,
         }
-        self.stage = self._begin()
-        self._acts |= self.stage.acts
-        self._do(self.refresh())
+        self.controls = self._begin()
+        self._actions |= self.controls.actions
+        self._start_task(self.refresh())
 
     def _begin(self) -> PlayerControls:
         title = f"<strong>Recordings in {escape(str(self.folder))}</strong>"
-        self._page.put(Upsert(id="title", kind="row", head=title))
-        self._page.put(self._filter_node())
-        self._page.put(Upsert(id="list", kind="usage", body="<p>Loading…</p>"))
-        self._page.put(Upsert(id="about", kind="usage"))
-        stage = PlayerControls(self._page, self.view.touch)
-        self._page.put(Upsert(id="comparison", kind="usage"))
-        return stage
+        self._page.upsert(Upsert(id="title", kind="row", head=title))
+        self._page.upsert(self._filter_node())
+        self._page.upsert(Upsert(id="list", kind="usage", body="<p>Loading…</p>"))
+        self._page.upsert(Upsert(id="about", kind="usage"))
+        controls = PlayerControls(self._page, self.view.touch)
+        self._page.upsert(Upsert(id="comparison", kind="usage"))
+        return controls
 
     # -- what is clicked ---------------------------------------------------------------------
 
     def _on_act(self, act: str, value: str) -> None:
-        known = self._acts.get(act)
+        known = self._actions.get(act)
         if known is not None:
             work = known(value)
             if work is not None:
-                self._do(work)
+                self._start_task(work)
 
-    def _do(self, work: Awaitable[None]) -> None:
-        task = self.view.live.loop.create_task(self._in_turn(work))
+    def _start_task(self, work: Awaitable[None]) -> None:
+        task = self.view.live.loop.create_task(self._run_exclusively(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         if inspect.iscoroutine(work):  # where the view is closed before its turn comes
             task.add_done_callback(lambda _task: work.close())
 
-    async def _in_turn(self, work: Awaitable[None]) -> None:
-        async with self._one:
+    async def _run_exclusively(self, work: Awaitable[None]) -> None:
+        async with self._lock:
             try:
                 await work
             except Exception as error:  # noqa: BLE001 - what a recording holds must not end the browser
                 _log.exception("the browser of recordings failed")
                 words = f"Cannot show this recording: {type(error).__name__}: {error}"
-                self._page.put(Upsert(id="about", kind="usage", body=f"<p>{escape(words)}</p>"))
+                self._page.upsert(Upsert(id="about", kind="usage", body=f"<p>{escape(words)}</p>"))
         self.view.touch()
 
     async def settled(self) -> None:
@@ -116,9 +116,9 @@ class Browser:
     async def refresh(self) -> None:
         """Read the folder again."""
         try:
-            self.rows = await asyncio.to_thread(bl.rows, self.folder)
+            self.rows = await asyncio.to_thread(rl.rows, self.folder)
         except OSError as error:
-            self._page.put(Upsert(id="list", kind="usage", body=f"<p>{escape(str(error))}</p>"))
+            self._page.upsert(Upsert(id="list", kind="usage", body=f"<p>{escape(str(error))}</p>"))
             return
         self._show_list()
 
@@ -134,18 +134,18 @@ class Browser:
 
     def _on_filter(self, value: str) -> None:
         self._filter = value
-        self._page.note(self._filter_node())
+        self._page.mark_sent(self._filter_node())
         self._show_list()
         self.view.touch()
 
-    def _shown(self) -> list[bl.Row]:
+    def _shown(self) -> list[rl.Row]:
         words = self._filter.split()
         return [row for row in self.rows if row.matches(words)]
 
     def _list(self, *, links: bool) -> str:
         shown = self._shown()
         if shown:
-            return bl.table(shown, links=links, opened=self._name)
+            return rl.table(shown, links=links, opened=self._name)
         if self.rows:
             return f"<p>No matches ({counted(len(self.rows), 'recording')}).</p>"
         where = escape(str(self.folder))
@@ -155,7 +155,7 @@ class Browser:
         return f"<p>No recordings in {where}. To make one: <code>{code}</code></p>"
 
     def _show_list(self) -> None:
-        self._page.put(Upsert(id="list", kind="usage", body=self._list(links=True)))
+        self._page.upsert(Upsert(id="list", kind="usage", body=self._list(links=True)))
 
     # -- one of them -------------------------------------------------------------------------
 
@@ -165,23 +165,23 @@ class Browser:
         Args:
             name: As the list has it; another one changes nothing.
         """
-        self._do(self._open(name))
+        self._start_task(self._open(name))
         await self.settled()
 
     async def _open(self, name: str) -> None:
         row = next((row for row in self.rows if row.name == name), None)
         if row is None:
             return
-        self.stage.stop()
+        self.controls.stop()
         self._name, self._session = name, 0
-        self.opened = await asyncio.to_thread(bl.read, row.entry.path)
-        self._page.put(Upsert(id="comparison", kind="usage"))
+        self.opened = await asyncio.to_thread(rl.read, row.entry.path)
+        self._page.upsert(Upsert(id="comparison", kind="usage"))
         self._show_list()
         await self._show_session()
 
     async def _on_session(self, value: str) -> None:
         if self.opened is not None and value in map(str, range(len(self.opened.sessions))):
-            self.stage.stop()
+            self.controls.stop()
             self._session = int(value)
             await self._show_session()
 
@@ -191,11 +191,11 @@ class Browser:
         player = None
         if self.opened.sessions:
             player = await asyncio.to_thread(FramePlayer, self.opened.sessions[self._session])
-            player.jump(len(player), await asyncio.to_thread(player.until, len(player)))
-        self.stage.choices = self._choices(self.opened)
-        self.stage.show(player)
+            player.jump(len(player), await asyncio.to_thread(player.transcript_at, len(player)))
+        self.controls.choices = self._choices(self.opened)
+        self.controls.show(player)
 
-    def _choices(self, opened: bl.Opened) -> str:
+    def _choices(self, opened: rl.OpenedRecording) -> str:
         count, sessions = len(opened.sessions), ""
         if count > 1:
             named = [(str(n), f"Session {n + 1} of {count}") for n in range(count)]
@@ -211,7 +211,7 @@ class Browser:
             said.append(f"<div class='agy-error'>{escape(self.opened.problem)}</div>")
         elif not self.opened.sessions:
             said.append("<p>This recording is empty.</p>")
-        self._page.put(Upsert(id="about", kind="usage", body="".join(said)))
+        self._page.upsert(Upsert(id="about", kind="usage", body="".join(said)))
 
     # -- two of them -------------------------------------------------------------------------
 
@@ -219,27 +219,27 @@ class Browser:
         row = next((row for row in self.rows if row.name == name), None)
         if row is None or self.opened is None:
             return
-        found = await asyncio.to_thread(bl.compare, self.opened.path, row.entry.path)
+        found = await asyncio.to_thread(rl.compare, self.opened.path, row.entry.path)
         head = f"{escape(self._name)} and {escape(name)}"
-        self._page.put(Upsert(id="comparison", kind="tool", head=head, body=found, fold="open"))
+        self._page.upsert(Upsert(id="comparison", kind="tool", head=head, body=found, fold="open"))
 
     # -- what stays --------------------------------------------------------------------------
 
-    def _still(self) -> tuple[str, str]:
+    def _static(self) -> tuple[str, str]:
         nodes = [
             Upsert(id="title", kind="row", head=f"Recordings in {escape(str(self.folder))}"),
             Upsert(id="list", kind="usage", body=self._list(links=False)),
         ]
         kept = [self._page.node(name) for name in ("about", "comparison")]
         html = static([*nodes, *(node for node in kept if node is not None)])
-        if self.stage.player is not None:
-            said = static(self.stage.player.transcript.snapshot())
+        if self.controls.player is not None:
+            said = static(self.controls.player.transcript.snapshot())
             html += said if len(said) <= LARGEST_STILL else "<p>Too long to save here.</p>"
         return html, f"{counted(len(self.rows), 'recording')} in {self.folder}"
 
     def close(self) -> None:
         """Take the view away; what is shown stays as HTML."""
-        self.stage.stop()
+        self.controls.stop()
         for task in self._tasks:
             task.cancel()
         self.view.close()

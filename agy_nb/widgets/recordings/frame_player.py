@@ -59,40 +59,40 @@ class FramePlayer:
         session: The session; reading it takes time for a long one.
 
     Attributes:
-        shots: Its frames, and its end as the last one.
+        snapshots: Its frames, and its end as the last one.
         position: How many of them have been shown.
         transcript: Their events as a transcript.
     """
 
     def __init__(self, session: RecordedSession) -> None:
         reader = RecordedEvents()
-        shots = []
+        snapshots = []
         for line in session.story:
             events = tuple(reader.take(line))
-            shots.append(PlayerSnapshot(line.direction, reader.elapsed, line.frame, events))
+            snapshots.append(PlayerSnapshot(line.direction, reader.elapsed, line.frame, events))
         ending = tuple(reader.end(session.end))
-        shots.append(PlayerSnapshot("end", reader.elapsed, session.end or {}, ending))
-        self.shots = tuple(shots)
+        snapshots.append(PlayerSnapshot("end", reader.elapsed, session.end or {}, ending))
+        self.snapshots = tuple(snapshots)
         self.position = 0
         self.transcript = ConversationView()
 
     def __len__(self) -> int:
-        return len(self.shots)
+        return len(self.snapshots)
 
     @property
     def done(self) -> bool:
         """Whether all frames have been shown."""
-        return self.position >= len(self.shots)
+        return self.position >= len(self.snapshots)
 
     def step(self) -> None:
         """Show one frame more."""
-        show(self.transcript, self.shots[self.position].events)
+        show(self.transcript, self.snapshots[self.position].events)
         self.position += 1
 
     @property
     def next_at(self) -> float:
         """When the next frame came, in seconds since the first; there must be one."""
-        return self.shots[self.position].at
+        return self.snapshots[self.position].at
 
     def play(self, at: float, *, for_s: float) -> None:
         """Show all frames up to a time, or fewer.
@@ -102,18 +102,18 @@ class FramePlayer:
             for_s: Seconds of work after which the others are left for later.
         """
         ends = time.monotonic() + for_s
-        for shot in self.shots[self.position :]:
-            if shot.at > at:
+        for snapshot in self.snapshots[self.position :]:
+            if snapshot.at > at:
                 return
             self.step()
             if time.monotonic() > ends:
                 return
 
-    def until(self, position: int) -> ConversationView:
+    def transcript_at(self, position: int) -> ConversationView:
         """Another transcript, of the first frames; may be made in any thread."""
         transcript = ConversationView()
-        for shot in self.shots[:position]:
-            show(transcript, shot.events)
+        for snapshot in self.snapshots[:position]:
+            show(transcript, snapshot.events)
         return transcript
 
     def jump(self, position: int, transcript: ConversationView) -> None:
@@ -123,25 +123,27 @@ class FramePlayer:
     def headline(self) -> str:
         """Which frame was shown last, in words."""
         if not self.position:
-            return f"Before frame 1 of {len(self.shots)}"
-        shot = self.shots[self.position - 1]
-        kind = _kind(shot)
-        words = f"Frame {self.position} of {len(self.shots)} at {shot.at:.3f} s"
-        return f"{words}, {_WHO.get(shot.direction, shot.direction)} {escape(kind)}".rstrip()
+            return f"Before frame 1 of {len(self.snapshots)}"
+        snapshot = self.snapshots[self.position - 1]
+        kind = _kind(snapshot)
+        words = f"Frame {self.position} of {len(self.snapshots)} at {snapshot.at:.3f} s"
+        return (
+            f"{words}, {_WHO.get(snapshot.direction, snapshot.direction)} {escape(kind)}".rstrip()
+        )
 
     def frame(self) -> str:
         """The frame that was shown last, as HTML."""
         if not self.position:
             return ""
-        frame = self.shots[self.position - 1].frame
+        frame = self.snapshots[self.position - 1].frame
         text = clip(json.dumps(frame, indent=2, ensure_ascii=False, default=str))
         return f"<pre tabindex='0'><code>{highlight(text, 'json') or escape(text)}</code></pre>"
 
 
-def _kind(shot: PlayerSnapshot) -> str:
-    if shot.direction == "host":
-        return str(shot.frame.get("type", "")).replace("_", " ")
-    return "" if shot.direction == "end" else kind_of(shot.frame)
+def _kind(snapshot: PlayerSnapshot) -> str:
+    if snapshot.direction == "host":
+        return str(snapshot.frame.get("type", "")).replace("_", " ")
+    return "" if snapshot.direction == "end" else kind_of(snapshot.frame)
 
 
 def show(transcript: ConversationView, events: Iterable[Event]) -> None:
@@ -150,19 +152,19 @@ def show(transcript: ConversationView, events: Iterable[Event]) -> None:
         try:
             _show(transcript, event)
         except Exception as error:  # noqa: BLE001 - a recording may say anything
-            transcript.fail("Recording", f"Cannot show {type(event).__name__}: {error}")
+            transcript.add_error("Recording", f"Cannot show {type(event).__name__}: {error}")
 
 
 def _show(transcript: ConversationView, event: Event) -> None:
     match event:
         case TurnBegan():
-            transcript.begin(event.prompt, kind=event.kind)
+            transcript.begin_turn(event.prompt, kind=event.kind)
         case SessionOpened():
-            transcript.tell(event.history)
+            transcript.add_history(event.history)
         case SessionClosed(by="unknown"):
-            transcript.note("The recording stops here. The rest is missing.")
+            transcript.add_notice("The recording stops here. The rest is missing.")
         case Problem():
-            transcript.note(f"Problem in the recording: {event.problem}: {event.detail}")
+            transcript.add_notice(f"Problem in the recording: {event.problem}: {event.detail}")
         # This kernel's own approvals have such ids, too: a live one must not take the card of
         # a recorded one, nor put its buttons there.
         case Approval():

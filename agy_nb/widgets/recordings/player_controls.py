@@ -38,7 +38,7 @@ class PlayerControls:
         self._speed = SPEEDS[0]
         self._playing: asyncio.Task[None] | None = None
         self._seeking: int | None = None
-        self.acts: dict[str, Callable[[str], Awaitable[None] | None]] = {
+        self.actions: dict[str, Callable[[str], Awaitable[None] | None]] = {
             "speed": self._on_speed,
             "play": lambda _value: self._play_or_pause(),
             "back": lambda _value: self._move(-1),
@@ -48,19 +48,19 @@ class PlayerControls:
             "seek": self._on_seek,
         }
         for name in _NODES:
-            page.put(Upsert(id=name, kind="usage"))
-        page.put(Upsert(id="stage", kind="stage"))
+            page.upsert(Upsert(id=name, kind="usage"))
+        page.upsert(Upsert(id="player", kind="player"))
 
     def show(self, player: FramePlayer | None) -> None:
         """Have a session on the stage, or none."""
         self.stop()
         self.player = player
-        self._page.stage(None if player is None else player.transcript)
+        self._page.show_transcript(None if player is None else player.transcript)
         if player is not None:
             self._show_position()
             return
         for name in _NODES:
-            self._page.put(Upsert(id=name, kind="usage"))
+            self._page.upsert(Upsert(id=name, kind="usage"))
 
     @property
     def playing(self) -> bool:
@@ -70,14 +70,14 @@ class PlayerControls:
     def _show_position(self) -> None:
         player = self.player
         assert player is not None  # noqa: S101 - for the type checker
-        self._page.put(Upsert(id="controls", kind="usage", body=self._controls()))
-        self._page.put(self._slider())
+        self._page.upsert(Upsert(id="controls", kind="usage", body=self._controls()))
+        self._page.upsert(self._slider())
         if self._playing is None:
             self._show_frame(player)
 
     def _show_frame(self, player: FramePlayer) -> None:
         head, body = player.headline(), player.frame()
-        self._page.put(Upsert(id="frame", kind="tool", head=head, body=body, fold="closed"))
+        self._page.upsert(Upsert(id="frame", kind="tool", head=head, body=body, fold="closed"))
 
     def _controls(self) -> str:
         playing = self._playing is not None
@@ -134,10 +134,10 @@ class PlayerControls:
         if position == player.position + 1:
             player.step()
         elif position != player.position:
-            player.jump(position, await asyncio.to_thread(player.until, position))
-            self._page.stage(player.transcript)
+            player.jump(position, await asyncio.to_thread(player.transcript_at, position))
+            self._page.show_transcript(player.transcript)
         if by_slider:  # it stands there already, and the hand is still on it
-            self._page.note(self._slider())
+            self._page.mark_sent(self._slider())
         self._show_position()
         self._touch()
 
@@ -159,8 +159,8 @@ class PlayerControls:
             self._show_position()
             return
         if player.done:
-            player.jump(0, player.until(0))
-            self._page.stage(player.transcript)
+            player.jump(0, player.transcript_at(0))
+            self._page.show_transcript(player.transcript)
         self._play()
 
     def _play(self) -> None:
@@ -180,7 +180,7 @@ class PlayerControls:
     async def _replay(self, player: FramePlayer, speed: int) -> None:
         loop = asyncio.get_running_loop()
         # A frame is due when the recording's clock, which began behind ours, says so.
-        before = player.shots[player.position - 1].at if player.position else 0.0
+        before = player.snapshots[player.position - 1].at if player.position else 0.0
         began = loop.time()
         while not player.done:
             left = began + (player.next_at - before) / speed - loop.time()

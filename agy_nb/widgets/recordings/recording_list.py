@@ -122,13 +122,13 @@ def _figures(row: Row) -> list[tuple[str, str]]:
     header = row.entry.header
     assert header is not None  # noqa: S101 - for the type checker
     known = [session.tokens for session in header.sessions if session.tokens is not None]
-    told = header.complete or header.sessions
+    known_counts = header.complete or header.sessions
     tools = _names(row)
     return [
-        ("", f"{len(header.sessions):,}" if told else "?"),
-        ("", f"{sum(session.turns for session in header.sessions):,}" if told else "?"),
+        ("", f"{len(header.sessions):,}" if known_counts else "?"),
+        ("", f"{sum(session.turns for session in header.sessions):,}" if known_counts else "?"),
         ("", f"{sum(known):,}" if known else "?"),
-        (" class='agy-words'", escape(", ".join(tools)) if told else "?"),
+        (" class='agy-words'", escape(", ".join(tools)) if known_counts else "?"),
         ("", escape(header.sdk) or "?"),
         ("", size(row.entry.size)),
     ]
@@ -157,7 +157,7 @@ def size(count: int) -> str:
 # -- one of them -----------------------------------------------------------------------------------
 
 
-class Opened(NamedTuple):
+class OpenedRecording(NamedTuple):
     """A recording that was read.
 
     Attributes:
@@ -171,26 +171,26 @@ class Opened(NamedTuple):
     problem: str = ""
 
 
-def read(path: Path) -> Opened:
+def read(path: Path) -> OpenedRecording:
     """Read a recording, of a damaged one what stands before the damage; blocks, never raises."""
     try:
         weight = (path / WIRE).stat().st_size if (path / WIRE).exists() else 0
         if weight > LARGEST:
             words = f"{size(weight)} is too large to show here. Use `agy-nb cassette show` instead."
-            return Opened(path, (), words)
+            return OpenedRecording(path, (), words)
         return _read(path)
     except (CassetteError, OSError) as error:
-        return Opened(path, (), str(error))
+        return OpenedRecording(path, (), str(error))
 
 
-def _read(path: Path) -> Opened:
+def _read(path: Path) -> OpenedRecording:
     try:
         recording = load(path)
     except CassetteInvalidError as error:
         read_header(path)
-        return Opened(path, by_session(read_lines(path, strict=False)), str(error))
+        return OpenedRecording(path, by_session(read_lines(path, strict=False)), str(error))
     partial = "Frames are missing: the recording or its file was cut off."
-    return Opened(path, recording.sessions, partial if recording.partial else "")
+    return OpenedRecording(path, recording.sessions, partial if recording.partial else "")
 
 
 # -- two of them -----------------------------------------------------------------------------------

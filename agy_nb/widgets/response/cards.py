@@ -1,4 +1,4 @@
-"""The HTML of tool calls, approvals, questions, errors and footers. Pure functions of data."""
+"""Render tool calls, approvals, questions, errors and footers as HTML."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from agy_nb.terminal import revealed
 from agy_nb.widgets.markdown.markup import escape, highlight
 
 LONGEST = 10_000
-"""Characters of an argument, a result or an error that a card shows."""
+"""Maximum length of an argument, a result or an error in a card, in characters."""
 
 LONGEST_CALL = 200_000
-"""Characters of a call, as JSON, that an approval shows; a longer call can only be denied."""
+"""Maximum length of a call as JSON that an approval shows; a longer call can only be denied."""
 
 NO = "the user said no"
-"""The reason of a denial for which the user gave none."""
+"""The reason that the agent gets if the user denies without one."""
 
 _MOST_LINES = 1_000
-"""Lines of a text that is compared with another, which takes the square of their number."""
+"""Maximum number of lines of a diff, which takes quadratic time."""
 
 _SHORT = 80
 COMMANDS = ("CommandLine", "command_line", "command", "cmd")
-"""Names of the argument that holds a command line."""
+"""Names of arguments that hold a command line."""
 
 _PATHS = (
     "AbsolutePath",
@@ -84,7 +84,7 @@ _TURNS = {
 
 
 def clip(text: str) -> str:
-    """Text, cut where it is too long for a card, which is said."""
+    """Cut text that is too long for a card, and append the number of missing characters."""
     if len(text) <= LONGEST:
         return text
     return f"{text[:LONGEST]}\n… {len(text) - LONGEST:,} more characters"
@@ -94,13 +94,13 @@ _ENCODER = json.JSONEncoder(indent=2, ensure_ascii=False, default=str)
 
 
 def _json(value: object) -> str:
-    """JSON of a value, of which no more is made than a card shows."""
+    """Dump a value as JSON; stop when a card is full."""
     if isinstance(value, str):
         return clip(value)
-    return _written(value, LONGEST, "\n… more not shown")
+    return _dump(value, LONGEST, "\n… more not shown")
 
 
-def _written(value: object, longest: int, more: str) -> str:
+def _dump(value: object, longest: int, more: str) -> str:
     pieces, size = [], 0
     for piece in _ENCODER.iterencode(value):
         pieces.append(piece)
@@ -116,12 +116,12 @@ def _block(text: str, language: str = "", before: str = "") -> str:
 
 
 def badge(kind: str, words: str) -> str:
-    """A state, as a word with a colour: `kind` is ok, bad, wait or off."""
+    """Render a state as a coloured label; `kind` is ok, bad, wait or off."""
     return f'<span class="agy-badge agy-badge-{kind}">{escape(words)}</span>'
 
 
 def seconds(value: float | None) -> str:
-    """A duration as people write it, empty when unknown.
+    """Format a duration; empty if unknown.
 
     Example:
         >>> seconds(0.25), seconds(75)
@@ -151,17 +151,17 @@ def counted(count: int, noun: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text as it is, with its lines."""
+    """Render plain text with its line breaks."""
     return f'<div class="agy-plain">{escape(clip(text))}</div>'
 
 
 def text_of(content: Prompt) -> str:
-    """The words of a prompt, without what is attached."""
+    """Return the text of a prompt without its attachments."""
     return "\n".join(part.text for part in content if isinstance(part, TextPart))
 
 
 def prompt(content: Prompt, kind: TurnKind = "prompt") -> str:
-    """What began a turn: the words of the user or of a trigger, or the harness by itself."""
+    """Render the prompt of the user or of a trigger, or a wake-up by the harness."""
     if kind == "wakeup":
         return badge("off", "Wake-up: the agent continued on its own")
     shown = "".join(map(_prompt_part, content))
@@ -181,11 +181,11 @@ def _prompt_part(part: TextPart | MediaPart | SlashCommandPart) -> str:
 
 
 def headline(name: str, args: JsonObject, server: str | None = None) -> str:
-    """A call in one line: the tool, and the argument that says most."""
-    telling = command_of(args)
-    if telling is None and not any(key in args for key in COMMANDS):
-        telling = next((key for key in _PATHS if isinstance(args.get(key), str)), None)
-    words = _pairs(args) if telling is None else str(args[telling])
+    """Render a call in one line: the tool and its main argument."""
+    main = command_of(args)
+    if main is None and not any(key in args for key in COMMANDS):
+        main = next((key for key in _PATHS if isinstance(args.get(key), str)), None)
+    words = _pairs(args) if main is None else str(args[main])
     line = " ".join(words[: 2 * LONGEST].split())
     short = line if len(line) <= _SHORT else f"{line[:_SHORT]}…"
     full = f"{server} · {name}" if server else name
@@ -194,7 +194,7 @@ def headline(name: str, args: JsonObject, server: str | None = None) -> str:
 
 
 def command_of(args: JsonObject) -> str | None:
-    """Name of the argument that has the command line, None where there is none, or more than one.
+    """Return the name of the argument that holds the command line; None unless exactly one does.
 
     Example:
         >>> command_of({"CommandLine": "ls", "Cwd": "/tmp"})
@@ -207,10 +207,10 @@ def command_of(args: JsonObject) -> str | None:
 
 
 def _pairs(args: JsonObject) -> str:
-    """Arguments as `name=value`, as many as a line can show."""
+    """Render arguments as `name=value`, as many as fit a line."""
     pairs: list[str] = []
     for name, value in args.items():
-        pairs.append(f"{name}={_written(value, _SHORT, '…')}")
+        pairs.append(f"{name}={_dump(value, _SHORT, '…')}")
         if len(pairs) > _SHORT // 2:
             break
     return ", ".join(pairs)
@@ -223,14 +223,14 @@ def tool(
     wait: float | None = None,
     raised: ToolException | None = None,
 ) -> str:
-    """The line of a tool call that is always seen.
+    """Render the head of a tool call.
 
     Args:
         call: The call.
-        result: Its result, None while there is none.
-        state: What became of it where there is no result, e.g. "cancelled".
-        wait: Seconds that it took, None when unknown.
-        raised: What the tool raised, None if nothing is known of it.
+        result: The result, None until the call ends.
+        state: The label of a call without a result, e.g. "Stopped"; empty while it runs.
+        wait: Duration in seconds, None if unknown.
+        raised: The exception that the tool raised, None if unknown.
     """
     if result is None:
         mark = badge("off" if state else "wait", state or "Running")
@@ -247,7 +247,7 @@ def tool(
 def tool_body(
     call: ToolCall, result: ToolResult | None, raised: ToolException | None = None
 ) -> str:
-    """Arguments, result and error of a tool call, with the traceback where there is one."""
+    """Render the arguments, result, error and traceback of a tool call."""
     found = [_section("Arguments", _block(_json(call.args), "json"))] if call.args else []
     if result is not None and result.error is not None:
         title = "Denied" if result.denied else "Error"
@@ -269,14 +269,14 @@ def _section(title: str, inside: str) -> str:
 
 
 def is_shown(args: JsonObject) -> bool:
-    """Whether the card of a call shows all of it."""
-    return _written(args, LONGEST_CALL, "…")[-1:] != "…"
+    """Return whether a card shows the whole call."""
+    return _dump(args, LONGEST_CALL, "…")[-1:] != "…"
 
 
-def about_to_run(args: JsonObject) -> str:
-    """All that a tool call would do: the command or the change, and every other argument.
+def call_details(args: JsonObject) -> str:
+    """Render a tool call for approval: the command or the diff, and every other argument.
 
-    Every invisible character is shown, and nothing is left out of a call that `is_shown`.
+    Hidden characters are shown by name, and nothing is left out of a call that `is_shown`.
     """
     if not args:
         return "<p>This call has no arguments.</p>"
@@ -298,7 +298,7 @@ def about_to_run(args: JsonObject) -> str:
 
 
 def _beginning(args: JsonObject) -> str:
-    clipped = _written(args, LONGEST, "\n…")
+    clipped = _dump(args, LONGEST, "\n…")
     words = (
         f"This call is longer than {LONGEST_CALL:,} characters, too long to show in full. "
         "You can only deny it here. It begins:"
@@ -321,10 +321,10 @@ def _others(args: JsonObject, *shown: str) -> str:
 
 
 def _diff(old: str, new: str) -> str:
-    """Two texts as one, with every line of both; empty where that would say too little.
+    """Compute a diff that contains every line; empty if the texts are equal or too long.
 
-    Lines end at a line feed only: other line ends are characters like any other here, so that
-    a change of them is one. Blanks at the end of a line are dots.
+    Only a line feed ends a line here, so a change of other line ends is visible. Spaces at the end
+    of a line are shown as dots.
     """
     before, after = old.split("\n"), new.split("\n")
     if old == new or max(len(before), len(after)) > _MOST_LINES:
@@ -339,7 +339,7 @@ def _dotted(lines: list[str]) -> list[str]:
 
 
 def approval(event: Approval) -> str:
-    """The line of an approval that is always seen."""
+    """Render the head of an approval."""
     line = headline(event.tool, event.edited or event.args, event.server)
     if event.state is ApprovalState.PENDING:
         return f"{badge('wait', 'Needs approval')} {line}"
@@ -349,31 +349,31 @@ def approval(event: Approval) -> str:
     return f"{badge(kind, words)}{edited} {line}{took}"
 
 
-def _by_hand(event: Approval) -> bool:
+def _by_user(event: Approval) -> bool:
     return event.decided_by.startswith(("a click", "typed"))
 
 
 def _edited_by(event: Approval) -> str:
-    """Who changed the arguments: the user, where it was a click or a key."""
-    return "Edited by you" if _by_hand(event) else "Edited"
+    """Return the label of edited arguments; it names the user if the user edited them."""
+    return "Edited by you" if _by_user(event) else "Edited"
 
 
 def approval_body(event: Approval) -> str:
-    """What would run, why it is asked for, and how it was decided."""
+    """Render the call, the reason for the approval and the decision."""
     if event.state is ApprovalState.PENDING:
         why = f"<p>{escape(event.reason)}</p>" if event.reason else ""
-        return why + about_to_run(event.args)
+        return why + call_details(event.args)
     decided = f'<div class="agy-plain">{escape(clip(_decided(event)))}</div>'
     if event.edited is None:
-        return decided + about_to_run(event.args)
+        return decided + call_details(event.args)
     return (
         decided
-        + _section(f"{_edited_by(event)}, and run", about_to_run(event.edited))
-        + _section("Original call", about_to_run(event.args))
+        + _section(f"{_edited_by(event)}, and run", call_details(event.edited))
+        + _section("Original call", call_details(event.args))
     )
 
 
-_ALLOWED_BY_HAND = {
+_ALLOWED_BY_USER = {
     "once": "You allowed it once.",
     "this tool": "You always allow this tool.",
     "this exact call": "You always allow this exact call.",
@@ -388,12 +388,12 @@ _DECIDERS = {
 
 
 def _decided(event: Approval) -> str:
-    """Who decided, and why, in a sentence."""
+    """Describe who decided, and why."""
     allowed = event.state is ApprovalState.ALLOWED
     why = f": {event.reason}" if event.reason and event.reason != NO else "."
-    if _by_hand(event) and allowed:
-        return _ALLOWED_BY_HAND.get(event.decided_by.partition(": ")[2], "You allowed it.")
-    if _by_hand(event):
+    if _by_user(event) and allowed:
+        return _ALLOWED_BY_USER.get(event.decided_by.partition(": ")[2], "You allowed it.")
+    if _by_user(event):
         return f"You denied it{why}"
     if event.decided_by in ("", "default", "error"):
         return event.reason or ("Allowed." if allowed else "Denied.")
@@ -405,7 +405,7 @@ def _decided(event: Approval) -> str:
 
 
 def question(event: Question) -> str:
-    """What the model asks, and what was answered once it was."""
+    """Render the model's questions and their answers."""
     if event.answers is None:
         return "".join(
             f'<div class="agy-plain">{escape(clip(asked.question))}</div>'
@@ -428,12 +428,12 @@ def _answer(asked: AskedQuestion, answer: Answer) -> str:
 
 
 def output(value: object) -> str:
-    """The value that an agent with a `response_schema` has finished with."""
-    return _block(_written(value, LONGEST, "\n… more not shown"), "json")
+    """Render the structured output of an agent with a `response_schema`."""
+    return _block(_dump(value, LONGEST, "\n… more not shown"), "json")
 
 
 def stopped(event: TrajectoryState) -> str:
-    """Why an agent came to rest before it was done."""
+    """Describe why an agent stopped before it was done."""
     reason = str(event.stop_reason).replace("_", " ").lower()
     return escape(f"Stopped: {reason}. {event.message}".strip())
 
@@ -442,7 +442,7 @@ def stopped(event: TrajectoryState) -> str:
 
 
 def tokens(usage: TokenUsage | None) -> str:
-    """Tokens in words, empty when nothing was metered."""
+    """Format token counts; empty if there are none."""
     if usage is None:
         return ""
     total = usage.total_tokens if usage.total_tokens is not None else 0
@@ -460,25 +460,25 @@ def tokens(usage: TokenUsage | None) -> str:
 
 
 def status(state: TurnState, usage: TokenUsage | None, waits_for: str = "") -> str:
-    """How a turn that runs stands, in words.
+    """Format the state of a running turn.
 
     Args:
-        state: Its state.
-        usage: What it has used.
-        waits_for: What the user is to do, empty where the turn does not wait for that.
+        state: The turn's state.
+        usage: The tokens used so far.
+        waits_for: Replaces the state while the turn waits for the user; else empty.
     """
     return " · ".join(filter(None, (waits_for or _TURNS[state][1], tokens(usage))))
 
 
 def waits(event: Waiting) -> str:
-    """Until when a turn sends nothing, by this machine's clock."""
+    """Format until when a turn waits, in local time."""
     moment = datetime.fromtimestamp(event.until).astimezone()
     day = moment.strftime(" on %Y-%m-%d") if event.seconds > _A_DAY_S else ""
     return f"Waiting for the model's quota until {moment:%H:%M:%S}{day}"
 
 
 def footer(state: TurnState, usage: TokenUsage | None, took: float | None, cost: str = "") -> str:
-    """How a turn stands: its state, tokens, cost and time."""
+    """Render the state, tokens, cost and duration of a turn."""
     kind, words = _TURNS[state]
     facts = [fact for fact in (tokens(usage), cost, seconds(took)) if fact]
     said = "".join(f'<span class="agy-fact">{escape(fact)}</span>' for fact in facts)
@@ -486,5 +486,5 @@ def footer(state: TurnState, usage: TokenUsage | None, took: float | None, cost:
 
 
 def error(kind: str, message: str) -> str:
-    """What went wrong, in its own words."""
+    """Render an error."""
     return f'<strong>{escape(kind)}</strong> <span class="agy-plain">{escape(clip(message))}</span>'

@@ -1,4 +1,4 @@
-"""A page in a cell: controls of its own, and HTML beside it that stays."""
+"""A page in a cell: a widget with controls, and static HTML that remains without a kernel."""
 
 from __future__ import annotations
 
@@ -6,48 +6,48 @@ from collections.abc import Callable
 from typing import Any
 
 from agy_nb.widgets.response.static_fallback import StaticContent, StaticFallback
-from agy_nb.widgets.tree.front_end_messages import Act, Message
+from agy_nb.widgets.tree.front_end_messages import Message, PageAction
 from agy_nb.widgets.tree.live_view import LiveView
 from agy_nb.widgets.tree.page_tree import PageTree
 
 
 class PageView:
-    """Shows a page.
+    """Show a page in cells.
 
     Args:
-        page: What to show.
-        label: What a screen reader calls it.
-        still: Gives the HTML, and the text, that stay.
-        on_act: Told of what is clicked, chosen or typed: its name, and a value.
+        page: The nodes of the page.
+        label: The accessible name.
+        static: Returns the static HTML and text.
+        on_act: Called with the name and the value of a control that the user operates.
 
     Attributes:
-        page: What it shows.
-        live: Its connection to the front ends.
+        page: The nodes of the page.
+        live: The connection to the front ends.
     """
 
     def __init__(
-        self, page: PageTree, label: str, still: StaticContent, on_act: Callable[[str, str], None]
+        self, page: PageTree, label: str, static: StaticContent, on_act: Callable[[str, str], None]
     ) -> None:
         self.page = page
         self.live = LiveView(page, mode="page", label=label, on_message=self._on_message)
-        self._beside = StaticFallback(self.live, still)
+        self._fallback = StaticFallback(self.live, static)
         self._on_act = on_act
 
     def display(self) -> None:
-        """Show it in the cell that runs; in a terminal, its text."""
-        self._beside.display(at_exit=self.close)
+        """Show the page in the running cell; in a terminal, print its text."""
+        self._fallback.display(at_exit=self.close)
 
     def touch(self) -> None:
-        """The page may have changed: show that soon, and keep it a little later."""
-        if self.page.is_told:
+        """Schedule an update of the widget, and a later one of the static HTML."""
+        if self.page.is_sent:
             return
         self.live.touch()
-        self._beside.later()
+        self._fallback.update_later()
 
     def close(self) -> None:
-        """Take the widget away; the HTML stays, as it is now."""
-        self._beside.close()
+        """Close the widget; the static HTML stays."""
+        self._fallback.close()
 
     def _on_message(self, message: Message, _buffers: list[Any]) -> None:
-        if isinstance(message, Act):
+        if isinstance(message, PageAction):
             self._on_act(message.act, message.value)

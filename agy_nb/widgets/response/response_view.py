@@ -1,4 +1,4 @@
-"""A response shows itself: live while it runs, and as plain HTML in the same place from then on."""
+"""Show a response: as a live widget while its turn runs, then as HTML in the same output."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from agy_nb.runtime.turns.response import Response
 from agy_nb.terminal import printable
 from agy_nb.widgets.response.static_html import bundle
 from agy_nb.widgets.tree.conversation import ConversationView
-from agy_nb.widgets.tree.front_end_messages import Message, Order
-from agy_nb.widgets.tree.live_view import INTERVAL_S, LiveView, put_on_page
+from agy_nb.widgets.tree.front_end_messages import Message, PanelAction
+from agy_nb.widgets.tree.live_view import INTERVAL_S, LiveView, display_widget
 from agy_nb.widgets.usage.cost_text import cost_of
 
 _shown: weakref.WeakKeyDictionary[Response, int] = weakref.WeakKeyDictionary()
-"""In which cell, by its number, a response was shown last."""
+"""The execution count of the cell that last showed each response."""
 
 
 def show(response: Response) -> None:
-    """Show a response in the cell that runs, once a cell. Outside of a notebook, print a line.
+    """Show a response in the running cell, at most once per cell; outside a notebook, print it.
 
-    While its turn runs that is a widget; at the turn's end the same output becomes HTML. Where no
-    input is taken, as in papermill and nbconvert, nobody watches, and what comes after the cell is
-    dropped: there it waits for the end of the turn.
+    While the turn runs, the output is a widget. When the turn ends, HTML replaces it. Front ends
+    without input, such as papermill and nbconvert, drop output that arrives after the cell has
+    ended, so there this function waits until the turn ends.
 
     Args:
-        response: What is shown.
+        response: The response to show.
 
     Example:
         >>> response = await (await agent.chat("Hello"))
@@ -40,7 +40,7 @@ def show(response: Response) -> None:
         <Response turn 1 of agent ...: done, ...>
     """
     if not in_kernel():
-        print(printable(repr(response)))  # noqa: T201 - what IPython does in a terminal
+        print(printable(repr(response)))  # noqa: T201 - as IPython does in a terminal
         return
     cell = _cell()
     if _shown.get(response) == cell:
@@ -49,7 +49,7 @@ def show(response: Response) -> None:
     if not response.done and current_host().cell_running and why_no_stdin():
         run(response.wait())
     if response.done:
-        _show_whole(response)
+        _show_finished(response)
     else:
         _ResponseView(response).open()
 
@@ -58,23 +58,23 @@ def _cell() -> int:
     return int(getattr(current_shell(), "execution_count", 0))
 
 
-def _show_whole(response: Response) -> None:
+def _show_finished(response: Response) -> None:
     from IPython.display import display
 
     transcript = ConversationView()
-    transcript.begin()
+    transcript.begin_turn()
     for event in response.events:
         transcript.on_event(event)
     transcript.catch_up()
     handle = display(bundle(transcript), raw=True, display_id=True)
-    _keep(_add_cost(response, transcript, handle))
+    _run_in_background(_add_cost(response, transcript, handle))
 
 
 _tasks: set[asyncio.Future[None]] = set()
 
 
-def _keep(work: Coroutine[Any, Any, None]) -> None:
-    """Run something to its end on the main loop, whoever drops what."""
+def _run_in_background(work: Coroutine[Any, Any, None]) -> None:
+    """Start a task on the main loop and keep a reference until it ends."""
     loop = main_loop()
     if loop is None or not loop.is_running():
         work.close()
@@ -89,58 +89,58 @@ async def _add_cost(
     transcript: ConversationView,
     handle: Any,  # noqa: ANN401
     *,
-    renew: bool = False,
+    refresh: bool = False,
 ) -> None:
-    """Say what it cost once that is known, in what is on the page already."""
+    """Update the output when the cost is known."""
     words = await cost_of(response)
     if words:
         transcript.set_cost(words)
-    if words or renew:
-        with contextlib.suppress(Exception):  # a front end that is gone harms no turn
+    if words or refresh:
+        with contextlib.suppress(Exception):  # a front end that is closed must not fail the turn
             handle.update(bundle(transcript), raw=True)
 
 
 class _ResponseView:
-    """The view of a turn that runs."""
+    """The live view of a running turn."""
 
     def __init__(self, response: Response) -> None:
         self._response = response
         self._transcript = ConversationView()
-        self._transcript.begin()
+        self._transcript.begin_turn()
         self._view = LiveView(self._transcript, on_message=self._on_message)
         self._view.running = True
         self._handle: Any = None
 
     def open(self) -> None:
-        self._handle = put_on_page(self._view.widget)
+        self._handle = display_widget(self._view.widget)
         self._response.watch(self._on_event)
 
     def _on_event(self, event: Event) -> None:
         self._view.on_event(event)
         if self._response.done:
-            self._leave()
+            self._replace_by_html()
 
     def _on_message(self, message: Message, _buffers: list[Any]) -> None:
-        if isinstance(message, Order) and message.type == "stop":
-            _keep(self._response.cancel())
+        if isinstance(message, PanelAction) and message.type == "stop":
+            _run_in_background(self._response.cancel())
 
-    def _leave(self) -> None:
-        """The same output is plain HTML from now on; at once, as the kernel may end soon."""
+    def _replace_by_html(self) -> None:
+        """Replace the output by HTML now, as the kernel may shut down soon."""
         self._view.running = False
-        if not self._view.seen:  # nobody looks on who could be held up
+        if not self._view.seen:  # no front end is waiting for updates
             self._transcript.catch_up()
-        with contextlib.suppress(Exception):  # a front end that is gone harms no turn
+        with contextlib.suppress(Exception):  # a front end that is closed must not fail the turn
             self._handle.update(bundle(self._transcript), raw=True)
             self._view.leave()
-        _keep(self._complete())
+        _run_in_background(self._complete())
 
     async def _complete(self) -> None:
-        """Draw bit by bit what was too long to be drawn at once, and then renew the HTML."""
-        late = self._transcript.behind
-        while self._transcript.behind:
+        """Render the backlog in slices, then update the HTML and show the cost."""
+        late = self._transcript.has_backlog
+        while self._transcript.has_backlog:
             if self._view.closed:
                 self._transcript.changes()
             self._view.touch()
             await asyncio.sleep(0 if self._view.closed else INTERVAL_S)
-        await _add_cost(self._response, self._transcript, self._handle, renew=late)
-        self._view.touch()  # where the view stays, it has the cost, too
+        await _add_cost(self._response, self._transcript, self._handle, refresh=late)
+        self._view.touch()  # a view that stays open also shows the cost

@@ -1,8 +1,7 @@
-"""The HTML beside a widget: what is left of a view that has no kernel any more.
+"""Static HTML next to a widget, which remains when the kernel is gone.
 
-Rule 1: the widget hides the HTML while it works; in a notebook that is opened without its kernel,
-and in whatever nbconvert makes, the HTML is what is there.
-Rule 2: the HTML is renewed some seconds after a change, not with each.
+The widget hides the HTML while it works. A notebook that is opened without its kernel, and the
+output of nbconvert, show the HTML. It is updated some seconds after a change, not with each one.
 """
 
 from __future__ import annotations
@@ -15,84 +14,86 @@ from typing import Any
 from agy_nb.kernel import current_host, in_kernel
 from agy_nb.terminal import printable
 from agy_nb.widgets.response.static_html import VIEW, style
-from agy_nb.widgets.tree.live_view import LiveView, put_on_page
+from agy_nb.widgets.tree.live_view import LiveView, display_widget
 
-STAYS_AFTER_S = 3.0
-"""Seconds from a change to the HTML that has it, at the least."""
+UPDATE_AFTER_S = 3.0
+"""Minimum delay between a change and the update of the HTML, in seconds."""
 
 SENT_PER_S = 100_000
-"""Characters of HTML that are sent per second on average: a front end takes the HTML whole, so that
-of a long conversation is sent less often. The end of the kernel waits for no pause."""
+"""Maximum average rate of HTML, in characters per second. The HTML is always sent whole, so a long
+conversation is updated less often. The update at shutdown is sent at once."""
 
 StaticContent = Callable[[], tuple[str, str]]
-"""Gives HTML and text of a view for good."""
+"""Returns the static HTML and text of a view."""
 
 
 class StaticFallback:
-    """Shows a view in cells, each time with HTML beside it that stays.
+    """Show a view in cells, each with static HTML next to the widget.
 
     Args:
         live: The view.
-        still: Gives the HTML, and the text, that stay.
+        static: Returns the static HTML and text.
     """
 
-    def __init__(self, live: LiveView, still: StaticContent) -> None:
+    def __init__(self, live: LiveView, static: StaticContent) -> None:
         self._live = live
-        self._still = still
+        self._static = static
         self._handles: list[Any] = []
         self._outputs: list[Any] = []
-        self._kept = ""
-        self._keep_at: asyncio.TimerHandle | None = None
+        self._html = ""
+        self._update_at: asyncio.TimerHandle | None = None
         self._forget: Callable[[], None] = lambda: None
 
     def display(self, at_exit: Callable[[], None]) -> None:
-        """Show it in the cell that runs; in a terminal, its text.
+        """Show the view in the running cell; in a terminal, print its text.
 
         Args:
-            at_exit: Called when the kernel ends.
+            at_exit: Called when the kernel shuts down.
         """
         if not in_kernel():
-            print(printable(self._still()[1]))  # noqa: T201 - what IPython does in a terminal
+            print(printable(self._static()[1]))  # noqa: T201 - as IPython does in a terminal
             return
         from IPython.display import display
 
         if not self._handles:
             self._forget = current_host().at_exit(at_exit, fallback=lambda: None)
-        self._outputs.append(put_on_page(self._live.widget))
+        self._outputs.append(display_widget(self._live.widget))
         self._handles.append(display(self._bundle(), raw=True, display_id=True))
 
-    def later(self) -> None:
-        """Something has changed that the HTML is to have."""
-        if self._handles and self._keep_at is None:
-            pause = max(STAYS_AFTER_S, len(self._kept) * len(self._handles) / SENT_PER_S)
-            self._keep_at = self._live.loop.call_later(pause, self.keep)
+    def update_later(self) -> None:
+        """Schedule an update of the HTML."""
+        if self._handles and self._update_at is None:
+            pause = max(UPDATE_AFTER_S, len(self._html) * len(self._handles) / SENT_PER_S)
+            self._update_at = self._live.loop.call_later(pause, self.update)
 
     def _bundle(self) -> dict[str, str]:
-        inside, text = self._still()
+        inside, text = self._static()
         mark = f"{VIEW} agy-still agy-still-{self._live.widget.key}"
-        self._kept = f'<style>{style()}</style><div class="{mark}">{inside}</div>'
-        return {"text/html": self._kept, "text/plain": text}
+        self._html = f'<style>{style()}</style><div class="{mark}">{inside}</div>'
+        return {"text/html": self._html, "text/plain": text}
 
-    def keep(self) -> None:
-        """Renew the HTML, if it is another."""
-        if self._keep_at is not None:
-            self._keep_at.cancel()
-            self._keep_at = None
-        before, bundle = self._kept, self._bundle()
-        if self._kept != before:
+    def update(self) -> None:
+        """Update the HTML now if it has changed."""
+        if self._update_at is not None:
+            self._update_at.cancel()
+            self._update_at = None
+        before, bundle = self._html, self._bundle()
+        if self._html != before:
             for handle in self._handles:
                 handle.update(bundle, raw=True)
 
     def close(self) -> None:
-        """Take the widget away; the HTML stays, as it is now."""
+        """Update the HTML a last time and close the widget."""
         self._forget()
-        with contextlib.suppress(Exception):  # a front end that is gone harms nothing
+        with contextlib.suppress(
+            Exception
+        ):  # a front end that is closed must not fail the clean-up
             if self._handles:
-                self.keep()
+                self.update()
             for output in self._outputs:
                 output.update({"text/plain": ""}, raw=True)
-        if self._keep_at is not None:
-            self._keep_at.cancel()
+        if self._update_at is not None:
+            self._update_at.cancel()
         self._handles.clear()
         self._outputs.clear()
         self._live.close()

@@ -1,4 +1,4 @@
-"""What stays of a view: HTML, Markdown and text that need no kernel, no script and no network."""
+"""Static HTML and text of a view, which need no kernel, scripts or network."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 from agy_nb.widgets.tree.conversation import ConversationView
 
 VIEW = "agy-view mathjax_ignore tex2jax_ignore"
-"""Classes of a view. What a model writes is no TeX: that can set styles and make links."""
+"""CSS classes of a view. They disable MathJax: TeX in a model's text could set styles and links."""
 
 _CSS = Path(__file__).parents[1] / "static" / "view.css"
 
 
 @functools.cache
 def style() -> str:
-    """The style sheet of the views."""
+    """Return the style sheet of the views."""
     return _CSS.read_text(encoding="utf-8")
 
 
 def bundle(transcript: ConversationView) -> dict[str, str]:
-    """A transcript by MIME type, for a notebook's output.
+    """Convert a transcript to a MIME bundle for a notebook output.
 
     Returns:
         `text/html`, self-contained, and `text/plain`.

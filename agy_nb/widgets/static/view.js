@@ -67,7 +67,7 @@ class Tree {
     if (!node || node.element.tagName !== tag) node = this.create(put, tag, node);
     const { element, head, body } = node;
     element.className = `agy-node agy-${put.kind}`;
-    if (put.kind === "stage") element.tabIndex = 0; // it scrolls: the keyboard must get there
+    if (put.kind === "player") element.tabIndex = 0; // it scrolls: the keyboard must get there
     if (put.label) {
       element.setAttribute("role", put.controls ? "alertdialog" : "group");
       element.setAttribute("aria-label", put.label);

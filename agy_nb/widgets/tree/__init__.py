@@ -1,1 +1,1 @@
-"""The nodes of a view, and how their changes reach the page."""
+"""The nodes of a view, and the widget that sends their changes to the page."""

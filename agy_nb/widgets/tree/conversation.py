@@ -1,7 +1,7 @@
-"""Events of turns become nodes of a view. No I/O: the same nodes are shown live and kept as HTML.
+"""Convert the events of turns to the nodes of a view.
 
-Rule 1: an event costs the same however long the transcript is.
-Rule 2: a subagent's nodes are in a thread of their own, below the trajectory that started it.
+The same nodes are shown live and saved as HTML. Handling an event takes the same time however long
+the transcript is. The nodes of a subagent are below the trajectory that started it.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class _Call:
 
 @dataclass(slots=True)
 class _Turn:
-    """What is known of the turn that runs."""
+    """The state of the current turn."""
 
     began: float = 0.0
     state: TurnState = TurnState.QUEUED
     usage: TokenUsage | None = None
-    threads: dict[str, str] = field(default_factory=dict)
+    subagents: dict[str, str] = field(default_factory=dict)
     calls: dict[str, _Call] = field(default_factory=dict)
     refusals: set[str] = field(default_factory=set)
     cards: dict[str, str] = field(default_factory=dict)
@@ -65,10 +65,10 @@ class _Turn:
 
 
 class ConversationView:
-    r"""The nodes of one turn, or of several one after the other.
+    r"""The nodes of one or several turns.
 
     Attributes:
-        pending: Ids of the approvals and questions that wait for somebody.
+        pending: The approvals and questions that wait for the user, by id.
 
     Example:
         >>> transcript = ConversationView()
@@ -79,11 +79,11 @@ class ConversationView:
 
     def __init__(self) -> None:
         self.pending: dict[str, Approval | Question] = {}
-        self._sheet = NodeTree()
-        self._writings = StreamedTexts(self._sheet)
+        self._tree = NodeTree()
+        self._texts = StreamedTexts(self._tree)
         self._turn = _Turn()
         self._footer: tuple[str, TurnState, TokenUsage | None, float | None] | None = None
-        self._takes: dict[type[Event], Callable[[Any], None]] = {
+        self._handlers: dict[type[Event], Callable[[Any], None]] = {
             Text: self._write,
             Thought: self._write,
             ToolCall: self._call,
@@ -101,61 +101,61 @@ class ConversationView:
 
     # -- what comes in -----------------------------------------------------------------------
 
-    def begin(self, prompt: Prompt | None = None, kind: TurnKind = "prompt") -> None:
-        """Another turn begins; its prompt is shown when it is given.
+    def begin_turn(self, prompt: Prompt | None = None, kind: TurnKind = "prompt") -> None:
+        """Begin a turn.
 
         Args:
-            prompt: What began it.
-            kind: Who began it.
+            prompt: The prompt to show; None shows none.
+            kind: Whether the user, a trigger or the harness began the turn.
         """
         self._turn = _Turn()
-        self._writings.begin_turn()
+        self._texts.begin_turn()
         if prompt is not None:
             label = {"trigger": "Trigger", "wakeup": "Wake-up"}.get(kind, "You")
-            self._new(kind="prompt", body=cards.prompt(prompt, kind), label=label)
+            self._add(kind="prompt", body=cards.prompt(prompt, kind), label=label)
 
     def on_event(self, event: Event) -> None:
-        """Take an event of the turn that runs; one that is not for a reader changes nothing."""
+        """Add an event of the current turn; event types without a node are ignored."""
         turn = self._turn
         if not turn.began and event.at:
             turn.began = event.at
-        take = self._takes.get(type(event))
-        if take is not None:
-            take(event)
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
 
-    def tell(self, messages: Iterable[Message]) -> None:
-        """What was said before there were any events: the messages of a history."""
+    def add_history(self, messages: Iterable[Message]) -> None:
+        """Add the messages of a history, for which there are no events."""
         for message in messages:
             parent = self._parent(message.trajectory)
             if message.role == "user":
-                self._new(parent=parent, kind="prompt", body=cards.plain(message.content))
+                self._add(parent=parent, kind="prompt", body=cards.plain(message.content))
             else:
-                html = self._writings.whole(message.content)
-                self._new(parent=parent, kind="text", body=html)
+                html = self._texts.render(message.content)
+                self._add(parent=parent, kind="text", body=html)
 
-    def fail(self, kind: str, message: str) -> None:
-        """Something went wrong that belongs to no turn."""
-        self._new(kind="error", head=cards.error(kind, message))
+    def add_error(self, kind: str, message: str) -> None:
+        """Add an error that is not part of a turn."""
+        self._add(kind="error", head=cards.error(kind, message))
 
-    def note(self, words: str) -> None:
-        """Say something of the conversation below what there is of it."""
-        self._new(kind="notice", head=escape(words))
+    def add_notice(self, words: str) -> None:
+        """Add a notice at the end."""
+        self._add(kind="notice", head=escape(words))
 
     def clear(self) -> None:
-        """Forget all nodes but what waits for somebody; a turn that runs goes on below."""
+        """Remove all nodes except pending approvals and questions; a running turn continues."""
         waiting = tuple(self.pending.values())
         turn = _Turn(began=self._turn.began, state=self._turn.state, usage=self._turn.usage)
         self._turn = turn
         self.pending.clear()
-        self._sheet.clear()
-        self._writings.clear()
+        self._tree.clear()
+        self._texts.clear()
         self._footer = None
         for event in waiting:
             self.on_event(event)
 
     @property
     def status(self) -> str:
-        """How the turn that runs stands, in words."""
+        """The state of the current turn as a label."""
         if self._turn.waits:
             return self._turn.waits
         approvals = any(isinstance(event, Approval) for event in self.pending.values())
@@ -166,66 +166,68 @@ class ConversationView:
 
     @property
     def stop_label(self) -> str:
-        """What the button that ends the turn says, empty for its usual words."""
+        """The label of the button that ends the turn; empty for the default."""
         return "Give up" if self._turn.waits else ""
 
     # -- what goes out -----------------------------------------------------------------------
 
     def changes(self) -> list[Change]:
-        """What is new since the last call, in the order in which to apply it."""
-        self._writings.grow()
-        return self._sheet.changes()
+        """Return the changes since the last call, in the order in which to apply them."""
+        self._texts.flush()
+        return self._tree.changes()
 
     def snapshot(self) -> list[Change]:
-        """All nodes as they stand: what a view needs that comes late.
+        """Return all nodes, for a view that connects late.
 
-        What was not yet given by `changes` is in it, too, and is still given there: applying that
-        twice does no harm to nodes, so a view that comes late begins with an empty list of changes.
+        They include the changes that `changes` has not returned yet and will still return. Text
+        would be appended twice, so call `changes` first.
         """
-        self._writings.grow()
-        return self._sheet.snapshot()
+        self._texts.flush()
+        return self._tree.snapshot()
 
-    def renew(self, node: str) -> None:
-        """Give a node again at the next `changes`, though it is the same."""
-        self._sheet.renew(node)
+    def resend(self, node: str) -> None:
+        """Include a node in the next `changes` although it has not changed."""
+        self._tree.resend(node)
 
     @property
-    def behind(self) -> bool:
-        """Whether there is long text that was not read; each `changes` takes a slice of it."""
-        return self._writings.behind
+    def has_backlog(self) -> bool:
+        """Whether long text is not rendered yet; each `changes` renders a slice of it."""
+        return self._texts.has_backlog
 
     def catch_up(self) -> None:
-        """Read all that is behind, at once."""
-        self._writings.catch_up()
+        """Render the whole backlog at once."""
+        self._texts.catch_up()
 
     def text(self) -> str:
-        """What was written, without thoughts and cards; of what is very long, the beginning."""
-        return self._writings.text()
+        """Return the answers without thoughts and cards; a very long text is cut."""
+        return self._texts.text()
 
     def html(self) -> str:
-        """The nodes as one piece of HTML; what still grows is rendered as far as it has come."""
-        self._writings.grow()
-        return self._sheet.html(self._writings.rest())
+        """Render all nodes as HTML, including the text received so far."""
+        self._texts.flush()
+        return self._tree.html(self._texts.open_blocks())
 
     # -- nodes -------------------------------------------------------------------------------
 
-    def _new(self, *, parent: str = "", **parts: str | None) -> str:
-        return self._sheet.new(parent=parent, **parts)
+    def _add(self, *, parent: str = "", **parts: str | None) -> str:
+        return self._tree.add(parent=parent, **parts)
 
-    def _drop(self, node: str) -> None:
-        self._sheet.drop(node)
-        self._writings.forget(node)
+    def _remove(self, node: str) -> None:
+        self._tree.remove(node)
+        self._texts.forget(node)
 
     def _parent(self, where: Trajectory) -> str:
-        """The node that a trajectory's nodes go into; made for a subagent's first one."""
+        """Return the parent of a trajectory's nodes; create it for a new subagent."""
         if where.is_root or not where.id:
             return ""
-        known = self._turn.threads.get(where.id)
+        known = self._turn.subagents.get(where.id)
         if known is None:
-            above = self._turn.threads.get(where.parent_id or "", "")
+            above = self._turn.subagents.get(where.parent_id or "", "")
             head = f"Subagent <span class='agy-dim'>{escape(where.id[:8])}</span>"
-            known = self._new(parent=above, kind="thread", head=head, fold="open", label="Subagent")
-            self._turn.threads[where.id] = known
+            known = self._add(
+                parent=above, kind="subagent", head=head, fold="open", label="Subagent"
+            )
+            self._turn.subagents[where.id] = known
         return known
 
     # -- texts -------------------------------------------------------------------------------
@@ -233,37 +235,37 @@ class ConversationView:
     def _write(self, event: Text | Thought) -> None:
         thought = isinstance(event, Thought)
         parent = self._parent(event.trajectory)
-        if not self._writings.goes_on(parent, event.step_index, thought=thought):
+        if not self._texts.continues(parent, event.step_index, thought=thought):
             self._close_text(parent)
             self._begin_text(parent, event, thought=thought)
-        self._writings.feed(parent, event.text)
+        self._texts.append(parent, event.text)
 
     def _begin_text(self, parent: str, event: Text | Thought, *, thought: bool) -> None:
-        told = not thought and event.trajectory.is_root
+        in_answer = not thought and event.trajectory.is_root
         if thought:
-            node = self._new(parent=parent, kind="thought", head="Thinking", fold="closed")
+            node = self._add(parent=parent, kind="thought", head="Thinking", fold="closed")
         else:
-            node = self._new(parent=parent, kind="text")
-        if told:
+            node = self._add(parent=parent, kind="text")
+        if in_answer:
             if self._turn.refused:
-                self._drop(self._turn.refused)
+                self._remove(self._turn.refused)
                 self._turn.refused = ""
             self._turn.last_text = node
-        self._writings.begin(parent, node, event.step_index, thought=thought, told=told)
+        self._texts.begin(parent, node, event.step_index, thought=thought, in_answer=in_answer)
 
     def _close_text(self, parent: str) -> None:
-        self._writings.close(parent)
+        self._texts.close(parent)
 
     # -- cards -------------------------------------------------------------------------------
 
     def _call(self, event: ToolCall) -> None:
-        if event.call_id in self._turn.refusals:  # the card of its approval shows it
+        if event.call_id in self._turn.refusals:  # its approval card shows it
             return
         known = self._turn.calls.get(event.call_id)
         if known is None:
             parent = self._parent(event.trajectory)
             self._close_text(parent)
-            node = self._sheet.name()
+            node = self._tree.new_id()
             known = self._turn.calls[event.call_id] = _Call(node, parent, event)
         else:
             known.call = event
@@ -284,19 +286,19 @@ class ConversationView:
     def _output(self, event: StructuredOutput) -> None:
         parent = self._parent(event.trajectory)
         self._close_text(parent)
-        self._new(parent=parent, kind="text", body=cards.output(event.value))
+        self._add(parent=parent, kind="text", body=cards.output(event.value))
 
     def _stopped(self, event: TrajectoryState) -> None:
         if event.stop_reason not in (None, "UNSPECIFIED"):
             parent = self._parent(event.trajectory)
             self._close_text(parent)
-            self._new(parent=parent, kind="notice", head=cards.stopped(event))
+            self._add(parent=parent, kind="notice", head=cards.stopped(event))
 
     def _show_call(self, known: _Call, state: str = "") -> None:
         call, result = known.call, known.result
         ran = result is not None and not result.denied
         wait = result.at - call.at if result is not None and ran and result.at and call.at else None
-        self._sheet.put(
+        self._tree.upsert(
             Upsert(
                 id=known.node,
                 parent=known.parent,
@@ -308,45 +310,45 @@ class ConversationView:
         )
 
     def _approval(self, event: Approval) -> None:
-        waits = event.state is ApprovalState.PENDING
-        self._ask(event.approval_id, event, waits=waits)
-        if not waits and event.state is not ApprovalState.ALLOWED and event.call_id:
+        pending = event.state is ApprovalState.PENDING
+        self._ask(event.approval_id, event, pending=pending)
+        if not pending and event.state is not ApprovalState.ALLOWED and event.call_id:
             self._refuse(event.call_id)
-        self._sheet.put(
+        self._tree.upsert(
             Upsert(
                 id=event.approval_id,
                 parent=self._card_parent(event.approval_id, event.trajectory),
-                kind="approval" if waits else "decided",
+                kind="approval" if pending else "decided",
                 head=cards.approval(event),
                 body=cards.approval_body(event),
-                fold=None if waits else "closed",
+                fold=None if pending else "closed",
                 label=f"Approval of {event.tool}",
             )
         )
 
     def _refuse(self, call_id: str) -> None:
-        """Show a call that was refused once, by the card of its approval."""
+        """Remove the card of a refused call: its approval card shows the call."""
         self._turn.refusals.add(call_id)
         known = self._turn.calls.pop(call_id, None)
         if known is not None:
-            self._drop(known.node)
+            self._remove(known.node)
 
     def _question(self, event: Question) -> None:
-        waits = event.answers is None
-        self._ask(event.question_id, event, waits=waits)
-        self._sheet.put(
+        pending = event.answers is None
+        self._ask(event.question_id, event, pending=pending)
+        self._tree.upsert(
             Upsert(
                 id=event.question_id,
                 parent=self._card_parent(event.question_id, event.trajectory),
-                kind="question" if waits else "answered",
-                head="The agent asks" if waits else "Question",
+                kind="question" if pending else "answered",
+                head="The agent asks" if pending else "Question",
                 body=cards.question(event),
                 label="Question",
             )
         )
 
-    def _ask(self, key: str, event: Approval | Question, *, waits: bool) -> None:
-        if waits:
+    def _ask(self, key: str, event: Approval | Question, *, pending: bool) -> None:
+        if pending:
             self.pending[key] = event
         else:
             self.pending.pop(key, None)
@@ -365,7 +367,7 @@ class ConversationView:
             self._turn.refused, self._turn.last_text = self._turn.last_text, ""
         if event.fatal:
             self._drop_notice(event.error)
-        node = self._new(
+        node = self._add(
             parent=parent,
             kind="error" if event.fatal else "notice",
             head=cards.error(event.error.type, event.error.message),
@@ -374,12 +376,12 @@ class ConversationView:
             self._turn.notice = node, event.error
 
     def _drop_notice(self, error: ErrorInfo) -> None:
-        """A turn fails with the last step that failed: it is told once."""
+        """Remove the notice of a failed step when the turn fails with the same error."""
         if self._turn.notice is None:
             return
         node, noticed = self._turn.notice
         if (noticed.type, noticed.http_code) == (error.type, error.http_code):
-            self._drop(node)
+            self._remove(node)
             self._turn.notice = None
 
     # -- the end -----------------------------------------------------------------------------
@@ -390,7 +392,7 @@ class ConversationView:
 
     def _wait(self, event: Waiting) -> None:
         self._turn.waits = cards.waits(event)
-        self._new(kind="notice", head=escape(self._turn.waits))
+        self._add(kind="notice", head=escape(self._turn.waits))
 
     def _state(self, event: State) -> None:
         self._turn.state = event.state
@@ -400,20 +402,20 @@ class ConversationView:
 
     def _end(self, state: TurnState, at: float) -> None:
         turn = self._turn
-        self._writings.close_all()
+        self._texts.close_all()
         for known in turn.calls.values():
             if known.result is None:
                 self._show_call(known, "Stopped" if state is TurnState.CANCELLED else "No result")
         if state is TurnState.CANCELLED:
-            self._new(kind="notice", head="Stopped. The partial answer was kept.")
+            self._add(kind="notice", head="Stopped. The partial answer was kept.")
         took = at - turn.began if at and turn.began else None
         head = cards.footer(state, turn.usage, took)
-        self._footer = self._new(kind="footer", head=head), state, turn.usage, took
+        self._footer = self._add(kind="footer", head=head), state, turn.usage, took
 
     def set_cost(self, words: str) -> None:
-        """Say what the last turn that ended has cost."""
+        """Show the cost of the last finished turn."""
         if self._footer is not None and words:
             node, state, usage, took = self._footer
-            self._sheet.put(
+            self._tree.upsert(
                 Upsert(id=node, kind="footer", head=cards.footer(state, usage, took, words))
             )

@@ -1,7 +1,7 @@
-"""What a front end may say, as one schema: a message of another shape changes nothing.
+"""The schema of the messages that a front end sends; a message that does not match it is dropped.
 
 A page is not trusted: another extension, another tab or a script can send anything over a widget's
-comm. `parse` is the only door. Behind it a message is frozen data of known types.
+comm. So every message goes through `parse`, which returns frozen data of known types.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from pydantic import (
 _log = logging.getLogger("agy_nb.widgets")
 
 LONGEST_TEXT = 2_000_000
-"""Characters of a text that a front end may send."""
+"""Maximum length of a text from a front end, in characters."""
 
 _MOST = 1_000
 _LONGEST_WORD = 10_000
 
 
 def _writable(value: object) -> object:
-    """A text without halves of characters, which JavaScript has and UTF-8 has not."""
+    """Replace lone surrogates, which JavaScript strings may hold and UTF-8 cannot encode."""
     return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
 
@@ -38,10 +38,10 @@ _Word = Annotated[str, BeforeValidator(_writable), StringConstraints(max_length=
 
 
 class _Message(BaseModel):
-    """What all messages have.
+    """The base of all messages.
 
     Attributes:
-        view: Which view of the widget sends it: a notebook can show one widget in several places.
+        view: The view that sent it: a notebook can show one widget in several places.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
@@ -49,26 +49,25 @@ class _Message(BaseModel):
 
 
 class Ready(_Message):
-    """A front end shows the view, and needs all of it."""
+    """A front end has opened the view and needs all nodes."""
 
     type: Literal["ready"] = "ready"
 
 
-class Here(_Message):
-    """A front end still shows the view, which was to be replaced by HTML."""
+class StillShown(_Message):
+    """A front end still shows the view that HTML was to replace."""
 
     type: Literal["here"] = "here"
 
 
 class Decide(_Message):
-    """A person has decided on a tool call.
+    """The user has decided on a tool call.
 
     Attributes:
-        id: Of the approval.
-        choice: What was pressed: allow once, any call of the tool, this exact call, the edited
-            call, or deny.
-        reason: Why it is denied.
-        text: What the card's editor holds, None where it was never opened.
+        id: The id of the approval.
+        choice: Allow once, always this tool, always this exact call, run as edited, or deny.
+        reason: Why the call is denied.
+        text: The text in the card's editor, None if it was not opened.
     """
 
     type: Literal["decide"] = "decide"
@@ -87,11 +86,11 @@ class Answered(_Message):
 
 
 class AnswerAll(_Message):
-    """A person has answered the model's questions.
+    """The user has answered the model's questions.
 
     Attributes:
-        id: Of the event that asks them.
-        answers: One for each question.
+        id: The id of the `Question` event.
+        answers: One answer per question.
     """
 
     type: Literal["answer"] = "answer"
@@ -99,12 +98,12 @@ class AnswerAll(_Message):
     answers: tuple[Answered, ...] = Field(max_length=_MOST, strict=False)
 
 
-class Act(_Message):
-    """Something was clicked, chosen or typed on a page.
+class PageAction(_Message):
+    """The user has clicked, chosen or typed something on a page.
 
     Attributes:
-        act: What.
-        value: With which value.
+        act: The name of the control.
+        value: The value of the control.
     """
 
     type: Literal["act"] = "act"
@@ -112,24 +111,24 @@ class Act(_Message):
     value: _Text = ""
 
 
-class Order(_Message):
-    """A button that says all by its name."""
+class PanelAction(_Message):
+    """The user has pressed a button of the chat panel that has no arguments."""
 
     type: Literal["stop", "retry", "edit", "clear"]
 
 
 class Export(_Message):
-    """The conversation is wanted in some form."""
+    """The user wants the conversation in a format."""
 
     type: Literal["export"] = "export"
     format: Literal["copy", "markdown", "json", "cassette"]
 
 
 class Revoke(_Message):
-    """A grant of the agent ends.
+    """The user has revoked a grant of the agent.
 
     Attributes:
-        grant: Its number in the panel.
+        grant: The number of the grant.
     """
 
     type: Literal["revoke"] = "revoke"
@@ -137,18 +136,18 @@ class Revoke(_Message):
 
 
 class AttachedFile(_Message):
-    """A file that is sent along; its bytes are a buffer of the message."""
+    """A file attached to a prompt; its bytes are a buffer of the message."""
 
     name: _Word = "file"
     mime_type: _Word = ""
 
 
 class SendPrompt(_Message):
-    """A prompt was sent.
+    """The user has sent a prompt.
 
     Attributes:
-        text: It.
-        files: What is attached, in the order of the message's buffers.
+        text: The text of the prompt.
+        files: The attached files, in the order of the message's buffers.
     """
 
     type: Literal["send"] = "send"
@@ -156,19 +155,29 @@ class SendPrompt(_Message):
     files: tuple[AttachedFile, ...] = Field(default=(), max_length=_MOST, strict=False)
 
 
-Message: TypeAlias = Ready | Here | Decide | AnswerAll | Act | Order | Export | Revoke | SendPrompt
+Message: TypeAlias = (
+    Ready
+    | StillShown
+    | Decide
+    | AnswerAll
+    | PageAction
+    | PanelAction
+    | Export
+    | Revoke
+    | SendPrompt
+)
 
 _adapter: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
 
-def parse(content: Any) -> Message | None:  # noqa: ANN401 - whatever a front end sends
-    """Read what a front end has sent.
+def parse(content: Any) -> Message | None:  # noqa: ANN401 - not validated yet
+    """Validate a message from a front end.
 
     Args:
-        content: The message's content, as it came.
+        content: The content of the message.
 
     Returns:
-        The message, None for one of another shape; that is logged.
+        The message, None if it does not match the schema; the mismatch is logged.
 
     Example:
         >>> from agy_nb.widgets.tree.front_end_messages import parse
@@ -181,5 +190,5 @@ def parse(content: Any) -> Message | None:  # noqa: ANN401 - whatever a front en
         return _adapter.validate_python(content)
     except ValidationError as error:
         where = [".".join(map(str, each["loc"])) or "message" for each in error.errors()[:3]]
-        _log.debug("a message of the front end was dropped: wrong %s", ", ".join(where))
+        _log.debug("dropped a message from the front end: invalid %s", ", ".join(where))
         return None

@@ -1,8 +1,8 @@
-"""A transcript on a page: changes go to the front end, clicks come back.
+"""Connect a view model to the front end: changes are sent to it, and clicks come back.
 
-Rule 1: at most one message every `INTERVAL_S`, whatever the token rate.
-Rule 2: nothing is sent before a front end has said that it is there; a late one gets a snapshot.
-Rule 3: messages may come in any thread; what they cause happens on the main loop.
+Changes are sent at most every `INTERVAL_S`, however fast tokens arrive, and only after a front end
+has opened the view; one that opens it later gets all nodes. Messages may arrive in any thread and
+are handled on the main loop.
 """
 
 from __future__ import annotations
@@ -19,73 +19,80 @@ import traitlets
 from agy_nb.errors import WrongLoopError
 from agy_nb.kernel import main_loop
 from agy_nb.protocol.events import Approval, Event, Question
-from agy_nb.widgets.approvals.pending import PendingRequest, Reply, desk
-from agy_nb.widgets.tree.front_end_messages import AnswerAll, Decide, Here, Message, Ready, parse
+from agy_nb.widgets.approvals.pending import PendingRequest, Reply, pending_requests
+from agy_nb.widgets.tree.front_end_messages import (
+    AnswerAll,
+    Decide,
+    Message,
+    Ready,
+    StillShown,
+    parse,
+)
 from agy_nb.widgets.tree.nodes import Change, Remove, Upsert
 
 INTERVAL_S = 0.05
-"""Seconds between two messages to the front end, at the least."""
+"""Minimum time between two updates of the front end, in seconds."""
 
 _STATIC = Path(__file__).parents[1] / "static"
 
-LASTS = (
+NOT_SAVED = (
     "This output cannot be saved in the notebook: the page was reloaded during the turn, or "
     "another widget contains it. Show the response in another cell to save it."
 )
-"""Said where a view cannot be replaced by HTML, since the page does not know it by its output."""
+"""Shown if HTML cannot replace the view because the page does not know its output."""
 
-LEAVES_AFTER_S = 3.0
-"""Seconds in which a front end that shows a view still can say so, when the HTML is there."""
+CLOSE_AFTER_S = 3.0
+"""Seconds to wait, after the HTML was sent, for a front end that still shows the view."""
 
 OnMessage: TypeAlias = Callable[[Message, list[Any]], None]
-"""Takes a message of the front end, and its buffers."""
+"""Handles a message from the front end and its buffers."""
 
 UNREADABLE = "The page sent an invalid message. Nothing was decided. Try again."
 
 
 class ViewModel(Protocol):
-    """What a view shows: a `Transcript`, or a `Page`.
+    """The nodes that a view shows: a `ConversationView` or a `PageTree`.
 
     Attributes:
-        pending: Ids of the approvals and questions that wait for somebody.
+        pending: The approvals and questions that wait for the user, by id.
     """
 
     pending: dict[str, Approval | Question]
 
     @property
     def status(self) -> str:
-        """How the turn that runs stands, in words."""
+        """The state of the current turn as a label."""
         ...
 
     @property
-    def behind(self) -> bool:
-        """Whether `changes` has more to tell than it does at once."""
+    def has_backlog(self) -> bool:
+        """Whether long text is not rendered yet; each `changes` renders a slice of it."""
         ...
 
     def on_event(self, event: Event) -> None:
-        """Take an event."""
+        """Add an event."""
         ...
 
     def changes(self) -> list[Change]:
-        """What is new since the last call."""
+        """Return the changes since the last call."""
         ...
 
     def snapshot(self) -> list[Change]:
-        """All nodes as they stand."""
+        """Return all nodes."""
         ...
 
-    def renew(self, node: str) -> None:
-        """Give a node again at the next `changes`."""
+    def resend(self, node: str) -> None:
+        """Include a node in the next `changes`."""
         ...
 
 
-class Canvas(anywidget.AnyWidget):
-    """The widget: a tree of nodes, and a composer where `mode` is `"chat"`.
+class ViewWidget(anywidget.AnyWidget):
+    """The anywidget of a view: a tree of nodes, and a composer if `mode` is `"chat"`.
 
     Attributes:
-        mode: `"turn"`, `"chat"`, or `"page"` for one with controls of its own.
-        label: What a screen reader calls it.
-        key: Its name among the front end's models.
+        mode: `"turn"`, `"chat"`, or `"page"` for a page with its own controls.
+        label: The accessible name.
+        key: The widget's model id.
     """
 
     _esm = _STATIC / "view.js"
@@ -94,23 +101,23 @@ class Canvas(anywidget.AnyWidget):
     label = traitlets.Unicode("Conversation").tag(sync=True)
     key = traitlets.Unicode("").tag(sync=True)
 
-    def __repr__(self) -> str:  # what a notebook without widgets shows in its place
+    def __repr__(self) -> str:  # shown by a notebook that does not support widgets
         return f"<{self.label}, live>"
 
 
-def _canvas(mode: str, label: str) -> Any:  # noqa: ANN401 - widgets have no types
-    canvas = Canvas(mode=mode, label=label)
-    canvas.key = canvas.model_id
-    return canvas
+def _new_widget(mode: str, label: str) -> Any:  # noqa: ANN401 - widgets have no types
+    widget = ViewWidget(mode=mode, label=label)
+    widget.key = widget.model_id
+    return widget
 
 
-def put_on_page(widget: Any) -> Any:  # noqa: ANN401 - widgets have no types
-    """Display a widget in the cell that runs, in an output that can become something else.
+def display_widget(widget: Any) -> Any:  # noqa: ANN401 - widgets have no types
+    """Display a widget in the running cell, in an output that can be updated.
 
-    Not by `display(widget)`: ipywidgets 7, which Colab has, then forgets the output's id.
+    `display(widget)` does not work here: ipywidgets 7, which Colab uses, drops the display id.
 
     Returns:
-        The handle of the output.
+        The display handle of the output.
     """
     from IPython.display import display
 
@@ -123,30 +130,30 @@ def _loop() -> asyncio.AbstractEventLoop:
     loop = main_loop()
     if loop is None:
         raise WrongLoopError(
-            "a view needs an event loop, and none was ever run here: show it in a notebook, or "
-            "make it within a coroutine, e.g. one that `asyncio.run` runs"
+            "a view needs an event loop, and none has run in this process. Show the view in a "
+            "notebook, or create it in a coroutine."
         )
     return loop
 
 
 class LiveView:
-    """A transcript with a widget that shows it.
+    """A view model with the widget that shows it.
 
     Args:
-        transcript: What to show.
+        transcript: The view model to show.
         mode: `"turn"`, `"chat"` for a composer below, or `"page"`.
-        label: What a screen reader calls it.
-        on_message: Takes the front end's messages that are about the conversation or the page.
+        label: The accessible name.
+        on_message: Called with front-end messages that this class does not handle itself.
 
     Raises:
-        WrongLoopError: No event loop runs here, nor ever did.
+        WrongLoopError: No event loop has run in this process.
 
     Attributes:
-        widget: To be displayed.
-        running: Whether there is something to stop.
-        queued: How many turns wait for the one that runs.
-        seen: Whether a front end has shown it.
-        standing: Told with every message, e.g. the grants of a panel's agent.
+        widget: The widget to display.
+        running: Whether a turn is running; shows the stop button.
+        queued: Number of turns that wait for the running one.
+        seen: Whether a front end has opened the view.
+        extra_fields: Sent with every message, e.g. the grants of a panel's agent.
         loop: The main loop.
     """
 
@@ -159,11 +166,11 @@ class LiveView:
         on_message: OnMessage = lambda _message, _buffers: None,
     ) -> None:
         self.transcript = transcript
-        self.widget = _canvas(mode, label)
+        self.widget = _new_widget(mode, label)
         self.running = False
         self.queued = 0
         self.seen = False
-        self.standing: dict[str, object] = {}
+        self.extra_fields: dict[str, object] = {}
         self._notice = ""
         self.loop = _loop()
         self._on_message = on_message
@@ -171,58 +178,58 @@ class LiveView:
         self._close_at: asyncio.TimerHandle | None = None
         self._closed = False
         self.widget.on_msg(self._receive)
-        self._detach = desk.attach(self.claim)
+        self._detach = pending_requests.attach_view(self.claim)
 
     # -- to the front end --------------------------------------------------------------------
 
     def on_event(self, event: Event) -> None:
-        """Take an event, and show it soon."""
+        """Add an event and schedule an update."""
         self.transcript.on_event(event)
         self.touch()
 
     def touch(self) -> None:
-        """Something has changed: have it shown within `INTERVAL_S`."""
+        """Schedule an update of the front end within `INTERVAL_S`."""
         if self.seen and self._flush_at is None and not self._closed:
             self._flush_at = self.loop.call_later(INTERVAL_S, self._flush)
 
     def _flush(self) -> None:
         self._flush_at = None
         if not self._closed:
-            self.send(type="changes", changes=self._wire(self.transcript.changes()))
-            if self.transcript.behind:
+            self.send(type="changes", changes=self._encode(self.transcript.changes()))
+            if self.transcript.has_backlog:
                 self.touch()
 
     def send(self, **message: object) -> None:
-        """Send a message to every front end that shows this."""
+        """Send a message to all front ends that show the view."""
         if not self._closed:
             status = self.transcript.status if self.running else ""
             if status and self.queued:
                 status += f" · {self.queued} queued"
             if self._notice:
                 message["notice"] = self._notice
-            label = getattr(self.transcript, "stop_label", "")  # not all that is shown is a turn
+            label = getattr(self.transcript, "stop_label", "")  # pages have none
             base = {"running": self.running, "status": status, "stop": label}
-            self.widget.send({**base, **self.standing, **message})
+            self.widget.send({**base, **self.extra_fields, **message})
 
     def reply(self, view: str, **message: object) -> None:
-        """Send a message to the one view that asked for it; to all where it gave no name."""
+        """Send a message to the front end that asked for it; to all if it gave no name."""
         self.send(**message, **({"view": view} if view else {}))
 
-    def _wire(self, changes: Iterable[Change]) -> list[dict[str, Any]]:
-        return [self._wire_one(change) for change in changes]
+    def _encode(self, changes: Iterable[Change]) -> list[dict[str, Any]]:
+        return [self._encode_one(change) for change in changes]
 
-    def _wire_one(self, change: Change) -> dict[str, Any]:
+    def _encode_one(self, change: Change) -> dict[str, Any]:
         if isinstance(change, Upsert):
-            put: dict[str, Any] = {
+            node: dict[str, Any] = {
                 name: value
                 for name in ("id", "parent", "kind", "head", "body", "fold", "label")
                 if (value := getattr(change, name))
             }
-            waiting = desk.get(change.id)
-            if waiting is not None and change.id in self.transcript.pending:
-                put["controls"] = waiting.controls
-                desk.see(change.id)
-            return {"put": put}
+            request = pending_requests.get(change.id)
+            if request is not None and change.id in self.transcript.pending:
+                node["controls"] = request.controls
+                pending_requests.mark_shown(change.id)
+            return {"put": node}
         return (
             {"drop": change.id}
             if isinstance(change, Remove)
@@ -232,62 +239,62 @@ class LiveView:
     # -- from the front end ------------------------------------------------------------------
 
     def _receive(self, _widget: object, content: object, buffers: Iterable[Any] | None) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: the kernel ends
-            self.loop.call_soon_threadsafe(self._take, content, list(buffers or ()))
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the kernel is shutting down
+            self.loop.call_soon_threadsafe(self._on_content, content, list(buffers or ()))
 
-    def _refuse(self, content: object) -> None:
-        """A message could not be read; an approval or a question that it was about waits on."""
+    def _reject(self, content: object) -> None:
+        """Report an invalid message in the card that it was about; the request stays pending."""
         key = content.get("id") if isinstance(content, dict) else None
-        if isinstance(key, str) and desk.get(key) is not None:
+        if isinstance(key, str) and pending_requests.get(key) is not None:
             self.send(type="refused", id=key, words=UNREADABLE)
 
-    def _take(self, content: object, buffers: list[Any]) -> None:
+    def _on_content(self, content: object, buffers: list[Any]) -> None:
         match message := parse(content):
             case None:
-                self._refuse(content)
+                self._reject(content)
             case Ready():
-                self._show_all(message.view)
-                if self.transcript.behind:
+                self._send_all(message.view)
+                if self.transcript.has_backlog:
                     self.touch()
             case Decide() | AnswerAll():
                 self._answer(message)
-            case Here():
-                self._stay()
+            case StillShown():
+                self._keep_widget()
             case _:
                 self._on_message(message, buffers)
 
-    def _show_all(self, view: str) -> None:
-        """Give a view all nodes; the others, in which somebody may be typing, only what is new."""
+    def _send_all(self, view: str) -> None:
+        """Send all nodes to a new front end, and only changes to those that may hold input."""
         new = self.transcript.changes()
         if self.seen and new:
-            self.send(type="changes", changes=self._wire(new))
+            self.send(type="changes", changes=self._encode(new))
         self.seen = True
-        self.reply(view, type="reset", changes=self._wire(self.transcript.snapshot()))
+        self.reply(view, type="reset", changes=self._encode(self.transcript.snapshot()))
 
     def _answer(self, reply: Reply) -> None:
-        if words := desk.objection(reply):
+        if words := pending_requests.validate(reply):
             self.send(type="refused", id=reply.id, words=words)
         else:
-            desk.answer(reply)
+            pending_requests.resolve(reply)
 
-    # -- what waits for a person -------------------------------------------------------------
+    # -- pending requests --------------------------------------------------------------------
 
-    def claim(self, waiting: PendingRequest) -> bool:
-        """Show the buttons of an approval or a question that is in this transcript."""
-        if self._closed or waiting.id not in self.transcript.pending:
+    def claim(self, request: PendingRequest) -> bool:
+        """Show the buttons of a request if this view contains it; return whether it does."""
+        if self._closed or request.id not in self.transcript.pending:
             return False
-        self.transcript.renew(waiting.id)
+        self.transcript.resend(request.id)
         self.touch()
         return True
 
     # -- the end -----------------------------------------------------------------------------
 
     def leave(self) -> None:
-        """There is HTML in the output now: take the widget away, unless somebody needs it still.
+        """Close the widget because HTML has replaced its output, unless a front end still shows it.
 
-        A page does not know which output the widget stands in when it was loaded anew, or when the
-        output is another widget's: no HTML gets there, and without the widget nothing would be left
-        of the turn. The view is there still, and says so.
+        A page that was reloaded, or that shows the widget inside another widget's output, does not
+        know the widget's output, so the HTML does not replace it. Closing the widget would leave
+        nothing of the turn. Such a front end replies, and the view stays open with a notice.
         """
         self._detach()
         if not self.seen:
@@ -296,16 +303,16 @@ class LiveView:
             self.touch()
             self.flush()
             self.send(type="leaving")
-            self._close_at = self.loop.call_later(LEAVES_AFTER_S, self.close)
+            self._close_at = self.loop.call_later(CLOSE_AFTER_S, self.close)
 
-    def _stay(self) -> None:
+    def _keep_widget(self) -> None:
         if self._close_at is not None:
             self._close_at.cancel()
-            self._notice = LASTS
+            self._notice = NOT_SAVED
             self.touch()
 
     def close(self) -> None:
-        """Take the widget away; its front ends show nothing any more."""
+        """Close the widget; front ends no longer show it."""
         if self._closed:
             return
         for timer in (self._flush_at, self._close_at):
@@ -317,11 +324,11 @@ class LiveView:
 
     @property
     def closed(self) -> bool:
-        """Whether the widget was taken away."""
+        """Whether the widget is closed."""
         return self._closed
 
     def flush(self) -> None:
-        """Show what has changed now."""
+        """Send the scheduled update now."""
         if self._flush_at is not None:
             self._flush_at.cancel()
             self._flush()

@@ -1,7 +1,7 @@
-"""The nodes of a transcript as they stand, and what of them has changed since somebody looked.
+"""The current nodes of a transcript, and the changes since they were last read.
 
-The HTML of a long conversation is asked for after each turn. So it is kept in pieces, one for each
-node at the top, and only those in which something has changed are made again.
+The HTML of a conversation is needed after each turn. So it is cached per top-level node, and only
+the top-level nodes that have changed are rendered again.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from agy_nb.widgets.tree.nodes import AppendText, Change, Remove, Upsert, static
 
 
 class NodeTree:
-    """Nodes by name, in the order in which they came.
+    """Nodes by id, in the order in which they were added.
 
     Example:
-        >>> sheet = NodeTree()
-        >>> sheet.new(kind="notice", head="Hi")
+        >>> tree = NodeTree()
+        >>> tree.add(kind="notice", head="Hi")
         'n1'
-        >>> sheet.changes() == sheet.snapshot()
+        >>> tree.changes() == tree.snapshot()
         True
     """
 
@@ -30,102 +30,102 @@ class NodeTree:
         self._nodes: dict[str, Upsert] = {}
         self._tails: dict[str, list[str]] = {}
         self._changes: list[Change] = []
-        self._kids: dict[str, dict[str, None]] = {"": {}}
+        self._children: dict[str, dict[str, None]] = {"": {}}
         self._html: dict[str, str] = {}
 
     def __contains__(self, node: str) -> bool:
         return node in self._nodes
 
-    def name(self) -> str:
-        """A name that no node has had."""
+    def new_id(self) -> str:
+        """Return an id that no node has had."""
         return f"n{next(self._numbers)}"
 
-    def put(self, put: Upsert) -> None:
-        """A node is there, or is another; what was added to its end is in it now."""
-        if put.id not in self._nodes:
-            self._kids.setdefault(put.parent, {})[put.id] = None
+    def upsert(self, node: Upsert) -> None:
+        """Add a node, or replace its content and its appended text; it keeps its parent."""
+        if node.id not in self._nodes:
+            self._children.setdefault(node.parent, {})[node.id] = None
         else:
-            put = replace(put, parent=self._nodes[put.id].parent)
-        self._nodes[put.id] = put
-        self._tails.pop(put.id, None)
-        self._changes.append(put)
-        self._html.pop(self._top(put.id), None)
+            node = replace(node, parent=self._nodes[node.id].parent)
+        self._nodes[node.id] = node
+        self._tails.pop(node.id, None)
+        self._changes.append(node)
+        self._html.pop(self._top(node.id), None)
 
-    def new(self, *, parent: str = "", **parts: str | None) -> str:
-        """A node is there; gives its name."""
-        node = self.name()
-        self.put(Upsert(id=node, parent=parent, **parts))  # type: ignore[arg-type]
+    def add(self, *, parent: str = "", **parts: str | None) -> str:
+        """Add a node with a new id, and return the id."""
+        node = self.new_id()
+        self.upsert(Upsert(id=node, parent=parent, **parts))  # type: ignore[arg-type]
         return node
 
-    def tail(self, node: str, text: str) -> None:
-        """Text is added to the end of a node."""
+    def append_text(self, node: str, text: str) -> None:
+        """Append plain text to a node's body."""
         self._tails.setdefault(node, []).append(text)
         self._html.pop(self._top(node), None)
         self._changes.append(AppendText(id=node, text=text))
 
-    def drop(self, node: str) -> None:
-        """A node goes, and all that is in it."""
-        for kid in tuple(self._kids.get(node, ())):
-            self.drop(kid)
+    def remove(self, node: str) -> None:
+        """Remove a node and its children."""
+        for child in tuple(self._children.get(node, ())):
+            self.remove(child)
         self._html.pop(self._top(node), None)
-        if (put := self._nodes.pop(node, None)) is not None:
-            self._kids[put.parent].pop(node, None)
-        self._kids.pop(node, None)
+        if (known := self._nodes.pop(node, None)) is not None:
+            self._children[known.parent].pop(node, None)
+        self._children.pop(node, None)
         self._tails.pop(node, None)
         self._changes.append(Remove(id=node))
 
-    def renew(self, node: str) -> None:
-        """Give a node again at the next `changes`, though it is the same."""
+    def resend(self, node: str) -> None:
+        """Include a node in the next `changes` although it has not changed."""
         if node in self._nodes:
             self._changes.append(self._nodes[node])
 
     def changes(self) -> list[Change]:
-        """What is new since the last call, in the order in which to apply it."""
+        """Return the changes since the last call, in the order in which to apply them."""
         found, self._changes = self._changes, []
         return found
 
     def snapshot(self) -> list[Change]:
-        """All nodes as they stand."""
+        """Return all nodes."""
         found: list[Change] = []
-        for put in self._nodes.values():
-            found.append(put)
-            if tail := "".join(self._tails.get(put.id, ())):
-                found.append(AppendText(id=put.id, text=tail))
+        for node in self._nodes.values():
+            found.append(node)
+            if tail := "".join(self._tails.get(node.id, ())):
+                found.append(AppendText(id=node.id, text=tail))
         return found
 
-    def html(self, rest: Iterable[Upsert] = ()) -> str:
-        """The HTML that a view has of these nodes.
+    def html(self, overrides: Iterable[Upsert] = ()) -> str:
+        """Render all nodes as HTML.
 
         Args:
-            rest: Nodes that stand in the place of some of these, or in some of these, only here.
+            overrides: Nodes to render instead of, or in addition to, those of the tree.
         """
         extra: defaultdict[str, list[Change]] = defaultdict(list)
-        for put in rest:
-            extra[self._top(put.id if put.id in self._nodes else put.parent)].append(put)
-        return "".join(self._piece(top, extra.get(top, ())) for top in self._kids[""])
+        for node in overrides:
+            extra[self._top(node.id if node.id in self._nodes else node.parent)].append(node)
+        return "".join(self._render(top, extra.get(top, ())) for top in self._children[""])
 
-    def _piece(self, top: str, extra: Iterable[Change]) -> str:
+    def _render(self, top: str, extra: Iterable[Change]) -> str:
         if extra:
-            return static([*self._below(top), *extra])
+            return static([*self._subtree(top), *extra])
         if top not in self._html:
-            self._html[top] = static(self._below(top))
+            self._html[top] = static(self._subtree(top))
         return self._html[top]
 
     def _top(self, node: str) -> str:
-        """The node at the top that a node is in."""
-        while (put := self._nodes.get(node)) is not None and put.parent:
-            node = put.parent
+        """Return the top-level node that contains a node."""
+        while (known := self._nodes.get(node)) is not None and known.parent:
+            node = known.parent
         return node
 
-    def _below(self, node: str) -> Iterator[Change]:
+    def _subtree(self, node: str) -> Iterator[Change]:
         yield self._nodes[node]
         if tail := "".join(self._tails.get(node, ())):
             yield AppendText(id=node, text=tail)
-        for kid in self._kids.get(node, ()):
-            yield from self._below(kid)
+        for child in self._children.get(node, ()):
+            yield from self._subtree(child)
 
     def clear(self) -> None:
-        """Forget all nodes; no name is used again."""
+        """Remove all nodes; ids are not used again."""
         for known in (self._nodes, self._tails, self._changes, self._html):
             known.clear()
-        self._kids = {"": {}}
+        self._children = {"": {}}

@@ -1,7 +1,7 @@
-"""What a view is made of: nodes of HTML, put and changed one by one. Frozen data, no I/O.
+"""The HTML nodes of a view and their changes, as frozen data.
 
-The live view sends changes to the front end, which keeps a tree of elements; the static view makes
-the same tree here. Both have the same HTML and the same classes.
+The live view sends changes to the front end, which maintains a tree of elements. The static view
+builds the same tree here. Both have the same HTML and the same classes.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from agy_nb.widgets.markdown.markup import escape
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upsert:
-    """A node is there, or is changed; its children stay.
+    """Add a node or replace its content; its children stay.
 
     Attributes:
-        id: Its name within the view.
-        parent: The node that it is in, empty for the view itself.
-        kind: What it is, which is its CSS class too.
-        head: HTML that is always seen.
-        body: HTML below, which a fold hides.
-        fold: Whether it can be folded: None, `"open"` or `"closed"`.
-        label: What a screen reader calls it, or empty.
+        id: The node's id within the view.
+        parent: The id of the parent node, empty at the top level.
+        kind: The kind of the node; also its CSS class.
+        head: HTML that is always visible.
+        body: HTML below the head; hidden while the node is folded.
+        fold: `"open"` or `"closed"` for a node that can be folded, else None.
+        label: The accessible name, or empty.
     """
 
     id: str
@@ -38,7 +38,7 @@ class Upsert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppendText:
-    """Plain text is added to the end of a node's body."""
+    """Append plain text to a node's body."""
 
     id: str
     text: str
@@ -46,7 +46,7 @@ class AppendText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remove:
-    """A node goes, with its children."""
+    """Remove a node and its children."""
 
     id: str
 
@@ -62,7 +62,7 @@ class _Branch:
 
 
 def static(changes: Iterable[Change]) -> str:
-    """The HTML that a view has after these changes.
+    """Render the nodes after a list of changes as HTML.
 
     Example:
         >>> static([Upsert(id="a", kind="text", body="<p>Hi</p>")])

@@ -1,7 +1,7 @@
-"""A page of nodes: its own, put by name, and below one of them at most one transcript.
+"""The nodes of a page: its own, and below one of them at most one transcript.
 
-Rule 1: a node that is put again as it was costs nothing; only what has changed is told.
-Rule 2: a transcript's nodes go by other names here, so that two that follow each other never mix.
+A node that is set again without a change is not sent. The ids of a transcript's nodes get a prefix
+here, so that two transcripts shown one after the other never mix.
 """
 
 from __future__ import annotations
@@ -15,106 +15,105 @@ from agy_nb.widgets.tree.nodes import Change, Remove, Upsert, static
 
 
 class PageTree:
-    """Nodes that stay in the order in which they were put first; what `LiveView` shows.
+    """Nodes in the order in which they were first added; a view model for `LiveView`.
 
     Args:
-        stage: The node that a transcript goes into.
+        container: The id of the node that holds the transcript.
 
     Attributes:
-        pending: Nothing: what is on a page waits for nobody.
-        status: Nothing: no turn runs on a page.
-        transcript: What is on the stage.
+        pending: Always empty: a page has no approvals or questions.
+        status: Always empty: a page has no turn.
+        transcript: The transcript that is shown, None if there is none.
 
     Example:
         >>> page = PageTree()
-        >>> page.put(Upsert(id="a", kind="notice", head="Hi"))
+        >>> page.upsert(Upsert(id="a", kind="notice", head="Hi"))
         >>> page.html()
         '<div class="agy-node agy-notice"><div class="agy-head">Hi</div></div>'
     """
 
-    def __init__(self, stage: str = "stage") -> None:
+    def __init__(self, container: str = "player") -> None:
         self.pending: dict[str, Approval | Question] = {}
         self.status = ""
         self.transcript: ConversationView | None = None
-        self._stage = stage
+        self._container = container
         self._number = 0
         self._nodes: dict[str, Upsert] = {}
         self._changes: list[Change] = []
 
-    def put(self, node: Upsert) -> None:
-        """A node is there, or is changed; one that is as it was stays."""
+    def upsert(self, node: Upsert) -> None:
+        """Add or change a node; an unchanged node is not sent again."""
         if self._nodes.get(node.id) != node:
             self._nodes[node.id] = node
             self._changes.append(node)
 
     @property
-    def behind(self) -> bool:
-        """Whether the transcript has more to tell than it does at once."""
-        return self.transcript is not None and self.transcript.behind
+    def has_backlog(self) -> bool:
+        """Whether the transcript has long text that is not rendered yet."""
+        return self.transcript is not None and self.transcript.has_backlog
 
     @property
-    def is_told(self) -> bool:
-        """Whether there is nothing new; a transcript on the stage may always have something."""
+    def is_sent(self) -> bool:
+        """Whether there are no changes; False while a transcript is shown, which may have some."""
         return not self._changes and self.transcript is None
 
-    def note(self, node: Upsert) -> None:
-        """A node is like this on the page already, since somebody typed or chose it there."""
+    def mark_sent(self, node: Upsert) -> None:
+        """Record a node that the front end already shows because the user typed or chose it."""
         self._nodes[node.id] = node
         self._changes = [change for change in self._changes if change.id != node.id]
 
     def node(self, name: str) -> Upsert | None:
-        """A node of the page's own, None where there is none."""
+        """Return a node of the page itself, None if there is none."""
         return self._nodes.get(name)
 
-    def stage(self, transcript: ConversationView | None) -> None:
-        """Show a transcript in the place of the one before; None shows none."""
+    def show_transcript(self, transcript: ConversationView | None) -> None:
+        """Replace the transcript; None shows none."""
         if self.transcript is not None:
-            self._changes.append(Remove(id=self._scene))
+            self._changes.append(Remove(id=self._transcript_id))
         self.transcript, self._number = transcript, self._number + 1
         if transcript is not None:
             transcript.changes()
-            self._changes += self._staged()
+            self._changes += self._transcript_nodes()
 
     @property
-    def _scene(self) -> str:
-        return f"{self._stage}-{self._number}"
+    def _transcript_id(self) -> str:
+        return f"{self._container}-{self._number}"
 
-    def _staged(self) -> Iterator[Change]:
-        """The whole transcript, in a node of its own."""
+    def _transcript_nodes(self) -> Iterator[Change]:
         if self.transcript is not None:
-            yield Upsert(id=self._scene, parent=self._stage, kind="scene")
-            yield from map(self._moved, self.transcript.snapshot())
+            yield Upsert(id=self._transcript_id, parent=self._container, kind="transcript")
+            yield from map(self._with_prefix, self.transcript.snapshot())
 
-    def _moved(self, change: Change) -> Change:
-        here = f"{self._scene}-"
+    def _with_prefix(self, change: Change) -> Change:
+        prefix = f"{self._transcript_id}-"
         if isinstance(change, Upsert):
-            parent = here + change.parent if change.parent else self._scene
-            return replace(change, id=here + change.id, parent=parent)
-        return replace(change, id=here + change.id)
+            parent = prefix + change.parent if change.parent else self._transcript_id
+            return replace(change, id=prefix + change.id, parent=parent)
+        return replace(change, id=prefix + change.id)
 
-    # -- what a view asks for ----------------------------------------------------------------
+    # -- the view model ----------------------------------------------------------------------
 
     def on_event(self, event: Event) -> None:
-        """Take an event for the transcript that is on the stage."""
+        """Pass an event to the transcript that is shown."""
         if self.transcript is not None:
             self.transcript.on_event(event)
 
     def changes(self) -> list[Change]:
-        """What is new since the last call, in the order in which to apply it."""
+        """Return the changes since the last call, in the order in which to apply them."""
         found, self._changes = self._changes, []
         if self.transcript is not None:
-            found += map(self._moved, self.transcript.changes())
+            found += map(self._with_prefix, self.transcript.changes())
         return found
 
     def snapshot(self) -> list[Change]:
-        """All nodes as they stand: what a view needs that comes late."""
-        return [*self._nodes.values(), *self._staged()]
+        """Return all nodes, for a view that connects late."""
+        return [*self._nodes.values(), *self._transcript_nodes()]
 
-    def renew(self, node: str) -> None:
-        """Give a node again at the next `changes`, though it is the same."""
+    def resend(self, node: str) -> None:
+        """Include a node in the next `changes` although it has not changed."""
         if node in self._nodes:
             self._changes.append(self._nodes[node])
 
     def html(self) -> str:
-        """The nodes as one piece of HTML."""
+        """Render all nodes as HTML."""
         return static(self.snapshot())

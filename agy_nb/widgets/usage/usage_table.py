@@ -86,19 +86,19 @@ class UsageData(NamedTuple):
         unpriced: Why calls have no price, in the words of `cost_status`, with their models.
     """
 
-    frames: Mapping[Grouping, pd.DataFrame]
+    sums: Mapping[Grouping, pd.DataFrame]
     total: Any
     contexts: tuple[Context, ...]
     unpriced: tuple[tuple[str, str], ...]
 
 
-def settled(tables: Tables) -> Tables:
+def materialize(tables: Tables) -> Tables:
     """The same tables, built and priced once, so that many sums cost little more than one."""
     frames = {name: tables.frame(name) for name in READ}
     return type(tables)(frames.__getitem__)
 
 
-def read(
+def read_usage(
     tables: Tables, by: Iterable[Grouping] = GROUPINGS, prices: Prices | None = None
 ) -> UsageData:
     """What tables say of usage; takes some hundredths of a second.
@@ -108,12 +108,12 @@ def read(
         by: The sums that are wanted.
         prices: Who knows the models' limits.
     """
-    frames = {each: tables.usage(each) for each in {*by, "turn"}}
+    sums = {each: tables.usage(each) for each in {*by, "turn"}}
     totals = tables.usage("session")
     calls = tables.model_calls
     free = calls[calls["cost_usd"].isna()][["cost_status", "model"]].drop_duplicates()
     return UsageData(
-        frames=frames,
+        sums=sums,
         total=None if tables.agents.empty or totals.empty else totals.iloc[0],
         contexts=tuple(_contexts(calls, prices)),
         unpriced=tuple(
@@ -161,7 +161,7 @@ def table(usage: UsageData, by: Grouping, order: SortOrder | None = None) -> str
         by: What a row stands for.
         order: How it is sorted, with heads to click; None for a table that stays.
     """
-    frame = usage.frames[by]
+    frame = usage.sums[by]
     if order is not None and order.column in frame:
         frame = frame.sort_values(
             order.column, ascending=not order.descending, na_position="last", kind="stable"
@@ -296,7 +296,7 @@ _HEIGHT, _STEP, _ROOM = 80, 12, 4
 
 def chart(usage: UsageData) -> str:
     """Tokens of the latest turns as stacked bars, in SVG; empty before the first turn."""
-    turns = usage.frames["turn"].dropna(subset=["turn_id", "total_tokens"]).tail(_BARS)
+    turns = usage.sums["turn"].dropna(subset=["turn_id", "total_tokens"]).tail(_BARS)
     if turns.empty:
         return ""
     top = max(1, int(turns["total_tokens"].max()))

@@ -36,7 +36,7 @@ _SHARE = 4
 _log = logging.getLogger("agy_nb.widgets")
 
 
-class Booked(Protocol):
+class UsageSource(Protocol):
     """Whose usage is shown: an agent, or a runtime."""
 
     @property
@@ -51,8 +51,8 @@ class UsageView:
     The last line of a cell shows it. It stays in the notebook as plain HTML.
 
     Args:
-        booked: Whose usage.
-        telemetry: Who tells of changes.
+        source: Whose usage.
+        ledger: Who tells of changes.
 
     Attributes:
         by: What a row stands for.
@@ -66,40 +66,40 @@ class UsageView:
         >>> view.close()
     """
 
-    def __init__(self, booked: Booked, telemetry: Telemetry) -> None:
+    def __init__(self, source: UsageSource, telemetry: Telemetry) -> None:
         self.by: ut.Grouping = "agent"
         self.order = ut.SortOrder()
         self.name = ""
-        self._booked = booked
+        self._source = source
         self._usage: ut.UsageData | None = None
-        self._given: dict[str, Any] = {}
+        self._exported: dict[str, Any] = {}
         self._page = PageTree()
-        self.view = PageView(self._page, "Usage", self._still, self._on_act)
-        self._again_at: asyncio.TimerHandle | None = None
-        self._renewing: asyncio.Task[None] | None = None
+        self.view = PageView(self._page, "Usage", self._static, self._on_act)
+        self._timer: asyncio.TimerHandle | None = None
+        self._updating: asyncio.Task[None] | None = None
         self._completing: set[asyncio.Task[None]] = set()
         self._pause = INTERVAL_S
         self._dirty = self._warm = False
         self._tables: Tables | None = None
-        self._stop: Callable[[], None] = telemetry.watch(self._on_more)
+        self._stop: Callable[[], None] = telemetry.watch(self._on_change)
         self._show()
-        self._on_more()
+        self._on_change()
 
     # -- renewing ----------------------------------------------------------------------------
 
-    def _on_more(self) -> None:
+    def _on_change(self) -> None:
         """There is more in the books."""
-        if self._renewing is not None or self._again_at is not None:
+        if self._updating is not None or self._timer is not None:
             self._dirty = True
             return
         self._dirty = False
-        self._renewing = self.view.live.loop.create_task(self._renew())
-        self._renewing.add_done_callback(self._renewed)
+        self._updating = self.view.live.loop.create_task(self._update())
+        self._updating.add_done_callback(self._updated)
 
-    async def _renew(self) -> None:
+    async def _update(self) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        live = self._booked.tables
+        live = self._source.tables
         frozen = live.now(ut.READ)
         self._tables, self._usage = await asyncio.to_thread(_sum_up, frozen, self.by, live.prices)
         if self._warm:  # the first time is that of imports
@@ -113,25 +113,25 @@ class UsageView:
         tables, usage = self._tables, self._usage
         if tables is None or usage is None:
             return
-        missing = [by for by in ut.GROUPINGS if by not in usage.frames]
+        missing = [by for by in ut.GROUPINGS if by not in usage.sums]
         if missing:
             more = await asyncio.to_thread(lambda: {by: tables.usage(by) for by in missing})
             if self._usage is usage:
-                self._usage = usage._replace(frames={**usage.frames, **more})
+                self._usage = usage._replace(sums={**usage.sums, **more})
                 self._show()
 
-    def _renewed(self, task: asyncio.Task[None]) -> None:
-        self._renewing = None
+    def _updated(self, task: asyncio.Task[None]) -> None:
+        self._updating = None
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("cannot show usage", exc_info=error)
             self._say(f"Cannot show usage: {type(error).__name__}: {error}")
         if not self.view.live.closed:
-            self._again_at = self.view.live.loop.call_later(self._pause, self._rested)
+            self._timer = self.view.live.loop.call_later(self._pause, self._on_timer)
 
-    def _rested(self) -> None:
-        self._again_at = None
+    def _on_timer(self) -> None:
+        self._timer = None
         if self._dirty:
-            self._on_more()
+            self._on_change()
         else:
             self._start_completing()
 
@@ -142,8 +142,8 @@ class UsageView:
 
     async def settled(self) -> None:
         """Wait until what is in the books now is on the page."""
-        while self._renewing is not None or self._again_at is not None or self._completing:
-            running = [*self._completing, *([self._renewing] if self._renewing else [])]
+        while self._updating is not None or self._timer is not None or self._completing:
+            running = [*self._completing, *([self._updating] if self._updating else [])]
             if running:
                 await asyncio.wait(running)
             else:
@@ -153,15 +153,15 @@ class UsageView:
 
     def _show(self) -> None:
         usage = self._usage
-        self._page.put(Upsert(id="controls", kind="row", head=self._controls()))
-        self._page.put(Upsert(id="said", kind="notice"))
+        self._page.upsert(Upsert(id="controls", kind="row", head=self._controls()))
+        self._page.upsert(Upsert(id="said", kind="notice"))
         body = "<p>Loading…</p>"
-        if usage is not None and self.by in usage.frames:
+        if usage is not None and self.by in usage.sums:
             body = ut.table(usage, self.by, self.order)
-        self._page.put(Upsert(id="table", kind="usage", body=body))
+        self._page.upsert(Upsert(id="table", kind="usage", body=body))
         parts = ("", "", "") if usage is None else _below(usage)
         for name, part in zip(("notes", "contexts", "chart"), parts, strict=True):
-            self._page.put(Upsert(id=name, kind="usage", body=part))
+            self._page.upsert(Upsert(id=name, kind="usage", body=part))
         self.view.touch()
 
     def _controls(self) -> str:
@@ -178,10 +178,10 @@ class UsageView:
     def _say(self, text: str) -> None:
         from agy_nb.widgets.markdown.markup import escape
 
-        self._page.put(Upsert(id="said", kind="notice", head=escape(text), label="Notice"))
+        self._page.upsert(Upsert(id="said", kind="notice", head=escape(text), label="Notice"))
         self.view.touch()
 
-    def _still(self) -> tuple[str, str]:
+    def _static(self) -> tuple[str, str]:
         usage = self._usage
         if usage is None:
             return "<p>No usage yet.</p>", "No usage yet"
@@ -194,7 +194,7 @@ class UsageView:
                 fold="open" if by == self.by else "closed",
             )
             for by in ut.GROUPINGS
-            if by in usage.frames
+            if by in usage.sums
         ]
         below = [
             Upsert(id=f"below{place}", kind="usage", body=part)
@@ -210,7 +210,7 @@ class UsageView:
         elif act == "sort":
             self._sort(value)
         elif act == "frame":
-            self._give_frame()
+            self._export_frame()
 
     def _group(self, value: str) -> None:
         for by in ut.GROUPINGS:
@@ -225,19 +225,19 @@ class UsageView:
             self.order = ut.SortOrder(column, descending=not (again and self.order.descending))
             self._show()
 
-    def _give_frame(self) -> None:
+    def _export_frame(self) -> None:
         """Put the sums into the user's namespace, over nothing that we did not put there."""
         namespace = getattr(current_shell(), "user_ns", None)
-        if self._usage is None or self.by not in self._usage.frames or namespace is None:
+        if self._usage is None or self.by not in self._usage.sums or namespace is None:
             self._say("Cannot create a variable here. Use `.tables.usage()` instead.")
             return
         name = wanted = f"usage_by_{self.by}"
         number = 1
-        while name in namespace and namespace[name] is not self._given.get(name):
+        while name in namespace and namespace[name] is not self._exported.get(name):
             number += 1
             name = f"{wanted}_{number}"
-        frame = self._usage.frames[self.by].copy()
-        self._given[name] = namespace[name] = frame
+        frame = self._usage.sums[self.by].copy()
+        self._exported[name] = namespace[name] = frame
         self.name = name
         self._say(f"Saved to the variable {name} ({counted(len(frame), 'row')}).")
 
@@ -246,10 +246,10 @@ class UsageView:
     def close(self) -> None:
         """Watch no more; what is shown stays as HTML."""
         self._stop()
-        for waiting in (self._again_at, self._renewing, *self._completing):
+        for waiting in (self._timer, self._updating, *self._completing):
             if waiting is not None:
                 waiting.cancel()
-        self._again_at = None
+        self._timer = None
         self.view.close()
 
     def _ipython_display_(self) -> None:
@@ -258,8 +258,8 @@ class UsageView:
 
 def _sum_up(frozen: Tables, by: ut.Grouping, prices: Prices | None) -> tuple[Tables, ut.UsageData]:
     """The tables built, and what they say."""
-    tables = ut.settled(frozen)
-    return tables, ut.read(tables, (by,), prices)
+    tables = ut.materialize(frozen)
+    return tables, ut.read_usage(tables, (by,), prices)
 
 
 def _below(usage: ut.UsageData) -> tuple[str, str, str]:
@@ -267,10 +267,10 @@ def _below(usage: ut.UsageData) -> tuple[str, str, str]:
 
 
 def _as_text(usage: ut.UsageData, by: ut.Grouping) -> str:
-    if by not in usage.frames:
+    if by not in usage.sums:
         by = "turn"
     shown = [column.name for column in ut.columns(by)]
-    return f"Usage by {by}\n{usage.frames[by][shown].to_string(index=False, max_rows=30)}"
+    return f"Usage by {by}\n{usage.sums[by][shown].to_string(index=False, max_rows=30)}"
 
 
 def usage_ui() -> UsageView:

@@ -11,7 +11,7 @@ from agy_nb.protocol.events import Approval, ApprovalState
 from agy_nb.protocol.values import Answer, AskedQuestion, QuestionOption
 from agy_nb.sdk.interfaces import ApprovalRequest
 from agy_nb.widgets.approvals import approver, typed_prompts
-from agy_nb.widgets.approvals.pending import desk
+from agy_nb.widgets.approvals.pending import pending_requests
 from tests.support.memory import MemoryBackend
 from tests.widgets.clicks import answer, click
 
@@ -31,7 +31,7 @@ class Cards:
         self.shown.append(event)
         return self
 
-    def end(self, event):
+    def resolve(self, event):
         self.ended.append(event)
 
 
@@ -48,7 +48,7 @@ def notebook(monkeypatch, cards):
     monkeypatch.setattr(approver, "in_kernel", lambda: True)
     monkeypatch.setattr(approver, "why_no_stdin", lambda: "")
     yield cards
-    assert desk._waiting == {}
+    assert pending_requests._requests == {}
 
 
 @pytest.fixture
@@ -74,14 +74,14 @@ def request(
 async def until(condition):
     """Let the loop go on until something holds."""
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - the desk has no event to wait for
+        while not condition():  # noqa: ASYNC110 - nothing to wait for
             await asyncio.sleep(0)
 
 
 async def asked(handler, **about):
     """A task that waits for a decision."""
     task = asyncio.ensure_future(handler(request(**about)))
-    await until(lambda: desk._waiting or task.done())
+    await until(lambda: pending_requests._requests or task.done())
     return task
 
 
@@ -89,7 +89,7 @@ async def decide(handler, message, **about):
     """The decision on a request that is answered with a message of the front end."""
     task = await asked(handler, **about)
     key = about.get("key", "approval-1")
-    desk.see(key)
+    pending_requests.mark_shown(key)
     click(key, **message)
     return await task
 
@@ -172,8 +172,8 @@ async def test_hundred_approvals_wait_at_once_and_each_is_decided_by_its_own_cli
     handler = approver.approve()
     keys = [f"approval-{number}" for number in range(100)]
     tasks = [asyncio.ensure_future(handler(request(key=key, n=key))) for key in keys]
-    await until(lambda: len(desk._waiting) == 100)
-    assert list(desk._waiting) == keys
+    await until(lambda: len(pending_requests._requests) == 100)
+    assert list(pending_requests._requests) == keys
     assert [event.approval_id for event in notebook.shown] == keys
     for number, key in reversed(list(enumerate(keys))):
         click(key, choice="deny" if number % 3 else "once")
@@ -202,7 +202,7 @@ async def test_card_of_its_own_is_shown_where_no_view_has_the_turn(notebook):
 
 async def test_view_that_shows_the_turn_has_the_buttons_and_the_time_that_is_left(notebook):
     shown = []
-    detach = desk.attach(lambda waiting: not shown.append(waiting.controls))
+    detach = pending_requests.attach_view(lambda waiting: not shown.append(waiting.controls))
     try:
         await decide(approver.approve(), {"choice": "once"}, timeout=60.0)
     finally:
@@ -341,8 +341,8 @@ COLOURS = AskedQuestion(
 
 async def answers(handler, message, *questions):
     task = asyncio.ensure_future(handler.answer("q", questions))
-    await until(lambda: desk._waiting or task.done())
-    desk.see("q")
+    await until(lambda: pending_requests._requests or task.done())
+    pending_requests.mark_shown("q")
     answer("q", **message)
     return await task
 
@@ -367,7 +367,7 @@ async def test_answers_are_options_words_or_nothing(notebook):
 )
 async def test_answers_that_make_no_sense_answer_nothing(notebook, message):
     task = asyncio.ensure_future(approver.approve().answer("q", (COLOURS,)))
-    await until(lambda: desk._waiting)
+    await until(lambda: pending_requests._requests)
     assert not answer("q", **message)
     assert not task.done()
     assert answer("q", answers=[])
@@ -402,7 +402,7 @@ async def test_question_is_answered_as_text(
 
 async def test_cancelled_question_is_taken_back(notebook):
     task = asyncio.ensure_future(approver.approve().answer("q", (COLOURS,)))
-    await until(lambda: desk._waiting)
+    await until(lambda: pending_requests._requests)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -429,8 +429,8 @@ async def turn_with_a_call(message, config=None):
         agent = await runtime.create_agent(tools=[delete], ask_user=approver.approve())
         response = await agent.chat("go")
         if message is not None:
-            await until(lambda: desk._waiting)
-            (key,) = desk._waiting
+            await until(lambda: pending_requests._requests)
+            (key,) = pending_requests._requests
             if message == "cancel":
                 await response.cancel()
             else:

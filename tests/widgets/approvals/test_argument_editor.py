@@ -11,7 +11,7 @@ from agy_nb.protocol.events import Approval, ApprovalState
 from agy_nb.sdk.interfaces import ApprovalRequest
 from agy_nb.testing import ScriptedModel, call, say
 from agy_nb.widgets.approvals import approver as approvals, argument_editor, typed_prompts
-from agy_nb.widgets.approvals.pending import desk
+from agy_nb.widgets.approvals.pending import pending_requests
 from agy_nb.widgets.response import cards
 from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.tree.live_view import LiveView
@@ -28,7 +28,7 @@ COMMAND = {"CommandLine": "ls", "Cwd": "/tmp"}
 
 def test_command_is_edited_alone_and_keeps_its_other_arguments():
     assert argument_editor.draft(COMMAND) == argument_editor.Draft("command", "ls", "CommandLine")
-    assert argument_editor.changed(COMMAND, "ls -l") == {"CommandLine": "ls -l", "Cwd": "/tmp"}
+    assert argument_editor.apply_edit(COMMAND, "ls -l") == {"CommandLine": "ls -l", "Cwd": "/tmp"}
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,11 @@ def test_command_is_edited_alone_and_keeps_its_other_arguments():
 )
 def test_arguments_as_text_and_back_are_the_same(args):
     text = argument_editor.draft(args).text
-    assert argument_editor.changed(args, text) == args
+    assert argument_editor.apply_edit(args, text) == args
 
 
 def test_argument_may_be_added():
-    assert argument_editor.changed({"a": 1}, '{"a": 1, "b": 2}') == {"a": 1, "b": 2}
+    assert argument_editor.apply_edit({"a": 1}, '{"a": 1, "b": 2}') == {"a": 1, "b": 2}
 
 
 @pytest.mark.parametrize(
@@ -63,14 +63,14 @@ def test_argument_may_be_added():
     ],
 )
 def test_text_that_cannot_be_sent_says_what_is_wrong(text, words):
-    assert words in argument_editor.objection({"a": 1}, text)
+    assert words in argument_editor.problem({"a": 1}, text)
     with pytest.raises(ValueError, match=r"\w"):
-        argument_editor.changed({"a": 1}, text)
+        argument_editor.apply_edit({"a": 1}, text)
 
 
 @pytest.mark.parametrize("text", ["", "  \n"])
 def test_empty_command_is_no_command(text):
-    assert "deny the call" in argument_editor.objection(COMMAND, text)
+    assert "deny the call" in argument_editor.problem(COMMAND, text)
 
 
 def test_what_is_too_long_for_a_card_is_not_offered():
@@ -92,17 +92,17 @@ def notebook(monkeypatch):
     shown = []
     monkeypatch.setattr(approvals, "in_kernel", lambda: True)
     monkeypatch.setattr(approvals, "why_no_stdin", lambda: "")
-    detach = desk.attach(lambda waiting: not shown.append(waiting.controls))
+    detach = pending_requests.attach_view(lambda waiting: not shown.append(waiting.controls))
     yield shown
     detach()
-    assert desk._waiting == {}
+    assert pending_requests._requests == {}
 
 
 async def decide(handler, about, *messages):
     """The decision on a request to which these messages come, one after the other."""
     task = asyncio.ensure_future(handler(about))
     async with asyncio.timeout(5):
-        while not desk._waiting:  # noqa: ASYNC110 - the desk has no event to wait for
+        while not pending_requests._requests:  # noqa: ASYNC110 - nothing to wait for
             await asyncio.sleep(0)
     counted = [click("approval-1", **message) for message in messages]
     return await task, counted
@@ -247,9 +247,9 @@ async def test_edit_reaches_the_tool_in_memory_too(notebook):
         agent = await runtime.create_agent(tools=[delete], ask_user=approver)
         response = await agent.chat("go")
         async with asyncio.timeout(5):
-            while not desk._waiting:  # noqa: ASYNC110 - the desk has no event to wait for
+            while not pending_requests._requests:  # noqa: ASYNC110 - nothing to wait for
                 await asyncio.sleep(0)
-        (key,) = desk._waiting
+        (key,) = pending_requests._requests
         click(key, choice="edited", text='{"path": "one"}')
         await response.wait()
     assert ran == ["one"]
@@ -276,9 +276,9 @@ async def test_edit_in_the_card_runs_and_stands_in_the_audit_trail(notebook):
         )
         response = await agent.chat("go")
         async with asyncio.timeout(20):
-            while not desk._waiting:  # noqa: ASYNC110 - the desk has no event to wait for
+            while not pending_requests._requests:  # noqa: ASYNC110 - nothing to wait for
                 await asyncio.sleep(0.01)
-        (key,) = desk._waiting
+        (key,) = pending_requests._requests
         click(key, choice="edited", text='{"path": "one"}')
         await response
         (row,) = agent.tables.approvals.itertuples()

@@ -27,7 +27,7 @@ class Page:
         self.say(type="ready")
 
     def say(self, buffers=(), **message) -> None:
-        self.panel.view._take(message, list(buffers))
+        self.panel.view._on_content(message, list(buffers))
 
     def html(self) -> str:
         return self.panel.transcript.html()

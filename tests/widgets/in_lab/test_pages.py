@@ -37,7 +37,7 @@ def test_recordings_are_listed_opened_and_played(lab):
     cell.picture("recordings")
     assert barriers(lab, cell, "recordings") == []
     cell.wait("[data-agy-act='open'] >> text=host_tools").click()
-    cell.wait(".agy-stage .agy-footer, .agy-stage .agy-tool")
+    cell.wait(".agy-player .agy-footer, .agy-player .agy-tool")
     cell.picture("recording")
     assert barriers(lab, cell, "recording") == []
     cell.wait("[data-agy-act='play']").click()

@@ -58,10 +58,10 @@ class Page:
         self.browser = browser
         self.told: list[dict] = []
         monkeypatch.setattr(browser.view.live.widget, "send", self.told.append)
-        browser.view.live._take({"type": "ready"}, [])
+        browser.view.live._on_content({"type": "ready"}, [])
 
     async def act(self, act: str, value: str = "") -> None:
-        self.browser.view.live._take({"type": "act", "act": act, "value": value}, [])
+        self.browser.view.live._on_content({"type": "act", "act": act, "value": value}, [])
         await self.browser.settled()
 
     @property
@@ -245,7 +245,7 @@ async def test_steps_go_frame_by_frame_in_both_directions(page):
     await page.act("back")
     assert "Good day" not in page.html
     await page.act("whole")
-    assert re.sub(r"stage-\d+", "", page.html) == re.sub(r"stage-\d+", "", whole)
+    assert re.sub(r"player-\d+", "", page.html) == re.sub(r"player-\d+", "", whole)
 
 
 async def test_slider_goes_anywhere_and_is_not_made_anew_below_the_hand(page):
@@ -264,12 +264,12 @@ async def test_slider_goes_anywhere_and_is_not_made_anew_below_the_hand(page):
     assert "Good day" in page.html
     for value in ("99", "-1", "x", "²", ""):
         await page.act("seek", value)
-    assert page.browser.stage.player.position == 7
+    assert page.browser.controls.player.position == 7
 
 
 async def test_transcript_at_a_frame_is_the_same_from_both_sides(page):
     await page.act("open", "deep/adder")
-    stage = page.browser.stage
+    stage = page.browser.controls
     forwards = {}
     await page.act("start")
     for position in range(len(stage.player)):
@@ -289,14 +289,14 @@ async def test_replay_keeps_the_pace_of_the_recording(open_page, tmp_path):
     await page.act("play")
     assert "Pause" in page.html
     assert "two" not in page.html
-    await page.browser.stage._playing
+    await page.browser.controls._playing
     assert 0.5 <= loop.time() - began < 2
     assert "Replay" in page.html
     assert ">two" in page.html
     await page.act("speed", "16")
     began = loop.time()
     await page.act("play")
-    await page.browser.stage._playing
+    await page.browser.controls._playing
     assert loop.time() - began < 0.5
 
 
@@ -306,7 +306,7 @@ async def test_replay_can_be_paused_and_goes_on_from_there(open_page, tmp_path):
     await page.act("open", "slow")
     await page.act("play")
     await page.act("play")
-    stage = page.browser.stage
+    stage = page.browser.controls
     assert not stage.playing
     await page.act("seek", "3")
     await page.act("play")
@@ -349,7 +349,7 @@ async def test_comparison_with_a_damaged_one_says_why_not(page, folder):
 async def test_html_that_stays_has_list_and_transcript_and_no_controls(page):
     await page.act("open", "hello")
     await page.act("compare", "two")
-    html, text = page.browser._still()
+    html, text = page.browser._static()
     for said in ("deep/adder", "Good day", "<em>evening</em>", "only in two"):
         assert said in html
     assert not re.search(r"data-agy-act|<button|<input|<select", html)
@@ -359,7 +359,7 @@ async def test_html_that_stays_has_list_and_transcript_and_no_controls(page):
 async def test_long_transcript_is_not_kept_in_the_notebook(page, monkeypatch):
     monkeypatch.setattr("agy_nb.widgets.recordings.browser.LARGEST_STILL", 10)
     await page.act("open", "hello")
-    html, _ = page.browser._still()
+    html, _ = page.browser._static()
     assert "Too long to save" in html
     assert "evening" not in html
 
@@ -409,7 +409,7 @@ async def test_hostile_recording_stays_text(open_page, tmp_path):
     await page.act("open", name)
     assert page.browser.opened is not None
     await page.act("compare", "other")
-    pages = [page.html, page.browser._still()[0]]
+    pages = [page.html, page.browser._static()[0]]
     for _ in range(12):
         await page.act("back")
         pages.append(page.html)
@@ -417,7 +417,7 @@ async def test_hostile_recording_stays_text(open_page, tmp_path):
         elements = Elements(html)
         assert not elements.tags & DANGEROUS
         assert not {name for name in elements.attributes if name.startswith("on")}
-        assert elements.acts <= set(page.browser._acts)
+        assert elements.acts <= set(page.browser._actions)
 
 
 async def test_shipped_recordings_are_all_shown_without_complaint(open_page):

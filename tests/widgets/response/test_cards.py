@@ -61,11 +61,11 @@ FIELDS = {
     "text result": lambda text: cards.tool_body(call(), answered(f"x{text}")),
     "result": lambda text: cards.tool_body(call(), answered({text: [text]})),
     "tool's error": lambda text: cards.tool_body(call(), answered(error=text)),
-    "approval of a command": lambda text: cards.about_to_run({"command": text, "x": text}),
-    "approval of a change": lambda text: cards.about_to_run(
+    "approval of a command": lambda text: cards.call_details({"command": text, "x": text}),
+    "approval of a change": lambda text: cards.call_details(
         {"old_string": text, "new_string": f"x{text}", "path": text}
     ),
-    "approval of anything": lambda text: cards.about_to_run({text: text}),
+    "approval of anything": lambda text: cards.call_details({text: text}),
     "reason": lambda text: cards.approval_body(
         Approval(approval_id="a", tool=text, state=ApprovalState.PENDING, reason=f"x{text}")
     ),
@@ -172,9 +172,9 @@ def test_binary_results_are_text_that_harms_nobody():
     ids=["text", "command", "change", "rows", "keys"],
 )
 def test_ten_megabytes_of_arguments_are_not_shown_and_that_is_said(args):
-    cards.about_to_run({"warm": 1})
+    cards.call_details({"warm": 1})
     began = time.process_time()
-    html = cards.about_to_run(args), cards.headline("run", args)
+    html = cards.call_details(args), cards.headline("run", args)
     assert time.process_time() - began < 0.5
     assert sum(map(len, html)) < 20 * cards.LONGEST
     assert "You can only deny it here" in text_of(html[0])
@@ -192,28 +192,28 @@ def test_long_results_and_errors_are_clipped():
 
 
 def test_command_comes_first_as_one_would_type_it():
-    shown = text_of(cards.about_to_run({"Cwd": "/tmp", "CommandLine": "rm -rf build"}))
+    shown = text_of(cards.call_details({"Cwd": "/tmp", "CommandLine": "rm -rf build"}))
     assert shown.startswith("$ rm -rf build")
     assert '"Cwd": "/tmp"' in shown
 
 
 def test_every_line_of_a_command_is_shown():
     command = "echo a\necho b\nrm -rf /"
-    assert text_of(cards.about_to_run({"command": command})) == f"$ {command}"
+    assert text_of(cards.call_details({"command": command})) == f"$ {command}"
 
 
 def test_change_of_a_text_is_a_diff():
-    shown = text_of(cards.about_to_run({"old_string": "a\nb", "new_string": "a\nc", "path": "x"}))
+    shown = text_of(cards.call_details({"old_string": "a\nb", "new_string": "a\nc", "path": "x"}))
     assert "-b\n+c" in shown
     assert '"path": "x"' in shown
 
 
 def test_call_without_arguments_says_so():
-    assert text_of(cards.about_to_run({})) == "This call has no arguments."
+    assert text_of(cards.call_details({})) == "This call has no arguments."
 
 
 def test_characters_that_turn_a_command_around_are_shown():
-    assert "\u202e" not in cards.about_to_run({"command": "echo \u202egnp.exe"})
+    assert "\u202e" not in cards.call_details({"command": "echo \u202egnp.exe"})
 
 
 def decided(state, decided_by, reason=""):
@@ -275,9 +275,9 @@ def test_decision_says_who_decided_and_why(state, decided_by, reason, words):
 )
 def test_every_argument_is_on_the_card_to_its_end(args):
     assert cards.is_shown(args)
-    shown = text_of(cards.about_to_run(args))
+    shown = text_of(cards.call_details(args))
     assert "LAST" in shown
-    assert "<details" not in cards.about_to_run(args)
+    assert "<details" not in cards.call_details(args)
     for name in args:
         assert name in shown or name in (*cards.COMMANDS, "old_string", "new_string")
 
@@ -285,7 +285,7 @@ def test_every_argument_is_on_the_card_to_its_end(args):
 def test_call_that_is_too_long_is_not_shown_and_says_so():
     args = {"content": "x" * cards.LONGEST_CALL}
     assert not cards.is_shown(args)
-    assert "You can only deny it here" in text_of(cards.about_to_run(args))
+    assert "You can only deny it here" in text_of(cards.call_details(args))
 
 
 def test_two_commands_are_both_on_the_line():
@@ -318,7 +318,7 @@ TEXTS = st.text(alphabet="ab \t\r\n\x0b\x0c\x1c\x85\u2028é", max_size=40)
 
 @given(TEXTS, TEXTS)
 def test_change_shows_both_texts_whole(old, new):
-    shown = text_of(cards.about_to_run({"old_string": old, "new_string": new}))
+    shown = text_of(cards.call_details({"old_string": old, "new_string": new}))
     if old == new:
         assert '"old_string"' in shown
         return
@@ -330,7 +330,7 @@ def test_change_shows_both_texts_whole(old, new):
 
 def test_change_of_line_ends_or_blanks_is_seen():
     for old, new in (("a\r\nb", "a\nb"), ("a ", "a"), ("a\tb", "a b"), ("a\n", "a")):
-        shown = text_of(cards.about_to_run({"old_string": old, "new_string": new}))
+        shown = text_of(cards.call_details({"old_string": old, "new_string": new}))
         removed, added = (
             [line[1:] for line in shown.split("\n") if line.startswith(mark)] for mark in "-+"
         )

@@ -45,7 +45,7 @@ GRANDCHILD = Trajectory(id="grandchild", parent_id="child", depth=2)
 def page(*events, prompt=None) -> ConversationView:
     """A turn in which this happened."""
     transcript = ConversationView()
-    transcript.begin(prompt)
+    transcript.begin_turn(prompt)
     for event in events:
         transcript.on_event(event)
     return transcript
@@ -118,7 +118,7 @@ def test_prompt_is_shown_as_it_was_typed():
 
 def test_history_is_shown_as_prompts_and_answers():
     transcript = ConversationView()
-    transcript.tell(
+    transcript.add_history(
         [
             Message(role="user", content="*ask*", trajectory=ROOT),
             Message(role="assistant", content="*say*", trajectory=ROOT),
@@ -211,12 +211,12 @@ def test_subagent_has_a_thread_of_its_own_that_can_be_folded():
         ended(),
     )
     assert kinds(transcript) == [
-        *("tool", "thread", "text", "tool", "thread", "text"),
+        *("tool", "subagent", "text", "tool", "subagent", "text"),
         *("text", "footer"),
     ]
     assert transcript.text() == "from the root"
     threads = [
-        a for tag, a in read(transcript.html()).elements if "agy-thread" in a.get("class", "")
+        a for tag, a in read(transcript.html()).elements if "agy-subagent" in a.get("class", "")
     ]
     assert all("open" in each and each["aria-label"] == "Subagent" for each in threads)
 
@@ -229,7 +229,7 @@ def test_two_subagents_that_write_at_once_are_not_mixed():
 
 
 def test_subagent_of_an_unknown_trajectory_is_shown_at_the_root():
-    assert kinds(page(said("x", where=GRANDCHILD))) == ["thread", "text"]
+    assert kinds(page(said("x", where=GRANDCHILD))) == ["subagent", "text"]
 
 
 # -- errors ----------------------------------------------------------------------------------------
@@ -269,7 +269,7 @@ def test_turn_that_fails_with_its_last_step_tells_that_once():
 
 def test_error_that_belongs_to_no_turn_is_shown_too():
     transcript = ConversationView()
-    transcript.fail("AgentNotStartedError", "it is gone")
+    transcript.add_error("AgentNotStartedError", "it is gone")
     assert kinds(transcript) == ["error"]
 
 
@@ -344,15 +344,19 @@ def test_agent_that_was_stopped_says_why():
 
 def test_turn_of_a_trigger_says_that_it_is_one():
     transcript = ConversationView()
-    transcript.begin((TextPart(text="a file changed"),), "trigger")
+    transcript.begin_turn((TextPart(text="a file changed"),), "trigger")
     assert "Trigger" in text_of(transcript.html())
     assert "a file changed" in text_of(transcript.html())
-    transcript.begin((TextPart(text=""),), "wakeup")
+    transcript.begin_turn((TextPart(text=""),), "wakeup")
     assert "Wake-up" in text_of(transcript.html())
 
 
 def test_approval_of_a_subagent_is_in_its_thread():
-    assert kinds(page(said("x", where=CHILD), asks(where=CHILD))) == ["thread", "text", "approval"]
+    assert kinds(page(said("x", where=CHILD), asks(where=CHILD))) == [
+        "subagent",
+        "text",
+        "approval",
+    ]
 
 
 def test_question_and_what_was_answered():
@@ -417,7 +421,7 @@ def test_state_of_the_turn_is_there_in_words():
 
 def test_second_turn_stands_below_the_first():
     transcript = page(said("one"), ended(), prompt=(TextPart(text="first"),))
-    transcript.begin((TextPart(text="second"),))
+    transcript.begin_turn((TextPart(text="second"),))
     transcript.on_event(said("two"))
     transcript.on_event(ended())
     assert kinds(transcript) == ["prompt", "text", "footer"] * 2
@@ -547,7 +551,7 @@ def test_html_that_is_kept_in_pieces_is_that_of_all_nodes(events, looks):
     for event, look in zip([*events, ended()], [*looks, True], strict=False):
         transcript.on_event(event)
         if look:
-            all_nodes = [*transcript.snapshot(), *transcript._writings.rest()]
+            all_nodes = [*transcript.snapshot(), *transcript._texts.open_blocks()]
             assert transcript.html() == static(all_nodes)
 
 
@@ -562,7 +566,7 @@ def test_html_of_a_long_page_is_not_made_again_after_each_turn(monkeypatch):
     monkeypatch.setattr(node_tree, "static", counted)
     transcript = page()
     for number in range(200):
-        transcript.begin((TextPart(text=f"turn {number}"),))
+        transcript.begin_turn((TextPart(text=f"turn {number}"),))
         transcript.on_event(called(f"c{number}"))
         transcript.on_event(said("One.\n\nTwo.\n"))
         transcript.on_event(ended())
@@ -595,11 +599,11 @@ LONG = "Some *words* of prose.\n\n" * 4_000
 def test_card_after_a_long_text_stands_below_it_while_the_text_is_drawn():
     transcript = page(said(LONG), called(), said("And *then*?", 2))
     first = transcript.html()
-    assert transcript.behind
+    assert transcript.has_backlog
     assert first.count("words") == 4_000
     assert first.index("words") < first.index("search") < first.index("then")
     changes = []
-    while transcript.behind:
+    while transcript.has_backlog:
         changes += transcript.changes()
     changes += transcript.changes()
     for html in (transcript.html(), static(changes)):
@@ -609,13 +613,13 @@ def test_card_after_a_long_text_stands_below_it_while_the_text_is_drawn():
 
 def test_long_text_that_was_refused_is_dropped_while_it_is_drawn():
     transcript = page(said(LONG), failed("overloaded", refused=1), said("Again.", 2))
-    assert not transcript.behind
+    assert not transcript.has_backlog
     assert "words" not in transcript.html()
 
 
 def test_history_with_a_long_message_is_markdown_too():
     transcript = ConversationView()
-    transcript.tell([Message(role="model", content=LONG)])
+    transcript.add_history([Message(role="model", content=LONG)])
     assert transcript.html().count("<em>words</em>") == 4_000
 
 
@@ -628,10 +632,10 @@ def test_text_of_what_is_very_long_is_its_beginning():
 def test_link_definition_holds_for_its_turn_and_its_trajectory():
     """Models number their sources from 1 in each answer."""
     transcript = page(said("[1]: https://example.org/first\n\nSee [1].\n"))
-    transcript.begin()
+    transcript.begin_turn()
     transcript.on_event(said("[1]: https://example.org/second\n\nSee [1].\n"))
     transcript.on_event(said("[1]: https://example.org/third\n\nSee [1].\n", where=CHILD))
-    transcript.begin()
+    transcript.begin_turn()
     transcript.on_event(said("See [1]."))
     transcript.on_event(State(trajectory=ROOT, state=TurnState.DONE))
     html = transcript.html()

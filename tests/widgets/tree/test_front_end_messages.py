@@ -12,7 +12,7 @@ import agy_nb as agy
 from agy_nb.protocol.events import Approval, ApprovalState
 from agy_nb.sdk.interfaces import ApprovalRequest
 from agy_nb.widgets.approvals import approver
-from agy_nb.widgets.approvals.pending import desk
+from agy_nb.widgets.approvals.pending import pending_requests
 from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.tree.front_end_messages import LONGEST_TEXT, parse
 from agy_nb.widgets.tree.live_view import UNREADABLE, LiveView
@@ -128,12 +128,12 @@ async def test_answer_that_cannot_be_read_is_refused_and_the_card_waits_on(monke
     request = ApprovalRequest(tool="run", approval_id="a")
     task = asyncio.ensure_future(approver.approve()(request))
     await asyncio.sleep(0)
-    view._take({"type": "decide", "id": "a", "choice": "everything"}, [])
+    view._on_content({"type": "decide", "id": "a", "choice": "everything"}, [])
     assert sent[-1] | {"type": "refused", "id": "a", "words": UNREADABLE} == sent[-1]
     assert not task.done()
-    view._take({"type": "decide", "id": "a", "choice": "deny"}, [])
+    view._on_content({"type": "decide", "id": "a", "choice": "deny"}, [])
     assert not (await task).allowed
-    assert desk.get("a") is None
+    assert pending_requests.get("a") is None
     view.close()
 
 
@@ -141,7 +141,7 @@ async def test_call_that_was_not_shown_whole_or_was_edited_is_not_allowed(monkey
     monkeypatch.setattr(approver, "in_kernel", lambda: True)
     monkeypatch.setattr(approver, "why_no_stdin", lambda: "")
     monkeypatch.setattr(
-        approver, "ApprovalCard", lambda _event: SimpleNamespace(end=lambda _event: None)
+        approver, "ApprovalCard", lambda _event: SimpleNamespace(resolve=lambda _event: None)
     )
     for args, message in (
         ({"content": "x" * 300_000}, {"choice": "once"}),
@@ -153,7 +153,7 @@ async def test_call_that_was_not_shown_whole_or_was_edited_is_not_allowed(monkey
         request = ApprovalRequest(tool="run", approval_id="a", args=args, editable=True)
         task = asyncio.ensure_future(approver.approve(edit=True)(request))
         await asyncio.sleep(0)
-        assert not desk.answer(parse({"type": "decide", "id": "a", **message}))
+        assert not pending_requests.resolve(parse({"type": "decide", "id": "a", **message}))
         assert not task.done()
-        assert desk.answer(parse({"type": "decide", "id": "a", "choice": "deny"}))
+        assert pending_requests.resolve(parse({"type": "decide", "id": "a", "choice": "deny"}))
         assert not (await task).allowed

@@ -35,10 +35,10 @@ class Page:
         self.view = view
         self.told: list[dict] = []
         monkeypatch.setattr(view.view.live.widget, "send", self.told.append)
-        view.view.live._take({"type": "ready"}, [])
+        view.view.live._on_content({"type": "ready"}, [])
 
     def act(self, act: str, value: str = "") -> None:
-        self.view.view.live._take({"type": "act", "act": act, "value": value}, [])
+        self.view.view.live._on_content({"type": "act", "act": act, "value": value}, [])
 
     @property
     def html(self) -> str:
@@ -147,7 +147,7 @@ async def test_model_without_a_price_has_no_cost_and_is_named(runtime, agent, mo
 async def test_context_stands_beside_the_models_limit(page, monkeypatch):
     assert "Agent 1 context: 200 tokens (limit of" in page.html
     monkeypatch.setattr(Prices, "context_window", lambda _prices, _model: 1000)
-    page.view._on_more()
+    page.view._on_change()
     await page.view.settled()
     assert "Agent 1 context: 200 of 1,000 tokens (20.0%, " in page.html
     assert "<meter " in page.html
@@ -192,10 +192,12 @@ async def test_page_is_renewed_when_a_turn_has_used_more(agent, monkeypatch):
 
 async def test_many_changes_are_read_once(page, monkeypatch):
     reads = []
-    read = usage_module.ut.read
-    monkeypatch.setattr(usage_module.ut, "read", lambda *given: reads.append(1) or read(*given))
+    read = usage_module.ut.read_usage
+    monkeypatch.setattr(
+        usage_module.ut, "read_usage", lambda *given: reads.append(1) or read(*given)
+    )
     for _ in range(1000):
-        page.view._on_more()
+        page.view._on_change()
     await page.view.settled()
     assert len(reads) == 2  # the first change at once, all others together
     await asyncio.sleep(0.05)
@@ -205,15 +207,15 @@ async def test_many_changes_are_read_once(page, monkeypatch):
 async def test_slow_reading_pauses_longer_but_not_for_ever(page, monkeypatch):
     monkeypatch.setattr(usage_module, "_SHARE", 1e9)
     monkeypatch.setattr(usage_module, "LONGEST_PAUSE_S", 0.2)
-    page.view._on_more()
-    await page.view._renewing
+    page.view._on_change()
+    await page.view._updating
     assert page.view._pause == 0.2
 
 
 async def test_idle_view_sends_nothing(page):
     page.view.view.live.flush()
     page.told.clear()
-    page.view._on_more()
+    page.view._on_change()
     await page.view.settled()
     page.view.view.live.flush()
     assert page.told == []
@@ -223,7 +225,7 @@ async def test_closed_view_hears_no_more(agent, monkeypatch):
     view = agent.usage_ui()
     await view.settled()
     view.close()
-    monkeypatch.setattr(view, "_on_more", lambda: pytest.fail("it still listens"))
+    monkeypatch.setattr(view, "_on_change", lambda: pytest.fail("it still listens"))
     await agent.chat_text("one")
 
 
@@ -252,7 +254,7 @@ async def test_dataframe_without_a_namespace_is_refused_in_words(page, monkeypat
 
 async def test_html_that_stays_has_all_groupings_and_no_controls(page):
     page.act("by", "turn")
-    html, text = page.view._still()
+    html, text = page.view._static()
     assert html.count("<details") == 4
     assert "data-agy-act" not in html
     assert "<button" not in html
@@ -261,11 +263,11 @@ async def test_html_that_stays_has_all_groupings_and_no_controls(page):
 
 
 async def test_an_error_in_reading_is_said_on_the_page(page, monkeypatch):
-    def fail(*_given):
+    def fail(*_exported):
         raise ValueError("<script>")
 
-    monkeypatch.setattr(usage_module.ut, "read", fail)
-    page.view._on_more()
+    monkeypatch.setattr(usage_module.ut, "read_usage", fail)
+    page.view._on_change()
     await page.view.settled()
     assert "Cannot show usage: ValueError: &lt;script&gt;" in page.html
 
@@ -276,12 +278,12 @@ def test_more_rows_than_a_page_holds_are_counted():
     from agy_nb.widgets.usage import usage_table as ut
 
     telemetry = LiveTables()
-    usage = ut.read(ut.settled(telemetry.tables().now(ut.READ)))
-    (names,) = [usage.frames["turn"].columns]
+    usage = ut.read_usage(ut.materialize(telemetry.tables().now(ut.READ)))
+    (names,) = [usage.sums["turn"].columns]
     rows = [dict.fromkeys(names, 1) | {"turn_id": number} for number in range(ut.LONGEST + 7)]
     assert "<tfoot></tfoot>" in ut.table(usage, "turn")
-    frames = {**usage.frames, "turn": pd.DataFrame(rows)}
-    html = ut.table(usage._replace(frames=frames), "turn")
+    frames = {**usage.sums, "turn": pd.DataFrame(rows)}
+    html = ut.table(usage._replace(sums=frames), "turn")
     assert html.count("<tr>") == ut.LONGEST + 1  # and the head
     assert "7 more rows in the DataFrame" in html
 
@@ -295,7 +297,7 @@ async def test_frozen_tables_stay_as_they_were(agent):
     assert len(agent.tables.turns) == 2
 
 
-async def test_ledger_tells_of_calls_and_turns_but_not_of_each_piece_of_text(quick):
+async def test_telemetry_tells_of_calls_and_turns_but_not_of_each_piece_of_text(quick):
     async def talks(turn):
         for _ in range(500):
             turn.say("word ")
