@@ -1,17 +1,20 @@
-"""Record a real session once, replay it for ever, offline and to the byte.
+"""Record real sessions once, and replay them offline, byte for byte.
 
 ```
-use          the context manager and decorator `use_cassette`; its block, options
-  wire       the seam between SDK and harness         model, gateway   the seam before the model
-  playback   the stand-ins for socket and process   clock, revealed   for clients that are ours
-    deck     which recorded session an agent plays
-      machine  one session: client frames in, harness frames out; no I/O
-        compare, canonical, substitution, mismatch
-  journal    writes a recording, crash-safe           redaction, secrets   what is never written
-standin      the same as a program, in the harness's place, for any SDK
-rerun        a recorded client once more, live: what has drifted
-format       the files                                recording, events, digests   reading them
-cli          list, show, diff, verify, redact, migrate   library, summary, migration
+use                 `use_cassette`, a context manager and decorator
+cassette_session    one use of a cassette: intercept, record or replay, save
+cassette_options    the checked options            record_modes    record or replay?
+errors, remedies    errors, and what a user can do about a mismatch
+record/             pass frames on and record them
+replay/             replay a session: session_matcher chooses it, machine replays it
+matching/           compare what the client sends with the recording
+redaction/          remove secrets before anything is written
+storage/            the files of a cassette: format, writer, reader, catalog, migration
+http/               record and replay requests to the model and of host tools
+inspect/            summaries, text and checks of cassettes
+shim/               a program in the harness's place, for SDKs in any language
+drift/              run a recorded client again, live, and compare
+cli                 `agy-nb cassette`
 ```
 """
 

@@ -1,4 +1,4 @@
-"""Everything about the use of a cassette, checked as soon as it is given."""
+"""The options of `use_cassette`, checked on creation."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CassetteOptions:
-    """Everything about the use of a cassette; see `use_cassette`.
+    """The options of one `use_cassette`, which documents them.
 
     Raises:
-        InvalidInputError: One of them is none that there is.
+        InvalidInputError: An option has an unknown or invalid value; `field` names it.
     """
 
     path: Path
@@ -51,16 +51,16 @@ class CassetteOptions:
         _one_of("questions", self.questions, ("replay", "ask", "run"))
         _not_negative("speed", self.speed)
         _not_negative("stall_after", self.stall_after)
-        Comparer(self.match_on, self.ignore)  # says what it does not know
+        Comparer(self.match_on, self.ignore)  # raises for unknown names
 
 
 def _one_of(name: str, value: _T, allowed: tuple[_T, ...]) -> None:
     if value not in allowed:
         raise InvalidInputError(
-            f"{name} is one of {', '.join(map(str, allowed))}; not {value!r}", field=name
+            f"{name} must be one of {', '.join(map(str, allowed))}, got {value!r}", field=name
         )
 
 
 def _not_negative(name: str, value: Any) -> None:  # noqa: ANN401 - checked here
     if type(value) not in (int, float) or not 0 <= value < float("inf"):
-        raise InvalidInputError(f"{name} is a number from 0; not {value!r}", field=name)
+        raise InvalidInputError(f"{name} must be a number >= 0, got {value!r}", field=name)

@@ -1,9 +1,8 @@
-"""One block in which a cassette is used: what is prepared, who answers, how it ends.
+"""One use of a cassette: intercept the harness, record or replay, and save at the end.
 
-Rule 1: one cassette at a time in a process; nesting is refused.
-Rule 2: `prepare` and `finish` read and write the disk; where an event loop runs, a thread calls
-them.
-Rule 3: what went wrong in a replay is raised at the block's end, whatever became of it inside.
+Rule 1: one cassette at a time per process; nesting raises `CassetteActiveError`.
+Rule 2: `prepare` and `finish` read and write the disk. If an event loop runs, they run in a thread.
+Rule 3: a mismatch is raised at the end of the block, also if the code in the block caught it.
 """
 
 from __future__ import annotations
@@ -47,10 +46,10 @@ _active: Path | None = None
 
 
 class CassetteSession:
-    """One block.
+    """Record or replay the agents of one `with` block.
 
     Args:
-        options: How the cassette is used.
+        options: The options of `use_cassette`.
     """
 
     def __init__(self, options: CassetteOptions) -> None:
@@ -65,10 +64,10 @@ class CassetteSession:
         self._prepared = True
         self._preparing: asyncio.Lock | None = None
         self._plan: Plan | None = None
-        self._kept: Cassette | None = None
-        self._deck: SessionMatcher | None = None
-        self._journal: CassetteWriter | None = None
-        self._tape: recorder.FrameRecorder | None = None
+        self._cassette: Cassette | None = None
+        self._matcher: SessionMatcher | None = None
+        self._writer: CassetteWriter | None = None
+        self._recorder: recorder.FrameRecorder | None = None
         self._replayed: list[HarnessStart] = []
         self._unrecorded = recorder.FrameRecorder(None)
         self._model: ModelRecorder | None = None
@@ -77,19 +76,19 @@ class CassetteSession:
 
     @property
     def recording(self) -> bool | None:
-        """Whether it is being recorded; None until that is decided."""
-        return None if self._plan is None else self._tape is not None
+        """Whether the block is recorded; None before that is decided."""
+        return None if self._plan is None else self._recorder is not None
 
     # -- begin -------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def taking_the_place(self) -> Iterator[None]:
-        """Stand at the seam; give the place back if what follows fails."""
+    def intercepting(self) -> Iterator[None]:
+        """Intercept harness starts from now on; stop again if the body of the `with` fails."""
         global _active  # noqa: PLW0603 - one process, one seam
         if _active is not None:
             raise CassetteActiveError(
                 f"the cassette {_active} is in use; cassettes do not nest. "
-                "Record several agents into one cassette, or use one after the other",
+                "Record several agents into one cassette, or use the cassettes one after the other",
                 path=str(_active),
             )
         from agy_nb.sdk.process import interception
@@ -99,35 +98,35 @@ class CassetteSession:
                 interception.intercepted(self._connect, model_needed=self._model_needed)
             )
         except RuntimeError as error:
-            raise CassetteActiveError(f"no cassette can be used here: {error}") from error
+            raise CassetteActiveError(f"cannot use a cassette here: {error}") from error
         _active = self._options.path
         try:
             yield
         except BaseException:
-            self.leave()
+            self.release()
             raise
 
     def prepare_later(self) -> None:
-        """Leave the disk alone until the first agent starts: an event loop runs here."""
+        """Read the disk when the first agent starts, because an event loop runs in this thread."""
         self._prepared = False
 
     def prepare(self) -> None:
-        """Find out what to do. Reads and writes the disk."""
+        """Decide whether to record or replay, and open the files. Reads and writes the disk."""
         options = self._options
         self._redactor.warm_up()
         self._plan = plan(options.path, check_mode(options.record_mode))
         if self._plan == "record":
-            self._open_journal()
+            self._open_writer()
         elif options.seam == "model":
-            self._kept = load(options.path)  # says what is wrong with it
+            self._cassette = load(options.path)  # raises for a damaged cassette
             self._open_model(options.path, replaying=True)
         else:
-            self._kept = load(options.path)
-            self._deck = SessionMatcher(self._kept, self._play_settings())
+            self._cassette = load(options.path)
+            self._matcher = SessionMatcher(self._cassette, self._play_settings())
         if self._plan == "replay":
             self._open_tool_http(options.path, "none")
         elif self._plan == "extend" and options.seam == "model" and options.tool_http:
-            self._open_journal()  # tools run whatever the model's side does
+            self._open_writer()  # tools run also if the model's answers are replayed
         self._prepared = True
 
     def _open_tool_http(self, folder: Path, mode: str) -> None:
@@ -147,11 +146,11 @@ class CassetteSession:
         self._model.start()
 
     def _extend_model(self) -> Path:
-        """Begin a recording with all that was there; new requests to a model go into it."""
-        if self._journal is None:
-            self._open_journal()
-        assert self._journal is not None  # noqa: S101 - for the type checker
-        return self._journal.folder
+        """Start a recording with a copy of the old cassette, for new requests to the model."""
+        if self._writer is None:
+            self._open_writer()
+        assert self._writer is not None  # noqa: S101 - for the type checker
+        return self._writer.folder
 
     def _play_settings(self) -> PlaySettings:
         options = self._options
@@ -166,26 +165,28 @@ class CassetteSession:
             runs_tools=options.tools != "replay",
         )
 
-    def _open_journal(self) -> None:
-        kept, at_model = self._kept, self._options.seam == "model"
+    def _open_writer(self) -> None:
+        cassette, at_model = self._cassette, self._options.seam == "model"
         header = new_header()
-        if kept and at_model:  # its frames stay as they are, and so does what they are of
-            header = replace(kept.header, complete=False)
-        self._journal = CassetteWriter(
+        if cassette and at_model:  # the old frames stay, and so does the header that describes them
+            header = replace(cassette.header, complete=False)
+        self._writer = CassetteWriter(
             self._options.path,
             header,
             redact=self._redactor.line,
             join=partial(joined, redactor=self._redactor),
-            keep=read_lines(kept.path) if kept else (),
+            keep=read_lines(cassette.path) if cassette else (),
         )
-        first = 1 + max((s.number for s in kept.sessions), default=-1) if kept else 0
-        self._tape = recorder.FrameRecorder(self._journal, first=first)
+        first = 1 + max((s.number for s in cassette.sessions), default=-1) if cassette else 0
+        self._recorder = recorder.FrameRecorder(self._writer, first=first)
         for name in (MODEL, EPISODES, TOOLS):
-            if kept and (kept.path / name).exists():
-                shutil.copyfile(kept.path / name, self._journal.folder / name)
-        if self._options.record_model and (not kept or (has_model(kept.path) and not at_model)):
-            self._open_model(self._journal.folder, replaying=False)
-        self._open_tool_http(self._journal.folder, "new_episodes" if kept else "all")
+            if cassette and (cassette.path / name).exists():
+                shutil.copyfile(cassette.path / name, self._writer.folder / name)
+        if self._options.record_model and (
+            not cassette or (has_model(cassette.path) and not at_model)
+        ):
+            self._open_model(self._writer.folder, replaying=False)
+        self._open_tool_http(self._writer.folder, "new_episodes" if cassette else "all")
 
     # -- meanwhile ---------------------------------------------------------------------------
 
@@ -199,21 +200,21 @@ class CassetteSession:
                 start, self._unrecorded, self._rewrite(recorded_models=recorded)
             )
         if self._plan == "replay":
-            assert self._deck is not None  # noqa: S101 - for the type checker
+            assert self._matcher is not None  # noqa: S101 - for the type checker
             self._replayed.append(start)
-            return transport.replay(start, self._deck, self._playback)
+            return transport.replay(start, self._matcher, self._playback)
 
         async def record() -> Connected:
-            if self._tape is None:
-                await asyncio.to_thread(self._open_journal)
-            assert self._tape is not None  # noqa: S101 - for the type checker
+            if self._recorder is None:
+                await asyncio.to_thread(self._open_writer)
+            assert self._recorder is not None  # noqa: S101 - for the type checker
             harness = recorder.harness_path(start)
             self._harness = await asyncio.to_thread(recorder.harness_text, harness)
-            return await recorder.record(start, self._tape, self._rewrite())
+            return await recorder.record(start, self._recorder, self._rewrite())
 
         if self._plan == "extend":
-            assert self._deck is not None  # noqa: S101 - for the type checker
-            return transport.episode(start, self._deck, self._playback, record)
+            assert self._matcher is not None  # noqa: S101 - for the type checker
+            return transport.replay_or_record(start, self._matcher, self._playback, record)
         return await record()
 
     async def _model_needed(self) -> bool:
@@ -221,15 +222,15 @@ class CassetteSession:
         return self._plan != "replay"
 
     def _rewrite(self, *, recorded_models: bool = False) -> recorder.Rewrite | None:
-        """What happens to a configuration on its way to the harness.
+        """Return a function that changes a configuration on its way to the harness.
 
         Args:
-            recorded_models: Whether it gets the models that were recorded.
+            recorded_models: Whether to insert the recorded models.
         """
-        model, kept = self._model, self._kept
-        if model is None or kept is None or not kept.sessions or not recorded_models:
+        model, cassette = self._model, self._cassette
+        if model is None or cassette is None or not cassette.sessions or not recorded_models:
             return None if model is None else model.rewrite
-        models = model.only_replayed(kept.sessions[0].config)
+        models = model.only_replayed(cassette.sessions[0].config)
 
         def with_models(session: int, frame: Frame) -> Frame:
             return model.rewrite(session, frame | {CONFIG: frame[CONFIG] | {"models": models}})
@@ -247,67 +248,74 @@ class CassetteSession:
 
     # -- end ---------------------------------------------------------------------------------
 
-    def leave(self) -> None:
-        """Give the seam back; from now on nothing is recorded or replayed."""
+    def release(self) -> None:
+        """Stop intercepting harness starts."""
         global _active  # noqa: PLW0603 - one process, one seam
-        if self._tape is not None:
-            self._tape.stop()
+        if self._recorder is not None:
+            self._recorder.stop()
         self._stack.close()
         _active = None
 
     def finish(self, error: BaseException | None) -> None:
-        """Put the recording in its place. Writes the disk."""
+        """Save the recording. Writes the disk."""
         if not self._prepared and error is None and self._would_replay():
-            self.prepare()  # no agent was started, and that is less than was recorded
-        for start in self._replayed:  # here, as removing a folder may take long
+            self.prepare()  # the block started no agent, so all recorded sessions are unplayed
+        for start in self._replayed:  # not on the event loop, because removing a folder takes time
             start.forget_new_folder()
         with self._model_over():
-            self._keep(error)
+            self._save(error)
 
     @contextlib.contextmanager
     def _model_over(self) -> Iterator[None]:
-        """Stop to stand before the model: now, or once the agents have ended that outlive it."""
-        model, tapes = self._model, [each for each in (self._tape, self._unrecorded) if each]
+        """Stop the model's proxy now, or after the end of the agents that outlive the block.
+
+        An agent that is still open after the block goes on with its real model. The proxy must
+        then stay, because the agent's harness knows no other address.
+        """
+        model, recorders = (
+            self._model,
+            [each for each in (self._recorder, self._unrecorded) if each],
+        )
         if model is None:
             yield
             return
-        if not any(each.is_open for each in tapes):
+        if not any(each.is_open for each in recorders):
             model.stop()
             yield
             return
-        model.settle()
+        model.wait_for_answers()
         try:
             yield
         finally:
-            hang_up = model.go_on()
-            for each in tapes:
-                each.when_over(lambda: any(t.is_open for t in tapes) or hang_up())
+            hang_up = model.detach()
+            for each in recorders:
+                each.when_over(lambda: any(t.is_open for t in recorders) or hang_up())
 
-    def _keep(self, error: BaseException | None) -> None:
+    def _save(self, error: BaseException | None) -> None:
         if self._tool_http is not None:
             self._tool_http.close()
-        journal, self._journal = self._journal, None
-        if journal is None:
+        writer, self._writer = self._writer, None
+        if writer is None:
             self._close_model()
         elif not self._is_new() or (error is not None and not self._options.record_on_exception):
             self._close_model()
-            journal.abandon()
+            writer.abandon()
         else:
-            self._save_model(journal)
-            kept = self._kept
-            journal.finish(
-                lambda: self._counts(kept),
-                complete=kept is None or not kept.partial,
+            self._save_model(writer)
+            cassette = self._cassette
+            writer.finish(
+                lambda: self._counts(cassette),
+                complete=cassette is None or not cassette.partial,
                 harness=self._harness,
             )
 
     def _is_new(self) -> bool:
-        """Whether anything was recorded."""
-        sessions = self._tape.sessions if self._tape is not None else 0
-        return bool(sessions) or (self._kept is not None and self._options.seam == "model")
+        """Return whether anything was recorded."""
+        sessions = self._recorder.sessions if self._recorder is not None else 0
+        return bool(sessions) or (self._cassette is not None and self._options.seam == "model")
 
-    def _counts(self, kept: Cassette | None) -> dict[str, int]:
-        return dict(Counter(kept.header.redactions if kept else {}) + self._redactor.counts)
+    def _counts(self, cassette: Cassette | None) -> dict[str, int]:
+        return dict(Counter(cassette.header.redactions if cassette else {}) + self._redactor.counts)
 
     def _close_model(self) -> None:
         if self._model is not None:
@@ -316,23 +324,23 @@ class CassetteSession:
     def _would_replay(self) -> bool:
         return plan(self._options.path, check_mode(self._options.record_mode)) != "record"
 
-    def _save_model(self, journal: CassetteWriter) -> None:
+    def _save_model(self, writer: CassetteWriter) -> None:
         try:
             if self._model is not None:
                 self._model.save()
         except OSError as error:
-            journal.leave_partial()
-            raise journal.not_written(error) from error
+            writer.leave_partial()
+            raise writer.not_written(error) from error
         except Exception as error:
-            journal.abandon()
+            writer.abandon()
             raise CassetteNotWrittenError(
-                f"{self._options.path} could not be recorded: {error}. What was there before is "
-                "untouched",
+                f"{self._options.path} could not be recorded: {error}. An older cassette is "
+                "unchanged",
                 path=str(self._options.path),
             ) from error
 
-    def complain(self, error: BaseException | None, *, still_open: bool = False) -> None:
-        """Raise what went wrong in the replay."""
+    def raise_mismatch(self, error: BaseException | None, *, still_open: bool = False) -> None:
+        """Raise the first mismatch of the replay, unless the block raised it already."""
         if isinstance(error, CassetteMismatchError):
             return
         if error is not None and not isinstance(error, Exception):
@@ -342,8 +350,8 @@ class CassetteSession:
             raise found from error
 
     def _mismatches(self, *, allow_unplayed: bool, still_open: bool) -> Sequence[CassetteError]:
-        if self._deck is not None:
-            return self._deck.errors(allow_unplayed=allow_unplayed, still_open=still_open)
+        if self._matcher is not None:
+            return self._matcher.errors(allow_unplayed=allow_unplayed, still_open=still_open)
         if self._model is None or self._plan == "record":
             return []
         allow_unplayed = allow_unplayed or self._plan == "extend"

@@ -1,6 +1,6 @@
 """`agy-nb cassette`: list, show, diff, verify, redact, migrate, prune.
 
-Exit codes: 0 when all is well, 1 when something is wrong or differs, 2 on wrong arguments.
+Exit codes: 0 for success, 1 for problems and differences, 2 for wrong arguments.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _COLOURS = {"whole": "green", "partial": "yellow", "unreadable": "bold red"}
 
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
-    """Add the command `cassette`; each of its actions sets `run`, which gives the exit code."""
-    parser = commands.add_parser("cassette", help="look at recorded sessions, and mend them")
+    """Add the command `cassette`. Each action sets `run`, which returns the exit code."""
+    parser = commands.add_parser("cassette", help="inspect, check and clean recorded sessions")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
 
     def action(name: str, run: Callable[[Namespace], int], help_: str) -> ArgumentParser:
@@ -45,38 +45,42 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
         added.set_defaults(run=run)
         return added
 
-    found = action("list", _list, "list cassettes without reading their frames")
+    found = action("list", _list, "list cassettes")
     _paths(found)
     found.add_argument("--json", action="store_true", help="print JSON")
 
-    show = action("show", _show, "print what was said and done")
+    show = action("show", _show, "print the sessions of a cassette as text")
     show.add_argument("path", type=to_cassette, metavar="PATH", help="the cassette")
-    show.add_argument("--json", action="store_true", help="print what the frames add up to")
+    show.add_argument("--json", action="store_true", help="print a digest of each session as JSON")
 
-    diff = action("diff", _diff, "compare two cassettes by what they add up to; 1 if they differ")
+    diff = action(
+        "diff", _diff, "compare the sessions of two cassettes; exit code 1 if they differ"
+    )
     diff.add_argument("one", type=to_cassette, metavar="ONE", help="a cassette")
-    diff.add_argument("other", type=to_cassette, metavar="OTHER", help="another, or a later one")
+    diff.add_argument("other", type=to_cassette, metavar="OTHER", help="another cassette")
 
     verify = action(
-        "verify", _verify, "check form, redaction of every file, and that each plays to its end"
+        "verify",
+        _verify,
+        "check files and redaction, and that each cassette can be replayed",
     )
     _paths(verify)
     verify.add_argument("--json", action="store_true", help="print JSON")
     _rules(verify)
     _live(verify)
 
-    redact = action("redact", _redact, "take secrets out of cassettes, with rules of your own")
+    redact = action("redact", _redact, "remove secrets from cassettes, with additional rules")
     redact.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="cassettes, or folders of them"
     )
     _rules(redact)
 
-    migrate = action("migrate", _migrate, "bring cassettes of older versions up to this one")
+    migrate = action("migrate", _migrate, "convert cassettes of older formats to the current one")
     _paths(migrate)
 
-    prune = action("prune", _prune, "remove what unfinished recordings left; shows it first")
+    prune = action("prune", _prune, "list the leftovers of unfinished recordings")
     _paths(prune)
-    prune.add_argument("--yes", action="store_true", help="do remove it")
+    prune.add_argument("--yes", action="store_true", help="remove the leftovers")
 
 
 def _paths(parser: ArgumentParser) -> None:
@@ -89,11 +93,11 @@ def _paths(parser: ArgumentParser) -> None:
 def _rules(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--regex", action="append", default=[], type=to_regex, metavar="EXPRESSION",
-        help="take out what matches; may be given several times",
+        help="redact the text that matches; repeatable",
     )  # fmt: skip
     parser.add_argument(
         "--jsonpath", action="append", default=[], metavar="PATH",
-        help="take out what the path names, e.g. '$..note'; may be given several times",
+        help="redact the value at this path, e.g. '$..note'; repeatable",
     )  # fmt: skip
 
 
@@ -101,35 +105,36 @@ def _live(parser: ArgumentParser) -> None:
     live = parser.add_argument_group("against a live model")
     live.add_argument(
         "--against-live", action="store_true",
-        help="run the recorded client's side again, with the real harness and a live model, and "
-        "show what differs; needs GEMINI_API_KEY or --base-url",
+        help="send the recorded prompts to the real harness and a live model, and show the "
+        "differences; needs GEMINI_API_KEY or --base-url",
     )  # fmt: skip
     live.add_argument(
         "--trust", action="store_true",
-        help="also start the recorded MCP servers, give the recorded answers of hooks, and obey "
-        "recorded rules that allow built-in tools: the cassette can then run any program here",
+        help="also start the recorded MCP servers, send the recorded answers of hooks, and apply "
+        "recorded rules that allow built-in tools. The cassette can then run any program on this "
+        "machine",
     )  # fmt: skip
     live.add_argument(
         "--base-url", default="", type=_url, metavar="URL",
-        help="address of the model, e.g. http://127.0.0.1:8080; the key is sent there and to no "
-        "address of a cassette (default: the public one of Gemini)",
+        help="address of the model, e.g. http://127.0.0.1:8080. The key is sent to this address "
+        "only, never to an address in a cassette (default: the public Gemini API)",
     )  # fmt: skip
     live.add_argument(
         "--compare", type=_parts, default=PARTS, metavar="PARTS",
-        help=f"what to compare, with commas (default: {','.join(PARTS)})",
+        help=f"comma-separated parts to compare (default: {','.join(PARTS)})",
     )  # fmt: skip
     live.add_argument(
         "--harness", type=Path, metavar="PATH",
-        help="the harness (default: that of the installed SDK)",
+        help="path of the harness (default: the installed SDK's)",
     )  # fmt: skip
     live.add_argument(
         "--folder", type=Path, metavar="DIR",
-        help="where the recorded workspaces are made again; files that the session needs may be "
-        "there already (default: a temporary folder)",
+        help="folder in which to create the recorded workspaces; it may hold files that the "
+        "session needs (default: a temporary folder)",
     )  # fmt: skip
     live.add_argument(
         "--silence", type=_seconds, default=120.0, metavar="SECONDS",
-        help="after which a turn is given up (default: %(default)s)",
+        help="seconds of silence after which a turn is given up (default: %(default)s)",
     )  # fmt: skip
 
 
@@ -137,13 +142,13 @@ def _parts(text: str) -> tuple[str, ...]:
     names = tuple(name for name in text.split(",") if name)
     for name in names:
         if name not in PARTS:
-            raise ArgumentTypeError(f"{name!r} is none of {', '.join(PARTS)}")
+            raise ArgumentTypeError(f"must be among {', '.join(PARTS)}, got {name!r}")
     return names
 
 
 def _url(text: str) -> str:
     if text and not text.startswith(("http://", "https://")):
-        raise ArgumentTypeError(f"{text!r} is no address; it begins with http:// or https://")
+        raise ArgumentTypeError(f"must begin with http:// or https://, got {text!r}")
     return text
 
 
@@ -153,7 +158,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+        raise ArgumentTypeError(f"must be a number of seconds > 0, got {text!r}")
     return value
 
 
@@ -205,7 +210,7 @@ def _show(arguments: Namespace) -> int:
         shown = True
         _say(line)
     if not shown:
-        _say("nothing was recorded")
+        _say("no sessions recorded")
     return 0
 
 
@@ -228,7 +233,7 @@ def _verify(arguments: Namespace) -> int:
         _say(json.dumps([verdict.data() for verdict in verdicts], indent=2))
     if not verdicts:
         places = ", ".join(map(str, arguments.paths))
-        _complain(f"there is no cassette in {places}; name the folders that hold yours")
+        _complain(f"no cassette found in {places}; pass the folders that hold your cassettes")
         return 1
     return 1 if any(verdict.problems for verdict in verdicts) else 0
 
@@ -261,7 +266,7 @@ def _run_again(verdict: Verdict, arguments: Namespace) -> None:
         except DriftError as error:
             verdict.problems.append(VerifyProblem("drift", str(error)))
             return
-        found = [f"the recording holds no answer to {what}" for what in live.unanswered]
+        found = [f"the recording has no answer to {what}" for what in live.unanswered]
         found += differences(path, live.path, parts=arguments.compare, names=("recorded", "live"))
     verdict.problems += [VerifyProblem("drift", text) for text in found]
     verdict.remarks += [f"without --trust {what}" for what in live.refused]
@@ -279,7 +284,7 @@ def _redact(arguments: Namespace) -> int:
     for path in catalog.find(arguments.paths):
         header = redact(path, _given(arguments))
         counts = ", ".join(f"{n} {kind}" for kind, n in sorted(header.redactions.items()) if n)
-        _say(f"{path}: {counts or 'nothing to take out'}")
+        _say(f"{path}: {counts or 'nothing to redact'}")
     return 0
 
 
@@ -295,9 +300,9 @@ def _migrate(arguments: Namespace) -> int:
             _complain(str(error))
             continue
         if done.before == done.after:
-            _say(f"{path}: is of format {done.after} already")
+            _say(f"{path}: already in format {done.after}")
         else:
-            _say(f"{path}: from format {done.before} to {done.after}")
+            _say(f"{path}: converted from format {done.before} to {done.after}")
     return 1 if bad else 0
 
 
@@ -305,18 +310,18 @@ def _prune(arguments: Namespace) -> int:
     found = False
     for root in arguments.paths:
         if not root.is_dir():
-            _say(f"there is no folder {root}")
+            _say(f"folder not found: {root}")
             return 1
         for path in catalog.leftovers(root):
             found = True
             if catalog.is_in_use(path):
-                _say(f"in use       {path}: a recording goes on")
+                _say(f"in use       {path}: being recorded")
                 continue
             if arguments.yes:
                 catalog.remove(path)
             _say(f"{'removed' if arguments.yes else 'would remove'} {path}")
     if not found:
-        _say("nothing is left of recordings that were cut off")
+        _say("no leftovers of unfinished recordings")
     return 0
 
 
@@ -357,7 +362,7 @@ def _rich_table(rows: list[tuple[str, ...]]) -> None:
 
 
 def _cell(text: str) -> str:
-    """A text in one line of a table."""
+    """Escape a text so that it fits on one line of a table."""
     return printable(text).replace("\n", "\\n")
 
 

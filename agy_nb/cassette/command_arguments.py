@@ -1,4 +1,4 @@
-"""Arguments of command lines: text becomes a value, or one line says what is wrong with it."""
+"""Convert command-line arguments to values, for argparse."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agy_nb.cassette.storage.format import cassette_path
 
 
 def to_cassette(text: str) -> Path:
-    """The folder of a cassette."""
+    """Convert an argument to the folder of a cassette."""
     try:
         return cassette_path(text)
     except CassetteError as error:
@@ -19,8 +19,8 @@ def to_cassette(text: str) -> Path:
 
 
 def to_regex(text: str) -> re.Pattern[str]:
-    """A regular expression."""
+    """Compile an argument as a regular expression."""
     try:
         return re.compile(text)
     except re.error as error:
-        raise ArgumentTypeError(f"{text!r} is no regular expression: {error}") from error
+        raise ArgumentTypeError(f"{text!r} is not a regular expression: {error}") from error

@@ -1,14 +1,14 @@
-"""What can go wrong with a cassette.
+"""The errors of cassettes.
 
 ```
 AgyError
-  + CassetteError                base; `path` names the cassette
-      + CassetteNotFoundError    there is none, and the record mode forbids to record one
-      + CassetteInvalidError     what is there is no cassette, or cannot be read
-      + CassetteBusyError        somebody else records it at this moment
-      + CassetteNotWrittenError  the disk refused; what was there before is still there
-      + CassetteActiveError      a cassette is in use already; they do not nest
-      + CassetteMismatchError    the client does not do what was recorded
+  + CassetteError                base class; `path` is the cassette's folder
+      + CassetteNotFoundError    the cassette does not exist, and the record mode is "none"
+      + CassetteInvalidError     the path is not a cassette, or the cassette cannot be read
+      + CassetteBusyError        another recording writes to the cassette
+      + CassetteNotWrittenError  the recording could not be saved; an older cassette is unchanged
+      + CassetteActiveError      another cassette is in use; cassettes do not nest
+      + CassetteMismatchError    the code sends something else than the recorded client
 ```
 """
 
@@ -22,7 +22,7 @@ from agy_nb.terminal import printable
 class CassetteError(AgyError):
     """Base of the errors about cassettes.
 
-    What to do: what the message says; `path` names the cassette.
+    What to do: follow the message. `path` is the cassette's folder.
 
     Attributes:
         path: The cassette's folder.
@@ -42,9 +42,9 @@ class CassetteError(AgyError):
 
 
 class CassetteNotFoundError(CassetteError):
-    """There is no cassette of that name, and the record mode forbids to record one.
+    """The cassette does not exist, and `record_mode="none"` does not record.
 
-    What to do: record it once with `record_mode="once"`, or correct the path.
+    What to do: correct the path, or record the cassette with `record_mode="once"`.
 
     Example:
         >>> async with agy.use_cassette("cassettes/none", record_mode="none"):
@@ -55,24 +55,24 @@ class CassetteNotFoundError(CassetteError):
 
 
 class CassetteInvalidError(CassetteError):
-    """What is there is no cassette, or cannot be read; the message says where and why.
+    """The path is not a cassette, or the cassette cannot be read.
 
-    What to do: name the folder of a cassette; `agy-nb cassette list FOLDER` shows where there are
-    any, `agy-nb cassette verify` what is wrong with one. One that is damaged is recorded again with
-    `record_mode="all"`.
+    What to do: pass the folder of a cassette; `agy-nb cassette list FOLDER` lists the cassettes
+    below a folder. `agy-nb cassette verify` shows the faults of a cassette. Record a damaged
+    cassette again with `record_mode="all"`.
 
     Example:
         >>> async with agy.use_cassette("cassettes", record_mode="none"):
         ...     pass
         Traceback (most recent call last):
-        agy_nb.cassette.errors.CassetteInvalidError: cassettes is no cassette: it has no ...
+        agy_nb.cassette.errors.CassetteInvalidError: cassettes is not a cassette: it has no ...
     """
 
 
 class CassetteBusyError(CassetteError):
-    """Another process, or another task, records this cassette at this moment.
+    """Another process or task is recording this cassette.
 
-    What to do: wait until it is done, or record into another folder.
+    What to do: wait for the end of the other recording, or record into another folder.
 
     Example:
         >>> issubclass(agy.CassetteBusyError, agy.CassetteError)
@@ -81,10 +81,10 @@ class CassetteBusyError(CassetteError):
 
 
 class CassetteNotWrittenError(CassetteError):
-    """The recording could not be kept; the cassette that was there before is untouched.
+    """The recording could not be saved. A cassette that existed before is unchanged.
 
-    What to do: free some space, choose a folder that can be written, or a block in which an agent
-    is started.
+    What to do: free some space, or choose a folder that you can write to. If the message says that
+    there are no frames, start an agent in the block.
 
     Example:
         >>> async with agy.use_cassette("/proc/none"):
@@ -95,9 +95,9 @@ class CassetteNotWrittenError(CassetteError):
 
 
 class CassetteActiveError(CassetteError):
-    """A cassette is in use in this process already; they do not nest.
+    """Another cassette is in use in this process; cassettes do not nest.
 
-    What to do: record several agents into one cassette, or use one after the other.
+    What to do: record several agents into one cassette, or use the cassettes one after the other.
 
     Example:
         >>> async with agy.use_cassette("cassettes/one"), agy.use_cassette("cassettes/two"):
@@ -108,21 +108,20 @@ class CassetteActiveError(CassetteError):
 
 
 class CassetteMismatchError(CassetteError):
-    """The client does not do what was recorded.
+    """The code under replay sends something else than the recorded client.
 
-    What to do: the message names what differs and what to do about it: correct the code, record
-    again with `record_mode="all"`, or pass `differs_at` as `ignore=` if this difference means
-    nothing.
+    What to do: read the difference in the message. Correct the code, record again with
+    `record_mode="all"`, or pass `differs_at` to `ignore=` if the difference does not matter.
 
     Attributes:
-        phase: What went wrong: `config`, `prompt`, `answer`, `extra`, `ended`, `stalled`,
+        phase: Kind of mismatch: `config`, `prompt`, `answer`, `extra`, `ended`, `stalled`,
             `not_allowed`, `unplayed`, `request`, `model`.
         session: Number of the recorded session, from 0.
-        turn: Number of the turn in it, from 1; 0 before the first.
-        expected: The recorded frame, None where nothing more was recorded.
-        actual: The frame that came, None where none came.
+        turn: Number of the turn in the session, from 1; 0 before the first.
+        expected: The recorded frame, None if the recording has no more frames.
+        actual: The frame that the code sent, None if it sent none.
         diff: Unified diff of the part that differs.
-        differs_at: Path of that part, as `ignore=` takes it; empty where that would not help.
+        differs_at: Path of that part, for `ignore=`; empty if ignoring it would not help.
         remedies: What to do about it. The message has them as Python; `text` has them for a shell.
 
     Example:

@@ -1,4 +1,4 @@
-"""What a record mode means for a cassette that is there, or is not. As in vcrpy."""
+"""Decide from the record mode whether to record or replay. The modes are those of vcrpy."""
 
 from __future__ import annotations
 
@@ -16,21 +16,18 @@ _OURS = frozenset({HEADER, WIRE, MODEL, EPISODES, TOOLS})
 
 
 def plan(path: Path, mode: RecordMode) -> Plan:
-    """What to do.
+    """Return the plan for a cassette. Reads the disk.
 
     Args:
-        path: Folder of the cassette. Reads the disk.
-        mode: `once` records what is not there and replays what is; `none` only replays;
-            `new_episodes` replays, and records what was not recorded: agents at the wire, requests
-            at the model; `all` records anew.
+        path: Folder of the cassette.
+        mode: The record mode, as for `use_cassette`.
 
     Raises:
-        CassetteNotFoundError: There is nothing to replay, and `none` forbids to record.
-        CassetteInvalidError: Something else is in its place.
+        CassetteInvalidError: `all` would replace something that is not a cassette.
     """
     exists = path.exists()
     if mode == "none" and not exists:
-        return "replay"  # loading it says what is missing
+        return "replay"  # loading the cassette raises CassetteNotFoundError
     if mode != "none" and exists and mode == "all":
         refuse_to_replace(path)
     if mode == "all" or not exists:
@@ -39,24 +36,24 @@ def plan(path: Path, mode: RecordMode) -> Plan:
 
 
 def check_mode(mode: str) -> RecordMode:
-    """A record mode, as a type.
+    """Check the name of a record mode.
 
     Raises:
-        InvalidInputError: There is no such mode.
+        InvalidInputError: The mode does not exist.
     """
     if mode not in get_args(RecordMode):
         raise InvalidInputError(
-            f"record_mode is one of {', '.join(get_args(RecordMode))}; not {mode!r}",
+            f"record_mode must be one of {', '.join(get_args(RecordMode))}, got {mode!r}",
             field="record_mode",
         )
     return mode  # type: ignore[return-value]  # just checked
 
 
 def refuse_to_replace(path: Path) -> None:
-    """See that nothing but a cassette is replaced by a recording. Reads the disk.
+    """Check that a recording would replace a cassette and nothing else. Reads the disk.
 
     Raises:
-        CassetteInvalidError: Something else is there.
+        CassetteInvalidError: The path exists and is not a cassette.
     """
     try:
         names = {item.name for item in path.iterdir()} if path.is_dir() else {"a file"}
@@ -67,6 +64,6 @@ def refuse_to_replace(path: Path) -> None:
     if (names and not names & {HEADER, WIRE}) or names - _OURS:
         found = ", ".join(sorted(names - _OURS)[:3]) or "no header.json"
         raise CassetteInvalidError(
-            f"{path} is no cassette ({found}); it is not overwritten. Choose another name",
+            f"{path} is not a cassette ({found}), so it is not overwritten. Choose another name",
             path=str(path),
         )

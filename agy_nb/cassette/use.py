@@ -1,4 +1,4 @@
-"""`use_cassette`: record a block once, replay it for ever."""
+"""`use_cassette`: record the agents of a block once, and replay them afterwards."""
 
 from __future__ import annotations
 
@@ -23,48 +23,48 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class use_cassette:  # noqa: N801 - a context manager that reads as a function, as in vcrpy
-    """Record the agents of a block, or replay them.
+    """Record the agents of a block, or replay them from a cassette.
 
-    A context manager, sync and async, and a decorator for functions and coroutine functions. Holds
-    for agents of our runtime and for those of the SDK's own `Agent`; their code and configuration
-    stay as they are.
+    Use it as a context manager (`with` or `async with`) or as a decorator of functions and
+    coroutine functions. It works for agents of agy_nb and of the SDK's own `Agent`, without changes
+    to their code or configuration.
 
     Args:
         path: Folder of the cassette.
-        record_mode: `once` records what is not there and replays what is; `none` only replays;
-            `new_episodes` replays, and records what was not recorded: agents at the wire, requests
-            to the model at its seam; `all` records anew.
-        seam: What is replayed: `wire` the whole harness, `model` only the model behind the real
-            harness.
-        match_on: What must be as recorded, of `config`, `prompt`, `result`, `approval`, `question`
-            and `hook`; all of them by default.
-        ignore: Paths in the client's frames that need not be, as a mismatch names them.
-        speed: 0 to replay at once, 1 at the recorded pace, 2 at twice that pace.
-        tools: `check` runs host tools and compares their results, `run` does not compare, `replay`
-            uses the recorded results and calls no tool.
-        approvals: `replay` takes a person's decisions from the cassette, `ask` asks for real.
-        questions: The same for the agent's questions.
-        redact: Rules beside the built-in ones: compiled expressions, JSON paths, functions from
-            frame to frame.
+        record_mode: `once` records a cassette that does not exist and replays one that does.
+            `none` only replays. `new_episodes` replays, and adds new agents (new requests to the
+            model with `seam="model"`) to the cassette. `all` always records again.
+        seam: The part that is replayed: `wire` replaces the harness and the model, `model` only
+            the model of the real harness.
+        match_on: The messages of the client that must equal the recorded ones: any of `config`,
+            `prompt`, `result`, `approval`, `question` and `hook`; by default all of them.
+        ignore: Paths in the client's messages that may differ; mismatch errors show such paths.
+        speed: 0 replays without waiting, 1 at the recorded pace, 2 at twice that pace.
+        tools: `check` runs host tools and compares their results, `run` runs them without
+            comparing, `replay` uses the recorded results without running them.
+        approvals: `replay` uses the recorded decisions of the user, `ask` calls the handler.
+        questions: The same for the model's questions.
+        redact: Redaction rules in addition to the built-in ones: compiled regular expressions,
+            JSON paths, or functions from frame to frame.
         allow_unplayed: Whether the block may end before the recording does.
-        stall_after: Seconds after which a replay in which nothing can move is an error.
-        record_on_exception: Whether a block that raises is kept.
-        record_model: Whether the model's side is recorded beside the wire.
-        tool_http: Whether the HTTP of host tools (requests, httpx, aiohttp, urllib3) is recorded
-            and replayed too. vcrpy's patches do that, and they hold for the whole process: other
-            requests made meanwhile are taken as well.
-        record_media: Whether pictures, sound, video and PDF stay in the recording. A mark stands
-            for them otherwise; redaction does not look into them.
-        allow_values: Texts, or compiled expressions that match them whole, that redaction leaves
-            as they are, because they only look like secrets.
+        stall_after: Seconds without progress after which a replay raises an error.
+        record_on_exception: Whether the recording is saved if the block raises.
+        record_model: Whether requests to the model are recorded, for `seam="model"`.
+        tool_http: Whether to record and replay HTTP requests of host tools (requests, httpx,
+            aiohttp, urllib3). vcrpy patches these libraries for the whole process, so other
+            requests in the block are recorded as well.
+        record_media: Whether images, audio, video and PDF stay in the recording. Redaction does
+            not look into media. If False, a placeholder replaces them.
+        allow_values: Texts that redaction keeps because they only look like secrets, or compiled
+            regular expressions that match the whole text.
 
     Raises:
-        CassetteActiveError: A cassette is in use already.
-        CassetteNotFoundError: There is none, and `none` forbids to record.
-        CassetteInvalidError: What is there is no cassette, or cannot be read.
-        CassetteBusyError: Somebody else records it.
-        CassetteNotWrittenError: It could not be kept.
-        CassetteMismatchError: The block did something else than what was recorded.
+        CassetteActiveError: Another cassette is in use.
+        CassetteNotFoundError: The cassette does not exist, and the record mode is `none`.
+        CassetteInvalidError: The path is not a cassette, or the cassette cannot be read.
+        CassetteBusyError: Another recording writes to the cassette.
+        CassetteNotWrittenError: The recording could not be saved.
+        CassetteMismatchError: The block sent something else than the recorded client.
 
     Example:
         >>> async def ask():
@@ -121,25 +121,25 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
 
     @property
     def path(self) -> Path:
-        """Folder of the cassette."""
+        """The cassette's folder."""
         return self._options.path
 
     @property
     def recording(self) -> bool | None:
-        """Whether the block is being recorded; None until that is decided."""
+        """Whether the block is recorded; None before that is decided."""
         return self._use.recording if self._use else None
 
     def __repr__(self) -> str:
         return f"use_cassette({str(self.path)!r}, {self._options.record_mode!r})"
 
     def __enter__(self) -> Self:
-        use = CassetteSession(self._options)
-        with use.taking_the_place():
+        session = CassetteSession(self._options)
+        with session.intercepting():
             if loop_runs():
-                use.prepare_later()
+                session.prepare_later()
             else:
-                use.prepare()
-        self._use = use
+                session.prepare()
+        self._use = session
         return self
 
     def __exit__(
@@ -149,16 +149,16 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
         trace: TracebackType | None,
     ) -> None:
         if self._use is not None:
-            use = self._use
-            use.leave()
-            wait_for(lambda: use.finish(error))
-            use.complain(error)
+            session = self._use
+            session.release()
+            wait_for(lambda: session.finish(error))
+            session.raise_mismatch(error)
 
     async def __aenter__(self) -> Self:
-        use = CassetteSession(self._options)
-        with use.taking_the_place():
-            await asyncio.to_thread(use.prepare)
-        self._use = use
+        session = CassetteSession(self._options)
+        with session.intercepting():
+            await asyncio.to_thread(session.prepare)
+        self._use = session
         return self
 
     async def __aexit__(
@@ -168,25 +168,25 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
         trace: TracebackType | None,
     ) -> None:
         if self._use is not None:
-            self._use.leave()
+            self._use.release()
             await asyncio.shield(asyncio.to_thread(self._use.finish, error))
-            self._use.complain(error)
+            self._use.raise_mismatch(error)
 
     def check(self, error: BaseException | None = None) -> None:
-        """Raise now what the block's end would raise, while its agents may still run.
+        """Raise a mismatch now, before the end of the block. Agents may still run.
 
         Args:
-            error: What the block failed with, if it did; becomes the cause of what is raised.
+            error: The exception of the block, if any; it becomes the cause of the mismatch.
 
         Raises:
-            CassetteMismatchError: The block did something else than what was recorded, or less.
-                That a session has not ended yet is no mismatch.
+            CassetteMismatchError: The block sent something else than the recorded client, or less.
+                Sessions that are still open are not a mismatch.
         """
         if self._use is not None:
-            self._use.complain(error, still_open=True)
+            self._use.raise_mismatch(error, still_open=True)
 
     def __call__(self, function: _Function) -> _Function:
-        """Decorate a function: each call is a block of its own."""
+        """Decorate a function so that each call uses the cassette."""
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)

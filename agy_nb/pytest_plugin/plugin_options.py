@@ -96,7 +96,7 @@ settings_of = pytest.StashKey[PluginSettings]()
 def _one_of(config: pytest.Config, name: str, allowed: tuple[str, ...]) -> str:
     value = str(config.getini(name))
     if value and value not in allowed:
-        raise pytest.UsageError(f"{name} is one of {', '.join(allowed)}; not {value!r}")
+        raise pytest.UsageError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
     return value
 
 

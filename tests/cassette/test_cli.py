@@ -191,8 +191,8 @@ def test_prune_shows_first_and_removes_on_request(run, cassette, hello, tmp_path
 
 def test_prune_says_where_there_is_nothing(run, cassette, hello, tmp_path):
     cassette(hello)
-    assert run("prune", tmp_path) == (0, "nothing is left of recordings that were cut off\n")
-    assert run("prune", tmp_path / "none") == (1, f"there is no folder {tmp_path / 'none'}\n")
+    assert run("prune", tmp_path) == (0, "no leftovers of unfinished recordings\n")
+    assert run("prune", tmp_path / "none") == (1, f"folder not found: {tmp_path / 'none'}\n")
 
 
 def test_bad_expression_is_a_wrong_argument(run, tmp_path):
@@ -261,13 +261,13 @@ def test_migrate_leads_over_every_version(run, cassette, hello, third_version):
     older(before)
     with pytest.raises(CassetteError, match=r"has format 1; .* Run `agy-nb cassette migrate"):
         load(before)
-    assert run("migrate", before) == (0, f"{before}: from format 1 to 3\n")
+    assert run("migrate", before) == (0, f"{before}: converted from format 1 to 3\n")
     assert [digest_of(session) for session in load(before).sessions] == recorded
     header = load(before).header
     assert (header.version, header.sdk, header.complete) == (3, "0.1.22", True)
     assert header.sessions[0].tokens == 105
     assert (before / "model.yaml").read_text() == "interactions: [1]"
-    assert run("migrate", before) == (0, f"{before}: is of format 3 already\n")
+    assert run("migrate", before) == (0, f"{before}: already in format 3\n")
 
 
 def test_migrated_partial_stays_partial(run, cassette, hello, third_version):

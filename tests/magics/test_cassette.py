@@ -152,8 +152,8 @@ def test_path_is_taken_as_it_is(cell, folder):
     [
         ("", "the following arguments are required: name"),
         ("hello --mode often", "invalid choice: 'often'"),
-        ("hello --speed -1", "speed is a number from 0; not -1.0"),
-        ("..", "names no cassette"),
+        ("hello --speed -1", "speed must be a number >= 0, got -1.0"),
+        ("..", "cannot name a cassette"),
     ],
 )
 def test_wrong_arguments_are_said_plainly(cell, folder, line, said):

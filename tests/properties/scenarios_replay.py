@@ -17,7 +17,7 @@ from tests.cassette.conftest import (
 from tests.properties.stage import scenario
 
 
-def deck_of(*sessions, end={"by": "client"}):  # noqa: B006 - not changed
+def matcher_of(*sessions, end={"by": "client"}):  # noqa: B006 - not changed
     from pathlib import Path
 
     lines = [
@@ -34,9 +34,9 @@ def deck_of(*sessions, end={"by": "client"}):  # noqa: B006 - not changed
 class Client:
     """What an SDK is to a socket: a reader, and tasks that answer what it reads."""
 
-    def __init__(self, world, deck, answers=None, **settings):
+    def __init__(self, world, matcher, answers=None, **settings):
         self.world = world
-        self.socket = CassetteSocket(deck, **settings)
+        self.socket = CassetteSocket(matcher, **settings)
         self.got = []
         self.error = None
         self.answers = answers or {}
@@ -97,8 +97,8 @@ async def answers_commute(world):
         f.config(), f.ready(), f.prompt("go"), *CALLS,
         RESULTS[1], f.step("one"), RESULTS[0], f.step("two"), RESULTS[2], f.step("three"), f.idle(),
     ]  # fmt: skip
-    deck = deck_of(session)
-    client = Client(world, deck, TOOLS)
+    matcher = matcher_of(session)
+    client = Client(world, matcher, TOOLS)
     await client.start(session[0])
     world.begin()
     await client.send(session[2])
@@ -108,7 +108,7 @@ async def answers_commute(world):
     await client.close()
     assert client.error is None
     assert client.got == harness
-    assert deck.errors(allow_unplayed=False) == []
+    assert matcher.errors(allow_unplayed=False) == []
 
 
 CLIENT = ("config", "userInput", "toolResponse", "haltRequest", "callHookResponse")
@@ -120,8 +120,8 @@ async def hooks_and_tools_answer_side_by_side(world):
         f.config(), f.ready(), f.prompt("go"), f.hook("h"), f.call("c0"), f.hook_answer("h"),
         f.step("hooked"), f.result("c0", 0), f.step("done"), f.idle(),
     ]  # fmt: skip
-    deck = deck_of(session)
-    client = Client(world, deck)
+    matcher = matcher_of(session)
+    client = Client(world, matcher)
     await client.start(session[0])
     await client.send(session[2])
     await client.received(3)
@@ -133,7 +133,7 @@ async def hooks_and_tools_answer_side_by_side(world):
     world.settle()
     await client.close()
     assert [x for x in client.got if "stepUpdate" in x] == [f.step("hooked"), f.step("done")]
-    assert deck.errors(allow_unplayed=False) == []
+    assert matcher.errors(allow_unplayed=False) == []
 
 
 @scenario
@@ -142,8 +142,8 @@ async def what_was_recorded_before_a_halt_comes_before_it(world):
         f.config(), f.ready(), f.prompt("go"), f.step("a"), f.step("b"), f.halt(), f.step("c"),
         f.idle(),
     ]  # fmt: skip
-    deck = deck_of(session)
-    client = Client(world, deck)
+    matcher = matcher_of(session)
+    client = Client(world, matcher)
     await client.start(session[0])
     world.begin()
     world.does("the prompt", lambda: client.send(f.prompt("go")))
@@ -162,7 +162,7 @@ async def what_was_recorded_before_a_halt_comes_before_it(world):
     assert f.step("c") not in seen_at_halt
     steps = [frame for frame in client.got if "stepUpdate" in frame]
     assert steps == [f.step("a"), f.step("b"), f.step("c")]
-    assert deck.errors(allow_unplayed=False) == []
+    assert matcher.errors(allow_unplayed=False) == []
 
 
 @scenario
@@ -171,8 +171,8 @@ async def a_wrong_answer_is_an_error_and_never_a_hang(world):
         f.config(), f.ready(), f.prompt("go"), f.call("c0"), f.call("c1"), f.result("c0", 0),
         f.result("c1", 1), f.step("done"), f.idle(),
     ]  # fmt: skip
-    deck = deck_of(session)
-    client = Client(world, deck)
+    matcher = matcher_of(session)
+    client = Client(world, matcher)
     await client.start(session[0])
     await client.send(session[2])
     await client.received(3)
@@ -184,7 +184,7 @@ async def a_wrong_answer_is_an_error_and_never_a_hang(world):
     assert isinstance(client.error, CassetteMismatchError)
     assert client.error.phase == "answer"
     assert f.step("done") not in client.got
-    assert deck.errors(allow_unplayed=False) == [client.error]
+    assert matcher.errors(allow_unplayed=False) == [client.error]
     assert isinstance(await client.send(f.prompt("more")), CassetteMismatchError)
     await client.close()
 
@@ -192,7 +192,7 @@ async def a_wrong_answer_is_an_error_and_never_a_hang(world):
 @scenario
 async def a_reader_is_woken_by_the_close(world):
     session = [f.config(), f.ready(), f.prompt("go"), f.step("a"), f.idle()]
-    client = Client(world, deck_of(session))
+    client = Client(world, matcher_of(session))
     await client.start(session[0])
     world.begin()
     world.does("the prompt", lambda: client.send(f.prompt("go")))
@@ -212,7 +212,7 @@ async def a_reader_is_woken_by_the_close(world):
 @scenario
 async def who_does_not_go_on_is_told_so_and_who_does_is_not(world):
     session = [f.config(), f.ready(), f.prompt("go"), f.step("a"), f.halt(), f.step("b"), f.idle()]
-    client = Client(world, deck_of(session), stall_after=5)
+    client = Client(world, matcher_of(session), stall_after=5)
     await client.start(session[0])
     await client.send(session[2])
     await client.received(2)
@@ -243,8 +243,8 @@ async def agents_alike_may_ask_in_any_order(world):
     sessions = [
         [config, f.ready(f"t{n}"), f.prompt(f"p{n}"), f.step(f"a{n}"), f.idle()] for n in range(3)
     ]
-    deck = deck_of(*sessions)
-    clients = [Client(world, deck) for _ in range(3)]
+    matcher = matcher_of(*sessions)
+    clients = [Client(world, matcher) for _ in range(3)]
     world.begin()
 
     async def chat(number):
@@ -260,14 +260,14 @@ async def agents_alike_may_ask_in_any_order(world):
     for number, client in enumerate(clients):
         await client.close()
         assert f.step(f"a{number}") in client.got
-    assert deck.errors(allow_unplayed=False) == []
+    assert matcher.errors(allow_unplayed=False) == []
 
 
 @scenario
 async def a_harness_that_died_dies_again_after_what_it_had_said(world):
     session = [f.config(), f.ready(), f.prompt("go"), f.call("c0"), f.result("c0", 0), f.step("a")]
-    deck = deck_of(session, end={"by": "harness", "code": 1006, "reason": "gone"})
-    client = Client(world, deck, TOOLS)
+    matcher = matcher_of(session, end={"by": "harness", "code": 1006, "reason": "gone"})
+    client = Client(world, matcher, TOOLS)
     await client.start(session[0])
     world.begin()
     await client.send(session[2])
@@ -281,8 +281,8 @@ async def a_harness_that_died_dies_again_after_what_it_had_said(world):
 async def a_turn_after_a_turn_waits_for_its_prompt(world):
     turns = [[f.prompt(str(n)), f.step(f"a{n}"), f.idle()] for n in range(2)]
     session = [f.config(), f.ready(), *itertools.chain(*turns)]
-    deck = deck_of(session)
-    client = Client(world, deck)
+    matcher = matcher_of(session)
+    client = Client(world, matcher)
     await client.start(session[0])
     world.begin()
 

@@ -49,12 +49,12 @@ def damaged(raw: bytes, data) -> bytes:
 
 def play(recording, clients):
     """Play each session against a client that does what was recorded; gives what it was told."""
-    deck = SessionMatcher(
+    matcher = SessionMatcher(
         recording, PlaySettings(redactor=Redactor(environ={}, places={}), places={})
     )
     told = []
     for frames in clients:
-        machine = deck.deal(frames[0])
+        machine = matcher.acquire(frames[0])
         for frame in frames[1:]:
             told += released(machine)
             machine.receive(frame)

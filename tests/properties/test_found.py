@@ -6,7 +6,7 @@ import json
 
 from agy_nb.runtime.limits.idle_timeout import SilenceWatch
 from tests.cassette.conftest import Frames
-from tests.properties.scenarios_replay import Client, deck_of
+from tests.properties.scenarios_replay import Client, matcher_of
 from tests.properties.schedules import Replayed, run
 
 
@@ -29,7 +29,7 @@ def test_client_that_goes_on_in_the_moment_of_its_limit_did_not_stall():
 
     async def scenario(world):
         session = [Frames.config(), Frames.ready(), Frames.prompt("go"), halt, last]
-        client = Client(world, deck_of(session), stall_after=5)
+        client = Client(world, matcher_of(session), stall_after=5)
         await client.start(session[0])
         await client.send(session[2])
         came = asyncio.Event()
@@ -56,7 +56,7 @@ def test_client_that_goes_on_in_the_moment_of_its_limit_did_not_stall():
 def test_client_that_sends_its_prompt_too_early_and_then_waits_is_told():
     async def scenario(world):
         session = [Frames.config(), Frames.ready(), Frames.prompt("go"), Frames.halt()]
-        client = Client(world, deck_of(session), stall_after=5)
+        client = Client(world, matcher_of(session), stall_after=5)
         for frame in (session[0], session[2]):  # with no turn of the loop between
             await client.socket.send(json.dumps(frame))
         await client.read()

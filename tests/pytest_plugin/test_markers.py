@@ -133,8 +133,8 @@ def test_directory_of_all_cassettes_mirrors_the_tests(asked_for, arguments):
         ("path='a'", "*takes `name`, not `path`*"),
         ("'a', 'wire', None, 4", "*4 positional arguments*"),
         ("colour='red'", "*unexpected keyword argument 'colour'*use_cassette*"),
-        ("seam='radio'", "*seam is one of wire, model; not 'radio'*"),
-        ("record_mode='sometimes'", "*record_mode is one of once, none, *"),
+        ("seam='radio'", "*seam must be one of wire, model, got 'radio'*"),
+        ("record_mode='sometimes'", "*record_mode must be one of once, none, *"),
     ],
 )
 def test_marker_that_cannot_be_read_is_a_failure_in_words(suite, run, marker, said):
@@ -220,7 +220,7 @@ def test_command_line_beats_the_marker_the_marker_the_ini_file_and_all_beat_ci(
 def test_wrong_setting_is_a_usage_error(suite, run, setting):
     result = run("-o", setting)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: {setting.partition('=')[0]} is one of *"])
+    result.stderr.fnmatch_lines([f"ERROR: {setting.partition('=')[0]} must be one of *"])
 
 
 def test_header_tells_what_was_asked_for(suite, run):

@@ -197,7 +197,7 @@ def test_cassette_that_cannot_be_read_is_the_failure_of_the_test(talk, run, suit
     (suite.path / "cassettes/test_talk/test_talk/header.json").write_text("{")
     result = run()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*test_talk is no cassette: *", "*--agy-record-mode=all"])
+    result.stdout.fnmatch_lines(["*test_talk is not a cassette: *", "*--agy-record-mode=all"])
     run("--agy-record-mode=all").assert_outcomes(passed=1)
 
 

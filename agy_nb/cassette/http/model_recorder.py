@@ -40,7 +40,7 @@ from agy_nb.wire.json_values import object_of
 
 _DEFAULT_UPSTREAM = "https://generativelanguage.googleapis.com"
 _LONGEST_WAIT_S = 86_400.0
-_SETTLE_S = 0.1
+_ANSWERS_S = 0.1
 """Seconds that a recording's end waits for the last words of answers."""
 
 
@@ -71,12 +71,12 @@ class ModelRecorder:
         self._extend = extend
         self._extending = asyncio.Lock()
         self._speed = speed
-        self._gateway = HttpProxy(self)
-        redactor.learn(self._gateway.token)  # the harness's error messages name addresses
+        self._proxy = HttpProxy(self)
+        redactor.learn(self._proxy.token)  # the harness's error messages name addresses
         self._translations: dict[int, PathTranslation] = {}
         self._recorded = Interactions(path) if replaying else None
         self._relay = Relay()
-        self._journal: ModelLog | None = None if replaying else ModelLog(path)
+        self._log: ModelLog | None = None if replaying else ModelLog(path)
         self._known = redactor.known
         self._under_way = 0  # answers that are being recorded
         self._fewer = threading.Condition()
@@ -96,16 +96,16 @@ class ModelRecorder:
     def save(self) -> None:
         """Finish what was recorded. Writes the disk."""
         self._close_recorded()
-        if self._journal is not None:
+        if self._log is not None:
             learned = self._redactor.known > self._known  # since the first exchange was written
             again = partial(cleaned, redactor=self._redactor)
-            self._journal.finish(again if learned else lambda made: made)
+            self._log.finish(again if learned else lambda made: made)
 
     def close(self) -> None:
         """Give up what was recorded. Blocks for a moment."""
         self._close_recorded()
-        if self._journal is not None:
-            self._journal.close()
+        if self._log is not None:
+            self._log.close()
 
     def _close_recorded(self) -> None:
         if self._recorded is not None:
@@ -117,29 +117,29 @@ class ModelRecorder:
 
     def start(self) -> None:
         """Listen. Blocks for a moment."""
-        self._gateway.start()
+        self._proxy.start()
         if self._recorded is None:
-            self._gateway.soon(self._relay.start())
+            self._proxy.soon(self._relay.start())
 
     def stop(self) -> None:
         """Stop to listen. Blocks for a moment."""
-        self._gateway.stop()
+        self._proxy.stop()
 
-    def settle(self) -> None:
+    def wait_for_answers(self) -> None:
         """Wait for answers whose last words are on their way. Blocks for a moment."""
         with self._fewer:
-            self._fewer.wait_for(lambda: not self._under_way, _SETTLE_S)
+            self._fewer.wait_for(lambda: not self._under_way, _ANSWERS_S)
 
-    def go_on(self) -> Callable[[], None]:
+    def detach(self) -> Callable[[], None]:
         """Serve agents that outlive the recording; nothing of it is kept any more.
 
         Returns:
             What stops that; it blocks nothing.
         """
-        self._journal = None
+        self._log = None
         if self._extend is not None:
             self._recorded = None
-        return self._gateway.hang_up
+        return self._proxy.hang_up
 
     async def aclose(self) -> None:
         """See `ProxyHandler`."""
@@ -160,7 +160,7 @@ class ModelRecorder:
                 if self._recorded and name == f.GEMINI_ENDPOINT and not endpoint.get(f.API_KEY):
                     endpoint[f.API_KEY] = "replayed"  # the harness wants one
                 if upstream:
-                    endpoint[f.BASE_URL] = self._gateway.address(session, upstream)
+                    endpoint[f.BASE_URL] = self._proxy.address(session, upstream)
         return changed
 
     def only_replayed(self, config: Frame) -> list[Frame]:
@@ -201,9 +201,9 @@ class ModelRecorder:
         if self._extend is None:
             return self._refuse(recorded.mismatch(request))
         async with self._extending:
-            if self._journal is None:
+            if self._log is None:
                 try:
-                    self._journal = ModelLog(await asyncio.to_thread(self._extend))
+                    self._log = ModelLog(await asyncio.to_thread(self._extend))
                 except CassetteError as error:
                     return self._refuse(error)
         return await self._record(asked)
@@ -265,8 +265,8 @@ class ModelRecorder:
         finally:
             upstream.close()
             # Cleaned and kept in a thread: the stream's end does not wait for it.
-            if self._journal is not None:
-                self._journal.put(partial(self._interaction, asked, upstream, pieces, end))
+            if self._log is not None:
+                self._log.put(partial(self._interaction, asked, upstream, pieces, end))
             with self._fewer:
                 self._under_way -= 1
                 self._fewer.notify_all()

@@ -1,12 +1,13 @@
-"""Which recorded calls of host tools a replay may pass on: those that today's rules allow.
+"""Check recorded calls of host tools against the current policies and hooks.
 
 While a session is recorded, the harness applies the policies and asks the hooks before it calls a
-host tool. A replay has no harness, so a call that somebody wrote into a cassette would run past
-both. The guard checks each call instead, with the rules of the configuration that the client sends
-today and the answers that were given in this replay.
+host tool. A replay has no harness. Without a check, a call that an attacker wrote into a cassette
+would run past both. The guard checks each call with the rules of the configuration that the client
+sends now, and with the answers that were given in this replay.
 
-The rules follow the harness, as measured: specific rules before wildcards, then DENY, ASK_USER,
-ALLOW; rules of which none matches deny; a configuration without rules allows.
+The order of the rules is that of the harness, as measured: specific rules before wildcards, then
+DENY, ASK_USER, ALLOW. If there are rules and none matches, the call is denied. A configuration
+without rules allows every call.
 """
 
 from __future__ import annotations
@@ -21,17 +22,18 @@ from agy_nb.wire import frames as f
 _ORDER = {"DENY": 0, "ASK_USER": 1, "ALLOW": 2}
 _LOOKED_AT = frozenset({f.STEP, f.TRAJECTORY_STATE, f.POLICY_REQUEST, f.HOOK_REQUEST, f.TOOL_CALL})
 _WRITTEN_BY_HAND = frozenset({"$text", "$base64", "tool_call"})
-"""Forms in which no recorder writes a call, and which the SDK reads as one."""
+"""Forms of a call that the SDK accepts, but that no recorder writes."""
 
 
 @dataclass(slots=True)
 class _Asked:
-    """What was asked about one call, and the answers.
+    """The requests about one call, with their answers.
 
     Attributes:
-        args: What the call may run with; a request of a later rule replaces it.
+        name: Name of the tool; empty if two calls use the same id, which allows neither.
+        args: The arguments that the call may run with; a later request replaces them.
         outcomes: Answers to policy requests by the rule's id: ALLOW, DENY or NO_MATCH.
-        hook: The hooks' answer, None while there is none.
+        hook: The hooks' answer, None before there is one.
     """
 
     name: str
@@ -41,10 +43,10 @@ class _Asked:
 
 
 class CallGuard:
-    """Checks the calls of one session.
+    """Check the calls of one session.
 
     Args:
-        config: The frame that the client opened the session with.
+        config: The client's first frame, which holds its policies.
     """
 
     def __init__(self, config: Frame) -> None:
@@ -61,19 +63,19 @@ class CallGuard:
         self._left_to_client: set[str] = set()
 
     def left_to_client(self, call_id: str) -> bool:
-        """Whether a call was passed on unchecked, for the client to apply its policies itself."""
+        """Return whether a call was released unchecked, for the client to apply its policies."""
         return call_id in self._left_to_client
 
     def check(self, frame: Frame, *, client_checks_subagents: bool) -> str:
-        """Look at a frame of the harness before it is passed on.
+        """Check a harness frame before it is released.
 
         Args:
-            frame: As recorded.
+            frame: The recorded frame.
             client_checks_subagents: Whether the client applies its policies to the calls of
-                subagents, about which the harness does not ask.
+                subagents, for which the harness sends no requests.
 
         Returns:
-            Why the frame may not be passed on, empty if it may.
+            Why the frame must not be released; empty if it may be.
         """
         if not _WRITTEN_BY_HAND.isdisjoint(frame):
             frame = _as_parsed(frame)
@@ -88,7 +90,7 @@ class CallGuard:
             return ""
         call = _dict(frame[f.TOOL_CALL])
         if any("_" in name for name in call):
-            return "it is not written as a harness writes it"
+            return "its field names are not those that a harness writes"
         is_subagents = str(call.get(f.TRAJECTORY_ID, "")) in self._subagents
         if is_subagents and client_checks_subagents:
             self._left_to_client.add(str(call.get("id", "")))
@@ -114,7 +116,7 @@ class CallGuard:
         return asked
 
     def note_answer(self, frame: Frame) -> None:
-        """Take note of an answer of the client, or of the recording in the client's place."""
+        """Record an answer of the client, or the recorded answer that replaces it."""
         if answer := _dict(frame.get(f.POLICY_RESPONSE)):
             found = self._requests.pop(f"policy {answer.get(f.REQUEST_ID)}", None)
             if found is not None:
@@ -137,7 +139,7 @@ class CallGuard:
         if asked is not None and (
             asked.name != name or any(args != asked.args for args in _arguments(call))
         ):
-            return "its name or its arguments are not those that were allowed"
+            return "its name or its arguments differ from those that were allowed"
         return ""
 
     def _policy_objection(self, name: str, asked: _Asked | None) -> str:
@@ -151,14 +153,14 @@ class CallGuard:
                 if outcome == "NO_MATCH":
                     continue
                 if not outcome:
-                    return f"the policy {_label(rule)} must be asked, and no decision was recorded"
+                    return f"the policy {_label(rule)} must decide, and no decision was recorded"
                 decision = outcome
             return "" if decision == "ALLOW" else f"the policy {_label(rule)} denies it"
         return "no policy allows it" if self._denies_the_rest else ""
 
 
 def _as_parsed(frame: Frame) -> Frame:
-    """A frame as the SDK reads it; protobuf also takes a field by its name with underscores."""
+    """Parse a frame as the SDK does: protobuf also accepts field names with underscores."""
     try:
         frame = parse_frame(frame_message(frame))
     except ValueError:
@@ -179,7 +181,7 @@ def _label(rule: dict[str, Any]) -> str:
 
 
 def _arguments(call: dict[str, Any]) -> list[Any]:
-    """A call's arguments in each form that it carries them; the SDK takes the first."""
+    """Return a call's arguments in each form that the call holds; the SDK uses the first."""
     found = []
     if f.ARGUMENTS in call:
         found.append(_struct(call[f.ARGUMENTS]))
@@ -189,7 +191,7 @@ def _arguments(call: dict[str, Any]) -> list[Any]:
 
 
 def _struct(value: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
-    """The wire's struct, a list of named values, as a plain object."""
+    """Convert the wire's struct, a list of named values, to a dict."""
     fields = [item for item in _list(_dict(value).get("fields")) if isinstance(item, dict)]
     return {str(item.get("name", "")): _struct_value(item.get("value")) for item in fields}
 

@@ -1,12 +1,14 @@
-"""The time of a replayed session: that of the recording where the recording waits.
+"""The clock of a replayed session, which skips the time that the recording waited.
 
-A turn that was cut off after 120 seconds of silence holds those seconds between two lines. In a
-replay at once nothing happens in them, and nobody should wait for them.
+A turn that timed out after 120 seconds of silence has those seconds between two recorded lines. A
+replay without waiting must reach the same timeout, but should not take 120 seconds. So the clock
+jumps forward while the recording waits for the client.
 
-Rule 1: time never runs slower than in reality, and never ahead of the recording.
-Rule 2: what lies between two recorded lines is left out only where the recording waits for the
-client to begin something: a tool at work takes its own time.
-Rule 3: between two turns nothing is left out for a timer of a turn: that turn is about to begin.
+Rule 1: the clock never runs slower than real time, and never jumps beyond the recorded time.
+Rule 2: it jumps only while the recording waits for the client to act without a request. A running
+tool takes its real time.
+Rule 3: between two turns it does not jump while a timer of a turn is set, because that turn is
+about to begin.
 """
 
 from __future__ import annotations
@@ -17,21 +19,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 _SLACK_S = 0.02
-"""Seconds: a timer that was recorded as it went off is a moment later in the recording."""
+"""Seconds that a recorded timer may fire after its time."""
 _HAIR_S = 1e-6
 _order = itertools.count()
 
 
 @dataclass(slots=True, order=True)
 class ReplayTimer:
-    """A callback at a moment.
+    """A callback at a time of the clock.
 
     Attributes:
-        when: The moment, of this clock.
-        number: Timers of the same moment go off in the order of their making.
-        callback: What is called.
-        of_turn: Whether it is about a turn that runs, or is about to.
-        cancelled: Whether it is not to be called any more.
+        when: The time, in seconds of this clock.
+        number: Orders timers of the same time by their creation.
+        callback: The function to call.
+        of_turn: Whether the timer belongs to a turn that runs or is about to begin.
+        cancelled: Whether the timer was cancelled.
     """
 
     when: float
@@ -41,15 +43,15 @@ class ReplayTimer:
     cancelled: bool = field(default=False, compare=False)
 
     def cancel(self) -> None:
-        """Do not go off."""
+        """Do not call the callback."""
         self.cancelled = True
 
 
 class ReplayClock:
-    """Tells a replayed session's time, and calls back at moments of it.
+    """Measure the time of a replayed session, and call timers.
 
     Args:
-        goes_on: Whether the recording goes on with something that the client begins.
+        goes_on: Returns whether the recording goes on with a prompt of the client.
     """
 
     def __init__(self, goes_on: Callable[[], bool] = lambda: False) -> None:
@@ -63,18 +65,18 @@ class ReplayClock:
         self._handle: asyncio.TimerHandle | None = None
 
     def time(self) -> float:
-        """Seconds; of the running loop, and what was left out."""
+        """Return the event loop's time plus all skipped time, in seconds."""
         return self._loop.time() + self._skipped
 
     def call_at(
         self, when: float, callback: Callable[[], object], *, of_turn: bool = False
     ) -> ReplayTimer:
-        """Have something called at a moment.
+        """Call a function at a time of this clock.
 
         Args:
-            when: The moment, as `time` tells it.
+            when: The time, in seconds of `time`.
             callback: Called without arguments.
-            of_turn: Whether it is about a turn that runs, or is about to.
+            of_turn: Whether the timer belongs to a turn that runs or is about to begin.
         """
         timer = ReplayTimer(when, next(_order), callback, of_turn)
         self._timers.append(timer)
@@ -82,29 +84,32 @@ class ReplayClock:
         return timer
 
     def may_skip(self) -> bool:
-        """Whether a pause before the next prompt may be left out: the recording has that prompt."""
+        """Return whether a pause before a prompt may be skipped: the recording has that prompt."""
         return self._goes_on()
 
-    # -- what the replay tells ---------------------------------------------------------------
+    # -- called by the replay ----------------------------------------------------------------
 
     def passed(self, seconds: float) -> None:
-        """Recorded lines were played that took so long."""
+        """Advance the clock by the recorded duration of released lines.
+
+        Timers are checked in `waits` only, because this method is called for every frame.
+        """
         self._skip_to(self._passed_at + seconds)
         self._passed_at = self.time()
-        self._horizon = None  # timers are seen to when the replay waits: this is called often
+        self._horizon = None
 
     def waits(self, seconds: float | None, *, in_turn: bool) -> None:
-        """The recording waits for the client, and did so for that long; None if it does not.
+        """Allow the clock to jump over the time that the recording waited here.
 
         Args:
-            seconds: How long.
+            seconds: The recorded waiting time in seconds; None if the recording does not wait.
             in_turn: Whether a turn runs.
         """
         self._horizon = None if seconds is None else self._passed_at + seconds + _SLACK_S
         self._in_turn = in_turn
         self._arm()
 
-    # -- how ---------------------------------------------------------------------------------
+    # -- internals ---------------------------------------------------------------------------
 
     def _skip_to(self, moment: float) -> None:
         self._skipped += max(0.0, moment - self.time())
@@ -124,7 +129,7 @@ class ReplayClock:
 
     def _go_off(self) -> None:
         self._handle = None
-        # The loop's clock and ours are sums of different numbers: a hair's breadth is nothing.
+        # The two clocks are sums of different floats, so tiny differences must not matter.
         due = sorted(timer for timer in self._timers if timer.when <= self.time() + _HAIR_S)
         self._timers = [timer for timer in self._timers if timer not in due]
         for timer in due:

@@ -1,9 +1,16 @@
-"""The replay of one session: client frames in, harness frames out. No I/O, no clock, no tasks.
+"""Replay one session: client frames in, harness frames out. No I/O, no clock, no tasks.
 
-Rule 1: the harness's frames come in recorded order, each once every client frame that was recorded
-before it has come.
-Rule 2: a client frame is matched by what it answers, not by when it comes: answers commute.
-Rule 3: what does not fit raises at once, and from then on always the same error.
+Rule 1: harness frames are released in recorded order. A frame is released once all client frames
+that were recorded before it have arrived.
+Rule 2: a client frame is matched by its kind and by the request that it answers, not by its
+position.
+Rule 3: a mismatch raises at once, and every later call raises the same error.
+
+Why not compare both sides line by line? The client answers requests in separate tasks, so the
+order of its answers varies from run to run: two tools that run at the same time may finish in any
+order. The harness's order is fixed by the recording. `_position` therefore is the next harness line
+to release, and `_done` the client lines that arrived, also those behind `_position`. A recorded
+client line at `_position` that has not arrived stops the release.
 """
 
 from __future__ import annotations
@@ -25,19 +32,19 @@ from agy_nb.wire.frames import TURN_KINDS, FrameKey, key_of, kind_of, request_of
 
 Tools: TypeAlias = Literal["check", "run", "replay"]
 Answers: TypeAlias = Literal["replay", "ask", "run"]
-"""Whether a person's answers come from the recording; `run` is an older word for `ask`."""
+"""Whether the user's answers come from the recording; `run` is an older name of `ask`."""
 
 _FAREWELLS = frozenset({f.HALT, f.SESSION_END})
 
 
 class Release(NamedTuple):
-    """A frame of the harness that may go to the client now.
+    """A harness frame that the client receives now.
 
     Attributes:
-        message: The frame as the socket would give it.
-        delay: Seconds that passed in the recording since the frame before it.
-        ends_turn: Whether the client may take the turn for over at it.
-        asks: Whether the client starts to work on an answer.
+        message: The message of the socket.
+        delay: Seconds in the recording since the previous frame.
+        ends_turn: Whether the frame ends the turn for the client.
+        asks: Whether the frame is a request that the client answers.
     """
 
     message: str | bytes
@@ -47,22 +54,22 @@ class Release(NamedTuple):
 
 
 class SessionMachine:
-    """Plays one recorded session.
+    """Replay one recorded session.
 
     Args:
-        session: What was recorded.
-        path: The cassette's folder, for messages.
-        comparer: Decides whether a client frame is the recorded one.
-        substitution: Between the recording's words and this machine's.
-        redact: Brings a client frame into the recording's words before it is compared.
-        answered: Whether a request of the harness is answered from the recording, unseen by the
-            client.
-        decides: Whether a person's decisions come from the recording, also those that the harness
-            does not ask for.
-        runs_tools: Whether the client's own tools run, so that calls are checked by `CallGuard`.
+        session: The recorded session.
+        path: The cassette's folder, for error messages.
+        comparer: Compares client frames with the recorded ones.
+        substitution: Translates between the recording's placeholders and this machine's values.
+        redact: Redacts a client frame before it is compared.
+        answered: Returns whether a request of the harness is answered from the recording, without
+            the client.
+        decides: Whether the user's decisions come from the recording, also those for which the
+            harness sends no request.
+        runs_tools: Whether the client's own tools run, so that `CallGuard` checks the calls.
 
     Attributes:
-        elapsed: Seconds that the lines took that have been played.
+        elapsed: Seconds in the recording up to the last released line.
     """
 
     def __init__(
@@ -88,8 +95,8 @@ class SessionMachine:
         self._answered = answered
         self._load(session)
         self.turn = 0
-        self._begun = 0  # of these, the turns that the harness has come to
-        self.in_turn = True  # the handshake is a turn of its own
+        self._begun = 0  # the turns whose prompt is before `_position`
+        self.in_turn = True  # the handshake counts as a turn
         self._error: CassetteMismatchError | None = None
 
     def _load(self, session: RecordedSession) -> None:
@@ -97,8 +104,8 @@ class SessionMachine:
         self._report = Reporter(self._path, session.number)
         self._lines = session.lines
         self.elapsed = 0.0
-        self._position = 0  # of the next line to release, or of the client frame that is waited for
-        self._done: set[int] = set()  # client lines that have come
+        self._position = 0  # the next harness line, or a client line that has not arrived
+        self._done: set[int] = set()  # client lines that have arrived
         self._asked: set[FrameKey] = set()
         self._answerable: set[FrameKey] = set()
         self._open: dict[FrameKey, deque[int]] = {}
@@ -109,10 +116,10 @@ class SessionMachine:
     # -- in ----------------------------------------------------------------------------------
 
     def receive(self, frame: Frame) -> None:
-        """Take a frame of the client.
+        """Match a frame of the client with a recorded one.
 
         Raises:
-            CassetteMismatchError: It is not what was recorded.
+            CassetteMismatchError: The frame does not match, or an earlier one did not.
         """
         if self._error is not None:
             raise self._error
@@ -145,7 +152,7 @@ class SessionMachine:
 
     def _compare(self, key: FrameKey, recorded: Frame, frame: Frame) -> None:
         if key.kind == f.CONFIG or recorded == frame or not self._comparer.compares(key.kind):
-            return  # configurations are compared where the session is chosen
+            return  # SessionMatcher has compared the configuration
         known = self.in_recorded_words(frame)
         difference = self._comparer.first(recorded, known)
         if difference is not None:
@@ -153,7 +160,7 @@ class SessionMachine:
             raise self._report.differs(self.turn, recorded, known, difference, call)
 
     def _call(self, call_id: str) -> Frame | None:
-        """The recorded call of a host tool."""
+        """Find the recorded call of a host tool."""
         for line in self._lines:
             call = line.frame.get(f.TOOL_CALL)
             if isinstance(call, dict) and call.get("id") == call_id:
@@ -161,17 +168,18 @@ class SessionMachine:
         return None
 
     def in_recorded_words(self, frame: Frame) -> Frame:
-        """A frame of the client as the recording would have it."""
+        """Redact a client frame and insert placeholders, as a recording would."""
         frame = self._redact(frame)
         return self._substitution.inward(frame) if self._substitution else frame
 
     # -- out ---------------------------------------------------------------------------------
 
     def release(self) -> Release | None:
-        """The next frame for the client, None while there is none.
+        """Return the next frame for the client, None if a client frame must arrive first.
 
         Raises:
-            CassetteMismatchError: It is a call of a host tool that today's rules do not allow.
+            CassetteMismatchError: The frame calls a host tool that the current policies or hooks do
+                not allow.
         """
         while self._position < len(self._lines):
             line = self._lines[self._position]
@@ -187,7 +195,7 @@ class SessionMachine:
         return None
 
     def _give(self, line: WireRecord) -> Release | None:
-        """What the client gets of a line, None where it is answered from the recording."""
+        """Convert a line for the client; None if the recording answers it without the client."""
         self._check(line.frame)
         request = request_of(line.frame)
         frame = line.frame if request is None else self._ask(request, line.frame)
@@ -195,7 +203,8 @@ class SessionMachine:
             return None
         ends_turn = f.turn_ended(line.frame)
         if ends_turn or f.INITIALIZED in line.frame:
-            self.in_turn = self.turn > self._begun  # a prompt may come before its time
+            # A client may send its next prompt before the harness has ended this turn.
+            self.in_turn = self.turn > self._begun
         message = frame_message(frame, line.text if frame is line.frame else None)
         if self._substitution is not None and isinstance(message, str):
             message = self._substitution.outward(message)
@@ -209,7 +218,12 @@ class SessionMachine:
             raise self._keep(self._report.not_allowed(self.turn, frame, reason))
 
     def _ask(self, request: FrameKey, frame: Frame) -> Frame | None:
-        """What the client sees of a request; None if nothing, as the recording answers it."""
+        """Return the part of a request that the client receives, None if it receives nothing.
+
+        The client's handlers would ask the user about a request that the recording answers. So the
+        request is removed from the frame, and the recorded answer counts as arrived. Only clients
+        that look up recorded answers themselves get the whole frame (see `reveal`).
+        """
         self._asked.add(request)
         if not self._answered(frame):
             return frame
@@ -217,13 +231,13 @@ class SessionMachine:
             self._answerable.add(request)
             return frame
         is_answered = self._answer_from_record(request)
-        if kind_of(frame) == f.STEP:  # shown, but not asked
+        if kind_of(frame) == f.STEP:  # the client needs the step, but not its request
             step = {key: v for key, v in frame[f.STEP].items() if not key.endswith("Request")}
             return frame | {f.STEP: step}
         return None if is_answered else frame
 
     def _answer_from_record(self, request: FrameKey) -> bool:
-        """Take the recorded answer for the client's; tell whether there is one."""
+        """Mark the recorded answer as arrived, and return whether there is one."""
         indexes = self._open.get(request)
         if not indexes:
             return False
@@ -237,26 +251,30 @@ class SessionMachine:
 
     @property
     def error(self) -> CassetteMismatchError | None:
-        """The first thing that did not fit."""
+        """The first mismatch, None if there was none."""
         return self._error
 
     @property
     def exhausted(self) -> bool:
-        """Whether the harness has said all that was recorded."""
+        """Whether all harness frames were released."""
         return self._position >= len(self._lines)
 
     @property
     def waits_for_the_client(self) -> bool:
-        """Whether the harness waits for something that only the client can begin, mid-turn."""
+        """Whether the replay is stuck within a turn until the client acts without a request.
+
+        If the replay waits for an answer, a tool or a person may take any time. Otherwise the code
+        under replay differs from the recording, and a stall is an error.
+        """
         if not self.in_turn:
             return False
         return self.exhausted or not any(key in self._asked for key in self.waits_for())
 
     @property
     def waited(self) -> float | None:
-        """Seconds that the recording waited here for the client to begin something.
+        """Seconds that the recording waited here for the client to act without a request.
 
-        None where it waits for nothing, or for an answer: those take their own time.
+        None if it does not wait, or waits for an answer, which takes its own time.
         """
         keys = self.waits_for()
         if any(key in self._asked for key in keys):
@@ -267,11 +285,11 @@ class SessionMachine:
 
     @property
     def prompt_is_next(self) -> bool:
-        """Whether the recording waits for the next turn to begin."""
+        """Whether the recording waits for the next prompt."""
         return any(key.kind in TURN_KINDS for key in self.waits_for()[:1])
 
     def waits_for(self) -> tuple[FrameKey, ...]:
-        """What must come from the client before the harness goes on."""
+        """List the client frames that must arrive before the next harness frame."""
         found = []
         for index in range(self._position, len(self._lines)):
             line = self._lines[index]
@@ -282,15 +300,15 @@ class SessionMachine:
         return tuple(found)
 
     def reveal(self) -> None:
-        """Let requests come to the client also where the recording answers them."""
+        """Release requests to the client also if the recording answers them."""
         self._revealed = True
 
     def recorded_answer(self, key: FrameKey) -> Frame | None:
-        """The answer to a request that came to the client, None if it is the client's own."""
+        """Return the recorded answer to a released request, None if the client must answer."""
         return self.recorded_response(key) if key in self._answerable else None
 
     def recorded_response(self, key: FrameKey) -> Frame | None:
-        """The recorded client's next answer of this key, None if there is none."""
+        """Return the next recorded client frame with this key, None if there is none."""
         indexes = self._open.get(key)
         if not indexes:
             return None
@@ -298,35 +316,35 @@ class SessionMachine:
         return self._substitution.outward_frame(frame) if self._substitution else frame
 
     def left_to_client(self, call_id: str) -> bool:
-        """Whether the client must apply its policies to this call itself."""
+        """Return whether the client must apply its policies to this call itself."""
         return self._guard is not None and self._guard.left_to_client(call_id)
 
     def recorded_result(self, call_id: str) -> Frame:
-        """The recorded response to a call of a host tool, empty if there is none."""
+        """Return the recorded response to a call of a host tool, empty if there is none."""
         for index in self._open.get(FrameKey(f.TOOL_RESPONSE, call_id), ()):
             response: Frame = self._lines[index].frame[f.TOOL_RESPONSE]
             return response
         return {}
 
     def unplayed(self) -> Iterator[Frame]:
-        """Recorded frames of the client that have not come."""
+        """Iterate over the recorded client frames that have not arrived."""
         for index, line in enumerate(self._lines):
             if line.direction == "client" and index not in self._done:
                 yield line.frame
 
     def ended(self) -> CassetteMismatchError:
-        """The error for a client that waits where the recording was cut off."""
+        """Return the error for a client that waits after the end of a partial recording."""
         return self._keep(self._report.ended(self.turn))
 
     def stalled(self, seconds: float) -> CassetteMismatchError:
-        """The error for a session in which nothing moves."""
+        """Return the error for a session without progress."""
         return self._keep(self._report.stalled(self.turn, self.waits_for(), seconds))
 
     def unplayed_error(self, *, still_open: bool = False) -> CassetteMismatchError | None:
-        """The error for a session that was not played to its end, None if it was.
+        """Return the error for a session that was not replayed to its end, None if it was.
 
         Args:
-            still_open: Whether the client may still say goodbye.
+            still_open: Whether the client may still send the frames that close the session.
         """
         left = [
             each for each in self.unplayed() if not (still_open and kind_of(each) in _FAREWELLS)
@@ -344,8 +362,8 @@ class SessionMachine:
         """Whether the client has sent no prompt yet."""
         return self.turn == 0
 
-    def become(self, session: RecordedSession, substitution: Placeholders | None) -> None:
-        """Play another session from here on, which began in the same way."""
+    def switch_to(self, session: RecordedSession, substitution: Placeholders | None) -> None:
+        """Go on with another session that began in the same way."""
         position, done, asked = self._position, self._done, self._asked
         elapsed = self.elapsed
         self._load(session)
@@ -356,7 +374,7 @@ class SessionMachine:
             self._open[key_of(self._lines[index].frame)].remove(index)
 
     def starts_with(self, frame: Frame) -> bool:
-        """Whether the recorded session's first prompt is this one."""
+        """Return whether this frame is the recorded session's first prompt."""
         recorded = first_prompt(self.session)
         if recorded is None or recorded == frame:
             return recorded is not None
@@ -364,7 +382,7 @@ class SessionMachine:
 
 
 def opening(session: RecordedSession) -> list[str]:
-    """The shape of a session before its first prompt: who sent what."""
+    """List sender and kind of a session's frames before its first prompt."""
     shape = []
     for line in session.lines:
         kind = kind_of(line.frame)
@@ -375,7 +393,7 @@ def opening(session: RecordedSession) -> list[str]:
 
 
 def first_prompt(session: RecordedSession) -> Frame | None:
-    """What a recorded session was first asked, None if nothing."""
+    """Return the first prompt of a recorded session, None if there is none."""
     for line in session.lines:
         if line.direction == "client" and kind_of(line.frame) in TURN_KINDS:
             return line.frame
@@ -385,7 +403,7 @@ def first_prompt(session: RecordedSession) -> Frame | None:
 def answered_from_record(
     config: Frame, *, approvals: Answers, questions: Answers
 ) -> Callable[[Frame], bool]:
-    """Which requests of the harness are answered without the client seeing them."""
+    """Return a function that decides which requests are answered without the client."""
 
     def answered(frame: Frame) -> bool:
         if f.POLICY_REQUEST in frame:

@@ -1,11 +1,12 @@
-"""The stand-ins for what a harness gives: an in-memory socket and a process that is none.
+"""Replace the harness's socket and process by an in-memory socket and a fake process.
 
-Rule 1: an error of the replay comes out where the SDK cannot swallow it: of the reader, where it
-ends the turn, and of every `send` that a user's call waits for. Answers are sent by tasks that
-nobody waits for; an error there would only be noise.
-Rule 2: frames are handed over a few at a time, and the loop turns in between; it always turns after
-one that sets the client to work. What follows the end of a turn comes with it, so that a late frame
-never depends on who runs first.
+Rule 1: a mismatch raises where the SDK cannot swallow it: in `recv`, where it ends the turn, and in
+every `send` that a user's call waits for. The SDK sends answers in background tasks; an error there
+would only be logged as a task exception, so `send` of an answer does not raise.
+Rule 2: `recv` returns a few frames, then lets the event loop run other tasks. It always does so
+after a request, so that the client's work starts as early as with a real harness.
+Rule 3: frames after the end of a turn are returned without such a pause. Otherwise it would depend
+on the scheduling of tasks whether the client sees a late frame before its next prompt.
 """
 
 from __future__ import annotations
@@ -23,55 +24,55 @@ from agy_nb.cassette.storage.format import Frame, parse_frame
 from agy_nb.wire.frames import SESSION_END, SESSION_ENDED, TURN_KINDS, key_of, kind_of
 
 _IN_A_ROW = 8
-"""Frames handed over without a turn of the loop: about a millisecond of the SDK's work."""
+"""Frames that `recv` returns before other tasks run: about a millisecond of the SDK's work."""
 GOODBYE = json.dumps({SESSION_ENDED: {}})
-"""What the SDK waits for with no limit of time once it has asked for a session's end."""
+"""The frame that the SDK waits for, without a timeout, after it has asked to end the session."""
 
 
-class Dealer(Protocol):
-    """Gives an agent its recorded session; see `deck.SessionMatcher`."""
+class SessionSource(Protocol):
+    """Assigns recorded sessions; see `session_matcher.SessionMatcher`."""
 
     @property
     def is_left(self) -> bool:
-        """Whether a recorded session was not dealt yet."""
+        """Whether any recorded session is still free."""
         ...
 
-    def deal(self, config: Frame, *, any_model: bool = False) -> SessionMachine:
-        """The machine for an agent that sends this configuration; see `SessionMatcher.deal`."""
+    def acquire(self, config: Frame, *, any_model: bool = False) -> SessionMachine:
+        """Assign a session to an agent; see `SessionMatcher.acquire`."""
         ...
 
-    def settle(self, machine: SessionMachine, frame: Frame) -> None:
-        """Change sessions with another agent if the first prompt says so."""
+    def rematch(self, machine: SessionMachine, frame: Frame) -> None:
+        """Exchange sessions if the first prompt requires it; see `SessionMatcher.rematch`."""
         ...
 
 
 class CassetteSocket:
-    """What the SDK takes for its WebSocket.
+    """Replay a session through the interface of the SDK's WebSocket.
 
     Args:
-        deck: Deals the recorded session once the configuration comes.
+        matcher: Assigns the recorded session when the configuration arrives.
         speed: 0 for no waiting, 1 for the recorded pace, 2 for twice that pace.
-        stall_after: Seconds after which a session in which nothing can move is an error.
-        closed: Makes the error for a connection that the harness closed, from its code and reason.
-        on_deal: Told of the machine.
-        any_model: Whether the agent leaves it open which model it has.
+        stall_after: Seconds without progress after which the replay raises an error.
+        closed: Creates the error for a connection that the harness closed, from code and reason.
+        on_acquire: Called with the machine after the assignment.
+        any_model: Whether the agent's configuration does not name a model.
     """
 
     def __init__(
         self,
-        deck: Dealer,
+        matcher: SessionSource,
         *,
         speed: float = 0,
         stall_after: float = 10.0,
         closed: Callable[[int, str], Exception] = ConnectionError,
-        on_deal: Callable[[SessionMachine], None] | None = None,
+        on_acquire: Callable[[SessionMachine], None] | None = None,
         any_model: bool = False,
     ) -> None:
-        self._deck = deck
+        self._matcher = matcher
         self._speed = speed
         self._stall_after = stall_after
         self._closed_error = closed
-        self._on_deal = on_deal
+        self._on_acquire = on_acquire
         self._any_model = any_model
         self._machine: SessionMachine | None = None
         self._error: Exception | None = None
@@ -84,13 +85,13 @@ class CassetteSocket:
         self._elapsed = 0.0
         self._clock: ReplayClock | None = None
 
-    # -- what the SDK calls ------------------------------------------------------------------
+    # -- called by the SDK -------------------------------------------------------------------
 
     async def send(self, message: str | bytes) -> None:
-        """Take a frame of the client.
+        """Match a frame of the client.
 
         Raises:
-            CassetteMismatchError: This frame, or one before, is not what was recorded.
+            CassetteMismatchError: This frame or an earlier one does not match the recording.
         """
         frame = parse_frame(message)
         is_answer = bool(key_of(frame).about)
@@ -102,12 +103,12 @@ class CassetteSocket:
             raise self._closed_error(1000, "")
         try:
             if self._machine is None:
-                self._machine = self._deck.deal(frame, any_model=self._any_model)
-                if self._on_deal is not None:
-                    self._on_deal(self._machine)
+                self._machine = self._matcher.acquire(frame, any_model=self._any_model)
+                if self._on_acquire is not None:
+                    self._on_acquire(self._machine)
             else:
                 if self._machine.at_start and kind_of(frame) in TURN_KINDS:
-                    self._deck.settle(self._machine, frame)
+                    self._matcher.rematch(self._machine, frame)
                 self._machine.receive(frame)
         except CassetteMismatchError as error:
             self._fail(error)
@@ -118,14 +119,14 @@ class CassetteSocket:
         self._news.set()
 
     async def recv(self) -> str | bytes:
-        """The next frame of the harness.
+        """Return the next frame of the harness.
 
         Raises:
-            CassetteMismatchError: The client did not do what was recorded.
+            CassetteMismatchError: The client's frames do not match the recording.
         """
         while True:
             if self._error is not None:
-                if self._saying_goodbye:  # the SDK waits for this one with no limit of time
+                if self._saying_goodbye:  # the SDK waits for this frame without a timeout
                     self._saying_goodbye = False
                     return GOODBYE
                 self._told = True
@@ -157,7 +158,8 @@ class CassetteSocket:
         """End the session.
 
         Raises:
-            CassetteMismatchError: The client did not do what was recorded, and nobody was told yet.
+            CassetteMismatchError: The client's frames do not match the recording, and no call has
+                raised this before.
         """
         del code, reason
         self._closed = True
@@ -168,13 +170,13 @@ class CassetteSocket:
 
     @property
     def error(self) -> Exception | None:
-        """Why nothing comes any more; the SDK would keep only the text of it."""
+        """The error that ended the session, as an object; the SDK keeps its text only."""
         return self._error
 
     @property
     def clock(self) -> ReplayClock | None:
-        """The session's time; None at a pace, where that of the loop holds."""
-        if self._clock is None and not self._speed:  # most clients never ask
+        """The session's clock; None with a `speed`, when the event loop's clock is used."""
+        if self._clock is None and not self._speed:  # most clients never use it
             self._clock = ReplayClock(self._goes_on)
             if (machine := self._machine) is not None:
                 self._elapsed = machine.elapsed
@@ -182,15 +184,16 @@ class CassetteSocket:
         return self._clock
 
     def reveal_requests(self) -> CassetteAnswers:
-        """Let requests come that the recording answers; for a client that asks here before it acts.
+        """Release requests that the recording answers, and return the recorded answers.
 
-        Our runtime calls this, so that its events are those of the recording.
+        agy_nb's runtime calls this, so that its events are the same as while recording. It looks up
+        the recorded answer before it asks the user.
         """
         if self._machine is not None:
             self._machine.reveal()
         return CassetteAnswers(lambda: self._machine)
 
-    # -- how ---------------------------------------------------------------------------------
+    # -- internals ---------------------------------------------------------------------------
 
     def _fail(self, error: Exception) -> None:
         self._error = self._error or error
@@ -213,11 +216,11 @@ class CassetteSocket:
             clock.passed(elapsed - before)
 
     def _goes_on(self) -> bool:
-        """Whether the next thing that the recording has is a prompt, here or in a new session."""
+        """Return whether the recording goes on with a prompt, here or in a new session."""
         machine = self._machine
         if machine is None:
             return False
-        return machine.prompt_is_next or (not machine.in_turn and self._deck.is_left)
+        return machine.prompt_is_next or (not machine.in_turn and self._matcher.is_left)
 
     def _in_turn(self) -> bool:
         return self._machine is not None and self._machine.in_turn
@@ -228,7 +231,7 @@ class CassetteSocket:
             return
         end = machine.session.end
         if end is not None and end.get("by") == "harness":
-            self._told = True  # nothing went wrong here: it died in the recording
+            self._told = True  # not a mismatch: the harness also ended in the recording
             self._error = self._closed_error(int(end.get("code", 1006)), str(end.get("reason", "")))
             raise self._error
         if end is None and machine.in_turn:
@@ -248,12 +251,12 @@ class CassetteSocket:
             async with asyncio.timeout(self._stall_after):
                 await self._news.wait()
         except TimeoutError:
-            if not self._news.is_set():  # what came in the same moment came in time
+            if not self._news.is_set():  # a frame that arrived at the same moment is in time
                 self._fail(machine.stalled(self._stall_after))
 
 
 class FakeProcess:
-    """What the SDK takes for the harness process. It starts nothing, and exits well."""
+    """Replace the harness's `Popen` object. It starts nothing and exits with code 0."""
 
     def __init__(self) -> None:
         self.stdin = _Pipe()
@@ -263,7 +266,7 @@ class FakeProcess:
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
-        """Its exit code, None while it "runs"."""
+        """Return the exit code, None before the exit."""
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
@@ -293,17 +296,17 @@ class _Pipe:
         return iter(())
 
     def read(self, size: int = -1) -> bytes:
-        """Nothing."""
+        """Return no bytes."""
         del size
         return b""
 
     def write(self, data: bytes) -> int:
-        """Forget it."""
+        """Discard the data."""
         return len(data)
 
     def flush(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Mark the pipe as closed."""
         self.closed = True

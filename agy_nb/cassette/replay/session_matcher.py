@@ -1,7 +1,7 @@
-"""Which recorded session an agent plays.
+"""Choose the recorded session that an agent replays.
 
-Agents are told apart by their configuration, and those with the same one by the order of their
-start; where that does not decide, by their first prompt.
+The configuration identifies the session. Agents with the same configuration get sessions in the
+order of their start. If the first prompt shows that this order was wrong, sessions are exchanged.
 """
 
 from __future__ import annotations
@@ -32,12 +32,13 @@ class PlaySettings:
     """How a recording is played.
 
     Attributes:
-        comparer: Decides whether a client frame is the recorded one.
-        redactor: Brings client frames into the recording's words.
-        approvals: Whether a person's decisions come from the recording or are asked for.
-        questions: The same for the agent's questions.
+        comparer: Compares client frames with the recorded ones.
+        redactor: Redacts client frames, so that they can be compared with redacted ones.
+        approvals: Whether the user's decisions come from the recording, or from the handler.
+        questions: The same for the model's questions.
         runs_tools: Whether the client's own tools run.
-        places: Folders of this machine by their marks; None for home and the temporary folder.
+        places: Folders of this machine by their placeholders; None for the home and temporary
+            folders.
     """
 
     comparer: Comparer = field(default_factory=Comparer)
@@ -49,11 +50,11 @@ class PlaySettings:
 
 
 class SessionMatcher:
-    """Deals recorded sessions to agents.
+    """Assign recorded sessions to agents.
 
     Args:
         recording: The cassette.
-        settings: How it is played.
+        settings: How it is replayed.
     """
 
     def __init__(self, recording: Cassette, settings: PlaySettings) -> None:
@@ -65,23 +66,23 @@ class SessionMatcher:
         self._errors: list[CassetteMismatchError] = []
 
     def has(self, config: Frame, *, any_model: bool = False) -> bool:
-        """Whether a recorded session is left for an agent with this configuration; see `deal`."""
+        """Return whether a free session fits this configuration; see `acquire`."""
         return self._find(config, any_model=any_model) is not None
 
     @property
     def is_left(self) -> bool:
-        """Whether a recorded session was not dealt yet."""
+        """Whether any recorded session is still free."""
         return bool(self._left)
 
-    def deal(self, config: Frame, *, any_model: bool = False) -> SessionMachine:
-        """The machine for an agent that sends this configuration.
+    def acquire(self, config: Frame, *, any_model: bool = False) -> SessionMachine:
+        """Assign a session to an agent, and return the machine that replays it.
 
         Args:
-            config: The client's first frame, as it came.
-            any_model: Whether the agent leaves it open which model it has.
+            config: The client's first frame, unredacted.
+            any_model: Whether the agent's configuration does not name a model.
 
         Raises:
-            CassetteMismatchError: No recorded session is left, or none has this configuration.
+            CassetteMismatchError: No session is free, or no free session has this configuration.
         """
         found = self._find(config, any_model=any_model)
         if found is None:
@@ -108,11 +109,15 @@ class SessionMatcher:
         self._playing.append((machine, config))
         return machine
 
-    def settle(self, machine: SessionMachine, frame: Frame) -> None:
-        """Change sessions with another agent of the same configuration if the first prompt says so.
+    def rematch(self, machine: SessionMachine, frame: Frame) -> None:
+        """Exchange a machine's session if its first prompt belongs to another session.
+
+        Two agents with the same configuration may start in another order than in the recording.
+        Until their first prompts their sessions look the same, so nothing is lost by exchanging
+        them: first with a free session, then with that of another agent before its first prompt.
 
         Args:
-            machine: That is about to get its first prompt.
+            machine: A machine that is about to get its first prompt.
             frame: The prompt.
         """
         if machine.starts_with(frame):
@@ -137,11 +142,11 @@ class SessionMatcher:
     def errors(
         self, *, allow_unplayed: bool, still_open: bool = False
     ) -> list[CassetteMismatchError]:
-        """All that went wrong, oldest first; what was left unplayed only if nothing else did.
+        """Return all mismatches, oldest first. Unplayed frames count only without other mismatches.
 
         Args:
-            allow_unplayed: Whether something may be left.
-            still_open: Whether sessions may still end: their farewell is then not missed.
+            allow_unplayed: Whether recorded frames may be left.
+            still_open: Whether sessions are still open, so that their last frames may be missing.
         """
         self._look_for_errors()
         if self._errors or allow_unplayed:
@@ -156,7 +161,7 @@ class SessionMatcher:
         return []
 
     def _look_for_errors(self) -> None:
-        """Take note of what went wrong in a session, before what it led to."""
+        """Collect the errors of the machines, so that a cause comes before its consequences."""
         for machine, _ in self._playing:
             if machine.error is not None and machine.error not in self._errors:
                 self._errors.append(machine.error)
@@ -165,7 +170,7 @@ class SessionMatcher:
         if not self._settings.comparer.compares("config"):
             return self._left[0] if self._left else None
         alike = self._with_digest(config_digest(config))
-        if alike is not None:  # no secret in it but keys: the most frequent case
+        if alike is not None:  # the digest ignores API keys, so this is the most frequent case
             return alike
         now = comparable_config(config, any_model=any_model)
         for session in self._left:
@@ -219,4 +224,4 @@ class SessionMatcher:
         return self._settings.comparer.first(recorded, known) is None
 
     def _change(self, machine: SessionMachine, config: Frame, session: RecordedSession) -> None:
-        machine.become(session, self._substitution(session, config))
+        machine.switch_to(session, self._substitution(session, config))

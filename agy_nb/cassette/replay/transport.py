@@ -1,7 +1,7 @@
-"""The wire seam played back: what the SDK takes for its harness.
+"""Connect a replayed session to the SDK in place of a harness.
 
-Beside `tape`, the only module that knows how a connection of the SDK is made. All that both touch
-of the SDK is named there, and a test pins each.
+With `record.recorder`, this is the only module of the package that depends on how the SDK connects
+to its harness.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PlaybackSettings:
-    """How sockets play.
+    """How a session is replayed.
 
     Attributes:
         speed: 0 for no waiting, 1 for the recorded pace, 2 for twice that pace.
-        stall_after: Seconds after which a session in which nothing can move is an error.
-        tools: Whether host tools run (and are checked), or their recorded results are used.
+        stall_after: Seconds without progress after which the replay raises an error.
+        tools: Whether host tools run (and are compared), or their recorded results are used.
     """
 
     speed: float = 0
@@ -38,42 +38,42 @@ class PlaybackSettings:
     tools: Tools = "check"
 
 
-def replay(start: HarnessStart, deck: SessionMatcher, settings: PlaybackSettings) -> Connected:
-    """Stand in for the harness.
+def replay(start: HarnessStart, matcher: SessionMatcher, settings: PlaybackSettings) -> Connected:
+    """Replay a session in place of the harness.
 
     Args:
-        start: The start; its host tools are stood in for too where the settings say so.
-        deck: Deals the recorded sessions.
-        settings: How they are played.
+        start: The harness start of the SDK. With `tools="replay"`, its host tools are replaced too.
+        matcher: Assigns the recorded sessions.
+        settings: How the session is replayed.
     """
     from agy_nb.sdk.process.launch import Connected
 
-    socket = _socket(start, deck, settings)
+    socket = _socket(start, matcher, settings)
     return Connected(FakeProcess(), socket, socket)
 
 
 def _socket(
-    start: HarnessStart, deck: SessionMatcher, settings: PlaybackSettings
+    start: HarnessStart, matcher: SessionMatcher, settings: PlaybackSettings
 ) -> CassetteSocket:
-    on_deal: Callable[[SessionMachine], None] | None = None
+    on_acquire: Callable[[SessionMachine], None] | None = None
     if settings.tools == "replay":
         results = _RecordedResults()
         start.use_recorded_results(results.result)
-        on_deal = results.use
+        on_acquire = results.use
     return CassetteSocket(
-        deck,
+        matcher,
         speed=settings.speed,
         stall_after=settings.stall_after,
         closed=connection_closed,
-        on_deal=on_deal,
+        on_acquire=on_acquire,
         any_model=start.any_model,
     )
 
 
 class RecordOrReplaySocket:
-    """Plays a session if it was recorded, and records it if it was not.
+    """Replay a session that was recorded, and record one that was not.
 
-    Which of the two shows only when the client's configuration comes.
+    The socket can decide only when the client sends its configuration.
     """
 
     def __init__(
@@ -104,14 +104,14 @@ class RecordOrReplaySocket:
         await self._inner.send(message)
 
     async def recv(self) -> Any:  # noqa: ANN401 - str or bytes
-        """The next frame, of the chosen one."""
+        """Return the next frame of the chosen socket."""
         return await self._inner.recv()
 
     def __aiter__(self) -> Any:  # noqa: ANN401 - the chosen one's
         return self._inner.__aiter__()
 
     async def close(self) -> None:
-        """Close the chosen one."""
+        """Close the chosen socket."""
         await self._inner.close()
 
     @property
@@ -120,45 +120,45 @@ class RecordOrReplaySocket:
 
     @property
     def clock(self) -> ReplayClock | None:
-        """See `CassetteSocket.clock`; None where the session is a live one."""
+        """See `CassetteSocket.clock`; None for a live session."""
         return self._play.clock if self._is_played else None
 
     @property
     def error(self) -> Exception | None:
-        """See `CassetteSocket.error`; None where the session is a live one."""
+        """See `CassetteSocket.error`; None for a live session."""
         return self._play.error if self._is_played else None
 
     def reveal_requests(self) -> CassetteAnswers | None:
-        """See `CassetteSocket.reveal_requests`; None where the session is a live one."""
+        """See `CassetteSocket.reveal_requests`; None for a live session."""
         return self._play.reveal_requests() if self._is_played else None
 
 
 class RecordOrReplayProcess:
-    """A process that is known only later; none until then."""
+    """Stand for a process that starts later; until then, for a fake one."""
 
     def __init__(self) -> None:
         self._real: Any = FakeProcess()
 
     def become(self, process: Any) -> None:  # noqa: ANN401 - a Popen
-        """Be that process from now on."""
+        """Forward all calls to this process from now on."""
         self._real = process
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a process has
         return getattr(self._real, name)
 
 
-def episode(
+def replay_or_record(
     start: HarnessStart,
-    deck: SessionMatcher,
+    matcher: SessionMatcher,
     settings: PlaybackSettings,
     record: Callable[[], Awaitable[Connected]],
 ) -> Connected:
-    """Play what was recorded, record what was not."""
+    """Replay the session if it was recorded, otherwise record it."""
     from agy_nb.sdk.process.launch import Connected
 
     process = RecordOrReplayProcess()
-    play = _socket(start, deck, settings)
-    recorded = partial(deck.has, any_model=start.any_model)
+    play = _socket(start, matcher, settings)
+    recorded = partial(matcher.has, any_model=start.any_model)
     socket = RecordOrReplaySocket(play, recorded, record, process)
     return Connected(process, socket, socket)
 
@@ -177,7 +177,7 @@ class _RecordedResults:
 
 
 def connection_closed(code: int, reason: str) -> Exception:
-    """The error that a WebSocket raises when the other side closed it."""
+    """Create the error that a WebSocket raises after the other side closed it."""
     websockets = websockets_of_sdk()
     if code == 1006:  # noqa: PLR2004 - "abnormal": there was no closing frame
         return websockets.ConnectionClosedError(None, None)  # type: ignore[no-any-return]

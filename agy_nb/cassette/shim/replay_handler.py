@@ -58,7 +58,7 @@ class ReplayHandler:
         tell: Callable[[str], None] = lambda text: None,  # noqa: ARG005
     ) -> None:
         self._tell = tell
-        self._deck = SharedSessions(load(cassette), settings, ledger)
+        self._matcher = SharedSessions(load(cassette), settings, ledger)
         self._speed = speed
         self._stall_after = stall_after
         self._allow_unplayed = allow_unplayed
@@ -71,7 +71,7 @@ class ReplayHandler:
             ClientGoneError: The harness did in the recording, or the client diverged.
         """
         socket = CassetteSocket(
-            self._deck, speed=self._speed, stall_after=self._stall_after, closed=ClientGoneError
+            self._matcher, speed=self._speed, stall_after=self._stall_after, closed=ClientGoneError
         )
         listening = asyncio.ensure_future(self._listen(ws, socket))
         speaking = asyncio.ensure_future(self._speak(ws, socket))
@@ -87,7 +87,7 @@ class ReplayHandler:
             for task in (listening, speaking):
                 task.cancel()
             await asyncio.gather(listening, speaking, return_exceptions=True)
-        self.error = self.error or self._deck.error(allow_unplayed=self._allow_unplayed)
+        self.error = self.error or self._matcher.error(allow_unplayed=self._allow_unplayed)
         if self.error is not None:
             text = in_options(self.error)
             self._tell(text)
@@ -138,33 +138,33 @@ class SharedSessions:
         self._recording = recording
         self._settings = settings
         self._ledger = ledger
-        self._deck = SessionMatcher(recording, settings)
+        self._matcher = SessionMatcher(recording, settings)
         self._machine: SessionMachine | None = None
 
     @property
     def is_left(self) -> bool:
         """See `SessionMatcher.is_left`."""
-        return self._deck.is_left
+        return self._matcher.is_left
 
-    def deal(self, config: Frame, *, any_model: bool = False) -> SessionMachine:
-        """See `SessionMatcher.deal`."""
+    def acquire(self, config: Frame, *, any_model: bool = False) -> SessionMachine:
+        """See `SessionMatcher.acquire`."""
         with self._ledger.open() as state:
             played: dict[str, int] = state.setdefault("played", {})
             sessions = sorted(
                 self._recording.sessions,
                 key=lambda session: (played.get(str(session.number), 0), session.number),
             )
-            self._deck = SessionMatcher(
+            self._matcher = SessionMatcher(
                 replace(self._recording, sessions=tuple(sessions)), self._settings
             )
-            self._machine = machine = self._deck.deal(config, any_model=any_model)
+            self._machine = machine = self._matcher.acquire(config, any_model=any_model)
             _count(played, machine.session.number, 1)
         return machine
 
-    def settle(self, machine: SessionMachine, frame: Frame) -> None:
-        """See `SessionMatcher.settle`."""
+    def rematch(self, machine: SessionMachine, frame: Frame) -> None:
+        """See `SessionMatcher.rematch`."""
         before = machine.session.number
-        self._deck.settle(machine, frame)
+        self._matcher.rematch(machine, frame)
         after = machine.session.number
         if before != after:
             with self._ledger.open() as state:
@@ -174,7 +174,7 @@ class SharedSessions:
 
     def error(self, *, allow_unplayed: bool) -> CassetteMismatchError | None:
         """What went wrong with the session that was dealt, None if nothing did."""
-        found = self._deck.errors(allow_unplayed=True)
+        found = self._matcher.errors(allow_unplayed=True)
         if found:
             return found[0]
         if allow_unplayed or self._machine is None:

@@ -1,7 +1,7 @@
-"""Puts a finished folder in the place of an old one, in one step where the system can.
+"""Replace a folder by a finished new one, atomically if the operating system can.
 
-Linux exchanges two folders in one call. Elsewhere the old one is moved aside first; `recover`
-undoes that if a crash came in between.
+Linux exchanges two folders in one call. On other systems the old folder is renamed first, and
+`recover` undoes the rename if a crash came before the second step.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _EXCHANGE = 2
 
 
 def swap_in(new: Path, place: Path) -> None:
-    """Move a folder to its place and remove what was there.
+    """Move a folder to its final path and remove the old one.
 
     Raises:
-        OSError: It was refused; what was there is still there.
+        OSError: The new folder cannot be moved; the old one is unchanged.
     """
     old = place.with_name(place.name + OLD)
     if not place.exists():
@@ -43,7 +43,7 @@ def swap_in(new: Path, place: Path) -> None:
 
 
 def recover(place: Path) -> None:
-    """Bring back what a crash between two renames left aside."""
+    """Rename the old folder back if a crash interrupted `swap_in`."""
     old = place.with_name(place.name + OLD)
     if not place.exists() and old.exists():
         with contextlib.suppress(OSError):

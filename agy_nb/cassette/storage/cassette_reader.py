@@ -1,4 +1,4 @@
-"""A cassette read for replay: its lines by session."""
+"""Read a whole cassette for replay, with its lines grouped by session."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class RecordedSession:
     """One connection of one agent, as recorded.
 
     Attributes:
-        number: From 0, in the order of their start.
-        lines: Its frames in order, without host notes and the end: what a replay plays.
-        story: Its frames and host notes in order, without the end: what a reader reads.
-        end: How it ended: `{"by": "client"}`, or `{"by": "harness", "code": ..., "reason": ...}`;
-            None where the recording stops before.
+        number: Number of the session, from 0, in the order of their start.
+        lines: The frames in order, without host notes and the end. A replay plays these.
+        story: The frames and host notes in order, without the end. Views read these.
+        end: How the session ended: `{"by": "client"}`, or `{"by": "harness", "code": ...,
+            "reason": ...}`; None if the recording stops before.
         end_dt: Seconds from the last line to the end.
     """
 
@@ -44,7 +44,7 @@ class RecordedSession:
 
     @property
     def config(self) -> Frame:
-        """The frame that opened it, empty if there is none."""
+        """The frame that opened the session, empty if there is none."""
         for line in self.lines:
             if line.direction == "client":
                 return line.frame if CONFIG in line.frame else {}
@@ -56,9 +56,9 @@ class Cassette:
     """A whole cassette.
 
     Attributes:
-        path: Its folder.
-        header: What its header says.
-        sessions: In the order of their start.
+        path: The cassette's folder.
+        header: The content of `header.json`.
+        sessions: The sessions in the order of their start.
         partial: Whether frames are missing.
     """
 
@@ -69,7 +69,7 @@ class Cassette:
 
 
 def by_session(lines: Iterable[WireRecord]) -> tuple[RecordedSession, ...]:
-    """Sort lines by session."""
+    """Group lines by session. The time before a host note is added to the next frame."""
     found: dict[int, RecordedSession] = {}
     waited: dict[int, float] = {}  # seconds of the notes before a frame
     for line in lines:
@@ -91,7 +91,7 @@ def by_session(lines: Iterable[WireRecord]) -> tuple[RecordedSession, ...]:
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Let no garbage be looked for: JSON makes no cycles, and each look goes through all frames."""
+    """Turn off the garbage collector: JSON has no cycles, but each collection visits all frames."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -105,8 +105,8 @@ def load(path: Path) -> Cassette:
     """Read a cassette.
 
     Raises:
-        CassetteNotFoundError: There is none.
-        CassetteInvalidError: It cannot be read.
+        CassetteNotFoundError: The cassette does not exist.
+        CassetteInvalidError: The cassette cannot be read.
     """
     header = find_header(path)
     with _no_collection():
@@ -115,11 +115,11 @@ def load(path: Path) -> Cassette:
 
 
 def find_header(path: Path) -> Header:
-    """A cassette's header, where it is or where a crash left it.
+    """Read a cassette's header, after undoing a replacement that a crash interrupted.
 
     Raises:
-        CassetteNotFoundError: There is none.
-        CassetteInvalidError: It cannot be read.
+        CassetteNotFoundError: The cassette does not exist.
+        CassetteInvalidError: The cassette cannot be read.
     """
     recover(path)
     try:
@@ -128,8 +128,7 @@ def find_header(path: Path) -> Header:
         partial = path.with_name(path.name + PARTIAL)
         if partial.is_dir():
             raise CassetteNotFoundError(
-                f"{error}; a recording that was not finished is at {partial}, and can be used by "
-                "that name",
+                f"{error}. An unfinished recording is at {partial}; you can use it by that name",
                 path=str(path),
             ) from None
         raise

@@ -1,6 +1,6 @@
-"""Cassettes on disk: which there are, and what unfinished recordings left.
+"""Find cassettes on disk, and the leftovers of unfinished recordings.
 
-Nothing here reads a whole cassette into memory.
+No function here reads a whole cassette into memory.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from agy_nb.cassette.storage.writer import PARTIAL, RecordingLock
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
-    """One cassette of a list.
+    """One cassette in a list.
 
     Attributes:
-        path: Its folder.
-        header: What is known of it, None if it cannot be read.
+        path: The cassette's folder.
+        header: The header, None if it cannot be read.
         partial: Whether frames are missing.
-        size: Bytes of all its files.
-        problem: Why it cannot be read, empty if it can.
+        size: Size of all files in bytes.
+        problem: Why the cassette cannot be read; empty if it can.
     """
 
     path: Path
@@ -42,7 +42,7 @@ class CatalogEntry:
 
 
 def find(roots: Iterable[Path]) -> Iterator[Path]:
-    """The cassettes in some folders and below, sorted; a cassette itself counts too."""
+    """Find the cassettes in and below some folders, sorted. A root may itself be a cassette."""
     for root in roots:
         if os.path.lexists(root / HEADER) or not root.is_dir():
             yield root
@@ -51,7 +51,7 @@ def find(roots: Iterable[Path]) -> Iterator[Path]:
 
 
 def entry(path: Path) -> CatalogEntry:
-    """What a list shows of a cassette; never raises for a bad one."""
+    """Return the list entry of a cassette; an unreadable cassette does not raise."""
     try:
         header = read_header(path)
         size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
@@ -63,7 +63,7 @@ def entry(path: Path) -> CatalogEntry:
 
 
 def leftovers(root: Path) -> Iterator[Path]:
-    """What recordings that were not finished left behind."""
+    """Find the folders and lock files of unfinished recordings."""
     for path in sorted(root.rglob("*")):
         unfinished = path.suffix in (PARTIAL, OLD) and (path / HEADER).exists()
         if unfinished or (path.name.startswith(".") and path.suffix == ".lock"):
@@ -71,7 +71,7 @@ def leftovers(root: Path) -> Iterator[Path]:
 
 
 def is_in_use(leftover: Path) -> bool:
-    """Whether what looks like a leftover is a recording that goes on."""
+    """Return whether a leftover belongs to a recording that still runs."""
     return RecordingLock.is_held(_name_of(leftover))
 
 
@@ -79,19 +79,19 @@ def remove(leftover: Path) -> None:
     """Delete a leftover.
 
     Raises:
-        CassetteBusyError: A recording of this name is under way.
-        OSError: It cannot be removed.
+        CassetteBusyError: A recording of this name still runs.
+        OSError: The leftover cannot be removed.
     """
     lock = RecordingLock(_name_of(leftover))
     try:
         if leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover)
     finally:
-        lock.release()  # which removes the lock's file
+        lock.release()  # also removes the lock file
 
 
 def _name_of(leftover: Path) -> Path:
-    """The cassette that a leftover is of."""
+    """Return the path of a leftover's cassette."""
     if leftover.suffix == ".lock":
         return leftover.with_name(leftover.name.removeprefix(".").removesuffix(".lock"))
     return leftover.with_suffix("")

@@ -1,4 +1,4 @@
-"""Disk work from where an event loop may run."""
+"""Do disk work from code that may run on an event loop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 
 def loop_runs() -> bool:
-    """Whether an event loop runs in this thread."""
+    """Return whether an event loop runs in this thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -18,7 +18,7 @@ def loop_runs() -> bool:
 
 
 def wait_for(work: Callable[[], None]) -> None:
-    """Do disk work and wait for it, in a thread where an event loop runs."""
+    """Do disk work and wait for it; use a thread if an event loop runs."""
     if not loop_runs():
         work()
         return
@@ -33,6 +33,6 @@ def wait_for(work: Callable[[], None]) -> None:
             done.put(None)
 
     threading.Thread(target=in_thread, name="cassette end", daemon=True).start()
-    error = done.get()  # a `with` has no way to wait without blocking; `async with` has
+    error = done.get()  # `with` can only block here; `async with` does not use this function
     if error is not None:
         raise error

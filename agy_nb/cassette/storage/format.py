@@ -1,21 +1,20 @@
-"""The cassette on disk.
+"""The files of a cassette.
 
-Rule 1: a cassette is a folder: `header.json`, `wire.jsonl` and, where the model's side was recorded
-too, `model.yaml`, which is `model.jsonl` until the recording is finished. No other module spells
-these names.
-Rule 2: `wire.jsonl` holds one JSON object a line and is read line by line, never whole.
-Rule 3: a line that is not whole ends the cassette there; what stands before it counts.
+A cassette is a folder with `header.json` and `wire.jsonl`. If requests to the model were recorded,
+it also holds `model.yaml`, which is `model.jsonl` until the recording is finished. `tools.yaml`
+holds the HTTP requests of host tools.
 
-A line of the wire:
+`wire.jsonl` holds one JSON object per line and is read line by line. If its last line is incomplete
+after a crash, the lines before it are still valid. An example:
 
 ```json
 {"s": 0, "d": "client", "dt": 0.0123, "f": {"userInput": {"parts": [{"text": "Hello"}]}}}
 ```
 
-`s` is the session (one connection of one agent), `d` who sent the frame (`client`, `harness`),
-`host` for a note of something that never crosses the wire, or `end` for the session's end. `dt` is
-the seconds since the session's line before, `f` the frame or the note. A frame that is not a JSON
-object is kept as `{"$text": ...}` or `{"$base64": ...}`.
+`s` is the number of the session (one connection of one agent). `d` is the sender of the frame
+(`client` or `harness`), `host` for a note of an event that never crosses the wire, or `end` for the
+end of the session. `dt` is the time since the session's previous line in seconds, `f` the frame or
+the note. A frame that is not a JSON object is stored as `{"$text": ...}` or `{"$base64": ...}`.
 """
 
 from __future__ import annotations
@@ -40,10 +39,10 @@ from agy_nb.wire.construct import constructor_of
 from agy_nb.wire.parsing import as_frame
 
 VERSION = 2
-"""Of the format. `migration` brings older ones up to it."""
+"""Current version of the format; `migration` converts older versions."""
 
 READABLE = (1, 2)
-"""Versions that can be read as they are: version 2 only adds host notes to version 1."""
+"""Versions that can be read without conversion: version 2 only adds host notes to version 1."""
 
 HEADER = "header.json"
 WIRE = "wire.jsonl"
@@ -60,7 +59,7 @@ _LONGEST_NAME = 200
 _LARGEST_HEADER = 64 * 2**20
 _MOST_SESSIONS = 10**6
 _LONGEST_WAIT = 1e9
-"""Seconds between two frames; more than 30 years."""
+"""Most seconds between two frames, more than 30 years."""
 _LARGEST_NUMBER = 2**63
 _LAYOUT = re.compile(r'\{"s":\d+,"d":"\w+","dt":[\d.e-]+,"f":')
 _CONFLICT = re.compile(rb"^(<{7}|={7}|>{7}|\|{7})", re.MULTILINE)
@@ -69,14 +68,14 @@ _Record = TypeVar("_Record")
 
 @dataclass(frozen=True, slots=True)
 class WireRecord:
-    """One line of the wire.
+    """One line of `wire.jsonl`.
 
     Attributes:
         session: Number of the session, from 0.
-        direction: Who sent it; `host` is a note beside the wire, `end` closes the session.
-        dt: Seconds since the session's line before.
-        frame: What was sent; for `end` how the session ended.
-        text: The frame as JSON text where it was read from disk, which spares writing it again.
+        direction: The sender; `host` marks a host note, `end` the end of the session.
+        dt: Seconds since the session's previous line.
+        frame: The frame; for `end` how the session ended.
+        text: The frame's JSON text if it was read from disk, so that it need not be encoded again.
     """
 
     session: int
@@ -88,16 +87,16 @@ class WireRecord:
 
 @dataclass(frozen=True, slots=True)
 class SessionSummary:
-    """What a list shows of one session.
+    """The summary of one session in the header.
 
     Attributes:
-        config: Digest of its configuration.
-        frames: Lines of the wire that belong to it.
-        turns: Turns that were begun, by a prompt or otherwise.
-        tokens: Total tokens as the harness last told them, None where it never did.
-        tools: Names of the tools called, built-in ones too, sorted.
-        models: Names of the models in its configuration.
-        closed: Whether its end was recorded.
+        config: Digest of the session's configuration.
+        frames: Number of the session's lines in `wire.jsonl`.
+        turns: Number of turns, including those of triggers and wake-ups.
+        tokens: Total tokens that the harness last reported, None if it reported none.
+        tools: Sorted names of the tools that were called, including built-in ones.
+        models: Names of the models in the configuration.
+        closed: Whether the end of the session was recorded.
     """
 
     config: str = ""
@@ -111,20 +110,20 @@ class SessionSummary:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is known of a cassette without reading its frames.
+    """The content of `header.json`: a summary of the cassette.
 
     Attributes:
         complete: Whether the recording was finished.
-        recorded_at: When it was begun, UTC, ISO 8601.
+        recorded_at: Start of the recording, UTC, ISO 8601.
         sdk: Version of google-antigravity.
-        harness: What is known of the harness binary.
-        frames: Lines in `wire.jsonl`.
-        size: Bytes of `wire.jsonl`.
-        sessions: One summary each, in the order of their start.
-        redactions: How often each kind of thing was taken out.
-        model: Whether the model's side was recorded too.
-        digest: SHA-256 of `wire.jsonl` as it was recorded; empty if that is not known.
-        version: Of the format.
+        harness: Name and size of the harness binary.
+        frames: Number of lines in `wire.jsonl`.
+        size: Size of `wire.jsonl` in bytes.
+        sessions: One summary per session, in the order of their start.
+        redactions: Number of redactions by kind.
+        model: Whether requests to the model were recorded.
+        digest: SHA-256 of `wire.jsonl` when it was recorded; empty if it is not known.
+        version: Version of the format.
     """
 
     complete: bool = False
@@ -140,7 +139,7 @@ class Header:
     version: int = VERSION
 
     def encode(self) -> bytes:
-        """The bytes of `header.json`."""
+        """Return the bytes of `header.json`."""
         data = {"format": FORMAT, **asdict(self)}
         return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
 
@@ -149,39 +148,39 @@ _line = constructor_of(WireRecord)
 
 
 def encode_line(line: WireRecord) -> bytes:
-    """A line as it stands on disk, with its end."""
+    """Encode a line of `wire.jsonl`, with its line end."""
     data = {"s": line.session, "d": line.direction, "dt": round(line.dt, 6), "f": line.frame}
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     try:
         return text.encode() + b"\n"
-    except UnicodeEncodeError:  # half a surrogate pair; escaped it survives
+    except UnicodeEncodeError:  # a lone surrogate can be stored as an escape sequence only
         return json.dumps(data, separators=(",", ":")).encode() + b"\n"
 
 
 def decode_line(raw: bytes, parse: Callable[[str], Any] = parse_json) -> WireRecord:
-    """The opposite of `encode_line`.
+    """Decode a line of `wire.jsonl`.
 
     Args:
-        raw: The line, with or without its end.
+        raw: The line, with or without its line end.
         parse: Parses JSON.
 
     Raises:
-        ValueError: It is no line of a wire.
+        ValueError: The line is not valid.
     """
     line = raw.removeprefix(BOM_UTF8).decode("utf-8", "surrogatepass")
     data = parse(line)
     if not isinstance(data, dict):
-        raise ValueError("a line is a JSON object")  # noqa: TRY004 - one error for all that is wrong
+        raise ValueError("a line must be a JSON object")  # noqa: TRY004 - one type for all faults
     session, direction, frame = data.get("s"), data.get("d"), data.get("f")
     dt = data.get("dt", 0)
     if not isinstance(session, int) or not 0 <= session < _MOST_SESSIONS:
-        raise ValueError("`s` is the number of a session")
+        raise ValueError(f"`s` must be the number of a session, got {session!r:.60}")
     if direction not in ("client", "harness", "host", "end"):
-        raise ValueError("`d` is client, harness, host or end")
+        raise ValueError(f"`d` must be client, harness, host or end, got {direction!r:.60}")
     if not isinstance(frame, dict):
-        raise ValueError("`f` is a frame, a JSON object")  # noqa: TRY004
+        raise ValueError(f"`f` must be a JSON object, got {frame!r:.60}")  # noqa: TRY004
     if not isinstance(dt, int | float) or not 0 <= dt < _LONGEST_WAIT:
-        raise ValueError("`dt` is a number of seconds")
+        raise ValueError(f"`dt` must be a number of seconds >= 0, got {dt!r:.60}")
     layout = _LAYOUT.match(line)
     text = None
     if layout is not None and next(reversed(data)) == "f":
@@ -190,7 +189,7 @@ def decode_line(raw: bytes, parse: Callable[[str], Any] = parse_json) -> WireRec
 
 
 def parse_frame(message: str | bytes) -> Frame:
-    """A frame as it stands in a line, whatever it is."""
+    """Convert any message of the wire to the frame that a line stores."""
     try:
         data = parse_json(message)
     except ValueError:
@@ -199,14 +198,14 @@ def parse_frame(message: str | bytes) -> Frame:
 
 
 def frame_message(frame: Frame, text: str | None = None) -> str | bytes:
-    """What to send for a frame.
+    """Convert a stored frame back to the message of the wire.
 
     Args:
-        frame: As it stands in a line.
-        text: The same as JSON text, if that is at hand.
+        frame: The frame of a line.
+        text: The frame's JSON text, if it is known.
 
     Raises:
-        ValueError: The frame was edited into something that is none.
+        ValueError: The frame was edited and is not valid base64 any more.
     """
     if len(frame) == 1:
         if "$text" in frame:
@@ -220,29 +219,29 @@ def frame_message(frame: Frame, text: str | None = None) -> str | bytes:
 
 
 def cassette_path(path: str | Path) -> Path:
-    """The folder that a name stands for.
+    """Check and expand the path of a cassette.
 
     Raises:
-        CassetteInvalidError: No folder can have that name.
+        CassetteInvalidError: A folder cannot have this name.
     """
     text = str(path)
     found = Path(text).expanduser()
     if not text.strip() or "\0" in text or found.name in ("", ".", ".."):
         raise CassetteInvalidError(
-            f"{text!r} names no cassette; give it the path of a folder, e.g. 'cassettes/weather'",
+            f"{text!r} cannot name a cassette; pass the path of a folder, e.g. 'cassettes/weather'",
             path=text,
         )
     if len(found.name.encode()) > _LONGEST_NAME:
         raise CassetteInvalidError(
             f"the name {found.name[:40]!r}... is {len(found.name.encode())} bytes long; "
-            f"a cassette's name has at most {_LONGEST_NAME}",
+            f"use at most {_LONGEST_NAME} bytes",
             path=text,
         )
     return found
 
 
 def safe_name(text: str) -> str:
-    """A file name for any text, e.g. the id of a test; different for different texts."""
+    """Make a file name of any text, e.g. a test id. Different texts get different names."""
     name = re.sub(r"[^\w.\[\]-]+", "-", text).strip("-.") or "cassette"
     if name != text or len(name.encode()) > _LONGEST_NAME:
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
@@ -251,11 +250,11 @@ def safe_name(text: str) -> str:
 
 
 def read_header(folder: Path) -> Header:
-    """The header of a cassette.
+    """Read the header of a cassette.
 
     Raises:
-        CassetteNotFoundError: There is no such folder.
-        CassetteInvalidError: It is no cassette, or one of another version of the format.
+        CassetteNotFoundError: The folder does not exist.
+        CassetteInvalidError: The folder is not a cassette, or has another version of the format.
     """
     data = read_header_data(folder)
     if data["version"] not in READABLE:
@@ -264,11 +263,11 @@ def read_header(folder: Path) -> Header:
 
 
 def read_header_data(folder: Path) -> dict[str, Any]:
-    """What stands in a cassette's header, of whatever version.
+    """Read `header.json` of any version of the format.
 
     Raises:
-        CassetteNotFoundError: There is no such folder.
-        CassetteInvalidError: It is no cassette.
+        CassetteNotFoundError: The folder does not exist.
+        CassetteInvalidError: The folder is not a cassette.
     """
     where = str(folder)
     try:
@@ -282,8 +281,8 @@ def read_header_data(folder: Path) -> dict[str, Any]:
             ) from None
         what = "has no header.json" if folder.is_dir() else "is a file, not a folder"
         raise CassetteInvalidError(
-            f"{where} is no cassette: it {what}. `agy-nb cassette list FOLDER` finds those below a "
-            "folder",
+            f"{where} is not a cassette: it {what}. `agy-nb cassette list FOLDER` lists the "
+            "cassettes below a folder",
             path=where,
         ) from None
     except OSError as error:
@@ -294,22 +293,22 @@ def read_header_data(folder: Path) -> dict[str, Any]:
         return _checked_header(parse_json(raw))
     except ValueError as error:
         raise CassetteInvalidError(
-            f"{where} is no cassette: its header.json: {_what_is_wrong(raw, error)}", path=where
+            f"{where} is not a cassette: header.json: {_diagnosis(raw, error)}", path=where
         ) from error
 
 
 def header_of(data: dict[str, Any], where: str) -> Header:
-    """The header that the data of a `header.json` of this version says.
+    """Convert the data of a `header.json` of a readable version.
 
     Raises:
-        CassetteInvalidError: It is damaged.
+        CassetteInvalidError: A field has a wrong type or value.
     """
     try:
         sessions = tuple(_fill(SessionSummary, item) for item in data.get("sessions", ()))
         return _fill(Header, data | {"sessions": sessions})
     except (TypeError, ValueError, AttributeError) as error:
         raise CassetteInvalidError(
-            f"{where}: its header.json is damaged: {error}. Take it from a copy, or record again",
+            f"{where}: header.json is damaged: {error}. Restore the cassette, or record it again",
             path=where,
         ) from error
 
@@ -330,15 +329,15 @@ def _other_version(version: int, where: str) -> CassetteInvalidError:
 
 def _checked_header(data: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise ValueError("it does not say so")
+        raise ValueError(f'the field "format" must be {FORMAT!r}')
     version = data.get("version")
     if not isinstance(version, int) or version < 1:
-        raise ValueError("it tells no version of the format")
+        raise ValueError(f'the field "version" must be a number >= 1, got {version!r:.60}')
     return data
 
 
 def _fill(kind: type[_Record], data: dict[str, Any]) -> _Record:
-    """Known fields of the right types; the format says nothing about others."""
+    """Create a record of the known fields, and check their types. Unknown fields are ignored."""
     kept: dict[str, Any] = {}
     blank = kind()
     for item in fields(blank):  # type: ignore[arg-type]  # both are dataclasses
@@ -347,13 +346,13 @@ def _fill(kind: type[_Record], data: dict[str, Any]) -> _Record:
         expected = int if item.name == "tokens" else type(getattr(blank, item.name))
         unknown = value is None and item.name == "tokens"
         if not unknown and not (type(value) is expected and _fits(item.name, value)):
-            raise TypeError(f"{item.name} is {repr(value)[:100]}")
+            raise TypeError(f"the value of {item.name} is not valid: {repr(value)[:100]}")
         kept[item.name] = value
     return kind(**kept)
 
 
 def _fits(name: str, value: Any) -> bool:  # noqa: ANN401 - JSON
-    """Whether a value of a header has parts of the right types, and a size that can be shown."""
+    """Return whether the items of a header's value have the right types and a plausible size."""
     match value:
         case int():
             return -1 <= value < _LARGEST_NUMBER
@@ -369,13 +368,13 @@ def _fits(name: str, value: Any) -> bool:  # noqa: ANN401 - JSON
 def read_lines(
     folder: Path, *, strict: bool = True, parse: Callable[[str], Any] = parse_json
 ) -> Iterator[WireRecord]:
-    """The lines of the wire, one at a time, in constant memory.
+    """Read the lines of `wire.jsonl` one at a time.
 
-    A last line that was cut off is left out. Memory is that of the longest line.
+    An incomplete last line is left out. Memory is that of the longest line.
 
     Args:
         folder: The cassette.
-        strict: Whether a damaged line before the last is an error; else the reading ends there.
+        strict: Whether a damaged line before the last raises; otherwise reading ends there.
         parse: Parses JSON.
 
     Raises:
@@ -388,10 +387,7 @@ def read_lines(
 def numbered_lines(
     folder: Path, *, strict: bool = True, parse: Callable[[str], Any] = parse_json
 ) -> Iterator[tuple[int, bytes, WireRecord]]:
-    """The lines of the wire with their numbers, from 1, and as they stand in the file.
-
-    See `read_lines`.
-    """
+    """Read lines like `read_lines`, with their numbers from 1 and their raw bytes."""
     path = folder / WIRE
     try:
         file = open_plain(path)
@@ -414,13 +410,13 @@ def numbered_lines(
                 if not strict:
                     return
                 raise CassetteInvalidError(
-                    f"{path}, line {number}: {_what_is_wrong(raw, error)}", path=str(folder)
+                    f"{path}, line {number}: {_diagnosis(raw, error)}", path=str(folder)
                 ) from error
             yield number, raw, line
 
 
 def read_torn_end(folder: Path) -> str:
-    """What follows the last whole line of the wire: nothing, unless the file was cut off."""
+    """Return the incomplete line at the end of `wire.jsonl`; empty unless the file was cut off."""
     try:
         with open_plain(folder / WIRE) as file:
             size = file.seek(0, os.SEEK_END)
@@ -430,30 +426,30 @@ def read_torn_end(folder: Path) -> str:
         return ""
 
 
-def _what_is_wrong(raw: bytes, error: Exception) -> str:
+def _diagnosis(raw: bytes, error: Exception) -> str:
     if _CONFLICT.search(raw):
         return (
-            "git has left a conflict there. Take one side of the whole folder, with "
-            "`git checkout --ours FOLDER` or `--theirs`, or record again"
+            "the file holds a git conflict. Take one side of the whole folder, with "
+            "`git checkout --ours FOLDER` or `--theirs`, or record the cassette again"
         )
-    return f"{error}. Take it from a copy, or record again"
+    return f"{error}. Restore the cassette, or record it again"
 
 
 def is_edited(folder: Path, header: Header) -> bool:
-    """Whether the frames are not those that were recorded. Reads the disk, piece by piece."""
+    """Return whether `wire.jsonl` was changed after the recording. Reads the whole file."""
     if not header.digest:
         return False
     try:
         with open_plain(folder / WIRE) as file:
             return hashlib.file_digest(file, "sha256").hexdigest() != header.digest
     except OSError:
-        return False  # missing, and no edit
+        return False  # a missing file counts as partial, not as edited
 
 
 def is_partial(folder: Path, header: Header) -> bool:
-    """Whether frames are missing: the recording was cut off, or the file was.
+    """Return whether frames are missing because the recording or the file was cut off.
 
-    A file that has shrunk is read, since words in it may have been edited into shorter ones.
+    A file that is smaller than recorded may have been edited, so its lines are counted.
     """
     path = folder / WIRE
     try:

@@ -1,10 +1,10 @@
-"""Writes a recording: append-only while it runs, one atomic rename when it is done.
+"""Write a recording: append lines while it runs, replace the old cassette at its end.
 
-Rule 1: `put` costs the event loop nothing but a queue; parsing, redaction and writing are done by a
-thread.
-Rule 2: until the rename the old cassette is untouched; a crash leaves `NAME.partial` beside it, in
-which every whole line counts.
-Rule 3: one writer a name. The lock is the operating system's, so that a crash lets it go.
+Rule 1: `put` only adds to a queue, so it never blocks the event loop. A thread parses, redacts and
+writes the frames.
+Rule 2: the old cassette is unchanged until the replacement. A crash leaves the folder
+`NAME.partial`, in which all complete lines are valid.
+Rule 3: one writer per name. The operating system holds the lock, so a crash releases it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Join: TypeAlias = Callable[[Iterable[WireRecord]], Iterable[WireRecord]]
 
 
 class TimedFrame(NamedTuple):
-    """A frame as it was heard; see `CassetteWriter.put`."""
+    """A frame with its time; see `CassetteWriter.put`."""
 
     session: int
     direction: Direction
@@ -54,7 +54,7 @@ class TimedFrame(NamedTuple):
 
 
 def timed(said: Iterable[TimedFrame]) -> Iterator[WireRecord]:
-    """Frames as lines, which tell how long after the session's line before they came."""
+    """Convert frames to lines, with the time since the session's previous line."""
     last: dict[int, float] = {}
     for item in said:
         since = item.at - last.get(item.session, item.at)
@@ -65,18 +65,19 @@ def timed(said: Iterable[TimedFrame]) -> Iterator[WireRecord]:
 
 
 class CassetteWriter:
-    """A recording under way.
+    """Write the frames of a running recording.
 
     Args:
         path: Folder of the cassette.
-        header: What is known before the first frame.
-        redact: Takes secrets out of a line; runs in the writer's thread.
-        join: Takes out, before, what only several lines show; it may hold lines back.
-        keep: Lines to begin with, e.g. those of the cassette that is being extended.
+        header: The header, as far as it is known before the first frame.
+        redact: Removes secrets from a line; called in the writer's thread.
+        join: Removes secrets that are split over several lines, before `redact`. It may delay
+            lines.
+        keep: First lines of the recording, e.g. those of a cassette that is extended.
 
     Raises:
-        CassetteBusyError: Somebody else is recording it.
-        CassetteNotWrittenError: The folder cannot be made.
+        CassetteBusyError: Another recording writes to the cassette.
+        CassetteNotWrittenError: The folder cannot be created.
     """
 
     def __init__(
@@ -113,9 +114,9 @@ class CassetteWriter:
 
         Args:
             session: Number of the session.
-            direction: Who sent it.
-            at: When, by a monotonic clock, in seconds.
-            message: The frame as it stood on the wire, or already parsed.
+            direction: The sender.
+            at: Monotonic time in seconds.
+            message: The message of the wire, or the parsed frame.
         """
         self._thread.put(TimedFrame(session, direction, at, message))
 
@@ -126,32 +127,32 @@ class CassetteWriter:
         complete: bool = True,
         harness: str = "",
     ) -> Header:
-        """Write what is left and put the cassette in its place. Blocks; not for the event loop.
+        """Write all frames and replace the old cassette. Blocks, so never call it on the loop.
 
         Args:
-            redactions: Gives the counts for the header, asked after the last line.
-            complete: False where what was kept is known to be cut off.
-            harness: What is known of the harness, if that was not known before.
+            redactions: Returns the counts for the header; called after the last line.
+            complete: False if the lines of `keep` are known to be incomplete.
+            harness: Description of the harness, if it was not known before.
 
         Returns:
-            The header as written.
+            The header.
 
         Raises:
-            CassetteNotWrittenError: The disk refused. The old cassette, if any, is as it was.
-            CassetteError: What `keep` raised.
+            CassetteNotWrittenError: The recording cannot be written. An old cassette is unchanged.
+            CassetteError: The lines of `keep` cannot be read.
         """
         self._thread.close()
         failure = self._thread.failure
         try:
             if isinstance(failure, OSError):
                 raise failure
-            if isinstance(failure, CassetteError):  # what was to be kept is damaged
+            if isinstance(failure, CassetteError):  # the lines to keep are damaged
                 shutil.rmtree(self.folder, ignore_errors=True)
                 raise failure
             if failure is not None:
                 raise CassetteNotWrittenError(
-                    f"{self.path} could not be recorded: {failure!r}. Nothing that was not "
-                    "redacted is on disk; if a rule of yours raised this, fix it and record again",
+                    f"{self.path} could not be recorded: {failure!r}. No unredacted text was "
+                    "written. If a rule in redact= raised this error, fix it and record again",
                     path=str(self.path),
                 ) from failure
             header = replace(
@@ -185,7 +186,7 @@ class CassetteWriter:
         self._lock.release()
 
     def not_written(self, error: OSError) -> CassetteNotWrittenError:
-        """The error for a disk that refused."""
+        """Return the error for a failed write."""
         return _not_written(self.path, error)
 
     @property
@@ -195,7 +196,7 @@ class CassetteWriter:
 
     def _open(self) -> BinaryIO:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        if self.folder.exists():  # left by a crash; whoever wanted it would have taken it
+        if self.folder.exists():  # left by a crash, and not rescued by the user before this run
             shutil.rmtree(self.folder)
         self.folder.mkdir()
         _write(self.folder / HEADER, self._header.encode())
@@ -216,8 +217,8 @@ class CassetteWriter:
         raw = encode_line(line)
         if len(raw) > LONGEST_LINE:
             raise ValueError(
-                f"a frame has {len(raw) >> 20} MB, and a cassette's have {LONGEST_LINE >> 20} at "
-                "most; leave large media out of what is recorded"
+                f"a frame of {len(raw) >> 20} MB is too large for a cassette; the limit is "
+                f"{LONGEST_LINE >> 20} MB. Use smaller media, or record_media=False"
             )
         write_all(self._file, raw)
         self._size += len(raw)
@@ -227,17 +228,17 @@ class CassetteWriter:
 
 
 def new_header() -> Header:
-    """What is known of a recording before its first frame."""
+    """Create the header of a recording that starts now."""
     return Header(recorded_at=this_moment(), sdk=installed_sdk())
 
 
 def this_moment() -> str:
-    """The time, as headers tell it."""
+    """Return the current time as in headers: UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def installed_sdk() -> str:
-    """Version of the SDK that is installed, empty if none is."""
+    """Return the version of the installed SDK, empty if it is not installed."""
     try:
         return importlib.metadata.version("google-antigravity")
     except importlib.metadata.PackageNotFoundError:
@@ -245,7 +246,7 @@ def installed_sdk() -> str:
 
 
 class RecordingLock:
-    """Held by one recorder of a name at a time, in this process or another."""
+    """Lock of a cassette's name, for one recording at a time on this machine."""
 
     def __init__(self, path: Path) -> None:
         self._path = path.with_name(f".{path.name}.lock")
@@ -256,20 +257,21 @@ class RecordingLock:
             raise _not_written(path, error) from error
         try:
             _lock(self._fd)
-            # The one before us may have removed the file between our two calls.
+            # The last holder may have removed the file between our `open` and our lock. Then this
+            # is the lock of a deleted file, which protects nothing.
             ours = os.path.samestat(os.fstat(self._fd), self._path.stat())
         except OSError:
             ours = False
         if not ours:
             os.close(self._fd)
             raise CassetteBusyError(
-                f"{path} is being recorded by somebody else; wait for it, or choose another name",
+                f"another recording writes to {path}; wait for its end, or choose another name",
                 path=str(path),
             )
 
     @staticmethod
     def is_held(path: Path) -> bool:
-        """Whether somebody records this name now."""
+        """Return whether a recording of this name runs now."""
         try:
             fd = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR)
         except OSError:
@@ -283,7 +285,7 @@ class RecordingLock:
         return False
 
     def release(self) -> None:
-        """Let the next one in."""
+        """Release the lock and remove its file."""
         with contextlib.suppress(OSError):
             self._path.unlink()
         os.close(self._fd)
@@ -301,7 +303,7 @@ def _lock(fd: int) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file in one step: on a full disk, what was there stays."""
+    """Write a file atomically: if the disk is full, the old file stays."""
     fresh = path.with_name(f".{path.name}")
     try:
         with fresh.open("wb") as file:
@@ -319,6 +321,6 @@ def _not_written(path: Path, error: OSError) -> CassetteNotWrittenError:
     kept = f" The partial recording is at {partial}." if partial.is_dir() else ""
     return CassetteNotWrittenError(
         f"{path} could not be recorded: {error.strerror or error}.{kept} "
-        "What was there before is untouched; free some space or choose another folder",
+        "An older cassette is unchanged. Free some space, or choose another folder",
         path=str(path),
     )

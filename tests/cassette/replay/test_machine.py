@@ -297,7 +297,7 @@ def test_folders_and_conversation_are_translated_both_ways(session_of, frames):
 # --- several sessions ---------------------------------------------------------------------------
 
 
-def deck(tmp_path, lines_of, *sessions, **settings):
+def matcher_of(tmp_path, lines_of, *sessions, **settings):
     lines = [
         line for number, frames in enumerate(sessions)
         for line in lines_of(frames, session=number, end={"by": "client"})
@@ -311,48 +311,48 @@ def deck(tmp_path, lines_of, *sessions, **settings):
 
 def test_sessions_are_found_by_configuration(tmp_path, lines_of, frames):
     configs = [frames.config(appDataDir=f"/{n}", agentBehavior=f"B{n}") for n in range(3)]
-    dealer = deck(tmp_path, lines_of, *[[config] for config in configs])
+    matcher = matcher_of(tmp_path, lines_of, *[[config] for config in configs])
     for number in (2, 0, 1):
-        assert dealer.deal(configs[number]).session.number == number
-    assert dealer.errors(allow_unplayed=False) == []
+        assert matcher.acquire(configs[number]).session.number == number
+    assert matcher.errors(allow_unplayed=False) == []
 
 
 def test_what_went_wrong_first_is_told_first(tmp_path, lines_of, frames):
     config = frames.config()
-    dealer = deck(tmp_path, lines_of, [config, frames.ready(), frames.prompt("Hello")])
-    machine = dealer.deal(config)
+    matcher = matcher_of(tmp_path, lines_of, [config, frames.ready(), frames.prompt("Hello")])
+    machine = matcher.acquire(config)
     released(machine)
     with pytest.raises(CassetteMismatchError):
         machine.receive(frames.prompt("Bye"))
     with pytest.raises(CassetteMismatchError):
-        dealer.deal(config)
-    assert [error.phase for error in dealer.errors(allow_unplayed=False)] == ["prompt", "extra"]
+        matcher.acquire(config)
+    assert [error.phase for error in matcher.errors(allow_unplayed=False)] == ["prompt", "extra"]
 
 
 def test_frames_that_are_missing_are_a_reason(tmp_path, frames):
     recording = Cassette(tmp_path / "c", Header(complete=True), (), partial=True)
     with pytest.raises(CassetteMismatchError, match="0 agents were, and the recording is partial"):
-        SessionMatcher(recording, PlaySettings(places={})).deal(frames.config())
+        SessionMatcher(recording, PlaySettings(places={})).acquire(frames.config())
 
 
 def test_sessions_alike_are_told_apart_by_their_first_prompt(tmp_path, lines_of, frames):
     config = frames.config()
-    dealer = deck(
+    matcher = matcher_of(
         tmp_path, lines_of,
         *[[config, frames.ready(f"c{n}"), frames.prompt(f"p{n}"), frames.step(f"a{n}")]
           for n in range(3)],
     )  # fmt: skip
-    machines = [dealer.deal(config) for _ in range(2)]
+    machines = [matcher.acquire(config) for _ in range(2)]
     for machine in machines:
         released(machine)
     for machine, number in zip(machines, (1, 2), strict=True):
-        dealer.settle(machine, frames.prompt(f"p{number}"))
+        matcher.rematch(machine, frames.prompt(f"p{number}"))
         machine.receive(frames.prompt(f"p{number}"))
         assert released(machine) == [frames.step(f"a{number}")]
-    last = dealer.deal(config)
-    dealer.settle(last, frames.prompt("p0"))
+    last = matcher.acquire(config)
+    matcher.rematch(last, frames.prompt("p0"))
     last.receive(frames.prompt("p0"))
-    assert dealer.errors(allow_unplayed=False) == []
+    assert matcher.errors(allow_unplayed=False) == []
 
 
 @given(starts=st.permutations(range(4)), prompts=st.permutations(range(4)))
@@ -365,29 +365,29 @@ def test_agents_alike_may_start_and_ask_in_any_order(starts, prompts):
     )
 
     config = frames.config()
-    dealer = deck(
+    matcher = matcher_of(
         Path("x"), to_lines,
         *[[config, frames.ready(f"c{n}"), frames.prompt(f"p{n}"), frames.step(f"a{n}")]
           for n in range(4)],
     )  # fmt: skip
     machines = {}
     for number in starts:
-        machines[number] = dealer.deal(config)
+        machines[number] = matcher.acquire(config)
         released(machines[number])
     for number in prompts:
-        dealer.settle(machines[number], frames.prompt(f"p{number}"))
+        matcher.rematch(machines[number], frames.prompt(f"p{number}"))
         machines[number].receive(frames.prompt(f"p{number}"))
         assert released(machines[number]) == [frames.step(f"a{number}")]
-    assert dealer.errors(allow_unplayed=False) == []
+    assert matcher.errors(allow_unplayed=False) == []
 
 
 def test_configuration_that_differs_is_shown(tmp_path, lines_of, frames):
-    dealer = deck(tmp_path, lines_of, [frames.config(systemInstructions="Be kind.")])
+    matcher = matcher_of(tmp_path, lines_of, [frames.config(systemInstructions="Be kind.")])
     with pytest.raises(CassetteMismatchError) as caught:
-        dealer.deal(frames.config(systemInstructions="Be brief."))
+        matcher.acquire(frames.config(systemInstructions="Be brief."))
     assert caught.value.phase == "config"
     assert "-Be kind.\n+Be brief." in caught.value.diff
-    assert dealer.errors(allow_unplayed=False) == [caught.value]
+    assert matcher.errors(allow_unplayed=False) == [caught.value]
 
 
 def test_configuration_that_differs_may_be_ignored(tmp_path, lines_of, frames):
@@ -396,8 +396,10 @@ def test_configuration_that_differs_may_be_ignored(tmp_path, lines_of, frames):
         {"comparer": Comparer(ignore=["config.systemInstructions"])},
         {"comparer": Comparer(["prompt"])},
     ):
-        dealer = deck(tmp_path, lines_of, [frames.config(systemInstructions="Be kind.")], **setting)
-        assert dealer.deal(now).session.number == 0
+        matcher = matcher_of(
+            tmp_path, lines_of, [frames.config(systemInstructions="Be kind.")], **setting
+        )
+        assert matcher.acquire(now).session.number == 0
 
 
 def test_keys_ports_paths_and_tool_order_mean_nothing(tmp_path, lines_of, frames):
@@ -409,26 +411,26 @@ def test_keys_ports_paths_and_tool_order_mean_nothing(tmp_path, lines_of, frames
         )  # fmt: skip
 
     one, two = {"name": "one"}, {"name": "two"}
-    dealer = deck(tmp_path, lines_of, [config(1, [one, two])])
-    assert dealer.deal(config(22, [two, one])).session.number == 0
+    matcher = matcher_of(tmp_path, lines_of, [config(1, [one, two])])
+    assert matcher.acquire(config(22, [two, one])).session.number == 0
 
 
 def test_one_agent_too_many_is_told(tmp_path, lines_of, frames):
-    dealer = deck(tmp_path, lines_of, [frames.config()])
-    dealer.deal(frames.config())
+    matcher = matcher_of(tmp_path, lines_of, [frames.config()])
+    matcher.acquire(frames.config())
     with pytest.raises(CassetteMismatchError, match="one more agent"):
-        dealer.deal(frames.config())
+        matcher.acquire(frames.config())
 
 
 def test_agent_never_started_is_told(tmp_path, lines_of, frames):
-    dealer = deck(tmp_path, lines_of, [frames.config()], [frames.config()])
-    dealer.deal(frames.config())
-    (error,) = dealer.errors(allow_unplayed=False)
+    matcher = matcher_of(tmp_path, lines_of, [frames.config()], [frames.config()])
+    matcher.acquire(frames.config())
+    (error,) = matcher.errors(allow_unplayed=False)
     assert "session 1 was never started" in str(error)
-    assert dealer.errors(allow_unplayed=True) == []
+    assert matcher.errors(allow_unplayed=True) == []
 
 
 def test_hand_edited_session_without_configuration_is_no_crash(tmp_path, lines_of, frames):
-    dealer = deck(tmp_path, lines_of, [frames.prompt("x")], [])
+    matcher = matcher_of(tmp_path, lines_of, [frames.prompt("x")], [])
     with pytest.raises(CassetteMismatchError):
-        dealer.deal(frames.config())
+        matcher.acquire(frames.config())

@@ -535,7 +535,7 @@ async def test_client_gets_the_address_that_it_asks_for(launcher, cassette, hell
 
 @pytest.mark.parametrize(
     ("mode", "message"),
-    [("--replay", "there is no cassette at"), ("--record", "is no cassette (stray.txt)")],
+    [("--replay", "there is no cassette at"), ("--record", "is not a cassette (stray.txt)")],
 )
 def test_what_cannot_work_is_told_before_the_client_connects(launcher, tmp_path, mode, message):
     if mode == "--record":

@@ -141,7 +141,7 @@ def test_conflict_that_git_left_is_called_that(cassette, hello, name):
     folder = cassette(hello)
     first, *rest = (folder / name).read_bytes().splitlines(keepends=True)
     (folder / name).write_bytes(first + CONFLICT % (rest[0], rest[0]) + b"".join(rest[1:]))
-    with pytest.raises(CassetteInvalidError, match=r"git has left a conflict there.*--ours"):
+    with pytest.raises(CassetteInvalidError, match=r"the file holds a git conflict.*--ours"):
         load(folder)
 
 

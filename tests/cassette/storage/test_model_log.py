@@ -113,7 +113,7 @@ async def test_new_agent_at_the_wire_adds_to_both_sides(recorded, tmp_path):
 async def test_somebody_elses_recording_is_told_and_not_harmed(recorded, tmp_path):
     other = CassetteWriter(recorded, Header())
     before = files(recorded)
-    with pytest.raises(CassetteBusyError, match="recorded by somebody else"):
+    with pytest.raises(CassetteBusyError, match="another recording writes to"):
         async with use_cassette(recorded, "new_episodes", seam="model"):
             await talk(Setting(NO_MODEL, tmp_path / "new"), "Something else?")
     assert files(recorded) == before

@@ -113,7 +113,7 @@ def test_killed_recorder_leaves_every_whole_line_and_the_old_cassette(tmp_path):
 
 def test_second_recorder_of_a_name_is_told_at_once(tmp_path):
     first = record(tmp_path / "c", "first")
-    with pytest.raises(CassetteBusyError, match="recorded by somebody else"):
+    with pytest.raises(CassetteBusyError, match="another recording writes to"):
         CassetteWriter(tmp_path / "c", Header())
     first.finish()
     assert prompts_of(tmp_path / "c") == ["first"]
