@@ -1,12 +1,12 @@
-"""A guest in the kernel: everything that touches ipykernel.
+"""Everything that touches ipykernel. It also works outside a kernel.
 
-Importing this imports neither IPython nor ipykernel, and works outside a kernel.
+Importing this package imports neither IPython nor ipykernel.
 
 Attributes:
-    run: Block until a coroutine is done, with the kernel alive.
-    guest: The guest of this process: busy(), on_interrupt(), at_exit().
-    probe: What works here.
-    ask_text: Ask a person for a line of text.
+    run: Blocks until a coroutine is done; the kernel keeps handling widget messages.
+    current_host: Returns the `KernelHost` of this process: busy(), on_interrupt(), at_exit().
+    probe: Reports which features work in this process.
+    ask_text: Asks the user for a line of text.
 """
 
 from __future__ import annotations

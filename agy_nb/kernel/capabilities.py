@@ -1,4 +1,4 @@
-"""What works here: for `agy-nb doctor`, and for whoever must choose between a widget and text."""
+"""Which features work in this process: for `agy-nb doctor`, and to choose widgets or text."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ FrontEnd = Literal["jupyterlab", "notebook", "vscode", "colab", "terminal", "non
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """Whether something works here; true in a condition when it does.
+    """Whether a feature works here; true in a condition if it works.
 
     Attributes:
-        works: Whether it does.
-        reason: Why it does not, in a few words; empty when it does.
+        works: Whether the feature works.
+        reason: Why it does not work, in a few words; empty if it works.
     """
 
     works: bool
@@ -38,19 +38,19 @@ class Capability:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What this process offers.
+    """The features of this process.
 
     Attributes:
         kernel: Whether this is a Jupyter kernel.
-        ipykernel: Its version, or None outside a kernel.
-        front_end: The best guess: the Jupyter protocol does not say. `"notebook"` stands for
-            any client that could not be told, `"terminal"` for IPython without a kernel.
+        ipykernel: Version of ipykernel, or None outside a kernel.
+        front_end: A guess, because the Jupyter protocol does not name the front end. `"notebook"`
+            stands for any unrecognised client, `"terminal"` for IPython without a kernel.
         clicks_during_await: Widgets answer while a cell awaits.
         clicks_during_sync: Widgets answer while a cell blocks in `run()`.
         interrupt: An interrupt reaches a turn.
-        nest_asyncio: The patch in force with its version, or `"none"`: it is applied at the
-            first `run()` in a cell.
-        stdin: A line of text can be asked for now.
+        nest_asyncio: The active patch with its version, or `"none"`. The first `run()` in a cell
+            applies the patch.
+        stdin: `ask_text` can ask for a line of text now.
     """
 
     kernel: bool
@@ -64,7 +64,7 @@ class Capabilities:
 
 
 def probe() -> Capabilities:
-    """Find out what works here, without changing anything.
+    """Return which features work here, without changing anything.
 
     Example:
         >>> probe().kernel
@@ -107,8 +107,8 @@ def _clicks() -> Capability:
         main_stream(kernel)
         _ = kernel.session.feed_identities, kernel.shell_handlers
         _ = kernel.set_parent, kernel.get_parent, kernel._publish_status
-    except Exception as error:  # noqa: BLE001 - whatever is missing is the reason
-        return _ability(f"this ipykernel lacks a hook ({error})")
+    except Exception as error:  # noqa: BLE001 - the error names the missing attribute
+        return _ability(f"this version of ipykernel lacks a hook that agy_nb needs ({error})")
     return _ability("")
 
 

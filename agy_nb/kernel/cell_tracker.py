@@ -1,12 +1,13 @@
-"""Is a request executing on the main shell right now?
+"""Track whether a request executes on the main shell.
 
 ipykernel calls `kernel.pre_handler_hook` before and `kernel.post_handler_hook` after each request
-that it handles, so a pair of them is the exact life of a request. IPython's events are not enough:
-it announces the end of a silent request (an extension's set-up) to nobody, and it announces the
-cells of subshells, which run in other threads and hold no other cell back.
+that it handles, so these hooks mark exactly when a request runs. IPython's events are not enough.
+IPython triggers no event at the end of a silent request, such as the set-up of an extension. And it
+triggers events for cells of subshells, which run in other threads and do not delay other cells.
 
-Two things need care. The first request has started before we were imported: only its end is seen.
-One request may run inside another (`kernel.do_one_iteration` of ipykernel 6), so they are a stack.
+Two cases are special. The first request started before this module was imported, so only its end is
+seen. One request may run inside another (`kernel.do_one_iteration` of ipykernel 6), so there is a
+stack of requests.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class _Request:
 
     Attributes:
         is_cell: Whether it executes code.
-        parent: What its outputs belong to, None where that is not known.
+        parent: The request that its outputs belong to; None if unknown.
         context: The context that its code runs in.
     """
 
@@ -84,7 +85,7 @@ class CellTracker:
 
     @property
     def parent(self) -> Parent | None:
-        """The request whose code runs; None where there is none, or it is not known."""
+        """The request whose code runs; None if there is none or it is unknown."""
         return next((each.parent for each in self._stack if each.is_cell), None)
 
     @property
@@ -93,10 +94,10 @@ class CellTracker:
         return next((each.context for each in self._stack if each.is_cell), None)
 
     def shell_is_free(self) -> bool:
-        """Whether the kernel itself says that its main shell handles no request.
+        """Whether the kernel's own lock shows that its main shell handles no request.
 
-        It forgets the requests that were thought to run, then. ipykernel 6 has no such mark, and
-        none is needed there: it has no subshells, and never skips a hook.
+        If so, the requests in the stack are removed. ipykernel 6 has no such lock and needs none:
+        it has no subshells and never skips a hook.
         """
         lock = getattr(self._kernel, "_main_asyncio_lock", None)
         if lock is None or lock.locked():

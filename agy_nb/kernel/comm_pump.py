@@ -1,15 +1,15 @@
-"""The comm pump: widget messages get through while a cell runs.
+"""The comm pump: handle widget messages while a cell runs.
 
-Theory. A kernel handles shell messages one after the other, so a click on a widget waits until
-the cell is done: for ever, when the cell waits for that click. While the pump is open, it stands
-between the main shell's stream and the kernel's own callback. Messages to comms, and questions
-that a page asks to find them, are handled at once; all others are held, and at close they go to
-the kernel's callback in the order they came.
+A kernel handles shell messages one after the other, so a click on a widget waits until the cell
+ends. If the cell waits for that click, it waits forever. While the pump is open, it receives the
+messages of the main shell's stream in place of the kernel's own callback. It handles comm messages,
+and the requests with which a page finds comms, at once. It holds all other messages. When the pump
+closes, it passes them to the kernel's callback in their order.
 
-Rule 1: no message is ever lost. What the pump cannot handle goes to the kernel's callback.
+Rule 1: no message is lost. The kernel's callback gets each message that the pump cannot handle.
 Rule 2: everything here runs on the kernel's main loop.
-Rule 3: the front end hears what it hears from an idle kernel: busy and idle for every comm
-message. An ipywidgets model that hears no idle for a change of state sends no other, ever.
+Rule 3: the front end receives the same status messages as from an idle kernel: busy and idle for
+every comm message. An ipywidgets model that receives no idle after a change sends no more changes.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ AT_ONCE = frozenset(
         "comm_open",
         "comm_msg",
         "comm_close",
-        "comm_info_request",  # a page that is loaded anew asks which widgets there are
-        "kernel_info_request",  # and before that, whom it talks to
+        "comm_info_request",  # a reloaded page asks for the widgets that exist
+        "kernel_info_request",  # a reloaded page sends this request first
     }
 )
 
@@ -150,7 +150,7 @@ class CommPump:
             message = self._held.pop(0)
             try:
                 message.context.run(self._deliver, original, message.frames)
-            except Exception:  # one that fails must not take along those behind it
+            except Exception:  # the messages after a failed one must be handled, too
                 self._kernel.log.exception("Exception in message handler:")
             except BaseException as error:  # noqa: BLE001 - an interrupt: raised below
                 stopped = error
@@ -176,7 +176,7 @@ class CommPump:
         original = self._original
         if original is None:
             if self._passed_to is None:
-                raise RuntimeError("a pump that was never open got a message")
+                raise RuntimeError("the comm pump received a message before it was opened")
             return self._passed_to(frames)
         if self._message_type(frames) not in AT_ONCE:
             if not self._needed():  # the end of what ran was not announced
@@ -193,13 +193,13 @@ class CommPump:
         return None
 
     def _message_type(self, frames: list[Any]) -> str | None:
-        """Peek at the header; the signature is left for whoever handles the message."""
+        """Read the type in the header; the handler of the message checks the signature."""
         try:
             session = self._kernel.session
             _, rest = session.feed_identities(frames, copy=self._copy)
             header = session.unpack(getattr(rest[1], "bytes", rest[1]))
             return str(header["msg_type"])
-        except Exception:  # noqa: BLE001 - whatever it is, it is the kernel's to complain about
+        except Exception:  # noqa: BLE001 - the kernel reports a message that it cannot read
             return None
 
     def _handle(self, frames: list[Any], original: Callable[[list[Any]], Any]) -> None:
@@ -233,7 +233,7 @@ class CommPump:
         ident, rest = kernel.session.feed_identities(frames, copy=self._copy)
         message = kernel.session.deserialize(rest, content=True, copy=self._copy)
         handler = kernel.shell_handlers[message["header"]["msg_type"]]
-        _flush_output()  # what the cell has printed is still the cell's
+        _flush_output()  # output of the cell so far belongs to the cell
         kernel.set_parent(ident, message, channel="shell")
         self._publish("busy", message)
         return Parent(ident, message), handler
@@ -249,7 +249,7 @@ class CommPump:
         self._restore()
         self._publish("idle", parent.message)
         if self.is_open and self.parent is not None:
-            # The front end's indicator follows the last status it heard: the cell still runs.
+            # The front end shows the last status that it received, and the cell still runs.
             self._publish("busy", self.parent.message)
 
     def _restore(self) -> None:

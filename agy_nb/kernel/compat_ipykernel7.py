@@ -1,26 +1,26 @@
-"""Replies that do not make the kernel deaf, on ipykernel 7.0 to 7.3.
+"""Fix lost requests of ipykernel 7.0 to 7.3.
 
-These send replies straight to the socket that a stream reads requests from. Sending uses up the
-wake-up of a request that has just come, so that the stream never looks: the kernel answers nothing
-any more. A view sends its first message when the cell that shows it ends, which is that moment.
-https://github.com/ipython/ipykernel/pull/1529 mended it in 7.4.
+These versions send replies directly to the socket from which a stream reads requests. Sending
+consumes the wake-up of a request that has just arrived. The stream does not read that request, and
+the kernel stops answering. A view sends its first message when its cell ends, which is when the
+kernel sends a reply. https://github.com/ipython/ipykernel/pull/1529 fixed it in 7.4.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-MENDED = (7, 4)
+FIXED_IN = (7, 4)
 
 
-def mend_replies(kernel: Any) -> bool:  # noqa: ANN401 - ipykernel's kernel
-    """Have the kernel look for requests whenever it has sent a reply.
+def fix_replies(kernel: Any) -> bool:  # noqa: ANN401 - ipykernel's kernel
+    """Make the kernel look for requests after each reply that it sends.
 
     Args:
         kernel: The kernel of this process.
 
     Returns:
-        Whether it needed that.
+        Whether this version of ipykernel needs the fix.
 
     Raises:
         AttributeError: A private hook is missing in this kernel.
@@ -28,7 +28,7 @@ def mend_replies(kernel: Any) -> bool:  # noqa: ANN401 - ipykernel's kernel
     from ipykernel._version import version_info
 
     thread = getattr(kernel, "shell_channel_thread", None)
-    if thread is None or version_info[:2] >= MENDED:
+    if thread is None or version_info[:2] >= FIXED_IN:
         return False
     manager, requests = thread.manager, kernel.shell_stream
     send, look = manager._send_on_shell_channel, requests._rebuild_io_state

@@ -1,8 +1,8 @@
-"""Where are we: in a kernel or not, and which loop is the main one.
+"""Find out whether this process is a kernel, and which event loop is the main one.
 
 Rule 1: every look-up of IPython's shell and kernel is here; nothing is imported to find out.
 Rule 2: IPython and ipykernel objects are `Any` from here on. Their attributes differ by
-version, so who reads one of them says what happens where it is missing.
+version, so each place that reads one handles a missing attribute.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _parents_shell: Any = None
 
 
 def current_shell() -> Any | None:  # noqa: ANN401 - see rule 2
-    """Return IPython's shell, or None where there is none; a forked child is in none."""
-    ipython = sys.modules.get("IPython")  # where IPython runs us, it is imported
+    """Return IPython's shell, or None if there is none. A forked child has none."""
+    ipython = sys.modules.get("IPython")  # if IPython runs this code, it is imported
     get_ipython = getattr(ipython, "get_ipython", None)
     shell: Any = get_ipython() if get_ipython is not None else None
     return None if shell is _parents_shell else shell
@@ -47,13 +47,13 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 def main_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the loop that agents live on.
+    """Return the event loop that runs the agents.
 
     In a kernel: the kernel's own loop, from any thread (callbacks of widgets may come in
     threads with another loop). In a script: the loop that runs in the main thread, or the last
-    one seen there, as long as it is open. None where no loop has been seen yet.
+    one seen there, as long as it is open. None if there was no loop yet.
     """
-    global _script_loop  # noqa: PLW0603 - one main loop a process
+    global _script_loop  # noqa: PLW0603 - one main loop per process
     kernel = current_kernel()
     if kernel is not None:
         loop = getattr(getattr(kernel, "io_loop", None), "asyncio_loop", None)
@@ -79,7 +79,9 @@ def _leave_to_parent() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)  # its loop and shell run there
+    os.register_at_fork(
+        after_in_child=_leave_to_parent
+    )  # the loop and the shell stay in the parent
 
 
 def on_main_loop() -> bool:

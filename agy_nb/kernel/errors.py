@@ -2,11 +2,11 @@
 
 ```
 AgyError
-  + KernelError           the kernel, or its absence, does not allow what was asked
+  + KernelError           the operation needs a kernel, or a feature that this kernel lacks
       + CannotBlockError  `run()` was called on a loop that cannot be nested: await instead
-      + NoStdinError      no text question can be asked here
+      + NoStdinError      the user cannot be asked for text here
 UserWarning
-  + KernelWarning       something works less well on this kernel; shown once
+  + KernelWarning       a feature does not fully work on this kernel; shown once
 ```
 """
 
@@ -16,9 +16,9 @@ from agy_nb.errors import AgyError
 
 
 class KernelError(AgyError):
-    """The kernel, or its absence, does not allow what was asked.
+    """The operation needs a kernel, or a feature that this kernel lacks.
 
-    What to do: what the message says; `agy-nb doctor` shows what works here.
+    What to do: follow the message. `agy-nb doctor` shows which features work here.
 
     Example:
         >>> from agy_nb.kernel import CannotBlockError, KernelError
@@ -33,7 +33,7 @@ class CannotBlockError(KernelError):
     What to do: `await` the coroutine, and use the async method instead of its `.sync` form.
 
     Attributes:
-        reason: Why not.
+        reason: Why the call cannot block.
 
     Example:
         >>> from agy_nb.kernel import CannotBlockError
@@ -50,12 +50,12 @@ class CannotBlockError(KernelError):
 
 
 class NoStdinError(KernelError):
-    """No text question can be asked here: nobody would see it.
+    """The user cannot be asked for a line of text here.
 
-    What to do: pass a handler that answers by itself, or run this where a person can type.
+    What to do: pass a handler that answers without asking, or use a front end that takes input.
 
     Attributes:
-        reason: Why not.
+        reason: Why the user cannot be asked.
 
     Example:
         >>> from agy_nb.kernel import NoStdinError
@@ -66,18 +66,18 @@ class NoStdinError(KernelError):
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"cannot ask for input: {reason}. Pass a handler that answers, "
-            "or run this where a person can type."
+            "or use a front end that takes input."
         )
         self.reason = reason
 
 
 class KernelWarning(UserWarning):
-    """Something works less well on this kernel than it could.
+    """A feature does not fully work on this kernel.
 
-    What to do: nothing must be done; the text names the version of ipykernel that does it.
+    What to do: nothing, or install another version of ipykernel. The text names the cause.
 
     Example:
         >>> import warnings
         >>> from agy_nb.kernel import KernelWarning
-        >>> warnings.simplefilter("ignore", KernelWarning)  # not to be told
+        >>> warnings.simplefilter("ignore", KernelWarning)  # hide it
     """

@@ -1,14 +1,16 @@
-"""Who hears of an interrupt, and when.
+"""Report interrupts (SIGINT) to callbacks, in a running cell and in an idle kernel.
 
-Theory. ipykernel sets a SIGINT handler of its own for the time of each request and puts
-`kernel.saved_sigint_handler` back afterwards: SIG_IGN, an idle kernel ignores interrupts. So we
+ipykernel sets a SIGINT handler of its own for the time of each request and puts
+`kernel.saved_sigint_handler` back afterwards. That is SIG_IGN: an idle kernel ignores interrupts.
+So this module
 
-- wrap the handler in force while a cell runs (it still gets the signal, after us), and
-- put ours in `saved_sigint_handler`, so that the kernel itself installs it when it is idle,
+- wraps the current handler while a cell runs, if a turn is active or a callback is registered (the
+  wrapped handler gets the signal afterwards), and
+- puts its own handler in `saved_sigint_handler`, if a callback is registered. The kernel then
+  installs that handler whenever it is idle.
 
-the first only while somebody is busy or wants to hear, the second while somebody wants to hear.
-A handler only schedules calls on the main loop. It also wakes the loop: ipykernel's handler for
-`await` cells does not, so its cancel waits until something else happens, which may be never.
+A handler only schedules calls on the main loop, and wakes the loop. ipykernel's handler for `await`
+cells does not wake it, so the cell would be cancelled only at the next event, if there is one.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ blocking: list[OurHandler] = []
 """The handlers of the `run()`s that block now, the innermost last."""
 
 
-class _Telling(OurHandler):
+class _Notifying(OurHandler):
     def __init__(
         self,
         notify: InterruptCallback,
@@ -63,7 +65,7 @@ class _Telling(OurHandler):
             return
         # ipykernel's handler for an `await` cell cancels the cell's task. While that task is in its
         # own sync code the cancel would be kept for its next await, and there may be none: a run()
-        # would block for ever, or the kernel's own code would be cancelled and no reply sent.
+        # would block forever, or the kernel's own code would be cancelled and no reply sent.
         self._loop.call_soon_threadsafe(self._cancel, signum)
 
     def _cancel(self, signum: int) -> None:
@@ -72,7 +74,7 @@ class _Telling(OurHandler):
 
 
 class Interrupts:
-    """The callbacks that want to hear of interrupts.
+    """The callbacks for interrupts, and the signal handlers that call them.
 
     Args:
         kernel: The kernel, or None in a script: then only `notify` calls the callbacks.
@@ -113,20 +115,20 @@ class Interrupts:
         loop = self._loop()
         if loop is None:
             return
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-            loop.call_soon_threadsafe(self._tell, where)  # wakes the loop, callbacks or not
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and the callbacks with it
+            loop.call_soon_threadsafe(self._call_all, where)  # wakes the loop, callbacks or not
 
-    def _tell(self, where: Where) -> None:
+    def _call_all(self, where: Where) -> None:
         for callback in list(self._callbacks.values()):
             try:
                 callback(where)
-            except Exception as error:  # noqa: BLE001 - the others hear of it all the same
+            except Exception as error:  # noqa: BLE001 - the other callbacks must be called, too
                 asyncio.get_running_loop().call_exception_handler(
                     {"message": "a callback for interrupts failed", "exception": error}
                 )
 
     def arm(self) -> None:
-        """Put our handlers in place where somebody wants to hear; called at each cell's start."""
+        """Install the handlers that are needed now; called at the start of each cell."""
         if self._kernel is None or not _in_main_thread():
             return
         current = signal.getsignal(signal.SIGINT)
@@ -134,9 +136,9 @@ class Interrupts:
         idle = saved
         loop = self._loop()
         if loop is not None and (self._callbacks or self._busy()):
-            self._waker.open(loop)  # to stay: each turn would open it again
-        if self._callbacks and not isinstance(saved, _Telling):
-            idle = _Telling(self.notify, "idle", saved)
+            self._waker.open(loop)  # stays open; otherwise each turn would open it again
+        if self._callbacks and not isinstance(saved, _Notifying):
+            idle = _Notifying(self.notify, "idle", saved)
             self._kernel.saved_sigint_handler = idle
         if isinstance(current, OurHandler):
             return
@@ -144,16 +146,16 @@ class Interrupts:
             if self._callbacks:
                 signal.signal(signal.SIGINT, idle)
         elif self._cell_running() and (self._callbacks or self._busy()):
-            signal.signal(signal.SIGINT, _Telling(self.notify, "cell", current, loop))
+            signal.signal(signal.SIGINT, _Notifying(self.notify, "cell", current, loop))
 
     def _disarm(self) -> None:
         if self._kernel is None or self._callbacks or not _in_main_thread():
             return
         saved = getattr(self._kernel, "saved_sigint_handler", None)
-        if isinstance(saved, _Telling):
+        if isinstance(saved, _Notifying):
             self._kernel.saved_sigint_handler = saved.previous
         current = signal.getsignal(signal.SIGINT)
-        if isinstance(current, _Telling):
+        if isinstance(current, _Notifying):
             signal.signal(signal.SIGINT, current.previous)
 
     def _on_main_thread(self, function: Callable[[], None]) -> None:
@@ -169,5 +171,5 @@ class Interrupts:
 
 
 def _in_main_thread() -> bool:
-    # Python sets signal handlers nowhere else.
+    # Python sets signal handlers only in the main thread.
     return threading.current_thread() is threading.main_thread()

@@ -1,8 +1,8 @@
-"""The guest: one object a kernel that knows when a cell runs and who needs the kernel's help.
+"""`KernelHost`: the one object per process through which agy_nb uses the kernel.
 
-It holds the pump open while a cell of the main shell executes and somebody is busy, tells of
-interrupts, and cleans up at the end. Outside a kernel it is the same object with nothing to do:
-`busy()` counts, `on_interrupt` hears from `run()`, `at_exit` runs when Python ends.
+It opens the comm pump while a cell of the main shell executes and a turn is active, reports
+interrupts, and cleans up when the kernel ends. Outside a kernel it does less: `busy()` has no
+effect, `on_interrupt` reports interrupts of `run()`, and `at_exit` runs when Python ends.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 from agy_nb.kernel.cell_tracker import CellTracker
 from agy_nb.kernel.comm_pump import CommPump, current_parent
-from agy_nb.kernel.compat_ipykernel7 import mend_replies
+from agy_nb.kernel.compat_ipykernel7 import fix_replies
 from agy_nb.kernel.environment import current_kernel, current_shell, main_loop, on_main_loop
 from agy_nb.kernel.errors import KernelWarning
 from agy_nb.kernel.interrupts import InterruptCallback, Interrupts, Where
@@ -24,14 +24,14 @@ from agy_nb.kernel.shutdown import Cleanup, ShutdownHooks
 
 
 class KernelHost:
-    """What this package asks of the kernel that it lives in.
+    """The services of the kernel that agy_nb uses.
 
-    Use `current_host()` to get the one of this process; make none yourself.
+    Call `current_host()` to get the host of this process. Do not create one.
 
     Attributes:
-        clicks_reason: Why widget messages do not get through while a cell runs; empty when
-            they do, as far as known.
-        cells_reason: Why it is not known when cells run; empty when it is.
+        clicks_reason: Why widget messages are not handled while a cell runs; empty if no reason
+            is known.
+        cells_reason: Why the host cannot see when cells run; empty if it can.
     """
 
     def __init__(self) -> None:
@@ -55,11 +55,11 @@ class KernelHost:
                 self._cells = CellTracker(
                     current_shell(), self._kernel, self._cell_started, self._cell_ended
                 )
-            except Exception as error:  # noqa: BLE001 - a guest never breaks its host
-                self.cells_reason = f"this shell does not tell when cells run ({error})"
+            except Exception as error:  # noqa: BLE001 - agy_nb must never break the kernel
+                self.cells_reason = f"agy_nb cannot see when cells of this kernel run ({error})"
                 _warn(f"{self.cells_reason}: widgets answer only when no cell is running")
-            with contextlib.suppress(AttributeError):  # it is then as deaf as without us
-                mend_replies(self._kernel)
+            with contextlib.suppress(AttributeError):  # then the kernel is no worse than before
+                fix_replies(self._kernel)
 
     @property
     def cell_running(self) -> bool:
@@ -78,11 +78,11 @@ class KernelHost:
 
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:
-        """Say that widgets must answer even while a cell runs.
+        """Keep widgets responsive while a cell runs.
 
-        Hold it while a turn or an approval is active. Any number may be held at once, from any
-        thread. While no cell runs it changes nothing; once widget messages get through they do so
-        to the end of that cell.
+        Enter it while a turn or an approval is active. You can enter it several times at once and
+        from any thread. It has no effect while no cell runs. Once widget messages are handled,
+        they are handled until that cell ends.
 
         Example:
             >>> with current_host().busy():  # clicks are delivered while this awaits
@@ -99,10 +99,9 @@ class KernelHost:
 
     @contextlib.contextmanager
     def blocking(self) -> Iterator[None]:
-        """Hold the pump open whether a cell runs or not: `run()` blocks the shell by itself.
+        """Keep the pump open while `run()` blocks the shell, whether a cell runs or not.
 
-        A callback of a widget may call `run()` too, and then nothing else tells that messages
-        wait behind it.
+        A widget callback may call `run()`, too. Then no running cell shows that messages wait.
         """
         self._blocking += 1
         self._update()
@@ -113,14 +112,14 @@ class KernelHost:
             self._close_when_free()
 
     def on_interrupt(self, callback: InterruptCallback) -> Callable[[], None]:
-        """Have a function called at every interrupt of the kernel (SIGINT).
+        """Call a function at every interrupt of the kernel (SIGINT).
 
-        The kernel does what it always does, too: it cancels the cell. An interrupt of an idle
-        kernel, which otherwise does nothing, is reported while a callback is registered.
+        The kernel still cancels the cell. Without a callback, an idle kernel ignores an interrupt;
+        with one, the interrupt is reported.
 
         Args:
-            callback: Called on the main loop with `"cell"` when a cell was running, and with
-                `"idle"` when none was, once for each interrupt.
+            callback: Called on the main loop with `"cell"` if a cell was running, else with
+                `"idle"`, once for each interrupt.
 
         Returns:
             A function that removes the callback; it may be called twice.
@@ -130,26 +129,25 @@ class KernelHost:
     def at_exit(
         self, callback: Cleanup, *, fallback: Callable[[], object] | None = None
     ) -> Callable[[], None]:
-        """Have a function called once when the kernel shuts down or restarts, or Python ends.
+        """Call a function once when the kernel shuts down or restarts, or when Python ends.
 
         Args:
-            callback: Called without arguments on the main loop; what it returns is awaited if
-                it can be. All callbacks together have 2 seconds: front ends kill a kernel that
-                takes longer.
-            fallback: Called instead, and synchronously, where no loop is left to run on. Without
-                one, a `callback` that is no coroutine function is called.
+            callback: Called without arguments on the main loop; an awaitable result is awaited.
+                All callbacks together have 2 seconds: front ends kill a kernel that takes longer.
+            fallback: Called synchronously instead if no loop can run any more. Without a
+                `fallback`, a `callback` that is not a coroutine function is called.
 
         Returns:
-            A function that takes the callback back; it may be called twice.
+            A function that removes the callback; it may be called twice.
         """
         return self._exit.add(callback, fallback)
 
     def leave(self) -> None:
-        """Do now what `at_exit` was given to do, each thing once."""
+        """Run the callbacks of `at_exit` now, each once."""
         self._exit.finish()
 
     def notify_interrupt(self, where: Where) -> None:
-        """Tell the callbacks of an interrupt; `run()` has its own SIGINT handler."""
+        """Call the callbacks of `on_interrupt`; `run()` has its own SIGINT handler."""
         self._interrupts.notify(where)
 
     def _soon(self, function: Callable[[], None]) -> None:
@@ -180,15 +178,17 @@ class KernelHost:
                 self._pump.open(self._cells.parent)
             else:
                 self._pump.open(current_parent(self._kernel))
-        except Exception as error:  # noqa: BLE001 - a guest never breaks its host
-            self.clicks_reason = f"this ipykernel lacks a hook ({error})"
+        except Exception as error:  # noqa: BLE001 - agy_nb must never break the kernel
+            self.clicks_reason = (
+                f"this version of ipykernel lacks a hook that agy_nb needs ({error})"
+            )
             _warn(
                 f"{self.clicks_reason}: clicks on widgets are handled only after the cell has "
                 "ended; answer questions as text, or start turns in the background"
             )
 
     def _holds_cells(self) -> bool:
-        """Whether anything really runs that the next cell must wait for."""
+        """Whether code runs that the next cell must wait for."""
         return self._blocking > 0 or self._cells is None or not self._cells.shell_is_free()
 
     def _close_when_free(self) -> None:
@@ -200,29 +200,29 @@ def _warn(text: str) -> None:
     warnings.warn(text, KernelWarning, stacklevel=4)
 
 
-_guest: KernelHost | None = None
-_guest_lock = threading.Lock()
+_host: KernelHost | None = None
+_host_lock = threading.Lock()
 
 
-def _start_afresh() -> None:
-    """Forget the parent's guest in a forked child: a thread of the parent may hold its lock."""
-    global _guest, _guest_lock
-    _guest, _guest_lock = None, threading.Lock()
+def _forget_host() -> None:
+    """Forget the parent's host in a forked child: a thread of the parent may hold its lock."""
+    global _host, _host_lock
+    _host, _host_lock = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_afresh)
+    os.register_at_fork(after_in_child=_forget_host)
 
 
 def current_host() -> KernelHost:
-    """Return the guest of this process, made on first use.
+    """Return the host of this process; the first call creates it.
 
     Example:
         >>> unregister = current_host().on_interrupt(lambda where: print("stopped"))
         >>> unregister()
     """
-    global _guest  # noqa: PLW0603 - one guest a kernel
-    with _guest_lock:
-        if _guest is None or _guest._kernel is not current_kernel():
-            _guest = KernelHost()
-        return _guest
+    global _host  # noqa: PLW0603 - one host per kernel
+    with _host_lock:
+        if _host is None or _host._kernel is not current_kernel():
+            _host = KernelHost()
+        return _host

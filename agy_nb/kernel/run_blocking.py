@@ -1,10 +1,10 @@
-"""`run()`: block until a coroutine is done, wherever the caller is.
+"""`run()`: block until a coroutine is done, in a cell, a thread or a script.
 
 | the caller is | what happens |
 | --- | --- |
-| in a cell (or a callback) on the kernel's loop | the loop is run nested, widgets stay alive |
+| in a cell (or a callback) on the kernel's loop | the loop runs nested, and widgets keep working |
 | in any other thread | the coroutine runs on the main loop, the thread waits |
-| in a script without a running loop | the process's own loop is run (`loops/script_loop.py`) |
+| in a script without a running loop | the loop of the process runs (`loops/script_loop.py`) |
 | on a script's running loop | `CannotBlockError`: await instead |
 """
 
@@ -25,24 +25,24 @@ from agy_nb.kernel.loops.nested_loop import implementation, nested
 
 T = TypeVar("T")
 
-_LOOK_S = 0.5  # how often a waiting thread looks whether the main loop is still there
+_LOOK_S = 0.5  # how often a waiting thread checks that the main loop still runs
 
 
 def run(coro: Awaitable[T]) -> T:
     """Run a coroutine and block until it is done.
 
-    In a cell the kernel's loop goes on meanwhile: background agents work, widgets answer, and the
-    cells that are queued run afterwards in their order. An interrupt cancels the coroutine; a
-    second one stops waiting at once.
+    In a cell, the kernel's loop keeps running: background agents and widgets work, and queued
+    cells run afterwards in their order. An interrupt cancels the coroutine. A second interrupt
+    stops waiting at once.
 
     Args:
         coro: A coroutine, or anything that can be awaited.
 
     Returns:
-        What the coroutine returned; also when it was interrupted and returned all the same.
+        The result of the coroutine, also if it returned after an interrupt.
 
     Raises:
-        CannotBlockError: Called on a running loop that cannot be nested; `await` instead.
+        CannotBlockError: The calling loop runs and cannot be nested; `await` instead.
         KeyboardInterrupt: The coroutine was interrupted.
         TypeError: `coro` cannot be awaited.
 
@@ -61,7 +61,7 @@ def run(coro: Awaitable[T]) -> T:
         return _dispatch(coro)
     except BaseException:
         if inspect.iscoroutine(coro) and inspect.getcoroutinestate(coro) == inspect.CORO_CREATED:
-            coro.close()  # nobody else will
+            coro.close()  # avoids the warning that it was never awaited
         raise
 
 
@@ -80,7 +80,7 @@ def _dispatch(coro: Awaitable[T]) -> T:
 
 def _nested(coro: Awaitable[T], loop: asyncio.AbstractEventLoop) -> T:
     if not in_kernel() and implementation(loop) == "none":
-        # A script's own loop: patching asyncio under its feet is the script's decision.
+        # A script's own loop: only the script may decide to patch asyncio.
         raise CannotBlockError("an event loop is already running here")
     host = current_host()
     with nested(loop), host.blocking():

@@ -1,11 +1,11 @@
-"""Clean-up at the end of the kernel, or of Python.
+"""Clean up when the kernel or Python ends.
 
-Theory. A kernel ends by a shutdown_request, which is handled in the control thread while the main
-loop still turns: `kernel.do_shutdown` is the last moment for asynchronous clean-up. The front end
+A kernel ends after a shutdown_request, which is handled in the control thread while the main
+loop still runs: `kernel.do_shutdown` is the last moment for asynchronous clean-up. The front end
 waits about 2.5 s before it sends SIGTERM, so all clean-up together gets `BUDGET_S`.
-Python's own end comes after the loop has stopped; there the loop is run once more, if it is still
-open, and only then are the synchronous fallbacks called. It must be early in Python's end, before
-the executors are shut down, because closing an agent uses threads.
+When Python ends, the loop has stopped. The clean-up runs the loop once more if it is still open,
+else it calls the synchronous fallbacks. This happens before Python shuts down its executors,
+because closing an agent uses threads.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Task(NamedTuple):
 
 
 class ShutdownHooks:
-    """What is to be done at the end, each thing once.
+    """The exit callbacks, each called once.
 
     Args:
         kernel: The kernel, or None in a script.
@@ -49,7 +49,7 @@ class ShutdownHooks:
         self._installed = False
 
     def add(self, callback: Cleanup, fallback: Callable[[], object] | None) -> Callable[[], None]:
-        """Register a clean-up; return the function that takes it back."""
+        """Register a clean-up; return the function that removes it."""
         if not self._installed:
             self._installed = True
             if self._kernel is not None:
@@ -72,7 +72,7 @@ class ShutdownHooks:
         async def do_shutdown(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
             try:
                 await self._from_control_thread()
-            except Exception:  # the kernel must end whatever happens here
+            except Exception:  # the kernel must end also if the clean-up fails
                 kernel.log.exception("clean-up of agents failed")
             result = original(*args, **kwargs)
             return await result if inspect.isawaitable(result) else result
@@ -107,7 +107,7 @@ class ShutdownHooks:
                 self._complain(result)
 
     def finish(self) -> None:
-        """Do what is left to do, from a thread in which no loop runs."""
+        """Run the remaining callbacks, from a thread without a running loop."""
         if not self._tasks or self._pid != os.getpid():  # a forked child: the parent cleans up
             return
         loop = self._loop()
@@ -123,7 +123,7 @@ class ShutdownHooks:
                 continue
             try:
                 left = call()
-            except Exception as error:  # noqa: BLE001 - the others still get their turn
+            except Exception as error:  # noqa: BLE001 - the other callbacks must run, too
                 self._complain(error)
             else:
                 if inspect.iscoroutine(left):
@@ -140,7 +140,7 @@ def call_at_exit(function: Callable[[], None]) -> None:
     register: Any = getattr(threading, "_register_atexit", None)
     try:
         if register is not None:
-            import concurrent.futures.thread  # its own end must come after ours
+            import concurrent.futures.thread  # it must shut down after our callbacks
 
             assert concurrent.futures.thread is not None  # noqa: S101
             register(function)

@@ -1,4 +1,4 @@
-"""Ask a person for a line of text: what is left where a front end shows no widgets."""
+"""Ask the user for a line of text, in front ends without widgets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _turn_loop: asyncio.AbstractEventLoop | None = None
 
 
 def why_no_stdin() -> str:
-    """Say why no text can be asked for now; empty when it can."""
+    """Return why the user cannot be asked for text now; empty if it is possible."""
     kernel = current_kernel()
     if kernel is None:
         return ""
@@ -31,19 +31,19 @@ def why_no_stdin() -> str:
 
 
 async def ask_text(prompt: str) -> str:
-    """Ask for a line of text while the loop goes on.
+    """Ask for a line of text while the event loop keeps running.
 
-    Questions are asked one after the other. When the caller is cancelled in a kernel, the question
-    is taken back.
+    Questions are asked one after the other. If the caller is cancelled in a kernel, the question
+    is withdrawn.
 
     Args:
         prompt: What to show before the input.
 
     Returns:
-        The line that was typed, without its end.
+        The line that the user typed, without the line end.
 
     Raises:
-        NoStdinError: Nobody would see the question.
+        NoStdinError: The user cannot be asked here.
 
     Example:
         >>> ask_text  # await ask_text("Allow `rm notes.txt`? [y/N] ")
@@ -53,7 +53,7 @@ async def ask_text(prompt: str) -> str:
         reason = why_no_stdin()
         if reason:
             raise NoStdinError(reason)
-        with current_host().busy():  # widgets, a stop button for one, still answer
+        with current_host().busy():  # widgets such as the stop button still work
             return await _ask_in_thread(prompt)
 
 
@@ -74,12 +74,12 @@ async def _ask_in_thread(prompt: str) -> str:
     def ask() -> None:
         try:
             text = context.run(builtins.input, prompt)
-        except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt is how we end it
+        except BaseException as error:  # noqa: BLE001 - `_interrupt` ends it with KeyboardInterrupt
             _send(loop, _fail, answer, error)
         else:
             _send(loop, _settle, answer, text)
 
-    # A thread of our own: one of the executor's would be waited for when Python ends.
+    # Not a thread of the executor: Python waits for these when it ends.
     thread = threading.Thread(target=ask, name="agy_nb-input", daemon=True)
     thread.start()
     try:
@@ -91,7 +91,7 @@ async def _ask_in_thread(prompt: str) -> str:
 
 
 def _send(loop: asyncio.AbstractEventLoop, function: Any, *args: Any) -> None:  # noqa: ANN401
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for the answer
+    with contextlib.suppress(RuntimeError):  # the loop is closed, so no task waits for the answer
         loop.call_soon_threadsafe(function, *args)
 
 

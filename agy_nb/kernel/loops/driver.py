@@ -45,7 +45,7 @@ def drive(coro: Awaitable[T], loop: asyncio.AbstractEventLoop, host: KernelHost)
         if not task.done():
             task.cancel()
         elif not task.cancelled():
-            task.exception()  # asked for, or asyncio complains of a KeyboardInterrupt in the task
+            task.exception()  # read it, or asyncio logs a KeyboardInterrupt of the task
         if handler.late:  # the handler that is in place again decides
             signal.raise_signal(signal.SIGINT)
 
@@ -69,7 +69,7 @@ class _Interrupt(OurHandler):
         self._waker = SignalWakeup()
 
     def install(self) -> bool:
-        """Take the signal, unless it is a script's own or this is no main thread."""
+        """Install the handler, except over a script's own handler or outside the main thread."""
         if threading.current_thread() is not threading.main_thread():
             return False
         current = signal.getsignal(signal.SIGINT)
@@ -79,12 +79,12 @@ class _Interrupt(OurHandler):
         self.previous = current
         signal.signal(signal.SIGINT, self)
         blocking.append(self)
-        if not in_kernel():  # there the guest has one
+        if not in_kernel():  # in a kernel, the KernelHost has one
             self._waker.open(self._loop)
         return True
 
     def remove(self) -> None:
-        """Give the signal back to whom it was taken from."""
+        """Restore the previous handler."""
         blocking.remove(self)
         self._waker.close()
         current: object = signal.getsignal(signal.SIGINT)
@@ -101,14 +101,14 @@ class _Interrupt(OurHandler):
         if self.presses == 1:
             self._loop.call_soon_threadsafe(self._task.cancel)
         elif _in_poller(frame):
-            # The loop sleeps: it can stop in good order, and at once.
+            # The loop waits in its poller, so it can stop at once and cleanly.
             self._loop.call_soon_threadsafe(self._finish)
         else:
             raise KeyboardInterrupt
 
 
 def _outside_the_loop(frame: FrameType | None) -> bool:
-    """Whether a signal has come in `drive()` itself: the loop does not run yet, or no more."""
+    """Whether the signal arrived in `drive()` itself, before or after the loop ran."""
     if frame is not None and frame.f_code is drive.__code__:
         return True
     own = {_Interrupt.install.__code__, _Interrupt.remove.__code__}

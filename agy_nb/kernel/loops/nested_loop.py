@@ -1,7 +1,7 @@
-"""Make the running loop one that can be run again from inside.
+"""Make the running event loop re-entrant.
 
-`nest-asyncio2` patches the loop's class (and asyncio's Task and Future) for good, so this is done
-only when somebody blocks in a cell for the first time.
+`nest-asyncio2` patches the loop's class and asyncio's Task and Future permanently. So the patch is
+applied only at the first `run()` in a cell.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Implementation = Literal["nest-asyncio2", "nest_asyncio", "none"]
 
 
 def implementation(loop: asyncio.AbstractEventLoop | None) -> Implementation:
-    """Tell which patch the loop's class carries."""
+    """Return which patch the loop's class has."""
     cls = type(loop)
     if not hasattr(cls, "_nest_patched"):
         return "none"
@@ -29,7 +29,7 @@ def implementation(loop: asyncio.AbstractEventLoop | None) -> Implementation:
 
 
 def implementation_version(loop: asyncio.AbstractEventLoop | None) -> str:
-    """Name the patch in force with its version, e.g. `"nest-asyncio2 1.7.4"`, or `"none"`."""
+    """Return the active patch with its version, e.g. `"nest-asyncio2 1.7.4"`, or `"none"`."""
     name = implementation(loop)
     if name == "none":
         return name
@@ -46,7 +46,7 @@ def allow_nesting(loop: asyncio.AbstractEventLoop) -> None:
         loop: The loop that runs in this thread.
 
     Raises:
-        CannotBlockError: The loop is no asyncio loop (uvloop), or the patch is not installed.
+        CannotBlockError: The loop is not asyncio's (e.g. uvloop), or the patch is not installed.
     """
     check(loop)
     if implementation(loop) == "nest-asyncio2" or not _installed():
@@ -72,7 +72,7 @@ def nested(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         loop: The loop that runs in this thread.
 
     Raises:
-        CannotBlockError: The loop is no asyncio loop (uvloop), or the patch is not installed.
+        CannotBlockError: The loop is not asyncio's (e.g. uvloop), or the patch is not installed.
     """
     allow_nesting(loop)
     ready: deque[object] = getattr(loop, "_ready", deque())
@@ -89,17 +89,17 @@ def _nothing() -> None:
 
 
 def check(loop: asyncio.AbstractEventLoop) -> None:
-    """Find out whether a loop can be nested, and leave it as it is.
+    """Check that a loop can be nested, without changing it.
 
     Raises:
-        CannotBlockError: It cannot.
+        CannotBlockError: The loop cannot be nested.
     """
     if not isinstance(loop, asyncio.BaseEventLoop):
         raise CannotBlockError(
             f"{type(loop).__module__}.{type(loop).__qualname__} cannot be nested"
         )
     if implementation(loop) == "none" and not _installed():
-        raise CannotBlockError("nest-asyncio2 is not installed")
+        raise CannotBlockError("the package nest-asyncio2 is not installed")
 
 
 def _installed() -> bool:

@@ -1,7 +1,7 @@
 """Await something on another event loop.
 
-In a kernel all agents live on the main loop. Cells of subshells and threads have loops of their
-own; what they ask of an agent runs on the main loop, and they wait for it on theirs.
+In a kernel all agents live on the main loop. Cells of subshells and threads have their own
+loops. Their calls to an agent run on the main loop, and they wait on their own loop.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ T = TypeVar("T")
 def is_reachable(loop: asyncio.AbstractEventLoop) -> bool:
     """Whether the caller is on another loop from which `run_on` may be used with this one.
 
-    Only the kernel's main loop is: it runs as long as the kernel does. A script's loops may be
-    stopped at any time, so each of them is for its own thread.
+    Only the kernel's main loop is reachable: it runs as long as the kernel. A script may stop its
+    loops at any time, so each of them is only for its own thread.
     """
     return running_loop() is not loop and in_kernel() and loop is main_loop()
 
@@ -35,7 +35,7 @@ async def run_on(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) 
         work: The coroutine.
 
     Returns:
-        What it returns.
+        The result of the coroutine.
     """
     here = asyncio.get_running_loop()
     over = here.create_future()

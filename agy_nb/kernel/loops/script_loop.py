@@ -1,8 +1,8 @@
 """The loop of a script that calls `run()` and has no loop of its own.
 
-One loop for the process: what a first `run()` starts (an agent, say) is still there in the next.
-Several threads may call `run()`; whoever comes first drives the loop for all, and when its own
-coroutine is done the next in line takes over.
+There is one loop per process, so an agent of the first `run()` still works in the next one.
+Several threads may call `run()`. The first thread runs the loop for all of them. When its own
+coroutine is done, the next waiting thread continues to run the loop.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class ScriptLoop:
-    """An event loop that is run only while somebody waits in `run()`."""
+    """An event loop that runs only while a thread waits in `run()`."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -34,7 +34,7 @@ class ScriptLoop:
         call_at_exit(self.close)
 
     def loop(self) -> asyncio.AbstractEventLoop:
-        """Return the loop; IPython's own in a terminal, else one that is kept for the process."""
+        """Return IPython's own loop in a terminal, else the loop of this process."""
         with self._free:
             loop = _terminal_loop()
             if loop is None:
@@ -46,7 +46,7 @@ class ScriptLoop:
             return loop
 
     def is_ours(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Tell whether this is the loop kept here."""
+        """Return whether this object runs the loop."""
         return loop is self._last
 
     def run(self, coro: Awaitable[T]) -> T:
@@ -94,10 +94,10 @@ class ScriptLoop:
             self._free.notify_all()
 
     def close(self) -> None:
-        """Let the guest clean up, cancel what is left on the loop, and close it."""
-        if self._pid != os.getpid():  # a child ends; the loop and all that is on it go on
+        """Run the exit callbacks, cancel the remaining tasks of the loop, and close it."""
+        if self._pid != os.getpid():  # a forked child ends; the parent still uses the loop
             return
-        current_host().leave()  # while there is a loop to do it on
+        current_host().leave()  # while the loop can still run the callbacks
         if self._runner is not None and not self._driven:
             with contextlib.suppress(RuntimeError):
                 self._runner.close()
@@ -130,13 +130,13 @@ if hasattr(os, "register_at_fork"):
 
 
 def owns(loop: asyncio.AbstractEventLoop) -> bool:
-    """Tell whether a loop is run only while somebody waits for it here."""
+    """Return whether a loop runs only while a thread waits in `run()`."""
     return _process_loop is not None and _process_loop.is_ours(loop)
 
 
 def process_loop() -> ScriptLoop:
-    """Return the loop holder of this process."""
-    global _process_loop  # noqa: PLW0603 - one a process
+    """Return the `ScriptLoop` of this process."""
+    global _process_loop  # noqa: PLW0603 - one per process
     with _lock:
         if _process_loop is None:
             _process_loop = ScriptLoop()

@@ -1,8 +1,8 @@
-"""Wake the loop when a signal comes.
+"""Wake the loop when a signal arrives.
 
-Python's signal handlers run between bytecodes. A signal that comes just before the loop goes to
-sleep in its poller is heard of only when something else wakes the loop. Python's remedy is a
-file descriptor that the interpreter writes to at every signal; here the loop listens to it.
+Python's signal handlers run between bytecodes. If a signal arrives just before the
+loop waits in its poller, its handler runs only when another event wakes the loop. So the loop
+listens to a file descriptor to which the interpreter writes at every signal.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import socket
 class SignalWakeup:
     """Wakes one loop at every signal, from `open()` to `close()`.
 
-    Both are called in the main thread. Where it cannot be done (a loop without readers, someone
-    else's descriptor in place) nothing happens: signals are then seldom late, never lost.
+    Call both in the main thread. They do nothing if the loop has no readers or if another
+    library has set the file descriptor. Signals are then sometimes late, but never lost.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class SignalWakeup:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start to wake a loop; may be called again."""
+        """Start to wake a loop; you can call it again."""
         if self._sockets is not None and self._loop is loop:
             return
         self.close()
@@ -43,7 +43,7 @@ class SignalWakeup:
             self.close()
 
     def close(self) -> None:
-        """Stop; may be called again."""
+        """Stop waking the loop; you can call it again."""
         if self._sockets is None or self._loop is None:
             return
         (reader, writer), loop = self._sockets, self._loop
