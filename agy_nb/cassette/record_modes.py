@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from agy_nb.cassette.errors import CassetteInvalidError
-from agy_nb.cassette.storage.format import EPISODES, HEADER, MODEL, TOOLS, WIRE
+from agy_nb.cassette.storage.format import HEADER, LITTER, WIRE
 from agy_nb.errors import InvalidInputError
 
 RecordMode: TypeAlias = Literal["once", "none", "new_episodes", "all"]
 Plan: TypeAlias = Literal["replay", "record", "extend"]
-
-_OURS = frozenset({HEADER, WIRE, MODEL, EPISODES, TOOLS})
 
 
 def plan(path: Path, mode: RecordMode) -> Plan:
@@ -61,8 +59,9 @@ def refuse_to_replace(path: Path) -> None:
         raise CassetteInvalidError(
             f"{path} cannot be read: {error.strerror}", path=str(path)
         ) from error
-    if (names and not names & {HEADER, WIRE}) or names - _OURS:
-        found = ", ".join(sorted(names - _OURS)[:3]) or "no header.json"
+    names -= LITTER
+    if names and not names & {HEADER, WIRE}:
+        found = ", ".join(sorted(names)[:3])
         raise CassetteInvalidError(
             f"{path} is not a cassette ({found}), so it is not overwritten. Choose another name",
             path=str(path),

@@ -50,6 +50,8 @@ MODEL = "model.yaml"
 EPISODES = "model.jsonl"
 TOOLS = "tools.yaml"
 FILES = frozenset({HEADER, WIRE, MODEL, EPISODES, TOOLS})
+LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+"""Files that systems leave in folders; they are not kept."""
 FORMAT = "agy-cassette"
 
 Direction: TypeAlias = Literal["client", "harness", "host", "end"]

@@ -25,7 +25,9 @@ from agy_nb.cassette.errors import CassetteBusyError, CassetteError, CassetteNot
 from agy_nb.cassette.inspect.session_summary import Summaries
 from agy_nb.cassette.storage.atomic_replace import swap_in
 from agy_nb.cassette.storage.format import (
+    FILES,
     HEADER,
+    LITTER,
     WIRE,
     Direction,
     Frame,
@@ -35,7 +37,7 @@ from agy_nb.cassette.storage.format import (
     parse_frame,
 )
 from agy_nb.cassette.storage.model_log import has_model
-from agy_nb.cassette.storage.safe_files import LONGEST_LINE, write_all
+from agy_nb.cassette.storage.safe_files import LONGEST_LINE, files_of, write_all
 from agy_nb.cassette.storage.write_thread import WriteThread
 
 PARTIAL = ".partial"
@@ -166,6 +168,7 @@ class CassetteWriter:
                 redactions=redactions(),
                 model=has_model(self.folder),
             )
+            _carry_over(self.path, self.folder)
             _write(self.folder / HEADER, header.encode())
             swap_in(self.folder, self.path)
         except OSError as error:
@@ -225,6 +228,20 @@ class CassetteWriter:
         self._digest.update(raw)
         self._frames += 1
         self._summaries.add(line)
+
+
+def _carry_over(old: Path, new: Path) -> None:
+    """Copy the files of a cassette that no recorder wrote: a README, notes, fixtures."""
+    for file in files_of(old) if old.is_dir() else ():
+        there = new / file.relative_to(old)
+        of_recorder = file.parent == old and file.name.removeprefix(".") in FILES
+        if of_recorder or file.name in LITTER or os.path.lexists(there):
+            continue
+        there.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_symlink():
+            there.symlink_to(file.readlink())
+        elif file.is_file():  # a pipe or a device cannot be copied
+            shutil.copy2(file, there)
 
 
 def new_header() -> Header:

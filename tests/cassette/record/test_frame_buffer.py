@@ -99,12 +99,21 @@ def test_name_that_no_cassette_can_have_is_refused(name):
         of({"a": 1}).so_far().write(name)
 
 
+def test_cassette_with_other_files_in_it_is_replaced_and_they_stay(tmp_path):
+    of({"a": 1}).so_far().write(tmp_path / "c")
+    (tmp_path / "c" / "thesis.txt").write_text("years of work")
+    (tmp_path / "c" / ".DS_Store").write_text("litter")
+    of({"a": 2}).so_far().write(tmp_path / "c")
+    assert saved(tmp_path / "c") == [{"a": 2}]
+    assert (tmp_path / "c" / "thesis.txt").read_text() == "years of work"
+
+
 @pytest.mark.parametrize("name", ["thesis.txt", "folder"])
 def test_what_is_no_cassette_is_never_replaced(tmp_path, name):
     (tmp_path / "folder").mkdir()
     for file in ("thesis.txt", "folder/thesis.txt"):
         (tmp_path / file).write_text("years of work")
-    with pytest.raises(CassetteInvalidError, match="it is not overwritten"):
+    with pytest.raises(CassetteInvalidError, match="not overwritten"):
         of({"a": 1}).so_far().write(tmp_path / name)
     for file in ("thesis.txt", "folder/thesis.txt"):
         assert (tmp_path / file).read_text() == "years of work"

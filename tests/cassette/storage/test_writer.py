@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +47,23 @@ def test_new_recording_replaces_the_old_one(tmp_path):
     record(tmp_path / "c", "new").finish()
     assert prompts_of(tmp_path / "c") == ["new"]
     assert sorted(item.name for item in tmp_path.iterdir()) == ["c"]
+
+
+def test_files_that_no_recorder_wrote_are_carried_over(tmp_path):
+    record(tmp_path / "c", "old").finish()
+    (tmp_path / "c" / "README.md").write_text("how it was made")
+    (tmp_path / "c" / "notes").mkdir()
+    (tmp_path / "c" / "notes" / "one.txt").write_text("one")
+    (tmp_path / "c" / "notes" / "link").symlink_to("one.txt")
+    (tmp_path / "c" / ".DS_Store").write_text("litter")
+    os.mkfifo(tmp_path / "c" / "pipe")
+    record(tmp_path / "c", "new").finish()
+    assert prompts_of(tmp_path / "c") == ["new"]
+    assert (tmp_path / "c" / "README.md").read_text() == "how it was made"
+    assert (tmp_path / "c" / "notes" / "link").readlink() == Path("one.txt")
+    assert sorted(item.name for item in (tmp_path / "c").iterdir()) == [
+        "README.md", HEADER, "notes", WIRE,
+    ]  # fmt: skip
 
 
 def test_replacing_works_where_folders_cannot_be_exchanged(tmp_path, monkeypatch):
