@@ -1,10 +1,8 @@
-"""The command `agy-nb`.
+"""The command `agy-nb`: parse arguments, call the code of a command, show its result.
 
-Rule 1: what is looked at or done lives elsewhere; here arguments are read and results are shown.
-Rule 2: an error of ours is one clear line and exit code 1, never a traceback.
-Rule 3: further commands come from the layers: each module of `PLUGINS` that exists has
-`add_parser(commands)`, which adds parsers and sets `run`, a function of the parsed arguments that
-gives the exit code.
+An `AgyError` is shown as one line with exit code 1, never as a traceback. The modules in `PLUGINS`
+add further commands: their `add_parser(commands)` adds parsers and sets `run`, a function of the
+parsed arguments that returns the exit code.
 """
 
 from __future__ import annotations
@@ -36,23 +34,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        argv: Its arguments; those of the process when None.
+        argv: The arguments; those of the process when None.
 
     Returns:
-        The exit code: 0 when all went well, 1 on an error or a difference, 2 on wrong arguments,
-        130 when interrupted.
+        The exit code: 0 for success, 1 for an error or a difference, 2 for wrong arguments, 130
+        after an interrupt.
 
     Example:
         >>> main(["--version"])
         agy-nb ...
         0
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that a terminal has no letters for
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the terminal may not support all characters
         sys.stdout.reconfigure(errors="backslashreplace")
     parser = _parser()
     try:
         arguments = parser.parse_args(argv)
-    except SystemExit as exit_:  # argparse has said why
+    except SystemExit as exit_:  # argparse has printed the reason
         return int(exit_.code or 0)
     if arguments.run is None:
         parser.print_help()
@@ -60,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read our output has seen enough
+    except BrokenPipeError:  # the reader of the output, e.g. `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
@@ -78,29 +76,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _plainly(error: OSError) -> str:
     if error.filename is None or error.strerror is None:
         return str(error)
-    return f"{error.filename}: {error.strerror}. Name another place, or see that this one is right"
+    return f"{error.filename}: {error.strerror}. Check the path, or choose another one"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="agy-nb", description="The Google Antigravity SDK at home in Jupyter."
+        prog="agy-nb",
+        description="Run, record, replay and analyse Google Antigravity agents in Jupyter.",
     )
     parser.add_argument(
         "--version", action="version", version=f"agy-nb {metadata.version('agy-nb')}"
     )
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    demo_parser = commands.add_parser("demo", help="run the quickstart notebook, headless")
+    demo_parser = commands.add_parser("demo", help="run the quickstart notebook without a browser")
     demo_parser.add_argument(
         "--output",
         type=Path,
         default=demo.OUTPUT,
         metavar="DIR",
-        help="where to write the executed notebook and its page (default: %(default)s)",
+        help="folder for the executed notebook and its HTML page (default: %(default)s)",
     )
     demo_parser.set_defaults(run=_demo)
     doctor_parser = commands.add_parser(
-        "doctor", help="show what is installed, and try an agent; exit code 0 if it answers"
+        "doctor", help="check the installation and try an agent; exit code 0 if it answers"
     )
     doctor_parser.add_argument("--json", action="store_true", help="print the report as JSON")
     doctor_parser.set_defaults(run=_doctor)

@@ -68,7 +68,7 @@ def run(
 
     written = Written(notebook=output / source.name, page=output / f"{source.stem}.html")
     document = nbformat.read(source, as_version=4)
-    tell(f"running {source.name} in a fresh kernel; the model is {_model()}")
+    tell(f"running {source.name} in a new kernel; the model is {_model()}")
     try:
         failure = asyncio.run(_execute(document, output, tell))
     except asyncio.CancelledError:
@@ -76,7 +76,7 @@ def run(
     nbformat.write(document, written.notebook)
     written.page.write_text(_page(document, source.stem), encoding="utf-8")
     tell(f"executed notebook: {written.notebook}")
-    tell(f"as a page:         {written.page}")
+    tell(f"HTML page:         {written.page}")
     if failure is not None:
         raise failure
     return written
@@ -88,7 +88,7 @@ def _quickstart() -> Path:
         if (folder / NAME).is_file():
             return folder / NAME
     raise DemoError(
-        f"{NAME} did not come with this installation of agy_nb; install it anew, or use a clone"
+        f"{NAME} is missing from this installation of agy_nb; reinstall agy-nb, or use a clone"
     )
 
 

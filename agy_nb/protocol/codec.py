@@ -178,7 +178,7 @@ def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise InvalidMessageError(f"{twice}: stands twice in one object", field=twice)
+        raise InvalidMessageError(f"{twice}: appears twice in one object", field=twice)
     return found
 
 
@@ -190,7 +190,7 @@ def _whole_number(digits: str) -> int:
 def _refuse_what_is_too_deep(value: object, path: str, room: int = _DEEPEST) -> None:
     if room < 0:
         where = path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}..."
-        msg = f"{where}: is nested more than {_DEEPEST} deep"
+        msg = f"{where}: is nested deeper than {_DEEPEST} levels"
         raise InvalidMessageError(msg, field=where)
     for key, item in _items(value):
         _refuse_what_is_too_deep(item, f"{path}.{key}", room - 1)
@@ -209,15 +209,15 @@ def _items(value: object) -> Iterable[tuple[object, object]]:
 def _refuse_what_json_cannot_hold(value: object, path: str) -> None:
     """Name the field that holds a number or a text that JSON has no form for."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidMessageError(f"{path}: JSON has no number {value!r}", field=path)
+        raise InvalidMessageError(f"{path}: {value!r} is not a JSON number", field=path)
     if isinstance(value, int) and abs(value) >= _TOO_LARGE:
-        msg = f"{path}: a number may have {_MOST_DIGITS} digits at the most"
+        msg = f"{path}: a number must have at most {_MOST_DIGITS} digits"
         raise InvalidMessageError(msg, field=path)
     if isinstance(value, str):
         try:
             value.encode()
         except UnicodeEncodeError:
-            msg = f"{path}: half of a surrogate pair is no text"
+            msg = f"{path}: text must not contain a lone surrogate"
             raise InvalidMessageError(msg, field=path) from None
     for key, item in _items(value):
         _refuse_what_json_cannot_hold(key, path)
@@ -227,7 +227,7 @@ def _refuse_what_json_cannot_hold(value: object, path: str) -> None:
 def _family_of(message: object) -> str:
     family = _families_by_class().get(type(message))
     if family is None:
-        raise InvalidMessageError(f"{message!r} is no command, reply or event of the protocol")
+        raise InvalidMessageError(f"{message!r} is not a command, reply or event of the protocol")
     return family
 
 

@@ -1,4 +1,4 @@
-"""One harness with one open conversation: opened, held and closed by one task of its own."""
+"""One harness with one open conversation. One task opens and closes it."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ EXIT_S = 4.0
 """Seconds that the SDK's own clean-up gets before the harness is ended."""
 
 BEGIN_S = 2.0
-"""Seconds that the SDK gets to see a turn of the harness's own, where it cannot be announced."""
+"""Seconds that the SDK gets to notice a turn that the harness began, if it cannot be notified."""
 
 POLL_S = 0.01
-"""Seconds between two looks at a connection that has no event for it."""
+"""Seconds between two checks of a connection that offers no event to wait for."""
 
 
 class HarnessConnection:
-    """The SDK's `Agent`, entered, with our hand on its connection.
+    """Open the SDK's `Agent`, and observe its connection.
 
     Attributes:
         agent: The SDK's agent.
-        connection: Its connection.
-        tool_runner: Its tools.
-        reader: Makes events of the frames that pass the socket; of the SDK's steps where the
-            connection does not speak the local harness's protocol.
-        patches: What we change of the SDK for this session.
-        spent: Set when a turn failed: the harness closes the connection after that.
+        connection: The SDK's connection.
+        tool_runner: The SDK's runner of host tools.
+        reader: Converts frames of the socket to events; the SDK's steps instead, if the connection
+            does not use the local harness's protocol.
+        patches: The changes to the SDK's objects for this session.
+        spent: Whether a turn failed; the harness closes the connection after that.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class HarnessConnection:
         """Start the harness and open the conversation.
 
         Raises:
-            InvalidConfigError: The SDK refuses the configuration.
+            InvalidConfigError: The SDK rejects the configuration.
             HarnessError: The harness does not start.
         """
         try:
@@ -129,10 +129,13 @@ class HarnessConnection:
             await self._exit()
 
     async def _why_not(self, error: Exception) -> AgyError:
-        """What a start that failed is to the user; of a refusal the harness tells only in words."""
+        """Return the error of a failed start for the user.
+
+        The harness reports a rejected configuration as text only, so the likely cause is looked up.
+        """
         if isinstance(error, AgyError):
             return error
-        if isinstance(error.__cause__, AgyError):  # of a replay, behind words of the SDK's
+        if isinstance(error.__cause__, AgyError):  # an error of a replay that the SDK has wrapped
             return error.__cause__
         refused: AgyError | None = None
         if isinstance(error, RuntimeError):
@@ -163,13 +166,13 @@ class HarnessConnection:
         strategy.connect = watched
 
     def _on_end(self, by: EndedBy, code: int | None, reason: str) -> None:
-        """The connection ends; nothing more is read from it."""
+        """Read the end of the connection."""
         self._tell(self.reader.end(by, now(), code=code, reason=reason))
 
     def _on_frame(self, direction: FrameDirection, raw: str | bytes) -> None:
-        """Read a frame of either direction, as the SDK sees it."""
+        """Convert a frame of either direction to events."""
         frame = parse(raw)
-        if self._speaks_wire is None:  # the client's first frame says which protocol it speaks
+        if self._speaks_wire is None:  # the client's first frame shows the protocol
             self._speaks_wire = direction == "in" or speaks_wire(frame)
         if self._speaks_wire:
             read = self.reader.client if direction == "out" else self.reader.harness
@@ -182,17 +185,17 @@ class HarnessConnection:
             self._sink(event)
 
     def note(self, note: Event) -> None:
-        """Take a fact that never crosses the wire; a recording of the connection keeps it."""
+        """Emit an event that never crosses the wire, and add it to a recording."""
         self.patches.keep_note(note)
         self._tell(self.reader.host(note))
 
     @property
     def save_dir(self) -> str | None:
-        """Where the harness saves the conversation."""
+        """The folder in which the harness saves the conversation."""
         return self._harness.save_dir
 
     async def _exit(self) -> None:
-        # The SDK would wait for the process on the loop; the wait is ours.
+        # The SDK would block the loop to wait for the process; `stop` waits in a thread.
         self._harness.let_go()
         try:
             async with asyncio.timeout(EXIT_S):
@@ -203,7 +206,7 @@ class HarnessConnection:
             await self._harness.stop()
 
     async def close(self) -> None:
-        """End the conversation and the harness; blocks no loop."""
+        """End the conversation and the harness without blocking the loop."""
         self._stop.set()
         if self._keeper is not None:
             await asyncio.wait([self._keeper])
@@ -211,30 +214,30 @@ class HarnessConnection:
                 raise HarnessError(f"the agent did not exit cleanly: {error}") from error
 
     def kill(self) -> None:
-        """End the harness at once; whoever reads from it hears of it."""
+        """Kill the harness; readers of its socket get an error."""
         self.spent = True
         self._harness.kill()
 
     @property
     def lost(self) -> bool:
-        """Whether the harness has ended, or has closed the connection, or is about to."""
+        """Whether the harness has ended or closed the connection, or is about to."""
         return self.spent or self.broken or self._harness.exited
 
     @property
     def broken(self) -> bool:
-        """Whether nothing comes from the harness any more."""
+        """Whether the SDK has stopped reading from the harness."""
         socket = self.patches.socket
         return socket is not None and not socket.is_read
 
     @property
     def stop_reason(self) -> str:
-        """Why the turn stopped, in the SDK's words."""
+        """Name of the SDK's `StopReason` of the turn."""
         known = getattr(self.agent.conversation, "_last_turn_stop_reason", None)
         return types.StopReason.UNSPECIFIED.value if known is None else str(known.value)
 
     @property
     def divergence(self) -> AgyError | None:
-        """Why a replay does not go on; the SDK wraps the words of it into an error of its own."""
+        """The error of a replay; the SDK wraps only its text in an error of its own."""
         replay = self.patches.replay
         error = None if replay is None else replay.error
         return error if isinstance(error, AgyError) else None
@@ -244,7 +247,7 @@ class HarnessConnection:
 
         Raises:
             AntigravityCancelledError: The turn was cancelled.
-            Exception: What the SDK makes of a failed turn.
+            Exception: The SDK's error of a failed turn.
         """
         try:
             async for step in self.agent.conversation.receive_steps():
@@ -256,10 +259,10 @@ class HarnessConnection:
         self._note_end()
 
     async def wait_until_busy(self) -> None:
-        """Wait until the SDK has seen the harness begin a turn by itself.
+        """Wait until the SDK has noticed a turn that the harness began.
 
-        Only needed where a turn cannot be announced to the SDK: to an idle connection, nothing is
-        left to read, and the turn would count as over before its first step.
+        Only needed if the SDK cannot be notified of a turn. While its connection counts as idle,
+        reading from it ends at once, so the turn would be over before its first step.
         """
         if self.patches.announces_turns:
             return
@@ -269,17 +272,17 @@ class HarnessConnection:
                     await asyncio.sleep(POLL_S)
 
     def _note_end(self) -> None:
-        """The SDK's stream ends when it is idle, or when the harness has closed the connection."""
+        """Note why the SDK's stream ended: it is idle, or the harness closed the connection."""
         self._closed_by_harness = not self.connection.is_idle
 
     async def settle(self, limit: float) -> bool:
-        """Read on until the connection is idle, so that nothing stale is left for the next turn.
+        """Read until the connection is idle, so that no old frame reaches the next turn.
 
         Args:
-            limit: Seconds.
+            limit: Most seconds to wait.
 
         Returns:
-            Whether it came to rest.
+            Whether the connection became idle.
         """
         try:
             async with asyncio.timeout(limit):
@@ -288,7 +291,7 @@ class HarnessConnection:
                         await self.read()
                     except types.AntigravityCancelledError:
                         pass
-                    except Exception:  # noqa: BLE001 - told of already, as an event
+                    except Exception:  # noqa: BLE001 - reported already, as an event
                         await asyncio.sleep(0)
                         continue
                     if self.connection.is_idle:

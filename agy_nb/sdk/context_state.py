@@ -31,8 +31,8 @@ class ContextState:
         def set_and_keep(context: Any) -> None:
             if self._of_tools is not None and not _share(self._of_tools, context):
                 _log.warning(
-                    "the harness was started again, and what tools had kept in their ToolContext "
-                    "was lost: this version of the SDK does not let agy_nb hand it on"
+                    "the harness was started again, and the state in ToolContext was lost: this "
+                    "version of the SDK does not let agy_nb copy it"
                 )
             self._of_tools = context
             set_context(context)

@@ -18,17 +18,17 @@ _TYPES = frozenset(each.__name__ for each in (str, int, float, bool, bytes, list
 
 
 def of_config(error: Exception) -> AgyError:
-    """What a refused configuration is to the user."""
+    """Convert the SDK's error of a configuration or a start."""
     if isinstance(error, AgyError):
         return error
     if isinstance(error, pydantic.ValidationError):
         first = error.errors(include_url=False, include_context=False)[0]
         path = ".".join(map(str, takewhile(_names_a_place, first["loc"])))
         return InvalidConfigError(
-            f"the SDK refuses this configuration: {path or error.title}: {first['msg']}", field=path
+            f"the SDK rejects this configuration: {path or error.title}: {first['msg']}", field=path
         )
     if isinstance(error, types.AntigravityValidationError | ValueError | TypeError):
-        return InvalidConfigError(f"the SDK refuses this configuration: {error}")
+        return InvalidConfigError(f"the SDK rejects this configuration: {error}")
     if isinstance(error, OSError | RuntimeError):
         words = str(error).strip().rstrip(".")
         return HarnessError(f"the agent did not start: {words}. Run `agy-nb doctor`")
@@ -43,7 +43,7 @@ def _names_a_place(step: int | str) -> bool:
 def of_turn(
     error: Exception | None, *, failure: StepFailure | None, stop_reason: str, lost: bool
 ) -> AgyError | None:
-    """What ended a turn, None if it ended well.
+    """Return the error that ended a turn, None if it ended normally.
 
     Args:
         error: What the SDK's stream raised, if it did.
@@ -60,8 +60,8 @@ def of_turn(
     if lost:
         what, _, more = str(error or "it closed the connection").partition("\n")
         gone = HarnessError(
-            f"the harness is gone: {what.rstrip('.')}. "
-            "The next prompt starts another one and takes the conversation up where it was saved",
+            f"the harness has ended: {what.rstrip('.')}. "
+            "The next prompt starts another one and resumes the saved conversation",
             retryable=True,
         )
         if more:

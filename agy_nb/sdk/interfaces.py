@@ -1,7 +1,7 @@
-"""The seam: what the runtime needs of an agent's backend, and nothing of the SDK.
+"""The interfaces between the runtime and an agent's backend, independent of the SDK.
 
-`backend.SdkBackend` is the real one; a backend in memory stands in for it in
-property tests and benchmarks of the loop.
+`backend.SdkBackend` is the real backend. Property tests and benchmarks of the command loop use one
+in memory.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from agy_nb.protocol.values import (
 
 
 def now() -> float:
-    """This moment, in seconds since the Unix epoch: what an event's `at` holds."""
+    """Return the current time in seconds since the Unix epoch, as in an event's `at`."""
     return datetime.now(UTC).timestamp()
 
 
 def stop_reason_of(word: str) -> str:
-    """The SDK's `StopReason` of a word, which is a string as well; the word where there is none.
+    """Return the SDK's `StopReason` (also a string) of a word, or the word if it is not known.
 
     Args:
-        word: As the harness has it, e.g. `"MAX_TOOL_CALLS_EXCEEDED"`.
+        word: The harness's word, e.g. `"MAX_TOOL_CALLS_EXCEEDED"`.
     """
-    # The SDK is loaded where a turn of it has ended; elsewhere nobody can compare with its enum.
+    # Without the SDK loaded, no code can compare with its enum, so it is not imported for this.
     known = getattr(sys.modules.get("google.antigravity.types"), "StopReason", None)
     try:
         return word if known is None else cast("str", known(word))
@@ -46,7 +46,7 @@ def stop_reason_of(word: str) -> str:
 
 
 Sink: TypeAlias = Callable[[Event], None]
-"""Takes each event of a session as it happens. Never blocks, never raises."""
+"""Called with each event of a session. Must not block or raise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +55,16 @@ class ApprovalRequest:
 
     Attributes:
         tool: The tool's name.
-        args: The arguments that it would run with.
-        server: Name of its MCP server, or None.
-        reason: Why it is asked for, where the policy says so.
-        trajectory: Which agent or subagent wants it.
-        agent_id: Number of the agent within its runtime, None before the runtime has seen it.
-        approval_id: What the `Approval` events of the turn call it; empty before that.
-        timeout: Seconds until it is denied by itself, None before that.
-        recorded: What was decided when the session was recorded, where a cassette replays it;
-            nobody is asked then.
+        args: The arguments of the call.
+        server: Name of the tool's MCP server, None for other tools.
+        reason: Why the policy asks, if it gives a reason.
+        trajectory: The agent or subagent that makes the call.
+        agent_id: Number of the agent within its runtime, None before the runtime has set it.
+        approval_id: Id of the request in the turn's `Approval` events; empty before that.
+        timeout: Seconds until the call is denied automatically, None before that.
+        recorded: The recorded decision if a cassette is replayed; the handler is then not called.
         editable: Whether the decision may change the arguments, see `ApprovalDecision.args`.
-        call_id: The `call_id` of the call's events, empty where the SDK does not name it.
+        call_id: The `call_id` of the call's events; empty if the SDK does not provide it.
 
     Example:
         >>> def only_weather(request):
@@ -94,14 +93,14 @@ class ApprovalDecision:
 
     Attributes:
         allowed: Whether the tool may run.
-        reason: On a denial: why, in words that reach the model.
-        decided_by: Who decided, for the record; `cassette` where a recording did.
-        args: Arguments that take the place of those of the same name, None to leave all as they
-            are. Only for a request that is `editable`.
+        reason: Why the call is denied; the model receives this text.
+        decided_by: The origin of the decision, for the `Approval` events; `cassette` in a replay.
+        args: Arguments that replace those of the same name, None to change none. Only for an
+            `editable` request.
         remember: Whether to allow later calls of this agent without asking: `"tool"` for any call
-            of this tool, `"call"` for calls with these very arguments, empty for neither.
-            `Agent.grants` lists and revokes them. It counts only where the call is allowed as it
-            is, without `args`.
+            of this tool, `"call"` for calls with the same arguments, empty for neither.
+            `Agent.grants` lists and revokes them. Ignored for denials and for decisions with
+            `args`.
 
     Example:
         >>> agy.ApprovalDecision(allowed=False, reason="not on a Friday").allowed
@@ -115,7 +114,7 @@ class ApprovalDecision:
     remember: Literal["", "tool", "call"] = ""
 
     def __post_init__(self) -> None:
-        """Keep what the wire can hold: a denial that cannot be sent would hang the turn."""
+        """Replace text that cannot be encoded: a denial that cannot be sent would hang the turn."""
         if isinstance(self.reason, str):
             object.__setattr__(self, "reason", encodable_text(self.reason))
         if self.args is not None:
@@ -123,55 +122,55 @@ class ApprovalDecision:
 
 
 class Socket(Protocol):
-    """A WebSocket, as far as the SDK uses it."""
+    """The methods of a WebSocket that the SDK uses."""
 
     async def send(self, message: Any) -> None:
         """Send a frame."""
         ...
 
     async def recv(self) -> Any:
-        """The next frame."""
+        """Return the next frame."""
         ...
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        """The frames that come, until the socket is closed."""
+        """Iterate over the received frames until the socket is closed."""
         ...
 
     async def close(self) -> None:
-        """Close it."""
+        """Close the socket."""
         ...
 
 
 class Start(Protocol):
-    """A start of a harness; see `harness.HarnessStart`."""
+    """The start of a harness; see `process.launch.HarnessStart`."""
 
     @property
     def binary_path(self) -> str:
-        """The harness binary that the SDK has found."""
+        """Path of the harness binary."""
         ...
 
     @property
     def any_model(self) -> bool:
-        """Whether the user named no model."""
+        """Whether the user's configuration does not name a model."""
         ...
 
 
 Listen: TypeAlias = Callable[[Start, Any], Any]
-"""Takes a start and its socket to a harness that is up; gives the socket to use."""
+"""Called with a start and its connected socket; returns the socket to use instead."""
 
 AnswerQuestions: TypeAlias = Callable[
     [str, tuple[AskedQuestion, ...]], Awaitable[tuple[Answer, ...]]
 ]
-"""Answers the model's questions: takes their id and what is asked, gives one answer each."""
+"""Answers the model's questions: called with id and questions, returns one answer per question."""
 
 
 Gate: TypeAlias = Callable[[ApprovalRequest], Awaitable[ApprovalDecision]]
-"""Decides on a tool call. Always answers; fails closed."""
+"""Decides on a tool call. Always returns a decision; an error denies the call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSpec:
-    """What an agent is made of.
+    """The configuration and the Python objects of an agent.
 
     Attributes:
         config: The SDK's configuration object, a mapping of its fields, or None.
@@ -179,14 +178,14 @@ class AgentSpec:
         policies: The SDK's policies, added to those of the configuration.
         hooks: The SDK's hooks, added to those of the configuration.
         triggers: The SDK's triggers, added to those of the configuration.
-        answer: Answers the model's questions, where no hook of the user's does.
-        asks_user: Whether there is somebody to ask; then the gate is asked where no policy says
-            otherwise.
-        asks_by_default: Whether a person can be asked, though no handler was given: about commands,
-            what sends data away, and file tools outside the workspace.
-        edits: Whether who is asked may change a call's arguments. The gate is asked in a hook then,
-            which is a part of the configuration.
-        listen: Gets the socket to each harness that is started for it, and gives the one to use.
+        answer: Answers the model's questions if the user has no hook for them.
+        asks_user: Whether the user passed an approval handler. The gate is then asked about every
+            call that no policy decides.
+        asks_by_default: Whether there is a default handler, which is asked about commands, calls
+            that send data away, and file tools outside the workspace.
+        edits: Whether the handler may change a call's arguments. The gate is then asked from a
+            hook, which is part of the configuration.
+        listen: Called with the socket of each harness of the agent; returns the socket to use.
     """
 
     config: Any = None
@@ -203,12 +202,12 @@ class AgentSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnOutcome:
-    """How a turn ended that did not fail.
+    """The result of a turn that did not fail.
 
     Attributes:
-        stop_reason: Why the harness stopped, in the SDK's words; `"UNSPECIFIED"` is a normal end.
-        usage: Tokens of the turn, subagents included; None where nothing was metered.
-        structured_output: What fits the agent's `response_schema`, or None.
+        stop_reason: Name of the SDK's `StopReason`; `"UNSPECIFIED"` is a normal end.
+        usage: Tokens of the turn, including subagents; None if no usage was reported.
+        structured_output: The output for the agent's `response_schema`, or None.
     """
 
     stop_reason: str = "UNSPECIFIED"
@@ -218,14 +217,14 @@ class TurnOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolInfo:
-    """A tool that an agent has.
+    """A tool of an agent.
 
     Attributes:
-        name: Its name.
-        source: Where it comes from.
-        description: What it does, where that is known on this side.
-        parameters: JSON schema of its arguments; None where only the harness knows it.
-        server: Name of its MCP server, or None.
+        name: Name of the tool.
+        source: `builtin`, `custom` (a host function) or `mcp`.
+        description: Description of the tool, if the SDK knows it.
+        parameters: JSON schema of the arguments; None if only the harness knows it.
+        server: Name of the MCP server, None for other tools.
 
     Example:
         >>> [tool.name for tool in agent.available_tools() if tool.source == "custom"]
@@ -240,39 +239,39 @@ class ToolInfo:
 
 
 class Timer(Protocol):
-    """A callback that is to come."""
+    """A scheduled callback."""
 
     def cancel(self) -> None:
-        """Do not call back."""
+        """Do not call the callback."""
         ...
 
 
 class Clock(Protocol):
-    """The time of one agent: the loop's, or that of the recording which it replays."""
+    """The clock of one agent: the event loop's, or that of a replayed recording."""
 
     def time(self) -> float:
-        """Seconds; only differences mean something."""
+        """Return the time in seconds; only differences are meaningful."""
         ...
 
     def call_at(
         self, when: float, callback: Callable[[], object], *, of_turn: bool = False
     ) -> Timer:
-        """Have something called at a moment.
+        """Call a function at a time of this clock.
 
         Args:
-            when: The moment, as `time` tells it.
+            when: The time, in seconds of `time`.
             callback: Called without arguments.
-            of_turn: Whether it is about a turn that runs, or is about to.
+            of_turn: Whether the timer belongs to a turn that runs or is about to begin.
         """
         ...
 
     def may_skip(self) -> bool:
-        """Whether a pause before a prompt may be left out, as in the replay of a recording."""
+        """Return whether a pause before a prompt may be skipped, as in a replay."""
         ...
 
 
 class LoopClock:
-    """The running loop's time."""
+    """The clock of the running event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -285,7 +284,7 @@ class LoopClock:
         self, when: float, callback: Callable[[], object], *, of_turn: bool = False
     ) -> Timer:
         """See `Clock`."""
-        del of_turn  # of interest to a replay only
+        del of_turn  # only used in a replay
         return self._loop.call_at(when, callback)
 
     def may_skip(self) -> bool:
@@ -294,59 +293,59 @@ class LoopClock:
 
 
 def clock_of(session: object) -> Clock:
-    """A session's time; one that does not know of another has the loop's."""
+    """Return a session's clock, or the event loop's if the session has none."""
     clock: Clock | None = getattr(session, "clock", None)
     return LoopClock() if clock is None else clock
 
 
 class RecordedAnswers(Protocol):
-    """What a person said while a session was recorded; a cassette's socket has it."""
+    """The user's recorded answers; see `cassette.replay.cassette_answers.CassetteAnswers`."""
 
     def decision(self, request_id: str) -> JsonObject | None:
-        """The recorded `PolicyDecisionResponse`, None if it is to be decided now."""
+        """Return the recorded `PolicyDecisionResponse`, None to decide now."""
         ...
 
     def hook(self, request_id: str) -> JsonObject | None:
-        """The recorded `CallHookResponse`, None if it is to be decided now."""
+        """Return the recorded `CallHookResponse`, None to decide now."""
         ...
 
     def question(self, trajectory_id: str, step: int) -> JsonObject | None:
-        """The recorded `UserQuestionsResponse`, None if it is to be answered now."""
+        """Return the recorded `UserQuestionsResponse`, None to ask now."""
         ...
 
     def denial(self, call_id: str) -> str | None:
-        """Why a subagent's call was refused, empty if it was not; None if it is decided now."""
+        """Return why a subagent's call was denied, empty if it was allowed, None to decide now."""
         ...
 
     def is_left_to_client(self, call_id: str) -> bool:
-        """Whether nothing checked this call of a host tool before it was passed on."""
+        """Return whether the client must apply its policies to this call of a host tool."""
         ...
 
 
 class ReplaySocket(Protocol):
-    """What a replay knows beyond the frames; a cassette's socket has it."""
+    """The additional interface of a replayed session's socket."""
 
     @property
     def clock(self) -> Clock | None:
-        """The time of the recording, None where that of the loop holds."""
+        """The clock of the recording, None to use the event loop's."""
         ...
 
     @property
     def error(self) -> Exception | None:
-        """Why the replay does not go on; the SDK would keep only the text of it."""
+        """The error that ended the replay, as an object; the SDK keeps its text only."""
         ...
 
     def reveal_requests(self) -> RecordedAnswers | None:
-        """Let requests come that the recording answers.
+        """Release requests that the recording answers.
 
         Returns:
-            The answers, None if the session turned out to be a live one.
+            The recorded answers, None for a live session.
         """
         ...
 
 
 class Session(Protocol):
-    """One live conversation with an agent's backend."""
+    """One open conversation with an agent's backend."""
 
     @property
     def conversation_id(self) -> str | None:
@@ -355,96 +354,96 @@ class Session(Protocol):
 
     @property
     def quota_key(self) -> str:
-        """What its quota is counted by: the model's service and the key that it is called with."""
+        """The key of the session's quota: the model's service and its API key."""
         ...
 
     @property
     def in_turn(self) -> bool:
-        """Whether what happens now belongs to `run_turn`, not to a turn of the backend's own."""
+        """Whether events belong to `run_turn`, not to a turn that the backend began."""
         ...
 
     async def run_turn(self, prompt: Prompt) -> TurnOutcome:
-        """Send a prompt and stay until the turn is over. Its events go to the sink.
+        """Send a prompt and wait for the end of the turn. Its events go to the sink.
 
         Raises:
-            TurnCancelledError: `cancel` ended it.
-            BackendError: It failed; the session is ready for the next turn unless it is lost.
-            HarnessError: The session is lost.
+            TurnCancelledError: `cancel` ended the turn.
+            BackendError: The turn failed; the session is ready for the next one.
+            HarnessError: The harness has ended.
         """
         ...
 
     def note(self, note: Event) -> None:
-        """Have a recording of the session keep a fact that the backend does not know of."""
+        """Add an event that the backend does not know to a recording of the session."""
         ...
 
     async def cancel(self) -> None:
-        """Ask the backend to end the turn of `run_turn`; one that waits is never sent."""
+        """Ask the backend to end the turn of `run_turn`; a prompt that waits is never sent."""
         ...
 
     async def send_trigger(self, text: str) -> None:
-        """Send what a trigger would: the running turn answers it, or a turn of the backend's own.
+        """Send the text of a trigger. The running turn answers it, or a new one that it begins.
 
-        A turn of the backend's own goes to the sink from its `TurnBegan` event to a final `State`;
-        what ended it, where it failed, is a fatal `Error` before that.
+        Events of the new turn go to the sink, from `TurnBegan` to a final `State`. If the turn
+        fails, a fatal `Error` comes before the `State`.
         """
         ...
 
     async def cancel_own_turn(self) -> None:
-        """Ask the backend to end the turn that it has begun by itself."""
+        """Ask the backend to end a turn that it began."""
         ...
 
     def history(self) -> tuple[Message, ...]:
-        """The conversation's messages, oldest first."""
+        """Return the conversation's messages, oldest first."""
         ...
 
     def turn_count(self) -> int:
-        """Turns started."""
+        """Return the number of turns."""
         ...
 
     def total_usage(self) -> TokenUsage | None:
-        """Tokens of the whole session."""
+        """Return the tokens of the whole session."""
         ...
 
     def last_turn_usage(self) -> TokenUsage | None:
-        """Tokens of the latest turn."""
+        """Return the tokens of the latest turn."""
         ...
 
     def compaction_indices(self) -> tuple[int, ...]:
-        """Steps of the history at which the context was compacted."""
+        """Return the steps of the history at which the context was compacted."""
         ...
 
     def last_response(self) -> str | None:
-        """Text of the latest complete answer."""
+        """Return the text of the latest complete answer."""
         ...
 
     def clear_history(self) -> None:
-        """Forget the transcript on this side."""
+        """Clear the history that the SDK keeps."""
         ...
 
     def tools(self) -> tuple[ToolInfo, ...]:
-        """Every tool of the agent that is known on this side."""
+        """Return the known tools of the agent."""
         ...
 
     def trajectory_usages(self) -> dict[str, TokenUsage]:
-        """Tokens by trajectory so far, by the trajectory's id."""
+        """Return the tokens per trajectory id so far."""
         ...
 
     def sandbox_status(self) -> Any:
-        """The SDK's `SandboxStatus`, None where the harness does not report one."""
+        """Return the SDK's `SandboxStatus`, None if the harness does not report one."""
         ...
 
     async def workflow_prompt(
         self, workflow: Any, script_path: Any, description: str
     ) -> tuple[str, Callable[[], None]]:
-        """The prompt that has the agent run a workflow, and what removes its temporary file.
+        """Return the prompt that runs a workflow, and a function that removes its temporary file.
 
         Raises:
-            InvalidInputError: There is no such workflow, or this agent may not run any.
+            InvalidInputError: The workflow does not exist, or this agent may not run workflows.
         """
         ...
 
     async def close(self) -> None:
-        """End the session and all that it started."""
+        """End the session and its harness."""
         ...
 
     async def delete_state(self) -> None:
@@ -459,16 +458,16 @@ class Backend(Protocol):
         """Start an agent.
 
         Args:
-            spec: What it is made of.
-            sink: Where its events go, for as long as it lives.
-            gate: Decides on its tool calls; None denies whatever must be asked.
+            spec: The agent's configuration and objects.
+            sink: Called with all events of the agent.
+            gate: Decides on tool calls; None denies every call that needs a decision.
 
         Raises:
-            InvalidConfigError: The configuration is refused.
+            InvalidConfigError: The SDK or agy_nb rejects the configuration.
             HarnessError: The harness does not start.
         """
         ...
 
     async def close(self) -> None:
-        """Release what the backend itself holds, after its sessions are closed; twice is fine."""
+        """Release the backend's own resources after all sessions; a second call does nothing."""
         ...

@@ -1,10 +1,11 @@
-"""One session of the SDK, driven turn by turn.
+"""Run one session of the SDK turn by turn.
 
-Rule 1: when a turn is over, nothing of it is left that could reach the next one.
-Rule 2: what the harness does between turns (triggers, subagents that come back late) is read too.
-Rule 3: a harness that is gone, as it is after every failed turn, is started again for the next
-prompt, with the same conversation.
-Rule 4: after `close` no harness is started any more, and one that is being started is ended.
+Rule 1: frames of a turn never reach the next turn: after each turn, the connection is read until
+it is idle.
+Rule 2: frames between turns (of triggers and of subagents that finish late) are read as well.
+Rule 3: a harness that has ended is started again for the next prompt, with the same conversation.
+The SDK's harness ends after every failed turn.
+Rule 4: after `close` no harness is started, and one that is starting is ended.
 """
 
 from __future__ import annotations
@@ -49,12 +50,14 @@ from agy_nb.sdk.process import launch, temporary_folders
 from agy_nb.sdk.process.executor import run_in_thread
 
 SETTLE_S = 5.0
-"""Seconds that a turn which was cut gets to come to rest before its harness is ended."""
+"""Seconds that the connection gets to become idle after a cancelled turn, before it is ended."""
 
 MOST_TEXT = 1_000_000
-"""Characters of one answer, or one thought, after which a turn is ended: several times what a model
-may say. The harness repeats the whole text with each piece, so what grows without end holds up all
-the rest."""
+"""Most characters of one answer or thought, several times the limits of models.
+
+The harness repeats the whole text with each piece, so an endless answer would slow down everything
+else.
+"""
 
 _SAYS_NOTHING = (
     AgentStarted,
@@ -66,7 +69,7 @@ _SAYS_NOTHING = (
     TurnBegan,
     UnknownFrame,
 )
-"""Events of a turn in which the agent has neither said nor done anything yet."""
+"""Events before the first text or action of a turn."""
 
 _ROLES = {"MODEL": "model", "USER": "user", "SYSTEM": "system"}
 
@@ -75,8 +78,8 @@ class SdkSession:
     """One live conversation with the real harness.
 
     Attributes:
-        quota_key: The text model's service and key.
-        in_turn: Whether what happens now belongs to `run_turn`, not to a turn of the harness's own.
+        quota_key: The text model's service and API key.
+        in_turn: Whether events belong to `run_turn`, not to a turn that the harness began.
     """
 
     def __init__(self, config: Any, sink: Sink, options: launch.StartOptions) -> None:
@@ -120,12 +123,12 @@ class SdkSession:
         try:
             await self._open_link()
         except BaseException:
-            if self._link_or_none is None:  # else the conversation may go on
+            if self._link_or_none is None:  # otherwise the conversation may go on later
                 await self._remove_folder()
             raise
 
     async def _remove_folder(self) -> None:
-        """Remove the conversation's folder, unless the user named it."""
+        """Remove the conversation's folder, unless the user passed it."""
         if not self._save_dir_given and self._config.save_dir is not None:
             await run_in_thread(temporary_folders.remove, self._config.save_dir)
 
@@ -141,7 +144,7 @@ class SdkSession:
             self._on_activity()
 
     async def _start_again(self) -> None:
-        """Another harness for the same conversation, unless `cancel` or `close` comes first."""
+        """Start another harness for the same conversation, unless `cancel` or `close` is called."""
         if self._closed:
             raise HarnessError("the session is closed; create another agent")
         self._successor = asyncio.get_running_loop().create_task(self._open_successor())
@@ -165,10 +168,10 @@ class SdkSession:
         self._config = self._config.model_copy(update=changes)
         turns = old.agent.conversation.turn_count
         await self.start()
-        self._turns_before += turns  # here, so that a start that is stopped counts nothing
+        self._turns_before += turns  # after the start, which may be cancelled
 
     async def close(self) -> None:
-        """End the conversation and the harness; blocks no loop."""
+        """End the conversation and the harness without blocking the loop."""
         self._closed = True
         if self._between_turns is not None:
             self._between_turns.cancel()
@@ -179,7 +182,7 @@ class SdkSession:
             await self._remove_folder()
 
     async def _stop_successor(self) -> bool:
-        """End the start of another harness; tell whether there was one."""
+        """Cancel the start of another harness, and return whether there was one."""
         if self._successor is None or self._successor.done():
             return False
         self._successor.cancel()
@@ -188,7 +191,7 @@ class SdkSession:
 
     async def delete_state(self) -> None:
         """Remove the conversation's files from `save_dir` and the app-data folder."""
-        conversation_id = self.conversation_id or self._opened_id  # it may never have chatted
+        conversation_id = self.conversation_id or self._opened_id  # the latter before any turn
         if not conversation_id:
             return
         app_data = self._config.app_data_dir or "~/.gemini/antigravity"
@@ -197,11 +200,11 @@ class SdkSession:
             await run_in_thread(shutil.rmtree, self._link.save_dir, ignore_errors=True)
 
     def note(self, note: Event) -> None:
-        """Have a recording keep a fact that never crosses the wire; see `Session.note`."""
+        """Add an event that never crosses the wire to a recording; see `Session.note`."""
         if isinstance(note, AgentStarted):
-            self._first_notes.append(note)  # for each harness of the agent, this one included
-        # The end of a turn belongs to the harness that ran it, even where that is gone; what else
-        # comes once it is gone belongs to the harness that is started next.
+            self._first_notes.append(note)  # repeated for each harness of the agent
+        # The end of a turn belongs to the harness that ran it, even if that harness has ended.
+        # Other notes after its end belong to the harness that is started next.
         is_end = isinstance(note, Error) or (isinstance(note, State) and note.state in FINAL)
         ran_here = self._link_or_none is not None and is_end and not self._late_notes
         if ran_here or not (self._link_or_none is None or self._link.lost):
@@ -212,13 +215,13 @@ class SdkSession:
     # -- turns -------------------------------------------------------------------------------
 
     async def run_turn(self, prompt: Prompt) -> TurnOutcome:
-        """Send a prompt and stay until the turn is over; see `Session.run_turn`."""
+        """Send a prompt and wait for the end of the turn; see `Session.run_turn`."""
         content = content_of(prompt)
         self._cancelled = False
         while self._between_turns is not None:
             await asyncio.wait([self._between_turns])
         async with self._turn:
-            if self._cancelled:  # while it waited for what the harness did by itself
+            if self._cancelled:  # while it waited for a turn that the harness began
                 raise TurnCancelledError("")
             self._gave_up = None
             self._text.clear()
@@ -238,7 +241,7 @@ class SdkSession:
             over.set()
 
     async def _run_or_start_again(self, content: Any) -> TurnOutcome:
-        """Run the turn; a harness that is dead before it says anything gets a successor."""
+        """Run the turn. If the harness ends before its first event, start another one and retry."""
         self._heard = False
         self._link.patches.begin_turn()
         try:
@@ -283,9 +286,9 @@ class SdkSession:
         )
 
     async def cancel(self) -> None:
-        """Ask the harness to end the turn of `run_turn`; nothing happens when none runs.
+        """Ask the harness to end the turn of `run_turn`; does nothing if none runs.
 
-        While the harness is busy with a turn of its own, a prompt that waits is not sent at all.
+        A prompt that waits for a turn that the harness began is not sent.
         """
         self._cancelled = True
         if await self._stop_successor() or not self.in_turn or self._link.lost:
@@ -293,7 +296,7 @@ class SdkSession:
         await self._halt(self._link)
 
     async def send_trigger(self, text: str) -> None:
-        """Send what a trigger would; a harness that is gone is started again for it."""
+        """Send the text of a trigger; start another harness if the old one has ended."""
         if self._link.lost:
             async with self._turn:
                 if self._link.lost:
@@ -301,14 +304,14 @@ class SdkSession:
         await self._link.connection.send_trigger_notification(text)
 
     async def cancel_own_turn(self) -> None:
-        """Ask the harness to end the turn that it has begun by itself."""
+        """Ask the harness to end a turn that it began."""
         if self._between_turns is not None and not self.in_turn and not self._link.lost:
             await self._halt(self._link)
 
     async def _halt(self, link: HarnessConnection) -> None:
-        """Ask the harness to stop; if it does not, as one that hangs, end it."""
+        """Ask the harness to stop, and kill it if it does not stop within `SETTLE_S` seconds."""
         over = self._turn_over
-        with contextlib.suppress(Exception):  # a connection that is gone has ended the turn, too
+        with contextlib.suppress(Exception):  # a closed connection has also ended the turn
             await link.agent.conversation.cancel()
         link.patches.cancel_tools()
 
@@ -338,20 +341,20 @@ class SdkSession:
             return
         if self._link.reader.longest > MOST_TEXT:
             self._gave_up = BackendError(
-                f"the model's answer went beyond {MOST_TEXT:,} characters, so the turn was ended; "
-                "ask for less at once, what had come is in response.partial_text"
+                f"the turn was ended: the model's answer is longer than {MOST_TEXT:,} characters. "
+                "Ask for a shorter answer; the text so far is in response.partial_text"
             )
-            self._link.kill()  # until it halts it would send ever longer frames
+            self._link.kill()  # until it halts, it would send longer and longer frames
 
     def _on_activity(self) -> None:
-        if self._link_or_none is None:  # a trigger fires while the agent starts
+        if self._link_or_none is None:  # a trigger fired during the agent's start
             self._is_active = True
             return
         if not self._turn.locked() and self._between_turns is None:
             self._between_turns = asyncio.get_running_loop().create_task(self._read_between_turns())
 
     async def _read_between_turns(self) -> None:
-        """Read a turn that the harness has begun by itself, and tell how it ended."""
+        """Read a turn that the harness began, and emit its final events."""
         state, error = TurnState.DONE, None
         try:
             async with self._turn:
@@ -395,12 +398,12 @@ class SdkSession:
 
     @property
     def clock(self) -> Clock | None:
-        """The time of the recording that is replayed, None where that of the loop holds."""
+        """The clock of a replayed recording, None to use the event loop's."""
         replay = self._link.patches.replay
         return None if replay is None else replay.clock
 
     def history(self) -> tuple[Message, ...]:
-        """The last state of every step that says something, oldest first."""
+        """Return the last state of every step with text, oldest first."""
         latest: dict[tuple[str, int], types.Step] = {}
         for step in self._link.agent.conversation.history:
             if step.content:
@@ -415,53 +418,53 @@ class SdkSession:
         )
 
     def turn_count(self) -> int:
-        """Turns sent."""
+        """Return the number of turns, including those of earlier harnesses."""
         return self._turns_before + self._link.agent.conversation.turn_count
 
     def total_usage(self) -> TokenUsage | None:
-        """Tokens of the whole session, None before the first metered call."""
+        """Return the tokens of the session, None before the first reported usage."""
         return token_usage(self._link.connection.cumulative_usage)
 
     def last_turn_usage(self) -> TokenUsage | None:
-        """Tokens of the latest turn, None where nothing was metered."""
+        """Return the tokens of the latest turn, None if no usage was reported."""
         return token_usage(self._link.agent.conversation.last_turn_usage)
 
     def compaction_indices(self) -> tuple[int, ...]:
-        """Steps of the SDK's history at which the context was compacted."""
+        """Return the steps of the SDK's history at which the context was compacted."""
         return tuple(self._link.agent.conversation.compaction_indices)
 
     def last_response(self) -> str | None:
-        """Text of the latest complete answer of the root agent."""
+        """Return the text of the root agent's latest complete answer."""
         for step in reversed(self._link.agent.conversation.history):
             if step.is_complete_response and not step.parent_trajectory_id:
                 return step.content
         return None
 
     def clear_history(self) -> None:
-        """Forget the transcript on this side; the model's context is the harness's own."""
+        """Clear the SDK's history; the harness keeps the model's context."""
         self._turns_before = 0
         self._link.agent.conversation.clear_history()
 
     def trajectory_usages(self) -> dict[str, TokenUsage]:
-        """Tokens by trajectory so far."""
+        """Return the tokens per trajectory so far."""
         usages = getattr(self._link.connection, "trajectory_usages", {})
         found = {key: token_usage(usage) for key, usage in usages.items()}
         return {key: usage for key, usage in found.items() if usage is not None}
 
     def sandbox_status(self) -> Any:
-        """The SDK's `SandboxStatus`, None where the harness does not report one."""
+        """Return the SDK's `SandboxStatus`, None if the harness does not report one."""
         return getattr(self._link.agent, "sandbox_status", None)
 
     async def workflow_prompt(
         self, workflow: Any, script_path: Any, description: str
     ) -> tuple[str, Callable[[], None]]:
-        """The prompt that has the agent run a workflow; see `Session.workflow_prompt`."""
+        """Return the prompt that runs a workflow; see `Session.workflow_prompt`."""
         return await run_in_thread(
             workflows.prompt_of, self._config, workflow, script_path, description
         )
 
     def tools(self) -> tuple[ToolInfo, ...]:
-        """Built-in, host and MCP tools."""
+        """Return built-in, host and MCP tools."""
         return list_tools(self._config, self._link.tool_runner)
 
 

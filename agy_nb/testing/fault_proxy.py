@@ -180,7 +180,7 @@ class FaultProxy:
         ...     async for piece in response.text_stream():
         ...         cable.lines[-1].cut()
         Traceback (most recent call last):
-        agy_nb.errors.HarnessError: the harness is gone: ...
+        agy_nb.errors.HarnessError: the harness has ended: ...
     """
 
     def __init__(

@@ -71,23 +71,23 @@ class StepFailure:
 
 
 def status_code(code: int) -> int | None:
-    """The HTTP status of a failure, None where its code is not one."""
+    """Return the HTTP status code of a failure, None if its code is not one."""
     return code if code >= LOWEST_HTTP_CODE else None
 
 
 def error_of_step(
     failure: StepFailure, what: str = "the turn failed", *, retry: int = 0
 ) -> AgyError:
-    """The error that a failed step is, if nothing follows it.
+    """Convert a failed step to an error.
 
     Args:
         failure: The step.
-        what: What failed, for a step without words of its own.
-        retry: How many times in a row the harness has sent this request again, 0 if not known.
+        what: Description of the failure, for a step without a message.
+        retry: Number of the harness's retry of this request, 0 if not known.
     """
     again = ""
     if failure.retried:
-        again = f"the harness sends the request again{f' (retry {retry})' if retry else ''}"
+        again = f"the harness repeats the request{f' (retry {retry})' if retry else ''}"
     if failure.http_code == QUOTA_CODE:
         return quota_error(failure, again)
     if failure.label in SAFETY_LABELS and not failure.http_code:
@@ -96,7 +96,7 @@ def error_of_step(
         )
     if failure.label in TOKEN_LABELS and not failure.http_code:
         return MaxTokensError(
-            "the answer ran into the token limit; ask for less at once, or raise "
+            "the answer reached the token limit; ask for a shorter answer, or raise "
             f"max_output_tokens: {failure.message}"
         )
     code = status_code(failure.http_code)
@@ -110,11 +110,11 @@ def error_of_step(
 
 
 def quota_error(failure: StepFailure | None, again: str = "") -> QuotaExceededError:
-    """A spent quota, with the model's hint when to try again.
+    """Create the error of an exceeded quota, with the model's hint when to try again.
 
     Args:
-        failure: The step, None where there was none.
-        again: What the harness does about it, empty where it does nothing.
+        failure: The step, None if there was none.
+        again: Description of the harness's retry; empty if it does not retry.
     """
     hint = _RETRY_INFO.search(failure.message) if failure else None
     return QuotaExceededError(
@@ -126,18 +126,18 @@ def quota_error(failure: StepFailure | None, again: str = "") -> QuotaExceededEr
 
 
 def advice(code: int, words: str, what: str = "the turn failed") -> str:
-    """An error message: what happened, what to do, and the harness's words."""
+    """Return an error message: the problem, the next step, and the harness's words."""
     known = {
-        2: "the harness got no answer; see that the model, or an MCP server that it names, is up",
-        400: "the model refused the request (HTTP 400); look at the configuration and the prompt",
+        2: "the harness got no answer; check that the model and the MCP servers are running",
+        400: "the model rejected the request (HTTP 400); check the configuration and the prompt",
         401: "the model did not accept the API key (HTTP 401); set a valid GEMINI_API_KEY",
         403: "this API key may not use the model (HTTP 403); choose another model or key",
-        404: "there is no such model (HTTP 404); see how it is spelled in the configuration",
-        408: "the model was too slow (HTTP 408); try again, or ask for less at once",
-        413: "the prompt is too large for the model (HTTP 413); send less at once",
+        404: "the model does not exist (HTTP 404); check its name in the configuration",
+        408: "the model was too slow (HTTP 408); try again, or ask for a shorter answer",
+        413: "the prompt is too large for the model (HTTP 413); send a shorter prompt",
     }.get(code)
     if code >= LOWEST_SERVER_CODE:
-        known = f"{what} (HTTP {code}); the model's service is at fault, try again later"
+        known = f"{what} (HTTP {code}); the model's service has a problem, try again later"
     if known:
         return f"{known}: {words}"
     return f"{what}{f' (HTTP {code})' if code else ''}: {words or 'no reason was given'}"

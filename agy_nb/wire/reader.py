@@ -168,7 +168,7 @@ class WireReader:
                 code = number_of(frame.get("code"), -1)
                 reason = text_of(frame.get(f.REASON))
                 return self.end(by, at, code=code if code >= 0 else None, reason=reason)
-        msg = f"a line's direction is client, harness, host or end, got {direction!r}"
+        msg = f"the direction must be client, harness, host or end, got {direction!r}"
         raise ValueError(msg)
 
     def host(self, note: Event) -> list[Event]:

@@ -61,7 +61,7 @@ def test_wrong_arguments_are_exit_code_2(arguments, capsys):
         (HarnessError("the harness is gone"), "the harness is gone"),
         (
             PermissionError(13, "Permission denied", "out"),
-            "out: Permission denied. Name another place, or see that this one is right",
+            "out: Permission denied. Check the path, or choose another one",
         ),
         (OSError("no disk"), "no disk"),
     ],

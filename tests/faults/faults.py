@@ -14,7 +14,7 @@ CALLS = (STREAMING, TOOL)
 """The model is called for the prompt, and with a tool's result."""
 
 FINE = Seen(what=(ANSWER,))
-GONE = Seen(what=("HarnessError: the harness is gone",))
+GONE = Seen(what=("HarnessError: the harness has ended",))
 SILENT = Seen(what=("AgyTimeoutError: chat took longer than its limit",), within=6)
 NO_START = Seen(what=("HarnessError: the agent did not start",))
 LATE_START = Seen(what=("AgyTimeoutError: create_agent took longer than its limit",), within=8)
@@ -24,7 +24,7 @@ DEAD_START = Seen(what=("HarnessError: the harness localharness did not start",)
 CHANCE_START = Seen(what=(ANSWER, *NO_START.what, *DEAD_START.what), within=8)
 
 NO_ANSWER = "BackendError: the harness got no answer"
-NO_FOLDER = "InvalidConfigError: the harness cannot write to save_dir 'save'"
+NO_FOLDER = "InvalidConfigError: cannot write to save_dir 'save'"
 QUOTA = "QuotaExceededError: the model's quota is exceeded"
 
 ONE_CHUNK = 1 << 16
@@ -157,7 +157,7 @@ GROUPS = (
             model(
                 "answers 400",
                 fail(400),
-                "BackendError: the model refused the request (HTTP 400)",
+                "BackendError: the model rejected the request (HTTP 400)",
             ),
             model(
                 "answers 401",
@@ -208,8 +208,8 @@ GROUPS = (
             model(
                 "sends 100 MB of text",
                 say(["x" * ONE_CHUNK] * (HUNDRED_MB // ONE_CHUNK)),
-                "BackendError: the model's answer went beyond 1,000,000 characters, "
-                "so the turn was ended",
+                "BackendError: the turn was ended: the model's answer is longer than "
+                "1,000,000 characters",
                 within=15,
                 stall=10,  # the SDK parses a frame in one go
                 phases=NEVER_ENDING,
@@ -237,9 +237,7 @@ GROUPS = (
                 act=acts.block_folder,
                 early=True,
                 seen={
-                    START: Seen(
-                        what=("InvalidConfigError: the harness cannot write to save_dir 'save'",)
-                    ),
+                    START: Seen(what=("InvalidConfigError: cannot write to save_dir 'save'",)),
                     IDLE: FINE,
                     **in_turn(FINE),
                     SHUTDOWN: OVER,

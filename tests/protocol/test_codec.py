@@ -191,11 +191,11 @@ def test_what_is_nested_is_read_again(depth):
 
 @pytest.mark.parametrize("depth", [99, 200, 250, 300, 900])
 def test_what_is_nested_too_deep_is_refused_on_both_sides(depth):
-    with pytest.raises(errors.InvalidMessageError, match="100 deep") as raised:
+    with pytest.raises(errors.InvalidMessageError, match="deeper than 100 levels") as raised:
         encode(e.ToolCall(call_id="x", name="f", args={"a": nested(depth)}))
     assert raised.value.field.startswith("tool_call.args.a.0")
     assert len(raised.value.field) < 80
-    with pytest.raises(errors.InvalidMessageError, match="100 deep"):
+    with pytest.raises(errors.InvalidMessageError, match="deeper than 100 levels"):
         decode(call('{"a":' + "[" * depth + "0" + "]" * depth + "}"))
 
 

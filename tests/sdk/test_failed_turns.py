@@ -180,7 +180,7 @@ async def test_outage_that_the_harness_retries_is_told_as_it_is(runtime, code):
     assert [error.retryable for error in told] == [True, True]
     for number, error in enumerate(told, 1):
         assert f"HTTP {code}" in error.message
-        assert f"the harness sends the request again (retry {number})" in error.message
+        assert f"the harness repeats the request (retry {number})" in error.message
 
 
 @pytest.mark.parametrize(("code", "kind"), [(429, agy.QuotaExceededError), (503, agy.BackendError)])
@@ -208,7 +208,7 @@ async def test_answer_without_end_ends_the_turn(runtime, monkeypatch, say_much):
     endless = hang(say_much(["x" * 1000] * 11))
     async with ScriptedModel([endless, say("next")]) as model:
         agent = await runtime.create_agent(config(model))
-        with pytest.raises(agy.BackendError, match="went beyond 10,000 characters"):
+        with pytest.raises(agy.BackendError, match="longer than 10,000 characters"):
             await agent.chat_text("go")
         assert await agent.chat_text("again") == "next"
 

@@ -61,7 +61,7 @@ async def test_workflow_of_a_script_is_read_from_the_workspace(runtime, tmp_path
         ({}, "either a workflow or script_path"),
         ({"workflow": audit, "script_path": "x.py"}, "either a workflow or script_path"),
         ({"script_path": "no such.py"}, "no workflow script at 'no such.py'"),
-        ({"workflow": lambda: 1}, "the SDK refuses this workflow"),
+        ({"workflow": lambda: 1}, "the SDK rejects this workflow"),
     ],
 )
 async def test_what_is_no_workflow_is_said(runtime, arguments, words):

@@ -1,6 +1,6 @@
-"""The recorded requests to a model and their answers, found by vcrpy's `Cassette`.
+"""Find the recorded answer to a request to the model, with vcrpy's `Cassette`.
 
-Rule 1: each answer is played once, to the first request that is like the recorded one.
+Each answer is used once, for the first request that equals the recorded one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from agy_nb.cassette.storage.model_log import has_model, read_model
 
 
 class Interactions:
-    """What a cassette holds of the model's side.
+    """The recorded requests to the model, with their answers.
 
     Args:
         path: The cassette's folder.
@@ -32,10 +32,10 @@ class Interactions:
         self._cassette: Any = None
 
     def open(self) -> None:
-        """Read them. Reads the disk.
+        """Read the recorded requests from disk.
 
         Raises:
-            CassetteInvalidError: There is nothing of the model's side, or it cannot be read.
+            CassetteInvalidError: The cassette has no requests to the model, or cannot be read.
         """
         import vcr
         from vcr.patch import PATCHER_NAMES
@@ -43,8 +43,8 @@ class Interactions:
         folder = str(self._path)
         if not has_model(self._path):
             raise CassetteInvalidError(
-                f"{folder} holds nothing of the model's side; replay it with "
-                'seam="wire", or record it again',
+                f'{folder} has no recorded requests to the model, which seam="model" needs; '
+                'replay it with seam="wire", or record it again',
                 path=folder,
             )
         recorder = vcr.VCR(record_mode="none")
@@ -57,26 +57,28 @@ class Interactions:
             raise
         except Exception as error:
             raise CassetteInvalidError(
-                f"{folder} holds no cassette of vcrpy: {error}", path=folder
+                f"{folder}: the requests to the model cannot be read: {error}", path=folder
             ) from error
         if not len(self._cassette):
-            raise CassetteInvalidError(f"{folder} holds no request to a model", path=folder)
+            raise CassetteInvalidError(
+                f"{folder} has no recorded requests to the model; record it again", path=folder
+            )
 
     def close(self) -> None:
-        """Give back what vcrpy holds."""
+        """Close vcrpy's cassette."""
         self._stack.close()
 
     def has(self, request: Any) -> bool:  # noqa: ANN401 - of vcrpy
-        """Whether there is an answer to a request that was not played yet."""
+        """Return whether an unused answer to this request exists."""
         return bool(self._cassette.can_play_response_for(request))
 
     def play(self, request: Any) -> dict[str, Any]:  # noqa: ANN401 - of vcrpy
-        """The answer to a request, in vcrpy's form."""
+        """Return the answer to a request, in vcrpy's format, and mark it as used."""
         response: dict[str, Any] = copy.deepcopy(self._cassette.play_response(request))
         return response
 
     def mismatch(self, request: Any) -> CassetteMismatchError:  # noqa: ANN401 - of vcrpy
-        """The error for a request that was not recorded."""
+        """Return the error for a request that was not recorded."""
         folder = str(self._path)
         left = self._left()
         path = urlsplit(request.uri).path
@@ -104,7 +106,7 @@ class Interactions:
         )
 
     def unplayed(self) -> CassetteMismatchError | None:
-        """The error for requests that never came, None if all did."""
+        """Return the error for recorded requests that were never made, None if all were."""
         left = self._left()
         if not left:
             return None
@@ -118,13 +120,13 @@ class Interactions:
         )
 
     def _left(self) -> list[Any]:
-        """The recorded requests that have not come."""
+        """Return the recorded requests that have not been made."""
         counts = self._cassette.play_counts
         return [request for i, (request, _) in enumerate(self._cassette.data) if not counts[i]]
 
 
 class _Disk:
-    """Where vcrpy takes a cassette's interactions from. It writes none."""
+    """vcrpy's persister: it reads the interactions of a cassette, and never writes."""
 
     @staticmethod
     def load_cassette(folder: str, serializer: Any) -> Any:  # noqa: ANN401 - vcrpy's

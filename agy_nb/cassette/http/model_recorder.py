@@ -1,9 +1,9 @@
-"""The model seam: the HTTP between harness and model, in vcrpy's form.
+"""Record and replay the HTTP requests between harness and model, in vcrpy's format.
 
-vcrpy's own patches cannot see the harness and would read a stream whole before passing it on. Here
-its `Cassette` only finds interactions, with every patcher skipped; a gateway does the HTTP, and
-`episodes` the files. The boundaries and times of a stream's chunks stand beside the body, in
-`x_agy_chunks`.
+vcrpy's patches do not reach the harness, which is another process, and would read a whole stream
+before passing it on. Here its `Cassette` only finds interactions, without patches. `proxy` does the
+HTTP, and `storage.model_log` writes the files. The sizes and times of a stream's chunks are stored
+with the response, in `x_agy_chunks`.
 """
 
 from __future__ import annotations
@@ -41,20 +41,19 @@ from agy_nb.wire.json_values import object_of
 _DEFAULT_UPSTREAM = "https://generativelanguage.googleapis.com"
 _LONGEST_WAIT_S = 86_400.0
 _ANSWERS_S = 0.1
-"""Seconds that a recording's end waits for the last words of answers."""
+"""Seconds that the end of a recording waits for responses to end."""
 
 
 class ModelRecorder:
-    """What is behind the gateway while a cassette is in use.
+    """Answer the requests of the proxy while a cassette is in use.
 
     Args:
-        path: Folder of the cassette, or of the recording.
-        redactor: Takes secrets out of what is kept.
+        path: Folder of the cassette or of the recording.
+        redactor: Removes secrets.
         replaying: Whether to answer from the cassette.
         speed: 0 for no waiting, 1 for the recorded pace.
-        extend: Called once, in a thread, when a request was not recorded: gives the folder of a
-            recording that such requests are added to, and they go to the model. None to refuse
-            them.
+        extend: Called once, in a thread, for the first request that was not recorded. Returns the
+            folder of a recording, to which such requests are added. None rejects such requests.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class ModelRecorder:
         self._extending = asyncio.Lock()
         self._speed = speed
         self._proxy = HttpProxy(self)
-        redactor.learn(self._proxy.token)  # the harness's error messages name addresses
+        redactor.learn(self._proxy.token)  # error messages of the harness contain addresses
         self._translations: dict[int, PathTranslation] = {}
         self._recorded = Interactions(path) if replaying else None
         self._relay = Relay()
@@ -85,24 +84,25 @@ class ModelRecorder:
     # -- life --------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Read what is to be played, if anything is. Reads the disk.
+        """Read the recorded requests from disk, for a replay.
 
         Raises:
-            CassetteInvalidError: There is nothing of the model's side, or it cannot be read.
+            CassetteInvalidError: The cassette has no requests to the model, or cannot be read.
         """
         if self._recorded is not None:
             self._recorded.open()
 
     def save(self) -> None:
-        """Finish what was recorded. Writes the disk."""
+        """Finish the recording. Writes the disk."""
         self._close_recorded()
         if self._log is not None:
-            learned = self._redactor.known > self._known  # since the first exchange was written
+            # Secrets that were found later must also be removed from earlier exchanges.
+            learned = self._redactor.known > self._known
             again = partial(cleaned, redactor=self._redactor)
             self._log.finish(again if learned else lambda made: made)
 
     def close(self) -> None:
-        """Give up what was recorded. Blocks for a moment."""
+        """Discard the recording. Blocks shortly."""
         self._close_recorded()
         if self._log is not None:
             self._log.close()
@@ -112,29 +112,29 @@ class ModelRecorder:
             self._recorded.close()
 
     def unplayed(self) -> CassetteMismatchError | None:
-        """The error for requests that never came, None if all did."""
+        """Return the error for recorded requests that were never made, None if all were."""
         return None if self._recorded is None else self._recorded.unplayed()
 
     def start(self) -> None:
-        """Listen. Blocks for a moment."""
+        """Start the proxy. Blocks shortly."""
         self._proxy.start()
         if self._recorded is None:
             self._proxy.soon(self._relay.start())
 
     def stop(self) -> None:
-        """Stop to listen. Blocks for a moment."""
+        """Stop the proxy. Blocks shortly."""
         self._proxy.stop()
 
     def wait_for_answers(self) -> None:
-        """Wait for answers whose last words are on their way. Blocks for a moment."""
+        """Wait shortly for the end of open responses. Blocks."""
         with self._fewer:
             self._fewer.wait_for(lambda: not self._under_way, _ANSWERS_S)
 
     def detach(self) -> Callable[[], None]:
-        """Serve agents that outlive the recording; nothing of it is kept any more.
+        """Stop recording, but go on serving agents that outlive the recording.
 
         Returns:
-            What stops that; it blocks nothing.
+            A function that stops the proxy without blocking.
         """
         self._log = None
         if self._extend is not None:
@@ -146,7 +146,7 @@ class ModelRecorder:
         await self._relay.close()
 
     def rewrite(self, session: int, config: Frame) -> Frame:
-        """A session's configuration, with the gateway in the place of every model's address."""
+        """Return a session's configuration with the proxy's address for every model."""
         self._translations[session] = PathTranslation(paths_of(config))
         changed = copy.deepcopy(config)
         for model in models_of(changed):
@@ -158,19 +158,22 @@ class ModelRecorder:
                 if not upstream and name == f.GEMINI_ENDPOINT:
                     upstream = _DEFAULT_UPSTREAM
                 if self._recorded and name == f.GEMINI_ENDPOINT and not endpoint.get(f.API_KEY):
-                    endpoint[f.API_KEY] = "replayed"  # the harness wants one
+                    endpoint[f.API_KEY] = "replayed"  # the harness does not start without a key
                 if upstream:
                     endpoint[f.BASE_URL] = self._proxy.address(session, upstream)
         return changed
 
     def only_replayed(self, config: Frame) -> list[Frame]:
-        """The recorded models, which a harness gets in a replay; none may be reached by itself.
+        """Return the recorded models for the harness of a replay, without other addresses.
+
+        A cassette may come from an attacker. Without this check, its models could make the harness
+        send requests past the proxy.
 
         Args:
-            config: The recorded configuration, which may be anybody's.
+            config: The recorded configuration, which is not trusted.
 
         Raises:
-            CassetteInvalidError: A model is at no address that a gateway can stand in for.
+            CassetteInvalidError: A model has an address that the proxy cannot replace.
         """
         models = []
         for model in models_of(config):
@@ -180,8 +183,8 @@ class ModelRecorder:
                 has_address = isinstance(endpoint, dict) and endpoint.get(f.BASE_URL)
                 if name not in f.ENDPOINTS or not (has_address or name == f.GEMINI_ENDPOINT):
                     raise CassetteInvalidError(
-                        f"the recorded model {model.get(f.NAME)!r} has a {name} that cannot be "
-                        'replayed at the model; use seam="wire"',
+                        f"the recorded model {model.get(f.NAME)!r} has a {name}, which "
+                        'seam="model" cannot replay; use seam="wire"',
                         path=str(self._path),
                     )
                 known[name] = object_of(endpoint)
@@ -264,7 +267,7 @@ class ModelRecorder:
             raise ConnectionResetError(str(error)) from error
         finally:
             upstream.close()
-            # Cleaned and kept in a thread: the stream's end does not wait for it.
+            # A thread redacts and writes the exchange, so the stream's end does not wait for it.
             if self._log is not None:
                 self._log.put(partial(self._interaction, asked, upstream, pieces, end))
             with self._fewer:
@@ -290,7 +293,7 @@ class ModelRecorder:
             )
         else:
             whole = self._clean(body, translation, encoding_of(upstream.headers))
-            if whole != body:  # the bounds of its chunks mean nothing any more
+            if whole != body:  # redaction changed the length, so the chunk sizes are not valid
                 body, chunks = as_text(whole), [[len(whole), sum(dt for _, dt in chunks)]]
         headers: dict[str, list[str]] = {}
         for name, value in passing(upstream.headers):
@@ -330,13 +333,13 @@ class ModelRecorder:
                 yield chunk
         match response.get("x_agy_end", "ok"):
             case "reset":
-                raise ConnectionResetError("the model's side broke the connection in the recording")
-            case "aborted":  # the harness hung up before the end; it will again
+                raise ConnectionResetError("the model broke the connection in the recording")
+            case "aborted":  # the harness closed the connection before the end, and will again
                 await asyncio.get_running_loop().create_future()
 
 
 def _chunks_of(response: dict[str, Any]) -> list[tuple[int, float]]:
-    """Sizes of a body's chunks, and seconds before each; none where the file says nonsense."""
+    """Return sizes of a body's chunks and seconds before each; empty if they are not valid."""
     found = response.get("x_agy_chunks")
     try:
         chunks = [(int(size), float(dt)) for size, dt in found or ()]
@@ -351,7 +354,7 @@ async def _text(text: str) -> AsyncGenerator[bytes, None]:
 
 
 def _portless(url: str) -> str:
-    """A URL whose loopback port says nothing."""
+    """Remove the port from a loopback URL, because it differs in each run."""
     parts = urlsplit(url)
     if parts.hostname in ("127.0.0.1", "localhost", "::1"):
         return parts._replace(netloc="127.0.0.1").geturl()

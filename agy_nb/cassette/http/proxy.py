@@ -1,10 +1,10 @@
-"""A loopback HTTP server between harness and model. It streams: chunks pass as they come.
+"""A loopback HTTP server between harness and model. Chunks are passed on as they arrive.
 
-Rule 1: knows HTTP, and nothing of cassettes; what to do with a request is the `ProxyHandler`'s
-affair. Rule 2: it has a thread and a loop of its own: the SDK blocks the user's loop at times, and
-a user may have several.
-Rule 3: the harness's address of a model is `/{token}/{session}/{upstream}` here, so that each
-request says whose it is, and nobody else on this machine is answered.
+Rule 1: this module knows HTTP, not cassettes. A `ProxyHandler` decides about each request.
+Rule 2: the server has its own thread and event loop, because the SDK sometimes blocks the user's
+loop, and because a process may have several loops.
+Rule 3: the harness's address of a model is `/{token}/{session}/{upstream}`. So each request
+identifies its session, and other users of the machine, who do not know the token, get a 404.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _HOP = frozenset(
 )  # fmt: skip
 _MOST = 2**30
 THREAD = "cassette gateway"
-"""Name of the thread that the gateway runs in."""
+"""Name of the server's thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ class ProxyRequest:
     """A request of the harness.
 
     Attributes:
-        session: Number of the session that it comes from.
-        method: Of HTTP.
-        url: Where it would have gone.
-        headers: As they came.
-        body: As it came.
+        session: Number of the harness's session.
+        method: HTTP method.
+        url: URL of the model, without the proxy.
+        headers: All headers.
+        body: The body.
     """
 
     session: int
@@ -56,13 +56,13 @@ class ProxyRequest:
 
 @dataclass(frozen=True, slots=True)
 class ProxyResponse:
-    """The answer's head, and its body as it comes.
+    """A response with a streamed body.
 
     Attributes:
-        status: Of HTTP.
-        reason: The words beside the status.
-        headers: Without those that belong to one connection.
-        chunks: The body. Raises to break the connection.
+        status: HTTP status code.
+        reason: HTTP reason phrase.
+        headers: Headers, without those of a single connection.
+        chunks: The body. An exception breaks the connection.
     """
 
     status: int
@@ -75,26 +75,26 @@ class ProxyHandler(Protocol):
     """Answers requests."""
 
     async def answer(self, asked: ProxyRequest) -> ProxyResponse:
-        """The answer to a request.
+        """Answer a request.
 
         Raises:
-            ConnectionError: The connection is to be broken.
+            ConnectionError: The proxy must break the connection.
         """
         ...
 
     async def aclose(self) -> None:
-        """Release what answering took."""
+        """Release the handler's resources."""
         ...
 
 
 class HttpProxy:
-    """The server.
+    """The proxy server.
 
     Args:
-        answerer: Answers the requests, on the gateway's loop.
+        answerer: Answers the requests, on the server's event loop.
 
     Attributes:
-        token: What an address must begin with; whoever does not know it gets a 404.
+        token: Secret first part of each path; requests without it get a 404.
     """
 
     def __init__(self, answerer: ProxyHandler) -> None:
@@ -107,10 +107,10 @@ class HttpProxy:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
-        """Listen on a free port of 127.0.0.1. Blocks for a moment; nothing if it does already.
+        """Listen on a free port of 127.0.0.1; does nothing if it listens already. Blocks shortly.
 
         Raises:
-            OSError: No port can be had.
+            OSError: No port is available.
         """
         if self._thread is not None:
             return
@@ -126,19 +126,19 @@ class HttpProxy:
         self._port = port
 
     def stop(self) -> None:
-        """Stop to listen; breaks answers on their way. Blocks for a moment."""
+        """Stop listening and break open responses. Blocks shortly."""
         thread, self._thread = self._thread, None
         if thread is not None:
             self._stop()
             thread.join()
 
     def soon(self, work: Coroutine[Any, Any, object]) -> None:
-        """Do something on the gateway's loop, and wait for nothing. After `start`."""
+        """Run a coroutine on the server's loop without waiting for it. Call `start` first."""
         assert self._loop is not None  # noqa: S101 - for the type checker
         asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def hang_up(self) -> None:
-        """Stop to listen as soon as may be; blocks nothing."""
+        """Stop listening soon, without blocking."""
         self._thread = None
         with contextlib.suppress(RuntimeError):  # its loop has ended already
             self._stop()
@@ -168,7 +168,7 @@ class HttpProxy:
             await self._answerer.aclose()
 
     def address(self, session: int, upstream: str) -> str:
-        """Where a session's harness finds a model here."""
+        """Return the proxy's address of a model for one session."""
         upstream = upstream.rstrip("/")
         if upstream not in self._upstreams:
             self._upstreams.append(upstream)
@@ -206,12 +206,12 @@ class HttpProxy:
             if response is None:
                 _log.warning("no answer from the model at %s: %s", printable(upstream), error)
             if request.transport is not None:
-                request.transport.abort()  # as the model's side did
+                request.transport.abort()  # as the model's server did
             return response or web.Response(status=502)
         await response.write_eof()
         return response
 
 
 def passing(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The headers that go through a gateway."""
+    """Return the headers that a proxy passes on."""
     return [(name, value) for name, value in headers if name.lower() not in _HOP]

@@ -1,12 +1,12 @@
-"""Requests to a model, made by a process of their own: no patch of this process sees them.
+"""Make requests to a model in another process, so that patches of this process do not see them.
 
 Libraries that record, fake or block HTTP in tests (vcrpy, pytest-recording, respx, responses,
-aioresponses, pytest-httpx, pytest-socket) replace classes of clients or sockets for the whole
-process. A request that the recording's gateway made here would end up in the user's own cassette,
-with the model's key in its headers, or would be refused. `relay_process` makes them instead. The
-two talk over pipes, which none of these libraries touches.
+aioresponses, pytest-httpx, pytest-socket) replace client or socket classes for the whole process.
+If the recording's proxy made its requests here, they would be recorded in the user's own cassette,
+with the API key in their headers, or would be blocked. `relay_process` makes them instead. The two
+processes communicate over pipes, which none of these libraries patches.
 
-A message is a head (`HEAD`: kind, number of the request, length) and that many bytes.
+A message is a head (`HEAD`: kind, number of the request, length), followed by `length` bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HEAD = struct.Struct(">BII")
 REQUEST, CANCEL = 1, 2
 ANSWER, CHUNK, END, ERROR = 3, 4, 5, 6
 LENGTH = struct.Struct(">I")
-"""Before a request's body: the length of its description in JSON."""
+"""Precedes a request's body: the length of its JSON description."""
 
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -34,12 +34,12 @@ _GONE = "the process that makes the recording's requests has ended"
 
 @dataclass(slots=True)
 class UpstreamAnswer:
-    """An answer whose body is still to come.
+    """An HTTP response whose body has not been read.
 
     Attributes:
-        status: Of HTTP.
-        reason: The words beside it.
-        headers: As they came.
+        status: HTTP status code.
+        reason: HTTP reason phrase.
+        headers: Names and values in their order.
     """
 
     status: int
@@ -50,10 +50,10 @@ class UpstreamAnswer:
     _messages: asyncio.Queue[tuple[int, bytes]] = field(repr=False)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """The body, piece by piece as it comes.
+        """Iterate over the chunks of the body as they arrive.
 
         Raises:
-            ConnectionError: The model's side broke the connection.
+            ConnectionError: The server broke the connection.
         """
         while True:
             kind, payload = await self._messages.get()
@@ -64,12 +64,12 @@ class UpstreamAnswer:
             yield payload
 
     def close(self) -> None:
-        """Read no more: the connection to the model is closed unless the body was read whole."""
+        """Stop reading. The connection is closed unless the whole body was read."""
         self._relay.forget(self._number)
 
 
 class Relay:
-    """The process that makes the requests. For one event loop; started on first use."""
+    """Control the process that makes the requests. For one event loop; started on first use."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
@@ -82,14 +82,14 @@ class Relay:
         """Start the process, unless it runs.
 
         Raises:
-            ConnectionError: It cannot be started.
+            ConnectionError: The process cannot be started.
         """
         if self._process is not None and self._process.returncode is None:
             return
         if self._starting is None or self._starting.done():
             self._starting = asyncio.get_running_loop().create_task(self._start())
-        # In a task of its own, which no request cancels: asyncio waits for ever for a process whose
-        # start is cancelled before its pipes are connected.
+        # A separate task, so that a cancelled request does not cancel the start: asyncio hangs if
+        # the start of a process is cancelled before its pipes are connected.
         await asyncio.shield(self._starting)
 
     async def _start(self) -> None:
@@ -99,22 +99,22 @@ class Relay:
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             )  # fmt: skip
         except OSError as error:
-            raise ConnectionResetError(f"no process can be started: {error}") from error
+            raise ConnectionResetError(f"cannot start the relay process: {error}") from error
         self._reading = asyncio.get_running_loop().create_task(self._read(self._process))
 
     async def request(
         self, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes
     ) -> UpstreamAnswer:
-        """Make a request; gives the answer once its headers are there.
+        """Make a request, and return the response when its headers have arrived.
 
         Args:
-            method: Of HTTP.
-            url: Where to.
-            headers: All that are to be sent, in order.
-            body: Of the request.
+            method: HTTP method.
+            url: Full URL.
+            headers: All headers, in their order.
+            body: Body of the request.
 
         Raises:
-            ConnectionError: There is no answer.
+            ConnectionError: The server did not answer.
         """
         await self.start()
         process = self._process
@@ -140,7 +140,7 @@ class Relay:
         return UpstreamAnswer(told["status"], told["reason"], received, self, number, messages)
 
     def forget(self, number: int) -> None:
-        """Wait for no more of an answer."""
+        """Ignore the rest of a response, and cancel its request."""
         process = self._process
         if self._answers.pop(number, None) is None or process is None or process.stdin is None:
             return
@@ -148,7 +148,7 @@ class Relay:
             process.stdin.write(HEAD.pack(CANCEL, number, 0))
 
     async def close(self) -> None:
-        """End the process, also one that is just being started."""
+        """End the process, also during its start."""
         if self._starting is not None:
             await asyncio.wait([self._starting])
         process, self._process = self._process, None

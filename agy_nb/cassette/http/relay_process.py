@@ -1,7 +1,7 @@
 """The process that makes a recording's requests to models; see `relay`.
 
-It reads requests on stdin and writes answers on stdout. It ends when stdin does, so none is left
-when the process that started it is gone.
+It reads requests from stdin and writes responses to stdout. It ends with stdin, so it never
+outlives the process that started it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from agy_nb.cassette.http.relay import ANSWER, CANCEL, CHUNK, END, ERROR, HEAD, 
 
 
 class _Answering:
-    """Makes requests side by side, and writes what comes of each."""
+    """Make requests concurrently, and write their responses to stdout."""
 
     def __init__(self, out: int) -> None:
         self._out = out
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._client: Any = None  # an aiohttp.ClientSession
 
-    def take(self, kind: int, number: int, payload: bytes) -> None:
-        """Take one message."""
+    def handle(self, kind: int, number: int, payload: bytes) -> None:
+        """Start or cancel a request."""
         if kind == REQUEST:
             task = asyncio.get_running_loop().create_task(self._answer(number, payload))
             self._tasks[number] = task
@@ -62,14 +62,14 @@ class _Answering:
             self._write(ERROR, number, words.encode("utf-8", "replace"))
 
     def _write(self, kind: int, number: int, payload: bytes = b"") -> None:
-        # At once, on the loop: messages of two requests must not be mixed up in the pipe. The
-        # other side reads always, so this waits for a moment at most.
+        # Blocking, so that messages of two requests are not mixed in the pipe. The other process
+        # always reads, so this does not block for long.
         view = memoryview(HEAD.pack(kind, number, len(payload)) + payload)
         while view:
             view = view[os.write(self._out, view) :]
 
     async def close(self) -> None:
-        """Give up what is under way."""
+        """Cancel all requests."""
         for task in tuple(self._tasks.values()):
             task.cancel()
         if self._client is not None:
@@ -82,7 +82,7 @@ async def _serve(source: int, out: int) -> None:
         while True:
             kind, number, length = HEAD.unpack(await asyncio.to_thread(_read, source, HEAD.size))
             payload = await asyncio.to_thread(_read, source, length)
-            answering.take(kind, number, payload)
+            answering.handle(kind, number, payload)
     finally:
         await answering.close()
 

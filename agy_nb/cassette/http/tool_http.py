@@ -1,8 +1,8 @@
-"""The HTTP of host tools, kept by vcrpy with its own patches: `use_cassette(..., tool_http=True)`.
+"""Record and replay HTTP requests of host tools with vcrpy: `use_cassette(..., tool_http=True)`.
 
-Rule 1: the patches hold for the whole process, so every request in the block is taken, whoever
-makes it: requests, httpx, aiohttp, urllib3. The gateway's are made by another process.
-Rule 2: what is kept is redacted before vcrpy sees it, so that recorded and replayed requests match.
+Rule 1: vcrpy patches requests, httpx, aiohttp and urllib3 for the whole process, so it records
+every request in the block. The requests of the model's proxy are made by another process.
+Rule 2: requests are redacted before vcrpy sees them, so that recorded and replayed ones match.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _FIXED = "agy-nb-boundary"
 
 
 class ToolHttp:
-    """vcrpy's cassette of what host tools ask other machines.
+    """vcrpy's cassette of the HTTP requests of host tools.
 
     Args:
-        path: Folder that holds, or will hold, `tools.yaml`.
-        redactor: Takes secrets out of what is kept.
+        path: Folder of `tools.yaml`.
+        redactor: Removes secrets.
         mode: vcrpy's record mode.
     """
 
@@ -39,10 +39,10 @@ class ToolHttp:
         self._stack = contextlib.ExitStack()
 
     def open(self) -> None:
-        """Put vcrpy's patches in their places. Reads the disk.
+        """Read `tools.yaml` and apply vcrpy's patches.
 
         Raises:
-            CassetteInvalidError: What is there cannot be read.
+            CassetteInvalidError: `tools.yaml` cannot be read.
         """
         import vcr
 
@@ -59,11 +59,11 @@ class ToolHttp:
             self._stack.enter_context(context)
         except Exception as error:
             raise CassetteInvalidError(
-                f"{self._path} is no cassette of vcrpy: {error}", path=str(self._path.parent)
+                f"{self._path} is not a file of vcrpy: {error}", path=str(self._path.parent)
             ) from error
 
     def close(self) -> None:
-        """Take the patches away, and write what was recorded. Writes the disk."""
+        """Remove the patches, and write the recorded requests to disk."""
         self._stack.close()
 
     def _request(self, request: Any) -> Any:  # noqa: ANN401 - a request of vcrpy
@@ -90,7 +90,7 @@ class ToolHttp:
 
 
 def _fix_boundary(request: Any) -> None:  # noqa: ANN401 - a request of vcrpy
-    """Give an upload a boundary that is the same in each run; clients make a random one."""
+    """Replace the random boundary of an upload by a constant, so that requests are equal."""
     for name, value in request.headers.items():
         if name.lower() != "content-type" or not isinstance(request.body, bytes):
             continue

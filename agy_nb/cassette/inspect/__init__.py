@@ -1,1 +1,1 @@
-"""Reading cassettes for people: lists, text, digests, checks."""
+"""Show and check cassettes: summaries, text, digests, verification."""

@@ -1,4 +1,4 @@
-"""Recorded lines as events, as a live session would have had them."""
+"""Convert recorded lines to the events that the live session had."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from agy_nb.protocol.events import Event
 from agy_nb.wire.reader import WireReader
 
 _BEGAN = 1.0
-"""When a session begins, in seconds: a moment of 0 would mean that it is not known."""
+"""Start of a session in seconds; 0 would mean "not known"."""
 
 
 class RecordedEvents:
-    """Reads the lines of one session, in their order; never raises.
+    """Read the lines of one session in order. Never raises.
 
     Attributes:
-        elapsed: Seconds from the session's first line to the latest.
+        elapsed: Seconds from the session's first line to the latest one.
 
     Example:
         >>> from agy_nb.cassette.inspect.recorded_events import RecordedEvents
@@ -29,15 +29,15 @@ class RecordedEvents:
         self._reader = WireReader()
 
     def take(self, line: WireRecord) -> list[Event]:
-        """The events of the next line."""
+        """Return the events of the next line."""
         self.elapsed += line.dt
         return self._reader.take(line.direction, line.frame, self._at)
 
     def end(self, how: Frame | None) -> list[Event]:
-        """The events of the session's end.
+        """Return the events of the session's end.
 
         Args:
-            how: As `RecordedSession.end`; None where the recording stops before.
+            how: The value of `RecordedSession.end`; None if the recording stops before.
         """
         if how is None:
             return self._reader.end("unknown", self._at)

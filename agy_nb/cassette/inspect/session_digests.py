@@ -1,4 +1,4 @@
-"""Recorded sessions by what they add up to, and two cassettes side by side."""
+"""Compute digests of recorded sessions, and compare two cassettes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agy_nb.wire.summaries.digest_diff import PARTS
 
 
 def digests_of(lines: Iterable[WireRecord]) -> list[Digest]:
-    """What the sessions of a wire add up to, in the order of their start; keeps no line."""
+    """Return the digests of all sessions, in the order of their start; keeps no line in memory."""
     found: dict[int, SessionDigest] = {}
     ends: dict[int, Frame] = {}
     for line in lines:
@@ -27,7 +27,7 @@ def digests_of(lines: Iterable[WireRecord]) -> list[Digest]:
 
 
 def digest_of(session: RecordedSession) -> Digest:
-    """What a recorded session adds up to."""
+    """Return the digest of a recorded session."""
     digest = SessionDigest()
     for line in session.lines:
         _add(digest, line)
@@ -48,16 +48,16 @@ def differences(
     parts: Collection[str] = PARTS,
     names: tuple[str, str] | None = None,
 ) -> Iterator[str]:
-    """Where two cassettes differ in what they add up to, by session and turn.
+    """Compare the digests of two cassettes by session and turn; yields lines of text.
 
     Args:
         one: A cassette's folder.
-        other: Another's.
-        parts: What to compare, of `PARTS`.
-        names: What to call the two; their folders by default.
+        other: The other cassette's folder.
+        parts: The parts to compare, from `PARTS`.
+        names: Names of the two cassettes in the text; their folders by default.
 
     Raises:
-        CassetteError: One of them cannot be read.
+        CassetteError: A cassette cannot be read.
     """
     called = (str(one), str(other)) if names is None else names
     sessions = zip_longest(load(one).sessions, load(other).sessions)

@@ -1,4 +1,4 @@
-"""The summary of a session in a list, kept up to date line by line."""
+"""Compute the session summaries of a cassette's header, line by line."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from agy_nb.wire.summaries.canonical_config import config_digest
 
 
 class Summaries:
-    """Adds lines up to one summary per session."""
+    """Collect one summary per session."""
 
     def __init__(self) -> None:
         self._sessions: dict[int, _Session] = {}
 
     def add(self, line: WireRecord) -> None:
-        """Take a line into account."""
+        """Add a line to its session's summary."""
         session = self._sessions.get(line.session)
         if session is None:
             session = self._sessions[line.session] = _Session()
         session.add(line)
 
     def all(self) -> tuple[SessionSummary, ...]:
-        """The summaries so far, in the order of the sessions' numbers."""
+        """Return the summaries so far, in the order of the sessions' numbers."""
         return tuple(session.summary() for _, session in sorted(self._sessions.items()))
 
 

@@ -1,4 +1,4 @@
-"""A cassette as text."""
+"""Print a cassette as text."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from agy_nb.cassette.storage.format import WireRecord, read_lines
 from agy_nb.wire.summaries.render import SessionText
 
 _KEPT = 64
-"""Sessions that are kept after their end: how a turn went may follow the end of its harness."""
+"""Sessions kept after their end, because host notes may follow the end of a harness."""
 
 
 def transcript(path: Path) -> Iterator[str]:
-    """A cassette as text, a line for each thing that was said, done or decided.
+    """Yield the lines of a cassette's text: prompts, answers, tool calls and decisions.
 
-    It is read line by line, in the order of the recording: where several sessions ran at the same
-    time, the name of the session is repeated where it changes.
+    The order is that of the recording. If several sessions ran at the same time, a heading marks
+    each change of the session.
 
     Args:
         path: The cassette's folder.

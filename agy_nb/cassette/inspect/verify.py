@@ -1,4 +1,4 @@
-"""Whether a cassette is sound: its form, what should have been redacted, whether it plays."""
+"""Verify a cassette: its files, its redaction, and that it can be replayed."""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ _MOST_LEAKS = 20
 
 @dataclass(frozen=True, slots=True)
 class VerifyProblem:
-    """One thing that is wrong with a cassette.
+    """One fault of a cassette.
 
     Attributes:
-        kind: `unreadable`, `partial`, `version` (of the SDK), `secret`, `replay` (a session cannot
-            be played), `model` (the model's side), or `drift` (from a live model).
-        text: What is wrong, without the secret.
-        file: Name of the file, empty where no single file is meant.
-        line: Number of the line or of the exchange in it, from 1; 0 for the whole file.
+        kind: `unreadable`, `partial`, `version` (another SDK version), `secret`, `replay` (a
+            session cannot be replayed), `model` (requests to the model), or `drift` (a live run
+            differs).
+        text: Description of the fault, without secrets.
+        file: Name of the file; empty if the fault is not in a single file.
+        line: Number of the line or exchange in the file, from 1; 0 for the whole file.
     """
 
     kind: Kind
@@ -53,12 +54,12 @@ class VerifyProblem:
 
 @dataclass(slots=True)
 class Verdict:
-    """What is to be said of one cassette.
+    """The result of verifying one cassette.
 
     Attributes:
-        path: Its folder.
-        problems: What is wrong.
-        remarks: What is worth knowing.
+        path: The cassette's folder.
+        problems: The faults.
+        remarks: Notes that are not faults.
     """
 
     path: Path
@@ -66,7 +67,7 @@ class Verdict:
     remarks: list[str] = field(default_factory=list)
 
     def data(self) -> dict[str, object]:
-        """The verdict as JSON data: `path`, `ok`, `problems`, `remarks`."""
+        """Return the verdict as JSON data: `path`, `ok`, `problems`, `remarks`."""
         return {
             "path": str(self.path),
             "ok": not self.problems,
@@ -76,11 +77,11 @@ class Verdict:
 
 
 def problems(path: Path, *, rules: Iterable[Rule] = ()) -> Iterator[VerifyProblem]:
-    """What is wrong with a cassette; nothing if it is sound. Reads every file of it.
+    """Find the faults of a cassette. Reads all of its files.
 
     Args:
-        path: Its folder.
-        rules: Rules of redaction beside the built-in ones.
+        path: The cassette's folder.
+        rules: Redaction rules in addition to the built-in ones.
     """
     try:
         recording = load(path)
@@ -94,7 +95,7 @@ def problems(path: Path, *, rules: Iterable[Rule] = ()) -> Iterator[VerifyProble
         yield VerifyProblem("unreadable", f"{name} cannot be read: {error.strerror}", name)
         return
     if recording.partial:
-        yield VerifyProblem("partial", "it is partial: the recording, or the file, was cut off")
+        yield VerifyProblem("partial", "partial: the recording or a file was cut off")
     yield from _stale(recording.header)
     yield from _secrets(path, rules)
     yield from _unplayable(recording)
@@ -107,20 +108,20 @@ def _secrets(path: Path, rules: Iterable[Rule]) -> Iterator[VerifyProblem]:
         for leak in find_leaks(path, rules):
             found += 1
             if found <= _MOST_LEAKS:
-                text = f"{leak} holds what should be redacted"
+                text = f"{leak} holds a secret that is not redacted"
                 yield VerifyProblem("secret", text, leak.file, leak.line)
     except CassetteError:
-        return  # reported with the model's side
+        return  # reported as a fault of the kind "model"
     if found > _MOST_LEAKS:
-        yield VerifyProblem("secret", f"and {found - _MOST_LEAKS} more places do")
+        yield VerifyProblem("secret", f"{found - _MOST_LEAKS} more places hold secrets")
     if found:
-        yield VerifyProblem("secret", f"run `agy-nb cassette redact {path}` to clean it")
+        yield VerifyProblem("secret", f"run `agy-nb cassette redact {path}` to remove the secrets")
 
 
 def _unplayable(recording: Cassette) -> Iterator[VerifyProblem]:
     for session in recording.sessions:
         machine = SessionMachine(session, path=str(recording.path))
-        machine.reveal()  # as our own runtime does, which checks the calls of subagents
+        machine.reveal()  # like agy_nb's runtime, which checks the calls of subagents itself
         try:
             for line in session.lines:
                 while machine.release() is not None:
@@ -130,23 +131,24 @@ def _unplayable(recording: Cassette) -> Iterator[VerifyProblem]:
             while machine.release() is not None:
                 pass
         except (CassetteError, ValueError) as error:
-            yield VerifyProblem("replay", f"session {session.number} cannot be played: {error}")
+            yield VerifyProblem("replay", f"session {session.number} cannot be replayed: {error}")
 
 
 def _stale(header: Header) -> Iterator[VerifyProblem]:
     installed = installed_sdk()
-    of_python = header.sdk[:1].isdigit()  # others stand behind their language's name
+    of_python = header.sdk[:1].isdigit()  # SDKs of other languages begin with their name
     if installed and of_python and header.sdk != installed:
         yield VerifyProblem(
             "version",
-            f"it is of google-antigravity {header.sdk}, installed is {installed}: record it again",
+            f"recorded with google-antigravity {header.sdk}, but {installed} is installed: "
+            "record it again",
         )
 
 
 def _exchanges(path: Path, header: Header) -> Iterator[VerifyProblem]:
     try:
         if (header.model or has_model(path)) and not read_model(path):
-            yield VerifyProblem("model", f"{MODEL} holds no request", MODEL)
+            yield VerifyProblem("model", f"{MODEL} has no requests", MODEL)
         if (path / TOOLS).exists():
             read_vcr(path / TOOLS)
     except CassetteInvalidError as error:
@@ -154,10 +156,10 @@ def _exchanges(path: Path, header: Header) -> Iterator[VerifyProblem]:
 
 
 def remarks(path: Path) -> Iterator[str]:
-    """What is worth knowing of a sound cassette, one line each."""
+    """Yield notes about a cassette without faults, one line each."""
     header = read_header(path)
     if not is_partial(path, header) and is_edited(path, header):
-        yield "its frames were edited since it was recorded; they are played as they stand"
+        yield "frames were edited after the recording; a replay uses the edited frames"
     others = [name for file in files_of(path) if (name := name_within(path, file)) not in FILES]
     if others:
-        yield f"files that no recorder writes: {', '.join(others)}"
+        yield f"unknown files: {', '.join(others)}"

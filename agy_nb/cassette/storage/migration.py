@@ -1,9 +1,9 @@
-"""Brings cassettes of older versions of the format up to this one, a version at a time.
+"""Convert cassettes of older format versions to the current one, one version at a time.
 
-Rule 1: a step knows two neighbouring versions and nothing else; `STEPS[n]` leads from n to n + 1.
-Rule 2: a step works on the JSON of a header and of a line, and reads no file: what it leads from
-may no longer fit today's classes.
-Rule 3: a cassette is replaced whole or not at all.
+Rule 1: `STEPS[n]` converts version n to n + 1, and depends on these two versions only.
+Rule 2: a step works on the JSON of the header and of a line, because older data may not fit the
+current classes.
+Rule 3: a cassette is replaced completely or not at all.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def _as_it_is(data: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class MigrationStep:
-    """From one version of the format to the next.
+    """The conversion from one version of the format to the next.
 
     Attributes:
-        header: Changes the data of `header.json`; its version is seen to.
-        line: Changes the data of a line of the wire.
+        header: Converts the data of `header.json`, except for its version.
+        line: Converts the data of a line of `wire.jsonl`.
     """
 
     header: Change = _as_it_is
@@ -50,16 +50,16 @@ class MigrationStep:
 
 
 STEPS: dict[int, MigrationStep] = {1: MigrationStep()}
-"""By the version that each leads from. Version 2 adds host notes, which version 1 does not have."""
+"""Steps by the version that they convert. Version 2 adds host notes, so step 1 changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """What became of a cassette.
+    """The result of a migration.
 
     Attributes:
-        before: Version of the format that it had.
-        after: Version that it has now; the same if there was nothing to do.
+        before: Version of the format before.
+        after: Version of the format now; the same if the cassette was current.
     """
 
     before: int
@@ -67,24 +67,25 @@ class Migrated:
 
 
 def migrate(path: Path, steps: Mapping[int, MigrationStep] | None = None) -> Migrated:
-    """Bring a cassette up to this version of the format. Reads and writes the disk.
+    """Convert a cassette to the current version of the format. Reads and writes the disk.
 
     Args:
-        path: Its folder.
-        steps: By the version that each leads from; those of this module by default.
+        path: The cassette's folder.
+        steps: Steps by the version that they convert; `STEPS` by default.
 
     Raises:
-        CassetteNotFoundError: There is none.
-        CassetteInvalidError: It is damaged, of a newer version, or of one that no step leads from.
-        CassetteNotWrittenError: The disk refused. It is then as it was.
+        CassetteNotFoundError: The cassette does not exist.
+        CassetteInvalidError: The cassette is damaged, or its version is newer or cannot be
+            converted.
+        CassetteNotWrittenError: The new cassette cannot be written; the old one is unchanged.
     """
     data = read_header_data(path)
     before: int = data["version"]
     if before >= form.VERSION:
-        form.read_header(path)  # says what is wrong with a newer one
+        form.read_header(path)  # raises for a newer version
         return Migrated(before, before)
     way = _way(path, before, STEPS if steps is None else steps)
-    size = int(data.get("size") or 0)  # before a step may take it away
+    size = int(data.get("size") or 0)  # read first, because a step may remove it
     for step in way:
         data = step.header(data)
     header = replace(header_of(data, str(path)), version=form.VERSION)
@@ -105,8 +106,7 @@ def _way(path: Path, before: int, steps: Mapping[int, MigrationStep]) -> list[Mi
     missing = [n for n in range(before, form.VERSION) if n not in steps]
     if missing:
         raise CassetteInvalidError(
-            f"{path} has format {before}, and nothing leads from {missing[0]} to "
-            f"{missing[0] + 1}: record it again",
+            f"{path} has format {before}, which cannot be converted; record it again",
             path=str(path),
         )
     return [steps[n] for n in range(before, form.VERSION)]

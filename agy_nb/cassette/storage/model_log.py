@@ -1,9 +1,9 @@
-"""The model's side on disk: a journal while it is recorded, one file of vcrpy's at the end.
+"""Store requests to the model: a log while recording, and a file in vcrpy's format at the end.
 
-Rule 1: a line of the journal is one exchange, whole and redacted. What a crash leaves is valid up
-to its last whole line, and is read as a finished file is.
-Rule 2: `model.yaml` comes by one rename, and only then the journal goes.
-Rule 3: whoever hands an exchange over waits for nothing; a thread cleans and writes it.
+Rule 1: a line of the log (`model.jsonl`) is one complete, redacted exchange. After a crash, all
+complete lines are valid and are read like a finished file.
+Rule 2: `model.yaml` is written atomically, and the log is removed after that.
+Rule 3: adding an exchange never blocks. A thread redacts and writes it.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from agy_nb.cassette.storage.safe_json import check_size, parse_json
 from agy_nb.cassette.storage.write_thread import WriteThread
 
 Interaction: TypeAlias = dict[str, Any]
-"""A request and its response, as they stand in vcrpy's files; bodies are text or bytes."""
+"""A request and its response in vcrpy's format; bodies are text or bytes."""
 
 _VERSION = 1
-"""Of vcrpy's format."""
+"""Version of vcrpy's format."""
 
 
 class ModelLog:
-    """The model's side of a recording under way.
+    """Write the exchanges with the model while recording.
 
     Args:
-        folder: Of the recording. What it holds of a model already comes first.
+        folder: Folder of the recording. Existing exchanges in it are kept, before the new ones.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,19 +46,19 @@ class ModelLog:
         """Append an exchange. Never blocks, never raises.
 
         Args:
-            make: Gives the exchange without secrets; called by the writer's thread.
+            make: Returns the redacted exchange; called in the writer's thread.
         """
         self._thread.put(make)
 
     def finish(self, again: Callable[[Interaction], Interaction] = lambda made: made) -> None:
-        """Write what is left, and make `model.yaml` of it. Blocks; not for the event loop.
+        """Write all exchanges, and convert the log to `model.yaml`. Blocks.
 
         Args:
-            again: Takes out what was learned to be a secret since an exchange was written.
+            again: Redacts an exchange with secrets that became known after it was written.
 
         Raises:
-            OSError: The disk refused.
-            Exception: What `make` or `again` raised.
+            OSError: The files cannot be written.
+            Exception: `make` or `again` raised it.
         """
         self.close()
         if self._thread.failure is not None:
@@ -71,7 +71,7 @@ class ModelLog:
         journal.unlink()
 
     def close(self) -> None:
-        """Write what is left, and nothing more. Blocks."""
+        """Write all exchanges and keep the log. Blocks."""
         self._thread.close()
 
     def _append(self, makes: Iterator[Callable[[], Interaction]]) -> None:
@@ -87,25 +87,25 @@ class ModelLog:
 
 
 def has_model(folder: Path) -> bool:
-    """Whether a cassette, whole or partial, holds anything of the model's side."""
+    """Return whether a cassette, also a partial one, holds requests to the model."""
     return (folder / MODEL).exists() or (folder / EPISODES).exists()
 
 
 def read_model(folder: Path) -> list[Interaction]:
-    """The model's side of a cassette; what a crash left counts up to its last whole line.
+    """Read the exchanges with the model, including the complete lines of a log after a crash.
 
     Raises:
-        CassetteInvalidError: It cannot be read.
+        CassetteInvalidError: A file cannot be read.
     """
     found = read_vcr(folder / MODEL) if (folder / MODEL).exists() else []
     return [*found, *read_journal(folder / EPISODES)] if (folder / EPISODES).exists() else found
 
 
 def read_vcr(file: Path) -> list[Interaction]:
-    """The interactions in a file of vcrpy's. Its tags never make objects.
+    """Read a file of vcrpy. YAML tags in it never create Python objects.
 
     Raises:
-        CassetteInvalidError: It is none, or cannot be read.
+        CassetteInvalidError: The file is not one of vcrpy, or cannot be read.
     """
     import yaml
     from vcr.serializers import yamlserializer
@@ -120,15 +120,17 @@ def read_vcr(file: Path) -> list[Interaction]:
         return []
     found = data.get("interactions") if isinstance(data, dict) else None
     if not isinstance(found, list) or not all(map(_is_interaction, found)):
-        raise CassetteInvalidError(f"{file} is no cassette of vcrpy", path=folder)
+        raise CassetteInvalidError(
+            f"{file} is not a file of vcrpy. Restore the cassette, or record it again", path=folder
+        )
     return found
 
 
 def write_vcr(file: Path, interactions: list[Interaction]) -> None:
-    """Write a file of vcrpy's, in one step.
+    """Write a file of vcrpy atomically.
 
     Raises:
-        OSError: The disk refused. What was there before is as it was.
+        OSError: The file cannot be written; an older one is unchanged.
     """
     from vcr.serializers import yamlserializer
 
@@ -146,7 +148,7 @@ def write_vcr(file: Path, interactions: list[Interaction]) -> None:
 
 
 def as_text(body: bytes) -> str | bytes:
-    """A body as it is best read by people."""
+    """Decode a body if it is UTF-8, so that people can read it in the file."""
     try:
         return body.decode()
     except UnicodeDecodeError:

@@ -1,7 +1,7 @@
-"""Files of a cassette, opened without trust: only plain files, and never more than a bound.
+"""Read files of untrusted cassettes: regular files only, with limits on their size.
 
-A cassette may come from anybody. A link in it can lead to `/dev/zero` or to a private file, a named
-pipe makes a reader wait for ever, and a line of a gigabyte takes all memory.
+A cassette may come from an attacker. A symbolic link in it can point to `/dev/zero` or to a private
+file, a named pipe can block a reader permanently, and a line of a gigabyte can exhaust the memory.
 """
 
 from __future__ import annotations
@@ -15,71 +15,71 @@ from pathlib import Path
 from typing import BinaryIO
 
 LONGEST_LINE = 64 * 2**20
-"""Bytes of one line of a cassette; a frame with a video of 45 MB in it fits."""
+"""Most bytes of one line; a frame with a video of 45 MB fits."""
 LARGEST_FILE = 512 * 2**20
-"""Bytes of a file that is read whole."""
+"""Most bytes of a file that is read at once."""
 
 
 class UnsafeFileError(OSError):
-    """A file that is not read: it is a link or no plain file, or it is too large."""
+    """A file is a link, is not a regular file, or is too large."""
 
     def __init__(self, path: Path, words: str) -> None:
         super().__init__(errno.EINVAL, words, str(path))
 
 
 def open_plain(path: Path) -> BufferedReader:
-    """Open a plain file for reading.
+    """Open a regular file for reading.
 
     Args:
         path: The file; not a link, a folder, a pipe or a device.
 
     Raises:
-        UnsafeFileError: It is not a plain file.
-        OSError: It cannot be opened.
+        UnsafeFileError: The path is not a regular file.
+        OSError: The file cannot be opened.
     """
 
     def opener(name: str, flags: int) -> int:
-        # Not blocking: else the opening of a named pipe waits until somebody writes to it.
+        # Non-blocking, because opening a named pipe would wait until another process writes to it.
         return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
 
     if path.is_symlink():
-        raise UnsafeFileError(path, "it is a link, and links in a cassette are not followed")
+        raise UnsafeFileError(path, "symbolic links in a cassette are not followed")
     file = open(path, "rb", opener=opener)  # noqa: SIM115 - `Path.open` takes no opener
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise UnsafeFileError(path, "it is not a plain file")
+        raise UnsafeFileError(path, "not a regular file")
     return file
 
 
 def read_bytes(path: Path, most: int = LARGEST_FILE) -> bytes:
-    """The contents of a plain file.
+    """Read a whole regular file.
 
     Args:
         path: The file.
-        most: Bytes that it may have.
+        most: Largest size in bytes.
 
     Raises:
-        UnsafeFileError: It is not a plain file, or too large.
-        OSError: It cannot be read.
+        UnsafeFileError: The path is not a regular file, or the file is too large.
+        OSError: The file cannot be read.
     """
     with open_plain(path) as file:
         if os.fstat(file.fileno()).st_size > most:
-            raise UnsafeFileError(path, f"it is larger than {most >> 20} MB")
+            raise UnsafeFileError(path, f"larger than {most >> 20} MB")
         return file.read()
 
 
 def bounded_lines(file: BinaryIO, longest: int = LONGEST_LINE) -> Iterator[bytes]:
-    """The lines of a file, each with its end.
+    """Iterate over the lines of a file, with their line ends.
 
     Args:
-        file: Open for reading.
-        longest: Bytes that a line may have.
+        file: A file open for reading.
+        longest: Longest line in bytes.
 
     Raises:
-        ValueError: A line is longer.
+        ValueError: A line is too long.
     """
     if os.fstat(file.fileno()).st_size <= longest:
-        return iter(file)  # no line can be longer, and this is the fastest way
+        return iter(file)  # no line can be too long, and this is the fastest way
     return _bounded_lines(file, longest)
 
 
@@ -91,10 +91,10 @@ def _bounded_lines(file: BinaryIO, longest: int) -> Iterator[bytes]:
 
 
 def write_all(file: BinaryIO, data: bytes) -> None:
-    """Write all of some bytes to an unbuffered file; on a disk that is nearly full, parts are.
+    """Write all bytes to an unbuffered file, whose `write` may write only a part at a time.
 
     Raises:
-        OSError: The disk refused.
+        OSError: The disk is full or cannot be written.
     """
     view = memoryview(data)
     while view:
@@ -102,7 +102,7 @@ def write_all(file: BinaryIO, data: bytes) -> None:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The files in a folder and below it, sorted; links and special files count as such."""
+    """List the files in and below a folder, sorted, including links and special files."""
     found: list[Path] = []
     folders = [folder]
     while folders:
@@ -112,5 +112,5 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def name_within(folder: Path, file: Path) -> str:
-    """The name of a file below a folder, as `sub/name`."""
+    """Return the path of a file relative to a folder, with slashes: `sub/name`."""
     return file.relative_to(folder).as_posix()

@@ -1,4 +1,4 @@
-"""JSON and YAML from anybody, within bounds, so that no later walk runs out of stack or memory."""
+"""Parse untrusted JSON and YAML with limits on depth and size, which protect all later code."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from typing import Any
 from agy_nb.wire.parsing import json_parser
 
 DEEPEST = 100
-"""Levels of nesting. Frames of the harness have about ten."""
+"""Most levels of nesting. Frames of the harness have about ten."""
 LARGEST = 10**7
-"""Values in a file of YAML, each counted as often as an alias repeats it."""
+"""Most values in a YAML file; a value counts once per alias."""
 
 
 def parse_json(text: str | bytes, loads: Callable[[str | bytes], Any] = json.loads) -> Any:  # noqa: ANN401 - JSON
     """Parse JSON that is not nested deeper than `DEEPEST`.
 
     Args:
-        text: As it came.
+        text: The JSON text.
         loads: The parser.
 
     Raises:
-        ValueError: It is not JSON, or nested too deeply.
+        ValueError: The text is not JSON, or is nested too deeply.
     """
     try:
         value = loads(text)
     except RecursionError:
-        raise ValueError(f"it is nested deeper than {DEEPEST} levels") from None
-    # To count costs next to nothing; most frames have fewer brackets than levels are allowed.
+        raise ValueError(f"nested deeper than {DEEPEST} levels") from None
+    # Counting brackets is cheap, and most frames have fewer than `DEEPEST`.
     if isinstance(text, str):
         brackets = text.count("{") + text.count("[")
     else:
         brackets = text.count(b"{") + text.count(b"[")
     if brackets > DEEPEST and _is_deep(value):
-        raise ValueError(f"it is nested deeper than {DEEPEST} levels")
+        raise ValueError(f"nested deeper than {DEEPEST} levels")
     return value
 
 
 parse_to_read = partial(parse_json, loads=json_parser())
-"""Parse JSON that is not written again: a faster parser rounds integers of more than 64 bits."""
+"""Parse JSON only for reading: the faster parser rounds integers of more than 64 bits."""
 
 
 def _is_deep(value: Any) -> bool:  # noqa: ANN401 - JSON
@@ -59,13 +59,13 @@ def _is_deep(value: Any) -> bool:  # noqa: ANN401 - JSON
 
 
 def check_size(value: Any) -> None:  # noqa: ANN401 - YAML
-    """Refuse what YAML's aliases blow up: a few lines can stand for more than any memory holds.
+    """Reject YAML whose aliases expand to a huge value: a few lines can exceed any memory.
 
     Args:
-        value: As a parser of YAML gives it; aliases are one object in several places.
+        value: The parsed YAML; aliases of one object are the same object.
 
     Raises:
-        ValueError: It is too large, nested too deeply, or holds itself.
+        ValueError: The value is too large, nested too deeply, or contains itself.
     """
     sizes: dict[int, int] = {}
 
@@ -73,12 +73,12 @@ def check_size(value: Any) -> None:  # noqa: ANN401 - YAML
         if not isinstance(item, dict | list):
             return 1
         if depth > DEEPEST:
-            raise ValueError(f"it is nested deeper than {DEEPEST} levels")
+            raise ValueError(f"nested deeper than {DEEPEST} levels")
         if id(item) not in sizes:
             below = item.values() if isinstance(item, dict) else item
             sizes[id(item)] = 1 + sum(size(each, depth + 1) for each in below)
             if sizes[id(item)] > LARGEST:
-                raise ValueError(f"it stands for more than {LARGEST:,} values")
+                raise ValueError(f"its aliases expand to more than {LARGEST:,} values")
         return sizes[id(item)]
 
     size(value, 0)

@@ -1,1 +1,1 @@
-"""From a user's settings to the SDK's configuration, checked before a harness starts."""
+"""Build and check the SDK's configuration before a harness starts."""

@@ -1,4 +1,4 @@
-"""What tools an agent has, as far as this side of the wire knows, and how they are run."""
+"""List an agent's tools, and explain why a tool cannot be described to the model."""
 
 from __future__ import annotations
 
@@ -16,26 +16,25 @@ from agy_nb.sdk.interfaces import ToolInfo
 
 
 def list_tools(config: AgentConfig, tool_runner: Any) -> tuple[ToolInfo, ...]:
-    """Built-in tools that are enabled, host functions, and what is known of MCP servers.
+    """List the enabled built-in tools, the host functions and the known tools of MCP servers.
 
-    The harness alone talks to MCP servers, so their tools are known here only where the
-    configuration names them; a server without names is listed once, as `*`.
+    Only the harness talks to MCP servers, so their tools are known if the configuration names them.
+    A server without names is listed once, as `*`.
     """
     return (*_builtin(config), *_custom(tool_runner), *_mcp(config))
 
 
 def why_not_described(tool_runner: Any) -> InvalidConfigError | None:
-    """Which tool the SDK cannot describe to the model, and what to do; None if it can all."""
+    """Return the error for a tool that the SDK cannot describe to the model, None if it can."""
     for tool in tool_runner.tools.values() if tool_runner else ():
         try:
             callable_to_tool_proto(tool, tool_runner=sdk_tools.ToolRunner([tool]))
-        except Exception as error:  # noqa: BLE001 - whatever the SDK makes of a signature
+        except Exception as error:  # noqa: BLE001 - the SDK raises various types
             words = str(error).partition(" for automatic function calling")[0].rstrip(".")
             return InvalidConfigError(
                 f"the tool {getattr(tool, '__name__', tool)!s} cannot be described to the model: "
-                f"{words}; give each of its parameters a type that JSON can hold, as str, int, "
-                "list[str], an Enum or a pydantic model, in a function of your own around it if "
-                "need be",
+                f"{words}. Annotate each parameter with a type that JSON can hold: str, int, "
+                "list[str], an Enum or a pydantic model. You can wrap the tool in a function",
                 field="tools",
             )
     return None

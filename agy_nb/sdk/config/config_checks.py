@@ -1,7 +1,8 @@
-"""Configurations that the SDK accepts and the harness refuses later, or silently ignores.
+"""Reject configurations that the SDK accepts, but that the harness rejects later or ignores.
 
-The harness reports these in words, in the middle of the first turn, or not at all: a policy for a
-tool that does not exist denies nothing. Each is an `InvalidConfigError` when the agent is created.
+The harness reports these faults as text during the first turn, or not at all: a policy for a tool
+that does not exist denies nothing. Here each of them is an `InvalidConfigError` when the agent is
+created.
 """
 
 from __future__ import annotations
@@ -25,27 +26,27 @@ if TYPE_CHECKING:
 
 _BUILTIN = frozenset(tool.value for tool in types.BuiltinTools)
 _HARNESS_ONLY = frozenset({"skill_lookup", "start_subagent"})
-"""Tools of the harness that are not in the SDK's list."""
+"""Tools of the harness that the SDK does not list."""
 _ANY = "*"
 _DATA = frozenset({"const", "default", "enum", "examples"})
 """Keywords of a JSON schema whose values are data, not schemas."""
 
 
 def check(config: AgentConfig, policies: Sequence[policy.Policy]) -> None:
-    """Refuse a configuration that cannot work.
+    """Check a configuration for settings that cannot work.
 
     Args:
         config: The SDK's configuration, with the agent's tools in it.
         policies: The agent's policies, flattened.
 
     Raises:
-        InvalidConfigError: It cannot work; `field` names the setting.
+        InvalidConfigError: A setting cannot work; `field` names it.
     """
     tools = [_name_of(tool) for tool in config.tools or ()]
     _check_unique("tools", "tool", tools)
     if taken := sorted(_BUILTIN.intersection(tools)):
         raise InvalidConfigError(
-            f"the tool {taken[0]!r} has the name of a built-in tool; rename your function",
+            f"the tool {taken[0]!r} has the same name as a built-in tool; rename your function",
             field="tools",
         )
     _check_unique("subagents", "subagent", [sub.name for sub in config.subagents or ()])
@@ -53,7 +54,7 @@ def check(config: AgentConfig, policies: Sequence[policy.Policy]) -> None:
     for path in config.skills_paths or ():
         if not Path(path).expanduser().is_dir():
             raise InvalidConfigError(
-                f"there is no skills folder {path!r}; name one that exists", field="skills_paths"
+                f"skills folder not found: {path!r}; correct the path", field="skills_paths"
             )
     for trigger in config.triggers or ():
         _check_trigger(trigger)
@@ -69,7 +70,7 @@ def _check_unique(field: str, what: str, names: Iterable[str]) -> None:
     for name, count in Counter(names).items():
         if name and count > 1:
             raise InvalidConfigError(
-                f"{count} {what}s have the name {name!r}; each needs a name of its own", field=field
+                f"{count} {what}s have the same name {name!r}; rename all but one", field=field
             )
 
 
@@ -88,7 +89,7 @@ def _check_schema(config: AgentConfig) -> None:
     schema = getattr(config, "response_schema", None)
     if not isinstance(schema, str):
         return
-    # Here, because these are slow to import and few agents have a schema.
+    # Imported here because they are slow to import, and few agents have a schema.
     import jsonschema
     from referencing import Registry, Resource
     from referencing.exceptions import Unresolvable
@@ -118,7 +119,7 @@ def _check_schema(config: AgentConfig) -> None:
 
 
 def _references(schema: object) -> Iterator[str]:
-    """Give what a schema refers to within itself."""
+    """Iterate over a schema's references to its own definitions."""
     if isinstance(schema, list):
         for each in schema:
             yield from _references(each)
@@ -142,20 +143,21 @@ def _check_policies(
         name = str(rule.tool)
         if not name.strip():
             raise InvalidConfigError(
-                "a policy names no tool; name one, or '*' for all of them", field="policies"
+                "a policy has an empty tool name; use a name, or '*' for all tools",
+                field="policies",
             )
         of_server = bool(servers) and any(server in name for server in servers)
         if name not in known and not of_server:
             near = get_close_matches(name, known, n=1)
             raise InvalidConfigError(
-                f"a policy is for the tool {name!r}, which this agent does not have"
-                + (f"; did you mean {near[0]!r}?" if near else ", so it would do nothing"),
+                f"a policy names the tool {name!r}, which this agent does not have"
+                + (f"; did you mean {near[0]!r}?" if near else "; correct or remove the policy"),
                 field="policies",
             )
     only_workspaces = any(rule.name == policy.WORKSPACE_ONLY_POLICY_NAME for rule in policies)
     if only_workspaces and not getattr(config, "workspaces", True):
         raise InvalidConfigError(
-            "workspace_only() allows the files of `workspaces`, and this configuration has none; "
-            "name at least one folder there",
+            "workspace_only() allows files in `workspaces`, but this configuration has no "
+            "workspaces; add at least one folder",
             field="workspaces",
         )

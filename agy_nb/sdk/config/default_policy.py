@@ -1,9 +1,9 @@
-"""The rules of an agent whose user gave none: which calls run, and which are asked about.
+"""The default policies of an agent: which calls run, and about which the user is asked.
 
-Measured (SDK 0.1.22): the harness itself denies file tools outside the workspace, whatever a policy
-says, unless a rule is named `allow_all`. It lets the temporary folder and its own folder of
-application data through, so calls that reach there are asked about here. The containment of the
-harness stays on: it holds for subagents too, about whose built-in tools no policy is asked.
+Measured (SDK 0.1.22): the harness itself denies file tools outside the workspace, regardless of
+policies, unless a rule is named `allow_all`. It allows the temporary folder and its own
+application-data folder, so these rules ask about calls that reach there. The harness's own check
+stays on, because it also covers subagents, about whose built-in tools no policy is asked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from google.antigravity.hooks import policy
 from agy_nb.sdk.process.executor import run_in_thread
 
 _Outside = Callable[[Mapping[str, Any]], Awaitable[bool]]
-"""Whether the arguments of a file tool name a place outside the workspace."""
+"""Returns whether the arguments of a file tool name a path outside the workspace."""
 
 _TOOLS = types.BuiltinTools
 _COMMANDS = (_TOOLS.RUN_COMMAND,)
@@ -29,7 +29,7 @@ _EGRESS = (_TOOLS.READ_URL_CONTENT, _TOOLS.SEARCH_WEB)
 _READS = (_TOOLS.VIEW_FILE, _TOOLS.LIST_DIR, _TOOLS.SEARCH_DIR, _TOOLS.FIND_FILE)
 _WRITES = (_TOOLS.CREATE_FILE, _TOOLS.EDIT_FILE)
 _HARMLESS = tuple(tool for tool in _TOOLS if tool.name in ("SCHEDULE", "FINISH"))
-"""0.1.17 has no SCHEDULE."""
+"""Looked up by name, because SDK 0.1.17 has no SCHEDULE."""
 
 _PATHS = frozenset(
     (
@@ -45,16 +45,16 @@ _PATHS = frozenset(
     )
 )
 NAME = "agy_nb_default"
-"""What our rules are called in logs and in the configuration."""
+"""Name of the default rules in logs and in the configuration."""
 
 
 def in_a_notebook(folders: Sequence[str], ask: Any) -> list[policy.Policy]:
-    """The rules where a person can be asked and neither a handler nor policies were given.
+    """Return the rules of a notebook without `ask_user=` and policies.
 
-    Commands, everything that sends data away, and file tools outside the workspace are asked about.
+    They ask about commands, calls that send data away, and file tools outside the workspace.
 
     Args:
-        folders: The workspace's.
+        folders: The folders of the workspace.
         ask: The handler of the rules that ask.
     """
     return [
@@ -65,10 +65,10 @@ def in_a_notebook(folders: Sequence[str], ask: Any) -> list[policy.Policy]:
 
 
 def with_a_handler(folders: Sequence[str], ask: Any) -> list[policy.Policy]:
-    """The rules where `ask_user=` was given without policies: only reading the workspace runs.
+    """Return the rules for `ask_user=` without policies: ask about all but reading the workspace.
 
     Args:
-        folders: The workspace's.
+        folders: The folders of the workspace.
         ask: The handler of the rules that ask.
     """
     return [
@@ -81,7 +81,7 @@ def with_a_handler(folders: Sequence[str], ask: Any) -> list[policy.Policy]:
 def _outside(
     folders: Sequence[str], ask: Any, tools: Sequence[types.BuiltinTools]
 ) -> list[policy.Policy]:
-    """Rules that ask about file tools where they reach outside the workspace."""
+    """Return rules that ask about file tools outside the workspace."""
     outside = _outside_of(folders)
     why = "The path is outside the workspace."
     return [
@@ -91,14 +91,14 @@ def _outside(
 
 
 def _with_reason(rule: policy.Policy, why: str) -> policy.Policy:
-    """The rule with a reason, where the SDK has reasons: 0.1.17 has none."""
+    """Add a reason to a rule, if the SDK supports reasons (0.1.17 does not)."""
     return replace(rule, reason=why) if hasattr(rule, "reason") else rule
 
 
 def _outside_of(folders: Sequence[str]) -> _Outside:
-    """A predicate on the arguments of file tools.
+    """Return a predicate on the arguments of file tools.
 
-    Links are followed. A call that names no path that we know counts as outside.
+    Links are followed. A call without a known path argument counts as outside.
 
     Args:
         folders: The folders that are inside.

@@ -1,4 +1,4 @@
-"""MCP servers from an `mcp.json`, as other clients keep them."""
+"""Read MCP servers from an `mcp.json`, the file format of other clients."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def load_mcp_servers(
 ) -> list[types.McpStdioServer | types.McpStreamableHttpServer]:
     """Read the MCP servers of an `mcp.json`.
 
-    A server with a `command` is started and spoken to over stdin and stdout; one with a `url` is
-    reached over HTTP. `${NAME}` and `${NAME:-default}` stand for variables of the environment.
-    Servers with `"disabled": true` are left out.
+    A server with a `command` is started and used over stdin and stdout; one with a `url` is used
+    over HTTP. `${NAME}` and `${NAME:-default}` are replaced by environment variables. Servers with
+    `"disabled": true` are left out.
 
     Args:
-        path: The file: an object with `mcpServers` (or `servers`), by name.
+        path: The file: a JSON object with `mcpServers` (or `servers`), by name.
 
     Returns:
-        What `LocalAgentConfig(mcp_servers=...)` takes, in the order of the file.
+        The servers for `LocalAgentConfig(mcp_servers=...)`, in the order of the file.
 
     Raises:
-        InvalidConfigError: The file is not there, is not of this form, or needs a variable that is
-            not set; `field` is the path to the place.
+        InvalidConfigError: The file does not exist, has another form, or needs an environment
+            variable that is not set; `field` is the path within the file.
 
     Example:
         >>> from pathlib import Path
@@ -55,7 +55,8 @@ def load_mcp_servers(
         servers = parsed.get("mcpServers", parsed.get("servers"))
     if not isinstance(servers, dict):
         raise InvalidConfigError(
-            f"{os.fspath(path)!r} must hold an object with `mcpServers`, each server by its name",
+            f"{os.fspath(path)!r} must hold a JSON object with `mcpServers`, an object of servers "
+            "by name",
             field="mcpServers",
         )
     return [
@@ -92,13 +93,13 @@ def _server(name: str, entry: Any) -> types.McpStdioServer | types.McpStreamable
         where = ".".join([place, *map(str, first["loc"])])
         raise InvalidConfigError(f"{where}: {first['msg']}", field=where) from None
     raise InvalidConfigError(
-        f"{place} needs a `command` or a `url`, and the type stdio or http; got {transport!r}",
+        f"{place} must have a `command` or a `url`, and the type stdio or http, got {transport!r}",
         field=place,
     )
 
 
 def _expanded(value: Any, place: str) -> Any:
-    """A value of the file with the environment's variables in it."""
+    """Replace references to environment variables in a value of the file."""
     if isinstance(value, dict):
         return {key: _expanded(item, f"{place}.{key}") for key, item in value.items()}
     if isinstance(value, list):
@@ -110,7 +111,7 @@ def _expanded(value: Any, place: str) -> Any:
         known = os.environ.get(found[1], found[2])
         if known is None:
             raise InvalidConfigError(
-                f"{place} needs the variable {found[1]}, which the environment does not have",
+                f"{place} needs the environment variable {found[1]}, which is not set",
                 field=place,
             )
         return known

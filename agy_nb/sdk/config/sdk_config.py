@@ -1,7 +1,7 @@
-"""From an `AgentSpec` to the SDK's own configuration object.
+"""Build the SDK's configuration object from an `AgentSpec`.
 
-Rule 1: the SDK's objects pass through untouched; we add to its lists, we do not translate them.
-Rule 2: a user who gives no policies gets those of `default_policy`.
+Rule 1: the user's configuration object is never changed; the result is a copy with longer lists.
+Rule 2: an agent without policies gets those of `default_policy`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ KEY_VARIABLE = "GEMINI_API_KEY"
 
 
 def has_key() -> bool:
-    """Whether the environment holds a key for the public endpoint."""
+    """Return whether the environment has an API key for the public endpoint."""
     return bool(os.environ.get(KEY_VARIABLE, "").strip())
 
 
@@ -52,7 +52,7 @@ _MODEL_FIELDS = frozenset({"api_key", "model", "models", "vertex", "project", "l
 
 
 def needs_a_model(config: Any) -> bool:
-    """Whether neither the configuration nor the environment says which model to use."""
+    """Return whether neither the configuration nor the environment names a model."""
     if not names_no_model(config) or has_key():
         return False
     vertex = any(
@@ -63,21 +63,21 @@ def needs_a_model(config: Any) -> bool:
 
 
 def names_no_model(config: Any) -> bool:
-    """Whether a configuration leaves it open which model is used."""
+    """Return whether a configuration names no model."""
     if config is None:
         return True
     return isinstance(config, Mapping) and not _MODEL_FIELDS.intersection(config)
 
 
 def build(spec: AgentSpec, gate: Gate | None) -> AgentConfig:
-    """The SDK's configuration for a spec, with every approval led to the gate.
+    """Build the SDK's configuration of an agent, with the gate as the handler of all approvals.
 
     Args:
-        spec: What the agent is made of; its `config` is the SDK's object, a mapping, or None.
-        gate: Decides on tool calls; None leaves rules without a handler as the SDK has them.
+        spec: The agent; its `config` is the SDK's object, a mapping, or None.
+        gate: Decides on tool calls; None denies the calls that rules without a handler ask about.
 
     Raises:
-        InvalidConfigError: The SDK refuses it, or it is neither of the three.
+        InvalidConfigError: The SDK or agy_nb rejects the configuration.
     """
     base = _base(spec.config)
     for tool in spec.tools:
@@ -109,15 +109,14 @@ def build(spec: AgentSpec, gate: Gate | None) -> AgentConfig:
 
 
 NO_KEY = "agy-nb-sends-no-key"
-"""Sent to a gateway whose endpoint names no key: the harness does not start without one."""
+"""Key for a gateway whose endpoint has no key: the harness does not start without one."""
 
 
 def _with_gateway(config: AgentConfig) -> AgentConfig:
-    """The configuration, with what a gateway without a key needs.
+    """Complete a configuration whose model is behind a gateway without an API key.
 
-    A gateway, which an endpoint's `base_url` names, holds the keys itself. The image model that the
-    SDK adds by itself would be asked for at the public endpoint, which needs a key; it uses the
-    gateway, too.
+    A gateway, named by an endpoint's `base_url`, holds the keys itself. The SDK adds an image model
+    at the public endpoint, which needs a key. It gets the gateway's endpoint instead.
     """
     targets = list(getattr(config, "models", None) or ())
     text = next((each for each in targets if types.ModelType.TEXT in each.types), None)
@@ -147,7 +146,7 @@ def _is_public(endpoint: Any) -> bool:
 
 
 def _defaults(base: AgentConfig, spec: AgentSpec) -> list[Any]:
-    """The rules where the user gives none."""
+    """Return the policies of an agent without policies of the user."""
     folders = [*getattr(base, "workspaces", ()), *(base.skills_paths or ())]
     if spec.asks_user:
         return default_policy.with_a_handler(folders, _refuse_all)
@@ -157,13 +156,16 @@ def _defaults(base: AgentConfig, spec: AgentSpec) -> list[Any]:
 
 
 def _answering(spec: AgentSpec, given: Sequence[Any]) -> tuple[Any, ...]:
-    """Our hook for the model's questions, where the user has none."""
+    """Return our hook for the model's questions, unless the user has one."""
     theirs = any(isinstance(hook, hooks.OnInteractionHook) for hook in (*given, *spec.hooks))
     return () if spec.answer is None or theirs else (QuestionHook(spec.answer),)
 
 
 def _warn_of_subagents(config: AgentConfig, rules: Sequence[policy.Policy]) -> None:
-    """Say which of a subagent's tools no policy reaches: the harness asks for the root's only."""
+    """Warn about tools of subagents that policies do not cover.
+
+    The harness asks the policies about built-in tools of the root agent only.
+    """
     guarded = {
         rule.tool
         for rule in rules
@@ -178,20 +180,20 @@ def _warn_of_subagents(config: AgentConfig, rules: Sequence[policy.Policy]) -> N
         free = sorted(tools & guarded | (tools - allowed if "*" in guarded else set()))
         if free:
             warnings.warn(
-                f"subagent {subagent.name!r} has {', '.join(free)} without any policy: the harness "
-                "asks about the root agent's built-in tools only. Leave them out of its "
-                "capabilities, or trust it with them",
+                f"policies do not apply to {', '.join(free)} of subagent {subagent.name!r}: the "
+                "harness asks about the root agent's built-in tools only. Remove them from the "
+                "subagent's capabilities if you do not trust it with them",
                 stacklevel=2,
             )
 
 
 def why_refused(config: AgentConfig) -> InvalidConfigError | None:
-    """What the harness may have refused in a configuration, told from the disk; None if nothing."""
+    """Look on disk for the reason why the harness rejected a configuration; None if unknown."""
     folder = None if config.save_dir is None else Path(config.save_dir)
     if folder is not None and not _takes_files(folder):
         return InvalidConfigError(
-            f"the harness cannot write to save_dir {config.save_dir!r}; "
-            "name a folder that it can make or write to",
+            f"cannot write to save_dir {config.save_dir!r}; use a folder that can be created or "
+            "written to",
             field="save_dir",
         )
     name, modes = config.conversation_id, types.SessionContinuationMode
@@ -201,24 +203,24 @@ def why_refused(config: AgentConfig) -> InvalidConfigError | None:
     where = given or "a new folder (no save_dir is given)"
     if name and mode is modes.RESUME and not known:
         return InvalidConfigError(
-            f"there is no conversation {name!r} in {where}; "
-            "give the save_dir that it was saved to, or leave conversation_id out",
+            f"conversation {name!r} not found in {where}; "
+            "pass the save_dir of the conversation, or omit conversation_id",
             field="conversation_id",
         )
     if name and mode is modes.CREATE_ONLY and known:
         return InvalidConfigError(
-            f"conversation {name!r} exists in {where} already; resume it, or choose another id",
+            f"conversation {name!r} exists already in {where}; resume it, or choose another id",
             field="conversation_id",
         )
     return None
 
 
 _FILE_ENDINGS = (".db", ".db-wal", ".db-shm", ".db-journal")
-"""Of the SQLite file that the harness keeps a conversation in, and what SQLite puts beside it."""
+"""Endings of a conversation's SQLite file and of SQLite's additional files."""
 
 
 def files_of(folder: Path, conversation_id: str) -> list[Path]:
-    """The files of one conversation in a `save_dir`, and of no other whose id begins like it."""
+    """List the files of one conversation in a `save_dir`, without those of ids with this prefix."""
     paths = [folder / f"{conversation_id}{ending}" for ending in _FILE_ENDINGS]
     return [path for path in paths if path.is_file()]
 
@@ -246,7 +248,7 @@ def _base(config: Any) -> AgentConfig:
     unknown = sorted(set(config) - set(LocalAgentConfig.model_fields))
     if unknown:
         near = get_close_matches(str(unknown[0]), LocalAgentConfig.model_fields, n=1)
-        meant = f"did you mean {near[0]!r}" if near else "see the SDK's own documentation"
+        meant = f"did you mean {near[0]!r}?" if near else "see the SDK's documentation"
         raise InvalidConfigError(
             f"the SDK's LocalAgentConfig has no field {unknown[0]!r}; {meant}",
             field=str(unknown[0]),
@@ -258,7 +260,7 @@ def _base(config: Any) -> AgentConfig:
 
 
 def _asking(rule: policy.Policy, gate: Gate | None) -> policy.Policy:
-    """The same rule; one that asks, and has no handler of its own, asks the gate."""
+    """Return a rule whose handler is the gate, if the rule asks and has no handler."""
     if rule.decision is not policy.Decision.ASK_USER:
         return guarded(rule)
     if rule.ask_user is not None and rule.ask_user is not _refuse_all:
@@ -280,12 +282,12 @@ _NOBODY = ApprovalDecision(
 
 
 def _handler(gate: Gate | None, *, about_all: bool) -> Any:
-    """What leads a rule that asks to the gate.
+    """Return the handler of a rule that asks the gate.
 
     Args:
         gate: Decides; None denies.
-        about_all: Whether the rule names no tool. A question to the user then needs no permission:
-            whoever would be asked for it is asked the question.
+        about_all: Whether the rule is for all tools. The tool that asks the user a question then
+            needs no approval, because the same user would be asked twice.
     """
 
     async def decide(call: types.ToolCall, reason: str = "") -> bool:
@@ -307,10 +309,10 @@ def _handler(gate: Gate | None, *, about_all: bool) -> Any:
 
 
 def quota_key_of(config: AgentConfig) -> str:
-    """What the quota of the agent's text model is counted by: the service and the key.
+    """Return the key of the text model's quota: the service and the API key.
 
-    One key may be used with two services, as a gateway and the public endpoint, and Vertex counts
-    by project and location.
+    The same API key may be used with two services, e.g. a gateway and the public endpoint. Vertex
+    counts per project and location.
     """
     for target in getattr(config, "models", None) or []:
         if types.ModelType.TEXT in target.types and target.endpoint is not None:

@@ -1,7 +1,7 @@
-"""How an agent is asked to run a workflow of the SDK, as the SDK's `Agent.beta.run_workflow` asks.
+"""Make the prompt that runs a workflow, as in the SDK's `Agent.beta.run_workflow`.
 
-The SDK sends the prompt itself and waits for the answer, past the runtime. Here only the prompt is
-made, so that the turn is one like any other.
+The SDK's method sends the prompt and waits for the answer without the runtime. Here only the prompt
+is made, so that the runtime handles the turn like any other.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from agy_nb.errors import InvalidInputError
 sdk_workflows: Any
 try:
     sdk_workflows = importlib.import_module("google.antigravity.workflows")
-except ImportError:  # older versions of the SDK have none
+except ImportError:  # older versions of the SDK have no workflows
     sdk_workflows = None
 
 
 def prompt_of(
     config: Any, workflow: Any, script_path: Any, description: str
 ) -> tuple[str, Callable[[], None]]:
-    """The prompt for a workflow, and what removes the file that was made for it; reads files.
+    """Return the prompt for a workflow, and a function that removes its file. Reads the disk.
 
     Raises:
-        InvalidInputError: There is no such workflow, or this agent may not run any.
+        InvalidInputError: The workflow does not exist, or this agent may not run workflows.
     """
     _must_be_able_to_run(config)
     if (workflow is None) == (script_path is None):
@@ -47,7 +47,7 @@ def prompt_of(
             remove = _remover(path)
     except sdk_workflows.WorkflowError as error:
         raise InvalidInputError(
-            f"the SDK refuses this workflow: {error}", field="workflow"
+            f"the SDK rejects this workflow: {error}", field="workflow"
         ) from error
     words = description or getattr(workflow, "description", "") or f"Run workflow {path.name}"
     return f"Run the workflow script at `{path}` ({words}) using the `run_workflow` tool.", remove
@@ -56,7 +56,7 @@ def prompt_of(
 def _must_be_able_to_run(config: Any) -> None:
     tool = getattr(types.BuiltinTools, "RUN_WORKFLOW", None)
     if sdk_workflows is None or tool is None:
-        msg = "this version of google-antigravity has no workflows; install a newer one"
+        msg = "the installed google-antigravity does not support workflows; install a newer version"
         raise InvalidInputError(msg, field="workflow")
     capabilities = config.capabilities
     if not capabilities.enable_subagents or tool not in resolve_active_tools(capabilities):
@@ -73,14 +73,14 @@ def _script(script_path: Any, folder: str | None) -> Path:
         path = Path(folder, path)
     if not path.is_file():
         raise InvalidInputError(
-            f"there is no workflow script at {str(path)!r}", field="script_path"
+            f"workflow script not found: {str(path)!r}; correct script_path", field="script_path"
         )
     sdk_workflows.validate_workflow_source(path.read_text(encoding="utf-8"))
     return path.resolve()
 
 
 def _written(workflow: Any, folder: str | None) -> Path:
-    """The workflow's source in a file of its own, in the workspace where that can be written."""
+    """Write the workflow's source to a temporary file, in the workspace if it is writable."""
     source = sdk_workflows.extract_workflow_source(workflow)
     name = str(getattr(workflow, "name", getattr(workflow, "__name__", "workflow")))
     if folder is not None and not os.access(folder, os.W_OK):
@@ -98,7 +98,7 @@ def _written(workflow: Any, folder: str | None) -> Path:
 
 
 def _nothing() -> None:
-    """A script of the user's own stays where it is."""
+    """Keep the user's script."""
 
 
 def _remover(path: Path) -> Callable[[], None]:

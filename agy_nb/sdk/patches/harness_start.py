@@ -127,8 +127,8 @@ def _as_one_start(
         if not start.connected:
             await strategy.__aexit__(None, None, None)
             msg = (
-                "this version of google-antigravity starts its harness in another way than those "
-                f"that agy_nb knows; {table.REMEDY}"
+                "this version of google-antigravity starts its harness in a way that agy_nb does "
+                f"not know; {table.REMEDY}"
             )
             raise UnsupportedSdkError(msg)
 

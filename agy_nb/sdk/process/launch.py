@@ -250,7 +250,7 @@ def follow(follower: Follower) -> None:
 def _start_failure(path: str, error: Exception) -> HarnessError:
     return HarnessError(
         f"the harness {path} did not start: {str(error) or type(error).__name__}. "
-        f"Run `agy-nb doctor`; if {PATH_VARIABLE} is set, see that it names the real binary"
+        f"Run `agy-nb doctor`. If {PATH_VARIABLE} is set, check that it names the real binary"
     )
 
 
@@ -261,7 +261,7 @@ def intercepting(
     """Hand every start to an interceptor while the block lasts; see `interception`."""
     global _interceptor, _model_needed  # noqa: PLW0603 - one process, one seam
     if _interceptor is not None:
-        msg = "the harness is intercepted already; interceptions do not nest"
+        msg = "the harness is already intercepted, and interceptions do not nest"
         raise RuntimeError(msg)
     _interceptor, _model_needed = interceptor, needs_model
     try:

@@ -122,7 +122,7 @@ async def test_no_secret_and_no_request_to_the_model_is_kept(recorded, tmp_path)
 
 async def test_file_that_is_no_cassette_of_vcrpy_is_said(recorded, tools, tmp_path, at):
     (tmp_path / "c" / "tools.yaml").write_text("- nonsense", encoding="utf-8")
-    with pytest.raises(CassetteInvalidError, match=r"tools\.yaml is no cassette of vcrpy"):
+    with pytest.raises(CassetteInvalidError, match=r"tools\.yaml is not a file of vcrpy"):
         async with use_cassette(tmp_path / "c", "none", tool_http=True):
             await talk(at, tools)
 

@@ -510,7 +510,7 @@ async def test_model_seam_tells_what_was_never_asked(hello, at):
 async def test_model_seam_needs_a_recording_of_it(tmp_path, at):
     folder = tmp_path / "then"
     await record(SCENARIOS["plain_chat"], tmp_path / "c", folder, record_model=False)
-    with pytest.raises(CassetteInvalidError, match="nothing of the model's side"):
+    with pytest.raises(CassetteInvalidError, match="no recorded requests to the model"):
         await play(tmp_path / "c", at.config(), "Say hello", seam="model")
 
 

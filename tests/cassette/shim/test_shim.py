@@ -239,7 +239,7 @@ async def test_models_side_is_left_out_on_request(launcher, tmp_path):
     assert not load(tmp_path / "c").header.model
     client = RawClient(launcher("--replay", tmp_path / "c", "--seam", "model"))
     code, err = client.finish()
-    assert (code, "holds nothing of the model's side" in err) == (1, True)
+    assert (code, "has no recorded requests to the model" in err) == (1, True)
 
 
 @pytest.mark.real

@@ -144,7 +144,7 @@ async def test_state_that_cannot_be_handed_on_is_reported(caplog):
     for _ in range(2):
         state.follow(runner := Runner(), Runner())
         runner.set_context(object())
-    assert "what tools had kept in their ToolContext was lost" in caplog.text
+    assert "the state in ToolContext was lost" in caplog.text
 
 
 async def test_denied_turn_of_a_recording_has_the_same_row(runtime, tmp_path):

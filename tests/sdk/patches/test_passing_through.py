@@ -516,7 +516,9 @@ async def test_subagents_builtin_tools_that_no_policy_reaches_are_warned_of(runt
         system_instructions="x",
         capabilities=types.SubagentCapabilities(enabled_tools=[types.BuiltinTools.RUN_COMMAND]),
     )
-    with pytest.warns(UserWarning, match="'researcher' has run_command without any policy"):
+    with pytest.warns(
+        UserWarning, match="policies do not apply to run_command of subagent 'researcher'"
+    ):
         await told(runtime, [say("ok")], settings={"subagents": [researcher]})
 
 
@@ -583,7 +585,7 @@ async def test_mcp_tool_asks_too(runtime):
 async def test_mcp_server_that_does_not_start_fails_the_turn_and_is_named(runtime):
     server = types.McpStdioServer(name="shop", command="no such program")
     settings = {"mcp_servers": [server], "policies": [policy.allow_all()]}
-    with pytest.raises(agy.BackendError, match=r"an MCP server that it names, is up: .*shop"):
+    with pytest.raises(agy.BackendError, match=r"the MCP servers are running: .*shop"):
         await told(runtime, [say("never")], settings=settings)
 
 
