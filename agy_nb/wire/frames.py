@@ -36,19 +36,6 @@ POLICY_REQUEST: Final = "policyDecisionRequest"
 HOOK_REQUEST: Final = "callHookRequest"
 SESSION_ENDED: Final = "sessionEndResponse"
 
-CLIENT_KINDS: Final = frozenset(
-    {
-        CONFIG, USER_INPUT, TRIGGER, HALT, SESSION_END, TOOL_RESPONSE, POLICY_RESPONSE,
-        HOOK_RESPONSE, QUESTION_RESPONSE, TOOL_CONFIRMATION,
-    }
-)  # fmt: skip
-HARNESS_KINDS: Final = frozenset(
-    {
-        INITIALIZED, STEP, USAGE, TOOL_CALL, TRAJECTORY_STATE, POLICY_REQUEST, HOOK_REQUEST,
-        SESSION_ENDED,
-    }
-)  # fmt: skip
-
 TURN_KINDS: Final = frozenset({USER_INPUT, TRIGGER})
 """Frames of the client that begin a turn."""
 
