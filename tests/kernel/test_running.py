@@ -223,7 +223,7 @@ def test_child_of_a_fork_waits_for_no_lock_and_does_not_clean_up_for_its_parent(
         held, go = threading.Barrier(2), threading.Event()
 
         def hold():
-            with kernel_host._guest_lock, default_runtime._lock:
+            with kernel_host._host_lock, default_runtime._lock:
                 held.wait()
                 go.wait(10)
 
