@@ -15,13 +15,13 @@ pytestmark = [
 def harnesses(monkeypatch):
     """Every harness that a suite starts; each must have ended with it."""
     born = []
-    take_note = HarnessProcess.born
+    take_note = HarnessProcess.attach
 
     def born_too(self, process):
         born.append(process)
         take_note(self, process)
 
-    monkeypatch.setattr(HarnessProcess, "born", born_too)
+    monkeypatch.setattr(HarnessProcess, "attach", born_too)
     yield born
     assert [each.pid for each in born if each.poll() is None] == []
 

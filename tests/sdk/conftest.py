@@ -18,13 +18,13 @@ from tests.stalls import Stalls
 def harnesses(monkeypatch):
     """Every harness that this process starts in the test; each must have been waited for."""
     born = []
-    take_note = HarnessProcess.born
+    take_note = HarnessProcess.attach
 
     def born_too(self, process):
         born.append(process)
         take_note(self, process)
 
-    monkeypatch.setattr(HarnessProcess, "born", born_too)
+    monkeypatch.setattr(HarnessProcess, "attach", born_too)
     yield born
     deadline = time.monotonic() + 5
     while any(each.returncode is None for each in born) and time.monotonic() < deadline:

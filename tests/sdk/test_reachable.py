@@ -60,7 +60,7 @@ async def test_workflow_of_a_script_is_read_from_the_workspace(runtime, tmp_path
     [
         ({}, "either a workflow or script_path"),
         ({"workflow": audit, "script_path": "x.py"}, "either a workflow or script_path"),
-        ({"script_path": "no such.py"}, "no workflow script at 'no such.py'"),
+        ({"script_path": "no such.py"}, "workflow script not found: 'no such.py'"),
         ({"workflow": lambda: 1}, "the SDK rejects this workflow"),
     ],
 )

@@ -1,7 +1,7 @@
-"""What the code that decides on a tool call is told of it: the SDK tells it the call's name only.
+"""Give the whole request to code that decides on a tool call; the SDK passes name and arguments.
 
-The tap leaves the whole request where a policy's handler and a hook of ours find it: they run in
-the task that answers the request.
+`Instrumentation` stores the request in a context variable of the task that answers it. A policy's
+handler and our hooks run in that task and read it from there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Listener(Protocol):
-    """Whoever hears of the requests of one connection: the tap.
+    """The object that receives the requests of one connection: `Instrumentation`.
 
     Attributes:
         decided: Decisions that were made before the harness asked for them, by the call's id.

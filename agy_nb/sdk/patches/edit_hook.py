@@ -1,11 +1,11 @@
-"""Whoever is asked about a tool call may change what it runs with.
+"""Let the approval handler change the arguments of a call.
 
 Measured: the harness calls the SDK's hooks before it asks a policy, and only a hook may change a
-call. So the hook asks, and the policy that asks afterwards is answered with what was decided.
+call. So this hook asks the handler, and the policy that asks afterwards gets the same decision.
 
-Rule 1: the hook asks where a policy would, and about nothing else.
-Rule 2: the policies have the last word: they see the changed arguments, and may still refuse them.
-Rule 3: what was decided holds for the arguments that were decided on; for others it is asked again.
+Rule 1: the hook asks about the calls that a policy would ask about, and no others.
+Rule 2: the policies decide last: they see the changed arguments and may still deny the call.
+Rule 3: a decision is valid for the arguments that it was made for. Other arguments are asked again.
 """
 
 from __future__ import annotations

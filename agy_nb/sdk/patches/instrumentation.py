@@ -1,7 +1,7 @@
-"""All that agy_nb changes of one session of the SDK, put together.
+"""Apply agy_nb's changes to the SDK's objects of one session.
 
-Rule 1: whatever decides on a call and fails denies the call, and says why.
-Rule 2: what is asked reaches the deciding code by context variables of the task that answers; see
+Rule 1: an error in code that decides on a call denies the call, with the error as the reason.
+Rule 2: requests reach the deciding code by context variables of the task that answers; see
 `session_socket`.
 """
 
@@ -46,7 +46,7 @@ _call: contextvars.ContextVar[Any] = contextvars.ContextVar("agy_nb_tool_call", 
 
 
 class Instrumentation:
-    """What we change of one session.
+    """The changes to the SDK's objects of one session.
 
     Args:
         policies: The agent's, for the calls that the harness does not ask about.

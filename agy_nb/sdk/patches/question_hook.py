@@ -1,7 +1,7 @@
-"""The model's questions, led to whoever answers them.
+"""Pass the model's questions to the function that answers them.
 
-The SDK tells a hook the words of a question but not its id, nor whether several options may be
-chosen; so the tap leaves the whole question where the hook, which runs in the same task, finds it.
+The SDK gives a hook the text of a question, but neither its id nor whether several options may be
+chosen. So `Instrumentation` stores the whole question in a context variable of the hook's task.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A cassette's answers in the place of a person's, in the SDK's own objects.
+"""Convert a cassette's recorded answers to the SDK's objects.
 
-A cassette's socket answers for the person who was asked while the session was recorded. It hides
-such requests from clients that do not know of it; the tap does, and tells of them all the same.
+A cassette's socket answers in place of the user who was asked while recording. It hides these
+requests from other clients. `Instrumentation` receives them, so that they become events.
 """
 
 from __future__ import annotations

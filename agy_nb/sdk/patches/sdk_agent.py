@@ -1,8 +1,8 @@
-"""The SDK's `Agent` with the user's own objects in it, and a hand on what it makes.
+"""Create the SDK's `Agent` with the user's own objects, not copies of them.
 
-The SDK copies a configuration deeply before it puts those objects back that must not be copied. A
-tool that is a method of something large costs time then, and of something with a lock cannot be
-copied at all. So the agent gets a configuration that gives itself when it is asked for a copy.
+The SDK makes a deep copy of a configuration, and restores only some objects afterwards. Copying a
+tool that is a method of a large object takes time, and copying one with a lock fails. So the agent
+gets a configuration whose `model_copy` returns the configuration itself.
 """
 
 from __future__ import annotations

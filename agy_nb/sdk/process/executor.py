@@ -1,7 +1,7 @@
-"""Threads of our own for what must not hold the event loop.
+"""Run blocking functions in agy_nb's own threads.
 
-`asyncio.to_thread` has a few threads for everybody. The SDK runs plain tools in them, so tools that
-block for a minute would keep every agent from starting and from ending.
+`asyncio.to_thread` shares a few threads among all callers. The SDK runs plain tools in them, so
+tools that block for a minute would keep every agent from starting and ending.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ if hasattr(os, "register_at_fork"):
 
 
 async def run_in_new_thread(work: Callable[..., T], *args: Any) -> T:
-    """Run a function that may wait for a person, in a thread that no other work needs.
+    """Run a function that may wait for a person, in a new daemon thread.
 
-    The thread does not keep Python from ending. When the caller is cancelled, the function goes on.
+    If the caller is cancelled, the function goes on.
 
     Args:
         work: A plain function.
-        *args: Its arguments.
+        *args: Arguments of the function.
 
     Returns:
-        What it returns.
+        The function's result.
     """
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[T] = loop.create_future()
     inside = partial(contextvars.copy_context().run, work, *args)
 
-    def settle(result: T | None, error: BaseException | None) -> None:
+    def set_outcome(result: T | None, error: BaseException | None) -> None:
         if outcome.done():
             return
         if error is not None:
@@ -60,25 +60,25 @@ async def run_in_new_thread(work: Callable[..., T], *args: Any) -> T:
         result, error = None, None
         try:
             result = inside()
-        except BaseException as raised:  # noqa: BLE001 - it goes to the caller
+        except BaseException as raised:  # noqa: BLE001 - raised in the caller
             error = raised
         with contextlib.suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(settle, result, error)
+            loop.call_soon_threadsafe(set_outcome, result, error)
 
     threading.Thread(target=run, name="agy_nb-handler", daemon=True).start()
     return await outcome
 
 
 async def run_in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Like `asyncio.to_thread`, whatever the user's code does with those threads.
+    """Run a function in a thread, like `asyncio.to_thread` but with agy_nb's own thread pool.
 
     Args:
         work: A plain function.
-        *args: Its arguments.
-        **kwargs: Its keyword arguments.
+        *args: Arguments of the function.
+        **kwargs: Keyword arguments of the function.
 
     Returns:
-        What it returns.
+        The function's result.
     """
     inside = partial(contextvars.copy_context().run, work, *args, **kwargs)
     return await asyncio.get_running_loop().run_in_executor(_own, inside)

@@ -1,7 +1,7 @@
-"""A harness's process, from before its start until after its end. Nothing here blocks the loop.
+"""The process of a harness, from before its start until after its end. Never blocks the loop.
 
-Rule 1: a process that is not wanted any more while it starts is ended as soon as it is there.
-Rule 2: it is never in our process group, so that a kernel interrupt does not kill it.
+Rule 1: a process that is cancelled during its start is killed as soon as it exists.
+Rule 2: it has its own process group, so that a kernel interrupt does not kill it.
 Rule 3: the processes that it started end with it.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agy_nb.sdk.patches.deferred_process import DeferredProcess
 
 EXIT_GRACE_S = 5.0
-"""Seconds a harness gets to exit by itself once its stdin is closed."""
+"""Seconds that a harness gets to exit after its stdin is closed."""
 
 
 class HarnessProcess:
@@ -31,37 +31,37 @@ class HarnessProcess:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: Any = None
-        self._doomed = False
+        self._kill_on_attach = False
         self._deferred: DeferredProcess | None = None
 
-    def born(self, process: subprocess.Popen[bytes]) -> None:
-        """Take note of the process. In the thread of the start.
+    def attach(self, process: subprocess.Popen[bytes]) -> None:
+        """Set the process. Called in the thread that starts it.
 
         Raises:
-            HarnessError: It is not wanted any more; it was ended at once.
+            HarnessError: The start was cancelled; the process was killed.
         """
         self._process = process
-        if self._doomed:
+        if self._kill_on_attach:
             process.kill()
             _reap(process, 0)
             raise HarnessError("its start was cancelled")
 
     def connected(self, socket: Any) -> None:
-        """Take note of the WebSocket to the process."""
+        """Set the WebSocket to the process."""
         self._socket = socket
 
     def asked_for(self, deferred: DeferredProcess) -> None:
-        """Take note of the process that the SDK believes it has started."""
+        """Set the object that the SDK uses as its process."""
         self._deferred = deferred
 
     def let_go(self) -> None:
-        """Have the SDK end nothing, and wait for nothing: `stop` does."""
+        """Keep the SDK from ending the process and waiting for it, because `stop` does both."""
         if self._deferred is not None:
             self._deferred.let_go()
 
     @property
     def save_dir(self) -> str | None:
-        """Where it saves conversations, None before the start."""
+        """The folder of saved conversations, None before the start."""
         return None if self._deferred is None else self._deferred.save_dir
 
     @property
@@ -75,20 +75,20 @@ class HarnessProcess:
         return self._process is not None and self._process.poll() is not None
 
     def kill(self) -> None:
-        """End the process, and the processes that it started, at once. Never blocks."""
-        self._doomed = True
+        """Kill the process and the processes that it started. Never blocks."""
+        self._kill_on_attach = True
         self._hang_up()
         if self._process is not None:
             _kill_group(self._process)
 
     async def stop(self, *, grace: float = EXIT_GRACE_S) -> int | None:
-        """Let the process exit, or make it; blocks no loop.
+        """Wait for the exit of the process, and kill it after `grace` seconds.
 
         Args:
-            grace: Seconds it gets to exit by itself.
+            grace: Seconds that the process gets to exit.
 
         Returns:
-            Its exit code (negative: the signal that ended it), None if it was never started.
+            The exit code (negative for a signal), None if the process was never started.
         """
         process = self._process
         if process is None:
@@ -99,7 +99,7 @@ class HarnessProcess:
         return code
 
     def _hang_up(self) -> None:
-        """End the socket: the SDK gives one up that has much left to be read, or no other end."""
+        """Abort the socket, because the SDK leaves it open after a timeout of its own close."""
         transport = getattr(self._socket, "transport", None)
         if transport is not None:
             transport.abort()
@@ -132,10 +132,10 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 
 
 class _LedGroup(subprocess.Popen[bytes]):
-    """Takes the processes that it started along when it is killed.
+    """A process that is killed together with the processes that it started.
 
-    The SDK kills a harness that does not connect and then reads its stderr on the loop, to the end:
-    a child that holds the pipe open would block the loop for as long as it lives.
+    The SDK kills a harness that does not connect, and then reads its stderr to the end on the loop.
+    A child of the harness that keeps the pipe open would block the loop for its whole life.
     """
 
     def kill(self) -> None:
@@ -143,10 +143,10 @@ class _LedGroup(subprocess.Popen[bytes]):
 
 
 def spawn(*args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
-    """Start a process like `subprocess.Popen`, in a group of its own. Blocks for a moment.
+    """Start a process like `subprocess.Popen`, in its own process group. Blocks shortly.
 
     Raises:
-        OSError: The program is missing, or is not a program.
+        OSError: The program does not exist or cannot be executed.
     """
     if sys.platform == "win32":
         kwargs.setdefault("creationflags", subprocess.CREATE_NEW_PROCESS_GROUP)

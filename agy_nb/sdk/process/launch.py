@@ -156,7 +156,7 @@ class HarnessStart:
         harness, process = self._follower.harness, self.process
         assert process is not None  # noqa: S101 - the SDK has asked for one by now
         try:
-            address = await run_in_thread(process.start, harness.born)
+            address = await run_in_thread(process.start, harness.attach)
             port = address.port if route is None else await route(process, address.port)
             socket = await self._connect(port, address.api_key)
             harness.connected(socket)

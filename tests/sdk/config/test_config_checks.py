@@ -61,7 +61,7 @@ async def test_tool_whose_arguments_cannot_be_described_is_refused(runtime):
     error = await refusal(runtime, {"api_key": "k"}, tools=[lambda x: x])
     assert error.field == "tools"
     assert "parameter x" in str(error)
-    assert "give each of its parameters a type" in str(error)
+    assert "Annotate each parameter with a type" in str(error)
 
 
 @pytest.mark.parametrize("part", ["tools", "hooks", "triggers", "policies"])
