@@ -42,7 +42,7 @@ ACCEPT_UNPLAYED = Remedy(
 WAIT_LONGER = Remedy(
     "allow more time with stall_after=<seconds>", "allow more time with --stall-after <seconds>"
 )
-DO_AS_RECORDED = Remedy("do what was recorded", "do what was recorded")
+DO_AS_RECORDED = Remedy("follow the recording", "follow the recording")
 TAKE_OUT_THE_STEP = Remedy(
     "take the additional step out of the code", "take the additional step out of the code"
 )

@@ -1,6 +1,6 @@
 """`--agy-block-network`: a test reaches this machine and no other.
 
-Rule 1: what is refused is the connection and the look-up of a name, sync and async alike: both end
+Rule 1: connections and look-ups of names are refused, sync and async alike: both end
 in the methods that are replaced here. pytest-socket with a list of allowed hosts guards `connect`
 alone: look-ups, `connect_ex`, `sendto` and `sendmsg` would pass.
 Rule 2: processes that a test starts get a proxy that is not there. The harness, and every other

@@ -1,4 +1,4 @@
-"""Places in a frame that a JSON path names, and a replacement for what stands there.
+"""Places in a frame that a JSON path names, and a replacement for their values.
 
 `$.config.models[*].name`, `userInput.parts[0].text`, `$..note`: the paths of jsonpath-ng.
 """

@@ -1,4 +1,4 @@
-"""A thread that writes what it is handed, so that the event loop pays for a queue only."""
+"""A thread that writes items of a queue, so that the event loop only pays for the queue."""
 
 from __future__ import annotations
 
