@@ -1,4 +1,4 @@
-"""Magics: `%load_ext agy_nb` brings `%%agy`, `%agy_agents`, `%agy_usage`, `%agy_stop` and more."""
+"""IPython magics, registered by `%load_ext agy_nb`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def load_ipython_extension(shell: Any) -> None:  # noqa: ANN401 - IPython's shell
-    """Register the magics; what `%load_ext agy_nb` calls."""
+    """Register the magics; `%load_ext agy_nb` calls this."""
     from agy_nb.magics.agent_magics import AgentMagics
     from agy_nb.magics.cassette_magic import CassetteMagics
 

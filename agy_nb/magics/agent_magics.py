@@ -1,4 +1,4 @@
-"""`%%agy`, `%agy_agents`, `%agy_usage` and `%agy_stop`: an agent by the line."""
+"""The magics `%%agy`, `%agy_agents`, `%agy_usage` and `%agy_stop`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DEFAULT = "agent"
 
 @magics_class
 class AgentMagics(Magics):
-    """The magics of agents; `%load_ext agy_nb` registers them."""
+    """The magics for agents; `%load_ext agy_nb` registers them."""
 
     @magic_arguments()
     @argument(
@@ -30,10 +30,10 @@ class AgentMagics(Magics):
     @argument("--sync", action="store_true", help="wait until the turn ends")
     @cell_magic
     def agy(self, line: str, cell: str) -> Response:
-        """Send the cell to an agent; the answer streams in below.
+        """Send the cell's text to an agent and stream the answer below the cell.
 
-        The cell ends at once and the turn goes on behind it, unless `--sync` is given. The turn's
-        handle is the cell's result, so that `_.usage` in the next cell works.
+        The cell ends at once and the turn continues in the background, unless `--sync` is given.
+        The cell's value is the response, so `_.usage` works in the next cell.
         """
         arguments = parse_argstring(self.agy, line)
         agent = self._agent(arguments.agent)
@@ -58,7 +58,7 @@ class AgentMagics(Magics):
 
     @line_magic
     def agy_agents(self, line: str) -> Any:  # noqa: ANN401 - a DataFrame
-        """The agents of this kernel's runtime, as a DataFrame."""
+        """Return the agents of this kernel's runtime as a DataFrame."""
         del line
         return runtime().tables.agents
 
@@ -71,14 +71,14 @@ class AgentMagics(Magics):
     )
     @line_magic
     def agy_usage(self, line: str) -> Any:  # noqa: ANN401 - a DataFrame
-        """The tokens of the agents of this kernel's runtime, as a DataFrame."""
+        """Return the token usage of this kernel's agents as a DataFrame."""
         return runtime().tables.usage(by=parse_argstring(self.agy_usage, line).by)
 
     @magic_arguments()
     @argument("agent", nargs="?", type=int, help="number of the agent; default: all agents")
     @line_magic
     def agy_stop(self, line: str) -> None:
-        """Cancel the turns of this kernel's runtime that run; what had come is kept."""
+        """Cancel the running turns of this kernel's agents; partial answers are kept."""
         number = parse_argstring(self.agy_stop, line).agent
         known = runtime().agent_ids
         if number is not None and number not in known:

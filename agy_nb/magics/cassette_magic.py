@@ -1,8 +1,8 @@
-"""`%%agy_cassette`: a cell whose agents are recorded once and replayed ever after.
+"""The magic `%%agy_cassette`: record a cell's agents once, then replay them.
 
-Rule 1: the cell runs as it would by itself: top-level `await`, the value of its last line, magics.
-Rule 2: it prints nothing of its own, so that a notebook shows the same with every run.
-Rule 3: its errors are shown as the cell's own, and those of a replay in words; our frames are not.
+The cell runs as it would without the magic: top-level `await`, the value of its last line and other
+magics work. The magic prints nothing, so a notebook shows the same output in every run. An error of
+the cell has the cell's own traceback; an error of the replay is shown without one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FOLDER = "cassettes"
 
 @magics_class
 class CassetteMagics(Magics):
-    """The magic of cassettes; `%load_ext agy_nb` registers it."""
+    """The magic for cassettes; `%load_ext agy_nb` registers it."""
 
     @magic_arguments()
     @argument("name", help=f"the cassette: a name in ./{FOLDER}, or a path")
@@ -53,14 +53,14 @@ class CassetteMagics(Magics):
     @argument("--allow-unplayed", action="store_true", help="allow the cell to replay only a part")
     @cell_magic
     def agy_cassette(self, line: str, cell: str) -> None:
-        """Run the cell in a cassette: recorded the first time, replayed from then on.
+        """Run the cell with a cassette: record it the first time, replay it afterwards.
 
-        Start the agents in the cell itself: a cassette holds what begins in it.
+        Start the agents inside the cell: a cassette contains only agents that start in it.
         """
         given = parse_argstring(self.agy_cassette, line)
         try:
             cassette = use_cassette(
-                place_of(given.name),
+                folder_of(given.name),
                 given.mode,
                 seam=given.seam,
                 speed=given.speed,
@@ -73,13 +73,13 @@ class CassetteMagics(Magics):
         try:
             self._run(cassette, cell)
         except CassetteError as error:
-            _in_words(error)
+            _hide_traceback(error)
             raise
 
     def _run(self, cassette: use_cassette, cell: str) -> None:
         shell: Any = self.shell
         code = shell.transform_cell(cell)
-        with _kept_traceback(shell) as traceback:
+        with _captured_traceback(shell) as traceback:
             if shell.should_run_async(cell, transformed_cell=code):
                 kernel.run(_played(shell, cassette, cell, code, traceback))
                 return
@@ -87,11 +87,11 @@ class CassetteMagics(Magics):
                 _raise(shell.run_cell(cell), traceback)
 
 
-def place_of(name: str) -> Path:
-    """The folder of a cassette: a plain name is one in `cassettes`.
+def folder_of(name: str) -> Path:
+    """Return the folder of a cassette; a plain name is a folder in `cassettes`.
 
     Example:
-        >>> place_of("weather").as_posix(), place_of("../weather").as_posix()
+        >>> folder_of("weather").as_posix(), folder_of("../weather").as_posix()
         ('cassettes/weather', '../weather')
     """
     path = Path(name)
@@ -100,7 +100,7 @@ def place_of(name: str) -> Path:
 
 @contextlib.contextmanager
 def _opened(cassette: use_cassette) -> Iterator[None]:
-    """A cassette for a cell that blocks; read before the cell runs, agent or not."""
+    """Open a cassette around a synchronous cell."""
     kernel.run(cassette.__aenter__())
     try:
         yield
@@ -119,14 +119,14 @@ async def _played(
 ) -> None:
     async with cassette:
         result = await shell.run_cell_async(cell, transformed_cell=code)
-        shell.events.trigger("post_execute")  # it is left to the caller to say that the cell ended
+        shell.events.trigger("post_execute")  # `run_cell_async` leaves these events to its caller
         if not cell.isspace():
             shell.events.trigger("post_run_cell", result)
         _raise(result, traceback)
 
 
 def _raise(result: Any, traceback: list[str]) -> None:  # noqa: ANN401 - IPython's result of a cell
-    """Raise what the cell raised, so that it shows the traceback that it had in the cell."""
+    """Raise the cell's error with the traceback that the cell showed."""
     error = result.error_before_exec or result.error_in_exec
     if error is None:
         return
@@ -136,15 +136,15 @@ def _raise(result: Any, traceback: list[str]) -> None:  # noqa: ANN401 - IPython
     raise error
 
 
-def _in_words(error: AgyError) -> None:
-    """Show an error without a traceback: what happened, where, and what to do is in its text."""
+def _hide_traceback(error: AgyError) -> None:
+    """Show an error without a traceback; its message is complete."""
     lines = [f"{type(error).__name__}: {error}"]
     error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager
-def _kept_traceback(shell: Any) -> Iterator[list[str]]:  # noqa: ANN401 - IPython's shell
-    """Keep what the shell would show of an error: the cell around this one shows it."""
+def _captured_traceback(shell: Any) -> Iterator[list[str]]:  # noqa: ANN401 - IPython's shell
+    """Capture the traceback that the shell would show, so that the outer cell can show it."""
     kept: list[str] = []
 
     def keep(kind: object, value: object, lines: list[str]) -> None:
