@@ -1,1 +1,1 @@
-"""The browser of recordings: list, replay, comparison."""
+"""The recordings browser: list, replay and compare recordings."""

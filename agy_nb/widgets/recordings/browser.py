@@ -1,7 +1,7 @@
-"""The browser of recordings: a list, one opened as a chat, replayed, stepped through, compared.
+"""Browse recordings: list them, and open, replay, step through or compare them.
 
-Rule 1: nothing of a recording is run: its frames are read and shown.
-Rule 2: disk work is a thread's, and one thing at a time; what is asked meanwhile waits.
+Nothing in a recording is executed: its frames are read and shown. Files are read in a thread, one
+action at a time; other actions wait.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from agy_nb.widgets.tree.nodes import Upsert, static
 from agy_nb.widgets.tree.page_tree import PageTree
 
 LARGEST_STILL = 2_000_000
-"""Characters of a transcript that is kept in the notebook."""
+"""Maximum length of a transcript that the notebook keeps, in characters."""
 
 _log = logging.getLogger("agy_nb.widgets")
 
 
 class Browser:
-    """Shows the recordings in a folder; `agy.browse` makes it.
+    """Show the recordings in a folder; `agy.browse` creates it.
 
-    The last line of a cell shows it. It stays in the notebook as plain HTML, with what was open.
+    The last line of a cell shows it. The notebook keeps it as static HTML with the open recording.
 
     Args:
-        folder: Where they are.
+        folder: The folder.
 
     Attributes:
-        folder: Where they are.
-        rows: What is there, as last read.
-        opened: What is open, None before a click.
-        controls: The session that is shown, and where in it we are.
+        folder: The folder.
+        rows: The recordings, as last read.
+        opened: The open recording, None if there is none.
+        controls: The player of the open session.
 
     Example:
         >>> browser = agy.browse("cassettes/")
@@ -80,7 +80,7 @@ class Browser:
         self._page.upsert(Upsert(id="comparison", kind="usage"))
         return controls
 
-    # -- what is clicked ---------------------------------------------------------------------
+    # -- controls ----------------------------------------------------------------------------
 
     def _on_act(self, act: str, value: str) -> None:
         known = self._actions.get(act)
@@ -93,21 +93,21 @@ class Browser:
         task = self.view.live.loop.create_task(self._run_exclusively(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        if inspect.iscoroutine(work):  # where the view is closed before its turn comes
+        if inspect.iscoroutine(work):  # if the view is closed before it runs
             task.add_done_callback(lambda _task: work.close())
 
     async def _run_exclusively(self, work: Awaitable[None]) -> None:
         async with self._lock:
             try:
                 await work
-            except Exception as error:  # noqa: BLE001 - what a recording holds must not end the browser
-                _log.exception("the browser of recordings failed")
+            except Exception as error:  # noqa: BLE001 - a recording may hold anything
+                _log.exception("the recordings browser failed")
                 words = f"Cannot show this recording: {type(error).__name__}: {error}"
                 self._page.upsert(Upsert(id="about", kind="usage", body=f"<p>{escape(words)}</p>"))
         self.view.touch()
 
     async def settled(self) -> None:
-        """Wait until everything that was asked for is on the page, but for a replay."""
+        """Wait until all actions are done, except a running replay."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -157,13 +157,13 @@ class Browser:
     def _show_list(self) -> None:
         self._page.upsert(Upsert(id="list", kind="usage", body=self._list(links=True)))
 
-    # -- one of them -------------------------------------------------------------------------
+    # -- the open recording ------------------------------------------------------------------
 
     async def open(self, name: str) -> None:
         """Show a recording of the list.
 
         Args:
-            name: As the list has it; another one changes nothing.
+            name: A name in the list; any other name is ignored.
         """
         self._start_task(self._open(name))
         await self.settled()
@@ -213,7 +213,7 @@ class Browser:
             said.append("<p>This recording is empty.</p>")
         self._page.upsert(Upsert(id="about", kind="usage", body="".join(said)))
 
-    # -- two of them -------------------------------------------------------------------------
+    # -- comparison --------------------------------------------------------------------------
 
     async def _compare(self, name: str) -> None:
         row = next((row for row in self.rows if row.name == name), None)
@@ -223,7 +223,7 @@ class Browser:
         head = f"{escape(self._name)} and {escape(name)}"
         self._page.upsert(Upsert(id="comparison", kind="tool", head=head, body=found, fold="open"))
 
-    # -- what stays --------------------------------------------------------------------------
+    # -- static HTML -------------------------------------------------------------------------
 
     def _static(self) -> tuple[str, str]:
         nodes = [
@@ -238,7 +238,7 @@ class Browser:
         return html, f"{counted(len(self.rows), 'recording')} in {self.folder}"
 
     def close(self) -> None:
-        """Take the view away; what is shown stays as HTML."""
+        """Close the view; the static HTML stays."""
         self.controls.stop()
         for task in self._tasks:
             task.cancel()
@@ -249,19 +249,19 @@ class Browser:
 
 
 def browse(folder: str | Path = "cassettes") -> Browser:
-    """Look through recordings: a list, each as a chat, replayed, stepped through or compared.
+    """Browse recordings: show each as a chat, replay it, step through it or compare it.
 
-    Nothing is run and nothing is written. A recording that is damaged, cut off or still being made
-    is shown as far as it goes, and says so.
+    Nothing is executed or written. A damaged, incomplete or running recording is shown as far as it
+    can be read, with a notice.
 
     Args:
-        folder: Where they are; those in folders below it are found too.
+        folder: The folder; recordings in its subfolders are listed too.
 
     Returns:
         The view; the last line of a cell shows it.
 
     Raises:
-        WrongLoopError: No event loop runs here, nor ever did.
+        WrongLoopError: No event loop has run in this process.
 
     Example:
         >>> browser = agy.browse("cassettes/")

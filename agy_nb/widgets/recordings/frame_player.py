@@ -1,6 +1,6 @@
-"""A recorded session as a transcript that can be moved through, frame by frame.
+"""Move through a recorded session frame by frame.
 
-Rule 1: the transcript at a frame is the same whichever way one came there.
+The transcript at a frame is the same whichever way the player got there.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _WHO = {
 
 
 class PlayerSnapshot(NamedTuple):
-    """One frame, and its events.
+    """One frame and its events.
 
     Attributes:
-        direction: Who sent it; `end` for the end of the session.
+        direction: The sender; `end` for the end of the session.
         at: Seconds since the session's first frame.
-        frame: What was sent.
+        frame: The content of the frame.
         events: The events of the frame.
     """
 
@@ -53,15 +53,15 @@ class PlayerSnapshot(NamedTuple):
 
 
 class FramePlayer:
-    """Moves through one session.
+    """Move through one session.
 
     Args:
-        session: The session; reading it takes time for a long one.
+        session: The session; reading a long one takes time.
 
     Attributes:
         snapshots: Its frames, and its end as the last one.
-        position: How many of them have been shown.
-        transcript: Their events as a transcript.
+        position: Number of frames that have been shown.
+        transcript: The nodes of the frames that have been shown.
     """
 
     def __init__(self, session: RecordedSession) -> None:
@@ -85,21 +85,21 @@ class FramePlayer:
         return self.position >= len(self.snapshots)
 
     def step(self) -> None:
-        """Show one frame more."""
+        """Show the next frame."""
         show(self.transcript, self.snapshots[self.position].events)
         self.position += 1
 
     @property
     def next_at(self) -> float:
-        """When the next frame came, in seconds since the first; there must be one."""
+        """The time of the next frame in seconds since the first; there must be a next frame."""
         return self.snapshots[self.position].at
 
     def play(self, at: float, *, for_s: float) -> None:
-        """Show all frames up to a time, or fewer.
+        """Show the frames up to a time, as many as the time limit allows.
 
         Args:
             at: Seconds since the session's first frame.
-            for_s: Seconds of work after which the others are left for later.
+            for_s: Time limit in seconds; the next call continues.
         """
         ends = time.monotonic() + for_s
         for snapshot in self.snapshots[self.position :]:
@@ -110,18 +110,18 @@ class FramePlayer:
                 return
 
     def transcript_at(self, position: int) -> ConversationView:
-        """Another transcript, of the first frames; may be made in any thread."""
+        """Build a new transcript of the first frames; may be called in any thread."""
         transcript = ConversationView()
         for snapshot in self.snapshots[:position]:
             show(transcript, snapshot.events)
         return transcript
 
     def jump(self, position: int, transcript: ConversationView) -> None:
-        """Be elsewhere, with what `until` gave for it."""
+        """Move to a position, with the transcript that `transcript_at` returned for it."""
         self.position, self.transcript = position, transcript
 
     def headline(self) -> str:
-        """Which frame was shown last, in words."""
+        """Describe the last frame shown."""
         if not self.position:
             return f"Before frame 1 of {len(self.snapshots)}"
         snapshot = self.snapshots[self.position - 1]
@@ -132,7 +132,7 @@ class FramePlayer:
         )
 
     def frame(self) -> str:
-        """The frame that was shown last, as HTML."""
+        """Render the last frame shown as HTML."""
         if not self.position:
             return ""
         frame = self.snapshots[self.position - 1].frame
@@ -151,7 +151,7 @@ def show(transcript: ConversationView, events: Iterable[Event]) -> None:
     for event in events:
         try:
             _show(transcript, event)
-        except Exception as error:  # noqa: BLE001 - a recording may say anything
+        except Exception as error:  # noqa: BLE001 - a recording may hold anything
             transcript.add_error("Recording", f"Cannot show {type(event).__name__}: {error}")
 
 
@@ -165,8 +165,8 @@ def _show(transcript: ConversationView, event: Event) -> None:
             transcript.add_notice("The recording stops here. The rest is missing.")
         case Problem():
             transcript.add_notice(f"Problem in the recording: {event.problem}: {event.detail}")
-        # This kernel's own approvals have such ids, too: a live one must not take the card of
-        # a recorded one, nor put its buttons there.
+        # Live approvals of this kernel use the same ids: a live one must not replace the card of a
+        # recorded one or add its buttons there.
         case Approval():
             transcript.on_event(replace(event, approval_id=f"recorded-{event.approval_id}"))
         case Question():

@@ -1,4 +1,4 @@
-"""The stage of the browser: one session, replayed at its pace or stepped through by hand."""
+"""Replay a recorded session at its recorded pace, or step through it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agy_nb.widgets.tree.nodes import Upsert
 from agy_nb.widgets.tree.page_tree import PageTree
 
 SPEEDS = (1, 4, 16)
-"""How much faster than recorded a session can be played."""
+"""Playback speeds, relative to the recording."""
 
 _FRAME_S = 0.05
 _SLICE_S = 0.01
@@ -19,15 +19,15 @@ _NODES = ("controls", "slider", "frame")
 
 
 class PlayerControls:
-    """Shows one session on a page, and moves through it.
+    """Show one session on a page, with controls to move through it.
 
     Args:
-        page: Where.
+        page: The page.
         touch: Called when the page has changed.
 
     Attributes:
-        player: The session, None while there is none.
-        choices: More controls, in HTML.
+        player: The player of the session, None if there is none.
+        choices: HTML of additional controls.
     """
 
     def __init__(self, page: PageTree, touch: Callable[[], None]) -> None:
@@ -52,7 +52,7 @@ class PlayerControls:
         page.upsert(Upsert(id="player", kind="player"))
 
     def show(self, player: FramePlayer | None) -> None:
-        """Have a session on the stage, or none."""
+        """Show a session; None shows none."""
         self.stop()
         self.player = player
         self._page.show_transcript(None if player is None else player.transcript)
@@ -107,7 +107,7 @@ class PlayerControls:
         return Upsert(id="slider", kind="usage", body=body)
 
     def _on_seek(self, value: str) -> Awaitable[None] | None:
-        """Of many moves of the slider only the latest counts."""
+        """Follow the slider; of several moves only the latest counts."""
         player = self.player
         if player is None or not value.isascii() or not value.isdigit():
             return None
@@ -125,7 +125,7 @@ class PlayerControls:
             await self.seek(self.player.position + by)
 
     async def seek(self, position: int, *, by_slider: bool = False) -> None:
-        """Go to a frame; before the first is 0."""
+        """Go to a frame; 0 is before the first."""
         player = self.player
         if player is None:
             return
@@ -136,7 +136,7 @@ class PlayerControls:
         elif position != player.position:
             player.jump(position, await asyncio.to_thread(player.transcript_at, position))
             self._page.show_transcript(player.transcript)
-        if by_slider:  # it stands there already, and the hand is still on it
+        if by_slider:  # the slider is there already, and the user may be moving it
             self._page.mark_sent(self._slider())
         self._show_position()
         self._touch()
@@ -172,14 +172,14 @@ class PlayerControls:
         self._touch()
 
     def stop(self) -> None:
-        """Replay no more."""
+        """Stop the replay."""
         if self._playing is not None:
             self._playing.cancel()
             self._playing = None
 
     async def _replay(self, player: FramePlayer, speed: int) -> None:
         loop = asyncio.get_running_loop()
-        # A frame is due when the recording's clock, which began behind ours, says so.
+        # Frames are due by the recording's clock, relative to the start of the replay.
         before = player.snapshots[player.position - 1].at if player.position else 0.0
         began = loop.time()
         while not player.done:
@@ -201,7 +201,7 @@ def _button(act: str, words: str, label: str = "") -> str:
 
 
 def select(act: str, label: str, choices: list[tuple[str, str]], chosen: str) -> str:
-    """A choice among values, each with its words."""
+    """Render a selection of values with their labels."""
     options = "".join(
         f"<option value='{escape(value)}'{' selected' if value == chosen else ''}>"
         f"{escape(words)}</option>"

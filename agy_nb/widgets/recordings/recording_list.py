@@ -1,4 +1,4 @@
-"""Recordings in a list, and two of them side by side. HTML of data; reading blocks."""
+"""Render the list of recordings, and the differences of two. Reading files blocks."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from agy_nb.widgets.markdown.markup import escape, highlight
 from agy_nb.widgets.response.cards import badge
 
 LONGEST = 300
-"""Recordings that are shown; the filter finds the others."""
+"""Maximum number of recordings that are shown; the filter finds the others."""
 
 LARGEST = 200_000_000
-"""Bytes of a recording that is opened here."""
+"""Maximum size of a recording that is opened, in bytes."""
 
 MOST_DIFFERENCES = 2_000
-"""Lines of a comparison that are shown."""
+"""Maximum number of lines of a comparison."""
 
 _COLUMNS = ("Name", "Sessions", "Turns", "Tokens", "Tools", "SDK", "Size", "State")
 
 
 class Row(NamedTuple):
-    """A recording as the list shows it.
+    """A row of the list.
 
     Attributes:
-        name: Its path below the folder.
-        entry: What is known of it.
+        name: The recording's path below the folder.
+        entry: The catalog's entry of the recording.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Row(NamedTuple):
         return self.entry.path.suffix == PARTIAL
 
     def matches(self, words: Iterable[str]) -> bool:
-        """Whether all these words are in what the list says of it."""
+        """Return whether the row contains all words, ignoring case."""
         header = self.entry.header
         said = [self.name, self.entry.problem]
         if header is not None:
@@ -54,7 +54,7 @@ class Row(NamedTuple):
 
 
 def rows(folder: Path) -> list[Row]:
-    """The recordings in a folder and below; blocks.
+    """List the recordings in a folder and its subfolders; blocks.
 
     Raises:
         OSError: The folder cannot be read.
@@ -84,12 +84,12 @@ def _models(row: Row) -> list[str]:
 
 
 def table(shown: list[Row], *, links: bool, opened: str = "") -> str:
-    """The list as HTML.
+    """Render the list as HTML.
 
     Args:
-        shown: What to list.
+        shown: The rows to show.
         links: Whether names can be clicked.
-        opened: Name of the one that is open.
+        opened: The name of the open recording.
     """
     head = "".join(f"<th scope='col'>{title}</th>" for title in _COLUMNS)
     body = "".join(_row(row, links=links, opened=row.name == opened) for row in shown[:LONGEST])
@@ -141,7 +141,7 @@ def _state(row: Row) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes as people write them.
+    """Format a number of bytes.
 
     Example:
         >>> size(512), size(20_480), size(5_300_000)
@@ -162,8 +162,8 @@ class OpenedRecording(NamedTuple):
 
     Attributes:
         path: Its folder.
-        sessions: As far as they could be read.
-        problem: What is wrong with it, empty if nothing.
+        sessions: The sessions, as far as they can be read.
+        problem: The problem of a damaged recording, else empty.
     """
 
     path: Path
@@ -172,7 +172,7 @@ class OpenedRecording(NamedTuple):
 
 
 def read(path: Path) -> OpenedRecording:
-    """Read a recording, of a damaged one what stands before the damage; blocks, never raises."""
+    """Read a recording, or the part before the damage; blocks, never raises."""
     try:
         weight = (path / WIRE).stat().st_size if (path / WIRE).exists() else 0
         if weight > LARGEST:
@@ -197,7 +197,7 @@ def _read(path: Path) -> OpenedRecording:
 
 
 def compare(one: Path, other: Path) -> str:
-    """Where two recordings differ, as HTML; blocks, never raises."""
+    """Render the differences of two recordings as HTML; blocks, never raises."""
     try:
         lines = []
         for line in differences(one, other, names=(one.name, other.name)):

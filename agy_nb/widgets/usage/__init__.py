@@ -1,1 +1,1 @@
-"""Usage as a table, a chart and words."""
+"""Token usage as a table, a chart and text."""

@@ -1,4 +1,4 @@
-"""What a turn cost, in words: call by call, since sums are never priced."""
+"""Format the cost of a turn; each model call is priced on its own."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from agy_nb.runtime.turns.response import Response
 
 
 async def cost_of(response: Response) -> str:
-    """The price of a turn's model calls in US dollars; empty where none is known.
+    """Return the cost of a turn's model calls in US dollars; empty if no price is known.
 
-    The price table takes half a second to read, so that this is done in a thread.
+    Reading the price table takes half a second, so it happens in a thread.
 
     Args:
-        response: A turn that is over.
+        response: The response of a finished turn.
     """
     calls = [event for event in response.events if isinstance(event, Usage)]
     if not calls or response.model is None:
         return ""
-    return await asyncio.to_thread(_in_words, response.model, calls)
+    return await asyncio.to_thread(_format_cost, response.model, calls)
 
 
-def _in_words(model: str, calls: list[Usage]) -> str:
+def _format_cost(model: str, calls: list[Usage]) -> str:
     from agy_nb.analysis.metrics.cost import Prices
 
     prices = Prices()
@@ -52,11 +52,11 @@ def _in_words(model: str, calls: list[Usage]) -> str:
 
 
 def dollars(value: float, *, digits: int) -> str:
-    """A price in words.
+    """Format a price.
 
     Args:
         value: The price, in US dollars.
-        digits: How many digits count below a dollar.
+        digits: Number of significant digits for prices below a dollar.
 
     Example:
         >>> dollars(0.0000123, digits=2), dollars(1234.5, digits=2)

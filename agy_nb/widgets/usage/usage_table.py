@@ -1,6 +1,6 @@
-"""The table, the chart and the context of usage as HTML. Pure functions of tables; no sums here.
+"""Render the table, the chart and the context size of usage as HTML.
 
-Rule 1: every figure is one of `tables.usage`; what is unknown is said to be, and is never 0.
+All sums come from `tables.usage`. An unknown value is shown as unknown, never as 0.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Grouping: TypeAlias = Literal["agent", "turn", "model", "trajectory"]
 GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
 
 READ = ("sessions", "agents", "trajectories", "turns", "model_calls")
-"""The tables that are read."""
+"""The tables that the view needs."""
 
 LONGEST = 200
-"""Rows that are shown; the DataFrame has all."""
+"""Maximum number of rows that are shown; the DataFrame has all."""
 
 _BARS = 60
 _UNKNOWN = "<span class='agy-dim'>unknown</span>"
@@ -33,7 +33,7 @@ _SORTED = {True: ("descending", " ▼"), False: ("ascending", " ▲")}
 
 
 class TableColumn(NamedTuple):
-    """A column that is shown."""
+    """A column of the view: its name in the table, and its title."""
 
     name: str
     title: str
@@ -61,13 +61,13 @@ _KEYS: Mapping[Grouping, tuple[TableColumn, ...]] = {
 
 
 class Context(NamedTuple):
-    """How full an agent's context was at its latest model call.
+    """The size of an agent's context at its latest model call.
 
     Attributes:
-        agent_id: Whose.
-        model: Its model, None when unknown.
-        tokens: Its prompt.
-        limit: What the model takes, None when unknown.
+        agent_id: The agent.
+        model: The model, None if unknown.
+        tokens: Input tokens of the call.
+        limit: The model's context window in tokens, None if unknown.
     """
 
     agent_id: int
@@ -93,7 +93,7 @@ class UsageData(NamedTuple):
 
 
 def materialize(tables: Tables) -> Tables:
-    """The same tables, built and priced once, so that many sums cost little more than one."""
+    """Build and price the tables once, so that several sums take little longer than one."""
     frames = {name: tables.frame(name) for name in READ}
     return type(tables)(frames.__getitem__)
 
@@ -101,12 +101,12 @@ def materialize(tables: Tables) -> Tables:
 def read_usage(
     tables: Tables, by: Iterable[Grouping] = GROUPINGS, prices: Prices | None = None
 ) -> UsageData:
-    """What tables say of usage; takes some hundredths of a second.
+    """Read usage from tables; takes some hundredths of a second.
 
     Args:
-        tables: With what `READ` names.
-        by: The sums that are wanted.
-        prices: Who knows the models' limits.
+        tables: Tables with at least those named in `READ`.
+        by: The groupings to sum up.
+        prices: Looks up the context windows of models.
     """
     sums = {each: tables.usage(each) for each in {*by, "turn"}}
     totals = tables.usage("session")
@@ -142,24 +142,24 @@ def _na(value: Any) -> bool:  # noqa: ANN401
 
 
 class SortOrder(NamedTuple):
-    """How the rows are sorted."""
+    """The sort order of the rows."""
 
     column: str = ""
     descending: bool = True
 
 
 def columns(by: Grouping) -> tuple[TableColumn, ...]:
-    """The columns of a grouping."""
+    """Return the columns of a grouping."""
     return (*_KEYS[by], *COLUMNS)
 
 
 def table(usage: UsageData, by: Grouping, order: SortOrder | None = None) -> str:
-    """The sums as a table.
+    """Render the sums as a table.
 
     Args:
-        usage: What there is.
-        by: What a row stands for.
-        order: How it is sorted, with heads to click; None for a table that stays.
+        usage: The usage to show.
+        by: The grouping.
+        order: The sort order, with column heads to click; None for a static table.
     """
     frame = usage.sums[by]
     if order is not None and order.column in frame:
@@ -228,7 +228,7 @@ def _figure(name: str, row: Any) -> str:  # noqa: ANN401 - a row
 
 
 def cost(value: Any, *, at_least: bool) -> str:  # noqa: ANN401 - a number, or NA
-    """A price in words.
+    """Format a price.
 
     Example:
         >>> cost(0.0123456, at_least=True), cost(12.5, at_least=False)
@@ -239,7 +239,7 @@ def cost(value: Any, *, at_least: bool) -> str:  # noqa: ANN401 - a number, or N
     return f"{'≥ ' if at_least else ''}{dollars(value, digits=4)}"
 
 
-# -- what is below ---------------------------------------------------------------------------------
+# -- notes, contexts and chart -------------------------------------------------------------------
 
 _WHY = {
     "unknown_model": "no price for {model}",
@@ -250,7 +250,7 @@ _WHY = {
 
 
 def notes(usage: UsageData) -> str:
-    """What the figures leave out, in words; empty when nothing."""
+    """Render notes on missing tokens and prices; empty if there are none."""
     total, said = usage.total, []
     if total is None:
         return "<p>No usage yet.</p>"
@@ -265,7 +265,7 @@ def notes(usage: UsageData) -> str:
 
 
 def contexts(usage: UsageData) -> str:
-    """How full the contexts were at the latest model calls."""
+    """Render the context sizes at the latest model calls."""
     return "".join(map(_context, usage.contexts[-_MOST_CONTEXTS:]))
 
 
@@ -295,7 +295,7 @@ _HEIGHT, _STEP, _ROOM = 80, 12, 4
 
 
 def chart(usage: UsageData) -> str:
-    """Tokens of the latest turns as stacked bars, in SVG; empty before the first turn."""
+    """Render the tokens of the latest turns as an SVG bar chart; empty before the first turn."""
     turns = usage.sums["turn"].dropna(subset=["turn_id", "total_tokens"]).tail(_BARS)
     if turns.empty:
         return ""

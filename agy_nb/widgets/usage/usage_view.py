@@ -1,9 +1,8 @@
-"""Usage while it happens: a table by agent, turn, model or trajectory, a chart, and the context.
+"""Live usage: a table by agent, turn, model or trajectory, a chart, and the context size.
 
-Rule 1: it does no sums: the tables of the runtime do. They are frozen on the loop, which is quick,
-and summed up in a thread: by what is shown at once, by the rest when things are quiet.
-Rule 2: it is renewed at most twice a second, only when the books have more, and never so often that
-it is at work for more than a fifth of the time.
+The runtime's tables are frozen on the loop, which is fast, and summed up in a thread: at once for
+the grouping that is shown, later for the others. The view updates at most twice a second, only
+after a change, and spends at most a fifth of the time on updates.
 """
 
 from __future__ import annotations
@@ -27,37 +26,37 @@ if TYPE_CHECKING:
     from agy_nb.analysis.tables import Tables
 
 INTERVAL_S = 0.5
-"""Seconds between two renewals, at the least."""
+"""Minimum time between two updates, in seconds."""
 
 LONGEST_PAUSE_S = 5.0
-"""Seconds between two renewals, at the most, while something changes."""
+"""Maximum pause between two updates while there are changes, in seconds."""
 
 _SHARE = 4
 _log = logging.getLogger("agy_nb.widgets")
 
 
 class UsageSource(Protocol):
-    """Whose usage is shown: an agent, or a runtime."""
+    """An object with usage tables: an agent or a runtime."""
 
     @property
     def tables(self) -> Tables:
-        """What has happened so far."""
+        """The tables so far."""
         ...
 
 
 class UsageView:
-    """Shows usage; `Agent.usage_ui` and `agy.usage_ui` make it.
+    """Show token usage; `Agent.usage_ui` and `agy.usage_ui` create it.
 
-    The last line of a cell shows it. It stays in the notebook as plain HTML.
+    The last line of a cell shows it. The notebook keeps it as static HTML.
 
     Args:
         source: Whose usage.
         ledger: Who tells of changes.
 
     Attributes:
-        by: What a row stands for.
-        order: How rows are sorted.
-        name: What the DataFrame is called in the notebook; empty before it was asked for.
+        by: The grouping of the rows.
+        order: The sort order of the rows.
+        name: The variable that holds the DataFrame; empty until the user asks for it.
 
     Example:
         >>> view = agent.usage_ui()
@@ -85,10 +84,10 @@ class UsageView:
         self._show()
         self._on_change()
 
-    # -- renewing ----------------------------------------------------------------------------
+    # -- updates -----------------------------------------------------------------------------
 
     def _on_change(self) -> None:
-        """There is more in the books."""
+        """Update now, or note that another update is needed."""
         if self._updating is not None or self._timer is not None:
             self._dirty = True
             return
@@ -102,14 +101,14 @@ class UsageView:
         live = self._source.tables
         frozen = live.now(ut.READ)
         self._tables, self._usage = await asyncio.to_thread(_sum_up, frozen, self.by, live.prices)
-        if self._warm:  # the first time is that of imports
+        if self._warm:  # the first update also imports modules
             took = loop.time() - began
             self._pause = min(max(INTERVAL_S, _SHARE * took), LONGEST_PAUSE_S)
         self._warm = True
         self._show()
 
     async def _complete(self) -> None:
-        """Sum up by what is not shown, too."""
+        """Sum up the groupings that are not shown."""
         tables, usage = self._tables, self._usage
         if tables is None or usage is None:
             return
@@ -141,7 +140,7 @@ class UsageView:
         task.add_done_callback(self._completing.discard)
 
     async def settled(self) -> None:
-        """Wait until what is in the books now is on the page."""
+        """Wait until all changes so far are shown."""
         while self._updating is not None or self._timer is not None or self._completing:
             running = [*self._completing, *([self._updating] if self._updating else [])]
             if running:
@@ -202,7 +201,7 @@ class UsageView:
         ]
         return static([*nodes, *below]), _as_text(usage, self.by)
 
-    # -- what is clicked ---------------------------------------------------------------------
+    # -- controls ----------------------------------------------------------------------------
 
     def _on_act(self, act: str, value: str) -> None:
         if act == "by":
@@ -226,7 +225,7 @@ class UsageView:
             self._show()
 
     def _export_frame(self) -> None:
-        """Put the sums into the user's namespace, over nothing that we did not put there."""
+        """Save the sums to a variable of the notebook; never overwrite one of the user's."""
         namespace = getattr(current_shell(), "user_ns", None)
         if self._usage is None or self.by not in self._usage.sums or namespace is None:
             self._say("Cannot create a variable here. Use `.tables.usage()` instead.")
@@ -244,7 +243,7 @@ class UsageView:
     # -- showing and the end -----------------------------------------------------------------
 
     def close(self) -> None:
-        """Watch no more; what is shown stays as HTML."""
+        """Stop updating and close the widget; the static HTML stays."""
         self._stop()
         for waiting in (self._timer, self._updating, *self._completing):
             if waiting is not None:
@@ -257,7 +256,7 @@ class UsageView:
 
 
 def _sum_up(frozen: Tables, by: ut.Grouping, prices: Prices | None) -> tuple[Tables, ut.UsageData]:
-    """The tables built, and what they say."""
+    """Build the tables and read usage from them."""
     tables = ut.materialize(frozen)
     return tables, ut.read_usage(tables, (by,), prices)
 
@@ -284,7 +283,7 @@ def usage_ui() -> UsageView:
         The view; the last line of a cell shows it.
 
     Raises:
-        WrongLoopError: No event loop runs here, nor ever did.
+        WrongLoopError: No event loop has run in this process.
 
     Example:
         >>> view = agy.usage_ui()
