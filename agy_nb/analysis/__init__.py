@@ -1,18 +1,16 @@
-"""Sessions as tables: DataFrames with declared types, in which unknown is `<NA>`, never 0.
+"""Sessions as tables: DataFrames with declared types, in which an unknown value is `<NA>`, never 0.
 
-One schema, several sources: a live agent or runtime (`agent.tables`, `rt.tables`), responses that
-somebody holds (`usage_df`), recordings, and what the harness keeps (`load`).
+Live agents and runtimes (`agent.tables`, `rt.tables`), responses (`usage_df`), recordings and the
+harness's own files (`load`) have one schema.
 
 ```
-schema      every table and column             columns     lists that grow
-book        what happened, whatever told it    fold        of events        wirefold  of wire frames
-frames      columns to DataFrames              tables      what a user holds
-places      where recordings are
-reading     a file to columns                  sessions    many files        on_dask   many more
-transcripts, databases   what the harness itself keeps of conversations
-usage, cost, summary     on top of the tables
-charts, timeline         what plots show       plots       draws it, by draw_*
-out, spans, otel         ways out: files, Arrow, OpenTelemetry
+schema      every table and column
+tables      the tables of one source; sessions: those of recordings; loading: `agy.load`
+builders    events become rows, and rows become DataFrames
+read        finds and reads recordings and the harness's own files
+metrics     usage, cost, summaries and comparisons
+plotting    charts, drawn with Matplotlib or Plotly
+export      Arrow, Parquet, CSV and OpenTelemetry
 ```
 """
 

@@ -1,4 +1,4 @@
-"""`agy-nb usage PATH`: what recorded sessions took, in a terminal or for a program."""
+"""`agy-nb usage PATH`: tokens and cost of recorded sessions, as text or data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SHOWN = (
     "total_tokens", "cache_hit_ratio", "cost_usd", "n_errors", "duration_s", "attributed_tokens",
     "attributed_cost_usd",
 )  # fmt: skip
-"""Figures of the table for people; the other formats have all."""
+"""Columns of the text table; the other formats have all columns."""
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - what argparse gives for subparsers
@@ -37,18 +37,21 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - what argparse gives for
         "path", nargs="+", metavar="PATH", help="cassettes, folders with cassettes, or patterns"
     )
     parser.add_argument(
-        "--by", choices=get_args(By), default="session", help="what a row is (default: %(default)s)"
+        "--by",
+        choices=get_args(By),
+        default="session",
+        help="rows (default: %(default)s)",
     )
     parser.add_argument(
         "--tz",
         metavar="ZONE",
-        help="time zone for --by day, e.g. Europe/Vienna; else the local one",
+        help="time zone for --by day, e.g. Europe/Vienna (default: local)",
     )
     parser.add_argument(
         "--format",
         choices=FORMATS,
         default="table",
-        help="how it is written (default: %(default)s)",
+        help="output format (default: %(default)s)",
     )
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="write to a file instead of the terminal"
@@ -58,7 +61,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - what argparse gives for
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry out the command.
+    """Run the command.
 
     Returns:
         The exit code: 0, or 1 when no session could be read.
@@ -76,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     usage = sessions.usage(by=arguments.by, tz=arguments.tz)
     _write(usage, arguments.format, arguments.output)
     if not len(sessions):
-        text = f"note: there is no recording at {', '.join(arguments.path)}"
+        text = f"note: no recording found at {', '.join(arguments.path)}"
         sys.stderr.write(printable(text).replace("\n", "\\n") + "\n")
     problems = sessions.problems
     for place in problems.drop_duplicates("path").itertuples():
@@ -103,14 +106,14 @@ def _write(usage: pd.DataFrame, kind: str, output: Path | None) -> None:
     elif kind == "json":
         text = plain(usage).to_json(orient="records", date_format="iso", indent=2) + "\n"
     else:
-        text = _for_people(plain(usage))
+        text = _as_text(plain(usage))
     if output is None:
         sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
     else:
         output.write_text(text, encoding="utf-8")
 
 
-def _for_people(usage: pd.DataFrame) -> str:
+def _as_text(usage: pd.DataFrame) -> str:
     if not len(usage):
         return "no turns\n"
     bounds = {"total_tokens": "tokens_are_lower_bound", "cost_usd": "cost_is_lower_bound"}
@@ -140,7 +143,7 @@ def _cell(name: str, value: Any) -> str:  # noqa: ANN401 - any value of a table
     if name == "day":
         return str(value.date())
     if name.endswith("_usd"):
-        # A short call costs millionths; what is next to nothing is not nothing.
+        # A short call costs millionths of a dollar; do not round it to 0.
         digits = 6 if not value else max(6, -math.floor(math.log10(value)))
         return f"{value:,.{digits}f}"
     if name.endswith("_ratio"):

@@ -1,9 +1,9 @@
-"""What can go wrong with tables, beside what the sessions themselves tell in `problems`.
+"""Errors of the tables. Problems of single recordings are rows of the table `problems`.
 
 ```
 AgyError
-  + MissingExtraError      a package is not installed; `extra` names what to install
-  + SpansNotExportedError  an exporter of spans refused them; `exported` had gone out before
+  + MissingExtraError      a package is not installed; `extra` names the extra of agy-nb
+  + SpansNotExportedError  an exporter refused spans; `exported` spans were sent before
 ```
 """
 
@@ -13,13 +13,13 @@ from agy_nb.errors import AgyError
 
 
 class MissingExtraError(AgyError, ImportError):
-    """A package that this needs is not installed.
+    """An optional package is not installed.
 
-    What to do: install the extra that the message names, in the kernel's own environment, and
-    restart the kernel.
+    What to do: install the extra that the message names into the kernel's environment, and restart
+    the kernel.
 
     Attributes:
-        extra: What to install: `pip install 'agy-nb[extra]'`.
+        extra: Name of the extra, for `pip install 'agy-nb[extra]'`.
 
     Example:
         >>> from agy_nb.analysis.errors import MissingExtraError
@@ -36,11 +36,11 @@ class MissingExtraError(AgyError, ImportError):
 class SpansNotExportedError(AgyError):
     """An exporter refused spans.
 
-    What to do: look at the exporter's own log, most of the time at the receiver's address. To
-    export again is safe: spans keep their ids.
+    What to do: read the exporter's log, and check the receiver's address. You can export again:
+    spans keep their ids.
 
     Attributes:
-        exported: Spans that had gone out before.
+        exported: Number of spans that were sent before.
 
     Example:
         >>> from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -49,7 +49,7 @@ class SpansNotExportedError(AgyError):
         ...         return SpanExportResult.FAILURE
         >>> agy.load("cassettes/plain_chat").to_otel(Refuses())
         Traceback (most recent call last):
-        agy_nb.analysis.errors.SpansNotExportedError: Refuses refused spans after 0; it logs why...
+        agy_nb.analysis.errors.SpansNotExportedError: Refuses refused spans after 0; see ...
     """
 
     def __init__(self, message: str, *, exported: int) -> None:

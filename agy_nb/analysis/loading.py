@@ -1,6 +1,6 @@
 """Load recorded sessions: `agy.load(...)`."""
 
-# ruff: noqa: ANN401 - what is read is a path, a pattern, or a list of these
+# ruff: noqa: ANN401 - paths, patterns, or lists of these
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -46,23 +46,21 @@ def load(
     prices: Prices | None = Prices(),  # noqa: B008 - frozen
     engine: Literal["pandas", "dask"] = "pandas",
 ) -> Sessions | DaskSessions:
-    """Recorded sessions, read on the first question.
+    """Load recorded sessions. Files are read on the first access to a table.
 
     Args:
         path: A cassette, a folder with cassettes below it, a pattern (`"runs/*/c*"`), or a list of
-            these; also an agent's `app_data_dir` or `save_dir`, as far as these can be read.
-        chunks: Whether to have a row for each piece of text.
-        text: Whether to have what was said; tables hold only its length otherwise.
-        prices: How model calls are priced; None leaves cost unknown, which is faster.
-        engine: `"pandas"` reads here, one file after the other; `"dask"` on many cores or machines,
-            see `agy_nb.analysis.read.on_dask`.
+            these; also an agent's `app_data_dir` or `save_dir`.
+        chunks: Whether to add a table with one row per piece of text.
+        text: Whether to add the texts; by default, tables have only their lengths.
+        prices: Prices of model calls; None leaves cost unknown, which is faster.
+        engine: `"pandas"` reads in this process, `"dask"` on many cores or machines.
 
     Returns:
-        The sessions. Files that cannot be read are rows of `problems`.
+        The sessions. Unreadable files are rows of `problems`.
 
     Raises:
-        InvalidInputError: A path that has no pattern does not exist, or is none; or there is no
-            such engine.
+        InvalidInputError: A path does not exist or has a wrong type, or the engine is unknown.
 
     Example:
         >>> sessions = agy.load("cassettes/")
@@ -82,7 +80,7 @@ def load(
 
 
 def _named(path: Any) -> list[str | Path]:
-    """Every path and pattern that was named; what is only read once, as a generator, is kept."""
+    """List all paths and patterns; an iterator is read once."""
     if isinstance(path, str | Path):
         text = str(path)
         pattern = any(mark in text for mark in "*?[")

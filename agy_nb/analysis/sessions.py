@@ -1,7 +1,7 @@
 """Recorded sessions as tables; `agy.load` makes them.
 
 Rule 1: files are read on the first question, once, one after the other.
-Rule 2: what is read becomes typed arrays every so many rows, so that memory is that of the tables.
+Rule 2: rows become typed arrays in batches, so that memory is that of the tables.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 
 SEAL_ROWS = 100_000
-"""Rows after which columns become typed arrays."""
+"""Number of rows after which columns become typed arrays."""
 
 
 class Sessions(Tables):
-    """The tables of recorded sessions; `agy.load` makes them.
+    """The tables of recorded sessions, made by `agy.load`.
 
     Args:
-        recordings: What they are read from.
-        chunks: Whether to have a row for each piece of text.
-        text: Whether to have what was said.
-        prices: How model calls are priced; None leaves cost unknown.
+        recordings: The recordings.
+        chunks: Whether to add a table with one row per piece of text.
+        text: Whether to add the texts.
+        prices: Prices of model calls; None leaves cost unknown.
 
     Attributes:
-        recordings: What they are read from.
+        recordings: The recordings.
 
     Example:
         >>> sessions = agy.load("cassettes/plain_chat")
@@ -71,10 +71,10 @@ class Sessions(Tables):
 
 
 def own_copy(table: pd.DataFrame) -> pd.DataFrame:
-    """A table that may be changed without changing the one that is kept."""
+    """Copy a table, so that a change does not affect the original."""
     import pandas as pd
 
-    # From pandas 3 on a copy is made when somebody writes; before, it has to be made here.
+    # From pandas 3 on, a copy is made on the first write. Before, copy here.
     lazy = int(pd.__version__.partition(".")[0]) >= 3  # noqa: PLR2004
     return table.copy(deep=not lazy)
 
@@ -82,7 +82,7 @@ def own_copy(table: pd.DataFrame) -> pd.DataFrame:
 def read_frames(
     recordings: Iterable[RecordingPath], *, chunks: bool = False, text: bool = False
 ) -> dict[str, pd.DataFrame]:
-    """Every table of some recordings."""
+    """Read every table of some recordings."""
     import pandas as pd
 
     columns = Columns()
@@ -91,7 +91,7 @@ def read_frames(
         read_file(
             recording.path,
             session_id=recording.session_id,
-            twin=recording.twin,
+            duplicate_name=recording.duplicate_name,
             chunks=chunks,
             text=text,
             columns=columns,

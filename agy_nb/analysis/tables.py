@@ -1,7 +1,6 @@
-"""The tables of one source, as a user holds them.
+"""The tables of one source.
 
-Rule 1: a table is built when it is asked for; holding `Tables` costs nothing.
-Rule 2: what is given out is the user's own: changing it changes nothing here.
+A table is built on each access. You can change a returned table without changing the source.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ Freeze = Callable[[Iterable[str]], Read]
 
 
 class Tables:
-    """DataFrames with the columns of `agy_nb.analysis.schema`; unknown is `<NA>`, never 0.
+    """DataFrames with the columns of `agy_nb.analysis.schema`; an unknown value is `<NA>`.
 
     Args:
-        read: Gives a table by its name.
-        prices: How model calls are priced; None leaves cost unknown.
-        freeze: Gives a `read` of some tables as they stand; for tables that grow.
+        read: Returns a table by its name.
+        prices: Prices of model calls; None leaves cost unknown.
+        freeze: Returns a `read` of a snapshot of some tables; for live tables.
 
     Raises:
-        InvalidInputError: `prices` are no `Prices`.
+        InvalidInputError: `prices` has another type than `Prices`.
 
     Example:
         >>> tables = agy.load("cassettes/host_tools")
@@ -54,19 +53,19 @@ class Tables:
         self._freeze = freeze
 
     def frame(self, name: str) -> pd.DataFrame:
-        """Give a table by its name.
+        """Return a table by its name.
 
         Args:
-            name: One of `agy_nb.analysis.schema.TABLES`, e.g. `"turns"`.
+            name: A table of the page Tables, such as `"turns"`.
 
         Returns:
-            A DataFrame of your own.
+            A DataFrame that you may change.
 
         Raises:
-            KeyError: There is no such table.
+            KeyError: The name is unknown.
         """
         if name not in TABLES:
-            raise KeyError(f"{name!r} is no table; these are: {', '.join(TABLES)}")
+            raise KeyError(f"unknown table {name!r}; the tables are: {', '.join(TABLES)}")
         table = self._read(name)
         if name == "model_calls" and self._prices is not None:
             table = self._prices.add_to(table)
@@ -74,28 +73,28 @@ class Tables:
 
     @property
     def prices(self) -> Prices | None:
-        """How model calls are priced; None where cost is left unknown."""
+        """Prices of model calls; None if cost is unknown."""
         return self._prices
 
     def with_prices(self, prices: Prices | None) -> Tables:
-        """The same tables, priced in another way.
+        """Return the same tables with other prices.
 
         Args:
-            prices: How model calls are priced; None leaves cost unknown.
+            prices: Prices of model calls; None leaves cost unknown.
 
         Returns:
-            Other tables; these stay as they are.
+            New tables. These do not change.
         """
         return Tables(self._read, prices=prices, freeze=self._freeze)
 
     def now(self, names: Iterable[str] = tuple(TABLES)) -> Tables:
-        """These tables as they stand, to be read in any thread while the live ones go on.
+        """Return a snapshot of live tables, which you can read in any thread.
 
         Args:
-            names: Of the tables that are wanted; the others cannot be read of what is returned.
+            names: Names of the tables in the snapshot.
 
         Returns:
-            Tables that do not grow.
+            Tables that do not change.
         """
         if self._freeze is not None:
             return Tables(self._freeze(names), prices=self._prices)
@@ -104,86 +103,85 @@ class Tables:
 
     @property
     def sessions(self) -> pd.DataFrame:
-        """One row a recording, or a run of a runtime."""
+        """One row per recording, or per run of a runtime."""
         return self.frame("sessions")
 
     @property
     def agents(self) -> pd.DataFrame:
-        """One row an agent."""
+        """One row per agent."""
         return self.frame("agents")
 
     @property
     def trajectories(self) -> pd.DataFrame:
-        """One row a thread of steps: an agent's own, or a subagent's."""
+        """One row per trajectory: the steps of an agent or of a subagent."""
         return self.frame("trajectories")
 
     @property
     def turns(self) -> pd.DataFrame:
-        """One row a prompt and what came of it."""
+        """One row per turn: a prompt and its answer."""
         return self.frame("turns")
 
     @property
     def steps(self) -> pd.DataFrame:
-        """One row a step, in its last state."""
+        """One row per step, in its last state."""
         return self.frame("steps")
 
     @property
     def model_calls(self) -> pd.DataFrame:
-        """One row a metered model call: the table of facts that tokens and cost come from."""
+        """One row per metered model call, with tokens and cost."""
         return self.frame("model_calls")
 
     @property
     def tool_calls(self) -> pd.DataFrame:
-        """One row a tool call."""
+        """One row per tool call."""
         return self.frame("tool_calls")
 
     @property
     def approvals(self) -> pd.DataFrame:
-        """One row a decision or an answer that was asked for."""
+        """One row per approval or question."""
         return self.frame("approvals")
 
     @property
     def chunks(self) -> pd.DataFrame:
-        """One row a piece of text; only where it was asked for."""
+        """One row per piece of text; only with `chunks=True`."""
         return self.frame("chunks")
 
     @property
     def messages(self) -> pd.DataFrame:
-        """One row a thing that was said."""
+        """One row per message."""
         return self.frame("messages")
 
     @property
     def commands(self) -> pd.DataFrame:
-        """One row a command of the protocol."""
+        """One row per command of the protocol."""
         return self.frame("commands")
 
     @property
     def errors(self) -> pd.DataFrame:
-        """One row an error, also those that the harness got over."""
+        """One row per error, also those that the harness recovered from."""
         return self.frame("errors")
 
     @property
     def problems(self) -> pd.DataFrame:
-        """One row a thing that could not be read, or that does not add up."""
+        """One row per problem of a recording, such as unreadable or inconsistent data."""
         return self.frame("problems")
 
     def usage(self, by: By = "turn", *, tz: str | None = None) -> pd.DataFrame:
-        """Tokens and cost, summed up.
+        """Sum up tokens and cost.
 
-        A sum leaves out calls that were not metered: `tokens_are_lower_bound` says so, and
-        `cost_is_lower_bound` says so too where calls have no price. `by="tool"` is inferred: it
-        shares out each model call to the tools whose results it read.
+        A sum leaves out calls without usage or price: see `tokens_are_lower_bound` and
+        `cost_is_lower_bound`. `by="tool"` is inferred: it divides the tokens of a model call among
+        the tools whose results the call read.
 
         Args:
             by: `"turn"`, `"trajectory"`, `"agent"`, `"session"`, `"model"`, `"day"` or `"tool"`.
-            tz: Time zone whose days `by="day"` takes; the local one when None.
+            tz: Time zone for `by="day"`; None for the local one.
 
         Returns:
-            A row for each group, with the columns of the page Tables; tokens as counts, cost in US
-            dollars.
+            One row per group, with the columns of the page Tables. Cost is in US dollars.
 
         Raises:
-            InvalidInputError: `by` is none of these, or there is no such time zone.
+            InvalidInputError: `by` or the time zone is unknown.
 
         Example:
             >>> usage = agy.load("cassettes/").usage(by="session")
@@ -193,17 +191,17 @@ class Tables:
         return usage_table(self, by, tz)
 
     def summary(self, by: str | Sequence[str] = (), *, tz: str | None = None) -> pd.DataFrame:
-        """Put tokens, cost, latencies, waits and errors in one table.
+        """Summarise tokens, cost, latencies, waits and errors.
 
         Args:
-            by: `"model"`, `"agent"`, `"tool"`, `"day"` or several; one row in all when empty.
-            tz: Time zone of `"day"`; the local one when None.
+            by: `"model"`, `"agent"`, `"tool"`, `"day"` or several; empty for one row.
+            tz: Time zone of `"day"`; None for the local one.
 
         Returns:
-            A row for each group; its columns are those of `agy_nb.analysis.metrics.summary`.
+            One row per group, with the columns of the page Tables.
 
         Raises:
-            InvalidInputError: `by` is none of these, or there is no such time zone.
+            InvalidInputError: `by` or the time zone is unknown.
         """
         from agy_nb.analysis.metrics.summary import summary
 
@@ -211,54 +209,54 @@ class Tables:
 
     # -- plots -------------------------------------------------------------------------------
 
-    # `backend=` draws them with "plotly", to zoom and to point at; see `plots`.
+    # `backend="plotly"` draws interactive plots; see `plots`.
 
     def plot_usage(self, **options: Any) -> Any:  # noqa: ANN401
-        """Tokens of each turn, stacked by what they are.
+        """Plot the tokens of each turn, stacked by kind.
 
         Args:
-            **options: As for `agy_nb.analysis.plotting.plots.plot_usage`: `backend`, `ax`.
+            **options: `backend` (`"matplotlib"` or `"plotly"`), and `ax` with Matplotlib.
 
         Returns:
             Matplotlib's `Axes` or Plotly's `Figure`.
 
         Raises:
-            InvalidInputError: There is no such backend.
-            MissingExtraError: It is not installed.
+            InvalidInputError: The backend is unknown.
+            MissingExtraError: The backend is not installed.
         """
         from agy_nb.analysis.plotting.plots import plot_usage
 
         return plot_usage(self, **options)
 
     def plot_latency(self, **options: Any) -> Any:  # noqa: ANN401
-        """Which share of turns, first pieces and tools took how long.
+        """Plot the distribution of durations of turns, first pieces and tools.
 
         Args:
-            **options: As for `agy_nb.analysis.plotting.plots.plot_latency`: `backend`, `ax`.
+            **options: `backend` (`"matplotlib"` or `"plotly"`), and `ax` with Matplotlib.
 
         Returns:
             Matplotlib's `Axes` or Plotly's `Figure`.
 
         Raises:
-            InvalidInputError: There is no such backend.
-            MissingExtraError: It is not installed.
+            InvalidInputError: The backend is unknown.
+            MissingExtraError: The backend is not installed.
         """
         from agy_nb.analysis.plotting.plots import plot_latency
 
         return plot_latency(self, **options)
 
     def plot_timeline(self, turn_id: int | None = None, **options: Any) -> Any:  # noqa: ANN401
-        """A turn on a line of time: model calls, tools, waits, subagents.
+        """Plot the timeline of a turn: model calls, tools, waits, subagents.
 
         Args:
-            turn_id: The turn; the longest one when None.
-            **options: `session_id`, `backend`, `ax`, as `plots.plot_timeline` takes them.
+            turn_id: The turn; None for the longest one.
+            **options: `session_id`, `backend`, and `ax` with Matplotlib.
 
         Returns:
             Matplotlib's `Axes` or Plotly's `Figure`.
 
         Raises:
-            InvalidInputError: There is no such turn or backend, or several turns have that number.
+            InvalidInputError: The turn or backend is unknown, or several turns have that number.
             MissingExtraError: The backend is not installed.
         """
         from agy_nb.analysis.plotting.plots import plot_timeline
@@ -266,35 +264,35 @@ class Tables:
         return plot_timeline(self, turn_id, **options)
 
     def plot_context(self, **options: Any) -> Any:  # noqa: ANN401
-        """How the prompt grew from model call to model call.
+        """Plot the length of the prompt of each model call.
 
         Args:
-            **options: As for `agy_nb.analysis.plotting.plots.plot_context`: `backend`, `ax`.
+            **options: `backend` (`"matplotlib"` or `"plotly"`), and `ax` with Matplotlib.
 
         Returns:
             Matplotlib's `Axes` or Plotly's `Figure`.
 
         Raises:
-            InvalidInputError: There is no such backend.
-            MissingExtraError: It is not installed.
+            InvalidInputError: The backend is unknown.
+            MissingExtraError: The backend is not installed.
         """
         from agy_nb.analysis.plotting.plots import plot_context
 
         return plot_context(self, **options)
 
-    # -- ways out ----------------------------------------------------------------------------
+    # -- export ------------------------------------------------------------------------------
 
     def to_arrow(self, name: str) -> Any:  # noqa: ANN401 - a pyarrow.Table
-        """Give a table as Arrow; Polars and DuckDB take it without copying.
+        """Convert a table to Arrow. Polars and DuckDB read it without a copy.
 
         Args:
-            name: One of `agy_nb.analysis.schema.TABLES`, e.g. `"turns"`.
+            name: A table of the page Tables, such as `"turns"`.
 
         Returns:
             A `pyarrow.Table`.
 
         Raises:
-            KeyError: There is no such table.
+            KeyError: The name is unknown.
             MissingExtraError: pyarrow is not installed.
         """
         from agy_nb.analysis.export.files import to_arrow
@@ -302,13 +300,13 @@ class Tables:
         return to_arrow(self.frame(name))
 
     def to_parquet(self, folder: str | Path) -> None:
-        """Write every table into a folder, one data set each, split by day where there is one.
+        """Write each table as a data set, partitioned by day if it has times.
 
         Args:
-            folder: Where to; it is made if it is not there. What an earlier call wrote is replaced.
+            folder: The target, created if needed. Data sets of an earlier call are replaced.
 
         Raises:
-            InvalidInputError: Something else is where a data set goes.
+            InvalidInputError: The folder has another file in the place of a data set.
             MissingExtraError: pyarrow is not installed.
         """
         from agy_nb.analysis.export.files import to_parquet
@@ -316,24 +314,24 @@ class Tables:
         to_parquet(self, Path(folder))
 
     def to_csv(self, folder: str | Path) -> None:
-        """Write every table into a folder, one file each, safe to open in a spreadsheet.
+        """Write each table as a CSV file that is safe to open in a spreadsheet.
 
         Args:
-            folder: Where to; it is made if it is not there.
+            folder: The target, created if needed.
         """
         from agy_nb.analysis.export.files import to_csv
 
         to_csv(self, Path(folder))
 
     def to_otel(self, exporter: SpanExporter, **options: Any) -> int:  # noqa: ANN401
-        """Every turn that is over as a trace of OpenTelemetry's GenAI spans.
+        """Export each finished turn as a trace of OpenTelemetry's GenAI spans.
 
         Args:
-            exporter: Where spans go.
+            exporter: An exporter of OpenTelemetry.
             **options: See `agy_nb.analysis.export.otel.to_otel`.
 
         Returns:
-            How many spans were exported.
+            Number of exported spans.
 
         Raises:
             MissingExtraError: The SDK of OpenTelemetry is not installed.

@@ -1,19 +1,19 @@
 """The pytest plugin: tests with recorded sessions.
 
 ```
-options    command line, ini settings, CI
-marker     what `@pytest.mark.agy_cassette` asks for, and where the test's cassette lies
-playing    a test in its cassette: opened before its fixtures, checked with its call
-  showing  what it has to say, without our own lines
-network    --agy-block-network
-unused     the report of cassettes that no test uses
-fixtures   agy_runtime, agy_agent, scripted_model
-  home     the loop that a test's agents live on
+plugin_options  command line, ini settings, CI
+marker          reads `@pytest.mark.agy_cassette` and finds the test's cassette
+lifecycle       opens a test's cassette before its fixtures, and checks it after the call
+failure_report  shows the difference without agy_nb's own traceback
+network         --agy-block-network
+unused          the report of cassettes that no test uses
+fixtures        agy_runtime, agy_agent, scripted_model
+test_loop       the event loop of a test's agents
 ```
 
-Rule 1: pytest loads this in every run where agy_nb is installed, so nothing here imports the SDK,
-vcrpy, pandas or a server before a test asks for it.
-Rule 2: what goes wrong in a replay fails the test, in words; nothing is an internal error.
+pytest loads this package in every run where agy_nb is installed. So it imports the SDK, vcrpy,
+pandas and servers only when a test needs them. A failed replay fails the test; it is never an
+internal error of pytest.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ __all__ = ["pytest_addoption", "pytest_configure", "pytest_report_header"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the settings and add the parts that they ask for."""
+    """Read the settings and register the parts that they need."""
     settings = config.stash[settings_of] = PluginSettings.read(config)
     config.addinivalue_line("markers", marker.DESCRIPTION)
-    parts = [lifecycle, fixtures, test_loop.homes(config)]
+    parts = [lifecycle, fixtures, test_loop.loop_fixtures(config)]
     if settings.block_network:
         parts.append(network)
     if settings.unused != "off":
@@ -43,11 +43,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    """Tell what was set on the command line."""
+    """Show the options that were set on the command line."""
     settings = config.stash[settings_of]
-    said = []
+    shown = []
     if settings.record_mode:
-        said.append(f"record mode {settings.record_mode}")
+        shown.append(f"record mode {settings.record_mode}")
     if settings.block_network:
-        said.append("network blocked")
-    return f"agy_nb: {', '.join(said)}" if said else None
+        shown.append("network blocked")
+    return f"agy_nb: {', '.join(shown)}" if shown else None

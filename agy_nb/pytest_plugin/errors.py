@@ -1,10 +1,10 @@
-"""What can go wrong with the plugin itself.
+"""Errors of the pytest plugin.
 
 ```
 AgyError
-  + InvalidMarkerError   a marker `agy_cassette` that cannot be read
-  + NetworkBlockedError  a test reached for a host that is not this machine
-  + NoAsyncPluginError   an async test, and nothing installed that runs it
+  + InvalidMarkerError   a marker `agy_cassette` with wrong arguments
+  + NetworkBlockedError  a test connected to another machine
+  + NoAsyncPluginError   an async test without a plugin that runs it
 ```
 """
 
@@ -14,9 +14,9 @@ from agy_nb.errors import AgyError, InvalidInputError
 
 
 class InvalidMarkerError(InvalidInputError):
-    """The marker `agy_cassette` of a test cannot be read.
+    """The marker `agy_cassette` of a test has wrong arguments.
 
-    What to do: give it what `agy.use_cassette` takes, and `name` in place of a path.
+    What to do: pass arguments of `agy.use_cassette`, with `name` instead of `path`.
 
     Example:
         >>> from agy_nb.pytest_plugin.errors import InvalidMarkerError
@@ -26,13 +26,12 @@ class InvalidMarkerError(InvalidInputError):
 
 
 class NetworkBlockedError(AgyError):
-    """A test reached for a host that is not this machine, and `--agy-block-network` is set.
+    """A test connected to another machine, and `--agy-block-network` is set.
 
-    What to do: replay what the test needs from a cassette, or let a server on 127.0.0.1 stand in
-    for it.
+    What to do: replay the test from a cassette, or use a server on 127.0.0.1.
 
     Attributes:
-        host: What it reached for.
+        host: Name or address of the machine, with the port if it is known.
 
     Example:
         >>> from agy_nb.pytest_plugin.errors import NetworkBlockedError
@@ -46,9 +45,9 @@ class NetworkBlockedError(AgyError):
 
 
 class NoAsyncPluginError(AgyError):
-    """An async test asks for a fixture of ours, and no plugin gives it an event loop.
+    """An async test uses a fixture of agy_nb, and no plugin runs async tests.
 
-    What to do: `pip install pytest-asyncio`, or make it a plain function that uses `agy.run`.
+    What to do: `pip install pytest-asyncio`, or write a sync test that uses `agy.run`.
 
     Example:
         >>> from agy_nb.pytest_plugin.errors import NoAsyncPluginError

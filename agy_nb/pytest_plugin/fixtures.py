@@ -1,7 +1,7 @@
 """`agy_runtime`, `agy_agent`, `scripted_model`: agents in tests, sync and async.
 
-Rule 1: what a fixture starts, it ends on the same loop.
-Rule 2: settings are fixtures, so that a module, a class or a conftest overrides them.
+A fixture ends everything that it starts, on the same loop. Settings are fixtures, so that a module,
+a class or a conftest can override them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 @pytest.fixture
 def agy_runtime_config() -> RuntimeConfig | None:
-    """Limits and pauses of `agy_runtime`: none between chats. Override it to change them."""
+    """Return the `RuntimeConfig` of `agy_runtime`, without a pause between chats. Override it."""
     from agy_nb.runtime.runtime_config import RuntimeConfig
 
     return RuntimeConfig(chat_pause=0)
@@ -39,7 +39,7 @@ def agy_runtime_config() -> RuntimeConfig | None:
 
 @pytest.fixture
 def agy_runtime(agy_home: TestLoop, agy_runtime_config: RuntimeConfig | None) -> Runtime:
-    """A runtime of the test's own; it and its agents are closed when the test is over."""
+    """Start a runtime for this test. It closes with its agents when the test is over."""
     from agy_nb.runtime.runtime import Runtime
 
     runtime = Runtime(agy_runtime_config)
@@ -49,7 +49,7 @@ def agy_runtime(agy_home: TestLoop, agy_runtime_config: RuntimeConfig | None) ->
 
 @pytest.fixture
 def agy_agent_settings() -> Mapping[str, Any]:
-    """The arguments of `create_agent` for `agy_agent`: none. Override it to give some."""
+    """Return the arguments of `create_agent` for `agy_agent`: none by default. Override it."""
     return {}
 
 
@@ -57,23 +57,23 @@ def agy_agent_settings() -> Mapping[str, Any]:
 def agy_agent(
     agy_home: TestLoop, agy_runtime: Runtime, agy_agent_settings: Mapping[str, Any]
 ) -> Agent:
-    """An agent that is ready to chat, on `agy_runtime`, made of `agy_agent_settings`."""
+    """Create an agent on `agy_runtime` with the arguments of `agy_agent_settings`."""
     return agy_home.run(agy_runtime.create_agent(**agy_agent_settings))
 
 
 @pytest.fixture
 def scripted_model(agy_home: TestLoop) -> Callable[..., ScriptedModel]:
-    """Make models that follow a script; they listen on loopback until the test is over.
+    """Return a function that starts scripted models. They stop when the test is over.
 
-    `model = await scripted_model([say("Hello")])` in an async test, the same without `await` in a
-    plain test or fixture. Takes what `agy_nb.testing.ScriptedModel` takes; what a script could not
-    answer fails the test.
+    Write `model = await scripted_model([say("Hello")])` in an async test, and leave out `await` in
+    a sync test or fixture. The function has the arguments of `agy_nb.testing.ScriptedModel`. A
+    model call that the script does not answer fails the test.
     """
     from agy_nb.kernel.environment import running_loop
     from agy_nb.testing import ScriptedModel
 
     class Model(ScriptedModel):
-        """A scripted model that can be awaited, which starts it."""
+        """A scripted model that starts when it is awaited."""
 
         def __await__(self) -> Generator[Any, None, Model]:
             return self.start().__await__()

@@ -1,9 +1,8 @@
-"""What `@pytest.mark.agy_cassette` asks for, and where the cassette of a test lies.
+"""Reads `@pytest.mark.agy_cassette` and finds the cassette of a test.
 
-Rule 1: a cassette is `<folder of the tests>/cassettes/<module>/<test>`; with a cassette directory
-it is `<directory>/<folder of the tests>/<module>/<test>`.
-Rule 2: markers of the module and of the class hold for their tests; the nearer one wins, argument
-by argument.
+The path is `<folder of the tests>/cassettes/<module>/<test>`, or, with a cassette directory,
+`<directory>/<folder of the tests>/<module>/<test>`. Markers of a module and of a class apply to
+their tests. The closest marker wins, argument by argument.
 """
 
 from __future__ import annotations
@@ -20,22 +19,22 @@ from agy_nb.pytest_plugin.plugin_options import PluginSettings, settings_of
 
 MARKER = "agy_cassette"
 DESCRIPTION = (
-    f'{MARKER}(name=None, seam="wire", record_mode=None, **options): play the test in its '
-    "cassette; `options` are those of agy_nb.use_cassette"
+    f'{MARKER}(name=None, seam="wire", record_mode=None, **options): record the agents of the '
+    "test, or replay them; `options` are those of agy_nb.use_cassette"
 )
 _POSITIONAL = ("name", "seam", "record_mode")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CassetteRequest:
-    """The cassette that a test wants.
+    """The cassette of a test and its options.
 
     Attributes:
         path: Its folder.
         mode: The record mode.
-        by_ci: Whether that mode is so because `CI` is set.
-        shared_in: File or folder of the tests that may use it too, as its marker names it; None
-            where it is the test's own.
+        by_ci: Whether `CI` is the reason for the mode.
+        shared_in: File or folder of the tests that can share the cassette, if the marker names it;
+            None if only this test uses it.
         options: Further arguments of `use_cassette`.
     """
 
@@ -46,11 +45,11 @@ class CassetteRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def wish_of(item: pytest.Item) -> CassetteRequest | None:
-    """What the markers of a test ask for, None if it has none.
+def request_of(item: pytest.Item) -> CassetteRequest | None:
+    """Read the markers of a test; return None if it has none.
 
     Raises:
-        InvalidMarkerError: A marker cannot be read.
+        InvalidMarkerError: A marker has wrong arguments.
     """
     asked = _arguments(item)
     if asked is None:
@@ -70,11 +69,11 @@ def wish_of(item: pytest.Item) -> CassetteRequest | None:
 
 def _arguments(item: pytest.Item) -> dict[str, Any] | None:
     found: dict[str, Any] | None = None
-    for mark in item.iter_markers(MARKER):  # the nearest comes first
+    for mark in item.iter_markers(MARKER):  # the closest one comes first
         if len(mark.args) > len(_POSITIONAL):
             raise InvalidMarkerError(
                 f"@pytest.mark.{MARKER} of {item.nodeid} has {len(mark.args)} positional "
-                f"arguments; it takes {', '.join(_POSITIONAL)}, the rest by keyword",
+                f"arguments; pass {', '.join(_POSITIONAL)} by position, and the rest by keyword",
                 field=MARKER,
             )
         given = dict(zip(_POSITIONAL, mark.args, strict=False))
@@ -89,13 +88,13 @@ def _arguments(item: pytest.Item) -> dict[str, Any] | None:
     return found
 
 
-def root_of(folder: Path, rootdir: Path, settings: PluginSettings) -> Path:
-    """Where the cassettes of the tests in a folder are, a folder for each module.
+def cassette_root(folder: Path, rootdir: Path, settings: PluginSettings) -> Path:
+    """Return the folder of the cassettes of the tests in a folder; each module has a subfolder.
 
     Args:
-        folder: Of the tests.
-        rootdir: Of the run.
-        settings: Of the run.
+        folder: The folder of the tests.
+        rootdir: pytest's root directory.
+        settings: The settings of the run.
     """
     if settings.cassette_dir is None:
         return folder / "cassettes"
@@ -105,15 +104,15 @@ def root_of(folder: Path, rootdir: Path, settings: PluginSettings) -> Path:
 
 
 def _place(item: pytest.Item, name: object, settings: PluginSettings) -> tuple[Path, Path | None]:
-    """Folder of the cassette, and where the tests are that may use it."""
+    """Return the folder of the cassette, and the file or folder of the tests that can share it."""
     from agy_nb.cassette.storage.format import safe_name
 
-    root = root_of(item.path.parent, item.config.rootpath, settings)
+    root = cassette_root(item.path.parent, item.config.rootpath, settings)
     if name is None:
         return root / item.path.stem / safe_name(_test_name(item)), None
     if not isinstance(name, str | Path) or not str(name).strip():
         raise InvalidMarkerError(
-            f"the cassette of {item.nodeid} is named {name!r}; a name is a text, e.g. 'weather'",
+            f"the cassette of {item.nodeid} is named {name!r}; use text such as 'weather'",
             field="name",
         )
     path = Path(name)
@@ -126,13 +125,13 @@ def _place(item: pytest.Item, name: object, settings: PluginSettings) -> tuple[P
             "use a name without '..', an absolute path, or --agy-cassette-dir",
             field="name",
         )
-    # A plain name is the module's own, one with a folder is for all modules beside it.
+    # Tests of a module share a plain name. Modules of a folder share a name with a folder.
     if len(parts) > 1:
         return root / path, item.path.parent
     return root / item.path.stem / path, item.path
 
 
 def _test_name(item: pytest.Item) -> str:
-    """`test_a[x]`, or `TestClass.test_a[x]`."""
+    """Return `test_a[x]`, or `TestClass.test_a[x]`."""
     chain = item.listchain()
     return ".".join(node.name for node in chain if isinstance(node, pytest.Class | pytest.Item))

@@ -1,10 +1,12 @@
-"""`--agy-block-network`: a test reaches this machine and no other.
+"""`--agy-block-network`: a test can connect to this machine only.
 
-Rule 1: connections and look-ups of names are refused, sync and async alike: both end
-in the methods that are replaced here. pytest-socket with a list of allowed hosts guards `connect`
-alone: look-ups, `connect_ex`, `sendto` and `sendmsg` would pass.
-Rule 2: processes that a test starts get a proxy that is not there. The harness, and every other
-program that heeds a proxy, then reaches this machine only; one that heeds none is not covered.
+The functions replaced here serve connections and name look-ups, of sync and async code alike.
+pytest-socket with a list of allowed hosts guards `connect` alone: look-ups, `connect_ex`, `sendto`
+and `sendmsg` would pass.
+
+Child processes get the address of a proxy that does not exist. So the harness, and every other
+program that follows proxy settings, can connect to this machine only. Programs that ignore proxy
+settings are not blocked.
 """
 
 from __future__ import annotations
@@ -22,16 +24,16 @@ import pytest
 
 from agy_nb.pytest_plugin.errors import NetworkBlockedError
 
-_NOBODY = "http://127.0.0.1:9"  # the port that discards; nothing listens there any more
+_CLOSED_PORT = "http://127.0.0.1:9"  # the discard port, on which no program listens
 _PROXIES = {
-    "HTTP_PROXY": _NOBODY,
-    "HTTPS_PROXY": _NOBODY,
-    "ALL_PROXY": _NOBODY,
+    "HTTP_PROXY": _CLOSED_PORT,
+    "HTTPS_PROXY": _CLOSED_PORT,
+    "ALL_PROXY": _CLOSED_PORT,
     "NO_PROXY": "localhost,127.0.0.1,::1",
 }
-_DEAD_END = _PROXIES | {name.lower(): value for name, value in _PROXIES.items()}
+_PROXY_VARIABLES = _PROXIES | {name.lower(): value for name, value in _PROXIES.items()}
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
-_ENV = list(inspect.signature(subprocess.Popen).parameters).index("env")  # its place, if unnamed
+_ENV = list(inspect.signature(subprocess.Popen).parameters).index("env")  # if passed by position
 _CONNECT = ("connect", "connect_ex")
 _LOOK_UP = ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr")
 
@@ -45,10 +47,10 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
 
 @contextlib.contextmanager
 def blocked() -> Generator[None, None, None]:
-    """Refuse every host but this machine while the block lasts, for this whole process.
+    """Refuse connections of this process to other machines while the block runs.
 
     Raises:
-        NetworkBlockedError: In the code that reaches for one.
+        NetworkBlockedError: In the code that connects to another machine.
     """
     with pytest.MonkeyPatch.context() as patch:
         for name in _CONNECT:
@@ -65,7 +67,7 @@ def blocked() -> Generator[None, None, None]:
 
 def _guarded_connect(original: Callable[..., Any]) -> Callable[..., Any]:
     def connect(self: socket.socket, address: Any) -> Any:  # noqa: ANN401 - any address
-        _must_be_here(self, address)
+        _require_loopback(self, address)
         return original(self, address)
 
     return connect
@@ -73,7 +75,7 @@ def _guarded_connect(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _guarded_sendto(original: Callable[..., Any]) -> Callable[..., Any]:
     def sendto(self: socket.socket, data: Any, *rest: Any) -> Any:  # noqa: ANN401 - flags, address
-        _must_be_here(self, rest[-1] if rest else None)
+        _require_loopback(self, rest[-1] if rest else None)
         return original(self, data, *rest)
 
     return sendto
@@ -81,7 +83,7 @@ def _guarded_sendto(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _guarded_sendmsg(original: Callable[..., Any]) -> Callable[..., Any]:
     def sendmsg(self: socket.socket, buffers: Any, *rest: Any) -> Any:  # noqa: ANN401 - see sendto
-        _must_be_here(self, rest[2] if len(rest) > 2 else None)  # noqa: PLR2004 - data, flags, it
+        _require_loopback(self, rest[2] if len(rest) > 2 else None)  # noqa: PLR2004 - data, flags, it
         return original(self, buffers, *rest)
 
     return sendmsg
@@ -101,28 +103,28 @@ def _without_network(original: Callable[..., None]) -> Callable[..., None]:
         if len(args) <= _ENV:
             kwargs["env"] = {
                 **(os.environ if kwargs.get("env") is None else kwargs["env"]),
-                **_DEAD_END,
+                **_PROXY_VARIABLES,
             }
         original(self, *args, **kwargs)
 
     return start
 
 
-def _must_be_here(sock: socket.socket, address: Any) -> None:  # noqa: ANN401 - any address
+def _require_loopback(sock: socket.socket, address: Any) -> None:  # noqa: ANN401 - any address
     if sock.family in _INTERNET and isinstance(address, tuple) and not is_loopback(address[0]):
         _refuse("a connection to", f"{_text(address[0])}:{address[1]}")
 
 
 def _refuse(what: str, host: str) -> NoReturn:
     raise NetworkBlockedError(
-        f"--agy-block-network: {what} {host} is refused, only this machine can be reached. "
-        "Replay what the test needs, or let a server on 127.0.0.1 stand in for it",
+        f"--agy-block-network: {what} {host} is refused. Replay the test from a cassette, "
+        "or use a server on 127.0.0.1",
         host=host,
     )
 
 
 def is_loopback(host: object) -> bool:
-    """Whether a host is this machine, without asking anybody.
+    """Say whether a host is this machine, without a look-up.
 
     Example:
         >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("example.org")

@@ -1,7 +1,6 @@
-"""Command line, ini settings and CI, as one frozen value.
+"""Settings from the command line, the ini file and `CI`, as one frozen value.
 
-Rule 1: the command line is stronger than a marker, a marker stronger than an ini setting, and all
-three are stronger than `CI`.
+The command line overrides a marker, a marker overrides an ini setting, and each overrides `CI`.
 """
 
 from __future__ import annotations
@@ -23,41 +22,41 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--agy-record-mode",
         choices=RECORD_MODES,
-        help="how cassettes are used: once (the default) records what is not there, none (the "
-        "default where CI is set) only replays, new_episodes adds, all records anew",
+        help="once (default): replay, or record if it is missing; none (default if CI is "
+        "set): only replay; new_episodes: replay, and record new agents; all: record again",
     )
     group.addoption(
         "--agy-block-network",
         action="store_true",
-        help="let tests reach this machine only; loopback stays allowed",
+        help="let tests connect to this machine only",
     )
     group.addoption(
         "--agy-cassette-dir",
         metavar="DIR",
-        help="keep all cassettes below DIR instead of beside the tests",
+        help="keep all cassettes below DIR instead of next to the tests",
     )
     group.addoption(
         "--agy-unused",
         choices=UNUSED,
-        help="what to do about cassettes that no test uses (default: report)",
+        help="how to treat cassettes that no test uses (default: report)",
     )
     parser.addini("agy_record_mode", "default of --agy-record-mode", default="")
-    parser.addini("agy_block_network", "as --agy-block-network", type="bool", default=False)
-    parser.addini("agy_cassette_dir", "as --agy-cassette-dir, from this file's folder", default="")
+    parser.addini("agy_block_network", "default of --agy-block-network", type="bool", default=False)
+    parser.addini("agy_cassette_dir", "default of --agy-cassette-dir, from this file", default="")
     parser.addini("agy_unused", "default of --agy-unused", default="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginSettings:
-    """What was asked for, from the command line, the ini file and the environment.
+    """The settings of a run, from the command line, the ini file and the environment.
 
     Attributes:
-        record_mode: From the command line; counts for every test. None where it was not given.
-        default_mode: For tests whose marker names none.
-        default_by_ci: Whether that is so because `CI` is set.
-        block_network: Whether tests may reach this machine only.
-        cassette_dir: Where all cassettes are, None for beside the tests.
-        unused: What to do about cassettes that no test uses: `report`, `fail`, `off`.
+        record_mode: Record mode of every test, from the command line, or None.
+        default_mode: Record mode of tests whose marker names none.
+        default_by_ci: Whether `CI` is the reason for `default_mode`.
+        block_network: Whether tests can connect to this machine only.
+        cassette_dir: Folder of all cassettes; None for a folder next to each test.
+        unused: How to treat cassettes that no test uses: `report`, `fail`, `off`.
     """
 
     record_mode: str | None = None
@@ -69,10 +68,10 @@ class PluginSettings:
 
     @classmethod
     def read(cls, config: pytest.Config) -> Self:
-        """The settings of a run.
+        """Read the settings of a run.
 
         Raises:
-            pytest.UsageError: An ini setting has a value that there is not.
+            pytest.UsageError: An ini setting has an unknown value.
         """
         by_ini = _one_of(config, "agy_record_mode", RECORD_MODES)
         in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
@@ -90,7 +89,7 @@ class PluginSettings:
 
 
 settings_of = pytest.StashKey[PluginSettings]()
-"""The settings in the stash of a run's `config`."""
+"""Key of the settings in the stash of pytest's `config`."""
 
 
 def _one_of(config: pytest.Config, name: str, allowed: tuple[str, ...]) -> str:

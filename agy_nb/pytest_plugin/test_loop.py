@@ -1,10 +1,10 @@
-"""The loop that a test's agents live on, and their end.
+"""The event loop of a test's agents, and how they end.
 
-| the test is | its agents live on |
+| test | event loop of its agents |
 | --- | --- |
 | async, run by pytest-asyncio (auto or strict) | the loop of the test |
 | async, run by anyio on asyncio | the loop of the test |
-| a plain function | the loop that `agy.run` and `agent.sync` use |
+| sync | the loop that `agy.run` and `agent.sync` use |
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _SCOPES: tuple[Literal["function", "class", "module", "package", "session"], ...
 
 
 class TestLoop:
-    """Where the agents of one test live.
+    """The event loop of one test's agents.
 
     Args:
-        run: Runs a coroutine on their loop, from outside of it.
+        run: Runs a coroutine on that loop, called from outside of it.
 
     Attributes:
-        exits: What is to be closed at the end, on that loop.
-        servers: The same, once all that is gone.
+        exits: Callbacks that end agents and runtimes, on that loop.
+        servers: Callbacks that stop servers, after `exits`.
     """
 
     def __init__(self, run: Run) -> None:
@@ -57,7 +57,7 @@ class TestLoop:
 
 @pytest.fixture
 def agy_home(request: pytest.FixtureRequest) -> Iterator[TestLoop]:
-    """Where the agents of this test live, for fixtures of ours."""
+    """Return the event loop of this test's agents."""
     if not _is_async(request.node):
         from agy_nb import kernel
 
@@ -68,14 +68,14 @@ def agy_home(request: pytest.FixtureRequest) -> Iterator[TestLoop]:
     yield request.getfixturevalue(_home_of(request))
 
 
-def homes(config: pytest.Config) -> ModuleType:
-    """The async fixtures behind `agy_home`: one for each kind of loop that there is here."""
+def loop_fixtures(config: pytest.Config) -> ModuleType:
+    """Return a module with the async fixtures behind `agy_home`, one per kind of loop."""
     module = ModuleType("agy_nb.pytest_plugin.homes")
     module.__dict__["_agy_home_anyio"] = pytest.fixture(name="_agy_home_anyio")(_on_this_loop)
     if config.pluginmanager.hasplugin("asyncio"):
         import pytest_asyncio
 
-        mine = pytest_asyncio.fixture  # what is not its own, pytest-asyncio leaves alone if strict
+        mine = pytest_asyncio.fixture  # strict mode needs pytest-asyncio's own decorator
         for scope in _SCOPES:
             made = mine(name=f"_agy_home_{scope}", loop_scope=scope)(_copy(_on_this_loop))
             module.__dict__[f"_agy_home_{scope}"] = made
@@ -87,8 +87,8 @@ async def _on_this_loop() -> AsyncIterator[TestLoop]:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         raise NoAsyncPluginError(
-            "agents live on asyncio, and this test runs on something else; with anyio, let the "
-            "fixture anyio_backend be 'asyncio'"
+            "agents need asyncio, and this test runs on another backend. With anyio, let the "
+            "fixture anyio_backend return 'asyncio'"
         ) from None
     home = TestLoop(loop.run_until_complete)
     async with home.exits:
@@ -96,7 +96,7 @@ async def _on_this_loop() -> AsyncIterator[TestLoop]:
 
 
 def _copy(function: Callable[[], AsyncIterator[TestLoop]]) -> Callable[[], AsyncIterator[TestLoop]]:
-    """The same function as another object: pytest-asyncio writes the scope onto it."""
+    """Copy a function, because pytest-asyncio stores the scope on it."""
     assert isinstance(function, FunctionType)  # noqa: S101 - for the type checker
     return FunctionType(function.__code__, function.__globals__, function.__name__)
 
@@ -112,8 +112,8 @@ def _home_of(request: pytest.FixtureRequest) -> str:
         return "_agy_home_anyio"
     if not request.config.pluginmanager.hasplugin("asyncio"):
         raise NoAsyncPluginError(
-            f"{request.node.nodeid} is async, and nothing runs it: install pytest-asyncio, or make "
-            "it a plain function that uses agy.run"
+            f"{request.node.nodeid} is async, and no plugin runs async tests. Install "
+            "pytest-asyncio, or write a sync test that uses agy.run"
         )
     marker = request.node.get_closest_marker("asyncio")
     given = marker.kwargs if marker else {}

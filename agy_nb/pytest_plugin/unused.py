@@ -1,9 +1,9 @@
 """The report of cassettes that no test uses.
 
-Rule 1: a test uses its cassette by being there, also where it is skipped.
-Rule 2: only where all tests were looked at is a cassette missed: beside a module none of whose
-tests was deselected, and, where the whole folder was selected, beside modules that are gone.
-Rule 3: with workers, each tells what it saw, and the controller reports.
+1. A test that is collected uses its cassette, also if it is skipped.
+2. The report covers a module if all of its tests were selected, and deleted modules if the whole
+   folder was selected.
+3. With pytest-xdist, workers send their part, and the controller reports.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agy_nb.pytest_plugin.errors import InvalidMarkerError
-from agy_nb.pytest_plugin.marker import MARKER, root_of, wish_of
+from agy_nb.pytest_plugin.marker import MARKER, cassette_root, request_of
 from agy_nb.pytest_plugin.plugin_options import settings_of
 from agy_nb.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_WORD = "agy_cassettes"
+_KEY = "agy_cassettes"
 _FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
 @dataclass(slots=True)
 class UnusedReport:
-    """What was seen of the tests. Paths as text, since workers send them.
+    """Collected tests and their cassettes. Paths are text, because workers send them.
 
     Attributes:
-        used: Cassettes that a test asks for.
+        used: Cassettes that a test uses.
         modules: Files with tests that were collected.
-        folders: Those of tests that have a cassette; in others, cassettes are not the plugin's.
-        partly: Those of which some tests were not, or not looked at.
-        unused: What is to be reported, once the run is over.
-        complete: Whether every worker told what it saw.
+        folders: Folders of tests with the marker. The report ignores other folders.
+        partly: Files of which some tests were deselected or could not be read.
+        unused: Cassettes to report at the end of the run.
+        complete: Whether every worker sent its part.
     """
 
     used: set[str] = field(default_factory=set)
@@ -48,51 +48,51 @@ class UnusedReport:
     unused: list[Path] = field(default_factory=list)
     complete: bool = True
 
-    def take(self, item: pytest.Item) -> None:
-        """Take note of a test."""
+    def add(self, item: pytest.Item) -> None:
+        """Add a test."""
         self.modules.add(str(item.path))
         if item.get_closest_marker(MARKER) is None:
             return
         self.folders.add(str(item.path.parent))
         try:
-            wish = wish_of(item)
+            request = request_of(item)
         except InvalidMarkerError:
-            self.partly.add(str(item.path))  # nobody knows which one it means; the test says so
+            self.partly.add(str(item.path))  # its cassette is unknown; the test itself fails
             return
-        if wish is not None:
-            self.used.add(str(wish.path))
+        if request is not None:
+            self.used.add(str(request.path))
 
 
-_books = pytest.StashKey[UnusedReport]()
+_report = pytest.StashKey[UnusedReport]()
 
 
 def _of(config: pytest.Config) -> UnusedReport:
-    return config.stash.setdefault(_books, UnusedReport())
+    return config.stash.setdefault(_report, UnusedReport())
 
 
-# -- what is seen --------------------------------------------------------------------------------
+# -- collected tests ------------------------------------------------------------------------------
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Take note of the tests that are to run."""
-    books = _of(session.config)
+    """Add the tests that will run."""
+    report = _of(session.config)
     for item in session.items:
-        books.take(item)
+        report.add(item)
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
-    """Take note of modules of which not all tests run."""
+    """Add modules of which some tests do not run."""
     for item in items:
-        books = _of(item.config)
-        books.take(item)
-        books.partly.add(str(item.path))
+        report = _of(item.config)
+        report.add(item)
+        report.partly.add(str(item.path))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Take note of markers that came later."""
-    _of(item.config).take(item)
+    """Add markers that a fixture or hook added later."""
+    _of(item.config).add(item)
 
 
 # -- workers -------------------------------------------------------------------------------------
@@ -100,37 +100,37 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:  # noqa: ANN401 - of pytest-xdist
-    """Take over what a worker saw."""
-    books, told = _of(node.config), getattr(node, "workeroutput", {}).get(_WORD)
-    if error or told is None:
-        books.complete = False
+    """Add the part of a worker."""
+    report, sent = _of(node.config), getattr(node, "workeroutput", {}).get(_KEY)
+    if error or sent is None:
+        report.complete = False
         return
-    books.used.update(told["used"])
-    books.modules.update(told["modules"])
-    books.folders.update(told["folders"])
-    books.partly.update(told["partly"])
+    report.used.update(sent["used"])
+    report.modules.update(sent["modules"])
+    report.folders.update(sent["folders"])
+    report.partly.update(sent["partly"])
 
 
 # -- the end -------------------------------------------------------------------------------------
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Tell the controller, or find what was not used."""
+    """Send the worker's part to the controller, or find the unused cassettes."""
     config = session.config
-    books = _of(config)
+    report = _of(config)
     output: dict[str, Any] | None = getattr(config, "workeroutput", None)
     if output is not None:
-        output[_WORD] = {
-            "used": sorted(books.used),
-            "modules": sorted(books.modules),
-            "folders": sorted(books.folders),
-            "partly": sorted(books.partly),
+        output[_KEY] = {
+            "used": sorted(report.used),
+            "modules": sorted(report.modules),
+            "folders": sorted(report.folders),
+            "partly": sorted(report.partly),
         }
         return
-    if config.option.collectonly or exitstatus not in _FINISHED or not books.complete:
+    if config.option.collectonly or exitstatus not in _FINISHED or not report.complete:
         return
-    books.unused = sorted(_unused(config, books))
-    if books.unused and config.stash[settings_of].unused == "fail":
+    report.unused = sorted(_unused(config, report))
+    if report.unused and config.stash[settings_of].unused == "fail":
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -149,28 +149,28 @@ def pytest_terminal_summary(
         )
     what = "1 cassette is" if len(unused) == 1 else f"{len(unused)} cassettes are"
     terminalreporter.write_line(
-        f"{what} used by no test: remove what is not needed any more (--agy-unused=off hides this)"
+        f"{what} used by no test. Remove unneeded ones; --agy-unused=off hides this report"
     )
 
 
-def _unused(config: pytest.Config, books: UnusedReport) -> Iterator[Path]:
+def _unused(config: pytest.Config, report: UnusedReport) -> Iterator[Path]:
     from agy_nb.cassette.storage import catalog
 
-    for place in _looked_at(config, books):
+    for place in _looked_at(config, report):
         unfinished = set(catalog.leftovers(place)) if place.is_dir() else set()
         for path in catalog.find([place] if place.is_dir() else []):
-            if str(path) not in books.used and path not in unfinished:
+            if str(path) not in report.used and path not in unfinished:
                 yield path
 
 
-def _looked_at(config: pytest.Config, books: UnusedReport) -> Iterator[Path]:
-    """Folders in which a cassette that nobody uses is one too many."""
+def _looked_at(config: pytest.Config, report: UnusedReport) -> Iterator[Path]:
+    """Yield the folders in which the report looks for unused cassettes."""
     settings = config.stash[settings_of]
     selected = _Selected(config)
-    modules = {Path(name) for name in books.modules}
-    partly = {Path(name) for name in books.partly}
-    for folder in sorted(map(Path, books.folders)):
-        root = root_of(folder, config.rootpath, settings)
+    modules = {Path(name) for name in report.modules}
+    partly = {Path(name) for name in report.partly}
+    for folder in sorted(map(Path, report.folders)):
+        root = cassette_root(folder, config.rootpath, settings)
         whole = {m for m in modules - partly if m.parent == folder and selected.file(m)}
         yield from (root / module.stem for module in sorted(whole))
         if not selected.folder(folder) or not root.is_dir():
@@ -184,7 +184,7 @@ def _looked_at(config: pytest.Config, books: UnusedReport) -> Iterator[Path]:
 
 
 class _Selected:
-    """What the arguments of the command line select."""
+    """The files and folders that the command line selects."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._whole: set[Path] = set()

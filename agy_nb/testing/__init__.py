@@ -1,4 +1,4 @@
-"""A model that does what a test says: real SDK, real harness, no key and no network.
+"""Scripted models for tests with the real SDK and harness, without a key or a network.
 
 Example:
     >>> async with ScriptedModel([call("get_weather", city="Paris"), say("Sunny.")]) as model:

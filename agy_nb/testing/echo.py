@@ -1,9 +1,8 @@
-"""A model that needs no script: it says what it is told.
+"""A model without a script, which repeats the prompt.
 
-Rule 1: an answer depends on the request alone, so that it is the same in every run, and any number
-of agents and subagents can share one model.
-Rule 2: it calls only tools that the user brought; the harness's own (files, commands, the web) it
-leaves alone.
+An answer depends on the request only. So it is the same in every run, and any number of agents and
+subagents can share one model. The model calls tools of the user, and none of the harness (files,
+commands, the web).
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from agy_nb.testing.script import ModelTurn, call, image, say, words
 from agy_nb.testing.scripted_model import ScriptedModel
 
 HINT = "(I am the echo model: with a key in GEMINI_API_KEY, Gemini answers instead.)"
-FINISH = "finish"  # how the harness takes a structured answer
+FINISH = "finish"  # the harness's tool for structured answers
 
-# Measured; a tool that a later harness adds is called like a user's.
+# Observed. The model treats a tool that a later harness adds as one of the user.
 HARNESS_TOOLS = frozenset(
     {
         "ask_question",
@@ -58,20 +57,26 @@ _WORD = re.compile(r"[\w-]+")
 
 
 class EchoModel(ScriptedModel):
-    """A loopback model for those who have no key: it repeats what it is told, word by word.
+    """A loopback model that repeats the prompt, word by word. It needs no key.
 
-    It answers each prompt with the prompt. If the prompt names one of the user's own tools, it
-    calls that tool, once, and then says what the tool answered. If the agent has a response schema,
-    it fills that. Token counts come from the length of the texts.
+    If the prompt names one of the user's tools, the model calls that tool once, and then repeats
+    the result. If the agent has a response schema, the model fills it. Token counts come from the
+    length of the texts.
 
-    The arguments of a call come from the prompt, in this order: `name=value`; for a choice, the one
-    that the prompt names, or the first; for a number, the next number of the prompt, or 1; for a
-    text, the next quoted text, or the next capitalised words after the tool's name, or the last
-    word. What is optional, it leaves out. A tool that requires a list or an object it leaves alone.
+    The arguments of a call come from the prompt:
+
+    - `name=value`, for any argument
+    - for a choice, the choice that the prompt names, or the first one
+    - for a number, the next number of the prompt, or 1
+    - for text, the next quoted text, else the next capitalised words after the tool's name, else
+      the last word
+
+    The model leaves out optional arguments. It does not call a tool that requires a list or an
+    object.
 
     Args:
-        word_delay_s: Seconds between two words; less for a long answer, so that it takes no longer
-            than a second.
+        word_delay_s: Seconds between two words. Long answers use a shorter delay, so that an answer
+            takes one second at most.
 
     Example:
         >>> async with EchoModel() as model:
@@ -91,7 +96,7 @@ class EchoModel(ScriptedModel):
 
 
 def echo(request: ModelRequest) -> ModelTurn:
-    """The echo model's answer to a call."""
+    """Return the echo model's answer to a call."""
     if "image" in str(request.body.get("generationConfig", {}).get("responseModalities")).lower():
         return image(_PIXEL)
     if results := request.tool_results:
@@ -111,7 +116,7 @@ def _reported(result: SentToolResult) -> str:
 
 
 def _asked_for(text: str, tools: tuple[DeclaredTool, ...]) -> DeclaredTool | None:
-    """The user's tool that the text names first; failing that, the one for structured answers."""
+    """Return the user's tool that the text names first, else the tool for structured answers."""
     named = [
         (found.start(), tool)
         for tool in tools
@@ -160,7 +165,7 @@ def _made_up(
     numbers: Iterator[str],
     texts: Iterator[str],
 ) -> Any:  # noqa: ANN401 - any JSON value
-    if name in ("toolAction", "toolSummary"):  # the harness asks for these with every call
+    if name in ("toolAction", "toolSummary"):  # the harness requires these in every call
         return {"toolAction": f"Calling {tool.name}", "toolSummary": f"{tool.name} call"}[name]
     if "default" in schema:
         return schema["default"]

@@ -1,17 +1,17 @@
-"""Every error of a scripted model.
+"""Errors of a scripted model.
 
 ```
 AgyError
-  + ScriptError               a scripted model could not play its script
-      + InvalidScriptError    what was passed is no script
-      + ScriptExhaustedError  a request came and no turn was left for it
-      + NoScriptError         a request came from a conversation that no script matches
-      + ScriptCrashedError    a callable script raised, or answered with what is no turn
-      + TurnsUnusedError      turns are left that nobody asked for (strict mode)
+  + ScriptError               base of the errors of a scripted model
+      + InvalidScriptError    the script has a wrong type
+      + ScriptExhaustedError  the model was called after the last turn of its script
+      + NoScriptError         no script matches the conversation of a call
+      + ScriptCrashedError    a callable script raised, or did not return a turn
+      + TurnsUnusedError      turns of the script were not used (strict mode)
 ```
 
-The model answers such a request with an HTTP 400 that carries the message, keeps the error in
-`ScriptedModel.errors`, and raises it from `ScriptedModel.check()` and at the end of `async with`.
+The model answers such a call with HTTP 400 and the message. It adds the error to
+`ScriptedModel.errors`. `ScriptedModel.check()` and the end of `async with` raise the first one.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from agy_nb.errors import AgyError
 
 
 class ScriptError(AgyError):
-    """A scripted model could not play its script.
+    """Base of the errors of a scripted model.
 
-    What to do: correct the script; the message says which call it has no answer for.
+    What to do: correct the script for the call that the message names.
 
     Attributes:
-        request_number: Which request it was, counted from 1; None where there was none.
+        request_number: Number of the model call, from 1; None without a call.
 
     Example:
         >>> try:
         ...     ScriptedModel("Hello")
         ... except ScriptError as error:
         ...     print(error)
-        'Hello' is no script; write say('Hello') for a spoken answer
+        a script must be a turn or a list of turns, got 'Hello'; write say('Hello')
     """
 
     def __init__(self, message: str, *, request_number: int | None = None) -> None:
@@ -41,32 +41,32 @@ class ScriptError(AgyError):
 
 
 class InvalidScriptError(ScriptError):
-    """What was passed is no script; raised where the script is made.
+    """The script has a wrong type, or two turns cannot be added.
 
-    What to do: make turns with `say`, `call`, `fail` and their kin.
+    What to do: make turns with `say`, `call`, `fail` and the other functions of `agy_nb.testing`.
 
     Example:
-        >>> ScriptedModel(["Hello"])
-        Traceback (most recent call last):
-        agy_nb.testing.errors.InvalidScriptError: 'Hello' is no turn; use say(), call(), ...
+        >>> ScriptedModel(["Hello"]) Traceback (most recent call last):
+        agy_nb.testing.errors.InvalidScriptError: a step must be a turn or a function, got 'Hello';
+        ...
     """
 
 
 class ScriptExhaustedError(ScriptError):
-    """The model was asked once more than its script has turns.
+    """The model was called after the last turn of its script.
 
-    What to do: add a turn. The harness calls again after each tool result, and tries again by
-    itself after a 429, a 5xx or an answer that it cannot use.
+    What to do: add a turn. The harness calls the model again after each tool result, and repeats a
+    call after a 429, a 5xx or an unusable answer.
 
     Attributes:
-        played: How many turns the script had; all of them were played.
+        played: Number of turns of the script; all of them were used.
 
     Example:
         >>> async with ScriptedModel([call("get_weather", city="Paris")]) as model:
         ...     agent = await agy.create_agent(model.config(), tools=[get_weather])
         ...     await (await agent.chat("How is the weather?"))
         Traceback (most recent call last):
-        agy_nb.testing.errors.ScriptExhaustedError: the script is over: ...
+        agy_nb.testing.errors.ScriptExhaustedError: call 2 has no turn: the script has 1 ...
     """
 
     def __init__(self, message: str, *, played: int, request_number: int | None = None) -> None:
@@ -75,9 +75,10 @@ class ScriptExhaustedError(ScriptError):
 
 
 class NoScriptError(ScriptError):
-    """No matcher takes the conversation that the request belongs to.
+    """No script matches the conversation of a call.
 
-    What to do: add a script for it, or a last one with the key `""` that takes all.
+    What to do: add a script for it, or a last one with the key `""`, which matches every
+    conversation.
 
     Example:
         >>> async with ScriptedModel({"Paris": [say("Sunny.")]}) as model:
@@ -89,31 +90,31 @@ class NoScriptError(ScriptError):
 
 
 class ScriptCrashedError(ScriptError):
-    """A callable script raised (see `__cause__`), or answered with what is no turn.
+    """A callable script raised (see `__cause__`), or did not return a turn.
 
-    What to do: mend the function; it gives a turn, made with `say`, `call`, `fail` and their kin.
+    What to do: fix the function. It must return a turn, made with `say`, `call`, `fail` and so on.
 
     Example:
         >>> async with ScriptedModel(lambda request: request.user_text) as model:
         ...     agent = await agy.create_agent(model.config())
         ...     await (await agent.chat("Hello"))
         Traceback (most recent call last):
-        agy_nb.testing.errors.ScriptCrashedError: the script answered call 1 with 'Hello', ...
+        agy_nb.testing.errors.ScriptCrashedError: the script must return a ModelTurn for call 1, ...
     """
 
 
 class TurnsUnusedError(ScriptError):
-    """The test is over and the script is not; only where it is `strict`.
+    """Turns of a `strict` script were not used.
 
-    What to do: find out why the agent stopped early, or take the turns out.
+    What to do: find out why the agent stopped early, or remove the turns.
 
     Attributes:
-        unused: How many turns are left.
+        unused: Number of unused turns.
 
     Example:
         >>> ScriptedModel([say("Hello.")], strict=True).check()
         Traceback (most recent call last):
-        agy_nb.testing.errors.TurnsUnusedError: 1 of the script's turns were never asked for, ...
+        agy_nb.testing.errors.TurnsUnusedError: 1 turn of the script was not used, ...
     """
 
     def __init__(self, message: str, *, unused: int) -> None:

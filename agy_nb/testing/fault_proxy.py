@@ -1,7 +1,7 @@
-"""The socket between the SDK and its harness, led through a cable that a test can damage.
+"""A proxy between the SDK and its harness that can inject faults.
 
-Rule 1: a cable changes nothing until it is told to.
-Rule 2: a fault holds for one line, that of one start; the next start gets a sound one.
+The proxy changes nothing until you call a method of a connection. A fault applies to one connection
+only, that of one start of a harness.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 _READ_BYTES = 1 << 16
 _BATCH_BYTES = 1 << 18
 _TEXT = 0x81
-"""A frame's first byte: whole, and text."""
+"""First byte of a frame: final, and text."""
 _SHORT, _MEDIUM = 126, 127
-"""What a frame's second byte says where the length stands in two or in eight more bytes."""
+"""Second byte of a frame whose length is in two or eight further bytes."""
 
 
 class ProxiedConnection:
     """One connection between the SDK and a harness.
 
     Attributes:
-        process: The harness.
-        port: Where the SDK finds it, in place of the harness's own port.
-        frames: Frames that have come from the harness.
+        process: The process of the harness.
+        port: Port of the proxy, to which the SDK connects.
+        frames: Number of frames that the harness has sent.
 
     Example:
-        >>> async with FaultProxy() as cable:
+        >>> async with FaultProxy() as proxy:
         ...     agent = await agy.create_agent()
         ...     await agent.chat_text("Hello")
         'You said: Hello...'
-        >>> cable.lines[0].frames > 1
+        >>> proxy.connections[0].frames > 1
         True
     """
 
@@ -49,9 +49,9 @@ class ProxiedConnection:
         self.frames = 0
         self._target = target
         self._server: asyncio.Server | None = None
-        self._ends: list[asyncio.StreamWriter] = []
-        self._runs = asyncio.Event()
-        self._runs.set()
+        self._writers: list[asyncio.StreamWriter] = []
+        self._open = asyncio.Event()
+        self._open.set()
         self._change: Callable[[bytes], bytes] | None = None
         self._down: asyncio.StreamWriter | None = None
         self._pumps: set[asyncio.Task[Any]] = set()
@@ -59,38 +59,38 @@ class ProxiedConnection:
     # -- faults ------------------------------------------------------------------------------
 
     def cut(self) -> None:
-        """Break the connection without a word; the harness itself lives on."""
-        for end in self._ends:
+        """Abort the connection. The harness keeps running."""
+        for end in self._writers:
             end.transport.abort()
 
     def hold(self) -> None:
-        """Let nothing through, either way, until `release`."""
-        self._runs.clear()
+        """Hold all data in both directions until `release`."""
+        self._open.clear()
 
     def release(self) -> None:
-        """Let through what was held, and all that follows."""
-        self._runs.set()
+        """Pass on the held data and all further data."""
+        self._open.set()
 
     def corrupt(self, change: Callable[[bytes], bytes]) -> None:
-        """Change what each frame of the harness says, from now on.
+        """Change the payload of each further frame of the harness.
 
         Args:
-            change: Makes of a frame's payload another one.
+            change: Returns the new payload for a payload.
         """
         self._change = change
 
     async def flood(self, payloads: Iterable[bytes]) -> None:
-        """Send frames to the SDK as if they were the harness's, between two of its own.
+        """Send frames to the SDK in the name of the harness, between two of its own.
 
         Args:
-            payloads: What the frames say; UTF-8.
+            payloads: Payloads of the frames, as UTF-8.
 
         Raises:
-            RuntimeError: Nobody is connected to it yet.
+            RuntimeError: The SDK is not connected yet.
         """
         down, batch = self._down, bytearray()
         if down is None:
-            raise RuntimeError("nobody is connected to this line yet")
+            raise RuntimeError("the SDK is not connected to this proxy yet")
         for payload in payloads:
             batch += _frame(_TEXT, payload)
             if len(batch) >= _BATCH_BYTES:
@@ -109,7 +109,7 @@ class ProxiedConnection:
         self._server = await asyncio.start_server(self._serve, sock=listener)
 
     async def close(self) -> None:
-        """Break the connection and stop to listen."""
+        """Abort the connection and stop listening."""
         if self._server is not None:
             self._server.close()
         self.cut()
@@ -119,16 +119,16 @@ class ProxiedConnection:
             await asyncio.wait(self._pumps)
 
     async def _serve(self, sdk_in: asyncio.StreamReader, sdk_out: asyncio.StreamWriter) -> None:
-        self._ends.append(sdk_out)
+        self._writers.append(sdk_out)
         try:
             harness_in, harness_out = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
             sdk_out.transport.abort()
             return
-        self._ends.append(harness_out)
+        self._writers.append(harness_out)
         pumps = (
             asyncio.create_task(self._copy(sdk_in, harness_out)),
-            asyncio.create_task(self._lead(harness_in, sdk_out)),
+            asyncio.create_task(self._forward_frames(harness_in, sdk_out)),
         )
         self._pumps.update(pumps)
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -140,20 +140,22 @@ class ProxiedConnection:
 
     async def _copy(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         while data := await source.read(_READ_BYTES):
-            await self._runs.wait()
+            await self._open.wait()
             target.write(data)
             await target.drain()
 
-    async def _lead(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        """From the harness to the SDK: its HTTP answer, then frame by frame."""
+    async def _forward_frames(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter
+    ) -> None:
+        """Pass on the harness's HTTP answer, and then its frames."""
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             head = await source.readuntil(b"\r\n\r\n")
-            await self._runs.wait()
+            await self._open.wait()
             target.write(head)
             self._down = target
             while True:
                 first, payload = await _read_frame(source)
-                await self._runs.wait()
+                await self._open.wait()
                 self.frames += 1
                 if self._change is not None and first == _TEXT:
                     payload = self._change(payload)
@@ -162,23 +164,24 @@ class ProxiedConnection:
 
 
 class FaultProxy:
-    """Leads every harness that is started within its block through a line of its own.
+    """Inject faults into the connections between the SDK and its harnesses.
 
-    Holds for agents of our runtime and for code that uses the SDK's `Agent` directly.
+    Within `async with`, each start of a harness gets a connection through the proxy. This works for
+    agents of agy_nb and for the SDK's own `Agent`.
 
     Args:
-        at_start: Called with the line of each start once the harness is up and before the SDK
-            connects to it.
+        at_start: Called with each new connection, after the start of the harness and before the SDK
+            connects.
 
     Attributes:
-        lines: The lines so far, oldest first.
+        connections: The connections so far, oldest first.
 
     Example:
-        >>> async with FaultProxy() as cable, ScriptedModel(hang("Let me")) as model:
+        >>> async with FaultProxy() as proxy, ScriptedModel(hang("Let me")) as model:
         ...     agent = await agy.create_agent(model.config())
         ...     response = await agent.chat("go")
         ...     async for piece in response.text_stream():
-        ...         cable.lines[-1].cut()
+        ...         proxy.connections[-1].cut()
         Traceback (most recent call last):
         agy_nb.errors.HarnessError: the harness has ended: ...
     """
@@ -187,13 +190,13 @@ class FaultProxy:
         self, at_start: Callable[[ProxiedConnection], Awaitable[None]] | None = None
     ) -> None:
         self.at_start = at_start
-        self.lines: list[ProxiedConnection] = []
+        self.connections: list[ProxiedConnection] = []
         self._block = contextlib.ExitStack()
 
     async def __aenter__(self) -> Self:
         from agy_nb.sdk.process import interception
 
-        self._block.enter_context(interception.intercepted(self._lay))
+        self._block.enter_context(interception.intercepted(self._insert))
         return self
 
     async def __aexit__(
@@ -203,23 +206,23 @@ class FaultProxy:
         _traceback: TracebackType | None,
     ) -> None:
         self._block.close()
-        for line in self.lines:
-            await line.close()
+        for connection in self.connections:
+            await connection.close()
 
-    async def _lay(self, start: HarnessStart) -> Connected:
+    async def _insert(self, start: HarnessStart) -> Connected:
         async def through(process: subprocess.Popen[bytes], port: int) -> int:
-            line = ProxiedConnection(process, port)
-            await line.open()
-            self.lines.append(line)
+            connection = ProxiedConnection(process, port)
+            await connection.open()
+            self.connections.append(connection)
             if self.at_start is not None:
-                await self.at_start(line)
-            return line.port
+                await self.at_start(connection)
+            return connection.port
 
         return await start.spawn(through)
 
 
 async def _read_frame(source: asyncio.StreamReader) -> tuple[int, bytes]:
-    """A frame's first byte and what it says; those of a server carry no mask."""
+    """Read the first byte and the payload of a frame. Frames of a server have no mask."""
     first, size = await source.readexactly(2)
     if size == _SHORT:
         size = int.from_bytes(await source.readexactly(2), "big")

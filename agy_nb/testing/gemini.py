@@ -1,8 +1,8 @@
 r"""The Gemini API as the harness uses it.
 
-Measured on the wire: `POST /v1beta/models/{model}:streamGenerateContent?alt=sse`, answered by
+Observed on the wire: `POST /v1beta/models/{model}:streamGenerateContent?alt=sse`, answered by
 server-sent events `data: {json}\r\n\r\n`, each a `GenerateContentResponse`; the last one has
-the finish reason and the usage. No closing mark.
+the finish reason and the usage. Nothing marks the end.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class GeminiDialect:
                 for part in item.get("parts") or ()
                 if "functionResponse" in part
             ]
-            # The harness gives tool results the role of the model.
+            # The harness sends tool results with the role of the model.
             if not answers and item.get("role") == "model":
                 break
             found[:0] = [
@@ -99,7 +99,7 @@ class GeminiDialect:
         """See `Dialect`."""
         if turn.block_reason is not None:
             return
-        # Most events differ in one text only: the rest of their JSON is made here, once.
+        # Most events differ in one text only, so the rest of their JSON is made once.
         tail = f'}}]}},"index":0}}],{json.dumps(_signature(request))[1:-1]}'
         chunks = [chunk for part in turn.parts for chunk in _part_chunks(part)]
         for number, chunk in enumerate(chunks, 1):
@@ -159,7 +159,7 @@ def _output(answer: Mapping[str, Any]) -> str:
 
 
 def _part_chunks(part: object) -> Iterator[str]:
-    """The fields of each chunk's part, as JSON without the braces."""
+    """Yield the fields of each chunk's part, as JSON without the braces."""
     match part:
         case ScriptText(chunks):
             yield from (f'"text":{json.dumps(chunk)}' for chunk in chunks)

@@ -1,4 +1,4 @@
-"""One model call as the server got it, with what a test asks of it."""
+"""A model call as the server received it, with properties for tests."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from agy_nb.testing.script import HttpError, ModelTurn
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-goog-api-key"})
 SECRET_QUERY = re.compile(r"([?&]key=)[^&]*")
 
-# The harness wraps what the user wrote, and what one agent tells another, and adds the time.
+# The harness wraps prompts of the user and messages between agents, and adds the time.
 _USER_REQUEST = re.compile(r"<USER_REQUEST>\n?(.*?)\n?</USER_REQUEST>", re.DOTALL)
 _SYSTEM_MESSAGE = re.compile(r"<SYSTEM_MESSAGE>.*? content=(.*?)\n?</SYSTEM_MESSAGE>", re.DOTALL)
 _TOOL_RESPONSE = re.compile(r"Tool response for [^\n]*:\n```json\n(.*)\n```", re.DOTALL)
-# The one name of a conversation that both wire forms carry, unless a custom prompt replaced it.
+# Both wire forms have this id of a conversation, unless a custom prompt replaces it.
 _CONVERSATION_ID = re.compile(r"Conversation ID: ([0-9a-f-]{8,})")
 
 
 @dataclass(frozen=True, slots=True)
 class SentToolResult:
-    """What a tool answered, as the model sees it.
+    """The result of a tool, as the model receives it.
 
     Attributes:
         name: The tool's name.
-        text: All that the harness tells the model, times of the call included.
+        text: The whole text for the model, with the times of the call.
         id: The call's id.
 
     Example:
@@ -46,8 +46,8 @@ class SentToolResult:
     id: str = ""
 
     @property
-    def value(self) -> Any:  # noqa: ANN401 - whatever the tool returned
-        """What a host tool returned, parsed; None for the harness's own tools and for errors."""
+    def value(self) -> Any:  # noqa: ANN401 - any value of a tool
+        """The parsed result of a host tool; None for the harness's tools and for errors."""
         found = _TOOL_RESPONSE.search(self.text)
         if found is None:
             return None
@@ -55,7 +55,7 @@ class SentToolResult:
             value = json.loads(found.group(1))
         except ValueError:
             return None
-        # The SDK wraps what is no object.
+        # The SDK wraps values other than objects.
         return value["result"] if isinstance(value, dict) and value.keys() == {"result"} else value
 
 
@@ -65,7 +65,7 @@ class DeclaredTool:
 
     Attributes:
         name: Its name.
-        description: What it is for.
+        description: Its description.
         parameters: The JSON schema of its arguments.
 
     Example:
@@ -83,7 +83,7 @@ class DeclaredTool:
 
 
 class Dialect(Protocol):
-    """A wire form: how to read a request's body, and how to write an answer."""
+    """A wire form: reads the body of a request, and writes an answer."""
 
     name: str
 
@@ -92,7 +92,7 @@ class Dialect(Protocol):
         ...
 
     def user_texts(self, body: Mapping[str, Any]) -> list[str]:
-        """What stands in the user's messages, oldest first, without tool results."""
+        """Texts of the user's messages, oldest first, without tool results."""
         ...
 
     def tool_results(self, body: Mapping[str, Any]) -> tuple[SentToolResult, ...]:
@@ -104,15 +104,15 @@ class Dialect(Protocol):
         ...
 
     def session(self, body: Mapping[str, Any]) -> str:
-        """The wire form's own name of the session; empty where it has none."""
+        """Id of the session in this wire form, or an empty text."""
         ...
 
     def chunks(self, turn: ModelTurn, request: ModelRequest) -> Iterator[bytes]:
-        """What the turn says as server-sent events, one a chunk."""
+        """The turn's parts as server-sent events, one per chunk."""
         ...
 
     def ending(self, turn: ModelTurn, request: ModelRequest) -> bytes:
-        """The event, or events, that end the answer: finish reason and usage."""
+        """The last events of an answer: finish reason and usage."""
         ...
 
     def document(self, turn: ModelTurn, request: ModelRequest) -> bytes:
@@ -129,12 +129,12 @@ class ModelRequest:
     """One model call. Its repr shows no key and no prompt.
 
     Attributes:
-        number: Which call of the server it is, counted from 1.
+        number: Number of the call to this server, from 1.
         path: Path and query.
-        model: Name of the model that is asked for.
-        headers: HTTP headers, names in lower case; as they came, keys too.
-        body: The parsed JSON body; take it as read-only.
-        streaming: Whether the answer is to be streamed.
+        model: Name of the requested model.
+        headers: HTTP headers with names in lower case. They include keys.
+        body: The parsed JSON body. Do not change it.
+        streaming: Whether the client wants a streamed answer.
         size: Length of the body in bytes.
         dialect: The wire form.
 
@@ -169,24 +169,24 @@ class ModelRequest:
 
     @property
     def user_texts(self) -> list[str]:
-        """What the user wrote so far, oldest first, without what the harness adds to it."""
+        """Texts of the user so far, oldest first, without additions of the harness."""
         return [_unwrapped(text) for text in self.dialect.user_texts(self.body)]
 
     @property
     def user_text(self) -> str:
-        """What the user wrote last, or another agent told this one."""
+        """Latest text of the user, or of another agent."""
         texts = self.user_texts
         return texts[-1] if texts else ""
 
     @property
     def first_user_text(self) -> str:
-        """What the user wrote first; a subagent's first user text is its task."""
+        """First text of the user. For a subagent this is its task."""
         texts = self.user_texts
         return texts[0] if texts else ""
 
     @property
     def tool_results(self) -> tuple[SentToolResult, ...]:
-        """What the tools answered since the model last spoke; empty: the user speaks."""
+        """Tool results since the model's last message; empty if the user wrote the last message."""
         return self.dialect.tool_results(self.body)
 
     @property
@@ -201,10 +201,10 @@ class ModelRequest:
 
     @property
     def conversation_key(self) -> str:
-        """The same for all calls of one conversation; each subagent has its own.
+        """Key of the conversation: the same for all of its calls. Each subagent has its own.
 
-        It is the harness's conversation id. Where a custom system prompt hides that: the wire
-        form's session, and last a digest of the first user text.
+        The key is the harness's conversation id. If a custom system prompt hides it, the key is the
+        session of the wire form, or a digest of the first user text.
         """
         if found := _CONVERSATION_ID.search(self.system_text):
             return found.group(1)

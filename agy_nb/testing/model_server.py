@@ -1,9 +1,9 @@
 """The loopback HTTP server under a scripted model.
 
-Rule 1: it listens on 127.0.0.1 only, and takes any API key. What a page in a browser can send is
-refused: a Host or an Origin of elsewhere, and bodies that need no permission across origins.
-Rule 2: it knows how an answer is sent, not which one: that comes from `answer`.
-Rule 3: whatever a client or a script does, `stop` returns within a second or two.
+The server listens on 127.0.0.1 only, and accepts any API key. It rejects requests that a web page
+can
+send: a foreign Host or Origin, and content types that browsers send across origins without a
+preflight. `stop` returns within two seconds, also while clients or scripts hang.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ GEMINI = GeminiDialect()
 OPENAI = OpenAIDialect()
 
 MAX_BODY_BYTES = 1 << 27
-PARSE_OFF_LOOP_BYTES = 1 << 18  # parsing more than this would hold the loop for milliseconds
+PARSE_OFF_LOOP_BYTES = 1 << 18  # parsing more would block the loop for milliseconds
 BATCH_BYTES = 1 << 15
 STOP_GRACE_S = 0.5
 
@@ -37,18 +37,18 @@ MODEL_NAMES = ("scripted-model",)
 
 
 class _Stopped(Exception):
-    """The server stops while an answer is on its way."""
+    """The server stops while it sends an answer."""
 
 
 @dataclass(slots=True)
 class _Call:
-    """A call and the HTTP request that it came in."""
+    """A call and its HTTP request."""
 
     http: web.Request
     request: ModelRequest
 
     def hang_up(self) -> web.StreamResponse:
-        """Break the connection, without a word."""
+        """Abort the connection."""
         if self.http.transport is not None:
             self.http.transport.abort()
         return web.Response()
@@ -58,14 +58,14 @@ _OURS = frozenset({"127.0.0.1", "localhost"})
 _FROM_ANY_PAGE = frozenset(
     {"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"}
 )
-"""Types of bodies that a browser sends to another origin without asking it first."""
+"""Content types that a browser sends to another origin without a preflight request."""
 
 
 @web.middleware
 async def _no_browsers(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Refuse what a page of elsewhere may send: it could fill a script's turns, or read answers."""
+    """Reject requests of web pages, which could use up a script's turns or read answers."""
     host = _host_of(f"http://{request.headers.get('Host', '')}")
     origin = request.headers.get("Origin")
     if host not in _OURS or (origin is not None and _host_of(origin) not in _OURS):
@@ -84,10 +84,10 @@ def _host_of(address: str) -> str:
 
 
 class LoopbackServer:
-    """Serves one answering function on a free port of 127.0.0.1.
+    """An HTTP server on a free port of 127.0.0.1.
 
     Args:
-        answer: Gives the turn for a call, or raises a `ScriptError`.
+        answer: Returns the turn for a call, or raises a `ScriptError`.
     """
 
     def __init__(self, answer: Callable[[ModelRequest], Awaitable[ModelTurn]]) -> None:
@@ -100,12 +100,12 @@ class LoopbackServer:
 
     @property
     def running(self) -> bool:
-        """Whether it takes calls."""
+        """Whether the server listens."""
         return self._runner is not None
 
     @property
     def active(self) -> int:
-        """Answers that are on their way."""
+        """Number of answers in progress."""
         return self._active
 
     async def start(self) -> None:
@@ -125,7 +125,7 @@ class LoopbackServer:
         self._runner = runner
 
     async def stop(self) -> None:
-        """Break what is on its way and stop listening."""
+        """Abort answers in progress and stop listening."""
         runner, self._runner = self._runner, None
         if runner is not None:
             self._stopping.set()
@@ -159,7 +159,9 @@ class LoopbackServer:
         try:
             body = await _parsed(raw)
         except (ValueError, RecursionError) as error:
-            return _refusal(dialect, HttpError(status=400, message=f"the body is no JSON: {error}"))
+            return _refusal(
+                dialect, HttpError(status=400, message=f"the body must be a JSON object: {error}")
+            )
         request = ModelRequest(
             number=number,
             path=str(http.rel_url),
@@ -170,7 +172,7 @@ class LoopbackServer:
             size=len(raw),
             dialect=dialect,
         )
-        if wrong := _what_is_wrong(request):
+        if wrong := _problem_of(request):
             return _refusal(dialect, HttpError(status=400, message=wrong))
         self._active += 1
         try:
@@ -178,7 +180,7 @@ class LoopbackServer:
             return await self._play(_Call(http, request), turn)
         except ScriptError as error:
             return _refusal(dialect, HttpError(status=400, message=f"ScriptedModel: {error}"))
-        except (_Stopped, ConnectionResetError):  # we stop, or nobody listens any more
+        except (_Stopped, ConnectionResetError):  # the server stops, or the client is gone
             return _Call(http, request).hang_up()
         finally:
             self._active -= 1
@@ -217,7 +219,7 @@ class LoopbackServer:
         else:
             for batch in _batches(chunks):
                 await response.write(batch)
-                await asyncio.sleep(0)  # a long answer must not keep others from the loop
+                await asyncio.sleep(0)  # a long answer must not block the loop
         match turn.fault:
             case Hang():
                 await self._hang()
@@ -251,13 +253,13 @@ class LoopbackServer:
             return
 
     async def _hang(self) -> None:
-        """Wait until the server stops; a client that goes cancels the whole handler."""
+        """Wait until the server stops. aiohttp cancels the handler if the client disconnects."""
         await self._stopping.wait()
         raise _Stopped
 
 
 def _batches(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Join chunks: one write to a socket costs as much as hundreds of them."""
+    """Join chunks, because a write to a socket costs more than joining hundreds of chunks."""
     batch: list[bytes] = []
     size = 0
     for chunk in chunks:
@@ -274,12 +276,12 @@ async def _parsed(raw: bytes) -> dict[str, Any]:
     parse = json.loads
     body = await asyncio.to_thread(parse, raw) if len(raw) > PARSE_OFF_LOOP_BYTES else parse(raw)
     if not isinstance(body, dict):
-        raise ValueError("it is no object")  # noqa: TRY004 - one kind of error for the caller
+        raise ValueError(f"got {type(body).__name__}")  # noqa: TRY004 - one kind of error for the caller
     return body
 
 
-def _what_is_wrong(request: ModelRequest) -> str:
-    """Why a body is not a model request, empty if it is one."""
+def _problem_of(request: ModelRequest) -> str:
+    """Return the reason for which a body is not a model request, or an empty text."""
     try:
         _ = (request.user_texts, request.tool_results, request.tools, request.conversation_key)
         request.dialect.ending(ModelTurn(), request)

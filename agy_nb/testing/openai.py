@@ -1,6 +1,6 @@
 r"""The OpenAI chat-completions form, as `LocalOpenAIAgentConfig` makes the harness use it.
 
-Measured on the wire: `POST {base_url}/v1/chat/completions` (a `/v1` at the end of the base URL
+Observed on the wire: `POST {base_url}/v1/chat/completions` (a `/v1` at the end of the base URL
 is not doubled) with `stream` and `stream_options.include_usage`; answered by server-sent events
 `data: {json}\n\n`, a chunk of usage without choices, and `data: [DONE]`.
 """
@@ -32,7 +32,7 @@ FINISH_REASONS = {
     "BLOCKLIST": "content_filter",
 }
 
-CREATED = 1_700_000_000  # a fixed moment: answers are the same in every run
+CREATED = 1_700_000_000  # a fixed time, so that answers are the same in every run
 
 
 class OpenAIDialect:
@@ -155,7 +155,7 @@ def _calls(turn: ModelTurn, request: ModelRequest) -> list[dict[str, Any]]:
 
 
 def _deltas(turn: ModelTurn, request: ModelRequest) -> Iterator[str]:
-    """The fields of each chunk's delta, as JSON without the braces."""
+    """Yield the fields of each chunk's delta, as JSON without the braces."""
     calls = iter(enumerate(_calls(turn, request)))
     for part in turn.parts:
         match part:

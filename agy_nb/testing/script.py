@@ -1,9 +1,8 @@
-"""What a scripted model says, as plain data.
+"""Scripts of a model, as frozen data.
 
-Rule 1: everything here is frozen; a script can be shared by any number of models and tests.
-Rule 2: this file knows neither HTTP nor JSON; `gemini` and `openai` put it on the wire.
+Any number of models and tests can share a script. `gemini` and `openai` convert turns to HTTP.
 
-A script is a list of turns, each the answer to one model call. Turns add up:
+A script is a list of turns. Each turn answers one model call. Add turns to combine their parts:
 
     >>> script = [
     ...     think("A tool knows that.") + call("get_weather", city="Paris"),
@@ -12,7 +11,7 @@ A script is a list of turns, each the answer to one model call. Turns add up:
     ...     say("Once more: ") + hang(),
     ... ]
 
-The harness tries again by itself after a 429 or a 5xx, and each try takes a turn: write
+The harness repeats a call after a 429 or a 5xx, and each repetition uses a turn. Write
 `[fail(503)] * 3` for an outage of three calls.
 """
 
@@ -25,9 +24,9 @@ from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 from agy_nb.testing.errors import InvalidScriptError
 
 FinishReason: TypeAlias = str
-"""`STOP`, `MAX_TOKENS`, `SAFETY`, ... as the Gemini API spells them; any other string goes too."""
+"""`STOP`, `MAX_TOKENS`, `SAFETY` and so on, as in the Gemini API; or any other text."""
 
-GARBAGE = b"data: {this is no JSON\r\n\r\n"
+GARBAGE = b"data: {this is not JSON\r\n\r\n"
 HALF_A_CHUNK = b'data: {"candidates":[{"content":{"role":"model","parts":[{"te'
 
 
@@ -36,7 +35,7 @@ class ScriptText:
     """Text of the answer.
 
     Attributes:
-        chunks: The pieces that it is streamed in.
+        chunks: The streamed pieces.
 
     Example:
         >>> say(["Hel", "lo"]).parts
@@ -48,10 +47,10 @@ class ScriptText:
 
 @dataclass(frozen=True, slots=True)
 class ScriptThought:
-    """A summary of what the model thinks.
+    """A summary of the model's thoughts.
 
     Attributes:
-        chunks: The pieces that it is streamed in.
+        chunks: The streamed pieces.
 
     Example:
         >>> think("A tool knows that.").parts
@@ -63,12 +62,12 @@ class ScriptThought:
 
 @dataclass(frozen=True, slots=True)
 class FunctionCall:
-    """The model asks for a tool.
+    """A call of a tool by the model.
 
     Attributes:
         name: The tool's name as declared in the request.
-        args: Its arguments; anything that JSON takes.
-        id: The call's id. None: the Gemini form sends none, the OpenAI form makes one.
+        args: Its arguments, as JSON values.
+        id: The call's id. With None, the Gemini form sends no id and the OpenAI form makes one.
 
     Example:
         >>> call("get_weather", city="Paris").parts
@@ -85,7 +84,7 @@ class InlineImage:
     """An image in the answer.
 
     Attributes:
-        data: The encoded image, not base64.
+        data: The bytes of the image file, not base64.
         mime_type: Its type, e.g. `image/png`.
 
     Example:
@@ -104,12 +103,12 @@ Part: TypeAlias = ScriptText | ScriptThought | FunctionCall | InlineImage
 
 
 Metering: TypeAlias = Literal["last", "every_chunk", "never"]
-"""Which chunks of an answer carry its usage."""
+"""Chunks of an answer that contain its usage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptUsage:
-    """The tokens of one model call. None: counted from the length of the texts.
+    """The tokens of one model call. None means: count from the length of the texts.
 
     Attributes:
         prompt: Tokens of the prompt; includes `cached`.
@@ -134,16 +133,16 @@ class ScriptUsage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpError:
-    """The call is refused with a status and Google's JSON error form.
+    """An HTTP error with Google's JSON body.
 
     Attributes:
         status: The HTTP status, e.g. 429.
-        message: What went wrong; None: a word fitting the status.
-        reason: The error's canonical name, e.g. `RESOURCE_EXHAUSTED`; None: fitting the status.
-        retry_after: Seconds for a `Retry-After` header; None: no such header.
-        retry_delay: Seconds for a `google.rpc.RetryInfo` detail; None: no such detail.
+        message: Text of the error; None for the usual text of the status.
+        reason: Canonical name, such as `RESOURCE_EXHAUSTED`; None for that of the status.
+        retry_after: Seconds for a `Retry-After` header; None for no header.
+        retry_delay: Seconds for a `google.rpc.RetryInfo` detail; None for no detail.
         headers: More headers.
-        body: The whole body instead, as it is.
+        body: The whole body, instead of Google's JSON.
 
     Example:
         >>> fail(429, retry_after=2).fault.status
@@ -161,19 +160,19 @@ class HttpError:
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """After its parts, the answer never ends: until the client goes or the server stops."""
+    """An answer that does not end until the client disconnects or the server stops."""
 
 
 @dataclass(frozen=True, slots=True)
 class DroppedConnection:
-    """After its parts, and the beginning of another chunk, the connection breaks."""
+    """A connection that breaks after the parts and the bytes in `data`."""
 
     data: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """After its parts, the answer ends with bytes that are no answer."""
+    """An answer that ends with invalid bytes after its parts."""
 
     data: bytes = GARBAGE
 
@@ -186,17 +185,17 @@ class ModelTurn:
     """The answer to one model call.
 
     Attributes:
-        parts: What the model says, in order. None of them: an empty answer.
-        finish_reason: Why the model stopped; None: the last chunk tells no reason.
-        block_reason: Set: the prompt itself was blocked, and there is no candidate.
-        usage: Tokens; what is None in it is counted from the length of the texts.
-        service_tier: The tier that served the call, e.g. `priority`; None: not told.
-        metering: Which chunks carry the usage: the last one; every chunk, counting up, as the real
-            API sends it; or none.
+        parts: Parts of the answer, in order. Without parts, the answer is empty.
+        finish_reason: Finish reason of the last chunk; None for no reason.
+        block_reason: Reason for which the prompt is blocked; the answer has no candidate then.
+        usage: Tokens. Values that are None are counted from the length of the texts.
+        service_tier: Tier that served the call, such as `priority`; None to leave it out.
+        metering: Chunks with usage: the last one; every chunk with growing numbers, as in the real
+            API; or none.
         delay_s: Seconds before the first byte.
         chunk_delay_s: Seconds before each further chunk.
-        byte_delay_s: Seconds before each byte, headers aside: a line that only drips.
-        fault: What goes wrong after the parts.
+        byte_delay_s: Seconds before each byte of the body.
+        fault: Fault after the parts.
 
     Example:
         >>> turn = think("A tool knows that.") + say("It is sunny in ") + say("Paris.")
@@ -216,20 +215,18 @@ class ModelTurn:
     fault: Fault | None = None
 
     def __add__(self, other: ModelTurn) -> ModelTurn:
-        """Say this and then that, in one answer; the settings of `other` win where it has any."""
+        """Combine two turns to one answer. Settings of `other` override those of this turn."""
         if not isinstance(other, ModelTurn):
             return NotImplemented
         if self.fault is not None:
             raise InvalidScriptError(
-                f"nothing can follow {self.fault!r} in one answer; make it the next turn"
+                f"nothing can follow {self.fault!r} in one answer; put the rest into the next turn"
             )
         if other.parts and isinstance(other.fault, HttpError):
-            raise InvalidScriptError(
-                "an HTTP error has no parts; make what is said a turn of its own"
-            )
+            raise InvalidScriptError("an HTTP error has no parts; put the parts into another turn")
         if self.parts and isinstance(other.fault, HttpError):
             raise InvalidScriptError(
-                "an HTTP error cannot follow what was said; make it a turn of its own"
+                "an HTTP error cannot follow parts of an answer; put it into another turn"
             )
         changed = {
             name: getattr(other, name)
@@ -239,13 +236,13 @@ class ModelTurn:
         return replace(self, parts=self.parts + other.parts, fault=other.fault, **changed)
 
     def having(self, **settings: Unpack[ScriptSettings]) -> ModelTurn:
-        """The same turn with other settings.
+        """Return a copy of this turn with other settings.
 
         Args:
-            **settings: Any field of a turn but `parts` and `fault`.
+            **settings: Any field of a turn except `parts` and `fault`.
 
         Returns:
-            Another turn; this one stays as it is.
+            A new turn. This one does not change.
 
         Example:
             >>> call("finish", answer=42).having(usage=ScriptUsage(prompt=10)).usage.prompt
@@ -260,7 +257,7 @@ class ModelTurn:
 
 
 class ScriptSettings(TypedDict, total=False):
-    """What can be set on a turn besides its parts; see `ModelTurn`."""
+    """Settings of a turn besides its parts; see `ModelTurn`."""
 
     finish_reason: FinishReason | None
     block_reason: str | None
@@ -273,7 +270,7 @@ class ScriptSettings(TypedDict, total=False):
 
 
 class ErrorDetails(TypedDict, total=False):
-    """What can be told of an HTTP error besides status and message; see `HttpError`."""
+    """Fields of an HTTP error besides status and message; see `HttpError`."""
 
     reason: str | None
     retry_after: float | None
@@ -293,8 +290,9 @@ def say(text: str | Sequence[str], **settings: Unpack[ScriptSettings]) -> ModelT
     """Answer with text.
 
     Args:
-        text: The text, in one chunk; or the chunks that it is streamed in.
-        **settings: Any setting of `ModelTurn`, e.g. `usage=Usage(prompt=7)`, `delay_s=0.1`.
+        text: The text, as one chunk; or a list of streamed chunks.
+        **settings: Any setting of `ModelTurn`, such as `usage=ScriptUsage(prompt=7)` or
+        `delay_s=0.1`.
 
     Returns:
         A turn for a script.
@@ -310,7 +308,7 @@ def words(text: str, **settings: Unpack[ScriptSettings]) -> ModelTurn:
     """Answer with text, streamed word by word.
 
     Args:
-        text: The text; it is cut at its spaces.
+        text: The text; it is split at spaces.
         **settings: Any setting of `ModelTurn`.
 
     Returns:
@@ -325,10 +323,10 @@ def words(text: str, **settings: Unpack[ScriptSettings]) -> ModelTurn:
 
 
 def think(text: str | Sequence[str], **settings: Unpack[ScriptSettings]) -> ModelTurn:
-    """Think; most of the time followed by what the model says: `think("...") + say("...")`.
+    """Stream a thought, usually before an answer: `think("...") + say("...")`.
 
     Args:
-        text: The thought, in one chunk; or the chunks that it is streamed in.
+        text: The thought, as one chunk; or a list of streamed chunks.
         **settings: Any setting of `ModelTurn`.
 
     Returns:
@@ -345,11 +343,11 @@ def think(text: str | Sequence[str], **settings: Unpack[ScriptSettings]) -> Mode
 
 
 def call(name: str, args: Mapping[str, Any] | None = None, /, **more: object) -> ModelTurn:
-    """Ask for a tool; for two tools in one answer, add two of these.
+    """Call a tool. To call two tools in one answer, add two calls.
 
     Args:
         name: The tool's name.
-        args: Its arguments, for those that are no Python names.
+        args: Its arguments, for names that Python does not allow.
         **more: Its arguments.
 
     Returns:
@@ -373,7 +371,7 @@ def image(
     """Answer with an image.
 
     Args:
-        data: The encoded image, not base64.
+        data: The bytes of the image file, not base64.
         mime_type: Its type.
         **settings: Any setting of `ModelTurn`.
 
@@ -389,7 +387,7 @@ def image(
 
 
 def empty(**settings: Unpack[ScriptSettings]) -> ModelTurn:
-    """Answer with nothing at all.
+    """Answer without any parts.
 
     Args:
         **settings: Any setting of `ModelTurn`.
@@ -405,7 +403,7 @@ def empty(**settings: Unpack[ScriptSettings]) -> ModelTurn:
 
 
 def block(reason: str = "SAFETY") -> ModelTurn:
-    """Refuse the prompt, as Gemini does: no candidate, only feedback on the prompt.
+    """Block the prompt as Gemini does, without a candidate.
 
     Args:
         reason: The Gemini API's `blockReason`.
@@ -421,35 +419,35 @@ def block(reason: str = "SAFETY") -> ModelTurn:
 
 
 def fail(status: int, message: str | None = None, **details: Unpack[ErrorDetails]) -> ModelTurn:
-    """Refuse the call with an HTTP error.
+    """Answer with an HTTP error.
 
     Args:
         status: The HTTP status.
-        message: What went wrong.
-        **details: Any other field of `HttpError`, e.g. `retry_after=2`.
+        message: Text of the error.
+        **details: Any other field of `HttpError`, such as `retry_after=2`.
 
     Returns:
         A turn for a script.
 
     Raises:
-        InvalidScriptError: The status is no error.
+        InvalidScriptError: The status is not from 400 to 599.
 
     Example:
         >>> async with ScriptedModel([fail(503), say("Back again.")]) as model:
         ...     agent = await agy.create_agent(model.config())
-        ...     await agent.chat_text("Hello")  # the harness tries again by itself
+        ...     await agent.chat_text("Hello")  # the harness repeats the call
         'Back again.'
     """
     if not 400 <= status <= 599:  # noqa: PLR2004 - HTTP's own numbers
-        raise InvalidScriptError(f"an HTTP error has a status from 400 to 599, not {status!r}")
+        raise InvalidScriptError(f"status must be from 400 to 599, got {status!r}")
     return ModelTurn(fault=HttpError(status=status, message=message, **details))
 
 
 def hang(after: str | ModelTurn | None = None) -> ModelTurn:
-    """Say `after`, and then nothing more, for ever. Alone, not even headers come.
+    """Answer with `after` and never end. Without `after`, the answer has no headers either.
 
     Args:
-        after: What is said before, text or a turn.
+        after: Text or a turn before the pause.
 
     Returns:
         A turn for a script.
@@ -469,11 +467,11 @@ def hang(after: str | ModelTurn | None = None) -> ModelTurn:
 
 
 def drop(after: str | ModelTurn | None = None, *, data: bytes = b"") -> ModelTurn:
-    """Say `after`, and then break the connection. Alone, the call gets no answer.
+    """Answer with `after` and break the connection. Without `after`, the call gets no answer.
 
     Args:
-        after: What comes whole before that.
-        data: What else is sent, as it is, e.g. `HALF_A_CHUNK` to break off in the middle of one.
+        after: Text or a turn that is sent completely.
+        data: Bytes to send before the break, such as `HALF_A_CHUNK`.
 
     Returns:
         A turn for a script.
@@ -486,11 +484,11 @@ def drop(after: str | ModelTurn | None = None, *, data: bytes = b"") -> ModelTur
 
 
 def garbage(data: bytes = GARBAGE, *, after: str | ModelTurn | None = None) -> ModelTurn:
-    """Say `after`, and then send bytes that are no answer.
+    """Answer with `after` and invalid bytes.
 
     Args:
         data: The bytes.
-        after: What is said before, text or a turn.
+        after: Text or a turn before the bytes.
 
     Returns:
         A turn for a script.

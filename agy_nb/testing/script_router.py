@@ -1,7 +1,6 @@
-"""Which turn answers which call.
+"""Finds the turn that answers a call, without I/O.
 
-Rule 1: no I/O here; a call goes in, a turn or a `ScriptError` comes out.
-Rule 2: a conversation keeps the script that it got first.
+A conversation keeps its first script.
 """
 
 from __future__ import annotations
@@ -22,19 +21,19 @@ from agy_nb.testing.model_request import ModelRequest
 from agy_nb.testing.script import ModelTurn
 
 Answer: TypeAlias = Callable[[ModelRequest], ModelTurn | Awaitable[ModelTurn]]
-"""Makes a turn for a call; may be async."""
+"""Returns a turn for a call; may be async."""
 
 Step: TypeAlias = ModelTurn | Answer
 Script: TypeAlias = Step | Sequence[Step]
-"""A list of turns, each played once; or one turn, or one function, that answers every call."""
+"""A list of turns, each used once; or one turn or function that answers every call."""
 
 Matcher: TypeAlias = str | Callable[[ModelRequest], bool]
-"""Text contained in a conversation's first user text, or a test of its first call."""
+"""Text in a conversation's first user text, or a predicate of its first call."""
 
 
 @dataclass(frozen=True, slots=True)
 class PerConversation:
-    """A script that every conversation plays from its own start. Made by `each`."""
+    """A script that every conversation uses from its start. Made by `each`."""
 
     script: Script
 
@@ -48,13 +47,13 @@ Scripts: TypeAlias = (
 
 
 def each(script: Script) -> PerConversation:
-    """Let every conversation play the script from its start, however many there are.
+    """Let every conversation use the script from its start.
 
     Args:
-        script: What each of them plays.
+        script: The script of each conversation.
 
     Returns:
-        What `ScriptedModel` takes in place of a script.
+        A script for `ScriptedModel`.
 
     Example:
         >>> async with ScriptedModel(each([say("Hello."), say("Goodbye.")])) as model:
@@ -66,13 +65,13 @@ def each(script: Script) -> PerConversation:
 
 
 def in_prompt(text: str) -> Matcher:
-    """Match a conversation whose first user text contains the text; so does the bare text.
+    """Match conversations whose first user text contains `text`. Plain text does the same.
 
     Args:
-        text: What it must contain, letter by letter.
+        text: Text to find, case-sensitive.
 
     Returns:
-        A matcher, for the first place of a pair.
+        A matcher: the first item of a pair.
 
     Example:
         >>> scripts = [(in_prompt("Paris"), say("Sunny.")), (in_prompt(""), say("Who knows?"))]
@@ -85,13 +84,13 @@ def in_prompt(text: str) -> Matcher:
 
 
 def in_system(text: str) -> Matcher:
-    """Match a conversation whose system instruction contains the text, as a subagent's does.
+    """Match conversations whose system instruction contains `text`, such as a subagent's.
 
     Args:
-        text: What it must contain, letter by letter.
+        text: Text to find, case-sensitive.
 
     Returns:
-        A matcher, for the first place of a pair.
+        A matcher: the first item of a pair.
 
     Example:
         >>> async with ScriptedModel([(in_system("You are a pirate"), say("Arr."))]) as model:
@@ -103,13 +102,13 @@ def in_system(text: str) -> Matcher:
 
 
 def offers_tool(name: str) -> Matcher:
-    """Match a conversation whose model may call that tool.
+    """Match conversations whose model may call a tool.
 
     Args:
         name: The tool's name.
 
     Returns:
-        A matcher, for the first place of a pair.
+        A matcher: the first item of a pair.
 
     Example:
         >>> async with ScriptedModel([(offers_tool("get_weather"), say("I can ask."))]) as model:
@@ -122,7 +121,7 @@ def offers_tool(name: str) -> Matcher:
 
 @dataclass(slots=True)
 class _Track:
-    """A script being played."""
+    """A script in use."""
 
     steps: Sequence[Step] | None  # None: `answer` answers every call
     answer: Answer | None = None
@@ -154,7 +153,7 @@ class _Track:
 
 @dataclass(slots=True)
 class _Entry:
-    """A matcher with its script, and the conversation that has claimed it."""
+    """A matcher with its script, and the conversations that use it."""
 
     matcher: Matcher
     script: Script | PerConversation
@@ -184,11 +183,11 @@ class _Entry:
 
 
 class ScriptRouter:
-    """Takes calls to turns.
+    """Finds the turn for each call.
 
     Args:
-        scripts: A script for all calls in the order in which they come; or scripts by
-            conversation, as a mapping or as pairs of a matcher and a script.
+        scripts: A script for all calls in order; or scripts by conversation, as a mapping or as
+            pairs of a matcher and a script.
     """
 
     def __init__(self, scripts: Scripts) -> None:
@@ -200,17 +199,17 @@ class ScriptRouter:
         elif pairs := _pairs(scripts):
             self._entries = [_Entry(matcher, script) for matcher, script in pairs]
         else:
-            self._shared = _Track.of(scripts)  # type: ignore[arg-type]  # pairs are gone by now
+            self._shared = _Track.of(scripts)  # type: ignore[arg-type]  # not pairs here
         for entry in self._entries:
             _Track.of(
                 entry.script.script if isinstance(entry.script, PerConversation) else entry.script
             )
 
     async def turn(self, request: ModelRequest) -> ModelTurn:
-        """The answer to a call.
+        """Return the turn for a call.
 
         Raises:
-            ScriptError: There is none.
+            ScriptError: The script has no turn for it.
         """
         step = self._track(request).take(request)
         if isinstance(step, ModelTurn):
@@ -227,15 +226,15 @@ class ScriptRouter:
             ) from error
         if not isinstance(turn, ModelTurn):
             raise ScriptCrashedError(
-                f"the script answered call {request.number} with {turn!r}, which is no ModelTurn; "
-                "use say(), call(), fail() and their kin",
+                f"the script must return a ModelTurn for call {request.number}, got {turn!r}; use "
+                "say(), call(), fail() and so on",
                 request_number=request.number,
             )
         return turn
 
     @property
     def unused(self) -> tuple[Step, ...]:
-        """What has not been played yet, script by script."""
+        """Unused steps of all scripts."""
         if self._shared is not None:
             return self._shared.unused
         return tuple(step for entry in self._entries for step in entry.unused)
@@ -255,10 +254,10 @@ class ScriptRouter:
             if entry.free:
                 return entry.claim()
         taken = (
-            f"each of the {len(matching)} scripts that match it is played by another conversation; "
-            "add one, or wrap it in each()"
+            f"other conversations use the {len(matching)} scripts that match it; add a script, or "
+            "wrap one in each()"
             if matching
-            else "no matcher takes it; add one, or a last one of '' that takes all"
+            else "no script matches it; add one, or a last one with the key ''"
         )
         raise NoScriptError(
             f"no script for the conversation of call {request.number} ({_shown(request)}): {taken}",
@@ -281,29 +280,29 @@ def _is_pair(item: object) -> bool:
 def _checked_steps(steps: object) -> tuple[Step, ...]:
     if isinstance(steps, (str, bytes)) or not isinstance(steps, Iterable):
         raise InvalidScriptError(
-            f"{steps!r} is no script; write say({steps!r}) for a spoken answer"
+            f"a script must be a turn or a list of turns, got {steps!r}; write say({steps!r})"
         )
     known: tuple[Step, ...] = tuple(steps)
     for step in known:
         if not isinstance(step, ModelTurn) and not callable(step):
             raise InvalidScriptError(
-                f"{step!r} is no turn; use say(), call(), fail() and their kin, or a callable"
+                f"a step must be a turn or a function, got {step!r}; use say(), call(), fail() ..."
             )
     return known
 
 
 def _exhausted(request: ModelRequest, played: int) -> ScriptExhaustedError:
     return ScriptExhaustedError(
-        f"the script is over: all {played} turns were played when call {request.number} came "
-        f"({_shown(request)}); add a turn for it. The harness calls again after each tool result, "
-        "and tries again by itself after a 429, a 5xx or an answer that it cannot use",
+        f"call {request.number} has no turn: the script has {played} ({_shown(request)}). Add a "
+        "turn. The harness calls the model again after each tool result, and repeats a call after "
+        "a 429, a 5xx or an unusable answer",
         played=played,
         request_number=request.number,
     )
 
 
 def _shown(request: ModelRequest) -> str:
-    """A call in a few words, for error messages."""
+    """Describe a call for error messages."""
     results = request.tool_results
     if results:
         names = ", ".join(result.name or "?" for result in results)

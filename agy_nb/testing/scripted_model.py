@@ -1,4 +1,4 @@
-"""The scripted model: a script, a server, and what a test asks of both."""
+"""The scripted model: a script, a server, and properties for tests."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ API_KEY = "scripted-model-needs-no-key"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelStatistics:
-    """What a scripted model is doing.
+    """The current state of a scripted model.
 
     Attributes:
-        calls: Model calls that came.
-        active: Answers on their way.
-        unused: Turns not played yet.
-        errors: Calls that the script had no answer for.
+        calls: Number of received calls.
+        active: Number of answers in progress.
+        unused: Number of turns that are not used yet.
+        errors: Number of calls that the script did not answer.
 
     Example:
         >>> ScriptedModel([say("one"), say("two")]).statistics()
@@ -48,21 +48,21 @@ class ModelStatistics:
 
 
 class ScriptedModel:
-    """A loopback Gemini API, and OpenAI API, that follows a script.
+    """A model on loopback that follows a script, with the Gemini API and the OpenAI API.
 
     Args:
-        script: What it answers, one of:
+        script: The answers, as one of:
 
-            - a list of turns: one a call, in the order in which the calls come, from whichever
-              agent. A step of the list may also be a function of the request that gives a turn;
-            - one turn, or a function of the request (async too), which answers every call;
+            - a list of turns, one per call, in the order of the calls of all agents. A step can
+              also be a function that takes the request and returns a turn.
+            - one turn, or one sync or async function, which answers every call
             - scripts by conversation, as a mapping or as pairs: `{"weather": [...], "": [...]}`. A
-              key is text of the conversation's first user text; in pairs it may also be
-              `in_system("...")`, `offers_tool("...")` or any function of the request. A
-              conversation gets the first script that matches and that no other conversation has;
-            - `each(script)`, alone or in one of those: every conversation plays it from its start.
-        strict: Whether turns that nobody asked for are an error in `check`.
-        keep_requests: How many of the latest calls to keep in `requests`; None: all of them.
+              key is a part of the conversation's first user text. In pairs it can also be
+              `in_system("...")`, `offers_tool("...")` or a function of the request. A conversation
+              gets the first matching script that no other conversation uses.
+            - `each(script)`, alone or as one of those: every conversation uses it from its start
+        strict: Whether `check` raises an error for unused turns.
+        keep_requests: Number of latest calls to keep in `requests`; None for all.
 
     Example:
         >>> script = [call("get_weather", city="Paris"), say("Sunny.")]
@@ -73,13 +73,13 @@ class ScriptedModel:
         >>> model.requests[1].tool_results[0].name
         'get_weather'
 
-    `async with` raises at its end what the script could not answer, see `check`.
+    At its end, `async with` raises the error of an unanswered call; see `check`.
     """
 
     def __init__(
         self, script: Scripts, *, strict: bool = False, keep_requests: int | None = None
     ) -> None:
-        self._playbook = ScriptRouter(script)
+        self._router = ScriptRouter(script)
         self._strict = strict
         self._requests: deque[ModelRequest] = deque(maxlen=keep_requests)
         self._calls = 0
@@ -90,18 +90,18 @@ class ScriptedModel:
     # --- Life ---
 
     async def start(self) -> Self:
-        """Start to listen on a free port of 127.0.0.1; nothing happens if it does already.
+        """Listen on a free port of 127.0.0.1. A model that already listens does not change.
 
         Returns:
             This model.
         """
         if not self._server.running:
-            self._called = asyncio.Condition()  # belongs to the loop that it is first waited on
+            self._called = asyncio.Condition()  # belongs to the loop of its first wait
             await self._server.start()
         return self
 
     async def stop(self) -> None:
-        """Stop to listen. Breaks answers on their way, those that hang too; never raises."""
+        """Stop listening, and abort answers in progress, also hanging ones. Never raises."""
         await self._server.stop()
 
     async def __aenter__(self) -> Self:
@@ -117,17 +117,17 @@ class ScriptedModel:
         if error is None:
             self.check()
             return
-        for mine in self._errors:  # most likely why the test failed
+        for mine in self._errors:  # the likely reason for which the test failed
             error.add_note(f"{type(mine).__name__}: {mine}")
 
     # --- Addresses ---
 
     @property
     def port(self) -> int:
-        """The port it listens on.
+        """The port of the server.
 
         Raises:
-            RuntimeError: It was never started.
+            RuntimeError: The model was never started.
         """
         if not self._server.port:
             raise RuntimeError("the scripted model was not started; use `async with`, or start()")
@@ -135,35 +135,35 @@ class ScriptedModel:
 
     @property
     def base_url(self) -> str:
-        """Where the Gemini API is."""
+        """Address of the Gemini API."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def openai_base_url(self) -> str:
-        """Where the OpenAI API is."""
+        """Address of the OpenAI API."""
         return f"{self.base_url}/v1"
 
     def endpoint(self, **settings: Any) -> GeminiAPIEndpoint:  # noqa: ANN401 - the fields are the SDK's
-        """The SDK's endpoint for this model.
+        """Return the SDK's endpoint for this model.
 
         Args:
-            **settings: Further fields of `GeminiAPIEndpoint`, e.g. `options`.
+            **settings: Further fields of `GeminiAPIEndpoint`, such as `options`.
 
         Returns:
-            What a `ModelTarget` of the SDK takes as its `endpoint`.
+            The `endpoint` for a `ModelTarget` of the SDK.
         """
         from google.antigravity import types
 
         return types.GeminiAPIEndpoint(**{"base_url": self.base_url, "api_key": API_KEY} | settings)
 
     def config(self, **settings: Any) -> LocalAgentConfig:  # noqa: ANN401 - the fields are the SDK's
-        """A configuration of the SDK whose text and image models are this one.
+        """Return a configuration of the SDK with this model for text and images.
 
         Args:
-            **settings: Further fields of `LocalAgentConfig`, e.g. `tools`, `policies`.
+            **settings: Further fields of `LocalAgentConfig`, such as `tools` or `policies`.
 
         Returns:
-            What `create_agent` and the SDK's own `Agent` take.
+            A configuration for `create_agent` and the SDK's own `Agent`.
         """
         from google.antigravity import LocalAgentConfig, types
 
@@ -175,13 +175,13 @@ class ScriptedModel:
         return LocalAgentConfig(**{"models": targets} | settings)
 
     def openai_config(self, **settings: Any) -> LocalOpenAIAgentConfig:  # noqa: ANN401 - the fields are the SDK's
-        """A configuration of the SDK that talks to this model in the OpenAI form.
+        """Return a configuration of the SDK that uses this model's OpenAI API.
 
         Args:
             **settings: Further fields of `LocalOpenAIAgentConfig`.
 
         Returns:
-            What `create_agent` and the SDK's own `Agent` take.
+            A configuration for `create_agent` and the SDK's own `Agent`.
         """
         from google.antigravity.connections.local import (
             local_openai_connection_config as openai,
@@ -194,14 +194,14 @@ class ScriptedModel:
 
     @property
     def requests(self) -> list[ModelRequest]:
-        """The calls that came, oldest first."""
+        """The received calls, oldest first."""
         return list(self._requests)
 
     async def requested(self, count: int = 1) -> ModelRequest:
-        """Wait until the model has been called so many times in all.
+        """Wait until the model has received `count` calls.
 
         Args:
-            count: Calls in all, those that came already included.
+            count: Number of calls since the start of the model.
 
         Returns:
             The latest call.
@@ -212,20 +212,20 @@ class ScriptedModel:
 
     @property
     def errors(self) -> list[ScriptError]:
-        """What the script could not answer, in order."""
+        """Errors of calls that the script did not answer, in order."""
         return list(self._errors)
 
     @property
     def unused(self) -> tuple[Step, ...]:
-        """The turns that nobody asked for so far."""
-        return self._playbook.unused
+        """The turns that are not used yet."""
+        return self._router.unused
 
     def check(self) -> None:
-        """Raise what went wrong with the script.
+        """Raise the errors of the script.
 
         Raises:
-            ScriptError: The first call that the script had no answer for, the others as notes.
-            TurnsUnusedError: `strict`, and turns are left.
+            ScriptError: A call was not answered. Notes list further errors.
+            TurnsUnusedError: The model is `strict`, and turns were not used.
         """
         if self._errors:
             first, *others = self._errors
@@ -235,16 +235,17 @@ class ScriptedModel:
             raise first
         if self._strict and (unused := self.unused):
             raise TurnsUnusedError(
-                f"{len(unused)} of the script's turns were never asked for, first "
-                f"{unused[0]!r}; take them out, or find out why the agent stopped early",
+                f"{len(unused)} turn{'s' * (len(unused) > 1)} of the script "
+                f"{'were' if len(unused) > 1 else 'was'} not used, first {unused[0]!r}; remove "
+                "unused turns, or find out why the agent stopped early",
                 unused=len(unused),
             )
 
     def statistics(self) -> ModelStatistics:
-        """Look at what it is doing right now.
+        """Return the current state.
 
         Returns:
-            Numbers of calls, of turns that are left, and of errors.
+            Numbers of calls, answers in progress, unused turns and errors.
         """
         return ModelStatistics(
             calls=self._calls,
@@ -263,7 +264,7 @@ class ScriptedModel:
         async with self._called:
             self._called.notify_all()
         try:
-            return await self._playbook.turn(request)
+            return await self._router.turn(request)
         except ScriptError as error:
             self._errors.append(error)
             raise

@@ -1,7 +1,7 @@
-"""Token counts made from the length of texts: no tokenizer, and the same in every run.
+"""Token counts from the length of texts, without a tokenizer.
 
-Four characters count as one token, which is about right for English. An image counts as 258
-tokens, as Gemini counts a small one.
+Four characters count as one token, about right for English text. An image counts as 258 tokens, as
+a small image does in Gemini.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ IMAGE_TOKENS = 258
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenCounts:
-    """The tokens of one call, all known.
+    """The tokens of one call.
 
     Attributes:
         prompt: Tokens of the prompt; includes `cached`.
@@ -38,7 +38,7 @@ class TokenCounts:
 
 
 def tokens(text: str) -> int:
-    """Count tokens, rounding up.
+    """Estimate the tokens of a text, rounded up.
 
     Example:
         >>> tokens("Hello"), tokens("")
@@ -48,13 +48,13 @@ def tokens(text: str) -> int:
 
 
 def count(turn: ModelTurn, prompt_chars: int) -> TokenCounts:
-    """Take what the turn says of its usage and count the rest.
+    """Return the usage of a turn, with estimates for values that it leaves out.
 
     Args:
         turn: The answer.
         prompt_chars: Length of the request's prompt, in characters.
     """
-    said = "".join(_said(part) for part in turn.parts)
+    said = "".join(_text_of(part) for part in turn.parts)
     thought = "".join(
         chunk for part in turn.parts if isinstance(part, ScriptThought) for chunk in part.chunks
     )
@@ -70,7 +70,7 @@ def count(turn: ModelTurn, prompt_chars: int) -> TokenCounts:
     )
 
 
-def _said(part: object) -> str:
+def _text_of(part: object) -> str:
     match part:
         case ScriptText(chunks):
             return "".join(chunks)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from agy_nb.analysis import Prices, load
-from agy_nb.analysis.cli import _for_people, add_parser
+from agy_nb.analysis.cli import _as_text, add_parser
 from agy_nb.analysis.export.files import csv
 from agy_nb.analysis.metrics.summary import compare
 from agy_nb.analysis.schema import TABLES, USAGE_KEYS
@@ -75,7 +75,7 @@ def test_day_is_that_of_the_local_clock_of_its_season(tmp_path, monkeypatch):
 @pytest.mark.parametrize("tz", ["Mars/Phobos", "", "../etc", "Europe"])
 @pytest.mark.parametrize("ask", ["usage", "summary"])
 def test_unknown_zone_is_refused(sessions, ask, tz):
-    with pytest.raises(InvalidInputError, match="no time zone"):
+    with pytest.raises(InvalidInputError, match="unknown time zone"):
         getattr(sessions, ask)(by="day", tz=tz)
 
 
@@ -413,7 +413,7 @@ def test_command_shows_a_table(sessions, tmp_path, capsys, by):
 def test_command_shows_no_cost_as_nothing_that_is_something(price, shown):
     usage = pd.DataFrame({"n_model_calls": [1], "cost_usd": [220 * price / 1e6]})
     usage["cost_is_lower_bound"] = False
-    assert _for_people(usage).split()[-1] == shown
+    assert _as_text(usage).split()[-1] == shown
 
 
 def test_command_marks_lower_bounds(tmp_path, capsys):
@@ -448,7 +448,7 @@ def test_command_that_finds_nothing_says_where(tmp_path, capsys):
     assert command(tmp_path / "run*") == 0
     out, err = capsys.readouterr()
     assert out == "no turns\n"
-    assert err == f"note: there is no recording at {tmp_path / 'run*'}\n"
+    assert err == f"note: no recording found at {tmp_path / 'run*'}\n"
 
 
 def test_command_with_nothing_but_problems_fails(tmp_path, capsys):

@@ -104,7 +104,7 @@ def test_interrupt_is_exit_code_130(monkeypatch, capsys):
         (["cassette", "redact", "nowhere"], "there is no cassette at nowhere; "),
         (["cassette", "migrate", "nowhere"], "there is no cassette at nowhere; "),
         (["usage", "nowhere"], "there is nothing at 'nowhere'; name a folder or a file"),
-        (["usage", ".", "--by", "day", "--tz", "Nowhere"], "there is no time zone 'Nowhere'; "),
+        (["usage", ".", "--by", "day", "--tz", "Nowhere"], "unknown time zone 'Nowhere'; "),
         (["usage", ".", "--format", "parquet"], "--format parquet needs --output FILE"),
         (["usage", ".", "--output", "no/such/file"], "no/such/file: No such file or directory. "),
         (["demo", "--output", "/dev/null/x"], "/dev/null/x: Not a directory. "),

@@ -15,8 +15,8 @@ HEAD = """\
 # Errors
 
 Catch `agy.AgyError` to handle any error of agy_nb, or one of its kinds to handle one cause. The
-message says what is wrong, where, and what to do. Attributes such as `retry_after` hold the values
-that a program needs.
+message names the problem, the place and the remedy. Attributes such as `retry_after` hold the
+values that a program needs.
 
 ```python
 try:

@@ -81,7 +81,7 @@ class Stage:
             self.approval.open.set()
         self.unblocked = threading.Event()
         self.undo: list[Undo] = [self.unblocked.set]
-        self.cable = FaultProxy(self._at_start)
+        self.proxy = FaultProxy(self._at_start)
         self.model = ScriptedModel(self._answer)
         self.inventory: Inventory
         self.runtime: agy.Runtime
@@ -156,7 +156,7 @@ class Stage:
             return self._start
         self.agent = await self._sound("first")
         if self.phase is Phase.IDLE:
-            await self._hurt_it(self.cable.lines[-1])
+            await self._hurt_it(self.proxy.connections[-1])
             return self._chat
         response = await self.agent.chat(FAULTY)
         if self.phase is Phase.TOOL or self.fault.blocks:
@@ -167,7 +167,7 @@ class Stage:
             await anext(aiter(response.text_stream()))
         else:
             await self.model.requested(2)
-        await self._hurt_it(self.cable.lines[-1])
+        await self._hurt_it(self.proxy.connections[-1])
         self.tool.open.set()
         self.approval.open.set()
         return self._shut_down if self.phase is Phase.SHUTDOWN else response.text
@@ -214,7 +214,7 @@ class Stage:
 async def staged(phase: Phase, fault: Fault, folder: Path) -> AsyncIterator[Stage]:
     """A stage; whatever was done to it is undone in the end."""
     stage = Stage(phase, fault, folder)
-    async with stage.model, stage.cable, agy.Runtime(stage.limits) as stage.runtime:
+    async with stage.model, stage.proxy, agy.Runtime(stage.limits) as stage.runtime:
         try:
             yield stage
         finally:

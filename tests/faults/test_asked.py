@@ -34,13 +34,13 @@ async def test_approval_of_a_harness_that_is_gone_is_withdrawn():
     limits = agy.RuntimeConfig(chat_pause=0)
     async with (
         ScriptedModel([call("work"), say("next")]) as model,
-        FaultProxy() as cable,
+        FaultProxy() as proxy,
         agy.Runtime(limits) as runtime,
     ):
         agent = await runtime.create_agent(model.config(), tools=[work], ask_user=nobody_there)
         response = await agent.chat("go")
         await asked.wait()
-        os.kill(cable.lines[0].process.pid, signal.SIGKILL)
+        os.kill(proxy.connections[0].process.pid, signal.SIGKILL)
         with pytest.raises(agy.HarnessError):
             await response.text()
         await asyncio.wait_for(withdrawn.wait(), 10)

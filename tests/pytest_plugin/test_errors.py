@@ -33,7 +33,7 @@ def test_refused_host_is_named(reach, host):
 @pytest.mark.parametrize(
     ("marker", "words", "field"),
     [
-        ("name=''", "a name is a text", "name"),
+        ("name=''", "use text such as", "name"),
         ("'../up'", "leads out of", "name"),
         ("path='x'", "takes `name`, not `path`", "agy_cassette"),
         ("'a', 'once', True, 4", "positional arguments", "agy_cassette"),
@@ -82,5 +82,5 @@ def test_async_test_that_nothing_runs_says_what_to_install(suite, run):
     )
     suite.makepyfile("async def test_it(agy_runtime):\n    pass\n")
     result = run("-s", "-pno:asyncio", "-pno:anyio")
-    result.stdout.fnmatch_lines(["*no plugin for test_it*", "*install pytest-asyncio*"])
+    result.stdout.fnmatch_lines(["*no plugin for test_it*", "*Install pytest-asyncio*"])
     assert issubclass(NoAsyncPluginError, agy.AgyError)

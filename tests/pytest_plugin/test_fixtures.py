@@ -186,4 +186,4 @@ def test_async_test_that_nothing_runs_is_told(pytester, run):
     pytester.makepyfile(test_a="async def test_a(agy_runtime): pass")
     result = run("-p", "no:asyncio", "-p", "no:anyio")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*NoAsyncPluginError: *install pytest-asyncio*"])
+    result.stdout.fnmatch_lines(["*NoAsyncPluginError: *Install pytest-asyncio*"])

@@ -126,8 +126,8 @@ def test_directory_of_all_cassettes_mirrors_the_tests(asked_for, arguments):
     [
         ("'..'", "*named '..', which leads out of *"),
         ("'../a'", "*named '../a', which leads out of *"),
-        ("''", "*is named ''; a name is a text*"),
-        ("3", "*is named 3; a name is a text*"),
+        ("''", "*is named ''; use text such as*"),
+        ("3", "*is named 3; use text such as*"),
         ("'x' * 300", "*is 300 bytes long*"),
         ("'a', name='b'", "*gives name twice*"),
         ("path='a'", "*takes `name`, not `path`*"),

@@ -312,7 +312,9 @@ def test_agent_of_a_wider_fixture_is_told_where_it_belongs(suite, run):
     run().assert_outcomes(passed=2)
     result = run("--agy-record-mode=none")
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["*started in the cassette of another test*", "*Start it in this*"])
+    result.stdout.fnmatch_lines(
+        ["*started this agent in the cassette of another test*", "*Start the agent in this*"]
+    )
     assert "record-mode=all" not in result.stdout.str()  # which would not help
 
 

@@ -38,14 +38,14 @@ def asked(prompt="hi", conversation="aaaaaaaa", number=1, system="", tools=()):
     )
 
 
-async def answers(playbook, *requests):
-    return [(await playbook.turn(request)).text for request in requests]
+async def answers(router, *requests):
+    return [(await router.turn(request)).text for request in requests]
 
 
 async def test_turns_are_played_in_order_whoever_asks():
-    playbook = ScriptRouter([say("1"), say("2"), say("3")])
+    router = ScriptRouter([say("1"), say("2"), say("3")])
     requests = (asked(conversation="aaaaaaaa"), asked(conversation="bbbbbbbb"), asked())
-    assert await answers(playbook, *requests) == ["1", "2", "3"]
+    assert await answers(router, *requests) == ["1", "2", "3"]
 
 
 async def test_one_turn_answers_every_call():
@@ -53,42 +53,42 @@ async def test_one_turn_answers_every_call():
 
 
 async def test_a_function_answers_every_call():
-    playbook = ScriptRouter(lambda request: say(request.user_text.upper()))
-    assert await answers(playbook, asked("a"), asked("b")) == ["A", "B"]
+    router = ScriptRouter(lambda request: say(request.user_text.upper()))
+    assert await answers(router, asked("a"), asked("b")) == ["A", "B"]
 
 
 async def test_a_function_may_be_async_and_stand_among_turns():
     async def shout(request):
         return say(request.user_text.upper())
 
-    playbook = ScriptRouter([say("1"), shout, say("3")])
-    assert await answers(playbook, asked(), asked("b"), asked()) == ["1", "B", "3"]
+    router = ScriptRouter([say("1"), shout, say("3")])
+    assert await answers(router, asked(), asked("b"), asked()) == ["1", "B", "3"]
 
 
 async def test_each_conversation_keeps_the_script_it_got():
-    playbook = ScriptRouter({"cats": [say("cat 1"), say("cat 2")], "dogs": [say("dog 1")]})
+    router = ScriptRouter({"cats": [say("cat 1"), say("cat 2")], "dogs": [say("dog 1")]})
     requests = (
         asked("on cats", "aaaaaaaa"),
         asked("on dogs", "bbbbbbbb"),
         asked("something else", "aaaaaaaa"),
     )
-    assert await answers(playbook, *requests) == ["cat 1", "dog 1", "cat 2"]
+    assert await answers(router, *requests) == ["cat 1", "dog 1", "cat 2"]
 
 
 async def test_conversations_that_match_alike_share_no_script():
-    playbook = ScriptRouter([("", [say("first")]), ("", [say("second")])])
+    router = ScriptRouter([("", [say("first")]), ("", [say("second")])])
     requests = (asked(conversation="aaaaaaaa"), asked(conversation="bbbbbbbb"))
-    assert await answers(playbook, *requests) == ["first", "second"]
+    assert await answers(router, *requests) == ["first", "second"]
 
 
 async def test_each_is_played_by_every_conversation_from_its_start():
-    playbook = ScriptRouter(each([say("1"), say("2")]))
+    router = ScriptRouter(each([say("1"), say("2")]))
     requests = [asked(conversation=key) for key in ("aaaaaaaa", "bbbbbbbb", "aaaaaaaa", "bbbbbbbb")]
-    assert await answers(playbook, *requests) == ["1", "1", "2", "2"]
+    assert await answers(router, *requests) == ["1", "1", "2", "2"]
 
 
 async def test_matchers_look_where_they_say():
-    playbook = ScriptRouter(
+    router = ScriptRouter(
         [
             (in_prompt("cats"), [say("prompt")]),
             (in_system("researcher"), [say("system")]),
@@ -102,27 +102,29 @@ async def test_matchers_look_where_they_say():
         asked("x", "cccccccc", tools=["finish"]),
         asked("x", "dddddddd"),
     )
-    assert await answers(playbook, *requests) == ["prompt", "system", "tool", "function"]
+    assert await answers(router, *requests) == ["prompt", "system", "tool", "function"]
 
 
 async def test_the_end_of_a_script_names_the_call_that_came_after_it():
-    playbook = ScriptRouter([say("1")])
-    await playbook.turn(asked())
-    with pytest.raises(ScriptExhaustedError, match=r"all 1 turns .* call 7 .*'one more'") as caught:
-        await playbook.turn(asked("one more", number=7))
+    router = ScriptRouter([say("1")])
+    await router.turn(asked())
+    with pytest.raises(
+        ScriptExhaustedError, match=r"call 7 has no turn: the script has 1 .*'one more'"
+    ) as caught:
+        await router.turn(asked("one more", number=7))
     assert (caught.value.played, caught.value.request_number) == (1, 7)
 
 
 async def test_a_conversation_that_nothing_matches_is_named():
-    with pytest.raises(NoScriptError, match=r"'birds'.*no matcher takes it"):
+    with pytest.raises(NoScriptError, match=r"'birds'.*no script matches it"):
         await ScriptRouter({"cats": [say("1")]}).turn(asked("birds"))
 
 
 async def test_a_conversation_too_many_is_told_of_each():
-    playbook = ScriptRouter({"": [say("1")]})
-    await playbook.turn(asked(conversation="aaaaaaaa"))
-    with pytest.raises(NoScriptError, match=r"another conversation.*each\(\)"):
-        await playbook.turn(asked(conversation="bbbbbbbb"))
+    router = ScriptRouter({"": [say("1")]})
+    await router.turn(asked(conversation="aaaaaaaa"))
+    with pytest.raises(NoScriptError, match=r"other conversations use.*each\(\)"):
+        await router.turn(asked(conversation="bbbbbbbb"))
 
 
 async def test_a_function_that_raises_is_named_with_its_error():
@@ -152,9 +154,9 @@ def test_what_is_no_script_is_refused_inside_too(script):
 
 
 async def test_unused_turns_are_known():
-    playbook = ScriptRouter({"cats": [say("1"), say("2")], "dogs": [say("3")]})
-    await playbook.turn(asked("cats"))
-    assert playbook.unused == (say("2"), say("3"))
+    router = ScriptRouter({"cats": [say("1"), say("2")], "dogs": [say("3")]})
+    await router.turn(asked("cats"))
+    assert router.unused == (say("2"), say("3"))
 
 
 def test_an_empty_script_is_a_script():

@@ -273,7 +273,7 @@ async def test_the_harness_learns_that_the_script_is_over(settings):
     async with started(model.config(**settings)) as agent:
         _, error = await steps_of(agent, "Hello")
     await model.stop()
-    assert "the script is over" in str(error)
+    assert "has no turn" in str(error)
     assert len(model.errors) == 1
 
 

@@ -1,4 +1,4 @@
-"""The books of one agent: its turns, trajectories, steps, messages and model calls."""
+"""Builds rows of one agent: turns, trajectories, steps, messages and model calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MESSAGE = (
 
 
 class AgentBuilder(ToolBuilder):
-    """The books of one agent of a session.
+    """Builds the rows of one agent of a session.
 
     Attributes:
         threads: Its trajectories, by the harness's id.
@@ -28,8 +28,8 @@ class AgentBuilder(ToolBuilder):
         model_source: How that is known.
     """
 
-    def __init__(self, book: RowSink, agent_id: int, at: float | None) -> None:
-        super().__init__(book, agent_id)
+    def __init__(self, session: RowSink, agent_id: int, at: float | None) -> None:
+        super().__init__(session, agent_id)
         self.threads: dict[str, OpenTrajectoryRow] = {}
         self.model: str | None = None
         self.model_source = "config"
@@ -67,7 +67,7 @@ class AgentBuilder(ToolBuilder):
             for step in thread.next_turn():
                 self._sync_step(step)
         self._forget_calls()
-        number = self.book.number("turns") + 1
+        number = self.session.number("turns") + 1
         chars = None if prompt is None else len(prompt)
         self.turn = OpenTurnRow(turn_id or number, at)
         self.turn.row = self._columns["turns"].add(
@@ -110,7 +110,7 @@ class AgentBuilder(ToolBuilder):
         """The turn that was queued has begun."""
         if self.turn is not None:
             self.turn.started = at
-            self.turn.owing = True
+            self.turn.awaiting_usage = True
             self._columns["turns"].put(self.turn.row, {"started_at": at})
             if self.turn.message is not None:
                 self._columns["messages"].put(self.turn.message, {"at": at})
@@ -125,8 +125,8 @@ class AgentBuilder(ToolBuilder):
         error: str | None,
         kind: str = "prompt",
     ) -> None:
-        """A turn ended that never ran, beside the one that runs."""
-        self.book.number("turns")
+        """Add a turn that ended without running, while another turn runs."""
+        self.session.number("turns")
         self._columns["turns"].add(
             {
                 **self._ids,
@@ -162,7 +162,7 @@ class AgentBuilder(ToolBuilder):
             return
         self.seen(at)
         turn.end(at, status, stop_reason, error_type, http_code)
-        if turn.owing and status in ("cancelled", "timeout"):
+        if turn.awaiting_usage and status in ("cancelled", "timeout"):
             turn.unmetered += 1
             for thread in self.threads.values():
                 thread.unmetered += thread.depth == 0
@@ -224,7 +224,7 @@ class AgentBuilder(ToolBuilder):
         state: str,
         code: int,
     ) -> None:
-        """What a step is, and where it stands."""
+        """Set the kind and the state of a step."""
         failed = state == "error" and step.state != "error" and source == "system"
         step.kind, step.source, step.target, step.state = kind, source, target, state
         step.code = code or step.code
@@ -235,29 +235,29 @@ class AgentBuilder(ToolBuilder):
 
     def text(self, step: OpenStepRow, at: float | None, text: str) -> None:
         """A piece of the model's text."""
-        turn, thread, book, chars = self.turn, step.thread, self.book, len(text)
-        if thread.fresh:
+        turn, thread, session, chars = self.turn, step.thread, self.session, len(text)
+        if thread.unread_results:
             thread.answering()
         if turn is not None:
-            turn.owing = True
+            turn.awaiting_usage = True
             if thread.depth == 0:
                 turn.chars += chars
                 if turn.first is None:
                     turn.first = at
-        if step.message is None or book.text:
+        if step.message is None or session.text:
             self.said(step, at, "model", text)
         else:
             step.text_chars += chars
-        if book.chunks:
+        if session.chunks:
             self._chunk(step, at, "text", chars)
 
     def thought(self, step: OpenStepRow, at: float | None, text: str) -> None:
         """A piece of the model's thoughts."""
         step.thread.answering()
         if self.turn is not None:
-            self.turn.owing = True
+            self.turn.awaiting_usage = True
         step.thinking_chars += len(text)
-        if self.book.chunks:
+        if self.session.chunks:
             self._chunk(step, at, "thought", len(text))
 
     def _chunk(self, step: OpenStepRow, at: float | None, kind: str, chars: int) -> None:
@@ -265,7 +265,7 @@ class AgentBuilder(ToolBuilder):
         self._columns["chunks"].add(
             {
                 **self._ids,
-                "chunk_index": self.book.number("chunks"),
+                "chunk_index": self.session.number("chunks"),
                 "turn_id": self.turn_id,
                 "trajectory_id": thread.id,
                 "step_index": step.index,
@@ -284,7 +284,7 @@ class AgentBuilder(ToolBuilder):
             step.message = self._message(role, at, chars, text, step.thread.id, step.index)
             step.said_chars = chars
         step.text_chars += chars
-        if self.book.text:
+        if self.session.text:
             step.texts.append(text)
 
     def _message(
@@ -296,19 +296,19 @@ class AgentBuilder(ToolBuilder):
         thread_id: str | None = None,
         index: int | None = None,
     ) -> int:
-        book, turn, row = self.book, self.turn, self._messages.begin()
+        session, turn, row = self.session, self.turn, self._messages.begin()
         self._write_message(
             row,
-            book.session_id,
+            session.session_id,
             self.agent_id,
-            book.number("messages"),
+            session.number("messages"),
             None if turn is None else turn.turn_id,
             thread_id,
             index,
             role,
             at,
             chars,
-            (text or None) if book.text else None,
+            (text or None) if session.text else None,
         )
         return row
 
@@ -319,7 +319,7 @@ class AgentBuilder(ToolBuilder):
         step.synced = step.updates
         self._write_step(
             step.row,
-            self.book.session_id,
+            self.session.session_id,
             self.agent_id,
             step.thread.id,
             step.index,
@@ -346,11 +346,11 @@ class AgentBuilder(ToolBuilder):
 
     def metered(self, thread: OpenTrajectoryRow, at: float | None, call: TokenColumns) -> None:
         """A model call was metered."""
-        number = self.book.number("model_calls")
+        number = self.session.number("model_calls")
         thread.calls += 1
         if self.turn is not None:
             self.turn.calls += 1
-            self.turn.owing = False
+            self.turn.awaiting_usage = False
         for key in thread.metered():
             self.read_by(key, number)
         self._columns["model_calls"].add(
@@ -370,12 +370,12 @@ class AgentBuilder(ToolBuilder):
     # -- the end -----------------------------------------------------------------------------
 
     def close(self, at: float | None, state: str = "closed") -> None:
-        """The agent is gone."""
+        """Close the agent."""
         self.about(state=state, closed_at=at)
         self.seen(at)
 
     def sync(self) -> None:
-        """Write what is open into the columns."""
+        """Write open rows into the columns."""
         for thread in self.threads.values():
             for step in thread.open_steps():
                 self._sync_step(step)

@@ -1,6 +1,6 @@
 """Arguments and results of tools, made fit for a cell: short, as JSON, without secrets.
 
-Arguments can be megabytes; what is not shown is not written out first either.
+Arguments can be megabytes, so only the part that fits into a cell is serialised.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def json_length(value: Any) -> int | None:  # noqa: ANN401 - JSON
 
 
 def brief(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Arguments cut short, still JSON: what the books keep of them."""
+    """Shorten arguments to valid JSON for a cell."""
     if isinstance(value, str):
         return value[: 2 * ARGS_CHARS]
     return _Cutter().cut(value, 0)

@@ -33,7 +33,7 @@ def _writer_of(names: tuple[str, ...]) -> Callable[..., Callable[..., None]]:
 class Rows:
     """One table's columns.
 
-    Columns grow by blocks, so that a row costs what it says and not what the table has.
+    Columns grow by blocks, so that the cost of a row does not depend on the size of the table.
 
     Attributes:
         table: Which table.

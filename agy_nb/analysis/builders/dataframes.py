@@ -41,7 +41,7 @@ def _shown(arguments: Sequence[Any]) -> list[str | None]:
     from agy_nb.analysis.builders.cell_values import shown
     from agy_nb.cassette.redaction import Redactor
 
-    scrub = Redactor(places={}).text  # folders are no secrets; to find them blocks
+    scrub = Redactor(places={}).text  # folders are not secrets; looking for them blocks
     known: dict[str, str | None] = {}  # the same few arguments come again and again
 
     def cell(value: Any) -> str | None:  # noqa: ANN401 - JSON or its text

@@ -1,4 +1,4 @@
-"""Events of turns, folded into the books: pure and incremental, one event at a time.
+"""Turns events into rows: pure and incremental, one event at a time.
 
 Rule 1: any split of the same events gives the same tables.
 Rule 2: only the protocol is known here; nothing of the runtime, nothing of pandas.
@@ -41,7 +41,7 @@ _TOOL_KINDS = {"custom": "host", "builtin": "builtin", "mcp": "mcp"}
 
 @runtime_checkable
 class EventTurn(Protocol):
-    """What is read of a turn; `agy.Response` has it."""
+    """The attributes of a turn that the tables read, as in `agy.Response`."""
 
     @property
     def agent_id(self) -> int:
@@ -63,7 +63,7 @@ class EventTables:
     """Folds the events of one agent's turns, live or recorded.
 
     Args:
-        agent: The books of the agent.
+        agent: The builder of the agent.
     """
 
     def __init__(self, agent: AgentBuilder) -> None:
@@ -173,18 +173,18 @@ class EventTables:
         if agent.reported is not None and self._metered:
             every = sum(thread.reading.total or 0 for thread in agent.threads.values())
             if every != agent.reported:
-                agent.book.problem(
+                agent.session.problem(
                     "totals_differ",
                     detail=f"agent {agent.agent_id}: its trajectories have {every} tokens, "
                     f"the harness reports {agent.reported}",
                 )
         elif not counted and any(thread.n_steps for thread in agent.threads.values()):
-            agent.book.problem(
+            agent.session.problem(
                 "usage_missing", detail=f"agent {agent.agent_id}: no model call was metered"
             )
 
     def _problem(self, event: e.Problem, _at: float | None) -> None:
-        self._agent.book.problem(event.problem, detail=event.detail)
+        self._agent.session.problem(event.problem, detail=event.detail)
 
     def _unknown_frame(self, event: e.UnknownFrame, _at: float | None) -> None:
         """One problem for each kind of frame, however many there are."""
@@ -192,7 +192,7 @@ class EventTables:
         if kind not in self._unknown and len(self._unknown) < _MOST_KINDS:
             self._unknown.add(kind)
             detail = f"frames of the {event.direction} with {kind!r} are not read"
-            self._agent.book.problem("unknown_frame", detail=detail)
+            self._agent.session.problem("unknown_frame", detail=detail)
 
     # -- turns -------------------------------------------------------------------------------
 
@@ -396,17 +396,17 @@ def _same_failure(step: ErrorInfo, turn: ErrorInfo) -> bool:
 
 
 def fold_turns(turns: Iterable[EventTurn], *, session_id: str = "live") -> Columns:
-    """Tables of turns, e.g. of responses that somebody holds."""
+    """Return the tables of turns, such as responses."""
     columns = Columns()
-    book = SessionBuilder(columns, session_id, source="live")
-    folds: dict[int, EventTables] = {}
+    session = SessionBuilder(columns, session_id, source="live")
+    by_agent: dict[int, EventTables] = {}
     for turn in turns:
-        fold = folds.setdefault(turn.agent_id, EventTables(book.agent(turn.agent_id)))
-        fold.begin(turn.turn_id, prompt_text(getattr(turn, "prompt", None)))
+        event_tables = by_agent.setdefault(turn.agent_id, EventTables(session.agent(turn.agent_id)))
+        event_tables.begin(turn.turn_id, prompt_text(getattr(turn, "prompt", None)))
         stop_reason = getattr(turn, "stop_reason", None)
         for event in turn.events:
-            fold.add(event, stop_reason=stop_reason)
-    book.sync()
+            event_tables.add(event, stop_reason=stop_reason)
+    session.sync()
     return columns
 
 

@@ -1,8 +1,8 @@
-"""The books of a live runtime: `agent.tables`, `rt.tables`.
+"""The tables of a live runtime: `agent.tables`, `rt.tables`.
 
-Rule 1: an event is put on a list. It becomes rows when somebody looks, or when the list is long.
-Rule 2: the books are bounded: beyond `max_rows` a table forgets its oldest half, and says so.
-Rule 3: an error in here is logged and ends the books, never a turn.
+Rule 1: an event is added to a list. Rows are built on access, or when the list is long.
+Rule 2: tables are bounded. Beyond `max_rows` a table drops its oldest half, with a row in
+`problems`. Rule 3: an error in this module is logged and stops the tables, never a turn.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _ENDPOINTS = ("gemini", "vertex", "openai", "litert", "interactions")
 
 
 class LiveTurn(Protocol):
-    """What is read of a response."""
+    """The attributes of a response that the tables read."""
 
     turn_id: int
     prompt: Prompt
@@ -53,12 +53,12 @@ class LiveTurn(Protocol):
 
 
 class LiveTables:
-    """Keeps the books of one runtime.
+    """Collects the rows of one runtime.
 
     Args:
         max_rows: Rows of a table before its oldest half is forgotten.
         chunks: Whether to keep a row for each piece of text.
-        text: Whether to keep what was said.
+        text: Whether to keep texts.
         prices: How model calls are priced.
 
     Attributes:
@@ -77,10 +77,10 @@ class LiveTables:
         self._prices = prices or Prices()
         self._max_rows = max_rows
         self._columns = Columns()
-        self._book = SessionBuilder(
+        self._session = SessionBuilder(
             self._columns, self.session_id, source="live", chunks=chunks, text=text
         )
-        self._folds: dict[int, EventTables] = {}
+        self._event_tables: dict[int, EventTables] = {}
         self._open: dict[int, int] = {}
         self._side_errors: dict[int, str] = {}
         self._dropped: dict[str, int] = {}
@@ -89,7 +89,7 @@ class LiveTables:
         self._waiting: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self._models: dict[int, str | None] = {}
 
-    # -- told by the runtime -----------------------------------------------------------------
+    # -- called by the runtime ---------------------------------------------------------------
 
     def agent_started(self, agent_id: int, config: Any) -> None:  # noqa: ANN401 - the user's own
         """An agent runs."""
@@ -117,30 +117,30 @@ class LiveTables:
         sub_model: tuple[str | None, str],
         about: dict[str, Any],
     ) -> None:
-        agent = self._book.agent(agent_id, about["created_at"])
+        agent = self._session.agent(agent_id, about["created_at"])
         agent.model, agent.model_source = model
         agent.sub_model = sub_model
         agent.about(**about)
 
     def agent_ended(self, agent_id: int) -> None:
-        """An agent is gone."""
+        """Close an agent."""
         self._models.pop(agent_id, None)
         self._later(self._end, agent_id, _now())
         self._tell()
 
     def _end(self, agent_id: int, at: float) -> None:
-        agent = self._book.agents.get(agent_id)
+        agent = self._session.agents.get(agent_id)
         if agent is not None:
             agent.close(at)
-        self._book.forget(agent_id)
-        self._folds.pop(agent_id, None)
+        self._session.forget(agent_id)
+        self._event_tables.pop(agent_id, None)
         self._open.pop(agent_id, None)
 
     def event(self, agent_id: int, response: LiveTurn | None, event: e.Event) -> None:
         """Something happened in a turn, or between turns."""
         if response is None:
             self._later(self._take_between_turns, agent_id, event)
-        else:  # not the response itself: it would keep an agent that is long gone
+        else:  # not the response itself, which would keep its agent alive
             about = response.turn_id, response.prompt, response.kind
             reason = response.stop_reason if isinstance(event, e.State) else None
             self._later(self._take, agent_id, event, about, getattr(reason, "value", reason))
@@ -148,7 +148,7 @@ class LiveTables:
             self._tell()
 
     def _later(self, work: Callable[..., None], *about: Any) -> None:  # noqa: ANN401
-        """Put something on the list of what is to become rows."""
+        """Add an item to the list of pending rows."""
         if not self._broken:
             self._waiting.append((work, about))
             if len(self._waiting) >= MAX_WAITING:
@@ -163,15 +163,15 @@ class LiveTables:
         except Exception:  # noqa: BLE001 - see rule 3
             self._break()
 
-    def _fold(self, agent_id: int) -> EventTables:
-        fold = self._folds.get(agent_id)
-        if fold is None:
-            fold = self._folds[agent_id] = EventTables(self._book.agent(agent_id))
-        return fold
+    def _tables_of(self, agent_id: int) -> EventTables:
+        event_tables = self._event_tables.get(agent_id)
+        if event_tables is None:
+            event_tables = self._event_tables[agent_id] = EventTables(self._session.agent(agent_id))
+        return event_tables
 
     def _take_between_turns(self, agent_id: int, event: e.Event) -> None:
         if not isinstance(event, e.State):
-            self._fold(agent_id).add(event)
+            self._tables_of(agent_id).add(event)
 
     def _take(
         self,
@@ -181,28 +181,30 @@ class LiveTables:
         stop_reason: str | None,
     ) -> None:
         turn_id, prompt, kind = about
-        fold = self._fold(agent_id)
+        event_tables = self._tables_of(agent_id)
         running = self._open.get(agent_id)
         if running is None:
-            fold.begin(turn_id, prompt_text(prompt), kind=kind)
+            event_tables.begin(turn_id, prompt_text(prompt), kind=kind)
             self._open[agent_id] = turn_id
         elif running != turn_id:
-            self._beside(agent_id, event, about)
+            self._queued_turn(agent_id, event, about)
             return
         if isinstance(event, e.State) and event.state in ENDS:
-            fold.add(event, stop_reason=stop_reason)
+            event_tables.add(event, stop_reason=stop_reason)
             del self._open[agent_id]
             self._trim()
         else:
-            fold.add(event)
+            event_tables.add(event)
 
-    def _beside(self, agent_id: int, event: e.Event, about: tuple[int, Prompt, e.TurnKind]) -> None:
+    def _queued_turn(
+        self, agent_id: int, event: e.Event, about: tuple[int, Prompt, e.TurnKind]
+    ) -> None:
         """A turn that waited behind the one that runs was ended before it ran."""
         turn_id, prompt, kind = about
         if isinstance(event, e.Error):
             self._side_errors[turn_id] = event.error.type
         elif isinstance(event, e.State) and event.state in ENDS:
-            self._book.agent(agent_id).side_turn(
+            self._session.agent(agent_id).side_turn(
                 turn_id,
                 prompt_text(prompt),
                 event.at or None,
@@ -231,7 +233,7 @@ class LiveTables:
         self._later(self._answered, values)
 
     def _answered(self, values: dict[str, Any]) -> None:
-        self._book.command(**values)
+        self._session.command(**values)
         if len(self._columns["commands"]) > self._max_rows:
             self._trim()
 
@@ -247,11 +249,11 @@ class LiveTables:
                 self._say_dropped(name, rows.dropped)
 
     def _say_dropped(self, name: str, count: int) -> None:
-        """One problem a table, however often: what says that the books are bounded is, too."""
+        """Add one problem per table, however often rows are dropped."""
         detail = f"{name}: the oldest {count} rows"
         row = self._dropped.get(name)
         if row is None:
-            self._dropped[name] = self._book.problem("rows_dropped", detail=detail)
+            self._dropped[name] = self._session.problem("rows_dropped", detail=detail)
         else:
             self._columns["problems"].put(row, {"detail": detail})
 
@@ -261,7 +263,7 @@ class LiveTables:
             _log.exception("the tables of this runtime end here; its agents go on")
 
     def watch(self, watch: Callable[[], None]) -> Callable[[], None]:
-        """Have a function called when there is more in the books than pieces of text.
+        """Call a function on every change except pieces of text.
 
         Args:
             watch: Called on the runtime's loop; never blocks, never raises.
@@ -293,12 +295,12 @@ class LiveTables:
 
         def read(name: str) -> pd.DataFrame:
             self._catch_up()
-            self._book.sync()
+            self._session.sync()
             return build(name, self._columns[name].data)
 
         def freeze(names: Iterable[str]) -> Read:
             self._catch_up()
-            self._book.sync()
+            self._session.sync()
             kept = {
                 name: {column: [*values] for column, values in self._columns[name].data.items()}
                 for name in names
@@ -309,7 +311,7 @@ class LiveTables:
 
 
 def model_of(config: Any) -> tuple[str | None, str | None]:  # noqa: ANN401 - the user's own
-    """The name of a configuration's text model, and what serves it, as far as it says so."""
+    """Return the name and the endpoint of a configuration's text model, if it has them."""
     for target in _get(config, "models") or ():
         kinds = [str(getattr(kind, "value", kind)) for kind in _get(target, "types") or ("text",)]
         if "text" in kinds:

@@ -1,4 +1,4 @@
-"""What the books keep of things that are still open: the turn that runs, trajectories, steps."""
+"""Rows that are still open: the running turn, trajectories, steps."""
 
 from __future__ import annotations
 
@@ -17,8 +17,23 @@ class OpenTurnRow:
     """A turn that runs."""
 
     __slots__ = (
-        "calls", "chars", "code", "ended", "error_type", "errors", "first", "message", "owing",
-        "prompted", "row", "started", "status", "stop_reason", "tools", "turn_id", "unmetered",
+        "awaiting_usage",
+        "calls",
+        "chars",
+        "code",
+        "ended",
+        "error_type",
+        "errors",
+        "first",
+        "message",
+        "prompted",
+        "row",
+        "started",
+        "status",
+        "stop_reason",
+        "tools",
+        "turn_id",
+        "unmetered",
         "wait",
     )  # fmt: skip
 
@@ -36,7 +51,7 @@ class OpenTurnRow:
         self.wait: float | None = None
         self.message: int | None = None
         self.prompted = False  # whether its prompt has reached the harness
-        self.owing = at is not None  # a model call runs, or is due, whose tokens were not told yet
+        self.awaiting_usage = at is not None  # a model call without usage runs or is due
 
     def again(self) -> None:
         """The prompt is sent once more."""
@@ -50,7 +65,7 @@ class OpenTurnRow:
         error_type: str | None,
         code: int | None,
     ) -> None:
-        """It is over; how, may be unknown."""
+        """Close the row; the status may be unknown."""
         self.ended, self.status, self.stop_reason = at, status, stop_reason
         self.error_type, self.code = error_type, code
 
@@ -110,14 +125,32 @@ class OpenTrajectoryRow:
 
     Attributes:
         steps: Those of this turn, by their index.
-        fresh: Tool calls, by their key, that the model asked for since the latest metered call.
+        unread_results: Keys of the tool calls since the latest metered model call.
         closed: The highest step that is not kept any more.
     """
 
     __slots__ = (
-        "_before", "_waiting", "calls", "closed", "depth", "fresh", "id", "last", "model",
-        "model_source", "n_steps", "parent", "piece_at", "reading", "row", "started", "state",
-        "steps", "stop_reason", "tokens_before", "unmetered",
+        "_before",
+        "_waiting",
+        "calls",
+        "closed",
+        "depth",
+        "id",
+        "last",
+        "model",
+        "model_source",
+        "n_steps",
+        "parent",
+        "piece_at",
+        "reading",
+        "row",
+        "started",
+        "state",
+        "steps",
+        "stop_reason",
+        "tokens_before",
+        "unmetered",
+        "unread_results",
     )  # fmt: skip
 
     def __init__(self, thread_id: str, parent: str | None, depth: int, at: float | None) -> None:
@@ -134,7 +167,7 @@ class OpenTrajectoryRow:
         self.closed = -1
         self.piece_at: float | None = None
         self.reading = self.tokens_before = TokenColumns()
-        self.fresh: list[str] = []
+        self.unread_results: list[str] = []
         self._waiting: list[str] = []
         self.steps: dict[int, OpenStepRow] = {}
         self._before: dict[int, OpenStepRow] = {}
@@ -162,10 +195,10 @@ class OpenTrajectoryRow:
         return over.values()
 
     def answering(self) -> None:
-        """The model says something: it has read the results of the tools before."""
-        if self.fresh:
-            self._waiting += self.fresh
-            self.fresh = []
+        """Mark results as read, because the model has answered."""
+        if self.unread_results:
+            self._waiting += self.unread_results
+            self.unread_results = []
 
     def metered(self) -> list[str]:
         """The tool calls, by key, whose results the call that was just metered has read.
@@ -173,7 +206,7 @@ class OpenTrajectoryRow:
         A call may be metered after the tools that it asked for have begun; so tools that nothing
         was said after wait for the next one.
         """
-        read, self._waiting, self.fresh = self._waiting, self.fresh, []
+        read, self._waiting, self.unread_results = self._waiting, self.unread_results, []
         return read
 
     def sync(self, columns: Columns) -> None:

@@ -1,11 +1,11 @@
-"""Books of one session: what happened, in the words of the tables, whatever the source.
+"""Builds the tables of one session from its events.
 
-The fold of events tells a `SessionBuilder` what it sees, so that
-one session has one set of tables. What is still open (the turn that runs, its steps) is kept beside
-the columns and written there by `sync`.
+`from_events` reports each event to a `SessionBuilder`, so that
+one session has one set of tables. Open items (the running turn, its steps) are kept
+outside the columns and written there by `sync`.
 
-Rule 1: each thing that is told costs the same, however much was told before.
-Rule 2: a row never goes away and its key never changes; only what was open is written again.
+Rule 1: the cost of an event does not depend on the number of earlier events.
+Rule 2: a row is never removed and its key never changes; only open rows are written again.
 Rule 3: a clock that went back gives an unknown duration, never a negative one.
 """
 
@@ -19,16 +19,16 @@ from agy_nb.analysis.builders.open_rows import span
 
 
 class SessionBuilder:
-    """The books of one session.
+    """Builds the rows of one session.
 
     Args:
-        columns: Where rows go; several books may share them.
+        columns: Target of the rows; several sessions can share them.
         session_id: The session.
         chunks: Whether to keep a row for each piece of text.
-        text: Whether to keep what was said.
+        text: Whether to keep texts.
 
     Attributes:
-        agents: The books of its agents, by number; of a live session only of those that run.
+        agents: Builders of its agents, by number; in a live session only of running agents.
     """
 
     def __init__(
@@ -58,18 +58,18 @@ class SessionBuilder:
         return number
 
     def agent(self, agent_id: int, at: float | None = None) -> AgentBuilder:
-        """The books of an agent, begun when it is new."""
-        book = self.agents.get(agent_id)
-        if book is None:
+        """Return the builder of an agent, and create it if needed."""
+        builder = self.agents.get(agent_id)
+        if builder is None:
             self.number("agents")
-            book = self.agents[agent_id] = AgentBuilder(self, agent_id, at)
-        return book
+            builder = self.agents[agent_id] = AgentBuilder(self, agent_id, at)
+        return builder
 
     def forget(self, agent_id: int) -> None:
-        """Nothing more will be told of an agent: its rows are all that is kept."""
-        book = self.agents.pop(agent_id, None)
-        if book is not None:
-            book.sync()
+        """End an agent: keep its rows only."""
+        builder = self.agents.pop(agent_id, None)
+        if builder is not None:
+            builder.sync()
 
     def seen(self, at: float | None) -> None:
         """Something was seen at a moment."""
@@ -108,7 +108,7 @@ class SessionBuilder:
         self.columns["sessions"].put(self._row, values)
 
     def sync(self) -> None:
-        """Write what is open into the columns."""
+        """Write open rows into the columns."""
         for agent in self.agents.values():
             agent.sync()
         self.about(

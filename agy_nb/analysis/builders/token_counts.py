@@ -1,4 +1,4 @@
-"""Token counts as the books keep them; unknown is None, 0 is a measured zero."""
+"""Token counts of rows. None is unknown, and 0 is a measured zero."""
 
 from __future__ import annotations
 

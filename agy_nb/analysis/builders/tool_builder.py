@@ -1,4 +1,4 @@
-"""The books of one agent: its tools, what was asked, and what went wrong."""
+"""Builds rows of one agent: tool calls, approvals and errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ERROR_CHARS = 500
 
 
 class RowSink(Protocol):
-    """What an agent's books need of those of its session."""
+    """The parts of a session that the builder of an agent uses."""
 
     columns: Columns
     session_id: str
@@ -38,16 +38,16 @@ class ToolBuilder:
     """What one agent's tools did, and who was asked about them.
 
     Attributes:
-        book: The books of its session.
+        session: The builder of its session.
         turn: The turn that runs, None between turns.
     """
 
-    def __init__(self, book: RowSink, agent_id: int) -> None:
-        self.book = book
+    def __init__(self, session: RowSink, agent_id: int) -> None:
+        self.session = session
         self.agent_id = agent_id
         self.turn: OpenTurnRow | None = None
-        self._columns = book.columns
-        self._ids: dict[str, Any] = {"session_id": book.session_id, "agent_id": agent_id}
+        self._columns = session.columns
+        self._ids: dict[str, Any] = {"session_id": session.session_id, "agent_id": agent_id}
         self._tools: dict[str, tuple[int, float | None]] = {}
         self._ended: dict[str, int] = {}
         self._rows_of_calls: dict[str, int] = {}
@@ -65,19 +65,19 @@ class ToolBuilder:
         """
         if at is None:
             return
-        last, book = self._last_seen, self.book
+        last, session = self._last_seen, self.session
         if last is not None and at >= last:  # nearly always
             self._last_seen = at
-            if book.last is not None and at > book.last:
-                book.last = at
+            if session.last is not None and at > session.last:
+                session.last = at
             return
         if last is None:
             self._last_seen = at
         elif at < last - 1.0 and not self._clock_reported:
             self._clock_reported = True
             detail = f"agent {self.agent_id}: by {last - at:.3f} s; see `duration`"
-            self.book.problem("clock_went_back", detail=detail)
-        self.book.seen(at)
+            self.session.problem("clock_went_back", detail=detail)
+        self.session.seen(at)
 
     @property
     def turn_id(self) -> int | None:
@@ -108,13 +108,13 @@ class ToolBuilder:
             tools.put(known[0], {"started_at": at})
             return
         ended = self._ended.get(key) if self._ended_in == self.turn_id else None
-        if ended is not None:  # the step of a quick call may be told of after its answer
+        if ended is not None:  # the step of a quick call can arrive after its result
             tools.put(ended, {"step_index": index})
             return
         row = tools.add(
             {
                 **self._ids,
-                "tool_index": self.book.number("tool_calls"),
+                "tool_index": self.session.number("tool_calls"),
                 "turn_id": self.turn_id,
                 "trajectory_id": thread.id,
                 "step_index": index,
@@ -130,7 +130,7 @@ class ToolBuilder:
         )
         self._tools[key] = (row, at)
         if self._row_of(key) is None:
-            thread.fresh.append(key)
+            thread.unread_results.append(key)
         self._rows_of_calls[key] = row
         if self.turn is not None:
             self.turn.tools += 1
@@ -155,7 +155,7 @@ class ToolBuilder:
                 self._columns["tool_calls"].put(row, {"step_index": index})
             return
         self._rows_of_calls[key] = -1  # its row comes with the call
-        thread.fresh.append(key)
+        thread.unread_results.append(key)
 
     def read_by(self, key: str, call_index: int) -> None:
         """A model call has read the result of a tool call."""
@@ -184,7 +184,7 @@ class ToolBuilder:
             self._ended_in = self.turn_id
         self._ended[key] = row
         if self.turn is not None:
-            self.turn.owing = True
+            self.turn.awaiting_usage = True
         known = {"status": status, "ended_at": at, "duration": span(began, at)}
         self._columns["tool_calls"].put(row, known | values)
         return True
@@ -217,7 +217,7 @@ class ToolBuilder:
         self.seen(at)
 
     def decided(self, approval_id: str, at: float | None, decision: str, **values: Any) -> None:  # noqa: ANN401
-        """It was decided, or answered."""
+        """Close an approval or a question."""
         known = self._asked.pop(approval_id, None)
         if known is None:
             return
@@ -238,7 +238,7 @@ class ToolBuilder:
         return self._columns["errors"].add(
             {
                 **self._ids,
-                "error_index": self.book.number("errors"),
+                "error_index": self.session.number("errors"),
                 "turn_id": self.turn_id,
                 "trajectory_id": thread_id or None,
                 "at": at,

@@ -1,4 +1,4 @@
-"""Ways out of pandas: Arrow, Parquet, CSV.
+"""Exports to Arrow, Parquet and CSV.
 
 Rule 1: Arrow and Parquet keep the types of the schema; they need the extra `arrow`.
 Rule 2: a CSV is opened in a spreadsheet sooner or later: text that would be a formula there is made
@@ -26,7 +26,7 @@ _OURS = re.compile(r"\w+/(utc_day=[\w-]+/)?part-\d+(-\d+)?\.parquet")
 
 
 def to_arrow(table: pd.DataFrame) -> Any:  # noqa: ANN401 - a pyarrow.Table
-    """A table as Arrow, with the same types.
+    """Convert a table to Arrow, with the same types.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
@@ -35,7 +35,7 @@ def to_arrow(table: pd.DataFrame) -> Any:  # noqa: ANN401 - a pyarrow.Table
 
 
 def to_parquet(source: Source, folder: Path) -> None:
-    """Every table as a data set below a folder, split by the UTC day of its rows.
+    """Write every table as a data set below a folder, partitioned by the UTC day of its rows.
 
     `pandas.read_parquet`, DuckDB, Polars, Spark and Dask read a data set as one table, with the day
     as a column. Rows without a time are of day `unknown`. What an earlier call wrote is replaced.
@@ -51,7 +51,7 @@ def to_parquet(source: Source, folder: Path) -> None:
 
 @contextlib.contextmanager
 def finish_parquet(folder: Path) -> Iterator[None]:
-    """Begin every data set anew, and see to it that each has a file when they are written."""
+    """Replace every data set, and add an empty file to each without rows."""
     from agy_nb.analysis.builders.dataframes import empty
 
     parquet = _pyarrow().parquet
@@ -128,7 +128,7 @@ def to_csv(source: Source, folder: Path) -> None:
 
 
 def csv(table: pd.DataFrame) -> str:
-    """A table as CSV: durations in seconds, unknown empty, no formulas."""
+    """Convert a table to CSV: durations in seconds, unknown values empty, formulas escaped."""
     return plain(table, defuse=True).to_csv(index=False, lineterminator="\n")
 
 

@@ -1,6 +1,6 @@
-"""Spans out, to any exporter of OpenTelemetry: `tables.to_otel(exporter)`.
+"""Exports spans with any exporter of OpenTelemetry: `tables.to_otel(exporter)`.
 
-Rule 1: the SDK of OpenTelemetry is an extra, imported on first use; nothing global is touched.
+The SDK of OpenTelemetry is an extra, which is imported on first use. Global state does not change.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter
 
-_VERSION = version("agy-nb")  # asked for here: to look it up reads the disk
+_VERSION = version("agy-nb")  # once, because the look-up reads the disk
 BATCH = 512
-"""Spans in a request, as OpenTelemetry's own batches."""
+"""Spans per request, as in OpenTelemetry's own batches."""
 
 
 def to_otel(
@@ -30,22 +30,20 @@ def to_otel(
     resource: Resource | None = None,
     arguments: bool = False,
 ) -> int:
-    """Every turn that is over as a trace; see `agy_nb.analysis.export.spans` for what is in it.
+    """Export each finished turn as a trace; `agy_nb.analysis.export.spans` lists the attributes.
 
-    It is over when the exporter has taken all; on an event loop, give it a thread (`await
-    asyncio.to_thread(tables.to_otel, exporter)`).
-
-    To export again is safe where the receiver knows spans by their ids: they stay the same.
+    The function blocks until the exporter has all spans. On an event loop, use a thread: `await
+    asyncio.to_thread(tables.to_otel, exporter)`. You can export again: spans keep their ids.
 
     Args:
         source: Tables.
-        exporter: Where spans go, e.g. an `OTLPSpanExporter()`; it is not shut down.
-        resource: What the spans are of; that of the environment (`OTEL_SERVICE_NAME`) when None,
-            with the service `agy-nb` where it names none.
-        arguments: Whether the arguments of tools go along, without secrets and cut short.
+        exporter: An exporter, such as `OTLPSpanExporter()`. It is not shut down.
+        resource: Resource of the spans. None uses the environment (`OTEL_SERVICE_NAME`), or the
+            service `agy-nb`.
+        arguments: Whether to export the arguments of tools, redacted and shortened.
 
     Returns:
-        How many spans were exported.
+        Number of exported spans.
 
     Raises:
         MissingExtraError: The SDK of OpenTelemetry is not installed.
@@ -69,14 +67,14 @@ def to_otel(
     while batch := [shared.convert(span) for span in itertools.islice(spans, BATCH)]:
         if exporter.export(batch) is not SpanExportResult.SUCCESS:
             name = type(exporter).__name__
-            msg = f"{name} refused spans after {exported}; it logs why. Mend that and export again"
+            msg = f"{name} refused spans after {exported}; see the exporter's log, and try again"
             raise SpansNotExportedError(msg, exported=exported)
         exported += len(batch)
     return exported
 
 
 class _Shared:
-    """What all spans of an export have in common."""
+    """Attributes that all spans of an export share."""
 
     def __init__(self, resource: Resource | None) -> None:
         from opentelemetry import trace
@@ -115,7 +113,7 @@ class _Shared:
 
 
 def _resource() -> Resource:
-    """That of the environment; `Resource.create` would wait for threads, which no loop should."""
+    """Read the resource of the environment. `Resource.create` would block on threads."""
     from opentelemetry.sdk.resources import OTELResourceDetector, Resource
     from opentelemetry.sdk.version import __version__
 

@@ -9,7 +9,7 @@ invoke_agent                 a turn
 
 Rule 1: a turn is a trace. Ids come from what a span is and when: a second export is the same one.
 Rule 2: a token is on one span, that of its model call; nothing that sums spans counts it twice.
-Rule 3: what is not told is not there. When a model call began is inferred, and says so.
+Rule 3: unknown attributes are left out. The start of a model call is inferred and marked so.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _USAGE = {
 }
 
 _MOMENTS = ("first_at", "last_at", "at", "started_at", "ended_at", "asked_at", "decided_at")
-"""Columns that tell when something was done."""
+"""Columns with the end of an operation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Moment:
     Attributes:
         name: What.
         at: When (nanoseconds since the Unix epoch).
-        attributes: What is known of it.
+        attributes: Its known attributes.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Span:
         parent_id: Of the span that it is part of, None for a turn.
         start: When it began (nanoseconds since the Unix epoch).
         end: When it was over; not before `start`.
-        attributes: What is known of it.
+        attributes: Its known attributes.
         error: Why it failed, None where it did not; may be empty.
         moments: What happened within.
     """
@@ -113,7 +113,7 @@ def spans_of(source: Source, *, arguments: bool = False) -> Iterator[Span]:
 
 
 def _rows(source: Source, name: str) -> list[Row]:
-    """The rows of a table without what is unknown; times in nanoseconds."""
+    """Yield the rows of a table without unknown values; times are in nanoseconds."""
     import pandas as pd
 
     known = source.frame(name).astype(object)

@@ -1,7 +1,7 @@
-"""What model calls cost, call by call.
+"""The cost of model calls, call by call.
 
 Rule 1: a price is that of one call at its date; sums are never priced, their tiers would be wrong.
-Rule 2: what is not known is `<NA>` and says why in `cost_status`; it is never 0.
+Rule 2: an unknown cost is `<NA>`, never 0; `cost_status` has the reason.
 Rule 3: offline. The price table is `genai-prices`, an extra, imported on first use; without it only
 prices of your own count.
 """
@@ -36,7 +36,7 @@ def _version(distribution: str) -> str:
         return distribution
 
 
-_TABLE = _version("genai-prices")  # asked for here: to look it up reads the disk
+_TABLE = _version("genai-prices")  # once, because the look-up reads the disk
 
 
 class Price(NamedTuple):
@@ -61,16 +61,16 @@ class Price(NamedTuple):
 
 @dataclass(frozen=True)
 class Prices:
-    """How model calls are priced.
+    """Prices of model calls.
 
     Attributes:
-        own: Prices of your own by model, in US dollars a million tokens: of uncached input, of
-            cached input, and of output. They win over the table.
-        aliases: Names of the price table for names of yours, e.g. of tuned or local models.
-        provider: Whose models these are, as the price table names it.
+        own: Your prices by model, in US dollars per million tokens: uncached input, cached input
+            and output. They override the price table.
+        aliases: Names in the price table by your names, for example of tuned or local models.
+        provider: Provider of the models, by its name in the price table.
 
     Raises:
-        InvalidInputError: A price is not three numbers, or an alias is no name.
+        InvalidInputError: A price is not three numbers, or an alias is not text.
 
     Example:
         >>> from agy_nb.analysis import Prices
@@ -91,7 +91,7 @@ class Prices:
         for model, price in self.own.items():
             if not _is_price(price):
                 msg = (
-                    f"the price of {model!r} must be three numbers, US dollars a million tokens "
+                    f"the price of {model!r} must be three numbers, US dollars per million tokens "
                     f"of uncached input, cached input and output; got {price!r}"
                 )
                 raise InvalidInputError(msg, field="own")
@@ -103,17 +103,17 @@ class Prices:
                 )
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy in another process needs: what is known already is found again there."""
+        """Leave out the cache of known prices; another process fills its own."""
         return {"own": self.own, "aliases": self.aliases, "provider": self.provider, "_known": {}}
 
     def add_to(self, calls: pd.DataFrame) -> pd.DataFrame:
         """Fill in the cost columns of the table `model_calls`.
 
         Args:
-            calls: The table; it stays as it is.
+            calls: The table; it is not changed.
 
         Returns:
-            Another table, with its costs in US dollars.
+            A new table with costs in US dollars.
         """
         import pandas as pd
 
@@ -158,7 +158,8 @@ class Prices:
             output_tokens: Answer, thoughts included.
 
         Returns:
-            US dollars for the prompt, the answer and both; where they are None, `status` says why.
+            US dollars for the prompt, the answer and both. If they are None, `status` has the
+            reason.
         """
         key = (model, tier, at, input_tokens, cached, output_tokens)
         price = self._known.get(key)
@@ -167,13 +168,13 @@ class Prices:
         return price
 
     def context_window(self, model: str | None) -> int | None:
-        """Look up how much a model's prompt and answer may be.
+        """Look up the context window of a model.
 
         Args:
-            model: As it is configured.
+            model: Name in the configuration.
 
         Returns:
-            Tokens, None where that is not known.
+            Tokens, or None if unknown.
         """
         name = self._name(model)
         try:

@@ -1,4 +1,4 @@
-"""Summaries people ask for, and the difference between two sets of sessions.
+"""Summaries, and the difference between two sets of sessions.
 
 Rule 1: each figure comes from the table that measures it; nothing is summed twice.
 Rule 2: a share or a percentile of nothing is unknown.
@@ -42,7 +42,7 @@ TURN_FIGURES: tuple[Column, ...] = (
     Column(
         "context_growth_per_turn",
         "float",
-        "How much longer the last prompt of a turn was than that of the turn before, in the mean",
+        "Mean growth of the last prompt from turn to turn",
         "tokens",
     ),
     Column("cost_usd", "float", "Price of the calls that have one", "US dollars"),
@@ -66,7 +66,12 @@ TOOL_FIGURES: tuple[Column, ...] = (
     Column(
         "attributed_tokens", "float", "Of the model calls that read the results: inferred", "tokens"
     ),
-    Column("attributed_cost_usd", "float", "Price of these, shared out: inferred", "US dollars"),
+    Column(
+        "attributed_cost_usd",
+        "float",
+        "Their price, divided by tool: inferred",
+        "US dollars",
+    ),
 )
 """Columns of a summary by tool."""
 
@@ -78,10 +83,10 @@ def summary(source: Source, by: Sequence[str] = (), *, tz: str | None = None) ->
         source: Tables.
         by: `"model"` (of the agent), `"agent"`, `"day"` and `"tool"`, in any combination; one row
             in all when empty. With `"tool"` the figures are those of tool calls.
-        tz: Time zone of `"day"`; the local one when None.
+        tz: Time zone of `"day"`; None for the local one.
 
     Raises:
-        InvalidInputError: `by` has another word, or there is no such time zone.
+        InvalidInputError: `by` or the time zone is unknown.
     """
     unknown = [word for word in by if word not in get_args(Key)]
     if unknown:
@@ -225,8 +230,8 @@ def _share(part: Any, whole: Any) -> float | None:  # noqa: ANN401
 # -- two sets ------------------------------------------------------------------------------------
 
 COMPARISON: tuple[Column, ...] = (
-    Column("figure", "string", "What is compared"),
-    Column("unit", "string", "Of the means"),
+    Column("figure", "string", "Name of the figure"),
+    Column("unit", "string", "Unit of the means"),
     Column("n_a", "int", "Values in the first set"),
     Column("n_b", "int", "Values in the second set"),
     Column("mean_a", "float", "Mean of the first set"),
@@ -241,17 +246,18 @@ COMPARISON: tuple[Column, ...] = (
 
 
 def compare(a: Source, b: Source) -> pd.DataFrame:
-    """What is different between two sets of sessions, and whether it may be chance.
+    """Compare two sets of sessions, with a confidence interval for each difference.
 
-    The interval is that of two means (normal, unequal variances): fair from about 30 values on.
+    The interval is for the difference of two means (normal, unequal variances). It needs about 30
+    values on each side.
 
     Args:
-        a: Before, e.g. `agy.load("last-week/")`.
-        b: After.
+        a: The first set, such as `agy.load("last-week/")`.
+        b: The second set.
 
     Returns:
-        A row a figure: its unit, how many values there are, their means, and the difference with
-        its 95% interval.
+        One row per figure: unit, numbers of values, means, and the difference with its 95%
+        interval.
 
     Example:
         >>> from agy_nb.analysis import compare

@@ -1,7 +1,7 @@
 """Token sums by turn, trajectory, agent, session, model, day or tool.
 
-Rule 1: sums come from `model_calls`, row by row; what is counted twice elsewhere is counted once.
-Rule 2: a sum of unknowns is unknown. What a sum leaves out, a flag says.
+Rule 1: sums come from the rows of `model_calls`, so that each call counts once.
+Rule 2: a sum of unknown values is unknown. Flags mark incomplete sums.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ _RUNNING = "running"
 
 
 class Source(Protocol):
-    """What is read of tables."""
+    """A source of tables."""
 
     def frame(self, name: str) -> pd.DataFrame:
-        """One of them."""
+        """Return a table by its name."""
         ...
 
 
 def usage_table(source: Source, by: By, tz: str | None = None) -> pd.DataFrame:
-    """Tokens and cost, summed up.
+    """Sum up tokens and cost.
 
     Args:
         source: Tables.
-        by: What a row stands for.
-        tz: Time zone for `by="day"`; the local one when None.
+        by: The groups.
+        tz: Time zone for `by="day"`; None for the local one.
 
     Raises:
-        InvalidInputError: `by` is none of these, or there is no such time zone.
+        InvalidInputError: `by` or the time zone is unknown.
     """
     if by not in get_args(By):
         known = ", ".join(get_args(By))
@@ -100,7 +100,7 @@ def _sums(calls: pd.DataFrame, on: list[str]) -> pd.DataFrame:
 
 
 def _bounds(source: Source, by: By, on: list[str], tz: str | None) -> pd.DataFrame:
-    """Every group that there is, with what was not metered in it."""
+    """Return every group, with its number of unmetered calls."""
     name = {"turn": "turns", "day": "turns", "trajectory": "trajectories", "model": "trajectories"}
     table = source.frame(name.get(by, "turns"))
     if by == "day":
@@ -123,7 +123,7 @@ def _bounds(source: Source, by: By, on: list[str], tz: str | None) -> pd.DataFra
 
 
 def _at_work(trajectories: pd.DataFrame, turns: pd.DataFrame) -> Any:  # noqa: ANN401 - an array
-    """Which trajectories are of an agent that has a turn to end; events tell of no other state."""
+    """Select the trajectories of agents with a running turn."""
     agents = ["session_id", "agent_id"]
     running = turns.loc[turns["status"].eq(_RUNNING), agents].set_index(agents).index
     return trajectories.set_index(agents).index.isin(running)
@@ -152,10 +152,10 @@ def _cache_hit_ratio(table: pd.DataFrame) -> pd.Series[Any]:
 
 
 def local_days(times: pd.Series[Any], tz: str | None) -> pd.Series[Any]:
-    """The day of each moment on the clock of a time zone; the local one when None.
+    """Return the day of each time in a time zone; None for the local one.
 
     Raises:
-        InvalidInputError: There is no such time zone.
+        InvalidInputError: The time zone is unknown.
     """
     clock = _local_clock(times) if tz is None else _clock(times, tz)
     days: pd.Series[Any] = clock.dt.normalize().astype("datetime64[us]")
@@ -166,15 +166,15 @@ def _clock(times: pd.Series[Any], tz: str) -> pd.Series[Any]:
     try:
         shown: pd.Series[Any] = times.dt.tz_convert(tz).dt.tz_localize(None)
     except (LookupError, ValueError, TypeError, OSError) as error:
-        msg = f"there is no time zone {tz!r}; name one like 'Europe/Vienna'"
+        msg = f"unknown time zone {tz!r}; use a name such as 'Europe/Vienna'"
         raise InvalidInputError(msg, field="tz") from error
     return shown
 
 
 def _local_clock(times: pd.Series[Any]) -> pd.Series[Any]:
-    """What the clock of this machine showed: it has its summer time, but no name to ask pandas by.
+    """Convert times to this machine's local time, whose zone has no name for pandas.
 
-    Clocks are put forward or back on a quarter of an hour.
+    Changes of the offset happen on a quarter of an hour.
     """
     quarters = times.dt.floor("15min")
     ahead = {at: at.to_pydatetime().astimezone().utcoffset() for at in quarters.dropna().unique()}
@@ -185,7 +185,7 @@ def _local_clock(times: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def shared_out(source: Source) -> pd.DataFrame:
-    """Tool calls with their share of the model calls that read their results."""
+    """Return tool calls with their share of the model calls that read their results."""
     tools, calls = source.frame("tool_calls"), source.frame("model_calls")
     one = ["session_id", "read_by_call"]
     read = calls[["session_id", "call_index", "total_tokens", "cost_usd"]]
@@ -212,8 +212,8 @@ def _typed(table: pd.DataFrame, columns: Iterable[Column]) -> pd.DataFrame:
     return table[list(wanted)].astype(wanted)
 
 
-class _Folded:
-    """Tables of columns that do not grow any more."""
+class _Built:
+    """Tables of complete columns."""
 
     def __init__(self, turns: Iterable[EventTurn]) -> None:
         self._columns = fold_turns(turns)
@@ -225,22 +225,22 @@ class _Folded:
 def usage_df(
     turns: EventTurn | Iterable[EventTurn], *, by: Literal["turn", "trajectory"] = "turn"
 ) -> pd.DataFrame:
-    """Tokens that turns took, one row a turn or one row a trajectory of a turn.
+    """Return the tokens of responses, one row per turn or per trajectory.
 
-    `n_model_calls` counts the calls that were metered; calls that fail or are cancelled report no
-    tokens, so that a sum is a lower bound. `input_tokens` include `cache_read_tokens`,
-    `output_tokens` include `reasoning_tokens`. A turn's row includes its subagents;
-    `by="trajectory"` tells them apart. For whole agents and sessions see `agent.tables.usage()`.
+    `n_model_calls` counts metered calls. Calls that fail or are cancelled report no tokens, so a
+    sum is a lower bound. `input_tokens` include `cache_read_tokens`, and `output_tokens` include
+    `reasoning_tokens`. The row of a turn includes its subagents; use `by="trajectory"` to separate
+    them. For whole agents and sessions, use `agent.tables.usage()`.
 
     Args:
-        turns: Responses, or one; those that still run count with what has come.
-        by: What a row stands for.
+        turns: One response or several. A running one counts with the tokens so far.
+        by: The groups.
 
     Returns:
-        A row for each; tokens as counts, `<NA>` where nothing was metered.
+        One row per group. Unknown numbers of tokens are `<NA>`.
 
     Raises:
-        InvalidInputError: `by` is none of the two.
+        InvalidInputError: `by` is unknown.
 
     Example:
         >>> from agy_nb.analysis import usage_df
@@ -256,7 +256,7 @@ def usage_df(
     """
     if by not in ("turn", "trajectory"):
         raise InvalidInputError(f"by must be one of turn, trajectory, got {by!r}", field="by")
-    source = _Folded([turns] if isinstance(turns, EventTurn) else turns)
+    source = _Built([turns] if isinstance(turns, EventTurn) else turns)
     on = ["agent_id", "turn_id"]
     every = source.frame("turns")[on]
     if by == "trajectory":

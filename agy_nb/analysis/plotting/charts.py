@@ -1,9 +1,9 @@
 """What plots show, before anything is drawn: series of numbers, with names, colours and units.
 
 Rule 1: what a chart shows is worked out once; Matplotlib and Plotly only draw it.
-Rule 2: the colours can be told apart by the colour-blind (Okabe and Ito), and nothing is told by
+Rule 2: the colours suit colour-blind readers (Okabe and Ito), and nothing is shown by
 colour alone: areas have patterns, lines have marks.
-Rule 3: what is unknown is not drawn; where nothing is known, the chart says so.
+Rule 3: unknown values are not drawn; a chart without values shows a note.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Pattern: TypeAlias = Literal["", "/", "\\", "."]
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What is drawn in one colour.
+    """Data in one colour.
 
     Attributes:
         name: Its line in the legend; empty for one without.
@@ -68,13 +68,13 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What is drawn in one frame.
+    """Content of one chart.
 
     Attributes:
         title: Above it.
-        x: What goes across, with its unit.
-        y: What goes up, with its unit; empty where `rows` name it.
-        series: What is drawn, the undermost first.
+        x: Label of the horizontal axis, with its unit.
+        y: Label of the vertical axis, with its unit; empty if `rows` name it.
+        series: The data, from bottom to top.
         rows: Names of the rows of spans, from the top.
         log_x: Whether `x` is logarithmic.
         whole_x: Whether `x` counts things.
@@ -192,7 +192,7 @@ def latency_chart(source: Source) -> Chart:
 
 
 def context_chart(source: Source, most: int = 5) -> Chart:
-    """How the prompt grew from model call to model call, a line a trajectory.
+    """Return the length of the prompt per model call, one line per trajectory.
 
     Args:
         source: Tables.
@@ -231,7 +231,7 @@ def _name(key: Any, group: pd.DataFrame, *, several: bool) -> str:  # noqa: ANN4
 
 
 def short(name: str) -> str:
-    """A name that leaves room for what it names: its begin and its end."""
+    """Shorten a name to its begin and its end."""
     return name if len(name) <= _NAME else f"{name[: _NAME // 2]}…{name[-_NAME // 2 :]}"
 
 

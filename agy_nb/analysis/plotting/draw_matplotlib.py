@@ -106,7 +106,7 @@ def _frame(ax: Axes, chart: Chart) -> None:
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
     else:
-        ax.update_datalim([(0.0, chart.y_range[0])], updatex=False)  # what is left above is of all
+        ax.update_datalim([(0.0, chart.y_range[0])], updatex=False)  # the rest above belongs to all
         ax.autoscale_view(scalex=False)
         ax.set_ylim(*chart.y_range)
     ax.spines[["top", "right"]].set_visible(False)

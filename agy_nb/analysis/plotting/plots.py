@@ -1,6 +1,6 @@
 """Plots of sessions, one line each: `plot_usage`, `plot_latency`, `plot_timeline`, `plot_context`.
 
-`charts` and `timeline` say what is drawn, `draw_*` draw it: with Matplotlib, or with Plotly
+`charts` and `timeline` compute the data, `draw_*` draw it: with Matplotlib, or with Plotly
 to zoom and to point at.
 
 Rule 1: libraries that draw are extras, imported on first use; no global setting is touched.
@@ -35,7 +35,7 @@ def plot_usage(source: Source, *, backend: Backend = "matplotlib", ax: Axes | No
         Matplotlib's `Axes` or Plotly's `Figure`.
 
     Raises:
-        InvalidInputError: There is no such backend, or it takes no axes.
+        InvalidInputError: The backend is unknown, or it does not use axes.
         MissingExtraError: It is not installed.
     """
     return draw(usage_chart(source), backend, ax)
@@ -52,7 +52,7 @@ def plot_latency(source: Source, *, backend: Backend = "matplotlib", ax: Axes | 
 def plot_context(
     source: Source, *, backend: Backend = "matplotlib", ax: Axes | None = None, most: int = 5
 ) -> Any:  # noqa: ANN401
-    """How the prompt grew from model call to model call, a line a trajectory.
+    """Plot the length of the prompt per model call, one line per trajectory.
 
     Args, returns and raises as `plot_usage`.
 
@@ -73,9 +73,9 @@ def plot_timeline(
     backend: Backend = "matplotlib",
     ax: Axes | None = None,
 ) -> Any:  # noqa: ANN401
-    """A turn on a line of time: answers, tools and waits, a row a trajectory.
+    """Plot the timeline of a turn: answers, tools and waits, one row per trajectory.
 
-    A model call is metered at its end, marked by a triangle; when it began is not told.
+    A model call is metered at its end, marked by a triangle; its start is unknown.
 
     Args:
         source: Tables.
@@ -88,7 +88,7 @@ def plot_timeline(
         As `plot_usage`.
 
     Raises:
-        InvalidInputError: There is no such turn, or there are several; or as `plot_usage`.
+        InvalidInputError: The turn is unknown, or several turns match; or as `plot_usage`.
         MissingExtraError: The backend is not installed.
     """
     return draw(timeline_chart(source, turn_id, session_id), backend, ax)

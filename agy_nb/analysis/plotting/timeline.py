@@ -20,7 +20,7 @@ _SPANS: tuple[tuple[str, str, str, str, str, Pattern], ...] = (
 
 
 def timeline_chart(source: Source, turn_id: int | None, session_id: str | None) -> Chart:
-    """Answers, tools and waits of a turn, a row a trajectory.
+    """Return the answers, tools and waits of a turn, one row per trajectory.
 
     Args:
         source: Tables.
@@ -28,7 +28,7 @@ def timeline_chart(source: Source, turn_id: int | None, session_id: str | None) 
         session_id: Its session; needed where several have a turn of that number.
 
     Raises:
-        InvalidInputError: There is no such turn, or there are several.
+        InvalidInputError: The turn is unknown, or several turns match.
     """
     turn = _turn(source, turn_id, session_id)
     if turn is None:

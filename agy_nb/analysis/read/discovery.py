@@ -1,7 +1,7 @@
 """Where recordings are: from a path, a pattern or a list of these to what can be read.
 
 Rule 1: a session's id comes from where it is, so that the same folder gives the same ids.
-Rule 2: what is named twice is read once; what is there in two forms, in the form that tells more.
+Rule 2: a recording that is named twice is read once; of two forms, the fuller one is read.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ class RecordingPath:
     Attributes:
         path: Its folder, or the file of its wire.
         session_id: What its rows are called by.
-        twin: Whether another one had the same name.
+        duplicate_name: Whether another recording has the same name.
     """
 
     path: Path
     session_id: str
-    twin: bool = False
+    duplicate_name: bool = False
 
 
 def find_recordings(where: Any) -> Iterator[RecordingPath]:  # noqa: ANN401 - a path, a pattern, or a list of these
-    """The recordings that a path, a pattern or a list of these stands for, sorted by name.
+    """Find the recordings of a path, a pattern or a list of these, sorted by name.
 
     A name is the path below the folder that was asked for; a conversation of the harness has its
     id. Two of one name get different ids. The database of a conversation is left where its
     transcript is, too, and the transcript of a subagent where its agent's is.
     """
     found = list(_paths(where))
-    told = {name_of(path) for _, path in found if path.name in TRANSCRIPTS}
+    logged = {name_of(path) for _, path in found if path.name in TRANSCRIPTS}
     taken: dict[str, int] = {}
     seen: set[str] = set()
     for root, path in found:
         there = os.path.realpath(path)
-        if there in seen or (_names_a_database(path.name) and name_of(path) in told):
+        if there in seen or (_names_a_database(path.name) and name_of(path) in logged):
             continue
         seen.add(there)
         try:
@@ -58,7 +58,9 @@ def find_recordings(where: Any) -> Iterator[RecordingPath]:  # noqa: ANN401 - a 
         if name in ("", ".") or is_conversation(path):
             name = name_of(path)
         taken[name] = count = taken.get(name, 0) + 1
-        yield RecordingPath(path, name if count == 1 else f"{name}~{count}", twin=count > 1)
+        yield RecordingPath(
+            path, name if count == 1 else f"{name}~{count}", duplicate_name=count > 1
+        )
 
 
 def _paths(where: Any) -> Iterator[tuple[Path, Path]]:  # noqa: ANN401

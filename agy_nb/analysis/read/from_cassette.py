@@ -1,6 +1,6 @@
 """From a recording on disk to columns: one pass, line by line, nothing kept of the frames.
 
-Rule 1: a file gives what it has. What it has not is a row in `problems`, never an exception.
+Rule 1: read as much of a file as possible. The rest is a row in `problems`, never an exception.
 Rule 2: a moment is when the client saw a frame. Lines tell the time since the line before by a
 clock that cannot go back; the harness's own clock only says where that began.
 """
@@ -38,7 +38,7 @@ def read_file(
     chunks: bool = False,
     text: bool = False,
     columns: Columns | None = None,
-    twin: bool = False,
+    duplicate_name: bool = False,
 ) -> Columns:
     """The columns of one recording.
 
@@ -47,12 +47,12 @@ def read_file(
             conversation: a transcript, or a database.
         session_id: What its rows are called by; its name when None.
         chunks: Whether to keep a row for each piece of text.
-        text: Whether to keep what was said.
+        text: Whether to keep texts.
         columns: Where to add the rows; new ones when None.
-        twin: Whether another recording has the same name, to be told of.
+        duplicate_name: Whether another recording has the same name, for `problems`.
 
     Returns:
-        The columns; what could not be read is told of in `problems`.
+        The columns. Unreadable parts are rows of `problems`.
     """
     from agy_nb.cassette.storage import format as fmt
 
@@ -61,7 +61,7 @@ def read_file(
     folder = wire.parent
     columns = Columns() if columns is None else columns
     kept = is_conversation(path)
-    book = SessionBuilder(
+    session = SessionBuilder(
         columns,
         session_id or name_of(path),
         chunks=chunks,
@@ -69,19 +69,19 @@ def read_file(
         source="conversation" if kept else "cassette",
         path=str(path),
     )
-    reader = _Reader(book, path)
-    if twin:
-        book.problem("duplicate_session", path=str(path), detail="another one has this name")
+    reader = _Reader(session, path)
+    if duplicate_name:
+        session.problem("duplicate_session", path=str(path), detail="duplicate name")
     if path.name in TRANSCRIPTS:
-        read_transcript(path, book)
+        read_transcript(path, session)
     elif kept:
-        read_database(path, book)
+        read_database(path, session)
     elif path.is_file() and wire != path:
         detail = "only cassettes, a .jsonl of their wire, and the harness's own files are read"
-        book.problem("not_a_session", path=str(path), detail=detail)
+        session.problem("not_a_session", path=str(path), detail=detail)
     elif reader.header(folder):
         reader.wire(wire)
-    book.sync()
+    session.sync()
     return columns
 
 
@@ -102,8 +102,8 @@ class _Connection:
 
 
 class _Reader:
-    def __init__(self, book: SessionBuilder, path: Path) -> None:
-        self._book = book
+    def __init__(self, session: SessionBuilder, path: Path) -> None:
+        self._session = session
         self._path = str(path)
         self._connections: dict[int, _Connection] = {}
         self._recorded_at: float | None = None
@@ -139,8 +139,8 @@ class _Reader:
         with contextlib.suppress(ValueError, TypeError):
             self._recorded_at = datetime.fromisoformat(data["recorded_at"]).timestamp()
         if not self._complete:
-            self._problem("partial", "the recording was not finished, or still goes on")
-        self._book.about(complete=self._complete, sdk=str(data.get("sdk") or "") or None)
+            self._problem("partial", "the recording is incomplete, or still running")
+        self._session.about(complete=self._complete, sdk=str(data.get("sdk") or "") or None)
         return True
 
     # -- the wire ----------------------------------------------------------------------------
@@ -166,7 +166,7 @@ class _Reader:
                 self._problem("not_closed", "its connection was not closed")
         if self._damaged > 1:
             self._problem("damaged", f"{self._damaged} lines in all")
-        self._book.about(n_frames=self._frames)
+        self._session.about(n_frames=self._frames)
 
     def _lines(self, lines: Iterable[bytes]) -> None:
         """Parse, read and add some lines at a time.
@@ -183,7 +183,7 @@ class _Reader:
                     self._take_lines(batch, number)
                     batch, size = [], 0
         finally:
-            if batch:  # the end of the file, or what came before a line that cannot be read
+            if batch:  # the end of the file, or the lines before an unreadable one
                 self._take_lines(batch, number)
 
     def _take_lines(self, batch: list[bytes], last: int) -> None:
@@ -203,7 +203,7 @@ class _Reader:
                     self._read.append((connection.add, connection.harness(frame, base + offset)))
                 else:
                     self._take(connection, direction, base + offset, frame)
-            except Exception as error:  # noqa: BLE001 - whatever a damaged file holds
+            except Exception as error:  # noqa: BLE001 - a damaged file can hold anything
                 self._add()  # problems have their order
                 if number == last and not batch[-1].endswith(b"\n"):
                     self._problem("partial", "the last line is cut off", number)
@@ -212,13 +212,13 @@ class _Reader:
         self._add()
 
     def _add(self) -> None:
-        """Put what was read into the tables."""
+        """Add the recorded lines to the tables."""
         read, self._read = self._read, []
         for add, events in read:
             try:
                 for event in events:
                     add(event)
-            except Exception as error:  # noqa: BLE001 - whatever a damaged file holds
+            except Exception as error:  # noqa: BLE001 - a damaged file can hold anything
                 self._note_damage(error)
 
     def _note_damage(self, error: Exception, line: int | None = None) -> None:
@@ -229,21 +229,21 @@ class _Reader:
     def _connect(self, number: int) -> _Connection:
         if not 0 <= int(number) < _CONNECTIONS:
             raise ValueError("`s` is the number of a connection, from 0")
-        fold = EventTables(self._book.agent(int(number) + 1))
+        event_tables = EventTables(self._session.agent(int(number) + 1))
         reader = WireReader()
-        connection = _Connection(reader, reader.harness, fold.add)
+        connection = _Connection(reader, reader.harness, event_tables.add)
         self._connections[number] = connection
         return connection
 
     def _flush(self, connection: _Connection, base: float | None) -> None:
-        """The time is known now, or will never be: take what has waited for it."""
+        """Process the lines that waited for a time."""
         waiting, connection.waiting = connection.waiting, []
         if connection.base is None:
             connection.base = base
         for direction, offset, frame in waiting:
             try:
                 self._take(connection, direction, None if base is None else base + offset, frame)
-            except Exception as error:  # noqa: BLE001 - whatever a damaged file holds
+            except Exception as error:  # noqa: BLE001 - a damaged file can hold anything
                 self._note_damage(error)
 
     def _take(
@@ -256,4 +256,4 @@ class _Reader:
         self._read.append((connection.add, connection.reader.take(direction, frame, at or 0.0)))
 
     def _problem(self, problem: str, detail: str, line: int | None = None) -> None:
-        self._book.problem(problem, detail=detail, path=self._path, line=line)
+        self._session.problem(problem, detail=detail, path=self._path, line=line)

@@ -3,7 +3,7 @@
 Steps are there by number and kind. All else (texts, times, tokens, tools, the model) is in blobs of
 protocol buffers whose messages are not published; it is not guessed at.
 
-Rule 1: a file is opened as one that nobody changes: nothing is written beside it.
+Rule 1: files are opened as immutable, so that SQLite writes no file next to them.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def is_conversation(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def read_database(path: Path, book: SessionBuilder) -> None:
-    """Fold what can be read of a conversation's file into books; never raises for what it holds.
+def read_database(path: Path, session: SessionBuilder) -> None:
+    """Add the readable parts of a conversation's file to the tables. Never raises for its content.
 
     Args:
         path: The file.
-        book: The books of its session.
+        session: The builder of its session.
     """
     import sqlite3
 
@@ -47,10 +47,10 @@ def read_database(path: Path, book: SessionBuilder) -> None:
                 "select idx, step_type, status from steps order by idx"
             ).fetchall()
     except (sqlite3.Error, OSError) as error:
-        book.problem("not_a_session", path=str(path), detail=f"no conversation: {error}")
+        session.problem("not_a_session", path=str(path), detail=f"no conversation: {error}")
         return
     thread_id, conversation = ids or (path.stem, path.stem)
-    agent = book.agent(1)
+    agent = session.agent(1)
     agent.about(conversation_id=conversation, state=None, resumed=None)
     thread = agent.thread(str(thread_id), None)
     for index, kind, status in steps:
@@ -67,8 +67,8 @@ def read_database(path: Path, book: SessionBuilder) -> None:
             step.state = "done" if status == _DONE else "unknown"
     agent.end_turn(None, None)
     if path.with_name(path.name + "-wal").exists():
-        book.problem("partial", path=str(path), detail="a harness has it open, or left it so")
-    book.problem(
+        session.problem("partial", path=str(path), detail="open in a harness, or not closed")
+    session.problem(
         "unreadable",
         path=str(path),
         detail=f"of its {len(steps)} steps only number and kind can be read; tokens and texts are "

@@ -1,10 +1,10 @@
 """Conversations that the harness keeps in its `app_data_dir`, as far as they can be read.
 
-A transcript is a line a step: what was said, which tools ran, and the tokens of each model call.
+A transcript has one line per step: texts, tool calls, and the tokens of each model call.
 It does not tell the model, thought tokens, approvals by policies, how a turn ended, or any time but
 the second in which a step began; that is unknown in the tables.
 
-Rule 1: `input_tokens` of a transcript leave out what came from the cache; ours include it.
+Rule 1: `input_tokens` of a transcript leave out cached tokens; the tables include them.
 Rule 2: lines are written as steps end; their order is that of `step_index`.
 Rule 3: a subagent has a transcript of its own, read where its agent called it.
 """
@@ -67,27 +67,27 @@ def _transcript(path: Path, conversation: str) -> Path | None:
     return next((folder / name for name in NAMES if (folder / name).is_file()), None)
 
 
-def read_transcript(path: Path, book: SessionBuilder) -> None:
-    """Fold a transcript, and those of its subagents, into books; never raises for what they hold.
+def read_transcript(path: Path, session: SessionBuilder) -> None:
+    """Add a transcript and those of its subagents to the tables. Never raises for their content.
 
     Args:
         path: A `transcript_full.jsonl` or `transcript.jsonl` in its place below `brain`.
-        book: The books of its session.
+        session: The builder of its session.
     """
-    agent = book.agent(1)
+    agent = session.agent(1)
     name = conversation_of(path)
     agent.about(conversation_id=name, state=None, resumed=None)
-    reader = _Reader(book, agent)
+    reader = _Reader(session, agent)
     reader.read(path, name, None, 0)
     reader.end_turn()
     if not any(thread.calls for thread in agent.threads.values()):
-        book.problem("usage_missing", path=str(path), detail="no model call was metered")
-    book.about(n_frames=reader.lines)
+        session.problem("usage_missing", path=str(path), detail="no model call was metered")
+    session.about(n_frames=reader.lines)
 
 
 class _Reader:
-    def __init__(self, book: SessionBuilder, agent: AgentBuilder) -> None:
-        self._book = book
+    def __init__(self, session: SessionBuilder, agent: AgentBuilder) -> None:
+        self._session = session
         self._agent = agent
         self._seen: set[str] = set()
         self._answered = True
@@ -219,8 +219,8 @@ class _Reader:
         """A call of a tool, with the step that has its result, None where there is none."""
         agent, name = self._agent, str(call.get("name"))
         content = "" if line is None else str(line["content"])
-        told = _SPAN.match(content)
-        start, end = (_moment(told[1]), _moment(told[2])) if told else (None, None)
+        span = _SPAN.match(content)
+        start, end = (_moment(span[1]), _moment(span[2])) if span else (None, None)
         if name == "finish" and index is not None:
             self._row(thread, index, start, "finish", "model", "environment")
         if name == "ask_question":
@@ -257,7 +257,7 @@ class _Reader:
     def _subagent(self, path: Path, child: str, thread: OpenTrajectoryRow) -> None:
         found = _transcript(path, child)
         if found is None:
-            self._problem("partial", path, f"there is no transcript of its subagent {child}")
+            self._problem("partial", path, f"the transcript of its subagent {child} is missing")
         elif child not in self._seen:
             self.read(found, child, thread.id, thread.depth + 1)
 
@@ -273,7 +273,7 @@ class _Reader:
         )  # fmt: skip
 
     def end_turn(self) -> None:
-        """The turn is over; how, is not told."""
+        """Close the turn; its status is unknown."""
         if self._agent.turn is None:
             return
         if not self._answered:
@@ -281,11 +281,11 @@ class _Reader:
         self._agent.end_turn(None, None)
 
     def _problem(self, what: str, path: Path, detail: str, line: int | None = None) -> None:
-        self._book.problem(what, path=str(path), detail=detail, line=line)
+        self._session.problem(what, path=str(path), detail=detail, line=line)
 
 
 def _said(content: str) -> str:
-    """What was said, without what the harness puts around it for the model."""
+    """Return the text without the wrapping that the harness adds for the model."""
     said = _SAID.search(content)
     return content if said is None else said[1] or said[2] or ""
 

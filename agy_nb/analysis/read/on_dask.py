@@ -2,7 +2,7 @@
 
 Rule 1: one pure function reads some files to typed Arrow tables; Dask only says where it runs.
 Rule 2: a session is whole in its part, so that sums of parts are sums of all.
-Rule 3: what comes back is small, sums or one table; the rest stays where the workers are.
+Rule 3: results are small (sums, or one table); all other data stays with the workers.
 """
 
 from __future__ import annotations
@@ -88,10 +88,10 @@ class DaskSessions(Tables):
     is worked out where the files are read; a table by its name (`sessions.turns`), `summary`,
     `compare` and plots take the tables that they need to this process.
 
-    Without a `dask.distributed.Client` Dask uses threads, which share one Python and are no faster.
+    Without a `dask.distributed.Client` Dask uses threads of one process, which are not faster.
 
     Args:
-        recordings: What is read.
+        recordings: The recordings.
         part_bytes: About how many bytes a part reads.
         **options: Those of `agy.load`.
 
@@ -132,10 +132,10 @@ class DaskSessions(Tables):
             A `dask.dataframe.DataFrame`; nothing is read before it is computed.
 
         Raises:
-            KeyError: There is no such table.
+            KeyError: The name is unknown.
         """
         if name not in TABLES:
-            raise KeyError(f"{name!r} is no table; these are: {', '.join(TABLES)}")
+            raise KeyError(f"unknown table {name!r}; the tables are: {', '.join(TABLES)}")
         dataframe: Any = _dask().dataframe
         meta = Sessions((), **self._options).frame(name)
         read = partial(_one_table, name=name, options=self._options)
@@ -203,7 +203,7 @@ class DaskSessions(Tables):
         }
 
     def _each(self, work: Callable[..., Any], *more: Sequence[Any]) -> list[Any]:
-        """What a function gives for each part, and what goes with it."""
+        """Apply a function to each part."""
         dask = _dask()
         every = zip(self.parts, *more, strict=True)
         return list(dask.compute(*(dask.delayed(work)(*values) for values in every)))

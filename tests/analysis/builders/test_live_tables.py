@@ -119,7 +119,7 @@ async def test_tools_and_approvals():
         assert rt.tables.approvals["decided_by"].tolist() == ["user", "user"]
 
 
-async def test_broken_books_end_no_turn(caplog):
+async def test_broken_tables_end_no_turn(caplog):
     telemetry = LiveTables()
     telemetry._take = None
     async with Runtime(backend=MemoryBackend(), telemetry=telemetry) as rt:
@@ -150,7 +150,7 @@ def play(telemetry, turns, chunks=3):
         telemetry.event(1, response, State(state=TurnState.DONE, at=START + number))
 
 
-def test_books_are_bounded():
+def test_tables_are_bounded():
     telemetry = LiveTables(max_rows=100)
     play(telemetry, 1000)
     tables = telemetry.tables()
@@ -178,7 +178,8 @@ def test_of_an_agent_that_is_gone_only_its_rows_are_kept():
         telemetry.event(agent_id, None, metered(ROOT, START + agent_id, total_tokens=7))
         telemetry.agent_ended(agent_id)
     assert len(telemetry.tables().turns) == 0
-    assert (len(telemetry._book.agents), len(telemetry._folds), len(telemetry._open)) == (0, 0, 0)
+    kept = (telemetry._session.agents, telemetry._event_tables, telemetry._open)
+    assert [len(each) for each in kept] == [0, 0, 0]
     telemetry.agent_started(301, {"model": "m"})
     tables = telemetry.tables()
     assert tables.sessions["n_agents"].tolist() == [301]

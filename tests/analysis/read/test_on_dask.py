@@ -138,7 +138,7 @@ def test_unknown_engine_is_refused(folder):
 
 
 def test_unknown_table_is_refused(there):
-    with pytest.raises(KeyError, match="'moods' is no table"):
+    with pytest.raises(KeyError, match="unknown table 'moods'"):
         there.dask("moods")
 
 
