@@ -170,4 +170,4 @@ def test_verify_survives_any_value_in_a_header(raw_cassette, wrong):
 def test_cassette_of_another_sdk_is_played_and_said_to_be_old(cassette, hello):
     folder = cassette(hello, sdk="0.0.1")
     assert load(folder).sessions
-    assert any("is of google-antigravity 0.0.1" in str(each) for each in problems(folder))
+    assert any("recorded with google-antigravity 0.0.1" in str(each) for each in problems(folder))
