@@ -109,12 +109,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _tell(line: str) -> None:
+def _print_line(line: str) -> None:
     print(printable(line), flush=True)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    demo.run(arguments.output, tell=_tell)
+    demo.run(arguments.output, tell=_print_line)
     return 0
 
 
@@ -123,21 +123,21 @@ def _doctor(arguments: argparse.Namespace) -> int:
     good = doctor.passed(checks)
     if arguments.json:
         report = {"ok": good, "checks": [dataclasses.asdict(check) for check in checks]}
-        _tell(json.dumps(report, indent=2))
+        _print_line(json.dumps(report, indent=2))
     elif sys.stdout.isatty():
         _show_table(checks)
     return 0 if good else 1
 
 
 async def _examined(*, lines: bool) -> list[doctor.Check]:
-    """All checks; in a pipe, each is told as soon as it is done."""
+    """Run all checks; without a terminal, print each one as soon as it is done."""
     checks = []
     async for check in doctor.examine():
         checks.append(check)
         if lines and sys.stdout.isatty():
-            print(f"\r\x1b[Klooked at {check.name} ...", end="", file=sys.stderr, flush=True)
+            print(f"\r\x1b[Kchecked {check.name} ...", end="", file=sys.stderr, flush=True)
         elif lines:
-            _tell(f"{_MARKS[check.status]:<4}  {check.name:<13}  {check.detail}")
+            _print_line(f"{_MARKS[check.status]:<4}  {check.name:<13}  {check.detail}")
     if lines and sys.stdout.isatty():
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
     return checks

@@ -1,7 +1,7 @@
-"""`agy-nb demo`: the quickstart notebook, executed headless, as a notebook and as a page.
+"""`agy-nb demo`: run the quickstart notebook without a browser, and write it with its outputs.
 
-Rule 1: a cell that fails fails the demo; what had come is written all the same.
-Rule 2: nothing is printed here; whoever calls says where each line goes.
+A failed cell fails the demo, but the outputs so far are written. This module prints nothing; the
+caller passes a function that takes each line.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class DemoError(AgyError):
     """The demo cannot run, or one of its cells failed.
 
     Attributes:
-        cell: Number of the code cell that failed, from 1; None where no cell is at fault.
+        cell: Number of the code cell that failed, from 1; None if the demo could not start.
     """
 
     def __init__(self, message: str, *, cell: int | None = None) -> None:
@@ -39,7 +39,7 @@ class DemoError(AgyError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What the demo leaves behind."""
+    """Paths of the files that the demo wrote."""
 
     notebook: Path
     page: Path
@@ -51,15 +51,15 @@ def run(
     """Execute the quickstart notebook and write it, with its outputs, as notebook and page.
 
     Args:
-        output: Folder to write to; made if it is missing.
-        notebook: Another notebook than the quickstart.
-        tell: Takes each line on what is done.
+        output: Folder to write to; created if it does not exist.
+        notebook: A notebook to run instead of the quickstart.
+        tell: Called with each line of progress.
 
     Raises:
         DemoError: A cell failed, or the notebook is missing.
-        NoKernelError: No kernel can be started here, or what is needed for one is missing.
-        KeyboardInterrupt: It was interrupted; nothing is written.
-        OSError: The folder cannot be written to.
+        NoKernelError: A kernel cannot start here, or a package that it needs is missing.
+        KeyboardInterrupt: The demo was interrupted; nothing is written.
+        OSError: The folder is not writable.
     """
     source = notebook or _quickstart()
     headless.require("nbconvert", *headless.NEEDED)
@@ -101,7 +101,7 @@ def _model() -> str:
 async def _execute(
     document: NotebookNode, cwd: Path, tell: Callable[[str], None]
 ) -> DemoError | None:
-    """Run the cells, one line each; gives what failed."""
+    """Run the cells with one line of progress each; return the failure, if any."""
     from nbclient.exceptions import CellControlSignal
 
     titles = _titles(document)
@@ -133,7 +133,7 @@ async def _execute(
 
 
 def _titles(document: NotebookNode) -> dict[int, tuple[int, str]]:
-    """Number and nearest heading of each code cell, by its place."""
+    """Number and nearest heading of each code cell, by its index."""
     titles: dict[int, tuple[int, str]] = {}
     title = ""
     for index, cell in enumerate(document.cells):

@@ -1,8 +1,8 @@
-"""`agy-nb doctor`: what is installed, what works here, and whether an agent answers.
+"""`agy-nb doctor`: check the installation, the kernel's features, and that an agent answers.
 
-Rule 1: every check gives one line and never raises; a later check does not hide an earlier one.
-Rule 2: only a real agent that answers makes the report good; everything else may be a note.
-Rule 3: a key is never shown, not even where an error message repeats it.
+Rule 1: each check gives one line and never raises.
+Rule 2: the report passes only if a real agent answers; other problems may be notes.
+Rule 3: a key is never printed, also if an error message contains it.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class Check:
     """One line of the report.
 
     Attributes:
-        name: What was looked at.
-        status: A note is worth knowing and stops nothing.
-        detail: What was found, in words.
-        data: The same for programs.
+        name: Name of the check.
+        status: A `note` is information; the report still passes.
+        detail: The result, for a reader.
+        data: The result, for a program.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Check:
 
 
 async def examine() -> AsyncIterator[Check]:
-    """Look at everything, the quick things first; the last check is an agent that answers."""
+    """Run all checks, the quick ones first; the last one is that an agent answers."""
     installed = await asyncio.to_thread(_installed)
     for check in installed:
         yield check
@@ -67,19 +67,21 @@ async def examine() -> AsyncIterator[Check]:
         yield check
     yield _key()
     if any(check.status == "fail" for check in installed):
-        yield Check(name="agent", status="fail", detail="not tried, for want of the SDK")
+        yield Check(
+            name="agent", status="fail", detail="not started, because the check of the SDK failed"
+        )
         return
     async for check in _agent():
         yield dataclasses.replace(check, detail=_without_key(check.detail))
 
 
 def passed(checks: list[Check]) -> bool:
-    """Whether an agent could be started and answered."""
+    """Whether an agent started and answered."""
     return any(check.name == "agent" and check.status == "ok" for check in checks)
 
 
 def _installed() -> tuple[Check, ...]:
-    """What lies on this disk; reads it."""
+    """Check the installed packages; reads the disk."""
     version = platform.python_version()
     python = Check(
         name="python",
@@ -119,21 +121,21 @@ def _front_end() -> Check:
     found = {name: version for name in FRONT_ENDS if (version := _version(name))}
     listed = ", ".join(f"{name} {version}" for name, version in found.items())
     if not found:
-        listed = "none installed here; VS Code and Colab bring their own"
+        listed = "none installed; VS Code and Colab have their own"
     return Check(
         name="front end", status="ok" if found else "note", detail=listed, data={"installed": found}
     )
 
 
 def _secrets() -> Check:
-    """What takes secrets out of recordings."""
+    """Check the packages that redact recordings."""
     from agy_nb.cassette.redaction import engine
 
     found = engine.version()
     if found is None:
         detail = (
-            "recordings are redacted by agy_nb's own rules only; betterleaks, which knows more "
-            "services' keys, is not installed or does not load on this machine"
+            "agy_nb's own rules only; betterleaks, which finds keys of more services, is not "
+            "installed or does not load on this machine"
         )
         return Check(name="redaction", status="note", detail=detail, data={"engine": None})
     detail = f"betterleaks {found} and agy_nb's own rules"
@@ -141,7 +143,7 @@ def _secrets() -> Check:
 
 
 async def _kernel() -> AsyncIterator[Check]:
-    """What works in this kernel; from a terminal, in a new kernel of this Python."""
+    """Check the features of this kernel; in a terminal, of a new kernel of this Python."""
     try:
         if kernel.in_kernel():
             probed = dataclasses.asdict(kernel.probe())
@@ -179,7 +181,7 @@ def _without_key(text: str) -> str:
 
 
 class _Stopwatch:
-    """Stands between the SDK and its harness, and takes the time of the real start."""
+    """Intercepts the start of the harness and measures its time."""
 
     def __init__(self) -> None:
         self.path = os.environ.get(HARNESS, "")
@@ -199,7 +201,9 @@ class _Stopwatch:
         if self.seconds is not None:
             detail = f"{where}, starts in {self.seconds:.2f} s"
             return Check(name="harness", status="ok", detail=detail, data=data)
-        remedy = f"unset {HARNESS}, or name the real one" if origin else "reinstall the SDK"
+        remedy = (
+            f"unset {HARNESS}, or set it to the real harness" if origin else "reinstall the SDK"
+        )
         cause = (error.__cause__ if isinstance(error, HarnessError) else None) or error
         what = _one_line(cause) if cause else "was not started"
         detail = f"{where} does not start: {what}; {remedy}"
@@ -207,7 +211,7 @@ class _Stopwatch:
 
 
 async def _agent() -> AsyncIterator[Check]:
-    """Start an agent on a runtime of its own and have it answer."""
+    """Start an agent on its own runtime and send it a prompt."""
     from agy_nb.runtime.runtime import Runtime
     from agy_nb.sdk.process import interception
     from agy_nb.testing import EchoModel
@@ -247,6 +251,6 @@ def _one_line(error: BaseException) -> str:
 
 def _answered(text: str, model: str, seconds: float) -> Check:
     if not text.strip():
-        return Check(name="agent", status="fail", detail=f"{model} answered with nothing")
+        return Check(name="agent", status="fail", detail=f"the answer of {model} was empty")
     detail = f"{model} answered in {seconds:.2f} s"
     return Check(name="agent", status="ok", detail=detail, data={"answer_s": seconds})

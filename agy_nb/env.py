@@ -1,4 +1,4 @@
-"""Variables of the environment from a `.env` file, loaded only where the user asks for it."""
+"""Load environment variables from a `.env` file, only if the user calls `load_env`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _MOST_BYTES = 1_000_000
 def load_env(path: str | os.PathLike[str] = ".env") -> tuple[str, ...]:
     """Set the variables of a `.env` file that are not set yet.
 
-    Call it before the first agent: the harness gets the variables that are set when it starts. A
-    variable that is set keeps its value, also where that is empty. Values are never printed, and
-    recordings are cleaned of those whose names say that they are secret. Other folders are not
-    searched for a file.
+    Call it before the first agent, because the harness gets the variables that are set when it
+    starts. A variable that is already set keeps its value, also an empty one. Values are never
+    printed. Recordings are redacted for variables whose names say that they are secret. Only
+    `path` is read; parent folders are not searched.
 
     Args:
         path: The file, UTF-8, with lines such as `NAME=value`, `export NAME="value"` and `# note`;
@@ -27,8 +27,7 @@ def load_env(path: str | os.PathLike[str] = ".env") -> tuple[str, ...]:
         The names of the variables that were set, in alphabetical order.
 
     Raises:
-        InvalidConfigError: The file cannot be read, or a line has another form; nothing is set
-            then.
+        InvalidConfigError: The file cannot be read, or a line is malformed. No variable is set.
 
     Example:
         >>> import os

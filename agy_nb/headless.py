@@ -1,7 +1,7 @@
-"""A kernel of this very Python, without a browser.
+"""Run notebooks and code in a new kernel of this Python, without a browser.
 
-Rule 1: no kernel that is registered on the machine is ever used: it may be another Python's.
-Rule 2: everything that a kernel needs on disk is in one folder, which is gone with it.
+Rule 1: registered kernels are never used, because they may belong to another Python.
+Rule 2: all files of a kernel are in one temporary folder, which is removed with the kernel.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ LINE_TIMEOUT_S = 60.0
 
 
 class NoKernelError(AgyError):
-    """A kernel could not be started here, or died."""
+    """A kernel did not start, or ended unexpectedly."""
 
 
 def require(*modules: str) -> None:
-    """Make sure that modules are installed which not every user of agy_nb needs.
+    """Check that optional modules are installed.
 
     Raises:
-        NoKernelError: One is missing.
+        NoKernelError: A module is missing.
     """
     for name in modules:
         if find_spec(name) is None:
@@ -45,7 +45,7 @@ def require(*modules: str) -> None:
 
 
 class HeadlessKernel:
-    """A kernel's command line and files, and the executor of notebooks in it."""
+    """The files of a kernel, and the executor of notebooks in it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -55,13 +55,13 @@ class HeadlessKernel:
     def client(
         self, notebook: NotebookNode, *, cwd: Path, timeout: float, **hooks: Callable[..., None]
     ) -> NotebookClient:
-        """An executor for a notebook.
+        """Return an executor for a notebook.
 
         Args:
-            notebook: What to run; outputs are written into it.
-            cwd: Where its cells run.
-            timeout: Seconds for each cell.
-            **hooks: nbclient's, e.g. `on_cell_start`.
+            notebook: The notebook to run; its outputs are stored in it.
+            cwd: Working directory of its cells.
+            timeout: Limit of each cell, in seconds.
+            **hooks: Hooks of nbclient, e.g. `on_cell_start`.
         """
         from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
         from jupyter_client.manager import AsyncKernelManager
@@ -76,7 +76,9 @@ class HeadlessKernel:
         manager = AsyncKernelManager(
             kernel_spec_manager=ThisPython(),
             connection_file=str(self._folder / "kernel.json"),
-            transport="tcp" if sys.platform == "win32" else "ipc",  # ports can be taken, files not
+            transport="tcp"
+            if sys.platform == "win32"
+            else "ipc",  # another process can take a port, but not the file
         )
         return NotebookClient(
             notebook,
@@ -89,13 +91,13 @@ class HeadlessKernel:
         )
 
     async def run(self, client: NotebookClient) -> None:
-        """Execute its notebook in a new kernel, and stop that.
+        """Execute the notebook of `client` in a new kernel, and stop the kernel.
 
         Raises:
-            NoKernelError: The kernel does not start, or dies.
-            CancelledError: SIGINT or SIGTERM came.
-            CellExecutionError: A cell fails (nbclient's).
-            CellTimeoutError: A cell takes too long (nbclient's).
+            NoKernelError: The kernel does not start, or ends unexpectedly.
+            CancelledError: The process received SIGINT or SIGTERM.
+            CellExecutionError: A cell failed (from nbclient).
+            CellTimeoutError: A cell took longer than its limit (from nbclient).
         """
         from nbclient.exceptions import DeadKernelError
 
@@ -114,11 +116,11 @@ class HeadlessKernel:
 
     def _no_kernel(self, error: Exception) -> NoKernelError:
         said = self._stderr.read_text(errors="replace").strip().splitlines()
-        lines = [f"the kernel of {sys.executable} does not run: {error}"]
+        lines = [f"the kernel of {sys.executable} did not start or has ended: {error}"]
         return NoKernelError("\n".join(lines + said[-MOST_STDERR_LINES:]))
 
     def _cancel_on_signals(self, **_: object) -> None:
-        """In place of nbclient's own handlers, after which it fails in ways of its own."""
+        """Replace nbclient's signal handlers, after which it fails with unrelated errors."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - nbclient calls this from its coroutine
 
@@ -133,10 +135,10 @@ class HeadlessKernel:
 
 @asynccontextmanager
 async def headless_kernel() -> AsyncIterator[HeadlessKernel]:
-    """Room for a kernel, removed at the end.
+    """Create the folder of a kernel, and remove it at the end.
 
     Raises:
-        NoKernelError: What is needed to run one is not installed.
+        NoKernelError: A package that a kernel needs is not installed.
     """
     require(*NEEDED)
     with tempfile.TemporaryDirectory(prefix="agy-nb-", ignore_cleanup_errors=True) as folder:
@@ -144,10 +146,10 @@ async def headless_kernel() -> AsyncIterator[HeadlessKernel]:
 
 
 async def execute_line(code: str) -> str:
-    """Run a line of code in a new kernel and give what it prints.
+    """Run a line of code in a new kernel and return its output.
 
     Raises:
-        NoKernelError: The kernel does not start, dies, or the line fails.
+        NoKernelError: The kernel does not start, it ends unexpectedly, or the line fails.
     """
     require(*NEEDED)
     from nbclient.exceptions import CellControlSignal
@@ -159,6 +161,6 @@ async def execute_line(code: str) -> str:
         try:
             await kernel.run(client)
         except CellControlSignal as error:
-            raise NoKernelError(f"{code!r} failed in a kernel: {error}") from error
+            raise NoKernelError(f"the code {code!r} failed in a new kernel: {error}") from error
         outputs = notebook.cells[0].outputs
         return "".join(item.text for item in outputs if item.get("name") == "stdout")

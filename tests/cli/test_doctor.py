@@ -123,7 +123,7 @@ async def test_broken_harness_fails_within_seconds(binary, said, no_probe, tmp_p
     detail = checks["harness"].detail
     assert detail.startswith(f"{binary} (ANTIGRAVITY_HARNESS_PATH) does not start: ")
     assert said in detail
-    assert detail.endswith("unset ANTIGRAVITY_HARNESS_PATH, or name the real one")
+    assert detail.endswith("unset ANTIGRAVITY_HARNESS_PATH, or set it to the real harness")
     assert "\n" not in detail
 
 
