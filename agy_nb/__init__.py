@@ -18,7 +18,7 @@ import importlib
 import typing
 
 from agy_nb import lazy_names
-from agy_nb.runtime.views import provide as _provide
+from agy_nb.views import provide as _provide
 
 _MODULES = lazy_names.read(__file__)
 __all__ = list(_MODULES)

@@ -24,10 +24,10 @@ from agy_nb.runtime.grants import Grants
 from agy_nb.runtime.turns.prompts import parse_prompt
 from agy_nb.runtime.turns.response import Response
 from agy_nb.runtime.turns.turn_stream import TurnStream
-from agy_nb.runtime.views import views
 from agy_nb.sdk.deadlocks import running
 from agy_nb.sdk.interfaces import ToolInfo
 from agy_nb.sdk.process.executor import run_in_thread
+from agy_nb.views import views
 
 if TYPE_CHECKING:
     from agy_nb.analysis.tables import Tables

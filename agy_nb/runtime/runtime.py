@@ -24,9 +24,9 @@ from agy_nb.runtime.runtime_config import RuntimeConfig
 from agy_nb.runtime.telemetry import Telemetry, default_telemetry
 from agy_nb.runtime.turns.response import Response
 from agy_nb.runtime.turns.turn_runner import TurnRunner
-from agy_nb.runtime.views import views
 from agy_nb.sdk.interfaces import AgentSpec, Backend, now
 from agy_nb.sdk.lazy_backend import LazyBackend
+from agy_nb.views import views
 
 if TYPE_CHECKING:
     from agy_nb.analysis.tables import Tables

@@ -10,8 +10,8 @@ from agy_nb import kernel
 from agy_nb.errors import DeadlockError
 from agy_nb.protocol.values import Message, TokenUsage
 from agy_nb.runtime.turns.response import Response
-from agy_nb.runtime.views import views
 from agy_nb.sdk.interfaces import ToolInfo
+from agy_nb.views import views
 
 if TYPE_CHECKING:
     from agy_nb.cassette.redaction import Rule

@@ -1,4 +1,4 @@
-"""The views that the runtime asks for; see `agy_nb.runtime.views.Views`."""
+"""The views that the runtime asks for; see `agy_nb.views.Views`."""
 
 from __future__ import annotations
 

@@ -29,9 +29,9 @@ from agy_nb.protocol.events import (
     Usage,
 )
 from agy_nb.protocol.values import Prompt, TokenUsage, Trajectory
-from agy_nb.runtime.views import views
 from agy_nb.sdk.deadlocks import running
 from agy_nb.sdk.interfaces import now, stop_reason_of
+from agy_nb.views import views
 
 T = TypeVar("T")
 _log = logging.getLogger("agy_nb.runtime")
