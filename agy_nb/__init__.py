@@ -25,7 +25,7 @@ __all__ = list(_MODULES)
 _provide(lambda: importlib.import_module("agy_nb.widgets.notebook_views"))  # type: ignore[arg-type, return-value]
 
 
-def __getattr__(name: str) -> typing.Any:  # noqa: ANN401 - the type of whatever the name stands for
+def __getattr__(name: str) -> typing.Any:
     if name == "__version__":
         from importlib import metadata  # costs more than all else here
 
@@ -33,7 +33,7 @@ def __getattr__(name: str) -> typing.Any:  # noqa: ANN401 - the type of whatever
     return lazy_names.load(__name__, name, _MODULES)
 
 
-def load_ipython_extension(shell: typing.Any) -> None:  # noqa: ANN401 - IPython's shell
+def load_ipython_extension(shell: typing.Any) -> None:
     """Register the magics, for `%load_ext agy_nb`."""
     from agy_nb import magics
 

@@ -469,7 +469,7 @@ class WrongLoopError(AgyError):
     """
 
 
-def __getattr__(name: str) -> typing.Any:  # noqa: ANN401 - one of the classes above
+def __getattr__(name: str) -> typing.Any:
     if name.endswith("Error"):
         for module in _FURTHER:
             found = vars(import_module(f"agy_nb.{module}")).get(name)

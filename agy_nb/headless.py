@@ -122,7 +122,7 @@ class HeadlessKernel:
     def _cancel_on_signals(self, **_: object) -> None:
         """Replace nbclient's signal handlers, after which it fails with unrelated errors."""
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - nbclient calls this from its coroutine
+        assert task is not None
 
         def cancel() -> None:
             self._interrupted = True

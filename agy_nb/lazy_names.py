@@ -33,7 +33,7 @@ def read(file: str) -> dict[str, str]:
     )
 
 
-def load(package: str, name: str, modules: dict[str, str]) -> Any:  # noqa: ANN401 - any public object
+def load(package: str, name: str, modules: dict[str, str]) -> Any:
     """Import a public name and keep it in its package.
 
     Args:

@@ -25,7 +25,7 @@ _SHOWN = (
 """Columns of the text table; the other formats have all columns."""
 
 
-def add_parser(commands: Any) -> None:  # noqa: ANN401 - what argparse gives for subparsers
+def add_parser(commands: Any) -> None:
     """Add the command `usage`."""
     parser = commands.add_parser(
         "usage",
@@ -94,7 +94,7 @@ def _write(usage: pd.DataFrame, kind: str, output: Path | None) -> None:
     from agy_nb.analysis.export.files import csv, plain, to_arrow
 
     if kind == "parquet":
-        assert output is not None  # noqa: S101 - looked at above
+        assert output is not None
         table = to_arrow(usage)
         from pyarrow import parquet
 
@@ -137,7 +137,7 @@ def _as_text(usage: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(name: str, value: Any) -> str:  # noqa: ANN401 - any value of a table
+def _cell(name: str, value: Any) -> str:
     if value is None or str(value) in ("<NA>", "NaT", "nan"):
         return "-"
     if name == "day":

@@ -1,6 +1,5 @@
 """Load recorded sessions: `agy.load(...)`."""
 
-# ruff: noqa: ANN401 - paths, patterns, or lists of these
 from __future__ import annotations
 
 from collections.abc import Iterable

@@ -211,7 +211,7 @@ class Tables:
 
     # `backend="plotly"` draws interactive plots; see `plots`.
 
-    def plot_usage(self, **options: Any) -> Any:  # noqa: ANN401
+    def plot_usage(self, **options: Any) -> Any:
         """Plot the tokens of each turn, stacked by kind.
 
         Args:
@@ -228,7 +228,7 @@ class Tables:
 
         return plot_usage(self, **options)
 
-    def plot_latency(self, **options: Any) -> Any:  # noqa: ANN401
+    def plot_latency(self, **options: Any) -> Any:
         """Plot the distribution of durations of turns, first pieces and tools.
 
         Args:
@@ -245,7 +245,7 @@ class Tables:
 
         return plot_latency(self, **options)
 
-    def plot_timeline(self, turn_id: int | None = None, **options: Any) -> Any:  # noqa: ANN401
+    def plot_timeline(self, turn_id: int | None = None, **options: Any) -> Any:
         """Plot the timeline of a turn: model calls, tools, waits, subagents.
 
         Args:
@@ -263,7 +263,7 @@ class Tables:
 
         return plot_timeline(self, turn_id, **options)
 
-    def plot_context(self, **options: Any) -> Any:  # noqa: ANN401
+    def plot_context(self, **options: Any) -> Any:
         """Plot the length of the prompt of each model call.
 
         Args:
@@ -282,7 +282,7 @@ class Tables:
 
     # -- export ------------------------------------------------------------------------------
 
-    def to_arrow(self, name: str) -> Any:  # noqa: ANN401 - a pyarrow.Table
+    def to_arrow(self, name: str) -> Any:
         """Convert a table to Arrow. Polars and DuckDB read it without a copy.
 
         Args:
@@ -323,7 +323,7 @@ class Tables:
 
         to_csv(self, Path(folder))
 
-    def to_otel(self, exporter: SpanExporter, **options: Any) -> int:  # noqa: ANN401
+    def to_otel(self, exporter: SpanExporter, **options: Any) -> int:
         """Export each finished turn as a trace of OpenTelemetry's GenAI spans.
 
         Args:

@@ -28,7 +28,7 @@ _MODULES = lazy_names.read(__file__)
 __all__ = list(_MODULES)
 
 
-def __getattr__(name: str) -> typing.Any:  # noqa: ANN401 - the type of whatever the name stands for
+def __getattr__(name: str) -> typing.Any:
     return lazy_names.load(__name__, name, _MODULES)
 
 

@@ -61,6 +61,6 @@ def _one_of(name: str, value: _T, allowed: tuple[_T, ...]) -> None:
         )
 
 
-def _not_negative(name: str, value: Any) -> None:  # noqa: ANN401 - checked here
+def _not_negative(name: str, value: Any) -> None:
     if type(value) not in (int, float) or not 0 <= value < float("inf"):
         raise InvalidInputError(f"{name} must be a number >= 0, got {value!r}", field=name)

@@ -149,7 +149,7 @@ class CassetteSession:
         """Start a recording with a copy of the old cassette, for new requests to the model."""
         if self._writer is None:
             self._open_writer()
-        assert self._writer is not None  # noqa: S101 - for the type checker
+        assert self._writer is not None
         return self._writer.folder
 
     def _play_settings(self) -> PlaySettings:
@@ -200,20 +200,20 @@ class CassetteSession:
                 start, self._unrecorded, self._rewrite(recorded_models=recorded)
             )
         if self._plan == "replay":
-            assert self._matcher is not None  # noqa: S101 - for the type checker
+            assert self._matcher is not None
             self._replayed.append(start)
             return transport.replay(start, self._matcher, self._playback)
 
         async def record() -> Connected:
             if self._recorder is None:
                 await asyncio.to_thread(self._open_writer)
-            assert self._recorder is not None  # noqa: S101 - for the type checker
+            assert self._recorder is not None
             harness = recorder.harness_path(start)
             self._harness = await asyncio.to_thread(recorder.harness_text, harness)
             return await recorder.record(start, self._recorder, self._rewrite())
 
         if self._plan == "extend":
-            assert self._matcher is not None  # noqa: S101 - for the type checker
+            assert self._matcher is not None
             return transport.replay_or_record(start, self._matcher, self._playback, record)
         return await record()
 

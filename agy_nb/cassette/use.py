@@ -190,14 +190,14 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
-            async def in_cassette(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the function's
+            async def in_cassette(*args: Any, **kwargs: Any) -> Any:
                 async with self._again():
                     return await function(*args, **kwargs)
 
         else:
 
             @functools.wraps(function)
-            def in_cassette(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the function's
+            def in_cassette(*args: Any, **kwargs: Any) -> Any:
                 with self._again():
                     return function(*args, **kwargs)
 

@@ -107,7 +107,7 @@ def _clicks() -> Capability:
         main_stream(kernel)
         _ = kernel.session.feed_identities, kernel.shell_handlers
         _ = kernel.set_parent, kernel.get_parent, kernel._publish_status
-    except Exception as error:  # noqa: BLE001 - the error names the missing attribute
+    except Exception as error:
         return _ability(f"this version of ipykernel lacks a hook that agy_nb needs ({error})")
     return _ability("")
 
@@ -151,6 +151,6 @@ def _request_metadata() -> dict[str, Any]:
     kernel = current_kernel()
     try:
         metadata = kernel.get_parent("shell").get("metadata")  # type: ignore[union-attr]
-    except Exception:  # noqa: BLE001 - a guess needs no certainty
+    except Exception:
         return {}
     return metadata if isinstance(metadata, dict) else {}

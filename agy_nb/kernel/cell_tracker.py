@@ -53,8 +53,8 @@ class CellTracker:
 
     def __init__(
         self,
-        shell: Any,  # noqa: ANN401
-        kernel: Any,  # noqa: ANN401
+        shell: Any,
+        kernel: Any,
         on_start: Callable[[], None],
         on_end: Callable[[], None],
     ) -> None:
@@ -143,7 +143,7 @@ class CellTracker:
                 self._on_end()
 
 
-def _handles_a_request(kernel: Any) -> bool:  # noqa: ANN401
+def _handles_a_request(kernel: Any) -> bool:
     """Whether the main shell is inside a request already."""
     lock = getattr(kernel, "_main_asyncio_lock", None)
     if lock is not None:

@@ -47,7 +47,7 @@ class Held(NamedTuple):
     context: contextvars.Context
 
 
-def current_parent(kernel: Any) -> Parent:  # noqa: ANN401 - ipykernel's kernel
+def current_parent(kernel: Any) -> Parent:
     """Return the request that the kernel is working on, as the caller's context sees it."""
     idents = getattr(kernel, "_parent_ident", None)
     if idents is None or isinstance(idents, (bytes, list)):
@@ -57,7 +57,7 @@ def current_parent(kernel: Any) -> Parent:  # noqa: ANN401 - ipykernel's kernel
     return Parent(ident, kernel.get_parent("shell"))
 
 
-def main_stream(kernel: Any) -> Any:  # noqa: ANN401 - pyzmq's ZMQStream
+def main_stream(kernel: Any) -> Any:
     """Return the stream that brings the main shell's messages.
 
     Raises:
@@ -73,7 +73,7 @@ def main_stream(kernel: Any) -> Any:  # noqa: ANN401 - pyzmq's ZMQStream
     return stream
 
 
-def reply_socket(kernel: Any) -> Any:  # noqa: ANN401 - a pyzmq stream or socket
+def reply_socket(kernel: Any) -> Any:
     """Return what replies of the main shell are sent on."""
     thread = getattr(kernel, "shell_channel_thread", None)
     if thread is None:
@@ -91,7 +91,7 @@ class CommPump:
 
     def __init__(
         self,
-        kernel: Any,  # noqa: ANN401
+        kernel: Any,
         needed: Callable[[], bool] = lambda: True,
     ) -> None:
         self.parent: Parent | None = None  # outputs go back to it after a comm message
@@ -152,7 +152,7 @@ class CommPump:
                 message.context.run(self._deliver, original, message.frames)
             except Exception:  # the messages after a failed one must be handled, too
                 self._kernel.log.exception("Exception in message handler:")
-            except BaseException as error:  # noqa: BLE001 - an interrupt: raised below
+            except BaseException as error:
                 stopped = error
         if stopped is not None:
             raise stopped
@@ -172,7 +172,7 @@ class CommPump:
         if not task.cancelled() and task.exception() is not None:
             self._kernel.log.error("Exception in message handler", exc_info=task.exception())
 
-    def _sort(self, frames: list[Any]) -> Any:  # noqa: ANN401 - what the kernel's callback returns
+    def _sort(self, frames: list[Any]) -> Any:
         original = self._original
         if original is None:
             if self._passed_to is None:
@@ -199,7 +199,7 @@ class CommPump:
             _, rest = session.feed_identities(frames, copy=self._copy)
             header = session.unpack(getattr(rest[1], "bytes", rest[1]))
             return str(header["msg_type"])
-        except Exception:  # noqa: BLE001 - the kernel reports a message that it cannot read
+        except Exception:
             return None
 
     def _handle(self, frames: list[Any], original: Callable[[list[Any]], Any]) -> None:
@@ -207,7 +207,7 @@ class CommPump:
         _, signed = session.feed_identities(frames, copy=self._copy)
         try:
             parent, handler = self._prepare(frames)
-        except Exception:  # noqa: BLE001 - rule 1
+        except Exception:
             # The signature may be noted as seen already: the kernel would take it for a replay.
             signature = getattr(signed[0], "bytes", signed[0])
             with contextlib.suppress(Exception):
@@ -238,7 +238,7 @@ class CommPump:
         self._publish("busy", message)
         return Parent(ident, message), handler
 
-    async def _finish_later(self, result: Any, parent: Parent) -> None:  # noqa: ANN401
+    async def _finish_later(self, result: Any, parent: Parent) -> None:
         try:
             await result
         finally:
@@ -256,7 +256,7 @@ class CommPump:
         if self.parent is not None:
             self._kernel.set_parent(self.parent.ident, self.parent.message, channel="shell")
 
-    def _publish(self, status: str, message: Any) -> None:  # noqa: ANN401
+    def _publish(self, status: str, message: Any) -> None:
         self._kernel._publish_status(status, "shell", parent=message)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 FIXED_IN = (7, 4)
 
 
-def fix_replies(kernel: Any) -> bool:  # noqa: ANN401 - ipykernel's kernel
+def fix_replies(kernel: Any) -> bool:
     """Make the kernel look for requests after each reply that it sends.
 
     Args:
@@ -34,7 +34,7 @@ def fix_replies(kernel: Any) -> bool:  # noqa: ANN401 - ipykernel's kernel
     send, look = manager._send_on_shell_channel, requests._rebuild_io_state
     replies = manager._main_to_shell_channel.to_stream
 
-    def send_and_look(message: Any) -> None:  # noqa: ANN401 - ZeroMQ frames
+    def send_and_look(message: Any) -> None:
         send(message)
         look()
 

@@ -17,7 +17,7 @@ _script_loop: asyncio.AbstractEventLoop | None = None
 _parents_shell: Any = None
 
 
-def current_shell() -> Any | None:  # noqa: ANN401 - see rule 2
+def current_shell() -> Any | None:
     """Return IPython's shell, or None if there is none. A forked child has none."""
     ipython = sys.modules.get("IPython")  # if IPython runs this code, it is imported
     get_ipython = getattr(ipython, "get_ipython", None)
@@ -25,7 +25,7 @@ def current_shell() -> Any | None:  # noqa: ANN401 - see rule 2
     return None if shell is _parents_shell else shell
 
 
-def current_kernel() -> Any | None:  # noqa: ANN401 - see rule 2
+def current_kernel() -> Any | None:
     """Return the Jupyter kernel of this process, or None."""
     return getattr(current_shell(), "kernel", None)
 

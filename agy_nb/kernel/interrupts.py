@@ -48,7 +48,7 @@ class _Notifying(OurHandler):
         self,
         notify: InterruptCallback,
         where: Where,
-        previous: Any,  # noqa: ANN401
+        previous: Any,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.previous = previous
@@ -85,7 +85,7 @@ class Interrupts:
 
     def __init__(
         self,
-        kernel: Any,  # noqa: ANN401
+        kernel: Any,
         loop: Callable[[], asyncio.AbstractEventLoop | None],
         cell_running: Callable[[], bool],
         busy: Callable[[], bool],
@@ -122,7 +122,7 @@ class Interrupts:
         for callback in list(self._callbacks.values()):
             try:
                 callback(where)
-            except Exception as error:  # noqa: BLE001 - the other callbacks must be called, too
+            except Exception as error:
                 asyncio.get_running_loop().call_exception_handler(
                     {"message": "a callback for interrupts failed", "exception": error}
                 )

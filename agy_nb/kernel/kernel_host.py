@@ -55,7 +55,7 @@ class KernelHost:
                 self._cells = CellTracker(
                     current_shell(), self._kernel, self._cell_started, self._cell_ended
                 )
-            except Exception as error:  # noqa: BLE001 - agy_nb must never break the kernel
+            except Exception as error:
                 self.cells_reason = f"agy_nb cannot see when cells of this kernel run ({error})"
                 _warn(f"{self.cells_reason}: widgets answer only when no cell is running")
             with contextlib.suppress(AttributeError):  # then the kernel is no worse than before
@@ -178,7 +178,7 @@ class KernelHost:
                 self._pump.open(self._cells.parent)
             else:
                 self._pump.open(current_parent(self._kernel))
-        except Exception as error:  # noqa: BLE001 - agy_nb must never break the kernel
+        except Exception as error:
             self.clicks_reason = (
                 f"this version of ipykernel lacks a hook that agy_nb needs ({error})"
             )

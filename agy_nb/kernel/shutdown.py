@@ -39,7 +39,7 @@ class ShutdownHooks:
 
     def __init__(
         self,
-        kernel: Any,  # noqa: ANN401
+        kernel: Any,
         loop: Callable[[], asyncio.AbstractEventLoop | None],
     ) -> None:
         self._pid = os.getpid()
@@ -69,7 +69,7 @@ class ShutdownHooks:
         if original is None:
             return
 
-        async def do_shutdown(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        async def do_shutdown(*args: Any, **kwargs: Any) -> Any:
             try:
                 await self._from_control_thread()
             except Exception:  # the kernel must end also if the clean-up fails
@@ -123,7 +123,7 @@ class ShutdownHooks:
                 continue
             try:
                 left = call()
-            except Exception as error:  # noqa: BLE001 - the other callbacks must run, too
+            except Exception as error:
                 self._complain(error)
             else:
                 if inspect.iscoroutine(left):
@@ -142,7 +142,7 @@ def call_at_exit(function: Callable[[], None]) -> None:
         if register is not None:
             import concurrent.futures.thread  # it must shut down after our callbacks
 
-            assert concurrent.futures.thread is not None  # noqa: S101
+            assert concurrent.futures.thread is not None
             register(function)
             return
     except RuntimeError:  # Python is ending already

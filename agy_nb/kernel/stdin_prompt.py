@@ -74,7 +74,7 @@ async def _ask_in_thread(prompt: str) -> str:
     def ask() -> None:
         try:
             text = context.run(builtins.input, prompt)
-        except BaseException as error:  # noqa: BLE001 - `_interrupt` ends it with KeyboardInterrupt
+        except BaseException as error:
             _send(loop, _fail, answer, error)
         else:
             _send(loop, _settle, answer, text)
@@ -90,7 +90,7 @@ async def _ask_in_thread(prompt: str) -> str:
         raise
 
 
-def _send(loop: asyncio.AbstractEventLoop, function: Any, *args: Any) -> None:  # noqa: ANN401
+def _send(loop: asyncio.AbstractEventLoop, function: Any, *args: Any) -> None:
     with contextlib.suppress(RuntimeError):  # the loop is closed, so no task waits for the answer
         loop.call_soon_threadsafe(function, *args)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def load_ipython_extension(shell: Any) -> None:  # noqa: ANN401 - IPython's shell
+def load_ipython_extension(shell: Any) -> None:
     """Register the magics; `%load_ext agy_nb` calls this."""
     from agy_nb.magics.agent_magics import AgentMagics
     from agy_nb.magics.cassette_magic import CassetteMagics

@@ -57,7 +57,7 @@ class AgentMagics(Magics):
         return agent
 
     @line_magic
-    def agy_agents(self, line: str) -> Any:  # noqa: ANN401 - a DataFrame
+    def agy_agents(self, line: str) -> Any:
         """Return the agents of this kernel's runtime as a DataFrame."""
         del line
         return runtime().tables.agents
@@ -70,7 +70,7 @@ class AgentMagics(Magics):
         help="what each row stands for",
     )
     @line_magic
-    def agy_usage(self, line: str) -> Any:  # noqa: ANN401 - a DataFrame
+    def agy_usage(self, line: str) -> Any:
         """Return the token usage of this kernel's agents as a DataFrame."""
         return runtime().tables.usage(by=parse_argstring(self.agy_usage, line).by)
 

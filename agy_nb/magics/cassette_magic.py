@@ -111,7 +111,7 @@ def _opened(cassette: use_cassette) -> Iterator[None]:
 
 
 async def _played(
-    shell: Any,  # noqa: ANN401 - IPython's shell
+    shell: Any,
     cassette: use_cassette,
     cell: str,
     code: str,
@@ -125,7 +125,7 @@ async def _played(
         _raise(result, traceback)
 
 
-def _raise(result: Any, traceback: list[str]) -> None:  # noqa: ANN401 - IPython's result of a cell
+def _raise(result: Any, traceback: list[str]) -> None:
     """Raise the cell's error with the traceback that the cell showed."""
     error = result.error_before_exec or result.error_in_exec
     if error is None:
@@ -143,7 +143,7 @@ def _hide_traceback(error: AgyError) -> None:
 
 
 @contextlib.contextmanager
-def _captured_traceback(shell: Any) -> Iterator[list[str]]:  # noqa: ANN401 - IPython's shell
+def _captured_traceback(shell: Any) -> Iterator[list[str]]:
     """Capture the traceback that the shell would show, so that the outer cell can show it."""
     kept: list[str] = []
 

@@ -35,7 +35,7 @@ def encodable_text(text: str) -> str:
     return text
 
 
-def encodable(value: Any) -> Any:  # noqa: ANN401 - JSON
+def encodable(value: Any) -> Any:
     """Make a JSON value one that the wire can hold.
 
     Args:

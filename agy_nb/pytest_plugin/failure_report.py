@@ -47,7 +47,7 @@ def _user_frames(trace: TracebackType | None) -> TracebackType | None:
     return kept
 
 
-def message_only(found: pytest.ExceptionInfo[BaseException]) -> Any:  # noqa: ANN401 - any representation
+def message_only(found: pytest.ExceptionInfo[BaseException]) -> Any:
     """Return a replay's error without its traceback, which has frames of agy_nb only."""
     report = found.getrepr(style="value")
     for note in getattr(found.value, "__notes__", ()):

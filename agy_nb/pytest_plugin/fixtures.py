@@ -78,7 +78,7 @@ def scripted_model(agy_home: TestLoop) -> Callable[..., ScriptedModel]:
         def __await__(self) -> Generator[Any, None, Model]:
             return self.start().__await__()
 
-    def make(script: Any, **options: Any) -> Model:  # noqa: ANN401 - as ScriptedModel
+    def make(script: Any, **options: Any) -> Model:
         model = Model(script, **options)
         agy_home.servers.push_async_exit(model)
         return model if running_loop() else agy_home.run(model.start())

@@ -121,7 +121,7 @@ class CassetteContext:
         """Refuse to start agents, which would be live ones."""
         from agy_nb.sdk.process import interception
 
-        async def refuse(*_: Any) -> NoReturn:  # noqa: ANN401 - the SDK's
+        async def refuse(*_: Any) -> NoReturn:
             self._refused = True
             raise error
 

@@ -66,7 +66,7 @@ def blocked() -> Generator[None, None, None]:
 
 
 def _guarded_connect(original: Callable[..., Any]) -> Callable[..., Any]:
-    def connect(self: socket.socket, address: Any) -> Any:  # noqa: ANN401 - any address
+    def connect(self: socket.socket, address: Any) -> Any:
         _require_loopback(self, address)
         return original(self, address)
 
@@ -74,7 +74,7 @@ def _guarded_connect(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _guarded_sendto(original: Callable[..., Any]) -> Callable[..., Any]:
-    def sendto(self: socket.socket, data: Any, *rest: Any) -> Any:  # noqa: ANN401 - flags, address
+    def sendto(self: socket.socket, data: Any, *rest: Any) -> Any:
         _require_loopback(self, rest[-1] if rest else None)
         return original(self, data, *rest)
 
@@ -82,7 +82,7 @@ def _guarded_sendto(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _guarded_sendmsg(original: Callable[..., Any]) -> Callable[..., Any]:
-    def sendmsg(self: socket.socket, buffers: Any, *rest: Any) -> Any:  # noqa: ANN401 - see sendto
+    def sendmsg(self: socket.socket, buffers: Any, *rest: Any) -> Any:
         _require_loopback(self, rest[2] if len(rest) > 2 else None)  # noqa: PLR2004 - data, flags, it
         return original(self, buffers, *rest)
 
@@ -90,7 +90,7 @@ def _guarded_sendmsg(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _guarded_look_up(original: Callable[..., Any]) -> Callable[..., Any]:
-    def look_up(host: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the function's
+    def look_up(host: Any, *args: Any, **kwargs: Any) -> Any:
         if not is_loopback(host):
             _refuse("the look-up of", _text(host))
         return original(host, *args, **kwargs)
@@ -99,7 +99,7 @@ def _guarded_look_up(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _without_network(original: Callable[..., None]) -> Callable[..., None]:
-    def start(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the method's
+    def start(self: Any, *args: Any, **kwargs: Any) -> None:
         if len(args) <= _ENV:
             kwargs["env"] = {
                 **(os.environ if kwargs.get("env") is None else kwargs["env"]),
@@ -110,7 +110,7 @@ def _without_network(original: Callable[..., None]) -> Callable[..., None]:
     return start
 
 
-def _require_loopback(sock: socket.socket, address: Any) -> None:  # noqa: ANN401 - any address
+def _require_loopback(sock: socket.socket, address: Any) -> None:
     if sock.family in _INTERNET and isinstance(address, tuple) and not is_loopback(address[0]):
         _refuse("a connection to", f"{_text(address[0])}:{address[1]}")
 

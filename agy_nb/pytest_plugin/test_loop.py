@@ -97,7 +97,7 @@ async def _on_this_loop() -> AsyncIterator[TestLoop]:
 
 def _copy(function: Callable[[], AsyncIterator[TestLoop]]) -> Callable[[], AsyncIterator[TestLoop]]:
     """Copy a function, because pytest-asyncio stores the scope on it."""
-    assert isinstance(function, FunctionType)  # noqa: S101 - for the type checker
+    assert isinstance(function, FunctionType)
     return FunctionType(function.__code__, function.__globals__, function.__name__)
 
 

@@ -99,7 +99,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any, error: object) -> None:  # noqa: ANN401 - of pytest-xdist
+def pytest_testnodedown(node: Any, error: object) -> None:
     """Add the part of a worker."""
     report, sent = _of(node.config), getattr(node, "workeroutput", {}).get(_KEY)
     if error or sent is None:

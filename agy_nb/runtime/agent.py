@@ -100,7 +100,7 @@ class Agent:
 
     async def _submit(self, command: c.Command, expected: type[R]) -> R:
         reply = await self.runtime.submit(command)
-        assert isinstance(reply, expected)  # noqa: S101 - each command has one type of reply
+        assert isinstance(reply, expected)
         return reply
 
     def _must_be_started(self) -> None:

@@ -146,7 +146,7 @@ class ApprovalGate:
             if asyncio.current_task() is not None and asyncio.current_task().cancelling():  # type: ignore[union-attr]
                 raise
             return _CANCELLED
-        except Exception as error:  # noqa: BLE001 - a handler that fails denies
+        except Exception as error:
             words = f"the approval handler failed: {words_of(error)}"
             return ApprovalState.FAILED, _denial(words, by="error")
         finally:

@@ -247,7 +247,7 @@ class CommandLoop:
         try:
             handler = self._handlers.table[type(envelope.command)]
             envelope.answer(cast("r.Reply", handler(envelope.command, envelope.payload)))
-        except Exception as error:  # noqa: BLE001 - one bad agent must not end the loop
+        except Exception as error:
             envelope.refuse(_ours(error, envelope.command))
 
     async def _carry_out(self, envelope: Envelope) -> None:
@@ -266,7 +266,7 @@ class CommandLoop:
         except asyncio.CancelledError:
             envelope.refuse(_closed())
             raise
-        except Exception as error:  # noqa: BLE001 - one bad agent must not end the loop
+        except Exception as error:
             envelope.refuse(_ours(error, command))
 
     async def _within_handler_limit(self, work: Awaitable[r.Reply], command: c.Command) -> r.Reply:

@@ -214,7 +214,7 @@ class Runtime:
         """
         try:
             return await self.submit(command)
-        except Exception as error:  # noqa: BLE001 - every error becomes a reply
+        except Exception as error:
             return r.Failed(error=to_info(error))
 
     def response(self, turn_id: int) -> Response | None:
@@ -283,7 +283,7 @@ class Runtime:
             edits=getattr(handler, "edits", False) is True,
         )
         reply = await self.submit(CreateAgent(), CreateAgentPayload(spec, handler))
-        assert isinstance(reply, r.AgentCreated)  # noqa: S101 - the protocol says so
+        assert isinstance(reply, r.AgentCreated)
         record = self._handlers.agents.get(reply.agent_id) if self._handlers else None
         if record is None:  # shut down between the reply and this line
             msg = f"agent {reply.agent_id} was shut down during its start; create another one"

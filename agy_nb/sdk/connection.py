@@ -291,7 +291,7 @@ class HarnessConnection:
                         await self.read()
                     except types.AntigravityCancelledError:
                         pass
-                    except Exception:  # noqa: BLE001 - reported already, as an event
+                    except Exception:
                         await asyncio.sleep(0)
                         continue
                     if self.connection.is_idle:

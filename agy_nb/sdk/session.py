@@ -112,7 +112,7 @@ class SdkSession:
 
     @property
     def _link(self) -> HarnessConnection:
-        assert self._link_or_none is not None  # noqa: S101 - start() comes first
+        assert self._link_or_none is not None
         return self._link_or_none
 
     async def start(self) -> None:
@@ -261,7 +261,7 @@ class SdkSession:
             await link.read()
         except types.AntigravityCancelledError:
             self._cancelled = True
-        except Exception as error:  # noqa: BLE001 - classified below, by structure
+        except Exception as error:
             raised = link.divergence or error
         goes_on = raised is None or self._cancelled or link.patches.denial is not None
         link.spent = not await link.settle(SETTLE_S) or not goes_on
@@ -377,7 +377,7 @@ class SdkSession:
             await link.read()
         except types.AntigravityCancelledError as error:
             raise TurnCancelledError("") from error
-        except Exception as error:  # noqa: BLE001 - classified below, by structure
+        except Exception as error:
             raised = link.divergence or error
         ended_by = errors.of_turn(
             raised,

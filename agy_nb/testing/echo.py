@@ -164,7 +164,7 @@ def _made_up(
     rest: str,
     numbers: Iterator[str],
     texts: Iterator[str],
-) -> Any:  # noqa: ANN401 - any JSON value
+) -> Any:
     if name in ("toolAction", "toolSummary"):  # the harness requires these in every call
         return {"toolAction": f"Calling {tool.name}", "toolSummary": f"{tool.name} call"}[name]
     if "default" in schema:
@@ -184,7 +184,7 @@ def _made_up(
             return next(texts)
 
 
-def _converted(text: str, schema: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON value
+def _converted(text: str, schema: Mapping[str, Any]) -> Any:
     try:
         match schema.get("type"):
             case "integer":

@@ -46,7 +46,7 @@ class SentToolResult:
     id: str = ""
 
     @property
-    def value(self) -> Any:  # noqa: ANN401 - any value of a tool
+    def value(self) -> Any:
         """The parsed result of a host tool; None for the harness's tools and for errors."""
         found = _TOOL_RESPONSE.search(self.text)
         if found is None:

@@ -36,7 +36,7 @@ STOP_GRACE_S = 0.5
 MODEL_NAMES = ("scripted-model",)
 
 
-class _Stopped(Exception):
+class _StoppedError(Exception):
     """The server stops while it sends an answer."""
 
 
@@ -180,7 +180,7 @@ class LoopbackServer:
             return await self._play(_Call(http, request), turn)
         except ScriptError as error:
             return _refusal(dialect, HttpError(status=400, message=f"ScriptedModel: {error}"))
-        except (_Stopped, ConnectionResetError):  # the server stops, or the client is gone
+        except (_StoppedError, ConnectionResetError):  # the server stops, or the client is gone
             return _Call(http, request).hang_up()
         finally:
             self._active -= 1
@@ -255,7 +255,7 @@ class LoopbackServer:
     async def _hang(self) -> None:
         """Wait until the server stops. aiohttp cancels the handler if the client disconnects."""
         await self._stopping.wait()
-        raise _Stopped
+        raise _StoppedError
 
 
 def _batches(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -138,7 +138,7 @@ class _Track:
 
     def take(self, request: ModelRequest) -> Step:
         if self.steps is None:
-            assert self.answer is not None  # noqa: S101 - for the type checker
+            assert self.answer is not None
             self.played += 1
             return self.answer
         if self.played >= len(self.steps):

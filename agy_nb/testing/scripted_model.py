@@ -143,7 +143,7 @@ class ScriptedModel:
         """Address of the OpenAI API."""
         return f"{self.base_url}/v1"
 
-    def endpoint(self, **settings: Any) -> GeminiAPIEndpoint:  # noqa: ANN401 - the fields are the SDK's
+    def endpoint(self, **settings: Any) -> GeminiAPIEndpoint:
         """Return the SDK's endpoint for this model.
 
         Args:
@@ -156,7 +156,7 @@ class ScriptedModel:
 
         return types.GeminiAPIEndpoint(**{"base_url": self.base_url, "api_key": API_KEY} | settings)
 
-    def config(self, **settings: Any) -> LocalAgentConfig:  # noqa: ANN401 - the fields are the SDK's
+    def config(self, **settings: Any) -> LocalAgentConfig:
         """Return a configuration of the SDK with this model for text and images.
 
         Args:
@@ -174,7 +174,7 @@ class ScriptedModel:
         ]
         return LocalAgentConfig(**{"models": targets} | settings)
 
-    def openai_config(self, **settings: Any) -> LocalOpenAIAgentConfig:  # noqa: ANN401 - the fields are the SDK's
+    def openai_config(self, **settings: Any) -> LocalOpenAIAgentConfig:
         """Return a configuration of the SDK that uses this model's OpenAI API.
 
         Args:

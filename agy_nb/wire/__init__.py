@@ -16,7 +16,7 @@ if typing.TYPE_CHECKING:
 __all__ = ["WireReader"]
 
 
-def __getattr__(name: str) -> typing.Any:  # noqa: ANN401 - whatever the name stands for
+def __getattr__(name: str) -> typing.Any:
     if name != "WireReader":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from agy_nb.wire.reader import WireReader

@@ -30,12 +30,12 @@ from agy_nb.wire.frames import (
 )
 
 
-def text_of(value: Any) -> str:  # noqa: ANN401 - JSON
+def text_of(value: Any) -> str:
     """A text, empty where the value is not one."""
     return value if isinstance(value, str) else ""
 
 
-def number_of(value: Any, default: int = 0) -> int:  # noqa: ANN401 - JSON
+def number_of(value: Any, default: int = 0) -> int:
     """A whole number, which protobuf's JSON may write as text."""
     if isinstance(value, int):
         return int(value)
@@ -44,22 +44,22 @@ def number_of(value: Any, default: int = 0) -> int:  # noqa: ANN401 - JSON
     return default
 
 
-def object_of(value: Any) -> Frame:  # noqa: ANN401 - JSON
+def object_of(value: Any) -> Frame:
     """An object, empty where the value is not one."""
     return value if isinstance(value, dict) else {}
 
 
-def list_of(value: Any) -> list[Any]:  # noqa: ANN401 - JSON
+def list_of(value: Any) -> list[Any]:
     """A list, empty where the value is not one."""
     return value if isinstance(value, list) else []
 
 
-def objects_of(value: Any) -> list[Frame]:  # noqa: ANN401 - JSON
+def objects_of(value: Any) -> list[Frame]:
     """The objects of a list."""
     return [item for item in list_of(value) if isinstance(item, dict)]
 
 
-def json_of(text: Any) -> Any:  # noqa: ANN401 - JSON
+def json_of(text: Any) -> Any:
     """The value that a JSON text holds; the text itself where it is not JSON."""
     try:
         return json.loads(text) if isinstance(text, str) else text
@@ -97,7 +97,7 @@ def builtin_of(body: Frame) -> tuple[str, Frame] | None:
     return None
 
 
-def response_of(body: Frame) -> Any:  # noqa: ANN401 - JSON
+def response_of(body: Frame) -> Any:
     """The value that a host tool returned, as the model sees it."""
     written = body.get(RESPONSE_JSON)
     value = json_of(written) if written is not None else _unwrapped(body.get(RESPONSE))
@@ -110,7 +110,7 @@ def response_of(body: Frame) -> Any:  # noqa: ANN401 - JSON
     return {"result": value, "media": media} if media else value
 
 
-def _unwrapped(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _unwrapped(value: Any) -> Any:
     """A protobuf `Struct`, which the SDK's own `Struct` type writes as a list of fields."""
     if not isinstance(value, dict):
         return value
@@ -123,7 +123,7 @@ def _unwrapped(value: Any) -> Any:  # noqa: ANN401 - JSON
     return value
 
 
-def _unwrapped_value(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _unwrapped_value(value: Any) -> Any:
     if not isinstance(value, dict) or len(value) != 1:
         return None
     kind, inner = next(iter(value.items()))
@@ -134,7 +134,7 @@ def _unwrapped_value(value: Any) -> Any:  # noqa: ANN401 - JSON
     return None if kind == NULL_VALUE else inner
 
 
-def bytes_of(data: Any) -> bytes:  # noqa: ANN401 - JSON
+def bytes_of(data: Any) -> bytes:
     """Bytes, which JSON holds as base64."""
     try:
         return base64.b64decode(text_of(data))
@@ -149,13 +149,13 @@ def _snake(name: str) -> str:
     return _HUMP.sub("_", name).lower() if any(map(str.isupper, name)) else name
 
 
-def _snake_keys(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _snake_keys(value: Any) -> Any:
     if isinstance(value, dict):
         return {_snake(str(key)): _snake_keys(item) for key, item in value.items()}
     return [_snake_keys(item) for item in value] if isinstance(value, list) else value
 
 
-def _plain_path(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _plain_path(value: Any) -> Any:
     """A path without its URI form; what is no URI stays as it is."""
     if not isinstance(value, str) or "://" not in value:
         return value

@@ -18,7 +18,7 @@ def json_parser() -> Callable[[str | bytes], Any]:
     except ImportError:
         return json.loads
 
-    def parse_json(text: str | bytes) -> Any:  # noqa: ANN401 - JSON
+    def parse_json(text: str | bytes) -> Any:
         try:
             return loads(text)
         except ValueError:
@@ -38,7 +38,7 @@ def parse_lines(raws: list[bytes]) -> list[Any]:
     return [*map(_line_or_error, raws)]
 
 
-def _line_or_error(raw: bytes) -> Any:  # noqa: ANN401 - JSON
+def _line_or_error(raw: bytes) -> Any:
     try:
         return _parse_json(raw) if raw.endswith(b"\n") else ValueError("it does not end")
     except (ValueError, RecursionError) as error:
@@ -54,7 +54,7 @@ def parse(message: str | bytes) -> Frame:
     return as_frame(data, message)
 
 
-def as_frame(data: Any, message: str | bytes) -> Frame:  # noqa: ANN401 - JSON
+def as_frame(data: Any, message: str | bytes) -> Frame:
     """The frame of a message whose JSON data is known, None where it is not JSON."""
     if isinstance(data, dict):
         return data

@@ -137,7 +137,7 @@ class WireReader:
         if type(body) is dict:
             try:
                 found = self._steps.read(body, at)
-            except Exception as error:  # noqa: BLE001 - a recording may say anything
+            except Exception as error:
                 return self._damaged(STEP, error, at)
             return self._with_problems(found) if self._connection.problems else found
         return self._take(frame, at, self._harness, "harness")
@@ -236,7 +236,7 @@ class WireReader:
             return [UnknownFrame(direction=cast("Any", direction), frame=_as_object(frame), at=at)]
         try:
             found = [*read(frame.get(kind), at)]
-        except Exception as error:  # noqa: BLE001 - a recording may say anything
+        except Exception as error:
             return self._damaged(kind, error, at)
         return self._with_problems(found) if self._connection.problems else found
 
@@ -252,7 +252,7 @@ class WireReader:
     def _about(self, read: Callable[[Frame, float], Iterable[Event]]) -> Read:
         """Read a frame whose body must be an object."""
 
-        def read_object(body: Any, at: float) -> Iterable[Event]:  # noqa: ANN401 - JSON
+        def read_object(body: Any, at: float) -> Iterable[Event]:
             if not isinstance(body, dict):
                 self._connection.problem("damaged_frame", f"a body is {body!r:.60}", at)
                 return ()
@@ -262,7 +262,7 @@ class WireReader:
 
     # -- sessions ----------------------------------------------------------------------------
 
-    def _configured(self, body: Any, at: float) -> Iterator[Event]:  # noqa: ANN401 - JSON
+    def _configured(self, body: Any, at: float) -> Iterator[Event]:
         config: Frame = {f.CONFIG: object_of(body)}
         self._connection.config = config
         host_tools = host_tools_of(config)
@@ -309,11 +309,11 @@ class WireReader:
 
     # -- turns -------------------------------------------------------------------------------
 
-    def _prompted(self, body: Any, at: float) -> Iterator[Event]:  # noqa: ANN401 - JSON
+    def _prompted(self, body: Any, at: float) -> Iterator[Event]:
         parts = tuple(map(_part, objects_of(object_of(body).get("parts"))))
         yield from self._begun(parts or (TextPart(text=""),), "prompt", at)
 
-    def _triggered(self, body: Any, at: float) -> Iterator[Event]:  # noqa: ANN401 - JSON
+    def _triggered(self, body: Any, at: float) -> Iterator[Event]:
         if self._running:  # the turn that runs answers it
             return
         text = text_of(body.get("content") if isinstance(body, dict) else body)
@@ -393,7 +393,7 @@ def _nothing(_body: object, _at: float) -> Iterable[Event]:
     return ()
 
 
-def _as_object(frame: Any) -> Frame:  # noqa: ANN401 - JSON
+def _as_object(frame: Any) -> Frame:
     return frame if isinstance(frame, dict) else {"": frame}
 
 

@@ -144,7 +144,7 @@ class StepReader:
             brought.append(self._failed(body, step, found, at))
         return brought
 
-    def _known(self, trajectory_id: Any, parent_id: Any) -> OpenTrajectory:  # noqa: ANN401 - JSON
+    def _known(self, trajectory_id: Any, parent_id: Any) -> OpenTrajectory:
         known = self._trajectories.get(trajectory_id) if type(trajectory_id) is str else None
         if known is not None and (not parent_id or known.where.parent_id is not None):
             return known

@@ -100,7 +100,7 @@ class UsageReader:
                 found.append(ModalityTokens(modality=modality, tokens=tokens))
         return tuple(found)
 
-    def _count(self, value: Any, name: str, at: float) -> int | None:  # noqa: ANN401 - JSON
+    def _count(self, value: Any, name: str, at: float) -> int | None:
         if value is None:
             return None
         if type(value) is str and len(value) < _SHORT and value.isascii() and value.isdigit():

@@ -46,7 +46,7 @@ class AgentBuilder(ToolBuilder):
         )
         self.seen(at)
 
-    def about(self, **values: Any) -> None:  # noqa: ANN401 - columns of `agents`
+    def about(self, **values: Any) -> None:
         """More is known of the agent."""
         self._columns["agents"].put(self._row, values)
 

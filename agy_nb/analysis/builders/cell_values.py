@@ -16,7 +16,7 @@ ARGS_CHARS = 2_000
 _DEEPEST = 20
 
 
-def json_length(value: Any) -> int | None:  # noqa: ANN401 - JSON
+def json_length(value: Any) -> int | None:
     """Characters of a value as JSON, None where it is too big to be written out for that."""
     if _size(value, 100_000) > 100_000:  # noqa: PLR2004
         return None
@@ -26,14 +26,14 @@ def json_length(value: Any) -> int | None:  # noqa: ANN401 - JSON
         return None
 
 
-def brief(value: Any) -> Any:  # noqa: ANN401 - JSON
+def brief(value: Any) -> Any:
     """Shorten arguments to valid JSON for a cell."""
     if isinstance(value, str):
         return value[: 2 * ARGS_CHARS]
     return _Cutter().cut(value, 0)
 
 
-def shown(value: Any, scrub: Callable[[str], str]) -> str | None:  # noqa: ANN401 - JSON or its text
+def shown(value: Any, scrub: Callable[[str], str]) -> str | None:
     """A cell for arguments.
 
     Args:
@@ -54,7 +54,7 @@ class _Cutter:
     def __init__(self) -> None:
         self._left = 2 * ARGS_CHARS
 
-    def cut(self, value: Any, depth: int) -> Any:  # noqa: ANN401 - JSON
+    def cut(self, value: Any, depth: int) -> Any:
         if isinstance(value, str):
             kept = value[: max(0, self._left)]
             self._left -= len(kept) + 2
@@ -73,7 +73,7 @@ class _Cutter:
         return self._left > 0
 
 
-def _size(value: Any, limit: int) -> int:  # noqa: ANN401 - JSON
+def _size(value: Any, limit: int) -> int:
     """About how many characters a value has; stops counting at the limit."""
     total, todo = 0, [value]
     while todo and total <= limit:

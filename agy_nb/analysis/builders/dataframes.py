@@ -44,7 +44,7 @@ def _shown(arguments: Sequence[Any]) -> list[str | None]:
     scrub = Redactor(places={}).text  # folders are not secrets; looking for them blocks
     known: dict[str, str | None] = {}  # the same few arguments come again and again
 
-    def cell(value: Any) -> str | None:  # noqa: ANN401 - JSON or its text
+    def cell(value: Any) -> str | None:
         if not isinstance(value, str):
             return shown(value, scrub)
         if value not in known:
@@ -68,7 +68,7 @@ def empty(name: str) -> pd.DataFrame:
     return frame(table, dict.fromkeys(table.names, ()))
 
 
-def dtype(column: Column) -> Any:  # noqa: ANN401 - a pandas dtype, or its name
+def dtype(column: Column) -> Any:
     """The pandas type of a column."""
     import pandas as pd
 
@@ -79,12 +79,12 @@ def dtype(column: Column) -> Any:  # noqa: ANN401 - a pandas dtype, or its name
     return DTYPES[column.kind]
 
 
-def array(column: Column, values: Sequence[Any]) -> Any:  # noqa: ANN401 - a pandas array
+def array(column: Column, values: Sequence[Any]) -> Any:
     """The values of a column as a pandas array."""
     return _BUILDERS[column.kind](column, values)
 
 
-def _strings(_: Column, values: Sequence[Any]) -> Any:  # noqa: ANN401
+def _strings(_: Column, values: Sequence[Any]) -> Any:
     import pandas as pd
 
     try:
@@ -97,7 +97,7 @@ def _strings(_: Column, values: Sequence[Any]) -> Any:  # noqa: ANN401
         return pd.array(whole, dtype="string")
 
 
-def _masked(values: Sequence[Any], filler: Any, kind: str) -> tuple[Any, Any]:  # noqa: ANN401
+def _masked(values: Sequence[Any], filler: Any, kind: str) -> tuple[Any, Any]:
     import numpy as np
 
     objects = np.empty(len(values), dtype=object)
@@ -107,7 +107,7 @@ def _masked(values: Sequence[Any], filler: Any, kind: str) -> tuple[Any, Any]:  
     return objects.astype(kind), mask
 
 
-def _ints(_: Column, values: Sequence[Any]) -> Any:  # noqa: ANN401
+def _ints(_: Column, values: Sequence[Any]) -> Any:
     import pandas as pd
 
     try:
@@ -117,13 +117,13 @@ def _ints(_: Column, values: Sequence[Any]) -> Any:  # noqa: ANN401
         return pd.arrays.IntegerArray(*_masked(fitting, 0, "int64"))
 
 
-def _floats(_: Column, values: Sequence[Any]) -> Any:  # noqa: ANN401
+def _floats(_: Column, values: Sequence[Any]) -> Any:
     import pandas as pd
 
     return pd.arrays.FloatingArray(*_masked(values, 0.0, "float64"))
 
 
-def _bools(_: Column, values: Sequence[Any]) -> Any:  # noqa: ANN401
+def _bools(_: Column, values: Sequence[Any]) -> Any:
     import pandas as pd
 
     return pd.arrays.BooleanArray(*_masked(values, filler=False, kind="bool"))
@@ -140,25 +140,25 @@ def _ticks(values: Sequence[Any]) -> np.ndarray[Any, Any]:
     return ticks
 
 
-def _times(_: Column, values: Sequence[Any]) -> Any:  # noqa: ANN401
+def _times(_: Column, values: Sequence[Any]) -> Any:
     import pandas as pd
 
     return pd.DatetimeIndex(_ticks(values).view("datetime64[us]")).tz_localize("UTC")
 
 
-def _days(_: Column, values: Sequence[Any]) -> Any:  # noqa: ANN401
+def _days(_: Column, values: Sequence[Any]) -> Any:
     import pandas as pd
 
     return pd.DatetimeIndex(_ticks(values).view("datetime64[us]"))
 
 
-def _durations(_: Column, values: Sequence[Any]) -> Any:  # noqa: ANN401
+def _durations(_: Column, values: Sequence[Any]) -> Any:
     import pandas as pd
 
     return pd.TimedeltaIndex(_ticks(values).view("timedelta64[us]"))
 
 
-def _categories(column: Column, values: Sequence[Any]) -> Any:  # noqa: ANN401
+def _categories(column: Column, values: Sequence[Any]) -> Any:
     import numpy as np
     import pandas as pd
 

@@ -410,7 +410,7 @@ def fold_turns(turns: Iterable[EventTurn], *, session_id: str = "live") -> Colum
     return columns
 
 
-def prompt_text(prompt: Any) -> str | None:  # noqa: ANN401 - a prompt of the protocol, or None
+def prompt_text(prompt: Any) -> str | None:
     """The text of a prompt; other parts of it have none."""
     if prompt is None:
         return None

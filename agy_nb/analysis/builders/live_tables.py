@@ -91,7 +91,7 @@ class LiveTables:
 
     # -- called by the runtime ---------------------------------------------------------------
 
-    def agent_started(self, agent_id: int, config: Any) -> None:  # noqa: ANN401 - the user's own
+    def agent_started(self, agent_id: int, config: Any) -> None:
         """An agent runs."""
         model, endpoint = model_of(config)
         source = "config"
@@ -147,7 +147,7 @@ class LiveTables:
         if self._watchers and not isinstance(event, e.Text | e.Thought):
             self._tell()
 
-    def _later(self, work: Callable[..., None], *about: Any) -> None:  # noqa: ANN401
+    def _later(self, work: Callable[..., None], *about: Any) -> None:
         """Add an item to the list of pending rows."""
         if not self._broken:
             self._waiting.append((work, about))
@@ -160,7 +160,7 @@ class LiveTables:
         try:
             for work, about in waiting:
                 work(*about)
-        except Exception:  # noqa: BLE001 - see rule 3
+        except Exception:
             self._break()
 
     def _tables_of(self, agent_id: int) -> EventTables:
@@ -310,7 +310,7 @@ class LiveTables:
         return Tables(read, prices=self._prices, freeze=freeze)
 
 
-def model_of(config: Any) -> tuple[str | None, str | None]:  # noqa: ANN401 - the user's own
+def model_of(config: Any) -> tuple[str | None, str | None]:
     """Return the name and the endpoint of a configuration's text model, if it has them."""
     for target in _get(config, "models") or ():
         kinds = [str(getattr(kind, "value", kind)) for kind in _get(target, "types") or ("text",)]
@@ -327,7 +327,7 @@ def default_model() -> str | None:
     return getattr(sys.modules.get("google.antigravity.models"), "DEFAULT_MODEL", None)
 
 
-def _get(thing: Any, name: str) -> Any:  # noqa: ANN401
+def _get(thing: Any, name: str) -> Any:
     return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
 
 

@@ -38,7 +38,7 @@ class SessionBuilder:
         *,
         chunks: bool = False,
         text: bool = False,
-        **about: Any,  # noqa: ANN401 - columns of `sessions`
+        **about: Any,
     ) -> None:
         self.columns = columns
         self.session_id = session_id
@@ -97,13 +97,13 @@ class SessionBuilder:
             }
         )
 
-    def command(self, **values: Any) -> None:  # noqa: ANN401 - columns of `commands`
+    def command(self, **values: Any) -> None:
         """A command of the protocol was answered."""
         self.columns["commands"].add(
             {"session_id": self.session_id, "command_index": self.number("commands"), **values}
         )
 
-    def about(self, **values: Any) -> None:  # noqa: ANN401 - columns of `sessions`
+    def about(self, **values: Any) -> None:
         """More is known of the session itself."""
         self.columns["sessions"].put(self._row, values)
 

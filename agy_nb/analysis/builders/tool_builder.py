@@ -97,7 +97,7 @@ class ToolBuilder:
         match: str,
         call_id: str | None = None,
         server: str | None = None,
-        args: Any = None,  # noqa: ANN401 - JSON, as text or as an object; written out later
+        args: Any = None,
         index: int | None = None,
     ) -> None:
         """A tool is called; a call that is known begins again, e.g. when it is let through."""
@@ -163,13 +163,13 @@ class ToolBuilder:
         if row is not None and row >= 0:
             self._columns["tool_calls"].put(row, {"read_by_call": call_index})
 
-    def tool_about(self, key: str, **values: Any) -> None:  # noqa: ANN401 - columns of `tool_calls`
+    def tool_about(self, key: str, **values: Any) -> None:
         """More is known of a tool call."""
         row = self._row_of(key)
         if row is not None and row >= 0:
             self._columns["tool_calls"].put(row, values)
 
-    def tool_ended(self, key: str, at: float | None, status: str, **values: Any) -> bool:  # noqa: ANN401
+    def tool_ended(self, key: str, at: float | None, status: str, **values: Any) -> bool:
         """A tool has answered.
 
         Returns:
@@ -200,7 +200,7 @@ class ToolBuilder:
 
     # -- approvals and errors ----------------------------------------------------------------
 
-    def asked(self, approval_id: str, thread_id: str, at: float | None, **values: Any) -> None:  # noqa: ANN401
+    def asked(self, approval_id: str, thread_id: str, at: float | None, **values: Any) -> None:
         """A decision or an answer is asked for."""
         row = self._columns["approvals"].add(
             {
@@ -216,7 +216,7 @@ class ToolBuilder:
         self._asked[approval_id] = (row, at, self.turn)
         self.seen(at)
 
-    def decided(self, approval_id: str, at: float | None, decision: str, **values: Any) -> None:  # noqa: ANN401
+    def decided(self, approval_id: str, at: float | None, decision: str, **values: Any) -> None:
         """Close an approval or a question."""
         known = self._asked.pop(approval_id, None)
         if known is None:
@@ -231,7 +231,7 @@ class ToolBuilder:
         self._columns["approvals"].put(row, values)
         self.seen(at)
 
-    def error(self, thread_id: str | None, at: float | None, message: str, **values: Any) -> int:  # noqa: ANN401
+    def error(self, thread_id: str | None, at: float | None, message: str, **values: Any) -> int:
         """Something went wrong; gives its row."""
         if self.turn is not None:
             self.turn.errors += 1

@@ -25,7 +25,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _OURS = re.compile(r"\w+/(utc_day=[\w-]+/)?part-\d+(-\d+)?\.parquet")
 
 
-def to_arrow(table: pd.DataFrame) -> Any:  # noqa: ANN401 - a pyarrow.Table
+def to_arrow(table: pd.DataFrame) -> Any:
     """Convert a table to Arrow, with the same types.
 
     Raises:
@@ -88,7 +88,7 @@ def _written_before(folder: Path) -> list[Path]:
     return found
 
 
-def write_parquet(name: str, table: Any, place: Path, *, part: int = 0) -> None:  # noqa: ANN401
+def write_parquet(name: str, table: Any, place: Path, *, part: int = 0) -> None:
     """A part of a data set; parts of other numbers stay.
 
     Args:
@@ -152,7 +152,7 @@ def plain(table: pd.DataFrame, *, defuse: bool = False) -> pd.DataFrame:
     return table
 
 
-def _pyarrow() -> Any:  # noqa: ANN401 - a module
+def _pyarrow() -> Any:
     try:
         import pyarrow as pa
         import pyarrow.compute

@@ -85,7 +85,7 @@ class _Shared:
         self._flags = trace.TraceFlags(trace.TraceFlags.SAMPLED)
         self._kinds = {"internal": trace.SpanKind.INTERNAL, "client": trace.SpanKind.CLIENT}
 
-    def _context(self, trace_id: int, span_id: int) -> Any:  # noqa: ANN401 - a SpanContext
+    def _context(self, trace_id: int, span_id: int) -> Any:
         from opentelemetry.trace import SpanContext
 
         return SpanContext(trace_id, span_id, is_remote=False, trace_flags=self._flags)

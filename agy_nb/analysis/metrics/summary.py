@@ -213,17 +213,17 @@ def _percentiles(name: str, values: pd.Series[Any]) -> dict[str, Any]:
     }
 
 
-def _sum(values: pd.Series[Any]) -> Any:  # noqa: ANN401 - a number, or None
+def _sum(values: pd.Series[Any]) -> Any:
     return _known(values.sum(min_count=1))
 
 
-def _known(value: Any) -> Any:  # noqa: ANN401 - a number, or None
+def _known(value: Any) -> Any:
     import pandas as pd
 
     return None if bool(pd.isna(value)) else value
 
 
-def _share(part: Any, whole: Any) -> float | None:  # noqa: ANN401
+def _share(part: Any, whole: Any) -> float | None:
     return None if part is None or not whole else float(part) / float(whole)
 
 

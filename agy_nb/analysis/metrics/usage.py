@@ -122,7 +122,7 @@ def _bounds(source: Source, by: By, on: list[str], tz: str | None) -> pd.DataFra
     return found.reset_index()
 
 
-def _at_work(trajectories: pd.DataFrame, turns: pd.DataFrame) -> Any:  # noqa: ANN401 - an array
+def _at_work(trajectories: pd.DataFrame, turns: pd.DataFrame) -> Any:
     """Select the trajectories of agents with a running turn."""
     agents = ["session_id", "agent_id"]
     running = turns.loc[turns["status"].eq(_RUNNING), agents].set_index(agents).index

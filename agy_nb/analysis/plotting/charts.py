@@ -223,7 +223,7 @@ def context_chart(source: Source, most: int = 5) -> Chart:
     return replace(chart, series=(*lines[most:], *lines[:most], *legend))
 
 
-def _name(key: Any, group: pd.DataFrame, *, several: bool) -> str:  # noqa: ANN401
+def _name(key: Any, group: pd.DataFrame, *, several: bool) -> str:
     session, agent, trajectory = key
     depth = group["depth"].iloc[0]
     who = f"agent {agent}" if not depth else f"subagent {str(trajectory)[:6]}"

@@ -15,7 +15,7 @@ _COUNTED = 12
 _PATTERNS = {"": "", "/": "/", "\\": "\\", ".": "."}
 
 
-def figure(chart: Chart) -> Any:  # noqa: ANN401 - a plotly.graph_objects.Figure
+def figure(chart: Chart) -> Any:
     """A chart as a figure.
 
     Raises:
@@ -51,7 +51,7 @@ def _text(word: str) -> str:
     return word.replace("<", "&lt;").replace("$", "&#36;")
 
 
-def _trace(go: Any, series: Series, chart: Chart) -> Any:  # noqa: ANN401
+def _trace(go: Any, series: Series, chart: Chart) -> Any:
     name = _text(series.name)
     seen = {"name": name, "showlegend": bool(name)}
     words = [_text(word) for word in series.text]
@@ -99,7 +99,7 @@ def _trace(go: Any, series: Series, chart: Chart) -> Any:  # noqa: ANN401
     )  # fmt: skip
 
 
-def _axes(made: Any, chart: Chart) -> None:  # noqa: ANN401
+def _axes(made: Any, chart: Chart) -> None:
     made.update_xaxes(title=chart.x, range=chart.x_range)
     if chart.log_x:
         places = [place for series in chart.series for place in series.x]

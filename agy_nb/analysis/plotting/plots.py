@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Backend: TypeAlias = Literal["matplotlib", "plotly"]
 
 
-def plot_usage(source: Source, *, backend: Backend = "matplotlib", ax: Axes | None = None) -> Any:  # noqa: ANN401
+def plot_usage(source: Source, *, backend: Backend = "matplotlib", ax: Axes | None = None) -> Any:
     """Tokens of each turn, stacked by what they are.
 
     Args:
@@ -41,7 +41,7 @@ def plot_usage(source: Source, *, backend: Backend = "matplotlib", ax: Axes | No
     return draw(usage_chart(source), backend, ax)
 
 
-def plot_latency(source: Source, *, backend: Backend = "matplotlib", ax: Axes | None = None) -> Any:  # noqa: ANN401
+def plot_latency(source: Source, *, backend: Backend = "matplotlib", ax: Axes | None = None) -> Any:
     """Which share of turns, first pieces of answers and tools took how long.
 
     Args, returns and raises as `plot_usage`.
@@ -51,7 +51,7 @@ def plot_latency(source: Source, *, backend: Backend = "matplotlib", ax: Axes | 
 
 def plot_context(
     source: Source, *, backend: Backend = "matplotlib", ax: Axes | None = None, most: int = 5
-) -> Any:  # noqa: ANN401
+) -> Any:
     """Plot the length of the prompt per model call, one line per trajectory.
 
     Args, returns and raises as `plot_usage`.
@@ -72,7 +72,7 @@ def plot_timeline(
     session_id: str | None = None,
     backend: Backend = "matplotlib",
     ax: Axes | None = None,
-) -> Any:  # noqa: ANN401
+) -> Any:
     """Plot the timeline of a turn: answers, tools and waits, one row per trajectory.
 
     A model call is metered at its end, marked by a triangle; its start is unknown.
@@ -94,7 +94,7 @@ def plot_timeline(
     return draw(timeline_chart(source, turn_id, session_id), backend, ax)
 
 
-def draw(chart: Chart, backend: Backend, ax: Axes | None = None) -> Any:  # noqa: ANN401
+def draw(chart: Chart, backend: Backend, ax: Axes | None = None) -> Any:
     """A chart, drawn; as `plot_usage`."""
     if backend not in get_args(Backend):
         known = ", ".join(get_args(Backend))

@@ -76,7 +76,7 @@ def timeline_chart(source: Source, turn_id: int | None, session_id: str | None) 
     )
 
 
-def _turn(source: Source, turn_id: int | None, session_id: str | None) -> Any:  # noqa: ANN401 - a row
+def _turn(source: Source, turn_id: int | None, session_id: str | None) -> Any:
     turns = source.frame("turns")
     if session_id is not None:
         turns = turns[turns["session_id"] == session_id]
@@ -97,7 +97,7 @@ def _turn(source: Source, turn_id: int | None, session_id: str | None) -> Any:  
     return known.sort_values("duration").iloc[-1] if len(known) else None
 
 
-def _of(table: pd.DataFrame, turn: Any, *, agent_only: bool = False) -> pd.DataFrame:  # noqa: ANN401
+def _of(table: pd.DataFrame, turn: Any, *, agent_only: bool = False) -> pd.DataFrame:
     mine = table["session_id"].eq(turn["session_id"]) & table["agent_id"].eq(turn["agent_id"])
     if not agent_only:
         mine &= table["turn_id"].eq(turn["turn_id"]).fillna(value=False)
@@ -107,7 +107,7 @@ def _of(table: pd.DataFrame, turn: Any, *, agent_only: bool = False) -> pd.DataF
 def _spans(
     table: pd.DataFrame,
     rows: dict[str, float],
-    start: Any,  # noqa: ANN401 - a moment
+    start: Any,
     first: str,
     last: str,
     word: str,
@@ -129,7 +129,7 @@ def _spans(
     )
 
 
-def _label(thread: Any) -> str:  # noqa: ANN401 - a row
+def _label(thread: Any) -> str:
     if not thread["depth"]:
         return f"agent {thread['agent_id']}"
     return f"subagent {thread['trajectory_id'][:6]}"

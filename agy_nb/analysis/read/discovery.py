@@ -35,7 +35,7 @@ class RecordingPath:
     duplicate_name: bool = False
 
 
-def find_recordings(where: Any) -> Iterator[RecordingPath]:  # noqa: ANN401 - a path, a pattern, or a list of these
+def find_recordings(where: Any) -> Iterator[RecordingPath]:
     """Find the recordings of a path, a pattern or a list of these, sorted by name.
 
     A name is the path below the folder that was asked for; a conversation of the harness has its
@@ -63,7 +63,7 @@ def find_recordings(where: Any) -> Iterator[RecordingPath]:  # noqa: ANN401 - a 
         )
 
 
-def _paths(where: Any) -> Iterator[tuple[Path, Path]]:  # noqa: ANN401
+def _paths(where: Any) -> Iterator[tuple[Path, Path]]:
     """Each recording, with the folder that its name is counted from."""
     if not isinstance(where, str | Path):
         for item in where:

@@ -203,7 +203,7 @@ class _Reader:
                     self._read.append((connection.add, connection.harness(frame, base + offset)))
                 else:
                     self._take(connection, direction, base + offset, frame)
-            except Exception as error:  # noqa: BLE001 - a damaged file can hold anything
+            except Exception as error:
                 self._add()  # problems have their order
                 if number == last and not batch[-1].endswith(b"\n"):
                     self._problem("partial", "the last line is cut off", number)
@@ -218,7 +218,7 @@ class _Reader:
             try:
                 for event in events:
                     add(event)
-            except Exception as error:  # noqa: BLE001 - a damaged file can hold anything
+            except Exception as error:
                 self._note_damage(error)
 
     def _note_damage(self, error: Exception, line: int | None = None) -> None:
@@ -243,7 +243,7 @@ class _Reader:
         for direction, offset, frame in waiting:
             try:
                 self._take(connection, direction, None if base is None else base + offset, frame)
-            except Exception as error:  # noqa: BLE001 - a damaged file can hold anything
+            except Exception as error:
                 self._note_damage(error)
 
     def _take(

@@ -114,7 +114,7 @@ class DaskSessions(Tables):
         recordings: Sequence[RecordingPath],
         *,
         part_bytes: int = PART_BYTES,
-        **options: Any,  # noqa: ANN401 - those of `agy.load`
+        **options: Any,
     ) -> None:
         _dask()
         super().__init__(self._collect, prices=None)  # workers have priced the calls
@@ -122,7 +122,7 @@ class DaskSessions(Tables):
         self._options = options
         self._here: dict[str, pd.DataFrame] | None = None
 
-    def dask(self, name: str) -> Any:  # noqa: ANN401 - a dask.dataframe.DataFrame
+    def dask(self, name: str) -> Any:
         """A table as a Dask DataFrame, a partition a part.
 
         Args:
@@ -238,7 +238,7 @@ def _write(part: Sequence[RecordingPath], number: int, folder: Path, options: Op
         write_parquet(name, table, folder / name, part=number)
 
 
-def _dask() -> Any:  # noqa: ANN401 - a module
+def _dask() -> Any:
     try:
         import dask
         import dask.dataframe

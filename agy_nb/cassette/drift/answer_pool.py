@@ -103,11 +103,11 @@ def _args(body: dict[str, Any]) -> str:
         return str(body.get(f.ARGUMENTS_JSON))
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - JSON
+def _text(value: Any) -> str:
     return json.dumps(_without_ids(value), sort_keys=True)
 
 
-def _without_ids(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _without_ids(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _without_ids(v) for k, v in value.items() if k not in _IDS}
     if isinstance(value, list):

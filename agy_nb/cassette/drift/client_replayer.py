@@ -92,7 +92,7 @@ class ClientReplayer:
 
     def _without_answer(self, request: Frame) -> Frame:
         key = request_of(request)
-        assert key is not None  # noqa: S101 - only called with requests
+        assert key is not None
         self.unanswered.append(f"{kind_of(request)} {key.about}")
         match key.kind:
             case f.TOOL_RESPONSE:

@@ -86,7 +86,7 @@ class LiveModel:
                 model[name] = self._endpoint(name, model[name])
         return changed
 
-    def _endpoint(self, name: str, recorded: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    def _endpoint(self, name: str, recorded: Any) -> dict[str, Any]:
         """An endpoint with the address that the user gave, or the public one, and their key."""
         recorded = object_of(recorded)
         address = recorded.get(BASE_URL) or ""
@@ -111,7 +111,7 @@ class LiveModel:
         return endpoint
 
 
-def _is_loopback(address: Any) -> bool:  # noqa: ANN401 - JSON
+def _is_loopback(address: Any) -> bool:
     try:
         return urlsplit(address).hostname in _LOOPBACK  # a scripted model of then
     except (ValueError, AttributeError, TypeError):
@@ -180,7 +180,7 @@ def _common(paths: list[str]) -> str:
     return os.path.dirname(common) if common in paths else common  # noqa: PTH120 - may be a mark
 
 
-def _replaced(value: Any, words: list[tuple[str, str]]) -> Any:  # noqa: ANN401 - JSON
+def _replaced(value: Any, words: list[tuple[str, str]]) -> Any:
     if isinstance(value, dict):
         return {key: _replaced(item, words) for key, item in value.items()}
     if isinstance(value, list):

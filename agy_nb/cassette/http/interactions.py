@@ -68,16 +68,16 @@ class Interactions:
         """Close vcrpy's cassette."""
         self._stack.close()
 
-    def has(self, request: Any) -> bool:  # noqa: ANN401 - of vcrpy
+    def has(self, request: Any) -> bool:
         """Return whether an unused answer to this request exists."""
         return bool(self._cassette.can_play_response_for(request))
 
-    def play(self, request: Any) -> dict[str, Any]:  # noqa: ANN401 - of vcrpy
+    def play(self, request: Any) -> dict[str, Any]:
         """Return the answer to a request, in vcrpy's format, and mark it as used."""
         response: dict[str, Any] = copy.deepcopy(self._cassette.play_response(request))
         return response
 
-    def mismatch(self, request: Any) -> CassetteMismatchError:  # noqa: ANN401 - of vcrpy
+    def mismatch(self, request: Any) -> CassetteMismatchError:
         """Return the error for a request that was not recorded."""
         folder = str(self._path)
         left = self._left()
@@ -129,7 +129,7 @@ class _Disk:
     """vcrpy's persister: it reads the interactions of a cassette, and never writes."""
 
     @staticmethod
-    def load_cassette(folder: str, serializer: Any) -> Any:  # noqa: ANN401 - vcrpy's
+    def load_cassette(folder: str, serializer: Any) -> Any:
         from vcr.request import Request
         from vcr.serializers.compat import convert_to_bytes
 
@@ -146,12 +146,12 @@ class _Disk:
         return requests, [convert_to_bytes(item["response"]) for item in found]
 
     @staticmethod
-    def save_cassette(folder: str, interactions: Any, serializer: Any) -> None:  # noqa: ANN401
+    def save_cassette(folder: str, interactions: Any, serializer: Any) -> None:
         del folder, interactions, serializer
 
 
-def _same(one: Any, other: Any) -> None:  # noqa: ANN401 - requests of vcrpy
-    assert one.method == other.method, "another method"  # noqa: S101 - how vcrpy's matchers answer
+def _same(one: Any, other: Any) -> None:
+    assert one.method == other.method, "another method"
     paths = [urlsplit(request.uri)[2:4] for request in (one, other)]
-    assert paths[0] == paths[1], "another path"  # noqa: S101
-    assert body_digest(one.body) == body_digest(other.body), "another body"  # noqa: S101
+    assert paths[0] == paths[1], "another path"
+    assert body_digest(one.body) == body_digest(other.body), "another body"

@@ -216,7 +216,7 @@ class ModelRecorder:
         headers = [("Content-Type", "text/plain; charset=utf-8")]
         return ProxyResponse(400, "Not recorded", headers, _text(str(error)))
 
-    def _request(self, asked: ProxyRequest) -> Any:  # noqa: ANN401 - a request of vcrpy
+    def _request(self, asked: ProxyRequest) -> Any:
         from vcr.request import Request
 
         return Request(**self._asked(asked))

@@ -134,7 +134,7 @@ class HttpProxy:
 
     def soon(self, work: Coroutine[Any, Any, object]) -> None:
         """Run a coroutine on the server's loop without waiting for it. Call `start` first."""
-        assert self._loop is not None  # noqa: S101 - for the type checker
+        assert self._loop is not None
         asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def hang_up(self) -> None:

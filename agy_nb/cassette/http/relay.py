@@ -118,8 +118,8 @@ class Relay:
         """
         await self.start()
         process = self._process
-        assert process is not None  # noqa: S101 - for the type checker
-        assert process.stdin is not None  # noqa: S101
+        assert process is not None
+        assert process.stdin is not None
         self._number += 1
         number = self._number
         messages = self._answers[number] = asyncio.Queue()
@@ -160,7 +160,7 @@ class Relay:
             await self._reading
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None  # noqa: S101 - for the type checker
+        assert process.stdout is not None
         try:
             while True:
                 kind, number, length = HEAD.unpack(await process.stdout.readexactly(HEAD.size))

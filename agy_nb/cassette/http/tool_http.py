@@ -66,7 +66,7 @@ class ToolHttp:
         """Remove the patches, and write the recorded requests to disk."""
         self._stack.close()
 
-    def _request(self, request: Any) -> Any:  # noqa: ANN401 - a request of vcrpy
+    def _request(self, request: Any) -> Any:
         request.uri = clean_uri(request.uri, self._redactor.text)
         request.headers = {
             name: value for name, value in request.headers.items() if harmless_header(name)
@@ -83,13 +83,13 @@ class ToolHttp:
         body = {"string": self._clean(response["body"]["string"], encoding)}
         return response | {"headers": headers, "body": body}
 
-    def _clean(self, body: Any, encoding: str) -> Any:  # noqa: ANN401 - bytes, text or None
+    def _clean(self, body: Any, encoding: str) -> Any:
         if isinstance(body, str):
             return self._redactor.text(body)
         return self._redactor.body(body, encoding=encoding) if isinstance(body, bytes) else body
 
 
-def _fix_boundary(request: Any) -> None:  # noqa: ANN401 - a request of vcrpy
+def _fix_boundary(request: Any) -> None:
     """Replace the random boundary of an upload by a constant, so that requests are equal."""
     for name, value in request.headers.items():
         if name.lower() != "content-type" or not isinstance(request.body, bytes):

@@ -78,18 +78,18 @@ class Comparer:
         matcher = _MATCHER_OF.get(kind)
         return matcher is None or matcher in self._match_on
 
-    def differences(self, expected: Any, actual: Any) -> Iterator[Difference]:  # noqa: ANN401 - JSON
+    def differences(self, expected: Any, actual: Any) -> Iterator[Difference]:
         """Every place where they differ, in the order of the recording."""
         return self._walk(expected, actual, "")
 
-    def first(self, expected: Any, actual: Any) -> Difference | None:  # noqa: ANN401 - JSON
+    def first(self, expected: Any, actual: Any) -> Difference | None:
         """The first place where they differ, None if they mean the same."""
         return None if expected == actual else next(self.differences(expected, actual), None)
 
     def _ignored(self, path: str) -> bool:
         return any(pattern.match(path) for pattern in self._ignore)
 
-    def _walk(self, old: Any, new: Any, path: str) -> Iterator[Difference]:  # noqa: ANN401 - JSON
+    def _walk(self, old: Any, new: Any, path: str) -> Iterator[Difference]:
         if old is new or self._ignored(path):
             return
         if isinstance(old, dict) and isinstance(new, dict):
@@ -139,7 +139,7 @@ def _below(path: str, key: str) -> str:
     return f"{path}.{key}" if _NAME.fullmatch(key) else f"{path}['{key}']"
 
 
-def _json(text: str) -> Any:  # noqa: ANN401 - JSON
+def _json(text: str) -> Any:
     if not text[:1] or text.lstrip()[:1] not in ("{", "["):
         return _MISSING
     try:

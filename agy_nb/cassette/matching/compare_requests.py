@@ -25,7 +25,7 @@ _CHANCE = re.compile(
 )
 
 
-def canonical_body(body: bytes | str | None) -> Any:  # noqa: ANN401 - JSON
+def canonical_body(body: bytes | str | None) -> Any:
     """A request's body without what differs from run to run; text as it is if it is no JSON."""
     raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body or b""
     try:
@@ -41,7 +41,7 @@ def body_digest(body: bytes | str | None) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _clean(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _clean(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _clean(v) for k, v in value.items() if k not in _VOLATILE_FIELDS}
     if isinstance(value, list):

@@ -36,7 +36,7 @@ class JsonPath:
             path = parse(text)
             # Named operators (`parent`, `this`) find places that the library cannot replace.
             usable = "`" not in text and isinstance(path.update({}, ""), dict)
-        except Exception as error:  # noqa: BLE001 - the library raises many kinds, some without text
+        except Exception as error:
             reason = str(error) or "places cannot be replaced with it"
         else:
             if usable:
@@ -48,7 +48,7 @@ class JsonPath:
             field="path",
         )
 
-    def replace(self, value: Any, replacement: Any) -> tuple[Any, int]:  # noqa: ANN401 - JSON
+    def replace(self, value: Any, replacement: Any) -> tuple[Any, int]:
         """A copy with every place that the path names replaced, and how many there were."""
         found = len(self._path.find(value))
         if found:

@@ -228,7 +228,7 @@ def diff_of(difference: Difference) -> str:
     return "\n".join(diff)
 
 
-def _lines(value: Any) -> list[str]:  # noqa: ANN401 - JSON
+def _lines(value: Any) -> list[str]:
     if value is MISSING:
         return []
     if isinstance(value, str):

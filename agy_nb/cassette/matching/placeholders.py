@@ -109,7 +109,7 @@ class _Replacer:
             return text
         return self._pattern.sub(lambda match: self.words[match[0]], text)
 
-    def in_value(self, value: Any) -> Any:  # noqa: ANN401 - JSON
+    def in_value(self, value: Any) -> Any:
         if isinstance(value, str):
             return self.in_text(value)
         if isinstance(value, dict):

@@ -57,7 +57,7 @@ class FrameBuffer:
         self._tape = FrameRecorder(self)
         self._harness = Path()
 
-    def listen(self, start: Start, ws: Any) -> RecordingSocket:  # noqa: ANN401 - of websockets
+    def listen(self, start: Start, ws: Any) -> RecordingSocket:
         """Listen to a harness that has started; gives the socket to use in the place of `ws`."""
         self._harness = harness_path(start)
         return RecordingSocket(ws, self._tape, self._tape.begin())

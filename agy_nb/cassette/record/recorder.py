@@ -97,7 +97,7 @@ class RecordingSocket:
 
     def __init__(
         self,
-        ws: Any,  # noqa: ANN401 - of websockets
+        ws: Any,
         tape: FrameRecorder,
         session: int,
         rewrite: Callable[[Frame], Frame] | None = None,
@@ -111,7 +111,7 @@ class RecordingSocket:
 
         self._inner_note = ws.note if isinstance(ws, NoteSink) else None
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the real one has
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._ws, name)
 
     def note(self, note: Event) -> None:
@@ -123,14 +123,14 @@ class RecordingSocket:
         if self._inner_note is not None:
             self._inner_note(note)
 
-    async def send(self, message: Any) -> None:  # noqa: ANN401 - str or bytes
+    async def send(self, message: Any) -> None:
         """Send, and keep a copy; it is kept first, so that no answer can come before it."""
         self._tape.put(self._session, "client", message)
         if self._rewrite is not None:
             message, self._rewrite = rewritten(message, self._rewrite), None
         await self._ws.send(message)
 
-    async def recv(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - str or bytes
+    async def recv(self, *args: Any, **kwargs: Any) -> Any:
         """Receive, and keep a copy."""
         try:
             message = await self._ws.recv(*args, **kwargs)
@@ -143,18 +143,18 @@ class RecordingSocket:
     def __aiter__(self) -> RecordingSocket:
         return self
 
-    async def __anext__(self) -> Any:  # noqa: ANN401 - str or bytes
+    async def __anext__(self) -> Any:
         try:
             return await self.recv()
         except websockets_of_sdk().ConnectionClosedOK:
             raise StopAsyncIteration from None
 
-    async def close(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the real one's
+    async def close(self, *args: Any, **kwargs: Any) -> None:
         """Close, and say that the client did."""
         self._end("client")
         await self._ws.close(*args, **kwargs)
 
-    def _end(self, by: str, error: Any = None) -> None:  # noqa: ANN401 - of websockets
+    def _end(self, by: str, error: Any = None) -> None:
         if self._over:
             return
         self._over = True
@@ -183,12 +183,12 @@ async def record(
     return replace(real, socket=RecordingSocket(real.socket, tape, session, change))
 
 
-def closed_errors() -> Any:  # noqa: ANN401 - an exception type
+def closed_errors() -> Any:
     """What a closed WebSocket raises."""
     return websockets_of_sdk().ConnectionClosed
 
 
-def websockets_of_sdk() -> Any:  # noqa: ANN401 - a module
+def websockets_of_sdk() -> Any:
     """The library that the SDK's sockets come from."""
     from google.antigravity.connections.local import local_connection
 

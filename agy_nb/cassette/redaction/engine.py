@@ -49,7 +49,7 @@ def engine_spans(text: str) -> Iterable[tuple[int, int, str]]:
 def _spans_of_short(text: str) -> tuple[tuple[int, int, str], ...]:
     """The same paths, names and settings are looked at again in each session."""
     scan = _scan()
-    assert scan is not None  # noqa: S101 - see engine_spans
+    assert scan is not None
     return tuple(_spans(scan, text))
 
 
@@ -85,7 +85,7 @@ def _scan() -> Callable[[str], list[Any]] | None:
         import betterleaks
 
         betterleaks.scan_string("")
-    except Exception:  # noqa: BLE001 - not there, for another machine, or broken: our rules remain
+    except Exception:
         return None
     scan: Callable[[str], list[Any]] = betterleaks.scan_string
     return scan

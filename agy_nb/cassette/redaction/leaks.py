@@ -143,7 +143,7 @@ def _as_text(file: Path) -> str:
     return read_bytes(file).decode("utf-8", "surrogateescape")
 
 
-def _clean_header(value: Any, text: Callable[[str], str], name: str = "") -> Any:  # noqa: ANN401 - JSON
+def _clean_header(value: Any, text: Callable[[str], str], name: str = "") -> Any:
     if isinstance(value, dict):
         return {text(key): _clean_header(item, text, key) for key, item in value.items()}
     if isinstance(value, list):

@@ -127,7 +127,7 @@ class Redactor:
         cleaned = self._walk(frame, "", 0)
         if len(self._known) > known:  # a key may stand before the place that names it one
             cleaned = self._walk(cleaned, "", 0)
-        assert isinstance(cleaned, dict)  # noqa: S101 - for the type checker
+        assert isinstance(cleaned, dict)
         return cleaned
 
     def text(self, text: str) -> str:
@@ -223,7 +223,7 @@ class Redactor:
         with self._lock:
             self.learn(*(value for value in values if not self._allows(value)))
 
-    def _walk(self, value: Any, name: str, depth: int) -> Any:  # noqa: ANN401 - JSON
+    def _walk(self, value: Any, name: str, depth: int) -> Any:
         if depth > _DEPTH:
             return self._blank("secret")  # nobody sends this; better safe
         if isinstance(value, str):
@@ -255,7 +255,7 @@ class Redactor:
             kept["value"] = self._under(named, value["value"], strength(named), depth)
         return kept
 
-    def _under(self, name: str, item: Any, power: Strength, depth: int) -> Any:  # noqa: ANN401 - JSON
+    def _under(self, name: str, item: Any, power: Strength, depth: int) -> Any:
         """What is kept of a value under a name."""
         if power is Strength.NONE:
             return self._walk(item, name, depth + 1)
@@ -288,7 +288,7 @@ class Redactor:
             kept.append(self._walk(item, name, depth + 1))
         return kept
 
-    def _take_out(self, value: Any) -> Any:  # noqa: ANN401 - JSON
+    def _take_out(self, value: Any) -> Any:
         """Everything under a secret's name, whatever its shape."""
         if isinstance(value, dict):
             return {self._plain(key): self._take_out(item) for key, item in value.items()}
@@ -308,7 +308,7 @@ class Redactor:
         self.counts[kind] += 1
         return mark(kind)
 
-    def _number(self, value: float) -> Any:  # noqa: ANN401 - JSON
+    def _number(self, value: float) -> Any:
         if len(self._known) and repr(value) in self._known:
             return self._blank("secret")
         return value
@@ -363,7 +363,7 @@ def _place_patterns(places: Mapping[str, str]) -> list[tuple[str, str, re.Patter
     ]
 
 
-def _json(text: str) -> Any:  # noqa: ANN401 - JSON
+def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -190,13 +190,13 @@ def _arguments(call: dict[str, Any]) -> list[Any]:
     return found
 
 
-def _struct(value: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+def _struct(value: Any) -> dict[str, Any]:
     """Convert the wire's struct, a list of named values, to a dict."""
     fields = [item for item in _list(_dict(value).get("fields")) if isinstance(item, dict)]
     return {str(item.get("name", "")): _struct_value(item.get("value")) for item in fields}
 
 
-def _struct_value(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _struct_value(value: Any) -> Any:
     for kind, inner in _dict(value).items():
         match kind:
             case f.STRUCT_VALUE:
@@ -210,16 +210,16 @@ def _struct_value(value: Any) -> Any:  # noqa: ANN401 - JSON
     return None
 
 
-def _json(text: Any) -> Any:  # noqa: ANN401 - JSON
+def _json(text: Any) -> Any:
     try:
         return json.loads(text) if text else {}
     except (ValueError, RecursionError, TypeError):
         return text
 
 
-def _dict(value: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _list(value: Any) -> list[Any]:  # noqa: ANN401 - JSON
+def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []

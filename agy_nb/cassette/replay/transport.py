@@ -90,10 +90,10 @@ class RecordOrReplaySocket:
         self._process = process
         self._undecided = True
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the chosen one has
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def send(self, message: Any) -> None:  # noqa: ANN401 - str or bytes
+    async def send(self, message: Any) -> None:
         """Decide, then send."""
         if self._undecided:
             self._undecided = False
@@ -103,11 +103,11 @@ class RecordOrReplaySocket:
                 self._process.become(real.process)
         await self._inner.send(message)
 
-    async def recv(self) -> Any:  # noqa: ANN401 - str or bytes
+    async def recv(self) -> Any:
         """Return the next frame of the chosen socket."""
         return await self._inner.recv()
 
-    def __aiter__(self) -> Any:  # noqa: ANN401 - the chosen one's
+    def __aiter__(self) -> Any:
         return self._inner.__aiter__()
 
     async def close(self) -> None:
@@ -139,11 +139,11 @@ class RecordOrReplayProcess:
     def __init__(self) -> None:
         self._real: Any = FakeProcess()
 
-    def become(self, process: Any) -> None:  # noqa: ANN401 - a Popen
+    def become(self, process: Any) -> None:
         """Forward all calls to this process from now on."""
         self._real = process
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a process has
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
 

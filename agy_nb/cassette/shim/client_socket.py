@@ -128,7 +128,7 @@ class Server:
         if not self._taken:
             self._over.set()
 
-    def _admit(self, connection: WebSocket, request: Any) -> Any:  # noqa: ANN401 - of websockets
+    def _admit(self, connection: WebSocket, request: Any) -> Any:
         key = request.headers.get("x-goog-api-key") or ""
         if not hmac.compare_digest(key.encode(), self._key.encode()):
             return connection.respond(HTTPStatus.UNAUTHORIZED, "Unauthorized\n")
@@ -149,7 +149,7 @@ class Server:
                 acting.result()
         except ClientGoneError as closed:
             await _close(ws, closed.code, closed.reason)
-        except Exception as error:  # noqa: BLE001 - raised by run()
+        except Exception as error:
             self._failure = error
             await _close(ws, _FAILED, str(error))
         finally:

@@ -138,7 +138,7 @@ def _keep(journal: CassetteWriter, model: ModelRecorder | None, redactor: Redact
     if model is not None:
         try:
             model.save()
-        except Exception as error:  # noqa: BLE001 - told, and the wire is kept
+        except Exception as error:
             _tell(f"the model's side could not be kept: {error}")
     journal.finish(lambda: dict(redactor.counts))
 

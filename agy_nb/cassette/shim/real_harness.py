@@ -94,8 +94,8 @@ class RealHarness:
                 f"{path} cannot be started: {error.strerror or error}. Name another with "
                 "--harness PATH"
             ) from error
-        assert self._process.stdin is not None  # noqa: S101 - for the type checker
-        assert self._process.stdout is not None  # noqa: S101
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         try:
             handshake.write_message(self._process.stdin, greeting)
             message = handshake.read_message(self._process.stdout)

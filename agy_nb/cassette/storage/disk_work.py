@@ -27,7 +27,7 @@ def wait_for(work: Callable[[], None]) -> None:
     def in_thread() -> None:
         try:
             work()
-        except BaseException as error:  # noqa: BLE001 - raised by the caller
+        except BaseException as error:
             done.put(error)
         else:
             done.put(None)

@@ -329,7 +329,7 @@ def _other_version(version: int, where: str) -> CassetteInvalidError:
     )
 
 
-def _checked_header(data: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+def _checked_header(data: Any) -> dict[str, Any]:
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise ValueError(f'the field "format" must be {FORMAT!r}')
     version = data.get("version")
@@ -353,7 +353,7 @@ def _fill(kind: type[_Record], data: dict[str, Any]) -> _Record:
     return kind(**kept)
 
 
-def _fits(name: str, value: Any) -> bool:  # noqa: ANN401 - JSON
+def _fits(name: str, value: Any) -> bool:
     """Return whether the items of a header's value have the right types and a plausible size."""
     match value:
         case int():

@@ -155,7 +155,7 @@ def as_text(body: bytes) -> str | bytes:
         return body
 
 
-def _is_interaction(item: Any) -> bool:  # noqa: ANN401 - YAML
+def _is_interaction(item: Any) -> bool:
     if not isinstance(item, dict):
         return False
     request, response = item.get("request"), item.get("response")
@@ -185,7 +185,7 @@ def _base64(value: bytes) -> dict[str, str]:
     return {"$base64": base64.b64encode(value).decode()}
 
 
-def _with_bytes(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _with_bytes(value: Any) -> Any:
     if isinstance(value, dict):
         if value.keys() == {"$base64"}:
             return base64.b64decode(value["$base64"], validate=True)

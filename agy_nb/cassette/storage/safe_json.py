@@ -15,7 +15,7 @@ LARGEST = 10**7
 """Most values in a YAML file; a value counts once per alias."""
 
 
-def parse_json(text: str | bytes, loads: Callable[[str | bytes], Any] = json.loads) -> Any:  # noqa: ANN401 - JSON
+def parse_json(text: str | bytes, loads: Callable[[str | bytes], Any] = json.loads) -> Any:
     """Parse JSON that is not nested deeper than `DEEPEST`.
 
     Args:
@@ -43,7 +43,7 @@ parse_to_read = partial(parse_json, loads=json_parser())
 """Parse JSON only for reading: the faster parser rounds integers of more than 64 bits."""
 
 
-def _is_deep(value: Any) -> bool:  # noqa: ANN401 - JSON
+def _is_deep(value: Any) -> bool:
     level = [value]
     for _ in range(DEEPEST):
         below: list[Any] = []
@@ -58,7 +58,7 @@ def _is_deep(value: Any) -> bool:  # noqa: ANN401 - JSON
     return any(isinstance(item, dict | list) for item in level)
 
 
-def check_size(value: Any) -> None:  # noqa: ANN401 - YAML
+def check_size(value: Any) -> None:
     """Reject YAML whose aliases expand to a huge value: a few lines can exceed any memory.
 
     Args:
@@ -69,7 +69,7 @@ def check_size(value: Any) -> None:  # noqa: ANN401 - YAML
     """
     sizes: dict[int, int] = {}
 
-    def size(item: Any, depth: int) -> int:  # noqa: ANN401 - YAML
+    def size(item: Any, depth: int) -> int:
         if not isinstance(item, dict | list):
             return 1
         if depth > DEEPEST:

@@ -52,7 +52,7 @@ class WriteThread(Generic[T]):
         items = self._items()
         try:
             self._write(items)
-        except Exception as error:  # noqa: BLE001 - the owner raises it; the session goes on
+        except Exception as error:
             self.failure = error
         for _ in items:  # a failure leaves some
             pass

@@ -62,7 +62,7 @@ class ScriptLoop:
         loop = self.loop()
         future = asyncio.run_coroutine_threadsafe(as_coroutine(coro), loop)
 
-        def wake(_future: Any) -> None:  # noqa: ANN401
+        def wake(_future: Any) -> None:
             with self._free:
                 self._free.notify_all()
 

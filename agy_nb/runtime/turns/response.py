@@ -249,7 +249,7 @@ class Response:
         """Call a function with an event, and return whether it may be called again."""
         try:
             watch(event)
-        except Exception:  # noqa: BLE001 - a turn outlives its views
+        except Exception:
             _log.exception("a view of turn %s failed and gets no more events", self.turn_id)
             self._watchers = [known for known in self._watchers if known is not watch]
             return False

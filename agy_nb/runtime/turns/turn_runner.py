@@ -135,7 +135,7 @@ class TurnRunner:
         except asyncio.CancelledError:
             _fail(response, agent_gone(record.agent_id))
             raise
-        except Exception as error:  # noqa: BLE001 - a turn always ends with an AgyError
+        except Exception as error:
             _fail(response, BackendError(f"the turn failed: {type(error).__name__}: {error}"))
         finally:
             record.leave_turn(response)

@@ -29,7 +29,7 @@ def why_not_described(tool_runner: Any) -> InvalidConfigError | None:
     for tool in tool_runner.tools.values() if tool_runner else ():
         try:
             callable_to_tool_proto(tool, tool_runner=sdk_tools.ToolRunner([tool]))
-        except Exception as error:  # noqa: BLE001 - the SDK raises various types
+        except Exception as error:
             words = str(error).partition(" for automatic function calling")[0].rstrip(".")
             return InvalidConfigError(
                 f"the tool {getattr(tool, '__name__', tool)!s} cannot be described to the model: "

@@ -95,8 +95,8 @@ class DeferredProcess:
             raise HarnessError(str(error)) from error
         take_note(process)
         self.become(process)
-        assert process.stdin is not None  # noqa: S101 - as the SDK asks for
-        assert process.stdout is not None  # noqa: S101
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
             process.stdin.write(self._given.written)
             process.stdin.flush()

@@ -249,7 +249,7 @@ class Instrumentation:
         try:
             asked = self._policy.run(hooks.OperationContext(_NO_TURN), tool_call)
             verdict = await contained_wait(asked)
-        except Exception as error:  # noqa: BLE001 - what cannot be decided is denied
+        except Exception as error:
             return f"the policy failed: {words_of(error)}"
         reason = self._denials.pop(call.id, "")
         return None if verdict.allow else reason or verdict.message or "denied by policy"

@@ -60,7 +60,7 @@ async def run_in_new_thread(work: Callable[..., T], *args: Any) -> T:
         result, error = None, None
         try:
             result = inside()
-        except BaseException as raised:  # noqa: BLE001 - raised in the caller
+        except BaseException as raised:
             error = raised
         with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(set_outcome, result, error)

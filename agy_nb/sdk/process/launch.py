@@ -154,7 +154,7 @@ class HarnessStart:
         if self.invalid is not None:
             raise self.invalid
         harness, process = self._follower.harness, self.process
-        assert process is not None  # noqa: S101 - the SDK has asked for one by now
+        assert process is not None
         try:
             address = await run_in_thread(process.start, harness.attach)
             port = address.port if route is None else await route(process, address.port)
@@ -168,7 +168,7 @@ class HarnessStart:
         return Connected(process, socket)
 
     async def _connect(self, port: int, key: str) -> Socket:
-        assert self._open is not None  # noqa: S101 - `answer` comes first
+        assert self._open is not None
         for attempt in range(_RETRIES):
             for host in _HOSTS:
                 with contextlib.suppress(OSError, EOFError):
@@ -187,7 +187,7 @@ class HarnessStart:
         """
         self._open = open_socket
         interceptor, follower, process = _interceptor, self._follower, self.process
-        assert process is not None  # noqa: S101 - the SDK has its address from there
+        assert process is not None
         try:
             found = await (interceptor(self) if interceptor else self.spawn())
         except Exception as error:

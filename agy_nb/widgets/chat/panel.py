@@ -320,7 +320,7 @@ class ChatPanel:
         self._fallback.display(at_exit=self.close)
 
 
-def _part(file: messages.AttachedFile, data: Any) -> MediaPart:  # noqa: ANN401 - a buffer
+def _part(file: messages.AttachedFile, data: Any) -> MediaPart:
     """Convert an attachment; text is sent as text/plain, because the SDK knows few text types."""
     name, mime_type = file.name or "file", file.mime_type
     kind, content = mime_type.partition("/")[0], bytes(data)

@@ -3,7 +3,6 @@
 Without an agent the conversation is static HTML: nothing runs, and the user cannot send prompts.
 """
 
-# ruff: noqa: ANN401 - a recording is a path, or the result of `agy.load`
 from __future__ import annotations
 
 import asyncio

@@ -232,11 +232,11 @@ def _markdown(*, colours: bool) -> MarkdownIt:
 
 
 def _cell(
-    renderer: Any,  # noqa: ANN401 - markdown-it's own signature
+    renderer: Any,
     tokens: Sequence[Token],
     index: int,
-    options: Any,  # noqa: ANN401
-    env: Any,  # noqa: ANN401
+    options: Any,
+    env: Any,
 ) -> str:
     """Replace the alignment style of a table cell by a class."""
     attributes = tokens[index].attrs
@@ -247,11 +247,11 @@ def _cell(
 
 
 def _image(
-    _renderer: Any,  # noqa: ANN401 - markdown-it's own signature
+    _renderer: Any,
     tokens: Sequence[Token],
     index: int,
-    _options: Any,  # noqa: ANN401
-    _env: Any,  # noqa: ANN401
+    _options: Any,
+    _env: Any,
 ) -> str:
     """Render an image as a link, because showing it would load it from the network."""
     token = tokens[index]

@@ -100,7 +100,7 @@ class Browser:
         async with self._lock:
             try:
                 await work
-            except Exception as error:  # noqa: BLE001 - a recording may hold anything
+            except Exception as error:
                 _log.exception("the recordings browser failed")
                 words = f"Cannot show this recording: {type(error).__name__}: {error}"
                 self._page.upsert(Upsert(id="about", kind="usage", body=f"<p>{escape(words)}</p>"))
@@ -186,7 +186,7 @@ class Browser:
             await self._show_session()
 
     async def _show_session(self) -> None:
-        assert self.opened is not None  # noqa: S101 - for the type checker
+        assert self.opened is not None
         self._show_about()
         player = None
         if self.opened.sessions:
@@ -205,7 +205,7 @@ class Browser:
         return sessions + select("compare", "Compare with", named, "")
 
     def _show_about(self) -> None:
-        assert self.opened is not None  # noqa: S101 - for the type checker
+        assert self.opened is not None
         said = [f"<h4>{escape(self._name)}</h4>"]
         if self.opened.problem:
             said.append(f"<div class='agy-error'>{escape(self.opened.problem)}</div>")

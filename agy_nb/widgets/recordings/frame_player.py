@@ -151,7 +151,7 @@ def show(transcript: ConversationView, events: Iterable[Event]) -> None:
     for event in events:
         try:
             _show(transcript, event)
-        except Exception as error:  # noqa: BLE001 - a recording may hold anything
+        except Exception as error:
             transcript.add_error("Recording", f"Cannot show {type(event).__name__}: {error}")
 
 

@@ -69,7 +69,7 @@ class PlayerControls:
 
     def _show_position(self) -> None:
         player = self.player
-        assert player is not None  # noqa: S101 - for the type checker
+        assert player is not None
         self._page.upsert(Upsert(id="controls", kind="usage", body=self._controls()))
         self._page.upsert(self._slider())
         if self._playing is None:
@@ -99,7 +99,7 @@ class PlayerControls:
 
     def _slider(self) -> Upsert:
         player = self.player
-        assert player is not None  # noqa: S101 - for the type checker
+        assert player is not None
         body = (
             f"<input type='range' class='agy-slider' data-agy-act='seek' min='0' "
             f"max='{len(player)}' value='{player.position}' aria-label='Frame'>"
@@ -164,7 +164,7 @@ class PlayerControls:
         self._play()
 
     def _play(self) -> None:
-        assert self.player is not None  # noqa: S101 - for the type checker
+        assert self.player is not None
         self._playing = asyncio.get_running_loop().create_task(
             self._replay(self.player, self._speed)
         )

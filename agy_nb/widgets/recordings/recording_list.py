@@ -120,7 +120,7 @@ def _row(row: Row, *, links: bool, opened: bool) -> str:
 
 def _figures(row: Row) -> list[tuple[str, str]]:
     header = row.entry.header
-    assert header is not None  # noqa: S101 - for the type checker
+    assert header is not None
     known = [session.tokens for session in header.sessions if session.tokens is not None]
     known_counts = header.complete or header.sessions
     tools = _names(row)

@@ -87,7 +87,7 @@ def _run_in_background(work: Coroutine[Any, Any, None]) -> None:
 async def _add_cost(
     response: Response,
     transcript: ConversationView,
-    handle: Any,  # noqa: ANN401
+    handle: Any,
     *,
     refresh: bool = False,
 ) -> None:

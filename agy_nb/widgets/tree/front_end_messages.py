@@ -170,7 +170,7 @@ Message: TypeAlias = (
 _adapter: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
 
-def parse(content: Any) -> Message | None:  # noqa: ANN401 - not validated yet
+def parse(content: Any) -> Message | None:
     """Validate a message from a front end.
 
     Args:

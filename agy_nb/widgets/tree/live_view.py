@@ -105,13 +105,13 @@ class ViewWidget(anywidget.AnyWidget):
         return f"<{self.label}, live>"
 
 
-def _new_widget(mode: str, label: str) -> Any:  # noqa: ANN401 - widgets have no types
+def _new_widget(mode: str, label: str) -> Any:
     widget = ViewWidget(mode=mode, label=label)
     widget.key = widget.model_id
     return widget
 
 
-def display_widget(widget: Any) -> Any:  # noqa: ANN401 - widgets have no types
+def display_widget(widget: Any) -> Any:
     """Display a widget in the running cell, in an output that can be updated.
 
     `display(widget)` does not work here: ipywidgets 7, which Colab uses, drops the display id.

@@ -132,7 +132,7 @@ def _contexts(calls: pd.DataFrame, prices: Prices | None) -> Iterable[Context]:
         yield Context(int(row.agent_id), model, int(row.input_tokens), limit)  # type: ignore[arg-type]  # pandas
 
 
-def _na(value: Any) -> bool:  # noqa: ANN401
+def _na(value: Any) -> bool:
     import pandas as pd
 
     return bool(pd.isna(value))
@@ -200,7 +200,7 @@ def _row(row: Mapping[Any, Any], by: Grouping, shown: Iterable[TableColumn]) -> 
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def _key(name: str, value: Any) -> str:  # noqa: ANN401
+def _key(name: str, value: Any) -> str:
     if _na(value):
         return "between turns" if name == "turn_id" else _UNKNOWN
     if name == "depth":
@@ -210,12 +210,12 @@ def _key(name: str, value: Any) -> str:  # noqa: ANN401
     return escape(str(value))
 
 
-def _total(total: Any, by: Grouping) -> str:  # noqa: ANN401 - a row
+def _total(total: Any, by: Grouping) -> str:
     cells = "".join(f"<td>{_figure(column.name, total)}</td>" for column in COLUMNS)
     return f"<tr><th scope='row' colspan='{len(_KEYS[by])}'>Total</th>{cells}</tr>"
 
 
-def _figure(name: str, row: Any) -> str:  # noqa: ANN401 - a row
+def _figure(name: str, row: Any) -> str:
     value = row[name]
     if name != "n_model_calls" and not row["n_model_calls"] and not row["n_unmetered_calls"]:
         return "-"
@@ -227,7 +227,7 @@ def _figure(name: str, row: Any) -> str:  # noqa: ANN401 - a row
     return f"{'≥ ' if low else ''}{int(value):,}"
 
 
-def cost(value: Any, *, at_least: bool) -> str:  # noqa: ANN401 - a number, or NA
+def cost(value: Any, *, at_least: bool) -> str:
     """Format a price.
 
     Example:

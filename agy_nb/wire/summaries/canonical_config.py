@@ -47,7 +47,7 @@ def config_digest(frame: Frame) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _walk(value: Any, paths: list[tuple[str, str]], left_out: str) -> Any:  # noqa: ANN401 - JSON
+def _walk(value: Any, paths: list[tuple[str, str]], left_out: str) -> Any:
     if isinstance(value, dict):
         return {
             k: _VOLATILE[k] if k in _VOLATILE and v else _walk(v, paths, left_out)

@@ -122,7 +122,7 @@ class SessionDigest:
             {name: value for name, value in body.items() if name not in _PASSING}
         ) | {f.STEP_INDEX: key[1], "sub": bool(body.get(f.PARENT_ID))}
 
-    def _clean(self, value: Any) -> Any:  # noqa: ANN401 - JSON
+    def _clean(self, value: Any) -> Any:
         if isinstance(value, dict):
             return {k: self._clean(v) for k, v in value.items() if k not in _IDS}
         if isinstance(value, list):
@@ -135,7 +135,7 @@ class SessionDigest:
 
 
 class _Turn:
-    def __init__(self, prompt: Any) -> None:  # noqa: ANN401 - JSON
+    def __init__(self, prompt: Any) -> None:
         self.prompt = prompt
         self.halted = False
         self.steps: dict[tuple[str, int], dict[str, Any]] = {}
@@ -165,5 +165,5 @@ class _Turn:
         return _sorted(agents.values())
 
 
-def _sorted(items: Any) -> list[Any]:  # noqa: ANN401 - any iterable of JSON
+def _sorted(items: Any) -> list[Any]:
     return sorted(items, key=lambda item: json.dumps(item, sort_keys=True))

@@ -53,7 +53,7 @@ def differences(
             yield from _diff(left[part], right[part], names)
 
 
-def _diff(a: Any, b: Any, names: tuple[str, str]) -> Iterator[str]:  # noqa: ANN401 - JSON
+def _diff(a: Any, b: Any, names: tuple[str, str]) -> Iterator[str]:
     one, other = (
         json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).splitlines()
         for value in (a, b)

@@ -19,7 +19,7 @@ WIDTH = 200
 """Characters of a text, an argument or a result that a line shows."""
 
 
-def shortened(value: Any, length: int | None = None) -> str:  # noqa: ANN401 - a text or JSON
+def shortened(value: Any, length: int | None = None) -> str:
     """A value on one line, cut where it is long.
 
     Args:
@@ -90,5 +90,5 @@ def usage_text(usage: TokenUsage) -> str:
     return f"{total} tokens{f' ({words}{tier})' if words else ''}"
 
 
-def _json(value: Any) -> str:  # noqa: ANN401 - JSON
+def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)

@@ -69,7 +69,7 @@ def clean_uri(uri: str, text: Callable[[str], str]) -> str:
     return _PARAMETER.sub(parameter, text(uri))
 
 
-def _header(name: str, value: Any, redactor: Seeing) -> Any:  # noqa: ANN401 - a text or some
+def _header(name: str, value: Any, redactor: Seeing) -> Any:
     if isinstance(value, list):
         return [_header(name, each, redactor) for each in value]
     if not isinstance(value, str) or harmless_header(name):

@@ -132,7 +132,7 @@ def _clean_events(events: list[Any], redactor: Seeing) -> set[int]:
 
 
 def _leaves(
-    value: Any,  # noqa: ANN401 - JSON
+    value: Any,
     place: tuple[Any, ...],
     *,
     exact: bool,

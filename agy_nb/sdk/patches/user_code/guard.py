@@ -41,7 +41,7 @@ def words_of(error: BaseException) -> str:
         return str(error)
     try:
         words = encodable_text(str(error))
-    except Exception:  # noqa: BLE001 - the user's own __str__
+    except Exception:
         words = ""
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
@@ -55,7 +55,7 @@ def sayable(error: Exception) -> Exception:
     try:
         words = f"{error}{error!r}"
         is_sayable = encodable_text(words) == words
-    except Exception:  # noqa: BLE001 - the user's own __str__ or __repr__
+    except Exception:
         is_sayable = False
     return error if is_sayable else UserCodeError(error)
 
@@ -63,7 +63,7 @@ def sayable(error: Exception) -> Exception:
 def _has_words(error: Exception) -> bool:
     try:
         _ = f"{error}{error!r}"
-    except Exception:  # noqa: BLE001 - the user's own __str__ or __repr__
+    except Exception:
         return False
     return True
 

@@ -49,7 +49,7 @@ def contain_hooks(
     async def deny_when_failed(*args: Any, **kwargs: Any) -> Any:
         try:
             result, context = await pre_turn(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - a hook may raise anything
+        except Exception as error:
             result = types.HookResult(allow=False, message=f"the hook failed: {words_of(error)}")
             context = hooks.TurnContext(runner.session_context)
         if not result.allow:
