@@ -13,7 +13,7 @@ from agy_nb.protocol.values import AgentId, ErrorInfo, Message, TokenUsage
 def _in_this_process_only(value: object, info: ValidationInfo) -> object:
     """Refuse a handle in JSON: nothing outside this process can hold one."""
     if info.mode == "json":
-        msg = "is no part of the JSON"
+        msg = "must not be in the JSON"
         raise ValueError(msg)
     return value
 

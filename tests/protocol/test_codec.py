@@ -298,7 +298,7 @@ def test_handle_of_a_turn_stays_in_its_process():
     text = encode(reply)
     assert "response" not in text
     assert decode(text).response is None
-    with pytest.raises(errors.InvalidMessageError, match="no part of the JSON"):
+    with pytest.raises(errors.InvalidMessageError, match="must not be in the JSON"):
         decode(text.replace('"turn_id":2', '"turn_id":2,"response":3'))
 
 

@@ -5,7 +5,7 @@ AgyError
   + DriftError               base
       + NoModelError         there is no live model to run against
       + UnknownAddressError  the recorded model is at an address that the user did not give
-      + RerunRefusedError    the harness does not take the recorded configuration
+      + RerunRefusedError    the harness rejects the recorded configuration
       + HarnessSilentError   the harness says nothing any more
 ```
 """
@@ -28,7 +28,7 @@ class UnknownAddressError(DriftError):
 
 
 class RerunRefusedError(DriftError):
-    """The harness does not take the recorded configuration; the message holds its own words."""
+    """The harness rejects the recorded configuration; the message quotes its reason."""
 
 
 class HarnessSilentError(DriftError):

@@ -133,7 +133,9 @@ class Workspaces:
         recorded = sorted({p for s in sessions for p in paths_of(s.config).values()})
         for path in recorded:
             if ".." in path.replace("\\", "/").split("/") or "\0" in path:
-                raise DriftError(f"the recorded folder {path!r} is not a plain path; not made")
+                raise DriftError(
+                    f"the recorded folder {path!r} is not created: it contains '..' or a NUL"
+                )
         common = _common(recorded)
         self._here = {path: root / os.path.relpath(path, common) for path in recorded}
         for folder in self._here.values():

@@ -75,7 +75,7 @@ def rerun(path: Path, into: Path, settings: DriftSettings) -> DriftRun:
         CassetteError: The cassette cannot be read, or the new one not be written.
         NoHarnessError: There is no harness, or it does not start.
         UnknownAddressError: A recorded model is at an address that the user did not give.
-        RerunRefusedError: The harness does not take the recorded configuration.
+        RerunRefusedError: The harness rejects the recorded configuration.
         HarnessSilentError: Nothing more came.
     """
     recording = load(path)
@@ -146,7 +146,7 @@ class _Live:
                 if not await self._talk(session, ws):
                     words = await asyncio.to_thread(harness.said)
                     raise RerunRefusedError(
-                        f"session {session.number}: the harness does not take the recorded "
+                        f"session {session.number}: the harness rejects the recorded "
                         f"configuration: {words}"
                     )
             finally:
@@ -199,8 +199,8 @@ class _Live:
             if script.over:
                 return None
             raise HarnessSilentError(
-                f"session {session.number}: the harness has said nothing for {limit:g} s, in the "
-                "middle of a turn. If the model takes longer than that, give it more time with "
+                f"session {session.number}: the harness sent nothing for {limit:g} s in the "
+                "middle of a turn. If the model needs more time, raise the limit with "
                 "--silence"
             ) from None
         self._keep(session, "harness", message)

@@ -110,7 +110,7 @@ class FrameSnapshot:
             refuse_to_replace(path)
         if next(self._frames(), None) is None:
             raise CassetteNotWrittenError(
-                f"{path} was not written: no agent has said anything to a harness here",
+                f"{path} was not written: no agent has sent a message to a harness yet",
                 path=str(path),
             )
         redactor = Redactor(redact)

@@ -168,7 +168,7 @@ def redact(path: Path, rules: Iterable[Rule]) -> Header:
     for file in _others(path):
         if file.stat().st_size > LARGEST_OTHER:
             raise CassetteInvalidError(
-                f"{file} was not written by a recorder and is too large to look at; move it out of "
+                f"{file} was not written by a recorder and is too large to check; move it out of "
                 "the cassette",
                 path=str(path),
             )

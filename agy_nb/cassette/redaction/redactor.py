@@ -212,7 +212,9 @@ class Redactor:
         elif callable(rule):
             self._functions.append(rule)
         else:
-            raise TypeError(f"{rule!r} is no rule; use re.compile(...), a JSON path or a function")
+            raise TypeError(
+                f"a rule must be re.compile(...), a JSON path or a function, got {rule!r}"
+            )
 
     def learn(self, *values: str) -> None:
         """Take these values out wherever they turn up from now on."""

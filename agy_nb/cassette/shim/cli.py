@@ -1,4 +1,4 @@
-"""`agy-nb harness`: the stand-in as a command, and the launchers for it."""
+"""The command `agy-nb harness`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     """Add the command `harness`."""
     parser = commands.add_parser(
-        "harness", help="stand in for the harness: record or replay, for any SDK",
+        "harness", help="replace the harness of any SDK: record or replay",
         description=DESCRIPTION,
     )  # fmt: skip
     add_arguments(parser)

@@ -95,8 +95,7 @@ class Server:
             )
         except OSError as error:
             raise HandshakeError(
-                f"{host}, port {self._greeting.port}, cannot be listened on: "
-                f"{error.strerror or error}"
+                f"cannot listen on {host}, port {self._greeting.port}: {error.strerror or error}"
             ) from error
         async with server:
             port = next(iter(server.sockets)).getsockname()[1]

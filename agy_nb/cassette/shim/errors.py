@@ -1,11 +1,11 @@
-"""What can go wrong with a stand-in, beside what can go wrong with its cassette.
+"""Errors of `agy-nb harness`. Errors of its cassette are in `agy_nb.cassette.errors`.
 
 ```
 AgyError
   + ShimError            base
-      + HandshakeError   what came over the pipes is not what an SDK or a harness sends
+      + HandshakeError   a message over the pipes is not one of an SDK or a harness
       + NoHarnessError   there is no real harness to record, or it does not start
-      + NoLauncherError  the file that starts the stand-in cannot be written
+      + NoLauncherError  the launcher cannot be written
 ```
 """
 
@@ -15,11 +15,11 @@ from agy_nb.errors import AgyError
 
 
 class ShimError(AgyError):
-    """Base of the errors of a stand-in for the harness."""
+    """Base of the errors of `agy-nb harness`."""
 
 
 class HandshakeError(ShimError):
-    """What came over stdin or stdout is not what an SDK or a harness sends there."""
+    """A message over stdin or stdout is not a handshake of an SDK or a harness."""
 
 
 class NoHarnessError(ShimError):
@@ -27,4 +27,4 @@ class NoHarnessError(ShimError):
 
 
 class NoLauncherError(ShimError):
-    """The file that starts the stand-in cannot be written."""
+    """The launcher cannot be written."""

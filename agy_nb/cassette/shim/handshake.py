@@ -60,27 +60,27 @@ class InputConfig:
 
 
 def read_message(stream: IO[bytes]) -> bytes:
-    """One message from a pipe. Blocks.
+    """Read one message from a pipe. Blocks.
 
     Raises:
-        HandshakeError: The pipe ended before, or what came is no message.
+        HandshakeError: The pipe ended too early, or its data is not a message.
     """
     head = stream.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         raise HandshakeError(
-            "the other side closed the pipe before it said anything. This program is started by "
-            "an SDK, through ANTIGRAVITY_HARNESS_PATH, not by hand"
+            "the pipe was closed without a message. Do not start this program by hand: set "
+            "ANTIGRAVITY_HARNESS_PATH to it, and an SDK starts it"
         )
     (length,) = _LENGTH.unpack(head)
     if length > _MOST:
         raise HandshakeError(
-            f"what came begins with {head!r}, which is no length of a handshake. This program "
-            "takes a protobuf message behind its length in four bytes on stdin"
+            f"the input starts with {head!r}, which is not the length of a handshake. On stdin, "
+            "this program expects a length in four bytes and a protobuf message"
         )
     body = stream.read(length)
     if len(body) < length:
         raise HandshakeError(
-            f"the other side closed the pipe after {len(body)} of {length} bytes of its message"
+            f"the pipe was closed after {len(body)} of {length} bytes of the message"
         )
     return body
 
@@ -95,7 +95,7 @@ def parse_greeting(message: bytes) -> InputConfig:
     """Understand the client's message (`InputConfig`).
 
     Raises:
-        HandshakeError: It is no protobuf message.
+        HandshakeError: The message is not a protobuf message.
     """
     port, address, language, version = 0, "", "", ""
     passed = []
@@ -128,12 +128,12 @@ def parse_address(message: bytes) -> tuple[int, str]:
     """The opposite of `address_message`.
 
     Raises:
-        HandshakeError: It names no port.
+        HandshakeError: The message has no port.
     """
     values = {field.number: field.value for field in _fields(message)}
     port = values.get(1)
     if not isinstance(port, int) or not port:
-        raise HandshakeError("the harness named no port; `agy-nb doctor` tells whether it works")
+        raise HandshakeError("the harness did not report its port. Check it with `agy-nb doctor`")
     return port, _text(values.get(2))
 
 
@@ -146,7 +146,7 @@ def _fields(message: bytes) -> Iterator[_Field]:
             value, position = _read_value(message, position, tag & 7)
             yield _Field(tag >> 3, value, message[start:position])
     except (ValueError, IndexError) as error:
-        raise HandshakeError(f"what came is no protobuf message: {error}") from error
+        raise HandshakeError(f"the handshake is not a protobuf message: {error}") from error
 
 
 def _read_value(message: bytes, position: int, kind: int) -> tuple[int | bytes, int]:
@@ -157,7 +157,7 @@ def _read_value(message: bytes, position: int, kind: int) -> tuple[int | bytes, 
     elif kind in _FIXED:
         size = _FIXED[kind]
     else:
-        raise ValueError(f"a field of kind {kind}")
+        raise ValueError(f"unknown wire type {kind}")
     if position + size > len(message):
         raise ValueError("its last field is cut off")
     return message[position : position + size], position + size

@@ -36,7 +36,7 @@ def write(path: Path, argv: Sequence[str]) -> Path:
     try:
         if path.exists() and mark not in path.read_text(encoding="utf-8", errors="replace"):
             raise NoLauncherError(
-                f"{path} exists and is no launcher; it is not overwritten. Choose another name"
+                f"{path} exists and is not a launcher; it is not overwritten. Choose another name"
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_name(f".{path.name}.new")

@@ -35,7 +35,7 @@ _SIGNALLED = 128
 def run(arguments: Namespace) -> int:
     """Do what the options say; gives the exit code."""
     if sys.platform == "win32":
-        raise ShimError("the stand-in needs a POSIX system; on Windows, run it in WSL")
+        raise ShimError("agy-nb harness needs a POSIX system; on Windows, run it in WSL")
     if arguments.write_launcher is not None:
         path = launcher.write(arguments.write_launcher, shim_options.to_argv(arguments))
         if arguments.record:

@@ -24,7 +24,7 @@ from agy_nb.cassette.shim.errors import HandshakeError, NoHarnessError
 
 PATH_VARIABLE = "ANTIGRAVITY_HARNESS_PATH"
 WITHIN = "AGY_NB_STAND_IN"
-"""Set for what a stand-in starts, so that none starts another one for ever."""
+"""Set for programs that `agy-nb harness` starts, so that it cannot start itself endlessly."""
 
 _CONNECT_S = 10.0
 _EXIT_S = 5.0
@@ -48,7 +48,7 @@ def find() -> Path:
     if found is None:
         raise NoHarnessError(
             "there is no real harness to record: google-antigravity is not installed here, and no "
-            "localharness is on the PATH. Name it with --harness PATH"
+            "localharness is on the PATH. Pass it with --harness PATH"
         )
     return Path(found)
 
@@ -77,8 +77,8 @@ class RealHarness:
         environ = os.environ if environ is None else environ
         if os.environ.get(WITHIN):
             raise NoHarnessError(
-                f"{path} is a stand-in itself and would start another one for ever. Name the real "
-                "harness with --harness PATH"
+                f"{path} is itself a launcher of agy-nb harness and would start itself endlessly. "
+                "Pass the real harness with --harness PATH"
             )
         self._stderr = tempfile.TemporaryFile() if quiet else None  # noqa: SIM115 - closed by stop()
         try:
@@ -91,7 +91,7 @@ class RealHarness:
             )
         except OSError as error:
             raise NoHarnessError(
-                f"{path} cannot be started: {error.strerror or error}. Name another with "
+                f"{path} cannot be started: {error.strerror or error}. Pass another one with "
                 "--harness PATH"
             ) from error
         assert self._process.stdin is not None
@@ -105,7 +105,7 @@ class RealHarness:
             said = self.said()
             self._forget()
             raise NoHarnessError(
-                f"{path} does not start (exit code {code}): {said}. Name another with "
+                f"{path} does not start (exit code {code}): {said}. Pass another one with "
                 "--harness PATH"
             ) from error
 

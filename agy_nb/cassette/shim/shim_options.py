@@ -1,4 +1,4 @@
-"""The command line of a stand-in: read, and written into a launcher."""
+"""The options of `agy-nb harness`: parsed from a command line, and written into a launcher."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.replay.session_matcher import PlaySettings
 from agy_nb.errors import InvalidInputError
 
-DESCRIPTION = """Stand in for the harness of an Antigravity SDK, in any language: record what it and
-the real harness say, or replay it without harness and model. An SDK starts what
-ANTIGRAVITY_HARNESS_PATH names; --write-launcher makes such a file."""
+DESCRIPTION = """Replace the harness of an Antigravity SDK in any language. Record the messages
+between the SDK and the real harness, or replay them without a harness and a model. The SDK starts
+the program at ANTIGRAVITY_HARNESS_PATH; --write-launcher writes such a program."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add what a stand-in takes."""
+    """Add the options of `agy-nb harness`."""
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
         "--record", type=to_cassette, metavar="DIR",
-        help="record into this cassette; each run of a program makes it anew, and all the agents "
-        "of one program go into it",
+        help="record all agents of a program into this cassette; running the program again "
+        "replaces the cassette",
     )  # fmt: skip
     what.add_argument("--replay", type=to_cassette, metavar="DIR", help="replay this cassette")
     parser.add_argument(
         "--write-launcher", type=Path, metavar="PATH",
-        help="start nothing; write a file that does, with these options",
+        help="write a program that starts with these options, and exit",
     )  # fmt: skip
 
     record = parser.add_argument_group("recording")
@@ -38,51 +38,51 @@ def add_arguments(parser: ArgumentParser) -> None:
     )  # fmt: skip
     record.add_argument(
         "--no-model", dest="model", action="store_false",
-        help="leave out the requests to the model, which a replay with --seam model needs",
+        help="do not record the requests to the model; a replay with --seam model needs them",
     )  # fmt: skip
     record.add_argument(
         "--regex", action="append", default=[], type=to_regex, metavar="EXPRESSION",
-        help="take out what matches; may be given several times",
+        help="redact the text that matches; repeatable",
     )  # fmt: skip
     record.add_argument(
         "--jsonpath", action="append", default=[], type=_jsonpath, metavar="PATH",
-        help="take out what the path names; may be given several times",
+        help="redact the value at this path; repeatable",
     )  # fmt: skip
 
     replay = parser.add_argument_group("replaying")
     replay.add_argument(
         "--seam", choices=("wire", "model"), default="wire",
-        help="replay the whole harness (wire, default), or only the model behind the real one",
+        help="replay the whole harness (wire, default), or only the model of the real harness",
     )  # fmt: skip
     replay.add_argument(
         "--speed", type=_not_negative, default=0.0, metavar="FACTOR",
-        help="0 to replay at once (default), 1 at the recorded pace",
+        help="0 replays without waiting (default), 1 at the recorded pace",
     )  # fmt: skip
     replay.add_argument(
         "--match-on", type=_names, default=tuple(MATCHERS), metavar="NAMES",
-        help=f"what must be as recorded, with commas (default: {','.join(MATCHERS)})",
+        help=f"comma-separated messages that must match (default: {','.join(MATCHERS)})",
     )  # fmt: skip
     replay.add_argument(
         "--ignore", action="append", default=[], metavar="PATH",
-        help="a path in the client's frames that need not be; may be given several times",
+        help="a path in the client's frames that may differ; repeatable",
     )  # fmt: skip
-    for name, what_ in (("approvals", "a person's decisions"), ("questions", "answers")):
+    for name, what_ in (("approvals", "the user's decisions"), ("questions", "answers")):
         replay.add_argument(
             f"--{name}", choices=("replay", "ask"), default="replay",
-            help=f"take {what_} from the cassette (default), or ask the client",
+            help=f"replay {what_} from the cassette (default), or ask the client",
         )  # fmt: skip
     replay.add_argument(
         "--allow-unplayed", action="store_true",
-        help="the client may hang up before the recording ends",
+        help="accept a client that ends before the recording does",
     )  # fmt: skip
     replay.add_argument(
         "--stall-after", type=_not_negative, default=10.0, metavar="SECONDS",
-        help="after which a replay in which nothing can move is an error (default: %(default)s)",
+        help="seconds without progress after which a replay fails (default: %(default)s)",
     )  # fmt: skip
 
 
 def to_argv(options: Namespace) -> list[str]:
-    """The arguments that say the same, wherever they are used."""
+    """Return the same options as arguments with absolute paths."""
     found: list[str] = []
     for name in ("record", "replay", "harness"):
         path = getattr(options, name)
@@ -103,12 +103,12 @@ def to_argv(options: Namespace) -> list[str]:
 
 
 def redactor(options: Namespace) -> Redactor:
-    """What takes out secrets."""
+    """Return the redactor of these options."""
     return Redactor([*options.regex, *options.jsonpath])
 
 
 def play_settings(options: Namespace) -> PlaySettings:
-    """How a cassette is played."""
+    """Return the settings of a replay."""
     return PlaySettings(
         comparer=Comparer(options.match_on, options.ignore),
         redactor=redactor(options),
@@ -140,5 +140,5 @@ def _not_negative(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise ArgumentTypeError(f"{text!r} is no number from 0")
+        raise ArgumentTypeError(f"must be a number >= 0, got {text!r}")
     return value

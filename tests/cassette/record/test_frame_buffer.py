@@ -88,7 +88,7 @@ def test_secrets_and_what_a_rule_names_are_taken_out(tmp_path):
 
 def test_nothing_to_save_is_said_and_leaves_what_was_there(tmp_path):
     of({"a": 1}).so_far().write(tmp_path / "c")
-    with pytest.raises(CassetteNotWrittenError, match="no agent has said anything"):
+    with pytest.raises(CassetteNotWrittenError, match="no agent has sent a message"):
         FrameBuffer().so_far().write(tmp_path / "c")
     assert saved(tmp_path / "c") == [{"a": 1}]
 

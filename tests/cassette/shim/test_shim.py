@@ -552,7 +552,7 @@ def test_start_by_hand_is_explained(cassette, hello):
     command = [sys.executable, "-m", "agy_nb.cassette.shim", "--replay", str(cassette(hello))]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     assert done.returncode == 1
-    assert b"is started by an SDK" in done.stderr
+    assert b"Do not start this program by hand" in done.stderr
 
 
 def test_stand_in_that_would_record_itself_is_refused(launcher, tmp_path):
@@ -560,7 +560,7 @@ def test_stand_in_that_would_record_itself_is_refused(launcher, tmp_path):
     client = RawClient(launcher("--record", tmp_path / "b", "--harness", one))
     code, err = client.finish()
     assert code == 1
-    assert "would start another one for ever" in err
+    assert "would start itself endlessly" in err
 
 
 def test_harness_that_is_none_is_explained(launcher, tmp_path):
@@ -602,7 +602,7 @@ def test_launcher_replaces_only_launchers(launcher, cassette, hello, tmp_path, c
     assert "--record" in path.read_text()
     path.write_text("precious")
     assert cli.main(again) == 1
-    assert "is no launcher" in capsys.readouterr().err
+    assert "is not a launcher" in capsys.readouterr().err
     assert path.read_text() == "precious"
 
 

@@ -229,7 +229,7 @@ async def test_export_as_a_cassette_during_a_turn_says_that_it_waits(monkeypatch
         page.say(type="export", format="cassette")
         await until(lambda: "saved when the turn ends" in page.html())
         await agent.cancel()
-        await until(lambda: "no agent has said anything" in page.html())  # it has no harness
+        await until(lambda: "no agent has sent a message" in page.html())  # it has no harness
         page.panel.close()
 
 
