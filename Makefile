@@ -29,10 +29,10 @@ WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 
 .PHONY: help
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 .PHONY: demo
-demo: $(VENV)/.ready-demo ## Run the quickstart notebook headless and say where the result is
+demo: $(VENV)/.ready-demo ## Run the quickstart notebook without a browser, and print where the result is
 	$(BIN)/agy-nb demo
 
 .PHONY: lab
@@ -40,15 +40,15 @@ lab: $(VENV)/.ready ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
 .PHONY: notebooks
-notebooks: $(VENV)/.ready ## Execute the notebooks anew and keep their outputs
+notebooks: $(VENV)/.ready ## Run the notebooks again and keep their outputs
 	$(BIN)/python -m tests.notebooks.refresh
 
 .PHONY: cassettes
-cassettes: $(VENV)/.ready ## Record the shipped cassettes anew, each twice
+cassettes: $(VENV)/.ready ## Record the shipped cassettes again, each twice
 	$(BIN)/python scripts/record_cassettes.py
 
 .PHONY: test
-test: $(VENV)/.ready browser ## Run the tests: side by side, then those that measure time
+test: $(VENV)/.ready browser ## Run all tests: in parallel, then those that measure time
 ifeq ($(strip $(ARGS)),)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not alone"
 	$(BIN)/python -m pytest -m alone
@@ -64,7 +64,7 @@ quick: $(VENV)/.ready ## Run the fast tests of every package, in less than a min
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "$(QUICK)" $(ARGS)
 
 .PHONY: coverage
-coverage: $(VENV)/.ready ## Say which branches of the protocol, the runtime and the cassettes' core no test takes
+coverage: $(VENV)/.ready ## Measure branch coverage of protocol, runtime and cassettes; fails below 95 %
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n $(WORKERS) -m "not alone" $(COVERING)
 	$(BIN)/coverage combine -q
@@ -76,7 +76,7 @@ bench: $(VENV)/.ready ## Run the benchmarks, and write docs/performance.md
 		--write-table docs/performance.md $(ARGS)
 
 .PHONY: soak
-soak: $(VENV)/.ready ## Run the properties a hundred times as long, five thousand real turns, every fault and kernel
+soak: $(VENV)/.ready ## Run the long tests: properties, five thousand real turns, every fault and kernel
 	AGY_SOAK=1 $(BIN)/python -m pytest tests/properties tests/endurance tests/cassette/redaction/test_secret_prose.py -n auto -o timeout=3600 $(ARGS)
 	AGY_SOAK=1 $(BIN)/python -m pytest -m hypothesis --ignore tests/properties -n auto -o timeout=3600 $(ARGS)
 	AGY_SOAK=1 $(BIN)/python -m pytest tests/kernel -m kernel_matrix -n $(WORKERS) --dist worksteal $(ARGS)
@@ -84,11 +84,11 @@ soak: $(VENV)/.ready ## Run the properties a hundred times as long, five thousan
 		--write-table docs/reliability.md
 
 .PHONY: sdk-matrix
-sdk-matrix: $(VENV)/.ready ## Run the tests that touch the SDK against its oldest and newest version
+sdk-matrix: $(VENV)/.ready ## Run the SDK tests with the oldest and the newest supported version
 	$(BIN)/python scripts/sdk_matrix.py $(ARGS)
 
 .PHONY: mutants
-mutants: $(VENV)/.ready ## Break the package on purpose and see whether the properties notice
+mutants: $(VENV)/.ready ## Break the package on purpose and check that the tests notice
 	$(BIN)/python -m tests.mutants.run $(ARGS)
 
 .PHONY: docs
@@ -97,7 +97,7 @@ docs: $(VENV)/.ready ## Build the documentation into docs/_build/html
 	@echo "documentation: docs/_build/html/index.html"
 
 .PHONY: check
-check: $(VENV)/.ready ## Lint, formatting, types, lock file, documentation
+check: $(VENV)/.ready ## Run the linters and mypy, check wording and lock file, build the documentation
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -106,16 +106,16 @@ check: $(VENV)/.ready ## Lint, formatting, types, lock file, documentation
 	$(MAKE) docs
 
 .PHONY: fmt
-fmt: $(VENV)/.ready ## Format the code and mend what can be mended
+fmt: $(VENV)/.ready ## Format the code and apply automatic fixes
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
 .PHONY: lock
-lock: $(VENV)/.ready-demo ## Write uv.lock anew after a change of dependencies
+lock: $(VENV)/.ready-demo ## Update uv.lock after a change of dependencies
 	$(BIN)/uv lock --upgrade
 
 .PHONY: clean
-clean: ## Remove the environments and everything generated
+clean: ## Remove the environments and all generated files
 	rm -rf $(VENV) .venvs build dist docs/_build docs/jupyter_execute
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage .coverage.*
 	find agy_nb tests -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -128,7 +128,7 @@ $(VENV)/.ready: $(VENV)/.ready-demo
 	@touch $@
 
 $(VENV)/.ready-demo: pyproject.toml uv.lock | $(BIN)/uv
-	@echo "installing agy_nb and what it needs into $(VENV)"
+	@echo "installing agy_nb and its dependencies into $(VENV)"
 	@$(SYNC) --extra notebook
 	@touch $@
 
@@ -138,7 +138,7 @@ $(BIN)/uv:
 		echo "Install one, or name one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; \
 		exit 1; \
 	fi
-	@echo "making $(VENV) with $$("$(PYTHON)" --version)"
+	@echo "creating $(VENV) with $$("$(PYTHON)" --version)"
 	@"$(PYTHON)" -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
 
