@@ -74,7 +74,7 @@ def test_diff_shows_what_differs_by_turn(run, cassette, hello, frames):
     other = [*hello[:5], frames.result("call-1", 4), *hello[6:]]
     code, out = run("diff", cassette(hello, name="a"), cassette(other, name="b"))
     assert code == 1
-    assert "session 0, turn 0: calls differ" in out
+    assert "session 0, turn 1: calls differ" in out
 
 
 def test_verify_passes_a_sound_one(run, cassette, hello):

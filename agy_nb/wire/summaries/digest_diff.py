@@ -1,4 +1,4 @@
-"""Where two sessions differ in what they add up to, by turn."""
+"""Differences between the digests of two sessions, by turn."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any
 from agy_nb.wire.summaries.digest import Digest
 
 PARTS = ("config", "prompt", "agents", "calls", "answers", "state", "usage", "end")
-"""The parts of a digest that can be compared. `agents` is what they said and did, step by step."""
+"""The parts of a digest that can be compared. `agents` holds their texts and calls by step."""
 
 _OF_TURN = ("prompt", "agents", "calls", "answers", "state")
+_SINGULAR = ("prompt", "state")
 _OF_SESSION = ("usage", "end")
 
 
@@ -29,23 +30,24 @@ def differences(
     Args:
         number: The session's number, for the lines.
         left: A digest.
-        right: Another.
-        names: What to call the two.
-        parts: What to compare, of `PARTS`.
+        right: Another digest.
+        names: Names of the two sessions in the diffs.
+        parts: The parts to compare, of `PARTS`.
 
     Returns:
         A line for each part that differs, and indented below it a unified diff of the part as JSON.
+        Turns are numbered from 1, as `cassette show` and mismatch errors number them.
     """
     if "config" in parts and left["config"] != right["config"]:
         yield f"session {number}: the configurations differ"
-    for turn, (a, b) in enumerate(zip_longest(left["turns"], right["turns"])):
+    for turn, (a, b) in enumerate(zip_longest(left["turns"], right["turns"]), 1):
         where = f"session {number}, turn {turn}"
         if a is None or b is None:
             yield f"{where}: only in {names[0] if b is None else names[1]}"
             continue
         for part in _OF_TURN:
             if part in parts and a.get(part) != b.get(part):
-                yield f"{where}: {part} differ" if part != "prompt" else f"{where}: prompt differs"
+                yield f"{where}: {part} {'differs' if part in _SINGULAR else 'differ'}"
                 yield from _diff(a.get(part), b.get(part), names)
     for part in _OF_SESSION:
         if part in parts and left[part] != right[part]:

@@ -63,7 +63,7 @@ async def test_drift_is_shown_and_fails():
         code, out, _ = await verify("host_tools", model.base_url)
         assert code == 1
         assert out.startswith("DRIFT ")
-        for text in ("session 0, turn 0: calls differ", "--- recorded", "+++ live", "Bonn"):
+        for text in ("session 0, turn 1: calls differ", "--- recorded", "+++ live", "Bonn"):
             assert text in out
         assert (await verify("host_tools", model.base_url, "--compare", "prompt,state"))[0] == 0
 

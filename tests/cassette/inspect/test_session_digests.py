@@ -24,8 +24,8 @@ def test_session_or_turn_that_only_one_has_is_named(pair, hello, frames):
     one, another = pair
     assert told(one, another(hello, hello)) == ["session 1: only in after"]
     longer = [*hello, frames.prompt("more"), frames.step("yes", index=2), frames.idle()]
-    assert "session 0, turn 1: only in after" in told(one, another(longer))
-    assert "session 0, turn 1: only in before" in told(another(longer), one)
+    assert "session 0, turn 2: only in after" in told(one, another(longer))
+    assert "session 0, turn 2: only in before" in told(another(longer), one)
 
 
 def test_prompt_and_answers_that_differ_are_shown_side_by_side(pair, hello, frames):
@@ -34,7 +34,7 @@ def test_prompt_and_answers_that_differ_are_shown_side_by_side(pair, hello, fram
         frames.prompt("hallo") if frame == frames.prompt("hello") else frame for frame in hello
     ]
     found = told(one, another(other))
-    assert found[0] == "session 0, turn 0: prompt differs"
+    assert found[0] == "session 0, turn 1: prompt differs"
     assert any(line.startswith("  -") and "hello" in line for line in found)
     assert any(line.startswith("  +") and "hallo" in line for line in found)
     assert told(one, another(other), parts=("usage",)) == []
