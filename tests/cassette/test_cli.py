@@ -88,7 +88,7 @@ def test_verify_remarks_that_frames_were_edited_and_they_play(run, cassette, hel
     (folder / WIRE).write_bytes(raw.replace(b"3 it is", b"4 it is"))
     code, out = run("verify", folder)
     assert code == 0
-    assert "edited since it was recorded" in out
+    assert "frames were edited after the recording" in out
     assert "4 it is" in str(load(folder).sessions[0].lines[-3].frame)
     run("redact", folder)  # writes the cassette anew
     assert "edited" not in run("verify", folder)[1]
