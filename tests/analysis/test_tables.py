@@ -346,7 +346,7 @@ def test_parquet_leaves_what_it_has_not_written(sessions, tmp_path):
     """A folder `errors` or `turns` may be anybody's, a recording of that name too."""
     save(tmp_path / "turns", two_calls())
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
-    with pytest.raises(InvalidInputError, match="none of our files"):
+    with pytest.raises(InvalidInputError, match="was not written by agy_nb"):
         sessions.to_parquet(tmp_path)
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
