@@ -83,7 +83,7 @@ def _written_before(folder: Path) -> list[Path]:
             if _OURS.fullmatch(path):
                 found.append(file)
             elif not file.name.startswith((".", "_")):  # these no reader takes for data
-                msg = f"{str(file)!r} was not written by agy_nb; choose another folder, or move the file"
+                msg = f"{str(file)!r} was not written by agy_nb; choose another folder or move it"
                 raise InvalidInputError(msg, field="folder")
     return found
 
