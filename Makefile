@@ -48,9 +48,10 @@ cassettes: $(VENV)/.ready ## Record the shipped cassettes again, each twice
 	$(BIN)/python scripts/record_cassettes.py
 
 .PHONY: test
-test: $(VENV)/.ready browser ## Run all tests: in parallel, then those that measure time
+test: $(VENV)/.ready browser ## Run all tests: in parallel, those in a browser, those that measure time
 ifeq ($(strip $(ARGS)),)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not alone"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not alone and not browser"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m browser
 	$(BIN)/python -m pytest -m alone
 else
 	$(BIN)/python -m pytest $(ARGS)

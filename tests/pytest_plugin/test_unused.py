@@ -44,7 +44,7 @@ def test_cassette_without_a_test_is_reported(tests, run, lay):
     lay("a/cassettes/test_a/test_gone", "a/cassettes/deep/er/gone")
     result = run()
     assert unused(result) == ["a/cassettes/deep/er/gone", "a/cassettes/test_a/test_gone"]
-    result.stdout.fnmatch_lines(["2 cassettes are used by no test: *"])
+    result.stdout.fnmatch_lines(["2 cassettes are used by no test. *"])
     assert result.ret == 0
 
 

@@ -73,11 +73,11 @@ def test_retry_after_is_not_guessed_from_words():
 @pytest.mark.parametrize(
     ("code", "advice"),
     [
-        (400, "look at the configuration"),
+        (400, "check the configuration"),
         (401, "GEMINI_API_KEY"),
         (403, "another model or key"),
-        (404, "how it is spelled"),
-        (413, "send less"),
+        (404, "check its name"),
+        (413, "send a shorter prompt"),
         (500, "try again later"),
         (503, "try again later"),
     ],

@@ -1,4 +1,4 @@
-"""User code that waits for the agent whose turn waits for it is refused at once, by name."""
+"""User code that waits for the agent whose turn waits for the tool is refused at once, by name."""
 
 import asyncio
 import os
@@ -58,7 +58,7 @@ async def test_tool_that_waits_for_its_own_agent_is_refused(runtime, wait):
     async with ScriptedModel(SCRIPT) as model:
         agent = await runtime.create_agent(model.config(), tools=[look_up])
         (error,) = await errors_of_a_turn(agent)
-        assert f"the tool 'look_up' waits for agent {agent.id}, whose turn waits for it" in error
+        assert f"the tool 'look_up' waits for agent {agent.id}, whose turn waits for the tool" in error
         await agent.shutdown()
 
 
