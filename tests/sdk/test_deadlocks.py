@@ -58,7 +58,8 @@ async def test_tool_that_waits_for_its_own_agent_is_refused(runtime, wait):
     async with ScriptedModel(SCRIPT) as model:
         agent = await runtime.create_agent(model.config(), tools=[look_up])
         (error,) = await errors_of_a_turn(agent)
-        assert f"the tool 'look_up' waits for agent {agent.id}, whose turn waits for the tool" in error
+        said = f"the tool 'look_up' waits for agent {agent.id}, whose turn waits for the tool"
+        assert said in error
         await agent.shutdown()
 
 

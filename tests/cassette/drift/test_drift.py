@@ -252,7 +252,8 @@ def test_harness_that_does_not_start_says_why(tmp_path):
 @pytest.mark.real
 async def test_configuration_that_the_harness_refuses_is_explained(tmp_path):
     settings = DriftSettings(model=LiveModel(NO_MODEL, api_key=""))
-    with pytest.raises(RerunRefusedError, match=r"session 0: the harness rejects the recorded configuration.*key"):
+    said = "session 0: the harness rejects the recorded configuration.*key"
+    with pytest.raises(RerunRefusedError, match=said):
         await asyncio.to_thread(rerun, ROOT / "cassettes/plain_chat", tmp_path / "c", settings)
 
 
