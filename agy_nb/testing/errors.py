@@ -46,9 +46,9 @@ class InvalidScriptError(ScriptError):
     What to do: make turns with `say`, `call`, `fail` and the other functions of `agy_nb.testing`.
 
     Example:
-        >>> ScriptedModel(["Hello"]) Traceback (most recent call last):
-        agy_nb.testing.errors.InvalidScriptError: a step must be a turn or a function, got 'Hello';
-        ...
+        >>> ScriptedModel(["Hello"])
+        Traceback (most recent call last):
+        agy_nb.testing.errors.InvalidScriptError: a step must be a turn or a function, got ...
     """
 
 

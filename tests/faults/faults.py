@@ -208,7 +208,7 @@ GROUPS = (
             model(
                 "sends 100 MB of text",
                 say(["x" * ONE_CHUNK] * (HUNDRED_MB // ONE_CHUNK)),
-                "BackendError: the turn was ended: the model's answer is longer than "
+                "BackendError: the turn was ended, because the model's answer is longer than "
                 "1,000,000 characters",
                 within=15,
                 stall=10,  # the SDK parses a frame in one go

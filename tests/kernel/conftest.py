@@ -105,7 +105,7 @@ class Driver(Views):
         )
         env = {
             **os.environ,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests"))),
             "IPYTHONDIR": str(workdir / "ipython"),
             "PYTHONDONTWRITEBYTECODE": "1",
         }

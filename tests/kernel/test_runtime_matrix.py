@@ -8,7 +8,7 @@ pytestmark = pytest.mark.kernel_matrix
 
 SETUP = """
 import agy_nb as agy
-from tests.support.memory import MemoryBackend
+from support.memory import MemoryBackend
 
 ran = []
 
@@ -101,7 +101,7 @@ def test_interrupt_of_an_idle_kernel_cancels_the_background_turn(cell):
 SUBSHELL = """
 import agy_nb as agy, asyncio
 from agy_nb.runtime import default_runtime as default
-from tests.support.memory import MemoryBackend
+from support.memory import MemoryBackend
 
 async def play(turn):
     turn.say("partial ")

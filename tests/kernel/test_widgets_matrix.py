@@ -13,7 +13,7 @@ pytestmark = [
 
 SETUP = """
 import agy_nb as agy
-from tests.support.memory import MemoryBackend
+from support.memory import MemoryBackend
 
 ran, ran_at = [], []
 

@@ -40,7 +40,7 @@ class FrontEnd:
             left = deadline - time.monotonic()
             if left <= 0 or not self.kernel.receive(left):
                 pytest.fail(f"{node} never had {text!r}, but {self.nodes.get(node)!r}")
-            self._on_content()
+            self._take()
         return self.nodes[node]
 
     def _take(self) -> None:
