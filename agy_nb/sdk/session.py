@@ -342,7 +342,8 @@ class SdkSession:
         if self._link.reader.longest > MOST_TEXT:
             self._gave_up = BackendError(
                 "the turn was ended, because the model's answer is longer than "
-                f"{MOST_TEXT:,} characters. Ask for a shorter answer; the text so far is in response.partial_text"
+                f"{MOST_TEXT:,} characters. Ask for a shorter answer; the text so far is in "
+                "response.partial_text"
             )
             self._link.kill()  # until it halts, it would send longer and longer frames
 
