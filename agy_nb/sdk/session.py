@@ -244,11 +244,15 @@ class SdkSession:
         """Run the turn. If the harness ends before its first event, start another one and retry."""
         self._heard = False
         self._link.patches.begin_turn()
+        conversation = self._link.agent.conversation
+        counted = conversation.turn_count
         try:
             return await self._run(self._link, content)
         except HarnessError:
             if self._heard or self._cancelled or self._closed:
                 raise
+        # The SDK counts the lost try as a turn, if it had sent the prompt before it saw the end.
+        self._turns_before -= conversation.turn_count - counted
         await self._start_again()
         self._link.patches.begin_turn()
         return await self._run(self._link, content)

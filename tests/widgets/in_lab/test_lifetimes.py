@@ -78,7 +78,7 @@ def test_notebook_without_its_kernel_has_all_that_was_there(lab):
     copy = front_ends.lab(lab.site, "copy.ipynb")
     try:
         copy.page.locator(".agy-footer").last.wait_for()
-        copy.page.locator(".agy-still >> text=Findings").wait_for()
+        copy.page.locator(".agy-still >> text=Findings").first.wait_for()
         text = copy.page.locator(".jp-Notebook").inner_text()
         assert "model not found" not in text.lower()
         assert "Findings" in text
