@@ -1,6 +1,7 @@
 """What is done to an agent's harness, its socket and its folders."""
 
 import asyncio
+import contextlib
 import os
 import resource
 import shutil
@@ -105,7 +106,17 @@ def take_own_handles(_line: ProxiedConnection | None, _folder: Path) -> Callable
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     number = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir()) + 1
     resource.setrlimit(resource.RLIMIT_NOFILE, (number, before[1]))
-    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    taken = []
+    with contextlib.suppress(OSError):  # those between the open ones are free
+        while True:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+
+    def give_back() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for handle in taken:
+            os.close(handle)
+
+    return give_back
 
 
 def block_folder(_line: ProxiedConnection | None, folder: Path) -> Callable[[], None]:

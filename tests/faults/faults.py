@@ -253,7 +253,7 @@ GROUPS = (
                 name="no more file handles for the kernel",
                 act=acts.take_own_handles,
                 early=True,
-                seen={START: DEAD_START},
+                seen={START: Seen(what=("HarnessError: the agent did not start",), within=5)},
                 telling=frozenset({START}),
             ),
             Fault(
