@@ -95,8 +95,8 @@ def decode(text: str | bytes) -> Message:
         The command, reply or event.
 
     Raises:
-        InvalidMessageError: The text is no JSON, or no message; `field` is the path to what is
-            wrong.
+        InvalidMessageError: The text is not JSON, or not a message; `field` is the path to the
+            wrong value.
 
     Example:
         >>> decode('{"family":"command","message":{"agent_id":1,"type":"is_idle"}}')

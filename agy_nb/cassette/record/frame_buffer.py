@@ -102,7 +102,7 @@ class FrameSnapshot:
 
         Raises:
             CassetteBusyError: Somebody else records it.
-            CassetteInvalidError: The path is no name for a cassette, or something else is there.
+            CassetteInvalidError: The name is not valid, or the path is not a cassette.
             CassetteNotWrittenError: Nothing was said, or the disk refused.
         """
         path = cassette_path(path)

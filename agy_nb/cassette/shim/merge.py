@@ -55,7 +55,7 @@ class SessionMerger:
         """A place to record a session at.
 
         Raises:
-            CassetteInvalidError: What is there is something else than a cassette.
+            CassetteInvalidError: The path exists and is not a cassette.
             CassetteBusyError: Another client records it at this moment.
         """
         plan(self._cassette, "all")
