@@ -20,8 +20,7 @@ import typing
 from agy_nb import lazy_names
 from agy_nb.views import provide as _provide
 
-_MODULES = lazy_names.read(__file__)
-__all__ = list(_MODULES)
+_load, __dir__, __all__ = lazy_names.attach(__name__, __file__)
 _provide(lambda: importlib.import_module("agy_nb.widgets.notebook_views"))  # type: ignore[arg-type, return-value]
 
 
@@ -30,7 +29,7 @@ def __getattr__(name: str) -> typing.Any:
         from importlib import metadata  # costs more than all else here
 
         return metadata.version("agy-nb")
-    return lazy_names.load(__name__, name, _MODULES)
+    return _load(name)
 
 
 def load_ipython_extension(shell: typing.Any) -> None:
@@ -38,7 +37,3 @@ def load_ipython_extension(shell: typing.Any) -> None:
     from agy_nb import magics
 
     magics.load_ipython_extension(shell)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -51,3 +53,20 @@ def load(package: str, name: str, modules: dict[str, str]) -> Any:
     value = getattr(import_module(modules[name]), name)
     setattr(sys.modules[package], name, value)
     return value
+
+
+def attach(
+    package: str, file: str
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Give a package its names.
+
+    Args:
+        package: The package's `__name__`.
+        file: The package's `__file__`.
+
+    Returns:
+        Its `__getattr__`, `__dir__` and `__all__`.
+    """
+    modules = read(file)
+    names = list(modules)
+    return partial(load, package, modules=modules), names.copy, names

@@ -14,9 +14,6 @@ PACKAGE = Path(__file__).parents[2] / "agy_nb"
 COMMON = {"__init__", "__main__", "cli", "errors"}
 """Names of modules that mean the same wherever they are."""
 
-SAME_THING: dict[str, str] = {}
-"""Classes that two modules define on purpose, each with the reason."""
-
 
 def modules() -> dict[str, list[str]]:
     """List the modules of each name."""
@@ -49,9 +46,9 @@ def _defined(node: ast.stmt) -> str | None:
 
 
 def collisions() -> dict[str, list[str]]:
-    """List the names that more than one module has, apart from the exceptions."""
+    """List the names that more than one module has."""
     named = {**modules(), **classes()}
-    return {k: v for k, v in named.items() if len(v) > 1 and k not in SAME_THING}
+    return {k: v for k, v in named.items() if len(v) > 1}
 
 
 if __name__ == "__main__":

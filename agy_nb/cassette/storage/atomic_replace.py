@@ -1,4 +1,4 @@
-"""Replace a folder by a finished new one, atomically if the operating system can.
+"""Replace a folder or a file by a finished new one, atomically if the operating system can.
 
 Linux exchanges two folders in one call. On other systems the old folder is renamed first, and
 `recover` undoes the rename if a crash came before the second step.
@@ -40,6 +40,24 @@ def swap_in(new: Path, place: Path) -> None:
             raise
         shutil.rmtree(old, ignore_errors=True)
     _sync_folder(place.parent)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file atomically: if the disk is full, the old file stays.
+
+    Raises:
+        OSError: The file cannot be written; an older one is unchanged.
+    """
+    fresh = path.with_name(f".{path.name}")
+    try:
+        with fresh.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def recover(place: Path) -> None:

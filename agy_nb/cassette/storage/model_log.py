@@ -13,12 +13,12 @@ import binascii
 import contextlib
 import itertools
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from agy_nb.cassette.errors import CassetteInvalidError
+from agy_nb.cassette.storage.atomic_replace import write_file
 from agy_nb.cassette.storage.format import EPISODES, MODEL
 from agy_nb.cassette.storage.safe_files import bounded_lines, open_plain, read_bytes, write_all
 from agy_nb.cassette.storage.safe_json import check_size, parse_json
@@ -135,16 +135,7 @@ def write_vcr(file: Path, interactions: list[Interaction]) -> None:
     from vcr.serializers import yamlserializer
 
     data = {"interactions": interactions, "version": _VERSION}
-    fresh = file.with_name(f".{file.name}")
-    try:
-        with fresh.open("wb") as out:
-            out.write(yamlserializer.serialize(data).encode())
-            out.flush()
-            os.fsync(out.fileno())
-        fresh.replace(file)
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise
+    write_file(file, yamlserializer.serialize(data).encode())
 
 
 def as_text(body: bytes) -> str | bytes:

@@ -23,7 +23,7 @@ from typing import BinaryIO, NamedTuple, TypeAlias
 
 from agy_nb.cassette.errors import CassetteBusyError, CassetteError, CassetteNotWrittenError
 from agy_nb.cassette.inspect.session_summary import Summaries
-from agy_nb.cassette.storage.atomic_replace import swap_in
+from agy_nb.cassette.storage.atomic_replace import swap_in, write_file
 from agy_nb.cassette.storage.format import (
     FILES,
     HEADER,
@@ -169,7 +169,7 @@ class CassetteWriter:
                 model=has_model(self.folder),
             )
             _carry_over(self.path, self.folder)
-            _write(self.folder / HEADER, header.encode())
+            write_file(self.folder / HEADER, header.encode())
             swap_in(self.folder, self.path)
         except OSError as error:
             raise _not_written(self.path, error) from error
@@ -202,7 +202,7 @@ class CassetteWriter:
         if self.folder.exists():  # left by a crash, and not rescued by the user before this run
             shutil.rmtree(self.folder)
         self.folder.mkdir()
-        _write(self.folder / HEADER, self._header.encode())
+        write_file(self.folder / HEADER, self._header.encode())
         return (self.folder / WIRE).open("wb", buffering=0)
 
     def _write_all(self, said: Iterator[TimedFrame]) -> None:
@@ -317,20 +317,6 @@ def _lock(fd: int) -> None:
         import fcntl
 
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file atomically: if the disk is full, the old file stays."""
-    fresh = path.with_name(f".{path.name}")
-    try:
-        with fresh.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise
 
 
 def _not_written(path: Path, error: OSError) -> CassetteNotWrittenError:
