@@ -12,6 +12,10 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Containers often forbid compiled files. The tests start hundreds of Python processes, and each
+# would compile pandas and the SDK again, which takes longer than most of the tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The first Python that is new enough; override with `make PYTHON=/path/to/python3 ...`.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)

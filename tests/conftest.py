@@ -6,6 +6,7 @@ import importlib.util
 import ipaddress
 import os
 import socket
+import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,12 @@ settings.register_profile(
 )
 settings.load_profile("agy")
 
-# Whoever runs the tests may have these set; no test may depend on it, and no key may be used.
+# Containers often forbid compiled files. Every process that a test starts would then compile pandas
+# and the SDK again, which costs more than most of the tests.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Your environment may set these. No test may depend on them or use a key.
 FOREIGN_VARIABLES = (
     "AGI_CHAT_TIMEOUT_SECS",
     "ANTIGRAVITY_HARNESS_PATH",
