@@ -92,7 +92,7 @@ def _forget(killed: set[int]) -> None:
     """Wait for what was killed, and close its pipes: the collector warns of neither later on."""
     for each in gc.get_objects():
         if isinstance(each, BaseSubprocessTransport) and each._pid in killed:
-            if each._loop.is_closed():
+            if each._loop is None or each._loop.is_closed():
                 each._closed = True  # without its loop it cannot close itself
                 for pipe in filter(None, (protocol.pipe for protocol in each._pipes.values())):
                     if pipe._pipe is not None:

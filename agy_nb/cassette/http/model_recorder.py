@@ -24,10 +24,15 @@ from agy_nb.cassette.http.proxy import HttpProxy, ProxyRequest, ProxyResponse, p
 from agy_nb.cassette.http.relay import Relay, UpstreamAnswer
 from agy_nb.cassette.matching.compare_requests import PathTranslation
 from agy_nb.cassette.redaction import Redactor
-from agy_nb.cassette.redaction.http.exchanges import clean_uri, cleaned
+from agy_nb.cassette.redaction.http.exchanges import cleaned
 from agy_nb.cassette.redaction.http.http_bodies import encoding_of
+from agy_nb.cassette.redaction.http.http_headers import (
+    clean_headers,
+    clean_request_headers,
+    grouped,
+)
 from agy_nb.cassette.redaction.http.sse_events import Chunk, clean_stream
-from agy_nb.cassette.redaction.rules.field_names import harmless_header
+from agy_nb.cassette.redaction.http.uris import clean_uri
 from agy_nb.cassette.storage.format import Frame
 from agy_nb.cassette.storage.model_log import (
     Interaction,
@@ -42,6 +47,8 @@ _DEFAULT_UPSTREAM = "https://generativelanguage.googleapis.com"
 _LONGEST_WAIT_S = 86_400.0
 _ANSWERS_S = 0.1
 """Seconds that the end of a recording waits for responses to end."""
+_UNANSWERED = "unanswered"
+"""End of an exchange whose server could not be reached, or sent no response."""
 
 
 class ModelRecorder:
@@ -223,11 +230,7 @@ class ModelRecorder:
 
     def _asked(self, asked: ProxyRequest) -> dict[str, Any]:
         translation = self._translations.get(asked.session) or PathTranslation({})
-        headers = {
-            name: [self._redactor.text(value)]
-            for name, value in asked.headers.items()
-            if harmless_header(name)
-        }
+        headers = clean_request_headers(grouped(asked.headers.items()), self._redactor.text)
         encoding = encoding_of(asked.headers.items())
         body = as_text(self._clean(asked.body, translation, encoding))
         uri = clean_uri(_portless(asked.url), self._redactor.text)
@@ -242,7 +245,11 @@ class ModelRecorder:
 
     async def _record(self, asked: ProxyRequest) -> ProxyResponse:
         headers = [*passing(asked.headers.items()), ("Accept-Encoding", "identity")]
-        upstream = await self._relay.request(asked.method, asked.url, headers, asked.body)
+        try:
+            upstream = await self._relay.request(asked.method, asked.url, headers, asked.body)
+        except ConnectionError as error:
+            self._put(partial(self._unanswered, asked, str(error)))
+            raise
         chunks = self._recorded_chunks(asked, upstream)
         return ProxyResponse(upstream.status, upstream.reason, passing(upstream.headers), chunks)
 
@@ -268,11 +275,26 @@ class ModelRecorder:
         finally:
             upstream.close()
             # A thread redacts and writes the exchange, so the stream's end does not wait for it.
-            if self._log is not None:
-                self._log.put(partial(self._interaction, asked, upstream, pieces, end))
+            self._put(partial(self._interaction, asked, upstream, pieces, end))
             with self._fewer:
                 self._under_way -= 1
                 self._fewer.notify_all()
+
+    def _put(self, make: Callable[[], Interaction]) -> None:
+        if self._log is not None:
+            self._log.put(make)
+
+    def _unanswered(self, asked: ProxyRequest, words: str) -> Interaction:
+        """Return the exchange of a request that the model's server did not answer."""
+        return {
+            "request": self._asked(asked),
+            "response": {
+                "status": {"code": 0, "message": self._redactor.text(words)},
+                "headers": {},
+                "body": {"string": ""},
+                "x_agy_end": _UNANSWERED,
+            },
+        }
 
     def _interaction(
         self,
@@ -295,10 +317,7 @@ class ModelRecorder:
             whole = self._clean(body, translation, encoding_of(upstream.headers))
             if whole != body:  # redaction changed the length, so the chunk sizes are not valid
                 body, chunks = as_text(whole), [[len(whole), sum(dt for _, dt in chunks)]]
-        headers: dict[str, list[str]] = {}
-        for name, value in passing(upstream.headers):
-            if harmless_header(name):
-                headers.setdefault(name, []).append(self._redactor.text(value))
+        headers = clean_headers(grouped(passing(upstream.headers)), self._redactor.text)
         return {
             "request": self._asked(asked),
             "response": {
@@ -313,6 +332,8 @@ class ModelRecorder:
     def _replay(self, asked: ProxyRequest, response: dict[str, Any]) -> ProxyResponse:
         headers = [(k, v) for k, values in response["headers"].items() for v in values]
         status = response["status"]
+        if response.get("x_agy_end") == _UNANSWERED:
+            raise ConnectionResetError(f"the recording has no answer: {status['message']}")
         translation = self._translations.get(asked.session) or PathTranslation({})
         chunks = self._replayed_chunks(response, translation)
         return ProxyResponse(status["code"], status["message"], headers, chunks)

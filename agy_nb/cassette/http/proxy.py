@@ -19,6 +19,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from agy_nb.cassette.http.relay import LONGEST_HEADER
 from agy_nb.terminal import printable
 
 if TYPE_CHECKING:
@@ -151,8 +152,9 @@ class HttpProxy:
         app.router.add_route("*", address, self._handle)
         # A harness that hangs up ends the handler at once.
         runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True
-        )
+            app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True,
+            max_line_size=LONGEST_HEADER, max_field_size=LONGEST_HEADER,
+        )  # fmt: skip
         await runner.setup()
         over = asyncio.Event()
         self._loop = loop = asyncio.get_running_loop()

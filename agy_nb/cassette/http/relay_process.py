@@ -1,5 +1,6 @@
 """The process that makes a recording's requests to models; see `relay`.
 
+It follows redirects, as the harness would: the harness would follow them past the recording.
 It reads requests from stdin and writes responses to stdout. It ends with stdin, so it never
 outlives the process that started it.
 """
@@ -14,7 +15,17 @@ import signal
 import sys
 from typing import Any
 
-from agy_nb.cassette.http.relay import ANSWER, CANCEL, CHUNK, END, ERROR, HEAD, LENGTH, REQUEST
+from agy_nb.cassette.http.relay import (
+    ANSWER,
+    CANCEL,
+    CHUNK,
+    END,
+    ERROR,
+    HEAD,
+    LENGTH,
+    LONGEST_HEADER,
+    REQUEST,
+)
 
 
 class _Answering:
@@ -46,7 +57,8 @@ class _Answering:
         try:
             async with self._client.request(
                 about["method"], about["url"], data=payload[LENGTH.size + length :],
-                headers=about["headers"], allow_redirects=False,
+                headers=about["headers"],
+                max_line_size=LONGEST_HEADER, max_field_size=LONGEST_HEADER,
             ) as answer:  # fmt: skip
                 head = {
                     "status": answer.status,
@@ -99,6 +111,8 @@ def _read(source: int, length: int) -> bytes:
 
 def main() -> None:
     """Serve until stdin ends."""
+    # aiohttp's parser in C refuses a doubled `Content-Length`, which the harness accepts.
+    os.environ["AIOHTTP_NO_EXTENSIONS"] = "1"
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that records
     with contextlib.suppress(EOFError, BrokenPipeError):
         asyncio.run(_serve(sys.stdin.fileno(), sys.stdout.fileno()))

@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from agy_nb.cassette.errors import CassetteInvalidError
+from agy_nb.cassette.http.client_patches import extended
 from agy_nb.cassette.redaction import Redactor
-from agy_nb.cassette.redaction.http.exchanges import clean_uri
 from agy_nb.cassette.redaction.http.http_bodies import encoding_of
-from agy_nb.cassette.redaction.rules.field_names import harmless_header
+from agy_nb.cassette.redaction.http.http_headers import (
+    clean_headers,
+    clean_request_headers,
+    with_length,
+)
+from agy_nb.cassette.redaction.http.uris import clean_uri
 from agy_nb.cassette.storage.format import TOOLS
 
 _BOUNDARY = re.compile(r"(multipart/[^;]+;\s*boundary=)\"?([^\";]{16,})\"?\Z", re.IGNORECASE)
@@ -56,37 +62,47 @@ class ToolHttp:
             str(self._path), match_on=["method", "scheme", "host", "port", "path", "query", "body"]
         )
         try:
-            self._stack.enter_context(context)
+            cassette = self._stack.enter_context(context)
         except Exception as error:
             raise CassetteInvalidError(
                 f"{self._path} is not a file of vcrpy: {error}", path=str(self._path.parent)
             ) from error
+        self._stack.enter_context(extended(cassette, self._redactor.text))
 
     def close(self) -> None:
         """Remove the patches, and write the recorded requests to disk."""
         self._stack.close()
 
     def _request(self, request: Any) -> Any:
-        request.uri = clean_uri(request.uri, self._redactor.text)
-        request.headers = {
-            name: value for name, value in request.headers.items() if harmless_header(name)
-        }
-        request.body = self._clean(request.body, encoding_of(request.headers.items()))
-        _fix_boundary(request)
-        return request
+        from vcr.request import Request
+
+        uri = clean_uri(request.uri, self._redactor.text)
+        headers = clean_request_headers(request.headers, self._redactor.text)
+        body = self._clean(_whole(request.body), encoding_of(headers.items()))
+        cleaned = Request(request.method, uri, body, headers)
+        _fix_boundary(cleaned)
+        return cleaned
 
     def _response(self, response: dict[str, Any]) -> dict[str, Any]:
-        headers = {
-            name: values for name, values in response["headers"].items() if harmless_header(name)
-        }
-        encoding = encoding_of(response["headers"].items())
-        body = {"string": self._clean(response["body"]["string"], encoding)}
-        return response | {"headers": headers, "body": body}
+        headers = response["headers"]
+        before = response["body"].get("string", b"")  # aiohttp's redirects have no body
+        body = self._clean(before, encoding_of(headers.items()))
+        headers = clean_headers(with_length(headers, before, body), self._redactor.text)
+        return response | {"headers": headers, "body": {"string": body}}
 
     def _clean(self, body: Any, encoding: str) -> Any:
         if isinstance(body, str):
             return self._redactor.text(body)
         return self._redactor.body(body, encoding=encoding) if isinstance(body, bytes) else body
+
+
+def _whole(body: Any) -> Any:
+    """Return the bytes of a body that is a file, or is given piece by piece."""
+    if hasattr(body, "read"):
+        return body.read()
+    if isinstance(body, Iterator):
+        return b"".join(piece.encode() if isinstance(piece, str) else piece for piece in body)
+    return body
 
 
 def _fix_boundary(request: Any) -> None:

@@ -108,7 +108,7 @@ def build(spec: AgentSpec, gate: Gate | None) -> AgentConfig:
     return config
 
 
-NO_KEY = "agy-nb-sends-no-key"
+KEYLESS = "agy-nb-sends-no-key"
 """Key for a gateway whose endpoint has no key: the harness does not start without one."""
 
 
@@ -123,7 +123,7 @@ def _with_gateway(config: AgentConfig) -> AgentConfig:
     gateway = None if text is None else text.endpoint
     if gateway is None or has_key() or not _is_keyless(gateway):
         return config
-    endpoint = gateway.model_copy(update={"api_key": NO_KEY})
+    endpoint = gateway.model_copy(update={"api_key": KEYLESS})
     changed = [
         each.model_copy(update={"endpoint": endpoint})
         if each is text or _is_public(each.endpoint)

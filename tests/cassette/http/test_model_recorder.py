@@ -32,6 +32,8 @@ class Upstream:
         self.chunks = []
         self.breaks = False
         self.bodies = []
+        self.moved = {}
+        self.headers = {"Set-Cookie": "s=1"}
 
     async def __aenter__(self):
         app = web.Application()
@@ -47,9 +49,9 @@ class Upstream:
 
     async def handle(self, request):
         self.bodies.append((str(request.rel_url), dict(request.headers), await request.read()))
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Set-Cookie": "s=1"}
-        )
+        if request.path in self.moved:
+            raise web.HTTPTemporaryRedirect(self.moved[request.path])
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"} | self.headers)
         await response.prepare(request)
         for chunk in self.chunks:
             await self.next.wait()
@@ -139,13 +141,79 @@ async def test_request_and_answer_are_kept_without_secrets(tmp_path, upstream, c
     assert sent == upstream.chunks[0]
     assert upstream.bodies[0][1]["X-Goog-Api-Key"] == "k"
     text = (tmp_path / "model.yaml").read_text()
-    for secret in ("AIza", "abc-123456", "Goog-Api-Key", "Set-Cookie", "/then/work"):
+    for secret in ("AIza", "abc-123456", "key-123456", "s=1", "/then/work"):
         assert secret not in text
     model = side(tmp_path, replaying=True)
     url = address(model, "http://127.0.0.1:9", work="/now/work")
     (chunk,) = await read(client, url, b'{"contents": "in /now/work", "apiKey": "other-1"}')
     assert b"/now/work" in chunk
     await asyncio.to_thread(model.stop)
+
+
+async def test_model_that_moved_answers_again(tmp_path, upstream, client):
+    """The harness would follow the redirect past the recording, with the key."""
+    upstream.moved = {"/v1/m:go": f"{upstream.url}/v2/m:go?alt=sse"}
+    upstream.chunks = [b"data: 1\r\n\r\n"]
+    assert await recorded(tmp_path, upstream, client, b'{"a": 1}') == upstream.chunks
+    assert [(path, body) for path, _, body in upstream.bodies] == [
+        ("/v1/m:go?alt=sse", b'{"a": 1}'),
+        ("/v2/m:go?alt=sse", b'{"a": 1}'),
+    ]
+    model = side(tmp_path, replaying=True)
+    again = await read(client, address(model, "http://127.0.0.1:9"), b'{"a": 1}')
+    assert again == upstream.chunks
+    await asyncio.to_thread(model.stop)
+
+
+async def test_server_that_is_not_there_is_not_there_again(tmp_path, client):
+    model = side(tmp_path, replaying=False)
+    with pytest.raises(aiohttp.ClientError):
+        await read(client, address(model, "http://127.0.0.1:9"))
+    await asyncio.to_thread(model.stop)
+    model.save()
+    model = side(tmp_path, replaying=True)
+    with pytest.raises(aiohttp.ClientError):
+        await read(client, address(model, "http://127.0.0.1:9"))
+    assert model.unplayed() is None
+    assert model.errors == []
+    await asyncio.to_thread(model.stop)
+
+
+async def test_headers_pass_and_are_kept(tmp_path, upstream):
+    """Long ones, too: aiohttp's own limit is 8 kB."""
+    upstream.headers = {"X-RateLimit-Remaining": "41", "X-Long": "x" * 20_000}
+    upstream.chunks = [b"data: 1\r\n\r\n"]
+
+    async def asked(model, url):
+        async with (
+            aiohttp.ClientSession(max_field_size=2**20) as client,
+            client.post(f"{address(model, url)}/v1/m:go", data=b"{}") as answer,
+        ):
+            upstream.next.set()
+            await answer.read()
+            return answer.headers["X-RateLimit-Remaining"], len(answer.headers["X-Long"])
+
+    model = side(tmp_path, replaying=False)
+    recorded = await asked(model, upstream.url)
+    await asyncio.to_thread(model.stop)
+    model.save()
+    model = side(tmp_path, replaying=True)
+    assert await asked(model, "http://127.0.0.1:9") == recorded == ("41", 20_000)
+    await asyncio.to_thread(model.stop)
+
+
+async def test_doubled_length_of_a_body_passes(tmp_path, client):
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        model = side(tmp_path, replaying=False)
+        found = await read(client, address(model, f"http://127.0.0.1:{port}"))
+        await asyncio.to_thread(model.stop)
+    assert found == [b"hello"]
 
 
 async def test_key_that_is_learned_later_is_taken_out_in_the_end(tmp_path, upstream, client):

@@ -1,0 +1,96 @@
+"""Store the error of a request that got no answer, and raise it again in a replay.
+
+vcrpy records answers only. A refused connection or a time-out would be a request without an
+answer in the cassette, so that the replay would fail in another way than the recording did.
+The error is stored in the place of a response, in `x_agy_error`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from agy_nb.wire.json_values import number_of, object_of, text_of
+
+ERROR = "x_agy_error"
+_MODULES = frozenset(
+    {"builtins", "socket", "ssl", "http.client", "urllib3.exceptions", "httpx", "httpx2",
+     "aiohttp.client_exceptions"}
+)  # fmt: skip
+"""Modules whose errors are stored. A cassette may come from an attacker: it names no other."""
+
+
+def response_of(error: Exception, text: Callable[[str], str]) -> dict[str, Any] | None:
+    """Return an error as a response in vcrpy's format; None if it is not one of a connection.
+
+    Args:
+        error: What the client raised.
+        text: Returns a text without secrets.
+    """
+    kind = type(error)
+    if kind.__module__ not in _MODULES:
+        return None
+    stored: dict[str, Any] = {
+        "type": f"{kind.__module__}.{kind.__qualname__}",
+        "text": text(_text(error)),
+    }
+    if isinstance(error, OSError) and error.errno is not None:
+        stored["errno"] = error.errno
+    if (key := getattr(error, "_conn_key", None)) is not None:  # aiohttp's errors of connections
+        stored |= {"host": text(key.host), "port": key.port, "ssl": bool(key.is_ssl)}
+    return {
+        "status": {"code": 0, "message": kind.__name__},
+        "headers": {},
+        "body": {"string": b""},
+        ERROR: stored,
+    }
+
+
+def error_of(response: dict[str, Any]) -> Exception | None:
+    """Return the error that a response of vcrpy's format stands for, None for a real response."""
+    if ERROR not in response:
+        return None
+    stored = object_of(response[ERROR])
+    text = text_of(stored.get("text"))
+    kind = _kind(text_of(stored.get("type")))
+    number = stored.get("errno")
+    cause = OSError(number, text) if isinstance(number, int) else OSError(text)
+    if "host" in stored:
+        return _of_aiohttp(kind, stored, cause)
+    try:
+        return kind(number, text) if isinstance(number, int) else kind(text)
+    except TypeError:  # it takes the connection, too, which a replay does not have
+        error = kind.__new__(kind)
+        error.args = (text,)
+        return error
+
+
+def _of_aiohttp(kind: type[Exception], stored: dict[str, Any], cause: OSError) -> Exception:
+    from aiohttp import ClientConnectorError
+    from aiohttp.client_reqrep import ConnectionKey
+
+    if not issubclass(kind, ClientConnectorError):
+        return cause
+    host, port = text_of(stored.get("host")), number_of(stored.get("port"))
+    key = ConnectionKey(host, port, bool(stored.get("ssl")), ssl=True, proxy=None,
+                        proxy_auth=None, proxy_headers_hash=None)  # fmt: skip
+    return kind(key, cause)
+
+
+def _text(error: Exception) -> str:
+    """Return what an error says, without what it adds by itself when it is shown."""
+    inner = getattr(error, "os_error", error)
+    return inner.strerror or str(inner) if isinstance(inner, OSError) else str(inner)
+
+
+def _kind(name: str) -> type[Exception]:
+    module, _, name = name.rpartition(".")
+    if module in _MODULES:
+        try:
+            found = getattr(importlib.import_module(module), name, None)
+        except ImportError:
+            return ConnectionError
+        if isinstance(found, type) and issubclass(found, Exception):
+            return found
+    return ConnectionError
