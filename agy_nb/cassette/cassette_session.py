@@ -36,6 +36,7 @@ from agy_nb.cassette.replay.session_matcher import PlaySettings, SessionMatcher
 from agy_nb.cassette.storage.cassette_reader import Cassette, load
 from agy_nb.cassette.storage.format import EPISODES, MODEL, TOOLS, Frame, read_lines
 from agy_nb.cassette.storage.model_log import has_model
+from agy_nb.cassette.storage.ownership import recover_unless_busy
 from agy_nb.cassette.storage.writer import CassetteWriter, new_header
 from agy_nb.wire.frames import CONFIG
 
@@ -114,7 +115,10 @@ class CassetteSession:
         """Decide whether to record or replay, and open the files. Reads and writes the disk."""
         options = self._options
         self._redactor.warm_up()
-        self._plan = plan(options.path, check_mode(options.record_mode))
+        mode = check_mode(options.record_mode)
+        if mode != "none":
+            recover_unless_busy(options.path)
+        self._plan = plan(options.path, mode)
         if self._plan == "record":
             self._open_writer()
         elif options.seam == "model":

@@ -317,9 +317,7 @@ def _prune(arguments: Namespace) -> int:
             if catalog.is_in_use(path):
                 _say(f"in use       {path}: being recorded")
                 continue
-            if arguments.yes:
-                catalog.remove(path)
-            _say(f"{'removed' if arguments.yes else 'would remove'} {path}")
+            _say(f"{catalog.remove(path) if arguments.yes else 'would remove'} {path}")
     if not found:
         _say("no leftovers of unfinished recordings")
     return 0

@@ -19,6 +19,7 @@ from agy_nb.cassette.storage import format as format_, migration
 from agy_nb.cassette.storage.cassette_reader import by_session, load
 from agy_nb.cassette.storage.format import HEADER, WIRE, Header, WireRecord, encode_line, read_lines
 from agy_nb.cassette.storage.model_log import write_vcr
+from agy_nb.cassette.storage.ownership import new_folder
 from agy_nb.cassette.storage.writer import CassetteWriter
 
 
@@ -181,12 +182,18 @@ def test_redact_of_a_damaged_one_leaves_it(run, cassette, hello):
 
 def test_prune_shows_first_and_removes_on_request(run, cassette, hello, tmp_path):
     folder = cassette(hello)
-    cassette(hello, name="dead.partial")
-    assert "would remove" in run("prune", tmp_path)[1]
-    assert (tmp_path / "dead.partial").exists()
-    run("prune", tmp_path, "--yes")
-    assert not (tmp_path / "dead.partial").exists()
+    dead = new_folder(tmp_path / "dead")
+    assert run("prune", tmp_path) == (0, f"would remove {dead}\n")
+    assert dead.exists()
+    assert run("prune", tmp_path, "--yes") == (0, f"removed {dead}\n")
+    assert not dead.exists()
     assert folder.exists()
+
+
+def test_prune_removes_one_recording_by_its_name(run, tmp_path):
+    one, other = new_folder(tmp_path / "c"), new_folder(tmp_path / "c")
+    assert run("prune", "--yes", one) == (0, f"removed {one}\n")
+    assert list(tmp_path.iterdir()) == [other]
 
 
 def test_prune_says_where_there_is_nothing(run, cassette, hello, tmp_path):
@@ -426,9 +433,7 @@ def test_prune_leaves_a_recording_that_goes_on(run, tmp_path, frames):
     finally:
         journal.finish()
     assert load(tmp_path / "c").sessions
-    crashed = tmp_path / "gone.partial"
-    crashed.mkdir()
-    (crashed / "header.json").write_bytes(Header().encode())
-    (tmp_path / ".gone.lock").touch()
+    new_folder(tmp_path / "gone")
+    (tmp_path / ".gone.agy-lock").touch()
     run("prune", "--yes", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["c"]

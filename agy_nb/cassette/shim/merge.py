@@ -11,6 +11,7 @@ Rule 2: what was there before stays until the first session is whole.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -69,7 +70,8 @@ class SessionMerger:
             session = int(state.get("next", 0))
             state["next"] = session + 1
             state["at_work"] = [*others_at_work(state), os.getpid()]
-        name = f"{self._cassette.name}.session-{session}"
+        # Random, so that no folder of the user has this name.
+        name = f"{self._cassette.name}.session-{session}-{secrets.token_hex(4)}"
         return SessionSlot(self._cassette, session, self._cassette.with_name(name))
 
     def begin_anew(self) -> None:

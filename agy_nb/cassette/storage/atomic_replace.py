@@ -1,7 +1,7 @@
 """Replace a folder or a file by a finished new one, atomically if the operating system can.
 
-Linux exchanges two folders in one call. On other systems the old folder is renamed first, and
-`recover` undoes the rename if a crash came before the second step.
+Linux exchanges two folders in one call. On other systems the old folder is renamed first, and the
+next recording undoes the rename if a crash came before the second step; see `ownership.recover`.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ import shutil
 import sys
 from pathlib import Path
 
-OLD = ".old"
-
 _AT_CWD = -100
 _EXCHANGE = 2
 
 
-def swap_in(new: Path, place: Path) -> None:
+def swap_in(new: Path, place: Path, old: Path) -> None:
     """Move a folder to its final path and remove the old one.
+
+    Args:
+        new: The finished folder.
+        place: The final path.
+        old: Where the old folder can stay for a moment; nothing is there.
 
     Raises:
         OSError: The new folder cannot be moved; the old one is unchanged.
     """
-    old = place.with_name(place.name + OLD)
     if not place.exists():
         new.rename(place)
     elif _exchange(new, place):
         shutil.rmtree(new, ignore_errors=True)
     else:
-        if old.exists():
-            shutil.rmtree(old)
         place.rename(old)
         try:
             new.rename(place)
@@ -58,14 +58,6 @@ def write_file(path: Path, data: bytes) -> None:
     except OSError:
         fresh.unlink(missing_ok=True)
         raise
-
-
-def recover(place: Path) -> None:
-    """Rename the old folder back if a crash interrupted `swap_in`."""
-    old = place.with_name(place.name + OLD)
-    if not place.exists() and old.exists():
-        with contextlib.suppress(OSError):
-            old.rename(place)
 
 
 def _exchange(one: Path, other: Path) -> bool:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agy_nb.cassette.errors import CassetteNotFoundError
-from agy_nb.cassette.storage.atomic_replace import recover
 from agy_nb.cassette.storage.format import (
     Frame,
     Header,
@@ -18,8 +17,8 @@ from agy_nb.cassette.storage.format import (
     read_header,
     read_lines,
 )
+from agy_nb.cassette.storage.ownership import where_unfinished
 from agy_nb.cassette.storage.safe_json import parse_to_read
-from agy_nb.cassette.storage.writer import PARTIAL
 from agy_nb.wire.frames import CONFIG
 
 
@@ -115,20 +114,16 @@ def load(path: Path) -> Cassette:
 
 
 def find_header(path: Path) -> Header:
-    """Read a cassette's header, after undoing a replacement that a crash interrupted.
+    """Read a cassette's header. If there is no cassette, look for an unfinished recording of it.
 
     Raises:
         CassetteNotFoundError: The cassette does not exist.
         CassetteInvalidError: The cassette cannot be read.
     """
-    recover(path)
     try:
         return read_header(path)
     except CassetteNotFoundError as error:
-        partial = path.with_name(path.name + PARTIAL)
-        if partial.is_dir():
-            raise CassetteNotFoundError(
-                f"{error}. An unfinished recording is at {partial}; you can use it by that name",
-                path=str(path),
-            ) from None
+        left = where_unfinished(path)
+        if left:
+            raise CassetteNotFoundError(f"{error}. {left}", path=str(path)) from None
         raise

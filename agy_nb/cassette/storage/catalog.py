@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agy_nb.cassette.errors import CassetteError
-from agy_nb.cassette.storage.atomic_replace import OLD
 from agy_nb.cassette.storage.format import (
     HEADER,
     Header,
     is_partial,
     read_header,
 )
-from agy_nb.cassette.storage.writer import PARTIAL, RecordingLock
+from agy_nb.cassette.storage.ownership import LOCK, RecordingLock, cassette_of, leftovers, recover
+
+__all__ = ["CatalogEntry", "entry", "find", "is_in_use", "leftovers", "remove"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,36 +63,31 @@ def entry(path: Path) -> CatalogEntry:
     return CatalogEntry(path, header, is_partial(path, header), size)
 
 
-def leftovers(root: Path) -> Iterator[Path]:
-    """Find the folders and lock files of unfinished recordings."""
-    for path in sorted(root.rglob("*")):
-        unfinished = path.suffix in (PARTIAL, OLD) and (path / HEADER).exists()
-        if unfinished or (path.name.startswith(".") and path.suffix == ".lock"):
-            yield path
-
-
 def is_in_use(leftover: Path) -> bool:
     """Return whether a leftover belongs to a recording that still runs."""
-    return RecordingLock.is_held(_name_of(leftover))
+    return RecordingLock.is_held(cassette_of(leftover))
 
 
-def remove(leftover: Path) -> None:
-    """Delete a leftover.
+def remove(leftover: Path) -> str:
+    """Delete a leftover, or rename it back if it is the only copy of a cassette.
+
+    Returns:
+        What was done: `removed` or `restored`.
 
     Raises:
         CassetteBusyError: A recording of this name still runs.
         OSError: The leftover cannot be removed.
     """
-    lock = RecordingLock(_name_of(leftover))
+    place = cassette_of(leftover)
+    lock = RecordingLock(place)
     try:
+        recover(place)
+        if leftover.name.endswith(LOCK):
+            return "removed"
+        if not os.path.lexists(leftover):
+            return "restored"
         if leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover)
+        return "removed"
     finally:
         lock.release()  # also removes the lock file
-
-
-def _name_of(leftover: Path) -> Path:
-    """Return the path of a leftover's cassette."""
-    if leftover.suffix == ".lock":
-        return leftover.with_name(leftover.name.removeprefix(".").removesuffix(".lock"))
-    return leftover.with_suffix("")

@@ -2,32 +2,34 @@
 
 Rule 1: `put` only adds to a queue, so it never blocks the event loop. A thread parses, redacts and
 writes the frames.
-Rule 2: the old cassette is unchanged until the replacement. A crash leaves the folder
-`NAME.partial`, in which all complete lines are valid.
+Rule 2: the old cassette is unchanged until the replacement. A crash leaves the folder of the
+recording, in which all complete lines are valid; `ownership` names it.
 Rule 3: one writer per name. The operating system holds the lock, so a crash releases it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import importlib.metadata
+import logging
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeAlias
 
-from agy_nb.cassette.errors import CassetteBusyError, CassetteError, CassetteNotWrittenError
+from agy_nb.cassette.errors import CassetteError, CassetteNotWrittenError
 from agy_nb.cassette.inspect.session_summary import Summaries
 from agy_nb.cassette.storage.atomic_replace import swap_in, write_file
 from agy_nb.cassette.storage.format import (
     FILES,
     HEADER,
     LITTER,
+    MARK,
     WIRE,
     Direction,
     Frame,
@@ -37,10 +39,18 @@ from agy_nb.cassette.storage.format import (
     parse_frame,
 )
 from agy_nb.cassette.storage.model_log import has_model
+from agy_nb.cassette.storage.ownership import (
+    RecordingLock,
+    new_folder,
+    not_written,
+    place_of_old,
+    recover,
+    where_unfinished,
+)
 from agy_nb.cassette.storage.safe_files import LONGEST_LINE, files_of, write_all
 from agy_nb.cassette.storage.write_thread import WriteThread
 
-PARTIAL = ".partial"
+_log = logging.getLogger("agy_nb.cassette")
 
 Redact: TypeAlias = Callable[[WireRecord], WireRecord]
 Join: TypeAlias = Callable[[Iterable[WireRecord]], Iterable[WireRecord]]
@@ -92,7 +102,6 @@ class CassetteWriter:
         keep: Iterable[WireRecord] = (),
     ) -> None:
         self.path = path
-        self.folder = path.with_name(path.name + PARTIAL)
         self._header = header
         self._redact = redact
         self._join = join
@@ -103,10 +112,17 @@ class CassetteWriter:
         self._frames = 0
         self._lock = RecordingLock(path)
         try:
+            recover(path)
+            if left := where_unfinished(path):
+                _log.warning("%s is recorded again. %s", path, left)
+            self.folder = new_folder(path)
             self._file = self._open()
         except OSError as error:
             self._lock.release()
-            raise _not_written(path, error) from error
+            raise not_written(path, error) from error
+        except BaseException:
+            self._lock.release()
+            raise
         self._thread = WriteThread(f"cassette {path.name}", self._write_all)
 
     def put(
@@ -168,11 +184,14 @@ class CassetteWriter:
                 redactions=redactions(),
                 model=has_model(self.folder),
             )
+            self._check_written()
             _carry_over(self.path, self.folder)
             write_file(self.folder / HEADER, header.encode())
-            swap_in(self.folder, self.path)
+            swap_in(self.folder, self.path, place_of_old(self.folder))
+            with contextlib.suppress(OSError):  # the mark does no harm in a finished cassette
+                (self.path / MARK).unlink()
         except OSError as error:
-            raise _not_written(self.path, error) from error
+            raise not_written(self.path, error, self.folder) from error
         finally:
             self._lock.release()
         return header
@@ -190,7 +209,7 @@ class CassetteWriter:
 
     def not_written(self, error: OSError) -> CassetteNotWrittenError:
         """Return the error for a failed write."""
-        return _not_written(self.path, error)
+        return not_written(self.path, error, self.folder)
 
     @property
     def failure(self) -> Exception | None:
@@ -198,12 +217,12 @@ class CassetteWriter:
         return self._thread.failure
 
     def _open(self) -> BinaryIO:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        if self.folder.exists():  # left by a crash, and not rescued by the user before this run
-            shutil.rmtree(self.folder)
-        self.folder.mkdir()
-        write_file(self.folder / HEADER, self._header.encode())
-        return (self.folder / WIRE).open("wb", buffering=0)
+        try:
+            write_file(self.folder / HEADER, self._header.encode())
+            return (self.folder / WIRE).open("wb", buffering=0)
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
 
     def _write_all(self, said: Iterator[TimedFrame]) -> None:
         try:
@@ -215,6 +234,13 @@ class CassetteWriter:
         finally:
             with contextlib.suppress(OSError):
                 self._file.close()
+
+    def _check_written(self) -> None:
+        """Check that the disk holds what was written, before the old cassette is removed."""
+        with (self.folder / WIRE).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+            if file.tell() != self._size or found != self._digest.hexdigest():
+                raise OSError(errno.EIO, f"{WIRE} is not what was written to it")
 
     def _write(self, line: WireRecord) -> None:
         raw = encode_line(line)
@@ -260,70 +286,3 @@ def installed_sdk() -> str:
         return importlib.metadata.version("google-antigravity")
     except importlib.metadata.PackageNotFoundError:
         return ""
-
-
-class RecordingLock:
-    """Lock of a cassette's name, for one recording at a time on this machine."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path.with_name(f".{path.name}.lock")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise _not_written(path, error) from error
-        try:
-            _lock(self._fd)
-            # The last holder may have removed the file between our `open` and our lock. Then this
-            # is the lock of a deleted file, which protects nothing.
-            ours = os.path.samestat(os.fstat(self._fd), self._path.stat())
-        except OSError:
-            ours = False
-        if not ours:
-            os.close(self._fd)
-            raise CassetteBusyError(
-                f"another recording writes to {path}; wait for its end, or choose another name",
-                path=str(path),
-            )
-
-    @staticmethod
-    def is_held(path: Path) -> bool:
-        """Return whether a recording of this name runs now."""
-        try:
-            fd = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR)
-        except OSError:
-            return False
-        try:
-            _lock(fd)
-        except OSError:
-            return True
-        finally:
-            os.close(fd)
-        return False
-
-    def release(self) -> None:
-        """Release the lock and remove its file."""
-        with contextlib.suppress(OSError):
-            self._path.unlink()
-        os.close(self._fd)
-
-
-def _lock(fd: int) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _not_written(path: Path, error: OSError) -> CassetteNotWrittenError:
-    partial = path.with_name(path.name + PARTIAL)
-    kept = f" The partial recording is at {partial}." if partial.is_dir() else ""
-    return CassetteNotWrittenError(
-        f"{path} could not be recorded: {error.strerror or error}.{kept} "
-        "An older cassette is unchanged. Free some space, or choose another folder",
-        path=str(path),
-    )

@@ -11,7 +11,7 @@ from agy_nb.cassette.inspect.session_digests import differences
 from agy_nb.cassette.storage import catalog
 from agy_nb.cassette.storage.cassette_reader import RecordedSession, by_session, load
 from agy_nb.cassette.storage.format import WIRE, read_header, read_lines
-from agy_nb.cassette.storage.writer import PARTIAL
+from agy_nb.cassette.storage.ownership import is_unfinished
 from agy_nb.widgets.markdown.markup import escape, highlight
 from agy_nb.widgets.response.cards import badge
 
@@ -41,7 +41,7 @@ class Row(NamedTuple):
     @property
     def unfinished(self) -> bool:
         """Whether it is still being recorded, or was cut off."""
-        return self.entry.path.suffix == PARTIAL
+        return is_unfinished(self.entry.path)
 
     def matches(self, words: Iterable[str]) -> bool:
         """Return whether the row contains all words, ignoring case."""

@@ -481,7 +481,9 @@ async def test_nothing_is_left_when_one_of_the_two_is_killed(launcher, tmp_path,
     async with client:
         await client.send(raw_config(NO_MODEL, tmp_path))
         await client.until("initializeConversationResponse")
-        wire, until = tmp_path / "c.session-0.partial" / WIRE, time.monotonic() + 20
+        until = time.monotonic() + 20
+        (own,) = tmp_path.glob("c.session-0-*.partial-*")
+        wire = own / WIRE
         while b"initializeConversationResponse" not in wire.read_bytes():  # a thread writes it
             assert time.monotonic() < until, "it is not written"
             await asyncio.sleep(0.01)
@@ -500,7 +502,7 @@ async def test_nothing_is_left_when_one_of_the_two_is_killed(launcher, tmp_path,
         (session,) = load(tmp_path / "c").sessions
         assert session.end["by"] == "harness"
     else:
-        (session,) = load(tmp_path / "c.session-0.partial").sessions
+        (session,) = load(own).sessions
         assert "initializeConversationResponse" in session.lines[-1].frame
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.model_log import read_model
+from agy_nb.cassette.storage.ownership import unfinished_of
 from tests.processes import output_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the limit is one of POSIX")
@@ -36,6 +37,11 @@ path = Path(sys.argv[1])
 """
 
 
+def partial_of(cassette):
+    (folder,) = unfinished_of(cassette)
+    return folder
+
+
 def run(tmp_path, program):
     done = subprocess.run(
         [sys.executable, "-c", FULL + textwrap.dedent(program), tmp_path / "c"],
@@ -56,10 +62,11 @@ def test_frames_until_then_survive(tmp_path):
             print(error)
     """)  # fmt: skip
     assert "The partial recording is at" in said
-    recording = load(tmp_path / "c.partial")
+    recording = load(partial_of(tmp_path / "c"))
     assert recording.partial
     assert 40 < len(recording.sessions[0].lines) < 50
-    assert not (tmp_path / ".c.lock").exists()
+    assert f"prune --yes {recording.path}" in said
+    assert list(tmp_path.iterdir()) == [recording.path]
 
 
 def test_header_survives_where_only_its_end_cannot_be_written(tmp_path):
@@ -73,10 +80,12 @@ def test_header_survives_where_only_its_end_cannot_be_written(tmp_path):
         except CassetteError as error:
             print(error)
     """)  # fmt: skip
-    recording = load(tmp_path / "c.partial")
+    recording = load(partial_of(tmp_path / "c"))
     assert recording.header.sdk == "1"
     assert len(recording.sessions[0].lines) == 4
-    assert [path.name for path in (tmp_path / "c.partial").iterdir() if path.name[0] == "."] == []
+    assert sorted(path.name for path in recording.path.iterdir()) == [
+        ".agy-recording", "header.json", "wire.jsonl",
+    ]  # fmt: skip
 
 
 def test_exchanges_until_then_survive(tmp_path):
@@ -113,7 +122,8 @@ async def test_agent_goes_on_and_its_recording_is_kept(tmp_path):
                         agent = await runtime.create_agent(model.config())
                         print(await agent.chat_text("Hi"))
                         await asyncio.sleep(0.5)
-                        wire = path.with_name("c.partial") / "wire.jsonl"
+                        (folder,) = path.parent.glob("c.partial-*")
+                        wire = folder / "wire.jsonl"
                         full_from(wire.stat().st_size + 10_000)
                         await agent.chat_text("More")
                         print(await agent.chat_text("Bye"))
@@ -127,7 +137,8 @@ async def test_agent_goes_on_and_its_recording_is_kept(tmp_path):
     )
     out, _ = await output_of(process)
     assert out.decode().splitlines() == ["Hello.", "Bye.", "CassetteNotWrittenError"]
-    text = await asyncio.to_thread((tmp_path / "c.partial" / "wire.jsonl").read_text)
+    partial = await asyncio.to_thread(partial_of, tmp_path / "c")
+    text = await asyncio.to_thread((partial / "wire.jsonl").read_text)
     assert "Hello." in text
     assert all(json.loads(line) for line in text.splitlines()[:-1])
-    assert load(tmp_path / "c.partial").sessions
+    assert load(partial).sessions

@@ -17,7 +17,8 @@ from agy_nb.cassette.inspect.verify import problems
 from agy_nb.cassette.redaction.leaks import redact
 from agy_nb.cassette.storage.format import EPISODES, HEADER, MODEL, WIRE, Header, read_header
 from agy_nb.cassette.storage.model_log import ModelLog, read_model, read_vcr
-from agy_nb.cassette.storage.writer import PARTIAL, CassetteWriter
+from agy_nb.cassette.storage.ownership import unfinished_of
+from agy_nb.cassette.storage.writer import CassetteWriter
 from agy_nb.testing import ScriptedModel, say
 from tests.cassette.replay.test_sessions import forgotten_pipes
 from tests.cassette.scenarios import NO_MODEL, Setting
@@ -165,10 +166,12 @@ async def test_killed_recorder_leaves_what_the_model_has_answered(tmp_path):
     recorder = await asyncio.create_subprocess_exec(
         sys.executable, "-c", RECORDER, str(tmp_path), cwd=root, start_new_session=True
     )
-    partial = tmp_path / f"c{PARTIAL}"
 
     def answered():
-        both = [partial / WIRE, partial / EPISODES]
+        both = [tmp_path.glob(f"c.partial-*/{name}") for name in (WIRE, EPISODES)]
+        both = [file for files in both for file in files]
+        if len(both) < 2:
+            return False
         if not all(file.exists() for file in both):
             return False
         wire, model = (file.read_bytes() for file in both)
@@ -184,6 +187,7 @@ async def test_killed_recorder_leaves_what_the_model_has_answered(tmp_path):
             os.killpg(recorder.pid, signal.SIGKILL)
         await recorder.wait()
     assert not (tmp_path / "c").exists()
+    (partial,) = unfinished_of(tmp_path / "c")
     assert not read_header(partial).complete
     with (partial / EPISODES).open("ab") as file:
         file.write(b'{"request":{"method":"POST","uri":"http')

@@ -13,10 +13,11 @@ import pytest
 
 from agy_nb.cassette.errors import CassetteBusyError, CassetteNotWrittenError
 from agy_nb.cassette.storage import writer as journals
-from agy_nb.cassette.storage.atomic_replace import recover, swap_in
+from agy_nb.cassette.storage.atomic_replace import swap_in
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import HEADER, WIRE, Header, read_header
-from agy_nb.cassette.storage.writer import PARTIAL, CassetteWriter
+from agy_nb.cassette.storage.ownership import unfinished_of
+from agy_nb.cassette.storage.writer import CassetteWriter
 
 
 def record(path, *prompts):
@@ -76,26 +77,13 @@ def test_replacing_works_where_folders_cannot_be_exchanged(tmp_path, monkeypatch
     assert sorted(item.name for item in tmp_path.iterdir()) == ["c"]
 
 
-def test_crash_between_two_renames_is_mended_by_the_next_reader(tmp_path):
-    record(tmp_path / "c", "old").finish()
-    (tmp_path / "c").rename(tmp_path / "c.old")
-    assert prompts_of(tmp_path / "c") == ["old"]
-
-
-def test_recovery_never_touches_a_cassette_that_is_there(tmp_path):
-    record(tmp_path / "c", "new").finish()
-    record(tmp_path / "c.old", "old").finish()
-    recover(tmp_path / "c")
-    assert prompts_of(tmp_path / "c") == ["new"]
-
-
 def test_swap_that_is_refused_leaves_the_old_one(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "agy_nb.cassette.storage.atomic_replace._exchange", lambda one, other: False
     )
     record(tmp_path / "c", "old").finish()
     with pytest.raises(OSError, match="missing"):
-        swap_in(tmp_path / "missing", tmp_path / "c")
+        swap_in(tmp_path / "missing", tmp_path / "c", tmp_path / "aside")
     assert prompts_of(tmp_path / "c") == ["old"]
 
 
@@ -122,7 +110,8 @@ def test_killed_recorder_leaves_every_whole_line_and_the_old_cassette(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "c")], check=False)
     assert done.returncode == 9
     assert prompts_of(tmp_path / "c") == ["old"]
-    partial = load(tmp_path / f"c{PARTIAL}")
+    (folder,) = unfinished_of(tmp_path / "c")
+    partial = load(folder)
     assert partial.partial
     assert len(partial.sessions[0].lines) == 100
     record(tmp_path / "c", "new").finish()  # the lock of the dead one holds nobody up
@@ -190,7 +179,7 @@ class FullDisk:
 @pytest.mark.parametrize("room", [0, 10, 150])
 def test_full_disk_keeps_the_old_cassette_and_says_so(tmp_path, monkeypatch, room):
     record(tmp_path / "c", "old").finish()
-    monkeypatch.setattr(CassetteWriter, "_open", lambda self: self.folder.mkdir() or FullDisk(room))
+    monkeypatch.setattr(CassetteWriter, "_open", lambda self: FullDisk(room))
     monkeypatch.setattr(journals.os, "fsync", lambda fd: None)
     journal = record(tmp_path / "c", "new", "newer")
     with pytest.raises(CassetteNotWrittenError, match="No space left"):
@@ -212,7 +201,8 @@ def test_rule_that_raises_writes_nothing_unredacted(tmp_path):
     journal.put(0, "client", 0.0, {"secret": "s3cret"})
     with pytest.raises(CassetteNotWrittenError, match="oops"):
         journal.finish()
-    assert (tmp_path / f"c{PARTIAL}" / WIRE).read_bytes() == b""
+    (folder,) = unfinished_of(tmp_path / "c")
+    assert (folder / WIRE).read_bytes() == b""
 
 
 def test_header_says_partial_while_recording(tmp_path):

@@ -1,0 +1,260 @@
+"""Own the name of a cassette while it is recorded, and the folders of its recordings.
+
+A recording of `weather` is written to `weather.partial-ID` beside it. Where folders cannot be
+exchanged atomically, the old cassette is `weather.replaced-ID` for a moment. ID is random, and a
+mark inside names the folder that a recorder created. So a folder of the user is never taken for one
+of ours, whatever its name is. A crash leaves these folders; `agy-nb cassette prune` removes them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from agy_nb.cassette.errors import CassetteBusyError, CassetteNotWrittenError
+from agy_nb.cassette.storage.atomic_replace import write_file
+from agy_nb.cassette.storage.format import MARK
+from agy_nb.cassette.storage.safe_files import read_bytes
+from agy_nb.cassette.storage.safe_json import parse_json
+
+_PARTIAL = "partial"
+_REPLACED = "replaced"
+LOCK = ".agy-lock"
+_NAME = re.compile(rf"(.+)\.({_PARTIAL}|{_REPLACED})-([0-9a-f]{{8}})", re.DOTALL)
+_LARGEST_MARK = 4096
+
+
+def new_folder(place: Path) -> Path:
+    """Create the folder of a new recording, with a name that no other folder has.
+
+    Args:
+        place: The path of the finished cassette.
+
+    Raises:
+        OSError: The folder cannot be created; nothing is left of it.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        folder = place.with_name(f"{place.name}.{_PARTIAL}-{secrets.token_hex(4)}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            break
+    try:
+        write_file(folder / MARK, json.dumps({"folder": folder.name}).encode())
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder
+
+
+def place_of_old(folder: Path) -> Path:
+    """Return where the old cassette stays while the recording in a folder replaces it."""
+    head, _, identifier = folder.name.rpartition(f".{_PARTIAL}-")
+    return folder.with_name(f"{head}.{_REPLACED}-{identifier}")
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Return whether a recorder created this folder, and did not finish. Reads the disk."""
+    return bool(_NAME.fullmatch(folder.name)) and folder.is_dir() and _is_marked(folder)
+
+
+def unfinished_of(place: Path) -> list[Path]:
+    """List the folders that unfinished recordings of a cassette left beside it, sorted."""
+    try:
+        beside = sorted(place.parent.iterdir())
+    except OSError:
+        return []
+    return [path for path in beside if _cassette_of(path) == place and is_unfinished(path)]
+
+
+def where_unfinished(place: Path) -> str:
+    """Describe what unfinished recordings left beside a cassette; empty if there is nothing."""
+    found = unfinished_of(place)
+    if not found:
+        return ""
+    if len(found) == 1:
+        what, it = f"An unfinished recording is at {found[0]}", "it"
+    else:
+        what, it = f"Unfinished recordings are at {', '.join(map(str, found))}", "them"
+    return f"{what}; you can use {it} by that name. {how_to_discard(*found)} discards {it}"
+
+
+def how_to_discard(*folders: Path) -> str:
+    """Return the command that removes folders of unfinished recordings."""
+    return f"`agy-nb cassette prune --yes {shlex.join(map(str, folders))}`"
+
+
+def leftovers(root: Path) -> Iterator[Path]:
+    """Find the folders and lock files of unfinished recordings in and below a folder."""
+    if is_unfinished(root):
+        yield root
+    for path in sorted(root.rglob("*")):
+        if is_unfinished(path) or _is_lock(path):
+            yield path
+
+
+def cassette_of(leftover: Path) -> Path:
+    """Return the path of the cassette whose recording left a folder or a lock file."""
+    if leftover.name.endswith(LOCK):
+        return leftover.with_name(leftover.name.removeprefix(".").removesuffix(LOCK))
+    return _cassette_of(leftover) or leftover
+
+
+def recover(place: Path) -> None:
+    """Rename the old cassette back if a crash came between the two steps of its replacement.
+
+    Call it before a recording only, with the lock held: a reader changes nothing.
+    """
+    if os.path.lexists(place):
+        return
+    for path in unfinished_of(place):
+        if f".{_REPLACED}-" in path.name:
+            with contextlib.suppress(OSError):
+                path.rename(place)
+            return
+
+
+def recover_unless_busy(place: Path) -> None:
+    """Do the same as `recover`, unless another recording of the cassette runs."""
+    if os.path.lexists(place) or not unfinished_of(place):
+        return
+    with contextlib.suppress(CassetteBusyError):
+        lock = RecordingLock(place)
+        try:
+            recover(place)
+        finally:
+            lock.release()
+
+
+def _cassette_of(path: Path) -> Path | None:
+    found = _NAME.fullmatch(path.name)
+    return path.with_name(found[1]) if found else None
+
+
+def _is_marked(folder: Path) -> bool:
+    """Return whether the mark of this folder's recording is in it, or where it moved.
+
+    The mark is in the folder while it is written. The exchange moves it into the cassette, and it
+    is removed from there after the old cassette, which now has this folder's name.
+    """
+    found = _NAME.fullmatch(folder.name)
+    if found is None:
+        return False
+    partial = folder.with_name(f"{found[1]}.{_PARTIAL}-{found[3]}")
+    places = (folder, folder.with_name(found[1]), partial)
+    return any(_marked_for(place) == partial.name for place in places)
+
+
+def _marked_for(folder: Path) -> str:
+    try:
+        mark = parse_json(read_bytes(folder / MARK, _LARGEST_MARK))
+    except (OSError, ValueError):
+        return ""
+    return str(mark.get("folder", "")) if isinstance(mark, dict) else ""
+
+
+def _is_lock(path: Path) -> bool:
+    """Return whether a path is a lock file of ours, which is always empty."""
+    if not (path.name.startswith(".") and path.name.endswith(LOCK)) or path.is_symlink():
+        return False
+    try:
+        return path.is_file() and path.stat().st_size == 0
+    except OSError:
+        return False
+
+
+class RecordingLock:
+    """Lock of a cassette's name, for one recording at a time on this machine.
+
+    The operating system holds the lock, so the end of the process releases it.
+
+    Args:
+        path: Folder of the cassette.
+
+    Raises:
+        CassetteBusyError: Another recording writes to the cassette.
+        CassetteNotWrittenError: The lock file cannot be created.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = _lock_of(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise not_written(path, error) from error
+        try:
+            _lock(self._fd)
+            # The last holder may have removed the file between our `open` and our lock. Then this
+            # is the lock of a deleted file, which protects nothing.
+            ours = os.path.samestat(os.fstat(self._fd), self._path.stat())
+        except OSError:
+            ours = False
+        if not ours:
+            os.close(self._fd)
+            raise CassetteBusyError(
+                f"another recording writes to {path}; wait for its end, or choose another name",
+                path=str(path),
+            )
+
+    @staticmethod
+    def is_held(path: Path) -> bool:
+        """Return whether a recording of this name runs now."""
+        try:
+            fd = os.open(_lock_of(path), os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            _lock(fd)
+        except OSError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    def release(self) -> None:
+        """Release the lock and remove its file."""
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+        os.close(self._fd)
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}{LOCK}")
+
+
+def _lock(fd: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def not_written(path: Path, error: OSError, kept: Path | None = None) -> CassetteNotWrittenError:
+    """Create the error for a recording that the disk refused.
+
+    Args:
+        path: Folder of the cassette.
+        error: The error of the operating system.
+        kept: Where the partial recording is, if there is one.
+    """
+    partial = ""
+    if kept is not None and kept.is_dir():
+        partial = f" The partial recording is at {kept}; {how_to_discard(kept)} discards it."
+    return CassetteNotWrittenError(
+        f"{path} could not be recorded: {error.strerror or error}.{partial} "
+        "An older cassette is unchanged. Free some space, or choose another folder",
+        path=str(path),
+    )
