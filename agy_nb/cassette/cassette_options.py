@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from agy_nb.cassette.matching.compare_frames import MATCHERS, Comparer
 from agy_nb.cassette.record_modes import check_mode
-from agy_nb.cassette.redaction import Rule
+from agy_nb.cassette.redaction import Redactor, Rule
 from agy_nb.cassette.replay.machine import Answers, Tools
 from agy_nb.errors import InvalidInputError
 
@@ -51,7 +52,43 @@ class CassetteOptions:
         _one_of("questions", self.questions, ("replay", "ask", "run"))
         _not_negative("speed", self.speed)
         _not_negative("stall_after", self.stall_after)
+        for name in ("allow_unplayed", "record_on_exception", "record_model", "tool_http",
+                     "record_media"):  # fmt: skip
+            _one_of(name, getattr(self, name), (True, False))
         Comparer(self.match_on, self.ignore)  # raises for unknown names
+        Redactor(self.redact, environ={})  # raises for what is not a rule
+
+
+def items_of(name: str, given: Any, *, kinds: tuple[type, ...] = (str,)) -> tuple[Any, ...]:
+    """Return the items of an option that takes several values.
+
+    Args:
+        name: The option.
+        given: What was passed.
+        kinds: The types of its items; empty for any.
+
+    Raises:
+        InvalidInputError: It is one item, and not a list of them, or holds an item of another type.
+    """
+    if isinstance(given, str | bytes | re.Pattern | Mapping) or not isinstance(given, Iterable):
+        hint = f"; write {name}=[{_shown(given)}]" if isinstance(given, str | re.Pattern) else ""
+        raise InvalidInputError(f"{name} must be a list, got {_shown(given)}{hint}", field=name)
+    items = tuple(given)
+    for item in items:
+        if kinds and not isinstance(item, kinds):
+            wanted = " or ".join(_KINDS[kind] for kind in kinds)
+            raise InvalidInputError(
+                f"{name} must be a list of {wanted}, got {_shown(item)} in it", field=name
+            )
+    return items
+
+
+_KINDS: dict[type, str] = {str: "texts", re.Pattern: "compiled regular expressions"}
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) < 80 else f"{text[:77]}..."  # noqa: PLR2004 - one line
 
 
 def _one_of(name: str, value: _T, allowed: tuple[_T, ...]) -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from agy_nb.cassette.cassette_options import CassetteOptions, Seam
+from agy_nb.cassette.cassette_options import CassetteOptions, Seam, items_of
 from agy_nb.cassette.cassette_session import CassetteSession
 from agy_nb.cassette.matching.compare_frames import MATCHERS
+from agy_nb.cassette.record_modes import RecordMode
 from agy_nb.cassette.redaction import Rule
 from agy_nb.cassette.replay.machine import Answers, Tools
 from agy_nb.cassette.storage.disk_work import loop_runs, wait_for
@@ -80,7 +81,7 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
     def __init__(  # noqa: PLR0913 - settings by keyword
         self,
         path: str | Path,
-        record_mode: str = "once",
+        record_mode: RecordMode = "once",
         *,
         seam: Seam = "wire",
         match_on: Iterable[str] = tuple(MATCHERS),
@@ -102,20 +103,20 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
             path=cassette_path(path),
             record_mode=record_mode,
             seam=seam,
-            match_on=tuple(match_on),
-            ignore=tuple(ignore),
+            match_on=items_of("match_on", match_on),
+            ignore=items_of("ignore", ignore),
             speed=speed,
             tools=tools,
             approvals=approvals,
             questions=questions,
-            redact=tuple(redact),
+            redact=items_of("redact", redact, kinds=()),
             allow_unplayed=allow_unplayed,
             stall_after=stall_after,
             record_on_exception=record_on_exception,
             record_model=record_model,
             tool_http=tool_http,
             record_media=record_media,
-            allow_values=tuple(allow_values),
+            allow_values=items_of("allow_values", allow_values, kinds=(str, re.Pattern)),
         )
         self._use: CassetteSession | None = None
 

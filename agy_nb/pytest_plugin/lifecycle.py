@@ -135,11 +135,13 @@ class CassetteContext:
 
     def _entered(self, request: CassetteRequest) -> use_cassette:
         from agy_nb.cassette import CassetteBusyError, use_cassette
+        from agy_nb.cassette.record_modes import check_mode
 
         deadline = time.monotonic() + (_BUSY_S if _is_worker(self._item.config) else 0)
         while True:
             try:
-                cassette = use_cassette(request.path, self._mode(request), **request.options)
+                mode = check_mode(self._mode(request))
+                cassette = use_cassette(request.path, mode, **request.options)
                 return cassette.__enter__()
             except TypeError as error:
                 raise InvalidMarkerError(

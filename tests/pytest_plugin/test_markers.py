@@ -134,6 +134,9 @@ def test_directory_of_all_cassettes_mirrors_the_tests(asked_for, arguments):
         ("'a', 'wire', None, 4", "*4 positional arguments*"),
         ("colour='red'", "*unexpected keyword argument 'colour'*use_cassette*"),
         ("seam='radio'", "*seam must be one of wire, model, got 'radio'*"),
+        ("ignore='config.models'", "*ignore must be a list, got 'config.models'; write ignore=*"),
+        ("match_on='prompt'", "*match_on must be a list, got 'prompt'; write match_on=*'prompt'*"),
+        ("redact=[7]", "*redact must be a list of re.compile(...), JSON paths or functions, got 7*"),
         ("record_mode='sometimes'", "*record_mode must be one of once, none, *"),
     ],
 )

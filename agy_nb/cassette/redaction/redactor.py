@@ -32,6 +32,7 @@ from agy_nb.cassette.redaction.rules.field_names import (
 from agy_nb.cassette.redaction.rules.value_shapes import is_learnable, is_random, is_sentence
 from agy_nb.cassette.redaction.split_text import TextSpan, merged
 from agy_nb.cassette.storage.format import Frame, WireRecord
+from agy_nb.errors import InvalidInputError
 from agy_nb.wire.frames import MIME_TYPE
 
 Rule: TypeAlias = "re.Pattern[str] | str | Callable[[Frame], Frame]"
@@ -212,8 +213,9 @@ class Redactor:
         elif callable(rule):
             self._functions.append(rule)
         else:
-            raise TypeError(
-                f"a rule must be re.compile(...), a JSON path or a function, got {rule!r}"
+            raise InvalidInputError(
+                f"redact must be a list of re.compile(...), JSON paths or functions, got {rule!r}",
+                field="redact",
             )
 
     def learn(self, *values: str) -> None:

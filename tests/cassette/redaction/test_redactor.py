@@ -229,7 +229,7 @@ def test_path_does_not_change_the_frame_that_it_is_given():
 
 
 def test_rule_that_is_none_is_refused():
-    with pytest.raises(TypeError, match="a rule must be"):
+    with pytest.raises(InvalidInputError, match="redact must be a list of"):
         redactor(42)
 
 
