@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -176,8 +177,8 @@ def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """A JSON object; two values for one key would be read differently by every reader."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        counts = Counter(key for key, _ in pairs)
+        twice = next(key for key, count in counts.items() if count > 1)
         raise InvalidMessageError(f"{twice}: appears twice in one object", field=twice)
     return found
 

@@ -20,6 +20,8 @@ from agy_nb.wire.frames import FrameKey, kind_of
 _LONG = 80
 _CONTEXT_WORDS = 6
 _MOST_LINES = 60
+_MOST_COMPARED = 1_000
+"""Lines or words of a side that are compared; difflib takes quadratic time."""
 _SHOWN = 300
 
 _WHAT = {
@@ -222,10 +224,21 @@ def diff_of(difference: Difference) -> str:
         if longest > _LONG:
             old, new = _words(difference.expected), _words(difference.actual)
             context = _CONTEXT_WORDS
+    old, new = _around_difference(old, new, context)
     diff = list(difflib.unified_diff(old, new, "recorded", "now", lineterm="", n=context))
     if len(diff) > _MOST_LINES:
         diff = [*diff[:_MOST_LINES], f"... {len(diff) - _MOST_LINES} more lines"]
     return "\n".join(diff)
+
+
+def _around_difference(old: list[str], new: list[str], context: int) -> tuple[list[str], list[str]]:
+    """Cut long sides to what surrounds the first difference."""
+    if max(len(old), len(new)) <= _MOST_COMPARED:
+        return old, new
+    pairs = enumerate(zip(old, new, strict=False))
+    first = next((n for n, (one, other) in pairs if one != other), min(len(old), len(new)))
+    start = max(0, first - context)
+    return old[start : start + _MOST_COMPARED], new[start : start + _MOST_COMPARED]
 
 
 def _lines(value: Any) -> list[str]:
