@@ -443,16 +443,14 @@ def test_workers_record_and_replay(suite, run_apart, cassettes):
             assert "Moin" in agy_agent.sync.chat_text("Moin")
         """
     )
-    for mode in ("once", "none"):
-        result = run_apart(
-            "-n", "2", "--dist=load", f"--agy-record-mode={mode}", "--agy-unused=fail"
-        )
-        result.assert_outcomes(passed=8)
-        assert result.ret == 0
+    workers = ("-n", "2", "--dist=load", "--agy-unused=fail")
+    result = run_apart(*workers, "--agy-record-mode=once")
+    result.assert_outcomes(passed=8)
+    assert result.ret == 0
     names = [f"cassettes/test_many/test_many[{number}]" for number in range(4)]
     assert cassettes() == ["cassettes/test_many/shared", *names]
     shutil.copytree(suite.path / "cassettes/test_many/shared", suite.path / "cassettes/test_gone/a")
-    result = run_apart("-n", "2", "--agy-unused=fail")
+    result = run_apart(*workers, "--agy-record-mode=none")
     result.assert_outcomes(passed=8)
     result.stdout.fnmatch_lines(["*unused cassettes*", "cassettes/test_gone/a"])
     assert result.ret == 1

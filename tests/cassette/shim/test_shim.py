@@ -191,8 +191,9 @@ async def raw_talk(harness, base_url, folder, *prompts):
 
 @pytest.mark.real
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("name", ["host_tools", "every_hook", "resume", "several_agents", "cancel"])
+@pytest.mark.parametrize("name", ["host_tools", "several_agents"])
 async def test_program_replays_what_it_recorded(name, launcher, tmp_path):
+    """At both seams: without a harness, and with the real one and the recorded model."""
     cassette = tmp_path / "c"
     async with ScriptedModel(SCENARIOS[name].script(tmp_path / "then")) as model:
         recorded = await program(
@@ -202,23 +203,26 @@ async def test_program_replays_what_it_recorded(name, launcher, tmp_path):
     assert list(problems(cassette)) == []
     replayed = await program(name, NO_MODEL, tmp_path / "now", launcher("--replay", cassette))
     assert replayed == recorded
-
-
-@pytest.mark.real
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("name", ["host_tools", "several_agents"])
-async def test_program_replays_the_model_behind_the_real_harness(name, launcher, tmp_path):
-    cassette = tmp_path / "c"
-    async with ScriptedModel(SCENARIOS[name].script(tmp_path / "then")) as model:
-        recorded = await program(
-            name, model.base_url, tmp_path / "then", launcher("--record", cassette)
-        )
     through = launcher("--replay", cassette, "--seam", "model")
-    replayed = await program(name, NO_MODEL, tmp_path / "now", through)
+    replayed = await program(name, NO_MODEL, tmp_path / "through", through)
     assert replayed == recorded
     within = Setting(NO_MODEL, tmp_path / "within")
     async with use_cassette(cassette, "none", seam="model"):
         assert f"{seen(await SCENARIOS[name].play(within), within)}\n" == recorded[1]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["every_hook", "resume", "cancel"])
+async def test_session_replays_as_it_was_recorded(name, launcher, tmp_path, monkeypatch):
+    cassette, then, now = (tmp_path / folder for folder in ("c", "then", "now"))
+    async with ScriptedModel(SCENARIOS[name].script(then)) as model:
+        monkeypatch.setenv("ANTIGRAVITY_HARNESS_PATH", str(launcher("--record", cassette)))
+        at = Setting(model.base_url, then)
+        recorded = seen(await SCENARIOS[name].play(at), at)
+    assert list(problems(cassette)) == []
+    monkeypatch.setenv("ANTIGRAVITY_HARNESS_PATH", str(launcher("--replay", cassette)))
+    at = Setting(NO_MODEL, now)
+    assert seen(await SCENARIOS[name].play(at), at) == recorded
 
 
 @pytest.mark.real
