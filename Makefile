@@ -29,7 +29,9 @@ SYNC = $(BIN)/uv sync --frozen --quiet --inexact --python $(BIN)/python
 # More arguments for pytest: make test ARGS='tests/runtime -k chat'
 ARGS ?=
 COVERING = tests/protocol tests/runtime tests/cassette tests/properties
-WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+PROCESSORS := $(shell nproc 2>/dev/null || echo 2)
+# More workers than processors: a test that starts processes waits for a third of its time.
+WORKERS ?= $(shell echo $$(( ($(PROCESSORS) * 3 + 1) / 2 )))
 
 .PHONY: help
 help: ## Show this list
@@ -51,12 +53,16 @@ notebooks: $(VENV)/.ready ## Run the notebooks again and keep their outputs
 cassettes: $(VENV)/.ready ## Record the shipped cassettes again, each twice
 	$(BIN)/python scripts/record_cassettes.py
 
+# These have a run of their own, since Playwright leaves an event loop in its thread. Each run is
+# given the folder or the files with its tests: to load all others takes ten seconds.
+IN_BROWSER = tests/widgets/in_lab
+
 .PHONY: test
 test: $(VENV)/.ready browser ## Run all tests: in parallel, those in a browser, those that measure time
 ifeq ($(strip $(ARGS)),)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not alone and not browser"
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m browser
-	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not alone" --ignore $(IN_BROWSER)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(IN_BROWSER)
+	$(BIN)/python -m pytest -m alone $$(grep -rlE 'mark\.alone\b' tests --include='*.py')
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
@@ -66,7 +72,7 @@ QUICK = not (real or browser or alone or kernel_matrix or slow)
 
 .PHONY: quick
 quick: $(VENV)/.ready ## Run the fast tests of every package, in less than a minute
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "$(QUICK)" $(ARGS)
+	$(BIN)/python -m pytest -q -n $(PROCESSORS) --dist worksteal -m "$(QUICK)" $(ARGS)
 
 .PHONY: coverage
 coverage: $(VENV)/.ready ## Measure branch coverage of protocol, runtime and cassettes; fails below 95 %
