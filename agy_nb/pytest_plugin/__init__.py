@@ -2,6 +2,7 @@
 
 ```
 plugin_options  command line, ini settings, CI
+cassette_names  the name of a test's cassette
 marker          reads `@pytest.mark.agy_cassette` and finds the test's cassette
 lifecycle       opens a test's cassette before its fixtures, and checks it after the call
 failure_report  shows the difference without agy_nb's own traceback
@@ -20,7 +21,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agy_nb.pytest_plugin import fixtures, lifecycle, marker, network, test_loop, unused
+from agy_nb.pytest_plugin import (
+    cassette_names,
+    fixtures,
+    lifecycle,
+    marker,
+    network,
+    test_loop,
+    unused,
+)
 from agy_nb.pytest_plugin.plugin_options import PluginSettings, pytest_addoption, settings_of
 
 if TYPE_CHECKING:
@@ -33,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the settings and register the parts that they need."""
     settings = config.stash[settings_of] = PluginSettings.read(config)
     config.addinivalue_line("markers", marker.DESCRIPTION)
-    parts = [lifecycle, fixtures, test_loop.loop_fixtures(config)]
+    parts = [lifecycle, cassette_names, fixtures, test_loop.loop_fixtures(config)]
     if settings.block_network:
         parts.append(network)
     if settings.unused != "off":

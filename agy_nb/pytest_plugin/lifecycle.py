@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from agy_nb.errors import AgyError
+from agy_nb.pytest_plugin.cassette_names import without_repetition
 from agy_nb.pytest_plugin.errors import InvalidMarkerError
 from agy_nb.pytest_plugin.failure_report import hide_internal_frames, message_only, unittest_error
 from agy_nb.pytest_plugin.marker import MARKER, CassetteRequest, request_of
@@ -112,7 +113,7 @@ class CassetteContext:
                 if not self._accepts(error):
                     self._raise(error)
             if recording:
-                _recorded_by(self._item.config)[cassette.path] = self._item.nodeid
+                _recorded_by(self._item.config)[cassette.path] = _test_id(self._item)
 
     # -- how ---------------------------------------------------------------------------------
 
@@ -157,7 +158,7 @@ class CassetteContext:
     def _mode(self, request: CassetteRequest) -> str:
         """Return the record mode. A cassette that another test of this run recorded is extended."""
         recorder = _recorded_by(self._item.config).get(request.path)
-        again = recorder is not None and recorder != self._item.nodeid
+        again = recorder is not None and recorder != _test_id(self._item)
         return "new_episodes" if again and request.mode in ("once", "all") else request.mode
 
     def _accepts(self, error: AgyError) -> bool:
@@ -304,6 +305,11 @@ def _about_a_cassette(error: BaseException | None) -> bool:
 def _recorded_by(config: pytest.Config) -> dict[Path, str]:
     """Return the test that recorded each cassette in this run."""
     return config.stash.setdefault(_recorded, {})
+
+
+def _test_id(item: pytest.Item) -> str:
+    """Return the id of a test, the same for all runs of a test that is repeated."""
+    return item.nodeid.removesuffix(item.name) + without_repetition(item)
 
 
 def _is_worker(config: pytest.Config) -> bool:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pytest
-
+from agy_nb.pytest_plugin.cassette_names import cassette_name
 from agy_nb.pytest_plugin.errors import InvalidMarkerError
 from agy_nb.pytest_plugin.plugin_options import PluginSettings, settings_of
+
+if TYPE_CHECKING:
+    import pytest
 
 MARKER = "agy_cassette"
 DESCRIPTION = (
@@ -105,11 +107,9 @@ def cassette_root(folder: Path, rootdir: Path, settings: PluginSettings) -> Path
 
 def _place(item: pytest.Item, name: object, settings: PluginSettings) -> tuple[Path, Path | None]:
     """Return the folder of the cassette, and the file or folder of the tests that can share it."""
-    from agy_nb.cassette.storage.format import safe_name
-
     root = cassette_root(item.path.parent, item.config.rootpath, settings)
     if name is None:
-        return root / item.path.stem / safe_name(_test_name(item)), None
+        return root / item.path.stem / cassette_name(item), None
     if not isinstance(name, str | Path) or not str(name).strip():
         raise InvalidMarkerError(
             f"the cassette of {item.nodeid} is named {name!r}; use text such as 'weather'",
@@ -129,9 +129,3 @@ def _place(item: pytest.Item, name: object, settings: PluginSettings) -> tuple[P
     if len(parts) > 1:
         return root / path, item.path.parent
     return root / item.path.stem / path, item.path
-
-
-def _test_name(item: pytest.Item) -> str:
-    """Return `test_a[x]`, or `TestClass.test_a[x]`."""
-    chain = item.listchain()
-    return ".".join(node.name for node in chain if isinstance(node, pytest.Class | pytest.Item))

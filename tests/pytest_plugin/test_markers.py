@@ -69,6 +69,52 @@ def test_one(value): pass
     assert max(len(name.rpartition("/")[2]) for name in found) <= 200
 
 
+def test_names_that_differ_by_case_stay_apart_on_every_file_system(asked_for):
+    source = """
+pytestmark = pytest.mark.agy_cassette
+
+@pytest.mark.parametrize("city", ["Rome", "rome", "Oslo"])
+def test_one(city): pass
+
+def test_two(): pass
+def test_Two(): pass
+
+class TestA:
+    def test_three(self): pass
+
+class Testa:
+    def test_three(self): pass
+"""
+    found = asked_for(source)
+    assert len({name.lower() for name in found}) == 7
+    assert "tests/cassettes/test_a/test_one[Oslo]" in found
+    # A run of one test uses the same name.
+    assert asked_for(source, "tests/test_a.py::test_one[Rome]") == [found[0]]
+
+
+def test_repeated_test_has_one_cassette(asked_for):
+    """The ids of pytest-repeat and pytest-flakefinder, as these plugins make them."""
+    source = """
+def pytest_generate_tests(metafunc):
+    name, values, ids = {
+        "test_one": ("__pytest_repeat_step_number", range(2), lambda i: f"{i + 1}-2"),
+        "test_two": ("__flakefinder_test_two", [0, 1], None),
+    }[metafunc.function.__name__]
+    metafunc.fixturenames.append(name)
+    metafunc.parametrize(name, values, ids=ids)
+
+@pytest.mark.agy_cassette
+@pytest.mark.parametrize("value", ["a", "1-2"])
+def test_one(value): pass
+
+@pytest.mark.agy_cassette
+def test_two(): pass
+"""
+    folder = "tests/cassettes/test_a"
+    names = ["test_one[a]"] * 2 + ["test_one[1-2]"] * 2 + ["test_two"] * 2
+    assert sorted(asked_for(source)) == sorted(f"{folder}/{name}" for name in names)
+
+
 def test_marker_of_the_module_holds_for_every_test(asked_for):
     source = """
 pytestmark = pytest.mark.agy_cassette
@@ -136,7 +182,10 @@ def test_directory_of_all_cassettes_mirrors_the_tests(asked_for, arguments):
         ("seam='radio'", "*seam must be one of wire, model, got 'radio'*"),
         ("ignore='config.models'", "*ignore must be a list, got 'config.models'; write ignore=*"),
         ("match_on='prompt'", "*match_on must be a list, got 'prompt'; write match_on=*'prompt'*"),
-        ("redact=[7]", "*redact must be a list of re.compile(...), JSON paths or functions, got 7*"),
+        (
+            "redact=[7]",
+            "*redact must be a list of *, JSON paths or functions, got 7*",
+        ),
         ("record_mode='sometimes'", "*record_mode must be one of once, none, *"),
     ],
 )

@@ -244,12 +244,18 @@ def cassette_path(path: str | Path) -> Path:
     return found
 
 
-def safe_name(text: str) -> str:
-    """Make a file name of any text, e.g. a test id. Different texts get different names."""
+def safe_name(text: str, *, digest: bool = False) -> str:
+    """Make a file name of any text, e.g. a test id. Different texts get different names.
+
+    Args:
+        text: Any text.
+        digest: Whether the name has a digest in any case, so that names that differ only by upper
+            and lower case stay apart on every file system.
+    """
     name = re.sub(r"[^\w.\[\]-]+", "-", text).strip("-.") or "cassette"
-    if name != text or len(name.encode()) > _LONGEST_NAME:
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-        name = f"{name.encode()[: _LONGEST_NAME - 9].decode(errors='ignore')}-{digest}"
+    if digest or name != text or len(name.encode()) > _LONGEST_NAME:
+        end = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        name = f"{name.encode()[: _LONGEST_NAME - 9].decode(errors='ignore')}-{end}"
     return name
 
 
