@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import os
@@ -13,6 +14,7 @@ import time
 import pytest
 
 from agy_nb import doctor, headless
+from agy_nb.cli import main
 from agy_nb.errors import UnsupportedSdkError
 from agy_nb.sdk import versions
 from tests.processes import started
@@ -27,37 +29,42 @@ pytestmark = [
 ]
 
 
-def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **variables}
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=55,
-        env=environment,
-        check=False,
-    )
+async def collected() -> dict[str, doctor.Check]:
+    return {check.name: check async for check in doctor.examine()}
 
 
-def by_name(result: subprocess.CompletedProcess[str]) -> dict[str, dict]:
-    return {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+@pytest.fixture(scope="module")
+def sound() -> list[doctor.Check]:
+    """What the doctor finds here, with a real kernel and a real agent."""
+    return list(asyncio.run(collected()).values())
 
 
-def test_plain_lines_in_a_pipe():
-    result = run()
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert result.stderr == ""
-    lines = result.stdout.splitlines()
+@pytest.fixture
+def examined(sound, monkeypatch):
+    """The command finds the same, without a second kernel and agent."""
+
+    async def examine():
+        for check in sound:
+            yield check
+
+    monkeypatch.setattr(doctor, "examine", examine)
+
+
+def test_plain_lines_in_a_pipe(examined, capsys):
+    assert main(["doctor"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    lines = out.splitlines()
     assert "ok    clicks, await  works" in lines
     assert lines[-1].startswith("ok    agent          the echo model answered in ")
-    assert "\x1b" not in result.stdout
+    assert "\x1b" not in out
 
 
-def test_json_has_what_programs_need():
-    result = run("--json")
-    assert result.returncode == 0
-    assert json.loads(result.stdout)["ok"] is True
-    checks = by_name(result)
+def test_json_has_what_programs_need(examined, capsys):
+    assert main(["doctor", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["ok"] is True
+    checks = {check["name"]: check for check in report["checks"]}
     assert checks["python"]["data"]["version"] == ".".join(map(str, sys.version_info[:3]))
     assert checks["sdk"]["data"]["version"] == versions.sdk_version()
     assert checks["harness"]["data"]["path"].endswith("localharness")
@@ -84,10 +91,6 @@ def test_table_in_a_terminal():
     assert process.returncode == 0
     assert b"\x1b[32mok" in shown
     assert b"the echo model answered" in shown
-
-
-async def collected() -> dict[str, doctor.Check]:
-    return {check.name: check async for check in doctor.examine()}
 
 
 @pytest.fixture
@@ -138,12 +141,13 @@ async def test_harness_that_hangs_fails_within_its_limit(no_probe, tmp_path, mon
     assert checks["agent"].status == "fail"
 
 
-def test_broken_harness_is_exit_code_1_and_no_traceback():
-    result = run(ANTIGRAVITY_HARNESS_PATH="/bin/false")
-    assert result.returncode == 1
-    assert result.stderr == ""
-    assert "\nFAIL  harness        /bin/false (ANTIGRAVITY_HARNESS_PATH) does not" in result.stdout
-    assert result.stdout.endswith("FAIL  agent          could not be started\n")
+def test_broken_harness_is_exit_code_1_and_no_traceback(no_probe, monkeypatch, capsys):
+    monkeypatch.setenv(doctor.HARNESS, "/bin/false")
+    assert main(["doctor"]) == 1
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "\nFAIL  harness        /bin/false (ANTIGRAVITY_HARNESS_PATH) does not" in out
+    assert out.endswith("FAIL  agent          could not be started\n")
 
 
 def test_key_is_never_shown(monkeypatch):
