@@ -127,14 +127,16 @@ class CassetteSession:
         else:
             self._cassette = load(options.path)
             self._matcher = SessionMatcher(self._cassette, self._play_settings())
-        if self._plan == "replay":
-            self._open_tool_http(options.path, "none")
-        elif self._plan == "extend" and options.seam == "model" and options.tool_http:
+        if self._plan == "extend" and options.seam == "model" and options.tool_http:
             self._open_writer()  # tools run also if the model's answers are replayed
+        elif self._plan != "record":
+            self._open_tool_http(options.path, "none")
         self._prepared = True
 
     def _open_tool_http(self, folder: Path, mode: str) -> None:
-        if self._options.tool_http:
+        if self._tool_http is not None:
+            self._tool_http.extend(folder)
+        elif self._options.tool_http:
             self._tool_http = ToolHttp(folder, self._redactor, mode=mode)
             self._tool_http.open()
 
@@ -148,6 +150,8 @@ class CassetteSession:
         )
         self._model.open()
         self._model.start()
+        if replaying:
+            self._unrecorded = recorder.FrameRecorder(self._model.learner)
 
     def _extend_model(self) -> Path:
         """Start a recording with a copy of the old cassette, for new requests to the model."""
@@ -257,6 +261,7 @@ class CassetteSession:
         global _active  # noqa: PLW0603 - one process, one seam
         if self._recorder is not None:
             self._recorder.stop()
+        self._unrecorded.stop()
         self._stack.close()
         _active = None
 

@@ -1,6 +1,7 @@
 """Find the recorded answer to a request to the model, with vcrpy's `Cassette`.
 
-Each answer is used once, for the first request that equals the recorded one.
+Each answer is used once: for the first request that equals the recorded one, or else for the first
+that differs only where redaction left a mark.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ from urllib.parse import urlsplit
 
 from agy_nb.cassette.errors import CassetteInvalidError, CassetteMismatchError
 from agy_nb.cassette.matching.compare_frames import Comparer
-from agy_nb.cassette.matching.compare_requests import body_digest, canonical_body
+from agy_nb.cassette.matching.compare_requests import (
+    body_digest,
+    canonical_body,
+    same_but_marks,
+)
 from agy_nb.cassette.matching.mismatch import diff_of
 from agy_nb.cassette.remedies import ACCEPT_UNPLAYED, RECORD_AGAIN
 from agy_nb.cassette.storage.model_log import has_model, read_model
@@ -68,14 +73,29 @@ class Interactions:
         """Close vcrpy's cassette."""
         self._stack.close()
 
-    def has(self, request: Any) -> bool:
-        """Return whether an unused answer to this request exists."""
-        return bool(self._cassette.can_play_response_for(request))
+    def play(self, request: Any) -> dict[str, Any] | None:
+        """Return the answer to a request, and mark it as used.
 
-    def play(self, request: Any) -> dict[str, Any]:
-        """Return the answer to a request, in vcrpy's format, and mark it as used."""
-        response: dict[str, Any] = copy.deepcopy(self._cassette.play_response(request))
+        Returns:
+            A response in vcrpy's format; None if no unused answer fits.
+        """
+        recorded = self._find(request)
+        if recorded is None:
+            return None
+        response: dict[str, Any] = copy.deepcopy(self._cassette.play_response(recorded))
         return response
+
+    def _find(self, request: Any) -> Any:
+        """Return the recorded request whose answer comes next, None if there is none."""
+        left = [recorded for recorded in self._left() if _same_address(recorded, request)]
+        digest = body_digest(request.body)
+        for recorded in left:
+            if body_digest(recorded.body) == digest:
+                return recorded
+        for recorded in left:
+            if same_but_marks(recorded.body, request.body):
+                return recorded
+        return None
 
     def mismatch(self, request: Any) -> CassetteMismatchError:
         """Return the error for a request that was not recorded."""
@@ -150,8 +170,11 @@ class _Disk:
         del folder, interactions, serializer
 
 
-def _same(one: Any, other: Any) -> None:
-    assert one.method == other.method, "another method"
+def _same_address(one: Any, other: Any) -> bool:
     paths = [urlsplit(request.uri)[2:4] for request in (one, other)]
-    assert paths[0] == paths[1], "another path"
+    return bool(one.method == other.method) and paths[0] == paths[1]
+
+
+def _same(one: Any, other: Any) -> None:
+    assert _same_address(one, other), "another address"
     assert body_digest(one.body) == body_digest(other.body), "another body"

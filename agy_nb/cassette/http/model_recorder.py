@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agy_nb.cassette.errors import CassetteError, CassetteInvalidError, CassetteMismatchError
+from agy_nb.cassette.http.frame_learner import FrameLearner
 from agy_nb.cassette.http.interactions import Interactions
 from agy_nb.cassette.http.proxy import HttpProxy, ProxyRequest, ProxyResponse, passing
 from agy_nb.cassette.http.relay import Relay, UpstreamAnswer
@@ -61,6 +62,9 @@ class ModelRecorder:
         speed: 0 for no waiting, 1 for the recorded pace.
         extend: Called once, in a thread, for the first request that was not recorded. Returns the
             folder of a recording, to which such requests are added. None rejects such requests.
+
+    Attributes:
+        learner: Takes the frames of replayed sessions; None before `open`, and for a recording.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class ModelRecorder:
         redactor.learn(self._proxy.token)  # error messages of the harness contain addresses
         self._translations: dict[int, PathTranslation] = {}
         self._recorded = Interactions(path) if replaying else None
+        self.learner: FrameLearner | None = None
         self._relay = Relay()
         self._log: ModelLog | None = None if replaying else ModelLog(path)
         self._known = redactor.known
@@ -98,6 +103,7 @@ class ModelRecorder:
         """
         if self._recorded is not None:
             self._recorded.open()
+            self.learner = FrameLearner(self._redactor)
 
     def save(self) -> None:
         """Finish the recording. Writes the disk."""
@@ -117,6 +123,9 @@ class ModelRecorder:
     def _close_recorded(self) -> None:
         if self._recorded is not None:
             self._recorded.close()
+        if self.learner is not None:
+            self.learner.close()
+            self.learner = None
 
     def unplayed(self) -> CassetteMismatchError | None:
         """Return the error for recorded requests that were never made, None if all were."""
@@ -206,8 +215,8 @@ class ModelRecorder:
         if recorded is None:
             return await self._record(asked)
         request = await asyncio.to_thread(self._request, asked)
-        if recorded.has(request):
-            return self._replay(asked, recorded.play(request))
+        if (response := recorded.play(request)) is not None:
+            return self._replay(asked, response)
         if self._extend is None:
             return self._refuse(recorded.mismatch(request))
         async with self._extending:
@@ -226,6 +235,8 @@ class ModelRecorder:
     def _request(self, asked: ProxyRequest) -> Any:
         from vcr.request import Request
 
+        if (learner := self.learner) is not None:
+            learner.wait()
         return Request(**self._asked(asked))
 
     def _asked(self, asked: ProxyRequest) -> dict[str, Any]:
@@ -344,14 +355,13 @@ class ModelRecorder:
         body = response["body"]["string"]
         body = body.encode() if isinstance(body, str) else body
         position = 0
-        for size, dt in _chunks_of(response) or [(len(body), 0.0)]:
+        for size, dt in _chunks_of(response, len(body)):
             await asyncio.sleep(dt / self._speed if self._speed else 0)
             chunk = body[position : position + size]
             position += size
-            try:
-                yield translation.to_paths(chunk.decode()).encode()
-            except UnicodeDecodeError:
-                yield chunk
+            # The bounds of a chunk may cut a character in two.
+            text = translation.to_paths(chunk.decode("utf-8", "surrogateescape"))
+            yield text.encode("utf-8", "surrogateescape")
         match response.get("x_agy_end", "ok"):
             case "reset":
                 raise ConnectionResetError("the model broke the connection in the recording")
@@ -359,15 +369,25 @@ class ModelRecorder:
                 await asyncio.get_running_loop().create_future()
 
 
-def _chunks_of(response: dict[str, Any]) -> list[tuple[int, float]]:
-    """Return sizes of a body's chunks and seconds before each; empty if they are not valid."""
+def _chunks_of(response: dict[str, Any], length: int) -> list[tuple[int, float]]:
+    """Return sizes of a body's chunks and seconds before each.
+
+    Sizes that do not add up are those of a body that was edited by hand. They would cut the body
+    anywhere, so it is one chunk.
+
+    Args:
+        response: In vcrpy's format.
+        length: Bytes of the body.
+    """
     found = response.get("x_agy_chunks")
     try:
         chunks = [(int(size), float(dt)) for size, dt in found or ()]
     except (TypeError, ValueError, OverflowError):
-        return []
+        chunks = []
     sound = all(size >= 0 and 0 <= dt < _LONGEST_WAIT_S for size, dt in chunks)
-    return chunks if sound else []
+    if sound and sum(size for size, _ in chunks) == length:
+        return chunks
+    return [(length, sum(dt for _, dt in chunks) if sound else 0.0)]
 
 
 async def _text(text: str) -> AsyncGenerator[bytes, None]:

@@ -43,6 +43,7 @@ class ToolHttp:
         self._redactor = redactor
         self._mode = mode
         self._stack = contextlib.ExitStack()
+        self._cassette: Any = None
 
     def open(self) -> None:
         """Read `tools.yaml` and apply vcrpy's patches.
@@ -62,12 +63,27 @@ class ToolHttp:
             str(self._path), match_on=["method", "scheme", "host", "port", "path", "query", "body"]
         )
         try:
-            cassette = self._stack.enter_context(context)
+            self._cassette = self._stack.enter_context(context)
         except Exception as error:
             raise CassetteInvalidError(
                 f"{self._path} is not a file of vcrpy: {error}", path=str(self._path.parent)
             ) from error
-        self._stack.enter_context(extended(cassette, self._redactor.text))
+        self._stack.enter_context(extended(self._cassette, self._redactor.text))
+
+    def extend(self, path: Path) -> None:
+        """Record new requests from now on. Answers that were replayed stay used.
+
+        Args:
+            path: Folder of the recording, with a copy of `tools.yaml`.
+
+        Raises:
+            CassetteInvalidError: `tools.yaml` cannot be read.
+        """
+        used = self._cassette.play_counts
+        self.close()
+        self._path, self._mode = path / TOOLS, "new_episodes"
+        self.open()
+        self._cassette.play_counts.update(used)
 
     def close(self) -> None:
         """Remove the patches, and write the recorded requests to disk."""

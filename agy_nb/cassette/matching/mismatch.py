@@ -122,14 +122,28 @@ class Reporter:
         )  # fmt: skip
 
     def surplus(
-        self, turn: int, actual: Frame, waiting: Iterable[FrameKey]
+        self,
+        turn: int,
+        actual: Frame,
+        waiting: Iterable[FrameKey],
+        *,
+        recorded_in: int | None = None,
     ) -> CassetteMismatchError:
-        """A frame came for which nothing was recorded."""
+        """A frame came for which nothing was recorded at this point.
+
+        Args:
+            turn: Of the session, from 1.
+            actual: What came.
+            waiting: The frames that the recording waits for.
+            recorded_in: The turn in which such a frame was recorded.
+        """
         kind = kind_of(actual)
         expected = ", ".join(sorted(map(str, waiting)))
+        further = "(further) " if recorded_in is None else ""
+        elsewhere = "" if recorded_in is None else f"One was recorded in turn {recorded_in}.\n"
         text = (
-            f"the client sends {_what(kind)}, and no (further) one was recorded here:\n"
-            f"{_indent(_short(actual))}\n"
+            f"the client sends {_what(kind)}, and no {further}one was recorded here:\n"
+            f"{_indent(_short(actual))}\n{elsewhere}"
             + (f"The recording waits for: {expected}." if expected else
                "Everything that was recorded has been played.")
         )  # fmt: skip

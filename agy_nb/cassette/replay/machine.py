@@ -2,8 +2,8 @@
 
 Rule 1: harness frames are released in recorded order. A frame is released once all client frames
 that were recorded before it have arrived.
-Rule 2: a client frame is matched by its kind and by the request that it answers, not by its
-position.
+Rule 2: an answer of the client is matched by the request that it answers, not by its position. What
+the client begins (a prompt, a trigger, a cancel) must come in the turn in which it was recorded.
 Rule 3: a mismatch raises at once, and every later call raises the same error.
 
 Why not compare both sides line by line? The client answers requests in separate tasks, so the
@@ -109,9 +109,14 @@ class SessionMachine:
         self._asked: set[FrameKey] = set()
         self._answerable: set[FrameKey] = set()
         self._open: dict[FrameKey, deque[int]] = {}
+        self._turn_of: dict[int, int] = {}  # of client lines: the prompts and triggers before them
+        turns = 0
         for index, line in enumerate(self._lines):
             if line.direction == "client":
-                self._open.setdefault(key_of(line.frame), deque()).append(index)
+                key = key_of(line.frame)
+                self._open.setdefault(key, deque()).append(index)
+                self._turn_of[index] = turns
+                turns += key.kind in TURN_KINDS
 
     # -- in ----------------------------------------------------------------------------------
 
@@ -138,6 +143,11 @@ class SessionMachine:
             raise self._report.unasked(self.turn, frame)
         index = indexes[0]
         recorded = self._lines[index].frame
+        turn = self._turn_of[index]
+        # An agent may close early because the code around it failed: that is no mismatch.
+        if not key.about and key.kind != f.SESSION_END and turn != self.turn:
+            turn += key.kind in TURN_KINDS
+            raise self._report.surplus(self.turn, frame, self.waits_for(), recorded_in=turn)
         if key.kind in TURN_KINDS:
             self.turn += 1
         self._compare(key, recorded, frame)

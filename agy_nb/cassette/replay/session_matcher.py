@@ -62,7 +62,7 @@ class SessionMatcher:
         self._settings = settings
         self._left = list(recording.sessions)
         self._digests = {s.number: config_digest(s.config) for s in recording.sessions}
-        self._playing: list[tuple[SessionMachine, Frame]] = []
+        self._playing: list[_Playing] = []
         self._errors: list[CassetteMismatchError] = []
 
     def has(self, config: Frame, *, any_model: bool = False) -> bool:
@@ -106,7 +106,7 @@ class SessionMatcher:
             runs_tools=self._settings.runs_tools,
         )
         machine.receive(config)
-        self._playing.append((machine, config))
+        self._playing.append(_Playing(machine, config, any_model))
         return machine
 
     def rematch(self, machine: SessionMachine, frame: Frame) -> None:
@@ -122,21 +122,21 @@ class SessionMatcher:
         """
         if machine.starts_with(frame):
             return
-        config = next(c for m, c in self._playing if m is machine)
-        mine = machine.session
+        mine = next(each for each in self._playing if each.machine is machine)
+        session = machine.session
         for other in self._left:
-            if self._alike(mine, other) and self._is_asked(machine, other, frame):
-                self._left[self._left.index(other)] = mine
+            if self._may_play(mine, other) and self._is_asked(machine, other, frame):
+                self._left[self._left.index(other)] = session
                 self._left.sort(key=lambda session: session.number)
-                self._change(machine, config, other)
+                self._change(mine, other)
                 return
-        for rival, rival_config in self._playing:
-            if rival is machine or not rival.at_start or not self._alike(mine, rival.session):
+        for rival in self._playing:
+            other = rival.machine.session
+            if rival is mine or not rival.machine.at_start or not rival.machine.starts_with(frame):
                 continue
-            if rival.starts_with(frame):
-                other = rival.session
-                self._change(rival, rival_config, mine)
-                self._change(machine, config, other)
+            if self._may_play(mine, other) and self._may_play(rival, session):
+                self._change(rival, session)
+                self._change(mine, other)
                 return
 
     def errors(
@@ -151,8 +151,8 @@ class SessionMatcher:
         self._look_for_errors()
         if self._errors or allow_unplayed:
             return self._errors
-        for machine, _ in self._playing:
-            error = machine.unplayed_error(still_open=still_open)
+        for each in self._playing:
+            error = each.machine.unplayed_error(still_open=still_open)
             if error is not None:
                 return [error]
         if self._left:
@@ -162,9 +162,10 @@ class SessionMatcher:
 
     def _look_for_errors(self) -> None:
         """Collect the errors of the machines, so that a cause comes before its consequences."""
-        for machine, _ in self._playing:
-            if machine.error is not None and machine.error not in self._errors:
-                self._errors.append(machine.error)
+        for each in self._playing:
+            error = each.machine.error
+            if error is not None and error not in self._errors:
+                self._errors.append(error)
 
     def _find(self, config: Frame, *, any_model: bool) -> RecordedSession | None:
         if not self._settings.comparer.compares("config"):
@@ -212,9 +213,23 @@ class SessionMatcher:
             session.config, config, redact=settings.redactor.text, places=settings.places
         )
 
-    def _alike(self, one: RecordedSession, other: RecordedSession) -> bool:
-        same = self._digests[one.number] == self._digests[other.number]
-        return same and opening(one) == opening(other)
+    def _may_play(self, playing: _Playing, other: RecordedSession) -> bool:
+        """Return whether an agent that began with one session can go on with another."""
+        mine = playing.machine.session
+        return opening(mine) == opening(other) and (
+            self._digests[mine.number] == self._digests[other.number] or self._fits(playing, other)
+        )
+
+    def _fits(self, playing: _Playing, session: RecordedSession) -> bool:
+        """Return whether an agent's configuration is that of a session, as the user compares."""
+        if not self._settings.comparer.compares("config"):
+            return True
+        redacted = self._settings.redactor.frame(playing.config)
+        then, now = (
+            comparable_config(config, any_model=playing.any_model)
+            for config in (session.config, redacted)
+        )
+        return self._settings.comparer.first(then, now) is None
 
     def _is_asked(self, machine: SessionMachine, other: RecordedSession, frame: Frame) -> bool:
         recorded = first_prompt(other)
@@ -223,5 +238,14 @@ class SessionMatcher:
         known = machine.in_recorded_words(frame)
         return self._settings.comparer.first(recorded, known) is None
 
-    def _change(self, machine: SessionMachine, config: Frame, session: RecordedSession) -> None:
-        machine.switch_to(session, self._substitution(session, config))
+    def _change(self, playing: _Playing, session: RecordedSession) -> None:
+        playing.machine.switch_to(session, self._substitution(session, playing.config))
+
+
+@dataclass(frozen=True, slots=True)
+class _Playing:
+    """An agent that replays a session, with what it was started with."""
+
+    machine: SessionMachine
+    config: Frame
+    any_model: bool

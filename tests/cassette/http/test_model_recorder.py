@@ -10,7 +10,6 @@ from aiohttp import web
 
 from agy_nb.cassette.errors import CassetteInvalidError
 from agy_nb.cassette.http.model_recorder import ModelRecorder
-from agy_nb.cassette.matching.compare_requests import PathTranslation, body_digest, canonical_body
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.storage.format import EPISODES
 from agy_nb.cassette.storage.model_log import read_model
@@ -270,26 +269,82 @@ def test_file_that_is_no_vcr_cassette_is_explained_and_never_run(tmp_path, monke
     assert not (tmp_path / "gotcha").exists()
 
 
-def test_what_differs_from_run_to_run_means_nothing():
-    def body(n):
-        text = (
-            f"The current local time is: 2026-11-2{n}T10:00:0{n}Z.\n"
-            f"Conversation ID: {str(n) * 32}, Created At: 2026-01-01T00:00:0{n}Z"
-        )
-        part = {"functionCall": {"id": f"call-{n}", "name": "add"}}
-        return json.dumps({"sessionId": f"-{n}", "contents": [{"text": text}, part]}).encode()
+async def test_body_that_was_edited_by_hand_is_sent_whole(tmp_path, upstream, client):
+    upstream.chunks = ["data: {} {}ü\r\n\r\n".format(n, "x" * n).encode() for n in range(3)]
+    await recorded(tmp_path, upstream, client)
+    file = tmp_path / "model.yaml"
+    file.write_text(file.read_text().replace("0 ", "0 in {{agy:workspace-0}}/with/more/text "))
+    model = side(tmp_path, replaying=True)
+    try:
+        got = await read(client, address(model, "http://127.0.0.1:9", work="/now/work"))
+    finally:
+        await asyncio.to_thread(model.stop)
+        await asyncio.to_thread(model.close)
+    expected = b"".join(upstream.chunks).replace(b"0 ", b"0 in /now/work/with/more/text ")
+    assert b"".join(got) == expected
 
-    assert body_digest(body(1)) == body_digest(body(2))
-    assert canonical_body(b"no json") == "no json"
-    assert body_digest(b'{"text": "a"}') != body_digest(b'{"text": "b"}')
+
+async def test_path_in_a_chunk_that_cuts_a_character_is_translated(tmp_path, upstream, client):
+    text = "data: in /then/work ü\r\n\r\n".encode()
+    cut = text.index("ü".encode()) + 1
+    upstream.chunks = [text[:cut], text[cut:]]
+    await recorded(tmp_path, upstream, client)
+    model = side(tmp_path, replaying=True)
+    try:
+        got = await read(client, address(model, "http://127.0.0.1:9", work="/now/work"))
+    finally:
+        await asyncio.to_thread(model.stop)
+        await asyncio.to_thread(model.close)
+    assert b"".join(got) == text.replace(b"/then/work", b"/now/work")
 
 
-def test_folders_are_translated_there_and_back():
-    translation = PathTranslation({"workspace:0": '/w/a"b', "app-data": "/w"})
-    text = json.dumps({"path": '/w/a"b/c', "inner": json.dumps({"x": "/w/d"})})
-    marked = translation.to_marks(text)
-    assert "/w" not in marked
-    assert json.loads(translation.to_paths(marked)) == json.loads(text)
+async def ask(client, model, text, **options):
+    url = address(model, "http://127.0.0.1:9")
+    return b"".join(await read(client, url, json.dumps({"text": text}).encode(), **options))
+
+
+async def test_answer_of_the_equal_request_comes_before_that_of_a_similar_one(
+    tmp_path, upstream, client
+):
+    model = side(tmp_path, replaying=False)
+    url = address(model, upstream.url)
+    for words in ("key abc-123456", "key other"):
+        upstream.chunks = [words.encode()]
+        body = json.dumps({"text": words}).encode()
+        await read(client, url, body, upstream.next.set)
+    await asyncio.to_thread(model.stop)
+    model.save()
+    file = tmp_path / "model.yaml"
+    file.write_text(file.read_text().replace("abc-123456", "{{agy:secret}}"))
+    model = side(tmp_path, replaying=True)
+    try:
+        assert await ask(client, model, "key other") == b"key other"
+        assert await ask(client, model, "key xyz") == b"key {{agy:secret}}"
+    finally:
+        await asyncio.to_thread(model.stop)
+        await asyncio.to_thread(model.close)
+
+
+async def test_secret_of_a_frame_is_known_before_the_request_that_has_it(
+    tmp_path, upstream, client
+):
+    secret = "s3cr3t-v4lu3-0001"
+    model = side(tmp_path, replaying=False)
+    model._redactor.learn(secret)
+    upstream.chunks = [b"ok"]
+    body = json.dumps({secret: 1}).encode()
+    await read(client, address(model, upstream.url), body, upstream.next.set)
+    await asyncio.to_thread(model.stop)
+    model.save()
+    assert secret not in (tmp_path / "model.yaml").read_text()
+    model = side(tmp_path, replaying=True)
+    try:
+        model.learner.put(0, "client", 0.0, json.dumps({"config": {"apiKey": secret}}))
+        got = await read(client, address(model, "http://127.0.0.1:9"), body)
+    finally:
+        await asyncio.to_thread(model.stop)
+        await asyncio.to_thread(model.close)
+    assert got == [b"ok"]
 
 
 async def test_gateway_answers_nobody_who_does_not_know_its_token(tmp_path, upstream, client):

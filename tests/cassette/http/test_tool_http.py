@@ -69,9 +69,9 @@ def tools(server):
     return [with_requests, with_aiohttp]
 
 
-async def talk(at, tools, city="Rome"):
+async def talk(at, tools, **settings):
     async with agy.Runtime(agy.RuntimeConfig(chat_pause=0)) as runtime:
-        agent = await runtime.create_agent(at.config(tools=tools))
+        agent = await runtime.create_agent(at.config(tools=tools, **settings))
         response = await agent.chat("How is it?")
         await response.text()
         return [result.result or result.error for result in response.tool_results]
@@ -130,3 +130,28 @@ async def test_file_that_is_no_cassette_of_vcrpy_is_said(recorded, tools, tmp_pa
 async def test_later_redaction_covers_it(recorded, tmp_path):
     redact(tmp_path / "c", [re.compile("blue")])
     assert "blue" not in (tmp_path / "c" / "tools.yaml").read_text(encoding="utf-8")
+
+
+async def test_replayed_session_asks_nobody_while_new_ones_are_recorded(
+    recorded, tools, tmp_path, at
+):
+    assert Weather.asked == 2
+    async with use_cassette(tmp_path / "c", "new_episodes", tool_http=True):
+        assert await talk(at, tools) == recorded
+    assert Weather.asked == 2
+
+
+async def test_new_session_beside_a_replayed_one_adds_its_requests(recorded, tools, tmp_path, at):
+    script = [call("with_requests", city="Oslo"), say("Grey.")]
+    other = {"system_instructions": "Be brief."}
+    async with (
+        ScriptedModel(script) as model,
+        use_cassette(tmp_path / "c", "new_episodes", tool_http=True),
+    ):
+        assert await talk(at, tools) == recorded
+        new = await talk(Setting(model.base_url, tmp_path / "new"), tools, **other)
+    assert Weather.asked == 3
+    async with use_cassette(tmp_path / "c", "none", tool_http=True):
+        assert await talk(at, tools, **other) == new
+        assert await talk(at, tools) == recorded
+    assert Weather.asked == 3

@@ -138,6 +138,73 @@ def test_matcher_that_is_left_out_compares_nothing(session_of, frames, matcher, 
                 machine.receive(changed)
 
 
+def two_turns(frames, first=(), second=()):
+    return [
+        frames.config(), frames.ready(),
+        frames.prompt("one"), frames.step("1"), *first, frames.idle(),
+        frames.prompt("two"), frames.step("2", index=1), *second, frames.idle(),
+    ]  # fmt: skip
+
+
+def trigger(text="wake up"):
+    return {"automatedTrigger": {"content": text}}
+
+
+@pytest.mark.parametrize("what", ["halt", "trigger"])
+@pytest.mark.parametrize(("recorded", "sent"), [(1, 2), (2, 1)])
+def test_cancel_or_trigger_in_another_turn_is_refused(session_of, frames, what, recorded, sent):
+    extra = frames.halt() if what == "halt" else trigger()
+    machine = SessionMachine(
+        session_of(*two_turns(frames, *([extra] if n == recorded else [] for n in (1, 2))))
+    )
+    sent_frames = [frames.config(), frames.prompt("one"), frames.prompt("two")]
+    sent_frames.insert(1 + sent, extra)
+
+    def play():
+        for frame in sent_frames:
+            machine.receive(frame)
+            released(machine)
+
+    with pytest.raises(CassetteMismatchError) as caught:
+        play()
+    assert caught.value.phase == "extra"
+    assert "was recorded in turn" in str(caught.value)
+
+
+@pytest.mark.parametrize("what", ["halt", "trigger"])
+@pytest.mark.parametrize("turn", [1, 2])
+def test_cancel_or_trigger_in_its_turn_is_replayed(session_of, frames, what, turn):
+    extra = frames.halt() if what == "halt" else trigger()
+    lines = two_turns(frames, *([extra] if n == turn else [] for n in (1, 2)))
+    machine = SessionMachine(session_of(*lines))
+    got = []
+    for frame in lines:
+        if frame.keys() & {"config", "userInput", "haltRequest", "automatedTrigger"}:
+            machine.receive(frame)
+            got += released(machine)
+    assert machine.unplayed_error() is None
+    assert got == [f for f in lines if f.keys() & {"stepUpdate", "trajectoryStateUpdate",
+                                                    "initializeConversationResponse"}]  # fmt: skip
+
+
+def test_cancel_of_a_turn_is_not_one_of_the_next(session_of, frames):
+    """Both turns were cancelled; a client that cancels only the second one differs."""
+    machine = SessionMachine(session_of(*two_turns(frames, [frames.halt()], [frames.halt()])))
+    machine.receive(frames.config())
+    machine.receive(frames.prompt("one"))
+    machine.receive(frames.prompt("two"))
+    with pytest.raises(CassetteMismatchError, match="One was recorded in turn 1"):
+        machine.receive(frames.halt())
+
+
+def test_agent_that_closes_early_is_no_mismatch(session_of, frames):
+    machine = SessionMachine(session_of(*two_turns(frames), frames.goodbye()))
+    machine.receive(frames.config())
+    machine.receive(frames.prompt("one"))
+    machine.receive(frames.goodbye())
+    assert machine.error is None
+
+
 def test_unknown_matcher_is_refused():
     with pytest.raises(InvalidInputError, match="prompt"):
         Comparer(["body"])
@@ -388,6 +455,59 @@ def test_configuration_that_differs_is_shown(tmp_path, lines_of, frames):
     assert caught.value.phase == "config"
     assert "-Be kind.\n+Be brief." in caught.value.diff
     assert matcher.errors(allow_unplayed=False) == [caught.value]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"comparer": Comparer(ignore=["config.systemInstructions"])},
+        {"comparer": Comparer(["prompt"])},
+    ],
+)
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("at_once", [True, False])
+def test_agents_that_differ_in_what_is_ignored_may_ask_in_any_order(
+    tmp_path, lines_of, frames, setting, order, at_once
+):
+    def config(number, day):
+        return frames.config(systemInstructions=f"Agent {number}, it is {day}.")
+
+    matcher = matcher_of(
+        tmp_path, lines_of,
+        *[[config(n, "Monday"), frames.ready(f"c{n}"), frames.prompt(f"p{n}"), frames.step(f"a{n}")]
+          for n in range(3)],
+        **setting,
+    )  # fmt: skip
+    machines = {}
+
+    def start(number):
+        machines[number] = matcher.acquire(config(number, "Friday"))
+        released(machines[number])
+
+    for number in order if at_once else ():
+        start(number)
+    for number in order[1:] + order[:1]:
+        if not at_once:
+            start(number)
+        matcher.rematch(machines[number], frames.prompt(f"p{number}"))
+        machines[number].receive(frames.prompt(f"p{number}"))
+        assert released(machines[number]) == [frames.step(f"a{number}")]
+    assert matcher.errors(allow_unplayed=False) == []
+
+
+def test_agents_that_differ_in_what_counts_are_not_exchanged(tmp_path, lines_of, frames):
+    def config(number, day):
+        return frames.config(systemInstructions=f"It is {day}.", agentBehavior=f"B{number}")
+
+    matcher = matcher_of(
+        tmp_path, lines_of,
+        *[[config(n, "Monday"), frames.prompt(f"p{n}")] for n in range(2)],
+        comparer=Comparer(ignore=["config.systemInstructions"]),
+    )  # fmt: skip
+    machine = matcher.acquire(config(0, "Friday"))
+    matcher.rematch(machine, frames.prompt("p1"))
+    with pytest.raises(CassetteMismatchError, match="the prompt is not what was recorded"):
+        machine.receive(frames.prompt("p1"))
 
 
 def test_configuration_that_differs_may_be_ignored(tmp_path, lines_of, frames):

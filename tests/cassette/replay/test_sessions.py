@@ -32,8 +32,8 @@ from agy_nb.cassette.replay.replay_socket import FakeProcess
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import WIRE
 from agy_nb.errors import InvalidInputError
-from agy_nb.testing import ScriptedModel, hang, say
-from tests.cassette.scenarios import NO_MODEL, SCENARIOS, Setting, get_weather, seen, turn
+from agy_nb.testing import ScriptedModel, call, hang, say
+from tests.cassette.scenarios import NO_MODEL, SCENARIOS, Setting, get_weather, seen, talk, turn
 
 pytestmark = [
     pytest.mark.real,
@@ -500,6 +500,53 @@ async def test_model_seam_explains_another_request(hello, at):
     ):
         await play(hello, at.config(), "Say good bye", "How are you?", seam="model")
     assert "good bye" in caught.value.diff
+
+
+ORDERS = "1111-aaaa", "9999-bbbb"
+
+
+async def test_model_seam_answers_each_order_with_its_own_answer(tmp_path):
+    """Agents with one configuration, whose prompts differ by an id, ask in the other order."""
+    uuids = [f"{o[:4]}5678-1234-1234-1234-123456789abc" for o in ORDERS]
+    script = [(uuid, [say(f"Cancelled {uuid}.")]) for uuid in uuids]
+    path, prompt = tmp_path / "c", "Cancel order {} by 2026-01-01 10:00"
+    with forgotten_pipes():
+        async with ScriptedModel(script) as model, use_cassette(path):
+            at = Setting(model.base_url, tmp_path / "then")
+            for uuid in uuids:
+                await talk(at.config(), prompt.format(uuid))
+        at = Setting(NO_MODEL, tmp_path / "now")
+        async with use_cassette(path, "none", seam="model"):
+            for uuid in reversed(uuids):
+                (result,) = await talk(at.config(), prompt.format(uuid))
+                assert f"Cancelled {uuid}." in json.dumps(result)
+        with pytest.raises(CassetteMismatchError, match="request to the model"):
+            async with use_cassette(path, "none", seam="model"):
+                await talk(at.config(), prompt.format("99999999-1234-1234-1234-123456789abc"))
+
+
+def log_in() -> dict:
+    """Log in."""
+    return {"api_key": KEYS.pop()}
+
+
+KEYS = ["k-93hf83hf9w-now", "k-93hf83hf9w-then"]
+
+
+async def test_model_seam_accepts_other_values_where_secrets_were_learned(tmp_path, monkeypatch):
+    then, now = KEYS[::-1]
+    monkeypatch.setattr(f"{__name__}.KEYS", [now, then])
+    path = tmp_path / "c"
+    script = [say("I will."), call("log_in"), say("Done."), say("Yes.")]
+    config = {"tools": [log_in]}
+    with forgotten_pipes():
+        async with ScriptedModel(script) as model, use_cassette(path):
+            at = Setting(model.base_url, tmp_path / "then")
+            await talk(at.config(**config), f"Later use {then}", "Log in", f"Was it {then}?")
+        assert then not in (path / "model.yaml").read_text()
+        at = Setting(NO_MODEL, tmp_path / "now")
+        async with use_cassette(path, "none", seam="model"):
+            await talk(at.config(**config), f"Later use {now}", "Log in", f"Was it {now}?")
 
 
 async def test_model_seam_tells_what_was_never_asked(hello, at):
