@@ -16,6 +16,7 @@ from blockbuster import blockbuster_ctx
 from hypothesis import Phase, settings
 
 from tests.processes import children, end_new_children
+from tests.support.loaded import load_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,6 +109,17 @@ def no_process_is_left() -> Iterator[None]:
     yield
     if left := end_new_children(before):
         pytest.fail(f"the test left processes behind: {left}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def loaded_package() -> None:
+    load_package()
+
+
+@pytest.fixture
+def pytester(loaded_package: None, pytester: pytest.Pytester) -> pytest.Pytester:
+    """Run pytest in this process without loading the package twice."""
+    return pytester
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""docs/test_suite.md: whoever does what it says sees what it shows."""
+"""docs/test_suite.md: each step prints the text that the page shows."""
 
 from __future__ import annotations
 
@@ -59,4 +59,4 @@ def type_in(line, pytester, monkeypatch, capsys):
             assert agy_nb(words[1:]) == 0
             return capsys.readouterr().out
         assert words[0] == "pytest"
-        return pytester.runpytest_subprocess(*words[1:]).stdout.str()
+        return pytester.runpytest_inprocess(*words[1:]).stdout.str()

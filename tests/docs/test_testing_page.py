@@ -27,14 +27,15 @@ def table(heading: str) -> list[list[str]]:
 @pytest.mark.real
 @pytest.mark.slow
 @pytest.mark.timeout(180)
+@pytest.mark.blocking_allowed  # the first run is in this process, where the SDK looks at folders
 def test_examples_run_and_replay(pytester, monkeypatch):
     monkeypatch.delenv("CI", raising=False)
     first, second = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     pytester.makepyfile(test_weather=first, test_script=second)
     pytester.makeini(INI)
-    for mode in ("once", "none"):
-        result = pytester.runpytest_subprocess(f"--agy-record-mode={mode}", "--agy-block-network")
-        result.assert_outcomes(passed=3)
+    runs = {"once": pytester.runpytest_inprocess, "none": pytester.runpytest_subprocess}
+    for mode, run in runs.items():
+        run(f"--agy-record-mode={mode}", "--agy-block-network").assert_outcomes(passed=3)
     names = sorted(path.name for path in (pytester.path / "cassettes/test_weather").iterdir())
     assert names == ["test_answers", "test_tells_the_weather"]
 

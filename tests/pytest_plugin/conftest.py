@@ -1,7 +1,5 @@
 """Suites of tests, run by a pytest of their own in this process."""
 
-import importlib
-import pkgutil
 import subprocess
 
 import pytest
@@ -17,16 +15,6 @@ asyncio_default_fixture_loop_scope = function
 
 # The plugin of hypothesis loads all of hypothesis at the end of each run.
 WITHOUT = [f"-pno:{name}" for name in ("benchmark", "cacheprovider", "hypothesispytest")]
-
-
-@pytest.fixture(autouse=True)
-def stay_loaded():
-    """A run forgets the modules that it was the first to load; ours cannot be loaded twice."""
-    importlib.import_module("vcr")
-    for layer in ("cassette", "kernel", "protocol", "runtime", "sdk", "testing"):
-        package = importlib.import_module(f"agy_nb.{layer}")
-        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            importlib.import_module(module.name)
 
 
 @pytest.fixture(autouse=True)
