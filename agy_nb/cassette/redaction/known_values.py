@@ -1,30 +1,36 @@
-"""Values that are known to be secret, found in every spelling.
+"""Find values that are known to be secret, in every spelling.
 
-Plain, and as base64 or hex, also as a part of `user:value`. URLs, escapes of JSON and wrapped lines
-are undone before a text comes here; see `views`.
+A value is found as it is, and as base64 or hex, also as a part of `user:value`. Escapes of URLs and
+JSON and wrapped lines are undone before a text comes here; see `decoded_views`.
 """
 
 from __future__ import annotations
 
 import base64
+import bisect
 import re
+import string
 from collections.abc import Iterable, Iterator
 
-_SPACE = r"(?:\s{1,80}|\+)"
+from agy_nb.cassette.redaction.known_texts import KnownTexts
+
+_SPACE = re.compile(r"\s{1,80}|\+")
 """A space of a value may be a plus sign in a form, or the end of a wrapped line."""
 _LEAST_CORE = 8
 """Characters of base64 that belong to a value alone; fewer would be found by chance."""
-_RUN_BEFORE = re.compile(r"[A-Za-z0-9+/_-]{0,400}\Z")
-_RUN_AFTER = re.compile(r"[A-Za-z0-9+/_-]{0,400}={0,2}")
+_RUN = f"{string.ascii_letters}{string.digits}+/_-"
+_LONGEST_RUN = 400
+_RUN_AFTER = re.compile(rf"[A-Za-z0-9+/_-]{{0,{_LONGEST_RUN}}}={{0,2}}")
 
 
 class KnownValues:
-    """Values that are looked for wherever they turn up."""
+    """A set of values, and where they occur in a text."""
 
     def __init__(self) -> None:
         self._values: set[str] = set()
-        self._plain: re.Pattern[str] | None = None
-        self._encoded: re.Pattern[str] | None = None
+        self._plain = KnownTexts()
+        self._spaced = KnownTexts()
+        self._encoded = KnownTexts()
 
     def __len__(self) -> int:
         return len(self._values)
@@ -33,29 +39,49 @@ class KnownValues:
         return value in self._values
 
     def add(self, values: Iterable[str]) -> bool:
-        """Look for these, too; says whether any is new."""
+        """Add values, and return whether any is new."""
         fresh = set(values) - self._values - {""}
-        if not fresh:
-            return False
         self._values |= fresh
-        self._plain = _any_of(self._values, space=_SPACE)
-        self._encoded = _any_of({form for value in self._values for form in _spellings(value)})
-        return True
+        for value in fresh:
+            if " " in value:
+                self._spaced.add(_SPACE.sub(" ", value))
+            else:
+                self._plain.add(value)
+            for form in _spellings(value):
+                self._encoded.add(form)
+        return bool(fresh)
 
     def find(self, text: str) -> list[tuple[int, int]]:
-        """Find where they stand in a text."""
-        if self._plain is None or self._encoded is None:
-            return []
-        found = [match.span() for match in self._plain.finditer(text)]
+        """Return start and end of each place in a text."""
+        found = self._plain.find(text)
+        if self._spaced:
+            found += _in_one_space(self._spaced, text)
         if len(text) > _LEAST_CORE:
-            found += [_whole_run(text, *match.span()) for match in self._encoded.finditer(text)]
+            found += [_whole_run(text, *place) for place in self._encoded.find(text)]
         return found
 
 
-def _any_of(forms: Iterable[str], *, space: str = r"\ ") -> re.Pattern[str]:
-    longest_first = sorted(forms, key=lambda form: (-len(form), form))
-    escaped = [re.escape(form).replace(r"\ ", space) for form in longest_first]
-    return re.compile("|".join(escaped) or r"(?!)")
+def _in_one_space(values: KnownTexts, text: str) -> Iterator[tuple[int, int]]:
+    """Find values in a text in which each run of white space is one space."""
+    pieces: list[str] = []
+    starts, origins = [0], [0]
+    at = length = 0
+    for match in _SPACE.finditer(text):
+        if match[0] == " ":
+            continue
+        pieces += (text[at : match.start()], " ")
+        length += match.start() - at + 1
+        at = match.end()
+        starts.append(length)
+        origins.append(at)
+    pieces.append(text[at:])
+
+    def place(position: int) -> int:
+        number = bisect.bisect_right(starts, position) - 1
+        return origins[number] + position - starts[number]
+
+    for start, end in values.find("".join(pieces)):
+        yield place(start), place(end - 1) + 1
 
 
 def _spellings(value: str) -> Iterator[str]:
@@ -75,8 +101,7 @@ def _spellings(value: str) -> Iterator[str]:
 
 
 def _whole_run(text: str, start: int, end: int) -> tuple[int, int]:
-    """All of an encoded text, of which a value is a part."""
-    before = _RUN_BEFORE.search(text[max(0, start - 400) : start])
+    """Extend a place to the whole encoded text of which a value is a part."""
+    before = text[max(0, start - _LONGEST_RUN) : start]
     after = _RUN_AFTER.match(text, end)
-    length = len(before[0]) if before else 0
-    return start - length, after.end() if after else end
+    return start - len(before) + len(before.rstrip(_RUN)), after.end() if after else end
