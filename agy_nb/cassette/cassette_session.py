@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -62,8 +63,9 @@ class CassetteSession:
             speed=options.speed, stall_after=options.stall_after, tools=options.tools
         )
         self._stack = contextlib.ExitStack()
-        self._prepared = True
-        self._preparing: asyncio.Lock | None = None
+        self._prepared = False
+        self._over = False
+        self._opening = threading.RLock()  # of all that opens files, in any thread
         self._plan: Plan | None = None
         self._cassette: Cassette | None = None
         self._matcher: SessionMatcher | None = None
@@ -107,12 +109,51 @@ class CassetteSession:
             self.release()
             raise
 
-    def prepare_later(self) -> None:
-        """Read the disk when the first agent starts, because an event loop runs in this thread."""
-        self._prepared = False
-
     def prepare(self) -> None:
-        """Decide whether to record or replay, and open the files. Reads and writes the disk."""
+        """Decide whether to record or replay, and open the files. Reads and writes the disk.
+
+        If this fails, nothing stays open: neither the lock nor the proxy nor vcrpy's patches.
+        """
+        with self._opening:
+            self._check_not_over()
+            if self._prepared:
+                return
+            try:
+                self._prepare()
+            except BaseException:
+                self._close_all()
+                raise
+            self._prepared = True
+
+    def discard(self) -> None:
+        """Close everything and keep no recording, after a cancelled start. Blocks shortly."""
+        with self._opening:
+            self._over = True
+            self._close_all()
+
+    def _check_not_over(self) -> None:
+        if self._over:
+            raise CassetteError(
+                f"the block that uses the cassette {self._options.path} has ended; start agents "
+                "inside the block",
+                path=str(self._options.path),
+            )
+
+    def _close_all(self) -> None:
+        """Close all that is open, and keep no recording. Each part is closed if another fails."""
+        tool_http, self._tool_http = self._tool_http, None
+        model, self._model = self._model, None
+        writer, self._writer = self._writer, None
+        self._recorder, self._plan, self._cassette, self._matcher = None, None, None, None
+        with contextlib.ExitStack() as stack:  # closes in reverse order
+            if writer is not None:
+                stack.callback(writer.abandon)
+            if model is not None:
+                stack.callback(model.discard)
+            if tool_http is not None:
+                stack.callback(tool_http.close)
+
+    def _prepare(self) -> None:
         options = self._options
         self._redactor.warm_up()
         mode = check_mode(options.record_mode)
@@ -123,40 +164,43 @@ class CassetteSession:
             self._open_writer()
         elif options.seam == "model":
             self._cassette = load(options.path)  # raises for a damaged cassette
-            self._open_model(options.path, replaying=True)
+            self._model = self._new_model(options.path, replaying=True)
         else:
             self._cassette = load(options.path)
             self._matcher = SessionMatcher(self._cassette, self._play_settings())
         if self._plan == "extend" and options.seam == "model" and options.tool_http:
             self._open_writer()  # tools run also if the model's answers are replayed
         elif self._plan != "record":
-            self._open_tool_http(options.path, "none")
-        self._prepared = True
+            self._tool_http = self._new_tool_http(options.path, "none")
 
-    def _open_tool_http(self, folder: Path, mode: str) -> None:
-        if self._tool_http is not None:
-            self._tool_http.extend(folder)
-        elif self._options.tool_http:
-            self._tool_http = ToolHttp(folder, self._redactor, mode=mode)
-            self._tool_http.open()
+    def _new_tool_http(self, folder: Path, mode: str) -> ToolHttp | None:
+        if not self._options.tool_http:
+            return None
+        opened = ToolHttp(folder, self._redactor, mode=mode)
+        opened.open()
+        return opened
 
-    def _open_model(self, folder: Path, *, replaying: bool) -> None:
-        self._model = ModelRecorder(
+    def _new_model(self, folder: Path, *, replaying: bool) -> ModelRecorder:
+        model = ModelRecorder(
             folder,
             self._redactor,
             replaying=replaying,
             speed=self._options.speed,
             extend=self._extend_model if self._plan == "extend" and replaying else None,
         )
-        self._model.open()
-        self._model.start()
+        try:
+            model.open()
+            model.start()
+        except BaseException:
+            model.discard()
+            raise
         if replaying:
-            self._unrecorded = recorder.FrameRecorder(self._model.learner)
+            self._unrecorded = recorder.FrameRecorder(model.learner)
+        return model
 
     def _extend_model(self) -> Path:
         """Start a recording with a copy of the old cassette, for new requests to the model."""
-        if self._writer is None:
-            self._open_writer()
+        self._open_writer()
         assert self._writer is not None
         return self._writer.folder
 
@@ -174,27 +218,45 @@ class CassetteSession:
         )
 
     def _open_writer(self) -> None:
+        """Open the recording, unless another agent of the block has opened it."""
+        with self._opening:
+            self._check_not_over()
+            if self._writer is None:
+                with contextlib.ExitStack() as undo:
+                    self._new_writer(undo)
+                    undo.pop_all()
+
+    def _new_writer(self, undo: contextlib.ExitStack) -> None:
         cassette, at_model = self._cassette, self._options.seam == "model"
         header = new_header()
         if cassette and at_model:  # the old frames stay, and so does the header that describes them
             header = replace(cassette.header, complete=False)
-        self._writer = CassetteWriter(
+        writer = CassetteWriter(
             self._options.path,
             header,
             redact=self._redactor.line,
             join=partial(joined, redactor=self._redactor),
             keep=read_lines(cassette.path) if cassette else (),
         )
-        first = 1 + max((s.number for s in cassette.sessions), default=-1) if cassette else 0
-        self._recorder = recorder.FrameRecorder(self._writer, first=first)
+        undo.callback(writer.abandon)
+        model = self._model
         for name in (MODEL, EPISODES, TOOLS):
             if cassette and (cassette.path / name).exists():
-                shutil.copyfile(cassette.path / name, self._writer.folder / name)
+                shutil.copyfile(cassette.path / name, writer.folder / name)
         if self._options.record_model and (
             not cassette or (has_model(cassette.path) and not at_model)
         ):
-            self._open_model(self._writer.folder, replaying=False)
-        self._open_tool_http(self._writer.folder, "new_episodes" if cassette else "all")
+            model = self._new_model(writer.folder, replaying=False)
+            undo.callback(model.discard)
+        if self._tool_http is not None:
+            self._tool_http.extend(writer.folder)
+        else:
+            mode = "new_episodes" if cassette else "all"
+            self._tool_http = self._new_tool_http(writer.folder, mode)
+        self._model = model
+        first = 1 + max((s.number for s in cassette.sessions), default=-1) if cassette else 0
+        self._recorder = recorder.FrameRecorder(writer, first=first)
+        self._writer = writer
 
     # -- meanwhile ---------------------------------------------------------------------------
 
@@ -246,13 +308,8 @@ class CassetteSession:
         return with_models
 
     async def _make_ready(self) -> None:
-        if self._prepared:
-            return
-        if self._preparing is None:
-            self._preparing = asyncio.Lock()
-        async with self._preparing:
-            if not self._prepared:
-                await asyncio.to_thread(self.prepare)
+        if not self._prepared:
+            await asyncio.to_thread(self.prepare)
 
     # -- end ---------------------------------------------------------------------------------
 
@@ -269,10 +326,16 @@ class CassetteSession:
         """Save the recording. Writes the disk."""
         if not self._prepared and error is None and self._would_replay():
             self.prepare()  # the block started no agent, so all recorded sessions are unplayed
-        for start in self._replayed:  # not on the event loop, because removing a folder takes time
-            start.forget_new_folder()
-        with self._model_over():
-            self._save(error)
+        with self._opening:  # a start that was cancelled may still open files in its thread
+            self._over = True
+        try:
+            for start in self._replayed:  # removing a folder takes time; we are in a thread
+                start.forget_new_folder()
+            with self._model_over():
+                self._save(error)
+        finally:
+            if self._writer is not None:  # something failed before the recording was saved
+                self._writer.leave_partial()
 
     @contextlib.contextmanager
     def _model_over(self) -> Iterator[None]:
@@ -301,17 +364,17 @@ class CassetteSession:
                 each.when_over(lambda: any(t.is_open for t in recorders) or hang_up())
 
     def _save(self, error: BaseException | None) -> None:
-        if self._tool_http is not None:
-            self._tool_http.close()
-        writer, self._writer = self._writer, None
-        if writer is None:
+        self._close_tool_http()
+        if self._writer is None:
             self._close_model()
         elif not self._is_new() or (error is not None and not self._options.record_on_exception):
             self._close_model()
+            writer, self._writer = self._writer, None
             writer.abandon()
         else:
-            self._save_model(writer)
+            self._save_model(self._writer)
             cassette = self._cassette
+            writer, self._writer = self._writer, None
             writer.finish(
                 lambda: self._counts(cassette),
                 complete=cassette is None or not cassette.partial,
@@ -326,6 +389,15 @@ class CassetteSession:
     def _counts(self, cassette: Cassette | None) -> dict[str, int]:
         return dict(Counter(cassette.header.redactions if cassette else {}) + self._redactor.counts)
 
+    def _close_tool_http(self) -> None:
+        try:
+            if self._tool_http is not None:
+                self._tool_http.close()  # writes `tools.yaml`
+        except OSError as error:
+            if self._writer is None:
+                raise
+            raise self._writer.not_written(error) from error
+
     def _close_model(self) -> None:
         if self._model is not None:
             self._model.close()
@@ -338,9 +410,9 @@ class CassetteSession:
             if self._model is not None:
                 self._model.save()
         except OSError as error:
-            writer.leave_partial()
             raise writer.not_written(error) from error
         except Exception as error:
+            self._writer = None
             writer.abandon()
             raise CassetteNotWrittenError(
                 f"{self._options.path} could not be recorded: {error}. An older cassette is "

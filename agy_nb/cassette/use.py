@@ -7,6 +7,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -17,7 +18,7 @@ from agy_nb.cassette.matching.compare_frames import MATCHERS
 from agy_nb.cassette.record_modes import RecordMode
 from agy_nb.cassette.redaction import Rule
 from agy_nb.cassette.replay.machine import Answers, Tools
-from agy_nb.cassette.storage.disk_work import loop_runs, wait_for
+from agy_nb.cassette.storage.disk_work import finished, loop_runs, wait_for
 from agy_nb.cassette.storage.format import cassette_path
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -136,9 +137,7 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
     def __enter__(self) -> Self:
         session = CassetteSession(self._options)
         with session.intercepting():
-            if loop_runs():
-                session.prepare_later()
-            else:
+            if not loop_runs():  # otherwise the first agent's start prepares, in a thread
                 session.prepare()
         self._use = session
         return self
@@ -158,7 +157,11 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
     async def __aenter__(self) -> Self:
         session = CassetteSession(self._options)
         with session.intercepting():
-            await asyncio.to_thread(session.prepare)
+            try:
+                await finished(session.prepare)
+            except asyncio.CancelledError:
+                await finished(session.discard)
+                raise
         self._use = session
         return self
 
@@ -170,7 +173,7 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
     ) -> None:
         if self._use is not None:
             self._use.release()
-            await asyncio.shield(asyncio.to_thread(self._use.finish, error))
+            await finished(partial(self._use.finish, error))
             self._use.raise_mismatch(error)
 
     def check(self, error: BaseException | None = None) -> None:

@@ -141,6 +141,13 @@ class ModelRecorder:
         """Stop the proxy. Blocks shortly."""
         self._proxy.stop()
 
+    def discard(self) -> None:
+        """Stop the proxy and discard the recording. Blocks shortly."""
+        try:
+            self.close()
+        finally:
+            self.stop()
+
     def wait_for_answers(self) -> None:
         """Wait shortly for the end of open responses. Blocks."""
         with self._fewer:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import queue
 import threading
 from collections.abc import Callable
@@ -15,6 +17,29 @@ def loop_runs() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+async def finished(work: Callable[[], None]) -> None:
+    """Do disk work in a thread, and wait for its end even if this task is cancelled meanwhile.
+
+    A thread cannot be cancelled. Without the wait, it would go on after the caller has left.
+
+    Raises:
+        asyncio.CancelledError: The task was cancelled. The work has ended; its own error, if there
+            is one, is the cause.
+    """
+    context = contextvars.copy_context()
+    future = asyncio.get_running_loop().run_in_executor(None, context.run, work)
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            with contextlib.suppress(Exception):  # `result` below raises it
+                await asyncio.shield(future)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None and not future.cancelled():
+        raise cancelled from future.exception()
+    future.result()
 
 
 def wait_for(work: Callable[[], None]) -> None:

@@ -159,9 +159,9 @@ class CassetteWriter:
             CassetteNotWrittenError: The recording cannot be written. An old cassette is unchanged.
             CassetteError: The lines of `keep` cannot be read.
         """
-        self._thread.close()
-        failure = self._thread.failure
         try:
+            self._thread.close()
+            failure = self._thread.failure
             if isinstance(failure, OSError):
                 raise failure
             if isinstance(failure, CassetteError):  # the lines to keep are damaged
@@ -198,14 +198,18 @@ class CassetteWriter:
 
     def abandon(self) -> None:
         """Throw the recording away. Blocks; not for the event loop."""
-        self._thread.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self._lock.release()
+        try:
+            self._thread.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
+        finally:
+            self._lock.release()
 
     def leave_partial(self) -> None:
         """Write what is left, and leave the recording where a crash would. Blocks."""
-        self._thread.close()
-        self._lock.release()
+        try:
+            self._thread.close()
+        finally:
+            self._lock.release()
 
     def not_written(self, error: OSError) -> CassetteNotWrittenError:
         """Return the error for a failed write."""
