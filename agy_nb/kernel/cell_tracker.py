@@ -46,6 +46,7 @@ class CellTracker:
         on_start: Called when code of the main shell starts to run; several times for one request
             where code runs other code.
         on_end: Called when the code has ended, before the reply, and again when the request has.
+        before_end: Called when the code has ended and outputs still belong to its cell.
 
     Raises:
         AttributeError: A hook is missing in this kernel.
@@ -57,8 +58,10 @@ class CellTracker:
         kernel: Any,
         on_start: Callable[[], None],
         on_end: Callable[[], None],
+        before_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._kernel = kernel
+        self._before_end = before_end
         self._on_start = on_start
         self._on_end = on_end
         self._stack: list[_Request] = []
@@ -139,8 +142,14 @@ class CellTracker:
         if self._has_cell and running_loop() is main_loop():
             self._depth -= 1
             if self._depth <= 0:
-                self._depth, self._code_is_over = 0, True
-                self._on_end()
+                self._end_code()
+
+    def _end_code(self) -> None:
+        try:
+            self._before_end()
+        finally:
+            self._depth, self._code_is_over = 0, True
+            self._on_end()
 
 
 def _handles_a_request(kernel: Any) -> bool:

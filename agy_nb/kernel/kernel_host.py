@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import logging
 import os
 import threading
 import warnings
@@ -21,6 +22,8 @@ from agy_nb.kernel.environment import current_kernel, current_shell, main_loop, 
 from agy_nb.kernel.errors import KernelWarning
 from agy_nb.kernel.interrupts import InterruptCallback, Interrupts, Where
 from agy_nb.kernel.shutdown import Cleanup, ShutdownHooks
+
+_log = logging.getLogger("agy_nb.kernel")
 
 
 class KernelHost:
@@ -42,6 +45,7 @@ class KernelHost:
         self._busy = 0
         self._blocking = 0
         self._cells: CellTracker | None = None
+        self._cell_callbacks: list[Callable[[], None]] = []
         self._pump = CommPump(self._kernel, self._holds_cells) if self._kernel is not None else None
         self._interrupts = Interrupts(
             self._kernel,
@@ -53,7 +57,11 @@ class KernelHost:
         if self._kernel is not None:
             try:
                 self._cells = CellTracker(
-                    current_shell(), self._kernel, self._cell_started, self._cell_ended
+                    current_shell(),
+                    self._kernel,
+                    self._cell_started,
+                    self._cell_ended,
+                    self._cell_ends,
                 )
             except Exception as error:
                 self.cells_reason = f"agy_nb cannot see when cells of this kernel run ({error})"
@@ -126,6 +134,24 @@ class KernelHost:
         """
         return self._interrupts.add(callback)
 
+    def at_cell_end(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call a function at the end of each cell, while outputs still belong to the cell.
+
+        Front ends without input, such as papermill and nbconvert, drop later outputs.
+
+        Args:
+            callback: Called on the main loop after the cell's code; it may call `run()`.
+
+        Returns:
+            A function that removes the callback; it may be called twice.
+        """
+        self._cell_callbacks.append(callback)
+
+        def remove() -> None:
+            self._cell_callbacks = [each for each in self._cell_callbacks if each is not callback]
+
+        return remove
+
     def at_exit(
         self, callback: Cleanup, *, fallback: Callable[[], object] | None = None
     ) -> Callable[[], None]:
@@ -163,6 +189,13 @@ class KernelHost:
 
     def _cell_started(self) -> None:
         self._update()
+
+    def _cell_ends(self) -> None:
+        for callback in tuple(self._cell_callbacks):
+            try:
+                callback()
+            except Exception:
+                _log.exception("a callback at the end of a cell failed")
 
     def _cell_ended(self) -> None:
         self._close_when_free()

@@ -111,15 +111,22 @@ class Agent:
 
     # -- chat --------------------------------------------------------------------------------
 
-    async def chat(self, prompt: Any) -> Response:
+    async def chat(self, prompt: Any, *, wait: bool = True, show: bool = True) -> Response:
         """Send a prompt, and return a handle that streams the answer.
 
         The method returns before the answer. The prompt of a second chat is sent after the end of
         the first one's turn. Cancelling the call before it returns cancels the turn.
 
+        A cell whose last line is `await agent.chat(...)` shows the answer while it streams, and
+        ends when the turn ends. So the next cell sees the complete answer in every front end.
+
         Args:
             prompt: Text, the SDK's `Image`, `Document`, `Audio`, `Video` or `SlashCommand`, or a
                 list of these.
+            wait: Whether a cell that shows the response ends when the turn ends. With False the
+                cell ends at once, and the answer streams on.
+            show: Whether a cell that ends with the response shows the answer. With False the cell
+                shows one line about the turn, and ends at once.
 
         Returns:
             The handle of the turn. It streams the answer, and keeps it afterwards.
@@ -131,6 +138,7 @@ class Agent:
         self._must_be_started()
         command = c.Chat(agent_id=self.id, prompt=parse_prompt(prompt))
         response: Response = (await self._submit(command, r.ChatStarted)).response
+        response.waits_in_cell, response.shows_itself = wait, show
         return response
 
     async def chat_text(self, prompt: Any) -> str:

@@ -34,7 +34,7 @@ agent = await runtime.create_agent({}, tools=[tool], ask_user=agy.widgets.approv
 TURNS = {
     "await": "response = await agent.chat({!r})\ndisplay(response)\nawait response.wait()\nNone",
     "sync": "response = agent.sync.chat({!r})",
-    "idle": "response = await agent.chat({!r})\nresponse",
+    "idle": "response = await agent.chat({!r}, wait=False)\nresponse",
 }
 modes = pytest.mark.parametrize("mode", TURNS)
 

@@ -96,3 +96,43 @@ class Views:
             )
 
         return self.until("final HTML", html)
+
+    def _displays(self) -> list[dict]:
+        kinds = ("display_data", "update_display_data")
+        return [m["content"] for _, m in self.seen if m["header"]["msg_type"] in kinds]
+
+    def still(self, comm: str) -> str:
+        """The HTML beside a widget, empty if there is none now."""
+        mark, where, html = f"agy-still-{comm}", "", ""
+        for content in self._displays():
+            found = content["data"].get("text/html", "")
+            display_id = content["transient"].get("display_id")
+            if mark in found:
+                where = display_id
+            if display_id == where:
+                html = found
+        return html
+
+    def in_its_place(self) -> str:
+        """The HTML that took the place of the first widget, empty if there is none."""
+        display_id = self.views()[0][1]
+        found = [
+            content["data"].get("text/html", "")
+            for content in self._displays()
+            if content["transient"].get("display_id") == display_id
+        ]
+        return found[-1]
+
+    def captured(self, comm: str) -> list[bool]:
+        """Whether an output widget took each display of a view: the widget's and the HTML's."""
+        found: list[bool] = []
+        capturing = ""
+        for _, message in self.seen:
+            content, kind = message["content"], message["header"]["msg_type"]
+            state = content.get("data", {}).get("state", {}) if kind == "comm_msg" else {}
+            capturing = state.get("msg_id", capturing)
+            if kind == "display_data" and (
+                content["data"].get(WIDGET, {}).get("model_id") == comm or len(found) == 1
+            ):
+                found.append(bool(capturing))
+        return found

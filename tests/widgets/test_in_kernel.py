@@ -63,7 +63,8 @@ def page(shared):
 CELLS = {
     "await": "response = await agent.chat('go')\ndisplay(response)\nawait response.wait()",
     "sync": "response = agent.sync.chat('go')",
-    "idle": "await agent.chat('go')",
+    "last line": "await agent.chat('go')",
+    "idle": "await agent.chat('go', wait=False)",
 }
 
 
@@ -105,7 +106,7 @@ def test_reason_of_a_denial_reaches_the_model_and_stays_on_the_page(page, how):
     assert "not &lt;on&gt; a Friday" in html
 
 
-@pytest.mark.parametrize("how", ["await", "sync"])
+@pytest.mark.parametrize("how", ["await", "sync", "last line"])
 def test_interrupt_denies(page, how):
     cell, comm = begin(page, how)
     page.waiting(comm)
@@ -218,6 +219,86 @@ def test_response_that_is_over_is_html_at_once(page):
     assert "<em>Hello</em>" in data["text/html"]
     assert data["text/plain"] == "*Hello*"
     assert page.views() == []
+
+
+def test_cell_ends_with_the_turn_that_it_shows(page):
+    cell, comm = begin(page, "last line")
+    key = page.waiting(comm)
+    page.tell(comm, type="decide", id=key, choice="once")
+    assert page.reply(cell)["status"] == "ok"
+    assert page.do("print(_.state, await _.text())").strip() == "done so it *is*"
+
+
+def test_cell_that_displays_a_turn_ends_with_it(page):
+    page.do("model, agent = await start([say('one'), say('two')])")
+    cell = page.send("one = await agent.chat('a')\ndisplay(one)\nprint(one.done)")
+    assert page.reply(cell)["status"] == "ok"
+    assert page.do("print(one.done)").strip() == "True"
+
+
+def test_interrupt_of_a_cell_that_displays_a_turn_is_an_error(page):
+    page.do("model, agent = await start([hang('so far')])")
+    cell = page.send("response = await agent.chat('go')\ndisplay(response)\nNone")
+    comm = page.show()
+    page.until("text", lambda: "so far" in json.dumps(page.messages(comm)))
+    page.interrupt()
+    assert page.reply(cell)["status"] == "error"
+    assert page.do("print(response.state)").strip() == "cancelled"
+
+
+def test_cell_ends_before_the_turn_on_request(page):
+    page.do("model, agent = await start([hang('so far')])")
+    page.reply(page.send("await agent.chat('go', wait=False)"))
+    comm = page.show()
+    page.until("text", lambda: "so far" in json.dumps(page.messages(comm)))
+    page.tell(comm, type="stop")
+    page.final(page.views()[0][1])
+
+
+def test_response_that_is_not_to_be_shown_is_one_line(page):
+    page.do("model, agent = await start([say('Hello')])")
+    said = page.do("await agent.chat('go', show=False)")
+    assert said.startswith("<Response turn ")
+    assert page.views() == []
+    page.do("await agent.latest.wait()")
+
+
+def test_notebook_has_the_html_while_the_turn_runs(page):
+    cell, comm = begin(page, "idle", "[say(['# Title\\n\\n', 'so far']) + hang()]")
+    page.reply(cell)
+    page.until("HTML", lambda: "so far</p>" in page.still(comm))
+    assert "<h1>Title</h1>" in page.still(comm)
+    page.tell(comm, type="stop")
+    page.final(page.views()[0][1])
+    page.until("end of the HTML beside the widget", lambda: not page.still(comm))
+
+
+def test_kernel_that_restarts_leaves_what_was_seen(tmp_path):
+    driver = FrontEnd(Path(sys.executable), tmp_path, START)
+    try:
+        cell, comm = begin(driver, "idle", "[say('so far') + hang()]")
+        driver.reply(cell)
+        driver.until("text", lambda: "so far" in json.dumps(driver.messages(comm)))
+        driver.client.shutdown(restart=True)
+        # Depending on the order of the end, it is beside the widget or in its place.
+        driver.until("HTML", lambda: "so far" in driver.still(comm) + driver.in_its_place())
+    finally:
+        driver.close()
+
+
+def test_turn_in_an_output_widget_is_also_html_in_its_cell(page):
+    page.do("out = ipywidgets.Output()\nmodel, agent = await start([say('*Hi*')])")
+    cell = page.send(
+        "with out:\n    response = await agent.chat('go')\n    display(response)\nNone"
+    )
+    comm = page.show()
+    page.reply(cell)
+    page.until("HTML", lambda: "<em>Hi</em>" in page.still(comm))
+    assert page.captured(comm) == [True, False]
+    page.until("farewell", lambda: page.messages(comm, "leaving"))
+    page.tell(comm, type="here")
+    assert page.do("print(response.done)").strip() == "True"
+    assert not page.messages(comm)[-1].get("notice")
 
 
 def test_kernel_sends_at_most_twenty_messages_a_second_to_a_view(page):

@@ -98,6 +98,9 @@ class Response:
         events: All events so far, oldest first.
         state: The turn's current state.
         error: The error that ended the turn; None while it runs and after a normal end.
+        shows_itself: Whether a cell that ends with this response shows the answer; otherwise it
+            shows one line about the turn.
+        waits_in_cell: Whether a cell that shows this response ends when the turn ends.
         over: Set at the end of the turn; waiting for it does not count as reading the turn.
 
     Example:
@@ -130,6 +133,8 @@ class Response:
         self.events: list[Event] = []
         self.state = TurnState.QUEUED
         self.error: AgyError | None = None
+        self.shows_itself = True
+        self.waits_in_cell = True
         self.over = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._must_not_wait = must_not_wait
@@ -504,7 +509,10 @@ class Response:
         return bool(self._waiters) or self._cursors > 0 or just_left
 
     def _ipython_display_(self) -> None:
-        views().show(self)
+        if self.shows_itself:
+            views().show(self)
+        else:
+            print(repr(self))  # noqa: T201 - as IPython does with other objects
 
     def __repr__(self) -> str:
         tokens = f", {self._usage.total_tokens} tokens" if self._usage else ""

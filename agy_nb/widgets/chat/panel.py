@@ -8,6 +8,7 @@ Finished turns are saved as static HTML, which remains when the kernel is gone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Coroutine
 from datetime import datetime
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from agy_nb.errors import AgyError
+from agy_nb.kernel import CannotBlockError, current_host, in_kernel, run
 from agy_nb.kernel.environment import running_loop
+from agy_nb.kernel.stdin_prompt import why_no_stdin
 from agy_nb.protocol.events import Event, SessionOpened
 from agy_nb.protocol.values import MediaPart, PromptPart, TextPart
 from agy_nb.runtime.agent import Agent
@@ -74,8 +77,12 @@ class ChatPanel:
         self.transcript = ConversationView()
         self.view = live_view.LiveView(self.transcript, mode="chat", on_message=self._on_message)
         self._fallback = StaticFallback(
-            self.view, lambda: (self.transcript.html(), self.transcript.text())
+            self.view,
+            self._static,
+            catch_up=self._catch_up,
         )
+        self._beginning: set[asyncio.Future[Any]] = set()
+        self._costs: set[asyncio.Future[Any]] = set()
         self._tasks: set[asyncio.Future[Any]] = set()
         self._stops: list[Callable[[], None]] = []
         self._actions: dict[str, Callable[[str], None]] = {
@@ -91,13 +98,13 @@ class ChatPanel:
 
     def _begin(self) -> None:
         if self._past is not None:
-            self._start_task(self._show_past(*self._past))
+            self._start_task(self._show_past(*self._past), self._beginning)
             return
         latest = self.agent.latest
         if latest is not None and not latest.done:
             self._on_turn(latest)
         elif self.agent.is_started:
-            self._start_task(self._show_history())
+            self._start_task(self._show_history(), self._beginning)
         else:
             self.transcript.add_notice("This agent was shut down. You cannot send it prompts.")
 
@@ -123,6 +130,23 @@ class ChatPanel:
                 self._show_from(0)
             elif latest is not None and not latest.done:
                 self._on_turn(latest)
+
+    def _static(self) -> tuple[str, str]:
+        if self._beginning:
+            words = "The conversation so far is not read yet."
+            return f"<p>{words}</p>{self.transcript.html()}", words
+        return self.transcript.html(), self.to_markdown()
+
+    def _catch_up(self) -> None:
+        """Wait for the earlier turns, and in front ends without input for the cost."""
+        waiting = self._beginning | (self._costs if in_kernel() and why_no_stdin() else set())
+        if waiting:
+            with contextlib.suppress(CannotBlockError):  # a terminal that awaits
+                run(asyncio.wait(waiting))
+
+    async def _end_of_turns(self) -> None:
+        for response in tuple(self.responses):
+            await response.wait()
 
     # -- turns -------------------------------------------------------------------------------
 
@@ -160,7 +184,7 @@ class ChatPanel:
             return
         self.view.running = False
         self._fallback.update_later()
-        self._start_task(self._show_cost(response))
+        self._start_task(self._show_cost(response), self._costs)
         if not self._replaying and response in self.responses:  # it may have been cleared
             self._show_from(self.responses.index(response) + 1)
 
@@ -289,20 +313,28 @@ class ChatPanel:
 
     # -- tasks -------------------------------------------------------------------------------
 
-    def _start_task(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Start a task on the main loop; a panel made in a subshell is called on another loop."""
-        if running_loop() is self.view.loop or not self.view.loop.is_running():
-            self._start(work)
-        else:
-            self.view.loop.call_soon_threadsafe(self._start, work)
+    def _start_task(
+        self, work: Coroutine[Any, Any, Any], group: set[asyncio.Future[Any]] | None = None
+    ) -> None:
+        """Start a task on the main loop; a panel made in a subshell is called on another loop.
 
-    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
+        Args:
+            work: What to do.
+            group: Contains the task until it is done.
+        """
+        known = self._tasks if group is None else group
+        if running_loop() is self.view.loop or not self.view.loop.is_running():
+            self._start(work, known)
+        else:
+            self.view.loop.call_soon_threadsafe(self._start, work, known)
+
+    def _start(self, work: Coroutine[Any, Any, Any], group: set[asyncio.Future[Any]]) -> None:
         task = asyncio.ensure_future(work, loop=self.view.loop)
-        self._tasks.add(task)
+        group.add(task)
+        task.add_done_callback(group.discard)
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Future[Any]) -> None:
-        self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             words = (
                 str(error) if isinstance(error, AgyError) else f"{type(error).__name__}: {error}"
@@ -317,6 +349,8 @@ class ChatPanel:
         self._fallback.close()
 
     def _ipython_display_(self) -> None:
+        if in_kernel() and current_host().cell_running and why_no_stdin():
+            run(self._end_of_turns())  # the front end drops outputs after the cell's end
         self._fallback.display(at_exit=self.close)
 
 

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from agy_nb.kernel import in_kernel, run
 from agy_nb.widgets.markdown.markup import escape
 from agy_nb.widgets.recordings import recording_list as rl
 from agy_nb.widgets.recordings.frame_player import FramePlayer
@@ -52,11 +53,12 @@ class Browser:
         self.folder = folder
         self.rows: list[rl.Row] = []
         self.opened: rl.OpenedRecording | None = None
-        self._name = ""
+        self._name = self._problem = ""
         self._filter = ""
         self._session = 0
         self._page = PageTree()
-        self.view = PageView(self._page, "Recordings", self._static, self._on_act)
+        self._is_read = False
+        self.view = PageView(self._page, "Recordings", self._static, self._on_act, self._catch_up)
         self._tasks: set[asyncio.Task[None]] = set()
         self._lock = asyncio.Lock()
         self._actions: dict[str, Callable[[str], Awaitable[None] | None]] = {
@@ -68,7 +70,8 @@ class Browser:
         }
         self.controls = self._begin()
         self._actions |= self.controls.actions
-        self._start_task(self.refresh())
+        if self.view.live.loop.is_running():  # between the cells of a terminal it does not
+            self._start_task(self.refresh())
 
     def _begin(self) -> PlayerControls:
         title = f"<strong>Recordings in {escape(str(self.folder))}</strong>"
@@ -111,15 +114,26 @@ class Browser:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    def _catch_up(self) -> None:
+        """Finish all actions; in a terminal, only read the folder."""
+        if in_kernel():
+            run(self.settled())
+        elif not self._is_read:
+            self._read()
+
     # -- the list ----------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        self.rows, self._problem = [], ""
+        try:
+            self.rows = rl.rows(self.folder)
+        except OSError as error:
+            self._problem = str(error)
+        self._is_read = True
 
     async def refresh(self) -> None:
         """Read the folder again."""
-        try:
-            self.rows = await asyncio.to_thread(rl.rows, self.folder)
-        except OSError as error:
-            self._page.upsert(Upsert(id="list", kind="usage", body=f"<p>{escape(str(error))}</p>"))
-            return
+        await asyncio.to_thread(self._read)
         self._show_list()
 
     def _filter_node(self) -> Upsert:
@@ -143,6 +157,10 @@ class Browser:
         return [row for row in self.rows if row.matches(words)]
 
     def _list(self, *, links: bool) -> str:
+        if not self._is_read:
+            return "<p>Not read yet.</p>"
+        if self._problem:
+            return f"<p>{escape(self._problem)}</p>"
         shown = self._shown()
         if shown:
             return rl.table(shown, links=links, opened=self._name)
@@ -235,7 +253,14 @@ class Browser:
         if self.controls.player is not None:
             said = static(self.controls.player.transcript.snapshot())
             html += said if len(said) <= LARGEST_STILL else "<p>Too long to save here.</p>"
-        return html, f"{counted(len(self.rows), 'recording')} in {self.folder}"
+        return html, self._text()
+
+    def _text(self) -> str:
+        """Return the list as text, for terminals."""
+        if not self._is_read or self._problem:
+            return f"Recordings in {self.folder}: {self._problem or 'not read yet'}"
+        title = f"{counted(len(self.rows), 'recording')} in {self.folder}"
+        return "\n".join([title, *rl.text(self._shown())])
 
     def close(self) -> None:
         """Close the view; the static HTML stays."""

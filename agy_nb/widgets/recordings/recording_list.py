@@ -13,7 +13,7 @@ from agy_nb.cassette.storage.cassette_reader import RecordedSession, by_session,
 from agy_nb.cassette.storage.format import WIRE, read_header, read_lines
 from agy_nb.cassette.storage.ownership import is_unfinished
 from agy_nb.widgets.markdown.markup import escape, highlight
-from agy_nb.widgets.response.cards import badge
+from agy_nb.widgets.response.cards import badge, counted
 
 LONGEST = 300
 """Maximum number of recordings that are shown; the filter finds the others."""
@@ -152,6 +152,23 @@ def size(count: int) -> str:
     if count < 1_000_000:  # noqa: PLR2004 - a megabyte
         return f"{count / 1_000:.0f} kB"
     return f"{count / 1_000_000:.1f} MB"
+
+
+def text(shown: list[Row]) -> list[str]:
+    """Format the list as lines of text."""
+    lines = []
+    for row in shown[:LONGEST]:
+        header = row.entry.header
+        if header is None:
+            said = f"unreadable: {row.entry.problem}"
+        elif not (header.complete or header.sessions):
+            said = "unfinished"
+        else:
+            turns = sum(session.turns for session in header.sessions)
+            said = f"{counted(len(header.sessions), 'session')}, {counted(turns, 'turn')}"
+        lines.append(f"  {row.name}: {said}")
+    more = len(shown) - LONGEST
+    return [*lines, *([f"  … {more:,} more"] if more > 0 else [])]
 
 
 # -- one of them -----------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ class PageView:
         label: The accessible name.
         static: Returns the static HTML and text.
         on_act: Called with the name and the value of a control that the user operates.
+        catch_up: Reads and shows all that has happened so far; it may block.
 
     Attributes:
         page: The nodes of the page.
@@ -26,11 +27,16 @@ class PageView:
     """
 
     def __init__(
-        self, page: PageTree, label: str, static: StaticContent, on_act: Callable[[str, str], None]
+        self,
+        page: PageTree,
+        label: str,
+        static: StaticContent,
+        on_act: Callable[[str, str], None],
+        catch_up: Callable[[], None],
     ) -> None:
         self.page = page
         self.live = LiveView(page, mode="page", label=label, on_message=self._on_message)
-        self._fallback = StaticFallback(self.live, static)
+        self._fallback = StaticFallback(self.live, static, catch_up)
         self._on_act = on_act
 
     def display(self) -> None:

@@ -14,10 +14,11 @@ from agy_nb.kernel.stdin_prompt import why_no_stdin
 from agy_nb.protocol.events import Event
 from agy_nb.runtime.turns.response import Response
 from agy_nb.terminal import printable
+from agy_nb.widgets.response.static_fallback import StaticFallback
 from agy_nb.widgets.response.static_html import bundle
 from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.tree.front_end_messages import Message, PanelAction
-from agy_nb.widgets.tree.live_view import INTERVAL_S, LiveView, display_widget
+from agy_nb.widgets.tree.live_view import INTERVAL_S, LiveView
 from agy_nb.widgets.usage.cost_text import cost_of
 
 _shown: weakref.WeakKeyDictionary[Response, int] = weakref.WeakKeyDictionary()
@@ -27,9 +28,9 @@ _shown: weakref.WeakKeyDictionary[Response, int] = weakref.WeakKeyDictionary()
 def show(response: Response) -> None:
     """Show a response in the running cell, at most once per cell; outside a notebook, print it.
 
-    While the turn runs, the output is a widget. When the turn ends, HTML replaces it. Front ends
-    without input, such as papermill and nbconvert, drop output that arrives after the cell has
-    ended, so there this function waits until the turn ends.
+    While the turn runs, the output is a widget. When the turn ends, HTML replaces it. The cell ends
+    when the turn ends, so that the next cell sees the complete response in every front end. To end
+    the cell at once, pass `wait=False` to `agent.chat`.
 
     Args:
         response: The response to show.
@@ -43,15 +44,37 @@ def show(response: Response) -> None:
         print(printable(repr(response)))  # noqa: T201 - as IPython does in a terminal
         return
     cell = _cell()
-    if _shown.get(response) == cell:
-        return
+    is_new = _shown.get(response) != cell
     _shown[response] = cell
     if not response.done and current_host().cell_running and why_no_stdin():
-        run(response.wait())
-    if response.done:
+        run(response.wait())  # such front ends drop outputs that arrive after the cell's end
+    if is_new and response.done:
         _show_finished(response)
-    else:
+    elif is_new:
         _ResponseView(response).open()
+    if response.waits_in_cell and not response.done and current_host().cell_running:
+        _wait_in_cell(response, at_end=is_new)
+
+
+def _wait_in_cell(response: Response, *, at_end: bool) -> None:
+    """Wait for the turn, in the last line of a cell now, else when the cell's code has ended."""
+    shell = current_shell()
+    hook = getattr(shell, "displayhook", None)
+    if getattr(hook, "msg", None) is not None or getattr(hook, "_is_active", False):
+        run(response.wait())
+    elif at_end and shell is not None:
+
+        def wait(result: Any) -> None:
+            shell.events.unregister("post_run_cell", wait)
+            if result.success:
+                try:
+                    run(response.wait())
+                except KeyboardInterrupt as error:
+                    result.error_in_exec = (
+                        error  # the cell was interrupted: the next ones do not run
+                    )
+
+        shell.events.register("post_run_cell", wait)
 
 
 def _cell() -> int:
@@ -66,8 +89,12 @@ def _show_finished(response: Response) -> None:
     for event in response.events:
         transcript.on_event(event)
     transcript.catch_up()
+    late = not (current_host().cell_running and why_no_stdin())
+    if not late:
+        transcript.set_cost(run(cost_of(response)))
     handle = display(bundle(transcript), raw=True, display_id=True)
-    _run_in_background(_add_cost(response, transcript, handle))
+    if late:
+        _run_in_background(_add_cost(response, transcript, handle))
 
 
 _tasks: set[asyncio.Future[None]] = set()
@@ -84,18 +111,11 @@ def _run_in_background(work: Coroutine[Any, Any, None]) -> None:
     task.add_done_callback(_tasks.discard)
 
 
-async def _add_cost(
-    response: Response,
-    transcript: ConversationView,
-    handle: Any,
-    *,
-    refresh: bool = False,
-) -> None:
+async def _add_cost(response: Response, transcript: ConversationView, handle: Any) -> None:
     """Update the output when the cost is known."""
     words = await cost_of(response)
     if words:
         transcript.set_cost(words)
-    if words or refresh:
         with contextlib.suppress(Exception):  # a front end that is closed must not fail the turn
             handle.update(bundle(transcript), raw=True)
 
@@ -109,14 +129,17 @@ class _ResponseView:
         self._transcript.begin_turn()
         self._view = LiveView(self._transcript, on_message=self._on_message)
         self._view.running = True
-        self._handle: Any = None
+        self._fallback = StaticFallback(
+            self._view, lambda: (self._transcript.html(), self._transcript.text())
+        )
 
     def open(self) -> None:
-        self._handle = display_widget(self._view.widget)
+        self._fallback.display(at_exit=self._fallback.update)
         self._response.watch(self._on_event)
 
     def _on_event(self, event: Event) -> None:
         self._view.on_event(event)
+        self._fallback.update_later()
         if self._response.done:
             self._replace_by_html()
 
@@ -130,8 +153,8 @@ class _ResponseView:
         if not self._view.seen:  # no front end is waiting for updates
             self._transcript.catch_up()
         with contextlib.suppress(Exception):  # a front end that is closed must not fail the turn
-            self._handle.update(bundle(self._transcript), raw=True)
-            self._view.leave()
+            self._replace()
+            self._view.leave(is_saved=self._fallback.in_output_widget)
         _run_in_background(self._complete())
 
     async def _complete(self) -> None:
@@ -142,5 +165,12 @@ class _ResponseView:
                 self._transcript.changes()
             self._view.touch()
             await asyncio.sleep(0 if self._view.closed else INTERVAL_S)
-        await _add_cost(self._response, self._transcript, self._handle, refresh=late)
+        words = await cost_of(self._response)
+        self._transcript.set_cost(words)
+        if words or late:
+            with contextlib.suppress(Exception):  # as above
+                self._replace()
         self._view.touch()  # a view that stays open also shows the cost
+
+    def _replace(self) -> None:
+        self._fallback.replace(bundle(self._transcript))

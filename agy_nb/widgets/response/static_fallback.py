@@ -1,25 +1,32 @@
 """Static HTML next to a widget, which remains when the kernel is gone.
 
 The widget hides the HTML while it works. A notebook that is opened without its kernel, and the
-output of nbconvert, show the HTML. It is updated some seconds after a change, not with each one.
+output of nbconvert, show the HTML. It is complete when a cell ends. Between cells it is updated
+some seconds after a change, not with each one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from agy_nb.kernel import current_host, in_kernel
+from agy_nb.kernel.environment import current_kernel
 from agy_nb.terminal import printable
 from agy_nb.widgets.response.static_html import VIEW, style
 from agy_nb.widgets.tree.live_view import LiveView, display_widget
 
-UPDATE_AFTER_S = 3.0
+FIRST_UPDATE_AFTER_S = 0.2
+"""Delay between the first content and the HTML, in seconds. JupyterLab drops what a kernel sends
+while it restarts, so the HTML must not wait for the restart."""
+
+UPDATE_AFTER_S = 1.0
 """Minimum delay between a change and the update of the HTML, in seconds."""
 
-SENT_PER_S = 100_000
+SENT_PER_S = 50_000
 """Maximum average rate of HTML, in characters per second. The HTML is always sent whole, so a long
 conversation is updated less often. The update at shutdown is sent at once."""
 
@@ -33,16 +40,28 @@ class StaticFallback:
     Args:
         live: The view.
         static: Returns the static HTML and text.
+        catch_up: Reads and shows all that has happened so far; it may block.
+
+    Attributes:
+        in_output_widget: Whether an `ipywidgets.Output` contains the widget. The HTML is then in
+            the cell itself, because the notebook does not save the content of widgets.
     """
 
-    def __init__(self, live: LiveView, static: StaticContent) -> None:
+    def __init__(
+        self,
+        live: LiveView,
+        static: StaticContent,
+        catch_up: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.in_output_widget = False
         self._live = live
         self._static = static
+        self._catch_up = catch_up
         self._handles: list[Any] = []
         self._outputs: list[Any] = []
         self._html = ""
         self._update_at: asyncio.TimerHandle | None = None
-        self._forget: Callable[[], None] = lambda: None
+        self._forget: list[Callable[[], None]] = []
 
     def display(self, at_exit: Callable[[], None]) -> None:
         """Show the view in the running cell; in a terminal, print its text.
@@ -50,50 +69,112 @@ class StaticFallback:
         Args:
             at_exit: Called when the kernel shuts down.
         """
+        self._catch_up()
         if not in_kernel():
             print(printable(self._static()[1]))  # noqa: T201 - as IPython does in a terminal
             return
         from IPython.display import display
 
         if not self._handles:
-            self._forget = current_host().at_exit(at_exit, fallback=lambda: None)
+            host = current_host()
+            self._forget.append(host.at_exit(at_exit, fallback=lambda: None))
+            self._forget.append(host.at_cell_end(self._at_cell_end))
         self._outputs.append(display_widget(self._live.widget))
-        self._handles.append(display(self._bundle(), raw=True, display_id=True))
+        with _outside_of_output_widgets() as inside:
+            self.in_output_widget = self.in_output_widget or inside
+            self._handles.append(display(self._bundle(), raw=True, display_id=True))
 
     def update_later(self) -> None:
         """Schedule an update of the HTML."""
         if self._handles and self._update_at is None:
             pause = max(UPDATE_AFTER_S, len(self._html) * len(self._handles) / SENT_PER_S)
+            pause = pause if self._html else FIRST_UPDATE_AFTER_S
             self._update_at = self._live.loop.call_later(pause, self.update)
+
+    def _at_cell_end(self) -> None:
+        self._catch_up()
+        if self._update_at is not None:
+            self.update()
 
     def _bundle(self) -> dict[str, str]:
         inside, text = self._static()
         mark = f"{VIEW} agy-still agy-still-{self._live.widget.key}"
-        self._html = f'<style>{style()}</style><div class="{mark}">{inside}</div>'
-        return {"text/html": self._html, "text/plain": text}
+        self._html = f'<style>{style()}</style><div class="{mark}">{inside}</div>' if inside else ""
+        return {"text/html": self._html, "text/plain": text} if inside else {}
 
     def update(self) -> None:
         """Update the HTML now if it has changed."""
-        if self._update_at is not None:
-            self._update_at.cancel()
-            self._update_at = None
+        self._cancel_update()
         before, bundle = self._html, self._bundle()
         if self._html != before:
             for handle in self._handles:
                 handle.update(bundle, raw=True)
 
+    def replace(self, bundle: dict[str, str]) -> None:
+        """Replace the widget by static content.
+
+        Args:
+            bundle: The content by MIME type. If an output widget contains the view, the content
+                is shown in the cell itself.
+        """
+        self._stop()
+        if self.in_output_widget:
+            self.update()
+            return
+        for output, handle in zip(self._outputs, self._handles, strict=True):
+            output.update(bundle, raw=True)
+            handle.update({}, raw=True)  # an output without content takes no room
+
     def close(self) -> None:
         """Update the HTML a last time and close the widget."""
-        self._forget()
+        self._stop()
         with contextlib.suppress(
             Exception
         ):  # a front end that is closed must not fail the clean-up
             if self._handles:
                 self.update()
             for output in self._outputs:
-                output.update({"text/plain": ""}, raw=True)
-        if self._update_at is not None:
-            self._update_at.cancel()
+                output.update({}, raw=True)
         self._handles.clear()
         self._outputs.clear()
         self._live.close()
+
+    def _stop(self) -> None:
+        for forget in self._forget:
+            forget()
+        self._forget.clear()
+        self._cancel_update()
+
+    def _cancel_update(self) -> None:
+        if self._update_at is not None:
+            self._update_at.cancel()
+            self._update_at = None
+
+
+@contextlib.contextmanager
+def _outside_of_output_widgets() -> Iterator[bool]:
+    """Display in the cell itself although an output widget takes the cell's outputs."""
+    parent = current_kernel().get_parent() or {}  # type: ignore[union-attr]
+    header = parent.get("header", {})
+    found = [each for each in _output_widgets() if each.msg_id == header.get("msg_id", "-")]
+    if header.get("msg_type") != "execute_request":  # no cell would show it
+        found = []
+    for widget in found:
+        widget.msg_id = ""
+    try:
+        yield bool(found)
+    finally:
+        for widget in found:
+            widget.msg_id = header["msg_id"]
+
+
+def _output_widgets() -> list[Any]:
+    """Return all `ipywidgets.Output` of this kernel; importing nothing."""
+    module = sys.modules.get("ipywidgets.widgets.widget_output")
+    if module is None:
+        return []
+    widget = sys.modules["ipywidgets.widgets.widget"]
+    known = getattr(widget, "_instances", None)
+    if known is None:
+        known = widget.Widget.widgets  # ipywidgets 7
+    return [each for each in tuple(known.values()) if isinstance(each, module.Output)]

@@ -175,7 +175,7 @@ function refocus(root, change) {
   (same.find((each) => each.dataset.agyValue === at.dataset.agyValue) ?? same[0])?.focus({ preventScroll: true });
 }
 
-// A page has its HTML beside it for the day when there is no kernel; until then that is hidden.
+// A view has its HTML beside it for the day when there is no kernel; until then that is hidden.
 function hider(model) {
   const style = make("style");
   return { style, hide: (yes) => (style.textContent = yes ? `.agy-view.agy-still-${model.get("key")}{display:none}` : "") };
@@ -568,6 +568,7 @@ function render({ model, el }) {
   const status = make("span", "agy-fact");
   bar.append(stop, status);
   root.append(nodes, notice, bar);
+  root.hidden = true; // the HTML beside it is shown until Python answers
   const chat = model.get("mode") === "chat" ? composer(send, () => (nodes.scrollTop = nodes.scrollHeight)) : null;
   const allowed = grants(send);
   if (chat) {
@@ -578,7 +579,7 @@ function render({ model, el }) {
   if (page) acts(nodes, send);
   root.addEventListener("keydown", ownKeys);
   el.append(root);
-  if (page || chat) el.append(still.style); // beside the view, which holds nothing but what it shows
+  el.append(still.style); // beside the view, which holds nothing but what it shows
 
   const tree = new Tree(nodes, send);
   let gone = false;
@@ -601,14 +602,14 @@ function render({ model, el }) {
       status.textContent = message.status;
     }
     notice.textContent = message.notice ?? "";
-    still.hide(page || chat);
+    still.hide(true);
     root.hidden = false;
     if (follows) nodes.scrollTop = nodes.scrollHeight;
   };
   const onGone = async () => {
     const real = await model.widget_manager.get_model(model.get("key")); // `model` does not tell this
     if (real.comm_live === false) {
-      notice.textContent = "Kernel disconnected. The answer so far is shown but not saved.";
+      notice.textContent = "Kernel disconnected. The notebook keeps the answer so far.";
       tree.close();
       disable(root);
       stop.hidden = true;

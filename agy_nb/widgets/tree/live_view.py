@@ -18,6 +18,8 @@ import traitlets
 
 from agy_nb.errors import WrongLoopError
 from agy_nb.kernel import main_loop
+from agy_nb.kernel.environment import current_shell
+from agy_nb.kernel.loops.script_loop import process_loop
 from agy_nb.protocol.events import Approval, Event, Question
 from agy_nb.widgets.approvals.pending import PendingRequest, Reply, pending_requests
 from agy_nb.widgets.tree.front_end_messages import (
@@ -128,6 +130,8 @@ def display_widget(widget: Any) -> Any:
 
 def _loop() -> asyncio.AbstractEventLoop:
     loop = main_loop()
+    if loop is None and current_shell() is not None:
+        loop = process_loop().loop()  # a terminal of IPython runs its loop only while it awaits
     if loop is None:
         raise WrongLoopError(
             "a view needs an event loop, and none has run in this process. Show the view in a "
@@ -176,7 +180,7 @@ class LiveView:
         self._on_message = on_message
         self._flush_at: asyncio.TimerHandle | None = None
         self._close_at: asyncio.TimerHandle | None = None
-        self._closed = False
+        self._closed = self._is_saved = False
         self.widget.on_msg(self._receive)
         self._detach = pending_requests.attach_view(self.claim)
 
@@ -289,14 +293,19 @@ class LiveView:
 
     # -- the end -----------------------------------------------------------------------------
 
-    def leave(self) -> None:
+    def leave(self, *, is_saved: bool = False) -> None:
         """Close the widget because HTML has replaced its output, unless a front end still shows it.
+
+        Args:
+            is_saved: Whether the notebook saves the HTML in another output, so that a view that
+                stays open needs no notice.
 
         A page that was reloaded, or that shows the widget inside another widget's output, does not
         know the widget's output, so the HTML does not replace it. Closing the widget would leave
         nothing of the turn. Such a front end replies, and the view stays open with a notice.
         """
         self._detach()
+        self._is_saved = is_saved
         if not self.seen:
             self.close()
         elif not self._closed:
@@ -308,7 +317,7 @@ class LiveView:
     def _keep_widget(self) -> None:
         if self._close_at is not None:
             self._close_at.cancel()
-            self._notice = NOT_SAVED
+            self._notice = "" if self._is_saved else NOT_SAVED
             self.touch()
 
     def close(self) -> None:

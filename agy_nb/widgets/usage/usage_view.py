@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from agy_nb.kernel import in_kernel, run
 from agy_nb.kernel.environment import current_shell
 from agy_nb.runtime.default_runtime import runtime
 from agy_nb.runtime.telemetry import Telemetry
@@ -73,7 +74,7 @@ class UsageView:
         self._usage: ut.UsageData | None = None
         self._exported: dict[str, Any] = {}
         self._page = PageTree()
-        self.view = PageView(self._page, "Usage", self._static, self._on_act)
+        self.view = PageView(self._page, "Usage", self._static, self._on_act, self._catch_up)
         self._timer: asyncio.TimerHandle | None = None
         self._updating: asyncio.Task[None] | None = None
         self._completing: set[asyncio.Task[None]] = set()
@@ -82,7 +83,10 @@ class UsageView:
         self._tables: Tables | None = None
         self._stop: Callable[[], None] = telemetry.watch(self._on_change)
         self._show()
-        self._on_change()
+        if self.view.live.loop.is_running():
+            self._on_change()
+        else:  # between the cells of a terminal
+            self._dirty = True
 
     # -- updates -----------------------------------------------------------------------------
 
@@ -139,6 +143,25 @@ class UsageView:
         self._completing.add(task)
         task.add_done_callback(self._completing.discard)
 
+    def _catch_up(self) -> None:
+        """Show all changes so far now; in a terminal, also without an event loop."""
+        if in_kernel():
+            run(self._complete_now())
+        else:
+            live = self._source.tables
+            self._tables, self._usage = _sum_up(live.now(ut.READ), self.by, live.prices)
+
+    async def _complete_now(self) -> None:
+        while self._dirty or self._updating is not None:
+            if self._updating is None:
+                if self._timer is not None:
+                    self._timer.cancel()
+                    self._timer = None
+                self._on_change()
+            if self._updating is not None:
+                await asyncio.wait([self._updating])
+        await self._complete()
+
     async def settled(self) -> None:
         """Wait until all changes so far are shown."""
         while self._updating is not None or self._timer is not None or self._completing:
@@ -183,7 +206,7 @@ class UsageView:
     def _static(self) -> tuple[str, str]:
         usage = self._usage
         if usage is None:
-            return "<p>No usage yet.</p>", "No usage yet"
+            return "<p>Not read yet.</p>", "Usage: not read yet"
         nodes = [
             Upsert(
                 id=by,

@@ -42,6 +42,7 @@ def f(x):
 TURNS = {
     "await": "response = await agent.chat('go')\ndisplay(response)\nawait response.wait()\nNone",
     "sync": "response = agent.sync.chat('go')",
-    "idle": "await agent.chat('go')",
+    "last line": "await agent.chat('go')",
+    "idle": "await agent.chat('go', wait=False)",
 }
-"""How a turn is run: the cell awaits it, blocks on it, or ends before it."""
+"""How a turn is run: the cell awaits it, blocks on it, ends with it, or ends before it."""

@@ -2,6 +2,7 @@
 
 import shutil
 
+import nbformat
 import pytest
 
 from tests.widgets.in_lab import front_ends
@@ -20,6 +21,17 @@ def write(path: str) -> str:
 
 model, agent = await start([call("write", path="must_not_be_there"), say("ok")], tools=[write])
 """
+
+
+def saved(file) -> str:
+    """The HTML of the last cell that has any, as the notebook's file has it."""
+    notebook = nbformat.read(file, as_version=4)
+    cells = [
+        "".join(each.data.get("text/html", "") for each in cell.outputs if "data" in each)
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    ]
+    return next(html for html in reversed(cells) if html)
 
 
 @pytest.mark.parametrize("how", TURNS)
@@ -46,14 +58,19 @@ def test_response_in_an_output_widget_stays_when_its_turn_is_over(lab):
     )
     cell.click("Allow once")
     assert "Done" in cell.footer()
-    cell.wait("text=Show the response in another cell")
     assert "Allowed" in cell.text()
+    cell.wait(".agy-still .agy-footer", state="attached")
+    lab.idle()
+    assert cell.count("text=Show the response in another cell") == 0
+    lab.command("docmanager:save")
+    assert "Allowed" in saved(lab.file)  # the notebook does not save what is in widgets
 
 
 def test_view_says_that_its_kernel_was_started_again_and_nothing_is_allowed(lab):
     lab.do(WRITES)
     cell = lab.run(TURNS["idle"])
     cell.wait(".agy-approval button")
+    cell.wait(".agy-still >> text=must_not_be_there", state="attached")
     try:
         lab.start_kernel_again()
         cell.wait("text=/Kernel disconnected|Denied/")
@@ -62,6 +79,8 @@ def test_view_says_that_its_kernel_was_started_again_and_nothing_is_allowed(lab)
         assert "Waiting for approval" not in cell.text()
         cell.picture("restarted")
         assert not (lab.site.folder / "must_not_be_there").exists()
+        lab.command("docmanager:save")
+        assert "must_not_be_there" in saved(lab.file)
     finally:
         lab.do(START)
 
