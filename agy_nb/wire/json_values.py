@@ -11,6 +11,7 @@ import json
 import re
 import urllib.parse
 import urllib.request
+from itertools import product
 from typing import Any, Final
 
 from agy_nb.wire.frames import (
@@ -65,6 +66,24 @@ def json_of(text: Any) -> Any:
         return json.loads(text) if isinstance(text, str) else text
     except (ValueError, RecursionError):
         return text
+
+
+def embedded_json(text: str) -> Any:
+    """Return the object or list that a text holds as JSON, None if it holds neither."""
+    if not text or text.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def dump_like(text: str, data: Any, changed: Any) -> str:
+    """Write changed JSON data in the style of the text that the data came from."""
+    for separators, ascii_only in product(((",", ":"), (", ", ": ")), (False, True)):
+        if json.dumps(data, separators=separators, ensure_ascii=ascii_only) == text:
+            return json.dumps(changed, separators=separators, ensure_ascii=ascii_only)
+    return json.dumps(changed, ensure_ascii=text.isascii())
 
 
 def arguments_of(call: Frame) -> Frame:

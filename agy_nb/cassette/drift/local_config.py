@@ -30,6 +30,7 @@ from agy_nb.wire.frames import (
     SUBAGENTS,
 )
 from agy_nb.wire.json_values import object_of, objects_of
+from agy_nb.wire.path_map import PathMap
 
 KEY_VARIABLE = "GEMINI_API_KEY"
 _REDIRECTED = frozenset(ENDPOINTS) - {CUSTOM_ENDPOINT}
@@ -143,8 +144,8 @@ class Workspaces:
 
     def into(self, config: Frame) -> Frame:
         """A configuration with folders of this machine."""
-        here = sorted(self._here.items(), key=lambda item: -len(item[0]))
-        changed: Frame = _replaced(config, [(old, str(new)) for old, new in here])
+        here = PathMap({old: str(new) for old, new in self._here.items()})
+        changed: Frame = here.value(config)
         return changed
 
 
@@ -180,15 +181,3 @@ def _common(paths: list[str]) -> str:
     except ValueError:  # some are absolute, some begin with a mark
         return "/"
     return os.path.dirname(common) if common in paths else common  # noqa: PTH120 - may be a mark
-
-
-def _replaced(value: Any, words: list[tuple[str, str]]) -> Any:
-    if isinstance(value, dict):
-        return {key: _replaced(item, words) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_replaced(item, words) for item in value]
-    if isinstance(value, str):
-        for old, new in words:
-            if old in value:
-                return value.replace(old, new)
-    return value

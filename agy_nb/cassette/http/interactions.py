@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from agy_nb.cassette.errors import CassetteInvalidError, CassetteMismatchError
@@ -22,6 +22,13 @@ from agy_nb.cassette.matching.compare_requests import (
 from agy_nb.cassette.matching.mismatch import diff_of
 from agy_nb.cassette.remedies import ACCEPT_UNPLAYED, RECORD_AGAIN
 from agy_nb.cassette.storage.model_log import has_model, read_model
+
+
+class Exchange(NamedTuple):
+    """A recorded request, as vcrpy's `Request`, and its response in vcrpy's format."""
+
+    request: Any
+    response: dict[str, Any]
 
 
 class Interactions:
@@ -73,17 +80,17 @@ class Interactions:
         """Close vcrpy's cassette."""
         self._stack.close()
 
-    def play(self, request: Any) -> dict[str, Any] | None:
+    def play(self, request: Any) -> Exchange | None:
         """Return the answer to a request, and mark it as used.
 
         Returns:
-            A response in vcrpy's format; None if no unused answer fits.
+            The recorded exchange; None if no unused answer fits.
         """
         recorded = self._find(request)
         if recorded is None:
             return None
         response: dict[str, Any] = copy.deepcopy(self._cassette.play_response(recorded))
-        return response
+        return Exchange(recorded, response)
 
     def _find(self, request: Any) -> Any:
         """Return the recorded request whose answer comes next, None if there is none."""

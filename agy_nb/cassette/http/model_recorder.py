@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 
 from agy_nb.cassette.errors import CassetteError, CassetteInvalidError, CassetteMismatchError
 from agy_nb.cassette.http.frame_learner import FrameLearner
-from agy_nb.cassette.http.interactions import Interactions
+from agy_nb.cassette.http.interactions import Exchange, Interactions
 from agy_nb.cassette.http.proxy import HttpProxy, ProxyRequest, ProxyResponse, passing
 from agy_nb.cassette.http.relay import Relay, UpstreamAnswer
-from agy_nb.cassette.matching.compare_requests import PathTranslation
+from agy_nb.cassette.http.session_paths import SessionPaths
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.http.exchanges import cleaned
 from agy_nb.cassette.redaction.http.http_bodies import encoding_of
@@ -83,7 +83,8 @@ class ModelRecorder:
         self._speed = speed
         self._proxy = HttpProxy(self)
         redactor.learn(self._proxy.token)  # error messages of the harness contain addresses
-        self._translations: dict[int, PathTranslation] = {}
+        self._paths: dict[int, SessionPaths] = {}
+        self._no_paths = SessionPaths((), redactor)
         self._recorded = Interactions(path) if replaying else None
         self.learner: FrameLearner | None = None
         self._relay = Relay()
@@ -170,7 +171,7 @@ class ModelRecorder:
 
     def rewrite(self, session: int, config: Frame) -> Frame:
         """Return a session's configuration with the proxy's address for every model."""
-        self._translations[session] = PathTranslation(paths_of(config))
+        self._paths[session] = SessionPaths(paths_of(config).items(), self._redactor)
         changed = copy.deepcopy(config)
         for model in models_of(changed):
             for name in f.ENDPOINTS:
@@ -222,8 +223,8 @@ class ModelRecorder:
         if recorded is None:
             return await self._record(asked)
         request = await asyncio.to_thread(self._request, asked)
-        if (response := recorded.play(request)) is not None:
-            return self._replay(asked, response)
+        if (played := recorded.play(request)) is not None:
+            return self._replay(asked, request, played)
         if self._extend is None:
             return self._refuse(recorded.mismatch(request))
         async with self._extending:
@@ -247,19 +248,14 @@ class ModelRecorder:
         return Request(**self._asked(asked))
 
     def _asked(self, asked: ProxyRequest) -> dict[str, Any]:
-        translation = self._translations.get(asked.session) or PathTranslation({})
         headers = clean_request_headers(grouped(asked.headers.items()), self._redactor.text)
         encoding = encoding_of(asked.headers.items())
-        body = as_text(self._clean(asked.body, translation, encoding))
+        body = as_text(self._paths_of(asked).body(asked.body, encoding=encoding))
         uri = clean_uri(_portless(asked.url), self._redactor.text)
         return {"method": asked.method, "uri": uri, "body": body, "headers": headers}
 
-    def _clean(self, body: bytes, translation: PathTranslation, encoding: str) -> bytes:
-        return self._redactor.body(
-            body,
-            encoding=encoding,
-            text=lambda text: self._redactor.text(translation.to_marks(text)),
-        )
+    def _paths_of(self, asked: ProxyRequest) -> SessionPaths:
+        return self._paths.get(asked.session, self._no_paths)
 
     async def _record(self, asked: ProxyRequest) -> ProxyResponse:
         headers = [*passing(asked.headers.items()), ("Accept-Encoding", "identity")]
@@ -321,18 +317,13 @@ class ModelRecorder:
         pieces: list[tuple[bytes, float]],
         end: str,
     ) -> Interaction:
-        translation = self._translations.get(asked.session) or PathTranslation({})
+        redactor = self._paths_of(asked)
         body = as_text(b"".join(chunk for chunk, _ in pieces))
         chunks: list[Chunk] = [[len(chunk), round(dt, 6)] for chunk, dt in pieces]
         if isinstance(body, str):
-            body, chunks = clean_stream(
-                body,
-                chunks,
-                self._redactor,
-                lambda text: self._redactor.text(translation.to_marks(text)),
-            )
+            body, chunks = clean_stream(body, chunks, redactor)
         else:
-            whole = self._clean(body, translation, encoding_of(upstream.headers))
+            whole = redactor.body(body, encoding=encoding_of(upstream.headers))
             if whole != body:  # redaction changed the length, so the chunk sizes are not valid
                 body, chunks = as_text(whole), [[len(whole), sum(dt for _, dt in chunks)]]
         headers = clean_headers(grouped(passing(upstream.headers)), self._redactor.text)
@@ -347,28 +338,34 @@ class ModelRecorder:
             },
         }
 
-    def _replay(self, asked: ProxyRequest, response: dict[str, Any]) -> ProxyResponse:
+    def _replay(self, asked: ProxyRequest, request: Any, played: Exchange) -> ProxyResponse:
+        response = played.response
         headers = [(k, v) for k, values in response["headers"].items() for v in values]
         status = response["status"]
         if response.get("x_agy_end") == _UNANSWERED:
             raise ConnectionResetError(f"the recording has no answer: {status['message']}")
-        translation = self._translations.get(asked.session) or PathTranslation({})
-        chunks = self._replayed_chunks(response, translation)
+        chunks = self._replayed_chunks(self._paths_of(asked), request, played)
         return ProxyResponse(status["code"], status["message"], headers, chunks)
 
     async def _replayed_chunks(
-        self, response: dict[str, Any], translation: PathTranslation
+        self, paths: SessionPaths, request: Any, played: Exchange
     ) -> AsyncGenerator[bytes, None]:
-        body = response["body"]["string"]
-        body = body.encode() if isinstance(body, str) else body
+        response = played.response
+        raw = _bytes(response["body"]["string"])
+        body, chunks = as_text(raw), _chunks_of(response, len(raw))
+        if isinstance(body, str):
+            body, chunks = paths.restored(
+                body,
+                chunks,
+                recorded=_bytes(played.request.body).decode("utf-8", "replace"),
+                asked=_bytes(request.body).decode("utf-8", "replace"),
+            )
+        body = _bytes(body)
         position = 0
-        for size, dt in _chunks_of(response, len(body)):
+        for size, dt in chunks:
             await asyncio.sleep(dt / self._speed if self._speed else 0)
-            chunk = body[position : position + size]
+            yield body[position : position + size]
             position += size
-            # The bounds of a chunk may cut a character in two.
-            text = translation.to_paths(chunk.decode("utf-8", "surrogateescape"))
-            yield text.encode("utf-8", "surrogateescape")
         match response.get("x_agy_end", "ok"):
             case "reset":
                 raise ConnectionResetError("the model broke the connection in the recording")
@@ -376,7 +373,11 @@ class ModelRecorder:
                 await asyncio.get_running_loop().create_future()
 
 
-def _chunks_of(response: dict[str, Any], length: int) -> list[tuple[int, float]]:
+def _bytes(body: Any) -> bytes:
+    return body.encode() if isinstance(body, str) else body or b""
+
+
+def _chunks_of(response: dict[str, Any], length: int) -> list[Chunk]:
     """Return sizes of a body's chunks and seconds before each.
 
     Sizes that do not add up are those of a body that was edited by hand. They would cut the body
@@ -388,13 +389,13 @@ def _chunks_of(response: dict[str, Any], length: int) -> list[tuple[int, float]]
     """
     found = response.get("x_agy_chunks")
     try:
-        chunks = [(int(size), float(dt)) for size, dt in found or ()]
+        chunks: list[Chunk] = [[int(size), float(dt)] for size, dt in found or ()]
     except (TypeError, ValueError, OverflowError):
         chunks = []
     sound = all(size >= 0 and 0 <= dt < _LONGEST_WAIT_S for size, dt in chunks)
     if sound and sum(size for size, _ in chunks) == length:
         return chunks
-    return [(length, sum(dt for _, dt in chunks) if sound else 0.0)]
+    return [[length, sum(dt for _, dt in chunks) if sound else 0.0]]
 
 
 async def _text(text: str) -> AsyncGenerator[bytes, None]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -145,33 +145,3 @@ def _without_command_times(value: Any) -> Any:
     if value.get("name") == _COMMAND:
         return _in_strings(value, lambda text: _TIME.sub("<time>", text))
     return {name: _without_command_times(item) for name, item in value.items()}
-
-
-class PathTranslation:
-    """A session's folders, and the marks that stand for them in the recording.
-
-    Args:
-        paths: The folders by what they are for, as `wire.frames.paths_of` gives them.
-    """
-
-    def __init__(self, paths: Mapping[str, str]) -> None:
-        self._pairs: list[tuple[str, str]] = []
-        for name, path in sorted(paths.items(), key=lambda item: -len(item[1])):
-            form, mark = path, name.replace(":", "-")
-            for _ in range(3):  # as it is, in JSON, and in JSON inside JSON
-                if form not in (known for known, _ in self._pairs):
-                    self._pairs.append((form, "{{agy:" + mark + "}}"))
-                form, mark = json.dumps(form)[1:-1], f"{mark}-json"
-        self._pairs.sort(key=lambda pair: -len(pair[0]))
-
-    def to_marks(self, text: str) -> str:
-        """A text fit for the recording."""
-        for path, mark in self._pairs:
-            text = text.replace(path, mark)
-        return text
-
-    def to_paths(self, text: str) -> str:
-        """A recorded text in this session's words."""
-        for path, mark in self._pairs:
-            text = text.replace(mark, path)
-        return text

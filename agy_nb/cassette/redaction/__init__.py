@@ -10,7 +10,6 @@ from __future__ import annotations
 from agy_nb.cassette.redaction.finder import find_secrets
 from agy_nb.cassette.redaction.redactor import (
     HOME,
-    MARK,
     OS,
     OWN_MARKS,
     SECRET,
@@ -21,6 +20,7 @@ from agy_nb.cassette.redaction.redactor import (
     mark,
 )
 from agy_nb.cassette.redaction.split_text import TextSpan
+from agy_nb.wire.path_map import MARK
 
 __all__ = [
     "HOME",

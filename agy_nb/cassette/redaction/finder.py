@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 
 from agy_nb.cassette.redaction.engine import engine_spans
@@ -13,8 +12,8 @@ from agy_nb.cassette.redaction.rules.formats import formatted
 from agy_nb.cassette.redaction.rules.tokens import is_apart, tokens
 from agy_nb.cassette.redaction.rules.value_shapes import is_placeholder
 from agy_nb.cassette.redaction.split_text import SECRET, TextSpan, merged
+from agy_nb.wire.path_map import MARK
 
-_MARK = re.compile(r"\{\{agy:[a-z0-9-]+\}\}")
 _DEPTH = 2
 """Levels of base64 within base64 that are looked into."""
 
@@ -49,7 +48,7 @@ def _find(text: str, known: Known | None, depth: int) -> list[TextSpan]:
         found += _in_wrapped(view, known, {span.start for span in found})
         if depth:
             found += _in_encoded(view, known, depth)
-    return merged(span for span in found if not _MARK.fullmatch(text, span.start, span.end))
+    return merged(span for span in found if not MARK.fullmatch(text, span.start, span.end))
 
 
 def _in_view(text: str, known: Known | None) -> Iterator[tuple[int, int]]:

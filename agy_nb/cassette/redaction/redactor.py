@@ -34,6 +34,7 @@ from agy_nb.cassette.redaction.split_text import TextSpan, merged
 from agy_nb.cassette.storage.format import Frame, WireRecord
 from agy_nb.errors import InvalidInputError
 from agy_nb.wire.frames import MIME_TYPE
+from agy_nb.wire.path_map import MARK, PathMap
 
 Rule: TypeAlias = "re.Pattern[str] | str | Callable[[Frame], Frame]"
 """Of your own: a compiled expression, a JSON path (`$.config.models[*].name`, `$..note`), or a
@@ -54,11 +55,10 @@ def mark(kind: str) -> str:
     return "{{agy:" + kind + "}}"
 
 
-MARK = re.compile(r"\{\{agy:[a-z0-9-]+\}\}")
 HOME, TEMP, SECRET, OS = mark("home"), mark("tmp"), mark("secret"), mark("os")
 MEDIA = mark("media")
 OWN_MARKS = frozenset({HOME, TEMP, OS})
-"""Of this machine's folders: the only marks that a replay puts something in the place of."""
+"""Marks that a replay replaces by folders of its own machine; it keeps all others."""
 
 
 class Redactor:
@@ -163,12 +163,7 @@ class Redactor:
                 TextSpan(*match.span(group), mark("rule"), secret=True)
                 for match in own.finditer(text)
             ]
-        for place, folder, expression in self._places:
-            if folder in text:
-                found += [
-                    TextSpan(*match.span(), place, secret=False)
-                    for match in expression.finditer(text)
-                ]
+        found += [TextSpan(*place, secret=False) for place in self._places.replacements(text)]
         return merged(
             span
             for span in found
@@ -202,8 +197,14 @@ class Redactor:
     # -- how ---------------------------------------------------------------------------------
 
     @cached_property
-    def _places(self) -> list[tuple[str, str, re.Pattern[str]]]:
-        return _place_patterns(local_places() if self._folders is None else self._folders)
+    def _places(self) -> PathMap:
+        folders = local_places() if self._folders is None else self._folders
+        marks: dict[str, str] = {}
+        for place, folder in folders.items():
+            marks.setdefault(folder, place)
+            if Path(folder).is_absolute():
+                marks.setdefault(os.path.realpath(folder), place)
+        return PathMap(marks)
 
     def _add(self, rule: Rule) -> None:
         if isinstance(rule, re.Pattern):
@@ -351,20 +352,6 @@ def local_places() -> dict[str, str]:
     import tempfile
 
     return {HOME: str(Path.home()), TEMP: tempfile.gettempdir(), OS: platform.release()}
-
-
-def _place_patterns(places: Mapping[str, str]) -> list[tuple[str, str, re.Pattern[str]]]:
-    found: dict[str, str] = {}
-    for place, folder in places.items():
-        forms = (folder, os.path.realpath(folder)) if Path(folder).is_absolute() else (folder,)
-        for form in forms:
-            if len(form.strip("/\\")) > 1:
-                found.setdefault(form, place)
-    ordered = sorted(found.items(), key=lambda item: -len(item[0]))
-    return [
-        (place, folder, re.compile(rf"(?<![\w.-]){re.escape(folder)}(?![\w-]|\.\w)"))
-        for folder, place in ordered
-    ]
 
 
 def _json(text: str) -> Any:

@@ -332,7 +332,10 @@ class SessionMachine:
     def recorded_result(self, call_id: str) -> Frame:
         """Return the recorded response to a call of a host tool, empty if there is none."""
         for index in self._open.get(FrameKey(f.TOOL_RESPONSE, call_id), ()):
-            response: Frame = self._lines[index].frame[f.TOOL_RESPONSE]
+            frame = self._lines[index].frame
+            if self._substitution is not None:
+                frame = self._substitution.outward_frame(frame)
+            response: Frame = frame[f.TOOL_RESPONSE]
             return response
         return {}
 

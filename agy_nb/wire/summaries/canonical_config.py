@@ -9,6 +9,7 @@ from typing import Any
 
 from agy_nb.wire.client_config import paths_of
 from agy_nb.wire.frames import API_KEY, CONFIG, CONVERSATION_ID, Frame
+from agy_nb.wire.path_map import PathMap
 
 _LOOPBACK = re.compile(r"(https?://)(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 _VOLATILE = {CONVERSATION_ID: "<conversation>", API_KEY: "<key>"}
@@ -21,8 +22,10 @@ def canonical_config(frame: Frame, *, left_out: str = "") -> Frame:
         frame: As recorded or as it came, redacted either way.
         left_out: Name of fields that are left out, wherever they are.
     """
-    paths = sorted(paths_of(frame).items(), key=lambda item: -len(item[1]))
-    config = _walk(frame.get(CONFIG, {}), paths, left_out)
+    paths = PathMap(
+        {path: f"<{name}>" for name, path in paths_of(frame).items()}, keep_spelling=False
+    )
+    config = _walk(paths.value(frame.get(CONFIG, {})), left_out)
     if isinstance(config, dict) and isinstance(config.get("tools"), list):
         config["tools"].sort(key=lambda tool: json.dumps(tool, sort_keys=True))
     return {CONFIG: config}
@@ -47,17 +50,15 @@ def config_digest(frame: Frame) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _walk(value: Any, paths: list[tuple[str, str]], left_out: str) -> Any:
+def _walk(value: Any, left_out: str) -> Any:
     if isinstance(value, dict):
         return {
-            k: _VOLATILE[k] if k in _VOLATILE and v else _walk(v, paths, left_out)
+            k: _VOLATILE[k] if k in _VOLATILE and v else _walk(v, left_out)
             for k, v in value.items()
             if k != left_out
         }
     if isinstance(value, list):
-        return [_walk(item, paths, left_out) for item in value]
+        return [_walk(item, left_out) for item in value]
     if isinstance(value, str):
-        for name, path in paths:
-            value = value.replace(path, f"<{name}>")
         return _LOOPBACK.sub(r"\1<loopback>", value) if "://" in value else value
     return value

@@ -17,6 +17,7 @@ from agy_nb.wire import frames as f
 from agy_nb.wire.client_config import paths_of
 from agy_nb.wire.frames import Frame
 from agy_nb.wire.json_values import number_of, objects_of
+from agy_nb.wire.path_map import PathMap
 from agy_nb.wire.summaries.canonical_config import config_digest
 
 Digest: TypeAlias = dict[str, Any]
@@ -47,7 +48,7 @@ class SessionDigest:
 
     def __init__(self) -> None:
         self._config = ""
-        self._paths: list[tuple[str, str]] = []
+        self._paths = PathMap({})
         self._turns: list[_Turn] = [_Turn(None)]
         self._steps: dict[tuple[str, int], _Turn] = {}
         self._calls: dict[str, _Turn] = {}
@@ -61,8 +62,8 @@ class SessionDigest:
         body = frame.get(kind)
         if kind == f.CONFIG:
             self._config = config_digest(frame)
-            paths = paths_of(frame).items()
-            self._paths = sorted(((p, f"<{n}>") for n, p in paths), key=lambda item: -len(item[0]))
+            names = {path: f"<{name}>" for name, path in paths_of(frame).items()}
+            self._paths = PathMap(names, keep_spelling=False)
         elif kind in f.TURN_KINDS:
             self._turns.append(_Turn(self._clean(body)))
         elif kind == f.HALT:
@@ -128,9 +129,7 @@ class SessionDigest:
         if isinstance(value, list):
             return [self._clean(item) for item in value]
         if isinstance(value, str):
-            for path, name in self._paths:
-                value = value.replace(path, name)
-            return _CHANCE.sub(lambda match: f"<{match.lastgroup}>", value)
+            return _CHANCE.sub(lambda match: f"<{match.lastgroup}>", self._paths.text(value))
         return value
 
 

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from agy_nb.cassette.errors import CassetteInvalidError
 from agy_nb.cassette.http.model_recorder import ModelRecorder
+from agy_nb.cassette.http.session_paths import SessionPaths
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.storage.format import EPISODES
 from agy_nb.cassette.storage.model_log import read_model
@@ -345,6 +346,27 @@ async def test_secret_of_a_frame_is_known_before_the_request_that_has_it(
         await asyncio.to_thread(model.stop)
         await asyncio.to_thread(model.close)
     assert got == [b"ok"]
+
+
+def test_folders_and_ids_are_translated_there_and_back():
+    then, now = "0" * 32, "1" * 32
+
+    def paths(work):
+        folders = {"workspace:0": work, "app-data": "/w"}.items()
+        return SessionPaths(folders, Redactor(environ={}, places={"{{agy:tmp}}": "/nowhere"}))
+
+    def answer(work, conversation):
+        call = {"path": f"{work}/c", "inner": json.dumps({"x": f"/w/{conversation}/d"})}
+        return f"data: {json.dumps({'call': call, 'text': '/weather'}, ensure_ascii=False)}\n\n"
+
+    marked = paths('/w/a"b').text(answer('/w/a"b', then)[6:])
+    assert "/w/" not in marked
+    assert "/weather" in marked
+    body, chunks = paths("/ä b\\c").restored(
+        f"data: {marked}", [[10, 0.5], [1000, 0.25]], recorded=f"id {then}", asked=f"id {now}"
+    )
+    assert json.loads(body[6:]) == json.loads(answer("/ä b\\c", now)[6:])
+    assert sum(size for size, _ in chunks) == len(body.encode())
 
 
 async def test_gateway_answers_nobody_who_does_not_know_its_token(tmp_path, upstream, client):

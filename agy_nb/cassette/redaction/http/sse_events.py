@@ -38,7 +38,6 @@ def clean_stream(
     body: str,
     chunks: Sequence[Chunk],
     redactor: Seeing,
-    text: Callable[[str], str] | None = None,
 ) -> tuple[str, list[Chunk]]:
     """A body without secrets, and its chunks.
 
@@ -46,16 +45,14 @@ def clean_stream(
         body: As it came.
         chunks: Bytes and seconds of each of its chunks.
         redactor: Knows what is secret.
-        text: Gives a text fit to be written; the redactor's own by default.
 
     Returns:
         The body, and its chunks; one chunk where a secret lay across the bounds of lines.
     """
-    text = text or redactor.text
     lines = _LINES.split(body)
-    clean = _lines(lines, redactor, text)
+    clean = _lines(lines, redactor)
     joined = "".join(clean)
-    whole = text(joined)
+    whole = redactor.text(joined)
     if whole != joined:
         return whole, [[len(whole.encode("utf-8", "replace")), sum(dt for _, dt in chunks)]]
     if joined == body:
@@ -64,7 +61,31 @@ def clean_stream(
     return joined, [[size, dt] for size, (_, dt) in zip(sizes, chunks, strict=False)]
 
 
-def _lines(lines: list[str], redactor: Seeing, text: Callable[[str], str]) -> list[str]:
+def changed_stream(
+    body: str, chunks: Sequence[Chunk], change: Callable[[str], str]
+) -> tuple[str, list[Chunk]]:
+    """Change the data of each event, or the whole of a body that is not a stream.
+
+    Args:
+        body: The body.
+        chunks: Bytes and seconds of each of its chunks.
+        change: Gives the new JSON text.
+
+    Returns:
+        The body, and its chunks.
+    """
+    lines = _LINES.split(body) if _EVENT.match(body) else [body]
+    changed = [_with(line, change(_data(line))) for line in lines]
+    sizes = _moved(lines, changed, [size for size, _ in chunks])
+    return "".join(changed), [[size, dt] for size, (_, dt) in zip(sizes, chunks, strict=False)]
+
+
+def _data(line: str) -> str:
+    match = _EVENT.fullmatch(line)
+    return (match[2] if match else line).rstrip("\r\n")
+
+
+def _lines(lines: list[str], redactor: Seeing) -> list[str]:
     """Each line clean by itself and in its place among the others."""
     clean = list(lines)
     if (array := _array("".join(lines))) is not None:
@@ -77,9 +98,7 @@ def _lines(lines: list[str], redactor: Seeing, text: Callable[[str], str]) -> li
         for number in [number for number, event in events.items() if id(event) in changed]:
             clean[number] = _with(lines[number], json.dumps(events[number], ensure_ascii=False))
     for number, line in enumerate(clean):
-        match = _EVENT.fullmatch(line)
-        data = match[2].rstrip("\r\n") if match else line.rstrip("\r\n")
-        if (known := text(data)) != data:
+        if (known := redactor.text(data := _data(line))) != data:
             clean[number] = _with(line, known)
     return clean
 
