@@ -172,8 +172,9 @@ def _bare(word: str) -> str:
 def _is_usable(word: str) -> bool:
     """Return whether a word means one thing: an absolute path below the root, a mark, or an id."""
     if _is_absolute(word):
-        return len(word.strip("/\\")) > 1 and not re.fullmatch(r"[A-Za-z]:[\\/]*", word)
-    return MARK.match(word) is not None or not (word.isalpha() or _SEPARATOR.search(word))
+        return bool(word.strip("/\\")) and not re.fullmatch(r"[A-Za-z]:[\\/]*", word)
+    is_id = len(word) > 1 and not word.isalpha() and not _SEPARATOR.search(word)
+    return is_id or MARK.match(word) is not None
 
 
 def _is_absolute(word: str) -> bool:

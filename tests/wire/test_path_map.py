@@ -109,8 +109,8 @@ NAMES = st.text(LETTERS, min_size=1, max_size=8).filter(lambda name: name.strip(
 PATHS = st.lists(NAMES, min_size=2, max_size=4).map(lambda names: "/" + "/".join(names))
 FORMS = (
     lambda path: path,
-    lambda path: json.dumps({"p": path}),
-    lambda path: json.dumps({"p": json.dumps({"p": path})}),
+    lambda path: json.dumps({"p": path}, ensure_ascii=False),
+    lambda path: json.dumps({"p": json.dumps({"p": path}, ensure_ascii=False)}, ensure_ascii=False),
     lambda path: f"see file://{quote(path, safe='/$&+,:;=@')}/x",
     lambda path: f"q={quote(path, safe='')}&r",
 )
