@@ -95,7 +95,7 @@ def _quickstart() -> Path:
 def _model() -> str:
     if os.environ.get("GEMINI_API_KEY", "").strip():
         return "Gemini"
-    return "a script on this machine (GEMINI_API_KEY is not set)"
+    return "a scripted model on this machine (GEMINI_API_KEY is not set)"
 
 
 async def _execute(

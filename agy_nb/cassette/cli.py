@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _HEADINGS = ("cassette", "sessions", "turns", "tokens", "tools", "size", "sdk", "state")
 _NUMBERS = frozenset({"sessions", "turns", "tokens", "size"})
-_COLOURS = {"whole": "green", "partial": "yellow", "unreadable": "bold red"}
+_COLOURS = {"complete": "green", "partial": "yellow", "unreadable": "bold red"}
 
 
 def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
@@ -142,7 +142,7 @@ def _parts(text: str) -> tuple[str, ...]:
     names = tuple(name for name in text.split(",") if name)
     for name in names:
         if name not in PARTS:
-            raise ArgumentTypeError(f"must be among {', '.join(PARTS)}, got {name!r}")
+            raise ArgumentTypeError(f"must be one of {', '.join(PARTS)}, got {name!r}")
     return names
 
 
@@ -192,7 +192,7 @@ def _row(item: catalog.CatalogEntry) -> tuple[str, ...]:
         ", ".join(tools) or "-",
         f"{item.size / 1000:.0f} kB",
         header.sdk or "-",
-        "partial" if item.partial else "whole",
+        "partial" if item.partial else "complete",
     )
 
 

@@ -44,7 +44,7 @@ class CassetteError(AgyError):
 class CassetteNotFoundError(CassetteError):
     """The cassette does not exist, and `record_mode="none"` does not record.
 
-    What to do: correct the path, or record the cassette with `record_mode="once"`.
+    What to do: check the path, or record the cassette with `record_mode="once"`.
 
     Example:
         >>> async with agy.use_cassette("cassettes/none", record_mode="none"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
@@ -13,6 +13,9 @@ from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.default_runtime import create_agent, runtime
 from agy_nb.runtime.runtime import Runtime
 from agy_nb.runtime.turns.response import Response
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 _DEFAULT = "agent"
 
@@ -35,11 +38,25 @@ class AgentMagics(Magics):
         The cell ends at once and the turn continues in the background, unless `--sync` is given.
         The cell's value is the response, so `_.usage` works in the next cell.
         """
-        arguments = parse_argstring(self.agy, line)
+        arguments = self._parsed(line)
         agent = self._agent(arguments.agent)
         if arguments.sync:
             return agent.sync.chat(cell.strip())
         return kernel.run(agent.chat(cell.strip()))
+
+    def _parsed(self, line: str) -> Namespace:
+        try:
+            arguments: Namespace = parse_argstring(self.agy, line)
+        except UsageError as error:
+            words = str(error).partition("unrecognized arguments: ")[2].split()
+            if not words or words[0].startswith("-"):
+                raise UsageError(f"%%agy: {error}. `%%agy?` lists the options.") from None
+            text = " ".join(words)
+            advice = f"For an agent, write `%%agy --agent {text}`. " if text.isidentifier() else ""
+            raise UsageError(
+                f"%%agy: unexpected text {text!r}. {advice}Write the prompt below this line."
+            ) from None
+        return arguments
 
     def _agent(self, name: str) -> Agent:
         namespace: dict[str, Any] = getattr(self.shell, "user_ns", {})

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class SdkBackend:
     """Opens sessions of the real SDK on the real harness.
 
-    Whoever has neither a configuration with a model nor a key gets a local model that echoes.
+    Without a model in the configuration and without a key, a local echo model answers.
     """
 
     def __init__(self) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agy_nb.testing.model_request import DeclaredTool, ModelRequest, SentToolResult
+from agy_nb.testing.model_server import ECHO
 from agy_nb.testing.script import ModelTurn, call, image, say, words
 from agy_nb.testing.scripted_model import ScriptedModel
 
@@ -84,6 +85,8 @@ class EchoModel(ScriptedModel):
         ...     await agent.chat_text("Use get_weather for Paris")
         'get_weather says: sunny in Paris'
     """
+
+    _name = ECHO
 
     def __init__(self, *, word_delay_s: float = 0.01) -> None:
         super().__init__(self._echo, keep_requests=100)

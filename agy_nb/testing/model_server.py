@@ -33,7 +33,9 @@ PARSE_OFF_LOOP_BYTES = 1 << 18  # parsing more would block the loop for millisec
 BATCH_BYTES = 1 << 15
 STOP_GRACE_S = 0.5
 
-MODEL_NAMES = ("scripted-model",)
+SCRIPTED, ECHO = "scripted-model", "echo-model"
+MODEL_NAMES = (SCRIPTED, ECHO)
+"""Names of the models in configurations, tables and views."""
 
 
 class _StoppedError(Exception):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from agy_nb.testing.errors import ScriptError, TurnsUnusedError
-from agy_nb.testing.model_server import MODEL_NAMES, LoopbackServer
+from agy_nb.testing.model_server import SCRIPTED, LoopbackServer
 from agy_nb.testing.script_router import ScriptRouter, Scripts, Step
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ class ScriptedModel:
 
     At its end, `async with` raises the error of an unanswered call; see `check`.
     """
+
+    _name = SCRIPTED
 
     def __init__(
         self, script: Scripts, *, strict: bool = False, keep_requests: int | None = None
@@ -167,7 +169,7 @@ class ScriptedModel:
         """
         from google.antigravity import LocalAgentConfig, types
 
-        name = settings.pop("model", MODEL_NAMES[0])
+        name = settings.pop("model", self._name)
         targets = [
             types.ModelTarget(name=name, types=[kind], endpoint=self.endpoint())
             for kind in (types.ModelType.TEXT, types.ModelType.IMAGE)
@@ -187,7 +189,7 @@ class ScriptedModel:
             local_openai_connection_config as openai,
         )
 
-        mine = {"base_url": self.openai_base_url, "model": MODEL_NAMES[0]}
+        mine = {"base_url": self.openai_base_url, "model": self._name}
         return openai.LocalOpenAIAgentConfig(**mine | settings)
 
     # --- What happened ---

@@ -223,7 +223,7 @@ def test_list_is_a_table_in_a_terminal(cassette, hello, monkeypatch):
             shown += chunk
     os.close(controller)
     assert b"\x1b[1mcassette" in shown
-    assert b"\x1b[32mwhole" in shown
+    assert b"\x1b[32mcomplete" in shown
     assert b"\x1b[33mpartial" in shown
     assert str(folder).encode() in shown
 

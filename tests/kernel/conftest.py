@@ -107,7 +107,6 @@ class Driver(Views):
             **os.environ,
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests"))),
             "IPYTHONDIR": str(workdir / "ipython"),
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
         env.pop("PYTHONASYNCIODEBUG", None)
         self.manager.start_kernel(env=env, stderr=self.log_file, stdout=self.log_file)

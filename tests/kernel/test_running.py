@@ -330,9 +330,9 @@ async def test_result_that_comes_as_the_thread_looks_is_not_lost(monkeypatch):
         return number
 
     def many():
-        return [kernel.run(soon(number)) for number in range(300)]
+        return [kernel.run(soon(number)) for number in range(100)]
 
-    assert await asyncio.to_thread(many) == list(range(300))
+    assert await asyncio.to_thread(many) == list(range(100))
 
 
 @pytest.mark.blocking_allowed

@@ -37,6 +37,20 @@ def test_variable_without_an_agent_is_said_plainly(cell):
     assert "nobody = await agy.create_agent" in told
 
 
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("agent", "For an agent, write `%%agy --agent agent`."),
+        ("Hello, who are you?", "Write the prompt below this line."),
+        ("--async", "unrecognized arguments: --async. `%%agy?` lists the options."),
+    ],
+)
+def test_unexpected_text_in_the_first_line_says_what_to_write(cell, line, advice):
+    running = cell.send(f"%%agy {line}\nHi")
+    cell.reply(running)
+    assert advice in " ".join(str(message) for _, message in cell.seen)
+
+
 def test_agents_and_usage_are_tables(cell):
     cell.do("%%agy --sync\nHello")
     assert "n_turns" in cell.do(

@@ -69,7 +69,7 @@ def test_one_line_for_each_cell_and_where_the_files_are(executed):
     folder, result = executed
     cells = len(outputs(nbformat.read(QUICKSTART, as_version=4)))
     assert len(result.stdout.splitlines()) == cells + 3
-    assert "the model is a script on this machine" in result.stdout
+    assert "the model is a scripted model on this machine" in result.stdout
     assert str(folder / "quickstart.html") in result.stdout
 
 

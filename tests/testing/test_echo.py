@@ -160,6 +160,13 @@ async def test_a_long_answer_takes_no_longer_than_a_second(client):
     assert turn.chunk_delay_s * 500 <= 1
 
 
+@pytest.mark.blocking_allowed  # the SDK looks for credentials
+async def test_it_has_one_name_in_configurations_and_in_the_list_of_models(client):
+    async with EchoModel() as model:
+        assert {target.name for target in model.config().models} == {"echo-model"}
+        assert model.openai_config().model == "echo-model"
+
+
 async def test_it_takes_any_number_of_calls(client):
     async with EchoModel(word_delay_s=0) as model:
         for _ in range(3):

@@ -285,8 +285,8 @@ def read_header_data(folder: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         if not folder.exists():
             raise CassetteNotFoundError(
-                f"there is no cassette at {where}; correct the path, or record one with "
-                'record_mode="once"',
+                f"there is no cassette at {where}; check the path, or list the cassettes below a "
+                "folder with `agy-nb cassette list FOLDER`",
                 path=where,
             ) from None
         what = "has no header.json" if folder.is_dir() else "is a file, not a folder"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -80,9 +80,12 @@ def build(spec: AgentSpec, gate: Gate | None) -> AgentConfig:
         InvalidConfigError: The SDK or agy_nb rejects the configuration.
     """
     base = _base(spec.config)
-    for tool in spec.tools:
-        if not callable(tool):
-            raise InvalidConfigError(f"tools must be functions, got {tool!r}", field="tools")
+    _must_be_callable("tools", spec.tools, "pass tools=[my_function]")
+    _must_be_callable(
+        "triggers",
+        spec.triggers,
+        "pass triggers=[my_function], where my_function is async and takes a TriggerContext",
+    )
     policies = list(spec.policies)
     if "policies" in base.model_fields_set:
         policies = [*base.policies, *policies]
@@ -106,6 +109,14 @@ def build(spec: AgentSpec, gate: Gate | None) -> AgentConfig:
         raise errors.of_config(error) from error
     _warn_of_subagents(config, flat)
     return config
+
+
+def _must_be_callable(field: str, functions: Iterable[object], advice: str) -> None:
+    for function in functions:
+        if not callable(function):
+            raise InvalidConfigError(
+                f"{field} must be functions, got {function!r}; {advice}", field=field
+            )
 
 
 KEYLESS = "agy-nb-sends-no-key"

@@ -174,7 +174,10 @@ class HarnessStart:
                 with contextlib.suppress(OSError, EOFError):
                     return await self._open(f"ws://{host}:{port}/", key)
             await asyncio.sleep(_RETRY_PAUSE_S * 2**attempt)
-        raise HarnessError(f"it does not listen on its port {port}")
+        raise HarnessError(
+            f"it said that it listens on port {port}, but nothing answers there. Check that "
+            "ANTIGRAVITY_HARNESS_PATH, if it is set, names a harness"
+        )
 
     async def answer(self, open_socket: Callable[[str, str], Awaitable[Socket]]) -> Socket:
         """Give the SDK the socket that it asks for.

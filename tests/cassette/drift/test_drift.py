@@ -276,7 +276,7 @@ def test_unknown_part_is_refused(capsys):
     cli.add_parser(parser.add_subparsers())
     with pytest.raises(SystemExit):
         parser.parse_args(["cassette", "verify", "--compare", "mood"])
-    assert "must be among config" in capsys.readouterr().err
+    assert "must be one of config" in capsys.readouterr().err
 
 
 # -- the model and the folders ---------------------------------------------------------------------

@@ -57,6 +57,13 @@ async def test_part_that_is_none_of_its_kind_is_refused(runtime, part):
     assert part[:4] in str(error).lower()
 
 
+@pytest.mark.parametrize("part", ["tools", "triggers"])
+async def test_value_that_is_not_a_function_is_refused_with_what_to_pass(runtime, part):
+    error = await refusal(runtime, {"api_key": "k"}, **{part: [5]})
+    assert error.field == part
+    assert f"{part} must be functions, got 5; pass {part}=[my_function]" in str(error)
+
+
 async def test_tool_whose_arguments_cannot_be_described_is_refused(runtime):
     error = await refusal(runtime, {"api_key": "k"}, tools=[lambda x: x])
     assert error.field == "tools"
