@@ -10,6 +10,7 @@ import base64
 import bisect
 import re
 import string
+import unicodedata
 from collections.abc import Iterable, Iterator
 
 from agy_nb.cassette.redaction.known_texts import KnownTexts
@@ -43,10 +44,11 @@ class KnownValues:
         fresh = set(values) - self._values - {""}
         self._values |= fresh
         for value in fresh:
-            if " " in value:
-                self._spaced.add(_SPACE.sub(" ", value))
-            else:
-                self._plain.add(value)
+            for form in set(_written(value)):
+                if " " in form:
+                    self._spaced.add(_SPACE.sub(" ", form))
+                else:
+                    self._plain.add(form)
             for form in _spellings(value):
                 self._encoded.add(form)
         return bool(fresh)
@@ -82,6 +84,17 @@ def _in_one_space(values: KnownTexts, text: str) -> Iterator[tuple[int, int]]:
 
     for start, end in values.find("".join(pieces)):
         yield place(start), place(end - 1) + 1
+
+
+def _written(value: str) -> Iterator[str]:
+    """Yield a value as programs write it, apart from the escapes that `decoded_views` undoes."""
+    yield value
+    if not value.isascii():
+        yield from (unicodedata.normalize(form, value) for form in ("NFC", "NFD"))
+        yield value.encode("utf-8", "surrogatepass").decode("latin-1")  # the repr of bytes
+    for quote in "'\"":
+        yield value.replace(quote, quote * 2)  # SQL, CSV, PowerShell
+    yield value.replace("'", "'\"'\"'")  # shells
 
 
 def _spellings(value: str) -> Iterator[str]:

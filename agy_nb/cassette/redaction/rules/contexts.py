@@ -15,12 +15,12 @@ from agy_nb.cassette.redaction.rules.field_names import Strength, strength
 
 _KEYWORD = re.compile(
     r"pass|pwd|secret|token|key|cred|auth|cookie|jwt|sig|salt|pepper|sess|sid|csrf|xsrf|psk|pw|pat|dsn"
-    r"|otp|mnemonic|bearer|hmac|hook|connection|recovery|_ur[il]|phrase|contrase|motdepasse|\bid\b"
+    r"|otp|mnemonic|bearer|hmac|hook|connection|recovery|_ur[il]|phrase|contrase|motdepasse|(?a:\bid\b)"
 )
 _IN_NAMES = frozenset("_-.$")
 _LONGEST_NAME = 80
 _LONGEST = 2000
-_REST = re.compile(r"[\w-]{0,80}")
+_REST = re.compile(r"[A-Za-z0-9_\u00aa-\u1fff-]{0,80}")  # not scripts without spaces
 
 _GAP = r"[ \t]{0,24}"
 _SEPARATOR = re.compile(
@@ -28,7 +28,7 @@ _SEPARATOR = re.compile(
     + _GAP
     + r"(?:\?"
     + _GAP
-    + r")?(?P<s>:[ \t]{0,4}[&*]{0,2}[A-Za-z][\w<>?.\[\]| ]{0,40}?[ \t]{0,4}=(?=[ \t]{0,4}[rb]?[\"'`])|=>|:=|===?|=|::?|->|<<<?)"
+    + r")?(?P<s>:[ \t]{0,4}[&*]{0,2}[A-Za-z][\w<>?.\[\]| ]{0,40}?[ \t]{0,4}=(?=[ \t]{0,4}[rb]?[\"'`])|=>|:=|===?|=|::?|->|<<<?|[\uff1a\uff1d])"
     + _GAP
     + r"(?:(?:[A-Za-z]\w{0,20}\()?[rbuRBUfF]{0,2}(?=[\"'`]))?"
 )

@@ -20,6 +20,8 @@ class _Format(NamedTuple):
 
 
 def _format(hints: str, expression: str, least: str = "mixed") -> _Format:
+    # A word begins after a letter of a script without spaces, and so does a secret.
+    expression = expression.replace(r"\b", r"(?a:\b)")
     return _Format(
         tuple(hints.split("|")), re.compile(expression, re.IGNORECASE | re.MULTILINE), least
     )

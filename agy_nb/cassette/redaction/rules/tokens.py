@@ -56,14 +56,15 @@ _SHAPES = (
     r"eyJ[\w-]{8,2000}\.[\w-]{8,8000}(?:\.[\w-]{0,2000}){0,3}",
 )  # fmt: skip
 _RUN = re.compile(r"(?<![^\s\"'`,;()<>{}\[\]|])[^\s\"'`,;()<>{}\[\]|]{16,}")
-_JOINED = re.compile(r"[\w+/=-]*\Z")
+_JOINED = re.compile(r"[A-Za-z0-9_+/=-]*\Z")
 _WORD = re.compile(r"[a-z]{1,24}|[A-Z]{1,24}|[A-Z][a-z]{1,24}")
 _DIGEST = re.compile(r"(?i)sha\d|md5|integrity")
-_SHAPE = re.compile(_B + r"(?:" + "|".join(_SHAPES) + ")")
+_SHAPE = re.compile(_B + r"(?:" + "|".join(_SHAPES) + ")", re.ASCII)
 
 _PREFIXED = re.compile(
     _B
-    + r"(?<![/=+.])(?P<id>[a-z][a-z0-9]{1,14}(?:[_-][a-z][a-z0-9]{1,11}){0,3})[_-](?P<s>[A-Za-z0-9_-]{18,200})(?![\w.-])"
+    + r"(?<![/=+.\\])(?P<id>[a-z][a-z0-9]{1,14}(?:[_-][a-z][a-z0-9]{1,11}){0,3})[_-](?P<s>[A-Za-z0-9_-]{18,200})(?![\w.-])",
+    re.ASCII,
 )
 _IDS = frozenset(
     {"chatcmpl", "call", "toolu", "msg", "run", "thread", "req", "file", "asst", "resp", "step", "srvtoolu",
@@ -80,9 +81,9 @@ _PPK = re.compile(
     r"PuTTY-User-Key-File-\d: [\s\S]{0,800}?Private-Lines: \d{1,4}\r?\n(?P<s>(?:[\w+/=]{20,80}\r?\n?){1,200})"
 )
 _MNEMONIC = re.compile(
-    r"(?i)\b(?:mnemonic|seed phrase|recovery phrase|seed words)\W{1,12}(?:is\W{1,4})?(?P<s>(?:[a-z]{3,8}[ \t]){11,23}[a-z]{3,8})\b"
+    r"(?ia)\b(?:mnemonic|seed phrase|recovery phrase|seed words)\W{1,12}(?:is\W{1,4})?(?P<s>(?:[a-z]{3,8}[ \t]){11,23}[a-z]{3,8})\b"
 )
-_ETH = re.compile(r"(?<![\w])0x(?P<s>[0-9a-fA-F]{64})(?!\w)")
+_ETH = re.compile(r"(?<!\w)0x(?P<s>[0-9a-fA-F]{64})(?!\w)", re.ASCII)
 
 _HOOKS = re.compile(
     r"https?://(?:hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/(?P<slack>[\w/+-]{20,200})"
