@@ -68,6 +68,7 @@ if typing.TYPE_CHECKING:
         NoStdinError as NoStdinError,
     )
     from agy_nb.pytest_plugin.errors import (
+        FixtureScopeError as FixtureScopeError,
         InvalidMarkerError as InvalidMarkerError,
         NetworkBlockedError as NetworkBlockedError,
         NoAsyncPluginError as NoAsyncPluginError,

@@ -420,13 +420,19 @@ class CassetteSession:
                 path=str(self._options.path),
             ) from error
 
-    def raise_mismatch(self, error: BaseException | None, *, still_open: bool = False) -> None:
+    def raise_mismatch(
+        self,
+        error: BaseException | None,
+        *,
+        still_open: bool = False,
+        allow_unplayed: bool = False,
+    ) -> None:
         """Raise the first mismatch of the replay, unless the block raised it already."""
         if isinstance(error, CassetteMismatchError):
             return
         if error is not None and not isinstance(error, Exception):
             return
-        allow = self._options.allow_unplayed or error is not None
+        allow = allow_unplayed or self._options.allow_unplayed or error is not None
         for found in self._mismatches(allow_unplayed=allow, still_open=still_open):
             raise found from error
 

@@ -176,18 +176,19 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
             await finished(partial(self._use.finish, error))
             self._use.raise_mismatch(error)
 
-    def check(self, error: BaseException | None = None) -> None:
+    def check(self, error: BaseException | None = None, *, unplayed: bool = True) -> None:
         """Raise a mismatch now, before the end of the block. Agents may still run.
 
         Args:
             error: The exception of the block, if any; it becomes the cause of the mismatch.
+            unplayed: Whether it is a mismatch that frames of the recording have not been played.
 
         Raises:
             CassetteMismatchError: The block sent something else than the recorded client, or less.
                 Sessions that are still open are not a mismatch.
         """
         if self._use is not None:
-            self._use.raise_mismatch(error, still_open=True)
+            self._use.raise_mismatch(error, still_open=True, allow_unplayed=not unplayed)
 
     def __call__(self, function: _Function) -> _Function:
         """Decorate a function so that each call uses the cassette."""

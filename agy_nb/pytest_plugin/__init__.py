@@ -4,6 +4,7 @@
 plugin_options  command line, ini settings, CI
 cassette_names  the name of a test's cassette
 marker          reads `@pytest.mark.agy_cassette` and finds the test's cassette
+scopes          cassettes of a class, a module or the session
 lifecycle       opens a test's cassette before its fixtures, and checks it after the call
 failure_report  shows the difference without agy_nb's own traceback
 network         --agy-block-network
@@ -27,6 +28,7 @@ from agy_nb.pytest_plugin import (
     lifecycle,
     marker,
     network,
+    scopes,
     test_loop,
     unused,
 )
@@ -42,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the settings and register the parts that they need."""
     settings = config.stash[settings_of] = PluginSettings.read(config)
     config.addinivalue_line("markers", marker.DESCRIPTION)
-    parts = [lifecycle, cassette_names, fixtures, test_loop.loop_fixtures(config)]
+    parts = [lifecycle, cassette_names, scopes, fixtures, test_loop.loop_fixtures(config)]
     if settings.block_network:
         parts.append(network)
     if settings.unused != "off":

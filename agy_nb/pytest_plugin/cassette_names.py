@@ -33,13 +33,19 @@ def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
     return found
 
 
-def cassette_name(item: pytest.Item) -> str:
-    """Return a file name for the cassette of a test: `test_a[x]`, or `TestClass.test_a[x]`."""
+def cassette_name(node: pytest.Item | pytest.Collector) -> str:
+    """Return a file name for the cassette of a test, a class or a module.
+
+    `test_a[x]`, `TestClass.test_a[x]`, `TestClass` or `module`.
+    """
     from agy_nb.cassette.storage.format import safe_name
 
-    nodes = [node for node in item.listchain() if isinstance(node, pytest.Class | pytest.Item)]
-    name = ".".join([*(node.name for node in nodes[:-1]), without_repetition(item)])
-    return safe_name(name, digest=item.stash.get(_alike, False) or any(map(_has_twin, nodes)))
+    if isinstance(node, pytest.Module):
+        return "module"
+    nodes = [each for each in node.listchain() if isinstance(each, pytest.Class | pytest.Item)]
+    names = [without_repetition(e) if isinstance(e, pytest.Item) else e.name for e in nodes]
+    digest = node.stash.get(_alike, False) or any(map(_has_twin, nodes))
+    return safe_name(".".join(names), digest=digest)
 
 
 def without_repetition(item: pytest.Item) -> str:

@@ -2,6 +2,7 @@
 
 ```
 AgyError
+  + FixtureScopeError    a fixture started an agent outside the cassette of the test that uses it
   + InvalidMarkerError   a marker `agy_cassette` with wrong arguments
   + NetworkBlockedError  a test connected to another machine
   + NoAsyncPluginError   an async test without a plugin that runs it
@@ -11,6 +12,26 @@ AgyError
 from __future__ import annotations
 
 from agy_nb.errors import AgyError, InvalidInputError
+
+
+class FixtureScopeError(AgyError):
+    """A fixture with a wide scope started an agent outside the cassette of a test that uses it.
+
+    What to do: give the cassette the scope of the fixture, with
+    `@pytest.mark.agy_cassette(scope="module")`, or start the agent in a function-scoped fixture.
+
+    Attributes:
+        fixture: Name of the fixture.
+
+    Example:
+        >>> from agy_nb.pytest_plugin.errors import FixtureScopeError
+        >>> FixtureScopeError("the fixture 'agent' started an agent", fixture="agent").fixture
+        'agent'
+    """
+
+    def __init__(self, message: str, *, fixture: str = "") -> None:
+        super().__init__(message)
+        self.fixture = fixture
 
 
 class InvalidMarkerError(InvalidInputError):

@@ -14,16 +14,17 @@ import contextlib
 import os
 import shlex
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from agy_nb.errors import AgyError
 from agy_nb.pytest_plugin.cassette_names import without_repetition
-from agy_nb.pytest_plugin.errors import InvalidMarkerError
+from agy_nb.pytest_plugin.errors import FixtureScopeError, InvalidMarkerError
 from agy_nb.pytest_plugin.failure_report import hide_internal_frames, message_only, unittest_error
 from agy_nb.pytest_plugin.marker import MARKER, CassetteRequest, request_of
+from agy_nb.pytest_plugin.scopes import owner_of, refuse_unrecorded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,12 +38,20 @@ _BUSY_S = 60.0
 class CassetteContext:
     """The cassette of one test, from before its fixtures until after them.
 
+    Or that of all tests of a class, a module or the session.
+
+    Args:
+        item: The test whose marker asks for the cassette.
+        node: What the cassette covers, None for the test alone.
+
     Attributes:
         raised: The error that this class itself raised, or None.
+        node: What the cassette covers, None for the test alone.
     """
 
-    def __init__(self, item: pytest.Item) -> None:
+    def __init__(self, item: pytest.Item, node: pytest.Collector | None = None) -> None:
         self._item = item
+        self.node = node
         self._request: CassetteRequest | None = None
         self._cassette: use_cassette | None = None
         self._refusal: AgyError | None = None
@@ -63,12 +72,16 @@ class CassetteContext:
             self._refusal, self._refused = error, not isinstance(error, CassetteNotFoundError)
             self._stack.enter_context(self._no_agents(error))
 
-    def begin(self) -> None:
-        """Begin the test, after the setup of its fixtures.
+    def begin(self, item: pytest.Item) -> None:
+        """Begin a test, after the setup of its fixtures.
 
         Raises:
             AgyError: The cassette could not be opened.
+            FixtureScopeError: A fixture of the test started an agent outside the cassette.
         """
+        self._item = item
+        if self.node is None:
+            refuse_unrecorded(item, _fixtures_of(item))
         if self._refusal is not None and self._refused:
             self._raise(self._refusal)
 
@@ -81,14 +94,14 @@ class CassetteContext:
         Raises:
             AgyError: The replay differs from the recording.
         """
-        self._failed = error
+        self._failed = error or (self._failed if self.node is not None else None)
         if error is not None and error is self.raised:
             return
         if self._refusal is not None and self._refused:
             self._raise(self._refusal, None if _about_a_cassette(error) else error)
         try:
             if self._cassette is not None:
-                self._cassette.check(error)
+                self._cassette.check(error, unplayed=self.node is None)
         except AgyError as mismatch:
             if not self._accepts(mismatch):
                 self._raise(mismatch, error)
@@ -113,7 +126,7 @@ class CassetteContext:
                 if not self._accepts(error):
                     self._raise(error)
             if recording:
-                _recorded_by(self._item.config)[cassette.path] = _test_id(self._item)
+                _recorded_by(self._item.config)[cassette.path] = self._owner()
 
     # -- how ---------------------------------------------------------------------------------
 
@@ -158,8 +171,12 @@ class CassetteContext:
     def _mode(self, request: CassetteRequest) -> str:
         """Return the record mode. A cassette that another test of this run recorded is extended."""
         recorder = _recorded_by(self._item.config).get(request.path)
-        again = recorder is not None and recorder != _test_id(self._item)
+        again = recorder is not None and recorder != self._owner()
         return "new_episodes" if again and request.mode in ("once", "all") else request.mode
+
+    def _owner(self) -> str:
+        """Return what identifies the test, or the tests, whose cassette this is."""
+        return _test_id(self._item) if self.node is None else self.node.nodeid or "session"
 
     def _accepts(self, error: AgyError) -> bool:
         """Say whether agents that were not started can belong to other tests of the cassette."""
@@ -184,12 +201,6 @@ class CassetteContext:
             CassetteNotFoundError,
         )
 
-        if isinstance(error, CassetteMismatchError) and not self._is_mine(error):
-            error.add_note(
-                "A fixture with a wider scope started this agent in the cassette of another test.\n"
-                "Start the agent in this test, or in a fixture with the scope of a function."
-            )
-            return
         if isinstance(error, CassetteNotFoundError):
             why = "CI is set: cassettes are only replayed. " if self._by_ci() else ""
             error.add_note(f"{why}{self._command('once')}")
@@ -203,19 +214,17 @@ class CassetteContext:
         if isinstance(error, CassetteMismatchError | CassetteInvalidError):
             error.add_note(self._command("all"))
 
-    def _is_mine(self, error: AgyError) -> bool:
-        return self._request is None or getattr(error, "path", "") == str(self._request.path)
-
     def _command(self, mode: str) -> str:
         """Return the command that records the cassette, to run where pytest was called."""
         config, shared_in = self._item.config, self._request.shared_in if self._request else None
-        place = os.path.relpath(shared_in or self._item.path, config.invocation_params.dir)
-        inside = [] if shared_in else self._item.nodeid.split("::")[1:]
+        covered = self.node or self._item
+        place = os.path.relpath(shared_in or covered.path, config.invocation_params.dir)
+        inside = [] if shared_in else covered.nodeid.split("::")[1:]
         words = ["pytest", "::".join([place, *inside]), f"--agy-record-mode={mode}"]
         if folder := config.getoption("--agy-cassette-dir"):
             words.append(f"--agy-cassette-dir={folder}")
         what = "To record it" if mode == "once" else "To record it again"
-        sharing = ", with all tests that can share it" if shared_in else ""
+        sharing = ", with all tests that can share it" if shared_in or self.node else ""
         return f"{what}{sharing}, with a model at hand:\n    {shlex.join(words)}"
 
     def _by_ci(self) -> bool:
@@ -226,13 +235,29 @@ _context = pytest.StashKey[CassetteContext]()
 _recorded = pytest.StashKey["dict[Path, str]"]()
 
 
+def _opened(item: pytest.Item) -> CassetteContext | None:
+    """Return the open cassette that covers a test, None if there is none."""
+    owner = owner_of(item)
+    if owner is None:
+        if item.get_closest_marker(MARKER) is None:
+            return None
+        context = CassetteContext(item)
+    else:
+        node, marked = owner
+        if (known := node.stash.get(_context, None)) is not None:
+            return known
+        context = node.stash[_context] = CassetteContext(marked, node)
+    context.open()
+    return context
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     """Open the cassette before the first fixture."""
-    if item.get_closest_marker(MARKER) is None:
+    context = _opened(item)
+    if context is None:
         return (yield)
-    context = item.stash[_context] = CassetteContext(item)
-    context.open()
+    item.stash[_context] = context
     try:
         return (yield)
     except BaseException as error:
@@ -246,7 +271,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     context = item.stash.get(_context, None)
     if context is None:
         return (yield)
-    context.begin()
+    context.begin(item)
     try:
         yield
     except BaseException as error:
@@ -258,8 +283,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
-    """Close the cassette after the last fixture."""
+def pytest_runtest_teardown(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, None, None]:
+    """Close the cassette after the last fixture of its scope."""
     context = item.stash.get(_context, None)
     if context is None:
         return (yield)
@@ -269,7 +296,12 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
         if error is not context.raised:
             raise  # a fixture that raises the same error adds nothing
     finally:
-        context.close()
+        node = context.node
+        if node is None:
+            context.close()
+        elif nextitem is None or node not in nextitem.listchain():
+            del node.stash[_context]
+            context.close()
     return None
 
 
@@ -299,12 +331,19 @@ def pytest_runtest_makereport(
 def _about_a_cassette(error: BaseException | None) -> bool:
     from agy_nb.cassette import CassetteError
 
-    return isinstance(error, CassetteError)
+    return isinstance(error, CassetteError | FixtureScopeError)
 
 
 def _recorded_by(config: pytest.Config) -> dict[Path, str]:
     """Return the test that recorded each cassette in this run."""
     return config.stash.setdefault(_recorded, {})
+
+
+def _fixtures_of(item: pytest.Item) -> Iterator[pytest.FixtureDef[Any]]:
+    """Return the fixtures that a test uses."""
+    info = getattr(item, "_fixtureinfo", None)  # pytest has no public name for it
+    for found in (info.name2fixturedefs if info is not None else {}).values():
+        yield from found
 
 
 def _test_id(item: pytest.Item) -> str:

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 MARKER = "agy_cassette"
 DESCRIPTION = (
-    f'{MARKER}(name=None, seam="wire", record_mode=None, **options): record the agents of the '
-    "test, or replay them; `options` are those of agy_nb.use_cassette"
+    f'{MARKER}(name=None, seam="wire", record_mode=None, scope="function", **options): record the '
+    "agents of the test, or replay them; `scope` makes one cassette for all tests of a class, a "
+    "module or the session; `options` are those of agy_nb.use_cassette"
 )
+SCOPES = ("function", "class", "module", "session")
 _POSITIONAL = ("name", "seam", "record_mode")
 
 
@@ -35,6 +37,7 @@ class CassetteRequest:
         path: Its folder.
         mode: The record mode.
         by_ci: Whether `CI` is the reason for the mode.
+        scope: The tests that the cassette covers: `function` for one test.
         shared_in: File or folder of the tests that can share the cassette, if the marker names it;
             None if only this test uses it.
         options: Further arguments of `use_cassette`.
@@ -43,6 +46,7 @@ class CassetteRequest:
     path: Path
     mode: str
     by_ci: bool = False
+    scope: str = "function"
     shared_in: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -59,14 +63,46 @@ def request_of(item: pytest.Item) -> CassetteRequest | None:
     settings = item.config.stash[settings_of]
     name, own_mode = asked.pop("name", None), asked.pop("record_mode", None)
     mode = settings.record_mode or own_mode or settings.default_mode
-    path, shared_in = _place(item, name, settings)
+    scope = asked.pop("scope", "function")
+    path, shared_in = _place(item, name, scope_node(item, scope), settings)
     return CassetteRequest(
         path=path,
         mode=mode,
         by_ci=settings.default_by_ci and not (settings.record_mode or own_mode),
+        scope=scope,
         shared_in=shared_in,
         options=asked,
     )
+
+
+def scope_node(item: pytest.Item, scope: object) -> Any:
+    """Return what a scope means for a test: the test itself, its class, its module, the session.
+
+    Raises:
+        InvalidMarkerError: The scope does not exist, or the test has no class.
+    """
+    import pytest
+
+    kinds: dict[object, Any] = {
+        "function": pytest.Item,
+        "class": pytest.Class,
+        "module": pytest.Module,
+        "session": pytest.Session,
+    }
+    if scope not in SCOPES:
+        raise InvalidMarkerError(
+            f"the cassette of {item.nodeid} has the scope {scope!r}; "
+            f"use one of {', '.join(SCOPES)}",
+            field="scope",
+        )
+    node = item.getparent(kinds[scope])
+    if node is None:
+        raise InvalidMarkerError(
+            f'the cassette of {item.nodeid} has the scope "{scope}", but the test is in none; '
+            f'use scope="module"',
+            field="scope",
+        )
+    return node
 
 
 def _arguments(item: pytest.Item) -> dict[str, Any] | None:
@@ -105,11 +141,17 @@ def cassette_root(folder: Path, rootdir: Path, settings: PluginSettings) -> Path
     return settings.cassette_dir / folder.relative_to(folder.anchor)
 
 
-def _place(item: pytest.Item, name: object, settings: PluginSettings) -> tuple[Path, Path | None]:
+def _place(
+    item: pytest.Item, name: object, node: pytest.Item | pytest.Collector, settings: PluginSettings
+) -> tuple[Path, Path | None]:
     """Return the folder of the cassette, and the file or folder of the tests that can share it."""
+    import pytest
+
     root = cassette_root(item.path.parent, item.config.rootpath, settings)
+    if name is None and isinstance(node, pytest.Session):
+        return cassette_root(item.config.rootpath, item.config.rootpath, settings) / "session", None
     if name is None:
-        return root / item.path.stem / cassette_name(item), None
+        return root / item.path.stem / cassette_name(node), None
     if not isinstance(name, str | Path) or not str(name).strip():
         raise InvalidMarkerError(
             f"the cassette of {item.nodeid} is named {name!r}; use text such as 'weather'",

@@ -291,33 +291,6 @@ def test_failure_of_a_test_of_unittest_stays_what_it_is(suite, run):
     result.stdout.fnmatch_lines(["E*AssertionError: not well"])
 
 
-def test_agent_of_a_wider_fixture_is_told_where_it_belongs(suite, run):
-    suite.makepyfile(
-        test_wide="""
-        import agy_nb as agy
-        import pytest
-
-        @pytest.fixture(scope="module")
-        def agent():
-            agent = agy.run(agy.create_agent())
-            yield agent
-            agy.run(agent.shutdown())
-
-        @pytest.mark.agy_cassette
-        @pytest.mark.parametrize("word", ["one", "two"])
-        def test_talk(agent, word):
-            assert word in agent.sync.chat_text(word)
-        """
-    )
-    run().assert_outcomes(passed=2)
-    result = run("--agy-record-mode=none")
-    result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(
-        ["*started this agent in the cassette of another test*", "*Start the agent in this*"]
-    )
-    assert "record-mode=all" not in result.stdout.str()  # which would not help
-
-
 def test_cassette_around_several_tests_is_told_apart(suite, run):
     suite.makepyfile(
         test_wide="""

@@ -22,6 +22,16 @@ def follow(follower: launch.Follower) -> None:
     launch.follow(follower)
 
 
+def starts() -> int:
+    """Return how many starts there were in this process since the first call of this function.
+
+    Raises:
+        UnsupportedSdkError: The SDK lacks something that this needs.
+    """
+    harness_start.install()
+    return launch.count()
+
+
 @contextlib.contextmanager
 def intercepted(
     interceptor: launch.Interceptor, *, model_needed: Callable[[], Awaitable[bool]] | None = None

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -221,6 +222,8 @@ current: ContextVar[HarnessStart | None] = ContextVar("agy_nb_harness_start", de
 _follower: ContextVar[Follower | None] = ContextVar("agy_nb_follower", default=None)
 recorded_result: ContextVar[RecordedResult | None] = ContextVar("agy_nb_results", default=None)
 """Where the host tools of the running task's agent have their results from; None to run them."""
+_numbers = itertools.count(1)
+_started = 0
 _interceptor: Interceptor | None = None
 _model_needed: Callable[[], Awaitable[bool]] | None = None
 
@@ -232,11 +235,18 @@ def is_intercepted() -> bool:
 
 def begin(strategy: object = None) -> HarnessStart:
     """A start of the running task."""
+    global _started  # noqa: PLW0603 - of the process, as the interceptor
+    _started = next(_numbers)
     start = HarnessStart(strategy, _follower.get())
     _follower.set(None)
     current.set(start)
     recorded_result.set(None)
     return start
+
+
+def count() -> int:
+    """How many starts there were."""
+    return _started
 
 
 def end(before: HarnessStart | None) -> None:

@@ -17,7 +17,7 @@ from agy_nb.cassette.redaction.rules.field_names import harmless_header, is_secr
 from agy_nb.cassette.redaction.rules.value_shapes import is_random
 from agy_nb.cassette.redaction.split_text import SECRET
 
-Text = Callable[[str], str]
+CleanText = Callable[[str], str]
 """Returns a text without secrets."""
 
 _ADDRESSES = frozenset({"location", "content-location", "refresh", "referer", "origin"})
@@ -26,7 +26,7 @@ _SET_COOKIE = re.compile(r"\A\s*([^=;]*)=([^;]*)")
 _COOKIE = re.compile(r"([^=;\s]+)=([^;]*)")
 
 
-def clean_headers(headers: Mapping[str, Any], text: Text) -> dict[str, Any]:
+def clean_headers(headers: Mapping[str, Any], text: CleanText) -> dict[str, Any]:
     """Return the headers of a response without secrets.
 
     Args:
@@ -36,7 +36,7 @@ def clean_headers(headers: Mapping[str, Any], text: Text) -> dict[str, Any]:
     return {name: _each(value, partial(_value, name, text)) for name, value in headers.items()}
 
 
-def clean_request_headers(headers: Mapping[str, Any], text: Text) -> dict[str, Any]:
+def clean_request_headers(headers: Mapping[str, Any], text: CleanText) -> dict[str, Any]:
     """Return the headers of a request without secrets.
 
     Clients send credentials under names of their own. So a random value counts as a secret here,
@@ -88,7 +88,7 @@ def _each(value: Any, change: Callable[[str], str]) -> Any:
     return change(value) if isinstance(value, str) else value
 
 
-def _value(name: str, text: Text, value: str) -> str:
+def _value(name: str, text: CleanText, value: str) -> str:
     lower = name.lower()
     if lower == "set-cookie":
         match = _SET_COOKIE.match(value)
