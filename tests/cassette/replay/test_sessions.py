@@ -33,7 +33,16 @@ from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import WIRE
 from agy_nb.errors import InvalidInputError
 from agy_nb.testing import ScriptedModel, call, hang, say
-from tests.cassette.scenarios import NO_MODEL, SCENARIOS, Setting, get_weather, seen, talk, turn
+from tests.cassette.scenarios import (
+    NO_MODEL,
+    SCENARIOS,
+    Scenario,
+    Setting,
+    get_weather,
+    seen,
+    talk,
+    turn,
+)
 
 pytestmark = [
     pytest.mark.real,
@@ -110,9 +119,14 @@ async def test_replay_shows_what_the_recording_showed(name, recorded_once, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
-async def test_two_hundred_turns(tmp_path, no_process):
-    scenario = SCENARIOS["two_hundred_turns"]
+async def test_long_session(tmp_path, no_process):
+    """Forty turns; the tests of shipped cassettes replay two hundred."""
+    turns = range(40)
+    scenario = Scenario(
+        "forty_turns",
+        lambda _: [say(f"Answer {number}.") for number in turns],
+        lambda at: talk(at.config(), *[f"Question {number}" for number in turns]),
+    )
     recorded = await record(scenario, tmp_path / "c", tmp_path / "then")
     no_process()
     assert await replay(scenario, tmp_path / "c", tmp_path / "now") == recorded
