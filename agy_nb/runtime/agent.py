@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from agy_nb.errors import AgentNotStartedError, InvalidInputError, WrongLoopError
 from agy_nb.protocol import commands as c, replies as r
+from agy_nb.protocol.events import Event, SessionOpened
 from agy_nb.protocol.values import Message, TokenUsage
 from agy_nb.runtime.agent_state import AgentState
 from agy_nb.runtime.approval_gate import AskUser
@@ -527,17 +528,41 @@ class Agent:
             await self.wait_for_idle(timeout)
         return await run_in_thread(frames.so_far().write, path, redact)
 
+    async def past_events(self) -> tuple[Event, ...]:
+        """Return the events of the agent's session so far, with those of the running turn.
+
+        Returns:
+            The events, oldest first. Where the runtime keeps no frames, the events of the
+            conversation's messages, without tool calls.
+
+        Example:
+            >>> await agent.chat_text("Hello")
+            'You said: Hello...'
+            >>> (opened,) = await agent.past_events()  # this runtime keeps no frames
+            >>> [message.role for message in opened.history]
+            ['user', 'model']
+        """
+        frames = self._record.frames
+        if frames is not None:
+            events = await run_in_thread(frames.so_far().events)
+            if events:
+                return events
+        return (SessionOpened(resumed=True, history=await self.history()),)
+
     def watch_turns(self, watch: Callable[[Response], None]) -> Callable[[], None]:
         """Call a function with the handle of each turn, like an iteration over `turns`.
 
         Args:
-            watch: Called on the runtime's loop; it must not block or raise.
+            watch: Called on the runtime's loop, for turns that run or wait at once; it must not
+                block or raise.
 
         Returns:
             A function that stops the calls; it may be called twice.
         """
         watchers = self._record.turn_watchers
         watchers.append(watch)
+        for response in tuple(self._record.responses):
+            watch(response)
 
         def stop() -> None:
             watchers[:] = [known for known in watchers if known is not watch]

@@ -28,6 +28,7 @@ from agy_nb.cassette.storage.format import Direction, Frame, cassette_path
 from agy_nb.cassette.storage.writer import CassetteWriter, TimedFrame, new_header, timed
 
 if TYPE_CHECKING:
+    from agy_nb.protocol.events import Event
     from agy_nb.sdk.interfaces import Start
 
 MOST_BYTES = 64_000_000
@@ -123,6 +124,28 @@ class FrameSnapshot:
             harness=harness_text(self._harness),
         )
         return path
+
+    def events(self) -> tuple[Event, ...]:
+        """Return the events of the conversation; empty if frames are missing. Blocks.
+
+        Each harness of the agent repeats the history, so only the first one's is kept.
+        """
+        from agy_nb.cassette.inspect.recorded_events import RecordedEvents
+        from agy_nb.protocol.events import SessionOpened
+
+        if self._full:
+            return ()
+        readers: dict[int, RecordedEvents] = {}
+        found: list[Event] = []
+        for line in timed(self._frames()):
+            reader = readers.setdefault(line.session, RecordedEvents())
+            is_first = len(readers) == 1
+            found += (
+                event
+                for event in reader.take(line)
+                if is_first or not isinstance(event, SessionOpened)
+            )
+        return tuple(found)
 
     def _frames(self) -> Iterator[TimedFrame]:
         for part in self._parts:

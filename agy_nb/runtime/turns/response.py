@@ -16,7 +16,6 @@ from typing import Any, Generic, TypeVar
 from agy_nb.errors import AgyError, BackendError, WrongLoopError
 from agy_nb.kernel.loops.other_loop import is_reachable, run_on
 from agy_nb.protocol.events import (
-    Error,
     Event,
     State,
     Step,
@@ -29,11 +28,13 @@ from agy_nb.protocol.events import (
     Usage,
 )
 from agy_nb.protocol.values import Prompt, TokenUsage, Trajectory
+from agy_nb.runtime.turns.answer import TextSeparator, answer_text
 from agy_nb.sdk.deadlocks import running
 from agy_nb.sdk.interfaces import now, stop_reason_of
 from agy_nb.views import views
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Event)
 _log = logging.getLogger("agy_nb.runtime")
 _JUST_NOW_S = 0.5
 """Seconds after its cancellation in which a wait still counts.
@@ -51,7 +52,8 @@ class ResponseStream(Generic[T]):
 
     Args:
         response: The turn.
-        pick: Returns the item of an event, None to skip the event.
+        begin: Returns a function for one iteration. That one returns the item of an event, None to
+            skip the event.
 
     Example:
         >>> response = await agent.chat("Use get_weather for Paris")
@@ -62,19 +64,23 @@ class ResponseStream(Generic[T]):
         ['sunny in Paris']
     """
 
-    def __init__(self, response: Response, pick: Callable[[Event], T | None]) -> None:
+    def __init__(
+        self, response: Response, begin: Callable[[], Callable[[Event], T | None]]
+    ) -> None:
         self._response = response
-        self._pick = pick
+        self._begin = begin
 
     async def __aiter__(self) -> AsyncIterator[T]:
+        pick = self._begin()
         async for event in self._response:
-            item = self._pick(event)
+            item = pick(event)
             if item is not None:
                 yield item
 
     def __iter__(self) -> Iterator[T]:
+        pick = self._begin()
         for event in tuple(self._response.events):
-            item = self._pick(event)
+            item = pick(event)
             if item is not None:
                 yield item
 
@@ -319,42 +325,50 @@ class Response:
                 stream never includes the text of subagents.
 
         Returns:
-            The pieces; `async for` follows them, a plain `for` yields those so far.
+            The pieces; `async for` follows them, a plain `for` yields those so far. A blank line
+            separates the texts on both sides of a tool call.
         """
 
-        def pick(event: Event) -> str | None:
-            if not isinstance(event, Text):
-                return None
-            where = event.trajectory
-            wanted = where.is_root if trajectory_id is None else where.id == trajectory_id
-            return event.text if wanted else None
+        def begin() -> Callable[[Event], str | None]:
+            separator = TextSeparator()
 
-        return ResponseStream(self, pick)
+            def pick(event: Event) -> str | None:
+                if not isinstance(event, Text):
+                    return None
+                where = event.trajectory
+                wanted = where.is_root if trajectory_id is None else where.id == trajectory_id
+                return separator.take(event) if wanted else None
+
+            return pick
+
+        return ResponseStream(self, begin)
 
     @property
     def thoughts(self) -> ResponseStream[str]:
         """The pieces of the root agent's thoughts."""
         return ResponseStream(
             self,
-            lambda event: (
-                event.text if isinstance(event, Thought) and event.trajectory.is_root else None
+            lambda: (
+                lambda event: (
+                    event.text if isinstance(event, Thought) and event.trajectory.is_root else None
+                )
             ),
         )
 
     @property
     def tool_calls(self) -> ResponseStream[ToolCall]:
         """All tool calls, including those of subagents."""
-        return ResponseStream(self, lambda event: event if isinstance(event, ToolCall) else None)
+        return ResponseStream(self, lambda: _of_type(ToolCall))
 
     @property
     def tool_results(self) -> ResponseStream[ToolResult]:
         """All tool results, including those of subagents."""
-        return ResponseStream(self, lambda event: event if isinstance(event, ToolResult) else None)
+        return ResponseStream(self, lambda: _of_type(ToolResult))
 
     @property
     def steps(self) -> ResponseStream[Step]:
         """All changes of steps, including those of subagents."""
-        return ResponseStream(self, lambda event: event if isinstance(event, Step) else None)
+        return ResponseStream(self, lambda: _of_type(Step))
 
     @property
     def trajectories(self) -> tuple[Trajectory, ...]:
@@ -421,19 +435,7 @@ class Response:
         If the model's answer fails and the harness asks again, the failed text is removed when the
         next answer begins. Streams have yielded it by then, so they may yield more than this text.
         """
-        pieces: list[Text] = []
-        refused: int | None = None
-        for event in self.events:
-            if not event.trajectory.is_root:
-                continue
-            if isinstance(event, Error) and event.refused_step is not None:
-                refused = event.refused_step
-            elif isinstance(event, Text):
-                if refused is not None:
-                    pieces = [piece for piece in pieces if piece.step_index != refused]
-                    refused = None
-                pieces.append(event)
-        return "".join(piece.text for piece in pieces)
+        return answer_text(self.events)
 
     @property
     def usage(self) -> TokenUsage | None:
@@ -524,6 +526,10 @@ class Response:
 
 def _nothing() -> None:
     """Do nothing."""
+
+
+def _of_type(kind: type[E]) -> Callable[[Event], E | None]:
+    return lambda event: event if isinstance(event, kind) else None
 
 
 def _to_raise(error: AgyError) -> AgyError:

@@ -11,6 +11,7 @@ from agy_nb.errors import InvalidInputError
 from agy_nb.protocol import codec
 from agy_nb.protocol.events import (
     AgentStarted,
+    Error,
     Event,
     SessionClosed,
     SessionConfigured,
@@ -20,6 +21,7 @@ from agy_nb.protocol.events import (
     TurnBegan,
 )
 from agy_nb.protocol.values import Message
+from agy_nb.runtime.turns.answer import answer_text
 from agy_nb.widgets.response.cards import counted, text_of
 
 
@@ -51,22 +53,35 @@ def read_events(path: Path, session: int = 0) -> tuple[Event, ...]:
     return (*events, *reader.end(recorded.end))
 
 
+def without_last_turns(events: tuple[Event, ...], turns: int) -> tuple[Event, ...]:
+    """Leave out the last turns, which are still running and shown live.
+
+    Args:
+        events: The events of a session.
+        turns: How many turns.
+    """
+    begins = [at for at, event in enumerate(events) if isinstance(event, TurnBegan)]
+    if not begins:
+        return events
+    return events[: begins[-turns]] if 0 < turns <= len(begins) else events
+
+
 def as_markdown(events: Iterable[Event]) -> str:
     """Format events as Markdown: prompts as block quotes, answers unchanged."""
     pieces: list[str] = []
-    answer: list[str] = []
+    answer: list[Event] = []
     for event in events:
         match event:
             case SessionOpened():
                 pieces += map(_text_of_message, event.history)
             case TurnBegan():
-                pieces += ["".join(answer).strip(), quoted(text_of(event.prompt))]
+                pieces += [answer_text(answer).strip(), quoted(text_of(event.prompt))]
                 answer.clear()
-            case Text() if event.trajectory.is_root:
-                answer.append(event.text)
+            case Text() | Error():
+                answer.append(event)
             case _:
                 pass
-    pieces.append("".join(answer).strip())
+    pieces.append(answer_text(answer).strip())
     return "\n\n".join(filter(None, pieces)) + "\n"
 
 

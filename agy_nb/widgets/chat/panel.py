@@ -15,11 +15,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from agy_nb.errors import AgyError
+from agy_nb.errors import AgentNotStartedError, AgyError
 from agy_nb.kernel import CannotBlockError, current_host, in_kernel, run
 from agy_nb.kernel.environment import running_loop
 from agy_nb.kernel.stdin_prompt import why_no_stdin
-from agy_nb.protocol.events import Event, SessionOpened
+from agy_nb.protocol.events import Event, TurnBegan
 from agy_nb.protocol.values import MediaPart, PromptPart, TextPart
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.turns.response import Response
@@ -30,9 +30,10 @@ from agy_nb.widgets.chat.conversation_export import (
     as_turns,
     quoted,
     read_events,
+    without_last_turns,
 )
 from agy_nb.widgets.recordings.frame_player import show
-from agy_nb.widgets.response.cards import text_of
+from agy_nb.widgets.response.cards import badge, prompt, text_of
 from agy_nb.widgets.response.static_fallback import StaticFallback
 from agy_nb.widgets.tree import front_end_messages as messages, live_view
 from agy_nb.widgets.tree.conversation import ConversationView
@@ -72,6 +73,7 @@ class ChatPanel:
         self.agent = agent
         self._past = past
         self._replaying = False
+        self._is_reading = True
         self._recorded: tuple[Event, ...] = ()
         self.responses: list[Response] = []
         self.transcript = ConversationView()
@@ -94,48 +96,37 @@ class ChatPanel:
         self._stops.append(agent.grants.watch(self._show_grants))
         self._show_grants()
         self._stops.append(agent.watch_turns(self._on_turn))
-        self._begin()
+        self._start_task(self._show_earlier(), self._beginning)
 
-    def _begin(self) -> None:
-        if self._past is not None:
-            self._start_task(self._show_past(*self._past), self._beginning)
-            return
-        latest = self.agent.latest
-        if latest is not None and not latest.done:
-            self._on_turn(latest)
-        elif self.agent.is_started:
-            self._start_task(self._show_history(), self._beginning)
-        else:
-            self.transcript.add_notice("This agent was shut down. You cannot send it prompts.")
-
-    async def _show_history(self) -> None:
-        messages = await self.agent.history()
-        if not self.responses:
-            self._recorded = (SessionOpened(resumed=True, history=messages),)
-            self.transcript.add_history(messages)
-            self._touch()
-
-    async def _show_past(self, path: Path, session: int) -> None:
-        """Show the recorded session, then the turns that began in the meantime."""
+    async def _show_earlier(self) -> None:
+        """Show the recording or the earlier turns, then the turns that began in the meantime."""
+        shown_live = sum(
+            isinstance(event, TurnBegan) for each in self.responses for event in each.events
+        )
         try:
-            self._recorded = await asyncio.to_thread(read_events, path, session)
+            if self._past is not None:
+                self._recorded = await asyncio.to_thread(read_events, *self._past)
+            else:
+                events = await self.agent.past_events()
+                self._recorded = without_last_turns(events, shown_live)
+        except AgentNotStartedError:
+            pass
         finally:
-            self._past = None
+            self._is_reading = False
             show(self.transcript, self._recorded)
-            if self._recorded:
+            if self._past is not None and self._recorded:
                 self.transcript.add_notice(END_OF_RECORDING)
+            if not self.agent.is_started:
+                self.transcript.add_notice("This agent was shut down. You cannot send it prompts.")
             self._touch()
-            latest = self.agent.latest
-            if self.responses:
-                self._show_from(0)
-            elif latest is not None and not latest.done:
-                self._on_turn(latest)
+            self._show_from(0)
 
     def _static(self) -> tuple[str, str]:
         if self._beginning:
             words = "The conversation so far is not read yet."
             return f"<p>{words}</p>{self.transcript.html()}", words
-        return self.transcript.html(), self.to_markdown()
+        queued = "".join(f"{badge('wait', 'Queued')}{prompt(each.prompt)}" for each in self._queue)
+        return self.transcript.html() + queued, self.to_markdown()
 
     def _catch_up(self) -> None:
         """Wait for the earlier turns, and in front ends without input for the cost."""
@@ -153,12 +144,40 @@ class ChatPanel:
     def _on_turn(self, response: Response) -> None:
         self.responses.append(response)
         running = [each for each in self.responses if not each.done]
-        if len(running) > 1 or self._past is not None:
+        if len(running) > 1 or self._is_reading:
             # it is queued, so it is shown after the turns before it
-            self.view.queued += 1
-            self.view.touch()
+            self._show_queue()
+            self._start_task(self._follow_queued(response))
             return
         self._show(response)
+
+    async def _follow_queued(self, response: Response) -> None:
+        await response.over.wait()
+        self._show_queue()
+
+    @property
+    def _queue(self) -> list[Response]:
+        """The prompts that wait for the end of the running turn."""
+        if self._is_reading:
+            return []  # the first one may run already
+        waiting = [each for each in self.responses if not each.done]
+        return waiting[1:]
+
+    def _show_queue(self) -> None:
+        queue = self._queue
+        self.view.queued = len(queue)
+        self.view.extra_fields["queue"] = [
+            {"turn": each.turn_id, "words": revealed(text_of(each.prompt))} for each in queue
+        ]
+        self._touch()
+
+    def _remove(self, turn: int) -> None:
+        """Remove a prompt that waits."""
+        for response in self._queue:
+            if response.turn_id == turn:
+                self.responses.remove(response)
+                self._start_task(response.cancel())
+        self._show_queue()
 
     def _show_from(self, index: int) -> None:
         """Show turns in order, up to the first that has not ended."""
@@ -170,7 +189,7 @@ class ChatPanel:
     def _show(self, response: Response) -> None:
         self.transcript.begin_turn(response.prompt, response.kind)
         self.view.running = True
-        self.view.queued = len(self.responses) - 1 - self.responses.index(response)
+        self._show_queue()
         self._replaying = True  # `watch` first replays the past events synchronously
         try:
             stop = response.watch(lambda event: self._on_event(response, event))
@@ -204,6 +223,8 @@ class ChatPanel:
                 self._actions[message.type](message.view)
             case messages.Export():
                 self._export(message.format, message.view)
+            case messages.RemovePrompt():
+                self._remove(message.turn)
             case messages.Revoke():
                 self._revoke(message.grant)
             case _:
@@ -224,6 +245,9 @@ class ChatPanel:
         except AgyError:
             self.view.reply(view, type="compose", text=text)  # give the text back to the user
             raise
+        finally:
+            self.view.flush()  # the prompt is in the conversation or in the queue
+            self.view.reply(view, type="sent")
 
     def _stop(self, _view: str) -> None:
         self._start_task(self.agent.cancel())

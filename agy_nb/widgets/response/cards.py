@@ -21,6 +21,7 @@ from agy_nb.protocol.events import (
 from agy_nb.protocol.values import (
     Answer,
     AskedQuestion,
+    ErrorInfo,
     JsonObject,
     MediaPart,
     Prompt,
@@ -488,3 +489,14 @@ def footer(state: TurnState, usage: TokenUsage | None, took: float | None, cost:
 def error(kind: str, message: str) -> str:
     """Render an error."""
     return f'<strong>{escape(kind)}</strong> <span class="agy-plain">{escape(clip(message))}</span>'
+
+
+def retries(words: str, latest: ErrorInfo) -> str:
+    """Render the head of the failed tries of a model call.
+
+    Args:
+        words: The number of tries.
+        latest: The error of the latest try.
+    """
+    why = f"HTTP {latest.http_code}" if latest.http_code else latest.type
+    return escape(f"{words}: {why}")

@@ -474,7 +474,7 @@ function composer(send, onSubmit) {
       return;
     }
     const about = sent.map((file) => ({ name: file.name, mime_type: file.type }));
-    onSubmit();
+    onSubmit([text.value.trim(), ...sent.map((file) => file.name)].filter(Boolean).join(" · "));
     send({ type: "send", text: text.value, files: about }, found.map((each) => each.value));
     text.value = "";
     take(sent);
@@ -505,6 +505,41 @@ function composer(send, onSubmit) {
     text.focus();
   };
   return place;
+}
+
+// Prompts that were sent but are not in the conversation yet: on their way to Python, or queued.
+function waiting(send) {
+  const place = make("div", "agy-queue");
+  const sent = make("div");
+  const queue = make("div");
+  const hint = make("div", "agy-dim", "Queued prompts run after this turn, also if you stop it.");
+  hint.hidden = true;
+  place.append(queue, sent, hint);
+  const row = (state, words) => {
+    const line = make("div", "agy-queued");
+    line.append(make("span", "agy-badge agy-badge-wait", state), make("span", "agy-queued-text", words));
+    return line;
+  };
+  let known = "";
+  return {
+    place,
+    echo: (words) => sent.append(row("Sending…", words)),
+    arrived: () => sent.firstElementChild?.remove(),
+    lost: () => sent.querySelectorAll(".agy-badge").forEach((each) => (each.textContent = "Not sent")),
+    show: (found) => {
+      const key = JSON.stringify(found);
+      if (key === known) return;
+      known = key;
+      hint.hidden = !found.length;
+      queue.replaceChildren(
+        ...found.map(({ turn, words }) => {
+          const line = row("Queued", words);
+          line.append(button("Remove", () => send({ type: "unqueue", turn }), "", `Remove ${words}`));
+          return line;
+        }),
+      );
+    },
+  };
 }
 
 // What the agent may do without asking, with a button to end each.
@@ -569,11 +604,16 @@ function render({ model, el }) {
   bar.append(stop, status);
   root.append(nodes, notice, bar);
   root.hidden = true; // the HTML beside it is shown until Python answers
-  const chat = model.get("mode") === "chat" ? composer(send, () => (nodes.scrollTop = nodes.scrollHeight)) : null;
+  const queued = waiting(send);
+  const onSubmit = (words) => {
+    nodes.scrollTop = nodes.scrollHeight;
+    queued.echo(words);
+  };
+  const chat = model.get("mode") === "chat" ? composer(send, onSubmit) : null;
   const allowed = grants(send);
   if (chat) {
     root.classList.add("agy-chat");
-    root.append(allowed, chat);
+    root.append(queued.place, allowed, chat);
   }
   const still = hider(model);
   if (page) acts(nodes, send);
@@ -592,8 +632,10 @@ function render({ model, el }) {
     else if (message.type === "refused") tree.refused(message.id, message.words);
     else if (message.type === "leaving") setTimeout(() => gone || send({ type: "here" }), REPLACED_WITHIN_MS);
     else if (message.type === "compose") chat?.compose(message.text);
+    else if (message.type === "sent") queued.arrived();
     else if (message.type === "copy") copy(message.text).then((words) => (notice.textContent = words));
     else if (message.type === "download") download(message.name, message.text);
+    if (message.queue) queued.show(message.queue);
     if (message.grants) allowed.show(message.grants);
     if (message.running !== undefined) {
       stop.hidden = !message.running;
@@ -611,6 +653,7 @@ function render({ model, el }) {
     if (real.comm_live === false) {
       notice.textContent = "Kernel disconnected. The notebook keeps the answer so far.";
       tree.close();
+      queued.lost();
       disable(root);
       stop.hidden = true;
       status.textContent = "";

@@ -37,6 +37,9 @@ from agy_nb.widgets.response import cards
 from agy_nb.widgets.tree.node_tree import NodeTree
 from agy_nb.widgets.tree.nodes import Change, Upsert
 
+_PROGRESS = (Text, Thought, ToolCall, StructuredOutput)
+"""Events after which a model call that was repeated has succeeded."""
+
 
 @dataclass(slots=True)
 class _Call:
@@ -45,6 +48,14 @@ class _Call:
     call: ToolCall
     result: ToolResult | None = None
     raised: ToolException | None = None
+
+
+@dataclass(slots=True)
+class _Retries:
+    """The failed tries of a model call that the harness repeats."""
+
+    node: str
+    errors: list[ErrorInfo]
 
 
 @dataclass(slots=True)
@@ -61,6 +72,7 @@ class _Turn:
     refused: str = ""
     last_text: str = ""
     notice: tuple[str, ErrorInfo] | None = None
+    retries: dict[str, _Retries] = field(default_factory=dict)
     waits: str = ""
 
 
@@ -117,6 +129,8 @@ class ConversationView:
     def on_event(self, event: Event) -> None:
         """Add an event of the current turn; event types without a node are ignored."""
         turn = self._turn
+        if turn.retries and isinstance(event, _PROGRESS):
+            self._end_retries(event.trajectory)
         if not turn.began and event.at:
             turn.began = event.at
         handler = self._handlers.get(type(event))
@@ -365,8 +379,12 @@ class ConversationView:
         self._close_text(parent)
         if event.refused_step is not None and event.trajectory.is_root:
             self._turn.refused, self._turn.last_text = self._turn.last_text, ""
+        if not event.fatal and event.error.retryable:
+            self._retry(event, parent)
+            return
         if event.fatal:
             self._drop_notice(event.error)
+            self._end_retries(event.trajectory)
         node = self._add(
             parent=parent,
             kind="error" if event.fatal else "notice",
@@ -374,6 +392,36 @@ class ConversationView:
         )
         if not event.fatal and event.trajectory.is_root:
             self._turn.notice = node, event.error
+
+    def _retry(self, event: Error, parent: str) -> None:
+        """Show all tries of a model call in one row."""
+        known = self._turn.retries.get(event.trajectory.id)
+        if known is None:
+            known = self._turn.retries[event.trajectory.id] = _Retries(self._tree.new_id(), [])
+        known.errors.append(event.error)
+        self._show_retries(known, parent, f"Retrying ({len(known.errors)})")
+
+    def _end_retries(self, where: Trajectory) -> None:
+        known = self._turn.retries.pop(where.id, None)
+        if known is not None:
+            words = (
+                "Retried once" if len(known.errors) == 1 else f"Retried {len(known.errors)} times"
+            )
+            self._show_retries(known, self._parent(where), words)
+
+    def _show_retries(self, known: _Retries, parent: str, words: str) -> None:
+        self._tree.upsert(
+            Upsert(
+                id=known.node,
+                parent=parent,
+                kind="notice",
+                head=cards.retries(words, known.errors[-1]),
+                body="".join(
+                    f"<div>{cards.error(each.type, each.message)}</div>" for each in known.errors
+                ),
+                fold="closed",
+            )
+        )
 
     def _drop_notice(self, error: ErrorInfo) -> None:
         """Remove the notice of a failed step when the turn fails with the same error."""
@@ -406,6 +454,8 @@ class ConversationView:
         for known in turn.calls.values():
             if known.result is None:
                 self._show_call(known, "Stopped" if state is TurnState.CANCELLED else "No result")
+        for where in tuple(turn.retries):
+            self._end_retries(Trajectory(id=where))
         if state is TurnState.CANCELLED:
             self._add(kind="notice", head="Stopped. The partial answer was kept.")
         took = at - turn.began if at and turn.began else None

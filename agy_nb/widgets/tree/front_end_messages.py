@@ -135,6 +135,17 @@ class Revoke(_Message):
     grant: int = Field(ge=0)
 
 
+class RemovePrompt(_Message):
+    """The user has removed a prompt that waits.
+
+    Attributes:
+        turn: The number of its turn.
+    """
+
+    type: Literal["unqueue"] = "unqueue"
+    turn: int = Field(ge=0)
+
+
 class AttachedFile(_Message):
     """A file attached to a prompt; its bytes are a buffer of the message."""
 
@@ -163,6 +174,7 @@ Message: TypeAlias = (
     | PageAction
     | PanelAction
     | Export
+    | RemovePrompt
     | Revoke
     | SendPrompt
 )

@@ -10,7 +10,7 @@ import pytest
 import agy_nb as agy
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.protocol.values import MediaPart, TextPart
-from agy_nb.testing import ScriptedModel, say
+from agy_nb.testing import ScriptedModel, call, hang, say
 from agy_nb.widgets.chat.panel import ChatPanel
 from tests.support.memory import MemoryBackend
 
@@ -248,11 +248,93 @@ async def test_chat_on_an_agent_that_is_gone_says_so_on_the_page(agent, page):
     assert page.html() == ""
 
 
-async def test_panel_of_an_agent_that_is_gone_says_so_at_once(agent, monkeypatch):
+async def test_panel_of_an_agent_that_is_gone_says_so(agent, monkeypatch):
     await agent.shutdown()
     page = Page(agent.chat_ui(), monkeypatch)
-    assert "was shut down" in page.html()
+    await until(lambda: "was shut down" in page.html())
     page.panel.close()
+
+
+def queue(page) -> list[str]:
+    return [each["words"] for each in page.last("changes")["queue"]]
+
+
+async def test_prompts_that_wait_are_shown_at_once_and_can_be_removed(monkeypatch):
+    async def echo(turn):
+        if turn.prompt == "one":
+            await asyncio.Event().wait()
+        turn.say(f"said {turn.prompt}")
+
+    config = agy.RuntimeConfig(chat_pause=0)
+    async with agy.Runtime(config, backend=MemoryBackend(echo)) as runtime:
+        agent = await runtime.create_agent()
+        page = Page(agent.chat_ui(), monkeypatch)
+        for text in ("one", "two", "three"):
+            page.say(type="send", text=text, view="first")
+            await until(lambda: len([m for m in page.told if m["type"] == "sent"]) > 0)
+            page.told.clear()
+        await until(lambda: [m for m in page.told if m.get("queue")] or page.panel.view.touch())
+        assert queue(page) == ["two", "three"]
+        assert "Queued" in page.panel._static()[0]
+        page.say(type="unqueue", turn=page.panel.responses[1].turn_id)
+        await until(lambda: queue(page) == ["three"])
+        page.say(type="stop")
+        await until(lambda: "said three" in page.html() and agent.latest.done)
+        assert "two" not in page.html()
+        assert page.panel.to_markdown().count("> ") == 2
+        await until(lambda: queue(page) == [])
+        page.panel.close()
+
+
+async def test_queue_forgets_a_turn_that_is_cancelled_elsewhere(monkeypatch):
+    async def endless(turn):
+        await asyncio.Event().wait()
+
+    config = agy.RuntimeConfig(chat_pause=0)
+    async with agy.Runtime(config, backend=MemoryBackend(endless)) as runtime:
+        agent = await runtime.create_agent()
+        page = Page(agent.chat_ui(), monkeypatch)
+        await agent.chat("one")
+        second = await agent.chat("two")
+        await until(lambda: [m for m in page.told if m.get("queue")])
+        await second.cancel()
+        await until(lambda: queue(page) == [])
+        page.panel.close()
+
+
+def weather(city: str) -> str:
+    """Weather of a city."""
+    return f"sunny in {city}"
+
+
+@pytest.mark.real
+async def test_panel_opened_later_has_the_cards_and_the_earlier_turns(monkeypatch):
+    script = [
+        say("Let me see.") + call("weather", city="Paris"),
+        say("It is *sunny*."),
+        say("so far") + hang(),
+    ]
+    config = agy.RuntimeConfig(chat_pause=0, keep_frames=True)
+    async with ScriptedModel(script) as model, agy.Runtime(config) as runtime:
+        agent = await runtime.create_agent(model.config(), tools=[weather])
+        response = await agent.chat("Weather?")
+        assert await response.text() == "Let me see.\n\nIt is *sunny*."
+        assert "".join(response.text_stream()) == await response.text()
+        types = [event.type for event in await agent.past_events()]
+        assert types.count("turn_began") == types.count("tool_call") == 1
+        running = await agent.chat("And now?")
+        async for _piece in running.text_stream():
+            break
+        page = Page(agent.chat_ui(), monkeypatch)
+        await until(lambda: "so far" in page.html())
+        assert page.html().count("Weather?") == page.html().count("And now?") == 1
+        assert page.html().count("sunny in Paris") == 1  # the card of the call
+        assert "agy-tool" in page.html()
+        assert page.panel.to_markdown() == (
+            "> Weather?\n\nLet me see.\n\nIt is *sunny*.\n\n> And now?\n\nso far\n"
+        )
+        await running.cancel()
+        page.panel.close()
 
 
 async def test_turn_that_waits_for_the_quota_can_be_given_up(monkeypatch):

@@ -267,6 +267,26 @@ def test_turn_that_fails_with_its_last_step_tells_that_once():
     assert kinds(page(other, failed(fatal=True))) == ["notice", "error"]
 
 
+def retried(code=429) -> Error:
+    info = ErrorInfo(type="QuotaExceededError", message="no", http_code=code, retryable=True)
+    return Error(error=info, fatal=False, trajectory=ROOT)
+
+
+def test_repeated_calls_of_the_model_are_one_row():
+    transcript = page(retried(), retried())
+    assert kinds(transcript) == ["notice"]
+    assert "<summary>Retrying (2): HTTP 429</summary>" in transcript.html()
+    transcript.on_event(said("Here it is."))
+    assert kinds(transcript) == ["notice", "text"]
+    assert "<summary>Retried 2 times: HTTP 429</summary>" in transcript.html()
+
+
+def test_turn_that_fails_after_retries_has_them_above_the_error():
+    transcript = page(retried(), failed(fatal=True), ended(TurnState.FAILED))
+    assert kinds(transcript) == ["notice", "error", "footer"]
+    assert "Retried once: HTTP 429" in transcript.html()
+
+
 def test_error_that_belongs_to_no_turn_is_shown_too():
     transcript = ConversationView()
     transcript.add_error("AgentNotStartedError", "it is gone")
