@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from agy_nb.cassette.redaction.engine import engine_spans
@@ -16,6 +17,8 @@ from agy_nb.wire.path_map import MARK
 
 _DEPTH = 2
 """Levels of base64 within base64 that are looked into."""
+
+_WORD_AND_BREAK = re.compile(r"[A-Za-z]{1,24}(?:\s|\\[nrt])+")
 
 Known = Callable[[str], list[tuple[int, int]]]
 """Gives where known values stand in a text."""
@@ -45,7 +48,8 @@ def _find(text: str, known: Known | None, depth: int) -> list[TextSpan]:
     for view in layers(text):
         here = list(_in_view(view.text, known))
         found += [TextSpan(*view.place(start, end), SECRET, secret=True) for start, end in here]
-        found += _in_wrapped(view, known, {span.start for span in found})
+        wrapped = _in_wrapped(view, known, {span.start for span in found})
+        found += [_after_word(text, span, found) for span in wrapped]
         if depth:
             found += _in_encoded(view, known, depth)
     return merged(span for span in found if not MARK.fullmatch(text, span.start, span.end))
@@ -77,6 +81,15 @@ def _in_wrapped(view: DecodedView, known: Known | None, seen: set[int]) -> Itera
         for start, end in known(joined.text):
             found += _across(joined, start, end)
     yield from (span for span in found if span.start not in seen)
+
+
+def _after_word(text: str, wrapped: TextSpan, found: list[TextSpan]) -> TextSpan:
+    """Leave out the last word of a line if a secret begins the next one."""
+    for span in found:
+        inside = wrapped.start < span.start < wrapped.end
+        if inside and _WORD_AND_BREAK.fullmatch(text, wrapped.start, span.start):
+            return wrapped._replace(start=span.start)
+    return wrapped
 
 
 def _across(joined: DecodedView, start: int, end: int) -> Iterator[TextSpan]:
