@@ -7,6 +7,7 @@ marker          reads `@pytest.mark.agy_cassette` and finds the test's cassette
 scopes          cassettes of a class, a module or the session
 lifecycle       opens a test's cassette before its fixtures, and checks it after the call
 failure_report  shows the difference without agy_nb's own traceback
+shared_cassettes  which tests of a run recorded into which cassette
 network         --agy-block-network
 unused          the report of cassettes that no test uses
 fixtures        agy_runtime, agy_agent, scripted_model

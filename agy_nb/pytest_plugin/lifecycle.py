@@ -25,10 +25,9 @@ from agy_nb.pytest_plugin.errors import FixtureScopeError, InvalidMarkerError
 from agy_nb.pytest_plugin.failure_report import hide_internal_frames, message_only, unittest_error
 from agy_nb.pytest_plugin.marker import MARKER, CassetteRequest, request_of
 from agy_nb.pytest_plugin.scopes import owner_of, refuse_unrecorded
+from agy_nb.pytest_plugin.shared_cassettes import shared_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from agy_nb.cassette import use_cassette
 
 _BUSY_S = 60.0
@@ -65,6 +64,7 @@ class CassetteContext:
         try:
             self._request = request_of(self._item)
             if self._request is not None:
+                self._wait_for_turn(self._request)
                 self._cassette = self._entered(self._request)
         except AgyError as error:
             from agy_nb.cassette import CassetteNotFoundError
@@ -126,7 +126,7 @@ class CassetteContext:
                 if not self._accepts(error):
                     self._raise(error)
             if recording:
-                _recorded_by(self._item.config)[cassette.path] = self._owner()
+                shared_of(self._item.config).add(cassette.path, self._owner())
 
     # -- how ---------------------------------------------------------------------------------
 
@@ -170,9 +170,18 @@ class CassetteContext:
 
     def _mode(self, request: CassetteRequest) -> str:
         """Return the record mode. A cassette that another test of this run recorded is extended."""
-        recorder = _recorded_by(self._item.config).get(request.path)
-        again = recorder is not None and recorder != self._owner()
-        return "new_episodes" if again and request.mode in ("once", "all") else request.mode
+        others = shared_of(self._item.config).recorders(request.path) - {self._owner()}
+        return "new_episodes" if others and request.mode in ("once", "all") else request.mode
+
+    def _wait_for_turn(self, request: CassetteRequest) -> None:
+        """Wait until no other worker may record a shared cassette, if this test may."""
+        if request.shared_in is None or request.mode == "none":
+            return
+        with contextlib.ExitStack() as turn:
+            turn.enter_context(shared_of(self._item.config).turn(request.path))
+            if self._mode(request) != "once" or not request.path.exists():
+                self._stack.push(turn.pop_all())
+            # Otherwise an earlier run recorded it, and all workers replay it at the same time.
 
     def _owner(self) -> str:
         """Return what identifies the test, or the tests, whose cassette this is."""
@@ -232,7 +241,6 @@ class CassetteContext:
 
 
 _context = pytest.StashKey[CassetteContext]()
-_recorded = pytest.StashKey["dict[Path, str]"]()
 
 
 def _opened(item: pytest.Item) -> CassetteContext | None:
@@ -332,11 +340,6 @@ def _about_a_cassette(error: BaseException | None) -> bool:
     from agy_nb.cassette import CassetteError
 
     return isinstance(error, CassetteError | FixtureScopeError)
-
-
-def _recorded_by(config: pytest.Config) -> dict[Path, str]:
-    """Return the test that recorded each cassette in this run."""
-    return config.stash.setdefault(_recorded, {})
 
 
 def _fixtures_of(item: pytest.Item) -> Iterator[pytest.FixtureDef[Any]]:

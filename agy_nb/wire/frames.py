@@ -292,3 +292,9 @@ def turn_ended(frame: Frame) -> bool:
     if not isinstance(body, dict) or body.get(PARENT_ID):
         return False
     return body.get(STATE) in (IDLE, CANCELLED)
+
+
+def given_id(frame: dict[str, Any]) -> str:
+    """Return the conversation's id in the harness's first frame; empty in other frames."""
+    body = frame.get(INITIALIZED)
+    return str(body.get(CONVERSATION_ID) or "") if isinstance(body, dict) else ""

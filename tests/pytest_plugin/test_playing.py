@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 
+from agy_nb.cassette.storage.cassette_reader import load
+
 pytestmark = [
     pytest.mark.real,
     # The suites run in this process, and the SDK blocks the loop while it stops a harness.
@@ -395,6 +397,35 @@ def test_sharing_can_be_refused(suite, run):
     run().assert_outcomes(passed=3)
     suite.makepyfile(test_shared=SHARED.replace('"shared"', '"shared", allow_unplayed=False'))
     run("--agy-record-mode=none").assert_outcomes(failed=3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("mode", ["once", "new_episodes", "all"])
+def test_workers_lose_no_recording_of_a_shared_cassette(suite, run_apart, cassettes, mode):
+    suite.makepyfile(
+        test_four="""
+        import pytest
+
+        @pytest.mark.agy_cassette("shared")
+        @pytest.mark.parametrize("number", range(4))
+        def test_four(agy_agent, number):
+            for again in ("", " again"):
+                prompt = f"Hello {number}{again}"
+                assert prompt in agy_agent.sync.chat_text(prompt)
+        """
+    )
+    workers = ("-n", "2", "--dist=load")
+    for _ in range(2 if mode == "all" else 1):
+        run_apart(*workers, f"--agy-record-mode={mode}").assert_outcomes(passed=4)
+        assert cassettes() == ["cassettes/test_four/shared"]
+        sessions = load(suite.path / "cassettes/test_four/shared").sessions
+        assert len(sessions) == 4
+        assert all(session.end is not None for session in sessions)
+    run_apart(*workers, "--agy-record-mode=none").assert_outcomes(passed=4)
+    run_apart(f"--agy-record-mode={mode}", "-p", "no:xdist").assert_outcomes(passed=4)
+    assert len(load(suite.path / "cassettes/test_four/shared").sessions) == 4
+    assert [path.name for path in (suite.path / "cassettes/test_four").iterdir()] == ["shared"]
 
 
 @pytest.mark.slow

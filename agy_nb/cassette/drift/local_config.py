@@ -26,7 +26,6 @@ from agy_nb.wire.frames import (
     CUSTOM_ENDPOINT,
     ENDPOINTS,
     GEMINI_ENDPOINT,
-    INITIALIZED,
     SUBAGENTS,
 )
 from agy_nb.wire.json_values import object_of, objects_of
@@ -164,12 +163,6 @@ class Conversations:
         """A configuration that resumes the live conversation."""
         live = self._live.get(conversation_of(config))
         return config if live is None else {CONFIG: config[CONFIG] | {CONVERSATION_ID: live}}
-
-
-def given_id(frame: Frame) -> str:
-    """The conversation's id in the harness's first frame, empty in others."""
-    body = frame.get(INITIALIZED)
-    return str(body.get(CONVERSATION_ID) or "") if isinstance(body, dict) else ""
 
 
 def _common(paths: list[str]) -> str:

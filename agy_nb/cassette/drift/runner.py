@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agy_nb.cassette.drift.client_replayer import ClientReplayer
 from agy_nb.cassette.drift.errors import HarnessSilentError, RerunRefusedError
-from agy_nb.cassette.drift.local_config import Conversations, LiveModel, Workspaces, given_id
+from agy_nb.cassette.drift.local_config import Conversations, LiveModel, Workspaces
 from agy_nb.cassette.drift.trust import harness_environ, restricted
 from agy_nb.cassette.matching.placeholders import Placeholders
 from agy_nb.cassette.redaction import Redactor
@@ -23,6 +23,7 @@ from agy_nb.cassette.shim.client_socket import WebSocket
 from agy_nb.cassette.storage.cassette_reader import RecordedSession, load
 from agy_nb.cassette.storage.format import Frame, Header, parse_frame
 from agy_nb.cassette.storage.writer import CassetteWriter, this_moment
+from agy_nb.wire.frames import given_id
 
 _QUIET_S = 0.3
 """Seconds without a frame, after the last turn, until all has been said."""

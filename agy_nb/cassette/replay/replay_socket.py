@@ -118,6 +118,28 @@ class CassetteSocket:
         self._saying_goodbye = self._saying_goodbye or SESSION_END in frame
         self._news.set()
 
+    def leave_if_new(self, frame: Frame) -> SessionMachine | None:
+        """Leave the session if this frame is a first prompt that no free session begins with.
+
+        Returns:
+            The machine of the session, which another agent can replay; None to go on.
+        """
+        machine = self._machine
+        if machine is None or self._error is not None or self._closed or not machine.at_start:
+            return None
+        if kind_of(frame) not in TURN_KINDS:
+            return None
+        self._matcher.rematch(machine, frame)
+        if machine.starts_with(frame):
+            return None
+        self._machine = None
+        return machine
+
+    def end(self) -> None:
+        """End `recv`, which may wait; another socket takes over."""
+        self._closed = True
+        self._news.set()
+
     async def recv(self) -> str | bytes:
         """Return the next frame of the harness.
 

@@ -139,6 +139,16 @@ class SessionMatcher:
                 self._change(mine, other)
                 return
 
+    def give_back(self, machine: SessionMachine) -> None:
+        """Free the session of a machine that has had no prompt.
+
+        Args:
+            machine: Its agent is recorded, because no session begins with its first prompt.
+        """
+        self._playing = [each for each in self._playing if each.machine is not machine]
+        self._left.append(machine.session)
+        self._left.sort(key=lambda session: session.number)
+
     def errors(
         self, *, allow_unplayed: bool, still_open: bool = False
     ) -> list[CassetteMismatchError]:

@@ -18,6 +18,8 @@ from agy_nb.cassette.replay.machine import SessionMachine, Tools
 from agy_nb.cassette.replay.replay_socket import CassetteSocket, FakeProcess
 from agy_nb.cassette.replay.session_matcher import SessionMatcher
 from agy_nb.cassette.storage.format import Frame, parse_frame
+from agy_nb.protocol.events import Event
+from agy_nb.wire.frames import INITIALIZED, given_id
 
 if TYPE_CHECKING:
     from agy_nb.sdk.process.launch import Connected, HarnessStart
@@ -73,42 +75,91 @@ def _socket(
 class RecordOrReplaySocket:
     """Replay a session that was recorded, and record one that was not.
 
-    The socket can decide only when the client sends its configuration.
+    The configuration decides if no recorded session has it. Otherwise the first prompt decides, as
+    agents with one configuration may have different prompts. The SDK has received the answer to the
+    configuration by then, with the id of the recorded conversation. This id stands for the one of
+    the real harness from then on.
     """
 
     def __init__(
         self,
         play: CassetteSocket,
+        matcher: SessionMatcher,
         recorded: Callable[[Frame], bool],
         start: Callable[[], Awaitable[Connected]],
         process: RecordOrReplayProcess,
     ) -> None:
         self._play = play
+        self._matcher = matcher
         self._inner: Any = play
         self._recorded = recorded
         self._start = start
         self._process = process
-        self._undecided = True
+        self._config: Any = None
+        self._known_id = ""
+        self._ids: tuple[str, str] | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
+    def note(self, note: Event) -> None:
+        """Keep a host note of a live session; see `NoteSink`."""
+        if not self._is_played:
+            self._inner.note(note)
+
     async def send(self, message: Any) -> None:
         """Decide, then send."""
-        if self._undecided:
-            self._undecided = False
-            if not self._recorded(parse_frame(message)):
-                real = await self._start()
-                self._inner = real.socket
-                self._process.become(real.process)
-        await self._inner.send(message)
+        frame = parse_frame(message)
+        if self._config is None:
+            self._config = message
+            if not self._recorded(frame):
+                await self._go_live()
+        elif self._is_played and (machine := self._play.leave_if_new(frame)) is not None:
+            self._matcher.give_back(machine)
+            real = await self._go_live()
+            await real.send(self._config)
+            await self._skip_opening(real)
+            self._play.end()
+        await self._inner.send(_exchanged(message, self._ids))
+
+    async def _go_live(self) -> Any:
+        real = await self._start()
+        self._inner = real.socket
+        self._process.become(real.process)
+        return real.socket
+
+    async def _skip_opening(self, real: Any) -> None:
+        """Receive the answer to the configuration, which the SDK has received from the replay."""
+        frame: Frame = {}
+        while INITIALIZED not in frame:
+            frame = parse_frame(await real.recv())
+        live_id = given_id(frame)
+        if self._known_id and live_id:
+            self._ids = (self._known_id, live_id)
 
     async def recv(self) -> Any:
         """Return the next frame of the chosen socket."""
-        return await self._inner.recv()
+        return await self._next(lambda socket: socket.recv())
 
     def __aiter__(self) -> Any:
-        return self._inner.__aiter__()
+        return self
+
+    async def __anext__(self) -> Any:
+        return await self._next(anext)
+
+    async def _next(self, receive: Callable[[Any], Awaitable[Any]]) -> Any:
+        while True:
+            inner = self._inner
+            try:
+                message = await receive(inner)
+            except Exception:
+                if inner is self._inner:
+                    raise
+                continue  # the replay was closed, because the session is live now
+            if inner is self._play:
+                self._known_id = self._known_id or given_id(parse_frame(message))
+                return message
+            return _exchanged(message, self._ids and (self._ids[1], self._ids[0]))
 
     async def close(self) -> None:
         """Close the chosen socket."""
@@ -131,6 +182,16 @@ class RecordOrReplaySocket:
     def reveal_requests(self) -> CassetteAnswers | None:
         """See `CassetteSocket.reveal_requests`; None for a live session."""
         return self._play.reveal_requests() if self._is_played else None
+
+
+def _exchanged(message: Any, ids: tuple[str, str] | None) -> Any:
+    """Replace an id in a message; ids are long and random, so nothing else is replaced."""
+    if ids is None:
+        return message
+    old, new = ids
+    if isinstance(message, bytes):
+        return message.replace(old.encode(), new.encode())
+    return message.replace(old, new)
 
 
 class RecordOrReplayProcess:
@@ -159,7 +220,7 @@ def replay_or_record(
     process = RecordOrReplayProcess()
     play = _socket(start, matcher, settings)
     recorded = partial(matcher.has, any_model=start.any_model)
-    socket = RecordOrReplaySocket(play, recorded, record, process)
+    socket = RecordOrReplaySocket(play, matcher, recorded, record, process)
     return Connected(process, socket, socket)
 
 

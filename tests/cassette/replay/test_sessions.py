@@ -348,6 +348,34 @@ async def test_new_episodes_replays_the_known_and_records_the_new(hello, tmp_pat
             assert await turn(agent, "2 + 2?") == first
 
 
+async def test_new_episodes_records_an_agent_whose_first_prompt_is_new(tmp_path):
+    """Agents with one configuration: the prompt decides which ones were recorded."""
+
+    async def ask(base_url, folder, *prompts):
+        config = Setting(base_url, tmp_path / folder).config(tools=[get_weather])
+        return await talk(config, *prompts)
+
+    def answer(request):
+        if "weather" in request.user_text and not request.tool_results:
+            return call("get_weather", city="Paris")
+        return say(f"You said {request.user_text}")
+
+    path = tmp_path / "c"
+    conversations = [("One", "Two"), ("Three", "The weather?"), ("Four",)]
+    async with ScriptedModel(answer) as model:
+        async with use_cassette(path):
+            first = [await ask(model.base_url, "a", *conversations[0])]
+        async with use_cassette(path, "new_episodes") as used:
+            first += [await ask(model.base_url, "b", *each) for each in conversations[1:]]
+            assert used.recording
+            # It was recorded, and is still free although other agents began with its session.
+            assert await ask(NO_MODEL, "c", *conversations[0]) == first[0]
+    assert len(load(path).sessions) == 3
+    async with use_cassette(path, "none"):
+        again = [await ask(NO_MODEL, "d", *each) for each in reversed(conversations)]
+    assert list(reversed(again)) == first
+
+
 async def test_once_replays_what_is_there_and_all_records_anew(hello, tmp_path):
     before = (hello / WIRE).read_bytes()
     async with use_cassette(hello):
