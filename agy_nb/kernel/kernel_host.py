@@ -66,7 +66,7 @@ class KernelHost:
             except Exception as error:
                 self.cells_reason = f"agy_nb cannot see when cells of this kernel run ({error})"
                 _warn(f"{self.cells_reason}: widgets answer only when no cell is running")
-            with contextlib.suppress(AttributeError):  # then the kernel is no worse than before
+            with contextlib.suppress(AttributeError):  # then the kernel works as it did before
                 fix_replies(self._kernel)
 
     @property

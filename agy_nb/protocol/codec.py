@@ -1,8 +1,9 @@
 """JSON for every command, reply and event. Total and strict.
 
-`decode(encode(message)) == message` for every message. Anything else (an unknown field or type, a
-wrong or out-of-range value, text that is no JSON, what JSON has no form for, what is nested more
-than a hundred deep) is one `InvalidMessageError` whose `field` is the path to it.
+`decode(encode(message)) == message` for every message. Anything else raises one
+`InvalidMessageError`, whose `field` is the path to the fault: an unknown field or type, a wrong or
+out-of-range value, text that is not JSON, a value without a JSON form, or more than a hundred
+levels of nesting.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The commands of the runtime, as data.
 
-Rule 1: a command is a frozen value that says what is wanted, never how.
+Rule 1: a command is a frozen value. It names the wanted result and not the steps to it.
 Rule 2: `kind` decides how the loop treats it: a query is answered in the loop's own turn,
 everything else becomes a task, `Shutdown` ends the loop.
 Rule 3: what cannot be written as JSON (tools, hooks, handlers) travels beside a command, not in it.

@@ -2,9 +2,9 @@
 
 Rule 1: every event names the trajectory that it belongs to, so that a subagent's text can
 never be taken for the root agent's.
-Rule 2: an event holds what is new. The whole text of a step is the sum of its `Text` events.
-Rule 3: `at` says when the client saw it and is no part of an event's identity: two events that
-differ only in it are equal.
+Rule 2: an event holds new parts only. The whole text of a step is the sum of its `Text` events.
+Rule 3: `at` is the time at which the client saw the event. Two events that differ only in `at` are
+equal.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Text(Event):
     """A piece of an answer.
 
     Attributes:
-        text: What is new of it.
+        text: The new part of the text.
         step_index: The step that it belongs to.
 
     Example:
@@ -117,7 +117,7 @@ class Thought(Event):
     """A piece of the model's thoughts.
 
     Attributes:
-        text: What is new of it.
+        text: The new part of the text.
         step_index: The step that it belongs to.
 
     Example:
@@ -165,8 +165,8 @@ class ToolResult(Event):
     Attributes:
         call_id: The `ToolCall` that it answers.
         name: The tool's name.
-        result: What it returned, None where the harness does not tell.
-        error: Why it failed, or None when it did not.
+        result: The return value, None where the harness does not report it.
+        error: Why the call failed, None if it did not.
         denied: Whether a policy, a hook or the user refused the call, so that the tool never ran.
             `error` has the reason then.
 
@@ -287,8 +287,8 @@ class Question(Event):
 
     Attributes:
         question_id: Ties the answers to the questions.
-        questions: What is asked.
-        answers: What was answered, one a question; None while it waits.
+        questions: The questions.
+        answers: One answer per question; None while the questions wait.
 
     Example:
         >>> from agy_nb.protocol.events import Question
@@ -373,8 +373,8 @@ class TurnBegan(Event):
     A trigger that is sent while a turn runs is answered by that turn, and begins none.
 
     Attributes:
-        prompt: What was sent; an empty text where the harness woke up by itself.
-        kind: What began the turn: a user's prompt, a trigger, or the harness by itself, as when a
+        prompt: The prompt; an empty text if the harness woke up by itself.
+        kind: The cause of the turn: a user's prompt, a trigger, or the harness by itself, as when a
             subagent or a timer reports back.
 
     Example:
@@ -459,10 +459,10 @@ class SessionOpened(Event):
 
     Attributes:
         conversation_id: Its id, None where the harness names none.
-        resumed: Whether it goes on.
-        history: What was said in it before.
-        usage: Tokens that it took before, None where nothing is known.
-        trajectory_usages: The same by trajectory.
+        resumed: Whether the conversation was resumed.
+        history: Its earlier messages.
+        usage: Its tokens before this session, None if they are unknown.
+        trajectory_usages: The same per trajectory.
 
     Example:
         >>> from agy_nb.protocol.events import SessionOpened
@@ -566,7 +566,7 @@ class Problem(Event):
 
     Attributes:
         problem: What kind of problem it is, e.g. `"counter_went_back"`.
-        detail: What was found, and where.
+        detail: The finding and its place.
 
     Example:
         >>> from agy_nb.protocol.events import Problem

@@ -171,7 +171,7 @@ class MediaPart:
     """An image, document, audio clip or video in a prompt.
 
     Attributes:
-        kind: What it is.
+        kind: The kind of medium.
         mime_type: Its media type, e.g. `"image/png"`.
         data: Its bytes.
         description: A word on it for the model, or None.
@@ -194,7 +194,7 @@ class SlashCommandPart:
 
 PromptPart = Annotated[TextPart | MediaPart | SlashCommandPart, Field(discriminator="type")]
 Prompt = Annotated[tuple[PromptPart, ...], Field(min_length=1)]
-"""What is sent to an agent: one part or several. A string is one `TextPart`, never decoded."""
+"""A prompt of one or several parts. A string becomes one `TextPart` and is never decoded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,9 +202,9 @@ class Message:
     """One message of a conversation.
 
     Attributes:
-        role: Who spoke.
-        content: What was said.
-        trajectory: Where.
+        role: The speaker.
+        content: The text.
+        trajectory: Id of the trajectory.
     """
 
     role: Literal["user", "model", "system", "unknown"]
@@ -268,7 +268,7 @@ class ErrorInfo:
         retryable: Whether the same request may succeed later, unchanged.
         budget: The setting that was exceeded, for a `BudgetExceededError`.
         limit: The budget, in its own unit, for a `BudgetExceededError`.
-        used: What was used, in the unit of the budget, for a `BudgetExceededError`.
+        used: The amount used, in the unit of the budget, for a `BudgetExceededError`.
     """
 
     type: str

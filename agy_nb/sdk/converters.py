@@ -43,7 +43,7 @@ def token_usage(usage: types.UsageMetadata | None) -> TokenUsage | None:
 
 
 def as_json(value: Any) -> Any:
-    """A value as JSON can hold it; what it cannot hold becomes its text."""
+    """Return a value in a form for JSON; parts without such a form become text."""
     try:
         return to_jsonable_python(
             value, fallback=str, inf_nan_mode="strings", bytes_mode="base64", by_alias=False

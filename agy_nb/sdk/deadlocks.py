@@ -6,7 +6,7 @@ until the turn is out of time.
 
 The check is exact on the side of running: a task of its own that a coroutine starts and does not
 wait for may wait for the agent, so only the coroutine's own task is refused. A plain function runs
-in a thread, where whatever it calls blocks it, so all that it calls is refused.
+in a thread and blocks during each call, so all its calls to the agent are refused.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _UserCode:
     """User code that a turn waits for.
 
     Attributes:
-        name: What it is, as its user knows it.
+        name: Its name for the user, such as "the tool 'x'".
         owner: The agent whose turn waits.
         task: The task that it runs in, None for a plain function in a thread.
         over: Whether it has returned; tasks that it started may go on.

@@ -14,7 +14,7 @@ from agy_nb.errors import AgyError, BackendError, HarnessError, InvalidConfigErr
 from agy_nb.wire.errors import StepFailure, advice, error_of_step, quota_error
 
 _TYPES = frozenset(each.__name__ for each in (str, int, float, bool, bytes, list, dict))
-"""As pydantic names what was tried where several types will do."""
+"""Names of types that pydantic adds to the place of an error in a union."""
 
 
 def of_config(error: Exception) -> AgyError:

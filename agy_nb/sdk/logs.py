@@ -24,7 +24,7 @@ class _SdkRecords(logging.Filter):
         record.name = _ours.name
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, AgyError) or isinstance(getattr(error, "__cause__", None), AgyError):
-            return False  # of a replay, and raised to whoever chats
+            return False  # of a replay; the caller of chat() gets it as an exception
         if _ours.isEnabledFor(record.levelno):
             _ours.handle(record)
         return False

@@ -54,7 +54,7 @@ class CallReader:
     """Reads the frames about the tools of one connection.
 
     Args:
-        connection: What was read of the connection so far.
+        connection: The state of the connection so far.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -184,7 +184,7 @@ class CallReader:
     def refused_step(
         self, body: Frame, step: OpenStep, trajectory: OpenTrajectory, at: float
     ) -> Iterator[Event]:
-        """A step says that a call was refused; where no answer did before, it is told here."""
+        """Report a refused call from its step, unless an answer has reported it before."""
         if trajectory.denied:
             known = trajectory.denied.popleft()
             step.tool, step.call_id = known.tool, known.call_id

@@ -22,8 +22,8 @@ LONGEST_RETRY_AFTER_S = 86_400.0
 anything."""
 
 _RETRIED_PREFIX = "Encountered retryable error from model provider: "
-"""What the harness puts before the label of an error after which it sends the request again. It
-writes the step when it sends it; what it waits before that, it waits in silence."""
+"""The harness puts this before the label of an error if it repeats the request. It sends the step
+with the new request, and nothing during the wait before it."""
 _NETWORK_LABEL = "There was a network issue connecting to the server, please try again."
 
 SAFETY_LABELS = frozenset(

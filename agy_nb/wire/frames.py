@@ -236,7 +236,7 @@ class FrameKey(NamedTuple):
 
     Attributes:
         kind: The frame's field, e.g. `toolResponse`.
-        about: What it answers; empty for frames that start something.
+        about: The frame that it answers; empty for frames that start something.
     """
 
     kind: str

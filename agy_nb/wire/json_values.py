@@ -121,7 +121,7 @@ def response_of(body: Frame) -> Any:
     written = body.get(RESPONSE_JSON)
     value = json_of(written) if written is not None else _unwrapped(body.get(RESPONSE))
     if isinstance(value, dict) and value.keys() == {"result"}:
-        value = value["result"]  # the SDK wraps what is not an object
+        value = value["result"]  # the SDK wraps values that are not objects
     media = [
         {_snake(name): item for name, item in each.items()}
         for each in objects_of(body.get(SUPPLEMENTAL_MEDIA))
@@ -175,7 +175,7 @@ def _snake_keys(value: Any) -> Any:
 
 
 def _plain_path(value: Any) -> Any:
-    """A path without its URI form; what is no URI stays as it is."""
+    """Return the path in a file URI; other values are unchanged."""
     if not isinstance(value, str) or "://" not in value:
         return value
     scheme, _, rest = value.partition("://")

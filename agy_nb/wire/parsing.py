@@ -12,7 +12,7 @@ from agy_nb.wire.frames import Frame
 
 
 def json_parser() -> Callable[[str | bytes], Any]:
-    """The JSON parser: orjson where it is installed. What it refuses, the standard one decides."""
+    """Return orjson's parser if it is installed; texts that it rejects go to the standard one."""
     try:
         from orjson import loads
     except ImportError:

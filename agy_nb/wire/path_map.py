@@ -23,7 +23,7 @@ from urllib.parse import quote, quote_plus
 from agy_nb.wire.json_values import dump_like, embedded_json
 
 MARK = re.compile(r"\{\{agy:[a-z0-9-]+\}\}")
-"""What stands in a recording for something that was replaced or removed."""
+"""The mark in a recording of a text that was replaced or removed."""
 
 # Letters of words, in scripts that put spaces between words. In "请看/app" a path begins.
 _LETTER = r"A-Za-z0-9_\u00aa-\u1fff"
@@ -106,7 +106,7 @@ class PathMap:
         return any(hint in text for hint in self._hints)
 
     def replacements(self, text: str) -> list[Replacement]:
-        """Return what is to be replaced in a text, in order."""
+        """Return the replacements for a text, in order."""
         if not self.may_change(text):
             return []
         pattern, forms = _compiled(tuple(self._words))

@@ -77,7 +77,7 @@ class WireReader:
     """Reads the frames of one connection, in their order.
 
     Args:
-        hosted: Whether host notes come with the frames. The first note says so as well.
+        hosted: Whether host notes come with the frames. The first note sets this, too.
 
     Example:
         >>> from agy_nb.wire import WireReader
@@ -117,7 +117,7 @@ class WireReader:
             f.SESSION_ENDED: _nothing,
         }
 
-    # -- what comes in -----------------------------------------------------------------------
+    # -- input -------------------------------------------------------------------------------
 
     def client(self, frame: Frame, at: float = 0.0) -> list[Event]:
         """Read a frame that the client sent.
@@ -206,7 +206,7 @@ class WireReader:
         found.append(SessionClosed(by=by, code=code, reason=reason, at=at))
         return found
 
-    # -- what was read -----------------------------------------------------------------------
+    # -- results -----------------------------------------------------------------------------
 
     @property
     def failure(self) -> StepFailure | None:

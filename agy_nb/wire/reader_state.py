@@ -11,7 +11,7 @@ from agy_nb.wire.frames import Frame
 
 
 class OpenStep:
-    """What was read of one step so far."""
+    """The state of one step so far."""
 
     __slots__ = (
         "args",
@@ -42,7 +42,7 @@ class OpenStep:
 
 
 class OpenTrajectory:
-    """What was read of one trajectory so far.
+    """The state of one trajectory so far.
 
     Steps are kept for the turn in which they were last seen and the one after it, so that a long
     session takes no more memory than a short one.

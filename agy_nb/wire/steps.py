@@ -51,7 +51,7 @@ class StepReader:
     """Reads the step updates of one connection.
 
     Args:
-        connection: What was read of the connection so far.
+        connection: The state of the connection so far.
         calls: Reads the tool calls that steps show.
 
     Attributes:

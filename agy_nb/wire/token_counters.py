@@ -25,7 +25,7 @@ class UsageReader:
     """Reads the token counters of one connection.
 
     Args:
-        connection: What was read of the connection so far.
+        connection: The state of the connection so far.
     """
 
     def __init__(self, connection: Connection) -> None:

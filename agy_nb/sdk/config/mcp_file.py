@@ -77,7 +77,7 @@ def _server(name: str, entry: Any) -> types.McpStdioServer | types.McpStreamable
         if transport == "stdio":
             return types.McpStdioServer(
                 name=name,
-                command=entry.get("command"),  # type: ignore[arg-type] # pydantic says what is missing
+                command=entry.get("command"),  # type: ignore[arg-type] # pydantic checks it
                 args=entry.get("args", []),
                 env=entry.get("env"),
             )

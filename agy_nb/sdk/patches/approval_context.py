@@ -71,8 +71,9 @@ class PendingApproval:
         listener: Of the connection that it came on.
         request_id: Of the harness's request, or of the call that the harness does not ask about.
         tool_args: The call, in the form of the wire.
-        by: A policy, a hook, or nobody: a subagent's call, about which the harness does not ask.
-        decision: What the gate said to it, None before that and where it was not asked.
+        by: Who asked: a policy, a hook, or none of them. The harness does not ask about calls of
+            subagents.
+        decision: The decision of the gate, None before that and if the gate was not asked.
     """
 
     listener: Listener
@@ -83,8 +84,8 @@ class PendingApproval:
 
     @property
     def call_id(self) -> str:
-        """The call's id, which its events have too."""
-        return str(self.request_id if self.by == "nobody" else self.tool_args.call_id)
+        """Return the call's id, which is also in its events."""
+        return str(self.request_id if self.by == "none" else self.tool_args.call_id)
 
 
 deciding: contextvars.ContextVar[PendingApproval | None] = contextvars.ContextVar(
@@ -136,7 +137,7 @@ def note_decision(decision: ApprovalDecision) -> None:
 
 
 def decided_in_hook(call: types.ToolCall) -> ApprovalDecision | None:
-    """What was decided on this call before the harness asked for it, None if nothing was.
+    """Return the decision made on this call before the harness asked, None if there was none.
 
     It holds for the arguments that were decided on, and once.
     """

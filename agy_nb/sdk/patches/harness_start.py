@@ -1,8 +1,8 @@
 """Lead every start of a harness through `agy_nb.sdk.process.launch`, for this whole process.
 
 The SDK's strategies import two modules for it, `subprocess` and `websockets`. Both are replaced
-inside the SDK's module, and only there. That is the same place in all versions of the SDK, whatever
-it calls its own methods.
+inside the SDK's module, and only there. That is the same place in all versions of the SDK,
+independent of the names of its methods.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def _recorded_or_run(process: Callable[..., Any]) -> Callable[..., Any]:
 def _found_once(find: Callable[[Any], str]) -> Callable[[Any], str]:
     """The SDK's search for its binary, made once: it reads the list of the package's files.
 
-    Where there is no binary but a replay may stand in for it, that is not an error yet.
+    A missing binary is not an error yet, since a replay may need none.
     """
     found: dict[tuple[str, str], str] = {}
     variable = launch.PATH_VARIABLE

@@ -157,7 +157,7 @@ class Instrumentation:
         if self._processor is not None:
             await self._processor.cancel_background_tasks()
 
-    # -- what is asked -----------------------------------------------------------------------
+    # -- requests ----------------------------------------------------------------------------
 
     def _on_received(self, message: str | bytes) -> None:
         """Leave in the reader's context what the task that answers this frame must know."""
@@ -195,13 +195,13 @@ class Instrumentation:
         """Which trajectory makes a call."""
         return self._trajectory_of(tool_args.trajectory_id)
 
-    # -- what is decided ---------------------------------------------------------------------
+    # -- decisions ---------------------------------------------------------------------------
 
     def recorded_decision(self, asked: PendingApproval) -> ApprovalDecision | None:
         """What a cassette says to a request, None if it is to be decided now."""
         if asked.by == "hook":
             return self.recorded.decision_in_hook(asked.request_id, asked.tool_args)
-        if asked.by == "nobody":
+        if asked.by == "none":
             return self.recorded.decision_on_call(asked.request_id)
         return self.recorded.decision(asked.request_id)
 
@@ -210,8 +210,8 @@ class Instrumentation:
         return self.recorded.match(asked.request_id) if asked.by == "policy" else None
 
     def deny_with(self, asked: PendingApproval, reason: str) -> None:
-        """Have the denial of a request say why."""
-        if asked.by != "hook":  # a hook says so itself
+        """Add the reason to the denial of a request."""
+        if asked.by != "hook":  # a hook sends the reason itself
             self._denials[asked.request_id] = encodable_text(reason)
 
     def _with_our_words(self, message: str | bytes) -> str | bytes:
@@ -245,7 +245,7 @@ class Instrumentation:
         is_root = self._trajectory_of(call.trajectory_id).is_root
         if was_asked_about or (is_root and not self.recorded.is_left_to_us(call.id)):
             return None
-        deciding.set(PendingApproval(self, call.id, call, by="nobody"))
+        deciding.set(PendingApproval(self, call.id, call, by="none"))
         try:
             asked = self._policy.run(hooks.OperationContext(_NO_TURN), tool_call)
             verdict = await contained_wait(asked)

@@ -89,7 +89,7 @@ class ReplayedDecisions:
         return ApprovalDecision(allowed=True, decided_by="cassette", args=args)
 
     def decision_on_call(self, call_id: str) -> ApprovalDecision | None:
-        """What was decided on a subagent's call, about which the harness does not ask."""
+        """Return the recorded decision on a subagent's call; the harness does not ask about it."""
         denial = None if self._answers is None else self._answers.denial(call_id)
         if denial is None:
             return None

@@ -1,9 +1,9 @@
 """The socket of one session of our runtime, next to the SDK.
 
 The SDK answers each request of the harness in a task of its own, which it creates while it handles
-the frame. Such a task inherits the context variables of the SDK's reader. So whatever the task must
-know is left in that context, just before the reader gets the frame: who makes the call that it
-decides on, and the context of the turn, where prints go to the right cell.
+the frame. Such a task inherits the context variables of the SDK's reader. So this socket
+stores the task's input in that context, just before the reader gets the frame: the caller of the
+tool that the task decides on, and the context of the turn, which leads prints to the right cell.
 """
 
 from __future__ import annotations

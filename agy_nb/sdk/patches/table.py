@@ -195,14 +195,14 @@ ATTRIBUTES: tuple[SdkAttribute, ...] = (
         "_store",
         "object",
         "what tools keep in their ToolContext outlives a harness",
-        without="it is lost when a harness is started again, and a warning says so",
+        without="the state is lost when a harness restarts, and a warning is logged",
     ),
     SdkAttribute(
         "google.antigravity.utils.state:StateStore()",
         "_lock",
         "object",
         "the same",
-        without="it is lost when a harness is started again, and a warning says so",
+        without="the state is lost when a harness restarts, and a warning is logged",
     ),
 )
 """All of them. A test compares them with the code."""

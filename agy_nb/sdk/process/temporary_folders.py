@@ -2,7 +2,7 @@
 
 The SDK would make a folder for each such agent and leave it, with 0.4 MB in it. Ours are below one
 folder of this process, which holds a locked file. A crash lets the lock go, and the next process
-that starts an agent removes what is left.
+that starts an agent removes the folder.
 """
 
 from __future__ import annotations

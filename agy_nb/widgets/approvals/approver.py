@@ -184,7 +184,7 @@ def approve(*, edit: bool = False) -> Approver:
 
     A card shows the whole call. The user allows it once, always allows this tool or this exact
     call, or denies it with a reason that is sent to the model. `Agent.grants` lists and revokes
-    what is always allowed. The card works while a cell awaits, while a sync cell blocks, and while
+    these permissions. The card works while a cell awaits, while a sync cell blocks, and while
     no cell runs. If the front end does not show widgets, the user is asked with a text prompt. If
     there is no input at all, the call is denied with the reason. The handler also asks the model's
     questions. In a notebook it is the default.

@@ -1,5 +1,5 @@
-// The front end of every view: it keeps a tree of elements as Python says, and tells Python of clicks.
-// All HTML in it was made and sanitised in Python; what is made here is made with textContent.
+// The front end of every view: it applies Python's changes to a tree of elements and sends clicks.
+// Python makes and sanitises all HTML; this file makes elements with textContent only.
 
 const BLOCKS = new Set(["P", "LI", "UL", "OL", "BLOCKQUOTE", "PRE", "CODE", "H1", "H2", "H3", "H4", "H5", "H6"]);
 
@@ -28,7 +28,7 @@ class Tree {
     this.root = root;
     this.send = send;
     this.nodes = new Map();
-    this.before = new Map(); // the nodes before a reset: what was typed in them is kept
+    this.before = new Map(); // the nodes before a reset, whose typed text is kept
   }
 
   reset(changes) {
@@ -79,7 +79,7 @@ class Tree {
     this.control(node, put);
   }
 
-  // Controls that are as they were stay, with what was typed in them.
+  // Unchanged controls stay, with the text that the user typed in them.
   control(node, put) {
     const wanted = JSON.stringify(put.controls ?? null);
     if (node.wanted === wanted) return;
@@ -165,7 +165,7 @@ function ownKeys(event) {
   if (takes && /^(Arrow|Page|Home|End)/.test(event.key)) event.stopPropagation();
 }
 
-// What has the keyboard's focus keeps it when the HTML around it is made anew.
+// Keep the keyboard's focus when the HTML around it is replaced.
 function refocus(root, change) {
   const at = root.getRootNode().activeElement;
   const act = root.contains(at) ? at.dataset.agyAct : undefined;
@@ -175,7 +175,7 @@ function refocus(root, change) {
   (same.find((each) => each.dataset.agyValue === at.dataset.agyValue) ?? same[0])?.focus({ preventScroll: true });
 }
 
-// A view has its HTML beside it for the day when there is no kernel; until then that is hidden.
+// A view has static HTML beside it for pages without a kernel. It is hidden while a kernel runs.
 function hider(model) {
   const style = make("style");
   return { style, hide: (yes) => (style.textContent = yes ? `.agy-view.agy-still-${model.get("key")}{display:none}` : "") };
@@ -260,8 +260,8 @@ function permit(button, yes) {
   button.disabled = !yes && button.getRootNode().activeElement !== button;
 }
 
-// Where something stands in its view, and the view on the page; empty where it is not seen. Scrolling
-// the page is the user's own doing, and moves nothing; a view scrolls by itself when it grows.
+// The position of an element in its view, and of the view on the page; empty if it is not visible. The
+// user scrolls the page, which moves nothing here. A view scrolls by itself when it grows.
 function position(place) {
   const box = place.getBoundingClientRect();
   if (!box.width) return "";
@@ -451,7 +451,7 @@ function composer(send, onSubmit) {
     attached.splice(0, attached.length, ...attached.filter((file) => !files.includes(file)));
     show();
   };
-  // While files are read nothing is sent, and what was typed stays as it is.
+  // While files are read, nothing is sent, and the typed text stays.
   const read = async (files) => {
     place.setAttribute("aria-busy", "true");
     text.readOnly = submitting.disabled = true;
@@ -619,7 +619,7 @@ function render({ model, el }) {
   if (page) acts(nodes, send);
   root.addEventListener("keydown", ownKeys);
   el.append(root);
-  el.append(still.style); // beside the view, which holds nothing but what it shows
+  el.append(still.style); // beside the view, which holds visible elements only
 
   const tree = new Tree(nodes, send);
   let gone = false;

@@ -111,7 +111,7 @@ class ConversationView:
             Waiting: self._wait,
         }
 
-    # -- what comes in -----------------------------------------------------------------------
+    # -- input -------------------------------------------------------------------------------
 
     def begin_turn(self, prompt: Prompt | None = None, kind: TurnKind = "prompt") -> None:
         """Begin a turn.
@@ -138,7 +138,7 @@ class ConversationView:
             handler(event)
 
     def add_history(self, messages: Iterable[Message]) -> None:
-        """Add the messages of a history, for which there are no events."""
+        """Add the messages of a history, which has no events."""
         for message in messages:
             parent = self._parent(message.trajectory)
             if message.role == "user":
@@ -183,7 +183,7 @@ class ConversationView:
         """The label of the button that ends the turn; empty for the default."""
         return "Give up" if self._turn.waits else ""
 
-    # -- what goes out -----------------------------------------------------------------------
+    # -- output ------------------------------------------------------------------------------
 
     def changes(self) -> list[Change]:
         """Return the changes since the last call, in the order in which to apply them."""

@@ -52,7 +52,7 @@ class UsageView:
 
     Args:
         source: Whose usage.
-        ledger: Who tells of changes.
+        ledger: The source of change notices.
 
     Attributes:
         by: The grouping of the rows.

@@ -54,7 +54,7 @@ class _Text:
 
 @dataclass(slots=True)
 class _Turn:
-    """What is known of the turn that runs."""
+    """The turn that runs."""
 
     began: float = 0.0
     calls: int = 0
@@ -161,7 +161,7 @@ class SessionText:
         words = {
             "client": "closed by the client",
             "harness": "closed by the harness",
-            "unknown": "the recording stops here; what came after is missing",
+            "unknown": "the recording stops here; the rest is missing",
         }[event.by]
         why = " ".join(filter(None, ("" if event.code is None else str(event.code), event.reason)))
         yield from self._line(e.Event().trajectory, "End", f"{words}{f' ({why})' if why else ''}")

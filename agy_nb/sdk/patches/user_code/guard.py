@@ -1,11 +1,11 @@
-"""The user's own code (tools, handlers), run so that whatever it raises ends with it.
+"""Run tools and handlers of the user so that their exceptions end nothing else.
 
 Theory. A task that raises `SystemExit` or `KeyboardInterrupt` takes its event loop along, and in a
 notebook the kernel. Other errors that are no `Exception` slip past everybody who would answer for
 the tool, and the turn waits until it is out of time; so does `StopIteration`, which cannot leave a
 thread through a future. Here each becomes an ordinary error with the same words. So does an error
-that cannot say what it is: the SDK puts an error's words into its answer to the harness, and an
-answer that cannot be made leaves the turn waiting.
+whose message cannot be read: the SDK puts the message into its answer to the harness, and without
+an answer the turn keeps waiting.
 Ctrl-C is not touched: it reaches coroutines, and those only, as a `KeyboardInterrupt`.
 """
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class UserCodeError(RuntimeError):
-    """What stands for an error that would have ended more than the code that raised it."""
+    """Replaces an error that would have ended more than the code that raised it."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(words_of(error))
@@ -96,10 +96,11 @@ async def contained_wait(work: Awaitable[T]) -> T:
         work: The user's coroutine.
 
     Returns:
-        What it returns.
+        The return value.
 
     Raises:
-        UserCodeError: It raised what is no ordinary error, or an error that cannot be shown.
+        UserCodeError: The code raised an exception that is not an `Exception`, or whose message
+            cannot be read.
     """
     try:
         return await work

@@ -35,7 +35,7 @@ Denial = Callable[[types.ToolCall], Awaitable[str | None]]
 
 
 def contain_tools(runner: Any) -> None:
-    """Have an SDK's tool runner run its tools so that whatever they raise ends with them."""
+    """Guard the tools of an SDK's tool runner: their exceptions end nothing else."""
     inner = getattr(runner, "_execute_fn", None)
     if inner is None:
         execute = runner.execute

@@ -1,7 +1,7 @@
 """How the predicates and handlers of the user's own policies run.
 
-In a replay, the recording answers in the place of a handler, which would ask a person. An error
-that would end more than the handler ends with it, and the denial says so.
+In a replay, the recorded answer is used instead of the handler, which would ask a person. An error
+that would end more than the handler becomes a denial with its message.
 """
 
 from __future__ import annotations
