@@ -19,6 +19,7 @@ ALLOWED = {
     "agy_nb/sdk/config/mcp_file.py": "the mcp.json of MCP clients, which has the same names",
     "agy_nb/testing/gemini.py": "the Gemini API's JSON, which has names of its own",
     "agy_nb/cassette/redaction/http/sse_events.py": "the Gemini API's JSON",
+    "agy_nb/cassette/matching/compare_requests.py": "the Gemini API's JSON",
 }
 _WORD = re.compile(r"\w+")
 

@@ -151,7 +151,7 @@ async def test_reason_to_go_on(told):
             return types.StopHookResult(decision=types.StopDecision.CONTINUE, reason=HALF)
 
     response, model, _ = await told([say("one"), say("two")], hooks=[OnceMore()])
-    assert response.partial_text == "onetwo"
+    assert response.partial_text == "one\n\ntwo"
     assert WHOLE in model.requests[1].user_texts[-1]
 
 
