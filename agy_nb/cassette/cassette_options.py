@@ -31,6 +31,7 @@ class CassetteOptions:
     seam: Seam = "wire"
     match_on: tuple[str, ...] = tuple(MATCHERS)
     ignore: tuple[str, ...] = ()
+    normalize: tuple[str | re.Pattern[str], ...] = ()
     speed: float = 0
     tools: Tools = "check"
     approvals: Answers = "replay"
@@ -55,7 +56,7 @@ class CassetteOptions:
         for name in ("allow_unplayed", "record_on_exception", "record_model", "tool_http",
                      "record_media"):  # fmt: skip
             _one_of(name, getattr(self, name), (True, False))
-        Comparer(self.match_on, self.ignore)  # raises for unknown names
+        Comparer(self.match_on, self.ignore, self.normalize)  # raises for unknown names
         Redactor(self.redact, environ={})  # raises for what is not a rule
 
 

@@ -187,6 +187,7 @@ class CassetteSession:
             replaying=replaying,
             speed=self._options.speed,
             extend=self._extend_model if self._plan == "extend" and replaying else None,
+            comparer=Comparer(normalize=self._options.normalize),
         )
         try:
             model.open()
@@ -210,7 +211,7 @@ class CassetteSession:
         if options.tools != "check":
             match_on = tuple(name for name in match_on if name != "result")
         return PlaySettings(
-            comparer=Comparer(match_on, options.ignore),
+            comparer=Comparer(match_on, options.ignore, options.normalize),
             redactor=self._redactor,
             approvals=options.approvals,
             questions=options.questions,

@@ -41,6 +41,8 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
         match_on: The messages of the client that must equal the recorded ones: any of `config`,
             `prompt`, `result`, `approval`, `question` and `hook`; by default all of them.
         ignore: Paths in the client's messages that may differ; mismatch errors show such paths.
+        normalize: Values in texts that differ from run to run and do not count: `uuid`, `datetime`,
+            `port`, `hex_address`, or compiled regular expressions of your own.
         speed: 0 replays without waiting, 1 at the recorded pace, 2 at twice that pace.
         tools: `check` runs host tools and compares their results, `run` runs them without
             comparing, `replay` uses the recorded results without running them.
@@ -87,6 +89,7 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
         seam: Seam = "wire",
         match_on: Iterable[str] = tuple(MATCHERS),
         ignore: Iterable[str] = (),
+        normalize: Iterable[str | re.Pattern[str]] = (),
         speed: float = 0,
         tools: Tools = "check",
         approvals: Answers = "replay",
@@ -106,6 +109,7 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
             seam=seam,
             match_on=items_of("match_on", match_on),
             ignore=items_of("ignore", ignore),
+            normalize=items_of("normalize", normalize, kinds=(str, re.Pattern)),
             speed=speed,
             tools=tools,
             approvals=approvals,

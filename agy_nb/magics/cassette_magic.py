@@ -18,6 +18,7 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 
 from agy_nb import kernel
 from agy_nb.cassette import CassetteError, use_cassette
+from agy_nb.cassette.matching.normalize import NORMALIZERS
 from agy_nb.errors import AgyError, InvalidInputError
 
 FOLDER = "cassettes"
@@ -50,6 +51,13 @@ class CassetteMagics(Magics):
         help="host tools: run and compare (check), run, or do not call (replay)",
     )
     @argument("--ignore", action="append", default=[], help="a path in the frames that may differ")
+    @argument(
+        "--normalize",
+        action="append",
+        default=[],
+        choices=list(NORMALIZERS),
+        help="values in texts that do not count",
+    )
     @argument("--allow-unplayed", action="store_true", help="allow the cell to replay only a part")
     @cell_magic
     def agy_cassette(self, line: str, cell: str) -> None:
@@ -66,6 +74,7 @@ class CassetteMagics(Magics):
                 speed=given.speed,
                 tools=given.tools,
                 ignore=given.ignore,
+                normalize=given.normalize,
                 allow_unplayed=given.allow_unplayed,
             )
         except (CassetteError, InvalidInputError) as error:

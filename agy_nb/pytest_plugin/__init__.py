@@ -5,6 +5,7 @@ plugin_options  command line, ini settings, CI
 cassette_names  the name of a test's cassette
 marker          reads `@pytest.mark.agy_cassette` and finds the test's cassette
 scopes          cassettes of a class, a module or the session
+tmp_folders     marks for pytest's temporary folders
 lifecycle       opens a test's cassette before its fixtures, and checks it after the call
 failure_report  shows the difference without agy_nb's own traceback
 shared_cassettes  which tests of a run recorded into which cassette
@@ -31,6 +32,7 @@ from agy_nb.pytest_plugin import (
     network,
     scopes,
     test_loop,
+    tmp_folders,
     unused,
 )
 from agy_nb.pytest_plugin.plugin_options import PluginSettings, pytest_addoption, settings_of
@@ -45,7 +47,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the settings and register the parts that they need."""
     settings = config.stash[settings_of] = PluginSettings.read(config)
     config.addinivalue_line("markers", marker.DESCRIPTION)
-    parts = [lifecycle, cassette_names, scopes, fixtures, test_loop.loop_fixtures(config)]
+    parts = [
+        lifecycle,
+        cassette_names,
+        scopes,
+        tmp_folders,
+        fixtures,
+        test_loop.loop_fixtures(config),
+    ]
     if settings.block_network:
         parts.append(network)
     if settings.unused != "off":

@@ -61,6 +61,8 @@ def request_of(item: pytest.Item) -> CassetteRequest | None:
     if asked is None:
         return None
     settings = item.config.stash[settings_of]
+    if settings.normalize:
+        asked.setdefault("normalize", settings.normalize)
     name, own_mode = asked.pop("name", None), asked.pop("record_mode", None)
     mode = settings.record_mode or own_mode or settings.default_mode
     scope = asked.pop("scope", "function")

@@ -43,6 +43,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("agy_record_mode", "default of --agy-record-mode", default="")
     parser.addini("agy_block_network", "default of --agy-block-network", type="bool", default=False)
     parser.addini("agy_cassette_dir", "default of --agy-cassette-dir, from this file", default="")
+    parser.addini(
+        "agy_normalize",
+        "default of the marker's `normalize`: uuid, datetime, port, hex_address",
+        type="args",
+        default=[],
+    )
     parser.addini("agy_unused", "default of --agy-unused", default="")
 
 
@@ -57,6 +63,7 @@ class PluginSettings:
         block_network: Whether tests can connect to this machine only.
         cassette_dir: Folder of all cassettes; None for a folder next to each test.
         unused: How to treat cassettes that no test uses: `report`, `fail`, `off`.
+        normalize: Values that do not count in comparisons, for tests whose marker names none.
     """
 
     record_mode: str | None = None
@@ -65,6 +72,7 @@ class PluginSettings:
     block_network: bool = False
     cassette_dir: Path | None = None
     unused: str = "report"
+    normalize: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, config: pytest.Config) -> Self:
@@ -85,6 +93,7 @@ class PluginSettings:
             unused=config.getoption("--agy-unused")
             or _one_of(config, "agy_unused", UNUSED)
             or "report",
+            normalize=tuple(config.getini("agy_normalize")),
         )
 
 

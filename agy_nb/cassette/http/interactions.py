@@ -36,10 +36,12 @@ class Interactions:
 
     Args:
         path: The cassette's folder.
+        comparer: Compares the bodies of requests.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, comparer: Comparer | None = None) -> None:
         self._path = path
+        self._comparer = comparer or Comparer()
         self._stack = contextlib.ExitStack()
         self._cassette: Any = None
 
@@ -100,7 +102,7 @@ class Interactions:
             if body_digest(recorded.body) == digest:
                 return recorded
         for recorded in left:
-            if same_but_marks(recorded.body, request.body):
+            if same_but_marks(recorded.body, request.body, self._comparer):
                 return recorded
         return None
 
@@ -119,7 +121,7 @@ class Interactions:
                 actual=canonical_body(request.body),
             )
         expected, actual = canonical_body(near[0].body), canonical_body(request.body)
-        difference = Comparer().first(expected, actual)
+        difference = self._comparer.first(expected, actual)
         diff = diff_of(difference) if difference else f"{near[0].uri}\n{request.uri}"
         where = difference.path if difference else "uri"
         return CassetteMismatchError(

@@ -24,6 +24,7 @@ from agy_nb.cassette.http.interactions import Exchange, Interactions
 from agy_nb.cassette.http.proxy import HttpProxy, ProxyRequest, ProxyResponse, passing
 from agy_nb.cassette.http.relay import Relay, UpstreamAnswer
 from agy_nb.cassette.http.session_paths import SessionPaths
+from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.http.exchanges import cleaned
 from agy_nb.cassette.redaction.http.http_bodies import encoding_of
@@ -62,6 +63,7 @@ class ModelRecorder:
         speed: 0 for no waiting, 1 for the recorded pace.
         extend: Called once, in a thread, for the first request that was not recorded. Returns the
             folder of a recording, to which such requests are added. None rejects such requests.
+        comparer: Compares requests with the recorded ones.
 
     Attributes:
         learner: Takes the frames of replayed sessions; None before `open`, and for a recording.
@@ -75,6 +77,7 @@ class ModelRecorder:
         replaying: bool,
         speed: float = 0,
         extend: Callable[[], Path] | None = None,
+        comparer: Comparer | None = None,
     ) -> None:
         self._path = path
         self._redactor = redactor
@@ -85,7 +88,7 @@ class ModelRecorder:
         redactor.learn(self._proxy.token)  # error messages of the harness contain addresses
         self._paths: dict[int, SessionPaths] = {}
         self._no_paths = SessionPaths((), redactor)
-        self._recorded = Interactions(path) if replaying else None
+        self._recorded = Interactions(path, comparer) if replaying else None
         self.learner: FrameLearner | None = None
         self._relay = Relay()
         self._log: ModelLog | None = None if replaying else ModelLog(path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from agy_nb.cassette.redaction import Redactor, local_places
+from agy_nb.cassette.redaction import Redactor, replay_places
 from agy_nb.cassette.redaction.http.sse_events import Chunk, changed_stream
 from agy_nb.cassette.redaction.split_text import TextSpan, merged
 from agy_nb.wire.path_map import PathMap
@@ -57,7 +57,7 @@ class SessionPaths:
             recorded: The request in the recording.
             asked: The request of this run, which means the same.
         """
-        here = PathMap({**local_places(), **self._to_paths, **_ids(recorded, asked)})
+        here = PathMap({**replay_places(), **self._to_paths, **_ids(recorded, asked)})
         return changed_stream(body, chunks, here.message)
 
 

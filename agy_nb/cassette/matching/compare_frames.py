@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from agy_nb.cassette.matching.normalize import Normalizer
 from agy_nb.cassette.redaction import MARK
 from agy_nb.errors import InvalidInputError
 from agy_nb.wire import frames as f
@@ -56,13 +57,17 @@ class Comparer:
     Args:
         match_on: What to compare, of `MATCHERS`.
         ignore: Paths not to compare, with all below them; `*` for any index or name.
+        normalize: Values of one run that do not count: names of `NORMALIZERS`, or expressions.
 
     Raises:
-        InvalidInputError: `match_on` names something else.
+        InvalidInputError: `match_on` or `normalize` names something else.
     """
 
     def __init__(
-        self, match_on: Iterable[str] = tuple(MATCHERS), ignore: Iterable[str] = ()
+        self,
+        match_on: Iterable[str] = tuple(MATCHERS),
+        ignore: Iterable[str] = (),
+        normalize: Iterable[str | re.Pattern[str]] = (),
     ) -> None:
         names = tuple(match_on)
         for name in names:
@@ -72,6 +77,7 @@ class Comparer:
                 )
         self._match_on = frozenset(names)
         self._ignore = [_path_pattern(path) for path in ignore]
+        self._normal = Normalizer(normalize)
 
     def compares(self, kind: str) -> bool:
         """Whether frames of that kind are compared at all."""
@@ -117,8 +123,11 @@ class Comparer:
         inner = _json(old), _json(new)
         if _MISSING not in inner:
             yield from self._walk(*inner, path)
-        elif not same_text(old, new):
+        elif not same_text(old, new) and not self._same_when_normalized(old, new):
             yield Difference(path, old, new)
+
+    def _same_when_normalized(self, old: str, new: str) -> bool:
+        return bool(self._normal) and same_text(self._normal(old), self._normal(new))
 
 
 def same_text(recorded: str, text: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 
-from agy_nb.cassette.redaction import OWN_MARKS, local_places
+from agy_nb.cassette.redaction import OWN_MARKS, replay_places
 from agy_nb.cassette.storage.format import Frame
 from agy_nb.wire.client_config import conversation_of, paths_of
 from agy_nb.wire.path_map import MARK, PathMap
@@ -39,7 +39,7 @@ class Placeholders:
         # A folder that was removed as a secret left a mark that stands for other secrets, too.
         self._pairs = {old: new for old, new in pairs if old and new and not is_lost(old)}
         self._redact = redact
-        self._outward = PathMap(self._pairs | dict(local_places() if places is None else places))
+        self._outward = PathMap(self._pairs | dict(replay_places() if places is None else places))
 
     @cached_property
     def _inward(self) -> PathMap:

@@ -14,10 +14,14 @@ from agy_nb.cassette.redaction.redactor import (
     OWN_MARKS,
     SECRET,
     TEMP,
+    TEST_FOLDER,
+    TEST_RUN,
     Redactor,
     Rule,
     local_places,
     mark,
+    replay_places,
+    use_test_folder,
 )
 from agy_nb.cassette.redaction.split_text import TextSpan
 from agy_nb.wire.path_map import MARK
@@ -29,10 +33,14 @@ __all__ = [
     "OWN_MARKS",
     "SECRET",
     "TEMP",
+    "TEST_FOLDER",
+    "TEST_RUN",
     "Redactor",
     "Rule",
     "TextSpan",
     "find_secrets",
     "local_places",
     "mark",
+    "replay_places",
+    "use_test_folder",
 ]

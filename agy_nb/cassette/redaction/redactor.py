@@ -57,7 +57,8 @@ def mark(kind: str) -> str:
 
 HOME, TEMP, SECRET, OS = mark("home"), mark("tmp"), mark("secret"), mark("os")
 MEDIA = mark("media")
-OWN_MARKS = frozenset({HOME, TEMP, OS})
+TEST_RUN, TEST_FOLDER = mark("basetemp"), mark("tmppath")
+OWN_MARKS = frozenset({HOME, TEMP, OS, TEST_RUN, TEST_FOLDER})
 """Marks that a replay replaces by folders of its own machine; it keeps all others."""
 
 
@@ -92,6 +93,7 @@ class Redactor:
         self._known = KnownValues()
         self._trusted: tuple[str, ...] = ()
         self._folders = places
+        self._made_for: dict[str, str] = {}
         self._media = media
         self._allow = tuple(allow)
         for rule in rules:
@@ -196,8 +198,16 @@ class Redactor:
 
     # -- how ---------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def _places(self) -> PathMap:
+        if self._folders is None and self._made_for != (known := dict(_test_folders)):
+            self.__dict__.pop("_path_map", None)
+            self._seen.clear()
+            self._made_for = known
+        return self._path_map
+
+    @cached_property
+    def _path_map(self) -> PathMap:
         folders = local_places() if self._folders is None else self._folders
         marks: dict[str, str] = {}
         for place, folder in folders.items():
@@ -347,11 +357,35 @@ def _is_media(value: Mapping[str, Any]) -> bool:
 
 
 def local_places() -> dict[str, str]:
-    """What is this machine's own, by the mark that stands for it: folders, the kernel's version."""
+    """Return what is this machine's own, by its mark: folders, the kernel's version."""
     import platform
     import tempfile
 
-    return {HOME: str(Path.home()), TEMP: tempfile.gettempdir(), OS: platform.release()}
+    own = {HOME: str(Path.home()), TEMP: tempfile.gettempdir(), OS: platform.release()}
+    return own | _test_folders
+
+
+def replay_places() -> dict[str, str]:
+    """Return what a replay puts in the place of each mark; also of pytest's folders, outside it."""
+    own = local_places()
+    return {TEST_RUN: own[TEMP], TEST_FOLDER: own[TEMP]} | own
+
+
+_test_folders: dict[str, str] = {}
+"""The temporary folders of pytest in this process, by their marks: of the run, and of the test."""
+
+
+def use_test_folder(place: str, folder: Path | None) -> None:
+    """Have recordings write a mark for a temporary folder of pytest, whose name differs each time.
+
+    Args:
+        place: `TEST_RUN` or `TEST_FOLDER`.
+        folder: The folder; None if there is none any more.
+    """
+    if folder is None:
+        _test_folders.pop(place, None)
+    else:
+        _test_folders[place] = str(folder)
 
 
 def _json(text: str) -> Any:

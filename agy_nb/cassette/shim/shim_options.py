@@ -8,6 +8,7 @@ from pathlib import Path
 from agy_nb.cassette.command_arguments import to_cassette, to_regex
 from agy_nb.cassette.matching.compare_frames import MATCHERS, Comparer
 from agy_nb.cassette.matching.jsonpath import JsonPath
+from agy_nb.cassette.matching.normalize import NORMALIZERS
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.replay.session_matcher import PlaySettings
 from agy_nb.errors import InvalidInputError
@@ -66,6 +67,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--ignore", action="append", default=[], metavar="PATH",
         help="a path in the client's frames that may differ; repeatable",
     )  # fmt: skip
+    replay.add_argument(
+        "--normalize", action="append", default=[], choices=tuple(NORMALIZERS), metavar="NAME",
+        help=f"values in texts that do not count: {', '.join(NORMALIZERS)}; repeatable",
+    )  # fmt: skip
     for name, what_ in (("approvals", "the user's decisions"), ("questions", "answers")):
         replay.add_argument(
             f"--{name}", choices=("replay", "ask"), default="replay",
@@ -94,6 +99,8 @@ def to_argv(options: Namespace) -> list[str]:
         found += ["--jsonpath", path]
     for path in options.ignore:
         found += ["--ignore", path]
+    for name in options.normalize:
+        found += ["--normalize", name]
     if options.match_on != tuple(MATCHERS):
         found += ["--match-on", ",".join(options.match_on)]
     found += [f"--seam={options.seam}", *([] if options.model else ["--no-model"])]
@@ -110,7 +117,7 @@ def redactor(options: Namespace) -> Redactor:
 def play_settings(options: Namespace) -> PlaySettings:
     """Return the settings of a replay."""
     return PlaySettings(
-        comparer=Comparer(options.match_on, options.ignore),
+        comparer=Comparer(options.match_on, options.ignore, options.normalize),
         redactor=redactor(options),
         approvals=options.approvals,
         questions=options.questions,

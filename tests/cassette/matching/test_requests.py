@@ -5,7 +5,6 @@ import json
 import pytest
 
 from agy_nb.cassette.matching.compare_requests import (
-    PathTranslation,
     body_digest,
     canonical_body,
     same_but_marks,
@@ -160,11 +159,3 @@ def test_body_that_is_not_json_is_compared_as_it_is():
     assert canonical_body(b"no json") == "no json"
     assert canonical_body(None) == ""
     assert body_digest(b'{"text": "a"}') != body_digest(b'{"text": "b"}')
-
-
-def test_folders_are_translated_there_and_back():
-    translation = PathTranslation({"workspace:0": '/w/a"b', "app-data": "/w"})
-    text = json.dumps({"path": '/w/a"b/c', "inner": json.dumps({"x": "/w/d"})})
-    marked = translation.to_marks(text)
-    assert "/w" not in marked
-    assert json.loads(translation.to_paths(marked)) == json.loads(text)

@@ -1,0 +1,70 @@
+"""Make texts equal that differ only by values of one run: ids, times, ports, addresses in memory.
+
+Rule 1: a value is replaced in the recorded text and in the client's, before the two are compared.
+The recording itself keeps its values.
+Rule 2: nothing is replaced unless the user asks for it. A date may be the point of a prompt.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from agy_nb.errors import InvalidInputError
+
+_CLOCK = r"\d\d?:\d\d(?::\d\d(?:[.,]\d{1,9})?)?"
+NORMALIZERS: Final = {
+    "uuid": re.compile(
+        r"(?i)(?<![0-9a-f-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f-])"
+        r"|(?<![0-9a-z])[0-9a-f]{32}(?![0-9a-z])"
+    ),
+    "datetime": re.compile(
+        rf"\b\d{{4}}-\d\d-\d\d(?:[T ]{_CLOCK}(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)?(?!\d)"
+        rf"|(?<![\d:.]){_CLOCK}(?: ?[AaPp][Mm])?(?![\d:])"
+    ),
+    "port": re.compile(
+        r"(?:(?<=localhost:)|(?<=127\.0\.0\.1:)|(?<=0\.0\.0\.0:)|(?<=\[::1\]:))\d{1,5}\b"
+    ),
+    "hex_address": re.compile(r"\b0x[0-9a-fA-F]{6,16}\b"),
+}
+"""The ready rules, by the names that `normalize` takes."""
+
+
+class Normalizer:
+    """Replaces values of one run by fixed words.
+
+    Args:
+        rules: Names of `NORMALIZERS`, or compiled regular expressions of your own.
+
+    Raises:
+        InvalidInputError: A name is unknown.
+
+    Example:
+        >>> Normalizer(["uuid", re.compile("build [0-9]+")])("build 7 of run 0x7f")
+        '<normalized> of run 0x7f'
+    """
+
+    def __init__(self, rules: Iterable[str | re.Pattern[str]] = ()) -> None:
+        self._rules = [_rule(rule) for rule in rules]
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
+    def __call__(self, text: str) -> str:
+        """Return a text with fixed words in the place of the values."""
+        for pattern, word in self._rules:
+            text = pattern.sub(word, text)
+        return text
+
+
+def _rule(rule: str | re.Pattern[str]) -> tuple[re.Pattern[str], str]:
+    if isinstance(rule, re.Pattern):
+        return rule, "<normalized>"
+    if rule not in NORMALIZERS:
+        raise InvalidInputError(
+            f"normalize takes {', '.join(NORMALIZERS)} and compiled regular expressions, "
+            f"got {rule!r}",
+            field="normalize",
+        )
+    return NORMALIZERS[rule], f"<{rule}>"
