@@ -21,6 +21,7 @@ def load(
     *,
     chunks: bool = ...,
     text: bool = ...,
+    model_requests: bool = ...,
     prices: Prices | None = ...,
     engine: Literal["pandas"] = ...,
 ) -> Sessions: ...
@@ -32,6 +33,7 @@ def load(
     *,
     chunks: bool = ...,
     text: bool = ...,
+    model_requests: bool = ...,
     prices: Prices | None = ...,
     engine: Literal["dask"],
 ) -> DaskSessions: ...
@@ -42,6 +44,7 @@ def load(
     *,
     chunks: bool = False,
     text: bool = False,
+    model_requests: bool = True,
     prices: Prices | None = Prices(),  # noqa: B008 - frozen
     engine: Literal["pandas", "dask"] = "pandas",
 ) -> Sessions | DaskSessions:
@@ -52,6 +55,8 @@ def load(
             these; also an agent's `app_data_dir` or `save_dir`.
         chunks: Whether to add a table with one row per piece of text.
         text: Whether to add the texts; by default, tables have only their lengths.
+        model_requests: Whether to read the HTTP requests to the model that a cassette has recorded.
+            Without them, tokens and times are those of the harness.
         prices: Prices of model calls; None leaves cost unknown, which is faster.
         engine: `"pandas"` reads in this process, `"dask"` on many cores or machines.
 
@@ -67,15 +72,16 @@ def load(
         [{'model': 'gemini-2.5-flash', 'total_tokens': ...}]
     """
     recordings = tuple(find_recordings(_named(path)))
+    options = {"chunks": chunks, "text": text, "model_requests": model_requests}
     if engine == "pandas":
-        return Sessions(recordings, chunks=chunks, text=text, prices=prices)
+        return Sessions(recordings, **options, prices=prices)
     if engine != "dask":
         raise InvalidInputError(
             f"engine must be 'pandas' or 'dask', got {engine!r}", field="engine"
         )
     from agy_nb.analysis.read.on_dask import DaskSessions
 
-    return DaskSessions(recordings, chunks=chunks, text=text, prices=prices)
+    return DaskSessions(recordings, **options, prices=prices)
 
 
 def _named(path: Any) -> list[str | Path]:

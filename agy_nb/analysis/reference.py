@@ -28,9 +28,14 @@ a live agent or runtime. All have the same tables, with the columns and types be
 table is empty. An unknown value is `<NA>`, never 0. Times are UTC. `session_id`, `agent_id`,
 `turn_id` and `trajectory_id` join the tables.
 
-`model_calls` has one row per call with usage from the harness. Calls that fail or are cut off have
-no usage, so sums are lower bounds. `n_unmetered_calls` and `tokens_are_lower_bound` show this. The
-tables have the lengths of texts. `agy.load(..., text=True)` adds the texts, and `chunks=True` adds
+`model_calls` has one row per request to the model, also for a request that was refused, cut off or
+answered without usage; see its column `status`. If a cassette has recorded HTTP requests
+(`model.yaml`), the times, tokens, models and statuses are those of HTTP, also for requests that the
+harness does not count, such as those of `generate_image`. `problems` has a row where the two
+differ. Without HTTP requests, rows come from the frames between the SDK and the harness, and
+`timing` is `wire`. `tokens_are_lower_bound` is true if tokens were used that no row has.
+
+Tables have the lengths of texts. `agy.load(..., text=True)` adds the texts, and `chunks=True` adds
 one row per streamed piece.
 
 ## Plots
@@ -85,8 +90,8 @@ loads a whole table into this process.
   its subagents are trajectories. You get prompts, answers, tool calls and the tokens of each model
   call, with the same sums as in a recording. Unknown, and `<NA>`, are the model and its cost,
   thinking tokens, the end of a turn, approvals by policies, the agent's process and all durations,
-  because times are whole seconds. An interrupted call and a prompt without an answer count as
-  unmetered.
+  because times are whole seconds. An interrupted call and a prompt without an answer are
+  requests with unknown usage.
 - `agy.load(save_dir)` reads the databases `{conversation_id}.db`: the number and kind of steps, and
   the number of turns. The format of the rest is not published, and `problems` reports it. A
   database is skipped if its transcript is loaded, too.

@@ -10,105 +10,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Kind: TypeAlias = Literal["string", "int", "float", "bool", "time", "duration", "category", "day"]
+from agy_nb.analysis.columns import (
+    DTYPES,
+    Column,
+    Kind,
+    Table,
+    boolean as _b,
+    category as _c,
+    duration as _d,
+    integer as _i,
+    number as _f,
+    string as _s,
+    time as _t,
+)
 
-DTYPES: Mapping[Kind, str] = {
-    "string": "string",
-    "int": "Int64",
-    "float": "Float64",
-    "bool": "boolean",
-    "time": "datetime64[us, UTC]",
-    "duration": "timedelta64[us]",
-    "category": "category",
-    "day": "datetime64[us]",
-}
-"""The pandas type of each kind; a category has a fixed `CategoricalDtype` of its words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column.
-
-    Attributes:
-        name: Its name.
-        kind: Kind of its values.
-        meaning: Meaning of a value, and its scope.
-        unit: Unit of the values, or empty.
-        words: The values of a category, in order.
-        source: `events` if only live tables have it, `wire` if only recordings do, else empty.
-    """
-
-    name: str
-    kind: Kind
-    meaning: str
-    unit: str = ""
-    words: tuple[str, ...] = ()
-    source: Literal["", "events", "wire"] = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One table.
-
-    Attributes:
-        name: Its name; plural.
-        grain: Meaning of one row.
-        key: The columns that identify a row.
-        columns: Its columns, in order.
-    """
-
-    name: str
-    grain: str
-    key: tuple[str, ...]
-    columns: tuple[Column, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of its columns, in order."""
-        return tuple(column.name for column in self.columns)
-
-    def column(self, name: str) -> Column:
-        """One of its columns."""
-        return next(column for column in self.columns if column.name == name)
-
-
-def _s(name: str, meaning: str, **more: str) -> Column:
-    return Column(name, "string", meaning, **more)  # type: ignore[arg-type]
-
-
-def _i(name: str, meaning: str, unit: str = "", **more: str) -> Column:
-    return Column(name, "int", meaning, unit, **more)  # type: ignore[arg-type]
-
-
-def _t(name: str, meaning: str) -> Column:
-    return Column(name, "time", meaning, "UTC")
-
-
-def _d(name: str, meaning: str) -> Column:
-    return Column(name, "duration", meaning, "microseconds")
-
-
-def _f(name: str, meaning: str, unit: str) -> Column:
-    return Column(name, "float", meaning, unit)
-
-
-def _b(name: str, meaning: str) -> Column:
-    return Column(name, "bool", meaning)
-
-
-def _c(name: str, meaning: str, *words: str) -> Column:
-    return Column(name, "category", meaning, words=words)
-
+__all__ = ["DTYPES", "TABLES", "TOOL_USAGE", "USAGE", "USAGE_KEYS", "By", "Column", "Kind", "Table"]
 
 SESSION = _s("session_id", "A recording, or one run of a runtime")
 AGENT = _i("agent_id", "Number of the agent in its session, from 1")
 TURN = _i("turn_id", "Number of the turn in its session, from 1; NA between turns")
 TRAJECTORY = _s("trajectory_id", "The harness's id of the agent's or a subagent's thread of steps")
 STEP = _i("step_index", "Index in the trajectory, from 0; NA if the harness sends none")
-MODEL = _s("model", "Model in the configuration; the wire has no model names")
+MODEL = _s("model", "Model of the HTTP request if it was recorded, else of the configuration")
 MODEL_SOURCE = _c(
     "model_source",
     "Source of the model: the configuration, the SDK's default, "
@@ -116,20 +41,41 @@ MODEL_SOURCE = _c(
     "config",
     "default",
     "inherited",
+    "http",
     "unknown",
 )
+MODALITIES = ("text", "image", "audio", "video")
 TOKENS = (
     _i("input_tokens", "Prompt, including `cache_read_tokens`", "tokens"),
     _i("cache_read_tokens", "Part of the prompt that came from the cache", "tokens"),
     _i("uncached_input_tokens", "`input_tokens` minus `cache_read_tokens`", "tokens"),
     _i("output_tokens", "Answer, including `reasoning_tokens`", "tokens"),
     _i("reasoning_tokens", "The model's thoughts", "tokens"),
-    _i("total_tokens", "Input and output, as the harness counts", "tokens"),
+    _i(
+        "tool_use_tokens",
+        "Prompt tokens of the model's own tools, such as search results; not in `input_tokens`",
+        "tokens",
+    ),
+    _i("total_tokens", "All tokens of the request, as the model counts", "tokens"),
+)
+DETAILS = tuple(
+    _i(
+        f"{kind}_{modality}_tokens",
+        f"Part of `{kind}_tokens` that is {modality}; NA if not reported",
+        "tokens",
+    )
+    for kind in ("input", "cache_read", "output", "tool_use")
+    for modality in MODALITIES
 )
 COST = (
-    _f("input_cost_usd", "Price of the prompt", "US dollars"),
+    _f(
+        "input_cost_usd",
+        "Price of the prompt, with the tokens of the model's own tools",
+        "US dollars",
+    ),
     _f("output_cost_usd", "Price of the answer", "US dollars"),
-    _f("cost_usd", "Price of the call", "US dollars"),
+    _f("search_cost_usd", "Price of web searches", "US dollars"),
+    _f("cost_usd", "Price of the request", "US dollars"),
     _c(
         "cost_status",
         "Source of the price, or the reason for which it is unknown",
@@ -137,14 +83,18 @@ COST = (
         "override",
         "unknown_model",
         "unknown_tier",
+        "unknown_usage",
         "invalid_usage",
+        "not_charged",
         "no_price_table",
     ),
     _s("price_model", "Name of the model in the price table"),
     _s("price_table", "The price table and its version"),
 )
-UNMETERED = _i(
-    "n_unmetered_calls", "Model calls that failed or were cut off: they report no tokens"
+REQUESTS = (
+    _i("n_requests", "Requests to the model: metered, refused and with unknown usage"),
+    _i("n_refused", "Requests that the model refused, e.g. with HTTP 429; these cost no tokens"),
+    _i("n_usage_unknown", "Requests that used tokens and did not report all of them"),
 )
 _REPORTED = (
     _i("baseline_total_tokens", "Tokens that the harness had counted before, if resumed", "tokens"),
@@ -193,7 +143,7 @@ TABLES: Mapping[str, Table] = {
             _d("duration", "From the first event to the last"),
             _i("n_steps", "Steps"),
             _i("n_model_calls", "Metered model calls"),
-            UNMETERED,
+            *REQUESTS,
             *_REPORTED,
         )),
         Table("turns", "a turn: a prompt and its answer", ("session_id", "turn_id"), (
@@ -213,7 +163,7 @@ TABLES: Mapping[str, Table] = {
             _d("duration", "From the prompt to the end"),
             _d("approval_wait", "Sum of the waits for a decision or an answer"),
             _i("n_model_calls", "Metered model calls, subagents' included"),
-            UNMETERED,
+            *REQUESTS,
             _i("n_tool_calls", "Tool calls, subagents' included"),
             _i("n_errors", "Errors, also those that the harness recovered from"),
         )),
@@ -232,12 +182,29 @@ TABLES: Mapping[str, Table] = {
             _t("last_at", "Last event"),
             _d("duration", "From the first event to the last"),
         )),
-        Table("model_calls", "a metered model call: a step of the harness's counter", ("session_id", "call_index"), (
-            SESSION, _i("call_index", "Number of the call in its session, from 0"), AGENT, TURN, TRAJECTORY,
+        Table("model_calls", "a request to the model: each attempt has a row", ("session_id", "call_index"), (
+            SESSION, _i("call_index", "Number of the request in its session, from 0"), AGENT, TURN, TRAJECTORY,
             _i("depth", "0 for the agent, 1 for its subagents"),
-            _t("at", "Time at which it was metered, at its end"),
-            MODEL, MODEL_SOURCE, *TOKENS,
+            _s("tool", "Built-in tool that sent the request; NA for the agent and its subagents"),
+            _c("status", "How it ended. `metered`: with usage. `refused`: with an HTTP error, without tokens. `usage_unknown`: answered without usage. `cut`: cancelled or disconnected, so its usage is unknown or incomplete", "metered", "refused", "usage_unknown", "cut"),
+            _i("attempt", "Number of the attempt, from 1"),
+            _i("http_status", "HTTP status, if known"),
+            _s("finish_reason", "Finish reason of the model", source="wire"),
+            _t("at", "End of the request"),
+            _t("started_at", "Start of the request"),
+            _t("first_token_at", "Arrival of the first piece of the answer"),
+            _t("ended_at", "End of the request"),
+            _d("duration", "From the start to the end"),
+            _d("ttft", "From the start to the first piece"),
+            _c("timing", "Source of these times: the HTTP request, or the frames around it", "http", "wire"),
+            MODEL, MODEL_SOURCE,
+            _s("model_version", "Model that served the request, as it reports", source="wire"),
+            *TOKENS,
+            *DETAILS,
+            _i("n_searches", "Web searches of the model", source="wire"),
             _s("service_tier", "Tier that served it, if reported"),
+            _i("request_bytes", "Length of the request's body as recorded", "bytes", source="wire"),
+            _i("response_bytes", "Length of the response's body as recorded", "bytes", source="wire"),
             *COST,
         )),
         Table("tool_calls", "a tool call", ("session_id", "tool_index"), (
@@ -308,7 +275,7 @@ TABLES: Mapping[str, Table] = {
                "unreadable", "not_a_session", "newer_format", "partial", "damaged", "not_closed",
                "duplicate_session", "clock_went_back", "usage_missing", "counter_went_back",
                "totals_differ", "rows_dropped", "bad_count", "bad_step", "damaged_frame",
-               "damaged_note", "unknown_call", "unknown_question", "unknown_frame"),
+               "damaged_note", "unknown_call", "unknown_question", "unknown_frame", "http_differs"),
             _i("line", "Line of the file, from 1"),
             _s("detail", "Description"),
         )),
@@ -338,9 +305,12 @@ USAGE: tuple[Column, ...] = (
     _f("cache_hit_ratio", "`cache_read_tokens` / `input_tokens`", ""),
     _f("cost_usd", "Price of the calls with a price; NA without any", "US dollars"),
     _i("n_unpriced_calls", "Metered calls without a price"),
-    UNMETERED,
-    _b("tokens_are_lower_bound", "Whether calls are unmetered or not over"),
-    _b("cost_is_lower_bound", "Whether calls are unmetered, not over, or without a price"),
+    *REQUESTS,
+    _b(
+        "tokens_are_lower_bound",
+        "Whether tokens were used that are not reported, or a turn is not over",
+    ),
+    _b("cost_is_lower_bound", "The same, or calls have no price"),
 )
 """The columns of `usage(by=...)` after its key."""
 

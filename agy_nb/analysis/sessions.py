@@ -32,6 +32,7 @@ class Sessions(Tables):
         recordings: The recordings.
         chunks: Whether to add a table with one row per piece of text.
         text: Whether to add the texts.
+        model_requests: Whether to read the recorded HTTP requests to the model.
         prices: Prices of model calls; None leaves cost unknown.
 
     Attributes:
@@ -51,11 +52,12 @@ class Sessions(Tables):
         *,
         chunks: bool = False,
         text: bool = False,
+        model_requests: bool = True,
         prices: Prices | None = None,
     ) -> None:
         super().__init__(self._table, prices=prices)
         self.recordings = tuple(recordings)
-        self._options = {"chunks": chunks, "text": text}
+        self._options = {"chunks": chunks, "text": text, "model_requests": model_requests}
         self._tables: dict[str, pd.DataFrame] | None = None
 
     def _table(self, name: str) -> pd.DataFrame:
@@ -80,7 +82,11 @@ def own_copy(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_frames(
-    recordings: Iterable[RecordingPath], *, chunks: bool = False, text: bool = False
+    recordings: Iterable[RecordingPath],
+    *,
+    chunks: bool = False,
+    text: bool = False,
+    model_requests: bool = True,
 ) -> dict[str, pd.DataFrame]:
     """Read every table of some recordings."""
     import pandas as pd
@@ -94,6 +100,7 @@ def read_frames(
             duplicate_name=recording.duplicate_name,
             chunks=chunks,
             text=text,
+            model_requests=model_requests,
             columns=columns,
         )
         if len(columns) >= SEAL_ROWS:

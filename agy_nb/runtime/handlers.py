@@ -211,6 +211,7 @@ class Handlers:
             prompt=prompt,
             listen=partial(self._on_turn_event, record),
             model=self._telemetry.model(record.agent_id),
+            pricing=self._telemetry.pricing(record.agent_id),
             kind=kind,
             output_type=output_type_of(record.spec.config),
             must_not_wait=record.must_not_wait_for_itself,

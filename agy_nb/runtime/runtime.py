@@ -326,7 +326,7 @@ class Runtime:
     def telemetry(self) -> Telemetry:
         """The object that collects the data of `tables`."""
         if self._telemetry is None:
-            self._telemetry = default_telemetry()
+            self._telemetry = default_telemetry(self.config.prices)
         return self._telemetry
 
     @property

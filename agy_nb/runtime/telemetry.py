@@ -14,6 +14,8 @@ from agy_nb.protocol.events import Event
 from agy_nb.runtime.turns.response import Response
 
 if TYPE_CHECKING:
+    from agy_nb.analysis.metrics.cost import Prices
+    from agy_nb.analysis.metrics.turn_cost import TurnPricing
     from agy_nb.analysis.tables import Tables
 
 
@@ -44,13 +46,17 @@ class Telemetry(Protocol):
         """Return the name of an agent's model, None if it is not known."""
         ...
 
+    def pricing(self, agent_id: int) -> TurnPricing:
+        """Return how the turns of an agent are priced."""
+        ...
+
     def tables(self, agent_id: int | None = None) -> Tables:
         """Return the tables of an agent, or of all agents."""
         ...
 
 
-def default_telemetry() -> Telemetry:
-    """Return telemetry that keeps its tables in memory."""
+def default_telemetry(prices: Prices | None = None) -> Telemetry:
+    """Return telemetry that keeps its tables in memory, priced by the price table if None."""
     from agy_nb.analysis.builders.live_tables import LiveTables
 
-    return LiveTables()
+    return LiveTables(prices=prices)

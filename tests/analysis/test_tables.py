@@ -17,6 +17,7 @@ from agy_nb.analysis.export.files import csv
 from agy_nb.analysis.metrics.summary import compare
 from agy_nb.analysis.schema import TABLES, USAGE_KEYS
 from agy_nb.errors import InvalidInputError
+from agy_nb.protocol.values import TokenUsage
 from tests.analysis.conftest import CHILD, ROOT, Wire, save, two_calls
 
 OWN = Prices(own={"gemini-2.5-flash": (1.0, 0.1, 10.0)})
@@ -97,14 +98,12 @@ def test_changing_a_table_changes_nothing_here(sessions):
 
 
 def price(**options):
-    usage = {
-        "model": "gemini-2.5-pro",
-        "tier": None,
-        "at": None,
-        "cached": 0,
-        "output_tokens": 1000,
+    prices, model = options.pop("prices", Prices()), options.pop("model", "gemini-2.5-pro")
+    more = {
+        name: options.pop(name) for name in ("at", "n_searches", "model_version") & options.keys()
     }
-    return options.pop("prices", Prices()).of(**(usage | {"input_tokens": 150_000} | options))
+    counts = {"input_tokens": 150_000, "output_tokens": 1000} | options
+    return prices.of(model, TokenUsage(**counts), **more)
 
 
 def test_calls_are_priced_one_by_one():
@@ -142,11 +141,11 @@ def test_price_has_its_table_and_model():
     [
         ({"model": "no-such-model"}, "unknown_model"),
         ({"model": None}, "unknown_model"),
-        ({"tier": "priority"}, "unknown_tier"),
-        ({"cached": 200_000}, "invalid_usage"),
+        ({"service_tier": "priority"}, "unknown_tier"),
+        ({"cache_read_tokens": 200_000}, "invalid_usage"),
         ({"input_tokens": None}, "invalid_usage"),
         ({"output_tokens": None}, "invalid_usage"),
-        ({"tier": "standard"}, "priced"),
+        ({"service_tier": "standard"}, "priced"),
         ({"model": "mine", "prices": Prices(own={"mine": (1, 0.5, 2)})}, "override"),
         ({"model": "prod", "prices": Prices(aliases={"prod": "gemini-2.5-pro"})}, "priced"),
     ],
@@ -164,7 +163,9 @@ def test_without_the_price_table_cost_is_unknown(monkeypatch):
 
 
 def test_own_price_counts_cached_tokens_once():
-    found = Prices(own={"m": (1.0, 0.1, 10.0)}).of("m", None, None, 100, 40, 15)
+    found = Prices(own={"m": (1.0, 0.1, 10.0)}).of(
+        "m", TokenUsage(input_tokens=100, cache_read_tokens=40, output_tokens=15)
+    )
     assert found.total == pytest.approx((60 * 1.0 + 40 * 0.1 + 15 * 10.0) / 1e6)
 
 

@@ -1,36 +1,24 @@
-"""Builds rows of one agent: turns, trajectories, steps, messages and model calls."""
+"""Builds rows of one agent: its turns and trajectories."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from agy_nb.analysis.builders.open_rows import OpenStepRow, OpenTrajectoryRow, OpenTurnRow, span
-from agy_nb.analysis.builders.token_counts import TokenColumns
-from agy_nb.analysis.builders.tool_builder import RowSink, ToolBuilder
-
-_STEP = (
-    "session_id", "agent_id", "trajectory_id", "step_index", "turn_id", "kind", "source", "target",
-    "state", "tool", "text_chars", "thinking_chars", "n_updates", "http_code", "first_at",
-    "last_at", "duration",
-)  # fmt: skip
-_MESSAGE = (
-    "session_id", "agent_id", "message_index", "turn_id", "trajectory_id", "step_index", "role",
-    "at", "chars", "text",
-)  # fmt: skip
+from agy_nb.analysis.builders.open_rows import OpenTrajectoryRow, OpenTurnRow
+from agy_nb.analysis.builders.step_builder import StepBuilder
+from agy_nb.analysis.builders.tool_builder import RowSink
 
 
-class AgentBuilder(ToolBuilder):
+class AgentBuilder(StepBuilder):
     """Builds the rows of one agent of a session.
 
     Attributes:
-        threads: Its trajectories, by the harness's id.
         model: Its own model, None where it is not known.
         model_source: How that is known.
     """
 
     def __init__(self, session: RowSink, agent_id: int, at: float | None) -> None:
         super().__init__(session, agent_id)
-        self.threads: dict[str, OpenTrajectoryRow] = {}
         self.model: str | None = None
         self.model_source = "config"
         self.sub_model: tuple[str | None, str] = (None, "unknown")
@@ -38,9 +26,6 @@ class AgentBuilder(ToolBuilder):
         self.reported: int | None = None
         self._turns = 0
         self._opened_at: float | None = None
-        self._steps, self._messages = self._columns["steps"], self._columns["messages"]
-        self._write_step = self._steps.writer(*_STEP)
-        self._write_message = self._messages.writer(*_MESSAGE)
         self._row = self._columns["agents"].add(
             {**self._ids, "state": "running", "created_at": at, "resumed": False}
         )
@@ -83,6 +68,7 @@ class AgentBuilder(ToolBuilder):
         )
         self._turns += 1
         self.seen(at)
+        self.turn_asks(at)
         if prompt and kind == "prompt":  # what a trigger says is a message of the harness
             self.turn.message = self._message("user", at, chars, prompt)
         return self.turn
@@ -110,7 +96,7 @@ class AgentBuilder(ToolBuilder):
         """The turn that was queued has begun."""
         if self.turn is not None:
             self.turn.started = at
-            self.turn.awaiting_usage = True
+            self.turn_asks(at)
             self._columns["turns"].put(self.turn.row, {"started_at": at})
             if self.turn.message is not None:
                 self._columns["messages"].put(self.turn.message, {"at": at})
@@ -139,7 +125,9 @@ class AgentBuilder(ToolBuilder):
                 "error_type": error,
                 "ended_at": at,
                 "n_model_calls": 0,
-                "n_unmetered_calls": 0,
+                "n_requests": 0,
+                "n_refused": 0,
+                "n_usage_unknown": 0,
                 "n_tool_calls": 0,
                 "n_errors": int(error is not None),
             }
@@ -162,14 +150,16 @@ class AgentBuilder(ToolBuilder):
             return
         self.seen(at)
         turn.end(at, status, stop_reason, error_type, http_code)
-        if turn.awaiting_usage and status in ("cancelled", "timeout"):
-            turn.unmetered += 1
+        if status in ("cancelled", "timeout"):
+            self.halted(at)
+        elif status in ("ok", "error"):
             for thread in self.threads.values():
-                thread.unmetered += thread.depth == 0
+                if not thread.depth:
+                    self.at_rest(thread, at)
         turn.sync(self._columns)
         self.turn = None
 
-    # -- trajectories and steps --------------------------------------------------------------
+    # -- trajectories ------------------------------------------------------------------------
 
     def thread(
         self, thread_id: str, at: float | None, parent: str | None = None, depth: int | None = None
@@ -192,180 +182,14 @@ class AgentBuilder(ToolBuilder):
                 }
             )
             self.threads[thread_id] = thread
+            if not known and self.turn is not None:
+                self.request_due(thread, self.turn.started)
         elif parent and thread.parent is None:
             thread.parent, thread.depth = parent, depth or 1
             thread.model, thread.model_source = self.sub_model
         thread.last = at if at is not None else thread.last
         self.seen(at)
         return thread
-
-    def step(self, thread: OpenTrajectoryRow, index: int, at: float | None) -> OpenStepRow | None:
-        """A step, begun when it is new; None for one that is long over."""
-        step = thread.steps.get(index) or thread.find(index)
-        if step is None:
-            if index <= thread.closed:
-                return None
-            turn_id = None if self.turn is None else self.turn.turn_id
-            step = thread.steps[index] = OpenStepRow(
-                thread, self._steps.begin(), index, turn_id, at
-            )
-            thread.n_steps += 1
-        step.updates += 1
-        step.last = at
-        return step
-
-    def status(
-        self,
-        thread: OpenTrajectoryRow,
-        step: OpenStepRow,
-        kind: str,
-        source: str,
-        target: str,
-        state: str,
-        code: int,
-    ) -> None:
-        """Set the kind and the state of a step."""
-        failed = state == "error" and step.state != "error" and source == "system"
-        step.kind, step.source, step.target, step.state = kind, source, target, state
-        step.code = code or step.code
-        if failed and code:
-            thread.unmetered += 1
-            if self.turn is not None:
-                self.turn.unmetered += 1
-
-    def text(self, step: OpenStepRow, at: float | None, text: str) -> None:
-        """A piece of the model's text."""
-        turn, thread, session, chars = self.turn, step.thread, self.session, len(text)
-        if thread.unread_results:
-            thread.answering()
-        if turn is not None:
-            turn.awaiting_usage = True
-            if thread.depth == 0:
-                turn.chars += chars
-                if turn.first is None:
-                    turn.first = at
-        if step.message is None or session.text:
-            self.said(step, at, "model", text)
-        else:
-            step.text_chars += chars
-        if session.chunks:
-            self._chunk(step, at, "text", chars)
-
-    def thought(self, step: OpenStepRow, at: float | None, text: str) -> None:
-        """A piece of the model's thoughts."""
-        step.thread.answering()
-        if self.turn is not None:
-            self.turn.awaiting_usage = True
-        step.thinking_chars += len(text)
-        if self.session.chunks:
-            self._chunk(step, at, "thought", len(text))
-
-    def _chunk(self, step: OpenStepRow, at: float | None, kind: str, chars: int) -> None:
-        thread = step.thread
-        self._columns["chunks"].add(
-            {
-                **self._ids,
-                "chunk_index": self.session.number("chunks"),
-                "turn_id": self.turn_id,
-                "trajectory_id": thread.id,
-                "step_index": step.index,
-                "kind": kind,
-                "chars": chars,
-                "at": at,
-                "gap": span(thread.piece_at, at),
-            }
-        )
-        thread.piece_at = at
-
-    def said(self, step: OpenStepRow, at: float | None, role: str, text: str) -> None:
-        """A piece of a message of a step."""
-        chars = len(text)
-        if step.message is None:
-            step.message = self._message(role, at, chars, text, step.thread.id, step.index)
-            step.said_chars = chars
-        step.text_chars += chars
-        if self.session.text:
-            step.texts.append(text)
-
-    def _message(
-        self,
-        role: str,
-        at: float | None,
-        chars: int | None,
-        text: str | None,
-        thread_id: str | None = None,
-        index: int | None = None,
-    ) -> int:
-        session, turn, row = self.session, self.turn, self._messages.begin()
-        self._write_message(
-            row,
-            session.session_id,
-            self.agent_id,
-            session.number("messages"),
-            None if turn is None else turn.turn_id,
-            thread_id,
-            index,
-            role,
-            at,
-            chars,
-            (text or None) if session.text else None,
-        )
-        return row
-
-    def _sync_step(self, step: OpenStepRow) -> None:
-        """Write a step into its row, if anything is new."""
-        if step.synced == step.updates:
-            return
-        step.synced = step.updates
-        self._write_step(
-            step.row,
-            self.session.session_id,
-            self.agent_id,
-            step.thread.id,
-            step.index,
-            step.turn_id,
-            step.kind,
-            step.source,
-            step.target,
-            step.state,
-            step.tool,
-            step.text_chars,
-            step.thinking_chars,
-            step.updates,
-            step.code,
-            step.first,
-            step.last,
-            span(step.first, step.last),
-        )
-        if step.message is not None and step.said_chars != step.text_chars:
-            step.said_chars = step.text_chars
-            said = {"chars": step.text_chars, "text": "".join(step.texts) or None}
-            self._messages.put(step.message, said)
-
-    # -- model calls -------------------------------------------------------------------------
-
-    def metered(self, thread: OpenTrajectoryRow, at: float | None, call: TokenColumns) -> None:
-        """A model call was metered."""
-        number = self.session.number("model_calls")
-        thread.calls += 1
-        if self.turn is not None:
-            self.turn.calls += 1
-            self.turn.awaiting_usage = False
-        for key in thread.metered():
-            self.read_by(key, number)
-        self._columns["model_calls"].add(
-            {
-                **self._ids,
-                "call_index": number,
-                "turn_id": self.turn_id,
-                "trajectory_id": thread.id,
-                "depth": thread.depth,
-                "at": at,
-                "model": thread.model,
-                "model_source": thread.model_source,
-                **call.columns(),
-            }
-        )
 
     # -- the end -----------------------------------------------------------------------------
 

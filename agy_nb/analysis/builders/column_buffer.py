@@ -97,6 +97,24 @@ class Rows:
         """
         return _writer_of(names)(self, *(self._columns[name] for name in names))
 
+    @property
+    def end(self) -> int:
+        """Number of the next row."""
+        return self.dropped + self._length
+
+    def tail(self, row: int) -> list[dict[str, Any]]:
+        """Copies of the rows from a number on."""
+        places = range(max(0, row - self.dropped), self._length)
+        columns = self._columns
+        return [{name: values[place] for name, values in columns.items()} for place in places]
+
+    def cut(self, row: int) -> None:
+        """Take the rows from a number on off."""
+        length = max(0, row - self.dropped)
+        for values in self._columns.values():
+            del values[length:]
+        self._length = self._room = length
+
     def drop(self, count: int) -> None:
         """Take the oldest rows off."""
         for values in self._columns.values():

@@ -15,9 +15,8 @@ from agy_nb.analysis.builders.cell_values import brief, json_length
 from agy_nb.analysis.builders.column_buffer import Columns
 from agy_nb.analysis.builders.open_rows import OpenStepRow, OpenTrajectoryRow
 from agy_nb.analysis.builders.session_builder import SessionBuilder
-from agy_nb.analysis.builders.token_counts import TokenColumns
 from agy_nb.protocol import events as e
-from agy_nb.protocol.values import ErrorInfo, TokenUsage, Trajectory
+from agy_nb.protocol.values import ErrorInfo, Trajectory
 from agy_nb.wire.frames import kind_of
 
 _DECISIONS = {
@@ -161,7 +160,7 @@ class EventTables:
             agent.baseline = agent.reported = event.usage.total_tokens
         for each in event.trajectory_usages:
             thread = self._thread(each.trajectory, at)
-            thread.reading = thread.tokens_before = _tokens(each.usage)
+            thread.reading = thread.tokens_before = each.usage.total_tokens
 
     def _closed(self, event: e.SessionClosed, at: float | None) -> None:
         agent = self._agent
@@ -171,14 +170,14 @@ class EventTables:
             agent.close(at)
         counted = [thread for thread in agent.threads.values() if thread.calls]
         if agent.reported is not None and self._metered:
-            every = sum(thread.reading.total or 0 for thread in agent.threads.values())
+            every = sum(thread.reading or 0 for thread in agent.threads.values())
             if every != agent.reported:
                 agent.session.problem(
                     "totals_differ",
                     detail=f"agent {agent.agent_id}: its trajectories have {every} tokens, "
                     f"the harness reports {agent.reported}",
                 )
-        elif not counted and any(thread.n_steps for thread in agent.threads.values()):
+        elif not counted and any(thread.unknown for thread in agent.threads.values()):
             agent.session.problem(
                 "usage_missing", detail=f"agent {agent.agent_id}: no model call was metered"
             )
@@ -219,6 +218,11 @@ class EventTables:
     def _trajectory(self, event: e.TrajectoryState, at: float | None) -> None:
         thread = self._thread(event.trajectory, at)
         thread.state = event.state
+        if event.state == "running":
+            if not thread.asking and not thread.answered:
+                self._agent.request_due(thread, at)
+        elif event.state == "idle" and thread.depth:
+            self._agent.at_rest(thread, at, failed=bool(event.message))
         if event.stop_reason is not None:
             thread.stop_reason = event.stop_reason
             if not thread.depth:
@@ -277,7 +281,10 @@ class EventTables:
             return
         thread = step.thread
         code = event.http_code or 0
-        agent.status(thread, step, event.kind, event.source, event.target, event.status, code)
+        words = event.error or event.text if event.status == "error" else ""
+        agent.status(
+            thread, step, event.kind, event.source, event.target, event.status, code, words
+        )
         if event.source == "user":
             step.text_chars = len(event.text)
         elif event.source == "system" and event.text and event.status != "error":
@@ -294,15 +301,15 @@ class EventTables:
         thread = self._thread(event.trajectory, at)
         self._metered = True
         call = event.usage.total_tokens or 0
-        if not thread.calls and thread.tokens_before.total is None:
+        if not thread.calls and thread.tokens_before is None:
             before = (event.trajectory_total.total_tokens or 0) - call
-            thread.tokens_before = TokenColumns(total=before if before > 0 else None)
+            thread.tokens_before = before if before > 0 else None
         if agent.reported is None:
             before = (event.session_total.total_tokens or 0) - call
             agent.baseline = before if before > 0 else None
-        thread.reading = _tokens(event.trajectory_total)
+        thread.reading = event.trajectory_total.total_tokens
         agent.reported = event.session_total.total_tokens
-        agent.metered(thread, at, _tokens(event.usage))
+        agent.metered(thread, at, event.usage)
 
     # -- tools and approvals -----------------------------------------------------------------
 
@@ -395,13 +402,30 @@ def _same_failure(step: ErrorInfo, turn: ErrorInfo) -> bool:
     return (step.type, step.http_code) == (turn.type, turn.http_code)
 
 
-def fold_turns(turns: Iterable[EventTurn], *, session_id: str = "live") -> Columns:
-    """Return the tables of turns, such as responses."""
+def fold_turns(
+    turns: Iterable[EventTurn],
+    *,
+    session_id: str = "live",
+    model: str | None = None,
+    subagent_model: str | None = None,
+) -> Columns:
+    """Return the tables of turns, such as responses.
+
+    Args:
+        turns: The turns.
+        session_id: Their session.
+        model: Model of the agents, None if unknown.
+        subagent_model: Model of their subagents, None if unknown.
+    """
     columns = Columns()
     session = SessionBuilder(columns, session_id, source="live")
     by_agent: dict[int, EventTables] = {}
     for turn in turns:
-        event_tables = by_agent.setdefault(turn.agent_id, EventTables(session.agent(turn.agent_id)))
+        if turn.agent_id not in by_agent:
+            agent = session.agent(turn.agent_id)
+            agent.model, agent.sub_model = model, (subagent_model, "inherited")
+            by_agent[turn.agent_id] = EventTables(agent)
+        event_tables = by_agent[turn.agent_id]
         event_tables.begin(turn.turn_id, prompt_text(getattr(turn, "prompt", None)))
         stop_reason = getattr(turn, "stop_reason", None)
         for event in turn.events:
@@ -415,14 +439,3 @@ def prompt_text(prompt: Any) -> str | None:
     if prompt is None:
         return None
     return "".join(getattr(part, "text", "") for part in prompt)
-
-
-def _tokens(usage: TokenUsage) -> TokenColumns:
-    return TokenColumns(
-        usage.input_tokens,
-        usage.cache_read_tokens,
-        usage.output_tokens,
-        usage.reasoning_tokens,
-        usage.total_tokens,
-        usage.service_tier,
-    )

@@ -19,6 +19,7 @@ from agy_nb.analysis.builders.dataframes import frame
 from agy_nb.analysis.builders.from_events import ENDS, EventTables, prompt_text
 from agy_nb.analysis.builders.session_builder import SessionBuilder
 from agy_nb.analysis.metrics.cost import Prices
+from agy_nb.analysis.metrics.turn_cost import TurnPricing
 from agy_nb.analysis.schema import TABLES
 from agy_nb.analysis.tables import Read, Tables
 from agy_nb.errors import AgyTimeoutError, ChannelClosedError
@@ -87,7 +88,7 @@ class LiveTables:
         self._broken = False
         self._watchers: list[Callable[[], None]] = []
         self._waiting: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
-        self._models: dict[int, str | None] = {}
+        self._models: dict[int, tuple[str | None, str | None]] = {}
 
     # -- called by the runtime ---------------------------------------------------------------
 
@@ -97,7 +98,6 @@ class LiveTables:
         source = "config"
         if model is None and (config is None or isinstance(config, Mapping)):
             model, source = default_model(), "default"
-        self._models[agent_id] = model
         about = {
             "created_at": _now(),
             "endpoint": endpoint,
@@ -107,6 +107,7 @@ class LiveTables:
         of_sub: tuple[str | None, str] = (None, "unknown")
         if not any(_get(sub, "model") for sub in _get(config, "subagents") or ()):
             of_sub = (model, "inherited")
+        self._models[agent_id] = model, of_sub[0]
         self._later(self._start, agent_id, (model, source), of_sub, about)
         self._tell()
 
@@ -280,7 +281,12 @@ class LiveTables:
 
     def model(self, agent_id: int) -> str | None:
         """Name of the model that an agent uses, None where it is not known."""
-        return self._models.get(agent_id)
+        return self._models.get(agent_id, (None, None))[0]
+
+    def pricing(self, agent_id: int) -> TurnPricing:
+        """How the turns of an agent are priced, as in the tables."""
+        model, subagent_model = self._models.get(agent_id, (None, None))
+        return TurnPricing(self._prices, model, subagent_model)
 
     # -- asked by the user -------------------------------------------------------------------
 

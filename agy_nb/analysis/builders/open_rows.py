@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agy_nb.analysis.builders.column_buffer import Columns
-from agy_nb.analysis.builders.token_counts import TokenColumns
 
 
 def span(start: float | None, end: float | None) -> float | None:
@@ -17,7 +16,6 @@ class OpenTurnRow:
     """A turn that runs."""
 
     __slots__ = (
-        "awaiting_usage",
         "calls",
         "chars",
         "code",
@@ -27,13 +25,15 @@ class OpenTurnRow:
         "first",
         "message",
         "prompted",
+        "refused",
+        "requests",
         "row",
         "started",
         "status",
         "stop_reason",
         "tools",
         "turn_id",
-        "unmetered",
+        "unknown",
         "wait",
     )  # fmt: skip
 
@@ -47,11 +47,11 @@ class OpenTurnRow:
         self.stop_reason: str | None = None
         self.error_type: str | None = None
         self.code: int | None = None
-        self.chars = self.calls = self.tools = self.errors = self.unmetered = 0
+        self.chars = self.calls = self.tools = self.errors = 0
+        self.requests = self.refused = self.unknown = 0
         self.wait: float | None = None
         self.message: int | None = None
         self.prompted = False  # whether its prompt has reached the harness
-        self.awaiting_usage = at is not None  # a model call without usage runs or is due
 
     def again(self) -> None:
         """The prompt is sent once more."""
@@ -85,7 +85,9 @@ class OpenTurnRow:
                 "duration": span(self.started, self.ended),
                 "approval_wait": self.wait,
                 "n_model_calls": self.calls,
-                "n_unmetered_calls": self.unmetered,
+                "n_requests": self.requests,
+                "n_refused": self.refused,
+                "n_usage_unknown": self.unknown,
                 "n_tool_calls": self.tools,
                 "n_errors": self.errors,
             },
@@ -127,29 +129,55 @@ class OpenTrajectoryRow:
         steps: Those of this turn, by their index.
         unread_results: Keys of the tool calls since the latest metered model call.
         closed: The highest step that is not kept any more.
+        tokens_before: Reading of its token counter before the session.
+        reading: Latest reading of its token counter.
+        asking: Whether a request to the model is due or running.
+        asked_at: When the request became due.
+        answered: Whether an answer has shown whose usage is not known yet.
+        began_at: When the request of that answer became due.
+        streaming: Whether that answer is not over, as far as is known.
+        spoke: Whether that answer has text or thoughts.
+        over: Whether that answer is certainly over.
+        first_at: When the answer showed first.
+        just_metered: Whether usage was the latest event about a request.
+        attempt: Number of the next attempt, from 1.
+        last_call: Row of the latest metered request.
     """
 
     __slots__ = (
         "_before",
         "_waiting",
+        "answered",
+        "asked_at",
+        "asking",
+        "attempt",
+        "began_at",
         "calls",
         "closed",
         "depth",
+        "first_at",
         "id",
+        "just_metered",
         "last",
+        "last_call",
         "model",
         "model_source",
         "n_steps",
+        "over",
         "parent",
         "piece_at",
         "reading",
+        "refused",
+        "requests",
         "row",
+        "spoke",
         "started",
         "state",
         "steps",
         "stop_reason",
+        "streaming",
         "tokens_before",
-        "unmetered",
+        "unknown",
         "unread_results",
     )  # fmt: skip
 
@@ -163,10 +191,18 @@ class OpenTrajectoryRow:
         self.model_source = "unknown"
         self.state = "unknown"
         self.stop_reason: str | None = None
-        self.n_steps = self.calls = self.unmetered = 0
+        self.n_steps = self.calls = self.requests = self.refused = self.unknown = 0
         self.closed = -1
         self.piece_at: float | None = None
-        self.reading = self.tokens_before = TokenColumns()
+        self.reading: int | None = None
+        self.tokens_before: int | None = None
+        self.asking = self.answered = self.streaming = self.just_metered = False
+        self.spoke = self.over = False
+        self.asked_at: float | None = None
+        self.began_at: float | None = None
+        self.first_at: float | None = None
+        self.attempt = 1
+        self.last_call: int | None = None
         self.unread_results: list[str] = []
         self._waiting: list[str] = []
         self.steps: dict[int, OpenStepRow] = {}
@@ -225,8 +261,10 @@ class OpenTrajectoryRow:
                 "duration": span(self.started, self.last),
                 "n_steps": self.n_steps,
                 "n_model_calls": self.calls,
-                "n_unmetered_calls": self.unmetered,
-                "baseline_total_tokens": self.tokens_before.total,
-                "reported_total_tokens": self.reading.total,
+                "n_requests": self.requests,
+                "n_refused": self.refused,
+                "n_usage_unknown": self.unknown,
+                "baseline_total_tokens": self.tokens_before,
+                "reported_total_tokens": self.reading,
             },
         )

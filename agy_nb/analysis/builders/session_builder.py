@@ -11,6 +11,7 @@ Rule 3: a clock that went back gives an unknown duration, never a negative one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agy_nb.analysis.builders.agent_builder import AgentBuilder
@@ -29,6 +30,7 @@ class SessionBuilder:
 
     Attributes:
         agents: Builders of its agents, by number; in a live session only of running agents.
+        n_metered: Number of its metered model calls.
     """
 
     def __init__(
@@ -45,10 +47,12 @@ class SessionBuilder:
         self.chunks = chunks
         self.text = text
         self.agents: dict[int, AgentBuilder] = {}
+        self.n_metered = 0
         self.first: float | None = None
         self.last: float | None = None
         self._numbers: dict[str, int] = {}
         self._path: str | None = about.get("path")
+        self._first_rows = {name: rows.end for name, rows in columns.tables.items()}
         self._row = columns["sessions"].add({"session_id": session_id, **about})
 
     def number(self, table: str) -> int:
@@ -107,6 +111,21 @@ class SessionBuilder:
         """More is known of the session itself."""
         self.columns["sessions"].put(self._row, values)
 
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """The rows of this session in a table; only while no other session adds rows."""
+        return self.columns[table].tail(self._first_rows[table])
+
+    def update(self, table: str, place: int, values: Mapping[str, Any]) -> None:
+        """Change a row of this session; `place` is that of `rows`."""
+        self.columns[table].put(self._first_rows[table] + place, values)
+
+    def replace(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Replace the rows of this session in a table."""
+        target = self.columns[table]
+        target.cut(self._first_rows[table])
+        for row in rows:
+            target.add(row)
+
     def sync(self) -> None:
         """Write open rows into the columns."""
         for agent in self.agents.values():
@@ -117,5 +136,5 @@ class SessionBuilder:
             duration=span(self.first, self.last),
             n_agents=self._numbers.get("agents", 0),
             n_turns=self._numbers.get("turns", 0),
-            n_model_calls=self._numbers.get("model_calls", 0),
+            n_model_calls=self.n_metered,
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple, Protocol
 
 from agy_nb.analysis.builders.column_buffer import Columns
 from agy_nb.analysis.builders.open_rows import OpenTrajectoryRow, OpenTurnRow, span
@@ -18,6 +19,7 @@ class RowSink(Protocol):
     chunks: bool
     text: bool
     last: float | None
+    n_metered: int
 
     def number(self, table: str) -> int:
         """The next number in a table of this session, from 0."""
@@ -34,7 +36,16 @@ class RowSink(Protocol):
         ...
 
 
-class ToolBuilder:
+class _RunningTool(NamedTuple):
+    """A tool call without a result: its row, when it began, its trajectory and its tool."""
+
+    row: int
+    began: float | None
+    thread: OpenTrajectoryRow
+    name: str
+
+
+class ToolBuilder(ABC):
     """What one agent's tools did, and who was asked about them.
 
     Attributes:
@@ -48,7 +59,7 @@ class ToolBuilder:
         self.turn: OpenTurnRow | None = None
         self._columns = session.columns
         self._ids: dict[str, Any] = {"session_id": session.session_id, "agent_id": agent_id}
-        self._tools: dict[str, tuple[int, float | None]] = {}
+        self._tools: dict[str, _RunningTool] = {}
         self._ended: dict[str, int] = {}
         self._rows_of_calls: dict[str, int] = {}
         self._rows_before: dict[str, int] = {}
@@ -104,8 +115,8 @@ class ToolBuilder:
         tools = self._columns["tool_calls"]
         known = self._tools.get(key)
         if known is not None:
-            self._tools[key] = (known[0], at)
-            tools.put(known[0], {"started_at": at})
+            self._tools[key] = known._replace(began=at)
+            tools.put(known.row, {"started_at": at})
             return
         ended = self._ended.get(key) if self._ended_in == self.turn_id else None
         if ended is not None:  # the step of a quick call can arrive after its result
@@ -128,9 +139,10 @@ class ToolBuilder:
                 "started_at": at,
             }
         )
-        self._tools[key] = (row, at)
+        self._tools[key] = _RunningTool(row, at, thread, tool)
         if self._row_of(key) is None:
             thread.unread_results.append(key)
+            self.announces(thread, at)
         self._rows_of_calls[key] = row
         if self.turn is not None:
             self.turn.tools += 1
@@ -156,6 +168,7 @@ class ToolBuilder:
             return
         self._rows_of_calls[key] = -1  # its row comes with the call
         thread.unread_results.append(key)
+        self.announces(thread, thread.last)
 
     def read_by(self, key: str, call_index: int) -> None:
         """A model call has read the result of a tool call."""
@@ -169,8 +182,24 @@ class ToolBuilder:
         if row is not None and row >= 0:
             self._columns["tool_calls"].put(row, values)
 
-    def tool_ended(self, key: str, at: float | None, status: str, **values: Any) -> bool:
-        """A tool has answered.
+    @abstractmethod
+    def announces(self, thread: OpenTrajectoryRow, at: float | None) -> None:
+        """Note that an answer of the model calls a tool."""
+
+    @abstractmethod
+    def results_read(
+        self, thread: OpenTrajectoryRow, at: float | None, tool: str, *, denied: bool
+    ) -> None:
+        """Note that the model reads the result of a tool next."""
+
+    def running_tools(self) -> list[tuple[str, str]]:
+        """The trajectories and names of the tools that run."""
+        return [(tool.thread.id, tool.name) for tool in self._tools.values()]
+
+    def tool_ended(
+        self, key: str, at: float | None, status: str, *, cut: bool = False, **values: Any
+    ) -> bool:
+        """A tool has answered, or was cut off with its turn.
 
         Returns:
             Whether the call was known and open.
@@ -178,13 +207,13 @@ class ToolBuilder:
         open_ = self._tools.pop(key, None)
         if open_ is None:
             return False
-        row, began = open_
+        row, began, thread, tool = open_
         if self._ended_in != self.turn_id:
             self._ended.clear()
             self._ended_in = self.turn_id
         self._ended[key] = row
-        if self.turn is not None:
-            self.turn.awaiting_usage = True
+        if not cut:
+            self.results_read(thread, at, tool, denied=status == "denied")
         known = {"status": status, "ended_at": at, "duration": span(began, at)}
         self._columns["tool_calls"].put(row, known | values)
         return True
@@ -196,7 +225,7 @@ class ToolBuilder:
     def cut_tools(self, at: float | None) -> None:
         """The turn was cancelled: what still ran is cut off."""
         for key in tuple(self._tools):
-            self.tool_ended(key, at, "cancelled")
+            self.tool_ended(key, at, "cancelled", cut=True)
 
     # -- approvals and errors ----------------------------------------------------------------
 

@@ -191,7 +191,8 @@ class _Turn:
         yield from map(self._of_tool, self._below["tool_calls"])
         before: dict[str, int] = {}
         for call in self._below["model_calls"]:
-            yield self._of_call(call, before)
+            if call.get("status") == "metered":
+                yield self._of_call(call, before)
 
     # -- what every span has -----------------------------------------------------------------
 
@@ -225,7 +226,8 @@ class _Turn:
                 "gen_ai.agent.id": f"{turn['session_id']}/{turn['agent_id']}",
                 "gen_ai.request.model": self._agent.get("model"),
                 "agy.turn.status": turn.get("status"),
-                "agy.turn.unmetered_model_calls": turn.get("n_unmetered_calls"),
+                "agy.turn.refused_requests": turn.get("n_refused"),
+                "agy.turn.requests_with_unknown_usage": turn.get("n_usage_unknown"),
                 "error.type": turn.get("error_type", turn.get("status")) if failed else None,
             },
         )

@@ -1,14 +1,14 @@
 """The cost of model calls, call by call.
 
-Rule 1: a price is that of one call at its date; sums are never priced, their tiers would be wrong.
-Rule 2: an unknown cost is `<NA>`, never 0; `cost_status` has the reason.
-Rule 3: offline. The price table is `genai-prices`, an extra, imported on first use; without it only
-prices of your own count.
+Rule 1: a price is that of one call at its date. Sums are never priced, because prices have tiers.
+Rule 2: an unknown cost is `<NA>`, never 0. `cost_status` has the reason.
+Rule 3: no network. The price table is `genai-prices`, an extra that is imported on first use.
+Without it, only your own prices count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,15 +18,19 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agy_nb.analysis.builders.dataframes import build
+from agy_nb.analysis.metrics.model_names import bare_name, known_names
 from agy_nb.analysis.schema import COST, TABLES
 from agy_nb.errors import InvalidInputError
+from agy_nb.protocol.values import ModalityTokens, TokenUsage
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _STANDARD = {"", "standard", "unspecified", "service_tier_unspecified", "service_tier_standard", "on_demand"}  # fmt: skip  # noqa: E501
 _MILLION = 1_000_000
-_PREFIXES = ("models/", "publishers/google/models/")
+_LARGEST = 2**53
+_PRICED_APART = ("audio", "image", "video")
+"""Modalities that a price table may price apart from text."""
 
 
 def _version(distribution: str) -> str:
@@ -43,9 +47,10 @@ class Price(NamedTuple):
     """Price of one call, in the order of the cost columns.
 
     Attributes:
-        input: US dollars for the prompt.
+        input: US dollars for the prompt, with the tokens of the model's own tools.
         output: US dollars for the answer.
-        total: US dollars for both.
+        search: US dollars for web searches.
+        total: US dollars for all.
         status: A word of `cost_status`.
         model: Name in the price table.
         table: The price table and its version.
@@ -53,6 +58,7 @@ class Price(NamedTuple):
 
     input: float | None
     output: float | None
+    search: float | None
     total: float | None
     status: str
     model: str | None = None
@@ -65,7 +71,7 @@ class Prices:
 
     Attributes:
         own: Your prices by model, in US dollars per million tokens: uncached input, cached input
-            and output. They override the price table.
+            and output. They override the price table, and are the same for text, images and audio.
         aliases: Names in the price table by your names, for example of tuned or local models.
         provider: Provider of the models, by its name in the price table.
 
@@ -74,8 +80,9 @@ class Prices:
 
     Example:
         >>> from agy_nb.analysis import Prices
+        >>> from agy_nb.protocol.values import TokenUsage
         >>> prices = Prices(own={"my-model": (0.5, 0.1, 2.0)}, aliases={"prod": "gemini-2.5-pro"})
-        >>> prices.of("my-model", None, None, 1_000_000, None, 0).total
+        >>> prices.of("my-model", TokenUsage(input_tokens=1_000_000, output_tokens=0)).total
         0.5
     """
 
@@ -117,20 +124,12 @@ class Prices:
         """
         import pandas as pd
 
-        names = (
-            "model",
-            "service_tier",
-            "at",
-            "input_tokens",
-            "cache_read_tokens",
-            "output_tokens",
-        )
         days = calls["at"].dt.normalize()
         columns = [
             (days if name == "at" else calls[name]).astype(object).where(calls[name].notna(), None)
-            for name in names
+            for name in _KEY
         ]
-        prices = [self.of(*values) for values in zip(*columns, strict=True)]
+        prices = [self._of_values(values) for values in zip(*columns, strict=True)]
         data = {
             column.name: [price[place] for price in prices] for place, column in enumerate(COST)
         }
@@ -138,34 +137,62 @@ class Prices:
         kept = calls.drop(columns=list(added.columns))
         return pd.concat([kept, added], axis=1)[list(TABLES["model_calls"].names)]
 
+    def of_row(self, row: Mapping[str, Any]) -> Price:
+        """Look up the price of a row of `model_calls`; unknown values are None, `at` is a day."""
+        return self._of_values(tuple(row[name] for name in _KEY))
+
+    def _of_values(self, values: tuple[Any, ...]) -> Price:
+        price = self._known.get(values)
+        if price is None:
+            price = self._known[values] = self._price_row(dict(zip(_KEY, values, strict=True)))
+        return price
+
+    def _price_row(self, row: Mapping[str, Any]) -> Price:
+        if row["status"] == "refused":
+            return _unknown("not_charged")
+        if row["total_tokens"] is None and row["status"] in ("usage_unknown", "cut"):
+            return _unknown("unknown_usage")
+        return self.of(
+            row["model"],
+            _usage_of(row),
+            row["at"],
+            n_searches=row["n_searches"] or 0,
+            model_version=row["model_version"],
+        )
+
     def of(
         self,
         model: str | None,
-        tier: str | None,
-        at: datetime | None,
-        input_tokens: int | None,
-        cached: int | None,
-        output_tokens: int | None,
+        usage: TokenUsage,
+        at: datetime | None = None,
+        *,
+        n_searches: int = 0,
+        model_version: str | None = None,
     ) -> Price:
         """Look up the price of one call.
 
         Args:
-            model: Its model.
-            tier: Its service tier.
+            model: Its model, by any of its names.
+            usage: Its tokens.
             at: Its day; today when None.
-            input_tokens: Prompt, cached tokens included.
-            cached: Cached tokens of the prompt; counts as 0 when None.
-            output_tokens: Answer, thoughts included.
+            n_searches: Number of web searches of the model.
+            model_version: Name of the model that served the call, for aliases such as
+                `gemini-flash-latest`.
 
         Returns:
-            US dollars for the prompt, the answer and both. If they are None, `status` has the
-            reason.
+            US dollars. If they are None, `status` has the reason.
         """
-        key = (model, tier, at, input_tokens, cached, output_tokens)
-        price = self._known.get(key)
-        if price is None:
-            price = self._known[key] = self._price(*key)
-        return price
+        names = self._names(model, model_version)
+        if not names:
+            return _unknown("unknown_model")
+        if not _is_sound(usage, n_searches):
+            return _unknown("invalid_usage")
+        own = self._own(model, names)
+        if own is not None:
+            return _own_price(own[1], usage, own[0])
+        if (usage.service_tier or "").lower() not in _STANDARD:
+            return _unknown("unknown_tier")
+        return self._look_up(names, usage, at, n_searches)
 
     def context_window(self, model: str | None) -> int | None:
         """Look up the context window of a model.
@@ -176,83 +203,143 @@ class Prices:
         Returns:
             Tokens, or None if unknown.
         """
-        name = self._name(model)
         try:
             from genai_prices.data_snapshot import get_snapshot
-
-            if name is None:
-                return None
-            _, found = get_snapshot().find_provider_model(name, None, self.provider, None)
-        except (ImportError, LookupError):
-            return None
-        return found.context_window
-
-    def _price(
-        self,
-        model: str | None,
-        tier: str | None,
-        at: datetime | None,
-        input_tokens: int | None,
-        cached: int | None,
-        output_tokens: int | None,
-    ) -> Price:
-        name = self._name(model)
-        if name is None:
-            return _unknown("unknown_model")
-        cached = cached or 0
-        if input_tokens is None or output_tokens is None or cached > input_tokens:
-            return _unknown("invalid_usage")
-        own = self.own.get(model or "") or self.own.get(name)
-        if own is not None:
-            cost_in = ((input_tokens - cached) * own[0] + cached * own[1]) / _MILLION
-            cost_out = output_tokens * own[2] / _MILLION
-            return Price(cost_in, cost_out, cost_in + cost_out, "override", name, "own")
-        if (tier or "").lower() not in _STANDARD:
-            return _unknown("unknown_tier")
-        if self._table is None:
-            return _unknown("no_price_table")
-        return self._table(name, at, input_tokens, cached, output_tokens)
-
-    def _name(self, model: str | None) -> str | None:
-        if not model:
-            return None
-        for prefix in _PREFIXES:
-            model = model.removeprefix(prefix)
-        return self.aliases.get(model, model)
-
-    @cached_property
-    def _table(self) -> Callable[[str, datetime | None, int, int, int], Price] | None:
-        try:
-            import genai_prices
         except ImportError:
             return None
-        table = _TABLE
-
-        def price(name: str, at: datetime | None, tokens: int, cached: int, output: int) -> Price:
-            usage = genai_prices.Usage(
-                input_tokens=tokens, cache_read_tokens=cached, output_tokens=output
-            )
+        for name in self._names(model, None):
             try:
-                found = genai_prices.calc_price(
-                    usage,
+                _, found = get_snapshot().find_provider_model(name, None, self.provider, None)
+            except LookupError:
+                continue
+            return found.context_window
+        return None
+
+    def _names(self, model: str | None, served: str | None) -> list[str]:
+        """Return the names of a model in the price table; the first one with a price counts."""
+        if not model:
+            return [*known_names(served)] if served else []
+        alias = self.aliases.get(model) or self.aliases.get(bare_name(model))
+        if alias is not None:
+            return [*known_names(alias)]
+        names, versions = [*known_names(model)], [*known_names(served or "")]
+        # A moving alias meant another model at the date of the call.
+        is_moving = names[0].endswith("-latest")
+        return [*versions, *names] if is_moving else [*names, *versions]
+
+    def _own(self, model: str | None, names: Sequence[str]) -> tuple[str, Any] | None:
+        for name in (*([model] if model else ()), *known_names(model or ""), *names):
+            if name in self.own:
+                return name, self.own[name]
+        return None
+
+    def _look_up(
+        self, names: Sequence[str], usage: TokenUsage, at: datetime | None, n_searches: int
+    ) -> Price:
+        prices = self._prices
+        if prices is None:
+            return _unknown("no_price_table")
+        found = None
+        for name in names:
+            try:
+                found = prices.calc_price(
+                    prices.Usage(**_table_usage(usage, n_searches)),
                     model_ref=name,
                     provider_id=self.provider,
                     genai_request_timestamp=at or datetime.now(UTC),
                 )
             except LookupError:
-                return _unknown("unknown_model", table)
+                continue
             except ValueError:
-                return _unknown("invalid_usage", table)
-            return Price(
-                float(found.input_price),
-                float(found.output_price),
-                float(found.total_price),
-                "priced",
-                found.model.id,
-                table,
-            )
+                return _unknown("invalid_usage", _TABLE)
+            break
+        if found is None:
+            return _unknown("unknown_model", _TABLE)
+        parts = float(found.input_price), float(found.output_price), float(found.total_price)
+        search = max(0.0, parts[2] - parts[0] - parts[1]) if n_searches else 0.0
+        return Price(parts[0], parts[1], search, parts[2], "priced", found.model.id, _TABLE)
 
-        return price
+    @cached_property
+    def _prices(self) -> Any:
+        try:
+            import genai_prices
+        except ImportError:
+            return None
+        return genai_prices
+
+
+_DETAILS = ("input", "cache_read", "output", "tool_use")
+_KEY = (
+    "status", "model", "model_version", "service_tier", "at", "input_tokens", "cache_read_tokens",
+    "output_tokens", "tool_use_tokens", "total_tokens", "n_searches",
+    *(f"{kind}_{modality}_tokens" for kind in _DETAILS for modality in _PRICED_APART),
+)  # fmt: skip
+"""The columns of a call that its price depends on."""
+
+
+def _usage_of(row: Mapping[str, Any]) -> TokenUsage:
+    """Return the usage of a row of `model_calls`."""
+
+    def details(kind: str) -> tuple[ModalityTokens, ...]:
+        counts = {each: row[f"{kind}_{each}_tokens"] for each in _PRICED_APART}
+        return tuple(
+            ModalityTokens(modality=each, tokens=int(count))
+            for each, count in counts.items()
+            if count
+        )
+
+    return TokenUsage(
+        input_tokens=row["input_tokens"],
+        cache_read_tokens=row["cache_read_tokens"],
+        output_tokens=row["output_tokens"],
+        tool_use_tokens=row["tool_use_tokens"],
+        service_tier=row["service_tier"],
+        input_details=details("input"),
+        cache_details=details("cache_read"),
+        output_details=details("output"),
+        tool_use_details=details("tool_use"),
+    )
+
+
+def _table_usage(usage: TokenUsage, n_searches: int) -> dict[str, int]:
+    """Return the usage of a call in the words of the price table."""
+    found = {
+        "input_tokens": (usage.input_tokens or 0) + (usage.tool_use_tokens or 0),
+        "cache_read_tokens": usage.cache_read_tokens or 0,
+        "output_tokens": usage.output_tokens or 0,
+    }
+    kinds = (
+        ("input_{}_tokens", (*usage.input_details, *usage.tool_use_details)),
+        ("cache_{}_read_tokens", usage.cache_details),
+        ("output_{}_tokens", usage.output_details),
+    )
+    for name, details in kinds:
+        for each in details:
+            if each.modality in _PRICED_APART and each.tokens:
+                key = name.format(each.modality)
+                found[key] = found.get(key, 0) + each.tokens
+    if n_searches:
+        found["web_searches"] = n_searches
+    return found
+
+
+def _is_sound(usage: TokenUsage, n_searches: int) -> bool:
+    """Return whether the counts of a call make sense."""
+    every = (
+        usage.input_tokens, usage.output_tokens, usage.cache_read_tokens or 0,
+        usage.tool_use_tokens or 0, n_searches,
+    )  # fmt: skip
+    if any(not isinstance(count, int) or not 0 <= count < _LARGEST for count in every):
+        return False
+    return (usage.cache_read_tokens or 0) <= (usage.input_tokens or 0)
+
+
+def _own_price(own: tuple[float, float, float], usage: TokenUsage, name: str) -> Price:
+    cached = usage.cache_read_tokens or 0
+    fresh = (usage.input_tokens or 0) + (usage.tool_use_tokens or 0) - cached
+    cost_in = (fresh * own[0] + cached * own[1]) / _MILLION
+    cost_out = (usage.output_tokens or 0) * own[2] / _MILLION
+    return Price(cost_in, cost_out, 0.0, cost_in + cost_out, "override", name, "own")
 
 
 def _is_price(price: object) -> bool:
@@ -264,4 +351,4 @@ def _is_price(price: object) -> bool:
 
 
 def _unknown(status: str, table: str | None = None) -> Price:
-    return Price(None, None, None, status, None, table)
+    return Price(None, None, None, None, status, None, table)

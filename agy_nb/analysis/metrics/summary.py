@@ -51,7 +51,7 @@ TURN_FIGURES: tuple[Column, ...] = (
     *_latencies("turn", "From the prompt to the end"),
     Column("approval_wait", "duration", "Sum of the waits for a decision", "microseconds"),
     Column("error_rate", "float", "Turns that failed or timed out / turns that are over"),
-    Column("retry_rate", "float", "Model calls that failed or were cut off / all model calls"),
+    Column("retry_rate", "float", "Requests without usage / all requests to the model"),
     Column("tokens_are_lower_bound", "bool", "Whether calls were not metered, or are not over"),
     Column("cost_is_lower_bound", "bool", "The same, or calls have no price"),
 )
@@ -103,8 +103,8 @@ def _turns(source: Source, on: list[str], tz: str | None) -> pd.DataFrame:
     keys = ["session_id", "turn_id"]
     turns = _with_model(source, source.frame("turns"))
     turns["day"] = local_days(turns["started_at"], tz)
-    used = usage_table(source, "turn").drop(columns=["agent_id", "n_model_calls"])
-    turns = turns.merge(used.drop(columns="n_unmetered_calls"), on=keys, how="left")
+    used = usage_table(source, "turn")
+    turns = turns.merge(used[[*keys, *_USED]], on=keys, how="left")
     turns = turns.merge(_contexts(source), on=keys, how="left")
     turns["over"] = turns["status"].notna() & turns["status"].ne("running")
     turns["failed"] = turns["status"].isin(["error", "timeout"])
@@ -112,9 +112,15 @@ def _turns(source: Source, on: list[str], tz: str | None) -> pd.DataFrame:
     return _table(turns, on, rows, TURN_FIGURES)
 
 
+_USED = (
+    "input_tokens", "cache_read_tokens", "total_tokens", "cost_usd", "tokens_are_lower_bound",
+    "cost_is_lower_bound",
+)  # fmt: skip
+
+
 def _turn_figures(group: pd.DataFrame) -> dict[str, Any]:
     total, cost = _sum(group["total_tokens"]), _sum(group["cost_usd"])
-    calls, lost = _sum(group["n_model_calls"]) or 0, _sum(group["n_unmetered_calls"]) or 0
+    calls, requests = _sum(group["n_model_calls"]) or 0, _sum(group["n_requests"]) or 0
     return {
         "n_turns": len(group),
         "n_model_calls": calls,
@@ -129,7 +135,7 @@ def _turn_figures(group: pd.DataFrame) -> dict[str, Any]:
         **_percentiles("turn", group["duration"]),
         "approval_wait": group["approval_wait"].sum(min_count=1),
         "error_rate": _share(group["failed"].sum(), group["over"].sum()),
-        "retry_rate": _share(lost, calls + lost),
+        "retry_rate": _share(requests - calls, requests),
         "tokens_are_lower_bound": bool(group["tokens_are_lower_bound"].any()),
         "cost_is_lower_bound": bool(group["cost_is_lower_bound"].any()),
     }

@@ -91,16 +91,26 @@ _ABOUT = ("parent_trajectory_id", "depth")
 
 
 def _sums(calls: pd.DataFrame, on: list[str]) -> pd.DataFrame:
-    priced = calls.assign(n_priced=calls["cost_usd"].notna().astype("Int64"))
-    groups = priced.groupby(on, dropna=False, observed=True)
+    status = calls["status"]
+    metered = status.eq("metered")
+    counted = calls.assign(
+        n_model_calls=metered.astype("Int64"),
+        n_refused=status.eq("refused").astype("Int64"),
+        n_usage_unknown=status.isin(["usage_unknown", "cut"]).astype("Int64"),
+        n_unpriced_calls=(metered & calls["cost_usd"].isna()).astype("Int64"),
+        n_requests=1,
+    )
+    groups = counted.groupby(on, dropna=False, observed=True)
     sums = groups[[*_SUMS, "cost_usd"]].sum(min_count=1)
-    sums["n_model_calls"] = groups.size().astype("Int64")
-    sums["n_priced"] = groups["n_priced"].sum()
+    sums[list(_COUNTS)] = groups[list(_COUNTS)].sum().astype("Int64")
     return sums.reset_index()
 
 
+_COUNTS = ("n_model_calls", "n_requests", "n_refused", "n_usage_unknown", "n_unpriced_calls")
+
+
 def _bounds(source: Source, by: By, on: list[str], tz: str | None) -> pd.DataFrame:
-    """Return every group, with its number of unmetered calls."""
+    """Return every group, and whether it has a turn that is not over."""
     name = {"turn": "turns", "day": "turns", "trajectory": "trajectories", "model": "trajectories"}
     table = source.frame(name.get(by, "turns"))
     if by == "day":
@@ -112,10 +122,9 @@ def _bounds(source: Source, by: By, on: list[str], tz: str | None) -> pd.DataFra
     table = table.assign(open=open_.astype("boolean").fillna(value=False))
     if by in ("agent", "session"):
         every = source.frame(f"{by}s")[on]
-        table = every.merge(table[[*on, "n_unmetered_calls", "open"]], on=on, how="left")
+        table = every.merge(table[[*on, "open"]], on=on, how="left")
     groups = table.groupby(on, dropna=False, observed=True)
-    found = groups["n_unmetered_calls"].sum().to_frame()
-    found["open"] = groups["open"].any()
+    found = groups["open"].any().to_frame()
     if by == "trajectory":
         for column in _ABOUT:
             found[column] = groups[column].first()
@@ -130,18 +139,14 @@ def _at_work(trajectories: pd.DataFrame, turns: pd.DataFrame) -> Any:
 
 
 def _derived(table: pd.DataFrame) -> pd.DataFrame:
-    counted = table["n_model_calls"].fillna(0)
-    unmetered = table["n_unmetered_calls"].fillna(0)
-    unpriced = counted - table["n_priced"].fillna(0)
+    counts = {name: table[name].fillna(0) for name in _COUNTS}
     open_ = table["open"].astype("boolean").fillna(value=False)
-    low = (unmetered > 0) | open_
+    low = (counts["n_usage_unknown"] > 0) | open_
     return table.assign(
-        n_model_calls=counted,
-        n_unmetered_calls=unmetered,
-        n_unpriced_calls=unpriced,
+        **counts,
         cache_hit_ratio=_cache_hit_ratio(table),
         tokens_are_lower_bound=low,
-        cost_is_lower_bound=low | (unpriced > 0),
+        cost_is_lower_bound=low | (counts["n_unpriced_calls"] > 0),
     )
 
 
@@ -265,7 +270,7 @@ def usage_df(
     sums = _sums(source.frame("model_calls"), on)
     table = every.merge(sums, on=on, how="left")
     table["n_model_calls"] = table["n_model_calls"].fillna(0)
-    counts = [column for column in _SUMS if column != "uncached_input_tokens"]
+    counts = [name for name in _SUMS if name not in ("uncached_input_tokens", "tool_use_tokens")]
     return table[[*every.columns, "n_model_calls", *counts]]
 
 

@@ -42,6 +42,7 @@ def timeline_chart(source: Source, turn_id: int | None, session_id: str | None) 
         _of(source.frame(name), turn)
         for name in ("steps", "tool_calls", "approvals", "model_calls")
     )
+    calls = calls[calls["status"].eq("metered")]
     seen = set(steps["trajectory_id"]) | set(calls["trajectory_id"]) | set(tools["trajectory_id"])
     threads = threads[threads["trajectory_id"].isin(seen)].sort_values(["depth", "started_at"])
     rows = {name: float(place) for place, name in enumerate(threads["trajectory_id"])}

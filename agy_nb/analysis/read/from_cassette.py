@@ -39,6 +39,7 @@ def read_file(
     text: bool = False,
     columns: Columns | None = None,
     duplicate_name: bool = False,
+    model_requests: bool = True,
 ) -> Columns:
     """The columns of one recording.
 
@@ -50,6 +51,7 @@ def read_file(
         text: Whether to keep texts.
         columns: Where to add the rows; new ones when None.
         duplicate_name: Whether another recording has the same name, for `problems`.
+        model_requests: Whether to read the recorded HTTP requests to the model.
 
     Returns:
         The columns. Unreadable parts are rows of `problems`.
@@ -81,6 +83,10 @@ def read_file(
         session.problem("not_a_session", path=str(path), detail=detail)
     elif reader.header(folder):
         reader.wire(wire)
+        session.sync()
+        if model_requests:
+            reader.requests(folder)
+        return columns
     session.sync()
     return columns
 
@@ -254,6 +260,20 @@ class _Reader:
         else:
             self._frames += direction != "host"
         self._read.append((connection.add, connection.reader.take(direction, frame, at or 0.0)))
+
+    def requests(self, folder: Path) -> None:
+        """Correct the rows of model calls with the recorded HTTP requests, if there are any."""
+        from agy_nb.analysis.read.merge_requests import merge_requests
+        from agy_nb.analysis.read.model_requests import read_requests
+        from agy_nb.cassette.errors import CassetteError
+
+        try:
+            requests = read_requests(folder)
+        except (CassetteError, OSError, TypeError, ValueError, KeyError) as error:
+            self._problem("damaged", f"the requests to the model: {error}"[:300])
+            return
+        if requests:
+            merge_requests(self._session, requests)
 
     def _problem(self, problem: str, detail: str, line: int | None = None) -> None:
         self._session.problem(problem, detail=detail, path=self._path, line=line)

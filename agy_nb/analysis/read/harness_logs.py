@@ -22,7 +22,7 @@ from agy_nb.analysis.builders.agent_builder import AgentBuilder
 from agy_nb.analysis.builders.cell_values import brief
 from agy_nb.analysis.builders.open_rows import OpenStepRow, OpenTrajectoryRow
 from agy_nb.analysis.builders.session_builder import SessionBuilder
-from agy_nb.analysis.builders.token_counts import TokenColumns
+from agy_nb.protocol.values import TokenUsage
 
 Line: TypeAlias = dict[str, Any]
 
@@ -201,17 +201,16 @@ class _Reader:
         if "input_tokens" in line or "output_tokens" in line:
             cached, output = line.get("cache_read_tokens", 0), line.get("output_tokens", 0)
             prompt = line.get("input_tokens", 0) + cached
-            agent.metered(thread, at, TokenColumns(prompt, cached, output, None, prompt + output))
-            before = thread.reading.total or 0
-            thread.reading = TokenColumns(total=before + prompt + output)
+            usage = TokenUsage(
+                input_tokens=prompt,
+                cache_read_tokens=cached,
+                output_tokens=output,
+                total_tokens=prompt + output,
+            )
+            agent.metered(thread, at, usage)
+            thread.reading = (thread.reading or 0) + prompt + output
         else:
-            self._lost(thread)
-
-    def _lost(self, thread: OpenTrajectoryRow) -> None:
-        """A model call that was cut off."""
-        thread.unmetered += 1
-        if self._agent.turn is not None:
-            self._agent.turn.unmetered += 1
+            agent.lost(thread, at, "cut")
 
     def _tool(
         self, thread: OpenTrajectoryRow, call: Line, index: int | None, line: Line | None
@@ -277,7 +276,7 @@ class _Reader:
         if self._agent.turn is None:
             return
         if not self._answered:
-            self._lost(next(iter(self._agent.threads.values())))
+            self._agent.lost(next(iter(self._agent.threads.values())), None, "cut")
         self._agent.end_turn(None, None)
 
     def _problem(self, what: str, path: Path, detail: str, line: int | None = None) -> None:

@@ -2,8 +2,9 @@
 
 vcrpy's patches do not reach the harness, which is another process, and would read a whole stream
 before passing it on. Here its `Cassette` only finds interactions, without patches. `proxy` does the
-HTTP, and `storage.model_log` writes the files. The sizes and times of a stream's chunks are stored
-with the response, in `x_agy_chunks`.
+HTTP, and `storage.model_log` writes the files. With a response, `x_agy_started` stores the start of
+the request in seconds since the Unix epoch, `x_agy_headers` the seconds until its headers, and
+`x_agy_chunks` the sizes of a stream's chunks and the seconds before each.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import copy
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -262,18 +264,21 @@ class ModelRecorder:
 
     async def _record(self, asked: ProxyRequest) -> ProxyResponse:
         headers = [*passing(asked.headers.items()), ("Accept-Encoding", "identity")]
+        started, began = datetime.now(UTC).timestamp(), time.perf_counter()
         try:
             upstream = await self._relay.request(asked.method, asked.url, headers, asked.body)
         except ConnectionError as error:
             self._put(partial(self._unanswered, asked, str(error)))
             raise
-        chunks = self._recorded_chunks(asked, upstream)
+        times = started, time.perf_counter() - began
+        chunks = self._recorded_chunks(asked, upstream, times)
         return ProxyResponse(upstream.status, upstream.reason, passing(upstream.headers), chunks)
 
     async def _recorded_chunks(
         self,
         asked: ProxyRequest,
         upstream: UpstreamAnswer,
+        times: tuple[float, float],
     ) -> AsyncGenerator[bytes, None]:
         pieces: list[tuple[bytes, float]] = []
         last, end = time.perf_counter(), "aborted"
@@ -292,7 +297,7 @@ class ModelRecorder:
         finally:
             upstream.close()
             # A thread redacts and writes the exchange, so the stream's end does not wait for it.
-            self._put(partial(self._interaction, asked, upstream, pieces, end))
+            self._put(partial(self._interaction, asked, upstream, times, pieces, end))
             with self._fewer:
                 self._under_way -= 1
                 self._fewer.notify_all()
@@ -317,6 +322,7 @@ class ModelRecorder:
         self,
         asked: ProxyRequest,
         upstream: UpstreamAnswer,
+        times: tuple[float, float],
         pieces: list[tuple[bytes, float]],
         end: str,
     ) -> Interaction:
@@ -338,6 +344,8 @@ class ModelRecorder:
                 "body": {"string": body},
                 "x_agy_chunks": chunks,
                 "x_agy_end": end,
+                "x_agy_started": round(times[0], 6),
+                "x_agy_headers": round(times[1], 6),
             },
         }
 

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from agy_nb.errors import InvalidConfigError
 from agy_nb.protocol.events import Usage
+from agy_nb.protocol.values import TokenUsage
 from agy_nb.runtime.limits.budgets import CostOf, budget_in_dollars
 from agy_nb.runtime.runtime_config import RuntimeConfig
 from agy_nb.sdk.process.executor import run_in_thread
 
 if TYPE_CHECKING:
     from agy_nb.analysis.metrics.cost import Prices
+
+_ONE_TOKEN = TokenUsage(input_tokens=1, output_tokens=1)
 
 
 async def pricing(config: RuntimeConfig, model: str | None, agent_config: Any) -> CostOf:
@@ -33,7 +36,7 @@ async def pricing(config: RuntimeConfig, model: str | None, agent_config: Any) -
     prices = await run_in_thread(_default_prices) if config.prices is None else config.prices
     every = [model, *(own for own in _models_of_subagents(agent_config) if own != model)]
     for each in every:
-        found = await run_in_thread(prices.of, each, None, None, 1, 0, 1)  # loads the table, once
+        found = await run_in_thread(prices.of, each, _ONE_TOKEN)  # loads the table, once
         if found.total is None:
             budget = budget_in_dollars(config) or ""
             raise InvalidConfigError(_why_unpriced(budget, each, found.status), field=budget)
@@ -41,17 +44,7 @@ async def pricing(config: RuntimeConfig, model: str | None, agent_config: Any) -
     def cost_of(event: Usage) -> float | None:
         call = event.usage
         models = every[:1] if event.trajectory.is_root else every
-        costs = [
-            prices.of(
-                each,
-                call.service_tier,
-                None,
-                call.input_tokens,
-                call.cache_read_tokens,
-                call.output_tokens,
-            ).total
-            for each in models
-        ]
+        costs = [prices.of(each, call).total for each in models]
         known = [cost for cost in costs if cost is not None]
         return max(known) if len(known) == len(costs) else None
 

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from agy_nb.errors import AgyError, BackendError, WrongLoopError
 from agy_nb.kernel.loops.other_loop import is_reachable, run_on
@@ -32,6 +32,9 @@ from agy_nb.runtime.turns.answer import TextSeparator, answer_text
 from agy_nb.sdk.deadlocks import running
 from agy_nb.sdk.interfaces import now, stop_reason_of
 from agy_nb.views import views
+
+if TYPE_CHECKING:
+    from agy_nb.analysis.metrics.turn_cost import TurnPricing
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
@@ -99,6 +102,7 @@ class Response:
         turn_id: Number of the turn within its runtime, from 1.
         prompt: The prompt.
         model: Name of the agent's model, None if it is not known.
+        pricing: How its model calls are priced, None without a runtime.
         kind: How the turn began: by a `"prompt"`, by a `"trigger"`, or by the agent itself
             (`"wakeup"`), e.g. when its timer fires.
         events: All events so far, oldest first.
@@ -126,6 +130,7 @@ class Response:
         prompt: Prompt,
         listen: Callable[[Response, Event], None] = lambda _response, _event: None,
         model: str | None = None,
+        pricing: TurnPricing | None = None,
         output_type: type[Any] | None = None,
         kind: TurnKind = "prompt",
         must_not_wait: Callable[[], None] = lambda: None,
@@ -134,6 +139,7 @@ class Response:
         self.turn_id = turn_id
         self.prompt = prompt
         self.model = model
+        self.pricing = pricing
         self._output_type = output_type
         self.kind = kind
         self.events: list[Event] = []

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from agy_nb.protocol.events import Usage
 from agy_nb.runtime.turns.response import Response
+
+if TYPE_CHECKING:
+    from agy_nb.analysis.metrics.turn_cost import TurnPricing
 
 
 async def cost_of(response: Response) -> str:
@@ -18,37 +21,19 @@ async def cost_of(response: Response) -> str:
     Args:
         response: The response of a finished turn.
     """
-    calls = [event for event in response.events if isinstance(event, Usage)]
-    if not calls or response.model is None:
+    pricing = response.pricing
+    if pricing is None or not any(isinstance(event, Usage) for event in response.events):
         return ""
-    return await asyncio.to_thread(_format_cost, response.model, calls)
+    return await asyncio.to_thread(_format_cost, response, pricing)
 
 
-def _format_cost(model: str, calls: list[Usage]) -> str:
-    from agy_nb.analysis.metrics.cost import Prices
+def _format_cost(response: Response, pricing: TurnPricing) -> str:
+    from agy_nb.analysis.metrics.turn_cost import turn_cost
 
-    prices = Prices()
-    known, unknown = 0.0, 0
-    for call in calls:
-        day = datetime.fromtimestamp(call.at, UTC).replace(
-            hour=0, minute=0, second=0, microsecond=0
-        )
-        usage = call.usage
-        price = prices.of(
-            model,
-            usage.service_tier,
-            day,
-            usage.input_tokens,
-            usage.cache_read_tokens,
-            usage.output_tokens,
-        )
-        if price.total is None:
-            unknown += 1
-        else:
-            known += price.total
-    if unknown == len(calls):
+    cost = turn_cost(response, pricing)
+    if cost.usd is None:
         return ""
-    return f"{'at least ' if unknown else ''}{dollars(known, digits=2)}"
+    return f"{'at least ' if cost.is_lower_bound else ''}{dollars(cost.usd, digits=2)}"
 
 
 def dollars(value: float, *, digits: int) -> str:

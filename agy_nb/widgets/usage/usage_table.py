@@ -111,7 +111,9 @@ def read_usage(
     sums = {each: tables.usage(each) for each in {*by, "turn"}}
     totals = tables.usage("session")
     calls = tables.model_calls
-    free = calls[calls["cost_usd"].isna()][["cost_status", "model"]].drop_duplicates()
+    free = calls[calls["cost_usd"].isna() & calls["status"].eq("metered")][
+        ["cost_status", "model"]
+    ].drop_duplicates()
     return UsageData(
         sums=sums,
         total=None if tables.agents.empty or totals.empty else totals.iloc[0],
@@ -217,7 +219,7 @@ def _total(total: Any, by: Grouping) -> str:
 
 def _figure(name: str, row: Any) -> str:
     value = row[name]
-    if name != "n_model_calls" and not row["n_model_calls"] and not row["n_unmetered_calls"]:
+    if name != "n_model_calls" and not row["n_model_calls"] and not row["n_usage_unknown"]:
         return "-"
     if name == "cost_usd":
         return cost(value, at_least=bool(row["cost_is_lower_bound"]))
@@ -254,9 +256,9 @@ def notes(usage: UsageData) -> str:
     total, said = usage.total, []
     if total is None:
         return "<p>No usage yet.</p>"
-    if total["n_unmetered_calls"]:
-        calls = counted(int(total["n_unmetered_calls"]), "model call")
-        said.append(f"Tokens unknown for {calls} that failed or ended early.")
+    if total["n_usage_unknown"]:
+        calls = counted(int(total["n_usage_unknown"]), "request")
+        said.append(f"Tokens unknown for {calls} that did not report them.")
     for status, model in usage.unpriced:
         why = _WHY.get(status, f"{status} ({{model}})")
         named = escape(model) or "a model without a name"

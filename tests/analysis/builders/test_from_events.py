@@ -70,20 +70,20 @@ def test_error_of_the_last_step_that_ends_the_turn_is_one_error():
         assert one([turn], "turns")["http_code"] == 401
 
 
-def test_cancelled_turn_has_an_unmetered_call():
+def test_request_of_a_cancelled_turn_has_unknown_usage():
     text = e.Text(trajectory=ROOT, text="One, ")
     row = one([Turn(events=[begun(), text, over(e.TurnState.CANCELLED)])], "turns")
-    assert (row["status"], row["n_unmetered_calls"]) == ("cancelled", 1)
+    assert (row["status"], row["n_usage_unknown"]) == ("cancelled", 1)
 
 
-def test_failed_model_call_is_unmetered_once():
+def test_refused_request_cost_no_tokens():
     step = {"trajectory": ROOT, "step_index": 1, "kind": "system", "source": "system"}
     failed = e.Step(**step, target="user", status="error", error="429", http_code=429)
     error = e.Error(
         error=ErrorInfo(type="QuotaExceededError", message="429", http_code=429), fatal=False
     )
     row = one([Turn(events=[begun(), failed, error, failed, over()])], "turns")
-    assert row["n_unmetered_calls"] == 1
+    assert (row["n_requests"], row["n_refused"], row["n_usage_unknown"]) == (1, 1, 0)
 
 
 def test_tool_call_has_its_result():
@@ -260,6 +260,7 @@ def test_keys_are_unique_and_references_resolve(turns):
 def test_sums_by_turn_and_by_trajectory_are_those_of_the_events(turns):
     columns = fold_turns(turns)
     calls = frame(TABLES["model_calls"], columns["model_calls"].data)
+    calls = calls[calls["status"].eq("metered")]
     told = [event for turn in turns for event in turn.events if isinstance(event, e.Usage)]
     assert len(calls) == len(told)
     for name in TOKENS:

@@ -86,7 +86,7 @@ async def test_cancelled_turn_and_one_that_never_ran():
         await first.cancel()
         turns = rt.tables.turns.set_index("turn_id")
         assert turns["status"].to_dict() == {1: "cancelled", 2: "cancelled"}
-        assert turns["n_unmetered_calls"].to_dict() == {1: 1, 2: 0}
+        assert turns["n_usage_unknown"].to_dict() == {1: 1, 2: 0}
 
 
 async def test_failed_turn_names_its_error():

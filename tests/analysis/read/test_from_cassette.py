@@ -106,7 +106,8 @@ def test_failed_call_has_its_error(tmp_path):
         429,
         False,
     )
-    assert sessions.turns["n_unmetered_calls"].tolist() == [1]
+    assert sessions.turns["n_refused"].tolist() == [1]
+    assert not sessions.usage("turn")["tokens_are_lower_bound"].any()
     assert sessions.turns["status"].tolist() == ["ok"]
 
 
@@ -116,7 +117,7 @@ def test_failure_that_nothing_follows_ends_the_turn_also_where_the_client_leaves
     sessions = load(save(tmp_path / "c", wire))
     [turn] = sessions.turns.to_dict("records")
     assert (turn["status"], turn["error_type"], turn["http_code"]) == ("error", "BackendError", 401)
-    assert turn["n_unmetered_calls"] == 1
+    assert (turn["n_refused"], turn["n_usage_unknown"]) == (1, 0)
     assert sessions.errors["fatal"].tolist() == [True]
 
 
@@ -141,7 +142,7 @@ def test_failure_without_a_code_has_the_name_that_it_has_live(tmp_path, words, n
     sessions = load(save(tmp_path / "c", wire.end()))
     assert sessions.errors["error_type"].tolist() == [name]
     assert sessions.turns["error_type"].tolist() == [name]
-    assert sessions.turns["n_unmetered_calls"].tolist() == [0]
+    assert sessions.turns["n_usage_unknown"].tolist() == [0]
 
 
 def test_several_connections_of_one_recording(tmp_path):
@@ -429,7 +430,13 @@ def test_calls_sum_to_the_counter(tmp_path_factory, acts):
     calls = read(tmp_path_factory.mktemp("c"), wire.text())["model_calls"]
     for where in (ROOT, CHILD):
         counter = wire.totals.get(where.id, [0, 0, 0, 0])
-        mine = [n for n, t in enumerate(calls["trajectory_id"]) if t == where.id]
+        mine = [
+            n
+            for n, (thread, status) in enumerate(
+                zip(calls["trajectory_id"], calls["status"], strict=True)
+            )
+            if thread == where.id and status == "metered"
+        ]
         assert sum(calls["input_tokens"][n] for n in mine) == counter[0]
         assert sum(calls["output_tokens"][n] for n in mine) == counter[2] + counter[3]
         assert sum(calls["total_tokens"][n] for n in mine) == counter[0] + counter[2] + counter[3]

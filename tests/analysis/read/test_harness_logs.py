@@ -70,7 +70,7 @@ def problems(sessions):
 # -- as the harness writes them ------------------------------------------------------------------
 
 SAME = {
-    "turns": ["prompt_chars", "response_chars", "n_model_calls", "n_unmetered_calls"],
+    "turns": ["prompt_chars", "response_chars", "n_model_calls", "n_usage_unknown"],
     "model_calls": ["depth", "input_tokens", "cache_read_tokens", "output_tokens", "total_tokens"],
     "tool_calls": ["tool", "status", "turn_id"],
     "messages": ["role", "chars"],
@@ -192,13 +192,13 @@ def test_length_of_a_result_is_that_of_its_json(tmp_path):
 
 def test_a_call_without_tokens_was_cut_off(tmp_path):
     sessions = load(write(tmp_path, prompt("Count"), answer("One, ", tokens=None)))
-    assert sessions.turns["n_unmetered_calls"].tolist() == [1]
+    assert sessions.turns["n_usage_unknown"].tolist() == [1]
     assert sessions.usage("session")["tokens_are_lower_bound"].all()
 
 
 def test_a_prompt_without_an_answer_has_a_call_that_was_lost(tmp_path):
     sessions = load(write(tmp_path, prompt("Hello"), prompt("Again"), answer("Hi")))
-    assert sessions.turns["n_unmetered_calls"].tolist() == [1, 0]
+    assert sessions.turns["n_usage_unknown"].tolist() == [1, 0]
 
 
 def test_errors_of_the_model_have_their_code(tmp_path):
@@ -210,7 +210,7 @@ def test_errors_of_the_model_have_their_code(tmp_path):
         429,
         "busy",
     )
-    assert sessions.turns["n_unmetered_calls"].tolist() == [1]
+    assert sessions.turns["n_refused"].tolist() == [1]
 
 
 def test_a_question_is_an_approval(tmp_path):

@@ -63,7 +63,7 @@ async def test_hook_may_deny_a_turn_in_its_own_words(told):
     assert model.requests == []
     turn = agent.tables.turns.iloc[0]
     assert (turn.status, turn.error_type) == ("denied", "TurnDeniedError")
-    assert (turn.n_model_calls, turn.n_unmetered_calls) == (0, 0)
+    assert (turn.n_model_calls, turn.n_usage_unknown) == (0, 0)
 
 
 class Visits:
@@ -158,7 +158,7 @@ async def test_denied_turn_of_a_recording_has_the_same_row(runtime, tmp_path):
         await agent.shutdown()
     recorded = agy.load(tmp_path / "c")
     for table, columns in {
-        "turns": ["turn_id", "status", "error_type", "n_model_calls", "n_unmetered_calls"],
+        "turns": ["turn_id", "status", "error_type", "n_model_calls", "n_usage_unknown"],
         "errors": ["error_type", "message", "fatal"],
     }.items():
         rows = [

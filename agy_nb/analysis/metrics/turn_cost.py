@@ -1,0 +1,67 @@
+"""The cost of one turn, from its events; the same rows and prices as in the tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from agy_nb.analysis.builders.from_events import EventTurn, fold_turns
+from agy_nb.analysis.metrics.cost import Prices
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPricing:
+    """How the model calls of an agent's turns are priced.
+
+    Attributes:
+        prices: The prices.
+        model: Model of the agent, None if unknown.
+        subagent_model: Model of its subagents, None if unknown.
+    """
+
+    prices: Prices
+    model: str | None = None
+    subagent_model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnCost:
+    """The cost of a turn.
+
+    Attributes:
+        usd: US dollars, None if no call has a price.
+        is_lower_bound: Whether a call has no price, or used tokens that it did not report.
+    """
+
+    usd: float | None
+    is_lower_bound: bool
+
+
+def turn_cost(turn: EventTurn, pricing: TurnPricing) -> TurnCost:
+    """Price the model calls of a turn. Reads the price table on first use, which takes 0.5 s.
+
+    Args:
+        turn: A response.
+        pricing: Prices and models.
+    """
+    data = fold_turns(
+        [turn], model=pricing.model, subagent_model=pricing.subagent_model
+    )["model_calls"].data  # fmt: skip
+    names = tuple(data)
+    usd, is_low = None, False
+    for values in zip(*data.values(), strict=True):
+        row: dict[str, Any] = dict(zip(names, values, strict=True))
+        row["at"] = _day(row["at"])
+        price = pricing.prices.of_row(row)
+        if price.total is not None:
+            usd = (usd or 0.0) + price.total
+        is_low |= row["status"] in ("usage_unknown", "cut")
+        is_low |= row["status"] == "metered" and price.total is None
+    return TurnCost(usd, is_low)
+
+
+def _day(at: float | None) -> datetime | None:
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
