@@ -71,11 +71,7 @@ class CallBuilder(ToolBuilder):
         thread.first_at = at
 
     def announces(self, thread: OpenTrajectoryRow, at: float | None) -> None:
-        """Note that an answer calls a tool: the answer that shows, or a new one.
-
-        If an answer has text, its first tools can run while the harness reads its next ones. Other
-        answers are over before a tool runs.
-        """
+        """Note that an answer calls a tool: the answer that shows, or a new one."""
         if thread.just_metered:
             return
         if not thread.answered or thread.over:
@@ -130,7 +126,14 @@ class CallBuilder(ToolBuilder):
             self.request_due(thread, at)
         else:
             thread.asked_at, thread.streaming = at, False
-            thread.over = not thread.spoke
+
+    def tool_step_done(self, thread: OpenTrajectoryRow) -> None:
+        """Note that the harness has taken the result of a tool. It asks the model only after that.
+
+        If the answer has text, tools can be done while the harness still reads the answer.
+        """
+        if thread.answered and not thread.spoke:
+            thread.over = True
 
     def at_rest(self, thread: OpenTrajectoryRow, at: float | None, *, failed: bool = True) -> None:
         """Close the request of a trajectory that has stopped.

@@ -56,6 +56,8 @@ class StepBuilder(CallBuilder):
         failed = state == "error" and step.state != "error" and source == "system"
         step.kind, step.source, step.target, step.state = kind, source, target, state
         step.code = code or step.code
+        if state == "done" and kind == "tool_call":
+            self.tool_step_done(thread)
         if failed:
             self.failed(thread, step.last, code, words)
 

@@ -6,8 +6,9 @@ and requests of a trajectory are in the same order:
 
 1. Metered rows and metered requests belong together if their tokens are equal.
 2. Between two such pairs, the other rows and requests belong together in their order.
-3. A request without a row becomes a row. A row without a request stays: the harness can cancel a
-   request before there is a response to record.
+3. A request without a row becomes a row.
+4. A row without a request stays: the harness can cancel a request before there is a response to
+   record. But there was no answer with unknown usage before a recorded request.
 """
 
 from __future__ import annotations
@@ -69,7 +70,10 @@ def _pairs(rows: list[Row], requests: list[ModelRequest]) -> Iterable[Pair]:
     """Yield rows with their requests, in order."""
     row_at = request_at = 0
     for place, number in [*_equal_pairs(rows, requests), (len(rows), len(requests))]:
-        yield from _between(rows[row_at:place], requests[request_at:number])
+        for row, request in _between(rows[row_at:place], requests[request_at:number]):
+            impossible = request is None and row is not None and row["status"] == "usage_unknown"
+            if not impossible or place == len(rows):
+                yield row, request
         if place < len(rows):
             yield rows[place], requests[number]
         row_at, request_at = place + 1, number + 1

@@ -29,6 +29,7 @@ _MODEL = re.compile(r"/models/([^/:?]+)")
 _OPENAI_MODEL = re.compile(r'"model":\s*"([^"\\]+)"')
 _TELLING = ("usageMetadata", '"usage"', "finishReason", "finish_reason", "groundingMetadata")
 _FIRST_FAILURE = 400
+_NEVER_SENT = re.compile(r"connection refused|cannot connect|name or service", re.IGNORECASE)
 
 _parse = json_parser()
 
@@ -42,7 +43,7 @@ class ModelRequest:
         tool: The built-in tool that asked, None for an agent or a subagent.
         prompt: Text of a built-in tool's request.
         model: Name of the model.
-        http_status: HTTP status of the response.
+        http_status: HTTP status of the response, None if there was no response.
         status: How it ended, as in `model_calls`.
         usage: Reported tokens, None if there are none. Those of a request that was cut are the
             tokens so far.
@@ -60,7 +61,7 @@ class ModelRequest:
     tool: str | None
     prompt: str
     model: str | None
-    http_status: int
+    http_status: int | None
     status: Status
     usage: TokenUsage | None
     finish_reason: str | None
@@ -98,8 +99,8 @@ def _request(interaction: Mapping[str, Any]) -> ModelRequest:
         tool=tool,
         prompt=body if tool else "",
         model=_model(str(request["uri"]), body),
-        http_status=code,
-        status=_status(code, end, told),
+        http_status=code or None,
+        status=_status(code, end, told, str(response["status"].get("message"))),
         usage=told.usage if code < _FIRST_FAILURE else None,
         finish_reason=told.finish_reason,
         model_version=told.model_version,
@@ -112,8 +113,8 @@ def _request(interaction: Mapping[str, Any]) -> ModelRequest:
     )
 
 
-def _status(code: int, end: str, told: _Answer) -> Status:
-    if code >= _FIRST_FAILURE:
+def _status(code: int, end: str, told: _Answer, words: str) -> Status:
+    if code >= _FIRST_FAILURE or (not code and _NEVER_SENT.search(words)):
         return "refused"
     if end != "ok" and (told.finish_reason is None or told.usage is None):
         return "cut"
