@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from agy_nb.cassette.matching.normalize import Normalizer
+from agy_nb.cassette.matching.normalize import Normalizer, with_sorted_sets
 from agy_nb.cassette.redaction import MARK
 from agy_nb.errors import InvalidInputError
 from agy_nb.wire import frames as f
@@ -127,7 +127,8 @@ class Comparer:
             yield Difference(path, old, new)
 
     def _same_when_normalized(self, old: str, new: str) -> bool:
-        return bool(self._normal) and same_text(self._normal(old), self._normal(new))
+        then, now = with_sorted_sets(self._normal(old)), with_sorted_sets(self._normal(new))
+        return (then, now) != (old, new) and same_text(then, now)
 
 
 def same_text(recorded: str, text: str) -> bool:

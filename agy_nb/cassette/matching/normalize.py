@@ -7,6 +7,7 @@ Rule 2: nothing is replaced unless the user asks for it. A date may be the point
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable
 from typing import Final
@@ -56,6 +57,25 @@ class Normalizer:
         for pattern, word in self._rules:
             text = pattern.sub(word, text)
         return text
+
+
+_SET = re.compile(r"\{[^{}:]{3,10000}\}")
+
+
+def with_sorted_sets(text: str) -> str:
+    """Return a text in which the sets that Python wrote, such as `{'b', 'a'}`, are sorted.
+
+    Their order differs in each process.
+    """
+    return _SET.sub(_sorted_set, text) if "{" in text else text
+
+
+def _sorted_set(match: re.Match[str]) -> str:
+    try:
+        found = ast.literal_eval(match[0])
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return match[0]
+    return "{" + ", ".join(sorted(map(repr, found))) + "}" if isinstance(found, set) else match[0]
 
 
 def _rule(rule: str | re.Pattern[str]) -> tuple[re.Pattern[str], str]:

@@ -20,6 +20,7 @@ from agy_nb.protocol.encodable import encodable_text
 from agy_nb.sdk.deadlocks import user_code
 from agy_nb.sdk.interfaces import now
 from agy_nb.sdk.patches.user_code.guard import contained, contained_wait
+from agy_nb.sdk.patches.user_code.ordered_sets import with_ordered_sets
 
 MOST_WORDS = 20_000
 """Characters of a tool's exception, and of its traceback, that are noted."""
@@ -96,7 +97,7 @@ class ToolGuard:
                 if result.exception is not None:
                     self._note(_exception_of(result))
                     self._keep(result.id or "", result.exception)
-                results.append(_with_words(result))
+                results.append(_sendable(result))
         return results
 
     def _keep(self, call_id: str, error: BaseException) -> None:
@@ -118,6 +119,13 @@ def _is_async(function: Any) -> bool:
         function = function.fn
     call = getattr(function, "__call__", None)  # noqa: B004 - of an object that can be called
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+
+
+def _sendable(result: types.ToolResult) -> types.ToolResult:
+    ordered = with_ordered_sets(result.result)
+    if ordered is not result.result:
+        result = result.model_copy(update={"result": ordered})
+    return _with_words(result)
 
 
 def _with_words(result: types.ToolResult) -> types.ToolResult:
