@@ -232,8 +232,7 @@ def _verify(arguments: Namespace) -> int:
     if arguments.json:
         _say(json.dumps([verdict.data() for verdict in verdicts], indent=2))
     if not verdicts:
-        places = ", ".join(map(str, arguments.paths))
-        _complain(f"no cassette found in {places}; pass the folders that hold your cassettes")
+        _none_found(arguments)
         return 1
     return 1 if any(verdict.problems for verdict in verdicts) else 0
 
@@ -281,11 +280,25 @@ def _show_verdict(verdict: Verdict) -> None:
 
 
 def _redact(arguments: Namespace) -> int:
+    rules, found, bad = _given(arguments), False, False
     for path in catalog.find(arguments.paths):
-        header = redact(path, _given(arguments))
+        found = True
+        try:
+            header = redact(path, rules)
+        except CassetteError as error:  # the others are redacted nevertheless
+            bad = True
+            _complain(f"{path}: not redacted. {error}")
+            continue
         counts = ", ".join(f"{n} {kind}" for kind, n in sorted(header.redactions.items()) if n)
         _say(f"{path}: {counts or 'nothing to redact'}")
-    return 0
+    if not found:
+        _none_found(arguments)
+    return 0 if found and not bad else 1
+
+
+def _none_found(arguments: Namespace) -> None:
+    places = ", ".join(map(str, arguments.paths))
+    _complain(f"no cassette found in {places}; pass the folders that hold your cassettes")
 
 
 def _migrate(arguments: Namespace) -> int:

@@ -162,7 +162,10 @@ def event_of(note: JsonObject, at: float) -> AnyEvent:
         InvalidMessageError: It is not a note.
     """
     try:
-        return cast("AnyEvent", _note_adapter().validate_json(json.dumps({**note, "at": at})))
+        text = json.dumps({**note, "at": at}, ensure_ascii=False)
+        # The validator refuses half of a surrogate pair, which a tool's message may contain.
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return cast("AnyEvent", _note_adapter().validate_json(text))
     except (ValidationError, ValueError, TypeError, RecursionError) as error:
         words = _invalid(error, "note") if isinstance(error, ValidationError) else error
         raise InvalidMessageError(f"a host note cannot be read: {words}") from None

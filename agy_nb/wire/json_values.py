@@ -78,12 +78,32 @@ def embedded_json(text: str) -> Any:
         return None
 
 
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def dump_json(value: Any, *, ascii_only: bool = False, **options: Any) -> str:
+    """Write JSON that UTF-8 can hold: half of a surrogate pair becomes an escape sequence.
+
+    Models and tools send such halves, in texts that were cut in the middle of an emoji. JSON can
+    hold them as escape sequences only. All text that the package stores goes through here.
+
+    Args:
+        value: The data.
+        ascii_only: Whether all other characters beyond ASCII become escape sequences, too.
+        options: Further options of `json.dumps`.
+    """
+    text = json.dumps(value, ensure_ascii=ascii_only, **options)
+    if text.isascii():
+        return text
+    return _HALF.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def dump_like(text: str, data: Any, changed: Any) -> str:
     """Write changed JSON data in the style of the text that the data came from."""
     for separators, ascii_only in product(((",", ":"), (", ", ": ")), (False, True)):
         if json.dumps(data, separators=separators, ensure_ascii=ascii_only) == text:
-            return json.dumps(changed, separators=separators, ensure_ascii=ascii_only)
-    return json.dumps(changed, ensure_ascii=text.isascii())
+            return dump_json(changed, separators=separators, ascii_only=ascii_only)
+    return dump_json(changed, ascii_only=text.isascii())
 
 
 def arguments_of(call: Frame) -> Frame:

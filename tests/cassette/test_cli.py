@@ -30,7 +30,9 @@ def run(capsys):
         cli.add_parser(parser.add_subparsers())
         parsed = parser.parse_args(["cassette", *map(str, arguments)])
         code = parsed.run(parsed)
-        return code, capsys.readouterr().out
+        captured = capsys.readouterr()
+        run.complaint = captured.err
+        return code, captured.out
 
     return run
 
@@ -175,9 +177,62 @@ def test_redact_of_a_damaged_one_leaves_it(run, cassette, hello):
     folder = cassette(hello)
     (folder / "model.yaml").write_text("!!python/object/apply:os.system ['false']")
     before = (folder / WIRE).read_bytes()
-    with pytest.raises(CassetteError, match="cannot be read"):
-        run("redact", folder)
+    code, _ = run("redact", folder)
+    assert code == 1
+    assert "cannot be read" in run.complaint
     assert (folder / WIRE).read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", [HEADER, WIRE, "model.yaml", "tools.yaml"])
+def test_redact_goes_on_after_a_damaged_one(run, cassette, frames, tmp_path, damage):
+    words = [frames.config(), frames.prompt(f"The key is {TOKEN}")]
+    for name in ("a", "b", "c"):
+        cassette(words, name=name)
+    (tmp_path / "b" / damage).write_bytes(b"[{\x00\n")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "b").iterdir()}
+    code, out = run("redact", tmp_path)
+    assert code == 1
+    assert [line.partition(":")[0] for line in out.splitlines()] == [
+        str(tmp_path / "a"), str(tmp_path / "c"),
+    ]  # fmt: skip
+    assert {path.name: path.read_bytes() for path in (tmp_path / "b").iterdir()} == before
+    for name in ("a", "c"):
+        assert TOKEN not in (tmp_path / name / WIRE).read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("command", ["redact", "migrate"])
+def test_cassette_that_is_being_recorded_is_not_touched(run, tmp_path, frames, command):
+    journal = CassetteWriter(tmp_path / "c", Header())
+    try:
+        journal.put(0, "client", 0.0, frames.prompt(f"The key is {TOKEN}"))
+        before = {path: path.stat().st_ino for path in tmp_path.rglob("*")}
+        code, _ = run(command, tmp_path)
+        if command == "redact":
+            assert code == 1
+            assert f"{journal.folder} is being recorded" in run.complaint
+        assert {path: path.stat().st_ino for path in tmp_path.rglob("*")} == before
+    finally:
+        journal.finish()
+    assert load(tmp_path / "c").sessions
+
+
+def test_redacted_rest_of_a_crash_can_still_be_discarded(run, tmp_path, frames):
+    journal = CassetteWriter(tmp_path / "c", Header())
+    journal.put(0, "client", 0.0, frames.prompt(f"The key is {TOKEN}"))
+    journal.leave_partial()
+    assert run("redact", tmp_path)[0] == 0
+    assert list(tmp_path.iterdir()) == [journal.folder]
+    assert TOKEN not in (journal.folder / WIRE).read_text()
+    assert load(journal.folder).partial
+    assert run("prune", tmp_path) == (0, f"would remove {journal.folder}\n")
+
+
+def test_redact_says_if_there_is_no_cassette(run, tmp_path):
+    assert run("redact", tmp_path)[0] == 1
+    assert "no cassette found" in run.complaint
+    assert run("redact", tmp_path / "none")[0] == 1
+    assert "there is no cassette at" in run.complaint
 
 
 def test_prune_shows_first_and_removes_on_request(run, cassette, hello, tmp_path):

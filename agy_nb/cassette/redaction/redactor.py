@@ -34,6 +34,7 @@ from agy_nb.cassette.redaction.split_text import TextSpan, merged
 from agy_nb.cassette.storage.format import Frame, WireRecord
 from agy_nb.errors import InvalidInputError
 from agy_nb.wire.frames import MIME_TYPE
+from agy_nb.wire.json_values import dump_json
 from agy_nb.wire.path_map import MARK, PathMap
 
 Rule: TypeAlias = "re.Pattern[str] | str | Callable[[Frame], Frame]"
@@ -148,7 +149,7 @@ class Redactor:
             if isinstance(inner, dict | list):
                 cleaned = self._walk(inner, "", 0)
                 if cleaned != inner:
-                    return json.dumps(cleaned, ensure_ascii=False)
+                    return dump_json(cleaned)
                 return self._plain(text)
         return self._plain(text)
 

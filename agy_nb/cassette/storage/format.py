@@ -36,6 +36,7 @@ from agy_nb.cassette.errors import CassetteInvalidError, CassetteNotFoundError
 from agy_nb.cassette.storage.safe_files import LONGEST_LINE, bounded_lines, open_plain, read_bytes
 from agy_nb.cassette.storage.safe_json import parse_json
 from agy_nb.wire.construct import constructor_of
+from agy_nb.wire.json_values import dump_json
 from agy_nb.wire.parsing import as_frame
 
 VERSION = 2
@@ -145,7 +146,7 @@ class Header:
     def encode(self) -> bytes:
         """Return the bytes of `header.json`."""
         data = {"format": FORMAT, **asdict(self)}
-        return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
+        return (dump_json(data, indent=2) + "\n").encode()
 
 
 _line = constructor_of(WireRecord)
@@ -157,8 +158,8 @@ def encode_line(line: WireRecord) -> bytes:
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     try:
         return text.encode() + b"\n"
-    except UnicodeEncodeError:  # a lone surrogate can be stored as an escape sequence only
-        return json.dumps(data, separators=(",", ":")).encode() + b"\n"
+    except UnicodeEncodeError:  # half of a surrogate pair; most lines have none
+        return dump_json(data, separators=(",", ":")).encode() + b"\n"
 
 
 def decode_line(raw: bytes, parse: Callable[[str], Any] = parse_json) -> WireRecord:

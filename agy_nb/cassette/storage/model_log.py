@@ -12,7 +12,6 @@ import base64
 import binascii
 import contextlib
 import itertools
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,6 +22,7 @@ from agy_nb.cassette.storage.format import EPISODES, MODEL
 from agy_nb.cassette.storage.safe_files import bounded_lines, open_plain, read_bytes, write_all
 from agy_nb.cassette.storage.safe_json import check_size, parse_json
 from agy_nb.cassette.storage.write_thread import WriteThread
+from agy_nb.wire.json_values import dump_json
 
 Interaction: TypeAlias = dict[str, Any]
 """A request and its response in vcrpy's format; bodies are text or bytes."""
@@ -134,7 +134,7 @@ def write_vcr(file: Path, interactions: list[Interaction]) -> None:
     """
     from vcr.serializers import yamlserializer
 
-    data = {"interactions": interactions, "version": _VERSION}
+    data = {"interactions": [_in_utf8(made) for made in interactions], "version": _VERSION}
     write_file(file, yamlserializer.serialize(data).encode())
 
 
@@ -144,6 +144,19 @@ def as_text(body: bytes) -> str | bytes:
         return body.decode()
     except UnicodeDecodeError:
         return body
+
+
+def _in_utf8(value: Any, name: str = "") -> Any:
+    """Replace texts that UTF-8 cannot hold: bodies by bytes, which YAML can hold."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raw = value.encode("utf-8", "surrogatepass")
+            return raw if name in ("body", "string") else raw.decode("utf-8", "replace")
+    if isinstance(value, dict):
+        return {key: _in_utf8(item, key) for key, item in value.items()}
+    return [_in_utf8(item, name) for item in value] if isinstance(value, list) else value
 
 
 def _is_interaction(item: Any) -> bool:
@@ -168,8 +181,7 @@ def _is_interaction(item: Any) -> bool:
 
 
 def _encoded(made: Interaction) -> bytes:
-    text = json.dumps(made, ensure_ascii=False, separators=(",", ":"), default=_base64)
-    return text.encode("utf-8", "surrogatepass") + b"\n"
+    return dump_json(made, separators=(",", ":"), default=_base64).encode() + b"\n"
 
 
 def _base64(value: bytes) -> dict[str, str]:

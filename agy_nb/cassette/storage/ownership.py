@@ -48,11 +48,24 @@ def new_folder(place: Path) -> Path:
             folder.mkdir()
             break
     try:
-        write_file(folder / MARK, json.dumps({"folder": folder.name}).encode())
+        mark(folder, folder.name)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return folder
+
+
+def mark(folder: Path, name: str) -> None:
+    """Write the mark of a recorder into a folder.
+
+    Args:
+        folder: Where the mark is.
+        name: Name of the folder that the recorder created.
+
+    Raises:
+        OSError: The mark cannot be written.
+    """
+    write_file(folder / MARK, json.dumps({"folder": name}).encode())
 
 
 def place_of_old(folder: Path) -> Path:
@@ -219,6 +232,20 @@ class RecordingLock:
         finally:
             os.close(fd)
         return False
+
+    @staticmethod
+    def check_not_written(path: Path) -> None:
+        """Check that a folder is not the one that a recording writes to now.
+
+        Raises:
+            CassetteBusyError: It is.
+        """
+        place = cassette_of(path)
+        if place != path and is_unfinished(path) and RecordingLock.is_held(place):
+            raise CassetteBusyError(
+                f"{path} is being recorded, as {place}; wait for the end of the recording",
+                path=str(path),
+            )
 
     def release(self) -> None:
         """Release the lock and remove its file."""

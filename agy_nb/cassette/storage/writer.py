@@ -41,6 +41,8 @@ from agy_nb.cassette.storage.format import (
 from agy_nb.cassette.storage.model_log import has_model
 from agy_nb.cassette.storage.ownership import (
     RecordingLock,
+    is_unfinished,
+    mark,
     new_folder,
     not_written,
     place_of_old,
@@ -110,7 +112,9 @@ class CassetteWriter:
         self._size = 0
         self._digest = hashlib.sha256()
         self._frames = 0
+        RecordingLock.check_not_written(path)
         self._lock = RecordingLock(path)
+        self._stays_unfinished = is_unfinished(path)
         try:
             recover(path)
             if left := where_unfinished(path):
@@ -189,7 +193,10 @@ class CassetteWriter:
             write_file(self.folder / HEADER, header.encode())
             swap_in(self.folder, self.path, place_of_old(self.folder))
             with contextlib.suppress(OSError):  # the mark does no harm in a finished cassette
-                (self.path / MARK).unlink()
+                if self._stays_unfinished:  # the rest of a crash, which was redacted
+                    mark(self.path, self.path.name)
+                else:
+                    (self.path / MARK).unlink()
         except OSError as error:
             raise not_written(self.path, error, self.folder) from error
         finally:

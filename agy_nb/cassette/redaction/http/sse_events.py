@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from agy_nb.cassette.redaction.split_text import Seeing, clean_pieces
+from agy_nb.wire.json_values import dump_json
 
 Chunk: TypeAlias = list[Any]
 """Bytes, and seconds since the chunk before."""
@@ -90,13 +91,13 @@ def _lines(lines: list[str], redactor: Seeing) -> list[str]:
     clean = list(lines)
     if (array := _array("".join(lines))) is not None:
         if _clean_events(array, redactor):
-            return [json.dumps(array, ensure_ascii=False), *[""] * (len(lines) - 1)]
+            return [dump_json(array), *[""] * (len(lines) - 1)]
         return clean
     events = dict(_events(lines))
     if events:
         changed = _clean_events(list(events.values()), redactor)
         for number in [number for number, event in events.items() if id(event) in changed]:
-            clean[number] = _with(lines[number], json.dumps(events[number], ensure_ascii=False))
+            clean[number] = _with(lines[number], dump_json(events[number]))
     for number, line in enumerate(clean):
         if (known := redactor.text(data := _data(line))) != data:
             clean[number] = _with(line, known)
