@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import shutil
 import threading
 from collections import Counter
@@ -44,6 +45,7 @@ from agy_nb.wire.frames import CONFIG
 if TYPE_CHECKING:
     from agy_nb.sdk.process.launch import Connected, HarnessStart
 
+_log = logging.getLogger("agy_nb.cassette")
 _active: Path | None = None
 
 
@@ -381,6 +383,8 @@ class CassetteSession:
                 complete=cassette is None or not cassette.partial,
                 harness=self._harness,
             )
+            for rule in self._redactor.rules.unmatched():
+                _log.info("the redaction rule %r matched nothing in %s", rule, self._options.path)
 
     def _is_new(self) -> bool:
         """Return whether anything was recorded."""

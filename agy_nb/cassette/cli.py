@@ -21,6 +21,7 @@ from agy_nb.cassette.inspect.transcript import transcript
 from agy_nb.cassette.inspect.verify import Verdict, VerifyProblem, problems, remarks
 from agy_nb.cassette.redaction import Rule
 from agy_nb.cassette.redaction.leaks import redact
+from agy_nb.cassette.redaction.user_rules import UserRules
 from agy_nb.cassette.storage import catalog
 from agy_nb.cassette.storage.cassette_reader import find_header
 from agy_nb.cassette.storage.format import read_lines
@@ -281,16 +282,19 @@ def _show_verdict(verdict: Verdict) -> None:
 
 def _redact(arguments: Namespace) -> int:
     rules, found, bad = _given(arguments), False, False
+    unmatched = set(UserRules(rules).unmatched())
     for path in catalog.find(arguments.paths):
         found = True
         try:
-            header = redact(path, rules)
+            header = redact(path, rules, unmatched)
         except CassetteError as error:  # the others are redacted nevertheless
             bad = True
             _complain(f"{path}: not redacted. {error}")
             continue
         counts = ", ".join(f"{n} {kind}" for kind, n in sorted(header.redactions.items()) if n)
         _say(f"{path}: {counts or 'nothing to redact'}")
+    for rule in sorted(unmatched) if found else ():
+        _complain(f"the rule {rule!r} matched nothing; check its spelling")
     if not found:
         _none_found(arguments)
     return 0 if found and not bad else 1

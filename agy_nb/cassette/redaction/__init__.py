@@ -17,13 +17,13 @@ from agy_nb.cassette.redaction.redactor import (
     TEST_FOLDER,
     TEST_RUN,
     Redactor,
-    Rule,
     local_places,
     mark,
     replay_places,
     use_test_folder,
 )
 from agy_nb.cassette.redaction.split_text import TextSpan
+from agy_nb.cassette.redaction.user_rules import Rule
 from agy_nb.wire.path_map import MARK
 
 __all__ = [

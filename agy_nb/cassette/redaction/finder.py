@@ -52,7 +52,20 @@ def _find(text: str, known: Known | None, depth: int) -> list[TextSpan]:
         found += [_after_word(text, span, found) for span in wrapped]
         if depth:
             found += _in_encoded(view, known, depth)
-    return merged(span for span in found if not MARK.fullmatch(text, span.start, span.end))
+    return merged(_beside_marks(text, found))
+
+
+def _beside_marks(text: str, found: list[TextSpan]) -> Iterator[TextSpan]:
+    """Leave out spans inside marks, and widen those that would cut a mark in two."""
+    marks = [mark.span() for mark in MARK.finditer(text)] if "{{agy:" in text else []
+    for span in found:
+        touched = [mark for mark in marks if mark[0] < span.end and span.start < mark[1]]
+        start = min([span.start, *(mark[0] for mark in touched)])
+        end = max([span.end, *(mark[1] for mark in touched)])
+        if (start, end) == span[:2] and (start, end) not in touched:
+            yield span
+        elif (start, end) not in touched:
+            yield TextSpan(start, end, SECRET, secret=True)
 
 
 def _in_view(text: str, known: Known | None) -> Iterator[tuple[int, int]]:

@@ -151,12 +151,13 @@ def _clean_header(value: Any, text: Callable[[str], str], name: str = "") -> Any
     return text(value) if isinstance(value, str) and name not in _COMPUTED else value
 
 
-def redact(path: Path, rules: Iterable[Rule]) -> Header:
+def redact(path: Path, rules: Iterable[Rule], unmatched: set[str] | None = None) -> Header:
     """Write a cassette again, without what `find_leaks` finds.
 
     Args:
         path: Its folder.
         rules: Beside the built-in ones.
+        unmatched: Texts of rules; those that match something in this cassette are removed.
 
     Returns:
         Its new header.
@@ -194,7 +195,10 @@ def redact(path: Path, rules: Iterable[Rule]) -> Header:
         journal.abandon()
         raise
     counts = dict(header.redactions)
-    return journal.finish(
+    written = journal.finish(
         lambda: {k: counts.get(k, 0) + redactor.counts[k] for k in {*counts, *redactor.counts}},
         complete=whole,
     )
+    if unmatched is not None:
+        unmatched.intersection_update(redactor.rules.unmatched())
+    return written

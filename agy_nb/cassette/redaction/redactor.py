@@ -8,7 +8,6 @@ Rule 3: folders of this machine leave marks that come back as the replaying mach
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import threading
@@ -16,9 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-from agy_nb.cassette.matching.jsonpath import JsonPath
 from agy_nb.cassette.redaction.environment_values import Learner
 from agy_nb.cassette.redaction.finder import find_secrets, replaced
 from agy_nb.cassette.redaction.http.http_bodies import clean_body
@@ -31,20 +29,18 @@ from agy_nb.cassette.redaction.rules.field_names import (
 )
 from agy_nb.cassette.redaction.rules.value_shapes import is_learnable, is_random, is_sentence
 from agy_nb.cassette.redaction.split_text import TextSpan, merged
+from agy_nb.cassette.redaction.user_rules import RULE, Rule, UserRules
 from agy_nb.cassette.storage.format import Frame, WireRecord
-from agy_nb.errors import InvalidInputError
 from agy_nb.wire.frames import MIME_TYPE
-from agy_nb.wire.json_values import dump_json
+from agy_nb.wire.json_values import dump_like, embedded_json
 from agy_nb.wire.path_map import MARK, PathMap
-
-Rule: TypeAlias = "re.Pattern[str] | str | Callable[[Frame], Frame]"
-"""Of your own: a compiled expression, a JSON path (`$.config.models[*].name`, `$..note`), or a
-function that takes a frame and gives it back changed."""
 
 _SECRET_MAPS = {"headers", "httpheaders", "http_headers"}
 _ENVIRONMENTS = {"env", "environ", "environment"}
 _DEPTH = 60
 _REMEMBERED = 4000
+_PASSES = 4
+"""Times that a text is looked at again after something was taken out of it."""
 _SCHEMA_TYPES = frozenset({"string", "object", "array", "number", "integer", "boolean", "null"})
 _VALUES_OF_SCHEMAS = frozenset({"default", "const", "example", "examples"})
 _MEDIA = re.compile(r"(?i)(?:image|audio|video|font)/|application/(?:pdf|octet-stream|zip)")
@@ -87,9 +83,7 @@ class Redactor:
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._lock = threading.RLock()  # the journal's writer, the gateway and the loop redact
-        self._paths: list[JsonPath] = []
-        self._own_patterns: list[re.Pattern[str]] = []
-        self._functions: list[Callable[[Frame], Frame]] = []
+        self.rules = UserRules(rules)
         self._seen: dict[str, str] = {}
         self._known = KnownValues()
         self._trusted: tuple[str, ...] = ()
@@ -97,8 +91,6 @@ class Redactor:
         self._made_for: dict[str, str] = {}
         self._media = media
         self._allow = tuple(allow)
-        for rule in rules:
-            self._add(rule)
         self._learn_unless_allowed(secret_values(os.environ if environ is None else environ))
         if environ is None:
             self._learner = Learner(self._learn_unless_allowed)
@@ -122,11 +114,7 @@ class Redactor:
             return self._frame(frame)
 
     def _frame(self, frame: Frame) -> Frame:
-        for function in self._functions:
-            frame = function(frame)
-        for path in self._paths:
-            frame, found = path.replace(frame, mark("rule"))
-            self.counts["rule"] += found
+        frame = self.rules.document(frame, self.counts)
         known = len(self._known)
         cleaned = self._walk(frame, "", 0)
         if len(self._known) > known:  # a key may stand before the place that names it one
@@ -135,22 +123,20 @@ class Redactor:
         return cleaned
 
     def text(self, text: str) -> str:
-        """A text fit to be written."""
+        """Redact a text, such as an HTTP body; JSON paths and functions apply if it is JSON."""
         with self._lock:
-            return self._text(text)
+            return self._text(text, is_document=True)
 
-    def _text(self, text: str) -> str:
+    def _text(self, text: str, *, is_document: bool = False) -> str:
         for known in self._trusted:
             if text is known:
                 return text
-        stripped = text.lstrip()
-        if stripped[:1] in ("{", "["):
-            inner = _json(stripped)
-            if isinstance(inner, dict | list):
-                cleaned = self._walk(inner, "", 0)
-                if cleaned != inner:
-                    return dump_json(cleaned)
-                return self._plain(text)
+        inner = embedded_json(text)
+        if inner is not None:
+            ruled = self.rules.document(inner, self.counts) if is_document else inner
+            cleaned = self._walk(ruled, "", 0)
+            if cleaned != inner:
+                text = dump_like(text, inner, cleaned)
         return self._plain(text)
 
     def spans(self, text: str) -> list[TextSpan]:
@@ -160,12 +146,7 @@ class Redactor:
 
     def _spans(self, text: str) -> list[TextSpan]:
         found = find_secrets(text, known=self._known.find if len(self._known) else None)
-        for own in self._own_patterns:
-            group = "s" if "s" in own.groupindex else 0
-            found += [
-                TextSpan(*match.span(group), mark("rule"), secret=True)
-                for match in own.finditer(text)
-            ]
+        found += self.rules.spans(text)
         found += [TextSpan(*place, secret=False) for place in self._places.replacements(text)]
         return merged(
             span
@@ -217,19 +198,6 @@ class Redactor:
                 marks.setdefault(os.path.realpath(folder), place)
         return PathMap(marks)
 
-    def _add(self, rule: Rule) -> None:
-        if isinstance(rule, re.Pattern):
-            self._own_patterns.append(rule)
-        elif isinstance(rule, str):
-            self._paths.append(JsonPath.parse(rule))
-        elif callable(rule):
-            self._functions.append(rule)
-        else:
-            raise InvalidInputError(
-                f"redact must be a list of re.compile(...), JSON paths or functions, got {rule!r}",
-                field="redact",
-            )
-
     def learn(self, *values: str) -> None:
         """Take these values out wherever they turn up from now on."""
         if self._known.add(values):
@@ -260,15 +228,16 @@ class Redactor:
             if media and key in _MEDIA_DATA and isinstance(item, str) and len(item) > len(MEDIA):
                 kept[key] = self._blank("media")
                 continue
-            power = strength(key)
+            clean_key = self._plain(key)
+            power = max(_strength(key), _strength(clean_key))
             if (kind in _SECRET_MAPS and not harmless_header(key)) or (
                 kind in _ENVIRONMENTS and isinstance(item, str)
             ):
                 power = max(power, Strength.STRONG)
-            kept[self._plain(key)] = self._under(key, item, power, depth)
+            kept[_free(clean_key, kept)] = self._under(key, item, power, depth)
         named = value.get("name", value.get("key"))
-        if isinstance(named, str) and isinstance(value.get("value"), str) and strength(named):
-            kept["value"] = self._under(named, value["value"], strength(named), depth)
+        if isinstance(named, str) and isinstance(value.get("value"), str) and _strength(named):
+            kept["value"] = self._under(named, value["value"], _strength(named), depth)
         return kept
 
     def _under(self, name: str, item: Any, power: Strength, depth: int) -> Any:
@@ -299,7 +268,7 @@ class Redactor:
                 isinstance(item, str)
                 and item.startswith("-")
                 and "=" not in item
-                and strength(item.lstrip("-")) > Strength.NONE
+                and _strength(item.lstrip("-")) > Strength.NONE
             )
             kept.append(self._walk(item, name, depth + 1))
         return kept
@@ -307,7 +276,10 @@ class Redactor:
     def _take_out(self, value: Any) -> Any:
         """Everything under a secret's name, whatever its shape."""
         if isinstance(value, dict):
-            return {self._plain(key): self._take_out(item) for key, item in value.items()}
+            kept: dict[str, Any] = {}
+            for key, item in value.items():
+                kept[_free(self._plain(key), kept)] = self._take_out(item)
+            return kept
         if isinstance(value, list):
             return [self._take_out(item) for item in value]
         if isinstance(value, str) and value and not MARK.fullmatch(value):
@@ -327,23 +299,42 @@ class Redactor:
     def _number(self, value: float) -> Any:
         if len(self._known) and repr(value) in self._known:
             return self._blank("secret")
-        return value
+        return self._blank("rule") if self.rules.spans(repr(value)) else value
 
     def _plain(self, text: str) -> str:
         """A text without secrets; names of fields come again and again, and system prompts."""
         known = self._seen.get(text)
         if known is not None:
             return known
-        spans = self._spans(text)
-        for span in spans:
-            kind = "secret" if span.secret and span.mark != mark("rule") else span.mark[6:-2]
-            self.counts[kind] += 1
-        clean = replaced(text, spans)
-        if not spans:  # what is taken out is counted each time
+        clean, found = text, True
+        for _ in range(_PASSES):  # what is left may look like a secret beside a mark
+            if not (spans := self._spans(clean)):
+                found = clean != text
+                break
+            for span in spans:  # what is taken out is counted each time
+                kind = "secret" if span.secret and span.mark != RULE else span.mark[6:-2]
+                self.counts[kind] += 1
+            clean = replaced(clean, spans)
+        if not found:
             if len(self._seen) >= _REMEMBERED:
                 self._seen.clear()
             self._seen[text] = clean
         return clean
+
+
+def _strength(name: str) -> Strength:
+    """What a name says about its value; the word `secret` in a mark says nothing."""
+    return strength(MARK.sub("", name) if "{{agy:" in name else name)
+
+
+def _free(key: str, taken: Mapping[str, Any]) -> str:
+    """Return a key, with a number in its last mark if another key redacts alike."""
+    free, number = key, 1
+    while free in taken and (marks := list(MARK.finditer(key))):
+        number += 1
+        end = marks[-1].end() - 2
+        free = f"{key[:end]}-{number}{key[end:]}"
+    return free
 
 
 def _is_schema(value: Mapping[str, Any]) -> bool:
@@ -387,10 +378,3 @@ def use_test_folder(place: str, folder: Path | None) -> None:
         _test_folders.pop(place, None)
     else:
         _test_folders[place] = str(folder)
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
