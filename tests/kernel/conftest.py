@@ -27,7 +27,15 @@ ROOT = Path(__file__).parents[2]
 
 NEST = ("nest-asyncio==1.6.0", "nest-asyncio2>=1.7.4")
 RUNTIME = ("pydantic>=2.10", "packaging", "aiohttp")  # what our runtime needs beside the SDK
-VIEWS = ("anywidget>=0.9.13", "markdown-it-py>=3", "nh3>=0.2.18", "pygments>=2.17")
+VIEWS = (
+    "anywidget>=0.9.13",
+    "markdown-it-py>=3",
+    "mdit-py-plugins>=0.5",
+    "linkify-it-py>=2",
+    "latex2mathml>=3.78",
+    "nh3>=0.2.18",
+    "pygments>=2.17",
+)
 ENVIRONMENTS = {
     "ipykernel-6.17.1": (  # what Colab has
         "ipykernel==6.17.1",

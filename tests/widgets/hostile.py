@@ -10,8 +10,10 @@ _CORPUS = Path(__file__).with_name("xss.txt")
 MARKDOWN_TAGS = frozenset(
     re.findall(
         r"\w+",
-        "a blockquote br code del em h1 h2 h3 h4 h5 h6 hr li ol p pre s span strong sub sup "
-        "table tbody td th thead tr ul",
+        "a blockquote br code dd del dl dt em h1 h2 h3 h4 h5 h6 hr li ol p pre s span strong "
+        "sub sup "
+        "table tbody td th thead tr ul math mrow mi mn mo mtext mspace mfrac msqrt mroot msub msup "
+        "msubsup munder mover munderover mtable mtr mtd mstyle mpadded mphantom menclose",
     )
 )
 OUR_TAGS = frozenset(("code", "details", "div", "p", "pre", "span", "strong", "summary"))
@@ -105,7 +107,9 @@ def _fine(tag: str, name: str, value: str) -> bool:
         case "ol", "start":
             return value.isdigit()
         case "span", "class":
-            return bool(COLOUR.fullmatch(value))
+            return value == "agy-label" or bool(COLOUR.fullmatch(value))
+        case "math" | "mi" | "mo" | "mover" | "munder" | "mtable" | "mtd" | "mstyle" | "mspace", _:
+            return name not in ("href", "style", "class", "id") and len(value) < 30
         case "td" | "th", "class":
             return value in ("agy-left", "agy-center", "agy-right")
         case _:

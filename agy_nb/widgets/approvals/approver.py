@@ -152,6 +152,7 @@ class Approver:
         asked: list[Any] = [
             {
                 "question": revealed(each.question),
+                "html": cards.question_text(each),
                 "multiple": each.multiple,
                 "options": [
                     {"id": option.id, "text": revealed(option.text)} for option in each.options

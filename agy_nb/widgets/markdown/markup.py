@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.terminal import revealed
+from agy_nb.widgets.markdown import math, syntax
 
 if TYPE_CHECKING:
     import nh3
@@ -41,6 +42,11 @@ LONGEST_CODE = 500_000
 _MOST_MARKS = 1_000
 """Maximum number of brackets and emphasis marks in a block: pairing them takes quadratic time."""
 
+_MARKS = ("[", "*", "_", "\\(")
+
+_MOST_ADDRESSES = 100
+"""Maximum number of bare addresses in a block that become links; finding each takes 0.5 ms."""
+
 _FENCE = re.compile(r"(`{3,}+|~{3,}+)[^`\n]*+\n")
 _TAGS = frozenset(
     [
@@ -48,7 +54,10 @@ _TAGS = frozenset(
         "blockquote",
         "br",
         "code",
+        "dd",
         "del",
+        "dl",
+        "dt",
         "em",
         "h1",
         "h2",
@@ -75,7 +84,7 @@ _TAGS = frozenset(
         "ul",
     ]
 )
-_ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
+_ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}, **math.ATTRIBUTES}
 CODE_PREFIX = "agyc-"
 """Prefix of the CSS classes of highlighted code."""
 
@@ -116,7 +125,7 @@ def render(source: str, references: dict[str, Any] | None = None, *, colours: bo
     r"""Render a block of Markdown as safe HTML.
 
     Args:
-        source: CommonMark with tables and strikethrough.
+        source: CommonMark with tables, strikethrough, formulas, task lists and definition lists.
         references: The link definitions known so far; new ones are added.
         colours: Whether to highlight code, which takes most of the time.
 
@@ -135,7 +144,8 @@ def render(source: str, references: dict[str, Any] | None = None, *, colours: bo
     if len(source) > LONGEST_HIGHLIGHT:
         return _long_code(source)
     env = {"references": {}} if references is None else references
-    return sanitise(str(_markdown(colours=colours).render(source, env)))
+    links = source.count("://") <= _MOST_ADDRESSES
+    return sanitise(str(_markdown(colours=colours, links=links).render(source, env)))
 
 
 def plain(source: str) -> str:
@@ -157,7 +167,7 @@ def _long_code(source: str) -> str:
 
 
 def _is_too_much(source: str) -> bool:
-    return len(source) > LONGEST_BLOCK or sum(map(source.count, "[*_")) > _MOST_MARKS
+    return len(source) > LONGEST_BLOCK or sum(map(source.count, _MARKS)) > _MOST_MARKS
 
 
 def _is_code(source: str) -> bool:
@@ -193,10 +203,10 @@ def _cleaner() -> nh3.Cleaner:
     import nh3
 
     return nh3.Cleaner(
-        tags=set(_TAGS),
+        tags=_TAGS | math.TAGS,
         attributes=_ATTRIBUTES,
         allowed_classes={
-            "span": _code_classes(),
+            "span": {*_code_classes(), syntax.LABEL},
             "td": set(_ALIGNED.values()),
             "th": set(_ALIGNED.values()),
         },
@@ -207,8 +217,10 @@ def _cleaner() -> nh3.Cleaner:
     )
 
 
-def _only_absolute_links(_tag: str, attribute: str, value: str) -> str | None:
-    return None if attribute == "href" and not _ABSOLUTE.fullmatch(value) else value
+def _only_absolute_links(tag: str, attribute: str, value: str) -> str | None:
+    if attribute == "href" and not _ABSOLUTE.fullmatch(value):
+        return None
+    return math.attribute(tag, attribute, value)
 
 
 @functools.cache
@@ -219,12 +231,14 @@ def _code_classes() -> set[str]:
 
 
 @functools.cache
-def _markdown(*, colours: bool) -> MarkdownIt:
+def _markdown(*, colours: bool, links: bool) -> MarkdownIt:
     from markdown_it import MarkdownIt
 
     highlighter = {"highlight": _highlight} if colours else {}
-    parser = MarkdownIt("commonmark", {"html": False, **highlighter})
+    parser = MarkdownIt("commonmark", {"html": False, "linkify": links, **highlighter})
     parser.enable(["table", "strikethrough"])
+    math.enable(parser)
+    syntax.enable(parser)
     parser.add_render_rule("image", _image)
     for cell in ("td_open", "th_open"):
         parser.add_render_rule(cell, _cell)

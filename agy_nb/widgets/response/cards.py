@@ -30,7 +30,7 @@ from agy_nb.protocol.values import (
     TokenUsage,
 )
 from agy_nb.terminal import revealed
-from agy_nb.widgets.markdown.markup import escape, highlight
+from agy_nb.widgets.markdown.markup import escape, highlight, render
 
 LONGEST = 10_000
 """Maximum length of an argument, a result or an error in a card, in characters."""
@@ -408,16 +408,18 @@ def _decided(event: Approval) -> str:
 def question(event: Question) -> str:
     """Render the model's questions and their answers."""
     if event.answers is None:
-        return "".join(
-            f'<div class="agy-plain">{escape(clip(asked.question))}</div>'
-            for asked in event.questions
-        )
+        return "".join(question_text(asked) for asked in event.questions)
     pairs = zip(event.questions, event.answers, strict=False)
     return "".join(
-        f'<div class="agy-plain">{escape(clip(asked.question))}</div>'
-        f'<div class="agy-plain agy-answer">{escape(_answer(asked, answer))}</div>'
+        question_text(asked)
+        + f'<div class="agy-plain agy-answer">{escape(_answer(asked, answer))}</div>'
         for asked, answer in pairs
     )
+
+
+def question_text(asked: AskedQuestion) -> str:
+    """Render the text of a question, which is Markdown."""
+    return render(clip(asked.question))
 
 
 def _answer(asked: AskedQuestion, answer: Answer) -> str:

@@ -13,6 +13,13 @@ function make(tag, className = "", text = "") {
   return element;
 }
 
+// HTML that Python made and sanitised.
+function html(tag, inside) {
+  const element = make(tag);
+  element.innerHTML = inside;
+  return element;
+}
+
 function button(text, onclick, className = "", label = "") {
   const element = make("button", `agy-button ${className}`, text);
   element.type = "button";
@@ -375,7 +382,7 @@ function question(place, id, wanted, send) {
   const asked = wanted.questions.map((each, index) => {
     const box = make("fieldset", "agy-question-box");
     const alone = wanted.questions.length === 1;
-    box.append(alone ? make("legend", "agy-dim", "Your answer") : make("legend", "agy-plain", each.question));
+    box.append(alone ? make("legend", "agy-dim", "Your answer") : html("legend", each.html));
     for (const option of each.options) {
       const label = make("label", "agy-option");
       const input = make("input");

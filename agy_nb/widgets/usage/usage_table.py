@@ -183,11 +183,12 @@ def table(usage: UsageData, by: Grouping, order: SortOrder | None = None) -> str
 
 
 def _head(column: TableColumn, order: SortOrder | None) -> str:
+    right = " class='agy-right'" if column in COLUMNS else ""
     if order is None:
-        return f"<th scope='col'>{column.title}</th>"
+        return f"<th scope='col'{right}>{column.title}</th>"
     aria, arrow = _SORTED[order.descending] if order.column == column.name else ("none", "")
     return (
-        f"<th scope='col' aria-sort='{aria}'><button type='button' class='agy-sort' "
+        f"<th scope='col'{right} aria-sort='{aria}'><button type='button' class='agy-sort' "
         f"data-agy-act='sort' data-agy-value='{column.name}'>{column.title}{arrow}</button></th>"
     )
 
@@ -293,7 +294,21 @@ _PARTS = (
     ("cache_read_tokens", "cached input", "cached"),
     ("output_tokens", "output", "out"),
 )
-_HEIGHT, _STEP, _ROOM = 80, 12, 4
+_HEIGHT, _ROOM, _AXIS, _BELOW = 90, 8, 44, 18
+_WIDTH, _WIDEST = 520, 32
+
+
+def _compact(count: int) -> str:
+    """Format a number of tokens for an axis.
+
+    Example:
+        >>> _compact(950), _compact(12_400), _compact(3_000_000)
+        ('950', '12.4k', '3M')
+    """
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if count >= size:
+            return f"{count / size:.1f}".removesuffix(".0") + unit
+    return str(count)
 
 
 def chart(usage: UsageData) -> str:
@@ -302,8 +317,22 @@ def chart(usage: UsageData) -> str:
     if turns.empty:
         return ""
     top = max(1, int(turns["total_tokens"].max()))
-    bars = "".join(_bar(place, row, top) for place, row in enumerate(turns.to_dict("records")))
-    width = len(turns) * _STEP + _ROOM
+    step = min(_WIDEST, _WIDTH // len(turns))
+    rows = turns.to_dict("records")
+    bars = "".join(_bar(_AXIS + place * step, step, row, top) for place, row in enumerate(rows))
+    width = _AXIS + len(turns) * step + _ROOM
+    floor = _HEIGHT + _ROOM
+    named = {0: rows[0], len(rows) - 1: rows[-1]}
+    axis = "".join(
+        f"<text x='{_AXIS + place * step + step / 2:.0f}' y='{floor + 14}' text-anchor='middle'>"
+        f"{escape(str(row['turn_id']))}</text>"
+        for place, row in named.items()
+    )
+    axis += "".join(
+        f"<line x1='{_AXIS - 4}' x2='{width}' y1='{y}' y2='{y}'/>"
+        f"<text x='{_AXIS - 8}' y='{y + 4}' text-anchor='end'>{label}</text>"
+        for y, label in ((_ROOM, _compact(top)), (floor, "0"))
+    )
     latest = f", last {len(turns)} turns" if len(turns) == _BARS else ""
     words = f"Tokens per turn{latest} (max {top:,})"
     legend = "".join(
@@ -313,12 +342,12 @@ def chart(usage: UsageData) -> str:
     )
     return (
         f"<svg class='agy-chart' role='img' aria-label='{words}' width='{width}' "
-        f"height='{_HEIGHT + _ROOM}' viewBox='0 0 {width} {_HEIGHT + _ROOM}'>{bars}</svg>"
+        f"height='{floor + _BELOW}' viewBox='0 0 {width} {floor + _BELOW}'>{axis}{bars}</svg>"
         f"<div class='agy-dim'>{words} {legend}</div>"
     )
 
 
-def _bar(place: int, row: Mapping[Any, Any], top: int) -> str:
+def _bar(x: int, step: int, row: Mapping[Any, Any], top: int) -> str:
     parts, at = [], float(_HEIGHT + _ROOM)
     said = [f"turn {row['turn_id']}"]
     for name, word, kind in _PARTS:
@@ -331,7 +360,7 @@ def _bar(place: int, row: Mapping[Any, Any], top: int) -> str:
         at -= height
         said.append(f"{int(value):,} {word}")
         parts.append(
-            f"<rect class='agy-bar-{kind}' x='{place * _STEP + _ROOM}' y='{at:.1f}' "
-            f"width='{_STEP - 2}' height='{height:.1f}'/>"
+            f"<rect class='agy-bar-{kind}' x='{x + step // 8}' y='{at:.1f}' "
+            f"width='{max(step - step // 4, 2)}' height='{height:.1f}'/>"
         )
     return f"<g><title>{', '.join(said)}</title>{''.join(parts)}</g>"

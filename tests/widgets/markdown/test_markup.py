@@ -144,7 +144,7 @@ def test_tables_lists_and_strikethrough_are_what_they_are_in_markdown():
 def test_columns_of_a_table_are_aligned_by_classes():
     html = markup.render("| a | b | c | d |\n|:--|:-:|--:|---|\n| 1 | 2 | 3 | 4 |\n")
     cells = [attributes for tag, attributes in read(html).elements if tag in ("th", "td")]
-    row = [{"class": "agy-left"}, {"class": "agy-center"}, {"class": "agy-right"}, {}]
+    row = [{"class": f"agy-{where}"} for where in ("left", "center", "right", "right")]
     assert cells == row * 2
     assert faults(html) == []
 
@@ -251,3 +251,83 @@ def test_long_code_is_code_and_a_long_block_of_anything_else_is_shown_as_it_is(f
     assert markup.render(f"{fence}{fence[:3]}\n{code}").startswith(f"<pre>{fence}")
     assert markup.render(f"*a* {code}").startswith("<pre>*a* x = 1\n")
     assert markup.render(f"{fence}{code * 10}").startswith(f"<pre>{fence}")
+
+
+# -- Markdown as people write it -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "source", ["$x^2$", "\\(x^2\\)", "$$x^2$$", "\\[x^2\\]", "\\begin{align}x^2\\end{align}"]
+)
+def test_formula_is_mathml(source):
+    html = markup.render(f"{source}\n")
+    assert "<msup><mi>x</mi><mn>2</mn></msup>" in html
+    assert text_of(html).strip() == "x2"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "$\\unheard{x}$",
+        "\\(\\unheard{x}\\)",
+        "$\\def\\a{\\a\\a}\\a$",
+        "$\\text{<b>x</b>}$",
+        "$\\href{https://a.org}{x}$",
+        "$\\unicode{<img src=x>}$",
+        f"${'{' * 50}x{'}' * 50}$",
+        f"$x{'+x' * 1_000}$",
+        "It costs $5 and $6, or $ 7.",
+        "\\begin{align}\\unheard\\end{align}",
+    ],
+)
+def test_text_that_is_no_formula_stays_as_it_is(source):
+    html = markup.render(source)
+    assert "<math" not in html
+    assert text_of(html).strip() == source
+
+
+def test_numbers_of_formulas_do_not_begin_again_in_each_block():
+    assert text_of(markup.render("\\begin{align}x\\end{align}")).strip() == "x"
+
+
+def test_size_in_a_formula_is_limited():
+    html = markup.render("$a\\hspace{9999cm}b\\,c$")
+    assert "9999" not in html
+    assert 'width="0.167em"' in html
+
+
+def test_bare_address_is_a_link_and_a_name_with_a_dot_is_not():
+    links = [a for tag, a in read(markup.render("https://a.org/x_y, a.py me@a.org")).elements if a]
+    assert [each["href"] for each in links] == ["https://a.org/x_y"]
+
+
+def test_line_breaks_and_scripts_are_tags_and_no_others():
+    html = markup.render("H<sub>2</sub>O<BR/>x<sup>2</sup> <u>u</u> <sub onclick=x>y")
+    assert [tag for tag, _ in read(html).elements] == ["p", "sub", "br", "sup"]
+    assert "<u>u</u> <sub onclick=x>y" in text_of(html)
+
+
+def test_task_list_has_boxes_and_definitions_have_a_list():
+    assert text_of(markup.render("- [ ] a\n- [x] b")).split() == ["☐", "a", "☑", "b"]
+    assert [tag for tag, _ in read(markup.render("T\n: D")).elements] == ["dl", "dt", "dd"]
+
+
+def test_diagram_is_code_with_a_label():
+    assert text_of(markup.render("```mermaid\ngraph TD\n```")) == "mermaid diagramgraph TD\n\n"
+
+
+def test_column_of_numbers_is_aligned_to_the_right():
+    table = "| name | n | mixed |\n|---|---|---|\n| a | 1,204,332 | 1 |\n| b | -3.5 % | x |\n"
+    cells = [a.get("class") for tag, a in read(markup.render(table)).elements if tag[0] == "t"]
+    assert cells.count("agy-right") == 3
+
+
+@pytest.mark.parametrize(
+    "hostile", ["$a ", "a$", "\\(", "\\(a ", "http://a.b/(", "<sub>", "\\begin{align}", "a\n: b\n"]
+)
+def test_hostile_block_of_the_new_marks_takes_little_time(hostile):
+    source = (hostile * markup.LONGEST_BLOCK)[: markup.LONGEST_BLOCK]
+    markup.render(source[:100])
+    began = time.thread_time()
+    markup.render(source)
+    assert time.thread_time() - began < 1  # 0.2 at most on a machine that is idle

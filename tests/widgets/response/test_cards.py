@@ -26,7 +26,7 @@ from agy_nb.protocol.values import (
 from agy_nb.terminal import revealed
 from agy_nb.widgets.response import cards
 from tests.cli.test_terminal import INVISIBLE
-from tests.widgets.hostile import PAYLOADS, skeleton, text_of
+from tests.widgets.hostile import PAYLOADS, faults, skeleton, text_of
 
 SKIP = Answer(skipped=True)
 
@@ -74,13 +74,10 @@ FIELDS = {
             approval_id="a", tool="x", state=ApprovalState.DENIED, reason=text, decided_by=text
         )
     ),
-    "question": lambda text: cards.question(
-        Question(question_id="q", questions=(AskedQuestion(question=text),))
-    ),
     "answer": lambda text: cards.question(
         Question(
             question_id="q",
-            questions=(AskedQuestion(question=text, options=(QuestionOption(id="1", text=text),)),),
+            questions=(AskedQuestion(question="?", options=(QuestionOption(id="1", text=text),)),),
             answers=(Answer(selected=("1", text), text=text),),
         )
     ),
@@ -94,6 +91,11 @@ def test_no_payload_changes_the_elements_of_a_card(field):
     wanted = skeleton(FIELDS[field]("harmless"))
     for payload in PAYLOADS:
         assert skeleton(FIELDS[field](payload)) == wanted, payload
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_nothing_hostile_is_left_of_a_question(payload):
+    assert faults(cards.question_text(AskedQuestion(question=payload))) == []
 
 
 # -- tool calls ------------------------------------------------------------------------------------
@@ -362,7 +364,13 @@ def test_question_keeps_what_was_answered():
             Answer(skipped=True),
         ),
     )
-    assert text_of(cards.question(event)) == "Colours?red, blue, or soName?BoSure?Skipped"
+    said = text_of(cards.question(event)).replace("\n", " ")
+    assert said == "Colours? red, blue, or soName? BoSure? Skipped"
+
+
+def test_question_is_markdown():
+    html = cards.question_text(AskedQuestion(question="Use `a` or *b*?"))
+    assert html == "<p>Use <code>a</code> or <em>b</em>?</p>\n"
 
 
 def test_prompt_shows_its_lines_and_names_what_is_attached():
