@@ -15,9 +15,13 @@ SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x
 SECRET_QUERY = re.compile(r"([?&]key=)[^&]*")
 
 # The harness wraps prompts of the user and messages between agents, and adds the time.
-_USER_REQUEST = re.compile(r"<USER_REQUEST>\n?(.*?)\n?</USER_REQUEST>", re.DOTALL)
-_SYSTEM_MESSAGE = re.compile(r"<SYSTEM_MESSAGE>.*? content=(.*?)\n?</SYSTEM_MESSAGE>", re.DOTALL)
-_TOOL_RESPONSE = re.compile(r"Tool response for [^\n]*:\n```json\n(.*)\n```", re.DOTALL)
+_USER_REQUEST = re.compile(r"\A(?>.*?<USER_REQUEST>)\n?(.*?)\n?</USER_REQUEST>", re.DOTALL)
+_SYSTEM_MESSAGE = re.compile(
+    r"\A(?>(?>.*?<SYSTEM_MESSAGE>).*? content=)(.*?)\n?</SYSTEM_MESSAGE>", re.DOTALL
+)
+_TOOL_RESPONSE = re.compile(
+    r"\A(?>.*?(?<![^\n])Tool response for [^\n]*:\n```json\n)(.*)\n```", re.DOTALL
+)
 # Both wire forms have this id of a conversation, unless a custom prompt replaces it.
 _CONVERSATION_ID = re.compile(r"Conversation ID: ([0-9a-f-]{8,})")
 

@@ -7,10 +7,23 @@ import re
 import pytest
 
 from agy_nb.cassette.matching.compare_frames import Comparer, Difference, same_text
+from agy_nb.cassette.matching.compare_requests import PathTranslation, canonical_body
+from agy_nb.cassette.matching.jsonpath import JsonPath
 from agy_nb.cassette.matching.mismatch import diff_of
+from agy_nb.cassette.matching.placeholders import Placeholders
+from agy_nb.cassette.redaction import Redactor
+from agy_nb.cassette.redaction.http.sse_events import clean_stream
+from agy_nb.cassette.redaction.known_values import KnownValues
+from agy_nb.cassette.shim.handshake import parse_greeting
+from agy_nb.cassette.storage.format import WireRecord, decode_line, encode_line
 from agy_nb.errors import InvalidMessageError
 from agy_nb.protocol import codec
+from agy_nb.protocol.events import Text
+from agy_nb.protocol.values import Trajectory
 from agy_nb.widgets.approvals import argument_editor
+from agy_nb.wire import WireReader
+from agy_nb.wire.summaries import digest_diff
+from agy_nb.wire.summaries.digest import SessionDigest
 from tests.growth import growth
 from tests.growth.growth import check_growth, filled
 
@@ -115,6 +128,145 @@ CODECS = {
         refuse_edit,
     ),
 }  # fmt: skip
+
+
+def rows(size):
+    return [{"session_id": f"{n * 7919:032x}", "n": n} for n in range(size // 60)]
+
+
+def result(size):
+    """A host tool's result with a secret in each row."""
+    return {"toolResponse": {"id": "1", "responseJson": json.dumps({"result": rows(size)})}}
+
+
+def step(number, text, state="STATE_ACTIVE", **fields):
+    update = {"trajectoryId": "t", "stepIndex": number, "state": state, "text": text, **fields}
+    return {"stepUpdate": update}
+
+
+def streamed(size):
+    """A step that comes in pieces of a hundred characters."""
+    return [step(0, None, textDelta=filled("word ", 100)) for _ in range(size // 100)]
+
+
+def read_frames(frames):
+    reader, digest = WireReader(), SessionDigest()
+    for frame in frames:
+        reader.harness(frame)
+        digest.harness(frame)
+    digest.result()
+
+
+def compare_digests(pair):
+    digests = []
+    for text in pair:
+        digest = SessionDigest()
+        digest.client({"userInput": {"parts": [{"text": line} for line in text.split()]}})
+        digests.append(digest.result())
+    return list(digest_diff.differences(0, *digests, ("one", "other")))
+
+
+def redactor():
+    return Redactor(environ={}, places={"{{agy:home}}": "/home/ada"})
+
+
+def placeholders(text):
+    config = {"config": {"appDataDir": "/then/app", "workspaces": []}}
+    now = {"config": {"appDataDir": "/now/app", "workspaces": []}}
+    both = Placeholders(config, now, redact=lambda text: text, places={})
+    both.inward({"userInput": {"text": text.replace("then", "now")}})
+    both.outward(text)
+
+
+def sse(size):
+    event = "data: " + json.dumps({"candidates": [{"content": {"parts": [{"text": "word "}]}}]})
+    lines = [f"{event}\r\n\r\n"] * (size // len(event) + 1)
+    return "".join(lines), [[len(line), 0.0] for line in lines]
+
+
+def body(size, words="word "):
+    part = {"text": filled(words, size)}
+    call = {"functionResponse": {"id": "1", "name": "a", "response": {"output": part["text"]}}}
+    return json.dumps({"contents": [{"parts": [part, call]}], "sessionId": "1"})
+
+
+def find_each(values):
+    known = KnownValues()
+    for value in values:
+        known.add([value])
+        known.find(f"a row with {value} in it")
+
+
+def refused(decode):
+    def run(raw):
+        with pytest.raises((ValueError, RecursionError)):
+            decode(raw)
+
+    return run
+
+
+OTHERS = {
+    "redacting rows that each have a secret": (result, lambda frame: redactor().frame(frame)),
+    "redacting a body": (
+        lambda size: body(size).encode(), lambda found: redactor().body(found),
+    ),
+    "learning values with a common beginning": (
+        lambda size: [f"session-2026-{n:06}" for n in range(size // 20)],
+        find_each,
+    ),
+    "redacting a stream": (sse, lambda found: clean_stream(*found, redactor())),
+    "reading a streamed step": (streamed, read_frames),
+    "reading many steps": (
+        lambda size: [step(n, "x", "STATE_DONE") for n in range(size // 100)], read_frames,
+    ),
+    "comparing digests": (
+        lambda size: (filled("a1 b2 c3 d4 e5 ", size), filled("e5 c3 a1 d4 b2 ", size)),
+        compare_digests,
+    ),
+    "placeholders": (lambda size: filled("/then/app/x ", size), placeholders),
+    "paths of a request": (
+        lambda size: filled("/then/app/x ", size),
+        lambda text: PathTranslation({"app-data": "/then/app"}).to_marks(text),
+    ),
+    "the canonical form of a request": (body, canonical_body),
+    "a request with many ids": (
+        lambda size: json.dumps(
+            {"systemInstruction": "".join(
+                f"Conversation ID: {n:032x}\n" for n in range(size // 50))}
+        ),
+        canonical_body,
+    ),
+    "a request with many calls": (
+        lambda size: json.dumps(
+            {"contents": [{"parts": [{"functionCall": {"id": str(n), "args": {}}}]}
+                          for n in range(size // 60)]}
+        ),
+        canonical_body,
+    ),
+    "a JSON path": (
+        lambda size: {"a": [{"note": n} for n in range(size // 12)]},
+        lambda frame: JsonPath.parse("$..note").replace(frame, "x"),
+    ),
+    "a line of a recording": (
+        lambda size: encode_line(WireRecord(0, "client", 0.0, step(0, filled("x", size)))),
+        decode_line,
+    ),
+    "deep lines of a recording": (
+        lambda size: f'[0,"client",0,{filled("[", size)}'.encode(), refused(decode_line),
+    ),
+    "a message of the handshake": (
+        lambda size: b"\x0a\x01a" * (size // 3), parse_greeting,
+    ),
+    "text of an event that is written": (
+        lambda size: Text(trajectory=Trajectory(), step_index=0, text=filled("\u00e9", size)),
+        codec.encode,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_work_on_a_recording_takes_linear_time(name):
+    check_growth(*OTHERS[name])
 
 
 @pytest.mark.parametrize("name", COMPARERS)

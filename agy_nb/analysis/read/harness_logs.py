@@ -30,14 +30,15 @@ NAMES = ("transcript_full.jsonl", "transcript.jsonl")
 """Both hold the same steps; the first has texts and arguments whole."""
 
 _SAID = re.compile(
-    r"\A<USER_REQUEST>\n(.*?)\n</USER_REQUEST>|\n<SYSTEM_MESSAGE>\n(.*)\n</SYSTEM_MESSAGE>\s*\Z",
+    r"\A<USER_REQUEST>\n(.*?)\n</USER_REQUEST>"
+    r"|\A(?>.*?\n<SYSTEM_MESSAGE>\n)(.*)\n</SYSTEM_MESSAGE>\s*\Z",
     re.DOTALL,
 )
 _SUBAGENT = re.compile(r'"conversationId":\s*"([0-9a-f]{32})"')
 _SENDER = re.compile(r"\[Message\] timestamp=\S+ sender=([0-9a-f]{32}) ")
 _SPAN = re.compile(r"\ACreated At: (\S+)\nCompleted At: (\S+)\n")
 _FAILED = re.compile(r"\bTool \S+ failed with error message: (.*)", re.DOTALL)
-_RESULT = re.compile(r"```json\n(.*)\n```\s*\Z", re.DOTALL)
+_RESULT = re.compile(r"\A(?>.*?```json\n)(.*)\n```\s*\Z", re.DOTALL)
 _TOOLS = {"write_to_file": "edit_file"}
 """Tools that the model knows by other names than the wire."""
 _KINDS = {"AGENCY_TOOL_CALL": "host", "MCP_TOOL": "mcp"}

@@ -14,7 +14,7 @@ from google.antigravity import types
 
 from agy_nb.errors import InvalidConfigError
 
-_VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)(?::-([^}]*))?\}")
+_VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)(?::-([^}]{0,4000}))?\}")
 _HTTP = frozenset({"http", "streamable-http", "streamable_http", "streamableHttp"})
 
 

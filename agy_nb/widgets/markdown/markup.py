@@ -95,7 +95,7 @@ _ALIGNED = {
 }
 """CSS classes that replace the inline styles of table cells, which the sanitiser removes."""
 
-_MARKUP = re.compile(r"<[^>]*>")
+_MARKUP = re.compile(r"<[^<>]*>")
 _ABSOLUTE = re.compile(r"https?://[^\s/\\?#@]+([/?#][^\s\\]*)?", re.IGNORECASE)
 """A link with a host. Browsers resolve `/logout`, `//host` and `http:logout` against the address of
 the notebook server."""

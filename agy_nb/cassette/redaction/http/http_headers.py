@@ -22,8 +22,8 @@ CleanText = Callable[[str], str]
 
 _ADDRESSES = frozenset({"location", "content-location", "refresh", "referer", "origin"})
 _LINK = re.compile(r"<([^<>]*)>")
-_SET_COOKIE = re.compile(r"\A\s*([^=;]*)=([^;]*)")
-_COOKIE = re.compile(r"([^=;\s]+)=([^;]*)")
+_SET_COOKIE = re.compile(r"\A\s*+([^=;]*+)=([^;]*)")
+_COOKIE = re.compile(r"(?<![^=;\s])([^=;\s]++)=([^;]*)")
 
 
 def clean_headers(headers: Mapping[str, Any], text: CleanText) -> dict[str, Any]:
