@@ -54,7 +54,7 @@ class KnownTexts:
                 if (part := text[position : position + _LOOKED_UP]) in places:
                     found += self._around(text, position, places[part])
         if self._short:
-            found += (match.span() for match in self._pattern().finditer(text))
+            found += (match.span(1) for match in self._pattern().finditer(text))
         return _apart(found)
 
     def _around(
@@ -70,7 +70,7 @@ class KnownTexts:
     def _pattern(self) -> re.Pattern[str]:
         if self._short_pattern is None:
             longest_first = sorted(self._short, key=lambda each: (-len(each), each))
-            self._short_pattern = re.compile("|".join(map(re.escape, longest_first)))
+            self._short_pattern = re.compile(f"(?=({'|'.join(map(re.escape, longest_first))}))")
         return self._short_pattern
 
 
