@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command.
 
     Returns:
-        The exit code: 0, or 1 when no session could be read.
+        The exit code: 0, or 1 when a path has no recording or no session could be read.
 
     Raises:
         InvalidInputError: There is nothing at a path, no such time zone, or the format needs
@@ -72,22 +72,24 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from agy_nb.analysis.loading import load
     from agy_nb.analysis.metrics.cost import Prices
+    from agy_nb.analysis.read.discovery import find_recordings
 
     if arguments.format == "parquet" and arguments.output is None:
         raise InvalidInputError("--format parquet needs --output FILE", field="output")
     sessions = load(arguments.path, prices=None if arguments.no_cost else Prices())
     usage = sessions.usage(by=arguments.by, tz=arguments.tz)
     _write(usage, arguments.format, arguments.output)
-    if not len(sessions):
-        text = f"note: no recording found at {', '.join(arguments.path)}"
-        sys.stderr.write(printable(text).replace("\n", "\\n") + "\n")
+    without = [path for path in arguments.path if next(find_recordings([path]), None) is None]
+    for path in without:
+        text = f"agy-nb: no recording found at {path!r}; name a cassette, a folder or a pattern"
+        sys.stderr.write(printable(text) + "\n")
     problems = sessions.problems
     for place in problems.drop_duplicates("path").itertuples():
         text = f"note: {place.path}: {place.problem}: {place.detail}"
         sys.stderr.write(printable(text).replace("\n", "\\n") + "\n")
     if sessions.model_calls["cost_status"].eq("no_price_table").any():
         sys.stderr.write("note: no prices are installed: pip install 'agy-nb[cost]'\n")
-    return 0 if len(sessions.turns) or not len(problems) else 1
+    return 1 if without or (len(problems) and not len(sessions.turns)) else 0
 
 
 def _write(usage: pd.DataFrame, kind: str, output: Path | None) -> None:

@@ -90,7 +90,7 @@ class NoScriptError(ScriptError):
 
 
 class ScriptCrashedError(ScriptError):
-    """A callable script raised (see `__cause__`), or did not return a turn.
+    """A callable script raised (see `__cause__`), or its answer is not a turn that can be sent.
 
     What to do: fix the function. It must return a turn, made with `say`, `call`, `fail` and so on.
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from agy_nb.testing.errors import ScriptError
+from agy_nb.testing.errors import ScriptCrashedError, ScriptError
 from agy_nb.testing.gemini import GeminiDialect
 from agy_nb.testing.model_request import Dialect, ModelRequest
 from agy_nb.testing.openai import OpenAIDialect
@@ -48,6 +48,7 @@ class _Call:
 
     http: web.Request
     request: ModelRequest
+    started: bool = False
 
     def hang_up(self) -> web.StreamResponse:
         """Abort the connection."""
@@ -90,10 +91,16 @@ class LoopbackServer:
 
     Args:
         answer: Returns the turn for a call, or raises a `ScriptError`.
+        failed: Called with the error of an answer that could not be sent.
     """
 
-    def __init__(self, answer: Callable[[ModelRequest], Awaitable[ModelTurn]]) -> None:
+    def __init__(
+        self,
+        answer: Callable[[ModelRequest], Awaitable[ModelTurn]],
+        failed: Callable[[ScriptError], object] = lambda error: None,  # noqa: ARG005
+    ) -> None:
         self._answer = answer
+        self._failed = failed
         self._runner: web.AppRunner | None = None
         self._stopping = asyncio.Event()
         self._calls = 0
@@ -177,13 +184,25 @@ class LoopbackServer:
         if wrong := _problem_of(request):
             return _refusal(dialect, HttpError(status=400, message=wrong))
         self._active += 1
+        call = _Call(http, request)
         try:
             turn = await self._answer(request)
-            return await self._play(_Call(http, request), turn)
+            return await self._play(call, turn)
         except ScriptError as error:
             return _refusal(dialect, HttpError(status=400, message=f"ScriptedModel: {error}"))
         except (_StoppedError, ConnectionResetError):  # the server stops, or the client is gone
-            return _Call(http, request).hang_up()
+            return call.hang_up()
+        except Exception as error:
+            # aiohttp would answer with a status of 500, and the harness would ask again.
+            crashed = ScriptCrashedError(
+                f"the answer to call {number} cannot be sent: {type(error).__name__}: {error}",
+                request_number=number,
+            )
+            crashed.__cause__ = error
+            self._failed(crashed)
+            if call.started:
+                return call.hang_up()
+            return _refusal(dialect, HttpError(status=400, message=f"ScriptedModel: {crashed}"))
         finally:
             self._active -= 1
 
@@ -207,6 +226,7 @@ class LoopbackServer:
 
     async def _stream(self, call: _Call, turn: ModelTurn) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        call.started = True
         await response.prepare(call.http)
         dialect = call.request.dialect
         chunks = dialect.chunks(turn, call.request)

@@ -17,6 +17,8 @@ The harness repeats a call after a 429 or a 5xx, and each repetition uses a turn
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, TypedDict, Unpack
@@ -77,6 +79,11 @@ class FunctionCall:
     name: str
     args: Mapping[str, Any] = field(default_factory=dict)
     id: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _is_text(self.name, _ANY_TEXT):
+            raise InvalidScriptError(f"a tool's name must be text, got {self.name!r}")
+        _check_json(self.args, f"{self.name}:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +163,21 @@ class HttpError:
     retry_delay: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
+
+    def __post_init__(self) -> None:
+        if not _is_status(self.status):
+            raise InvalidScriptError(f"status must be from 400 to 599, got {self.status!r}")
+        for name in ("message", "reason"):
+            value = getattr(self, name)
+            if not isinstance(value, str | None):
+                raise InvalidScriptError(f"{name} must be text, got {value!r}")
+        for name in ("retry_after", "retry_delay"):
+            seconds = getattr(self, name)
+            if seconds is not None and not _is_duration(seconds):
+                raise InvalidScriptError(f"{name} must be seconds from 0, got {seconds!r}")
+        if not isinstance(self.body, bytes | None):
+            raise InvalidScriptError(f"body must be bytes, got {self.body!r}")
+        _check_headers(self.headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +375,9 @@ def call(name: str, args: Mapping[str, Any] | None = None, /, **more: object) ->
     Returns:
         A turn for a script.
 
+    Raises:
+        InvalidScriptError: An argument is not JSON, e.g. a `datetime` or NaN.
+
     Example:
         >>> script = [call("get_weather", city="Paris"), say("Sunny.")]
         >>> async with ScriptedModel(script) as model:
@@ -430,7 +455,7 @@ def fail(status: int, message: str | None = None, **details: Unpack[ErrorDetails
         A turn for a script.
 
     Raises:
-        InvalidScriptError: The status is not from 400 to 599.
+        InvalidScriptError: The status is not from 400 to 599, or HTTP has no form for a field.
 
     Example:
         >>> async with ScriptedModel([fail(503), say("Back again.")]) as model:
@@ -438,8 +463,6 @@ def fail(status: int, message: str | None = None, **details: Unpack[ErrorDetails
         ...     await agent.chat_text("Hello")  # the harness repeats the call
         'Back again.'
     """
-    if not 400 <= status <= 599:  # noqa: PLR2004 - HTTP's own numbers
-        raise InvalidScriptError(f"status must be from 400 to 599, got {status!r}")
     return ModelTurn(fault=HttpError(status=status, message=message, **details))
 
 
@@ -504,3 +527,58 @@ def _after(after: str | ModelTurn | None) -> ModelTurn:
     if after is None:
         return _PLAIN
     return say(after) if isinstance(after, str) else after
+
+
+_DEEPEST = 100
+_ANY_TEXT = re.compile(r"(?s).+")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*")
+_SET_BY_SERVER = frozenset({"content-length", "transfer-encoding", "connection"})
+
+
+def _check_json(value: object, where: str, room: int = _DEEPEST) -> None:
+    """Raise an error that names the first value for which JSON has no form."""
+    if room < 0:
+        raise InvalidScriptError(f"{where} is nested deeper than {_DEEPEST} levels")
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            if not isinstance(name, str):
+                raise InvalidScriptError(f"{where} has the name {name!r}; names must be text")
+            _check_json(item, f"{where} {name!r}", room - 1)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_json(item, where, room - 1)
+    elif not isinstance(value, str | int | float | None) or (
+        isinstance(value, float) and not math.isfinite(value)
+    ):
+        raise InvalidScriptError(
+            f"{where} must be JSON, got {value!r}; pass what a model sends, e.g. text"
+        )
+
+
+def _is_duration(seconds: object) -> bool:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return False
+    return math.isfinite(seconds) and seconds >= 0
+
+
+def _is_status(status: object) -> bool:
+    if isinstance(status, bool) or not isinstance(status, int):
+        return False
+    return 400 <= status <= 599  # noqa: PLR2004 - HTTP's own numbers
+
+
+def _is_text(value: object, form: re.Pattern[str]) -> bool:
+    return isinstance(value, str) and form.fullmatch(value) is not None
+
+
+def _check_headers(headers: object) -> None:
+    if not isinstance(headers, Mapping):
+        raise InvalidScriptError(f"headers must be a mapping, got {headers!r}")
+    for name, value in headers.items():
+        if not _is_text(name, _HEADER_NAME):
+            raise InvalidScriptError(f"{name!r} is not the name of an HTTP header")
+        if name.lower() in _SET_BY_SERVER:
+            raise InvalidScriptError(f"the server sets the header {name!r}; leave it out")
+        if not _is_text(value, _HEADER_VALUE):
+            raise InvalidScriptError(f"the header {name!r} must be one line of text, got {value!r}")

@@ -86,7 +86,7 @@ class ScriptedModel:
         self._requests: deque[ModelRequest] = deque(maxlen=keep_requests)
         self._calls = 0
         self._called = asyncio.Condition()
-        self._server = LoopbackServer(self._answer)
+        self._server = LoopbackServer(self._answer, failed=self._add_error)
         self._errors: list[ScriptError] = []
 
     # --- Life ---
@@ -268,5 +268,8 @@ class ScriptedModel:
         try:
             return await self._router.turn(request)
         except ScriptError as error:
-            self._errors.append(error)
+            self._add_error(error)
             raise
+
+    def _add_error(self, error: ScriptError) -> None:
+        self._errors.append(error)

@@ -446,10 +446,21 @@ def test_command_writes_parquet(sessions, tmp_path):
 
 def test_command_that_finds_nothing_says_where(tmp_path, capsys):
     """A shell gives a pattern that finds nothing on as it is."""
-    assert command(tmp_path / "run*") == 0
+    for path in (tmp_path / "run*", tmp_path, "nope*", "a\nb*"):
+        assert command(path) == 1
+        out, err = capsys.readouterr()
+        assert out == "no turns\n"
+        assert err == (
+            f"agy-nb: no recording found at {str(path)!r}; name a cassette, a folder or a pattern\n"
+        )
+
+
+def test_command_names_each_pattern_that_finds_nothing(sessions, tmp_path, capsys):
+    assert command(tmp_path, tmp_path / "nope*") == 1
     out, err = capsys.readouterr()
-    assert out == "no turns\n"
-    assert err == f"note: no recording found at {tmp_path / 'run*'}\n"
+    assert "243" in out
+    assert "nope*" in err
+    assert err.count("\n") == 1
 
 
 def test_command_with_nothing_but_problems_fails(tmp_path, capsys):
@@ -472,3 +483,26 @@ def test_unknown_time_zone_is_refused(sessions, tmp_path):
 
 def test_root_is_named_in_every_trajectory(sessions):
     assert set(sessions.trajectories["trajectory_id"]) == {ROOT.id}
+
+
+NAMES = [
+    "my-tuned", "models/my-tuned", "google/my-tuned", "publishers/google/models/my-tuned",
+    "projects/p/locations/global/publishers/google/models/my-tuned",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("called", NAMES)
+@pytest.mark.parametrize("named", NAMES)
+def test_alias_and_own_price_count_for_every_way_to_write_a_model(called, named):
+    usage = TokenUsage(input_tokens=1_000_000, output_tokens=0, total_tokens=1_000_000)
+    alias = Prices(aliases={named: "gemini-2.5-flash"}).of(called, usage)
+    assert alias.status == "priced"
+    assert alias.total == Prices().of("gemini-2.5-flash", usage).total
+    assert Prices(own={named: (5.0, 1.0, 1.0)}).of(called, usage).total == 5.0
+
+
+def test_exact_name_comes_before_another_way_to_write_it():
+    usage = TokenUsage(input_tokens=1_000_000, output_tokens=0, total_tokens=1_000_000)
+    prices = Prices(own={"models/mine": (1.0, 1.0, 1.0), "mine": (2.0, 1.0, 1.0)})
+    assert prices.of("mine", usage).total == 2.0
+    assert prices.of("models/mine", usage).total == 1.0

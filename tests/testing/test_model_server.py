@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import ipaddress
 import time
 
@@ -13,6 +14,8 @@ from aiohttp import web
 
 from agy_nb.testing import (
     HALF_A_CHUNK,
+    ModelTurn,
+    ScriptCrashedError,
     ScriptedModel,
     ScriptExhaustedError,
     ScriptUsage,
@@ -28,6 +31,7 @@ from agy_nb.testing import (
     say,
     think,
 )
+from agy_nb.testing.script import FunctionCall
 
 
 async def test_gemini_streams_each_chunk_and_ends_with_reason_and_usage(client):
@@ -421,3 +425,28 @@ async def test_client_that_goes_before_its_answer_is_no_error(client, monkeypatc
         await client.events(client.gemini(model))
         assert model.statistics().active == 0
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("path", ["gemini", "openai"])
+async def test_answer_that_cannot_be_sent_is_an_error_of_the_script(path, streaming):
+    """A 500 of the server would only make the harness ask again."""
+    args = {"x": 1}
+    broken = say("Well.") + ModelTurn(parts=(FunctionCall("f", args),))
+    args["x"] = object()
+    model = await ScriptedModel([broken]).start()
+    method = "streamGenerateContent" if streaming else "generateContent"
+    if path == "gemini":
+        url, body = f"/v1beta/models/m:{method}", {"contents": []}
+    else:
+        url, body = "/v1/chat/completions", {"messages": [], "stream": streaming}
+    try:
+        async with aiohttp.ClientSession() as client:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with client.post(f"{model.base_url}{url}", json=body) as answer:
+                    await answer.read()
+                    assert answer.status in (200, 400)
+    finally:
+        await model.stop()
+    with pytest.raises(ScriptCrashedError, match="the answer to call 1 cannot be sent"):
+        model.check()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
+import re
 
 import pytest
 
@@ -116,3 +118,72 @@ def test_every_script_error_is_one_of_ours():
     from agy_nb.errors import AgyError
 
     assert issubclass(ScriptError, AgyError)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        dt.datetime(2026, 1, 1),  # noqa: DTZ001
+        float("nan"),
+        float("inf"),
+        b"bytes",
+        {1, 2},
+        object(),
+        {1: "a name that is a number"},
+        [{"deep": [float("-inf")]}],
+    ],
+)
+def test_argument_that_is_not_json_is_refused_with_its_name(wrong):
+    with pytest.raises(InvalidScriptError, match="get_weather: 'when'"):
+        call("get_weather", when=wrong)
+    with pytest.raises(InvalidScriptError, match="get_weather: 'when'"):
+        FunctionCall("get_weather", {"when": wrong})
+
+
+def test_argument_without_end_is_refused():
+    endless: list = []
+    endless.append(endless)
+    with pytest.raises(InvalidScriptError, match="deeper than 100 levels"):
+        call("get_weather", when=endless)
+
+
+def test_arguments_may_be_any_json():
+    args = {"a": [1, 2.5, None, True, "x"], "b": {"c": ({"d": []},)}, "big": 10**30}
+    assert call("f", args).parts[0].args == args
+
+
+@pytest.mark.parametrize("wrong", ["", None, 5])
+def test_tool_without_a_name_is_refused(wrong):
+    with pytest.raises(InvalidScriptError, match="name must be text"):
+        call(wrong)
+
+
+@pytest.mark.parametrize(
+    ("details", "said"),
+    [
+        ({"retry_after": "soon"}, "retry_after must be seconds from 0, got 'soon'"),
+        ({"retry_after": -1}, "retry_after must be seconds"),
+        ({"retry_delay": float("nan")}, "retry_delay must be seconds"),
+        ({"retry_delay": True}, "retry_delay must be seconds"),
+        ({"headers": ["X-A"]}, "headers must be a mapping"),
+        ({"headers": {"X A": "1"}}, "'X A' is not the name of an HTTP header"),
+        ({"headers": {"": "1"}}, "'' is not the name"),
+        ({"headers": {5: "1"}}, "5 is not the name"),
+        ({"headers": {"X-A": "1\r\nX-B: 2"}}, "header 'X-A' must be one line of text"),
+        ({"headers": {"X-A": 5}}, "header 'X-A' must be one line of text, got 5"),
+        ({"headers": {"X-A": "\ud800"}}, "header 'X-A' must be one line of text"),
+        ({"headers": {"Content-Length": "5"}}, "the server sets the header 'Content-Length'"),
+        ({"body": "text"}, "body must be bytes, got 'text'"),
+        ({"message": 5}, "message must be text, got 5"),
+        ({"reason": 5}, "reason must be text, got 5"),
+    ],
+)
+def test_failure_that_http_cannot_hold_is_refused(details, said):
+    with pytest.raises(InvalidScriptError, match=re.escape(said)):
+        fail(429, **details)
+
+
+@pytest.mark.parametrize("status", [200, 600, "429", None, True, 429.0])
+def test_status_that_is_no_failure_is_refused(status):
+    with pytest.raises(InvalidScriptError, match="status must be from 400 to 599"):
+        fail(status)

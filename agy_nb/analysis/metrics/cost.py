@@ -15,7 +15,7 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from math import inf
 from numbers import Real
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from agy_nb.analysis.builders.dataframes import build
 from agy_nb.analysis.metrics.model_names import bare_name, known_names
@@ -25,6 +25,8 @@ from agy_nb.protocol.values import ModalityTokens, TokenUsage
 
 if TYPE_CHECKING:
     import pandas as pd
+
+T = TypeVar("T")
 
 _STANDARD = {"", "standard", "unspecified", "service_tier_unspecified", "service_tier_standard", "on_demand"}  # fmt: skip  # noqa: E501
 _MILLION = 1_000_000
@@ -219,19 +221,16 @@ class Prices:
         """Return the names of a model in the price table; the first one with a price counts."""
         if not model:
             return [*known_names(served)] if served else []
-        alias = self.aliases.get(model) or self.aliases.get(bare_name(model))
+        alias = _entry(self.aliases, [model, *known_names(model)])
         if alias is not None:
-            return [*known_names(alias)]
+            return [*known_names(alias[1])]
         names, versions = [*known_names(model)], [*known_names(served or "")]
         # A moving alias meant another model at the date of the call.
         is_moving = names[0].endswith("-latest")
         return [*versions, *names] if is_moving else [*names, *versions]
 
     def _own(self, model: str | None, names: Sequence[str]) -> tuple[str, Any] | None:
-        for name in (*([model] if model else ()), *known_names(model or ""), *names):
-            if name in self.own:
-                return name, self.own[name]
-        return None
+        return _entry(self.own, [*([model] if model else ()), *known_names(model or ""), *names])
 
     def _look_up(
         self, names: Sequence[str], usage: TokenUsage, at: datetime | None, n_searches: int
@@ -275,6 +274,16 @@ _KEY = (
     *(f"{kind}_{modality}_tokens" for kind in _DETAILS for modality in _PRICED_APART),
 )  # fmt: skip
 """The columns of a call that its price depends on."""
+
+
+def _entry(table: Mapping[str, T], names: Sequence[str]) -> tuple[str, T] | None:
+    """Return the entry of the first name, also if the table has it as `models/NAME` or the like."""
+    bare = {bare_name(name): name for name in table}
+    for name in filter(None, names):
+        key = name if name in table else bare.get(name)
+        if key is not None:
+            return key, table[key]
+    return None
 
 
 def _usage_of(row: Mapping[str, Any]) -> TokenUsage:
