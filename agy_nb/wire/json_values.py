@@ -100,10 +100,15 @@ def dump_json(value: Any, *, ascii_only: bool = False, **options: Any) -> str:
 
 def dump_like(text: str, data: Any, changed: Any) -> str:
     """Write changed JSON data in the style of the text that the data came from."""
+    bare = text.strip()
+    before, _, after = text.partition(bare)
     for separators, ascii_only in product(((",", ":"), (", ", ": ")), (False, True)):
-        if json.dumps(data, separators=separators, ensure_ascii=ascii_only) == text:
-            return dump_json(changed, separators=separators, ascii_only=ascii_only)
-    return dump_json(changed, ascii_only=text.isascii())
+        if json.dumps(data, separators=separators, ensure_ascii=ascii_only) == bare:
+            written = dump_json(changed, separators=separators, ascii_only=ascii_only)
+            break
+    else:
+        written = dump_json(changed, ascii_only=bare.isascii())
+    return f"{before}{written}{after}"
 
 
 def arguments_of(call: Frame) -> Frame:

@@ -42,6 +42,8 @@ _NO_SUFFIX = rf"(?!~|\.[{_LETTER}])"  # /app.old and /app~ are other files
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _SEPARATOR = re.compile(r"[\\/]")
 _FILE_URL = "file://"
+_IN_JSON = re.compile(r"[:{\[,] {0,4}(?P<escape>\\?)\"\Z")
+"""What stands before a string in JSON that is cut or has other text around it."""
 _GO_SAFE = "/$&+,:;=@"
 """What the harness does not encode in the path of a URL."""
 
@@ -122,6 +124,9 @@ class PathMap:
         in_file_url = text.startswith(_FILE_URL, max(0, start - len(_FILE_URL)))
         if in_file_url and start >= len(_FILE_URL) and spelling in ("", "-url"):
             return _spelled(new, "-url", suffix="")  # the mark needs no suffix: the place says it
+        if not spelling and (quoted := _IN_JSON.search(text, max(0, start - 8), start)):
+            spelling = "-json-json" if quoted["escape"] else "-json"
+            return _spelled(new, spelling, suffix="")
         return _spelled(new, spelling)
 
     def text(self, text: str) -> str:

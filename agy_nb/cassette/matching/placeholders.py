@@ -60,6 +60,19 @@ class Placeholders:
         changed: Frame = self._inward.value(frame)
         return changed
 
+    def neutral(self, recorded: Frame, redacted: Frame) -> tuple[Frame, Frame]:
+        r"""Return a recorded and a redacted client frame with names in the place of folders.
+
+        The names are the same for every spelling of a folder. Two frames that differ only in the
+        spelling, such as `\u00e4` and `ä` in JSON inside a text, become equal.
+        """
+        names = {there: f"<{number}>" for number, there in enumerate(self._pairs)}
+        here = {self._redact(self._pairs[there]): name for there, name in names.items()}
+        return (
+            PathMap(names, keep_spelling=False).value(recorded),
+            PathMap(here, keep_spelling=False).value(redacted),
+        )
+
 
 def is_lost(recorded: str) -> bool:
     """Return whether redaction removed a part of a text for good."""

@@ -48,9 +48,10 @@ def clean_request_headers(headers: Mapping[str, Any], text: CleanText) -> dict[s
     """
 
     def clean(name: str, value: str) -> str:
-        if not harmless_header(name) and is_random(value):
+        cleaned = _value(name, text, value)
+        if not harmless_header(name) and (is_random(value) or is_random(cleaned)):
             return SECRET
-        return _value(name, text, value)
+        return cleaned
 
     return {name: _each(value, partial(clean, name)) for name, value in headers.items()}
 
@@ -92,13 +93,12 @@ def _value(name: str, text: CleanText, value: str) -> str:
     lower = name.lower()
     if lower == "set-cookie":
         match = _SET_COOKIE.match(value)
-        return f"{match[1]}={SECRET}{text(value[match.end() :])}" if match else SECRET
+        return f"{text(match[1])}={SECRET}{text(value[match.end() :])}" if match else SECRET
+    value = text(value)  # what follows only knows the parts that a header has by its standard
     if lower == "cookie":
         return _COOKIE.sub(rf"\g<1>={SECRET}", value) if "=" in value else SECRET
     if lower == "link":
         return _LINK.sub(lambda match: f"<{clean_uri(match[1], text)}>", value)
     if lower in _ADDRESSES:
         return clean_uri(value, text)
-    if harmless_header(name):
-        return text(value)
-    return SECRET if is_secret_name(name) else text(value)
+    return SECRET if is_secret_name(name) and not harmless_header(name) else value
