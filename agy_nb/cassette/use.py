@@ -49,7 +49,8 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
         approvals: `replay` uses the recorded decisions of the user, `ask` calls the handler.
         questions: The same for the model's questions.
         redact: Redaction rules in addition to the built-in ones: compiled regular expressions,
-            JSON paths, or functions from frame to frame.
+            JSON paths, or functions that take a frame, or a JSON object in an HTTP body, and
+            return it changed. The log names rules that matched nothing in a recording.
         allow_unplayed: Whether the block may end before the recording does.
         stall_after: Seconds without progress after which a replay raises an error.
         record_on_exception: Whether the recording is saved if the block raises.
