@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import ipaddress
 import os
 import socket
 import sys
+import threading
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ import pytest_timeout
 from blockbuster import blockbuster_ctx
 from hypothesis import Phase, settings
 
-from tests.processes import children, end_new_children
+from tests.processes import children, end_new_children, threads_left
 from tests.support.loaded import load_package
 
 if TYPE_CHECKING:
@@ -98,17 +100,25 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         item.ihook.pytest_timeout_set_timer(item=item, settings=limit)
 
 
-@pytest.fixture(autouse=True)
-def no_process_is_left() -> Iterator[None]:
-    """Fail a test that leaves a process behind, and end that process.
+def pytest_collection_finish() -> None:
+    """Keep the collector away from modules and tests, which stay: each look would take long."""
+    gc.collect()
+    gc.freeze()
 
-    It would be found by Python's collector in some other test, which would fail in its place. What
-    fixtures of a module or of the session started is theirs to end.
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """Fail a test that leaves a process or a thread behind, and end the process.
+
+    Python's collector would find the process in some other test, which would fail in its place.
+    Fixtures of a module or of the session end their own processes and threads.
     """
-    before = children()
+    processes, threads = children(), set(threading.enumerate())
     yield
-    if left := end_new_children(before):
+    if left := end_new_children(processes):
         pytest.fail(f"the test left processes behind: {left}", pytrace=False)
+    if alive := threads_left(threads):
+        pytest.fail(f"the test left threads behind: {alive}", pytrace=False)
 
 
 @pytest.fixture(scope="session")

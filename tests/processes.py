@@ -1,4 +1,4 @@
-"""Processes that tests start: each is over when its test is, whatever happened in between."""
+"""Processes and threads that tests start: each is over when its test is, also if the test fails."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import subprocess
+import threading
 import time
 import warnings
 from asyncio.base_subprocess import BaseSubprocessTransport
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 # Python's own helpers, which live as long as the process that they help.
 HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+
+KILLED_S = 5.0
+"""How long a killed process may take to end on a busy machine, in seconds."""
+
+OURS = ("cassette ", "agy_nb-", "agy_nb packs")
+"""How the names of the package's own threads begin."""
 
 
 @contextmanager
@@ -82,10 +89,25 @@ def end_new_children(known: dict[int, str], patience_s: float = 5.0) -> list[str
             left[pid] = command
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            _ends(pid, patience_s)
+            _ends(pid, KILLED_S)
     if left:
         _forget(set(left))
     return list(left.values())
+
+
+def threads_left(known: set[threading.Thread], patience_s: float = 5.0) -> list[str]:
+    """Wait for the package's threads that are not known yet; name those that stay.
+
+    Threads of an executor wait for more work until their loop or the process ends.
+    """
+    deadline = time.monotonic() + patience_s
+    left = []
+    for thread in set(threading.enumerate()) - known:
+        if thread.name.startswith(OURS):
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                left.append(thread.name)
+    return sorted(left)
 
 
 def _forget(killed: set[int]) -> None:

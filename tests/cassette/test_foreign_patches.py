@@ -127,6 +127,7 @@ async def test_process_that_makes_the_requests_ends_with_the_recording(tmp_path,
     process = model._relay._process
     assert process.returncode is None
     await model.aclose()
+    model.close()
     assert process.returncode is not None
 
 

@@ -1,14 +1,15 @@
-"""No test leaves a process behind, whatever happens in it: the guard in tests/conftest.py."""
+"""No test leaves a process or a thread behind: the guard in tests/conftest.py."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from tests.processes import children, end_new_children, started
+from tests.processes import children, end_new_children, started, threads_left
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/task").exists(), reason="children are listed in /proc"
@@ -45,6 +46,15 @@ def test_started_process_is_over_when_the_block_fails():
         raise ZeroDivisionError
     assert process.returncode == -9
     assert process.stdout.closed
+
+
+def test_thread_of_the_package_that_stays_is_named():
+    known, over = set(threading.enumerate()), threading.Event()
+    for name in ("cassette learner", "a test's own"):
+        threading.Thread(target=over.wait, name=name, daemon=True).start()
+    assert threads_left(known, patience_s=0) == ["cassette learner"]
+    over.set()
+    assert threads_left(known) == []
 
 
 @pytest.mark.slow

@@ -66,6 +66,7 @@ async def test_list_of_models_is_for_no_page_either(model):
         assert answer.status == 403
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [PATHS[0], PATHS[2]])
 async def test_garbage_is_refused_in_words(model, path, caplog):
     bodies = [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"a":' * 100_000, b"null", b"5"]

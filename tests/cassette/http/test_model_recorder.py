@@ -74,9 +74,21 @@ async def client():
         yield session
 
 
+OPENED = []
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    """Close each side that a test opened."""
+    yield
+    while OPENED:
+        OPENED.pop().close()
+
+
 def side(folder, **options):
     opened = ModelRecorder(folder, Redactor(environ={}), **options)
     opened.open()
+    OPENED.append(opened)
     opened.start()
     return opened
 
