@@ -1,9 +1,10 @@
-"""Takes secrets out of what is written. On by default, and at one place: the journal's writer.
+"""Redact everything that is written. On by default, in one place: the writer of the cassette.
 
-Rule 1: fail closed. What stands under a secret's name is taken out whatever it looks like; of
-headers and environments only what is known to be harmless stays.
-Rule 2: what is taken out leaves a mark, `{{agy:KIND}}`, which is never replaced by a value again.
-Rule 3: folders of this machine leave marks that come back as the replaying machine's own.
+Rule 1: fail closed. A value under a secret's name is removed, whatever it looks like. Of headers
+and environments only values that are known to be harmless stay.
+Rule 2: a removed text leaves a mark, `{{agy:KIND}}`. A replay never replaces it by a value.
+Rule 3: a folder of this machine leaves a mark that a replay replaces by its own machine's folder.
+Rule 4: redacting twice gives the same as redacting once.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Redactor:
     Learns as it goes: a key seen in a configuration is taken out wherever it turns up later.
 
     Args:
-        rules: Your own rules, applied after ours.
+        rules: The user's rules, in addition to the built-in ones.
         environ: Whose secret-looking variables' values are taken out; the process's by default.
         places: Folders and their marks; home and the temporary folder by default.
         media: Whether pictures, sound and other media stay in what is written.

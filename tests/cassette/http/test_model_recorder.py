@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 import json
+from pathlib import Path
+from tempfile import gettempdir
 
 import aiohttp
 import pytest
@@ -383,6 +385,16 @@ def test_folders_and_ids_are_translated_there_and_back():
     )
     assert json.loads(body[6:]) == json.loads(answer("/ä b\\c", now)[6:])
     assert sum(size for size, _ in chunks) == len(body.encode())
+
+
+def test_home_and_temporary_folder_are_those_of_this_machine():
+    paths = SessionPaths((), Redactor(environ={}))
+    marked = paths.text(json.dumps({"home": f"{Path.home()}/x", "tmp": gettempdir()}))
+    assert json.loads(marked) == {"home": "{{agy:home}}/x", "tmp": "{{agy:tmp}}"}
+    for body in (marked, f"data: {marked}\n\n"):
+        restored, _ = paths.restored(body, [[len(body), 0.0]], recorded="", asked="")
+        assert "{{agy:" not in restored
+        assert f"{Path.home()}/x" in restored
 
 
 async def test_gateway_answers_nobody_who_does_not_know_its_token(tmp_path, upstream, client):
