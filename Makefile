@@ -91,7 +91,7 @@ soak: $(VENV)/.ready ## Run the long tests: properties, five thousand real turns
 	AGY_SOAK=1 $(BIN)/python -m pytest tests/properties tests/endurance tests/cassette/redaction/test_secret_prose.py -n auto -o timeout=3600 $(ARGS)
 	AGY_SOAK=1 $(BIN)/python -m pytest -m hypothesis --ignore tests/properties -n auto -o timeout=3600 $(ARGS)
 	AGY_SOAK=1 $(BIN)/python -m pytest tests/kernel -m kernel_matrix -n $(WORKERS) --dist worksteal $(ARGS)
-	AGY_SOAK=1 $(BIN)/python -m pytest tests/faults -n auto -o timeout=900 \
+	AGY_SOAK=1 $(BIN)/python -m pytest tests/faults tests/cassette/test_cancelled.py -n auto -o timeout=900 \
 		--write-table docs/reliability.md
 
 .PHONY: sdk-matrix

@@ -241,11 +241,12 @@ class CassetteSession:
             join=partial(joined, redactor=self._redactor),
             keep=read_lines(cassette.path) if cassette else (),
         )
+        with writer.adding_files():
+            for name in (MODEL, EPISODES, TOOLS):
+                if cassette and (cassette.path / name).exists():
+                    shutil.copyfile(cassette.path / name, writer.folder / name)
         undo.callback(writer.abandon)
         model = self._model
-        for name in (MODEL, EPISODES, TOOLS):
-            if cassette and (cassette.path / name).exists():
-                shutil.copyfile(cassette.path / name, writer.folder / name)
         if self._options.record_model and (
             not cassette or (has_model(cassette.path) and not at_model)
         ):

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.crashes import CRASHES
+from tests.faults.failing_disk import FULL, KILLED
 from tests.faults.faults import FAULTS
 from tests.faults.page import Line, page
 
 LINES: dict[tuple[str, str], Line] = {}
+CRASHED: set[str] = set()
 
 
 def pytest_addoption(parser):
@@ -25,6 +28,8 @@ def pytest_runtest_logreport(report):
             if name == "line":
                 line = Line(*value)
                 LINES[line.fault, line.phase] = line
+            elif name == "crash":
+                CRASHED.add(value)
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -36,6 +41,12 @@ def pytest_terminal_summary(terminalreporter):
         for fault in FAULTS
         for phase in fault.seen
         if (fault.name, phase.value) not in LINES
+    ]
+    missing += [
+        name
+        for crash in CRASHES
+        for fault in (KILLED, FULL)
+        if (name := f"{crash.name}, {fault}") not in CRASHED
     ]
     terminalreporter.section("faults")
     if missing:

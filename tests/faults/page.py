@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.faults.cells import ENDED, Fault, Phase, Row, Seen
+from tests.faults.crashes import table
 from tests.faults.faults import GROUPS
 from tests.faults.runner import CHAT_TIMEOUT_S, START_TIMEOUT_S
 
@@ -52,6 +53,28 @@ A phase in which a fault cannot occur has no row.
 
 HEAD = """| fault | phase | result | within | next turn | next agent | left |
 | --- | --- | --- | --- | --- | --- | --- |"""
+
+RECORDINGS = f"""## Recordings
+
+A recording is killed with SIGKILL at each write, and the disk is full from each write on. Then
+there is one whole cassette:
+
+{table()}
+
+- If the disk is full, you get a `CassetteNotWrittenError`. If the cassette is the new one, only the
+  removal of the old one was left.
+- A partial recording stays beside the cassette. The message of the error and the log of the next
+  recording say where, and `agy-nb cassette prune --yes` removes it.
+- The next recording works, and no lock is left.
+
+A task is cancelled at each await:
+
+| what is cancelled | result |
+| --- | --- |
+| the start of `use_cassette` | the cassette is unchanged, and can be used again at once |
+| the start of an agent in the block | the block ends as usual, and the cassette can be used again |
+| the end of `use_cassette` | the recording is saved; then `CancelledError` is raised |
+"""
 
 NOTES = """## Notes
 
@@ -134,4 +157,4 @@ def page(lines: Mapping[tuple[str, str], Line]) -> str:
             if phase in fault.seen
         ]
         parts.append("\n".join([f"## {group.title}", "", HEAD, *rows, ""]))
-    return "\n".join([*parts, NOTES])
+    return "\n".join([*parts, RECORDINGS, NOTES])

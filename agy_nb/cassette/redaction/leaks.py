@@ -179,7 +179,7 @@ def redact(path: Path, rules: Iterable[Rule], unmatched: set[str] | None = None)
     journal = CassetteWriter(
         path, header, keep=map(redactor.line, joined(read_lines(path), redactor))
     )
-    try:
+    with journal.adding_files():
         found = {MODEL: read_model(path)}
         if (path / TOOLS).exists():
             found[TOOLS] = read_vcr(path / TOOLS)
@@ -191,9 +191,6 @@ def redact(path: Path, rules: Iterable[Rule], unmatched: set[str] | None = None)
             there = journal.folder / file.relative_to(path)
             there.parent.mkdir(parents=True, exist_ok=True)
             there.write_bytes(redactor.body(text.encode("utf-8", "surrogateescape")))
-    except BaseException:
-        journal.abandon()
-        raise
     counts = dict(header.redactions)
     written = journal.finish(
         lambda: {k: counts.get(k, 0) + redactor.counts[k] for k in {*counts, *redactor.counts}},

@@ -95,12 +95,9 @@ class SessionMerger:
                 header = _both(before, header)
                 lines = _one_after_another(read_lines(self._cassette), lines)
             whole = CassetteWriter(self._cassette, header, keep=lines)
-            try:
+            with whole.adding_files():
                 parts = [self._cassette, place.own] if begun else [place.own]
                 _join_models(parts, whole.folder / MODEL)
-            except BaseException:
-                whole.abandon()
-                raise
             whole.finish(lambda: header.redactions)
             state["begun"] = True
         shutil.rmtree(place.own, ignore_errors=True)

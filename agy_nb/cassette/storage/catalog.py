@@ -81,11 +81,12 @@ def remove(leftover: Path) -> str:
     place = cassette_of(leftover)
     lock = RecordingLock(place)
     try:
+        missing = not os.path.lexists(place)
         recover(place)
         if leftover.name.endswith(LOCK):
             return "removed"
         if not os.path.lexists(leftover):
-            return "restored"
+            return "restored" if missing else "removed"
         if leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover)
         return "removed"

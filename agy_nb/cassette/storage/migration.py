@@ -91,13 +91,10 @@ def migrate(path: Path, steps: Mapping[int, MigrationStep] | None = None) -> Mig
     header = replace(header_of(data, str(path)), version=form.VERSION)
     whole = header.complete and _size(path / WIRE) >= size
     journal = CassetteWriter(path, header, keep=_lines(path, way))
-    try:
+    with journal.adding_files():
         for name in (MODEL, EPISODES, TOOLS):
             if (path / name).exists():
                 shutil.copyfile(path / name, journal.folder / name)
-    except BaseException:
-        journal.abandon()
-        raise
     journal.finish(lambda: header.redactions, complete=whole)
     return Migrated(before, form.VERSION)
 

@@ -122,17 +122,33 @@ def cassette_of(leftover: Path) -> Path:
 
 
 def recover(place: Path) -> None:
-    """Rename the old cassette back if a crash came between the two steps of its replacement.
+    """Undo or finish a replacement that a crash interrupted.
 
-    Call it before a recording only, with the lock held: a reader changes nothing.
+    Between its two renames, the old cassette is renamed back. After the replacement, the rest of
+    the old one is removed. Call it before a recording only, with the lock held: a reader changes
+    nothing.
     """
     if os.path.lexists(place):
+        _remove_replaced(place)
         return
     for path in unfinished_of(place):
         if f".{_REPLACED}-" in path.name:
             with contextlib.suppress(OSError):
                 path.rename(place)
             return
+
+
+def _remove_replaced(place: Path) -> None:
+    """Remove the cassette that this one has replaced, if the mark shows that it did."""
+    name = _marked_for(place)
+    folder = place.with_name(name) if _NAME.fullmatch(name) else place
+    if name == place.name or _cassette_of(folder) != place:
+        return
+    for old in (folder, place_of_old(folder)):
+        if is_unfinished(old):
+            shutil.rmtree(old, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        (place / MARK).unlink()
 
 
 def recover_unless_busy(place: Path) -> None:

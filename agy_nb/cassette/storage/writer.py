@@ -211,6 +211,21 @@ class CassetteWriter:
         finally:
             self._lock.release()
 
+    @contextlib.contextmanager
+    def adding_files(self) -> Iterator[None]:
+        """Throw the recording away if the block fails, which adds files to its folder. Blocks.
+
+        Raises:
+            CassetteNotWrittenError: The disk refused a file.
+        """
+        try:
+            yield
+        except BaseException as error:
+            self.abandon()
+            if isinstance(error, OSError):
+                raise not_written(self.path, error) from error
+            raise
+
     def leave_partial(self) -> None:
         """Write what is left, and leave the recording where a crash would. Blocks."""
         try:
