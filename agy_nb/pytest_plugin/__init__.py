@@ -7,10 +7,9 @@ marker          reads `@pytest.mark.agy_cassette` and finds the test's cassette
 scopes          cassettes of a class, a module or the session
 tmp_folders     marks for pytest's temporary folders
 lifecycle       opens a test's cassette before its fixtures, and checks it after the call
-failure_report  shows the difference without agy_nb's own traceback
+report          failures without agy_nb's own traceback, briefly; cassettes that no test uses
 shared_cassettes  which tests of a run recorded into which cassette
 network         --agy-block-network
-unused          the report of cassettes that no test uses
 fixtures        agy_runtime, agy_agent, scripted_model
 test_loop       the event loop of a test's agents
 ```
@@ -33,9 +32,10 @@ from agy_nb.pytest_plugin import (
     scopes,
     test_loop,
     tmp_folders,
-    unused,
 )
 from agy_nb.pytest_plugin.plugin_options import PluginSettings, pytest_addoption, settings_of
+from agy_nb.pytest_plugin.report import unused
+from agy_nb.pytest_plugin.report.same_differences import SameDifferences
 
 if TYPE_CHECKING:
     import pytest
@@ -59,6 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
         parts.append(network)
     if settings.unused != "off":
         parts.append(unused)
+    config.pluginmanager.register(SameDifferences(config), SameDifferences.__name__)
     for part in parts:
         config.pluginmanager.register(part, part.__name__)
 

@@ -22,8 +22,15 @@ import pytest
 from agy_nb.errors import AgyError
 from agy_nb.pytest_plugin.cassette_names import without_repetition
 from agy_nb.pytest_plugin.errors import FixtureScopeError, InvalidMarkerError
-from agy_nb.pytest_plugin.failure_report import hide_internal_frames, message_only, unittest_error
 from agy_nb.pytest_plugin.marker import MARKER, CassetteRequest, request_of
+from agy_nb.pytest_plugin.report.failure_report import (
+    hide_internal_frames,
+    message_only,
+    shortest,
+    unittest_error,
+    without_log_of,
+)
+from agy_nb.pytest_plugin.report.same_differences import shorten
 from agy_nb.pytest_plugin.scopes import owner_of, refuse_unrecorded
 from agy_nb.pytest_plugin.shared_cassettes import shared_of
 
@@ -330,10 +337,20 @@ def pytest_runtest_makereport(
         if message_alone:
             report.longrepr = message_only(found)
         elif found.value is context.raised:
-            report.longrepr = item.repr_failure(found)
+            report.longrepr = shortest(item, found)
+        _shorten(report, item, found.value)
     if call.when == "teardown":
         del item.stash[_context]
     return report
+
+
+def _shorten(report: pytest.TestReport, item: pytest.Item, error: BaseException) -> None:
+    """Leave out what the report of this test, or of another one, says already."""
+    from agy_nb.cassette import CassetteMismatchError
+
+    if isinstance(error, CassetteMismatchError) and not item.config.getoption("fulltrace"):
+        report.sections = without_log_of(error, report.sections)
+        shorten(report, item, error)
 
 
 def _about_a_cassette(error: BaseException | None) -> bool:

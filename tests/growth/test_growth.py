@@ -7,10 +7,10 @@ import re
 import pytest
 
 from agy_nb.cassette.matching.compare_frames import Comparer, Difference, same_text
-from agy_nb.cassette.matching.compare_requests import PathTranslation, canonical_body
+from agy_nb.cassette.matching.compare_requests import canonical_body
 from agy_nb.cassette.matching.jsonpath import JsonPath
-from agy_nb.cassette.matching.mismatch import diff_of
 from agy_nb.cassette.matching.placeholders import Placeholders
+from agy_nb.cassette.matching.text_diff import diff_of
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.http.sse_events import clean_stream
 from agy_nb.cassette.redaction.known_values import KnownValues
@@ -22,6 +22,7 @@ from agy_nb.protocol.events import Text
 from agy_nb.protocol.values import Trajectory
 from agy_nb.widgets.approvals import argument_editor
 from agy_nb.wire import WireReader
+from agy_nb.wire.path_map import PathMap
 from agy_nb.wire.summaries import digest_diff
 from agy_nb.wire.summaries.digest import SessionDigest
 from tests.growth import growth
@@ -226,7 +227,7 @@ OTHERS = {
     "placeholders": (lambda size: filled("/then/app/x ", size), placeholders),
     "paths of a request": (
         lambda size: filled("/then/app/x ", size),
-        lambda text: PathTranslation({"app-data": "/then/app"}).to_marks(text),
+        lambda text: PathMap({"/then/app": "{{agy:app-data}}"}).message(text),
     ),
     "the canonical form of a request": (body, canonical_body),
     "a request with many ids": (

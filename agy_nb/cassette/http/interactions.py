@@ -19,7 +19,7 @@ from agy_nb.cassette.matching.compare_requests import (
     canonical_body,
     same_but_marks,
 )
-from agy_nb.cassette.matching.mismatch import diff_of
+from agy_nb.cassette.matching.text_diff import diff_of
 from agy_nb.cassette.remedies import ACCEPT_UNPLAYED, RECORD_AGAIN
 from agy_nb.cassette.storage.model_log import has_model, read_model
 

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-import re
 from collections.abc import Iterable
-from typing import Any
 
 from agy_nb.cassette import remedies as r
 from agy_nb.cassette.errors import CassetteMismatchError
-from agy_nb.cassette.matching.compare_frames import MISSING, Difference
+from agy_nb.cassette.matching.compare_frames import Difference
+from agy_nb.cassette.matching.text_diff import diff_of
 from agy_nb.cassette.redaction import SECRET
 from agy_nb.cassette.remedies import Remedy
 from agy_nb.cassette.storage.format import Frame
 from agy_nb.wire import frames as f
 from agy_nb.wire.frames import FrameKey, kind_of
 
-_LONG = 80
-_CONTEXT_WORDS = 6
-_MOST_LINES = 60
-_MOST_COMPARED = 1_000
-"""Lines or words of a side that are compared; difflib takes quadratic time."""
 _SHOWN = 300
 
 _WHAT = {
@@ -227,44 +220,6 @@ def never_started(path: str, sessions: list[int]) -> CassetteMismatchError:
         phase="unplayed",
         session=sessions[0],
     )
-
-
-def diff_of(difference: Difference) -> str:
-    """A unified diff of one difference; long texts are compared word by word."""
-    old, new = _lines(difference.expected), _lines(difference.actual)
-    context = 3
-    if isinstance(difference.expected, str) and isinstance(difference.actual, str):
-        longest = max(map(len, (*old, *new)), default=0)
-        if longest > _LONG:
-            old, new = _words(difference.expected), _words(difference.actual)
-            context = _CONTEXT_WORDS
-    old, new = _around_difference(old, new, context)
-    diff = list(difflib.unified_diff(old, new, "recorded", "now", lineterm="", n=context))
-    if len(diff) > _MOST_LINES:
-        diff = [*diff[:_MOST_LINES], f"... {len(diff) - _MOST_LINES} more lines"]
-    return "\n".join(diff)
-
-
-def _around_difference(old: list[str], new: list[str], context: int) -> tuple[list[str], list[str]]:
-    """Cut long sides to what surrounds the first difference."""
-    if max(len(old), len(new)) <= _MOST_COMPARED:
-        return old, new
-    pairs = enumerate(zip(old, new, strict=False))
-    first = next((n for n, (one, other) in pairs if one != other), min(len(old), len(new)))
-    start = max(0, first - context)
-    return old[start : start + _MOST_COMPARED], new[start : start + _MOST_COMPARED]
-
-
-def _lines(value: Any) -> list[str]:
-    if value is MISSING:
-        return []
-    if isinstance(value, str):
-        return value.splitlines() or [""]
-    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True).splitlines()
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\S+", text)
 
 
 def _redacted(call: Frame | None) -> str:
