@@ -6,7 +6,7 @@ import json
 
 from agy_nb.runtime.limits.idle_timeout import SilenceWatch
 from tests.cassette.conftest import Frames
-from tests.properties.scenarios_replay import Client, matcher_of
+from tests.properties.scenarios.replay import Client, matcher_of
 from tests.properties.schedules import Replayed, run
 
 

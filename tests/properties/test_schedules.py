@@ -5,14 +5,14 @@ import asyncio
 import pytest
 from hypothesis import given, strategies as st
 
-from tests.properties import (  # noqa: F401 - each fills SCENARIOS
-    scenarios_approvals,
-    scenarios_cancels,
-    scenarios_loop,
-    scenarios_quota,
-    scenarios_replay,
-)
 from tests.properties.conftest import EFFORT, PROFILE
+from tests.properties.scenarios import (  # noqa: F401 - each fills SCENARIOS
+    approvals,
+    cancels,
+    loop,
+    quota,
+    replay,
+)
 from tests.properties.schedules import (
     Broken,
     Dice,

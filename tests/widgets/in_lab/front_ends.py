@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import nbformat
+import pytest
 from playwright.sync_api import Page, TimeoutError as NotInTime, sync_playwright
 
 ROOT = Path(__file__).parents[3]
@@ -50,6 +51,18 @@ RUN = """
 
 
 IDLE = "window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'"
+
+BROWSER = [
+    pytest.mark.browser,
+    pytest.mark.blocking_allowed,  # Playwright has a loop of its own in this thread
+    pytest.mark.real,
+    pytest.mark.slow,
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(
+        not any(map(shutil.which, BROWSERS)), reason="needs Chromium, as `make browser` installs it"
+    ),
+]
+"""The marks of every test with a browser."""
 
 
 class Cell:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.widgets.in_lab.barriers import barriers
 from tests.widgets.in_lab.cells import TURNS
-from tests.widgets.in_lab.marks import BROWSER
+from tests.widgets.in_lab.front_ends import BROWSER
 
 pytestmark = BROWSER
 

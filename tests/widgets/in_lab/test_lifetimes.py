@@ -7,8 +7,7 @@ import pytest
 
 from tests.widgets.in_lab import front_ends
 from tests.widgets.in_lab.cells import START, TURNS
-from tests.widgets.in_lab.front_ends import SCREENSHOTS
-from tests.widgets.in_lab.marks import BROWSER
+from tests.widgets.in_lab.front_ends import BROWSER, SCREENSHOTS
 
 pytestmark = BROWSER
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.widgets.in_lab.barriers import barriers
-from tests.widgets.in_lab.marks import BROWSER
+from tests.widgets.in_lab.front_ends import BROWSER
 
 pytestmark = BROWSER
 

@@ -68,7 +68,7 @@ def test_thread_of_the_package_that_stays_is_named():
 def test_guilty_test_fails_and_no_other(pytester, leaves, monkeypatch):
     """Python's collector would find the process in the test after it."""
     monkeypatch.setattr(end_new_children, "__defaults__", (0.2,))
-    conftest = Path(__file__).parents[1] / "conftest.py"
+    conftest = Path(__file__).parents[2] / "conftest.py"
     pytester.makeconftest(conftest.read_text(encoding="utf-8"))
     pytester.makeini(
         "[pytest]\nmarkers = blocking_allowed\nasyncio_default_fixture_loop_scope = function\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FORMS = sorted(p for p in ROOT.glob(".github/ISSUE_TEMPLATE/*.yml") if p.stem != "config")
 PAGES = [ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md"]
 RECORDS = sorted(p for p in ROOT.glob("docs/decisions/*.md") if p.stem != "index")

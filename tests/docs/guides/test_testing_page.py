@@ -12,7 +12,7 @@ from agy_nb.cassette import use_cassette
 from agy_nb.pytest_plugin import fixtures
 from agy_nb.pytest_plugin.plugin_options import RECORD_MODES, UNUSED
 
-PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "testing.md").read_text(encoding="utf-8")
 
 INI = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PATCHES = sorted((ROOT / "tests" / "mutants").glob("*.patch"))
 
 

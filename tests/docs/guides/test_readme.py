@@ -12,7 +12,7 @@ import pytest
 import agy_nb as agy
 from agy_nb.testing import EchoModel
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
@@ -52,5 +52,5 @@ async def test_examples_run(monkeypatch, capsys, tmp_path):
 
 def test_every_link_leads_somewhere():
     links = re.findall(r"\]\(([^)]+)\)", README)
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     assert [link for link in links if not (root / link).exists()] == []
