@@ -142,8 +142,8 @@ class _Reader:
             self._problem("newer_format", f"format {version}; this agy_nb reads up to {newest}")
             return False
         self._complete = bool(data.get("complete"))
-        with contextlib.suppress(ValueError, TypeError):
-            self._recorded_at = datetime.fromisoformat(data["recorded_at"]).timestamp()
+        with contextlib.suppress(ValueError, OverflowError, OSError):
+            self._recorded_at = datetime.fromisoformat(str(data.get("recorded_at"))).timestamp()
         if not self._complete:
             self._problem("partial", "the recording is incomplete, or still running")
         self._session.about(complete=self._complete, sdk=str(data.get("sdk") or "") or None)
