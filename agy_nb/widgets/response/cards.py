@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Collection
 from datetime import datetime
 
 from agy_nb.protocol.events import (
@@ -181,17 +182,30 @@ def _prompt_part(part: TextPart | MediaPart | SlashCommandPart) -> str:
 # -- tool calls ------------------------------------------------------------------------------------
 
 
-def headline(name: str, args: JsonObject, server: str | None = None) -> str:
-    """Render a call in one line: the tool and its main argument."""
+def headline(
+    name: str, args: JsonObject, server: str | None = None, differing: Collection[str] = ()
+) -> str:
+    """Render a call in one line: the tool, and the argument that tells calls apart.
+
+    Args:
+        name: The tool.
+        args: The arguments.
+        server: The MCP server of the tool.
+        differing: Names of the arguments that differ from other calls of the tool.
+    """
     main = command_of(args)
     if main is None and not any(key in args for key in COMMANDS):
         main = next((key for key in _PATHS if isinstance(args.get(key), str)), None)
-    words = _pairs(args) if main is None else str(args[main])
+    first = {key: value for key, value in args.items() if key in differing}
+    if main is not None and (not first or main in first):
+        words = str(args[main])
+    else:
+        words = _pairs(first | args)
     line = " ".join(words[: 2 * LONGEST].split())
     short = line if len(line) <= _SHORT else f"{line[:_SHORT]}…"
     full = f"{server} · {name}" if server else name
     shown, said = (escape(revealed(each, exact=True)) for each in (full, short))
-    return f"<code>{shown}</code> <span class='agy-dim'>{said}</span>"
+    return f"<code>{shown}</code> <span class='agy-dim agy-arg'>{said}</span>"
 
 
 def command_of(args: JsonObject) -> str | None:
@@ -223,8 +237,11 @@ def tool(
     state: str = "",
     wait: float | None = None,
     raised: ToolException | None = None,
+    *,
+    decision: Approval | None = None,
+    differing: Collection[str] = (),
 ) -> str:
-    """Render the head of a tool call.
+    """Render the row of a tool call.
 
     Args:
         call: The call.
@@ -232,24 +249,54 @@ def tool(
         state: The label of a call without a result, e.g. "Stopped"; empty while it runs.
         wait: Duration in seconds, None if unknown.
         raised: The exception that the tool raised, None if unknown.
+        decision: The approval of the call, None if it needed none.
+        differing: Names of the arguments that differ from other calls of the tool.
     """
+    said = [] if decision is None else [_allowed(decision)]
     if result is None:
-        mark = badge("off" if state else "wait", state or "Running")
+        mark = dot("off" if state else "wait", state or "Running")
+        said += [state] if state else []
     elif result.denied:
-        mark = badge("bad", "Denied")
+        mark = dot("bad", "")
+        said.append("Denied")
     elif result.error is not None:
-        mark = badge("bad", "Failed" if raised is None else f"Failed: {raised.error_type}")
+        mark = dot("bad", "")
+        said.append("Failed" if raised is None else f"Failed: {raised.error_type}")
     else:
-        mark = badge("ok", "Done")
-    took = f'<span class="agy-dim">{seconds(wait)}</span>' if wait is not None else ""
-    return f"{mark} {headline(call.name, call.args, call.server)} {took}"
+        mark = dot("ok", "Done")
+    if wait is not None:
+        said.append(seconds(wait))
+    args = call.args if decision is None or decision.edited is None else decision.edited
+    right = f'<span class="agy-dim agy-facts">{escape(" · ".join(said))}</span>'
+    return f"{mark} {headline(call.name, args, call.server, differing)} {right}"
+
+
+def dot(kind: str, words: str) -> str:
+    """Render a state as a coloured dot, with words for those who do not see it."""
+    unseen = f'<span class="agy-unseen">{escape(words)}</span>'
+    return f'<span class="agy-dot agy-dot-{kind}">{unseen}</span>'
+
+
+def _allowed(event: Approval) -> str:
+    if event.edited is not None:
+        return _edited_by(event)
+    return "Allowed by you" if _by_user(event) else "Allowed"
 
 
 def tool_body(
-    call: ToolCall, result: ToolResult | None, raised: ToolException | None = None
+    call: ToolCall,
+    result: ToolResult | None,
+    raised: ToolException | None = None,
+    decision: Approval | None = None,
 ) -> str:
-    """Render the arguments, result, error and traceback of a tool call."""
-    found = [_section("Arguments", _block(_json(call.args), "json"))] if call.args else []
+    """Render the decision, arguments, result, error and traceback of a tool call."""
+    found = []
+    if decision is not None and decision.edited is not None:
+        found.append(approval_body(decision))
+    else:
+        if decision is not None:
+            found.append(plain(_decided(decision)))
+        found += [_arguments(call.args)] if call.args else []
     if result is not None and result.error is not None:
         title = "Denied" if result.denied else "Error"
         found.append(_section(title, _block(clip(result.error))))
@@ -260,6 +307,14 @@ def tool_body(
         language = "" if isinstance(value, str) else "json"
         found.append(_section("Result", _block(_json(value), language)))
     return "".join(found)
+
+
+def _arguments(args: JsonObject) -> str:
+    """Render a command as a command, an edit as a diff, and all other arguments as JSON."""
+    is_short = _dump(args, LONGEST, "…")[-1:] != "…"
+    if is_short and (command_of(args) is not None or any(old in args for old, _ in _OLD_AND_NEW)):
+        return call_details(args)
+    return _section("Arguments", _block(_json(args), "json"))
 
 
 def _section(title: str, inside: str) -> str:

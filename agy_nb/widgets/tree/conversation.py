@@ -48,6 +48,25 @@ class _Call:
     call: ToolCall
     result: ToolResult | None = None
     raised: ToolException | None = None
+    decision: Approval | None = None
+
+
+@dataclass(slots=True)
+class _SameTool:
+    """The calls of one tool in a turn, and the arguments in which they differ."""
+
+    calls: list[_Call] = field(default_factory=list)
+    differing: set[str] = field(default_factory=set)
+
+    def add(self, known: _Call) -> bool:
+        """Add a call; return whether more arguments differ now."""
+        if known not in self.calls:
+            self.calls.append(known)
+        first, args = self.calls[0].call.args, known.call.args
+        before = len(self.differing)
+        self.differing |= {key for key in first if key not in args or args[key] != first[key]}
+        self.differing |= args.keys() - first.keys()
+        return len(self.differing) > before
 
 
 @dataclass(slots=True)
@@ -67,6 +86,8 @@ class _Turn:
     usage: TokenUsage | None = None
     subagents: dict[str, str] = field(default_factory=dict)
     calls: dict[str, _Call] = field(default_factory=dict)
+    same_tool: dict[tuple[str, str | None], _SameTool] = field(default_factory=dict)
+    decisions: dict[str, Approval] = field(default_factory=dict)
     refusals: set[str] = field(default_factory=set)
     cards: dict[str, str] = field(default_factory=dict)
     refused: str = ""
@@ -283,7 +304,17 @@ class ConversationView:
             known = self._turn.calls[event.call_id] = _Call(node, parent, event)
         else:
             known.call = event
-        self._show_call(known)
+        self._take_decision(known)
+        same = self._turn.same_tool.setdefault((event.name, event.server), _SameTool())
+        for each in same.calls if same.add(known) else (known,):
+            self._show_call(each)
+
+    def _take_decision(self, known: _Call) -> None:
+        """Move a decision that allowed a call into the row of the call."""
+        decision = self._turn.decisions.pop(known.call.call_id, None)
+        if decision is not None:
+            known.decision = decision
+            self._remove(decision.approval_id)
 
     def _result(self, event: ToolResult) -> None:
         known = self._turn.calls.get(event.call_id)
@@ -317,17 +348,37 @@ class ConversationView:
                 id=known.node,
                 parent=known.parent,
                 kind="tool",
-                head=cards.tool(call, result, state, wait, known.raised),
-                body=cards.tool_body(call, result, known.raised),
+                head=cards.tool(
+                    call,
+                    result,
+                    state,
+                    wait,
+                    known.raised,
+                    decision=known.decision,
+                    differing=self._differing(call),
+                ),
+                body=cards.tool_body(call, result, known.raised, known.decision),
                 fold="closed",
             )
         )
 
+    def _differing(self, call: ToolCall) -> set[str]:
+        same = self._turn.same_tool.get((call.name, call.server))
+        return set() if same is None else same.differing
+
     def _approval(self, event: Approval) -> None:
         pending = event.state is ApprovalState.PENDING
         self._ask(event.approval_id, event, pending=pending)
-        if not pending and event.state is not ApprovalState.ALLOWED and event.call_id:
-            self._refuse(event.call_id)
+        if not pending and event.call_id:
+            if event.state is not ApprovalState.ALLOWED:
+                self._refuse(event.call_id)
+            elif (known := self._turn.calls.get(event.call_id)) is not None:
+                known.decision = event
+                self._remove(event.approval_id)
+                self._show_call(known)
+                return
+            else:
+                self._turn.decisions[event.call_id] = event
         self._tree.upsert(
             Upsert(
                 id=event.approval_id,

@@ -64,12 +64,13 @@ class NodeTree:
         self._changes.append(AppendText(id=node, text=text))
 
     def remove(self, node: str) -> None:
-        """Remove a node and its children."""
+        """Remove a node and its children; an unknown node is ignored."""
+        if node not in self._nodes:
+            return
         for child in tuple(self._children.get(node, ())):
             self.remove(child)
         self._html.pop(self._top(node), None)
-        if (known := self._nodes.pop(node, None)) is not None:
-            self._children[known.parent].pop(node, None)
+        self._children[self._nodes.pop(node).parent].pop(node, None)
         self._children.pop(node, None)
         self._tails.pop(node, None)
         self._changes.append(Remove(id=node))

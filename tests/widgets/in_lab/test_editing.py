@@ -36,7 +36,7 @@ def test_call_runs_as_it_was_edited_and_the_page_keeps_both(lab, how):
     cell.footer()
     cell.still()
     assert "deleted drafts" in lab.do("print(model.requests[-1].tool_results[-1].text)")
-    cell.wait(".agy-decided summary").click()
+    cell.wait(".agy-tool summary").click()
     assert "Edited by you" in cell.text()
     assert "Original call" in cell.text()
     cell.picture("edited")

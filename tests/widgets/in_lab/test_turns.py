@@ -20,7 +20,7 @@ def test_turn_streams_into_the_cell_and_stays_as_html(lab):
     cell.wait("td >> text=a")
     cell.wait("li >> text=two")
     cell.wait("button >> text=Stop")
-    assert cell.count(".agy-thought") == 1
+    assert cell.count(".agy-nodes .agy-thought") == 1
     cell.picture("streaming")
     assert barriers(lab, cell, "streaming") == []
     cell.wait("button >> text=Stop").click()
@@ -77,7 +77,7 @@ def test_focus_stays_in_the_view_when_a_button_is_gone(lab):
     cell = lab.run(TURNS["await"])
     cell.wait(".agy-approval button:enabled >> text=Allow once").focus()
     lab.page.keyboard.press("Enter")
-    cell.wait(".agy-decided")
+    cell.wait(".agy-tool >> text=Allowed by you")
     assert lab.page.evaluate("document.activeElement.closest('.agy-view') !== null")
     cell.wait(".agy-approval button:enabled >> text=Allow once").focus()
     lab.page.keyboard.press("Enter")

@@ -153,6 +153,12 @@ def test_body_of_a_call_has_arguments_and_result_or_error():
     assert cards.tool_body(call(), None) == ""
 
 
+def test_body_of_a_call_shows_a_command_and_a_change_as_such():
+    assert text_of(cards.tool_body(call(CommandLine="ls -la"), None)) == "$ ls -la"
+    body = cards.tool_body(call(old_string="a", new_string="b", path="f.py"), None)
+    assert "-a\n+b" in text_of(body)
+
+
 def test_binary_results_are_text_that_harms_nobody():
     binary = bytes(range(256)) * 10
     as_text = binary.decode("latin-1")

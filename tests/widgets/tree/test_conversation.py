@@ -1,5 +1,6 @@
 """Events of turns become a page: what is on it, where, and the same for whoever comes late."""
 
+import re
 from dataclasses import replace
 from datetime import datetime
 
@@ -327,9 +328,40 @@ def test_call_that_a_person_refused_is_one_card():
     assert kinds(page(called(), asks(call_id="c1"), refusal, denied())) == ["decided"]
 
 
-def test_call_that_a_person_allowed_has_its_card_below_the_decision():
-    allowed = asks(ApprovalState.ALLOWED, call_id="c1")
-    assert kinds(page(allowed, called(), answered(result=1))) == ["decided", "tool"]
+@pytest.mark.parametrize("first", ["approval", "call"])
+def test_call_that_a_person_allowed_is_one_row(first):
+    pending = asks(call_id="c1")
+    allowed = asks(ApprovalState.ALLOWED, call_id="c1", decided_by="a click: once")
+    events = [pending, allowed, called()] if first == "approval" else [called(), pending, allowed]
+    transcript = page(*events)
+    assert kinds(transcript) == ["tool"]
+    assert "Allowed by you" in transcript.html()
+    transcript.on_event(answered(result=1, at=2.5))
+    assert kinds(transcript) == ["tool"]
+    assert "You allowed it once." in transcript.html()
+
+
+def test_call_that_was_edited_shows_the_edited_arguments():
+    allowed = asks(
+        ApprovalState.ALLOWED, call_id="c1", decided_by="a click: edited", edited={"q": "new"}
+    )
+    shown = text_of(page(allowed, called(q="old"), answered(result=1)).html())
+    assert 'search q="new" Edited by you' in shown
+    assert "Original call" in shown
+
+
+def test_parallel_calls_are_rows_that_begin_with_what_differs():
+    transcript = page(*(called(f"c{n}", same="x" * 200, q=n) for n in range(10)))
+    assert kinds(transcript) == ["tool"] * 10
+    heads = re.findall("<summary>(.*?)</summary>", transcript.html())
+    assert [f"q={n}, same=" in text_of(head) for n, head in enumerate(heads)] == [True] * 10
+
+
+def test_calls_on_one_file_are_told_apart():
+    transcript = page(called("a", path="f.py", line=1), called("b", path="f.py", line=200))
+    heads = re.findall("<summary>(.*?)</summary>", transcript.html())
+    assert "line=1" in text_of(heads[0])
+    assert "line=200" in text_of(heads[1])
 
 
 def test_call_that_a_rule_refused_is_a_card_that_says_so():
@@ -487,7 +519,7 @@ def test_no_payload_in_any_field_changes_the_page():
                 state=ApprovalState.PENDING,
                 reason=f"x{text}",
             ),
-            Question(question_id="q", questions=(AskedQuestion(question=text),)),
+            Question(question_id="q", questions=(AskedQuestion(question="?"),)),
             ToolCall(call_id="e", name="t"),
             ToolException(call_id="e", error_type=text, message=text, traceback=text),
             ToolResult(call_id="e", name="t", error="x"),
