@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -27,8 +28,9 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 class use_cassette:  # noqa: N801 - a context manager that reads as a function, as in vcrpy
     """Record the agents of a block, or replay them from a cassette.
 
-    Use it as a context manager (`with` or `async with`) or as a decorator of functions and
-    coroutine functions. It works for agents of agy_nb and of the SDK's own `Agent`, without changes
+    Use it as a context manager (`with` or `async with`) or as a decorator of functions, coroutine
+    functions and generators, such as fixtures. The cassette of a generator is in use from its first
+    item to its end. It works for agents of agy_nb and of the SDK's own `Agent`, without changes
     to their code or configuration.
 
     Args:
@@ -196,25 +198,49 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
             self._use.raise_mismatch(error, still_open=True, allow_unplayed=not unplayed)
 
     def __call__(self, function: _Function) -> _Function:
-        """Decorate a function so that each call uses the cassette."""
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def in_cassette(*args: Any, **kwargs: Any) -> Any:
-                async with self._again():
-                    return await function(*args, **kwargs)
-
-        else:
-
-            @functools.wraps(function)
-            def in_cassette(*args: Any, **kwargs: Any) -> Any:
-                with self._again():
-                    return function(*args, **kwargs)
-
-        return in_cassette  # type: ignore[return-value]  # wrapped
+        """Decorate a function or a generator so that each call uses the cassette."""
+        decorated = _in_cassette(function, self._again)
+        return functools.wraps(function)(decorated)  # type: ignore[return-value]  # wrapped
 
     def _again(self) -> use_cassette:
         fresh = object.__new__(use_cassette)
         fresh._options = self._options
         fresh._use = None
         return fresh
+
+
+def _in_cassette(
+    function: Callable[..., Any], again: Callable[[], use_cassette]
+) -> Callable[..., Any]:
+    """Return a function of the same kind that uses a cassette."""
+
+    async def coroutine(*args: Any, **kwargs: Any) -> Any:
+        async with again():
+            return await function(*args, **kwargs)
+
+    def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        with again():
+            return (yield from function(*args, **kwargs))
+
+    async def async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        async with again(), contextlib.aclosing(function(*args, **kwargs)) as items:
+            step = partial(items.asend, None)
+            while True:
+                try:
+                    item = await step()
+                except StopAsyncIteration:
+                    return
+                try:
+                    step = partial(items.asend, (yield item))
+                except Exception as error:
+                    step = partial(items.athrow, error)
+
+    def plain(*args: Any, **kwargs: Any) -> Any:
+        with again():
+            return function(*args, **kwargs)
+
+    if inspect.isasyncgenfunction(function):
+        return async_generator
+    if inspect.isgeneratorfunction(function):
+        return generator
+    return coroutine if inspect.iscoroutinefunction(function) else plain

@@ -60,6 +60,7 @@ def blocked() -> Generator[None, None, None]:
             patch.setattr(socket.socket, "sendmsg", _guarded_sendmsg(socket.socket.sendmsg))
         start = subprocess.Popen.__init__
         patch.setattr(subprocess.Popen, "__init__", _without_network(start))
+        patch.setattr(socket, "getnameinfo", _guarded_name(socket.getnameinfo))
         for name in _LOOK_UP:
             patch.setattr(socket, name, _guarded_look_up(getattr(socket, name)))
         yield
@@ -96,6 +97,15 @@ def _guarded_look_up(original: Callable[..., Any]) -> Callable[..., Any]:
         return original(host, *args, **kwargs)
 
     return look_up
+
+
+def _guarded_name(original: Callable[..., Any]) -> Callable[..., Any]:
+    def name_of(address: Any, flags: int) -> Any:
+        if not flags & socket.NI_NUMERICHOST and not is_loopback(address[0]):
+            _refuse("the look-up of", _text(address[0]))
+        return original(address, flags)
+
+    return name_of
 
 
 def _without_network(original: Callable[..., None]) -> Callable[..., None]:

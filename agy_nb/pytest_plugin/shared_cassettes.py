@@ -89,7 +89,7 @@ class SharedCassettes:
 
     def _file(self, cassette: Path) -> Path:
         assert self._folder is not None
-        name = hashlib.sha256(bytes(cassette)).hexdigest()[:16]
+        name = hashlib.sha256(str(cassette).encode("utf-8", "surrogatepass")).hexdigest()[:16]
         return self._folder / f"{name}.json"
 
 

@@ -228,7 +228,7 @@ def main(name: str, fault: str, stride: int, folder: Path) -> None:
 
 def table() -> str:
     """Return the rows for the page."""
-    head = "| what is written | killed at any write | disk full from any write on |"
+    head = "| operation | killed at any write | disk full from any write on |"
     rows = [
         f"| {crash.name} | {', or '.join(crash.killed)} | {', or '.join(crash.full)} |"
         for crash in CRASHES

@@ -69,7 +69,7 @@ there is one whole cassette:
 
 A task is cancelled at each await:
 
-| what is cancelled | result |
+| cancelled task | result |
 | --- | --- |
 | the start of `use_cassette` | the cassette is unchanged, and can be used again at once |
 | the start of an agent in the block | the block ends as usual, and the cassette can be used again |

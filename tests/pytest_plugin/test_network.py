@@ -14,6 +14,7 @@ ATTEMPTS = (
     "with socket.socket(type=socket.SOCK_DGRAM) as s: s.sendmsg([b'x'], [], 0, ('192.0.2.1', 9))",
     "socket.getaddrinfo('example.org', 443)",
     "socket.gethostbyaddr('192.0.2.1')",
+    "socket.getnameinfo(('192.0.2.1', 9), 0)",
     "socket.getaddrinfo(b'example.org', 443)",
     "socket.gethostbyname('example.org')",
     "urllib.request.urlopen('http://example.org/')",

@@ -1,5 +1,7 @@
 """The report of cassettes that no test uses."""
 
+import os
+
 import pytest
 
 from agy_nb.cassette.storage.ownership import new_folder
@@ -80,7 +82,8 @@ def test_report_can_be_switched_off(tests, run, lay):
         (["-k", "three"], []),
         (["-k", "not test_a.py", "a"], ["a/cassettes/test_b/x"]),
         (["--deselect", "a/test_a.py::test_three", "a"], ["a/cassettes/test_b/x"]),
-        (["--ignore", "a/test_b.py", "a"], ["a/cassettes/gone/x", "a/cassettes/test_a/x"]),
+        (["--ignore", "a/test_b.py", "a"], ["a/cassettes/test_a/x"]),
+        (["--lf"], []),
         (["--collect-only"], []),
     ],
 )
@@ -94,6 +97,53 @@ def test_only_what_was_looked_at_wholly_is_reported(tests, run, lay, arguments, 
 def test_module_that_cannot_be_collected_has_no_unused_cassettes(tests, run, suite):
     suite.makepyfile(**{"a/test_b": "import nothing_of_that_name"})
     assert unused(run("--continue-on-collection-errors")) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments"),
+    [
+        ("import nothing_of_that_name", ["--continue-on-collection-errors"]),
+        ("import pytest\npytest.importorskip('nothing_of_that_name')", []),
+        ("import pytest\npytest.skip('not now', allow_module_level=True)", []),
+        ("", ["--ignore", "a/test_b.py"]),
+        ("", ["--ignore-glob", "*_b.py"]),
+        ("", ["-n", "2", "-p", "xdist", "--ignore", "a/test_b.py"]),
+    ],
+)
+def test_cassette_of_modules_that_were_not_read_may_be_theirs(
+    tests, run, lay, suite, source, arguments
+):
+    lay("a/cassettes/shared/weather", "a/cassettes/test_a/gone")
+    if source:
+        suite.makepyfile(**{"a/test_b": source})
+    assert unused(run(*arguments)) == ["a/cassettes/test_a/gone"]
+
+
+def test_last_failed_run_reports_nothing(suite, run_apart, lay):
+    test = "@pytest.mark.agy_cassette\ndef test_it(): assert {}"
+    for name in ("one", "two"):
+        suite.makepyfile(**{f"a/test_{name}": f"import pytest\n{test.format(name == 'one')}"})
+    lay("a/cassettes/shared/weather")
+    with_cache = ("-p", "cacheprovider")
+    suite.runpytest_subprocess(*with_cache, "--agy-unused=off")
+    assert unused(suite.runpytest_subprocess(*with_cache, "--lf")) == []
+    assert unused(suite.runpytest_subprocess(*with_cache)) == ["a/cassettes/shared/weather"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["-n", "2"]])
+def test_names_with_stray_bytes_are_reported(suite, run, lay, arguments):
+    suite.makepyfile(
+        test_it="""
+        import pytest
+
+        @pytest.mark.skip
+        @pytest.mark.agy_cassette("stray\\udcff")
+        def test_it(): pass
+        """
+    )
+    lay(os.fsdecode(b"cassettes/test_it/stray\xff"), os.fsdecode(b"cassettes/test_it/gone\xff"))
+    (found,) = unused(run(*arguments))
+    assert found.startswith("cassettes/test_it/gone")
 
 
 def test_run_that_stops_early_reports_what_it_collected(tests, run, lay, suite):

@@ -236,9 +236,18 @@ def cassette_path(path: str | Path) -> Path:
             f"{text!r} cannot name a cassette; pass the path of a folder, e.g. 'cassettes/weather'",
             path=text,
         )
-    if len(found.name.encode()) > _LONGEST_NAME:
+    try:
+        os.fsencode(found)
+    except UnicodeEncodeError as error:
         raise CassetteInvalidError(
-            f"the name {found.name[:40]!r}... is {len(found.name.encode())} bytes long; "
+            f"{text!r} cannot name a cassette: the file system cannot hold the character "
+            f"{text[error.start]!r}; use another name",
+            path=text,
+        ) from error
+    size = len(os.fsencode(found.name))
+    if size > _LONGEST_NAME:
+        raise CassetteInvalidError(
+            f"the name {found.name[:40]!r}... is {size} bytes long; "
             f"use at most {_LONGEST_NAME} bytes",
             path=text,
         )

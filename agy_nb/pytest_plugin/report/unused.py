@@ -1,15 +1,15 @@
 """The report of cassettes that no test uses.
 
 1. A test that is collected uses its cassette, also if it is skipped.
-2. The report covers a module if all of its tests were selected, and deleted modules if the whole
-   folder was selected.
+2. The report covers a module if all of its tests were selected. It covers the cassettes that
+   modules share, and those of deleted modules, if all tests of the folder were selected.
 3. With pytest-xdist, workers send their part, and the controller reports.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _KEY = "agy_cassettes"
+_SENT = ("used", "modules", "folders", "partly")
 _FINISHED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
@@ -36,7 +37,7 @@ class UnusedReport:
         used: Cassettes that a test uses.
         modules: Files with tests that were collected.
         folders: Folders of tests with the marker. The report ignores other folders.
-        partly: Files of which some tests were deselected or could not be read.
+        partly: Files of which some tests do not run, or cannot be read.
         unused: Cassettes to report at the end of the run.
         complete: Whether every worker sent its part.
     """
@@ -81,6 +82,28 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         report.add(item)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_ignore_collect(
+    collection_path: Path, config: pytest.Config
+) -> Generator[None, bool | None, bool | None]:
+    """Add modules that `--ignore` or a conftest.py leaves out."""
+    ignored = yield
+    if ignored and collection_path.suffix == ".py":
+        _of(config).partly.add(str(collection_path))
+    return ignored
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Add modules that cannot be imported, or that skip themselves."""
+    report = yield
+    if isinstance(collector, pytest.Module) and not report.passed:
+        _of(collector.config).partly.add(str(collector.path))
+    return report
+
+
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     """Add modules of which some tests do not run."""
     for item in items:
@@ -105,10 +128,8 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     if error or sent is None:
         report.complete = False
         return
-    report.used.update(sent["used"])
-    report.modules.update(sent["modules"])
-    report.folders.update(sent["folders"])
-    report.partly.update(sent["partly"])
+    for name in _SENT:
+        getattr(report, name).update(path.decode("utf-8", "surrogatepass") for path in sent[name])
 
 
 # -- the end -------------------------------------------------------------------------------------
@@ -121,10 +142,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     output: dict[str, Any] | None = getattr(config, "workeroutput", None)
     if output is not None:
         output[_KEY] = {
-            "used": sorted(report.used),
-            "modules": sorted(report.modules),
-            "folders": sorted(report.folders),
-            "partly": sorted(report.partly),
+            # As bytes: pytest-xdist cannot send names with bytes that are not UTF-8 as text.
+            name: [path.encode("utf-8", "surrogatepass") for path in sorted(getattr(report, name))]
+            for name in _SENT
         }
         return
     if config.option.collectonly or exitstatus not in _FINISHED or not report.complete:
@@ -165,6 +185,8 @@ def _unused(config: pytest.Config, report: UnusedReport) -> Iterator[Path]:
 
 def _looked_at(config: pytest.Config, report: UnusedReport) -> Iterator[Path]:
     """Yield the folders in which the report looks for unused cassettes."""
+    if getattr(config.option, "lf", False):  # pytest leaves out tests without saying which
+        return
     settings = config.stash[settings_of]
     selected = _Selected(config)
     modules = {Path(name) for name in report.modules}

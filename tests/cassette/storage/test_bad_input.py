@@ -18,8 +18,19 @@ from agy_nb.cassette.inspect.verify import VerifyProblem, problems
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.storage import catalog
 from agy_nb.cassette.storage.cassette_reader import load
-from agy_nb.cassette.storage.format import EPISODES, HEADER, MODEL, TOOLS, WIRE, Header
+from agy_nb.cassette.storage.format import (
+    EPISODES,
+    HEADER,
+    MODEL,
+    TOOLS,
+    WIRE,
+    Header,
+    cassette_path,
+    read_header,
+    safe_name,
+)
 from agy_nb.cassette.storage.model_log import read_model
+from agy_nb.cassette.storage.ownership import unfinished_of
 from agy_nb.cassette.storage.writer import CassetteWriter
 
 GOOD = {"format": "agy-cassette", "version": 1, "complete": True}
@@ -171,3 +182,18 @@ def test_cassette_of_another_sdk_is_played_and_said_to_be_old(cassette, hello):
     folder = cassette(hello, sdk="0.0.1")
     assert load(folder).sessions
     assert any("recorded with google-antigravity 0.0.1" in str(each) for each in problems(folder))
+
+
+def test_names_with_stray_bytes_are_names(tmp_path):
+    path = cassette_path(os.fsdecode(bytes(tmp_path) + b"/stray\xff"))
+    CassetteWriter(path, Header()).finish()
+    crashed = CassetteWriter(path, Header())
+    crashed.leave_partial()
+    assert unfinished_of(path) == [crashed.folder]
+    assert read_header(path).complete
+    assert safe_name("test[\udcff]") != safe_name("test[\ud83d]")
+
+
+def test_name_that_no_file_system_holds_is_refused():
+    with pytest.raises(CassetteInvalidError, match="cannot hold the character"):
+        cassette_path("cassettes/half \ud83d")

@@ -1,0 +1,87 @@
+"""`@use_cassette` on generators: the cassette is in use from the first item to the end."""
+
+import contextlib
+import inspect
+
+import pytest
+
+from agy_nb.cassette import cassette_session, use_cassette
+
+
+def in_use():
+    return cassette_session._active is not None
+
+
+@pytest.fixture
+def decorated(cassette, hello):
+    return use_cassette(cassette(hello), "none", allow_unplayed=True)
+
+
+def test_generator(decorated):
+    @decorated
+    def items(first):
+        """Count."""
+        try:
+            sent = yield first, in_use()
+            yield sent, in_use()
+        except KeyError:
+            yield "caught", in_use()
+        return "done"
+
+    assert inspect.isgeneratorfunction(items)
+    assert (items.__name__, items.__doc__) == ("items", "Count.")
+    found = items(1)
+    assert not in_use(), "nothing has been asked for"
+    assert next(found) == (1, True)
+    assert found.send(2) == (2, True)
+    with pytest.raises(StopIteration) as end:
+        next(found)
+    assert (end.value.value, in_use()) == ("done", False)
+    thrown = items(1)
+    next(thrown)
+    assert thrown.throw(KeyError()) == ("caught", True)
+    thrown.close()
+    assert not in_use()
+    assert list(items(3)) == [(3, True), (None, True)], "it can be used again"
+
+
+def test_context_manager_of_a_decorated_generator(decorated):
+    @contextlib.contextmanager
+    @decorated
+    def block():
+        yield in_use()
+
+    with block() as used:
+        assert used
+    with pytest.raises(ZeroDivisionError), block():
+        raise ZeroDivisionError
+    assert not in_use()
+
+
+async def test_async_generator(decorated):
+    closed = []
+
+    @decorated
+    async def items(first):
+        try:
+            sent = yield first, in_use()
+            yield sent, in_use()
+        except KeyError:
+            yield "caught", in_use()
+        finally:
+            closed.append(in_use())
+
+    assert inspect.isasyncgenfunction(items)
+    found = items(1)
+    assert not in_use()
+    assert await anext(found) == (1, True)
+    assert await found.asend(2) == (2, True)
+    with pytest.raises(StopAsyncIteration):
+        await anext(found)
+    assert (in_use(), closed) == (False, [True])
+    thrown = items(1)
+    await anext(thrown)
+    assert await thrown.athrow(KeyError()) == ("caught", True)
+    await thrown.aclose()
+    assert (in_use(), closed) == (False, [True, True])
+    assert [item async for item in items(3)] == [(3, True), (None, True)]
