@@ -182,7 +182,7 @@ async def test_stop_hook_has_the_agent_go_on(told):
     response, model, _ = await told([say("one"), say("two")], hooks=[TwoAnswers()])
     assert answers == ["one", "two"]
     assert "and then?" in model.requests[1].user_texts[-1]
-    assert response.partial_text == "onetwo"
+    assert response.partial_text == "one\n\ntwo"
 
 
 async def test_hooks_get_the_prompt_and_the_answer(told):

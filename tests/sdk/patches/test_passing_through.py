@@ -403,7 +403,7 @@ async def test_subagents_speak_on_trajectories_of_their_own(runtime):
     )
     root, child = response.trajectories
     assert (root.is_root, child.parent_id, child.depth) == (True, root.id, 1)
-    assert response.partial_text == "Wait. Done."
+    assert response.partial_text == "Wait. \n\nDone."
     assert "".join(response.text_stream(child.id)) == "Cats are nice."
     assert ("weather", False) in asked
     usage = [event for event in response.events if isinstance(event, Usage)]
