@@ -15,6 +15,8 @@ from agy_nb.terminal import printable
 if TYPE_CHECKING:
     import pandas as pd
 
+    from agy_nb.analysis.tables import Tables
+
 FORMATS = ("table", "csv", "json", "parquet")
 
 _SHOWN = (
@@ -38,20 +40,29 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--by",
-        choices=get_args(By),
-        default="session",
-        help="rows (default: %(default)s)",
+        metavar="KEYS",
+        default="day",
+        help=f"one key or several, separated by commas: {', '.join(get_args(By))} "
+        "(default: %(default)s)",
     )
+    parser.add_argument(
+        "--since", metavar="WHEN", help="from a date on (2026-11-20), or from a time ago (7d, 12h)"
+    )
+    parser.add_argument("--until", metavar="WHEN", help="up to a date, that day included")
+    parser.add_argument("--breakdown", action="store_true", help="add a row per model")
     parser.add_argument(
         "--tz",
         metavar="ZONE",
-        help="time zone for --by day, e.g. Europe/Vienna (default: local)",
+        help="time zone of days, e.g. Europe/Vienna (default: local)",
     )
     parser.add_argument(
         "--format",
         choices=FORMATS,
         default="table",
         help="output format (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--json", action="store_const", const="json", dest="format", help="same as --format json"
     )
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="write to a file instead of the terminal"
@@ -72,24 +83,32 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from agy_nb.analysis.loading import load
     from agy_nb.analysis.metrics.cost import Prices
-    from agy_nb.analysis.read.discovery import find_recordings
 
     if arguments.format == "parquet" and arguments.output is None:
         raise InvalidInputError("--format parquet needs --output FILE", field="output")
-    sessions = load(arguments.path, prices=None if arguments.no_cost else Prices())
-    usage = sessions.usage(by=arguments.by, tz=arguments.tz)
-    _write(usage, arguments.format, arguments.output)
-    without = [path for path in arguments.path if next(find_recordings([path]), None) is None]
-    for path in without:
+    loaded = load(arguments.path, prices=None if arguments.no_cost else Prices())
+    sessions: Tables = loaded
+    if arguments.since or arguments.until:
+        sessions = sessions.filter(since=arguments.since, until=arguments.until, tz=arguments.tz)
+    keys = [key.strip() for key in arguments.by.split(",")]
+    if arguments.breakdown and "model" not in keys:
+        keys.append("model")
+    usage = sessions.usage(keys, tz=arguments.tz)
+    if arguments.format == "table":
+        _put(_with_total(usage, sessions, keys), arguments.output)
+    else:
+        _write(usage, arguments.format, arguments.output)
+    problems = loaded.problems
+    is_empty = problems["problem"].eq("nothing_found")
+    for path in problems.loc[is_empty, "path"]:
         text = f"agy-nb: no recording found at {path!r}; name a cassette, a folder or a pattern"
         sys.stderr.write(printable(text) + "\n")
-    problems = sessions.problems
-    for place in problems.drop_duplicates("path").itertuples():
+    for place in problems[~is_empty].drop_duplicates("path").itertuples():
         text = f"note: {place.path}: {place.problem}: {place.detail}"
         sys.stderr.write(printable(text).replace("\n", "\\n") + "\n")
     if sessions.model_calls["cost_status"].eq("no_price_table").any():
         sys.stderr.write("note: no prices are installed: pip install 'agy-nb[cost]'\n")
-    return 1 if without or (len(problems) and not len(sessions.turns)) else 0
+    return 1 if is_empty.any() or (len(problems) and not len(loaded.turns)) else 0
 
 
 def _write(usage: pd.DataFrame, kind: str, output: Path | None) -> None:
@@ -102,17 +121,42 @@ def _write(usage: pd.DataFrame, kind: str, output: Path | None) -> None:
 
         with output.open("wb") as file:
             parquet.write_table(table, file)
-        return
-    if kind == "csv":
-        text = csv(usage)
-    elif kind == "json":
-        text = plain(usage).to_json(orient="records", date_format="iso", indent=2) + "\n"
+    elif kind == "csv":
+        _put(csv(usage), output)
     else:
-        text = _as_text(plain(usage))
+        _put(plain(usage).to_json(orient="records", date_format="iso", indent=2) + "\n", output)
+
+
+def _put(text: str, output: Path | None) -> None:
     if output is None:
         sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
     else:
         output.write_text(text, encoding="utf-8")
+
+
+def _with_total(usage: pd.DataFrame, sessions: Tables, keys: list[str]) -> str:
+    """Return the text of a table, with names of sessions and a row with the sum of all."""
+    import pandas as pd
+
+    from agy_nb.analysis.export.files import plain
+    from agy_nb.analysis.metrics.groups import columns_of, session_names
+
+    shown = usage
+    if "session_name" in shown:
+        shown = shown.drop(columns="session_id")
+    elif "session_id" in shown:
+        names = shown["session_id"].map(session_names(sessions))
+        shown = shown.assign(session_id=names).rename(columns={"session_id": "session_name"})
+    if "tool" in keys or len(shown) < _FEW:  # tools have a share of the tokens only
+        return _as_text(plain(shown))
+    on = [name for name in shown.columns if name in (*columns_of(keys), "session_name")]
+    total = sessions.usage(())
+    rows = pd.concat([plain(shown).astype(object), plain(total).astype(object)])
+    rows[on[0]] = [*rows[on[0]][:-1], "total"]
+    return _as_text(rows)
+
+
+_FEW = 2
 
 
 def _as_text(usage: pd.DataFrame) -> str:
@@ -142,8 +186,8 @@ def _as_text(usage: pd.DataFrame) -> str:
 def _cell(name: str, value: Any) -> str:
     if value is None or str(value) in ("<NA>", "NaT", "nan"):
         return "-"
-    if name == "day":
-        return str(value.date())
+    if name in ("day", "week", "month", "hour") and not isinstance(value, str):
+        return str(value)[:16] if name == "hour" else str(value.date())
     if name.endswith("_usd"):
         # A short call costs millionths of a dollar; do not round it to 0.
         digits = 6 if not value else max(6, -math.floor(math.log10(value)))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from agy_nb.analysis.metrics.cost import Prices
-from agy_nb.analysis.read.discovery import find_recordings
+from agy_nb.analysis.read.discovery import search
 from agy_nb.analysis.sessions import Sessions
 from agy_nb.errors import InvalidInputError
 
@@ -22,6 +22,7 @@ def load(
     chunks: bool = ...,
     text: bool = ...,
     model_requests: bool = ...,
+    duplicates: Literal["drop", "keep"] = ...,
     prices: Prices | None = ...,
     engine: Literal["pandas"] = ...,
 ) -> Sessions: ...
@@ -34,6 +35,7 @@ def load(
     chunks: bool = ...,
     text: bool = ...,
     model_requests: bool = ...,
+    duplicates: Literal["drop", "keep"] = ...,
     prices: Prices | None = ...,
     engine: Literal["dask"],
 ) -> DaskSessions: ...
@@ -45,6 +47,7 @@ def load(
     chunks: bool = False,
     text: bool = False,
     model_requests: bool = True,
+    duplicates: Literal["drop", "keep"] = "drop",
     prices: Prices | None = Prices(),  # noqa: B008 - frozen
     engine: Literal["pandas", "dask"] = "pandas",
 ) -> Sessions | DaskSessions:
@@ -57,6 +60,9 @@ def load(
         text: Whether to add the texts; by default, tables have only their lengths.
         model_requests: Whether to read the HTTP requests to the model that a cassette has recorded.
             Without them, tokens and times are those of the harness.
+        duplicates: `"drop"` counts a turn once if several recordings hold it, such as copies or
+            cassettes that were saved after each turn. `problems` has a row for each recording that
+            lost turns. `"keep"` counts it each time.
         prices: Prices of model calls; None leaves cost unknown, which is faster.
         engine: `"pandas"` reads in this process, `"dask"` on many cores or machines.
 
@@ -71,17 +77,23 @@ def load(
         >>> sessions.usage(by="model")[["model", "total_tokens"]].to_dict("records")
         [{'model': 'gemini-2.5-flash', 'total_tokens': ...}]
     """
-    recordings = tuple(find_recordings(_named(path)))
-    options = {"chunks": chunks, "text": text, "model_requests": model_requests}
+    found = search(_named(path))
+    options: dict[str, Any] = {
+        "chunks": chunks,
+        "text": text,
+        "model_requests": model_requests,
+        "duplicates": duplicates,
+        "prices": prices,
+    }
     if engine == "pandas":
-        return Sessions(recordings, **options, prices=prices)
+        return Sessions(found.recordings, problems=found.problems, **options)
     if engine != "dask":
         raise InvalidInputError(
             f"engine must be 'pandas' or 'dask', got {engine!r}", field="engine"
         )
     from agy_nb.analysis.read.on_dask import DaskSessions
 
-    return DaskSessions(recordings, **options, prices=prices)
+    return DaskSessions(found.recordings, **options)
 
 
 def _named(path: Any) -> list[str | Path]:

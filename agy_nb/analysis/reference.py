@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 
-from agy_nb.analysis.metrics.summary import COMPARISON, TOOL_FIGURES, TURN_FIGURES
+from agy_nb.analysis.metrics.compare import COMPARISON
+from agy_nb.analysis.metrics.summary import TOOL_FIGURES, TURN_FIGURES
 from agy_nb.analysis.schema import DTYPES, TABLES, TOOL_USAGE, USAGE, USAGE_KEYS, Column
 
 _INTRODUCTION = """\
@@ -19,6 +20,9 @@ import agy_nb as agy
 
 sessions = agy.load("cassettes/")
 sessions.usage(by="model")
+sessions.usage(by=["week", "model"], tz="Europe/Vienna")
+sessions.filter(since="7d").usage(by="session")
+sessions.with_labels({"plain_chat": {"user": "ada"}}).usage(by=["user", "day"])
 sessions.summary(by=["day", "model"])
 sessions.turns.merge(sessions.agents, on=["session_id", "agent_id"])
 ```
@@ -37,6 +41,15 @@ differ. Without HTTP requests, rows come from the frames between the SDK and the
 
 Tables have the lengths of texts. `agy.load(..., text=True)` adds the texts, and `chunks=True` adds
 one row per streamed piece.
+
+A row belongs to the period in which it happened: the tokens of a turn across midnight are on two
+days, and the turn is on the day on which it began. Weeks begin on Monday.
+
+`session_id` is permanent, and `session_name` is the path of a recording below the loaded folder. A
+turn that several recordings hold counts once: in copies, in cassettes that were saved after each
+turn, or in a cassette and the log of its harness. `problems` names these recordings, and
+`agy.load(..., duplicates="keep")` counts each. With `engine="dask"`, duplicates are found within a
+part only.
 
 ## Plots
 

@@ -28,7 +28,7 @@ from agy_nb.analysis.columns import (
 
 __all__ = ["DTYPES", "TABLES", "TOOL_USAGE", "USAGE", "USAGE_KEYS", "By", "Column", "Kind", "Table"]
 
-SESSION = _s("session_id", "A recording, or one run of a runtime")
+SESSION = _s("session_id", "A recording, wherever it is, or one run of a runtime")
 AGENT = _i("agent_id", "Number of the agent in its session, from 1")
 TURN = _i("turn_id", "Number of the turn in its session, from 1; NA between turns")
 TRAJECTORY = _s("trajectory_id", "The harness's id of the agent's or a subagent's thread of steps")
@@ -106,6 +106,7 @@ TABLES: Mapping[str, Table] = {
     for table in (
         Table("sessions", "a recording, or one run of a runtime", ("session_id",), (
             SESSION,
+            _s("session_name", "Name of the recording: its path below the loaded folder"),
             _c("source", "Kind of the source", "live", "cassette", "conversation"),
             _s("path", "The file or folder", source="wire"),
             _b("complete", "Whether the recording was finished; NA while live"),
@@ -275,7 +276,7 @@ TABLES: Mapping[str, Table] = {
                "unreadable", "not_a_session", "newer_format", "partial", "damaged", "not_closed",
                "duplicate_session", "clock_went_back", "usage_missing", "counter_went_back",
                "totals_differ", "rows_dropped", "bad_count", "bad_step", "damaged_frame",
-               "damaged_note", "unknown_call", "unknown_question", "unknown_frame", "http_differs"),
+               "damaged_note", "unknown_call", "unknown_question", "unknown_frame", "http_differs", "nothing_found", "link_not_followed"),
             _i("line", "Line of the file, from 1"),
             _s("detail", "Description"),
         )),
@@ -283,7 +284,9 @@ TABLES: Mapping[str, Table] = {
 }  # fmt: skip
 """Every table by its name."""
 
-By: TypeAlias = Literal["turn", "trajectory", "agent", "session", "model", "day", "tool"]
+By: TypeAlias = Literal[
+    "turn", "trajectory", "agent", "session", "model", "hour", "day", "week", "month", "tool"
+]
 
 USAGE_KEYS: Mapping[By, tuple[Column, ...]] = {
     "turn": (SESSION, AGENT, TURN),
@@ -292,9 +295,12 @@ USAGE_KEYS: Mapping[By, tuple[Column, ...]] = {
         _i("depth", "0 for the agent, 1 for its subagents"),
     ),
     "agent": (SESSION, AGENT),
-    "session": (SESSION,),
+    "session": (SESSION, _s("session_name", "Name of the recording")),
     "model": (MODEL,),
+    "hour": (Column("hour", "day", "Start of the hour in the requested time zone"),),
     "day": (Column("day", "day", "Day in the requested time zone"),),
+    "week": (Column("week", "day", "Monday of the week in the requested time zone"),),
+    "month": (Column("month", "day", "First day of the month in the requested time zone"),),
     "tool": (_s("tool", "Name of the tool"),),
 }  # fmt: skip
 """Key columns of `usage(by=...)`."""

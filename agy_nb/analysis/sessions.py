@@ -6,16 +6,19 @@ Rule 2: rows become typed arrays in batches, so that memory is that of the table
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Literal
 
 from agy_nb.analysis.builders.column_buffer import Columns
 from agy_nb.analysis.builders.dataframes import frame
 from agy_nb.analysis.metrics.cost import Prices
-from agy_nb.analysis.read.discovery import RecordingPath
+from agy_nb.analysis.read.discovery import RecordingPath, SearchProblem
+from agy_nb.analysis.read.duplicates import drop_duplicates
 from agy_nb.analysis.read.from_cassette import read_file
 from agy_nb.analysis.schema import TABLES
 from agy_nb.analysis.tables import Tables
+from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,9 +33,11 @@ class Sessions(Tables):
 
     Args:
         recordings: The recordings.
+        problems: Places without a recording, for the table `problems`.
         chunks: Whether to add a table with one row per piece of text.
         text: Whether to add the texts.
         model_requests: Whether to read the recorded HTTP requests to the model.
+        duplicates: `"drop"` counts a turn that several recordings hold once, `"keep"` each time.
         prices: Prices of model calls; None leaves cost unknown.
 
     Attributes:
@@ -50,23 +55,45 @@ class Sessions(Tables):
         self,
         recordings: Sequence[RecordingPath],
         *,
+        problems: Sequence[SearchProblem] = (),
         chunks: bool = False,
         text: bool = False,
         model_requests: bool = True,
+        duplicates: Literal["drop", "keep"] = "drop",
         prices: Prices | None = None,
     ) -> None:
         super().__init__(self._table, prices=prices)
+        if duplicates not in ("drop", "keep"):
+            raise InvalidInputError(
+                f"duplicates must be 'drop' or 'keep', got {duplicates!r}", field="duplicates"
+            )
         self.recordings = tuple(recordings)
+        self._problems = tuple(problems)
         self._options = {"chunks": chunks, "text": text, "model_requests": model_requests}
+        self._duplicates = duplicates
         self._tables: dict[str, pd.DataFrame] | None = None
 
     def _table(self, name: str) -> pd.DataFrame:
         if self._tables is None:
-            self._tables = read_frames(self.recordings, **self._options)
+            tables = read_frames(self.recordings, problems=self._problems, **self._options)
+            self._tables = drop_duplicates(tables) if self._duplicates == "drop" else tables
         return own_copy(self._tables[name])
 
     def __len__(self) -> int:
         return len(self.recordings)
+
+    def __iter__(self) -> Iterator[Tables]:
+        """Yield the tables of each session."""
+        for session_id in self.sessions["session_id"]:
+            yield self.filter(where={"session_id": session_id})
+
+    def __getitem__(self, session: str) -> Tables:
+        """Return the tables of one session, by its id or its name."""
+        known = self.sessions[["session_id", "session_name"]]
+        found = known[known["session_id"].eq(session) | known["session_name"].eq(session)]
+        if len(found) != 1:
+            raise KeyError(f"{len(found)} sessions have the id or name {session!r}")
+        return self.filter(where={"session_id": found["session_id"].iloc[0]})
 
     def __repr__(self) -> str:
         return f"<Sessions: {len(self.recordings)} recordings>"
@@ -84,6 +111,7 @@ def own_copy(table: pd.DataFrame) -> pd.DataFrame:
 def read_frames(
     recordings: Iterable[RecordingPath],
     *,
+    problems: Iterable[SearchProblem] = (),
     chunks: bool = False,
     text: bool = False,
     model_requests: bool = True,
@@ -93,11 +121,14 @@ def read_frames(
 
     columns = Columns()
     parts: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
+    taken: set[str] = set()
+    for number, problem in enumerate(problems):
+        columns["problems"].add({"problem_index": number, **asdict(problem)})
     for recording in recordings:
         read_file(
             recording.path,
-            session_id=recording.session_id,
-            duplicate_name=recording.duplicate_name,
+            name=recording.name,
+            taken=taken,
             chunks=chunks,
             text=text,
             model_requests=model_requests,

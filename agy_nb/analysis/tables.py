@@ -5,13 +5,15 @@ A table is built on each access. You can change a returned table without changin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.analysis.metrics.cost import Prices
+from agy_nb.analysis.metrics.groups import Key
 from agy_nb.analysis.metrics.usage import usage_table
-from agy_nb.analysis.schema import TABLES, By
+from agy_nb.analysis.schema import TABLES
+from agy_nb.analysis.selection import Moment, Where, labelled, select
 from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -166,46 +168,101 @@ class Tables:
         """One row per problem of a recording, such as unreadable or inconsistent data."""
         return self.frame("problems")
 
-    def usage(self, by: By = "turn", *, tz: str | None = None) -> pd.DataFrame:
+    def usage(self, by: Key | Sequence[Key] = "turn", *, tz: str | None = None) -> pd.DataFrame:
         """Sum up tokens and cost.
 
-        A sum leaves out calls without usage or price: see `tokens_are_lower_bound` and
-        `cost_is_lower_bound`. `by="tool"` is inferred: it divides the tokens of a model call among
-        the tools whose results the call read.
+        A sum leaves out requests without usage or price: see `tokens_are_lower_bound` and
+        `cost_is_lower_bound`. With `"tool"`, sums are inferred: the tokens of a model call are
+        divided among the tools whose results the call read.
 
         Args:
-            by: `"turn"`, `"trajectory"`, `"agent"`, `"session"`, `"model"`, `"day"` or `"tool"`.
-            tz: Time zone for `by="day"`; None for the local one.
+            by: A key or several, such as `["day", "model"]`; one row in all when empty. A key is
+                `"turn"`, `"trajectory"`, `"agent"`, `"session"`, `"model"`, `"hour"`, `"day"`,
+                `"week"`, `"month"`, `"tool"`, a label (see `with_labels`), a Series with a value
+                per `session_id`, or a function from a table to a column.
+            tz: Time zone of periods; None for the local one.
 
         Returns:
             One row per group, with the columns of the page Tables. Cost is in US dollars.
 
         Raises:
-            InvalidInputError: `by` or the time zone is unknown.
+            InvalidInputError: A key or the time zone is unknown.
 
         Example:
             >>> usage = agy.load("cassettes/").usage(by="session")
-            >>> usage.loc[usage.session_id == "plain_chat", "total_tokens"].tolist()
+            >>> usage.loc[usage.session_name == "plain_chat", "total_tokens"].tolist()
             [214]
         """
         return usage_table(self, by, tz)
 
-    def summary(self, by: str | Sequence[str] = (), *, tz: str | None = None) -> pd.DataFrame:
+    def summary(self, by: Key | Sequence[Key] = (), *, tz: str | None = None) -> pd.DataFrame:
         """Summarise tokens, cost, latencies, waits and errors.
 
         Args:
-            by: `"model"`, `"agent"`, `"tool"`, `"day"` or several; empty for one row.
-            tz: Time zone of `"day"`; None for the local one.
+            by: A key or several, as for `usage`, without `"trajectory"`; one row in all when empty.
+            tz: Time zone of periods; None for the local one.
 
         Returns:
             One row per group, with the columns of the page Tables.
 
         Raises:
-            InvalidInputError: `by` or the time zone is unknown.
+            InvalidInputError: A key or the time zone is unknown.
         """
         from agy_nb.analysis.metrics.summary import summary
 
-        return summary(self, [by] if isinstance(by, str) else by or (), tz=tz)
+        return summary(self, by, tz=tz)
+
+    def filter(
+        self,
+        *,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        where: Where | None = None,
+        tz: str | None = None,
+    ) -> Tables:
+        """Select rows by time, and sessions by their columns.
+
+        Args:
+            since: Keep rows from this moment on: a date such as `"2026-11-20"`, a `datetime`, or a
+                time before now, as `"7d"`, `"12h"` or a `timedelta`.
+            until: Keep rows before this moment; a date includes its day.
+            where: Sessions to keep: a query on the table `sessions`, such as
+                `"session_name == 'monday'"`, a mapping of columns to values, or a function from the
+                table to true and false.
+            tz: Time zone of dates; None for the local one.
+
+        Returns:
+            Tables of these rows. Without a known time, a row stays only if there is no limit.
+
+        Raises:
+            InvalidInputError: A moment, a column or the time zone is unknown.
+
+        Example:
+            >>> sessions = agy.load("cassettes/").filter(where={"session_name": "plain_chat"})
+            >>> sessions.usage("session")["total_tokens"].tolist()
+            [214]
+        """
+        return Tables(select(self, since, until, where, tz), prices=self._prices)
+
+    def with_labels(self, labels: pd.DataFrame | Mapping[str, Mapping[str, Any]]) -> Tables:
+        """Add labels to sessions: columns of `sessions`, and keys of `usage` and `summary`.
+
+        Args:
+            labels: A DataFrame with a column `session_id` or `session_name`, or a mapping of names
+                or ids of sessions to labels. Other columns are labels.
+
+        Returns:
+            New tables. These do not change.
+
+        Raises:
+            InvalidInputError: The labels name no session column, or a column of the table.
+
+        Example:
+            >>> sessions = agy.load("cassettes/").with_labels({"plain_chat": {"user": "ada"}})
+            >>> sessions.filter(where={"user": "ada"}).usage("user")["total_tokens"].tolist()
+            [214]
+        """
+        return Tables(labelled(self._read, labels), prices=self._prices, freeze=None)
 
     # -- plots -------------------------------------------------------------------------------
 

@@ -232,6 +232,8 @@ class CassetteSession:
     def _new_writer(self, undo: contextlib.ExitStack) -> None:
         cassette, at_model = self._cassette, self._options.seam == "model"
         header = new_header()
+        if cassette:
+            header = replace(header, id=cassette.header.id or header.id)
         if cassette and at_model:  # the old frames stay, and so does the header that describes them
             header = replace(cassette.header, complete=False)
         writer = CassetteWriter(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 
 import pytest
@@ -124,16 +125,27 @@ def header(**fields) -> dict:
 
 
 def save(folder, *wires, text=None, **fields):
-    """A recording on disk, of one connection or several."""
+    """A recording on disk, of one connection or several; each one below a folder has its hour."""
     folder.mkdir(parents=True, exist_ok=True)
+    hours = sum(1 for other in folder.parent.iterdir() if other != folder)
     (folder / "header.json").write_text(json.dumps(header(**fields)))
-    (folder / "wire.jsonl").write_text("".join(w.text() for w in wires) if text is None else text)
+    text = "".join(w.text() for w in wires) if text is None else text
+    (folder / "wire.jsonl").write_text(later(text, 3600 * hours))
     return folder
 
 
-def two_calls(session=0) -> Wire:
+def later(text, seconds):
+    """A recording of some time later."""
+
+    def add(match):
+        return f'"timestampMicros": "{int(match[1]) + seconds * 1_000_000}"'
+
+    return re.sub(r'"timestampMicros": "(\d+)"', add, text) if seconds else text
+
+
+def two_calls(session=0, start=START) -> Wire:
     """A turn with a tool between two model calls."""
-    wire = Wire(session).begin().prompt("How much?").step(0, source="USER", target="MODEL")
+    wire = Wire(session, start).begin().prompt("How much?").step(0, source="USER", target="MODEL")
     call = {"toolCall": {"id": "call-1", "name": "add", "argumentsJson": '{"x": 1}'}}
     wire.step(1, state="ACTIVE", target="ENVIRONMENT", customTool=call)
     wire.usage(prompt=100, cached=40, answer=10, thoughts=5).tool("call-1")

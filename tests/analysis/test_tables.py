@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 from agy_nb.analysis import Prices, load
 from agy_nb.analysis.cli import _as_text, add_parser
 from agy_nb.analysis.export.files import csv
-from agy_nb.analysis.metrics.summary import compare
+from agy_nb.analysis.metrics.compare import compare
 from agy_nb.analysis.schema import TABLES, USAGE_KEYS
 from agy_nb.errors import InvalidInputError
 from agy_nb.protocol.values import TokenUsage
@@ -64,7 +64,7 @@ def test_day_is_that_of_the_local_clock_of_its_season(tmp_path, monkeypatch):
     time.tzset()
     for name, day in (("summer", "2026-07-01"), ("winter", "2026-12-01")):
         wire = Wire(start=pd.Timestamp(f"{day} 22:30", tz="UTC").timestamp())
-        save(tmp_path / name, wire.begin().prompt().usage(prompt=5).idle().end())
+        save(tmp_path / name / "c", wire.begin().prompt().usage(prompt=5).idle().end())
     try:
         days = load(tmp_path).usage("day")["day"]
         assert days.dt.strftime("%m-%d").tolist() == ["07-02", "12-01"]
@@ -80,9 +80,9 @@ def test_unknown_zone_is_refused(sessions, ask, tz):
         getattr(sessions, ask)(by="day", tz=tz)
 
 
-@pytest.mark.parametrize("by", ["colour", ["model"], None])
+@pytest.mark.parametrize("by", ["colour", ["model", "mood"], None])
 def test_unknown_grouping_is_refused(sessions, by):
-    with pytest.raises(InvalidInputError, match="by must be one of turn"):
+    with pytest.raises(InvalidInputError, match="by must be of session, agent, turn"):
         sessions.usage(by)
 
 
@@ -243,9 +243,7 @@ def test_summary_has_days_of_the_time_zone(tmp_path):
 
 
 def test_summary_by_anything_else_is_refused(sessions):
-    with pytest.raises(
-        InvalidInputError, match="by must be of model, agent, tool, day; got 'mood'"
-    ):
+    with pytest.raises(InvalidInputError, match=r"by must be of session, .*; got 'mood'"):
         sessions.summary(["mood"])
 
 
@@ -404,8 +402,23 @@ def command(*argv):
 def test_command_shows_a_table(sessions, tmp_path, capsys, by):
     assert command(tmp_path, "--by", by) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split()[0] == USAGE_KEYS[by][0].name
-    assert len(lines) == 1 + len(sessions.usage(by))
+    first = USAGE_KEYS[by][0].name
+    assert lines[0].split()[0] == first.replace("session_id", "session_name")
+    rows = len(sessions.usage(by))
+    has_total = rows > 1 and by != "tool"
+    assert len(lines) == 1 + rows + has_total
+    assert lines[-1].startswith("total") == has_total
+
+
+def test_command_has_several_keys_and_limits(sessions, tmp_path, capsys):
+    assert command(tmp_path, "--by", "session", "--breakdown", "--json", "--tz", "UTC") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["model"] for row in rows} == {"gemini-2.5-flash"}
+    assert command(tmp_path, "--by", "day,model", "--until", "2001-01-01") == 0
+    assert capsys.readouterr().out == "no turns\n"
+    for wrong in (("--by", "mood"), ("--since", "soon")):
+        with pytest.raises(InvalidInputError):
+            command(tmp_path, *wrong)
 
 
 @pytest.mark.parametrize(
@@ -437,7 +450,8 @@ def test_command_gives_json_and_csv(sessions, tmp_path, capsys):
 def test_command_writes_parquet(sessions, tmp_path):
     with pytest.raises(InvalidInputError, match="needs --output"):
         command(tmp_path, "--format", "parquet")
-    assert command(tmp_path, "--format", "parquet", "--output", tmp_path / "u.parquet") == 0
+    options = "--by", "session", "--format", "parquet", "--output", tmp_path / "u.parquet"
+    assert command(tmp_path, *options) == 0
     assert len(pd.read_parquet(tmp_path / "u.parquet")) == 3
     with pytest.raises(OSError, match="No such file") as caught:
         command(tmp_path, "--format", "parquet", "--output", tmp_path / "nowhere" / "u.parquet")

@@ -52,7 +52,7 @@ QUICK = types.RetryConfig(
     ),
     model_output_retry=types.ModelOutputRetryConfig(max_retries=1),
 )
-ONLY_LIVE = {"session_id", "path", "source", "n_frames", "complete", "sdk"}
+ONLY_LIVE = {"session_id", "session_name", "path", "source", "n_frames", "complete", "sdk"}
 """Columns that say where a table comes from."""
 
 

@@ -79,7 +79,12 @@ class LiveTables:
         self._max_rows = max_rows
         self._columns = Columns()
         self._session = SessionBuilder(
-            self._columns, self.session_id, source="live", chunks=chunks, text=text
+            self._columns,
+            self.session_id,
+            source="live",
+            session_name=self.session_id,
+            chunks=chunks,
+            text=text,
         )
         self._event_tables: dict[int, EventTables] = {}
         self._open: dict[int, int] = {}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.analysis.errors import MissingExtraError
-from agy_nb.analysis.metrics.usage import Source
+from agy_nb.analysis.metrics.groups import Source
 from agy_nb.analysis.schema import TABLES
 from agy_nb.errors import InvalidInputError
 

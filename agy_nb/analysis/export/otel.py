@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agy_nb.analysis.errors import MissingExtraError, SpansNotExportedError
 from agy_nb.analysis.export.spans import Span, spans_of
-from agy_nb.analysis.metrics.usage import Source
+from agy_nb.analysis.metrics.groups import Source
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from agy_nb.analysis.metrics.usage import Source
+from agy_nb.analysis.metrics.groups import Source
 
 Value: TypeAlias = str | int | float | bool
 Row: TypeAlias = dict[str, Any]

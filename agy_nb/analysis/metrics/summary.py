@@ -1,28 +1,27 @@
-"""Summaries, and the difference between two sets of sessions.
+"""Summaries by any keys, computed for all groups at once.
 
 Rule 1: each figure comes from the table that measures it; nothing is summed twice.
 Rule 2: a share or a percentile of nothing is unknown.
+Rule 3: tokens belong to the time and the model of their request, as in `usage`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from agy_nb.analysis.builders.dataframes import dtype
-from agy_nb.analysis.metrics.usage import Source, local_days, shared_out, usage_table
+from agy_nb.analysis.metrics.groups import Source, check_keys, columns_of, keys_of, with_keys
+from agy_nb.analysis.metrics.usage import shared_out
 from agy_nb.analysis.schema import Column
 from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Key: TypeAlias = Literal["model", "agent", "tool", "day"]
-
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 _AGENT = ["session_id", "agent_id"]
-_LARGE = 1.96
-"""Standard errors on each side of a 95% interval."""
+_ALL = "_all"
 
 
 def _latencies(name: str, meaning: str) -> tuple[Column, ...]:
@@ -76,247 +75,151 @@ TOOL_FIGURES: tuple[Column, ...] = (
 """Columns of a summary by tool."""
 
 
-def summary(source: Source, by: Sequence[str] = (), *, tz: str | None = None) -> pd.DataFrame:
+def summary(source: Source, by: Any = (), *, tz: str | None = None) -> pd.DataFrame:
     """Tokens, cost, latencies, waits and errors.
 
     Args:
         source: Tables.
-        by: `"model"` (of the agent), `"agent"`, `"day"` and `"tool"`, in any combination; one row
-            in all when empty. With `"tool"` the figures are those of tool calls.
-        tz: Time zone of `"day"`; None for the local one.
+        by: The key or keys of the groups, as for `usage`, without `"trajectory"`; one row in all
+            when empty. With `"tool"` the figures are those of tool calls.
+        tz: Time zone of periods; None for the local one.
 
     Raises:
-        InvalidInputError: `by` or the time zone is unknown.
+        InvalidInputError: A key or the time zone is unknown.
     """
-    unknown = [word for word in by if word not in get_args(Key)]
-    if unknown:
-        known = ", ".join(get_args(Key))
-        raise InvalidInputError(f"by must be of {known}; got {unknown[0]!r}", field="by")
-    on = [name for word in by for name in (_AGENT if word == "agent" else [word])]
-    return _tools(source, on, tz) if "tool" in by else _turns(source, on, tz)
+    keys = keys_of(by)
+    check_keys(source, keys)
+    words = [key for key in keys if isinstance(key, str)]
+    if "trajectory" in words:
+        raise InvalidInputError("a summary has turns, not trajectories; use usage()", field="by")
+    return _tools(source, keys, tz) if "tool" in words else _turns(source, keys, tz)
 
 
 # -- turns ---------------------------------------------------------------------------------------
 
 
-def _turns(source: Source, on: list[str], tz: str | None) -> pd.DataFrame:
-    keys = ["session_id", "turn_id"]
-    turns = _with_model(source, source.frame("turns"))
-    turns["day"] = local_days(turns["started_at"], tz)
-    used = usage_table(source, "turn")
-    turns = turns.merge(used[[*keys, *_USED]], on=keys, how="left")
-    turns = turns.merge(_contexts(source), on=keys, how="left")
-    turns["over"] = turns["status"].notna() & turns["status"].ne("running")
-    turns["failed"] = turns["status"].isin(["error", "timeout"])
-    rows = [(key, _turn_figures(group)) for key, group in _groups(turns, on)]
-    return _table(turns, on, rows, TURN_FIGURES)
+def _turns(source: Source, keys: list[Any], tz: str | None) -> pd.DataFrame:
+    on = columns_of(keys) or [_ALL]
+    turns = with_keys(source, "turns", source.frame("turns"), keys, tz)
+    turns = turns.merge(_contexts(source), on=["session_id", "agent_id", "turn_id"], how="left")
+    calls = with_keys(source, "model_calls", source.frame("model_calls"), keys, tz)
+    table = _turn_sums(turns.assign(**{_ALL: 0}), on)
+    table = table.merge(_call_sums(calls.assign(**{_ALL: 0}), on), on=on, how="outer")
+    for name in ("n_turns", "n_model_calls", "n_requests", "n_unknown", "n_unpriced"):
+        table[name] = table[name].astype("Int64").fillna(0)
+    low = table["n_unknown"].gt(0) | table["open"].astype("boolean").fillna(value=False)
+    n_turns, n_requests = table["n_turns"], table["n_requests"]
+    table = table.assign(
+        tokens_per_turn=_share(table["total_tokens"], n_turns),
+        cache_hit_ratio=_share(table["cache_read_tokens"], table["input_tokens"]),
+        cost_per_turn_usd=_share(table["cost_usd"], n_turns),
+        error_rate=_share(table["failed"], table["over"]),
+        retry_rate=_share(n_requests - table["n_model_calls"], n_requests),
+        tokens_are_lower_bound=low,
+        cost_is_lower_bound=low | table["n_unpriced"].gt(0),
+    )
+    return _finished(table, on, TURN_FIGURES)
 
 
-_USED = (
-    "input_tokens", "cache_read_tokens", "total_tokens", "cost_usd", "tokens_are_lower_bound",
-    "cost_is_lower_bound",
-)  # fmt: skip
+def _turn_sums(turns: pd.DataFrame, on: list[str]) -> pd.DataFrame:
+    status = turns["status"]
+    turns = turns.assign(
+        over=(status.notna() & status.ne("running")).astype("Int64"),
+        failed=status.isin(["error", "timeout"]).astype("Int64"),
+        open=status.eq("running"),
+    )
+    groups = turns.groupby(on, dropna=False, observed=True)
+    found = groups[["over", "failed"]].sum()
+    found["n_turns"] = groups.size()
+    found["open"] = groups["open"].any()
+    found["context_max"] = groups["context_max"].max()
+    found["context_growth_per_turn"] = groups["context_growth"].mean()
+    found["approval_wait"] = groups["approval_wait"].sum(min_count=1)
+    found = found.join(_percentiles("ttft", turns, "ttft", on))
+    return found.join(_percentiles("turn", turns, "duration", on)).reset_index()
 
 
-def _turn_figures(group: pd.DataFrame) -> dict[str, Any]:
-    total, cost = _sum(group["total_tokens"]), _sum(group["cost_usd"])
-    calls, requests = _sum(group["n_model_calls"]) or 0, _sum(group["n_requests"]) or 0
-    return {
-        "n_turns": len(group),
-        "n_model_calls": calls,
-        "total_tokens": total,
-        "tokens_per_turn": _share(total, len(group)),
-        "cache_hit_ratio": _share(_sum(group["cache_read_tokens"]), _sum(group["input_tokens"])),
-        "context_max": _known(group["context_max"].max()),
-        "context_growth_per_turn": _known(group["context_growth"].mean()),
-        "cost_usd": cost,
-        "cost_per_turn_usd": _share(cost, len(group)),
-        **_percentiles("ttft", group["ttft"]),
-        **_percentiles("turn", group["duration"]),
-        "approval_wait": group["approval_wait"].sum(min_count=1),
-        "error_rate": _share(group["failed"].sum(), group["over"].sum()),
-        "retry_rate": _share(requests - calls, requests),
-        "tokens_are_lower_bound": bool(group["tokens_are_lower_bound"].any()),
-        "cost_is_lower_bound": bool(group["cost_is_lower_bound"].any()),
-    }
+def _call_sums(calls: pd.DataFrame, on: list[str]) -> pd.DataFrame:
+    metered = calls["status"].eq("metered")
+    calls = calls.assign(
+        n_model_calls=metered.astype("Int64"),
+        n_requests=1,
+        n_unknown=calls["status"].isin(["usage_unknown", "cut"]).astype("Int64"),
+        n_unpriced=(metered & calls["cost_usd"].isna()).astype("Int64"),
+    )
+    groups = calls.groupby(on, dropna=False, observed=True)
+    tokens = ["input_tokens", "cache_read_tokens", "total_tokens", "cost_usd"]
+    found = groups[tokens].sum(min_count=1)
+    counts = ["n_model_calls", "n_requests", "n_unknown", "n_unpriced"]
+    return found.join(groups[counts].sum()).reset_index()
 
 
 def _contexts(source: Source) -> pd.DataFrame:
     """Of each turn, the longest prompt, and how much the last one grew since the turn before."""
     calls = source.frame("model_calls").dropna(subset=["turn_id", "input_tokens"])
-    own = calls[calls["depth"].eq(0)].sort_values("call_index")
+    own = calls[calls["depth"].eq(0) & calls["tool"].isna()].sort_values("call_index")
     prompts = own.groupby([*_AGENT, "turn_id"])["input_tokens"].agg(["max", "last"]).reset_index()
     growth = prompts.groupby(_AGENT)["last"].diff()
     prompts = prompts.assign(context_growth=growth).rename(columns={"max": "context_max"})
-    return prompts[["session_id", "turn_id", "context_max", "context_growth"]]
+    return prompts[[*_AGENT, "turn_id", "context_max", "context_growth"]]
 
 
 # -- tools ---------------------------------------------------------------------------------------
 
-
-def _tools(source: Source, on: list[str], tz: str | None) -> pd.DataFrame:
-    tools = _with_model(source, source.frame("tool_calls"))
-    tools["day"] = local_days(tools["started_at"], tz)
-    waits = source.frame("approvals")[["session_id", "approval_id", "wait"]]
-    tools = tools.merge(waits, on=["session_id", "approval_id"], how="left")
-    shared = shared_out(source)[["session_id", "tool_index", *_ATTRIBUTED]]
-    tools = tools.merge(shared, on=["session_id", "tool_index"], how="left")
-    rows = [(key, _tool_figures(group)) for key, group in _groups(tools, on)]
-    return _table(tools, on, rows, TOOL_FIGURES)
-
-
 _ATTRIBUTED = ["attributed_tokens", "attributed_cost_usd"]
 
 
-def _tool_figures(group: pd.DataFrame) -> dict[str, Any]:
-    status = group["status"]
-    return {
-        "n_tool_calls": len(group),
-        "error_rate": _share(status.eq("error").sum(), status.isin(["ok", "error"]).sum()),
-        "denied_rate": _share(status.eq("denied").sum(), len(group)),
-        **_percentiles("tool", group["duration"]),
-        "approval_wait": group["wait"].sum(min_count=1),
-        **{name: _sum(group[name]) for name in _ATTRIBUTED},
-    }
+def _tools(source: Source, keys: list[Any], tz: str | None) -> pd.DataFrame:
+    on = columns_of(keys)
+    waits = source.frame("approvals")[["session_id", "approval_id", "wait"]]
+    shared = shared_out(source)[["session_id", "tool_index", *_ATTRIBUTED]]
+    tools = with_keys(source, "tool_calls", source.frame("tool_calls"), keys, tz)
+    tools = tools.merge(waits, on=["session_id", "approval_id"], how="left")
+    tools = tools.merge(shared, on=["session_id", "tool_index"], how="left")
+    status = tools["status"]
+    tools = tools.assign(
+        failed=status.eq("error").astype("Int64"),
+        over=status.isin(["ok", "error"]).astype("Int64"),
+        denied=status.eq("denied").astype("Int64"),
+    )
+    groups = tools.groupby(on, dropna=False, observed=True)
+    table = groups[["failed", "over", "denied"]].sum()
+    table["n_tool_calls"] = groups.size()
+    table = table.join(groups[_ATTRIBUTED].sum(min_count=1))
+    table["approval_wait"] = groups["wait"].sum(min_count=1)
+    table = table.join(_percentiles("tool", tools, "duration", on)).reset_index()
+    table["error_rate"] = _share(table["failed"], table["over"])
+    table["denied_rate"] = _share(table["denied"], table["n_tool_calls"])
+    return _finished(table, on, TOOL_FIGURES)
 
 
 # -- both ----------------------------------------------------------------------------------------
 
 
-def _with_model(source: Source, table: pd.DataFrame) -> pd.DataFrame:
-    return table.merge(source.frame("agents")[[*_AGENT, "model"]], on=_AGENT, how="left")
+def _finished(table: pd.DataFrame, on: list[str], figures: Sequence[Column]) -> pd.DataFrame:
+    keys = [name for name in on if name != _ALL]
+    kinds = {column.name: dtype(column) for column in figures}
+    found = table[[*keys, *kinds]].astype(kinds)
+    return found.sort_values(keys, ignore_index=True) if keys else found
 
 
-def _groups(table: pd.DataFrame, on: list[str]) -> Iterable[tuple[tuple[Any, ...], pd.DataFrame]]:
-    if not on:
-        return [((), table)] if len(table) else []
-    return table.groupby(on, dropna=False, observed=True)
-
-
-def _table(
-    table: pd.DataFrame,
-    on: list[str],
-    rows: list[tuple[tuple[Any, ...], dict[str, Any]]],
-    figures: Sequence[Column],
-) -> pd.DataFrame:
+def _percentiles(name: str, table: pd.DataFrame, column: str, on: list[str]) -> pd.DataFrame:
+    """Return the percentiles of a duration in each group."""
     import pandas as pd
 
-    data: dict[str, Any] = {
-        name: pd.Series([key[place] for key, _ in rows], dtype=cast("Any", table[name].dtype))
-        for place, name in enumerate(on)
-    }
-    for column in figures:
-        values = pd.Series([row[column.name] for _, row in rows], dtype=object)
-        data[column.name] = values.where(values.notna(), None).astype(dtype(column))
-    return pd.DataFrame(data)
-
-
-def _percentiles(name: str, values: pd.Series[Any]) -> dict[str, Any]:
-    known = values.dropna()
-    return {
-        f"{name}_{label}": known.quantile(share) if len(known) else None
+    ticks = table[column].astype("timedelta64[us]").astype("int64").astype("float64")
+    known = table.assign(_ticks=ticks).dropna(subset=[column])
+    groups = known.groupby(on, dropna=False, observed=True)["_ticks"]
+    found = {
+        f"{name}_{label}": pd.to_timedelta(groups.quantile(share).round(), unit="us").astype(
+            "timedelta64[us]"
+        )
         for label, share in _QUANTILES.items()
     }
+    return pd.DataFrame(found)
 
 
-def _sum(values: pd.Series[Any]) -> Any:
-    return _known(values.sum(min_count=1))
-
-
-def _known(value: Any) -> Any:
-    import pandas as pd
-
-    return None if bool(pd.isna(value)) else value
-
-
-def _share(part: Any, whole: Any) -> float | None:
-    return None if part is None or not whole else float(part) / float(whole)
-
-
-# -- two sets ------------------------------------------------------------------------------------
-
-COMPARISON: tuple[Column, ...] = (
-    Column("figure", "string", "Name of the figure"),
-    Column("unit", "string", "Unit of the means"),
-    Column("n_a", "int", "Values in the first set"),
-    Column("n_b", "int", "Values in the second set"),
-    Column("mean_a", "float", "Mean of the first set"),
-    Column("mean_b", "float", "Mean of the second set"),
-    Column("difference", "float", "`mean_b` - `mean_a`"),
-    Column("relative", "float", "`difference` / `mean_a`"),
-    Column("low", "float", "Lower end of a 95% interval of the difference"),
-    Column("high", "float", "Upper end of it"),
-    Column("within_noise", "bool", "Whether the interval holds 0: the difference may be chance"),
-)
-"""Columns of `compare`."""
-
-
-def compare(a: Source, b: Source) -> pd.DataFrame:
-    """Compare two sets of sessions, with a confidence interval for each difference.
-
-    The interval is for the difference of two means (normal, unequal variances). It needs about 30
-    values on each side.
-
-    Args:
-        a: The first set, such as `agy.load("last-week/")`.
-        b: The second set.
-
-    Returns:
-        One row per figure: unit, numbers of values, means, and the difference with its 95%
-        interval.
-
-    Example:
-        >>> from agy_nb.analysis import compare
-        >>> found = compare(agy.load("cassettes/plain_chat"), agy.load("cassettes/host_tools"))
-        >>> found[found.figure == "tool calls per turn"]["mean_b"].tolist()
-        [2.0]
-    """
-    import pandas as pd
-
-    rows = [
-        {"figure": name, "unit": unit, **_difference(first, second)}
-        for (name, unit, first), (_, _, second) in zip(_figures(a), _figures(b), strict=True)
-    ]
-    data = {column.name: [row[column.name] for row in rows] for column in COMPARISON}
-    table = pd.DataFrame(data, dtype=object)
-    return table.astype({column.name: dtype(column) for column in COMPARISON})
-
-
-def _figures(source: Source) -> list[tuple[str, str, list[float]]]:
-    turns, used = source.frame("turns"), usage_table(source, "turn")
-    tools = source.frame("tool_calls")
-    over = turns[turns["status"].notna() & turns["status"].ne("running")]
-    return [
-        ("tokens per turn", "tokens", _values(used["total_tokens"])),
-        ("cost per turn", "US dollars", _values(used["cost_usd"])),
-        ("cache hit ratio per turn", "", _values(used["cache_hit_ratio"])),
-        ("model calls per turn", "calls", _values(turns["n_model_calls"])),
-        ("tool calls per turn", "calls", _values(turns["n_tool_calls"])),
-        ("time to first piece", "seconds", _values(turns["ttft"].dt.total_seconds())),
-        ("turn", "seconds", _values(turns["duration"].dt.total_seconds())),
-        ("tool", "seconds", _values(tools["duration"].dt.total_seconds())),
-        ("turns that failed", "share", _values(over["status"].isin(["error", "timeout"]))),
-    ]
-
-
-def _values(series: pd.Series[Any]) -> list[float]:
-    return [float(value) for value in series.dropna()]
-
-
-def _difference(a: list[float], b: list[float]) -> dict[str, Any]:
-    from statistics import fmean, variance
-
-    found: dict[str, Any] = dict.fromkeys(
-        ("mean_a", "mean_b", "difference", "relative", "low", "high", "within_noise")
-    )
-    found |= {"n_a": len(a), "n_b": len(b)}
-    found["mean_a"] = fmean(a) if a else None
-    found["mean_b"] = fmean(b) if b else None
-    if a and b:
-        difference = found["difference"] = found["mean_b"] - found["mean_a"]
-        found["relative"] = difference / found["mean_a"] if found["mean_a"] else None
-        if len(a) > 1 and len(b) > 1:
-            margin = _LARGE * (variance(a) / len(a) + variance(b) / len(b)) ** 0.5
-            found |= {"low": difference - margin, "high": difference + margin}
-            found["within_noise"] = abs(difference) <= margin
-    return found
+def _share(part: pd.Series[Any], whole: pd.Series[Any]) -> pd.Series[Any]:
+    below = whole.astype("Float64")
+    shares: pd.Series[Any] = part.astype("Float64") / below.where(below > 0)
+    return shares

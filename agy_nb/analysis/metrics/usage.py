@@ -1,63 +1,63 @@
-"""Token sums by turn, trajectory, agent, session, model, day or tool.
+"""Token sums by any keys: turn, agent, session, model, periods of time, labels and your own.
 
-Rule 1: sums come from the rows of `model_calls`, so that each call counts once.
+Rule 1: sums come from the rows of `model_calls`, so that each request counts once.
 Rule 2: a sum of unknown values is unknown. Flags mark incomplete sums.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from agy_nb.analysis.builders.dataframes import dtype, frame
 from agy_nb.analysis.builders.from_events import EventTurn, fold_turns
-from agy_nb.analysis.schema import TABLES, TOKENS, TOOL_USAGE, USAGE, USAGE_KEYS, By, Column
+from agy_nb.analysis.metrics.groups import Source, check_keys, columns_of, keys_of, with_keys
+from agy_nb.analysis.schema import TABLES, TOKENS, TOOL_USAGE, USAGE, USAGE_KEYS, Column
 from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _SUMS = tuple(column.name for column in TOKENS)
+_COUNTS = ("n_model_calls", "n_requests", "n_refused", "n_usage_unknown", "n_unpriced_calls")
 _RUNNING = "running"
+_ALL = "_all"
+"""Key of the one group of everything."""
+_ABOUT: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "trajectory": ("trajectories", ("parent_trajectory_id", "depth")),
+    "session": ("sessions", ("session_name",)),
+}
+"""Columns that go along with a key, and the table that has them."""
 
 
-class Source(Protocol):
-    """A source of tables."""
-
-    def frame(self, name: str) -> pd.DataFrame:
-        """Return a table by its name."""
-        ...
-
-
-def usage_table(source: Source, by: By, tz: str | None = None) -> pd.DataFrame:
+def usage_table(source: Source, by: Any, tz: str | None = None) -> pd.DataFrame:
     """Sum up tokens and cost.
 
     Args:
         source: Tables.
-        by: The groups.
-        tz: Time zone for `by="day"`; None for the local one.
+        by: The key or keys of the groups, see `groups`; one row in all when empty.
+        tz: Time zone of periods; None for the local one.
 
     Raises:
-        InvalidInputError: `by` or the time zone is unknown.
+        InvalidInputError: A key or the time zone is unknown.
     """
-    if by not in get_args(By):
-        known = ", ".join(get_args(By))
-        raise InvalidInputError(f"by must be one of {known}, got {by!r}", field="by")
-    if by == "tool":
-        return _tools(source)
-    keys = USAGE_KEYS[by]
-    on = _unique_keys(by)
-    calls = source.frame("model_calls")
-    if by == "day":
-        calls = calls.assign(day=local_days(calls["at"], tz))
-    sums = _sums(calls, on)
-    bounds = _bounds(source, by, on, tz)
-    table = bounds.merge(sums, on=on, how="outer") if on else sums
-    table = _derived(table)
-    return _typed(table, (*keys, *USAGE)).sort_values(on, ignore_index=True)
+    keys = keys_of(by)
+    check_keys(source, keys)
+    if _is_by_tool(keys):
+        return _tools(source, keys, tz)
+    on = columns_of(keys) or [_ALL]
+    calls = with_keys(source, "model_calls", source.frame("model_calls"), keys, tz)
+    calls = calls.assign(**{_ALL: 0})
+    table = _groups(source, keys, on, tz).merge(_sums(calls, on), on=on, how="outer")
+    for key in _about(keys):
+        name, columns = _ABOUT[key]
+        ids = columns_of([key])
+        about = source.frame(name)[[*ids, *columns]].drop_duplicates(ids)
+        table = table.merge(about, on=ids, how="left")
+    return _finished(_derived(table), keys, USAGE)
 
 
-def combined(parts: Sequence[pd.DataFrame], by: By) -> pd.DataFrame:
+def combined(parts: Sequence[pd.DataFrame], by: Any) -> pd.DataFrame:
     """The sums of all, from the sums of parts that share no session.
 
     Args:
@@ -66,28 +66,71 @@ def combined(parts: Sequence[pd.DataFrame], by: By) -> pd.DataFrame:
     """
     import pandas as pd
 
-    columns = (*USAGE_KEYS[by], *(TOOL_USAGE if by == "tool" else USAGE))
+    keys = keys_of(by)
+    figures = TOOL_USAGE if _is_by_tool(keys) else USAGE
+    on = _key_columns(keys)
     table = pd.concat(parts, ignore_index=True)
-    if by in ("model", "day", "tool"):
-        groups = table.groupby([column.name for column in USAGE_KEYS[by]], dropna=False)
-        adds = [
-            column.name for column in columns[1:] if column.kind in ("int", "duration", "float")
-        ]
-        flags = [column.name for column in columns if column.kind == "bool"]
-        sums = groups[adds].sum(min_count=1)
-        sums[flags] = groups[flags].any()
-        table = sums.reset_index()
-        if by != "tool":
-            table = table.assign(cache_hit_ratio=_cache_hit_ratio(table))
-    return _typed(table, columns).sort_values(_unique_keys(by), ignore_index=True)
+    adds = [each.name for each in figures if each.kind in ("int", "duration", "float")]
+    flags = [each.name for each in figures if each.kind == "bool"]
+    groups = table.groupby(on, dropna=False, observed=True)
+    sums = groups[adds].sum(min_count=1)
+    sums[flags] = groups[flags].any()
+    table = sums.reset_index()
+    if figures is USAGE:
+        table = table.assign(cache_hit_ratio=_cache_hit_ratio(table))
+    return _finished(table, keys, figures)
 
 
-def _unique_keys(by: By) -> list[str]:
-    names = [column.name for column in USAGE_KEYS[by]]
-    return [name for name in names if by != "trajectory" or name not in _ABOUT]
+def _is_by_tool(keys: Sequence[Any]) -> bool:
+    return any(isinstance(key, str) and key == "tool" for key in keys)
 
 
-_ABOUT = ("parent_trajectory_id", "depth")
+def _about(keys: Sequence[Any]) -> list[str]:
+    if _is_by_tool(keys):
+        return []
+    return [key for key in keys if isinstance(key, str) and key in _ABOUT]
+
+
+def _key_columns(keys: Sequence[Any]) -> list[str]:
+    return [*columns_of(keys), *(name for key in _about(keys) for name in _ABOUT[key][1])]
+
+
+def _finished(table: pd.DataFrame, keys: Sequence[Any], figures: Sequence[Column]) -> pd.DataFrame:
+    """Return a table in its columns, types and order."""
+    names = [*_key_columns(keys), *(column.name for column in figures)]
+    columns = (*(column for each in USAGE_KEYS.values() for column in each), *figures)
+    kinds = {column.name: dtype(column) for column in columns if column.name in names}
+    if not keys:
+        return table[names].astype(kinds)
+    return table[names].astype(kinds).sort_values(_order(names, keys), ignore_index=True)
+
+
+def _order(names: Sequence[str], keys: Sequence[Any]) -> list[str]:
+    """Return the columns to sort by: sessions by their names."""
+    return [
+        each
+        for name in columns_of(keys)
+        for each in (["session_name", name] if name == "session_id" else [name])
+        if each in names
+    ]
+
+
+def _groups(source: Source, keys: Sequence[Any], on: list[str], tz: str | None) -> pd.DataFrame:
+    """Return every group, also those without a request, and whether a turn in it is not over."""
+    words = {key for key in keys if isinstance(key, str)}
+    name = "trajectories" if "trajectory" in words or words == {"model"} else "turns"
+    table = with_keys(source, name, source.frame(name), keys, tz).assign(**{_ALL: 0})
+    if name == "turns":
+        open_ = table["status"].eq(_RUNNING)
+    else:
+        open_ = table["state"].eq(_RUNNING) | _at_work(table, source.frame("turns"))
+    table = table.assign(open=open_.astype("boolean").fillna(value=False))
+    if words and words <= {"agent", "session"} and len(words) == len(keys):
+        every = source.frame("agents" if "agent" in words else "sessions")[on]
+        table = every.merge(table[[*on, "open"]], on=on, how="left")
+    if not set(on) <= set(table.columns):  # only requests have these keys
+        return table.iloc[:0].reindex(columns=[*on, "open"])
+    return table.groupby(on, dropna=False, observed=True)["open"].any().reset_index()
 
 
 def _sums(calls: pd.DataFrame, on: list[str]) -> pd.DataFrame:
@@ -104,31 +147,6 @@ def _sums(calls: pd.DataFrame, on: list[str]) -> pd.DataFrame:
     sums = groups[[*_SUMS, "cost_usd"]].sum(min_count=1)
     sums[list(_COUNTS)] = groups[list(_COUNTS)].sum().astype("Int64")
     return sums.reset_index()
-
-
-_COUNTS = ("n_model_calls", "n_requests", "n_refused", "n_usage_unknown", "n_unpriced_calls")
-
-
-def _bounds(source: Source, by: By, on: list[str], tz: str | None) -> pd.DataFrame:
-    """Return every group, and whether it has a turn that is not over."""
-    name = {"turn": "turns", "day": "turns", "trajectory": "trajectories", "model": "trajectories"}
-    table = source.frame(name.get(by, "turns"))
-    if by == "day":
-        table = table.assign(day=local_days(table["started_at"], tz))
-    if "status" in table:
-        open_ = table["status"].eq(_RUNNING)
-    else:
-        open_ = table["state"].eq(_RUNNING) | _at_work(table, source.frame("turns"))
-    table = table.assign(open=open_.astype("boolean").fillna(value=False))
-    if by in ("agent", "session"):
-        every = source.frame(f"{by}s")[on]
-        table = every.merge(table[[*on, "open"]], on=on, how="left")
-    groups = table.groupby(on, dropna=False, observed=True)
-    found = groups["open"].any().to_frame()
-    if by == "trajectory":
-        for column in _ABOUT:
-            found[column] = groups[column].first()
-    return found.reset_index()
 
 
 def _at_work(trajectories: pd.DataFrame, turns: pd.DataFrame) -> Any:
@@ -156,39 +174,6 @@ def _cache_hit_ratio(table: pd.DataFrame) -> pd.Series[Any]:
     return ratio
 
 
-def local_days(times: pd.Series[Any], tz: str | None) -> pd.Series[Any]:
-    """Return the day of each time in a time zone; None for the local one.
-
-    Raises:
-        InvalidInputError: The time zone is unknown.
-    """
-    clock = _local_clock(times) if tz is None else _clock(times, tz)
-    days: pd.Series[Any] = clock.dt.normalize().astype("datetime64[us]")
-    return days
-
-
-def _clock(times: pd.Series[Any], tz: str) -> pd.Series[Any]:
-    try:
-        shown: pd.Series[Any] = times.dt.tz_convert(tz).dt.tz_localize(None)
-    except (LookupError, ValueError, TypeError, OSError) as error:
-        msg = f"unknown time zone {tz!r}; use a name such as 'Europe/Vienna'"
-        raise InvalidInputError(msg, field="tz") from error
-    return shown
-
-
-def _local_clock(times: pd.Series[Any]) -> pd.Series[Any]:
-    """Convert times to this machine's local time, whose zone has no name for pandas.
-
-    Changes of the offset happen on a quarter of an hour.
-    """
-    quarters = times.dt.floor("15min")
-    ahead = {at: at.to_pydatetime().astimezone().utcoffset() for at in quarters.dropna().unique()}
-    shown: pd.Series[Any] = times.dt.tz_localize(None) + quarters.map(ahead).astype(
-        "timedelta64[us]"
-    )
-    return shown
-
-
 def shared_out(source: Source) -> pd.DataFrame:
     """Return tool calls with their share of the model calls that read their results."""
     tools, calls = source.frame("tool_calls"), source.frame("model_calls")
@@ -201,20 +186,15 @@ def shared_out(source: Source) -> pd.DataFrame:
     return joined
 
 
-def _tools(source: Source) -> pd.DataFrame:
-    joined = shared_out(source)
+def _tools(source: Source, keys: Sequence[Any], tz: str | None) -> pd.DataFrame:
+    joined = with_keys(source, "tool_calls", shared_out(source), keys, tz)
     joined["failed"] = joined["status"].isin(["error", "denied"]).astype("Int64")
-    groups = joined.groupby("tool", dropna=False)
+    groups = joined.groupby(columns_of(keys), dropna=False, observed=True)
     table = groups[["attributed_tokens", "attributed_cost_usd"]].sum(min_count=1)
     table["duration"] = groups["duration"].sum(min_count=1)
     table["n_tool_calls"] = groups.size()
     table["n_errors"] = groups["failed"].sum()
-    return _typed(table.reset_index(), (*USAGE_KEYS["tool"], *TOOL_USAGE))
-
-
-def _typed(table: pd.DataFrame, columns: Iterable[Column]) -> pd.DataFrame:
-    wanted = {column.name: dtype(column) for column in columns}
-    return table[list(wanted)].astype(wanted)
+    return _finished(table.reset_index(), keys, TOOL_USAGE)
 
 
 class _Built:
@@ -282,5 +262,5 @@ def _trajectories_of_turns(source: Source) -> pd.DataFrame:
     first = source.frame("trajectories")[ids]
     found = pd.concat([*seen, first]).drop_duplicates().dropna()
     found = found[found["trajectory_id"] != ""]
-    about = source.frame("trajectories")[["agent_id", "trajectory_id", *_ABOUT]]
+    about = source.frame("trajectories")[["agent_id", "trajectory_id", *_ABOUT["trajectory"][1]]]
     return found.merge(about, on=["agent_id", "trajectory_id"], how="left")

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from agy_nb.analysis.metrics.usage import Source, usage_table
+from agy_nb.analysis.metrics.groups import Source, session_names
+from agy_nb.analysis.metrics.usage import usage_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,8 +137,9 @@ def usage_chart(source: Source) -> Chart:
         answer=usage["output_tokens"].fillna(0) - reasoning,
         uncached_input_tokens=usage["input_tokens"].fillna(0) - cached,
     )
+    sessions = session_names(source)
     names = [
-        f"{session} turn {turn}"
+        f"{sessions[session]} turn {turn}"
         for session, turn in zip(usage["session_id"], usage["turn_id"].astype(str), strict=True)
     ]
     kind: Kind = "bar" if len(usage) <= _BARS else "area"
@@ -204,6 +206,7 @@ def context_chart(source: Source, most: int = 5) -> Chart:
         return replace(chart, nothing="no metered model calls")
     keys = ["session_id", "agent_id", "trajectory_id"]
     groups = sorted(calls.groupby(keys, dropna=False, sort=False), key=lambda item: -len(item[1]))
+    sessions = session_names(source)
     several = len({key[0] for key, _ in groups}) > 1
     most = min(most, len(_LINES))
     lines: list[Series] = []
@@ -213,7 +216,8 @@ def context_chart(source: Source, most: int = 5) -> Chart:
         line = Series("", "line", PALE, x, _floats(_thin(list(group["input_tokens"]))))
         if number < most:
             colour, mark = _LINES[number]
-            names.append(_name(key, group, several=several))
+            session = sessions[str(key[0])] if several else ""
+            names.append(_name(key, group, session))
             again = names.count(names[-1])
             name = names[-1] if again == 1 else f"{names[-1]} ({again})"
             line = replace(line, name=name, colour=colour, mark=mark)
@@ -223,11 +227,11 @@ def context_chart(source: Source, most: int = 5) -> Chart:
     return replace(chart, series=(*lines[most:], *lines[:most], *legend))
 
 
-def _name(key: Any, group: pd.DataFrame, *, several: bool) -> str:
-    session, agent, trajectory = key
+def _name(key: Any, group: pd.DataFrame, session: str) -> str:
+    _, agent, trajectory = key
     depth = group["depth"].iloc[0]
     who = f"agent {agent}" if not depth else f"subagent {str(trajectory)[:6]}"
-    return f"{who} of {short(session)}" if several else who
+    return f"{who} of {short(session)}" if session else who
 
 
 def short(name: str) -> str:

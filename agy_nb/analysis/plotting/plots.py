@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from agy_nb.analysis.errors import MissingExtraError
-from agy_nb.analysis.metrics.usage import Source
+from agy_nb.analysis.metrics.groups import Source
 from agy_nb.analysis.plotting.charts import Chart, context_chart, latency_chart, usage_chart
 from agy_nb.analysis.plotting.timeline import timeline_chart
 from agy_nb.errors import InvalidInputError

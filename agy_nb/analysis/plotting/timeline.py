@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agy_nb.analysis.metrics.usage import Source
+from agy_nb.analysis.metrics.groups import Source, session_names
 from agy_nb.analysis.plotting.charts import BLUE, GREEN, ORANGE, RED, Chart, Pattern, Series, short
 from agy_nb.errors import InvalidInputError
 
@@ -35,7 +35,7 @@ def timeline_chart(source: Source, turn_id: int | None, session_id: str | None) 
         return Chart("Turn", "", "", nothing="no turn")
     title = f"Turn {turn['turn_id']}: {turn['status']}"
     if len(set(source.frame("turns")["session_id"])) > 1:
-        title = f"{short(turn['session_id'])}: t{title[1:]}"
+        title = f"{short(session_names(source)[turn['session_id']])}: t{title[1:]}"
     start, end = turn["started_at"], turn["ended_at"]
     threads = _of(source.frame("trajectories"), turn, agent_only=True)
     steps, tools, waits, calls = (
@@ -80,9 +80,11 @@ def timeline_chart(source: Source, turn_id: int | None, session_id: str | None) 
 def _turn(source: Source, turn_id: int | None, session_id: str | None) -> Any:
     turns = source.frame("turns")
     if session_id is not None:
-        turns = turns[turns["session_id"] == session_id]
+        names = turns["session_id"].map(session_names(source))
+        turns = turns[turns["session_id"].eq(session_id) | names.eq(session_id)]
         if not len(turns):
-            msg = f"session {session_id!r} has no turns; session_id is one of the table `turns`"
+            where = "session_id is an id or a name in the table `sessions`"
+            msg = f"session {session_id!r} has no turns; {where}"
             raise InvalidInputError(msg, field="session_id")
     if turn_id is not None:
         turns = turns[turns["turn_id"] == turn_id]

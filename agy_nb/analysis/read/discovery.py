@@ -1,7 +1,7 @@
 """Where recordings are: from a path, a pattern or a list of these to what can be read.
 
-Rule 1: a session's id comes from where it is, so that the same folder gives the same ids.
-Rule 2: a recording that is named twice is read once; of two forms, the fuller one is read.
+Rule 1: a recording that is named twice is read once; of two forms, the fuller one is read.
+Rule 2: a place without a recording is a problem, never silence.
 """
 
 from __future__ import annotations
@@ -26,26 +26,52 @@ class RecordingPath:
 
     Attributes:
         path: Its folder, or the file of its wire.
-        session_id: What its rows are called by.
-        duplicate_name: Whether another recording has the same name.
+        name: Its path below the folder that was loaded; the id of a conversation of the harness.
     """
 
     path: Path
-    session_id: str
-    duplicate_name: bool = False
+    name: str
 
 
-def find_recordings(where: Any) -> Iterator[RecordingPath]:
+@dataclass(frozen=True, slots=True)
+class SearchProblem:
+    """A place without a recording that can be read.
+
+    Attributes:
+        path: The place.
+        problem: A word of the column `problem`.
+        detail: What is wrong.
+    """
+
+    path: str
+    problem: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The recordings of a path, a pattern or a list of these.
+
+    Attributes:
+        recordings: The recordings, in order; each once.
+        problems: Places without a recording.
+    """
+
+    recordings: tuple[RecordingPath, ...]
+    problems: tuple[SearchProblem, ...]
+
+
+def search(where: Any) -> Found:
     """Find the recordings of a path, a pattern or a list of these, sorted by name.
 
-    A name is the path below the folder that was asked for; a conversation of the harness has its
-    id. Two of one name get different ids. The database of a conversation is left where its
-    transcript is, too, and the transcript of a subagent where its agent's is.
+    The database of a conversation is left where its transcript is, too, and the transcript of a
+    subagent where its agent's is.
     """
-    found = list(_paths(where))
+    problems: list[SearchProblem] = []
+    found = list(_paths(where, problems))
     logged = {name_of(path) for _, path in found if path.name in TRANSCRIPTS}
-    taken: dict[str, int] = {}
     seen: set[str] = set()
+    recordings = []
     for root, path in found:
         there = os.path.realpath(path)
         if there in seen or (_names_a_database(path.name) and name_of(path) in logged):
@@ -57,29 +83,41 @@ def find_recordings(where: Any) -> Iterator[RecordingPath]:
             name = path.name
         if name in ("", ".") or is_conversation(path):
             name = name_of(path)
-        taken[name] = count = taken.get(name, 0) + 1
-        yield RecordingPath(
-            path, name if count == 1 else f"{name}~{count}", duplicate_name=count > 1
-        )
+        recordings.append(RecordingPath(path, name))
+    links = [each for each in problems if os.path.realpath(each.path) not in seen]
+    return Found(tuple(recordings), tuple(links))
 
 
-def _paths(where: Any) -> Iterator[tuple[Path, Path]]:
+def find_recordings(where: Any) -> tuple[RecordingPath, ...]:
+    """Find the recordings of a path, a pattern or a list of these; see `search`."""
+    return search(where).recordings
+
+
+def _paths(where: Any, problems: list[SearchProblem]) -> Iterator[tuple[Path, Path]]:
     """Each recording, with the folder that its name is counted from."""
     if not isinstance(where, str | Path):
         for item in where:
-            yield from _paths(item)
+            yield from _paths(item, problems)
         return
     path = Path(where).expanduser()
     text = str(path)
     if path.is_dir():
-        found = [path] if _is_recording(path) else sorted(_below(path))
+        found = [path] if _is_recording(path) else sorted(_below(path, problems))
+        if not found:
+            detail = "there is no recording in this folder"
+            problems.append(SearchProblem(text, "nothing_found", detail))
         for item in found:
             yield (path.parent if item == path else path), item
     elif not path.exists() and any(mark in text for mark in "*?["):
         import glob
 
-        for item in sorted(glob.glob(text, recursive=True)):  # noqa: PTH207 - takes absolute patterns
-            yield from _paths(item)
+        matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - takes absolute patterns
+        if not matches:
+            problems.append(SearchProblem(text, "nothing_found", "nothing matches this pattern"))
+        of_matches: list[SearchProblem] = []
+        for item in matches:
+            yield from _paths(item, of_matches)
+        problems += (each for each in of_matches if each.problem != "nothing_found")
     else:
         item = path.parent if _belongs_to_recording(path) else path
         yield item.parent, item
@@ -109,13 +147,16 @@ def _belongs_to_recording(path: Path) -> bool:
     return not other and not is_conversation(path) and _is_recording(path.parent)
 
 
-def _below(path: Path) -> Iterator[Path]:
+def _below(path: Path, problems: list[SearchProblem]) -> Iterator[Path]:
     for folder, folders, files in os.walk(path):
         place = Path(folder)
         if "wire.jsonl" in files or "header.json" in files:
             yield place
             folders.clear()
             continue
+        for link in (place / name for name in sorted(folders) if (place / name).is_symlink()):
+            detail = "a link to a folder is not followed; load the folder itself"
+            problems.append(SearchProblem(str(link), "link_not_followed", detail))
         yield from (place / name for name in files if _names_a_database(name))
         transcript = next((place / name for name in TRANSCRIPTS if name in files), None)
         if transcript is not None:

@@ -8,6 +8,7 @@ clock that cannot go back; the harness's own clock only says where that began.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +21,7 @@ from agy_nb.analysis.builders.session_builder import SessionBuilder
 from agy_nb.analysis.read.discovery import is_conversation, name_of
 from agy_nb.analysis.read.harness_databases import read_database
 from agy_nb.analysis.read.harness_logs import NAMES as TRANSCRIPTS, read_transcript
+from agy_nb.analysis.read.identity import identity_of
 from agy_nb.protocol.events import Event
 from agy_nb.wire import WireReader
 from agy_nb.wire.frames import TIMESTAMP
@@ -34,11 +36,11 @@ _BATCH = 65_536
 def read_file(
     path: str | Path,
     *,
-    session_id: str | None = None,
+    name: str | None = None,
+    taken: set[str] | None = None,
     chunks: bool = False,
     text: bool = False,
     columns: Columns | None = None,
-    duplicate_name: bool = False,
     model_requests: bool = True,
 ) -> Columns:
     """The columns of one recording.
@@ -46,11 +48,11 @@ def read_file(
     Args:
         path: A cassette's folder, its `wire.jsonl`, or a file that the harness keeps of a
             conversation: a transcript, or a database.
-        session_id: What its rows are called by; its name when None.
+        name: Its name; when None, that of its folder.
+        taken: Ids of the sessions in `columns`; a copy of one of them gets another id.
         chunks: Whether to keep a row for each piece of text.
         text: Whether to keep texts.
         columns: Where to add the rows; new ones when None.
-        duplicate_name: Whether another recording has the same name, for `problems`.
         model_requests: Whether to read the recorded HTTP requests to the model.
 
     Returns:
@@ -63,17 +65,19 @@ def read_file(
     folder = wire.parent
     columns = Columns() if columns is None else columns
     kept = is_conversation(path)
+    name = name or name_of(path)
+    header = _Header({}) if kept else _Header.read(folder)
+    session_id = name_of(path) if kept else identity_of(wire, header.data, name)
     session = SessionBuilder(
         columns,
-        session_id or name_of(path),
+        _unused(session_id, taken),
         chunks=chunks,
         text=text,
+        session_name=name,
         source="conversation" if kept else "cassette",
         path=str(path),
     )
     reader = _Reader(session, path)
-    if duplicate_name:
-        session.problem("duplicate_session", path=str(path), detail="duplicate name")
     if path.name in TRANSCRIPTS:
         read_transcript(path, session)
     elif kept:
@@ -81,7 +85,7 @@ def read_file(
     elif path.is_file() and wire != path:
         detail = "only cassettes, a .jsonl of their wire, and the harness's own files are read"
         session.problem("not_a_session", path=str(path), detail=detail)
-    elif reader.header(folder):
+    elif reader.header(header):
         reader.wire(wire)
         session.sync()
         if model_requests:
@@ -89,6 +93,38 @@ def read_file(
         return columns
     session.sync()
     return columns
+
+
+def _unused(session_id: str, taken: set[str] | None) -> str:
+    if taken is None:
+        return session_id
+    found = session_id
+    for number in itertools.count(2):
+        if found not in taken:
+            break
+        found = f"{session_id}~{number}"
+    taken.add(found)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """The header of a cassette, or why it cannot be read."""
+
+    data: dict[str, Any]
+    problem: tuple[str, str] | None = None
+
+    @classmethod
+    def read(cls, folder: Path) -> _Header:
+        from agy_nb.cassette import errors
+        from agy_nb.cassette.storage import format as fmt
+
+        if not (folder / fmt.HEADER).exists():
+            return cls({}, ("not_a_session", f"{fmt.HEADER} is missing"))
+        try:
+            return cls(fmt.read_header_data(folder))
+        except errors.CassetteError as error:
+            return cls({}, ("damaged", f"its header: {error}"[:300]))
 
 
 @dataclass(slots=True)
@@ -120,23 +156,18 @@ class _Reader:
 
     # -- the header --------------------------------------------------------------------------
 
-    def header(self, folder: Path) -> bool:
-        """Read the header of a cassette.
+    def header(self, header: _Header) -> bool:
+        """Take the header of a cassette.
 
         Returns:
             Whether the wire can be read.
         """
-        from agy_nb.cassette import errors
         from agy_nb.cassette.storage import format as fmt
 
-        if not (folder / fmt.HEADER).exists():
-            self._problem("not_a_session", f"{fmt.HEADER} is missing")
+        if header.problem is not None:
+            self._problem(*header.problem)
             return True
-        try:
-            data = fmt.read_header_data(folder)
-        except errors.CassetteError as error:
-            self._problem("damaged", f"its header: {error}"[:300])
-            return True
+        data = header.data
         version, newest = data["version"], fmt.VERSION
         if version > newest:
             self._problem("newer_format", f"format {version}; this agy_nb reads up to {newest}")

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from agy_nb.analysis.errors import MissingExtraError
 from agy_nb.analysis.export.files import finish_parquet, to_arrow, write_parquet
 from agy_nb.analysis.metrics.cost import Prices
+from agy_nb.analysis.metrics.groups import Key
 from agy_nb.analysis.metrics.usage import combined
 from agy_nb.analysis.read.discovery import RecordingPath
-from agy_nb.analysis.schema import TABLES, By
+from agy_nb.analysis.schema import TABLES
 from agy_nb.analysis.sessions import Sessions, own_copy
 from agy_nb.analysis.tables import Tables
 
@@ -141,7 +142,7 @@ class DaskSessions(Tables):
         read = partial(_one_table, name=name, options=self._options)
         return dataframe.from_map(read, self.parts, meta=meta, label=f"agy-{name}")
 
-    def usage(self, by: By = "turn", *, tz: str | None = None) -> pd.DataFrame:
+    def usage(self, by: Key | Sequence[Key] = "turn", *, tz: str | None = None) -> pd.DataFrame:
         """Tokens and cost, summed up by the workers; see `Tables.usage`.
 
         Args:
@@ -229,7 +230,9 @@ def _some_tables(
     return {name: tables[name].to_pandas() for name in names}
 
 
-def _usage(part: Sequence[RecordingPath], by: By, tz: str | None, options: Options) -> pd.DataFrame:
+def _usage(
+    part: Sequence[RecordingPath], by: Any, tz: str | None, options: Options
+) -> pd.DataFrame:
     return Sessions(part, **options).usage(by, tz=tz)
 
 

@@ -40,7 +40,7 @@ from agy_nb.cassette.storage.writer import CassetteWriter
 
 LARGEST_OTHER = 4 * 2**20
 """Bytes of a file that no recorder writes, up to which it is looked at and cleaned."""
-_COMPUTED = frozenset({"config", "digest", "format", "recorded_at"})
+_COMPUTED = frozenset({"config", "digest", "format", "id", "recorded_at"})
 """Texts of a header that we compute from nothing secret."""
 
 

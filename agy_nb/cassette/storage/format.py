@@ -129,6 +129,7 @@ class Header:
         model: Whether requests to the model were recorded.
         digest: SHA-256 of `wire.jsonl` when it was recorded; empty if it is not known.
         version: Version of the format.
+        id: Permanent id of the recording; empty in older cassettes.
     """
 
     complete: bool = False
@@ -142,6 +143,7 @@ class Header:
     model: bool = False
     digest: str = ""
     version: int = VERSION
+    id: str = ""
 
     def encode(self) -> bytes:
         """Return the bytes of `header.json`."""

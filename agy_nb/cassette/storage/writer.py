@@ -16,6 +16,7 @@ import importlib.metadata
 import logging
 import os
 import shutil
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -298,7 +299,12 @@ def _carry_over(old: Path, new: Path) -> None:
 
 def new_header() -> Header:
     """Create the header of a recording that starts now."""
-    return Header(recorded_at=this_moment(), sdk=installed_sdk())
+    return Header(recorded_at=this_moment(), sdk=installed_sdk(), id=new_id())
+
+
+def new_id() -> str:
+    """Create the permanent id of a recording."""
+    return uuid.uuid4().hex[:16]
 
 
 def this_moment() -> str:

@@ -107,7 +107,7 @@ def _path_of(recording: Any) -> Path:
             field="recording",
         )
     if len(found) != 1:
-        names = ", ".join(each.session_id for each in found[:5]) or "none"
+        names = ", ".join(each.name for each in found[:5]) or "none"
         raise InvalidInputError(
             f"chat_ui shows one recording, got {len(found)} ({names}). Pass the path of one.",
             field="recording",

@@ -13,7 +13,7 @@ from agy_nb.analysis.errors import MissingExtraError
 from agy_nb.analysis.plotting.charts import context_chart, latency_chart, usage_chart
 from agy_nb.analysis.plotting.timeline import timeline_chart
 from agy_nb.errors import InvalidInputError
-from tests.analysis.conftest import CHILD, Wire, save
+from tests.analysis.conftest import CHILD, START, Wire, save
 
 BACKENDS = ["matplotlib", "plotly"]
 CHARTS = {
@@ -203,10 +203,12 @@ def test_a_name_with_tags_is_text_to_plotly(tmp_path):
 
 @pytest.mark.parametrize("name", ["cost $x^ and $y_", r"a$\frac$b", "<b>tag</b>", "_hidden"])
 def test_names_are_text_and_no_formulas(tmp_path, name):
-    for place in ("a", name):
-        save(tmp_path / place, Wire().begin().prompt().usage(prompt=5).idle().end())
+    for hour, place in enumerate(("a", name)):
+        save(
+            tmp_path / place, Wire(start=START + hour).begin().prompt().usage(prompt=5).idle().end()
+        )
     sessions = load([tmp_path / "a", tmp_path / name.split("/")[0]])
-    last = sessions.sessions["session_id"].iloc[-1]
+    last = sessions.sessions["session_name"].iloc[-1]
     ax, figure = (sessions.plot_context(backend=backend) for backend in BACKENDS)
     timeline = sessions.plot_timeline(1, session_id=last)
     for drawn in (ax, timeline):

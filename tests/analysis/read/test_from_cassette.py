@@ -17,7 +17,7 @@ from agy_nb.analysis.read.from_cassette import read_file
 from agy_nb.analysis.schema import TABLES
 from agy_nb.errors import InvalidInputError
 from agy_nb.wire import parsing
-from tests.analysis.conftest import CHILD, ROOT, Wire, save, two_calls
+from tests.analysis.conftest import CHILD, ROOT, START, Wire, save, two_calls
 
 BLOCKED = "The response was blocked by content safety filters. Please try rephrasing your request."
 
@@ -168,7 +168,8 @@ def test_harness_clock_that_goes_back_changes_no_duration(tmp_path):
 
 def test_empty_folder(tmp_path):
     sessions = load(tmp_path)
-    assert all(len(sessions.frame(name)) == 0 for name in TABLES)
+    assert all(len(sessions.frame(name)) == 0 for name in TABLES if name != "problems")
+    assert problems(sessions) == ["nothing_found"]
 
 
 def test_nothing_there_is_an_error(tmp_path):
@@ -186,7 +187,8 @@ def test_one_bad_file_among_many(tmp_path):
     (tmp_path / "c07" / "wire.jsonl").write_bytes(b"\x00\xff garbage\n" * 3)
     sessions = load(tmp_path)
     assert len(sessions.model_calls) == 2 * 49
-    assert set(sessions.problems["session_id"]) == {"c07"}
+    bad = sessions.sessions.set_index("session_name")["session_id"]["c07"]
+    assert set(sessions.problems["session_id"]) == {bad}
     assert "damaged" in problems(sessions)
 
 
@@ -221,7 +223,8 @@ def test_newer_format_is_told_of_and_left(tmp_path):
     save(tmp_path / "new", two_calls(), version=99)
     sessions = load(tmp_path)
     assert problems(sessions) == ["newer_format"]
-    assert sessions.model_calls["session_id"].unique().tolist() == ["old"]
+    assert sessions.usage("session").set_index("session_name")["n_model_calls"]["old"] == 2
+    assert len(sessions.model_calls) == 2
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"format": "other", "version": 1}', "null"])
@@ -276,7 +279,7 @@ def test_value_that_no_column_holds_takes_nothing_else_along(tmp_path, old, new)
     sessions = load(tmp_path, text=True)
     for name in TABLES:
         sessions.frame(name)
-    usage = sessions.usage("session").set_index("session_id")["total_tokens"]
+    usage = sessions.usage("session").set_index("session_name")["total_tokens"]
     assert usage["whole"] == 243
     sessions.usage("day")
 
@@ -290,20 +293,20 @@ def test_half_a_character_is_a_question_mark_in_every_storage(tmp_path, storage)
 
 
 def test_two_of_one_name_are_told_apart(tmp_path):
-    for place in ("a", "b"):
-        save(tmp_path / place / "same", two_calls())
+    for hour, place in enumerate(("a", "b")):
+        save(tmp_path / place / "same", two_calls(start=START + hour * 3600))
     sessions = load([tmp_path / "a" / "same", tmp_path / "b" / "same", tmp_path / "a"])
-    assert sessions.sessions["session_id"].tolist() == ["same", "same~2"]
-    assert problems(sessions) == ["duplicate_session"]
+    assert sessions.sessions["session_name"].tolist() == ["same", "same"]
+    assert sessions.sessions["session_id"].is_unique
     assert len(sessions.model_calls) == 4
 
 
 def test_names_below_a_folder_are_paths(tmp_path):
     for place in ("a", "b"):
         save(tmp_path / place / "same", two_calls())
-    found = [recording.session_id for recording in find_recordings(tmp_path)]
+    found = [recording.name for recording in find_recordings(tmp_path)]
     assert found == ["a/same", "b/same"]
-    assert [r.session_id for r in find_recordings(str(tmp_path / "*"))] == ["same", "same~2"]
+    assert [r.name for r in find_recordings(str(tmp_path / "*"))] == ["same", "same"]
 
 
 @pytest.mark.parametrize("pattern", ["**", "*", "*/*", "**/*.jsonl", "*/wire.jsonl"])
@@ -312,7 +315,7 @@ def test_what_a_pattern_finds_twice_is_read_once(tmp_path, pattern):
     for name in ("a", "b"):
         save(tmp_path / name, two_calls())
     sessions = load(str(tmp_path / pattern))
-    assert sessions.sessions["session_id"].tolist() == ["a", "b"]
+    assert sessions.sessions["session_name"].tolist() == ["a", "b"]
     assert len(sessions.model_calls) == 4
     assert problems(sessions) == []
 

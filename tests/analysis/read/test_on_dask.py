@@ -154,7 +154,7 @@ def test_parts_are_of_about_one_size_and_in_order(tmp_path):
         file = tmp_path / f"{number}.jsonl"
         file.write_bytes(b"x" * size)
         recordings.append(RecordingPath(file, str(number)))
-    names = [[recording.session_id for recording in part] for part in parts_of(recordings, 100)]
+    names = [[recording.name for recording in part] for part in parts_of(recordings, 100)]
     assert names == [["0", "1"], ["2"], ["3"], ["4"]]
     assert parts_of((), 100) == [()]
 

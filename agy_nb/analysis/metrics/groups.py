@@ -1,0 +1,179 @@
+"""Keys by which usage and summaries group rows: columns, periods of time, labels, your own.
+
+One meaning for every question: a row belongs to the period in which it happened. The tokens of a
+turn across midnight are on two days, and the turn is on the day on which it began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from agy_nb.analysis.schema import TABLES
+from agy_nb.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Key: TypeAlias = "str | pd.Series[Any] | Callable[[pd.DataFrame], pd.Series[Any]]"
+"""A key: a word, a column by session id, or a function of a table."""
+
+IDS: Mapping[str, tuple[str, ...]] = {
+    "session": ("session_id",),
+    "agent": ("session_id", "agent_id"),
+    "turn": ("session_id", "agent_id", "turn_id"),
+    "trajectory": ("session_id", "agent_id", "trajectory_id"),
+    "model": ("model",),
+    "tool": ("tool",),
+}
+"""Columns of the keys that are columns of the tables."""
+
+PERIODS = ("hour", "day", "week", "month")
+TIMES = {
+    "sessions": "started_at",
+    "agents": "created_at",
+    "trajectories": "started_at",
+    "turns": "started_at",
+    "steps": "first_at",
+    "model_calls": "at",
+    "tool_calls": "started_at",
+    "approvals": "asked_at",
+    "chunks": "at",
+    "messages": "at",
+    "commands": "queued_at",
+    "errors": "at",
+}
+"""The column of each table that says when a row happened."""
+
+
+class Source(Protocol):
+    """A source of tables."""
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """Return a table by its name."""
+        ...
+
+
+def keys_of(by: Any) -> list[Any]:
+    """Return the keys as a list; one key need not be in a list."""
+    return list(by) if isinstance(by, list | tuple) else [by]
+
+
+def columns_of(keys: Sequence[Any]) -> list[str]:
+    """Return the names of the columns of keys, each once."""
+    names = [name for key in keys for name in _columns(key)]
+    return list(dict.fromkeys(names))
+
+
+def _columns(key: Any) -> tuple[str, ...]:
+    if isinstance(key, str):
+        return IDS.get(key, (key,))
+    return (str(getattr(key, "name", None) or getattr(key, "__name__", "key")),)
+
+
+def check_keys(source: Source, keys: Sequence[Any]) -> None:
+    """Refuse unknown keys.
+
+    Raises:
+        InvalidInputError: A word is neither a key nor a label.
+    """
+    for key in keys:
+        if not isinstance(key, str) and (callable(key) or hasattr(key, "index")):
+            continue
+        if not isinstance(key, str) or key not in (*IDS, *PERIODS, *labels_of(source)):
+            known = ", ".join([*IDS, *PERIODS, *labels_of(source)])
+            raise InvalidInputError(f"by must be of {known}; got {key!r}", field="by")
+
+
+def session_names(source: Source) -> dict[str, str]:
+    """Return the names of sessions by their ids."""
+    sessions = source.frame("sessions")
+    return dict(zip(sessions["session_id"], sessions["session_name"].fillna("?"), strict=True))
+
+
+def labels_of(source: Source) -> list[str]:
+    """Return the names of the labels of sessions."""
+    known = TABLES["sessions"].names
+    return [str(name) for name in source.frame("sessions").columns if name not in known]
+
+
+def with_keys(
+    source: Source, name: str, table: pd.DataFrame, keys: Sequence[Any], tz: str | None
+) -> pd.DataFrame:
+    """Add the columns of keys to a table.
+
+    Args:
+        source: Tables.
+        name: Name of the table.
+        table: The table.
+        keys: The keys.
+        tz: Time zone of periods; None for the local one.
+
+    Raises:
+        InvalidInputError: The time zone is unknown.
+    """
+    added = table
+    for key in keys:
+        if not isinstance(key, str):
+            [column] = _columns(key)
+            values = key(added) if callable(key) else added["session_id"].map(key)
+            added = added.assign(**{column: values})
+        elif key == "model" and "model" not in table:
+            agents = source.frame("agents")[["session_id", "agent_id", "model"]]
+            added = added.merge(agents, on=["session_id", "agent_id"], how="left")
+        elif key in PERIODS:
+            added = added.assign(**{key: periods(added[TIMES[name]], key, tz)})
+        elif key not in IDS:
+            labels = source.frame("sessions").set_index("session_id")[key]
+            added = added.assign(**{key: added["session_id"].map(labels)})
+    return added
+
+
+def periods(times: pd.Series[Any], period: str, tz: str | None) -> pd.Series[Any]:
+    """Return the start of the period of each time in a time zone. Weeks begin on Monday.
+
+    Args:
+        times: Times.
+        period: `"hour"`, `"day"`, `"week"` or `"month"`.
+        tz: A time zone; None for the local one.
+
+    Raises:
+        InvalidInputError: The time zone is unknown.
+    """
+    import pandas as pd
+
+    clock = _local_clock(times) if tz is None else _clock(times, tz)
+    if period == "hour":
+        found = clock.dt.floor("h")
+    elif period == "week":
+        days = clock.dt.normalize()
+        found = days - pd.to_timedelta(days.dt.day_of_week, unit="D")
+    elif period == "month":
+        days = clock.dt.normalize()
+        found = days - pd.to_timedelta(days.dt.day - 1, unit="D")
+    else:
+        found = clock.dt.normalize()
+    starts: pd.Series[Any] = found.astype("datetime64[us]")
+    return starts
+
+
+def _clock(times: pd.Series[Any], tz: str) -> pd.Series[Any]:
+    try:
+        shown: pd.Series[Any] = times.dt.tz_convert(tz).dt.tz_localize(None)
+    except (LookupError, ValueError, TypeError, OSError) as error:
+        msg = f"unknown time zone {tz!r}; use a name such as 'Europe/Vienna'"
+        raise InvalidInputError(msg, field="tz") from error
+    return shown
+
+
+def _local_clock(times: pd.Series[Any]) -> pd.Series[Any]:
+    """Convert times to this machine's local time, whose zone has no name for pandas.
+
+    Changes of the offset happen on a quarter of an hour.
+    """
+    quarters = times.dt.floor("15min")
+    ahead = {at: at.to_pydatetime().astimezone().utcoffset() for at in quarters.dropna().unique()}
+    shown: pd.Series[Any] = times.dt.tz_localize(None) + quarters.map(ahead).astype(
+        "timedelta64[us]"
+    )
+    return shown

@@ -1,0 +1,160 @@
+"""Select rows of tables by time, and sessions by their columns and labels."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from agy_nb.analysis.metrics.groups import TIMES
+from agy_nb.analysis.schema import TABLES
+from agy_nb.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Moment: TypeAlias = "str | dt.datetime | dt.date | dt.timedelta"
+"""A moment: a date, a time, or a time before now."""
+Where: TypeAlias = "str | Mapping[str, Any] | Callable[[pd.DataFrame], Any]"
+"""Which sessions: a query, values of columns, or a function."""
+
+_BEFORE_NOW = re.compile(r"(\d+)\s*([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_HOLDERS = ("sessions", "agents", "trajectories")
+"""Tables whose rows stay as long as something in them does."""
+
+
+class _Source(Protocol):
+    def frame(self, name: str) -> pd.DataFrame: ...
+
+
+def select(
+    source: _Source,
+    since: Moment | None,
+    until: Moment | None,
+    where: Where | None,
+    tz: str | None,
+) -> Callable[[str], pd.DataFrame]:
+    """Return a reader of the selected rows; see `Tables.filter`."""
+    first = None if since is None else _moment(since, "since", tz, is_end=False)
+    last = None if until is None else _moment(until, "until", tz, is_end=True)
+    kept = None if where is None else _sessions(source.frame("sessions"), where)
+
+    def rows(name: str) -> pd.DataFrame:
+        table = source.frame(name)
+        if kept is not None:
+            table = table[table["session_id"].isin(kept)]
+        column = TIMES.get(name)
+        if column is not None and (first is not None or last is not None):
+            table = table[_within(table[column], first, last)]
+        return table
+
+    def read(name: str) -> pd.DataFrame:
+        if name not in _HOLDERS or (first is None and last is None):
+            return rows(name).reset_index(drop=True)
+        key = {"sessions": ["session_id"], "agents": ["session_id", "agent_id"]}
+        on = key.get(name, ["session_id", "agent_id", "trajectory_id"])
+        table = source.frame(name)
+        used = [rows(each)[on] for each in ("turns", "model_calls") if set(on) <= _names(each)]
+        inside = table.set_index(on).index
+        keep = inside.isin(rows(name).set_index(on).index)
+        for each in used:
+            keep = keep | inside.isin(each.set_index(on).index)
+        if kept is not None:
+            keep = keep & table["session_id"].isin(kept).to_numpy()
+        return table[keep].reset_index(drop=True)
+
+    return read
+
+
+def _names(name: str) -> set[str]:
+    return set(TABLES[name].names)
+
+
+def _within(times: pd.Series[Any], first: Any, last: Any) -> Any:
+    inside = times.notna()
+    if first is not None:
+        inside &= times >= first
+    if last is not None:
+        inside &= times < last
+    return inside
+
+
+def _sessions(sessions: pd.DataFrame, where: Where) -> set[str]:
+    try:
+        if isinstance(where, str):
+            found = sessions.query(where)
+        elif isinstance(where, Mapping):
+            found = sessions
+            for name, value in where.items():
+                found = found[found[name].eq(value).fillna(value=False)]
+        else:
+            found = sessions[where(sessions)]
+    except Exception as error:
+        msg = f"where={where!r} does not select sessions: {type(error).__name__}: {error}"
+        raise InvalidInputError(msg, field="where") from error
+    return set(found["session_id"])
+
+
+def _moment(value: Moment, field: str, tz: str | None, *, is_end: bool) -> pd.Timestamp:
+    """Return a moment in UTC; a date that ends a selection includes its day."""
+    import pandas as pd
+
+    if isinstance(value, str) and (match := _BEFORE_NOW.fullmatch(value.strip())):
+        value = dt.timedelta(**{_UNITS[match[2]]: int(match[1])})
+    if isinstance(value, dt.timedelta):
+        return pd.Timestamp(dt.datetime.now(dt.UTC) - value)
+    try:
+        found = pd.Timestamp(value or "none")
+        if is_end and _is_date(value):
+            found += pd.Timedelta(days=1)
+        if found.tzinfo is None:
+            local = found.to_pydatetime().astimezone() if tz is None else found.tz_localize(tz)
+            found = pd.Timestamp(local)
+        found = found.tz_convert("UTC")
+    except (ValueError, TypeError, LookupError, OSError, OverflowError) as error:
+        msg = f"{field} must be a date, a time or a time before now such as '7d', got {value!r}"
+        raise InvalidInputError(msg, field=field) from error
+    return found
+
+
+def _is_date(value: object) -> bool:
+    if isinstance(value, str):
+        return re.fullmatch(r"\d{4}-?\d{2}-?\d{2}", value.strip()) is not None
+    return isinstance(value, dt.date) and not isinstance(value, dt.datetime)
+
+
+def labelled(read: Callable[[str], pd.DataFrame], labels: Any) -> Callable[[str], pd.DataFrame]:
+    """Return a reader with labels as columns of `sessions`; see `Tables.with_labels`."""
+    import pandas as pd
+
+    if isinstance(labels, pd.DataFrame):
+        table = labels
+    else:
+        rows = [{"session_name": name, **values} for name, values in dict(labels).items()]
+        table = pd.DataFrame(rows, columns=None if rows else ["session_name"])
+    key = next((name for name in ("session_id", "session_name") if name in table), None)
+    if key is None:
+        raise InvalidInputError("labels need a column session_id or session_name", field="labels")
+    names = [name for name in table.columns if name not in ("session_id", "session_name")]
+    taken = [name for name in names if any(name in each.names for each in TABLES.values())]
+    if taken:
+        raise InvalidInputError(
+            f"{taken[0]!r} is a column of the tables; name the label otherwise", field="labels"
+        )
+    by_session = table.drop_duplicates(key, keep="last").set_index(key)
+
+    def read_labelled(name: str) -> pd.DataFrame:
+        found = read(name)
+        if name != "sessions":
+            return found
+        added = {}
+        for label in names:
+            values = found[key].map(by_session[label])
+            if key == "session_name":  # a mapping may also name ids
+                values = values.fillna(found["session_id"].map(by_session[label]))
+            added[label] = values
+        return found.assign(**added)
+
+    return read_labelled
