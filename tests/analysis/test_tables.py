@@ -470,7 +470,7 @@ def test_command_that_finds_nothing_says_where(tmp_path, capsys):
 
 
 def test_command_names_each_pattern_that_finds_nothing(sessions, tmp_path, capsys):
-    assert command(tmp_path, tmp_path / "nope*") == 1
+    assert command(tmp_path, tmp_path / "nope*", "--by", "session") == 1
     out, err = capsys.readouterr()
     assert "243" in out
     assert "nope*" in err
