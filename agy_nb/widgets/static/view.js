@@ -419,7 +419,27 @@ function question(place, id, wanted, send) {
 
 // --- the composer of a chat panel ---
 
-function composer(send, onSubmit) {
+// Clear asks first: the panel forgets at once, and the model does not.
+function clearing(send, after) {
+  const place = make("div", "agy-row");
+  place.setAttribute("role", "alertdialog");
+  place.setAttribute("aria-label", "Clear the conversation?");
+  const end = () => {
+    place.hidden = true;
+    after.focus();
+  };
+  const keep = button("Keep", end);
+  const clear = button("Clear conversation", () => (send({ type: "clear" }), end()), "agy-danger");
+  place.append(make("span", "", "Clear this panel? The model still remembers the conversation."), clear, keep);
+  place.hidden = true;
+  place.show = () => {
+    place.hidden = false;
+    keep.focus();
+  };
+  return place;
+}
+
+function composer(send, onSubmit, stop) {
   const place = make("div", "agy-composer");
   const text = make("textarea", "agy-input");
   text.rows = 2;
@@ -495,18 +515,23 @@ function composer(send, onSubmit) {
     }
   });
   const row = make("div", "agy-row");
-  row.append(
-    submitting,
-    button("Attach", () => files.click()),
+  const needTurns = [
     button("Retry", () => send({ type: "retry" })),
     button("Edit last", () => send({ type: "edit" })),
     button("Copy", () => send({ type: "export", format: "copy" })),
     button("Markdown", () => send({ type: "export", format: "markdown" }), "", "Export as Markdown"),
     button("JSON", () => send({ type: "export", format: "json" }), "", "Export as JSON"),
     button("Cassette", () => send({ type: "export", format: "cassette" }), "", "Save as cassette"),
-    button("Clear", () => send({ type: "clear" })),
-  );
-  place.append(chips, wrong, text, files, row);
+    button("Clear", () => sure.show()),
+  ];
+  const sure = clearing(send, text);
+  row.append(submitting, stop, button("Attach", () => files.click()), ...needTurns);
+  place.append(chips, wrong, text, files, row, sure);
+  // Send is Stop while a turn runs; Enter still sends, to the queue.
+  place.follow = (running, isEmpty) => {
+    submitting.hidden = running;
+    for (const each of needTurns) each.disabled = isEmpty;
+  };
   place.compose = (words) => {
     text.value = words;
     text.focus();
@@ -606,9 +631,10 @@ function render({ model, el }) {
   const notice = make("div", "agy-gone");
   notice.setAttribute("role", "status");
   const bar = make("div", "agy-bar");
-  const stop = button("■ Stop", () => send({ type: "stop" }), "agy-stop", "Stop this turn");
+  const stop = button("■ Stop", () => send({ type: "stop" }), "agy-stop agy-primary", "Stop this turn");
+  stop.hidden = true;
   const status = make("span", "agy-fact");
-  bar.append(stop, status);
+  bar.append(...(model.get("mode") === "chat" ? [status] : [stop, status]));
   root.append(nodes, notice, bar);
   root.hidden = true; // the HTML beside it is shown until Python answers
   const queued = waiting(send);
@@ -616,7 +642,7 @@ function render({ model, el }) {
     nodes.scrollTop = nodes.scrollHeight;
     queued.echo(words);
   };
-  const chat = model.get("mode") === "chat" ? composer(send, onSubmit) : null;
+  const chat = model.get("mode") === "chat" ? composer(send, onSubmit, stop) : null;
   const allowed = grants(send);
   if (chat) {
     root.classList.add("agy-chat");
@@ -650,6 +676,7 @@ function render({ model, el }) {
       stop.setAttribute("aria-label", (stop.title = message.stop ? `${message.stop} this turn` : "Stop this turn"));
       status.textContent = message.status;
     }
+    chat?.follow(!stop.hidden, !nodes.childElementCount);
     notice.textContent = message.notice ?? "";
     still.hide(true);
     root.hidden = false;
@@ -663,6 +690,7 @@ function render({ model, el }) {
       queued.lost();
       disable(root);
       stop.hidden = true;
+      chat?.follow(false, true);
       status.textContent = "";
       for (const clock of root.querySelectorAll(".agy-countdown")) {
         clock.classList.remove("agy-countdown"); // it stands still

@@ -193,3 +193,41 @@ def test_chat_is_saved_as_a_cassette_that_the_next_cell_opens(lab):
     box.fill("And now?")
     box.press("Enter")
     panel.wait("text=Still here.")
+
+
+def test_prompt_is_shown_at_once_and_waits_in_the_queue(lab):
+    lab.do("model, agent = await start([say('so far ') + hang(), say('Third.')])")
+    panel = lab.run("agent.chat_ui()")
+    box = panel.wait("textarea")
+    assert panel.wait("button >> text=Copy").is_disabled()  # there is nothing to copy
+    lab.run("import time; time.sleep(3)")
+    box.fill("First")
+    box.press("Enter")
+    panel.wait(".agy-queued >> text=First", timeout=1_500)  # while the cell blocks the kernel
+    panel.wait("text=so far")
+    panel.output.locator(".agy-queued").wait_for(state="detached")
+    assert panel.wait("button >> text=Send", state="attached").is_hidden()
+    for words in ("Second", "Third"):
+        box.fill(words)
+        box.press("Enter")
+    panel.wait(".agy-queued >> text=Third")
+    panel.picture("chat_queue")
+    assert barriers(lab, panel, "chat_queue") == []
+    panel.click("Remove")
+    panel.output.locator(".agy-queued >> text=Second").wait_for(state="detached")
+    panel.click("Stop")
+    panel.wait("text=Third.")
+    assert panel.count(".agy-nodes >> text=Second") == 0
+
+
+def test_clear_asks_first(lab):
+    lab.do("model, agent = await start([say('Hello.')])\nawait agent.chat_text('Hi')")
+    panel = lab.run("agent.chat_ui()")
+    panel.wait("text=Hello.")
+    panel.click("Clear")
+    panel.wait("text=The model still remembers")
+    panel.click("Keep")
+    assert panel.count(".agy-nodes >> text=Hello.") == 1
+    panel.click("Clear")
+    panel.wait("button >> text=Clear conversation").click()
+    panel.output.locator(".agy-nodes >> text=Hello.").wait_for(state="detached")
