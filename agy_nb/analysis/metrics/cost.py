@@ -140,7 +140,14 @@ class Prices:
         return pd.concat([kept, added], axis=1)[list(TABLES["model_calls"].names)]
 
     def of_row(self, row: Mapping[str, Any]) -> Price:
-        """Look up the price of a row of `model_calls`; unknown values are None, `at` is a day."""
+        """Look up the price of a row of `model_calls`.
+
+        Args:
+            row: The columns of the row; unknown values are None, and `at` is a day.
+
+        Returns:
+            US dollars. If they are None, `status` has the reason.
+        """
         return self._of_values(tuple(row[name] for name in _KEY))
 
     def _of_values(self, values: tuple[Any, ...]) -> Price:

@@ -18,15 +18,15 @@ from typing import Any, TypeAlias
 
 from agy_nb.analysis.builders.call_builder import token_columns
 from agy_nb.analysis.builders.session_builder import SessionBuilder
-from agy_nb.analysis.read.model_requests import ModelRequest
+from agy_nb.analysis.read.model_requests import RecordedRequest
 
 Row: TypeAlias = dict[str, Any]
-Pair: TypeAlias = tuple[Row | None, ModelRequest | None]
+Pair: TypeAlias = tuple[Row | None, RecordedRequest | None]
 
 _COUNTED = ("input_tokens", "output_tokens", "total_tokens")
 
 
-def merge_requests(session: SessionBuilder, requests: Sequence[ModelRequest]) -> None:
+def merge_requests(session: SessionBuilder, requests: Sequence[RecordedRequest]) -> None:
     """Correct the rows of a session that is complete.
 
     Args:
@@ -35,7 +35,7 @@ def merge_requests(session: SessionBuilder, requests: Sequence[ModelRequest]) ->
     """
     rows = session.rows("model_calls")
     places = {row["trajectory_id"]: row for row in session.rows("trajectories")}
-    threads: dict[str | None, list[ModelRequest]] = {}
+    threads: dict[str | None, list[RecordedRequest]] = {}
     for request in requests:
         if request.tool is None:
             threads.setdefault(_thread_of(request, rows, places), []).append(request)
@@ -51,7 +51,7 @@ def merge_requests(session: SessionBuilder, requests: Sequence[ModelRequest]) ->
     _write(session, merged)
 
 
-def _thread_of(request: ModelRequest, rows: list[Row], places: dict[Any, Row]) -> str | None:
+def _thread_of(request: RecordedRequest, rows: list[Row], places: dict[Any, Row]) -> str | None:
     """Return the trajectory of a request; by its tokens if the request does not name it."""
     if request.conversation is not None:
         return request.conversation
@@ -66,7 +66,7 @@ def _thread_of(request: ModelRequest, rows: list[Row], places: dict[Any, Row]) -
 # -- pairs ---------------------------------------------------------------------------------------
 
 
-def _pairs(rows: list[Row], requests: list[ModelRequest]) -> Iterable[Pair]:
+def _pairs(rows: list[Row], requests: list[RecordedRequest]) -> Iterable[Pair]:
     """Yield rows with their requests, in order."""
     row_at = request_at = 0
     for place, number in [*_equal_pairs(rows, requests), (len(rows), len(requests))]:
@@ -79,7 +79,7 @@ def _pairs(rows: list[Row], requests: list[ModelRequest]) -> Iterable[Pair]:
         row_at, request_at = place + 1, number + 1
 
 
-def _equal_pairs(rows: list[Row], requests: list[ModelRequest]) -> Iterable[tuple[int, int]]:
+def _equal_pairs(rows: list[Row], requests: list[RecordedRequest]) -> Iterable[tuple[int, int]]:
     """Yield the places of metered rows and requests with equal tokens."""
     start = 0
     for number, request in enumerate(requests):
@@ -93,7 +93,7 @@ def _equal_pairs(rows: list[Row], requests: list[ModelRequest]) -> Iterable[tupl
                 break
 
 
-def _between(rows: list[Row], requests: list[ModelRequest]) -> Iterable[Pair]:
+def _between(rows: list[Row], requests: list[RecordedRequest]) -> Iterable[Pair]:
     """Yield rows and requests that follow each other, with a refusal on both sides or on none."""
     left = list(rows)
     for request in requests:
@@ -108,7 +108,7 @@ def _between(rows: list[Row], requests: list[ModelRequest]) -> Iterable[Pair]:
         yield row, None
 
 
-def _tokens(request: ModelRequest) -> tuple[Any, ...] | None:
+def _tokens(request: RecordedRequest) -> tuple[Any, ...] | None:
     usage = request.usage
     if usage is None:
         return None
@@ -161,7 +161,7 @@ def _new_row(near: Row, thread: str | None) -> Row:
     }
 
 
-def _corrected(row: Row, request: ModelRequest | None) -> Row:
+def _corrected(row: Row, request: RecordedRequest | None) -> Row:
     """Return a row with the facts of its request."""
     if request is None:
         return row
@@ -195,7 +195,9 @@ def _corrected(row: Row, request: ModelRequest | None) -> Row:
     return found
 
 
-def _tool_rows(session: SessionBuilder, rows: list[Row], requests: list[ModelRequest]) -> list[Row]:
+def _tool_rows(
+    session: SessionBuilder, rows: list[Row], requests: list[RecordedRequest]
+) -> list[Row]:
     """Pair the requests of built-in tools with the rows of these tools, in their order."""
     left, found = list(rows), []
     agents = session.rows("agents")

@@ -35,7 +35,7 @@ _parse = json_parser()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelRequest:
+class RecordedRequest:
     """One recorded request to the model.
 
     Attributes:
@@ -74,7 +74,7 @@ class ModelRequest:
     response_bytes: int
 
 
-def read_requests(folder: Path) -> list[ModelRequest]:
+def read_requests(folder: Path) -> list[RecordedRequest]:
     """Read the recorded requests of a cassette, in the order of their ends.
 
     Raises:
@@ -85,7 +85,7 @@ def read_requests(folder: Path) -> list[ModelRequest]:
     return [_request(each) for each in read_model(folder)] if has_model(folder) else []
 
 
-def _request(interaction: Mapping[str, Any]) -> ModelRequest:
+def _request(interaction: Mapping[str, Any]) -> RecordedRequest:
     request, response = interaction["request"], interaction["response"]
     body, size = _text(request.get("body"))
     conversation = _conversation(body)
@@ -94,7 +94,7 @@ def _request(interaction: Mapping[str, Any]) -> ModelRequest:
     code, end = int(response["status"]["code"]), response.get("x_agy_end", "ok")
     told = _Answer(answer)
     started, first, ended = _times(response)
-    return ModelRequest(
+    return RecordedRequest(
         conversation=conversation,
         tool=tool,
         prompt=body if tool else "",

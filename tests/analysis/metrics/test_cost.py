@@ -3,7 +3,11 @@
 import pytest
 
 from agy_nb.analysis import Prices
+from agy_nb.analysis.metrics.turn_cost import TurnPricing, turn_cost
+from agy_nb.analysis.schema import TABLES
+from agy_nb.protocol import events as e
 from agy_nb.protocol.values import ModalityTokens, TokenUsage
+from tests.analysis.conftest import CHILD, ROOT, Turn, begun, metered, over
 
 pytest.importorskip("genai_prices")
 
@@ -93,3 +97,39 @@ def test_counts_that_make_no_sense_have_no_price(counts):
     for prices in (Prices(), Prices(own={"mine": (1.0, 0.1, 2.0)})):
         model = "mine" if prices.own and "input_details" not in counts else "gemini-2.5-flash"
         assert prices.of(model, usage).status == "invalid_usage"
+
+
+@pytest.mark.parametrize(
+    ("status", "tokens", "why"),
+    [
+        ("refused", None, "not_charged"),
+        ("cut", None, "unknown_usage"),
+        ("usage_unknown", None, "unknown_usage"),
+        ("metered", None, "invalid_usage"),
+        ("cut", 5, "priced"),
+    ],
+)
+def test_rows_without_tokens_say_why_they_have_no_price(status, tokens, why):
+    row = dict.fromkeys(TABLES["model_calls"].names)
+    row |= {"status": status, "model": "gemini-2.5-flash", "total_tokens": tokens}
+    row |= {"input_tokens": tokens, "output_tokens": tokens}
+    assert Prices().of_row(row).status == why
+
+
+def test_cost_of_a_turn_is_that_of_the_table():
+    usage = {"input_tokens": 1_000_000, "output_tokens": 0, "total_tokens": 1_000_000}
+    own = Prices(own={"dear": (2.0, 0.0, 0.0), "cheap": (0.5, 0.0, 0.0)})
+    turn = Turn(events=[begun(), metered(ROOT, **usage), metered(CHILD, **usage), over()])
+    cost = turn_cost(turn, TurnPricing(own, "dear", "cheap"))
+    assert (cost.usd, cost.is_lower_bound) == (pytest.approx(2.5), False)
+    unknown = turn_cost(turn, TurnPricing(own, "dear", None))
+    assert (unknown.usd, unknown.is_lower_bound) == (pytest.approx(2.0), True)
+
+
+def test_cost_of_a_turn_with_a_cut_request_is_a_lower_bound():
+    text = e.Text(trajectory=ROOT, text="One, ", step_index=1)
+    usage = {"input_tokens": 1_000_000, "output_tokens": 0, "total_tokens": 1_000_000}
+    events = [begun(), metered(ROOT, **usage), text, over(e.TurnState.CANCELLED)]
+    pricing = TurnPricing(Prices(own={"dear": (2.0, 0.0, 0.0)}), "dear")
+    cost = turn_cost(Turn(events=events), pricing)
+    assert (cost.usd, cost.is_lower_bound) == (pytest.approx(2.0), True)
