@@ -40,7 +40,7 @@ class SearchProblem:
     Attributes:
         path: The place.
         problem: A word of the column `problem`.
-        detail: What is wrong.
+        detail: The reason.
     """
 
     path: str

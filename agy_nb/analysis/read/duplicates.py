@@ -3,7 +3,7 @@
 Recordings overlap if a conversation was saved after each turn, a folder was copied, or a cassette
 and the harness's own log are loaded together. A turn is the same in two recordings if it belongs to
 the same conversation and began at the same moment with a prompt of the same length. The harness's
-log has whole seconds only. Branches of a conversation have other moments, and are no duplicates.
+log has whole seconds only. Branches of a conversation began at other moments, so they all count.
 
 The recording with the most requests keeps the turn; of equal ones, a cassette, and then the first.
 """

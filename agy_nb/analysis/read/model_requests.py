@@ -1,4 +1,4 @@
-"""The recorded HTTP requests to the model: what each one asked, and what it answered.
+"""The recorded HTTP requests to the model, with the usage and status of their responses.
 
 A cassette has them in `model.yaml`, or in `model.jsonl` after a crash. Bodies are those that were
 recorded, after redaction. Responses are read as far as they can be; a part that makes no sense
