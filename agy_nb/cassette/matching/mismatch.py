@@ -1,4 +1,4 @@
-"""Words for a divergence: what was expected, what came, where they differ, what to do."""
+"""Describe a mismatch: the recorded frame, the frame that came, their difference and the remedy."""
 
 from __future__ import annotations
 

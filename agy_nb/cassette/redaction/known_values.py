@@ -103,7 +103,7 @@ def _spellings(value: str) -> Iterator[str]:
         yield digits
         yield digits.upper()
     for before in range(3):
-        # What stands before moves the letters; those that hold a bit of it are left out.
+        # The text before moves the letters; those that contain a bit of it are left out.
         text = base64.b64encode(bytes(before) + raw).decode().rstrip("=")
         first = -(-before * 8 // 6)
         last = (before + len(raw)) * 8 // 6

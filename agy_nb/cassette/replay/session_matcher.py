@@ -254,7 +254,7 @@ class SessionMatcher:
 
 @dataclass(frozen=True, slots=True)
 class _Playing:
-    """An agent that replays a session, with what it was started with."""
+    """An agent that replays a session, and its configuration."""
 
     machine: SessionMachine
     config: Frame
