@@ -85,7 +85,7 @@ def test_word_in_a_long_text_is_found(session_of, frames):
     words[250] = "changed"
     with pytest.raises(CassetteMismatchError) as caught:
         machine.receive(frames.prompt(" ".join(words)))
-    assert "-word250\n+changed" in caught.value.diff
+    assert "[-word250-] {+changed+}" in caught.value.diff
     assert len(str(caught.value)) < 1500
 
 
