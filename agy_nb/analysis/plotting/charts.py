@@ -198,40 +198,59 @@ def context_chart(source: Source, most: int = 5) -> Chart:
 
     Args:
         source: Tables.
-        most: Trajectories with a colour: those with the most calls; the others stay pale.
+        most: Trajectories with a colour: those with the longest prompts; the others stay pale.
     """
+    import numpy as np
+
     chart = Chart("Context", "model call of the trajectory", "prompt, tokens", whole_x=True)
     calls = source.frame("model_calls").dropna(subset=["input_tokens"])
+    calls = calls[calls["tool"].isna()]
     if not len(calls):
         return replace(chart, nothing="no metered model calls")
     keys = ["session_id", "agent_id", "trajectory_id"]
-    groups = sorted(calls.groupby(keys, dropna=False, sort=False), key=lambda item: -len(item[1]))
-    sessions = session_names(source)
-    several = len({key[0] for key, _ in groups}) > 1
-    most = min(most, len(_LINES))
-    lines: list[Series] = []
+    codes = calls.groupby(keys, dropna=False, sort=False).ngroup().to_numpy()
+    order = np.argsort(codes, kind="stable")
+    prompts = calls["input_tokens"].to_numpy(dtype="float64")[order]
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    ends = np.append(starts[1:], len(prompts))
+    places = np.arange(len(prompts)) - np.repeat(starts, ends - starts) + 1.0
+    chosen = np.argsort(-np.maximum.reduceat(prompts, starts), kind="stable")
+    chosen = chosen[: min(most, len(_LINES))]
+    about = calls.iloc[order[starts[chosen]]]
+    several = len(set(calls["session_id"])) > 1
+    names = _names_of_lines(about, session_names(source), several=several)
+    lines = [
+        Series(
+            name, "line", colour,
+            _floats(_thin(places[starts[group] : ends[group]].tolist())),
+            _floats(_thin(prompts[starts[group] : ends[group]].tolist())),
+            mark=mark,
+        )
+        for group, name, (colour, mark) in zip(chosen, names, _LINES, strict=False)
+    ]  # fmt: skip
+    others = len(starts) - len(chosen)
+    if not others:
+        return replace(chart, series=tuple(lines))
+    pale = ~np.isin(codes[order], chosen)
+    breaks = np.flatnonzero(np.diff(codes[order][pale])) + 1  # one line, with gaps: drawn at once
+    x, y = (np.insert(values[pale], breaks, np.nan) for values in (places, prompts))
+    below = Series("", "line", PALE, tuple(x.tolist()), tuple(y.tolist()))
+    legend = Series(f"{others} more", "line", PALE, (), ())
+    return replace(chart, series=(below, *lines, legend))
+
+
+def _names_of_lines(about: pd.DataFrame, sessions: dict[str, str], *, several: bool) -> list[str]:
     names: list[str] = []
-    for number, (key, group) in enumerate(groups):
-        x = _floats(_thin(list(range(1, len(group) + 1))))
-        line = Series("", "line", PALE, x, _floats(_thin(list(group["input_tokens"]))))
-        if number < most:
-            colour, mark = _LINES[number]
-            session = sessions[str(key[0])] if several else ""
-            names.append(_name(key, group, session))
-            again = names.count(names[-1])
-            name = names[-1] if again == 1 else f"{names[-1]} ({again})"
-            line = replace(line, name=name, colour=colour, mark=mark)
-        lines.append(line)
-    others = len(groups) - most
-    legend = [Series(f"{others} more", "line", PALE, (), ())] if others > 0 else []
-    return replace(chart, series=(*lines[most:], *lines[:most], *legend))
-
-
-def _name(key: Any, group: pd.DataFrame, session: str) -> str:
-    _, agent, trajectory = key
-    depth = group["depth"].iloc[0]
-    who = f"agent {agent}" if not depth else f"subagent {str(trajectory)[:6]}"
-    return f"{who} of {short(session)}" if session else who
+    for row in about.to_dict("records"):
+        who = f"agent {row['agent_id']}"
+        if row["depth"]:
+            who = f"subagent {str(row['trajectory_id'])[:6]}"
+        names.append(f"{who} of {short(sessions[row['session_id']])}" if several else who)
+    counts = [names[: place + 1].count(name) for place, name in enumerate(names)]
+    return [
+        name if count == 1 else f"{name} ({count})"
+        for name, count in zip(names, counts, strict=True)
+    ]
 
 
 def short(name: str) -> str:

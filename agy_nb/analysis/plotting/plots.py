@@ -60,7 +60,7 @@ def plot_context(
         source: Tables.
         backend: What draws it.
         ax: Where to draw, with Matplotlib.
-        most: Trajectories with a colour: those with the most calls; the others stay pale.
+        most: Trajectories with a colour: those with the longest prompts; the others stay pale.
     """
     return draw(context_chart(source, most), backend, ax)
 

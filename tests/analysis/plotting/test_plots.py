@@ -88,6 +88,25 @@ def test_what_is_not_among_the_first_is_pale_and_below(sessions):
     assert (under.name, over.name, legend.name) == ("", "agent 1", "1 more")
 
 
+def test_longest_prompts_have_a_colour_and_all_others_are_one_line(tmp_path):
+    for number, prompt in enumerate((5, 900, 7, 8)):
+        wire = Wire().begin().prompt().usage(prompt=prompt).usage(prompt=1).idle().end()
+        save(tmp_path / f"c{number}", wire)
+    under, over, legend = context_chart(load(tmp_path), most=1).series
+    assert (over.name, over.y) == ("agent 1 of c1", (900.0, 1.0))
+    assert [str(value) for value in under.y] == [
+        "5.0",
+        "1.0",
+        "nan",
+        "7.0",
+        "1.0",
+        "nan",
+        "8.0",
+        "1.0",
+    ]
+    assert legend.name == "3 more"
+
+
 def test_timeline_of_a_session_that_is_not_there_is_refused(sessions):
     with pytest.raises(InvalidInputError, match="session 'nobody' has no turns"):
         timeline_chart(sessions, None, "nobody")
