@@ -3,7 +3,8 @@
 A recording of `weather` is written to `weather.partial-ID` beside it. Where folders cannot be
 exchanged atomically, the old cassette is `weather.replaced-ID` for a moment. ID is random, and a
 mark inside names the folder that a recorder created. So a folder of the user is never taken for one
-of ours, whatever its name is. A crash leaves these folders; `agy-nb cassette prune` removes them.
+of ours, even if it has such a name. A crash leaves these folders; `agy-nb cassette prune` removes
+them.
 """
 
 from __future__ import annotations
