@@ -71,11 +71,11 @@ class Agent:
         You said: Hello...
     """
 
-    def __init__(self, runtime: Runtime, record: AgentState, ask_user: AskUser | None) -> None:
-        self.id = record.agent_id
+    def __init__(self, runtime: Runtime, state: AgentState, ask_user: AskUser | None) -> None:
+        self.id = state.agent_id
         self.runtime = runtime
-        self.config = record.spec.config
-        self._record = record
+        self.config = state.spec.config
+        self._state = state
         self._ask_user = ask_user
         self._conversation_id: str | None = None
         self._started = True
@@ -160,7 +160,7 @@ class Agent:
             'get_weather says: sunny in Paris'
         """
         if running.get() is not None:
-            self._record.must_not_wait_for_itself()
+            self._state.must_not_wait_for_itself()
         response = await self.chat(prompt)
         try:
             return await response.text()
@@ -239,7 +239,7 @@ class Agent:
             AgentNotStartedError: The agent was shut down, deleted or disconnected.
         """
         self._must_be_started()
-        prompt, remove = await self._record.session.workflow_prompt(
+        prompt, remove = await self._state.session.workflow_prompt(
             workflow, script_path, description
         )
         try:
@@ -273,9 +273,9 @@ class Agent:
         """
         self._must_be_started()
         stream = TurnStream()
-        for response in self._record.responses:
+        for response in self._state.responses:
             stream.add(response)
-        self._record.turn_streams.add(stream)
+        self._state.turn_streams.add(stream)
         return stream
 
     async def cancel(self) -> None:
@@ -297,7 +297,7 @@ class Agent:
         """
         _check_timeout(timeout)
         if running.get() is not None:
-            self._record.must_not_wait_for_itself()
+            self._state.must_not_wait_for_itself()
         await self._ask(c.WaitForIdle(agent_id=self.id, timeout=timeout), r.Done)
 
     async def signal_idle(self) -> None:
@@ -450,7 +450,7 @@ class Agent:
     @property
     def latest(self) -> Response | None:
         """The handle of the latest prompt's turn, also after an interrupt."""
-        return self._record.latest
+        return self._state.latest
 
     def chat_ui(self) -> ChatPanel:
         """Create a chat panel for this agent; as the last line of a cell, it is shown.
@@ -514,7 +514,7 @@ class Agent:
             ...     print(await agent.chat_text("Hello"))
             You said: Hello...
         """
-        frames = self._record.frames
+        frames = self._state.frames
         if frames is None:
             from agy_nb.cassette.errors import CassetteNotWrittenError
 
@@ -542,7 +542,7 @@ class Agent:
             >>> [message.role for message in opened.history]
             ['user', 'model']
         """
-        frames = self._record.frames
+        frames = self._state.frames
         if frames is not None:
             events = await run_in_thread(frames.so_far().events)
             if events:
@@ -559,9 +559,9 @@ class Agent:
         Returns:
             A function that stops the calls; it may be called twice.
         """
-        watchers = self._record.turn_watchers
+        watchers = self._state.turn_watchers
         watchers.append(watch)
-        for response in tuple(self._record.responses):
+        for response in tuple(self._state.responses):
             watch(response)
 
         def stop() -> None:
@@ -603,7 +603,7 @@ class Agent:
             >>> agent.grants
             <Grants: none>
         """
-        return self._record.gate.grants
+        return self._state.gate.grants
 
     @property
     def last_usage(self) -> TokenUsage | None:
@@ -623,7 +623,7 @@ class Agent:
         it only changes this handle's value, for code that keeps its own ids. To resume another
         conversation, create an agent with `conversation_id` and `save_dir` in its configuration.
         """
-        return self._conversation_id or self._record.conversation_id
+        return self._conversation_id or self._state.conversation_id
 
     @conversation_id.setter
     def conversation_id(self, value: str) -> None:
@@ -642,7 +642,7 @@ class Agent:
             True
         """
         self._must_be_started()
-        return self._record.session.trajectory_usages()
+        return self._state.session.trajectory_usages()
 
     @property
     def sandbox_status(self) -> Any:
@@ -656,7 +656,7 @@ class Agent:
             True
         """
         self._must_be_started()
-        return self._record.session.sandbox_status()
+        return self._state.session.sandbox_status()
 
     def available_tools(self) -> tuple[ToolInfo, ...]:
         """List the agent's tools: built-in tools, host functions, and known tools of MCP servers.
@@ -668,7 +668,7 @@ class Agent:
             AgentNotStartedError: The agent was shut down, deleted or disconnected.
         """
         self._must_be_started()
-        return self._record.session.tools()
+        return self._state.session.tools()
 
     async def spawn_subagent(
         self,

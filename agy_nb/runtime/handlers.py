@@ -100,12 +100,12 @@ class Handlers:
         }
 
     def _agent(self, message: Any) -> AgentState:
-        record = self.agents.get(message.agent_id)
-        if record is None:
+        state = self.agents.get(message.agent_id)
+        if state is None:
             known = ", ".join(map(str, self.agents)) or "none"
             msg = f"this runtime has no agent {message.agent_id} (it has: {known})"
             raise BackendError(msg)
-        return record
+        return state
 
     def _session(self, message: Any) -> Any:
         return self._agent(message).session
@@ -117,7 +117,7 @@ class Handlers:
     ) -> r.Reply:
         """Start an agent."""
         parts = parts or CreateAgentPayload(AgentSpec(config=dict(message.config) or None))
-        record = AgentState(
+        state = AgentState(
             next(self._agent_ids),
             parts.spec,
             parts.ask_user,
@@ -125,26 +125,26 @@ class Handlers:
             frames=await self._frames(),
         )
         before_start: list[Event] = []  # an agent that fails to start gets no rows in the tables
-        record.listen_between_turns = before_start.append
-        record.begin_own = partial(self._begin_own, record)
-        await record.open(self._backend)
-        self.agents[record.agent_id] = record
-        self._telemetry.agent_started(record.agent_id, record.spec.config)
-        record.listen_between_turns = partial(self._telemetry.event, record.agent_id, None)
+        state.listen_between_turns = before_start.append
+        state.begin_own = partial(self._begin_own, state)
+        await state.open(self._backend)
+        self.agents[state.agent_id] = state
+        self._telemetry.agent_started(state.agent_id, state.spec.config)
+        state.listen_between_turns = partial(self._telemetry.event, state.agent_id, None)
         for event in before_start:
-            record.listen_between_turns(event)
-        record.started()
+            state.listen_between_turns(event)
+        state.started()
         if budget_in_dollars(self._config):
-            await self._price(record)
-        return r.AgentCreated(agent_id=record.agent_id)
+            await self._price(state)
+        return r.AgentCreated(agent_id=state.agent_id)
 
-    async def _price(self, record: AgentState) -> None:
+    async def _price(self, state: AgentState) -> None:
         """Look up the agent's prices; end an agent without prices, as its budget cannot be kept."""
-        model = self._telemetry.model(record.agent_id)
+        model = self._telemetry.model(state.agent_id)
         try:
-            record.cost_of = await pricing(self._config, model, record.spec.config)
+            state.cost_of = await pricing(self._config, model, state.spec.config)
         except BaseException:
-            await self._take_down(record)
+            await self._take_down(state)
             raise
 
     async def _frames(self) -> FrameBuffer | None:
@@ -163,24 +163,24 @@ class Handlers:
 
     async def delete(self, message: c.Delete, _: object) -> r.Reply:
         """Stop an agent and remove its conversation from disk."""
-        record = self._agent(message)
-        session = record.session
+        state = self._agent(message)
+        session = state.session
         try:
-            await self._take_down(record)
+            await self._take_down(state)
         finally:  # a slow exit is an error, but the state is removed all the same
             await session.delete_state()
         return r.Done()
 
-    async def _take_down(self, record: AgentState) -> None:
-        self.agents.pop(record.agent_id, None)
-        await self._end(record, agent_gone(record.agent_id))
+    async def _take_down(self, state: AgentState) -> None:
+        self.agents.pop(state.agent_id, None)
+        await self._end(state, agent_gone(state.agent_id))
 
-    async def _end(self, record: AgentState, reason: AgyError) -> None:
+    async def _end(self, state: AgentState, reason: AgyError) -> None:
         try:
-            await record.close(reason)
+            await state.close(reason)
         finally:
-            record.listen_between_turns = lambda _event: None  # a late exit still emits events
-            self._telemetry.agent_ended(record.agent_id)
+            state.listen_between_turns = lambda _event: None  # a late exit still emits events
+            self._telemetry.agent_ended(state.agent_id)
 
     # -- chat and operations -----------------------------------------------------------------
 
@@ -198,42 +198,42 @@ class Handlers:
             on_queued(response)
         return r.Done()
 
-    def _start(self, record: AgentState, message: c.Chat | c.Send) -> Response:
-        record.session  # noqa: B018 - raises if the agent has ended
-        record.latest = response = self._response(record, message.prompt)
-        self._turns.start(record, response)
+    def _start(self, state: AgentState, message: c.Chat | c.Send) -> Response:
+        state.session  # noqa: B018 - raises if the agent has ended
+        state.latest = response = self._response(state, message.prompt)
+        self._turns.start(state, response)
         return response
 
-    def _response(self, record: AgentState, prompt: Prompt, kind: TurnKind = "prompt") -> Response:
+    def _response(self, state: AgentState, prompt: Prompt, kind: TurnKind = "prompt") -> Response:
         response = Response(
-            agent_id=record.agent_id,
+            agent_id=state.agent_id,
             turn_id=next(self._turn_ids),
             prompt=prompt,
-            listen=partial(self._on_turn_event, record),
-            model=self._telemetry.model(record.agent_id),
-            pricing=self._telemetry.pricing(record.agent_id),
+            listen=partial(self._on_turn_event, state),
+            model=self._telemetry.model(state.agent_id),
+            pricing=self._telemetry.pricing(state.agent_id),
             kind=kind,
-            output_type=output_type_of(record.spec.config),
-            must_not_wait=record.must_not_wait_for_itself,
+            output_type=output_type_of(state.spec.config),
+            must_not_wait=state.must_not_wait_for_itself,
         )
         self.responses[response.turn_id] = response
         return response
 
-    def _on_turn_event(self, record: AgentState, response: Response, event: Event) -> None:
-        record.keep_note(event)
-        self._telemetry.event(record.agent_id, response, event)
+    def _on_turn_event(self, state: AgentState, response: Response, event: Event) -> None:
+        state.keep_note(event)
+        self._telemetry.event(state.agent_id, response, event)
 
-    def _begin_own(self, record: AgentState, event: TurnBegan) -> None:
-        self._turns.accompany(record, self._response(record, event.prompt, event.kind))
+    def _begin_own(self, state: AgentState, event: TurnBegan) -> None:
+        self._turns.accompany(state, self._response(state, event.prompt, event.kind))
 
     async def trigger(self, message: c.Trigger, _: object) -> r.Reply:
         """Send the text of a trigger; the reply carries the handle of the turn that answers it."""
-        record = self._agent(message)
-        before = record.own_turn or record.current
-        await record.session.send_trigger(message.text)
-        response = record.own_turn or before
+        state = self._agent(message)
+        before = state.own_turn or state.current
+        await state.session.send_trigger(message.text)
+        response = state.own_turn or before
         if response is None:
-            msg = f"agent {record.agent_id} did not start a turn for the trigger; send it again"
+            msg = f"agent {state.agent_id} did not start a turn for the trigger; send it again"
             raise BackendError(msg)
         return r.ChatStarted(
             agent_id=response.agent_id, turn_id=response.turn_id, response=response
@@ -269,8 +269,8 @@ class Handlers:
 
     def stop(self, reason: AgyError) -> None:
         """Make every agent end, without waiting for it."""
-        for record in self.agents.values():
-            record.stop(reason)
+        for state in self.agents.values():
+            state.stop(reason)
 
     async def release(self) -> None:
         """Release the backend's resources after the end of all agents."""
@@ -278,11 +278,11 @@ class Handlers:
 
     async def close(self, reason: AgyError) -> None:
         """End all remaining agents concurrently; log the errors of those that fail."""
-        records = list(self.agents.values())
+        states = list(self.agents.values())
         self.agents.clear()
         ends = await asyncio.gather(
-            *(self._end(record, reason) for record in records), return_exceptions=True
+            *(self._end(state, reason) for state in states), return_exceptions=True
         )
-        for record, error in zip(records, ends, strict=True):
+        for state, error in zip(states, ends, strict=True):
             if isinstance(error, BaseException):
-                _log.warning("agent %s did not exit cleanly: %s", record.agent_id, error)
+                _log.warning("agent %s did not exit cleanly: %s", state.agent_id, error)

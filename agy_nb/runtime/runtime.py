@@ -284,11 +284,11 @@ class Runtime:
         )
         reply = await self.submit(CreateAgent(), CreateAgentPayload(spec, handler))
         assert isinstance(reply, r.AgentCreated)
-        record = self._handlers.agents.get(reply.agent_id) if self._handlers else None
-        if record is None:  # shut down between the reply and this line
+        state = self._handlers.agents.get(reply.agent_id) if self._handlers else None
+        if state is None:  # shut down between the reply and this line
             msg = f"agent {reply.agent_id} was shut down during its start; create another one"
             raise ChannelClosedError(msg)
-        return Agent(self, record, handler)
+        return Agent(self, state, handler)
 
     # -- state -------------------------------------------------------------------------------
 
@@ -351,8 +351,8 @@ class Runtime:
         """
         if self._handlers is None:
             return
-        for record in self._handlers.agents.values():
-            for response in tuple(record.responses):
+        for state in self._handlers.agents.values():
+            for response in tuple(state.responses):
                 if where == "idle" or response.awaited:
                     task = asyncio.ensure_future(response.cancel())
                     self._background.add(task)

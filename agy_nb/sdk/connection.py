@@ -66,7 +66,7 @@ class HarnessConnection:
         self._on_activity = on_activity
         self._options = options
         self._state = state
-        self._harness = HarnessProcess()
+        self._process = HarnessProcess()
         self._speaks_wire: bool | None = None
         self._closed_by_harness = False
         self._stop = asyncio.Event()
@@ -97,26 +97,26 @@ class HarnessConnection:
             HarnessError: The harness does not start.
         """
         try:
-            link = cls(config, sink, on_activity, options, state)
+            made = cls(config, sink, on_activity, options, state)
         except Exception as error:
             raise errors.of_config(error) from error
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        link._keeper = asyncio.create_task(link._keep(opened), name="agy_nb harness")
+        made._keeper = asyncio.create_task(made._keep(opened), name="agy_nb harness")
         try:
             await asyncio.shield(opened)
         except asyncio.CancelledError:
-            link._harness.kill()
-            link._keeper.cancel()
-            await asyncio.wait([link._keeper])
+            made._process.kill()
+            made._keeper.cancel()
+            await asyncio.wait([made._keeper])
             raise
-        return link
+        return made
 
     async def _keep(self, opened: asyncio.Future[None]) -> None:
         try:
             await self._enter()
         except BaseException as error:
-            self._harness.kill()
-            await self._harness.stop()
+            self._process.kill()
+            await self._process.stop()
             if isinstance(error, Exception):
                 opened.set_exception(await self._why_not(error))
                 return
@@ -147,7 +147,7 @@ class HarnessConnection:
     async def _enter(self) -> None:
         interception.follow(
             launch.Follower(
-                options=self._options, harness=self._harness, wrap=self.patches.wrap_socket
+                options=self._options, harness=self._process, wrap=self.patches.wrap_socket
             )
         )
         await self.agent.__aenter__()
@@ -192,18 +192,18 @@ class HarnessConnection:
     @property
     def save_dir(self) -> str | None:
         """The folder in which the harness saves the conversation."""
-        return self._harness.save_dir
+        return self._process.save_dir
 
     async def _exit(self) -> None:
         # The SDK would block the loop to wait for the process; `stop` waits in a thread.
-        self._harness.let_go()
+        self._process.let_go()
         try:
             async with asyncio.timeout(EXIT_S):
                 await self.agent.__aexit__(None, None, None)
         except TimeoutError:
-            self._harness.kill()
+            self._process.kill()
         finally:
-            await self._harness.stop()
+            await self._process.stop()
 
     async def close(self) -> None:
         """End the conversation and the harness without blocking the loop."""
@@ -216,12 +216,12 @@ class HarnessConnection:
     def kill(self) -> None:
         """Kill the harness; readers of its socket get an error."""
         self.spent = True
-        self._harness.kill()
+        self._process.kill()
 
     @property
     def lost(self) -> bool:
         """Whether the harness has ended or closed the connection, or is about to."""
-        return self.spent or self.broken or self._harness.exited
+        return self.spent or self.broken or self._process.exited
 
     @property
     def broken(self) -> bool:

@@ -105,15 +105,15 @@ class SdkSession:
         self._successor: asyncio.Task[None] | None = None
         self._first_notes: list[Event] = []
         self._late_notes: list[Event] = []
-        self._link_or_none: HarnessConnection | None = None
+        self._harness_or_none: HarnessConnection | None = None
         self._is_active = False
 
     # -- life --------------------------------------------------------------------------------
 
     @property
-    def _link(self) -> HarnessConnection:
-        assert self._link_or_none is not None
-        return self._link_or_none
+    def _harness(self) -> HarnessConnection:
+        assert self._harness_or_none is not None
+        return self._harness_or_none
 
     async def start(self) -> None:
         """Start the harness and open the conversation; see `Backend.open`."""
@@ -121,9 +121,9 @@ class SdkSession:
             folder = await run_in_thread(temporary_folders.new_folder)
             self._config = self._config.model_copy(update={"save_dir": folder})
         try:
-            await self._open_link()
+            await self._open_harness()
         except BaseException:
-            if self._link_or_none is None:  # otherwise the conversation may go on later
+            if self._harness_or_none is None:  # otherwise the conversation may go on later
                 await self._remove_folder()
             raise
 
@@ -132,12 +132,12 @@ class SdkSession:
         if not self._save_dir_given and self._config.save_dir is not None:
             await run_in_thread(temporary_folders.remove, self._config.save_dir)
 
-    async def _open_link(self) -> None:
-        self._link_or_none = link = await HarnessConnection.open(
+    async def _open_harness(self) -> None:
+        self._harness_or_none = harness = await HarnessConnection.open(
             self._config, self._on_event, self._on_activity, self._options, self._state
         )
         for note in (*self._first_notes, *self._late_notes):
-            link.patches.keep_note(note)
+            harness.patches.keep_note(note)
         self._late_notes.clear()
         if self._is_active:
             self._is_active = False
@@ -158,7 +158,7 @@ class SdkSession:
         self._successor.result()
 
     async def _open_successor(self) -> None:
-        old = self._link
+        old = self._harness
         with contextlib.suppress(Exception):
             await old.close()
         changes: dict[str, Any] = {"save_dir": old.save_dir}
@@ -177,7 +177,7 @@ class SdkSession:
             self._between_turns.cancel()
         await self._stop_successor()
         try:
-            await self._link.close()
+            await self._harness.close()
         finally:
             await self._remove_folder()
 
@@ -195,9 +195,9 @@ class SdkSession:
         if not conversation_id:
             return
         app_data = self._config.app_data_dir or "~/.gemini/antigravity"
-        await run_in_thread(_remove_conversation, self._link.save_dir, app_data, conversation_id)
-        if self._link.save_dir and not self._save_dir_given:
-            await run_in_thread(shutil.rmtree, self._link.save_dir, ignore_errors=True)
+        await run_in_thread(_remove_conversation, self._harness.save_dir, app_data, conversation_id)
+        if self._harness.save_dir and not self._save_dir_given:
+            await run_in_thread(shutil.rmtree, self._harness.save_dir, ignore_errors=True)
 
     def note(self, note: Event) -> None:
         """Add an event that never crosses the wire to a recording; see `Session.note`."""
@@ -206,9 +206,9 @@ class SdkSession:
         # The end of a turn belongs to the harness that ran it, even if that harness has ended.
         # Other notes after its end belong to the harness that is started next.
         is_end = isinstance(note, Error) or (isinstance(note, State) and note.state in FINAL)
-        ran_here = self._link_or_none is not None and is_end and not self._late_notes
-        if ran_here or not (self._link_or_none is None or self._link.lost):
-            self._link.patches.keep_note(note)
+        ran_here = self._harness_or_none is not None and is_end and not self._late_notes
+        if ran_here or not (self._harness_or_none is None or self._harness.lost):
+            self._harness.patches.keep_note(note)
         else:
             self._late_notes.append(note)
 
@@ -225,7 +225,7 @@ class SdkSession:
                 raise TurnCancelledError("")
             self._gave_up = None
             self._text.clear()
-            if self._link.lost:
+            if self._harness.lost:
                 await self._start_again()
             with self._turn_under_way():
                 self.in_turn = True
@@ -243,45 +243,45 @@ class SdkSession:
     async def _run_or_start_again(self, content: Any) -> TurnOutcome:
         """Run the turn. If the harness ends before its first event, start another one and retry."""
         self._heard = False
-        self._link.patches.begin_turn()
-        conversation = self._link.agent.conversation
+        self._harness.patches.begin_turn()
+        conversation = self._harness.agent.conversation
         counted = conversation.turn_count
         try:
-            return await self._run(self._link, content)
+            return await self._run(self._harness, content)
         except HarnessError:
             if self._heard or self._cancelled or self._closed:
                 raise
         # The SDK counts the lost try as a turn, if it had sent the prompt before it saw the end.
         self._turns_before -= conversation.turn_count - counted
         await self._start_again()
-        self._link.patches.begin_turn()
-        return await self._run(self._link, content)
+        self._harness.patches.begin_turn()
+        return await self._run(self._harness, content)
 
-    async def _run(self, link: HarnessConnection, content: Any) -> TurnOutcome:
-        conversation = link.agent.conversation
+    async def _run(self, harness: HarnessConnection, content: Any) -> TurnOutcome:
+        conversation = harness.agent.conversation
         raised: Exception | None = None
         try:
             await conversation.send(content)
-            await link.read()
+            await harness.read()
         except types.AntigravityCancelledError:
             self._cancelled = True
         except Exception as error:
-            raised = link.divergence or error
-        goes_on = raised is None or self._cancelled or link.patches.denial is not None
-        link.spent = not await link.settle(SETTLE_S) or not goes_on
-        self._conversation_id = link.agent.conversation_id or self._conversation_id
+            raised = harness.divergence or error
+        goes_on = raised is None or self._cancelled or harness.patches.denial is not None
+        harness.spent = not await harness.settle(SETTLE_S) or not goes_on
+        self._conversation_id = harness.agent.conversation_id or self._conversation_id
         if self._gave_up is not None:
             raise self._gave_up
         if self._cancelled:
             raise TurnCancelledError("".join(self._text))
-        if link.patches.denial is not None and not link.broken:
-            raise TurnDeniedError(link.patches.denial)
-        stop_reason = link.stop_reason
+        if harness.patches.denial is not None and not harness.broken:
+            raise TurnDeniedError(harness.patches.denial)
+        stop_reason = harness.stop_reason
         ended_by = errors.of_turn(
-            raised, failure=link.reader.failure, stop_reason=stop_reason, lost=link.broken
+            raised, failure=harness.reader.failure, stop_reason=stop_reason, lost=harness.broken
         )
         if ended_by is not None:
-            link.spent = True
+            harness.spent = True
             raise ended_by from (None if ended_by is raised else raised)
         return TurnOutcome(
             stop_reason=stop_reason,
@@ -295,36 +295,36 @@ class SdkSession:
         A prompt that waits for a turn that the harness began is not sent.
         """
         self._cancelled = True
-        if await self._stop_successor() or not self.in_turn or self._link.lost:
+        if await self._stop_successor() or not self.in_turn or self._harness.lost:
             return
-        await self._halt(self._link)
+        await self._halt(self._harness)
 
     async def send_trigger(self, text: str) -> None:
         """Send the text of a trigger; start another harness if the old one has ended."""
-        if self._link.lost:
+        if self._harness.lost:
             async with self._turn:
-                if self._link.lost:
+                if self._harness.lost:
                     await self._start_again()
-        await self._link.connection.send_trigger_notification(text)
+        await self._harness.connection.send_trigger_notification(text)
 
     async def cancel_own_turn(self) -> None:
         """Ask the harness to end a turn that it began."""
-        if self._between_turns is not None and not self.in_turn and not self._link.lost:
-            await self._halt(self._link)
+        if self._between_turns is not None and not self.in_turn and not self._harness.lost:
+            await self._halt(self._harness)
 
-    async def _halt(self, link: HarnessConnection) -> None:
+    async def _halt(self, harness: HarnessConnection) -> None:
         """Ask the harness to stop, and kill it if it does not stop within `SETTLE_S` seconds."""
         over = self._turn_over
         with contextlib.suppress(Exception):  # a closed connection has also ended the turn
-            await link.agent.conversation.cancel()
-        link.patches.cancel_tools()
+            await harness.agent.conversation.cancel()
+        harness.patches.cancel_tools()
 
         async def insist() -> None:
             try:
                 async with asyncio.timeout(SETTLE_S):
                     await over.wait()
             except TimeoutError:
-                link.kill()
+                harness.kill()
 
         self._insisting = asyncio.get_running_loop().create_task(insist())
 
@@ -333,26 +333,26 @@ class SdkSession:
         if isinstance(event, SessionOpened):
             self._opened_id = event.conversation_id
         elif isinstance(event, TurnBegan) and event.kind != "prompt":
-            if self._link_or_none is not None:
-                self._link_or_none.patches.expect_turn()
+            if self._harness_or_none is not None:
+                self._harness_or_none.patches.expect_turn()
             self._on_activity()
         if isinstance(event, Text) and event.trajectory.is_root:
             self._text.append(event.text)
         self._sink(event)
         if not isinstance(event, Text | Thought) or self._gave_up is not None:
             return
-        if self._link_or_none is None:
+        if self._harness_or_none is None:
             return
-        if self._link.reader.longest > MOST_TEXT:
+        if self._harness.reader.longest > MOST_TEXT:
             self._gave_up = BackendError(
                 "the turn was ended, because the model's answer is longer than "
                 f"{MOST_TEXT:,} characters. Ask for a shorter answer; the text so far is in "
                 "response.partial_text"
             )
-            self._link.kill()  # until it halts, it would send longer and longer frames
+            self._harness.kill()  # until it halts, it would send longer and longer frames
 
     def _on_activity(self) -> None:
-        if self._link_or_none is None:  # a trigger fired during the agent's start
+        if self._harness_or_none is None:  # a trigger fired during the agent's start
             self._is_active = True
             return
         if not self._turn.locked() and self._between_turns is None:
@@ -364,7 +364,7 @@ class SdkSession:
         try:
             async with self._turn:
                 with self._turn_under_way():
-                    await self._read_own_turn(self._link)
+                    await self._read_own_turn(self._harness)
         except TurnCancelledError:
             state = TurnState.CANCELLED
         except AgyError as failed:
@@ -375,23 +375,23 @@ class SdkSession:
             self._sink(Error(error=to_info(error), fatal=True, at=now()))
         self._sink(State(state=state, at=now()))
 
-    async def _read_own_turn(self, link: HarnessConnection) -> None:
+    async def _read_own_turn(self, harness: HarnessConnection) -> None:
         raised: Exception | None = None
-        await link.wait_until_busy()
+        await harness.wait_until_busy()
         try:
-            await link.read()
+            await harness.read()
         except types.AntigravityCancelledError as error:
             raise TurnCancelledError("") from error
         except Exception as error:
-            raised = link.divergence or error
+            raised = harness.divergence or error
         ended_by = errors.of_turn(
             raised,
-            failure=link.reader.failure,
-            stop_reason=link.stop_reason,
-            lost=link.broken,
+            failure=harness.reader.failure,
+            stop_reason=harness.stop_reason,
+            lost=harness.broken,
         )
         if ended_by is not None:
-            link.spent = True
+            harness.spent = True
             raise ended_by from (None if ended_by is raised else raised)
 
     # -- questions ---------------------------------------------------------------------------
@@ -399,48 +399,48 @@ class SdkSession:
     @property
     def conversation_id(self) -> str | None:
         """The harness's id of the conversation, None before the first turn of a new one."""
-        return self._link.agent.conversation_id or self._conversation_id
+        return self._harness.agent.conversation_id or self._conversation_id
 
     @property
     def clock(self) -> Clock | None:
         """The clock of a replayed recording, None to use the event loop's."""
-        replay = self._link.patches.replay
+        replay = self._harness.patches.replay
         return None if replay is None else replay.clock
 
     def history(self) -> tuple[Message, ...]:
         """Return the last state of every step with text, oldest first."""
         latest: dict[tuple[str, int], types.Step] = {}
-        for step in self._link.agent.conversation.history:
+        for step in self._harness.agent.conversation.history:
             if step.content:
                 latest[step.trajectory_id, step.step_index] = step
         return tuple(
             Message(
                 role=_ROLES.get(step.source.value, "unknown"),  # type: ignore[arg-type]
                 content=step.content,
-                trajectory=self._link.reader.trajectory(step.trajectory_id),
+                trajectory=self._harness.reader.trajectory(step.trajectory_id),
             )
             for step in latest.values()
         )
 
     def turn_count(self) -> int:
         """Return the number of turns, including those of earlier harnesses."""
-        return self._turns_before + self._link.agent.conversation.turn_count
+        return self._turns_before + self._harness.agent.conversation.turn_count
 
     def total_usage(self) -> TokenUsage | None:
         """Return the tokens of the session, None before the first reported usage."""
-        return token_usage(self._link.connection.cumulative_usage)
+        return token_usage(self._harness.connection.cumulative_usage)
 
     def last_turn_usage(self) -> TokenUsage | None:
         """Return the tokens of the latest turn, None if no usage was reported."""
-        return token_usage(self._link.agent.conversation.last_turn_usage)
+        return token_usage(self._harness.agent.conversation.last_turn_usage)
 
     def compaction_indices(self) -> tuple[int, ...]:
         """Return the steps of the SDK's history at which the context was compacted."""
-        return tuple(self._link.agent.conversation.compaction_indices)
+        return tuple(self._harness.agent.conversation.compaction_indices)
 
     def last_response(self) -> str | None:
         """Return the text of the root agent's latest complete answer."""
-        for step in reversed(self._link.agent.conversation.history):
+        for step in reversed(self._harness.agent.conversation.history):
             if step.is_complete_response and not step.parent_trajectory_id:
                 return step.content
         return None
@@ -448,17 +448,17 @@ class SdkSession:
     def clear_history(self) -> None:
         """Clear the SDK's history; the harness keeps the model's context."""
         self._turns_before = 0
-        self._link.agent.conversation.clear_history()
+        self._harness.agent.conversation.clear_history()
 
     def trajectory_usages(self) -> dict[str, TokenUsage]:
         """Return the tokens per trajectory so far."""
-        usages = getattr(self._link.connection, "trajectory_usages", {})
+        usages = getattr(self._harness.connection, "trajectory_usages", {})
         found = {key: token_usage(usage) for key, usage in usages.items()}
         return {key: usage for key, usage in found.items() if usage is not None}
 
     def sandbox_status(self) -> Any:
         """Return the SDK's `SandboxStatus`, None if the harness does not report one."""
-        return getattr(self._link.agent, "sandbox_status", None)
+        return getattr(self._harness.agent, "sandbox_status", None)
 
     async def workflow_prompt(
         self, workflow: Any, script_path: Any, description: str
@@ -470,7 +470,7 @@ class SdkSession:
 
     def tools(self) -> tuple[ToolInfo, ...]:
         """Return built-in, host and MCP tools."""
-        return list_tools(self._config, self._link.tool_runner)
+        return list_tools(self._config, self._harness.tool_runner)
 
 
 def _remove_conversation(save_dir: str | None, app_data: str, conversation_id: str) -> None:

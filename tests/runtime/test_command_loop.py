@@ -314,7 +314,7 @@ class Silent:
 
 async def test_operation_that_fails_is_an_error_and_the_loop_goes_on():
     async with agent_with() as agent:
-        agent._record.session.clear_history = lambda: 1 / 0
+        agent._state.session.clear_history = lambda: 1 / 0
         with pytest.raises(agy.BackendError, match="clear_history failed: ZeroDivisionError"):
             await agent.clear_history()
         assert await agent.chat_text("one") == "one "
@@ -394,7 +394,7 @@ async def test_messages_wake_and_so_does_a_subagent():
         waiting = asyncio.create_task(agent.wait_for_wakeup(60))
         where = Trajectory(id="sub", parent_id="root", depth=1)
         while not waiting.done():  # nothing tells when it has begun to wait
-            agent._record.session.sink(Text(trajectory=where, text="hi"))
+            agent._state.session.sink(Text(trajectory=where, text="hi"))
             await asyncio.sleep(0)
         assert await waiting is True
 

@@ -44,7 +44,7 @@ async def test_each_start_has_a_line_of_its_own_and_tells_of_it(agent, proxy):
         started.append(line.process.pid)
 
     proxy.at_start = note
-    await agent.spawn_subagent(agent._record.spec.config)
+    await agent.spawn_subagent(agent._state.spec.config)
     assert started == [proxy.connections[1].process.pid]
     assert proxy.connections[0].process.pid not in started
 
@@ -88,7 +88,7 @@ async def test_line_that_nobody_is_connected_to_cannot_be_flooded(agent, proxy):
             await line.flood([b"{}"])
 
     proxy.at_start = early
-    await agent.spawn_subagent(agent._record.spec.config)
+    await agent.spawn_subagent(agent._state.spec.config)
 
 
 async def test_harness_is_found_again_once_the_proxy_is_gone():

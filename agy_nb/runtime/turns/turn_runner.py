@@ -72,92 +72,92 @@ class TurnRunner:
         self._pause = StartPause(config.chat_pause)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, record: AgentState, response: Response) -> None:
+    def start(self, state: AgentState, response: Response) -> None:
         """Queue a turn behind the agent's other turns."""
-        response.on_cancel(partial(self._cancel, record, response))
+        response.on_cancel(partial(self._cancel, state, response))
         task = asyncio.create_task(
-            self._run(record, response), name=f"agy_nb turn {response.turn_id}"
+            self._run(state, response), name=f"agy_nb turn {response.turn_id}"
         )
-        record.enter_turn(response, task)
+        state.enter_turn(response, task)
         self._tasks.add(task)
-        task.add_done_callback(partial(self._forget, record, response))
+        task.add_done_callback(partial(self._forget, state, response))
 
-    def accompany(self, record: AgentState, response: Response) -> None:
+    def accompany(self, state: AgentState, response: Response) -> None:
         """Watch a turn that the backend began for a trigger or a wake-up, until its end."""
-        response.on_cancel(partial(self._cancel_own, record, response))
-        state = self._quota.state(record.session.quota_key)
-        run = _Run(self._config, state, record, response, record.session.cancel_own_turn)
+        response.on_cancel(partial(self._cancel_own, state, response))
+        quota = self._quota.state(state.session.quota_key)
+        run = _Run(self._config, quota, state, response, state.session.cancel_own_turn)
         task = asyncio.create_task(
-            self._see_through(run, record, response), name=f"agy_nb turn {response.turn_id}"
+            self._see_through(run, state, response), name=f"agy_nb turn {response.turn_id}"
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        run.watch(record.enter_own_turn)
-        record.enter_turn(response, task)
+        run.watch(state.enter_own_turn)
+        state.enter_turn(response, task)
 
-    async def _see_through(self, run: _Run, record: AgentState, response: Response) -> None:
+    async def _see_through(self, run: _Run, state: AgentState, response: Response) -> None:
         try:
             with self._busy():
                 await response.wait()
         finally:
-            _fail(response, agent_gone(record.agent_id))  # does nothing if the turn is over
+            _fail(response, agent_gone(state.agent_id))  # does nothing if the turn is over
             run.stop()
-            record.leave_own_turn(response)
-            record.leave_turn(response)
+            state.leave_own_turn(response)
+            state.leave_turn(response)
             await run.halted()
 
-    async def _cancel_own(self, record: AgentState, response: Response) -> None:
+    async def _cancel_own(self, state: AgentState, response: Response) -> None:
         try:
-            record.gate.shut()
+            state.gate.shut()
             with contextlib.suppress(AgyError):
-                await record.session.cancel_own_turn()
+                await state.session.cancel_own_turn()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CANCEL_GRACE_S):
                     await response.wait()
         finally:
             response.finish(TurnState.CANCELLED, error=TurnCancelledError(response.partial_text))
 
-    def _forget(self, record: AgentState, response: Response, task: asyncio.Task[None]) -> None:
+    def _forget(self, state: AgentState, response: Response, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not response.done:  # cancelled before its first step
-            _fail(response, agent_gone(record.agent_id))
-        record.leave_turn(response)
+            _fail(response, agent_gone(state.agent_id))
+        state.leave_turn(response)
 
-    async def _run(self, record: AgentState, response: Response) -> None:
-        owner.set(record)
+    async def _run(self, state: AgentState, response: Response) -> None:
+        owner.set(state)
         try:
-            async with record.turn:
-                if await self._pace(record, response):
+            async with state.turn:
+                if await self._pace(state, response):
                     with self._busy():
-                        await self._try(record, response)
+                        await self._try(state, response)
         except AgyError as error:
             _fail(response, error)
         except asyncio.CancelledError:
-            _fail(response, agent_gone(record.agent_id))
+            _fail(response, agent_gone(state.agent_id))
             raise
         except Exception as error:
             _fail(response, BackendError(f"the turn failed: {type(error).__name__}: {error}"))
         finally:
-            record.leave_turn(response)
+            state.leave_turn(response)
 
-    async def _pace(self, record: AgentState, response: Response) -> bool:
+    async def _pace(self, state: AgentState, response: Response) -> bool:
         """Keep the pause after the previous start; return whether the turn is to start."""
-        if not self._config.chat_pause or response.done or record.clock.may_skip():
+        if not self._config.chat_pause or response.done or state.clock.may_skip():
             return not response.done
         return await self._pause.wait(response)
 
-    async def _try(self, record: AgentState, response: Response) -> None:
-        if record.cost_of is not None and (spent := session_spent(self._config, record.spending)):
+    async def _try(self, state: AgentState, response: Response) -> None:
+        if state.cost_of is not None and (spent := session_spent(self._config, state.spending)):
             raise spent
-        state = self._quota.state(record.session.quota_key)
-        run = _Run(self._config, state, record, response, record.session.cancel)
+        quota = self._quota.state(state.session.quota_key)
+        run = _Run(self._config, quota, state, response, state.session.cancel)
         try:
             for attempt in itertools.count():
                 may_retry = attempt < self._config.max_quota_retries
-                if (attempt or may_retry) and not await self._throttle(state, record, response):
+                if (attempt or may_retry) and not await self._throttle(quota, state, response):
                     return
-                while record.own_turn is not None and not response.done:
-                    await _first_to_end(record.own_turn, response)
+                while state.own_turn is not None and not response.done:
+                    await _first_to_end(state.own_turn, response)
                 if response.done:
                     return
                 run.may_retry = may_retry
@@ -172,9 +172,9 @@ class TurnRunner:
         finally:
             run.stop()
 
-    async def _throttle(self, state: QuotaState, record: AgentState, response: Response) -> bool:
+    async def _throttle(self, quota: QuotaState, state: AgentState, response: Response) -> bool:
         """Wait until the key is free; other agents may extend the wait with new quota errors."""
-        while (seconds := state.wait_s()) and not record.clock.may_skip():
+        while (seconds := quota.wait_s()) and not state.clock.may_skip():
             if response.done:
                 return False
             moment = now()
@@ -191,12 +191,12 @@ class TurnRunner:
                 return False
         return not response.done
 
-    async def _cancel(self, record: AgentState, response: Response) -> None:
+    async def _cancel(self, state: AgentState, response: Response) -> None:
         try:
-            if record.current is response:
-                record.gate.shut()
+            if state.current is response:
+                state.gate.shut()
                 with contextlib.suppress(AgyError):
-                    await record.session.cancel()
+                    await state.session.cancel()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(CANCEL_GRACE_S):
                         await response.over.wait()
@@ -223,17 +223,17 @@ class _Run:
         self,
         config: RuntimeConfig,
         quota: QuotaState,
-        record: AgentState,
+        state: AgentState,
         response: Response,
         halt: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         self.may_retry = False
         self._config = config
         self._quota = quota
-        self._record = record
+        self._state = state
         self._response = response
         self._halt = halt
-        self._budget = TurnBudget(config, record.spending, record.cost_of)
+        self._budget = TurnBudget(config, state.spending, state.cost_of)
         self._silence: SilenceWatch | None = None
         self._cancelling: list[asyncio.Task[None]] = []
         self._ended_by: AgyError | None = None
@@ -243,7 +243,7 @@ class _Run:
         self._hits_seen = quota.recorded
         limit = config.max_turn_duration
         self._duration = (
-            DurationWatch(limit, lambda: self._end(turn_too_long(limit)), record.clock)
+            DurationWatch(limit, lambda: self._end(turn_too_long(limit)), state.clock)
             if limit is not None
             else None
         )
@@ -261,9 +261,7 @@ class _Run:
         Args:
             begin: Sends the agent's events to the turn.
         """
-        self._silence = SilenceWatch(
-            self._config.chat_timeout, self._on_silence, self._record.clock
-        )
+        self._silence = SilenceWatch(self._config.chat_timeout, self._on_silence, self._state.clock)
         watches = (self._silence, self._duration) if self._duration else (self._silence,)
         begin(self._response, watches, self._observe)
         self._response.emit(State(state=TurnState.RUNNING, at=now()))
@@ -279,12 +277,12 @@ class _Run:
         Raises:
             AgyError: The try failed.
         """
-        record, response = self._record, self._response
+        state, response = self._state, self._response
         self._ended_by, self._failed = None, None
         self._hit_counted, self._hits_seen = False, self._quota.recorded
-        self.watch(record.begin)
+        self.watch(state.begin)
         try:
-            outcome = await record.session.run_turn(response.prompt)
+            outcome = await state.session.run_turn(response.prompt)
         except TurnCancelledError:
             if self._ended_by is not None:
                 raise self._ended_by from self._ended_by.__cause__
@@ -300,7 +298,7 @@ class _Run:
             self._sending = False
             if self._silence is not None:
                 self._silence.stop()
-            record.end()
+            state.end()
             await self.halted()
 
     def count_hit(self, error: QuotaExceededError) -> None:
@@ -359,7 +357,7 @@ class _Run:
         if not again or _has_begun(self._response):
             _fail(self._response, error)
         if self._sending:
-            self._record.gate.shut()
+            self._state.gate.shut()
             self._cancelling.append(asyncio.create_task(self._halt()))
 
 

@@ -285,7 +285,7 @@ async def whoever_asks_and_goes_away_is_told_as_cancelled(world):
 @scenario
 async def nobody_to_ask_is_a_no(world):
     async with agent_in(world) as agent:
-        gate = agent._record.gate
+        gate = agent._state.gate
         world.begin()
         request = ApprovalRequest(tool="tool", args={"path": "x"}, trajectory=Trajectory())
         world.does("one is asked", lambda: gate(request))

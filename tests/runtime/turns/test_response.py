@@ -237,7 +237,7 @@ async def test_cancel_that_the_backend_fails_ends_the_response_all_the_same():
         async def fail():
             raise RuntimeError("no way to stop it")
 
-        agent._record.session.cancel = fail
+        agent._state.session.cancel = fail
         with pytest.raises(RuntimeError):
             await response.cancel()
         assert response.state == "cancelled"

@@ -156,7 +156,7 @@ async def test_plain_handlers_that_wait_for_a_person_take_no_thread_of_asyncios(
     threads = min(32, (os.cpu_count() or 1) + 4)
     async with ScriptedModel(SCRIPT) as model:
         agent = await runtime.create_agent(model.config(), tools=[look_up], ask_user=decide)
-        gate = agent._record.gate
+        gate = agent._state.gate
         asking = [
             asyncio.ensure_future(gate(ApprovalRequest(tool="look_up", args={"city": "Oslo"})))
             for _ in range(threads + 64)
