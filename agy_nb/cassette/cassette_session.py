@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import shutil
 import threading
 from collections import Counter
@@ -78,6 +79,7 @@ class CassetteSession:
         self._model: ModelRecorder | None = None
         self._tool_http: ToolHttp | None = None
         self._harness = ""
+        self._process = 0
 
     @property
     def recording(self) -> bool | None:
@@ -105,6 +107,7 @@ class CassetteSession:
         except RuntimeError as error:
             raise CassetteActiveError(f"cannot use a cassette here: {error}") from error
         _active = self._options.path
+        self._process = os.getpid()
         try:
             yield
         except BaseException:
@@ -267,6 +270,13 @@ class CassetteSession:
     # -- meanwhile ---------------------------------------------------------------------------
 
     async def _connect(self, start: HarnessStart) -> Connected:
+        if os.getpid() != self._process:
+            raise CassetteActiveError(
+                f"this process was forked while the cassette {self._options.path} was in use, and "
+                "its agents are neither recorded nor replayed. Start agents in the process that "
+                "uses the cassette, or use the cassette in the forked process",
+                path=str(self._options.path),
+            )
         await self._make_ready()
         if self._plan != "record" and self._options.seam == "model":
             recorded = self._plan == "replay" and start.any_model
