@@ -52,7 +52,9 @@ class SessionBuilder:
         self.last: float | None = None
         self._numbers: dict[str, int] = {}
         self._path: str | None = about.get("path")
-        self._first_rows = {name: rows.end for name, rows in columns.tables.items()}
+        self._first_rows: dict[str, int] = {}
+        if about.get("source") == "cassette":  # whose rows can be corrected at the end
+            self._first_rows = {name: rows.end for name, rows in columns.tables.items()}
         self._row = columns["sessions"].add({"session_id": session_id, **about})
 
     def number(self, table: str) -> int:
