@@ -31,6 +31,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="let tests connect to this machine only",
     )
     group.addoption(
+        "--agy-allow-hosts",
+        metavar="HOSTS",
+        help="with --agy-block-network: other machines to which tests can connect, with commas",
+    )
+    group.addoption(
         "--agy-cassette-dir",
         metavar="DIR",
         help="keep all cassettes below DIR instead of next to the tests",
@@ -42,6 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini("agy_record_mode", "default of --agy-record-mode", default="")
     parser.addini("agy_block_network", "default of --agy-block-network", type="bool", default=False)
+    parser.addini("agy_allow_hosts", "default of --agy-allow-hosts", type="args", default=[])
     parser.addini("agy_cassette_dir", "default of --agy-cassette-dir, from this file", default="")
     parser.addini(
         "agy_normalize",
@@ -61,6 +67,7 @@ class PluginSettings:
         default_mode: Record mode of tests whose marker names none.
         default_by_ci: Whether `CI` is the reason for `default_mode`.
         block_network: Whether tests can connect to this machine only.
+        allow_hosts: Other machines to which they can connect nevertheless.
         cassette_dir: Folder of all cassettes; None for a folder next to each test.
         unused: How to treat cassettes that no test uses: `report`, `fail`, `off`.
         normalize: Values that do not count in comparisons, for tests whose marker names none.
@@ -70,6 +77,7 @@ class PluginSettings:
     default_mode: str = "once"
     default_by_ci: bool = False
     block_network: bool = False
+    allow_hosts: tuple[str, ...] = ()
     cassette_dir: Path | None = None
     unused: str = "report"
     normalize: tuple[str, ...] = ()
@@ -89,6 +97,7 @@ class PluginSettings:
             default_by_ci=in_ci and not by_ini,
             block_network=config.getoption("--agy-block-network")
             or config.getini("agy_block_network"),
+            allow_hosts=_hosts(config),
             cassette_dir=_cassette_dir(config),
             unused=config.getoption("--agy-unused")
             or _one_of(config, "agy_unused", UNUSED)
@@ -106,6 +115,12 @@ def _one_of(config: pytest.Config, name: str, allowed: tuple[str, ...]) -> str:
     if value and value not in allowed:
         raise pytest.UsageError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
     return value
+
+
+def _hosts(config: pytest.Config) -> tuple[str, ...]:
+    given = config.getoption("--agy-allow-hosts")
+    names = given.split(",") if given else config.getini("agy_allow_hosts")
+    return tuple(name for each in names if (name := each.strip(" ,")))
 
 
 def _cassette_dir(config: pytest.Config) -> Path | None:

@@ -5,6 +5,8 @@ import socket
 import pytest
 
 from agy_nb.pytest_plugin import network
+from agy_nb.pytest_plugin.errors import NetworkBlockedError
+from agy_nb.pytest_plugin.network import AllowedHosts
 
 ATTEMPTS = (
     "socket.create_connection(('192.0.2.1', 9), timeout=1)",
@@ -199,3 +201,43 @@ def test_replay_needs_no_network(suite, run):
 )
 def test_what_this_machine_is(host, here):
     assert network.is_loopback(host) is here
+
+
+def test_host_that_is_named_is_allowed_with_the_addresses_that_it_has():
+    hosts = AllowedHosts(["Intranet.example", "10.0.0.9"])
+    hosts.require("the look-up of", "intranet.example")
+    with pytest.raises(NetworkBlockedError, match=r"a connection to 10\.0\.0\.7:80 is refused"):
+        hosts.require("a connection to", "10.0.0.7", 80)
+    hosts.learn("intranet.example", [(2, 1, 6, "", ("10.0.0.7", 80))])
+    hosts.learn("example.org", [(2, 1, 6, "", ("10.0.0.8", 80))])
+    hosts.require("a connection to", "10.0.0.7", 80)
+    hosts.require("a connection to", "10.0.0.9", 80)
+    with pytest.raises(NetworkBlockedError, match="--agy-allow-hosts"):
+        hosts.require("a connection to", "10.0.0.8", 80)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--agy-allow-hosts=intranet.example, b",), ("-o", "agy_allow_hosts=intranet.example b")],
+)
+def test_allowed_hosts_are_named_on_the_command_line_or_in_the_ini_file(suite, run, arguments):
+    suite.makepyfile("""
+import os, socket, subprocess, sys
+import pytest
+from agy_nb.errors import NetworkBlockedError
+
+socket.getaddrinfo = lambda host, *rest, **options: [(2, 1, 6, "", ("10.0.0.7", 80))]
+
+def test_allowed():
+    assert socket.getaddrinfo("intranet.example", 80)
+
+def test_other():
+    with pytest.raises(NetworkBlockedError):
+        socket.getaddrinfo("example.org", 80)
+
+def test_child():
+    show = "import os; print(os.environ['NO_PROXY'])"
+    shown = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True).stdout
+    assert shown.strip() == "localhost,127.0.0.1,::1,intranet.example,b"
+""")
+    run("--agy-block-network", *arguments).assert_outcomes(passed=3)
