@@ -66,7 +66,7 @@ class HarnessConnection:
         self._on_activity = on_activity
         self._options = options
         self._state = state
-        self._process = HarnessProcess()
+        self._harness_process = HarnessProcess()
         self._speaks_wire: bool | None = None
         self._closed_by_harness = False
         self._stop = asyncio.Event()
@@ -105,7 +105,7 @@ class HarnessConnection:
         try:
             await asyncio.shield(opened)
         except asyncio.CancelledError:
-            made._process.kill()
+            made._harness_process.kill()
             made._keeper.cancel()
             await asyncio.wait([made._keeper])
             raise
@@ -115,8 +115,8 @@ class HarnessConnection:
         try:
             await self._enter()
         except BaseException as error:
-            self._process.kill()
-            await self._process.stop()
+            self._harness_process.kill()
+            await self._harness_process.stop()
             if isinstance(error, Exception):
                 opened.set_exception(await self._why_not(error))
                 return
@@ -147,7 +147,7 @@ class HarnessConnection:
     async def _enter(self) -> None:
         interception.follow(
             launch.Follower(
-                options=self._options, harness=self._process, wrap=self.patches.wrap_socket
+                options=self._options, harness=self._harness_process, wrap=self.patches.wrap_socket
             )
         )
         await self.agent.__aenter__()
@@ -192,18 +192,18 @@ class HarnessConnection:
     @property
     def save_dir(self) -> str | None:
         """The folder in which the harness saves the conversation."""
-        return self._process.save_dir
+        return self._harness_process.save_dir
 
     async def _exit(self) -> None:
         # The SDK would block the loop to wait for the process; `stop` waits in a thread.
-        self._process.let_go()
+        self._harness_process.let_go()
         try:
             async with asyncio.timeout(EXIT_S):
                 await self.agent.__aexit__(None, None, None)
         except TimeoutError:
-            self._process.kill()
+            self._harness_process.kill()
         finally:
-            await self._process.stop()
+            await self._harness_process.stop()
 
     async def close(self) -> None:
         """End the conversation and the harness without blocking the loop."""
@@ -216,12 +216,12 @@ class HarnessConnection:
     def kill(self) -> None:
         """Kill the harness; readers of its socket get an error."""
         self.spent = True
-        self._process.kill()
+        self._harness_process.kill()
 
     @property
     def lost(self) -> bool:
         """Whether the harness has ended or closed the connection, or is about to."""
-        return self.spent or self.broken or self._process.exited
+        return self.spent or self.broken or self._harness_process.exited
 
     @property
     def broken(self) -> bool:

@@ -125,7 +125,7 @@ def test_kernel_shutdown_leaves_no_harness(tmp_path):
         pid = int(
             driver.do("""
 model, agent = await start([say("Hello")])
-print(agent._state.session._harness._process.pid)
+print(agent._state.session._harness._harness_process.pid)
 """)
         )
         assert Path(f"/proc/{pid}").exists()
@@ -181,7 +181,7 @@ def test_agent_that_a_subshell_makes_first_is_the_main_shells_too(tmp_path):
             driver,
             "model, agent = await start([say('first'), say('second'), say('third')])\n"
             "print(await agent.chat_text('hi'))\n"
-            "print(agent._state.session._harness._process.pid)",
+            "print(agent._state.session._harness._harness_process.pid)",
             subshell,
         )
         assert driver.reply(made, patience=60)["status"] == "ok"

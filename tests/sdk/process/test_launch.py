@@ -26,7 +26,7 @@ the 50 ms that we want are measured in `tests/benchmarks` and in `test_stalls.py
 
 
 def pid_of(agent) -> int:
-    return agent._state.session._harness._process.pid
+    return agent._state.session._harness._harness_process.pid
 
 
 def alive(pid: int) -> bool:
@@ -245,7 +245,7 @@ async def main():
         agent = await runtime.create_agent(model.config())
         response = await agent.chat("go")
         async for _ in response.text_stream():
-            print(agent._state.session._harness._process.pid, flush=True)
+            print(agent._state.session._harness._harness_process.pid, flush=True)
             await asyncio.Event().wait()
 
 asyncio.run(main())
