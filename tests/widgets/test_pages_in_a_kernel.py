@@ -36,6 +36,7 @@ class FrontEnd:
     def until(self, node: str, text: str, patience: float = 20) -> str:
         """Wait until a node has a text."""
         deadline = time.monotonic() + patience
+        self._take()
         while text not in self.nodes.get(node, ""):
             left = deadline - time.monotonic()
             if left <= 0 or not self.kernel.receive(left):
@@ -100,10 +101,10 @@ async for piece in response.text_stream():
     kernel.interrupt()
     assert kernel.reply(waiting)["status"] == "error"
     assert "2" in kernel.do("print(len(usage_by_turn))")
-    page.until("notes", "1 model call that failed or ended early")
+    page.until("notes", "Tokens unknown for 1 request")
     kernel.do("view.close()")
     last = displayed(kernel, "text/html")[-1]
-    assert "1 model call that failed or ended early" in last
+    assert "Tokens unknown for 1 request" in last
     assert "<button" not in last
 
 
@@ -140,6 +141,7 @@ panel = agent.chat_ui()
     assert "one &lt;b&gt;" in last
     assert "first" in last
     assert "<button" not in last
-    assert displayed(kernel, "text/plain")[-1] == ""  # the widget is gone
+    updates = [m for _, m in kernel.seen if m["header"]["msg_type"] == "update_display_data"]
+    assert updates[-1]["content"]["data"] == {}  # the widget is gone
     kernel.do("await agent.chat_text('two')")
     assert displayed(kernel, "text/html")[-1] == last
