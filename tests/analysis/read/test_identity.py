@@ -1,12 +1,14 @@
 """Ids of sessions, duplicates, and places without a recording."""
 
 import shutil
+from datetime import UTC, datetime
 
 import pytest
 
 from agy_nb.analysis import load
 from agy_nb.errors import InvalidInputError
-from tests.analysis.conftest import START, Wire, save, two_calls
+from tests.analysis.conftest import ROOT, START, Wire, save, two_calls
+from tests.analysis.read.test_harness_logs import answer, prompt, write
 
 
 def ids(sessions):
@@ -90,3 +92,18 @@ def test_link_to_a_cassette_is_a_problem_unless_the_cassette_is_read(tmp_path):
 def test_duplicates_is_one_of_two_words(tmp_path):
     with pytest.raises(InvalidInputError, match="'drop' or 'keep'"):
         load(tmp_path, duplicates="yes")
+
+
+def test_turn_of_a_cassette_and_of_its_harness_log_counts_once(tmp_path):
+    """The log goes on after the cassette: its second turn is only there."""
+    start = datetime(2026, 11, 21, 10, 0, 0, 400_000, tzinfo=UTC).timestamp()
+    wire = Wire(start=start - 0.03).begin().prompt("Go").step(1, text="Hi")
+    save(tmp_path / "cassettes" / "c", wire.usage(prompt=100, answer=7).idle().end())
+    write(tmp_path / "data", prompt("Go"), answer("Hi"), prompt("And now?"), answer("Hi"))
+    sessions = load([tmp_path / "cassettes", tmp_path / "data"])
+    usage = sessions.usage("session").set_index("session_name")["total_tokens"]
+    assert usage.to_dict() == {"c": 107, ROOT.id: 107}
+    assert len(sessions.turns) == 2
+    [problem] = sessions.problems.to_dict("records")
+    assert problem["problem"] == "duplicate_session"
+    assert len(load([tmp_path / "cassettes", tmp_path / "data"], duplicates="keep").turns) == 3
