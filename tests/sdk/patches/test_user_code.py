@@ -1,6 +1,7 @@
 """Tools, handlers and hooks that raise more than an ordinary error end nothing but themselves."""
 
 import asyncio
+import signal
 import sys
 
 import pytest
@@ -48,7 +49,9 @@ async def test_tool_in_a_thread_may_raise_anything(told, error):
 
 
 @pytest.mark.parametrize(
-    "error", [SystemExit(3), asyncio.CancelledError()], ids=lambda error: type(error).__name__
+    "error",
+    [SystemExit(3), asyncio.CancelledError(), KeyboardInterrupt("now"), GeneratorExit("then")],
+    ids=lambda error: type(error).__name__,
 )
 async def test_tool_on_the_loop_may_exit_or_cancel_itself(told, error):
     async def weather(city: str) -> str:
@@ -134,10 +137,21 @@ async def test_cancellation_from_outside_stays_one():
         await task
 
 
-async def test_interrupt_reaches_whoever_waits():
+async def test_interrupt_of_the_user_reaches_the_caller():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
     async def interrupted():
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
     waiting = contained_wait(interrupted())
-    with pytest.raises(KeyboardInterrupt):
-        waiting.send(None)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            waiting.send(None)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+async def test_closed_coroutine_is_closed():
+    waiting = contained_wait(asyncio.Event().wait())
+    waiting.send(None)
+    await asyncio.to_thread(waiting.close)  # as by the collector, outside its task

@@ -6,12 +6,15 @@ the tool, and the turn waits until it is out of time; so does `StopIteration`, w
 thread through a future. Here each becomes an ordinary error with the same words. So does an error
 whose message cannot be read: the SDK puts the message into its answer to the harness, and without
 an answer the turn keeps waiting.
-Ctrl-C is not touched: it reaches coroutines, and those only, as a `KeyboardInterrupt`.
+Ctrl-C is not touched: it reaches coroutines, and those only, as a `KeyboardInterrupt`. One that
+the code itself raises is an error of that code. So is a `GeneratorExit`, unless the coroutine is
+closed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dis
 from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
@@ -102,10 +105,17 @@ async def contained_wait(work: Awaitable[T]) -> T:
         UserCodeError: The code raised an exception that is not an `Exception`, or whose message
             cannot be read.
     """
+    mine = _current_task()
     try:
         return await work
-    except (KeyboardInterrupt, GeneratorExit):
+    except KeyboardInterrupt as error:
+        if _is_raised_by_code(error):
+            raise UserCodeError(error) from error
         raise
+    except GeneratorExit as error:
+        if mine is not None and _current_task() is mine:
+            raise UserCodeError(error) from error
+        raise  # the coroutine is closed, which happens outside its task
     except Exception as error:
         if _has_words(error):
             raise
@@ -117,3 +127,20 @@ async def contained_wait(work: Awaitable[T]) -> T:
         raise UserCodeError(error) from error
     except BaseException as error:
         raise UserCodeError(error) from error
+
+
+def _current_task() -> asyncio.Task[object] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no loop runs here: the collector closes a coroutine
+        return None
+
+
+def _is_raised_by_code(error: KeyboardInterrupt) -> bool:
+    """Say whether a `raise` statement raised an interrupt. Ctrl-C comes between instructions."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or trace.tb_lasti < 0:
+        return False
+    return dis.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
