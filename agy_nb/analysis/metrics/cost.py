@@ -18,10 +18,11 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from agy_nb.analysis.builders.dataframes import build
+from agy_nb.analysis.metrics.call_usage import PRICED_APART, is_sound, table_usage, usage_of
 from agy_nb.analysis.metrics.model_names import bare_name, known_names
 from agy_nb.analysis.schema import COST, TABLES
 from agy_nb.errors import InvalidInputError
-from agy_nb.protocol.values import ModalityTokens, TokenUsage
+from agy_nb.protocol.values import TokenUsage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,9 +31,6 @@ T = TypeVar("T")
 
 _STANDARD = {"", "standard", "unspecified", "service_tier_unspecified", "service_tier_standard", "on_demand"}  # fmt: skip  # noqa: E501
 _MILLION = 1_000_000
-_LARGEST = 2**53
-_PRICED_APART = ("audio", "image", "video")
-"""Modalities that a price table may price apart from text."""
 
 
 def _version(distribution: str) -> str:
@@ -163,7 +161,7 @@ class Prices:
             return _unknown("unknown_usage")
         return self.of(
             row["model"],
-            _usage_of(row),
+            usage_of(row),
             row["at"],
             n_searches=row["n_searches"] or 0,
             model_version=row["model_version"],
@@ -194,7 +192,7 @@ class Prices:
         names = self._names(model, model_version)
         if not names:
             return _unknown("unknown_model")
-        if not _is_sound(usage, n_searches):
+        if not is_sound(usage, n_searches):
             return _unknown("invalid_usage")
         own = self._own(model, names)
         if own is not None:
@@ -249,7 +247,7 @@ class Prices:
         for name in names:
             try:
                 found = prices.calc_price(
-                    prices.Usage(**_table_usage(usage, n_searches)),
+                    prices.Usage(**table_usage(usage, n_searches)),
                     model_ref=name,
                     provider_id=self.provider,
                     genai_request_timestamp=at or datetime.now(UTC),
@@ -278,7 +276,7 @@ _DETAILS = ("input", "cache_read", "output", "tool_use")
 _KEY = (
     "status", "model", "model_version", "service_tier", "at", "input_tokens", "cache_read_tokens",
     "output_tokens", "tool_use_tokens", "total_tokens", "n_searches",
-    *(f"{kind}_{modality}_tokens" for kind in _DETAILS for modality in _PRICED_APART),
+    *(f"{kind}_{modality}_tokens" for kind in _DETAILS for modality in PRICED_APART),
 )  # fmt: skip
 """The columns of a call that its price depends on."""
 
@@ -291,63 +289,6 @@ def _entry(table: Mapping[str, T], names: Sequence[str]) -> tuple[str, T] | None
         if key is not None:
             return key, table[key]
     return None
-
-
-def _usage_of(row: Mapping[str, Any]) -> TokenUsage:
-    """Return the usage of a row of `model_calls`."""
-
-    def details(kind: str) -> tuple[ModalityTokens, ...]:
-        counts = {each: row[f"{kind}_{each}_tokens"] for each in _PRICED_APART}
-        return tuple(
-            ModalityTokens(modality=each, tokens=int(count))
-            for each, count in counts.items()
-            if count
-        )
-
-    return TokenUsage(
-        input_tokens=row["input_tokens"],
-        cache_read_tokens=row["cache_read_tokens"],
-        output_tokens=row["output_tokens"],
-        tool_use_tokens=row["tool_use_tokens"],
-        service_tier=row["service_tier"],
-        input_details=details("input"),
-        cache_details=details("cache_read"),
-        output_details=details("output"),
-        tool_use_details=details("tool_use"),
-    )
-
-
-def _table_usage(usage: TokenUsage, n_searches: int) -> dict[str, int]:
-    """Return the usage of a call in the words of the price table."""
-    found = {
-        "input_tokens": (usage.input_tokens or 0) + (usage.tool_use_tokens or 0),
-        "cache_read_tokens": usage.cache_read_tokens or 0,
-        "output_tokens": usage.output_tokens or 0,
-    }
-    kinds = (
-        ("input_{}_tokens", (*usage.input_details, *usage.tool_use_details)),
-        ("cache_{}_read_tokens", usage.cache_details),
-        ("output_{}_tokens", usage.output_details),
-    )
-    for name, details in kinds:
-        for each in details:
-            if each.modality in _PRICED_APART and each.tokens:
-                key = name.format(each.modality)
-                found[key] = found.get(key, 0) + each.tokens
-    if n_searches:
-        found["web_searches"] = n_searches
-    return found
-
-
-def _is_sound(usage: TokenUsage, n_searches: int) -> bool:
-    """Return whether the counts of a call make sense."""
-    every = (
-        usage.input_tokens, usage.output_tokens, usage.cache_read_tokens or 0,
-        usage.tool_use_tokens or 0, n_searches,
-    )  # fmt: skip
-    if any(not isinstance(count, int) or not 0 <= count < _LARGEST for count in every):
-        return False
-    return (usage.cache_read_tokens or 0) <= (usage.input_tokens or 0)
 
 
 def _own_price(own: tuple[float, float, float], usage: TokenUsage, name: str) -> Price:
