@@ -70,7 +70,9 @@ async def test_subagents(notebook, capsys):
     assert capsys.readouterr().out.splitlines() == [
         "the agent wants invoke_subagent",
         "a subagent wants look_up",
-        "I wait. A cat purrs.",
+        "I wait.",
+        "",
+        "A cat purrs.",
         "subagent: It purrs.",
     ]
     assert sorted(usage["depth"]) == [0, 1]
