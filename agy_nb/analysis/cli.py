@@ -41,6 +41,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--by",
         metavar="KEYS",
+        type=_keys,
         default="day",
         help=f"one key or several, separated by commas: {', '.join(get_args(By))} "
         "(default: %(default)s)",
@@ -71,6 +72,16 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
+def _keys(text: str) -> tuple[str, ...]:
+    keys = tuple(key.strip() for key in text.split(","))
+    for key in keys:
+        if key not in get_args(By):
+            raise argparse.ArgumentTypeError(
+                f"{key!r} is not a key; use one or several of {', '.join(get_args(By))}"
+            )
+    return keys
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run the command.
 
@@ -90,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     sessions: Tables = loaded
     if arguments.since or arguments.until:
         sessions = sessions.filter(since=arguments.since, until=arguments.until, tz=arguments.tz)
-    keys = [key.strip() for key in arguments.by.split(",")]
+    keys: list[str] = list(arguments.by)
     if arguments.breakdown and "model" not in keys:
         keys.append("model")
     usage = sessions.usage(keys, tz=arguments.tz)
