@@ -57,7 +57,7 @@ class CassetteOptions:
                      "record_media"):  # fmt: skip
             _one_of(name, getattr(self, name), (True, False))
         Comparer(self.match_on, self.ignore, self.normalize)  # raises for unknown names
-        Redactor(self.redact, environ={})  # raises for what is not a rule
+        Redactor(self.redact, environ={})  # raises for values that are not rules
 
 
 def items_of(name: str, given: Any, *, kinds: tuple[type, ...] = (str,)) -> tuple[Any, ...]:
@@ -65,7 +65,7 @@ def items_of(name: str, given: Any, *, kinds: tuple[type, ...] = (str,)) -> tupl
 
     Args:
         name: The option.
-        given: What was passed.
+        given: The value that was passed.
         kinds: The types of its items; empty for any.
 
     Raises:

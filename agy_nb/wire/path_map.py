@@ -43,7 +43,7 @@ _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _SEPARATOR = re.compile(r"[\\/]")
 _FILE_URL = "file://"
 _IN_JSON = re.compile(r"[:{\[,] {0,4}(?P<escape>\\?)\"\Z")
-"""What stands before a string in JSON that is cut or has other text around it."""
+"""The characters before a string in JSON that is cut or has other text around it."""
 _GO_SAFE = "/$&+,:;=@"
 """What the harness does not encode in the path of a URL."""
 

@@ -5,7 +5,7 @@ its decisions and answers. So it can be done again without the client's code, ag
 harness and a live model; what both recordings add up to is compared.
 
 ```
-live       the real harness, session by session, recorded anew
+live       the real harness, session by session, recorded again
   script     what the client does: frames of the harness in, frames of the client out; no I/O
     answers    which recorded answer fits a request
   setting    the configuration on this machine: folders, keys, addresses

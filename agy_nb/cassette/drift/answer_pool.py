@@ -32,7 +32,7 @@ class AnswerPool:
     """The answers of one recorded session.
 
     Args:
-        session: What was recorded.
+        session: The recorded session.
     """
 
     def __init__(self, session: RecordedSession) -> None:

@@ -1,6 +1,6 @@
 """What a recorded client does, once more: harness frames in, client frames out. No I/O, no clock.
 
-Rule 1: a prompt is sent once the turn before it is over, whatever was recorded in between.
+Rule 1: a prompt is sent once the turn before it is over, also if frames were recorded in between.
 Rule 2: a cancel is sent at the first frame like the one that came before it in the recording; a
 turn that ends sooner is not cancelled. So does a client hang up that left in the middle of a turn.
 Rule 3: a request is answered as it was recorded; one that was not gets the answer that changes
@@ -37,7 +37,7 @@ class ClientReplayer:
     """One recorded session's client.
 
     Args:
-        session: What was recorded.
+        session: The recorded session.
 
     Attributes:
         over: Whether the client has nothing more to do.
@@ -109,7 +109,7 @@ class ClientReplayer:
                 }
             case f.HOOK_RESPONSE:
                 return {key.kind: {f.REQUEST_ID: key.about, f.EMPTY_RESULT: {}}}
-        return {f.HALT: True}  # nobody there who could answer
+        return {f.HALT: True}  # no person is there to answer
 
 
 def _begun(session: RecordedSession) -> list[_Begun]:

@@ -20,7 +20,7 @@ class DriftError(AgyError):
 
 
 class NoModelError(DriftError):
-    """There is no live model: neither a key nor an address is given."""
+    """No live model can be asked: neither a key nor an address is given."""
 
 
 class UnknownAddressError(DriftError):

@@ -119,7 +119,7 @@ def _is_loopback(address: Any) -> bool:
 
 
 class Workspaces:
-    """The recorded folders, made anew below one of this machine; one tree for all sessions.
+    """The recorded folders, made again below one of this machine; one tree for all sessions.
 
     Args:
         sessions: Whose folders.

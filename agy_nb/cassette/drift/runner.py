@@ -1,4 +1,4 @@
-"""The real harness, session by session: the recorded client's side again, recorded anew."""
+"""The real harness, session by session: the recorded client's side, recorded again."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class DriftSettings:
     Attributes:
         model: What answers.
         harness: The harness's binary; None for that of the installed SDK.
-        folder: Where the recorded folders are made anew; None for a temporary one.
+        folder: Where the recorded folders are made again; None for a temporary one.
         silence_s: Seconds without a frame, in a turn, after which a rerun is given up.
         trust: Whether to start recorded MCP servers, give the recorded answers of hooks, and obey
             recorded rules that allow tools of the harness.
@@ -51,12 +51,12 @@ class DriftSettings:
 
 @dataclass(frozen=True, slots=True)
 class DriftRun:
-    """What came of it.
+    """The outcome.
 
     Attributes:
         path: Folder of the new recording.
         unanswered: Requests of the harness that the old recording holds no answer to, in words.
-        refused: What was not done since the cassette is not trusted, in words.
+        refused: Steps that were left out because the cassette is not trusted, in words.
     """
 
     path: Path
@@ -74,7 +74,7 @@ def rerun(path: Path, into: Path, settings: DriftSettings) -> DriftRun:
 
     Raises:
         CassetteError: The cassette cannot be read, or the new one not be written.
-        NoHarnessError: There is no harness, or it does not start.
+        NoHarnessError: The harness is missing, or it does not start.
         UnknownAddressError: A recorded model is at an address that the user did not give.
         RerunRefusedError: The harness rejects the recorded configuration.
         HarnessSilentError: Nothing more came.

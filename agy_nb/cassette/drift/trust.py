@@ -2,7 +2,7 @@
 
 A configuration can start programs (MCP servers, hooks of the harness, commands that a rule allows),
 read folders and send text to addresses. Without `--trust` only fields that do nothing of this are
-passed on: a list of what is safe, so that a field of a later SDK is left out until it is known.
+passed on: a list of safe fields, so that a field of a later SDK is left out until it is known.
 Host tools stay, as a rerun answers their calls from the recording and runs none of them.
 """
 
@@ -43,7 +43,7 @@ class Restricted:
 
     Attributes:
         config: The frame to send.
-        refused: What was left out, one line each.
+        refused: The parts that were left out, one line each.
     """
 
     config: Frame
@@ -65,7 +65,7 @@ def restricted(config: Frame) -> Restricted:
 
 
 def harness_environ(environ: Mapping[str, str], *, trust: bool) -> dict[str, str]:
-    """What the harness of a rerun, and what it starts, find in their environment.
+    """The environment of the harness of a rerun, and of the processes that it starts.
 
     The model's key is never there: it goes to the model's address with the configuration.
 

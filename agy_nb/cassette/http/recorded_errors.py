@@ -79,7 +79,7 @@ def _of_aiohttp(kind: type[Exception], stored: dict[str, Any], cause: OSError) -
 
 
 def _text(error: Exception) -> str:
-    """Return what an error says, without what it adds by itself when it is shown."""
+    """Return the message of an error, without the parts that it adds when it is shown."""
     inner = getattr(error, "os_error", error)
     return inner.strerror or str(inner) if isinstance(inner, OSError) else str(inner)
 

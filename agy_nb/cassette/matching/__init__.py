@@ -1,1 +1,1 @@
-"""Whether what a client sends is what was recorded, and words for the difference."""
+"""Compare the frames of a client with the recorded ones, and describe the difference."""

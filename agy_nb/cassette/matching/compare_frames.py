@@ -39,8 +39,8 @@ class Difference:
 
     Attributes:
         path: Where, e.g. `userInput.parts[0].text`.
-        expected: What was recorded there; `MISSING` for nothing.
-        actual: What came; `MISSING` for nothing.
+        expected: The recorded value; `MISSING` for none.
+        actual: The value that came; `MISSING` for none.
     """
 
     path: str

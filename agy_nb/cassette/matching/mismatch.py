@@ -90,8 +90,8 @@ class Reporter:
 
         Args:
             turn: Of the session, from 1.
-            expected: What was recorded.
-            actual: What came.
+            expected: The recorded frame.
+            actual: The frame that came.
             difference: Where they differ.
             call: The recorded call of a host tool whose result `expected` is.
         """
@@ -126,7 +126,7 @@ class Reporter:
 
         Args:
             turn: Of the session, from 1.
-            actual: What came.
+            actual: The frame that came.
             waiting: The frames that the recording waits for.
             recorded_in: The turn in which such a frame was recorded.
         """

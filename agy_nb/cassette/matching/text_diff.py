@@ -1,7 +1,7 @@
 """Show the difference of two values in a few lines.
 
 Rule 1: short texts and values are shown as a unified diff, long ones word by word in their context.
-Rule 2: a difference has at most `MOST_LINES` lines, whatever its size.
+Rule 2: a difference has at most `MOST_LINES` lines.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The frames of one agent since its start, held in memory: what `Agent.save_cassette` writes.
 
-Rule 1: `put` costs the event loop an append; what has grown large is packed by a thread.
-Rule 2: there is a limit. What comes beyond it is not held, and the cassette says that it is cut.
+Rule 1: `put` costs the event loop an append; a thread packs the frames when there are many.
+Rule 2: there is a limit. Frames beyond it are dropped, and the cassette says that it is cut.
 Rule 3: nothing is on disk before it is asked for, and then without secrets, as in any recording.
 """
 
@@ -77,7 +77,7 @@ class FrameBuffer:
             self._full = sum(part.size for part in self._parts) >= self._most_bytes
 
     def so_far(self) -> FrameSnapshot:
-        """What has been said up to now; more may come."""
+        """The frames up to now; more may come."""
         return FrameSnapshot(
             (*self._parts, _Part(self._open[:], pack=False)), self._harness, self._full
         )

@@ -1,6 +1,6 @@
 """Recording at the wire: a copy of all that SDK and harness say to each other.
 
-Rule 1: what the SDK sees is what it would see without; a copy is kept before a frame is sent, so
+Rule 1: the SDK sees the same as without a recording; a copy is kept before a frame is sent, so
 that no answer can come before it.
 """
 
@@ -176,7 +176,7 @@ def rewritten(message: str | bytes, rewrite: Callable[[Frame], Frame]) -> str | 
 async def record(
     start: HarnessStart, tape: FrameRecorder, rewrite: Rewrite | None = None
 ) -> Connected:
-    """Start the real harness and record what is said."""
+    """Start the real harness and record its frames."""
     real = await start.spawn()
     session = tape.begin()
     change = partial(rewrite, session) if rewrite is not None else None
@@ -201,7 +201,7 @@ def harness_path(start: Start) -> Path:
 
 
 def harness_text(path: Path) -> str:
-    """What is known of the harness binary: its name and size. Reads the disk."""
+    """Describe the harness binary by its name and size. Reads the disk."""
     try:
         return f"{path.name} {path.stat().st_size} bytes"
     except OSError:

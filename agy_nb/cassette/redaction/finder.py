@@ -1,4 +1,4 @@
-"""Finds secrets in a text: by their look, by what stands around them, and in every spelling."""
+"""Finds secrets in a text: by their look, by their context, and in every spelling."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def find_secrets(text: str, *, known: Known | None = None) -> list[TextSpan]:
 
     Returns:
         Spans in order, which do not overlap. `text[span.start:span.end]` is the secret, and
-        `span.mark` what stands for it: a mark, or an encoded text without its secrets.
+        `span.mark` its replacement: a mark, or an encoded text without its secrets.
 
     Example:
         >>> [span] = find_secrets("export GH_TOKEN=" + "ghp_" + "x1Y2" * 9)
@@ -106,7 +106,7 @@ def _after_word(text: str, wrapped: TextSpan, found: list[TextSpan]) -> TextSpan
 
 
 def _across(joined: DecodedView, start: int, end: int) -> Iterator[TextSpan]:
-    """Give what is longer in the text as it came, because lines were joined within it."""
+    """Give the spans that are longer in the original text, because lines were joined in them."""
     first, last = joined.place(start, end)
     if last - first > end - start:
         yield TextSpan(first, last, SECRET, secret=True)

@@ -1,6 +1,6 @@
 """Redact everything that is written. On by default, in one place: the writer of the cassette.
 
-Rule 1: fail closed. A value under a secret's name is removed, whatever it looks like. Of headers
+Rule 1: fail closed. A value under a secret's name is always removed. Of headers
 and environments only values that are known to be harmless stay.
 Rule 2: a removed text leaves a mark, `{{agy:KIND}}`. A replay never replaces it by a value.
 Rule 3: a folder of this machine leaves a mark that a replay replaces by its own machine's folder.
@@ -49,7 +49,7 @@ _MEDIA_DATA = frozenset({"data", "content", "bytes", "base64"})
 
 
 def mark(kind: str) -> str:
-    """What stands in the place of something taken out."""
+    """Return the mark that replaces something removed."""
     return "{{agy:" + kind + "}}"
 
 
@@ -69,7 +69,7 @@ class Redactor:
         rules: The user's rules, in addition to the built-in ones.
         environ: Whose secret-looking variables' values are taken out; the process's by default.
         places: Folders and their marks; home and the temporary folder by default.
-        media: Whether pictures, sound and other media stay in what is written.
+        media: Whether pictures, sound and other media stay in the recording.
         allow: Texts, or expressions that match them whole, that stay although they look secret.
     """
 
@@ -141,7 +141,7 @@ class Redactor:
         return self._plain(text)
 
     def spans(self, text: str) -> list[TextSpan]:
-        """Find what is to be taken out of a text that comes in pieces, in order."""
+        """Find the parts to remove from a text that comes in pieces, in order."""
         with self._lock:
             return self._spans(text)
 
@@ -210,7 +210,7 @@ class Redactor:
 
     def _walk(self, value: Any, name: str, depth: int) -> Any:
         if depth > _DEPTH:
-            return self._blank("secret")  # nobody sends this; better safe
+            return self._blank("secret")  # no known client sends this; better safe
         if isinstance(value, str):
             return self._text(value) if depth < _DEPTH // 2 else self._plain(value)
         if isinstance(value, dict):
@@ -242,7 +242,7 @@ class Redactor:
         return kept
 
     def _under(self, name: str, item: Any, power: Strength, depth: int) -> Any:
-        """What is kept of a value under a name."""
+        """Return the value under a name without secrets."""
         if power is Strength.NONE:
             return self._walk(item, name, depth + 1)
         if isinstance(item, dict) and _is_schema(item):
@@ -275,7 +275,7 @@ class Redactor:
         return kept
 
     def _take_out(self, value: Any) -> Any:
-        """Everything under a secret's name, whatever its shape."""
+        """Remove everything under a secret's name."""
         if isinstance(value, dict):
             kept: dict[str, Any] = {}
             for key, item in value.items():
@@ -308,11 +308,11 @@ class Redactor:
         if known is not None:
             return known
         clean, found = text, True
-        for _ in range(_PASSES):  # what is left may look like a secret beside a mark
+        for _ in range(_PASSES):  # the rest may look like a secret beside a mark
             if not (spans := self._spans(clean)):
                 found = clean != text
                 break
-            for span in spans:  # what is taken out is counted each time
+            for span in spans:  # each removal is counted
                 kind = "secret" if span.secret and span.mark != RULE else span.mark[6:-2]
                 self.counts[kind] += 1
             clean = replaced(clean, spans)
@@ -350,7 +350,7 @@ def _is_media(value: Mapping[str, Any]) -> bool:
 
 
 def local_places() -> dict[str, str]:
-    """Return what is this machine's own, by its mark: folders, the kernel's version."""
+    """Return the texts of this machine, by their marks: folders, the kernel's version."""
     import platform
     import tempfile
 

@@ -1,4 +1,4 @@
-"""Texts that come in pieces: what is secret in the whole is taken out of each piece.
+"""Texts that come in pieces: a secret of the whole text is removed from each piece.
 
 A span of the whole leaves its mark in the piece that it begins in, and nothing in those it goes on
 in, so that the pieces still add up to the text without its secrets.
@@ -18,7 +18,7 @@ class TextSpan(NamedTuple):
     Attributes:
         start: Where it begins.
         end: Where it ends.
-        mark: What stands for it.
+        mark: Its replacement.
         secret: Whether it is a secret, and no folder of this machine.
     """
 
@@ -29,10 +29,10 @@ class TextSpan(NamedTuple):
 
 
 class Seeing(Protocol):
-    """Knows what is secret; see `redaction.Redactor`."""
+    """Finds secrets; see `redaction.Redactor`."""
 
     def spans(self, text: str) -> list[TextSpan]:
-        """What is to be taken out of a text, in order; spans do not overlap."""
+        """Return the parts to remove from a text, in order; spans do not overlap."""
         ...
 
     def body(self, body: bytes, *, encoding: str = "") -> bytes:
@@ -77,7 +77,7 @@ def without(piece: str, start: int, spans: Iterable[TextSpan]) -> str:
 
 
 def clean_pieces(pieces: Sequence[str], redactor: Seeing) -> list[str]:
-    """The pieces of one text without what is secret in the whole of it."""
+    """Return the pieces of one text without the secrets of the whole."""
     spans = redactor.spans("".join(pieces))
     if spans:
         at, clean = 0, []

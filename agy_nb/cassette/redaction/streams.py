@@ -27,7 +27,7 @@ _Key: TypeAlias = tuple[str, str, str]
 
 
 class StreamRedactor(Seeing, Protocol):
-    """What is asked of a redactor; see `redaction.Redactor`."""
+    """The part of a redactor that is used here; see `redaction.Redactor`."""
 
     @property
     def known(self) -> int:
@@ -46,7 +46,7 @@ def joined(lines: Iterable[WireRecord], redactor: StreamRedactor) -> Iterator[Wi
 
     Args:
         lines: As they came.
-        redactor: Knows what is secret.
+        redactor: Finds the secrets.
     """
     sessions: dict[int, _Session] = {}
     for line in lines:

@@ -1,1 +1,1 @@
-"""Replaying at the wire: which session an agent plays, and what it is sent."""
+"""Replay at the wire: choose the session of an agent, and send it the recorded frames."""

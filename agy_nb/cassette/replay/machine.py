@@ -144,7 +144,7 @@ class SessionMachine:
         index = indexes[0]
         recorded = self._lines[index].frame
         turn = self._turn_of[index]
-        # An agent may close early because the code around it failed: that is no mismatch.
+        # An agent may close early because the code around it failed: that is not a mismatch.
         if not key.about and key.kind != f.SESSION_END and turn != self.turn:
             turn += key.kind in TURN_KINDS
             raise self._report.surplus(self.turn, frame, self.waits_for(), recorded_in=turn)

@@ -7,7 +7,7 @@ such a program.
 ```
 program      settings, handshake, one connection, exit code
   options    its command line              launcher   a file that starts it, for the variable
-  handshake  what goes over stdin and stdout
+  handshake  the messages on stdin and stdout
   server     one client on a WebSocket, from its coming to its going
     recorder   between the client and the real harness        real    that harness
     player     instead of it: the machine inside

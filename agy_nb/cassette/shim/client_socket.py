@@ -1,6 +1,6 @@
 """One client on a WebSocket, from its coming to its going.
 
-Rule 1: whoever does not show the key is refused, as by the harness; so is a second client.
+Rule 1: a client without the key is refused, as by the harness; so is a second client.
 Rule 2: it is over when the client hangs up: the WebSocket or stdin, whichever comes first.
 """
 
@@ -33,7 +33,7 @@ _NO_FRAME = (1005, 1006, 1015)
 
 
 class ClientHandler(Protocol):
-    """What stands behind the WebSocket."""
+    """The other end of the WebSocket."""
 
     async def serve(self, ws: WebSocket) -> None:
         """Talk to the client until one of both hangs up; returns or raises then."""

@@ -23,7 +23,7 @@ class HandshakeError(ShimError):
 
 
 class NoHarnessError(ShimError):
-    """There is no real harness to record, or it does not start."""
+    """The real harness is missing, or it does not start."""
 
 
 class NoLauncherError(ShimError):

@@ -1,11 +1,11 @@
 """Sessions of one client, each recorded by a process of its own, in one cassette.
 
 Each stand-in records into a cassette of its own beside the one that is to be, and adds it there
-when its session is over. The first one of a client replaces what was there, the others add to it:
-a program that is run again makes its cassette anew.
+when its session is over. The first one of a client replaces the old cassette, the others add to it:
+a program that is run again replaces its cassette.
 
 Rule 1: one client at a time; another one that wants to record the same cassette is refused.
-Rule 2: what was there before stays until the first session is whole.
+Rule 2: the old cassette stays until the first session is whole.
 """
 
 from __future__ import annotations

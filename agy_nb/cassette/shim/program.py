@@ -69,7 +69,7 @@ def _replay(arguments: Namespace) -> int:
 
 
 def _replay_model(arguments: Namespace) -> int:
-    load(arguments.replay)  # says what is wrong with it
+    load(arguments.replay)  # explains the fault
     redactor = shim_options.redactor(arguments)
     redactor.warm_up()
     model = ModelRecorder(arguments.replay, redactor, replaying=True, speed=arguments.speed)
@@ -134,7 +134,7 @@ def _record(arguments: Namespace) -> int:
 
 
 def _keep(journal: CassetteWriter, model: ModelRecorder | None, redactor: Redactor) -> None:
-    """Finish the recording of one session; what the model's side lacks is no reason to lose it."""
+    """Finish the recording of one session, also if the model's side is incomplete."""
     if model is not None:
         try:
             model.save()

@@ -1,7 +1,7 @@
 """The real harness, for a recording: found, started, and ended with all that it started.
 
-Rule 1: its stderr is the stand-in's own, so that the client reads what it would have read.
-Rule 2: it is in the stand-in's process group: whoever ends that group ends both.
+Rule 1: its stderr is the stand-in's own, so that the client reads the same.
+Rule 2: it is in the stand-in's process group, so that a signal to the group ends both.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class RealHarness:
     Args:
         path: Its binary.
         greeting: What the client said.
-        quiet: Whether what it says on stderr is told only if it does not start.
+        quiet: Whether to write its stderr only if it does not start.
         environ: Its environment; None for that of this process.
 
     Raises:
@@ -110,7 +110,7 @@ class RealHarness:
             ) from error
 
     def said(self) -> str:
-        """The end of what it has said on stderr, as far as that is known here."""
+        """Return the end of its stderr, as far as it is known here."""
         if self._stderr is None:
             return "what it said stands above"
         self._stderr.seek(0)

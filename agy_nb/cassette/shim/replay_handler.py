@@ -23,7 +23,7 @@ from agy_nb.cassette.storage.format import Frame, parse_frame
 from agy_nb.wire.frames import SESSION_END
 
 DIVERGED = 4409
-"""Closing code of a client that does not do what was recorded; of the range for private use."""
+"""Closing code of a client that differs from the recording; of the range for private use."""
 
 
 class ReplayHandler:
@@ -105,7 +105,7 @@ class ReplayHandler:
             try:
                 await socket.send(message)
             except CassetteMismatchError:
-                if SESSION_END in parse_frame(message):  # a client may wait for ever
+                if SESSION_END in parse_frame(message):  # a client may wait without end
                     await ws.send(GOODBYE)
                 raise
 
@@ -131,7 +131,7 @@ class SharedSessions:
     Args:
         recording: The cassette.
         settings: How it is played.
-        ledger: Says what was dealt.
+        ledger: The sessions that were given to clients.
     """
 
     def __init__(self, recording: Cassette, settings: PlaySettings, ledger: SharedState) -> None:

@@ -2,11 +2,12 @@
 
 An SDK starts one harness an agent, so a program with several agents starts several stand-ins. They
 record into one cassette, and agents alike play its sessions in turn. What they must know of each
-other stands in a small file in the temporary folder: one a cassette that is recorded, one a
+other is in a small file in the temporary folder: one a cassette that is recorded, one a
 cassette and client where it is replayed.
 
 Rule 1: the file is read and written under a lock of the operating system, in one go.
-Rule 2: it is only a hint. Damaged, gone or of another client that is not at work: one begins anew.
+Rule 2: it is only a hint. If it is damaged or missing, or belongs to a client that has
+ended, the state begins empty.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 SharedFields = dict[str, Any]
-"""What is known. `client` is whose it is, `at_work` the processes that are recording."""
+"""The state. `client` is its owner, `at_work` the processes that are recording."""
 
 
 class SharedState:
-    """What is known of one cassette's use by one client.
+    """The state of one cassette that one client uses.
 
     Args:
         cassette: The cassette's folder.
@@ -62,7 +63,7 @@ class SharedState:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[SharedFields]:
-        """The state, for reading and changing; nobody else has it meanwhile. Blocks."""
+        """The state, for reading and changing. Others wait meanwhile. Blocks."""
         with self._locked() as file:
             file.seek(0)
             state = _read(file.read())

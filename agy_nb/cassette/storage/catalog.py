@@ -72,7 +72,7 @@ def remove(leftover: Path) -> str:
     """Delete a leftover, or rename it back if it is the only copy of a cassette.
 
     Returns:
-        What was done: `removed` or `restored`.
+        The outcome: `removed` or `restored`.
 
     Raises:
         CassetteBusyError: A recording of this name still runs.

@@ -75,7 +75,7 @@ class ModelLog:
         self._thread.close()
 
     def _append(self, makes: Iterator[Callable[[], Interaction]]) -> None:
-        # Unbuffered: what was written is there even if this process is killed.
+        # Unbuffered: written lines stay even if this process is killed.
         with contextlib.ExitStack() as stack:
             file = None
             for make in makes:

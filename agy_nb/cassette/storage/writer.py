@@ -228,7 +228,7 @@ class CassetteWriter:
             raise
 
     def leave_partial(self) -> None:
-        """Write what is left, and leave the recording where a crash would. Blocks."""
+        """Write the remaining lines, and leave the recording as a crash would. Blocks."""
         try:
             self._thread.close()
         finally:
@@ -263,7 +263,7 @@ class CassetteWriter:
                 self._file.close()
 
     def _check_written(self) -> None:
-        """Check that the disk holds what was written, before the old cassette is removed."""
+        """Check the files on the disk before the old cassette is removed."""
         with (self.folder / WIRE).open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
             if file.tell() != self._size or found != self._digest.hexdigest():

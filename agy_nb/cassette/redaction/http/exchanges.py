@@ -21,7 +21,7 @@ def cleaned(made: Interaction, redactor: Seeing) -> Interaction:
 
     Args:
         made: The exchange; it is not changed.
-        redactor: Knows what is secret.
+        redactor: Finds the secrets.
     """
     request, response = made["request"], made["response"]
     response = dict(response)

@@ -1,4 +1,4 @@
-"""Bodies of HTTP without secrets, whatever their bytes are.
+"""Redact bodies of HTTP: text in any encoding, compressed, multipart, or binary.
 
 A body is cleaned as the text that its bytes are: UTF-8 with odd bytes kept as they are, UTF-16,
 Latin-1; a compressed one as the text inside. Pixels, sound and PDF stay as they are, or are left
@@ -48,7 +48,7 @@ def clean_body(body: bytes, clean: Clean, *, encoding: str = "", media: bool = T
 
     Returns:
         The same bytes if there is nothing to take out. A body whose encoding cannot be read is
-        replaced by a mark: nothing is known of what it holds.
+        replaced by a mark, because its content is unknown.
     """
     encoding = encoding.strip().lower()
     if encoding in ("gzip", "x-gzip", "deflate"):
@@ -70,7 +70,7 @@ def clean_body(body: bytes, clean: Clean, *, encoding: str = "", media: bool = T
     try:
         text = body.decode()
     except UnicodeDecodeError:
-        # An odd byte, or another encoding: what is a secret shows in one of the two readings.
+        # An odd byte, or another encoding: a secret shows in one of the two readings.
         return _as("latin-1", _as("utf-8", body, clean), clean)
     cleaned = clean(text)
     return body if cleaned == text else cleaned.encode("utf-8", "replace")
@@ -136,7 +136,7 @@ def _multipart(body: bytes, clean: Clean, *, media: bool) -> bytes:
         if inner.startswith(boundary):  # a part that holds parts with the same bound is damaged
             continue
         end = content[len(inner) :]
-        # The name of a field stands in its head: a secret's name makes its value one.
+        # The head of a part names its field: a secret's name makes the value a secret.
         if b"name=" in head and not _MEDIA.match(inner) and _is_short_text(inner):
             named = _field(head, inner, clean)
             parts[number] = head + gap + named + end

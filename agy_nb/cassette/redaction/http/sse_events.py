@@ -45,7 +45,7 @@ def clean_stream(
     Args:
         body: As it came.
         chunks: Bytes and seconds of each of its chunks.
-        redactor: Knows what is secret.
+        redactor: Finds the secrets.
 
     Returns:
         The body, and its chunks; one chunk where a secret lay across the bounds of lines.

@@ -53,7 +53,7 @@ class DecodedView:
     _below: DecodedView | None = None
 
     def place(self, start: int, end: int) -> tuple[int, int]:
-        """Say where a part of this text stands in the text as it came.
+        """Say where a part of this text is in the original text.
 
         Args:
             start: Where the part begins.
@@ -133,7 +133,7 @@ def _replaced(
 
     for match in what.finditer(view.text):
         gap = match.start() - at
-        if gap > 2 * _NEAR:  # what is far from every change was seen in the text below
+        if gap > 2 * _NEAR:  # parts far from every change were seen in the text below
             if at:
                 add(view.text[at : at + _NEAR], at, verbatim=True)
             add(_BREAK, at + _NEAR if at else 0, verbatim=False)

@@ -23,7 +23,7 @@ class Encoded(NamedTuple):
     Attributes:
         start: Where it begins.
         end: Where it ends.
-        text: What it says.
+        text: The decoded text.
         encode: Writes a text in its place in the same way; None if it is to be taken out whole.
     """
 

@@ -90,7 +90,7 @@ def is_placeholder(value: str) -> bool:
 
 
 def is_random(value: str) -> bool:
-    """Say whether a value looks as if a machine had made it, whatever stands around it."""
+    """Say whether a value looks as if a machine had made it, in any context."""
     if len(value) < 8 or " " in value or is_placeholder(value):
         return False
     if IDENTIFIER.fullmatch(value) and (_SNAKE.fullmatch(value) or _CAMEL.fullmatch(value)):
