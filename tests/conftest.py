@@ -133,9 +133,14 @@ def pytester(loaded_package: None, pytester: pytest.Pytester) -> pytest.Pytester
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Take out variables of the developer, and those that the test sets and does not remove."""
+    before = dict(os.environ)
     for name in FOREIGN_VARIABLES:
         monkeypatch.delenv(name, raising=False)
+    yield
+    for name in os.environ.keys() - before.keys() - {"PYTEST_CURRENT_TEST"}:
+        del os.environ[name]
 
 
 @pytest.fixture(autouse=True)

@@ -63,7 +63,7 @@ class KnownTexts:
         return [
             (position - offset, position - offset + length)
             for offset, length in places
-            if position >= offset
+            if 0 <= position - offset <= len(text) - length
             and text[position - offset : position - offset + length] in self._texts
         ]
 

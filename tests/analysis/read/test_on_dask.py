@@ -34,10 +34,13 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cluster():
+    import dask
     from dask.distributed import Client
 
+    before = dask.config.get("scheduler", None)
     with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0") as it:
         yield it
+    dask.config.set(scheduler=before)  # of the whole process
 
 
 @pytest.fixture(scope="module")
