@@ -79,7 +79,9 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     migrate = action("migrate", _migrate, "convert cassettes of older formats to the current one")
     _paths(migrate)
 
-    prune = action("prune", _prune, "list the leftovers of unfinished recordings")
+    prune = action(
+        "prune", _prune, "list, or with --yes discard, the leftovers of unfinished recordings"
+    )
     _paths(prune)
     prune.add_argument("--yes", action="store_true", help="remove the leftovers")
 
