@@ -36,10 +36,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if _TMP_PATH in names:
         names.remove(_TMP_PATH)
         names.insert(0, _TMP_PATH)
+    from agy_nb.cassette.redaction import TEST_FOLDER, TEST_RUN, use_test_folder
+
+    # Not at the end of the test before: its recording is written until its cassette is closed.
+    use_test_folder(TEST_FOLDER, None)
     factory = getattr(item.config, "_tmp_path_factory", None)  # pytest has no public name for it
     if factory is not None:
-        from agy_nb.cassette.redaction import TEST_RUN, use_test_folder
-
         use_test_folder(TEST_RUN, factory.getbasetemp())
 
 
@@ -56,12 +58,3 @@ def pytest_fixture_setup(
 
             use_test_folder(TEST_FOLDER, made)
     return made
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Forget the folders, which belong to this test."""
-    if _is_covered(item):
-        from agy_nb.cassette.redaction import TEST_FOLDER, use_test_folder
-
-        use_test_folder(TEST_FOLDER, None)

@@ -9,6 +9,7 @@ import inspect
 import shutil
 from pathlib import Path
 
+import dask
 import pytest
 
 import agy_nb as agy
@@ -56,6 +57,7 @@ async def notebook(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", PUBLIC)
 async def test_examples_do_what_they_say(name, notebook, capsys):
     reports, fresh = [], None
+    dask.config.set(scheduler=None)  # a closed client of another test is still named there
     for doc in PUBLIC[name]:
         names = dict(notebook)
         if fresh is None and "agent" in doc:
