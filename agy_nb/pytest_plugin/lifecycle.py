@@ -195,14 +195,16 @@ class CassetteContext:
         return _test_id(self._item) if self.node is None else self.node.nodeid or "session"
 
     def _accepts(self, error: AgyError) -> bool:
-        """Say whether agents that were not started can belong to other tests of the cassette."""
+        """Say whether parts that were not played can belong to other tests of the cassette.
+
+        These are agents that were not started, or requests to the model that were not made.
+        """
         if self._request is None or "allow_unplayed" in self._request.options:
             return False
-        at_wire = self._request.options.get("seam", "wire") == "wire"
         never_started = (
             getattr(error, "phase", "") == "unplayed" and getattr(error, "expected", 1) is None
         )
-        return self._request.shared_in is not None and at_wire and never_started
+        return self._request.shared_in is not None and never_started
 
     def _raise(self, error: AgyError, cause: BaseException | None = None) -> NoReturn:
         self._advise(error)

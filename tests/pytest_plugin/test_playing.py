@@ -373,6 +373,13 @@ def test_tests_that_name_one_cassette_share_it(suite, run, cassettes, no_process
     run("--agy-record-mode=none", "test_shared.py::test_another").assert_outcomes(passed=1)
 
 
+def test_tests_that_share_a_cassette_replay_their_part_of_the_models_side(suite, run):
+    suite.makepyfile(test_shared=SHARED.replace('"shared"', '"shared", seam="model"'))
+    run().assert_outcomes(passed=3)
+    run("--agy-record-mode=none").assert_outcomes(passed=3)
+    run("--agy-record-mode=none", "test_shared.py::test_another").assert_outcomes(passed=1)
+
+
 @pytest.mark.parametrize("name", ["shared", "of/all"])
 def test_advice_for_a_shared_cassette_records_it_for_all_who_share_it(suite, run, name):
     text = SHARED.replace('"shared"', f'"{name}"')

@@ -193,7 +193,10 @@ def redact(path: Path, rules: Iterable[Rule], unmatched: set[str] | None = None)
             there.write_bytes(redactor.body(text.encode("utf-8", "surrogateescape")))
     counts = dict(header.redactions)
     written = journal.finish(
-        lambda: {k: counts.get(k, 0) + redactor.counts[k] for k in {*counts, *redactor.counts}},
+        lambda: {
+            kind: counts.get(kind, 0) + redactor.counts[kind]
+            for kind in sorted({*counts, *redactor.counts})  # in the order of other runs
+        },
         complete=whole,
     )
     if unmatched is not None:
