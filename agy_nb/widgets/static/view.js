@@ -656,6 +656,13 @@ function render({ model, el }) {
 
   const tree = new Tree(nodes, send);
   let gone = false;
+  const here = () => {
+    try {
+      if (!gone) send({ type: "here" });
+    } catch {
+      gone = true; // this page has lost its kernel while it waited
+    }
+  };
   const onMessage = (message) => {
     const follows = nodes.scrollHeight - nodes.scrollTop - nodes.clientHeight < 40;
     const forAnother = message.view !== undefined && message.view !== view;
@@ -663,7 +670,7 @@ function render({ model, el }) {
     if (message.type === "reset") tree.reset(message.changes);
     else if (message.type === "changes") refocus(nodes, () => tree.apply(message.changes));
     else if (message.type === "refused") tree.refused(message.id, message.words);
-    else if (message.type === "leaving") setTimeout(() => gone || send({ type: "here" }), REPLACED_WITHIN_MS);
+    else if (message.type === "leaving") setTimeout(here, REPLACED_WITHIN_MS);
     else if (message.type === "compose") chat?.compose(message.text);
     else if (message.type === "sent") queued.arrived();
     else if (message.type === "copy") copy(message.text).then((words) => (notice.textContent = words));

@@ -186,8 +186,16 @@ class Site:
         page.add_init_script(WATCH)
         page.on("request", lambda request: self.requests.append(request.url))
         page.on("pageerror", self.note)
-        page.on("dialog", lambda dialog: (self.errors.append(dialog.message), dialog.dismiss()))
+        page.on("dialog", self.on_dialog)
         return page
+
+    def on_dialog(self, dialog) -> None:
+        """Note every dialog of a script; leave a page with unsaved changes, as its turn goes on."""
+        if dialog.type == "beforeunload":
+            dialog.accept()
+            return
+        self.errors.append(dialog.message)
+        dialog.dismiss()
 
     def note(self, error) -> None:
         """Keep what went wrong in a page."""
@@ -245,7 +253,7 @@ class Front:
         self.page.wait_for_function(IDLE, timeout=60_000)
 
     def reload(self) -> None:
-        """Load the page anew, whatever its kernel does."""
+        """Load the page again, whether or not its kernel works."""
         self.page.reload()
         self.settle()
 

@@ -22,7 +22,7 @@ async def agent_that_calls(*calls, edit=False, backend=None):
     rt = agy.Runtime(agy.RuntimeConfig(chat_pause=0), backend=MemoryBackend(play))
     return await rt.create_agent({}, tools=[erase], ask_user=agy.widgets.approve(edit=edit))
 """
-IDLE = "await agent.chat('go')"
+IDLE = "await agent.chat('go', wait=False)"
 
 # What a press of Enter is while an input method composes: the two forms that browsers have.
 COMPOSING = """
@@ -81,7 +81,6 @@ def test_allow_does_nothing_for_a_moment_after_the_card_is_there(lab, ask):
     assert "'a'" in ask.ran()
 
 
-@pytest.mark.skip(reason="reads a hidden copy of the running answer; to be renewed")
 def test_allow_does_nothing_for_a_moment_after_the_card_has_moved(lab, ask):
     cell = ask({"path": "a"})
     cell.wait(".agy-approval button:enabled >> text=Allow once")
@@ -103,7 +102,6 @@ def test_allow_does_nothing_for_a_moment_after_the_card_has_moved(lab, ask):
     assert "'a'" in ask.ran()
 
 
-@pytest.mark.skip(reason="reads a hidden copy of the running answer; to be renewed")
 def test_enter_of_an_input_method_decides_nothing(lab, ask):
     cell = ask({"path": "a"})
     reason = cell.wait(".agy-approval input")
@@ -169,7 +167,6 @@ def test_edit_is_kept_when_another_page_shows_the_card_too(lab, ask):
     assert ask.ran() == "[{'command': 'ls -l'}]"
 
 
-@pytest.mark.skip(reason="reads a hidden copy of the running answer; to be renewed")
 def test_long_call_is_allowed_once_it_was_seen_to_its_end(lab, ask):
     cell = ask({"command": "\n".join(f"echo {n}" for n in range(300)) + "\nrm -rf /"})
     cell.wait(".agy-hint >> text=Scroll to the end")

@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from tests.widgets.hostile import PAYLOADS
 from tests.widgets.in_lab.front_ends import BROWSER
 
@@ -75,7 +73,6 @@ OUTSIDE = """
 """
 
 
-@pytest.mark.skip(reason="reads a hidden copy of the running answer; to be renewed")
 def test_no_payload_in_any_field_runs_leaves_its_box_or_asks_for_anything(lab):
     lab.do(FIELDS.replace("PAYLOADS", repr(json.dumps(PAYLOADS))))
     panel = lab.run("agent.chat_ui()")
@@ -90,7 +87,9 @@ def test_no_payload_in_any_field_runs_leaves_its_box_or_asks_for_anything(lab):
         )
         allowed = each.output.evaluate(OUTSIDE)
         assert allowed == []
-    assert cell.output.locator(".agy-approval").count() == len(PAYLOADS[::3])
+    for part in (":not(.agy-still)", ".agy-still"):  # the view, and its copy for the file
+        cards = cell.output.locator(f".agy-view{part} .agy-approval")
+        assert cards.count() == len(PAYLOADS[::3])
     cell.output.evaluate(
         "(box) => box.querySelectorAll('.agy-danger').forEach((button) => button.click())"
     )
