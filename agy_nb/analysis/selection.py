@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from agy_nb.analysis.metrics.groups import TIMES
+from agy_nb.analysis.metrics.groups import TIMES, Source
 from agy_nb.analysis.schema import TABLES
 from agy_nb.errors import InvalidInputError
 
@@ -25,12 +25,8 @@ _HOLDERS = ("sessions", "agents", "trajectories")
 """Tables whose rows stay as long as something in them does."""
 
 
-class _Source(Protocol):
-    def frame(self, name: str) -> pd.DataFrame: ...
-
-
 def select(
-    source: _Source,
+    source: Source,
     since: Moment | None,
     until: Moment | None,
     where: Where | None,

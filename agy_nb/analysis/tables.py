@@ -232,7 +232,7 @@ class Tables:
             tz: Time zone of dates; None for the local one.
 
         Returns:
-            Tables of these rows. Without a known time, a row stays only if there is no limit.
+            Tables of these rows. A row without a time stays only if there is neither limit.
 
         Raises:
             InvalidInputError: A moment, a column or the time zone is unknown.

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from agy_nb.cassette.matching.compare_frames import MATCHERS, Comparer
 from agy_nb.cassette.record_modes import check_mode
-from agy_nb.cassette.redaction import Redactor, Rule
+from agy_nb.cassette.redaction.user_rules import Rule, UserRules
 from agy_nb.cassette.replay.machine import Answers, Tools
 from agy_nb.errors import InvalidInputError
 
@@ -57,7 +57,7 @@ class CassetteOptions:
                      "record_media"):  # fmt: skip
             _one_of(name, getattr(self, name), (True, False))
         Comparer(self.match_on, self.ignore, self.normalize)  # raises for unknown names
-        Redactor(self.redact, environ={})  # raises for values that are not rules
+        UserRules(self.redact)  # raises for values that are not rules
 
 
 def items_of(name: str, given: Any, *, kinds: tuple[type, ...] = (str,)) -> tuple[Any, ...]:

@@ -22,6 +22,7 @@ WIDE = ("class", "module", "package", "session")
 """Scopes of fixtures that several tests share, from the narrowest to the widest."""
 _scoped = pytest.StashKey["dict[pytest.Collector, pytest.Item]"]()
 _unrecorded = pytest.StashKey["dict[str, str]"]()
+_has_markers = pytest.StashKey[bool]()
 
 
 @pytest.hookimpl(trylast=True)
@@ -36,6 +37,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         if request is not None and request.scope != "function":
             found.setdefault(scope_node(item, request.scope), item)
     session.stash[_scoped] = found
+    session.stash[_has_markers] = any(map(_is_marked, session.items))
 
 
 def owner_of(item: pytest.Item) -> tuple[pytest.Collector, pytest.Item] | None:
@@ -58,7 +60,7 @@ def pytest_fixture_setup(
         FixtureScopeError: The fixture started an agent in the cassette of a narrower scope.
     """
     scope = fixturedef.scope
-    if scope not in WIDE or not _has_markers(request.session):
+    if scope not in WIDE or not request.session.stash.get(_has_markers, False):
         return (yield)
     before = _starts()
     result = yield
@@ -66,7 +68,7 @@ def pytest_fixture_setup(
         return result
     item = request._pyfuncitem  # noqa: SLF001 - no public name for the test that asked first
     covered = owner_of(item)
-    own = item.get_closest_marker(MARKER) is not None and covered is None
+    own = _is_marked(item) and covered is None
     if covered is None:
         request.session.stash.setdefault(_unrecorded, {})[_key(fixturedef)] = item.nodeid
     if own:
@@ -108,8 +110,8 @@ def _remedy(scope: str) -> str:
     )
 
 
-def _has_markers(session: pytest.Session) -> bool:
-    return any(item.get_closest_marker(MARKER) is not None for item in session.items)
+def _is_marked(item: pytest.Item) -> bool:
+    return item.get_closest_marker(MARKER) is not None
 
 
 def _key(fixturedef: pytest.FixtureDef[Any]) -> str:

@@ -25,6 +25,12 @@ from agy_nb.wire.json_values import dump_like, embedded_json
 MARK = re.compile(r"\{\{agy:[a-z0-9-]+\}\}")
 """The mark in a recording of a text that was replaced or removed."""
 
+
+def marks_in(text: str) -> list[tuple[int, int]]:
+    """Return start and end of each mark in a text. Most texts have none, and cost little."""
+    return [mark.span() for mark in MARK.finditer(text)] if "{{agy:" in text else []
+
+
 # Letters of words, in scripts that put spaces between words. In "请看/app" a path begins.
 _LETTER = r"A-Za-z0-9_\u00aa-\u1fff"
 _ENCODED_LETTER = r"(?i:2[DE]|3[0-9]|[46][1-9A-F]|[57][0-9A]|5F|7E|[89A-F])"
@@ -86,9 +92,9 @@ class PathMap:
         keep_spelling: Whether a replacement is spelled as the text that it replaces.
 
     Example:
-        >>> there = PathMap({"/work/a b": "{{agy:workspace-0}}"})
-        >>> there.text("see file:///work/a%20b/notes.txt, not /work/a bc")
-        'see file://{{agy:workspace-0}}/notes.txt, not /work/a bc'
+        >>> there = PathMap({"/srv/a b": "{{agy:workspace-0}}"})
+        >>> there.text("see file:///srv/a%20b/notes.txt, not /srv/a bc")
+        'see file://{{agy:workspace-0}}/notes.txt, not /srv/a bc'
         >>> PathMap({"{{agy:workspace-0}}": "/home/ü"}).text("file://{{agy:workspace-0}}/notes.txt")
         'file:///home/%C3%BC/notes.txt'
     """

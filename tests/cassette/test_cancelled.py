@@ -17,17 +17,10 @@ from agy_nb.cassette.storage.model_log import write_vcr
 from agy_nb.cassette.storage.ownership import RecordingLock
 from agy_nb.testing import ScriptedModel, say
 from tests.cassette.scenarios import Setting
+from tests.cassette.storage.recordings import EXCHANGE
 from tests.support.cancelling import CancelledAt, run
 
 ALL = bool(os.environ.get("AGY_SOAK"))
-EXCHANGE = {
-    "request": {"method": "GET", "uri": "http://localhost/", "body": "", "headers": {}},
-    "response": {
-        "status": {"code": 200, "message": "OK"},
-        "headers": {},
-        "body": {"string": "fine"},
-    },
-}
 HTTPS = http.client.HTTPSConnection.request
 
 OPTIONS = {

@@ -21,21 +21,14 @@ from agy_nb.cassette.record.frame_buffer import FrameBuffer
 from agy_nb.cassette.redaction.leaks import redact
 from agy_nb.cassette.storage import atomic_replace, catalog
 from agy_nb.cassette.storage.cassette_reader import load
-from agy_nb.cassette.storage.format import HEADER, MARK, VERSION, read_header
+from agy_nb.cassette.storage.format import HEADER, OWNER_MARK, VERSION, read_header
 from agy_nb.cassette.storage.migration import migrate
 from agy_nb.cassette.storage.model_log import ModelLog, read_model
 from agy_nb.cassette.storage.ownership import RecordingLock, recover_unless_busy, unfinished_of
+from tests.cassette.storage.recordings import EXCHANGE
 from tests.faults.failing_disk import FailingDisk
 
 NONE, OLD, NEW = "no cassette", "the old one", "the new one"
-EXCHANGE = {
-    "request": {"method": "GET", "uri": "http://localhost/", "body": "", "headers": {}},
-    "response": {
-        "status": {"code": 200, "message": "OK"},
-        "headers": {},
-        "body": {"string": "fine"},
-    },
-}
 KEY = "AIza" + "Sy7" * 12
 
 
@@ -123,7 +116,7 @@ def _prepare(crash: Crash, path: Path) -> None:
 
 
 def _files(path: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in path.iterdir() if file.name != MARK}
+    return {file.name: file.read_bytes() for file in path.iterdir() if file.name != OWNER_MARK}
 
 
 def _prompts(path: Path) -> tuple[str, ...]:
@@ -157,11 +150,11 @@ def _after(crash: Crash, path: Path, old: dict[str, bytes]) -> str:
     for folder in left:
         if (folder / HEADER).exists():
             load(folder)
-    partial = [folder for folder in left if (folder / MARK).exists()]
+    partial = [folder for folder in left if (folder / OWNER_MARK).exists()]
     known = {path, *left, *catalog.leftovers(path.parent)}
     for other in set(path.parent.iterdir()) - known:
         # Killed between the creation of a folder and its mark, or after a marked one was emptied.
-        assert not _files(other).keys() - {f".{MARK}"}, f"{other} is unknown"
+        assert not _files(other).keys() - {f".{OWNER_MARK}"}, f"{other} is unknown"
     _record(path, "all", "again")
     assert _prompts(path) == ("again",)
     assert unfinished_of(path) == partial, "a partial recording is gone, or a replaced one stays"

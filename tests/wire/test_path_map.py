@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from agy_nb.wire.path_map import PathMap
 
 APP = PathMap({"/app": "{{agy:w}}"})
-ODD = PathMap({"/work/a b": "{{agy:w}}", '/x/ä"b': "{{agy:q}}", "C:\\Users\\ada": "{{agy:home}}"})
+ODD = PathMap({"/srv/a b": "{{agy:w}}", '/x/ä"b': "{{agy:q}}", "C:\\Users\\ada": "{{agy:home}}"})
 HERE = PathMap(
     {"{{agy:w}}/then x": '/tmp/ä"b', "{{agy:w}}": "/tmp", "{{agy:home}}": "C:\\Users\\x"}
 )
@@ -53,10 +53,10 @@ def test_other_path_is_left_alone(text):
 @pytest.mark.parametrize(
     ("text", "replaced"),
     [
-        ("file:///work/a%20b/n.txt", "file://{{agy:w}}/n.txt"),
-        ("p=%2Fwork%2Fa%20b%2Fn", "p={{agy:w-query}}%2Fn"),
-        ("p=%2fwork%2fa+b&q", "p={{agy:w-query}}&q"),
-        ("/work/a b-2, /work/a bc", "/work/a b-2, /work/a bc"),
+        ("file:///srv/a%20b/n.txt", "file://{{agy:w}}/n.txt"),
+        ("p=%2Fsrv%2Fa%20b%2Fn", "p={{agy:w-query}}%2Fn"),
+        ("p=%2fsrv%2fa+b&q", "p={{agy:w-query}}&q"),
+        ("/srv/a b-2, /srv/a bc", "/srv/a b-2, /srv/a bc"),
         ('/x/ä"b/c', "{{agy:q}}/c"),
         (unicodedata.normalize("NFD", '/x/ä"b/c'), "{{agy:q}}/c"),
         (r'["/x/\u00e4\"b', '["{{agy:q-json}}'),
@@ -101,9 +101,9 @@ def test_style_of_embedded_json_is_kept():
     assert APP.value(compact) == compact.replace("/app", "{{agy:w}}")
 
 
-@pytest.mark.parametrize("path", ["", "/", "//", "C:\\", "work", "./work", "a/b"])
+@pytest.mark.parametrize("path", ["", "/", "//", "C:\\", "work", "./srv", "a/b"])
 def test_root_and_relative_path_are_never_replaced(path):
-    text = "/ // C:\\ work ./work a/b"
+    text = "/ // C:\\ work ./srv a/b"
     assert PathMap({path: "X"}).text(text) == text
 
 

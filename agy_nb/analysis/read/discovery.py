@@ -104,7 +104,7 @@ def _paths(where: Any, problems: list[SearchProblem]) -> Iterator[tuple[Path, Pa
     if path.is_dir():
         found = [path] if _is_recording(path) else sorted(_below(path, problems))
         if not found:
-            detail = "there is no recording in this folder"
+            detail = "the folder has no recording"
             problems.append(SearchProblem(text, "nothing_found", detail))
         for item in found:
             yield (path.parent if item == path else path), item

@@ -7,8 +7,8 @@ and requests of a trajectory are in the same order:
 1. Metered rows and metered requests belong together if their tokens are equal.
 2. Between two such pairs, the other rows and requests belong together in their order.
 3. A request without a row becomes a row.
-4. A row without a request stays: the harness can cancel a request before there is a response to
-   record. But there was no answer with unknown usage before a recorded request.
+4. A row without a request stays, because the harness can cancel a request before it gets a
+   response. A row with unknown usage before a recorded request is dropped: HTTP rules it out.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class RecordedRequest:
         tool: The built-in tool that asked, None for an agent or a subagent.
         prompt: Text of a built-in tool's request.
         model: Name of the model.
-        http_status: HTTP status of the response, None if there was no response.
+        http_status: HTTP status, None without a response.
         status: How it ended, as in `model_calls`.
         usage: Reported tokens, None if there are none. Those of a request that was cut are the
             tokens so far.
@@ -86,12 +86,14 @@ def read_requests(folder: Path) -> list[RecordedRequest]:
 
 
 def _request(interaction: Mapping[str, Any]) -> RecordedRequest:
+    from agy_nb.cassette.http.response_fields import END
+
     request, response = interaction["request"], interaction["response"]
     body, size = _text(request.get("body"))
     conversation = _conversation(body)
     tool = None if conversation else _tool(body)
     answer, answer_size = _text(response["body"]["string"])
-    code, end = int(response["status"]["code"]), response.get("x_agy_end", "ok")
+    code, end = int(response["status"]["code"]), response.get(END, "ok")
     told = _Answer(answer)
     started, first, ended = _times(response)
     return RecordedRequest(
@@ -159,10 +161,12 @@ def _model(uri: str, body: str) -> str | None:
 
 def _times(response: Mapping[str, Any]) -> tuple[float | None, float | None, float | None]:
     """Return the start, and the seconds until the first byte and the end."""
+    from agy_nb.cassette.http.response_fields import CHUNKS, HEADERS_AFTER, STARTED
+
     try:
-        started = float(response["x_agy_started"])
-        waited = float(response["x_agy_headers"])
-        pauses = [float(dt) for _, dt in response.get("x_agy_chunks") or ()]
+        started = float(response[STARTED])
+        waited = float(response[HEADERS_AFTER])
+        pauses = [float(dt) for _, dt in response.get(CHUNKS) or ()]
     except (KeyError, TypeError, ValueError):
         return None, None, None
     return started, waited + pauses[0] if pauses else None, waited + sum(pauses)

@@ -17,7 +17,7 @@ from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.matching.compare_requests import (
     body_digest,
     canonical_body,
-    same_but_marks,
+    first_alike,
 )
 from agy_nb.cassette.matching.text_diff import diff_of
 from agy_nb.cassette.remedies import ACCEPT_UNPLAYED, RECORD_AGAIN
@@ -101,10 +101,7 @@ class Interactions:
         for recorded in left:
             if body_digest(recorded.body) == digest:
                 return recorded
-        for recorded in left:
-            if same_but_marks(recorded.body, request.body, self._comparer):
-                return recorded
-        return None
+        return first_alike(left, request.body, lambda each: each.body, self._comparer)
 
     def mismatch(self, request: Any) -> CassetteMismatchError:
         """Return the error for a request that was not recorded."""

@@ -2,9 +2,7 @@
 
 vcrpy's patches do not reach the harness, which is another process, and would read a whole stream
 before passing it on. Here its `Cassette` only finds interactions, without patches. `proxy` does the
-HTTP, and `storage.model_log` writes the files. With a response, `x_agy_started` stores the start of
-the request in seconds since the Unix epoch, `x_agy_headers` the seconds until its headers, and
-`x_agy_chunks` the sizes of a stream's chunks and the seconds before each.
+HTTP, and `storage.model_log` writes the files. `response_fields` are stored with a response.
 """
 
 from __future__ import annotations
@@ -25,6 +23,7 @@ from agy_nb.cassette.http.frame_learner import FrameLearner
 from agy_nb.cassette.http.interactions import Exchange, Interactions
 from agy_nb.cassette.http.proxy import HttpProxy, ProxyRequest, ProxyResponse, passing
 from agy_nb.cassette.http.relay import Relay, UpstreamAnswer
+from agy_nb.cassette.http.response_fields import CHUNKS, END, HEADERS_AFTER, STARTED
 from agy_nb.cassette.http.session_paths import SessionPaths
 from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.redaction import Redactor
@@ -314,7 +313,7 @@ class ModelRecorder:
                 "status": {"code": 0, "message": self._redactor.text(words)},
                 "headers": {},
                 "body": {"string": ""},
-                "x_agy_end": _UNANSWERED,
+                END: _UNANSWERED,
             },
         }
 
@@ -342,10 +341,10 @@ class ModelRecorder:
                 "status": {"code": upstream.status, "message": upstream.reason or ""},
                 "headers": headers,
                 "body": {"string": body},
-                "x_agy_chunks": chunks,
-                "x_agy_end": end,
-                "x_agy_started": round(times[0], 6),
-                "x_agy_headers": round(times[1], 6),
+                CHUNKS: chunks,
+                END: end,
+                STARTED: round(times[0], 6),
+                HEADERS_AFTER: round(times[1], 6),
             },
         }
 
@@ -353,7 +352,7 @@ class ModelRecorder:
         response = played.response
         headers = [(k, v) for k, values in response["headers"].items() for v in values]
         status = response["status"]
-        if response.get("x_agy_end") == _UNANSWERED:
+        if response.get(END) == _UNANSWERED:
             raise ConnectionResetError(f"the recording has no answer: {status['message']}")
         chunks = self._replayed_chunks(self._paths_of(asked), request, played)
         return ProxyResponse(status["code"], status["message"], headers, chunks)
@@ -377,7 +376,7 @@ class ModelRecorder:
             await asyncio.sleep(dt / self._speed if self._speed else 0)
             yield body[position : position + size]
             position += size
-        match response.get("x_agy_end", "ok"):
+        match response.get(END, "ok"):
             case "reset":
                 raise ConnectionResetError("the model broke the connection in the recording")
             case "aborted":  # the harness closed the connection before the end, and will again
@@ -398,7 +397,7 @@ def _chunks_of(response: dict[str, Any], length: int) -> list[Chunk]:
         response: In vcrpy's format.
         length: Bytes of the body.
     """
-    found = response.get("x_agy_chunks")
+    found = response.get(CHUNKS)
     try:
         chunks: list[Chunk] = [[int(size), float(dt)] for size, dt in found or ()]
     except (TypeError, ValueError, OverflowError):

@@ -11,9 +11,9 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from agy_nb.cassette.http.response_fields import ERROR
 from agy_nb.wire.json_values import number_of, object_of, text_of
 
-ERROR = "x_agy_error"
 _MODULES = frozenset(
     {"builtins", "socket", "ssl", "http.client", "urllib3.exceptions", "httpx", "httpx2",
      "aiohttp.client_exceptions"}

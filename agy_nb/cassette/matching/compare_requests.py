@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from agy_nb.cassette.matching.compare_frames import Comparer
 
+T = TypeVar("T")
 _SESSION_FIELDS = frozenset({"sessionId", "session_id"})
 _CALLS = frozenset({"functionCall", "tool_calls"})
 _SYSTEM_FIELDS = frozenset({"systemInstruction", "system_instruction"})
@@ -55,15 +56,29 @@ def body_digest(body: bytes | str | None) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def same_but_marks(
-    recorded: bytes | str | None, actual: bytes | str | None, comparer: Comparer | None = None
-) -> bool:
-    """Return whether a body is the recorded one, in which redaction marks stand for any text.
+def first_alike(
+    recorded: Iterable[T],
+    actual: bytes | str | None,
+    body_of: Callable[[T], bytes | str | None],
+    comparer: Comparer,
+) -> T | None:
+    """Return the first request whose body is like another one, None if there is none.
 
-    Times and durations in the output of commands do not count either: commands run again.
+    Redaction marks in a recorded body stand for any text. Times and durations in the output of
+    commands do not count either: commands run again.
+
+    Args:
+        recorded: The recorded requests.
+        actual: The body that came.
+        body_of: Returns the body of a recorded request.
+        comparer: Compares them.
     """
-    then, now = (_without_command_times(canonical_body(body)) for body in (recorded, actual))
-    return (comparer or Comparer()).first(then, now) is None
+    now = _without_command_times(canonical_body(actual))
+    for each in recorded:
+        then = _without_command_times(canonical_body(body_of(each)))
+        if comparer.first(then, now) is None:
+            return each
+    return None
 
 
 class _HarnessParts:

@@ -49,9 +49,6 @@ class Normalizer:
     def __init__(self, rules: Iterable[str | re.Pattern[str]] = ()) -> None:
         self._rules = [_rule(rule) for rule in rules]
 
-    def __bool__(self) -> bool:
-        return bool(self._rules)
-
     def __call__(self, text: str) -> str:
         """Return a text with fixed words in the place of the values."""
         for pattern, word in self._rules:

@@ -13,7 +13,7 @@ from agy_nb.cassette.redaction.rules.formats import formatted
 from agy_nb.cassette.redaction.rules.tokens import is_apart, tokens
 from agy_nb.cassette.redaction.rules.value_shapes import is_placeholder
 from agy_nb.cassette.redaction.split_text import SECRET, TextSpan, merged
-from agy_nb.wire.path_map import MARK
+from agy_nb.wire.path_map import marks_in
 
 _DEPTH = 2
 """Levels of base64 within base64 that are looked into."""
@@ -57,7 +57,7 @@ def _find(text: str, known: Known | None, depth: int) -> list[TextSpan]:
 
 def _beside_marks(text: str, found: list[TextSpan]) -> Iterator[TextSpan]:
     """Leave out spans inside marks, and widen those that would cut a mark in two."""
-    marks = [mark.span() for mark in MARK.finditer(text)] if "{{agy:" in text else []
+    marks = marks_in(text)
     for span in found:
         touched = [mark for mark in marks if mark[0] < span.end and span.start < mark[1]]
         start = min([span.start, *(mark[0] for mark in touched)])

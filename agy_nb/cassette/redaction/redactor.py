@@ -89,7 +89,7 @@ class Redactor:
         self._known = KnownValues()
         self._trusted: tuple[str, ...] = ()
         self._folders = places
-        self._made_for: dict[str, str] = {}
+        self._made_for: Mapping[str, str] = _test_folders
         self._media = media
         self._allow = tuple(allow)
         self._learn_unless_allowed(secret_values(os.environ if environ is None else environ))
@@ -183,10 +183,10 @@ class Redactor:
 
     @property
     def _places(self) -> PathMap:
-        if self._folders is None and self._made_for != (known := dict(_test_folders)):
+        if self._folders is None and self._made_for is not _test_folders:
             self.__dict__.pop("_path_map", None)
             self._seen.clear()
-            self._made_for = known
+            self._made_for = _test_folders
         return self._path_map
 
     @cached_property
@@ -355,7 +355,7 @@ def local_places() -> dict[str, str]:
     import tempfile
 
     own = {HOME: str(Path.home()), TEMP: tempfile.gettempdir(), OS: platform.release()}
-    return own | _test_folders
+    return {**own, **_test_folders}
 
 
 def replay_places() -> dict[str, str]:
@@ -364,8 +364,11 @@ def replay_places() -> dict[str, str]:
     return {TEST_RUN: own[TEMP], TEST_FOLDER: own[TEMP]} | own
 
 
-_test_folders: dict[str, str] = {}
-"""The temporary folders of pytest in this process, by their marks: of the run, and of the test."""
+_test_folders: Mapping[str, str] = {}
+"""The temporary folders of pytest in this process, by their marks: of the run, and of the test.
+
+It is replaced and never changed, because the threads of recordings read it.
+"""
 
 
 def use_test_folder(place: str, folder: Path | None) -> None:
@@ -375,7 +378,6 @@ def use_test_folder(place: str, folder: Path | None) -> None:
         place: `TEST_RUN` or `TEST_FOLDER`.
         folder: The folder; None if there is none any more.
     """
-    if folder is None:
-        _test_folders.pop(place, None)
-    else:
-        _test_folders[place] = str(folder)
+    global _test_folders  # noqa: PLW0603 - of the process, as the folders are
+    others = {each: path for each, path in _test_folders.items() if each != place}
+    _test_folders = others if folder is None else {**others, place: str(folder)}

@@ -14,7 +14,7 @@ from agy_nb.cassette.redaction.split_text import TextSpan
 from agy_nb.cassette.storage.format import Frame
 from agy_nb.errors import InvalidInputError
 from agy_nb.wire.json_values import dump_like, embedded_json
-from agy_nb.wire.path_map import MARK
+from agy_nb.wire.path_map import marks_in
 
 Rule: TypeAlias = "re.Pattern[str] | str | Callable[[Frame], Frame]"
 """A compiled expression, a JSON path (`$.config.models[*].name`, `$..note`), or a function that
@@ -104,7 +104,7 @@ class UserRules:
         found: list[TextSpan] = []
         if not self._patterns:
             return found
-        marks = [mark.span() for mark in MARK.finditer(text)] if "{{agy:" in text else []
+        marks = marks_in(text)
         for pattern in self._patterns:
             group = "s" if "s" in pattern.groupindex else 0
             for match in pattern.finditer(text):

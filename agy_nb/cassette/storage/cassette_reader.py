@@ -114,7 +114,7 @@ def load(path: Path) -> Cassette:
 
 
 def find_header(path: Path) -> Header:
-    """Read a cassette's header. If there is no cassette, look for an unfinished recording of it.
+    """Read a cassette's header. An error names unfinished recordings of a missing cassette.
 
     Raises:
         CassetteNotFoundError: The cassette does not exist.

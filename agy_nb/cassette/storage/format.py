@@ -50,9 +50,9 @@ WIRE = "wire.jsonl"
 MODEL = "model.yaml"
 EPISODES = "model.jsonl"
 TOOLS = "tools.yaml"
-MARK = ".agy-recording"
+OWNER_MARK = ".agy-recording"
 """Mark of the recorder in a folder that it created; see `ownership`."""
-FILES = frozenset({HEADER, WIRE, MODEL, EPISODES, TOOLS, MARK})
+FILES = frozenset({HEADER, WIRE, MODEL, EPISODES, TOOLS, OWNER_MARK})
 LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 """Files that systems leave in folders; they are not kept."""
 FORMAT = "agy-cassette"

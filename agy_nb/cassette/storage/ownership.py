@@ -22,7 +22,7 @@ from pathlib import Path
 
 from agy_nb.cassette.errors import CassetteBusyError, CassetteNotWrittenError
 from agy_nb.cassette.storage.atomic_replace import write_file
-from agy_nb.cassette.storage.format import MARK
+from agy_nb.cassette.storage.format import OWNER_MARK
 from agy_nb.cassette.storage.safe_files import read_bytes
 from agy_nb.cassette.storage.safe_json import parse_json
 
@@ -49,14 +49,14 @@ def new_folder(place: Path) -> Path:
             folder.mkdir()
             break
     try:
-        mark(folder, folder.name)
+        mark_as_ours(folder, folder.name)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return folder
 
 
-def mark(folder: Path, name: str) -> None:
+def mark_as_ours(folder: Path, name: str) -> None:
     """Write the mark of a recorder into a folder.
 
     Args:
@@ -66,7 +66,7 @@ def mark(folder: Path, name: str) -> None:
     Raises:
         OSError: The mark cannot be written.
     """
-    write_file(folder / MARK, json.dumps({"folder": name}).encode())
+    write_file(folder / OWNER_MARK, json.dumps({"folder": name}).encode())
 
 
 def place_of_old(folder: Path) -> Path:
@@ -149,7 +149,7 @@ def _remove_replaced(place: Path) -> None:
         if is_unfinished(old):
             shutil.rmtree(old, ignore_errors=True)
     with contextlib.suppress(OSError):
-        (place / MARK).unlink()
+        (place / OWNER_MARK).unlink()
 
 
 def recover_unless_busy(place: Path) -> None:
@@ -185,7 +185,7 @@ def _is_marked(folder: Path) -> bool:
 
 def _marked_for(folder: Path) -> str:
     try:
-        mark = parse_json(read_bytes(folder / MARK, _LARGEST_MARK))
+        mark = parse_json(read_bytes(folder / OWNER_MARK, _LARGEST_MARK))
     except (OSError, ValueError):
         return ""
     return str(mark.get("folder", "")) if isinstance(mark, dict) else ""

@@ -30,7 +30,7 @@ from agy_nb.cassette.storage.format import (
     FILES,
     HEADER,
     LITTER,
-    MARK,
+    OWNER_MARK,
     WIRE,
     Direction,
     Frame,
@@ -43,7 +43,7 @@ from agy_nb.cassette.storage.model_log import has_model
 from agy_nb.cassette.storage.ownership import (
     RecordingLock,
     is_unfinished,
-    mark,
+    mark_as_ours,
     new_folder,
     not_written,
     place_of_old,
@@ -195,9 +195,9 @@ class CassetteWriter:
             swap_in(self.folder, self.path, place_of_old(self.folder))
             with contextlib.suppress(OSError):  # the mark does no harm in a finished cassette
                 if self._stays_unfinished:  # the rest of a crash, which was redacted
-                    mark(self.path, self.path.name)
+                    mark_as_ours(self.path, self.path.name)
                 else:
-                    (self.path / MARK).unlink()
+                    (self.path / OWNER_MARK).unlink()
         except OSError as error:
             raise not_written(self.path, error, self.folder) from error
         finally:

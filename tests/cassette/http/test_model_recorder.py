@@ -127,6 +127,16 @@ async def recorded(tmp_path, upstream, client, body=b"{}"):
         model.save()
 
 
+async def replayed(tmp_path, client):
+    """The chunks that a replay in another workspace sends."""
+    model = side(tmp_path, replaying=True)
+    try:
+        return await read(client, address(model, "http://127.0.0.1:9", work="/now/work"))
+    finally:
+        await asyncio.to_thread(model.stop)
+        await asyncio.to_thread(model.close)
+
+
 async def test_chunks_pass_while_they_come_and_keep_their_bounds(tmp_path, upstream, client):
     upstream.chunks = [b"data: 1\r\n\r\n", b"data: 2\r\n\r\n", b"data: 3\r\n\r\n"]
     # Would hang if the gateway read the stream whole: the next is sent when this one has come.
@@ -289,12 +299,7 @@ async def test_body_that_was_edited_by_hand_is_sent_whole(tmp_path, upstream, cl
     await recorded(tmp_path, upstream, client)
     file = tmp_path / "model.yaml"
     file.write_text(file.read_text().replace("0 ", "0 in {{agy:workspace-0}}/with/more/text "))
-    model = side(tmp_path, replaying=True)
-    try:
-        got = await read(client, address(model, "http://127.0.0.1:9", work="/now/work"))
-    finally:
-        await asyncio.to_thread(model.stop)
-        await asyncio.to_thread(model.close)
+    got = await replayed(tmp_path, client)
     expected = b"".join(upstream.chunks).replace(b"0 ", b"0 in /now/work/with/more/text ")
     assert b"".join(got) == expected
 
@@ -304,12 +309,7 @@ async def test_path_in_a_chunk_that_cuts_a_character_is_translated(tmp_path, ups
     cut = text.index("ü".encode()) + 1
     upstream.chunks = [text[:cut], text[cut:]]
     await recorded(tmp_path, upstream, client)
-    model = side(tmp_path, replaying=True)
-    try:
-        got = await read(client, address(model, "http://127.0.0.1:9", work="/now/work"))
-    finally:
-        await asyncio.to_thread(model.stop)
-        await asyncio.to_thread(model.close)
+    got = await replayed(tmp_path, client)
     assert b"".join(got) == text.replace(b"/then/work", b"/now/work")
 
 

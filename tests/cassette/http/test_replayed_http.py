@@ -14,7 +14,8 @@ import httpx
 import pytest
 import requests
 
-from agy_nb.cassette.http.recorded_errors import ERROR, error_of
+from agy_nb.cassette.http.recorded_errors import error_of
+from agy_nb.cassette.http.response_fields import ERROR
 from agy_nb.cassette.http.tool_http import ToolHttp
 from agy_nb.cassette.redaction import Redactor
 
@@ -270,15 +271,15 @@ def outcome(work):
     return None
 
 
-NOBODY = "http://127.0.0.1:1/sky"
+CLOSED = "http://127.0.0.1:1/sky"
 
 
 @pytest.mark.parametrize("ask", CLIENTS)
 def test_refused_connection_is_refused_again(ask, tmp_path):
     with tool_http(tmp_path, "once"):
-        recorded = outcome(lambda: ask("GET", NOBODY))
+        recorded = outcome(lambda: ask("GET", CLOSED))
     with tool_http(tmp_path, "none"):
-        replayed = outcome(lambda: ask("GET", NOBODY))
+        replayed = outcome(lambda: ask("GET", CLOSED))
     assert recorded == replayed
     assert recorded is not None
 
@@ -322,7 +323,7 @@ def test_errors_and_answers_keep_their_order(site, tmp_path):
     """A program that tries again after an error does so in the replay."""
 
     def ask(base):
-        return [outcome(lambda: requests.get(NOBODY, timeout=5)), with_requests("GET", base)[0]]
+        return [outcome(lambda: requests.get(CLOSED, timeout=5)), with_requests("GET", base)[0]]
 
     base = f"http://127.0.0.1:{site.server_port}/sky"
     with tool_http(tmp_path, "once"):

@@ -4,15 +4,21 @@ import json
 
 import pytest
 
+from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.matching.compare_requests import (
     body_digest,
     canonical_body,
-    same_but_marks,
+    first_alike,
 )
 
 ONE, TWO = "1" * 32, "2" * 32
 UUIDS = "12345678-1234-1234-1234-123456789abc", "99995678-1234-1234-1234-123456789abc"
 SECRET = "{{agy:secret}}"
+
+
+def same_but_marks(recorded, actual):
+    """Whether a body is the recorded one, apart from its marks."""
+    return first_alike([recorded], actual, lambda body: body, Comparer()) is not None
 
 
 def system(run, *, words="Be brief."):

@@ -7,7 +7,7 @@ import pytest
 from agy_nb.cassette import CassetteNotFoundError, use_cassette
 from agy_nb.cassette.storage import atomic_replace, catalog
 from agy_nb.cassette.storage.cassette_reader import load
-from agy_nb.cassette.storage.format import HEADER, MARK, Header
+from agy_nb.cassette.storage.format import HEADER, OWNER_MARK
 from agy_nb.cassette.storage.ownership import (
     RecordingLock,
     is_unfinished,
@@ -16,22 +16,7 @@ from agy_nb.cassette.storage.ownership import (
     recover,
     unfinished_of,
 )
-from agy_nb.cassette.storage.writer import CassetteWriter
-
-
-def record(path, *prompts):
-    journal = CassetteWriter(path, Header())
-    for text in prompts:
-        journal.put(0, "client", 0.0, {"userInput": {"parts": [{"text": text}]}})
-    return journal
-
-
-def prompts_of(path):
-    return [
-        line.frame["userInput"]["parts"][0]["text"]
-        for session in load(path).sessions
-        for line in session.lines
-    ]
+from tests.cassette.storage.recordings import prompts_of, record
 
 
 def names(folder):
@@ -143,20 +128,20 @@ def test_crash_before_the_old_one_is_removed_leaves_a_marked_folder(tmp_path, mo
     monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)  # as a crash
     new.finish()
     monkeypatch.undo()
-    (tmp_path / "c" / MARK).write_text(f'{{"folder": "{new.folder.name}"}}')  # removed last
+    (tmp_path / "c" / OWNER_MARK).write_text(f'{{"folder": "{new.folder.name}"}}')  # removed last
     assert prompts_of(tmp_path / "c") == ["new"]
     assert prompts_of(new.folder) == ["old"]
     assert list(catalog.leftovers(tmp_path)) == [new.folder]
     assert catalog.remove(new.folder) == "removed"
     record(tmp_path / "c", "newer").finish()
     assert names(tmp_path) == ["c"]
-    assert MARK not in names(tmp_path / "c")
+    assert OWNER_MARK not in names(tmp_path / "c")
 
 
 @pytest.mark.parametrize("mark", [b"", b"[]", b"{}", b"\xff", b"[" * 10_000, b"x" * 10_000])
 def test_damaged_mark_is_no_mark(tmp_path, mark):
     folder = new_folder(tmp_path / "c")
-    (folder / MARK).write_bytes(mark)
+    (folder / OWNER_MARK).write_bytes(mark)
     assert not is_unfinished(folder)
 
 

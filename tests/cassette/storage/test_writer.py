@@ -18,21 +18,7 @@ from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import HEADER, WIRE, Header, read_header
 from agy_nb.cassette.storage.ownership import unfinished_of
 from agy_nb.cassette.storage.writer import CassetteWriter
-
-
-def record(path, *prompts):
-    journal = CassetteWriter(path, Header())
-    for text in prompts:
-        journal.put(0, "client", 0.0, {"userInput": {"parts": [{"text": text}]}})
-    return journal
-
-
-def prompts_of(path):
-    return [
-        line.frame["userInput"]["parts"][0]["text"]
-        for session in load(path).sessions
-        for line in session.lines
-    ]
+from tests.cassette.storage.recordings import prompts_of, record
 
 
 def test_finished_recording_is_complete(tmp_path):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import asynccontextmanager
 from html import unescape
 from pathlib import Path
 
@@ -140,13 +141,18 @@ async def test_what_was_said_before_the_panel_is_exported_and_can_be_sent_again(
     late.panel.close()
 
 
-async def test_status_tells_how_two_hundred_turns_wait(monkeypatch):
+@asynccontextmanager
+async def agent_whose_turns_do_not_end():
     async def endless(turn):
         await asyncio.Event().wait()
 
     config = agy.RuntimeConfig(chat_pause=0)
     async with agy.Runtime(config, backend=MemoryBackend(endless)) as runtime:
-        agent = await runtime.create_agent()
+        yield await runtime.create_agent()
+
+
+async def test_status_tells_how_two_hundred_turns_wait(monkeypatch):
+    async with agent_whose_turns_do_not_end() as agent:
         page = Page(agent.chat_ui(), monkeypatch)
         for text in ("one", "two", "three"):
             page.say(type="send", text=text, files=[])
@@ -287,12 +293,7 @@ async def test_prompts_that_wait_are_shown_at_once_and_can_be_removed(monkeypatc
 
 
 async def test_queue_forgets_a_turn_that_is_cancelled_elsewhere(monkeypatch):
-    async def endless(turn):
-        await asyncio.Event().wait()
-
-    config = agy.RuntimeConfig(chat_pause=0)
-    async with agy.Runtime(config, backend=MemoryBackend(endless)) as runtime:
-        agent = await runtime.create_agent()
+    async with agent_whose_turns_do_not_end() as agent:
         page = Page(agent.chat_ui(), monkeypatch)
         await agent.chat("one")
         second = await agent.chat("two")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from agy_nb.cassette.http.response_fields import CHUNKS
 from agy_nb.cassette.redaction.http.http_bodies import encoding_of
 from agy_nb.cassette.redaction.http.http_headers import (
     clean_headers,
@@ -33,16 +34,16 @@ def cleaned(made: Interaction, redactor: Seeing) -> Interaction:
         request["body"] = redactor.body(asked, encoding=_encoding(request))
     body = (response.get("body") or {}).get("string")
     if isinstance(body, str):
-        text, chunks = clean_stream(body, response.get("x_agy_chunks") or (), redactor)
+        text, chunks = clean_stream(body, response.get(CHUNKS) or (), redactor)
         if text != body:
-            response = response | {"body": {"string": text}, "x_agy_chunks": chunks}
+            response = response | {"body": {"string": text}, CHUNKS: chunks}
     elif isinstance(body, bytes):
         whole = redactor.body(body, encoding=_encoding(response))
         if whole != body:
-            seconds = sum(dt for _, dt in response.get("x_agy_chunks") or ())
+            seconds = sum(dt for _, dt in response.get(CHUNKS) or ())
             response = response | {"body": {"string": whole}}
-            if "x_agy_chunks" in response:
-                response["x_agy_chunks"] = [[len(whole), seconds]]
+            if CHUNKS in response:
+                response[CHUNKS] = [[len(whole), seconds]]
     if isinstance(headers := request.get("headers"), dict):
         request["headers"] = clean_request_headers(headers, redactor.text)
     if isinstance(headers := response.get("headers"), dict):
