@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import sys
 from typing import Any
 
+from agy_nb.collector import collector_paused
 from agy_nb.sdk.interfaces import AgentSpec, Backend, Gate, Session, Sink
 from agy_nb.sdk.process.executor import run_in_thread
 
@@ -20,14 +20,8 @@ def load(module: str) -> Any:
     """
     if module in sys.modules:
         return importlib.import_module(module)  # another thread may still be at it
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
+    with collector_paused(collect=True):
         return importlib.import_module(module)
-    finally:
-        if collecting:
-            gc.enable()
-            gc.collect()
 
 
 class LazyBackend:

@@ -22,6 +22,7 @@ from agy_nb.analysis.read.discovery import is_conversation, name_of
 from agy_nb.analysis.read.harness_databases import read_database
 from agy_nb.analysis.read.harness_logs import NAMES as TRANSCRIPTS, read_transcript
 from agy_nb.analysis.read.identity import identity_of
+from agy_nb.collector import collector_paused
 from agy_nb.protocol.events import Event
 from agy_nb.wire import WireReader
 from agy_nb.wire.frames import TIMESTAMP
@@ -86,7 +87,8 @@ def read_file(
         detail = "only cassettes, a .jsonl of their wire, and the harness's own files are read"
         session.problem("not_a_session", path=str(path), detail=detail)
     elif reader.header(header):
-        reader.wire(wire)
+        with collector_paused():
+            reader.wire(wire)
         session.sync()
         if model_requests:
             reader.requests(folder)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from agy_nb.cassette.storage.format import (
 )
 from agy_nb.cassette.storage.ownership import where_unfinished
 from agy_nb.cassette.storage.safe_json import parse_to_read
+from agy_nb.collector import collector_paused
 from agy_nb.wire.frames import CONFIG
 
 
@@ -88,18 +87,6 @@ def by_session(lines: Iterable[WireRecord]) -> tuple[RecordedSession, ...]:
     return tuple(session for _, session in sorted(found.items()))
 
 
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Turn off the garbage collector: JSON has no cycles, but each collection visits all frames."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 def load(path: Path) -> Cassette:
     """Read a cassette.
 
@@ -108,7 +95,7 @@ def load(path: Path) -> Cassette:
         CassetteInvalidError: The cassette cannot be read.
     """
     header = find_header(path)
-    with _no_collection():
+    with collector_paused():
         sessions = by_session(read_lines(path, parse=parse_to_read))
     return Cassette(path, header, sessions, partial=is_partial(path, header))
 
