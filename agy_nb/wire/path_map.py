@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import product
 from typing import Any, NamedTuple
@@ -22,13 +22,14 @@ from urllib.parse import quote, quote_plus
 
 from agy_nb.wire.json_values import dump_like, embedded_json
 
+_MARK_START = "{{agy:"
 MARK = re.compile(r"\{\{agy:[a-z0-9-]+\}\}")
 """The mark in a recording of a text that was replaced or removed."""
 
 
 def marks_in(text: str) -> list[tuple[int, int]]:
     """Return start and end of each mark in a text. Most texts have none, and cost little."""
-    return [mark.span() for mark in MARK.finditer(text)] if "{{agy:" in text else []
+    return [mark.span() for mark in MARK.finditer(text)] if _MARK_START in text else []
 
 
 # Letters of words, in scripts that put spaces between words. In "请看/app" a path begins.
@@ -111,7 +112,10 @@ class PathMap:
 
     def may_change(self, text: str) -> bool:
         """Return whether a text could contain one of the words; False is certain."""
-        return any(hint in text for hint in self._hints)
+        for hint in self._hints:  # noqa: SIM110 - `any` takes three times as long
+            if hint in text:
+                return True
+        return False
 
     def replacements(self, text: str) -> list[Replacement]:
         """Return the replacements for a text, in order."""
@@ -149,7 +153,11 @@ class PathMap:
         if isinstance(value, str):
             return self._string(value)
         if isinstance(value, dict):
-            return {self.text(key): self.value(item) for key, item in value.items()}
+            may_change = self.may_change
+            return {
+                self.text(key) if may_change(key) else key: self.value(item)
+                for key, item in value.items()
+            }
         if isinstance(value, list):
             return [self.value(item) for item in value]
         return value
@@ -193,8 +201,13 @@ def _is_absolute(word: str) -> bool:
 
 
 def _hint(word: str) -> str:
-    """Return the longest part that all spellings of a word have. Most texts have none of them."""
-    parts = re.findall(r"\{\{agy:|[A-Za-z0-9]+", unicodedata.normalize("NFC", word))
+    """Return a part that all spellings of a word have. Most texts have none of them.
+
+    All words with a mark have the same part, so that fewer parts are looked for.
+    """
+    if _MARK_START in word:
+        return _MARK_START
+    parts = re.findall(r"[A-Za-z0-9]+", unicodedata.normalize("NFC", word))
     return max(parts, key=len, default="")
 
 
@@ -268,14 +281,37 @@ def _compiled(words: tuple[str, ...]) -> tuple[re.Pattern[str], dict[str, tuple[
     for word in words:
         for form, spelling in _forms(word):
             forms.setdefault(form, (word, spelling))
-    longest_first = sorted(forms, key=lambda form: (-len(form), form))
-    return re.compile("|".join(map(_bounded, longest_first)) or r"(?!)"), forms
+    return re.compile(_any_of(sorted(forms, key=lambda form: (-len(form), form)))), forms
 
 
-def _bounded(form: str) -> str:
-    escaped = re.escape(form)
-    if form.startswith("{{agy:"):
-        return escaped if form.endswith("}}") else escaped + _AFTER + _NO_SUFFIX
+def _any_of(forms: Sequence[str]) -> str:
+    """Return an expression for these texts, the longest first, as a whole.
+
+    Texts with the same bounds share them: to compile the bounds takes longer than the texts.
+    """
+    groups: dict[str, list[tuple[str, list[str]]]] = {}
+    for form in forms:
+        before, after = _bounds(form)
+        group = groups.setdefault(before, [])
+        if not group or group[-1][0] != after:
+            group.append((after, []))
+        group[-1][1].append(re.escape(form))
+    return (
+        "|".join(
+            before
+            + "(?:"
+            + "|".join(f"(?:{'|'.join(texts)}){after}" for after, texts in group)
+            + ")"
+            for before, group in groups.items()
+        )
+        or r"(?!)"
+    )
+
+
+def _bounds(form: str) -> tuple[str, str]:
+    """Return what must be before and behind a text."""
+    if form.startswith(_MARK_START):
+        return "", "" if form.endswith("}}") else _AFTER + _NO_SUFFIX
     root = form[0] in "/\\%"
     after = _AFTER + _NO_SUFFIX if root or "." in form or _DRIVE.match(form) else _AFTER
-    return (_BEFORE_ROOT if root else _BEFORE_WORD) + escaped + after
+    return _BEFORE_ROOT if root else _BEFORE_WORD, after

@@ -25,7 +25,7 @@ def canonical_config(frame: Frame, *, left_out: str = "") -> Frame:
     paths = PathMap(
         {path: f"<{name}>" for name, path in paths_of(frame).items()}, keep_spelling=False
     )
-    config = _walk(paths.value(frame.get(CONFIG, {})), left_out)
+    config = _walk(frame.get(CONFIG, {}), left_out, paths)
     if isinstance(config, dict) and isinstance(config.get("tools"), list):
         config["tools"].sort(key=lambda tool: json.dumps(tool, sort_keys=True))
     return {CONFIG: config}
@@ -50,15 +50,18 @@ def config_digest(frame: Frame) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _walk(value: Any, left_out: str) -> Any:
+def _walk(value: Any, left_out: str, paths: PathMap) -> Any:
     if isinstance(value, dict):
-        return {
-            k: _VOLATILE[k] if k in _VOLATILE and v else _walk(v, left_out)
-            for k, v in value.items()
-            if k != left_out
-        }
+        found: dict[str, Any] = {}
+        for key, item in value.items():
+            name = paths.text(key) if paths.may_change(key) else key
+            if name != left_out:
+                is_volatile = item and name in _VOLATILE
+                found[name] = _VOLATILE[name] if is_volatile else _walk(item, left_out, paths)
+        return found
     if isinstance(value, list):
-        return [_walk(item, left_out) for item in value]
+        return [_walk(item, left_out, paths) for item in value]
     if isinstance(value, str):
-        return _LOOPBACK.sub(r"\1<loopback>", value) if "://" in value else value
+        text = paths.value(value) if paths.may_change(value) else value
+        return _LOOPBACK.sub(r"\1<loopback>", text) if "://" in text else text
     return value
