@@ -246,6 +246,9 @@ class FrameKey(NamedTuple):
         return f"{self.kind} to {self.about}" if self.about else self.kind
 
 
+_STEP_FRAME = _ENVELOPE | {STEP}
+
+
 def kind_of(frame: Frame) -> str:
     """The field that says what a frame is, e.g. `stepUpdate`; empty if there is none."""
     for name in frame:
@@ -298,3 +301,17 @@ def given_id(frame: dict[str, Any]) -> str:
     """Return the conversation's id in the harness's first frame; empty in other frames."""
     body = frame.get(INITIALIZED)
     return str(body.get(CONVERSATION_ID) or "") if isinstance(body, dict) else ""
+
+
+def is_running_step(frame: Frame) -> bool:
+    """Whether a frame is nothing but an update of a running step of the agent itself.
+
+    Most frames are. They ask for nothing, end nothing and name no subagent.
+    """
+    step = frame.get(STEP)
+    return (
+        type(step) is dict
+        and step.get(STATE) == ACTIVE
+        and PARENT_ID not in step
+        and frame.keys() <= _STEP_FRAME
+    )
