@@ -311,6 +311,8 @@ class Error(Event):
         fatal: Whether it ended the turn; otherwise the harness goes on by itself.
         refused_step: The step whose text counts no more once the harness goes on: it belongs to the
             try that went wrong. None where there is none.
+        retry: Number of the retry that the harness begins, from 1. None if it does not retry.
+        max_retries: Maximum number of retries, None if the agent's configuration does not set it.
 
     Example:
         >>> from agy_nb.protocol.events import Error
@@ -324,6 +326,8 @@ class Error(Event):
     error: ErrorInfo
     fatal: bool
     refused_step: StepIndex | None = None
+    retry: Annotated[int, Field(ge=1)] | None = None
+    max_retries: Annotated[int, Field(ge=0)] | None = None
     type: Literal["error"] = field(default="error", repr=False)
 
 

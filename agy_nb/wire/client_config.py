@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agy_nb.wire.frames import (
+    API_RETRY,
     APP_DATA,
     ASK_USER,
     CONFIG,
@@ -11,9 +12,11 @@ from agy_nb.wire.frames import (
     DENY_REASON,
     DENYING_RULE,
     ENDPOINTS,
+    MAX_RETRIES,
     NAME,
     POLICY_CONFIG,
     POLICY_REQUEST,
+    RETRY,
     RULE_DENY,
     RULE_ID,
     SKILLS_PATHS,
@@ -23,7 +26,7 @@ from agy_nb.wire.frames import (
     WORKSPACE,
     Frame,
 )
-from agy_nb.wire.json_values import list_of, object_of, objects_of, text_of
+from agy_nb.wire.json_values import list_of, number_of, object_of, objects_of, text_of
 
 
 def _config(frame: Frame) -> Frame:
@@ -65,6 +68,12 @@ def text_model_of(config: Frame) -> tuple[str | None, str | None]:
             endpoint = next((word for key, word in ENDPOINTS.items() if key in model), None)
             return text_of(model.get(NAME)) or None, endpoint
     return None, None
+
+
+def max_retries_of(config: Frame) -> int | None:
+    """Maximum number of retries of a model call, None where the configuration does not say."""
+    api = object_of(object_of(_config(config).get(RETRY)).get(API_RETRY))
+    return max(0, number_of(api[MAX_RETRIES])) if MAX_RETRIES in api else None
 
 
 def host_tools_of(config: Frame) -> tuple[str, ...]:

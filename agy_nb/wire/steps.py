@@ -14,6 +14,7 @@ from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.events import Error, Event, Step, StructuredOutput, Text, Thought
 from agy_nb.wire import frames as f
 from agy_nb.wire.calls import CallReader, error_words
+from agy_nb.wire.client_config import max_retries_of
 from agy_nb.wire.construct import constructor_of
 from agy_nb.wire.errors import StepFailure, error_of_step, status_code
 from agy_nb.wire.frames import (
@@ -224,6 +225,8 @@ class StepReader:
             error=to_info(error_of_step(failure, "a step failed", retry=retry)),  # may go on
             fatal=False,
             refused_step=said if said is not None and said == step.index - 1 else None,
+            retry=retry or None,
+            max_retries=max_retries_of(self._connection.config) if retry else None,
             at=at,
         )
 

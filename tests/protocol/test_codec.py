@@ -119,6 +119,8 @@ KNOWN = {
     "session_total": USAGE,
     "step_index": COUNT,
     "refused_step": maybe(COUNT),
+    "retry": maybe(st.integers(1, 2**31)),
+    "max_retries": maybe(COUNT),
     "seconds": st.floats(0, 1e9),
     "until": st.floats(0, 1e12),
     "http_code": maybe(st.integers(100, 599)),

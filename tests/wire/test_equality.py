@@ -23,7 +23,7 @@ from agy_nb.analysis.loading import load
 from agy_nb.analysis.schema import TABLES
 from agy_nb.cassette.storage.cassette_reader import load as load_cassette
 from agy_nb.protocol.codec import note_of
-from agy_nb.protocol.events import Event, State, TurnState
+from agy_nb.protocol.events import Error, Event, State, TurnState
 from agy_nb.testing import (
     ScriptedModel,
     ScriptUsage,
@@ -338,6 +338,13 @@ def test_recording_of_any_session_has_the_events_of_the_live_run(script, tmp_pat
         assert_same_tables(tables, load(folder / "c"))
 
     asyncio.run(run())
+
+
+async def test_error_says_which_retry_of_how_many_follows(tmp_path):
+    case = Case([fail(429, retry_after=0), say("after all")])
+    (response,), _ = await play(case, tmp_path / "c")
+    (error,) = [event for event in response.events if isinstance(event, Error)]
+    assert (error.retry, error.max_retries) == (1, 1)
 
 
 async def test_resumed_conversation_is_the_same_live_and_recorded(tmp_path):

@@ -450,7 +450,10 @@ class ConversationView:
         if known is None:
             known = self._turn.retries[event.trajectory.id] = _Retries(self._tree.new_id(), [])
         known.errors.append(event.error)
-        self._show_retries(known, parent, f"Retrying ({len(known.errors)})")
+        count = str(event.retry or len(known.errors))
+        if event.max_retries is not None:
+            count += f" of {event.max_retries}"
+        self._show_retries(known, parent, f"Retrying ({count})")
 
     def _end_retries(self, where: Trajectory) -> None:
         known = self._turn.retries.pop(where.id, None)

@@ -268,9 +268,9 @@ def test_turn_that_fails_with_its_last_step_tells_that_once():
     assert kinds(page(other, failed(fatal=True))) == ["notice", "error"]
 
 
-def retried(code=429) -> Error:
+def retried(code=429, **facts) -> Error:
     info = ErrorInfo(type="QuotaExceededError", message="no", http_code=code, retryable=True)
-    return Error(error=info, fatal=False, trajectory=ROOT)
+    return Error(error=info, fatal=False, trajectory=ROOT, **facts)
 
 
 def test_repeated_calls_of_the_model_are_one_row():
@@ -280,6 +280,11 @@ def test_repeated_calls_of_the_model_are_one_row():
     transcript.on_event(said("Here it is."))
     assert kinds(transcript) == ["notice", "text"]
     assert "<summary>Retried 2 times: HTTP 429</summary>" in transcript.html()
+
+
+def test_retry_names_the_most_retries_that_the_agent_allows():
+    transcript = page(retried(retry=1, max_retries=3), retried(retry=2, max_retries=3))
+    assert "<summary>Retrying (2 of 3): HTTP 429</summary>" in transcript.html()
 
 
 def test_turn_that_fails_after_retries_has_them_above_the_error():
