@@ -22,7 +22,7 @@ from agy_nb.testing.errors import (
 )
 from agy_nb.testing.fault_proxy import FaultProxy, ProxiedConnection
 from agy_nb.testing.model_request import DeclaredTool, ModelRequest, SentToolResult
-from agy_nb.testing.script import (
+from agy_nb.testing.script.model_turn import (
     HALF_A_CHUNK,
     FunctionCall,
     HttpError,
@@ -31,6 +31,9 @@ from agy_nb.testing.script import (
     ScriptText,
     ScriptThought,
     ScriptUsage,
+)
+from agy_nb.testing.script.script_router import each, in_prompt, in_system, offers_tool
+from agy_nb.testing.script.script_turns import (
     block,
     call,
     drop,
@@ -43,7 +46,6 @@ from agy_nb.testing.script import (
     think,
     words,
 )
-from agy_nb.testing.script_router import each, in_prompt, in_system, offers_tool
 from agy_nb.testing.scripted_model import ModelStatistics, ScriptedModel
 
 __all__ = [

@@ -14,7 +14,13 @@ from typing import Any
 
 from agy_nb.testing.model_request import DeclaredTool, ModelRequest, SentToolResult
 from agy_nb.testing.model_server import ECHO
-from agy_nb.testing.script import ModelTurn, call, image, say, words
+from agy_nb.testing.script.model_turn import ModelTurn
+from agy_nb.testing.script.script_turns import (
+    call,
+    image,
+    say,
+    words,
+)
 from agy_nb.testing.scripted_model import ScriptedModel
 
 HINT = "(I am the echo model: with a key in GEMINI_API_KEY, Gemini answers instead.)"

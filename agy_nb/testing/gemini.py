@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from agy_nb.testing.model_request import DeclaredTool, ModelRequest, SentToolResult
-from agy_nb.testing.script import (
+from agy_nb.testing.script.model_turn import (
     FunctionCall,
     HttpError,
     InlineImage,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from agy_nb.testing.script import HttpError, ModelTurn
+from agy_nb.testing.script.model_turn import HttpError, ModelTurn
 
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-goog-api-key"})
 SECRET_QUERY = re.compile(r"([?&]key=)[^&]*")

@@ -22,7 +22,13 @@ from agy_nb.testing.errors import ScriptCrashedError, ScriptError
 from agy_nb.testing.gemini import GeminiDialect
 from agy_nb.testing.model_request import Dialect, ModelRequest
 from agy_nb.testing.openai import OpenAIDialect
-from agy_nb.testing.script import DroppedConnection, Garbage, Hang, HttpError, ModelTurn
+from agy_nb.testing.script.model_turn import (
+    DroppedConnection,
+    Garbage,
+    Hang,
+    HttpError,
+    ModelTurn,
+)
 from agy_nb.testing.token_estimates import CHARS_PER_TOKEN
 
 GEMINI = GeminiDialect()

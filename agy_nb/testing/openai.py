@@ -14,7 +14,7 @@ from typing import Any
 
 from agy_nb.testing.gemini import MESSAGES, REASONS
 from agy_nb.testing.model_request import DeclaredTool, ModelRequest, SentToolResult
-from agy_nb.testing.script import (
+from agy_nb.testing.script.model_turn import (
     FunctionCall,
     HttpError,
     InlineImage,

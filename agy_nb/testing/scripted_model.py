@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from agy_nb.testing.errors import ScriptError, TurnsUnusedError
 from agy_nb.testing.model_server import SCRIPTED, LoopbackServer
-from agy_nb.testing.script_router import ScriptRouter, Scripts, Step
+from agy_nb.testing.script.script_router import ScriptRouter, Scripts, Step
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from google.antigravity.types import GeminiAPIEndpoint
 
     from agy_nb.testing.model_request import ModelRequest
-    from agy_nb.testing.script import ModelTurn
+    from agy_nb.testing.script.model_turn import ModelTurn
 
 API_KEY = "scripted-model-needs-no-key"
 

@@ -9,7 +9,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from agy_nb.testing.script import FunctionCall, InlineImage, ModelTurn, ScriptText, ScriptThought
+from agy_nb.testing.script.model_turn import (
+    FunctionCall,
+    InlineImage,
+    ModelTurn,
+    ScriptText,
+    ScriptThought,
+)
 
 CHARS_PER_TOKEN = 4
 IMAGE_TOKENS = 258

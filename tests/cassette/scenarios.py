@@ -17,7 +17,7 @@ from google.antigravity import Agent, LocalAgentConfig, types
 from google.antigravity.hooks import hooks, policy
 
 from agy_nb.testing import ModelTurn, ScriptUsage, call, each, fail, hang, say, think
-from agy_nb.testing.script_router import PerConversation
+from agy_nb.testing.script.script_router import PerConversation
 
 NO_MODEL = "http://127.0.0.1:9"
 QUICK = types.RetryConfig(

@@ -8,7 +8,7 @@ from agy_nb.testing import EchoModel
 from agy_nb.testing.echo import HINT, echo
 from agy_nb.testing.model_request import ModelRequest
 from agy_nb.testing.model_server import GEMINI
-from agy_nb.testing.script import FunctionCall, InlineImage
+from agy_nb.testing.script.model_turn import FunctionCall, InlineImage
 
 WEATHER = {
     "name": "get_weather",

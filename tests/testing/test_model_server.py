@@ -31,7 +31,7 @@ from agy_nb.testing import (
     say,
     think,
 )
-from agy_nb.testing.script import FunctionCall
+from agy_nb.testing.script.model_turn import FunctionCall
 
 
 async def test_gemini_streams_each_chunk_and_ends_with_reason_and_usage(client):

@@ -26,7 +26,13 @@ from agy_nb.testing import (
     think,
     words,
 )
-from agy_nb.testing.script import DroppedConnection, FunctionCall, Garbage, Hang, HttpError
+from agy_nb.testing.script.model_turn import (
+    DroppedConnection,
+    FunctionCall,
+    Garbage,
+    Hang,
+    HttpError,
+)
 
 
 def test_say_takes_one_text_or_its_chunks():

@@ -17,7 +17,7 @@ from agy_nb.testing import (
 )
 from agy_nb.testing.model_request import ModelRequest
 from agy_nb.testing.model_server import GEMINI
-from agy_nb.testing.script_router import ScriptRouter
+from agy_nb.testing.script.script_router import ScriptRouter
 
 
 def asked(prompt="hi", conversation="aaaaaaaa", number=1, system="", tools=()):

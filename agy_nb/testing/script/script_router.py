@@ -18,7 +18,7 @@ from agy_nb.testing.errors import (
     ScriptExhaustedError,
 )
 from agy_nb.testing.model_request import ModelRequest
-from agy_nb.testing.script import ModelTurn
+from agy_nb.testing.script.model_turn import ModelTurn
 
 Answer: TypeAlias = Callable[[ModelRequest], ModelTurn | Awaitable[ModelTurn]]
 """Returns a turn for a call; may be async."""
