@@ -441,7 +441,8 @@ class SessionConfigured(Event):
         endpoint: What serves the model.
         conversation_id: The conversation to go on with, None for a new one.
         host_tools: Names of the host functions.
-        subagents_use_own_model: Whether a subagent is configured with a model of its own.
+        subagents: Models of the configured subagents by name; None for one that has the agent's.
+        service_tier: Service tier that the agent asks for, None for the default.
 
     Example:
         >>> from agy_nb.protocol.events import SessionConfigured
@@ -453,7 +454,8 @@ class SessionConfigured(Event):
     endpoint: Literal["gemini", "vertex", "openai", "litert"] | None = None
     conversation_id: str | None = None
     host_tools: tuple[str, ...] = ()
-    subagents_use_own_model: bool = False
+    subagents: dict[str, str | None] = field(default_factory=dict)
+    service_tier: str | None = None
     type: Literal["session_configured"] = field(default="session_configured", repr=False)
 
 

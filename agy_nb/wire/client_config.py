@@ -19,6 +19,7 @@ from agy_nb.wire.frames import (
     RETRY,
     RULE_DENY,
     RULE_ID,
+    SERVICE_TIER,
     SKILLS_PATHS,
     SUBAGENTS,
     TEXT_MODEL,
@@ -81,9 +82,24 @@ def host_tools_of(config: Frame) -> tuple[str, ...]:
     return tuple(text_of(tool.get(NAME)) for tool in objects_of(_config(config).get("tools")))
 
 
-def subagents_use_own_model(config: Frame) -> bool:
-    """Whether a subagent of a configuration has a model of its own."""
-    return any(each.get("model") for each in objects_of(_config(config).get(SUBAGENTS)))
+def service_tier_of(config: Frame) -> str | None:
+    """Return the service tier of the text model; None where the configuration names none."""
+    for model in models_of(config):
+        if TEXT_MODEL in (list_of(model.get("types")) or [TEXT_MODEL]):
+            endpoints = (object_of(model.get(key)) for key in ENDPOINTS)
+            options = (object_of(endpoint.get("options")) for endpoint in endpoints)
+            tiers = (text_of(each.get(SERVICE_TIER)) for each in options)
+            return next(filter(None, tiers), None)
+    return None
+
+
+def subagent_models_of(config: Frame) -> dict[str, str | None]:
+    """Return the models of the configured subagents by name; None for one that has the agent's."""
+    found = {}
+    for each in objects_of(_config(config).get(SUBAGENTS)):
+        model = each.get("model")
+        found[text_of(each.get(NAME))] = text_of(object_of(model).get(NAME) or model) or None
+    return found
 
 
 def rules_of(config: Frame) -> tuple[Frame, ...]:

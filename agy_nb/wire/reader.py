@@ -51,7 +51,8 @@ from agy_nb.wire.calls import CallReader
 from agy_nb.wire.client_config import (
     conversation_of,
     host_tools_of,
-    subagents_use_own_model,
+    service_tier_of,
+    subagent_models_of,
     text_model_of,
 )
 from agy_nb.wire.construct import constructor_of
@@ -273,7 +274,8 @@ class WireReader:
             endpoint=cast("Any", endpoint),
             conversation_id=conversation_of(config) or None,
             host_tools=host_tools,
-            subagents_use_own_model=subagents_use_own_model(config),
+            subagents=subagent_models_of(config),
+            service_tier=service_tier_of(config),
             at=at,
         )
 

@@ -109,7 +109,7 @@ def test_configuration_names_model_endpoint_and_tools():
             {"name": "thinker", "types": ["MODEL_TYPE_TEXT"], "vertexEndpoint": {}},
         ],
         "tools": [{"name": "add"}],
-        "customSubagents": [{"name": "scout", "model": "small"}],
+        "customSubagents": [{"name": "scout", "model": {"name": "small"}}, {"name": "other"}],
         "cascadeId": "c1",
     }
     (found,) = WireReader().client({"config": config})
@@ -118,7 +118,7 @@ def test_configuration_names_model_endpoint_and_tools():
         endpoint="vertex",
         host_tools=("add",),
         conversation_id="c1",
-        subagents_use_own_model=True,
+        subagents={"scout": "small", "other": None},
     )
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from agy_nb.analysis.builders.open_rows import OpenTrajectoryRow, OpenTurnRow
 from agy_nb.analysis.builders.step_builder import StepBuilder
+from agy_nb.analysis.builders.subagent_types import SubagentTypes
 from agy_nb.analysis.builders.tool_builder import RowSink
+from agy_nb.analysis.live.configured_models import ConfiguredModels
 
 
 class AgentBuilder(StepBuilder):
@@ -15,13 +17,16 @@ class AgentBuilder(StepBuilder):
     Attributes:
         model: Its own model, None where it is not known.
         model_source: How that is known.
+        requested_tier: Service tier that it asks for.
+        subagents: Its subagents.
     """
 
     def __init__(self, session: RowSink, agent_id: int, at: float | None) -> None:
         super().__init__(session, agent_id)
         self.model: str | None = None
         self.model_source = "config"
-        self.sub_model: tuple[str | None, str] = (None, "unknown")
+        self.requested_tier: str | None = None
+        self.subagents = SubagentTypes()
         self.baseline: int | None = None
         self.reported: int | None = None
         self._turns = 0
@@ -30,6 +35,11 @@ class AgentBuilder(StepBuilder):
             {**self._ids, "state": "running", "created_at": at, "resumed": False}
         )
         self.seen(at)
+
+    def configure(self, models: ConfiguredModels) -> None:
+        """Set the models of the agent and of its subagents."""
+        self.model, self.model_source = models.model, models.source
+        self.requested_tier, self.subagents.models = models.service_tier, models.subagents
 
     def about(self, **values: Any) -> None:
         """More is known of the agent."""
@@ -169,10 +179,13 @@ class AgentBuilder(StepBuilder):
         if thread is None:
             parent = parent or None
             known = depth if depth is not None else (1 if parent else 0)
-            own = self.model, self.model_source
-            model, source = own if known == 0 else self.sub_model
             thread = OpenTrajectoryRow(thread_id, parent, known, at)
-            thread.model, thread.model_source = model, "unknown" if model is None else source
+            thread.tier = self.requested_tier
+            if known:
+                self._set_model(thread)
+            else:
+                source = "unknown" if self.model is None else self.model_source
+                thread.model, thread.model_source = self.model, source
             thread.row = self._columns["trajectories"].add(
                 {
                     **self._ids,
@@ -186,10 +199,31 @@ class AgentBuilder(StepBuilder):
                 self.request_due(thread, self.turn.started)
         elif parent and thread.parent is None:
             thread.parent, thread.depth = parent, depth or 1
-            thread.model, thread.model_source = self.sub_model
+            self._set_model(thread)
         thread.last = at if at is not None else thread.last
         self.seen(at)
         return thread
+
+    def _set_model(self, thread: OpenTrajectoryRow) -> None:
+        parent = self.threads.get(thread.parent or "")
+        inherited = self.model if parent is None or not parent.depth else parent.model
+        thread.model, thread.model_source = self.subagents.model_of(thread.subagent, inherited)
+
+    def subagent_began(self, thread: OpenTrajectoryRow, message: str) -> None:
+        """Take the first message of a subagent, which shows its type."""
+        thread.subagent = self.subagents.began(thread.id, message)
+        self._set_model(thread)
+
+    def name_subagents(self) -> dict[str, OpenTrajectoryRow]:
+        """Find the types of subagents by all calls so far, and return those with a new type."""
+        found = {}
+        for name, type_ in self.subagents.found_later().items():
+            thread = self.threads[name]
+            if thread.subagent != type_:
+                thread.subagent = type_
+                self._set_model(thread)
+                found[name] = thread
+        return found
 
     # -- the end -----------------------------------------------------------------------------
 

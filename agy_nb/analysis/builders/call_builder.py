@@ -208,6 +208,7 @@ class CallBuilder(ToolBuilder):
                     "attempt": thread.attempt,
                     "model": thread.model,
                     "model_source": thread.model_source,
+                    "requested_tier": thread.tier,
                     "started_at": began,
                     "first_token_at": thread.first_at,
                     "duration": span(began, at),

@@ -7,14 +7,13 @@ Rule 2: only the protocol is known here; nothing of the runtime, nothing of pand
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Any
 
 from agy_nb.analysis.builders.agent_builder import AgentBuilder
 from agy_nb.analysis.builders.cell_values import brief, json_length
-from agy_nb.analysis.builders.column_buffer import Columns
 from agy_nb.analysis.builders.open_rows import OpenStepRow, OpenTrajectoryRow
-from agy_nb.analysis.builders.session_builder import SessionBuilder
+from agy_nb.analysis.builders.subagent_types import TOOL as SUBAGENT_TOOL
 from agy_nb.protocol import events as e
 from agy_nb.protocol.values import ErrorInfo, Trajectory
 from agy_nb.wire.frames import kind_of
@@ -36,26 +35,6 @@ ENDS = {
 _KIND_CHARS = 60
 _MOST_KINDS = 20
 _TOOL_KINDS = {"custom": "host", "builtin": "builtin", "mcp": "mcp"}
-
-
-@runtime_checkable
-class EventTurn(Protocol):
-    """The attributes of a turn that the tables read, as in `agy.Response`."""
-
-    @property
-    def agent_id(self) -> int:
-        """Whose turn it is."""
-        ...
-
-    @property
-    def turn_id(self) -> int:
-        """Number of the turn."""
-        ...
-
-    @property
-    def events(self) -> Sequence[e.Event]:
-        """Its events so far."""
-        ...
 
 
 class EventTables:
@@ -147,8 +126,7 @@ class EventTables:
     def _configured(self, event: e.SessionConfigured, _at: float | None) -> None:
         agent = self._agent
         agent.model, agent.model_source = event.model, "config"
-        if not event.subagents_use_own_model:
-            agent.sub_model = (event.model, "inherited")
+        agent.requested_tier, agent.subagents.models = event.service_tier, event.subagents
         agent.about(model=event.model, endpoint=event.endpoint)
         if event.conversation_id:
             agent.about(conversation_id=event.conversation_id)
@@ -288,6 +266,8 @@ class EventTables:
         if event.source == "user":
             step.text_chars = len(event.text)
         elif event.source == "system" and event.text and event.status != "error":
+            if thread.depth and not event.step_index:
+                agent.subagent_began(thread, event.text)
             agent.said(step, at, "system", event.text[step.text_chars :])
         if event.tool is not None:
             step.tool = event.tool
@@ -350,6 +330,8 @@ class EventTables:
     def _approval(self, event: e.Approval, at: float | None) -> None:
         agent = self._agent
         thread = self._thread(event.trajectory, at)
+        if event.tool == SUBAGENT_TOOL:
+            agent.subagents.asked(event.edited or event.args)
         if event.state is e.ApprovalState.PENDING:
             agent.asked(
                 event.approval_id,
@@ -400,38 +382,6 @@ class EventTables:
 def _same_failure(step: ErrorInfo, turn: ErrorInfo) -> bool:
     """Whether a turn ended by the failure of its last step; their words differ."""
     return (step.type, step.http_code) == (turn.type, turn.http_code)
-
-
-def fold_turns(
-    turns: Iterable[EventTurn],
-    *,
-    session_id: str = "live",
-    model: str | None = None,
-    subagent_model: str | None = None,
-) -> Columns:
-    """Return the tables of turns, such as responses.
-
-    Args:
-        turns: The turns.
-        session_id: Their session.
-        model: Model of the agents, None if unknown.
-        subagent_model: Model of their subagents, None if unknown.
-    """
-    columns = Columns()
-    session = SessionBuilder(columns, session_id, source="live")
-    by_agent: dict[int, EventTables] = {}
-    for turn in turns:
-        if turn.agent_id not in by_agent:
-            agent = session.agent(turn.agent_id)
-            agent.model, agent.sub_model = model, (subagent_model, "inherited")
-            by_agent[turn.agent_id] = EventTables(agent)
-        event_tables = by_agent[turn.agent_id]
-        event_tables.begin(turn.turn_id, prompt_text(getattr(turn, "prompt", None)))
-        stop_reason = getattr(turn, "stop_reason", None)
-        for event in turn.events:
-            event_tables.add(event, stop_reason=stop_reason)
-    session.sync()
-    return columns
 
 
 def prompt_text(prompt: Any) -> str | None:

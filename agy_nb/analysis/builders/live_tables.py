@@ -8,7 +8,6 @@ Rule 2: tables are bounded. Beyond `max_rows` a table drops its oldest half, wit
 from __future__ import annotations
 
 import logging
-import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -18,6 +17,11 @@ from agy_nb.analysis.builders.column_buffer import Columns
 from agy_nb.analysis.builders.dataframes import frame
 from agy_nb.analysis.builders.from_events import ENDS, EventTables, prompt_text
 from agy_nb.analysis.builders.session_builder import SessionBuilder
+from agy_nb.analysis.live.configured_models import (
+    ConfiguredModels,
+    conversation_of_config,
+    models_of_config,
+)
 from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.analysis.metrics.turn_cost import TurnPricing
 from agy_nb.analysis.schema import TABLES
@@ -37,7 +41,6 @@ MAX_WAITING = 2_000
 """Events on the list before they become rows: a few milliseconds of work."""
 
 _log = logging.getLogger("agy_nb.analysis")
-_ENDPOINTS = ("gemini", "vertex", "openai", "litert", "interactions")
 
 
 class LiveTurn(Protocol):
@@ -93,39 +96,27 @@ class LiveTables:
         self._broken = False
         self._watchers: list[Callable[[], None]] = []
         self._waiting: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
-        self._models: dict[int, tuple[str | None, str | None]] = {}
+        self._models: dict[int, ConfiguredModels] = {}
 
     # -- called by the runtime ---------------------------------------------------------------
 
     def agent_started(self, agent_id: int, config: Any) -> None:
         """An agent runs."""
-        model, endpoint = model_of(config)
-        source = "config"
-        if model is None and (config is None or isinstance(config, Mapping)):
-            model, source = default_model(), "default"
+        models = models_of_config(config)
+        resumed = conversation_of_config(config)
         about = {
             "created_at": _now(),
-            "endpoint": endpoint,
-            "resumed": bool(resumed := _get(config, "conversation_id")),
-            "conversation_id": str(resumed) if resumed else None,
+            "endpoint": models.endpoint,
+            "resumed": resumed is not None,
+            "conversation_id": resumed,
         }
-        of_sub: tuple[str | None, str] = (None, "unknown")
-        if not any(_get(sub, "model") for sub in _get(config, "subagents") or ()):
-            of_sub = (model, "inherited")
-        self._models[agent_id] = model, of_sub[0]
-        self._later(self._start, agent_id, (model, source), of_sub, about)
+        self._models[agent_id] = models
+        self._later(self._start, agent_id, models, about)
         self._tell()
 
-    def _start(
-        self,
-        agent_id: int,
-        model: tuple[str | None, str],
-        sub_model: tuple[str | None, str],
-        about: dict[str, Any],
-    ) -> None:
+    def _start(self, agent_id: int, models: ConfiguredModels, about: dict[str, Any]) -> None:
         agent = self._session.agent(agent_id, about["created_at"])
-        agent.model, agent.model_source = model
-        agent.sub_model = sub_model
+        agent.configure(models)
         agent.about(**about)
 
     def agent_ended(self, agent_id: int) -> None:
@@ -286,12 +277,11 @@ class LiveTables:
 
     def model(self, agent_id: int) -> str | None:
         """Name of the model that an agent uses, None where it is not known."""
-        return self._models.get(agent_id, (None, None))[0]
+        return self._models.get(agent_id, ConfiguredModels()).model
 
     def pricing(self, agent_id: int) -> TurnPricing:
         """How the turns of an agent are priced, as in the tables."""
-        model, subagent_model = self._models.get(agent_id, (None, None))
-        return TurnPricing(self._prices, model, subagent_model)
+        return TurnPricing(self._prices, self._models.get(agent_id, ConfiguredModels()))
 
     # -- asked by the user -------------------------------------------------------------------
 
@@ -319,27 +309,6 @@ class LiveTables:
             return lambda name: build(name, kept[name])
 
         return Tables(read, prices=self._prices, freeze=freeze)
-
-
-def model_of(config: Any) -> tuple[str | None, str | None]:
-    """Return the name and the endpoint of a configuration's text model, if it has them."""
-    for target in _get(config, "models") or ():
-        kinds = [str(getattr(kind, "value", kind)) for kind in _get(target, "types") or ("text",)]
-        if "text" in kinds:
-            server = type(_get(target, "endpoint")).__name__.lower()
-            found = next((word for word in _ENDPOINTS if word in server), None)
-            return _get(target, "name"), found
-    model = _get(config, "model")
-    return (model, None) if isinstance(model, str) else (None, None)
-
-
-def default_model() -> str | None:
-    """The model of a configuration that names none; known once the SDK is loaded, for an agent."""
-    return getattr(sys.modules.get("google.antigravity.models"), "DEFAULT_MODEL", None)
-
-
-def _get(thing: Any, name: str) -> Any:
-    return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
 
 
 def _now() -> float:

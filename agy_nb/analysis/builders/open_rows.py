@@ -142,6 +142,8 @@ class OpenTrajectoryRow:
         just_metered: Whether usage was the latest event about a request.
         attempt: Number of the next attempt, from 1.
         last_call: Row of the latest metered request.
+        subagent: Type of the subagent, None for the agent itself or if unknown.
+        tier: Service tier that its requests ask for.
     """
 
     __slots__ = (
@@ -176,6 +178,8 @@ class OpenTrajectoryRow:
         "steps",
         "stop_reason",
         "streaming",
+        "subagent",
+        "tier",
         "tokens_before",
         "unknown",
         "unread_results",
@@ -189,6 +193,8 @@ class OpenTrajectoryRow:
         self.started = self.last = at
         self.model: str | None = None
         self.model_source = "unknown"
+        self.subagent: str | None = None
+        self.tier: str | None = None
         self.state = "unknown"
         self.stop_reason: str | None = None
         self.n_steps = self.calls = self.requests = self.refused = self.unknown = 0
@@ -252,6 +258,7 @@ class OpenTrajectoryRow:
             {
                 "parent_trajectory_id": self.parent,
                 "depth": self.depth,
+                "subagent": self.subagent,
                 "model": self.model,
                 "model_source": self.model_source,
                 "state": self.state,

@@ -27,8 +27,9 @@ def usage_of(row: Mapping[str, Any]) -> TokenUsage:
         input_tokens=row["input_tokens"],
         cache_read_tokens=row["cache_read_tokens"],
         output_tokens=row["output_tokens"],
+        reasoning_tokens=row["reasoning_tokens"],
         tool_use_tokens=row["tool_use_tokens"],
-        service_tier=row["service_tier"],
+        service_tier=row["service_tier"] or row["requested_tier"],
         input_details=details("input"),
         cache_details=details("cache_read"),
         output_details=details("output"),
@@ -62,8 +63,9 @@ def is_sound(usage: TokenUsage, n_searches: int) -> bool:
     """Return whether the counts of a call make sense."""
     every = (
         usage.input_tokens, usage.output_tokens, usage.cache_read_tokens or 0,
-        usage.tool_use_tokens or 0, n_searches,
+        usage.reasoning_tokens or 0, usage.tool_use_tokens or 0, n_searches,
     )  # fmt: skip
     if any(not isinstance(count, int) or not 0 <= count < _LARGEST for count in every):
         return False
-    return (usage.cache_read_tokens or 0) <= (usage.input_tokens or 0)
+    cached, thoughts = usage.cache_read_tokens or 0, usage.reasoning_tokens or 0
+    return cached <= (usage.input_tokens or 0) and thoughts <= (usage.output_tokens or 0)

@@ -10,16 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
+from datetime import datetime
 from math import inf
 from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from agy_nb.analysis.builders.dataframes import build
-from agy_nb.analysis.metrics.call_usage import PRICED_APART, is_sound, table_usage, usage_of
-from agy_nb.analysis.metrics.model_names import bare_name, known_names
+from agy_nb.analysis.metrics.call_usage import PRICED_APART, is_sound, usage_of
+from agy_nb.analysis.metrics.model_names import bare_name, known_names, model_at
+from agy_nb.analysis.metrics.price_table import (
+    ListPrice,
+    PriceError,
+    context_window,
+    list_price,
+    table_name,
+    tier_of,
+)
 from agy_nb.analysis.schema import COST, TABLES
 from agy_nb.errors import InvalidInputError
 from agy_nb.protocol.values import TokenUsage
@@ -29,18 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_STANDARD = {"", "standard", "unspecified", "service_tier_unspecified", "service_tier_standard", "on_demand"}  # fmt: skip  # noqa: E501
 _MILLION = 1_000_000
-
-
-def _version(distribution: str) -> str:
-    try:
-        return f"{distribution} {version(distribution)}"
-    except PackageNotFoundError:
-        return distribution
-
-
-_TABLE = _version("genai-prices")  # once, because the look-up reads the disk
 
 
 class Price(NamedTuple):
@@ -48,18 +43,24 @@ class Price(NamedTuple):
 
     Attributes:
         input: US dollars for the prompt, with the tokens of the model's own tools.
+        cache_read: The part of `input` for tokens from the cache.
         output: US dollars for the answer.
+        reasoning: The part of `output` for thoughts.
         search: US dollars for web searches.
         total: US dollars for all.
+        cache_saved: US dollars that the cache saved.
         status: A word of `cost_status`.
         model: Name in the price table.
         table: The price table and its version.
     """
 
     input: float | None
+    cache_read: float | None
     output: float | None
+    reasoning: float | None
     search: float | None
     total: float | None
+    cache_saved: float | None
     status: str
     model: str | None = None
     table: str | None = None
@@ -74,9 +75,12 @@ class Prices:
             and output. They override the price table, and are the same for text, images and audio.
         aliases: Names in the price table by your names, for example of tuned or local models.
         provider: Provider of the models, by its name in the price table.
+        tiers: Factors of the standard price of tokens by service tier, such as
+            `{"priority": 1.8}`. They override the prices of tiers in the table.
 
     Raises:
-        InvalidInputError: A price is not three numbers, or an alias is not text.
+        InvalidInputError: A price is not three numbers, a factor is not a number, or an alias is
+            not text.
 
     Example:
         >>> from agy_nb.analysis import Prices
@@ -89,12 +93,20 @@ class Prices:
     own: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     provider: str = "google"
+    tiers: Mapping[str, float] = field(default_factory=dict)
     _known: dict[tuple[Any, ...], Price] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for place, given in (("own", self.own), ("aliases", self.aliases)):
-            if not isinstance(given, Mapping):
-                raise InvalidInputError(f"{place} must be a mapping by models' names", field=place)
+        every: dict[str, object] = {"own": self.own, "aliases": self.aliases, "tiers": self.tiers}
+        for place, given in every.items():
+            if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+                raise InvalidInputError(f"{place} must be a mapping by name", field=place)
+        for tier, factor in self.tiers.items():
+            if not _is_amount(factor):
+                raise InvalidInputError(
+                    f"the factor of tier {tier!r} must be a number >= 0, got {factor!r}",
+                    field="tiers",
+                )
         for model, price in self.own.items():
             if not _is_price(price):
                 msg = (
@@ -111,7 +123,8 @@ class Prices:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the cache of known prices; another process fills its own."""
-        return {"own": self.own, "aliases": self.aliases, "provider": self.provider, "_known": {}}
+        kept = ("own", "aliases", "provider", "tiers")
+        return {name: getattr(self, name) for name in kept} | {"_known": {}}
 
     def add_to(self, calls: pd.DataFrame) -> pd.DataFrame:
         """Fill in the cost columns of the table `model_calls`.
@@ -189,17 +202,32 @@ class Prices:
         Returns:
             US dollars. If they are None, `status` has the reason.
         """
-        names = self._names(model, model_version)
-        if not names:
-            return _unknown("unknown_model")
+        if not isinstance(model, str | None):
+            raise InvalidInputError(f"the model must be a name, got {model!r}", field="model")
         if not is_sound(usage, n_searches):
             return _unknown("invalid_usage")
-        own = self._own(model, names)
+        alias = _entry(self.aliases, [model or "", *known_names(model or "")])
+        given = [model_version, model] if alias is None else [alias[1]]
+        meant = [model_at(name, at) for name in filter(None, given)]
+        names = [known for name in filter(None, meant) for known in known_names(name)]
+        own = _entry(self.own, [model or "", *known_names(model or ""), *names])
+        factor = self._factor(usage.service_tier)
         if own is not None:
-            return _own_price(own[1], usage, own[0])
-        if (usage.service_tier or "").lower() not in _STANDARD:
-            return _unknown("unknown_tier")
-        return self._look_up(names, usage, at, n_searches)
+            return _own_price(own[1], usage, own[0], 1.0 if factor is None else factor)
+        if not any(names):
+            return _unknown("unknown_alias" if None in meant else "unknown_model", table_name())
+        try:
+            found = list_price(
+                names, self.provider, usage, at, n_searches=n_searches, any_tier=factor is not None
+            )
+        except PriceError as error:
+            table = None if error.status == "no_price_table" else table_name()
+            return _unknown(error.status, table)
+        return _of_table(found, n_searches, 1.0 if factor is None else factor)
+
+    def _factor(self, reported: str | None) -> float | None:
+        tier = tier_of(reported)
+        return next((self.tiers[name] for name in self.tiers if tier_of(name) == tier), None)
 
     def context_window(self, model: str | None) -> int | None:
         """Look up the context window of a model.
@@ -210,72 +238,15 @@ class Prices:
         Returns:
             Tokens, or None if unknown.
         """
-        try:
-            from genai_prices.data_snapshot import get_snapshot
-        except ImportError:
-            return None
-        for name in self._names(model, None):
-            try:
-                _, found = get_snapshot().find_provider_model(name, None, self.provider, None)
-            except LookupError:
-                continue
-            return found.context_window
-        return None
-
-    def _names(self, model: str | None, served: str | None) -> list[str]:
-        """Return the names of a model in the price table; the first one with a price counts."""
-        if not model:
-            return [*known_names(served)] if served else []
-        alias = _entry(self.aliases, [model, *known_names(model)])
-        if alias is not None:
-            return [*known_names(alias[1])]
-        names, versions = [*known_names(model)], [*known_names(served or "")]
-        # A moving alias meant another model at the date of the call.
-        is_moving = names[0].endswith("-latest")
-        return [*versions, *names] if is_moving else [*names, *versions]
-
-    def _own(self, model: str | None, names: Sequence[str]) -> tuple[str, Any] | None:
-        return _entry(self.own, [*([model] if model else ()), *known_names(model or ""), *names])
-
-    def _look_up(
-        self, names: Sequence[str], usage: TokenUsage, at: datetime | None, n_searches: int
-    ) -> Price:
-        prices = self._prices
-        if prices is None:
-            return _unknown("no_price_table")
-        found = None
-        for name in names:
-            try:
-                found = prices.calc_price(
-                    prices.Usage(**table_usage(usage, n_searches)),
-                    model_ref=name,
-                    provider_id=self.provider,
-                    genai_request_timestamp=at or datetime.now(UTC),
-                )
-            except LookupError:
-                continue
-            except ValueError:
-                return _unknown("invalid_usage", _TABLE)
-            break
-        if found is None:
-            return _unknown("unknown_model", _TABLE)
-        parts = float(found.input_price), float(found.output_price), float(found.total_price)
-        search = max(0.0, parts[2] - parts[0] - parts[1]) if n_searches else 0.0
-        return Price(parts[0], parts[1], search, parts[2], "priced", found.model.id, _TABLE)
-
-    @cached_property
-    def _prices(self) -> Any:
-        try:
-            import genai_prices
-        except ImportError:
-            return None
-        return genai_prices
+        alias = _entry(self.aliases, [model or "", *known_names(model or "")])
+        return context_window([*known_names(alias[1] if alias else model or "")], self.provider)
 
 
 _DETAILS = ("input", "cache_read", "output", "tool_use")
 _KEY = (
-    "status", "model", "model_version", "service_tier", "at", "input_tokens", "cache_read_tokens",
-    "output_tokens", "tool_use_tokens", "total_tokens", "n_searches",
+    "status", "model", "model_version", "service_tier", "requested_tier", "at", "input_tokens",
+    "cache_read_tokens", "output_tokens", "reasoning_tokens", "tool_use_tokens", "total_tokens",
+    "n_searches",
     *(f"{kind}_{modality}_tokens" for kind in _DETAILS for modality in PRICED_APART),
 )  # fmt: skip
 """The columns of a call that its price depends on."""
@@ -291,21 +262,45 @@ def _entry(table: Mapping[str, T], names: Sequence[str]) -> tuple[str, T] | None
     return None
 
 
-def _own_price(own: tuple[float, float, float], usage: TokenUsage, name: str) -> Price:
+def _of_table(found: ListPrice, n_searches: int, factor: float) -> Price:
+    parts = (found.input, found.cache_read, found.output, found.reasoning, found.cache_saved)
+    read, cached, answer, thoughts, saved = (part * factor for part in parts)
+    search = max(0.0, found.total - found.input - found.output) if n_searches else 0.0
+    total = found.total if factor == 1 else read + answer + search
+    return Price(
+        read, cached, answer, thoughts, search, total, saved,
+        "priced", found.model, table_name(),
+    )  # fmt: skip
+
+
+def _own_price(
+    own: tuple[float, float, float], usage: TokenUsage, name: str, factor: float
+) -> Price:
+    fresh_rate, cached_rate, output_rate = (float(rate) * factor / _MILLION for rate in own)
     cached = usage.cache_read_tokens or 0
     fresh = (usage.input_tokens or 0) + (usage.tool_use_tokens or 0) - cached
-    cost_in = (fresh * own[0] + cached * own[1]) / _MILLION
-    cost_out = (usage.output_tokens or 0) * own[2] / _MILLION
-    return Price(cost_in, cost_out, 0.0, cost_in + cost_out, "override", name, "own")
+    cost_cached = cached * cached_rate
+    cost_in = fresh * fresh_rate + cost_cached
+    cost_out = (usage.output_tokens or 0) * output_rate
+    thoughts = (usage.reasoning_tokens or 0) * output_rate
+    saved = cached * fresh_rate - cost_cached
+    return Price(
+        cost_in, cost_cached, cost_out, thoughts, 0.0, cost_in + cost_out, saved,
+        "override", name, "own",
+    )  # fmt: skip
 
 
 def _is_price(price: object) -> bool:
     return (
         isinstance(price, Sequence)
         and len(price) == 3  # noqa: PLR2004 - uncached, cached, output
-        and all(isinstance(part, Real) and 0 <= float(part) < inf for part in price)
+        and all(map(_is_amount, price))
     )
 
 
+def _is_amount(value: object) -> bool:
+    return isinstance(value, Real) and 0 <= float(value) < inf
+
+
 def _unknown(status: str, table: str | None = None) -> Price:
-    return Price(None, None, None, None, status, None, table)
+    return Price(None, None, None, None, None, None, None, status, None, table)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from agy_nb.analysis.builders.from_events import EventTurn, fold_turns
+from agy_nb.analysis.live.configured_models import ConfiguredModels
+from agy_nb.analysis.live.turn_fold import UNKNOWN, EventTurn, fold_turns
 from agy_nb.analysis.metrics.cost import Prices
 
 
@@ -16,13 +17,11 @@ class TurnPricing:
 
     Attributes:
         prices: The prices.
-        model: Model of the agent, None if unknown.
-        subagent_model: Model of its subagents, None if unknown.
+        models: Models of the agent and of its subagents.
     """
 
     prices: Prices
-    model: str | None = None
-    subagent_model: str | None = None
+    models: ConfiguredModels = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +44,7 @@ def turn_cost(turn: EventTurn, pricing: TurnPricing) -> TurnCost:
         turn: A response.
         pricing: Prices and models.
     """
-    data = fold_turns(
-        [turn], model=pricing.model, subagent_model=pricing.subagent_model
-    )["model_calls"].data  # fmt: skip
+    data = fold_turns([turn], models=pricing.models)["model_calls"].data
     names = tuple(data)
     usd, is_low = None, False
     for values in zip(*data.values(), strict=True):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from agy_nb.analysis.builders.dataframes import dtype, frame
-from agy_nb.analysis.builders.from_events import EventTurn, fold_turns
+from agy_nb.analysis.live.turn_fold import EventTurn, fold_turns
 from agy_nb.analysis.metrics.groups import Source, check_keys, columns_of, keys_of, with_keys
 from agy_nb.analysis.schema import TABLES, TOKENS, TOOL_USAGE, USAGE, USAGE_KEYS, Column
 from agy_nb.errors import InvalidInputError

@@ -305,6 +305,13 @@ class _Reader:
         except (CassetteError, OSError, TypeError, ValueError, KeyError) as error:
             self._problem("damaged", f"the requests to the model: {error}"[:300])
             return
+        for agent in self._session.agents.values():
+            for request in requests:
+                if request.conversation in agent.threads:
+                    for args in request.subagents:
+                        agent.subagents.asked(args)
+            for thread in agent.name_subagents().values():
+                thread.sync(self._session.columns)
         if requests:
             merge_requests(self._session, requests)
 

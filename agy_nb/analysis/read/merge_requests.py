@@ -44,6 +44,7 @@ def merge_requests(session: SessionBuilder, requests: Sequence[RecordedRequest])
         mine = [row for row in rows if row["trajectory_id"] == thread and row["tool"] is None]
         pairs = list(_pairs(mine, threads.get(thread, [])))
         merged += _thread_rows(pairs, thread, places)
+        _name_model(session, thread, pairs)
         _report(session, thread, pairs)
     by_tools = [request for request in requests if request.tool is not None]
     merged += _tool_rows(session, [row for row in rows if row["tool"] is not None], by_tools)
@@ -172,6 +173,7 @@ def _corrected(row: Row, request: RecordedRequest | None) -> Row:
         "finish_reason": request.finish_reason,
         "model_version": request.model_version,
         "n_searches": request.n_searches,
+        "requested_tier": request.requested_tier or row.get("requested_tier"),
         "request_bytes": request.request_bytes,
         "response_bytes": request.response_bytes,
     }
@@ -218,6 +220,14 @@ def _tool_rows(
         detail = f"{tools}: {tokens} tokens that the harness does not count"
         session.problem("http_differs", detail=detail)
     return found + left
+
+
+def _name_model(session: SessionBuilder, thread: str | None, pairs: list[Pair]) -> None:
+    """Take the model of a trajectory from its requests, if the wire does not name it."""
+    models = [request.model for _, request in pairs if request is not None and request.model]
+    for place, row in enumerate(session.rows("trajectories") if models else ()):
+        if row["trajectory_id"] == thread and row["model"] is None:
+            session.update("trajectories", place, {"model": models[-1], "model_source": "http"})
 
 
 def _report(session: SessionBuilder, thread: str | None, pairs: list[Pair]) -> None:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 from urllib.parse import unquote, urlsplit
 
+from agy_nb.analysis.builders.subagent_types import TOOL as SUBAGENT_TOOL
 from agy_nb.protocol.values import TokenUsage
 from agy_nb.wire import frames as f
-from agy_nb.wire.json_values import object_of, objects_of, text_of
+from agy_nb.wire.json_values import json_of, object_of, objects_of, text_of
 from agy_nb.wire.parsing import json_parser
 from agy_nb.wire.reader_state import Connection
 from agy_nb.wire.token_counters import UsageReader
@@ -27,7 +28,16 @@ _CONVERSATION = re.compile(r"Conversation ID: ([0-9a-f]{32})\b")
 _INSTRUCTION = '"systemInstruction":'
 _MODEL = re.compile(r"/models/([^/:?]+)")
 _OPENAI_MODEL = re.compile(r'"model":\s*"([^"\\]+)"')
-_TELLING = ("usageMetadata", '"usage"', "finishReason", "finish_reason", "groundingMetadata")
+_TIER = re.compile(r'"service_?[tT]ier":\s*"([^"\\]+)"')
+_TIER_HEADER = "x-gemini-service-tier"
+_TELLING = (
+    "usageMetadata",
+    '"usage"',
+    f'"{SUBAGENT_TOOL}"',
+    "finishReason",
+    "finish_reason",
+    "groundingMetadata",
+)
 _FIRST_FAILURE = 400
 _NEVER_SENT = re.compile(r"connection refused|cannot connect|name or service", re.IGNORECASE)
 
@@ -50,6 +60,8 @@ class RecordedRequest:
         finish_reason: Why the model stopped.
         model_version: Model that answered, as it reports.
         n_searches: Web searches of the model.
+        requested_tier: Service tier that the request asks for.
+        subagents: Arguments of the calls in the answer that start subagents.
         started_at: Start, in seconds since the Unix epoch; None in older recordings.
         first_after: Seconds from the start to the first byte of the body.
         ended_after: Seconds from the start to the end.
@@ -67,6 +79,8 @@ class RecordedRequest:
     finish_reason: str | None
     model_version: str | None
     n_searches: int | None
+    requested_tier: str | None
+    subagents: tuple[f.Frame, ...]
     started_at: float | None
     first_after: float | None
     ended_after: float | None
@@ -94,7 +108,8 @@ def _request(interaction: Mapping[str, Any]) -> RecordedRequest:
     tool = None if conversation else _tool(body)
     answer, answer_size = _text(response["body"]["string"])
     code, end = int(response["status"]["code"]), response.get(END, "ok")
-    told = _Answer(answer)
+    told = _Answer(answer, _header(response, _TIER_HEADER))
+    asked_tier = _TIER.search(body)
     started, first, ended = _times(response)
     return RecordedRequest(
         conversation=conversation,
@@ -103,10 +118,12 @@ def _request(interaction: Mapping[str, Any]) -> RecordedRequest:
         model=_model(str(request["uri"]), body),
         http_status=code or None,
         status=_status(code, end, told, str(response["status"].get("message"))),
-        usage=told.usage if code < _FIRST_FAILURE else None,
+        usage=_with_tier(told.usage, told.tier) if code < _FIRST_FAILURE else None,
         finish_reason=told.finish_reason,
         model_version=told.model_version,
         n_searches=told.n_searches,
+        subagents=told.subagents,
+        requested_tier=None if asked_tier is None else asked_tier[1],
         started_at=started,
         first_after=first,
         ended_after=ended,
@@ -175,12 +192,15 @@ def _times(response: Mapping[str, Any]) -> tuple[float | None, float | None, flo
 class _Answer:
     """What a response reports: the latest of each value, because usage is cumulative."""
 
-    def __init__(self, body: str) -> None:
+    def __init__(self, body: str, tier: str | None = None) -> None:
         self.usage: TokenUsage | None = None
+        self.tier = tier
+        self.subagents: tuple[f.Frame, ...] = ()
         self.finish_reason: str | None = None
         self.model_version: str | None = None
         self.n_searches: int | None = None
         for event in _events(body):
+            self.tier = _tier(event) or self.tier
             self._read(event)
 
     def _read(self, event: f.Frame) -> None:
@@ -195,10 +215,43 @@ class _Answer:
         reason = text_of(feedback.get("blockReason"))
         for each in (*objects_of(event.get("candidates")), *objects_of(event.get("choices"))):
             reason = text_of(each.get("finishReason") or each.get("finish_reason")) or reason
+            self.subagents += tuple(_subagents(each))
             searches = object_of(each.get("groundingMetadata")).get("webSearchQueries")
             if isinstance(searches, list):
                 self.n_searches = len(searches)
         self.finish_reason = reason or self.finish_reason
+
+
+def _subagents(candidate: f.Frame) -> Iterator[f.Frame]:
+    """Yield the arguments of calls that start subagents."""
+    for part in objects_of(object_of(candidate.get("content")).get("parts")):
+        call = object_of(part.get("functionCall"))
+        if call.get("name") == SUBAGENT_TOOL:
+            yield object_of(call.get("args"))
+    for call in objects_of(object_of(candidate.get("message")).get("tool_calls")):
+        function = object_of(call.get("function"))
+        if function.get("name") == SUBAGENT_TOOL:
+            yield object_of(json_of(function.get("arguments")))
+
+
+def _tier(event: f.Frame) -> str | None:
+    """Return the service tier that a response reports beside the counts that all models have."""
+    counts = object_of(event.get("usageMetadata"))
+    return text_of(counts.get("trafficType")) or text_of(event.get("service_tier")) or None
+
+
+def _with_tier(usage: TokenUsage | None, tier: str | None) -> TokenUsage | None:
+    if usage is None or usage.service_tier or not tier:
+        return usage
+    return replace(usage, service_tier=tier)
+
+
+def _header(response: Mapping[str, Any], name: str) -> str | None:
+    headers = response.get("headers")
+    for key, value in headers.items() if isinstance(headers, Mapping) else ():
+        if str(key).lower() == name:
+            return text_of(value[0] if isinstance(value, list) and value else value) or None
+    return None
 
 
 def _events(body: str) -> Iterator[f.Frame]:

@@ -5,8 +5,9 @@ from hypothesis import given, strategies as st
 
 from agy_nb.analysis.builders.column_buffer import Columns
 from agy_nb.analysis.builders.dataframes import frame
-from agy_nb.analysis.builders.from_events import EventTables, fold_turns
+from agy_nb.analysis.builders.from_events import EventTables
 from agy_nb.analysis.builders.session_builder import SessionBuilder
+from agy_nb.analysis.live.turn_fold import fold_turns
 from agy_nb.analysis.schema import TABLES
 from agy_nb.protocol import events as e
 from agy_nb.protocol.values import ErrorInfo

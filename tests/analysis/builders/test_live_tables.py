@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from agy_nb.analysis import load
-from agy_nb.analysis.builders.live_tables import LiveTables, model_of
+from agy_nb.analysis.builders.live_tables import LiveTables
+from agy_nb.analysis.live.configured_models import model_of
 from agy_nb.analysis.schema import USAGE_KEYS
 from agy_nb.cassette import use_cassette
 from agy_nb.errors import AgyError

@@ -3,6 +3,7 @@
 import pytest
 
 from agy_nb.analysis import Prices
+from agy_nb.analysis.live.configured_models import ConfiguredModels
 from agy_nb.analysis.metrics.turn_cost import TurnPricing, turn_cost
 from agy_nb.analysis.schema import TABLES
 from agy_nb.protocol import events as e
@@ -116,13 +117,42 @@ def test_rows_without_tokens_say_why_they_have_no_price(status, tokens, why):
     assert Prices().of_row(row).status == why
 
 
+def models(of_subagent):
+    return ConfiguredModels("dear", subagents={"researcher": of_subagent})
+
+
+def starts(*types):
+    """Events of subagents that start, each with a type and a prompt."""
+    asked = [{"TypeName": type_, "Prompt": f"Look, {type_}"} for type_ in types]
+    return e.Approval(
+        trajectory=ROOT,
+        approval_id="a-1",
+        tool="invoke_subagent",
+        args={"Subagents": asked},
+        state=e.ApprovalState.PENDING,
+    )
+
+
+def began(type_, where=CHILD):
+    return e.Step(
+        trajectory=where,
+        step_index=0,
+        kind="system",
+        source="system",
+        target="model",
+        status="done",
+        text=f"[Message] sender=x content=Look, {type_}",
+    )
+
+
 def test_cost_of_a_turn_is_that_of_the_table():
     usage = {"input_tokens": 1_000_000, "output_tokens": 0, "total_tokens": 1_000_000}
     own = Prices(own={"dear": (2.0, 0.0, 0.0), "cheap": (0.5, 0.0, 0.0)})
-    turn = Turn(events=[begun(), metered(ROOT, **usage), metered(CHILD, **usage), over()])
-    cost = turn_cost(turn, TurnPricing(own, "dear", "cheap"))
+    child = [starts("researcher"), began("researcher"), metered(CHILD, **usage)]
+    turn = Turn(events=[begun(), metered(ROOT, **usage), *child, over()])
+    cost = turn_cost(turn, TurnPricing(own, models("cheap")))
     assert (cost.usd, cost.is_lower_bound) == (pytest.approx(2.5), False)
-    unknown = turn_cost(turn, TurnPricing(own, "dear", None))
+    unknown = turn_cost(turn, TurnPricing(own, models("priceless")))
     assert (unknown.usd, unknown.is_lower_bound) == (pytest.approx(2.0), True)
 
 
@@ -130,6 +160,6 @@ def test_cost_of_a_turn_with_a_cut_request_is_a_lower_bound():
     text = e.Text(trajectory=ROOT, text="One, ", step_index=1)
     usage = {"input_tokens": 1_000_000, "output_tokens": 0, "total_tokens": 1_000_000}
     events = [begun(), metered(ROOT, **usage), text, over(e.TurnState.CANCELLED)]
-    pricing = TurnPricing(Prices(own={"dear": (2.0, 0.0, 0.0)}), "dear")
+    pricing = TurnPricing(Prices(own={"dear": (2.0, 0.0, 0.0)}), models("dear"))
     cost = turn_cost(Turn(events=events), pricing)
     assert (cost.usd, cost.is_lower_bound) == (pytest.approx(2.0), True)

@@ -1,0 +1,1 @@
+"""Tables of what still runs: responses, and the configuration of live agents."""
