@@ -18,6 +18,7 @@ HOME = ROOT / "agy_nb" / "wire" / "frames.py"
 ALLOWED = {
     "agy_nb/sdk/config/mcp_file.py": "the mcp.json of MCP clients, which has the same names",
     "agy_nb/testing/gemini.py": "the Gemini API's JSON, which has names of its own",
+    "agy_nb/analysis/read/model_requests.py": "the Gemini API's JSON",
     "agy_nb/cassette/redaction/http/sse_events.py": "the Gemini API's JSON",
     "agy_nb/cassette/matching/compare_requests.py": "the Gemini API's JSON",
 }

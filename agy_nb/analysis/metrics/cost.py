@@ -201,6 +201,9 @@ class Prices:
 
         Returns:
             US dollars. If they are None, `status` has the reason.
+
+        Raises:
+            InvalidInputError: The model is not a text.
         """
         if not isinstance(model, str | None):
             raise InvalidInputError(f"the model must be a name, got {model!r}", field="model")
