@@ -16,10 +16,10 @@ export      Arrow, Parquet, CSV and OpenTelemetry
 
 from __future__ import annotations
 
+from agy_nb.analysis.live.response_usage import usage_df
 from agy_nb.analysis.loading import load
 from agy_nb.analysis.metrics.compare import compare
 from agy_nb.analysis.metrics.cost import Prices
-from agy_nb.analysis.metrics.usage import usage_df
 from agy_nb.analysis.sessions import Sessions
 from agy_nb.analysis.tables import Tables
 

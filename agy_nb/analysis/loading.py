@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.analysis.read.discovery import search
+from agy_nb.analysis.selection import Moment, Selection, Where
 from agy_nb.analysis.sessions import Sessions
 from agy_nb.errors import InvalidInputError
 
@@ -24,6 +26,10 @@ def load(
     model_requests: bool = ...,
     duplicates: Literal["drop", "keep"] = ...,
     prices: Prices | None = ...,
+    since: Moment | None = ...,
+    until: Moment | None = ...,
+    where: Where | None = ...,
+    tz: str | None = ...,
     engine: Literal["pandas"] = ...,
 ) -> Sessions: ...
 
@@ -37,11 +43,15 @@ def load(
     model_requests: bool = ...,
     duplicates: Literal["drop", "keep"] = ...,
     prices: Prices | None = ...,
+    since: Moment | None = ...,
+    until: Moment | None = ...,
+    where: Where | None = ...,
+    tz: str | None = ...,
     engine: Literal["dask"],
 ) -> DaskSessions: ...
 
 
-def load(
+def load(  # noqa: PLR0913 - settings by keyword
     path: Any,
     *,
     chunks: bool = False,
@@ -49,6 +59,10 @@ def load(
     model_requests: bool = True,
     duplicates: Literal["drop", "keep"] = "drop",
     prices: Prices | None = Prices(),  # noqa: B008 - frozen
+    since: Moment | None = None,
+    until: Moment | None = None,
+    where: Where | None = None,
+    tz: str | None = None,
     engine: Literal["pandas", "dask"] = "pandas",
 ) -> Sessions | DaskSessions:
     """Load recorded sessions. Files are read on the first access to a table.
@@ -64,13 +78,18 @@ def load(
             cassettes that were saved after each turn. `problems` has a row for each recording that
             lost turns. `"keep"` counts it each time.
         prices: Prices of model calls; None leaves cost unknown, which is faster.
+        since: Keep rows from this moment on, as for `sessions.filter`: `"2026-11-20"`, `"7d"`.
+        until: Keep rows before this moment; a date includes its day.
+        where: Sessions to keep, as for `sessions.filter`.
+        tz: Time zone of dates; None for the local one.
         engine: `"pandas"` reads in this process, `"dask"` on many cores or machines.
 
     Returns:
         The sessions. Unreadable files are rows of `problems`.
 
     Raises:
-        InvalidInputError: A path does not exist or has a wrong type, or the engine is unknown.
+        InvalidInputError: A path does not exist or has a wrong type, or a limit or the engine is
+            unknown.
 
     Example:
         >>> sessions = agy.load("cassettes/")
@@ -84,6 +103,7 @@ def load(
         "model_requests": model_requests,
         "duplicates": duplicates,
         "prices": prices,
+        "selection": replace(Selection.of(since, until, where, tz), is_lazy=True),
     }
     if engine == "pandas":
         return Sessions(found.recordings, problems=found.problems, **options)

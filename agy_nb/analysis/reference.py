@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from agy_nb.analysis.metrics.compare import COMPARISON
+from agy_nb.analysis.metrics.latency import LATENCY
 from agy_nb.analysis.metrics.summary import TOOL_FIGURES, TURN_FIGURES
 from agy_nb.analysis.schema import DTYPES, TABLES, TOOL_USAGE, USAGE, USAGE_KEYS, Column
 
@@ -24,6 +25,7 @@ sessions.usage(by=["week", "model"], tz="Europe/Vienna")
 sessions.filter(since="7d").usage(by="session")
 sessions.with_labels({"plain_chat": {"user": "ada"}}).usage(by=["user", "day"])
 sessions.summary(by=["day", "model"])
+sessions.latency(by="model", since="7d")
 sessions.turns.merge(sessions.agents, on=["session_id", "agent_id"])
 ```
 
@@ -135,6 +137,8 @@ def _lines() -> Iterator[str]:
     yield from _columns(TURN_FIGURES)
     yield from ('With `"tool"` among `by`:', "")
     yield from _columns(TOOL_FIGURES)
+    yield from ("## latency", "", "`tables.latency(by=[...])`:", "")
+    yield from _columns(LATENCY)
     yield from ("## compare", "", "`agy_nb.analysis.compare(a, b)`:", "")
     yield from _columns(COMPARISON)
 

@@ -291,7 +291,17 @@ TABLES: Mapping[str, Table] = {
 """Every table by its name."""
 
 By: TypeAlias = Literal[
-    "turn", "trajectory", "agent", "session", "model", "hour", "day", "week", "month", "tool"
+    "turn",
+    "trajectory",
+    "subagent",
+    "agent",
+    "session",
+    "model",
+    "hour",
+    "day",
+    "week",
+    "month",
+    "tool",
 ]
 
 USAGE_KEYS: Mapping[By, tuple[Column, ...]] = {
@@ -300,6 +310,7 @@ USAGE_KEYS: Mapping[By, tuple[Column, ...]] = {
         SESSION, AGENT, TRAJECTORY, _s("parent_trajectory_id", "Trajectory that started it; NA for the agent itself"),
         _i("depth", "0 for the agent, 1 for its subagents"),
     ),
+    "subagent": (_s("subagent", "Type of the subagent; NA for the agent itself"),),
     "agent": (SESSION, AGENT),
     "session": (SESSION, _s("session_name", "Name of the recording")),
     "model": (MODEL,),
@@ -316,6 +327,18 @@ USAGE: tuple[Column, ...] = (
     *TOKENS,
     _f("cache_hit_ratio", "`cache_read_tokens` / `input_tokens`", ""),
     _f("cost_usd", "Price of the calls with a price; NA without any", "US dollars"),
+    _f(
+        "input_cost_usd",
+        "Part of `cost_usd` for prompts, with tokens of the model's own tools",
+        "US dollars",
+    ),
+    _f("cache_read_cost_usd", "Part of `input_cost_usd` for tokens from the cache", "US dollars"),
+    _f("output_cost_usd", "Part of `cost_usd` for answers", "US dollars"),
+    _f("reasoning_cost_usd", "Part of `output_cost_usd` for thoughts", "US dollars"),
+    _f("cache_saved_usd", "Difference to the price without a cache", "US dollars"),
+    _f("failed_cost_usd", "Part of `cost_usd` in turns that failed or timed out", "US dollars"),
+    _d("model_time", "Sum of the durations of the metered calls"),
+    _f("tokens_per_second", "Output tokens per second of `model_time`", "tokens per second"),
     _i("n_unpriced_calls", "Metered calls without a price"),
     *REQUESTS,
     _b(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from agy_nb.analysis.metrics.groups import TIMES, Source
+from agy_nb.analysis.metrics.groups import TIMES
 from agy_nb.analysis.schema import TABLES
 from agy_nb.errors import InvalidInputError
 
@@ -16,56 +17,100 @@ if TYPE_CHECKING:
 
 Moment: TypeAlias = "str | dt.datetime | dt.date | dt.timedelta"
 """A moment: a date, a time, or a time before now."""
+Reader: TypeAlias = "Callable[[str], pd.DataFrame]"
 Where: TypeAlias = "str | Mapping[str, Any] | Callable[[pd.DataFrame], Any]"
 """Which sessions: a query, values of columns, or a function."""
 
 _BEFORE_NOW = re.compile(r"(\d+)\s*([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_KEYS = {name: TABLES[name].key for name in TABLES}
 _HOLDERS = ("sessions", "agents", "trajectories")
 """Tables whose rows stay as long as something in them does."""
 
 
-def select(
-    source: Source,
-    since: Moment | None,
-    until: Moment | None,
-    where: Where | None,
-    tz: str | None,
-) -> Callable[[str], pd.DataFrame]:
-    """Return a reader of the selected rows; see `Tables.filter`."""
-    first = None if since is None else _moment(since, "since", tz, is_end=False)
-    last = None if until is None else _moment(until, "until", tz, is_end=True)
-    kept = None if where is None else _sessions(source.frame("sessions"), where)
+@dataclass(frozen=True)
+class Selection:
+    """Rows between two moments, of some sessions; `Selection.of` checks what a user gives.
 
-    def rows(name: str) -> pd.DataFrame:
-        table = source.frame(name)
+    Attributes:
+        first: First moment in UTC, None for no limit.
+        end: First moment after, None for no limit.
+        where: Sessions to keep, None for all.
+        is_lazy: Whether a wrong `where` is an error only on the first access to a table.
+    """
+
+    first: dt.datetime | None = None
+    end: dt.datetime | None = None
+    where: Where | None = None
+    is_lazy: bool = False
+
+    @classmethod
+    def of(
+        cls, since: Moment | None, until: Moment | None, where: Where | None, tz: str | None
+    ) -> Selection:
+        """Check limits; see `Tables.filter`.
+
+        Raises:
+            InvalidInputError: A moment or the time zone is unknown.
+        """
+        return cls(
+            None if since is None else _moment(since, "since", tz, is_end=False),
+            None if until is None else _moment(until, "until", tz, is_end=True),
+            where,
+        )
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether rows are selected by time."""
+        return self.first is not None or self.end is not None
+
+
+def select(source: Reader, selection: Selection) -> Reader:
+    """Return a reader of the selected rows; see `Tables.filter`."""
+    selected = _Selected(source, selection)
+    if not selection.is_lazy:
+        selected.sessions()  # so that a wrong `where` is an error here
+    return selected.read
+
+
+class _Selected:
+    """Reads the selected rows of tables."""
+
+    def __init__(self, source: Reader, selection: Selection) -> None:
+        self._source = source
+        self._selection = selection
+        self._sessions: set[str] | None = None
+
+    def sessions(self) -> set[str] | None:
+        """Return the ids of the sessions to keep; None for all."""
+        where = self._selection.where
+        if self._sessions is None and where is not None:
+            self._sessions = _sessions(self._source("sessions"), where)
+        return self._sessions
+
+    def _rows(self, name: str) -> pd.DataFrame:
+        table, kept = self._source(name), self.sessions()
         if kept is not None:
             table = table[table["session_id"].isin(kept)]
         column = TIMES.get(name)
-        if column is not None and (first is not None or last is not None):
-            table = table[_within(table[column], first, last)]
+        if column is not None and self._selection.has_limits:
+            table = table[_within(table[column], self._selection.first, self._selection.end)]
         return table
 
-    def read(name: str) -> pd.DataFrame:
-        if name not in _HOLDERS or (first is None and last is None):
-            return rows(name).reset_index(drop=True)
-        key = {"sessions": ["session_id"], "agents": ["session_id", "agent_id"]}
-        on = key.get(name, ["session_id", "agent_id", "trajectory_id"])
-        table = source.frame(name)
-        used = [rows(each)[on] for each in ("turns", "model_calls") if set(on) <= _names(each)]
+    def read(self, name: str) -> pd.DataFrame:
+        """Return the selected rows of a table."""
+        if name not in _HOLDERS or not self._selection.has_limits:
+            return self._rows(name).reset_index(drop=True)
+        on = [key for key in ("session_id", "agent_id", "trajectory_id") if key in _KEYS[name]]
+        table, kept = self._source(name), self.sessions()
         inside = table.set_index(on).index
-        keep = inside.isin(rows(name).set_index(on).index)
-        for each in used:
-            keep = keep | inside.isin(each.set_index(on).index)
+        keep = inside.isin(self._rows(name).set_index(on).index)
+        for each in ("turns", "model_calls"):
+            if set(on) <= set(TABLES[each].names):
+                keep = keep | inside.isin(self._rows(each).set_index(on).index)
         if kept is not None:
             keep = keep & table["session_id"].isin(kept).to_numpy()
         return table[keep].reset_index(drop=True)
-
-    return read
-
-
-def _names(name: str) -> set[str]:
-    return set(TABLES[name].names)
 
 
 def _within(times: pd.Series[Any], first: Any, last: Any) -> Any:

@@ -6,7 +6,7 @@ Rule 2: rows become typed arrays in batches, so that memory is that of the table
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +17,7 @@ from agy_nb.analysis.read.discovery import RecordingPath, SearchProblem
 from agy_nb.analysis.read.duplicates import drop_duplicates
 from agy_nb.analysis.read.from_cassette import read_file
 from agy_nb.analysis.schema import TABLES
+from agy_nb.analysis.selection import Selection, select
 from agy_nb.analysis.tables import Tables
 from agy_nb.errors import InvalidInputError
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_ALL = Selection()
 SEAL_ROWS = 100_000
 """Number of rows after which columns become typed arrays."""
 
@@ -39,6 +41,7 @@ class Sessions(Tables):
         model_requests: Whether to read the recorded HTTP requests to the model.
         duplicates: `"drop"` counts a turn that several recordings hold once, `"keep"` each time.
         prices: Prices of model calls; None leaves cost unknown.
+        selection: Rows to keep.
 
     Attributes:
         recordings: The recordings.
@@ -61,8 +64,10 @@ class Sessions(Tables):
         model_requests: bool = True,
         duplicates: Literal["drop", "keep"] = "drop",
         prices: Prices | None = None,
+        selection: Selection = _ALL,
     ) -> None:
-        super().__init__(self._table, prices=prices)
+        read = self._table if selection == _ALL else select(self._table, selection)
+        super().__init__(read, prices=prices)
         if duplicates not in ("drop", "keep"):
             raise InvalidInputError(
                 f"duplicates must be 'drop' or 'keep', got {duplicates!r}", field="duplicates"
@@ -81,19 +86,6 @@ class Sessions(Tables):
 
     def __len__(self) -> int:
         return len(self.recordings)
-
-    def __iter__(self) -> Iterator[Tables]:
-        """Yield the tables of each session."""
-        for session_id in self.sessions["session_id"]:
-            yield self.filter(where={"session_id": session_id})
-
-    def __getitem__(self, session: str) -> Tables:
-        """Return the tables of one session, by its id or its name."""
-        known = self.sessions[["session_id", "session_name"]]
-        found = known[known["session_id"].eq(session) | known["session_name"].eq(session)]
-        if len(found) != 1:
-            raise KeyError(f"{len(found)} sessions have the id or name {session!r}")
-        return self.filter(where={"session_id": found["session_id"].iloc[0]})
 
     def __repr__(self) -> str:
         return f"<Sessions: {len(self.recordings)} recordings>"

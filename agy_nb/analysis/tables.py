@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agy_nb.analysis.collection import SessionCollection
 from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.analysis.metrics.groups import Key
 from agy_nb.analysis.metrics.usage import usage_table
 from agy_nb.analysis.schema import TABLES
-from agy_nb.analysis.selection import Moment, Where, labelled, select
+from agy_nb.analysis.selection import Moment, Selection, Where, labelled, select
 from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ Read = Callable[[str], "pd.DataFrame"]
 Freeze = Callable[[Iterable[str]], Read]
 
 
-class Tables:
+class Tables(SessionCollection):
     """DataFrames with the columns of `agy_nb.analysis.schema`; an unknown value is `<NA>`.
 
     Args:
@@ -103,72 +104,15 @@ class Tables:
         frames = {name: self._read(name) for name in names}
         return Tables(frames.__getitem__, prices=self._prices)
 
-    @property
-    def sessions(self) -> pd.DataFrame:
-        """One row per recording, or per run of a runtime."""
-        return self.frame("sessions")
-
-    @property
-    def agents(self) -> pd.DataFrame:
-        """One row per agent."""
-        return self.frame("agents")
-
-    @property
-    def trajectories(self) -> pd.DataFrame:
-        """One row per trajectory: the steps of an agent or of a subagent."""
-        return self.frame("trajectories")
-
-    @property
-    def turns(self) -> pd.DataFrame:
-        """One row per turn: a prompt and its answer."""
-        return self.frame("turns")
-
-    @property
-    def steps(self) -> pd.DataFrame:
-        """One row per step, in its last state."""
-        return self.frame("steps")
-
-    @property
-    def model_calls(self) -> pd.DataFrame:
-        """One row per metered model call, with tokens and cost."""
-        return self.frame("model_calls")
-
-    @property
-    def tool_calls(self) -> pd.DataFrame:
-        """One row per tool call."""
-        return self.frame("tool_calls")
-
-    @property
-    def approvals(self) -> pd.DataFrame:
-        """One row per approval or question."""
-        return self.frame("approvals")
-
-    @property
-    def chunks(self) -> pd.DataFrame:
-        """One row per piece of text; only with `chunks=True`."""
-        return self.frame("chunks")
-
-    @property
-    def messages(self) -> pd.DataFrame:
-        """One row per message."""
-        return self.frame("messages")
-
-    @property
-    def commands(self) -> pd.DataFrame:
-        """One row per command of the protocol."""
-        return self.frame("commands")
-
-    @property
-    def errors(self) -> pd.DataFrame:
-        """One row per error, also those that the harness recovered from."""
-        return self.frame("errors")
-
-    @property
-    def problems(self) -> pd.DataFrame:
-        """One row per problem of a recording, such as unreadable or inconsistent data."""
-        return self.frame("problems")
-
-    def usage(self, by: Key | Sequence[Key] = "turn", *, tz: str | None = None) -> pd.DataFrame:
+    def usage(
+        self,
+        by: Key | Sequence[Key] = "turn",
+        *,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        where: Where | None = None,
+        tz: str | None = None,
+    ) -> pd.DataFrame:
         """Sum up tokens and cost.
 
         A sum leaves out requests without usage or price: see `tokens_are_lower_bound` and
@@ -177,40 +121,88 @@ class Tables:
 
         Args:
             by: A key or several, such as `["day", "model"]`; one row in all when empty. A key is
-                `"turn"`, `"trajectory"`, `"agent"`, `"session"`, `"model"`, `"hour"`, `"day"`,
-                `"week"`, `"month"`, `"tool"`, a label (see `with_labels`), a Series with a value
-                per `session_id`, or a function from a table to a column.
-            tz: Time zone of periods; None for the local one.
+                `"turn"`, `"trajectory"`, `"subagent"`, `"agent"`, `"session"`, `"model"`, `"hour"`,
+                `"day"`, `"week"`, `"month"`, `"tool"`, a label such as `"user"`, a Series with a
+                value per `session_id`, or a function from a table to a column.
+            since: As for `filter`.
+            until: As for `filter`.
+            where: As for `filter`.
+            tz: Time zone of periods and dates; None for the local one.
 
         Returns:
             One row per group, with the columns of the page Tables. Cost is in US dollars.
 
         Raises:
-            InvalidInputError: A key or the time zone is unknown.
+            InvalidInputError: A key, a limit or the time zone is unknown.
 
         Example:
             >>> usage = agy.load("cassettes/").usage(by="session")
             >>> usage.loc[usage.session_name == "plain_chat", "total_tokens"].tolist()
             [214]
         """
-        return usage_table(self, by, tz)
+        return usage_table(self._within(since, until, where, tz), by, tz)
 
-    def summary(self, by: Key | Sequence[Key] = (), *, tz: str | None = None) -> pd.DataFrame:
+    def summary(
+        self,
+        by: Key | Sequence[Key] = (),
+        *,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        where: Where | None = None,
+        tz: str | None = None,
+    ) -> pd.DataFrame:
         """Summarise tokens, cost, latencies, waits and errors.
 
         Args:
-            by: A key or several, as for `usage`, without `"trajectory"`; one row in all when empty.
-            tz: Time zone of periods; None for the local one.
+            by: A key or several, as for `usage`; one row in all when empty.
+            since: As for `filter`.
+            until: As for `filter`.
+            where: As for `filter`.
+            tz: Time zone of periods and dates; None for the local one.
 
         Returns:
             One row per group, with the columns of the page Tables.
 
         Raises:
-            InvalidInputError: A key or the time zone is unknown.
+            InvalidInputError: A key, a limit or the time zone is unknown.
         """
         from agy_nb.analysis.metrics.summary import summary
 
-        return summary(self, by, tz=tz)
+        return summary(self._within(since, until, where, tz), by, tz=tz)
+
+    def latency(
+        self,
+        by: Key | Sequence[Key] = (),
+        *,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        where: Where | None = None,
+        tz: str | None = None,
+    ) -> pd.DataFrame:
+        """Summarise how fast the model answers: percentiles over its calls.
+
+        Args:
+            by: A key or several, as for `usage`; one row in all when empty.
+            since: As for `filter`.
+            until: As for `filter`.
+            where: As for `filter`.
+            tz: Time zone of periods and dates; None for the local one.
+
+        Returns:
+            One row per group: the time to the first piece and the duration of metered calls, and
+            the tokens per second, each with p50, p90, p95 and p99.
+
+        Raises:
+            InvalidInputError: A key, a limit or the time zone is unknown.
+
+        Example:
+            >>> latency = agy.load("cassettes/").latency(by="model")
+            >>> bool((latency["duration_p50"] <= latency["duration_p99"]).all())
+            True
+        """
+        from agy_nb.analysis.metrics.latency import latency_table
+
+        return latency_table(self._within(since, until, where, tz), by, tz=tz)
 
     def filter(
         self,
@@ -242,7 +234,26 @@ class Tables:
             >>> sessions.usage("session")["total_tokens"].tolist()
             [214]
         """
-        return Tables(select(self, since, until, where, tz), prices=self._prices)
+        selection = Selection.of(since, until, where, tz)
+        return Tables(select(self._read, selection), prices=self._prices)
+
+    def _within(
+        self, since: Moment | None, until: Moment | None, where: Where | None, tz: str | None
+    ) -> Tables:
+        if since is None and until is None and where is None:
+            return self
+        return self.filter(since=since, until=until, where=where, tz=tz)
+
+    def only(self, session_id: str) -> Tables:
+        """Return the tables of one session.
+
+        Args:
+            session_id: Its id.
+
+        Returns:
+            New tables, without a row if there is no such session.
+        """
+        return self.filter(where={"session_id": session_id})
 
     def with_labels(self, labels: pd.DataFrame | Mapping[str, Mapping[str, Any]]) -> Tables:
         """Add labels to sessions: columns of `sessions`, and keys of `usage` and `summary`.
@@ -262,7 +273,7 @@ class Tables:
             >>> sessions.filter(where={"user": "ada"}).usage("user")["total_tokens"].tolist()
             [214]
         """
-        return Tables(labelled(self._read, labels), prices=self._prices, freeze=None)
+        return Tables(labelled(self._read, labels), prices=self._prices)
 
     # -- plots -------------------------------------------------------------------------------
 

@@ -23,11 +23,13 @@ IDS: Mapping[str, tuple[str, ...]] = {
     "agent": ("session_id", "agent_id"),
     "turn": ("session_id", "agent_id", "turn_id"),
     "trajectory": ("session_id", "agent_id", "trajectory_id"),
+    "subagent": ("subagent",),
     "model": ("model",),
     "tool": ("tool",),
 }
 """Columns of the keys that are columns of the tables."""
 
+_THREAD = ("session_id", "agent_id", "trajectory_id")
 PERIODS = ("hour", "day", "week", "month")
 TIMES = {
     "sessions": "started_at",
@@ -44,6 +46,10 @@ TIMES = {
     "errors": "at",
 }
 """The column of each table that says when a row happened."""
+
+
+_TAKEN = frozenset({*IDS, *PERIODS, *(name for each in TABLES.values() for name in each.names)})
+"""Names that a key of yours cannot have."""
 
 
 class Source(Protocol):
@@ -68,21 +74,32 @@ def columns_of(keys: Sequence[Any]) -> list[str]:
 def _columns(key: Any) -> tuple[str, ...]:
     if isinstance(key, str):
         return IDS.get(key, (key,))
-    return (str(getattr(key, "name", None) or getattr(key, "__name__", "key")),)
+    name = getattr(key, "name", None) or getattr(key, "__name__", None)
+    return (str(name) if name and name != "<lambda>" else "key",)
 
 
 def check_keys(source: Source, keys: Sequence[Any]) -> None:
     """Refuse unknown keys.
 
     Raises:
-        InvalidInputError: A word is neither a key nor a label.
+        InvalidInputError: A word is neither a key nor a label, or two keys have one name.
     """
+    names: list[str] = []
     for key in keys:
-        if not isinstance(key, str) and (callable(key) or hasattr(key, "index")):
-            continue
-        if not isinstance(key, str) or key not in (*IDS, *PERIODS, *labels_of(source)):
+        is_own = not isinstance(key, str) and (callable(key) or hasattr(key, "index"))
+        if not is_own and (
+            not isinstance(key, str) or key not in (*IDS, *PERIODS, *labels_of(source))
+        ):
             known = ", ".join([*IDS, *PERIODS, *labels_of(source)])
             raise InvalidInputError(f"by must be of {known}; got {key!r}", field="by")
+        [name] = _columns(key) if is_own else (str(key),)
+        if name in names or (is_own and name in _TAKEN):
+            raise InvalidInputError(
+                f"two keys or a column of the tables are named {name!r}; give your key another "
+                "name, such as Series.rename('mine')",
+                field="by",
+            )
+        names.append(name)
 
 
 def session_names(source: Source) -> dict[str, str]:
@@ -116,17 +133,65 @@ def with_keys(
     for key in keys:
         if not isinstance(key, str):
             [column] = _columns(key)
-            values = key(added) if callable(key) else added["session_id"].map(key)
-            added = added.assign(**{column: values})
-        elif key == "model" and "model" not in table:
-            agents = source.frame("agents")[["session_id", "agent_id", "model"]]
-            added = added.merge(agents, on=["session_id", "agent_id"], how="left")
+            added = added.assign(**{column: _own_column(source, name, added, key)})
         elif key in PERIODS:
             added = added.assign(**{key: periods(added[TIMES[name]], key, tz)})
-        elif key not in IDS:
+        elif key in ("model", "subagent", "trajectory"):
+            added = _with_thread(source, added, IDS[key][-1])
+        elif key not in IDS and key not in added:
             labels = source.frame("sessions").set_index("session_id")[key]
             added = added.assign(**{key: added["session_id"].map(labels)})
     return added
+
+
+def rows_with_keys(source: Source, name: str, keys: Sequence[Any], tz: str | None) -> pd.DataFrame:
+    """Return a table with the columns of keys; empty if a key of yours is one of requests only.
+
+    Args:
+        source: Tables.
+        name: Name of the table.
+        keys: The keys; `with_keys` has accepted them for `model_calls`.
+        tz: Time zone of periods; None for the local one.
+    """
+    table = source.frame(name)
+    try:
+        return with_keys(source, name, table, keys, tz)
+    except InvalidInputError:
+        if not any(callable(key) for key in keys):
+            raise
+        return table.iloc[:0].assign(**dict.fromkeys(columns_of(keys)))
+
+
+def _with_thread(source: Source, table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Add a column of the trajectory of each row. A turn belongs to its agent's own trajectory."""
+    if column in table:
+        return table
+    threads = source.frame("trajectories")
+    on = [*_THREAD]
+    if "trajectory_id" not in table:
+        threads = threads[threads["depth"].eq(0)]
+        on = on[:2]
+    values = threads.drop_duplicates(on)[[*on, *({column} - {*on})]]
+    found = table.merge(values, on=on, how="left")
+    if column == "model" and len(on) < len(_THREAD):  # no trajectory began in the frames
+        agents = source.frame("agents")[["session_id", "agent_id", "model"]]
+        of_agent = table[["session_id", "agent_id"]].merge(agents, how="left")["model"]
+        found["model"] = found["model"].fillna(of_agent)
+    return found
+
+
+def _own_column(source: Source, name: str, table: pd.DataFrame, key: Any) -> Any:
+    """Return the column of a key of yours. A function also sees the columns of `sessions`."""
+    if not callable(key):
+        return table["session_id"].map(key)
+    sessions = source.frame("sessions")
+    more = [each for each in sessions if each == "session_id" or each not in table]
+    seen = table.merge(sessions[more], on="session_id", how="left").set_axis(table.index)
+    try:
+        return key(seen)
+    except Exception as error:
+        msg = f"by={_columns(key)[0]} fails on the table {name}: {type(error).__name__}: {error}"
+        raise InvalidInputError(msg, field="by") from error
 
 
 def periods(times: pd.Series[Any], period: str, tz: str | None) -> pd.Series[Any]:

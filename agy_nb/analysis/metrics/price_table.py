@@ -149,10 +149,10 @@ def context_window(names: Sequence[str], provider: str) -> int | None:
 
 def _snapshot() -> Any:
     try:
-        from genai_prices.data_snapshot import get_snapshot
+        import genai_prices
     except ImportError:
         return None
-    return get_snapshot()
+    return genai_prices.data_snapshot.get_snapshot()
 
 
 def _model(snapshot: Any, names: Sequence[str], provider: str) -> tuple[Any, Any]:

@@ -11,10 +11,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.analysis.builders.dataframes import dtype
-from agy_nb.analysis.metrics.groups import Source, check_keys, columns_of, keys_of, with_keys
+from agy_nb.analysis.metrics.groups import (
+    Source,
+    check_keys,
+    columns_of,
+    keys_of,
+    rows_with_keys,
+    with_keys,
+)
 from agy_nb.analysis.metrics.usage import shared_out
 from agy_nb.analysis.schema import Column
-from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,8 +86,8 @@ def summary(source: Source, by: Any = (), *, tz: str | None = None) -> pd.DataFr
 
     Args:
         source: Tables.
-        by: The key or keys of the groups, as for `usage`, without `"trajectory"`; one row in all
-            when empty. With `"tool"` the figures are those of tool calls.
+        by: The key or keys of the groups, as for `usage`; one row in all when empty. A turn belongs
+            to its agent's own trajectory. With `"tool"` the figures are those of tool calls.
         tz: Time zone of periods; None for the local one.
 
     Raises:
@@ -90,8 +96,6 @@ def summary(source: Source, by: Any = (), *, tz: str | None = None) -> pd.DataFr
     keys = keys_of(by)
     check_keys(source, keys)
     words = [key for key in keys if isinstance(key, str)]
-    if "trajectory" in words:
-        raise InvalidInputError("a summary has turns, not trajectories; use usage()", field="by")
     return _tools(source, keys, tz) if "tool" in words else _turns(source, keys, tz)
 
 
@@ -100,9 +104,9 @@ def summary(source: Source, by: Any = (), *, tz: str | None = None) -> pd.DataFr
 
 def _turns(source: Source, keys: list[Any], tz: str | None) -> pd.DataFrame:
     on = columns_of(keys) or [_ALL]
-    turns = with_keys(source, "turns", source.frame("turns"), keys, tz)
-    turns = turns.merge(_contexts(source), on=["session_id", "agent_id", "turn_id"], how="left")
     calls = with_keys(source, "model_calls", source.frame("model_calls"), keys, tz)
+    turns = rows_with_keys(source, "turns", keys, tz)
+    turns = turns.merge(_contexts(source), on=["session_id", "agent_id", "turn_id"], how="left")
     table = _turn_sums(turns.assign(**{_ALL: 0}), on)
     table = table.merge(_call_sums(calls.assign(**{_ALL: 0}), on), on=on, how="outer")
     for name in ("n_turns", "n_model_calls", "n_requests", "n_unknown", "n_unpriced"):

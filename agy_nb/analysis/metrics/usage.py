@@ -6,19 +6,28 @@ Rule 2: a sum of unknown values is unknown. Flags mark incomplete sums.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from agy_nb.analysis.builders.dataframes import dtype, frame
-from agy_nb.analysis.live.turn_fold import EventTurn, fold_turns
-from agy_nb.analysis.metrics.groups import Source, check_keys, columns_of, keys_of, with_keys
-from agy_nb.analysis.schema import TABLES, TOKENS, TOOL_USAGE, USAGE, USAGE_KEYS, Column
-from agy_nb.errors import InvalidInputError
+from agy_nb.analysis.builders.dataframes import dtype
+from agy_nb.analysis.metrics.groups import (
+    Source,
+    check_keys,
+    columns_of,
+    keys_of,
+    rows_with_keys,
+    with_keys,
+)
+from agy_nb.analysis.schema import TOKENS, TOOL_USAGE, USAGE, USAGE_KEYS, Column
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _SUMS = tuple(column.name for column in TOKENS)
+_COSTS = (
+    "input_cost_usd", "cache_read_cost_usd", "output_cost_usd", "reasoning_cost_usd", "cost_usd",
+    "cache_saved_usd",
+)  # fmt: skip
 _COUNTS = ("n_model_calls", "n_requests", "n_refused", "n_usage_unknown", "n_unpriced_calls")
 _RUNNING = "running"
 _ALL = "_all"
@@ -47,8 +56,8 @@ def usage_table(source: Source, by: Any, tz: str | None = None) -> pd.DataFrame:
         return _tools(source, keys, tz)
     on = columns_of(keys) or [_ALL]
     calls = with_keys(source, "model_calls", source.frame("model_calls"), keys, tz)
-    calls = calls.assign(**{_ALL: 0})
-    table = _groups(source, keys, on, tz).merge(_sums(calls, on), on=on, how="outer")
+    calls = calls.assign(**{_ALL: 0}, failed_cost_usd=_failed_costs(source, calls))
+    table = _groups(source, keys, on, tz).merge(call_sums(calls, on), on=on, how="outer")
     for key in _about(keys):
         name, columns = _ABOUT[key]
         ids = columns_of([key])
@@ -72,12 +81,16 @@ def combined(parts: Sequence[pd.DataFrame], by: Any) -> pd.DataFrame:
     table = pd.concat(parts, ignore_index=True)
     adds = [each.name for each in figures if each.kind in ("int", "duration", "float")]
     flags = [each.name for each in figures if each.kind == "bool"]
+    if figures is USAGE:  # a speed is no sum
+        seconds = table["model_time"].dt.total_seconds()
+        table = table.assign(tokens_per_second=table["tokens_per_second"] * seconds)
     groups = table.groupby(on, dropna=False, observed=True)
     sums = groups[adds].sum(min_count=1)
     sums[flags] = groups[flags].any()
     table = sums.reset_index()
     if figures is USAGE:
-        table = table.assign(cache_hit_ratio=_cache_hit_ratio(table))
+        speed = per_second(table["tokens_per_second"], table["model_time"])
+        table = table.assign(cache_hit_ratio=_cache_hit_ratio(table), tokens_per_second=speed)
     return _finished(table, keys, figures)
 
 
@@ -118,8 +131,9 @@ def _order(names: Sequence[str], keys: Sequence[Any]) -> list[str]:
 def _groups(source: Source, keys: Sequence[Any], on: list[str], tz: str | None) -> pd.DataFrame:
     """Return every group, also those without a request, and whether a turn in it is not over."""
     words = {key for key in keys if isinstance(key, str)}
-    name = "trajectories" if "trajectory" in words or words == {"model"} else "turns"
-    table = with_keys(source, name, source.frame(name), keys, tz).assign(**{_ALL: 0})
+    by_thread = words & {"trajectory", "subagent"} or words == {"model"}
+    name = "trajectories" if by_thread else "turns"
+    table = rows_with_keys(source, name, keys, tz).assign(**{_ALL: 0})
     if name == "turns":
         open_ = table["status"].eq(_RUNNING)
     else:
@@ -128,23 +142,44 @@ def _groups(source: Source, keys: Sequence[Any], on: list[str], tz: str | None) 
     if words and words <= {"agent", "session"} and len(words) == len(keys):
         every = source.frame("agents" if "agent" in words else "sessions")[on]
         table = every.merge(table[[*on, "open"]], on=on, how="left")
-    if not set(on) <= set(table.columns):  # only requests have these keys
-        return table.iloc[:0].reindex(columns=[*on, "open"])
     return table.groupby(on, dropna=False, observed=True)["open"].any().reset_index()
 
 
-def _sums(calls: pd.DataFrame, on: list[str]) -> pd.DataFrame:
+def _failed_costs(source: Source, calls: pd.DataFrame) -> pd.Series[Any]:
+    """Return the costs of calls in turns that failed; NA for other calls."""
+    import pandas as pd
+
+    key = ["session_id", "turn_id"]
+    turns = source.frame("turns")
+    failed = turns.loc[turns["status"].isin(["error", "timeout"]), key]
+    is_failed = pd.MultiIndex.from_frame(calls[key]).isin(pd.MultiIndex.from_frame(failed))
+    costs: pd.Series[Any] = calls["cost_usd"].where(is_failed)
+    return costs
+
+
+def call_sums(calls: pd.DataFrame, on: list[str]) -> pd.DataFrame:
+    """Sum up requests.
+
+    Args:
+        calls: Rows of `model_calls`, with a column `failed_cost_usd`.
+        on: The columns of the groups.
+    """
     status = calls["status"]
     metered = status.eq("metered")
+    timed = metered & calls["duration"].notna() & calls["output_tokens"].notna()
     counted = calls.assign(
         n_model_calls=metered.astype("Int64"),
         n_refused=status.eq("refused").astype("Int64"),
         n_usage_unknown=status.isin(["usage_unknown", "cut"]).astype("Int64"),
         n_unpriced_calls=(metered & calls["cost_usd"].isna()).astype("Int64"),
         n_requests=1,
+        model_time=calls["duration"].where(timed),
+        _timed_tokens=calls["output_tokens"].where(timed),
     )
     groups = counted.groupby(on, dropna=False, observed=True)
-    sums = groups[[*_SUMS, "cost_usd"]].sum(min_count=1)
+    added = [*_SUMS, *_COSTS, "failed_cost_usd", "model_time", "_timed_tokens"]
+    sums = groups[added].sum(min_count=1)
+    sums["tokens_per_second"] = per_second(sums["_timed_tokens"], sums["model_time"])
     sums[list(_COUNTS)] = groups[list(_COUNTS)].sum().astype("Int64")
     return sums.reset_index()
 
@@ -166,6 +201,13 @@ def _derived(table: pd.DataFrame) -> pd.DataFrame:
         tokens_are_lower_bound=low,
         cost_is_lower_bound=low | (counts["n_unpriced_calls"] > 0),
     )
+
+
+def per_second(tokens: pd.Series[Any], time: pd.Series[Any]) -> pd.Series[Any]:
+    """Return tokens per second; unknown where there is no time."""
+    seconds = time.dt.total_seconds().astype("Float64")
+    speed: pd.Series[Any] = tokens.astype("Float64") / seconds.where(seconds > 0)
+    return speed
 
 
 def _cache_hit_ratio(table: pd.DataFrame) -> pd.Series[Any]:
@@ -195,72 +237,3 @@ def _tools(source: Source, keys: Sequence[Any], tz: str | None) -> pd.DataFrame:
     table["n_tool_calls"] = groups.size()
     table["n_errors"] = groups["failed"].sum()
     return _finished(table.reset_index(), keys, TOOL_USAGE)
-
-
-class _Built:
-    """Tables of complete columns."""
-
-    def __init__(self, turns: Iterable[EventTurn]) -> None:
-        self._columns = fold_turns(turns)
-
-    def frame(self, name: str) -> pd.DataFrame:
-        return frame(TABLES[name], self._columns[name].data)
-
-
-def usage_df(
-    turns: EventTurn | Iterable[EventTurn], *, by: Literal["turn", "trajectory"] = "turn"
-) -> pd.DataFrame:
-    """Return the tokens of responses, one row per turn or per trajectory.
-
-    `n_model_calls` counts metered calls. Calls that fail or are cancelled report no tokens, so a
-    sum is a lower bound. `input_tokens` include `cache_read_tokens`, and `output_tokens` include
-    `reasoning_tokens`. The row of a turn includes its subagents; use `by="trajectory"` to separate
-    them. For whole agents and sessions, use `agent.tables.usage()`.
-
-    Args:
-        turns: One response or several. A running one counts with the tokens so far.
-        by: The groups.
-
-    Returns:
-        One row per group. Unknown numbers of tokens are `<NA>`.
-
-    Raises:
-        InvalidInputError: `by` is unknown.
-
-    Example:
-        >>> from agy_nb.analysis import usage_df
-        >>> responses = [
-        ...     await agent.chat(prompt) for prompt in ("Hello", "Use get_weather for Rome")
-        ... ]
-        >>> for response in responses:
-        ...     await response.wait()
-        <Response turn ...>
-        <Response turn ...>
-        >>> usage_df(responses)["n_model_calls"].tolist()
-        [1, 2]
-    """
-    if by not in ("turn", "trajectory"):
-        raise InvalidInputError(f"by must be one of turn, trajectory, got {by!r}", field="by")
-    source = _Built([turns] if isinstance(turns, EventTurn) else turns)
-    on = ["agent_id", "turn_id"]
-    every = source.frame("turns")[on]
-    if by == "trajectory":
-        on.append("trajectory_id")
-        every = _trajectories_of_turns(source)
-    sums = _sums(source.frame("model_calls"), on)
-    table = every.merge(sums, on=on, how="left")
-    table["n_model_calls"] = table["n_model_calls"].fillna(0)
-    counts = [name for name in _SUMS if name not in ("uncached_input_tokens", "tool_use_tokens")]
-    return table[[*every.columns, "n_model_calls", *counts]]
-
-
-def _trajectories_of_turns(source: Source) -> pd.DataFrame:
-    ids = ["agent_id", "turn_id", "trajectory_id"]
-    import pandas as pd
-
-    seen = [source.frame(name)[ids] for name in ("steps", "model_calls", "tool_calls")]
-    first = source.frame("trajectories")[ids]
-    found = pd.concat([*seen, first]).drop_duplicates().dropna()
-    found = found[found["trajectory_id"] != ""]
-    about = source.frame("trajectories")[["agent_id", "trajectory_id", *_ABOUT["trajectory"][1]]]
-    return found.merge(about, on=["agent_id", "trajectory_id"], how="left")

@@ -19,6 +19,7 @@ from agy_nb.analysis.metrics.groups import Key
 from agy_nb.analysis.metrics.usage import combined
 from agy_nb.analysis.read.discovery import RecordingPath
 from agy_nb.analysis.schema import TABLES
+from agy_nb.analysis.selection import Moment, Where
 from agy_nb.analysis.sessions import Sessions, own_copy
 from agy_nb.analysis.tables import Tables
 
@@ -142,17 +143,30 @@ class DaskSessions(Tables):
         read = partial(_one_table, name=name, options=self._options)
         return dataframe.from_map(read, self.parts, meta=meta, label=f"agy-{name}")
 
-    def usage(self, by: Key | Sequence[Key] = "turn", *, tz: str | None = None) -> pd.DataFrame:
-        """Tokens and cost, summed up by the workers; see `Tables.usage`.
+    def usage(
+        self,
+        by: Key | Sequence[Key] = "turn",
+        *,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        where: Where | None = None,
+        tz: str | None = None,
+    ) -> pd.DataFrame:
+        """Sum up tokens and cost; the workers do it. See `Tables.usage`.
 
         Args:
             by: As for `Tables.usage`.
+            since: As for `Tables.usage`.
+            until: As for `Tables.usage`.
+            where: As for `Tables.usage`.
             tz: As for `Tables.usage`; when None, that of the machine that a worker is on.
 
         Returns:
             As `Tables.usage`.
         """
-        return combined(self._each(partial(_usage, by=by, tz=tz, options=self._options)), by)
+        limits = {"since": since, "until": until, "where": where, "tz": tz}
+        work = partial(_usage, by=by, limits=limits, options=self._options)
+        return combined(self._each(work), by)
 
     def with_prices(self, prices: Prices | None) -> DaskSessions:
         """The same sessions, priced in another way.
@@ -231,9 +245,9 @@ def _some_tables(
 
 
 def _usage(
-    part: Sequence[RecordingPath], by: Any, tz: str | None, options: Options
+    part: Sequence[RecordingPath], by: Any, limits: Mapping[str, Any], options: Options
 ) -> pd.DataFrame:
-    return Sessions(part, **options).usage(by, tz=tz)
+    return Sessions(part, **options).usage(by, **limits)
 
 
 def _write(part: Sequence[RecordingPath], number: int, folder: Path, options: Options) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from agy_nb.analysis import load
 from agy_nb.errors import InvalidInputError
-from tests.analysis.conftest import Wire, save
+from tests.analysis.conftest import CHILD, Wire, save
 
 MIDNIGHT = dt.datetime(2026, 3, 2, tzinfo=dt.UTC).timestamp()  # a Monday
 
@@ -82,9 +82,167 @@ def test_unknown_key_is_refused(sessions, by):
             ask(by)
 
 
-def test_trajectory_is_no_key_of_a_summary(sessions):
-    with pytest.raises(InvalidInputError, match="use usage"):
-        sessions.summary("trajectory")
+def test_two_keys_of_one_name_are_refused(sessions):
+    one = sessions.sessions.set_index("session_id")["n_turns"].rename("mine")
+    for by in ([one, one], [one.rename("model")], ["day", "day"], [one.rename("total_tokens")]):
+        with pytest.raises(InvalidInputError, match="give your key another name"):
+            sessions.usage(by)
+
+
+def test_a_function_sees_the_session_and_its_failures_are_named(sessions):
+    [name] = sessions.sessions["session_name"]
+    assert sessions.usage(lambda rows: rows["session_name"])["key"].tolist() == [name]
+    with pytest.raises(InvalidInputError, match="by=key fails on the table model_calls: KeyError"):
+        sessions.usage(lambda rows: rows["nothing"])
+
+
+# -- every key answers every question ------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """Two sessions: with a subagent and tools, and across midnight."""
+    folder = tmp_path_factory.mktemp("mixed")
+    wire = Wire(start=MIDNIGHT + 100).begin().prompt()
+    wire.usage(prompt=10, answer=1).tool("call-1").step(2, text="Two.").usage(prompt=20, answer=2)
+    wire.step(1, where=CHILD, text="Hm").usage(CHILD, prompt=40, answer=4)
+    save(folder / "a", wire.idle(CHILD).idle().end())
+    save(folder / "b", across(MIDNIGHT - 3601))  # `save` adds an hour
+    labels = {"a": {"user": "ada"}, "b": {"user": "bob"}}
+    return load(folder).with_labels(labels)
+
+
+KEYS = [
+    "session", "turn", "agent", "model", "trajectory", "subagent", "hour", "day", "week", "month",
+    "user", pd.Series(dtype="object", name="team"), lambda rows: rows["agent_id"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key if isinstance(key, str) else None)
+def test_every_key_divides_every_sum(mixed, key):
+    for by in (key, [key, "day"] if str(key) != "day" else [key, "model"]):
+        usage = mixed.usage(by, tz="UTC")
+        assert (usage["total_tokens"].sum(), usage["n_model_calls"].sum()) == (77 + 303, 5)
+        summary = mixed.summary(by, tz="UTC")
+        assert summary["total_tokens"].sum() == 77 + 303
+        assert (summary["n_turns"].sum(), summary["n_model_calls"].sum()) == (2, 5)
+        assert mixed.latency(by, tz="UTC")["n_model_calls"].sum() == 5
+        for table in (usage, summary):
+            assert not table.duplicated(list(table.columns[: len(KEYS)])).any()
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key if isinstance(key, str) else None)
+def test_every_key_divides_tools(mixed, key):
+    usage = mixed.usage(["tool", key], tz="UTC")
+    assert (usage["n_tool_calls"].tolist(), usage["attributed_tokens"].tolist()) == ([1], [22.0])
+    assert mixed.summary([key, "tool"], tz="UTC")["n_tool_calls"].tolist() == [1]
+
+
+def test_a_column_of_requests_is_a_key_too(mixed):
+    def size(calls):
+        return calls["output_tokens"].gt(2).map({True: "long", False: "short"})
+
+    usage = mixed.usage(size)
+    assert dict(zip(usage["size"], usage["total_tokens"], strict=True)) == {
+        "long": 44,
+        "short": 336,
+    }
+
+
+@pytest.mark.parametrize(
+    ("limits", "tokens"),
+    [
+        ({"since": "2026-03-02"}, 279),
+        ({"until": "2026-03-01"}, 101),
+        ({"where": {"session_name": "b"}}, 303),
+        ({"where": "session_name == 'b'", "since": "2026-03-02"}, 202),
+    ],
+)
+def test_every_question_takes_limits(mixed, limits, tokens):
+    assert mixed.usage((), **limits, tz="UTC")["total_tokens"].sum() == tokens
+    assert mixed.summary(**limits, tz="UTC")["total_tokens"].sum() == tokens
+    count = mixed.filter(**limits, tz="UTC").usage(())["n_model_calls"].sum()
+    assert mixed.latency(**limits, tz="UTC")["n_model_calls"].sum() == count
+
+
+def test_load_takes_the_same_limits(tmp_path):
+    save(tmp_path / "night", across())
+    save(tmp_path / "b", Wire(start=MIDNIGHT).begin().prompt().usage(prompt=7).idle().end())
+    sessions = load(tmp_path, since="2026-03-02", where={"session_name": "night"}, tz="UTC")
+    assert sessions.usage(())["total_tokens"].tolist() == [202]
+    assert [each.sessions["session_name"].tolist() for each in sessions] == [["night"]]
+    with pytest.raises(InvalidInputError, match="since must be"):
+        load(tmp_path, since="soon")
+    with pytest.raises(InvalidInputError, match="does not select sessions"):
+        load(tmp_path, where="nothing == 1").usage()
+
+
+# -- parts of the cost, and speed ----------------------------------------------------------------
+
+
+def test_usage_has_the_parts_of_the_cost(tmp_path):
+    pytest.importorskip("genai_prices")
+    wire = Wire().begin().prompt().step(1, text="Hi")
+    wire.usage(prompt=1_000_000, cached=400_000, answer=600, thoughts=400).idle().end()
+    row = load(save(tmp_path / "c", wire)).usage(()).iloc[0]
+    assert row["input_cost_usd"] == pytest.approx(0.6 * 0.3 + 0.4 * 0.03)
+    assert row["cache_read_cost_usd"] == pytest.approx(0.4 * 0.03)
+    assert row["cache_saved_usd"] == pytest.approx(0.4 * 0.27)
+    assert row["output_cost_usd"] == pytest.approx(1000 * 2.5e-6)
+    assert row["reasoning_cost_usd"] == pytest.approx(400 * 2.5e-6)
+    assert row["cost_usd"] == pytest.approx(row["input_cost_usd"] + row["output_cost_usd"])
+    assert pd.isna(row["failed_cost_usd"])
+
+
+def test_usage_has_the_cost_of_failed_turns(tmp_path):
+    pytest.importorskip("genai_prices")
+    wire = Wire().begin().prompt().usage(prompt=1_000_000)
+    wire.idle().prompt().usage(prompt=2_000_000)
+    failed = {"error": {"errorMessage": "no such key", "httpCode": 401}}
+    wire.step(3, state="ERROR", source="SYSTEM", **failed).idle(**failed).end()
+    sessions = load(save(tmp_path / "c", wire))
+    assert sessions.turns["status"].tolist() == ["ok", "error"]
+    usage = sessions.usage(())
+    assert usage["failed_cost_usd"].tolist() == [pytest.approx(0.6)]
+    assert sessions.usage("turn")["failed_cost_usd"].fillna(0).tolist() == [0, pytest.approx(0.6)]
+
+
+def slow(tmp_path, *seconds):
+    """Calls that take some time, each with 100 tokens."""
+    wire = Wire().begin()
+    for number, each in enumerate(seconds):
+        wire.prompt().add("harness", wire.usage_frame(), each / 4) if number else wire.prompt()
+        wire.step(number + 1, text="Hi", state="ACTIVE")
+        wire.now += 0
+        wire.lines[-1]["dt"] = each / 4
+        wire.usage(prompt=1, answer=100)
+        wire.lines[-1]["dt"] = each * 3 / 4
+        wire.idle()
+    return load(save(tmp_path / "c", wire.end()))
+
+
+def test_latency_has_percentiles_of_calls(tmp_path):
+    sessions = slow(tmp_path, *range(1, 101))
+    calls = sessions.model_calls
+    [row] = sessions.latency().to_dict("records")
+    assert row["n_model_calls"] == 100
+    for name in ("ttft", "duration"):
+        for label, share in (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99)):
+            expected = calls[name].dt.total_seconds().quantile(share)
+            assert row[f"{name}_{label}"].total_seconds() == pytest.approx(expected, abs=1e-5)
+    speed = 100 / calls["duration"].dt.total_seconds()
+    assert row["tokens_per_second_p50"] == pytest.approx(speed.median())
+    usage = sessions.usage(()).iloc[0]
+    total = calls["duration"].dt.total_seconds().sum()
+    assert usage["model_time"].total_seconds() == pytest.approx(total)
+    assert usage["tokens_per_second"] == pytest.approx(100 * 100 / total)
+
+
+def test_latency_of_nothing_is_unknown(tmp_path):
+    sessions = load(save(tmp_path / "c", Wire().begin().prompt().idle().end()))
+    assert sessions.latency("model").empty
+    full = slow(tmp_path / "full", 1, 2).latency("model")
+    assert (sessions.latency("model").dtypes == full.dtypes).all()
 
 
 # -- selections and labels -----------------------------------------------------------------------
