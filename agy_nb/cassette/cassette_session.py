@@ -243,7 +243,7 @@ class CassetteSession:
             self._options.path,
             header,
             redact=self._redactor.line,
-            join=partial(joined, redactor=self._redactor),
+            join=partial(joined, redactor=self._redactor, live=True),
             keep=read_lines(cassette.path) if cassette else (),
         )
         with writer.adding_files():

@@ -26,6 +26,7 @@ from agy_nb.collector import collector_paused
 from agy_nb.protocol.events import Event
 from agy_nb.wire import WireReader
 from agy_nb.wire.frames import TIMESTAMP
+from agy_nb.wire.literal_marks import ESCAPE, unmarked_line
 from agy_nb.wire.parsing import parse_lines
 
 _MICRO = 1e-6
@@ -226,7 +227,12 @@ class _Reader:
                 self._take_lines(batch, number)
 
     def _take_lines(self, batch: list[bytes], last: int) -> None:
-        connections, parsed = self._connections, parse_lines(batch)
+        connections, parsed = (
+            self._connections,
+            parse_lines(
+                [unmarked_line(raw) if ESCAPE in raw else raw for raw in batch]  # most have none
+            ),
+        )
         for number, line in enumerate(parsed, start=last - len(batch) + 1):
             try:
                 connection = connections.get(line["s"]) or self._connect(line["s"])

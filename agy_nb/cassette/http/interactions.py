@@ -22,6 +22,7 @@ from agy_nb.cassette.matching.compare_requests import (
 from agy_nb.cassette.matching.text_diff import diff_of
 from agy_nb.cassette.remedies import ACCEPT_UNPLAYED, RECORD_AGAIN
 from agy_nb.cassette.storage.model_log import has_model, read_model
+from agy_nb.wire.literal_marks import unmarked
 
 
 class Exchange(NamedTuple):
@@ -120,6 +121,7 @@ class Interactions:
         expected, actual = canonical_body(near[0].body), canonical_body(request.body)
         difference = self._comparer.first(expected, actual)
         diff = diff_of(difference) if difference else f"{near[0].uri}\n{request.uri}"
+        diff = unmarked(diff)
         where = difference.path if difference else "uri"
         return CassetteMismatchError(
             f"{folder}: a request to the model is not what was recorded.\n{where} differs:\n{diff}",

@@ -34,7 +34,7 @@ from agy_nb.cassette.redaction.http.http_headers import (
     clean_request_headers,
     grouped,
 )
-from agy_nb.cassette.redaction.http.sse_events import Chunk, clean_stream
+from agy_nb.cassette.redaction.http.sse_events import Chunk, changed_stream, clean_stream
 from agy_nb.cassette.redaction.http.uris import clean_uri
 from agy_nb.cassette.storage.format import Frame
 from agy_nb.cassette.storage.model_log import (
@@ -45,6 +45,7 @@ from agy_nb.cassette.storage.model_log import (
 from agy_nb.wire import frames as f
 from agy_nb.wire.client_config import models_of, paths_of
 from agy_nb.wire.json_values import object_of
+from agy_nb.wire.literal_marks import literal, literal_bytes
 
 _DEFAULT_UPSTREAM = "https://generativelanguage.googleapis.com"
 _LONGEST_WAIT_S = 86_400.0
@@ -254,7 +255,7 @@ class ModelRecorder:
     def _asked(self, asked: ProxyRequest) -> dict[str, Any]:
         headers = clean_request_headers(grouped(asked.headers.items()), self._redactor.text)
         encoding = encoding_of(asked.headers.items())
-        body = as_text(self._paths_of(asked).body(asked.body, encoding=encoding))
+        body = as_text(self._paths_of(asked).body(literal_bytes(asked.body), encoding=encoding))
         uri = clean_uri(_portless(asked.url), self._redactor.text)
         return {"method": asked.method, "uri": uri, "body": body, "headers": headers}
 
@@ -329,7 +330,7 @@ class ModelRecorder:
         body = as_text(b"".join(chunk for chunk, _ in pieces))
         chunks: list[Chunk] = [[len(chunk), round(dt, 6)] for chunk, dt in pieces]
         if isinstance(body, str):
-            body, chunks = clean_stream(body, chunks, redactor)
+            body, chunks = clean_stream(*changed_stream(body, chunks, literal), redactor)
         else:
             whole = redactor.body(body, encoding=encoding_of(upstream.headers))
             if whole != body:  # redaction changed the length, so the chunk sizes are not valid

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from agy_nb.cassette.redaction import Redactor, replay_places
 from agy_nb.cassette.redaction.http.sse_events import Chunk, changed_stream
 from agy_nb.cassette.redaction.split_text import TextSpan, merged
+from agy_nb.wire.literal_marks import unmarked
 from agy_nb.wire.path_map import PathMap
 
 _ID = re.compile(
@@ -58,7 +59,7 @@ class SessionPaths:
             asked: The request of this run, which means the same.
         """
         here = PathMap({**replay_places(), **self._to_paths, **_ids(recorded, asked)})
-        return changed_stream(body, chunks, here.message)
+        return changed_stream(body, chunks, lambda text: unmarked(here.message(text)))
 
 
 def _ids(recorded: str, asked: str) -> dict[str, str]:

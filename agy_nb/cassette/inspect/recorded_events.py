@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agy_nb.cassette.storage.format import Frame, WireRecord
+from agy_nb.cassette.storage.format import Frame, WireRecord, spoken_frame
 from agy_nb.protocol.events import Event
 from agy_nb.wire.reader import WireReader
 
@@ -31,7 +31,7 @@ class RecordedEvents:
     def take(self, line: WireRecord) -> list[Event]:
         """Return the events of the next line."""
         self.elapsed += line.dt
-        return self._reader.take(line.direction, line.frame, self._at)
+        return self._reader.take(line.direction, spoken_frame(line), self._at)
 
     def end(self, how: Frame | None) -> list[Event]:
         """Return the events of the session's end.

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from agy_nb.cassette.storage.cassette_reader import RecordedSession, load
-from agy_nb.cassette.storage.format import Frame, WireRecord
+from agy_nb.cassette.storage.format import Frame, WireRecord, spoken_frame
 from agy_nb.wire.summaries import digest_diff
 from agy_nb.wire.summaries.digest import Digest, SessionDigest
 from agy_nb.wire.summaries.digest_diff import PARTS
@@ -36,9 +36,9 @@ def digest_of(session: RecordedSession) -> Digest:
 
 def _add(digest: SessionDigest, line: WireRecord) -> None:
     if line.direction == "client":
-        digest.client(line.frame)
+        digest.client(spoken_frame(line))
     elif line.direction == "harness":
-        digest.harness(line.frame)
+        digest.harness(spoken_frame(line))
 
 
 def differences(

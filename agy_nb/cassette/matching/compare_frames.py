@@ -17,6 +17,7 @@ from agy_nb.cassette.matching.normalize import Normalizer, with_sorted_sets
 from agy_nb.cassette.redaction import MARK
 from agy_nb.errors import InvalidInputError
 from agy_nb.wire import frames as f
+from agy_nb.wire.literal_marks import literal
 
 MATCHERS = {
     "config": (f.CONFIG,),
@@ -99,6 +100,7 @@ class Comparer:
         if old is new or self._ignored(path):
             return
         if isinstance(old, dict) and isinstance(new, dict):
+            new = _with_keys_of(old, new)
             for key in (*old, *(key for key in new if key not in old)):
                 yield from self._walk(
                     old.get(key, _MISSING), new.get(key, _MISSING), _below(path, key)
@@ -149,6 +151,15 @@ def same_text(recorded: str, text: str) -> bool:
             return False
         position = found + len(piece)
     return len(text) - len(last) >= position and text.endswith(last)
+
+
+def _with_keys_of(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with the marks that a recording wrote into keys.
+
+    A client that got such a key from the replay sends it back as a text of its own.
+    """
+    marked = {literal(key): key for key in old if key not in new and MARK.search(key)}
+    return {marked.get(key, key): item for key, item in new.items()} if marked else new
 
 
 def _below(path: str, key: str) -> str:

@@ -14,6 +14,7 @@ from agy_nb.cassette.remedies import Remedy
 from agy_nb.cassette.storage.format import Frame
 from agy_nb.wire import frames as f
 from agy_nb.wire.frames import FrameKey, kind_of
+from agy_nb.wire.literal_marks import unmarked
 
 _SHOWN = 300
 
@@ -66,7 +67,7 @@ class Reporter:
     ) -> CassetteMismatchError:
         where = f"{self._path}, session {self._session}" + (f", turn {turn}" if turn else "")
         return CassetteMismatchError(
-            f"{where}: {text}",
+            unmarked(f"{where}: {text}"),
             remedies=remedies,
             path=self._path,
             phase=phase,
@@ -74,7 +75,7 @@ class Reporter:
             turn=turn,
             expected=expected,
             actual=actual,
-            diff=diff,
+            diff=unmarked(diff),
             differs_at=differs_at,
         )
 

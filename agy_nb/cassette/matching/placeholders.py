@@ -12,6 +12,7 @@ from functools import cached_property
 from agy_nb.cassette.redaction import OWN_MARKS, replay_places
 from agy_nb.cassette.storage.format import Frame
 from agy_nb.wire.client_config import conversation_of, paths_of
+from agy_nb.wire.literal_marks import unmarked, unmarked_value
 from agy_nb.wire.path_map import MARK, PathMap
 
 
@@ -48,11 +49,11 @@ class Placeholders:
 
     def outward(self, message: str) -> str:
         """Return a recorded frame, as JSON text, in this machine's words."""
-        return self._outward.message(message)
+        return unmarked(self._outward.message(message))
 
     def outward_frame(self, frame: Frame) -> Frame:
         """Return a recorded frame in this machine's words."""
-        changed: Frame = self._outward.value(frame)
+        changed: Frame = unmarked_value(self._outward.value(frame))
         return changed
 
     def inward(self, frame: Frame) -> Frame:

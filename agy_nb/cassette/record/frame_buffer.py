@@ -117,7 +117,7 @@ class FrameSnapshot:
         redactor = Redactor(redact)
         redactor.warm_up()
         # Read by the journal's thread as it writes: unpacked, all at once would be too much.
-        lines = map(redactor.line, joined(timed(self._frames()), redactor))
+        lines = map(redactor.line, joined(timed(self._frames()), redactor, live=True))
         CassetteWriter(path, new_header(), keep=lines).finish(
             lambda: dict(redactor.counts),
             complete=not self._full,

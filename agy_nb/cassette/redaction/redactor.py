@@ -34,6 +34,7 @@ from agy_nb.cassette.redaction.user_rules import RULE, Rule, UserRules
 from agy_nb.cassette.storage.format import Frame, WireRecord
 from agy_nb.wire.frames import MIME_TYPE
 from agy_nb.wire.json_values import dump_like, embedded_json
+from agy_nb.wire.literal_marks import literal_value
 from agy_nb.wire.path_map import MARK, PathMap
 
 _SECRET_MAPS = {"headers", "httpheaders", "http_headers"}
@@ -113,6 +114,10 @@ class Redactor:
         """A frame fit to be written; the one given is not changed."""
         with self._lock:
             return self._frame(frame)
+
+    def live_frame(self, frame: Frame) -> Frame:
+        """Redact a frame of a client as a recording would: what looks like a mark is no mark."""
+        return self.frame(literal_value(frame))
 
     def _frame(self, frame: Frame) -> Frame:
         frame = self.rules.document(frame, self.counts)

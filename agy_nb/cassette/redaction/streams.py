@@ -19,6 +19,7 @@ from typing import Protocol, TypeAlias
 from agy_nb.cassette.redaction.split_text import Seeing, clean_pieces
 from agy_nb.cassette.storage.format import Frame, WireRecord
 from agy_nb.wire import frames as f
+from agy_nb.wire.literal_marks import literal_pieces, literal_value
 
 _FIELDS = ((f.TEXT, f.TEXT_DELTA), (f.THINKING, f.THINKING_DELTA))
 _DELTAS = dict(_FIELDS)
@@ -39,7 +40,9 @@ class StreamRedactor(Seeing, Protocol):
         ...
 
 
-def joined(lines: Iterable[WireRecord], redactor: StreamRedactor) -> Iterator[WireRecord]:
+def joined(
+    lines: Iterable[WireRecord], redactor: StreamRedactor, *, live: bool = False
+) -> Iterator[WireRecord]:
     """Give lines without the parts of secrets that several of them make up together.
 
     What a line shows by itself is left to the redactor.
@@ -47,10 +50,11 @@ def joined(lines: Iterable[WireRecord], redactor: StreamRedactor) -> Iterator[Wi
     Args:
         lines: As they came.
         redactor: Finds the secrets.
+        live: Whether the lines come from a session. What looks like a mark is no mark then.
     """
     sessions: dict[int, _Session] = {}
     for line in lines:
-        session = sessions.setdefault(line.session, _Session(redactor))
+        session = sessions.setdefault(line.session, _Session(redactor, live=live))
         yield from session.take(line)
     for session in sessions.values():
         yield from session.finish()
@@ -59,8 +63,9 @@ def joined(lines: Iterable[WireRecord], redactor: StreamRedactor) -> Iterator[Wi
 class _Step:
     """The text of one step: its pieces while it comes, the clean ones once it has ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, live: bool) -> None:
         self.length = 0
+        self._live = live
         self.ended = False
         self._pieces: list[str] = []
         self._known = 0
@@ -78,7 +83,8 @@ class _Step:
         if not self.ended:
             self.ended = True
             self._known = redactor.known
-            self._pieces = clean_pieces(self._pieces, redactor)
+            pieces = literal_pieces(self._pieces) if self._live else self._pieces
+            self._pieces = clean_pieces(pieces, redactor)
 
     def piece(self, number: int) -> str:
         """A clean piece."""
@@ -136,8 +142,9 @@ class _Held:
 
 
 class _Session:
-    def __init__(self, redactor: StreamRedactor) -> None:
+    def __init__(self, redactor: StreamRedactor, *, live: bool) -> None:
         self._redactor = redactor
+        self._live = live
         self._steps: dict[_Key, _Step] = {}
         self._held: deque[_Held] = deque()
 
@@ -149,10 +156,13 @@ class _Session:
             step = line.frame.get(f.STEP)
             if isinstance(step, dict):
                 parts = list(self._parts(step))
+        line = _without_texts(line, parts)
+        if self._live:
+            line = _literal(line)
         if not parts and not self._held:
             yield line
             return
-        self._held.append(_Held(_without_texts(line, parts), parts))
+        self._held.append(_Held(line, parts))
         yield from self._release()
 
     def finish(self) -> Iterator[WireRecord]:
@@ -178,13 +188,13 @@ class _Session:
             if step is None and (over or not (delta or text)):
                 continue  # all at once, or nothing yet: there is nothing to join
             if step is None:
-                step = self._steps[key] = _Step()
+                step = self._steps[key] = _Step(live=self._live)
             grown, whole = delta, isinstance(text, str)
             if isinstance(text, str):
                 grown = text[step.length :]
                 if len(text) < step.length or not grown.endswith(delta):  # another text begins
                     step.end(self._redactor)
-                    step = self._steps[key] = _Step()
+                    step = self._steps[key] = _Step(live=self._live)
                     whole = text.endswith(delta)
                     grown = text if whole else delta
             if len(grown) > len(delta):  # it has grown by more than the delta, which is its end
@@ -193,6 +203,11 @@ class _Session:
             if over:
                 step.end(self._redactor)
                 del self._steps[key]
+
+
+def _literal(line: WireRecord) -> WireRecord:
+    frame = literal_value(line.frame)
+    return line if frame == line.frame else replace(line, frame=frame, text=None)
 
 
 def _without_texts(line: WireRecord, parts: list[_Part]) -> WireRecord:

@@ -86,7 +86,7 @@ class SessionMatcher:
         """
         found = self._find(config, any_model=any_model)
         if found is None:
-            error = self._no_fit(self._settings.redactor.frame(config), any_model=any_model)
+            error = self._no_fit(self._settings.redactor.live_frame(config), any_model=any_model)
             self._look_for_errors()
             self._errors.append(error)
             raise error
@@ -96,7 +96,7 @@ class SessionMatcher:
             path=str(self.recording.path),
             comparer=self._settings.comparer,
             substitution=self._substitution(found, config),
-            redact=self._settings.redactor.frame,
+            redact=self._settings.redactor.live_frame,
             answered=answered_from_record(
                 config,
                 approvals=self._settings.approvals,
@@ -187,7 +187,7 @@ class SessionMatcher:
         for session in self._left:
             if comparable_config(session.config, any_model=any_model) == now:
                 return session
-        redacted = self._settings.redactor.frame(config)
+        redacted = self._settings.redactor.live_frame(config)
         alike = self._with_digest(config_digest(redacted))
         if alike is not None:
             return alike
@@ -234,7 +234,7 @@ class SessionMatcher:
         """Return whether an agent's configuration is that of a session, as the user compares."""
         if not self._settings.comparer.compares("config"):
             return True
-        redacted = self._settings.redactor.frame(playing.config)
+        redacted = self._settings.redactor.live_frame(playing.config)
         then, now = (
             comparable_config(config, any_model=playing.any_model)
             for config in (session.config, redacted)

@@ -101,7 +101,7 @@ def _record(arguments: Namespace) -> int:
     place = merger.begin()
     try:
         header = Header(recorded_at=this_moment(), sdk=greeting.sdk, harness=harness_text(binary))
-        join = partial(joined, redactor=redactor)
+        join = partial(joined, redactor=redactor, live=True)
         journal = CassetteWriter(place.own, header, redact=redactor.line, join=join)
     except BaseException:
         merger.give_up()

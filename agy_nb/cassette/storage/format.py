@@ -37,6 +37,7 @@ from agy_nb.cassette.storage.safe_files import LONGEST_LINE, bounded_lines, open
 from agy_nb.cassette.storage.safe_json import parse_json
 from agy_nb.wire.construct import constructor_of
 from agy_nb.wire.json_values import dump_json
+from agy_nb.wire.literal_marks import has_literal, unmarked_value
 from agy_nb.wire.parsing import as_frame
 
 VERSION = 2
@@ -152,6 +153,14 @@ class Header:
 
 
 _line = constructor_of(WireRecord)
+
+
+def spoken_frame(line: WireRecord) -> Frame:
+    """Return a line's frame with the texts that look like marks as they were."""
+    if line.text is not None and not has_literal(line.text):
+        return line.frame
+    frame: Frame = unmarked_value(line.frame)
+    return frame
 
 
 def encode_line(line: WireRecord) -> bytes:

@@ -3,8 +3,10 @@
 import pytest
 from google.antigravity import types
 
+import agy_nb as agy
 from agy_nb.cassette import use_cassette
 from agy_nb.cassette.errors import CassetteMismatchError
+from agy_nb.cli import main
 from agy_nb.testing import ScriptedModel, call, say
 from tests.cassette.scenarios import NO_MODEL, Setting, talk
 
@@ -54,3 +56,69 @@ async def test_words_of_the_user_are_compared_exactly(tmp_path, kind):
     with pytest.raises(CassetteMismatchError, match="not what was recorded"):
         async with use_cassette(tmp_path / "c", "none", seam="model"):
             await play(NO_MODEL, TWO)
+
+
+MARKS = "{{agy:secret}} {{agy:foo}} {{agy::home}} {{agy:home}}/x {{agy:}}"
+
+
+def pieces(text):
+    """Cut a text, also in the middle of marks."""
+    return [text[at : at + 4] for at in range(0, len(text), 4)]
+
+
+def echo(text: str, more: dict[str, int]) -> str:
+    """Repeat a text."""
+    ECHOED.append(text)
+    return f"{text} and {MARKS}"
+
+
+ECHOED: list[str] = []
+
+
+@pytest.mark.parametrize("seam", ["wire", "model"])
+async def test_texts_that_look_like_marks_stay_as_they_are(tmp_path, seam):
+    async def play(base_url, prompt):
+        ECHOED.clear()
+        config = Setting(base_url, tmp_path / "at").config(
+            system_instructions=f"Say {MARKS}", tools=[echo]
+        )
+        result = await talk(config, prompt)
+        return result, list(ECHOED)
+
+    script = [
+        call("echo", text=MARKS, more={"{{agy:home}} {{agy:x}}": 1}),
+        say(pieces(f"It is {MARKS}.")),
+    ]
+    async with ScriptedModel(script) as model, use_cassette(tmp_path / "c"):
+        recorded = await play(model.base_url, MARKS)
+    assert recorded[1] == [MARKS]
+    assert f"It is {MARKS}." in str(recorded)
+    async with use_cassette(tmp_path / "c", "none", seam=seam):
+        assert await play(NO_MODEL, MARKS) == recorded
+    for other in ("{{agy:other}} ", "secret {{agy:foo}} ", "{{agy:secret}} {{agy:bar}} "):
+        with pytest.raises(CassetteMismatchError, match="not what was recorded"):
+            async with use_cassette(tmp_path / "c", "none", seam=seam):
+                await play(NO_MODEL, other + MARKS.partition("foo}} ")[2])
+
+
+async def test_views_of_a_recording_show_texts_as_they_were(tmp_path, capsys):
+    script = [say(pieces(f"It is {MARKS}."))]
+    async with ScriptedModel(script) as model, use_cassette(tmp_path / "c"):
+        await talk(Setting(model.base_url, tmp_path / "at").config(), f"Ask {MARKS}")
+    assert "{{agy:^foo}}" in (tmp_path / "c" / "wire.jsonl").read_text(encoding="utf-8")
+    for command in ("show", "verify"):
+        assert main(["cassette", command, str(tmp_path / "c")]) == 0
+    shown = capsys.readouterr().out
+    assert f"Ask {MARKS}" in shown
+    assert f"It is {MARKS}." in shown
+    tables = agy.load(tmp_path / "c")
+    assert tables.turns.prompt_chars.to_list() == [len(f"Ask {MARKS}")]
+    assert tables.turns.response_chars.to_list() == [len(f"It is {MARKS}.")]
+    before = files(tmp_path / "c")
+    assert main(["cassette", "redact", str(tmp_path / "c")]) == 0
+    assert files(tmp_path / "c") == before
+
+
+def files(folder):
+    """What a cassette holds, apart from its header."""
+    return {file.name: file.read_bytes() for file in folder.glob("*l")}
