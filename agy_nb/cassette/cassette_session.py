@@ -193,6 +193,7 @@ class CassetteSession:
             speed=self._options.speed,
             extend=self._extend_model if self._plan == "extend" and replaying else None,
             comparer=Comparer(normalize=self._options.normalize),
+            share_texts=self._options.share_texts,
         )
         try:
             model.open()

@@ -57,6 +57,9 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
         stall_after: Seconds without progress after which a replay raises an error.
         record_on_exception: Whether the recording is saved if the block raises.
         record_model: Whether requests to the model are recorded, for `seam="model"`.
+        share_texts: Whether instructions and tool declarations that requests to the model repeat
+            are stored once for all cassettes of a folder, in `_shared` beside them. If False, the
+            cassette holds all of its texts itself.
         tool_http: Whether to record and replay HTTP requests of host tools (requests, httpx,
             aiohttp, urllib3). vcrpy patches these libraries for the whole process, so other
             requests in the block are recorded as well.
@@ -102,6 +105,7 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
         stall_after: float = 10.0,
         record_on_exception: bool = True,
         record_model: bool = True,
+        share_texts: bool = True,
         tool_http: bool = False,
         record_media: bool = True,
         allow_values: Iterable[str | re.Pattern[str]] = (),
@@ -122,6 +126,7 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
             stall_after=stall_after,
             record_on_exception=record_on_exception,
             record_model=record_model,
+            share_texts=share_texts,
             tool_http=tool_http,
             record_media=record_media,
             allow_values=items_of("allow_values", allow_values, kinds=(str, re.Pattern)),

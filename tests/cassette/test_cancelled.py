@@ -13,8 +13,8 @@ from google.antigravity import Agent
 from agy_nb.cassette import CassetteError, CassetteInvalidError, use_cassette
 from agy_nb.cassette.http.proxy import THREAD
 from agy_nb.cassette.storage.cassette_reader import load
-from agy_nb.cassette.storage.model_log import write_vcr
 from agy_nb.cassette.storage.ownership import RecordingLock
+from agy_nb.cassette.storage.shared.vcr_file import write_vcr
 from agy_nb.testing import ScriptedModel, say
 from tests.cassette.scenarios import Setting
 from tests.cassette.storage.recordings import EXCHANGE

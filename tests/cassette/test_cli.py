@@ -18,8 +18,8 @@ from agy_nb.cassette.redaction import SECRET
 from agy_nb.cassette.storage import format as format_, migration
 from agy_nb.cassette.storage.cassette_reader import by_session, load
 from agy_nb.cassette.storage.format import HEADER, WIRE, Header, WireRecord, encode_line, read_lines
-from agy_nb.cassette.storage.model_log import write_vcr
 from agy_nb.cassette.storage.ownership import new_folder
+from agy_nb.cassette.storage.shared.vcr_file import write_vcr
 from agy_nb.cassette.storage.writer import CassetteWriter
 
 
@@ -93,8 +93,28 @@ def test_verify_remarks_that_frames_were_edited_and_they_play(run, cassette, hel
     assert code == 0
     assert "frames were edited after the recording" in out
     assert "4 it is" in str(load(folder).sessions[0].lines[-3].frame)
-    run("redact", folder)  # writes the cassette anew
-    assert "edited" not in run("verify", folder)[1]
+
+
+def test_redact_leaves_a_cassette_without_secrets_as_it_is(run, cassette, hello):
+    folder = cassette(hello)
+    write_vcr(folder / "model.yaml", [EXCHANGE])
+    (folder / WIRE).write_bytes((folder / WIRE).read_bytes().replace(b'{"s":0', b'{ "s":0'))
+    before = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in folder.iterdir()}
+    assert run("redact", "--regex", "no such text", folder)[0] == 0
+    assert "matched nothing" in run.complaint
+    after = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in folder.iterdir()}
+    assert after == before
+
+
+def test_redact_copies_the_files_that_hold_no_secret(run, cassette, hello):
+    folder = cassette(hello)
+    write_vcr(folder / "model.yaml", [EXCHANGE])
+    write_vcr(folder / "tools.yaml", [exchange(TOKEN)])
+    raw = (folder / "model.yaml").read_bytes() + b"# a comment of mine\n"
+    (folder / "model.yaml").write_bytes(raw)
+    assert run("redact", folder)[0] == 0
+    assert (folder / "model.yaml").read_bytes() == raw
+    assert TOKEN not in (folder / "tools.yaml").read_text()
 
 
 def test_verify_knows_nothing_of_edits_where_nothing_was_noted(run, cassette, hello):

@@ -37,11 +37,8 @@ from agy_nb.cassette.redaction.http.http_headers import (
 from agy_nb.cassette.redaction.http.sse_events import Chunk, changed_stream, clean_stream
 from agy_nb.cassette.redaction.http.uris import clean_uri
 from agy_nb.cassette.storage.format import Frame
-from agy_nb.cassette.storage.model_log import (
-    Interaction,
-    ModelLog,
-    as_text,
-)
+from agy_nb.cassette.storage.model_log import ModelLog, as_text
+from agy_nb.cassette.storage.shared.vcr_file import Interaction
 from agy_nb.wire import frames as f
 from agy_nb.wire.client_config import models_of, paths_of
 from agy_nb.wire.json_values import object_of
@@ -66,6 +63,7 @@ class ModelRecorder:
         extend: Called once, in a thread, for the first request that was not recorded. Returns the
             folder of a recording, to which such requests are added. None rejects such requests.
         comparer: Compares requests with the recorded ones.
+        share_texts: Whether a recording shares texts with the cassettes beside it.
 
     Attributes:
         learner: Takes the frames of replayed sessions; None before `open`, and for a recording.
@@ -80,6 +78,7 @@ class ModelRecorder:
         speed: float = 0,
         extend: Callable[[], Path] | None = None,
         comparer: Comparer | None = None,
+        share_texts: bool = True,
     ) -> None:
         self._path = path
         self._redactor = redactor
@@ -93,7 +92,8 @@ class ModelRecorder:
         self._recorded = Interactions(path, comparer) if replaying else None
         self.learner: FrameLearner | None = None
         self._relay = Relay()
-        self._log: ModelLog | None = None if replaying else ModelLog(path)
+        self._share = share_texts
+        self._log = None if replaying else ModelLog(path, share=share_texts)
         self._known = redactor.known
         self._under_way = 0  # answers that are being recorded
         self._fewer = threading.Condition()
@@ -235,7 +235,8 @@ class ModelRecorder:
         async with self._extending:
             if self._log is None:
                 try:
-                    self._log = ModelLog(await asyncio.to_thread(self._extend))
+                    folder = await asyncio.to_thread(self._extend)
+                    self._log = ModelLog(folder, share=self._share)
                 except CassetteError as error:
                     return self._refuse(error)
         return await self._record(asked)

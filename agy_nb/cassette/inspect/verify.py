@@ -21,8 +21,9 @@ from agy_nb.cassette.storage.format import (
     is_partial,
     read_header,
 )
-from agy_nb.cassette.storage.model_log import has_model, read_model, read_vcr
+from agy_nb.cassette.storage.model_log import has_model, read_model
 from agy_nb.cassette.storage.safe_files import files_of, name_within, open_plain
+from agy_nb.cassette.storage.shared.vcr_file import read_vcr
 from agy_nb.cassette.storage.writer import installed_sdk
 
 Kind: TypeAlias = Literal["unreadable", "partial", "version", "secret", "replay", "model", "drift"]

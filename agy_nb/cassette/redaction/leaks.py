@@ -8,6 +8,7 @@ tools, the header's texts, and files that somebody put beside them.
 from __future__ import annotations
 
 import json
+import shutil
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -34,8 +35,10 @@ from agy_nb.cassette.storage.format import (
     read_lines,
     read_torn_end,
 )
-from agy_nb.cassette.storage.model_log import read_journal, read_model, read_vcr, write_vcr
+from agy_nb.cassette.storage.model_log import read_journal, read_model
 from agy_nb.cassette.storage.safe_files import files_of, name_within, read_bytes
+from agy_nb.cassette.storage.shared.model_yaml import read_model_yaml, write_model_yaml
+from agy_nb.cassette.storage.shared.vcr_file import read_vcr, write_vcr
 from agy_nb.cassette.storage.writer import CassetteWriter
 
 LARGEST_OTHER = 4 * 2**20
@@ -73,7 +76,10 @@ def find_leaks(path: Path, rules: Iterable[Rule] = ()) -> Iterator[Leak]:
     Raises:
         CassetteError: A file cannot be read.
     """
-    redactor = Redactor(rules)
+    yield from _leaks(path, Redactor(rules))
+
+
+def _leaks(path: Path, redactor: Redactor) -> Iterator[Leak]:
     yield from _in_wire(path, redactor)
     for name, read in _EXCHANGES.items():
         if (path / name).exists():
@@ -122,6 +128,8 @@ def _in_wire(path: Path, redactor: Redactor) -> Iterator[Leak]:
 
 def _in_comments(file: Path, redactor: Redactor) -> Iterator[Leak]:
     """Comments of YAML, which no reader gives."""
+    if not file.exists():
+        return
     for text in read_bytes(file).decode("utf-8", "replace").splitlines():
         if text.lstrip().startswith("#") and redactor.text(text) != text:
             yield Leak(file.name)
@@ -129,7 +137,7 @@ def _in_comments(file: Path, redactor: Redactor) -> Iterator[Leak]:
 
 
 _EXCHANGES: dict[str, Callable[[Path], Iterable[dict[str, Any]]]] = {
-    MODEL: read_vcr,
+    MODEL: read_model_yaml,
     EPISODES: read_journal,
     TOOLS: read_vcr,
 }
@@ -152,7 +160,7 @@ def _clean_header(value: Any, text: Callable[[str], str], name: str = "") -> Any
 
 
 def redact(path: Path, rules: Iterable[Rule], unmatched: set[str] | None = None) -> Header:
-    """Write a cassette again, without what `find_leaks` finds.
+    """Remove from a cassette what `find_leaks` finds. Files without such a place stay as they are.
 
     Args:
         path: Its folder.
@@ -173,24 +181,24 @@ def redact(path: Path, rules: Iterable[Rule], unmatched: set[str] | None = None)
                 "the cassette",
                 path=str(path),
             )
-    whole = not is_partial(path, header)
     redactor = Redactor(rules)
+    if next(_leaks(path, redactor), None) is None:
+        _note_matched(redactor, unmatched)
+        return header
+    redactor = Redactor(rules)
+    whole = not is_partial(path, header)
     header = header_of(_clean_header(json.loads(header.encode()), redactor.text), str(path))
     journal = CassetteWriter(
         path, header, keep=map(redactor.line, joined(read_lines(path), redactor))
     )
     with journal.adding_files():
-        found = {MODEL: read_model(path)}
-        if (path / TOOLS).exists():
-            found[TOOLS] = read_vcr(path / TOOLS)
-        for name, interactions in found.items():
-            if interactions or name == TOOLS:
-                write_vcr(journal.folder / name, [cleaned(made, redactor) for made in interactions])
+        _redact_exchanges(path, journal.folder, redactor)
         for file in _others(path):
             text = "".join(map(redactor.text, _as_text(file).splitlines(keepends=True)))
             there = journal.folder / file.relative_to(path)
             there.parent.mkdir(parents=True, exist_ok=True)
             there.write_bytes(redactor.body(text.encode("utf-8", "surrogateescape")))
+            shutil.copystat(file, there)
     counts = dict(header.redactions)
     written = journal.finish(
         lambda: {
@@ -199,6 +207,27 @@ def redact(path: Path, rules: Iterable[Rule], unmatched: set[str] | None = None)
         },
         complete=whole,
     )
+    _note_matched(redactor, unmatched)
+    return written
+
+
+def _note_matched(redactor: Redactor, unmatched: set[str] | None) -> None:
     if unmatched is not None:
         unmatched.intersection_update(redactor.rules.unmatched())
-    return written
+
+
+def _redact_exchanges(old: Path, new: Path, redactor: Redactor) -> None:
+    """Write the files of exchanges. A file that does not change is copied."""
+    found = {MODEL: read_model(old)}
+    if (old / TOOLS).exists():
+        found[TOOLS] = read_vcr(old / TOOLS)
+    for name, interactions in found.items():
+        clean = [cleaned(made, redactor) for made in interactions]
+        in_comments = next(_in_comments(old / name, redactor), None)
+        whole = (old / name).exists() and not (name == MODEL and (old / EPISODES).exists())
+        if whole and clean == interactions and in_comments is None:
+            shutil.copy2(old / name, new / name)
+        elif name == TOOLS:
+            write_vcr(new / name, clean)
+        elif interactions:
+            write_model_yaml(new / name, clean)

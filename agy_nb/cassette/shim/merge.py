@@ -21,7 +21,8 @@ from agy_nb.cassette.errors import CassetteBusyError
 from agy_nb.cassette.record_modes import plan
 from agy_nb.cassette.shim.shared_state import SharedState, others_at_work
 from agy_nb.cassette.storage.format import MODEL, Header, WireRecord, read_header, read_lines
-from agy_nb.cassette.storage.model_log import has_model, read_model, write_vcr
+from agy_nb.cassette.storage.model_log import has_model, read_model
+from agy_nb.cassette.storage.shared.model_yaml import write_model_yaml
 from agy_nb.cassette.storage.writer import CassetteWriter
 
 
@@ -124,7 +125,7 @@ def _join_models(parts: list[Path], into: Path) -> None:
     if len(found) == 1 and (found[0] / MODEL).exists():
         shutil.copyfile(found[0] / MODEL, into)
     elif found:
-        write_vcr(into, [made for part in found for made in read_model(part)])
+        write_model_yaml(into, [made for part in found for made in read_model(part)])
 
 
 def _both(before: Header, new: Header) -> Header:

@@ -40,11 +40,12 @@ from agy_nb.wire.json_values import dump_json
 from agy_nb.wire.literal_marks import has_literal, unmarked_value
 from agy_nb.wire.parsing import as_frame
 
-VERSION = 2
+VERSION = 3
 """Current version of the format; `migration` converts older versions."""
 
-READABLE = (1, 2)
-"""Versions that can be read without conversion: version 2 only adds host notes to version 1."""
+READABLE = (1, 2, 3)
+"""Versions that can be read without conversion: version 2 only adds host notes, and version 3
+references in `model.yaml`."""
 
 HEADER = "header.json"
 WIRE = "wire.jsonl"

@@ -27,6 +27,7 @@ from agy_nb.cassette.storage.format import (
     header_of,
     read_header_data,
 )
+from agy_nb.cassette.storage.shared.model_yaml import read_model_yaml, write_model_yaml
 from agy_nb.cassette.storage.writer import CassetteWriter
 
 Change: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
@@ -49,8 +50,9 @@ class MigrationStep:
     line: Change = _as_it_is
 
 
-STEPS: dict[int, MigrationStep] = {1: MigrationStep()}
-"""Steps by the version that they convert. Version 2 adds host notes, so step 1 changes nothing."""
+STEPS: dict[int, MigrationStep] = {1: MigrationStep(), 2: MigrationStep()}
+"""Steps by the version that they convert. Version 2 adds host notes, so step 1 changes nothing.
+Version 3 shares texts of `model.yaml`, which `migrate` writes again for any older version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +94,23 @@ def migrate(path: Path, steps: Mapping[int, MigrationStep] | None = None) -> Mig
     whole = header.complete and _size(path / WIRE) >= size
     journal = CassetteWriter(path, header, keep=_lines(path, way))
     with journal.adding_files():
-        for name in (MODEL, EPISODES, TOOLS):
+        for name in (EPISODES, TOOLS):
             if (path / name).exists():
                 shutil.copyfile(path / name, journal.folder / name)
+        if (path / MODEL).exists():
+            _share(path / MODEL, journal.folder / MODEL)
     journal.finish(lambda: header.redactions, complete=whole)
     return Migrated(before, form.VERSION)
+
+
+def _share(old: Path, new: Path) -> None:
+    """Write `model.yaml` with shared texts, or copy a damaged one, which `verify` reports."""
+    try:
+        found = read_model_yaml(old)
+    except CassetteInvalidError:
+        shutil.copyfile(old, new)
+    else:
+        write_model_yaml(new, found)
 
 
 def _way(path: Path, before: int, steps: Mapping[int, MigrationStep]) -> list[MigrationStep]:

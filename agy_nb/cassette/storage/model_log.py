@@ -1,4 +1,4 @@
-"""Store requests to the model: a log while recording, and a file in vcrpy's format at the end.
+"""Store requests to the model: a log while recording, and `model.yaml` at the end.
 
 Rule 1: a line of the log (`model.jsonl`) is one complete, redacted exchange. After a crash, all
 complete lines are valid and are read like a finished file.
@@ -14,21 +14,16 @@ import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from agy_nb.cassette.errors import CassetteInvalidError
-from agy_nb.cassette.storage.atomic_replace import write_file
 from agy_nb.cassette.storage.format import EPISODES, MODEL
-from agy_nb.cassette.storage.safe_files import bounded_lines, open_plain, read_bytes, write_all
-from agy_nb.cassette.storage.safe_json import check_size, parse_json
+from agy_nb.cassette.storage.safe_files import bounded_lines, open_plain, write_all
+from agy_nb.cassette.storage.safe_json import parse_json
+from agy_nb.cassette.storage.shared.model_yaml import read_model_yaml, write_model_yaml
+from agy_nb.cassette.storage.shared.vcr_file import Interaction, is_interaction
 from agy_nb.cassette.storage.write_thread import WriteThread
 from agy_nb.wire.json_values import dump_json
-
-Interaction: TypeAlias = dict[str, Any]
-"""A request and its response in vcrpy's format; bodies are text or bytes."""
-
-_VERSION = 1
-"""Version of vcrpy's format."""
 
 
 class ModelLog:
@@ -36,10 +31,12 @@ class ModelLog:
 
     Args:
         folder: Folder of the recording. Existing exchanges in it are kept, before the new ones.
+        share: Whether to share texts with the cassettes beside this one.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, share: bool = True) -> None:
         self._folder = folder
+        self._share = share
         self._thread = WriteThread(f"cassette model {folder.name}", self._append)
 
     def put(self, make: Callable[[], Interaction]) -> None:
@@ -66,8 +63,9 @@ class ModelLog:
         journal = self._folder / EPISODES
         if not journal.exists():
             return
-        kept = read_vcr(self._folder / MODEL) if (self._folder / MODEL).exists() else []
-        write_vcr(self._folder / MODEL, [*kept, *map(again, read_journal(journal))])
+        file = self._folder / MODEL
+        kept = read_model_yaml(file) if file.exists() else []
+        write_model_yaml(file, [*kept, *map(again, read_journal(journal))], share=self._share)
         journal.unlink()
 
     def close(self) -> None:
@@ -97,45 +95,8 @@ def read_model(folder: Path) -> list[Interaction]:
     Raises:
         CassetteInvalidError: A file cannot be read.
     """
-    found = read_vcr(folder / MODEL) if (folder / MODEL).exists() else []
+    found = read_model_yaml(folder / MODEL) if (folder / MODEL).exists() else []
     return [*found, *read_journal(folder / EPISODES)] if (folder / EPISODES).exists() else found
-
-
-def read_vcr(file: Path) -> list[Interaction]:
-    """Read a file of vcrpy. YAML tags in it never create Python objects.
-
-    Raises:
-        CassetteInvalidError: The file is not one of vcrpy, or cannot be read.
-    """
-    import yaml
-    from vcr.serializers import yamlserializer
-
-    folder = str(file.parent)
-    try:
-        data = yamlserializer.deserialize(read_bytes(file).decode())
-        check_size(data)
-    except (OSError, yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise CassetteInvalidError(f"{file} cannot be read: {error}", path=folder) from error
-    if data is None:
-        return []
-    found = data.get("interactions") if isinstance(data, dict) else None
-    if not isinstance(found, list) or not all(map(_is_interaction, found)):
-        raise CassetteInvalidError(
-            f"{file} is not a file of vcrpy. Restore the cassette, or record it again", path=folder
-        )
-    return found
-
-
-def write_vcr(file: Path, interactions: list[Interaction]) -> None:
-    """Write a file of vcrpy atomically.
-
-    Raises:
-        OSError: The file cannot be written; an older one is unchanged.
-    """
-    from vcr.serializers import yamlserializer
-
-    data = {"interactions": [_in_utf8(made) for made in interactions], "version": _VERSION}
-    write_file(file, yamlserializer.serialize(data).encode())
 
 
 def as_text(body: bytes) -> str | bytes:
@@ -144,40 +105,6 @@ def as_text(body: bytes) -> str | bytes:
         return body.decode()
     except UnicodeDecodeError:
         return body
-
-
-def _in_utf8(value: Any, name: str = "") -> Any:
-    """Replace texts that UTF-8 cannot hold: bodies by bytes, which YAML can hold."""
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raw = value.encode("utf-8", "surrogatepass")
-            return raw if name in ("body", "string") else raw.decode("utf-8", "replace")
-    if isinstance(value, dict):
-        return {key: _in_utf8(item, key) for key, item in value.items()}
-    return [_in_utf8(item, name) for item in value] if isinstance(value, list) else value
-
-
-def _is_interaction(item: Any) -> bool:
-    if not isinstance(item, dict):
-        return False
-    request, response = item.get("request"), item.get("response")
-    if not (isinstance(request, dict) and isinstance(response, dict)):
-        return False
-    status, body = response.get("status"), response.get("body")
-    return (
-        isinstance(request.get("method"), str)
-        and isinstance(request.get("uri"), str)
-        and isinstance(request.get("body"), str | bytes | None)
-        and isinstance(request.get("headers"), dict)
-        and isinstance(status, dict)
-        and isinstance(status.get("code"), int)
-        and isinstance(status.get("message"), str | None)
-        and isinstance(response.get("headers"), dict)
-        and isinstance(body, dict)
-        and isinstance(body.get("string"), str | bytes)
-    )
 
 
 def _encoded(made: Interaction) -> bytes:
@@ -216,7 +143,7 @@ def read_journal(file: Path) -> Iterator[Interaction]:
                     raise CassetteInvalidError(
                         f"{file}, line {number}: {error}", path=folder
                     ) from error
-                if not _is_interaction(made):
+                if not is_interaction(made):
                     raise CassetteInvalidError(
                         f"{file}, line {number}: no request with its response", path=folder
                     )

@@ -51,6 +51,7 @@ from agy_nb.cassette.storage.ownership import (
     where_unfinished,
 )
 from agy_nb.cassette.storage.safe_files import LONGEST_LINE, files_of, write_all
+from agy_nb.cassette.storage.shared.shared_texts import replacing
 from agy_nb.cassette.storage.write_thread import WriteThread
 
 _log = logging.getLogger("agy_nb.cassette")
@@ -192,7 +193,8 @@ class CassetteWriter:
             self._check_written()
             _carry_over(self.path, self.folder)
             write_file(self.folder / HEADER, header.encode())
-            swap_in(self.folder, self.path, place_of_old(self.folder))
+            with replacing(self.path, self.folder):
+                swap_in(self.folder, self.path, place_of_old(self.folder))
             with contextlib.suppress(OSError):  # the mark does no harm in a finished cassette
                 if self._stays_unfinished:  # the rest of a crash, which was redacted
                     mark_as_ours(self.path, self.path.name)

@@ -17,7 +17,8 @@ from agy_nb.cassette.storage.format import (
     encode_line,
     header_of,
 )
-from agy_nb.cassette.storage.model_log import ModelLog, read_model, read_vcr, write_vcr
+from agy_nb.cassette.storage.model_log import ModelLog, read_model
+from agy_nb.cassette.storage.shared.vcr_file import read_vcr, write_vcr
 from agy_nb.protocol.codec import event_of, note_of
 from agy_nb.protocol.events import ToolException
 from agy_nb.testing import ScriptedModel, call, say

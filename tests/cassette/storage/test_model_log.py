@@ -16,8 +16,9 @@ from agy_nb.cassette.errors import CassetteBusyError, CassetteInvalidError, Cass
 from agy_nb.cassette.inspect.verify import problems
 from agy_nb.cassette.redaction.leaks import redact
 from agy_nb.cassette.storage.format import EPISODES, HEADER, MODEL, WIRE, Header, read_header
-from agy_nb.cassette.storage.model_log import ModelLog, read_model, read_vcr
+from agy_nb.cassette.storage.model_log import ModelLog, read_model
 from agy_nb.cassette.storage.ownership import unfinished_of
+from agy_nb.cassette.storage.shared.vcr_file import read_vcr
 from agy_nb.cassette.storage.writer import CassetteWriter
 from agy_nb.testing import ScriptedModel, say
 from tests.cassette.replay.test_sessions import forgotten_pipes

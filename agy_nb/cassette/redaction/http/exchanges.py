@@ -14,7 +14,7 @@ from agy_nb.cassette.redaction.http.http_headers import (
 from agy_nb.cassette.redaction.http.sse_events import clean_stream
 from agy_nb.cassette.redaction.http.uris import clean_uri
 from agy_nb.cassette.redaction.split_text import Seeing
-from agy_nb.cassette.storage.model_log import Interaction
+from agy_nb.cassette.storage.shared.vcr_file import Interaction
 
 
 def cleaned(made: Interaction, redactor: Seeing) -> Interaction:
