@@ -36,6 +36,7 @@ from agy_nb.cassette.storage.format import (
     read_torn_end,
 )
 from agy_nb.cassette.storage.model_log import read_journal, read_model
+from agy_nb.cassette.storage.ownership import RecordingLock
 from agy_nb.cassette.storage.safe_files import files_of, name_within, read_bytes
 from agy_nb.cassette.storage.shared.model_yaml import read_model_yaml, write_model_yaml
 from agy_nb.cassette.storage.shared.vcr_file import read_vcr, write_vcr
@@ -181,6 +182,7 @@ def redact(path: Path, rules: Iterable[Rule], unmatched: set[str] | None = None)
                 "the cassette",
                 path=str(path),
             )
+    RecordingLock.check_not_written(path)
     redactor = Redactor(rules)
     if next(_leaks(path, redactor), None) is None:
         _note_matched(redactor, unmatched)
