@@ -1,7 +1,7 @@
 """Convert the JSON body of a request to data with references to shared texts, and back.
 
 The instructions and tool declarations of a request are the same in most requests of a program.
-They are replaced by references, so that a cassette holds only what is its own:
+They are replaced by references, so that a cassette holds the rest:
 
 ```yaml
 json:
