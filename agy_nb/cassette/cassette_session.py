@@ -13,6 +13,7 @@ import logging
 import os
 import shutil
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -80,6 +81,7 @@ class CassetteSession:
         self._tool_http: ToolHttp | None = None
         self._harness = ""
         self._process = 0
+        self._unseen_harnesses = 0
 
     @property
     def recording(self) -> bool | None:
@@ -102,7 +104,11 @@ class CassetteSession:
 
         try:
             self._stack.enter_context(
-                interception.intercepted(self._connect, model_needed=self._model_needed)
+                interception.intercepted(
+                    self._connect,
+                    model_needed=self._model_needed,
+                    harness_needed=self._harness_needed,
+                )
             )
         except RuntimeError as error:
             raise CassetteActiveError(f"cannot use a cassette here: {error}") from error
@@ -278,6 +284,8 @@ class CassetteSession:
                 "uses the cassette, or use the cassette in the forked process",
                 path=str(self._options.path),
             )
+        if start.is_outside:
+            self._unseen_harnesses = 0
         await self._make_ready()
         if self._plan != "record" and self._options.seam == "model":
             recorded = self._plan == "replay" and start.any_model
@@ -307,6 +315,12 @@ class CassetteSession:
     async def _model_needed(self) -> bool:
         await self._make_ready()
         return self._plan != "replay"
+
+    def _harness_needed(self) -> bool:
+        """Return whether a harness that the program itself starts must run. May read the disk."""
+        self.prepare()
+        self._unseen_harnesses += 1
+        return self._plan != "replay" or self._options.seam == "model"
 
     def _rewrite(self, *, recorded_models: bool = False) -> recorder.Rewrite | None:
         """Return a function that changes a configuration on its way to the harness.
@@ -353,6 +367,15 @@ class CassetteSession:
         finally:
             if self._writer is not None:  # something failed before the recording was saved
                 self._writer.leave_partial()
+        if self._unseen_harnesses and self._plan != "replay":
+            warnings.warn(
+                f"the program started a harness by itself while {self._options.path} was "
+                "recorded, and opened no WebSocket with websockets.asyncio: its conversations, if "
+                "any, are not in the cassette. Use a connection strategy of the SDK, or record "
+                "with `agy-nb harness`",
+                RuntimeWarning,
+                stacklevel=1,
+            )
 
     @contextlib.contextmanager
     def _model_over(self) -> Iterator[None]:

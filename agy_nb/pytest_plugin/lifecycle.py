@@ -149,9 +149,17 @@ class CassetteContext:
         async def none_needed() -> bool:
             return False
 
+        def refuse_harness() -> NoReturn:
+            self._refused = True
+            raise error
+
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(RuntimeError):  # another cassette is open
-                stack.enter_context(interception.intercepted(refuse, model_needed=none_needed))
+                stack.enter_context(
+                    interception.intercepted(
+                        refuse, model_needed=none_needed, harness_needed=refuse_harness
+                    )
+                )
             yield
 
     def _entered(self, request: CassetteRequest) -> use_cassette:

@@ -19,12 +19,12 @@ from google.antigravity.connections.local import local_connection
 from google.antigravity.tools.tool_runner import ToolRunner
 
 from agy_nb.errors import UnsupportedSdkError
-from agy_nb.sdk.patches import table
+from agy_nb.sdk.patches import outside_start, table
 from agy_nb.sdk.patches.deferred_process import DeferredProcess
 from agy_nb.sdk.patches.replayed_decisions import result_fields
 from agy_nb.sdk.process import launch
 
-_NAME = "x-goog-api-key"
+_NAME = outside_start.KEY_HEADER
 
 
 class _SubprocessForSdk:
@@ -64,7 +64,8 @@ class _WebsocketsForSdk:
         async def open_socket(url: str, key: str) -> Any:
             with_key = {**options, "additional_headers": {**headers, _NAME: key}}
             try:
-                return await self._real.connect(url, **with_key)
+                with outside_start.let_through():
+                    return await self._real.connect(url, **with_key)
             except self._real.WebSocketException as error:
                 raise OSError(str(error)) from error
 
@@ -144,9 +145,13 @@ def _validated_when_needed(validate: Callable[[Any], None]) -> Callable[[Any], N
             validate(endpoint)
         except ValueError as error:
             start = launch.current.get()
-            if not launch.is_intercepted() or start is None or start.process is not None:
+            if not launch.is_intercepted() or (start and start.process is not None):
                 raise
-            start.invalid = types.AntigravityValidationError(str(error))
+            refusal = types.AntigravityValidationError(str(error))
+            if start is None:  # of a strategy that starts its harness by itself
+                outside_start.put_off(refusal)
+            else:
+                start.invalid = refusal
 
     return validate_now_or_later
 

@@ -131,7 +131,7 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-class _LedGroup(subprocess.Popen[bytes]):
+class GroupProcess(subprocess.Popen[bytes]):
     """A process that is killed together with the processes that it started.
 
     The SDK kills a harness that does not connect, and then reads its stderr to the end on the loop.
@@ -139,6 +139,7 @@ class _LedGroup(subprocess.Popen[bytes]):
     """
 
     def kill(self) -> None:
+        """Kill the process and the processes that it started."""
         _kill_group(self)
 
 
@@ -152,4 +153,4 @@ def spawn(*args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
         kwargs.setdefault("creationflags", subprocess.CREATE_NEW_PROCESS_GROUP)
     else:
         kwargs.setdefault("start_new_session", True)
-    return _LedGroup(*args, **kwargs)
+    return GroupProcess(*args, **kwargs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 
-from agy_nb.sdk.patches import harness_start
+from agy_nb.sdk.patches import harness_start, outside_start
 from agy_nb.sdk.process import launch
 
 
@@ -34,20 +34,26 @@ def starts() -> int:
 
 @contextlib.contextmanager
 def intercepted(
-    interceptor: launch.Interceptor, *, model_needed: Callable[[], Awaitable[bool]] | None = None
+    interceptor: launch.Interceptor,
+    *,
+    model_needed: Callable[[], Awaitable[bool]] | None = None,
+    harness_needed: Callable[[], bool] | None = None,
 ) -> Iterator[None]:
     """Stand between the SDK and its harness while the block lasts, for this whole process.
 
-    Holds for agents of our runtime and for code that uses the SDK's `Agent` directly.
+    This works for agents of our runtime, for code that uses the SDK's `Agent` directly, and for
+    programs that start the harness by themselves.
 
     Args:
         interceptor: Called for each start.
         model_needed: Asked whether an agent that is started now needs a model; it does by default.
+        harness_needed: Asked for each harness process that the program starts by itself, whether
+            it must run; it must by default. May raise, which the program gets.
 
     Raises:
         RuntimeError: Another interceptor is there already.
         UnsupportedSdkError: The SDK lacks something that this needs.
     """
     harness_start.install()
-    with launch.intercepting(interceptor, model_needed):
+    with launch.intercepting(interceptor, model_needed, harness_needed), outside_start.led():
         yield

@@ -103,6 +103,9 @@ class HarnessStart:
         connected: Whether the SDK has got its socket.
     """
 
+    is_outside = False
+    """Whether the program started the harness by itself, without a strategy of the SDK."""
+
     def __init__(self, strategy: object = None, follower: Follower | None = None) -> None:
         self.strategy = strategy
         self.process: DeferredProcess | None = None
@@ -190,10 +193,10 @@ class HarnessStart:
             StartFailedError: There is none.
         """
         self._open = open_socket
-        interceptor, follower, process = _interceptor, self._follower, self.process
+        follower, process = self._follower, self.process
         assert process is not None
         try:
-            found = await (interceptor(self) if interceptor else self.spawn())
+            found = await intercept(self)
         except Exception as error:
             follower.harness.kill()
             raise StartFailedError(error) from error
@@ -226,6 +229,7 @@ _numbers = itertools.count(1)
 _started = 0
 _interceptor: Interceptor | None = None
 _model_needed: Callable[[], Awaitable[bool]] | None = None
+_harness_needed: Callable[[], bool] | None = None
 
 
 def is_intercepted() -> bool:
@@ -269,18 +273,31 @@ def _start_failure(path: str, error: Exception) -> HarnessError:
 
 @contextlib.contextmanager
 def intercepting(
-    interceptor: Interceptor, needs_model: Callable[[], Awaitable[bool]] | None
+    interceptor: Interceptor,
+    needs_model: Callable[[], Awaitable[bool]] | None,
+    needs_harness: Callable[[], bool] | None,
 ) -> Iterator[None]:
     """Hand every start to an interceptor while the block lasts; see `interception`."""
-    global _interceptor, _model_needed  # noqa: PLW0603 - one process, one seam
+    global _interceptor, _model_needed, _harness_needed  # noqa: PLW0603 - one process, one seam
     if _interceptor is not None:
         msg = "the harness is already intercepted, and interceptions do not nest"
         raise RuntimeError(msg)
-    _interceptor, _model_needed = interceptor, needs_model
+    _interceptor, _model_needed, _harness_needed = interceptor, needs_model, needs_harness
     try:
         yield
     finally:
-        _interceptor = _model_needed = None
+        _interceptor = _model_needed = _harness_needed = None
+
+
+async def intercept(start: HarnessStart) -> Connected:
+    """Connect a start through the interceptor, if one is set."""
+    interceptor = _interceptor
+    return await (interceptor(start) if interceptor else start.spawn())
+
+
+def runs_outside_harness() -> bool:
+    """Whether a harness that the program starts by itself must run; in a replay it must not."""
+    return _harness_needed is None or _harness_needed()
 
 
 async def model_needed() -> bool:
