@@ -37,9 +37,10 @@ _LETTER = r"A-Za-z0-9_\u00aa-\u1fff"
 _ENCODED_LETTER = r"(?i:2[DE]|3[0-9]|[46][1-9A-F]|[57][0-9A]|5F|7E|[89A-F])"
 _BEFORE_ROOT = (
     rf"(?:(?<![{_LETTER}.~*<)\]}}/\\-])"
-    r"|(?<=file://)|(?<=://localhost)|(?<=:///)"
+    r"|(?<=file://)|(?<=file:\\/\\/)|(?<=://localhost)|(?<=:///)"
     r"|(?<=\\[nrtbfv])"  # the letter of an escape in JSON or a program
-    r"|(?<=[\s\"'=]-[A-Za-z])"  # an option such as -I/app/include
+    rf"|(?<=-[A-Za-z])(?<![{_LETTER}.~*<)\]}}/\\-]-[A-Za-z])"  # an option such as -I/app/include
+    r"|(?<=\\[nrtbfv]-[A-Za-z])|(?<=-isystem)|(?<=-iquote)"
     r"|(?<=\[[0-9]m)|(?<=;[0-9]m)|(?<=[\[;][0-9]{2}m)"  # a terminal's colour
     rf"|(?<=%(?!{_ENCODED_LETTER}|2F|2f)[0-9A-Fa-f]{{2}}))"
 )
@@ -49,7 +50,7 @@ _NO_SUFFIX = rf"(?!~|\.[{_LETTER}])"  # /app.old and /app~ are other files
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _SEPARATOR = re.compile(r"[\\/]")
 _FILE_URL = "file://"
-_IN_JSON = re.compile(r"[:{\[,] {0,4}(?P<escape>\\?)\"\Z")
+_IN_JSON = re.compile(r"[:{\[,] {0,4}(?P<escape>\\?)\"(?:-[A-Za-z])?\Z")
 """The characters before a string in JSON that is cut or has other text around it."""
 _GO_SAFE = "/$&+,:;=@"
 """What the harness does not encode in the path of a URL."""
@@ -73,11 +74,18 @@ def _url(path: str, quoted: Callable[[str], str] = lambda part: quote(part, safe
     return quoted(path)
 
 
+def _escaped_slashes(text: str) -> str:
+    r"""Spell a path as some programs do in JSON: `\/home\/ada`."""
+    return _json(text).replace("/", r"\/")
+
+
 _SPELLINGS: dict[str, Callable[[str], str]] = {
     "": str,
     "-json": _json,
     "-json-json": lambda text: _json(_json(text)),
     "-json-json-json": lambda text: _json(_json(_json(text))),
+    "-slash": _escaped_slashes,
+    "-slash-json": lambda text: _json(_escaped_slashes(text)),
     "-url": _url,
     "-query": lambda path: quote(path, safe=""),
 }

@@ -30,6 +30,12 @@ HERE = PathMap(
         ("sqlite:////app/x.db", "sqlite:///{{agy:w}}/x.db"),
         ("-v /app:/app", "-v {{agy:w}}:{{agy:w}}"),
         ("cc -I/app/include", "cc -I{{agy:w}}/include"),
+        ("-I/app/include", "-I{{agy:w}}/include"),
+        (r"cc,-L/app\n-L/app", r"cc,-L{{agy:w}}\n-L{{agy:w}}"),
+        ("cc -isystem/app", "cc -isystem{{agy:w}}"),
+        (r'log {"p":"\/app\/x"}', r'log {"p":"{{agy:w-slash}}\/x"}'),
+        (r'"{\"p\":\"\\/app\\/x\"', r'"{\"p\":\"{{agy:w-slash-json}}\\/x\"'),
+        (r"file:\/\/\/app\/x", r"file:\/\/{{agy:w-slash}}\/x"),
         ("\x1b[34m/app\x1b[0m", "\x1b[34m{{agy:w}}\x1b[0m"),
         ("p=%22%2Fapp%2Fx%22", "p=%22{{agy:w-query}}%2Fx%22"),
     ],
@@ -43,7 +49,7 @@ def test_path_is_found_wherever_it_is_one(text, replaced):
     [
         "/apple", "/application/v1", "/app.py", "/app-2", "/app~", "/app%20two", "./app", "~/app",
         "src/app", "é/app", "https://app/x", "**/app", "${ROOT}/app", "$(pwd)/app", "<app></app>",
-        "{{agy:tmp}}/app", "x%2Fapp", "%2Fapple",
+        "{{agy:tmp}}/app", "x%2Fapp", "%2Fapple", "x-I/app", "--I/app", r"\/apple", r"x\/app",
     ],
 )  # fmt: skip
 def test_other_path_is_left_alone(text):
@@ -124,3 +130,15 @@ def test_path_comes_back_as_the_path_of_another_machine(there, here, form):
     recorded = PathMap({there: "{{agy:w}}"}).value(form(there))
     assert there not in recorded
     assert PathMap({"{{agy:w}}": here}).value(recorded) == form(here)
+
+
+@pytest.mark.parametrize(
+    "text", [r'cut {"p": "\/srv\/a b\/x', r'{"a": ["-I/srv/a b/x', "cc -I/srv/a b/x -L/srv/a b"]
+)
+def test_path_comes_back_in_its_spelling_with_its_quotes(text):
+    stored = PathMap({"/srv/a b": "{{agy:w}}"}).text(text)
+    assert "/srv" not in stored.replace("\\", "")
+    here = PathMap({"{{agy:w}}": '/x/ä"b'}).text(stored)
+    quote = r"\"" if "{" in text else '"'
+    slash = r"\/" if r"\/" in text else "/"
+    assert here == text.replace(f"{slash}srv{slash}a b", f"{slash}x{slash}ä{quote}b")
