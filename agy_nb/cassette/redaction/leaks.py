@@ -99,8 +99,11 @@ def _leaks(path: Path, redactor: Redactor) -> Iterator[Leak]:
         lines = enumerate(_as_text(file).splitlines(), start=1)
         found = [number for number, text in lines if redactor.text(text) != text]
         yield from (Leak(name, number) for number in found)
-        if not found and redactor.body(raw := read_bytes(file)) != raw:
-            yield Leak(name)  # compressed, or in another encoding
+        whole = _as_text(file)
+        if not found and (
+            redactor.text(whole) != whole or redactor.body(raw := read_bytes(file)) != raw
+        ):
+            yield Leak(name)  # JSON over several lines, compressed, or in another encoding
 
 
 def _in_wire(path: Path, redactor: Redactor) -> Iterator[Leak]:
@@ -196,7 +199,8 @@ def redact(path: Path, rules: Iterable[Rule], unmatched: set[str] | None = None)
     with journal.adding_files():
         _redact_exchanges(path, journal.folder, redactor)
         for file in _others(path):
-            text = "".join(map(redactor.text, _as_text(file).splitlines(keepends=True)))
+            lines = redactor.text(_as_text(file)).splitlines(keepends=True)
+            text = "".join(map(redactor.text, lines))
             there = journal.folder / file.relative_to(path)
             there.parent.mkdir(parents=True, exist_ok=True)
             there.write_bytes(redactor.body(text.encode("utf-8", "surrogateescape")))

@@ -129,7 +129,7 @@ class Redactor:
         return cleaned
 
     def text(self, text: str) -> str:
-        """Redact a text, such as an HTTP body; JSON paths and functions apply if it is JSON."""
+        """Redact a text, such as an HTTP body; JSON paths and functions apply to JSON in it."""
         with self._lock:
             return self._text(text, is_document=True)
 
@@ -137,10 +137,11 @@ class Redactor:
         for known in self._trusted:
             if text is known:
                 return text
+        if is_document:
+            text = self.rules.document(text, self.counts)
         inner = embedded_json(text)
         if inner is not None:
-            ruled = self.rules.document(inner, self.counts) if is_document else inner
-            cleaned = self._walk(ruled, "", 0)
+            cleaned = self._walk(inner, "", 0)
             if cleaned != inner:
                 text = dump_like(text, inner, cleaned)
         return self._plain(text)

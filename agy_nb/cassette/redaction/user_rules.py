@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeAlias
 
 from agy_nb.cassette.matching.jsonpath import JsonPath
+from agy_nb.cassette.redaction.open_json import (
+    changed_objects,
+    closed,
+    documents_of,
+    opened,
+    with_documents,
+)
 from agy_nb.cassette.redaction.split_text import TextSpan
 from agy_nb.cassette.storage.format import Frame
 from agy_nb.errors import InvalidInputError
-from agy_nb.wire.json_values import dump_like, embedded_json
 from agy_nb.wire.path_map import marks_in
 
 Rule: TypeAlias = "re.Pattern[str] | str | Callable[[Frame], Frame]"
@@ -61,29 +67,44 @@ class UserRules:
         return [name for name in names if name not in self.matched]
 
     def document(self, data: Any, counts: Counter[str]) -> Any:
-        """Apply functions and JSON paths to a frame or to JSON data of an HTTP body.
+        """Apply functions and JSON paths to a frame, or to a text that is or holds JSON.
 
-        A path leads into JSON inside strings, too: `$.toolCall.argumentsJson.city`.
+        A path leads into JSON inside strings, too: `$.toolCall.argumentsJson.city`. Of a text that
+        holds JSON among other words, functions get each object.
 
         Args:
-            data: The data; it is not changed.
+            data: The frame, or the text; it is not changed.
             counts: Gets the number of replaced places.
 
         Raises:
             InvalidInputError: A function does not return an object.
         """
-        for function in self._functions if isinstance(data, dict) else ():
-            data = self._called(function, data)
+        if not self._functions and not self._paths:
+            return data
+        for function in self._functions:
+            if isinstance(data, dict):
+                data = self._called(function, data)
+            elif isinstance(data, str):
+                data = changed_objects(data, partial(self._called, function))
         if not self._paths:
             return data
-        opened = _opened(data)
+        for structs in (False, True):  # a path may name the fields of a `Struct`, or its data
+            before = opened(data, structs=structs)
+            if before is data:
+                break
+            # A path begins in an object; the values of a text are as many documents.
+            after = [self._by_path(each, counts) for each in documents_of(before)]
+            data = closed(with_documents(before, after))
+        return data
+
+    def _by_path(self, data: Any, counts: Counter[str]) -> Any:
         for path in self._paths:
-            changed, found = path.replace(opened, RULE)
+            changed, found = path.replace(data, RULE)
             if found:
                 self.matched.add(path.text)
-                counts["rule"] += found if changed != opened else 0
-                opened = changed
-        return _closed(opened)
+                counts["rule"] += found if changed != data else 0
+                data = changed
+        return data
 
     def _called(self, function: Callable[[Frame], Frame], data: Frame) -> Frame:
         changed = function(copy.deepcopy(data))
@@ -123,44 +144,3 @@ def _cuts(start: int, end: int, mark_start: int, mark_end: int) -> bool:
     """Whether a span begins or ends inside a mark, or is one."""
     inside = mark_start < start < mark_end or mark_start < end < mark_end
     return inside or (mark_start <= start and end <= mark_end)
-
-
-class _OpenObject(dict[str, Any]):
-    """A JSON object that was a string."""
-
-    text = ""
-
-
-class _OpenList(list[Any]):
-    """A JSON list that was a string."""
-
-    text = ""
-
-
-def _opened(value: Any) -> Any:
-    """Replace strings that hold JSON by the data that they hold."""
-    if isinstance(value, dict):
-        return {key: _opened(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_opened(item) for item in value]
-    inner = embedded_json(value) if isinstance(value, str) else None
-    if inner is None:
-        return value
-    found: _OpenObject | _OpenList
-    found = _OpenObject(_opened(inner)) if isinstance(inner, dict) else _OpenList(_opened(inner))
-    found.text = value
-    return found
-
-
-def _closed(value: Any) -> Any:
-    """Undo `_opened`. A string whose data did not change is as it was."""
-    if isinstance(value, dict):
-        data: Any = {key: _closed(item) for key, item in value.items()}
-    elif isinstance(value, list):
-        data = [_closed(item) for item in value]
-    else:
-        return value
-    if not isinstance(value, _OpenObject | _OpenList):
-        return data
-    before = json.loads(value.text)
-    return value.text if data == before else dump_like(value.text, before, data)

@@ -12,9 +12,11 @@ from hypothesis import given, strategies as st
 
 from agy_nb.cassette.redaction import HOME, MARK, SECRET, TEMP, Redactor
 from agy_nb.cassette.redaction.http.exchanges import cleaned
+from agy_nb.cassette.redaction.open_json import opened
 from agy_nb.cassette.redaction.user_rules import RULE
 from agy_nb.cli import main
 from agy_nb.errors import InvalidInputError
+from tests.growth.growth import check_growth
 
 SHIPPED = Path(__file__).parents[3] / "cassettes"
 
@@ -38,6 +40,68 @@ def test_json_path_enters_json_inside_strings(path):
     assert clean["text"] == "Paris"
     assert (arguments["city"] == RULE) == (path != "$.toolCall.argumentsJson.deep.city[*]")
     assert (deep["city"] in (RULE, [RULE])) == (path != "$.toolCall.argumentsJson.city")
+
+
+CITY = '{"city": "Paris", "n": 1}'
+WRAPPED = [
+    f"<USER_REQUEST>\n{CITY}\n</USER_REQUEST>\n<ADDITIONAL_METADATA>\nnow\n</ADDITIONAL_METADATA>",
+    f"Tool response for t:\n```json\n{CITY}\n```",
+    f"Tool response for t:\n```json\n{json.dumps({'result': CITY})}\n```",
+    f"{CITY}\n{CITY}\n",
+    f"data: {CITY}\n\ndata: {CITY}\n\ndata: [DONE]\n",
+    f"[Message] priority=HIGH content={CITY}",
+    f"see [1] and {{x}}: {CITY}, [{CITY}]",
+    json.dumps({"text": f"a\n```json\n{CITY}\n```\nb"}),
+    json.dumps(json.loads(CITY), indent=2),
+    f"log: {json.dumps({'a': ['x' * n for n in range(200)], 'city': 'Paris', 'n': 1})} end",
+]
+
+
+@pytest.mark.parametrize("text", WRAPPED)
+@pytest.mark.parametrize("rule", ["$..city", "function"])
+def test_rule_enters_json_among_other_words(text, rule):
+    rules = [without_city if rule == "function" else rule]
+    if rule == "$..city":
+        clean = redactor(*rules).frame({"a": {"text": text}})
+        assert "Paris" not in json.dumps(clean)
+        assert redactor(*rules).frame(clean) == clean
+    elif "result" in text or '"text"' in text or "[{" in text:
+        return  # functions get objects, and no lists or strings
+    clean = redactor(*rules).text(text)
+    assert "Paris" not in clean
+    assert redactor(*rules).text(clean) == clean
+    assert clean.count("1") == text.count("1")
+
+
+@pytest.mark.parametrize(
+    "path", ["$..city", "$.call.arguments.city", "$.call.arguments.fields[0].value.stringValue"]
+)
+def test_rule_enters_the_arguments_that_protobuf_writes(path):
+    def frame(city):
+        inner = {"fields": [{"name": "city", "value": {"stringValue": city}}]}
+        values = [{"structValue": inner}, {"stringValue": f"a {CITY}"}, {"numberValue": 1}]
+        fields = [
+            {"name": "city", "value": {"stringValue": city}},
+            {"name": "all", "value": {"listValue": {"values": values}}},
+            {"name": "none", "value": {"nullValue": None}},
+        ]
+        return {"call": {"arguments": {"fields": fields}}}
+
+    clean = redactor(path).frame(frame("Paris"))
+    if path == "$..city":
+        assert clean == json.loads(json.dumps(frame(RULE)).replace("Paris", RULE))
+    else:
+        assert clean["call"]["arguments"]["fields"][0]["value"] == {"stringValue": RULE}
+        assert json.dumps(clean).count("Paris") == 2
+    assert redactor(path).frame(clean) == clean
+
+
+def test_text_full_of_brackets_takes_linear_time():
+    for piece in ("[", "[1,\n", '{"a": ', '[{"a": 1},\n', "{}", "[x"):
+        check_growth(
+            lambda size, piece=piece: (piece * (size // len(piece) + 1))[:size],
+            opened,
+        )
 
 
 def exchange():

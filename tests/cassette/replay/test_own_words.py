@@ -122,3 +122,33 @@ async def test_views_of_a_recording_show_texts_as_they_were(tmp_path, capsys):
 def files(folder):
     """What a cassette holds, apart from its header."""
     return {file.name: file.read_bytes() for file in folder.glob("*l")}
+
+
+CITY = '{"city": "Paris"}'
+
+
+def weather(city: str) -> dict[str, str]:
+    """Report the weather."""
+    return {"city": city, "lines": f"{CITY}\n{CITY}"}
+
+
+@pytest.mark.parametrize("when", ["record", "redact"])
+async def test_json_path_reaches_all_json_of_a_recording(tmp_path, when):
+    async def play(base_url):
+        config = Setting(base_url, tmp_path / "at").config(tools=[weather])
+        return await talk(config, f"Look:\n{CITY}\n{CITY}")
+
+    path, rules = tmp_path / "c", ["$..city"]
+    script = [call("weather", city="Paris"), say(pieces(f"```json\n{CITY}\n```"))]
+    async with (
+        ScriptedModel(script) as model,
+        use_cassette(path, redact=rules if when == "record" else []),
+    ):
+        await play(model.base_url)
+    if when == "redact":
+        assert main(["cassette", "verify", str(path), "--jsonpath", rules[0]]) == 1
+        assert main(["cassette", "redact", str(path), "--jsonpath", rules[0]]) == 0
+    assert main(["cassette", "verify", str(path), "--jsonpath", rules[0]]) == 0
+    assert b"Paris" not in b"".join(files(path).values())
+    async with use_cassette(path, "none", redact=rules):
+        await play(NO_MODEL)
