@@ -243,7 +243,7 @@ def test_interrupt_of_a_cell_that_displays_a_turn_is_an_error(page):
     page.until("text", lambda: "so far" in json.dumps(page.messages(comm)))
     page.interrupt()
     assert page.reply(cell)["status"] == "error"
-    assert page.do("print(response.state)").strip() == "cancelled"
+    assert page.do("print((await response.wait()).state)").strip() == "cancelled"
 
 
 def test_cell_ends_before_the_turn_on_request(page):

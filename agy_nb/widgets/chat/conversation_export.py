@@ -22,6 +22,7 @@ from agy_nb.protocol.events import (
 )
 from agy_nb.protocol.values import Message
 from agy_nb.runtime.turns.answer import answer_text
+from agy_nb.widgets.markdown.source import quoted
 from agy_nb.widgets.response.cards import counted, text_of
 
 
@@ -127,8 +128,3 @@ def as_json(event: Event) -> dict[str, Any]:
     """Convert an event to JSON."""
     message: dict[str, Any] = json.loads(codec.encode(cast("codec.Message", event)))
     return message
-
-
-def quoted(text: str) -> str:
-    """Format a prompt as a block quote."""
-    return "\n".join(f"> {line}" for line in text.splitlines())

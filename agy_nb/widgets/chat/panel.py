@@ -28,13 +28,14 @@ from agy_nb.widgets.chat.conversation_export import (
     as_json,
     as_markdown,
     as_turns,
-    quoted,
     read_events,
     without_last_turns,
 )
+from agy_nb.widgets.markdown.source import quoted
 from agy_nb.widgets.recordings.frame_player import show
 from agy_nb.widgets.response.cards import badge, prompt, text_of
 from agy_nb.widgets.response.static_fallback import StaticFallback
+from agy_nb.widgets.response.static_html import Still
 from agy_nb.widgets.tree import front_end_messages as messages, live_view
 from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.usage.cost_text import cost_of
@@ -121,12 +122,13 @@ class ChatPanel:
             self._touch()
             self._show_from(0)
 
-    def _static(self) -> tuple[str, str]:
+    def _static(self) -> Still:
         if self._beginning:
             words = "The conversation so far is not read yet."
-            return f"<p>{words}</p>{self.transcript.html()}", words
+            return Still(f"<p>{words}</p>{self.transcript.html()}", words)
         queued = "".join(f"{badge('wait', 'Queued')}{prompt(each.prompt)}" for each in self._queue)
-        return self.transcript.html() + queued, self.to_markdown()
+        html = self.transcript.html() + queued
+        return Still(html, self.to_markdown(), self.transcript.markdown())
 
     def _catch_up(self) -> None:
         """Wait for the earlier turns, and in front ends without input for the cost."""

@@ -17,7 +17,8 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from agy_nb.widgets.markdown.markup import LONGEST_BLOCK, plain, render, visible
+from agy_nb.widgets.markdown.markup import LONGEST_BLOCK, is_code, plain, render, visible
+from agy_nb.widgets.markdown.source import safe_source
 
 LONGEST_FORMATTED = 300_000
 """Characters of a text that are rendered as Markdown; the rest is shown as plain text."""
@@ -88,6 +89,7 @@ class MarkdownStream:
         self._backlog: deque[str] = deque()
         self._backlog_at = 0
         self._closed: list[str] = []
+        self._sources: list[str] = []
         self._closed_size = 0
         self._sent = 0
         self._open = _OpenBlock()
@@ -192,12 +194,16 @@ class MarkdownStream:
     def _close(self) -> None:
         source = "".join(self._open_lines)
         self._closed.append(plain(source) if self._is_plain else render(source, self._references))
+        self._sources.append(self._safe(source))
         self._closed_size += self._open_size
         self._open = _OpenBlock()
         self._open_lines.clear()
         self._open_size = 0
         self._rendered_size = 0
         self._tail.clear()
+
+    def _safe(self, source: str) -> str:
+        return source if is_code(source) and not self._is_plain else safe_source(source)
 
     def finish(self) -> None:
         """End the text: process the backlog and close the open block."""
@@ -269,6 +275,13 @@ class MarkdownStream:
         if self._backlog:
             html += plain("".join(self._backlog)[self._backlog_at :]) + self._not_shown()
         return html
+
+    def markdown(self) -> str:
+        """Return the Markdown received so far, without HTML and images that a model wrote."""
+        pending = "".join((*self._open_lines, *self._line))
+        rest = "".join(self._backlog)[self._backlog_at :]
+        pieces = (*self._sources, self._safe(pending), safe_source(rest))
+        return "\n\n".join(piece.strip("\n") for piece in pieces if piece.strip())
 
     def html(self) -> str:
         """Render the whole text as received so far."""

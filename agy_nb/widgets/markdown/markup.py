@@ -10,27 +10,16 @@ from __future__ import annotations
 import functools
 import html
 import re
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.terminal import revealed
-from agy_nb.widgets.markdown import math, syntax
+from agy_nb.widgets.markdown import code, math, syntax
 
 if TYPE_CHECKING:
     import nh3
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
-    from pygments.lexer import Lexer
-
-LONGEST_HIGHLIGHT = 20_000
-"""Maximum length of highlighted code, in characters."""
-
-LONGEST_HIGHLIGHT_S = 0.2
-"""Maximum CPU time for highlighting, in seconds: some lexers are quadratic on hostile text."""
-
-LONGEST_LINE = 1_000
-"""Maximum length of a line in highlighted code other than JSON, for the same reason."""
 
 LONGEST_BLOCK = 12_000
 """Maximum length of a block that is rendered as Markdown, other than a code block. A longer one is
@@ -85,17 +74,11 @@ _TAGS = frozenset(
     ]
 )
 _ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}, **math.ATTRIBUTES}
-CODE_PREFIX = "agyc-"
-"""Prefix of the CSS classes of highlighted code."""
+_BETWEEN_BLOCKS = re.compile(
+    r"(?<=>)\n+(?=</?(?:blockquote|d[dlt]|h[1-6r]|li|ol|p|pre|table|tbody|t[dhr]|thead|ul)[ >]|\Z)"
+)
+"""Line ends that show nothing. There are none of these tags inside `<pre>`."""
 
-_ALIGNED = {
-    "text-align:left": "agy-left",
-    "text-align:center": "agy-center",
-    "text-align:right": "agy-right",
-}
-"""CSS classes that replace the inline styles of table cells, which the sanitiser removes."""
-
-_MARKUP = re.compile(r"<[^<>]*>")
 _ABSOLUTE = re.compile(r"https?://[^\s/\\?#@]+([/?#][^\s\\]*)?", re.IGNORECASE)
 """A link with a host. Browsers resolve `/logout`, `//host` and `http:logout` against the address of
 the notebook server."""
@@ -137,11 +120,11 @@ def render(source: str, references: dict[str, Any] | None = None, *, colours: bo
         '<p><em>Hi</em> &lt;script&gt;</p>\n'
     """
     source = visible(source)
-    if not _is_code(source) and _is_too_much(source):
+    if not is_code(source) and _is_too_much(source):
         return plain(source)
     if len(source) > LONGEST_CODE:
         return plain(source)
-    if len(source) > LONGEST_HIGHLIGHT:
+    if len(source) > code.LONGEST_HIGHLIGHT:
         return _long_code(source)
     env = {"references": {}} if references is None else references
     links = source.count("://") <= _MOST_ADDRESSES
@@ -160,18 +143,23 @@ def plain(source: str) -> str:
 
 def _long_code(source: str) -> str:
     """Render one fenced block without highlighting and without the Markdown parser."""
-    code = source.partition("\n")[2]
+    text = source.partition("\n")[2]
     if closing := _closing(source):
-        code = source[source.index("\n") + 1 : closing.start()]
-    return f"<pre><code>{html.escape(code, quote=False)}</code></pre>\n"
+        text = source[source.index("\n") + 1 : closing.start()]
+    return f"<pre><code>{html.escape(text, quote=False)}</code></pre>\n"
 
 
 def _is_too_much(source: str) -> bool:
     return len(source) > LONGEST_BLOCK or sum(map(source.count, _MARKS)) > _MOST_MARKS
 
 
-def _is_code(source: str) -> bool:
-    """Return whether the text is exactly one fenced block, which is fast to render."""
+def is_code(source: str) -> bool:
+    r"""Return whether the text is exactly one fenced block, which is fast to render.
+
+    Example:
+        >>> is_code("```\nx\n```"), is_code("x")
+        (True, False)
+    """
     if not _FENCE.match(source):
         return False
     end = _closing(source)
@@ -198,6 +186,16 @@ def sanitise(markup: str) -> str:
     return str(_cleaner().clean(markup))
 
 
+def compact(markup: str) -> str:
+    r"""Remove the line ends between blocks, which show nothing.
+
+    Example:
+        >>> compact("<ul>\n<li>a</li>\n</ul>\n")
+        '<ul><li>a</li></ul>'
+    """
+    return _BETWEEN_BLOCKS.sub("", markup)
+
+
 @functools.cache
 def _cleaner() -> nh3.Cleaner:
     import nh3
@@ -206,14 +204,19 @@ def _cleaner() -> nh3.Cleaner:
         tags=_TAGS | math.TAGS,
         attributes=_ATTRIBUTES,
         allowed_classes={
-            "span": {*_code_classes(), syntax.LABEL},
-            "td": set(_ALIGNED.values()),
-            "th": set(_ALIGNED.values()),
+            "span": {*code.CLASSES, syntax.LABEL},
+            "table": {
+                f"{name}{number}"
+                for name in syntax.ALIGNED.values()
+                for number in range(1, syntax.MOST_COLUMNS + 1)
+            },
+            "td": set(syntax.ALIGNED.values()),
+            "th": set(syntax.ALIGNED.values()),
         },
         url_schemes={"http", "https"},
         attribute_filter=_only_absolute_links,
         set_tag_attribute_values={"a": {"target": "_blank"}},
-        link_rel="noopener noreferrer nofollow",
+        link_rel="noreferrer",
     )
 
 
@@ -221,13 +224,6 @@ def _only_absolute_links(tag: str, attribute: str, value: str) -> str | None:
     if attribute == "href" and not _ABSOLUTE.fullmatch(value):
         return None
     return math.attribute(tag, attribute, value)
-
-
-@functools.cache
-def _code_classes() -> set[str]:
-    from pygments.token import STANDARD_TYPES
-
-    return {f"{CODE_PREFIX}{short}" for short in STANDARD_TYPES.values() if short}
 
 
 @functools.cache
@@ -255,8 +251,8 @@ def _cell(
     """Replace the alignment style of a table cell by a class."""
     attributes = tokens[index].attrs
     style = str(attributes.pop("style", ""))
-    if style in _ALIGNED:
-        attributes["class"] = _ALIGNED[style]
+    if style in syntax.ALIGNED:
+        attributes["class"] = syntax.ALIGNED[style]
     return str(renderer.renderToken(tokens, index, options, env))
 
 
@@ -274,56 +270,6 @@ def _image(
     return f'<a href="{html.escape(url)}">[image: {html.escape(words)}]</a>'
 
 
-def _highlight(code: str, language: str, _attributes: str) -> str:
-    coloured = highlight(code, language) if language else ""
+def _highlight(text: str, language: str, _attributes: str) -> str:
+    coloured = code.highlight(text, language) if language else ""
     return f"<pre><code>{coloured}</code></pre>\n" if coloured else ""
-
-
-_used: set[str] = set()
-"""Languages whose lexer has been used."""
-
-
-def _tokens(lexer: Lexer, code: str) -> list[tuple[Any, str]]:
-    """Split code into tokens; none if that takes too long."""
-    tokens = []
-    patience = time.thread_time() + LONGEST_HIGHLIGHT_S
-    for token in lexer.get_tokens(code):
-        tokens.append(token)
-        if time.thread_time() > patience:
-            return []
-    return tokens
-
-
-def highlight(code: str, language: str) -> str:
-    """Highlight code as HTML with CSS classes; empty if that is not possible.
-
-    Example:
-        >>> highlight("x = 1", "python")
-        '<span class="agyc-n">x</span> <span class="agyc-o">=</span> <span class="agyc-mi">1</span>'
-    """
-    import pygments
-    from pygments.formatters.html import HtmlFormatter
-    from pygments.lexers import get_lexer_by_name
-    from pygments.util import ClassNotFound
-
-    code = visible(code)
-    longest = LONGEST_HIGHLIGHT if language == "json" else LONGEST_LINE
-    if len(code) > LONGEST_HIGHLIGHT or max(map(len, code.split("\n"))) > longest:
-        return ""
-    try:
-        lexer = get_lexer_by_name(language, stripnl=False, ensurenl=True)
-    except ClassNotFound:
-        return ""
-    tokens = _tokens(lexer, code)
-    if (
-        not tokens and language not in _used
-    ):  # the first use also loads the lexers of embedded languages
-        tokens = _tokens(lexer, code)
-    _used.add(language)
-    if not tokens:
-        return ""
-    formatter = HtmlFormatter(nowrap=True, classprefix=CODE_PREFIX)
-    coloured = str(pygments.format(tokens, formatter))
-    if not code.endswith("\n"):
-        coloured = coloured.removesuffix("\n")
-    return coloured if html.unescape(_MARKUP.sub("", coloured)) == code else ""

@@ -10,6 +10,7 @@ from typing import Any
 
 from agy_nb.widgets.markdown import markdown_stream as blocks
 from agy_nb.widgets.markdown.markup import visible
+from agy_nb.widgets.markdown.source import safe_source
 from agy_nb.widgets.tree.node_tree import NodeTree
 from agy_nb.widgets.tree.nodes import Upsert
 
@@ -41,6 +42,7 @@ class StreamedTexts:
         self._open: dict[str, _StreamedText] = {}
         self._growing: dict[str, _StreamedText] = {}
         self._texts: dict[str, blocks.MarkdownStream] = {}
+        self._written: dict[str, blocks.MarkdownStream | str] = {}
         self._references: dict[str, dict[str, Any]] = {}
 
     def begin_turn(self) -> None:
@@ -73,8 +75,12 @@ class StreamedTexts:
         # Link definitions apply to one trajectory in one turn: the next one starts at [1] again.
         stream = blocks.MarkdownStream(self._references.setdefault(parent, {"references": {}}))
         if in_answer:
-            self._texts[node] = stream
+            self._texts[node] = self._written[node] = stream
         self._open[parent] = _StreamedText(node, step_index, thought, stream)
+
+    def write(self, node: str, markdown: str) -> None:
+        """Include a node that is not streamed in `markdown`."""
+        self._written[node] = markdown
 
     def append(self, parent: str, piece: str) -> None:
         """Append to the text that is open below a node."""
@@ -105,11 +111,12 @@ class StreamedTexts:
     def forget(self, node: str) -> None:
         """Forget the text of a removed node."""
         self._texts.pop(node, None)
+        self._written.pop(node, None)
         self._growing.pop(node, None)
 
     def clear(self) -> None:
         """Forget all texts."""
-        for known in (self._open, self._growing, self._texts):
+        for known in (self._open, self._growing, self._texts, self._written):
             known.clear()
 
     # -- output ------------------------------------------------------------------------------
@@ -131,6 +138,14 @@ class StreamedTexts:
         for text in tuple(self._growing.values()):
             while text.blocks.has_backlog:
                 text.blocks.advance()
+
+    def markdown(self) -> str:
+        """Return the prompts and the answers as Markdown that is safe to render elsewhere."""
+        pieces = (
+            safe_source(each) if isinstance(each, str) else each.markdown()
+            for each in self._written.values()
+        )
+        return visible("\n\n".join(filter(None, pieces)))
 
     def open_blocks(self) -> list[Upsert]:
         """Render the open block of each text, as nodes that override those in the tree."""

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 LABEL = "agy-label"
 """CSS class of the label above a code block."""
 
+ALIGNED = {"text-align:center": "agy-m", "text-align:right": "agy-r"}
+"""CSS classes of cells, which replace inline styles; with its number, the class of a column."""
+
+MOST_COLUMNS = 20
+"""Number of columns of a table that can be aligned by a class of the table."""
+
 _DIAGRAMS = ("mermaid", "plantuml", "dot", "graphviz")
 _SMALL_TAGS = re.compile(r"<(?:br */?|/?su[bp])>", re.IGNORECASE)
 _NUMBER = re.compile(
@@ -39,6 +45,7 @@ def enable(parser: MarkdownIt) -> None:
     parser.use(deflist_plugin).use(tasklists_plugin)
     parser.inline.ruler.before("autolink", "small_tags", _small_tags)
     parser.core.ruler.push("align_numbers", _align_numbers)
+    parser.core.ruler.push("name_columns", _name_columns)
     parser.add_render_rule("html_inline", _html_inline)
     parser.add_render_rule("fence", _fence)
 
@@ -82,6 +89,17 @@ def _align_numbers(state: StateCore) -> None:
             if "style" not in head[0].attrs and has_numbers and are_numbers:
                 for cell, _ in (head, *cells):
                     cell.attrs["style"] = "text-align:right"
+
+
+def _name_columns(state: StateCore) -> None:
+    """Name the aligned columns in a class of the table, which is shorter than one per cell."""
+    for table in _tables(state.tokens):
+        for number, column in enumerate(_columns(table), 1):
+            name = ALIGNED.get(str(column[0][0].attrs.get("style")))
+            if name is not None and number <= MOST_COLUMNS:
+                table[0].attrJoin("class", f"{name}{number}")
+                for cell, _ in column:
+                    cell.attrs.pop("style", None)
 
 
 def _tables(tokens: list[Token]) -> Iterator[list[Token]]:

@@ -19,6 +19,7 @@ from agy_nb.widgets.recordings.frame_player import FramePlayer
 from agy_nb.widgets.recordings.player_controls import PlayerControls, select
 from agy_nb.widgets.response.cards import counted
 from agy_nb.widgets.response.page_view import PageView
+from agy_nb.widgets.response.static_html import Still
 from agy_nb.widgets.tree.nodes import Upsert, static
 from agy_nb.widgets.tree.page_tree import PageTree
 
@@ -243,7 +244,7 @@ class Browser:
 
     # -- static HTML -------------------------------------------------------------------------
 
-    def _static(self) -> tuple[str, str]:
+    def _static(self) -> Still:
         nodes = [
             Upsert(id="title", kind="row", head=f"Recordings in {escape(str(self.folder))}"),
             Upsert(id="list", kind="usage", body=self._list(links=False)),
@@ -253,7 +254,7 @@ class Browser:
         if self.controls.player is not None:
             said = static(self.controls.player.transcript.snapshot())
             html += said if len(said) <= LARGEST_STILL else "<p>Too long to save here.</p>"
-        return html, self._text()
+        return Still(html, self._text())
 
     def _text(self) -> str:
         """Return the list as text, for terminals."""

@@ -31,7 +31,8 @@ from agy_nb.protocol.values import (
     TokenUsage,
 )
 from agy_nb.terminal import revealed
-from agy_nb.widgets.markdown.markup import escape, highlight, render
+from agy_nb.widgets.markdown.code import highlight
+from agy_nb.widgets.markdown.markup import escape, render
 
 LONGEST = 10_000
 """Maximum length of an argument, a result or an error in a card, in characters."""
@@ -363,7 +364,7 @@ def _beginning(args: JsonObject) -> str:
 
 
 def _command(command: str) -> str:
-    prompt = '<span class="agyc-gp">$ </span>'
+    prompt = '<span class="agyc-f">$ </span>'
     return _block(revealed(command, exact=True), "bash", prompt)
 
 
@@ -538,9 +539,10 @@ def waits(event: Waiting) -> str:
 def footer(state: TurnState, usage: TokenUsage | None, took: float | None, cost: str = "") -> str:
     """Render the state, tokens, cost and duration of a turn."""
     kind, words = _TURNS[state]
-    facts = [fact for fact in (tokens(usage), cost, seconds(took)) if fact]
-    said = "".join(f'<span class="agy-fact">{escape(fact)}</span>' for fact in facts)
-    return badge(kind, words) + said
+    facts = " · ".join(fact for fact in (tokens(usage), cost, seconds(took)) if fact)
+    if kind == "ok":
+        return escape(" · ".join(filter(None, (words, facts))))
+    return f"{badge(kind, words)} {escape(facts)}"
 
 
 def error(kind: str, message: str) -> str:

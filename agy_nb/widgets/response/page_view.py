@@ -17,7 +17,7 @@ class PageView:
     Args:
         page: The nodes of the page.
         label: The accessible name.
-        static: Returns the static HTML and text.
+        static: Returns the static content.
         on_act: Called with the name and the value of a control that the user operates.
         catch_up: Reads and shows all that has happened so far; it may block.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from agy_nb.kernel import current_host, in_kernel, main_loop, run
@@ -15,7 +15,7 @@ from agy_nb.protocol.events import Event
 from agy_nb.runtime.turns.response import Response
 from agy_nb.terminal import printable
 from agy_nb.widgets.response.static_fallback import StaticFallback
-from agy_nb.widgets.response.static_html import bundle
+from agy_nb.widgets.response.static_html import bundle, still
 from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.tree.front_end_messages import Message, PanelAction
 from agy_nb.widgets.tree.live_view import INTERVAL_S, LiveView
@@ -129,18 +129,20 @@ class _ResponseView:
         self._transcript.begin_turn()
         self._view = LiveView(self._transcript, on_message=self._on_message)
         self._view.running = True
-        self._fallback = StaticFallback(
-            self._view, lambda: (self._transcript.html(), self._transcript.text())
-        )
+        self._stop: Callable[[], None] = lambda: None
+        self._fallback = StaticFallback(self._view, lambda: still(self._transcript))
 
     def open(self) -> None:
         self._fallback.display(at_exit=self._fallback.update)
-        self._response.watch(self._on_event)
+        self._stop = self._response.watch(self._on_event)
+        if self._response.done:
+            self._stop()
 
     def _on_event(self, event: Event) -> None:
         self._view.on_event(event)
         self._fallback.update_later()
-        if self._response.done:
+        if self._response.done and event is self._response.events[-1]:
+            self._stop()  # the response lives on; its view does not
             self._replace_by_html()
 
     def _on_message(self, message: Message, _buffers: list[Any]) -> None:
@@ -173,4 +175,4 @@ class _ResponseView:
         self._view.touch()  # a view that stays open also shows the cost
 
     def _replace(self) -> None:
-        self._fallback.replace(bundle(self._transcript))
+        self._fallback.replace(bundle(self._transcript, short=True))

@@ -16,7 +16,7 @@ from typing import Any
 from agy_nb.kernel import current_host, in_kernel
 from agy_nb.kernel.environment import current_kernel
 from agy_nb.terminal import printable
-from agy_nb.widgets.response.static_html import VIEW, style
+from agy_nb.widgets.response.static_html import VIEW, Still
 from agy_nb.widgets.tree.live_view import LiveView, display_widget
 
 FIRST_UPDATE_AFTER_S = 0.2
@@ -30,8 +30,8 @@ SENT_PER_S = 50_000
 """Maximum average rate of HTML, in characters per second. The HTML is always sent whole, so a long
 conversation is updated less often. The update at shutdown is sent at once."""
 
-StaticContent = Callable[[], tuple[str, str]]
-"""Returns the static HTML and text of a view."""
+StaticContent = Callable[[], Still]
+"""Returns the static content of a view."""
 
 
 class StaticFallback:
@@ -39,7 +39,7 @@ class StaticFallback:
 
     Args:
         live: The view.
-        static: Returns the static HTML and text.
+        static: Returns the static content.
         catch_up: Reads and shows all that has happened so far; it may block.
 
     Attributes:
@@ -71,7 +71,7 @@ class StaticFallback:
         """
         self._catch_up()
         if not in_kernel():
-            print(printable(self._static()[1]))  # noqa: T201 - as IPython does in a terminal
+            print(printable(self._static().text))  # noqa: T201 - as IPython does in a terminal
             return
         from IPython.display import display
 
@@ -97,10 +97,9 @@ class StaticFallback:
             self.update()
 
     def _bundle(self) -> dict[str, str]:
-        inside, text = self._static()
-        mark = f"{VIEW} agy-still agy-still-{self._live.widget.key}"
-        self._html = f'<style>{style()}</style><div class="{mark}">{inside}</div>' if inside else ""
-        return {"text/html": self._html, "text/plain": text} if inside else {}
+        found = self._static().bundle(f"{VIEW} agy-still agy-still-{self._live.widget.key}")
+        self._html = found.get("text/html", "")
+        return found
 
     def update(self) -> None:
         """Update the HTML now if it has changed."""

@@ -74,6 +74,10 @@ class Tree {
     if (!node || node.element.tagName !== tag) node = this.create(put, tag, node);
     const { element, head, body } = node;
     element.className = `agy-node agy-${put.kind}`;
+    if (put.kind === "block") {
+      body.innerHTML = put.body || "";
+      return;
+    }
     if (put.kind === "player") element.tabIndex = 0; // it scrolls: the keyboard must get there
     if (put.label) {
       element.setAttribute("role", put.controls ? "alertdialog" : "group");
@@ -101,6 +105,7 @@ class Tree {
     const element = make(tag);
     const before = this.before.get(put.id);
     const same = known ?? (before?.element.tagName === tag ? before : undefined);
+    if (put.kind === "block") return this.place(put, { element, body: element }); // most nodes are blocks
     const node = {
       element,
       head: make(tag === "DETAILS" ? "summary" : "div", "agy-head"),
@@ -113,8 +118,12 @@ class Tree {
     };
     element.append(node.head, node.body, node.controls, node.kids);
     if (put.fold === "open") element.open = true;
-    if (known) known.element.replaceWith(element);
-    else (this.nodes.get(put.parent)?.kids ?? this.root).append(element);
+    return this.place(put, node, known);
+  }
+
+  place(put, node, known) {
+    if (known) known.element.replaceWith(node.element);
+    else (this.nodes.get(put.parent)?.kids ?? this.root).append(node.element);
     this.nodes.set(put.id, node);
     return node;
   }
@@ -182,10 +191,51 @@ function refocus(root, change) {
   (same.find((each) => each.dataset.agyValue === at.dataset.agyValue) ?? same[0])?.focus({ preventScroll: true });
 }
 
-// A view has static HTML beside it for pages without a kernel. It is hidden while a kernel runs.
+// A view has static HTML beside it for pages without a kernel. While a kernel runs, the HTML is hidden and
+// its elements are taken out of the page: the notebook keeps its source, and the page has each turn once.
 function hider(model) {
   const style = make("style");
-  return { style, hide: (yes) => (style.textContent = yes ? `.agy-view.agy-still-${model.get("key")}{display:none}` : "") };
+  const name = `agy-still-${model.get("key")}`;
+  const copies = document.getElementsByClassName(name); // stays up to date
+  const sources = new Map();
+  let hidden = false;
+  const trim = () => {
+    if (!hidden) return;
+    for (const element of [...sources.keys()]) if (!element.isConnected) sources.delete(element);
+    for (const element of copies) {
+      if (!element.firstChild) continue;
+      sources.set(element, element.innerHTML);
+      element.replaceChildren();
+    }
+  };
+  const hide = (yes) => {
+    if (yes === hidden) return;
+    hidden = yes;
+    style.textContent = yes ? `.agy-view.${name}{display:none}` : "";
+    if (!yes) for (const [element, source] of sources) if (!element.firstChild) element.innerHTML = source; // from Python
+    sources.clear();
+    trim();
+  };
+  return { style, hide, trim };
+}
+
+// Keep the end of a chat in sight unless the user has scrolled up. To measure is to lay out the page, so
+// this is done once per frame, and never in a view that does not scroll.
+function follower(place, scrolls) {
+  let follows = true;
+  let frame = 0;
+  const jump = () => {
+    frame = 0;
+    if (follows) place.scrollTop = place.scrollHeight;
+  };
+  if (scrolls)
+    place.addEventListener("scroll", () => {
+      if (!frame) follows = place.scrollHeight - place.scrollTop - place.clientHeight < 40;
+    }, { passive: true });
+  const follow = () => {
+    if (scrolls && !frame) frame = requestAnimationFrame(jump);
+  };
+  return { follow, jump: () => ((follows = true), follow()) };
 }
 
 // --- approvals and questions ---
@@ -639,9 +689,10 @@ function render({ model, el }) {
   root.hidden = true; // the HTML beside it is shown until Python answers
   const queued = waiting(send);
   const onSubmit = (words) => {
-    nodes.scrollTop = nodes.scrollHeight;
+    end.jump();
     queued.echo(words);
   };
+  const end = follower(nodes, model.get("mode") === "chat");
   const chat = model.get("mode") === "chat" ? composer(send, onSubmit, stop) : null;
   const allowed = grants(send);
   if (chat) {
@@ -664,7 +715,6 @@ function render({ model, el }) {
     }
   };
   const onMessage = (message) => {
-    const follows = nodes.scrollHeight - nodes.scrollTop - nodes.clientHeight < 40;
     const forAnother = message.view !== undefined && message.view !== view;
     if (forAnother) message = { ...message, type: "status" };
     if (message.type === "reset") tree.reset(message.changes);
@@ -687,7 +737,7 @@ function render({ model, el }) {
     notice.textContent = message.notice ?? "";
     still.hide(true);
     root.hidden = false;
-    if (follows) nodes.scrollTop = nodes.scrollHeight;
+    end.follow();
   };
   const onGone = async () => {
     const real = await model.widget_manager.get_model(model.get("key")); // `model` does not tell this
@@ -709,10 +759,14 @@ function render({ model, el }) {
   };
   model.on("msg:custom", onMessage);
   model.on("comm_live_update", onGone);
-  const clocks = setInterval(() => root.querySelectorAll(".agy-countdown").forEach(tick), 1000);
+  const clocks = setInterval(() => {
+    root.querySelectorAll(".agy-countdown").forEach(tick);
+    still.trim();
+  }, 1000);
   send({ type: "ready" });
   return () => {
     gone = true;
+    setTimeout(() => still.hide(false), REPLACED_WITHIN_MS); // unless other HTML has replaced it
     tree.close();
     clearInterval(clocks);
     model.off("msg:custom", onMessage);

@@ -32,6 +32,7 @@ from agy_nb.protocol.events import (
 )
 from agy_nb.protocol.values import ErrorInfo, Message, Prompt, TokenUsage, Trajectory
 from agy_nb.widgets.markdown.markup import escape
+from agy_nb.widgets.markdown.source import quoted
 from agy_nb.widgets.markdown.streamed_text import StreamedTexts
 from agy_nb.widgets.response import cards
 from agy_nb.widgets.tree.node_tree import NodeTree
@@ -98,7 +99,7 @@ class _Turn:
 
 
 class ConversationView:
-    r"""The nodes of one or several turns.
+    """The nodes of one or several turns.
 
     Attributes:
         pending: The approvals and questions that wait for the user, by id.
@@ -107,7 +108,7 @@ class ConversationView:
         >>> transcript = ConversationView()
         >>> transcript.on_event(Text(text="Hi"))
         >>> transcript.html()
-        '<div class="agy-node agy-text"><div class="agy-node agy-block"><p>Hi</p>\n</div></div>'
+        '<div class="agy-node agy-text"><p>Hi</p></div>'
     """
 
     def __init__(self) -> None:
@@ -145,7 +146,8 @@ class ConversationView:
         self._texts.begin_turn()
         if prompt is not None:
             label = {"trigger": "Trigger", "wakeup": "Wake-up"}.get(kind, "You")
-            self._add(kind="prompt", body=cards.prompt(prompt, kind), label=label)
+            node = self._add(kind="prompt", body=cards.prompt(prompt, kind), label=label)
+            self._texts.write(node, quoted(cards.text_of(prompt)))
 
     def on_event(self, event: Event) -> None:
         """Add an event of the current turn; event types without a node are ignored."""
@@ -163,10 +165,12 @@ class ConversationView:
         for message in messages:
             parent = self._parent(message.trajectory)
             if message.role == "user":
-                self._add(parent=parent, kind="prompt", body=cards.plain(message.content))
+                node = self._add(parent=parent, kind="prompt", body=cards.plain(message.content))
+                self._texts.write(node, quoted(message.content))
             else:
                 html = self._texts.render(message.content)
-                self._add(parent=parent, kind="text", body=html)
+                node = self._add(parent=parent, kind="text", body=html)
+                self._texts.write(node, message.content)
 
     def add_error(self, kind: str, message: str) -> None:
         """Add an error that is not part of a turn."""
@@ -236,6 +240,10 @@ class ConversationView:
     def text(self) -> str:
         """Return the answers without thoughts and cards; a very long text is cut."""
         return self._texts.text()
+
+    def markdown(self) -> str:
+        """Return the prompts and answers as Markdown, without HTML and images of a model."""
+        return self._texts.markdown()
 
     def html(self) -> str:
         """Render all nodes as HTML, including the text received so far."""

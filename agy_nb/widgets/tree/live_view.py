@@ -22,6 +22,8 @@ from agy_nb.kernel.environment import current_shell
 from agy_nb.kernel.loops.script_loop import process_loop
 from agy_nb.protocol.events import Approval, Event, Question
 from agy_nb.widgets.approvals.pending import PendingRequest, Reply, pending_requests
+from agy_nb.widgets.markdown.markup import compact
+from agy_nb.widgets.response.style_sheet import style
 from agy_nb.widgets.tree.front_end_messages import (
     AnswerAll,
     Decide,
@@ -97,8 +99,9 @@ class ViewWidget(anywidget.AnyWidget):
         key: The widget's model id.
     """
 
-    _esm = _STATIC / "view.js"
-    _css = _STATIC / "view.css"
+    # As text: anywidget watches files, and keeps every widget of a watched file alive.
+    _esm = (_STATIC / "view.js").read_text(encoding="utf-8")
+    _css = style()
     mode = traitlets.Unicode("turn").tag(sync=True)
     label = traitlets.Unicode("Conversation").tag(sync=True)
     key = traitlets.Unicode("").tag(sync=True)
@@ -229,6 +232,8 @@ class LiveView:
                 for name in ("id", "parent", "kind", "head", "body", "fold", "label")
                 if (value := getattr(change, name))
             }
+            if change.body:
+                node["body"] = compact(change.body)
             request = pending_requests.get(change.id)
             if request is not None and change.id in self.transcript.pending:
                 node["controls"] = request.controls
@@ -329,6 +334,7 @@ class LiveView:
                 timer.cancel()
         self._closed = True
         self._detach()
+        self.widget.on_msg(self._receive, remove=True)
         self.widget.close()
 
     @property

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from agy_nb.widgets.markdown.markup import escape
+from agy_nb.widgets.markdown.markup import compact, escape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,10 @@ def static(changes: Iterable[Change]) -> str:
 
 def _branch(branch: _Branch) -> str:
     put = branch.put
-    inside = put.body + escape(branch.tail) + "".join(map(_branch, branch.children.values()))
+    body = put.body + escape(branch.tail)
+    if put.kind == "block":
+        return compact(body)
+    inside = compact(body) + "".join(map(_branch, branch.children.values()))
     opening = f'class="agy-node agy-{put.kind}"'
     if put.label:
         opening += f' role="group" aria-label="{escape(put.label)}"'

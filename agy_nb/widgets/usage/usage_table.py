@@ -183,7 +183,7 @@ def table(usage: UsageData, by: Grouping, order: SortOrder | None = None) -> str
 
 
 def _head(column: TableColumn, order: SortOrder | None) -> str:
-    right = " class='agy-right'" if column in COLUMNS else ""
+    right = " class='agy-r'" if column in COLUMNS else ""
     if order is None:
         return f"<th scope='col'{right}>{column.title}</th>"
     aria, arrow = _SORTED[order.descending] if order.column == column.name else ("none", "")

@@ -18,6 +18,7 @@ from agy_nb.runtime.default_runtime import runtime
 from agy_nb.runtime.telemetry import Telemetry
 from agy_nb.widgets.response.cards import counted
 from agy_nb.widgets.response.page_view import PageView
+from agy_nb.widgets.response.static_html import Still
 from agy_nb.widgets.tree.nodes import Upsert, static
 from agy_nb.widgets.tree.page_tree import PageTree
 from agy_nb.widgets.usage import usage_table as ut
@@ -203,10 +204,10 @@ class UsageView:
         self._page.upsert(Upsert(id="said", kind="notice", head=escape(text), label="Notice"))
         self.view.touch()
 
-    def _static(self) -> tuple[str, str]:
+    def _static(self) -> Still:
         usage = self._usage
         if usage is None:
-            return "<p>Not read yet.</p>", "Usage: not read yet"
+            return Still("<p>Not read yet.</p>", "Usage: not read yet")
         nodes = [
             Upsert(
                 id=by,
@@ -222,7 +223,7 @@ class UsageView:
             Upsert(id=f"below{place}", kind="usage", body=part)
             for place, part in enumerate(_below(usage))
         ]
-        return static([*nodes, *below]), _as_text(usage, self.by)
+        return Still(static([*nodes, *below]), _as_text(usage, self.by))
 
     # -- controls ----------------------------------------------------------------------------
 

@@ -281,7 +281,7 @@ async def test_prompts_that_wait_are_shown_at_once_and_can_be_removed(monkeypatc
             page.told.clear()
         await until(lambda: [m for m in page.told if m.get("queue")] or page.panel.view.touch())
         assert queue(page) == ["two", "three"]
-        assert "Queued" in page.panel._static()[0]
+        assert "Queued" in page.panel._static().html
         page.say(type="unqueue", turn=page.panel.responses[1].turn_id)
         await until(lambda: queue(page) == ["three"])
         page.say(type="stop")

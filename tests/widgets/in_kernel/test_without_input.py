@@ -89,7 +89,7 @@ def test_papermill_leaves_html_and_no_widget(executed):
     (cell,) = [each for each in executed.cells if each.source == CELLS[2]]
     (output,) = cell.outputs
     data = output.data
-    assert set(data) == {"text/html", "text/plain"}
+    assert set(data) == {"text/html", "text/markdown", "text/plain"}
     assert "so it <em>is</em> &lt;b&gt;now&lt;/b&gt;" in data["text/html"]
     assert data["text/plain"] == "so it *is* <b>now</b>"
 

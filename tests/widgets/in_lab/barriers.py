@@ -4,7 +4,7 @@ import re
 
 from axe_playwright_python.sync_playwright import Axe
 
-from agy_nb.widgets.response.static_html import style
+from agy_nb.widgets.response.style_sheet import style
 from tests.widgets.in_lab.front_ends import SCREENSHOTS, Cell, Front
 
 COLOURS = """

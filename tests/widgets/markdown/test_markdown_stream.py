@@ -7,7 +7,7 @@ import re
 import pytest
 from hypothesis import given, strategies as st
 
-from agy_nb.widgets.markdown import markdown_stream as module, markup
+from agy_nb.widgets.markdown import code, markdown_stream as module
 from agy_nb.widgets.markdown.markdown_stream import BlockTail, BlockUpdate, MarkdownStream
 from agy_nb.widgets.markdown.markup import LONGEST_BLOCK, render
 from tests.widgets.hostile import PAYLOADS, faults, text_of
@@ -326,7 +326,7 @@ def test_html_has_all_of_a_long_piece_also_before_it_is_read(kind):
 def test_long_code_is_what_markdown_makes_of_it(end, monkeypatch):
     source = "```python\nif a < b & c:\n\n\treturn '``'" + end
     usual = text_of(render(source, colours=False))
-    monkeypatch.setattr(markup, "LONGEST_HIGHLIGHT", 10)
+    monkeypatch.setattr(code, "LONGEST_HIGHLIGHT", 10)
     assert text_of(render(source)) == usual
     assert faults(render(source)) == []
 

@@ -393,7 +393,7 @@ def test_prompt_shows_its_lines_and_names_what_is_attached():
 def test_footer_has_state_tokens_cost_and_time():
     usage = TokenUsage(input_tokens=1200, output_tokens=30, total_tokens=1230)
     shown = text_of(cards.footer(TurnState.DONE, usage, 75, "0.01 $"))
-    assert shown == "Done1,230 tokens (1,200 in · 30 out)0.01 $1 min 15 s"
+    assert shown == "Done · 1,230 tokens (1,200 in · 30 out) · 0.01 $ · 1 min 15 s"
     assert text_of(cards.footer(TurnState.FAILED, None, None)) == "Failed"
 
 

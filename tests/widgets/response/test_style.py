@@ -4,7 +4,8 @@ import re
 
 import tinycss2
 
-from agy_nb.widgets.response.static_html import VIEW, style
+from agy_nb.widgets.response.static_html import VIEW
+from agy_nb.widgets.response.style_sheet import style, style_of
 
 
 def rules(nodes):
@@ -43,3 +44,20 @@ def test_hidden_is_hidden_within_a_view_only():
 def test_style_sheet_loads_nothing():
     assert "url(" not in style()
     assert "@import" not in style()
+
+
+def test_output_has_the_rules_that_apply_to_it_and_no_others():
+    css = style_of('<div class="agy-node agy-text"><table class="agy-r2"><tr><td>1</td></table>')
+    assert ".agy-r2 tr > :nth-child(2)" in css
+    assert "& td{" in css
+    assert not [name for name in ("agy-r3", "pre", "agy-tool", "--agy-accent") if name in css]
+
+
+def test_every_variable_of_an_output_is_defined():
+    css = style_of(
+        f"<div class='{' '.join(re.findall(r'[.](agyc?-[a-z]+)', style()))}'><pre>".replace(
+            "'", '"'
+        )
+    )
+    assert set(re.findall(r"var\((--agy-\w+)", css)) == set(re.findall(r"(--agy-\w+):", css))
+    assert not [node for node in tinycss2.parse_stylesheet(css) if node.type == "error"]

@@ -438,7 +438,7 @@ def test_footer_has_the_sum_of_the_tokens_and_the_time():
         return Usage(usage=tokens, trajectory_total=tokens, session_total=tokens)
 
     transcript = page(said("x", at=100.0), metered(10), metered(5), ended(at=103.0))
-    assert text_of(transcript.html()).endswith("Done15 tokens (15 in)3.0 s")
+    assert text_of(transcript.html()).endswith("Done · 15 tokens (15 in) · 3.0 s")
 
 
 def test_stop_keeps_what_had_come_and_says_so():

@@ -254,7 +254,7 @@ async def test_dataframe_without_a_namespace_is_refused_in_words(page, monkeypat
 
 async def test_html_that_stays_has_all_groupings_and_no_controls(page):
     page.act("by", "turn")
-    html, text = page.view._static()
+    html, text = page.view._static().html, page.view._static().text
     assert html.count("<details") == 4
     assert "data-agy-act" not in html
     assert "<button" not in html
