@@ -8,6 +8,7 @@ schema      every table and column
 tables      the tables of one source; sessions: those of recordings; loading: `agy.load`
 builders    events become rows, and rows become DataFrames
 read        finds and reads recordings and the harness's own files
+cache       the tables of recordings as Parquet files, for the next load
 metrics     usage, cost, summaries and comparisons
 plotting    charts, drawn with Matplotlib or Plotly
 export      Arrow, Parquet, CSV and OpenTelemetry

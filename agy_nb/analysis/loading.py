@@ -30,6 +30,7 @@ def load(
     until: Moment | None = ...,
     where: Where | None = ...,
     tz: str | None = ...,
+    cache: bool | str | Path = ...,
     engine: Literal["pandas"] = ...,
 ) -> Sessions: ...
 
@@ -47,6 +48,7 @@ def load(
     until: Moment | None = ...,
     where: Where | None = ...,
     tz: str | None = ...,
+    cache: bool | str | Path = ...,
     engine: Literal["dask"],
 ) -> DaskSessions: ...
 
@@ -63,6 +65,7 @@ def load(  # noqa: PLR0913 - settings by keyword
     until: Moment | None = None,
     where: Where | None = None,
     tz: str | None = None,
+    cache: bool | str | Path = True,
     engine: Literal["pandas", "dask"] = "pandas",
 ) -> Sessions | DaskSessions:
     """Load recorded sessions. Files are read on the first access to a table.
@@ -82,6 +85,9 @@ def load(  # noqa: PLR0913 - settings by keyword
         until: Keep rows before this moment; a date includes its day.
         where: Sessions to keep, as for `sessions.filter`.
         tz: Time zone of dates; None for the local one.
+        cache: Whether to keep the tables of many or long recordings as Parquet files in the user's
+            cache folder, so that the next load reads only what has changed. A path is a folder for
+            them. The cache needs the extra `arrow`.
         engine: `"pandas"` reads in this process, `"dask"` on many cores or machines.
 
     Returns:
@@ -104,6 +110,7 @@ def load(  # noqa: PLR0913 - settings by keyword
         "duplicates": duplicates,
         "prices": prices,
         "selection": replace(Selection.of(since, until, where, tz), is_lazy=True),
+        "cache": cache,
     }
     if engine == "pandas":
         return Sessions(found.recordings, problems=found.problems, **options)

@@ -92,6 +92,16 @@ sessions.to_otel(OTLPSpanExporter())
 
 ## Many recordings
 
+`agy.load` keeps the tables of 50 or more cassettes, or of 4 MB or more, as Parquet files in your
+cache folder (`~/.cache/agy-nb` on Linux). The next load reads a table when you ask for it. It reads
+only those recordings again that have changed: the size and the time of each file decide. Damaged
+files are written again. `cache=False` reads all recordings and writes nothing, and `cache="folder"`
+keeps the files in another folder. The cache needs the extra `arrow`. It is not beside the
+recordings, because a folder that you got from somebody else could bring a cache with other numbers.
+Only you can read it: it holds what the tables hold, such as arguments of tools, also of recordings
+that you have deleted. Folders that you do not use for 60 days are removed; you can delete all of it
+at any time.
+
 `agy.load("runs/", engine="dask")` reads on the workers of the current `dask.distributed.Client`, on
 many cores or machines. Workers must see the files under the same paths. They compute `usage()` and
 `to_parquet()`. `sessions.dask("steps")` is any table as a Dask DataFrame, and `sessions.steps`

@@ -1,21 +1,20 @@
 """Recorded sessions as tables; `agy.load` makes them.
 
 Rule 1: files are read on the first question, once, one after the other.
-Rule 2: rows become typed arrays in batches, so that memory is that of the tables.
+Rule 2: tables in the cache are read when they are needed.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from agy_nb.analysis.builders.column_buffer import Columns
-from agy_nb.analysis.builders.dataframes import frame
+from agy_nb.analysis.cache.parts import Assembly
+from agy_nb.analysis.cache.tables import CachedTables, cache_of, uncached
 from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.analysis.read.discovery import RecordingPath, SearchProblem
-from agy_nb.analysis.read.duplicates import drop_duplicates
-from agy_nb.analysis.read.from_cassette import read_file
 from agy_nb.analysis.schema import TABLES
 from agy_nb.analysis.selection import Selection, select
 from agy_nb.analysis.tables import Tables
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 
 _ALL = Selection()
-SEAL_ROWS = 100_000
-"""Number of rows after which columns become typed arrays."""
 
 
 class Sessions(Tables):
@@ -42,6 +39,7 @@ class Sessions(Tables):
         duplicates: `"drop"` counts a turn that several recordings hold once, `"keep"` each time.
         prices: Prices of model calls; None leaves cost unknown.
         selection: Rows to keep.
+        cache: Whether to keep tables in the user's cache folder, or the folder for them.
 
     Attributes:
         recordings: The recordings.
@@ -65,6 +63,7 @@ class Sessions(Tables):
         duplicates: Literal["drop", "keep"] = "drop",
         prices: Prices | None = None,
         selection: Selection = _ALL,
+        cache: bool | str | Path = False,
     ) -> None:
         read = self._table if selection == _ALL else select(self._table, selection)
         super().__init__(read, prices=prices)
@@ -76,13 +75,21 @@ class Sessions(Tables):
         self._problems = tuple(problems)
         self._options = {"chunks": chunks, "text": text, "model_requests": model_requests}
         self._duplicates = duplicates
-        self._tables: dict[str, pd.DataFrame] | None = None
+        self._cache = cache_of(cache)
+        self._source: CachedTables | None = None
+        self._lock = threading.Lock()
 
     def _table(self, name: str) -> pd.DataFrame:
-        if self._tables is None:
-            tables = read_frames(self.recordings, problems=self._problems, **self._options)
-            self._tables = drop_duplicates(tables) if self._duplicates == "drop" else tables
-        return own_copy(self._tables[name])
+        with self._lock:
+            if self._source is None:
+                self._source = CachedTables(
+                    self.recordings,
+                    self._problems,
+                    self._options,
+                    cache=self._cache,
+                    drop_duplicates=self._duplicates == "drop",
+                )
+            return own_copy(self._source.frame(name))
 
     def __len__(self) -> int:
         return len(self.recordings)
@@ -108,35 +115,8 @@ def read_frames(
     text: bool = False,
     model_requests: bool = True,
 ) -> dict[str, pd.DataFrame]:
-    """Read every table of some recordings."""
-    import pandas as pd
-
-    columns = Columns()
-    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
-    taken: set[str] = set()
-    for number, problem in enumerate(problems):
-        columns["problems"].add({"problem_index": number, **asdict(problem)})
-    for recording in recordings:
-        read_file(
-            recording.path,
-            name=recording.name,
-            taken=taken,
-            chunks=chunks,
-            text=text,
-            model_requests=model_requests,
-            columns=columns,
-        )
-        if len(columns) >= SEAL_ROWS:
-            _seal(columns, parts)
-    _seal(columns, parts)
-    return {
-        name: found[0] if len(found) == 1 else pd.concat(found, ignore_index=True)
-        for name, found in parts.items()
-    }
-
-
-def _seal(columns: Columns, parts: dict[str, list[pd.DataFrame]]) -> None:
-    for name, rows in columns.tables.items():
-        if len(rows) or not parts[name]:
-            parts[name].append(frame(TABLES[name], rows.data))
-            rows.drop(len(rows))
+    """Read every table of some recordings, without a cache."""
+    read = tuple(recordings)
+    options = {"chunks": chunks, "text": text, "model_requests": model_requests}
+    whole = Assembly(read, uncached(read, options), tuple(problems))
+    return {name: whole.frame(name) for name in TABLES}

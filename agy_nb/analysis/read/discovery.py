@@ -27,10 +27,19 @@ class RecordingPath:
     Attributes:
         path: Its folder, or the file of its wire.
         name: Its path below the folder that was loaded; the id of a conversation of the harness.
+        url: Its URL, if it is not on this machine's disk.
+        stamp: Sizes and times of its files, if it has a URL.
     """
 
     path: Path
     name: str
+    url: str = ""
+    stamp: str = ""
+
+    @property
+    def place(self) -> str:
+        """Its URL or its path."""
+        return self.url or str(self.path)
 
 
 @dataclass(frozen=True, slots=True)

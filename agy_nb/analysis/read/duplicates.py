@@ -10,7 +10,7 @@ The recording with the most requests keeps the turn; of equal ones, a cassette, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -53,6 +53,15 @@ def drop_duplicates(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFram
     found["sessions"] = _counted(sessions[~sessions["session_id"].isin(empty)], found)
     found["problems"] = _with_problems(tables, twins)
     return found
+
+
+def has_duplicates(read: Callable[[str], pd.DataFrame]) -> bool:
+    """Return whether several recordings hold a turn.
+
+    Args:
+        read: Returns a table by its name.
+    """
+    return bool(len(_twins({name: read(name) for name in ("agents", "sessions", "turns")})))
 
 
 def _rows_of(table: pd.DataFrame, keys: pd.DataFrame) -> Any:

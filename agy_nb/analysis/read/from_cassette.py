@@ -8,7 +8,6 @@ clock that cannot go back; the harness's own clock only says where that began.
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,7 +38,6 @@ def read_file(
     path: str | Path,
     *,
     name: str | None = None,
-    taken: set[str] | None = None,
     chunks: bool = False,
     text: bool = False,
     columns: Columns | None = None,
@@ -51,7 +49,6 @@ def read_file(
         path: A cassette's folder, its `wire.jsonl`, or a file that the harness keeps of a
             conversation: a transcript, or a database.
         name: Its name; when None, that of its folder.
-        taken: Ids of the sessions in `columns`; a copy of one of them gets another id.
         chunks: Whether to keep a row for each piece of text.
         text: Whether to keep texts.
         columns: Where to add the rows; new ones when None.
@@ -72,7 +69,7 @@ def read_file(
     session_id = name_of(path) if kept else identity_of(wire, header.data, name)
     session = SessionBuilder(
         columns,
-        _unused(session_id, taken),
+        session_id,
         chunks=chunks,
         text=text,
         session_name=name,
@@ -96,18 +93,6 @@ def read_file(
         return columns
     session.sync()
     return columns
-
-
-def _unused(session_id: str, taken: set[str] | None) -> str:
-    if taken is None:
-        return session_id
-    found = session_id
-    for number in itertools.count(2):
-        if found not in taken:
-            break
-        found = f"{session_id}~{number}"
-    taken.add(found)
-    return found
 
 
 @dataclass(frozen=True, slots=True)
