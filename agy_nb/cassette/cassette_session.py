@@ -32,6 +32,7 @@ from agy_nb.cassette.http.model_recorder import ModelRecorder
 from agy_nb.cassette.http.tool_http import ToolHttp
 from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.record import recorder
+from agy_nb.cassette.record.stable_recording import Revised, revised
 from agy_nb.cassette.record_modes import Plan, check_mode, plan
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.streams import joined
@@ -419,9 +420,17 @@ class CassetteSession:
                 lambda: self._counts(cassette),
                 complete=cassette is None or not cassette.partial,
                 harness=self._harness,
+                revise=self._revised,
             )
             for rule in self._redactor.rules.unmatched():
                 _log.info("the redaction rule %r matched nothing in %s", rule, self._options.path)
+
+    def _revised(self, folder: Path) -> Revised | None:
+        """Return a re-recording with the ids and times of the recording that it replaces."""
+        options = self._options
+        if self._plan != "record" or not options.path.exists():
+            return None
+        return revised(options.path, folder, self._redactor, share=options.share_texts)
 
     def _is_new(self) -> bool:
         """Return whether anything was recorded."""

@@ -9,7 +9,7 @@ from agy_nb.cassette.errors import CassetteInvalidError
 from agy_nb.cassette.storage.format import HEADER, LITTER, WIRE
 from agy_nb.errors import InvalidInputError
 
-RecordMode: TypeAlias = Literal["once", "none", "new_episodes", "all"]
+RecordMode: TypeAlias = Literal["once", "none", "new_episodes", "all", "rewrite"]
 Plan: TypeAlias = Literal["replay", "record", "extend"]
 
 
@@ -21,14 +21,14 @@ def plan(path: Path, mode: RecordMode) -> Plan:
         mode: The record mode, as for `use_cassette`.
 
     Raises:
-        CassetteInvalidError: `all` would replace something that is not a cassette.
+        CassetteInvalidError: `all` or `rewrite` would replace something that is not a cassette.
     """
     exists = path.exists()
     if mode == "none" and not exists:
         return "replay"  # loading the cassette raises CassetteNotFoundError
-    if mode != "none" and exists and mode == "all":
+    if exists and mode in ("all", "rewrite"):
         refuse_to_replace(path)
-    if mode == "all" or not exists:
+    if mode in ("all", "rewrite") or not exists:
         return "record"
     return "extend" if mode == "new_episodes" else "replay"
 

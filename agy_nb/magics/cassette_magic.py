@@ -33,7 +33,7 @@ class CassetteMagics(Magics):
     @argument(
         "--mode",
         default="once",
-        choices=["once", "none", "new_episodes", "all"],
+        choices=["once", "none", "new_episodes", "all", "rewrite"],
         help="once (default): record a new cassette, replay an old one; none: only replay; "
         "new_episodes: replay, and record new sessions; all: record again",
     )

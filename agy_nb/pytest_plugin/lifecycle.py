@@ -186,7 +186,8 @@ class CassetteContext:
     def _mode(self, request: CassetteRequest) -> str:
         """Return the record mode. A cassette that another test of this run recorded is extended."""
         others = shared_of(self._item.config).recorders(request.path) - {self._owner()}
-        return "new_episodes" if others and request.mode in ("once", "all") else request.mode
+        may_record = request.mode in ("once", "all", "rewrite")
+        return "new_episodes" if others and may_record else request.mode
 
     def _wait_for_turn(self, request: CassetteRequest) -> None:
         """Wait until no other worker may record a shared cassette, if this test may."""

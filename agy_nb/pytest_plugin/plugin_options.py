@@ -12,7 +12,7 @@ from typing import Self
 
 import pytest
 
-RECORD_MODES = ("once", "none", "new_episodes", "all")
+RECORD_MODES = ("once", "none", "new_episodes", "all", "rewrite")
 UNUSED = ("report", "fail", "off")
 
 
@@ -23,7 +23,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--agy-record-mode",
         choices=RECORD_MODES,
         help="once (default): replay, or record if it is missing; none (default if CI is "
-        "set): only replay; new_episodes: replay, and record new agents; all: record again",
+        "set): only replay; new_episodes: replay, and record new agents; all or rewrite: record "
+        "again",
     )
     group.addoption(
         "--agy-block-network",

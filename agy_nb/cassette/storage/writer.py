@@ -57,6 +57,7 @@ from agy_nb.cassette.storage.write_thread import WriteThread
 _log = logging.getLogger("agy_nb.cassette")
 
 Redact: TypeAlias = Callable[[WireRecord], WireRecord]
+Revise: TypeAlias = Callable[[Path], tuple[Iterable[WireRecord], Callable[[Header], Header]] | None]
 Join: TypeAlias = Callable[[Iterable[WireRecord]], Iterable[WireRecord]]
 
 
@@ -150,6 +151,7 @@ class CassetteWriter:
         *,
         complete: bool = True,
         harness: str = "",
+        revise: Revise = lambda _: None,
     ) -> Header:
         """Write all frames and replace the old cassette. Blocks, so never call it on the loop.
 
@@ -157,6 +159,9 @@ class CassetteWriter:
             redactions: Returns the counts for the header; called after the last line.
             complete: False if the lines of `keep` are known to be incomplete.
             harness: Description of the harness, if it was not known before.
+            revise: Called with the folder of the written recording. Returns lines that replace
+                those of the recording, and a function that completes the header; None to keep
+                the recording as it is.
 
         Returns:
             The header.
@@ -179,6 +184,9 @@ class CassetteWriter:
                     "written. If a rule in redact= raised this error, fix it and record again",
                     path=str(self.path),
                 ) from failure
+            found = revise(self.folder)
+            if found is not None:
+                self._write_again(found[0])
             header = replace(
                 self._header,
                 complete=complete,
@@ -190,6 +198,8 @@ class CassetteWriter:
                 redactions=redactions(),
                 model=has_model(self.folder),
             )
+            if found is not None:
+                header = found[1](header)
             self._check_written()
             _carry_over(self.path, self.folder)
             write_file(self.folder / HEADER, header.encode())
@@ -263,6 +273,17 @@ class CassetteWriter:
         finally:
             with contextlib.suppress(OSError):
                 self._file.close()
+
+    def _write_again(self, lines: Iterable[WireRecord]) -> None:
+        """Replace the written lines."""
+        self._summaries, self._digest = Summaries(), hashlib.sha256()
+        self._size = self._frames = 0
+        fresh = self.folder / f".{WIRE}"
+        with fresh.open("wb", buffering=0) as self._file:
+            for line in lines:
+                self._write(line)
+            os.fsync(self._file.fileno())
+        fresh.replace(self.folder / WIRE)
 
     def _check_written(self) -> None:
         """Check the files on the disk before the old cassette is removed."""

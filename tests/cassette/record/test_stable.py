@@ -1,0 +1,141 @@
+"""A re-recording keeps the ids, ports and times of the old one, so that git shows what changed."""
+
+import re
+import subprocess
+
+import pytest
+
+from agy_nb.cassette import use_cassette
+from agy_nb.cassette.storage.cassette_reader import load
+from agy_nb.cassette.storage.format import MODEL, WIRE, read_header
+from agy_nb.cassette.storage.model_log import read_model
+from agy_nb.runtime.runtime import Runtime
+from agy_nb.testing import ScriptedModel, call, say
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.blocking_allowed,  # the tests read files
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+
+def weather(city: str) -> str:
+    """Look at the weather.
+
+    Args:
+        city: Where.
+    """
+    return f"sunny in {city}"
+
+
+async def talk(path, prompts=("How is Paris?", "And Rome?"), mode="all", **options):
+    """Record, or replay, an agent that calls a tool in each turn."""
+    script = [each for _ in prompts for each in (call("weather", city="Paris"), say("It is fine."))]
+    async with (
+        ScriptedModel(script) as model,
+        use_cassette(path, mode, **options),
+        Runtime() as runtime,
+    ):
+        agent = await runtime.create_agent(model.config(), tools=[weather])
+        return [await agent.chat_text(prompt) for prompt in prompts]
+
+
+def files(folder):
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def changed_lines(before, after, name):
+    one, other = (set(each[name].decode().splitlines()) for each in (before, after))
+    return len(other - one), len(one - other)
+
+
+@pytest.mark.parametrize("mode", ["all", "rewrite"])
+async def test_recording_that_means_the_same_is_the_same(tmp_path, mode):
+    path = tmp_path / "c"
+    await talk(path)
+    before = files(path)
+    await talk(path, mode=mode)
+    assert files(path) == before
+
+
+async def test_changed_prompt_changes_only_its_lines(tmp_path):
+    path = tmp_path / "c"
+    await talk(path)
+    before, ids = files(path), conversations(path)
+    await talk(path, ("How is Lyon now?", "And Rome?"))
+    after = files(path)
+    assert conversations(path) == ids
+    added, removed = changed_lines(before, after, WIRE)
+    # The prompt, its echo, and the counts of tokens, which depend on its length.
+    assert (added, removed) <= (8, 8)
+    added, removed = changed_lines(before, after, MODEL)
+    assert max(added, removed) <= 10
+    assert read_header(path).id != load_id(before)
+    assert await talk(path, ("How is Lyon now?", "And Rome?"), mode="none") == ["It is fine."] * 2
+
+
+async def test_re_recording_replays_at_both_seams(tmp_path):
+    path = tmp_path / "c"
+    await talk(path)
+    prompts = ("How is Lyon now?", "And Rome?", "And Oslo?")
+    await talk(path, prompts)
+    for seam in ("wire", "model"):
+        assert await talk(path, prompts, mode="none", seam=seam) == ["It is fine."] * 3
+    await talk(path, prompts[:1])
+    for seam in ("wire", "model"):
+        assert await talk(path, prompts[:1], mode="none", seam=seam) == ["It is fine."]
+
+
+async def test_id_in_a_prompt_is_the_new_one(tmp_path):
+    path = tmp_path / "c"
+    one, other = "0b5c9d56-4e0f-4a4e-9a55-0a8f6e2f8f10", "7f0e6a0e-93c4-4b8e-8f4c-5d2b6c1f9a77"
+    await talk(path, (f"Order {one}",))
+    await talk(path, (f"Order {other}",))
+    assert one not in (path / WIRE).read_text() + (path / MODEL).read_text()
+    assert await talk(path, (f"Order {other}",), mode="none") == ["It is fine."]
+
+
+async def test_old_recording_is_redacted_by_the_new_rules(tmp_path):
+    path = tmp_path / "c"
+    await talk(path, ("Project Bluebird?",))
+    await talk(path, ("Project Bluebird?",), redact=[re.compile("Bluebird")])
+    assert not any(b"Bluebird" in raw for raw in files(path).values())
+
+
+async def test_damaged_recording_is_simply_replaced(tmp_path):
+    path = tmp_path / "c"
+    await talk(path, ("Hello",))
+    (path / WIRE).write_bytes(b"{rubbish\n")
+    await talk(path, ("Hello",))
+    assert await talk(path, ("Hello",), mode="none") == ["It is fine."]
+
+
+async def test_git_shows_what_has_changed(tmp_path):
+    def git(*words):
+        settings = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+        run = subprocess.run(
+            ["git", *settings, *words], cwd=tmp_path, check=True, capture_output=True, text=True
+        )
+        return run.stdout.splitlines()
+
+    await talk(tmp_path / "c")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "Record")
+    await talk(tmp_path / "c", ("How is Lyon now?", "And Rome?"))
+    changed = [line for line in git("diff", "-U0") if re.match(r"[+-](?![+-]{2} )", line)]
+    assert len(changed) <= 60
+    assert "+              How is Lyon now?" in changed
+
+
+def conversations(path):
+    return [
+        line.frame["initializeConversationResponse"]["cascadeId"]
+        for session in load(path).sessions
+        for line in session.lines
+        if "initializeConversationResponse" in line.frame
+    ] + [re.findall(r"Conversation ID: (\w+)", m["request"]["body"]) for m in read_model(path)]
+
+
+def load_id(before):
+    return re.search(rb'"id": "(\w+)"', before["header.json"])[1].decode()
