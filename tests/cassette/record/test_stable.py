@@ -67,7 +67,7 @@ async def test_changed_prompt_changes_only_its_lines(tmp_path):
     assert conversations(path) == ids
     added, removed = changed_lines(before, after, WIRE)
     # The prompt, its echo, and the counts of tokens, which depend on its length.
-    assert (added, removed) <= (8, 8)
+    assert max(added, removed) <= 12
     added, removed = changed_lines(before, after, MODEL)
     assert max(added, removed) <= 10
     assert read_header(path).id != load_id(before)
