@@ -1,7 +1,8 @@
 """Recording at the wire: a copy of all that SDK and harness say to each other.
 
-Rule 1: the SDK sees the same as without a recording; a copy is kept before a frame is sent, so
-that no answer can come before it.
+Rule 1: the SDK sees the same as without a recording.
+Rule 2: a copy is kept of what left. A frame of the client that is still being sent when the harness
+answers has left, so its copy comes before the answer.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ class RecordingSocket:
         self._session = session
         self._rewrite = rewrite
         self._over = False
+        self._sending: list[Any] = []
         from agy_nb.sdk.process.observed_socket import NoteSink
 
         self._inner_note = ws.note if isinstance(ws, NoteSink) else None
@@ -119,16 +121,31 @@ class RecordingSocket:
 
         It may come after the session's end: how a turn ended whose harness went away.
         """
+        self._keep_sending()
         self._tape.put(self._session, "host", note_of(cast("AnyEvent", note)))
         if self._inner_note is not None:
             self._inner_note(note)
 
     async def send(self, message: Any) -> None:
-        """Send, and keep a copy; it is kept first, so that no answer can come before it."""
-        self._tape.put(self._session, "client", message)
+        """Send, and keep a copy of a frame that leaves, before the copy of its answer."""
+        self._sending.append(message)
+        sent = message
         if self._rewrite is not None:
-            message, self._rewrite = rewritten(message, self._rewrite), None
-        await self._ws.send(message)
+            sent, self._rewrite = rewritten(message, self._rewrite), None
+        try:
+            await self._ws.send(sent)
+        except Exception:
+            self._sending = [each for each in self._sending if each is not message]
+            raise
+        except BaseException:  # cancelled while it waits for the buffer to drain: it has left
+            self._keep_sending()
+            raise
+        self._keep_sending()
+
+    def _keep_sending(self) -> None:
+        """Keep copies of all frames on their way, in their order."""
+        while self._sending:
+            self._tape.put(self._session, "client", self._sending.pop(0))
 
     async def recv(self, *args: Any, **kwargs: Any) -> Any:
         """Receive, and keep a copy."""
@@ -137,6 +154,8 @@ class RecordingSocket:
         except closed_errors() as error:
             self._end("harness", error)
             raise
+        if self._sending:
+            self._keep_sending()
         self._tape.put(self._session, "harness", message)
         return message
 

@@ -1,6 +1,6 @@
 """Stands between the client and the real harness, and keeps a copy of every frame.
 
-Rule 1: a frame is kept before it is passed on, so that no answer can come before its question.
+Rule 1: a frame of the client is kept if it left, and always before its answer.
 Rule 2: what the client sees is the harness's own: frames, closing codes, stderr, exit code.
 """
 
@@ -35,6 +35,7 @@ class RecordHandler:
         self._harness = harness
         self._journal = journal
         self._rewrite = rewrite
+        self._sending: str | bytes | None = None
         self.frames = 0
 
     async def serve(self, ws: WebSocket) -> None:
@@ -49,8 +50,7 @@ class RecordHandler:
         back = asyncio.ensure_future(self._pass_on(real, ws, "harness"))
         try:
             await asyncio.wait((there, back), return_when=asyncio.FIRST_COMPLETED)
-            by_client = there.done()
-            if by_client:
+            if there.done() and real.close_code is None:
                 self._keep("end", {"by": "client"})
                 return
             code, reason = real.close_code or 1006, real.close_reason or ""
@@ -70,12 +70,25 @@ class RecordHandler:
         try:
             while True:
                 message = await source.recv()
-                self._keep(direction, message)
-                if direction == "client" and self._rewrite is not None:
-                    message, self._rewrite = rewritten(message, self._rewrite), None
+                if direction == "harness":
+                    self._keep_sending()
+                    self._keep("harness", message)
+                else:
+                    self._sending = message
+                    if self._rewrite is not None:
+                        message, self._rewrite = rewritten(message, self._rewrite), None
                 await target.send(message)
+                if direction == "client":
+                    self._keep_sending()
         except ConnectionClosed:
-            return
+            if direction == "client":
+                self._sending = None  # the harness was gone
+
+    def _keep_sending(self) -> None:
+        """Keep the client's frame that is on its way, if there is one."""
+        message, self._sending = self._sending, None
+        if message is not None:
+            self._keep("client", message)
 
     def _keep(
         self, direction: Literal["client", "harness", "end"], message: str | bytes | Frame
