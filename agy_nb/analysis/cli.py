@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -105,21 +106,29 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.breakdown and "model" not in keys:
         keys.append("model")
     usage = sessions.usage(keys, tz=arguments.tz)
+    problems = loaded.problems
+    is_empty = problems["problem"].eq("nothing_found")
+    if is_empty.any() and is_empty.all() and not len(loaded.turns):
+        return _say_empty(problems["path"])
     if arguments.format == "table":
         _put(_with_total(usage, sessions, keys), arguments.output)
     else:
         _write(usage, arguments.format, arguments.output)
-    problems = loaded.problems
-    is_empty = problems["problem"].eq("nothing_found")
-    for path in problems.loc[is_empty, "path"]:
-        text = f"agy-nb: no recording found at {path!r}; name a cassette, a folder or a pattern"
-        sys.stderr.write(printable(text) + "\n")
+    _say_empty(problems.loc[is_empty, "path"])
     for place in problems[~is_empty].drop_duplicates("path").itertuples():
         text = f"note: {place.path}: {place.problem}: {place.detail}"
         sys.stderr.write(printable(text).replace("\n", "\\n") + "\n")
     if sessions.model_calls["cost_status"].eq("no_price_table").any():
         sys.stderr.write("note: no prices are installed: pip install 'agy-nb[cost]'\n")
     return 1 if is_empty.any() or (len(problems) and not len(loaded.turns)) else 0
+
+
+def _say_empty(paths: Iterable[str]) -> int:
+    """Report paths without a recording; returns the exit code."""
+    for path in paths:
+        text = f"agy-nb: no recording found at {path!r}; name a cassette, a folder or a pattern"
+        sys.stderr.write(printable(text) + "\n")
+    return 1
 
 
 def _write(usage: pd.DataFrame, kind: str, output: Path | None) -> None:

@@ -16,6 +16,10 @@ from agy_nb.errors import InvalidInputError
 
 Seam: TypeAlias = Literal["wire", "model"]
 _T = TypeVar("_T")
+_FRAME_PATH = re.compile(
+    rf"(?:\$?\.)?(?:{'|'.join(kind for kinds in MATCHERS.values() for kind in kinds)})(?=$|[.\[])"
+)
+"""A path that begins with the kind of a client's frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,26 @@ class CassetteOptions:
             _one_of(name, getattr(self, name), (True, False))
         Comparer(self.match_on, self.ignore, self.normalize)  # raises for unknown names
         UserRules(self.redact)  # raises for values that are not rules
+        if self.seam == "model":
+            self._check_model_options()
+
+    def _check_model_options(self) -> None:
+        """Refuse options that compare frames, where requests to the model are compared."""
+        for path in self.ignore:
+            if _FRAME_PATH.match(path):
+                raise InvalidInputError(
+                    f'ignore={path!r} names a place in a frame, and seam="model" compares requests '
+                    "to the model. Name a place in a request, as a mismatch shows it, e.g. "
+                    "'generationConfig.temperature', or use seam=\"wire\"",
+                    field="ignore",
+                )
+        if set(self.match_on) != set(MATCHERS):
+            raise InvalidInputError(
+                f"match_on={list(self.match_on)!r} chooses frames to compare, and "
+                'seam="model" compares requests to the model; leave match_on out, name places '
+                'with ignore=, or use seam="wire"',
+                field="match_on",
+            )
 
 
 def items_of(name: str, given: Any, *, kinds: tuple[type, ...] = (str,)) -> tuple[Any, ...]:

@@ -199,7 +199,7 @@ class CassetteSession:
             replaying=replaying,
             speed=self._options.speed,
             extend=self._extend_model if self._plan == "extend" and replaying else None,
-            comparer=Comparer(normalize=self._options.normalize),
+            comparer=Comparer(ignore=self._options.ignore, normalize=self._options.normalize),
             share_texts=self._options.share_texts,
         )
         try:

@@ -44,7 +44,8 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
             the model of the real harness.
         match_on: The messages of the client that must equal the recorded ones: any of `config`,
             `prompt`, `result`, `approval`, `question` and `hook`; by default all of them.
-        ignore: Paths in the client's messages that may differ; mismatch errors show such paths.
+        ignore: Paths that may differ, as mismatch errors show them: in the client's messages, or
+            with `seam="model"` in requests to the model.
         normalize: Values in texts that differ from run to run and do not count: `uuid`, `datetime`,
             `port`, `hex_address`, or compiled regular expressions of your own.
         speed: 0 replays without waiting, 1 at the recorded pace, 2 at twice that pace.

@@ -465,7 +465,7 @@ def test_command_that_finds_nothing_says_where(tmp_path, capsys):
     for path in (tmp_path / "run*", tmp_path, "nope*", "a\nb*"):
         assert command(path) == 1
         out, err = capsys.readouterr()
-        assert out == "no turns\n"
+        assert out == ""
         assert err == (
             f"agy-nb: no recording found at {str(path)!r}; name a cassette, a folder or a pattern\n"
         )

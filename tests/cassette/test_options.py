@@ -30,6 +30,14 @@ WRONG = {
         {"allow_values": [3]},
         "allow_values must be a list of texts or compiled regular expressions, got 3 in it",
     ),
+    "ignore, a frame at the model": (
+        {"ignore": ["config.models[*].name"], "seam": "model"},
+        "Name a place in a request, as a mismatch shows it",
+    ),
+    "match_on at the model": (
+        {"match_on": ["prompt"], "seam": "model"},
+        'leave match_on out, name places with ignore=, or use seam="wire"',
+    ),
     "record_mode": ({"record_mode": "sometimes"}, "record_mode must be one of once, none, "),
     "seam": ({"seam": "radio"}, "seam must be one of wire, model, got 'radio'"),
     "tools": ({"tools": True}, "tools must be one of check, run, replay, got True"),

@@ -20,7 +20,7 @@ from agy_nb.cassette.matching.compare_requests import (
     first_alike,
 )
 from agy_nb.cassette.matching.text_diff import diff_of
-from agy_nb.cassette.remedies import ACCEPT_UNPLAYED, RECORD_AGAIN
+from agy_nb.cassette.remedies import ACCEPT_UNPLAYED, RECORD_AGAIN, ignore
 from agy_nb.cassette.storage.model_log import has_model, read_model
 from agy_nb.wire.literal_marks import unmarked
 
@@ -125,7 +125,7 @@ class Interactions:
         where = difference.path if difference else "uri"
         return CassetteMismatchError(
             f"{folder}: a request to the model is not what was recorded.\n{where} differs:\n{diff}",
-            remedies=(RECORD_AGAIN,),
+            remedies=(RECORD_AGAIN, *([ignore(difference.path)] if difference else [])),
             path=folder,
             phase="model",
             expected=expected,

@@ -122,6 +122,7 @@ class Reporter:
         waiting: Iterable[FrameKey],
         *,
         recorded_in: int | None = None,
+        is_over: bool = False,
     ) -> CassetteMismatchError:
         """A frame came for which nothing was recorded at this point.
 
@@ -130,17 +131,20 @@ class Reporter:
             actual: The frame that came.
             waiting: The frames that the recording waits for.
             recorded_in: The turn in which such a frame was recorded.
+            is_over: Whether all frames of the recording have been played.
         """
         kind = kind_of(actual)
         expected = ", ".join(sorted(map(str, waiting)))
-        further = "(further) " if recorded_in is None else ""
         elsewhere = "" if recorded_in is None else f"One was recorded in turn {recorded_in}.\n"
+        goes_on = "The recording goes on with messages of the harness."
+        if expected:
+            goes_on = f"The recording waits for: {expected}."
+        elif is_over:
+            goes_on = "Everything that was recorded has been played."
         text = (
-            f"the client sends {_what(kind)}, and no {further}one was recorded here:\n"
-            f"{_indent(_short(actual))}\n{elsewhere}"
-            + (f"The recording waits for: {expected}." if expected else
-               "Everything that was recorded has been played.")
-        )  # fmt: skip
+            f"the client sends {_what(kind)}, and none is left in the recording at this point:\n"
+            f"{_indent(_short(actual))}\n{elsewhere}{goes_on}"
+        )
         return self._error("extra", turn, text, r.RECORD_AGAIN, r.TAKE_OUT_THE_STEP, actual=actual)
 
     def unasked(self, turn: int, actual: Frame) -> CassetteMismatchError:

@@ -138,7 +138,7 @@ class SessionMachine:
         key = key_of(frame)
         indexes = self._open.get(key)
         if not indexes:
-            raise self._report.surplus(self.turn, frame, self.waits_for())
+            raise self._surplus(frame)
         if key.about and key not in self._asked:
             raise self._report.unasked(self.turn, frame)
         index = indexes[0]
@@ -147,7 +147,7 @@ class SessionMachine:
         # An agent may close early because the code around it failed: that is not a mismatch.
         if not key.about and key.kind != f.SESSION_END and turn != self.turn:
             turn += key.kind in TURN_KINDS
-            raise self._report.surplus(self.turn, frame, self.waits_for(), recorded_in=turn)
+            raise self._surplus(frame, recorded_in=turn)
         if key.kind in TURN_KINDS:
             self.turn += 1
         self._compare(key, recorded, frame)
@@ -159,6 +159,11 @@ class SessionMachine:
             self._guard.note_answer(frame)
         if key.kind in TURN_KINDS:
             self.in_turn = True
+
+    def _surplus(self, frame: Frame, recorded_in: int | None = None) -> CassetteMismatchError:
+        return self._report.surplus(
+            self.turn, frame, self.waits_for(), recorded_in=recorded_in, is_over=self.exhausted
+        )
 
     def _compare(self, key: FrameKey, recorded: Frame, frame: Frame) -> None:
         if key.kind == f.CONFIG or recorded == frame or not self._comparer.compares(key.kind):

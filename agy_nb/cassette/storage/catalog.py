@@ -86,7 +86,7 @@ def remove(leftover: Path) -> str:
         if leftover.name.endswith(LOCK):
             return "removed"
         if not os.path.lexists(leftover):
-            return "restored" if missing else "removed"
+            return "restored" if missing and os.path.lexists(place) else "removed"
         if leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover)
         return "removed"

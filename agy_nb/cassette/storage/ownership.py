@@ -10,6 +10,7 @@ them.
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import re
@@ -82,6 +83,7 @@ def is_unfinished(folder: Path) -> bool:
 
 def unfinished_of(place: Path) -> list[Path]:
     """List the folders that unfinished recordings of a cassette left beside it, sorted."""
+    place = real_place(place)
     try:
         beside = sorted(place.parent.iterdir())
     except OSError:
@@ -106,12 +108,17 @@ def how_to_discard(*folders: Path) -> str:
     return f"`agy-nb cassette prune --yes {shlex.join(map(str, folders))}`"
 
 
+def real_place(place: Path) -> Path:
+    """Return where a cassette's folder is, if its path is a link. Reads the disk."""
+    return Path(os.path.realpath(place)) if place.is_symlink() else place
+
+
 def leftovers(root: Path) -> Iterator[Path]:
     """Find the folders and lock files of unfinished recordings in and below a folder."""
     if is_unfinished(root):
         yield root
     for path in sorted(root.rglob("*")):
-        if is_unfinished(path) or _is_lock(path):
+        if is_unfinished(path) or _is_empty(path) or _is_lock(path):
             yield path
 
 
@@ -127,8 +134,11 @@ def recover(place: Path) -> None:
 
     Between its two renames, the old cassette is renamed back. After the replacement, the rest of
     the old one is removed. Call it before a recording only, with the lock held: a reader changes
-    nothing.
+    nothing. The folder of a recording that a crash left before its mark is empty, and is removed.
     """
+    for folder in place.parent.glob(f"{glob.escape(place.name)}.{_PARTIAL}-*"):
+        if _is_empty(folder):
+            shutil.rmtree(folder, ignore_errors=True)
     if os.path.lexists(place):
         _remove_replaced(place)
         return
@@ -154,6 +164,7 @@ def _remove_replaced(place: Path) -> None:
 
 def recover_unless_busy(place: Path) -> None:
     """Do the same as `recover`, unless another recording of the cassette runs."""
+    place = real_place(place)
     if os.path.lexists(place) or not unfinished_of(place):
         return
     with contextlib.suppress(CassetteBusyError):
@@ -167,6 +178,16 @@ def recover_unless_busy(place: Path) -> None:
 def _cassette_of(path: Path) -> Path | None:
     found = _NAME.fullmatch(path.name)
     return path.with_name(found[1]) if found else None
+
+
+def _is_empty(folder: Path) -> bool:
+    """Return whether a crash left the folder of a recording before its mark was whole."""
+    if not _NAME.fullmatch(folder.name) or folder.is_symlink() or not folder.is_dir():
+        return False
+    try:
+        return {path.name for path in folder.iterdir()} <= {f".{OWNER_MARK}"}
+    except OSError:
+        return False
 
 
 def _is_marked(folder: Path) -> bool:
@@ -272,6 +293,7 @@ class RecordingLock:
 
 
 def _lock_of(path: Path) -> Path:
+    path = real_place(path)
     return path.with_name(f".{path.name}{LOCK}")
 
 

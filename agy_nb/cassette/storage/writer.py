@@ -47,6 +47,7 @@ from agy_nb.cassette.storage.ownership import (
     new_folder,
     not_written,
     place_of_old,
+    real_place,
     recover,
     where_unfinished,
 )
@@ -106,6 +107,7 @@ class CassetteWriter:
         join: Join = iter,
         keep: Iterable[WireRecord] = (),
     ) -> None:
+        path = real_place(path)  # a link stays, and its target is written
         self.path = path
         self._header = header
         self._redact = redact

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import pytest
 from hypothesis import given, strategies as st
@@ -216,7 +217,7 @@ def test_client_that_asks_more_than_recorded_is_told(machine, hello, frames):
     released(machine)
     machine.receive(hello[5])
     released(machine)
-    with pytest.raises(CassetteMismatchError, match="no \\(further\\) one was recorded") as caught:
+    with pytest.raises(CassetteMismatchError, match="none is left in the recording") as caught:
         machine.receive(frames.prompt("and now?"))
     assert caught.value.phase == "extra"
 
@@ -554,3 +555,25 @@ def test_hand_edited_session_without_configuration_is_no_crash(tmp_path, lines_o
     matcher = matcher_of(tmp_path, lines_of, [frames.prompt("x")], [])
     with pytest.raises(CassetteMismatchError):
         matcher.acquire(frames.config())
+
+
+@pytest.mark.parametrize(
+    ("cancelled", "said"),
+    [
+        ((), "The recording goes on with messages of the harness."),
+        ((2,), "One was recorded in turn 2.\nThe recording goes on with messages of the harness."),
+    ],
+)
+def test_cancel_in_the_first_turn_names_what_comes_next(session_of, frames, cancelled, said):
+    story = [frames.config(), frames.ready()]
+    for turn in (1, 2):
+        halt = [frames.halt()] if turn in cancelled else []
+        story += [frames.prompt("go"), frames.step("a"), *halt, frames.step("b"), frames.idle()]
+    machine = SessionMachine(session_of(*story), path="c", comparer=Comparer())
+    machine.receive(story[0])
+    machine.release()
+    machine.receive(story[2])
+    machine.release()
+    with pytest.raises(CassetteMismatchError, match=re.escape(said)) as caught:
+        machine.receive(frames.halt())
+    assert "been played" not in str(caught.value)

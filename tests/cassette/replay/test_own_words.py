@@ -1,5 +1,8 @@
 """Words of the user, a tool or a model that look like words of the harness or of a recording."""
 
+import ast
+import re
+
 import pytest
 from google.antigravity import types
 
@@ -152,3 +155,18 @@ async def test_json_path_reaches_all_json_of_a_recording(tmp_path, when):
     assert b"Paris" not in b"".join(files(path).values())
     async with use_cassette(path, "none", redact=rules):
         await play(NO_MODEL)
+
+
+async def test_place_in_a_request_may_be_ignored(tmp_path):
+    async def play(base_url, words):
+        config = Setting(base_url, tmp_path / "at").config(system_instructions=words)
+        return await talk(config, "Hello")
+
+    async with ScriptedModel([say("Hi.")]) as model, use_cassette(tmp_path / "c"):
+        await play(model.base_url, "Be brief.")
+    with pytest.raises(CassetteMismatchError, match="ignore=\\['systemInstruction") as caught:
+        async with use_cassette(tmp_path / "c", "none", seam="model"):
+            await play(NO_MODEL, "Be kind.")
+    ignored = ast.literal_eval(re.search("ignore=(\\[.*?'\\])", str(caught.value))[1])
+    async with use_cassette(tmp_path / "c", "none", seam="model", ignore=ignored):
+        assert "Hi." in str(await play(NO_MODEL, "Be kind."))

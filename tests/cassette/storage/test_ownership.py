@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from agy_nb.cassette import CassetteNotFoundError, use_cassette
+from agy_nb.cassette.errors import CassetteBusyError
 from agy_nb.cassette.storage import atomic_replace, catalog
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import HEADER, OWNER_MARK
@@ -16,6 +17,7 @@ from agy_nb.cassette.storage.ownership import (
     recover,
     unfinished_of,
 )
+from agy_nb.cli import main
 from tests.cassette.storage.recordings import prompts_of, record
 
 
@@ -170,3 +172,41 @@ def test_a_header_alone_is_enough_to_be_listed(tmp_path):
     assert HEADER in names(crashed.folder)
     assert list(catalog.find([tmp_path])) == [crashed.folder]
     assert catalog.entry(crashed.folder).partial
+
+
+@pytest.mark.parametrize("left", [(), (f".{OWNER_MARK}",)], ids=["nothing", "half a mark"])
+def test_folder_of_a_crash_before_its_mark_is_removed(tmp_path, left, capsys):
+    for place in ("c", "other"):
+        folder = tmp_path / f"{place}.partial-0123abcd"
+        folder.mkdir()
+        for name in left:
+            (folder / name).write_bytes(b"{")
+    (tmp_path / "c.partial-mine").mkdir()
+    record(tmp_path / "c", "new").finish()
+    assert names(tmp_path) == ["c", "c.partial-mine", "other.partial-0123abcd"]
+    assert main(["cassette", "prune", "--yes", str(tmp_path)]) == 0
+    assert "restored" not in capsys.readouterr().out
+    assert names(tmp_path) == ["c", "c.partial-mine"]
+
+
+@pytest.mark.parametrize("target", ["there", "missing"])
+def test_link_stays_and_its_target_is_recorded(tmp_path, way, target):
+    (tmp_path / "store").mkdir()
+    if target == "there":
+        record(tmp_path / "store" / "real", "old").finish()
+    link = tmp_path / "c"
+    link.symlink_to(tmp_path / "store" / "real")
+    record(link, "new").finish()
+    assert link.is_symlink()
+    assert prompts_of(link) == prompts_of(tmp_path / "store" / "real") == ["new"]
+    assert names(tmp_path / "store") == ["real"]
+    assert names(tmp_path) == ["c", "store"]
+
+
+def test_link_and_target_have_one_lock(tmp_path):
+    link = tmp_path / "c"
+    link.symlink_to(tmp_path / "real")
+    recording = record(tmp_path / "real", "one")
+    with pytest.raises(CassetteBusyError):
+        record(link, "two")
+    recording.finish()
