@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from agy_nb.analysis.builders.dataframes import dtype
 from agy_nb.analysis.metrics.groups import Source
+from agy_nb.analysis.metrics.student import t_quantile
 from agy_nb.analysis.metrics.usage import usage_table
 from agy_nb.analysis.schema import Column
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_LARGE = 1.96
-"""Standard errors on each side of a 95% interval."""
+_LEVEL = 0.95
+_ROUNDING = 1e-12
+"""Relative difference of two means that comes from the arithmetic of floats."""
 
 COMPARISON: tuple[Column, ...] = (
     Column("figure", "string", "Name of the figure"),
@@ -34,8 +36,8 @@ COMPARISON: tuple[Column, ...] = (
 def compare(a: Source, b: Source) -> pd.DataFrame:
     """Compare two sets of sessions, with a confidence interval for each difference.
 
-    The interval is for the difference of two means (normal, unequal variances). It needs about 30
-    values on each side.
+    The interval is for the difference of two means with unequal variances (Welch's, with quantiles
+    of Student's t). With few values it is wide. It assumes that turns do not depend on each other.
 
     Args:
         a: The first set, such as `agy.load("last-week/")`.
@@ -93,10 +95,26 @@ def _difference(a: list[float], b: list[float]) -> dict[str, Any]:
     found["mean_a"] = fmean(a) if a else None
     found["mean_b"] = fmean(b) if b else None
     if a and b:
-        difference = found["difference"] = found["mean_b"] - found["mean_a"]
+        difference = found["mean_b"] - found["mean_a"]
+        if abs(difference) <= _ROUNDING * max(abs(found["mean_a"]), abs(found["mean_b"])):
+            difference = 0.0
+        found["difference"] = difference
         found["relative"] = difference / found["mean_a"] if found["mean_a"] else None
         if len(a) > 1 and len(b) > 1:
-            margin = _LARGE * (variance(a) / len(a) + variance(b) / len(b)) ** 0.5
+            margin = _margin((variance(a), len(a)), (variance(b), len(b)))
             found |= {"low": difference - margin, "high": difference + margin}
             found["within_noise"] = abs(difference) <= margin
     return found
+
+
+def _margin(*sets: tuple[float, int]) -> float:
+    """Return half of a 95% interval of the difference of two means, by variances and sizes."""
+    parts = [spread / size for spread, size in sets]
+    squared = sum(parts)
+    if not squared:
+        return 0.0
+    degrees = squared**2 / sum(
+        part**2 / (size - 1) for part, (_, size) in zip(parts, sets, strict=True)
+    )
+    margin: float = t_quantile(_LEVEL, degrees) * squared**0.5
+    return margin
