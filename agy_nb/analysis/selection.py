@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from agy_nb.analysis.labels import Reader
 from agy_nb.analysis.metrics.groups import TIMES
 from agy_nb.analysis.schema import TABLES
 from agy_nb.errors import InvalidInputError
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 Moment: TypeAlias = "str | dt.datetime | dt.date | dt.timedelta"
 """A moment: a date, a time, or a time before now."""
-Reader: TypeAlias = "Callable[[str], pd.DataFrame]"
 Where: TypeAlias = "str | Mapping[str, Any] | Callable[[pd.DataFrame], Any]"
 """Which sessions: a query, values of columns, or a function."""
 
@@ -164,38 +164,3 @@ def _is_date(value: object) -> bool:
     if isinstance(value, str):
         return re.fullmatch(r"\d{4}-?\d{2}-?\d{2}", value.strip()) is not None
     return isinstance(value, dt.date) and not isinstance(value, dt.datetime)
-
-
-def labelled(read: Callable[[str], pd.DataFrame], labels: Any) -> Callable[[str], pd.DataFrame]:
-    """Return a reader with labels as columns of `sessions`; see `Tables.with_labels`."""
-    import pandas as pd
-
-    if isinstance(labels, pd.DataFrame):
-        table = labels
-    else:
-        rows = [{"session_name": name, **values} for name, values in dict(labels).items()]
-        table = pd.DataFrame(rows, columns=None if rows else ["session_name"])
-    key = next((name for name in ("session_id", "session_name") if name in table), None)
-    if key is None:
-        raise InvalidInputError("labels need a column session_id or session_name", field="labels")
-    names = [name for name in table.columns if name not in ("session_id", "session_name")]
-    taken = [name for name in names if any(name in each.names for each in TABLES.values())]
-    if taken:
-        raise InvalidInputError(
-            f"{taken[0]!r} is a column of the tables; name the label otherwise", field="labels"
-        )
-    by_session = table.drop_duplicates(key, keep="last").set_index(key)
-
-    def read_labelled(name: str) -> pd.DataFrame:
-        found = read(name)
-        if name != "sessions":
-            return found
-        added = {}
-        for label in names:
-            values = found[key].map(by_session[label])
-            if key == "session_name":  # a mapping may also name ids
-                values = values.fillna(found["session_id"].map(by_session[label]))
-            added[label] = values
-        return found.assign(**added)
-
-    return read_labelled

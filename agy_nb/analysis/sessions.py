@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from agy_nb.analysis.cache.parts import Assembly
 from agy_nb.analysis.cache.tables import CachedTables, cache_of, uncached
+from agy_nb.analysis.labels import with_recorded_labels
 from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.analysis.read.discovery import RecordingPath, SearchProblem
 from agy_nb.analysis.schema import TABLES
@@ -65,7 +66,7 @@ class Sessions(Tables):
         selection: Selection = _ALL,
         cache: bool | str | Path = False,
     ) -> None:
-        read = self._table if selection == _ALL else select(self._table, selection)
+        read = self._table if selection == _ALL else select(self._labelled_table, selection)
         super().__init__(read, prices=prices)
         if duplicates not in ("drop", "keep"):
             raise InvalidInputError(
@@ -90,6 +91,9 @@ class Sessions(Tables):
                     drop_duplicates=self._duplicates == "drop",
                 )
             return own_copy(self._source.frame(name))
+
+    def _labelled_table(self, name: str) -> pd.DataFrame:
+        return with_recorded_labels(self._table, name, self._table(name))
 
     def __len__(self) -> int:
         return len(self.recordings)

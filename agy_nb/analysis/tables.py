@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.analysis.collection import SessionCollection
+from agy_nb.analysis.labels import labelled, with_recorded_labels
 from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.analysis.metrics.groups import Key
 from agy_nb.analysis.metrics.usage import usage_table
 from agy_nb.analysis.schema import TABLES
-from agy_nb.analysis.selection import Moment, Selection, Where, labelled, select
+from agy_nb.analysis.selection import Moment, Selection, Where, select
 from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Tables(SessionCollection):
         table = self._read(name)
         if name == "model_calls" and self._prices is not None:
             table = self._prices.add_to(table)
-        return table
+        return with_recorded_labels(self._read, name, table)
 
     @property
     def prices(self) -> Prices | None:
@@ -99,6 +100,7 @@ class Tables(SessionCollection):
         Returns:
             Tables that do not change.
         """
+        names = {*names, "sessions", "agents"}  # these have the labels
         if self._freeze is not None:
             return Tables(self._freeze(names), prices=self._prices)
         frames = {name: self._read(name) for name in names}
@@ -235,7 +237,7 @@ class Tables(SessionCollection):
             [214]
         """
         selection = Selection.of(since, until, where, tz)
-        return Tables(select(self._read, selection), prices=self._prices)
+        return Tables(select(self._labelled, selection), prices=self._prices)
 
     def _within(
         self, since: Moment | None, until: Moment | None, where: Where | None, tz: str | None
@@ -256,7 +258,7 @@ class Tables(SessionCollection):
         return self.filter(where={"session_id": session_id})
 
     def with_labels(self, labels: pd.DataFrame | Mapping[str, Mapping[str, Any]]) -> Tables:
-        """Add labels to sessions: columns of `sessions`, and keys of `usage` and `summary`.
+        """Add labels to sessions: columns of every table, and keys of every question.
 
         Args:
             labels: A DataFrame with a column `session_id` or `session_name`, or a mapping of names
@@ -273,7 +275,10 @@ class Tables(SessionCollection):
             >>> sessions.filter(where={"user": "ada"}).usage("user")["total_tokens"].tolist()
             [214]
         """
-        return Tables(labelled(self._read, labels), prices=self._prices)
+        return Tables(labelled(self._labelled, labels), prices=self._prices)
+
+    def _labelled(self, name: str) -> pd.DataFrame:
+        return with_recorded_labels(self._read, name, self._read(name))
 
     # -- plots -------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -49,6 +49,7 @@ class CassetteOptions:
     tool_http: bool = False
     record_media: bool = True
     allow_values: tuple[str | re.Pattern[str], ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_mode(self.record_mode)

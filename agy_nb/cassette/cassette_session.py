@@ -30,6 +30,7 @@ from agy_nb.cassette.errors import (
 )
 from agy_nb.cassette.http.model_recorder import ModelRecorder
 from agy_nb.cassette.http.tool_http import ToolHttp
+from agy_nb.cassette.labels import redacted
 from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.record import recorder
 from agy_nb.cassette.record.stable_recording import Revised, revised
@@ -247,6 +248,8 @@ class CassetteSession:
             header = replace(header, id=cassette.header.id or header.id)
         if cassette and at_model:  # the old frames stay, and so does the header that describes them
             header = replace(cassette.header, complete=False)
+        old = cassette.header.labels if cassette else {}
+        header = replace(header, labels={**old, **redacted(self._options.labels, self._redactor)})
         writer = CassetteWriter(
             self._options.path,
             header,

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from agy_nb.cassette.command_arguments import to_cassette, to_regex
+from agy_nb.cassette.command_arguments import to_cassette, to_label, to_regex
 from agy_nb.cassette.errors import CassetteError
 from agy_nb.cassette.inspect.session_digests import differences, digests_of
 from agy_nb.cassette.inspect.transcript import transcript
@@ -75,6 +75,19 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
         "paths", nargs="+", type=Path, metavar="PATH", help="cassettes, or folders of them"
     )
     _rules(redact)
+
+    label = action("label", _label, "list the labels of cassettes, set or remove them")
+    label.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="cassettes, or folders of them"
+    )
+    label.add_argument(
+        "--set", action="append", default=[], type=to_label, metavar="NAME=VALUE", dest="added",
+        help="set a label; repeatable",
+    )  # fmt: skip
+    label.add_argument(
+        "--remove", action="append", default=[], metavar="NAME", help="remove a label; repeatable"
+    )
+    label.add_argument("--json", action="store_true", help="print JSON")
 
     migrate = action("migrate", _migrate, "convert cassettes of older formats to the current one")
     _paths(migrate)
@@ -298,6 +311,28 @@ def _redact(arguments: Namespace) -> int:
     for rule in sorted(unmatched) if found else ():
         _complain(f"the rule {rule!r} matched nothing; check its spelling")
     if not found:
+        _none_found(arguments)
+    return 0 if found and not bad else 1
+
+
+def _label(arguments: Namespace) -> int:
+    from agy_nb.cassette.labels import change_labels
+
+    found, bad = {}, False
+    for path in catalog.find(arguments.paths):
+        try:
+            labels = change_labels(path, dict(arguments.added), arguments.remove)
+        except CassetteError as error:
+            bad = True
+            _complain(f"{path}: {error}")
+            continue
+        found[str(path)] = labels
+        if not arguments.json:
+            text = ", ".join(f"{name}={value}" for name, value in sorted(labels.items()))
+            _say(f"{path}: {text or 'no labels'}")
+    if arguments.json:
+        _say(json.dumps(found, indent=2, ensure_ascii=False))
+    if not found and not bad:
         _none_found(arguments)
     return 0 if found and not bad else 1
 

@@ -24,3 +24,14 @@ def to_regex(text: str) -> re.Pattern[str]:
         return re.compile(text)
     except re.error as error:
         raise ArgumentTypeError(f"{text!r} is not a regular expression: {error}") from error
+
+
+def to_label(text: str) -> tuple[str, str]:
+    """Convert NAME=VALUE to a label."""
+    from agy_nb.protocol.labels import problem_of
+
+    name, equals, value = text.partition("=")
+    problem = problem_of(name.strip(), value.strip()) if equals else "write NAME=VALUE"
+    if problem:
+        raise ArgumentTypeError(f"{text[:80]!r}: {problem}")
+    return name.strip(), value.strip()

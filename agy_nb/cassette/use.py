@@ -7,7 +7,7 @@ import contextlib
 import functools
 import inspect
 import re
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from agy_nb.cassette.redaction import Rule
 from agy_nb.cassette.replay.machine import Answers, Tools
 from agy_nb.cassette.storage.disk_work import finished, loop_runs, wait_for
 from agy_nb.cassette.storage.format import cassette_path
+from agy_nb.protocol.labels import checked_labels
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -70,8 +71,12 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
             not look into media. If False, a placeholder replaces them.
         allow_values: Texts that redaction keeps because they only look like secrets, or compiled
             regular expressions that match the whole text.
+        labels: Labels of the recording, such as `{"user": "ada"}`: columns of the tables. They are
+            written when the block is recorded, after redaction. `agy-nb cassette label` changes
+            them.
 
     Raises:
+        InvalidInputError: An option or a label is not valid.
         CassetteActiveError: Another cassette is in use.
         CassetteNotFoundError: The cassette does not exist, and the record mode is `none`.
         CassetteInvalidError: The path is not a cassette, or the cassette cannot be read.
@@ -112,6 +117,7 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
         tool_http: bool = False,
         record_media: bool = True,
         allow_values: Iterable[str | re.Pattern[str]] = (),
+        labels: Mapping[str, str] | None = None,
     ) -> None:
         self._options = CassetteOptions(
             path=cassette_path(path),
@@ -133,6 +139,7 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
             tool_http=tool_http,
             record_media=record_media,
             allow_values=items_of("allow_values", allow_values, kinds=(str, re.Pattern)),
+            labels=checked_labels(labels),
         )
         self._use: CassetteSession | None = None
 

@@ -39,10 +39,12 @@ class CreateAgent:
 
     Attributes:
         config: Fields of the SDK's `LocalAgentConfig`, as JSON; empty for the default.
+        labels: Labels of the agent in the tables and in recordings.
     """
 
     kind: ClassVar[Kind] = Kind.LIFECYCLE
     config: JsonObject = field(default_factory=dict, repr=False)
+    labels: dict[str, str] = field(default_factory=dict)
     type: Literal["create_agent"] = field(default="create_agent", repr=False)
 
 

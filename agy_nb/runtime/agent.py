@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -678,6 +678,7 @@ class Agent:
         policies: Sequence[Any] = (),
         hooks: Sequence[Any] = (),
         ask_user: AskUser | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> Agent:
         """Start another agent on the same runtime, with a conversation of its own.
 
@@ -687,6 +688,7 @@ class Agent:
             policies: As for `create_agent`.
             hooks: As for `create_agent`; this agent's hooks are not inherited.
             ask_user: The approval handler; this agent's when None.
+            labels: Labels of the new agent; this agent's when None.
 
         Returns:
             The other agent, started.
@@ -703,6 +705,7 @@ class Agent:
             policies=policies,
             hooks=hooks,
             ask_user=self._ask_user if ask_user is None else ask_user,
+            labels=self._state.spec.labels if labels is None else labels,
         )
 
     @property

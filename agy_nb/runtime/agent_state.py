@@ -159,7 +159,7 @@ class AgentState:
             if isinstance(error, Exception):
                 return
             raise
-        self.on_note(AgentStarted(agent_id=self.agent_id, at=now()))
+        self.on_note(AgentStarted(agent_id=self.agent_id, labels=dict(self.spec.labels), at=now()))
         if not opened.done():
             opened.set_result(None)
         try:

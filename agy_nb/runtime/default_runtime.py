@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,6 +136,7 @@ async def create_agent(
     hooks: Sequence[Any] = (),
     triggers: Sequence[Any] = (),
     ask_user: AskUser | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Agent:
     """Start an agent on this kernel's runtime; see `Runtime.create_agent`.
 
@@ -148,12 +149,15 @@ async def create_agent(
         hooks: The SDK's hooks.
         triggers: The SDK's triggers.
         ask_user: Decides on tool calls; True lets the tool run.
+        labels: Labels of the agent, such as `{"user": "ada", "experiment": "b"}`: columns of the
+            tables, also of recordings.
 
     Returns:
         The agent, started.
 
     Raises:
         InvalidConfigError: The SDK or agy_nb rejects the configuration; `field` names the setting.
+        InvalidInputError: A label is not a short text.
         HarnessError: The harness does not start.
         AgyTimeoutError: The start takes longer than `start_timeout` seconds.
 
@@ -163,5 +167,11 @@ async def create_agent(
         'get_weather says: sunny in Paris'
     """
     return await runtime().create_agent(
-        config, tools=tools, policies=policies, hooks=hooks, triggers=triggers, ask_user=ask_user
+        config,
+        tools=tools,
+        policies=policies,
+        hooks=hooks,
+        triggers=triggers,
+        ask_user=ask_user,
+        labels=labels,
     )

@@ -19,6 +19,7 @@ from agy_nb.errors import AgyError, BackendError
 from agy_nb.kernel import in_kernel
 from agy_nb.protocol import commands as c, replies as r
 from agy_nb.protocol.events import Event, TurnBegan, TurnKind
+from agy_nb.protocol.labels import checked_labels
 from agy_nb.protocol.values import Prompt
 from agy_nb.runtime.agent_state import AgentState, agent_gone
 from agy_nb.runtime.approval_gate import AskUser
@@ -116,7 +117,11 @@ class Handlers:
         self, message: c.CreateAgent, parts: CreateAgentPayload | None
     ) -> r.Reply:
         """Start an agent."""
-        parts = parts or CreateAgentPayload(AgentSpec(config=dict(message.config) or None))
+        if parts is None:
+            labels = checked_labels(message.labels)
+            parts = CreateAgentPayload(
+                AgentSpec(config=dict(message.config) or None, labels=labels)
+            )
         state = AgentState(
             next(self._agent_ids),
             parts.spec,
@@ -129,7 +134,7 @@ class Handlers:
         state.begin_own = partial(self._begin_own, state)
         await state.open(self._backend)
         self.agents[state.agent_id] = state
-        self._telemetry.agent_started(state.agent_id, state.spec.config)
+        self._telemetry.agent_started(state.agent_id, state.spec.config, state.spec.labels)
         state.listen_between_turns = partial(self._telemetry.event, state.agent_id, None)
         for event in before_start:
             state.listen_between_turns(event)

@@ -16,6 +16,7 @@ from agy_nb.kernel.loops.other_loop import is_reachable, run_on
 from agy_nb.protocol import replies as r
 from agy_nb.protocol.commands import Command, CreateAgent, ShutdownAgent
 from agy_nb.protocol.error_codec import to_info
+from agy_nb.protocol.labels import checked_labels
 from agy_nb.runtime.approval_gate import AskUser
 from agy_nb.runtime.command_loop import FORKED, CommandLoop, LoopStatistics
 from agy_nb.runtime.handlers import CreateAgentPayload, Handlers
@@ -237,6 +238,7 @@ class Runtime:
         hooks: Sequence[Any] = (),
         triggers: Sequence[Any] = (),
         ask_user: AskUser | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> Agent:
         """Start an agent on this runtime.
 
@@ -257,6 +259,8 @@ class Runtime:
                 it is then called from a hook of the SDK that is part of the configuration. In a
                 notebook the default is `agy.widgets.approve()`, which asks about commands, about
                 calls that send data away, and about file tools outside the workspace.
+            labels: Labels of the agent, such as `{"user": "ada", "experiment": "b"}`. They are
+                columns of the tables, and recordings keep them, after redaction.
 
         Returns:
             The agent, started.
@@ -264,6 +268,7 @@ class Runtime:
         Raises:
             InvalidConfigError: The SDK or agy_nb rejects the configuration; `field` names the
                 setting.
+            InvalidInputError: A label is not a short text.
             HarnessError: The harness does not start.
             AgyTimeoutError: The start takes longer than `start_timeout` seconds.
             ChannelClosedError: The runtime is closed.
@@ -281,6 +286,7 @@ class Runtime:
             asks_user=ask_user is not None,
             asks_by_default=handler is not None,
             edits=getattr(handler, "edits", False) is True,
+            labels=checked_labels(labels),
         )
         reply = await self.submit(CreateAgent(), CreateAgentPayload(spec, handler))
         assert isinstance(reply, r.AgentCreated)

@@ -6,7 +6,7 @@ never raise. The runtime does not use it for anything else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agy_nb.protocol.commands import Command
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Telemetry(Protocol):
     """Collects the events of one runtime and makes tables of them."""
 
-    def agent_started(self, agent_id: int, config: Any) -> None:
-        """Record the start of an agent."""
+    def agent_started(self, agent_id: int, config: Any, labels: Mapping[str, str] = ...) -> None:
+        """Record the start of an agent with its labels."""
         ...
 
     def agent_ended(self, agent_id: int) -> None:

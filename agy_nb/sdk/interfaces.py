@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, TypeAlias, cast
@@ -186,6 +186,7 @@ class AgentSpec:
         edits: Whether the handler may change a call's arguments. The gate is then asked from a
             hook, which is part of the configuration.
         listen: Called with the socket of each harness of the agent; returns the socket to use.
+        labels: The user's labels of the agent.
     """
 
     config: Any = None
@@ -198,6 +199,7 @@ class AgentSpec:
     asks_by_default: bool = False
     edits: bool = False
     listen: Listen | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from agy_nb.analysis.builders.agent_builder import AgentBuilder
 from agy_nb.analysis.builders.cell_values import brief, json_length
 from agy_nb.analysis.builders.open_rows import OpenStepRow, OpenTrajectoryRow
 from agy_nb.analysis.builders.subagent_types import TOOL as SUBAGENT_TOOL
+from agy_nb.analysis.labels import encoded
 from agy_nb.protocol import events as e
 from agy_nb.protocol.values import ErrorInfo, Trajectory
 from agy_nb.wire.frames import kind_of
@@ -69,6 +70,7 @@ class EventTables:
             e.Error: self._error,
             e.State: self._state,
             e.TurnBegan: self._began,
+            e.AgentStarted: self._started,
             e.TrajectoryState: self._trajectory,
             e.SessionConfigured: self._configured,
             e.SessionOpened: self._opened,
@@ -130,6 +132,9 @@ class EventTables:
         agent.about(model=event.model, endpoint=event.endpoint)
         if event.conversation_id:
             agent.about(conversation_id=event.conversation_id)
+
+    def _started(self, event: e.AgentStarted, _at: float | None) -> None:
+        self._agent.about(labels=encoded(event.labels))
 
     def _opened(self, event: e.SessionOpened, at: float | None) -> None:
         agent = self._agent

@@ -11,12 +11,14 @@ import logging
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agy_nb.analysis.builders.column_buffer import Columns
 from agy_nb.analysis.builders.dataframes import frame
 from agy_nb.analysis.builders.from_events import ENDS, EventTables, prompt_text
 from agy_nb.analysis.builders.session_builder import SessionBuilder
+from agy_nb.analysis.labels import encoded
 from agy_nb.analysis.live.configured_models import (
     ConfiguredModels,
     conversation_of_config,
@@ -100,7 +102,9 @@ class LiveTables:
 
     # -- called by the runtime ---------------------------------------------------------------
 
-    def agent_started(self, agent_id: int, config: Any) -> None:
+    def agent_started(
+        self, agent_id: int, config: Any, labels: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         """An agent runs."""
         models = models_of_config(config)
         resumed = conversation_of_config(config)
@@ -109,6 +113,7 @@ class LiveTables:
             "endpoint": models.endpoint,
             "resumed": resumed is not None,
             "conversation_id": resumed,
+            "labels": encoded(labels),
         }
         self._models[agent_id] = models
         self._later(self._start, agent_id, models, about)

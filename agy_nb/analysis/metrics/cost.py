@@ -148,7 +148,9 @@ class Prices:
         }
         added = build(COST, data).set_index(calls.index)
         kept = calls.drop(columns=list(added.columns))
-        return pd.concat([kept, added], axis=1)[list(TABLES["model_calls"].names)]
+        names = TABLES["model_calls"].names
+        labels = [name for name in calls if name not in names]
+        return pd.concat([kept, added], axis=1)[[*names, *labels]]
 
     def of_row(self, row: Mapping[str, Any]) -> Price:
         """Look up the price of a row of `model_calls`.

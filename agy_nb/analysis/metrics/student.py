@@ -1,4 +1,4 @@
-"""Quantiles of Student's t, exact to ten digits; SciPy would be a large dependency for one number."""
+"""Quantiles of Student's t. SciPy has them, but would be a large dependency for one number."""
 
 from __future__ import annotations
 

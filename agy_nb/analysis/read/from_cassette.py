@@ -17,12 +17,14 @@ from typing import Any
 from agy_nb.analysis.builders.column_buffer import Columns
 from agy_nb.analysis.builders.from_events import EventTables
 from agy_nb.analysis.builders.session_builder import SessionBuilder
+from agy_nb.analysis.labels import encoded
 from agy_nb.analysis.read.discovery import is_conversation, name_of
 from agy_nb.analysis.read.harness_databases import read_database
 from agy_nb.analysis.read.harness_logs import NAMES as TRANSCRIPTS, read_transcript
 from agy_nb.analysis.read.identity import identity_of
 from agy_nb.collector import collector_paused
 from agy_nb.protocol.events import Event
+from agy_nb.protocol.labels import readable_labels
 from agy_nb.wire import WireReader
 from agy_nb.wire.frames import TIMESTAMP
 from agy_nb.wire.literal_marks import ESCAPE, unmarked_line
@@ -165,7 +167,9 @@ class _Reader:
             self._recorded_at = datetime.fromisoformat(str(data.get("recorded_at"))).timestamp()
         if not self._complete:
             self._problem("partial", "the recording is incomplete, or still running")
-        self._session.about(complete=self._complete, sdk=str(data.get("sdk") or "") or None)
+        labels = encoded(readable_labels(data.get("labels")))
+        sdk = str(data.get("sdk") or "") or None
+        self._session.about(complete=self._complete, sdk=sdk, labels=labels)
         return True
 
     # -- the wire ----------------------------------------------------------------------------

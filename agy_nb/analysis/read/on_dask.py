@@ -56,7 +56,8 @@ def read_arrow(
         2
     """
     sessions = Sessions(recordings, **(options or {}))
-    return {name: to_arrow(sessions.frame(name)) for name in TABLES}
+    # Without columns of labels, which differ from part to part; `labels` has them as JSON.
+    return {name: to_arrow(sessions.frame(name)[[*TABLES[name].names]]) for name in TABLES}
 
 
 def parts_of(

@@ -132,6 +132,7 @@ class Header:
         digest: SHA-256 of `wire.jsonl` when it was recorded; empty if it is not known.
         version: Version of the format.
         id: Permanent id of the recording; empty in older cassettes.
+        labels: The user's labels of the recording.
     """
 
     complete: bool = False
@@ -146,10 +147,13 @@ class Header:
     digest: str = ""
     version: int = VERSION
     id: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
 
     def encode(self) -> bytes:
         """Return the bytes of `header.json`."""
         data = {"format": FORMAT, **asdict(self)}
+        if not self.labels:
+            del data["labels"]
         return (dump_json(data, indent=2) + "\n").encode()
 
 
@@ -388,6 +392,8 @@ def _fits(name: str, value: Any) -> bool:
     match value:
         case int():
             return -1 <= value < _LARGEST_NUMBER
+        case dict() if name == "labels":
+            return all(isinstance(text, str) for text in value.values())
         case dict():
             return all(
                 type(count) is int and 0 <= count < _LARGEST_NUMBER for count in value.values()
