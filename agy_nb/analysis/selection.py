@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from agy_nb.analysis.labels import Reader
+from agy_nb.analysis.label_columns import Reader
 from agy_nb.analysis.metrics.groups import TIMES
 from agy_nb.analysis.schema import TABLES
 from agy_nb.errors import InvalidInputError

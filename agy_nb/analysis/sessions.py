@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from agy_nb.analysis.cache.parts import Assembly
 from agy_nb.analysis.cache.tables import CachedTables, cache_of, uncached
-from agy_nb.analysis.labels import with_recorded_labels
+from agy_nb.analysis.label_columns import with_recorded_labels
 from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.analysis.read.discovery import RecordingPath, SearchProblem
 from agy_nb.analysis.schema import TABLES

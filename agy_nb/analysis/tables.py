@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.analysis.collection import SessionCollection
-from agy_nb.analysis.labels import labelled, with_recorded_labels
+from agy_nb.analysis.label_columns import labelled, with_recorded_labels
 from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.analysis.metrics.groups import Key
 from agy_nb.analysis.metrics.usage import usage_table

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agy_nb.cassette.cassette_labels import redacted
 from agy_nb.cassette.cassette_options import CassetteOptions
 from agy_nb.cassette.errors import (
     CassetteActiveError,
@@ -30,7 +31,6 @@ from agy_nb.cassette.errors import (
 )
 from agy_nb.cassette.http.model_recorder import ModelRecorder
 from agy_nb.cassette.http.tool_http import ToolHttp
-from agy_nb.cassette.labels import redacted
 from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.record import recorder
 from agy_nb.cassette.record.stable_recording import Revised, revised

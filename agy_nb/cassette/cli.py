@@ -316,7 +316,7 @@ def _redact(arguments: Namespace) -> int:
 
 
 def _label(arguments: Namespace) -> int:
-    from agy_nb.cassette.labels import change_labels
+    from agy_nb.cassette.cassette_labels import change_labels
 
     found, bad = {}, False
     for path in catalog.find(arguments.paths):

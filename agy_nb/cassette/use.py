@@ -139,7 +139,7 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
             tool_http=tool_http,
             record_media=record_media,
             allow_values=items_of("allow_values", allow_values, kinds=(str, re.Pattern)),
-            labels=checked_labels(labels),
+            labels={} if labels is None else checked_labels(labels),
         )
         self._use: CassetteSession | None = None
 

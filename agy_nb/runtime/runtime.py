@@ -286,7 +286,7 @@ class Runtime:
             asks_user=ask_user is not None,
             asks_by_default=handler is not None,
             edits=getattr(handler, "edits", False) is True,
-            labels=checked_labels(labels),
+            labels={} if labels is None else checked_labels(labels),
         )
         reply = await self.submit(CreateAgent(), CreateAgentPayload(spec, handler))
         assert isinstance(reply, r.AgentCreated)

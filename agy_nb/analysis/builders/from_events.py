@@ -14,7 +14,7 @@ from agy_nb.analysis.builders.agent_builder import AgentBuilder
 from agy_nb.analysis.builders.cell_values import brief, json_length
 from agy_nb.analysis.builders.open_rows import OpenStepRow, OpenTrajectoryRow
 from agy_nb.analysis.builders.subagent_types import TOOL as SUBAGENT_TOOL
-from agy_nb.analysis.labels import encoded
+from agy_nb.analysis.label_columns import encoded
 from agy_nb.protocol import events as e
 from agy_nb.protocol.values import ErrorInfo, Trajectory
 from agy_nb.wire.frames import kind_of

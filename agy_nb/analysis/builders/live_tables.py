@@ -18,7 +18,7 @@ from agy_nb.analysis.builders.column_buffer import Columns
 from agy_nb.analysis.builders.dataframes import frame
 from agy_nb.analysis.builders.from_events import ENDS, EventTables, prompt_text
 from agy_nb.analysis.builders.session_builder import SessionBuilder
-from agy_nb.analysis.labels import encoded
+from agy_nb.analysis.label_columns import encoded
 from agy_nb.analysis.live.configured_models import (
     ConfiguredModels,
     conversation_of_config,

@@ -17,7 +17,7 @@ from typing import Any
 from agy_nb.analysis.builders.column_buffer import Columns
 from agy_nb.analysis.builders.from_events import EventTables
 from agy_nb.analysis.builders.session_builder import SessionBuilder
-from agy_nb.analysis.labels import encoded
+from agy_nb.analysis.label_columns import encoded
 from agy_nb.analysis.read.discovery import is_conversation, name_of
 from agy_nb.analysis.read.harness_databases import read_database
 from agy_nb.analysis.read.harness_logs import NAMES as TRANSCRIPTS, read_transcript

@@ -10,7 +10,7 @@ import pytest
 import agy_nb as agy
 from agy_nb.analysis import load
 from agy_nb.analysis.schema import TABLES
-from agy_nb.cassette.labels import change_labels
+from agy_nb.cassette.cassette_labels import change_labels
 from agy_nb.cli import main
 from agy_nb.errors import InvalidInputError
 from agy_nb.testing import ScriptedModel, say
