@@ -1,7 +1,7 @@
 """Tell marks that a recording wrote from texts that only look like marks.
 
-A recording writes marks such as `{{agy:secret}}` in the place of what it leaves out. A user, a tool
-or a model may write such a text, too. In a recording, theirs is `{{agy:^secret}}`: no mark, so it
+A recording writes marks such as `{{agy:secret}}` in the place of secrets and folders. A user, a
+tool or a model may write such a text, too. A recording stores their text as `{{agy:^secret}}`. It
 is compared exactly, and a replay never puts a folder in its place. Clients and views get the text
 as it was.
 """

@@ -56,7 +56,7 @@ _REPORTED_IDS = {
 """The outputs of tools that report ids: how they begin, and where the ids are."""
 _NO_IDS = ("", re.compile(r"(?!)"))
 TIMES = "<times>\n"
-"""What is left of the times above the output of a tool."""
+"""Replaces the times above the output of a tool."""
 
 
 def without_harness_parts(data: Any) -> Any:

@@ -116,7 +116,7 @@ class Redactor:
             return self._frame(frame)
 
     def live_frame(self, frame: Frame) -> Frame:
-        """Redact a frame of a client as a recording would: what looks like a mark is no mark."""
+        """Redact a frame of a client as a recording would, with its literal texts escaped."""
         return self.frame(literal_value(frame))
 
     def _frame(self, frame: Frame) -> Frame:
