@@ -50,7 +50,7 @@ def joined(
     Args:
         lines: As they came.
         redactor: Finds the secrets.
-        live: Whether the lines come from a session. Texts that only look like marks are escaped then.
+        live: Whether the lines come from a session, so that texts like marks are escaped.
     """
     sessions: dict[int, _Session] = {}
     for line in lines:
