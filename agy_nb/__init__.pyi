@@ -8,6 +8,7 @@ from agy_nb.cassette import (
     CassetteMismatchError as CassetteMismatchError,
     CassetteNotFoundError as CassetteNotFoundError,
     CassetteNotWrittenError as CassetteNotWrittenError,
+    EchoRecordingError as EchoRecordingError,
     use_cassette as use_cassette,
 )
 from agy_nb.env import load_env as load_env

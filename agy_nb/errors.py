@@ -53,6 +53,7 @@ if typing.TYPE_CHECKING:
         CassetteMismatchError as CassetteMismatchError,
         CassetteNotFoundError as CassetteNotFoundError,
         CassetteNotWrittenError as CassetteNotWrittenError,
+        EchoRecordingError as EchoRecordingError,
     )
     from agy_nb.cassette.shim.errors import (
         HandshakeError as HandshakeError,
@@ -425,7 +426,7 @@ class DeadlockError(AgyError):
         >>> agent = await agy.create_agent(tools=[ask_again])
         >>> response = await (await agent.chat("Use ask_again for Paris"))
         >>> [result.error for result in response.tool_results]
-        ["the tool 'ask_again' waits for agent ..., whose turn waits for the tool ..."]
+        ["DeadlockError: the tool 'ask_again' waits for agent ..., whose turn waits ..."]
     """
 
 

@@ -228,6 +228,7 @@ TABLES: Mapping[str, Table] = {
             _c("status", "How it ended", "ok", "error", "denied", "cancelled", "running"),
             _s("error", "Error message, cut at 500 characters"),
             _s("error_type", "Class of the exception that a host tool raised"),
+            _s("traceback", "Traceback of that exception, its last 2,000 characters"),
             _t("started_at", "When it began to run"),
             _t("ended_at", "When its result arrived"),
             _d("duration", "Time for which it ran"),

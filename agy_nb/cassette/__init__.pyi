@@ -6,5 +6,6 @@ from agy_nb.cassette.errors import (
     CassetteMismatchError as CassetteMismatchError,
     CassetteNotFoundError as CassetteNotFoundError,
     CassetteNotWrittenError as CassetteNotWrittenError,
+    EchoRecordingError as EchoRecordingError,
 )
 from agy_nb.cassette.use import use_cassette as use_cassette

@@ -46,6 +46,7 @@ class CassetteOptions:
     record_on_exception: bool = True
     record_model: bool = True
     share_texts: bool = True
+    echo: bool = False
     tool_http: bool = False
     record_media: bool = True
     allow_values: tuple[str | re.Pattern[str], ...] = ()
@@ -59,7 +60,7 @@ class CassetteOptions:
         _one_of("questions", self.questions, ("replay", "ask", "run"))
         _not_negative("speed", self.speed)
         _not_negative("stall_after", self.stall_after)
-        for name in ("allow_unplayed", "record_on_exception", "record_model", "share_texts",
+        for name in ("allow_unplayed", "record_on_exception", "record_model", "share_texts", "echo",
                      "tool_http", "record_media"):  # fmt: skip
             _one_of(name, getattr(self, name), (True, False))
         Comparer(self.match_on, self.ignore, self.normalize)  # raises for unknown names

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agy_nb.cassette import echo_model
 from agy_nb.cassette.cassette_labels import redacted
 from agy_nb.cassette.cassette_options import CassetteOptions
 from agy_nb.cassette.errors import (
@@ -84,11 +85,20 @@ class CassetteSession:
         self._harness = ""
         self._process = 0
         self._unseen_harnesses = 0
+        self._on_echo = False
 
     @property
     def recording(self) -> bool | None:
         """Whether the block is recorded; None before that is decided."""
         return None if self._plan is None else self._recorder is not None
+
+    @property
+    def has_echo(self) -> bool:
+        """Whether the recording contains the echo model's answers."""
+        sessions = self._cassette.sessions if self._cassette is not None else ()
+        if self._recorder is not None and self._recorder.sessions and self._on_echo:
+            return True
+        return echo_model.any_echo(session.config for session in sessions)
 
     # -- begin -------------------------------------------------------------------------------
 
@@ -215,6 +225,8 @@ class CassetteSession:
 
     def _extend_model(self) -> Path:
         """Start a recording with a copy of the old cassette, for new requests to the model."""
+        if self._on_echo:
+            self._refuse_echo()
         self._open_writer()
         assert self._writer is not None
         return self._writer.folder
@@ -304,6 +316,8 @@ class CassetteSession:
             return transport.replay(start, self._matcher, self._playback)
 
         async def record() -> Connected:
+            if start.on_echo_model:
+                self._refuse_echo()
             if self._recorder is None:
                 await asyncio.to_thread(self._open_writer)
             assert self._recorder is not None
@@ -318,7 +332,16 @@ class CassetteSession:
 
     async def _model_needed(self) -> bool:
         await self._make_ready()
-        return self._plan != "replay"
+        if self._plan == "record":
+            self._refuse_echo()
+        self._on_echo = self._plan != "replay"
+        return self._on_echo
+
+    def _refuse_echo(self) -> None:
+        options = self._options
+        error = echo_model.refusal(options.path, options.record_mode, echo=options.echo)
+        if error is not None:
+            raise error
 
     def _harness_needed(self) -> bool:
         """Return whether a harness that the program itself starts must run. May read the disk."""

@@ -18,7 +18,13 @@ from agy_nb.cassette.command_arguments import to_cassette, to_label, to_regex
 from agy_nb.cassette.errors import CassetteError
 from agy_nb.cassette.inspect.session_digests import differences, digests_of
 from agy_nb.cassette.inspect.transcript import transcript
-from agy_nb.cassette.inspect.verify import Verdict, VerifyProblem, problems, remarks
+from agy_nb.cassette.inspect.verify import (
+    Verdict,
+    VerifyProblem,
+    echo_remarks,
+    problems,
+    remarks,
+)
 from agy_nb.cassette.redaction import Rule
 from agy_nb.cassette.redaction.leaks import redact
 from agy_nb.cassette.redaction.user_rules import UserRules
@@ -257,6 +263,8 @@ def _verdict(path: Path, arguments: Namespace) -> Verdict:
     verdict = Verdict(path, list(problems(path, rules=_given(arguments))))
     if not verdict.problems and arguments.against_live:
         _run_again(verdict, arguments)
+    if not any(problem.kind == "unreadable" for problem in verdict.problems):
+        verdict.remarks += echo_remarks(path)
     if not verdict.problems:
         verdict.remarks += remarks(path)
     return verdict

@@ -7,6 +7,7 @@ AgyError
       + CassetteInvalidError     the path is not a cassette, or the cassette cannot be read
       + CassetteBusyError        another recording writes to the cassette
       + CassetteNotWrittenError  the recording could not be saved; an older cassette is unchanged
+      + EchoRecordingError       the recording would contain the echo model
       + CassetteActiveError      another cassette is in use; cassettes do not nest
       + CassetteMismatchError    the code sends something else than the recorded client
 ```
@@ -91,6 +92,23 @@ class CassetteNotWrittenError(CassetteError):
         ...     pass
         Traceback (most recent call last):
         agy_nb.cassette.errors.CassetteNotWrittenError: /proc/none could not be recorded: ...
+    """
+
+
+class EchoRecordingError(CassetteError):
+    """The agent has no key and no model, so the recording would contain the echo model.
+
+    A replay would then repeat the prompt for good, also with a key.
+
+    What to do: set `GEMINI_API_KEY`, or name a model in the configuration, such as that of
+    `agy_nb.testing.ScriptedModel`. To record the echo model on purpose, use `record_mode="all"`
+    and `echo=True`.
+
+    Example:
+        >>> async with agy.use_cassette("cassettes/hello"):
+        ...     agent = await agy.create_agent()
+        Traceback (most recent call last):
+        agy_nb.cassette.errors.EchoRecordingError: cassettes/hello is not recorded: no ...
     """
 
 

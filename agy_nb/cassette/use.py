@@ -64,6 +64,8 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
         share_texts: Whether instructions and tool declarations that requests to the model repeat
             are stored once for all cassettes of a folder, in `_shared` beside them. If False, the
             cassette holds all of its texts itself.
+        echo: Whether the echo model may be recorded, which answers agents without a key and without
+            a model. It needs `record_mode="all"` as well.
         tool_http: Whether to record and replay HTTP requests of host tools (requests, httpx,
             aiohttp, urllib3). vcrpy patches these libraries for the whole process, so other
             requests in the block are recorded as well.
@@ -80,19 +82,21 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
         CassetteActiveError: Another cassette is in use.
         CassetteNotFoundError: The cassette does not exist, and the record mode is `none`.
         CassetteInvalidError: The path is not a cassette, or the cassette cannot be read.
+        EchoRecordingError: The echo model would be recorded, and `echo` is False.
         CassetteBusyError: Another recording writes to the cassette.
         CassetteNotWrittenError: The recording could not be saved.
         CassetteMismatchError: The block sent something else than the recorded client.
 
     Example:
-        >>> async def ask():
+        >>> async def ask(config=None):
         ...     async with agy.use_cassette("cassettes/weather"):
-        ...         agent = await agy.create_agent(tools=[get_weather])
-        ...         return await agent.chat_text("Use get_weather for Paris")
-        >>> await ask()  # records
-        'get_weather says: sunny in Paris'
+        ...         agent = await agy.create_agent(config)
+        ...         return await agent.chat_text("How is the weather?")
+        >>> async with ScriptedModel([say("Sunny.")]) as model:
+        ...     await ask(model.config())  # records
+        'Sunny.'
         >>> await ask()  # replays: no harness, no model, no network
-        'get_weather says: sunny in Paris'
+        'Sunny.'
     """
 
     def __init__(  # noqa: PLR0913 - settings by keyword
@@ -114,6 +118,7 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
         record_on_exception: bool = True,
         record_model: bool = True,
         share_texts: bool = True,
+        echo: bool = False,
         tool_http: bool = False,
         record_media: bool = True,
         allow_values: Iterable[str | re.Pattern[str]] = (),
@@ -136,6 +141,7 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
             record_on_exception=record_on_exception,
             record_model=record_model,
             share_texts=share_texts,
+            echo=echo,
             tool_http=tool_http,
             record_media=record_media,
             allow_values=items_of("allow_values", allow_values, kinds=(str, re.Pattern)),
@@ -152,6 +158,11 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
     def recording(self) -> bool | None:
         """Whether the block is recorded; None before that is decided."""
         return self._use.recording if self._use else None
+
+    @property
+    def has_echo(self) -> bool:
+        """Whether the echo model answers in the recording; False before that is known."""
+        return self._use is not None and self._use.has_echo
 
     def __repr__(self) -> str:
         return f"use_cassette({str(self.path)!r}, {self._options.record_mode!r})"

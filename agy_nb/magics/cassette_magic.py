@@ -58,6 +58,7 @@ class CassetteMagics(Magics):
         choices=list(NORMALIZERS),
         help="values in texts that do not count",
     )
+    @argument("--echo", action="store_true", help="with --mode all: record the echo model")
     @argument("--allow-unplayed", action="store_true", help="allow the cell to replay only a part")
     @cell_magic
     def agy_cassette(self, line: str, cell: str) -> None:
@@ -76,6 +77,7 @@ class CassetteMagics(Magics):
                 ignore=given.ignore,
                 normalize=given.normalize,
                 allow_unplayed=given.allow_unplayed,
+                echo=given.echo,
             )
         except (CassetteError, InvalidInputError) as error:
             raise UsageError(f"%%agy_cassette: {error}") from error

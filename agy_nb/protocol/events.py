@@ -165,10 +165,14 @@ class ToolResult(Event):
     Attributes:
         call_id: The `ToolCall` that it answers.
         name: The tool's name.
-        result: The return value, None where the harness does not report it.
-        error: Why the call failed, None if it did not.
+        result: The return value as the model sees it, None where the harness does not report it.
+            The harness reports the result of an MCP tool to a post-tool hook only.
+        error: Why the call failed, None if it did not. If a host tool raised, it begins with the
+            name of the exception's class: `KeyError: 'x'`.
         denied: Whether a policy, a hook or the user refused the call, so that the tool never ran.
             `error` has the reason then.
+        error_type: Class of the exception that a host tool raised, None if it raised none.
+        traceback: The exception's traceback as text; empty if the tool raised none.
 
     Example:
         >>> response = await (await agent.chat("Use get_weather for Rome"))
@@ -181,6 +185,8 @@ class ToolResult(Event):
     result: JsonValue = None
     error: str | None = None
     denied: bool = False
+    error_type: str | None = None
+    traceback: str = field(default="", repr=False)
     type: Literal["tool_result"] = field(default="tool_result", repr=False)
 
 

@@ -7,7 +7,8 @@ marker          reads `@pytest.mark.agy_cassette` and finds the test's cassette
 scopes          cassettes of a class, a module or the session
 tmp_folders     marks for pytest's temporary folders
 lifecycle       opens a test's cassette before its fixtures, and checks it after the call
-report          failures without agy_nb's own traceback, briefly; cassettes that no test uses
+report          failures without agy_nb's own traceback, briefly; cassettes that no test uses,
+                cassettes and tests that the echo model answered
 shared_cassettes  which tests of a run recorded into which cassette
 network         --agy-block-network
 fixtures        agy_runtime, agy_agent, scripted_model
@@ -34,7 +35,7 @@ from agy_nb.pytest_plugin import (
     tmp_folders,
 )
 from agy_nb.pytest_plugin.plugin_options import PluginSettings, pytest_addoption, settings_of
-from agy_nb.pytest_plugin.report import unused
+from agy_nb.pytest_plugin.report import echo_report, unused
 from agy_nb.pytest_plugin.report.same_differences import SameDifferences
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
         cassette_names,
         scopes,
         tmp_folders,
+        echo_report,
         fixtures,
         test_loop.loop_fixtures(config),
     ]
@@ -60,6 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if settings.unused != "off":
         parts.append(unused)
     config.pluginmanager.register(SameDifferences(config), SameDifferences.__name__)
+    config.pluginmanager.register(echo_report.EchoReport(config), "EchoReport")
     for part in parts:
         config.pluginmanager.register(part, part.__name__)
 

@@ -23,6 +23,7 @@ from agy_nb.errors import AgyError
 from agy_nb.pytest_plugin.cassette_names import without_repetition
 from agy_nb.pytest_plugin.errors import FixtureScopeError, InvalidMarkerError
 from agy_nb.pytest_plugin.marker import MARKER, CassetteRequest, request_of
+from agy_nb.pytest_plugin.report.echo_report import note_cassette
 from agy_nb.pytest_plugin.report.failure_report import (
     hide_internal_frames,
     message_only,
@@ -126,12 +127,14 @@ class CassetteContext:
         with self._stack:
             if cassette is None:
                 return
-            recording = cassette.recording
+            recording, echoes = cassette.recording, cassette.has_echo
             try:
                 cassette.__exit__(type(failed) if failed else None, failed, None)
             except AgyError as error:
                 if not self._accepts(error):
                     self._raise(error)
+            if echoes:
+                note_cassette(self._item, cassette.path)
             if recording:
                 shared_of(self._item.config).add(cassette.path, self._owner())
 
@@ -226,11 +229,14 @@ class CassetteContext:
             CassetteInvalidError,
             CassetteMismatchError,
             CassetteNotFoundError,
+            EchoRecordingError,
         )
 
         if isinstance(error, CassetteNotFoundError):
             why = "CI is set: cassettes are only replayed. " if self._by_ci() else ""
-            error.add_note(f"{why}{self._command('once')}")
+            error.add_note(f"{why}{self._command('once', 'To record it')}")
+        elif isinstance(error, EchoRecordingError):
+            error.add_note(self._command("all", "To record it", echo=True))
         elif isinstance(error, CassetteMismatchError):
             for remedy in error.remedies:
                 if remedy.marker:
@@ -239,9 +245,10 @@ class CassetteContext:
                         f"    @pytest.mark.{MARKER}({remedy.marker})"
                     )
         if isinstance(error, CassetteMismatchError | CassetteInvalidError):
-            error.add_note(self._command("all"))
+            echo = self._cassette is not None and self._cassette.has_echo
+            error.add_note(self._command("all", echo=echo))
 
-    def _command(self, mode: str) -> str:
+    def _command(self, mode: str, what: str = "To record it again", *, echo: bool = False) -> str:
         """Return the command that records the cassette, to run where pytest was called."""
         config, shared_in = self._item.config, self._request.shared_in if self._request else None
         covered = self.node or self._item
@@ -250,9 +257,11 @@ class CassetteContext:
         words = ["pytest", "::".join([place, *inside]), f"--agy-record-mode={mode}"]
         if folder := config.getoption("--agy-cassette-dir"):
             words.append(f"--agy-cassette-dir={folder}")
-        what = "To record it" if mode == "once" else "To record it again"
+        if echo:
+            words.append("--agy-echo")
         sharing = ", with all tests that can share it" if shared_in or self.node else ""
-        return f"{what}{sharing}, with a model at hand:\n    {shlex.join(words)}"
+        model = "the echo model" if echo else "a model at hand"
+        return f"{what}{sharing}, with {model}:\n    {shlex.join(words)}"
 
     def _by_ci(self) -> bool:
         return self._request is not None and self._request.by_ci

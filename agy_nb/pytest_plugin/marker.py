@@ -63,6 +63,8 @@ def request_of(item: pytest.Item) -> CassetteRequest | None:
     settings = item.config.stash[settings_of]
     if settings.normalize:
         asked.setdefault("normalize", settings.normalize)
+    if settings.echo:
+        asked.setdefault("echo", True)
     name, own_mode = asked.pop("name", None), asked.pop("record_mode", None)
     mode = settings.record_mode or own_mode or settings.default_mode
     scope = asked.pop("scope", "function")

@@ -42,6 +42,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="keep all cassettes below DIR instead of next to the tests",
     )
     group.addoption(
+        "--agy-echo",
+        action="store_true",
+        help="with --agy-record-mode=all: record the echo model, which answers without a key",
+    )
+    group.addoption(
         "--agy-unused",
         choices=UNUSED,
         help="how to treat cassettes that no test uses (default: report)",
@@ -56,6 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="args",
         default=[],
     )
+    parser.addini("agy_echo", "default of --agy-echo", type="bool", default=False)
     parser.addini("agy_unused", "default of --agy-unused", default="")
 
 
@@ -72,6 +78,7 @@ class PluginSettings:
         cassette_dir: Folder of all cassettes; None for a folder next to each test.
         unused: How to treat cassettes that no test uses: `report`, `fail`, `off`.
         normalize: Values that do not count in comparisons, for tests whose marker names none.
+        echo: Whether the echo model may be recorded, for tests whose marker does not say it.
     """
 
     record_mode: str | None = None
@@ -82,6 +89,7 @@ class PluginSettings:
     cassette_dir: Path | None = None
     unused: str = "report"
     normalize: tuple[str, ...] = ()
+    echo: bool = False
 
     @classmethod
     def read(cls, config: pytest.Config) -> Self:
@@ -91,11 +99,10 @@ class PluginSettings:
             pytest.UsageError: An ini setting has an unknown value.
         """
         by_ini = _one_of(config, "agy_record_mode", RECORD_MODES)
-        in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
         return cls(
             record_mode=config.getoption("--agy-record-mode"),
-            default_mode=by_ini or ("none" if in_ci else "once"),
-            default_by_ci=in_ci and not by_ini,
+            default_mode=by_ini or ("none" if in_ci() else "once"),
+            default_by_ci=in_ci() and not by_ini,
             block_network=config.getoption("--agy-block-network")
             or config.getini("agy_block_network"),
             allow_hosts=_hosts(config),
@@ -104,7 +111,13 @@ class PluginSettings:
             or _one_of(config, "agy_unused", UNUSED)
             or "report",
             normalize=tuple(config.getini("agy_normalize")),
+            echo=config.getoption("--agy-echo") or config.getini("agy_echo"),
         )
+
+
+def in_ci() -> bool:
+    """Return whether `CI` is set, as continuous integration does."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 
 settings_of = pytest.StashKey[PluginSettings]()

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from agy_nb.testing.echo import EchoModel
 
 
+_on_echo = 0
+
+
+def echo_agents() -> int:
+    """Return how many agents the echo model has answered in this process, or will answer."""
+    return _on_echo
+
+
 class SdkBackend:
     """Opens sessions of the real SDK on the real harness.
 
@@ -36,6 +44,7 @@ class SdkBackend:
         options = StartOptions(spec.listen, any_model=configs.names_no_model(spec.config))
         if configs.needs_a_model(spec.config) and await model_needed():
             spec = replace(spec, config=await self._with_echo(spec.config))
+            options = replace(options, on_echo_model=True)
         config = await run_in_thread(configs.build, spec, gate)
         session = SdkSession(config, sink, options)
         await session.start()
@@ -51,6 +60,8 @@ class SdkBackend:
                 print(  # noqa: T201 - the user should know who answers
                     f"agy_nb: no {configs.KEY_VARIABLE} is set, so a local echo model answers"
                 )
+        global _on_echo  # noqa: PLW0603 - of the process, as the harnesses that it starts
+        _on_echo += 1
         echo = await run_in_thread(self._echo.config)
         return {**(config or {}), "models": echo.models}
 

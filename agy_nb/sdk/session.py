@@ -45,8 +45,9 @@ from agy_nb.sdk.config.agent_tools import list_tools
 from agy_nb.sdk.connection import HarnessConnection
 from agy_nb.sdk.context_state import ContextState
 from agy_nb.sdk.converters import content_of, token_usage
-from agy_nb.sdk.interfaces import Clock, Sink, ToolInfo, TurnOutcome, now
+from agy_nb.sdk.interfaces import Clock, LoopClock, Sink, ToolInfo, TurnOutcome, now
 from agy_nb.sdk.process import launch, temporary_folders
+from agy_nb.sdk.process.connection_clock import ConnectionClock
 from agy_nb.sdk.process.executor import run_in_thread
 
 SETTLE_S = 5.0
@@ -107,6 +108,7 @@ class SdkSession:
         self._late_notes: list[Event] = []
         self._harness_or_none: HarnessConnection | None = None
         self._is_active = False
+        self._clock: ConnectionClock | None = None
 
     # -- life --------------------------------------------------------------------------------
 
@@ -168,6 +170,8 @@ class SdkSession:
         self._config = self._config.model_copy(update=changes)
         turns = old.agent.conversation.turn_count
         await self.start()
+        if self._clock is not None:
+            self._clock.follow(self._clock_of_connection() or LoopClock())
         self._turns_before += turns  # after the start, which may be cancelled
 
     async def close(self) -> None:
@@ -404,6 +408,12 @@ class SdkSession:
     @property
     def clock(self) -> Clock | None:
         """The clock of a replayed recording, None to use the event loop's."""
+        found = self._clock_of_connection()
+        if self._clock is None and found is not None:
+            self._clock = ConnectionClock(found)
+        return self._clock
+
+    def _clock_of_connection(self) -> Clock | None:
         replay = self._harness.patches.replay
         return None if replay is None else replay.clock
 

@@ -18,6 +18,7 @@ from agy_nb.protocol.events import (
     Event,
     Question,
     ToolCall,
+    ToolException,
     ToolResult,
 )
 from agy_nb.protocol.values import Answer, AskedQuestion, QuestionOption
@@ -62,6 +63,7 @@ class CallReader:
         self._host_calls: dict[str, _HostCall] = {}
         self._step_of_call: dict[str, int] = {}
         self._refused: set[str] = set()
+        self._raised: dict[str, ToolException] = {}
         self._policies: dict[str, Announced] = {}
         self._hooks: dict[str, Announced] = {}
         self._approvals: dict[str, Approval] = {}
@@ -71,6 +73,7 @@ class CallReader:
         """Forget what belongs to the turn before."""
         self._step_of_call.clear()
         self._refused.clear()
+        self._raised.clear()
 
     # -- host tools --------------------------------------------------------------------------
 
@@ -98,6 +101,7 @@ class CallReader:
         known = self._host_calls.pop(call_id, None)
         error = body.get(f.ERROR_MESSAGE)
         failed = isinstance(error, str) and error != ""
+        raised = self._raised.pop(call_id, None) if failed else None
         if known is None:
             self._connection.problem("unknown_call", f"the answer to call {call_id!r}", at)
         where = self._connection.trajectory("").where if known is None else known.trajectory.where
@@ -106,14 +110,20 @@ class CallReader:
             call_id=call_id,
             name="?" if known is None else known.name,
             result=None if failed else response_of(body),
-            error=str(error) if failed else None,
+            error=_with_type(str(error), raised) if failed else None,
             denied=failed and call_id in self._refused,
+            error_type=None if raised is None else raised.error_type,
+            traceback="" if raised is None else raised.traceback,
             at=at,
         )
 
     def refuse(self, call_id: str) -> None:
         """The answer to a call will be a refusal."""
         self._refused.add(call_id)
+
+    def raised(self, note: ToolException) -> None:
+        """The answer to a call will be the text of this exception."""
+        self._raised[note.call_id] = note
 
     def host_step(self, body: Frame, step: OpenStep) -> None:
         """A step shows a call of a host function."""
@@ -355,6 +365,13 @@ class CallReader:
         given = objects_of(object_of(body.get(f.RESPONSE)).get("answers"))
         answers = tuple(map(_answer, given)) or (Answer(skipped=True),)
         yield replace(question, answers=answers, at=at)
+
+
+def _with_type(words: str, raised: ToolException | None) -> str:
+    """Put the exception's class before its text, which alone may say little: `'customer 17'`."""
+    if raised is None or words.startswith(raised.error_type):
+        return words
+    return f"{raised.error_type}: {words}"
 
 
 def error_words(body: Frame) -> str:

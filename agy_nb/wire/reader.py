@@ -29,6 +29,7 @@ from agy_nb.protocol.events import (
     SessionOpened,
     State,
     ToolDenied,
+    ToolException,
     TrajectoryState,
     TurnBegan,
     TurnKind,
@@ -178,6 +179,8 @@ class WireReader:
             self._connection.hosted = True
         elif isinstance(note, ToolDenied):
             self._calls.refuse(note.call_id)
+        elif isinstance(note, ToolException):
+            self._calls.raised(note)
         return [note]
 
     def end(

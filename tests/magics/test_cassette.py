@@ -12,6 +12,10 @@ PRELUDE = """
 import os, subprocess
 import agy_nb as agy
 
+from agy_nb.testing import EchoModel
+model = agy.run(EchoModel().start())
+config = model.config()
+
 def no_process():
     "From here on nobody can start a process, a harness for instance."
     def refuse(*args, **kwargs):
@@ -25,12 +29,12 @@ def processes_again(forget):
 
 TALK = """
 async with agy.Runtime() as rt:
-    answer = await (await rt.create_agent()).chat_text({prompt!r})
+    answer = await (await rt.create_agent(config)).chat_text({prompt!r})
 print("heard", answer)
 len(answer)
 """
 BLOCKING = """
-agent = agy.run(agy.create_agent())
+agent = agy.run(agy.create_agent(config))
 answer = agent.sync.chat_text({prompt!r})
 agent.sync.shutdown()
 print("heard", answer)
@@ -42,7 +46,7 @@ len(answer)
 def folder(cell, tmp_path):
     cell.do(PRELUDE + f"os.chdir({str(tmp_path)!r})")
     yield tmp_path
-    cell.do("os.chdir('/')")
+    cell.do("agy.run(model.stop()); os.chdir('/')")
 
 
 def result_of(cell, running):

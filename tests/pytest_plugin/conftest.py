@@ -1,12 +1,14 @@
 """Suites of tests, run by a pytest of their own in this process."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from agy_nb.cassette.storage.format import Header
 from agy_nb.cassette.storage.writer import CassetteWriter
 
+ROOT = Path(__file__).parents[2]
 INI = """
 [pytest]
 asyncio_default_fixture_loop_scope = function
@@ -39,7 +41,10 @@ def test_talk(agy_agent):
 
 
 @pytest.fixture
-def suite(pytester):
+def suite(pytester, monkeypatch):
+    """A suite whose default agents talk to the echo model, as to Gemini."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTEST_PLUGINS", "tests.support.echo_as_gemini")
     pytester.makeini(INI)
     return pytester
 

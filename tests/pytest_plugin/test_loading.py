@@ -41,7 +41,8 @@ def test_marker_and_options_are_explained(suite):
 
 
 @pytest.mark.slow
-def test_run_without_our_marker_loads_nothing_heavy(suite):
+def test_run_without_our_marker_loads_nothing_heavy(suite, monkeypatch):
+    monkeypatch.delenv("PYTEST_PLUGINS")
     suite.makepyfile(
         f"""
         import sys

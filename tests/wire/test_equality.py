@@ -52,8 +52,10 @@ QUICK = types.RetryConfig(
     ),
     model_output_retry=types.ModelOutputRetryConfig(max_retries=1),
 )
-ONLY_LIVE = {"session_id", "session_name", "path", "source", "n_frames", "complete", "sdk"}
-"""Columns that say where a table comes from."""
+ONLY_LIVE = {
+    "session_id", "session_name", "path", "source", "n_frames", "complete", "sdk", "traceback",
+}  # fmt: skip
+"""Columns that say where a table comes from, and those that name files."""
 
 
 def get_weather(city: str) -> str:

@@ -541,6 +541,24 @@ def test_exception_of_a_tool_passes_through_as_it_is():
     assert WireReader().host(note) == [note]
 
 
+@pytest.mark.parametrize(
+    ("error_type", "sent", "error"),
+    [
+        ("KeyError", "'customer 17'", "KeyError: 'customer 17'"),
+        ("AssertionError", "AssertionError", "AssertionError"),
+        ("SystemExit", "SystemExit: bye", "SystemExit: bye"),
+    ],
+)
+def test_result_of_a_tool_that_raised_has_class_and_traceback(error_type, sent, error):
+    reader = begun()
+    reader.harness({"toolCall": {"id": "1", "name": "find"}})
+    reader.host(
+        e.ToolException(call_id="1", error_type=error_type, message="m", traceback="in find")
+    )
+    (result,) = reader.client({"toolResponse": {"id": "1", "errorMessage": sent}})
+    assert (result.error, result.error_type, result.traceback) == (error, error_type, "in find")
+
+
 def test_new_conversation_opens_without_a_history():
     (opened,) = WireReader().harness({"initializeConversationResponse": {"cascadeId": "c1"}})
     assert opened == e.SessionOpened(conversation_id="c1")

@@ -34,6 +34,7 @@ ENDS = {
 }
 """How a turn ends, by the state that ends it."""
 _KIND_CHARS = 60
+_MOST_TRACEBACK = 2000
 _MOST_KINDS = 20
 _TOOL_KINDS = {"custom": "host", "builtin": "builtin", "mcp": "mcp"}
 
@@ -330,7 +331,11 @@ class EventTables:
         self._agent.tool_ended(event.call_id, at, status, **values)
 
     def _exception(self, event: e.ToolException, _at: float | None) -> None:
-        self._agent.tool_about(event.call_id, error_type=event.error_type)
+        self._agent.tool_about(
+            event.call_id,
+            error_type=event.error_type,
+            traceback=event.traceback[-_MOST_TRACEBACK:] or None,
+        )
 
     def _approval(self, event: e.Approval, at: float | None) -> None:
         agent = self._agent

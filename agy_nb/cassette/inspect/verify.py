@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from agy_nb.cassette import echo_model
 from agy_nb.cassette.errors import CassetteError, CassetteInvalidError
 from agy_nb.cassette.redaction import Rule
 from agy_nb.cassette.redaction.leaks import find_leaks
@@ -154,6 +155,12 @@ def _exchanges(path: Path, header: Header) -> Iterator[VerifyProblem]:
             read_vcr(path / TOOLS)
     except CassetteInvalidError as error:
         yield VerifyProblem("model", str(error))
+
+
+def echo_remarks(path: Path) -> Iterator[str]:
+    """Yield a note if the echo model answers in a cassette, whether it has faults or not."""
+    if echo_model.any_echo(session.config for session in load(path).sessions):
+        yield echo_model.REMARK
 
 
 def remarks(path: Path) -> Iterator[str]:

@@ -53,6 +53,9 @@ class Release(NamedTuple):
     asks: bool = False
 
 
+_TOOL_RAISED = "tool_exception"
+
+
 class SessionMachine:
     """Replay one recorded session.
 
@@ -353,6 +356,15 @@ class SessionMachine:
             response: Frame = frame[f.TOOL_RESPONSE]
             return response
         return {}
+
+    def recorded_exception(self, call_id: str) -> Frame | None:
+        """Return the host note about what a host tool raised, None if it raised nothing."""
+        for line in self.session.story:
+            note = line.frame
+            is_one = line.direction == "host" and note.get("type") == _TOOL_RAISED
+            if is_one and note.get("call_id") == call_id:
+                return self._substitution.outward_frame(note) if self._substitution else note
+        return None
 
     def unplayed(self) -> Iterator[Frame]:
         """Iterate over the recorded client frames that have not arrived."""

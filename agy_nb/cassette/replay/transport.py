@@ -18,6 +18,8 @@ from agy_nb.cassette.replay.machine import SessionMachine, Tools
 from agy_nb.cassette.replay.replay_socket import CassetteSocket, FakeProcess
 from agy_nb.cassette.replay.session_matcher import SessionMatcher
 from agy_nb.cassette.storage.format import Frame, parse_frame
+from agy_nb.errors import InvalidMessageError
+from agy_nb.protocol.codec import event_of
 from agy_nb.protocol.events import Event
 from agy_nb.wire.frames import INITIALIZED, given_id
 
@@ -60,7 +62,7 @@ def _socket(
     on_acquire: Callable[[SessionMachine], None] | None = None
     if settings.tools == "replay":
         results = _RecordedResults()
-        start.use_recorded_results(results.result)
+        start.use_recorded_results(results)
         on_acquire = results.use
     return CassetteSocket(
         matcher,
@@ -234,7 +236,16 @@ class _RecordedResults:
         self._machine = machine
 
     def result(self, call_id: str) -> Frame:
+        """Return the recorded `ToolResponse`, empty if there is none."""
         return self._machine.recorded_result(call_id) if self._machine else {}
+
+    def raised(self, call_id: str) -> Event | None:
+        """Return the recorded `ToolException`, None if the tool raised nothing."""
+        note = self._machine.recorded_exception(call_id) if self._machine else None
+        try:
+            return None if note is None else event_of(note, 0.0)
+        except InvalidMessageError:  # a note of another program
+            return None
 
 
 def connection_closed(code: int, reason: str) -> Exception:

@@ -11,7 +11,9 @@ import asyncio
 import sys
 from argparse import Namespace
 from functools import partial
+from pathlib import Path
 
+from agy_nb.cassette import echo_model
 from agy_nb.cassette.http.model_recorder import ModelRecorder
 from agy_nb.cassette.record.recorder import harness_text
 from agy_nb.cassette.redaction import Redactor
@@ -24,7 +26,7 @@ from agy_nb.cassette.shim.record_handler import RecordHandler
 from agy_nb.cassette.shim.replay_handler import ReplayHandler, in_options
 from agy_nb.cassette.shim.shared_state import SharedState
 from agy_nb.cassette.storage.cassette_reader import load
-from agy_nb.cassette.storage.format import Header
+from agy_nb.cassette.storage.format import Frame, Header
 from agy_nb.cassette.storage.writer import CassetteWriter, this_moment
 from agy_nb.errors import AgyError
 from agy_nb.terminal import printable
@@ -113,7 +115,8 @@ def _record(arguments: Namespace) -> int:
             model.start()
         harness = real_harness.RealHarness(binary, greeting.for_harness)
         rewrite = None if model is None else partial(model.rewrite, place.session)
-        recorder = RecordHandler(harness, journal, rewrite)
+        check = None if arguments.echo else partial(_refuse_echo, arguments.record)
+        recorder = RecordHandler(harness, journal, rewrite, check)
         try:
             asyncio.run(Server(recorder, greeting).run())
         finally:
@@ -131,6 +134,11 @@ def _record(arguments: Namespace) -> int:
             journal.abandon()
             merger.give_up()
     return _exit_code(code)
+
+
+def _refuse_echo(cassette: Path, config: Frame) -> None:
+    if echo_model.is_echo(config):
+        raise echo_model.refusal_to_program(cassette)
 
 
 def _keep(journal: CassetteWriter, model: ModelRecorder | None, redactor: Redactor) -> None:

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 from agy_nb.cassette.record.recorder import rewritten
 from agy_nb.cassette.shim.client_socket import ClientGoneError, WebSocket
 from agy_nb.cassette.shim.real_harness import RealHarness
-from agy_nb.cassette.storage.format import Frame
+from agy_nb.cassette.storage.format import Frame, parse_frame
 from agy_nb.cassette.storage.writer import CassetteWriter
 
 Rewrite: TypeAlias = Callable[[Frame], Frame]
@@ -27,15 +27,21 @@ class RecordHandler:
         harness: The real one.
         journal: Takes the frames; None to take none.
         rewrite: Changes the client's configuration on its way, unseen by the journal.
+        check: Called with the client's first frame; raises if the session may not be recorded.
     """
 
     def __init__(
-        self, harness: RealHarness, journal: CassetteWriter | None, rewrite: Rewrite | None = None
+        self,
+        harness: RealHarness,
+        journal: CassetteWriter | None,
+        rewrite: Rewrite | None = None,
+        check: Callable[[Frame], None] | None = None,
     ) -> None:
         self._harness = harness
         self._journal = journal
         self._rewrite = rewrite
         self._sending: str | bytes | None = None
+        self._check = check
         self.frames = 0
 
     async def serve(self, ws: WebSocket) -> None:
@@ -44,12 +50,15 @@ class RecordHandler:
         Raises:
             ClientGoneError: The harness did.
             NoHarnessError: It does not listen.
+            EchoRecordingError: The client's agent is on the echo model.
         """
         real = await self._harness.connect()
         there = asyncio.ensure_future(self._pass_on(ws, real, "client"))
         back = asyncio.ensure_future(self._pass_on(real, ws, "harness"))
         try:
             await asyncio.wait((there, back), return_when=asyncio.FIRST_COMPLETED)
+            if there.done():
+                there.result()
             if there.done() and real.close_code is None:
                 self._keep("end", {"by": "client"})
                 return
@@ -74,6 +83,9 @@ class RecordHandler:
                     self._keep_sending()
                     self._keep("harness", message)
                 else:
+                    if self._check is not None:
+                        self._check(parse_frame(message))
+                        self._check = None
                     self._sending = message
                     if self._rewrite is not None:
                         message, self._rewrite = rewritten(message, self._rewrite), None

@@ -42,6 +42,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="do not record the requests to the model; a replay with --seam model needs them",
     )  # fmt: skip
     record.add_argument(
+        "--echo", action="store_true",
+        help="record agents on the echo model, which answers without a key",
+    )  # fmt: skip
+    record.add_argument(
         "--regex", action="append", default=[], type=to_regex, metavar="EXPRESSION",
         help="redact the text that matches; repeatable",
     )  # fmt: skip
@@ -106,6 +110,7 @@ def to_argv(options: Namespace) -> list[str]:
     found += [f"--seam={options.seam}", *([] if options.model else ["--no-model"])]
     found += [f"--speed={options.speed:g}", f"--stall-after={options.stall_after:g}"]
     found += [f"--approvals={options.approvals}", f"--questions={options.questions}"]
+    found += ["--echo"] if options.echo else []
     return [*found, "--allow-unplayed"] if options.allow_unplayed else found
 
 

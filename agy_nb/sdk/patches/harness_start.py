@@ -19,9 +19,11 @@ from google.antigravity.connections.local import local_connection
 from google.antigravity.tools.tool_runner import ToolRunner
 
 from agy_nb.errors import UnsupportedSdkError
+from agy_nb.protocol.events import ToolException
 from agy_nb.sdk.patches import outside_start, table
 from agy_nb.sdk.patches.deferred_process import DeferredProcess
 from agy_nb.sdk.patches.replayed_decisions import result_fields
+from agy_nb.sdk.patches.user_code.host_tools import RecordedToolError
 from agy_nb.sdk.process import launch
 
 _NAME = outside_start.KEY_HEADER
@@ -161,17 +163,22 @@ def _recorded_or_run(process: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(process)
     async def process_tool_calls(runner: Any, tool_calls: Any) -> list[types.ToolResult]:
-        recorded = launch.recorded_result.get()
+        recorded = launch.recorded_results.get()
         if recorded is None:
             results: list[types.ToolResult] = await process(runner, tool_calls)
             return results
         await asyncio.sleep(0)
-        return [
-            types.ToolResult(id=call.id, name=call.name, **result_fields(recorded(call.id or "")))
-            for call in tool_calls
-        ]
+        return [_recorded(recorded, call) for call in tool_calls]
 
     return process_tool_calls
+
+
+def _recorded(results: launch.RecordedResults, call: Any) -> types.ToolResult:
+    call_id = call.id or ""
+    note, fields = results.raised(call_id), result_fields(results.result(call_id))
+    if isinstance(note, ToolException):
+        fields["exception"] = RecordedToolError(note)
+    return types.ToolResult(id=call.id, name=call.name, **fields)
 
 
 def _found_once(find: Callable[[Any], str]) -> Callable[[Any], str]:

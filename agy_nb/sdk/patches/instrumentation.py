@@ -109,7 +109,7 @@ class Instrumentation:
             rewrite=self._with_our_words,
             is_answer=_is_answer,
             on_end=self._on_end,
-            keep=(launch.current, launch.recorded_result),
+            keep=(launch.current, launch.recorded_results),
         )
         return self.socket
 

@@ -16,9 +16,10 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from agy_nb.errors import HarnessError
+from agy_nb.protocol.events import Event
 from agy_nb.sdk.interfaces import Listen, ReplaySocket, Socket
 from agy_nb.sdk.process import temporary_folders
 from agy_nb.sdk.process.executor import run_in_thread
@@ -58,10 +59,12 @@ class StartOptions:
     Attributes:
         listen: Gets each socket, wherever it leads to, and gives the one to use.
         any_model: Whether the user named no model, so that any that a recording has is as good.
+        on_echo_model: Whether the echo model answers, because there is no key.
     """
 
     listen: Listen | None = None
     any_model: bool = False
+    on_echo_model: bool = False
 
 
 Route: TypeAlias = Callable[[Any, int], Awaitable[int]]
@@ -70,8 +73,17 @@ Route: TypeAlias = Callable[[Any, int], Awaitable[int]]
 WrapSocket: TypeAlias = Callable[[Socket, ReplaySocket | None], Socket]
 """Takes the socket of a start, and the replay that plays it; gives the one that the SDK gets."""
 
-RecordedResult: TypeAlias = Callable[[str], Mapping[str, Any]]
-"""Takes the id of a call to a host tool; gives the recorded `ToolResponse`."""
+
+class RecordedResults(Protocol):
+    """The recorded results of an agent's host tools, by the id of the call."""
+
+    def result(self, call_id: str) -> Mapping[str, Any]:
+        """Return the recorded `ToolResponse`, empty if there is none."""
+        ...
+
+    def raised(self, call_id: str) -> Event | None:
+        """Return the recorded `ToolException`, None if the tool raised nothing."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +143,11 @@ class HarnessStart:
         """Whether the user named no model."""
         return self._follower.options.any_model
 
+    @property
+    def on_echo_model(self) -> bool:
+        """Whether the echo model answers, because there is no key."""
+        return self._follower.options.on_echo_model
+
     def forget_new_folder(self) -> None:
         """Remove the folder that the SDK has made for a conversation which nothing will save."""
         temporary_folders.remove_sdks_folder(
@@ -141,9 +158,9 @@ class HarnessStart:
         """Let a harness start that has no key, as it is not asked for one."""
         self.invalid = None
 
-    def use_recorded_results(self, result: RecordedResult) -> None:
+    def use_recorded_results(self, results: RecordedResults) -> None:
         """Run none of the agent's host tools: take their results from a recording."""
-        recorded_result.set(result)
+        recorded_results.set(results)
 
     async def spawn(self, route: Route | None = None) -> Connected:
         """Start the real harness.
@@ -223,7 +240,7 @@ Interceptor: TypeAlias = Callable[[HarnessStart], Awaitable[Connected]]
 current: ContextVar[HarnessStart | None] = ContextVar("agy_nb_harness_start", default=None)
 """The start that the running task is at."""
 _follower: ContextVar[Follower | None] = ContextVar("agy_nb_follower", default=None)
-recorded_result: ContextVar[RecordedResult | None] = ContextVar("agy_nb_results", default=None)
+recorded_results: ContextVar[RecordedResults | None] = ContextVar("agy_nb_results", default=None)
 """Where the host tools of the running task's agent have their results from; None to run them."""
 _numbers = itertools.count(1)
 _started = 0
@@ -244,7 +261,7 @@ def begin(strategy: object = None) -> HarnessStart:
     start = HarnessStart(strategy, _follower.get())
     _follower.set(None)
     current.set(start)
-    recorded_result.set(None)
+    recorded_results.set(None)
     return start
 
 
@@ -256,7 +273,7 @@ def count() -> int:
 def end(before: HarnessStart | None) -> None:
     """Leave the running task as it was before a start; tasks that the start created keep it."""
     current.set(before)
-    recorded_result.set(None)
+    recorded_results.set(None)
 
 
 def follow(follower: Follower) -> None:

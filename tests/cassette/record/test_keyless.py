@@ -51,7 +51,7 @@ async def test_default_agent_recorded_with_a_key_replays_without(
 
 @pytest.mark.parametrize("seam", ["wire", "model"])
 async def test_default_agent_recorded_without_a_key_replays_with_one(tmp_path, monkeypatch, seam):
-    said = await ask(tmp_path / "c", "all")
+    said = await ask(tmp_path / "c", "all", echo=True)
     assert said.startswith("You said: Who are you?")
     monkeypatch.setenv("GEMINI_API_KEY", KEY)
     assert await ask(tmp_path / "c", "none", seam=seam) == said

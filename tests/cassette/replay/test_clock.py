@@ -12,6 +12,7 @@ from agy_nb.cassette import use_cassette
 from agy_nb.cassette.replay.clock import ReplayClock
 from agy_nb.cassette.storage.format import WIRE
 from agy_nb.runtime.limits import quota
+from agy_nb.sdk.process.connection_clock import ConnectionClock
 from agy_nb.testing import ScriptedModel, fail, hang, say
 from tests.cassette.scenarios import NO_MODEL, Setting
 
@@ -56,6 +57,27 @@ def lengthen(path, kind, seconds):
     (path / WIRE).write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+async def test_timers_keep_their_remaining_time_when_the_connection_is_replaced():
+    first, second, fired = ReplayClock(), ReplayClock(), []
+    clock = ConnectionClock(first)
+    clock.call_at(clock.time() + 100, lambda: fired.append("late"), of_turn=True)
+    cancelled = clock.call_at(clock.time() + 100, lambda: fired.append("never"))
+    first.passed(60)
+    before = clock.time()
+    clock.follow(second)
+    cancelled.cancel()
+    assert clock.time() == pytest.approx(before, abs=0.05)
+    second.waits(30, in_turn=True)
+    await asyncio.sleep(0.05)
+    assert fired == []
+    second.waits(45, in_turn=True)
+    await asyncio.sleep(0.05)
+    assert fired == ["late"]
+    first.waits(1000, in_turn=True)
+    await asyncio.sleep(0.05)
+    assert fired == ["late"]
+
+
 # -- real sessions ---------------------------------------------------------------------------------
 
 
@@ -78,6 +100,27 @@ async def test_turn_that_was_silent_for_two_minutes_takes_no_time(tmp_path, at, 
     with quick():
         async with use_cassette(path, "none"):
             assert await silent_turn(at, 120.0) == (120.0, "Here again.")
+
+
+@real
+async def test_silence_of_a_turn_that_restarts_the_harness_takes_no_time(tmp_path, at, quick):
+    async def refused_then_silent(setting, limit):
+        async with agy.Runtime(agy.RuntimeConfig(chat_pause=0, chat_timeout=limit)) as runtime:
+            agent = await runtime.create_agent(setting.config())
+            with pytest.raises(agy.BackendError, match="401"):
+                await agent.chat_text("Hello")
+            with pytest.raises(agy.AgyTimeoutError) as caught:
+                await agent.chat_text("Count")
+            return caught.value.duration
+
+    path = tmp_path / "c"
+    script = [fail(401), say("One, ") + hang()]
+    async with ScriptedModel(script) as model, use_cassette(path):
+        await refused_then_silent(Setting(model.base_url, tmp_path / "then"), 2.0)
+    lengthen(path, "haltRequest", 118.0)
+    with quick():
+        async with use_cassette(path, "none", stall_after=2):
+            assert await refused_then_silent(at, 120.0) == 120.0
 
 
 @real

@@ -1,4 +1,4 @@
-"""The README's examples run as they stand, one after the other, here with the echo model."""
+"""The README's examples run as they stand, one after the other, without a key."""
 
 from __future__ import annotations
 

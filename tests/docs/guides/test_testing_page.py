@@ -34,8 +34,10 @@ def test_examples_run_and_replay(pytester, monkeypatch):
     pytester.makepyfile(test_weather=first, test_script=second)
     pytester.makeini(INI)
     runs = {"once": pytester.runpytest_inprocess, "none": pytester.runpytest_subprocess}
+    arguments = {"once": ["-p", "tests.support.echo_as_gemini"], "none": []}
     for mode, run in runs.items():
-        run(f"--agy-record-mode={mode}", "--agy-block-network").assert_outcomes(passed=3)
+        result = run(f"--agy-record-mode={mode}", "--agy-block-network", *arguments[mode])
+        result.assert_outcomes(passed=3)
     names = sorted(path.name for path in (pytester.path / "cassettes/test_weather").iterdir())
     assert names == ["test_answers", "test_tells_the_weather"]
 

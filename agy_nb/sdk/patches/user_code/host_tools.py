@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from google.antigravity import types
@@ -19,7 +20,7 @@ from agy_nb.protocol import events
 from agy_nb.protocol.encodable import encodable_text
 from agy_nb.sdk.deadlocks import user_code
 from agy_nb.sdk.interfaces import now
-from agy_nb.sdk.patches.user_code.guard import contained, contained_wait
+from agy_nb.sdk.patches.user_code.guard import UserCodeError, contained, contained_wait
 from agy_nb.sdk.patches.user_code.ordered_sets import with_ordered_sets
 
 MOST_WORDS = 20_000
@@ -56,6 +57,18 @@ def contain_tools(runner: Any) -> None:
             return await contained_wait(inner(function, **kwargs))
 
     runner._execute_fn = run_contained
+
+
+class RecordedToolError(Exception):
+    """What a tool raised in the recording; it has not run in the replay.
+
+    Args:
+        note: The recorded host note.
+    """
+
+    def __init__(self, note: events.ToolException) -> None:
+        super().__init__(note.message)
+        self.note = note
 
 
 class ToolGuard:
@@ -96,7 +109,8 @@ class ToolGuard:
             for result in await self._process([call]):
                 if result.exception is not None:
                     self._note(_exception_of(result))
-                    self._keep(result.id or "", result.exception)
+                    if not isinstance(result.exception, RecordedToolError):
+                        self._keep(result.id or "", result.exception)
                 results.append(_sendable(result))
         return results
 
@@ -140,7 +154,11 @@ def _with_words(result: types.ToolResult) -> types.ToolResult:
 
 def _exception_of(result: types.ToolResult) -> events.ToolException:
     """What a tool raised, as a host note: on the wire are only its words."""
-    error = result.exception
+    error: BaseException | None = result.exception
+    if isinstance(error, RecordedToolError):
+        return replace(error.note, call_id=result.id or "", at=now())
+    if isinstance(error, UserCodeError):  # it stands for what the tool raised
+        error = error.__cause__ or error
     return events.ToolException(
         call_id=result.id or "",
         error_type=type(error).__name__,
