@@ -181,7 +181,7 @@ def led() -> Iterator[None]:
 
 
 async def _answered(start: OutsideStart) -> _OutsideSocket:
-    launch.recorded_result.set(None)
+    launch.recorded_results.set(None)
     return _OutsideSocket((await launch.intercept(start)).socket)
 
 
