@@ -20,7 +20,7 @@ ALLOWED = {
     "agy_nb/testing/gemini.py": "the Gemini API's JSON, which has names of its own",
     "agy_nb/analysis/read/model_requests.py": "the Gemini API's JSON",
     "agy_nb/cassette/redaction/http/sse_events.py": "the Gemini API's JSON",
-    "agy_nb/cassette/matching/compare_requests.py": "the Gemini API's JSON",
+    "agy_nb/cassette/matching/harness_parts.py": "the Gemini API's JSON",
 }
 _WORD = re.compile(r"\w+")
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from agy_nb.wire.frames import LIST_VALUE
+from agy_nb.wire.frames import LIST_VALUE, STRING_VALUE
 from agy_nb.wire.json_values import dump_like
 
 _BEGINS = re.compile(r"\{\s{0,100}\"|\[\s{0,100}[\"{\[0-9tfn-]")
@@ -129,7 +129,7 @@ def _closed_value(before: Any, data: Any) -> Any:
     after = closed(data)
     if after == inner:
         return before
-    return {"stringValue" if isinstance(after, str) else kind: after}
+    return {STRING_VALUE if isinstance(after, str) else kind: after}
 
 
 def _values(inner: Any) -> Any:
