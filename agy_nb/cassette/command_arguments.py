@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from argparse import ArgumentTypeError
+from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 
 from agy_nb.cassette.errors import CassetteError
+from agy_nb.cassette.redaction import Rule
 from agy_nb.cassette.storage.format import cassette_path
 
 
@@ -35,3 +36,16 @@ def to_label(text: str) -> tuple[str, str]:
     if problem:
         raise ArgumentTypeError(f"{text[:80]!r}: {problem}")
     return name.strip(), value.strip()
+
+
+def rules_of(arguments: Namespace) -> list[Rule]:
+    """Return the redaction rules of a command.
+
+    Raises:
+        InvalidInputError: A JSON path is not valid.
+    """
+    from agy_nb.cassette.matching.jsonpath import JsonPath
+
+    for path in arguments.jsonpath:
+        JsonPath.parse(path)  # raises InvalidInputError, which the command shows
+    return [*arguments.regex, *arguments.jsonpath]

@@ -6,11 +6,17 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 
+from agy_nb.cassette.matching.compare_frames import Comparer
+from agy_nb.cassette.matching.text_diff import diff_of
 from agy_nb.cassette.storage.cassette_reader import RecordedSession, load
 from agy_nb.cassette.storage.format import Frame, WireRecord, spoken_frame
 from agy_nb.wire.summaries import digest_diff
+from agy_nb.wire.summaries.canonical_config import canonical_config
 from agy_nb.wire.summaries.digest import Digest, SessionDigest
 from agy_nb.wire.summaries.digest_diff import PARTS
+
+_MOST_FIELDS = 20
+"""Fields of a configuration that are shown."""
 
 
 def digests_of(lines: Iterable[WireRecord]) -> list[Digest]:
@@ -65,4 +71,19 @@ def differences(
         if left is None or right is None:
             yield f"session {number}: only in {called[right is not None]}"
             continue
+        if "config" in parts:
+            yield from _config_differences(number, left.config, right.config)
         yield from digest_diff.differences(number, digest_of(left), digest_of(right), called, parts)
+
+
+def _config_differences(number: int, one: Frame, other: Frame) -> Iterator[str]:
+    """Name each field of the configuration that differs, with a diff of its values."""
+    left, right = (canonical_config(frame) for frame in (one, other))
+    found = list(Comparer().differences(left, right)) if left != right else []
+    for difference in found[:_MOST_FIELDS]:
+        yield f"session {number}: {difference.path} differs"
+        for line in diff_of(difference).splitlines():
+            yield f"  {line}"
+    if len(found) > _MOST_FIELDS:
+        more = len(found) - _MOST_FIELDS
+        yield f"session {number}: {more} more fields of the configuration differ"

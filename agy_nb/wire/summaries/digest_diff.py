@@ -35,11 +35,10 @@ def differences(
         parts: The parts to compare, of `PARTS`.
 
     Returns:
-        A line for each part that differs, and indented below it a unified diff of the part as JSON.
+        A line for each part that differs, except for the configuration, and indented below it a
+        unified diff of the part as JSON.
         Turns are numbered from 1, as `cassette show` and mismatch errors number them.
     """
-    if "config" in parts and left["config"] != right["config"]:
-        yield f"session {number}: the configurations differ"
     for turn, (a, b) in enumerate(zip_longest(left["turns"], right["turns"]), 1):
         where = f"session {number}, turn {turn}"
         if a is None or b is None:

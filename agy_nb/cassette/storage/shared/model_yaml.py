@@ -71,7 +71,7 @@ def _write(file: Path, interactions: list[Interaction], texts: SharedTexts | Non
         "interactions": [_compacted(made, texts, repeated) for made in found],
         "version": VCR_VERSION,
     }
-    text = _to_yaml(data)
+    text = to_yaml(data)
     if _from_yaml(text) == data:
         write_file(file, text.encode())
     else:  # a text that YAML does not write as a block of lines
@@ -166,7 +166,8 @@ class _Repeated:
         return known, f"<{id(known)}>".rjust(_WORTH_AN_ALIAS)
 
 
-def _to_yaml(data: Any) -> str:
+def to_yaml(data: Any) -> str:
+    """Return data as YAML, with one line per value and texts of several lines as blocks."""
     import yaml
 
     return str(yaml.dump(data, Dumper=_dumper(), allow_unicode=True, width=_WIDTH, sort_keys=False))
