@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import math
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,21 +11,16 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from agy_nb.analysis.schema import By
 from agy_nb.errors import InvalidInputError
+from agy_nb.protocol.labels import problem_of
 from agy_nb.terminal import printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from agy_nb.analysis.sessions import Sessions
     from agy_nb.analysis.tables import Tables
 
 FORMATS = ("table", "csv", "json", "parquet")
-
-_SHOWN = (
-    "n_model_calls", "n_tool_calls", "input_tokens", "cache_read_tokens", "output_tokens",
-    "total_tokens", "cache_hit_ratio", "cost_usd", "n_errors", "duration_s", "attributed_tokens",
-    "attributed_cost_usd",
-)  # fmt: skip
-"""Columns of the text table; the other formats have all columns."""
 
 
 def add_parser(commands: Any) -> None:
@@ -44,7 +39,7 @@ def add_parser(commands: Any) -> None:
         metavar="KEYS",
         type=_keys,
         default="day",
-        help=f"one key or several, separated by commas: {', '.join(get_args(By))} "
+        help=f"one key or several, separated by commas: {', '.join(get_args(By))}, or a label "
         "(default: %(default)s)",
     )
     parser.add_argument(
@@ -70,48 +65,79 @@ def add_parser(commands: Any) -> None:
         "--output", type=Path, metavar="FILE", help="write to a file instead of the terminal"
     )
     parser.add_argument("--no-cost", action="store_true", help="do not look up prices")
-    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="show it again while agents run, until Ctrl-C: in place on a terminal, else a line "
+        "per change",
+    )
+    parser.add_argument(
+        "--interval",
+        type=_seconds,
+        default=2.0,
+        metavar="SECONDS",
+        help="pause of --watch (default: %(default)s)",
+    )
+    parser.set_defaults(run=run, parser=parser)
 
 
 def _keys(text: str) -> tuple[str, ...]:
+    """Convert an argument to keys. A word that is not a key can be a label of a recording."""
     keys = tuple(key.strip() for key in text.split(","))
     for key in keys:
-        if key not in get_args(By):
+        if key not in get_args(By) and problem_of(key, ""):
             raise argparse.ArgumentTypeError(
-                f"{key!r} is not a key; use one or several of {', '.join(get_args(By))}"
+                f"{key!r} is not a key; use one or several of {', '.join(get_args(By))}, or a label"
             )
     return keys
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number of seconds > 0, got {text!r}")
+    return value
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command.
 
     Returns:
-        The exit code: 0, or 1 when a path has no recording or no session could be read.
+        The exit code: 0, 1 when a path has no recording or no session could be read, or 2 when a
+        key is neither known nor a label.
 
     Raises:
         InvalidInputError: There is nothing at a path, no such time zone, or the format needs
             `--output`.
     """
-    from agy_nb.analysis.loading import load
-    from agy_nb.analysis.metrics.cost import Prices
+    from agy_nb.analysis.export.text_table import aligned, usage_rows
+    from agy_nb.analysis.metrics.groups import check_keys
 
     if arguments.format == "parquet" and arguments.output is None:
         raise InvalidInputError("--format parquet needs --output FILE", field="output")
-    loaded = load(arguments.path, prices=None if arguments.no_cost else Prices())
-    sessions: Tables = loaded
-    if arguments.since or arguments.until:
-        sessions = sessions.filter(since=arguments.since, until=arguments.until, tz=arguments.tz)
     keys: list[str] = list(arguments.by)
     if arguments.breakdown and "model" not in keys:
         keys.append("model")
+    if arguments.watch:
+        return _watch(arguments, keys)
+    loaded = _load(arguments)
+    sessions = _selected(loaded, arguments)
+    try:
+        check_keys(sessions, keys)
+    except InvalidInputError as error:
+        arguments.parser.print_usage(sys.stderr)
+        sys.stderr.write(printable(f"agy-nb usage: error: {error}") + "\n")
+        return 2
     usage = sessions.usage(keys, tz=arguments.tz)
     problems = loaded.problems
     is_empty = problems["problem"].eq("nothing_found")
     if is_empty.any() and is_empty.all() and not len(loaded.turns):
         return _say_empty(problems["path"])
     if arguments.format == "table":
-        _put(_with_total(usage, sessions, keys), arguments.output)
+        _put(aligned(usage_rows(usage, sessions, keys)), arguments.output)
     else:
         _write(usage, arguments.format, arguments.output)
     _say_empty(problems.loc[is_empty, "path"])
@@ -121,6 +147,55 @@ def run(arguments: argparse.Namespace) -> int:
     if sessions.model_calls["cost_status"].eq("no_price_table").any():
         sys.stderr.write("note: no prices are installed: pip install 'agy-nb[cost]'\n")
     return 1 if is_empty.any() or (len(problems) and not len(loaded.turns)) else 0
+
+
+def _load(arguments: argparse.Namespace) -> Sessions:
+    from agy_nb.analysis.loading import load
+    from agy_nb.analysis.metrics.cost import Prices
+
+    return load(arguments.path, prices=None if arguments.no_cost else Prices())
+
+
+def _selected(loaded: Sessions, arguments: argparse.Namespace) -> Tables:
+    if not arguments.since and not arguments.until:
+        return loaded
+    return loaded.filter(since=arguments.since, until=arguments.until, tz=arguments.tz)
+
+
+def _watch(arguments: argparse.Namespace, keys: list[str]) -> int:
+    from agy_nb.analysis.export.files import plain
+    from agy_nb.analysis.export.text_table import usage_rows
+    from agy_nb.analysis.export.usage_watch import Record, Rows, state_of, watch, watch_as_json
+    from agy_nb.analysis.metrics.groups import columns_of, labels_of
+
+    if arguments.format not in ("table", "json") or arguments.output is not None:
+        raise InvalidInputError("--watch shows a table, or writes JSON with --json", field="watch")
+    seen: dict[str, Any] = {}
+
+    def look() -> tuple[pd.DataFrame, Tables, list[str]]:
+        """Read what has changed; nothing is read again if nothing has."""
+        loaded = _load(arguments)
+        state = state_of(loaded.recordings)
+        if seen.get("state") != state or arguments.since or arguments.until:
+            sessions = _selected(loaded, arguments)
+            labels = labels_of(sessions)  # of the recordings so far
+            known = [key for key in keys if key in get_args(By) or key in labels]
+            answer = sessions.usage(known, tz=arguments.tz), sessions, known
+            seen.update(state=state, answer=answer)
+        found: tuple[pd.DataFrame, Tables, list[str]] = seen["answer"]
+        return found
+
+    def rows() -> Rows:
+        return usage_rows(*look())
+
+    def records() -> list[Record]:
+        text = plain(look()[0]).to_json(orient="records", date_format="iso")
+        found: list[Record] = json.loads(text)
+        return found
+
+    if arguments.format == "json":
+        return watch_as_json(records, columns_of(keys), arguments.interval)
+    return watch(rows, arguments.interval)
 
 
 def _say_empty(paths: Iterable[str]) -> int:
@@ -152,70 +227,3 @@ def _put(text: str, output: Path | None) -> None:
         sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
     else:
         output.write_text(text, encoding="utf-8")
-
-
-def _with_total(usage: pd.DataFrame, sessions: Tables, keys: list[str]) -> str:
-    """Return the text of a table, with names of sessions and a row with the sum of all."""
-    import pandas as pd
-
-    from agy_nb.analysis.export.files import plain
-    from agy_nb.analysis.metrics.groups import columns_of, session_names
-
-    shown = usage
-    if "session_name" in shown:
-        shown = shown.drop(columns="session_id")
-    elif "session_id" in shown:
-        names = shown["session_id"].map(session_names(sessions))
-        shown = shown.assign(session_id=names).rename(columns={"session_id": "session_name"})
-    if "tool" in keys or len(shown) < _FEW:  # tools have a share of the tokens only
-        return _as_text(plain(shown))
-    on = [name for name in shown.columns if name in (*columns_of(keys), "session_name")]
-    total = sessions.usage(())
-    rows = pd.concat([plain(shown).astype(object), plain(total).astype(object)])
-    rows[on[0]] = [*rows[on[0]][:-1], "total"]
-    return _as_text(rows)
-
-
-_FEW = 2
-
-
-def _as_text(usage: pd.DataFrame) -> str:
-    if not len(usage):
-        return "no turns\n"
-    bounds = {"total_tokens": "tokens_are_lower_bound", "cost_usd": "cost_is_lower_bound"}
-    figures = [name for name in _SHOWN if name in usage]
-    keys = list(usage.columns[: next(i for i, n in enumerate(usage.columns) if n in figures)])
-    rows: list[list[str]] = [[*keys, *figures]]
-    for _, row in usage.iterrows():
-        cells = [_cell(name, row[name]) for name in keys]
-        for name in figures:
-            least = name in bounds and row[bounds[name]] and str(row[name]) != "<NA>"
-            cells.append((">=" if least else "") + _cell(name, row[name]))
-        rows.append(cells)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if place < len(keys) else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _cell(name: str, value: Any) -> str:
-    if value is None or str(value) in ("<NA>", "NaT", "nan"):
-        return "-"
-    if name in ("day", "week", "month", "hour") and not isinstance(value, str):
-        return str(value)[:16] if name == "hour" else str(value.date())
-    if name.endswith("_usd"):
-        # A short call costs millionths of a dollar; do not round it to 0.
-        digits = 6 if not value else max(6, -math.floor(math.log10(value)))
-        return f"{value:,.{digits}f}"
-    if name.endswith("_ratio"):
-        return f"{value:.1%}"
-    if name.endswith("_s"):
-        return f"{value:,.3f}"
-    if isinstance(value, str):
-        return printable(value).replace("\n", "\\n")
-    return f"{value:,.0f}" if name.endswith("tokens") else str(value)

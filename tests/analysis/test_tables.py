@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from agy_nb.analysis import Prices, load
-from agy_nb.analysis.cli import _as_text, add_parser
+from agy_nb.analysis.cli import add_parser
 from agy_nb.analysis.export.files import csv
+from agy_nb.analysis.export.text_table import aligned, text_rows
 from agy_nb.analysis.metrics.compare import compare
 from agy_nb.analysis.schema import TABLES, USAGE_KEYS
 from agy_nb.errors import InvalidInputError
@@ -418,9 +419,11 @@ def test_command_has_several_keys_and_limits(sessions, tmp_path, capsys):
     assert capsys.readouterr().out == "no turns\n"
     with pytest.raises(InvalidInputError):
         command(tmp_path, "--since", "soon")
+    assert command(tmp_path, "--by", "day,mood") == 2
+    assert "by must be of session, " in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        command(tmp_path, "--by", "day,mood")
-    assert "'mood' is not a key; use one or several of turn, " in capsys.readouterr().err
+        command(tmp_path, "--by", "day,")
+    assert "'' is not a key; use one or several of turn, " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -429,7 +432,7 @@ def test_command_has_several_keys_and_limits(sessions, tmp_path, capsys):
 def test_command_shows_no_cost_as_nothing_that_is_something(price, shown):
     usage = pd.DataFrame({"n_model_calls": [1], "cost_usd": [220 * price / 1e6]})
     usage["cost_is_lower_bound"] = False
-    assert _as_text(usage).split()[-1] == shown
+    assert aligned(text_rows(usage)).split()[-1] == shown
 
 
 def test_command_marks_lower_bounds(tmp_path, capsys):

@@ -47,7 +47,9 @@ def test_no_command_shows_the_commands(capsys):
         ["harness", "--replay", ""],
         ["harness", "--replay", "one", "--speed", "-1"],
         ["usage"],
-        ["usage", "one", "--by", "nonsense"],
+        ["usage", ".", "--by", "nonsense"],
+        ["usage", "one", "--by", "!"],
+        ["usage", "one", "--watch", "--interval", "0"],
     ],
 )
 def test_wrong_arguments_are_exit_code_2(arguments, capsys):
