@@ -21,4 +21,4 @@ async def test_chat_of_a_warm_agent():
 
 async def test_replayed_session(tmp_path):
     flow = (await of_a_replayed_session(tmp_path / "cassette")).flow
-    assert_within(flow, 95, 530)  # 91 and 514
+    assert_within(flow, 96, 530)  # 96 and 526; one module is for texts that look like marks
