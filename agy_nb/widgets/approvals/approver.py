@@ -22,8 +22,8 @@ from agy_nb.terminal import revealed
 from agy_nb.widgets.approvals import argument_editor, typed_prompts
 from agy_nb.widgets.approvals.approval_card import ApprovalCard
 from agy_nb.widgets.approvals.pending import PendingRequest, Reply, pending_requests
-from agy_nb.widgets.response import cards
-from agy_nb.widgets.response.cards import NO
+from agy_nb.widgets.response import call_details, cards
+from agy_nb.widgets.response.approval_text import NO
 from agy_nb.widgets.tree.front_end_messages import AnswerAll, Answered, Decide
 
 SHOWN_WITHIN_S = 4.0
@@ -80,7 +80,7 @@ class Approver:
             {
                 "type": "approval",
                 "tool": _short(request.tool),
-                "shown": cards.is_shown(request.args),
+                "shown": call_details.is_shown(request.args),
                 "deadline": deadline,
                 **self._editor(request),
             },
@@ -239,7 +239,7 @@ def _problem(request: ApprovalRequest, reply: Reply) -> str:
     """Describe why a reply is invalid: the call was not shown in full, or cannot run as edited."""
     if not isinstance(reply, Decide) or reply.choice == "deny":
         return ""
-    if not cards.is_shown(request.args):
+    if not call_details.is_shown(request.args):
         return _NOT_SHOWN
     if reply.choice == "edited":
         if not request.editable:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from agy_nb.protocol.values import JsonObject
 from agy_nb.terminal import printable
-from agy_nb.widgets.response.cards import LONGEST_CALL, command_of
+from agy_nb.widgets.response.call_details import LONGEST_CALL, command_of
 
 LONGEST = LONGEST_CALL
 """Maximum length of editable arguments, in characters."""

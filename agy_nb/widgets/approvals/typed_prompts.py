@@ -11,7 +11,7 @@ from agy_nb.protocol.values import Answer, AskedQuestion
 from agy_nb.sdk.interfaces import ApprovalRequest
 from agy_nb.terminal import printable
 from agy_nb.widgets.approvals import argument_editor
-from agy_nb.widgets.response.cards import is_shown
+from agy_nb.widgets.response.call_details import is_shown
 from agy_nb.widgets.tree.front_end_messages import AnswerAll, Answered, Decide
 
 _CHOICES: dict[str, Literal["once", "tool", "call"]] = {

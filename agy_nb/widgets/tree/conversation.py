@@ -34,48 +34,15 @@ from agy_nb.protocol.values import ErrorInfo, Message, Prompt, TokenUsage, Traje
 from agy_nb.widgets.markdown.markup import escape
 from agy_nb.widgets.markdown.source import quoted
 from agy_nb.widgets.markdown.streamed_text import StreamedTexts
-from agy_nb.widgets.response import cards
+from agy_nb.widgets.response import approval_text, cards, values
 from agy_nb.widgets.tree.node_tree import NodeTree
 from agy_nb.widgets.tree.nodes import Change, Upsert
+from agy_nb.widgets.tree.retry_rows import RetryRows
+from agy_nb.widgets.tree.subagents import Subagents
+from agy_nb.widgets.tree.tool_rows import ToolRows
 
 _PROGRESS = (Text, Thought, ToolCall, StructuredOutput)
 """Events after which a model call that was repeated has succeeded."""
-
-
-@dataclass(slots=True)
-class _Call:
-    node: str
-    parent: str
-    call: ToolCall
-    result: ToolResult | None = None
-    raised: ToolException | None = None
-    decision: Approval | None = None
-
-
-@dataclass(slots=True)
-class _SameTool:
-    """The calls of one tool in a turn, and the arguments in which they differ."""
-
-    calls: list[_Call] = field(default_factory=list)
-    differing: set[str] = field(default_factory=set)
-
-    def add(self, known: _Call) -> bool:
-        """Add a call; return whether more arguments differ now."""
-        if known not in self.calls:
-            self.calls.append(known)
-        first, args = self.calls[0].call.args, known.call.args
-        before = len(self.differing)
-        self.differing |= {key for key in first if key not in args or args[key] != first[key]}
-        self.differing |= args.keys() - first.keys()
-        return len(self.differing) > before
-
-
-@dataclass(slots=True)
-class _Retries:
-    """The failed tries of a model call that the harness repeats."""
-
-    node: str
-    errors: list[ErrorInfo]
 
 
 @dataclass(slots=True)
@@ -85,16 +52,10 @@ class _Turn:
     began: float = 0.0
     state: TurnState = TurnState.QUEUED
     usage: TokenUsage | None = None
-    subagents: dict[str, str] = field(default_factory=dict)
-    calls: dict[str, _Call] = field(default_factory=dict)
-    same_tool: dict[tuple[str, str | None], _SameTool] = field(default_factory=dict)
-    decisions: dict[str, Approval] = field(default_factory=dict)
-    refusals: set[str] = field(default_factory=set)
     cards: dict[str, str] = field(default_factory=dict)
     refused: str = ""
     last_text: str = ""
     notice: tuple[str, ErrorInfo] | None = None
-    retries: dict[str, _Retries] = field(default_factory=dict)
     waits: str = ""
 
 
@@ -115,14 +76,18 @@ class ConversationView:
         self.pending: dict[str, Approval | Question] = {}
         self._tree = NodeTree()
         self._texts = StreamedTexts(self._tree)
+        self._subagents = Subagents(self._tree)
+        self._parent = self._subagents.node_of
+        self._tools = ToolRows(self._tree, self._subagents, self._close_text)
+        self._retries = RetryRows(self._tree)
         self._turn = _Turn()
         self._footer: tuple[str, TurnState, TokenUsage | None, float | None] | None = None
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
             Text: self._write,
             Thought: self._write,
-            ToolCall: self._call,
-            ToolResult: self._result,
-            ToolException: self._exception,
+            ToolCall: self._tools.on_call,
+            ToolResult: self._tools.on_result,
+            ToolException: self._tools.on_exception,
             Approval: self._approval,
             Question: self._question,
             StructuredOutput: self._output,
@@ -143,17 +108,22 @@ class ConversationView:
             kind: Whether the user, a trigger or the harness began the turn.
         """
         self._turn = _Turn()
+        self._forget_turn()
         self._texts.begin_turn()
         if prompt is not None:
             label = {"trigger": "Trigger", "wakeup": "Wake-up"}.get(kind, "You")
             node = self._add(kind="prompt", body=cards.prompt(prompt, kind), label=label)
             self._texts.write(node, quoted(cards.text_of(prompt)))
 
+    def _forget_turn(self) -> None:
+        for rows in (self._subagents, self._tools, self._retries):
+            rows.begin_turn()
+
     def on_event(self, event: Event) -> None:
         """Add an event of the current turn; event types without a node are ignored."""
         turn = self._turn
-        if turn.retries and isinstance(event, _PROGRESS):
-            self._end_retries(event.trajectory)
+        if self._retries and isinstance(event, _PROGRESS):
+            self._retries.end(event.trajectory.id)
         if not turn.began and event.at:
             turn.began = event.at
         handler = self._handlers.get(type(event))
@@ -165,7 +135,7 @@ class ConversationView:
         for message in messages:
             parent = self._parent(message.trajectory)
             if message.role == "user":
-                node = self._add(parent=parent, kind="prompt", body=cards.plain(message.content))
+                node = self._add(parent=parent, kind="prompt", body=values.plain(message.content))
                 self._texts.write(node, quoted(message.content))
             else:
                 html = self._texts.render(message.content)
@@ -186,6 +156,7 @@ class ConversationView:
         turn = _Turn(began=self._turn.began, state=self._turn.state, usage=self._turn.usage)
         self._turn = turn
         self.pending.clear()
+        self._forget_turn()
         self._tree.clear()
         self._texts.clear()
         self._footer = None
@@ -259,20 +230,6 @@ class ConversationView:
         self._tree.remove(node)
         self._texts.forget(node)
 
-    def _parent(self, where: Trajectory) -> str:
-        """Return the parent of a trajectory's nodes; create it for a new subagent."""
-        if where.is_root or not where.id:
-            return ""
-        known = self._turn.subagents.get(where.id)
-        if known is None:
-            above = self._turn.subagents.get(where.parent_id or "", "")
-            head = f"Subagent <span class='agy-dim'>{escape(where.id[:8])}</span>"
-            known = self._add(
-                parent=above, kind="subagent", head=head, fold="open", label="Subagent"
-            )
-            self._turn.subagents[where.id] = known
-        return known
-
     # -- texts -------------------------------------------------------------------------------
 
     def _write(self, event: Text | Thought) -> None:
@@ -301,41 +258,6 @@ class ConversationView:
 
     # -- cards -------------------------------------------------------------------------------
 
-    def _call(self, event: ToolCall) -> None:
-        if event.call_id in self._turn.refusals:  # its approval card shows it
-            return
-        known = self._turn.calls.get(event.call_id)
-        if known is None:
-            parent = self._parent(event.trajectory)
-            self._close_text(parent)
-            node = self._tree.new_id()
-            known = self._turn.calls[event.call_id] = _Call(node, parent, event)
-        else:
-            known.call = event
-        self._take_decision(known)
-        same = self._turn.same_tool.setdefault((event.name, event.server), _SameTool())
-        for each in same.calls if same.add(known) else (known,):
-            self._show_call(each)
-
-    def _take_decision(self, known: _Call) -> None:
-        """Move a decision that allowed a call into the row of the call."""
-        decision = self._turn.decisions.pop(known.call.call_id, None)
-        if decision is not None:
-            known.decision = decision
-            self._remove(decision.approval_id)
-
-    def _result(self, event: ToolResult) -> None:
-        known = self._turn.calls.get(event.call_id)
-        if known is not None:
-            known.result = event
-            self._show_call(known)
-
-    def _exception(self, event: ToolException) -> None:
-        known = self._turn.calls.get(event.call_id)
-        if known is not None:
-            known.raised = event
-            self._show_call(known)
-
     def _output(self, event: StructuredOutput) -> None:
         parent = self._parent(event.trajectory)
         self._close_text(parent)
@@ -347,64 +269,26 @@ class ConversationView:
             self._close_text(parent)
             self._add(parent=parent, kind="notice", head=cards.stopped(event))
 
-    def _show_call(self, known: _Call, state: str = "") -> None:
-        call, result = known.call, known.result
-        ran = result is not None and not result.denied
-        wait = result.at - call.at if result is not None and ran and result.at and call.at else None
-        self._tree.upsert(
-            Upsert(
-                id=known.node,
-                parent=known.parent,
-                kind="tool",
-                head=cards.tool(
-                    call,
-                    result,
-                    state,
-                    wait,
-                    known.raised,
-                    decision=known.decision,
-                    differing=self._differing(call),
-                ),
-                body=cards.tool_body(call, result, known.raised, known.decision),
-                fold="closed",
-            )
-        )
-
-    def _differing(self, call: ToolCall) -> set[str]:
-        same = self._turn.same_tool.get((call.name, call.server))
-        return set() if same is None else same.differing
-
     def _approval(self, event: Approval) -> None:
         pending = event.state is ApprovalState.PENDING
         self._ask(event.approval_id, event, pending=pending)
         if not pending and event.call_id:
             if event.state is not ApprovalState.ALLOWED:
-                self._refuse(event.call_id)
-            elif (known := self._turn.calls.get(event.call_id)) is not None:
-                known.decision = event
+                self._tools.refuse(event.call_id)
+            elif self._tools.allow(event):
                 self._remove(event.approval_id)
-                self._show_call(known)
                 return
-            else:
-                self._turn.decisions[event.call_id] = event
         self._tree.upsert(
             Upsert(
                 id=event.approval_id,
                 parent=self._card_parent(event.approval_id, event.trajectory),
                 kind="approval" if pending else "decided",
-                head=cards.approval(event),
-                body=cards.approval_body(event),
+                head=approval_text.approval(event),
+                body=approval_text.approval_body(event),
                 fold=None if pending else "closed",
                 label=f"Approval of {event.tool}",
             )
         )
-
-    def _refuse(self, call_id: str) -> None:
-        """Remove the card of a refused call: its approval card shows the call."""
-        self._turn.refusals.add(call_id)
-        known = self._turn.calls.pop(call_id, None)
-        if known is not None:
-            self._remove(known.node)
 
     def _question(self, event: Question) -> None:
         pending = event.answers is None
@@ -439,11 +323,11 @@ class ConversationView:
         if event.refused_step is not None and event.trajectory.is_root:
             self._turn.refused, self._turn.last_text = self._turn.last_text, ""
         if not event.fatal and event.error.retryable:
-            self._retry(event, parent)
+            self._retries.add(event, parent)
             return
         if event.fatal:
             self._drop_notice(event.error)
-            self._end_retries(event.trajectory)
+            self._retries.end(event.trajectory.id)
         node = self._add(
             parent=parent,
             kind="error" if event.fatal else "notice",
@@ -451,39 +335,6 @@ class ConversationView:
         )
         if not event.fatal and event.trajectory.is_root:
             self._turn.notice = node, event.error
-
-    def _retry(self, event: Error, parent: str) -> None:
-        """Show all tries of a model call in one row."""
-        known = self._turn.retries.get(event.trajectory.id)
-        if known is None:
-            known = self._turn.retries[event.trajectory.id] = _Retries(self._tree.new_id(), [])
-        known.errors.append(event.error)
-        count = str(event.retry or len(known.errors))
-        if event.max_retries is not None:
-            count += f" of {event.max_retries}"
-        self._show_retries(known, parent, f"Retrying ({count})")
-
-    def _end_retries(self, where: Trajectory) -> None:
-        known = self._turn.retries.pop(where.id, None)
-        if known is not None:
-            words = (
-                "Retried once" if len(known.errors) == 1 else f"Retried {len(known.errors)} times"
-            )
-            self._show_retries(known, self._parent(where), words)
-
-    def _show_retries(self, known: _Retries, parent: str, words: str) -> None:
-        self._tree.upsert(
-            Upsert(
-                id=known.node,
-                parent=parent,
-                kind="notice",
-                head=cards.retries(words, known.errors[-1]),
-                body="".join(
-                    f"<div>{cards.error(each.type, each.message)}</div>" for each in known.errors
-                ),
-                fold="closed",
-            )
-        )
 
     def _drop_notice(self, error: ErrorInfo) -> None:
         """Remove the notice of a failed step when the turn fails with the same error."""
@@ -513,11 +364,8 @@ class ConversationView:
     def _end(self, state: TurnState, at: float) -> None:
         turn = self._turn
         self._texts.close_all()
-        for known in turn.calls.values():
-            if known.result is None:
-                self._show_call(known, "Stopped" if state is TurnState.CANCELLED else "No result")
-        for where in tuple(turn.retries):
-            self._end_retries(Trajectory(id=where))
+        self._tools.end("Stopped" if state is TurnState.CANCELLED else "No result")
+        self._retries.end_all()
         if state is TurnState.CANCELLED:
             self._add(kind="notice", head="Stopped. The partial answer was kept.")
         took = at - turn.began if at and turn.began else None

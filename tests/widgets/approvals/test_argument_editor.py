@@ -12,7 +12,7 @@ from agy_nb.sdk.interfaces import ApprovalRequest
 from agy_nb.testing import ScriptedModel, call, say
 from agy_nb.widgets.approvals import approver as approvals, argument_editor, typed_prompts
 from agy_nb.widgets.approvals.pending import pending_requests
-from agy_nb.widgets.response import cards
+from agy_nb.widgets.response import approval_text
 from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.tree.live_view import LiveView
 from tests.support.memory import MemoryBackend
@@ -223,9 +223,9 @@ def test_page_keeps_both_versions_and_says_who_changed_them():
         approval_id="approval-1", tool="run", args=COMMAND, state=ApprovalState.ALLOWED,
         decided_by="a click: edited", edited={"CommandLine": "ls -l", "Cwd": "/tmp"},
     )  # fmt: skip
-    assert "Edited by you" in cards.approval(event)
-    assert "ls -l" in cards.approval(event)
-    body = re.sub("<[^>]*>", "", cards.approval_body(event))
+    assert "Edited by you" in approval_text.approval(event)
+    assert "ls -l" in approval_text.approval(event)
+    body = re.sub("<[^>]*>", "", approval_text.approval_body(event))
     assert body.index("ls -l") < body.index("Original call") < body.rindex("ls")
 
 

@@ -8,7 +8,7 @@ from agy_nb.protocol.values import AskedQuestion, QuestionOption
 from agy_nb.sdk.interfaces import ApprovalRequest
 from agy_nb.widgets.approvals import typed_prompts
 from agy_nb.widgets.approvals.approver import approve
-from agy_nb.widgets.response import cards
+from agy_nb.widgets.response import call_details
 from tests.cli.test_terminal import CONTROLS, INVISIBLE
 
 
@@ -63,7 +63,7 @@ async def test_call_that_is_too_long_can_only_be_denied(typing, monkeypatch, lin
     monkeypatch.setattr("agy_nb.widgets.approvals.approver._why_no_user", lambda: "")
     monkeypatch.setattr("agy_nb.widgets.approvals.approver.in_kernel", lambda: False)
     printed = typing(line)
-    request = ApprovalRequest(tool="run", args={"content": "x" * cards.LONGEST_CALL})
+    request = ApprovalRequest(tool="run", args={"content": "x" * call_details.LONGEST_CALL})
     decision = await approve()(request)
     assert not decision.allowed
     assert "You can only deny it" in printed[0]

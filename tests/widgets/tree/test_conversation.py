@@ -299,6 +299,61 @@ def test_error_that_belongs_to_no_turn_is_shown_too():
     assert kinds(transcript) == ["error"]
 
 
+# -- the harness's own tools -----------------------------------------------------------------------
+
+
+def harness_call(name, key="t:1", **args) -> ToolCall:
+    return ToolCall(call_id=key, name=name, args=args, source="builtin", trajectory=ROOT)
+
+
+@pytest.mark.parametrize(
+    ("asked", "args", "call"),
+    [
+        ("run_command", {"CommandLine": "ls"}, ("run_command", {"command_line": "ls"})),
+        (
+            "create_file",
+            {"TargetFile": "/a", "CodeContent": "x"},
+            ("edit_file", {"file_path": "/a"}),
+        ),
+    ],
+)
+def test_approved_call_of_the_harness_is_one_row_though_it_has_two_ids(asked, args, call):
+    allowed = Approval(
+        approval_id="a", tool=asked, args=args, state=ApprovalState.ALLOWED, call_id="other",
+        trajectory=ROOT, decided_by="a click: once",
+    )  # fmt: skip
+    transcript = page(replace(allowed, state=ApprovalState.PENDING), allowed)
+    assert kinds(transcript) == ["decided"]
+    transcript.on_event(harness_call(call[0], **call[1]))
+    assert kinds(transcript) == ["tool"]
+    assert "Allowed by you" in text_of(transcript.html())
+
+
+def test_decision_about_another_file_stays_a_row_of_its_own():
+    allowed = Approval(
+        approval_id="a", tool="edit_file", args={"TargetFile": "/b"}, call_id="other",
+        state=ApprovalState.ALLOWED, trajectory=ROOT,
+    )  # fmt: skip
+    assert kinds(page(allowed, harness_call("edit_file", file_path="/a"))) == ["decided", "tool"]
+
+
+def test_subagents_are_titled_by_their_roles_in_the_order_of_the_call():
+    tasks = [{"Role": "<b>reader", "TypeName": "t"}, {"TypeName": "writer"}]
+    other = replace(CHILD, id="child-2")
+    start = harness_call("invoke_subagent", Subagents=tasks)
+    transcript = page(start, said("one", where=CHILD), said("two", where=other))
+    html = transcript.html()
+    places = [html.index(f"<strong>{name}</strong>") for name in ("&lt;b&gt;reader", "writer")]
+    assert places[0] < html.index("<p>one") < places[1] < html.index("<p>two")
+
+
+def test_subagent_is_titled_when_its_name_comes_late():
+    start = harness_call("invoke_subagent", Subagents=[{"Role": "reader"}])
+    transcript = page(said("one", where=CHILD), start)
+    assert "<strong>reader</strong>" in transcript.html()
+    assert kinds(transcript) == ["subagent", "text", "tool"]
+
+
 # -- approvals and questions -----------------------------------------------------------------------
 
 
