@@ -134,6 +134,12 @@ MCP_OUTPUT_BYTES: Final = "mcpMaxOutputBytes"
 RETRY: Final = "retryConfig"
 API_RETRY: Final = "apiRetry"
 MAX_RETRIES: Final = "maxRetries"
+LINE_SIGNS: Final = {
+    "LINE_ACTION_INSERT": "+",
+    "LINE_ACTION_DELETE": "-",
+    "LINE_ACTION_NONE": " ",
+}
+"""Actions on the lines of an edited file, with their signs in a diff."""
 CONTINUATION_MODE: Final = "sessionContinuationMode"
 INSTRUCTIONS: Final = "systemInstructions"
 TRUNCATION: Final = "toolOutputTruncation"

@@ -24,7 +24,7 @@ from agy_nb.protocol.values import Message
 from agy_nb.runtime.turns.answer import answer_text
 from agy_nb.widgets.markdown.source import quoted
 from agy_nb.widgets.response.cards import text_of
-from agy_nb.widgets.response.values import counted
+from agy_nb.widgets.response.html_values import counted
 
 
 def read_events(path: Path, session: int = 0) -> tuple[Event, ...]:

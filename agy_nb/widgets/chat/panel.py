@@ -34,9 +34,9 @@ from agy_nb.widgets.chat.conversation_export import (
 from agy_nb.widgets.markdown.source import quoted
 from agy_nb.widgets.recordings.frame_player import show
 from agy_nb.widgets.response.cards import prompt, text_of
+from agy_nb.widgets.response.html_values import badge
 from agy_nb.widgets.response.static_fallback import StaticFallback
 from agy_nb.widgets.response.static_html import Still
-from agy_nb.widgets.response.values import badge
 from agy_nb.widgets.tree import front_end_messages as messages, live_view
 from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.usage.cost_text import cost_of

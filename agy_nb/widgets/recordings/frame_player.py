@@ -25,7 +25,7 @@ from agy_nb.protocol.events import (
 )
 from agy_nb.widgets.markdown.code import highlight
 from agy_nb.widgets.markdown.markup import escape
-from agy_nb.widgets.response.values import clip
+from agy_nb.widgets.response.html_values import clip
 from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.wire.frames import kind_of
 

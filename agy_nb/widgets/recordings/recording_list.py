@@ -14,7 +14,7 @@ from agy_nb.cassette.storage.format import WIRE, read_header, read_lines
 from agy_nb.cassette.storage.ownership import is_unfinished
 from agy_nb.widgets.markdown.code import highlight
 from agy_nb.widgets.markdown.markup import escape
-from agy_nb.widgets.response.values import badge, counted
+from agy_nb.widgets.response.html_values import badge, counted
 
 LONGEST = 300
 """Maximum number of recordings that are shown; the filter finds the others."""

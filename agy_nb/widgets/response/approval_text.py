@@ -7,7 +7,7 @@ from agy_nb.terminal import revealed
 from agy_nb.widgets.markdown.markup import escape
 from agy_nb.widgets.response.call_details import call_details, change_of, command_of
 from agy_nb.widgets.response.headline import headline
-from agy_nb.widgets.response.values import badge, clip, seconds, section
+from agy_nb.widgets.response.html_values import badge, clip, seconds, section
 
 NO = "the user said no"
 """The reason that the agent gets if the user denies without one."""

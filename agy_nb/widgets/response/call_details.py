@@ -9,7 +9,7 @@ from typing import Any
 
 from agy_nb.protocol.values import JsonObject
 from agy_nb.terminal import revealed
-from agy_nb.widgets.response.values import (
+from agy_nb.widgets.response.html_values import (
     ENCODER,
     LONGEST,
     block,
@@ -18,6 +18,7 @@ from agy_nb.widgets.response.values import (
     json_result,
     section,
 )
+from agy_nb.wire.frames import LINE_SIGNS
 
 LONGEST_CALL = 200_000
 """Maximum length of a call as JSON that an approval shows; a longer call can only be denied."""
@@ -51,7 +52,7 @@ _CONTENTS = ("CodeContent", "code_content", "content", "contents", "file_text", 
 """Names of arguments that hold the content of a file."""
 
 _BLOCKS = "diff_block"
-_SIGNS = {"LINE_ACTION_INSERT": "+", "LINE_ACTION_DELETE": "-", "LINE_ACTION_NONE": " "}
+"""Name of the argument or the result with the lines of a change."""
 
 
 def command_of(args: JsonObject) -> str | None:
@@ -146,7 +147,7 @@ def diff_of_blocks(value: object) -> str:
         The lines with their signs; empty if the value is something else.
 
     Example:
-        >>> line = {"text": "x = 1", "action": "LINE_ACTION_INSERT"}
+        >>> line = {"text": "x = 1", "action": next(iter(LINE_SIGNS))}
         >>> diff_of_blocks({"diff_block": [{"start_line": 0, "lines": [line]}]})
         '+x = 1'
     """
@@ -164,7 +165,7 @@ def _diff_lines(blocks: list[Any]) -> Iterator[str]:
         if number or len(blocks) > 1:
             yield f"@@ line {int(each.get('start_line', 0)) + 1} @@"
         for line in each["lines"]:
-            yield _SIGNS[line["action"]] + str(line.get("text", ""))
+            yield LINE_SIGNS[line["action"]] + str(line.get("text", ""))
 
 
 def changed_lines(diff: str) -> str:

@@ -16,7 +16,7 @@ from agy_nb.protocol.values import (
     TokenUsage,
 )
 from agy_nb.widgets.markdown.markup import escape, render
-from agy_nb.widgets.response.values import LONGEST, badge, block, clip, dump, plain, seconds
+from agy_nb.widgets.response.html_values import LONGEST, badge, block, clip, dump, plain, seconds
 
 _A_DAY_S = 24 * 60 * 60
 _TURNS = {

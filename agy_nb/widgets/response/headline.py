@@ -8,7 +8,7 @@ from agy_nb.protocol.values import JsonObject
 from agy_nb.terminal import revealed
 from agy_nb.widgets.markdown.markup import escape
 from agy_nb.widgets.response.call_details import COMMANDS, PATHS, command_of
-from agy_nb.widgets.response.values import LONGEST, dump
+from agy_nb.widgets.response.html_values import LONGEST, dump
 
 _SHORT = 80
 

@@ -19,7 +19,7 @@ from agy_nb.widgets.response.call_details import (
     path_of,
 )
 from agy_nb.widgets.response.headline import headline
-from agy_nb.widgets.response.values import (
+from agy_nb.widgets.response.html_values import (
     block,
     clip,
     dot,

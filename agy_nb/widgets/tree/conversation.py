@@ -34,7 +34,7 @@ from agy_nb.protocol.values import ErrorInfo, Message, Prompt, TokenUsage, Traje
 from agy_nb.widgets.markdown.markup import escape
 from agy_nb.widgets.markdown.source import quoted
 from agy_nb.widgets.markdown.streamed_text import StreamedTexts
-from agy_nb.widgets.response import approval_text, cards, values
+from agy_nb.widgets.response import approval_text, cards, html_values
 from agy_nb.widgets.tree.node_tree import NodeTree
 from agy_nb.widgets.tree.nodes import Change, Upsert
 from agy_nb.widgets.tree.retry_rows import RetryRows
@@ -135,7 +135,9 @@ class ConversationView:
         for message in messages:
             parent = self._parent(message.trajectory)
             if message.role == "user":
-                node = self._add(parent=parent, kind="prompt", body=values.plain(message.content))
+                node = self._add(
+                    parent=parent, kind="prompt", body=html_values.plain(message.content)
+                )
                 self._texts.write(node, quoted(message.content))
             else:
                 html = self._texts.render(message.content)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 from agy_nb.widgets.markdown.markup import escape
-from agy_nb.widgets.response.values import counted
+from agy_nb.widgets.response.html_values import counted
 from agy_nb.widgets.usage.cost_text import dollars
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from agy_nb.kernel import in_kernel, run
 from agy_nb.kernel.environment import current_shell
 from agy_nb.runtime.default_runtime import runtime
 from agy_nb.runtime.telemetry import Telemetry
+from agy_nb.widgets.response.html_values import counted
 from agy_nb.widgets.response.page_view import PageView
 from agy_nb.widgets.response.static_html import Still
-from agy_nb.widgets.response.values import counted
 from agy_nb.widgets.tree.nodes import Upsert, static
 from agy_nb.widgets.tree.page_tree import PageTree
 from agy_nb.widgets.usage import usage_table as ut

@@ -24,7 +24,14 @@ from agy_nb.protocol.values import (
     TokenUsage,
 )
 from agy_nb.terminal import revealed
-from agy_nb.widgets.response import approval_text, call_details, cards, headline, tool_calls, values
+from agy_nb.widgets.response import (
+    approval_text,
+    call_details,
+    cards,
+    headline,
+    html_values,
+    tool_calls,
+)
 from tests.cli.test_terminal import INVISIBLE
 from tests.widgets.hostile import OUR_TAGS, PAYLOADS, faults, read, skeleton, text_of
 
@@ -168,7 +175,7 @@ def test_time_of_a_call_is_on_its_line():
     ],
 )
 def test_durations_are_written_as_people_do(value, words):
-    assert values.seconds(value) == words
+    assert html_values.seconds(value) == words
 
 
 def test_body_of_a_call_has_arguments_and_result_or_error():
@@ -209,7 +216,7 @@ def test_ten_megabytes_of_arguments_are_not_shown_and_that_is_said(args):
     began = time.process_time()
     html = call_details.call_details(args), headline.headline("run", args)
     assert time.process_time() - began < 0.5
-    assert sum(map(len, html)) < 20 * values.LONGEST
+    assert sum(map(len, html)) < 20 * html_values.LONGEST
     assert "You can only deny it here" in text_of(html[0])
     assert not call_details.is_shown(args)
 
@@ -217,7 +224,7 @@ def test_ten_megabytes_of_arguments_are_not_shown_and_that_is_said(args):
 def test_long_results_and_errors_are_clipped():
     for result in (answered("x" * 10_000_000), answered(error="x" * 10_000_000)):
         body = text_of(tool_calls.tool_body(call(), result))
-        assert len(body) < 2 * values.LONGEST
+        assert len(body) < 2 * html_values.LONGEST
         assert body.endswith("9,990,000 more characters")
 
 
