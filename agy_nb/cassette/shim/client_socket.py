@@ -1,7 +1,8 @@
-"""One client on a WebSocket, from its coming to its going.
+"""The conversations of a client, each on a WebSocket of its own.
 
-Rule 1: a client without the key is refused, as by the harness; so is a second client.
-Rule 2: it is over when the client hangs up: the WebSocket or stdin, whichever comes first.
+Rule 1: a client without the key is refused, as by the harness.
+Rule 2: as the harness, it ends when the client closes stdin, not when it closes a WebSocket. It
+also ends after a conversation that failed, or that the harness ended, once no other is open.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import secrets
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Protocol, TypeAlias
 
@@ -55,18 +57,21 @@ class ClientGoneError(Exception):
 
 
 class Server:
-    """Waits for the client, and lets an actor talk to it.
+    """Waits for the client, and lets a handler talk to it in each conversation.
 
     Args:
-        actor: Talks to it.
+        new_handler: Creates the handler of a conversation.
         greeting: Says where to listen.
     """
 
-    def __init__(self, actor: ClientHandler, greeting: handshake.InputConfig) -> None:
-        self._actor = actor
+    def __init__(
+        self, new_handler: Callable[[], ClientHandler], greeting: handshake.InputConfig
+    ) -> None:
+        self._new_handler = new_handler
         self._greeting = greeting
         self._key = secrets.token_hex(16)
-        self._taken = False
+        self._open = 0
+        self._has_failed = False
         self._over = asyncio.Event()
         self._hung_up = asyncio.Event()
         self._failure: Exception | None = None
@@ -76,7 +81,7 @@ class Server:
 
         Raises:
             HandshakeError: The address that the client asks for cannot be had.
-            Exception: Whatever the actor raises but `ClientGoneError`.
+            Exception: What a handler raises, except `ClientGoneError`.
         """
         from websockets.asyncio.server import serve
 
@@ -124,20 +129,18 @@ class Server:
 
     def _go(self) -> None:
         self._hung_up.set()
-        if not self._taken:
+        if not self._open:
             self._over.set()
 
     def _admit(self, connection: WebSocket, request: Any) -> Any:
         key = request.headers.get("x-goog-api-key") or ""
         if not hmac.compare_digest(key.encode(), self._key.encode()):
             return connection.respond(HTTPStatus.UNAUTHORIZED, "Unauthorized\n")
-        if self._taken:
-            return connection.respond(HTTPStatus.CONFLICT, "one client at a time\n")
-        self._taken = True
         return None
 
     async def _serve(self, ws: WebSocket) -> None:
-        acting = asyncio.ensure_future(self._actor.serve(ws))
+        self._open += 1
+        acting = asyncio.ensure_future(self._new_handler().serve(ws))
         leaving = asyncio.ensure_future(self._hung_up.wait())
         try:
             await asyncio.wait((acting, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -147,13 +150,17 @@ class Server:
             else:
                 acting.result()
         except ClientGoneError as closed:
+            self._has_failed = True
             await _close(ws, closed.code, closed.reason)
         except Exception as error:
+            self._has_failed = True
             self._failure = error
             await _close(ws, _FAILED, str(error))
         finally:
             leaving.cancel()
-            self._over.set()
+            self._open -= 1
+            if not self._open and (self._has_failed or self._hung_up.is_set()):
+                self._over.set()
 
 
 async def _close(ws: WebSocket, code: int, reason: str) -> None:

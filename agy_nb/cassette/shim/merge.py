@@ -1,11 +1,11 @@
-"""Sessions of one client, each recorded by a process of its own, in one cassette.
+"""Bring the sessions of one program, recorded by several stand-ins, together in one cassette.
 
-Each stand-in records into a cassette of its own beside the one that is to be, and adds it there
-when its session is over. The first one of a client replaces the old cassette, the others add to it:
-a program that is run again replaces its cassette.
+Each stand-in records into a cassette of its own beside the whole one, and adds it there when its
+process ends. The first one of a program replaces the old cassette, the others add to it: a program
+that is run again replaces its cassette.
 
-Rule 1: one client at a time; another one that wants to record the same cassette is refused.
-Rule 2: the old cassette stays until the first session is whole.
+Rule 1: one program at a time; another one that wants to record the same cassette is refused.
+Rule 2: the old cassette stays until the first stand-in has ended.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from agy_nb.cassette.errors import CassetteBusyError
 from agy_nb.cassette.record_modes import plan
-from agy_nb.cassette.shim.shared_state import SharedState, others_at_work
+from agy_nb.cassette.shim.shared_state import SharedFields, SharedState, is_member, others_at_work
 from agy_nb.cassette.storage.format import MODEL, Header, WireRecord, read_header, read_lines
 from agy_nb.cassette.storage.model_log import has_model, read_model
 from agy_nb.cassette.storage.shared.model_yaml import write_model_yaml
@@ -32,8 +32,8 @@ class SessionSlot:
 
     Attributes:
         cassette: The folder of the whole.
-        session: Number of the session in it.
-        own: The folder of this session while it is recorded.
+        session: Number of its first session in the whole.
+        own: The folder of its sessions while they are recorded.
     """
 
     cassette: Path
@@ -42,11 +42,11 @@ class SessionSlot:
 
 
 class SessionMerger:
-    """Brings a client's sessions together.
+    """Brings a program's sessions together.
 
     Args:
         cassette: Folder of the cassette.
-        ledger: Shared by the client's stand-ins.
+        ledger: Shared by the program's stand-ins.
     """
 
     def __init__(self, cassette: Path, ledger: SharedState) -> None:
@@ -62,18 +62,22 @@ class SessionMerger:
         """
         plan(self._cassette, "all")
         with self._ledger.open() as state:
-            if state.get("client", self._ledger.client) != self._ledger.client:
+            if not is_member(state, self._ledger.client):
                 raise CassetteBusyError(
-                    f"{self._cassette} is being recorded by another program; wait for it, or "
-                    "choose another name",
+                    f"{self._cassette} is being recorded by another program, which is not of the "
+                    "same process group; wait for it, or choose another name",
                     path=str(self._cassette),
                 )
-            session = int(state.get("next", 0))
-            state["next"] = session + 1
+            session = _next(state)
             state["at_work"] = [*others_at_work(state), os.getpid()]
         # Random, so that no folder of the user has this name.
         name = f"{self._cassette.name}.session-{session}-{secrets.token_hex(4)}"
         return SessionSlot(self._cassette, session, self._cassette.with_name(name))
+
+    def another_session(self) -> int:
+        """Return the number of a further session at the same place."""
+        with self._ledger.open() as state:
+            return _next(state)
 
     def begin_anew(self) -> None:
         """Have the next session replace the cassette, also one of a program that still runs."""
@@ -82,15 +86,15 @@ class SessionMerger:
                 state.clear()
 
     def add(self, place: SessionSlot) -> None:
-        """Add a recorded session to the whole. Writes the disk.
+        """Add the sessions of a stand-in to the whole. Writes the disk.
 
         Raises:
-            CassetteNotWrittenError: The disk refused. The session stays where it was recorded.
+            CassetteNotWrittenError: The disk refused. The sessions stay where they were recorded.
         """
         with self._ledger.open() as state:
             state["at_work"] = others_at_work(state)
             begun = bool(state.get("begun")) and self._cassette.exists()
-            header, lines = read_header(place.own), _numbered(place.own, place.session)
+            header, lines = read_header(place.own), read_lines(place.own)
             if begun:
                 before = read_header(self._cassette)
                 header = _both(before, header)
@@ -109,9 +113,10 @@ class SessionMerger:
             state["at_work"] = others_at_work(state)
 
 
-def _numbered(folder: Path, session: int) -> Iterator[WireRecord]:
-    for line in read_lines(folder):
-        yield replace(line, session=session)
+def _next(state: SharedFields) -> int:
+    session = int(state.get("next", 0))
+    state["next"] = session + 1
+    return session
 
 
 def _one_after_another(*parts: Iterator[WireRecord]) -> Iterator[WireRecord]:

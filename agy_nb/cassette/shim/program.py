@@ -8,6 +8,7 @@ where it is recorded.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 from argparse import Namespace
 from functools import partial
@@ -56,18 +57,26 @@ def _replay(arguments: Namespace) -> int:
         return _replay_model(arguments)
     ledger = SharedState(arguments.replay, "replay")
     ledger.tidy()
-    player = ReplayHandler(
-        arguments.replay,
-        shim_options.play_settings(arguments),
-        ledger,
-        speed=arguments.speed,
-        stall_after=arguments.stall_after,
-        allow_unplayed=arguments.allow_unplayed,
-        tell=_tell,
-    )
+    cassette = load(arguments.replay)
+    settings = shim_options.play_settings(arguments)
+    handlers: list[ReplayHandler] = []
+
+    def new_handler() -> ReplayHandler:
+        handler = ReplayHandler(
+            cassette,
+            settings,
+            ledger,
+            speed=arguments.speed,
+            stall_after=arguments.stall_after,
+            allow_unplayed=arguments.allow_unplayed,
+            tell=_tell,
+        )
+        handlers.append(handler)
+        return handler
+
     greeting = handshake.parse_greeting(handshake.read_message(sys.stdin.buffer))
-    asyncio.run(Server(player, greeting).run())
-    return 0 if player.error is None else 1
+    asyncio.run(Server(new_handler, greeting).run())
+    return 1 if any(handler.error for handler in handlers) else 0
 
 
 def _replay_model(arguments: Namespace) -> int:
@@ -83,8 +92,13 @@ def _replay_model(arguments: Namespace) -> int:
             arguments.harness or real_harness.find(), greeting.for_harness
         )
         try:
-            recorder = RecordHandler(harness, None, partial(model.rewrite, 0))
-            asyncio.run(Server(recorder, greeting).run())
+            sessions = itertools.count()
+
+            def new_handler() -> RecordHandler:
+                number = next(sessions)
+                return RecordHandler(harness, None, number, partial(model.rewrite, number))
+
+            asyncio.run(Server(new_handler, greeting).run())
         finally:
             code = harness.stop()
     finally:
@@ -114,14 +128,20 @@ def _record(arguments: Namespace) -> int:
         if model is not None:
             model.start()
         harness = real_harness.RealHarness(binary, greeting.for_harness)
-        rewrite = None if model is None else partial(model.rewrite, place.session)
         check = None if arguments.echo else partial(_refuse_echo, arguments.record)
-        recorder = RecordHandler(harness, journal, rewrite, check)
+        handlers: list[RecordHandler] = []
+
+        def new_handler() -> RecordHandler:
+            number = merger.another_session() if handlers else place.session
+            rewrite = None if model is None else partial(model.rewrite, number)
+            handlers.append(RecordHandler(harness, journal, number, rewrite, check))
+            return handlers[-1]
+
         try:
-            asyncio.run(Server(recorder, greeting).run())
+            asyncio.run(Server(new_handler, greeting).run())
         finally:
             code = harness.stop()
-            kept = recorder.frames > 0
+            kept = any(handler.frames for handler in handlers)
     finally:
         if model is not None:
             model.stop()

@@ -26,6 +26,7 @@ class RecordHandler:
     Args:
         harness: The real one.
         journal: Takes the frames; None to take none.
+        session: Number of the session in the journal.
         rewrite: Changes the client's configuration on its way, unseen by the journal.
         check: Called with the client's first frame; raises if the session may not be recorded.
     """
@@ -34,11 +35,13 @@ class RecordHandler:
         self,
         harness: RealHarness,
         journal: CassetteWriter | None,
+        session: int,
         rewrite: Rewrite | None = None,
         check: Callable[[Frame], None] | None = None,
     ) -> None:
         self._harness = harness
         self._journal = journal
+        self._session = session
         self._rewrite = rewrite
         self._sending: str | bytes | None = None
         self._check = check
@@ -107,4 +110,4 @@ class RecordHandler:
     ) -> None:
         self.frames += 1
         if self._journal is not None:
-            self._journal.put(0, direction, time.perf_counter(), message)
+            self._journal.put(self._session, direction, time.perf_counter(), message)

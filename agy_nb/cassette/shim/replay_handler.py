@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from agy_nb.cassette.errors import CassetteError, CassetteMismatchError
 from agy_nb.cassette.replay.machine import SessionMachine
@@ -18,7 +17,7 @@ from agy_nb.cassette.replay.replay_socket import GOODBYE, CassetteSocket
 from agy_nb.cassette.replay.session_matcher import PlaySettings, SessionMatcher
 from agy_nb.cassette.shim.client_socket import ClientGoneError, WebSocket
 from agy_nb.cassette.shim.shared_state import SharedState
-from agy_nb.cassette.storage.cassette_reader import Cassette, load
+from agy_nb.cassette.storage.cassette_reader import Cassette
 from agy_nb.cassette.storage.format import Frame, parse_frame
 from agy_nb.wire.frames import SESSION_END
 
@@ -30,7 +29,7 @@ class ReplayHandler:
     """Plays one session; see `server.Actor`.
 
     Args:
-        cassette: Folder of the cassette. Reads the disk.
+        cassette: The cassette.
         settings: How it is played.
         ledger: Shared by the client's stand-ins.
         speed: 0 for no waiting, 1 for the recorded pace, 2 for twice that pace.
@@ -40,15 +39,11 @@ class ReplayHandler:
 
     Attributes:
         error: What went wrong, once it has.
-
-    Raises:
-        CassetteNotFoundError: There is none.
-        CassetteInvalidError: It cannot be read.
     """
 
     def __init__(
         self,
-        cassette: Path,
+        cassette: Cassette,
         settings: PlaySettings,
         ledger: SharedState,
         *,
@@ -58,7 +53,7 @@ class ReplayHandler:
         tell: Callable[[str], None] = lambda text: None,  # noqa: ARG005
     ) -> None:
         self._tell = tell
-        self._matcher = SharedSessions(load(cassette), settings, ledger)
+        self._matcher = SharedSessions(cassette, settings, ledger)
         self._speed = speed
         self._stall_after = stall_after
         self._allow_unplayed = allow_unplayed

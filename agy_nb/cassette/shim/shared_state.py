@@ -1,13 +1,16 @@
-"""What the stand-ins that one client starts know of each other.
+"""What the stand-ins that one program starts know of each other.
 
-An SDK starts one harness an agent, so a program with several agents starts several stand-ins. They
-record into one cassette, and agents alike play its sessions in turn. What they must know of each
-other is in a small file in the temporary folder: one a cassette that is recorded, one a
-cassette and client where it is replayed.
+An SDK starts one harness per agent, so a program with several agents starts several stand-ins. They
+record into one cassette, and agents alike replay its sessions in turn. What they must know of each
+other is in a small file in the temporary folder: one file per recorded cassette, and one per
+replayed cassette and program.
 
 Rule 1: the file is read and written under a lock of the operating system, in one go.
-Rule 2: it is only a hint. If it is damaged or missing, or belongs to a client that has
+Rule 2: it is only a hint. If it is damaged or missing, or belongs to a program that has
 ended, the state begins empty.
+Rule 3: a program can have several processes. A process that was forked, or that `multiprocessing`
+started, belongs to the program of its parent. A process of the same process group belongs to a
+program of which a process still runs, such as the workers of a server.
 """
 
 from __future__ import annotations
@@ -24,7 +27,15 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 SharedFields = dict[str, Any]
-"""The state. `client` is its owner, `at_work` the processes that are recording."""
+"""The state.
+
+`client` is its owner, `joined` are further processes of the same program, `group` is its process
+group, and `at_work` has the processes that are recording.
+"""
+_Process = tuple[int, str, str]
+"""A process's parent, the time when it began, and its command line."""
+_MULTIPROCESSING = "from multiprocessing."
+"""In the command line of processes that Python's multiprocessing spawns, and of its fork server."""
 
 
 class SharedState:
@@ -33,8 +44,10 @@ class SharedState:
     Args:
         cassette: The cassette's folder.
         use: What for; recording and replaying have nothing to do with each other.
-        client: Whose stand-ins share it; the process that started this one by default.
-        folder: Where ledgers are kept.
+        client: Whose stand-ins share it; the program that started this one by default.
+        group: The process group of the program; that of the process that started this one by
+            default.
+        folder: Where the files are kept.
     """
 
     def __init__(
@@ -43,9 +56,11 @@ class SharedState:
         use: Literal["record", "replay"],
         *,
         client: str | None = None,
+        group: int | None = None,
         folder: Path | None = None,
     ) -> None:
         self.client = client_name() if client is None else client
+        self._group = _parents_group() if group is None else group
         what = f"{use} {os.path.realpath(cassette)}"
         if use == "replay":  # any number of clients may, at the same time
             what += f" {self.client}"
@@ -67,12 +82,19 @@ class SharedState:
         with self._locked() as file:
             file.seek(0)
             state = _read(file.read())
-            if state.get("client") != self.client and not any(map(is_running, _at_work(state))):
-                state = {}
+            if self.client not in _clients(state):
+                if self._is_of_the_same_program(state):
+                    state["joined"] = [*_clients(state)[1:], self.client]
+                elif not any(map(is_running, _at_work(state))):
+                    state = {}
             yield state
             file.seek(0)
             file.truncate()
-            file.write(json.dumps({"client": self.client} | state).encode())
+            owner = {"client": self.client, "group": self._group}
+            file.write(json.dumps(owner | state).encode())
+
+    def _is_of_the_same_program(self, state: SharedFields) -> bool:
+        return state.get("group") == self._group and any(map(_still_runs, _clients(state)))
 
     def _locked(self) -> BinaryIO:
         while True:
@@ -96,14 +118,49 @@ def _at_work(state: SharedFields) -> list[int]:
 
 def _concerned(state: SharedFields) -> list[int]:
     """The processes that may still ask for it."""
-    client = str(state.get("client", "")).partition("-")[0]
-    return [*_at_work(state), *([int(client)] if client.isdigit() else [])]
+    return [*_at_work(state), *(pid for pid, _ in map(_pid_of, _clients(state)) if pid)]
+
+
+def is_member(state: SharedFields, client: str) -> bool:
+    """Whether the state belongs to the program of this client, or to none yet."""
+    return "client" not in state or client in _clients(state)
+
+
+def _clients(state: SharedFields) -> list[str]:
+    joined = state.get("joined")
+    first = [state["client"]] if isinstance(state.get("client"), str) else []
+    return [*first, *(joined if first and isinstance(joined, list) else ())]
+
+
+def _pid_of(client: str) -> tuple[int, str]:
+    pid, _, began = str(client).partition("-")
+    return (int(pid) if pid.isdigit() else 0), began
+
+
+def _still_runs(client: str) -> bool:
+    pid, began = _pid_of(client)
+    return bool(pid) and is_running(pid) and _process(pid)[1] == began
 
 
 def client_name() -> str:
-    """A name for the process that started this one, which no later process will have."""
+    """A name for the program that started this one, which no later program will have."""
     pid = os.getppid()
-    return f"{pid}-{_began(pid)}"
+    process = _process(pid)
+    while process[0] > 1 and _belongs_to(process, parent := _process(process[0])):
+        pid, process = process[0], parent
+    return f"{pid}-{process[1]}"
+
+
+def _belongs_to(process: _Process, parent: _Process) -> bool:
+    """Whether a process is a worker of its parent: forked, or of Python's multiprocessing."""
+    return process[2] == parent[2] or _MULTIPROCESSING in process[2]
+
+
+def _parents_group() -> int:
+    try:
+        return os.getpgid(os.getppid())
+    except OSError:  # it has ended
+        return 0
 
 
 def is_running(pid: int) -> bool:
@@ -117,18 +174,21 @@ def is_running(pid: int) -> bool:
     return True
 
 
-def _began(pid: int) -> str:
-    """When a process began, in the system's words; a number may be given to another one later."""
+def _process(pid: int) -> _Process:
+    """Return what the system knows of a process; a number may be given to another one later."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        return stat.rpartition(")")[2].split()[19]
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
+        fields = stat.rpartition(")")[2].split()
+        return int(fields[1]), fields[19], command
     except (OSError, IndexError):
         pass
-    with contextlib.suppress(OSError):
-        asked = ["ps", "-o", "lstart=", "-p", str(pid)]  # where there is no /proc
+    with contextlib.suppress(OSError, ValueError):  # where there is no /proc
+        asked = ["ps", "-o", "ppid=", "-o", "lstart=", "-o", "command=", "-p", str(pid)]
         shown = subprocess.run(asked, capture_output=True, check=False, text=True)  # noqa: S603
-        return shown.stdout.strip()
-    return ""
+        parent, *words = shown.stdout.split()
+        return int(parent), " ".join(words[:5]), " ".join(words[5:])
+    return 0, "", ""
 
 
 def _read(raw: bytes) -> SharedFields:

@@ -29,7 +29,7 @@ from agy_nb.cassette.matching.placeholders import Placeholders
 from agy_nb.cassette.shim import handshake, real_harness
 from agy_nb.cassette.shim.errors import HandshakeError, NoLauncherError
 from agy_nb.cassette.shim.merge import SessionMerger
-from agy_nb.cassette.shim.shared_state import SharedState
+from agy_nb.cassette.shim.shared_state import SharedState, _process
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import WIRE, frame_message
 from agy_nb.testing import ScriptedModel, say
@@ -438,24 +438,58 @@ async def test_agents_alike_are_told_apart_by_their_first_prompt(launcher, casse
 # -- its manners -----------------------------------------------------------------------------------
 
 
-async def test_key_is_asked_for_and_second_client_refused(launcher, cassette, hello):
+async def test_key_is_asked_for(launcher, cassette, hello):
     async with RawClient(launcher("--replay", cassette(hello), "--allow-unplayed")) as client:
-        for key, status in ((None, 401), ("wrong", 401), (client.key, 409)):
+        for key in (None, "wrong"):
             with pytest.raises(InvalidStatus) as caught:
                 await client.connect(key)
-            assert caught.value.response.status_code == status
+            assert caught.value.response.status_code == 401
     client.finish()
 
 
-@pytest.mark.parametrize("how", ["stdin", "websocket", "terminate", "never connected"])
+async def test_conversations_on_one_process_replay_a_session_each(launcher, cassette, frames):
+    path = cassette(*(alike(frames, name) for name in ("one", "two")))
+    async with RawClient(launcher("--replay", path)) as client:
+        others = client.ws
+        for name, ws in (("one", others), ("two", await client.connect(client.key))):
+            client.ws = ws
+            await client.send(frames.config())
+            await client.until("initializeConversationResponse")
+            await client.send(frames.prompt("hello"))
+            assert (await client.until("stepUpdate"))[-1]["stepUpdate"]["text"] == name
+            await client.until("trajectoryStateUpdate")
+        await others.close()
+    assert client.finish() == (0, "")
+
+
+async def test_process_stays_while_the_client_may_open_another_conversation(
+    launcher, cassette, frames
+):
+    path = cassette(*(alike(frames, name) for name in ("one", "two")))
+    client = RawClient(launcher("--replay", path))
+    for name in ("one", "two"):
+        client.ws = await client.connect(client.key)
+        await client.send(frames.config())
+        await client.send(frames.prompt("hello"))
+        assert (await client.until("stepUpdate"))[-1]["stepUpdate"]["text"] == name
+        await client.until("trajectoryStateUpdate")
+        await client.ws.close()
+    assert client.finish() == (0, "")
+
+
+def alike(frames, name):
+    return [
+        frames.config(), frames.ready(), frames.prompt("hello"), frames.step(name), frames.idle(),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["stdin", "terminate", "never connected"])
 async def test_it_goes_when_the_client_hangs_up(launcher, cassette, hello, how):
     harness = launcher("--replay", cassette(hello), "--allow-unplayed")
     client = RawClient(harness)
     if how != "never connected":
         await client.__aenter__()
     match how:
-        case "websocket":
-            await client.ws.close()
         case "terminate":
             client.process.terminate()
         case _:
@@ -635,18 +669,50 @@ def test_second_program_that_records_the_same_is_refused(tmp_path):
     folder = tmp_path / "ledgers"
     folder.mkdir()
     here = SessionMerger(
-        tmp_path / "c", SharedState(tmp_path / "c", "record", client="1-a", folder=folder)
+        tmp_path / "c", SharedState(tmp_path / "c", "record", client="1-a", group=1, folder=folder)
     )
     there = SessionMerger(
-        tmp_path / "c", SharedState(tmp_path / "c", "record", client="1-b", folder=folder)
+        tmp_path / "c", SharedState(tmp_path / "c", "record", client="1-b", group=2, folder=folder)
     )
     assert [here.begin().session, here.begin().session] == [0, 1]
     # This process is both, and one does not stand in one's own way; somebody else would.
-    with SharedState(tmp_path / "c", "record", client="1-a", folder=folder).open() as state:
+    own = SharedState(tmp_path / "c", "record", client="1-a", group=1, folder=folder)
+    with own.open() as state:
         state["at_work"] = [os.getppid()]
     with pytest.raises(CassetteBusyError, match="by another program"):
         there.begin()
     assert here.begin().session == 2
+
+
+def test_processes_of_one_group_record_one_cassette_while_one_of_them_runs(tmp_path):
+    """The workers of a server: none is the parent of another."""
+    workers = [subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1) for _ in range(3)]
+
+    def merger(client):
+        state = SharedState(tmp_path / "c", "record", client=client, group=7, folder=tmp_path)
+        return SessionMerger(tmp_path / "c", state)
+
+    def end(worker):
+        worker.stdin.close()
+        worker.wait()
+
+    first, second, third = (merger(f"{worker.pid}-{_process(worker.pid)[1]}") for worker in workers)
+    try:
+        assert first.begin().session == 0
+        first.give_up()
+        assert second.begin().session == 1
+        second.give_up()
+        end(workers[0])
+        assert third.begin().session == 2
+        third.give_up()
+        assert second.begin().session == 3
+        second.give_up()
+        end(workers[1])
+        end(workers[2])
+        assert merger("1-later").begin().session == 0
+    finally:
+        for worker in workers:
+            end(worker)
 
 
 def test_ledger_of_a_client_that_is_no_more_is_removed(tmp_path):
