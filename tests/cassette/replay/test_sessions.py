@@ -88,6 +88,8 @@ def recorded_once(recordings, tmp_path):
     async def recorded_once(name):
         if name not in shown:
             shown[name] = await record(SCENARIOS[name], folder / name, folder / f"at_{name}")
+        if (shared := folder / "_shared").is_dir():
+            shutil.copytree(shared, tmp_path / "_shared")
         return shutil.copytree(folder / name, tmp_path / "c"), shown[name]
 
     return recorded_once
