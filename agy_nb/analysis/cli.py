@@ -165,7 +165,13 @@ def _selected(loaded: Sessions, arguments: argparse.Namespace) -> Tables:
 def _watch(arguments: argparse.Namespace, keys: list[str]) -> int:
     from agy_nb.analysis.export.files import plain
     from agy_nb.analysis.export.text_table import usage_rows
-    from agy_nb.analysis.export.usage_watch import Record, Rows, state_of, watch, watch_as_json
+    from agy_nb.analysis.export.usage_watch import (
+        TextRows,
+        UsageRecord,
+        state_of,
+        watch,
+        watch_as_json,
+    )
     from agy_nb.analysis.metrics.groups import columns_of, labels_of
 
     if arguments.format not in ("table", "json") or arguments.output is not None:
@@ -185,12 +191,12 @@ def _watch(arguments: argparse.Namespace, keys: list[str]) -> int:
         found: tuple[pd.DataFrame, Tables, list[str]] = seen["answer"]
         return found
 
-    def rows() -> Rows:
+    def rows() -> TextRows:
         return usage_rows(*look())
 
-    def records() -> list[Record]:
+    def records() -> list[UsageRecord]:
         text = plain(look()[0]).to_json(orient="records", date_format="iso")
-        found: list[Record] = json.loads(text)
+        found: list[UsageRecord] = json.loads(text)
         return found
 
     if arguments.format == "json":

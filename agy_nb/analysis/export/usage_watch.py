@@ -18,11 +18,11 @@ from agy_nb.analysis.export.text_table import aligned, changed_rows
 from agy_nb.analysis.read.discovery import RecordingPath
 from agy_nb.terminal import printable
 
-Rows = list[list[str]]
-Record = dict[str, Any]
+TextRows = list[list[str]]
+UsageRecord = dict[str, Any]
 
 
-def watch(look: Callable[[], Rows], seconds: float) -> int:
+def watch(look: Callable[[], TextRows], seconds: float) -> int:
     """Show rows until the user interrupts with Ctrl-C.
 
     Args:
@@ -40,7 +40,9 @@ def watch(look: Callable[[], Rows], seconds: float) -> int:
     return 0
 
 
-def watch_as_json(look: Callable[[], list[Record]], keys: Sequence[str], seconds: float) -> int:
+def watch_as_json(
+    look: Callable[[], list[UsageRecord]], keys: Sequence[str], seconds: float
+) -> int:
     """Write each record that has changed as a line of JSON, until Ctrl-C.
 
     Args:
@@ -51,7 +53,7 @@ def watch_as_json(look: Callable[[], list[Record]], keys: Sequence[str], seconds
     Returns:
         The exit code, 0.
     """
-    known: dict[tuple[str, ...], Record] = {}
+    known: dict[tuple[str, ...], UsageRecord] = {}
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             for record in look():
@@ -63,7 +65,7 @@ def watch_as_json(look: Callable[[], list[Record]], keys: Sequence[str], seconds
     return 0
 
 
-def _draw(look: Callable[[], Rows], seconds: float) -> None:
+def _draw(look: Callable[[], TextRows], seconds: float) -> None:
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
@@ -77,7 +79,7 @@ def _draw(look: Callable[[], Rows], seconds: float) -> None:
             time.sleep(seconds)
 
 
-def _write(look: Callable[[], Rows], seconds: float) -> None:
+def _write(look: Callable[[], TextRows], seconds: float) -> None:
     known: dict[tuple[str, ...], list[str]] = {}
     headings: list[str] = []
     while True:

@@ -108,7 +108,7 @@ def list_price(
     if day.tzinfo is None:
         day = day.astimezone()
     tier = STANDARD if any_tier else tier_of(usage.service_tier)
-    context = None if tier == STANDARD else _context(found[1], tier, day)
+    context = None if tier == STANDARD else _context(found[1], tier, day, usage)
     from genai_prices import Usage
 
     try:
@@ -165,16 +165,25 @@ def _model(snapshot: Any, names: Sequence[str], provider: str) -> tuple[Any, Any
     raise PriceError("unknown_model")
 
 
-def _context(model: Any, tier: str, day: datetime) -> dict[str, str]:
+def _context(model: Any, tier: str, day: datetime, usage: TokenUsage) -> dict[str, str]:
     """Return how the table names a tier of a model at a day.
 
-    The table lists batch prices of more models than flex prices. Google's two prices are equal.
+    The table lists batch prices of more models than flex prices. Google's two prices of tokens are
+    equal, but those of cached tokens are only known to be so where batch has its own.
     """
-    for context in ({"service_tier": tier}, {"processing": "batch"} if tier == "flex" else {}):
-        for variant in model.price_variants or ():
-            is_active = variant.constraint is None or variant.constraint.active(day)
-            if context and variant.when == context and is_active:
-                return context
+    variants = [
+        variant
+        for variant in model.price_variants or ()
+        if variant.constraint is None or variant.constraint.active(day)
+    ]
+    own, batch = {"service_tier": tier}, {"processing": "batch"}
+    for variant in variants:
+        if variant.when == own:
+            return own
+    for variant in variants:
+        is_whole = not usage.cache_read_tokens or variant.prices.cache_read_mtok is not None
+        if tier == "flex" and variant.when == batch and is_whole:
+            return batch
     raise PriceError("unknown_tier")
 
 

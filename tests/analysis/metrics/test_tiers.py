@@ -56,6 +56,15 @@ def test_a_tier_without_a_price_never_has_that_of_another(model, tier, at):
     assert (found.total, found.status) == (None, "unknown_tier")
 
 
+@pytest.mark.parametrize(("model", "usd"), [("gemini-3.8-flash", 0.0375), ("gemini-2.5-pro", None)])
+def test_cached_tokens_of_flex_have_a_price_where_it_is_known(model, usd):
+    """Google halves the price of the cache for flex; for batch, with some models only."""
+    found = price(model, of_tier("flex", cache_read_tokens=1_000_000))
+    assert found.total == (None if usd is None else pytest.approx(usd))
+    assert found.status == ("unknown_tier" if usd is None else "priced")
+    assert price(model, of_tier("flex")).status == "priced"
+
+
 def test_a_factor_of_yours_is_the_price_of_a_tier():
     prices = Prices(tiers={"priority": 1.8, "PROVISIONED_THROUGHPUT": 0}, own={"mine": (1, 1, 1)})
     usage = of_tier("SERVICE_TIER_PRIORITY")

@@ -1,0 +1,162 @@
+"""Faults that users of other tools reported in public, each as a recording with known numbers.
+
+Each test names the report whose shape it has. The numbers are our own.
+"""
+
+from __future__ import annotations
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from agy_nb.analysis import Prices, load
+from agy_nb.protocol.values import ModalityTokens, TokenUsage
+from tests.analysis.conftest import CHILD, ROOT, START, Wire, counts, save
+
+pytest.importorskip("genai_prices")
+
+
+def tokens(sessions, by=()):
+    return sessions.usage(by)["total_tokens"].tolist()
+
+
+def two_turns():
+    return Wire().begin().prompt("One").usage(prompt=100, answer=10).idle()
+
+
+# -- the same tokens, counted again --------------------------------------------------------------
+
+
+def test_a_fork_that_repeats_its_parents_history_counts_it_once(tmp_path):
+    """ccusage #1349 and #988: a forked session holds the whole history of its parent."""
+    save(tmp_path / "parent", two_turns().end())
+    fork = two_turns().prompt("Two, in the fork").usage(prompt=200, answer=20).idle().end()
+    shutil.rmtree(tmp_path / "fork", ignore_errors=True)
+    (tmp_path / "fork").mkdir()
+    shutil.copy(tmp_path / "parent" / "header.json", tmp_path / "fork")
+    (tmp_path / "fork" / "wire.jsonl").write_text(fork.text())
+    sessions = load(tmp_path)
+    assert tokens(sessions) == [330]
+    assert "duplicate_session" in set(sessions.problems["problem"])
+    assert tokens(load(tmp_path, duplicates="keep")) == [440]
+
+
+def test_counters_that_are_sent_again_are_no_new_calls(tmp_path):
+    """ccusage #1288 and #884: totals are sent again without a request, with other times."""
+    wire = two_turns()
+    for _ in range(5):
+        wire.add("harness", wire.usage_frame(), 3.0)
+    sessions = load(save(tmp_path / "c", wire.prompt().usage(prompt=50).idle().end()))
+    assert tokens(sessions) == [160]
+    assert sessions.usage(())["n_model_calls"].tolist() == [2]
+
+
+def test_a_resumed_conversation_does_not_begin_with_its_past(tmp_path):
+    """A session that goes on reports the tokens so far before it asks anything."""
+    past = counts([1000, 0, 100, 0])
+    wire = Wire().begin(
+        cumulativeUsage=past, trajectoryUsage=[{"trajectoryId": ROOT.id, "usage": past}]
+    )
+    wire.totals[ROOT.id] = [1000, 0, 100, 0]
+    wire.add("harness", wire.usage_frame())
+    sessions = load(save(tmp_path / "c", wire.prompt().usage(prompt=7, answer=3).idle().end()))
+    assert tokens(sessions) == [10]
+    assert sessions.agents["baseline_total_tokens"].tolist() == [1100]
+
+
+def test_text_and_tool_call_of_one_answer_are_one_request(tmp_path):
+    """ccusage #389: one answer has two records, each with the tokens of the whole."""
+    wire = Wire().begin().prompt().step(1, text="Let me see.")
+    call = {"toolCall": {"id": "call-1", "name": "add", "argumentsJson": "{}"}}
+    wire.step(2, state="ACTIVE", target="ENVIRONMENT", customTool=call)
+    wire.usage(prompt=100, answer=10).tool("call-1").step(3, text="Two.").usage(prompt=120)
+    sessions = load(save(tmp_path / "c", wire.idle().end()))
+    assert sessions.usage(())[["n_model_calls", "total_tokens"]].to_numpy().tolist() == [[2, 230]]
+
+
+def test_tokens_of_a_subagent_are_not_in_those_of_its_agent_too(tmp_path):
+    """phoenix #12768 and #15793, ccusage #950: wrappers repeat the tokens of what they hold."""
+    wire = Wire().begin().prompt().usage(prompt=100, answer=10)
+    wire.step(0, where=CHILD, source="SYSTEM", target="MODEL", text="content=go")
+    wire.usage(CHILD, prompt=1000, answer=50).usage(CHILD, prompt=1100, answer=60)
+    sessions = load(save(tmp_path / "c", wire.usage(prompt=200, answer=5).idle().end()))
+    whole = 110 + 1050 + 1160 + 205
+    for by in ("session", "agent", "turn", "day", ()):
+        assert tokens(sessions, by) == [whole]
+    threads = sessions.usage("trajectory").sort_values("depth")
+    assert threads["total_tokens"].tolist() == [315, 2210]
+    assert sessions.turns["n_model_calls"].tolist() == [4]
+
+
+# -- parts that are not added --------------------------------------------------------------------
+
+
+def test_thoughts_are_a_part_of_the_output(tmp_path):
+    """ccusage #1499: 100 in, 50 out, 20 of these thoughts are 150 tokens, and not 170."""
+    wire = Wire().begin().prompt().usage(prompt=100, answer=30, thoughts=20).idle().end()
+    [row] = load(save(tmp_path / "c", wire)).usage(()).to_dict("records")
+    figures = ("input_tokens", "output_tokens", "reasoning_tokens", "total_tokens")
+    assert [row[name] for name in figures] == [100, 50, 20, 150]
+    assert row["cost_usd"] == pytest.approx(100 * 0.3e-6 + 50 * 2.5e-6)
+
+
+def test_cached_tokens_are_paid_once_at_their_own_price():
+    """litellm #14849: `gemini-2.5-pro` with a long prompt from the cache, charged four times."""
+    usage = TokenUsage(input_tokens=262_960, cache_read_tokens=257_955, output_tokens=1744)
+    found = Prices().of("gemini-2.5-pro", usage)
+    long = 2.5e-6, 0.25e-6, 15e-6  # the prices of prompts of more than 200,000 tokens
+    assert found.total == pytest.approx(5005 * long[0] + 257_955 * long[1] + 1744 * long[2])
+    assert found.cache_saved == pytest.approx(257_955 * (long[0] - long[1]))
+
+
+def test_an_implicit_cache_reports_no_modalities():
+    """litellm #19775: `cachedContentTokenCount` comes without `cacheTokensDetails`."""
+    text = (ModalityTokens(modality="text", tokens=1000),)
+    usage = TokenUsage(
+        input_tokens=1000, cache_read_tokens=900, output_tokens=0, input_details=text
+    )
+    assert Prices().of("gemini-2.5-flash", usage).total == pytest.approx(
+        100 * 0.3e-6 + 900 * 0.03e-6
+    )
+
+
+def test_images_of_a_model_are_no_text():
+    """litellm #17554: a picture of 1,120 tokens, priced as text, costs a tenth."""
+    image = (ModalityTokens(modality="image", tokens=1120),)
+    usage = TokenUsage(input_tokens=0, output_tokens=1120, output_details=image)
+    assert Prices().of("gemini-3-pro-image-preview", usage).total == pytest.approx(0.1344)
+
+
+# -- groups --------------------------------------------------------------------------------------
+
+
+def test_a_row_per_model_shows_what_drives_the_cost(tmp_path):
+    """ccusage #1056: two models in one sum say little."""
+    for name, size in (("gemini-2.5-flash", 1_000_000), ("gemini-2.5-pro", 100_000)):
+        wire = Wire().begin(name).prompt().usage(prompt=size).idle().end()
+        save(tmp_path / name, wire)
+    usage = load(tmp_path).usage(["model", "month"]).set_index("model")
+    assert usage["cost_usd"].round(6).tolist() == [0.3, 0.125]
+    assert usage["input_tokens"].tolist() == [1_000_000, 100_000]
+
+
+def test_an_evening_is_on_the_users_own_day(tmp_path):
+    """ccusage #349, #413 and #1195: 20:08 in Los Angeles is the next day in UTC."""
+    evening = pd.Timestamp("2026-01-24 20:08", tz="America/Los_Angeles").timestamp()
+    wire = Wire(start=evening).begin().prompt().usage(prompt=5).idle().end()
+    sessions = load(save(tmp_path / "c", wire))
+    for zone, day in (("America/Los_Angeles", 24), ("UTC", 25), ("Asia/Tokyo", 25)):
+        for ask in (sessions.usage, sessions.summary, sessions.latency):
+            assert ask("day", tz=zone)["day"].dt.day.tolist() == [day]
+        chosen = sessions.usage((), since=f"2026-01-{day}", until=f"2026-01-{day}", tz=zone)
+        assert chosen["total_tokens"].tolist() == [5]
+
+
+def test_a_model_without_a_price_is_not_free(tmp_path):
+    """Tools that show $0.00 for a model that they do not know."""
+    wire = Wire(start=START).begin("brand-new-model").prompt().usage(prompt=5).idle().end()
+    [row] = load(save(tmp_path / "c", wire)).usage(()).to_dict("records")
+    assert pd.isna(row["cost_usd"])
+    assert row["cost_is_lower_bound"]
+    assert row["n_unpriced_calls"] == 1
