@@ -15,6 +15,7 @@ Example:
 from __future__ import annotations
 
 import importlib
+import os
 import typing
 
 from agy_nb import lazy_names
@@ -22,6 +23,8 @@ from agy_nb.views import provide as _provide
 
 _load, __dir__, __all__ = lazy_names.attach(__name__, __file__)
 _provide(lambda: importlib.import_module("agy_nb.widgets.notebook_views"))  # type: ignore[arg-type, return-value]
+if "AGY_CASSETTE_IN_USE" in os.environ:  # a child of a process that uses a cassette
+    importlib.import_module("agy_nb.sdk.patches.install_on_import").watch_imports()
 
 
 def __getattr__(name: str) -> typing.Any:

@@ -86,6 +86,7 @@ class CassetteSession:
         self._process = 0
         self._unseen_harnesses = 0
         self._on_echo = False
+        self._folder = Path()
 
     @property
     def recording(self) -> bool | None:
@@ -112,8 +113,10 @@ class CassetteSession:
                 "Record several agents into one cassette, or use the cassettes one after the other",
                 path=str(_active),
             )
-        from agy_nb.sdk.process import interception
+        from agy_nb.sdk.process import inherited_cassette, interception
 
+        if not self._options.path.is_absolute():
+            self._folder = Path.cwd()
         try:
             self._stack.enter_context(
                 interception.intercepted(
@@ -124,6 +127,7 @@ class CassetteSession:
             )
         except RuntimeError as error:
             raise CassetteActiveError(f"cannot use a cassette here: {error}") from error
+        self._stack.enter_context(inherited_cassette.announced(self._options.path))
         _active = self._options.path
         self._process = os.getpid()
         try:
@@ -147,6 +151,12 @@ class CassetteSession:
                 self._close_all()
                 raise
             self._prepared = True
+
+    def _place(self) -> Path:
+        """Return the cassette's folder. A relative path holds if the block changes directories."""
+        path = self._options.path
+        moved = not path.is_absolute() and Path.cwd() != self._folder
+        return self._folder / path if moved else path
 
     def discard(self) -> None:
         """Close everything and keep no recording, after a cancelled start. Blocks shortly."""
@@ -181,20 +191,20 @@ class CassetteSession:
         self._redactor.warm_up()
         mode = check_mode(options.record_mode)
         if mode != "none":
-            recover_unless_busy(options.path)
-        self._plan = plan(options.path, mode)
+            recover_unless_busy(self._place())
+        self._plan = plan(self._place(), mode)
         if self._plan == "record":
             self._open_writer()
         elif options.seam == "model":
-            self._cassette = load(options.path)  # raises for a damaged cassette
-            self._model = self._new_model(options.path, replaying=True)
+            self._cassette = load(self._place())  # raises for a damaged cassette
+            self._model = self._new_model(self._place(), replaying=True)
         else:
-            self._cassette = load(options.path)
+            self._cassette = load(self._place())
             self._matcher = SessionMatcher(self._cassette, self._play_settings())
         if self._plan == "extend" and options.seam == "model" and options.tool_http:
             self._open_writer()  # tools run also if the model's answers are replayed
         elif self._plan != "record":
-            self._tool_http = self._new_tool_http(options.path, "none")
+            self._tool_http = self._new_tool_http(self._place(), "none")
 
     def _new_tool_http(self, folder: Path, mode: str) -> ToolHttp | None:
         if not self._options.tool_http:
@@ -255,6 +265,7 @@ class CassetteSession:
 
     def _new_writer(self, undo: contextlib.ExitStack) -> None:
         cassette, at_model = self._cassette, self._options.seam == "model"
+        source = self._folder / cassette.path if cassette else self._folder
         header = new_header()
         if cassette:
             header = replace(header, id=cassette.header.id or header.id)
@@ -263,21 +274,19 @@ class CassetteSession:
         old = cassette.header.labels if cassette else {}
         header = replace(header, labels={**old, **redacted(self._options.labels, self._redactor)})
         writer = CassetteWriter(
-            self._options.path,
+            self._folder / self._options.path,
             header,
             redact=self._redactor.line,
             join=partial(joined, redactor=self._redactor, live=True),
-            keep=read_lines(cassette.path) if cassette else (),
+            keep=read_lines(source) if cassette else (),
         )
         with writer.adding_files():
             for name in (MODEL, EPISODES, TOOLS):
-                if cassette and (cassette.path / name).exists():
-                    shutil.copyfile(cassette.path / name, writer.folder / name)
+                if cassette and (source / name).exists():
+                    shutil.copyfile(source / name, writer.folder / name)
         undo.callback(writer.abandon)
         model = self._model
-        if self._options.record_model and (
-            not cassette or (has_model(cassette.path) and not at_model)
-        ):
+        if self._options.record_model and (not cassette or (has_model(source) and not at_model)):
             model = self._new_model(writer.folder, replaying=False)
             undo.callback(model.discard)
         if self._tool_http is not None:
@@ -454,9 +463,9 @@ class CassetteSession:
     def _revised(self, folder: Path) -> Revised | None:
         """Return a re-recording with the ids and times of the recording that it replaces."""
         options = self._options
-        if self._plan != "record" or not options.path.exists():
+        if self._plan != "record" or not self._place().exists():
             return None
-        return revised(options.path, folder, self._redactor, share=options.share_texts)
+        return revised(self._place(), folder, self._redactor, share=options.share_texts)
 
     def _is_new(self) -> bool:
         """Return whether anything was recorded."""
@@ -480,7 +489,7 @@ class CassetteSession:
             self._model.close()
 
     def _would_replay(self) -> bool:
-        return plan(self._options.path, check_mode(self._options.record_mode)) != "record"
+        return plan(self._place(), check_mode(self._options.record_mode)) != "record"
 
     def _save_model(self, writer: CassetteWriter) -> None:
         try:

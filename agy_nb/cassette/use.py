@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
-import inspect
 import re
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from agy_nb.cassette import decorate
 from agy_nb.cassette.cassette_options import CassetteOptions, Seam, items_of
 from agy_nb.cassette.cassette_session import CassetteSession
 from agy_nb.cassette.matching.compare_frames import MATCHERS
@@ -224,8 +223,13 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
             self._use.raise_mismatch(error, still_open=True, allow_unplayed=not unplayed)
 
     def __call__(self, function: _Function) -> _Function:
-        """Decorate a function or a generator so that each call uses the cassette."""
-        decorated = _in_cassette(function, self._again)
+        """Decorate a function or a generator so that each call uses the cassette.
+
+        Raises:
+            TypeError: It is a class, a fixture or another object that is not a function.
+        """
+        decorate.check(function)
+        decorated = decorate.in_cassette(function, self._again)
         return functools.wraps(function)(decorated)  # type: ignore[return-value]  # wrapped
 
     def _again(self) -> use_cassette:
@@ -233,40 +237,3 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
         fresh._options = self._options
         fresh._use = None
         return fresh
-
-
-def _in_cassette(
-    function: Callable[..., Any], again: Callable[[], use_cassette]
-) -> Callable[..., Any]:
-    """Return a function of the same kind that uses a cassette."""
-
-    async def coroutine(*args: Any, **kwargs: Any) -> Any:
-        async with again():
-            return await function(*args, **kwargs)
-
-    def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        with again():
-            return (yield from function(*args, **kwargs))
-
-    async def async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        async with again(), contextlib.aclosing(function(*args, **kwargs)) as items:
-            step = partial(items.asend, None)
-            while True:
-                try:
-                    item = await step()
-                except StopAsyncIteration:
-                    return
-                try:
-                    step = partial(items.asend, (yield item))
-                except Exception as error:
-                    step = partial(items.athrow, error)
-
-    def plain(*args: Any, **kwargs: Any) -> Any:
-        with again():
-            return function(*args, **kwargs)
-
-    if inspect.isasyncgenfunction(function):
-        return async_generator
-    if inspect.isgeneratorfunction(function):
-        return generator
-    return coroutine if inspect.iscoroutinefunction(function) else plain

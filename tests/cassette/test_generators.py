@@ -1,6 +1,8 @@
-"""`@use_cassette` on generators: the cassette is in use from the first item to the end."""
+"""What `@use_cassette` decorates: generators, wrapped coroutines; and what it refuses."""
 
+import asyncio
 import contextlib
+import functools
 import inspect
 
 import pytest
@@ -85,3 +87,61 @@ async def test_async_generator(decorated):
     await thrown.aclose()
     assert (in_use(), closed) == (False, [True, True])
     assert [item async for item in items(3)] == [(3, True), (None, True)]
+
+
+async def test_coroutine_function_inside_another_decorator(decorated):
+    async def hello(name):
+        await asyncio.sleep(0)
+        return name, in_use()
+
+    def traced(*args):
+        return hello(*args)
+
+    class Talk:
+        async def __call__(self, name):
+            return await hello(name)
+
+    for function in (traced, Talk(), functools.partial(hello)):
+        assert await decorated(function)("you") == ("you", True)
+        assert not in_use()
+
+
+async def test_coroutine_that_fails_inside_another_decorator_closes_the_cassette(decorated):
+    async def fails():
+        raise KeyError
+
+    def traced():
+        return fails()
+
+    with pytest.raises(KeyError):
+        await decorated(traced)()
+    assert not in_use()
+
+
+class Group:
+    """A class of tests."""
+
+    def hello(self):
+        """A method."""
+
+
+@pytest.mark.parametrize(
+    ("thing", "hint"),
+    [
+        (Group, "the class Group; decorate its methods"),
+        (pytest.fixture(lambda: None), "put @use_cassette below @pytest.fixture"),
+        (staticmethod(Group.hello), "below @staticmethod"),
+        (classmethod(Group.hello), "below @classmethod"),
+        (property(Group.hello), "below @property"),
+        (17, "got 17"),
+    ],
+)
+def test_other_things_are_refused(decorated, thing, hint):
+    with pytest.raises(TypeError, match=hint):
+        decorated(thing)
+
+
+def test_function_that_returns_a_generator_is_refused(decorated):
+    with pytest.raises(TypeError, match="directly above the generator function"):
+        decorated(lambda: (n for n in range(3)))()
+    assert not in_use()

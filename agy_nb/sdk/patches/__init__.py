@@ -3,6 +3,7 @@
 | module | changes |
 | --- | --- |
 | `harness_start` | how a harness is started, for the whole process |
+| `install_on_import` | calls `harness_start` in a child process that imports the SDK |
 | `deferred_process` | the process that the SDK believes it has started |
 | `sdk_agent` | the SDK's `Agent`: its configuration and its runners |
 | `session_socket` | the socket of one session: the context of each request, the text of denials |

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from agy_nb.errors import HarnessError
 from agy_nb.protocol.events import Event
 from agy_nb.sdk.interfaces import Listen, ReplaySocket, Socket
-from agy_nb.sdk.process import temporary_folders
+from agy_nb.sdk.process import inherited_cassette, temporary_folders
 from agy_nb.sdk.process.executor import run_in_thread
 from agy_nb.sdk.process.harness_process import HarnessProcess
 
@@ -309,7 +309,10 @@ def intercepting(
 async def intercept(start: HarnessStart) -> Connected:
     """Connect a start through the interceptor, if one is set."""
     interceptor = _interceptor
-    return await (interceptor(start) if interceptor else start.spawn())
+    if interceptor is not None:
+        return await interceptor(start)
+    inherited_cassette.refuse_agent()
+    return await start.spawn()
 
 
 def runs_outside_harness() -> bool:
@@ -319,4 +322,7 @@ def runs_outside_harness() -> bool:
 
 async def model_needed() -> bool:
     """Whether an agent that is started now needs a model; in a replay it does not."""
-    return _model_needed is None or await _model_needed()
+    if _model_needed is not None:
+        return await _model_needed()
+    inherited_cassette.refuse_agent()  # before an echo model is started for nothing
+    return True
