@@ -1,4 +1,9 @@
-from agy_nb import errors as errors, testing as testing, widgets as widgets
+from agy_nb import (
+    analysis as analysis,
+    errors as errors,
+    testing as testing,
+    widgets as widgets,
+)
 from agy_nb.analysis import load as load
 from agy_nb.cassette import (
     CassetteActiveError as CassetteActiveError,

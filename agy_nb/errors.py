@@ -478,3 +478,13 @@ def __getattr__(name: str) -> typing.Any:
             if isinstance(found, type) and issubclass(found, AgyError):
                 return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    modules = [globals(), *(vars(import_module(f"agy_nb.{module}")) for module in _FURTHER)]
+    return sorted(
+        name
+        for names in modules
+        for name, value in names.items()
+        if name[0] != "_" and isinstance(value, type) and issubclass(value, AgyError)
+    )

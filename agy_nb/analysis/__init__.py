@@ -25,3 +25,7 @@ from agy_nb.analysis.sessions import Sessions
 from agy_nb.analysis.tables import Tables
 
 __all__ = ["Prices", "Sessions", "Tables", "compare", "load", "usage_df"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -87,3 +87,7 @@ __all__ = [
     "think",
     "words",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

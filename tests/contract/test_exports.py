@@ -47,6 +47,18 @@ def test_dir_lists_the_public_names():
     assert set(agy_nb.__all__) <= set(dir(agy_nb))
 
 
+@pytest.mark.parametrize("name", ["analysis", "testing", "widgets"])
+def test_completion_shows_the_public_names_of_a_package_and_nothing_else(name):
+    package = getattr(agy_nb, name)
+    assert sorted(dir(package)) == sorted(package.__all__)
+
+
+def test_completion_shows_every_error_and_nothing_else():
+    errors = set(dir(agy_nb.errors))
+    assert {"AgyError", "CassetteMismatchError", "ScriptExhaustedError"} <= errors
+    assert {name for name in errors if not name.endswith("Error")} == set()
+
+
 def test_unknown_name_is_an_attribute_error():
     assert not hasattr(agy_nb, "no_such_name")
 
