@@ -12,7 +12,7 @@ Attributes:
 from __future__ import annotations
 
 from agy_nb.kernel.capabilities import Capabilities, Capability, FrontEnd, probe
-from agy_nb.kernel.environment import in_kernel, main_loop
+from agy_nb.kernel.environment import in_kernel, main_loop, view_loop
 from agy_nb.kernel.errors import CannotBlockError, KernelError, KernelWarning, NoStdinError
 from agy_nb.kernel.interrupts import Where
 from agy_nb.kernel.kernel_host import KernelHost, current_host
@@ -35,4 +35,5 @@ __all__ = [
     "main_loop",
     "probe",
     "run",
+    "view_loop",
 ]

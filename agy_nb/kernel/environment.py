@@ -67,6 +67,15 @@ def main_loop() -> asyncio.AbstractEventLoop | None:
     return _script_loop
 
 
+def view_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that updates views which are created here.
+
+    In a kernel: the kernel's own loop. Elsewhere: the loop that runs in this thread, since servers
+    such as those of Panel and Solara may run theirs in any thread; else the main loop.
+    """
+    return main_loop() if in_kernel() else running_loop() or main_loop()
+
+
 def remember(loop: asyncio.AbstractEventLoop) -> None:
     """Make a script's loop the main one, before it runs."""
     global _script_loop  # noqa: PLW0603

@@ -103,7 +103,7 @@ def _path_of(recording: Any) -> Path:
     if not isinstance(found, tuple):
         raise InvalidInputError(
             "recording must be the path of a cassette or the result of agy.load, "
-            f"got {type(recording).__name__}",
+            f"got {type(recording).__name__}. For an agent that runs, call agent.chat_ui().",
             field="recording",
         )
     if len(found) != 1:

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from agy_nb.kernel import current_host, in_kernel, main_loop, run
+from agy_nb.kernel import current_host, in_kernel, run, view_loop
 from agy_nb.kernel.environment import current_shell
 from agy_nb.kernel.stdin_prompt import why_no_stdin
 from agy_nb.protocol.events import Event
@@ -101,8 +101,8 @@ _tasks: set[asyncio.Future[None]] = set()
 
 
 def _run_in_background(work: Coroutine[Any, Any, None]) -> None:
-    """Start a task on the main loop and keep a reference until it ends."""
-    loop = main_loop()
+    """Start a task on the loop of the views and keep a reference until it ends."""
+    loop = view_loop()
     if loop is None or not loop.is_running():
         work.close()
         return

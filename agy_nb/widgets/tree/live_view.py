@@ -2,7 +2,7 @@
 
 Changes are sent at most every `INTERVAL_S`, however fast tokens arrive, and only after a front end
 has opened the view; one that opens it later gets all nodes. Messages may arrive in any thread and
-are handled on the main loop.
+are handled on the loop of the view.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import anywidget
 import traitlets
 
 from agy_nb.errors import WrongLoopError
-from agy_nb.kernel import main_loop
+from agy_nb.kernel import view_loop
 from agy_nb.kernel.environment import current_shell
 from agy_nb.kernel.loops.script_loop import process_loop
 from agy_nb.protocol.events import Approval, Event, Question
@@ -132,7 +132,7 @@ def display_widget(widget: Any) -> Any:
 
 
 def _loop() -> asyncio.AbstractEventLoop:
-    loop = main_loop()
+    loop = view_loop()
     if loop is None and current_shell() is not None:
         loop = process_loop().loop()  # a terminal of IPython runs its loop only while it awaits
     if loop is None:
@@ -161,7 +161,7 @@ class LiveView:
         queued: Number of turns that wait for the running one.
         seen: Whether a front end has opened the view.
         extra_fields: Sent with every message, e.g. the grants of a panel's agent.
-        loop: The main loop.
+        loop: The loop that updates the view.
     """
 
     def __init__(

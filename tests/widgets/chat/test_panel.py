@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from html import unescape
 from pathlib import Path
@@ -69,6 +70,22 @@ async def test_what_is_typed_is_sent_and_answered_on_the_page(agent, page):
     await through(agent, page)
     assert "Hello you" in page.html()
     assert "agy-footer" in page.html()
+
+
+def test_a_panel_works_on_a_loop_in_any_thread(monkeypatch):
+    """Servers of other front ends run their loop where they like; none runs in the main thread."""
+
+    async def serve() -> str:
+        async with agy.Runtime(agy.RuntimeConfig(chat_pause=0), backend=MemoryBackend()) as runtime:
+            agent = await runtime.create_agent()
+            page = Page(agent.chat_ui(), monkeypatch)
+            page.panel.view._receive(None, {"type": "send", "text": "Hello you", "files": []}, [])
+            await through(agent, page)
+            page.panel.close()
+            return page.html()
+
+    with ThreadPoolExecutor(1) as threads:
+        assert "Hello you" in threads.submit(asyncio.run, serve()).result()
 
 
 async def test_files_travel_with_the_text(agent, page):
