@@ -24,6 +24,7 @@ from agy_nb.widgets.approvals.approval_card import ApprovalCard
 from agy_nb.widgets.approvals.pending import PendingRequest, Reply, pending_requests
 from agy_nb.widgets.response import call_details, cards
 from agy_nb.widgets.response.approval_text import NO
+from agy_nb.widgets.tree.front_end import opens_views, why_headless
 from agy_nb.widgets.tree.front_end_messages import AnswerAll, Answered, Decide
 
 SHOWN_WITHIN_S = 4.0
@@ -60,14 +61,15 @@ class Approver:
 
     async def __call__(self, request: ApprovalRequest) -> ApprovalDecision:
         """Ask the user about a tool call."""
-        refusal = _why_no_user()
-        if refusal:
+        if refusal := _why_no_user():
             return ApprovalDecision(allowed=False, reason=refusal, decided_by="default")
-        if not in_kernel():
+        if not _shows_cards():
             return await self._ask_in_a_terminal(request)
         return await self._ask(request)
 
     async def _ask_in_a_terminal(self, request: ApprovalRequest) -> ApprovalDecision:
+        if refusal := typed_prompts.why_no_terminal():
+            return ApprovalDecision(allowed=False, reason=refusal, decided_by="default")
         try:
             return self._decision(request, await typed_prompts.decide(request), "typed")
         except NoStdinError as error:
@@ -86,6 +88,9 @@ class Approver:
             },
             lambda reply: _problem(request, reply),
         )
+        if not shown and not in_kernel():
+            pending_requests.remove(pending)
+            return await self._ask_in_a_terminal(request)
         event = Approval(
             approval_id=request.approval_id,
             tool=request.tool,
@@ -147,8 +152,8 @@ class Approver:
         """
         if _why_no_user():
             return ()
-        if not in_kernel():
-            return await typed_prompts.answer(questions)
+        if not _shows_cards():
+            return await _answer_in_a_terminal(questions)
         asked: list[Any] = [
             {
                 "question": revealed(each.question),
@@ -161,6 +166,9 @@ class Approver:
             for each in questions
         ]
         pending, shown = pending_requests.add(question_id, {"type": "question", "questions": asked})
+        if not shown and not in_kernel():
+            pending_requests.remove(pending)
+            return await _answer_in_a_terminal(questions)
         event = Question(question_id=question_id, questions=questions, at=now())
         card = None if shown else ApprovalCard(event)
         answers: tuple[Answer, ...] = ()
@@ -187,8 +195,8 @@ def approve(*, edit: bool = False) -> Approver:
     call, or denies it with a reason that is sent to the model. `Agent.grants` lists and revokes
     these permissions. The card works while a cell awaits, while a sync cell blocks, and while
     no cell runs. If the front end does not show widgets, the user is asked with a text prompt. If
-    there is no input at all, the call is denied with the reason. The handler also asks the model's
-    questions. In a notebook it is the default.
+    there is no input either, and no front end has opened a view, the call is denied with the
+    reason. The handler also asks the model's questions. In a notebook it is the default.
 
     Args:
         edit: Whether the user may edit the arguments before the call runs. Editing adds an SDK
@@ -206,11 +214,18 @@ def approve(*, edit: bool = False) -> Approver:
     return Approver(edits=edit)
 
 
+def _shows_cards() -> bool:
+    """Whether cards may be shown: in a kernel, or where a front end has opened a view."""
+    return in_kernel() or opens_views()
+
+
+async def _answer_in_a_terminal(questions: tuple[AskedQuestion, ...]) -> tuple[Answer, ...]:
+    return () if typed_prompts.why_no_terminal() else await typed_prompts.answer(questions)
+
+
 def _why_no_user() -> str:
     """Return why the user cannot be asked; empty if the user can."""
-    if not in_kernel():
-        return typed_prompts.why_no_terminal()
-    reason = why_no_stdin()
+    reason = why_headless() if in_kernel() else ""
     if reason and "no cell is running" not in reason:
         return f"could not ask the user: {reason}"
     return ""
@@ -222,7 +237,7 @@ async def _wait_for_reply(
     """Wait for a click, or for typed input if no front end shows the card; return how it came."""
     either: list[asyncio.Future[Any]] = [pending.shown, pending.answer]
     await asyncio.wait(either, timeout=SHOWN_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
-    if pending.shown.done() or pending.answer.done() or why_no_stdin():
+    if pending.shown.done() or pending.answer.done() or _why_not_typed():
         return await pending.answer, "a click"
     asking = asyncio.ensure_future(ask())
     try:
@@ -233,6 +248,10 @@ async def _wait_for_reply(
         return await pending.answer, "a click"
     finally:
         asking.cancel()
+
+
+def _why_not_typed() -> str:
+    return why_no_stdin() if in_kernel() else typed_prompts.why_no_terminal()
 
 
 def _problem(request: ApprovalRequest, reply: Reply) -> str:

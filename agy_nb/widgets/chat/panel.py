@@ -18,7 +18,6 @@ from typing import Any
 from agy_nb.errors import AgentNotStartedError, AgyError
 from agy_nb.kernel import CannotBlockError, current_host, in_kernel, run
 from agy_nb.kernel.environment import running_loop
-from agy_nb.kernel.stdin_prompt import why_no_stdin
 from agy_nb.protocol.events import Event, TurnBegan
 from agy_nb.protocol.values import MediaPart, PromptPart, TextPart
 from agy_nb.runtime.agent import Agent
@@ -39,6 +38,7 @@ from agy_nb.widgets.response.static_fallback import StaticFallback
 from agy_nb.widgets.response.static_html import Still
 from agy_nb.widgets.tree import front_end_messages as messages, live_view
 from agy_nb.widgets.tree.conversation import ConversationView
+from agy_nb.widgets.tree.front_end import why_headless
 from agy_nb.widgets.usage.cost_text import cost_of
 
 END_OF_RECORDING = "End of the recording. The agent does not know this conversation."
@@ -133,7 +133,7 @@ class ChatPanel:
 
     def _catch_up(self) -> None:
         """Wait for the earlier turns, and in front ends without input for the cost."""
-        waiting = self._beginning | (self._costs if in_kernel() and why_no_stdin() else set())
+        waiting = self._beginning | (self._costs if in_kernel() and why_headless() else set())
         if waiting:
             with contextlib.suppress(CannotBlockError):  # a terminal that awaits
                 run(asyncio.wait(waiting))
@@ -376,7 +376,7 @@ class ChatPanel:
         self._fallback.close()
 
     def _ipython_display_(self) -> None:
-        if in_kernel() and current_host().cell_running and why_no_stdin():
+        if in_kernel() and current_host().cell_running and why_headless():
             run(self._end_of_turns())  # the front end drops outputs after the cell's end
         self._fallback.display(at_exit=self.close)
 

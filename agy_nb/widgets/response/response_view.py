@@ -10,13 +10,13 @@ from typing import Any
 
 from agy_nb.kernel import current_host, in_kernel, run, view_loop
 from agy_nb.kernel.environment import current_shell
-from agy_nb.kernel.stdin_prompt import why_no_stdin
 from agy_nb.protocol.events import Event
 from agy_nb.runtime.turns.response import Response
 from agy_nb.terminal import printable
 from agy_nb.widgets.response.static_fallback import StaticFallback
 from agy_nb.widgets.response.static_html import bundle, still
 from agy_nb.widgets.tree.conversation import ConversationView
+from agy_nb.widgets.tree.front_end import why_headless
 from agy_nb.widgets.tree.front_end_messages import Message, PanelAction
 from agy_nb.widgets.tree.live_view import INTERVAL_S, LiveView
 from agy_nb.widgets.usage.cost_text import cost_of
@@ -46,7 +46,7 @@ def show(response: Response) -> None:
     cell = _cell()
     is_new = _shown.get(response) != cell
     _shown[response] = cell
-    if not response.done and current_host().cell_running and why_no_stdin():
+    if not response.done and current_host().cell_running and why_headless():
         run(response.wait())  # such front ends drop outputs that arrive after the cell's end
     if is_new and response.done:
         _show_finished(response)
@@ -89,7 +89,7 @@ def _show_finished(response: Response) -> None:
     for event in response.events:
         transcript.on_event(event)
     transcript.catch_up()
-    late = not (current_host().cell_running and why_no_stdin())
+    late = not (current_host().cell_running and why_headless())
     if not late:
         transcript.set_cost(run(cost_of(response)))
     handle = display(bundle(transcript), raw=True, display_id=True)

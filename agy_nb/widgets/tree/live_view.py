@@ -24,6 +24,7 @@ from agy_nb.protocol.events import Approval, Event, Question
 from agy_nb.widgets.approvals.pending import PendingRequest, Reply, pending_requests
 from agy_nb.widgets.markdown.markup import compact
 from agy_nb.widgets.response.style_sheet import style
+from agy_nb.widgets.tree.front_end import view_opened
 from agy_nb.widgets.tree.front_end_messages import (
     AnswerAll,
     Decide,
@@ -262,6 +263,7 @@ class LiveView:
             case None:
                 self._reject(content)
             case Ready():
+                view_opened()
                 self._send_all(message.view)
                 if self.transcript.has_backlog:
                     self.touch()

@@ -12,6 +12,7 @@ from agy_nb.protocol.values import Answer, AskedQuestion, QuestionOption
 from agy_nb.sdk.interfaces import ApprovalRequest
 from agy_nb.widgets.approvals import approver, typed_prompts
 from agy_nb.widgets.approvals.pending import pending_requests
+from agy_nb.widgets.tree import front_end
 from tests.support.memory import MemoryBackend
 from tests.widgets.clicks import answer, click
 
@@ -35,6 +36,16 @@ class Cards:
         self.ended.append(event)
 
 
+def without_input(monkeypatch, why):
+    for module in (approver, front_end):
+        monkeypatch.setattr(module, "why_no_stdin", lambda: why)
+
+
+@pytest.fixture(autouse=True)
+def no_view_was_opened(monkeypatch):
+    monkeypatch.setattr(front_end, "_opened", False)
+
+
 @pytest.fixture
 def cards(monkeypatch):
     cards = Cards()
@@ -46,7 +57,7 @@ def cards(monkeypatch):
 def notebook(monkeypatch, cards):
     """A notebook with a person in front of it."""
     monkeypatch.setattr(approver, "in_kernel", lambda: True)
-    monkeypatch.setattr(approver, "why_no_stdin", lambda: "")
+    without_input(monkeypatch, "")
     yield cards
     assert pending_requests._requests == {}
 
@@ -217,7 +228,7 @@ async def test_view_that_shows_the_turn_has_the_buttons_and_the_time_that_is_lef
 
 
 async def test_front_end_without_input_denies_at_once_and_says_why(notebook, monkeypatch):
-    monkeypatch.setattr(approver, "why_no_stdin", lambda: NO_STDIN)
+    without_input(monkeypatch, NO_STDIN)
     decision = await approver.approve()(request())
     assert not decision.allowed
     assert NO_STDIN in decision.reason
@@ -226,14 +237,69 @@ async def test_front_end_without_input_denies_at_once_and_says_why(notebook, mon
 
 
 async def test_questions_are_skipped_where_nobody_can_answer(notebook, monkeypatch):
-    monkeypatch.setattr(approver, "why_no_stdin", lambda: NO_STDIN)
+    without_input(monkeypatch, NO_STDIN)
     assert await approver.approve().answer("q", (AskedQuestion(question="?"),)) == ()
 
 
 async def test_idle_kernel_waits_for_a_click(notebook, monkeypatch):
     words = "no cell is running, and input is asked for below the running cell"
-    monkeypatch.setattr(approver, "why_no_stdin", lambda: words)
+    without_input(monkeypatch, words)
     assert (await decide(approver.approve(), {"choice": "once"})).allowed
+
+
+async def test_a_front_end_without_input_that_opened_a_view_decides_by_click(notebook, monkeypatch):
+    """Voila, and JupyterLab with a kernel that takes no input."""
+    without_input(monkeypatch, NO_STDIN)
+    front_end.view_opened()
+    assert (await decide(approver.approve(), {"choice": "once"})).allowed
+    assert len(notebook.shown) == 1
+
+
+class View:
+    """A view outside a kernel, as marimo, Panel and Solara show it."""
+
+    def __init__(self, *, contains=True):
+        self.claimed = []
+        self.contains = contains
+
+    def __call__(self, pending):
+        self.claimed.append(pending.id)
+        if self.contains:
+            pending_requests.mark_shown(pending.id)
+        return self.contains
+
+
+@pytest.fixture
+def view_of_server(monkeypatch, cards):
+    monkeypatch.setattr("sys.stdin", None)
+    front_end.view_opened()
+    view = View()
+    detach = pending_requests.attach_view(view)
+    yield view
+    detach()
+    assert cards.shown == []
+    assert pending_requests._requests == {}
+
+
+async def test_a_view_outside_a_kernel_decides_by_click(view_of_server):
+    assert (await decide(approver.approve(), {"choice": "once"})).allowed
+
+
+async def test_a_view_outside_a_kernel_answers_questions(view_of_server):
+    asking = asyncio.ensure_future(
+        approver.approve().answer("q", (AskedQuestion(question="Which?"),))
+    )
+    await until(lambda: view_of_server.claimed)
+    assert answer("q", answers=[{"text": "That one"}])
+    assert (await asking)[0].text == "That one"
+
+
+async def test_a_view_outside_a_kernel_that_lacks_the_call_leaves_it_denied(view_of_server):
+    view_of_server.contains = False
+    decision = await approver.approve()(request())
+    assert not decision.allowed
+    assert "not a terminal" in decision.reason
+    assert await approver.approve().answer("q", (AskedQuestion(question="?"),)) == ()
 
 
 async def test_script_without_a_terminal_denies_at_once(monkeypatch):

@@ -60,7 +60,7 @@ async def test_call_is_printed_to_its_end(typing):
 
 @pytest.mark.parametrize("line", ["y", "t", "c", "yes"])
 async def test_call_that_is_too_long_can_only_be_denied(typing, monkeypatch, line):
-    monkeypatch.setattr("agy_nb.widgets.approvals.approver._why_no_user", lambda: "")
+    monkeypatch.setattr(typed_prompts, "why_no_terminal", lambda: "")
     monkeypatch.setattr("agy_nb.widgets.approvals.approver.in_kernel", lambda: False)
     printed = typing(line)
     request = ApprovalRequest(tool="run", args={"content": "x" * call_details.LONGEST_CALL})
