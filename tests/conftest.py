@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_timeout
-from blockbuster import blockbuster_ctx
+from blockbuster import BlockBuster
 from hypothesis import Phase, settings
 
 from tests.processes import children, end_new_children, threads_left
@@ -143,8 +143,20 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         del os.environ[name]
 
 
+@pytest.fixture(scope="session")
+def blocking_detector() -> BlockBuster:
+    """What finds calls that block the loop; to make it takes as long as many a test."""
+    detector = BlockBuster(_watched_modules())
+    for function in detector.functions.values():
+        for file, functions in MAY_BLOCK:
+            function.can_block_in(file, functions)
+    return detector
+
+
 @pytest.fixture(autouse=True)
-def no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[None]:
+def no_blocking_calls(
+    request: pytest.FixtureRequest, blocking_detector: BlockBuster
+) -> Iterator[None]:
     """Fail a test in which our code or the SDK blocks the event loop.
 
     A test that must block carries `@pytest.mark.blocking_allowed` and says why.
@@ -152,11 +164,11 @@ def no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.node.get_closest_marker("blocking_allowed"):
         yield
         return
-    with blockbuster_ctx(scanned_modules=_watched_modules()) as detector:
-        for function in detector.functions.values():
-            for file, functions in MAY_BLOCK:
-                function.can_block_in(file, functions)
+    blocking_detector.activate()
+    try:
         yield
+    finally:
+        blocking_detector.deactivate()
 
 
 def _watched_modules() -> list[ModuleType]:

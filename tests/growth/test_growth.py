@@ -30,7 +30,7 @@ from tests.growth.growth import check_growth, filled
 
 SECRET = "{{agy:secret}}"
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 
 
 def marks_in(recorded, now):

@@ -16,7 +16,7 @@ SEES_LITTLE = {
 }
 """Expressions that are not searched for in long texts, and what they are applied to."""
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 
 def check_pattern(pattern, *, search=True):

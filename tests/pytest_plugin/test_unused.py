@@ -107,7 +107,9 @@ def test_module_that_cannot_be_collected_has_no_unused_cassettes(tests, run, sui
         ("import pytest\npytest.skip('not now', allow_module_level=True)", []),
         ("", ["--ignore", "a/test_b.py"]),
         ("", ["--ignore-glob", "*_b.py"]),
-        ("", ["-n", "2", "-p", "xdist", "--ignore", "a/test_b.py"]),
+        pytest.param(
+            "", ["-n", "2", "-p", "xdist", "--ignore", "a/test_b.py"], marks=pytest.mark.slow
+        ),
     ],
 )
 def test_cassette_of_modules_that_were_not_read_may_be_theirs(
@@ -130,7 +132,7 @@ def test_last_failed_run_reports_nothing(suite, run_apart, lay):
     assert unused(suite.runpytest_subprocess(*with_cache)) == ["a/cassettes/shared/weather"]
 
 
-@pytest.mark.parametrize("arguments", [[], ["-n", "2"]])
+@pytest.mark.parametrize("arguments", [[], pytest.param(["-n", "2"], marks=pytest.mark.slow)])
 def test_names_with_stray_bytes_are_reported(suite, run, lay, arguments):
     suite.makepyfile(
         test_it="""

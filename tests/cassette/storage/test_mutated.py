@@ -14,6 +14,8 @@ from agy_nb.analysis.schema import TABLES
 from agy_nb.cassette import CassetteError
 from agy_nb.cassette.storage.cassette_reader import load
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = Path(__file__).parents[3] / "cassettes"
 NAMES = sorted(
     folder.name
