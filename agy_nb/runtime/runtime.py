@@ -13,6 +13,7 @@ from agy_nb import kernel
 from agy_nb.errors import ChannelClosedError, InvalidConfigError
 from agy_nb.kernel.environment import in_kernel, main_loop
 from agy_nb.kernel.loops.other_loop import is_reachable, run_on
+from agy_nb.kernel.short_traceback import INTERRUPTED, shorten
 from agy_nb.protocol import replies as r
 from agy_nb.protocol.commands import Command, CreateAgent, ShutdownAgent
 from agy_nb.protocol.error_codec import to_info
@@ -195,6 +196,8 @@ class Runtime:
             reply = await core.submit(command, payload)
         except BaseException as error:
             self.telemetry.command(command, queued_at, error)
+            if isinstance(error, asyncio.CancelledError):
+                shorten(error, INTERRUPTED)
             raise
         self.telemetry.command(command, queued_at, None)
         return reply

@@ -246,6 +246,39 @@ def test_interrupt_of_a_cell_that_displays_a_turn_is_an_error(page):
     assert page.do("print((await response.wait()).state)").strip() == "cancelled"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "await agent.chat('go')",
+        "await agent.chat_text('go')",
+        "await (await agent.chat('go', show=False)).text()",
+        "async for _ in await agent.chat('go'): pass",
+        "agent.sync.chat_text('go')",
+        "agy.run(agent.chat_text('go'))",
+    ],
+)
+def test_interrupt_is_one_line_and_the_next_cell_runs(page, line):
+    started = page.send("""
+import asyncio
+model, agent = await start([hang('so far')])
+async def follow():
+    async for turn in agent.turns():
+        async for piece in turn.text_stream():
+            print(piece.upper(), flush=True)
+following = asyncio.ensure_future(follow())
+""")
+    page.reply(started)
+    cell = page.send(line)
+    page.says(started, "SO FAR")
+    page.interrupt()
+    reply = page.reply(cell)
+    assert reply["status"] == "error"
+    assert reply["traceback"] == [
+        "Interrupted. The turn was cancelled, and the partial answer was kept."
+    ]
+    assert page.do("await agent.wait_for_idle(); print('next')").strip() == "next"
+
+
 def test_cell_ends_before_the_turn_on_request(page):
     page.do("model, agent = await start([hang('so far')])")
     page.reply(page.send("await agent.chat('go', wait=False)"))

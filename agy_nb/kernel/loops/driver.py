@@ -14,6 +14,7 @@ from agy_nb.kernel.environment import in_kernel
 from agy_nb.kernel.interrupts import OurHandler, blocking
 from agy_nb.kernel.kernel_host import KernelHost
 from agy_nb.kernel.loops.signal_wakeup import SignalWakeup
+from agy_nb.kernel.short_traceback import interrupted_by
 
 T = TypeVar("T")
 
@@ -33,11 +34,11 @@ def drive(coro: Awaitable[T], loop: asyncio.AbstractEventLoop, host: KernelHost)
     try:
         loop.run_until_complete(stop)
         if not task.done():
-            raise KeyboardInterrupt
+            raise interrupted_by()
         return task.result()
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as error:
         if handler.presses:
-            raise KeyboardInterrupt from None
+            raise interrupted_by(error) from None
         raise
     finally:
         if installed:

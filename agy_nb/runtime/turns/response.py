@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from agy_nb.errors import AgyError, BackendError, WrongLoopError
 from agy_nb.kernel.loops.other_loop import is_reachable, run_on
+from agy_nb.kernel.short_traceback import TURN_INTERRUPTED, shorten
 from agy_nb.protocol.events import (
     Event,
     State,
@@ -318,7 +319,8 @@ class Response:
             self._waiters.append(waiter)
             try:
                 await waiter
-            except asyncio.CancelledError:
+            except asyncio.CancelledError as error:
+                shorten(error, TURN_INTERRUPTED)
                 self._left_at = self._loop.time()
                 self._waiters = [known for known in self._waiters if known is not waiter]
                 raise
