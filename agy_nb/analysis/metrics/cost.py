@@ -19,11 +19,11 @@ from agy_nb.analysis.builders.dataframes import build
 from agy_nb.analysis.metrics.call_usage import PRICED_APART, is_sound, usage_of
 from agy_nb.analysis.metrics.model_names import bare_name, known_names, model_at
 from agy_nb.analysis.metrics.price_table import (
+    TABLE,
     ListPrice,
     PriceError,
     context_window,
     list_price,
-    table_name,
     tier_of,
 )
 from agy_nb.analysis.schema import COST, TABLES
@@ -220,13 +220,13 @@ class Prices:
         if own is not None:
             return _own_price(own[1], usage, own[0], 1.0 if factor is None else factor)
         if not any(names):
-            return _unknown("unknown_alias" if None in meant else "unknown_model", table_name())
+            return _unknown("unknown_alias" if None in meant else "unknown_model", TABLE)
         try:
             found = list_price(
                 names, self.provider, usage, at, n_searches=n_searches, any_tier=factor is not None
             )
         except PriceError as error:
-            table = None if error.status == "no_price_table" else table_name()
+            table = None if error.status == "no_price_table" else TABLE
             return _unknown(error.status, table)
         return _of_table(found, n_searches, 1.0 if factor is None else factor)
 
@@ -274,7 +274,7 @@ def _of_table(found: ListPrice, n_searches: int, factor: float) -> Price:
     total = found.total if factor == 1 else read + answer + search
     return Price(
         read, cached, answer, thoughts, search, total, saved,
-        "priced", found.model, table_name(),
+        "priced", found.model, TABLE,
     )  # fmt: skip
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
@@ -69,13 +68,15 @@ def tier_of(reported: str | None) -> str:
     return STANDARD if tier in _STANDARD else tier
 
 
-@cache
-def table_name() -> str:
-    """Return the name and the version of the price table."""
+def _version_of(distribution: str) -> str:
     try:
-        return f"genai-prices {version('genai-prices')}"
+        return f"{distribution} {version(distribution)}"
     except PackageNotFoundError:
-        return "genai-prices"
+        return distribution
+
+
+TABLE = _version_of("genai-prices")
+"""Name and version of the price table; looked up on import, because that reads the disk."""
 
 
 def list_price(
