@@ -22,11 +22,23 @@ if TYPE_CHECKING:
 __all__ = [
     "agy_agent",
     "agy_agent_settings",
+    "agy_cassette_config",
     "agy_home",
     "agy_runtime",
     "agy_runtime_config",
     "scripted_model",
 ]
+
+
+@pytest.fixture(scope="session")
+def agy_cassette_config() -> Mapping[str, Any]:
+    """Return arguments of `use_cassette` for the cassettes of tests: none by default. Override it.
+
+    A module, a class or a conftest can override it for its tests. The arguments of a marker win,
+    except for `redact`, whose rules add up. The fixture can use `pytestconfig` only, because a
+    cassette opens before other fixtures.
+    """
+    return {}
 
 
 @pytest.fixture

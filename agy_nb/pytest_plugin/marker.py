@@ -7,6 +7,7 @@ their tests. The closest marker wins, argument by argument.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pytest
 
 MARKER = "agy_cassette"
+CONFIG_FIXTURE = "agy_cassette_config"
 DESCRIPTION = (
     f'{MARKER}(name=None, seam="wire", record_mode=None, scope="function", **options): record the '
     "agents of the test, or replay them; `scope` makes one cassette for all tests of a class, a "
@@ -61,8 +63,7 @@ def request_of(item: pytest.Item) -> CassetteRequest | None:
     if asked is None:
         return None
     settings = item.config.stash[settings_of]
-    if settings.normalize:
-        asked.setdefault("normalize", settings.normalize)
+    asked = _with_defaults(asked, settings.options, config_fixture(item))
     if settings.echo:
         asked.setdefault("echo", True)
     name, own_mode = asked.pop("name", None), asked.pop("record_mode", None)
@@ -77,6 +78,54 @@ def request_of(item: pytest.Item) -> CassetteRequest | None:
         shared_in=shared_in,
         options=asked,
     )
+
+
+def _with_defaults(asked: dict[str, Any], *defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a marker with defaults, of which later ones win.
+
+    Rules of redaction add up, so that a test cannot lose a rule of the project by accident.
+    """
+    from agy_nb.cassette.cassette_options import items_of
+
+    found: dict[str, Any] = {}
+    rules: list[Any] = []
+    for given in (*defaults, asked):
+        found |= given
+        if "redact" in given:
+            rules += items_of("redact", given["redact"], kinds=())
+    return found | ({"redact": rules} if rules else {})
+
+
+def config_fixture(item: pytest.Item) -> Mapping[str, Any]:
+    """Return what the fixture `agy_cassette_config` gives for a test.
+
+    The cassette opens before the fixtures of a test, so pytest cannot set up this one: it is called
+    as a function.
+
+    Raises:
+        InvalidMarkerError: The fixture uses other fixtures, or does not return a mapping.
+    """
+    manager = item.session._fixturemanager  # noqa: SLF001 - pytest has no public name for it
+    found = manager.getfixturedefs(CONFIG_FIXTURE, item)
+    if not found:
+        return {}
+    function, base = found[-1].func, found[-1].baseid
+    given = {"pytestconfig": item.config, "self": getattr(item, "instance", None)}
+    names = list(inspect.signature(function).parameters)
+    if inspect.isgeneratorfunction(function) or not given.keys() >= set(names):
+        raise InvalidMarkerError(
+            f"the fixture {CONFIG_FIXTURE} of {base or 'a plugin'} must return its settings, and "
+            "can use the fixture `pytestconfig` only: a cassette opens before other fixtures",
+            field=CONFIG_FIXTURE,
+        )
+    options = function(*[given[name] for name in names])
+    if not isinstance(options, Mapping):
+        raise InvalidMarkerError(
+            f"the fixture {CONFIG_FIXTURE} of {base or 'a plugin'} must return a dict of arguments "
+            f"of agy_nb.use_cassette, got {options!r:.80}",
+            field=CONFIG_FIXTURE,
+        )
+    return options
 
 
 def scope_node(item: pytest.Item, scope: object) -> Any:

@@ -6,14 +6,29 @@ The command line overrides a marker, a marker overrides an ini setting, and each
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Literal, Self, TypeAlias
 
 import pytest
 
 RECORD_MODES = ("once", "none", "new_episodes", "all", "rewrite")
 UNUSED = ("report", "fail", "off")
+_Kind: TypeAlias = Literal["args", "linelist", "bool"]
+_OPTIONS: dict[str, tuple[_Kind, str, Any]] = {
+    "redact": ("linelist", "redaction rules: regular expressions, or JSON paths from $", []),
+    "normalize": ("args", "values that do not count: uuid, datetime, port, hex_address", []),
+    "ignore": ("linelist", "paths in frames that may differ", []),
+    "match_on": ("args", "what must match: config, prompt, result, approval, question, hook", []),
+    "allow_values": ("linelist", "texts that redaction keeps", []),
+    "record_model": ("bool", "whether requests to the model are recorded", True),
+    "record_media": ("bool", "whether images, audio, video and PDF stay in recordings", True),
+    "share_texts": ("bool", "whether cassettes of a folder share repeated texts", True),
+    "tool_http": ("bool", "whether HTTP requests of host tools are recorded", False),
+}
+"""Arguments of `use_cassette` that ini settings give to all tests."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,13 +70,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("agy_block_network", "default of --agy-block-network", type="bool", default=False)
     parser.addini("agy_allow_hosts", "default of --agy-allow-hosts", type="args", default=[])
     parser.addini("agy_cassette_dir", "default of --agy-cassette-dir, from this file", default="")
-    parser.addini(
-        "agy_normalize",
-        "default of the marker's `normalize`: uuid, datetime, port, hex_address",
-        type="args",
-        default=[],
-    )
     parser.addini("agy_echo", "default of --agy-echo", type="bool", default=False)
+    for name, (kind, help_, default) in _OPTIONS.items():
+        parser.addini(f"agy_{name}", help_, type=kind, default=default)
     parser.addini("agy_unused", "default of --agy-unused", default="")
 
 
@@ -77,7 +88,7 @@ class PluginSettings:
         allow_hosts: Other machines to which they can connect nevertheless.
         cassette_dir: Folder of all cassettes; None for a folder next to each test.
         unused: How to treat cassettes that no test uses: `report`, `fail`, `off`.
-        normalize: Values that do not count in comparisons, for tests whose marker names none.
+        options: Arguments of `use_cassette` for all tests, from the ini settings.
         echo: Whether the echo model may be recorded, for tests whose marker does not say it.
     """
 
@@ -88,7 +99,7 @@ class PluginSettings:
     allow_hosts: tuple[str, ...] = ()
     cassette_dir: Path | None = None
     unused: str = "report"
-    normalize: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
     echo: bool = False
 
     @classmethod
@@ -110,7 +121,7 @@ class PluginSettings:
             unused=config.getoption("--agy-unused")
             or _one_of(config, "agy_unused", UNUSED)
             or "report",
-            normalize=tuple(config.getini("agy_normalize")),
+            options=_options(config),
             echo=config.getoption("--agy-echo") or config.getini("agy_echo"),
         )
 
@@ -129,6 +140,28 @@ def _one_of(config: pytest.Config, name: str, allowed: tuple[str, ...]) -> str:
     if value and value not in allowed:
         raise pytest.UsageError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
     return value
+
+
+def _options(config: pytest.Config) -> dict[str, Any]:
+    """Return the arguments of `use_cassette` that differ from its defaults.
+
+    Raises:
+        pytest.UsageError: A rule is not a regular expression.
+    """
+    found = {name: config.getini(f"agy_{name}") for name in _OPTIONS}
+    found["redact"] = [_rule(text) for text in found["redact"]]
+    return {name: value for name, value in found.items() if value != _OPTIONS[name][2]}
+
+
+def _rule(text: str) -> str | re.Pattern[str]:
+    if text.startswith("$"):
+        return text
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise pytest.UsageError(
+            f"agy_redact: {text!r} is not a regular expression: {error}"
+        ) from error
 
 
 def _hosts(config: pytest.Config) -> tuple[str, ...]:

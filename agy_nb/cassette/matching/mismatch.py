@@ -86,6 +86,8 @@ class Reporter:
         actual: Frame,
         difference: Difference,
         call: Frame | None = None,
+        *,
+        raised: str = "",
     ) -> CassetteMismatchError:
         """The right kind of frame came, with other contents.
 
@@ -95,6 +97,7 @@ class Reporter:
             actual: The frame that came.
             difference: Where they differ.
             call: The recorded call of a host tool whose result `expected` is.
+            raised: The exception that the tool raised now, with its traceback.
         """
         kind = kind_of(expected)
         phase = {f.CONFIG: "config", f.USER_INPUT: "prompt"}.get(kind, "answer")
@@ -103,7 +106,7 @@ class Reporter:
         cause = _redacted(call)
         text = (
             f"{_what(kind)} is not what was recorded.\n{difference.path} differs:\n"
-            f"{_indent(diff)}{cause}"
+            f"{_indent(diff)}{cause}{_raised(raised)}"
         )
         remedies = [r.RECORD_AGAIN, r.ignore(difference.path)]
         if matcher:
@@ -235,6 +238,11 @@ def _redacted(call: Frame | None) -> str:
         f"\nRedaction is the likely cause: the recorded call holds {SECRET} in the place of a "
         f"value, and the tool got that mark:\n{_indent(_short(call))}"
     )
+
+
+def _raised(text: str) -> str:
+    """The exception of a tool that raised in the replay."""
+    return f"\nThe tool raised an exception now:\n{_indent(text)}" if text else ""
 
 
 def _what(kind: str) -> str:

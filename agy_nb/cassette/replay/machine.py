@@ -179,7 +179,17 @@ class SessionMachine:
                 return
         if difference is not None:
             call = self._call(key.about) if key.kind == f.TOOL_RESPONSE else None
-            raise self._report.differs(self.turn, recorded, known, difference, call)
+            raised = self._raised_now(key.about) if key.kind == f.TOOL_RESPONSE else ""
+            raise self._report.differs(self.turn, recorded, known, difference, call, raised=raised)
+
+    def _raised_now(self, call_id: str) -> str:
+        """Return what a host tool raised in this replay, redacted; empty if it raised nothing."""
+        from agy_nb.sdk.process.raised_exceptions import raised_text
+
+        text = self._redact({"text": raised_text(call_id)})
+        if self._substitution is not None:  # the paths in it are to be opened
+            text = self._substitution.outward_frame(text)
+        return str(text["text"])
 
     def _call(self, call_id: str) -> Frame | None:
         """Find the recorded call of a host tool."""

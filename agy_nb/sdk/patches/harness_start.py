@@ -23,8 +23,9 @@ from agy_nb.protocol.events import ToolException
 from agy_nb.sdk.patches import outside_start, table
 from agy_nb.sdk.patches.deferred_process import DeferredProcess
 from agy_nb.sdk.patches.replayed_decisions import result_fields
+from agy_nb.sdk.patches.user_code.guard import UserCodeError
 from agy_nb.sdk.patches.user_code.host_tools import RecordedToolError
-from agy_nb.sdk.process import launch
+from agy_nb.sdk.process import launch, raised_exceptions
 
 _NAME = outside_start.KEY_HEADER
 
@@ -166,11 +167,24 @@ def _recorded_or_run(process: Callable[..., Any]) -> Callable[..., Any]:
         recorded = launch.recorded_results.get()
         if recorded is None:
             results: list[types.ToolResult] = await process(runner, tool_calls)
+            for result in results:
+                _keep_exception(result)
             return results
         await asyncio.sleep(0)
         return [_recorded(recorded, call) for call in tool_calls]
 
     return process_tool_calls
+
+
+def _keep_exception(result: types.ToolResult) -> None:
+    """Keep what a tool raised, for the mismatch of a replay."""
+    error: BaseException | None = result.exception
+    if error is None:
+        raised_exceptions.forget(result.id or "")
+        return
+    if isinstance(error, UserCodeError):  # it stands for what the tool raised
+        error = error.__cause__ or error
+    raised_exceptions.keep(result.id or "", error)
 
 
 def _recorded(results: launch.RecordedResults, call: Any) -> types.ToolResult:
