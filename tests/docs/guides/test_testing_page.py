@@ -30,8 +30,9 @@ def table(heading: str) -> list[list[str]]:
 @pytest.mark.blocking_allowed  # the first run is in this process, where the SDK looks at folders
 def test_examples_run_and_replay(pytester, monkeypatch):
     monkeypatch.delenv("CI", raising=False)
-    first, second = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    first, conftest, second = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     pytester.makepyfile(test_weather=first, test_script=second)
+    pytester.makeconftest(conftest)
     pytester.makeini(INI)
     runs = {"once": pytester.runpytest_inprocess, "none": pytester.runpytest_subprocess}
     arguments = {"once": ["-p", "tests.support.echo_as_gemini"], "none": []}
@@ -39,7 +40,7 @@ def test_examples_run_and_replay(pytester, monkeypatch):
         result = run(f"--agy-record-mode={mode}", "--agy-block-network", *arguments[mode])
         result.assert_outcomes(passed=3)
     names = sorted(path.name for path in (pytester.path / "cassettes/test_weather").iterdir())
-    assert names == ["test_answers", "test_tells_the_weather"]
+    assert names == ["_shared", "test_answers", "test_tells_the_weather"]
 
 
 def test_every_option_and_setting_has_a_row(pytester):
