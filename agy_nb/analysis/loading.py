@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from agy_nb.analysis.metrics.cost import Prices
-from agy_nb.analysis.read.discovery import search
+from agy_nb.analysis.read.discovery import Found, search
 from agy_nb.analysis.selection import Moment, Selection, Where
 from agy_nb.analysis.sessions import Sessions
 from agy_nb.errors import InvalidInputError
@@ -72,7 +72,8 @@ def load(  # noqa: PLR0913 - settings by keyword
 
     Args:
         path: A cassette, a folder with cassettes below it, a pattern (`"runs/*/c*"`), or a list of
-            these; also an agent's `app_data_dir` or `save_dir`.
+            these; also an agent's `app_data_dir` or `save_dir`. With fsspec, also a URL such as
+            `"s3://bucket/runs"`.
         chunks: Whether to add a table with one row per piece of text.
         text: Whether to add the texts; by default, tables have only their lengths.
         model_requests: Whether to read the HTTP requests to the model that a cassette has recorded.
@@ -102,7 +103,7 @@ def load(  # noqa: PLR0913 - settings by keyword
         >>> sessions.usage(by="model")[["model", "total_tokens"]].to_dict("records")
         [{'model': 'gemini-2.5-flash', 'total_tokens': ...}]
     """
-    found = search(_named(path))
+    found = _search(path)
     options: dict[str, Any] = {
         "chunks": chunks,
         "text": text,
@@ -120,19 +121,34 @@ def load(  # noqa: PLR0913 - settings by keyword
         )
     from agy_nb.analysis.read.on_dask import DaskSessions
 
-    return DaskSessions(found.recordings, **options)
+    return DaskSessions(found.recordings, problems=found.problems, **options)
+
+
+def _search(path: Any) -> Found:
+    """Find recordings on this machine and behind URLs."""
+    named = _named(path)
+    urls = [each for each in named if isinstance(each, str) and "://" in each]
+    found = search([each for each in named if each not in urls])
+    if not urls:
+        return found
+    from agy_nb.analysis.read.remote import search_urls
+
+    remote = search_urls(urls)
+    return Found(found.recordings + remote.recordings, found.problems + remote.problems)
 
 
 def _named(path: Any) -> list[str | Path]:
     """List all paths and patterns; an iterator is read once."""
     if isinstance(path, str | Path):
-        text = str(path)
+        text = str(path).removeprefix("file://") if isinstance(path, str) else str(path)
+        if "://" in text:
+            return [text]
         pattern = any(mark in text for mark in "*?[")
         if not text or not (pattern or Path(text).expanduser().exists()):
             raise InvalidInputError(
                 f"there is nothing at {text!r}; name a folder or a file", field="path"
             )
-        return [path]
+        return [path if isinstance(path, Path) else text]
     if isinstance(path, Iterable) and not isinstance(path, bytes):
         return [each for item in path for each in _named(item)]
     raise InvalidInputError(

@@ -56,8 +56,7 @@ days, and the turn is on the day on which it began. Weeks begin on Monday.
 `session_id` is permanent, and `session_name` is the path of a recording below the loaded folder. A
 turn that several recordings hold counts once: in copies, in cassettes that were saved after each
 turn, or in a cassette and the log of its harness. `problems` names these recordings, and
-`agy.load(..., duplicates="keep")` counts each. With `engine="dask"`, duplicates are found within a
-part only.
+`agy.load(..., duplicates="keep")` counts each.
 
 ## Plots
 
@@ -109,9 +108,12 @@ that you have deleted. Folders that you do not use for 60 days are removed; you 
 at any time.
 
 `agy.load("runs/", engine="dask")` reads on the workers of the current `dask.distributed.Client`, on
-many cores or machines. Workers must see the files under the same paths. They compute `usage()` and
-`to_parquet()`. `sessions.dask("steps")` is any table as a Dask DataFrame, and `sessions.steps`
-loads a whole table into this process.
+many cores or machines. Workers read each recording once and write the Parquet files of the cache.
+`sessions.dask("steps")` is any table as a Dask DataFrame, for tables that are larger than memory.
+Sums and `sessions.steps` read the tables that they need into this process.
+
+With both engines, a path can be a URL of fsspec, such as `s3://bucket/runs` (with `s3fs`),
+`gs://bucket/*/c*` (with `gcsfs`) or `memory://runs`.
 
 ## Sessions without a recording
 

@@ -7,12 +7,12 @@ Rule 2: tables in the cache are read when they are needed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from agy_nb.analysis.cache.parts import Assembly
-from agy_nb.analysis.cache.tables import CachedTables, cache_of, uncached
+from agy_nb.analysis.cache.parts import Assembly, Piece
+from agy_nb.analysis.cache.tables import RecordedTables, cache_of, cached, uncached
 from agy_nb.analysis.label_columns import with_recorded_labels
 from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.analysis.read.discovery import RecordingPath, SearchProblem
@@ -74,23 +74,31 @@ class Sessions(Tables):
             )
         self.recordings = tuple(recordings)
         self._problems = tuple(problems)
+        self._selection = selection
         self._options = {"chunks": chunks, "text": text, "model_requests": model_requests}
         self._duplicates = duplicates
         self._cache = cache_of(cache)
-        self._source: CachedTables | None = None
-        self._lock = threading.Lock()
+        self._source: RecordedTables | None = None
+        self._lock = threading.RLock()
+
+    def _recorded(self) -> RecordedTables:
+        with self._lock:
+            if self._source is None:
+                self._source = RecordedTables(
+                    self.recordings,
+                    self._problems,
+                    self._pieces,
+                    drop_duplicates=self._duplicates == "drop",
+                )
+            return self._source
+
+    def _pieces(self, may_use_cache: bool) -> tuple[list[Piece], Callable[[], None]]:  # noqa: FBT001
+        """Read what is needed; return parts, and a function that removes damaged files."""
+        return cached(self.recordings, self._options, self._cache if may_use_cache else False)
 
     def _table(self, name: str) -> pd.DataFrame:
         with self._lock:
-            if self._source is None:
-                self._source = CachedTables(
-                    self.recordings,
-                    self._problems,
-                    self._options,
-                    cache=self._cache,
-                    drop_duplicates=self._duplicates == "drop",
-                )
-            return own_copy(self._source.frame(name))
+            return own_copy(self._recorded().frame(name))
 
     def _labelled_table(self, name: str) -> pd.DataFrame:
         return with_recorded_labels(self._table, name, self._table(name))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.analysis.builders.column_buffer import Columns
@@ -36,12 +37,14 @@ class Part:
         paths: The path by which each recording was read.
         counts: Number of rows of each recording, by the name of the table.
         frame: Returns the rows of a table.
+        folder: The folder with its files, if it was read from there.
     """
 
     ids: Sequence[str]
     paths: Sequence[str]
     counts: Mapping[str, np.ndarray[Any, Any]]
     frame: Frames
+    folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

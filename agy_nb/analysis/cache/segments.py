@@ -23,8 +23,8 @@ from agy_nb.analysis.schema import TABLES, Table
 if TYPE_CHECKING:
     import pandas as pd
 
-ROW_GROUP = 250_000
-"""Rows that are read at a time by Dask."""
+ROW_GROUP = 65_536
+"""Rows of a group, which can be read without the others."""
 _INDEX = "index.parquet"
 _PREFIX = "seg-"
 _UNFINISHED = ".new-"
@@ -141,7 +141,9 @@ class Segment:
         """
         index = self._index
         counts = {name: index[name].to_numpy() for name in TABLES}
-        return Part(index["id"].to_pylist(), index["path"].to_pylist(), counts, self.frame)
+        return Part(
+            index["id"].to_pylist(), index["path"].to_pylist(), counts, self.frame, self.folder
+        )
 
     @cached_property
     def _index(self) -> Any:
@@ -163,6 +165,19 @@ class Segment:
         if name == "tool_calls" and _shows_a_secret(rows["args_json"]):
             raise OSError(f"{self.folder}: arguments hold a secret that was unknown before")
         return to_frame(table, rows, int(self.part.counts[name].sum()))
+
+    def group(self, name: str, number: int) -> pd.DataFrame:
+        """Return a group of rows of a table, without `session_id`.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        from pyarrow import parquet
+
+        file = parquet.ParquetFile(self.folder / f"{name}.parquet", page_checksum_verification=True)
+        with file:
+            rows = file.read_row_group(number, columns=_columns(TABLES[name]))
+        return to_frame(TABLES[name], rows, rows.num_rows)
 
     def remove(self) -> None:
         """Remove its files."""

@@ -76,6 +76,7 @@ class Store:
         recordings: The recordings.
         place: A folder for the cache; None for the user's cache folder.
         options: The options of `agy.load` on which rows depend.
+        always: Whether to use the cache for a few short recordings, too.
     """
 
     def __init__(
@@ -83,11 +84,14 @@ class Store:
         recordings: Sequence[RecordingPath],
         place: Path | None,
         options: Mapping[str, Any],
+        *,
+        always: bool = False,
     ) -> None:
         self.recordings = recordings
         self._options = options
         self._stamps = [stamp_of(each) for each in recordings]
-        self.folder = self._group(place) if self._is_worth(range(len(recordings))) else None
+        is_worth = always or self._is_worth(range(len(recordings)))
+        self.folder = self._group(place) if is_worth and recordings else None
         self._used: list[Segment] = []
 
     def _group(self, place: Path | None) -> Path | None:

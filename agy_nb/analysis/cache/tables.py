@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,14 +39,24 @@ def uncached(recordings: Sequence[RecordingPath], options: Mapping[str, Any]) ->
     return [piece_of(read_part(recordings, options), every, every)]
 
 
-class CachedTables:
+def cached(
+    recordings: Sequence[RecordingPath], options: Mapping[str, Any], cache: Cache
+) -> tuple[list[Piece], Callable[[], None]]:
+    """Return parts with all recordings, and a function that removes damaged files."""
+    if cache is False:
+        return uncached(recordings, options), lambda: None
+    store = Store(recordings, cache if isinstance(cache, Path) else None, options)
+    return store.pieces(), store.drop
+
+
+class RecordedTables:
     """The tables of recordings.
 
     Args:
         recordings: The recordings.
         problems: Places without a recording.
-        options: `chunks`, `text` and `model_requests` of `agy.load`.
-        cache: Whether there is a cache, or the folder for it.
+        read: Returns parts with all recordings, and a function that removes damaged files; it takes
+            whether it may use the cache.
         drop_duplicates: Whether a turn that several recordings hold counts once.
     """
 
@@ -54,53 +64,50 @@ class CachedTables:
         self,
         recordings: Sequence[RecordingPath],
         problems: Sequence[SearchProblem],
-        options: Mapping[str, Any],
+        read: Callable[[bool], tuple[list[Piece], Callable[[], None]]],
         *,
-        cache: Cache,
         drop_duplicates: bool,
     ) -> None:
         self._recordings = recordings
         self._problems = problems
-        self._options = options
-        self._cache = cache
+        self._read = read
         self._drop = drop_duplicates
-        self._begin(cache)
+        self._begin(may_use_cache=True)
 
-    def _begin(self, cache: Cache) -> None:
+    def _begin(self, *, may_use_cache: bool) -> None:
         self._frames: dict[str, pd.DataFrame] = {}
-        self._store = None
-        if cache is False:
-            pieces = uncached(self._recordings, self._options)
-        else:
-            place = cache if isinstance(cache, Path) else None
-            self._store = Store(self._recordings, place, self._options)
-            pieces = self._store.pieces()
-        self._whole = Assembly(self._recordings, pieces, self._problems)
-        self._checked = not self._drop
+        self.pieces, self._remove_damaged = self._read(may_use_cache)
+        self.whole = Assembly(self._recordings, self.pieces, self._problems)
+        self._has_duplicates: bool | None = None if self._drop else False
 
     def frame(self, name: str) -> pd.DataFrame:
         """Return a table. It is kept, so change a copy only."""
         try:
             return self._frame(name)
         except OSError:
-            if self._store is not None:
-                self._store.drop()
+            self._remove_damaged()
         try:
-            self._begin(self._cache)
+            self._begin(may_use_cache=True)
             return self._frame(name)
         except OSError:  # another process, or a disk that fails
-            self._begin(cache=False)
+            self._begin(may_use_cache=False)
             return self._frame(name)
 
-    def _frame(self, name: str) -> pd.DataFrame:
-        if not self._checked:
-            if duplicates.has_duplicates(self._plain):
+    @property
+    def has_duplicates(self) -> bool:
+        """Whether turns are left out, because another recording has them."""
+        if self._has_duplicates is None:
+            self._has_duplicates = duplicates.has_duplicates(self._plain)
+            if self._has_duplicates:
                 every = {each: self._plain(each) for each in TABLES}
                 self._frames = duplicates.drop_duplicates(every)
-            self._checked = True
+        return self._has_duplicates
+
+    def _frame(self, name: str) -> pd.DataFrame:
+        _ = self.has_duplicates
         return self._plain(name)
 
     def _plain(self, name: str) -> pd.DataFrame:
         if name not in self._frames:
-            self._frames[name] = self._whole.frame(name)
+            self._frames[name] = self.whole.frame(name)
         return self._frames[name]

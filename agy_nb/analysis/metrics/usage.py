@@ -66,34 +66,6 @@ def usage_table(source: Source, by: Any, tz: str | None = None) -> pd.DataFrame:
     return _finished(_derived(table), keys, USAGE)
 
 
-def combined(parts: Sequence[pd.DataFrame], by: Any) -> pd.DataFrame:
-    """The sums of all, from the sums of parts that share no session.
-
-    Args:
-        parts: What `usage_table` gave for each; at least one.
-        by: As there.
-    """
-    import pandas as pd
-
-    keys = keys_of(by)
-    figures = TOOL_USAGE if _is_by_tool(keys) else USAGE
-    on = _key_columns(keys)
-    table = pd.concat(parts, ignore_index=True)
-    adds = [each.name for each in figures if each.kind in ("int", "duration", "float")]
-    flags = [each.name for each in figures if each.kind == "bool"]
-    if figures is USAGE:  # a speed is no sum
-        seconds = table["model_time"].dt.total_seconds()
-        table = table.assign(tokens_per_second=table["tokens_per_second"] * seconds)
-    groups = table.groupby(on, dropna=False, observed=True)
-    sums = groups[adds].sum(min_count=1)
-    sums[flags] = groups[flags].any()
-    table = sums.reset_index()
-    if figures is USAGE:
-        speed = per_second(table["tokens_per_second"], table["model_time"])
-        table = table.assign(cache_hit_ratio=_cache_hit_ratio(table), tokens_per_second=speed)
-    return _finished(table, keys, figures)
-
-
 def _is_by_tool(keys: Sequence[Any]) -> bool:
     return any(isinstance(key, str) and key == "tool" for key in keys)
 

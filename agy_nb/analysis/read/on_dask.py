@@ -1,76 +1,72 @@
 """Recorded sessions on Dask: `agy.load(path, engine="dask")`.
 
-Rule 1: one pure function reads some files to typed Arrow tables; Dask only says where it runs.
-Rule 2: a session is whole in its part, so that sums of parts are sums of all.
-Rule 3: results are small (sums, or one table); all other data stays with the workers.
+Rule 1: workers read recordings once, and write their rows as Parquet files of the cache.
+Rule 2: a session is whole in its part.
+Rule 3: questions are answered from these files, here or by the workers.
 """
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import weakref
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agy_nb.analysis.builders.dataframes import empty
+from agy_nb.analysis.cache.parts import Piece, read_part, repeated
+from agy_nb.analysis.cache.segments import ROW_GROUP, Entry, Segment, write_segment
+from agy_nb.analysis.cache.store import Store, piece_of
 from agy_nb.analysis.errors import MissingExtraError
 from agy_nb.analysis.export.files import finish_parquet, to_arrow, write_parquet
+from agy_nb.analysis.label_columns import with_recorded_labels
 from agy_nb.analysis.metrics.cost import Prices
-from agy_nb.analysis.metrics.groups import Key
-from agy_nb.analysis.metrics.usage import combined
 from agy_nb.analysis.read.discovery import RecordingPath
 from agy_nb.analysis.schema import TABLES
-from agy_nb.analysis.selection import Moment, Where
-from agy_nb.analysis.sessions import Sessions, own_copy
-from agy_nb.analysis.tables import Tables
+from agy_nb.analysis.selection import Selection, select
+from agy_nb.analysis.sessions import Sessions
+from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PART_BYTES = 32_000_000
 """About how much a part reads: some seconds of work, far less than a worker's memory."""
-
-_LARGE = ("steps", "messages", "chunks")
-"""Tables that are not kept here once they were asked for."""
-
-Options = Mapping[str, Any]
-
-
-def read_arrow(
-    recordings: Sequence[RecordingPath], options: Options | None = None
-) -> dict[str, Any]:
-    """Every table of some recordings as Arrow; the same files give the same tables.
-
-    Args:
-        recordings: What to read.
-        options: Those of `agy.load`: `chunks`, `text`, `prices`.
-
-    Returns:
-        A `pyarrow.Table` by the name of the table, with the types of the schema.
-
-    Raises:
-        MissingExtraError: pyarrow is not installed.
-
-    Example:
-        >>> tables = read_arrow([RecordingPath(Path("cassettes/plain_chat"), "plain_chat")])
-        >>> tables["turns"].num_rows
-        2
-    """
-    sessions = Sessions(recordings, **(options or {}))
-    # Without columns of labels, which differ from part to part; `labels` has them as JSON.
-    return {name: to_arrow(sessions.frame(name)[[*TABLES[name].names]]) for name in TABLES}
+_FILE_BYTES = 20_000
+"""A recording takes as long as so many bytes before its first frame is read."""
+_SMALL = ("sessions", "agents", "trajectories", "problems")
+"""Tables with few rows, of which each may depend on rows of others."""
 
 
 def parts_of(
-    recordings: Sequence[RecordingPath], part_bytes: int
+    recordings: Sequence[RecordingPath], part_bytes: int, least: int = 1
 ) -> list[tuple[RecordingPath, ...]]:
-    """Recordings in parts of about one size, in order; never none."""
+    """Recordings in parts of about one size, in order; never none.
+
+    Args:
+        recordings: The recordings.
+        part_bytes: About how many bytes a part reads.
+        least: How many parts there are at least, if there are so many recordings.
+    """
+    sizes = [_size(recording.path) for recording in recordings]
+    parts = _split(recordings, sizes, part_bytes)
+    if len(parts) < min(least, len(recordings)):
+        work = [size + _FILE_BYTES for size in sizes]
+        parts = _split(recordings, work, sum(work) // min(least, len(work)))
+    return parts
+
+
+def _split(
+    recordings: Sequence[RecordingPath], sizes: Sequence[int], most: int
+) -> list[tuple[RecordingPath, ...]]:
     parts: list[list[RecordingPath]] = [[]]
-    room = part_bytes
-    for recording in recordings:
-        size = _size(recording.path)
+    room = most
+    for recording, size in zip(recordings, sizes, strict=True):
         if parts[-1] and size > room:
             parts.append([])
-            room = part_bytes
+            room = most
         parts[-1].append(recording)
         room -= size
     return [tuple(part) for part in parts]
@@ -84,22 +80,18 @@ def _size(path: Path) -> int:
         return 0
 
 
-class DaskSessions(Tables):
+class DaskSessions(Sessions):
     """Recorded sessions that Dask reads, on many cores or machines.
 
-    `sessions.dask("turns")` is a Dask DataFrame. What gives a small answer (`usage`, `to_parquet`)
-    is worked out where the files are read; a table by its name (`sessions.turns`), `summary`,
-    `compare` and plots take the tables that they need to this process.
+    Workers read each recording once and write Parquet files. Tables and sums come from these files.
+    `sessions.dask("steps")` is a Dask DataFrame, for tables that are larger than the memory.
 
     Without a `dask.distributed.Client` Dask uses threads of one process, which are not faster.
 
     Args:
         recordings: The recordings.
         part_bytes: About how many bytes a part reads.
-        **options: Those of `agy.load`.
-
-    Attributes:
-        parts: Recordings by the part that reads them.
+        **options: Those of `agy.load`. With `cache=False`, files are removed with the sessions.
 
     Raises:
         MissingExtraError: Dask is not installed.
@@ -120,19 +112,51 @@ class DaskSessions(Tables):
         **options: Any,
     ) -> None:
         _dask()
-        super().__init__(self._collect, prices=None)  # workers have priced the calls
-        self.parts = parts_of(recordings, part_bytes)
-        self._options = options
-        self._here: dict[str, pd.DataFrame] | None = None
+        super().__init__(recordings, **options)
+        self._part_bytes = part_bytes
+        self._all_options = options
+        self._own: _OwnFolder | None = None
+
+    @property
+    def parts(self) -> list[tuple[RecordingPath, ...]]:
+        """Recordings by the part that reads them, if none is in the cache."""
+        return parts_of(self.recordings, self._part_bytes, _workers())
+
+    def _pieces(self, may_use_cache: bool) -> tuple[list[Piece], Callable[[], None]]:  # noqa: FBT001
+        place = self._cache if isinstance(self._cache, Path) else None
+        if self._cache is False or not may_use_cache:
+            place = self._own_folder()
+        store = Store(self.recordings, place, self._options, always=True)
+        if store.folder is None and self.recordings:
+            store = Store(self.recordings, self._own_folder(), self._options, always=True)
+        pieces, missing = store.known()
+        places = {self.recordings[place]: place for place in missing}
+        parts = parts_of(list(places), self._part_bytes, _workers()) if places else []
+        dask = _dask()
+        work = []
+        for part in parts:
+            entries = [store.entry(places[each]) for each in part]
+            work.append(dask.delayed(_write_part)(part, entries, self._options, str(store.folder)))
+        for part, folder in zip(parts, dask.compute(*work), strict=True):
+            there = [places[each] for each in part]
+            pieces.append(piece_of(_segment(folder).part, range(len(there)), there))
+        pieces.sort(key=lambda piece: int(piece.places[0]))
+        return pieces, store.drop
+
+    def _own_folder(self) -> Path:
+        if self._own is None:
+            self._own = _OwnFolder()
+        return self._own.path
 
     def dask(self, name: str) -> Any:
-        """A table as a Dask DataFrame, a partition a part.
+        """Return a table as a Dask DataFrame, with a partition for some ten thousand rows.
 
         Args:
             name: Its name, e.g. `"turns"`.
 
         Returns:
-            A `dask.dataframe.DataFrame`; nothing is read before it is computed.
+            A `dask.dataframe.DataFrame`. Recordings are read now, if none is in the cache; rows are
+            read when you compute something.
 
         Raises:
             KeyError: The name is unknown.
@@ -140,120 +164,181 @@ class DaskSessions(Tables):
         if name not in TABLES:
             raise KeyError(f"unknown table {name!r}; the tables are: {', '.join(TABLES)}")
         dataframe: Any = _dask().dataframe
-        meta = Sessions((), **self._options).frame(name)
-        read = partial(_one_table, name=name, options=self._options)
-        return dataframe.from_map(read, self.parts, meta=meta, label=f"agy-{name}")
-
-    def usage(
-        self,
-        by: Key | Sequence[Key] = "turn",
-        *,
-        since: Moment | None = None,
-        until: Moment | None = None,
-        where: Where | None = None,
-        tz: str | None = None,
-    ) -> pd.DataFrame:
-        """Sum up tokens and cost; the workers do it. See `Tables.usage`.
-
-        Args:
-            by: As for `Tables.usage`.
-            since: As for `Tables.usage`.
-            until: As for `Tables.usage`.
-            where: As for `Tables.usage`.
-            tz: As for `Tables.usage`; when None, that of the machine that a worker is on.
-
-        Returns:
-            As `Tables.usage`.
-        """
-        limits = {"since": since, "until": until, "where": where, "tz": tz}
-        work = partial(_usage, by=by, limits=limits, options=self._options)
-        return combined(self._each(work), by)
+        source = self._recorded()
+        if name in _SMALL or source.has_duplicates or not source.whole.count(name):
+            return dataframe.from_pandas(self.frame(name), npartitions=max(1, len(self.parts)))
+        selection, prices = self._selection, self._prices
+        read = _ReadRows(name, prices if name == "model_calls" else None, selection)
+        known = {each: self.frame(each) for each in ("sessions", "agents")}
+        has_labels = any(table["labels"].notna().any() for table in known.values())
+        if selection.where is None and not has_labels:
+            known = {}
+        meta = read.finished(empty(name), known)
+        groups = [
+            each for piece in source.pieces for each in _groups(name, piece, source.whole.ids)
+        ]
+        return dataframe.from_map(
+            read, groups, known=known, meta=meta, label=f"agy-{name}", enforce_metadata=False
+        )
 
     def with_prices(self, prices: Prices | None) -> DaskSessions:
-        """The same sessions, priced in another way.
+        """Return the same sessions with other prices.
 
         Args:
-            prices: How model calls are priced; None leaves cost unknown.
+            prices: Prices of model calls; None leaves cost unknown.
 
         Returns:
-            Other sessions; these stay as they are.
+            New sessions. These do not change.
         """
-        every = [recording for part in self.parts for recording in part]
-        found = DaskSessions(every, **(dict(self._options) | {"prices": prices}))
-        found.parts = self.parts
+        options = self._all_options | {"prices": prices}
+        found = DaskSessions(self.recordings, part_bytes=self._part_bytes, **options)
+        found._source, found._own = self._source, self._own
         return found
 
     def to_parquet(self, folder: str | Path) -> None:
-        """Every table into a folder, written by the workers, split by day where there is one.
-
-        All workers must see the folder by the same name. What an earlier call wrote is replaced.
+        """Write each table as a data set, partitioned by day if it has times; workers write.
 
         Args:
-            folder: Where to; it is made if it is not there.
+            folder: The target, created if needed; all workers must see it under this name. Data
+                sets of an earlier call are replaced.
 
         Raises:
-            InvalidInputError: Something else is where a data set goes.
+            InvalidInputError: The folder has another file in the place of a data set.
         """
         place = Path(folder).absolute()
-        with finish_parquet(place):
-            numbers = range(len(self.parts))
-            self._each(partial(_write, folder=place, options=self._options), numbers)
-
-    def _collect(self, name: str) -> pd.DataFrame:
-        """A table, here; those that are small come at once, as they are asked for together."""
-        if name in _LARGE:
-            return self._all_of((name,))[name]
-        if self._here is None:
-            self._here = self._all_of([each for each in TABLES if each not in _LARGE])
-        return own_copy(self._here[name])
-
-    def _all_of(self, names: Sequence[str]) -> dict[str, pd.DataFrame]:
-        import pandas as pd
-
-        parts = self._each(partial(_some_tables, names=names, options=self._options))
-        return {
-            name: pd.concat([part[name] for part in parts], ignore_index=True)
-            if len(parts) > 1
-            else parts[0][name]
-            for name in names
-        }
-
-    def _each(self, work: Callable[..., Any], *more: Sequence[Any]) -> list[Any]:
-        """Apply a function to each part."""
         dask = _dask()
-        every = zip(self.parts, *more, strict=True)
-        return list(dask.compute(*(dask.delayed(work)(*values) for values in every)))
-
-    def __len__(self) -> int:
-        return sum(map(len, self.parts))
+        with finish_parquet(place):
+            dask.compute(*(
+                dask.delayed(_write_rows)(name, rows, place / name, number)
+                for name in TABLES
+                for number, rows in enumerate(self.dask(name).to_delayed())
+            ))  # fmt: skip
 
     def __repr__(self) -> str:
         return f"<DaskSessions: {len(self)} recordings in {len(self.parts)} parts>"
 
 
+class _OwnFolder:
+    """A folder that is removed with the last sessions that use it."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="agy-tables-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Rows of one group of a file.
+
+    Attributes:
+        folder: The folder of the segment.
+        number: Number of the group.
+        ids: The id of each session in it; empty for one that is not in the load.
+        counts: Number of rows of each session.
+    """
+
+    folder: str
+    number: int
+    ids: tuple[str, ...]
+    counts: tuple[int, ...]
+
+
+def _groups(name: str, piece: Piece, ids: Sequence[str]) -> list[_Group]:
+    """Return the groups of rows of a part."""
+    import numpy as np
+
+    counts = piece.part.counts[name]
+    of_part = [""] * len(counts)
+    for inside, place in zip(piece.inside.tolist(), piece.places.tolist(), strict=True):
+        of_part[inside] = ids[place]
+    ends = np.cumsum(counts)
+    found = []
+    for number, first in enumerate(range(0, int(ends[-1]) if len(ends) else 0, ROW_GROUP)):
+        last = min(first + ROW_GROUP, int(ends[-1]))
+        begin, end = np.searchsorted(ends, [first, last - 1], side="right")
+        inside = slice(int(begin), int(end) + 1)
+        here = np.minimum(ends[inside], last) - np.maximum(ends[inside] - counts[inside], first)
+        folder = str(piece.part.folder)
+        found.append(_Group(folder, number, tuple(of_part[inside]), tuple(here.tolist())))
+    return found
+
+
 # -- what workers do -----------------------------------------------------------------------------
 
 
-def _one_table(part: Sequence[RecordingPath], name: str, options: Options) -> pd.DataFrame:
-    return _some_tables(part, (name,), options)[name]
+def _write_part(
+    recordings: Sequence[RecordingPath],
+    entries: Sequence[Entry],
+    options: Mapping[str, Any],
+    folder: str,
+) -> str:
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return str(write_segment(Path(folder), read_part(recordings, options), entries))
 
 
-def _some_tables(
-    part: Sequence[RecordingPath], names: Sequence[str], options: Options
-) -> dict[str, pd.DataFrame]:
-    tables = read_arrow(part, options)
-    return {name: tables[name].to_pandas() for name in names}
+@dataclass(frozen=True)
+class _ReadRows:
+    """Reads groups of rows of a table."""
+
+    name: str
+    prices: Prices | None
+    selection: Selection
+
+    def __call__(self, group: _Group, known: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        import numpy as np
+
+        rows = Segment(Path(group.folder)).group(self.name, group.number)
+        owners = np.repeat(np.arange(len(group.counts)), group.counts)
+        table = rows.assign(session_id=repeated(group.ids, owners))
+        if "" in group.ids:
+            table = table[table["session_id"].ne("").to_numpy()]
+        return self.finished(table[list(TABLES[self.name].names)], known)
+
+    def finished(self, table: pd.DataFrame, known: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        """Add prices and labels, and select rows.
+
+        Args:
+            table: Rows of the table.
+            known: The tables `sessions` and `agents`, if a selection or labels need them.
+        """
+        if self.prices is not None:
+            table = self.prices.add_to(table)
+        tables = {**known, self.name: table}
+        if known:
+            table = tables[self.name] = with_recorded_labels(tables.__getitem__, self.name, table)
+        if self.selection.where is None and not self.selection.has_limits:
+            return table
+        return select(tables.__getitem__, self.selection)(self.name)
 
 
-def _usage(
-    part: Sequence[RecordingPath], by: Any, limits: Mapping[str, Any], options: Options
-) -> pd.DataFrame:
-    return Sessions(part, **options).usage(by, **limits)
+def _write_rows(name: str, rows: pd.DataFrame, place: Path, number: int) -> None:
+    write_parquet(name, to_arrow(rows), place, part=number)
 
 
-def _write(part: Sequence[RecordingPath], number: int, folder: Path, options: Options) -> None:
-    for name, table in read_arrow(part, options).items():
-        write_parquet(name, table, folder / name, part=number)
+def _segment(folder: str) -> Segment:
+    """Return what a worker wrote.
+
+    Raises:
+        InvalidInputError: It is on another machine.
+    """
+    try:
+        return Segment(Path(folder)).checked()
+    except OSError as error:
+        raise InvalidInputError(
+            f"a worker wrote {folder!r}, which this machine cannot read; "
+            "pass cache= a folder that all machines share",
+            field="cache",
+        ) from error
+
+
+def _workers() -> int:
+    """Return the number of workers of the current cluster; 1 without a cluster."""
+    try:
+        from distributed import get_client
+
+        return max(1, len(get_client().scheduler_info(n_workers=-1)["workers"]))
+    except (ImportError, ValueError):
+        return 1
 
 
 def _dask() -> Any:

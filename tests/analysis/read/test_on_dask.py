@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import pickle
+import gc
+import os
+import shutil
 
 import pandas as pd
 import pytest
 
 import agy_nb as agy
 from agy_nb.analysis import Prices
+from agy_nb.analysis.cache import segments
 from agy_nb.analysis.errors import MissingExtraError
+from agy_nb.analysis.read import on_dask
 from agy_nb.analysis.read.discovery import RecordingPath, find_recordings
-from agy_nb.analysis.read.on_dask import DaskSessions, parts_of, read_arrow
+from agy_nb.analysis.read.on_dask import DaskSessions, parts_of
 from agy_nb.analysis.schema import TABLES, USAGE_KEYS
 from agy_nb.errors import InvalidInputError
 from tests.analysis.conftest import Wire, save, two_calls
@@ -34,11 +38,12 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cluster():
+    """Two workers, each a process of its own."""
     import dask
     from dask.distributed import Client
 
     before = dask.config.get("scheduler", None)
-    with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0") as it:
+    with Client(processes=True, n_workers=2, threads_per_worker=1, dashboard_address=":0") as it:
         yield it
     dask.config.set(scheduler=before)  # of the whole process
 
@@ -49,10 +54,10 @@ def here(folder):
 
 
 @pytest.fixture
-def there(folder, cluster):
+def there(folder, cluster, tmp_path):
     """The same sessions in several parts."""
     recordings = tuple(find_recordings(folder))
-    sessions = DaskSessions(recordings, part_bytes=5000, chunks=False, text=False, prices=OWN)
+    sessions = DaskSessions(recordings, part_bytes=5000, prices=OWN, cache=tmp_path / "cache")
     assert 3 < len(sessions.parts) < len(recordings)
     return sessions
 
@@ -62,13 +67,32 @@ def test_table_of_a_cluster_is_the_same(here, there, name):
     pd.testing.assert_frame_equal(getattr(there, name), here.frame(name))
 
 
-@pytest.mark.parametrize("name", ["turns", "model_calls", "problems", "commands"])
+@pytest.mark.parametrize("name", ["turns", "model_calls", "problems", "commands", "steps"])
 def test_dask_dataframe_has_the_rows_and_types_of_the_schema(here, there, name):
     table = there.dask(name)
     expected = here.frame(name)
-    assert table.npartitions == len(there.parts)
     assert [str(kind) for kind in table.dtypes] == [str(kind) for kind in expected.dtypes]
     pd.testing.assert_frame_equal(table.compute().reset_index(drop=True), expected)
+
+
+@pytest.mark.parametrize("limits", [{"since": "2026-09-23", "tz": "UTC"}, {"where": "n_turns > 1"}])
+@pytest.mark.parametrize("name", ["model_calls", "turns", "sessions"])
+def test_dask_dataframe_has_the_selected_rows(folder, cluster, tmp_path, limits, name):
+    options = {"prices": OWN, "cache": tmp_path / "cache"} | limits
+    expected = agy.load(folder, **options).frame(name)
+    found = agy.load(folder, engine="dask", **options).dask(name).compute()
+    pd.testing.assert_frame_equal(found.reset_index(drop=True), expected)
+
+
+def test_copies_are_found_across_parts(folder, cluster, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(folder, runs)
+    shutil.copytree(folder / "c0", runs / "zz-copy")
+    one = agy.load(runs, prices=OWN, cache=False)
+    other = DaskSessions(agy.load(runs).recordings, part_bytes=5000, prices=OWN, cache=False)
+    for name in TABLES:
+        pd.testing.assert_frame_equal(other.frame(name), one.frame(name))
+    pd.testing.assert_frame_equal(other.dask("turns").compute().reset_index(drop=True), one.turns)
 
 
 @pytest.mark.parametrize("by", USAGE_KEYS)
@@ -89,18 +113,62 @@ def test_summary_of_a_cluster_is_the_same(here, there, by):
     pd.testing.assert_frame_equal(there.summary(by), here.summary(by))
 
 
-def test_files_are_read_once_for_all_that_a_summary_needs(there, monkeypatch):
-    rounds = []
-    each = there._each
-    monkeypatch.setattr(
-        there, "_each", lambda work, *more: rounds.append(work) or each(work, *more)
-    )
+def test_files_are_read_once_for_all_questions(there, monkeypatch):
     there.summary("model")
-    assert len(rounds) == 1
+
+    def again(*_):
+        pytest.fail("recordings were read again")
+
+    monkeypatch.setattr(on_dask, "_write_part", again)
     turns = there.turns
     turns.loc[0, "turn_id"] = 99
     assert 99 not in there.turns["turn_id"].tolist()
-    assert len(rounds) == 1
+    there.usage("day", tz="UTC")
+    assert len(there.dask("steps").compute()) == len(there.steps)
+
+
+def test_another_load_takes_the_files_of_the_first(there, folder, tmp_path, monkeypatch):
+    old = [os.utime(file, (1.7e9, 1.7e9)) for file in folder.rglob("*")]
+    assert old
+    there.usage("model")
+    monkeypatch.setattr(on_dask, "_write_part", None)
+    again = agy.load(folder, engine="dask", prices=OWN, cache=tmp_path / "cache")
+    pd.testing.assert_frame_equal(again.usage("model"), there.usage("model"))
+
+
+def test_files_are_removed_with_the_sessions_without_a_cache(folder, cluster):
+    sessions = agy.load(folder, engine="dask", prices=OWN, cache=False)
+    sessions.usage()
+    place = sessions._own.path
+    assert list(place.rglob("*.parquet"))
+    del sessions
+    gc.collect()
+    assert not place.exists()
+
+
+def test_many_cassettes_have_a_part_for_each_worker(tmp_path, cluster):
+    for number in range(9):
+        save(tmp_path / f"c{number}", two_calls())
+    assert len(agy.load(tmp_path, engine="dask").parts) >= 2
+
+
+def test_a_long_recording_has_several_partitions(tmp_path, cluster, monkeypatch):
+    wire = Wire().begin().prompt()
+    for number in range(200):
+        wire.step(number, text="word")
+    save(tmp_path / "long", wire.usage(prompt=1, answer=1).idle().end())
+    recordings = find_recordings(tmp_path)
+    monkeypatch.setattr(on_dask, "ROW_GROUP", 60)
+    monkeypatch.setattr(segments, "ROW_GROUP", 60)
+    sessions = DaskSessions(recordings, cache=False)
+    monkeypatch.setattr(on_dask, "_workers", lambda: 1)
+    import dask
+
+    with dask.config.set(scheduler="synchronous"):
+        steps = sessions.dask("steps")
+        assert steps.npartitions == 4
+        assert len(steps.compute()) == 200
+        assert set(steps.compute()["session_id"]) == set(sessions.sessions["session_id"])
 
 
 def test_load_reads_with_dask_where_it_is_asked_to(here, folder, cluster):
@@ -160,16 +228,4 @@ def test_parts_are_of_about_one_size_and_in_order(tmp_path):
     names = [[recording.name for recording in part] for part in parts_of(recordings, 100)]
     assert names == [["0", "1"], ["2"], ["3"], ["4"]]
     assert parts_of((), 100) == [()]
-
-
-def test_work_can_be_sent_to_another_process(folder):
-    """A worker gets the function, the recordings and the prices as bytes."""
-    priced = Prices(own=OWN.own)
-    options = {"prices": priced}
-    recordings = tuple(find_recordings(folder))
-    first = read_arrow(recordings, options)  # by now prices have looked things up
-    read, parts, options = pickle.loads(pickle.dumps((read_arrow, recordings, options)))
-    again = read(parts, options)
-    assert {name: table.equals(first[name]) for name, table in again.items()} == dict.fromkeys(
-        TABLES, True
-    )
+    assert len(parts_of(recordings, 10**9, 3)) >= 3
