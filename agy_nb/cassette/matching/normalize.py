@@ -2,7 +2,8 @@
 
 Rule 1: a value is replaced in the recorded text and in the client's, before the two are compared.
 The recording itself keeps its values.
-Rule 2: nothing is replaced unless the user asks for it. A date may be the point of a prompt.
+Rule 2: nothing else is replaced unless the user asks for it. A date may be the point of a prompt.
+Only the random names that the SDK gives to the files of workflows never count.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ NORMALIZERS: Final = {
 }
 """The ready rules, by the names that `normalize` takes."""
 
+WORKFLOW_FILE: Final = re.compile(r"\.agy_workflow_[A-Za-z0-9_-]+_[a-z0-9_]{8}\.py")
+"""The name of a file into which the SDK writes a workflow. Eight of its characters are random."""
+_RANDOM = len("abcdefgh.py")
+
 
 class Normalizer:
     """Replaces values of one run by fixed words.
@@ -51,6 +56,8 @@ class Normalizer:
 
     def __call__(self, text: str) -> str:
         """Return a text with fixed words in the place of the values."""
+        if ".agy_workflow_" in text:
+            text = WORKFLOW_FILE.sub(lambda match: match[0][:-_RANDOM], text)
         for pattern, word in self._rules:
             text = pattern.sub(word, text)
         return text

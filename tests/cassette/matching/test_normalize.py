@@ -106,3 +106,11 @@ async def test_prompt_and_result_with_other_ids_replay(seam, tmp_path):
     names = ["uuid", "datetime", "port"]
     async with use_cassette(tmp_path / "c", "none", seam=seam, normalize=names):
         assert await talk(at, run) == "It comes today."
+
+
+def test_random_name_of_a_workflow_file_never_counts():
+    first, second = (
+        f"Run `/w/.agy_workflow_my_flow_{random}.py`" for random in ("abcd1234", "a__b9xyz")
+    )
+    assert Normalizer()(first) == Normalizer()(second)
+    assert Normalizer()(first) != Normalizer()(first.replace("my_flow", "your_flow"))
