@@ -337,6 +337,10 @@ class ReplaySocket(Protocol):
         """The error that ended the replay, as an object; the SDK keeps its text only."""
         ...
 
+    def read_through(self, is_read: Callable[[], bool]) -> None:
+        """Let turns end when the client has read their steps."""
+        ...
+
     def reveal_requests(self) -> RecordedAnswers | None:
         """Release requests that the recording answers.
 

@@ -7,6 +7,9 @@ Rule 2: `recv` returns a few frames, then lets the event loop run other tasks. I
 after a request, so that the client's work starts as early as with a real harness.
 Rule 3: frames after the end of a turn are returned without such a pause. Otherwise it would depend
 on the scheduling of tasks whether the client sees a late frame before its next prompt.
+Rule 4: without waiting, a turn does not end before the client has read what came in it. A client
+that polls `is_idle` would otherwise find an idle agent at its first look, and take it for one that
+did not answer. A client that reads nothing gets the end after half a second.
 """
 
 from __future__ import annotations
@@ -23,6 +26,9 @@ from agy_nb.cassette.replay.machine import Release, SessionMachine
 from agy_nb.cassette.storage.format import Frame, parse_frame
 from agy_nb.wire.frames import SESSION_END, SESSION_ENDED, TURN_KINDS, key_of, kind_of
 
+_UNREAD_S = 0.5
+"""Seconds for which the end of a turn waits for a client that does not read."""
+_NAP_S = 0.002
 _IN_A_ROW = 8
 """Frames that `recv` returns before other tasks run: about a millisecond of the SDK's work."""
 GOODBYE = json.dumps({SESSION_ENDED: {}})
@@ -84,6 +90,8 @@ class CassetteSocket:
         self._news = asyncio.Event()
         self._elapsed = 0.0
         self._clock: ReplayClock | None = None
+        self._is_read: Callable[[], bool] | None = None
+        self._sent = 0
 
     # -- called by the SDK -------------------------------------------------------------------
 
@@ -95,6 +103,7 @@ class CassetteSocket:
         """
         frame = parse_frame(message)
         is_answer = bool(key_of(frame).about)
+        self._sent += 1
         if self._error is not None:
             if is_answer:
                 return
@@ -215,6 +224,14 @@ class CassetteSocket:
             self._machine.reveal()
         return CassetteAnswers(lambda: self._machine)
 
+    def read_through(self, is_read: Callable[[], bool]) -> None:
+        """Let turns end when the client has read their steps.
+
+        Args:
+            is_read: Returns whether it has read all steps that it was sent.
+        """
+        self._is_read = is_read
+
     # -- internals ---------------------------------------------------------------------------
 
     def _fail(self, error: Exception) -> None:
@@ -224,12 +241,29 @@ class CassetteSocket:
     async def _pace(self, release: Release) -> str | bytes:
         if self._speed:
             await asyncio.sleep(release.delay / self._speed)
+        elif release.ends_turn and self._is_read is not None:
+            await self._until_read(self._is_read)
         elif self._in_a_row >= _IN_A_ROW and not self._at_rest:
             self._in_a_row = 0
             await asyncio.sleep(0)
         self._in_a_row = _IN_A_ROW if release.asks else self._in_a_row + 1
         self._at_rest = release.ends_turn or (self._at_rest and not self._in_turn())
         return release.message
+
+    async def _until_read(self, is_read: Callable[[], bool]) -> None:
+        """Wait until the client has read the steps of the turn, sends something, or does neither.
+
+        Args:
+            is_read: Returns whether it has read all steps.
+        """
+        sent, time = self._sent, asyncio.get_running_loop().time
+        began = time()
+        await asyncio.sleep(0)
+        while not is_read() and self._sent == sent and not self._closed:
+            waited = time() - began
+            if waited > _UNREAD_S:
+                return
+            await asyncio.sleep(0 if waited < _NAP_S else _NAP_S)
 
     def _tell_clock(self, clock: ReplayClock) -> None:
         elapsed = 0.0 if self._machine is None else self._machine.elapsed

@@ -167,6 +167,10 @@ class RecordOrReplaySocket:
         """Close the chosen socket."""
         await self._inner.close()
 
+    def read_through(self, is_read: Callable[[], bool]) -> None:
+        """See `CassetteSocket.read_through`."""
+        self._play.read_through(is_read)
+
     @property
     def _is_played(self) -> bool:
         return self._inner is self._play

@@ -135,6 +135,10 @@ def _as_one_start(
                 f"not know; {table.REMEDY}"
             )
             raise UnsupportedSdkError(msg)
+        processor = getattr(getattr(strategy, "_connection", None), "_processor", None)
+        steps = getattr(processor, "step_queue", None)
+        if steps is not None:  # with another version, the end of a turn does not wait
+            start.read_through(steps.empty)
 
     return enter_once
 

@@ -127,6 +127,7 @@ class HarnessStart:
             StartOptions(), HarnessProcess(), lambda socket, _: socket
         )
         self._open: Callable[[str, str], Awaitable[Socket]] | None = None
+        self._replay: ReplaySocket | None = None
 
     def ask_for(self, process: DeferredProcess) -> None:
         """The SDK believes that it has started this process."""
@@ -153,6 +154,11 @@ class HarnessStart:
         temporary_folders.remove_sdks_folder(
             None if self.process is None else self.process.save_dir
         )
+
+    def read_through(self, is_read: Callable[[], bool]) -> None:
+        """Tell a replay how to find out whether the client has read all steps."""
+        if self._replay is not None:
+            self._replay.read_through(is_read)
 
     def needs_no_key(self) -> None:
         """Let a harness start that has no key, as it is not asked for one."""
@@ -222,7 +228,7 @@ class HarnessStart:
         listen, socket = follower.options.listen, found.socket
         if listen is not None:
             socket = listen(self, socket)
-        self.connected = True
+        self.connected, self._replay = True, found.replay
         return follower.wrap(socket, found.replay)
 
 
