@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
+from agy_nb.cassette.record.stderr_tee import StderrTee
 from agy_nb.cassette.storage.format import Direction, Frame, parse_frame
 from agy_nb.protocol.codec import note_of
 from agy_nb.protocol.events import AnyEvent, Event
@@ -94,6 +95,7 @@ class RecordingSocket:
         tape: Where the copies go.
         session: Their session.
         rewrite: Changes the configuration before the harness gets it.
+        stderr: Returns what the harness wrote to stderr. Blocks shortly.
     """
 
     def __init__(
@@ -102,11 +104,13 @@ class RecordingSocket:
         tape: FrameRecorder,
         session: int,
         rewrite: Callable[[Frame], Frame] | None = None,
+        stderr: Callable[[], str] = str,
     ) -> None:
         self._ws = ws
         self._tape = tape
         self._session = session
         self._rewrite = rewrite
+        self._stderr = stderr
         self._over = False
         self._sending: list[Any] = []
         from agy_nb.sdk.process.observed_socket import NoteSink
@@ -152,7 +156,10 @@ class RecordingSocket:
         try:
             message = await self._ws.recv(*args, **kwargs)
         except closed_errors() as error:
-            self._end("harness", error)
+            from agy_nb.sdk.process.executor import run_in_thread
+
+            words = "" if self._over else await run_in_thread(self._stderr)
+            self._end("harness", error, words)
             raise
         if self._sending:
             self._keep_sending()
@@ -173,7 +180,7 @@ class RecordingSocket:
         self._end("client")
         await self._ws.close(*args, **kwargs)
 
-    def _end(self, by: str, error: Any = None) -> None:
+    def _end(self, by: str, error: Any = None, stderr: str = "") -> None:
         if self._over:
             return
         self._over = True
@@ -181,6 +188,8 @@ class RecordingSocket:
         if error is not None:
             frame = error.rcvd or error.sent
             end |= {"code": frame.code if frame else 1006, "reason": frame.reason if frame else ""}
+        if stderr:
+            end["stderr"] = stderr
         self._tape.put(self._session, "end", end)
 
 
@@ -199,7 +208,9 @@ async def record(
     real = await start.spawn()
     session = tape.begin()
     change = partial(rewrite, session) if rewrite is not None else None
-    return replace(real, socket=RecordingSocket(real.socket, tape, session, change))
+    tee = getattr(real.process, "tee_stderr", None)
+    stderr = str if tee is None else tee(StderrTee).text
+    return replace(real, socket=RecordingSocket(real.socket, tape, session, change, stderr))
 
 
 def closed_errors() -> Any:

@@ -376,6 +376,12 @@ class SessionMachine:
                 return self._substitution.outward_frame(note) if self._substitution else note
         return None
 
+    @property
+    def stderr(self) -> str:
+        """What the harness wrote to stderr, if it ended the session."""
+        end = {"stderr": str((self.session.end or {}).get("stderr", ""))}
+        return str((self._substitution.outward_frame(end) if self._substitution else end)["stderr"])
+
     def unplayed(self) -> Iterator[Frame]:
         """Iterate over the recorded client frames that have not arrived."""
         for index, line in enumerate(self._lines):

@@ -205,6 +205,11 @@ class CassetteSocket:
         return self._error
 
     @property
+    def stderr(self) -> str:
+        """What the harness wrote to stderr in the recording."""
+        return "" if self._machine is None else self._machine.stderr
+
+    @property
     def clock(self) -> ReplayClock | None:
         """The session's clock; None with a `speed`, when the event loop's clock is used."""
         if self._clock is None and not self._speed:  # most clients never use it
@@ -312,12 +317,16 @@ class CassetteSocket:
 
 
 class FakeProcess:
-    """Replace the harness's `Popen` object. It starts nothing and exits with code 0."""
+    """Replace the harness's `Popen` object. It starts nothing and exits with code 0.
 
-    def __init__(self) -> None:
+    Args:
+        stderr: Returns what there is to read from its stderr.
+    """
+
+    def __init__(self, stderr: Callable[[], str] = str) -> None:
         self.stdin = _Pipe()
         self.stdout = _Pipe()
-        self.stderr = _Pipe()
+        self.stderr = _Pipe(stderr)
         self.pid = 0
         self.returncode: int | None = None
 
@@ -344,17 +353,20 @@ class FakeProcess:
 
 
 class _Pipe:
-    """A pipe with nothing in it."""
+    """A pipe with a text in it, or with nothing."""
 
     closed = False
 
+    def __init__(self, text: Callable[[], str] = str) -> None:
+        self._text = text
+
     def __iter__(self) -> Iterator[bytes]:
-        return iter(())
+        return iter(self.read().splitlines(keepends=True))
 
     def read(self, size: int = -1) -> bytes:
-        """Return no bytes."""
+        """Return the text."""
         del size
-        return b""
+        return self._text().encode()
 
     def write(self, data: bytes) -> int:
         """Discard the data."""

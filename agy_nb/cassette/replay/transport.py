@@ -53,7 +53,7 @@ def replay(start: HarnessStart, matcher: SessionMatcher, settings: PlaybackSetti
     from agy_nb.sdk.process.launch import Connected
 
     socket = _socket(start, matcher, settings)
-    return Connected(FakeProcess(), socket, socket)
+    return Connected(FakeProcess(lambda: socket.stderr), socket, socket)
 
 
 def _socket(
@@ -201,10 +201,14 @@ def _exchanged(message: Any, ids: tuple[str, str] | None) -> Any:
 
 
 class RecordOrReplayProcess:
-    """Stand for a process that starts later; until then, for a fake one."""
+    """Stand for a process that starts later; until then, for a fake one.
 
-    def __init__(self) -> None:
-        self._real: Any = FakeProcess()
+    Args:
+        play: The socket that replays the session.
+    """
+
+    def __init__(self, play: CassetteSocket) -> None:
+        self._real: Any = FakeProcess(lambda: play.stderr)
 
     def become(self, process: Any) -> None:
         """Forward all calls to this process from now on."""
@@ -223,8 +227,8 @@ def replay_or_record(
     """Replay the session if it was recorded, otherwise record it."""
     from agy_nb.sdk.process.launch import Connected
 
-    process = RecordOrReplayProcess()
     play = _socket(start, matcher, settings)
+    process = RecordOrReplayProcess(play)
     recorded = partial(matcher.has, any_model=start.any_model)
     socket = RecordOrReplaySocket(play, matcher, recorded, record, process)
     return Connected(process, socket, socket)
@@ -256,7 +260,7 @@ def connection_closed(code: int, reason: str) -> Exception:
     """Create the error that a WebSocket raises after the other side closed it."""
     websockets = websockets_of_sdk()
     if code == 1006:  # noqa: PLR2004 - "abnormal": there was no closing frame
-        return websockets.ConnectionClosedError(None, None)  # type: ignore[no-any-return]
+        return websockets.ConnectionClosedError(None, None, None)  # type: ignore[no-any-return]
     kind = (
         websockets.ConnectionClosedOK if code in (1000, 1001) else websockets.ConnectionClosedError
     )

@@ -55,6 +55,7 @@ class DeferredProcess:
         self._nothing = _Pipe()
         self._real: Any = None
         self._let_go = False
+        self._stderr: Any = None
         self.returncode: int | None = None
         self.key = key
         self.command = command
@@ -131,7 +132,14 @@ class DeferredProcess:
     @property
     def stderr(self) -> Any:
         """The real pipe; before that an empty one."""
+        if self._stderr is not None:
+            return self._stderr
         return self._nothing if self._real is None else self._real.stderr
+
+    def tee_stderr(self, tee: Callable[[Any], Any]) -> Any:
+        """Have the SDK read stderr through another stream; return that stream."""
+        self._stderr = tee(self.stderr)
+        return self._stderr
 
     def poll(self) -> int | None:
         """The exit code, None while it runs."""

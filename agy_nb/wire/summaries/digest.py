@@ -113,7 +113,7 @@ class SessionDigest:
             "config": self._config,
             "turns": [turn.result() for turn in self._turns if not turn.empty],
             "usage": {"total": self._total, "agents": _sorted(self._agents.values())},
-            "end": end,
+            "end": None if end is None else {k: v for k, v in end.items() if k != "stderr"},
         }
 
     def _step(self, body: dict[str, Any]) -> None:
