@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sys
+import threading
 from argparse import Namespace
 from functools import partial
 from pathlib import Path
@@ -111,49 +112,92 @@ def _replay_model(arguments: Namespace) -> int:
 def _record(arguments: Namespace) -> int:
     greeting = handshake.parse_greeting(handshake.read_message(sys.stdin.buffer))
     binary = arguments.harness or real_harness.find()
-    redactor = shim_options.redactor(arguments)
-    redactor.warm_up()
-    merger = SessionMerger(arguments.record, SharedState(arguments.record, "record"))
-    place = merger.begin()
+    header = Header(recorded_at=this_moment(), sdk=greeting.sdk, harness=harness_text(binary))
+    recording = _ProgramRecording(arguments, header)
     try:
-        header = Header(recorded_at=this_moment(), sdk=greeting.sdk, harness=harness_text(binary))
-        join = partial(joined, redactor=redactor, live=True)
-        journal = CassetteWriter(place.own, header, redact=redactor.line, join=join)
-    except BaseException:
-        merger.give_up()
-        raise
-    kept = False
-    model = ModelRecorder(journal.folder, redactor, replaying=False) if arguments.model else None
-    try:
-        if model is not None:
-            model.start()
-        harness = real_harness.RealHarness(binary, greeting.for_harness)
-        check = None if arguments.echo else partial(_refuse_echo, arguments.record)
-        handlers: list[RecordHandler] = []
-
-        def new_handler() -> RecordHandler:
-            number = merger.another_session() if handlers else place.session
-            rewrite = None if model is None else partial(model.rewrite, number)
-            handlers.append(RecordHandler(harness, journal, number, rewrite, check))
-            return handlers[-1]
-
+        recording.start_model()
+        harness = real_harness.RealHarness(binary, greeting.for_harness, keeps_stderr=True)
         try:
-            asyncio.run(Server(new_handler, greeting).run())
+            asyncio.run(Server(partial(recording.new_handler, harness), greeting).run())
         finally:
             code = harness.stop()
-            kept = any(handler.frames for handler in handlers)
     finally:
-        if model is not None:
-            model.stop()
-        if kept:
-            _keep(journal, model, redactor)
-            merger.add(place)
-        else:
-            if model is not None:
-                model.close()
-            journal.abandon()
-            merger.give_up()
+        recording.finish()
     return _exit_code(code)
+
+
+class _ProgramRecording:
+    """The recording of one stand-in, from its first conversation until it is merged.
+
+    Args:
+        arguments: The options.
+        header: Begins the recording.
+
+    Raises:
+        CassetteError: The cassette cannot be recorded.
+    """
+
+    def __init__(self, arguments: Namespace, header: Header) -> None:
+        self._redactor = redactor = shim_options.redactor(arguments)
+        redactor.warm_up()
+        self._merger = SessionMerger(arguments.record, SharedState(arguments.record, "record"))
+        self._place = place = self._merger.begin()
+        try:
+            join = partial(joined, redactor=redactor, live=True)
+            self._journal = CassetteWriter(place.own, header, redact=redactor.line, join=join)
+        except BaseException:
+            self._merger.give_up()
+            raise
+        self._check = None if arguments.echo else partial(_refuse_echo, arguments.record)
+        self._handlers: list[RecordHandler] = []
+        self._finishing = threading.Lock()
+        self._is_finished = False
+        self._model: ModelRecorder | None = None
+        if arguments.model:
+            self._model = ModelRecorder(self._journal.folder, redactor, replaying=False)
+
+    def start_model(self) -> None:
+        """Begin to record the model's side."""
+        if self._model is not None:
+            self._model.start()
+
+    def new_handler(self, harness: real_harness.RealHarness) -> RecordHandler:
+        """Return what records the next conversation.
+
+        Raises:
+            ShimError: The recording is complete.
+        """
+        if self._is_finished:
+            raise ShimError("the harness hung up before, so the recording is complete")
+        place, model = self._place, self._model
+        number = self._merger.another_session() if self._handlers else place.session
+        rewrite = None if model is None else partial(model.rewrite, number)
+        handler = RecordHandler(
+            harness, self._journal, number, rewrite, self._check, self._finish_with_last
+        )
+        self._handlers.append(handler)
+        return handler
+
+    def _finish_with_last(self) -> None:
+        if sum(handler.is_open for handler in self._handlers) == 1:
+            self.finish()
+
+    def finish(self) -> None:
+        """Save the recording and merge it; do nothing the second time. Writes the disk."""
+        with self._finishing:
+            if self._is_finished:
+                return
+            self._is_finished = True
+            if self._model is not None:
+                self._model.stop()
+            if any(handler.frames for handler in self._handlers):
+                _keep(self._journal, self._model, self._redactor)
+                self._merger.add(self._place)
+                return
+            if self._model is not None:
+                self._model.close()
+            self._journal.abandon()
+            self._merger.give_up()
 
 
 def _refuse_echo(cassette: Path, config: Frame) -> None:

@@ -15,9 +15,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from agy_nb.cassette.record.stderr_tee import MOST
 from agy_nb.cassette.shim import handshake
 from agy_nb.cassette.shim.client_socket import WebSocket
 from agy_nb.cassette.shim.errors import HandshakeError, NoHarnessError
@@ -29,6 +31,8 @@ WITHIN = "AGY_NB_STAND_IN"
 _CONNECT_S = 10.0
 _EXIT_S = 5.0
 _MOST = 2000
+_GONE_S = 1.0
+_SAID_S = 0.1
 
 
 def find() -> Path:
@@ -61,6 +65,7 @@ class RealHarness:
         greeting: What the client said.
         quiet: Whether to write its stderr only if it does not start.
         environ: Its environment; None for that of this process.
+        keeps_stderr: Whether to keep a copy of its stderr, see `stderr_text`.
 
     Raises:
         NoHarnessError: It does not start.
@@ -73,6 +78,7 @@ class RealHarness:
         *,
         quiet: bool = False,
         environ: Mapping[str, str] | None = None,
+        keeps_stderr: bool = False,
     ) -> None:
         environ = os.environ if environ is None else environ
         if os.environ.get(WITHIN):
@@ -86,7 +92,7 @@ class RealHarness:
                 [path],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._stderr,
+                stderr=subprocess.PIPE if keeps_stderr else self._stderr,
                 env={key: v for key, v in environ.items() if key != PATH_VARIABLE} | {WITHIN: "1"},
             )
         except OSError as error:
@@ -94,6 +100,10 @@ class RealHarness:
                 f"{path} cannot be started: {error.strerror or error}. Pass another one with "
                 "--harness PATH"
             ) from error
+        self._copied = b""
+        self._copying = threading.Thread(target=self._copy_stderr, name="stderr", daemon=True)
+        if keeps_stderr:
+            self._copying.start()
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
@@ -115,6 +125,20 @@ class RealHarness:
             return "what it said stands above"
         self._stderr.seek(0)
         return self._stderr.read()[-_MOST:].decode("utf-8", "replace").strip() or "it said nothing"
+
+    def _copy_stderr(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self._copied = (self._copied + line)[-MOST:]
+            with contextlib.suppress(OSError):  # the client reads it no more
+                sys.stderr.buffer.write(line)
+                sys.stderr.buffer.flush()
+
+    def stderr_text(self) -> str:
+        """Return what it wrote to stderr so far, after a short wait for the end. Blocks."""
+        if self._copying.is_alive():
+            self._copying.join(_SAID_S)
+        return self._copied.decode("utf-8", "replace")
 
     async def connect(self) -> WebSocket:
         """A WebSocket to it, of websockets.
@@ -173,7 +197,10 @@ class RealHarness:
                 with contextlib.suppress(OSError):
                     pipe.close()
         try:
-            return self._process.wait(_EXIT_S)
+            code = self._process.wait(_EXIT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            return self._process.wait()
+            code = self._process.wait()
+        if self._copying.is_alive():
+            self._copying.join(_GONE_S)  # the client reads the last words as well
+        return code

@@ -29,6 +29,11 @@ class RecordHandler:
         session: Number of the session in the journal.
         rewrite: Changes the client's configuration on its way, unseen by the journal.
         check: Called with the client's first frame; raises if the session may not be recorded.
+        finish: Saves the recording. Called in a thread when the harness has hung up.
+
+    Attributes:
+        frames: How many frames there were.
+        is_open: Whether neither side has hung up.
     """
 
     def __init__(
@@ -38,6 +43,7 @@ class RecordHandler:
         session: int,
         rewrite: Rewrite | None = None,
         check: Callable[[Frame], None] | None = None,
+        finish: Callable[[], None] | None = None,
     ) -> None:
         self._harness = harness
         self._journal = journal
@@ -45,7 +51,9 @@ class RecordHandler:
         self._rewrite = rewrite
         self._sending: str | bytes | None = None
         self._check = check
+        self._finish = finish
         self.frames = 0
+        self.is_open = True
 
     async def serve(self, ws: WebSocket) -> None:
         """Pass frames on, both ways, until one side hangs up.
@@ -66,13 +74,23 @@ class RecordHandler:
                 self._keep("end", {"by": "client"})
                 return
             code, reason = real.close_code or 1006, real.close_reason or ""
-            self._keep("end", {"by": "harness", "code": code, "reason": reason})
+            await asyncio.to_thread(self._end_with_harness, code, reason)
             raise ClientGoneError(code, reason)
         finally:
             for task in (there, back):
                 task.cancel()
             await asyncio.gather(there, back, return_exceptions=True)
+            self.is_open = False
             await real.close()
+
+    def _end_with_harness(self, code: int, reason: str) -> None:
+        """Save the recording before the client hears of the end, since it may kill this process."""
+        end: Frame = {"by": "harness", "code": code, "reason": reason}
+        if words := self._harness.stderr_text():
+            end["stderr"] = words
+        self._keep("end", end)
+        if self._finish is not None:
+            self._finish()
 
     async def _pass_on(
         self, source: WebSocket, target: WebSocket, direction: Literal["client", "harness"]

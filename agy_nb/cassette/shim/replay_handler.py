@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -82,6 +83,9 @@ class ReplayHandler:
             for task in (listening, speaking):
                 task.cancel()
             await asyncio.gather(listening, speaking, return_exceptions=True)
+            if words := socket.stderr:  # of a harness that ended the session
+                sys.stderr.write(words)
+                sys.stderr.flush()
         self.error = self.error or self._matcher.error(allow_unplayed=self._allow_unplayed)
         if self.error is not None:
             text = in_options(self.error)

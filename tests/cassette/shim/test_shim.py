@@ -32,7 +32,7 @@ from agy_nb.cassette.shim.merge import SessionMerger
 from agy_nb.cassette.shim.shared_state import SharedState, _process
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import WIRE, frame_message
-from agy_nb.testing import ScriptedModel, say
+from agy_nb.testing import EchoModel, ScriptedModel, say
 from tests.cassette.scenarios import NO_MODEL, SCENARIOS, Setting, seen
 from tests.processes import output_of
 
@@ -776,3 +776,68 @@ def test_address_is_what_the_sdk_reads(port, key):
 def test_rubbish_is_understood_or_refused(message):
     with contextlib.suppress(HandshakeError):
         handshake.parse_greeting(message)
+
+
+REFUSED = """
+import asyncio, logging, sys
+from pathlib import Path
+from google.antigravity import Agent, types
+from tests.cassette.scenarios import Setting
+
+logging.disable(logging.CRITICAL)
+
+async def start():
+    resume = types.SessionContinuationMode.RESUME
+    at = Setting(sys.argv[1], Path(sys.argv[2]))
+    config = at.config(
+        conversation_id="a" * 32, session_continuation_mode=resume, save_dir=sys.argv[2] + "/saved"
+    )
+    try:
+        async with Agent(config):
+            pass
+    except RuntimeError as error:
+        print(str(error).partition("Stderr:")[2], repr(error.__cause__))
+
+asyncio.run(start())
+"""
+
+
+@pytest.mark.real
+@pytest.mark.timeout(120)
+async def test_refused_start_replays_the_same_and_leaves_nothing(launcher, tmp_path, monkeypatch):
+    cassette, folder = tmp_path / "cassettes" / "c", tmp_path / "at"
+    folder.mkdir()
+    monkeypatch.setattr(sys.modules[__name__], "PLAYS", "import sys; sys.argv.pop(1)\n" + REFUSED)
+    shown = []
+    for option in ("--record", "--replay"):
+        code, out, err = await program("refused", NO_MODEL, folder, launcher(option, cassette))
+        assert code == 0, err
+        shown.append(out)
+    assert "cannot resume" in shown[0]
+    assert shown[1] == shown[0]
+    assert [path.name for path in cassette.parent.iterdir()] == ["c"]
+
+
+@pytest.mark.real
+@pytest.mark.timeout(120)
+async def test_echo_model_is_recorded_on_purpose_only(launcher, tmp_path):
+    async def talk(*options):
+        cassette = tmp_path / "cassettes" / "c"
+        async with EchoModel() as model:
+            config = raw_config(model.base_url, tmp_path)
+            config["config"]["models"][0]["name"] = "echo-model"
+            client = RawClient(launcher("--record", cassette, *options))
+            async with client:
+                await client.send(config)
+                if options:
+                    await client.until("initializeConversationResponse")
+                else:
+                    assert "is not recorded" in (await client.ended()).reason
+            return (*client.finish(), cassette.exists())
+
+    code, err, exists = await talk()
+    assert "is not recorded" in err
+    assert "use --echo" in err
+    assert (code, exists) == (1, False)
+    assert list((tmp_path / "cassettes").iterdir()) == []
+    assert (await talk("--echo"))[2]
