@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from agy_nb.analysis.schema import By
+from agy_nb.analysis.metrics.usage_columns import By
 from agy_nb.errors import InvalidInputError
 from agy_nb.protocol.labels import problem_of
 from agy_nb.terminal import printable

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from agy_nb.analysis.metrics.compare import COMPARISON
 from agy_nb.analysis.metrics.latency import LATENCY
 from agy_nb.analysis.metrics.summary import TOOL_FIGURES, TURN_FIGURES
-from agy_nb.analysis.schema import DTYPES, TABLES, TOOL_USAGE, USAGE, USAGE_KEYS, Column
+from agy_nb.analysis.metrics.usage_columns import TOOL_USAGE, USAGE, USAGE_KEYS
+from agy_nb.analysis.schema import DTYPES, TABLES, Column
 
 _INTRODUCTION = """\
 # Tables

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
 
 from agy_nb.analysis.columns import (
     DTYPES,
@@ -26,7 +25,7 @@ from agy_nb.analysis.columns import (
     time as _t,
 )
 
-__all__ = ["DTYPES", "TABLES", "TOOL_USAGE", "USAGE", "USAGE_KEYS", "By", "Column", "Kind", "Table"]
+__all__ = ["DTYPES", "TABLES", "Column", "Kind", "Table"]
 
 SESSION = _s("session_id", "A recording, wherever it is, or one run of a runtime")
 AGENT = _i("agent_id", "Number of the agent in its session, from 1")
@@ -292,75 +291,3 @@ TABLES: Mapping[str, Table] = {
     )
 }  # fmt: skip
 """Every table by its name."""
-
-By: TypeAlias = Literal[
-    "turn",
-    "trajectory",
-    "subagent",
-    "agent",
-    "session",
-    "model",
-    "hour",
-    "day",
-    "week",
-    "month",
-    "tool",
-]
-
-USAGE_KEYS: Mapping[By, tuple[Column, ...]] = {
-    "turn": (SESSION, AGENT, TURN),
-    "trajectory": (
-        SESSION, AGENT, TRAJECTORY, _s("parent_trajectory_id", "Trajectory that started it; NA for the agent itself"),
-        _i("depth", "0 for the agent, 1 for its subagents"),
-    ),
-    "subagent": (_s("subagent", "Type of the subagent; NA for the agent itself"),),
-    "agent": (SESSION, AGENT),
-    "session": (SESSION, _s("session_name", "Name of the recording")),
-    "model": (MODEL,),
-    "hour": (Column("hour", "day", "Start of the hour in the requested time zone"),),
-    "day": (Column("day", "day", "Day in the requested time zone"),),
-    "week": (Column("week", "day", "Monday of the week in the requested time zone"),),
-    "month": (Column("month", "day", "First day of the month in the requested time zone"),),
-    "tool": (_s("tool", "Name of the tool"),),
-}  # fmt: skip
-"""Key columns of `usage(by=...)`."""
-
-USAGE: tuple[Column, ...] = (
-    _i("n_model_calls", "Metered model calls"),
-    *TOKENS,
-    _f("cache_hit_ratio", "`cache_read_tokens` / `input_tokens`", ""),
-    _f("cost_usd", "Price of the calls with a price; NA without any", "US dollars"),
-    _f(
-        "input_cost_usd",
-        "Part of `cost_usd` for prompts, with tokens of the model's own tools",
-        "US dollars",
-    ),
-    _f("cache_read_cost_usd", "Part of `input_cost_usd` for tokens from the cache", "US dollars"),
-    _f("output_cost_usd", "Part of `cost_usd` for answers", "US dollars"),
-    _f("reasoning_cost_usd", "Part of `output_cost_usd` for thoughts", "US dollars"),
-    _f("cache_saved_usd", "Difference to the price without a cache", "US dollars"),
-    _f("failed_cost_usd", "Part of `cost_usd` in turns that failed or timed out", "US dollars"),
-    _d("model_time", "Sum of the durations of the metered calls"),
-    _f("tokens_per_second", "Output tokens per second of `model_time`", "tokens per second"),
-    _i("n_unpriced_calls", "Metered calls without a price"),
-    *REQUESTS,
-    _b(
-        "tokens_are_lower_bound",
-        "Whether tokens were used that are not reported, or a turn is not over",
-    ),
-    _b("cost_is_lower_bound", "The same, or calls have no price"),
-)
-"""The columns of `usage(by=...)` after its key."""
-
-TOOL_USAGE: tuple[Column, ...] = (
-    _i("n_tool_calls", "Tool calls"),
-    _i("n_errors", "Those that failed or were denied"),
-    _d("duration", "Sum of the times that they ran"),
-    _f(
-        "attributed_tokens",
-        "Tokens of the model calls that read their results, divided by tool; inferred from the order",
-        "tokens",
-    ),
-    _f("attributed_cost_usd", "Their price, divided in the same way", "US dollars"),
-)
-"""The columns of `usage(by="tool")` after its key: an attribution, not a measurement."""

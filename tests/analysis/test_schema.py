@@ -6,8 +6,9 @@ import pytest
 
 from agy_nb.analysis.builders.dataframes import dtype, empty, frame
 from agy_nb.analysis.loading import load
+from agy_nb.analysis.metrics.usage_columns import USAGE, USAGE_KEYS
 from agy_nb.analysis.reference import markdown
-from agy_nb.analysis.schema import DTYPES, TABLES, USAGE, USAGE_KEYS
+from agy_nb.analysis.schema import DTYPES, TABLES
 from tests.analysis.conftest import save, two_calls
 
 

@@ -16,7 +16,8 @@ from agy_nb.analysis.cli import add_parser
 from agy_nb.analysis.export.files import csv
 from agy_nb.analysis.export.text_table import aligned, text_rows
 from agy_nb.analysis.metrics.compare import compare
-from agy_nb.analysis.schema import TABLES, USAGE_KEYS
+from agy_nb.analysis.metrics.usage_columns import USAGE_KEYS
+from agy_nb.analysis.schema import TABLES
 from agy_nb.errors import InvalidInputError
 from agy_nb.protocol.values import TokenUsage
 from tests.analysis.conftest import CHILD, ROOT, Wire, save, two_calls

@@ -167,17 +167,35 @@ def _with_thread(source: Source, table: pd.DataFrame, column: str) -> pd.DataFra
     if column in table:
         return table
     threads = source.frame("trajectories")
-    on = [*_THREAD]
-    if "trajectory_id" not in table:
-        threads = threads[threads["depth"].eq(0)]
-        on = on[:2]
-    values = threads.drop_duplicates(on)[[*on, *({column} - {*on})]]
-    found = table.merge(values, on=on, how="left")
-    if column == "model" and len(on) < len(_THREAD):  # no trajectory began in the frames
+    if "trajectory_id" in table:
+        values = threads.drop_duplicates([*_THREAD])[[*_THREAD, column]]
+        return table.merge(values, on=[*_THREAD], how="left")
+    found = table.assign(**{column: _own_threads(table, threads)[column].to_numpy()})
+    found[column] = found[column].astype(threads[column].dtype)
+    if column == "model":  # no trajectory began in the frames
         agents = source.frame("agents")[["session_id", "agent_id", "model"]]
         of_agent = table[["session_id", "agent_id"]].merge(agents, how="left")["model"]
-        found["model"] = found["model"].fillna(of_agent)
+        found["model"] = found["model"].fillna(of_agent.set_axis(found.index))
     return found
+
+
+def _own_threads(table: pd.DataFrame, threads: pd.DataFrame) -> pd.DataFrame:
+    """Return the agent's own trajectory of each row: the latest that had begun in its turn."""
+    import pandas as pd
+
+    on = ["session_id", "agent_id"]
+    roots = threads[threads["depth"].eq(0)]
+    rows = table[on].assign(
+        _turn=table["turn_id"].fillna(0).astype("int64"), _place=range(len(table))
+    )
+    begun = roots.assign(_turn=roots["turn_id"].fillna(0).astype("int64"))
+    found = pd.merge_asof(
+        rows.sort_values("_turn", kind="stable"),
+        begun.drop(columns="turn_id").sort_values("_turn", kind="stable"),
+        on="_turn",
+        by=on,
+    )
+    return found.sort_values("_place")
 
 
 def _own_column(source: Source, name: str, table: pd.DataFrame, key: Any) -> Any:

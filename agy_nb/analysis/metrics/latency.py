@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from agy_nb.analysis.builders.dataframes import dtype
 from agy_nb.analysis.metrics.groups import Source, check_keys, columns_of, keys_of, with_keys
-from agy_nb.analysis.schema import USAGE_KEYS, Column
+from agy_nb.analysis.metrics.usage_columns import USAGE_KEYS
+from agy_nb.analysis.schema import Column
 
 if TYPE_CHECKING:
     import pandas as pd

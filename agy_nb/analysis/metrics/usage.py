@@ -18,7 +18,8 @@ from agy_nb.analysis.metrics.groups import (
     rows_with_keys,
     with_keys,
 )
-from agy_nb.analysis.schema import TOKENS, TOOL_USAGE, USAGE, USAGE_KEYS, Column
+from agy_nb.analysis.metrics.usage_columns import TOOL_USAGE, USAGE, USAGE_KEYS
+from agy_nb.analysis.schema import TOKENS, Column
 
 if TYPE_CHECKING:
     import pandas as pd

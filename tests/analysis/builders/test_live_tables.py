@@ -14,7 +14,7 @@ import pytest
 from agy_nb.analysis import load
 from agy_nb.analysis.builders.live_tables import LiveTables
 from agy_nb.analysis.live.configured_models import model_of
-from agy_nb.analysis.schema import USAGE_KEYS
+from agy_nb.analysis.metrics.usage_columns import USAGE_KEYS
 from agy_nb.cassette import use_cassette
 from agy_nb.errors import AgyError
 from agy_nb.protocol.events import State, Text, TurnState

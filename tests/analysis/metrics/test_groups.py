@@ -7,8 +7,10 @@ import pytest
 
 from agy_nb.analysis import load
 from agy_nb.errors import InvalidInputError
-from tests.analysis.conftest import CHILD, Wire, save
+from agy_nb.protocol.values import Trajectory
+from tests.analysis.conftest import CHILD, ROOT, Wire, save
 
+OTHER = Trajectory(id="c" * 32)
 MIDNIGHT = dt.datetime(2026, 3, 2, tzinfo=dt.UTC).timestamp()  # a Monday
 
 
@@ -319,6 +321,25 @@ def test_sessions_are_a_collection(two):
     assert [len(each.turns) for each in two] == [1, 1]
     with pytest.raises(KeyError, match="0 sessions have the id or name 'x'"):
         two["x"]
+
+
+def test_filtered_sessions_are_a_collection_too(two):
+    chosen = two.filter(until="2026-03-02", tz="UTC")
+    assert len(chosen) == 1
+    assert [each.usage(())["total_tokens"].tolist() for each in chosen] == [[303]]
+    assert chosen["night"].sessions["session_name"].tolist() == ["night"]
+    assert two.filter(since="2030-01-01")  # also true without sessions
+    assert len(two.filter(since="2030-01-01")) == 0
+
+
+def test_a_turn_belongs_to_the_trajectory_of_its_time(tmp_path):
+    """A conversation that is cleared goes on with another trajectory."""
+    wire = Wire().begin().prompt().usage(prompt=1).idle()
+    wire.prompt().usage(OTHER, prompt=2).idle(OTHER).end()
+    sessions = load(save(tmp_path / "c", wire))
+    summary = sessions.summary("trajectory").set_index("trajectory_id")
+    assert summary["n_turns"].to_dict() == {ROOT.id: 1, OTHER.id: 1}
+    assert summary["total_tokens"].to_dict() == {ROOT.id: 1, OTHER.id: 2}
 
 
 def test_labels_are_columns_and_keys(two):

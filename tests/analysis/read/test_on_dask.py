@@ -13,10 +13,11 @@ import agy_nb as agy
 from agy_nb.analysis import Prices
 from agy_nb.analysis.cache import segments
 from agy_nb.analysis.errors import MissingExtraError
+from agy_nb.analysis.metrics.usage_columns import USAGE_KEYS
 from agy_nb.analysis.read import on_dask
 from agy_nb.analysis.read.discovery import RecordingPath, find_recordings
 from agy_nb.analysis.read.on_dask import DaskSessions, parts_of
-from agy_nb.analysis.schema import TABLES, USAGE_KEYS
+from agy_nb.analysis.schema import TABLES
 from agy_nb.errors import InvalidInputError
 from tests.analysis.conftest import Wire, save, two_calls
 
