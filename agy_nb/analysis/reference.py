@@ -96,6 +96,11 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 sessions.to_otel(OTLPSpanExporter())
 ```
 
+`sessions.to_excel("usage.xlsx")` writes a workbook with a sheet per table, with the extra `excel`.
+Excel has no time zones: columns such as `started_at_utc` are UTC. Durations are seconds.
+`sessions.to_report("report.html")` writes one page with totals, cost over time by model, the most
+expensive turns, the slowest tools and the failures. It needs no network.
+
 ## Many recordings
 
 `agy.load` keeps the tables of 50 or more cassettes, or of 4 MB or more, as Parquet files in your

@@ -396,6 +396,43 @@ class Tables(SessionCollection):
 
         to_csv(self, Path(folder))
 
+    def to_excel(self, file: str | Path) -> None:
+        """Write the tables as a workbook, with a sheet for each table with rows.
+
+        Times are UTC without a zone, in columns that end in `_utc`. Durations are seconds, in
+        columns that end in `_s`. Texts are cut at 32,767 characters, and never are formulas.
+
+        Args:
+            file: The workbook, ending in `.xlsx`; replaced if it exists.
+
+        Raises:
+            InvalidInputError: The name does not end in `.xlsx`, or a table has more rows than a
+                sheet.
+            MissingExtraError: xlsxwriter is not installed.
+        """
+        from agy_nb.analysis.export.excel import to_excel
+
+        to_excel(self, Path(file))
+
+    def to_report(
+        self, file: str | Path, *, title: str = "Agent usage", tz: str | None = None
+    ) -> None:
+        """Write one HTML page: totals, cost over time, outliers, slowest tools and failures.
+
+        The page needs no network and no script, so you can send it by mail.
+
+        Args:
+            file: The page; replaced if it exists.
+            title: Heading of the page.
+            tz: Time zone of days; None for the local one.
+
+        Raises:
+            InvalidInputError: The time zone is unknown.
+        """
+        from agy_nb.analysis.export.report import to_report
+
+        to_report(self, Path(file), title=title, tz=tz)
+
     def to_otel(self, exporter: SpanExporter, **options: Any) -> int:
         """Export each finished turn as a trace of OpenTelemetry's GenAI spans.
 
