@@ -179,7 +179,7 @@ def _watch(arguments: argparse.Namespace, keys: list[str]) -> int:
     seen: dict[str, Any] = {}
 
     def look() -> tuple[pd.DataFrame, Tables, list[str]]:
-        """Read what has changed; nothing is read again if nothing has."""
+        """Read the recordings again if a file has changed."""
         loaded = _load(arguments)
         state = state_of(loaded.recordings)
         if seen.get("state") != state or arguments.since or arguments.until:

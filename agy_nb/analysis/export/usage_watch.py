@@ -104,7 +104,7 @@ def _put(line: str) -> None:
 
 
 def state_of(recordings: Iterable[RecordingPath]) -> tuple[tuple[str, int, int], ...]:
-    """Return names, sizes and times of the files of recordings, which show what has changed."""
+    """Return names, sizes and times of the files of recordings, to see changes."""
     found = []
     for recording in recordings:
         path = Path(recording.path)

@@ -99,7 +99,7 @@ def list_price(
         any_tier: Whether to take the standard price for every tier.
 
     Raises:
-        PriceError: There is no price.
+        PriceError: The table has no price for the call.
     """
     snapshot = _snapshot()
     if snapshot is None:
