@@ -87,7 +87,7 @@ def load(  # noqa: PLR0913 - settings by keyword
         where: Sessions to keep, as for `sessions.filter`.
         tz: Time zone of dates; None for the local one.
         cache: Whether to keep the tables of many or long recordings as Parquet files in the user's
-            cache folder, so that the next load reads only what has changed. A path is a folder for
+            cache folder, so that the next load reads only the changes. A path is a folder for
             them. The cache needs the extra `arrow`.
         engine: `"pandas"` reads in this process, `"dask"` on many cores or machines.
 

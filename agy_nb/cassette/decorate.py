@@ -16,7 +16,7 @@ class InUse(
 
 
 def check(function: Any) -> None:
-    """Refuse what cannot be decorated: decorated as a function, it would not be what it was."""
+    """Refuse classes and fixtures, which decorating as a function would break."""
     if isinstance(function, type):
         raise TypeError(
             f"use_cassette decorates functions, got the class {_name(function)}; decorate its "

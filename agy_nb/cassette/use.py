@@ -39,7 +39,7 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
             `none` only replays. `new_episodes` replays, and adds new agents (new requests to the
             model with `seam="model"`) to the cassette. `all` always records again. Ids, times and
             ports then keep their old values where the new recording means the same, so that git
-            shows what has changed. `rewrite` is another name for `all`.
+            shows the changes. `rewrite` is another name for `all`.
         seam: The part that is replayed: `wire` replaces the harness and the model, `model` only
             the model of the real harness.
         match_on: The messages of the client that must equal the recorded ones: any of `config`,

@@ -54,7 +54,7 @@ async def test_runtime_replays_what_it_recorded(recorded, tmp_path, at):
 
 
 async def test_divergence_comes_out_as_a_mismatch(recorded, tmp_path, at):
-    with pytest.raises(CassetteMismatchError, match="the prompt is not what was recorded"):
+    with pytest.raises(CassetteMismatchError, match="the prompt differs from the recording"):
         async with use_cassette(tmp_path / "c", "none"):
             await talk(at, "Weather?", "No thanks")
 

@@ -157,7 +157,7 @@ def test_fixture_that_starts_another_agent_than_recorded_says_so(suite, run, tol
     result = run()
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["*configuration is not what was recorded*", "*Be verbose.*", "*--agy-record-mode=all"]
+        ["*configuration differs from the recording*", "*Be verbose.*", "*--agy-record-mode=all"]
     )
 
 

@@ -66,7 +66,7 @@ def test_divergence_is_the_failure_of_the_test(talk, run):
     result.stdout.fnmatch_lines(
         [
             ">*agy.run(talk())*",
-            "*the prompt is not what was recorded.",
+            "*the prompt differs from the recording.",
             "*-Hello",
             "*+Good bye",
             "*pytest test_talk.py::test_talk --agy-record-mode=all",
@@ -141,7 +141,7 @@ def test_divergence_that_the_test_swallows_fails_it_all_the_same(talk, run):
     )
     result = run()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*the prompt is not what was recorded*"])
+    result.stdout.fnmatch_lines(["*the prompt differs from the recording*"])
 
 
 def test_failure_of_the_test_itself_stays_what_it_is(talk, run):

@@ -133,7 +133,11 @@ def test_difference_fails_the_test_that_made_it(module, run):
     result = run()
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
-        ["*the prompt is not what was recorded.", "*+Goodbye, dear", "*pytest test_a.py --agy-rec*"]
+        [
+            "*the prompt differs from the recording.",
+            "*+Goodbye, dear",
+            "*pytest test_a.py --agy-rec*",
+        ]
     )
 
 

@@ -105,7 +105,7 @@ class Reporter:
         matcher = _MATCHER.get(kind)
         cause = _redacted(call)
         text = (
-            f"{_what(kind)} is not what was recorded.\n{difference.path} differs:\n"
+            f"{_what(kind)} differs from the recording.\n{difference.path} differs:\n"
             f"{_indent(diff)}{cause}{_raised(raised)}"
         )
         remedies = [r.RECORD_AGAIN, r.ignore(difference.path)]

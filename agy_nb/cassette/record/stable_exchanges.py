@@ -1,7 +1,7 @@
 """Give the model's side of a re-recording the ids and times of the old recording.
 
 Rule 1: an exchange is the old one only if it asks and answers the same.
-Rule 2: a request that has changed keeps the old ids and times, if it still asks what it asked.
+Rule 2: a changed request keeps the old ids and times, if its meaning is the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keep a re-recording like the recording that it replaces, apart from what has changed."""
+"""Keep a re-recording like the recording that it replaces, apart from the changes."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ class RealHarness:
     def said(self) -> str:
         """Return the end of its stderr, as far as it is known here."""
         if self._stderr is None:
-            return "what it said stands above"
+            return "its messages are above"
         self._stderr.seek(0)
         return self._stderr.read()[-_MOST:].decode("utf-8", "replace").strip() or "it said nothing"
 

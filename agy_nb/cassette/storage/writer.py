@@ -292,7 +292,7 @@ class CassetteWriter:
         with (self.folder / WIRE).open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
             if file.tell() != self._size or found != self._digest.hexdigest():
-                raise OSError(errno.EIO, f"{WIRE} is not what was written to it")
+                raise OSError(errno.EIO, f"{WIRE} differs from the bytes that were written")
 
     def _write(self, line: WireRecord) -> None:
         raw = encode_line(line)

@@ -1,6 +1,6 @@
 """The report of tests that the echo model answered.
 
-Without a key, the echo model stands in for Gemini and repeats the prompt. A cassette that contains
+Without a key, the echo model answers instead of Gemini and repeats the prompt. A cassette that contains
 it is named at the end of the run. With `CI` set, so is a test without a cassette that used it.
 """
 
@@ -39,7 +39,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, Any, Any]:
-    """Add what was noted to the last report of the test."""
+    """Add the notes to the last report of the test."""
     report = yield
     if call.when == "teardown":
         if (path := item.stash.get(_cassette, None)) is not None:

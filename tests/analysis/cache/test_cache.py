@@ -130,7 +130,7 @@ def test_options_have_tables_of_their_own(folder, cache):
     assert agy.load(folder, cache=cache).messages["text"].isna().all()
 
 
-# -- what has changed is read again --------------------------------------------------------------
+# -- changes are read again --------------------------------------------------------------
 
 
 def test_only_new_and_changed_recordings_are_read(folder, cache, read):

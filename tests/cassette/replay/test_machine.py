@@ -507,7 +507,7 @@ def test_agents_that_differ_in_what_counts_are_not_exchanged(tmp_path, lines_of,
     )  # fmt: skip
     machine = matcher.acquire(config(0, "Friday"))
     matcher.rematch(machine, frames.prompt("p1"))
-    with pytest.raises(CassetteMismatchError, match="the prompt is not what was recorded"):
+    with pytest.raises(CassetteMismatchError, match="the prompt differs from the recording"):
         machine.receive(frames.prompt("p1"))
 
 

@@ -56,7 +56,7 @@ async def test_words_of_the_user_are_compared_exactly(tmp_path, kind):
     async with use_cassette(tmp_path / "c", "none", seam="model"):
         (result,) = await play(NO_MODEL, ONE)
     assert "Done." in str(result)
-    with pytest.raises(CassetteMismatchError, match="not what was recorded"):
+    with pytest.raises(CassetteMismatchError, match="differs from the recording"):
         async with use_cassette(tmp_path / "c", "none", seam="model"):
             await play(NO_MODEL, TWO)
 
@@ -99,7 +99,7 @@ async def test_texts_that_look_like_marks_stay_as_they_are(tmp_path, seam):
     async with use_cassette(tmp_path / "c", "none", seam=seam):
         assert await play(NO_MODEL, MARKS) == recorded
     for other in ("{{agy:other}} ", "secret {{agy:foo}} ", "{{agy:secret}} {{agy:bar}} "):
-        with pytest.raises(CassetteMismatchError, match="not what was recorded"):
+        with pytest.raises(CassetteMismatchError, match="differs from the recording"):
             async with use_cassette(tmp_path / "c", "none", seam=seam):
                 await play(NO_MODEL, other + MARKS.partition("foo}} ")[2])
 

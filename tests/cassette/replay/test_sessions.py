@@ -169,7 +169,7 @@ def at(tmp_path):
 
 async def test_other_prompt_is_explained_at_once(hello, at):
     with pytest.raises(
-        CassetteMismatchError, match="the prompt is not what was recorded"
+        CassetteMismatchError, match="the prompt differs from the recording"
     ) as caught:
         await play(hello, at.config(), "Say good bye", "How are you?")
     assert "+Say good bye" in caught.value.diff

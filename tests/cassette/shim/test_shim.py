@@ -231,7 +231,7 @@ async def test_request_that_was_not_recorded_is_told(launcher, tmp_path):
     harness = launcher("--replay", cassette, "--seam", "model")
     code, _, err = await program("thoughts", NO_MODEL, tmp_path / "now", harness)
     assert code == 1
-    assert "a request to the model is not what was recorded" in err
+    assert "a request to the model differs from the recording" in err
     assert "+2 + 2?" in err
 
 
@@ -337,7 +337,7 @@ async def test_divergence_ends_the_connection_with_its_reason(launcher, cassette
         closing = await client.ended()
     code, err = client.finish()
     assert closing.code == 4409
-    assert closing.reason.startswith("session 0, turn 1: the prompt is not what was recorded")
+    assert closing.reason.startswith("session 0, turn 1: the prompt differs from the recording")
     assert code == 1
     assert "-hello" in err
     assert "--ignore 'userInput.parts[0].text'" in err

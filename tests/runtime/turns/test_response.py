@@ -311,7 +311,7 @@ async def test_error_of_a_turn_keeps_nothing_of_those_who_read_it(read):
         agy.TurnCancelledError("half "),
         agy.QuotaExceededError(7.5, http_code=429),
         agy.InvalidConfigError("no such model", field="model"),
-        CassetteMismatchError("not what was recorded", phase="x", path="c"),
+        CassetteMismatchError("differs from the recording", phase="x", path="c"),
     ],
     ids=lambda error: type(error).__name__,
 )
