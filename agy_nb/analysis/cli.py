@@ -179,11 +179,7 @@ def _watch(arguments: argparse.Namespace, keys: list[str]) -> int:
     seen: dict[str, Any] = {}
 
     def look() -> tuple[pd.DataFrame, Tables, list[str]]:
-<<<<<<< HEAD
         """Read the recordings again if a file has changed."""
-=======
-        """Read the changes; without changes, read nothing."""
->>>>>>> e4459fb (Say that something differs from the recording)
         loaded = _load(arguments)
         state = state_of(loaded.recordings)
         if seen.get("state") != state or arguments.since or arguments.until:

@@ -45,13 +45,8 @@ differ. Without HTTP requests, rows come from the frames between the SDK and the
 Tables have the lengths of texts. `agy.load(..., text=True)` adds the texts, and `chunks=True` adds
 one row per streamed piece.
 
-<<<<<<< HEAD
 **Labels** name the user of a session, an experiment, or anything else.
 `create_agent(labels={"user": "ada"})` labels an agent, live and in its recordings. `use_cassette(labels=...)` and `agy-nb cassette label` label a
-=======
-**Labels** name the user or the experiment of a session: `create_agent(labels={"user": "ada"})` labels
-an agent, live and in its recordings. `use_cassette(labels=...)` and `agy-nb cassette label` label a
->>>>>>> e4459fb (Say that something differs from the recording)
 recording, and `sessions.with_labels(...)` labels loaded sessions from a table of yours. Each label
 is a column of every table and a key of `usage`, `summary` and `latency`. A recording keeps labels
 after redaction.

@@ -104,11 +104,7 @@ def _put(line: str) -> None:
 
 
 def state_of(recordings: Iterable[RecordingPath]) -> tuple[tuple[str, int, int], ...]:
-<<<<<<< HEAD
     """Return names, sizes and times of the files of recordings, to see changes."""
-=======
-    """Return names, sizes and times of the files of recordings, which show changes."""
->>>>>>> e4459fb (Say that something differs from the recording)
     found = []
     for recording in recordings:
         path = Path(recording.path)

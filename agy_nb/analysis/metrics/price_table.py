@@ -99,11 +99,7 @@ def list_price(
         any_tier: Whether to take the standard price for every tier.
 
     Raises:
-<<<<<<< HEAD
         PriceError: The table has no price for the call.
-=======
-        PriceError: The price is unknown.
->>>>>>> e4459fb (Say that something differs from the recording)
     """
     snapshot = _snapshot()
     if snapshot is None:
