@@ -46,10 +46,11 @@ Tables have the lengths of texts. `agy.load(..., text=True)` adds the texts, and
 one row per streamed piece.
 
 **Labels** name the user of a session, an experiment, or anything else.
-`create_agent(labels={"user": "ada"})` labels an agent, live and in its recordings. `use_cassette(labels=...)` and `agy-nb cassette label` label a
-recording, and `sessions.with_labels(...)` labels loaded sessions from a table of yours. Each label
-is a column of every table and a key of `usage`, `summary` and `latency`. A recording keeps labels
-after redaction.
+`create_agent(labels={"user": "ada"})` labels an agent, live and in its recordings.
+`use_cassette(labels=...)` and `agy-nb cassette label` label a recording, and
+`sessions.with_labels(...)` labels loaded sessions from a table of yours. Each label is a column
+of every table and a key of `usage`, `summary` and `latency`. A recording keeps labels after
+redaction.
 
 A row belongs to the period in which it happened: the tokens of a turn across midnight are on two
 days, and the turn is on the day on which it began. Weeks begin on Monday.
