@@ -13,8 +13,11 @@ from agy_nb.analysis.schema import TABLES
 from agy_nb.cassette.cassette_labels import change_labels
 from agy_nb.cli import main
 from agy_nb.errors import InvalidInputError
+from agy_nb.protocol.commands import CreateAgent
 from agy_nb.testing import ScriptedModel, say
 from tests.analysis.conftest import Wire, save, two_calls
+from tests.runtime.conftest import runtime_with
+from tests.support.memory import MemoryBackend
 
 pytestmark = pytest.mark.blocking_allowed
 SECRET = "sk-0123456789abcdefghijklmnop"
@@ -194,3 +197,11 @@ def test_a_cassette_keeps_its_labels_when_it_is_redacted(tmp_path):
     labels = json.loads((folder / "header.json").read_text())["labels"]
     assert labels["user"] == "ada"
     assert "Paris" not in labels["place"]
+
+
+async def test_a_command_of_the_protocol_has_labels():
+    async with runtime_with(MemoryBackend()) as rt:
+        await rt.submit(CreateAgent(labels={"user": "ada"}))
+        assert rt.tables.agents["user"].tolist() == ["ada"]
+        with pytest.raises(InvalidInputError, match="is a key of the tables"):
+            await rt.submit(CreateAgent(labels={"model": "x"}))
