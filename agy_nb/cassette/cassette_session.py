@@ -38,7 +38,7 @@ from agy_nb.cassette.record.stable_recording import Revised, revised
 from agy_nb.cassette.record_modes import Plan, check_mode, plan
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.streams import joined
-from agy_nb.cassette.replay import transport
+from agy_nb.cassette.replay import missing_files, transport
 from agy_nb.cassette.replay.session_matcher import PlaySettings, SessionMatcher
 from agy_nb.cassette.storage.cassette_reader import Cassette, load
 from agy_nb.cassette.storage.format import EPISODES, MODEL, TOOLS, Frame, read_lines
@@ -123,6 +123,7 @@ class CassetteSession:
                     self._connect,
                     model_needed=self._model_needed,
                     harness_needed=self._harness_needed,
+                    engine_needed=self._engine_needed,
                 )
             )
         except RuntimeError as error:
@@ -358,6 +359,10 @@ class CassetteSession:
         self._unseen_harnesses += 1
         return self._plan != "replay" or self._options.seam == "model"
 
+    async def _engine_needed(self) -> bool:
+        await self._make_ready()
+        return self._plan != "replay"
+
     def _rewrite(self, *, recorded_models: bool = False) -> recorder.Rewrite | None:
         """Return a function that changes a configuration on its way to the harness.
 
@@ -514,6 +519,8 @@ class CassetteSession:
         allow_unplayed: bool = False,
     ) -> None:
         """Raise the first mismatch of the replay, unless the block raised it already."""
+        if self._matcher is not None and self._cassette is not None:
+            missing_files.explain(error, self._cassette.sessions)
         if isinstance(error, CassetteMismatchError):
             return
         if error is not None and not isinstance(error, Exception):

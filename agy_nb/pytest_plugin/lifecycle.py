@@ -160,7 +160,10 @@ class CassetteContext:
             with contextlib.suppress(RuntimeError):  # another cassette is open
                 stack.enter_context(
                     interception.intercepted(
-                        refuse, model_needed=none_needed, harness_needed=refuse_harness
+                        refuse,
+                        model_needed=none_needed,
+                        harness_needed=refuse_harness,
+                        engine_needed=none_needed,
                     )
                 )
             yield

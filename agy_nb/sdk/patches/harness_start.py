@@ -28,6 +28,8 @@ from agy_nb.sdk.patches.user_code.host_tools import RecordedToolError
 from agy_nb.sdk.process import launch, raised_exceptions
 
 _NAME = outside_start.KEY_HEADER
+_NO_ENGINE = "http://127.0.0.1:9"
+"""The address of a LiteRT model in a replay. Nothing listens there."""
 
 
 class _SubprocessForSdk:
@@ -89,6 +91,7 @@ def install() -> None:
     local.websockets = _WebsocketsForSdk(local.websockets)
     for strategy in _strategies():
         strategy.__aenter__ = _as_one_start(strategy.__aenter__)
+    _start_engines_when_needed()
     endpoints: tuple[Any, ...] = (types.GeminiAPIEndpoint, types.VertexEndpoint)
     for endpoint in endpoints:
         if hasattr(endpoint, "validate_endpoint"):  # without it a replay needs a key
@@ -110,6 +113,27 @@ def _strategies() -> tuple[Any, ...]:
     else:
         strategies.append(interactions_connection.InteractionsConnectionStrategy)
     return tuple(strategies)
+
+
+def _start_engines_when_needed() -> None:
+    """Have LiteRT agents load their model, which takes a large file, only where a model is used."""
+    try:
+        from google.antigravity.connections.local import litert_connection as litert
+    except ImportError:  # older versions of the SDK have no LiteRT
+        return
+    kind: Any = litert.LiteRTConnectionStrategy
+    enter, without_engine = kind.__aenter__, super(kind, kind).__aenter__
+
+    @wraps(enter)
+    async def enter_with_or_without(strategy: Any) -> None:
+        if await launch.engine_needed():
+            await enter(strategy)
+            return
+        strategy._validate_connection = lambda: None  # it looks for the file
+        strategy._base_url = _NO_ENGINE
+        await without_engine(strategy)
+
+    kind.__aenter__ = enter_with_or_without
 
 
 def _as_one_start(

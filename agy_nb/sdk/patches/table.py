@@ -13,6 +13,7 @@ from typing import Any, Literal
 from agy_nb.errors import UnsupportedSdkError
 
 _LOCAL = "google.antigravity.connections.local.local_connection"
+_LITERT = "google.antigravity.connections.local.litert_connection:LiteRTConnectionStrategy"
 _TYPES = "google.antigravity.types"
 _TOOLS = "google.antigravity.tools.tool_runner"
 _HOOKS = "google.antigravity.hooks.hook_runner"
@@ -85,6 +86,27 @@ ATTRIBUTES: tuple[SdkAttribute, ...] = (
         "process",
         "the same, for InteractionsAgentConfig",
         without="there is no InteractionsAgentConfig",
+    ),
+    SdkAttribute(
+        _LITERT,
+        "__aenter__",
+        "process",
+        "a replay needs no LiteRT engine and no model file",
+        without="there is no LiteRTAgentConfig",
+    ),
+    SdkAttribute(
+        _LITERT,
+        "_validate_connection",
+        "object",
+        "the same: it looks for the model file",
+        without="a replay of a LiteRT agent needs the model file",
+    ),
+    SdkAttribute(
+        f"{_LITERT}()",
+        "_base_url",
+        "object",
+        "the same: there is no server of the engine",
+        without="a replay of a LiteRT agent has an empty address of its model",
     ),
     SdkAttribute(
         _LOCAL,

@@ -38,6 +38,7 @@ def intercepted(
     *,
     model_needed: Callable[[], Awaitable[bool]] | None = None,
     harness_needed: Callable[[], bool] | None = None,
+    engine_needed: Callable[[], Awaitable[bool]] | None = None,
 ) -> Iterator[None]:
     """Stand between the SDK and its harness while the block lasts, for this whole process.
 
@@ -49,11 +50,16 @@ def intercepted(
         model_needed: Asked whether an agent that is started now needs a model; it does by default.
         harness_needed: Asked for each harness process that the program starts by itself, whether
             it must run; it must by default. May raise, which the program gets.
+        engine_needed: Asked for each agent that runs its model in this process, whether the model
+            must be loaded; it must by default.
 
     Raises:
         RuntimeError: Another interceptor is there already.
         UnsupportedSdkError: The SDK lacks something that this needs.
     """
     harness_start.install()
-    with launch.intercepting(interceptor, model_needed, harness_needed), outside_start.led():
+    with (
+        launch.intercepting(interceptor, model_needed, harness_needed, engine_needed),
+        outside_start.led(),
+    ):
         yield

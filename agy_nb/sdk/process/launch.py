@@ -253,6 +253,7 @@ _started = 0
 _interceptor: Interceptor | None = None
 _model_needed: Callable[[], Awaitable[bool]] | None = None
 _harness_needed: Callable[[], bool] | None = None
+_engine_needed: Callable[[], Awaitable[bool]] | None = None
 
 
 def is_intercepted() -> bool:
@@ -299,17 +300,19 @@ def intercepting(
     interceptor: Interceptor,
     needs_model: Callable[[], Awaitable[bool]] | None,
     needs_harness: Callable[[], bool] | None,
+    needs_engine: Callable[[], Awaitable[bool]] | None,
 ) -> Iterator[None]:
     """Hand every start to an interceptor while the block lasts; see `interception`."""
-    global _interceptor, _model_needed, _harness_needed  # noqa: PLW0603 - one process, one seam
+    global _interceptor, _model_needed, _harness_needed, _engine_needed  # noqa: PLW0603 - one seam
     if _interceptor is not None:
         msg = "the harness is already intercepted, and interceptions do not nest"
         raise RuntimeError(msg)
-    _interceptor, _model_needed, _harness_needed = interceptor, needs_model, needs_harness
+    _interceptor, _model_needed = interceptor, needs_model
+    _harness_needed, _engine_needed = needs_harness, needs_engine
     try:
         yield
     finally:
-        _interceptor = _model_needed = _harness_needed = None
+        _interceptor = _model_needed = _harness_needed = _engine_needed = None
 
 
 async def intercept(start: HarnessStart) -> Connected:
@@ -332,3 +335,8 @@ async def model_needed() -> bool:
         return await _model_needed()
     inherited_cassette.refuse_agent()  # before an echo model is started for nothing
     return True
+
+
+async def engine_needed() -> bool:
+    """Whether an agent that runs its model in this process must load it."""
+    return _engine_needed is None or await _engine_needed()
