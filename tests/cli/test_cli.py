@@ -14,6 +14,8 @@ import pytest
 from agy_nb import cli, demo
 from agy_nb.errors import HarnessError
 
+PLAIN_CHAT = str(Path(__file__).parents[2] / "cassettes" / "plain_chat")
+
 
 def test_version_is_the_packages(capsys):
     import agy_nb
@@ -108,7 +110,10 @@ def test_interrupt_is_exit_code_130(monkeypatch, capsys):
         (["usage", "nowhere"], "there is nothing at 'nowhere'; name a folder or a file"),
         (["usage", ".", "--by", "day", "--tz", "Nowhere"], "unknown time zone 'Nowhere'; "),
         (["usage", ".", "--format", "parquet"], "--format parquet needs --output FILE"),
-        (["usage", ".", "--output", "no/such/file"], "no/such/file: No such file or directory. "),
+        (
+            ["usage", PLAIN_CHAT, "--output", "no/such/file"],
+            "no/such/file: No such file or directory. ",
+        ),
         (["demo", "--output", "/dev/null/x"], "/dev/null/x: Not a directory. "),
     ],
 )
@@ -123,14 +128,13 @@ def test_wrong_input_is_exit_code_1_and_says_what_to_do(
 
 
 def test_cost_that_nobody_can_know_says_what_to_install(capsys, monkeypatch):
-    recorded = str(Path(__file__).parents[2] / "cassettes" / "plain_chat")
-    assert cli.main(["usage", recorded]) == 0
+    assert cli.main(["usage", PLAIN_CHAT]) == 0
     assert capsys.readouterr().err == ""
     monkeypatch.setitem(sys.modules, "genai_prices", None)
-    assert cli.main(["usage", recorded]) == 0
+    assert cli.main(["usage", PLAIN_CHAT]) == 0
     said = capsys.readouterr().err
     assert said == "note: no prices are installed: pip install 'agy-nb[cost]'\n"
-    assert cli.main(["usage", recorded, "--no-cost"]) == 0
+    assert cli.main(["usage", PLAIN_CHAT, "--no-cost"]) == 0
     assert capsys.readouterr().err == ""
 
 
