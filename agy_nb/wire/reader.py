@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeAlias, cast
 
 from agy_nb.errors import InvalidMessageError, TurnDeniedError
-from agy_nb.protocol.codec import event_of
 from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.events import (
     AgentStarted,
@@ -161,6 +160,8 @@ class WireReader:
             case "harness":
                 return self.harness(frame, at)
             case "host":
+                from agy_nb.protocol.codec import event_of  # imports pydantic
+
                 try:
                     return self.host(event_of(frame, at))
                 except InvalidMessageError as error:

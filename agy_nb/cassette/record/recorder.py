@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from agy_nb.cassette.record.stderr_tee import StderrTee
 from agy_nb.cassette.storage.format import Direction, Frame, parse_frame
-from agy_nb.protocol.codec import note_of
-from agy_nb.protocol.events import AnyEvent, Event
 from agy_nb.wire.frames import CONFIG
 
 if TYPE_CHECKING:
+    from agy_nb.protocol.events import AnyEvent, Event
     from agy_nb.sdk.interfaces import Start
     from agy_nb.sdk.process.launch import Connected, HarnessStart
 
@@ -125,6 +124,8 @@ class RecordingSocket:
 
         It may come after the session's end: how a turn ended whose harness went away.
         """
+        from agy_nb.protocol.codec import note_of
+
         self._keep_sending()
         self._tape.put(self._session, "host", note_of(cast("AnyEvent", note)))
         if self._inner_note is not None:

@@ -24,6 +24,7 @@ from agy_nb.cassette.storage.shared.vcr_file import (
     in_utf8,
     interactions_in,
     write_vcr,
+    yaml_serializer,
 )
 
 _WORTH_AN_ALIAS = 80
@@ -174,9 +175,7 @@ def to_yaml(data: Any) -> str:
 
 
 def _from_yaml(text: str) -> Any:
-    from vcr.serializers import yamlserializer
-
-    return yamlserializer.deserialize(text)
+    return yaml_serializer().deserialize(text)
 
 
 @lru_cache
