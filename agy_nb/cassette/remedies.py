@@ -53,6 +53,13 @@ RUN_NO_TOOLS = Remedy(
     'use tools="replay", which runs no tool and takes the recorded results. Do that with each '
     "cassette that is not your own"
 )
+ASK_THE_CLIENT = Remedy(
+    "if the program reads approvals or answers itself, as from stdin, let it do so with "
+    'approvals="ask" and questions="ask"',
+    "if the program reads approvals or answers itself, as from stdin, let it do so with "
+    "--approvals ask --questions ask",
+    'approvals="ask", questions="ask"',
+)
 
 
 def ignore(path: str) -> Remedy:

@@ -48,11 +48,15 @@ class Reporter:
     Args:
         path: The cassette's folder.
         session: The recorded session's number.
+
+    Attributes:
+        has_decided: Whether a request for an approval or an answer was answered by the recording.
     """
 
     def __init__(self, path: str, session: int) -> None:
         self._path = path
         self._session = session
+        self.has_decided = False
 
     def _error(
         self,
@@ -111,6 +115,8 @@ class Reporter:
         remedies = [r.RECORD_AGAIN, r.ignore(difference.path)]
         if matcher:
             remedies.append(r.match_less(matcher))
+        if kind == f.USER_INPUT and self.has_decided:
+            remedies.append(r.ASK_THE_CLIENT)
         if cause:
             remedies = [r.KEEP_THE_VALUE, r.RUN_NO_TOOLS, *remedies]
         return self._error(
@@ -148,7 +154,10 @@ class Reporter:
             f"the client sends {_what(kind)}, and none is left in the recording at this point:\n"
             f"{_indent(_short(actual))}\n{elsewhere}{goes_on}"
         )
-        return self._error("extra", turn, text, r.RECORD_AGAIN, r.TAKE_OUT_THE_STEP, actual=actual)
+        remedies = [r.RECORD_AGAIN, r.TAKE_OUT_THE_STEP]
+        if kind == f.USER_INPUT and self.has_decided:
+            remedies.append(r.ASK_THE_CLIENT)
+        return self._error("extra", turn, text, *remedies, actual=actual)
 
     def unasked(self, turn: int, actual: Frame) -> CassetteMismatchError:
         """An answer came to something that was not asked yet."""

@@ -269,6 +269,7 @@ class SessionMachine:
             self._answerable.add(request)
             return frame
         is_answered = self._answer_from_record(request)
+        self._report.has_decided = self._report.has_decided or is_answered
         if kind_of(frame) == f.STEP:  # the client needs the step, but not its request
             step = {key: v for key, v in frame[f.STEP].items() if not key.endswith("Request")}
             return frame | {f.STEP: step}
