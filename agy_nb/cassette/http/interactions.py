@@ -124,7 +124,8 @@ class Interactions:
         diff = unmarked(diff)
         where = difference.path if difference else "uri"
         return CassetteMismatchError(
-            f"{folder}: a request to the model differs from the recording.\n{where} differs:\n{diff}",
+            f"{folder}: a request to the model differs from the recording.\n"
+            f"{where} differs:\n{diff}",
             remedies=(RECORD_AGAIN, *([ignore(difference.path)] if difference else [])),
             path=folder,
             phase="model",

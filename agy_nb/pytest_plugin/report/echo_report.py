@@ -1,7 +1,7 @@
 """The report of tests that the echo model answered.
 
-Without a key, the echo model answers instead of Gemini and repeats the prompt. A cassette that contains
-it is named at the end of the run. With `CI` set, so is a test without a cassette that used it.
+Without a key, the echo model answers instead of Gemini and repeats the prompt. The end of the run
+names a cassette that contains it and, with `CI` set, a test without a cassette that used it.
 """
 
 from __future__ import annotations
