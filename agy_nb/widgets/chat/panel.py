@@ -30,6 +30,7 @@ from agy_nb.widgets.chat.conversation_export import (
     read_events,
     without_last_turns,
 )
+from agy_nb.widgets.chat.panel_header import about, used
 from agy_nb.widgets.markdown.source import quoted
 from agy_nb.widgets.recordings.frame_player import show
 from agy_nb.widgets.response.cards import prompt, text_of
@@ -89,12 +90,15 @@ class ChatPanel:
         self._costs: set[asyncio.Future[Any]] = set()
         self._tasks: set[asyncio.Future[Any]] = set()
         self._stops: list[Callable[[], None]] = []
-        self._actions: dict[str, Callable[[str], None]] = {
+        self._prompts: dict[str, Response] = {}
+        self._actions: dict[str, Callable[[messages.PanelAction], None]] = {
             "stop": self._stop,
             "retry": self._retry,
             "edit": self._edit,
             "clear": self._clear,
         }
+        self._about = about(agent)
+        self.view.extra_fields["about"] = self._about
         self._stops.append(agent.grants.watch(self._show_grants))
         self._show_grants()
         self._stops.append(agent.watch_turns(self._on_turn))
@@ -190,7 +194,8 @@ class ChatPanel:
                 return
 
     def _show(self, response: Response) -> None:
-        self.transcript.begin_turn(response.prompt, response.kind)
+        node = self.transcript.begin_turn(response.prompt, response.kind, can_retry=True)
+        self._prompts[node] = response
         self.view.running = True
         self._show_queue()
         self._replaying = True  # `watch` first replays the past events synchronously
@@ -212,9 +217,12 @@ class ChatPanel:
 
     async def _show_cost(self, response: Response) -> None:
         words = await cost_of(response)
+        finished = [each for each in self.responses if each.done]
+        if finished:
+            self._about.update(await used(finished))
         if self.responses and self.responses[-1] is response:
             self.transcript.set_cost(words)
-            self._touch()
+        self._touch()
 
     # -- messages of the composer ------------------------------------------------------------
 
@@ -223,9 +231,9 @@ class ChatPanel:
             case messages.SendPrompt():
                 self._on_send(message, buffers)
             case messages.PanelAction():
-                self._actions[message.type](message.view)
+                self._actions[message.type](message)
             case messages.Export():
-                self._export(message.format, message.view)
+                self._export(message)
             case messages.RemovePrompt():
                 self._remove(message.turn)
             case messages.Revoke():
@@ -252,16 +260,20 @@ class ChatPanel:
             self.view.flush()  # the prompt is in the conversation or in the queue
             self.view.reply(view, type="sent")
 
-    def _stop(self, _view: str) -> None:
+    def _stop(self, _message: messages.PanelAction) -> None:
         self._start_task(self.agent.cancel())
 
-    def _retry(self, _view: str) -> None:
-        if (latest := self.agent.latest) is not None:
-            self._start_task(self.agent.chat(latest.prompt))
+    def _turn_of(self, node: str) -> Response | None:
+        """Return the turn of a prompt, the latest one if no prompt is given."""
+        return self._prompts.get(node) if node else self.agent.latest
 
-    def _edit(self, view: str) -> None:
-        if (latest := self.agent.latest) is not None:
-            self.view.reply(view, type="compose", text=text_of(latest.prompt))
+    def _retry(self, message: messages.PanelAction) -> None:
+        if (turn := self._turn_of(message.node)) is not None:
+            self._start_task(self.agent.chat(turn.prompt))
+
+    def _edit(self, message: messages.PanelAction) -> None:
+        if (turn := self._turn_of(message.node)) is not None:
+            self.view.reply(message.view, type="compose", text=text_of(turn.prompt))
 
     def _show_grants(self) -> None:
         """Show the agent's grants."""
@@ -276,8 +288,9 @@ class ChatPanel:
             if grant.number == number:
                 self.agent.grants.revoke(grant)
 
-    def _clear(self, _view: str) -> None:
+    def _clear(self, _message: messages.PanelAction) -> None:
         self._recorded = ()
+        self._prompts.clear()
         self.responses = [response for response in self.responses if not response.done]
         self.transcript.clear()
         self.view.send(type="reset", changes=[])
@@ -285,8 +298,12 @@ class ChatPanel:
         if self.agent.is_started:
             self._start_task(self.agent.clear_history())
 
-    def _export(self, form: str, view: str) -> None:
-        if form == "json":
+    def _export(self, message: messages.Export) -> None:
+        form, view = message.format, message.view
+        if message.node:
+            if (turn := self._turn_of(message.node)) is not None:
+                self.view.reply(view, type="copy", text=turn.partial_text)
+        elif form == "json":
             self.view.reply(view, type="download", name="chat.json", text=self.to_json())
         elif form == "copy":
             self.view.reply(view, type="copy", text=self.to_markdown())

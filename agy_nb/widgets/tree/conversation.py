@@ -55,6 +55,8 @@ class _Turn:
     cards: dict[str, str] = field(default_factory=dict)
     refused: str = ""
     last_text: str = ""
+    doing: str = ""
+    since: float = 0.0
     notice: tuple[str, ErrorInfo] | None = None
     waits: str = ""
 
@@ -100,20 +102,30 @@ class ConversationView:
 
     # -- input -------------------------------------------------------------------------------
 
-    def begin_turn(self, prompt: Prompt | None = None, kind: TurnKind = "prompt") -> None:
+    def begin_turn(
+        self, prompt: Prompt | None = None, kind: TurnKind = "prompt", *, can_retry: bool = False
+    ) -> str:
         """Begin a turn.
 
         Args:
             prompt: The prompt to show; None shows none.
             kind: Whether the user, a trigger or the harness began the turn.
+            can_retry: Whether the prompt has buttons for the turn.
+
+        Returns:
+            The node of the prompt; empty if there is none.
         """
         self._turn = _Turn()
         self._forget_turn()
         self._texts.begin_turn()
-        if prompt is not None:
-            label = {"trigger": "Trigger", "wakeup": "Wake-up"}.get(kind, "You")
-            node = self._add(kind="prompt", body=cards.prompt(prompt, kind), label=label)
-            self._texts.write(node, quoted(cards.text_of(prompt)))
+        if prompt is None:
+            return ""
+        label = {"trigger": "Trigger", "wakeup": "Wake-up"}.get(kind, "You")
+        node = self._tree.new_id()
+        body = cards.prompt(prompt, kind)
+        self._tree.upsert(Upsert(id=node, kind="prompt", body=body, label=label, turn=can_retry))
+        self._texts.write(node, quoted(cards.text_of(prompt)))
+        return node
 
     def _forget_turn(self) -> None:
         for rows in (self._subagents, self._tools, self._retries):
@@ -129,6 +141,19 @@ class ConversationView:
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)
+            self._note_activity(event)
+
+    def _note_activity(self, event: Event) -> None:
+        """Note what the turn does now, and since when."""
+        turn = self._turn
+        if isinstance(event, Text):
+            doing = "Writing" if event.trajectory.is_root else turn.doing
+        elif self._tools.running:
+            doing = f"Running {self._tools.running}"
+        else:
+            doing = "Thinking"
+        if doing != turn.doing or isinstance(event, State):
+            turn.doing, turn.since = doing, event.at
 
     def add_history(self, messages: Iterable[Message]) -> None:
         """Add the messages of a history, which has no events."""
@@ -174,7 +199,14 @@ class ConversationView:
         waits_for = ""
         if self.pending and self._turn.state is TurnState.WAITING_FOR_USER:
             waits_for = "Waiting for approval" if approvals else "Waiting for your answer"
+        if self._turn.state is TurnState.RUNNING:
+            waits_for = self._turn.doing
         return cards.status(self._turn.state, self._turn.usage, waits_for)
+
+    @property
+    def since(self) -> float | None:
+        """When the current activity began, in seconds since the Unix epoch; None if unknown."""
+        return self._turn.since or None
 
     @property
     def stop_label(self) -> str:

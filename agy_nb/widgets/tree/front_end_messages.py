@@ -112,16 +112,27 @@ class PageAction(_Message):
 
 
 class PanelAction(_Message):
-    """The user has pressed a button of the chat panel that has no arguments."""
+    """The user has pressed a button of the chat panel.
+
+    Attributes:
+        node: The prompt that it belongs to, empty for the latest.
+    """
 
     type: Literal["stop", "retry", "edit", "clear"]
+    node: _Word = ""
 
 
 class Export(_Message):
-    """The user wants the conversation in a format."""
+    """The user wants the conversation, or one answer, in a format.
+
+    Attributes:
+        format: The format.
+        node: The prompt of the answer, empty for the whole conversation.
+    """
 
     type: Literal["export"] = "export"
     format: Literal["copy", "markdown", "json", "cassette"]
+    node: _Word = ""
 
 
 class Revoke(_Message):

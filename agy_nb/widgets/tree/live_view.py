@@ -101,7 +101,7 @@ class ViewWidget(anywidget.AnyWidget):
     """
 
     # As text: anywidget watches files, and keeps every widget of a watched file alive.
-    _esm = (_STATIC / "view.js").read_text(encoding="utf-8")
+    _esm = "\n".join(path.read_text(encoding="utf-8") for path in sorted(_STATIC.glob("*.js")))
     _css = style()
     mode = traitlets.Unicode("turn").tag(sync=True)
     label = traitlets.Unicode("Conversation").tag(sync=True)
@@ -216,7 +216,9 @@ class LiveView:
             if self._notice:
                 message["notice"] = self._notice
             label = getattr(self.transcript, "stop_label", "")  # pages have none
-            base = {"running": self.running, "status": status, "stop": label}
+            base: dict[str, object] = {"running": self.running, "status": status, "stop": label}
+            if status and (since := getattr(self.transcript, "since", None)) is not None:
+                base["since"] = since
             self.widget.send({**base, **self.extra_fields, **message})
 
     def reply(self, view: str, **message: object) -> None:
@@ -230,7 +232,7 @@ class LiveView:
         if isinstance(change, Upsert):
             node: dict[str, Any] = {
                 name: value
-                for name in ("id", "parent", "kind", "head", "body", "fold", "label")
+                for name in ("id", "parent", "kind", "head", "body", "fold", "label", "turn")
                 if (value := getattr(change, name))
             }
             if change.body:

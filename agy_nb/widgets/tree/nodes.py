@@ -25,6 +25,7 @@ class Upsert:
         body: HTML below the head; hidden while the node is folded.
         fold: `"open"` or `"closed"` for a node that can be folded, else None.
         label: The accessible name, or empty.
+        turn: Whether the node is the prompt of a turn that the user can send again.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Upsert:
     body: str = ""
     fold: str | None = None
     label: str = ""
+    turn: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,6 +65,7 @@ class ToolRows:
     def begin_turn(self) -> None:
         """Forget the calls of the previous turn."""
         self._calls: dict[str, _Call] = {}
+        self._running: list[_Call] = []
         self._same_tool: dict[tuple[str, str | None], _SameTool] = {}
         self._decisions: dict[str, Approval] = {}
         self._refusals: set[str] = set()
@@ -82,6 +83,7 @@ class ToolRows:
             self._close_text(parent)
             known = _Call(self._tree.new_id(), parent, event)
             self._calls[event.call_id] = known
+            self._running.append(known)
         else:
             known.call = event
         self._take_decision(known)
@@ -94,6 +96,7 @@ class ToolRows:
         known = self._calls.get(event.call_id)
         if known is not None:
             known.result = event
+            self._running = [each for each in self._running if each is not known]
             self._show(known)
 
     def on_exception(self, event: ToolException) -> None:
@@ -119,6 +122,7 @@ class ToolRows:
         known = self._calls.pop(call_id, None)
         if known is not None:
             self._tree.remove(known.node)
+            self._running = [each for each in self._running if each is not known]
 
     def end(self, state: str) -> None:
         """Show in the rows of calls without a result that the turn has ended.
@@ -129,6 +133,11 @@ class ToolRows:
         for known in self._calls.values():
             if known.result is None:
                 self._show(known, state)
+
+    @property
+    def running(self) -> str:
+        """The name of the tool that was called last and has not ended, empty if none runs."""
+        return self._running[-1].call.name if self._running else ""
 
     # -- rows --------------------------------------------------------------------------------
 

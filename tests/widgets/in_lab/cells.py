@@ -3,7 +3,7 @@
 START = """
 import asyncio
 import agy_nb as agy
-from agy_nb.testing import ScriptedModel, call, hang, say, think
+from agy_nb.testing import ScriptedModel, ScriptUsage, call, hang, say, think
 from google.antigravity import types
 
 runtime = agy.Runtime(agy.RuntimeConfig(chat_pause=0))

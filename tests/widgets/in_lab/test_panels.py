@@ -9,6 +9,12 @@ from tests.widgets.in_lab.front_ends import BROWSER
 pytestmark = BROWSER
 
 
+def choose(panel, words: str) -> None:
+    """Choose something in the panel's menu."""
+    panel.click("⋯")
+    panel.wait(f"[role=menuitem] >> text={words}").click()
+
+
 def test_two_chats_at_once_show_the_same(lab):
     lab.do("model, agent = await start([say('Hello *you*.'), say('And again.')])")
     first = lab.run("agent.chat_ui()")
@@ -49,7 +55,7 @@ def test_files_are_attached_and_a_conversation_is_copied(lab):
     panel.wait("text=Hello you.")
     assert "text/plain" in lab.do("print(agent.latest.prompt[1].mime_type)")
     lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    panel.click("Copy")
+    choose(panel, "Copy conversation")
     panel.wait("text=Copied as Markdown.")
     assert lab.page.evaluate("navigator.clipboard.readText()") == "> Read this\n\nHello *you*.\n"
 
@@ -65,8 +71,8 @@ def test_second_view_of_a_panel_leaves_the_first_as_it_is(lab):
     second = lab.run("panel")
     second.wait(".agy-approval input")
     assert reason.input_value() == "not this one"
-    second.click("Edit last")
     second_box = second.wait(".agy-composer textarea")
+    second_box.press("ArrowUp")
     second.wait("text=The second")
     lab.page.wait_for_function("box => box.value === 'The second'", arg=second_box.element_handle())
     assert first.wait(".agy-composer textarea").input_value() == "a draft"
@@ -183,7 +189,7 @@ def test_chat_is_saved_as_a_cassette_that_the_next_cell_opens(lab):
     box.fill("Hi")
     box.press("Enter")
     panel.wait(".agy-footer")
-    panel.wait("button >> text=Cassette").click()
+    choose(panel, "Save as cassette")
     notice = panel.wait("text=Saved cassette").inner_text()
     path = notice.removeprefix("Saved cassette ").partition(". ")[0]
     assert barriers(lab, panel, "chat_saved") == []
@@ -199,7 +205,10 @@ def test_prompt_is_shown_at_once_and_waits_in_the_queue(lab):
     lab.do("model, agent = await start([say('so far ') + hang(), say('Third.')])")
     panel = lab.run("agent.chat_ui()")
     box = panel.wait("textarea")
-    assert panel.wait("button >> text=Copy").is_disabled()  # there is nothing to copy
+    assert panel.wait("button >> text=Send").is_disabled()
+    panel.click("⋯")
+    assert panel.wait("[role=menuitem] >> text=Copy").is_disabled()  # there is nothing to copy
+    box.click()
     lab.run("import time; time.sleep(3)")
     box.fill("First")
     box.press("Enter")
@@ -224,10 +233,127 @@ def test_clear_asks_first(lab):
     lab.do("model, agent = await start([say('Hello.')])\nawait agent.chat_text('Hi')")
     panel = lab.run("agent.chat_ui()")
     panel.wait("text=Hello.")
-    panel.click("Clear")
+    choose(panel, "Clear…")
     panel.wait("text=The model still remembers")
     panel.click("Keep")
     assert panel.count(".agy-nodes >> text=Hello.") == 1
-    panel.click("Clear")
+    choose(panel, "Clear…")
     panel.wait("button >> text=Clear conversation").click()
     panel.output.locator(".agy-nodes >> text=Hello.").wait_for(state="detached")
+
+
+def test_panel_that_is_empty_says_what_the_agent_is_and_suggests_prompts(lab):
+    lab.do("model, agent = await start([say('I delete files.', usage=ScriptUsage(prompt=900))])")
+    panel = lab.run("agent.chat_ui()")
+    panel.wait(".agy-header >> text=/1[0-9] tools|[2-9] tools/")
+    panel.wait(".agy-welcome >> text=delete")
+    assert barriers(lab, panel, "chat_empty") == []
+    panel.click("Show me what delete does.")
+    assert panel.wait("textarea").input_value() == "Show me what delete does."
+    panel.click("Send")
+    panel.footer()
+    assert panel.wait(".agy-welcome", state="attached").is_hidden()
+    panel.picture("chat_header")
+
+
+def test_every_turn_can_be_sent_again_and_copied(lab):
+    lab.do("model, agent = await start(lambda r: say(f'*Answer* {len(model.requests)}'))")
+    lab.do("panel = agent.chat_ui()\nawait agent.chat_text('One')\nawait agent.chat_text('Two')")
+    panel = lab.run("panel")
+    panel.wait("text=Answer 2")
+    lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    panel.wait(".agy-actions button >> text=Copy").click()
+    panel.wait("text=Copied as Markdown.")
+    assert lab.page.evaluate("navigator.clipboard.readText()") == "*Answer* 1"
+    panel.wait(".agy-actions button >> text=Retry").click()
+    panel.wait("text=Answer 3")
+    assert lab.do("print(agent.latest.prompt[0].text)") == "One"
+
+
+def test_code_is_copied_and_becomes_a_cell(lab):
+    lab.do("model, agent = await start([say('Run:\\n\\n```python\\nx = 1\\nx\\n```\\n')])")
+    panel = lab.run("agent.chat_ui()")
+    box = panel.wait("textarea")
+    box.fill("Code?")
+    box.press("Enter")
+    panel.footer()
+    lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    panel.wait(".agy-code-tools button >> text=Copy").click()
+    panel.wait("text=Copied.")
+    assert lab.page.evaluate("navigator.clipboard.readText()") == "x = 1\nx"
+    panel.click("Insert as cell")
+    panel.wait("text=Inserted below.")
+    below = panel.box.locator("xpath=following-sibling::*[contains(@class, 'jp-Cell')]").first
+    assert below.locator(".cm-content").inner_text() == "x = 1\nx"
+    assert below.locator(".jp-OutputArea-output").count() == 0
+    assert barriers(lab, panel, "chat_code") == []
+
+
+def test_keys_are_the_panels_while_it_has_the_focus(lab):
+    lab.do("model, agent = await start([say('so far ') + hang(), say('Second.')])")
+    panel = lab.run("agent.chat_ui()")
+    box = panel.wait("textarea")
+    box.fill("First")
+    box.press("Enter")
+    panel.wait("text=/Writing… \\d+ s/")
+    box.press("Escape")
+    assert "Stopped" in panel.footer()
+    cells = lab.page.locator(".jp-Notebook .jp-Cell").count()
+    panel.wait("button >> text=⋯").focus()
+    for key in ("x", "d", "d", "b"):
+        lab.page.keyboard.press(key)
+    assert lab.page.locator(".jp-Notebook .jp-Cell").count() == cells
+    box.press("ArrowUp")
+    lab.page.wait_for_function("box => box.value === 'First'", arg=box.element_handle())
+    before = lab.file.stat().st_mtime_ns
+    box.press("Control+s")
+    for _ in range(100):
+        lab.page.wait_for_timeout(50)
+        if lab.file.stat().st_mtime_ns != before:
+            break
+    assert lab.file.stat().st_mtime_ns != before
+
+
+PASTE = """
+(box, [text, name]) => {
+  const data = new DataTransfer();
+  if (text) data.setData("text/plain", text);
+  data.items.add(new File([new Uint8Array(2000)], name, { type: "image/png" }));
+  const how = { clipboardData: data, bubbles: true, cancelable: true };
+  box.dispatchEvent(new ClipboardEvent("paste", how));
+}
+"""
+
+
+def test_pasted_cells_of_a_spreadsheet_are_text_and_a_pasted_picture_is_attached(lab):
+    lab.do("model, agent = await start([say('Seen.')])")
+    panel = lab.run("agent.chat_ui()")
+    box = panel.wait("textarea")
+    box.evaluate(PASTE, ["a\tb", "cells.png"])
+    assert panel.count(".agy-chip >> text=cells.png") == 0
+    box.evaluate(PASTE, ["", "picture.png"])
+    chip = panel.wait("button.agy-chip >> text=picture.png")
+    panel.wait(".agy-chips >> text=2 kB")
+    assert panel.count(".agy-chips img") == 1
+    panel.picture("chat_chips")
+    chip.click()
+    assert panel.count(".agy-chips button") == 0
+
+
+def test_first_feedback_comes_at_once(lab):
+    lab.do("model, agent = await start([hang('so far')])")
+    panel = lab.run("agent.chat_ui()")
+    box = panel.wait("textarea")
+    box.fill("Hi")
+    waited = box.evaluate(
+        """async (box) => {
+          const root = box.closest(".agy-view");
+          const began = performance.now();
+          box.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+          while (!root.querySelector(".agy-queued, .agy-prompt"))
+            await new Promise(requestAnimationFrame);
+          return performance.now() - began;
+        }"""
+    )
+    assert waited < 200
+    panel.wait("text=so far")

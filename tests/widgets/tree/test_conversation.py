@@ -514,7 +514,7 @@ def test_turn_that_waits_for_the_quota_says_until_when_and_can_be_given_up():
     assert transcript.status in text_of(transcript.html())
     assert transcript.stop_label == "Give up"
     transcript.on_event(State(state=TurnState.RUNNING))
-    assert (transcript.status, transcript.stop_label) == ("Running", "")
+    assert (transcript.status, transcript.stop_label) == ("Thinking", "")
 
 
 def test_wait_for_the_quota_of_more_than_a_day_names_the_day():
@@ -766,3 +766,14 @@ def test_link_definition_holds_for_all_texts_of_an_answer():
         State(trajectory=ROOT, state=TurnState.DONE),
     )
     assert 'href="https://example.org/docs"' in transcript.html()
+
+
+def test_status_says_what_happens_now_and_since_when():
+    running = State(state=TurnState.RUNNING, at=10.0)
+    transcript = page(running, called(at=12.0))
+    assert (transcript.status, transcript.since) == ("Running search", 12.0)
+    transcript.on_event(answered(at=13.0))
+    assert (transcript.status, transcript.since) == ("Thinking", 13.0)
+    transcript.on_event(replace(said("so"), at=14.0))
+    transcript.on_event(replace(said(" far"), at=15.0))
+    assert (transcript.status, transcript.since) == ("Writing", 14.0)
