@@ -19,7 +19,7 @@ from agy_nb.errors import AgentNotStartedError, AgyError
 from agy_nb.kernel import CannotBlockError, current_host, in_kernel, run
 from agy_nb.kernel.environment import running_loop
 from agy_nb.protocol.events import Event, TurnBegan
-from agy_nb.protocol.values import MediaPart, PromptPart, TextPart
+from agy_nb.protocol.values import MediaPart, Prompt, PromptPart, TextPart
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.turns.response import Response
 from agy_nb.terminal import revealed
@@ -79,7 +79,7 @@ class ChatPanel:
         self._is_reading = True
         self._recorded: tuple[Event, ...] = ()
         self.responses: list[Response] = []
-        self.transcript = ConversationView()
+        self.transcript = ConversationView(can_retry=True)
         self.view = live_view.LiveView(self.transcript, mode="chat", on_message=self._on_message)
         self._fallback = StaticFallback(
             self.view,
@@ -90,7 +90,6 @@ class ChatPanel:
         self._costs: set[asyncio.Future[Any]] = set()
         self._tasks: set[asyncio.Future[Any]] = set()
         self._stops: list[Callable[[], None]] = []
-        self._prompts: dict[str, Response] = {}
         self._actions: dict[str, Callable[[messages.PanelAction], None]] = {
             "stop": self._stop,
             "retry": self._retry,
@@ -194,8 +193,7 @@ class ChatPanel:
                 return
 
     def _show(self, response: Response) -> None:
-        node = self.transcript.begin_turn(response.prompt, response.kind, can_retry=True)
-        self._prompts[node] = response
+        self.transcript.begin_turn(response.prompt, response.kind)
         self.view.running = True
         self._show_queue()
         self._replaying = True  # `watch` first replays the past events synchronously
@@ -263,17 +261,19 @@ class ChatPanel:
     def _stop(self, _message: messages.PanelAction) -> None:
         self._start_task(self.agent.cancel())
 
-    def _turn_of(self, node: str) -> Response | None:
-        """Return the turn of a prompt, the latest one if no prompt is given."""
-        return self._prompts.get(node) if node else self.agent.latest
+    def _prompt_of(self, node: str) -> Prompt | None:
+        """Return a prompt, the latest one if no node is given."""
+        if node:
+            return self.transcript.prompts.get(node)
+        return None if self.agent.latest is None else self.agent.latest.prompt
 
     def _retry(self, message: messages.PanelAction) -> None:
-        if (turn := self._turn_of(message.node)) is not None:
-            self._start_task(self.agent.chat(turn.prompt))
+        if (prompt := self._prompt_of(message.node)) is not None:
+            self._start_task(self.agent.chat(prompt))
 
     def _edit(self, message: messages.PanelAction) -> None:
-        if (turn := self._turn_of(message.node)) is not None:
-            self.view.reply(message.view, type="compose", text=text_of(turn.prompt))
+        if (prompt := self._prompt_of(message.node)) is not None:
+            self.view.reply(message.view, type="compose", text=text_of(prompt))
 
     def _show_grants(self) -> None:
         """Show the agent's grants."""
@@ -290,7 +290,6 @@ class ChatPanel:
 
     def _clear(self, _message: messages.PanelAction) -> None:
         self._recorded = ()
-        self._prompts.clear()
         self.responses = [response for response in self.responses if not response.done]
         self.transcript.clear()
         self.view.send(type="reset", changes=[])
@@ -301,8 +300,7 @@ class ChatPanel:
     def _export(self, message: messages.Export) -> None:
         form, view = message.format, message.view
         if message.node:
-            if (turn := self._turn_of(message.node)) is not None:
-                self.view.reply(view, type="copy", text=turn.partial_text)
+            self.view.reply(view, type="copy", text=self.transcript.answer(message.node))
         elif form == "json":
             self.view.reply(view, type="download", name="chat.json", text=self.to_json())
         elif form == "copy":

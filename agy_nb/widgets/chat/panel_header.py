@@ -24,7 +24,8 @@ def about(agent: Agent) -> dict[str, Any]:
         agent: The agent; one that was shut down has no tools.
     """
     model = agent.runtime.telemetry.pricing(agent.id).models.model or ""
-    tools = agent.available_tools()[:_MOST_TOOLS] if agent.is_started else ()
+    known = agent.available_tools() if agent.is_started else ()
+    tools = sorted(known, key=lambda tool: tool.source == "builtin")[:_MOST_TOOLS]
     own = [_shown(tool.name) for tool in tools if tool.source != "builtin"]
     return {
         "name": f"Agent {agent.id}",

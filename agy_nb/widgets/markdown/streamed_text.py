@@ -5,6 +5,7 @@ A long text is rendered in slices, one per `flush`, also after it has ended and 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,6 +147,15 @@ class StreamedTexts:
             for each in self._written.values()
         )
         return visible("\n\n".join(filter(None, pieces)))
+
+    def text_after(self, node: str) -> str:
+        """Return the streamed texts between a node and the next one that is not streamed."""
+        nodes = list(self._written)
+        if node not in self._written:
+            return ""
+        following = (self._written[each] for each in nodes[nodes.index(node) + 1 :])
+        texts = itertools.takewhile(lambda each: not isinstance(each, str), following)
+        return "\n\n".join(each.source.strip() for each in texts if not isinstance(each, str))
 
     def open_blocks(self) -> list[Upsert]:
         """Render the open block of each text, as nodes that override those in the tree."""

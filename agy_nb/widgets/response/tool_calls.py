@@ -62,26 +62,29 @@ def tool(
     said = [] if decision is None else [allowed_words(decision)]
     if diff := (diff_of_blocks(result.result) if result is not None else "") or diff_of_args(args):
         said.insert(0, changed_lines(diff))
-    mark, words = _state(result, raised, state)
+    mark, words = _state(result, state)
     said += [words] if words else []
     if wait is not None:
         said.append(seconds(wait))
     why = ""
     if result is not None and result.error is not None and not result.denied:
-        line = revealed(result.error[:_LONGEST_WHY].strip().partition("\n")[0], exact=True)
+        line = result.error[:_LONGEST_WHY].strip().partition("\n")[0]
+        if raised is not None and not line.startswith(raised.error_type):
+            line = f"{raised.error_type}: {line}"
+        line = revealed(line, exact=True)
         why = f' <span class="agy-why">{escape(line)}</span>'
     right = f'<span class="agy-dim agy-facts">{escape(" · ".join(said))}</span>'
     return f"{mark} {headline(call.name, args, call.server, differing)}{why} {right}"
 
 
-def _state(result: ToolResult | None, raised: ToolException | None, state: str) -> tuple[str, str]:
+def _state(result: ToolResult | None, state: str) -> tuple[str, str]:
     """Return the dot of a call and its state in words; a call that went well needs none."""
     if result is None:
         return dot("off" if state else "wait", state or "Running"), state
     if result.denied:
         return dot("bad", ""), "Denied"
     if result.error is not None:
-        return dot("bad", ""), "Failed" if raised is None else f"Failed: {raised.error_type}"
+        return dot("bad", ""), "Failed"
     code = result.result.get("exit_code") if isinstance(result.result, dict) else None
     if isinstance(code, int) and code:
         return dot("bad", ""), f"Exit code {code}"

@@ -244,6 +244,7 @@ function follower(place, scrolls) {
   const follow = () => {
     if (scrolls && !frame) frame = requestAnimationFrame(jump);
   };
+  if (scrolls) new ResizeObserver(follow).observe(place);
   return { follow, jump: () => ((follows = true), follow()) };
 }
 

@@ -1,8 +1,10 @@
 // --- one view ---
 
 // What happens now, and for how long: "Thinking… 4 s · 1,204 tokens".
+const activities = new WeakMap(); // the words and the beginning of what each view's turn does
+
 function elapsed(status) {
-  const { words = "", since } = status.dataset;
+  const { words = "", since } = activities.get(status) ?? {};
   const [now, ...rest] = words.split(" · ");
   const seconds = since ? Math.max(0, Math.round(Date.now() / 1000 - Number(since))) : 0;
   const text = [words && since ? `${now}… ${seconds} s` : now, ...rest].filter(Boolean).join(" · ");
@@ -113,8 +115,7 @@ function render({ model, el }) {
       stop.hidden = !message.running;
       stop.textContent = message.stop || "■ Stop";
       stop.setAttribute("aria-label", (stop.title = message.stop ? `${message.stop} this turn` : "Stop this turn"));
-      status.dataset.words = message.status;
-      status.dataset.since = message.since ?? "";
+      activities.set(status, { words: message.status, since: message.since });
       elapsed(status);
       bar.hidden = !message.running;
       visible(message.running && !chat);

@@ -64,8 +64,12 @@ class _Turn:
 class ConversationView:
     """The nodes of one or several turns.
 
+    Args:
+        can_retry: Whether each prompt has buttons to send it again and to copy its answer.
+
     Attributes:
         pending: The approvals and questions that wait for the user, by id.
+        prompts: The prompts by node.
 
     Example:
         >>> transcript = ConversationView()
@@ -74,8 +78,10 @@ class ConversationView:
         '<div class="agy-node agy-text"><p>Hi</p></div>'
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, can_retry: bool = False) -> None:
         self.pending: dict[str, Approval | Question] = {}
+        self.prompts: dict[str, Prompt] = {}
+        self._can_retry = can_retry
         self._tree = NodeTree()
         self._texts = StreamedTexts(self._tree)
         self._subagents = Subagents(self._tree)
@@ -102,30 +108,26 @@ class ConversationView:
 
     # -- input -------------------------------------------------------------------------------
 
-    def begin_turn(
-        self, prompt: Prompt | None = None, kind: TurnKind = "prompt", *, can_retry: bool = False
-    ) -> str:
+    def begin_turn(self, prompt: Prompt | None = None, kind: TurnKind = "prompt") -> None:
         """Begin a turn.
 
         Args:
             prompt: The prompt to show; None shows none.
             kind: Whether the user, a trigger or the harness began the turn.
-            can_retry: Whether the prompt has buttons for the turn.
-
-        Returns:
-            The node of the prompt; empty if there is none.
         """
         self._turn = _Turn()
         self._forget_turn()
         self._texts.begin_turn()
         if prompt is None:
-            return ""
+            return
         label = {"trigger": "Trigger", "wakeup": "Wake-up"}.get(kind, "You")
         node = self._tree.new_id()
         body = cards.prompt(prompt, kind)
-        self._tree.upsert(Upsert(id=node, kind="prompt", body=body, label=label, turn=can_retry))
+        self._tree.upsert(
+            Upsert(id=node, kind="prompt", body=body, label=label, turn=self._can_retry)
+        )
         self._texts.write(node, quoted(cards.text_of(prompt)))
-        return node
+        self.prompts[node] = prompt
 
     def _forget_turn(self) -> None:
         for rows in (self._subagents, self._tools, self._retries):
@@ -183,6 +185,7 @@ class ConversationView:
         turn = _Turn(began=self._turn.began, state=self._turn.state, usage=self._turn.usage)
         self._turn = turn
         self.pending.clear()
+        self.prompts.clear()
         self._forget_turn()
         self._tree.clear()
         self._texts.clear()
@@ -249,6 +252,14 @@ class ConversationView:
     def markdown(self) -> str:
         """Return the prompts and answers as Markdown, without HTML and images of a model."""
         return self._texts.markdown()
+
+    def answer(self, prompt: str) -> str:
+        """Return the answer below a prompt as Markdown, unchanged.
+
+        Args:
+            prompt: The node of the prompt.
+        """
+        return self._texts.text_after(prompt)
 
     def html(self) -> str:
         """Render all nodes as HTML, including the text received so far."""

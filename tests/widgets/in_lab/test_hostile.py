@@ -55,18 +55,20 @@ OUTSIDE = """
   const attributes = new Set(
     `class role aria-label aria-live tabindex type href title target rel start open hidden
     placeholder name value data-deadline rows multiple disabled
-    aria-disabled aria-expanded spellcheck data-settled id`.split(/\\s+/));
+    aria-disabled aria-expanded aria-haspopup spellcheck data-settled id`.split(/\\s+/));
   for (const view of box.querySelectorAll(".agy-view")) {
     for (const each of view.querySelectorAll("*")) {
       if (!tags.has(each.tagName)) found.push(each.outerHTML.slice(0, 200));
       for (const { name, value } of each.attributes) {
-        if (!attributes.has(name)) found.push(`${name}=${value}`.slice(0, 200));
+        const sized = name === "style" && each.matches("textarea, .agy-bar, .agy-meter > span");
+        if (!attributes.has(name) && !sized) found.push(`${name}=${value}`.slice(0, 200));
         if (name === "href" && !/^https?:\\/\\/[^/]/i.test(value)) found.push(value);
       }
     }
     const said = [...view.querySelectorAll(".agy-text, .agy-thought")];
     const ours = "button, input, .agy-badge, .agy-approval";
-    if (said.some((each) => each.querySelector(ours))) found.push("forged");
+    const forged = (each) => !each.closest(".agy-code-tools");  // of a panel, below its code
+    if (said.some((each) => [...each.querySelectorAll(ours)].some(forged))) found.push("forged");
   }
   return found;
 }

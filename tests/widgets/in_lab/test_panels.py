@@ -258,7 +258,7 @@ def test_panel_that_is_empty_says_what_the_agent_is_and_suggests_prompts(lab):
 
 def test_every_turn_can_be_sent_again_and_copied(lab):
     lab.do("model, agent = await start(lambda r: say(f'*Answer* {len(model.requests)}'))")
-    lab.do("panel = agent.chat_ui()\nawait agent.chat_text('One')\nawait agent.chat_text('Two')")
+    lab.do("await agent.chat_text('One')\npanel = agent.chat_ui()\nawait agent.chat_text('Two')")
     panel = lab.run("panel")
     panel.wait("text=Answer 2")
     lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -94,6 +94,7 @@ def test_long_result_is_reached_with_the_keyboard(lab):
     cell.footer()
     cell.still()
     cell.wait(".agy-tool summary").click()
+    cell.wait(".agy-fold summary >> text=91 lines").click()
     cell.wait(".agy-tool pre").focus()
     lab.page.keyboard.press("End")
     lab.page.wait_for_function("document.activeElement.scrollTop > 0")
