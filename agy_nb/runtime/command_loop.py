@@ -63,6 +63,13 @@ class Envelope:
             self.reply.set_exception(error)
 
 
+LOOP_IS_CLOSED = (
+    "the event loop of this runtime was closed, by loop.close() or at the end of asyncio.run, "
+    "before the runtime: its turns and agents have ended. Call `await runtime.close()` before you "
+    "close the loop, or use `async with agy.Runtime()`"
+)
+
+
 class LoopStatistics(NamedTuple):
     """The load of a command loop.
 
@@ -161,8 +168,12 @@ class CommandLoop:
         """
         if asyncio.get_running_loop() is not self.loop:
             msg = (
-                "this runtime belongs to another event loop; call it from that loop, or use "
-                "agent.sync from other threads while that loop runs"
+                LOOP_IS_CLOSED
+                if self.loop.is_closed()
+                else (
+                    "this runtime belongs to another event loop; call it from that loop, or use "
+                    "agent.sync from other threads while that loop runs"
+                )
             )
             raise WrongLoopError(msg)
 

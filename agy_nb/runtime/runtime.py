@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from agy_nb import kernel
-from agy_nb.errors import ChannelClosedError, InvalidConfigError
+from agy_nb.errors import ChannelClosedError, InvalidConfigError, WrongLoopError
 from agy_nb.kernel.environment import in_kernel, main_loop
 from agy_nb.kernel.loops.other_loop import is_reachable, run_on
 from agy_nb.kernel.short_traceback import INTERRUPTED, shorten
@@ -19,7 +19,7 @@ from agy_nb.protocol.commands import Command, CreateAgent, ShutdownAgent
 from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.labels import checked_labels
 from agy_nb.runtime.approval_gate import AskUser
-from agy_nb.runtime.command_loop import FORKED, CommandLoop, LoopStatistics
+from agy_nb.runtime.command_loop import FORKED, LOOP_IS_CLOSED, CommandLoop, LoopStatistics
 from agy_nb.runtime.handlers import CreateAgentPayload, Handlers
 from agy_nb.runtime.limits.quota import QuotaRegistry, QuotaStatus
 from agy_nb.runtime.runtime_config import RuntimeConfig
@@ -154,6 +154,14 @@ class Runtime:
 
     async def _close(self, core: CommandLoop | None) -> None:
         self._forget_interrupts()
+        try:
+            await self._close_parts(core)
+        except RuntimeError as error:
+            if core is not None and core.loop.is_closed():
+                raise WrongLoopError(LOOP_IS_CLOSED) from error
+            raise
+
+    async def _close_parts(self, core: CommandLoop | None) -> None:
         try:
             if core is not None:
                 await core.shut_down()

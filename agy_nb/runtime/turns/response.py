@@ -301,8 +301,12 @@ class Response:
     def _must_be_reachable(self) -> None:
         if not is_reachable(self._loop):
             msg = (
-                "this response belongs to another event loop; read it on its agent's loop, or use "
-                "agent.sync"
+                "the event loop of this response was closed while the turn ran, by loop.close() or "
+                "at the end of asyncio.run; read the answer before that. response.partial_text has "
+                "the text so far"
+                if self._loop.is_closed()
+                else "this response belongs to another event loop; read it on its agent's loop, or "
+                "use agent.sync"
             )
             raise WrongLoopError(msg)
 
