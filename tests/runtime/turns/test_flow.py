@@ -21,5 +21,5 @@ async def test_chat_of_a_warm_agent():
 
 async def test_replayed_session(tmp_path):
     flow = (await of_a_replayed_session(tmp_path / "cassette")).flow
-    # 98 and 531; one module is for texts that look like marks, two for clock and end of a connection
+    # 98 and 531; three modules are for texts like marks, for clock and end of a connection
     assert_within(flow, 98, 535)
