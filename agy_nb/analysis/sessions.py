@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from agy_nb.analysis.cache.parts import Assembly, Piece
-from agy_nb.analysis.cache.tables import RecordedTables, cache_of, cached, uncached
+from agy_nb.analysis.cache.recorded_tables import RecordedTables, cache_of, cached, uncached
 from agy_nb.analysis.label_columns import with_recorded_labels
 from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.analysis.read.discovery import RecordingPath, SearchProblem
@@ -93,7 +93,7 @@ class Sessions(Tables):
             return self._source
 
     def _pieces(self, may_use_cache: bool) -> tuple[list[Piece], Callable[[], None]]:  # noqa: FBT001
-        """Read what is needed; return parts, and a function that removes damaged files."""
+        """Read the recordings; return parts, and a function that removes damaged files."""
         return cached(self.recordings, self._options, self._cache if may_use_cache else False)
 
     def _table(self, name: str) -> pd.DataFrame:

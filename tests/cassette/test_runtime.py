@@ -84,7 +84,7 @@ async def test_other_configuration_is_told_to_whoever_starts_the_agent(recorded,
         async with use_cassette(tmp_path / "c", "none"), agy.Runtime() as runtime:
             config = at.config(system_instructions="Be brief.")
             with pytest.raises(
-                CassetteMismatchError, match="configuration is not what was"
+                CassetteMismatchError, match="configuration differs from the recording"
             ) as found:
                 await runtime.create_agent(config)
         return found.value

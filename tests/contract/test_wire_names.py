@@ -21,6 +21,7 @@ ALLOWED = {
     "agy_nb/analysis/read/model_requests.py": "the Gemini API's JSON",
     "agy_nb/cassette/redaction/http/sse_events.py": "the Gemini API's JSON",
     "agy_nb/cassette/matching/harness_parts.py": "the Gemini API's JSON",
+    "agy_nb/cassette/replay/missing_files.py": "the kinds of steps that write files",
 }
 _WORD = re.compile(r"\w+")
 

@@ -218,7 +218,9 @@ def test_agent_of_a_fixture_that_is_another_is_told_in_words(suite, run, told):
     suite.makepyfile(test_fixture=told("Be brief."))
     result = run()
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*configuration is not what was*", "*--agy-record-mode=all"])
+    result.stdout.fnmatch_lines(
+        ["*configuration differs from the recording*", "*--agy-record-mode=all"]
+    )
     assert ".py:" not in result.stdout.str().replace("test_fixture.py:", "")
     (suite.path / "cassettes/test_fixture/test_talk/header.json").unlink()
     result = run()

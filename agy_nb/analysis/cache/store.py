@@ -179,7 +179,7 @@ class Store:
             segment.remove()
 
     def drop(self) -> None:
-        """Remove what was used: some of it is damaged."""
+        """Remove the files that were read: some of them are damaged."""
         for segment in self._used:
             segment.remove()
 

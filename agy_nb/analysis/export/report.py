@@ -217,7 +217,7 @@ def _tools(source: Source) -> str:
 def _failures(source: Source) -> str:
     errors = source.frame("errors")
     problems = source.frame("problems")
-    html = "<p>There were no errors.</p>"
+    html = "<p>No errors.</p>"
     if len(errors):
         kinds = errors.assign(
             kind=errors["error_type"].fillna("without a type"), text=errors["message"].fillna("")

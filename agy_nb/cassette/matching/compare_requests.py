@@ -19,16 +19,6 @@ from agy_nb.cassette.matching.harness_parts import TIMES, in_strings, without_ha
 T = TypeVar("T")
 _COMMAND = "run_command"
 _HOST_RESULT = (f"{TIMES}Tool response for ", f"{TIMES}Tool {_COMMAND} failed with error ")
-_TIME = re.compile(r"(?m)^(The current local time is: ).+$")
-_MESSAGE_TIME = re.compile(r"(?m)^(\[Message\] timestamp=)\S+")
-_TOOL_TIMES = re.compile(r"\ACreated At: .+(?:\nCompleted At: .+)?")
-_OS = re.compile(r"(?m)^(The USER's OS version is ).+$")
-_ID = "([0-9a-f]{32})"
-_OWN_ID = re.compile(rf"(?m)^Conversation ID: {_ID}$|\bagent \(name: \"[^\"\n]*\", id: \"{_ID}\"\)")
-_SENDER = re.compile(rf"(?m)^\[Message\] timestamp=\S+ sender={_ID}\b")
-_TOOL_ID = re.compile(rf"\"conversationId\": +\"{_ID}\"|\btask id: {_ID}/")
-_COMMAND = "run_command"
-_HOST_RESULT = (f"{TIMES}Tool response for ", f"{TIMES}Tool {_COMMAND} failed with error ")
 _TIME = re.compile(
     r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z| ?[+-]\d\d:?\d\d)?"
     r"|\b\d{1,9}(?:\.\d{1,9})? ?(?:ms|µs|s)\b"

@@ -52,7 +52,7 @@ class StderrTee:
         return ahead + data
 
     def text(self) -> str:
-        """Return what came so far, after a short wait for the end. Blocks."""
+        """Return the text so far, after a short wait for the end. Blocks."""
         if self._by_lines or sys.platform == "win32":  # `select` takes no pipe there
             self._at_end.wait(_WAIT_S)
         else:

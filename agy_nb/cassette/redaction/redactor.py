@@ -32,7 +32,7 @@ from agy_nb.cassette.redaction.rules.value_shapes import is_learnable, is_random
 from agy_nb.cassette.redaction.split_text import TextSpan, merged
 from agy_nb.cassette.redaction.user_rules import RULE, Rule, UserRules
 from agy_nb.cassette.storage.format import Frame, WireRecord
-from agy_nb.wire.frames import MIME_TYPE
+from agy_nb.wire.frames import MIME_TYPE, STRING_VALUE
 from agy_nb.wire.json_values import dump_like, embedded_json
 from agy_nb.wire.literal_marks import literal_value
 from agy_nb.wire.path_map import MARK, PathMap
@@ -59,6 +59,11 @@ MEDIA = mark("media")
 TEST_RUN, TEST_FOLDER = mark("basetemp"), mark("tmppath")
 OWN_MARKS = frozenset({HOME, TEMP, OS, TEST_RUN, TEST_FOLDER})
 """Marks that a replay replaces by folders of its own machine; it keeps all others."""
+
+
+def _holds_value(item: Any) -> bool:
+    """Whether a named value is text, as such or as protobuf writes it."""
+    return isinstance(item, str) or (isinstance(item, dict) and item.keys() == {STRING_VALUE})
 
 
 class Redactor:
@@ -243,7 +248,7 @@ class Redactor:
                 power = max(power, Strength.STRONG)
             kept[_free(clean_key, kept)] = self._under(key, item, power, depth)
         named = value.get("name", value.get("key"))
-        if isinstance(named, str) and isinstance(value.get("value"), str) and _strength(named):
+        if isinstance(named, str) and _holds_value(value.get("value")) and _strength(named):
             kept["value"] = self._under(named, value["value"], _strength(named), depth)
         return kept
 

@@ -7,7 +7,7 @@ Rule 2: `recv` returns a few frames, then lets the event loop run other tasks. I
 after a request, so that the client's work starts as early as with a real harness.
 Rule 3: frames after the end of a turn are returned without such a pause. Otherwise it would depend
 on the scheduling of tasks whether the client sees a late frame before its next prompt.
-Rule 4: without waiting, a turn does not end before the client has read what came in it. A client
+Rule 4: without waiting, a turn does not end before the client has read its messages. A client
 that polls `is_idle` would otherwise find an idle agent at its first look, and take it for one that
 did not answer. A client that reads nothing gets the end after half a second.
 """

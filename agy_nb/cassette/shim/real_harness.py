@@ -135,7 +135,7 @@ class RealHarness:
                 sys.stderr.buffer.flush()
 
     def stderr_text(self) -> str:
-        """Return what it wrote to stderr so far, after a short wait for the end. Blocks."""
+        """Return its text on stderr so far, after a short wait for the end. Blocks."""
         if self._copying.is_alive():
             self._copying.join(_SAID_S)
         return self._copied.decode("utf-8", "replace")

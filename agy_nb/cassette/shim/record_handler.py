@@ -84,7 +84,7 @@ class RecordHandler:
             await real.close()
 
     def _end_with_harness(self, code: int, reason: str) -> None:
-        """Save the recording before the client hears of the end, since it may kill this process."""
+        """Save the recording before the client sees the end, since it may kill this process."""
         end: Frame = {"by": "harness", "code": code, "reason": reason}
         if words := self._harness.stderr_text():
             end["stderr"] = words

@@ -1,4 +1,4 @@
-// --- the top of a chat panel: what the agent is, what it has used, what else can be done ---
+// --- the top of a chat panel: the agent, its usage, and further actions ---
 
 // Clear asks first: the panel forgets at once, and the model does not.
 function clearing(send, after) {

@@ -269,3 +269,10 @@ def test_mark_stands_for_any_text_when_compared():
     assert compare.first(recorded, {"text": "key whatever end", "n": 5}) is None
     assert compare.first(recorded, {"text": "key whatever", "n": 5}) is not None
     assert MARK.fullmatch(SECRET)
+
+
+@pytest.mark.parametrize("words", ["in a list", "correct horse battery", "abcDEF123"])
+def test_secret_of_a_protobuf_struct_is_taken_out(words):
+    fields = [{"name": "password", "value": {"stringValue": words}}]
+    found = Redactor().frame({"arguments": {"fields": fields}})
+    assert words not in json.dumps(found)

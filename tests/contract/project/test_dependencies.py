@@ -17,6 +17,8 @@ PROJECT = tomllib.loads(TEXT)["project"]
 COMES_WITH = {
     "IPython": "ipywidgets",
     "comm": "ipywidgets",
+    "distributed": "dask",
+    "fsspec": "dask",
     "google.genai": "google-antigravity",
     "jupyter_client": "nbclient",
     "nbformat": "nbclient",
