@@ -34,7 +34,7 @@ NOT_OBSERVED = {
     "unauthorised": "what comes between an error and the end is chance",
     "approval_refused": "a replay hides from the SDK's own agent what a person was asked",
     "ask_question": "a replay hides from the SDK's own agent what a person was asked",
-    "quota": "the limit of retries comes with the handshake, before there is a connection to observe",
+    "quota": "the limit of retries comes with the handshake, as below",
     "resume": "the history comes with the handshake, before there is a connection to observe",
 }
 """Cassettes whose replay differs, or cannot be seen whole by this test, and why."""
