@@ -310,7 +310,7 @@ class CassetteSession:
                 "uses the cassette, or use the cassette in the forked process",
                 path=str(self._options.path),
             )
-        if start.is_outside:
+        if start is not None and start.is_outside:
             self._unseen_harnesses = 0
         await self._make_ready()
         if self._plan != "record" and self._options.seam == "model":

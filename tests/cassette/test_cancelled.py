@@ -130,7 +130,7 @@ async def test_end_can_be_cancelled_at_every_await(tmp_path):
             RecordingLock(path).release()
             if work.seen < at:
                 break
-    assert names(tmp_path) == ["agent", "c"]
+    assert names(tmp_path) == ["_shared", "agent", "c"]
     assert at > 1
 
 
@@ -158,7 +158,7 @@ async def test_agent_start_in_a_block_can_be_cancelled_at_every_await(tmp_path, 
                 assert content(path) == before
             assert not load(path).partial
             RecordingLock(path).release()
-            assert names(tmp_path) == ["agent", "c"]
+            assert names(tmp_path) == ["_shared", "agent", "c"]
             if work.seen < at:
                 break
             at += step

@@ -39,7 +39,6 @@ def test_no_command_shows_the_commands(capsys):
         ["cassette"],
         ["cassette", "no-such-action"],
         ["cassette", "show", ""],
-        ["cassette", "diff", "one"],
         ["cassette", "redact", "one", "--regex", "("],
         ["cassette", "verify", "--silence", "-3"],
         ["cassette", "verify", "--silence", "soon"],

@@ -9,7 +9,12 @@ from pathlib import Path
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "reference.md").read_text(encoding="utf-8")
 PUBLIC = {"agy_nb", "agy_nb.testing", "agy_nb.widgets", "agy_nb.analysis", "agy_nb.errors"}
-MODULES = {"errors", "testing", "widgets"}  # names of `agy_nb` that are modules themselves
+MODULES = {
+    "analysis",
+    "errors",
+    "testing",
+    "widgets",
+}  # names of `agy_nb` that are modules themselves
 
 
 def documented() -> set[str]:

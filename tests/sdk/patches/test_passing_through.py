@@ -87,7 +87,7 @@ async def test_tool_runs_and_its_result_reaches_the_model(runtime, tool, result)
 async def test_tool_that_raises_tells_the_model_why(runtime):
     script = [call("broken", city="Oslo"), say("sorry")]
     response, model = await told(runtime, script, tools=[broken])
-    assert [each.error for each in response.tool_results] == ["no such city: Oslo"]
+    assert [each.error for each in response.tool_results] == ["ValueError: no such city: Oslo"]
     assert "no such city" in model.requests[1].tool_results[0].text
     assert response.partial_text == "sorry"
 
