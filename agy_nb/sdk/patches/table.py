@@ -206,6 +206,13 @@ ATTRIBUTES: tuple[SdkAttribute, ...] = (
         without="the stop reason of every turn is UNSPECIFIED",
     ),
     SdkAttribute(
+        "google.antigravity.connections.local.local_connection:LocalConnectionStrategy()",
+        "_connection",
+        "read",
+        "a replay of an SDK program knows whether the program has read the frames of a turn",
+        without="a program that polls may see an idle turn before its last frames",
+    ),
+    SdkAttribute(
         "google.antigravity.hooks.policy:enforce()",
         "_policies",
         "object",
