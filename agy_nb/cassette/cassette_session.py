@@ -310,9 +310,9 @@ class CassetteSession:
                 "uses the cassette, or use the cassette in the forked process",
                 path=str(self._options.path),
             )
-        if start is not None and start.is_outside:
-            self._unseen_harnesses = 0
         await self._make_ready()
+        if start.is_outside:
+            self._unseen_harnesses = 0
         if self._plan != "record" and self._options.seam == "model":
             recorded = self._plan == "replay" and start.any_model
             if self._plan == "replay":

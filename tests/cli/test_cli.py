@@ -39,6 +39,7 @@ def test_no_command_shows_the_commands(capsys):
         ["cassette"],
         ["cassette", "no-such-action"],
         ["cassette", "show", ""],
+        ["cassette", "diff"],
         ["cassette", "redact", "one", "--regex", "("],
         ["cassette", "verify", "--silence", "-3"],
         ["cassette", "verify", "--silence", "soon"],

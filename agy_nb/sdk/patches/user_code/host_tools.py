@@ -162,7 +162,14 @@ def _exception_of(result: types.ToolResult) -> events.ToolException:
     return events.ToolException(
         call_id=result.id or "",
         error_type=type(error).__name__,
-        message=repr(error)[:MOST_WORDS],
+        message=_repr_of(error)[:MOST_WORDS],
         traceback="".join(traceback.format_exception(error))[-MOST_WORDS:],
         at=now(),
     )
+
+
+def _repr_of(error: BaseException | None) -> str:
+    try:
+        return encodable_text(repr(error))
+    except Exception:  # of the user's own class
+        return type(error).__name__
