@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 
 from agy_nb.kernel.cell_tracker import CellTracker
 from agy_nb.kernel.comm_pump import CommPump, current_parent
-from agy_nb.kernel.compat_ipykernel7 import fix_replies
+from agy_nb.kernel.compat_ipykernel7 import fix_replies, forget_failed_displays
 from agy_nb.kernel.environment import current_kernel, current_shell, main_loop, on_main_loop
 from agy_nb.kernel.errors import KernelWarning
 from agy_nb.kernel.interrupts import InterruptCallback, Interrupts, Where
@@ -66,6 +66,7 @@ class KernelHost:
             except Exception as error:
                 self.cells_reason = f"agy_nb cannot see when cells of this kernel run ({error})"
                 _warn(f"{self.cells_reason}: widgets answer only when no cell is running")
+            forget_failed_displays(current_shell())
             with contextlib.suppress(AttributeError):  # then the kernel works as it did before
                 fix_replies(self._kernel)
 

@@ -1,9 +1,11 @@
 """Sessions in a few words, and cassettes made of them."""
 
+import argparse
 import json
 
 import pytest
 
+from agy_nb.cassette import cli
 from agy_nb.cassette.storage.cassette_reader import by_session
 from agy_nb.cassette.storage.format import HEADER, WIRE, Header, WireRecord, encode_line
 from agy_nb.cassette.storage.writer import CassetteWriter
@@ -151,3 +153,19 @@ def raw_cassette(tmp_path):
         return folder
 
     return make
+
+
+@pytest.fixture
+def run(capsys):
+    """Run `agy-nb cassette ...`; give its code and what it printed, and keep its complaint."""
+
+    def run(*arguments):
+        parser = argparse.ArgumentParser()
+        cli.add_parser(parser.add_subparsers())
+        parsed = parser.parse_args(["cassette", *map(str, arguments)])
+        code = parsed.run(parsed)
+        captured = capsys.readouterr()
+        run.complaint = captured.err
+        return code, captured.out
+
+    return run

@@ -23,20 +23,6 @@ from agy_nb.cassette.storage.shared.vcr_file import write_vcr
 from agy_nb.cassette.storage.writer import CassetteWriter
 
 
-@pytest.fixture
-def run(capsys):
-    def run(*arguments):
-        parser = argparse.ArgumentParser()
-        cli.add_parser(parser.add_subparsers())
-        parsed = parser.parse_args(["cassette", *map(str, arguments)])
-        code = parsed.run(parsed)
-        captured = capsys.readouterr()
-        run.complaint = captured.err
-        return code, captured.out
-
-    return run
-
-
 def test_list_shows_what_the_header_knows(run, cassette, hello):
     folder = cassette(hello, sdk="0.1.22")
     (folder / WIRE).write_bytes(b"not read")

@@ -1,6 +1,5 @@
 """`agy-nb cassette diff`, `textconv`, `export` and `prune`: cassettes in a repository of git."""
 
-import argparse
 import json
 import shutil
 import subprocess
@@ -9,25 +8,12 @@ import sys
 import pytest
 import yaml
 
-from agy_nb.cassette import cli
 from agy_nb.cassette.errors import CassetteError
 from agy_nb.cassette.storage.format import MODEL, WIRE
 from agy_nb.cassette.storage.model_log import read_model
 from agy_nb.cassette.storage.shared.shared_texts import FOLDER
 from agy_nb.errors import InvalidInputError
 from tests.cassette.storage.test_shared_texts import body, recorded
-
-
-@pytest.fixture
-def run(capsys):
-    def run(*arguments):
-        parser = argparse.ArgumentParser()
-        cli.add_parser(parser.add_subparsers())
-        parsed = parser.parse_args(["cassette", *map(str, arguments)])
-        code = parsed.run(parsed)
-        return code, capsys.readouterr().out
-
-    return run
 
 
 def git(folder, *words):
@@ -96,7 +82,7 @@ def test_diff_finds_cassettes_of_one_side(run, repository, told):
 def test_diff_without_a_repository_says_what_to_pass(run, tmp_path, monkeypatch, told):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(CassetteError, match="not in a repository of git"):
+    with pytest.raises(CassetteError, match="not in a git repository"):
         run("diff", told("a", "Be brief."))
     with pytest.raises(InvalidInputError, match="compares two cassettes, got 3"):
         run("diff", tmp_path / "a", tmp_path / "a", tmp_path / "a")

@@ -52,7 +52,7 @@ def test_elsewhere_each_change_is_a_line(tmp_path):
         assert second["total_tokens"] == "200"
         save(tmp_path / "b" / "c", turn(7, start=START + 3600).end())
         rows = {read().split("\t")[1] for _ in range(2)}
-        assert rows == {"b/c", "total"}  # what has not changed is not written again
+        assert rows == {"b/c", "total"}  # unchanged rows are not written again
         assert interrupted(process) == (0, "")
 
 

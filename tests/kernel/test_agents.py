@@ -79,6 +79,19 @@ print("READY", flush=True)
     assert "next" in cell.do("print(await agent.chat_text('again'))")
 
 
+def test_display_that_is_interrupted_leaves_the_next_cell_alone(cell):
+    failed = cell.send("""
+import asyncio
+class Interrupted:
+    def _ipython_display_(self):
+        raise KeyboardInterrupt
+await asyncio.sleep(0)
+Interrupted()
+""")
+    assert cell.reply(failed)["status"] == "error"
+    assert cell.do("await asyncio.sleep(0); print('next')").strip() == "next"
+
+
 def test_interrupt_of_an_idle_kernel_cancels_a_background_turn(cell):
     cell.do("""
 model, agent = await start([hang("partial"), say("next")])

@@ -177,7 +177,7 @@ def _derived(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def per_second(tokens: pd.Series[Any], time: pd.Series[Any]) -> pd.Series[Any]:
-    """Return tokens per second; unknown where there is no time."""
+    """Return tokens per second; unknown if no time is known."""
     seconds = time.dt.total_seconds().astype("Float64")
     speed: pd.Series[Any] = tokens.astype("Float64") / seconds.where(seconds > 0)
     return speed

@@ -38,7 +38,7 @@ def checked_out(revision: str, path: Path) -> Generator[Path, None, None]:
         path: The folder; it need not exist now.
 
     Raises:
-        CassetteNotFoundError: The folder is not in a repository of git.
+        CassetteNotFoundError: The folder is not in a git repository.
         InvalidInputError: git does not know the revision, or is not installed.
     """
     place = Path(os.path.abspath(path))  # noqa: PTH100 - keeps links, as git does
@@ -48,7 +48,7 @@ def checked_out(revision: str, path: Path) -> Generator[Path, None, None]:
         raise InvalidInputError("git is not installed; pass two folders instead", field="path")
     if done.returncode:
         raise CassetteNotFoundError(
-            f"{path} is not in a repository of git, so there is no revision {revision!r} of it; "
+            f"{path} is not in a git repository, so it has no revision {revision!r}; "
             "pass two folders instead",
             path=str(path),
         )

@@ -105,7 +105,7 @@ ATTRIBUTES: tuple[SdkAttribute, ...] = (
         f"{_LITERT}()",
         "_base_url",
         "object",
-        "the same: there is no server of the engine",
+        "the same: the engine has no server",
         without="a replay of a LiteRT agent has an empty address of its model",
     ),
     SdkAttribute(

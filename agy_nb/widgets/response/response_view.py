@@ -61,11 +61,7 @@ def _wait_in_cell(response: Response, *, at_end: bool) -> None:
     shell = current_shell()
     hook = getattr(shell, "displayhook", None)
     if getattr(hook, "msg", None) is not None or getattr(hook, "_is_active", False):
-        try:
-            run(response.wait())
-        except KeyboardInterrupt:
-            _forget_failed_display(shell, hook)
-            raise
+        run(response.wait())
     elif at_end and shell is not None:
 
         def wait(result: Any) -> None:
@@ -79,20 +75,6 @@ def _wait_in_cell(response: Response, *, at_end: bool) -> None:
                     )
 
         shell.events.register("post_run_cell", wait)
-
-
-def _forget_failed_display(shell: Any, hook: Any) -> None:
-    """Reset at the next cell what ipykernel keeps of a display that was interrupted.
-
-    Without this, ipykernel 7.4 reports the next cell that awaits as failed.
-    """
-
-    def forget(_info: object) -> None:
-        shell.events.unregister("pre_run_cell", forget)
-        shell._last_traceback_during_displayhook = False  # noqa: SLF001 - ipykernel has no other way
-        hook.msg = None
-
-    shell.events.register("pre_run_cell", forget)
 
 
 def _cell() -> int:

@@ -93,6 +93,13 @@ class Cell:
         """Press the button that has these words."""
         self.wait(f"button >> text={words}").click()
 
+    def prompt(self, words: str):
+        """Send a prompt from its chat panel; give the text box."""
+        box = self.wait("textarea")
+        box.fill(words)
+        box.press("Enter")
+        return box
+
     def footer(self) -> str:
         """Wait for the end of the turn in it; give its last line."""
         return self.wait(".agy-footer").inner_text()

@@ -52,9 +52,7 @@ def test_interrupt_from_the_toolbar_denies(seven):
 def test_chat_panel_answers(seven):
     seven.do("model, agent = await start([say('Hello *you*.')])")
     cell = seven.run("agent.chat_ui()")
-    box = cell.wait("textarea")
-    box.fill("Hi")
-    box.press("Enter")
+    cell.prompt("Hi")
     cell.wait("em >> text=you")
     cell.wait(".agy-footer")
     cell.picture("seven_chat")

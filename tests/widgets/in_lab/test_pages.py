@@ -49,9 +49,7 @@ def test_two_agents_answer_at_once_and_one_is_stopped(lab):
     lab.do("one, first = await start(HANGS)\nother, second = await start(HANGS)")
     cells = [lab.run(f"{name}.chat_ui()") for name in ("first", "second")]
     for cell in cells:
-        box = cell.wait("textarea")
-        box.fill("go")
-        box.press("Enter")
+        cell.prompt("go")
     for cell in cells:
         cell.wait("text=so far")
         cell.wait("button >> text=Stop")

@@ -185,9 +185,7 @@ def own_folder(lab, tmp_path):
 def test_chat_is_saved_as_a_cassette_that_the_next_cell_opens(lab):
     lab.do("model, agent = await start([say('Hello.'), say('Still here.')])")
     panel = lab.run("agent.chat_ui()")
-    box = panel.wait("textarea")
-    box.fill("Hi")
-    box.press("Enter")
+    box = panel.prompt("Hi")
     panel.wait(".agy-footer")
     choose(panel, "Save as cassette")
     notice = panel.wait("text=Saved cassette").inner_text()
@@ -273,9 +271,7 @@ def test_every_turn_can_be_sent_again_and_copied(lab):
 def test_code_is_copied_and_becomes_a_cell(lab):
     lab.do("model, agent = await start([say('Run:\\n\\n```python\\nx = 1\\nx\\n```\\n')])")
     panel = lab.run("agent.chat_ui()")
-    box = panel.wait("textarea")
-    box.fill("Code?")
-    box.press("Enter")
+    panel.prompt("Code?")
     panel.footer()
     lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     panel.wait(".agy-code-tools button >> text=Copy").click()
@@ -292,9 +288,7 @@ def test_code_is_copied_and_becomes_a_cell(lab):
 def test_keys_are_the_panels_while_it_has_the_focus(lab):
     lab.do("model, agent = await start([say('so far ') + hang(), say('Second.')])")
     panel = lab.run("agent.chat_ui()")
-    box = panel.wait("textarea")
-    box.fill("First")
-    box.press("Enter")
+    box = panel.prompt("First")
     panel.wait("text=/Writing… \\d+ s/")
     box.press("Escape")
     assert "Stopped" in panel.footer()
