@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from agy_nb.wire.json_values import dump_like, embedded_json
+from agy_nb.wire.path_map import MARK_START
 
 ESCAPE = b"^"
 """Recorded lines without it hold no such text. One character is found ten times as fast as more."""
-_START, _LITERAL_START = "{{agy:", "{{agy:^"
+_START, _LITERAL_START = MARK_START, f"{MARK_START}^"
 _START_BYTES, _LITERAL_BYTES = _START.encode(), _LITERAL_START.encode()
 
 

@@ -22,14 +22,14 @@ from urllib.parse import quote, quote_plus
 
 from agy_nb.wire.json_values import dump_like, embedded_json
 
-_MARK_START = "{{agy:"
+MARK_START = "{{agy:"
 MARK = re.compile(r"\{\{agy:[a-z0-9-]+\}\}")
 """The mark in a recording of a text that was replaced or removed."""
 
 
 def marks_in(text: str) -> list[tuple[int, int]]:
     """Return start and end of each mark in a text. Most texts have none, and cost little."""
-    return [mark.span() for mark in MARK.finditer(text)] if _MARK_START in text else []
+    return [mark.span() for mark in MARK.finditer(text)] if MARK_START in text else []
 
 
 # Letters of words, in scripts that put spaces between words. In "请看/app" a path begins.
@@ -213,8 +213,8 @@ def _hint(word: str) -> str:
 
     All words with a mark have the same part, so that fewer parts are looked for.
     """
-    if _MARK_START in word:
-        return _MARK_START
+    if MARK_START in word:
+        return MARK_START
     parts = re.findall(r"[A-Za-z0-9]+", unicodedata.normalize("NFC", word))
     return max(parts, key=len, default="")
 
@@ -318,7 +318,7 @@ def _any_of(forms: Sequence[str]) -> str:
 
 def _bounds(form: str) -> tuple[str, str]:
     """Return what must be before and behind a text."""
-    if form.startswith(_MARK_START):
+    if form.startswith(MARK_START):
         return "", "" if form.endswith("}}") else _AFTER + _NO_SUFFIX
     root = form[0] in "/\\%"
     after = _AFTER + _NO_SUFFIX if root or "." in form or _DRIVE.match(form) else _AFTER

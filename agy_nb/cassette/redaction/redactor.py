@@ -35,7 +35,7 @@ from agy_nb.cassette.storage.format import Frame, WireRecord
 from agy_nb.wire.frames import MIME_TYPE, STRING_VALUE
 from agy_nb.wire.json_values import dump_like, embedded_json
 from agy_nb.wire.literal_marks import literal_value
-from agy_nb.wire.path_map import MARK, PathMap
+from agy_nb.wire.path_map import MARK, MARK_START, PathMap
 
 _SECRET_MAPS = {"headers", "httpheaders", "http_headers"}
 _ENVIRONMENTS = {"env", "environ", "environment"}
@@ -336,7 +336,7 @@ class Redactor:
 
 def _strength(name: str) -> Strength:
     """What a name says about its value; the word `secret` in a mark says nothing."""
-    return strength(MARK.sub("", name) if "{{agy:" in name else name)
+    return strength(MARK.sub("", name) if MARK_START in name else name)
 
 
 def _free(key: str, taken: Mapping[str, Any]) -> str:

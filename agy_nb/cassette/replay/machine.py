@@ -106,6 +106,7 @@ class SessionMachine:
         self.session = session
         self._report = Reporter(self._path, session.number)
         self._lines = session.lines
+        self._raised: dict[str, Frame] | None = None
         self.elapsed = 0.0
         self._position = 0  # the next harness line, or a client line that has not arrived
         self._done: set[int] = set()  # client lines that have arrived
@@ -370,12 +371,16 @@ class SessionMachine:
 
     def recorded_exception(self, call_id: str) -> Frame | None:
         """Return the host note about what a host tool raised, None if it raised nothing."""
-        for line in self.session.story:
-            note = line.frame
-            is_one = line.direction == "host" and note.get("type") == _TOOL_RAISED
-            if is_one and note.get("call_id") == call_id:
-                return self._substitution.outward_frame(note) if self._substitution else note
-        return None
+        if self._raised is None:  # on first use: most replays never ask
+            self._raised = {
+                str(line.frame.get("call_id")): line.frame
+                for line in reversed(self.session.story)  # the first note on a call counts
+                if line.direction == "host" and line.frame.get("type") == _TOOL_RAISED
+            }
+        note = self._raised.get(call_id)
+        if note is None or self._substitution is None:
+            return note
+        return self._substitution.outward_frame(note)
 
     @property
     def stderr(self) -> str:
