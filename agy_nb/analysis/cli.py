@@ -25,6 +25,8 @@ FORMATS = ("table", "csv", "json", "parquet")
 
 def add_parser(commands: Any) -> None:
     """Add the command `usage`."""
+    from agy_nb.cassette.command_arguments import to_seconds
+
     parser = commands.add_parser(
         "usage",
         help="show tokens and cost of recorded sessions",
@@ -73,7 +75,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--interval",
-        type=_seconds,
+        type=to_seconds,
         default=2.0,
         metavar="SECONDS",
         help="pause of --watch (default: %(default)s)",
@@ -90,16 +92,6 @@ def _keys(text: str) -> tuple[str, ...]:
                 f"{key!r} is not a key; use one or several of {', '.join(get_args(By))}, or a label"
             )
     return keys
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number of seconds > 0, got {text!r}")
-    return value
 
 
 def run(arguments: argparse.Namespace) -> int:

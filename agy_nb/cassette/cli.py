@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agy_nb.cassette.command_arguments import to_cassette, to_label, to_regex
+from agy_nb.cassette.command_arguments import to_cassette, to_label, to_regex, to_seconds
 from agy_nb.cassette.storage.catalog import default_roots
 from agy_nb.wire.summaries.digest_diff import PARTS
 
@@ -181,7 +181,7 @@ def _live(parser: ArgumentParser) -> None:
         "session needs (default: a temporary folder)",
     )  # fmt: skip
     live.add_argument(
-        "--silence", type=_seconds, default=120.0, metavar="SECONDS",
+        "--silence", type=to_seconds, default=120.0, metavar="SECONDS",
         help="seconds of silence after which a turn is given up (default: %(default)s)",
     )  # fmt: skip
 
@@ -198,13 +198,3 @@ def _url(text: str) -> str:
     if text and not text.startswith(("http://", "https://")):
         raise ArgumentTypeError(f"must begin with http:// or https://, got {text!r}")
     return text
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise ArgumentTypeError(f"must be a number of seconds > 0, got {text!r}")
-    return value

@@ -49,3 +49,18 @@ def rules_of(arguments: Namespace) -> list[Rule]:
     for path in arguments.jsonpath:
         JsonPath.parse(path)  # raises InvalidInputError, which the command shows
     return [*arguments.regex, *arguments.jsonpath]
+
+
+def to_seconds(text: str) -> float:
+    """Convert an argument to a number of seconds.
+
+    Raises:
+        ArgumentTypeError: It is not a positive, finite number.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ArgumentTypeError(f"must be a number of seconds > 0, got {text!r}")
+    return value
