@@ -5,6 +5,8 @@ IPython shows what an error's `_render_traceback_` returns. Other programs ignor
 
 from __future__ import annotations
 
+from functools import partial
+
 INTERRUPTED = "Interrupted."
 TURN_INTERRUPTED = "Interrupted. The turn was cancelled, and the partial answer was kept."
 
@@ -16,7 +18,7 @@ def shorten(error: BaseException, line: str) -> None:
         error: The error that will leave the cell.
         line: What to show.
     """
-    error._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]
+    error._render_traceback_ = partial(list, (line,))  # type: ignore[attr-defined]
 
 
 def interrupted_by(error: BaseException | None = None) -> KeyboardInterrupt:

@@ -12,6 +12,10 @@ PATTERNS = patterns()
 SEES_LITTLE = {
     "agy_nb.cassette.redaction.rules.tokens._JOINED": "the 60 characters before a token",
     "agy_nb.cassette.redaction.rules.value_shapes._VERSION": "a whole value, in `fullmatch`",
+    "agy_nb.widgets.response.style_sheet._ARGUMENT": "our own style sheet",
+    "agy_nb.widgets.response.style_sheet._COMMAS": "our own style sheet",
+    "agy_nb.widgets.response.style_sheet._COMMENT": "our own style sheet",
+    "agy_nb.widgets.response.style_sheet._RULE": "our own style sheet",
     "agy_nb.widgets.markdown.markdown_stream._NESTED_FENCE": "a line, from its start",
 }
 """Expressions that are not searched for in long texts, and what they are applied to."""

@@ -107,7 +107,8 @@ def test_divergence_is_shown_in_words(cell, folder, code):
     name, shown = failed(cell, "%%agy_cassette hello --mode none\n" + code.format(prompt="Bye"))
     assert name == "CassetteMismatchError"
     assert shown.startswith(
-        "CassetteMismatchError: cassettes/hello, session 0, turn 1: the prompt is not"
+        "CassetteMismatchError: cassettes/hello, session 0, turn 1: "
+        "the prompt differs from the recording"
     )
     assert "-Hello" in shown
     assert "+Bye" in shown

@@ -10,6 +10,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 from agy_nb.cassette.http.response_fields import CHUNKS, HEADERS_AFTER, STARTED
@@ -23,6 +24,7 @@ _OF_A_RUN = re.compile(
 )
 """Times and the id of the session, which the harness adds to requests."""
 _RESPONSE_ID = re.compile(r'("responseId": ?")[^"]*"')
+_EVENT_END = re.compile(rb"\r?\n\r?\n")
 _LOOPBACK = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?")
 _TIMES = (STARTED, HEADERS_AFTER)
 
@@ -106,10 +108,35 @@ def _response(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         name: old["headers"].get(name, item) if name.lower() == "date" else item
         for name, item in new["headers"].items()
     }
-    before, after = old.get(CHUNKS), new.get(CHUNKS)
-    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        kept[CHUNKS] = [[size, dt] for (size, _), (_, dt) in zip(after, before, strict=True)]
+    if chunks := _cut_alike(old, new):
+        kept[CHUNKS] = chunks
     return new | kept | {"headers": headers}
+
+
+def _cut_alike(old: dict[str, Any], new: dict[str, Any]) -> list[list[float]] | None:
+    """Return the chunks of a response, cut and timed as the old ones; None if they are too unlike.
+
+    How many events one chunk has is chance: the network joins those that are sent together.
+    """
+    before, after = old.get(CHUNKS), new.get(CHUNKS)
+    if not isinstance(before, list) or not isinstance(after, list):
+        return None
+    one, other = _event_ends(old), _event_ends(new)
+    if len(one) == len(other):
+        moved = dict(zip(one, other, strict=True))
+        ends = [0, *(moved.get(end, -1) for end in accumulate(size for size, _ in before))]
+        if -1 not in ends:
+            sizes = [end - start for start, end in pairwise(ends)]
+            return [[size, dt] for size, (_, dt) in zip(sizes, before, strict=True)]
+    if len(before) != len(after):
+        return None
+    return [[size, dt] for (size, _), (_, dt) in zip(after, before, strict=True)]
+
+
+def _event_ends(response: dict[str, Any]) -> list[int]:
+    body = response["body"]["string"]
+    raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
+    return [found.end() for found in _EVENT_END.finditer(raw)]
 
 
 def _answers(response: dict[str, Any]) -> Any:

@@ -142,6 +142,12 @@ class GroupProcess(subprocess.Popen[bytes]):
         """Kill the process and the processes that it started."""
         _kill_group(self)
 
+    def __del__(self) -> None:
+        """Collect the exit code. The SDK does not, where a harness has refused to start."""
+        if getattr(self, "_child_created", False):
+            self.poll()
+        super().__del__()
+
 
 def spawn(*args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
     """Start a process like `subprocess.Popen`, in its own process group. Blocks shortly.

@@ -10,7 +10,7 @@ from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import MODEL, WIRE, read_header
 from agy_nb.cassette.storage.model_log import read_model
 from agy_nb.runtime.runtime import Runtime
-from agy_nb.testing import ScriptedModel, call, say
+from agy_nb.testing import ScriptedModel, ScriptUsage, call, say
 
 pytestmark = [
     pytest.mark.real,
@@ -30,7 +30,10 @@ def weather(city: str) -> str:
 
 async def talk(path, prompts=("How is Paris?", "And Rome?"), mode="all", **options):
     """Record, or replay, an agent that calls a tool in each turn."""
-    script = [each for _ in prompts for each in (call("weather", city="Paris"), say("It is fine."))]
+    # The harness's session id has 18 to 20 characters. Tokens counted by length would tell.
+    tokens = ScriptUsage(prompt=100, candidates=5)
+    calls = call("weather", city="Paris").having(usage=tokens), say("It is fine.", usage=tokens)
+    script = [each for _ in prompts for each in calls]
     async with (
         ScriptedModel(script) as model,
         use_cassette(path, mode, **options),

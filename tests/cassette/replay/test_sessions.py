@@ -220,7 +220,7 @@ async def test_check_tells_what_is_left_while_the_agent_still_runs(hello, at):
 async def test_other_configuration_is_explained_at_once(hello, at):
     config = at.config(system_instructions="Be brief.")
     with pytest.raises(
-        CassetteMismatchError, match="the agent's configuration is not what"
+        CassetteMismatchError, match="the agent's configuration differs from the recording"
     ) as caught:
         await play(hello, config, "Say hello", "How are you?")
     assert "Be brief." in caught.value.diff
@@ -285,7 +285,9 @@ async def test_other_decision_of_a_person_is_explained(recorded_once, at):
 
     policies = [policy.ask_user("get_weather", handler=ask)]
     config = at.config(tools=[get_weather], policies=policies)
-    with pytest.raises(CassetteMismatchError, match="the decision on a tool call is not what"):
+    with pytest.raises(
+        CassetteMismatchError, match="decision on a tool call differs from the recording"
+    ):
         await play(path, config, "Weather in Oslo?", approvals="run")
 
 

@@ -288,7 +288,12 @@ async def test_program_that_diverges_is_told_why(launcher, tmp_path):
     harness = launcher("--replay", ROOT / "cassettes" / "plain_chat")
     code, _, err = await program("thoughts", NO_MODEL, tmp_path / "now", harness)
     assert code == 1
-    for text in ("session 0, turn 1: the prompt is not", "-Say hello", "+2 + 2?", "with --record"):
+    for text in (
+        "session 0, turn 1: the prompt differs from the recording",
+        "-Say hello",
+        "+2 + 2?",
+        "with --record",
+    ):
         assert text in err
 
 

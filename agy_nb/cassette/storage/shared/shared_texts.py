@@ -27,8 +27,8 @@ FOLDER = "_shared"
 """Name of the folder, beside the cassettes."""
 
 _NAME = re.compile(r"[\w-]+-[0-9a-f]{16}\.(?:txt|json)")
-_NAMES = re.compile(rb"[\w-]+-[0-9a-f]{16}\.(?:txt|json)")
 _LONGEST_HINT = 40
+_NAMES = re.compile(rb"[\w-]{1,%d}-[0-9a-f]{16}\.(?:txt|json)" % _LONGEST_HINT)
 _LONGEST_TURN_S = 60.0
 _PAUSE_S = 0.01
 
