@@ -66,8 +66,9 @@ class KernelHost:
             except Exception as error:
                 self.cells_reason = f"agy_nb cannot see when cells of this kernel run ({error})"
                 _warn(f"{self.cells_reason}: widgets answer only when no cell is running")
-            forget_failed_displays(current_shell())
             with contextlib.suppress(AttributeError):  # then the kernel works as it did before
+                forget_failed_displays(current_shell())
+            with contextlib.suppress(AttributeError):
                 fix_replies(self._kernel)
 
     @property

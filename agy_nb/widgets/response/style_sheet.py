@@ -16,7 +16,7 @@ from agy_nb.widgets.markdown.syntax import ALIGNED, MOST_COLUMNS
 
 _CSS = Path(__file__).parents[1] / "static" / "view.css"
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
-_RULE = re.compile(r"\s*([^{}]+?)\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
+_RULE = re.compile(r"([^{}]+)\{((?:[^{}]|\{[^{}]*\})*)\}")
 _SPACE = re.compile(r"\s+")
 _COMMAS = re.compile(r",(?![^(]*\))\s*")
 _NAMES = re.compile(r"\.(agyc?-[\w-]+)|(?:^|[\s>~+(])([a-z][a-z0-9]*)|\[([a-z-]+)")
@@ -59,7 +59,7 @@ def style() -> str:
 
 def _rules(css: str, media: str = "") -> Iterator[_Rule]:
     for match in _RULE.finditer(css):
-        prelude, body = match[1], match[2]
+        prelude, body = match[1].strip(), match[2]
         if prelude.startswith("@"):
             yield from _rules(body, prelude)
             continue
