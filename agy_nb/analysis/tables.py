@@ -14,6 +14,7 @@ from agy_nb.analysis.label_columns import labelled, with_recorded_labels
 from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.analysis.metrics.groups import Key
 from agy_nb.analysis.metrics.usage import usage_table
+from agy_nb.analysis.plotting.plots import Plots
 from agy_nb.analysis.schema import TABLES
 from agy_nb.analysis.selection import Moment, Selection, Where, select
 from agy_nb.errors import InvalidInputError
@@ -26,7 +27,7 @@ Read = Callable[[str], "pd.DataFrame"]
 Freeze = Callable[[Iterable[str]], Read]
 
 
-class Tables(SessionCollection):
+class Tables(SessionCollection, Plots):
     """DataFrames with the columns of `agy_nb.analysis.schema`; an unknown value is `<NA>`.
 
     Args:
@@ -279,79 +280,6 @@ class Tables(SessionCollection):
 
     def _labelled(self, name: str) -> pd.DataFrame:
         return with_recorded_labels(self._read, name, self._read(name))
-
-    # -- plots -------------------------------------------------------------------------------
-
-    # `backend="plotly"` draws interactive plots; see `plots`.
-
-    def plot_usage(self, **options: Any) -> Any:
-        """Plot the tokens of each turn, stacked by kind.
-
-        Args:
-            **options: `backend` (`"matplotlib"` or `"plotly"`), and `ax` with Matplotlib.
-
-        Returns:
-            Matplotlib's `Axes` or Plotly's `Figure`.
-
-        Raises:
-            InvalidInputError: The backend is unknown.
-            MissingExtraError: The backend is not installed.
-        """
-        from agy_nb.analysis.plotting.plots import plot_usage
-
-        return plot_usage(self, **options)
-
-    def plot_latency(self, **options: Any) -> Any:
-        """Plot the distribution of durations of turns, first pieces and tools.
-
-        Args:
-            **options: `backend` (`"matplotlib"` or `"plotly"`), and `ax` with Matplotlib.
-
-        Returns:
-            Matplotlib's `Axes` or Plotly's `Figure`.
-
-        Raises:
-            InvalidInputError: The backend is unknown.
-            MissingExtraError: The backend is not installed.
-        """
-        from agy_nb.analysis.plotting.plots import plot_latency
-
-        return plot_latency(self, **options)
-
-    def plot_timeline(self, turn_id: int | None = None, **options: Any) -> Any:
-        """Plot the timeline of a turn: model calls, tools, waits, subagents.
-
-        Args:
-            turn_id: The turn; None for the longest one.
-            **options: `session_id`, `backend`, and `ax` with Matplotlib.
-
-        Returns:
-            Matplotlib's `Axes` or Plotly's `Figure`.
-
-        Raises:
-            InvalidInputError: The turn or backend is unknown, or several turns have that number.
-            MissingExtraError: The backend is not installed.
-        """
-        from agy_nb.analysis.plotting.plots import plot_timeline
-
-        return plot_timeline(self, turn_id, **options)
-
-    def plot_context(self, **options: Any) -> Any:
-        """Plot the length of the prompt of each model call.
-
-        Args:
-            **options: `backend` (`"matplotlib"` or `"plotly"`), and `ax` with Matplotlib.
-
-        Returns:
-            Matplotlib's `Axes` or Plotly's `Figure`.
-
-        Raises:
-            InvalidInputError: The backend is unknown.
-            MissingExtraError: The backend is not installed.
-        """
-        from agy_nb.analysis.plotting.plots import plot_context
-
-        return plot_context(self, **options)
 
     # -- export ------------------------------------------------------------------------------
 

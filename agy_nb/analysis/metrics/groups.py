@@ -225,7 +225,7 @@ def periods(times: pd.Series[Any], period: str, tz: str | None) -> pd.Series[Any
     """
     import pandas as pd
 
-    clock = _local_clock(times) if tz is None else _clock(times, tz)
+    clock = local_times(times, tz)
     if period == "hour":
         found = clock.dt.floor("h")
     elif period == "week":
@@ -238,6 +238,19 @@ def periods(times: pd.Series[Any], period: str, tz: str | None) -> pd.Series[Any
         found = clock.dt.normalize()
     starts: pd.Series[Any] = found.astype("datetime64[us]")
     return starts
+
+
+def local_times(times: pd.Series[Any], tz: str | None) -> pd.Series[Any]:
+    """Return times without a zone, as clocks in a time zone show them.
+
+    Args:
+        times: Times.
+        tz: A time zone; None for the local one.
+
+    Raises:
+        InvalidInputError: The time zone is unknown.
+    """
+    return _local_clock(times) if tz is None else _clock(times, tz)
 
 
 def _clock(times: pd.Series[Any], tz: str) -> pd.Series[Any]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from agy_nb.analysis.metrics.groups import Source, session_names
-from agy_nb.analysis.metrics.usage import usage_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,9 +22,9 @@ BLUE, ORANGE, GREEN, RED, SKY, PINK = (
 )  # fmt: skip
 PALE = "#CCCCCC"
 
-Kind: TypeAlias = Literal["bar", "area", "line", "step", "points", "span"]
+Kind: TypeAlias = Literal["bar", "steps", "line", "step", "points", "span"]
 Mark: TypeAlias = Literal["", "circle", "square", "up", "down", "diamond", "cross"]
-Pattern: TypeAlias = Literal["", "/", "\\", "."]
+Pattern: TypeAlias = Literal["", "/", "\\", ".", "x", "-"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +34,7 @@ class Series:
     Attributes:
         name: Its line in the legend; empty for one without.
         kind: How it is drawn. A span is a bar that lies: from `x`, `length` long, in the row `y`.
+            Steps are many bars without gaps.
         colour: As `#RRGGBB`.
         x: Places on the axis that goes across.
         y: Values; heights of bars and areas.
@@ -42,7 +42,8 @@ class Series:
         length: Of spans.
         text: A word for each point, empty when there is none.
         mark: Of points, and here and there on lines.
-        pattern: Of bars, areas and spans.
+        pattern: Of bars, steps and spans.
+        width: Of bars.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Series:
     text: tuple[str, ...] = ()
     mark: Mark = ""
     pattern: Pattern = ""
+    width: float = 0.8
 
     @property
     def top(self) -> tuple[float, ...]:
@@ -82,6 +84,9 @@ class Chart:
         x_range: From where to where; as the data has it when None.
         y_range: The same; an end that is None is left to the data.
         guides: Values of `y` that get a faint line.
+        dividers: Values of `x` that get a faint line, such as those between sessions.
+        time_x: Whether `x` is a time: seconds since 1970, as local clocks show them.
+        money_y: Whether `y` is in US dollars.
         nothing: What to say in place of a drawing, empty where there is one.
     """
 
@@ -95,6 +100,9 @@ class Chart:
     x_range: tuple[float, float] | None = None
     y_range: tuple[float, float | None] = (0.0, None)
     guides: tuple[float, ...] = ()
+    dividers: tuple[float, ...] = ()
+    time_x: bool = False
+    money_y: bool = False
     nothing: str = ""
 
     @property
@@ -103,13 +111,7 @@ class Chart:
         return 0.003 * (self.x_range[1] - self.x_range[0]) if self.x_range else 0.0
 
 
-_PARTS: tuple[tuple[str, str, str, Pattern], ...] = (
-    ("cache_read_tokens", "prompt, from the cache", SKY, "/"),
-    ("uncached_input_tokens", "prompt, not cached", BLUE, ""),
-    ("reasoning_tokens", "thoughts", PINK, "."),
-    ("answer", "answer", ORANGE, "\\"),
-)
-_LINES: tuple[tuple[str, Mark], ...] = (
+LINES: tuple[tuple[str, Mark], ...] = (
     (BLUE, "circle"),
     (ORANGE, "square"),
     (GREEN, "up"),
@@ -117,76 +119,30 @@ _LINES: tuple[tuple[str, Mark], ...] = (
     (PINK, "diamond"),
     (SKY, "cross"),
 )
-_BARS = 60
-"""More bars than this cannot be read; then turns are drawn as areas."""
 _NAME = 30
 """Characters of a name that a legend has room for."""
 _POINTS = 2_000
 """A line of more points looks the same with these."""
 
 
-def usage_chart(source: Source) -> Chart:
-    """Tokens of each turn, stacked by what they are."""
-    chart = Chart("Tokens by turn", "turn, in order", "tokens", whole_x=True)
-    usage = usage_table(source, "turn").dropna(subset=["total_tokens"])
-    if not len(usage):
-        return replace(chart, nothing="no metered model calls")
-    reasoning = usage["reasoning_tokens"].fillna(0)
-    cached = usage["cache_read_tokens"].fillna(0)
-    usage = usage.assign(
-        answer=usage["output_tokens"].fillna(0) - reasoning,
-        uncached_input_tokens=usage["input_tokens"].fillna(0) - cached,
-    )
-    sessions = session_names(source)
-    names = [
-        f"{sessions[session]} turn {turn}"
-        for session, turn in zip(usage["session_id"], usage["turn_id"].astype(str), strict=True)
-    ]
-    kind: Kind = "bar" if len(usage) <= _BARS else "area"
-    places = _floats(range(1, len(usage) + 1))
-    base = (0.0,) * len(usage)
-    series: list[Series] = []
-    for column, label, colour, pattern in _PARTS:
-        heights = _floats(usage[column].fillna(0))
-        if any(heights):
-            part = Series(
-                label, kind, colour, places, heights, base, text=tuple(names), pattern=pattern
-            )
-            series.append(part)
-            base = part.top
-    bounds = usage["tokens_are_lower_bound"].fillna(value=False).to_numpy(dtype=bool)
-    low = [number for number, bound in enumerate(bounds) if bound]
-    if low:
-        series.append(
-            Series(
-                "at least this",
-                "points",
-                RED,
-                tuple(places[n] for n in low),
-                tuple(base[n] for n in low),
-                text=tuple(names[n] for n in low),
-                mark="up",
-            )
-        )
-    return replace(chart, series=tuple(series), x_range=(0.3, len(usage) + 0.7))
-
-
 def latency_chart(source: Source) -> Chart:
-    """Which share of turns, first pieces of answers and tools took how long."""
+    """Which share of model calls, turns and tools took how long."""
     chart = Chart("Latency", "seconds (logarithmic)", "share that is as fast", log_x=True)
-    turns, tools = source.frame("turns"), source.frame("tool_calls")
+    turns, tools, calls = (source.frame(name) for name in ("turns", "tool_calls", "model_calls"))
     series: list[Series] = []
     of = (
-        ("first piece of the answer", turns["ttft"]),
+        ("model call", calls["duration"]),
+        ("first piece of a model call", calls["ttft"]),
+        ("first piece of a turn", turns["ttft"]),
         ("whole turn", turns["duration"]),
         ("tool", tools["duration"]),
     )
-    for (label, durations), (colour, mark) in zip(of, _LINES, strict=False):
+    for (label, durations), (colour, mark) in zip(of, LINES, strict=False):
         seconds = sorted(value for value in durations.dropna().dt.total_seconds() if value > 0)
         if seconds:
             shares = [(place + 1) / len(seconds) for place in range(len(seconds))]
             name = f"{label} ({len(seconds)})"
-            x, y = _floats(_thin(seconds)), _floats(_thin(shares))
+            x, y = floats(_thin(seconds)), floats(_thin(shares))
             series.append(Series(name, "step", colour, x, y, mark=mark))
     if not series:
         return replace(chart, nothing="no durations are known")
@@ -215,18 +171,18 @@ def context_chart(source: Source, most: int = 5) -> Chart:
     ends = np.append(starts[1:], len(prompts))
     places = np.arange(len(prompts)) - np.repeat(starts, ends - starts) + 1.0
     chosen = np.argsort(-np.maximum.reduceat(prompts, starts), kind="stable")
-    chosen = chosen[: min(most, len(_LINES))]
+    chosen = chosen[: min(most, len(LINES))]
     about = calls.iloc[order[starts[chosen]]]
     several = len(set(calls["session_id"])) > 1
     names = _names_of_lines(about, session_names(source), several=several)
     lines = [
         Series(
             name, "line", colour,
-            _floats(_thin(places[starts[group] : ends[group]].tolist())),
-            _floats(_thin(prompts[starts[group] : ends[group]].tolist())),
+            floats(_thin(places[starts[group] : ends[group]].tolist())),
+            floats(_thin(prompts[starts[group] : ends[group]].tolist())),
             mark=mark,
         )
-        for group, name, (colour, mark) in zip(chosen, names, _LINES, strict=False)
+        for group, name, (colour, mark) in zip(chosen, names, LINES, strict=False)
     ]  # fmt: skip
     others = len(starts) - len(chosen)
     if not others:
@@ -264,5 +220,6 @@ def _thin(values: Sequence[Any]) -> Sequence[Any]:
     return values if step <= 1 else [*values[:-1:step], values[-1]]
 
 
-def _floats(values: Iterable[Any]) -> tuple[float, ...]:
+def floats(values: Iterable[Any]) -> tuple[float, ...]:
+    """Return values as plain numbers."""
     return tuple(float(value) for value in values)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from agy_nb.analysis.plotting.charts import Chart, Series
@@ -12,11 +14,15 @@ _MARKS = {
 }  # fmt: skip
 _COUNTED = 12
 """Up to so many things each has its tick: those that Plotly chooses may lie between two."""
-_PATTERNS = {"": "", "/": "/", "\\": "\\", ".": "."}
+_PATTERNS = {"": "", "/": "/", "\\": "\\", ".": ".", "x": "x", "-": "-"}
 
 
-def figure(chart: Chart) -> Any:
+def figure(chart: Chart, figsize: tuple[float, float] | None = None) -> Any:
     """A chart as a figure.
+
+    Args:
+        chart: What to draw.
+        figsize: Width and height in inches of 100 pixels; None for the width of the page.
 
     Raises:
         ImportError: Plotly is not installed.
@@ -32,6 +38,8 @@ def figure(chart: Chart) -> Any:
         legend={"traceorder": "normal"},
         margin={"t": 50, "b": 50},
     )
+    if figsize is not None:
+        made.update_layout(width=figsize[0] * 100, height=figsize[1] * 100)
     if chart.nothing:
         place = {"xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "showarrow": False}
         made.add_annotation(text=chart.nothing, **place)
@@ -40,6 +48,8 @@ def figure(chart: Chart) -> Any:
         return made
     for series in chart.series:
         made.add_trace(_trace(go, series, chart))
+    for divider in chart.dividers:
+        made.add_vline(divider, line={"color": "#999999", "width": 1, "dash": "dash"})
     for guide in chart.guides:
         made.add_hline(guide, line={"color": "#CCCCCC", "width": 1}, layer="below")
     _axes(made, chart)
@@ -65,22 +75,26 @@ def _trace(go: Any, series: Series, chart: Chart) -> Any:
             customdata=series.length, text=words, textposition="none",
             hovertemplate="%{text}: %{customdata:.3f} s from %{base:.3f} s<extra></extra>", **seen,
         )  # fmt: skip
+    figures = "$,.6~g" if chart.money_y else ",.0f"
+    x = _times(series.x) if chart.time_x else series.x
     if series.kind == "bar":
+        about = "%{x}" if chart.time_x else "%{text}"
         return go.Bar(
-            x=series.x, y=series.y, base=series.floor, marker=fill, text=words,
+            x=x, y=series.y, base=series.floor, marker=fill, text=words,
+            width=series.width * 1000 if chart.time_x else series.width,
             textposition="none", customdata=series.y, **seen,
-            hovertemplate=f"%{{text}}<br>{name}: %{{customdata:,.0f}}<extra></extra>",
+            hovertemplate=f"{about}<br>{name}: %{{customdata:{figures}}}<extra></extra>",
         )  # fmt: skip
-    if series.kind == "area":
+    if series.kind == "steps":
         return go.Scatter(
             x=series.x, y=series.y, stackgroup="all", mode="lines", text=words,
-            line={"width": 0, "color": series.colour}, fillcolor=series.colour,
+            line={"width": 0, "color": series.colour, "shape": "hvh"}, fillcolor=series.colour,
             fillpattern={"shape": _PATTERNS[series.pattern]}, **seen,
             hovertemplate=f"%{{text}}<br>{name}: %{{y:,.0f}}<extra></extra>",
         )  # fmt: skip
     if series.kind == "points":
         return go.Scatter(
-            x=series.x, y=series.y, mode="markers", text=words, **seen,
+            x=x, y=series.y, mode="markers", text=words, **seen,
             marker={"color": series.colour, "symbol": _MARKS[series.mark], "size": 9},
             hovertemplate=f"%{{text}}<br>{name}<extra></extra>",
         )  # fmt: skip
@@ -99,8 +113,16 @@ def _trace(go: Any, series: Series, chart: Chart) -> Any:
     )  # fmt: skip
 
 
+def _times(seconds: Sequence[float]) -> list[str]:
+    start = datetime(1970, 1, 1)  # noqa: DTZ001 - as local clocks show it
+    return [(start + timedelta(seconds=at)).isoformat() for at in seconds]
+
+
 def _axes(made: Any, chart: Chart) -> None:
-    made.update_xaxes(title=chart.x, range=chart.x_range)
+    span = _times(chart.x_range) if chart.time_x and chart.x_range else chart.x_range
+    made.update_xaxes(title=chart.x, range=span)
+    if chart.money_y:
+        made.update_yaxes(tickprefix="$", tickformat=",~g")
     if chart.log_x:
         places = [place for series in chart.series for place in series.x]
         decades = max(places) >= 100 * min(places)  # else they are too few to have a tick each

@@ -1,101 +1,188 @@
-"""Plots of sessions, one line each: `plot_usage`, `plot_latency`, `plot_timeline`, `plot_context`.
-
-`charts` and `timeline` compute the data, `draw_*` draw it: with Matplotlib, or with Plotly
-to zoom and to point at.
-
-Rule 1: libraries that draw are extras, imported on first use; no global setting is touched.
-Rule 2: axes name what they show and its unit.
-"""
+"""The plots of tables: a chart, drawn by Matplotlib or Plotly."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from agy_nb.analysis.errors import MissingExtraError
-from agy_nb.analysis.metrics.groups import Source
-from agy_nb.analysis.plotting.charts import Chart, context_chart, latency_chart, usage_chart
-from agy_nb.analysis.plotting.timeline import timeline_chart
 from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
+
+    from agy_nb.analysis.metrics.groups import Key
+    from agy_nb.analysis.plotting.charts import Chart
 
 Backend: TypeAlias = Literal["matplotlib", "plotly"]
 
 
-def plot_usage(source: Source, *, backend: Backend = "matplotlib", ax: Axes | None = None) -> Any:
-    """Tokens of each turn, stacked by what they are.
+class Plots:
+    """Plots of tables.
 
-    Args:
-        source: Tables.
-        backend: What draws it.
-        ax: Where to draw, with Matplotlib; new axes when None.
+    Each returns Matplotlib's `Axes`, or Plotly's `Figure` with `backend="plotly"`. `ax` draws on
+    axes of yours, with Matplotlib only. `figsize` is the width and height of a new figure in inches
+    (of 100 pixels with Plotly).
+    """
 
-    Returns:
-        Matplotlib's `Axes` or Plotly's `Figure`.
+    def frame(self, name: str) -> pd.DataFrame:
+        """Return a table by its name."""
+        raise NotImplementedError(name)
+
+    def plot_usage(
+        self,
+        *,
+        by: Literal["time", "order"] = "time",
+        tz: str | None = None,
+        backend: Backend = "matplotlib",
+        ax: Axes | None = None,
+        figsize: tuple[float, float] | None = None,
+    ) -> Any:
+        """Plot tokens over time, stacked by kind.
+
+        Args:
+            by: `"time"` for a bar per period, `"order"` for a bar per turn.
+            tz: Time zone of the axis; None for the local one.
+            backend: `"matplotlib"` or `"plotly"`.
+            ax: Axes to draw on, with Matplotlib.
+            figsize: Width and height of a new figure in inches.
+
+        Returns:
+            Matplotlib's `Axes` or Plotly's `Figure`.
+
+        Raises:
+            InvalidInputError: An argument is unknown.
+            MissingExtraError: The backend is not installed.
+        """
+        from agy_nb.analysis.plotting.bars import usage_chart
+
+        return draw(usage_chart(self, by, tz), backend, ax, figsize)
+
+    def plot_cost(
+        self,
+        by: Key = "model",
+        *,
+        cumulative: bool = False,
+        tz: str | None = None,
+        backend: Backend = "matplotlib",
+        ax: Axes | None = None,
+        figsize: tuple[float, float] | None = None,
+    ) -> Any:
+        """Plot cost over time in US dollars, stacked by model or another key.
+
+        Args:
+            by: `"model"`, `"session"`, `"agent"`, a label, a Series or a function, as for `usage`.
+            cumulative: Whether a bar shows all cost so far, or that of its period.
+            tz: Time zone of the axis; None for the local one.
+            backend: `"matplotlib"` or `"plotly"`.
+            ax: Axes to draw on, with Matplotlib.
+            figsize: Width and height of a new figure in inches.
+
+        Returns:
+            Matplotlib's `Axes` or Plotly's `Figure`.
+
+        Raises:
+            InvalidInputError: An argument is unknown.
+            MissingExtraError: The backend is not installed.
+        """
+        from agy_nb.analysis.plotting.bars import cost_chart
+
+        return draw(cost_chart(self, by, cumulative=cumulative, tz=tz), backend, ax, figsize)
+
+    def plot_latency(
+        self,
+        *,
+        backend: Backend = "matplotlib",
+        ax: Axes | None = None,
+        figsize: tuple[float, float] | None = None,
+    ) -> Any:
+        """Plot the distribution of the durations of model calls, first pieces, turns and tools.
+
+        Args:
+            backend: `"matplotlib"` or `"plotly"`.
+            ax: Axes to draw on, with Matplotlib.
+            figsize: Width and height of a new figure in inches.
+
+        Returns:
+            Matplotlib's `Axes` or Plotly's `Figure`.
+
+        Raises:
+            InvalidInputError: The backend is unknown.
+            MissingExtraError: The backend is not installed.
+        """
+        from agy_nb.analysis.plotting.charts import latency_chart
+
+        return draw(latency_chart(self), backend, ax, figsize)
+
+    def plot_timeline(
+        self,
+        turn_id: int | None = None,
+        *,
+        session_id: str | None = None,
+        backend: Backend = "matplotlib",
+        ax: Axes | None = None,
+        figsize: tuple[float, float] | None = None,
+    ) -> Any:
+        """Plot a turn: model calls, tools, waits and errors, one row per agent and subagent.
+
+        Args:
+            turn_id: The turn; None for the longest one.
+            session_id: Its session, by id or name; needed if several have a turn of that number.
+            backend: `"matplotlib"` or `"plotly"`.
+            ax: Axes to draw on, with Matplotlib.
+            figsize: Width and height of a new figure in inches.
+
+        Returns:
+            Matplotlib's `Axes` or Plotly's `Figure`.
+
+        Raises:
+            InvalidInputError: The turn or backend is unknown, or several turns have that number.
+            MissingExtraError: The backend is not installed.
+        """
+        from agy_nb.analysis.plotting.timeline import timeline_chart
+
+        return draw(timeline_chart(self, turn_id, session_id), backend, ax, figsize)
+
+    def plot_context(
+        self,
+        *,
+        most: int = 5,
+        backend: Backend = "matplotlib",
+        ax: Axes | None = None,
+        figsize: tuple[float, float] | None = None,
+    ) -> Any:
+        """Plot the length of the prompt of each model call, a line per agent and subagent.
+
+        Args:
+            most: Lines with a colour: those with the longest prompts; the others are pale.
+            backend: `"matplotlib"` or `"plotly"`.
+            ax: Axes to draw on, with Matplotlib.
+            figsize: Width and height of a new figure in inches.
+
+        Returns:
+            Matplotlib's `Axes` or Plotly's `Figure`.
+
+        Raises:
+            InvalidInputError: The backend is unknown.
+            MissingExtraError: The backend is not installed.
+        """
+        from agy_nb.analysis.plotting.charts import context_chart
+
+        return draw(context_chart(self, most), backend, ax, figsize)
+
+
+def draw(
+    chart: Chart,
+    backend: Backend,
+    ax: Axes | None = None,
+    figsize: tuple[float, float] | None = None,
+) -> Any:
+    """Draw a chart.
 
     Raises:
         InvalidInputError: The backend is unknown, or it does not use axes.
         MissingExtraError: It is not installed.
     """
-    return draw(usage_chart(source), backend, ax)
-
-
-def plot_latency(source: Source, *, backend: Backend = "matplotlib", ax: Axes | None = None) -> Any:
-    """Which share of turns, first pieces of answers and tools took how long.
-
-    Args, returns and raises as `plot_usage`.
-    """
-    return draw(latency_chart(source), backend, ax)
-
-
-def plot_context(
-    source: Source, *, backend: Backend = "matplotlib", ax: Axes | None = None, most: int = 5
-) -> Any:
-    """Plot the length of the prompt per model call, one line per trajectory.
-
-    Args, returns and raises as `plot_usage`.
-
-    Args:
-        source: Tables.
-        backend: What draws it.
-        ax: Where to draw, with Matplotlib.
-        most: Trajectories with a colour: those with the longest prompts; the others stay pale.
-    """
-    return draw(context_chart(source, most), backend, ax)
-
-
-def plot_timeline(
-    source: Source,
-    turn_id: int | None = None,
-    *,
-    session_id: str | None = None,
-    backend: Backend = "matplotlib",
-    ax: Axes | None = None,
-) -> Any:
-    """Plot the timeline of a turn: answers, tools and waits, one row per trajectory.
-
-    A model call is metered at its end, marked by a triangle; its start is unknown.
-
-    Args:
-        source: Tables.
-        turn_id: The turn; the longest one when None.
-        session_id: Its session; needed where several have a turn of that number.
-        backend: What draws it.
-        ax: Where to draw, with Matplotlib.
-
-    Returns:
-        As `plot_usage`.
-
-    Raises:
-        InvalidInputError: The turn is unknown, or several turns match; or as `plot_usage`.
-        MissingExtraError: The backend is not installed.
-    """
-    return draw(timeline_chart(source, turn_id, session_id), backend, ax)
-
-
-def draw(chart: Chart, backend: Backend, ax: Axes | None = None) -> Any:
-    """A chart, drawn; as `plot_usage`."""
     if backend not in get_args(Backend):
         known = ", ".join(get_args(Backend))
         raise InvalidInputError(f"backend must be one of {known}, got {backend!r}", field="backend")
@@ -107,10 +194,10 @@ def draw(chart: Chart, backend: Backend, ax: Axes | None = None) -> Any:
         if backend == "plotly":
             from agy_nb.analysis.plotting import draw_plotly
 
-            return draw_plotly.figure(chart)
+            return draw_plotly.figure(chart, figsize)
         from agy_nb.analysis.plotting import draw_matplotlib
 
-        return draw_matplotlib.axes(chart, ax)
+        return draw_matplotlib.axes(chart, ax, figsize)
     except ImportError:
         extra = "plot" if backend == "matplotlib" else "interactive"
         raise MissingExtraError(f"this plot needs {backend.capitalize()}", extra) from None

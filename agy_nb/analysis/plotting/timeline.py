@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SPANS: tuple[tuple[str, str, str, str, str, Pattern], ...] = (
-    ("first_at", "last_at", "kind", "answers, thinks", BLUE, ""),
+    ("started_at", "ended_at", "model", "model works", BLUE, ""),
     ("started_at", "ended_at", "tool", "tool runs", GREEN, "/"),
     ("asked_at", "decided_at", "kind", "waits for the user", ORANGE, "."),
 )
@@ -20,7 +20,7 @@ _SPANS: tuple[tuple[str, str, str, str, str, Pattern], ...] = (
 
 
 def timeline_chart(source: Source, turn_id: int | None, session_id: str | None) -> Chart:
-    """Return the answers, tools and waits of a turn, one row per trajectory.
+    """Return model calls, tools, waits and errors of a turn, one row per trajectory.
 
     Args:
         source: Tables.
@@ -30,6 +30,8 @@ def timeline_chart(source: Source, turn_id: int | None, session_id: str | None) 
     Raises:
         InvalidInputError: The turn is unknown, or several turns match.
     """
+    import pandas as pd
+
     turn = _turn(source, turn_id, session_id)
     if turn is None:
         return Chart("Turn", "", "", nothing="no turn")
@@ -42,27 +44,32 @@ def timeline_chart(source: Source, turn_id: int | None, session_id: str | None) 
         _of(source.frame(name), turn)
         for name in ("steps", "tool_calls", "approvals", "model_calls")
     )
-    calls = calls[calls["status"].eq("metered")]
     seen = set(steps["trajectory_id"]) | set(calls["trajectory_id"]) | set(tools["trajectory_id"])
     threads = threads[threads["trajectory_id"].isin(seen)].sort_values(["depth", "started_at"])
     rows = {name: float(place) for place, name in enumerate(threads["trajectory_id"])}
     if not rows or str(start) == "NaT":
         return Chart(title, "", "", nothing="nothing is known of this turn's times")
     said = steps[steps["source"].eq("model") & steps["kind"].isin(["text", "thinking", "finish"])]
+    timed = calls.dropna(subset=["started_at", "ended_at"])["trajectory_id"]
+    said = said[~said["trajectory_id"].isin(timed)]  # pieces of answers show at least a part
+    said = said.rename(columns={"first_at": "started_at", "last_at": "ended_at"})
+    columns = ["trajectory_id", "started_at", "ended_at", "model"]
+    works = pd.concat([calls[columns], said.assign(model="answer")[columns]], ignore_index=True)
+    failed = _of(source.frame("errors"), turn).dropna(subset=["at"])
+    failed = failed[failed["trajectory_id"].isin(rows)]
     series = [
         _spans(table, rows, start, *about)
-        for table, about in zip((said, tools, waits), _SPANS, strict=True)
+        for table, about in zip((works, tools, waits), _SPANS, strict=True)
     ]
-    metered = calls.dropna(subset=["at"])
     series.append(
         Series(
-            "model call metered",
+            "error",
             "points",
             RED,
-            tuple((at - start).total_seconds() for at in metered["at"]),
-            tuple(rows[name] + 0.36 for name in metered["trajectory_id"]),
-            text=tuple(f"{tokens} tokens" for tokens in metered["total_tokens"].astype(str)),
-            mark="up",
+            tuple((at - start).total_seconds() for at in failed["at"]),
+            tuple(rows[name] + 0.36 for name in failed["trajectory_id"]),
+            text=tuple(failed["error_type"].astype("string").fillna("error")),
+            mark="cross",
         )
     )
     whole = (end - start).total_seconds() if str(end) != "NaT" else 0.0
@@ -135,4 +142,6 @@ def _spans(
 def _label(thread: Any) -> str:
     if not thread["depth"]:
         return f"agent {thread['agent_id']}"
-    return f"subagent {thread['trajectory_id'][:6]}"
+    name = thread["subagent"]
+    own = thread["trajectory_id"][:6]
+    return f"subagent {own}" if str(name) == "<NA>" else f"{short(str(name))} ({own})"

@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
-from agy_nb.analysis import load
+from agy_nb.analysis import Prices, load
 from agy_nb.analysis.errors import MissingExtraError
-from agy_nb.analysis.plotting.charts import context_chart, latency_chart, usage_chart
+from agy_nb.analysis.plotting.bars import cost_chart, usage_chart
+from agy_nb.analysis.plotting.charts import context_chart, latency_chart
 from agy_nb.analysis.plotting.timeline import timeline_chart
 from agy_nb.errors import InvalidInputError
 from tests.analysis.conftest import CHILD, START, Wire, save
@@ -18,6 +19,7 @@ from tests.analysis.conftest import CHILD, START, Wire, save
 BACKENDS = ["matplotlib", "plotly"]
 CHARTS = {
     "plot_usage": usage_chart,
+    "plot_cost": cost_chart,
     "plot_latency": latency_chart,
     "plot_context": context_chart,
     "plot_timeline": lambda sessions: timeline_chart(sessions, None, None),
@@ -47,7 +49,9 @@ def sessions(tmp_path):
     wire.step(1, text="Two", state="ACTIVE").step(1, text=".").usage(prompt=150, answer=8).idle()
     wire.prompt().usage(prompt=7).step(2, text="Well", state="ACTIVE")
     wire.add("client", {"haltRequest": True}).idle().end()
-    return load(save(tmp_path / "c", wire))
+    return load(
+        save(tmp_path / "c", wire), prices=Prices(own={"gemini-2.5-flash": (1.0, 0.1, 10.0)})
+    )
 
 
 @pytest.fixture
@@ -60,7 +64,7 @@ def nothing(tmp_path):
 
 
 def test_heights_of_a_turn_are_its_tokens(sessions):
-    parts = {series.name: series for series in usage_chart(sessions).series}
+    parts = {series.name: series for series in usage_chart(sessions, "order").series}
     assert parts["prompt, from the cache"].y[0] == 40
     assert parts["prompt, not cached"].y[0] == 100 + 30 + 150 - 40
     assert parts["thoughts"].y[0] == 5
@@ -68,7 +72,7 @@ def test_heights_of_a_turn_are_its_tokens(sessions):
 
 
 def test_a_lower_bound_is_marked(sessions):
-    [mark] = [series for series in usage_chart(sessions).series if series.kind == "points"]
+    [mark] = [series for series in usage_chart(sessions, "order").series if series.kind == "points"]
     assert (mark.name, mark.x) == ("at least this", (2.0,))
 
 
@@ -116,11 +120,11 @@ def test_timeline_has_a_row_a_trajectory_and_a_span_a_thing(sessions):
     chart = timeline_chart(sessions, 1, None)
     assert chart.rows == ("agent 1", "subagent bbbbbb")
     spans = {series.name: series for series in chart.series if series.kind == "span"}
-    assert set(spans) == {"answers, thinks", "tool runs", "waits for the user"}
+    assert set(spans) == {"model works", "tool runs", "waits for the user"}
     assert spans["tool runs"].text == ("add",)
     assert spans["tool runs"].length == (pytest.approx(0.5),)
     assert spans["waits for the user"].length == (pytest.approx(0.2),)
-    assert set(spans["answers, thinks"].y) == {0.0, 1.0}
+    assert set(spans["model works"].y) == {0.0, 1.0}
 
 
 def test_long_lines_are_thinned_and_keep_their_ends(tmp_path):
@@ -136,7 +140,7 @@ def test_long_lines_are_thinned_and_keep_their_ends(tmp_path):
 def test_every_chart_names_its_axes_with_units_and_draws_only_what_is_known(sessions, make):
     chart = make(sessions)
     assert chart.title
-    assert any(unit in chart.x for unit in ("turn", "seconds", "model call"))
+    assert any(unit in chart.x for unit in ("time", "seconds", "model call"))
     assert chart.y or chart.rows
     for series in chart.series:
         assert len(series.x) == len(series.y)
@@ -177,7 +181,7 @@ def test_every_backend_draws_every_series(sessions, plot):
 
 def test_bars_of_every_backend_are_as_high_as_the_tokens(sessions):
     total = sessions.usage("turn")["total_tokens"].iloc[0]
-    ax, figure = (sessions.plot_usage(backend=backend) for backend in BACKENDS)
+    ax, figure = (sessions.plot_usage(by="order", backend=backend) for backend in BACKENDS)
     assert max(bar.get_y() + bar.get_height() for bar in ax.patches) == total
     assert max(t.base[0] + t.y[0] for t in figure.data if t.type == "bar") == total
 
@@ -203,13 +207,15 @@ def test_plot_of_nothing_says_so_in_every_backend(nothing, plot, backend):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_thousands_of_turns_are_drawn_as_areas(tmp_path, backend):
+def test_thousands_of_turns_are_drawn_as_steps(tmp_path, backend):
     wire = Wire().begin()
     for _ in range(6000):
         wire.prompt().usage(prompt=10, cached=3, answer=2).idle()
-    drawn = load(save(tmp_path / "c", wire.end()), prices=None).plot_usage(backend=backend)
+    drawn = load(save(tmp_path / "c", wire.end()), prices=None).plot_usage(
+        by="order", backend=backend
+    )
     if backend == "plotly":
-        assert {trace.stackgroup for trace in drawn.data} == {"all"}
+        assert {trace.line.shape for trace in drawn.data} == {"hvh"}  # no slopes
     else:
         assert len(drawn.collections) == 3
 
@@ -258,7 +264,8 @@ def test_what_is_counted_has_whole_numbers(tmp_path, plot, count):
     for _ in range(count):
         wire.prompt().usage(prompt=5).idle()
     sessions = load(save(tmp_path / "c", wire.end()))
-    ax, figure = (getattr(sessions, plot)(backend=backend) for backend in BACKENDS)
+    by = {"by": "order"} if plot == "plot_usage" else {}
+    ax, figure = (getattr(sessions, plot)(backend=backend, **by) for backend in BACKENDS)
     low, high = ax.get_xlim()
     assert [tick for tick in ax.get_xticks() if low <= tick <= high] == [*range(1, count + 1)]
     assert figure.layout.xaxis.dtick == 1
@@ -278,6 +285,66 @@ def test_interactive_plots_are_files_of_their_own(sessions, tmp_path):
     page = tmp_path / "plot.html"
     sessions.plot_usage(backend="plotly").write_html(page, include_plotlyjs=False)
     assert "prompt, from the cache" in page.read_text(encoding="utf-8")
+
+
+# -- cost, time, and texts of any script ---------------------------------------------------------
+
+
+def test_cost_bars_add_up_and_are_stacked_by_model(sessions):
+    own = Prices(own={"gemini-2.5-flash": (1.0, 0.1, 10.0)})
+    priced = sessions.with_prices(own)
+    total = priced.usage(())["cost_usd"].iloc[0]
+    chart, so_far = cost_chart(priced), cost_chart(priced, cumulative=True)
+    assert sum(sum(series.y) for series in chart.series) == pytest.approx(total)
+    assert so_far.series[-1].top[-1] == pytest.approx(total)
+    assert [series.name for series in chart.series] == ["gemini-2.5-flash"]
+
+
+def test_cost_is_stacked_by_labels(sessions):
+    labelled = sessions.with_labels({sessions.sessions["session_name"].iloc[0]: {"user": "ada"}})
+    priced = labelled.with_prices(Prices(own={"gemini-2.5-flash": (1.0, 0.1, 10.0)}))
+    assert [series.name for series in cost_chart(priced, "user").series] == ["ada"]
+    with pytest.raises(InvalidInputError, match="cost is not stacked by 'day'"):
+        priced.plot_cost("day")
+
+
+def test_sessions_are_divided_and_bars_lie_at_their_times(tmp_path):
+    for day in range(3):
+        wire = Wire(start=START + 86_400 * day).begin().prompt().usage(prompt=5).idle().end()
+        save(tmp_path / f"c{day}", wire)
+    sessions = load(tmp_path, cache=False)
+    assert usage_chart(sessions, "order").dividers == (1.5, 2.5)
+    chart = usage_chart(sessions, tz="UTC")
+    assert chart.time_x
+    [bars] = chart.series
+    assert len(bars.x) == 3
+    for at, started in zip(bars.x, sessions.turns["started_at"], strict=True):
+        assert abs(at - started.timestamp()) <= bars.width
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.filterwarnings("error")
+def test_names_in_any_script_are_drawn_without_a_warning(tmp_path, backend):
+    names = ["日本語 😀", "한국어", "العربية", "family 👨‍👩‍👧"]
+    for hour, name in enumerate(names):
+        wire = Wire(start=START + 3600 * hour).begin().prompt().usage(prompt=5).idle().end()
+        save(tmp_path / name, wire)
+    sessions = load(tmp_path, cache=False)
+    for drawn in (
+        sessions.plot_context(backend=backend),
+        sessions.plot_timeline(1, session_id=names[0], backend=backend),
+    ):
+        if backend == "matplotlib":
+            drawn.figure.canvas.draw()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_size_of_a_figure_is_in_inches(sessions, backend):
+    drawn = sessions.plot_usage(backend=backend, figsize=(5, 4))
+    if backend == "plotly":
+        assert (drawn.layout.width, drawn.layout.height) == (500, 400)
+    else:
+        assert tuple(drawn.figure.get_size_inches()) == (5, 4)
 
 
 # -- refused -------------------------------------------------------------------------------------
