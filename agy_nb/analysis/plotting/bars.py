@@ -38,7 +38,7 @@ _PARTS: tuple[tuple[str, str, str, Pattern], ...] = (
 )
 _PATTERNS: tuple[Pattern, ...] = ("", "/", "\\", ".", "x", "-")
 _BARS = 60
-"""More bars than this cannot be told apart; then they have no gaps."""
+"""Maximum number of bars with gaps: more of them are too narrow to see each one."""
 _PERIODS: tuple[tuple[int, str], ...] = (
     (1, "second"), (10, "10 seconds"), (60, "minute"), (600, "10 minutes"), (3600, "hour"),
     (21_600, "6 hours"), (86_400, "day"), (604_800, "week"), (2_592_000, "30 days"),
