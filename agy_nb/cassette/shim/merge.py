@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agy_nb.cassette.errors import CassetteBusyError
+from agy_nb.cassette.errors import CassetteBusyError, CassetteNotWrittenError
 from agy_nb.cassette.record_modes import plan
 from agy_nb.cassette.shim.shared_state import SharedFields, SharedState, is_member, others_at_work
 from agy_nb.cassette.storage.format import MODEL, Header, WireRecord, read_header, read_lines
@@ -91,6 +91,16 @@ class SessionMerger:
         Raises:
             CassetteNotWrittenError: The disk refused. The sessions stay where they were recorded.
         """
+        try:
+            self._add(place)
+        except CassetteNotWrittenError as error:
+            raise CassetteNotWrittenError(
+                f"{error}. The sessions of this client are the cassette {place.own}",
+                path=str(self._cassette),
+            ) from error
+        shutil.rmtree(place.own, ignore_errors=True)
+
+    def _add(self, place: SessionSlot) -> None:
         with self._ledger.open() as state:
             state["at_work"] = others_at_work(state)
             begun = bool(state.get("begun")) and self._cassette.exists()
@@ -105,7 +115,6 @@ class SessionMerger:
                 _join_models(parts, whole.folder / MODEL)
             whole.finish(lambda: header.redactions)
             state["begun"] = True
-        shutil.rmtree(place.own, ignore_errors=True)
 
     def give_up(self) -> None:
         """Record nothing after all."""

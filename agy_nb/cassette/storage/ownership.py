@@ -10,6 +10,7 @@ them.
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import json
 import os
@@ -222,10 +223,43 @@ def _is_lock(path: Path) -> bool:
         return False
 
 
-class RecordingLock:
-    """Lock of a cassette's name, for one recording at a time on this machine.
+class FileLock:
+    """Lock of a path, held through an empty file beside it, by one holder on this machine.
 
     The operating system holds the lock, so the end of the process releases it.
+
+    Args:
+        path: What is locked; it need not exist.
+
+    Raises:
+        BlockingIOError: Another holder has the lock.
+        OSError: The lock file cannot be created.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = _lock_of(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _lock(self._fd)
+            # The last holder may have removed the file between our `open` and our lock. Then this
+            # is the lock of a deleted file, which protects nothing.
+            ours = os.path.samestat(os.fstat(self._fd), self._path.stat())
+        except OSError:
+            ours = False
+        if not ours:
+            os.close(self._fd)
+            raise BlockingIOError(errno.EWOULDBLOCK, "the lock is held", str(path))
+
+    def release(self) -> None:
+        """Release the lock and remove its file."""
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+        os.close(self._fd)
+
+
+class RecordingLock(FileLock):
+    """Lock of a cassette's name, for one recording at a time on this machine.
 
     Args:
         path: Folder of the cassette.
@@ -236,25 +270,15 @@ class RecordingLock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = _lock_of(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise not_written(path, error) from error
-        try:
-            _lock(self._fd)
-            # The last holder may have removed the file between our `open` and our lock. Then this
-            # is the lock of a deleted file, which protects nothing.
-            ours = os.path.samestat(os.fstat(self._fd), self._path.stat())
-        except OSError:
-            ours = False
-        if not ours:
-            os.close(self._fd)
+            super().__init__(path)
+        except BlockingIOError as error:
             raise CassetteBusyError(
                 f"another recording writes to {path}; wait for its end, or choose another name",
                 path=str(path),
-            )
+            ) from error
+        except OSError as error:
+            raise not_written(path, error) from error
 
     @staticmethod
     def is_held(path: Path) -> bool:
@@ -285,12 +309,6 @@ class RecordingLock:
                 path=str(path),
             )
 
-    def release(self) -> None:
-        """Release the lock and remove its file."""
-        with contextlib.suppress(OSError):
-            self._path.unlink()
-        os.close(self._fd)
-
 
 def _lock_of(path: Path) -> Path:
     path = real_place(path)
@@ -316,11 +334,19 @@ def not_written(path: Path, error: OSError, kept: Path | None = None) -> Cassett
         error: The error of the operating system.
         kept: Where the partial recording is, if there is one.
     """
-    partial = ""
-    if kept is not None and kept.is_dir():
-        partial = f" The partial recording is at {kept}; {how_to_discard(kept)} discards it."
+    partial = where_kept(kept) if kept is not None else ""
+    advice = "Free some space, or choose another folder"
+    if isinstance(error, TimeoutError):
+        advice = "Record again when that process has ended"
     return CassetteNotWrittenError(
         f"{path} could not be recorded: {error.strerror or error}.{partial} "
-        "An older cassette is unchanged. Free some space, or choose another folder",
+        f"An older cassette is unchanged. {advice}",
         path=str(path),
     )
+
+
+def where_kept(folder: Path) -> str:
+    """Return a sentence, after a space, on the partial recording; empty if there is none."""
+    if not folder.is_dir():
+        return ""
+    return f" The partial recording is at {folder}; {how_to_discard(folder)} discards it."

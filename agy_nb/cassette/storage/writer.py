@@ -49,6 +49,7 @@ from agy_nb.cassette.storage.ownership import (
     place_of_old,
     real_place,
     recover,
+    where_kept,
     where_unfinished,
 )
 from agy_nb.cassette.storage.safe_files import LONGEST_LINE, files_of, write_all
@@ -182,8 +183,9 @@ class CassetteWriter:
                 raise failure
             if failure is not None:
                 raise CassetteNotWrittenError(
-                    f"{self.path} could not be recorded: {failure!r}. No unredacted text was "
-                    "written. If a rule in redact= raised this error, fix it and record again",
+                    f"{self.path} could not be recorded: {failure!r}.{where_kept(self.folder)} "
+                    "No unredacted text was written. If a rule in redact= raised this error, fix "
+                    "it and record again",
                     path=str(self.path),
                 ) from failure
             found = revise(self.folder)

@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from agy_nb import cli
 from agy_nb.cassette import use_cassette
-from agy_nb.cassette.errors import CassetteBusyError
+from agy_nb.cassette.errors import CassetteBusyError, CassetteNotWrittenError
 from agy_nb.cassette.inspect.session_digests import digest_of
 from agy_nb.cassette.inspect.verify import problems
 from agy_nb.cassette.matching.placeholders import Placeholders
@@ -34,6 +34,7 @@ from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import WIRE, frame_message
 from agy_nb.testing import EchoModel, ScriptedModel, say
 from tests.cassette.scenarios import NO_MODEL, SCENARIOS, Setting, seen
+from tests.cassette.storage.recordings import record
 from tests.processes import output_of
 
 # The SDK and the tests' own clients wait for processes; the stand-in has a process of its own.
@@ -718,6 +719,19 @@ def test_processes_of_one_group_record_one_cassette_while_one_of_them_runs(tmp_p
     finally:
         for worker in workers:
             end(worker)
+
+
+def test_sessions_that_cannot_be_merged_stay_and_are_named(tmp_path):
+    merger = SessionMerger(
+        tmp_path / "c",
+        SharedState(tmp_path / "c", "record", client="1-a", group=1, folder=tmp_path),
+    )
+    slot = merger.begin()
+    record(slot.own, "Hello").finish()
+    (tmp_path / ".c.agy-lock").mkdir()  # so the lock cannot be created, as on a full disk
+    with pytest.raises(CassetteNotWrittenError, match=f"are the cassette {slot.own}"):
+        merger.add(slot)
+    assert len(load(slot.own).sessions) == 1
 
 
 def test_ledger_of_a_client_that_is_no_more_is_removed(tmp_path):

@@ -3,19 +3,26 @@
 import json
 import re
 import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
-from agy_nb.cassette.errors import CassetteInvalidError
+from agy_nb import Runtime, use_cassette
+from agy_nb.cassette.errors import CassetteInvalidError, CassetteNotWrittenError
 from agy_nb.cassette.inspect.verify import problems
 from agy_nb.cassette.redaction.leaks import redact
+from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import MODEL
 from agy_nb.cassette.storage.migration import migrate
 from agy_nb.cassette.storage.model_log import ModelLog, read_model
+from agy_nb.cassette.storage.ownership import FileLock, unfinished_of
+from agy_nb.cassette.storage.shared import shared_texts
 from agy_nb.cassette.storage.shared.compact_bodies import _STYLES as STYLES
 from agy_nb.cassette.storage.shared.shared_texts import FOLDER, unused_in
 from agy_nb.cassette.storage.shared.vcr_file import write_vcr
+from agy_nb.testing import ScriptedModel, say
 from tests.cassette.storage.recordings import record
 
 INSTRUCTIONS = "".join(
@@ -256,3 +263,59 @@ def test_migration_shares_the_texts_of_an_older_cassette(tmp_path):
     migrate(path)
     assert bodies_of(path) == bodies
     assert (path / MODEL).stat().st_size < before / 4
+
+
+@contextmanager
+def no_lock_file(folder, monkeypatch):
+    """Let the lock of the shared texts fail as on a full disk: its file cannot be created."""
+    lock = folder / "._shared.texts.agy-lock"
+    lock.mkdir()
+    yield "Is a directory"
+    lock.rmdir()
+
+
+@contextmanager
+def held_lock(folder, monkeypatch):
+    """Let another process use the shared texts for longer than a recording waits."""
+    monkeypatch.setattr(shared_texts, "_LONGEST_TURN_S", 0.0)
+    lock = FileLock(folder / "_shared.texts")
+    yield "another process has used"
+    lock.release()
+
+
+async def chat_into(path):
+    async with (
+        ScriptedModel([say("Hello.")]) as model,
+        use_cassette(path, "once"),
+        Runtime() as runtime,
+    ):
+        agent = await runtime.create_agent(model.config())
+        await agent.chat_text("Hi")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="opening a folder fails in another way")
+@pytest.mark.real
+@pytest.mark.blocking_allowed
+@pytest.mark.parametrize("fault", [no_lock_file, held_lock])
+async def test_recording_whose_texts_cannot_be_shared_is_kept(tmp_path, monkeypatch, fault):
+    path = tmp_path / "c"
+    with fault(tmp_path, monkeypatch) as reason:
+        with pytest.raises(CassetteNotWrittenError, match=reason) as caught:
+            await chat_into(path)
+        (partial,) = unfinished_of(path)
+        assert f"The partial recording is at {partial}" in str(caught.value)
+    assert len(load(partial).sessions) == 1
+    assert "Hello." in read_model(partial)[0]["response"]["body"]["string"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="opening a folder fails in another way")
+@pytest.mark.parametrize("fault", [no_lock_file, held_lock])
+def test_replacement_that_waits_for_texts_in_vain_keeps_both(tmp_path, monkeypatch, fault):
+    path = recorded(tmp_path / "c", body("old"))
+    writer = record(path, "new")
+    with fault(tmp_path, monkeypatch) as reason:
+        with pytest.raises(CassetteNotWrittenError, match=reason) as caught:
+            writer.finish()
+        assert f"The partial recording is at {writer.folder}" in str(caught.value)
+    assert bodies_of(path) == [body("old")]
+    assert load(writer.folder).partial is False

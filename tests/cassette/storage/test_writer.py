@@ -185,9 +185,10 @@ def test_rule_that_raises_writes_nothing_unredacted(tmp_path):
 
     journal = CassetteWriter(tmp_path / "c", Header(), redact=rule)
     journal.put(0, "client", 0.0, {"secret": "s3cret"})
-    with pytest.raises(CassetteNotWrittenError, match="oops"):
+    with pytest.raises(CassetteNotWrittenError, match="oops") as caught:
         journal.finish()
     (folder,) = unfinished_of(tmp_path / "c")
+    assert f"The partial recording is at {folder}" in str(caught.value)
     assert (folder / WIRE).read_bytes() == b""
 
 

@@ -54,8 +54,8 @@ def write_model_yaml(file: Path, interactions: list[Interaction], *, share: bool
         share: Whether to share texts with the cassettes beside this one.
 
     Raises:
+        TimeoutError: Another process has used the shared texts for a minute.
         OSError: A file cannot be written; an older one is unchanged.
-        CassetteBusyError: Another process has used the shared texts for a minute.
     """
     texts = SharedTexts(file.parent)
     if not share or not texts.usable:

@@ -11,16 +11,17 @@ Rule 2: one process at a time writes or removes contents, or replaces a cassette
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import re
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from agy_nb.cassette.errors import CassetteBusyError, CassetteInvalidError
+from agy_nb.cassette.errors import CassetteInvalidError
 from agy_nb.cassette.storage.atomic_replace import write_file
 from agy_nb.cassette.storage.format import HEADER, MODEL
-from agy_nb.cassette.storage.ownership import RecordingLock, cassette_of
+from agy_nb.cassette.storage.ownership import FileLock, cassette_of
 from agy_nb.cassette.storage.safe_files import read_bytes
 
 FOLDER = "_shared"
@@ -137,7 +138,8 @@ def turn(cassette: Path) -> Generator[None, None, None]:
     """Keep other processes from the shared contents beside a cassette. Blocks shortly.
 
     Raises:
-        CassetteBusyError: Another process has used the shared contents for a minute.
+        TimeoutError: Another process has used the shared contents for a minute.
+        OSError: The lock file cannot be created.
     """
     lock = _locked(cassette.parent / f"{FOLDER}.texts")  # no cassette has this lock
     try:
@@ -146,14 +148,18 @@ def turn(cassette: Path) -> Generator[None, None, None]:
         lock.release()
 
 
-def _locked(store: Path) -> RecordingLock:
+def _locked(store: Path) -> FileLock:
     deadline = time.monotonic() + _LONGEST_TURN_S
     while True:
         try:
-            return RecordingLock(store)
-        except CassetteBusyError:
+            return FileLock(store)
+        except BlockingIOError:
             if time.monotonic() > deadline:
-                raise
+                raise TimeoutError(
+                    errno.ETIMEDOUT,
+                    f"another process has used {store.with_name(FOLDER)} for "
+                    f"{_LONGEST_TURN_S:g} seconds",
+                ) from None
             time.sleep(_PAUSE_S)
 
 
@@ -164,6 +170,9 @@ def replacing(old: Path, new: Path) -> Generator[None, None, None]:
     Args:
         old: Folder of the cassette, which the block replaces.
         new: Folder of the finished recording, beside it.
+
+    Raises:
+        OSError: As `turn` does, before the block.
     """
     before, after = names_in(old), names_in(new)
     if not before and not after:
@@ -211,7 +220,7 @@ def remove_unused(store: Path, names: list[str]) -> None:
     """Remove shared contents that no cassette names, also now. Blocks shortly.
 
     Raises:
-        CassetteBusyError: Another process has used the shared contents for a minute.
+        TimeoutError: Another process has used the shared contents for a minute.
         OSError: A file cannot be removed.
     """
     with turn(store):
