@@ -166,7 +166,8 @@ class ToolResult(Event):
         call_id: The `ToolCall` that it answers.
         name: The tool's name.
         result: The return value as the model sees it, None where the harness does not report it.
-            The harness reports the result of an MCP tool to a post-tool hook only.
+            It reports the result of an MCP tool to a post-tool hook only: agents of `create_agent`
+            have one, a recorded program that uses the SDK by itself may lack it.
         error: Why the call failed, None if it did not. If a host tool raised, it begins with the
             name of the exception's class: `KeyError: 'x'`.
         denied: Whether a policy, a hook or the user refused the call, so that the tool never ran.

@@ -47,7 +47,7 @@ from agy_nb.protocol.values import (
     TrajectoryUsage,
 )
 from agy_nb.wire import frames as f
-from agy_nb.wire.calls import CallReader
+from agy_nb.wire.calls.call_reader import CallReader
 from agy_nb.wire.client_config import (
     conversation_of,
     host_tools_of,
@@ -200,7 +200,7 @@ class WireReader:
             code: The WebSocket's close code.
             reason: The WebSocket's close reason.
         """
-        found: list[Event] = []
+        found: list[Event] = [*self._calls.mcp_results.give_up()]
         if self._running and by != "unknown" and not self._connection.hosted:
             by_client = by == "client" and (self._steps.failure is None or self._halted)
             gone = None
@@ -340,8 +340,7 @@ class WireReader:
         return ()
 
     def _hook_asks(self, body: Frame, _at: float) -> Iterable[Event]:
-        self._calls.hook_asks(body)
-        return ()
+        return self._calls.hook_asks(body)
 
     def _hook_answered(self, body: Frame, at: float) -> Iterable[Event]:
         verdict = body.get(f.PRE_TURN_RESULT)
@@ -359,6 +358,8 @@ class WireReader:
         error = text_of(body.get(f.ERROR))
         stop_reason = text_of(body.get(f.STOP_REASON)).removeprefix(_STOP_PREFIX) or None
         at_rest = state in ("idle", "cancelled")
+        if at_rest:
+            yield from self._calls.mcp_results.give_up(trajectory.where.id)
         if state == "running" and not self._running and trajectory.where.id == self._root:
             yield from self._begun((TextPart(text=""),), "wakeup", at)
         yield _trajectory_state(

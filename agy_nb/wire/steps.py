@@ -13,7 +13,7 @@ from typing import Any, cast
 from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.events import Error, Event, Step, StructuredOutput, Text, Thought
 from agy_nb.wire import frames as f
-from agy_nb.wire.calls import CallReader, error_words
+from agy_nb.wire.calls.call_reader import CallReader, error_words
 from agy_nb.wire.client_config import max_retries_of
 from agy_nb.wire.construct import constructor_of
 from agy_nb.wire.errors import StepFailure, error_of_step, status_code
@@ -200,6 +200,8 @@ class StepReader:
             return found
         if body.get(TARGET) != TO_USER:
             return found
+        if self._calls.mcp_results.any_waiting:  # the agent goes on without a result
+            found[:0] = self._calls.mcp_results.give_up(trajectory.where.id)
         step.streams = state == "active"
         text = _new_part(body, TEXT_DELTA, f.TEXT, step.text, over=over)
         if text:

@@ -194,6 +194,58 @@ def test_mcp_tool_names_its_server():
     )  # fmt: skip
 
 
+TEA = {"serverName": "shop", "toolName": "price", "argumentsJson": '{"item":"tea"}'}
+
+
+def mcp(reader, frames):
+    """The results of MCP calls in the events of some frames."""
+    found = [event for frame in frames for event in reader.harness(frame)]
+    return [result.result for result in only(e.ToolResult, found)]
+
+
+def mcp_step(index, state="DONE", **body):
+    return step(index, state=state, target="ENVIRONMENT", mcpTool=TEA, **body)
+
+
+def mcp_result(result, **more):
+    about = {"serverName": "shop", "toolName": "price", "trajectoryId": ROOT, "stepIndex": 7}
+    return {
+        "callHookRequest": {"requestId": "h", "postToolArgs": about | {"result": result} | more}
+    }
+
+
+def reporting():
+    reader = begun()
+    reader.client({"config": {"enabledHooks": ["LIFECYCLE_HOOK_POST_TOOL"]}})
+    return reader
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_mcp_result_comes_before_or_after_the_end_of_its_step(late):
+    reader = reporting()
+    frames = [mcp_step(1), mcp_result("3 euros")]
+    assert mcp(reader, frames if late else frames[::-1]) == ["3 euros"]
+    idle = {"trajectoryStateUpdate": {"trajectoryId": ROOT, "state": "STATE_FULLY_IDLE"}}
+    assert mcp(reader, [idle]) == []
+
+
+def test_mcp_results_belong_to_the_oldest_call():
+    reader = reporting()
+    frames = [mcp_step(1, "ACTIVE"), mcp_step(2, "ACTIVE"), mcp_step(1), mcp_result("one")]
+    assert mcp(reader, [*frames, mcp_result("two"), mcp_step(2)]) == ["one", "two"]
+
+
+def test_result_that_does_not_come_is_none():
+    assert mcp(begun(), [mcp_step(1)]) == [None]  # there is no hook
+    reader = reporting()
+    assert mcp(reader, [mcp_step(1)]) == []
+    found = reader.harness(step(2, text="Done.", textDelta="Done."))
+    assert [event.type for event in found][:2] == ["tool_result", "text"]
+    assert mcp(reader, [mcp_step(3)]) == []
+    assert only(e.ToolResult, reader.end("client"))[0].result is None
+    assert mcp(reporting(), [mcp_step(1, "ERROR", errorMessage="no"), mcp_step(1)]) == [None]
+
+
 PRE_TOOL = {"toolName": "get_weather", "argumentsJson": '{"city":"Rome"}', "trajectoryId": ROOT}
 
 

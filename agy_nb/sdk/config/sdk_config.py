@@ -24,6 +24,7 @@ from agy_nb.errors import InvalidConfigError
 from agy_nb.sdk import errors
 from agy_nb.sdk.config import default_policy
 from agy_nb.sdk.config.config_checks import check
+from agy_nb.sdk.config.mcp_results import McpResultHook
 from agy_nb.sdk.interfaces import AgentSpec, ApprovalDecision, Gate
 from agy_nb.sdk.patches.approval_context import (
     decided_in_hook,
@@ -95,7 +96,11 @@ def build(spec: AgentSpec, gate: Gate | None) -> AgentConfig:
     try:
         flat = policy.flatten_policies(policies)
         rules = [_asking(rule, gate) for rule in flat]
-        ours = [*_answering(spec, base.hooks), *([EditHook(rules)] if spec.edits else ())]
+        ours = [
+            *_answering(spec, base.hooks),
+            *([EditHook(rules)] if spec.edits else ()),
+            *([McpResultHook()] if getattr(base, "mcp_servers", None) else ()),
+        ]
         config = base.model_copy(
             update={
                 "tools": [*base.tools, *spec.tools],

@@ -8,7 +8,15 @@ import re
 from typing import Any
 
 from agy_nb.wire.client_config import paths_of
-from agy_nb.wire.frames import API_KEY, CONFIG, CONVERSATION_ID, Frame
+from agy_nb.wire.frames import (
+    AFTER_TOOL,
+    API_KEY,
+    CONFIG,
+    CONVERSATION_ID,
+    ENABLED_HOOKS,
+    MCP_SERVERS,
+    Frame,
+)
 from agy_nb.wire.path_map import PathMap
 
 _LOOPBACK = re.compile(r"(https?://)(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
@@ -39,8 +47,18 @@ def comparable_config(frame: Frame, *, any_model: bool = False) -> Frame:
         any_model: Whether it does not matter which models it names.
     """
     canonical = canonical_config(frame, left_out=API_KEY)
-    if any_model and isinstance(config := canonical[CONFIG], dict):
+    config = canonical[CONFIG]
+    if not isinstance(config, dict):
+        return canonical
+    if any_model:
         config.pop("models", None)
+    hooks = config.get(ENABLED_HOOKS)
+    if config.get(MCP_SERVERS) and isinstance(hooks, list):
+        # Agents of the package take the results of MCP tools with a hook of their own. Agents of
+        # the SDK alone do not, and neither did earlier versions.
+        config[ENABLED_HOOKS] = [hook for hook in hooks if hook != AFTER_TOOL]
+        if not config[ENABLED_HOOKS]:
+            del config[ENABLED_HOOKS]
     return canonical
 
 

@@ -23,6 +23,7 @@ from agy_nb.protocol.events import (
 )
 from agy_nb.protocol.values import Answer, AskedQuestion, QuestionOption
 from agy_nb.wire import frames as f
+from agy_nb.wire.calls.mcp_results import McpResults
 from agy_nb.wire.client_config import asks_a_person, denied_tool, rules_of
 from agy_nb.wire.frames import Frame
 from agy_nb.wire.json_values import (
@@ -56,6 +57,9 @@ class CallReader:
 
     Args:
         connection: The state of the connection so far.
+
+    Attributes:
+        mcp_results: What MCP tools returned, which comes apart from their calls.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -68,12 +72,14 @@ class CallReader:
         self._hooks: dict[str, Announced] = {}
         self._approvals: dict[str, Approval] = {}
         self._questions: dict[str, Question] = {}
+        self.mcp_results = McpResults()
 
     def next_turn(self) -> None:
         """Forget what belongs to the turn before."""
         self._step_of_call.clear()
         self._refused.clear()
         self._raised.clear()
+        self.mcp_results.next_turn()
 
     # -- host tools --------------------------------------------------------------------------
 
@@ -163,7 +169,11 @@ class CallReader:
             )
         state = body.get(f.STATE)
         if state in (f.DONE, f.FAILED) and step.state not in ("done", "error"):
-            yield self._harness_result(body, step, trajectory, args, at)
+            ended = self._harness_result(body, step, trajectory, args, at)
+            if f.MCP_TOOL in body and ended.result is None:
+                yield from self.mcp_results.called(ended, server, self._connection.config)
+            else:
+                yield ended
 
     def _harness_result(
         self, body: Frame, step: OpenStep, trajectory: OpenTrajectory, args: Frame, at: float
@@ -242,11 +252,14 @@ class CallReader:
 
     # -- hooks and policies ------------------------------------------------------------------
 
-    def hook_asks(self, body: Frame) -> None:
-        """The harness asks a hook; one before a tool names the call."""
+    def hook_asks(self, body: Frame) -> Iterator[Event]:
+        """The harness asks a hook: one before a tool names the call, one after has the result."""
         about = body.get(f.PRE_TOOL_ARGS)
         if isinstance(about, dict):
             self._announce(self._hooks, text_of(body.get(f.REQUEST_ID)), about)
+        result = body.get(f.POST_TOOL_ARGS)
+        if isinstance(result, dict):
+            yield from self.mcp_results.reported(result)
 
     def hook_answered(self, body: Frame, at: float) -> Iterator[Event]:
         """A hook was answered; one before a tool may refuse the call, or change it."""

@@ -1,0 +1,1 @@
+"""Calls of tools: who calls what, who decides, and what comes back."""
