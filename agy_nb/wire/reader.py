@@ -200,7 +200,9 @@ class WireReader:
             code: The WebSocket's close code.
             reason: The WebSocket's close reason.
         """
-        found: list[Event] = [*self._calls.mcp_results.give_up()]
+        found: list[Event] = []
+        if self._calls.mcp_results.waiting:
+            found += self._calls.mcp_results.give_up()
         if self._running and by != "unknown" and not self._connection.hosted:
             by_client = by == "client" and (self._steps.failure is None or self._halted)
             gone = None
@@ -358,7 +360,7 @@ class WireReader:
         error = text_of(body.get(f.ERROR))
         stop_reason = text_of(body.get(f.STOP_REASON)).removeprefix(_STOP_PREFIX) or None
         at_rest = state in ("idle", "cancelled")
-        if at_rest:
+        if at_rest and self._calls.mcp_results.waiting:
             yield from self._calls.mcp_results.give_up(trajectory.where.id)
         if state == "running" and not self._running and trajectory.where.id == self._root:
             yield from self._begun((TextPart(text=""),), "wakeup", at)

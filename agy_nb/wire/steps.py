@@ -200,7 +200,7 @@ class StepReader:
             return found
         if body.get(TARGET) != TO_USER:
             return found
-        if self._calls.mcp_results.any_waiting:  # the agent goes on without a result
+        if self._calls.mcp_results.waiting:  # the agent goes on without a result
             found[:0] = self._calls.mcp_results.give_up(trajectory.where.id)
         step.streams = state == "active"
         text = _new_part(body, TEXT_DELTA, f.TEXT, step.text, over=over)

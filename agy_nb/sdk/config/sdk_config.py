@@ -24,7 +24,7 @@ from agy_nb.errors import InvalidConfigError
 from agy_nb.sdk import errors
 from agy_nb.sdk.config import default_policy
 from agy_nb.sdk.config.config_checks import check
-from agy_nb.sdk.config.mcp_results import McpResultHook
+from agy_nb.sdk.config.mcp_result_hook import McpResultHook
 from agy_nb.sdk.interfaces import AgentSpec, ApprovalDecision, Gate
 from agy_nb.sdk.patches.approval_context import (
     decided_in_hook,

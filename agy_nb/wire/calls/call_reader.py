@@ -79,7 +79,7 @@ class CallReader:
         self._step_of_call.clear()
         self._refused.clear()
         self._raised.clear()
-        self.mcp_results.next_turn()
+        self.mcp_results.early.clear()
 
     # -- host tools --------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from agy_nb.protocol.events import ToolResult
@@ -22,12 +22,17 @@ _Tool: TypeAlias = tuple[str, str | None, str]
 """A tool of an MCP server in one trajectory: ids of trajectory and server, and its name."""
 
 
+@dataclass(slots=True)
 class McpResults:
-    """Joins the calls of MCP tools with their results, in whichever order they come."""
+    """Joins the calls of MCP tools with their results, in whichever order they come.
 
-    def __init__(self) -> None:
-        self._early: dict[_Tool, deque[str]] = {}
-        self._waiting: dict[_Tool, deque[ToolResult]] = {}
+    Attributes:
+        early: Results whose calls have not ended.
+        waiting: Ends of calls whose results have not come.
+    """
+
+    early: dict[_Tool, deque[str]] = field(default_factory=dict)
+    waiting: dict[_Tool, deque[ToolResult]] = field(default_factory=dict)
 
     def called(self, event: ToolResult, server: str | None, config: Frame) -> Iterator[ToolResult]:
         """Take the end of a call; yield it if nothing more will come, or if the result is known.
@@ -38,14 +43,14 @@ class McpResults:
             config: The connection's configuration, which says whether results are reported.
         """
         tool = (event.trajectory.id, server, event.name)
-        early = self._early.get(tool)
+        early = self.early.get(tool)
         hooks = list_of(object_of(config.get(f.CONFIG)).get(f.ENABLED_HOOKS))
         if early:
             yield replace(event, result=early.popleft())
         elif event.error is not None or f.AFTER_TOOL not in hooks:
             yield event
         else:
-            self._waiting.setdefault(tool, deque()).append(event)
+            self.waiting.setdefault(tool, deque()).append(event)
 
     def reported(self, about: Frame) -> Iterator[ToolResult]:
         """Take a result that the harness reports to a hook; yield the call that waits for it."""
@@ -54,11 +59,11 @@ class McpResults:
             return
         result = text_of(about.get(f.RESULT))
         tool = (text_of(about.get(f.TRAJECTORY_ID)), server, text_of(about.get(f.TOOL_NAME)))
-        waiting = self._waiting.get(tool)
+        waiting = self.waiting.get(tool)
         if waiting:
             yield replace(waiting.popleft(), result=result)
         else:
-            self._early.setdefault(tool, deque()).append(result)
+            self.early.setdefault(tool, deque()).append(result)
 
     def give_up(self, trajectory_id: str | None = None) -> Iterator[ToolResult]:
         """Yield the calls whose result has not come, as the agent goes on without it.
@@ -66,15 +71,6 @@ class McpResults:
         Args:
             trajectory_id: The trajectory; all of them if it is None.
         """
-        for tool in [*self._waiting]:
+        for tool in [*self.waiting]:
             if trajectory_id is None or tool[0] == trajectory_id:
-                yield from self._waiting.pop(tool)
-
-    @property
-    def any_waiting(self) -> bool:
-        """Whether the end of a call waits for its result."""
-        return bool(self._waiting)
-
-    def next_turn(self) -> None:
-        """Forget the results that no call has asked for."""
-        self._early.clear()
+                yield from self.waiting.pop(tool)
