@@ -16,6 +16,7 @@ AgyError
   + AgyTimeoutError          an operation took longer than its limit (also a TimeoutError)
   + TurnCancelledError       the turn was cancelled; `partial_text` holds the text so far
   + TurnDeniedError          a pre-turn hook denied the prompt; `reason` holds the hook's reason
+  + CheckpointError          the state of a conversation after a turn cannot be restored
   + DeadlockError            code that a turn runs waits for the same agent
   + AgentNotStartedError     the agent was shut down, deleted or disconnected
   + ChannelClosedError       the runtime is closed, or closed before it answered
@@ -427,6 +428,21 @@ class DeadlockError(AgyError):
         >>> response = await (await agent.chat("Use ask_again for Paris"))
         >>> [result.error for result in response.tool_results]
         ["DeadlockError: the tool 'ask_again' waits for agent ..., whose turn waits ..."]
+    """
+
+
+class CheckpointError(AgyError):
+    """The state of a conversation after a turn was not kept, or cannot be restored.
+
+    What to do: read in the message why there is no copy. Outside notebooks, create the runtime with
+    `RuntimeConfig(checkpoints="all")`. You can always fork from the current state.
+
+    Example:
+        >>> from agy_nb.runtime.checkpoints.database import read_pages
+        >>> from pathlib import Path
+        >>> await asyncio.to_thread(read_pages, Path("no-such-conversation.db"))
+        Traceback (most recent call last):
+        agy_nb.errors.CheckpointError: the harness keeps no file no-such-conversation.db for ...
     """
 
 

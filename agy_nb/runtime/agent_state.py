@@ -39,6 +39,7 @@ from agy_nb.protocol.events import (
 )
 from agy_nb.protocol.values import Answer
 from agy_nb.runtime.approval_gate import ApprovalGate, AskUser
+from agy_nb.runtime.checkpoints.checkpoint_log import CheckpointLog, Limits
 from agy_nb.runtime.limits.budgets import CostOf, Spending
 from agy_nb.runtime.limits.idle_timeout import Watch
 from agy_nb.runtime.runtime_config import RuntimeConfig
@@ -68,6 +69,7 @@ class AgentState:
         turn_watchers: Called with the handle of each turn that is queued, or begun by the backend.
         turn_streams: Receive the same handles, and end with the agent.
         frames: All frames between the agent and its harnesses, None if they are not kept.
+        checkpoints: The state of the conversation after each turn.
     """
 
     def __init__(
@@ -77,11 +79,13 @@ class AgentState:
         ask_user: AskUser | None,
         config: RuntimeConfig,
         frames: FrameBuffer | None = None,
+        checkpoints: CheckpointLog | None = None,
     ) -> None:
         self.agent_id = agent_id
         self.spec = spec if frames is None else replace(spec, listen=frames.listen)
         self.frames = frames
         self.config = config
+        self.checkpoints = checkpoints or CheckpointLog(Limits(0, config.checkpoint_bytes))
         self.gate = ApprovalGate(
             ask_user, timeout=config.approval_timeout, emit=self.on_note, agent_id=agent_id
         )
@@ -245,6 +249,13 @@ class AgentState:
         self.responses.pop(response, None)
         if self.is_idle:
             self.signal_idle()
+
+    async def keep_checkpoint(self, response: Response) -> None:
+        """Copy the conversation after a turn that ran; the copy never fails the turn."""
+        session = self._session
+        if session is None or self._stop.is_set():
+            return
+        await self.checkpoints.keep(response.turn_id, session)
 
     def begin(
         self, response: Response, watches: Sequence[Watch], observe: Callable[[Event], None]

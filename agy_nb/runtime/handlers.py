@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from agy_nb.errors import AgyError, BackendError
 from agy_nb.kernel import in_kernel
 from agy_nb.protocol import commands as c, replies as r
-from agy_nb.protocol.events import Event, TurnBegan, TurnKind
+from agy_nb.protocol.events import Event, SessionOpened, TurnBegan, TurnKind
 from agy_nb.protocol.labels import checked_labels
 from agy_nb.protocol.values import Prompt
 from agy_nb.runtime.agent_state import AgentState, agent_gone
 from agy_nb.runtime.approval_gate import AskUser
+from agy_nb.runtime.checkpoints.checkpoint_log import CheckpointLog, Limits
 from agy_nb.runtime.limits.budgets import budget_in_dollars
 from agy_nb.runtime.limits.pricing import pricing
 from agy_nb.runtime.runtime_config import RuntimeConfig
@@ -128,11 +129,14 @@ class Handlers:
             parts.ask_user,
             self._config,
             frames=await self._frames(),
+            checkpoints=self._checkpoint_log(),
         )
         before_start: list[Event] = []  # an agent that fails to start gets no rows in the tables
         state.listen_between_turns = before_start.append
         state.begin_own = partial(self._begin_own, state)
         await state.open(self._backend)
+        if any(isinstance(event, SessionOpened) and event.resumed for event in before_start):
+            state.checkpoints.was_resumed()
         self.agents[state.agent_id] = state
         self._telemetry.agent_started(state.agent_id, state.spec.config, state.spec.labels)
         state.listen_between_turns = partial(self._telemetry.event, state.agent_id, None)
@@ -151,6 +155,10 @@ class Handlers:
         except BaseException:
             await self._take_down(state)
             raise
+
+    def _checkpoint_log(self) -> CheckpointLog:
+        turns = self._config.kept_checkpoints(default="all" if in_kernel() else "off")
+        return CheckpointLog(Limits(turns, self._config.checkpoint_bytes))
 
     async def _frames(self) -> FrameBuffer | None:
         """Return a buffer for a new agent's frames, None if they are not to be kept."""
@@ -184,6 +192,7 @@ class Handlers:
         try:
             await state.close(reason)
         finally:
+            await state.checkpoints.close()
             state.listen_between_turns = lambda _event: None  # a late exit still emits events
             self._telemetry.agent_ended(state.agent_id)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import warnings
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
@@ -71,6 +72,12 @@ class RuntimeConfig:
             budget that cannot be checked is an error.
         keep_frames: Whether to keep all frames between each agent and its harness in memory, for
             `Agent.save_cassette`; None keeps them in notebooks only.
+        checkpoints: After which turns to keep a copy of the conversation, for `Agent.fork` and
+            `Agent.rewind`: `"all"`, `"last N"` with a number, or `"off"`; None for `"all"` in
+            notebooks and `"off"` elsewhere. The copies are private to the user. They are removed
+            when the agent and its forks end.
+        checkpoint_bytes: Most bytes on disk for the copies of an agent and its forks. The oldest
+            copies are dropped for newer ones; the newest one is always kept.
 
     Raises:
         InvalidConfigError: A value has the wrong type or is out of range; `field` names it.
@@ -99,6 +106,8 @@ class RuntimeConfig:
     max_session_cost_usd: float | None = None
     prices: Prices | None = None
     keep_frames: bool | None = None
+    checkpoints: str | None = None
+    checkpoint_bytes: int = 100_000_000
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -111,11 +120,27 @@ class RuntimeConfig:
         """The effective `operation_timeout` in seconds."""
         return self.operation_timeout or self.chat_timeout + OPERATION_MARGIN_S
 
+    def kept_checkpoints(self, *, default: str) -> int | None:
+        """Read the setting `checkpoints`.
+
+        Args:
+            default: The value of `checkpoints` if it is None.
+
+        Returns:
+            Most checkpoints per agent; None for all of them, 0 for none.
+
+        Example:
+            >>> agy.RuntimeConfig(checkpoints="last 3").kept_checkpoints(default="off")
+            3
+        """
+        words = (self.checkpoints or default).split()
+        return {"all": None, "off": 0}[words[0]] if len(words) == 1 else int(words[1])
+
 
 _BUDGETS = frozenset(
     {"max_turn_duration", "max_turn_tokens", "max_turn_cost_usd", "max_session_cost_usd"}
 )
-_MAY_BE_NONE = frozenset({"operation_timeout", "keep_frames", "prices", *_BUDGETS})
+_MAY_BE_NONE = frozenset({"operation_timeout", "keep_frames", "checkpoints", "prices", *_BUDGETS})
 _MAY_BE_ZERO = frozenset(
     {"chat_pause", "max_quota_retries", "max_model_errors", "max_empty_answers"}
 )
@@ -129,8 +154,10 @@ _COUNTS = frozenset(
         "max_model_errors",
         "max_empty_answers",
         "max_turn_tokens",
+        "checkpoint_bytes",
     }
 )
+_CHECKPOINTS = re.compile(r"all|off|last 0*[1-9][0-9]{0,8}")
 _DOLLARS = frozenset({"max_turn_cost_usd", "max_session_cost_usd"})
 
 
@@ -140,6 +167,10 @@ def _check(name: str, value: object) -> None:
     if name == "keep_frames":
         if not isinstance(value, bool):
             raise _refused(name, "True, False or None", value)
+        return
+    if name == "checkpoints":
+        if not isinstance(value, str) or not _CHECKPOINTS.fullmatch(value):
+            raise _refused(name, "'all', 'off', 'last N' with a number from 1, or None", value)
         return
     if name == "prices":
         if not callable(getattr(value, "of", None)):

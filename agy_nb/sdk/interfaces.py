@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, cast
 
 from agy_nb.protocol.encodable import encodable, encodable_text
@@ -366,6 +367,11 @@ class Session(Protocol):
     @property
     def in_turn(self) -> bool:
         """Whether events belong to `run_turn`, not to a turn that the backend began."""
+        ...
+
+    @property
+    def database(self) -> Path | None:
+        """The file with the state of the conversation; None in a replay, which needs no state."""
         ...
 
     async def run_turn(self, prompt: Prompt) -> TurnOutcome:

@@ -406,6 +406,15 @@ class SdkSession:
         return self._harness.agent.conversation_id or self._conversation_id
 
     @property
+    def database(self) -> Path | None:
+        """The harness's file of the conversation; see `Session.database`."""
+        harness, conversation = self._harness, self.conversation_id or self._opened_id
+        folder = harness.save_dir or self._config.save_dir
+        if harness.patches.replay is not None or not (folder and conversation):
+            return None
+        return Path(folder, f"{conversation}.db")
+
+    @property
     def clock(self) -> Clock | None:
         """The clock of a replayed recording, None to use the event loop's."""
         found = self._clock_of_connection()

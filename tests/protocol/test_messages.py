@@ -106,6 +106,7 @@ ERRORS = [
     errors.AgyTimeoutError(3, "send"),
     errors.TurnCancelledError("partial"),
     errors.TurnDeniedError("not on a Friday"),
+    errors.CheckpointError("x"),
     errors.DeadlockError("x"),
     errors.AgentNotStartedError("x"),
     errors.ChannelClosedError("x"),

@@ -162,6 +162,7 @@ class MemorySession:
         self.closed = False
         self.over = asyncio.Event()
         self.deleted = False
+        self.database = None
         self._play = play
         self._messages: list[Message] = []
         self._turns = 0

@@ -103,8 +103,9 @@ class TurnRunner:
             _fail(response, agent_gone(state.agent_id))  # does nothing if the turn is over
             run.stop()
             state.leave_own_turn(response)
-            state.leave_turn(response)
             await run.halted()
+            await state.keep_checkpoint(response)
+            state.leave_turn(response)
 
     async def _cancel_own(self, state: AgentState, response: Response) -> None:
         try:
@@ -171,6 +172,8 @@ class TurnRunner:
                     return
         finally:
             run.stop()
+            if run.began:
+                await state.keep_checkpoint(response)
 
     async def _throttle(self, quota: QuotaState, state: AgentState, response: Response) -> bool:
         """Wait until the key is free; other agents may extend the wait with new quota errors."""
@@ -217,6 +220,7 @@ class _Run:
 
     Attributes:
         may_retry: Whether the turn is tried again if the current try exceeds the quota.
+        began: Whether the prompt was sent.
     """
 
     def __init__(
@@ -228,6 +232,7 @@ class _Run:
         halt: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         self.may_retry = False
+        self.began = False
         self._config = config
         self._quota = quota
         self._state = state
@@ -265,7 +270,7 @@ class _Run:
         watches = (self._silence, self._duration) if self._duration else (self._silence,)
         begin(self._response, watches, self._observe)
         self._response.emit(State(state=TurnState.RUNNING, at=now()))
-        self._sending = True
+        self._sending = self.began = True
 
     async def halted(self) -> None:
         """Wait until the backend has handled the request to end the turn, if there was one."""

@@ -1,0 +1,278 @@
+"""The checkpoints of one agent: the state of its conversation after each turn.
+
+A branch begins with the checkpoints of its parent up to the turn where they part. Going back moves
+the later checkpoints to an abandoned branch, from which an agent can be forked as well.
+
+Rule 1: a checkpoint that cannot be taken is marked with the reason. It never fails a turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from weakref import WeakSet
+
+from agy_nb.errors import CheckpointError, InvalidInputError
+from agy_nb.protocol.values import Message
+from agy_nb.runtime.checkpoints.page_store import PageStore
+from agy_nb.sdk.interfaces import Session
+from agy_nb.sdk.process.executor import run_in_thread
+
+NOT_KEPT = "its runtime keeps no checkpoints; create it with RuntimeConfig(checkpoints='all')"
+_RESUMED = "the agent resumed a conversation, whose state at that time was not copied"
+_DISTURBED = "the next prompt was sent at once, before a copy could be made"
+_TOO_OLD = "only the last ones are kept, see RuntimeConfig(checkpoints='last N')"
+_TOO_MANY_BYTES = "it was dropped for newer ones, see RuntimeConfig(checkpoint_bytes=...)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """The state of a conversation after a turn.
+
+    Attributes:
+        turn_id: The runtime's number of the turn; 0 for the state before the first turn.
+        pages: Digests of the pages of the harness's file.
+        missing: Why there is no copy; empty if there is one.
+        is_new: Whether it is the beginning of a conversation, which needs no copy.
+    """
+
+    turn_id: int = 0
+    pages: tuple[bytes, ...] = field(default=(), repr=False)
+    missing: str = ""
+    is_new: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbandonedTurns:
+    """The turns that an agent has left by going back.
+
+    Attributes:
+        number: Number of this branch within its agent, from 1.
+        after_turn: The last turn that the agent has kept.
+        checkpoints: All checkpoints, from the beginning to the end of the branch.
+        messages: The messages of the abandoned turns.
+    """
+
+    number: int
+    after_turn: int
+    checkpoints: list[Checkpoint] = field(repr=False)
+    messages: tuple[Message, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many checkpoints are kept.
+
+    Attributes:
+        turns: Most checkpoints per agent; None for all of them, 0 for none.
+        size: Most bytes on disk, of an agent and its branches together.
+    """
+
+    turns: int | None
+    size: int
+
+
+class _Family:
+    """What an agent and its branches share. The lock is held while pages are added or dropped."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.logs: WeakSet[CheckpointLog] = WeakSet()
+        self.lock = asyncio.Lock()
+        self.store: PageStore | None = None  # made for the first copy
+
+
+class CheckpointLog:
+    """The checkpoints of one agent, and its abandoned branches.
+
+    Args:
+        limits: How many checkpoints to keep.
+
+    Attributes:
+        entries: The state before the first turn, and after each turn.
+        abandoned: Branches that `go_back` made, oldest first.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.entries: list[Checkpoint] = [Checkpoint(is_new=True)]
+        self.abandoned: list[AbandonedTurns] = []
+        self._family = _Family(limits)
+        self._family.logs.add(self)
+
+    def was_resumed(self) -> None:
+        """Note that the agent continues the conversation of an earlier agent."""
+        self.entries[0] = Checkpoint(missing=_RESUMED)
+
+    def branch(self, checkpoints: Iterable[Checkpoint]) -> CheckpointLog:
+        """Return the checkpoints of a new branch, which shares the pages of these checkpoints."""
+        made = CheckpointLog(self._family.limits)
+        made.entries = list(checkpoints)
+        made._family = self._family
+        made._family.logs.add(made)
+        return made
+
+    @property
+    def turns(self) -> int:
+        """The number of turns from the beginning of the conversation."""
+        return len(self.entries) - 1
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk, of this agent and its branches together."""
+        return 0 if self._family.store is None else self._family.store.size
+
+    def path(self, branch: int | None = None) -> list[Checkpoint]:
+        """Return the checkpoints of the agent, or of one of its abandoned branches.
+
+        Raises:
+            InvalidInputError: The agent has not left such a branch.
+        """
+        if branch is None:
+            return self.entries
+        for each in self.abandoned:
+            if each.number == branch:
+                return each.checkpoints
+        known = ", ".join(str(each.number) for each in self.abandoned) or "none"
+        msg = f"branch must be the number of an abandoned branch (here: {known}), got {branch!r}"
+        raise InvalidInputError(msg, field="branch")
+
+    async def keep(self, turn_id: int, session: Session) -> None:
+        """Add the checkpoint of a turn that ended.
+
+        Args:
+            turn_id: The runtime's number of the turn.
+            session: The conversation, which is idle.
+        """
+        database = session.database if self._family.limits.turns != 0 else None
+        if database is None:
+            self.entries.append(Checkpoint(turn_id=turn_id, missing=NOT_KEPT))
+            return
+        async with self._family.lock:
+            taken = await self._copied(turn_id, database)
+            if session.in_turn:
+                taken = Checkpoint(turn_id=turn_id, missing=_DISTURBED)
+            self.entries.append(taken)
+            await self._prune()
+
+    async def now(self, database: Path) -> Checkpoint:
+        """Copy the conversation as it is, for a fork that the checkpoints do not offer.
+
+        Raises:
+            CheckpointError: The file cannot be copied.
+        """
+        async with self._family.lock:
+            taken = await self._copied(self.entries[-1].turn_id, database)
+            if taken.missing:
+                raise CheckpointError(f"the conversation cannot be copied: {taken.missing}")
+            self.entries[-1] = taken
+        return taken
+
+    async def _copied(self, turn_id: int, database: Path) -> Checkpoint:
+        try:
+            if self._family.store is None:
+                self._family.store = PageStore()
+            pages = await run_in_thread(_copy, self._family.store, database)
+        except (CheckpointError, OSError) as error:
+            return Checkpoint(turn_id=turn_id, missing=f"no copy could be made: {error}")
+        return Checkpoint(turn_id=turn_id, pages=pages)
+
+    async def pages_of(self, checkpoint: Checkpoint, turn: int) -> list[bytes]:
+        """Read the copy of a checkpoint.
+
+        Raises:
+            CheckpointError: The copy is missing or damaged.
+        """
+        why: object = checkpoint.missing
+        store = self._family.store
+        if checkpoint.pages and store is not None:
+            try:
+                return await run_in_thread(store.read, checkpoint.pages)
+            except CheckpointError as error:
+                why = error
+        when = f"after turn {turn}" if turn else "before turn 1"
+        raise CheckpointError(
+            f"the state of the conversation {when} cannot be restored: {why or 'there is no copy'}"
+        )
+
+    async def _prune(self) -> None:
+        """Drop the oldest copies beyond the limits."""
+        limits = self._family.limits
+        if limits.turns is not None and self._drop(limits.turns, _TOO_OLD):
+            await self._free()
+        most = max((len(_held(path)) for path in self._paths()), default=0)
+        while self.size > limits.size and most > 1:
+            most //= 2
+            self._drop(most, _TOO_MANY_BYTES)
+            await self._free()
+
+    def _paths(self) -> list[list[Checkpoint]]:
+        logs = tuple(self._family.logs)
+        left = [each.checkpoints for log in logs for each in log.abandoned]
+        return [log.entries for log in logs] + left
+
+    def _drop(self, most: int, why: str) -> bool:
+        """Keep only the latest copies of each path; return whether one was dropped."""
+        old = [(path, index) for path in self._paths() for index in _held(path)[:-most]]
+        for path, index in old:
+            path[index] = replace(path[index], pages=(), missing=why)
+        return bool(old)
+
+    async def _free(self) -> None:
+        assert self._family.store is not None
+        live = {page for path in self._paths() for each in path for page in each.pages}
+        await run_in_thread(self._family.store.keep_only, live)
+
+    def go_back(self, turn: int, messages: Iterable[Message] = ()) -> AbandonedTurns:
+        """Move the checkpoints after a turn to an abandoned branch, and return it."""
+        left = AbandonedTurns(
+            number=len(self.abandoned) + 1,
+            after_turn=turn,
+            checkpoints=list(self.entries),
+            messages=tuple(messages),
+        )
+        self.abandoned.append(left)
+        del self.entries[turn + 1 :]
+        return left
+
+    async def close(self) -> None:
+        """Remove the copies, unless a branch still needs them."""
+        self._family.logs.discard(self)
+        if not self._family.logs and self._family.store is not None:
+            await run_in_thread(self._family.store.remove)
+
+
+def _held(path: list[Checkpoint]) -> list[int]:
+    return [index for index, each in enumerate(path) if each.pages]
+
+
+def _copy(store: PageStore, database: Path) -> tuple[bytes, ...]:
+    from agy_nb.runtime.checkpoints.database import read_pages  # loads sqlite3
+
+    return store.add(read_pages(database))
+
+
+def index_of(turn: int | None, turns: int) -> int:
+    """Return a turn of a conversation as a number from 0.
+
+    Args:
+        turn: 1 for the first turn, 0 for the beginning, -1 for the last turn; None for now.
+        turns: How many turns there are.
+
+    Raises:
+        InvalidInputError: The turn is out of range.
+    """
+    if turn is None:
+        return turns
+    if isinstance(turn, bool) or not isinstance(turn, int):
+        raise InvalidInputError(f"turn must be a whole number or None, got {turn!r}", field="turn")
+    found = turn if turn >= 0 else turns + 1 + turn
+    if turn > turns or (turn < 0 and found < 1):
+        has = f"{turns} turn{'' if turns == 1 else 's'}"
+        raise InvalidInputError(
+            f"turn {turn} is out of range, the conversation has {has}: use 1 for the state after "
+            "the first turn, 0 for the beginning, or -1 for the last turn",
+            field="turn",
+        )
+    return found
