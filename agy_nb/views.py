@@ -29,6 +29,9 @@ class Views(Protocol):
     def show(self, response: Response) -> None:
         """Show a response in the running cell, live while it runs."""
 
+    def part(self, response: Response) -> object:
+        """Return what a front end without IPython's display shows for a response."""
+
     def approve(self) -> AskUser:
         """Return the handler that asks the user in the notebook about tool calls."""
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from agy_nb.widgets.approvals.approver import approve
 from agy_nb.widgets.chat.panel import ChatPanel
-from agy_nb.widgets.response.response_view import show
+from agy_nb.widgets.response.response_view import part, show
 from agy_nb.widgets.usage.usage_view import UsageView
 
 if TYPE_CHECKING:
     from agy_nb.runtime.agent import Agent
 
-__all__ = ["approve", "chat_panel", "show", "usage_view"]
+__all__ = ["approve", "chat_panel", "part", "show", "usage_view"]
 
 
 def chat_panel(agent: Agent) -> ChatPanel:

@@ -528,6 +528,10 @@ class Response:
         else:
             print(repr(self))  # noqa: T201 - as IPython does with other objects
 
+    def _display_(self) -> object:
+        """Return what marimo shows."""
+        return views().part(self) if self.shows_itself else repr(self)
+
     def __repr__(self) -> str:
         tokens = f", {self._usage.total_tokens} tokens" if self._usage else ""
         return (

@@ -9,6 +9,7 @@ from agy_nb.protocol.events import Approval, Question
 from agy_nb.widgets.approvals.pending import pending_requests
 from agy_nb.widgets.response.static_html import bundle
 from agy_nb.widgets.tree.conversation import ConversationView
+from agy_nb.widgets.tree.front_end import append_in_marimo, in_marimo
 from agy_nb.widgets.tree.live_view import LiveView, display_widget
 
 
@@ -26,11 +27,17 @@ class ApprovalCard:
         key = event.approval_id if isinstance(event, Approval) else event.question_id
         if (pending := pending_requests.get(key)) is not None:
             self._view.claim(pending)
-        self._handle: Any = display_widget(self._view.widget)
+        self._handle: Any = None
+        if not in_marimo():
+            self._handle = display_widget(self._view.widget)
+        else:
+            append_in_marimo(self._view.widget)
 
     def resolve(self, event: Approval | Question) -> None:
         """Replace the buttons by the decision."""
-        self._transcript.on_event(event)
+        self._view.on_event(event)
+        if self._handle is None:
+            return
         with contextlib.suppress(Exception):  # a front end that is closed must not fail the turn
             self._handle.update(bundle(self._transcript), raw=True)
             self._view.leave()

@@ -24,7 +24,7 @@ from agy_nb.widgets.approvals.approval_card import ApprovalCard
 from agy_nb.widgets.approvals.pending import PendingRequest, Reply, pending_requests
 from agy_nb.widgets.response import call_details, cards
 from agy_nb.widgets.response.approval_text import NO
-from agy_nb.widgets.tree.front_end import opens_views, why_headless
+from agy_nb.widgets.tree.front_end import marimo_runs_cell, shows_views, why_headless
 from agy_nb.widgets.tree.front_end_messages import AnswerAll, Answered, Decide
 
 SHOWN_WITHIN_S = 4.0
@@ -88,7 +88,7 @@ class Approver:
             },
             lambda reply: _problem(request, reply),
         )
-        if not shown and not in_kernel():
+        if not shown and not _can_add_a_card():
             pending_requests.remove(pending)
             return await self._ask_in_a_terminal(request)
         event = Approval(
@@ -166,7 +166,7 @@ class Approver:
             for each in questions
         ]
         pending, shown = pending_requests.add(question_id, {"type": "question", "questions": asked})
-        if not shown and not in_kernel():
+        if not shown and not _can_add_a_card():
             pending_requests.remove(pending)
             return await _answer_in_a_terminal(questions)
         event = Question(question_id=question_id, questions=questions, at=now())
@@ -215,8 +215,13 @@ def approve(*, edit: bool = False) -> Approver:
 
 
 def _shows_cards() -> bool:
-    """Whether cards may be shown: in a kernel, or where a front end has opened a view."""
-    return in_kernel() or opens_views()
+    """Whether cards may be shown: in a kernel, in marimo, or where a view was opened."""
+    return in_kernel() or shows_views()
+
+
+def _can_add_a_card() -> bool:
+    """Whether a card can be shown outside the views: in the cell that runs."""
+    return in_kernel() or marimo_runs_cell()
 
 
 async def _answer_in_a_terminal(questions: tuple[AskedQuestion, ...]) -> tuple[Answer, ...]:

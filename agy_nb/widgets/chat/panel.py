@@ -48,8 +48,10 @@ _KINDS = ("image", "audio", "video")
 _PDF = "application/pdf"
 
 
-class ChatPanel:
-    """Chat with one agent; `Agent.chat_ui` creates it. Make it the last line of a cell to show it.
+class ChatPanel(live_view.ViewWidget):
+    """Chat with one agent; `Agent.chat_ui` creates it. The last line of a cell shows it.
+
+    It is a widget, so it can also be a part of others, such as `ipywidgets.HBox`.
 
     Args:
         agent: The agent.
@@ -73,6 +75,7 @@ class ChatPanel:
     """
 
     def __init__(self, agent: Agent, *, past: tuple[Path, int] | None = None) -> None:
+        super().__init__("chat", "Conversation")
         self.agent = agent
         self._past = past
         self._replaying = False
@@ -80,7 +83,7 @@ class ChatPanel:
         self._recorded: tuple[Event, ...] = ()
         self.responses: list[Response] = []
         self.transcript = ConversationView(can_retry=True)
-        self.view = live_view.LiveView(self.transcript, mode="chat", on_message=self._on_message)
+        self.view = live_view.LiveView(self.transcript, on_message=self._on_message, widget=self)
         self._fallback = StaticFallback(
             self.view,
             self._static,
@@ -246,9 +249,9 @@ class ChatPanel:
         if message.text.strip():
             parts.insert(0, TextPart(text=message.text))
         if parts:
-            self._start_task(self._send(parts, message.text, message.view))
+            self._start_task(self._send_prompt(parts, message.text, message.view))
 
-    async def _send(self, parts: list[PromptPart], text: str, view: str) -> None:
+    async def _send_prompt(self, parts: list[PromptPart], text: str, view: str) -> None:
         try:
             await self.agent.chat(parts)
         except AgyError:

@@ -20,6 +20,7 @@ from agy_nb.widgets.recordings.player_controls import PlayerControls, select
 from agy_nb.widgets.response.html_values import counted
 from agy_nb.widgets.response.page_view import PageView
 from agy_nb.widgets.response.static_html import Still
+from agy_nb.widgets.tree.live_view import ViewWidget
 from agy_nb.widgets.tree.nodes import Upsert, static
 from agy_nb.widgets.tree.page_tree import PageTree
 
@@ -29,10 +30,11 @@ LARGEST_STILL = 2_000_000
 _log = logging.getLogger("agy_nb.widgets")
 
 
-class Browser:
+class Browser(ViewWidget):
     """Show the recordings in a folder; `agy.browse` creates it.
 
     The last line of a cell shows it. The notebook keeps it as static HTML with the open recording.
+    It is a widget, so it can also be a part of others, such as `ipywidgets.HBox`.
 
     Args:
         folder: The folder.
@@ -46,11 +48,12 @@ class Browser:
     Example:
         >>> browser = agy.browse("cassettes/")
         >>> browser  # the last line of a cell shows it
-        <agy_nb.widgets.recordings.browser.Browser object at ...>
+        <Recordings, live>
         >>> browser.close()
     """
 
     def __init__(self, folder: Path) -> None:
+        super().__init__("page", "Recordings")
         self.folder = folder
         self.rows: list[rl.Row] = []
         self.opened: rl.OpenedRecording | None = None
@@ -59,7 +62,7 @@ class Browser:
         self._session = 0
         self._page = PageTree()
         self._is_read = False
-        self.view = PageView(self._page, "Recordings", self._static, self._on_act, self._catch_up)
+        self.view = PageView(self._page, self, self._static, self._on_act, self._catch_up)
         self._tasks: set[asyncio.Task[None]] = set()
         self._lock = asyncio.Lock()
         self._actions: dict[str, Callable[[str], Awaitable[None] | None]] = {
@@ -67,7 +70,7 @@ class Browser:
             "refresh": lambda _value: self.refresh(),
             "open": self._open,
             "session": self._on_session,
-            "compare": self._compare,
+            "compare": self._compare_with,
         }
         self.controls = self._begin()
         self._actions |= self.controls.actions
@@ -178,7 +181,7 @@ class Browser:
 
     # -- the open recording ------------------------------------------------------------------
 
-    async def open(self, name: str) -> None:
+    async def open_recording(self, name: str) -> None:
         """Show a recording of the list.
 
         Args:
@@ -234,7 +237,7 @@ class Browser:
 
     # -- comparison --------------------------------------------------------------------------
 
-    async def _compare(self, name: str) -> None:
+    async def _compare_with(self, name: str) -> None:
         row = next((row for row in self.rows if row.name == name), None)
         if row is None or self.opened is None:
             return

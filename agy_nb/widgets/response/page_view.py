@@ -7,7 +7,7 @@ from typing import Any
 
 from agy_nb.widgets.response.static_fallback import StaticContent, StaticFallback
 from agy_nb.widgets.tree.front_end_messages import Message, PageAction
-from agy_nb.widgets.tree.live_view import LiveView
+from agy_nb.widgets.tree.live_view import LiveView, ViewWidget
 from agy_nb.widgets.tree.page_tree import PageTree
 
 
@@ -16,7 +16,7 @@ class PageView:
 
     Args:
         page: The nodes of the page.
-        label: The accessible name.
+        widget: The widget that shows it.
         static: Returns the static content.
         on_act: Called with the name and the value of a control that the user operates.
         catch_up: Reads and shows all that has happened so far; it may block.
@@ -29,13 +29,13 @@ class PageView:
     def __init__(
         self,
         page: PageTree,
-        label: str,
+        widget: ViewWidget,
         static: StaticContent,
         on_act: Callable[[str, str], None],
         catch_up: Callable[[], None],
     ) -> None:
         self.page = page
-        self.live = LiveView(page, mode="page", label=label, on_message=self._on_message)
+        self.live = LiveView(page, on_message=self._on_message, widget=widget)
         self._fallback = StaticFallback(self.live, static, catch_up)
         self._on_act = on_act
 

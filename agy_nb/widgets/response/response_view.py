@@ -56,6 +56,36 @@ def show(response: Response) -> None:
         _wait_in_cell(response, at_end=is_new)
 
 
+class _Html:
+    """The HTML of a response whose turn has ended, for marimo."""
+
+    def __init__(self, html: str) -> None:
+        self._html = html
+
+    def _mime_(self) -> tuple[str, str]:
+        return "text/html", self._html
+
+
+def part(response: Response) -> object:
+    """Return what a front end without IPython's display, such as marimo, shows for a response.
+
+    Args:
+        response: The response to show.
+
+    Returns:
+        A widget while the turn runs, which stays open; then HTML.
+
+    Example:
+        >>> from agy_nb.widgets.response.response_view import part
+        >>> response = await (await agent.chat("Hello"))
+        >>> part(response)._mime_()[0]
+        'text/html'
+    """
+    if response.done:
+        return _Html(bundle(_transcript_of(response))["text/html"])
+    return _ResponseView(response).follow()
+
+
 def _wait_in_cell(response: Response, *, at_end: bool) -> None:
     """Wait for the turn, in the last line of a cell now, else when the cell's code has ended."""
     shell = current_shell()
@@ -84,17 +114,22 @@ def _cell() -> int:
 def _show_finished(response: Response) -> None:
     from IPython.display import display
 
-    transcript = ConversationView()
-    transcript.begin_turn()
-    for event in response.events:
-        transcript.on_event(event)
-    transcript.catch_up()
+    transcript = _transcript_of(response)
     late = not (current_host().cell_running and why_headless())
     if not late:
         transcript.set_cost(run(cost_of(response)))
     handle = display(bundle(transcript), raw=True, display_id=True)
     if late:
         _run_in_background(_add_cost(response, transcript, handle))
+
+
+def _transcript_of(response: Response) -> ConversationView:
+    transcript = ConversationView()
+    transcript.begin_turn()
+    for event in response.events:
+        transcript.on_event(event)
+    transcript.catch_up()
+    return transcript
 
 
 _tasks: set[asyncio.Future[None]] = set()
@@ -129,6 +164,7 @@ class _ResponseView:
         self._transcript.begin_turn()
         self._view = LiveView(self._transcript, on_message=self._on_message)
         self._view.running = True
+        self._stays = False
         self._stop: Callable[[], None] = lambda: None
         self._fallback = StaticFallback(self._view, lambda: still(self._transcript))
 
@@ -137,6 +173,12 @@ class _ResponseView:
         self._stop = self._response.watch(self._on_event)
         if self._response.done:
             self._stop()
+
+    def follow(self) -> Any:
+        """Return the widget, which stays when the turn has ended."""
+        self._stays = True
+        self._stop = self._response.watch(self._on_event)
+        return self._view.widget
 
     def _on_event(self, event: Event) -> None:
         self._view.on_event(event)
@@ -154,6 +196,9 @@ class _ResponseView:
         self._view.running = False
         if not self._view.seen:  # no front end is waiting for updates
             self._transcript.catch_up()
+        if self._stays:
+            _run_in_background(self._complete())
+            return
         with contextlib.suppress(Exception):  # a front end that is closed must not fail the turn
             self._replace()
             self._view.leave(is_saved=self._fallback.in_output_widget)
@@ -169,7 +214,7 @@ class _ResponseView:
             await asyncio.sleep(0 if self._view.closed else INTERVAL_S)
         words = await cost_of(self._response)
         self._transcript.set_cost(words)
-        if words or late:
+        if (words or late) and not self._stays:
             with contextlib.suppress(Exception):  # as above
                 self._replace()
         self._view.touch()  # a view that stays open also shows the cost

@@ -6,6 +6,9 @@ before that, one that takes no input is taken for papermill or nbclient, which s
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 from agy_nb.kernel.stdin_prompt import why_no_stdin
 
 _opened = False
@@ -17,9 +20,28 @@ def view_opened() -> None:
     _opened = True
 
 
-def opens_views() -> bool:
-    """Whether a front end has opened a view in this process."""
-    return _opened
+def shows_views() -> bool:
+    """Whether views are seen outside a kernel: in marimo, or where one was opened."""
+    return _opened or in_marimo()
+
+
+def in_marimo() -> bool:
+    """Whether a notebook of marimo runs this code. Imports nothing."""
+    marimo = sys.modules.get("marimo")
+    return marimo is not None and bool(marimo.running_in_notebook())
+
+
+def marimo_runs_cell() -> bool:
+    """Whether marimo runs a cell now, so that a widget can be added to its output."""
+    if not in_marimo():
+        return False
+    contexts: Any = sys.modules.get("marimo._runtime.context")  # marimo has no public name for it
+    return contexts is None or contexts.get_context().execution_context is not None
+
+
+def append_in_marimo(widget: Any) -> None:
+    """Show a widget below the output of the cell that marimo runs."""
+    sys.modules["marimo"].output.append(widget)
 
 
 def why_headless() -> str:

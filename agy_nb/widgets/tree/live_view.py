@@ -94,9 +94,19 @@ class ViewModel(Protocol):
 class ViewWidget(anywidget.AnyWidget):
     """The anywidget of a view: a tree of nodes, and a composer if `mode` is `"chat"`.
 
-    Attributes:
+    Panels and pages derive from it, so that they work wherever a front end takes a widget. Their
+    names must not be those of `anywidget.AnyWidget`.
+
+    Args:
         mode: `"turn"`, `"chat"`, or `"page"` for a page with its own controls.
         label: The accessible name.
+
+    Raises:
+        WrongLoopError: No event loop has run in this process.
+
+    Attributes:
+        mode: As above.
+        label: As above.
         key: The widget's model id.
     """
 
@@ -107,14 +117,20 @@ class ViewWidget(anywidget.AnyWidget):
     label = traitlets.Unicode("Conversation").tag(sync=True)
     key = traitlets.Unicode("").tag(sync=True)
 
+    def __init__(self, mode: str, label: str) -> None:
+        _loop()  # nothing is created where it could not be updated
+        super().__init__(mode=mode, label=label)
+        self.key = self.model_id
+
     def __repr__(self) -> str:  # shown by a notebook that does not support widgets
         return f"<{self.label}, live>"
 
+    def close_widget(self) -> None:
+        """Close the connection to the front ends; a panel's `close` does more."""
+        super().close()  # type: ignore[no-untyped-call] # ipywidgets has no types
 
-def _new_widget(mode: str, label: str) -> Any:
-    widget = ViewWidget(mode=mode, label=label)
-    widget.key = widget.model_id
-    return widget
+    def __del__(self) -> None:
+        self.close_widget()
 
 
 def display_widget(widget: Any) -> Any:
@@ -152,6 +168,7 @@ class LiveView:
         mode: `"turn"`, `"chat"` for a composer below, or `"page"`.
         label: The accessible name.
         on_message: Called with front-end messages that this class does not handle itself.
+        widget: The widget that shows it; a new one by default.
 
     Raises:
         WrongLoopError: No event loop has run in this process.
@@ -172,9 +189,10 @@ class LiveView:
         mode: str = "turn",
         label: str = "Conversation",
         on_message: OnMessage = lambda _message, _buffers: None,
+        widget: Any = None,
     ) -> None:
         self.transcript = transcript
-        self.widget = _new_widget(mode, label)
+        self.widget: Any = widget or ViewWidget(mode, label)
         self.running = False
         self.queued = 0
         self.seen = False
@@ -339,7 +357,7 @@ class LiveView:
         self._closed = True
         self._detach()
         self.widget.on_msg(self._receive, remove=True)
-        self.widget.close()
+        self.widget.close_widget()
 
     @property
     def closed(self) -> bool:

@@ -19,6 +19,7 @@ from agy_nb.runtime.telemetry import Telemetry
 from agy_nb.widgets.response.html_values import counted
 from agy_nb.widgets.response.page_view import PageView
 from agy_nb.widgets.response.static_html import Still
+from agy_nb.widgets.tree.live_view import ViewWidget
 from agy_nb.widgets.tree.nodes import Upsert, static
 from agy_nb.widgets.tree.page_tree import PageTree
 from agy_nb.widgets.usage import usage_table as ut
@@ -46,10 +47,11 @@ class UsageSource(Protocol):
         ...
 
 
-class UsageView:
+class UsageView(ViewWidget):
     """Show token usage; `Agent.usage_ui` and `agy.usage_ui` create it.
 
-    The last line of a cell shows it. The notebook keeps it as static HTML.
+    The last line of a cell shows it. The notebook keeps it as static HTML. It is a widget, so it
+    can also be a part of others, such as `ipywidgets.HBox`.
 
     Args:
         source: Whose usage.
@@ -68,6 +70,7 @@ class UsageView:
     """
 
     def __init__(self, source: UsageSource, telemetry: Telemetry) -> None:
+        super().__init__("page", "Usage")
         self.by: ut.Grouping = "agent"
         self.order = ut.SortOrder()
         self.name = ""
@@ -75,7 +78,7 @@ class UsageView:
         self._usage: ut.UsageData | None = None
         self._exported: dict[str, Any] = {}
         self._page = PageTree()
-        self.view = PageView(self._page, "Usage", self._static, self._on_act, self._catch_up)
+        self.view = PageView(self._page, self, self._static, self._on_act, self._catch_up)
         self._timer: asyncio.TimerHandle | None = None
         self._updating: asyncio.Task[None] | None = None
         self._completing: set[asyncio.Task[None]] = set()
