@@ -424,7 +424,7 @@ async def test_hostile_recording_stays_text(open_page, tmp_path):
 async def test_shipped_recordings_are_all_shown_without_complaint(open_page):
     page = await open_page(SHIPPED)
     for name in page.names():
-        await page.act("open", name)
+        await page.browser.open_recording(name)
         assert "Cannot show" not in page.html, name
         assert "agy-footer" in page.html, name
 
