@@ -86,12 +86,14 @@ def install() -> None:
     if isinstance(getattr(local_connection, "subprocess", None), _SubprocessForSdk):
         return
     table.check()
+    strategies, engines = _strategies(), _engines()  # an import that fails leaves all as it was
     local: Any = local_connection
     local.subprocess = _SubprocessForSdk(local.subprocess)
     local.websockets = _WebsocketsForSdk(local.websockets)
-    for strategy in _strategies():
+    for strategy in strategies:
         strategy.__aenter__ = _as_one_start(strategy.__aenter__)
-    _start_engines_when_needed()
+    for engine in engines:
+        engine.__aenter__ = _with_engine_when_needed(engine)
     endpoints: tuple[Any, ...] = (types.GeminiAPIEndpoint, types.VertexEndpoint)
     for endpoint in endpoints:
         if hasattr(endpoint, "validate_endpoint"):  # without it a replay needs a key
@@ -115,14 +117,18 @@ def _strategies() -> tuple[Any, ...]:
     return tuple(strategies)
 
 
-def _start_engines_when_needed() -> None:
-    """Have LiteRT agents load their model, which takes a large file, only where a model is used."""
+def _engines() -> tuple[Any, ...]:
+    """The SDK's strategies that run a model in this process."""
     try:
-        from google.antigravity.connections.local import litert_connection as litert
-    except ImportError:  # older versions of the SDK have no LiteRT
-        return
-    kind: Any = litert.LiteRTConnectionStrategy
-    enter, without_engine = kind.__aenter__, super(kind, kind).__aenter__
+        from google.antigravity.connections.local import litert_connection
+    except ImportError:  # new in 0.1.21
+        return ()
+    return (litert_connection.LiteRTConnectionStrategy,)
+
+
+def _with_engine_when_needed(strategy_type: Any) -> Callable[[Any], Awaitable[None]]:
+    """Have an agent load its model, which takes a large file, only where a model is used."""
+    enter, without_engine = strategy_type.__aenter__, super(strategy_type, strategy_type).__aenter__
 
     @wraps(enter)
     async def enter_with_or_without(strategy: Any) -> None:
@@ -133,7 +139,7 @@ def _start_engines_when_needed() -> None:
         strategy._base_url = _NO_ENGINE
         await without_engine(strategy)
 
-    kind.__aenter__ = enter_with_or_without
+    return enter_with_or_without
 
 
 def _as_one_start(
