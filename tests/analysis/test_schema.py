@@ -41,6 +41,7 @@ def test_row_of_unknowns_has_the_types_too(name):
 
 
 @pytest.mark.parametrize("by", USAGE_KEYS)
+@pytest.mark.slow
 def test_usage_of_nothing_has_the_types_of_usage(by, tmp_path):
     (tmp_path / "none").mkdir()
     full = load(save(tmp_path / "c", two_calls())).usage(by)

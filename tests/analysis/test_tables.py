@@ -191,6 +191,7 @@ def test_without_prices_cost_is_not_looked_up(sessions):
         max_size=6,
     )
 )
+@pytest.mark.slow
 def test_unknown_price_never_becomes_zero(tmp_path_factory, models):
     folder = tmp_path_factory.mktemp("c")
     for number, model in enumerate(models):

@@ -100,6 +100,7 @@ def files_of(path):
 
 
 @given(turns=TURNS, there=FOLDERS, here=FOLDERS)
+@pytest.mark.slow
 def test_redact_replay_redact(room, turns, there, here):
     places = {TEMP: "/tmp"}
     redactor = Redactor(environ=ENVIRON, places=places)

@@ -319,6 +319,7 @@ def test_what_is_no_message_cannot_be_written(junk):
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 @given(data=st.data())
+@pytest.mark.slow
 def test_a_field_that_is_not_known_is_named_wherever_it_is(cls, data):
     outer = json.loads(encode(data.draw(strategy_for(cls))))
     outer["message"]["more"] = 1

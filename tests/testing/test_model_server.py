@@ -379,6 +379,7 @@ async def test_it_keeps_as_many_requests_as_it_is_told(client):
         assert model.statistics().calls == 3
 
 
+@pytest.mark.slow
 async def test_a_hundred_conversations_at_once(client):
     script = each([say("1"), say("2")])
     async with ScriptedModel(script) as model:

@@ -43,6 +43,7 @@ GOOD = json.dumps({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]})
     JSON | {"Host": "[::::"}, {"Content-Type": "text/plain"}, {"Content-Type": "text/plain;a=b"},
     {"Content-Type": "application/x-www-form-urlencoded"}, {},
 ], ids=str)  # fmt: skip
+@pytest.mark.slow
 async def test_page_of_elsewhere_is_refused(model, path, headers):
     status, text = await post(model, path, GOOD, **headers)
     assert status in (403, 415)

@@ -46,6 +46,7 @@ def read(session) -> list[e.Event]:
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=[path.name for path in SHIPPED])
+@pytest.mark.slow
 def test_live_tables_of_its_events_are_the_tables_of_the_cassette(path):
     telemetry = LiveTables()
     turns = itertools.count(1)
@@ -76,6 +77,7 @@ def rows(table: pd.DataFrame) -> list[str]:
 @pytest.mark.parametrize(
     "path", [path for path in SHIPPED if path.name not in NOT_OBSERVED], ids=lambda path: path.name
 )
+@pytest.mark.slow
 async def test_replay_has_the_events_of_the_cassette(path, tmp_path, monkeypatch):
     seen: list[list[e.Event]] = []
     make = local_connection.LocalConnection.__init__

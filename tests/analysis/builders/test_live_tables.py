@@ -47,6 +47,7 @@ async def test_runtime_has_every_agents_turns_also_when_closed():
     assert rt.tables.commands["command"].tolist()[0] == "create_agent"
 
 
+@pytest.mark.slow
 async def test_looking_while_a_turn_runs():
     go_on = asyncio.Event()
 

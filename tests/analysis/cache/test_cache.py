@@ -82,6 +82,7 @@ def assert_same(found, expected):
 
 @pytest.mark.parametrize("duplicates", ["drop", "keep"])
 @pytest.mark.parametrize("options", [{}, {"chunks": True, "text": True}, {"model_requests": False}])
+@pytest.mark.slow
 def test_every_table_is_that_of_the_recordings(folder, cache, read, duplicates, options):
     options = options | {"duplicates": duplicates}
     expected = agy.load(folder, cache=False, **options)
@@ -202,6 +203,7 @@ def test_after_any_changes_the_tables_are_the_same(operations, tmp_path_factory)
     shutil.rmtree(top)
 
 
+@pytest.mark.slow
 def test_many_small_segments_become_one(folder, cache, read):
     for number in range(12):
         settle(save(folder / f"more{number}", two_calls()))
@@ -219,6 +221,7 @@ def test_many_small_segments_become_one(folder, cache, read):
 
 @pytest.mark.parametrize("harm", ["cut", "garbage", "bit", "gone", "another table"])
 @pytest.mark.parametrize("name", ["index", "model_calls", "turns", "problems"])
+@pytest.mark.slow
 def test_damaged_files_are_written_again_without_a_word(folder, cache, read, name, harm, recwarn):
     expected = agy.load(folder, cache=False)
     agy.load(folder, cache=cache).usage()

@@ -121,6 +121,7 @@ KEYS = [
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key if isinstance(key, str) else None)
+@pytest.mark.slow
 def test_every_key_divides_every_sum(mixed, key):
     for by in (key, [key, "day"] if str(key) != "day" else [key, "model"]):
         usage = mixed.usage(by, tz="UTC")
@@ -134,6 +135,7 @@ def test_every_key_divides_every_sum(mixed, key):
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key if isinstance(key, str) else None)
+@pytest.mark.slow
 def test_every_key_divides_tools(mixed, key):
     usage = mixed.usage(["tool", key], tz="UTC")
     assert (usage["n_tool_calls"].tolist(), usage["attributed_tokens"].tolist()) == ([1], [22.0])
@@ -160,6 +162,7 @@ def test_a_column_of_requests_is_a_key_too(mixed):
         ({"where": "session_name == 'b'", "since": "2026-03-02"}, 202),
     ],
 )
+@pytest.mark.slow
 def test_every_question_takes_limits(mixed, limits, tokens):
     assert mixed.usage((), **limits, tz="UTC")["total_tokens"].sum() == tokens
     assert mixed.summary(**limits, tz="UTC")["total_tokens"].sum() == tokens
@@ -273,6 +276,7 @@ def two(tmp_path):
         ({"since": dt.timedelta(days=1)}, 0),
     ],
 )
+@pytest.mark.slow
 def test_time_limits_select_requests(two, limits, tokens):
     chosen = two.filter(**limits, tz="UTC")
     assert chosen.model_calls["total_tokens"].sum() == tokens

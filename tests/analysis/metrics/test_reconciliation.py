@@ -87,6 +87,7 @@ def is_honest(usage: Any, known: Truth) -> bool:
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda path: path.name)
+@pytest.mark.slow
 def test_shipped_cassette_has_the_tokens_of_its_requests(folder):
     known = truth(folder)
     assert_agrees(load(folder, prices=None).usage("session").iloc[0], known)

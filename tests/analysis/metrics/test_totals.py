@@ -84,6 +84,7 @@ def test_there_are_shipped_cassettes():
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda path: path.name)
+@pytest.mark.slow
 def test_calls_of_a_shipped_cassette_are_what_the_harness_counted(folder):
     sessions = load(folder)
     told = agree(sessions, folder)

@@ -83,6 +83,7 @@ def test_unknown_grouping_is_refused():
 
 
 @given(st.lists(st.tuples(st.sampled_from([ROOT, CHILD]), st.integers(0, 10**12))))
+@pytest.mark.slow
 def test_trajectories_sum_to_the_turn(calls):
     turn = Turn(events=[metered(where, total_tokens=tokens) for where, tokens in calls])
     whole, parts = usage_df(turn), usage_df(turn, by="trajectory")

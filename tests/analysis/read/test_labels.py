@@ -29,6 +29,7 @@ def of_agent(session=0, **labels):
     return wire.prompt().step(1, text="Hi").usage(prompt=10 * (session + 1)).idle().end()
 
 
+@pytest.mark.slow
 def test_labels_of_a_recording_are_columns_of_every_table(tmp_path):
     save(tmp_path / "a", two_calls(), labels={"user": "ada", "experiment": "b"})
     save(tmp_path / "b", two_calls(), labels={"user": "bob"})

@@ -18,12 +18,14 @@ SHIPPED = sorted((Path(__file__).parents[3] / "cassettes").glob("*/header.json")
 
 
 @pytest.mark.parametrize("header", SHIPPED, ids=[path.parent.name for path in SHIPPED])
+@pytest.mark.slow
 async def test_shipped_cassette_replays(header, tmp_path):
     async with use_cassette(header.parent, "none"):
         await SCENARIOS[header.parent.name].play(Setting(NO_MODEL, tmp_path))
 
 
 @pytest.mark.parametrize("header", SHIPPED, ids=[path.parent.name for path in SHIPPED])
+@pytest.mark.slow
 def test_shipped_cassette_is_sound(header):
     assert list(problems(header.parent)) == []
     assert not load(header.parent).partial

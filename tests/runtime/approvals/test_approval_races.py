@@ -96,6 +96,7 @@ def unanswered(response):
 
 
 @pytest.mark.parametrize("part", range(8))
+@pytest.mark.slow
 def test_no_approval_stays_pending(part):
     for seed in range(part, RUNS, 8):
         (response, table), _ = virtual_time.run(one_run(seed))

@@ -15,6 +15,7 @@ def test_corpus_is_large_and_has_no_payload_twice():
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.slow
 def test_nothing_hostile_is_left_of_a_payload(payload):
     around = (
         "{}",
@@ -37,6 +38,7 @@ def test_nothing_hostile_is_left_of_a_payload(payload):
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.slow
 def test_escaped_payload_is_text_and_nothing_else(payload):
     html = markup.escape(payload)
     assert read(html).elements == []
@@ -235,6 +237,7 @@ def test_first_block_of_a_language_is_coloured_though_its_lexer_loads_others(mon
 
 @pytest.mark.parametrize("language", ["console", "diff", "js", "yaml", "make", "css", "markdown"])
 @pytest.mark.parametrize("piece", ['\\"', "aaaa", "((((", "`", "<a ", "{{"])
+@pytest.mark.slow
 def test_no_code_is_coloured_for_long(language, piece):
     code_module.highlight("warm", language)
     began = time.process_time()

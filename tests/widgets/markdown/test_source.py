@@ -28,6 +28,7 @@ def shown(markdown: str) -> str:
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.slow
 def test_hostile_text_is_no_html_in_another_program(payload):
     for around in ("{}", "a `b\nc` {} `d`", "- `a\n- {} `b`", "| `a | {} | b` |", "> ```\n{}"):
         html = shown(saved(around.format(payload)))

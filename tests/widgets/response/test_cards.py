@@ -117,6 +117,7 @@ FIELDS = {
 
 
 @pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.slow
 def test_no_payload_changes_the_elements_of_a_card(field):
     wanted = skeleton(FIELDS[field]("harmless"))
     for payload in PAYLOADS:
@@ -124,6 +125,7 @@ def test_no_payload_changes_the_elements_of_a_card(field):
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.slow
 def test_nothing_hostile_is_left_of_a_question(payload):
     assert faults(cards.question_text(AskedQuestion(question=payload))) == []
 
