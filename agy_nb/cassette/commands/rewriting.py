@@ -17,6 +17,7 @@ from agy_nb.cassette.storage import catalog
 from agy_nb.cassette.storage.cassette_reader import find_header
 from agy_nb.cassette.storage.format import EPISODES, MODEL
 from agy_nb.cassette.storage.model_log import has_model, read_model
+from agy_nb.cassette.storage.safe_files import copy_any
 from agy_nb.cassette.storage.shared.model_yaml import write_model_yaml
 from agy_nb.cassette.storage.shared.vcr_file import write_vcr
 
@@ -105,7 +106,7 @@ def export(arguments: Namespace) -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_vcr(target, exchanges)
     else:
-        shutil.copytree(path, target, symlinks=True)
+        shutil.copytree(path, target, symlinks=True, copy_function=copy_any)
         if exchanges:
             write_model_yaml(target / MODEL, exchanges, share=False)
             (target / EPISODES).unlink(missing_ok=True)

@@ -23,7 +23,7 @@ from agy_nb.cassette.storage.format import (
     read_header,
 )
 from agy_nb.cassette.storage.model_log import has_model, read_model
-from agy_nb.cassette.storage.safe_files import files_of, name_within, open_plain
+from agy_nb.cassette.storage.safe_files import files_of, is_plain, name_within, open_plain
 from agy_nb.cassette.storage.shared.vcr_file import read_vcr
 from agy_nb.cassette.storage.writer import installed_sdk
 
@@ -88,7 +88,8 @@ def problems(path: Path, *, rules: Iterable[Rule] = ()) -> Iterator[VerifyProble
     try:
         recording = load(path)
         for file in files_of(path):
-            open_plain(file).close()
+            if is_plain(file) or name_within(path, file) in FILES:
+                open_plain(file).close()
     except CassetteError as error:
         yield VerifyProblem("unreadable", str(error))
         return
@@ -168,6 +169,9 @@ def remarks(path: Path) -> Iterator[str]:
     header = read_header(path)
     if not is_partial(path, header) and is_edited(path, header):
         yield "frames were edited after the recording; a replay uses the edited frames"
-    others = [name for file in files_of(path) if (name := name_within(path, file)) not in FILES]
+    files = {name_within(path, file): file for file in files_of(path)}
+    others = [name for name in files if name not in FILES]
     if others:
         yield f"unknown files: {', '.join(others)}"
+    if special := [name for name in others if not is_plain(files[name])]:
+        yield f"not checked for secrets, because not a regular file: {', '.join(special)}"

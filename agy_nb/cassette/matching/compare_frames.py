@@ -1,8 +1,10 @@
 """Whether two frames mean the same, and where they do not.
 
 Rule 1: a mark of the redaction in the recording stands for any text.
-Rule 2: JSON inside a string is compared as JSON, so that spaces and the order of keys mean nothing.
-Rule 3: a path leads into such JSON too: `toolResponse.responseJson.result.time`.
+Rule 2: the words of the user, a tool and the configuration must be equal, also if they are JSON.
+JSON that the SDK or the harness writes is compared by its meaning: spaces and the order of keys do
+not count.
+Rule 3: a path leads into JSON in a string too: `toolResponse.responseJson.result.time`.
 """
 
 from __future__ import annotations
@@ -30,6 +32,13 @@ MATCHERS = {
 """What `match_on` takes, and the client frames that each compares."""
 
 _MATCHER_OF = {kind: name for name, kinds in MATCHERS.items() for kind in kinds}
+_WRITTEN_BY_SDK = re.compile(
+    rf"{f.TOOL_RESPONSE}\.{f.RESPONSE_JSON}"
+    rf"|(?:{f.CONFIG}\.)?(?:tools\[\d+\]\.(?:{'|'.join(f.JSON_SCHEMAS)})|{f.FINISH_SCHEMA})"
+    rf"|(?:{f.CONFIG}\.)?models\[\d+\]\.{f.CUSTOM_ENDPOINT}\.{f.CONFIG_JSON}"
+    r"|messages\[\d+\]\.tool_calls\[\d+\]\.function\.arguments"
+)
+"""Paths of strings whose JSON the SDK writes in frames, or the harness in requests to a model."""
 _MISSING = object()
 _NAME = re.compile(r"[\w-]+")
 
@@ -79,6 +88,7 @@ class Comparer:
         self._match_on = frozenset(names)
         self._ignore = [_path_pattern(path) for path in ignore]
         self._normal = Normalizer(normalize)
+        self._strict = Comparer(match_on=names, normalize=normalize) if self._ignore else self
 
     def compares(self, kind: str) -> bool:
         """Whether frames of that kind are compared at all."""
@@ -122,10 +132,19 @@ class Comparer:
     def _strings(self, old: str, new: str, path: str) -> Iterator[Difference]:
         if old == new:
             return
-        inner = _json(old), _json(new)
-        if _MISSING not in inner:
-            yield from self._walk(*inner, path)
-        elif not same_text(old, new) and not self._same_when_normalized(old, new):
+        then, now = _json(old), _json(new)
+        if then is not _MISSING and now is not _MISSING:
+            found = self._walk(then, now, path)
+            first = next(found, None)
+            if first is not None:
+                yield first
+                yield from found
+                return
+            if MARK.search(old) or _WRITTEN_BY_SDK.fullmatch(path):
+                return  # redaction writes JSON again, too
+            if next(self._strict._walk(then, now, path), None) is not None:  # noqa: SLF001
+                return  # at a place that the user ignores
+        if not same_text(old, new) and not self._same_when_normalized(old, new):
             yield Difference(path, old, new)
 
     def _same_when_normalized(self, old: str, new: str) -> bool:

@@ -16,6 +16,7 @@ makes the whole of a system's text theirs.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from functools import partial
@@ -42,7 +43,7 @@ _MESSAGE = (
 _PROMPTING_MESSAGE = re.compile(rf"\A{_MESSAGE}")
 _LATER_MESSAGE = re.compile(rf"\n\n{_MESSAGE}")
 _TOOL_TIMES = re.compile(rf"\ACreated At: {_TIME}(?:\nCompleted At: {_TIME})?\n")
-_HOST_RESULT = re.compile(r"Tool response for [^\n]*:\n```json\n[^\n]*\n```")
+_HOST_RESULT = re.compile(r"Tool response for [^\n]*:\n```json\n(?P<json>[^\n]*)\n```")
 _REPORTED_IDS = {
     "invoke_subagent": (
         "Created the following subagents:\n",
@@ -200,7 +201,19 @@ class _HarnessParts:
             self._learn(match[1])
         # The result of a host tool is JSON in one line, so a message behind it is the harness's.
         at = result.end() if result else 0
-        return TIMES + text[:at] + _LATER_MESSAGE.sub(self._head, text[at:])
+        return TIMES + _with_sorted_keys(result) + _LATER_MESSAGE.sub(self._head, text[at:])
+
+
+def _with_sorted_keys(result: re.Match[str] | None) -> str:
+    """Return the result of a host tool; the SDK writes its JSON, in the order of a dict's keys."""
+    if result is None:
+        return ""
+    try:
+        written = json.dumps(json.loads(result["json"]), sort_keys=True)
+    except (ValueError, RecursionError):
+        return result[0]
+    start, end = (place - result.start() for place in result.span("json"))
+    return f"{result[0][:start]}{written}{result[0][end:]}"
 
 
 def in_strings(value: Any, change: Callable[[str], str]) -> Any:

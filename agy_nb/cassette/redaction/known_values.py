@@ -19,6 +19,9 @@ _SPACE = re.compile(r"\s{1,80}|\+")
 """A space of a value may be a plus sign in a form, or the end of a wrapped line."""
 _LEAST_CORE = 8
 """Characters of base64 that belong to a value alone; fewer would be found by chance."""
+_LEAST_CASELESS = 12
+"""Characters of a value from which it is also found in small letters and in capitals, if it has a
+digit. A shorter value, or one without digits, may be a word that texts contain anyway."""
 _RUN = f"{string.ascii_letters}{string.digits}+/_-"
 _LONGEST_RUN = 400
 _RUN_AFTER = re.compile(rf"[A-Za-z0-9+/_-]{{0,{_LONGEST_RUN}}}={{0,2}}")
@@ -89,6 +92,8 @@ def _in_one_space(values: KnownTexts, text: str) -> Iterator[tuple[int, int]]:
 def _written(value: str) -> Iterator[str]:
     """Yield a value as programs write it, apart from the escapes that `decoded_views` undoes."""
     yield value
+    if len(value) >= _LEAST_CASELESS and any(map(str.isdigit, value)):
+        yield from (value.lower(), value.upper())
     if not value.isascii():
         yield from (unicodedata.normalize(form, value) for form in ("NFC", "NFD"))
         yield value.encode("utf-8", "surrogatepass").decode("latin-1")  # the repr of bytes

@@ -37,7 +37,7 @@ from agy_nb.cassette.storage.format import (
 )
 from agy_nb.cassette.storage.model_log import read_journal, read_model
 from agy_nb.cassette.storage.ownership import RecordingLock
-from agy_nb.cassette.storage.safe_files import files_of, name_within, read_bytes
+from agy_nb.cassette.storage.safe_files import files_of, is_plain, name_within, read_bytes
 from agy_nb.cassette.storage.shared.model_yaml import read_model_yaml, write_model_yaml
 from agy_nb.cassette.storage.shared.vcr_file import read_vcr, write_vcr
 from agy_nb.cassette.storage.writer import CassetteWriter
@@ -148,7 +148,10 @@ _EXCHANGES: dict[str, Callable[[Path], Iterable[dict[str, Any]]]] = {
 
 
 def _others(path: Path) -> list[Path]:
-    return [file for file in files_of(path) if name_within(path, file) not in FILES]
+    """List the files that no recorder wrote. Links and pipes have no text of their own."""
+    return [
+        file for file in files_of(path) if is_plain(file) and name_within(path, file) not in FILES
+    ]
 
 
 def _as_text(file: Path) -> str:

@@ -229,7 +229,7 @@ class FileLock:
     The operating system holds the lock, so the end of the process releases it.
 
     Args:
-        path: What is locked; it need not exist.
+        path: The path to lock; it need not exist.
 
     Raises:
         BlockingIOError: Another holder has the lock.

@@ -7,12 +7,16 @@ file, a named pipe can block a reader permanently, and a line of a gigabyte can 
 from __future__ import annotations
 
 import errno
+import logging
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
+
+_log = logging.getLogger("agy_nb.cassette")
 
 LONGEST_LINE = 64 * 2**20
 """Most bytes of one line; a frame with a video of 45 MB fits."""
@@ -109,6 +113,37 @@ def files_of(folder: Path) -> list[Path]:
         for path in folders.pop().iterdir():
             (folders if path.is_dir() and not path.is_symlink() else found).append(path)
     return sorted(found)
+
+
+def is_plain(file: Path) -> bool:
+    """Return whether a path is a regular file, and not a link, a pipe, a socket or a device."""
+    try:
+        return stat.S_ISREG(file.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def copy_any(file: str | Path, there: str | Path) -> None:
+    """Copy a file of any kind: a link as a link, and a pipe, socket or device as the same one.
+
+    If the file system cannot have such a file under two names, the log says that it was left out.
+
+    Raises:
+        OSError: A file or a link cannot be copied.
+    """
+    file = Path(file)
+    if file.is_symlink():
+        Path(there).symlink_to(file.readlink())
+    elif is_plain(file):
+        shutil.copy2(file, there)
+    else:
+        try:
+            os.link(file, there, follow_symlinks=False)
+        except OSError as error:
+            _log.warning(
+                "%s is a pipe, a socket or a device, and could not be carried over to %s: %s",
+                file, there, error.strerror or error,
+            )  # fmt: skip
 
 
 def name_within(folder: Path, file: Path) -> str:

@@ -52,7 +52,7 @@ from agy_nb.cassette.storage.ownership import (
     where_kept,
     where_unfinished,
 )
-from agy_nb.cassette.storage.safe_files import LONGEST_LINE, files_of, write_all
+from agy_nb.cassette.storage.safe_files import LONGEST_LINE, copy_any, files_of, write_all
 from agy_nb.cassette.storage.shared.shared_texts import replacing
 from agy_nb.cassette.storage.write_thread import WriteThread
 
@@ -318,10 +318,7 @@ def _carry_over(old: Path, new: Path) -> None:
         if of_recorder or file.name in LITTER or os.path.lexists(there):
             continue
         there.parent.mkdir(parents=True, exist_ok=True)
-        if file.is_symlink():
-            there.symlink_to(file.readlink())
-        elif file.is_file():  # a pipe or a device cannot be copied
-            shutil.copy2(file, there)
+        copy_any(file, there)
 
 
 def new_header() -> Header:

@@ -69,3 +69,11 @@ def test_short_values_are_found_too():
     assert "ab" in known
     assert not known.add(["ab", ""])
     assert len(known) == 1
+
+
+@pytest.mark.parametrize("change", [str.lower, str.upper])
+def test_long_value_is_found_in_other_capitals(change):
+    known = KnownValues()
+    known.add(["Ab3dEf6hIj9k", "Administrator", "Summer24"])
+    assert known.find(f"x {change('Ab3dEf6hIj9k')} y") == [(2, 14)]
+    assert known.find(f"{change('Administrator')} in {change('Summer24')}") == []

@@ -61,6 +61,55 @@ async def test_words_of_the_user_are_compared_exactly(tmp_path, kind):
             await play(NO_MODEL, TWO)
 
 
+@pytest.mark.parametrize("seam", ["wire", "model"])
+@pytest.mark.parametrize("place", ["prompt", "instructions", "tool"])
+@pytest.mark.parametrize("other", ['{"b": 2, "a": 1}', '{"a":1,"b":2}', '{"a": 1.0, "b": 2}'])
+async def test_json_of_the_user_is_compared_word_for_word(tmp_path, seam, place, other):
+    words = '{"a": 1, "b": 2}'
+
+    async def play(base_url, run):
+        said = dict.fromkeys(["prompt", "instructions", "tool"], words) | {place: run}
+
+        def lookup(order: str) -> str:
+            """Look up an order."""
+            return said["tool"]
+
+        config = Setting(base_url, tmp_path / "at").config(
+            system_instructions=types.CustomSystemInstructions(text=said["instructions"]),
+            tools=[lookup],
+        )
+        return await talk(config, said["prompt"])
+
+    script = [call("lookup", order="1"), say("Done.")]
+    async with ScriptedModel(script) as model, use_cassette(tmp_path / "c"):
+        await play(model.base_url, words)
+    async with use_cassette(tmp_path / "c", "none", seam=seam):
+        assert "Done." in str(await play(NO_MODEL, words))
+    with pytest.raises(CassetteMismatchError, match="differs from the recording"):
+        async with use_cassette(tmp_path / "c", "none", seam=seam):
+            await play(NO_MODEL, other)
+
+
+@pytest.mark.parametrize("seam", ["wire", "model"])
+async def test_json_that_the_sdk_writes_is_compared_by_its_meaning(tmp_path, seam):
+    async def play(base_url, result):
+        def lookup(order: str) -> dict[str, int]:
+            """Look up an order."""
+            return result
+
+        config = Setting(base_url, tmp_path / "at").config(tools=[lookup])
+        return await talk(config, "Look it up")
+
+    script = [call("lookup", order="1"), say("Done.")]
+    async with ScriptedModel(script) as model, use_cassette(tmp_path / "c"):
+        await play(model.base_url, {"a": 1, "b": 2})
+    async with use_cassette(tmp_path / "c", "none", seam=seam):
+        assert "Done." in str(await play(NO_MODEL, {"b": 2, "a": 1}))
+    with pytest.raises(CassetteMismatchError, match="differs from the recording"):
+        async with use_cassette(tmp_path / "c", "none", seam=seam):
+            await play(NO_MODEL, {"b": 2, "a": 3})
+
+
 MARKS = "{{agy:secret}} {{agy:foo}} {{agy::home}} {{agy:home}}/x {{agy:}}"
 
 

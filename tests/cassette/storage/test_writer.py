@@ -3,6 +3,7 @@
 import errno
 import multiprocessing
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -12,12 +13,16 @@ from pathlib import Path
 import pytest
 
 from agy_nb.cassette.errors import CassetteBusyError, CassetteNotWrittenError
+from agy_nb.cassette.inspect.verify import problems, remarks
+from agy_nb.cassette.redaction.leaks import redact
 from agy_nb.cassette.storage import writer as journals
 from agy_nb.cassette.storage.atomic_replace import swap_in
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import HEADER, WIRE, Header, read_header
 from agy_nb.cassette.storage.ownership import unfinished_of
+from agy_nb.cassette.storage.safe_files import files_of, name_within
 from agy_nb.cassette.storage.writer import CassetteWriter
+from agy_nb.cli import main
 from tests.cassette.storage.recordings import prompts_of, record
 
 
@@ -43,13 +48,71 @@ def test_files_that_no_recorder_wrote_are_carried_over(tmp_path):
     (tmp_path / "c" / "notes" / "one.txt").write_text("one")
     (tmp_path / "c" / "notes" / "link").symlink_to("one.txt")
     (tmp_path / "c" / ".DS_Store").write_text("litter")
-    os.mkfifo(tmp_path / "c" / "pipe")
     record(tmp_path / "c", "new").finish()
     assert prompts_of(tmp_path / "c") == ["new"]
     assert (tmp_path / "c" / "README.md").read_text() == "how it was made"
     assert (tmp_path / "c" / "notes" / "link").readlink() == Path("one.txt")
     assert sorted(item.name for item in (tmp_path / "c").iterdir()) == [
         "README.md", HEADER, "notes", WIRE,
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def with_special_files(tmp_path, monkeypatch):
+    """A cassette with a link that leads nowhere, a pipe and a socket."""
+    record(tmp_path / "c", "old").finish()
+    (tmp_path / "c" / "notes").mkdir()
+    (tmp_path / "c" / "notes" / "gone").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "c" / "pipe")
+    monkeypatch.chdir(tmp_path / "c")  # the path of a socket must be short
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+        server.listen()
+        yield tmp_path / "c"
+
+
+on_posix = pytest.mark.skipif(
+    sys.platform == "win32", reason="pipes and sockets are those of POSIX"
+)
+
+
+@on_posix
+def test_links_pipes_and_sockets_are_carried_over(with_special_files):
+    path = with_special_files
+    record(path, "new").finish()
+    assert prompts_of(path) == ["new"]
+    assert (path / "notes" / "gone").readlink() == Path("nowhere")
+    assert (path / "pipe").is_fifo()
+    os.chdir(path)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect("socket")  # the server still listens at its path
+
+
+@on_posix
+def test_special_file_that_cannot_be_carried_over_is_named(with_special_files, monkeypatch, caplog):
+    def no_links(*_args, **_named):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", no_links)
+    record(with_special_files, "new").finish()
+    assert prompts_of(with_special_files) == ["new"]
+    assert f"{with_special_files / 'pipe'} is a pipe, a socket or a device" in caplog.text
+
+
+@on_posix
+@pytest.mark.blocking_allowed  # `shutil.copytree` compares `os.stat` with the original
+def test_special_files_are_no_faults(with_special_files, tmp_path, capsys):
+    path = with_special_files
+    monitored = ["notes/gone", "pipe", "socket"]
+    assert not [each for each in problems(path) if each.kind != "version"]
+    assert f"not a regular file: {', '.join(monitored)}" in " ".join(remarks(path))
+    (path / "key.txt").write_text("ghp_" + "a1B2c3D4" * 5)
+    redact(path, ())
+    assert (path / "key.txt").read_text() == "{{agy:secret}}"
+    assert (path / "notes" / "gone").is_symlink()
+    assert main(["cassette", "export", str(path), str(tmp_path / "copy")]) == 0
+    assert sorted(name_within(tmp_path / "copy", f) for f in files_of(tmp_path / "copy")) == [
+        HEADER, "key.txt", *monitored, WIRE,
     ]  # fmt: skip
 
 

@@ -57,9 +57,13 @@ _SHAPES = (
 )  # fmt: skip
 _RUN = re.compile(r"(?<![^\s\"'`,;()<>{}\[\]|])[^\s\"'`,;()<>{}\[\]|]{16,}")
 _JOINED = re.compile(r"[A-Za-z0-9_+/=-]*\Z")
-_WORD = re.compile(r"[a-z]{1,24}|[A-Z]{1,24}|[A-Z][a-z]{1,24}")
+_WORD = re.compile(r"[a-z]{1,24}|[A-Z]{1,24}|[A-Z][a-z]{1,24}|0x[0-9]{1,4}|[0-9]{1,4}")
 _DIGEST = re.compile(r"(?i)sha\d|md5|integrity")
-_SHAPE = re.compile(_B + r"(?:" + "|".join(_SHAPES) + ")", re.ASCII)
+_AFTER_DIGIT = [shape for shape in _SHAPES if re.match(r"(?:\(\?:)?[A-Za-z]{2}", shape)]
+"""The shapes that begin with letters, so that a digit directly before them is not a part of them."""
+_SHAPE = re.compile(
+    rf"{_B}(?:{'|'.join(_SHAPES)})|(?<=[0-9])(?=[A-Za-z])(?:{'|'.join(_AFTER_DIGIT)})", re.ASCII
+)
 
 _PREFIXED = re.compile(
     _B
@@ -135,7 +139,7 @@ def _with_spaces(text: str) -> Iterator[tuple[int, int]]:
 
 
 def is_apart(text: str, start: int) -> bool:
-    """Say whether a token stands by itself, or after words, and not within a digest or a picture."""
+    """Return whether a token is alone or after words and numbers, not in a digest or a picture."""
     before = text[max(0, start - 60) : start]
     joined = _JOINED.search(before)
     if joined is None or not joined[0]:
