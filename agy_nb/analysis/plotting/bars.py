@@ -1,4 +1,7 @@
-"""Charts of bars: tokens and cost over time, or turn by turn."""
+"""Charts of bars: tokens and cost over time, or turn by turn.
+
+A bar over time holds the model calls of its period, as `usage` by day or hour does.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from agy_nb.analysis.metrics.groups import Source, check_keys, local_times, session_names, with_keys
+from agy_nb.analysis.metrics.groups import (
+    Source,
+    check_keys,
+    columns_of,
+    local_times,
+    session_names,
+    with_keys,
+)
 from agy_nb.analysis.metrics.usage import usage_table
 from agy_nb.analysis.plotting.charts import (
     BLUE,
+    GREEN,
     LINES,
     ORANGE,
     PALE,
@@ -33,16 +44,23 @@ By: TypeAlias = Literal["time", "order"]
 _PARTS: tuple[tuple[str, str, str, Pattern], ...] = (
     ("cache_read_tokens", "prompt, from the cache", SKY, "/"),
     ("uncached_input_tokens", "prompt, not cached", BLUE, ""),
+    ("tool_use_tokens", "prompt of the model's tools", GREEN, "x"),
     ("reasoning_tokens", "thoughts", PINK, "."),
     ("answer", "answer", ORANGE, "\\"),
 )
 _PATTERNS: tuple[Pattern, ...] = ("", "/", "\\", ".", "x", "-")
 _BARS = 60
 """Maximum number of bars with gaps: more of them are too narrow to see each one."""
+_TURN = 0.8
+"""Width of a turn's bar."""
+_FEW = 9
+"""Fewer bars than this are not drawn wider: the axis has room for so many."""
 _PERIODS: tuple[tuple[int, str], ...] = (
     (1, "second"), (10, "10 seconds"), (60, "minute"), (600, "10 minutes"), (3600, "hour"),
     (21_600, "6 hours"), (86_400, "day"), (604_800, "week"), (2_592_000, "30 days"),
 )  # fmt: skip
+_NOT_STACKED = {"hour", "day", "week", "month", "turn", "tool", "trajectory"}
+"""Keys that do not divide a bar: periods are the axis, and the others have too many values."""
 
 
 def usage_chart(source: Source, by: By = "time", tz: str | None = None) -> Chart:
@@ -51,66 +69,68 @@ def usage_chart(source: Source, by: By = "time", tz: str | None = None) -> Chart
     Raises:
         InvalidInputError: `by` or the time zone is unknown.
     """
-    if by not in ("time", "order"):
+    if by == "order":
+        return _by_turn(source)
+    if by != "time":
         raise InvalidInputError(f"by must be 'time' or 'order', got {by!r}", field="by")
-    in_order = by == "order"
-    title = "Tokens by turn" if in_order else "Tokens over time"
-    chart = Chart(title, "turn, in order" if in_order else "time", "tokens", whole_x=in_order)
+    chart = Chart("Tokens over time", "time", "tokens", time_x=True)
+    calls = source.frame("model_calls").dropna(subset=["at"])
+    begins, width, word = _periods(local_times(calls["at"], tz))
+    columns = [name for name, *_ in _PARTS]
+    sums = _parts(calls)[columns].groupby(begins).sum()
+    if not sums.to_numpy().any():
+        return replace(chart, time_x=False, nothing="no metered model calls")
+    places = floats(sums.index + width / 2)
+    series, base = _stack(sums, places, [""] * len(places), width * 0.85, "bar")
+    low = _without_usage(calls).groupby(begins).any().tolist()
+    series += _lower_bounds(low, places, base, [""] * len(places))
+    return replace(
+        chart, x=f"time, per {word}", series=tuple(series), x_range=_around(places, width)
+    )
+
+
+def _parts(table: pd.DataFrame) -> pd.DataFrame:
+    """Return tokens of the parts of a bar, which add up to `total_tokens`."""
+    names = ["input_tokens", "cache_read_tokens", "tool_use_tokens", "output_tokens"]
+    counts = table[[*names, "reasoning_tokens"]].fillna(0).astype("float64")
+    return counts.assign(
+        uncached_input_tokens=counts["input_tokens"] - counts["cache_read_tokens"],
+        answer=counts["output_tokens"] - counts["reasoning_tokens"],
+    )
+
+
+def _without_usage(calls: pd.DataFrame) -> pd.Series[Any]:
+    return calls["status"].isin(["usage_unknown", "cut"])
+
+
+def _by_turn(source: Source) -> Chart:
+    chart = Chart("Tokens by turn", "turn, in order", "tokens", whole_x=True)
     usage = usage_table(source, "turn").dropna(subset=["total_tokens"])
-    if not in_order:
-        times = source.frame("turns")[["session_id", "turn_id", "started_at"]]
-        usage = usage.merge(times, on=["session_id", "turn_id"]).dropna(subset=["started_at"])
     if not len(usage):
         return replace(chart, nothing="no metered model calls")
-    reasoning = usage["reasoning_tokens"].fillna(0)
-    usage = usage.assign(
-        answer=usage["output_tokens"].fillna(0) - reasoning,
-        uncached_input_tokens=usage["input_tokens"].fillna(0)
-        - usage["cache_read_tokens"].fillna(0),
-    )
-    return _by_turn(source, usage, chart) if in_order else _by_time(usage, chart, tz)
-
-
-def _by_turn(source: Source, usage: pd.DataFrame, chart: Chart) -> Chart:
     sessions = session_names(source)
     names = [
         f"{sessions[session]} turn {turn}"
         for session, turn in zip(usage["session_id"], usage["turn_id"].astype(str), strict=True)
     ]
     places = floats(range(1, len(usage) + 1))
-    series, base = _stack(usage, places, names, 0.8)
+    kind: Kind = "bar" if len(usage) <= _BARS else "steps"
+    series, base = _stack(_parts(usage), places, names, _TURN, kind)
     bounds = usage["tokens_are_lower_bound"].fillna(value=False).to_numpy(dtype=bool)
     series += _lower_bounds(bounds.tolist(), places, base, names)
     ids = usage["session_id"].tolist()
     dividers = [n + 0.5 for n in range(1, len(ids)) if ids[n] != ids[n - 1]]
     shown = tuple(dividers) if len(dividers) < _BARS else ()
-    return replace(chart, series=tuple(series), x_range=(0.3, len(usage) + 0.7), dividers=shown)
-
-
-def _by_time(usage: pd.DataFrame, chart: Chart, tz: str | None) -> Chart:
-    begins, width, word = _periods(local_times(usage["started_at"], tz))
-    columns = [name for name, *_ in _PARTS]
-    sums = usage[columns].fillna(0).astype("float64").groupby(begins).sum()
-    bounds = usage["tokens_are_lower_bound"].fillna(value=False).astype(bool)
-    low = bounds.groupby(begins).any().tolist()
-    places = floats(sums.index + width / 2)
-    names = [""] * len(places)
-    series, base = _stack(sums, places, names, width * 0.85)
-    series += _lower_bounds(low, places, base, names)
-    return replace(
-        chart, x=f"time, per {word}", series=tuple(series), time_x=True,
-        x_range=_around(places, width),
-    )  # fmt: skip
+    return replace(chart, series=tuple(series), x_range=_around(places, 1.0), dividers=shown)
 
 
 def _stack(
-    table: pd.DataFrame, places: tuple[float, ...], names: list[str], width: float
+    table: pd.DataFrame, places: tuple[float, ...], names: list[str], width: float, kind: Kind
 ) -> tuple[list[Series], tuple[float, ...]]:
-    kind: Kind = "bar" if len(places) <= _BARS or width != 0.8 else "steps"  # noqa: PLR2004
     base = (0.0,) * len(places)
     series: list[Series] = []
     for column, label, colour, pattern in _PARTS:
-        heights = floats(table[column].fillna(0))
+        heights = floats(table[column])
         if any(heights):
             part = Series(
                 label, kind, colour, places, heights, base, text=tuple(names), pattern=pattern,
@@ -146,7 +166,7 @@ def cost_chart(
     Raises:
         InvalidInputError: The key or the time zone is unknown.
     """
-    if isinstance(by, str) and by in ("hour", "day", "week", "month", "turn", "tool", "trajectory"):
+    if isinstance(by, str) and by in _NOT_STACKED:
         raise InvalidInputError(
             f"cost is not stacked by {by!r}; use 'model' or a label", field="by"
         )
@@ -156,59 +176,81 @@ def cost_chart(
     title = "Cost so far" if cumulative else "Cost over time"
     chart = Chart(title, "time", "US dollars", money_y=True)
     calls = with_keys(source, "model_calls", source.frame("model_calls"), [by], tz)
-    calls = calls.dropna(subset=["cost_usd", "at"])
-    if not len(calls):
+    calls = calls.dropna(subset=["at"]).reset_index(drop=True)
+    if not calls["cost_usd"].notna().any():
         return replace(chart, nothing="no model call has a price")
-    column = "session_id" if by == "session" else "agent_id" if by == "agent" else calls.columns[-1]
-    if isinstance(by, str) and by in calls:
-        column = by
-    keys = calls[column].astype("string").fillna("unknown")
-    if by == "session":
-        keys = keys.map(session_names(source)).astype("string")
     begins, width, word = _periods(local_times(calls["at"], tz))
-    priced = pd.DataFrame(
-        {"begin": begins, "key": keys, "cost": calls["cost_usd"].astype("float64")}
-    )
-    table = priced.pivot_table(
-        index="begin", columns="key", values="cost", aggfunc="sum", fill_value=0.0
-    )
-    table = table[table.sum().sort_values(ascending=False).index]
-    most = len(LINES)
-    rest = table[table.columns[most:]].sum(axis=1)
-    first = table[table.columns[:most]]
+    table = _costs(calls, begins, _names(source, calls, by))
+    unpriced = calls["status"].eq("metered") & calls["cost_usd"].isna()
+    low = (unpriced | _without_usage(calls)).groupby(begins).any()
     if cumulative:
-        first, rest = first.cumsum(), rest.cumsum()
+        every = _every_period(table.index, width)
+        table = table.reindex(every, fill_value=0.0).cumsum()
+        low = pd.Series([*[False] * (len(every) - 1), low.any()])  # one mark says it for all
     places = floats(table.index + width / 2)
+    names = [""] * len(places)
     base, series = (0.0,) * len(places), []
-    for name, (colour, _), pattern in zip(first.columns, LINES, _PATTERNS, strict=False):
+    styles = [*zip((colour for colour, _ in LINES), _PATTERNS, strict=True), (PALE, "")]
+    for name, (colour, pattern) in zip(table.columns, styles, strict=False):
         part = Series(
-            short(str(name)), "bar", colour, places, floats(first[name]), base,
-            text=("",) * len(places), pattern=pattern, width=width * 0.85,
+            short(name), "bar", colour, places, floats(table[name]), base, text=tuple(names),
+            pattern=pattern, width=width * 0.85,
         )  # fmt: skip
         series.append(part)
         base = part.top
-    if len(table.columns) > most:
-        name = f"{len(table.columns) - most} more"
-        series.append(
-            Series(name, "bar", PALE, places, floats(rest), base, text=("",) * len(places),
-                   width=width * 0.85)
-        )  # fmt: skip
+    series += _lower_bounds(low.tolist(), places, base, names)
     return replace(
         chart, x=f"time, per {word}", series=tuple(series), time_x=True,
         x_range=_around(places, width),
     )  # fmt: skip
 
 
+def _costs(calls: pd.DataFrame, begins: pd.Series[Any], names: pd.Series[Any]) -> pd.DataFrame:
+    """Return cost per period and name: the largest first, and those after the sixth in one."""
+    import pandas as pd
+
+    cost = calls["cost_usd"].astype("float64").fillna(0.0)
+    parts = pd.DataFrame({"begin": begins, "name": names, "cost": cost})
+    table = parts.pivot_table(
+        index="begin", columns="name", values="cost", aggfunc="sum", fill_value=0.0
+    )
+    totals = table.sum()
+    table = table[totals[totals > 0].sort_values(ascending=False, kind="stable").index]
+    first, rest = table.columns[: len(LINES)], table.columns[len(LINES) :]
+    return table[first].assign(
+        **{f"{len(rest)} more": table[rest].sum(axis=1)} if len(rest) else {}
+    )
+
+
+def _names(source: Source, calls: pd.DataFrame, by: Any) -> pd.Series[Any]:
+    """Return the name of each call's part of a bar."""
+    column = columns_of([by])[-1]
+    names = calls[column].astype("string")
+    if isinstance(by, str) and by in ("session", "agent"):
+        sessions = calls["session_id"].map(session_names(source)).astype("string")
+        names = sessions if by == "session" else "agent " + names + " of " + sessions
+    missing = {"subagent": "main agent", "model": "unknown model"}
+    named: pd.Series[Any] = names.fillna(missing.get(column, f"no {column}"))
+    return named
+
+
 def _periods(times: pd.Series[Any]) -> tuple[pd.Series[Any], float, str]:
     """Return the begin of each time's period in seconds, and the length and name of a period."""
     seconds = times.astype("datetime64[us]").astype("int64") / 1e6
-    length = float(seconds.max() - seconds.min())
+    length = float(seconds.max() - seconds.min()) if len(seconds) else 0.0
     width, word = next((each for each in _PERIODS if length <= each[0] * _BARS), _PERIODS[-1])
     monday = 345_600 if width == 604_800 else 0  # 1970 began on a Thursday  # noqa: PLR2004
     return ((seconds - monday) // width) * width + monday, float(width), word
 
 
+def _every_period(begins: pd.Index[Any], width: float) -> pd.Index[Any]:
+    import numpy as np
+    import pandas as pd
+
+    return pd.Index(np.arange(begins[0], begins[-1] + width / 2, width))
+
+
 def _around(places: Sequence[float], width: float) -> tuple[float, float]:
     """Return the range of an axis: a few bars are not drawn as wide as the chart."""
-    room = max(width, (9 * width - (places[-1] - places[0])) / 2)
+    room = max(width * 0.7, (_FEW * width - (places[-1] - places[0])) / 2)
     return places[0] - room, places[-1] + room

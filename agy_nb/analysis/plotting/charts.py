@@ -8,6 +8,7 @@ Rule 3: unknown values are not drawn; a chart without values shows a note.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, RED, SKY, PINK = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7",
 )  # fmt: skip
-PALE = "#CCCCCC"
+PALE = "#999999"
 
 Kind: TypeAlias = Literal["bar", "steps", "line", "step", "points", "span"]
 Mark: TypeAlias = Literal["", "circle", "square", "up", "down", "diamond", "cross"]
@@ -33,7 +34,7 @@ class Series:
 
     Attributes:
         name: Its line in the legend; empty for one without.
-        kind: How it is drawn. A span is a bar that lies: from `x`, `length` long, in the row `y`.
+        kind: How it is drawn. A span is a horizontal bar: from `x`, `length` long, in the row `y`.
             Steps are many bars without gaps.
         colour: As `#RRGGBB`.
         x: Places on the axis that goes across.
@@ -83,7 +84,7 @@ class Chart:
         whole_x: Whether `x` counts things.
         x_range: From where to where; as the data has it when None.
         y_range: The same; an end that is None is left to the data.
-        guides: Values of `y` that get a faint line.
+        guides: Shares on the axis `y` that get a faint line, such as 0.9 for the 90th percentile.
         dividers: Values of `x` that get a faint line, such as those between sessions.
         time_x: Whether `x` is a time: seconds since 1970, as local clocks show them.
         money_y: Whether `y` is in US dollars.
@@ -110,6 +111,12 @@ class Chart:
         """A span that is shorter is drawn as long as this, to be seen."""
         return 0.003 * (self.x_range[1] - self.x_range[0]) if self.x_range else 0.0
 
+    @property
+    def few_places(self) -> list[float]:
+        """Places with a tick each where few things are counted; empty for many."""
+        last = max((max(series.x) for series in self.series if series.x), default=0.0)
+        return [float(number) for number in range(1, int(last) + 1)] if last <= _COUNTED else []
+
 
 LINES: tuple[tuple[str, Mark], ...] = (
     (BLUE, "circle"),
@@ -119,6 +126,8 @@ LINES: tuple[tuple[str, Mark], ...] = (
     (PINK, "diamond"),
     (SKY, "cross"),
 )
+_COUNTED = 12
+"""Up to so many things have a tick each."""
 _NAME = 30
 """Characters of a name that a legend has room for."""
 _POINTS = 2_000
@@ -126,8 +135,8 @@ _POINTS = 2_000
 
 
 def latency_chart(source: Source) -> Chart:
-    """Which share of model calls, turns and tools took how long."""
-    chart = Chart("Latency", "seconds (logarithmic)", "share that is as fast", log_x=True)
+    """Return the shares of model calls, turns and tools that took up to a number of seconds."""
+    chart = Chart("Latency", "seconds, logarithmic", "cumulative share", log_x=True)
     turns, tools, calls = (source.frame(name) for name in ("turns", "tool_calls", "model_calls"))
     series: list[Series] = []
     of = (
@@ -141,7 +150,7 @@ def latency_chart(source: Source) -> Chart:
         seconds = sorted(value for value in durations.dropna().dt.total_seconds() if value > 0)
         if seconds:
             shares = [(place + 1) / len(seconds) for place in range(len(seconds))]
-            name = f"{label} ({len(seconds)})"
+            name = f"{label} ({len(seconds):,})"
             x, y = floats(_thin(seconds)), floats(_thin(shares))
             series.append(Series(name, "step", colour, x, y, mark=mark))
     if not series:
@@ -154,7 +163,8 @@ def context_chart(source: Source, most: int = 5) -> Chart:
 
     Args:
         source: Tables.
-        most: Trajectories with a colour: those with the longest prompts; the others stay pale.
+        most: Trajectories with a colour: those with the longest prompts, of equal ones those with
+            more calls. The others are pale.
     """
     import numpy as np
 
@@ -170,7 +180,7 @@ def context_chart(source: Source, most: int = 5) -> Chart:
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
     ends = np.append(starts[1:], len(prompts))
     places = np.arange(len(prompts)) - np.repeat(starts, ends - starts) + 1.0
-    chosen = np.argsort(-np.maximum.reduceat(prompts, starts), kind="stable")
+    chosen = np.lexsort((starts - ends, -np.maximum.reduceat(prompts, starts)))
     chosen = chosen[: min(most, len(LINES))]
     about = calls.iloc[order[starts[chosen]]]
     several = len(set(calls["session_id"])) > 1
@@ -184,6 +194,8 @@ def context_chart(source: Source, most: int = 5) -> Chart:
         )
         for group, name, (colour, mark) in zip(chosen, names, LINES, strict=False)
     ]  # fmt: skip
+    last = float(places.max())
+    chart = replace(chart, x_range=(1 - max(0.5, last * 0.03), last + max(0.5, last * 0.03)))
     others = len(starts) - len(chosen)
     if not others:
         return replace(chart, series=tuple(lines))
@@ -218,6 +230,13 @@ def _thin(values: Sequence[Any]) -> Sequence[Any]:
     """Every so many values, and the last one."""
     step = -(-len(values) // _POINTS)
     return values if step <= 1 else [*values[:-1:step], values[-1]]
+
+
+def money_decimals(step: float) -> int:
+    """Return the decimals of dollars on an axis with a tick every `step` dollars."""
+    if step >= 1:
+        return 0
+    return max(2, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 2
 
 
 def floats(values: Iterable[Any]) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ import importlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from agy_nb.analysis.plotting.charts import Chart, Series
+from agy_nb.analysis.plotting.charts import Chart, Series, money_decimals
 from agy_nb.analysis.plotting.fonts import drawable, families
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ _HATCHES = {"": None, "/": "//", "\\": "\\\\", ".": "..", "x": "xx", "-": "--"}
 _DAY = 86_400
 _NAMED = 13
 """A span not so many times as long as the shortest has no room for its word."""
+_WORD = 24
+"""Maximum number of characters above a span."""
 
 
 def axes(chart: Chart, ax: Axes | None = None, figsize: tuple[float, float] | None = None) -> Axes:
@@ -43,15 +45,18 @@ def axes(chart: Chart, ax: Axes | None = None, figsize: tuple[float, float] | No
     ax.set(xlabel=chart.x, ylabel=chart.y)
     ax.set_title(drawable(chart.title), parse_math=False, fontfamily=families())
     if chart.nothing:
-        ax.text(
-            0.5, 0.5, chart.nothing, transform=ax.transAxes, ha="center", va="center", color="0.4"
-        )
+        ax.text(0.5, 0.5, chart.nothing, transform=ax.transAxes, ha="center", va="center")
         ax.set(xticks=[], yticks=[])
         return ax
+    faint: dict[str, Any] = {"color": "0.5", "alpha": 0.5, "linewidth": 0.8, "zorder": 0}
     for guide in chart.guides:
-        ax.axhline(guide, color="0.8", linewidth=0.8, zorder=0)
+        ax.axhline(guide, **faint)
+        ax.text(
+            0.995, guide, f"p{guide * 100:.0f}", transform=ax.get_yaxis_transform(), ha="right",
+            va="bottom", fontsize="x-small",
+        )  # fmt: skip
     for divider in chart.dividers:
-        ax.axvline(divider, color="0.6", linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
+        ax.axvline(divider, linestyle=(0, (4, 3)), **faint)
     for series in chart.series:
         _draw(ax, _in_days(series) if chart.time_x else series, chart)
     _frame(ax, chart)
@@ -63,63 +68,69 @@ def _in_days(series: Series) -> Series:
     return replace(series, x=tuple(at / _DAY for at in series.x), width=series.width / _DAY)
 
 
+def _paper(ax: Axes) -> Any:
+    """Return the colour behind the axes: edges and patterns have it, also in a dark style."""
+    from matplotlib.colors import to_rgba
+
+    grounds = (ax.get_facecolor(), ax.get_figure(root=True).get_facecolor())  # type: ignore[union-attr]
+    return next((colour for colour in grounds if to_rgba(colour)[3]), "white")
+
+
 def _draw(ax: Axes, series: Series, chart: Chart) -> None:
     style: dict[str, Any] = {"color": series.colour, "label": drawable(series.name) or "_"}
-    hatch = _HATCHES[series.pattern]
+    hatch, paper = _HATCHES[series.pattern], _paper(ax)
     mark = _MARKS[series.mark]
     every = max(1, len(series.x) // 10)
     match series.kind:
         case "bar":
-            style |= {"edgecolor": "white", "linewidth": 0.5, "hatch": hatch}
-            ax.bar(series.x, series.y, series.width, bottom=series.floor, **style)
+            style |= {"edgecolor": paper, "linewidth": 0.5, "hatch": hatch}
+            for bar in ax.bar(series.x, series.y, series.width, bottom=series.floor, **style):
+                bar.sticky_edges.y.clear()  # else the axis ends where the highest bar does
         case "steps":
             style = {"facecolor": series.colour, "label": style["label"], "hatch": hatch}
-            style |= {"edgecolor": "white", "linewidth": 0}
+            style |= {"edgecolor": paper, "linewidth": 0}
             ax.fill_between(series.x, series.floor, series.top, step="mid", **style)
         case "points":
             ax.plot(series.x, series.y, marker=mark, linestyle="none", markersize=6, **style)
         case "span":
-            _spans(ax, series, chart, style | {"hatch": hatch, "edgecolor": "white"})
+            style = {"facecolor": series.colour, "label": style["label"], "hatch": hatch}
+            _spans(ax, series, chart, style | {"edgecolor": paper})
         case "step":
             ax.step(series.x, series.y, where="post", marker=mark, markevery=every, **style)
         case "line":
-            style |= {} if series.mark else {"linewidth": 0.8, "zorder": 0}
+            style |= {} if series.mark else {"linewidth": 0.8, "zorder": 0, "alpha": 0.6}
             ax.plot(series.x, series.y, marker=mark, markevery=every, **style)
 
 
 def _spans(ax: Axes, series: Series, chart: Chart, style: dict[str, Any]) -> None:
-    every = zip(series.x, series.y, series.length, series.text, strict=True)
-    for number, (begin, row, length, word) in enumerate(every):
-        named = length > chart.shortest * _NAMED
+    """Draw each row at once: a turn can have thousands of calls."""
+    spans = [*zip(series.x, series.y, series.length, series.text, strict=True)]
+    shortest = chart.shortest
+    for number, row in enumerate(sorted(set(series.y))):
         label = {"label": "_"} if number else {}
-        drawn = max(length, chart.shortest)
-        ax.barh(row, drawn, left=begin, height=0.5, linewidth=0.5 * named, **(style | label))
-        if not named:  # seen even where it is narrower than a pixel
-            ax.vlines(begin, row - 0.25, row + 0.25, color=series.colour, linewidth=0.8)
-        if named and series.pattern:
-            middle = begin + length / 2
+        long = [(begin, length) for begin, y, length, _ in spans if y == row]
+        bars = [(begin, max(length, shortest)) for begin, length in long]
+        ax.broken_barh(bars, (row - 0.25, 0.5), linewidth=0.3, **(style | label))
+        # A span is seen even where it is narrower than a pixel.
+        short = [begin for begin, length in long if length <= shortest * _NAMED]
+        ax.vlines(short, row - 0.25, row + 0.25, color=series.colour, linewidth=0.8)
+    if not series.pattern:
+        return
+    for begin, row, length, word in spans:
+        if length > shortest * _NAMED:
             place: dict[str, Any] = {"fontsize": "x-small", "ha": "center", "va": "bottom"}
-            place["fontfamily"] = families()
-            ax.text(middle, row - 0.27, drawable(word), parse_math=False, **place)
+            place |= {"fontfamily": families(), "clip_on": True}
+            middle = begin + length / 2
+            ax.text(middle, row - 0.27, drawable(_fitting(word)), parse_math=False, **place)
+
+
+def _fitting(word: str) -> str:
+    return word if len(word) <= _WORD else f"{word[: _WORD - 1]}…"
 
 
 def _frame(ax: Axes, chart: Chart) -> None:
-    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
-
-    if chart.log_x:
-        ax.set_xscale("log")
-    if chart.whole_x:
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    elif not chart.rows and not chart.guides:
-        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    if chart.money_y:
-        ax.yaxis.set_major_formatter(StrMethodFormatter("${x:,.6g}"))
-    if chart.time_x:
-        dates: Any = importlib.import_module("matplotlib.dates")  # which has no types
-        locator = dates.AutoDateLocator(minticks=2, maxticks=8)
-        ax.xaxis.set_major_locator(locator)
-        ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+    _x_ticks(ax, chart)
+    _y_ticks(ax, chart)
     if chart.x_range:
         unit = _DAY if chart.time_x else 1
         ax.set_xlim(chart.x_range[0] / unit, chart.x_range[1] / unit)
@@ -135,7 +146,49 @@ def _frame(ax: Axes, chart: Chart) -> None:
         ax.autoscale_view(scalex=False)
         ax.set_ylim(*chart.y_range)
     ax.spines[["top", "right"]].set_visible(False)
+    if not ax.get_legend_handles_labels()[1]:
+        return
     legend = ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     for name in legend.get_texts():
         name.set_parse_math(False)
         name.set_fontfamily(families())
+
+
+def _x_ticks(ax: Axes, chart: Chart) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator
+
+    if chart.log_x:
+        ax.set_xscale("log")
+        places = [place for series in chart.series for place in series.x]
+        decades = max(places) >= 100 * min(places)  # else they are too few to have a tick each
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if decades else (1.0, 2.0, 5.0)))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        ax.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+    if chart.whole_x:
+        few = chart.few_places
+        ax.xaxis.set_major_locator(FixedLocator(few) if few else MaxNLocator(integer=True))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    if chart.time_x:
+        dates: Any = importlib.import_module("matplotlib.dates")  # which has no types
+        locator = dates.AutoDateLocator(minticks=2, maxticks=8)
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+
+
+def _y_ticks(ax: Axes, chart: Chart) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+
+    if chart.guides:
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    elif chart.money_y:
+        ax.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _dollars(ax, value)))
+    elif not chart.rows:
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def _dollars(ax: Axes, value: float) -> str:
+    ticks = ax.yaxis.get_majorticklocs()
+    step = float(ticks[1] - ticks[0]) if len(ticks) > 1 else value
+    return f"${value:,.{money_decimals(step)}f}"

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from agy_nb.analysis.plotting.charts import Chart, Series
+from agy_nb.analysis.plotting.charts import Chart, Series, money_decimals
 
 _MARKS = {
     "": None, "circle": "circle", "square": "square", "up": "triangle-up",
     "down": "triangle-down", "diamond": "diamond", "cross": "cross",
 }  # fmt: skip
-_COUNTED = 12
-"""Up to so many things each has its tick: those that Plotly chooses may lie between two."""
+_FAINT = {"color": "rgba(128,128,128,0.5)", "width": 1}
 _PATTERNS = {"": "", "/": "/", "\\": "\\", ".": ".", "x": "x", "-": "-"}
 
 
@@ -27,11 +26,14 @@ def figure(chart: Chart, figsize: tuple[float, float] | None = None) -> Any:
     Raises:
         ImportError: Plotly is not installed.
     """
-    from plotly import graph_objects as go  # type: ignore[import-untyped] # it has no types
+    from plotly import (  # type: ignore[import-untyped] # it has no types
+        graph_objects as go,
+        io as pio,
+    )
 
     made = go.Figure()
     made.update_layout(
-        template="plotly_white",
+        template="plotly_white" if pio.templates.default == "plotly" else pio.templates.default,
         title=_text(chart.title),
         barmode="overlay",
         height=220 + 60 * len(chart.rows) if chart.rows else 380,
@@ -49,9 +51,12 @@ def figure(chart: Chart, figsize: tuple[float, float] | None = None) -> Any:
     for series in chart.series:
         made.add_trace(_trace(go, series, chart))
     for divider in chart.dividers:
-        made.add_vline(divider, line={"color": "#999999", "width": 1, "dash": "dash"})
+        made.add_vline(divider, line=_FAINT | {"dash": "dash"})
     for guide in chart.guides:
-        made.add_hline(guide, line={"color": "#CCCCCC", "width": 1}, layer="below")
+        made.add_hline(
+            guide, line=_FAINT, layer="below", annotation_text=f"p{guide * 100:.0f}",
+            annotation_position="top right", annotation_font_size=10,
+        )  # fmt: skip
     _axes(made, chart)
     return made
 
@@ -107,7 +112,8 @@ def _trace(go: Any, series: Series, chart: Chart) -> Any:
             "width": 2 if series.mark else 1,
             "shape": "hv" if series.kind == "step" else "linear",
         },
-        marker={"symbol": _MARKS[series.mark]} if series.mark else None,
+        marker={"symbol": _MARKS[series.mark], "size": 8} if series.mark else None,
+        opacity=1 if series.mark else 0.6,
         hovertemplate=f"{about}<extra></extra>" if series.name else None,
         hoverinfo=None if series.name else "skip", **seen,
     )  # fmt: skip
@@ -120,16 +126,20 @@ def _times(seconds: Sequence[float]) -> list[str]:
 
 def _axes(made: Any, chart: Chart) -> None:
     span = _times(chart.x_range) if chart.time_x and chart.x_range else chart.x_range
-    made.update_xaxes(title=chart.x, range=span)
+    made.update_xaxes(title=chart.x, range=span, ticks="outside", tickcolor="rgba(0,0,0,0)")
+    if chart.time_x:
+        made.update_xaxes(tickangle=0, nticks=5)
     if chart.money_y:
-        made.update_yaxes(tickprefix="$", tickformat=",~g")
+        top = max((value for series in chart.series for value in series.top), default=0.0)
+        made.update_yaxes(tickformat=f"$,.{money_decimals(top / 6)}f")
+    if chart.guides:
+        made.update_yaxes(tickformat=".0%")
     if chart.log_x:
         places = [place for series in chart.series for place in series.x]
         decades = max(places) >= 100 * min(places)  # else they are too few to have a tick each
         made.update_xaxes(type="log", tickformat="~g", dtick=1 if decades else None)
     if chart.whole_x:
-        last = max((max(series.x) for series in chart.series if series.x), default=0.0)
-        made.update_xaxes(tickformat=",d", dtick=1 if last < _COUNTED else None)
+        made.update_xaxes(tickformat=",d", tickvals=chart.few_places or None)
         made.update_yaxes(tickformat=",d")
     if chart.rows:
         low, high = chart.y_range

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _SPANS: tuple[tuple[str, str, str, str, str, Pattern], ...] = (
     ("started_at", "ended_at", "model", "model works", BLUE, ""),
     ("started_at", "ended_at", "tool", "tool runs", GREEN, "/"),
-    ("asked_at", "decided_at", "kind", "waits for the user", ORANGE, "."),
+    ("asked_at", "decided_at", "asked", "waits for the user", ORANGE, "."),
 )
 """Of each kind of span: when it begins and ends, its word, its name, its colour, its pattern."""
 
@@ -55,6 +55,7 @@ def timeline_chart(source: Source, turn_id: int | None, session_id: str | None) 
     said = said.rename(columns={"first_at": "started_at", "last_at": "ended_at"})
     columns = ["trajectory_id", "started_at", "ended_at", "model"]
     works = pd.concat([calls[columns], said.assign(model="answer")[columns]], ignore_index=True)
+    waits = waits.assign(asked=waits["tool"].fillna(waits["kind"].astype("string")))
     failed = _of(source.frame("errors"), turn).dropna(subset=["at"])
     failed = failed[failed["trajectory_id"].isin(rows)]
     series = [
@@ -72,7 +73,8 @@ def timeline_chart(source: Source, turn_id: int | None, session_id: str | None) 
             mark="cross",
         )
     )
-    whole = (end - start).total_seconds() if str(end) != "NaT" else 0.0
+    ends = [at + long for part in series for at, long in zip(part.x, part.length, strict=False)]
+    whole = max((end - start).total_seconds() if str(end) != "NaT" else 0.0, *ends, 0.0)
     return Chart(
         title,
         "seconds since the prompt",
