@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from agy_nb.cassette.errors import CassetteNotWrittenError
+from agy_nb.cassette.errors import CassetteError, CassetteNotWrittenError
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.storage.atomic_replace import write_file
 from agy_nb.cassette.storage.format import HEADER, read_header
@@ -17,6 +17,21 @@ from agy_nb.protocol.labels import checked_labels
 def redacted(labels: Mapping[str, str], redactor: Redactor) -> dict[str, str]:
     """Return labels without secrets."""
     return {redactor.text(name): redactor.text(value) for name, value in labels.items()}
+
+
+def labels_to_keep(path: Path, redactor: Redactor) -> dict[str, str]:
+    """Return the labels of a cassette that is recorded again. Reads the disk.
+
+    A cassette that does not exist, or cannot be read, has none.
+
+    Args:
+        path: Its folder.
+        redactor: Redacts them by the rules of the new recording.
+    """
+    try:
+        return redacted(read_header(path).labels, redactor)
+    except (OSError, CassetteError):
+        return {}
 
 
 def change_labels(

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agy_nb.cassette import echo_model
-from agy_nb.cassette.cassette_labels import redacted
+from agy_nb.cassette.cassette_labels import labels_to_keep, redacted
 from agy_nb.cassette.cassette_options import CassetteOptions
 from agy_nb.cassette.errors import (
     CassetteActiveError,
@@ -272,7 +272,7 @@ class CassetteSession:
             header = replace(header, id=cassette.header.id or header.id)
         if cassette and at_model:  # the old frames stay, and so does the header that describes them
             header = replace(cassette.header, complete=False)
-        old = cassette.header.labels if cassette else {}
+        old = labels_to_keep(self._place(), self._redactor)
         header = replace(header, labels={**old, **redacted(self._options.labels, self._redactor)})
         writer = CassetteWriter(
             self._folder / self._options.path,

@@ -11,9 +11,11 @@ import pickle
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agy_nb.cassette.cassette_labels import labels_to_keep
 from agy_nb.cassette.errors import CassetteNotWrittenError
 from agy_nb.cassette.record.recorder import (
     FrameRecorder,
@@ -118,7 +120,8 @@ class FrameSnapshot:
         redactor.warm_up()
         # Read by the journal's thread as it writes: unpacked, all at once would be too much.
         lines = map(redactor.line, joined(timed(self._frames()), redactor, live=True))
-        CassetteWriter(path, new_header(), keep=lines).finish(
+        header = replace(new_header(), labels=labels_to_keep(path, redactor))
+        CassetteWriter(path, header, keep=lines).finish(
             lambda: dict(redactor.counts),
             complete=not self._full,
             harness=harness_text(self._harness),

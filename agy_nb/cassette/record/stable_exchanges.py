@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
@@ -41,6 +42,11 @@ def stable_exchanges(
     """
     renamed = [_renamed(made, ids) for made in new]
     one, other = [_asks(made) for made in old], [_asks(made) for made in renamed]
+    if one != other and Counter(one) == Counter(other):  # requests of agents that run side by side
+        same: dict[str, deque[Interaction]] = {}
+        for asked, made in zip(other, renamed, strict=True):
+            same.setdefault(asked, deque()).append(made)
+        renamed, other = [same[asked].popleft() for asked in one], one
     matcher = difflib.SequenceMatcher(None, one, other, autojunk=False)
     found: list[Interaction] = []
     for tag, start, end, new_start, new_end in matcher.get_opcodes():

@@ -14,7 +14,7 @@ import difflib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
@@ -39,24 +39,37 @@ class RenamedIds:
     Args:
         old: The lines of the old recording.
         new: The lines of the new one.
+        known: Ids that were renamed before, in earlier lines of the new recording.
+
+    Attributes:
+        names: The old ids, by the new ones.
     """
 
-    def __init__(self, old: Iterable[WireRecord], new: Iterable[WireRecord]) -> None:
+    def __init__(
+        self,
+        old: Iterable[WireRecord],
+        new: Iterable[WireRecord],
+        known: Mapping[str, str] | None = None,
+    ) -> None:
         before, after = _ids_by_field(old), _ids_by_field(new)
-        self._names: dict[str, str] = {}
+        self.names: dict[str, str] = dict(known or {})
+        found = {
+            name: list(dict.fromkeys(self.names.get(one, one) for one in ids))
+            for name, ids in after.items()
+        }
         taken: set[str] = set()
-        for name, ids in after.items():
+        for name, ids in found.items():
             for one, other in zip(ids, before.get(name, ()), strict=False):
-                if one not in self._names and other not in taken:
-                    self._names[one] = other
+                if one not in self.names and other not in taken:
+                    self.names[one] = other
                     taken.add(other)
-        kept = {one for ids in after.values() for one in ids} - self._names.keys()
+        kept = {one for ids in found.values() for one in ids} - self.names.keys()
         if kept & taken:  # two ids would get the same name
-            self._names = {}
+            self.names = dict(known or {})
 
     def text(self, text: str) -> str:
         """Return a text with the old ids in it."""
-        return _ID.sub(lambda found: self._names.get(found[0], found[0]), text)
+        return _ID.sub(lambda found: self.names.get(found[0], found[0]), text)
 
     def value(self, value: Any) -> Any:
         """Return JSON data with the old ids in all of its texts."""
@@ -67,23 +80,23 @@ class RenamedIds:
         return [self.value(item) for item in value] if isinstance(value, list) else value
 
 
-def _ids_by_field(lines: Iterable[WireRecord]) -> dict[str, list[str]]:
-    """Return the ids that a harness gave, by the field of their first place, in their order."""
-    found: dict[str, dict[str, None]] = {}
+def _ids_by_field(lines: Iterable[WireRecord]) -> dict[tuple[int, str], list[str]]:
+    """Return the ids that a harness gave, by the session and field of their first place."""
+    found: dict[tuple[int, str], dict[str, None]] = {}
 
-    def look(value: Any, name: str) -> None:
+    def look(session: int, value: Any, name: str) -> None:
         if isinstance(value, dict):
             for key, item in value.items():
-                look(item, key)
+                look(session, item, key)
         elif isinstance(value, list):
             for item in value:
-                look(item, name)
+                look(session, item, name)
         elif name in _ID_FIELDS and isinstance(value, str) and _ID.fullmatch(value):
-            found.setdefault(name, {})[value] = None
+            found.setdefault((session, name), {})[value] = None
 
     for line in lines:
         if line.direction == "harness":
-            look(line.frame, "")
+            look(line.session, line.frame, "")
     return {name: list(ids) for name, ids in found.items()}
 
 

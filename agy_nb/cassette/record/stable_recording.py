@@ -10,6 +10,7 @@ from typing import NamedTuple
 from agy_nb.cassette.errors import CassetteError
 from agy_nb.cassette.record.stable_exchanges import stable_exchanges
 from agy_nb.cassette.record.stable_lines import RenamedIds, stable_lines
+from agy_nb.cassette.record.stable_sessions import renumbered
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.http.exchanges import cleaned
 from agy_nb.cassette.redaction.streams import joined
@@ -43,7 +44,14 @@ class Revised(NamedTuple):
     header: Callable[[Header], Header]
 
 
-def revised(old: Path, new: Path, redactor: Redactor, *, share: bool = True) -> Revised | None:
+def revised(
+    old: Path,
+    new: Path,
+    redactor: Redactor,
+    *,
+    share: bool = True,
+    names: dict[str, str] | None = None,
+) -> Revised | None:
     """Return a finished re-recording as it replaces the old one. Reads and writes the disk.
 
     Ids, times, ports and the order of independent frames are those of the old recording where the
@@ -54,6 +62,7 @@ def revised(old: Path, new: Path, redactor: Redactor, *, share: bool = True) -> 
         new: Folder of the re-recording; its `model.yaml` is written again.
         redactor: Redacts the old recording.
         share: Whether the re-recording shares texts with the cassettes beside it.
+        names: Ids that parts of the re-recording have got before, by its own ids. More are added.
 
     Returns:
         The lines and the header; None if the old recording cannot be used.
@@ -65,10 +74,12 @@ def revised(old: Path, new: Path, redactor: Redactor, *, share: bool = True) -> 
         if max((folder / WIRE).stat().st_size for folder in (old, new)) > _LARGEST:
             return None
         before = list(map(redactor.line, joined(read_lines(old), redactor)))
-        after = list(read_lines(new))
-        ids = RenamedIds(before, after)
+        after = renumbered(before, list(read_lines(new)))
+        ids = RenamedIds(before, after, names)
         lines = stable_lines(before, after, ids)
         same = _revise_model(old, new, redactor, ids, share=share)
+        if names is not None:
+            names |= ids.names
     except (OSError, CassetteError):
         return None
 

@@ -6,6 +6,8 @@ that is run again replaces its cassette.
 
 Rule 1: one program at a time; another one that wants to record the same cassette is refused.
 Rule 2: the old cassette stays until the first stand-in has ended.
+Rule 3: a re-recording keeps the values of the old cassette that mean the same, as in a block. If
+the old cassette has several sessions, a copy of it waits for the other stand-ins.
 """
 
 from __future__ import annotations
@@ -13,17 +15,32 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agy_nb.cassette.errors import CassetteBusyError, CassetteNotWrittenError
+from agy_nb.cassette.cassette_labels import labels_to_keep
+from agy_nb.cassette.errors import CassetteBusyError, CassetteError, CassetteNotWrittenError
 from agy_nb.cassette.record_modes import plan
+from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.shim.shared_state import SharedFields, SharedState, is_member, others_at_work
-from agy_nb.cassette.storage.format import MODEL, Header, WireRecord, read_header, read_lines
+from agy_nb.cassette.storage.format import (
+    EPISODES,
+    MODEL,
+    Header,
+    WireRecord,
+    read_header,
+    read_lines,
+)
 from agy_nb.cassette.storage.model_log import has_model, read_model
 from agy_nb.cassette.storage.shared.model_yaml import write_model_yaml
 from agy_nb.cassette.storage.writer import CassetteWriter
+
+if TYPE_CHECKING:
+    from agy_nb.cassette.record.stable_recording import Revised
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +102,18 @@ class SessionMerger:
             if not others_at_work(state):
                 state.clear()
 
-    def add(self, place: SessionSlot) -> None:
+    def add(self, place: SessionSlot, redactor: Redactor) -> None:
         """Add the sessions of a stand-in to the whole. Writes the disk.
+
+        Args:
+            place: Where they were recorded.
+            redactor: Redacts the old cassette, of which the whole keeps values.
 
         Raises:
             CassetteNotWrittenError: The disk refused. The sessions stay where they were recorded.
         """
         try:
-            self._add(place)
+            self._add(place, redactor)
         except CassetteNotWrittenError as error:
             raise CassetteNotWrittenError(
                 f"{error}. The sessions of this client are the cassette {place.own}",
@@ -100,7 +121,7 @@ class SessionMerger:
             ) from error
         shutil.rmtree(place.own, ignore_errors=True)
 
-    def _add(self, place: SessionSlot) -> None:
+    def _add(self, place: SessionSlot, redactor: Redactor) -> None:
         with self._ledger.open() as state:
             state["at_work"] = others_at_work(state)
             begun = bool(state.get("begun")) and self._cassette.exists()
@@ -108,13 +129,20 @@ class SessionMerger:
             if begun:
                 before = read_header(self._cassette)
                 header = _both(before, header)
-                lines = _one_after_another(read_lines(self._cassette), lines)
+                whole_lines = list(read_lines(self._cassette))
+                lines = _in_order(whole_lines, _apart(lines, {*map(_session, whole_lines)}))
+                old = self._ledger.old_cassette
+            else:
+                header = replace(header, labels=labels_to_keep(self._cassette, redactor))
+                old = self._cassette
+                _copy_for_others(old, self._ledger.old_cassette)
             whole = CassetteWriter(self._cassette, header, keep=lines)
             with whole.adding_files():
                 parts = [self._cassette, place.own] if begun else [place.own]
                 _join_models(parts, whole.folder / MODEL)
-            whole.finish(lambda: header.redactions)
-            state["begun"] = True
+            names = _names(state) if begun else {}
+            whole.finish(lambda: header.redactions, revise=partial(_revised, old, redactor, names))
+            state |= {"begun": True, "names": names}
 
     def give_up(self) -> None:
         """Record nothing after all."""
@@ -128,9 +156,56 @@ def _next(state: SharedFields) -> int:
     return session
 
 
-def _one_after_another(*parts: Iterator[WireRecord]) -> Iterator[WireRecord]:
-    for lines in parts:
-        yield from lines
+def _in_order(whole: Iterable[WireRecord], own: Iterable[WireRecord]) -> Iterator[WireRecord]:
+    """Sort the lines by session, so that it does not matter which stand-in ends first."""
+    yield from sorted(chain(whole, own), key=_session)
+
+
+def _apart(lines: Iterable[WireRecord], taken: set[int]) -> Iterator[WireRecord]:
+    """Give sessions other numbers than those of the whole, which may have got old numbers."""
+    numbers: dict[int, int] = {}
+    for line in lines:
+        if line.session not in numbers:
+            free = (n for n in chain([line.session], count()) if n not in taken)
+            numbers[line.session] = next(free)
+            taken.add(numbers[line.session])
+        yield replace(line, session=numbers[line.session])
+
+
+def _session(line: WireRecord) -> int:
+    return line.session
+
+
+def _names(state: SharedFields) -> dict[str, str]:
+    """Return the ids that the program's sessions have got from the old cassette."""
+    found = state.get("names")
+    names = found.items() if isinstance(found, dict) else ()
+    return {str(one): str(other) for one, other in names}
+
+
+def _revised(old: Path, redactor: Redactor, names: dict[str, str], new: Path) -> Revised | None:
+    if not old.exists():
+        return None
+    from agy_nb.cassette.record.stable_recording import revised
+
+    return revised(old, new, redactor, names=names)
+
+
+def _copy_for_others(cassette: Path, copy: Path) -> None:
+    """Copy a cassette of several sessions, which is about to be replaced, without shared texts.
+
+    Without a copy, the sessions of the other stand-ins get new ids and times.
+    """
+    shutil.rmtree(copy, ignore_errors=True)
+    try:
+        if len(read_header(cassette).sessions) > 1:
+            exchanges = read_model(cassette) if has_model(cassette) else []
+            shutil.copytree(cassette, copy, symlinks=True)
+            if exchanges:
+                write_model_yaml(copy / MODEL, exchanges, share=False)
+                (copy / EPISODES).unlink(missing_ok=True)
+    except (OSError, CassetteError):
+        shutil.rmtree(copy, ignore_errors=True)
 
 
 def _join_models(parts: list[Path], into: Path) -> None:
@@ -145,6 +220,6 @@ def _join_models(parts: list[Path], into: Path) -> None:
 def _both(before: Header, new: Header) -> Header:
     counts = {
         kind: before.redactions.get(kind, 0) + new.redactions.get(kind, 0)
-        for kind in {*before.redactions, *new.redactions}
+        for kind in sorted({*before.redactions, *new.redactions})
     }
     return replace(before, redactions=counts)

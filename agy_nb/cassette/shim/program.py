@@ -12,6 +12,7 @@ import itertools
 import sys
 import threading
 from argparse import Namespace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from agy_nb.cassette.shim.replay_handler import ReplayHandler, in_options
 from agy_nb.cassette.shim.shared_state import SharedState
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import Frame, Header
-from agy_nb.cassette.storage.writer import CassetteWriter, this_moment
+from agy_nb.cassette.storage.writer import CassetteWriter, new_header
 from agy_nb.errors import AgyError
 from agy_nb.terminal import printable
 
@@ -112,7 +113,7 @@ def _replay_model(arguments: Namespace) -> int:
 def _record(arguments: Namespace) -> int:
     greeting = handshake.parse_greeting(handshake.read_message(sys.stdin.buffer))
     binary = arguments.harness or real_harness.find()
-    header = Header(recorded_at=this_moment(), sdk=greeting.sdk, harness=harness_text(binary))
+    header = replace(new_header(), sdk=greeting.sdk, harness=harness_text(binary))
     recording = _ProgramRecording(arguments, header)
     try:
         recording.start_model()
@@ -192,7 +193,7 @@ class _ProgramRecording:
                 self._model.stop()
             if any(handler.frames for handler in self._handlers):
                 _keep(self._journal, self._model, self._redactor)
-                self._merger.add(self._place)
+                self._merger.add(self._place, self._redactor)
                 return
             if self._model is not None:
                 self._model.close()

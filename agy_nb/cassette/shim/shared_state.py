@@ -20,6 +20,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -75,6 +76,12 @@ class SharedState:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if not any(map(is_running, _concerned(_read(file.read())))):
                     path.unlink()
+                    shutil.rmtree(_old_cassette(path), ignore_errors=True)
+
+    @property
+    def old_cassette(self) -> Path:
+        """Where a copy of the cassette that is recorded again may be kept."""
+        return _old_cassette(self._path)
 
     @contextlib.contextmanager
     def open(self) -> Iterator[SharedFields]:
@@ -104,6 +111,10 @@ class SharedState:
                 if os.path.samestat(os.fstat(file.fileno()), self._path.stat()):
                     return file
             file.close()  # somebody removed it between our two calls
+
+
+def _old_cassette(state: Path) -> Path:
+    return state.with_suffix(".old")
 
 
 def others_at_work(state: SharedFields) -> list[int]:

@@ -1,1 +1,1 @@
-"""Calls of tools: who calls what, who decides, and what comes back."""
+"""Calls of tools, decisions on them, and their results."""

@@ -10,6 +10,7 @@ import copyreg
 import gc
 import io
 import runpy
+import shutil
 import tempfile
 import threading
 import warnings
@@ -19,6 +20,7 @@ import pytest
 
 from agy_nb import cli
 from agy_nb.cassette import CassetteActiveError, use_cassette
+from agy_nb.cassette.storage.format import read_header
 from agy_nb.testing import ScriptedModel
 from tests.cassette.scenarios import NO_MODEL
 from tests.programs.scripts import ASKS_AGAIN, SCRIPTS, SEVERAL_PROCESSES
@@ -133,6 +135,26 @@ def test_program_replays_through_the_harness_command(name, run, harness, tmp_pat
     asking = [f"--{what}={how}" for what, how in ASKS_AGAIN.get(name, {}).items()]
     harness("--replay", tmp_path / "c", *asking)
     assert run(name, model=NO_MODEL) == live
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tools", "resume"])
+def test_recording_again_through_the_harness_command_changes_nothing(name, run, harness, tmp_path):
+    def recorded():
+        harness("--record", tmp_path / "c")
+        with serving(SCRIPTS[name](tmp_path / "program")) as model:
+            run(name, model=model)
+        files = {file.name: file.read_bytes() for file in (tmp_path / "c").iterdir()}
+        shutil.rmtree(tmp_path / "program")
+        return files
+
+    recorded()
+    assert cli.main(["cassette", "label", str(tmp_path / "c"), "--set", "user=ada"]) == 0
+    before = {file.name: file.read_bytes() for file in (tmp_path / "c").iterdir()}
+    assert recorded() == before
+    assert read_header(tmp_path / "c").labels == {"user": "ada"}
+    harness("--replay", tmp_path / "c")
+    assert run(name, model=NO_MODEL)
 
 
 @pytest.mark.parametrize("name", sorted(SEVERAL_PROCESSES))

@@ -1,22 +1,30 @@
 """A re-recording keeps the ids, ports and times of the old one, so that git shows what changed."""
 
+import asyncio
 import re
 import subprocess
 
 import pytest
 
 from agy_nb.cassette import use_cassette
+from agy_nb.cassette.cassette_labels import change_labels
+from agy_nb.cassette.record.stable_sessions import renumbered
 from agy_nb.cassette.storage.cassette_reader import load
-from agy_nb.cassette.storage.format import MODEL, WIRE, read_header
+from agy_nb.cassette.storage.format import MODEL, WIRE, WireRecord, read_header
 from agy_nb.cassette.storage.model_log import read_model
 from agy_nb.runtime.runtime import Runtime
-from agy_nb.testing import ScriptedModel, ScriptUsage, call, say
+from agy_nb.runtime.runtime_config import RuntimeConfig
+from agy_nb.testing import ScriptedModel, ScriptUsage, call, in_system, say
 
 pytestmark = [
     pytest.mark.real,
     pytest.mark.blocking_allowed,  # the tests read files
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
+
+
+TOKENS = ScriptUsage(prompt=100, candidates=5)
+"""The harness's session id has 18 to 20 characters, so tokens that are counted by length differ."""
 
 
 def weather(city: str) -> str:
@@ -30,9 +38,7 @@ def weather(city: str) -> str:
 
 async def talk(path, prompts=("How is Paris?", "And Rome?"), mode="all", **options):
     """Record, or replay, an agent that calls a tool in each turn."""
-    # The harness's session id has 18 to 20 characters. Tokens counted by length would tell.
-    tokens = ScriptUsage(prompt=100, candidates=5)
-    calls = call("weather", city="Paris").having(usage=tokens), say("It is fine.", usage=tokens)
+    calls = call("weather", city="Paris").having(usage=TOKENS), say("It is fine.", usage=TOKENS)
     script = [each for _ in prompts for each in calls]
     async with (
         ScriptedModel(script) as model,
@@ -61,6 +67,24 @@ async def test_recording_that_means_the_same_is_the_same(tmp_path, mode):
     assert files(path) == before
 
 
+async def test_labels_stay_when_a_cassette_is_recorded_again(tmp_path):
+    path = tmp_path / "c"
+    await talk(path, labels={"team": "one", "user": "bob"})
+    change_labels(path, {"user": "ada"}, ["team"])
+    await talk(path, ("How is Lyon?",))
+    assert read_header(path).labels == {"user": "ada"}
+    await talk(path, ("How is Lyon?",), labels={"run": "7"}, redact=[re.compile("ada")])
+    assert read_header(path).labels == {"user": "{{agy:rule}}", "run": "7"}
+    async with (
+        ScriptedModel([say("Fine.")]) as model,
+        Runtime(RuntimeConfig(keep_frames=True)) as runtime,
+    ):
+        agent = await runtime.create_agent(model.config())
+        await agent.chat_text("How is Rome?")
+        await agent.save_cassette(path)
+    assert read_header(path).labels["run"] == "7"
+
+
 async def test_changed_prompt_changes_only_its_lines(tmp_path):
     path = tmp_path / "c"
     await talk(path)
@@ -75,6 +99,29 @@ async def test_changed_prompt_changes_only_its_lines(tmp_path):
     assert max(added, removed) <= 10
     assert read_header(path).id != load_id(before)
     assert await talk(path, ("How is Lyon now?", "And Rome?"), mode="none") == ["It is fine."] * 2
+
+
+async def test_agents_that_run_side_by_side_are_recorded_in_the_same_order(tmp_path):
+    path = tmp_path / "c"
+
+    async def ask(runtime, model, city):
+        agent = await runtime.create_agent(model.config(system_instructions=f"You know {city}."))
+        return await agent.chat_text("How is it?")
+
+    async def record(cities):
+        answers = [
+            (in_system(f"You know {city}."), [say(f"Nice in {city}.", usage=TOKENS)])
+            for city in cities
+        ]
+        async with ScriptedModel(answers) as model, use_cassette(path, "all"), Runtime() as runtime:
+            await asyncio.gather(*(ask(runtime, model, city) for city in cities))
+        return files(path)
+
+    before = await record(["Rome", "Oslo", "Bern"])
+    after = await record(["Bern", "Rome", "Oslo"])
+    assert after[MODEL] == before[MODEL]
+    # Only the agents' numbers differ, as they were created in another order.
+    assert changed_lines(before, after, WIRE) == (3, 3)
 
 
 async def test_re_recording_replays_at_both_seams(tmp_path):
@@ -142,3 +189,30 @@ def conversations(path):
 
 def load_id(before):
     return re.search(rb'"id": "(\w+)"', before["header.json"])[1].decode()
+
+
+def lines_of(*sessions):
+    """A recording of sessions with a prompt each, by their number."""
+    return [
+        WireRecord(number, "client", 0.0, frame)
+        for number, prompt in sessions
+        for frame in ({"config": {}}, {"userInput": {"parts": [{"text": prompt}]}})
+    ]
+
+
+@pytest.mark.parametrize(
+    ("new", "expected"),
+    [
+        ([(0, "a"), (1, "b")], [0, 1]),
+        ([(0, "b"), (1, "a")], [1, 0]),  # they raced
+        ([(0, "changed"), (1, "b")], [0, 1]),
+        ([(0, "changed"), (1, "a")], [1, 0]),
+        ([(0, "b"), (1, "a"), (2, "new")], [1, 0, 2]),
+        ([(0, "new"), (1, "b"), (2, "a")], [2, 1, 0]),
+        ([(0, "a"), (1, "a")], [0, 1]),
+        ([(5, "b")], [1]),  # the rest is still to be added
+    ],
+)
+def test_sessions_that_raced_keep_their_numbers(new, expected):
+    found = renumbered(lines_of((0, "a"), (1, "b")), lines_of(*new))
+    assert [line.session for line in found[::2]] == expected

@@ -26,6 +26,7 @@ from agy_nb.cassette.errors import CassetteBusyError, CassetteNotWrittenError
 from agy_nb.cassette.inspect.session_digests import digest_of
 from agy_nb.cassette.inspect.verify import problems
 from agy_nb.cassette.matching.placeholders import Placeholders
+from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.shim import handshake, real_harness
 from agy_nb.cassette.shim.errors import HandshakeError, NoLauncherError
 from agy_nb.cassette.shim.merge import SessionMerger
@@ -730,7 +731,7 @@ def test_sessions_that_cannot_be_merged_stay_and_are_named(tmp_path):
     record(slot.own, "Hello").finish()
     (tmp_path / ".c.agy-lock").mkdir()  # so the lock cannot be created, as on a full disk
     with pytest.raises(CassetteNotWrittenError, match=f"are the cassette {slot.own}"):
-        merger.add(slot)
+        merger.add(slot, Redactor())
     assert len(load(slot.own).sessions) == 1
 
 
