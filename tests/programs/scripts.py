@@ -38,6 +38,7 @@ def house(request):
 
 SCRIPTS = {
     "plain": lambda _: [say(["Hel", "lo"]), say("Fine.")],
+    "polling": lambda _: [say("Hello.", delay_s=0.2), say("Fine.", delay_s=0.2)],
     "streaming": lambda _: [think("let me see") + say(["Fo", "ur", "."])],
     "tools": lambda _: [
         call("weather", city="Rome") + call("add", a=1, b=2),

@@ -2,6 +2,9 @@
 
 Rule 1: a divergence ends the connection, with its explanation on stderr and, as far as there is
 room, in the closing frame.
+Rule 2: without waiting, a turn ends a moment after the client's last frame. A client that polls
+whether the agent is idle would otherwise never see the turn. Other than in process, the stand-in
+cannot know what the client has read.
 """
 
 from __future__ import annotations
@@ -24,6 +27,10 @@ from agy_nb.wire.frames import SESSION_END
 
 DIVERGED = 4409
 """Closing code of a client that differs from the recording; of the range for private use."""
+
+_SHORTEST_S = 0.06
+"""Seconds between the client's last frame and the end of its turn: enough for polling every 50 ms,
+and little beside the start of a process."""
 
 
 class ReplayHandler:
@@ -58,6 +65,7 @@ class ReplayHandler:
         self._speed = speed
         self._stall_after = stall_after
         self._allow_unplayed = allow_unplayed
+        self._heard = 0.0
         self.error: CassetteError | None = None
 
     async def serve(self, ws: WebSocket) -> None:
@@ -69,6 +77,7 @@ class ReplayHandler:
         socket = CassetteSocket(
             self._matcher, speed=self._speed, stall_after=self._stall_after, closed=ClientGoneError
         )
+        socket.read_through(self._is_noticed)
         listening = asyncio.ensure_future(self._listen(ws, socket))
         speaking = asyncio.ensure_future(self._speak(ws, socket))
         try:
@@ -96,17 +105,23 @@ class ReplayHandler:
     async def _listen(self, ws: WebSocket, socket: CassetteSocket) -> None:
         from websockets.exceptions import ConnectionClosed
 
+        now = asyncio.get_running_loop().time
         while True:
             try:
                 message = await ws.recv()
             except ConnectionClosed:
                 return
+            self._heard = now()
             try:
                 await socket.send(message)
             except CassetteMismatchError:
                 if SESSION_END in parse_frame(message):  # a client may wait without end
                     await ws.send(GOODBYE)
                 raise
+
+    def _is_noticed(self) -> bool:
+        """Return whether a client that polls has had the time to notice its turn."""
+        return asyncio.get_running_loop().time() >= self._heard + _SHORTEST_S
 
     async def _speak(self, ws: WebSocket, socket: CassetteSocket) -> None:
         from websockets.exceptions import ConnectionClosed
