@@ -15,9 +15,17 @@ from agy_nb.cassette import cli
 from agy_nb.cassette.errors import CassetteError
 from agy_nb.cassette.inspect.session_digests import digest_of
 from agy_nb.cassette.redaction import SECRET
-from agy_nb.cassette.storage import format as format_, migration
+from agy_nb.cassette.storage import migration
 from agy_nb.cassette.storage.cassette_reader import by_session, load
-from agy_nb.cassette.storage.format import HEADER, WIRE, Header, WireRecord, encode_line, read_lines
+from agy_nb.cassette.storage.format import (
+    HEADER,
+    WIRE,
+    Header,
+    WireRecord,
+    encode_line,
+    header as format_,
+    read_lines,
+)
 from agy_nb.cassette.storage.ownership import new_folder
 from agy_nb.cassette.storage.shared.vcr_file import write_vcr
 from agy_nb.cassette.storage.writer import CassetteWriter

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from agy_nb.cassette.errors import CassetteInvalidError
-from agy_nb.cassette.storage import format as form
 from agy_nb.cassette.storage.format import (
     EPISODES,
     MODEL,
@@ -24,7 +23,9 @@ from agy_nb.cassette.storage.format import (
     WIRE,
     WireRecord,
     decode_line,
+    header as header_format,
     header_of,
+    read_header,
     read_header_data,
 )
 from agy_nb.cassette.storage.shared.model_yaml import read_model_yaml, write_model_yaml
@@ -83,14 +84,14 @@ def migrate(path: Path, steps: Mapping[int, MigrationStep] | None = None) -> Mig
     """
     data = read_header_data(path)
     before: int = data["version"]
-    if before >= form.VERSION:
-        form.read_header(path)  # raises for a newer version
+    if before >= header_format.VERSION:
+        read_header(path)  # raises for a newer version
         return Migrated(before, before)
     way = _way(path, before, STEPS if steps is None else steps)
     size = int(data.get("size") or 0)  # read first, because a step may remove it
     for step in way:
         data = step.header(data)
-    header = replace(header_of(data, str(path)), version=form.VERSION)
+    header = replace(header_of(data, str(path)), version=header_format.VERSION)
     whole = header.complete and _size(path / WIRE) >= size
     journal = CassetteWriter(path, header, keep=_lines(path, way))
     with journal.adding_files():
@@ -100,7 +101,7 @@ def migrate(path: Path, steps: Mapping[int, MigrationStep] | None = None) -> Mig
         if (path / MODEL).exists():
             _share(path / MODEL, journal.folder / MODEL)
     journal.finish(lambda: header.redactions, complete=whole)
-    return Migrated(before, form.VERSION)
+    return Migrated(before, header_format.VERSION)
 
 
 def _share(old: Path, new: Path) -> None:
@@ -114,13 +115,13 @@ def _share(old: Path, new: Path) -> None:
 
 
 def _way(path: Path, before: int, steps: Mapping[int, MigrationStep]) -> list[MigrationStep]:
-    missing = [n for n in range(before, form.VERSION) if n not in steps]
+    missing = [n for n in range(before, header_format.VERSION) if n not in steps]
     if missing:
         raise CassetteInvalidError(
             f"{path} has format {before}, which cannot be converted; record it again",
             path=str(path),
         )
-    return [steps[n] for n in range(before, form.VERSION)]
+    return [steps[n] for n in range(before, header_format.VERSION)]
 
 
 def _lines(path: Path, way: list[MigrationStep]) -> Iterator[WireRecord]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ DEEPEST = 100
 """Most levels of nesting. Frames of the harness have about ten."""
 LARGEST = 10**7
 """Most values in a YAML file; a value counts once per alias."""
+_CONFLICT = re.compile(rb"^(<{7}|={7}|>{7}|\|{7})", re.MULTILINE)
 
 
 def parse_json(text: str | bytes, loads: Callable[[str | bytes], Any] = json.loads) -> Any:
@@ -82,3 +84,13 @@ def check_size(value: Any) -> None:
         return sizes[id(item)]
 
     size(value, 0)
+
+
+def diagnosis(raw: bytes, error: Exception) -> str:
+    """Describe the damage of a file, which may be a git conflict."""
+    if _CONFLICT.search(raw):
+        return (
+            "the file holds a git conflict. Take one side of the whole folder, with "
+            "`git checkout --ours FOLDER` or `--theirs`, or record the cassette again"
+        )
+    return f"{error}. Restore the cassette, or record it again"
