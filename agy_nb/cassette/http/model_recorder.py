@@ -16,40 +16,34 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from agy_nb.cassette.errors import CassetteError, CassetteInvalidError, CassetteMismatchError
 from agy_nb.cassette.http.frame_learner import FrameLearner
 from agy_nb.cassette.http.interactions import Exchange, Interactions
+from agy_nb.cassette.http.model_exchanges import (
+    Received,
+    answered,
+    check_answered,
+    recorded_request,
+    replayed_chunks,
+    unanswered,
+)
 from agy_nb.cassette.http.proxy import HttpProxy, ProxyRequest, ProxyResponse, passing
 from agy_nb.cassette.http.relay import Relay, UpstreamAnswer
-from agy_nb.cassette.http.response_fields import CHUNKS, END, HEADERS_AFTER, STARTED
 from agy_nb.cassette.http.session_paths import SessionPaths
 from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.http.exchanges import cleaned
-from agy_nb.cassette.redaction.http.http_bodies import encoding_of
-from agy_nb.cassette.redaction.http.http_headers import (
-    clean_headers,
-    clean_request_headers,
-    grouped,
-)
-from agy_nb.cassette.redaction.http.sse_events import Chunk, changed_stream, clean_stream
-from agy_nb.cassette.redaction.http.uris import clean_uri
 from agy_nb.cassette.storage.format import Frame
-from agy_nb.cassette.storage.model_log import ModelLog, as_text
+from agy_nb.cassette.storage.model_log import ModelLog
 from agy_nb.cassette.storage.shared.vcr_file import Interaction
 from agy_nb.wire import frames as f
 from agy_nb.wire.client_config import models_of, paths_of
 from agy_nb.wire.json_values import object_of
-from agy_nb.wire.literal_marks import literal, literal_bytes
 
 _DEFAULT_UPSTREAM = "https://generativelanguage.googleapis.com"
-_LONGEST_WAIT_S = 86_400.0
 _ANSWERS_S = 0.1
 """Seconds that the end of a recording waits for responses to end."""
-_UNANSWERED = "unanswered"
-"""End of an exchange whose server could not be reached, or sent no response."""
 
 
 class ModelRecorder:
@@ -251,14 +245,8 @@ class ModelRecorder:
 
         if (learner := self.learner) is not None:
             learner.wait()
-        return Request(**self._asked(asked))
-
-    def _asked(self, asked: ProxyRequest) -> dict[str, Any]:
-        headers = clean_request_headers(grouped(asked.headers.items()), self._redactor.text)
-        encoding = encoding_of(asked.headers.items())
-        body = as_text(self._paths_of(asked).body(literal_bytes(asked.body), encoding=encoding))
-        uri = clean_uri(_portless(asked.url), self._redactor.text)
-        return {"method": asked.method, "uri": uri, "body": body, "headers": headers}
+        paths = self._paths_of(asked)
+        return Request(**recorded_request(asked, paths, self._redactor))
 
     def _paths_of(self, asked: ProxyRequest) -> SessionPaths:
         return self._paths.get(asked.session, self._no_paths)
@@ -269,7 +257,7 @@ class ModelRecorder:
         try:
             upstream = await self._relay.request(asked.method, asked.url, headers, asked.body)
         except ConnectionError as error:
-            self._put(partial(self._unanswered, asked, str(error)))
+            self._put(partial(unanswered, asked, str(error)), asked)
             raise
         times = started, time.perf_counter() - began
         chunks = self._recorded_chunks(asked, upstream, times)
@@ -298,125 +286,27 @@ class ModelRecorder:
         finally:
             upstream.close()
             # A thread redacts and writes the exchange, so the stream's end does not wait for it.
-            self._put(partial(self._interaction, asked, upstream, times, pieces, end))
+            self._put(partial(answered, asked, Received(upstream, *times, pieces, end)), asked)
             with self._fewer:
                 self._under_way -= 1
                 self._fewer.notify_all()
 
-    def _put(self, make: Callable[[], Interaction]) -> None:
-        if self._log is not None:
-            self._log.put(make)
-
-    def _unanswered(self, asked: ProxyRequest, words: str) -> Interaction:
-        """Return the exchange of a request that the model's server did not answer."""
-        return {
-            "request": self._asked(asked),
-            "response": {
-                "status": {"code": 0, "message": self._redactor.text(words)},
-                "headers": {},
-                "body": {"string": ""},
-                END: _UNANSWERED,
-            },
-        }
-
-    def _interaction(
+    def _put(
         self,
+        make: Callable[[SessionPaths, Redactor], Interaction],
         asked: ProxyRequest,
-        upstream: UpstreamAnswer,
-        times: tuple[float, float],
-        pieces: list[tuple[bytes, float]],
-        end: str,
-    ) -> Interaction:
-        redactor = self._paths_of(asked)
-        body = as_text(b"".join(chunk for chunk, _ in pieces))
-        chunks: list[Chunk] = [[len(chunk), round(dt, 6)] for chunk, dt in pieces]
-        if isinstance(body, str):
-            body, chunks = clean_stream(*changed_stream(body, chunks, literal), redactor)
-        else:
-            whole = redactor.body(body, encoding=encoding_of(upstream.headers))
-            if whole != body:  # redaction changed the length, so the chunk sizes are not valid
-                body, chunks = as_text(whole), [[len(whole), sum(dt for _, dt in chunks)]]
-        headers = clean_headers(grouped(passing(upstream.headers)), self._redactor.text)
-        return {
-            "request": self._asked(asked),
-            "response": {
-                "status": {"code": upstream.status, "message": upstream.reason or ""},
-                "headers": headers,
-                "body": {"string": body},
-                CHUNKS: chunks,
-                END: end,
-                STARTED: round(times[0], 6),
-                HEADERS_AFTER: round(times[1], 6),
-            },
-        }
+    ) -> None:
+        if self._log is not None:
+            self._log.put(partial(make, self._paths_of(asked), self._redactor))
 
     def _replay(self, asked: ProxyRequest, request: Any, played: Exchange) -> ProxyResponse:
         response = played.response
         headers = [(k, v) for k, values in response["headers"].items() for v in values]
         status = response["status"]
-        if response.get(END) == _UNANSWERED:
-            raise ConnectionResetError(f"the recording has no answer: {status['message']}")
-        chunks = self._replayed_chunks(self._paths_of(asked), request, played)
+        check_answered(response)
+        chunks = replayed_chunks(request, played, self._paths_of(asked), self._speed)
         return ProxyResponse(status["code"], status["message"], headers, chunks)
-
-    async def _replayed_chunks(
-        self, paths: SessionPaths, request: Any, played: Exchange
-    ) -> AsyncGenerator[bytes, None]:
-        response = played.response
-        raw = _bytes(response["body"]["string"])
-        body, chunks = as_text(raw), _chunks_of(response, len(raw))
-        if isinstance(body, str):
-            body, chunks = paths.restored(
-                body,
-                chunks,
-                recorded=_bytes(played.request.body).decode("utf-8", "replace"),
-                asked=_bytes(request.body).decode("utf-8", "replace"),
-            )
-        body = _bytes(body)
-        position = 0
-        for size, dt in chunks:
-            await asyncio.sleep(dt / self._speed if self._speed else 0)
-            yield body[position : position + size]
-            position += size
-        match response.get(END, "ok"):
-            case "reset":
-                raise ConnectionResetError("the model broke the connection in the recording")
-            case "aborted":  # the harness closed the connection before the end, and will again
-                await asyncio.get_running_loop().create_future()
-
-
-def _bytes(body: Any) -> bytes:
-    return body.encode() if isinstance(body, str) else body or b""
-
-
-def _chunks_of(response: dict[str, Any], length: int) -> list[Chunk]:
-    """Return sizes of a body's chunks and seconds before each.
-
-    Sizes that do not add up are those of a body that was edited by hand. They would cut the body
-    anywhere, so it is one chunk.
-
-    Args:
-        response: In vcrpy's format.
-        length: Bytes of the body.
-    """
-    found = response.get(CHUNKS)
-    try:
-        chunks: list[Chunk] = [[int(size), float(dt)] for size, dt in found or ()]
-    except (TypeError, ValueError, OverflowError):
-        chunks = []
-    sound = all(size >= 0 and 0 <= dt < _LONGEST_WAIT_S for size, dt in chunks)
-    if sound and sum(size for size, _ in chunks) == length:
-        return chunks
-    return [[length, sum(dt for _, dt in chunks) if sound else 0.0]]
 
 
 async def _text(text: str) -> AsyncGenerator[bytes, None]:
     yield text.encode()
-
-
-def _portless(url: str) -> str:
-    """Remove the port from a loopback URL, because it differs in each run."""
-    parts = urlsplit(url)
-    if parts.hostname in ("127.0.0.1", "localhost", "::1"):
-        return parts._replace(netloc="127.0.0.1").geturl()
-    return url
