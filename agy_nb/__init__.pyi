@@ -24,6 +24,7 @@ from agy_nb.errors import (
     BackendError as BackendError,
     BudgetExceededError as BudgetExceededError,
     ChannelClosedError as ChannelClosedError,
+    CheckpointError as CheckpointError,
     DeadlockError as DeadlockError,
     HarnessError as HarnessError,
     InvalidConfigError as InvalidConfigError,

@@ -49,6 +49,27 @@ class CreateAgent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fork:
+    """Start another agent whose conversation begins with that of this one. Reply: `AgentCreated`.
+
+    Attributes:
+        turn: The last turn that both have in common: 1 for the first, 0 for none, -1 for the last;
+            None for the conversation as it is.
+        branch: Number of a branch that the agent has abandoned; None for its own turns.
+        config: Fields of the SDK's `LocalAgentConfig` that differ, as JSON.
+        labels: Labels of the new agent; None for those of this one.
+    """
+
+    kind: ClassVar[Kind] = Kind.LIFECYCLE
+    agent_id: AgentId
+    turn: int | None = None
+    branch: Annotated[int, Field(ge=1)] | None = None
+    config: JsonObject = field(default_factory=dict, repr=False)
+    labels: dict[str, str] | None = None
+    type: Literal["fork"] = field(default="fork", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShutdownAgent:
     """Stop an agent and its harness. Reply: `Done`."""
 
@@ -144,6 +165,20 @@ class WaitForWakeup:
     agent_id: AgentId
     timeout: Seconds
     type: Literal["wait_for_wakeup"] = field(default="wait_for_wakeup", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewind:
+    """Take the agent back to an earlier turn of its conversation. Reply: `Rewound`.
+
+    Attributes:
+        turn: The last turn to keep: 1 for the first, 0 for none, -1 for the last.
+    """
+
+    kind: ClassVar[Kind] = Kind.OPERATION
+    agent_id: AgentId
+    turn: int
+    type: Literal["rewind"] = field(default="rewind", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +290,7 @@ Command = Annotated[
     | IsIdle
     # lifecycle
     | CreateAgent
+    | Fork
     | ShutdownAgent
     # chat
     | Chat
@@ -265,6 +301,7 @@ Command = Annotated[
     | WaitForIdle
     | SignalIdle
     | WaitForWakeup
+    | Rewind
     | ClearHistory
     | Delete
     | Disconnect

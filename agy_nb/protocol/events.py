@@ -519,6 +519,8 @@ class AgentStarted(Event):
     Attributes:
         agent_id: Number of the agent within its runtime.
         labels: The user's labels of the agent.
+        parent_agent_id: The agent that it was forked from; None for an agent that was not forked.
+        forked_after_turn: The last turn that it has in common with its parent, 0 for none.
 
     Example:
         >>> from agy_nb.protocol.events import AgentStarted
@@ -528,7 +530,30 @@ class AgentStarted(Event):
 
     agent_id: int
     labels: dict[str, str] = field(default_factory=dict)
+    parent_agent_id: int | None = None
+    forked_after_turn: int | None = None
     type: Literal["agent_started"] = field(default="agent_started", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnsAbandoned(Event):
+    """The agent went back to an earlier turn. A host note: it never crosses the wire.
+
+    Attributes:
+        agent_id: Number of the agent within its runtime.
+        after_turn: The last turn that the agent has kept, 0 for none.
+        turn_ids: The runtime's numbers of the abandoned turns.
+
+    Example:
+        >>> from agy_nb.protocol.events import TurnsAbandoned
+        >>> TurnsAbandoned(agent_id=1, after_turn=1, turn_ids=(2, 3)).after_turn
+        1
+    """
+
+    agent_id: int
+    after_turn: int
+    turn_ids: tuple[int, ...] = ()
+    type: Literal["turns_abandoned"] = field(default="turns_abandoned", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -630,6 +655,7 @@ AnyEvent = Annotated[
     | SessionOpened
     | SessionClosed
     | AgentStarted
+    | TurnsAbandoned
     | ToolException
     | ToolDenied
     | Problem

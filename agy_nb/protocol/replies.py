@@ -59,6 +59,20 @@ class Woken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rewound:
+    """The agent has gone back.
+
+    Attributes:
+        turn: The last turn that it has kept, as a number from 0.
+        branch: Number of the branch with the abandoned turns; None if there was no later turn.
+    """
+
+    turn: Annotated[int, Field(ge=0)]
+    branch: Annotated[int, Field(ge=1)] | None = None
+    type: Literal["rewound"] = field(default="rewound", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """The conversation's messages, oldest first."""
 
@@ -119,6 +133,7 @@ Reply = Annotated[
     | AgentCreated
     | ChatStarted
     | Woken
+    | Rewound
     | History
     | TurnCount
     | UsageReport

@@ -20,6 +20,7 @@ from agy_nb.protocol.events import Event, SessionOpened
 from agy_nb.protocol.values import Message, TokenUsage
 from agy_nb.runtime.agent_state import AgentState
 from agy_nb.runtime.approval_gate import AskUser
+from agy_nb.runtime.checkpoints.agent_branches import AgentBranches
 from agy_nb.runtime.command_loop import FORKED
 from agy_nb.runtime.grants import Grants
 from agy_nb.runtime.turns.prompts import parse_prompt
@@ -51,7 +52,7 @@ async def _after(response: Response, clean_up: Callable[[], None]) -> None:
         await run_in_thread(clean_up)
 
 
-class Agent:
+class Agent(AgentBranches):
     """Chat with an agent. `agy.create_agent` and `Runtime.create_agent` create agents.
 
     Every method sends one command of the protocol. All methods may raise `AgentNotStartedError`

@@ -61,6 +61,7 @@ class AgentState:
     Attributes:
         agent_id: The agent's number.
         session: The conversation, after `open`.
+        ask_user: The approval handler, as it was passed.
         spending: The cost of the model calls so far.
         cost_of: Returns the price of a model call; None without a budget in US dollars.
         turn: Lock of the running turn; the next turns wait for it in order.
@@ -82,7 +83,8 @@ class AgentState:
         checkpoints: CheckpointLog | None = None,
     ) -> None:
         self.agent_id = agent_id
-        self.spec = spec if frames is None else replace(spec, listen=frames.listen)
+        self.spec = replace(spec, listen=None if frames is None else frames.listen)
+        self.ask_user = ask_user
         self.frames = frames
         self.config = config
         self.checkpoints = checkpoints or CheckpointLog(Limits(0, config.checkpoint_bytes))
@@ -94,6 +96,7 @@ class AgentState:
         self.cost_of: CostOf | None = None
         self.latest: Response | None = None
         self._idle: asyncio.Future[None] | None = None
+        self._unkept: dict[Response, asyncio.Future[None]] = {}
         self._asks = ask_user is not None
         self._session: Session | None = None
         self._stop = asyncio.Event()
@@ -163,13 +166,23 @@ class AgentState:
             if isinstance(error, Exception):
                 return
             raise
-        self.on_note(AgentStarted(agent_id=self.agent_id, labels=dict(self.spec.labels), at=now()))
+        self.on_note(self._started_note())
         if not opened.done():
             opened.set_result(None)
         try:
             await self._stop.wait()
         finally:
             await self._session.close()
+
+    def _started_note(self) -> AgentStarted:
+        branch = self.spec.branch
+        return AgentStarted(
+            agent_id=self.agent_id,
+            labels=dict(self.spec.labels),
+            parent_agent_id=None if branch is None else branch.parent_agent_id,
+            forked_after_turn=None if branch is None else branch.after_turn,
+            at=now(),
+        )
 
     def stop(self, reason: AgyError) -> None:
         """End all turns with `reason` at once, and let the session close in its own task."""
@@ -253,15 +266,25 @@ class AgentState:
     async def keep_checkpoint(self, response: Response) -> None:
         """Copy the conversation after a turn that ran; the copy never fails the turn."""
         session = self._session
-        if session is None or self._stop.is_set():
-            return
-        await self.checkpoints.keep(response.turn_id, session)
+        try:
+            if session is not None and not self._stop.is_set():
+                await self.checkpoints.keep(response.turn_id, session)
+        finally:
+            if response in self._unkept:
+                self._unkept.pop(response).set_result(None)
+
+    async def ended_turns_kept(self) -> None:
+        """Wait for the checkpoints of the turns that are over."""
+        ended = [future for response, future in self._unkept.items() if response.done]
+        if ended:
+            await asyncio.wait(ended)
 
     def begin(
         self, response: Response, watches: Sequence[Watch], observe: Callable[[Event], None]
     ) -> None:
         """Send events to this response from now on, and its own events to `observe` as well."""
         self._current, self._watches, self._observe = response, watches, observe
+        self._unkept.setdefault(response, asyncio.get_running_loop().create_future())
         self.gate.context = contextvars.copy_context()
         self.gate.refuses = False
         self._asked.clear()

@@ -31,7 +31,7 @@ from agy_nb.runtime.runtime_config import RuntimeConfig
 
 _WAKEUP_MARGIN_S = 5.0
 _Exit = c.ShutdownAgent | c.Delete | c.Disconnect
-_ENDS_WITH_ITS_SENDER = (c.CreateAgent, c.Chat, c.Send, c.WaitForIdle, c.WaitForWakeup)
+_ENDS_WITH_ITS_SENDER = (c.CreateAgent, c.Fork, c.Chat, c.Send, c.WaitForIdle, c.WaitForWakeup)
 """Commands that are dropped if their sender was cancelled or its time limit has passed."""
 
 

@@ -23,6 +23,8 @@ from agy_nb.protocol.labels import checked_labels
 from agy_nb.protocol.values import Prompt
 from agy_nb.runtime.agent_state import AgentState, agent_gone
 from agy_nb.runtime.approval_gate import AskUser
+from agy_nb.runtime.checkpoints import branching
+from agy_nb.runtime.checkpoints.branching import ForkPayload
 from agy_nb.runtime.checkpoints.checkpoint_log import CheckpointLog, Limits
 from agy_nb.runtime.limits.budgets import budget_in_dollars
 from agy_nb.runtime.limits.pricing import pricing
@@ -77,6 +79,7 @@ class Handlers:
         self._turn_ids = itertools.count(1)
         self.table: dict[type, Handler] = {
             c.CreateAgent: self.create_agent,
+            c.Fork: self.fork,
             c.ShutdownAgent: self.shutdown_agent,
             c.Chat: self.chat,
             c.Send: self.send,
@@ -85,6 +88,7 @@ class Handlers:
             c.WaitForIdle: self.wait_for_idle,
             c.SignalIdle: self.signal_idle,
             c.WaitForWakeup: self.wait_for_wakeup,
+            c.Rewind: self.rewind,
             c.ClearHistory: self.clear_history,
             c.Delete: self.delete,
             c.Disconnect: self.shutdown_agent,
@@ -123,19 +127,33 @@ class Handlers:
             parts = CreateAgentPayload(
                 AgentSpec(config=dict(message.config) or None, labels=labels)
             )
+        return await self._start_agent(parts.spec, parts.ask_user, self._checkpoint_log())
+
+    async def fork(self, message: c.Fork, parts: ForkPayload | None) -> r.Reply:
+        """Start an agent that continues the conversation of another one."""
+        return await branching.fork(self._agent(message), message, parts, self._start_agent)
+
+    async def rewind(self, message: c.Rewind, _: object) -> r.Reply:
+        """Take an agent back to an earlier turn."""
+        return await branching.rewind(self._agent(message), message)
+
+    async def _start_agent(
+        self, spec: AgentSpec, ask_user: AskUser | None, checkpoints: CheckpointLog
+    ) -> r.Reply:
         state = AgentState(
             next(self._agent_ids),
-            parts.spec,
-            parts.ask_user,
+            spec,
+            ask_user,
             self._config,
             frames=await self._frames(),
-            checkpoints=self._checkpoint_log(),
+            checkpoints=checkpoints,
         )
         before_start: list[Event] = []  # an agent that fails to start gets no rows in the tables
         state.listen_between_turns = before_start.append
         state.begin_own = partial(self._begin_own, state)
         await state.open(self._backend)
-        if any(isinstance(event, SessionOpened) and event.resumed for event in before_start):
+        resumed = any(isinstance(each, SessionOpened) and each.resumed for each in before_start)
+        if resumed and spec.branch is None:
             state.checkpoints.was_resumed()
         self.agents[state.agent_id] = state
         self._telemetry.agent_started(state.agent_id, state.spec.config, state.spec.labels)

@@ -284,8 +284,6 @@ class Runtime:
             AgyTimeoutError: The start takes longer than `start_timeout` seconds.
             ChannelClosedError: The runtime is closed.
         """
-        from agy_nb.runtime.agent import Agent
-
         handler = ask_user if ask_user is not None else _person_at_the_notebook()
         spec = AgentSpec(
             config=config,
@@ -301,11 +299,28 @@ class Runtime:
         )
         reply = await self.submit(CreateAgent(), CreateAgentPayload(spec, handler))
         assert isinstance(reply, r.AgentCreated)
-        state = self._handlers.agents.get(reply.agent_id) if self._handlers else None
-        if state is None:  # shut down between the reply and this line
-            msg = f"agent {reply.agent_id} was shut down during its start; create another one"
+        return self.handle_of(reply.agent_id, handler)
+
+    def handle_of(self, agent_id: int, ask_user: AskUser | None) -> Agent:
+        """Make the handle of an agent that has just started.
+
+        Args:
+            agent_id: Number of the agent.
+            ask_user: Its approval handler.
+
+        Returns:
+            The handle. The agent ends when its handle is garbage-collected.
+
+        Raises:
+            ChannelClosedError: The agent was shut down since its start.
+        """
+        from agy_nb.runtime.agent import Agent
+
+        state = self._handlers.agents.get(agent_id) if self._handlers else None
+        if state is None:
+            msg = f"agent {agent_id} was shut down during its start; create another one"
             raise ChannelClosedError(msg)
-        return Agent(self, state, handler)
+        return Agent(self, state, ask_user)
 
     # -- state -------------------------------------------------------------------------------
 

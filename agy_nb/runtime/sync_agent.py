@@ -204,6 +204,26 @@ class SyncAgent:
         """Clear the SDK's history; the model keeps its context."""
         kernel.run(self._agent.clear_history())
 
+    def fork(self, turn: int | None = None, **parts: Any) -> Agent:
+        """Start another agent whose conversation begins with the turns of this one.
+
+        Args:
+            turn: As for `Agent.fork`.
+            **parts: As for `Agent.fork`.
+
+        Returns:
+            The new agent, started.
+        """
+        return kernel.run(self._agent.fork(turn, **parts))
+
+    def rewind(self, turn: int) -> None:
+        """Go back to an earlier turn: the turns after it are abandoned.
+
+        Args:
+            turn: As for `Agent.rewind`.
+        """
+        kernel.run(self._agent.rewind(turn))
+
     def shutdown(self) -> None:
         """Stop the agent and its harness."""
         kernel.run(self._agent.shutdown())

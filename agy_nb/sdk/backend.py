@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from google.antigravity import types
+
 from agy_nb.sdk import logs, versions
 from agy_nb.sdk.config import sdk_config as configs
-from agy_nb.sdk.interfaces import AgentSpec, Gate, Sink
+from agy_nb.sdk.interfaces import AgentSpec, BranchPoint, Gate, Sink
 from agy_nb.sdk.lazy_backend import load
 from agy_nb.sdk.process.executor import run_in_thread
 from agy_nb.sdk.process.launch import StartOptions, model_needed
@@ -46,7 +48,10 @@ class SdkBackend:
             spec = replace(spec, config=await self._with_echo(spec.config))
             options = replace(options, on_echo_model=True)
         config = await run_in_thread(configs.build, spec, gate)
+        if spec.branch is not None:
+            config = _continuing(config, spec.branch)
         session = SdkSession(config, sink, options)
+        session.is_branch = spec.branch is not None
         await session.start()
         return session
 
@@ -70,3 +75,15 @@ class SdkBackend:
         if self._echo is not None:
             await self._echo.stop()
             self._echo = None
+
+
+def _continuing(config: Any, branch: BranchPoint) -> Any:
+    """Return the configuration of a forked agent, which continues a copy of a conversation."""
+    resume = types.SessionContinuationMode.RESUME
+    return config.model_copy(
+        update={
+            "conversation_id": branch.conversation_id,
+            "session_continuation_mode": resume if branch.conversation_id else None,
+            "save_dir": branch.save_dir,
+        }
+    )

@@ -170,6 +170,23 @@ Gate: TypeAlias = Callable[[ApprovalRequest], Awaitable[ApprovalDecision]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BranchPoint:
+    """Where a forked agent parts from its parent.
+
+    Attributes:
+        parent_agent_id: The runtime's number of the parent.
+        after_turn: The last turn that both have in common, 0 for none.
+        conversation_id: The conversation to continue; None to begin a new one.
+        save_dir: The folder with the copy of the conversation; None for a new folder.
+    """
+
+    parent_agent_id: int
+    after_turn: int
+    conversation_id: str | None = None
+    save_dir: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSpec:
     """The configuration and the Python objects of an agent.
 
@@ -188,6 +205,7 @@ class AgentSpec:
             hook, which is part of the configuration.
         listen: Called with the socket of each harness of the agent; returns the socket to use.
         labels: The user's labels of the agent.
+        branch: Where the agent parts from its parent; None if it was not forked.
     """
 
     config: Any = None
@@ -201,6 +219,7 @@ class AgentSpec:
     edits: bool = False
     listen: Listen | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    branch: BranchPoint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -351,6 +370,10 @@ class ReplaySocket(Protocol):
         ...
 
 
+Restore: TypeAlias = Callable[[Path], None]
+"""Writes an earlier state into the file of a conversation. Runs in a thread."""
+
+
 class Session(Protocol):
     """One open conversation with an agent's backend."""
 
@@ -386,6 +409,20 @@ class Session(Protocol):
 
     def note(self, note: Event) -> None:
         """Add an event that the backend does not know to a recording of the session."""
+        ...
+
+    async def go_back(self, restore: Restore | None, note: Event, *, turns: int) -> None:
+        """Put an earlier state of the conversation back, and continue from there.
+
+        Called between turns. If it fails before the state was put back, nothing has changed.
+
+        Args:
+            restore: Puts the state back into `database`, while no backend has the file open; None
+                for a replay, and for the beginning of the conversation.
+            note: Added to a recording, before the next turn.
+            turns: The number of turns of this session that are kept; -1 to begin a new
+                conversation.
+        """
         ...
 
     async def cancel(self) -> None:

@@ -45,7 +45,15 @@ from agy_nb.sdk.config.agent_tools import list_tools
 from agy_nb.sdk.connection import HarnessConnection
 from agy_nb.sdk.context_state import ContextState
 from agy_nb.sdk.converters import content_of, token_usage
-from agy_nb.sdk.interfaces import Clock, LoopClock, Sink, ToolInfo, TurnOutcome, now
+from agy_nb.sdk.interfaces import (
+    Clock,
+    LoopClock,
+    Restore,
+    Sink,
+    ToolInfo,
+    TurnOutcome,
+    now,
+)
 from agy_nb.sdk.process import launch, temporary_folders
 from agy_nb.sdk.process.connection_clock import ConnectionClock
 from agy_nb.sdk.process.executor import run_in_thread
@@ -81,6 +89,7 @@ class SdkSession:
     Attributes:
         quota_key: The text model's service and API key.
         in_turn: Whether events belong to `run_turn`, not to a turn that the harness began.
+        is_branch: Whether another agent has the same conversation id.
     """
 
     def __init__(self, config: Any, sink: Sink, options: launch.StartOptions) -> None:
@@ -92,11 +101,14 @@ class SdkSession:
         self._turn = asyncio.Lock()
         self._cancelled = False
         self.in_turn = False
+        self.is_branch = False
         self._closed = False
         self._heard = False
         self._text: list[str] = []
         self._conversation_id: str | None = config.conversation_id
-        self._save_dir_given = config.save_dir is not None
+        self._save_dir_given = config.save_dir is not None and not temporary_folders.is_ours(
+            config.save_dir
+        )
         self._opened_id: str | None = None
         self._turns_before = 0
         self._between_turns: asyncio.Task[None] | None = None
@@ -159,6 +171,23 @@ class SdkSession:
             raise TurnCancelledError("".join(self._text))
         self._successor.result()
 
+    async def go_back(self, restore: Restore | None, note: Event, *, turns: int) -> None:
+        """Put an earlier state back, and start another harness for it; see `Session.go_back`."""
+        async with self._turn:
+            path = self.database
+            self._harness.spent = True  # a failure from here on leaves the start to the next prompt
+            with contextlib.suppress(Exception):
+                await self._harness.close()
+            if restore is not None and path is not None:
+                await run_in_thread(restore, path)
+            if turns < 0:
+                self._conversation_id = None
+                changes = {"conversation_id": None, "session_continuation_mode": None}
+                self._config = self._config.model_copy(update=changes)
+            self._late_notes.append(note)
+            await self._start_again()
+            self._turns_before = max(0, turns)
+
     async def _open_successor(self) -> None:
         old = self._harness
         with contextlib.suppress(Exception):
@@ -198,7 +227,9 @@ class SdkSession:
         conversation_id = self.conversation_id or self._opened_id  # the latter before any turn
         if not conversation_id:
             return
-        app_data = self._config.app_data_dir or "~/.gemini/antigravity"
+        app_data: str | None = self._config.app_data_dir or "~/.gemini/antigravity"
+        if self.is_branch:  # its parent has the same id, and so the same folder there
+            app_data = None
         await run_in_thread(_remove_conversation, self._harness.save_dir, app_data, conversation_id)
         if self._harness.save_dir and not self._save_dir_given:
             await run_in_thread(shutil.rmtree, self._harness.save_dir, ignore_errors=True)
@@ -492,9 +523,11 @@ class SdkSession:
         return list_tools(self._config, self._harness.tool_runner)
 
 
-def _remove_conversation(save_dir: str | None, app_data: str, conversation_id: str) -> None:
+def _remove_conversation(save_dir: str | None, app_data: str | None, conversation_id: str) -> None:
     if save_dir:
         for path in configs.files_of(Path(save_dir), conversation_id):
             path.unlink(missing_ok=True)
+    if app_data is None:
+        return
     brain = Path(app_data).expanduser() / "brain"
     shutil.rmtree(brain / conversation_id, ignore_errors=True)

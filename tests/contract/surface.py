@@ -136,11 +136,17 @@ def names() -> list[Documented]:
     return list(found.values())
 
 
+def _is_part(base: type) -> bool:
+    return base.__module__.startswith("agy_nb.runtime.") and inspect.isabstract(base)
+
+
 def members(of: Documented) -> list[Documented]:
-    """The public methods and properties that a class itself defines."""
+    """The public methods and properties that a class defines, itself or in abstract parts."""
+    parts = [of.value, *(base for base in of.value.__bases__ if _is_part(base))]
     return [
         Documented(f"{of.name}.{name}", value, of.value)
-        for name, value in vars(of.value).items()
+        for part in parts
+        for name, value in vars(part).items()
         if not name.startswith("_")
         and (isinstance(value, property | classmethod | staticmethod) or inspect.isfunction(value))
     ]

@@ -45,7 +45,7 @@ async def notebook(tmp_path, monkeypatch):
     """What the examples of the reference start from, see docs/reference.md."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(CASSETTES, tmp_path / "cassettes")
-    runtime = agy.runtime(agy.RuntimeConfig(chat_pause=0))
+    runtime = agy.runtime(agy.RuntimeConfig(chat_pause=0, checkpoints="all"))  # as in a notebook
     testing = {name: getattr(agy.testing, name) for name in agy.testing.__all__}
     yield {"agy": agy, "asyncio": asyncio, "get_weather": get_weather, **testing}
     await runtime.close()

@@ -51,6 +51,7 @@ def test_nothing_private_is_listed_as_importable():
     private = {name for name in private if name.rpartition(".")[0] not in PUBLIC}
     returned = {
         "SyncAgent",
+        "AbandonedBranch",
         "ResponseStream",
         "runtime",
         "DaskSessions",

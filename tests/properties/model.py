@@ -46,6 +46,9 @@ class Agent:
     turns: list[Turn] = field(default_factory=list)
     messages: tuple[tuple[str, str], ...] = ()
     count: int = 0
+    ran: int = 0  # turns of the conversation, for forks and rewinds
+    shared: int = 0  # of these, the turns of its parent
+    abandoned: int = 0
     total: int | None = None
     latest: int | None = None
     views: list[dict[type, object]] = field(default_factory=list)
@@ -114,7 +117,7 @@ class Model:
                 call.allowed += (agy.ChannelClosedError,)
         return calls
 
-    def _carry_out(self, call: Call) -> None:  # noqa: C901 - a case a command
+    def _carry_out(self, call: Call) -> None:  # noqa: C901, PLR0912 - a case a command
         command, done = call.command, (r.Done(),)
         if isinstance(command, c.CreateAgent):
             self._create(call)
@@ -142,6 +145,10 @@ class Model:
                 self._release(agent, c.WaitForIdle)
             case c.WaitForWakeup():
                 self._wait(call, agent.number, command.timeout)
+            case c.Fork():
+                self._fork(call, agent)
+            case c.Rewind():
+                self._rewind(call, agent)
             case c.ClearHistory():
                 agent.messages, agent.count = (), 0
                 self._touch(agent)
@@ -159,6 +166,37 @@ class Model:
                 agent = self.agents[self._agents_made] = Agent(self._agents_made)
                 agent.views.append(agent.view())
                 call.allowed = (r.AgentCreated(agent_id=agent.number),)
+
+    def _fork(self, call: Call, parent: Agent) -> None:
+        turn = self._turn(call, parent)
+        if turn is None:
+            return
+        self._agents_made += 1
+        agent = Agent(self._agents_made, ran=turn, shared=turn)
+        self.agents[agent.number] = agent
+        agent.views.append(agent.view())
+        call.allowed = (r.AgentCreated(agent_id=agent.number),)
+
+    def _rewind(self, call: Call, agent: Agent) -> None:
+        turn = self._turn(call, agent)
+        if turn is None:
+            return
+        call.allowed = (r.Rewound(turn=turn),)
+        if turn < agent.ran:
+            agent.abandoned += 1
+            agent.ran, agent.count, agent.messages = turn, max(0, turn - agent.shared), ()
+            call.allowed = (r.Rewound(turn=turn, branch=agent.abandoned),)
+            self._touch(agent)
+            self._release(agent, c.WaitForWakeup)
+
+    def _turn(self, call: Call, agent: Agent) -> int | None:
+        """The turn that a fork or a rewind names, from 0; None if it is refused."""
+        named = call.command.turn
+        turn = agent.ran if named is None else named if named >= 0 else agent.ran + 1 + named
+        if turn > agent.ran or (named is not None and named < 0 and turn < 1):
+            call.allowed = (agy.InvalidInputError,)
+            return None
+        return turn
 
     def _wait(self, call: Call, agent: int, seconds: float) -> None:
         call.allowed, call.due = None, self.now + seconds
@@ -301,6 +339,7 @@ class Model:
 
     def _end_turn(self, agent: Agent, state: TurnState, error: type | None) -> None:
         turn = agent.turns.pop(0)
+        agent.ran += turn.attempts > 0
         if turn.works:
             agent.messages += (("model", turn.said_now),)
         turn.state, turn.error, turn.works = state, error, False

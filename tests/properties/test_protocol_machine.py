@@ -156,6 +156,8 @@ class Protocol(RuleBasedStateMachine):
             self.handles[agent.id] = agent
             return r.AgentCreated(agent_id=agent.id)
         reply = await self.runtime.submit(command)
+        if isinstance(command, c.Fork):
+            self.handles[reply.agent_id] = self.runtime.handle_of(reply.agent_id, self.decide)
         if isinstance(reply, r.ChatStarted):
             self.responses[reply.turn_id] = reply.response
         return plain(reply)
@@ -203,6 +205,23 @@ class Protocol(RuleBasedStateMachine):
     def chat(self, data):
         kind = data.draw(st.sampled_from([c.Chat, c.Chat, c.Chat, c.Send]))
         self.send(self.make(kind, data.draw(st.sampled_from(list(self.model.agents))), data))
+
+    @precondition(lambda self: self.texts and len(self.model.agents) < 4)
+    @rule(data=st.data())
+    def fork(self, data):
+        agent_id = data.draw(self.agent_ids())
+        turn = data.draw(st.integers(-3, 4))
+        agent = self.model.agents.get(agent_id)
+        if agent is None or not agent.turns:  # otherwise "now" waits for the turns
+            turn = data.draw(st.sampled_from([turn, None]))
+        changes = {"number": self.model._agents_made + 1}
+        self.send(c.Fork(agent_id=agent_id, turn=turn, config=changes))
+
+    @precondition(lambda self: any(not agent.turns for agent in self.model.agents.values()))
+    @rule(data=st.data(), turn=st.integers(-3, 4))
+    def rewind(self, data, turn):
+        idle = [number for number, agent in self.model.agents.items() if not agent.turns]
+        self.send(c.Rewind(agent_id=data.draw(st.sampled_from([*idle, NOBODY])), turn=turn))
 
     @rule(data=st.data())
     def one_command(self, data):

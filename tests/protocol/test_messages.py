@@ -22,7 +22,7 @@ KINDS = {
         c.GetLastResponse,
         c.IsIdle,
     },
-    c.Kind.LIFECYCLE: {c.CreateAgent, c.ShutdownAgent},
+    c.Kind.LIFECYCLE: {c.CreateAgent, c.Fork, c.ShutdownAgent},
     c.Kind.CHAT: {c.Chat},
     c.Kind.OPERATION: {
         c.Send,
@@ -31,6 +31,7 @@ KINDS = {
         c.WaitForIdle,
         c.SignalIdle,
         c.WaitForWakeup,
+        c.Rewind,
         c.ClearHistory,
         c.Delete,
         c.Disconnect,
@@ -39,8 +40,8 @@ KINDS = {
 }
 
 
-def test_there_are_twenty_commands_each_of_its_kind():
-    assert len(COMMANDS) == 20
+def test_there_are_twenty_two_commands_each_of_its_kind():
+    assert len(COMMANDS) == 22
     assert {kind: {cls for cls in COMMANDS if cls.kind is kind} for kind in c.Kind} == KINDS
 
 

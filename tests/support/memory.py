@@ -225,6 +225,12 @@ class MemorySession:
     def note(self, note: Event) -> None:
         """Nothing records a session in memory."""
 
+    async def go_back(self, restore: object, note: Event, *, turns: int) -> None:
+        """Forget what was said; a session in memory keeps no earlier states."""
+        del restore, note
+        self._messages.clear()
+        self._turns = max(0, turns)
+
     async def cancel(self) -> None:
         """Cut the play short."""
         self._cancelled = True

@@ -57,6 +57,14 @@ def call(call_id="1", **fields):
             "Stopped MAX_TOOL_CALLS_EXCEEDED",
         ),
         (e.AgentStarted(agent_id=1, labels={"user": "ada"}), "Labels user=ada"),
+        (
+            e.AgentStarted(agent_id=2, parent_agent_id=1, forked_after_turn=3),
+            "Fork of agent 1, after turn 3",
+        ),
+        (
+            e.TurnsAbandoned(agent_id=1, after_turn=0, turn_ids=(1,)),
+            "Rewound agent 1 goes on before its first turn",
+        ),
         (e.Problem(problem="bad_count", detail="-1"), "Problem bad count: -1"),
         (
             e.UnknownFrame(direction="harness", frame={"new": 1}),

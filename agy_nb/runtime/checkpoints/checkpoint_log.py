@@ -58,7 +58,7 @@ class AbandonedTurns:
     number: int
     after_turn: int
     checkpoints: list[Checkpoint] = field(repr=False)
-    messages: tuple[Message, ...] = field(default=(), repr=False)
+    messages: list[Message] = field(default_factory=list, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class _Family:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.logs: WeakSet[CheckpointLog] = WeakSet()
-        self.lock = asyncio.Lock()
+        self.lock, self.forking = asyncio.Lock(), asyncio.Lock()
         self.store: PageStore | None = None  # made for the first copy
 
 
@@ -156,8 +156,13 @@ class CheckpointLog:
             self.entries.append(taken)
             await self._prune()
 
-    async def now(self, database: Path) -> Checkpoint:
-        """Copy the conversation as it is, for a fork that the checkpoints do not offer.
+    @property
+    def forking(self) -> asyncio.Lock:
+        """Held while a fork of this agent or of its branches starts."""
+        return self._family.forking
+
+    async def copy_now(self, database: Path) -> None:
+        """Copy the idle conversation as it is, if there is no copy of its last turn.
 
         Raises:
             CheckpointError: The file cannot be copied.
@@ -167,7 +172,6 @@ class CheckpointLog:
             if taken.missing:
                 raise CheckpointError(f"the conversation cannot be copied: {taken.missing}")
             self.entries[-1] = taken
-        return taken
 
     async def _copied(self, turn_id: int, database: Path) -> Checkpoint:
         try:
@@ -224,17 +228,15 @@ class CheckpointLog:
         live = {page for path in self._paths() for each in path for page in each.pages}
         await run_in_thread(self._family.store.keep_only, live)
 
-    def go_back(self, turn: int, messages: Iterable[Message] = ()) -> AbandonedTurns:
-        """Move the checkpoints after a turn to an abandoned branch, and return it."""
+    def go_back(self, turn: int) -> None:
+        """Move the checkpoints after a turn to an abandoned branch."""
         left = AbandonedTurns(
             number=len(self.abandoned) + 1,
             after_turn=turn,
             checkpoints=list(self.entries),
-            messages=tuple(messages),
         )
         self.abandoned.append(left)
         del self.entries[turn + 1 :]
-        return left
 
     async def close(self) -> None:
         """Remove the copies, unless a branch still needs them."""
@@ -265,8 +267,6 @@ def index_of(turn: int | None, turns: int) -> int:
     """
     if turn is None:
         return turns
-    if isinstance(turn, bool) or not isinstance(turn, int):
-        raise InvalidInputError(f"turn must be a whole number or None, got {turn!r}", field="turn")
     found = turn if turn >= 0 else turns + 1 + turn
     if turn > turns or (turn < 0 and found < 1):
         has = f"{turns} turn{'' if turns == 1 else 's'}"
@@ -276,3 +276,13 @@ def index_of(turn: int | None, turns: int) -> int:
             field="turn",
         )
     return found
+
+
+def checked_turn(turn: object) -> None:
+    """Check the type of a turn's number.
+
+    Raises:
+        InvalidInputError: It is neither a whole number nor None.
+    """
+    if turn is not None and (isinstance(turn, bool) or not isinstance(turn, int)):
+        raise InvalidInputError(f"turn must be a whole number or None, got {turn!r}", field="turn")

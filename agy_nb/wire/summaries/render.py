@@ -103,6 +103,7 @@ class SessionText:
             e.SessionOpened: self._opened,
             e.SessionClosed: self._closed,
             e.AgentStarted: self._started,
+            e.TurnsAbandoned: self._abandoned,
             e.Problem: self._problem,
             e.UnknownFrame: self._unknown,
         }
@@ -151,6 +152,13 @@ class SessionText:
         labels = ", ".join(f"{name}={value}" for name, value in event.labels.items())
         if labels:
             yield from self._line(event.trajectory, "Labels", labels)
+        if event.parent_agent_id is not None:
+            words = f"agent {event.parent_agent_id}, {_after(event.forked_after_turn or 0)}"
+            yield from self._line(event.trajectory, "Fork of", words)
+
+    def _abandoned(self, event: e.TurnsAbandoned) -> Iterator[str]:
+        words = f"agent {event.agent_id} goes on {_after(event.after_turn)}"
+        yield from self._line(event.trajectory, "Rewound", words)
 
     def _closed(self, event: e.SessionClosed) -> Iterator[str]:
         for text in [*self._texts]:
@@ -317,3 +325,7 @@ class SessionText:
         for number, answer in enumerate(event.answers):
             about = event.questions[number] if number < len(event.questions) else None
             yield from self._line(event.trajectory, "Answer", answer_text(answer, about))
+
+
+def _after(turn: int) -> str:
+    return f"after turn {turn}" if turn else "before its first turn"

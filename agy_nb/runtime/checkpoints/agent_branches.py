@@ -1,0 +1,180 @@
+"""The methods of an agent that fork it and take it back to an earlier turn."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from agy_nb.protocol import commands as c, replies as r
+from agy_nb.protocol.labels import checked_labels
+from agy_nb.protocol.values import Message
+from agy_nb.runtime.agent_state import AgentState
+from agy_nb.runtime.approval_gate import AskUser
+from agy_nb.runtime.checkpoints.branching import ForkPayload
+from agy_nb.runtime.checkpoints.checkpoint_log import CheckpointLog, checked_turn
+from agy_nb.sdk.deadlocks import running
+
+if TYPE_CHECKING:
+    from agy_nb.runtime.agent import Agent
+    from agy_nb.runtime.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbandonedBranch:
+    """The turns that an agent has left with `Agent.rewind`. `Agent.fork` can continue them.
+
+    Attributes:
+        number: Number of the branch within its agent, from 1, for `Agent.fork(branch=...)`.
+        after_turn: The last turn that the agent has kept.
+        turns: The number of turns from the beginning of the conversation to the end of the branch.
+        turn_ids: Numbers of the abandoned turns in the tables.
+        messages: The messages of the abandoned turns.
+    """
+
+    number: int
+    after_turn: int
+    turns: int
+    turn_ids: tuple[int, ...] = ()
+    messages: tuple[Message, ...] = field(default=(), repr=False)
+
+
+def _abandoned_branches(log: CheckpointLog) -> tuple[AbandonedBranch, ...]:
+    """Return the abandoned branches of an agent, oldest first."""
+    return tuple(
+        AbandonedBranch(
+            number=each.number,
+            after_turn=each.after_turn,
+            turns=len(each.checkpoints) - 1,
+            turn_ids=tuple(kept.turn_id for kept in each.checkpoints[each.after_turn + 1 :]),
+            messages=tuple(each.messages),
+        )
+        for each in log.abandoned
+    )
+
+
+class AgentBranches(ABC):
+    """Fork an agent, and take it back. `Agent` has these methods."""
+
+    id: int
+    runtime: Runtime
+    _state: AgentState
+
+    @abstractmethod
+    def _must_be_started(self) -> None:
+        """Raise `AgentNotStartedError` if the agent accepts no commands."""
+
+    async def fork(
+        self,
+        turn: int | None = None,
+        *,
+        branch: int | None = None,
+        config: Any = None,
+        tools: Sequence[Callable[..., Any]] | None = None,
+        policies: Sequence[Any] | None = None,
+        hooks: Sequence[Any] | None = None,
+        ask_user: AskUser | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> Agent:
+        """Start another agent whose conversation begins with the turns of this one.
+
+        Both agents go on independently. Turns are counted from the beginning of the conversation,
+        also in forks of forks. A fork of an earlier turn needs a checkpoint, see
+        `RuntimeConfig(checkpoints=...)`; the current state can always be forked. Without `turn`,
+        the method waits for a running turn.
+
+        The fork keeps its conversation in a private folder, which is removed when it ends. To
+        resume it later, pass `config={"save_dir": ...}`.
+
+        Args:
+            turn: The last turn that both have in common: 1 for the first, 0 for the beginning of
+                the conversation, -1 for the last; None for the conversation as it is.
+            branch: Number of an abandoned branch, from `abandoned`; None for the agent's own turns.
+            config: Changes of the configuration: a mapping of the fields that differ, or a
+                configuration object to use instead. This agent's configuration when None.
+            tools: Host functions instead of those that were passed with this agent.
+            policies: Policies instead of those that were passed with this agent.
+            hooks: Hooks instead of those that were passed with this agent.
+            ask_user: The approval handler; this agent's when None.
+            labels: Labels of the new agent; this agent's when None.
+
+        Returns:
+            The new agent, started.
+
+        Raises:
+            InvalidInputError: The turn or the branch does not exist.
+            CheckpointError: The state after that turn was not kept, or is damaged.
+            InvalidConfigError: The SDK or agy_nb rejects the changed configuration.
+            DeadlockError: Called without `turn` by code that the running turn waits for.
+
+        Example:
+            >>> response = await (await agent.chat("My name is Ada"))
+            >>> other = await agent.fork()
+            >>> [message.content for message in await other.history()][:1]
+            ['My name is Ada']
+        """
+        self._must_be_started()
+        checked_turn(turn)
+        if turn is None and branch is None and running.get() is not None:
+            self._state.must_not_wait_for_itself()
+        spec = self._state.spec
+        handler = self._state.ask_user if ask_user is None else ask_user
+        spec = replace(
+            spec,
+            tools=spec.tools if tools is None else tuple(tools),
+            policies=spec.policies if policies is None else tuple(policies),
+            hooks=spec.hooks if hooks is None else tuple(hooks),
+            labels=spec.labels if labels is None else checked_labels(labels),
+            answer=getattr(handler, "answer", None),
+            asks_user=spec.asks_user or ask_user is not None,
+            edits=getattr(handler, "edits", False) is True,
+        )
+        command = c.Fork(agent_id=self.id, turn=turn, branch=branch)
+        reply = await self.runtime.submit(command, ForkPayload(spec, config, handler))
+        assert isinstance(reply, r.AgentCreated)
+        return self.runtime.handle_of(reply.agent_id, handler)
+
+    async def rewind(self, turn: int) -> None:
+        """Go back to an earlier turn: the turns after it are abandoned.
+
+        The model does not know the abandoned turns any more. Files and other effects of tools stay
+        as they are. The turns stay in the tables, marked as abandoned, and their tokens count. An
+        item of `abandoned` names them, and `fork` can continue them. The method waits for turns
+        that run or wait.
+
+        Args:
+            turn: The last turn to keep: 1 for the first, 0 for the beginning of the conversation,
+                -1 for the last, which changes nothing.
+
+        Raises:
+            InvalidInputError: The turn does not exist.
+            CheckpointError: The state after that turn was not kept, or is damaged. The agent is
+                unchanged.
+            DeadlockError: Called by a tool, a hook or a handler that the agent's turn waits for.
+
+        Example:
+            >>> for word in ("one", "two"):
+            ...     response = await (await agent.chat(word))
+            >>> await agent.rewind(1)
+            >>> [message.content for message in await agent.history() if message.role == "user"]
+            ['one']
+        """
+        self._must_be_started()
+        self._state.must_not_wait_for_itself()
+        checked_turn(turn)
+        await self.runtime.submit(c.Rewind(agent_id=self.id, turn=turn))
+
+    @property
+    def abandoned(self) -> tuple[AbandonedBranch, ...]:
+        """The turns that the agent has left with `rewind`, oldest first.
+
+        Example:
+            >>> for word in ("one", "two"):
+            ...     response = await (await agent.chat(word))
+            >>> await agent.rewind(1)
+            >>> [branch] = agent.abandoned
+            >>> branch.after_turn, branch.turns, branch.messages[0].content
+            (1, 2, 'two')
+        """
+        return _abandoned_branches(self._state.checkpoints)

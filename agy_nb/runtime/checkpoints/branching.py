@@ -1,0 +1,203 @@
+"""Fork an agent after an earlier turn, and take an agent back to one.
+
+A fork gets a copy of the harness's file in a folder of its own, and the same conversation id. Going
+back puts the copy into the agent's own file, while its harness is closed. In a replay there is no
+such file: the recording has the sessions of forks and of agents that went back.
+
+Rule 1: forks of one family start one after the other, so that a replay finds them in the order of
+the recording: their configurations are alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agy_nb.errors import CheckpointError, InvalidConfigError
+from agy_nb.protocol import commands as c, replies as r
+from agy_nb.protocol.events import TurnsAbandoned
+from agy_nb.protocol.labels import checked_labels
+from agy_nb.runtime.approval_gate import AskUser
+from agy_nb.runtime.checkpoints.checkpoint_log import Checkpoint, CheckpointLog, index_of
+from agy_nb.sdk.interfaces import AgentSpec, BranchPoint, now
+from agy_nb.sdk.process import temporary_folders
+from agy_nb.sdk.process.executor import run_in_thread
+
+if TYPE_CHECKING:
+    from agy_nb.runtime.agent_state import AgentState
+
+
+@dataclass(frozen=True, slots=True)
+class ForkPayload:
+    """Payload of `Fork`: the Python objects of the new agent.
+
+    Attributes:
+        spec: The new agent without its configuration, which is the parent's with `changes`.
+        changes: The user's changes of the parent's configuration: a mapping, an object, or None.
+        ask_user: The approval handler.
+    """
+
+    spec: AgentSpec
+    changes: Any = None
+    ask_user: AskUser | None = None
+
+
+StartAgent = Callable[[AgentSpec, AskUser | None, CheckpointLog], Awaitable[r.Reply]]
+"""Starts an agent with these checkpoints."""
+
+
+async def fork(
+    state: AgentState, message: c.Fork, payload: ForkPayload | None, start: StartAgent
+) -> r.Reply:
+    """Start an agent that continues the conversation of another one.
+
+    Args:
+        state: The parent.
+        message: The command.
+        payload: The Python objects of the new agent; None for those of the parent.
+        start: Starts the new agent.
+
+    Raises:
+        InvalidInputError: The turn or the branch does not exist.
+        CheckpointError: The state after that turn was not kept, or is damaged.
+    """
+    spec = state.spec if payload is None else payload.spec
+    changes = (message.config or None) if payload is None else payload.changes
+    ask_user = state.ask_user if payload is None else payload.ask_user
+    labels = spec.labels if message.labels is None else checked_labels(message.labels)
+    spec = replace(spec, labels=labels, config=await _changed(state, changes))
+    async with state.checkpoints.forking:
+        turn, path = await _found(state, message)
+        log = state.checkpoints.branch(path[: turn + 1])
+        branch = await _branch_point(state, path[turn], turn, changes)
+        try:
+            return await start(replace(spec, branch=branch), ask_user, log)
+        except BaseException:
+            await log.close()
+            if branch.save_dir is not None:
+                await run_in_thread(temporary_folders.remove, branch.save_dir)
+            raise
+
+
+async def _changed(state: AgentState, changes: Any) -> Any:
+    if changes is None:
+        return state.spec.config
+    from agy_nb.sdk.config.changed_config import changed
+
+    config = state.spec.config
+    if isinstance(config, Mapping):
+        return changed(config, changes)
+    return await run_in_thread(changed, config, changes)  # the SDK's checks read the disk
+
+
+async def _found(state: AgentState, message: c.Fork) -> tuple[int, list[Checkpoint]]:
+    """Return the turn as a number from 0, and the checkpoints that lead to it."""
+    log = state.checkpoints
+    path = log.path(message.branch)
+    now_wanted = message.turn is None and message.branch is None
+    if now_wanted and not state.is_idle:
+        await state.idle_signal()
+    await state.ended_turns_kept()
+    turn = index_of(message.turn, len(path) - 1)
+    last = path is log.entries and turn == log.turns
+    missing = not path[turn].pages and not path[turn].is_new
+    if last and missing and state.is_idle and (database := state.session.database) is not None:
+        await log.copy_now(database)
+    return turn, path
+
+
+async def _branch_point(
+    state: AgentState, checkpoint: Checkpoint, turn: int, changes: Any
+) -> BranchPoint:
+    """Put a copy of the conversation where the new agent finds it."""
+    session, folder = state.session, _field(changes, "save_dir")
+    point = BranchPoint(parent_agent_id=state.agent_id, after_turn=turn)
+    if checkpoint.is_new:
+        return replace(point, save_dir=folder)
+    conversation = session.conversation_id
+    point = replace(point, conversation_id=conversation)
+    if session.database is None:  # a replay
+        return replace(point, save_dir=folder)
+    pages = await state.checkpoints.pages_of(checkpoint, turn)
+    try:
+        folder = await run_in_thread(_write, folder, f"{conversation}.db", pages)
+    except OSError as error:
+        raise CheckpointError(f"the copy for the fork cannot be written: {error}") from error
+    return replace(point, save_dir=folder)
+
+
+def _write(folder: str | None, name: str, pages: list[bytes]) -> str:
+    from agy_nb.runtime.checkpoints.database import write_file
+
+    if folder is None:
+        folder = temporary_folders.new_folder()
+    else:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        if Path(folder, name).exists():
+            raise InvalidConfigError(
+                f"save_dir {folder!r} holds this conversation already; use another folder for the "
+                "fork, or omit save_dir",
+                field="save_dir",
+            )
+    write_file(Path(folder, name), pages)
+    return folder
+
+
+def _field(config: Any, name: str) -> Any:
+    return config.get(name) if isinstance(config, dict) else getattr(config, name, None)
+
+
+async def rewind(state: AgentState, message: c.Rewind) -> r.Reply:
+    """Take an agent back to an earlier turn.
+
+    Args:
+        state: The agent. Turns that run or wait are ended first.
+        message: The command.
+
+    Raises:
+        InvalidInputError: The turn does not exist.
+        CheckpointError: The state after that turn was not kept, or is damaged.
+    """
+    log = state.checkpoints
+    async with state.turn:
+        while state.own_turn is not None:
+            await state.own_turn.wait()
+        turn = index_of(message.turn, log.turns)
+        if turn == log.turns:
+            return r.Rewound(turn=turn)
+        checkpoint = log.entries[turn]
+        session = state.session
+        restore, restored = None, session.database is not None and checkpoint.is_new
+        if session.database is not None and not checkpoint.is_new:
+            pages = await log.pages_of(checkpoint, turn)
+
+            def restore(path: Path) -> None:
+                from agy_nb.runtime.checkpoints.database import replace_content
+
+                nonlocal restored
+                replace_content(path, pages)
+                restored = True
+
+        note = TurnsAbandoned(
+            agent_id=state.agent_id,
+            after_turn=turn,
+            turn_ids=tuple(each.turn_id for each in log.entries[turn + 1 :]),
+            at=now(),
+        )
+        shared = 0 if state.spec.branch is None else state.spec.branch.after_turn
+        kept = -1 if checkpoint.is_new else max(0, turn - shared)
+        before = session.history()
+        try:
+            await session.go_back(restore, note, turns=kept)
+        finally:
+            if restored:  # also if no harness starts: the next prompt starts one
+                log.go_back(turn)
+                state.on_event(note)
+        if not restored:
+            log.go_back(turn)
+            state.on_event(note)
+        left = log.abandoned[-1]
+        left.messages.extend(before[len(session.history()) :])
+        return r.Rewound(turn=turn, branch=left.number)

@@ -1,0 +1,353 @@
+"""Forks and rewinds on the real harness: what the model is asked afterwards."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+import agy_nb as agy
+from agy_nb.testing import ScriptedModel, call, say
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.blocking_allowed,  # the SDK looks at the working folder and at its binary
+]
+
+
+@asynccontextmanager
+async def scripted(checkpoints="all", **limits):
+    """A runtime, and a model that answers with `model.next`, or with the prompt itself."""
+    config = agy.RuntimeConfig(chat_pause=0, checkpoints=checkpoints, **limits)
+    answers = []
+
+    def answer(request):
+        return answers.pop(0) if answers else say(f"re: {request.user_text[:40]}")
+
+    async with ScriptedModel(answer) as model, agy.Runtime(config) as runtime:
+        model.next = answers
+        yield runtime, model
+
+
+def asked(model, words="prompt") -> list[str]:
+    """The prompts of the conversation, as in the latest request."""
+    text = "\n".join(model.requests[-1].user_texts)
+    return [f"{words}-{n}" for n in range(20) if f"{words}-{n}" in text]
+
+
+async def say_all(agent, *numbers):
+    for number in numbers:
+        await agent.chat_text(f"prompt-{number}")
+
+
+async def test_a_fork_knows_the_turns_up_to_it_and_the_original_goes_on():
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1, 2, 3)
+        forks = [await agent.fork(turn) for turn in (1, 2, -1, None)]
+        for fork, known in zip(forks, ([1], [1, 2], [1, 2, 3], [1, 2, 3]), strict=True):
+            await fork.chat_text("prompt-9")
+            assert asked(model) == [f"prompt-{n}" for n in [*known, 9]]
+        await agent.chat_text("prompt-4")
+        assert asked(model) == [f"prompt-{n}" for n in (1, 2, 3, 4)]
+        await forks[0].chat_text("prompt-8")
+        assert asked(model) == ["prompt-1", "prompt-8", "prompt-9"]
+
+
+async def test_a_fork_has_the_history_of_its_turns():
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1, 2)
+        fork = await agent.fork(1)
+        assert [m.content for m in await fork.history() if m.role == "user"] == ["prompt-1"]
+        assert await fork.turn_count() == 0
+
+
+async def test_a_fork_of_the_beginning_is_a_new_conversation():
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1)
+        fork = await agent.fork(0)
+        await fork.chat_text("prompt-2")
+        assert asked(model) == ["prompt-2"]
+        assert fork.conversation_id != agent.conversation_id
+
+
+async def test_a_fork_of_a_fork():
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1, 2)
+        fork = await agent.fork(1)
+        await say_all(fork, 3, 4)
+        await agent.shutdown()  # the copies that its forks need stay
+        second, third = await fork.fork(2), await fork.fork(1)
+        await second.chat_text("prompt-5")
+        assert asked(model) == ["prompt-1", "prompt-3", "prompt-5"]
+        await third.chat_text("prompt-6")
+        assert asked(model) == ["prompt-1", "prompt-6"]
+
+
+async def test_forks_at_once():
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1, 2)
+        one, two = await asyncio.gather(agent.fork(1), agent.fork(2))
+        await one.chat_text("prompt-3")
+        assert asked(model) == ["prompt-1", "prompt-3"]
+        await two.chat_text("prompt-4")
+        assert asked(model) == ["prompt-1", "prompt-2", "prompt-4"]
+
+
+async def test_the_configuration_may_differ():
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config(), labels={"user": "ada"})
+        await say_all(agent, 1)
+        fork = await agent.fork(
+            config={"system_instructions": "Answer like a pirate."}, labels={"user": "bob"}
+        )
+        await fork.chat_text("prompt-2")
+        assert "like a pirate" in model.requests[-1].system_text
+        assert asked(model) == ["prompt-1", "prompt-2"]
+        await agent.chat_text("prompt-3")
+        assert "like a pirate" not in model.requests[-1].system_text
+        assert list(runtime.tables.agents["user"]) == ["ada", "bob"]
+
+
+async def test_the_tools_may_differ():
+    def old() -> str:
+        """The old tool."""
+        return "old"
+
+    def new() -> str:
+        """The new tool."""
+        return "new"
+
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config(), tools=[old])
+        await say_all(agent, 1)
+        same, other = await agent.fork(), await agent.fork(tools=[new])
+        await same.chat_text("prompt-2")
+        assert "old" in model.requests[-1].tool_names
+        await other.chat_text("prompt-3")
+        assert "new" in model.requests[-1].tool_names
+        assert "old" not in model.requests[-1].tool_names
+
+
+async def test_without_checkpoints_only_now_can_be_forked():
+    async with scripted("off") as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1, 2)
+        fork = await agent.fork()
+        await fork.chat_text("prompt-3")
+        assert asked(model) == ["prompt-1", "prompt-2", "prompt-3"]
+        with pytest.raises(agy.CheckpointError, match=r"after turn 1 .*checkpoints='all'"):
+            await agent.fork(1)
+        with pytest.raises(agy.CheckpointError, match="after turn 1"):
+            await agent.rewind(1)
+        await agent.chat_text("prompt-4")
+        assert asked(model) == ["prompt-1", "prompt-2", "prompt-4"]
+
+
+@pytest.mark.parametrize("turn", [3, -3, 99])
+async def test_a_turn_out_of_range_is_refused(turn):
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1, 2)
+        for attempt in (agent.fork, agent.rewind):
+            with pytest.raises(agy.InvalidInputError, match=r"out of range.* has 2 turns") as info:
+                await attempt(turn)
+            assert info.value.field == "turn"
+        assert len(runtime.agent_ids) == 1
+
+
+@pytest.mark.parametrize("turn", [1.5, "1", True])
+async def test_a_turn_that_is_no_number_is_refused(turn):
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        for attempt in (agent.fork, agent.rewind):
+            with pytest.raises(agy.InvalidInputError, match="whole number"):
+                await attempt(turn)
+
+
+async def test_a_closed_agent_cannot_be_forked():
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1)
+        await agent.shutdown()
+        for attempt in (agent.fork(), agent.fork(1), agent.rewind(0)):
+            with pytest.raises(agy.AgentNotStartedError):
+                await attempt
+
+
+async def test_during_a_turn_the_earlier_turns_can_be_forked_and_now_waits():
+    go_on, tool_runs = asyncio.Event(), asyncio.Event()
+
+    async def wait_here() -> str:
+        """Wait."""
+        tool_runs.set()
+        await go_on.wait()
+        return "done"
+
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config(), tools=[wait_here])
+        await say_all(agent, 1)
+        model.next += [call("wait_here"), say("after the tool")]
+        response = await agent.chat("prompt-2")
+        await tool_runs.wait()
+        fork = await agent.fork(1)
+        with pytest.raises(agy.InvalidInputError, match="has 1 turn"):
+            await agent.fork(2)
+        waiting = asyncio.ensure_future(agent.fork())
+        go_on.set()
+        both = await waiting
+        assert response.done
+        await fork.chat_text("prompt-3")
+        assert asked(model) == ["prompt-1", "prompt-3"]
+        await both.chat_text("prompt-4")
+        assert asked(model) == ["prompt-1", "prompt-2", "prompt-4"]
+
+
+async def test_rewind_goes_back_and_the_abandoned_turns_can_be_continued():
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1, 2, 3)
+        await agent.rewind(1)
+        assert [m.content for m in await agent.history() if m.role == "user"] == ["prompt-1"]
+        assert await agent.turn_count() == 1
+        await agent.chat_text("prompt-4")
+        assert asked(model) == ["prompt-1", "prompt-4"]
+        (left,) = agent.abandoned
+        assert (left.after_turn, left.turns) == (1, 3)
+        assert [m.content for m in left.messages if m.role == "user"] == ["prompt-2", "prompt-3"]
+        fork = await agent.fork(branch=left.number)
+        await fork.chat_text("prompt-5")
+        assert asked(model) == ["prompt-1", "prompt-2", "prompt-3", "prompt-5"]
+        earlier = await agent.fork(2, branch=left.number)
+        await earlier.chat_text("prompt-6")
+        assert asked(model) == ["prompt-1", "prompt-2", "prompt-6"]
+        with pytest.raises(agy.InvalidInputError, match="abandoned branch"):
+            await agent.fork(branch=7)
+
+
+async def test_rewind_twice_and_with_forks_open():
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1, 2)
+        fork = await agent.fork()
+        await agent.rewind(1)
+        await say_all(agent, 3)
+        await agent.rewind(0)
+        await say_all(agent, 4)
+        assert asked(model) == ["prompt-4"]
+        assert [each.after_turn for each in agent.abandoned] == [1, 0]
+        await say_all(fork, 5)
+        assert asked(model) == ["prompt-1", "prompt-2", "prompt-5"]
+
+
+async def test_rewind_to_the_last_turn_changes_nothing():
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1)
+        await agent.rewind(-1)
+        await agent.rewind(1)
+        assert agent.abandoned == ()
+
+
+async def test_a_fork_goes_back_before_the_turn_where_it_parted():
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1, 2)
+        fork = await agent.fork()
+        await fork.rewind(1)
+        await fork.chat_text("prompt-3")
+        assert asked(model) == ["prompt-1", "prompt-3"]
+        await agent.chat_text("prompt-4")
+        assert asked(model) == ["prompt-1", "prompt-2", "prompt-4"]
+
+
+async def test_a_damaged_checkpoint_forks_nothing_and_the_agent_goes_on():
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1, 2)
+        folder = agent._state.checkpoints._family.store._folder
+        for file in folder.iterdir():
+            file.write_bytes(b"damaged")
+        for attempt in (agent.fork, agent.rewind):
+            with pytest.raises(agy.CheckpointError, match="after turn 1 cannot be restored"):
+                await attempt(1)
+        assert len(runtime.agent_ids) == 1
+        await agent.chat_text("prompt-3")
+        assert asked(model) == ["prompt-1", "prompt-2", "prompt-3"]
+
+
+async def test_a_resumed_agent_has_no_state_before_its_first_turn(tmp_path):
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config(save_dir=str(tmp_path)))
+        await say_all(agent, 1)
+        await agent.disconnect()
+        config = model.config(save_dir=str(tmp_path), conversation_id=agent.conversation_id)
+        agent = await runtime.create_agent(config)
+        await say_all(agent, 2, 3)
+        fork = await agent.fork(1)
+        await fork.chat_text("prompt-4")
+        assert asked(model) == ["prompt-1", "prompt-2", "prompt-4"]
+        with pytest.raises(agy.CheckpointError, match=r"before turn 1 .* resumed"):
+            await agent.fork(0)
+        await agent.rewind(1)
+        await agent.disconnect()
+        agent = await runtime.create_agent(config)  # the user's file was rewound as well
+        await agent.chat_text("prompt-5")
+        assert asked(model) == ["prompt-1", "prompt-2", "prompt-5"]
+
+
+async def test_a_fork_can_be_kept_for_later(tmp_path):
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1)
+        fork = await agent.fork(config={"save_dir": str(tmp_path / "kept")})
+        await say_all(fork, 2)
+        await fork.disconnect()
+        with pytest.raises(agy.InvalidConfigError, match="holds this conversation already"):
+            await agent.fork(config={"save_dir": str(tmp_path / "kept")})
+        again = await runtime.create_agent(
+            model.config(save_dir=str(tmp_path / "kept"), conversation_id=fork.conversation_id)
+        )
+        await again.chat_text("prompt-3")
+        assert asked(model) == ["prompt-1", "prompt-2", "prompt-3"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"conversation_id": "0" * 32}, "continues the conversation of its parent"),
+        ({"no_such_field": 1}, "no field 'no_such_field'"),
+        ({"workspaces": 3}, "workspaces"),
+    ],
+)
+async def test_wrong_changes_are_refused(changes, words):
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1)
+        with pytest.raises(agy.InvalidConfigError, match=words):
+            await agent.fork(config=changes)
+        assert len(runtime.agent_ids) == 1
+
+
+async def test_a_tool_cannot_rewind_its_own_agent_but_can_fork_an_earlier_turn():
+    refused = []
+
+    async def go_back() -> str:
+        """Go back."""
+        for attempt in (agent.rewind(1), agent.fork()):
+            try:
+                await attempt
+            except agy.DeadlockError as error:
+                refused.append(error)
+        return str((await agent.fork(1)).id)
+
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config(), tools=[go_back])
+        await say_all(agent, 1)
+        model.next += [call("go_back"), say("done")]
+        response = await (await agent.chat("prompt-2"))
+        assert len(refused) == 2
+        assert [result.result async for result in response.tool_results] == ["2"]
