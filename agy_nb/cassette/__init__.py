@@ -3,6 +3,7 @@
 ```
 use                 `use_cassette`, a context manager and decorator
 cassette_session    one use of a cassette: intercept, record or replay, save
+cassette_files      the open recording, and the proxy of the model
 cassette_options    the checked options            record_modes    record or replay?
 errors, remedies    errors, and what a user can do about a mismatch
 record/             pass frames on and record them

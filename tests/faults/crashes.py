@@ -57,10 +57,10 @@ def _record(path: Path, mode: str, prompt: str = "new") -> None:
     session = CassetteSession(CassetteOptions(path=path, record_mode=mode, record_model=False))
     with session.intercepting():
         session.prepare()
-        session._open_writer()
-        log = ModelLog(session._writer.folder)
+        session._files.open_writer()
+        log = ModelLog(session._files.writer.folder)
         try:
-            recorder = session._recorder
+            recorder = session._files.recorder
             number = recorder.begin()
             recorder.put(number, "client", {"config": {}})
             recorder.put(number, "client", {"userInput": {"parts": [{"text": prompt}]}})

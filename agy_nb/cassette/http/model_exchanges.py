@@ -1,4 +1,4 @@
-"""An exchange with a model: what is recorded of it, and its response in a replay."""
+"""An exchange with a model: its recorded form, and its response in a replay."""
 
 from __future__ import annotations
 
