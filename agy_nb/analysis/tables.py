@@ -379,5 +379,11 @@ class Tables(SessionCollection, Plots):
 
         return to_otel(self, exporter, **options)
 
+    def _repr_html_(self) -> str:
+        """Show totals and the sessions with the highest cost in a notebook."""
+        from agy_nb.analysis.export.summary_html import summary_html
+
+        return summary_html(self)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {', '.join(TABLES)}>"

@@ -1,18 +1,17 @@
 """A report of sessions as one HTML page: totals, cost over time, outliers, tools and failures.
 
 The page needs no network and no script, has light and dark colours, and prints well. Names, models
-and messages may come from anybody: `_Html` escapes each text.
+and messages may come from anybody: each text is escaped.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import math
-from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agy_nb.analysis.export.html_parts import UNKNOWN, count, money, seconds, table
 from agy_nb.analysis.export.report_style import COLOURS, STYLE
 from agy_nb.analysis.metrics.groups import Source, session_names
 from agy_nb.analysis.metrics.usage import usage_table
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 _MOST = 10
 """Rows of a table of the page."""
 _WIDTH, _HEIGHT = 860, 220
-_UNKNOWN = "n/a"
 _DAYS_SHOWN = 60
 """More days than this are shown as weeks."""
 
@@ -77,19 +75,19 @@ def _totals(source: Source) -> str:
     turns = source.frame("turns")
     row = usage.iloc[0] if len(usage) else None
     failed = int(turns["status"].isin(["error", "timeout"]).sum())
-    cost = _money(None if row is None else row["cost_usd"])
-    tokens = _count(None if row is None else row["total_tokens"])
-    if row is not None and row["cost_is_lower_bound"] and cost != _UNKNOWN:
+    cost = money(None if row is None else row["cost_usd"])
+    tokens = count(None if row is None else row["total_tokens"])
+    if row is not None and row["cost_is_lower_bound"] and cost != UNKNOWN:
         cost = f"≥ {cost}"
-    if row is not None and row["tokens_are_lower_bound"] and tokens != _UNKNOWN:
+    if row is not None and row["tokens_are_lower_bound"] and tokens != UNKNOWN:
         tokens = f"≥ {tokens}"
     cards = (
         ("Cost", cost),
         ("Tokens", tokens),
-        ("Sessions", _count(len(source.frame("sessions")))),
-        ("Turns", _count(len(turns))),
-        ("Model calls", _count(0 if row is None else row["n_model_calls"])),
-        ("Failed turns", _count(failed)),
+        ("Sessions", count(len(source.frame("sessions")))),
+        ("Turns", count(len(turns))),
+        ("Model calls", count(0 if row is None else row["n_model_calls"])),
+        ("Failed turns", count(failed)),
     )
     shown = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in cards)
     note = "<p class='note'>≥: some requests reported no usage, or have no price.</p>"
@@ -113,13 +111,13 @@ def _cost(source: Source, tz: str | None) -> str:
         kept = costs.columns[: len(COLOURS) - 1]
         costs = costs[kept].assign(**{"other models": costs.drop(columns=kept).sum(axis=1)})
     rows = [
-        [f"{day:%Y-%m-%d}", *(_money(value) for value in row), _money(sum(row))]
+        [f"{day:%Y-%m-%d}", *(money(value) for value in row), money(sum(row))]
         for day, row in zip(costs.index, costs.to_numpy(dtype=float).tolist(), strict=True)
     ]
-    table = _table([period, *map(str, costs.columns), "All"], rows)
+    numbers = table([period, *map(str, costs.columns), "All"], rows)
     shown = len(rows) > _MOST
     return _bars(costs) + (
-        f"<details><summary>Numbers</summary>{table}</details>" if shown else table
+        f"<details><summary>Numbers</summary>{numbers}</details>" if shown else numbers
     )
 
 
@@ -145,7 +143,7 @@ def _bars(costs: pd.DataFrame) -> str:
         y = 10 + (_HEIGHT - bottom - 10) * (1 - share)
         parts.append(f"<line x1='{left}' x2='{_WIDTH}' y1='{y:.1f}' y2='{y:.1f}' class='grid'/>")
         parts.append(
-            f"<text x='{left - 6}' y='{y + 4:.1f}' class='end'>{_money(top * share)}</text>"
+            f"<text x='{left - 6}' y='{y + 4:.1f}' class='end'>{money(top * share)}</text>"
         )
     some = max(1, -(-len(costs) // 8))
     for number, (day, row) in enumerate(costs.iterrows()):
@@ -155,7 +153,7 @@ def _bars(costs: pd.DataFrame) -> str:
             if height <= 0:
                 continue
             base -= height
-            about = escape(f"{day:%Y-%m-%d}, {model}: {_money(value)}")
+            about = escape(f"{day:%Y-%m-%d}, {model}: {money(value)}")
             parts.append(
                 f"<rect x='{x:.1f}' y='{base:.1f}' width='{bar:.1f}' height='{height:.1f}' "
                 f"fill='{COLOURS[place]}'><title>{about}</title></rect>"
@@ -183,15 +181,15 @@ def _outliers(source: Source) -> str:
     middle = float(usage["cost_usd"].median())
     rows = [
         [
-            names.get(row["session_id"], "?"), _count(row["turn_id"]), _money(row["cost_usd"]),
-            f"{row['cost_usd'] / middle:,.1f} times" if middle else _UNKNOWN,
-            _count(row["n_model_calls"]), _count(row["total_tokens"]),
+            names.get(row["session_id"], "?"), count(row["turn_id"]), money(row["cost_usd"]),
+            f"{row['cost_usd'] / middle:,.1f} times" if middle else UNKNOWN,
+            count(row["n_model_calls"]), count(row["total_tokens"]),
         ]
         for row in usage.nlargest(_MOST, "cost_usd").to_dict("records")
     ]  # fmt: skip
-    note = f"<p class='note'>The median turn costs {_money(middle)}.</p>"
+    note = f"<p class='note'>The median turn costs {money(middle)}.</p>"
     head = ["Session", "Turn", "Cost", "Of the median", "Model calls", "Tokens"]
-    return note + _table(head, rows, texts=1)
+    return note + table(head, rows, texts=1)
 
 
 def _tools(source: Source) -> str:
@@ -207,11 +205,11 @@ def _tools(source: Source) -> str:
     if not len(found):
         return "<p>No tool was called.</p>"
     rows = [
-        [str(tool), _count(row["calls"]), _count(row["failed"]),
-         *(_seconds(row[name]) for name in ("median", "max", "sum"))]
+        [str(tool), count(row["calls"]), count(row["failed"]),
+         *(seconds(row[name]) for name in ("median", "max", "sum"))]
         for tool, row in found.iterrows()
     ]  # fmt: skip
-    return _table(["Tool", "Calls", "Failed", "Median", "Longest", "All"], rows, texts=1)
+    return table(["Tool", "Calls", "Failed", "Median", "Longest", "All"], rows, texts=1)
 
 
 def _failures(source: Source) -> str:
@@ -226,49 +224,12 @@ def _failures(source: Source) -> str:
         found = groups.agg(n=("kind", "size"), fatal=("fatal", "sum"), text=("text", "first"))
         found = found.sort_values("n", ascending=False).head(_MOST)
         rows = [
-            [str(kind), str(row["text"])[:200], _count(row["n"]), _count(row["fatal"])]
+            [str(kind), str(row["text"])[:200], count(row["n"]), count(row["fatal"])]
             for kind, row in found.iterrows()
         ]
-        html = _table(["Error", "First message", "Times", "Ended a turn"], rows, texts=2)
+        html = table(["Error", "First message", "Times", "Ended a turn"], rows, texts=2)
     if len(problems):
         counts = problems["problem"].astype("string").value_counts().head(_MOST)
-        words = [[str(word).replace("_", " "), _count(n)] for word, n in counts.items()]
-        html += "<h3>Problems of recordings</h3>" + _table(["Problem", "Times"], words, texts=1)
+        words = [[str(word).replace("_", " "), count(n)] for word, n in counts.items()]
+        html += "<h3>Problems of recordings</h3>" + table(["Problem", "Times"], words, texts=1)
     return html
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1) -> str:
-    """Return a table; the first columns are texts, the others numbers."""
-
-    def row(cells: Sequence[str], tag: str) -> str:
-        kinds = ["" if place < texts else " class='n'" for place in range(len(cells))]
-        return "".join(
-            f"<{tag}{kind}>{escape(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True)
-        )
-
-    body = "".join(f"<tr>{row(cells, 'td')}</tr>" for cells in rows)
-    top = f"<thead><tr>{row(head, 'th')}</tr></thead>"
-    return f"<div class='wide'><table>{top}<tbody>{body}</tbody></table></div>"
-
-
-def _is_unknown(value: Any) -> bool:
-    return value is None or str(value) in ("<NA>", "nan", "NaT")
-
-
-def _money(value: Any) -> str:
-    if _is_unknown(value):
-        return _UNKNOWN
-    if value == 0:
-        return "$0"
-    digits = 2 if value >= 1 else max(2, 1 - math.floor(math.log10(value)))
-    return f"${value:,.{digits}f}"
-
-
-def _count(value: Any) -> str:
-    return _UNKNOWN if _is_unknown(value) else f"{int(value):,}"
-
-
-def _seconds(value: Any) -> str:
-    if _is_unknown(value):
-        return _UNKNOWN
-    return f"{value:,.1f} s" if value >= 1 else f"{value * 1000:,.0f} ms"

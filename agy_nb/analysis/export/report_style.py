@@ -17,8 +17,8 @@ h1{font-size:1.7rem;margin:0;overflow-wrap:anywhere}
 h2{font-size:1.15rem;margin:2rem 0 .6rem;border-bottom:1px solid var(--line);padding-bottom:.2rem}
 h3{font-size:1rem;margin:1.2rem 0 .4rem}
 .note{color:var(--soft);margin:.2rem 0 .6rem}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr));gap:.7rem;margin:0}
-.cards div{background:var(--card);
+.cards{display:flex;flex-wrap:wrap;gap:.7rem;margin:0}
+.cards div{flex:1 1 auto;min-width:8.5rem;background:var(--card);
 border:1px solid var(--line);border-radius:8px;padding:.6rem .9rem}
 .cards dt{color:var(--soft);font-size:.85rem}
 .cards dd{margin:0;font-size:1.35rem;font-weight:600;white-space:nowrap}

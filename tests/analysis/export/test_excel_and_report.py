@@ -128,3 +128,28 @@ def test_report_of_nothing_says_so(tmp_path):
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     for words in ("No model call has a price", "No tool was called", "No errors"):
         assert words in page
+
+
+def test_notebooks_show_totals_and_the_sessions_with_the_highest_cost(tmp_path):
+    for number, name in enumerate(["<b>one<_b>", *"bcdefg"]):
+        wire = Wire().begin().prompt().usage(prompt=1_000 * (number + 1), answer=10).idle().end()
+        save(tmp_path / name, wire)
+    shown = agy.load(tmp_path, cache=False)._repr_html_()
+    assert "7 sessions · 7 turns · 7 model calls · 28,070 tokens · cost $" in shown
+    assert shown.count("<tr>") == 1 + 5
+    assert "2 more sessions" in shown
+    assert ">7,010<" in shown
+    only = agy.load(tmp_path / "<b>one<_b>", cache=False)._repr_html_()
+    assert "&lt;b&gt;one" in only
+
+
+def test_notebooks_show_tables_without_a_session(tmp_path):
+    shown = agy.load(tmp_path, cache=False)._repr_html_()
+    assert "0 sessions · 0 turns · 0 model calls · n/a tokens · cost n/a · 1 problem" in shown
+
+
+def test_notebooks_show_a_lower_bound(tmp_path):
+    wire = Wire().begin(model="no-such-model").prompt().usage(prompt=500)
+    wire.step(2, text="Well", state="ACTIVE").add("client", {"haltRequest": True}).idle().end()
+    shown = agy.load(save(tmp_path / "c", wire), cache=False)._repr_html_()
+    assert "≥ 500 tokens · cost n/a" in shown

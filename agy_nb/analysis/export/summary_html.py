@@ -1,0 +1,80 @@
+"""What a notebook shows of tables: totals, and the sessions with the highest cost."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from agy_nb.analysis.export.html_parts import UNKNOWN, count, money, table
+from agy_nb.analysis.metrics.groups import Source
+from agy_nb.analysis.metrics.usage import usage_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MOST = 5
+"""Sessions in the table."""
+
+
+def summary_html(source: Source) -> str:
+    """Return totals and the sessions with the highest cost as HTML, without a style of its own."""
+    sessions, turns = source.frame("sessions"), source.frame("turns")
+    problems = len(source.frame("problems"))
+    whole = usage_table(source, ()).to_dict("records")
+    total: dict[Any, Any] = whole[0] if whole else {}
+    failed = int(turns["status"].isin(["error", "timeout"]).sum())
+    low_tokens, low_cost = total.get("tokens_are_lower_bound"), total.get("cost_is_lower_bound")
+    parts = [
+        _number(len(sessions), "session"),
+        _number(len(turns), "turn") + (f" ({failed:,} failed)" if failed else ""),
+        _number(total.get("n_model_calls", 0), "model call"),
+        f"{_at_least(count(total.get('total_tokens')), low_tokens)} tokens",
+        f"cost {_at_least(money(total.get('cost_usd')), low_cost)}",
+        _days(turns),
+        _number(problems, "problem") if problems else "",
+    ]
+    head = " · ".join(escape(part) for part in parts if part)
+    return f"<p><b>{head}</b></p>{_sessions(source) if len(sessions) else ''}"
+
+
+def _sessions(source: Source) -> str:
+    started = source.frame("sessions").set_index("session_id")["started_at"]
+    counts = source.frame("turns").groupby("session_id").size()
+    usage = usage_table(source, "session")
+    order = usage.sort_values(["cost_usd", "total_tokens"], ascending=False, kind="stable")
+    rows = [
+        [
+            str(row["session_name"]), _moment(started.get(row["session_id"])),
+            count(counts.get(row["session_id"], 0)), count(row["n_model_calls"]),
+            _at_least(count(row["total_tokens"]), row["tokens_are_lower_bound"]),
+            _at_least(money(row["cost_usd"]), row["cost_is_lower_bound"]),
+        ]
+        for row in order.head(_MOST).to_dict("records")
+    ]  # fmt: skip
+    head = ["Session", "Started (UTC)", "Turns", "Model calls", "Tokens", "Cost"]
+    more = len(usage) - len(rows)
+    below = f"<p>{_number(more, 'more session')}; see <code>.sessions</code></p>" if more else ""
+    html = table(head, rows, texts=2)
+    for tag in ("th", "td"):  # texts, which notebooks would align to the right
+        html = html.replace(f"<{tag}>", f"<{tag} style='text-align:left'>")
+    return html + below
+
+
+def _number(value: int, noun: str) -> str:
+    return f"{value:,} {noun}{'' if value == 1 else 's'}"
+
+
+def _at_least(text: str, low: Any) -> str:
+    return f"≥ {text}" if low is not None and bool(low) and text != UNKNOWN else text
+
+
+def _days(turns: pd.DataFrame) -> str:
+    times = turns["started_at"].dropna()
+    if not len(times):
+        return ""
+    first, last = (f"{at:%Y-%m-%d}" for at in (times.min(), times.max()))
+    return first if first == last else f"{first} to {last}"
+
+
+def _moment(at: Any) -> str:
+    return UNKNOWN if at is None or str(at) == "NaT" else f"{at:%Y-%m-%d %H:%M}"
