@@ -7,6 +7,7 @@ answers has left, so its copy comes before the answer.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from agy_nb.cassette.record.stderr_tee import StderrTee
 from agy_nb.cassette.storage.format import Direction, Frame, parse_frame
-from agy_nb.wire.frames import CONFIG
+from agy_nb.wire.frames import CONFIG, TOOL_CALL
 
 if TYPE_CHECKING:
     from agy_nb.protocol.events import AnyEvent, Event
@@ -86,6 +87,9 @@ class FrameRecorder:
         self._journal = None
 
 
+_CALL = f'"{TOOL_CALL}"'
+
+
 class RecordingSocket:
     """The real WebSocket, with a copy of every frame for the tape.
 
@@ -111,6 +115,7 @@ class RecordingSocket:
         self._rewrite = rewrite
         self._stderr = stderr
         self._over = False
+        self._asked = False
         self._sending: list[Any] = []
         from agy_nb.sdk.process.observed_socket import NoteSink
 
@@ -153,7 +158,14 @@ class RecordingSocket:
             self._tape.put(self._session, "client", self._sending.pop(0))
 
     async def recv(self, *args: Any, **kwargs: Any) -> Any:
-        """Receive, and keep a copy."""
+        """Receive, and keep a copy.
+
+        The SDK answers a tool call in a task of its own, which also puts the call into the chunks
+        of the response. So that task begins before the next frame, as in a replay.
+        """
+        if self._asked:
+            self._asked = False
+            await asyncio.sleep(0)
         try:
             message = await self._ws.recv(*args, **kwargs)
         except closed_errors() as error:
@@ -165,6 +177,7 @@ class RecordingSocket:
         if self._sending:
             self._keep_sending()
         self._tape.put(self._session, "harness", message)
+        self._asked = isinstance(message, str) and _CALL in message
         return message
 
     def __aiter__(self) -> RecordingSocket:
