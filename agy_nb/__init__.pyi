@@ -5,6 +5,7 @@ from agy_nb import (
     widgets as widgets,
 )
 from agy_nb.analysis import load as load
+from agy_nb.assertions.expectations import expect as expect
 from agy_nb.cassette import (
     CassetteActiveError as CassetteActiveError,
     CassetteBusyError as CassetteBusyError,

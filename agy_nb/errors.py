@@ -39,6 +39,7 @@ if typing.TYPE_CHECKING:
         MissingExtraError as MissingExtraError,
         SpansNotExportedError as SpansNotExportedError,
     )
+    from agy_nb.assertions.errors import ExpectationError as ExpectationError
     from agy_nb.cassette.drift.errors import (
         DriftError as DriftError,
         HarnessSilentError as HarnessSilentError,
@@ -88,6 +89,7 @@ _FURTHER = (
     "cassette.errors",
     "analysis.errors",
     "testing.errors",
+    "assertions.errors",
     "kernel.errors",
     "pytest_plugin.errors",
     "cassette.shim.errors",

@@ -29,6 +29,37 @@ __all__ = [
     "scripted_model",
 ]
 
+_running: list[pytest.Item] = []
+"""The test that runs; a test of pytest itself runs others inside."""
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Know the running test, for `running_fixture`."""
+    _running.append(item)
+    try:
+        return (yield)
+    finally:
+        _running.pop()
+
+
+def running_fixture(name: str) -> Any:
+    """Return the value of a fixture in the running test.
+
+    Args:
+        name: Name of the fixture.
+
+    Returns:
+        Its value; None if no test runs, or if there is no such fixture.
+    """
+    request = getattr(_running[-1], "_request", None) if _running else None
+    if request is None:
+        return None
+    try:
+        return request.getfixturevalue(name)
+    except pytest.FixtureLookupError:
+        return None
+
 
 @pytest.fixture(scope="session")
 def agy_cassette_config() -> Mapping[str, Any]:

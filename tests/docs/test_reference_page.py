@@ -58,5 +58,6 @@ def test_nothing_private_is_listed_as_importable():
         "to_otel",
         "Browser",
         "UsageView",
+        "Expectation",
     }
     assert {name.rpartition(".")[2] for name in private} == returned

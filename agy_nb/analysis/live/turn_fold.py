@@ -40,6 +40,7 @@ def fold_turns(
     *,
     session_id: str = "live",
     models: ConfiguredModels = UNKNOWN,
+    text: bool = False,
 ) -> Columns:
     """Return the tables of turns, such as responses.
 
@@ -47,9 +48,10 @@ def fold_turns(
         turns: The turns.
         session_id: Their session.
         models: Models of the agents.
+        text: Whether to keep the texts of messages.
     """
     columns = Columns()
-    session = SessionBuilder(columns, session_id, source="live")
+    session = SessionBuilder(columns, session_id, source="live", text=text)
     by_agent: dict[int, EventTables] = {}
     for turn in turns:
         if turn.agent_id not in by_agent:
