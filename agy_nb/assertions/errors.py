@@ -6,7 +6,7 @@ from agy_nb.errors import AgyError
 
 
 class ExpectationError(AgyError, AssertionError):
-    """The agent did not do what a test expects; the message has what it did.
+    """The agent did not do what a test expects. The message lists its steps.
 
     What to do: compare the marked step with the expected one. Either the agent or the test is
     wrong.

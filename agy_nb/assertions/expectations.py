@@ -92,12 +92,12 @@ class Expectation:
 
         Args:
             tool: Name of the tool.
-            args: Arguments of the call, for names that are no keywords or that are `times`.
+            args: Arguments whose names Python does not allow as keywords, or are `times`.
             times: How often; at least once by default.
             **more_args: Arguments of the call.
 
         Raises:
-            ExpectationError: There is no such call, or there are more or fewer than `times`.
+            ExpectationError: No call fits, or more or fewer than `times` do.
         """
         __tracebackhide__ = True
         wanted = ExpectedCall(tool, {**(args or {}), **more_args})
@@ -196,12 +196,12 @@ class Expectation:
 
         Args:
             tool: Name of the tool.
-            args: Arguments of the call, for names that are no keywords or that are `decision`.
+            args: Arguments whose names Python does not allow as keywords, or are `decision`.
             decision: How it was decided; it does not matter by default.
             **more_args: Arguments of the call.
 
         Raises:
-            ExpectationError: There is no such call, or it was decided in another way.
+            ExpectationError: No call fits, or it was decided in another way.
         """
         __tracebackhide__ = True
         if not self._seen.knows_approvals:
@@ -278,7 +278,7 @@ class Expectation:
 
         Raises:
             ExpectationError: The snapshot differs.
-            InvalidInputError: There is no snapshot to compare with.
+            InvalidInputError: The running test has no fixture `snapshot`.
         """
         __tracebackhide__ = True
         expected = running_snapshot() if snapshot is None else snapshot

@@ -31,7 +31,7 @@ CHUNKS = "of the SDK's ChatResponse, pass `[chunk async for chunk in response.ch
 
 
 class FinishedTurn(Protocol):
-    """What is read of an `agy.Response`."""
+    """The attributes of an `agy.Response` that are read."""
 
     @property
     def agent_id(self) -> int:
