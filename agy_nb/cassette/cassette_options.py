@@ -48,6 +48,7 @@ class CassetteOptions:
     share_texts: bool = True
     echo: bool = False
     tool_http: bool = False
+    restore_files: bool = False
     record_media: bool = True
     allow_values: tuple[str | re.Pattern[str], ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -61,7 +62,7 @@ class CassetteOptions:
         _not_negative("speed", self.speed)
         _not_negative("stall_after", self.stall_after)
         for name in ("allow_unplayed", "record_on_exception", "record_model", "share_texts", "echo",
-                     "tool_http", "record_media"):  # fmt: skip
+                     "tool_http", "restore_files", "record_media"):  # fmt: skip
             _one_of(name, getattr(self, name), (True, False))
         Comparer(self.match_on, self.ignore, self.normalize)  # raises for unknown names
         UserRules(self.redact)  # raises for values that are not rules

@@ -50,7 +50,10 @@ class CassetteSession:
             options.redact, media=options.record_media, allow=options.allow_values
         )
         self._playback = transport.PlaybackSettings(
-            speed=options.speed, stall_after=options.stall_after, tools=options.tools
+            speed=options.speed,
+            stall_after=options.stall_after,
+            tools=options.tools,
+            restore_files=options.restore_files,
         )
         self._files = CassetteFiles(options, self._redactor)
         self._stack = contextlib.ExitStack()

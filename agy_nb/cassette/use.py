@@ -68,6 +68,10 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
         tool_http: Whether to record and replay HTTP requests of host tools (requests, httpx,
             aiohttp, urllib3). vcrpy patches these libraries for the whole process, so other
             requests in the block are recorded as well.
+        restore_files: Whether a replay at the wire writes the text files that the harness's file
+            tools wrote in the recording. It writes only inside the workspaces of the agent, never
+            to hidden files, and only if the file is as it was before. Other files stay, with a
+            warning. Files of commands and images are not restored.
         record_media: Whether images, audio, video and PDF stay in the recording. Redaction does
             not look into media. If False, a placeholder replaces them.
         allow_values: Texts that redaction keeps because they only look like secrets, or compiled
@@ -119,6 +123,7 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
         share_texts: bool = True,
         echo: bool = False,
         tool_http: bool = False,
+        restore_files: bool = False,
         record_media: bool = True,
         allow_values: Iterable[str | re.Pattern[str]] = (),
         labels: Mapping[str, str] | None = None,
@@ -142,6 +147,7 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
             share_texts=share_texts,
             echo=echo,
             tool_http=tool_http,
+            restore_files=restore_files,
             record_media=record_media,
             allow_values=items_of("allow_values", allow_values, kinds=(str, re.Pattern)),
             labels={} if labels is None else checked_labels(labels),

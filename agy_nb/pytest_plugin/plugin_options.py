@@ -27,6 +27,7 @@ _OPTIONS: dict[str, tuple[_Kind, str, Any]] = {
     "record_media": ("bool", "whether images, audio, video and PDF stay in recordings", True),
     "share_texts": ("bool", "whether cassettes of a folder share repeated texts", True),
     "tool_http": ("bool", "whether HTTP requests of host tools are recorded", False),
+    "restore_files": ("bool", "whether replays write the files that the harness wrote", False),
 }
 """Arguments of `use_cassette` that ini settings give to all tests."""
 

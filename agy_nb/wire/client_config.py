@@ -57,6 +57,11 @@ def paths_of(config: Frame) -> dict[str, str]:
     return found
 
 
+def workspaces_of(config: Frame) -> tuple[str, ...]:
+    """The folders that the agent works in."""
+    return tuple(path for name, path in paths_of(config).items() if name.startswith("workspace:"))
+
+
 def models_of(config: Frame) -> tuple[Frame, ...]:
     """The models of a configuration."""
     return tuple(objects_of(_config(config).get("models")))

@@ -67,6 +67,7 @@ STOP_REASON: Final = "stopReason"
 COMPACTION: Final = "compaction"
 FINISH: Final = "finish"
 OUTPUT_STRING: Final = "outputString"
+EDIT_FILE: Final = "editFile"
 CUSTOM_TOOL: Final = "customTool"
 MCP_TOOL: Final = "mcpTool"
 TOOL_NAME: Final = "toolName"
@@ -206,7 +207,7 @@ ENDPOINTS: Final[Mapping[str, str]] = {
 }
 BUILTIN_TOOLS: Final[Mapping[str, str]] = {
     "createFile": "create_file",
-    "editFile": "edit_file",
+    EDIT_FILE: "edit_file",
     "findFile": "find_file",
     "listDirectory": "list_directory",
     "runCommand": "run_command",

@@ -16,7 +16,8 @@ from google.antigravity import Agent
 
 from agy_nb.cassette import use_cassette
 from agy_nb.cassette.inspect.transcript import transcript
-from agy_nb.cassette.replay.replay_socket import GOODBYE, FakeProcess
+from agy_nb.cassette.replay.fake_process import FakeProcess
+from agy_nb.cassette.replay.replay_socket import GOODBYE
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import read_header, read_lines
 from agy_nb.cassette.storage.writer import CassetteWriter

@@ -28,8 +28,8 @@ def explain(error: BaseException | None, sessions: Iterable[RecordedSession]) ->
     name = PurePath(os.fsdecode(error.filename)).name
     note = (
         f"agy_nb: the harness wrote {name} while this session was recorded. A replay at the wire "
-        'runs no harness and writes no files. Use seam="model", which runs the harness\'s tools, '
-        "or write the file in the test"
+        "runs no harness and writes no files. Use restore_files=True, which writes text files of "
+        'its file tools, or seam="model", which runs all its tools, or write the file in the test'
     )
     if name and note not in getattr(error, "__notes__", ()) and _was_written(name, sessions):
         error.add_note(note)

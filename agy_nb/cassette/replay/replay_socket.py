@@ -1,4 +1,4 @@
-"""Replace the harness's socket and process by an in-memory socket and a fake process.
+"""Replace the harness's socket by an in-memory socket that replays a recorded session.
 
 Rule 1: a mismatch raises where the SDK cannot swallow it: in `recv`, where it ends the turn, and in
 every `send` that a user's call waits for. The SDK sends answers in background tasks; an error there
@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Protocol
 
 from agy_nb.cassette.errors import CassetteMismatchError
 from agy_nb.cassette.replay.cassette_answers import CassetteAnswers
 from agy_nb.cassette.replay.clock import ReplayClock
 from agy_nb.cassette.replay.machine import Release, SessionMachine
+from agy_nb.cassette.replay.restored_files import FileRestorer
 from agy_nb.cassette.storage.format import Frame, parse_frame
 from agy_nb.wire.frames import SESSION_END, SESSION_ENDED, TURN_KINDS, key_of, kind_of
 
@@ -62,6 +63,7 @@ class CassetteSocket:
         closed: Creates the error for a connection that the harness closed, from code and reason.
         on_acquire: Called with the machine after the assignment.
         any_model: Whether the agent's configuration does not name a model.
+        restore_files: Whether to write the files that the harness wrote in the recording.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class CassetteSocket:
         closed: Callable[[int, str], Exception] = ConnectionError,
         on_acquire: Callable[[SessionMachine], None] | None = None,
         any_model: bool = False,
+        restore_files: bool = False,
     ) -> None:
         self._matcher = matcher
         self._speed = speed
@@ -80,6 +83,8 @@ class CassetteSocket:
         self._closed_error = closed
         self._on_acquire = on_acquire
         self._any_model = any_model
+        self._restore_files = restore_files
+        self._restorer: FileRestorer | None = None
         self._machine: SessionMachine | None = None
         self._error: Exception | None = None
         self._told = False
@@ -115,6 +120,8 @@ class CassetteSocket:
                 self._machine = self._matcher.acquire(frame, any_model=self._any_model)
                 if self._on_acquire is not None:
                     self._on_acquire(self._machine)
+                if self._restore_files:
+                    self._restorer = FileRestorer(frame)
             else:
                 if self._machine.at_start and kind_of(frame) in TURN_KINDS:
                     self._matcher.rematch(self._machine, frame)
@@ -173,6 +180,8 @@ class CassetteSocket:
             if self._clock is not None:
                 self._tell_clock(self._clock)
             if release is not None:
+                if self._restorer is not None and self._restorer.concerns(release.message):
+                    await asyncio.to_thread(self._restorer.restore, release.message)
                 return await self._pace(release)
             self._raise_if_over()
             await self._wait()
@@ -314,67 +323,3 @@ class CassetteSocket:
         except TimeoutError:
             if not self._news.is_set():  # a frame that arrived at the same moment is in time
                 self._fail(machine.stalled(self._stall_after))
-
-
-class FakeProcess:
-    """Replace the harness's `Popen` object. It starts nothing and exits with code 0.
-
-    Args:
-        stderr: Returns what there is to read from its stderr.
-    """
-
-    def __init__(self, stderr: Callable[[], str] = str) -> None:
-        self.stdin = _Pipe()
-        self.stdout = _Pipe()
-        self.stderr = _Pipe(stderr)
-        self.pid = 0
-        self.returncode: int | None = None
-
-    def poll(self) -> int | None:
-        """Return the exit code, None before the exit."""
-        return self.returncode
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Exit at once."""
-        del timeout
-        self.returncode = 0
-        return 0
-
-    def kill(self) -> None:
-        """Exit at once."""
-        self.returncode = 0
-
-    terminate = kill
-
-    def send_signal(self, number: int) -> None:
-        """Exit at once."""
-        del number
-        self.kill()
-
-
-class _Pipe:
-    """A pipe with a text in it, or with nothing."""
-
-    closed = False
-
-    def __init__(self, text: Callable[[], str] = str) -> None:
-        self._text = text
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.read().splitlines(keepends=True))
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the text."""
-        del size
-        return self._text().encode()
-
-    def write(self, data: bytes) -> int:
-        """Discard the data."""
-        return len(data)
-
-    def flush(self) -> None:
-        """Do nothing."""
-
-    def close(self) -> None:
-        """Mark the pipe as closed."""
-        self.closed = True

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from agy_nb.cassette.record.recorder import websockets_of_sdk
 from agy_nb.cassette.replay.cassette_answers import CassetteAnswers
 from agy_nb.cassette.replay.clock import ReplayClock
+from agy_nb.cassette.replay.fake_process import FakeProcess
 from agy_nb.cassette.replay.machine import SessionMachine, Tools
-from agy_nb.cassette.replay.replay_socket import CassetteSocket, FakeProcess
+from agy_nb.cassette.replay.replay_socket import CassetteSocket
 from agy_nb.cassette.replay.session_matcher import SessionMatcher
 from agy_nb.cassette.storage.format import Frame, parse_frame
 from agy_nb.errors import InvalidMessageError
@@ -35,11 +36,13 @@ class PlaybackSettings:
         speed: 0 for no waiting, 1 for the recorded pace, 2 for twice that pace.
         stall_after: Seconds without progress after which the replay raises an error.
         tools: Whether host tools run (and are compared), or their recorded results are used.
+        restore_files: Whether to write the files that the harness wrote in the recording.
     """
 
     speed: float = 0
     stall_after: float = 10.0
     tools: Tools = "check"
+    restore_files: bool = False
 
 
 def replay(start: HarnessStart, matcher: SessionMatcher, settings: PlaybackSettings) -> Connected:
@@ -71,6 +74,7 @@ def _socket(
         closed=connection_closed,
         on_acquire=on_acquire,
         any_model=start.any_model,
+        restore_files=settings.restore_files,
     )
 
 

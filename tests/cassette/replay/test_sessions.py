@@ -28,7 +28,7 @@ from agy_nb.cassette import (
 )
 from agy_nb.cassette.http.proxy import THREAD as GATEWAY
 from agy_nb.cassette.inspect.session_digests import digest_of
-from agy_nb.cassette.replay.replay_socket import FakeProcess
+from agy_nb.cassette.replay.fake_process import FakeProcess
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import WIRE
 from agy_nb.errors import InvalidInputError
