@@ -173,6 +173,25 @@ class Tables(SessionCollection, Plots):
 
         return summary(self._within(since, until, where, tz), by, tz=tz)
 
+    def branches(self) -> pd.DataFrame:
+        """List the agents as a tree of forks and rewinds.
+
+        Turns before a fork belong to the parent, and so do their tokens and cost. `status` is that
+        of the last turn. `forked_after_turn` counts turns from the beginning of the conversation.
+
+        Returns:
+            One row per agent, each parent before its children; `depth` is 0 without a parent. Cost
+            is in US dollars.
+
+        Example:
+            >>> tree = agy.load("cassettes/plain_chat").branches()
+            >>> tree[["agent_id", "depth", "n_turns", "total_tokens"]].to_dict("records")
+            [{'agent_id': 1, 'depth': 0, 'n_turns': 2, 'total_tokens': 214}]
+        """
+        from agy_nb.analysis.branches.branch_table import branch_table
+
+        return branch_table(self.frame("agents"), self.frame("turns"), self.usage(by="agent"))
+
     def latency(
         self,
         by: Key | Sequence[Key] = (),

@@ -521,6 +521,7 @@ class AgentStarted(Event):
         labels: The user's labels of the agent.
         parent_agent_id: The agent that it was forked from; None for an agent that was not forked.
         forked_after_turn: The last turn that it has in common with its parent, 0 for none.
+        parent_branch: The abandoned branch of the parent that it continues, None if it is not one.
 
     Example:
         >>> from agy_nb.protocol.events import AgentStarted
@@ -532,6 +533,7 @@ class AgentStarted(Event):
     labels: dict[str, str] = field(default_factory=dict)
     parent_agent_id: int | None = None
     forked_after_turn: int | None = None
+    parent_branch: int | None = None
     type: Literal["agent_started"] = field(default="agent_started", repr=False)
 
 

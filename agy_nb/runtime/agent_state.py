@@ -181,6 +181,7 @@ class AgentState:
             labels=dict(self.spec.labels),
             parent_agent_id=None if branch is None else branch.parent_agent_id,
             forked_after_turn=None if branch is None else branch.after_turn,
+            parent_branch=None if branch is None else branch.parent_branch,
             at=now(),
         )
 

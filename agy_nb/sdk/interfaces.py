@@ -176,12 +176,14 @@ class BranchPoint:
     Attributes:
         parent_agent_id: The runtime's number of the parent.
         after_turn: The last turn that both have in common, 0 for none.
+        parent_branch: The abandoned branch of the parent that it continues, None if it is not one.
         conversation_id: The conversation to continue; None to begin a new one.
         save_dir: The folder with the copy of the conversation; None for a new folder.
     """
 
     parent_agent_id: int
     after_turn: int
+    parent_branch: int | None = None
     conversation_id: str | None = None
     save_dir: str | None = None
 

@@ -9,6 +9,7 @@ from agy_nb.analysis.builders.step_builder import StepBuilder
 from agy_nb.analysis.builders.subagent_types import SubagentTypes
 from agy_nb.analysis.builders.tool_builder import RowSink
 from agy_nb.analysis.live.configured_models import ConfiguredModels
+from agy_nb.protocol.events import TurnsAbandoned
 
 
 class AgentBuilder(StepBuilder):
@@ -30,6 +31,7 @@ class AgentBuilder(StepBuilder):
         self.baseline: int | None = None
         self.reported: int | None = None
         self._turns = 0
+        self._turn_rows: dict[int, int] = {}
         self._opened_at: float | None = None
         self._row = self._columns["agents"].add(
             {**self._ids, "state": "running", "created_at": at, "resumed": False}
@@ -44,6 +46,17 @@ class AgentBuilder(StepBuilder):
     def about(self, **values: Any) -> None:
         """More is known of the agent."""
         self._columns["agents"].put(self._row, values)
+
+    def abandon(self, note: TurnsAbandoned) -> None:
+        """Mark the turns that the agent left by going back."""
+        rows = self.session.tree.went_back(self.agent_id, note)
+        if self.session.is_live:  # here the runtime's numbers are known, also of unsent turns
+            rows = [self._turn_rows[each] for each in note.turn_ids if each in self._turn_rows]
+        for row in rows:
+            self._columns["turns"].put(row, {"abandoned": True})
+        branch = self.session.tree.branches.get(self.agent_id)
+        if branch is not None and branch.rewound:
+            self.about(parent_agent_id=branch.parent, forked_after_turn=branch.after_turn)
 
     # -- turns -------------------------------------------------------------------------------
 
@@ -73,10 +86,14 @@ class AgentBuilder(StepBuilder):
                 "kind": kind,
                 "prompt_chars": chars,
                 "status": "running",
+                "abandoned": False,
                 "started_at": at,
             }
         )
         self._turns += 1
+        self.session.tree.turn(self.agent_id, self.turn.row)
+        if self.session.is_live:
+            self._turn_rows[self.turn.turn_id] = self.turn.row
         self.seen(at)
         self.turn_asks(at)
         if prompt and kind == "prompt":  # what a trigger says is a message of the harness
@@ -132,6 +149,7 @@ class AgentBuilder(StepBuilder):
                 "prompt_chars": None if prompt is None else len(prompt),
                 "response_chars": 0,
                 "status": status,
+                "abandoned": False,
                 "error_type": error,
                 "ended_at": at,
                 "n_model_calls": 0,

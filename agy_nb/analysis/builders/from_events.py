@@ -72,6 +72,7 @@ class EventTables:
             e.State: self._state,
             e.TurnBegan: self._began,
             e.AgentStarted: self._started,
+            e.TurnsAbandoned: self._abandoned,
             e.TrajectoryState: self._trajectory,
             e.SessionConfigured: self._configured,
             e.SessionOpened: self._opened,
@@ -135,7 +136,16 @@ class EventTables:
             agent.about(conversation_id=event.conversation_id)
 
     def _started(self, event: e.AgentStarted, _at: float | None) -> None:
-        self._agent.about(labels=encoded(event.labels))
+        agent = self._agent
+        branch = agent.session.tree.started(agent.agent_id, event)
+        agent.about(
+            labels=encoded(event.labels),
+            parent_agent_id=branch.parent,
+            forked_after_turn=branch.after_turn,
+        )
+
+    def _abandoned(self, event: e.TurnsAbandoned, _at: float | None) -> None:
+        self._agent.abandon(event)
 
     def _opened(self, event: e.SessionOpened, at: float | None) -> None:
         agent = self._agent

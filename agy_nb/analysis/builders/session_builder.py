@@ -17,6 +17,7 @@ from typing import Any
 from agy_nb.analysis.builders.agent_builder import AgentBuilder
 from agy_nb.analysis.builders.column_buffer import Columns
 from agy_nb.analysis.builders.open_rows import span
+from agy_nb.wire.summaries.branch_tree import BranchTree
 
 
 class SessionBuilder:
@@ -31,6 +32,8 @@ class SessionBuilder:
     Attributes:
         agents: Builders of its agents, by number; in a live session only of running agents.
         n_metered: Number of its metered model calls.
+        tree: How its agents branch.
+        is_live: Whether it is the session of a runtime, not a recording.
     """
 
     def __init__(
@@ -50,6 +53,8 @@ class SessionBuilder:
         self.n_metered = 0
         self.first: float | None = None
         self.last: float | None = None
+        self.tree = BranchTree()
+        self.is_live = about.get("source") == "live"
         self._numbers: dict[str, int] = {}
         self._path: str | None = about.get("path")
         self._first_rows: dict[str, int] = {}

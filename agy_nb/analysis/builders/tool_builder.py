@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from agy_nb.analysis.builders.column_buffer import Columns
 from agy_nb.analysis.builders.open_rows import OpenTrajectoryRow, OpenTurnRow, span
+from agy_nb.wire.summaries.branch_tree import BranchTree
 
 ERROR_CHARS = 500
 
@@ -16,6 +17,8 @@ class RowSink(Protocol):
 
     columns: Columns
     session_id: str
+    tree: BranchTree
+    is_live: bool
     chunks: bool
     text: bool
     last: float | None

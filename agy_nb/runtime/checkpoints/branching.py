@@ -73,6 +73,7 @@ async def fork(
         log = state.checkpoints.branch(path[: turn + 1])
         branch = await _branch_point(state, path[turn], turn, changes)
         try:
+            branch = replace(branch, parent_branch=message.branch)
             return await start(replace(spec, branch=branch), ask_user, log)
         except BaseException:
             await log.close()

@@ -1,0 +1,1 @@
+"""Forks and rewinds in the tables."""

@@ -1,0 +1,125 @@
+"""Which connection continues the conversation of which other one, from host notes.
+
+A recording has one connection per harness. A fork has its own, and so has an agent after a rewind.
+A live runtime has one number per agent, which a rewind does not change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agy_nb.protocol.events import AgentStarted, TurnsAbandoned
+
+
+@dataclass(slots=True)
+class Branch:
+    """A connection, or a live agent.
+
+    Attributes:
+        number: Its number.
+        parent: Number of the connection that it continues, None if it continues none.
+        after_turn: The last turn that both have in common, None without a parent.
+        rewound: Whether it is its parent's agent after a rewind.
+        turns: Number of its own turns.
+    """
+
+    number: int
+    parent: int | None = None
+    after_turn: int | None = None
+    rewound: bool = False
+    turns: int = 0
+
+
+@dataclass(slots=True)
+class _Agent:
+    """The connections of one agent of the runtime, and the turns that it has not abandoned."""
+
+    numbers: list[int]
+    last: int
+    left: list[int] = field(default_factory=list)  # the connection before each rewind
+    path: list[tuple[int, int]] = field(default_factory=list)  # turn of the conversation, key
+
+
+class BranchTree:
+    """Builds the tree from notes and turns in the order of a recording.
+
+    Attributes:
+        branches: All connections with a note, by their number.
+    """
+
+    def __init__(self) -> None:
+        self.branches: dict[int, Branch] = {}
+        self._agents: dict[int, _Agent] = {}
+        self._agent_of: dict[int, _Agent] = {}
+
+    def started(self, number: int, note: AgentStarted) -> Branch:
+        """Add the connection of an agent; the runtime repeats the note for each harness."""
+        if number in self.branches:
+            return self.branches[number]
+        branch = self.branches[number] = Branch(number)
+        known = self._agents.get(note.agent_id)
+        parent = self._agents.get(note.parent_agent_id or 0)
+        if known is not None and self._continues(known, note):
+            known.numbers.append(number)
+        else:
+            known = self._agents[note.agent_id] = _Agent([number], note.forked_after_turn or 0)
+            if parent is not None:
+                place = (note.parent_branch or 0) - 1
+                left = parent.left[place : place + 1] if place >= 0 else []
+                branch.parent = (left or parent.numbers)[-1]
+                branch.after_turn = note.forked_after_turn
+        self._agent_of[number] = known
+        return branch
+
+    def _continues(self, known: _Agent, note: AgentStarted) -> bool:
+        """Return whether a note is that of the same agent, not of an agent of another runtime."""
+        first = self.branches[known.numbers[0]]
+        return first.after_turn == note.forked_after_turn
+
+    def turn(self, number: int, key: int) -> None:
+        """Add a turn of a connection; the key is returned when it is abandoned."""
+        agent = self._agent_of.get(number)
+        if agent is not None:
+            agent.last += 1
+            agent.path.append((agent.last, key))
+            self.branches[number].turns += 1
+
+    def went_back(self, number: int, note: TurnsAbandoned) -> list[int]:
+        """Take a rewind, which the note of the new connection reports.
+
+        Returns:
+            Keys of the abandoned turns.
+        """
+        agent, branch = self._agent_of.get(number), self.branches.get(number)
+        if agent is None or branch is None:
+            return []
+        if len(agent.numbers) > 1 and branch.parent is None:
+            branch.parent, branch.after_turn = agent.numbers[-2], note.after_turn
+            branch.rewound = True
+        agent.left.append(agent.numbers[-2] if branch.rewound else number)
+        left = [key for turn, key in agent.path if turn > note.after_turn]
+        agent.path = [(turn, key) for turn, key in agent.path if turn <= note.after_turn]
+        agent.last = note.after_turn
+        return left
+
+    def lines(self) -> list[str]:
+        """Return the tree as text; nothing if no connection continues another one."""
+        children: dict[int | None, list[Branch]] = {}
+        for branch in self.branches.values():
+            children.setdefault(branch.parent, []).append(branch)
+        if not children.keys() - {None}:
+            return []
+        found = ["Branches"]
+
+        def add(branch: Branch, depth: int) -> None:
+            turns = f"{branch.turns} turn{'' if branch.turns == 1 else 's'}"
+            how = "rewound" if branch.rewound else "fork"
+            where = f"after turn {branch.after_turn}" if branch.after_turn else "before turn 1"
+            why = "" if branch.parent is None else f", {how} {where} of session {branch.parent}"
+            found.append(f"{'  ' * depth}Session {branch.number}: {turns}{why}")
+            for child in children.get(branch.number, ()):
+                add(child, depth + 1)
+
+        for root in children.get(None, ()):
+            add(root, 1)
+        return found

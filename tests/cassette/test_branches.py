@@ -1,0 +1,77 @@
+"""Forks and rewinds are recorded and replayed at the wire; a replay needs no state on disk."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+import agy_nb as agy
+from agy_nb.cassette.inspect.transcript import transcript
+from agy_nb.testing import ScriptedModel, say
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.blocking_allowed,  # the SDK looks at the working folder and at its binary
+]
+
+
+CASSETTES = Path(__file__).parents[2] / "cassettes"
+
+
+def answer(request):
+    return say(f"answer {request.number}")
+
+
+async def branching(config) -> list:
+    """Fork twice at once, a fork of a fork, and a rewind; returns everything that was said."""
+    agent = await agy.create_agent(config)
+    await agent.chat_text("prompt-1")
+    await agent.chat_text("prompt-2")
+    one, two = await asyncio.gather(agent.fork(1), agent.fork(2))
+    said = [await two.chat_text("prompt-3"), await one.chat_text("prompt-3")]
+    third = await one.fork(config={"system_instructions": "Be brief."})
+    said.append(await third.chat_text("prompt-4"))
+    await agent.rewind(1)
+    said.append(await agent.chat_text("prompt-5"))
+    fresh = await agent.fork(0)
+    said.append(await fresh.chat_text("prompt-6"))
+    left = await agent.fork(branch=1)
+    said.append(await left.chat_text("prompt-7"))
+    for each in (agent, one, two, third, fresh, left):
+        said.append([message.content for message in await each.history()])
+        await each.shutdown()
+    return said
+
+
+@pytest.mark.parametrize("checkpoints", ["all", "off"])
+async def test_branches_replay_as_they_were_recorded(tmp_path, checkpoints):
+    path = tmp_path / "cassette"
+    async with ScriptedModel(answer) as model:
+        config = model.config()
+        await agy.runtime().close()
+        agy.runtime(agy.RuntimeConfig(chat_pause=0, checkpoints="all"))
+        async with agy.use_cassette(path, "all"):
+            recorded = await branching(config)
+        requests = len(model.requests)
+        await agy.runtime().close()
+        agy.runtime(agy.RuntimeConfig(chat_pause=0, checkpoints=checkpoints))
+        async with agy.use_cassette(path, "none"):
+            replayed = await branching(config)
+        assert replayed == recorded
+        assert len(model.requests) == requests
+    await agy.runtime().close()
+    shown = list(transcript(path))
+    assert shown[shown.index("Branches") :] == [
+        "Branches",
+        "  Session 0: 2 turns",
+        "    Session 1: 1 turn, fork after turn 1 of session 0",
+        "      Session 3: 1 turn, fork after turn 2 of session 1",
+        "    Session 2: 1 turn, fork after turn 2 of session 0",
+        "    Session 4: 1 turn, rewound after turn 1 of session 0",
+        "      Session 5: 1 turn, fork before turn 1 of session 4",
+        "    Session 6: 1 turn, fork after turn 2 of session 0",
+    ]
+
+
+def test_a_recording_without_branches_has_no_tree():
+    assert "Branches" not in list(transcript(CASSETTES / "plain_chat"))
