@@ -21,7 +21,7 @@ async def test_chat_of_a_warm_agent():
 
 async def test_replayed_session(tmp_path):
     flow = (await of_a_replayed_session(tmp_path / "cassette")).flow
-    # 102 and 543; the format of a cassette is three modules and its session two, three modules are
-    # for texts like marks, for clock and end of a connection, and one with ten functions for the
-    # checkpoints, of which each turn calls two
-    assert_within(flow, 102, 545)
+    # 103 and 546; the format of a cassette is three modules and its session two, three modules are
+    # for texts like marks, for clock and end of a connection, one with ten functions for the
+    # checkpoints, of which each turn calls two, and one for the tree of branches
+    assert_within(flow, 103, 548)
