@@ -2,7 +2,7 @@
 #   make demo    set up .venv and run the quickstart notebook
 #   make quick   run the fast tests, in less than a minute
 #   make test    set up what the tests need and run them all
-# More: lab, notebooks, cassettes, coverage, bench, soak, mutants, docs, check, fmt, lock, clean.
+# More: lab, notebooks, front-ends, cassettes, coverage, bench, soak, mutants, docs, check, fmt, lock, clean.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -56,11 +56,12 @@ cassettes: $(VENV)/.ready ## Record the shipped cassettes again, each twice
 # These have a run of their own, since Playwright leaves an event loop in its thread. Each run is
 # given the folder or the files with its tests: to load all others takes ten seconds.
 IN_BROWSER = tests/widgets/in_lab
+IN_SERVERS = tests/widgets/in_servers
 
 .PHONY: test
 test: $(VENV)/.ready browser ## Run all tests: in parallel, those in a browser, those that measure time
 ifeq ($(strip $(ARGS)),)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not alone" --ignore $(IN_BROWSER)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not alone" --ignore $(IN_BROWSER) --ignore $(IN_SERVERS)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(IN_BROWSER)
 	$(BIN)/python -m pytest -m alone $$(grep -rlE 'mark\.alone\b' tests --include='*.py')
 else
@@ -69,6 +70,11 @@ endif
 
 # Starts no harness, kernel or browser, and waits for no process.
 QUICK = not (real or browser or alone or kernel_matrix or slow)
+
+.PHONY: front-ends
+front-ends: $(VENV)/.ready browser ## Install marimo, Voila, Panel and jupyter console, and test the views there
+	$(SYNC) --all-extras --group front-ends
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(IN_SERVERS) $(ARGS)
 
 .PHONY: quick
 quick: $(VENV)/.ready ## Run the fast tests of every package, in less than a minute

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import typing
 
 from agy_nb import lazy_names
@@ -25,6 +26,9 @@ _load, __dir__, __all__ = lazy_names.attach(__name__, __file__)
 _provide(lambda: importlib.import_module("agy_nb.widgets.notebook_views"))  # type: ignore[arg-type, return-value]
 if "AGY_CASSETTE_IN_USE" in os.environ:  # a child of a process that uses a cassette
     importlib.import_module("agy_nb.sdk.patches.install_on_import").watch_imports()
+_main = getattr(sys.modules.get("__main__"), "__spec__", None)
+if getattr(_main, "name", "") == "asyncio.__main__":  # `python -m asyncio`
+    importlib.import_module("agy_nb.widgets.response.text_stream").stream_in_repl()
 
 
 def __getattr__(name: str) -> typing.Any:

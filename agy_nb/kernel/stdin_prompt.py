@@ -23,11 +23,16 @@ def why_no_stdin() -> str:
     kernel = current_kernel()
     if kernel is None:
         return ""
-    if not getattr(kernel, "_allow_stdin", False):
+    if not can_ask_for_text():
         return "this front end does not take input (papermill and nbclient do not)"
     if not current_host().cell_running and not current_host().cells_reason:
         return "no cell is running, and input appears below the running cell"
     return ""
+
+
+def can_ask_for_text() -> bool:
+    """Whether the front end of a kernel takes input."""
+    return bool(getattr(current_kernel(), "_allow_stdin", False))
 
 
 async def ask_text(prompt: str) -> str:

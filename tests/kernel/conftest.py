@@ -15,6 +15,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import zmq
@@ -84,6 +85,8 @@ class Turn:
 class Driver(Views):
     """A kernel, and the messages that came from it."""
 
+    ENV: ClassVar = {"JPY_SESSION_NAME": "views.ipynb"}  # as a Jupyter server sets it
+
     def __init__(self, python: Path, workdir: Path, prelude: str = "") -> None:
         self.log_file = (workdir / "kernel.log").open("ab")
         for attempt in range(3):
@@ -115,6 +118,7 @@ class Driver(Views):
             **os.environ,
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests"))),
             "IPYTHONDIR": str(workdir / "ipython"),
+            **self.ENV,
         }
         env.pop("PYTHONASYNCIODEBUG", None)
         self.manager.start_kernel(env=env, stderr=self.log_file, stdout=self.log_file)

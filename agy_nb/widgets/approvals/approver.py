@@ -24,7 +24,12 @@ from agy_nb.widgets.approvals.approval_card import ApprovalCard
 from agy_nb.widgets.approvals.pending import PendingRequest, Reply, pending_requests
 from agy_nb.widgets.response import call_details, cards
 from agy_nb.widgets.response.approval_text import NO
-from agy_nb.widgets.tree.front_end import marimo_runs_cell, shows_views, why_headless
+from agy_nb.widgets.tree.front_end import (
+    in_text_console,
+    marimo_runs_cell,
+    shows_views,
+    why_headless,
+)
 from agy_nb.widgets.tree.front_end_messages import AnswerAll, Answered, Decide
 
 SHOWN_WITHIN_S = 4.0
@@ -68,7 +73,7 @@ class Approver:
         return await self._ask(request)
 
     async def _ask_in_a_terminal(self, request: ApprovalRequest) -> ApprovalDecision:
-        if refusal := typed_prompts.why_no_terminal():
+        if refusal := _why_not_typed():
             return ApprovalDecision(allowed=False, reason=refusal, decided_by="default")
         try:
             return self._decision(request, await typed_prompts.decide(request), "typed")
@@ -216,7 +221,7 @@ def approve(*, edit: bool = False) -> Approver:
 
 def _shows_cards() -> bool:
     """Whether cards may be shown: in a kernel, in marimo, or where a view was opened."""
-    return in_kernel() or shows_views()
+    return (in_kernel() and not in_text_console()) or shows_views()
 
 
 def _can_add_a_card() -> bool:
@@ -225,12 +230,12 @@ def _can_add_a_card() -> bool:
 
 
 async def _answer_in_a_terminal(questions: tuple[AskedQuestion, ...]) -> tuple[Answer, ...]:
-    return () if typed_prompts.why_no_terminal() else await typed_prompts.answer(questions)
+    return () if _why_not_typed() else await typed_prompts.answer(questions)
 
 
 def _why_no_user() -> str:
     """Return why the user cannot be asked; empty if the user can."""
-    reason = why_headless() if in_kernel() else ""
+    reason = why_headless() if in_kernel() and not in_text_console() else ""
     if reason and "no cell is running" not in reason:
         return f"could not ask the user: {reason}"
     return ""

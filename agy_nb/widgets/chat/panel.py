@@ -144,6 +144,11 @@ class ChatPanel(live_view.ViewWidget):
             with contextlib.suppress(CannotBlockError):  # a terminal that awaits
                 run(asyncio.wait(waiting))
 
+    async def settled(self) -> None:
+        """Wait until the earlier turns are shown."""
+        if self._beginning:
+            await asyncio.wait(self._beginning)
+
     async def _end_of_turns(self) -> None:
         for response in tuple(self.responses):
             await response.wait()

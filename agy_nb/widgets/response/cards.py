@@ -133,10 +133,25 @@ def waits(event: Waiting) -> str:
 def footer(state: TurnState, usage: TokenUsage | None, took: float | None, cost: str = "") -> str:
     """Render the state, tokens, cost and duration of a turn."""
     kind, words = _TURNS[state]
-    facts = " · ".join(fact for fact in (tokens(usage), cost, seconds(took)) if fact)
     if kind == "ok":
-        return escape(" · ".join(filter(None, (words, facts))))
-    return f"{badge(kind, words)} {escape(facts)}".rstrip()
+        return escape(footer_text(state, usage, took, cost))
+    return f"{badge(kind, words)} {escape(_facts(usage, took, cost))}".rstrip()
+
+
+def footer_text(
+    state: TurnState, usage: TokenUsage | None, took: float | None, cost: str = ""
+) -> str:
+    """Format the state, tokens, cost and duration of a turn.
+
+    Example:
+        >>> footer_text(TurnState.DONE, None, 0.25)
+        'Done · 0.25 s'
+    """
+    return " · ".join(filter(None, (_TURNS[state][1], _facts(usage, took, cost))))
+
+
+def _facts(usage: TokenUsage | None, took: float | None, cost: str) -> str:
+    return " · ".join(filter(None, (tokens(usage), cost, seconds(took))))
 
 
 def error(kind: str, message: str) -> str:

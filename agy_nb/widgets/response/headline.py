@@ -24,6 +24,26 @@ def headline(
         server: The MCP server of the tool.
         differing: Names of the arguments that differ from other calls of the tool.
     """
+    full, short = _full_name(name, server), _short_words(args, differing)
+    shown, said = (escape(revealed(each, exact=True)) for each in (full, short))
+    return f"<code>{shown}</code> <span class='agy-dim agy-arg'>{said}</span>"
+
+
+def call_text(name: str, args: JsonObject, server: str | None = None) -> str:
+    """Format a call in one line of text.
+
+    Example:
+        >>> call_text("get_weather", {"city": "Paris"})
+        'get_weather city="Paris"'
+    """
+    return f"{_full_name(name, server)} {_short_words(args)}".rstrip()
+
+
+def _full_name(name: str, server: str | None) -> str:
+    return f"{server} · {name}" if server else name
+
+
+def _short_words(args: JsonObject, differing: Collection[str] = ()) -> str:
     main = command_of(args)
     if main is None and not any(key in args for key in COMMANDS):
         main = next((key for key in PATHS if isinstance(args.get(key), str)), None)
@@ -33,10 +53,7 @@ def headline(
     else:
         words = _pairs(first | args)
     line = " ".join(words[: 2 * LONGEST].split())
-    short = line if len(line) <= _SHORT else f"{line[:_SHORT]}…"
-    full = f"{server} · {name}" if server else name
-    shown, said = (escape(revealed(each, exact=True)) for each in (full, short))
-    return f"<code>{shown}</code> <span class='agy-dim agy-arg'>{said}</span>"
+    return line if len(line) <= _SHORT else f"{line[:_SHORT]}…"
 
 
 def _pairs(args: JsonObject) -> str:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from agy_nb.kernel import current_host, in_kernel, run, view_loop
-from agy_nb.kernel.environment import current_shell
+from agy_nb.kernel.environment import current_shell, running_loop
 from agy_nb.protocol.events import Event
 from agy_nb.runtime.turns.response import Response
 from agy_nb.terminal import printable
 from agy_nb.widgets.response.static_fallback import StaticFallback
 from agy_nb.widgets.response.static_html import bundle, still
+from agy_nb.widgets.response.text_stream import print_turn
 from agy_nb.widgets.tree.conversation import ConversationView
-from agy_nb.widgets.tree.front_end import why_headless
+from agy_nb.widgets.tree.front_end import in_text_console, why_headless
 from agy_nb.widgets.tree.front_end_messages import Message, PanelAction
 from agy_nb.widgets.tree.live_view import INTERVAL_S, LiveView
 from agy_nb.widgets.usage.cost_text import cost_of
@@ -40,8 +41,8 @@ def show(response: Response) -> None:
         >>> agy.widgets.show(response)
         <Response turn 1 of agent ...: done, ...>
     """
-    if not in_kernel():
-        print(printable(repr(response)))  # noqa: T201 - as IPython does in a terminal
+    if not in_kernel() or in_text_console():
+        _print(response)
         return
     cell = _cell()
     is_new = _shown.get(response) != cell
@@ -53,7 +54,17 @@ def show(response: Response) -> None:
     elif is_new:
         _ResponseView(response).open()
     if response.waits_in_cell and not response.done and current_host().cell_running:
-        _wait_in_cell(response, at_end=is_new)
+        _wait_in_cell(response.wait, at_end=is_new)
+
+
+def _print(response: Response) -> None:
+    """Print a response while it streams, and what it is if nothing can wait for it here."""
+    if in_kernel() or (response.done and running_loop() is None):
+        run(print_turn(response))
+    elif response.waits_in_cell and current_shell() is not None:
+        _wait_in_cell(lambda: print_turn(response), at_end=True)
+    else:
+        print(printable(repr(response)))  # noqa: T201 - as IPython does in a terminal
 
 
 class _Html:
@@ -86,19 +97,21 @@ def part(response: Response) -> object:
     return _ResponseView(response).follow()
 
 
-def _wait_in_cell(response: Response, *, at_end: bool) -> None:
-    """Wait for the turn, in the last line of a cell now, else when the cell's code has ended."""
+def _wait_in_cell(wait_for_turn: Callable[[], Awaitable[Any]], *, at_end: bool) -> None:
+    """Wait for a turn, in the last line of a cell now, else when the cell's code has ended."""
     shell = current_shell()
     hook = getattr(shell, "displayhook", None)
-    if getattr(hook, "msg", None) is not None or getattr(hook, "_is_active", False):
-        run(response.wait())
+    if getattr(hook, "msg", None) is not None or (
+        in_kernel() and getattr(hook, "_is_active", False)
+    ):
+        run(wait_for_turn())
     elif at_end and shell is not None:
 
         def wait(result: Any) -> None:
             shell.events.unregister("post_run_cell", wait)
             if result.success:
                 try:
-                    run(response.wait())
+                    run(wait_for_turn())
                 except KeyboardInterrupt as error:
                     result.error_in_exec = (
                         error  # the cell was interrupted: the next ones do not run

@@ -6,10 +6,13 @@ before that, one that takes no input is taken for papermill or nbclient, which s
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from typing import Any
 
-from agy_nb.kernel.stdin_prompt import why_no_stdin
+from agy_nb.kernel.environment import current_kernel
+from agy_nb.kernel.stdin_prompt import can_ask_for_text, why_no_stdin
 
 _opened = False
 
@@ -46,4 +49,24 @@ def append_in_marimo(widget: Any) -> None:
 
 def why_headless() -> str:
     """Return why views are not seen now; empty if they may be."""
-    return "" if _opened else why_no_stdin()
+    return "" if _opened else why_no_stdin() or (_CONSOLE if in_text_console() else "")
+
+
+def in_text_console() -> bool:
+    """Whether a console runs the cell: jupyter console, qtconsole or Spyder, which show only text.
+
+    The protocol does not say so. They send the message ids of `jupyter_client`, take input, and
+    start a kernel without a Jupyter server.
+    """
+    kernel = current_kernel()
+    if kernel is None or _opened or _SERVER in os.environ or not can_ask_for_text():
+        return False
+    parent = kernel.get_parent() if hasattr(kernel, "get_parent") else None
+    header = (parent or {}).get("header", {})
+    return _PYTHON_ID.search(str(header.get("msg_id", ""))) is not None
+
+
+_CONSOLE = "this console shows only text"
+_SERVER = "JPY_SESSION_NAME"
+"""Set by a Jupyter server for the kernels of its notebooks."""
+_PYTHON_ID = re.compile(r"_\d+_\d+$")

@@ -1,0 +1,109 @@
+"""The views in marimo, Voila and Panel."""
+
+import nbformat
+import pytest
+
+from tests.widgets.in_lab.front_ends import BROWSER, ROOT
+from tests.widgets.in_servers.front_end_server import page_at, send, serving
+
+for _name in ("marimo", "voila", "panel"):
+    pytest.importorskip(_name, reason="`make front-ends` installs it")
+
+pytestmark = BROWSER
+
+TURNS = 'call("delete", path="notes"), say([*"# Done\\n\\nso it *is* now"]), say("And *more*.")'
+MARIMO = f"""
+import marimo
+
+app = marimo.App()
+
+@app.cell
+async def _():
+    from agent_for_pages import agy, call, say, start
+    agent = await start({TURNS})
+    return agent, agy, call, say
+
+@app.cell
+async def _(agent):
+    response = await agent.chat("go")
+    response
+    return (response,)
+
+@app.cell
+def _(agent):
+    panel = agent.chat_ui()
+    panel
+    return (panel,)
+
+@app.cell
+def _(agent):
+    agent.usage_ui()
+    return
+
+@app.cell
+def _(agy):
+    agy.browse({str(ROOT / "cassettes")!r})
+    return
+"""
+
+
+def test_marimo_shows_streams_and_asks(tmp_path):
+    (tmp_path / "notebook.py").write_text(MARIMO, encoding="utf-8")
+    command = ("marimo", "run", "notebook.py", "--headless", "--no-token", "--port", "{port}")
+    with serving(tmp_path, *command) as url, page_at(url, "marimo") as page:
+        page.locator("button >> text=Allow once").first.click()
+        page.locator("h1 >> text=Done").nth(1).wait_for()  # the response and the panel
+        page.locator("a, button >> text=plain_chat").first.wait_for()
+        page.locator("text=Usage by").wait_for()
+        send(page, "more")
+        page.locator("em >> text=more").wait_for()
+        page.locator("td >> text=35,435").first.wait_for()  # the usage of both turns
+
+
+CELLS = (
+    f"from agent_for_pages import agy, call, say, start\nagent = await start({TURNS})",
+    "import ipywidgets\npanel = agent.chat_ui()\nipywidgets.HBox([panel])",
+    "agent.usage_ui()",
+    f"agy.browse({str(ROOT / 'cassettes')!r})",
+)
+
+
+def test_voila_shows_streams_and_asks(tmp_path):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(each) for each in CELLS])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, tmp_path / "notebook.ipynb")
+    command = ("voila", "notebook.ipynb", "--no-browser", "--port={port}", "--token=")
+    with serving(tmp_path, *command) as url, page_at(url, "voila") as page:
+        page.locator("text=Usage by").first.wait_for()
+        page.locator("text=plain_chat").first.wait_for()
+        send(page, "go")
+        page.locator("button >> text=Allow once").first.click()
+        page.locator("h1 >> text=Done").first.wait_for()
+        send(page, "more")
+        page.locator("em >> text=more").first.wait_for()
+
+
+PANEL = f"""
+import panel
+from agent_for_pages import agy, call, say, start
+
+panel.extension("ipywidgets")
+
+async def chat():
+    agent = await start({TURNS})
+    return panel.Column(panel.pane.IPyWidget(agent.chat_ui()), agent.usage_ui())
+
+panel.panel(chat).servable()
+"""
+
+
+def test_panel_shows_streams_and_asks(tmp_path):
+    (tmp_path / "page.py").write_text(PANEL, encoding="utf-8")
+    command = ("panel", "serve", "page.py", "--port", "{port}")
+    with serving(tmp_path, *command) as url, page_at(f"{url}/page", "panel") as page:
+        send(page, "go")
+        page.locator("button >> text=Allow once").first.click()
+        page.locator("h1 >> text=Done").first.wait_for()
+        page.locator("text=Usage by").first.wait_for()
+        send(page, "more")
+        page.locator("em >> text=more").first.wait_for()

@@ -1,0 +1,108 @@
+"""Answers, approvals and pages as text: IPython's terminal, jupyter console, the asyncio REPL."""
+
+import contextlib
+import os
+import re
+import sys
+
+import pytest
+
+from tests.widgets.in_lab.front_ends import ROOT
+from tests.widgets.in_servers.front_end_server import AGENT
+
+pexpect = pytest.importorskip("pexpect", reason="`make front-ends` installs it")
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.slow,
+    pytest.mark.blocking_allowed,
+    pytest.mark.timeout(180),
+]
+
+COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r")
+TERMINALS = {
+    "ipython": ("IPython", "--simple-prompt", "--no-banner", "--colors=NoColor"),
+    "console": ("jupyter_console", "--simple-prompt", "--ZMQTerminalInteractiveShell.banner=."),
+    "asyncio": ("asyncio",),
+}
+
+
+class Terminal:
+    """A program that reads Python from a terminal."""
+
+    def __init__(self, folder, module: str, *options: str) -> None:
+        (folder / "agent_for_pages.py").write_text(AGENT, encoding="utf-8")
+        env = os.environ | {
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}",
+            "HOME": str(folder),
+            "TERM": "dumb",
+            "PYTHON_BASIC_REPL": "1",
+        }
+        for name in ("JPY_SESSION_NAME", "PYTHONASYNCIODEBUG"):
+            env.pop(name, None)
+        self.prompt = r">>> " if module == "asyncio" else r"In \[\d+\]: "
+        self.child = pexpect.spawn(
+            sys.executable,
+            ["-m", module, *options],
+            cwd=str(folder),
+            env=env,
+            encoding="utf-8",
+            timeout=40,
+            dimensions=(50, 160),
+        )
+        self.child.expect(self.prompt)
+
+    def send(self, code: str) -> None:
+        self.child.sendline(code)
+
+    def expect(self, text: str) -> str:
+        """Wait for a text, and return what was printed before it."""
+        self.child.expect(re.escape(text))
+        return COLOURS.sub("", self.child.before)
+
+    def run(self, code: str) -> str:
+        """Run a line, and return what was printed until the next prompt."""
+        self.send(code)
+        self.child.expect(self.prompt)
+        shown = COLOURS.sub("", self.child.before)
+        assert "Error" not in shown
+        return shown
+
+    def close(self) -> None:
+        self.child.close(force=True)
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    with contextlib.ExitStack() as stack:
+
+        def start(name: str) -> Terminal:
+            terminal = Terminal(tmp_path, *TERMINALS[name])
+            stack.callback(terminal.close)
+            terminal.run("from agent_for_pages import agy, call, say, start")
+            return terminal
+
+        yield start
+
+
+@pytest.mark.parametrize("name", TERMINALS)
+def test_terminal_streams_asks_and_prints_pages(terminal, name):
+    shell = terminal(name)
+    turn = "call('delete', path='notes'), say('It is gone.')"
+    shell.run(f"agent = await start({turn})")
+    shell.send("await agent.chat('go')")
+    shell.expect("The agent wants to run delete")
+    shell.expect("Allow?")
+    shell.expect("reason: ")
+    shell.send("y")
+    shown = shell.expect("[Done · ")
+    assert "> delete notes · done" in shown
+    assert shown.endswith("\n\nIt is gone.\n\n")
+    shell.expect("s]")
+    shell.child.expect(shell.prompt)
+    usage = shell.run("agent.usage_ui()")
+    assert re.search(r"n_model_calls.*\n +1 +2 ", usage)
+    assert "plain_chat: 1 session, 2 turns" in shell.run(f"agy.browse({str(ROOT / 'cassettes')!r})")
+    chat = shell.run("agent.chat_ui()")
+    assert "> go" in chat
+    assert "It is gone." in chat
