@@ -119,7 +119,8 @@ class ViewWidget(anywidget.AnyWidget):
 
     def __init__(self, mode: str, label: str) -> None:
         _loop()  # nothing is created where it could not be updated
-        super().__init__(mode=mode, label=label)
+        # In a row of widgets, views share the width.
+        super().__init__(mode=mode, label=label, layout={"flex": "1 1 auto"})
         self.key = self.model_id
 
     def __repr__(self) -> str:  # shown by a notebook that does not support widgets

@@ -17,7 +17,8 @@ from tests.widgets.in_lab.front_ends import BROWSERS, FLAGS, ROOT, SCREENSHOTS, 
 
 AGENT = """
 import agy_nb as agy
-from agy_nb.testing import ScriptedModel, call, say
+from agy_nb.testing import ScriptedModel, call, hang, say
+from google.antigravity import types
 
 def delete(path: str) -> str:
     "Delete a file."
@@ -25,7 +26,11 @@ def delete(path: str) -> str:
 
 async def start(*turns):
     model = await ScriptedModel(turns).start()
-    config = model.config()
+    capabilities = types.CapabilitiesConfig(
+        agent_behavior=types.AgentBehavior.INTERACTIVE,
+        enabled_tools=[types.BuiltinTools.ASK_QUESTION],
+    )
+    config = model.config(capabilities=capabilities)
     return await agy.create_agent(config, tools=[delete], ask_user=agy.widgets.approve())
 """
 """What every page runs first; also importable as `agent_for_pages`."""
@@ -89,7 +94,7 @@ def page_at(url: str, name: str):
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         try:
             page = browser.new_page(viewport={"width": 1000, "height": 1200})
-            page.set_default_timeout(60_000)  # a first start compiles pandas
+            page.set_default_timeout(30_000)  # a first start compiles pandas
             page.add_init_script(WATCH)
             page.route(_ANYWIDGET, _installed)
             page.goto(url)

@@ -11,7 +11,28 @@ for _name in ("marimo", "voila", "panel"):
 
 pytestmark = BROWSER
 
-TURNS = 'call("delete", path="notes"), say([*"# Done\\n\\nso it *is* now"]), say("And *more*.")'
+TURNS = """
+    call("delete", path="notes"),
+    say([*"# Done\\n\\nso it *is* now"]),
+    call("ask_question", questions=[
+        dict(question="Which colour?", options=["red", "blue"], is_multi_select=False)]),
+    say("And *chosen*."),
+    say("so far ") + hang(),
+"""
+
+
+def choose_and_stop(page):
+    """Answer a question of the model, then stop a turn, both in the panel."""
+    send(page, "more")
+    page.locator(".agy-option >> text=blue").first.click()
+    page.locator("button >> text=/^Answer$/").first.click()
+    page.locator("em >> text=chosen").first.wait_for()
+    send(page, "long")
+    page.get_by_text("so far", exact=True).first.wait_for()
+    page.locator("button:visible >> text=Stop").first.click()
+    page.locator(".agy-footer >> text=Stopped").first.wait_for()
+
+
 MARIMO = f"""
 import marimo
 
@@ -19,9 +40,9 @@ app = marimo.App()
 
 @app.cell
 async def _():
-    from agent_for_pages import agy, call, say, start
+    from agent_for_pages import agy, call, hang, say, start
     agent = await start({TURNS})
-    return agent, agy, call, say
+    return agent, agy, call, hang, say
 
 @app.cell
 async def _(agent):
@@ -55,13 +76,12 @@ def test_marimo_shows_streams_and_asks(tmp_path):
         page.locator("h1 >> text=Done").nth(1).wait_for()  # the response and the panel
         page.locator("a, button >> text=plain_chat").first.wait_for()
         page.locator("text=Usage by").wait_for()
-        send(page, "more")
-        page.locator("em >> text=more").wait_for()
-        page.locator("td >> text=35,435").first.wait_for()  # the usage of both turns
+        choose_and_stop(page)
+        page.locator(".agy-usage-table td >> text=/,/").first.wait_for()  # tokens of the turns
 
 
 CELLS = (
-    f"from agent_for_pages import agy, call, say, start\nagent = await start({TURNS})",
+    f"from agent_for_pages import agy, call, hang, say, start\nagent = await start({TURNS})",
     "import ipywidgets\npanel = agent.chat_ui()\nipywidgets.HBox([panel])",
     "agent.usage_ui()",
     f"agy.browse({str(ROOT / 'cassettes')!r})",
@@ -79,13 +99,12 @@ def test_voila_shows_streams_and_asks(tmp_path):
         send(page, "go")
         page.locator("button >> text=Allow once").first.click()
         page.locator("h1 >> text=Done").first.wait_for()
-        send(page, "more")
-        page.locator("em >> text=more").first.wait_for()
+        choose_and_stop(page)
 
 
 PANEL = f"""
 import panel
-from agent_for_pages import agy, call, say, start
+from agent_for_pages import agy, call, hang, say, start
 
 panel.extension("ipywidgets")
 
@@ -105,5 +124,4 @@ def test_panel_shows_streams_and_asks(tmp_path):
         page.locator("button >> text=Allow once").first.click()
         page.locator("h1 >> text=Done").first.wait_for()
         page.locator("text=Usage by").first.wait_for()
-        send(page, "more")
-        page.locator("em >> text=more").first.wait_for()
+        choose_and_stop(page)

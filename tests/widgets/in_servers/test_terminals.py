@@ -79,7 +79,7 @@ def terminal(tmp_path):
         def start(name: str) -> Terminal:
             terminal = Terminal(tmp_path, *TERMINALS[name])
             stack.callback(terminal.close)
-            terminal.run("from agent_for_pages import agy, call, say, start")
+            terminal.run("from agent_for_pages import agy, call, hang, say, start")
             return terminal
 
         yield start
