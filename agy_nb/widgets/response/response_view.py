@@ -58,7 +58,7 @@ def show(response: Response) -> None:
 
 
 def _print(response: Response) -> None:
-    """Print a response while it streams, and what it is if nothing can wait for it here."""
+    """Print a response while it streams, or one line about it if nothing can wait here."""
     if in_kernel() or (response.done and running_loop() is None):
         run(print_turn(response))
     elif response.waits_in_cell and current_shell() is not None:
