@@ -7,7 +7,8 @@ from typing import Any
 
 from agy_nb.protocol.values import ModalityTokens, TokenUsage
 
-_LARGEST = 2**53
+LARGEST = 2**53
+"""Counts from here on are not numbers of tokens."""
 PRICED_APART = ("audio", "image", "video")
 """Modalities that a price table may price apart from text."""
 
@@ -65,7 +66,7 @@ def is_sound(usage: TokenUsage, n_searches: int) -> bool:
         usage.input_tokens, usage.output_tokens, usage.cache_read_tokens or 0,
         usage.reasoning_tokens or 0, usage.tool_use_tokens or 0, n_searches,
     )  # fmt: skip
-    if any(not isinstance(count, int) or not 0 <= count < _LARGEST for count in every):
+    if any(not isinstance(count, int) or not 0 <= count < LARGEST for count in every):
         return False
     cached, thoughts = usage.cache_read_tokens or 0, usage.reasoning_tokens or 0
     return cached <= (usage.input_tokens or 0) and thoughts <= (usage.output_tokens or 0)

@@ -16,8 +16,9 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from agy_nb.analysis.builders.dataframes import build
-from agy_nb.analysis.metrics.call_usage import PRICED_APART, is_sound, usage_of
+from agy_nb.analysis.metrics.call_usage import is_sound, usage_of
 from agy_nb.analysis.metrics.model_names import bare_name, known_names, model_at
+from agy_nb.analysis.metrics.price_rows import KEY, price_rows
 from agy_nb.analysis.metrics.price_table import (
     TABLE,
     ListPrice,
@@ -137,15 +138,8 @@ class Prices:
         """
         import pandas as pd
 
-        days = calls["at"].dt.normalize()
-        columns = [
-            (days if name == "at" else calls[name]).astype(object).where(calls[name].notna(), None)
-            for name in _KEY
-        ]
-        prices = [self._of_values(values) for values in zip(*columns, strict=True)]
-        data = {
-            column.name: [price[place] for price in prices] for place, column in enumerate(COST)
-        }
+        prices = price_rows(calls, self._of_values)
+        data = dict(zip((column.name for column in COST), prices, strict=True))
         added = build(COST, data).set_index(calls.index)
         kept = calls.drop(columns=list(added.columns))
         names = TABLES["model_calls"].names
@@ -161,12 +155,12 @@ class Prices:
         Returns:
             US dollars. If they are None, `status` has the reason.
         """
-        return self._of_values(tuple(row[name] for name in _KEY))
+        return self._of_values(tuple(row[name] for name in KEY))
 
     def _of_values(self, values: tuple[Any, ...]) -> Price:
         price = self._known.get(values)
         if price is None:
-            price = self._known[values] = self._price_row(dict(zip(_KEY, values, strict=True)))
+            price = self._known[values] = self._price_row(dict(zip(KEY, values, strict=True)))
         return price
 
     def _price_row(self, row: Mapping[str, Any]) -> Price:
@@ -245,16 +239,6 @@ class Prices:
         """
         alias = _entry(self.aliases, [model or "", *known_names(model or "")])
         return context_window([*known_names(alias[1] if alias else model or "")], self.provider)
-
-
-_DETAILS = ("input", "cache_read", "output", "tool_use")
-_KEY = (
-    "status", "model", "model_version", "service_tier", "requested_tier", "at", "input_tokens",
-    "cache_read_tokens", "output_tokens", "reasoning_tokens", "tool_use_tokens", "total_tokens",
-    "n_searches",
-    *(f"{kind}_{modality}_tokens" for kind in _DETAILS for modality in PRICED_APART),
-)  # fmt: skip
-"""The columns of a call that its price depends on."""
 
 
 def _entry(table: Mapping[str, T], names: Sequence[str]) -> tuple[str, T] | None:

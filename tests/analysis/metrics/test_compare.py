@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, strategies as st
 
 from agy_nb.analysis import compare, load
-from agy_nb.analysis.metrics.student import t_quantile
+from agy_nb.analysis.metrics.compare import t_quantile
 from tests.analysis.conftest import Wire, save
 
 
