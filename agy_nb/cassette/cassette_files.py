@@ -23,14 +23,17 @@ from agy_nb.cassette.http.model_recorder import ModelRecorder
 from agy_nb.cassette.http.tool_http import ToolHttp
 from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.record.recorder import FrameRecorder, Rewrite
-from agy_nb.cassette.record.stable_recording import Revised, revised
+from agy_nb.cassette.record.stable_recording import revised
 from agy_nb.cassette.record_modes import Plan
 from agy_nb.cassette.redaction import Redactor
+from agy_nb.cassette.redaction.http.exchanges import cleaned
+from agy_nb.cassette.redaction.late_secrets import LateSecrets
 from agy_nb.cassette.redaction.streams import joined
 from agy_nb.cassette.storage.cassette_reader import Cassette
 from agy_nb.cassette.storage.format import EPISODES, MODEL, TOOLS, Frame, read_lines
 from agy_nb.cassette.storage.model_log import has_model
-from agy_nb.cassette.storage.writer import CassetteWriter, new_header
+from agy_nb.cassette.storage.shared.vcr_file import read_vcr, write_vcr
+from agy_nb.cassette.storage.writer import CassetteWriter, RevisedLines, new_header
 from agy_nb.wire.frames import CONFIG
 
 _log = logging.getLogger("agy_nb.cassette")
@@ -61,6 +64,7 @@ class CassetteFiles:
     def __init__(self, options: CassetteOptions, redactor: Redactor) -> None:
         self._options = options
         self._redactor = redactor
+        self._late: LateSecrets | None = None
         self.plan: Plan | None = None
         self.cassette: Cassette | None = None
         self.writer: CassetteWriter | None = None
@@ -181,14 +185,17 @@ class CassetteFiles:
             header = replace(cassette.header, complete=False)
         old = labels_to_keep(self.place(), self._redactor)
         header = replace(header, labels={**old, **redacted(self._options.labels, self._redactor)})
+        late = LateSecrets(self._redactor)
         writer = CassetteWriter(
             self.folder / self._options.path,
             header,
-            redact=self._redactor.line,
+            redact=late.line,
             join=partial(joined, redactor=self._redactor, live=True),
             keep=read_lines(source) if cassette else (),
         )
         with writer.adding_files():
+            if cassette and self._options.tool_http and (source / TOOLS).exists():
+                read_vcr(source / TOOLS)  # raises for a damaged file
             for name in (MODEL, EPISODES, TOOLS):
                 if cassette and (source / name).exists():
                     shutil.copyfile(source / name, writer.folder / name)
@@ -205,7 +212,7 @@ class CassetteFiles:
         self.model = model
         first = 1 + max((s.number for s in cassette.sessions), default=-1) if cassette else 0
         self.recorder = FrameRecorder(writer, first=first)
-        self.writer = writer
+        self.writer, self._late = writer, late
 
     def rewrite(self, *, recorded_models: bool = False) -> Rewrite | None:
         """Return a function that changes a configuration on its way to the harness.
@@ -256,6 +263,8 @@ class CassetteFiles:
         Raises:
             CassetteError: The recording cannot be saved. The old cassette is unchanged.
         """
+        if self.writer is not None:
+            self.writer.write_rest()  # so that the secrets in all frames are known
         self._close_tool_http()
         if self.writer is None:
             self._close_model()
@@ -276,12 +285,18 @@ class CassetteFiles:
             for rule in self._redactor.rules.unmatched():
                 _log.info("the redaction rule %r matched nothing in %s", rule, self._options.path)
 
-    def _revised(self, folder: Path) -> Revised | None:
-        """Return a re-recording with the ids and times of the recording that it replaces."""
-        options = self._options
-        if self.plan != "record" or not self.place().exists():
-            return None
-        return revised(self.place(), folder, self._redactor, share=options.share_texts)
+    def _revised(self, folder: Path) -> RevisedLines | None:
+        """Return the lines of a finished recording, if they change.
+
+        A re-recording has the ids and times of the recording that it replaces. Lines that were
+        written before a secret in them became known are redacted again.
+        """
+        options, found = self._options, None
+        if self.plan == "record" and self.place().exists():
+            found = revised(
+                self.place(), folder, self._redactor, share=options.share_texts, late=self._late
+            )
+        return found or (None if self._late is None else self._late.revised(folder))
 
     def _is_new(self) -> bool:
         """Return whether anything was recorded."""
@@ -295,10 +310,16 @@ class CassetteFiles:
         try:
             if self.tool_http is not None:
                 self.tool_http.close()  # writes `tools.yaml`
+            if self.writer is not None and self._late is not None and self._late.found:
+                self._redact_again(self.writer.folder / TOOLS)
         except OSError as error:
             if self.writer is None:
                 raise
             raise self.writer.not_written(error) from error
+
+    def _redact_again(self, file: Path) -> None:
+        if file.exists():
+            write_vcr(file, [cleaned(made, self._redactor) for made in read_vcr(file)])
 
     def _close_model(self) -> None:
         if self.model is not None:

@@ -18,6 +18,7 @@ from agy_nb.cassette.drift.local_config import Conversations, LiveModel, Workspa
 from agy_nb.cassette.drift.trust import harness_environ, restricted
 from agy_nb.cassette.matching.placeholders import Placeholders
 from agy_nb.cassette.redaction import Redactor
+from agy_nb.cassette.redaction.late_secrets import LateSecrets
 from agy_nb.cassette.shim import handshake, real_harness
 from agy_nb.cassette.shim.client_socket import WebSocket
 from agy_nb.cassette.storage.cassette_reader import RecordedSession, load
@@ -82,9 +83,10 @@ def rerun(path: Path, into: Path, settings: DriftSettings) -> DriftRun:
     recording = load(path)
     binary = settings.harness or real_harness.find()
     redactor = Redactor()
+    late = LateSecrets(redactor)
     began = this_moment()
     journal = CassetteWriter(
-        into, Header(recorded_at=began, sdk=recording.header.sdk), redact=redactor.line
+        into, Header(recorded_at=began, sdk=recording.header.sdk), redact=late.line
     )
     try:
         with _folder(settings.folder) as folder:
@@ -93,7 +95,7 @@ def rerun(path: Path, into: Path, settings: DriftSettings) -> DriftRun:
     except BaseException:
         journal.abandon()
         raise
-    journal.finish(lambda: dict(redactor.counts))
+    journal.finish(lambda: dict(redactor.counts), revise=late.revised)
     return DriftRun(into, tuple(live.unanswered), tuple(live.refused))
 
 

@@ -25,6 +25,7 @@ from agy_nb.cassette.record.recorder import (
 )
 from agy_nb.cassette.record_modes import refuse_to_replace
 from agy_nb.cassette.redaction import Redactor, Rule
+from agy_nb.cassette.redaction.late_secrets import LateSecrets
 from agy_nb.cassette.redaction.streams import joined
 from agy_nb.cassette.storage.format import Direction, Frame, cassette_path
 from agy_nb.cassette.storage.writer import CassetteWriter, TimedFrame, new_header, timed
@@ -119,12 +120,14 @@ class FrameSnapshot:
         redactor = Redactor(redact)
         redactor.warm_up()
         # Read by the journal's thread as it writes: unpacked, all at once would be too much.
-        lines = map(redactor.line, joined(timed(self._frames()), redactor, live=True))
+        late = LateSecrets(redactor)
+        lines = map(late.line, joined(timed(self._frames()), redactor, live=True))
         header = replace(new_header(), labels=labels_to_keep(path, redactor))
         CassetteWriter(path, header, keep=lines).finish(
             lambda: dict(redactor.counts),
             complete=not self._full,
             harness=harness_text(self._harness),
+            revise=late.revised,
         )
         return path
 

@@ -13,6 +13,7 @@ from agy_nb.cassette.record.stable_lines import RenamedIds, stable_lines
 from agy_nb.cassette.record.stable_sessions import renumbered
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.http.exchanges import cleaned
+from agy_nb.cassette.redaction.late_secrets import LateSecrets
 from agy_nb.cassette.redaction.streams import joined
 from agy_nb.cassette.storage.format import (
     EPISODES,
@@ -51,6 +52,7 @@ def revised(
     *,
     share: bool = True,
     names: dict[str, str] | None = None,
+    late: LateSecrets | None = None,
 ) -> Revised | None:
     """Return a finished re-recording as it replaces the old one. Reads and writes the disk.
 
@@ -63,6 +65,7 @@ def revised(
         redactor: Redacts the old recording.
         share: Whether the re-recording shares texts with the cassettes beside it.
         names: Ids that parts of the re-recording have got before, by its own ids. More are added.
+        late: Removes secrets from lines that were written before the secrets became known.
 
     Returns:
         The lines and the header; None if the old recording cannot be used.
@@ -74,7 +77,8 @@ def revised(
         if max((folder / WIRE).stat().st_size for folder in (old, new)) > _LARGEST:
             return None
         before = list(map(redactor.line, joined(read_lines(old), redactor)))
-        after = renumbered(before, list(read_lines(new)))
+        written = read_lines(new) if late is None else late.removed_from(read_lines(new))
+        after = renumbered(before, list(written))
         ids = RenamedIds(before, after, names)
         lines = stable_lines(before, after, ids)
         same = _revise_model(old, new, redactor, ids, share=share)

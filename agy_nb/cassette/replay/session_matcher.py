@@ -86,8 +86,10 @@ class SessionMatcher:
         """
         found = self._find(config, any_model=any_model)
         if found is None:
+            failed = [each.machine.error for each in self._playing if each.machine.error]
+            if failed:  # an agent is started again because its replay failed
+                raise failed[0]
             error = self._no_fit(self._settings.redactor.live_frame(config), any_model=any_model)
-            self._look_for_errors()
             self._errors.append(error)
             raise error
         self._left.remove(found)

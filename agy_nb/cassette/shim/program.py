@@ -20,6 +20,7 @@ from agy_nb.cassette import echo_model
 from agy_nb.cassette.http.model_recorder import ModelRecorder
 from agy_nb.cassette.record.recorder import harness_text
 from agy_nb.cassette.redaction import Redactor
+from agy_nb.cassette.redaction.late_secrets import LateSecrets
 from agy_nb.cassette.redaction.streams import joined
 from agy_nb.cassette.shim import handshake, launcher, real_harness, shim_options
 from agy_nb.cassette.shim.client_socket import Server
@@ -145,7 +146,8 @@ class _ProgramRecording:
         self._place = place = self._merger.begin()
         try:
             join = partial(joined, redactor=redactor, live=True)
-            self._journal = CassetteWriter(place.own, header, redact=redactor.line, join=join)
+            self._late = LateSecrets(redactor)
+            self._journal = CassetteWriter(place.own, header, redact=self._late.line, join=join)
         except BaseException:
             self._merger.give_up()
             raise
@@ -192,7 +194,7 @@ class _ProgramRecording:
             if self._model is not None:
                 self._model.stop()
             if any(handler.frames for handler in self._handlers):
-                _keep(self._journal, self._model, self._redactor)
+                _keep(self._journal, self._model, self._redactor, self._late)
                 self._merger.add(self._place, self._redactor)
                 return
             if self._model is not None:
@@ -206,14 +208,17 @@ def _refuse_echo(cassette: Path, config: Frame) -> None:
         raise echo_model.refusal_to_program(cassette)
 
 
-def _keep(journal: CassetteWriter, model: ModelRecorder | None, redactor: Redactor) -> None:
+def _keep(
+    journal: CassetteWriter, model: ModelRecorder | None, redactor: Redactor, late: LateSecrets
+) -> None:
     """Finish the recording of one session, also if the model's side is incomplete."""
+    journal.write_rest()  # so that the secrets in all frames are known
     if model is not None:
         try:
             model.save()
         except Exception as error:
             _tell(f"the model's side could not be kept: {error}")
-    journal.finish(lambda: dict(redactor.counts))
+    journal.finish(lambda: dict(redactor.counts), revise=late.revised)
 
 
 def _exit_code(code: int) -> int:

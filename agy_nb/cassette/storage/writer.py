@@ -59,7 +59,8 @@ from agy_nb.cassette.storage.write_thread import WriteThread
 _log = logging.getLogger("agy_nb.cassette")
 
 Redact: TypeAlias = Callable[[WireRecord], WireRecord]
-Revise: TypeAlias = Callable[[Path], tuple[Iterable[WireRecord], Callable[[Header], Header]] | None]
+RevisedLines: TypeAlias = tuple[Iterable[WireRecord], Callable[[Header], Header]]
+Revise: TypeAlias = Callable[[Path], RevisedLines | None]
 Join: TypeAlias = Callable[[Iterable[WireRecord]], Iterable[WireRecord]]
 
 
@@ -219,6 +220,10 @@ class CassetteWriter:
         finally:
             self._lock.release()
         return header
+
+    def write_rest(self) -> None:
+        """Write all frames that were recorded; later ones are left out. Blocks."""
+        self._thread.close()
 
     def abandon(self) -> None:
         """Throw the recording away. Blocks; not for the event loop."""
