@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from agy_nb.analysis import Prices, load
-from agy_nb.protocol.values import ModalityTokens, TokenUsage
+from agy_nb.protocol.values import ModalityTokens, TokenUsage, Trajectory
 from tests.analysis.conftest import CHILD, ROOT, START, Wire, counts, save
 
 pytest.importorskip("genai_prices")
@@ -160,3 +160,91 @@ def test_a_model_without_a_price_is_not_free(tmp_path):
     assert pd.isna(row["cost_usd"])
     assert row["cost_is_lower_bound"]
     assert row["n_unpriced_calls"] == 1
+
+
+def test_a_fork_adds_only_its_own_tokens(tmp_path):
+    """ccusage #897: 100 in the parent, and a fork that ends at 150, are 150 and not 250."""
+    parent = Wire().begin().prompt("One").usage(prompt=90, answer=10).idle().end()
+    save(tmp_path / "parent", parent)
+    past = counts([90, 0, 10, 0])
+    other = "c" * 32
+    fork = Wire(start=START + 7200).begin(
+        cascadeId=other,
+        cumulativeUsage=past,
+        trajectoryUsage=[{"trajectoryId": other, "usage": past}],
+    )
+    mine = Trajectory(id=other)
+    fork.totals[other] = [90, 0, 10, 0]
+    fork.prompt("Two, in the fork").usage(mine, prompt=45, answer=5).idle(mine)
+    save(tmp_path / "fork", fork.end())
+    assert tokens(load(tmp_path)) == [150]
+    assert tokens(load(tmp_path), "session") == [50, 100]
+
+
+def test_tokens_of_the_models_own_tools_are_in_the_total(tmp_path):
+    """tokscale #531: a prompt of 10 and 7 tokens of tool results were shown as 10."""
+    wire = Wire().begin().prompt()
+    details = {"toolUsePromptTokensDetails": [{"modality": "TEXT", "tokenCount": 7}]}
+    usage = counts([10, 0, 3, 0]) | details | {"totalTokenCount": "20"}
+    frame = {"usageUpdate": {"agents": [{"trajectoryId": ROOT.id, "usage": usage}], "total": usage}}
+    sessions = load(save(tmp_path / "c", wire.add("harness", frame).idle().end()))
+    [row] = sessions.usage(()).to_dict("records")
+    assert (row["input_tokens"], row["tool_use_tokens"], row["total_tokens"]) == (10, 7, 20)
+    assert row["cost_usd"] == pytest.approx(17 * 0.3e-6 + 3 * 2.5e-6)
+
+
+def test_audio_and_images_of_a_prompt_are_paid():
+    """litellm #9535 and #14285: audio was priced as text, and images of a prompt not at all."""
+    for modality, price in (("audio", 1.0e-6), ("image", 0.3e-6)):
+        parts = (
+            ModalityTokens(modality="text", tokens=4),
+            ModalityTokens(modality=modality, tokens=258),
+        )
+        usage = TokenUsage(input_tokens=262, output_tokens=0, input_details=parts)
+        found = Prices().of("gemini-2.5-flash", usage)
+        assert found.total == pytest.approx(4 * 0.3e-6 + 258 * price)
+
+
+def test_a_session_that_changes_its_model_pays_each_models_price(tmp_path):
+    """TokenTracker #558: all tokens went to the model that was chosen last."""
+    first = Wire().begin("gemini-2.5-flash").prompt("One").usage(prompt=1000).idle().end()
+    past = counts([1000, 0, 0, 0])
+    later = Wire(session=1, start=START + 60).begin(
+        "gemini-2.5-pro",
+        cumulativeUsage=past,
+        trajectoryUsage=[{"trajectoryId": ROOT.id, "usage": past}],
+    )
+    later.totals[ROOT.id] = [1000, 0, 0, 0]
+    later.prompt("Two").usage(prompt=2000).idle().end()
+    usage = load(save(tmp_path / "c", first, later)).usage("model").set_index("model")
+    assert usage["total_tokens"].to_dict() == {"gemini-2.5-flash": 1000, "gemini-2.5-pro": 2000}
+    assert usage["cost_usd"].tolist() == [pytest.approx(0.0003), pytest.approx(0.0025)]
+
+
+def test_new_prices_count_for_sessions_that_were_read_before(tmp_path):
+    """cc-switch #2390: a price that is added later left the cost of older sessions at zero."""
+    wire = Wire().begin("new-model").prompt().usage(prompt=1_000_000, answer=100_000).idle().end()
+    save(tmp_path / "runs" / "c", wire)
+    sessions = load(tmp_path / "runs", cache=tmp_path / "cache")
+    assert sessions.usage(())["cost_usd"].isna().all()
+    own = Prices(own={"new-model": (5.0, 0.5, 30.0)})
+    assert sessions.with_prices(own).usage(())["cost_usd"].tolist() == [pytest.approx(8.0)]
+    again = load(tmp_path / "runs", cache=tmp_path / "cache", prices=own)
+    assert again.usage(())["cost_usd"].tolist() == [pytest.approx(8.0)]
+
+
+def test_limits_in_time_are_those_of_the_users_clock(tmp_path):
+    """phoenix #3024: a limit was read in one zone, and rows were filtered in another."""
+    for hour in (22, 23, 0, 1):  # UTC; midnight in Vienna is 22:00 in summer
+        day = 20 if hour > 12 else 21
+        start = pd.Timestamp(f"2026-07-{day} {hour:02}:30", tz="UTC").timestamp()
+        wire = Wire(start=start).begin().prompt().usage(prompt=10 ** (hour % 10)).idle().end()
+        folder = tmp_path / f"h{hour}"
+        save(folder, text=wire.text())
+        (folder / "wire.jsonl").write_text(wire.text())
+    sessions = load(tmp_path, cache=False)
+    vienna = {"since": "2026-07-21", "tz": "Europe/Vienna"}
+    assert tokens(sessions.filter(**vienna)) == [100 + 1000 + 1 + 10]
+    assert tokens(sessions.filter(since="2026-07-21", tz="UTC")) == [1 + 10]
+    moment = pd.Timestamp("2026-07-21 01:00", tz="Europe/Vienna").to_pydatetime()
+    assert tokens(sessions.filter(since=moment)) == [1000 + 1 + 10]
