@@ -279,6 +279,36 @@ following = asyncio.ensure_future(follow())
     assert page.do("await agent.wait_for_idle(); print('next')").strip() == "next"
 
 
+@pytest.mark.parametrize("line", ["await agent.chat_text('go')", "agent.sync.chat_text('go')"])
+def test_interrupt_names_the_blocking_tool_that_goes_on(page, line):
+    page.do("""
+import threading
+begun, let_go = threading.Event(), threading.Event()
+def slow(n: int) -> str:
+    "Block."
+    begun.set()
+    let_go.wait(60)
+    return "slow is done"
+model = ScriptedModel([call("slow", n=1), say("no")])
+await model.start()
+agent = await runtime.create_agent(model.config(), tools=[slow])
+""")
+    cell = page.send(
+        f"import asyncio\nasync def tell():\n  while not begun.is_set():\n"
+        f"    await asyncio.sleep(0.01)\n  print('BEGUN', flush=True)\n"
+        f"telling = asyncio.ensure_future(tell())\n{line}"
+    )
+    page.says(cell, "BEGUN")
+    page.interrupt()
+    [line] = page.reply(cell)["traceback"]
+    assert line == (
+        "Interrupted. The turn was cancelled, and the partial answer was kept. "
+        "The tool 'slow' still runs in its thread. "
+        "Define it with `async def`, so that an interrupt stops it."
+    )
+    assert page.do("let_go.set(); await agent.wait_for_idle(); print('next')").strip() == "next"
+
+
 def test_cell_ends_before_the_turn_on_request(page):
     page.do("model, agent = await start([hang('so far')])")
     page.reply(page.send("await agent.chat('go', wait=False)"))

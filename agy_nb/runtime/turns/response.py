@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from agy_nb.errors import AgyError, BackendError, WrongLoopError
 from agy_nb.kernel.loops.other_loop import is_reachable, run_on
-from agy_nb.kernel.short_traceback import TURN_INTERRUPTED, shorten
+from agy_nb.kernel.short_traceback import shorten, turn_interrupted
 from agy_nb.protocol.events import (
     Event,
     State,
@@ -32,6 +32,7 @@ from agy_nb.protocol.values import Prompt, TokenUsage, Trajectory
 from agy_nb.runtime.turns.answer import TextSeparator, answer_text
 from agy_nb.sdk.deadlocks import running
 from agy_nb.sdk.interfaces import now, stop_reason_of
+from agy_nb.sdk.patches.user_code.blocking_tools import tools_in_threads
 from agy_nb.views import views
 
 if TYPE_CHECKING:
@@ -324,7 +325,7 @@ class Response:
             try:
                 await waiter
             except asyncio.CancelledError as error:
-                shorten(error, TURN_INTERRUPTED)
+                shorten(error, turn_interrupted(tools_in_threads(self.events)))
                 self._left_at = self._loop.time()
                 self._waiters = [known for known in self._waiters if known is not waiter]
                 raise

@@ -7,6 +7,7 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.cassette import CassetteMismatchError
+from agy_nb.kernel.short_traceback import turn_interrupted
 from agy_nb.protocol import events
 from agy_nb.protocol.values import ErrorInfo, Trajectory
 from agy_nb.runtime.turns.response import Response, ResponseStream
@@ -459,3 +460,8 @@ async def test_watcher_that_fails_on_what_has_come_so_far_is_called_no_more():
     response.watch(fails)
     response.emit(events.Text(text="c"))
     assert len(calls) == 1
+
+
+def test_line_about_an_interrupt_names_every_tool_that_goes_on():
+    line = turn_interrupted(["load", "\x1b[2Jsave"])
+    assert r"The tools 'load', '\x1b[2Jsave' still run in their threads." in line

@@ -20,6 +20,7 @@ from agy_nb.protocol import events
 from agy_nb.protocol.encodable import encodable_text
 from agy_nb.sdk.deadlocks import user_code
 from agy_nb.sdk.interfaces import now
+from agy_nb.sdk.patches.user_code.blocking_tools import current_call, noted
 from agy_nb.sdk.patches.user_code.guard import UserCodeError, contained, contained_wait
 from agy_nb.sdk.patches.user_code.ordered_sets import with_ordered_sets
 
@@ -52,7 +53,7 @@ def contain_tools(runner: Any) -> None:
     async def run_contained(function: Callable[..., Any], **kwargs: Any) -> Any:
         name, plain = getattr(function, "__name__", str(function)), not _is_async(function)
         if plain:
-            function = contained(function)
+            function = noted(contained(function))
         with user_code(f"the tool {name!r}", plain=plain):
             return await contained_wait(inner(function, **kwargs))
 
@@ -106,6 +107,7 @@ class ToolGuard:
                 self._note(events.ToolDenied(call_id=call.id or "", reason=denial, at=now()))
                 results.append(types.ToolResult(id=call.id, name=call.name, error=denial))
                 continue
+            current_call.set(call.id or "")
             for result in await self._process([call]):
                 if result.exception is not None:
                     self._note(_exception_of(result))
