@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import pytest
@@ -19,6 +19,8 @@ from agy_nb.terminal import printable
 _CASSETTE = "agy_echo_cassette"
 _LIVE = "agy_echo_live"
 """Attributes of a report; workers of pytest-xdist send them with the report."""
+_NAMED = 3
+"""Cassettes and tests that the summary names."""
 _cassette = pytest.StashKey[str]()
 _before = pytest.StashKey[int]()
 
@@ -69,29 +71,36 @@ class EchoReport:
             self._live.append(report.nodeid)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Name cassettes and tests."""
+        """Count cassettes and tests, and name the first ones; all of them with `-v`."""
         if not self._cassettes and not self._live:
             return
         line = terminalreporter.write_line
+        every = terminalreporter.config.get_verbosity() > 0
         terminalreporter.section("the echo model", yellow=True)
-        for path in sorted(self._cassettes):
-            line(printable(os.path.relpath(path, self._folder)).replace("\n", "\\n"))
         if self._cassettes:
+            paths = [os.path.relpath(path, self._folder) for path in sorted(self._cassettes)]
             line(
-                f"{_count(self._cassettes, 'cassette')} recorded with the echo model, which "
-                "repeats the prompt. Record with a real model or a ScriptedModel instead"
+                f"{_count(paths, 'cassette')} recorded with the echo model, which repeats the "
+                "prompt. Record with a real model or a ScriptedModel instead: "
+                f"{_named(paths, every=every)}"
             )
-        for test in sorted(self._live):
-            line(printable(test))
         if self._live:
             line(
                 f"{_count(self._live, 'test')} answered live by the echo model: CI is set, "
-                "GEMINI_API_KEY is not, and the test has no cassette. Mark it with agy_cassette, "
-                "or use a ScriptedModel"
+                "GEMINI_API_KEY is not, and there is no cassette. Mark tests with agy_cassette, or "
+                f"use a ScriptedModel: {_named(sorted(self._live), every=every)}"
             )
 
 
-def _count(things: set[str] | list[str], noun: str) -> str:
+def _named(names: Sequence[str], *, every: bool) -> str:
+    """Return the names in one line, only the first ones unless `every` is true."""
+    shown = names if every else names[:_NAMED]
+    words = ", ".join(printable(name).replace("\n", "\\n") for name in shown)
+    more = len(names) - len(shown)
+    return f"{words} and {more} more (-v names all)" if more else words
+
+
+def _count(things: Sequence[str], noun: str) -> str:
     return f"1 {noun} was" if len(things) == 1 else f"{len(things)} {noun}s were"
 
 
