@@ -95,11 +95,8 @@ def test_unmarked_test_on_the_echo_model_is_named_in_ci(run, pytester, monkeypat
 
 def test_many_tests_are_counted_and_the_first_ones_named(run, pytester, monkeypatch):
     monkeypatch.setenv("CI", "true")
-    pytester.makepyfile(
-        test_a=f"import pytest\npytestmark = pytest.mark.parametrize('n', range(5))\n{PLAIN}".replace(
-            "def test_talk(", "def test_talk(n, "
-        )
-    )
+    several = "import pytest\npytestmark = pytest.mark.parametrize('n', range(5))\n"
+    pytester.makepyfile(test_a=several + PLAIN.replace("test_talk(", "test_talk(n, "))
     result = run()
     result.assert_outcomes(passed=5)
     (line,) = named(result)

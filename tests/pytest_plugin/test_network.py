@@ -180,6 +180,30 @@ def test_replay_needs_no_network(suite, run):
     run("--agy-block-network", "--agy-record-mode=none").assert_outcomes(passed=1)
 
 
+@pytest.mark.blocking_allowed
+def test_marked_test_without_a_cassette_reaches_nothing(suite, run):
+    suite.makepyfile(
+        test_a="""
+        import pytest, requests
+
+        def ask():
+            with pytest.raises(Exception) as caught:
+                requests.get("http://192.0.2.1/sky", timeout=1)
+            assert "192.0.2.1" in str(caught.value) and "agy-block-network" in str(caught.value)
+
+        @pytest.mark.agy_cassette(tool_http=True, allow_unplayed=True)
+        def test_marked():
+            ask()
+
+        def test_unmarked():
+            ask()
+        """
+    )
+    for mode in ("once", "all"):
+        result = run("--agy-block-network", f"--agy-record-mode={mode}")
+        result.assert_outcomes(passed=2)
+
+
 @pytest.mark.parametrize(
     ("host", "here"),
     [

@@ -4,6 +4,9 @@ Rule 1: the error of a request that got no answer is recorded, and raised again 
 Rule 2: aiohttp's forms and JSON become bytes before vcrpy sees them. It would keep Python objects,
 which cannot be redacted, written or compared.
 Rule 3: these patches lie over vcrpy's. Apply them after vcrpy's, and remove them before.
+Rule 4: a request of one thread does not take vcrpy's patches from the others. Whenever vcrpy makes
+a real connection, it puts the real classes back for the whole process, so that requests of other
+threads pass unrecorded at that moment. Only one line of Python needs that, see `_own_name`.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.util
+import threading
+import types
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -30,6 +35,9 @@ def extended(cassette: Any, text: Callable[[str], str]) -> Iterator[None]:
         cassette: vcrpy's `Cassette`, whose own patches are applied.
         text: Returns a text without secrets.
     """
+    import vcr.patch
+    import vcr.stubs
+
     _watch(cassette)
 
     def record(error: Exception) -> None:
@@ -40,14 +48,32 @@ def extended(cassette: Any, text: Callable[[str], str]) -> Iterator[None]:
             cassette.append(request, found)
 
     with contextlib.ExitStack() as stack:
+        stack.enter_context(patch.object(vcr.patch, "force_reset", contextlib.nullcontext))
+        https = vars(vcr.stubs.VCRHTTPSConnection)["_baseclass"]
+        stack.enter_context(patch.object(https, "__init__", _own_name(https)))
         for owner, name, wrap in _clients():
             stack.enter_context(patch.object(owner, name, wrap(getattr(owner, name), record)))
         yield
 
 
+def _own_name(https: type) -> Callable[..., None]:
+    """Return the `__init__` of `http.client.HTTPSConnection`, which finds its class by name.
+
+    It calls `super(HTTPSConnection, self)`. That name means vcrpy's class while it is patched.
+    """
+    init: Any = https.__init__  # type: ignore[misc]  # of this class, not of an instance
+    names = init.__globals__ | {https.__name__: https}
+    found = types.FunctionType(
+        init.__code__, names, init.__name__, init.__defaults__, init.__closure__
+    )
+    found.__kwdefaults__ = init.__kwdefaults__
+    return found
+
+
 def _watch(cassette: Any) -> None:
     """Note the requests that a cassette cannot answer, and raise the errors that it holds."""
     can_play, play = cassette.can_play_response_for, cassette.play_response
+    playing = threading.Lock()
 
     def can_play_response_for(request: Any) -> Any:
         found = can_play(request)
@@ -55,7 +81,8 @@ def _watch(cassette: Any) -> None:
         return found
 
     def play_response(request: Any) -> Any:
-        response = play(request)
+        with playing:  # equal requests of several threads get an answer each
+            response = play(request)
         if (error := error_of(response)) is not None:
             raise error
         return response
