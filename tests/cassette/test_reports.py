@@ -84,7 +84,7 @@ http/test_model_recorder.py
 """Files of tests, the tests in them, and the reports that each is about."""
 
 
-def tests_of_reports():
+def reported():
     file = name = ""
     for line in REPORTS.strip().splitlines():
         depth, text = len(line) - len(line.lstrip()), line.strip()
@@ -96,7 +96,7 @@ def tests_of_reports():
             yield text.partition(":")[0], file, name
 
 
-@pytest.mark.parametrize(("report", "file", "name"), tests_of_reports())
+@pytest.mark.parametrize(("report", "file", "name"), reported())
 def test_each_report_has_a_test(report, file, name):
     text = (HERE / file).read_text(encoding="utf-8")
     assert f"def {name}(" in text, report
