@@ -96,7 +96,7 @@ def reported():
             yield text.partition(":")[0], file, name
 
 
-@pytest.mark.parametrize(("report", "file", "name"), reported())
+@pytest.mark.parametrize(("report", "file", "name"), list(reported()))
 def test_each_report_has_a_test(report, file, name):
     text = (HERE / file).read_text(encoding="utf-8")
     assert f"def {name}(" in text, report
