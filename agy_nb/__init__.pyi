@@ -40,6 +40,7 @@ from agy_nb.errors import (
     UnsupportedSdkError as UnsupportedSdkError,
     WrongLoopError as WrongLoopError,
 )
+from agy_nb.experiments.compare_runs import compare_runs as compare_runs
 from agy_nb.kernel import run as run
 from agy_nb.runtime.agent import Agent as Agent
 from agy_nb.runtime.default_runtime import create_agent as create_agent, runtime as runtime

@@ -59,5 +59,8 @@ def test_nothing_private_is_listed_as_importable():
         "Browser",
         "UsageView",
         "Expectation",
+        "Comparison",
+        "RunResult",
+        "Cost",
     }
     assert {name.rpartition(".")[2] for name in private} == returned

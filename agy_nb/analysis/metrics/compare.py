@@ -103,14 +103,22 @@ def _difference(a: list[float], b: list[float]) -> dict[str, Any]:
         found["difference"] = difference
         found["relative"] = difference / found["mean_a"] if found["mean_a"] else None
         if len(a) > 1 and len(b) > 1:
-            margin = _margin((variance(a), len(a)), (variance(b), len(b)))
-            found |= {"low": difference - margin, "high": difference + margin}
-            found["within_noise"] = abs(difference) <= margin
+            side = margin((variance(a), len(a)), (variance(b), len(b)))
+            found |= {"low": difference - side, "high": difference + side}
+            found["within_noise"] = abs(difference) <= side
     return found
 
 
-def _margin(*sets: tuple[float, int]) -> float:
-    """Return half of a 95% interval of the difference of two means, by variances and sizes."""
+def margin(*sets: tuple[float, int]) -> float:
+    """Return half of a 95% interval of a mean, or of the difference of two means.
+
+    Args:
+        *sets: Variance and size of each set of values; sizes are above 1.
+
+    Example:
+        >>> round(margin((2.0, 2)), 3)
+        12.706
+    """
     parts = [spread / size for spread, size in sets]
     squared = sum(parts)
     if not squared:
@@ -118,8 +126,7 @@ def _margin(*sets: tuple[float, int]) -> float:
     degrees = squared**2 / sum(
         part**2 / (size - 1) for part, (_, size) in zip(parts, sets, strict=True)
     )
-    margin: float = t_quantile(_LEVEL, degrees) * squared**0.5
-    return margin
+    return t_quantile(_LEVEL, degrees) * math.sqrt(squared)
 
 
 def t_quantile(level: float, degrees: float) -> float:

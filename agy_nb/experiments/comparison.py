@@ -1,0 +1,162 @@
+"""A comparison: planned runs, their results, and tables."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from agy_nb.experiments.agent_runs import run_all
+from agy_nb.experiments.budget import why_stopped
+from agy_nb.experiments.plan import PlannedRun, Variant
+from agy_nb.experiments.read_turn import not_run
+from agy_nb.experiments.results import Cost, RunResult, cost_of, summary, table
+from agy_nb.experiments.variants import read_variants
+from agy_nb.sdk.process.executor import run_in_thread
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from agy_nb.runtime.runtime import Runtime
+    from agy_nb.runtime.turns.response import Response
+
+_INTERRUPTED = "interrupted; await the comparison again to run it"
+_NOT_YET = "not run yet; await the comparison to run it"
+
+
+class Comparison:
+    """The same prompts, answered by several variants. `agy.compare_runs` creates it.
+
+    `await` starts the runs that are missing, and returns the comparison. After an interrupt, the
+    results so far are kept, and another `await` starts the rest.
+
+    Args:
+        runs: What to run, in order.
+        variants: The variants by name, as the user passed them.
+        base: Settings that they share.
+        runtime: Where the agents start; None for the default runtime.
+        concurrency: Most runs at a time.
+        max_cost_usd: The limit in US dollars.
+    """
+
+    def __init__(
+        self,
+        runs: tuple[PlannedRun, ...],
+        variants: Mapping[str, Any],
+        *,
+        base: Any,
+        runtime: Runtime | None,
+        concurrency: int,
+        max_cost_usd: float | None,
+    ) -> None:
+        self._planned = runs
+        self._given = variants, base
+        self._variants: dict[str, Variant] = {}
+        self._runtime = runtime
+        self._concurrency = concurrency
+        self._limit = max_cost_usd
+        self._results: dict[PlannedRun, RunResult] = {}
+        self._stopped = ""
+        self._missing = _NOT_YET
+        self._running: asyncio.Task[None] | None = None
+        self._table: pd.DataFrame | None = None
+
+    # -- running -----------------------------------------------------------------------------
+
+    def __await__(self) -> Generator[Any, None, Comparison]:
+        return self._complete().__await__()
+
+    async def _complete(self) -> Comparison:
+        if not self._variants:
+            self._variants = await run_in_thread(read_variants, *self._given)
+        waiting = [run for run in self._planned if run not in self._results]
+        runtime = self._runtime
+        if waiting and runtime is None:
+            from agy_nb.runtime.default_runtime import runtime as default_runtime
+
+            runtime = default_runtime()
+        self._stopped = ""
+        try:
+            if runtime is not None:
+                await run_all(
+                    waiting,
+                    self._variants,
+                    runtime,
+                    concurrency=self._concurrency,
+                    may_start=self._may_start,
+                    on_start=self._on_start,
+                    on_finish=self._on_finish,
+                )
+        except asyncio.CancelledError:
+            self._missing = _INTERRUPTED
+            raise
+        return self
+
+    def _may_start(self) -> bool:
+        self._stopped = why_stopped(self._results.values(), self._limit)
+        return not self._stopped
+
+    def _on_start(self, run: PlannedRun) -> None:
+        del run
+
+    async def _on_finish(self, run: PlannedRun, result: RunResult) -> None:
+        self._results[run] = result
+        self._table = None
+
+    # -- for readers -------------------------------------------------------------------------
+
+    @property
+    def runs(self) -> tuple[RunResult, ...]:
+        """All runs, in the order of the table; also those that did not start."""
+        return tuple(
+            self._results.get(run) or not_run(run, self._stopped or self._missing)
+            for run in self._planned
+        )
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The names of the variants."""
+        return tuple(self._given[0])
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The texts of the prompts."""
+        return tuple({run.prompt_index: run.prompt.text for run in self._planned}.values())
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per run: variant, prompt, answer, tool calls, tokens, cost, times and error."""
+        if self._table is None:
+            self._table = table(self.runs)
+        return self._table
+
+    def summary(self) -> pd.DataFrame:
+        """Return one row per variant: means with 95% intervals, total cost and errors.
+
+        Means are of runs that ended normally. The intervals use Student's t, and assume that runs
+        do not depend on each other. Runs of different prompts differ more than repeats of one.
+
+        Example:
+            >>> found = await agy.compare_runs(["Hello"], {"a": {}, "b": {"tools": [get_weather]}})
+            agy_nb: no GEMINI_API_KEY is set, so a local echo model answers
+            >>> found.summary()[["variant", "n_runs", "n_ok"]].values.tolist()
+            [['a', 1, 1], ['b', 1, 1]]
+        """
+        return summary(self.runs)
+
+    @property
+    def responses(self) -> list[Response]:
+        """The turns, for `agy.expect`; runs that did not start or come from a folder have none."""
+        return [run.response for run in self.runs if run.response is not None]
+
+    @property
+    def cost(self) -> Cost:
+        """What the runs cost so far. An unknown cost makes it a lower bound."""
+        return cost_of(self._results.values())
+
+    def __repr__(self) -> str:
+        done = len(self._results)
+        return (
+            f"<Comparison: {len(self.variants)} variants, {len(self.prompts)} prompts, "
+            f"{done} of {len(self._planned)} runs done>"
+        )

@@ -1,0 +1,69 @@
+"""Read the result of a run from its turn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agy_nb.analysis.live.turn_fold import fold_turns
+from agy_nb.analysis.metrics.turn_cost import TurnCost, turn_cost
+from agy_nb.assertions.observe import observe
+from agy_nb.experiments.plan import PlannedRun
+from agy_nb.experiments.results import RunResult
+
+if TYPE_CHECKING:
+    from agy_nb.runtime.turns.response import Response
+
+
+def not_run(run: PlannedRun, why: str) -> RunResult:
+    """Return the row of a run that did not start.
+
+    Args:
+        run: The run.
+        why: The reason.
+    """
+    return _row(run, error=why)
+
+
+def not_started(run: PlannedRun, error: BaseException) -> RunResult:
+    """Return the row of a run whose agent did not start, or did not take the prompt.
+
+    Args:
+        run: The run.
+        error: The error.
+    """
+    return _row(run, status="error", error=_words(error))
+
+
+def read_turn(run: PlannedRun, response: Response) -> RunResult:
+    """Read a turn that is over. Reads the price table on first use, which takes 0.5 s.
+
+    Args:
+        run: The run.
+        response: Its turn.
+    """
+    seen = observe(response)
+    turns = fold_turns([response])["turns"].data
+    pricing = response.pricing
+    cost = TurnCost(None, is_lower_bound=True) if pricing is None else turn_cost(response, pricing)
+    tokens = seen.tokens
+    return _row(
+        run,
+        status=turns["status"][0] or "error",
+        answer=response.partial_text,
+        calls=seen.calls,
+        tokens=None if tokens.amount is None or tokens.is_lower_bound else int(tokens.amount),
+        cost_usd=cost.usd,
+        cost_is_lower_bound=cost.is_lower_bound,
+        duration=turns["duration"][0],
+        ttft=turns["ttft"][0],
+        error="" if response.error is None else _words(response.error),
+        response=response,
+    )
+
+
+def _row(run: PlannedRun, **more: Any) -> RunResult:
+    return RunResult(run.variant, run.repeat, run.prompt_index, run.prompt.text, **more)
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

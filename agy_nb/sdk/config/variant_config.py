@@ -1,0 +1,47 @@
+"""The configuration of a variant in a comparison: a base with the variant's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.antigravity import LocalAgentConfig, types
+from google.antigravity.connections.connection import AgentConfig
+
+from agy_nb.sdk.config.changed_config import changed, value_of
+
+
+def is_config(value: object) -> bool:
+    """Return whether a value is one of the SDK's configurations."""
+    return isinstance(value, AgentConfig)
+
+
+def fields_of(config: Any) -> frozenset[str]:
+    """Return the names of a configuration's fields; those of the default class for a mapping."""
+    kind = type(config) if is_config(config) else LocalAgentConfig
+    return frozenset(kind.model_fields)
+
+
+def with_settings(base: Any, settings: Mapping[str, Any]) -> Any:
+    """Return a configuration with the settings of a variant.
+
+    A model that the variant names keeps the endpoint and the key of the base's model.
+
+    Args:
+        base: The SDK's object, a mapping of its fields, or None.
+        settings: The fields that differ.
+
+    Raises:
+        InvalidConfigError: The SDK rejects a setting.
+    """
+    targets = value_of(base, "models")
+    given = isinstance(base, Mapping) or "models" in getattr(base, "model_fields_set", ())
+    name = settings.get("model")
+    if isinstance(name, str) and targets and given and "models" not in settings:
+        renamed = [
+            each.model_copy(update={"name": name}) if types.ModelType.TEXT in each.types else each
+            for each in targets
+        ]
+        settings = {**settings, "models": renamed}
+        del settings["model"]
+    return changed(base, settings)
