@@ -58,6 +58,7 @@ class Fork:
         branch: Number of a branch that the agent has abandoned; None for its own turns.
         config: Fields of the SDK's `LocalAgentConfig` that differ, as JSON.
         labels: Labels of the new agent; None for those of this one.
+        workspace: Whether it works on the same files, or on a copy.
     """
 
     kind: ClassVar[Kind] = Kind.LIFECYCLE
@@ -66,6 +67,7 @@ class Fork:
     branch: Annotated[int, Field(ge=1)] | None = None
     config: JsonObject = field(default_factory=dict, repr=False)
     labels: dict[str, str] | None = None
+    workspace: Literal["share", "copy"] = "share"
     type: Literal["fork"] = field(default="fork", repr=False)
 
 

@@ -76,6 +76,7 @@ KNOWN = {
         max_size=3,
     ).map(tuple),
     "turn": COUNT,
+    "workspace": st.sampled_from(["share", "copy"]),
     "branch": maybe(st.integers(1, 2**60)),
     "turn_ids": st.lists(COUNT, max_size=3).map(tuple),
     "turns": COUNT,

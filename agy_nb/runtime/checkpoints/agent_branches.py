@@ -5,8 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
+from agy_nb.errors import InvalidInputError
 from agy_nb.protocol import commands as c, replies as r
 from agy_nb.protocol.labels import checked_labels
 from agy_nb.protocol.values import Message
@@ -76,6 +79,7 @@ class AgentBranches(ABC):
         hooks: Sequence[Any] | None = None,
         ask_user: AskUser | None = None,
         labels: Mapping[str, str] | None = None,
+        workspace: Literal["share", "copy"] = "share",
     ) -> Agent:
         """Start another agent whose conversation begins with the turns of this one.
 
@@ -98,12 +102,16 @@ class AgentBranches(ABC):
             hooks: Hooks instead of those that were passed with this agent.
             ask_user: The approval handler; this agent's when None.
             labels: Labels of the new agent; this agent's when None.
+            workspace: `"share"` works on the same files; `"copy"` works on a copy of the workspaces
+                as they are now, see `workspaces`. A clean git repository is copied as a worktree,
+                any other folder file by file, up to 1 GB.
 
         Returns:
             The new agent, started.
 
         Raises:
-            InvalidInputError: The turn or the branch does not exist.
+            InvalidInputError: The turn or the branch does not exist, or the workspace cannot be
+                copied.
             CheckpointError: The state after that turn was not kept, or is damaged.
             InvalidConfigError: The SDK or agy_nb rejects the changed configuration.
             DeadlockError: Called without `turn` by code that the running turn waits for.
@@ -116,6 +124,9 @@ class AgentBranches(ABC):
         """
         self._must_be_started()
         checked_turn(turn)
+        if workspace not in ("share", "copy"):
+            msg = f"workspace must be 'share' or 'copy', got {workspace!r}"
+            raise InvalidInputError(msg, field="workspace")
         if turn is None and branch is None and running.get() is not None:
             self._state.must_not_wait_for_itself()
         spec = self._state.spec
@@ -130,7 +141,7 @@ class AgentBranches(ABC):
             asks_user=spec.asks_user or ask_user is not None,
             edits=getattr(handler, "edits", False) is True,
         )
-        command = c.Fork(agent_id=self.id, turn=turn, branch=branch)
+        command = c.Fork(agent_id=self.id, turn=turn, branch=branch, workspace=workspace)
         reply = await self.runtime.submit(command, ForkPayload(spec, config, handler))
         assert isinstance(reply, r.AgentCreated)
         return self.runtime.handle_of(reply.agent_id, handler)
@@ -164,6 +175,26 @@ class AgentBranches(ABC):
         self._state.must_not_wait_for_itself()
         checked_turn(turn)
         await self.runtime.submit(c.Rewind(agent_id=self.id, turn=turn))
+
+    @property
+    def workspaces(self) -> tuple[str, ...]:
+        """The folders that the agent works in.
+
+        The copies of a fork with `workspace="copy"` stay after its end. Remove them yourself, a git
+        worktree with `git worktree remove`.
+
+        Example:
+            >>> agent = await agy.create_agent({"workspaces": ["."]})
+            agy_nb: no GEMINI_API_KEY is set, so a local echo model answers
+            >>> agent.workspaces
+            ('.',)
+        """
+        config = self._state.spec.config
+        get = config.get if isinstance(config, Mapping) else partial(getattr, config)
+        folders = get("workspaces", None)
+        if folders is None:
+            return (str(Path.cwd()),)
+        return tuple([str(folders)] if isinstance(folders, str) else map(str, folders))
 
     @property
     def abandoned(self) -> tuple[AbandonedBranch, ...]:

@@ -10,6 +10,7 @@ the recording: their configurations are alike.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from agy_nb.protocol.events import TurnsAbandoned
 from agy_nb.protocol.labels import checked_labels
 from agy_nb.runtime.approval_gate import AskUser
 from agy_nb.runtime.checkpoints.checkpoint_log import Checkpoint, CheckpointLog, index_of
+from agy_nb.runtime.checkpoints.workspace_copy import copy_workspaces, remove_copies
 from agy_nb.sdk.interfaces import AgentSpec, BranchPoint, now
 from agy_nb.sdk.process import temporary_folders
 from agy_nb.sdk.process.executor import run_in_thread
@@ -67,27 +69,42 @@ async def fork(
     changes = (message.config or None) if payload is None else payload.changes
     ask_user = state.ask_user if payload is None else payload.ask_user
     labels = spec.labels if message.labels is None else checked_labels(message.labels)
-    spec = replace(spec, labels=labels, config=await _changed(state, changes))
+    config = await _changed(state.spec.config, changes)
+    copies: list[str] = []
     async with state.checkpoints.forking:
         turn, path = await _found(state, message)
         log = state.checkpoints.branch(path[: turn + 1])
         branch = await _branch_point(state, path[turn], turn, changes)
         try:
             branch = replace(branch, parent_branch=message.branch)
-            return await start(replace(spec, branch=branch), ask_user, log)
+            if message.workspace == "copy":
+                copies = await _copied_workspaces(config)
+                config = await _changed(config, {"workspaces": copies})
+            spec = replace(spec, labels=labels, config=config, branch=branch)
+            return await start(spec, ask_user, log)
         except BaseException:
+            if copies:
+                await run_in_thread(remove_copies, copies)
             await log.close()
             if branch.save_dir is not None:
                 await run_in_thread(temporary_folders.remove, branch.save_dir)
             raise
 
 
-async def _changed(state: AgentState, changes: Any) -> Any:
+async def _copied_workspaces(config: Any) -> list[str]:
+    folders = _field(config, "workspaces")
+    if folders is None:  # the SDK's default
+        folders = [await run_in_thread(os.getcwd)]
+    elif isinstance(folders, str | os.PathLike):
+        folders = [folders]
+    return await run_in_thread(copy_workspaces, [os.fspath(each) for each in folders])
+
+
+async def _changed(config: Any, changes: Any) -> Any:
     if changes is None:
-        return state.spec.config
+        return config
     from agy_nb.sdk.config.changed_config import changed
 
-    config = state.spec.config
     if isinstance(config, Mapping):
         return changed(config, changes)
     return await run_in_thread(changed, config, changes)  # the SDK's checks read the disk
