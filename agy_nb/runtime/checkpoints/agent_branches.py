@@ -184,10 +184,9 @@ class AgentBranches(ABC):
         worktree with `git worktree remove`.
 
         Example:
-            >>> agent = await agy.create_agent({"workspaces": ["."]})
-            agy_nb: no GEMINI_API_KEY is set, so a local echo model answers
-            >>> agent.workspaces
-            ('.',)
+            >>> import os
+            >>> agent.workspaces == (os.getcwd(),)  # the default
+            True
         """
         config = self._state.spec.config
         get = config.get if isinstance(config, Mapping) else partial(getattr, config)

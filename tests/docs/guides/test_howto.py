@@ -22,6 +22,7 @@ RUN = {
     "papermill.md",
     "prices.md",
     "subagents.md",
+    "branches.md",
 }
 CASSETTES = pages.DOCS.parent / "cassettes"
 
@@ -76,6 +77,19 @@ async def test_subagents(notebook, capsys):
         "subagent: It purrs.",
     ]
     assert sorted(usage["depth"]) == [0, 1]
+    await notebook["model"].stop()
+
+
+@pytest.mark.real
+@pytest.mark.blocking_allowed  # as above
+async def test_branches(notebook, capsys):
+    *_, tree = await pages.run("howto/branches.md", notebook)
+    assert capsys.readouterr().out.splitlines() == [
+        f"You said {known} things." for known in (3, 2, 2, 4)
+    ]
+    assert list(tree["n_turns"]) == [4, 1, 1, 1]
+    assert list(tree["n_abandoned"]) == [2, 0, 0, 0]
+    await notebook["runtime"].close()
     await notebook["model"].stop()
 
 
