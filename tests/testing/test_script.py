@@ -94,6 +94,13 @@ def test_fail_keeps_its_details():
     assert error == HttpError(status=429, message="slow down", retry_after=2, retry_delay=3)
 
 
+@pytest.mark.parametrize("make", [say, think])
+@pytest.mark.parametrize("text", [5, None, b"x", ["a", None]])
+def test_text_that_is_not_text_is_refused(make, text):
+    with pytest.raises(InvalidScriptError, match="text must be a string or a list of strings"):
+        make(text)
+
+
 @pytest.mark.parametrize("status", [200, 302, 600, 0])
 def test_fail_takes_error_statuses_only(status):
     with pytest.raises(InvalidScriptError, match="400 to 599"):

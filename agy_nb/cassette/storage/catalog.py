@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agy_nb.cassette.errors import CassetteError
+from agy_nb.cassette.storage.file_lock import LOCK
 from agy_nb.cassette.storage.format import (
     HEADER,
     Header,
     is_partial,
     read_header,
 )
-from agy_nb.cassette.storage.ownership import LOCK, RecordingLock, cassette_of, leftovers, recover
+from agy_nb.cassette.storage.ownership import RecordingLock, cassette_of, leftovers, recover
 
 __all__ = ["CatalogEntry", "entry", "find", "is_in_use", "leftovers", "remove"]
 

@@ -10,7 +10,6 @@ them.
 from __future__ import annotations
 
 import contextlib
-import errno
 import glob
 import json
 import os
@@ -18,19 +17,18 @@ import re
 import secrets
 import shlex
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from agy_nb.cassette.errors import CassetteBusyError, CassetteNotWrittenError
 from agy_nb.cassette.storage.atomic_replace import write_file
+from agy_nb.cassette.storage.file_lock import LOCK, FileLock, real_place
 from agy_nb.cassette.storage.format import OWNER_MARK
 from agy_nb.cassette.storage.safe_files import read_bytes
 from agy_nb.cassette.storage.safe_json import parse_json
 
 _PARTIAL = "partial"
 _REPLACED = "replaced"
-LOCK = ".agy-lock"
 _NAME = re.compile(rf"(.+)\.({_PARTIAL}|{_REPLACED})-([0-9a-f]{{8}})", re.DOTALL)
 _LARGEST_MARK = 4096
 
@@ -107,11 +105,6 @@ def where_unfinished(place: Path) -> str:
 def how_to_discard(*folders: Path) -> str:
     """Return the command that removes folders of unfinished recordings."""
     return f"`agy-nb cassette prune --yes {shlex.join(map(str, folders))}`"
-
-
-def real_place(place: Path) -> Path:
-    """Return where a cassette's folder is, if its path is a link. Reads the disk."""
-    return Path(os.path.realpath(place)) if place.is_symlink() else place
 
 
 def leftovers(root: Path) -> Iterator[Path]:
@@ -223,41 +216,6 @@ def _is_lock(path: Path) -> bool:
         return False
 
 
-class FileLock:
-    """Lock of a path, held through an empty file beside it, by one holder on this machine.
-
-    The operating system holds the lock, so the end of the process releases it.
-
-    Args:
-        path: The path to lock; it need not exist.
-
-    Raises:
-        BlockingIOError: Another holder has the lock.
-        OSError: The lock file cannot be created.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = _lock_of(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            _lock(self._fd)
-            # The last holder may have removed the file between our `open` and our lock. Then this
-            # is the lock of a deleted file, which protects nothing.
-            ours = os.path.samestat(os.fstat(self._fd), self._path.stat())
-        except OSError:
-            ours = False
-        if not ours:
-            os.close(self._fd)
-            raise BlockingIOError(errno.EWOULDBLOCK, "the lock is held", str(path))
-
-    def release(self) -> None:
-        """Release the lock and remove its file."""
-        with contextlib.suppress(OSError):
-            self._path.unlink()
-        os.close(self._fd)
-
-
 class RecordingLock(FileLock):
     """Lock of a cassette's name, for one recording at a time on this machine.
 
@@ -281,21 +239,6 @@ class RecordingLock(FileLock):
             raise not_written(path, error) from error
 
     @staticmethod
-    def is_held(path: Path) -> bool:
-        """Return whether a recording of this name runs now."""
-        try:
-            fd = os.open(_lock_of(path), os.O_RDWR)
-        except OSError:
-            return False
-        try:
-            _lock(fd)
-        except OSError:
-            return True
-        finally:
-            os.close(fd)
-        return False
-
-    @staticmethod
     def check_not_written(path: Path) -> None:
         """Check that a folder is not the one that a recording writes to now.
 
@@ -308,22 +251,6 @@ class RecordingLock(FileLock):
                 f"{path} is being recorded, as {place}; wait for the end of the recording",
                 path=str(path),
             )
-
-
-def _lock_of(path: Path) -> Path:
-    path = real_place(path)
-    return path.with_name(f".{path.name}{LOCK}")
-
-
-def _lock(fd: int) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def not_written(path: Path, error: OSError, kept: Path | None = None) -> CassetteNotWrittenError:

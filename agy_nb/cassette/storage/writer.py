@@ -26,6 +26,7 @@ from typing import BinaryIO, NamedTuple, TypeAlias
 from agy_nb.cassette.errors import CassetteError, CassetteNotWrittenError
 from agy_nb.cassette.inspect.session_summary import Summaries
 from agy_nb.cassette.storage.atomic_replace import swap_in, write_file
+from agy_nb.cassette.storage.file_lock import real_place
 from agy_nb.cassette.storage.format import (
     FILES,
     HEADER,
@@ -47,7 +48,6 @@ from agy_nb.cassette.storage.ownership import (
     new_folder,
     not_written,
     place_of_old,
-    real_place,
     recover,
     where_kept,
     where_unfinished,

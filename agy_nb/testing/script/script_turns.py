@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
+from agy_nb.testing.errors import InvalidScriptError
 from agy_nb.testing.script.model_turn import (
     GARBAGE,
     DroppedConnection,
@@ -46,7 +47,10 @@ class ErrorDetails(TypedDict, total=False):
 
 
 def _chunks(text: str | Sequence[str]) -> tuple[str, ...]:
-    return (text,) if isinstance(text, str) else tuple(text)
+    chunks: Any = (text,) if isinstance(text, str) else text
+    if not isinstance(chunks, Sequence) or not all(isinstance(each, str) for each in chunks):
+        raise InvalidScriptError(f"text must be a string or a list of strings, got {text!r:.80}")
+    return tuple(chunks)
 
 
 def say(text: str | Sequence[str], **settings: Unpack[ScriptSettings]) -> ModelTurn:
@@ -59,6 +63,9 @@ def say(text: str | Sequence[str], **settings: Unpack[ScriptSettings]) -> ModelT
 
     Returns:
         A turn for a script.
+
+    Raises:
+        InvalidScriptError: The text is not a string or a list of strings.
 
     Example:
         >>> say(["Hel", "lo"]).text
@@ -94,6 +101,9 @@ def think(text: str | Sequence[str], **settings: Unpack[ScriptSettings]) -> Mode
 
     Returns:
         A turn for a script.
+
+    Raises:
+        InvalidScriptError: The text is not a string or a list of strings.
 
     Example:
         >>> async with ScriptedModel([think("Easy.") + say("Four.")]) as model:

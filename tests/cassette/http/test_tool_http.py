@@ -155,3 +155,23 @@ async def test_new_session_beside_a_replayed_one_adds_its_requests(recorded, too
         assert await talk(at, tools, **other) == new
         assert await talk(at, tools) == recorded
     assert Weather.asked == 3
+
+
+@pytest.mark.parametrize("seam", ["wire", "model"])
+@pytest.mark.parametrize("mode", ["none", "new_episodes"])
+async def test_damaged_file_is_named_and_locks_nothing(tmp_path, seam, mode):
+    path = tmp_path / "c"
+
+    async def record():
+        async with ScriptedModel([say("Hello.")]) as model, use_cassette(path, "all"):
+            agent = await agy.create_agent(model.config())
+            assert await agent.chat_text("Hi") == "Hello."
+            await agent.shutdown()
+
+    await record()
+    (path / "tools.yaml").write_text("[[[:")
+    named = re.escape(f"{path / 'tools.yaml'} ")
+    with pytest.raises(CassetteInvalidError, match=named):
+        async with use_cassette(path, mode, seam=seam, tool_http=True):
+            await agy.create_agent(Setting(NO_MODEL, tmp_path / "at").config())
+    await record()

@@ -1,5 +1,9 @@
 """A value that a later frame shows to be secret is removed from earlier frames, too."""
 
+import threading
+import urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 from google.antigravity.hooks import policy
 
@@ -58,4 +62,46 @@ async def test_saved_cassette_keeps_no_secret_that_a_later_frame_names(tmp_path)
     async with ScriptedModel(SCRIPT) as model, Runtime(config) as runtime:
         await talk(runtime, model, tmp_path / "c")
     assert "My word is {{agy:secret}}. Log in." in texts_of(tmp_path / "c")
+    assert WORD not in texts_of(tmp_path / "c")
+
+
+class Vault(BaseHTTPRequestHandler):
+    """Answers with a word that nothing in the response names a secret."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(f"It is {WORD}".encode())
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def vault():
+    server = HTTPServer(("127.0.0.1", 0), Vault)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+async def test_request_of_a_tool_keeps_no_secret_that_a_later_frame_names(tmp_path, vault):
+    def fetch() -> dict[str, str]:
+        """Fetch the word."""
+        with urllib.request.urlopen(vault) as response:
+            return {"password": response.read().decode().rpartition(" ")[2]}
+
+    async with (
+        ScriptedModel([call("fetch"), say("Done.")]) as model,
+        use_cassette(tmp_path / "c", "once", tool_http=True),
+        Runtime() as runtime,
+    ):
+        agent = await runtime.create_agent(
+            model.config(), tools=[fetch], policies=[policy.allow_all()]
+        )
+        assert await agent.chat_text("Fetch it") == "Done."
+    assert "It is {{agy:secret}}" in (tmp_path / "c" / "tools.yaml").read_text(encoding="utf-8")
     assert WORD not in texts_of(tmp_path / "c")

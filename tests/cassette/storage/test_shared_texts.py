@@ -14,10 +14,11 @@ from agy_nb.cassette.errors import CassetteInvalidError, CassetteNotWrittenError
 from agy_nb.cassette.inspect.verify import problems
 from agy_nb.cassette.redaction.leaks import redact
 from agy_nb.cassette.storage.cassette_reader import load
+from agy_nb.cassette.storage.file_lock import FileLock
 from agy_nb.cassette.storage.format import MODEL
 from agy_nb.cassette.storage.migration import migrate
 from agy_nb.cassette.storage.model_log import ModelLog, read_model
-from agy_nb.cassette.storage.ownership import FileLock, unfinished_of
+from agy_nb.cassette.storage.ownership import unfinished_of
 from agy_nb.cassette.storage.shared import shared_texts
 from agy_nb.cassette.storage.shared.compact_bodies import _STYLES as STYLES
 from agy_nb.cassette.storage.shared.shared_texts import FOLDER, unused_in

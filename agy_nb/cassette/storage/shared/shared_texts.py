@@ -20,8 +20,9 @@ from pathlib import Path
 
 from agy_nb.cassette.errors import CassetteInvalidError
 from agy_nb.cassette.storage.atomic_replace import write_file
+from agy_nb.cassette.storage.file_lock import FileLock
 from agy_nb.cassette.storage.format import HEADER, MODEL
-from agy_nb.cassette.storage.ownership import FileLock, cassette_of
+from agy_nb.cassette.storage.ownership import cassette_of
 from agy_nb.cassette.storage.safe_files import read_bytes
 
 FOLDER = "_shared"
