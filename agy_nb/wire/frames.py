@@ -111,6 +111,7 @@ CACHED_COUNT: Final = "cachedContentTokenCount"
 ANSWER_COUNT: Final = "candidatesTokenCount"
 THOUGHTS_COUNT: Final = "thoughtsTokenCount"
 TOTAL_COUNT: Final = "totalTokenCount"
+TOOL_USE_COUNT: Final = "toolUsePromptTokenCount"  # in HTTP answers only
 SERVICE_TIER: Final = "serviceTier"
 PROMPT_DETAILS: Final = "promptTokensDetails"
 CACHE_DETAILS: Final = "cacheTokensDetails"

@@ -75,6 +75,9 @@ class UsageReader:
         thoughts = count(get(f.THOUGHTS_COUNT), f.THOUGHTS_COUNT, at)
         output = None if answer is None and thoughts is None else (answer or 0) + (thoughts or 0)
         tool_use = details(usage, f.TOOL_USE_DETAILS, at)
+        n_tool_use = count(get(f.TOOL_USE_COUNT), f.TOOL_USE_COUNT, at)
+        if n_tool_use is None and tool_use:
+            n_tool_use = sum(each.tokens for each in tool_use)
         return _token_usage(
             input_tokens=count(get(f.PROMPT_COUNT), f.PROMPT_COUNT, at),
             cache_read_tokens=count(get(f.CACHED_COUNT), f.CACHED_COUNT, at),
@@ -82,7 +85,7 @@ class UsageReader:
             reasoning_tokens=thoughts,
             total_tokens=count(get(f.TOTAL_COUNT), f.TOTAL_COUNT, at),
             service_tier=text_of(get(f.SERVICE_TIER)) or None,
-            tool_use_tokens=sum(each.tokens for each in tool_use) if tool_use else None,
+            tool_use_tokens=n_tool_use,
             input_details=details(usage, f.PROMPT_DETAILS, at),
             cache_details=details(usage, f.CACHE_DETAILS, at),
             output_details=details(usage, f.ANSWER_DETAILS, at),

@@ -6,9 +6,11 @@ Each test names the report whose shape it has. The numbers are our own.
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from agy_nb.analysis import Prices, load
 from agy_nb.protocol.values import ModalityTokens, TokenUsage, Trajectory
@@ -248,3 +250,21 @@ def test_limits_in_time_are_those_of_the_users_clock(tmp_path):
     assert tokens(sessions.filter(since="2026-07-21", tz="UTC")) == [1 + 10]
     moment = pd.Timestamp("2026-07-21 01:00", tz="Europe/Vienna").to_pydatetime()
     assert tokens(sessions.filter(since=moment)) == [1000 + 1 + 10]
+
+
+def test_tool_tokens_of_an_http_answer_need_no_modalities(tmp_path):
+    """tokscale #531, as Gemini's HTTP has it: a count of the tokens of tools, without details."""
+    shipped = Path(__file__).parents[3] / "cassettes" / "plain_chat"
+    shutil.copytree(shipped, tmp_path / "c")
+    file = tmp_path / "c" / "model.yaml"
+    data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    for each in data["interactions"]:
+        body = each["response"]["body"]
+        more = '"usageMetadata": {"toolUsePromptTokenCount": 50, '
+        body["string"] = body["string"].replace('"usageMetadata": {', more)
+        body["string"] = body["string"].replace('Count": 107', 'Count": 157')
+    file.write_text(yaml.safe_dump(data), encoding="utf-8")
+    [row] = load(tmp_path / "c", cache=False).usage(()).to_dict("records")
+    assert (row["input_tokens"], row["tool_use_tokens"], row["total_tokens"]) == (200, 100, 314)
+    before = load(shipped, cache=False).usage(())["cost_usd"].iloc[0]
+    assert row["cost_usd"] == pytest.approx(before + 100 * 0.3e-6)
