@@ -129,10 +129,15 @@ def _with_problems(tables: Mapping[str, pd.DataFrame], twins: pd.DataFrame) -> p
             "problem_index": int(numbers.get(session, 0)) + place,
             "path": names["path"].get(session),
             "problem": "duplicate_session",
-            "detail": f"{len(rows)} turns are also in {names['path'].get(keeper)}, and count there",
+            "detail": _detail(len(rows), names["path"].get(keeper)),
         }
         for session, mine in twins.groupby("session_id")
         for place, (keeper, rows) in enumerate(mine.groupby("keeper"))
     ]
     new = pd.DataFrame(added, columns=list(problems.columns)).astype(problems.dtypes.to_dict())
     return pd.concat([problems, new], ignore_index=True)
+
+
+def _detail(count: int, keeper: object) -> str:
+    turns = "1 turn is" if count == 1 else f"{count:,} turns are"
+    return f"{turns} also in {keeper}, and counted there"

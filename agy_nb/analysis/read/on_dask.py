@@ -10,27 +10,26 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agy_nb.analysis.builders.dataframes import empty
-from agy_nb.analysis.cache.parts import Piece, read_part, repeated
-from agy_nb.analysis.cache.segments import ROW_GROUP, Entry, Segment, write_segment
+from agy_nb.analysis.cache.parts import Piece
 from agy_nb.analysis.cache.store import Store, piece_of
 from agy_nb.analysis.errors import MissingExtraError
-from agy_nb.analysis.export.files import finish_parquet, to_arrow, write_parquet
-from agy_nb.analysis.label_columns import with_recorded_labels
+from agy_nb.analysis.export.files import finish_parquet
 from agy_nb.analysis.metrics.cost import Prices
+from agy_nb.analysis.read.dask_parts import (
+    ReadRows,
+    row_groups,
+    write_part,
+    write_rows,
+    written_segment,
+)
 from agy_nb.analysis.read.discovery import RecordingPath
 from agy_nb.analysis.schema import TABLES
-from agy_nb.analysis.selection import Selection, select
 from agy_nb.analysis.sessions import Sessions
-from agy_nb.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PART_BYTES = 32_000_000
 """About how much a part reads: some seconds of work, far less than a worker's memory."""
@@ -136,10 +135,10 @@ class DaskSessions(Sessions):
         work = []
         for part in parts:
             entries = [store.entry(places[each]) for each in part]
-            work.append(dask.delayed(_write_part)(part, entries, self._options, str(store.folder)))
+            work.append(dask.delayed(write_part)(part, entries, self._options, str(store.folder)))
         for part, folder in zip(parts, dask.compute(*work), strict=True):
             there = [places[each] for each in part]
-            pieces.append(piece_of(_segment(folder).part, range(len(there)), there))
+            pieces.append(piece_of(written_segment(folder).part, range(len(there)), there))
         pieces.sort(key=lambda piece: int(piece.places[0]))
         return pieces, store.drop
 
@@ -168,14 +167,14 @@ class DaskSessions(Sessions):
         if name in _SMALL or source.has_duplicates or not source.whole.count(name):
             return dataframe.from_pandas(self.frame(name), npartitions=max(1, len(self.parts)))
         selection, prices = self._selection, self._prices
-        read = _ReadRows(name, prices if name == "model_calls" else None, selection)
+        read = ReadRows(name, prices if name == "model_calls" else None, selection)
         known = {each: self.frame(each) for each in ("sessions", "agents")}
         has_labels = any(table["labels"].notna().any() for table in known.values())
         if selection.where is None and not has_labels:
             known = {}
         meta = read.finished(empty(name), known)
         groups = [
-            each for piece in source.pieces for each in _groups(name, piece, source.whole.ids)
+            each for piece in source.pieces for each in row_groups(name, piece, source.whole.ids)
         ]
         return dataframe.from_map(
             read, groups, known=known, meta=meta, label=f"agy-{name}", enforce_metadata=False
@@ -209,7 +208,7 @@ class DaskSessions(Sessions):
         dask = _dask()
         with finish_parquet(place):
             dask.compute(*(
-                dask.delayed(_write_rows)(name, rows, place / name, number)
+                dask.delayed(write_rows)(name, rows, place / name, number)
                 for name in TABLES
                 for number, rows in enumerate(self.dask(name).to_delayed())
             ))  # fmt: skip
@@ -224,111 +223,6 @@ class _OwnFolder:
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="agy-tables-"))
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Rows of one group of a file.
-
-    Attributes:
-        folder: The folder of the segment.
-        number: Number of the group.
-        ids: The id of each session in it; empty for one that is not in the load.
-        counts: Number of rows of each session.
-    """
-
-    folder: str
-    number: int
-    ids: tuple[str, ...]
-    counts: tuple[int, ...]
-
-
-def _groups(name: str, piece: Piece, ids: Sequence[str]) -> list[_Group]:
-    """Return the groups of rows of a part."""
-    import numpy as np
-
-    counts = piece.part.counts[name]
-    of_part = [""] * len(counts)
-    for inside, place in zip(piece.inside.tolist(), piece.places.tolist(), strict=True):
-        of_part[inside] = ids[place]
-    ends = np.cumsum(counts)
-    found = []
-    for number, first in enumerate(range(0, int(ends[-1]) if len(ends) else 0, ROW_GROUP)):
-        last = min(first + ROW_GROUP, int(ends[-1]))
-        begin, end = np.searchsorted(ends, [first, last - 1], side="right")
-        inside = slice(int(begin), int(end) + 1)
-        here = np.minimum(ends[inside], last) - np.maximum(ends[inside] - counts[inside], first)
-        folder = str(piece.part.folder)
-        found.append(_Group(folder, number, tuple(of_part[inside]), tuple(here.tolist())))
-    return found
-
-
-# -- what workers do -----------------------------------------------------------------------------
-
-
-def _write_part(
-    recordings: Sequence[RecordingPath],
-    entries: Sequence[Entry],
-    options: Mapping[str, Any],
-    folder: str,
-) -> str:
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    return str(write_segment(Path(folder), read_part(recordings, options), entries))
-
-
-@dataclass(frozen=True)
-class _ReadRows:
-    """Reads groups of rows of a table."""
-
-    name: str
-    prices: Prices | None
-    selection: Selection
-
-    def __call__(self, group: _Group, known: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-        import numpy as np
-
-        rows = Segment(Path(group.folder)).group(self.name, group.number)
-        owners = np.repeat(np.arange(len(group.counts)), group.counts)
-        table = rows.assign(session_id=repeated(group.ids, owners))
-        if "" in group.ids:
-            table = table[table["session_id"].ne("").to_numpy()]
-        return self.finished(table[list(TABLES[self.name].names)], known)
-
-    def finished(self, table: pd.DataFrame, known: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-        """Add prices and labels, and select rows.
-
-        Args:
-            table: Rows of the table.
-            known: The tables `sessions` and `agents`, if a selection or labels need them.
-        """
-        if self.prices is not None:
-            table = self.prices.add_to(table)
-        tables = {**known, self.name: table}
-        if known:
-            table = tables[self.name] = with_recorded_labels(tables.__getitem__, self.name, table)
-        if self.selection.where is None and not self.selection.has_limits:
-            return table
-        return select(tables.__getitem__, self.selection)(self.name)
-
-
-def _write_rows(name: str, rows: pd.DataFrame, place: Path, number: int) -> None:
-    write_parquet(name, to_arrow(rows), place, part=number)
-
-
-def _segment(folder: str) -> Segment:
-    """Return what a worker wrote.
-
-    Raises:
-        InvalidInputError: It is on another machine.
-    """
-    try:
-        return Segment(Path(folder)).checked()
-    except OSError as error:
-        raise InvalidInputError(
-            f"a worker wrote {folder!r}, which this machine cannot read; "
-            "pass cache= a folder that all machines share",
-            field="cache",
-        ) from error
 
 
 def _workers() -> int:

@@ -42,7 +42,7 @@ def test_copied_folder_counts_once(tmp_path):
     [problem] = sessions.problems.to_dict("records")
     assert problem["problem"] == "duplicate_session"
     assert problem["path"] == str(tmp_path / "copy")
-    assert f"1 turns are also in {tmp_path / 'c'}" in problem["detail"]
+    assert f"1 turn is also in {tmp_path / 'c'}" in problem["detail"]
     kept = load(tmp_path, duplicates="keep")
     assert kept.usage("session")["total_tokens"].tolist() == [243, 243]
     assert kept.sessions["session_id"].is_unique

@@ -14,7 +14,7 @@ from agy_nb.analysis import Prices
 from agy_nb.analysis.cache import segments
 from agy_nb.analysis.errors import MissingExtraError
 from agy_nb.analysis.metrics.usage_columns import USAGE_KEYS
-from agy_nb.analysis.read import on_dask
+from agy_nb.analysis.read import dask_parts, on_dask
 from agy_nb.analysis.read.discovery import RecordingPath, find_recordings
 from agy_nb.analysis.read.on_dask import DaskSessions, parts_of
 from agy_nb.analysis.schema import TABLES
@@ -120,7 +120,7 @@ def test_files_are_read_once_for_all_questions(there, monkeypatch):
     def again(*_):
         pytest.fail("recordings were read again")
 
-    monkeypatch.setattr(on_dask, "_write_part", again)
+    monkeypatch.setattr(on_dask, "write_part", again)
     turns = there.turns
     turns.loc[0, "turn_id"] = 99
     assert 99 not in there.turns["turn_id"].tolist()
@@ -132,7 +132,7 @@ def test_another_load_takes_the_files_of_the_first(there, folder, tmp_path, monk
     old = [os.utime(file, (1.7e9, 1.7e9)) for file in folder.rglob("*")]
     assert old
     there.usage("model")
-    monkeypatch.setattr(on_dask, "_write_part", None)
+    monkeypatch.setattr(on_dask, "write_part", None)
     again = agy.load(folder, engine="dask", prices=OWN, cache=tmp_path / "cache")
     pd.testing.assert_frame_equal(again.usage("model"), there.usage("model"))
 
@@ -159,7 +159,7 @@ def test_a_long_recording_has_several_partitions(tmp_path, cluster, monkeypatch)
         wire.step(number, text="word")
     save(tmp_path / "long", wire.usage(prompt=1, answer=1).idle().end())
     recordings = find_recordings(tmp_path)
-    monkeypatch.setattr(on_dask, "ROW_GROUP", 60)
+    monkeypatch.setattr(dask_parts, "ROW_GROUP", 60)
     monkeypatch.setattr(segments, "ROW_GROUP", 60)
     sessions = DaskSessions(recordings, cache=False)
     monkeypatch.setattr(on_dask, "_workers", lambda: 1)
