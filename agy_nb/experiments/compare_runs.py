@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ def compare_runs(
     repeat: int = 1,
     concurrency: int = 4,
     max_cost_usd: float | None = None,
+    folder: str | os.PathLike[str] | None = None,
     base: Any = None,
     runtime: Runtime | None = None,
 ) -> Comparison:
@@ -43,6 +45,10 @@ def compare_runs(
         max_cost_usd: Limit in US dollars. No run starts once the known cost reaches it, or when the
             cost of a run is not known. Up to `concurrency` runs are under way at that time, so the
             cost can exceed the limit by theirs.
+        folder: Where each finished run is written, with secrets redacted. Another call with this
+            folder starts only the runs that are missing there or failed. A changed prompt or
+            setting makes a run missing; a tool counts with its name and its source. Costs of
+            earlier calls count for `max_cost_usd`.
         base: Settings that all variants share, as a mapping or a configuration object of the SDK.
             A variant's settings replace them.
         runtime: Where the agents start; the default runtime by default.
@@ -71,7 +77,15 @@ def compare_runs(
         runtime=runtime,
         concurrency=check_number("concurrency", concurrency),
         max_cost_usd=check_limit(max_cost_usd),
+        folder=_checked_folder(folder),
     )
+
+
+def _checked_folder(folder: object) -> str | os.PathLike[str] | None:
+    if folder is None or (isinstance(folder, str | os.PathLike) and str(folder).strip()):
+        return folder
+    msg = f"folder must be a path or None, got {folder!r}"
+    raise InvalidInputError(msg, field="folder")
 
 
 def _prompts(prompts: object) -> list[PlannedPrompt]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import warnings
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from agy_nb.experiments.budget import why_stopped
 from agy_nb.experiments.plan import PlannedRun, Variant
 from agy_nb.experiments.read_turn import not_run
 from agy_nb.experiments.results import Cost, RunResult, cost_of, summary, table
+from agy_nb.experiments.run_log import RunLog, key_of, result_of
 from agy_nb.experiments.variants import read_variants
 from agy_nb.sdk.process.executor import run_in_thread
 
@@ -37,6 +40,7 @@ class Comparison:
         runtime: Where the agents start; None for the default runtime.
         concurrency: Most runs at a time.
         max_cost_usd: The limit in US dollars.
+        folder: Where finished runs are written; None for nowhere.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Comparison:
         runtime: Runtime | None,
         concurrency: int,
         max_cost_usd: float | None,
+        folder: str | os.PathLike[str] | None,
     ) -> None:
         self._planned = runs
         self._given = variants, base
@@ -55,10 +60,12 @@ class Comparison:
         self._runtime = runtime
         self._concurrency = concurrency
         self._limit = max_cost_usd
+        self._log = None if folder is None else RunLog(folder)
         self._results: dict[PlannedRun, RunResult] = {}
         self._stopped = ""
         self._missing = _NOT_YET
-        self._running: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+        self._reported = 0
         self._table: pd.DataFrame | None = None
 
     # -- running -----------------------------------------------------------------------------
@@ -67,30 +74,54 @@ class Comparison:
         return self._complete().__await__()
 
     async def _complete(self) -> Comparison:
-        if not self._variants:
-            self._variants = await run_in_thread(read_variants, *self._given)
-        waiting = [run for run in self._planned if run not in self._results]
-        runtime = self._runtime
-        if waiting and runtime is None:
-            from agy_nb.runtime.default_runtime import runtime as default_runtime
+        async with self._lock:  # a second `await` meanwhile waits for the first
+            if not self._variants:
+                self._variants = await run_in_thread(read_variants, *self._given)
+                await self._read_folder()
+            waiting = [run for run in self._planned if run not in self._results]
+            if waiting:
+                await self._run(waiting)
+        return self
 
-            runtime = default_runtime()
+    async def _run(self, waiting: list[PlannedRun]) -> None:
+        from agy_nb.runtime.default_runtime import runtime as default_runtime
+
         self._stopped = ""
         try:
-            if runtime is not None:
-                await run_all(
-                    waiting,
-                    self._variants,
-                    runtime,
-                    concurrency=self._concurrency,
-                    may_start=self._may_start,
-                    on_start=self._on_start,
-                    on_finish=self._on_finish,
-                )
+            await run_all(
+                waiting,
+                self._variants,
+                self._runtime or default_runtime(),
+                concurrency=self._concurrency,
+                may_start=self._may_start,
+                on_start=self._on_start,
+                on_finish=self._on_finish,
+            )
         except asyncio.CancelledError:
             self._missing = _INTERRUPTED
             raise
-        return self
+        finally:
+            self._report_problems()
+
+    async def _read_folder(self) -> None:
+        if self._log is None:
+            return
+        try:
+            stored = await run_in_thread(self._log.read, self._planned, self._variants)
+        except BaseException:
+            self._variants = {}  # read again at the next `await`
+            raise
+        keys = {run: key_of(run, self._variants[run.variant]) for run in self._planned}
+        self._results = {
+            run: result_of(run, stored[key]) for run, key in keys.items() if key in stored
+        }
+        self._report_problems()
+
+    def _report_problems(self) -> None:
+        new = self.problems[self._reported :]
+        self._reported += len(new)
+        for problem in new:
+            warnings.warn(problem, stacklevel=2)
 
     def _may_start(self) -> bool:
         self._stopped = why_stopped(self._results.values(), self._limit)
@@ -102,6 +133,9 @@ class Comparison:
     async def _on_finish(self, run: PlannedRun, result: RunResult) -> None:
         self._results[run] = result
         self._table = None
+        if self._log is not None:
+            key = key_of(run, self._variants[run.variant])
+            await run_in_thread(self._log.append, key, result)
 
     # -- for readers -------------------------------------------------------------------------
 
@@ -112,6 +146,11 @@ class Comparison:
             self._results.get(run) or not_run(run, self._stopped or self._missing)
             for run in self._planned
         )
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What could not be read from `folder`, or written to it."""
+        return () if self._log is None else tuple(self._log.problems)
 
     @property
     def variants(self) -> tuple[str, ...]:

@@ -41,8 +41,17 @@ def settings_digest(value: object) -> str:
         >>> settings_digest({"model": "a"}) == settings_digest({"model": "b"})
         False
     """
-    text = json.dumps(_plain(value, _DEEPEST), sort_keys=True, ensure_ascii=True)
+    text = json.dumps(_without_secrets(_plain(value, _DEEPEST)), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
+
+
+def plain_settings(value: object) -> Any:
+    """Return settings as plain data for JSON, with their secrets.
+
+    Args:
+        value: As for `settings_digest`.
+    """
+    return _plain(value, _DEEPEST)
 
 
 def _plain(value: Any, room: int) -> Any:
@@ -73,9 +82,17 @@ def _plain_parts(value: Any, room: int) -> Any:
 
 
 def _fields(fields: Mapping[str, Any], room: int) -> dict[str, Any]:
+    return {name: _plain(item, room) for name, item in fields.items()}
+
+
+def _without_secrets(data: Any) -> Any:
+    if isinstance(data, list):
+        return [_without_secrets(item) for item in data]
+    if not isinstance(data, dict):
+        return data
     return {
-        name: _plain(item, room)
-        for name, item in fields.items()
+        name: _without_secrets(item)
+        for name, item in data.items()
         if strength(name) not in (Strength.STRONG, Strength.PASSWORD)
     }
 
