@@ -11,7 +11,7 @@ import pytest
 
 from tests.notebooks.refresh import NOTEBOOKS, execute, without_traces
 
-TUTORIALS = ("tools_and_approvals", "many_agents")
+TUTORIALS = ("tools_and_approvals", "many_agents", "branches")
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +64,17 @@ def test_every_task_is_done_once():
 def test_error_of_one_agent_is_no_error_of_another():
     shown = printed("many_agents", "return_exceptions=True")
     assert shown.splitlines() == ["['All is well.', 'BackendError']", "I am back."]
+
+
+def test_a_fork_does_not_know_later_turns():
+    assert printed("branches", "other = await agent.fork(2)").splitlines() == [
+        "a week in Rome, by train.",
+        "two days in Rome, by train.",
+    ]
+
+
+def test_branches_replay_without_the_model():
+    assert printed("branches", "use_cassette").endswith("True - new requests to the model: 0\n")
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)

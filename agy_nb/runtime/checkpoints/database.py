@@ -30,7 +30,7 @@ _TABLES = {
     "trajectory_meta": ("trajectory_id", "cascade_id", "trajectory_type", "source"),
     "trajectory_metadata_blob": ("id", "data"),
 }  # fmt: skip
-"""Tables and columns of the only known format; the same from SDK 0.1.17 to 0.1.22."""
+"""Tables and columns of the known format; the same in SDK 0.1.17, 0.1.20, 0.1.21 and 0.1.22."""
 
 _BUSY_S = 5.0
 """Seconds to wait for a lock of the harness."""
