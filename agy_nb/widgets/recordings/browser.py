@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 from agy_nb.kernel import in_kernel, run
@@ -59,6 +60,9 @@ class Browser(ViewWidget):
         self.opened: rl.OpenedRecording | None = None
         self._name = self._problem = ""
         self._filter = ""
+        self._order = rl.BY_NAME
+        self._other = ""  # the recording that the open one is compared with
+        self._comparison: Upsert | None = None
         self._session = 0
         self._page = PageTree()
         self._is_read = False
@@ -71,6 +75,7 @@ class Browser(ViewWidget):
             "open": self._open,
             "session": self._on_session,
             "compare": self._compare_with,
+            "sort": self._on_sort,
         }
         self.controls = self._begin()
         self._actions |= self.controls.actions
@@ -156,6 +161,11 @@ class Browser(ViewWidget):
         self._show_list()
         self.view.touch()
 
+    def _on_sort(self, column: str) -> None:
+        self._order = rl.sort_order(column, self._order)
+        self._show_list()
+        self.view.touch()
+
     def _shown(self) -> list[rl.Row]:
         words = self._filter.split()
         return [row for row in self.rows if row.matches(words)]
@@ -167,7 +177,7 @@ class Browser(ViewWidget):
             return f"<p>{escape(self._problem)}</p>"
         shown = self._shown()
         if shown:
-            return rl.table(shown, links=links, opened=self._name)
+            return rl.table(shown, links=links, opened=self._name, order=self._order)
         if self.rows:
             return f"<p>No matches ({counted(len(self.rows), 'recording')}).</p>"
         where = escape(str(self.folder))
@@ -195,7 +205,8 @@ class Browser(ViewWidget):
         if row is None:
             return
         self.controls.stop()
-        self._name, self._session = name, 0
+        self._name, self._session, self._other = name, 0, ""
+        self._comparison = None
         self.opened = await asyncio.to_thread(rl.read, row.entry.path)
         self._page.upsert(Upsert(id="comparison", kind="usage"))
         self._show_list()
@@ -209,10 +220,11 @@ class Browser(ViewWidget):
 
     async def _show_session(self) -> None:
         assert self.opened is not None
-        self._show_about()
         player = None
         if self.opened.sessions:
             player = await asyncio.to_thread(FramePlayer, self.opened.sessions[self._session])
+        self._show_about("" if player is None else player.tool_calls())
+        if player is not None:
             player.jump(len(player), await asyncio.to_thread(player.transcript_at, len(player)))
         self.controls.choices = self._choices(self.opened)
         self.controls.show(player)
@@ -224,11 +236,13 @@ class Browser(ViewWidget):
             sessions = select("session", "Session", named, str(self._session))
         others = [row.name for row in self.rows if row.name != self._name and row.entry.header]
         named = [("", "Compare with…"), *((name, name) for name in others)]
-        return sessions + select("compare", "Compare with", named, "")
+        return sessions + select("compare", "Compare with", named, self._other)
 
-    def _show_about(self) -> None:
+    def _show_about(self, tools: str) -> None:
         assert self.opened is not None
         said = [f"<h4>{escape(self._name)}</h4>"]
+        if tools:
+            said.append(f"<p class='agy-dim'>{tools}</p>")
         if self.opened.problem:
             said.append(f"<div class='agy-error'>{escape(self.opened.problem)}</div>")
         elif not self.opened.sessions:
@@ -239,11 +253,25 @@ class Browser(ViewWidget):
 
     async def _compare_with(self, name: str) -> None:
         row = next((row for row in self.rows if row.name == name), None)
-        if row is None or self.opened is None:
+        if self.opened is None or (name and row is None):
+            return
+        self._other = name
+        self.controls.choices = self._choices(self.opened)
+        self.controls.refresh()
+        if row is None:
+            self._comparison = None
+            self._page.upsert(Upsert(id="comparison", kind="usage"))
             return
         found = await asyncio.to_thread(rl.compare, self.opened.path, row.entry.path)
-        head = f"{escape(self._name)} and {escape(name)}"
-        self._page.upsert(Upsert(id="comparison", kind="tool", head=head, body=found, fold="open"))
+        head = f"Changes from {escape(self._name)} to {escape(name)}"
+        close = (
+            "<button type='button' class='agy-button' data-agy-act='compare' data-agy-value=''>"
+            "Close comparison</button>"
+        )
+        node = Upsert(id="comparison", kind="tool", head=head, body=found, fold="open")
+        self._comparison = node
+        body = f"{found}<div class='agy-row'>{close}</div>"
+        self._page.upsert(replace(node, body=body))
 
     # -- static HTML -------------------------------------------------------------------------
 
@@ -252,7 +280,7 @@ class Browser(ViewWidget):
             Upsert(id="title", kind="row", head=f"Recordings in {escape(str(self.folder))}"),
             Upsert(id="list", kind="usage", body=self._list(links=False)),
         ]
-        kept = [self._page.node(name) for name in ("about", "comparison")]
+        kept = [self._page.node("about"), self._comparison]
         html = static([*nodes, *(node for node in kept if node is not None)])
         if self.controls.player is not None:
             said = static(self.controls.player.transcript.snapshot())

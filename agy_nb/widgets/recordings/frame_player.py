@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
@@ -21,13 +22,18 @@ from agy_nb.protocol.events import (
     Question,
     SessionClosed,
     SessionOpened,
+    ToolCall,
     TurnBegan,
 )
+from agy_nb.terminal import revealed
 from agy_nb.widgets.markdown.code import highlight
 from agy_nb.widgets.markdown.markup import escape
-from agy_nb.widgets.response.html_values import clip
+from agy_nb.widgets.response.html_values import clip, counted
 from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.wire.frames import kind_of
+
+_MOST_TOOLS = 12
+"""Tools of a session that are named."""
 
 _WHO = {
     "client": "sent by the client:",
@@ -120,6 +126,20 @@ class FramePlayer:
     def jump(self, position: int, transcript: ConversationView) -> None:
         """Move to a position, with the transcript that `transcript_at` returned for it."""
         self.position, self.transcript = position, transcript
+
+    def tool_calls(self) -> str:
+        """Count the tool calls of the session by tool, built-in and MCP ones too, as HTML."""
+        calls: Counter[str] = Counter()
+        for snapshot in self.snapshots:
+            for event in snapshot.events:
+                if isinstance(event, ToolCall):
+                    kind = event.server or {"builtin": "built-in", "mcp": "MCP"}.get(event.source)
+                    calls[f"{event.name} ({kind})" if kind else event.name] += 1
+        if not calls:
+            return "No tool calls"
+        named = [f"{count:,} {name}" for name, count in calls.items()]
+        words = ", ".join(named[:_MOST_TOOLS]) + (", …" if len(named) > _MOST_TOOLS else "")
+        return escape(revealed(f"{counted(calls.total(), 'tool call')}: {words}", exact=True))
 
     def headline(self) -> str:
         """Describe the last frame shown."""

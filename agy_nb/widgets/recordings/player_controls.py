@@ -72,17 +72,18 @@ class PlayerControls:
         assert player is not None
         self._page.upsert(Upsert(id="controls", kind="usage", body=self._controls()))
         self._page.upsert(self._slider())
-        if self._playing is None:
-            self._show_frame(player)
-
-    def _show_frame(self, player: FramePlayer) -> None:
-        head, body = player.headline(), player.frame()
+        # A replay shows many frames per second: their contents follow when it pauses.
+        head, body = player.headline(), player.frame() if self._playing is None else ""
         self._page.upsert(Upsert(id="frame", kind="tool", head=head, body=body, fold="closed"))
 
+    def refresh(self) -> None:
+        """Show changed `choices`."""
+        if self.player is not None:
+            self._page.upsert(Upsert(id="controls", kind="usage", body=self._controls()))
+
     def _controls(self) -> str:
-        playing = self._playing is not None
         parts = [
-            _button("play", "❚❚ Pause" if playing else "▶ Replay"),
+            _button("play", self._play_label()),
             select(
                 "speed",
                 "Speed",
@@ -97,12 +98,20 @@ class PlayerControls:
         ]
         return f"<div class='agy-row'>{''.join(parts)}</div>"
 
+    def _play_label(self) -> str:
+        if self._playing is not None:
+            return "❚❚ Pause"
+        player = self.player
+        between = player is not None and 0 < player.position < len(player)
+        return "▶ Continue" if between else "▶ Replay"
+
     def _slider(self) -> Upsert:
         player = self.player
         assert player is not None
         body = (
             f"<input type='range' class='agy-slider' data-agy-act='seek' min='0' "
-            f"max='{len(player)}' value='{player.position}' aria-label='Frame'>"
+            f"max='{len(player)}' value='{player.position}' aria-label='Frame' "
+            f"aria-valuetext='{escape(player.headline())}'>"
         )
         return Upsert(id="slider", kind="usage", body=body)
 

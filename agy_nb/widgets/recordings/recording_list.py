@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from agy_nb.cassette.errors import CassetteError, CassetteInvalidError
 from agy_nb.cassette.inspect.session_digests import differences
@@ -14,7 +15,9 @@ from agy_nb.cassette.storage.format import WIRE, read_header, read_lines
 from agy_nb.cassette.storage.ownership import is_unfinished
 from agy_nb.widgets.markdown.code import highlight
 from agy_nb.widgets.markdown.markup import escape
-from agy_nb.widgets.response.html_values import badge, counted
+from agy_nb.widgets.response.html_values import SortOrder, badge, counted, sort_head
+
+BY_NAME = SortOrder("Name", descending=False)
 
 LONGEST = 300
 """Maximum number of recordings that are shown; the filter finds the others."""
@@ -25,7 +28,10 @@ LARGEST = 200_000_000
 MOST_DIFFERENCES = 2_000
 """Maximum number of lines of a comparison."""
 
-_COLUMNS = ("Name", "Sessions", "Turns", "Tokens", "Tools", "SDK", "Size", "State")
+_COLUMNS = ("Name", "Recorded", "Sessions", "Turns", "Tokens", "Tools", "SDK", "Size", "State")
+
+_FROM_THE_TOP = ("Recorded", "Sessions", "Turns", "Tokens", "Size")
+"""Columns whose first click shows the largest values first."""
 
 
 class Row(NamedTuple):
@@ -84,15 +90,58 @@ def _models(row: Row) -> list[str]:
 # -- the list --------------------------------------------------------------------------------------
 
 
-def table(shown: list[Row], *, links: bool, opened: str = "") -> str:
+def sort_order(column: str, before: SortOrder) -> SortOrder:
+    """Return the sort order after a click on the head of a column."""
+    if column not in _COLUMNS:
+        return before
+    again = before.column == column
+    return SortOrder(column, not before.descending if again else column in _FROM_THE_TOP)
+
+
+def in_order(shown: list[Row], order: SortOrder) -> list[Row]:
+    """Sort rows; unreadable recordings come last."""
+    if order.column == "Name":
+        return sorted(shown, key=lambda row: row.name, reverse=order.descending)
+    readable = [row for row in shown if row.entry.header is not None]
+    readable.sort(key=lambda row: _sort_key(row, order.column), reverse=order.descending)
+    return [*readable, *(row for row in shown if row.entry.header is None)]
+
+
+def _sort_key(row: Row, column: str) -> tuple[Any, ...]:
+    header = row.entry.header
+    assert header is not None
+    match column:
+        case "Recorded":
+            return (header.recorded_at,)
+        case "Sessions":
+            return (len(header.sessions),)
+        case "Turns":
+            return (sum(session.turns for session in header.sessions),)
+        case "Tokens":
+            return (sum(session.tokens or 0 for session in header.sessions),)
+        case "Tools":
+            return tuple(_names(row))
+        case "SDK":
+            return tuple((len(part), part) for part in header.sdk.split("."))
+        case "Size":
+            return (row.entry.size,)
+    return (row.unfinished, row.entry.partial)
+
+
+def table(shown: list[Row], *, links: bool, opened: str = "", order: SortOrder = BY_NAME) -> str:
     """Render the list as HTML.
 
     Args:
         shown: The rows to show.
-        links: Whether names can be clicked.
+        links: Whether names and heads of columns can be clicked.
         opened: The name of the open recording.
+        order: The sort order.
     """
-    head = "".join(f"<th scope='col'>{title}</th>" for title in _COLUMNS)
+    shown = in_order(shown, order)
+    if links:
+        head = "".join(sort_head(title, title, order, _right(title)) for title in _COLUMNS)
+    else:
+        head = "".join(f"<th scope='col'{_right(title)}>{title}</th>" for title in _COLUMNS)
     body = "".join(_row(row, links=links, opened=row.name == opened) for row in shown[:LONGEST])
     more = len(shown) - LONGEST
     tail = f"<p class='agy-dim'>{more:,} more not shown. Narrow the filter.</p>" if more > 0 else ""
@@ -102,11 +151,15 @@ def table(shown: list[Row], *, links: bool, opened: str = "") -> str:
     )
 
 
+def _right(title: str) -> str:
+    return " class='agy-r'" if title in ("Sessions", "Turns", "Tokens", "Size") else ""
+
+
 def _row(row: Row, *, links: bool, opened: bool) -> str:
     name = escape(row.name)
     if links:
         name = (
-            f"<button type='button' class='agy-sort' data-agy-act='open' "
+            f"<button type='button' class='agy-link' data-agy-act='open' "
             f"data-agy-value='{name}'>{name}</button>"
         )
     current = " aria-current='true'" if opened else ""
@@ -126,6 +179,7 @@ def _figures(row: Row) -> list[tuple[str, str]]:
     known_counts = header.complete or header.sessions
     tools = _names(row)
     return [
+        (" class='agy-words agy-when'", when(header.recorded_at)),
         ("", f"{len(header.sessions):,}" if known_counts else "?"),
         ("", f"{sum(session.turns for session in header.sessions):,}" if known_counts else "?"),
         ("", f"{sum(known):,}" if known else "?"),
@@ -139,6 +193,15 @@ def _state(row: Row) -> str:
     if row.unfinished:
         return badge("wait", "Unfinished")
     return badge("wait", "Partial") if row.entry.partial else badge("ok", "Complete")
+
+
+def when(recorded_at: str) -> str:
+    """Render a time as local date and time; empty if it is not one."""
+    try:
+        moment = datetime.fromisoformat(recorded_at).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return ""
+    return f"<time title='{moment:%Y-%m-%d %H:%M:%S %z}'>{moment:%Y-%m-%d %H:%M}</time>"
 
 
 def size(count: int) -> str:

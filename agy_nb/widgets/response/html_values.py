@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from agy_nb.terminal import revealed
 from agy_nb.widgets.markdown.code import highlight
@@ -171,3 +172,31 @@ def _tree(value: dict[str, object] | list[object], left: list[int]) -> Iterator[
         else:
             short = " ".join(line.split()) if isinstance(part, dict | list) else line
             yield f"<div>{key}: <code>{escape(revealed(short, exact=True))}</code></div>"
+
+
+# -- sorted tables ---------------------------------------------------------------------------------
+
+_SORTED = {True: ("descending", " ▼"), False: ("ascending", " ▲")}
+
+
+class SortOrder(NamedTuple):
+    """The sort order of a table's rows."""
+
+    column: str = ""
+    descending: bool = True
+
+
+def sort_head(name: str, title: str, order: SortOrder, kind: str = "") -> str:
+    """Render the head of a column that sorts the table by a click.
+
+    Args:
+        name: The column.
+        title: Its title.
+        order: The sort order of the table.
+        kind: HTML attributes of the cell.
+    """
+    aria, arrow = _SORTED[order.descending] if order.column == name else ("none", "")
+    return (
+        f"<th scope='col'{kind} aria-sort='{aria}'><button type='button' class='agy-sort' "
+        f"data-agy-act='sort' data-agy-value='{name}'>{title}{arrow}</button></th>"
+    )

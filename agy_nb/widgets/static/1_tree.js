@@ -92,7 +92,7 @@ class Tree {
       element.setAttribute("aria-label", put.label);
     }
     head.innerHTML = put.head || "";
-    if (!put.controls || node.html !== put.body) body.innerHTML = put.body || "";
+    if (!put.controls || node.html !== put.body) keepScroll(body, () => (body.innerHTML = put.body || ""));
     node.html = put.body; // a call that is looked at stays where it was scrolled to
     body.hidden = put.controls?.questions?.length > 1; // each stands above its answer then
     this.control(node, put);
@@ -166,6 +166,15 @@ class Tree {
       this.nodes.delete(key);
     }
   }
+}
+
+// A list stays where it was scrolled to when its rows change, but not when it is sorted.
+function keepScroll(body, change) {
+  const before = body.querySelector(".agy-list");
+  const from = before?.scrollTop;
+  change();
+  const after = from ? body.querySelector(".agy-list") : undefined;
+  if (after && after.tHead?.innerHTML === before.tHead?.innerHTML) after.scrollTop = from;
 }
 
 // --- controls that stand in a node's HTML: data-agy-act says what, data-agy-value with which value ---

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 from agy_nb.widgets.markdown.markup import escape
-from agy_nb.widgets.response.html_values import counted
+from agy_nb.widgets.response.html_values import SortOrder, counted, sort_head
 from agy_nb.widgets.usage.cost_text import dollars
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ LONGEST = 200
 
 _BARS = 60
 _UNKNOWN = "<span class='agy-dim'>unknown</span>"
-_SORTED = {True: ("descending", " ▼"), False: ("ascending", " ▲")}
 
 
 class TableColumn(NamedTuple):
@@ -143,13 +142,6 @@ def _na(value: Any) -> bool:
 # -- the table -------------------------------------------------------------------------------------
 
 
-class SortOrder(NamedTuple):
-    """The sort order of the rows."""
-
-    column: str = ""
-    descending: bool = True
-
-
 def columns(by: Grouping) -> tuple[TableColumn, ...]:
     """Return the columns of a grouping."""
     return (*_KEYS[by], *COLUMNS)
@@ -186,11 +178,7 @@ def _head(column: TableColumn, order: SortOrder | None) -> str:
     right = " class='agy-r'" if column in COLUMNS else ""
     if order is None:
         return f"<th scope='col'{right}>{column.title}</th>"
-    aria, arrow = _SORTED[order.descending] if order.column == column.name else ("none", "")
-    return (
-        f"<th scope='col'{right} aria-sort='{aria}'><button type='button' class='agy-sort' "
-        f"data-agy-act='sort' data-agy-value='{column.name}'>{column.title}{arrow}</button></th>"
-    )
+    return sort_head(column.name, column.title, order, right)
 
 
 def _row(row: Mapping[Any, Any], by: Grouping, shown: Iterable[TableColumn]) -> str:

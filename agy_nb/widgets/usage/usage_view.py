@@ -16,7 +16,7 @@ from agy_nb.kernel import in_kernel, run
 from agy_nb.kernel.environment import current_shell
 from agy_nb.runtime.default_runtime import runtime
 from agy_nb.runtime.telemetry import Telemetry
-from agy_nb.widgets.response.html_values import counted
+from agy_nb.widgets.response.html_values import SortOrder, counted
 from agy_nb.widgets.response.page_view import PageView
 from agy_nb.widgets.response.static_html import Still
 from agy_nb.widgets.tree.live_view import ViewWidget
@@ -72,7 +72,7 @@ class UsageView(ViewWidget):
     def __init__(self, source: UsageSource, telemetry: Telemetry) -> None:
         super().__init__("page", "Usage")
         self.by: ut.Grouping = "agent"
-        self.order = ut.SortOrder()
+        self.order = SortOrder()
         self.name = ""
         self._source = source
         self._usage: ut.UsageData | None = None
@@ -241,14 +241,14 @@ class UsageView(ViewWidget):
     def _group(self, value: str) -> None:
         for by in ut.GROUPINGS:
             if by == value:
-                self.by, self.order = by, ut.SortOrder()
+                self.by, self.order = by, SortOrder()
                 self._show()
                 self._start_completing()
 
     def _sort(self, column: str) -> None:
         if column in [known.name for known in ut.columns(self.by)]:
             again = self.order.column == column
-            self.order = ut.SortOrder(column, descending=not (again and self.order.descending))
+            self.order = SortOrder(column, descending=not (again and self.order.descending))
             self._show()
 
     def _export_frame(self) -> None:

@@ -36,13 +36,25 @@ def test_recordings_are_listed_opened_and_played(lab):
     cell.wait("[data-agy-act='open']")
     cell.picture("recordings")
     assert barriers(lab, cell, "recordings") == []
+    cell.wait("[data-agy-act='sort'] >> text=Recorded").click()
+    cell.wait("th[aria-sort='descending'] >> text=Recorded")
+    rows = cell.wait(".agy-list")
+    rows.evaluate("list => { list.scrollTop = 60; }")
     cell.wait("[data-agy-act='open'] >> text=host_tools").click()
+    cell.wait("tr[aria-current] >> text=host_tools")
+    assert cell.wait(".agy-list").evaluate("list => list.scrollTop") >= 60
     cell.wait(".agy-player .agy-footer, .agy-player .agy-tool")
     cell.picture("recording")
     assert barriers(lab, cell, "recording") == []
     cell.wait("[data-agy-act='play']").click()
     cell.wait("button >> text=Pause")
     cell.wait("button >> text=Replay")
+    cell.wait("select[aria-label='Compare with']").select_option("plain_chat")
+    cell.wait("summary >> text=Changes from host_tools to plain_chat")
+    cell.picture("comparison")
+    assert barriers(lab, cell, "comparison") == []
+    cell.click("Close comparison")
+    cell.wait("summary >> text=Changes from", state="detached")
 
 
 def test_two_agents_answer_at_once_and_one_is_stopped(lab):

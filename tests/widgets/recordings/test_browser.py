@@ -106,11 +106,12 @@ async def page(folder, open_page):
 
 async def test_list_has_every_recording_with_what_its_header_says(page):
     assert page.names() == ["deep/adder", "hello", "two"]
-    _name, *figures, size, state = page.row("deep/adder")
+    _name, recorded, *figures, size, state = page.row("deep/adder")
+    assert recorded == ""  # its header has no time
     assert figures == ["1", "1", "105", "add", "0.1.22"]
     assert size.endswith(("B", "kB"))
     assert state == "Complete"
-    assert page.row("two")[1:4] == ["2", "2", "210"]
+    assert page.row("two")[2:5] == ["2", "2", "210"]
 
 
 @pytest.mark.parametrize(
@@ -122,6 +123,62 @@ async def test_filter_looks_at_names_tools_and_versions(page, words, names):
     assert page.names() == names
     if not names:
         assert "No matches (3 recordings)." in page.html
+
+
+@pytest.mark.parametrize(
+    ("column", "names"),
+    [
+        ("Turns", ["two", "deep/adder", "hello"]),  # the largest first
+        ("Tools", ["hello", "two", "deep/adder"]),
+        ("Recorded", ["two", "deep/adder", "hello"]),
+        ("<script>", ["deep/adder", "hello", "two"]),
+    ],
+)
+async def test_list_is_sorted_by_a_column(page, folder, column, names):
+    for name, day in (("two", 3), ("deep/adder", 2), ("hello", 1)):
+        header = json.loads((folder / name / HEADER).read_bytes())
+        header["recorded_at"] = f"2026-01-0{day}T10:00:00Z"
+        (folder / name / HEADER).write_text(json.dumps(header))
+    await page.act("refresh")
+    await page.act("sort", column)
+    assert page.names() == names
+    assert re.fullmatch(r"2026-01-0\d \d\d:\d\d", page.row("two")[1])
+
+
+async def test_second_click_turns_the_order_around_and_unreadable_rows_stay_last(page, folder):
+    (folder / "hello" / HEADER).write_bytes(b"{")
+    await page.act("refresh")
+    await page.act("sort", "Tokens")
+    assert page.names() == ["two", "deep/adder", "hello"]
+    assert "aria-sort='descending'" in page.html
+    await page.act("sort", "Tokens")
+    assert page.names() == ["deep/adder", "two", "hello"]
+    assert "aria-sort='ascending'" in page.html
+
+
+async def test_open_recording_counts_its_tool_calls(open_page):
+    page = await open_page(SHIPPED)
+    await page.act("open", "builtin_file_tools")
+    assert "2 tool calls: 1 edit_file (built-in), 1 view_file (built-in)" in page.html
+    await page.act("open", "mcp_server")
+    assert re.search(r"1 tool call: 1 price \(\w+\)", page.html)
+    await page.act("open", "plain_chat")
+    assert "No tool calls" in page.html
+
+
+async def test_comparison_can_be_closed(page):
+    await page.act("open", "hello")
+    for away in ("", "two"):
+        await page.act("compare", "two")
+        assert "Changes from hello to two" in page.html
+        assert "<option value='two' selected>" in page.html
+        assert "Close comparison" not in page.browser._static().html
+        if not away:
+            await page.act("compare", away)
+        else:
+            await page.act("open", away)
+        assert "Changes from" not in page.html
+        assert "<option value='two' selected>" not in page.html
 
 
 async def test_what_is_typed_into_the_filter_is_not_typed_over(page):
@@ -176,7 +233,7 @@ async def test_recording_that_is_being_made_is_shown_as_far_as_it_goes(page, fol
     name = journal.folder.name
     await page.act("refresh")
     assert page.row(name)[-1] == "Unfinished"
-    assert page.row(name)[1:4] == ["?", "?", "?"]
+    assert page.row(name)[2:5] == ["?", "?", "?"]
     await page.act("open", name)
     assert "Under way" in page.html
     assert "Frames are missing" in page.html
@@ -323,7 +380,7 @@ async def test_replay_can_be_paused_and_goes_on_from_there(open_page, tmp_path):
 async def test_two_recordings_are_compared(page):
     await page.act("open", "hello")
     await page.act("compare", "deep/adder")
-    assert "hello and deep/adder" in page.html
+    assert "Changes from hello to deep/adder" in page.html
     assert "calls differ" in page.html
     await page.act("compare", "two")
     assert "only in two" in page.html
