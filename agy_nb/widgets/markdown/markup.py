@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.terminal import revealed
-from agy_nb.widgets.markdown import code, math, syntax
+from agy_nb.widgets.markdown import code, footnotes, math, syntax
 
 if TYPE_CHECKING:
     import nh3
@@ -108,7 +108,8 @@ def render(source: str, references: dict[str, Any] | None = None, *, colours: bo
     r"""Render a block of Markdown as safe HTML.
 
     Args:
-        source: CommonMark with tables, strikethrough, formulas, task lists and definition lists.
+        source: CommonMark with tables, strikethrough, formulas, footnotes, task lists and
+            definition lists.
         references: The link definitions known so far; new ones are added.
         colours: Whether to highlight code, which takes most of the time.
 
@@ -235,6 +236,7 @@ def _markdown(*, colours: bool, links: bool) -> MarkdownIt:
     parser.enable(["table", "strikethrough"])
     math.enable(parser)
     syntax.enable(parser)
+    footnotes.enable(parser)
     parser.add_render_rule("image", _image)
     for cell in ("td_open", "th_open"):
         parser.add_render_rule(cell, _cell)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
-_IMAGE = re.compile(r"!(?=\[)")
+_IMAGE = re.compile(r"(?<!\\)((?:\\\\)*+)!(?=\[)")
+"""An image. After an odd number of backslashes, `![` is text already."""
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)[^`\n]+(?<!`)\1(?!`)")
 _UNCLEAR = re.compile(r"[`|]|\\`")
 
@@ -34,7 +35,7 @@ def safe_source(source: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return _IMAGE.sub(r"\\!", _TAG.sub("&lt;", text))
+    return _IMAGE.sub(r"\1\\!", _TAG.sub("&lt;", text))
 
 
 def quoted(text: str) -> str:

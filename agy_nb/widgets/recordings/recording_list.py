@@ -196,12 +196,12 @@ def _state(row: Row) -> str:
 
 
 def when(recorded_at: str) -> str:
-    """Render a time as local date and time; empty if it is not one."""
+    """Render a time as a local date; empty if it is not one."""
     try:
         moment = datetime.fromisoformat(recorded_at).astimezone()
     except (ValueError, OverflowError, OSError):
         return ""
-    return f"<time title='{moment:%Y-%m-%d %H:%M:%S %z}'>{moment:%Y-%m-%d %H:%M}</time>"
+    return f"<time title='{moment:%Y-%m-%d %H:%M:%S %z}'>{moment:%Y-%m-%d}</time>"
 
 
 def size(count: int) -> str:

@@ -339,3 +339,39 @@ def test_hostile_block_of_the_new_marks_takes_little_time(hostile):
     began = time.thread_time()
     markup.render(source)
     assert time.thread_time() - began < 1  # 0.2 at most on a machine that is idle
+
+
+def test_footnotes_are_raised_numbers_and_notes_with_them():
+    shown = markup.render(
+        "A claim[^1] and another[^note].\n\n[^1]: The *source*.\n[^note]: More.\n"
+    )
+    assert shown == (
+        "<p>A claim<sup>1</sup> and another<sup>note</sup>.</p>\n"
+        "<p><sup>1</sup> The <em>source</em>.</p>\n<p><sup>note</sup> More.</p>\n"
+    )
+
+
+def test_footnote_in_a_later_block_leaves_no_marks():
+    env = {"references": {}}
+    assert markup.render("A claim[^12].\n", env) == "<p>A claim<sup>12</sup>.</p>\n"
+    assert markup.render("[^12]: The source.\n", env) == "<p><sup>12</sup> The source.</p>\n"
+    assert markup.render("Again[^12]\n", env) == "<p>Again<sup>12</sup></p>\n"
+
+
+@pytest.mark.parametrize("text", ["not [^abc]+ this", "[^", "[^]", "[^ 1]", "`[^1]`", "[^a b]"])
+def test_caret_in_brackets_that_is_not_a_footnote_is_text(text):
+    assert "<sup>" not in markup.render(text)
+
+
+def test_hostile_label_of_a_footnote_is_text():
+    label = "<script>alert(1)</script>"
+    shown = markup.render(f"a[^{label}]\n\n[^{label}]: b\n")
+    assert "<script" not in shown
+    assert "&lt;script&gt;" in shown
+
+
+def test_many_brackets_with_carets_take_linear_time():
+    began = time.perf_counter()
+    markup.render("[^" * 900 + "x" * 9_000)
+    markup.render("[^1]: " * 1_000)
+    assert time.perf_counter() - began < 0.5

@@ -142,7 +142,7 @@ async def test_list_is_sorted_by_a_column(page, folder, column, names):
     await page.act("refresh")
     await page.act("sort", column)
     assert page.names() == names
-    assert re.fullmatch(r"2026-01-0\d \d\d:\d\d", page.row("two")[1])
+    assert re.fullmatch(r"2026-01-0\d", page.row("two")[1])
 
 
 async def test_second_click_turns_the_order_around_and_unreadable_rows_stay_last(page, folder):
