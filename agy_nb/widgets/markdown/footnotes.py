@@ -1,9 +1,9 @@
 """Parse footnotes: `[^1]` in the text, and `[^1]: the note` where the note is.
 
 A text is rendered block by block, so a note stays where it was written, and a reference comes
-before its note is known. A number is a reference in any case. Another label must be
-known: `[^abc]` may be a part of a regular expression. There are no links between the two, as two answers
-on one page may use the same label.
+before its note is known. A number is a reference in any case. Another label must be known:
+`[^abc]` may be a part of a regular expression. The two are not linked, because two answers on one
+page may use the same label.
 """
 
 from __future__ import annotations
