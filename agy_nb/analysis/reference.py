@@ -70,6 +70,11 @@ of the data. `plot_usage(by="order")` has a bar per turn, with a line between se
 longest turn, and `plot_timeline(turn_id, session_id=...)` shows another one. `ax=` draws on your
 own axes, and `figsize=(8, 4)` sets the size in inches.
 
+A triangle above a bar means *at least this*: the bar has a request without usage or price. Plots
+keep your Matplotlib style, such as `dark_background`, and your default template of Plotly. A
+character that no installed font has is a box in Matplotlib; install a font such as Noto Sans CJK
+for Chinese, Japanese and Korean names.
+
 ## Export
 
 `to_parquet("out/")` writes each table as a data set that is partitioned by the UTC day of its rows.
