@@ -1,9 +1,13 @@
 """Agents of a process that was forked or spawned while a cassette is in use."""
 
+import asyncio
 import subprocess
 import sys
 
 import pytest
+
+from agy_nb.testing import EchoModel
+from tests.processes import output_of
 
 pytestmark = pytest.mark.real
 
@@ -98,3 +102,47 @@ def test_agent_of_a_spawned_process_is_never_a_live_one(tmp_path):
         assert [line.partition(" You said")[0] for line in shown[3:] if "You said" in line] == [
             "own", "parent:", "after",
         ]  # fmt: skip
+
+
+SDK_ONLY = """
+import asyncio, multiprocessing, os, sys
+from google.antigravity import Agent, LocalAgentConfig, types
+
+def child(base_url):
+    endpoint = types.GeminiAPIEndpoint(base_url=base_url, api_key="scripted")
+    kinds = [types.ModelType.TEXT, types.ModelType.IMAGE]
+    models = [types.ModelTarget(name="m", types=[kind], endpoint=endpoint) for kind in kinds]
+
+    async def talk():
+        async with Agent(LocalAgentConfig(models=models)) as agent:
+            return await (await agent.chat("Hello")).text()
+
+    try:
+        return asyncio.run(talk())
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+if __name__ == "__main__":
+    path, start, base_url = sys.argv[1:]
+    context = multiprocessing.get_context(start)
+    with context.Pool(1) as pool:  # so that a fork server runs before the cassette is in use
+        pool.apply(os.getpid)
+    import agy_nb as agy
+    with agy.use_cassette(path), context.Pool(1) as pool:
+        print(pool.apply(child, (base_url,)))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", ["spawn", "forkserver"])
+async def test_spawned_process_that_does_not_import_the_package_is_refused(tmp_path, start):
+    program = tmp_path / "program.py"
+    program.write_text(SDK_ONLY)
+    async with EchoModel() as model:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(program), str(tmp_path / "c"), start, model.base_url,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        out, err = await output_of(process)
+        assert out.decode().startswith("CassetteActiveError: this process was started while"), err
+        assert model.requests == []

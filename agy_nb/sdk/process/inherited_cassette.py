@@ -2,7 +2,9 @@
 
 A child that was spawned, and not forked, knows nothing of its parent's cassette, so its agents
 would be live ones. The parent names the cassette in the environment. A child that imports agy_nb
-then refuses to start agents, except in a cassette of its own; see `patches.install_on_import`.
+then refuses to start agents, except in a cassette of its own; see `patches.install_on_import`. A
+child of `multiprocessing` imports agy_nb first of all, also if its program does not. Its parent may
+be a server that was started before the cassette, so it gets the name again.
 """
 
 from __future__ import annotations
@@ -10,10 +12,27 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from multiprocessing import spawn
 from pathlib import Path
+from typing import Any
 
 VARIABLE = "AGY_CASSETTE_IN_USE"
 """Names the process that uses a cassette, and the cassette: `4711 cassettes/weather`."""
+
+
+class _Announcement:
+    """What `multiprocessing` hands to a child, which runs this line as it reads it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The child has no path of modules yet, so agy_nb is found only if it is installed.
+        line = (
+            f"import contextlib, os\nos.environ[{VARIABLE!r}] = {self._text!r}\n"
+            "with contextlib.suppress(ImportError):\n import agy_nb"
+        )
+        return exec, (line, {})
 
 
 @contextlib.contextmanager
@@ -21,9 +40,16 @@ def announced(cassette: Path) -> Iterator[None]:
     """Name the cassette to child processes while the block lasts."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = f"{os.getpid()} {cassette}"
+    prepare = spawn.get_preparation_data
+
+    def with_cassette(name: str) -> dict[str, Any]:
+        return {**prepare(name), "agy_nb": _Announcement(f"{os.getpid()} {cassette}")}
+
+    spawn.get_preparation_data = with_cassette
     try:
         yield
     finally:
+        spawn.get_preparation_data = prepare
         if before is None:
             os.environ.pop(VARIABLE, None)
         else:
