@@ -102,6 +102,7 @@ class SdkSession:
         self._cancelled = False
         self.in_turn = False
         self.is_branch = False
+        self._must_resume = False
         self._closed = False
         self._heard = False
         self._text: list[str] = []
@@ -185,7 +186,9 @@ class SdkSession:
                 changes = {"conversation_id": None, "session_continuation_mode": None}
                 self._config = self._config.model_copy(update=changes)
             self._late_notes.append(note)
+            self._must_resume = True  # an empty conversation would be a wrong history
             await self._start_again()
+            self._must_resume = False
             self._turns_before = max(0, turns)
 
     async def _open_successor(self) -> None:
@@ -195,7 +198,10 @@ class SdkSession:
         changes: dict[str, Any] = {"save_dir": old.save_dir}
         if self._conversation_id:
             changes["conversation_id"] = self._conversation_id
-            changes["session_continuation_mode"] = types.SessionContinuationMode.CREATE_OR_RESUME
+            modes = types.SessionContinuationMode
+            changes["session_continuation_mode"] = (
+                modes.RESUME if self._must_resume else modes.CREATE_OR_RESUME
+            )
         self._config = self._config.model_copy(update=changes)
         turns = old.agent.conversation.turn_count
         await self.start()

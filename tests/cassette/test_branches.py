@@ -73,5 +73,32 @@ async def test_branches_replay_as_they_were_recorded(tmp_path, checkpoints):
     ]
 
 
+@pytest.mark.parametrize("attempt", ["fork", "rewind"])
+async def test_a_branch_that_was_not_recorded_cannot_be_added(tmp_path, attempt):
+    async def work(config, *, branches):
+        agent = await agy.create_agent(config)
+        await agent.chat_text("prompt-1")
+        await agent.chat_text("prompt-2")
+        if branches:
+            with pytest.raises(agy.CheckpointError, match="does not have this fork or rewind"):
+                await (agent.fork(1) if attempt == "fork" else agent.rewind(1))
+            if attempt == "rewind":  # nor does the agent go on with an empty conversation
+                with pytest.raises(agy.AgyError, match="not found"):
+                    await agent.chat_text("prompt-3")
+        await agent.shutdown()
+
+    path = tmp_path / "cassette"
+    await agy.runtime().close()
+    agy.runtime(agy.RuntimeConfig(chat_pause=0, checkpoints="all"))
+    async with ScriptedModel(answer) as model:
+        async with agy.use_cassette(path, "all"):
+            await work(model.config(), branches=False)
+        requests = len(model.requests)
+        async with agy.use_cassette(path, "new_episodes"):
+            await work(model.config(), branches=True)
+        assert len(model.requests) == requests
+    await agy.runtime().close()
+
+
 def test_a_recording_without_branches_has_no_tree():
     assert "Branches" not in list(transcript(CASSETTES / "plain_chat"))

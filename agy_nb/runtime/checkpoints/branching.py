@@ -10,8 +10,9 @@ the recording: their configurations are alike.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,8 @@ async def fork(
                 copies = await _copied_workspaces(config)
                 config = await _changed(config, {"workspaces": copies})
             spec = replace(spec, labels=labels, config=config, branch=branch)
-            return await start(spec, ask_user, log)
+            with _not_in_the_recording(state):
+                return await start(spec, ask_user, log)
         except BaseException:
             if copies:
                 await run_in_thread(remove_copies, copies)
@@ -89,6 +91,25 @@ async def fork(
             if branch.save_dir is not None:
                 await run_in_thread(temporary_folders.remove, branch.save_dir)
             raise
+
+
+@contextlib.contextmanager
+def _not_in_the_recording(state: AgentState) -> Iterator[None]:
+    """Explain why a live harness does not know the conversation of a replayed agent.
+
+    With `new_episodes`, a session that the recording does not have is started live.
+    """
+    is_replay = state.session.database is None
+    try:
+        yield
+    except InvalidConfigError as error:
+        if not is_replay or error.field != "conversation_id":
+            raise
+        raise CheckpointError(
+            f"agent {state.agent_id} is replayed, and its recording does not have this fork or "
+            "rewind. A replay has no state to continue live: record the whole program again with "
+            "record_mode='all'"
+        ) from error
 
 
 async def _copied_workspaces(config: Any) -> list[str]:
@@ -208,7 +229,8 @@ async def rewind(state: AgentState, message: c.Rewind) -> r.Reply:
         kept = -1 if checkpoint.is_new else max(0, turn - shared)
         before = session.history()
         try:
-            await session.go_back(restore, note, turns=kept)
+            with _not_in_the_recording(state):
+                await session.go_back(restore, note, turns=kept)
         finally:
             if restored:  # also if no harness starts: the next prompt starts one
                 log.go_back(turn)
