@@ -397,8 +397,8 @@ class Agent(AgentBranches):
     async def clear_history(self) -> None:
         """Clear the history that the SDK keeps.
 
-        The model's context stays, because the harness owns it and cannot rewind. Create another
-        agent to start with an empty context.
+        The model's context stays, because the harness owns it. Use `rewind(0)`, or create another
+        agent, to start with an empty context.
         """
         await self._ask(c.ClearHistory(agent_id=self.id), r.Done)
 
