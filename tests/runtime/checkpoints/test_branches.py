@@ -1,12 +1,15 @@
 """Forks and rewinds on the real harness: what the model is asked afterwards."""
 
 import asyncio
+import errno
 from contextlib import asynccontextmanager
 
 import pytest
 
 import agy_nb as agy
 from agy_nb.testing import ScriptedModel, call, say
+from tests.runtime.conftest import settings
+from tests.support.memory import MemoryBackend
 
 pytestmark = [
     pytest.mark.real,
@@ -351,3 +354,41 @@ async def test_a_tool_cannot_rewind_its_own_agent_but_can_fork_an_earlier_turn()
         response = await (await agent.chat("prompt-2"))
         assert len(refused) == 2
         assert [result.result async for result in response.tool_results] == ["2"]
+
+
+async def test_a_full_disk_forks_nothing_and_leaves_the_agent_as_it_was(monkeypatch):
+    from agy_nb.runtime.checkpoints import database
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1, 2)
+        with monkeypatch.context() as patched:
+            patched.setattr(database, "write_file", full)
+            with pytest.raises(agy.CheckpointError, match="No space left"):
+                await agent.fork(1)
+        assert len(runtime.agent_ids) == 1
+        with monkeypatch.context() as patched:
+            patched.setattr(database, "replace_content", full)
+            with pytest.raises(agy.AgyError, match="No space left"):
+                await agent.rewind(1)
+        assert agent.abandoned == ()
+        await agent.chat_text("prompt-3")
+        assert asked(model) == ["prompt-1", "prompt-2", "prompt-3"]
+
+
+def test_scripts_fork_and_rewind_without_await():
+    async def start():
+        agent = await runtime.create_agent({})
+        await agent.chat_text("one")
+        return agent
+
+    runtime = agy.Runtime(settings(), backend=MemoryBackend())
+    agent = agy.run(start())
+    fork = agent.sync.fork(1, labels={"style": "brief"})
+    assert fork.sync.is_idle()
+    agent.sync.rewind(0)
+    assert [each.after_turn for each in agent.abandoned] == [0]
+    agy.run(runtime.close())
