@@ -2,7 +2,7 @@
 #   make demo    set up .venv and run the quickstart notebook
 #   make quick   run the fast tests, in less than a minute
 #   make test    set up what the tests need and run them all
-# More: lab, notebooks, front-ends, cassettes, coverage, bench, soak, mutants, docs, check, fmt, lock, clean.
+# More: lab, notebooks, front-ends, pictures, cassettes, coverage, bench, soak, mutants, docs, check, fmt, lock, clean.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -75,6 +75,10 @@ QUICK = not (real or browser or alone or kernel_matrix or slow)
 front-ends: $(VENV)/.ready browser ## Install marimo, Voila, Panel and jupyter console, and test the views there
 	$(SYNC) --all-extras --group front-ends
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(IN_SERVERS) $(ARGS)
+
+.PHONY: pictures
+pictures: $(VENV)/.ready browser ## Make the pictures of the documentation again
+	AGY_PICTURES=1 $(BIN)/python -m pytest $(IN_BROWSER)/test_pictures.py $(ARGS)
 
 .PHONY: quick
 quick: $(VENV)/.ready ## Run the fast tests of every package, in less than a minute

@@ -1,0 +1,101 @@
+"""Pictures of every view for the documentation; `make pictures` keeps them."""
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.widgets.in_lab.barriers import barriers
+from tests.widgets.in_lab.front_ends import BROWSER, ROOT, SCREENSHOTS
+
+pytestmark = BROWSER
+
+SHIPPED = Path(__file__).parents[3] / "cassettes"
+IMAGES = ROOT / "docs" / "images"
+WIDE, ZOOMED = {"width": 1400, "height": 1100}, {"width": 700, "height": 1100}
+
+LOOKS = """
+from google.antigravity.hooks import policy
+
+def get_weather(city: str) -> str:
+    "Look up the weather in a city."
+    return f"Sunny in {city}"
+
+CITIES = "Paris Rome Oslo Lima Cairo Delhi Tokyo Quito Accra Hanoi".split()
+calls = call("get_weather", city=CITIES[0])
+for city in CITIES[1:]:
+    calls = calls + call("get_weather", city=city)
+ENDS = '''It is **sunny** in all ten cities.[^1]
+
+| city | high | low |
+|---|---|---|
+| Paris | 19 | 11 |
+| Lima | 23 | 17 |
+
+[^1]: As of this morning.
+'''
+model = await ScriptedModel([calls, say(ENDS), say("Bring *sunglasses*.")]).start()
+agent = await runtime.create_agent(
+    model.config(policies=[policy.allow_all()]), tools=[get_weather])
+"""
+
+
+@contextlib.contextmanager
+def looking(lab, *, dark: bool, size: dict[str, int]):
+    before = lab.page.viewport_size
+    lab.page.set_viewport_size(size)
+    theme = "Dark" if dark else "Light"
+    lab.command("apputils:change-theme", theme=f"JupyterLab {theme}")
+    light = str(not dark).lower()
+    lab.page.wait_for_selector(f"body[data-jp-theme-light='{light}']", state="attached")
+    try:
+        yield
+    finally:
+        lab.command("apputils:change-theme", theme="JupyterLab Light")
+        lab.page.wait_for_selector("body[data-jp-theme-light='true']", state="attached")
+        lab.page.set_viewport_size(before)
+
+
+def picture(lab, cell, name: str) -> None:
+    lab.page.mouse.move(1, 1)  # Lab marks the cell below it
+    cell.picture(name)
+    if os.environ.get("AGY_PICTURES"):
+        shutil.copy(SCREENSHOTS / f"{name}.png", IMAGES / f"{name}.png")
+
+
+def test_ten_parallel_calls_are_ten_rows(lab):
+    lab.do(LOOKS)
+    cell = lab.run("await agent.chat('How is the weather?')")
+    cell.footer()
+    cell.still()
+    rows = cell.output.locator(".agy-tool summary .agy-arg:visible").all_inner_texts()
+    cities = lab.do("print(*CITIES)").split()
+    assert len(cities) == 10
+    assert rows == [f'city="{city}"' for city in cities]
+    with looking(lab, dark=False, size=WIDE):
+        picture(lab, cell, "tool_calls")
+
+
+@pytest.mark.parametrize(("name", "dark", "size"), [("dark", True, ZOOMED), ("light", False, WIDE)])
+def test_every_view_has_no_barriers_and_fits(lab, name, dark, size):
+    lab.do(LOOKS)
+    lab.do("for prompt in ('How is the weather?', 'And?'): await agent.chat_text(prompt)")
+    views = {
+        "chat": ("agent.chat_ui()", "em >> text=sunglasses"),
+        "usage": ("agent.usage_ui()", ".agy-chart"),
+        "recordings": ("agy.browse('cassettes')", "[data-agy-act='open']"),
+    }
+    folder = lab.file.with_name("cassettes")
+    folder.unlink(missing_ok=True)
+    folder.symlink_to(SHIPPED)
+    with looking(lab, dark=dark, size=size):
+        for view, (code, ready) in views.items():
+            cell = lab.run(code)
+            cell.wait(ready)
+            if view == "recordings":
+                cell.wait("[data-agy-act='open'] >> text=builtin_file_tools").click()
+                cell.wait(".agy-player .agy-footer")
+            assert barriers(lab, cell, f"{view}_{name}") == []
+            picture(lab, cell, f"{view}_{name}" if dark else view)
