@@ -88,6 +88,8 @@ def part(response: Response) -> object:
 
     Example:
         >>> from agy_nb.widgets.response.response_view import part
+        >>> agent = await agy.create_agent()
+        agy_nb: no GEMINI_API_KEY is set, so a local echo model answers
         >>> response = await (await agent.chat("Hello"))
         >>> part(response)._mime_()[0]
         'text/html'

@@ -29,6 +29,8 @@ async def print_turn(response: Response) -> None:
 
     Example:
         >>> from agy_nb.widgets.response.text_stream import print_turn
+        >>> agent = await agy.create_agent()
+        agy_nb: no GEMINI_API_KEY is set, so a local echo model answers
         >>> await print_turn(await agent.chat("Hello"))
         You said: Hello...
         <BLANKLINE>
