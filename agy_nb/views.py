@@ -10,10 +10,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from agy_nb.experiments.comparison import Comparison
     from agy_nb.runtime.agent import Agent
     from agy_nb.runtime.approval_gate import AskUser
     from agy_nb.runtime.turns.response import Response
     from agy_nb.widgets.chat.panel import ChatPanel
+    from agy_nb.widgets.comparison.comparison_view import ComparisonView
     from agy_nb.widgets.usage.usage_view import UsageView
 
 
@@ -25,6 +27,9 @@ class Views(Protocol):
 
     def usage_view(self, agent: Agent) -> UsageView:
         """Make a live table of an agent's usage."""
+
+    def comparison_view(self, comparison: Comparison) -> ComparisonView:
+        """Make a view of a comparison."""
 
     def show(self, response: Response) -> None:
         """Show a response in the running cell, live while it runs."""

@@ -28,6 +28,7 @@ def compare_runs(
     folder: str | os.PathLike[str] | None = None,
     base: Any = None,
     runtime: Runtime | None = None,
+    progress: bool = True,
 ) -> Comparison:
     """Run the same prompts with several configurations, and compare what they do.
 
@@ -52,6 +53,8 @@ def compare_runs(
         base: Settings that all variants share, as a mapping or a configuration object of the SDK.
             A variant's settings replace them.
         runtime: Where the agents start; the default runtime by default.
+        progress: Whether to show how far the comparison is: answers that fill in a notebook, one
+            line of text in a terminal.
 
     Returns:
         The comparison. `await` it.
@@ -78,6 +81,7 @@ def compare_runs(
         concurrency=check_number("concurrency", concurrency),
         max_cost_usd=check_limit(max_cost_usd),
         folder=_checked_folder(folder),
+        shows_progress=progress,
     )
 
 

@@ -6,16 +6,19 @@ import asyncio
 import os
 import warnings
 from collections.abc import Generator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agy_nb.experiments.agent_runs import run_all
 from agy_nb.experiments.budget import why_stopped
 from agy_nb.experiments.plan import PlannedRun, Variant
+from agy_nb.experiments.progress import Progress, TerminalLine
 from agy_nb.experiments.read_turn import not_run
 from agy_nb.experiments.results import Cost, RunResult, cost_of, summary, table
 from agy_nb.experiments.run_log import RunLog, key_of, result_of
 from agy_nb.experiments.variants import read_variants
+from agy_nb.kernel import in_kernel
 from agy_nb.sdk.process.executor import run_in_thread
+from agy_nb.views import views
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +27,17 @@ if TYPE_CHECKING:
     from agy_nb.runtime.turns.response import Response
 
 _INTERRUPTED = "interrupted; await the comparison again to run it"
+_RUNNING = "running"
+_WAITING = "waits for its turn"
 _NOT_YET = "not run yet; await the comparison to run it"
+
+
+class _View(Protocol):
+    """A view of the comparison, which `agy_nb.widgets` provides."""
+
+    def show(self) -> None: ...
+    def refresh(self) -> None: ...
+    def refresh_later(self) -> None: ...
 
 
 class Comparison:
@@ -41,6 +54,7 @@ class Comparison:
         concurrency: Most runs at a time.
         max_cost_usd: The limit in US dollars.
         folder: Where finished runs are written; None for nowhere.
+        shows_progress: Whether `await` shows how far the comparison is.
     """
 
     def __init__(
@@ -53,6 +67,7 @@ class Comparison:
         concurrency: int,
         max_cost_usd: float | None,
         folder: str | os.PathLike[str] | None,
+        shows_progress: bool = True,
     ) -> None:
         self._planned = runs
         self._given = variants, base
@@ -65,6 +80,10 @@ class Comparison:
         self._stopped = ""
         self._missing = _NOT_YET
         self._lock = asyncio.Lock()
+        self._shows_progress = shows_progress
+        self._under_way: set[PlannedRun] = set()
+        self._view: _View | None = None
+        self._line = TerminalLine()
         self._reported = 0
         self._table: pd.DataFrame | None = None
 
@@ -86,7 +105,9 @@ class Comparison:
     async def _run(self, waiting: list[PlannedRun]) -> None:
         from agy_nb.runtime.default_runtime import runtime as default_runtime
 
-        self._stopped = ""
+        self._stopped, self._missing = "", _WAITING
+        if self._shows_progress and in_kernel():
+            self._show()
         try:
             await run_all(
                 waiting,
@@ -97,10 +118,13 @@ class Comparison:
                 on_start=self._on_start,
                 on_finish=self._on_finish,
             )
-        except asyncio.CancelledError:
-            self._missing = _INTERRUPTED
-            raise
         finally:
+            self._missing = _INTERRUPTED
+            self._under_way.clear()
+            self._table = None
+            if self._view is not None:
+                self._view.refresh()
+            self._line.end()
             self._report_problems()
 
     async def _read_folder(self) -> None:
@@ -128,23 +152,57 @@ class Comparison:
         return not self._stopped
 
     def _on_start(self, run: PlannedRun) -> None:
-        del run
+        self._under_way.add(run)
+        self._refresh()
 
     async def _on_finish(self, run: PlannedRun, result: RunResult) -> None:
         self._results[run] = result
         self._table = None
+        self._under_way.discard(run)
+        self._refresh()
         if self._log is not None:
             key = key_of(run, self._variants[run.variant])
             await run_in_thread(self._log.append, key, result)
+
+    # -- views -------------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        if self._view is None:
+            self._view = views().comparison_view(self)
+        self._view.show()
+
+    def _refresh(self) -> None:
+        if self._view is not None:
+            self._view.refresh_later()
+        elif self._shows_progress:
+            self._line.show(self.progress)
+
+    def _ipython_display_(self) -> None:
+        self._show()
 
     # -- for readers -------------------------------------------------------------------------
 
     @property
     def runs(self) -> tuple[RunResult, ...]:
         """All runs, in the order of the table; also those that did not start."""
+        missing = self._stopped or self._missing
         return tuple(
-            self._results.get(run) or not_run(run, self._stopped or self._missing)
+            self._results.get(run) or not_run(run, _RUNNING if run in self._under_way else missing)
             for run in self._planned
+        )
+
+    @property
+    def progress(self) -> Progress:
+        """How far the comparison is."""
+        results = self._results.values()
+        return Progress(
+            n_runs=len(self._planned),
+            n_done=len(results),
+            n_running=len(self._under_way),
+            n_failed=sum(not result.ok for result in results),
+            cost=self.cost,
+            limit=self._limit,
+            stopped=self._stopped,
         )
 
     @property

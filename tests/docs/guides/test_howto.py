@@ -23,6 +23,7 @@ RUN = {
     "prices.md",
     "subagents.md",
     "branches.md",
+    "compare_runs.md",
 }
 CASSETTES = pages.DOCS.parent / "cassettes"
 
@@ -91,6 +92,15 @@ async def test_branches(notebook, capsys):
     assert list(tree["n_abandoned"]) == [2, 0, 0, 0]
     await notebook["runtime"].close()
     await notebook["model"].stop()
+
+
+@pytest.mark.real
+@pytest.mark.blocking_allowed  # as above
+async def test_compare_runs(notebook):
+    table, summary, from_folder = await pages.run("howto/compare_runs.md", notebook)
+    assert table["answer"].tolist()[-1] == "get_weather says: sunny in Paris"
+    assert summary["n_ok"].tolist() == [4, 4, 4]
+    assert from_folder == [True, True, False, False]
 
 
 @pytest.mark.real

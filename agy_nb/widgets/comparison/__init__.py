@@ -1,0 +1,1 @@
+"""The view of a comparison: answers side by side, with their differences."""
