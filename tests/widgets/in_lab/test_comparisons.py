@@ -47,6 +47,13 @@ def test_answers_fill_in_side_by_side_with_their_differences(lab):
     assert cell.count("progress") == 0
     cell.picture("comparison")
     assert barriers(lab, cell, "comparison") == []
+    try:
+        lab.command("apputils:change-theme", theme="JupyterLab Dark")
+        lab.page.wait_for_selector("body[data-jp-theme-light='false']", state="attached")
+        cell.picture("comparison-dark")
+        assert barriers(lab, cell, "comparison-dark") == []
+    finally:
+        lab.command("apputils:change-theme", theme="JupyterLab Light")
     cell.wait("[data-agy-act='differences'][aria-pressed='true']").click()
     cell.wait("[data-agy-act='differences'][aria-pressed='false']")
     cell.wait(".agy-variant strong >> text=sunny")
