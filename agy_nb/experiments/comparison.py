@@ -13,7 +13,7 @@ from agy_nb.experiments.budget import why_stopped
 from agy_nb.experiments.plan import PlannedRun, Variant
 from agy_nb.experiments.progress import Progress, TerminalLine
 from agy_nb.experiments.read_turn import not_run
-from agy_nb.experiments.results import Cost, RunResult, cost_of, summary, table
+from agy_nb.experiments.results import RUNNING, WAITING, Cost, RunResult, cost_of, summary, table
 from agy_nb.experiments.run_log import RunLog, key_of, result_of
 from agy_nb.experiments.variants import read_variants
 from agy_nb.kernel import in_kernel
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from agy_nb.runtime.turns.response import Response
 
 _INTERRUPTED = "interrupted; await the comparison again to run it"
-_RUNNING = "running"
-_WAITING = "waits for its turn"
 _NOT_YET = "not run yet; await the comparison to run it"
 
 
@@ -105,7 +103,7 @@ class Comparison:
     async def _run(self, waiting: list[PlannedRun]) -> None:
         from agy_nb.runtime.default_runtime import runtime as default_runtime
 
-        self._stopped, self._missing = "", _WAITING
+        self._stopped, self._missing = "", WAITING
         if self._shows_progress and in_kernel():
             self._show()
         try:
@@ -187,7 +185,7 @@ class Comparison:
         """All runs, in the order of the table; also those that did not start."""
         missing = self._stopped or self._missing
         return tuple(
-            self._results.get(run) or not_run(run, _RUNNING if run in self._under_way else missing)
+            self._results.get(run) or not_run(run, RUNNING if run in self._under_way else missing)
             for run in self._planned
         )
 

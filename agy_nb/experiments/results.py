@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 NOT_RUN = "not run"
 """Status of a run that did not start, or that was interrupted."""
 
+RUNNING, WAITING = "running", "waits for its turn"
+"""Reasons of runs without a result while a comparison runs."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunResult:

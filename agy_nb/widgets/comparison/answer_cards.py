@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.experiments.progress import Progress, dollars
-from agy_nb.experiments.results import NOT_RUN, RunResult, calls_text
+from agy_nb.experiments.results import NOT_RUN, RUNNING, WAITING, RunResult, calls_text
 from agy_nb.widgets.comparison.word_diff import marked
 from agy_nb.widgets.markdown.markup import escape, render
 from agy_nb.widgets.response.html_values import clip, counted
@@ -149,7 +149,11 @@ def _card(run: RunResult, first: str | None, *, differences: bool) -> str:
 
 
 def _status(run: RunResult) -> str:
-    return "" if run.ok else f' <span class="agy-dim">{escape(run.status)}</span>'
+    return (
+        ""
+        if run.ok or run.status == NOT_RUN
+        else f' <span class="agy-dim">{escape(run.status)}</span>'
+    )
 
 
 def _answer(run: RunResult, first: str | None, *, differences: bool) -> str:
@@ -218,5 +222,8 @@ def _cost(usd: float | None, *, is_lower_bound: bool) -> str:
 def _error(run: RunResult) -> str:
     if not run.error:
         return ""
-    kind = "agy-dim" if run.status == NOT_RUN else "agy-error"
-    return f'<p class="{kind}">{escape(clip(run.error))}</p>'
+    if run.status != NOT_RUN:
+        return f'<p class="agy-error">{escape(clip(run.error))}</p>'
+    soon = {RUNNING: "Running…", WAITING: "Waiting…"}
+    words = soon.get(run.error, f"Not run: {run.error}")
+    return f'<p class="agy-dim">{escape(clip(words))}</p>'

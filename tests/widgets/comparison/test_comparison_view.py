@@ -92,7 +92,7 @@ async def test_runs_that_failed_or_wait_say_why(show):
     html = view._page.html()
     assert "so far" in html
     assert '<p class="agy-error">BackendError: no</p>' in html
-    assert "the limit is reached" in html
+    assert "Not run: the limit is reached" in html
     assert 'value="1"' in html
     assert "<progress" in html
 
