@@ -18,6 +18,9 @@ TERMINALS = "widgets/in_servers/test_terminals.py"
 TEXT = "test_terminal_streams_asks_and_prints_pages"
 
 
+STOPS = {"stop": f"{TERMINALS}::test_ctrl_c_stops_the_turn"}
+
+
 def _server(test: str, *more: str) -> dict[str, str]:
     shown = ("stream", "approve", "question", "stop", "panel", "usage", *more)
     return dict.fromkeys(shown, f"{SERVERS}::{test}")
@@ -49,8 +52,8 @@ SEEN: dict[str, dict[str, str]] = {
     "marimo": _server("test_marimo_shows_streams_and_asks", "browse"),
     "Voila": _server("test_voila_shows_streams_and_asks", "browse"),
     "Panel": _server("test_panel_shows_streams_and_asks"),
-    "IPython terminal": _terminal(),
-    "`jupyter console`": _terminal(),
+    "IPython terminal": _terminal() | STOPS,
+    "`jupyter console`": _terminal() | STOPS,
     "`python -m asyncio`": _terminal(),
     "papermill": {
         "static": f"{NO_STDIN}::test_papermill_leaves_html_and_no_widget",

@@ -106,3 +106,16 @@ def test_terminal_streams_asks_and_prints_pages(terminal, name):
     chat = shell.run("agent.chat_ui()")
     assert "> go" in chat
     assert "It is gone." in chat
+
+
+@pytest.mark.parametrize("name", ["ipython", "console"])
+def test_ctrl_c_stops_the_turn(terminal, name):
+    shell = terminal(name)
+    shell.run("agent = await start(say('so far ') + hang(), say('Next.'))")
+    shell.send("await agent.chat('go')")
+    shell.expect("so far")
+    shell.child.sendintr()
+    shell.expect("[Stopped")
+    shell.child.expect(shell.prompt)
+    shell.send("await agent.chat('again')")
+    shell.expect("Next.")
