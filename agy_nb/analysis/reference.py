@@ -62,13 +62,13 @@ turn, or in a cassette and the log of its harness. `problems` names these record
 
 ## Plots
 
-`plot_usage()`, `plot_cost()`, `plot_latency()`, `plot_context()` and `plot_timeline()` draw with
-Matplotlib and return the axes. `backend="plotly"` returns an interactive figure. `plot_usage()` and
-`plot_cost()` have bars over time: the period of a bar, from a second to 30 days, goes with the span
-of the data. `plot_usage(by="order")` has a bar per turn, with a line between sessions.
-`plot_cost("user", cumulative=True)` stacks cost so far by a label. `plot_timeline()` shows the
-longest turn, and `plot_timeline(turn_id, session_id=...)` shows another one. `ax=` draws on your
-own axes, and `figsize=(8, 4)` sets the size in inches.
+`plot_usage()`, `plot_cost()`, `plot_latency()`, `plot_context()`, `plot_timeline()` and
+`plot_branches()` draw with Matplotlib and return the axes. `backend="plotly"` returns an
+interactive figure. `plot_usage()` and `plot_cost()` have bars over time: the period of a bar, from
+a second to 30 days, goes with the span of the data. `plot_usage(by="order")` has a bar per turn,
+with a line between sessions. `plot_cost("user", cumulative=True)` stacks cost so far by a label.
+`plot_timeline()` shows the longest turn, and `plot_timeline(turn_id, session_id=...)` shows another
+one. `ax=` draws on your own axes, and `figsize=(8, 4)` sets the size in inches.
 
 A triangle above a bar means *at least this*: the bar has a request without usage or price. Plots
 keep your Matplotlib style, such as `dark_background`, and your default template of Plotly. A

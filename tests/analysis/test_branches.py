@@ -4,6 +4,8 @@ import pandas as pd
 import pytest
 
 import agy_nb as agy
+from agy_nb.analysis.plotting.branch_chart import _places, branch_chart
+from agy_nb.errors import InvalidInputError
 from agy_nb.testing import ScriptedModel, say
 
 pytestmark = [
@@ -74,3 +76,43 @@ async def test_branches_are_a_tree(tables):
     ]  # fmt: skip
     assert list(tree["n_abandoned"]) == [1, 0, 0, 0]
     assert list(recorded.branches()["depth"]) == [0, 1, 2, 1, 1]
+
+
+async def test_plot_has_a_row_per_agent_and_a_bar_per_turn(tables):
+    live, recorded, _ = tables
+    chart = branch_chart(live, live.branches(), None)
+    assert [name.split(" · ")[0] for name in chart.rows] == [
+        "agent 1", "agent 1, abandoned", "  agent 2", "    agent 3", "  agent 4",
+    ]  # fmt: skip
+    bars = {each.name: each for each in chart.series if each.kind == "span"}
+    begin = {name: [round(x) for x in each.x] for name, each in bars.items()}
+    assert begin == {"ok": [0, 1, 1, 2], "abandoned": [1]}
+    assert bars["ok"].y == (0, 0, 2, 4)
+    links = [(each.x[0], *each.y) for each in chart.series if each.kind == "line"]
+    assert links == [(1, 0, 1), (1, 0, 2), (2, 2, 3), (2, 0, 4)]
+    for tables_of in (live, recorded):
+        assert tables_of.plot_branches().get_title() == "Branches"
+        assert len(tables_of.plot_branches(backend="plotly").data) > 2
+
+
+def test_plot_of_what_has_no_forks():
+    cassettes = agy.load("cassettes")
+    assert cassettes.plot_branches(session_id="plain_chat").get_title() == "plain_chat: branches"
+    with pytest.raises(InvalidInputError, match="session 'nope' has no agents"):
+        cassettes.plot_branches(session_id="nope")
+    empty = cassettes.filter(since="2100-01-01")
+    assert empty.plot_branches().texts[0].get_text() == "no agent"
+
+
+@pytest.mark.parametrize(
+    ("abandoned", "kept", "left"),
+    [
+        ([False, False], [0, 1], []),
+        ([False, True, True, False], [0, 1], [1, 2]),
+        ([True, False, True], [0], [0, 1]),
+    ],
+)
+def test_a_turn_after_a_rewind_is_where_the_first_abandoned_one_was(abandoned, kept, left):
+    turns = pd.DataFrame({"status": "ok", "abandoned": abandoned})
+    places, others = _places(turns, 0)
+    assert ([place for place, _ in places], others) == (kept, left)

@@ -29,6 +29,10 @@ class Plots:
         """Return a table by its name."""
         raise NotImplementedError(name)
 
+    def branches(self) -> pd.DataFrame:
+        """Return the agents as a tree."""
+        raise NotImplementedError
+
     def plot_usage(
         self,
         *,
@@ -169,6 +173,37 @@ class Plots:
         from agy_nb.analysis.plotting.charts import context_chart
 
         return draw(context_chart(self, most), backend, ax, figsize)
+
+    def plot_branches(
+        self,
+        *,
+        session_id: str | None = None,
+        backend: Backend = "matplotlib",
+        ax: Axes | None = None,
+        figsize: tuple[float, float] | None = None,
+    ) -> Any:
+        """Plot the agents of a session as a tree of forks: a row per agent, a bar per turn.
+
+        A line leads from the turn where a fork parts from its parent. Colours and patterns show how
+        each turn ended. Abandoned turns have a row of their own, one after the other. A name has
+        the cost of the agent's own turns, or its tokens if no price is known.
+
+        Args:
+            session_id: Id or name of the session; the one with most forks when None.
+            backend: `"matplotlib"` or `"plotly"`.
+            ax: Axes to draw on, with Matplotlib.
+            figsize: Width and height of a new figure in inches.
+
+        Returns:
+            Matplotlib's `Axes` or Plotly's `Figure`.
+
+        Raises:
+            InvalidInputError: The session or the backend is unknown.
+            MissingExtraError: The backend is not installed.
+        """
+        from agy_nb.analysis.plotting.branch_chart import branch_chart
+
+        return draw(branch_chart(self, self.branches(), session_id), backend, ax, figsize)
 
 
 def draw(
