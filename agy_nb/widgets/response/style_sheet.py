@@ -77,7 +77,8 @@ def _rules(css: str, media: str = "") -> Iterator[_Rule]:
 
 
 def _minified(body: str) -> str:
-    return re.sub(r"\s*([;:,])\s*", r"\1", _SPACE.sub(" ", body)).strip(" ;")
+    short = re.sub(r"\s*([;:,])\s*", r"\1", _SPACE.sub(" ", body)).strip(" ;")
+    return re.sub(r"(?<![\w.])0(?=\.\d)", "", short)
 
 
 @functools.cache
@@ -106,21 +107,31 @@ def _all_names() -> frozenset[str]:
 @functools.lru_cache(maxsize=64)
 def _selected(used: frozenset[str]) -> str:
     """Return the rules whose classes, tags and attributes are all used, and their variables."""
-    groups: list[tuple[str, str, list[str]]] = []
+    groups: list[tuple[str, str, list[tuple[str, str]]]] = []
     for rule in _parsed():
         wanted = [selector for selector, names in rule.selectors if names <= used]
         if not wanted:
             continue
-        root = "" if rule.media else _common_root(wanted)
+        root = _common_root(wanted)
         inner = ",".join(f"&{each.removeprefix(root)}" if root else each for each in wanted)
+        inner = inner.replace(" > ", ">")
         if not groups or groups[-1][:2] != (rule.media, root):
             groups.append((rule.media, root, []))
-        groups[-1][2].append(f"{inner}{{{rule.body}}}")
-    css = "".join(
-        f"{media or root}{{{''.join(rules)}}}" if media or root else "".join(rules)
-        for media, root, rules in groups
-    )
+        rules = groups[-1][2]
+        if rules and rules[-1][1] == rule.body:
+            inner = f"{rules.pop()[0]},{inner}"
+        joined = f"{rules.pop()[1]};" if rules and rules[-1][0] == inner else ""
+        rules.append((inner, f"{joined}{rule.body}"))
+    css = "".join(_group(media, root, rules) for media, root, rules in groups)
     return _without_unused_variables(css)
+
+
+def _group(media: str, root: str, rules: list[tuple[str, str]]) -> str:
+    """Return rules inside the view and the at-rule that they have in common."""
+    css = "".join(f"{selectors}{{{body}}}" for selectors, body in rules)
+    for outside in (root, media):
+        css = f"{outside}{{{css}}}" if outside else css
+    return css
 
 
 def _common_root(selectors: list[str]) -> str:

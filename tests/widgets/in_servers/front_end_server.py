@@ -94,7 +94,7 @@ def page_at(url: str, name: str):
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         try:
             page = browser.new_page(viewport={"width": 1000, "height": 1200})
-            page.set_default_timeout(30_000)  # a first start compiles pandas
+            page.set_default_timeout(60_000)  # a first start compiles pandas
             page.add_init_script(WATCH)
             page.route(_ANYWIDGET, _installed)
             page.goto(url)

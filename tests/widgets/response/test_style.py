@@ -48,7 +48,7 @@ def test_style_sheet_loads_nothing():
 
 def test_output_has_the_rules_that_apply_to_it_and_no_others():
     css = style_of('<div class="agy-node agy-text"><table class="agy-r2"><tr><td>1</td></table>')
-    assert ".agy-r2 tr > :nth-child(2)" in css
+    assert ".agy-r2 tr>:nth-child(2)" in css
     assert "& td{" in css
     assert not [name for name in ("agy-r3", "pre", "agy-tool", "--agy-accent") if name in css]
 
