@@ -1,6 +1,8 @@
 """Extend vcrpy's patches of HTTP clients, while a cassette of tools is open.
 
-Rule 1: the error of a request that got no answer is recorded, and raised again in a replay.
+Rule 1: the error of a request that got no answer is recorded, and raised again in a replay. An
+error after the answer is not recorded, such as that of aiohttp's `raise_for_status`: the client
+raises it again for the recorded answer.
 Rule 2: aiohttp's forms and JSON become bytes before vcrpy sees them. It would keep Python objects,
 which cannot be redacted, written or compared.
 Rule 3: these patches lie over vcrpy's. Apply them after vcrpy's, and remove them before.
@@ -16,12 +18,17 @@ import functools
 import importlib.util
 import threading
 import types
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from http import HTTPStatus
 from typing import Any
 from unittest.mock import patch
 
 from agy_nb.cassette.http.recorded_errors import error_of, response_of
+
+_REDIRECTS = (301, 302, 303, 307, 308)
 
 _asked: ContextVar[Any] = ContextVar("agy_nb_asked_request", default=None)
 """The request that this context makes now, because the cassette has no answer to it."""
@@ -72,7 +79,9 @@ def _own_name(https: type) -> Callable[..., None]:
 
 def _watch(cassette: Any) -> None:
     """Note the requests that a cassette cannot answer, and raise the errors that it holds."""
-    can_play, play = cassette.can_play_response_for, cassette.play_response
+    can_play, play, append = (
+        cassette.can_play_response_for, cassette.play_response, cassette.append
+    )  # fmt: skip
     playing = threading.Lock()
 
     def can_play_response_for(request: Any) -> Any:
@@ -87,6 +96,11 @@ def _watch(cassette: Any) -> None:
             raise error
         return response
 
+    def appended(request: Any, response: Any) -> None:
+        _asked.set(None)  # it got its answer
+        append(request, response)
+
+    cassette.append = appended
     cassette.can_play_response_for = can_play_response_for
     cassette.play_response = play_response
 
@@ -100,15 +114,18 @@ def _clients() -> Iterator[tuple[Any, str, _Wrap]]:
     from vcr.stubs import VCRConnection
 
     yield VCRConnection, "getresponse", _blocking
+    yield urllib.request.AbstractHTTPHandler, "do_open", _urllib
     for name in ("httpx", "httpx2"):
         if importlib.util.find_spec(name):
             module = importlib.import_module(name)
             yield module.HTTPTransport, "handle_request", _blocking
             yield module.AsyncHTTPTransport, "handle_async_request", _awaited
     if importlib.util.find_spec("aiohttp"):
+        import vcr.stubs.aiohttp_stubs
         from aiohttp import ClientSession
 
         yield ClientSession, "_request", _aiohttp
+        yield vcr.stubs.aiohttp_stubs, "play_responses", _redirects
 
 
 def _blocking(real: Callable[..., Any], record: Record) -> Callable[..., Any]:
@@ -148,6 +165,54 @@ def _aiohttp(real: Callable[..., Any], record: Record) -> Callable[..., Any]:
         return await inner(self, method, url, **options)
 
     return request
+
+
+def _redirects(_real: Callable[..., Any], _record: Record) -> Callable[..., Any]:
+    """Follow the recorded redirects with the methods that aiohttp uses. vcrpy takes GET for all."""
+    from aiohttp import hdrs
+    from vcr.request import Request
+    from vcr.stubs.aiohttp_stubs import URL, build_response
+
+    def play(cassette: Any, request: Any, options: dict[str, Any]) -> Any:
+        history: list[Any] = []
+        response = build_response(request, cassette.play_response(request), history)
+        while options.get("allow_redirects", True) and response.status in _REDIRECTS:
+            target = response.headers.get(hdrs.LOCATION) or response.headers.get(hdrs.URI)
+            if target is None:
+                break
+            url = str(URL(response.url).join(URL(target)))
+            method = _method_after(response.status, request.method)
+            request = Request(method, url, None, request.headers)
+            history.append(response)
+            response = build_response(request, cassette.play_response(request), history)
+        return response
+
+    return play
+
+
+def _method_after(status: int, method: str) -> str:
+    """Return the method of the request that follows a redirect."""
+    if status == HTTPStatus.SEE_OTHER:
+        return method if method == "HEAD" else "GET"
+    moved = status in (HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND)
+    return "GET" if moved and method == "POST" else method
+
+
+def _urllib(real: Callable[..., Any], _record: Record) -> Callable[..., Any]:
+    """Raise a failed connection as urllib does without vcrpy, which connects later than urllib."""
+
+    @functools.wraps(real)
+    def do_open(*args: Any, **options: Any) -> Any:
+        try:
+            return real(*args, **options)
+        except (urllib.error.URLError, ConnectionResetError, BrokenPipeError):
+            raise
+        except OSError as error:
+            if isinstance(error, TimeoutError) and error.errno is None:  # while it read
+                raise
+            raise urllib.error.URLError(error) from error
+
+    return do_open
 
 
 def _payload(session: Any, options: dict[str, Any]) -> Any:

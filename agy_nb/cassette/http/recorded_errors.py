@@ -39,6 +39,10 @@ def response_of(error: Exception, text: Callable[[str], str]) -> dict[str, Any] 
         stored["errno"] = error.errno
     if (key := getattr(error, "_conn_key", None)) is not None:  # aiohttp's errors of connections
         stored |= {"host": text(key.host), "port": key.port, "ssl": bool(key.is_ssl)}
+    if isinstance(status := getattr(error, "status", None), int):  # of aiohttp's malformed answers
+        stored["status"] = status
+    if (asked := getattr(error, "request_info", None)) is not None:
+        stored |= {"url": text(str(asked.real_url)), "method": asked.method}
     return {
         "status": {"code": 0, "message": kind.__name__},
         "headers": {},
@@ -58,6 +62,8 @@ def error_of(response: dict[str, Any]) -> Exception | None:
     cause = OSError(number, text) if isinstance(number, int) else OSError(text)
     if "host" in stored:
         return _of_aiohttp(kind, stored, cause)
+    if "url" in stored:
+        return _of_answer(kind, stored, cause)
     try:
         return kind(number, text) if isinstance(number, int) else kind(text)
     except TypeError:  # it takes the connection, too, which a replay does not have
@@ -78,8 +84,25 @@ def _of_aiohttp(kind: type[Exception], stored: dict[str, Any], cause: OSError) -
     return kind(key, cause)
 
 
+def _of_answer(kind: type[Exception], stored: dict[str, Any], cause: OSError) -> Exception:
+    from aiohttp import ClientResponseError
+    from vcr.stubs.aiohttp_stubs import URL, CIMultiDict, CIMultiDictProxy, RequestInfo
+
+    if not issubclass(kind, ClientResponseError):
+        return cause
+    try:
+        url = URL(text_of(stored.get("url")))
+    except ValueError:  # redaction may leave a text that is no URL
+        url = URL()
+    asked = RequestInfo(url, text_of(stored.get("method")), CIMultiDictProxy(CIMultiDict()), url)
+    text = text_of(stored.get("text"))
+    return kind(asked, (), status=number_of(stored.get("status")), message=text)
+
+
 def _text(error: Exception) -> str:
     """Return the message of an error, without the parts that it adds when it is shown."""
+    if hasattr(error, "request_info"):
+        return str(getattr(error, "message", error))
     inner = getattr(error, "os_error", error)
     return inner.strerror or str(inner) if isinstance(inner, OSError) else str(inner)
 
