@@ -353,7 +353,9 @@ def pytest_runtest_makereport(
         return (yield)
     found, message_alone = call.excinfo, False
     for each in (found, unittest_error(item)):
-        if each is not None and _about_a_cassette(each.value):
+        if each is None:
+            continue
+        if each.value is context.raised or _about_a_cassette(each.value):
             message_alone = not hide_internal_frames(each, item.config)
     report = yield
     if found is not None and report.failed:

@@ -197,6 +197,16 @@ def test_marker_that_cannot_be_read_is_a_failure_in_words(suite, run, marker, sa
     assert "Traceback" not in result.stdout.str()
 
 
+def test_marker_that_an_agent_finds_wrong_is_said_without_frames_of_libraries(suite, run):
+    suite.makepyfile(
+        "import pytest\n@pytest.mark.agy_cassette(ignore='a.b')\ndef test_one(agy_agent): pass"
+    )
+    result = run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["ignore must be a list, got 'a.b'; write ignore=*"])
+    result.stdout.no_fnmatch_line("*site-packages*")
+
+
 CI = "CI is set: cassettes are only replayed. *"
 
 

@@ -110,7 +110,7 @@ class Comparer:
         if old is new or self._ignored(path):
             return
         if isinstance(old, dict) and isinstance(new, dict):
-            new = _with_keys_of(old, new)
+            new = _with_keys_of(old, new, self._normal)
             for key in (*old, *(key for key in new if key not in old)):
                 yield from self._walk(
                     old.get(key, _MISSING), new.get(key, _MISSING), _below(path, key)
@@ -172,13 +172,27 @@ def same_text(recorded: str, text: str) -> bool:
     return len(text) - len(last) >= position and text.endswith(last)
 
 
-def _with_keys_of(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Return an object with the marks that a recording wrote into keys.
+def _with_keys_of(old: dict[str, Any], new: dict[str, Any], normal: Normalizer) -> dict[str, Any]:
+    """Return an object with the keys of the recording in the place of those that mean the same.
 
-    A client that got such a key from the replay sends it back as a text of its own.
+    These are keys into which the recording wrote marks: a client that got such a key from the
+    replay sends it back as a text of its own. And keys that differ only by values of one run.
     """
-    marked = {literal(key): key for key in old if key not in new and MARK.search(key)}
-    return {marked.get(key, key): item for key, item in new.items()} if marked else new
+    left = [key for key in old if key not in new]
+    if not left:
+        return new
+    same = {literal(key): key for key in left if MARK.search(key)}
+    volatile: dict[str, list[str]] = {}
+    for key in left:
+        if (text := normal(key)) != key:
+            volatile.setdefault(text, []).append(key)
+    found: dict[str, Any] = {}
+    for key, item in new.items():
+        recorded = None if key in old else same.get(key)
+        if recorded is None and key not in old and (keys := volatile.get(normal(key))):
+            recorded = keys.pop(0)
+        found[key if recorded is None else recorded] = item
+    return found
 
 
 def _below(path: str, key: str) -> str:

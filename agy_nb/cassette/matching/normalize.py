@@ -16,6 +16,16 @@ from typing import Final
 from agy_nb.errors import InvalidInputError
 
 _CLOCK = r"\d\d?:\d\d(?::\d\d(?:[.,]\d{1,9})?)?"
+_WEEKDAY = r"(?:Mon|Tue(?:s)?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?"
+_MONTH = (
+    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?"
+    r"|Sep(?:t(?:ember)?)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)"
+)
+_IN_WORDS = (  # with a year: "May 3" may be something else
+    rf"\b(?:{_WEEKDAY},? )?"
+    rf"(?:\d\d?[ -]{_MONTH}[ -]|{_MONTH} {{1,2}}\d\d?(?:, | {_CLOCK} | ))\d{{4}}\b"
+)
+_IN_PYTHON = r"\bdatetime\.(?:datetime|date|time)\((?:[^()]|\([^()]*\))*\)"
 NORMALIZERS: Final = {
     "uuid": re.compile(
         r"(?i)(?<![0-9a-f-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f-])"
@@ -23,6 +33,7 @@ NORMALIZERS: Final = {
     ),
     "datetime": re.compile(
         rf"\b\d{{4}}-\d\d-\d\d(?:[T ]{_CLOCK}(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?)?(?!\d)"
+        rf"|{_IN_WORDS}|{_IN_PYTHON}|(?<![\d/])\d\d?/\d\d?/\d{{4}}(?![\d/])"
         rf"|(?<![\d:.]){_CLOCK}(?: ?[AaPp][Mm])?(?![\d:])"
     ),
     "port": re.compile(

@@ -25,6 +25,15 @@ EQUAL = {
         ("at 2026-01-02T03:04:05.678Z", "at 2026-11-27T13:14:15+02:00"),
         ("at 2026-01-02 03:04", "at 2026-11-27 13:14:15"),
         ("the time is 9:05 pm", "the time is 23:59:59"),
+        ("Fri, 02 Jan 2026 03:04:05 GMT", "Mon, 30 Nov 2026 13:14:15 GMT"),
+        ("Fri Jan  2 03:04:05 2026", "Mon Nov 30 13:14:15 2027"),
+        ("on Friday, January 2, 2026", "on Monday, November 30, 2027"),
+        ("on 2 May 2026", "on 30-Nov-2026"),
+        ("due 1/2/2026", "due 27/11/2026"),
+        (
+            "{'at': datetime.datetime(2026, 1, 2, 3, 4, tzinfo=zoneinfo.ZoneInfo(key='UTC'))}",
+            "{'at': datetime.datetime(2026, 11, 27, 13, 14, 15)}",
+        ),
     ],
     "port": [
         ("see http://127.0.0.1:8123/x", "see http://127.0.0.1:40001/x"),
@@ -35,7 +44,12 @@ EQUAL = {
 }
 DIFFERENT = {
     "uuid": [("order 17", "order 18"), ("commit 9f86d081", "commit d41d8cd9")],
-    "datetime": [("version 1.2.3", "version 1.2.4"), ("ratio 3:4:5:6", "ratio 3:4:5:7")],
+    "datetime": [
+        ("version 1.2.3", "version 1.2.4"),
+        ("ratio 3:4:5:6", "ratio 3:4:5:7"),
+        ("in May 3 people", "in May 4 people"),
+        ("shard 1/2/3", "shard 1/2/4"),
+    ],
     "port": [("example.org:80", "example.org:81"), ("127.0.0.1:80/a", "127.0.0.1:80/b")],
     "hex_address": [("colour 0xff", "colour 0xfe")],
 }
@@ -66,6 +80,16 @@ def test_value_beside_a_secret_does_not_count():
     assert Comparer(normalize=["port"]).first("localhost:1 {{agy:secret}}", "localhost:2 a") is None
 
 
+def test_key_that_is_a_value_of_the_run_does_not_count_and_its_content_does():
+    one, other, third = (f"0b9f1c8e-22ad-4c0e-9a57-1f6b0f5a2f1{digit}" for digit in "012")
+    comparer = Comparer(normalize=["uuid"])
+    assert comparer.first({one: 1, "n": 2}, {"n": 2, other: 1}) is None
+    assert comparer.first({one: 1, other: 2}, {third: 1, one[::-1]: 2}) is not None
+    assert comparer.first({one: 1}, {other: 2}).path == one
+    assert comparer.first({one: 1}, {other: 1, third: 1}) is not None
+    assert Comparer().first({one: 1}, {other: 1}) is not None
+
+
 def test_unknown_name_is_refused_with_the_names_that_exist():
     with pytest.raises(InvalidInputError, match=r"normalize takes uuid, .*, got 'guid'") as found:
         Normalizer(["guid"])
@@ -75,7 +99,15 @@ def test_unknown_name_is_refused_with_the_names_that_exist():
 @pytest.mark.parametrize("name", NORMALIZERS)
 def test_long_text_takes_linear_time(name):
     """Each of these stops one of the rules only at its end."""
-    for piece in ("0123456789abcdef", "2026-11-27T", "12:", "127.0.0.1:", "0x"):
+    for piece in (
+        "0123456789abcdef",
+        "2026-11-27T",
+        "12:",
+        "127.0.0.1:",
+        "0x",
+        "datetime.date((",
+        "May 1 ",
+    ):
         Normalizer([name])(piece * 20_000)
 
 

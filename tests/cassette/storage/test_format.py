@@ -22,6 +22,7 @@ from agy_nb.cassette.storage.format import (
     read_lines,
     safe_name,
 )
+from agy_nb.errors import InvalidInputError
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -188,6 +189,13 @@ def test_folder_without_permission_is_explained(cassette, hello):
 def test_name_that_cannot_be_a_folder_is_refused(name):
     with pytest.raises(CassetteInvalidError):
         cassette_path(name)
+
+
+@pytest.mark.parametrize("name", [None, 1, b"weather", ["weather"]])
+def test_name_that_is_not_a_path_is_refused(name):
+    with pytest.raises(InvalidInputError, match="must be a text or a path") as found:
+        cassette_path(name)
+    assert found.value.field == "path"
 
 
 @given(st.text(min_size=1), st.text(min_size=1))

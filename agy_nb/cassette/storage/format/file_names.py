@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from agy_nb.cassette.errors import CassetteInvalidError
+from agy_nb.errors import InvalidInputError
 
 HEADER = "header.json"
 WIRE = "wire.jsonl"
@@ -28,7 +29,14 @@ def cassette_path(path: str | Path) -> Path:
 
     Raises:
         CassetteInvalidError: A folder cannot have this name.
+        InvalidInputError: It is not a path.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InvalidInputError(
+            f"the path of a cassette must be a text or a path, got {path!r:.80}; "
+            "pass the path of a folder, e.g. 'cassettes/weather'",
+            field="path",
+        )
     text = str(path)
     found = Path(text).expanduser()
     if not text.strip() or "\0" in text or found.name in ("", ".", ".."):
