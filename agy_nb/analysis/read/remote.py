@@ -116,7 +116,7 @@ def local_copy(url: str) -> Iterator[Path]:
                 shared.mkdir()
                 _copy(system, f"{PurePosixPath(path).parent}/{_SHARED}", shared)
         except OSError:
-            pass  # the reader notes in `problems` what is missing
+            pass  # the reader notes the missing parts in `problems`
         yield folder
 
 
