@@ -1,4 +1,4 @@
-"""Agents and their forks on a line of turns: where they part, how each turn ended, what it cost."""
+"""Draw agents and their forks on a line of turns, with the end of each turn and the cost."""
 
 from __future__ import annotations
 
