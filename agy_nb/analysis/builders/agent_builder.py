@@ -11,6 +11,9 @@ from agy_nb.analysis.builders.tool_builder import RowSink
 from agy_nb.analysis.live.configured_models import ConfiguredModels
 from agy_nb.protocol.events import TurnsAbandoned
 
+_MARKED = 250
+"""So many of the latest turns of a live agent can still be marked as abandoned."""
+
 
 class AgentBuilder(StepBuilder):
     """Builds the rows of one agent of a session.
@@ -91,9 +94,12 @@ class AgentBuilder(StepBuilder):
             }
         )
         self._turns += 1
-        self.session.tree.turn(self.agent_id, self.turn.row)
         if self.session.is_live:
             self._turn_rows[self.turn.turn_id] = self.turn.row
+            if len(self._turn_rows) > _MARKED:  # an agent that lives for days must not grow
+                del self._turn_rows[next(iter(self._turn_rows))]
+        else:
+            self.session.tree.turn(self.agent_id, self.turn.row)
         self.seen(at)
         self.turn_asks(at)
         if prompt and kind == "prompt":  # what a trigger says is a message of the harness

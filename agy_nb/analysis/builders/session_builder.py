@@ -81,6 +81,8 @@ class SessionBuilder:
         builder = self.agents.pop(agent_id, None)
         if builder is not None:
             builder.sync()
+        if self.is_live:
+            self.tree.forget(agent_id)
 
     def seen(self, at: float | None) -> None:
         """Something was seen at a moment."""

@@ -50,7 +50,9 @@ def _abandoned_branches(log: CheckpointLog) -> tuple[AbandonedBranch, ...]:
             number=each.number,
             after_turn=each.after_turn,
             turns=len(each.checkpoints) - 1,
-            turn_ids=tuple(kept.turn_id for kept in each.checkpoints[each.after_turn + 1 :]),
+            turn_ids=tuple(
+                kept.turn_id for kept in each.checkpoints[each.after_turn + 1 :] if kept.turn_id
+            ),
             messages=tuple(each.messages),
         )
         for each in log.abandoned

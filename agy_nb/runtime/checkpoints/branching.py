@@ -222,7 +222,7 @@ async def rewind(state: AgentState, message: c.Rewind) -> r.Reply:
         note = TurnsAbandoned(
             agent_id=state.agent_id,
             after_turn=turn,
-            turn_ids=tuple(each.turn_id for each in log.entries[turn + 1 :]),
+            turn_ids=tuple(each.turn_id for each in log.entries[turn + 1 :] if each.turn_id),
             at=now(),
         )
         shared = 0 if state.spec.branch is None else state.spec.branch.after_turn

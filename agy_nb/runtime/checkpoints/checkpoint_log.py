@@ -44,6 +44,11 @@ class Checkpoint:
     is_new: bool = False
 
 
+_NUMBERED = 250
+"""Without copies, so many of the latest turns keep their number for `TurnsAbandoned`."""
+_UNNUMBERED = Checkpoint(missing=NOT_KEPT)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbandonedTurns:
     """The turns that an agent has left by going back.
@@ -148,6 +153,9 @@ class CheckpointLog:
         database = session.database if self._family.limits.turns != 0 else None
         if database is None:
             self.entries.append(Checkpoint(turn_id=turn_id, missing=NOT_KEPT))
+            old = len(self.entries) - 1 - _NUMBERED
+            if old > 0:  # an agent that lives for days must not grow
+                self.entries[old] = _UNNUMBERED
             return
         async with self._family.lock:
             taken = await self._copied(turn_id, database)

@@ -84,6 +84,12 @@ class BranchTree:
             agent.path.append((agent.last, key))
             self.branches[number].turns += 1
 
+    def forget(self, number: int) -> None:
+        """Drop a live agent that has ended: it is never forked again."""
+        self.branches.pop(number, None)
+        self._agent_of.pop(number, None)
+        self._agents.pop(number, None)
+
     def went_back(self, number: int, note: TurnsAbandoned) -> list[int]:
         """Take a rewind, which the note of the new connection reports.
 
