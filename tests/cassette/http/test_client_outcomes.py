@@ -1,17 +1,14 @@
 """aiohttp and urllib behave under `tool_http` as they do without it, in recordings and replays."""
 
 import asyncio
-import threading
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import aiohttp
 import pytest
 
-from agy_nb.cassette.http.tool_http import ToolHttp
-from agy_nb.cassette.redaction import Redactor
+from tests.support.http_site import served, tool_http
 
 pytestmark = pytest.mark.blocking_allowed  # vcrpy reads files on the loop
 
@@ -56,42 +53,8 @@ class Site(BaseHTTPRequestHandler):
 @pytest.fixture
 def site():
     Site.asked = 0
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with served(Site) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-@contextmanager
-def tool_http(folder, mode):
-    http = ToolHttp(folder, Redactor(environ={}), mode=mode)
-    http.open()
-    try:
-        yield
-    finally:
-        http.close()
-
-
-@pytest.fixture
-def twice(site, tmp_path):
-    """Make requests, and again with the site gone; both must have the same outcome."""
-
-    def run(work):
-        base = f"http://127.0.0.1:{site.server_port}"
-        with tool_http(tmp_path, "once"):
-            recorded = work(base)
-        site.shutdown()
-        site.server_close()
-        with tool_http(tmp_path, "none"):
-            assert work(base) == recorded
-        return recorded
-
-    return run
 
 
 def with_aiohttp(*requests, **options):

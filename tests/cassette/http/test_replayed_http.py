@@ -4,10 +4,8 @@ import asyncio
 import io
 import json
 import socket
-import threading
 import urllib.request
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import aiohttp
 import httpx
@@ -16,8 +14,7 @@ import requests
 
 from agy_nb.cassette.http.recorded_errors import error_of
 from agy_nb.cassette.http.response_fields import ERROR
-from agy_nb.cassette.http.tool_http import ToolHttp
-from agy_nb.cassette.redaction import Redactor
+from tests.support.http_site import served, tool_http
 
 pytestmark = pytest.mark.blocking_allowed  # vcrpy reads files on the loop
 
@@ -79,42 +76,8 @@ class Site(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def site():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with served(Site) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-@contextmanager
-def tool_http(folder, mode):
-    http = ToolHttp(folder, Redactor(environ={}), mode=mode)
-    http.open()
-    try:
-        yield
-    finally:
-        http.close()
-
-
-@pytest.fixture
-def twice(site, tmp_path):
-    """Make requests against the site, and again with the site gone; return both outcomes."""
-
-    def run(work):
-        base = f"http://127.0.0.1:{site.server_port}"
-        with tool_http(tmp_path, "once"):
-            recorded = work(base)
-        site.shutdown()
-        site.server_close()
-        with tool_http(tmp_path, "none"):
-            replayed = work(base)
-        return recorded, replayed
-
-    return run
 
 
 def with_requests(method, url, **options):
@@ -150,22 +113,22 @@ CLIENTS = [with_requests, with_httpx, with_urllib, with_aiohttp]
 
 
 @pytest.mark.parametrize("ask", CLIENTS)
-def test_redirect_is_followed_to_its_end(ask, twice):
-    recorded, replayed = twice(lambda base: ask("GET", base + "/old"))
+def test_redirect_is_followed_to_its_end(ask, both):
+    recorded, replayed = both(lambda base: ask("GET", base + "/old"))
     assert recorded[0] == replayed[0] == 200
     assert recorded[2] == replayed[2] == '{"sky": "blue"}'
 
 
 @pytest.mark.parametrize("ask", [with_requests, with_httpx, with_aiohttp])
-def test_redirect_that_keeps_the_method_is_followed(ask, twice):
-    recorded, replayed = twice(lambda base: ask("POST", base + "/again", data={"a": "b" * 200}))
+def test_redirect_that_keeps_the_method_is_followed(ask, both):
+    recorded, replayed = both(lambda base: ask("POST", base + "/again", data={"a": "b" * 200}))
     assert recorded[0] == replayed[0] == 200
     assert recorded[2] == replayed[2] == "2 bytes"
 
 
 @pytest.mark.parametrize("ask", CLIENTS)
-def test_headers_that_programs_read_are_there(ask, twice):
-    for status, headers, _ in twice(lambda base: ask("GET", base + "/limit")):
+def test_headers_that_programs_read_are_there(ask, both):
+    for status, headers, _ in both(lambda base: ask("GET", base + "/limit")):
         named = {name.lower(): value for name, value in headers.items()}
         assert status == 200
         assert named["etag"] == '"33a64df551425fcc55e4d42a148795d9f25f89d4"'
@@ -173,7 +136,7 @@ def test_headers_that_programs_read_are_there(ask, twice):
         assert named["content-disposition"] == 'attachment; filename="sky.csv"'
 
 
-def test_next_page_is_found(twice):
+def test_next_page_is_found(both):
     def pages(base):
         url, found = base + "/pages", []
         while url:
@@ -182,31 +145,31 @@ def test_next_page_is_found(twice):
             url = answer.links.get("next", {}).get("url")
         return found
 
-    recorded, replayed = twice(pages)
+    recorded, replayed = both(pages)
     assert recorded == replayed == [1, 2]
 
 
-def test_cookie_keeps_its_name_and_loses_its_value(twice, tmp_path):
+def test_cookie_keeps_its_name_and_loses_its_value(both, tmp_path):
     def ask(base):
         answer = requests.get(base + "/cookie", timeout=5)
         return dict(answer.cookies), answer.headers["X-Api-Key"]
 
-    recorded, replayed = twice(ask)
+    recorded, replayed = both(ask)
     assert recorded == ({"sid": SECRET}, SECRET)  # the program gets what the server sent
     assert replayed == ({"sid": "{{agy:secret}}"}, "{{agy:secret}}")
-    assert SECRET not in (tmp_path / "tools.yaml").read_text()
+    assert SECRET not in (tmp_path / "c" / "tools.yaml").read_text()
 
 
 @pytest.mark.parametrize("ask", CLIENTS)
-def test_body_that_redaction_shortened_is_read_to_its_end(ask, twice):
-    _, replayed = twice(lambda base: ask("GET", base + "/secret"))
+def test_body_that_redaction_shortened_is_read_to_its_end(ask, both):
+    _, replayed = both(lambda base: ask("GET", base + "/secret"))
     assert json.loads(replayed[2])["sky"] == "blue"
     assert SECRET not in replayed[2]
 
 
 @pytest.mark.parametrize("ask", CLIENTS)
-def test_long_header_passes(ask, twice):
-    for status, headers, _ in twice(lambda base: ask("GET", base + "/long")):
+def test_long_header_passes(ask, both):
+    for status, headers, _ in both(lambda base: ask("GET", base + "/long")):
         assert (status, len(headers.get("X-Long") or headers.get("x-long"))) == (200, 9000)
 
 
@@ -240,8 +203,8 @@ UPLOADS = {
 
 
 @pytest.mark.parametrize("upload", UPLOADS.values(), ids=UPLOADS)
-def test_upload_with_a_random_boundary_is_found_again(upload, twice):
-    recorded, replayed = twice(lambda base: upload(base + "/upload", b"sky,blue\n" * 50))
+def test_upload_with_a_random_boundary_is_found_again(upload, both):
+    recorded, replayed = both(lambda base: upload(base + "/upload", b"sky,blue\n" * 50))
     assert recorded == replayed
     assert recorded[0] == 200
 

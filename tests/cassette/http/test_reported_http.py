@@ -7,16 +7,14 @@ import asyncio
 import gzip
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import aiohttp
 import httpx
 import pytest
 import requests
 
-from agy_nb.cassette.http.tool_http import ToolHttp
-from agy_nb.cassette.redaction import Redactor
+from tests.support.http_site import served, tool_http
 
 pytestmark = pytest.mark.blocking_allowed  # vcrpy reads files on the loop
 
@@ -77,44 +75,8 @@ class Site(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def site():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with served(Site) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-@contextmanager
-def tool_http(folder, mode):
-    folder.mkdir(exist_ok=True)
-    http = ToolHttp(folder, Redactor(environ={}), mode=mode)
-    http.open()
-    try:
-        yield
-    finally:
-        http.close()
-
-
-@pytest.fixture
-def twice(site, tmp_path):
-    """Do some work with the site, and again without it; both must have the same outcome."""
-
-    def run(work):
-        base = f"http://127.0.0.1:{site.server_port}"
-        with tool_http(tmp_path / "c", "once"):
-            recorded = work(base)
-        site.shutdown()
-        site.server_close()
-        with tool_http(tmp_path / "c", "none"):
-            assert work(base) == recorded
-        return recorded
-
-    return run
 
 
 def body_with_requests(url, **options):

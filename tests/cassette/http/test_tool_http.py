@@ -1,8 +1,7 @@
 """`tool_http=True`: what host tools ask other machines is recorded and replayed by vcrpy."""
 
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import aiohttp
 import pytest
@@ -13,6 +12,7 @@ from agy_nb.cassette import CassetteInvalidError, CassetteMismatchError, use_cas
 from agy_nb.cassette.redaction.leaks import redact
 from agy_nb.testing import ScriptedModel, call, say
 from tests.cassette.scenarios import NO_MODEL, Setting
+from tests.support.http_site import served
 
 pytestmark = [
     pytest.mark.real,
@@ -43,13 +43,8 @@ class Weather(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     Weather.asked = 0
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Weather)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(Weather) as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,9 +2,8 @@
 
 import base64
 import gzip
-import threading
 import zlib
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 import requests
@@ -12,6 +11,7 @@ import requests
 from agy_nb.cassette.http.tool_http import ToolHttp
 from agy_nb.cassette.redaction import SECRET, Redactor
 from agy_nb.cassette.redaction.http.exchanges import cleaned
+from tests.support.http_site import served
 
 KEY = "AIza" + "Sy7dR" * 7
 PIXELS = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
@@ -162,13 +162,8 @@ class Odd(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def url():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Odd)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(Odd) as server:
+        yield f"http://127.0.0.1:{server.server_port}/"
 
 
 def test_http_of_tools_is_kept_without_secrets_and_replays(url, tmp_path, redactor):
@@ -215,12 +210,8 @@ def echo_server():
         def log_message(self, *_):
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with served(Answers) as server:
         yield f"http://127.0.0.1:{server.server_port}/upload"
-        server.shutdown()
-        thread.join()
 
 
 def test_upload_with_a_random_boundary_is_replayed(tmp_path, redactor, echo_server):

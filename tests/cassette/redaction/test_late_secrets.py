@@ -1,14 +1,14 @@
 """A value that a later frame shows to be secret is removed from earlier frames, too."""
 
-import threading
 import urllib.request
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from google.antigravity.hooks import policy
 
 from agy_nb import Runtime, RuntimeConfig, use_cassette
 from agy_nb.testing import ScriptedModel, call, say
+from tests.support.http_site import served
 
 pytestmark = [
     pytest.mark.real,
@@ -79,13 +79,8 @@ class Vault(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def vault():
-    server = HTTPServer(("127.0.0.1", 0), Vault)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(Vault) as server:
+        yield f"http://127.0.0.1:{server.server_port}/"
 
 
 async def test_request_of_a_tool_keeps_no_secret_that_a_later_frame_names(tmp_path, vault):
