@@ -215,10 +215,11 @@ async def test_no_run_starts_after_one_of_unknown_cost(runtime):
 
 
 async def test_at_most_so_many_runs_at_a_time(runtime):
-    most = 0
+    most, pair = 0, asyncio.Barrier(2)  # each run answers only while another one waits
 
     async def watch(request):
         nonlocal most
+        await pair.wait()
         most = max(most, len(runtime.agent_ids))
         return say("x")
 
