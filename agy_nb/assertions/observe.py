@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeAlias, cast
 
 from agy_nb.analysis.live.turn_fold import fold_turns
-from agy_nb.analysis.metrics.turn_cost import TurnPricing, turn_cost
+from agy_nb.analysis.metrics.turn_cost import Cost, TurnPricing, total_cost, turn_cost
 from agy_nb.analysis.tables import Tables
 from agy_nb.assertions.observation import (
     Observation,
@@ -73,8 +73,8 @@ def observe(subject: object, *, turn: int | None = None) -> Observation:
         turn: Number of the turn of recorded sessions, from 1; all turns by default.
 
     Raises:
-        InvalidInputError: `subject` is none of these, or a turn still runs, or there is no such
-            turn.
+        InvalidInputError: `subject` has another type, its turn still runs, or the turn does not
+            exist.
     """
     if isinstance(subject, Tables):
         return _of_tables(subject, turn)
@@ -106,9 +106,10 @@ def cost_of(subject: object, *, turn: int | None = None) -> Spent:
     """
     if isinstance(subject, Tables):
         rows = [row for row in _rows(subject, "model_calls") if turn in (None, row["turn_id"])]
-        prices = [row["cost_usd"] for row in rows if row["cost_usd"] is not None]
-        low = any(row["cost_usd"] is None and row["status"] not in _UNPAID for row in rows)
-        return Spent(math.fsum(prices) if prices else None, low, _NOT_PRICED if low else "")
+        return _spent(
+            Cost(row["cost_usd"], row["cost_usd"] is None and row["status"] not in _UNPAID)
+            for row in rows
+        )
     turns: list[Any] = [subject] if _is_turn(subject) else list(cast("Iterable[Any]", subject))
     if not all(map(_is_turn, turns)):
         return Spent(None, why=_NO_USAGE)
@@ -117,9 +118,12 @@ def cost_of(subject: object, *, turn: int | None = None) -> Spent:
         if each.pricing is None:
             return Spent(None, why="its agent has no prices")
         costs.append(turn_cost(each, each.pricing))
-    known = [cost.usd for cost in costs if cost.usd is not None]
-    low = any(cost.is_lower_bound for cost in costs)
-    return Spent(math.fsum(known) if known else None, low, _NOT_PRICED if low else "")
+    return _spent(costs)
+
+
+def _spent(costs: Iterable[Cost]) -> Spent:
+    total = total_cost(costs)
+    return Spent(total.usd, total.is_lower_bound, _NOT_PRICED if total.is_lower_bound else "")
 
 
 def _is_turn(value: object) -> bool:
@@ -146,7 +150,9 @@ def _of_tables(tables: Tables, turn: int | None) -> Observation:
         }
         if not rows["turns"]:
             known = sorted({row["turn_id"] for row in _rows(tables, "turns")})
-            msg = f"there is no turn {turn}; the turns are {', '.join(map(str, known)) or 'none'}"
+            msg = (
+                f"turn {turn} does not exist; the turns are {', '.join(map(str, known)) or 'none'}"
+            )
             raise InvalidInputError(msg, field="turn")
     answers = [row for row in rows["messages"] if row["role"] == "model"]
     depth = _depths(rows["trajectories"])

@@ -8,12 +8,13 @@ import warnings
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from agy_nb.analysis.metrics.turn_cost import Cost
 from agy_nb.experiments.agent_runs import run_all
 from agy_nb.experiments.budget import why_stopped
 from agy_nb.experiments.plan import PlannedRun, Variant
 from agy_nb.experiments.progress import Progress, TerminalLine
 from agy_nb.experiments.read_turn import not_run
-from agy_nb.experiments.results import RUNNING, WAITING, Cost, RunResult, cost_of, summary, table
+from agy_nb.experiments.results import RUNNING, WAITING, RunResult, cost_of, summary, table
 from agy_nb.experiments.run_log import RunLog, key_of, result_of
 from agy_nb.experiments.variants import read_variants
 from agy_nb.kernel import in_kernel

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from decimal import Decimal
 
-from agy_nb.experiments.results import Cost
+from agy_nb.analysis.metrics.turn_cost import Cost
 
 _CENT = 0.01
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.analysis.live.turn_fold import fold_turns
-from agy_nb.analysis.metrics.turn_cost import TurnCost, turn_cost
+from agy_nb.analysis.metrics.turn_cost import Cost, turn_cost
 from agy_nb.assertions.observe import observe
 from agy_nb.experiments.plan import PlannedRun
 from agy_nb.experiments.results import RunResult
@@ -44,7 +44,7 @@ def read_turn(run: PlannedRun, response: Response) -> RunResult:
     seen = observe(response)
     turns = fold_turns([response])["turns"].data
     pricing = response.pricing
-    cost = TurnCost(None, is_lower_bound=True) if pricing is None else turn_cost(response, pricing)
+    cost = Cost(None, is_lower_bound=True) if pricing is None else turn_cost(response, pricing)
     tokens = seen.tokens
     return _row(
         run,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, variance
@@ -18,6 +17,7 @@ from agy_nb.analysis.columns import (
     string as _s,
 )
 from agy_nb.analysis.metrics.compare import margin
+from agy_nb.analysis.metrics.turn_cost import Cost, total_cost
 from agy_nb.assertions.expected_calls import call_text
 from agy_nb.assertions.observation import ObservedCall
 
@@ -80,25 +80,9 @@ class RunResult:
         return self.status == "ok"
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """The cost of several runs.
-
-    Attributes:
-        usd: Sum of the known costs in US dollars; None if no cost is known.
-        is_lower_bound: Whether a cost is unknown.
-    """
-
-    usd: float | None
-    is_lower_bound: bool
-
-
 def cost_of(results: Iterable[RunResult]) -> Cost:
-    """Add up what runs cost. An unknown cost never counts as zero: the sum is a lower bound."""
-    results = list(results)
-    known = [result.cost_usd for result in results if result.cost_usd is not None]
-    low = any(result.cost_is_lower_bound for result in results)
-    return Cost(math.fsum(known) if known else None, low)
+    """Add up what runs cost."""
+    return total_cost(Cost(result.cost_usd, result.cost_is_lower_bound) for result in results)
 
 
 RUNS: tuple[Column, ...] = (

@@ -147,8 +147,10 @@ class RunLog:
         try:
             with open_plain(self.path) as file:
                 for number, line in enumerate(bounded_lines(file, _LONGEST_LINE), 1):
-                    known |= _is_header(line, self.path)
-                    if _is_header(line, self.path) or not line.strip():
+                    if _is_header(line, self.path):
+                        known = True
+                        continue
+                    if not line.strip():
                         continue
                     try:
                         found.append(_STORED.validate_json(line))

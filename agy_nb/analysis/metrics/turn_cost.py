@@ -1,7 +1,9 @@
-"""The cost of one turn, from its events; the same rows and prices as in the tables."""
+"""The cost of turns, from their events; the same rows and prices as in the tables."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -25,8 +27,8 @@ class TurnPricing:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnCost:
-    """The cost of a turn.
+class Cost:
+    """The cost of one or more turns.
 
     Attributes:
         usd: US dollars, None if no call has a price.
@@ -37,7 +39,7 @@ class TurnCost:
     is_lower_bound: bool
 
 
-def turn_cost(turn: EventTurn, pricing: TurnPricing) -> TurnCost:
+def turn_cost(turn: EventTurn, pricing: TurnPricing) -> Cost:
     """Price the model calls of a turn. Reads the price table on first use, which takes 0.5 s.
 
     Args:
@@ -55,7 +57,15 @@ def turn_cost(turn: EventTurn, pricing: TurnPricing) -> TurnCost:
             usd = (usd or 0.0) + price.total
         is_low |= row["status"] in ("usage_unknown", "cut")
         is_low |= row["status"] == "metered" and price.total is None
-    return TurnCost(usd, is_low)
+    return Cost(usd, is_low)
+
+
+def total_cost(costs: Iterable[Cost]) -> Cost:
+    """Add up costs. An unknown one never counts as zero: the sum is a lower bound."""
+    costs = list(costs)
+    known = [cost.usd for cost in costs if cost.usd is not None]
+    low = any(cost.is_lower_bound for cost in costs)
+    return Cost(math.fsum(known) if known else None, low)
 
 
 def _day(at: float | None) -> datetime | None:
