@@ -537,6 +537,13 @@ class AgentStarted(Event):
     type: Literal["agent_started"] = field(default="agent_started", repr=False)
 
 
+MOST_ABANDONED = 250
+"""Number of an agent's latest turns that can be named as abandoned, also without checkpoints.
+
+An agent that lives for days must not grow by what a rewind would need.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnsAbandoned(Event):
     """The agent went back to an earlier turn. A host note: it never crosses the wire.
@@ -544,7 +551,8 @@ class TurnsAbandoned(Event):
     Attributes:
         agent_id: Number of the agent within its runtime.
         after_turn: The last turn that the agent has kept, 0 for none.
-        turn_ids: The runtime's numbers of the abandoned turns.
+        turn_ids: The runtime's numbers of the abandoned turns, at least of the latest
+            `MOST_ABANDONED`.
 
     Example:
         >>> from agy_nb.protocol.events import TurnsAbandoned

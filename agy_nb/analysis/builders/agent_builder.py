@@ -9,10 +9,7 @@ from agy_nb.analysis.builders.step_builder import StepBuilder
 from agy_nb.analysis.builders.subagent_types import SubagentTypes
 from agy_nb.analysis.builders.tool_builder import RowSink
 from agy_nb.analysis.live.configured_models import ConfiguredModels
-from agy_nb.protocol.events import TurnsAbandoned
-
-_MARKED = 250
-"""So many of the latest turns of a live agent can still be marked as abandoned."""
+from agy_nb.protocol.events import MOST_ABANDONED, TurnsAbandoned
 
 
 class AgentBuilder(StepBuilder):
@@ -96,7 +93,7 @@ class AgentBuilder(StepBuilder):
         self._turns += 1
         if self.session.is_live:
             self._turn_rows[self.turn.turn_id] = self.turn.row
-            if len(self._turn_rows) > _MARKED:  # an agent that lives for days must not grow
+            if len(self._turn_rows) > MOST_ABANDONED:
                 del self._turn_rows[next(iter(self._turn_rows))]
         else:
             self.session.tree.turn(self.agent_id, self.turn.row)

@@ -42,8 +42,13 @@ def swap_in(new: Path, place: Path, old: Path) -> None:
     _sync_folder(place.parent)
 
 
-def write_file(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes, *, mode: int | None = None) -> None:
     """Write a file atomically: if the disk is full, the old file stays.
+
+    Args:
+        path: The file to create or replace.
+        data: Its content.
+        mode: Its permissions; those of any new file when None.
 
     Raises:
         OSError: The file cannot be written; an older one is unchanged.
@@ -51,6 +56,8 @@ def write_file(path: Path, data: bytes) -> None:
     fresh = path.with_name(f".{path.name}")
     try:
         with fresh.open("wb") as file:
+            if mode is not None:
+                fresh.chmod(mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -16,7 +16,7 @@ from agy_nb.protocol.values import Message
 from agy_nb.runtime.agent_state import AgentState
 from agy_nb.runtime.approval_gate import AskUser
 from agy_nb.runtime.checkpoints.branching import ForkPayload
-from agy_nb.runtime.checkpoints.checkpoint_log import CheckpointLog, checked_turn
+from agy_nb.runtime.checkpoints.checkpoint_log import CheckpointLog, checked_turn, turn_ids_of
 from agy_nb.sdk.deadlocks import running
 
 if TYPE_CHECKING:
@@ -50,9 +50,7 @@ def _abandoned_branches(log: CheckpointLog) -> tuple[AbandonedBranch, ...]:
             number=each.number,
             after_turn=each.after_turn,
             turns=len(each.checkpoints) - 1,
-            turn_ids=tuple(
-                kept.turn_id for kept in each.checkpoints[each.after_turn + 1 :] if kept.turn_id
-            ),
+            turn_ids=turn_ids_of(each.checkpoints[each.after_turn + 1 :]),
             messages=tuple(each.messages),
         )
         for each in log.abandoned

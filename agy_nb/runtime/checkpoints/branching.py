@@ -22,7 +22,12 @@ from agy_nb.protocol import commands as c, replies as r
 from agy_nb.protocol.events import TurnsAbandoned
 from agy_nb.protocol.labels import checked_labels
 from agy_nb.runtime.approval_gate import AskUser
-from agy_nb.runtime.checkpoints.checkpoint_log import Checkpoint, CheckpointLog, index_of
+from agy_nb.runtime.checkpoints.checkpoint_log import (
+    Checkpoint,
+    CheckpointLog,
+    index_of,
+    turn_ids_of,
+)
 from agy_nb.runtime.checkpoints.workspace_copy import copy_workspaces, remove_copies
 from agy_nb.sdk.interfaces import AgentSpec, BranchPoint, now
 from agy_nb.sdk.process import temporary_folders
@@ -113,7 +118,9 @@ def _not_in_the_recording(state: AgentState) -> Iterator[None]:
 
 
 async def _copied_workspaces(config: Any) -> list[str]:
-    folders = _field(config, "workspaces")
+    from agy_nb.sdk.config.changed_config import value_of
+
+    folders = value_of(config, "workspaces")
     if folders is None:  # the SDK's default
         folders = [await run_in_thread(os.getcwd)]
     elif isinstance(folders, str | os.PathLike):
@@ -151,7 +158,9 @@ async def _branch_point(
     state: AgentState, checkpoint: Checkpoint, turn: int, changes: Any
 ) -> BranchPoint:
     """Put a copy of the conversation where the new agent finds it."""
-    session, folder = state.session, _field(changes, "save_dir")
+    from agy_nb.sdk.config.changed_config import value_of
+
+    session, folder = state.session, value_of(changes, "save_dir")
     point = BranchPoint(parent_agent_id=state.agent_id, after_turn=turn)
     if checkpoint.is_new:
         return replace(point, save_dir=folder)
@@ -168,7 +177,7 @@ async def _branch_point(
 
 
 def _write(folder: str | None, name: str, pages: list[bytes]) -> str:
-    from agy_nb.runtime.checkpoints.database import write_file
+    from agy_nb.cassette.storage.atomic_replace import write_file
 
     if folder is None:
         folder = temporary_folders.new_folder()
@@ -180,12 +189,8 @@ def _write(folder: str | None, name: str, pages: list[bytes]) -> str:
                 "fork, or omit save_dir",
                 field="save_dir",
             )
-    write_file(Path(folder, name), pages)
+    write_file(Path(folder, name), b"".join(pages), mode=0o600)
     return folder
-
-
-def _field(config: Any, name: str) -> Any:
-    return config.get(name) if isinstance(config, dict) else getattr(config, name, None)
 
 
 async def rewind(state: AgentState, message: c.Rewind) -> r.Reply:
@@ -222,7 +227,7 @@ async def rewind(state: AgentState, message: c.Rewind) -> r.Reply:
         note = TurnsAbandoned(
             agent_id=state.agent_id,
             after_turn=turn,
-            turn_ids=tuple(each.turn_id for each in log.entries[turn + 1 :] if each.turn_id),
+            turn_ids=turn_ids_of(log.entries[turn + 1 :]),
             at=now(),
         )
         shared = 0 if state.spec.branch is None else state.spec.branch.after_turn

@@ -15,6 +15,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 from agy_nb.errors import CheckpointError, InvalidInputError
+from agy_nb.protocol.events import MOST_ABANDONED
 from agy_nb.protocol.values import Message
 from agy_nb.runtime.checkpoints.page_store import PageStore
 from agy_nb.sdk.interfaces import Session
@@ -44,8 +45,6 @@ class Checkpoint:
     is_new: bool = False
 
 
-_NUMBERED = 250
-"""Without copies, so many of the latest turns keep their number for `TurnsAbandoned`."""
 _UNNUMBERED = Checkpoint(missing=NOT_KEPT)
 
 
@@ -153,8 +152,8 @@ class CheckpointLog:
         database = session.database if self._family.limits.turns != 0 else None
         if database is None:
             self.entries.append(Checkpoint(turn_id=turn_id, missing=NOT_KEPT))
-            old = len(self.entries) - 1 - _NUMBERED
-            if old > 0:  # an agent that lives for days must not grow
+            old = len(self.entries) - 1 - MOST_ABANDONED
+            if old > 0:
                 self.entries[old] = _UNNUMBERED
             return
         async with self._family.lock:
@@ -251,6 +250,11 @@ class CheckpointLog:
         self._family.logs.discard(self)
         if not self._family.logs and self._family.store is not None:
             await run_in_thread(self._family.store.remove)
+
+
+def turn_ids_of(checkpoints: Iterable[Checkpoint]) -> tuple[int, ...]:
+    """Return the runtime's numbers of turns, as far as they are kept."""
+    return tuple(each.turn_id for each in checkpoints if each.turn_id)
 
 
 def _held(path: list[Checkpoint]) -> list[int]:

@@ -10,7 +10,6 @@ Rule 1: the harness's file is opened read-only, except to put a copy back while 
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from pathlib import Path
 from urllib.parse import quote
@@ -63,26 +62,6 @@ def read_pages(path: Path) -> list[bytes]:
     except sqlite3.Error as error:
         raise CheckpointError(f"{path.name} cannot be copied: {error}") from error
     return [data[start : start + size] for start in range(0, len(data), size)]
-
-
-def write_file(path: Path, pages: list[bytes]) -> None:
-    """Write a copy as the file of a conversation that no harness has open. Writes the disk.
-
-    Args:
-        path: The file to create or replace. It is complete or unchanged, also after a crash.
-        pages: The pages, from `read_pages`.
-    """
-    aside = path.with_name(f".{path.name}.new")
-    try:
-        with aside.open("wb") as file:
-            aside.chmod(0o600)
-            file.writelines(pages)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
 
 
 def replace_content(path: Path, pages: list[bytes]) -> None:

@@ -357,16 +357,17 @@ async def test_a_tool_cannot_rewind_its_own_agent_but_can_fork_an_earlier_turn()
 
 
 async def test_a_full_disk_forks_nothing_and_leaves_the_agent_as_it_was(monkeypatch):
+    from agy_nb.cassette.storage import atomic_replace
     from agy_nb.runtime.checkpoints import database
 
-    def full(*_):
+    def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     async with scripted() as (runtime, model):
         agent = await runtime.create_agent(model.config())
         await say_all(agent, 1, 2)
         with monkeypatch.context() as patched:
-            patched.setattr(database, "write_file", full)
+            patched.setattr(atomic_replace, "write_file", full)
             with pytest.raises(agy.CheckpointError, match="No space left"):
                 await agent.fork(1)
         assert len(runtime.agent_ids) == 1
