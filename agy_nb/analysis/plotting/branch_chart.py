@@ -14,10 +14,10 @@ from agy_nb.analysis.plotting.charts import (
     Chart,
     Pattern,
     Series,
+    in_session,
     money_decimals,
     short,
 )
-from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,12 +97,7 @@ def branch_chart(source: Source, tree: pd.DataFrame, session_id: str | None) -> 
 
 def _of_session(source: Source, tree: pd.DataFrame, session_id: str | None) -> pd.DataFrame:
     if session_id is not None:
-        names = tree["session_id"].map(session_names(source))
-        found = tree[tree["session_id"].eq(session_id) | names.eq(session_id)]
-        if not len(found):
-            where = "session_id is an id or a name in the table `sessions`"
-            msg = f"session {session_id!r} has no agents; {where}"
-            raise InvalidInputError(msg, field="session_id")
+        found = in_session(source, tree, session_id, "agents")
         return found[found["session_id"].eq(found["session_id"].iloc[0])]
     if not len(tree):
         return tree

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from agy_nb.analysis.metrics.groups import Source, session_names
+from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -219,6 +220,27 @@ def _names_of_lines(about: pd.DataFrame, sessions: dict[str, str], *, several: b
         name if count == 1 else f"{name} ({count})"
         for name, count in zip(names, counts, strict=True)
     ]
+
+
+def in_session(source: Source, table: pd.DataFrame, session_id: str, what: str) -> pd.DataFrame:
+    """Return the rows of a session.
+
+    Args:
+        source: Tables.
+        table: A table with the column `session_id`.
+        session_id: Id or name of the session.
+        what: The rows, in the words of the error.
+
+    Raises:
+        InvalidInputError: The session has no such rows.
+    """
+    names = table["session_id"].map(session_names(source))
+    found = table[table["session_id"].eq(session_id) | names.eq(session_id)]
+    if not len(found):
+        where = "session_id is an id or a name in the table `sessions`"
+        msg = f"session {session_id!r} has no {what}; {where}"
+        raise InvalidInputError(msg, field="session_id")
+    return found
 
 
 def short(name: str) -> str:

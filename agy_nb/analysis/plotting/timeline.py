@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.analysis.metrics.groups import Source, session_names
-from agy_nb.analysis.plotting.charts import BLUE, GREEN, ORANGE, RED, Chart, Pattern, Series, short
+from agy_nb.analysis.plotting.charts import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    RED,
+    Chart,
+    Pattern,
+    Series,
+    in_session,
+    short,
+)
 from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -89,12 +99,7 @@ def timeline_chart(source: Source, turn_id: int | None, session_id: str | None) 
 def _turn(source: Source, turn_id: int | None, session_id: str | None) -> Any:
     turns = source.frame("turns")
     if session_id is not None:
-        names = turns["session_id"].map(session_names(source))
-        turns = turns[turns["session_id"].eq(session_id) | names.eq(session_id)]
-        if not len(turns):
-            where = "session_id is an id or a name in the table `sessions`"
-            msg = f"session {session_id!r} has no turns; {where}"
-            raise InvalidInputError(msg, field="session_id")
+        turns = in_session(source, turns, session_id, "turns")
     if turn_id is not None:
         turns = turns[turns["turn_id"] == turn_id]
         if len(turns) != 1:
