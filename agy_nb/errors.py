@@ -436,7 +436,7 @@ class DeadlockError(AgyError):
 class CheckpointError(AgyError):
     """The state of a conversation after a turn was not kept, or cannot be restored.
 
-    What to do: read in the message why there is no copy. Outside notebooks, create the runtime with
+    What to do: the message has the reason. Outside notebooks, create the runtime with
     `RuntimeConfig(checkpoints="all")`. You can always fork from the current state.
 
     Example:

@@ -15,6 +15,6 @@ class ExpectationError(AgyError, AssertionError):
         >>> sessions = agy.load("cassettes/plain_chat", text=True)
         >>> agy.expect(sessions, turn=1).called("get_weather")
         Traceback (most recent call last):
-        agy_nb.assertions.errors.ExpectationError: there is no call of get_weather
+        agy_nb.assertions.errors.ExpectationError: get_weather was not called
         ...
     """

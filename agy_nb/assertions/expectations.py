@@ -50,7 +50,7 @@ def expect(subject: object, *, turn: int | None = None) -> Expectation:
         <Expectation: 1 turn, 1 tool call>
         >>> agy.expect(response).called("get_weather", city="Rome")
         Traceback (most recent call last):
-        agy_nb.assertions.errors.ExpectationError: there is no call get_weather(city='Rome')
+        agy_nb.assertions.errors.ExpectationError: no call matches get_weather(city='Rome')
           prompt    'Use get_weather for Paris'
         > call      get_weather(city='Paris')  [approved]
                     ^ city: expected 'Rome', got 'Paris'
@@ -106,7 +106,7 @@ class Expectation:
             self._fail(self._missing(wanted))
         if times is not None and fitting != times:
             self._fail(
-                CallMismatch(f"expected {count(times, 'call')} {wanted.words}, got {fitting}", None)
+                CallMismatch(f"expected {wanted.words} {count(times, 'time')}, got {fitting}", None)
             )
         return self
 
@@ -127,8 +127,8 @@ class Expectation:
         for index, call in enumerate(self._seen.calls):
             wanted = ExpectedCall(tool or call.tool, {**(args or {}), **more_args})
             if wanted.fits(call):
-                which = wanted.words if tool else "of a tool"
-                self._fail(CallMismatch(f"there is a call {which}", index, ("not expected",)))
+                which = f"no call of {tool}" if tool else "no tool call"
+                self._fail(CallMismatch(f"expected {which}", index, ("this call matches",)))
         return self
 
     def calls(self, expected: Sequence[CallPattern], *, order: Order = "exact") -> Self:
@@ -214,7 +214,7 @@ class Expectation:
         if not asked:
             self._fail(
                 CallMismatch(
-                    f"the call {wanted.words} needed no approval",
+                    f"{wanted.words} needed no approval",
                     fitting[0],
                     ("not asked for approval",),
                 )
@@ -223,9 +223,7 @@ class Expectation:
         if decision is not None and decision not in decisions:
             found = f"decision: expected {decision!r}, got {decisions[0]!r}"
             self._fail(
-                CallMismatch(
-                    f"the call {wanted.words} was decided in another way", asked[0], (found,)
-                )
+                CallMismatch(f"{wanted.words} was decided in another way", asked[0], (found,))
             )
         return self
 
@@ -290,7 +288,7 @@ class Expectation:
     def _missing(self, wanted: ExpectedCall) -> CallMismatch:
         near = nearest(self._seen.calls, wanted)
         index, details = (near.index, near.details) if near else (None, ())
-        return CallMismatch(f"there is no call {wanted.words}", index, details)
+        return CallMismatch(wanted.absence, index, details)
 
     def _below(self, what: str, spent: Spent, limit: float, form: str) -> Self:
         __tracebackhide__ = True

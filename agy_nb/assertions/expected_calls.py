@@ -35,8 +35,15 @@ class ExpectedCall:
 
     @property
     def words(self) -> str:
-        """What follows "a call", e.g. `of get_weather` or `get_weather(city='Paris')`."""
-        return call_text(self.tool, self.args) if self.args else f"of {self.tool}"
+        """How messages name it, e.g. `a call of get_weather` or `get_weather(city='Paris')`."""
+        return call_text(self.tool, self.args) if self.args else f"a call of {self.tool}"
+
+    @property
+    def absence(self) -> str:
+        """What a message says where no call fits, e.g. `get_weather was not called`."""
+        if not self.args:
+            return f"{self.tool} was not called"
+        return f"no call matches {call_text(self.tool, self.args)}"
 
     def differences(self, call: ObservedCall) -> list[str]:
         """Return the differences between an observed call and this one, empty if it fits."""
@@ -140,7 +147,7 @@ def _exact(calls: Sequence[ObservedCall], expected: Sequence[ExpectedCall]) -> C
             ("this call is not expected",),
         )
     if len(expected) > len(calls):
-        return CallMismatch(f"there is no call {expected[len(calls)].words} at the end", None)
+        return CallMismatch(f"{expected[len(calls)].absence} at the end", None)
     return None
 
 
@@ -151,10 +158,10 @@ def _in_order(
     for number, wanted in enumerate(expected):
         found = next((n for n in range(at, len(calls)) if wanted.fits(calls[n])), None)
         if found is None:
-            after = f" after the call {expected[number - 1].words}" if number else ""
+            after = f" after {expected[number - 1].words}" if number else ""
             near = nearest(calls[at:], wanted)
             index = None if near is None or near.index is None else near.index + at
-            message = f"there is no call {wanted.words}{after}"
+            message = f"{wanted.absence}{after}"
             return CallMismatch(message, index, near.details if near else ())
         at = found + 1
     return None
@@ -180,9 +187,9 @@ def _any_order(
         if not place(number, set()):
             near = nearest(calls, wanted)
             times = sum(1 for each in expected[: number + 1] if each == wanted)
-            often = f" ({times} times)" if times > 1 else ""
+            often = f" {times} times" if times > 1 else ""
             return CallMismatch(
-                f"there is no call {wanted.words}{often}",
+                f"{wanted.absence}{often}",
                 near.index if near else None,
                 near.details if near else (),
             )

@@ -40,8 +40,8 @@ def running_snapshot() -> object:
     snapshot = running_fixture("snapshot")
     if snapshot is None:
         msg = (
-            "there is no fixture `snapshot`: install syrupy, or pass a snapshot(), e.g. of "
-            "inline-snapshot"
+            "the test has no fixture `snapshot`: install syrupy, or pass a snapshot(), e.g. that "
+            "of inline-snapshot"
         )
         raise InvalidInputError(msg, field="snapshot")
     return snapshot

@@ -64,7 +64,7 @@ class Rewound:
 
     Attributes:
         turn: The last turn that it has kept, as a number from 0.
-        branch: Number of the branch with the abandoned turns; None if there was no later turn.
+        branch: Number of the branch with the abandoned turns; None if nothing was abandoned.
     """
 
     turn: Annotated[int, Field(ge=0)]

@@ -53,4 +53,4 @@ def test_snapshot_is_written_once_and_compared_then(run, pytester):
 def test_without_syrupy_the_error_says_what_to_install(run):
     failed = run("soon", "-p", "no:syrupy")
     failed.assert_outcomes(failed=1)
-    failed.stdout.fnmatch_lines(["*there is no fixture `snapshot`: install syrupy*"])
+    failed.stdout.fnmatch_lines(["*the test has no fixture `snapshot`: install syrupy*"])

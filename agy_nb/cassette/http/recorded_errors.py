@@ -92,7 +92,7 @@ def _of_answer(kind: type[Exception], stored: dict[str, Any], cause: OSError) ->
         return cause
     try:
         url = URL(text_of(stored.get("url")))
-    except ValueError:  # redaction may leave a text that is no URL
+    except ValueError:  # redaction may leave a text that is not a URL
         url = URL()
     asked = RequestInfo(url, text_of(stored.get("method")), CIMultiDictProxy(CIMultiDict()), url)
     text = text_of(stored.get("text"))

@@ -52,7 +52,7 @@ class LateSecrets:
             folder: Folder of the recording.
 
         Returns:
-            The lines, and a function that keeps the header; None if there are no late secrets.
+            The lines, and a function that keeps the header; None without late secrets.
         """
         return (self.removed_from(read_lines(folder)), _same) if self.found else None
 
