@@ -15,6 +15,7 @@ from agy_nb.cassette import (
     CassetteNotFoundError as CassetteNotFoundError,
     CassetteNotWrittenError as CassetteNotWrittenError,
     EchoRecordingError as EchoRecordingError,
+    RebuildError as RebuildError,
     use_cassette as use_cassette,
 )
 from agy_nb.env import load_env as load_env
@@ -43,6 +44,7 @@ from agy_nb.errors import (
 from agy_nb.experiments.compare_runs import compare_runs as compare_runs
 from agy_nb.kernel import run as run
 from agy_nb.runtime.agent import Agent as Agent
+from agy_nb.runtime.checkpoints.from_recording import fork as fork
 from agy_nb.runtime.default_runtime import create_agent as create_agent, runtime as runtime
 from agy_nb.runtime.runtime import Runtime as Runtime
 from agy_nb.runtime.runtime_config import RuntimeConfig as RuntimeConfig

@@ -56,6 +56,7 @@ if typing.TYPE_CHECKING:
         CassetteNotFoundError as CassetteNotFoundError,
         CassetteNotWrittenError as CassetteNotWrittenError,
         EchoRecordingError as EchoRecordingError,
+        RebuildError as RebuildError,
     )
     from agy_nb.cassette.shim.errors import (
         HandshakeError as HandshakeError,

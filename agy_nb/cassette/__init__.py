@@ -15,6 +15,7 @@ http/               record and replay requests to the model and of host tools
 inspect/            summaries, text and checks of cassettes
 shim/               a program in the harness's place, for SDKs in any language
 drift/              run a recorded client again, live, and compare
+rebuild/            rebuild a recorded conversation in the real harness, for `agy.fork`
 cli                 `agy-nb cassette`
 ```
 """

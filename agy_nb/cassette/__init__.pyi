@@ -7,5 +7,6 @@ from agy_nb.cassette.errors import (
     CassetteNotFoundError as CassetteNotFoundError,
     CassetteNotWrittenError as CassetteNotWrittenError,
     EchoRecordingError as EchoRecordingError,
+    RebuildError as RebuildError,
 )
 from agy_nb.cassette.use import use_cassette as use_cassette

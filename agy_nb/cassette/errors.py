@@ -10,6 +10,7 @@ AgyError
       + EchoRecordingError       the recording would contain the echo model
       + CassetteActiveError      another cassette is in use; cassettes do not nest
       + CassetteMismatchError    the code sends something else than the recorded client
+      + RebuildError             the conversation of a recording cannot be rebuilt
 ```
 """
 
@@ -185,3 +186,17 @@ class CassetteMismatchError(CassetteError):
             One line or several.
         """
         return printable("\n".join(filter(None, (self._what, advice(self.remedies, place)))))
+
+
+class RebuildError(CassetteError):
+    """The conversation of a recording cannot be rebuilt, and no agent was started.
+
+    What to do: fork an earlier turn, or another session. The message names the turn, and the part
+    that cannot be rebuilt: a call of a built-in tool, of an MCP server or of a subagent, which
+    would run a second time, or a difference from the recording.
+
+    Example:
+        >>> await agy.fork("cassettes/builtin_file_tools")
+        Traceback (most recent call last):
+        agy_nb.cassette.errors.RebuildError: turn 1 of session 0 of cassettes/builtin_file_tools ...
+    """

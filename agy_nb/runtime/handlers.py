@@ -127,7 +127,14 @@ class Handlers:
             parts = CreateAgentPayload(
                 AgentSpec(config=dict(message.config) or None, labels=labels)
             )
-        return await self._start_agent(parts.spec, parts.ask_user, self._checkpoint_log())
+        checkpoints, branch = self._checkpoint_log(), parts.spec.branch
+        if branch is None:
+            return await self._start_agent(parts.spec, parts.ask_user, checkpoints)
+        checkpoints.was_rebuilt(branch.after_turn)  # from a recording
+        reply = await self._start_agent(parts.spec, parts.ask_user, checkpoints)
+        if (state := self.agents.get(reply.agent_id)) is not None:
+            await checkpoints.keep_rebuilt(state.session)
+        return reply
 
     async def fork(self, message: c.Fork, parts: ForkPayload | None) -> r.Reply:
         """Start an agent that continues the conversation of another one."""
@@ -139,7 +146,7 @@ class Handlers:
 
     async def _start_agent(
         self, spec: AgentSpec, ask_user: AskUser | None, checkpoints: CheckpointLog
-    ) -> r.Reply:
+    ) -> r.AgentCreated:
         state = AgentState(
             next(self._agent_ids),
             spec,

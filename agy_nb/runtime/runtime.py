@@ -284,19 +284,27 @@ class Runtime:
             AgyTimeoutError: The start takes longer than `start_timeout` seconds.
             ChannelClosedError: The runtime is closed.
         """
-        handler = ask_user if ask_user is not None else _person_at_the_notebook()
-        spec = AgentSpec(
-            config=config,
-            tools=_listed("tools", tools),
-            policies=_listed("policies", policies),
-            hooks=_listed("hooks", hooks),
-            triggers=_listed("triggers", triggers),
-            answer=getattr(handler, "answer", None),
-            asks_user=ask_user is not None,
-            asks_by_default=handler is not None,
-            edits=getattr(handler, "edits", False) is True,
-            labels={} if labels is None else checked_labels(labels),
+        spec, handler = agent_spec(
+            config,
+            tools=tools,
+            policies=policies,
+            hooks=hooks,
+            triggers=triggers,
+            ask_user=ask_user,
+            labels=labels,
         )
+        return await self.start(spec, handler)
+
+    async def start(self, spec: AgentSpec, handler: AskUser | None) -> Agent:
+        """Start an agent from its parts, which `agent_spec` collects.
+
+        Args:
+            spec: The agent.
+            handler: Its approval handler.
+
+        Returns:
+            The agent, started.
+        """
         reply = await self.submit(CreateAgent(), CreateAgentPayload(spec, handler))
         assert isinstance(reply, r.AgentCreated)
         return self.handle_of(reply.agent_id, handler)
@@ -418,6 +426,41 @@ def _listed(name: str, given: Any) -> tuple[Any, ...]:
     if isinstance(given, Iterable) and not isinstance(given, str | Mapping):
         return tuple(given)
     raise InvalidConfigError(f"{name} must be a list, {name}=[...]; got {given!r}", field=name)
+
+
+def agent_spec(
+    config: Any,
+    *,
+    tools: Sequence[Callable[..., Any]],
+    policies: Sequence[Any],
+    hooks: Sequence[Any],
+    triggers: Sequence[Any],
+    ask_user: AskUser | None,
+    labels: Mapping[str, str] | None,
+) -> tuple[AgentSpec, AskUser | None]:
+    """Collect the parts of an agent; see `Runtime.create_agent`.
+
+    Returns:
+        The agent, and its approval handler.
+
+    Raises:
+        InvalidInputError: A label is not a short text.
+        InvalidConfigError: A part is not a list.
+    """
+    handler = ask_user if ask_user is not None else _person_at_the_notebook()
+    spec = AgentSpec(
+        config=config,
+        tools=_listed("tools", tools),
+        policies=_listed("policies", policies),
+        hooks=_listed("hooks", hooks),
+        triggers=_listed("triggers", triggers),
+        answer=getattr(handler, "answer", None),
+        asks_user=ask_user is not None,
+        asks_by_default=handler is not None,
+        edits=getattr(handler, "edits", False) is True,
+        labels={} if labels is None else checked_labels(labels),
+    )
+    return spec, handler
 
 
 def _person_at_the_notebook() -> AskUser | None:

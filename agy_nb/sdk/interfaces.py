@@ -171,17 +171,17 @@ Gate: TypeAlias = Callable[[ApprovalRequest], Awaitable[ApprovalDecision]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BranchPoint:
-    """Where a forked agent parts from its parent.
+    """Where a forked agent parts from its parent, or from a recording.
 
     Attributes:
-        parent_agent_id: The runtime's number of the parent.
+        parent_agent_id: The runtime's number of the parent; None for a recording.
         after_turn: The last turn that both have in common, 0 for none.
         parent_branch: The abandoned branch of the parent that it continues, None if it is not one.
         conversation_id: The conversation to continue; None to begin a new one.
         save_dir: The folder with the copy of the conversation; None for a new folder.
     """
 
-    parent_agent_id: int
+    parent_agent_id: int | None
     after_turn: int
     parent_branch: int | None = None
     conversation_id: str | None = None

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from agy_nb.cassette.drift.client_replayer import ClientReplayer
 from agy_nb.cassette.drift.errors import HarnessSilentError, RerunRefusedError
-from agy_nb.cassette.drift.local_config import Conversations, LiveModel, Workspaces
+from agy_nb.cassette.drift.local_config import Conversations, Workspaces
 from agy_nb.cassette.drift.trust import harness_environ, restricted
 from agy_nb.cassette.matching.placeholders import Placeholders
 from agy_nb.cassette.redaction import Redactor
@@ -30,6 +31,14 @@ _QUIET_S = 0.3
 """Seconds without a frame, after the last turn, until all has been said."""
 
 
+class AnsweringModel(Protocol):
+    """The model that answers a rerun."""
+
+    def into(self, config: Frame) -> Frame:
+        """Return a configuration for the harness that names this model."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftSettings:
     """How a rerun is done.
@@ -43,7 +52,7 @@ class DriftSettings:
             recorded rules that allow tools of the harness.
     """
 
-    model: LiveModel
+    model: AnsweringModel
     harness: Path | None = None
     folder: Path | None = None
     silence_s: float = 120.0
@@ -90,7 +99,7 @@ def rerun(path: Path, into: Path, settings: DriftSettings) -> DriftRun:
     )
     try:
         with _folder(settings.folder) as folder:
-            live = _Live(recording.sessions, binary, folder, settings, journal)
+            live = HarnessRun(recording.sessions, binary, folder, settings, journal)
             asyncio.run(live.run())
     except BaseException:
         journal.abandon()
@@ -109,7 +118,22 @@ def _folder(given: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-class _Live:
+class HarnessRun:
+    """Recorded sessions on the real harness, one after the other.
+
+    Args:
+        sessions: The sessions.
+        binary: The harness.
+        folder: Where the recorded folders are made again.
+        settings: How it is done.
+        journal: Records the sessions again.
+
+    Attributes:
+        save_dir: Folder of the conversations.
+        unanswered: Requests of the harness that the recording has no answer to.
+        refused: Parts of the configuration that were left out, in order, each once.
+    """
+
     def __init__(
         self,
         sessions: tuple[RecordedSession, ...],
@@ -120,22 +144,22 @@ class _Live:
     ) -> None:
         self._sessions = sessions
         self._binary = binary
-        self._save = folder / "save"
+        self.save_dir = folder / "save"
         self._settings = settings
         self._journal = journal
         self._folders = Workspaces(sessions, folder)
         self._conversations = Conversations()
         self.unanswered: list[str] = []
-        self.refused: dict[str, None] = {}  # in order, each once
+        self.refused: dict[str, None] = {}
 
     async def run(self) -> None:
-        """All sessions, one after the other."""
+        """Run all sessions."""
         for session in self._sessions:
             if session.config:
                 await self._session(session)
 
     async def _session(self, session: RecordedSession) -> None:
-        greeting = handshake.greeting_message(str(self._save))
+        greeting = handshake.greeting_message(str(self.save_dir))
         harness = await asyncio.to_thread(
             real_harness.RealHarness,
             self._binary,

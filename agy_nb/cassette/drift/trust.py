@@ -31,6 +31,8 @@ _PASSED = frozenset(
 )  # fmt: skip
 _HOOK = f.BEFORE_TOOL.removesuffix("PRE_TOOL")
 _CONVERSATION = re.compile(r"[\w-]{1,128}")
+_ALLOWED = ("ask_question", "finish")
+"""Tools of the harness that do nothing but take an answer of the client, or the output."""
 _DENY_THE_REST = {
     "tool": "*", f.SERVER_NAME: "", f.NAME: "not trusted", f.DECISION: f.RULE_DENY,
     f.DENY_REASON: "the cassette is not trusted", f.DYNAMIC: False, f.RULE_ID: "",
@@ -58,7 +60,8 @@ def restricted(config: Frame) -> Restricted:
     """
     body = object_of(config.get(f.CONFIG))
     kept = {name: value for name, value in body.items() if name in _SAFE}
-    kept[f.POLICY_CONFIG] = {"rules": [*_rules_of_host_tools(body), _DENY_THE_REST]}
+    harmless = [_DENY_THE_REST | _allowing(tool) for tool in _ALLOWED]
+    kept[f.POLICY_CONFIG] = {"rules": [*_rules_of_host_tools(body), *harmless, _DENY_THE_REST]}
     if _CONVERSATION.fullmatch(str(body.get(f.CONVERSATION_ID) or "")):
         kept[f.CONVERSATION_ID] = body[f.CONVERSATION_ID]
     return Restricted({f.CONFIG: kept}, tuple(_refusals(body)))
@@ -76,6 +79,11 @@ def harness_environ(environ: Mapping[str, str], *, trust: bool) -> dict[str, str
     if trust:
         return {name: value for name, value in environ.items() if name not in _KEYS}
     return {name: value for name, value in environ.items() if name.upper() in _PASSED}
+
+
+def _allowing(tool: str) -> dict[str, Any]:
+    decision = f"{f.DECISION_PREFIX}ALLOW"
+    return {"tool": tool, f.NAME: "recorded", f.DECISION: decision, f.DENY_REASON: ""}
 
 
 def _rules_of_host_tools(body: dict[str, Any]) -> Iterator[dict[str, Any]]:

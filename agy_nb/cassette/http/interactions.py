@@ -38,10 +38,15 @@ class Interactions:
     Args:
         path: The cassette's folder.
         comparer: Compares the bodies of requests.
+        conversation: Id of a recorded conversation: only its requests are used, unless no request
+            has the id. Empty for all requests.
     """
 
-    def __init__(self, path: Path, comparer: Comparer | None = None) -> None:
+    def __init__(
+        self, path: Path, comparer: Comparer | None = None, *, conversation: str = ""
+    ) -> None:
         self._path = path
+        self._conversation = conversation
         self._comparer = comparer or Comparer()
         self._stack = contextlib.ExitStack()
         self._cassette: Any = None
@@ -64,7 +69,7 @@ class Interactions:
             )
         recorder = vcr.VCR(record_mode="none")
         recorder.register_matcher("agy", _same)
-        recorder.register_persister(_Disk)
+        recorder.register_persister(_Disk(self._conversation))
         context = recorder.use_cassette(folder, match_on=["agy"], skip_patchers=PATCHER_NAMES)
         try:
             self._cassette = self._stack.enter_context(context)
@@ -157,13 +162,17 @@ class Interactions:
 class _Disk:
     """vcrpy's persister: it reads the interactions of a cassette, and never writes."""
 
-    @staticmethod
-    def load_cassette(folder: str, serializer: Any) -> Any:
+    def __init__(self, conversation: str) -> None:
+        self._conversation = conversation
+
+    def load_cassette(self, folder: str, serializer: Any) -> Any:
         from vcr.request import Request
         from vcr.serializers.compat import convert_to_bytes
 
         del serializer
         found = read_model(Path(folder))
+        if own := [item for item in found if self._conversation in _text(item["request"]["body"])]:
+            found = own
         for response in (item["response"] for item in found):
             if not all(
                 isinstance(response.get(name), dict) for name in ("status", "headers", "body")
@@ -177,6 +186,10 @@ class _Disk:
     @staticmethod
     def save_cassette(folder: str, interactions: Any, serializer: Any) -> None:
         del folder, interactions, serializer
+
+
+def _text(body: str | bytes | None) -> str:
+    return body.decode("utf-8", "replace") if isinstance(body, bytes) else body or ""
 
 
 def _same_address(one: Any, other: Any) -> bool:

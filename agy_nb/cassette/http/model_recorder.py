@@ -58,6 +58,8 @@ class ModelRecorder:
             folder of a recording, to which such requests are added. None rejects such requests.
         comparer: Compares requests with the recorded ones.
         share_texts: Whether a recording shares texts with the cassettes beside it.
+        conversation: Id of a recorded conversation, to replay only its requests; see
+            `Interactions`.
 
     Attributes:
         learner: Takes the frames of replayed sessions; None before `open`, and for a recording.
@@ -73,6 +75,7 @@ class ModelRecorder:
         extend: Callable[[], Path] | None = None,
         comparer: Comparer | None = None,
         share_texts: bool = True,
+        conversation: str = "",
     ) -> None:
         self._path = path
         self._redactor = redactor
@@ -83,7 +86,8 @@ class ModelRecorder:
         redactor.learn(self._proxy.token)  # error messages of the harness contain addresses
         self._paths: dict[int, SessionPaths] = {}
         self._no_paths = SessionPaths((), redactor)
-        self._recorded = Interactions(path, comparer) if replaying else None
+        found = Interactions(path, comparer, conversation=conversation) if replaying else None
+        self._recorded = found
         self.learner: FrameLearner | None = None
         self._relay = Relay()
         self._share = share_texts

@@ -23,6 +23,10 @@ from agy_nb.sdk.process.executor import run_in_thread
 
 NOT_KEPT = "its runtime keeps no checkpoints; create it with RuntimeConfig(checkpoints='all')"
 _RESUMED = "the agent resumed a conversation, whose state at that time was not copied"
+_REBUILT = (
+    "the agent continues a recording, and earlier states were not kept; use agy.fork() with the "
+    "recording and that turn"
+)
 _DISTURBED = "the next prompt was sent at once, before a copy could be made"
 _TOO_OLD = "only the last ones are kept, see RuntimeConfig(checkpoints='last N')"
 _TOO_MANY_BYTES = "it was dropped for newer ones, see RuntimeConfig(checkpoint_bytes=...)"
@@ -109,6 +113,10 @@ class CheckpointLog:
         """Note that the agent continues the conversation of an earlier agent."""
         self.entries[0] = Checkpoint(missing=_RESUMED)
 
+    def was_rebuilt(self, turns: int) -> None:
+        """Note that the agent continues a recording after this many turns."""
+        self.entries += [Checkpoint(missing=_REBUILT)] * turns
+
     def branch(self, checkpoints: Iterable[Checkpoint]) -> CheckpointLog:
         """Return the checkpoints of a new branch, which shares the pages of these checkpoints."""
         made = CheckpointLog(self._family.limits)
@@ -167,6 +175,13 @@ class CheckpointLog:
     def forking(self) -> asyncio.Lock:
         """Held while a fork of this agent or of its branches starts."""
         return self._family.forking
+
+    async def keep_rebuilt(self, session: Session) -> None:
+        """Copy the conversation of an agent that continues a recording, before its first prompt."""
+        database = session.database if self._family.limits.turns != 0 else None
+        if database is not None and self.turns:
+            async with self._family.lock:
+                self.entries[-1] = await self._copied(0, database)
 
     async def copy_now(self, database: Path) -> None:
         """Copy the idle conversation as it is, if there is no copy of its last turn.

@@ -18,7 +18,8 @@ class Branch:
     Attributes:
         number: Its number.
         parent: Number of the connection that it continues, None if it continues none.
-        after_turn: The last turn that both have in common, None without a parent.
+        after_turn: The last turn that both have in common, also with a recording; None if it
+            continues nothing.
         rewound: Whether it is its parent's agent after a rewind.
         turns: Number of its own turns.
     """
@@ -63,11 +64,11 @@ class BranchTree:
             known.numbers.append(number)
         else:
             known = self._agents[note.agent_id] = _Agent([number], note.forked_after_turn or 0)
+            branch.after_turn = note.forked_after_turn
             if parent is not None:
                 place = (note.parent_branch or 0) - 1
                 left = parent.left[place : place + 1] if place >= 0 else []
                 branch.parent = (left or parent.numbers)[-1]
-                branch.after_turn = note.forked_after_turn
         self._agent_of[number] = known
         return branch
 

@@ -211,7 +211,8 @@ def test_rules_on_host_tools_stay_without_trust(frames):
     config = frames.config(tools=[{"name": "pay"}, {"name": "look"}], policyConfig={"rules": rules})
     kept = restricted(config).config["config"]["policyConfig"]["rules"]
     assert [(rule["tool"], rule["decision"].removeprefix("POLICY_DECISION_")) for rule in kept] == [
-        ("pay", "ASK_USER"), ("pay", "ALLOW"), ("look", "ALLOW"), ("*", "DENY"),
+        ("pay", "ASK_USER"), ("pay", "ALLOW"), ("look", "ALLOW"),
+        ("ask_question", "ALLOW"), ("finish", "ALLOW"), ("*", "DENY"),
     ]  # fmt: skip
 
 

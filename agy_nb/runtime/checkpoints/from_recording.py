@@ -1,0 +1,183 @@
+"""`agy.fork`: start an agent that continues the conversation of a recording.
+
+Rule 1: the conversation is rebuilt and compared before the agent starts. An agent whose history
+differs from the recording is shut down again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agy_nb.errors import InvalidConfigError, InvalidInputError
+from agy_nb.runtime.agent import Agent
+from agy_nb.runtime.approval_gate import AskUser
+from agy_nb.runtime.checkpoints.checkpoint_log import checked_turn
+from agy_nb.runtime.default_runtime import runtime
+from agy_nb.runtime.runtime import agent_spec
+from agy_nb.sdk.interfaces import BranchPoint
+from agy_nb.sdk.lazy_backend import load
+from agy_nb.sdk.process import temporary_folders
+from agy_nb.sdk.process.executor import run_in_thread
+
+if TYPE_CHECKING:
+    from agy_nb.cassette.rebuild.rebuild import Rebuild, Rebuilt
+
+
+async def fork(
+    recording: str | os.PathLike[str],
+    turn: int | None = None,
+    *,
+    session: int | None = None,
+    config: Any = None,
+    tools: Sequence[Callable[..., Any]] = (),
+    policies: Sequence[Any] = (),
+    hooks: Sequence[Any] = (),
+    triggers: Sequence[Any] = (),
+    ask_user: AskUser | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> Agent:
+    """Start an agent that continues the conversation of a recording.
+
+    The recorded turns run again on the real harness, with the recorded answers of the model and the
+    recorded results of your tools. No tool runs, and no model is asked. The result is compared with
+    the recording. Then the agent goes on live, with your model, tools and instructions. Those of
+    the recording are not used. Marks that redaction has left in the recording stay marks.
+
+    Args:
+        recording: Folder of the cassette.
+        turn: The last turn of the recording to keep: 1 for the first, 0 for none, -1 for the last;
+            None for all turns.
+        session: Number of the session, from 0, in a cassette with several sessions.
+        config: The SDK's configuration, or a mapping of its fields, for the new agent. Without a
+            `save_dir`, the conversation is in a private folder, which is removed when the agent
+            ends.
+        tools: Host functions; see `create_agent`.
+        policies: The SDK's policies.
+        hooks: The SDK's hooks.
+        triggers: The SDK's triggers.
+        ask_user: Decides on tool calls; True lets the tool run.
+        labels: Labels of the agent.
+
+    Returns:
+        The agent, started, on the default runtime.
+
+    Raises:
+        CassetteNotFoundError: The cassette does not exist.
+        CassetteInvalidError: The cassette is damaged.
+        RebuildError: The turns have a call that would run a second time, such as a built-in tool,
+            or the rebuilt conversation differs from the recording.
+        InvalidInputError: The session or the turn does not exist.
+        InvalidConfigError: No model is configured, or the configuration is rejected.
+        HarnessError: The harness does not start.
+
+    Example:
+        >>> async with agy.testing.ScriptedModel([agy.testing.say("As before.")]) as model:
+        ...     agent = await agy.fork("cassettes/plain_chat", turn=1, config=model.config())
+        ...     print([message.content for message in await agent.history()])
+        ...     print(await agent.chat_text("And now?"))
+        ['Say hello', 'Hello']
+        As before.
+    """
+    checked_turn(turn)
+    _must_be_a_session(session)
+    path = _path_of(recording)
+    spec, handler = agent_spec(
+        config,
+        tools=tools,
+        policies=policies,
+        hooks=hooks,
+        triggers=triggers,
+        ask_user=ask_user,
+        labels=labels,
+    )
+    _must_name_no_conversation(config)
+    module = await run_in_thread(load, "agy_nb.cassette.rebuild.rebuild")
+    rebuild: Rebuild = module.Rebuild(path, turn, session)
+    turns = await run_in_thread(rebuild.read)
+    await _must_name_a_model(config)
+    given = _field(config, "save_dir")
+    folder = given or await run_in_thread(temporary_folders.new_folder)
+    try:
+        rebuilt = await _rebuilt(rebuild, Path(folder))
+        point = BranchPoint(
+            parent_agent_id=None,
+            after_turn=turns,
+            conversation_id=rebuilt.conversation_id or None,
+            save_dir=folder,
+        )
+        agent = await runtime().start(replace(spec, branch=point), handler)
+        try:
+            history = [(message.role, message.content) for message in await agent.history()]
+            rebuild.must_be_history(rebuilt, history)
+        except BaseException:
+            await agent.shutdown()
+            raise
+    except BaseException:
+        if given is None:
+            await run_in_thread(temporary_folders.remove, folder)
+        raise
+    return agent
+
+
+async def _rebuilt(rebuild: Rebuild, folder: Path) -> Rebuilt:
+    """Rebuild the conversation in a thread, which a cancelled caller stops."""
+    work = asyncio.ensure_future(run_in_thread(rebuild.run, folder))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        rebuild.cancel()
+        await asyncio.wait([work])
+        if not work.cancelled():
+            work.exception()  # so that asyncio does not log it
+        raise
+
+
+def _path_of(recording: object) -> Path:
+    if isinstance(recording, str | os.PathLike) and os.fspath(recording):
+        return Path(recording)
+    raise InvalidInputError(
+        f"recording must be the folder of a cassette, got {recording!r}", field="recording"
+    )
+
+
+def _must_be_a_session(session: object) -> None:
+    if session is not None and (isinstance(session, bool) or not isinstance(session, int)):
+        raise InvalidInputError(
+            f"session must be a whole number or None, got {session!r}", field="session"
+        )
+
+
+def _must_name_no_conversation(config: Any) -> None:
+    for name in ("conversation_id", "session_continuation_mode"):
+        if _field(config, name):
+            raise InvalidConfigError(
+                f"config must not set {name}: the agent continues the conversation of the "
+                "recording",
+                field=name,
+            )
+
+
+async def _must_name_a_model(config: Any) -> None:
+    """Check that a real model goes on with the conversation, unless the user chose another one.
+
+    Raises:
+        InvalidConfigError: Only the echo model could answer.
+    """
+    configs = await run_in_thread(load, "agy_nb.sdk.config.sdk_config")
+    launch = await run_in_thread(load, "agy_nb.sdk.process.launch")
+    if configs.needs_a_model(config) and await launch.model_needed():
+        raise InvalidConfigError(
+            f"no model can go on with the recording: set {configs.KEY_VARIABLE}, or pass a model "
+            "with config=. To try it without a key, start agy.testing.EchoModel() and pass its "
+            "config()",
+            field="config",
+        )
+
+
+def _field(config: Any, name: str) -> Any:
+    return config.get(name) if isinstance(config, Mapping) else getattr(config, name, None)
