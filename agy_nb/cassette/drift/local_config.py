@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from agy_nb.cassette.drift.errors import DriftError, NoModelError, UnknownAddressError
 from agy_nb.cassette.storage.cassette_reader import RecordedSession
 from agy_nb.cassette.storage.format import Frame
-from agy_nb.wire.client_config import conversation_of, models_of, paths_of
+from agy_nb.wire.client_config import conversation_of, models_of, paths_of, workspaces_of
 from agy_nb.wire.frames import (
     API_KEY,
     BASE_URL,
@@ -124,12 +124,15 @@ class Workspaces:
     Args:
         sessions: Whose folders.
         root: Where. Folders are made there.
+        given: Folders of the user for the recorded workspaces, in their order.
 
     Raises:
         DriftError: A recorded path leads elsewhere.
     """
 
-    def __init__(self, sessions: Iterable[RecordedSession], root: Path) -> None:
+    def __init__(
+        self, sessions: Sequence[RecordedSession], root: Path, given: Iterable[str] = ()
+    ) -> None:
         recorded = sorted({p for s in sessions for p in paths_of(s.config).values()})
         for path in recorded:
             if ".." in path.replace("\\", "/").split("/") or "\0" in path:
@@ -140,6 +143,9 @@ class Workspaces:
         self._here = {path: root / os.path.relpath(path, common) for path in recorded}
         for folder in self._here.values():
             folder.mkdir(parents=True, exist_ok=True)
+        for session in sessions:
+            pairs = zip(workspaces_of(session.config), given, strict=False)
+            self._here |= {there: Path(here) for there, here in pairs}
 
     def into(self, config: Frame) -> Frame:
         """A configuration with folders of this machine."""

@@ -50,6 +50,7 @@ class DriftSettings:
         silence_s: Seconds without a frame, in a turn, after which a rerun is given up.
         trust: Whether to start recorded MCP servers, give the recorded answers of hooks, and obey
             recorded rules that allow tools of the harness.
+        workspaces: Folders of the user for the recorded workspaces; temporary ones beyond these.
     """
 
     model: AnsweringModel
@@ -57,6 +58,7 @@ class DriftSettings:
     folder: Path | None = None
     silence_s: float = 120.0
     trust: bool = False
+    workspaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ class HarnessRun:
         self.save_dir = folder / "save"
         self._settings = settings
         self._journal = journal
-        self._folders = Workspaces(sessions, folder)
+        self._folders = Workspaces(sessions, folder, settings.workspaces)
         self._conversations = Conversations()
         self.unanswered: list[str] = []
         self.refused: dict[str, None] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import tempfile
 import threading
@@ -91,11 +92,13 @@ class Rebuild:
         self._turns = first_turns(self._cassette, self._turn, self._number)
         return self._turns.turn
 
-    def run(self, save_dir: Path) -> Rebuilt:
+    def run(self, save_dir: Path, workspaces: Sequence[str] | None = None) -> Rebuilt:
         """Rebuild the conversation. Blocks; starts a harness, and writes the disk.
 
         Args:
             save_dir: Folder for the harness's file.
+            workspaces: Folders that the conversation names in place of the recorded workspaces; the
+                working folder when None.
 
         Raises:
             RebuildError: The harness rejects the recording, or the result differs from it.
@@ -110,7 +113,8 @@ class Rebuild:
             return Rebuilt(0)
         with tempfile.TemporaryDirectory(prefix="agy-") as folder:
             root = Path(folder)
-            live = self._again(root, self._turns.session)
+            given = [str(Path.cwd())] if workspaces is None else map(os.path.abspath, workspaces)
+            live = self._again(root, self._turns.session, tuple(given))
             self._must_be_equal(self._turns.session, live)
             conversation = _conversation_of(live)
             _move(root / "here" / "save", save_dir, conversation)
@@ -143,7 +147,9 @@ class Rebuild:
         if stop is not None:
             stop()
 
-    def _again(self, root: Path, session: RecordedSession) -> RecordedSession:
+    def _again(
+        self, root: Path, session: RecordedSession, workspaces: tuple[str, ...]
+    ) -> RecordedSession:
         """Run the session, and return its new recording."""
         assert self._cassette is not None
         redactor = Redactor()
@@ -154,7 +160,7 @@ class Rebuild:
         here.mkdir()
         try:
             with self._model(session, redactor) as model:
-                settings = DriftSettings(model=model, silence_s=_SILENCE_S)
+                settings = DriftSettings(model=model, silence_s=_SILENCE_S, workspaces=workspaces)
                 run = HarnessRun((session,), real_harness.find(), here, settings, journal)
                 asyncio.run(self._stoppable(run))
                 self._must_be_recorded(session, model.error)

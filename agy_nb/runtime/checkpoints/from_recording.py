@@ -46,7 +46,8 @@ async def fork(
     The recorded turns run again on the real harness, with the recorded answers of the model and the
     recorded results of your tools. No tool runs, and no model is asked. The result is compared with
     the recording. Then the agent goes on live, with your model, tools and instructions. Those of
-    the recording are not used. Marks that redaction has left in the recording stay marks.
+    the recording are not used. Marks that redaction has left in the recording stay marks. Paths in
+    the recorded workspaces become paths in yours.
 
     Args:
         recording: Folder of the cassette.
@@ -103,7 +104,7 @@ async def fork(
     given = _field(config, "save_dir")
     folder = given or await run_in_thread(temporary_folders.new_folder)
     try:
-        rebuilt = await _rebuilt(rebuild, Path(folder))
+        rebuilt = await _rebuilt(rebuild, Path(folder), _workspaces(config))
         point = BranchPoint(
             parent_agent_id=None,
             after_turn=turns,
@@ -124,9 +125,9 @@ async def fork(
     return agent
 
 
-async def _rebuilt(rebuild: Rebuild, folder: Path) -> Rebuilt:
+async def _rebuilt(rebuild: Rebuild, folder: Path, workspaces: Sequence[str] | None) -> Rebuilt:
     """Rebuild the conversation in a thread, which a cancelled caller stops."""
-    work = asyncio.ensure_future(run_in_thread(rebuild.run, folder))
+    work = asyncio.ensure_future(run_in_thread(rebuild.run, folder, workspaces))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
@@ -135,6 +136,20 @@ async def _rebuilt(rebuild: Rebuild, folder: Path) -> Rebuilt:
         if not work.cancelled():
             work.exception()  # so that asyncio does not log it
         raise
+
+
+def _workspaces(config: Any) -> list[str] | None:
+    folders = _field(config, "workspaces")
+    if folders is None:  # the SDK's default, the working folder
+        return None
+    if isinstance(folders, str | os.PathLike):
+        folders = [folders]
+    try:
+        return [os.fspath(folder) for folder in folders]
+    except TypeError:
+        raise InvalidConfigError(
+            f"workspaces must be folders, got {folders!r}", field="workspaces"
+        ) from None
 
 
 def _path_of(recording: object) -> Path:

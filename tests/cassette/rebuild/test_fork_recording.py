@@ -1,5 +1,6 @@
 """`agy.fork`: an agent that continues the conversation of a recording, on the real harness."""
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -125,7 +126,38 @@ async def test_marks_of_the_redaction_stay_marks(tmp_path):
         assert model.requests[-1].user_texts[0] == "my key is {{agy:secret}}"
 
 
-async def test_an_empty_folder_of_the_agent_is_left_only_with_a_save_dir(tmp_path):
+async def test_paths_of_the_recorded_workspace_are_paths_of_the_own_one(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    new.mkdir()
+    async with (
+        ScriptedModel([say(f"I read {old}/data.csv")]) as model,
+        agy.use_cassette(tmp_path / "c", "all"),
+    ):
+        agent = await agy.create_agent(model.config(workspaces=[str(old)]))
+        await agent.chat_text(f"Read {old}/data.csv")
+        await agent.shutdown()
+    async with EchoModel() as model:
+        agent = await agy.fork(tmp_path / "c", config=model.config(workspaces=[str(new)]))
+        assert await said(agent) == [
+            ("user", f"Read {new}/data.csv"),
+            ("model", f"I read {new}/data.csv"),
+        ]
+    assert list(new.iterdir()) == []
+
+
+async def test_a_cancelled_caller_starts_no_agent(tmp_path):
+    await record(tmp_path / "c", "one", "two")
+    async with EchoModel() as model:
+        work = asyncio.ensure_future(agy.fork(tmp_path / "c", config=model.config()))
+        await asyncio.sleep(0)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        assert agy.runtime().agent_ids == ()
+
+
+async def test_the_folder_of_the_conversation_is_removed_with_the_agent(tmp_path):
     await record(tmp_path / "c", "one")
     async with EchoModel() as model:
         agent = await agy.fork(tmp_path / "c", config=model.config())
