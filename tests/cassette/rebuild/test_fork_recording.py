@@ -3,11 +3,14 @@
 import asyncio
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
 import agy_nb as agy
+from agy_nb.cassette.http.response_fields import END
+from agy_nb.cassette.shim import real_harness
 from agy_nb.cassette.storage.format import MODEL, WIRE
 from agy_nb.cassette.storage.model_log import read_model
 from agy_nb.cassette.storage.shared.model_yaml import write_model_yaml
@@ -146,14 +149,32 @@ async def test_paths_of_the_recorded_workspace_are_paths_of_the_own_one(tmp_path
     assert list(new.iterdir()) == []
 
 
-async def test_a_cancelled_caller_starts_no_agent(tmp_path):
-    await record(tmp_path / "c", "one", "two")
+async def test_a_cancelled_caller_stops_the_harness_and_starts_no_agent(tmp_path, monkeypatch):
+    await record(tmp_path / "c", "one")
+    found = read_model(tmp_path / "c")
+    for made in found:
+        made["response"][END] = "aborted"  # the answer has no end: the rebuild would wait for 30 s
+    write_model_yaml(tmp_path / "c" / MODEL, found)
+    started = threading.Event()
+    harnesses = []
+
+    class Watched(real_harness.RealHarness):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            harnesses.append(self._process)
+
+        async def connect(self):
+            started.set()
+            return await super().connect()
+
+    monkeypatch.setattr(real_harness, "RealHarness", Watched)
     async with EchoModel() as model:
         work = asyncio.ensure_future(agy.fork(tmp_path / "c", config=model.config()))
-        await asyncio.sleep(0)
+        await asyncio.to_thread(started.wait, 20)
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await work
+            await asyncio.wait_for(work, 20)
+        assert [process.poll() is None for process in harnesses] == [False]
         assert agy.runtime().agent_ids == ()
 
 
