@@ -293,18 +293,6 @@ class Runtime:
             ask_user=ask_user,
             labels=labels,
         )
-        return await self.start(spec, handler)
-
-    async def start(self, spec: AgentSpec, handler: AskUser | None) -> Agent:
-        """Start an agent from its parts, which `agent_spec` collects.
-
-        Args:
-            spec: The agent.
-            handler: Its approval handler.
-
-        Returns:
-            The agent, started.
-        """
         reply = await self.submit(CreateAgent(), CreateAgentPayload(spec, handler))
         assert isinstance(reply, r.AgentCreated)
         return self.handle_of(reply.agent_id, handler)

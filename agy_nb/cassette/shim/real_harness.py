@@ -149,14 +149,18 @@ class RealHarness:
         from websockets.asyncio.client import connect
 
         sock = await self._socket()
-        return await connect(
-            f"ws://127.0.0.1:{self._port}/",
-            sock=sock,  # through no proxy
-            additional_headers={"x-goog-api-key": self._key},
-            max_size=None,
-            compression=None,
-            ping_interval=None,
-        )
+        try:
+            return await connect(
+                f"ws://127.0.0.1:{self._port}/",
+                sock=sock,  # through no proxy
+                additional_headers={"x-goog-api-key": self._key},
+                max_size=None,
+                compression=None,
+                ping_interval=None,
+            )
+        except BaseException:  # also a cancelled caller
+            sock.close()
+            raise
 
     async def _socket(self) -> socket.socket:
         """A connection; it tells its port a moment before it listens."""

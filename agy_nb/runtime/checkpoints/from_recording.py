@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.errors import InvalidConfigError, InvalidInputError
+from agy_nb.protocol.commands import CreateAgent
+from agy_nb.protocol.replies import AgentCreated
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.approval_gate import AskUser
 from agy_nb.runtime.checkpoints.checkpoint_log import checked_turn
 from agy_nb.runtime.default_runtime import runtime
+from agy_nb.runtime.handlers import CreateAgentPayload
 from agy_nb.runtime.runtime import agent_spec
 from agy_nb.sdk.interfaces import BranchPoint
 from agy_nb.sdk.lazy_backend import load
@@ -111,7 +114,10 @@ async def fork(
             conversation_id=rebuilt.conversation_id or None,
             save_dir=folder,
         )
-        agent = await runtime().start(replace(spec, branch=point), handler)
+        payload = CreateAgentPayload(replace(spec, branch=point), handler)
+        reply = await runtime().submit(CreateAgent(), payload)
+        assert isinstance(reply, AgentCreated)
+        agent = runtime().handle_of(reply.agent_id, handler)
         try:
             history = [(message.role, message.content) for message in await agent.history()]
             rebuild.must_be_history(rebuilt, history)
