@@ -14,6 +14,7 @@ from agy_nb.cassette.storage.cassette_reader import Cassette, RecordedSession
 from agy_nb.cassette.storage.format import Frame
 from agy_nb.cassette.storage.model_log import has_model
 from agy_nb.errors import InvalidInputError
+from agy_nb.protocol.turn_numbers import index_of
 from agy_nb.wire import frames as f
 from agy_nb.wire.frames import TURN_KINDS, kind_of, turn_ended
 from agy_nb.wire.json_values import object_of
@@ -50,7 +51,7 @@ def first_turns(cassette: Cassette, turn: int | None, number: int | None) -> Rec
     session = _chosen(cassette, number)
     where = f"session {session.number} of {cassette.path}"
     starts = _starts(session)
-    last = _index_of(turn, len(starts), where)
+    last = index_of(turn, len(starts), where)
     cut = RecordedSession(session.number)
     end = starts[last] if last < len(starts) else len(session.lines)
     cut.lines = session.lines[:end]
@@ -123,20 +124,6 @@ def _starts(session: RecordedSession) -> list[int]:
         for place, line in enumerate(session.lines)
         if line.direction == "client" and kind_of(line.frame) in TURN_KINDS
     ]
-
-
-def _index_of(turn: int | None, turns: int, where: str) -> int:
-    if turn is None:
-        return turns
-    found = turn if turn >= 0 else turns + 1 + turn
-    if turn > turns or (turn < 0 and found < 1):
-        has = f"{turns} turn{'' if turns == 1 else 's'}"
-        raise InvalidInputError(
-            f"turn {turn} is out of range, {where} has {has}: use 1 for the state after the first "
-            "turn, 0 for the beginning, or -1 for the last turn",
-            field="turn",
-        )
-    return found
 
 
 def _refused(session: RecordedSession) -> Iterator[tuple[int, str]]:

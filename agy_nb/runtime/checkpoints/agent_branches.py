@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from agy_nb.errors import InvalidInputError
 from agy_nb.protocol import commands as c, replies as r
 from agy_nb.protocol.labels import checked_labels
+from agy_nb.protocol.turn_numbers import checked_turn
 from agy_nb.protocol.values import Message
 from agy_nb.runtime.agent_state import AgentState
 from agy_nb.runtime.approval_gate import AskUser
 from agy_nb.runtime.checkpoints.branching import ForkPayload
-from agy_nb.runtime.checkpoints.checkpoint_log import CheckpointLog, checked_turn, turn_ids_of
+from agy_nb.runtime.checkpoints.checkpoint_log import CheckpointLog, turn_ids_of
 from agy_nb.sdk.deadlocks import running
 
 if TYPE_CHECKING:

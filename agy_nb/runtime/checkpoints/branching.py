@@ -21,13 +21,9 @@ from agy_nb.errors import CheckpointError, InvalidConfigError
 from agy_nb.protocol import commands as c, replies as r
 from agy_nb.protocol.events import TurnsAbandoned
 from agy_nb.protocol.labels import checked_labels
+from agy_nb.protocol.turn_numbers import index_of
 from agy_nb.runtime.approval_gate import AskUser
-from agy_nb.runtime.checkpoints.checkpoint_log import (
-    Checkpoint,
-    CheckpointLog,
-    index_of,
-    turn_ids_of,
-)
+from agy_nb.runtime.checkpoints.checkpoint_log import Checkpoint, CheckpointLog, turn_ids_of
 from agy_nb.runtime.checkpoints.workspace_copy import copy_workspaces, remove_copies
 from agy_nb.sdk.interfaces import AgentSpec, BranchPoint, now
 from agy_nb.sdk.process import temporary_folders
@@ -118,14 +114,12 @@ def _not_in_the_recording(state: AgentState) -> Iterator[None]:
 
 
 async def _copied_workspaces(config: Any) -> list[str]:
-    from agy_nb.sdk.config.changed_config import value_of
+    from agy_nb.sdk.config.changed_config import workspaces_of
 
-    folders = value_of(config, "workspaces")
+    folders = workspaces_of(config)
     if folders is None:  # the SDK's default
         folders = [await run_in_thread(os.getcwd)]
-    elif isinstance(folders, str | os.PathLike):
-        folders = [folders]
-    return await run_in_thread(copy_workspaces, [os.fspath(each) for each in folders])
+    return await run_in_thread(copy_workspaces, folders)
 
 
 async def _changed(config: Any, changes: Any) -> Any:

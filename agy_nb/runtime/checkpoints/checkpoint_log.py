@@ -280,36 +280,3 @@ def _copy(store: PageStore, database: Path) -> tuple[bytes, ...]:
     from agy_nb.runtime.checkpoints.database import read_pages  # loads sqlite3
 
     return store.add(read_pages(database))
-
-
-def index_of(turn: int | None, turns: int) -> int:
-    """Return a turn of a conversation as a number from 0.
-
-    Args:
-        turn: 1 for the first turn, 0 for the beginning, -1 for the last turn; None for now.
-        turns: How many turns there are.
-
-    Raises:
-        InvalidInputError: The turn is out of range.
-    """
-    if turn is None:
-        return turns
-    found = turn if turn >= 0 else turns + 1 + turn
-    if turn > turns or (turn < 0 and found < 1):
-        has = f"{turns} turn{'' if turns == 1 else 's'}"
-        raise InvalidInputError(
-            f"turn {turn} is out of range, the conversation has {has}: use 1 for the state after "
-            "the first turn, 0 for the beginning, or -1 for the last turn",
-            field="turn",
-        )
-    return found
-
-
-def checked_turn(turn: object) -> None:
-    """Check the type of a turn's number.
-
-    Raises:
-        InvalidInputError: It is neither a whole number nor None.
-    """
-    if turn is not None and (isinstance(turn, bool) or not isinstance(turn, int)):
-        raise InvalidInputError(f"turn must be a whole number or None, got {turn!r}", field="turn")

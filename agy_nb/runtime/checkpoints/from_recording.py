@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from agy_nb.errors import InvalidConfigError, InvalidInputError
 from agy_nb.protocol.commands import CreateAgent
 from agy_nb.protocol.replies import AgentCreated
+from agy_nb.protocol.turn_numbers import checked_turn
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.approval_gate import AskUser
-from agy_nb.runtime.checkpoints.checkpoint_log import checked_turn
 from agy_nb.runtime.default_runtime import runtime
 from agy_nb.runtime.handlers import CreateAgentPayload
 from agy_nb.runtime.runtime import agent_spec
+from agy_nb.sdk.config.changed_config import value_of, workspaces_of
 from agy_nb.sdk.interfaces import BranchPoint
 from agy_nb.sdk.lazy_backend import load
 from agy_nb.sdk.process import temporary_folders
@@ -104,10 +105,10 @@ async def fork(
     rebuild: Rebuild = module.Rebuild(path, turn, session)
     turns = await run_in_thread(rebuild.read)
     await _must_name_a_model(config)
-    given = _field(config, "save_dir")
+    given = value_of(config, "save_dir")
     folder = given or await run_in_thread(temporary_folders.new_folder)
     try:
-        rebuilt = await _rebuilt(rebuild, Path(folder), _workspaces(config))
+        rebuilt = await _rebuilt(rebuild, Path(folder), workspaces_of(config))
         point = BranchPoint(
             parent_agent_id=None,
             after_turn=turns,
@@ -144,20 +145,6 @@ async def _rebuilt(rebuild: Rebuild, folder: Path, workspaces: Sequence[str] | N
         raise
 
 
-def _workspaces(config: Any) -> list[str] | None:
-    folders = _field(config, "workspaces")
-    if folders is None:  # the SDK's default, the working folder
-        return None
-    if isinstance(folders, str | os.PathLike):
-        folders = [folders]
-    try:
-        return [os.fspath(folder) for folder in folders]
-    except TypeError:
-        raise InvalidConfigError(
-            f"workspaces must be folders, got {folders!r}", field="workspaces"
-        ) from None
-
-
 def _path_of(recording: object) -> Path:
     if isinstance(recording, str | os.PathLike) and os.fspath(recording):
         return Path(recording)
@@ -175,7 +162,7 @@ def _must_be_a_session(session: object) -> None:
 
 def _must_name_no_conversation(config: Any) -> None:
     for name in ("conversation_id", "session_continuation_mode"):
-        if _field(config, name):
+        if value_of(config, name):
             raise InvalidConfigError(
                 f"config must not set {name}: the agent continues the conversation of the "
                 "recording",
@@ -198,7 +185,3 @@ async def _must_name_a_model(config: Any) -> None:
             "config()",
             field="config",
         )
-
-
-def _field(config: Any, name: str) -> Any:
-    return config.get(name) if isinstance(config, Mapping) else getattr(config, name, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,3 +49,22 @@ def changed(config: Any, changes: Any) -> Any:
 def value_of(config: Any, name: str) -> Any:
     """Return a field of a configuration, None where it is not set."""
     return config.get(name) if isinstance(config, Mapping) else getattr(config, name, None)
+
+
+def workspaces_of(config: Any) -> list[str] | None:
+    """Return the workspaces of a configuration, None for the SDK's default, the working folder.
+
+    Raises:
+        InvalidConfigError: They are not folders.
+    """
+    folders = value_of(config, "workspaces")
+    if folders is None:
+        return None
+    if isinstance(folders, str | os.PathLike):
+        folders = [folders]
+    try:
+        return [os.fspath(folder) for folder in folders]
+    except TypeError:
+        raise InvalidConfigError(
+            f"workspaces must be folders, got {folders!r}", field="workspaces"
+        ) from None
