@@ -39,7 +39,7 @@ help: ## Show this list
 
 .PHONY: demo
 demo: $(VENV)/.ready-demo ## Run the quickstart notebook without a browser, and print where the result is
-	$(BIN)/agy-nb demo
+	$(BIN)/agy-nb demo --output build/demo
 
 .PHONY: lab
 lab: $(VENV)/.ready ## Open the notebooks in JupyterLab

@@ -93,9 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     demo_parser.add_argument(
         "--output",
         type=Path,
-        default=demo.OUTPUT,
         metavar="DIR",
-        help="folder for the executed notebook and its HTML page (default: %(default)s)",
+        help="folder for the executed notebook and its HTML page (default: a new temporary folder)",
     )
     demo_parser.set_defaults(run=_demo)
     doctor_parser = commands.add_parser(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 NAME = "quickstart.ipynb"
 CELL_TIMEOUT_S = 180.0
-OUTPUT = Path("build/demo")
 
 
 class DemoError(AgyError):
@@ -46,12 +46,13 @@ class Written:
 
 
 def run(
-    output: Path = OUTPUT, *, notebook: Path | None = None, tell: Callable[[str], None] = print
+    output: Path | None = None, *, notebook: Path | None = None, tell: Callable[[str], None] = print
 ) -> Written:
     """Execute the quickstart notebook and write it, with its outputs, as notebook and page.
 
     Args:
-        output: Folder to write to; created if it does not exist.
+        output: Folder to write to, created if it does not exist. None for a new folder among the
+            system's temporary files, so that the demo leaves your project as it is.
         notebook: A notebook to run instead of the quickstart.
         tell: Called with each line of progress.
 
@@ -63,6 +64,8 @@ def run(
     """
     source = notebook or _quickstart()
     headless.require("nbconvert", *headless.NEEDED)
+    if output is None:
+        output = Path(tempfile.mkdtemp(prefix="agy-nb-demo-"))
     output.mkdir(parents=True, exist_ok=True)
     import nbformat
 

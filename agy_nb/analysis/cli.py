@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from agy_nb.analysis.errors import MissingPricesWarning
 from agy_nb.analysis.metrics.usage_columns import By
 from agy_nb.errors import InvalidInputError
 from agy_nb.protocol.labels import problem_of
@@ -105,6 +107,12 @@ def run(arguments: argparse.Namespace) -> int:
         InvalidInputError: There is nothing at a path, no such time zone, or the format needs
             `--output`.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MissingPricesWarning)  # the command prints a note
+        return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     from agy_nb.analysis.export.text_table import aligned, usage_rows
     from agy_nb.analysis.metrics.groups import check_keys
 

@@ -4,6 +4,9 @@
 AgyError
   + MissingExtraError      a package is not installed; `extra` names the extra of agy-nb
   + SpansNotExportedError  an exporter refused spans; `exported` spans were sent before
+
+UserWarning
+  + MissingPricesWarning   cost is NA because no price table is installed; shown once
 ```
 """
 
@@ -55,3 +58,15 @@ class SpansNotExportedError(AgyError):
     def __init__(self, message: str, *, exported: int) -> None:
         super().__init__(message)
         self.exported = exported
+
+
+class MissingPricesWarning(UserWarning):
+    """Costs are NA because no price table is installed. Shown once per process.
+
+    What to do: `pip install 'agy-nb[cost]'`, or pass your own prices with `with_prices`.
+
+    Example:
+        >>> import warnings
+        >>> from agy_nb.analysis.errors import MissingPricesWarning
+        >>> warnings.simplefilter("ignore", MissingPricesWarning)  # hide it
+    """

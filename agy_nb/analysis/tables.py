@@ -13,6 +13,7 @@ from agy_nb.analysis.export.exports import Exports
 from agy_nb.analysis.label_columns import labelled, with_recorded_labels
 from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.analysis.metrics.groups import Key
+from agy_nb.analysis.metrics.price_table import warn_without_table
 from agy_nb.analysis.metrics.usage import usage_table
 from agy_nb.analysis.plotting.plots import Plots
 from agy_nb.analysis.schema import TABLES
@@ -142,6 +143,7 @@ class Tables(SessionCollection, Plots, Exports):
             >>> usage.loc[usage.session_name == "plain_chat", "total_tokens"].tolist()
             [214]
         """
+        warn_without_table(self)
         return usage_table(self._within(since, until, where, tz), by, tz)
 
     def summary(
@@ -170,6 +172,7 @@ class Tables(SessionCollection, Plots, Exports):
         """
         from agy_nb.analysis.metrics.summary import summary
 
+        warn_without_table(self)
         return summary(self._within(since, until, where, tz), by, tz=tz)
 
     def branches(self) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+import warnings
 
 import pandas as pd
 import pytest
@@ -13,8 +14,10 @@ from hypothesis import given, strategies as st
 
 from agy_nb.analysis import Prices, load
 from agy_nb.analysis.cli import add_parser
+from agy_nb.analysis.errors import MissingPricesWarning
 from agy_nb.analysis.export.files import csv
 from agy_nb.analysis.export.text_table import aligned, text_rows
+from agy_nb.analysis.metrics import price_table
 from agy_nb.analysis.metrics.compare import compare
 from agy_nb.analysis.metrics.usage_columns import USAGE_KEYS
 from agy_nb.analysis.schema import TABLES
@@ -162,6 +165,31 @@ def test_without_the_price_table_cost_is_unknown(monkeypatch):
     monkeypatch.setitem(sys.modules, "genai_prices", None)
     found = price()
     assert (found.status, found.total) == ("no_price_table", None)
+
+
+def test_missing_price_table_is_a_warning_once_where_cost_is_asked_for(sessions, monkeypatch):
+    monkeypatch.setitem(sys.modules, "genai_prices", None)
+    monkeypatch.setattr(price_table, "_warned", False)
+    sessions = sessions.with_prices(Prices())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert sessions.turns.shape[0]  # no cost in this table
+        assert caught == []
+        assert sessions.usage("session")["cost_usd"].isna().all()
+        sessions.summary()
+        sessions.usage()
+    [warning] = caught
+    assert warning.category is MissingPricesWarning
+    assert "pip install 'agy-nb[cost]'" in str(warning.message)
+    assert warning.filename == __file__
+
+
+def test_own_prices_need_no_price_table(sessions, monkeypatch):
+    monkeypatch.setitem(sys.modules, "genai_prices", None)
+    monkeypatch.setattr(price_table, "_warned", False)
+    own = Prices(own={"gemini-2.5-flash": (1.0, 0.1, 10.0)})
+    assert sessions.with_prices(own).usage("session")["cost_usd"].notna().all()
+    assert sessions.with_prices(None).usage("session")["cost_usd"].isna().all()
 
 
 def test_own_price_counts_cached_tokens_once():

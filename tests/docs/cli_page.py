@@ -23,7 +23,7 @@ agy-nb cassette verify cassettes/weather      # check one for damage and secrets
 agy-nb usage cassettes --by model --format csv
 ```
 
-`agy-nb --help` lists the commands, and `agy-nb COMMAND --help` explains one. `python -m agy_nb.cli`
+`agy-nb --help` lists the commands, and `agy-nb COMMAND --help` explains one. `python -m agy_nb`
 is the same. The output has colours and tables in a terminal, and plain lines in a pipe.
 
 | exit code | meaning |

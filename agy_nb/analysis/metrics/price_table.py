@@ -7,13 +7,18 @@ one, the price is unknown; the standard price would be wrong.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from agy_nb.analysis.errors import MissingPricesWarning
 from agy_nb.analysis.metrics.call_usage import PRICED_APART, table_usage
 from agy_nb.protocol.values import ModalityTokens, TokenUsage
+
+if TYPE_CHECKING:
+    from agy_nb.analysis.metrics.groups import Source
 
 _MILLION = 1_000_000
 _PLACES = ("service_tier_", "on_demand_")
@@ -146,6 +151,29 @@ def context_window(names: Sequence[str], provider: str) -> int | None:
     except PriceError:
         return None
     return found
+
+
+_warned = False
+
+
+def warn_without_table(source: Source) -> None:
+    """Warn once per process if calls have no cost because no price table is installed.
+
+    Args:
+        source: The tables whose cost a user asked for.
+    """
+    global _warned  # noqa: PLW0603 - once per process, also if filters show a warning twice
+    if _warned or _snapshot() is not None:
+        return
+    if not source.frame("model_calls")["cost_status"].eq("no_price_table").any():
+        return
+    _warned = True
+    warnings.warn(
+        "cost_usd is NA: no price table is installed. Run `pip install 'agy-nb[cost]'`, or pass "
+        "your own prices with `with_prices(Prices(own=...))`",
+        MissingPricesWarning,
+        stacklevel=3,
+    )
 
 
 def _snapshot() -> Any:

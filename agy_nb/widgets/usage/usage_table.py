@@ -107,8 +107,10 @@ def read_usage(
         by: The groupings to sum up.
         prices: Looks up the context windows of models.
     """
-    sums = {each: tables.usage(each) for each in {*by, "turn"}}
-    totals = tables.usage("session")
+    from agy_nb.analysis.metrics.usage import usage_table
+
+    sums = {each: usage_table(tables, each) for each in {*by, "turn"}}
+    totals = usage_table(tables, "session")
     calls = tables.model_calls
     free = calls[calls["cost_usd"].isna() & calls["status"].eq("metered")][
         ["cost_status", "model"]

@@ -122,7 +122,9 @@ class UsageView(ViewWidget):
             return
         missing = [by for by in ut.GROUPINGS if by not in usage.sums]
         if missing:
-            more = await asyncio.to_thread(lambda: {by: tables.usage(by) for by in missing})
+            from agy_nb.analysis.metrics.usage import usage_table
+
+            more = await asyncio.to_thread(lambda: {by: usage_table(tables, by) for by in missing})
             if self._usage is usage:
                 self._usage = usage._replace(sums={**usage.sums, **more})
                 self._show()
