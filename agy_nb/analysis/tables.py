@@ -309,4 +309,4 @@ class Tables(SessionCollection, Plots, Exports):
         return summary_html(self)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {', '.join(TABLES)}>"
+        return f"<{type(self).__name__}: sessions, turns, model_calls, {len(TABLES) - 3} more>"

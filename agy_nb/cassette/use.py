@@ -23,6 +23,8 @@ from agy_nb.cassette.storage.format import cassette_path
 from agy_nb.protocol.labels import checked_labels
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_LONGEST_PATH = 60
+"""Characters of a path in the repr."""
 
 
 class use_cassette:  # noqa: N801 - a context manager that reads as a function, as in vcrpy
@@ -170,7 +172,9 @@ class use_cassette:  # noqa: N801 - a context manager that reads as a function, 
         return self._use is not None and self._use.has_echo
 
     def __repr__(self) -> str:
-        return f"use_cassette({str(self.path)!r}, {self._options.record_mode!r})"
+        path = str(self.path)
+        shown = path if len(path) <= _LONGEST_PATH else f"...{path[-_LONGEST_PATH:]}"
+        return f"use_cassette({shown!r}, {self._options.record_mode!r})"
 
     def __enter__(self) -> Self:
         session = CassetteSession(self._options)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from decimal import Decimal
 
 from agy_nb.analysis.metrics.turn_cost import Cost
-
-_CENT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +44,7 @@ class Progress:
         usd, limit = self.cost.usd, "" if self.limit is None else f" of ${self.limit:,.2f}"
         if usd is None:
             return "cost unknown" if self.cost.is_lower_bound else f"$0.00{limit}" if limit else ""
-        least = "at least " if self.cost.is_lower_bound else ""
-        return f"{least}{dollars(usd)}{limit}"
-
-
-def dollars(usd: float) -> str:
-    """Format US dollars: two digits after the point, or two that matter below a cent.
-
-    Example:
-        >>> dollars(1.5), dollars(0.023), dollars(0.00123)
-        ('$1.50', '$0.02', '$0.0012')
-    """
-    if usd and usd < _CENT:
-        return f"${Decimal(f'{usd:.2g}'):f}"
-    return f"${usd:,.2f}"
+        return f"{self.cost}{limit}"
 
 
 class TerminalLine:

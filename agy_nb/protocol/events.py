@@ -15,6 +15,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, JsonValue
 
+from agy_nb.protocol.short_repr import short_repr
 from agy_nb.protocol.values import (
     Answer,
     AskedQuestion,
@@ -74,7 +75,7 @@ class ApprovalState(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Event:
     """What all events have.
 
@@ -91,8 +92,10 @@ class Event:
     trajectory: Trajectory = Trajectory()
     at: Instant = field(default=0.0, compare=False, repr=False)
 
+    __repr__ = short_repr
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Text(Event):
     """A piece of an answer.
 
@@ -112,7 +115,7 @@ class Text(Event):
     type: Literal["text"] = field(default="text", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Thought(Event):
     """A piece of the model's thoughts.
 
@@ -123,7 +126,7 @@ class Thought(Event):
     Example:
         >>> from agy_nb.protocol.events import Thought
         >>> Thought(text="A tool knows that.")
-        Thought(trajectory=..., text='A tool knows that.', step_index=0)
+        Thought(text='A tool knows that.')
     """
 
     text: str
@@ -131,7 +134,7 @@ class Thought(Event):
     type: Literal["thought"] = field(default="thought", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ToolCall(Event):
     """A tool is called.
 
@@ -158,7 +161,7 @@ class ToolCall(Event):
     type: Literal["tool_call"] = field(default="tool_call", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ToolResult(Event):
     """A tool has answered.
 
@@ -191,7 +194,7 @@ class ToolResult(Event):
     type: Literal["tool_result"] = field(default="tool_result", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Step(Event):
     """A step was begun or has changed its status; pieces of its text are not repeated here.
 
@@ -227,7 +230,7 @@ class Step(Event):
     type: Literal["step"] = field(default="step", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Usage(Event):
     """A model call was metered.
 
@@ -250,7 +253,7 @@ class Usage(Event):
     type: Literal["usage"] = field(default="usage", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Approval(Event):
     """A tool call asks for approval, or was decided on.
 
@@ -288,7 +291,7 @@ class Approval(Event):
     type: Literal["approval"] = field(default="approval", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Question(Event):
     """The model asks the user, or was answered.
 
@@ -309,7 +312,7 @@ class Question(Event):
     type: Literal["question"] = field(default="question", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Error(Event):
     """Something went wrong.
 
@@ -338,7 +341,7 @@ class Error(Event):
     type: Literal["error"] = field(default="error", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Waiting(Event):
     """The turn sends nothing before a moment; the next `State` ends the wait.
 
@@ -359,7 +362,7 @@ class Waiting(Event):
     type: Literal["waiting"] = field(default="waiting", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class State(Event):
     """The turn is in another state.
 
@@ -377,7 +380,7 @@ class State(Event):
     type: Literal["state"] = field(default="state", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class TurnBegan(Event):
     """A turn began: a prompt or a trigger was sent, or the harness woke up by itself.
 
@@ -400,7 +403,7 @@ class TurnBegan(Event):
     type: Literal["turn_began"] = field(default="turn_began", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class TrajectoryState(Event):
     """A trajectory started, waits, or came to rest.
 
@@ -422,7 +425,7 @@ class TrajectoryState(Event):
     type: Literal["trajectory_state"] = field(default="trajectory_state", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class StructuredOutput(Event):
     """The agent finished with a value that fits its `response_schema`.
 
@@ -439,7 +442,7 @@ class StructuredOutput(Event):
     type: Literal["structured_output"] = field(default="structured_output", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SessionConfigured(Event):
     """The client told the harness what the agent is made of.
 
@@ -466,7 +469,7 @@ class SessionConfigured(Event):
     type: Literal["session_configured"] = field(default="session_configured", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SessionOpened(Event):
     """The harness opened a conversation, a new one or one that goes on.
 
@@ -491,7 +494,7 @@ class SessionOpened(Event):
     type: Literal["session_opened"] = field(default="session_opened", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SessionClosed(Event):
     """The connection to the harness ended.
 
@@ -512,7 +515,7 @@ class SessionClosed(Event):
     type: Literal["session_closed"] = field(default="session_closed", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class AgentStarted(Event):
     """An agent of the runtime holds this connection. A host note: it never crosses the wire.
 
@@ -544,7 +547,7 @@ An agent that lives for days must not grow by what a rewind would need.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class TurnsAbandoned(Event):
     """The agent went back to an earlier turn. A host note: it never crosses the wire.
 
@@ -566,7 +569,7 @@ class TurnsAbandoned(Event):
     type: Literal["turns_abandoned"] = field(default="turns_abandoned", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ToolException(Event):
     """A host tool raised. A host note: of an exception only its text crosses the wire.
 
@@ -589,7 +592,7 @@ class ToolException(Event):
     type: Literal["tool_exception"] = field(default="tool_exception", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ToolDenied(Event):
     """A subagent's call was refused on this side. A host note: the harness sees an error only.
 
@@ -608,7 +611,7 @@ class ToolDenied(Event):
     type: Literal["tool_denied"] = field(default="tool_denied", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Problem(Event):
     """A frame holds something that makes no sense; the rest of it was read.
 
@@ -627,7 +630,7 @@ class Problem(Event):
     type: Literal["problem"] = field(default="problem", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class UnknownFrame(Event):
     """A frame of a kind that this version does not know, as it came.
 

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
+from agy_nb.protocol.short_repr import short_repr
+
 AgentId = Annotated[int, Field(ge=1)]
 """Number of an agent within its runtime, from 1."""
 
@@ -57,6 +59,19 @@ class ModalityTokens:
     tokens: Tokens
 
 
+def tokens_text(count: int | None) -> str:
+    """Return a number of tokens as text.
+
+    Example:
+        >>> from agy_nb.protocol.values import tokens_text
+        >>> tokens_text(1234), tokens_text(1), tokens_text(None)
+        ('1,234 tokens', '1 token', 'tokens unknown')
+    """
+    if count is None:
+        return "tokens unknown"
+    return f"{count:,} token{'' if count == 1 else 's'}"
+
+
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
     """Tokens of one model call, or a sum of them. None is unknown, 0 is a measured zero.
@@ -77,6 +92,8 @@ class TokenUsage:
     Example:
         >>> (TokenUsage(input_tokens=3) + TokenUsage(input_tokens=4, output_tokens=1)).input_tokens
         7
+        >>> TokenUsage(input_tokens=1200, output_tokens=34)
+        1,234 tokens (1,200 in, 34 out)
     """
 
     _: KW_ONLY
@@ -133,6 +150,24 @@ class TokenUsage:
         )
 
     @property
+    def n_tokens(self) -> int | None:
+        """All tokens: `total_tokens`, or else input plus output; None if unknown."""
+        if self.total_tokens is not None or (self.input_tokens is self.output_tokens is None):
+            return self.total_tokens
+        return (self.input_tokens or 0) + (self.output_tokens or 0)
+
+    def __repr__(self) -> str:
+        total = self.n_tokens
+        counts = {
+            "in": self.input_tokens,
+            "out": self.output_tokens,
+            "cached": self.cache_read_tokens,
+            "thinking": self.reasoning_tokens,
+        }
+        parts = [f"{count:,} {name}" for name, count in counts.items() if count]
+        return f"{tokens_text(total)} ({', '.join(parts)})" if parts else tokens_text(total)
+
+    @property
     def has_details(self) -> bool:
         """Whether any count is known by modality."""
         return bool(
@@ -164,6 +199,8 @@ class TextPart:
 
     text: str
     type: Literal["text"] = field(default="text", repr=False)
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +248,8 @@ class Message:
     content: str
     trajectory: Trajectory = Trajectory()
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionOption:
@@ -234,6 +273,8 @@ class AskedQuestion:
     options: tuple[QuestionOption, ...] = ()
     multiple: bool = False
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -248,6 +289,8 @@ class Answer:
     selected: tuple[str, ...] = ()
     text: str = ""
     skipped: bool = False
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,3 +328,5 @@ class ErrorInfo:
     budget: str | None = None
     limit: Seconds | None = None
     used: Seconds | None = None
+
+    __repr__ = short_repr

@@ -32,6 +32,8 @@ from agy_nb.sdk.process.executor import run_in_thread
 from agy_nb.views import views
 
 if TYPE_CHECKING:
+    from agy_nb.analysis.live.priced_usage import PricedUsage
+    from agy_nb.analysis.metrics.turn_cost import Cost
     from agy_nb.analysis.tables import Tables
     from agy_nb.cassette.redaction import Rule
     from agy_nb.runtime.runtime import Runtime
@@ -411,6 +413,10 @@ class Agent(AgentBranches):
         """
         await self._end(c.ShutdownAgent(agent_id=self.id))
 
+    async def close(self) -> None:
+        """Stop the agent and its harness, like `shutdown`."""
+        await self.shutdown()
+
     async def disconnect(self) -> None:
         """Stop the agent like `shutdown`. The conversation stays on disk and can be resumed."""
         await self._end(c.Disconnect(agent_id=self.id))
@@ -607,6 +613,37 @@ class Agent(AgentBranches):
         return self._state.gate.grants
 
     @property
+    def usage(self) -> PricedUsage:
+        """Token usage of all turns of this agent so far, with subagents; also after its end.
+
+        Its `repr` has tokens and cost, such as `1,234 tokens, $0.0021`. Turns of a resumed
+        conversation count from its resumption; `total_usage` counts all of them.
+
+        Example:
+            >>> response = await (await agent.chat("Hello"))
+            >>> agent.usage
+            1... tokens, cost unknown
+            >>> agent.usage == response.usage
+            True
+        """
+        from agy_nb.analysis.live.priced_usage import usage_of_tables
+
+        return usage_of_tables(self.tables)
+
+    @property
+    def cost(self) -> Cost:
+        """The cost of all turns of this agent so far, as `Response.cost`; also after its end.
+
+        Example:
+            >>> response = await (await agent.chat("Hello"))
+            >>> agent.cost  # the echo model has no price
+            cost unknown
+            >>> agent.cost.usd is None
+            True
+        """
+        return self.usage.cost
+
+    @property
     def last_usage(self) -> TokenUsage | None:
         """Token usage of the latest response so far."""
         return self.latest.usage if self.latest else None
@@ -717,7 +754,9 @@ class Agent(AgentBranches):
         return SyncAgent(self)
 
     def __repr__(self) -> str:
-        return f"<Agent {self.id} {'started' if self.is_started else 'not started'}>"
+        model = self.runtime.telemetry.model(self.id)
+        state = "started" if self.is_started else "not started"
+        return f"<Agent {self.id} {state}{f', model {model:.60}' if model else ''}>"
 
 
 def _check_timeout(timeout: float | None) -> None:

@@ -14,6 +14,8 @@ from agy_nb.sdk.interfaces import ToolInfo
 from agy_nb.views import views
 
 if TYPE_CHECKING:
+    from agy_nb.analysis.live.priced_usage import PricedUsage
+    from agy_nb.analysis.metrics.turn_cost import Cost
     from agy_nb.cassette.redaction import Rule
     from agy_nb.runtime.agent import Agent
 
@@ -176,6 +178,16 @@ class SyncAgent:
         """
         return kernel.run(self._agent.last_turn_usage())
 
+    @property
+    def usage(self) -> PricedUsage:
+        """Token usage and cost of all turns so far; see `Agent.usage`."""
+        return self._agent.usage
+
+    @property
+    def cost(self) -> Cost:
+        """The cost of all turns so far; see `Agent.cost`."""
+        return self._agent.cost
+
     def compaction_indices(self) -> tuple[int, ...]:
         """List the steps at which the model's context was compacted.
 
@@ -228,6 +240,10 @@ class SyncAgent:
         """Stop the agent and its harness."""
         kernel.run(self._agent.shutdown())
 
+    def close(self) -> None:
+        """Stop the agent and its harness, like `shutdown`."""
+        self.shutdown()
+
     def disconnect(self) -> None:
         """Stop the agent; the conversation stays on disk."""
         kernel.run(self._agent.disconnect())
@@ -247,3 +263,6 @@ class SyncAgent:
             The other agent, started.
         """
         return kernel.run(self._agent.spawn_subagent(config, **parts))
+
+    def __repr__(self) -> str:
+        return f"<SyncAgent of {self._agent!r}>"

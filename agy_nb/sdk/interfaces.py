@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol, TypeAlias, cast
 
 from agy_nb.protocol.encodable import encodable, encodable_text
 from agy_nb.protocol.events import Event
+from agy_nb.protocol.short_repr import short_repr
 from agy_nb.protocol.values import (
     Answer,
     AskedQuestion,
@@ -87,6 +88,8 @@ class ApprovalRequest:
     editable: bool = False
     call_id: str = ""
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalDecision:
@@ -113,6 +116,8 @@ class ApprovalDecision:
     decided_by: str = "user"
     args: JsonObject | None = None
     remember: Literal["", "tool", "call"] = ""
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         """Replace text that cannot be encoded: a denial that cannot be sent would hang the turn."""
@@ -260,6 +265,8 @@ class ToolInfo:
     description: str = ""
     parameters: JsonObject | None = None
     server: str | None = None
+
+    __repr__ = short_repr
 
 
 class Timer(Protocol):

@@ -58,6 +58,9 @@ class ProxiedConnection:
 
     # -- faults ------------------------------------------------------------------------------
 
+    def __repr__(self) -> str:
+        return f"<ProxiedConnection on port {self.port}, {self.frames} frames>"
+
     def cut(self) -> None:
         """Abort the connection. The harness keeps running."""
         for end in self._writers:
@@ -192,6 +195,9 @@ class FaultProxy:
         self.at_start = at_start
         self.connections: list[ProxiedConnection] = []
         self._block = contextlib.ExitStack()
+
+    def __repr__(self) -> str:
+        return f"<FaultProxy, {len(self.connections)} connections>"
 
     async def __aenter__(self) -> Self:
         from agy_nb.sdk.process import interception

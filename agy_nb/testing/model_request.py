@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from agy_nb.protocol.short_repr import short_repr
 from agy_nb.testing.script.model_turn import HttpError, ModelTurn
 
-SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-goog-api-key"})
 SECRET_QUERY = re.compile(r"([?&]key=)[^&]*")
 
 # The harness wraps prompts of the user and messages between agents, and adds the time.
@@ -49,6 +49,8 @@ class SentToolResult:
     text: str
     id: str = ""
 
+    __repr__ = short_repr
+
     @property
     def value(self) -> Any:
         """The parsed result of a host tool; None for the harness's tools and for errors."""
@@ -84,6 +86,8 @@ class DeclaredTool:
     name: str
     description: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    __repr__ = short_repr
 
 
 class Dialect(Protocol):
@@ -218,15 +222,8 @@ class ModelRequest:
         return hashlib.sha256(first.encode()).hexdigest()[:32]
 
     def __repr__(self) -> str:
-        headers = {
-            name: "[redacted]" if name in SECRET_HEADERS else value
-            for name, value in self.headers.items()
-        }
         path = SECRET_QUERY.sub(r"\1[redacted]", self.path)
-        return (
-            f"ModelRequest(#{self.number}, {path!r}, model={self.model!r}, {self.size} bytes, "
-            f"{headers=})"
-        )
+        return f"<ModelRequest {self.number}: {path:.40}, {self.model:.24}, {self.size} bytes>"
 
 
 def _unwrapped(text: str) -> str:

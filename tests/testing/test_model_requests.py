@@ -154,4 +154,3 @@ def test_the_repr_shows_no_key_and_no_prompt(request_):
     shown = repr(request_)
     assert "SECRET" not in shown
     assert "Weather" not in shown
-    assert "user-agent" in shown

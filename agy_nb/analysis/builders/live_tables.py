@@ -23,6 +23,7 @@ from agy_nb.analysis.live.configured_models import (
     ConfiguredModels,
     conversation_of_config,
     models_of_config,
+    models_of_event,
 )
 from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.analysis.metrics.turn_cost import TurnPricing
@@ -141,6 +142,8 @@ class LiveTables:
     def event(self, agent_id: int, response: LiveTurn | None, event: e.Event) -> None:
         """Something happened in a turn, or between turns."""
         if response is None:
+            if isinstance(event, e.SessionConfigured) and event.model is not None:
+                self._models[agent_id] = models_of_event(event)
             self._later(self._take_between_turns, agent_id, event)
         else:  # not the response itself, which would keep its agent alive
             about = response.turn_id, response.prompt, response.kind

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agy_nb.protocol.events import SessionConfigured
+
 _ENDPOINTS = ("gemini", "vertex", "openai", "litert", "interactions")
 
 
@@ -45,6 +47,17 @@ def models_of_config(config: Any) -> ConfiguredModels:
         subagents={
             str(_get(each, "name")): _get(each, "model") for each in _get(config, "subagents") or ()
         },
+    )
+
+
+def models_of_event(event: SessionConfigured) -> ConfiguredModels:
+    """Read the models that the harness got: also a default one, and the local echo model."""
+    return ConfiguredModels(
+        model=event.model,
+        source="config",
+        endpoint=event.endpoint,
+        service_tier=event.service_tier,
+        subagents=event.subagents,
     )
 
 

@@ -29,6 +29,7 @@ from agy_nb.analysis.metrics.price_table import (
 )
 from agy_nb.analysis.schema import COST, TABLES
 from agy_nb.errors import InvalidInputError
+from agy_nb.protocol.short_repr import short_repr
 from agy_nb.protocol.values import TokenUsage
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ class Prices:
     provider: str = "google"
     tiers: Mapping[str, float] = field(default_factory=dict)
     _known: dict[tuple[Any, ...], Price] = field(default_factory=dict, repr=False, compare=False)
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         every: dict[str, object] = {"own": self.own, "aliases": self.aliases, "tiers": self.tiers}

@@ -6,11 +6,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from agy_nb.analysis.live.configured_models import ConfiguredModels
 from agy_nb.analysis.live.turn_fold import UNKNOWN, EventTurn, fold_turns
 from agy_nb.analysis.metrics.cost import Prices
+
+_CENT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,33 @@ class Cost:
     Attributes:
         usd: US dollars, None if no call has a price.
         is_lower_bound: Whether a call has no price, or used tokens that it did not report.
+
+    Example:
+        >>> from agy_nb.analysis.metrics.turn_cost import Cost
+        >>> Cost(0.0021, is_lower_bound=False), Cost(1.5, is_lower_bound=True)
+        ($0.0021, at least $1.50)
     """
 
     usd: float | None
     is_lower_bound: bool
+
+    def __repr__(self) -> str:
+        if self.usd is None:
+            return "cost unknown" if self.is_lower_bound else "no cost"
+        return f"{'at least ' if self.is_lower_bound else ''}{dollars(self.usd)}"
+
+
+def dollars(usd: float) -> str:
+    """Format US dollars: two digits after the point, or two that matter below a cent.
+
+    Example:
+        >>> from agy_nb.analysis.metrics.turn_cost import dollars
+        >>> dollars(1.5), dollars(0.023), dollars(0.00123)
+        ('$1.50', '$0.02', '$0.0012')
+    """
+    if usd and usd < _CENT:
+        return f"${Decimal(f'{usd:.2g}'):f}"
+    return f"${usd:,.2f}"
 
 
 def turn_cost(turn: EventTurn, pricing: TurnPricing) -> Cost:

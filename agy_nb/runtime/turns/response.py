@@ -11,7 +11,7 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from agy_nb.errors import AgyError, BackendError, WrongLoopError
 from agy_nb.kernel.loops.other_loop import is_reachable, run_on
@@ -28,7 +28,7 @@ from agy_nb.protocol.events import (
     TurnState,
     Usage,
 )
-from agy_nb.protocol.values import Prompt, TokenUsage, Trajectory
+from agy_nb.protocol.values import Prompt, TokenUsage, Trajectory, tokens_text
 from agy_nb.runtime.turns.answer import TextSeparator, answer_text
 from agy_nb.sdk.deadlocks import running
 from agy_nb.sdk.interfaces import now, stop_reason_of
@@ -36,7 +36,8 @@ from agy_nb.sdk.patches.user_code.blocking_tools import tools_in_threads
 from agy_nb.views import views
 
 if TYPE_CHECKING:
-    from agy_nb.analysis.metrics.turn_cost import TurnPricing
+    from agy_nb.analysis.live.priced_usage import PricedUsage
+    from agy_nb.analysis.metrics.turn_cost import Cost, TurnPricing
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
@@ -120,8 +121,10 @@ class Response:
         >>> async for piece in response.text_stream():
         ...     print(piece, end="")
         get_weather says: sunny in Paris
-        >>> response.usage.total_tokens > 0
-        True
+        >>> print(response)
+        get_weather says: sunny in Paris
+        >>> response.usage
+        2... tokens, cost unknown
     """
 
     def __init__(
@@ -154,6 +157,7 @@ class Response:
         self._must_not_wait = must_not_wait
         self._waiters: list[asyncio.Future[None]] = []
         self._usage: TokenUsage | None = None
+        self._cost: tuple[int, Cost] | None = None
         self._stop_reason: str | None = None
         self._structured_output: Any = None
         self._cancel: Callable[[], Awaitable[None]] | None = None
@@ -298,6 +302,16 @@ class Response:
             self._cursors -= here
         if self.error is not None:
             raise _to_raise(self.error)
+
+    if not TYPE_CHECKING:  # a type checker says that a response is not iterable
+
+        def __iter__(self) -> NoReturn:
+            msg = (
+                "a response cannot be read with a plain `for`. Use `async for piece in response`. "
+                "Without `await`, call `agent.sync.chat(...)`; then "
+                "`for piece in response.text_stream()` yields the text so far"
+            )
+            raise TypeError(msg)
 
     def _must_be_reachable(self) -> None:
         if not is_reachable(self._loop):
@@ -451,9 +465,35 @@ class Response:
         return answer_text(self.events)
 
     @property
-    def usage(self) -> TokenUsage | None:
-        """Token usage of the turn so far, with subagents; None before the first reported usage."""
-        return self._usage
+    def usage(self) -> PricedUsage | None:
+        """Token usage of the turn so far, with subagents; None before the first reported usage.
+
+        Its `repr` has tokens and cost, such as `1,234 tokens, $0.0021`.
+        """
+        from agy_nb.analysis.live.priced_usage import PricedUsage
+
+        return None if self._usage is None else PricedUsage.of(self._usage, lambda: self.cost)
+
+    @property
+    def cost(self) -> Cost:
+        """The cost of the turn so far, with subagents.
+
+        `cost.usd` is in US dollars. It is None if no model call has a price, as without the extra
+        `cost`. `cost.is_lower_bound` says whether a call has no price.
+
+        Example:
+            >>> response = await (await agent.chat("Hello"))
+            >>> response.cost  # the echo model has no price
+            cost unknown
+        """
+        from agy_nb.analysis.metrics.turn_cost import Cost, turn_cost
+
+        if self.pricing is None:
+            return Cost(None, is_lower_bound=True)
+        n_events = len(self.events)
+        if self._cost is None or self._cost[0] != n_events:
+            self._cost = n_events, turn_cost(self, self.pricing)
+        return self._cost[1]
 
     @property
     def stop_reason(self) -> str | None:
@@ -533,11 +573,16 @@ class Response:
         """Return what marimo shows."""
         return views().part(self) if self.shows_itself else repr(self)
 
+    def __str__(self) -> str:
+        """Return the answer so far, and the error if the turn failed."""
+        failed = [] if self.error is None else [f"{type(self.error).__name__}: {self.error}"]
+        return "\n".join(filter(None, [self.partial_text, *failed])) or repr(self)
+
     def __repr__(self) -> str:
-        tokens = f", {self._usage.total_tokens} tokens" if self._usage else ""
+        tokens = f", {tokens_text(self._usage.n_tokens)}" if self._usage else ""
         return (
             f"<Response turn {self.turn_id} of agent {self.agent_id}: {self.state}, "
-            f"{len(self.partial_text)} chars{tokens}>"
+            f"{len(self.partial_text):,} chars{tokens}>"
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 
+from agy_nb.protocol.short_repr import short_repr
 from agy_nb.testing.errors import InvalidScriptError
 from agy_nb.testing.script.script_values import (
     ANY_TEXT,
@@ -37,6 +38,8 @@ class ScriptText:
 
     chunks: tuple[str, ...]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, slots=True)
 class ScriptThought:
@@ -52,6 +55,8 @@ class ScriptThought:
 
     chunks: tuple[str, ...]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, slots=True)
 class FunctionCall:
@@ -64,12 +69,14 @@ class FunctionCall:
 
     Example:
         >>> call("get_weather", city="Paris").parts
-        (FunctionCall(name='get_weather', args={'city': 'Paris'}, id=None),)
+        (FunctionCall(name='get_weather', args={'city': 'Paris'}),)
     """
 
     name: str
     args: Mapping[str, Any] = field(default_factory=dict)
     id: str | None = None
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         if not is_text(self.name, ANY_TEXT):
@@ -94,7 +101,7 @@ class InlineImage:
     mime_type: str = "image/png"
 
     def __repr__(self) -> str:
-        return f"InlineImage({len(self.data)} bytes, {self.mime_type!r})"
+        return f"InlineImage({len(self.data)} bytes, {self.mime_type[:40]!r})"
 
 
 Part: TypeAlias = ScriptText | ScriptThought | FunctionCall | InlineImage
@@ -128,6 +135,8 @@ class ScriptUsage:
     candidates: int | None = None
     thoughts: int | None = None
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpError:
@@ -154,6 +163,8 @@ class HttpError:
     retry_delay: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         if not is_status(self.status):
@@ -226,6 +237,8 @@ class ModelTurn:
     chunk_delay_s: float = 0.0
     byte_delay_s: float = 0.0
     fault: Fault | None = None
+
+    __repr__ = short_repr
 
     def __add__(self, other: ModelTurn) -> ModelTurn:
         """Combine two turns to one answer. Settings of `other` override those of this turn."""

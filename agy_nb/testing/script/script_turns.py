@@ -156,8 +156,7 @@ def image(
 
     Example:
         >>> say("Here it is:") + image(b"...", "image/webp")
-        ModelTurn(parts=(ScriptText(chunks=('Here it is:',)), InlineImage(3 bytes, 'image/webp')),
-        ...)
+        ModelTurn(parts=(ScriptText(chunks=('Here it is:',)), InlineImage(3 bytes, 'image/webp')))
     """
     return ModelTurn(parts=(InlineImage(data, mime_type),), **settings)
 

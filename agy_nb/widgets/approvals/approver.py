@@ -64,6 +64,9 @@ class Approver:
     def __init__(self, *, edits: bool = False) -> None:
         self.edits = edits
 
+    def __repr__(self) -> str:
+        return f"approve({'edits=True' if self.edits else ''})"
+
     async def __call__(self, request: ApprovalRequest) -> ApprovalDecision:
         """Ask the user about a tool call."""
         if refusal := _why_no_user():

@@ -56,6 +56,9 @@ class RecordedChat:
         self._events: tuple[Event, ...] = ()
         self._is_read = False
 
+    def __repr__(self) -> str:
+        return f"<RecordedChat: {self.path.name:.60}, session {self.session}>"
+
     async def read(self) -> None:
         """Read the recording if it was not read yet.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from agy_nb.experiments.progress import Progress, dollars
+from agy_nb.analysis.metrics.turn_cost import dollars
+from agy_nb.experiments.progress import Progress
 from agy_nb.experiments.results import NOT_RUN, RUNNING, WAITING, RunResult, calls_text
 from agy_nb.widgets.comparison.word_diff import marked
 from agy_nb.widgets.markdown.markup import escape, render

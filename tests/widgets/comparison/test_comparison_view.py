@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from agy_nb.analysis.metrics.turn_cost import Cost
+from agy_nb.analysis.metrics.turn_cost import Cost, dollars
 from agy_nb.assertions.observation import ObservedCall
-from agy_nb.experiments.progress import Progress, TerminalLine, dollars
+from agy_nb.experiments.progress import Progress, TerminalLine
 from agy_nb.experiments.results import RunResult, summary
 from agy_nb.widgets.comparison import answer_cards, comparison_text, comparison_view
 from agy_nb.widgets.comparison.comparison_view import ComparisonView
