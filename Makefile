@@ -72,7 +72,7 @@ endif
 QUICK = not (real or browser or alone or kernel_matrix or slow)
 
 .PHONY: front-ends
-front-ends: $(VENV)/.ready browser ## Install marimo, Voila, Panel and jupyter console, and test the views there
+front-ends: $(VENV)/.ready browser ## Install marimo, Voila, Panel, Solara and consoles, and test the views there
 	$(SYNC) --all-extras --group front-ends
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(IN_SERVERS) $(ARGS)
 

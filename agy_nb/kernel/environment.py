@@ -19,15 +19,30 @@ _parents_shell: Any = None
 
 def current_shell() -> Any | None:
     """Return IPython's shell, or None if there is none. A forked child has none."""
-    ipython = sys.modules.get("IPython")  # if IPython runs this code, it is imported
-    get_ipython = getattr(ipython, "get_ipython", None)
-    shell: Any = get_ipython() if get_ipython is not None else None
-    return None if shell is _parents_shell else shell
+    shell = _ipythons_shell()
+    return None if shell is _parents_shell or _is_solaras(shell) else shell
 
 
 def current_kernel() -> Any | None:
     """Return the Jupyter kernel of this process, or None."""
     return getattr(current_shell(), "kernel", None)
+
+
+def in_solara() -> bool:
+    """Tell whether a page of Solara runs this code."""
+    return _is_solaras(_ipythons_shell())
+
+
+def _ipythons_shell() -> Any | None:
+    ipython = sys.modules.get("IPython")  # if IPython runs this code, it is imported
+    get_ipython = getattr(ipython, "get_ipython", None)
+    return get_ipython() if get_ipython is not None else None
+
+
+def _is_solaras(shell: Any) -> bool:
+    # Solara gives each page a shell and a kernel, for widgets and `display`. They have no cells, no
+    # standard input and no loop: a page's code runs on the loop of the page's own thread.
+    return type(shell).__module__.startswith("solara.")
 
 
 def in_kernel() -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from agy_nb.kernel import current_host, in_kernel, run, view_loop
-from agy_nb.kernel.environment import current_shell, running_loop
+from agy_nb.kernel.environment import current_shell, in_solara, running_loop
 from agy_nb.protocol.events import Event
 from agy_nb.runtime.turns.response import Response
 from agy_nb.terminal import printable
@@ -19,7 +19,7 @@ from agy_nb.widgets.response.text_stream import print_turn
 from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.tree.front_end import in_text_console, why_headless
 from agy_nb.widgets.tree.front_end_messages import Message, PanelAction
-from agy_nb.widgets.tree.live_view import INTERVAL_S, LiveView
+from agy_nb.widgets.tree.live_view import INTERVAL_S, LiveView, display_widget
 from agy_nb.widgets.usage.cost_text import cost_of
 
 _shown: weakref.WeakKeyDictionary[Response, int] = weakref.WeakKeyDictionary()
@@ -41,6 +41,9 @@ def show(response: Response) -> None:
         >>> agy.widgets.show(response)
         <Response turn 1 of agent ...: done, ...>
     """
+    if in_solara():
+        _show_in_solara(response)
+        return
     if not in_kernel() or in_text_console():
         _print(response)
         return
@@ -65,6 +68,16 @@ def _print(response: Response) -> None:
         _wait_in_cell(lambda: print_turn(response), at_end=True)
     else:
         print(printable(repr(response)))  # noqa: T201 - as IPython does in a terminal
+
+
+def _show_in_solara(response: Response) -> None:
+    """Show a response in the page: a widget while the turn runs, which stays open; then HTML."""
+    from IPython.display import display
+
+    if response.done:
+        display(bundle(_transcript_of(response)), raw=True)
+    else:
+        display_widget(_ResponseView(response).follow())
 
 
 class _Html:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from agy_nb.kernel import current_host, in_kernel
-from agy_nb.kernel.environment import current_kernel
+from agy_nb.kernel.environment import current_kernel, in_solara
 from agy_nb.terminal import printable
 from agy_nb.widgets.response.static_html import VIEW, Still
 from agy_nb.widgets.tree.live_view import LiveView, display_widget
@@ -70,6 +70,9 @@ class StaticFallback:
             at_exit: Called when the kernel shuts down.
         """
         self._catch_up()
+        if in_solara():
+            display_widget(self._live.widget)
+            return
         if not in_kernel():
             print(printable(self._static().text))  # noqa: T201 - as IPython does in a terminal
             return

@@ -11,7 +11,7 @@ import re
 import sys
 from typing import Any
 
-from agy_nb.kernel.environment import current_kernel
+from agy_nb.kernel.environment import current_kernel, in_solara
 from agy_nb.kernel.stdin_prompt import can_ask_for_text, why_no_stdin
 
 _opened = False
@@ -24,8 +24,8 @@ def view_opened() -> None:
 
 
 def shows_views() -> bool:
-    """Whether views are seen outside a kernel: in marimo, or where one was opened."""
-    return _opened or in_marimo()
+    """Whether views are seen outside a kernel: in marimo or Solara, or where one was opened."""
+    return _opened or in_marimo() or in_solara()
 
 
 def in_marimo() -> bool:

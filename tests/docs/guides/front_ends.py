@@ -51,7 +51,8 @@ SEEN: dict[str, dict[str, str]] = {
     },
     "marimo": _server("test_marimo_shows_streams_and_asks", "browse"),
     "Voila": _server("test_voila_shows_streams_and_asks", "browse"),
-    "Panel": _server("test_panel_shows_streams_and_asks"),
+    "Panel": _server("test_panel_shows_streams_and_asks", "browse"),
+    "Solara": _server("test_solara_shows_streams_and_asks", "browse"),
     "IPython terminal": _terminal() | STOPS,
     "`jupyter console`": _terminal() | STOPS,
     "`python -m asyncio`": _terminal(),
@@ -67,7 +68,6 @@ SEEN: dict[str, dict[str, str]] = {
     "qtconsole": {},
     "VS Code": {},
     "Colab": {},
-    "Solara": {},
 }
 
 DENIES = {"papermill": ("approve", "question"), "nbconvert": ("approve", "question")}
@@ -76,8 +76,11 @@ DENIES = {"papermill": ("approve", "question"), "nbconvert": ("approve", "questi
 IMPOSSIBLE = {
     "papermill": ("stream", "stop"),
     "nbconvert": ("stream", "stop"),
+    "Voila": ("static",),
+    "Panel": ("static",),
+    "Solara": ("static",),
 }
-"""Without a live page, nothing streams and nothing can be stopped."""
+"""Without a live page, nothing streams and nothing can be stopped. Apps save no page."""
 
 
 def matrix() -> str:

@@ -1,4 +1,4 @@
-"""The views in marimo, Voila and Panel."""
+"""The views in marimo, Voila, Panel and Solara."""
 
 import nbformat
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from tests.widgets.in_lab.front_ends import BROWSER, ROOT
 from tests.widgets.in_servers.front_end_server import page_at, send, serving
 
-for _name in ("marimo", "voila", "panel"):
+for _name in ("marimo", "voila", "panel", "solara"):
     pytest.importorskip(_name, reason="`make front-ends` installs it")
 
 pytestmark = BROWSER
@@ -110,7 +110,8 @@ panel.extension("ipywidgets")
 
 async def chat():
     agent = await start({TURNS})
-    return panel.Column(panel.pane.IPyWidget(agent.chat_ui()), agent.usage_ui())
+    recordings = agy.browse({str(ROOT / "cassettes")!r})
+    return panel.Column(panel.pane.IPyWidget(agent.chat_ui()), agent.usage_ui(), recordings)
 
 panel.panel(chat).servable()
 """
@@ -124,4 +125,35 @@ def test_panel_shows_streams_and_asks(tmp_path):
         page.locator("button >> text=Allow once").first.click()
         page.locator("h1 >> text=Done").first.wait_for()
         page.locator("text=Usage by").first.wait_for()
+        page.locator("text=plain_chat").first.wait_for()
         choose_and_stop(page)
+
+
+SOLARA = f"""
+import solara
+from agent_for_pages import agy, call, hang, say, start
+
+async def create():
+    agent = await start({TURNS})
+    response = await agent.chat("go")
+    return response, agent.chat_ui(), agent.usage_ui(), agy.browse({str(ROOT / "cassettes")!r})
+
+@solara.component
+def Page():
+    views = solara.lab.use_task(create, dependencies=[], prefer_threaded=False)
+    with solara.Column():
+        for view in views.value or ():
+            solara.display(view)
+"""
+
+
+def test_solara_shows_streams_and_asks(tmp_path):
+    (tmp_path / "page.py").write_text(SOLARA, encoding="utf-8")
+    command = ("solara", "run", "page.py", "--no-open", "--production", "--port", "{port}")
+    with serving(tmp_path, *command) as url, page_at(url, "solara") as page:
+        page.locator("text=Usage by").first.wait_for()
+        page.locator("text=plain_chat").first.wait_for()
+        page.locator("button >> text=Allow once").first.click()
+        page.locator("h1 >> text=Done").nth(1).wait_for()  # the response and the panel
+        choose_and_stop(page)
+        page.locator(".agy-usage-table td >> text=/,/").first.wait_for()  # tokens of the turns
