@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, JsonValue
-
+from agy_nb.protocol.field_rules import FieldRule, JsonValue
 from agy_nb.protocol.short_repr import short_repr
 from agy_nb.protocol.values import (
     Answer,
@@ -32,8 +31,8 @@ from agy_nb.protocol.values import (
 TurnKind: TypeAlias = Literal["prompt", "trigger", "wakeup"]
 """What began a turn; `wakeup` is the harness by itself."""
 
-StepIndex = Annotated[int, Field(ge=0)]
-Instant = Annotated[float, Field(allow_inf_nan=False)]
+StepIndex = Annotated[int, FieldRule(ge=0)]
+Instant = Annotated[float, FieldRule(allow_inf_nan=False)]
 
 
 class TurnState(StrEnum):
@@ -283,7 +282,7 @@ class Approval(Event):
     state: ApprovalState
     reason: str = ""
     decided_by: str = ""
-    wait: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = field(
+    wait: Annotated[float, FieldRule(ge=0, allow_inf_nan=False)] | None = field(
         default=None, compare=False
     )
     edited: JsonObject | None = None
@@ -336,8 +335,8 @@ class Error(Event):
     error: ErrorInfo
     fatal: bool
     refused_step: StepIndex | None = None
-    retry: Annotated[int, Field(ge=1)] | None = None
-    max_retries: Annotated[int, Field(ge=0)] | None = None
+    retry: Annotated[int, FieldRule(ge=1)] | None = None
+    max_retries: Annotated[int, FieldRule(ge=0)] | None = None
     type: Literal["error"] = field(default="error", repr=False)
 
 
@@ -673,6 +672,6 @@ AnyEvent = Annotated[
     | ToolDenied
     | Problem
     | UnknownFrame,
-    Field(discriminator="type"),
+    FieldRule(discriminator="type"),
 ]
 """Any event of a session."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
-
+from agy_nb.protocol.field_rules import FieldRule, JsonValue
 from agy_nb.protocol.short_repr import short_repr
 
-AgentId = Annotated[int, Field(ge=1)]
+AgentId = Annotated[int, FieldRule(ge=1)]
 """Number of an agent within its runtime, from 1."""
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, FieldRule(ge=0, allow_inf_nan=False)]
 """A duration in seconds."""
 
-Tokens = Annotated[int, Field(ge=0)]
+Tokens = Annotated[int, FieldRule(ge=0)]
 """A count of tokens. None elsewhere means unknown; 0 means measured zero."""
 
 JsonObject = dict[str, JsonValue]
@@ -34,7 +33,7 @@ class Trajectory:
 
     id: str = ""
     parent_id: str | None = None
-    depth: Annotated[int, Field(ge=0)] = 0
+    depth: Annotated[int, FieldRule(ge=0)] = 0
 
     @property
     def is_root(self) -> bool:
@@ -229,8 +228,8 @@ class SlashCommandPart:
     type: Literal["slash_command"] = field(default="slash_command", repr=False)
 
 
-PromptPart = Annotated[TextPart | MediaPart | SlashCommandPart, Field(discriminator="type")]
-Prompt = Annotated[tuple[PromptPart, ...], Field(min_length=1)]
+PromptPart = Annotated[TextPart | MediaPart | SlashCommandPart, FieldRule(discriminator="type")]
+Prompt = Annotated[tuple[PromptPart, ...], FieldRule(min_length=1)]
 """A prompt of one or several parts. A string becomes one `TextPart` and is never decoded."""
 
 

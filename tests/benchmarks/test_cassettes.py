@@ -4,6 +4,8 @@ import asyncio
 import itertools
 import json
 import os
+import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ import pytest
 import yaml
 from google.antigravity import Agent
 
+from agy_nb import cli
 from agy_nb.cassette import use_cassette
 from agy_nb.cassette.inspect.transcript import transcript
 from agy_nb.cassette.replay.fake_process import FakeProcess
@@ -151,6 +154,37 @@ def test_recording_costs_little(loop, live, tmp_path, side_by_side, record):
 
     result = side_by_side(lambda: loop.run(recorded()), lambda: loop.run(session(live)), ROUNDS)
     record("recording: a session's time over unrecorded", f"{result.ratio:.3f}", "<= 1.03")
+
+
+@pytest.mark.benchmark(group="recording")
+def test_recording_through_the_stand_in(
+    loop, live, tmp_path, side_by_side, record, monkeypatch, capsys
+):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # an installed package has them
+    cli.main(["harness", "--record", str(tmp_path / "c"), "--write-launcher", str(tmp_path / "h")])
+
+    def cpu_of_children() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    spent: dict[str, list[float]] = {"bare": [], "recorded": []}
+
+    def run(name: str) -> None:
+        before = cpu_of_children()
+        loop.run(session(live))
+        spent[name].append(cpu_of_children() - before)
+
+    def recorded() -> None:
+        with monkeypatch.context() as environ:
+            environ.setenv("ANTIGRAVITY_HARNESS_PATH", str(tmp_path / "h"))
+            run("recorded")
+
+    result = side_by_side(recorded, lambda: run("bare"), 7)
+    added = statistics.median(a - b for a, b in zip(result.ours, result.theirs, strict=True))
+    cpu = statistics.median(spent["recorded"]) - statistics.median(spent["bare"])
+    value = f"{added:.2f} s, {cpu:.2f} s of CPU ({result.ratio:.1f} times the bare session)"
+    record(f"agy-nb harness --record: added to an agent of {TURNS} turns", value, "<= 0.2 s")
 
 
 @pytest.fixture

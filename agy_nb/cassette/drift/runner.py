@@ -170,6 +170,7 @@ class HarnessRun:
             environ=harness_environ(os.environ, trust=self._settings.trust),
         )
         try:
+            await asyncio.to_thread(harness.wait_for_address)
             ws = await harness.connect()
             try:
                 if not await self._talk(session, ws):

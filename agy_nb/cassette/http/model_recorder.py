@@ -29,7 +29,7 @@ from agy_nb.cassette.http.model_exchanges import (
     unanswered,
 )
 from agy_nb.cassette.http.proxy import HttpProxy, ProxyRequest, ProxyResponse, passing
-from agy_nb.cassette.http.relay import Relay, UpstreamAnswer
+from agy_nb.cassette.http.relay import Relay, UpstreamAnswer, UpstreamRelay
 from agy_nb.cassette.http.session_paths import SessionPaths
 from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.redaction import Redactor
@@ -60,6 +60,7 @@ class ModelRecorder:
         share_texts: Whether a recording shares texts with the cassettes beside it.
         conversation: Id of a recorded conversation, to replay only its requests; see
             `Interactions`.
+        relay: Makes the recorded requests; a process of its own when None.
 
     Attributes:
         learner: Takes the frames of replayed sessions; None before `open`, and for a recording.
@@ -76,6 +77,7 @@ class ModelRecorder:
         comparer: Comparer | None = None,
         share_texts: bool = True,
         conversation: str = "",
+        relay: UpstreamRelay | None = None,
     ) -> None:
         self._path = path
         self._redactor = redactor
@@ -89,7 +91,7 @@ class ModelRecorder:
         found = Interactions(path, comparer, conversation=conversation) if replaying else None
         self._recorded = found
         self.learner: FrameLearner | None = None
-        self._relay = Relay()
+        self._relay = Relay() if relay is None else relay
         self._share = share_texts
         self._log = None if replaying else ModelLog(path, share=share_texts)
         self._known = redactor.known
@@ -109,12 +111,20 @@ class ModelRecorder:
             self._recorded.open()
             self.learner = FrameLearner(self._redactor)
 
-    def save(self) -> None:
-        """Finish the recording. Writes the disk."""
+    def save(self, *, as_log: bool = False) -> None:
+        """Finish the recording. Writes the disk.
+
+        Args:
+            as_log: Whether a log may stay in the place of `model.yaml`, which takes longer; for a
+                recording whose requests go into another cassette.
+        """
         self._close_recorded()
         if self._log is not None:
             # Secrets that were found later must also be removed from earlier exchanges.
             learned = self._redactor.known > self._known
+            if as_log and not learned:
+                self._log.end()
+                return
             again = partial(cleaned, redactor=self._redactor)
             self._log.finish(again if learned else lambda made: made)
 

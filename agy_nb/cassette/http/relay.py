@@ -7,6 +7,8 @@ with the API key in their headers, or would be blocked. `relay_process` makes th
 processes communicate over pipes, which none of these libraries patches.
 
 A message is a head (`HEAD`: kind, number of the request, length), followed by `length` bytes.
+
+`agy-nb harness` is a process of its own, so it makes its requests itself, with a `DirectRelay`.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import struct
 import sys
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 HEAD = struct.Struct(">BII")
 REQUEST, CANCEL = 1, 2
@@ -34,8 +38,7 @@ _PROGRAM = (
 _GONE = "the process that makes the recording's requests has ended"
 
 
-@dataclass(slots=True)
-class UpstreamAnswer:
+class UpstreamAnswer(Protocol):
     """An HTTP response whose body has not been read.
 
     Attributes:
@@ -47,16 +50,65 @@ class UpstreamAnswer:
     status: int
     reason: str
     headers: list[tuple[str, str]]
-    _relay: Relay = field(repr=False)
-    _number: int = field(repr=False)
-    _messages: asyncio.Queue[tuple[int, bytes]] = field(repr=False)
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
+    def chunks(self) -> AsyncGenerator[bytes, None]:
         """Iterate over the chunks of the body as they arrive.
 
         Raises:
             ConnectionError: The server broke the connection.
         """
+        ...
+
+    def close(self) -> None:
+        """Stop reading. The connection is closed unless the whole body was read."""
+        ...
+
+
+class UpstreamRelay(Protocol):
+    """Makes requests to models."""
+
+    async def start(self) -> None:
+        """Get ready, so that the first request does not wait.
+
+        Raises:
+            ConnectionError: Requests are not possible.
+        """
+        ...
+
+    async def request(
+        self, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes
+    ) -> UpstreamAnswer:
+        """Make a request, and return the response when its headers have arrived.
+
+        Args:
+            method: HTTP method.
+            url: Full URL.
+            headers: All headers, in their order.
+            body: Body of the request.
+
+        Raises:
+            ConnectionError: The server did not answer.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release everything that the requests use."""
+        ...
+
+
+@dataclass(slots=True)
+class _RelayedAnswer:
+    """An `UpstreamAnswer` that another process reads."""
+
+    status: int
+    reason: str
+    headers: list[tuple[str, str]]
+    _relay: Relay = field(repr=False)
+    _number: int = field(repr=False)
+    _messages: asyncio.Queue[tuple[int, bytes]] = field(repr=False)
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """See `UpstreamAnswer`."""
         while True:
             kind, payload = await self._messages.get()
             if kind == END:
@@ -66,7 +118,7 @@ class UpstreamAnswer:
             yield payload
 
     def close(self) -> None:
-        """Stop reading. The connection is closed unless the whole body was read."""
+        """See `UpstreamAnswer`."""
         self._relay.forget(self._number)
 
 
@@ -107,17 +159,7 @@ class Relay:
     async def request(
         self, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes
     ) -> UpstreamAnswer:
-        """Make a request, and return the response when its headers have arrived.
-
-        Args:
-            method: HTTP method.
-            url: Full URL.
-            headers: All headers, in their order.
-            body: Body of the request.
-
-        Raises:
-            ConnectionError: The server did not answer.
-        """
+        """See `UpstreamRelay`."""
         await self.start()
         process = self._process
         assert process is not None
@@ -139,7 +181,7 @@ class Relay:
             raise ConnectionResetError(answer.decode())
         told = json.loads(answer)
         received = [(name, value) for name, value in told["headers"]]
-        return UpstreamAnswer(told["status"], told["reason"], received, self, number, messages)
+        return _RelayedAnswer(told["status"], told["reason"], received, self, number, messages)
 
     def forget(self, number: int) -> None:
         """Ignore the rest of a response, and cancel its request."""
@@ -174,3 +216,87 @@ class Relay:
             for messages in self._answers.values():
                 messages.put_nowait((ERROR, _GONE.encode()))
             await process.wait()
+
+
+def import_aiohttp() -> Any:
+    """Import aiohttp with its parser in Python, which accepts what the harness accepts.
+
+    The parser in C refuses a doubled `Content-Length`.
+    """
+    if (imported := sys.modules.get("aiohttp")) is not None:
+        return imported
+    name = "AIOHTTP_NO_EXTENSIONS"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        import aiohttp
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+    return aiohttp
+
+
+def new_client(aiohttp: Any) -> Any:
+    """Return an `aiohttp.ClientSession` that passes on what a model sends."""
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=None), auto_decompress=False, trust_env=True,
+        max_line_size=LONGEST_HEADER, max_field_size=LONGEST_HEADER,
+    )  # fmt: skip
+
+
+def headers_of(response: Any) -> list[tuple[str, str]]:
+    """Return the headers of aiohttp's response."""
+    return [(str(name), str(value)) for name, value in response.headers.items()]
+
+
+@dataclass(slots=True)
+class _DirectAnswer:
+    """An `UpstreamAnswer` of this process."""
+
+    status: int
+    reason: str
+    headers: list[tuple[str, str]]
+    _response: Any = field(repr=False)
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """See `UpstreamAnswer`."""
+        aiohttp = import_aiohttp()
+        try:
+            async for chunk in self._response.content.iter_any():
+                yield chunk
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise ConnectionResetError(str(error) or type(error).__name__) from error
+
+    def close(self) -> None:
+        """See `UpstreamAnswer`."""
+        self._response.close()
+
+
+class DirectRelay:
+    """Make the requests in this process. For one event loop."""
+
+    def __init__(self) -> None:
+        self._client: Any = None
+
+    async def start(self) -> None:
+        """See `UpstreamRelay`."""
+
+    async def request(
+        self, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes
+    ) -> UpstreamAnswer:
+        """See `UpstreamRelay`."""
+        aiohttp = import_aiohttp()
+        if self._client is None:
+            self._client = new_client(aiohttp)
+        try:
+            response = await self._client.request(method, url, data=body, headers=list(headers))
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise ConnectionResetError(str(error) or type(error).__name__) from error
+        return _DirectAnswer(response.status, response.reason or "", headers_of(response), response)
+
+    async def close(self) -> None:
+        """See `UpstreamRelay`."""
+        if self._client is not None:
+            await self._client.close()

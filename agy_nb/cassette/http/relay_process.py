@@ -23,8 +23,10 @@ from agy_nb.cassette.http.relay import (
     ERROR,
     HEAD,
     LENGTH,
-    LONGEST_HEADER,
     REQUEST,
+    headers_of,
+    import_aiohttp,
+    new_client,
 )
 
 
@@ -46,24 +48,20 @@ class _Answering:
             self._tasks[number].cancel()
 
     async def _answer(self, number: int, payload: bytes) -> None:
-        import aiohttp
-
+        aiohttp = import_aiohttp()
         if self._client is None:
-            self._client = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=None), auto_decompress=False, trust_env=True
-            )
+            self._client = new_client(aiohttp)
         (length,) = LENGTH.unpack_from(payload)
         about = json.loads(payload[LENGTH.size : LENGTH.size + length])
         try:
             async with self._client.request(
                 about["method"], about["url"], data=payload[LENGTH.size + length :],
                 headers=about["headers"],
-                max_line_size=LONGEST_HEADER, max_field_size=LONGEST_HEADER,
             ) as answer:  # fmt: skip
                 head = {
                     "status": answer.status,
                     "reason": answer.reason or "",
-                    "headers": [(str(k), str(v)) for k, v in answer.headers.items()],
+                    "headers": headers_of(answer),
                 }
                 self._write(ANSWER, number, json.dumps(head).encode())
                 async for chunk in answer.content.iter_any():
@@ -111,8 +109,6 @@ def _read(source: int, length: int) -> bytes:
 
 def main() -> None:
     """Serve until stdin ends."""
-    # aiohttp's parser in C refuses a doubled `Content-Length`, which the harness accepts.
-    os.environ["AIOHTTP_NO_EXTENSIONS"] = "1"
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that records
     with contextlib.suppress(EOFError, BrokenPipeError):
         asyncio.run(_serve(sys.stdin.fileno(), sys.stdout.fileno()))

@@ -58,7 +58,7 @@ def find() -> Path:
 
 
 class RealHarness:
-    """A running harness.
+    """A harness that starts; `wait_for_address` says when it has started.
 
     Args:
         path: Its binary.
@@ -100,14 +100,28 @@ class RealHarness:
                 f"{path} cannot be started: {error.strerror or error}. Pass another one with "
                 "--harness PATH"
             ) from error
+        self._path = path
         self._copied = b""
         self._copying = threading.Thread(target=self._copy_stderr, name="stderr", daemon=True)
         if keeps_stderr:
             self._copying.start()
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
+        self._refused: OSError | None = None
         try:
             handshake.write_message(self._process.stdin, greeting)
+        except OSError as error:
+            self._refused = error
+
+    def wait_for_address(self) -> None:
+        """Wait until it has started. Blocks.
+
+        Raises:
+            NoHarnessError: It does not start.
+        """
+        assert self._process.stdout is not None
+        try:
+            if self._refused is not None:
+                raise self._refused
             message = handshake.read_message(self._process.stdout)
             self._port, self._key = handshake.parse_address(message)
         except (OSError, HandshakeError) as error:
@@ -115,7 +129,7 @@ class RealHarness:
             said = self.said()
             self._forget()
             raise NoHarnessError(
-                f"{path} does not start (exit code {code}): {said}. Pass another one with "
+                f"{self._path} does not start (exit code {code}): {said}. Pass another one with "
                 "--harness PATH"
             ) from error
 
@@ -182,6 +196,13 @@ class RealHarness:
                 raise NoHarnessError(f"the harness does not listen on its port: {refused}")
             await asyncio.sleep(0.02)
 
+    def hang_up(self) -> None:
+        """Close its stdin: it ends by itself then. Call `stop` afterwards."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
     def stop(self) -> int:
         """End it: it goes once its stdin is closed, or is made to. Blocks.
 
@@ -196,10 +217,7 @@ class RealHarness:
             self._stderr.close()
 
     def _end(self) -> int:
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        self.hang_up()
         try:
             code = self._process.wait(_EXIT_S)
         except subprocess.TimeoutExpired:

@@ -57,9 +57,7 @@ class ModelLog:
             OSError: The files cannot be written.
             Exception: `make` or `again` raised it.
         """
-        self.close()
-        if self._thread.failure is not None:
-            raise self._thread.failure
+        self.end()
         journal = self._folder / EPISODES
         if not journal.exists():
             return
@@ -68,8 +66,19 @@ class ModelLog:
         write_model_yaml(file, [*kept, *map(again, read_journal(journal))], share=self._share)
         journal.unlink()
 
+    def end(self) -> None:
+        """Write all exchanges and keep the log. Blocks.
+
+        Raises:
+            OSError: The log cannot be written.
+            Exception: `make` raised it.
+        """
+        self.close()
+        if self._thread.failure is not None:
+            raise self._thread.failure
+
     def close(self) -> None:
-        """Write all exchanges and keep the log. Blocks."""
+        """Write what can be written, and keep the log. Blocks."""
         self._thread.close()
 
     def _append(self, makes: Iterator[Callable[[], Interaction]]) -> None:

@@ -29,7 +29,7 @@ from agy_nb.cassette.matching.placeholders import Placeholders
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.shim import handshake, real_harness
 from agy_nb.cassette.shim.errors import HandshakeError, NoLauncherError
-from agy_nb.cassette.shim.merge import SessionMerger
+from agy_nb.cassette.shim.record.merge import SessionMerger
 from agy_nb.cassette.shim.shared_state import SharedState, _process
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import WIRE, frame_message

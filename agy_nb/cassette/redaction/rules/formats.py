@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 from agy_nb.cassette.redaction.rules import value_shapes
@@ -14,17 +15,24 @@ from agy_nb.cassette.redaction.rules.field_names import Strength, strength
 
 class _Format(NamedTuple):
     hints: tuple[str, ...]
-    expression: re.Pattern[str]
+    words: str
     least: str
     """What its value must be: `any` text but a placeholder, `mixed` or `random`."""
+
+    @property
+    def expression(self) -> re.Pattern[str]:
+        """The regular expression. Few of them are ever needed, and compiling all takes 20 ms."""
+        return _compiled(self.words)
+
+
+@cache
+def _compiled(words: str) -> re.Pattern[str]:
+    return re.compile(words, re.IGNORECASE | re.MULTILINE)
 
 
 def _format(hints: str, expression: str, least: str = "mixed") -> _Format:
     # A word begins after a letter of a script without spaces, and so does a secret.
-    expression = expression.replace(r"\b", r"(?a:\b)")
-    return _Format(
-        tuple(hints.split("|")), re.compile(expression, re.IGNORECASE | re.MULTILINE), least
-    )
+    return _Format(tuple(hints.split("|")), expression.replace(r"\b", r"(?a:\b)"), least)
 
 
 _USER = r"[\w.@%+\\-]{1,64}"
@@ -114,8 +122,9 @@ def formatted(text: str, lowered: str) -> Iterator[tuple[int, int]]:
         text: The text.
         lowered: The same in lower case, character by character.
     """
-    for hints, expression, least in _FORMATS if _ANY_HINT.search(lowered) else ():
-        for begin, finish in _windows(lowered, hints):
+    for rule in _FORMATS if _ANY_HINT.search(lowered) else ():
+        for begin, finish in _windows(lowered, rule.hints):
+            expression, least = rule.expression, rule.least
             for match in expression.finditer(text, begin, finish):
                 if match.end() == finish < len(text):  # a long value: look at all of it
                     match = expression.match(text, match.start(), finish + _FAR) or match  # noqa: PLW2901

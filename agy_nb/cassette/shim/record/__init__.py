@@ -1,0 +1,1 @@
+"""Record the conversations of a program that is started with `agy-nb harness`."""
