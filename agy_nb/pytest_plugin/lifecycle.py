@@ -11,8 +11,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shlex
 import time
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -23,6 +21,7 @@ from agy_nb.errors import AgyError
 from agy_nb.pytest_plugin.cassette_names import without_repetition
 from agy_nb.pytest_plugin.errors import FixtureScopeError, InvalidMarkerError
 from agy_nb.pytest_plugin.marker import MARKER, CassetteRequest, request_of
+from agy_nb.pytest_plugin.report.advice import advise
 from agy_nb.pytest_plugin.report.echo_report import note_cassette
 from agy_nb.pytest_plugin.report.failure_report import (
     hide_internal_frames,
@@ -227,47 +226,16 @@ class CassetteContext:
         raise error from (cause if cause is not error else None)
 
     def _advise(self, error: BaseException) -> None:
-        """Add the command that records."""
-        from agy_nb.cassette import (
-            CassetteInvalidError,
-            CassetteMismatchError,
-            CassetteNotFoundError,
-            EchoRecordingError,
+        """Add what the user can do, with the command that records."""
+        cassette = self._cassette
+        advise(
+            error,
+            self.node or self._item,
+            self._item.config,
+            shared_in=self._request.shared_in if self._request else None,
+            by_ci=self._request is not None and self._request.by_ci,
+            echo=cassette is not None and cassette.has_echo,
         )
-
-        if isinstance(error, CassetteNotFoundError):
-            why = "CI is set: cassettes are only replayed. " if self._by_ci() else ""
-            error.add_note(f"{why}{self._command('once', 'To record it')}")
-        elif isinstance(error, EchoRecordingError):
-            error.add_note(self._command("all", "To record it", echo=True))
-        elif isinstance(error, CassetteMismatchError):
-            for remedy in error.remedies:
-                if remedy.marker:
-                    error.add_note(
-                        "To accept it, if this is as it should be:\n"
-                        f"    @pytest.mark.{MARKER}({remedy.marker})"
-                    )
-        if isinstance(error, CassetteMismatchError | CassetteInvalidError):
-            echo = self._cassette is not None and self._cassette.has_echo
-            error.add_note(self._command("all", echo=echo))
-
-    def _command(self, mode: str, what: str = "To record it again", *, echo: bool = False) -> str:
-        """Return the command that records the cassette, to run where pytest was called."""
-        config, shared_in = self._item.config, self._request.shared_in if self._request else None
-        covered = self.node or self._item
-        place = os.path.relpath(shared_in or covered.path, config.invocation_params.dir)
-        inside = [] if shared_in else covered.nodeid.split("::")[1:]
-        words = ["pytest", "::".join([place, *inside]), f"--agy-record-mode={mode}"]
-        if folder := config.getoption("--agy-cassette-dir"):
-            words.append(f"--agy-cassette-dir={folder}")
-        if echo:
-            words.append("--agy-echo")
-        sharing = ", with all tests that can share it" if shared_in or self.node else ""
-        model = "the echo model" if echo else "a model at hand"
-        return f"{what}{sharing}, with {model}:\n    {shlex.join(words)}"
-
-    def _by_ci(self) -> bool:
-        return self._request is not None and self._request.by_ci
 
 
 _context = pytest.StashKey[CassetteContext]()
