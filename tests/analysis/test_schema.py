@@ -25,6 +25,7 @@ def test_every_column_says_what_it_is(name):
 
 
 @pytest.mark.parametrize("name", TABLES)
+@pytest.mark.slow
 def test_empty_table_has_the_types_of_a_full_one(name, tmp_path):
     full = load(save(tmp_path / "c", two_calls()), chunks=True, text=True).frame(name)
     assert list(empty(name).dtypes) == list(full.dtypes)

@@ -80,6 +80,7 @@ def test_day_is_that_of_the_local_clock_of_its_season(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("tz", ["Mars/Phobos", "", "../etc", "Europe"])
 @pytest.mark.parametrize("ask", ["usage", "summary"])
+@pytest.mark.slow
 def test_unknown_zone_is_refused(sessions, ask, tz):
     with pytest.raises(InvalidInputError, match="unknown time zone"):
         getattr(sessions, ask)(by="day", tz=tz)
@@ -316,6 +317,7 @@ def pyplot(monkeypatch):
 
 
 @pytest.mark.parametrize("plot", PLOTS)
+@pytest.mark.slow
 def test_plot_names_its_axes_and_can_be_saved(sessions, plot, pyplot, tmp_path):
     options = {"session_id": "c1", "turn_id": 1} if plot == "plot_timeline" else {}
     ax = getattr(sessions, plot)(**options)
@@ -337,6 +339,7 @@ def test_plot_draws_on_given_axes(sessions, plot, pyplot):
     assert getattr(sessions, plot)(ax=mine) is mine
 
 
+@pytest.mark.slow
 def test_plots_of_two_hundred_turns_and_unknown_times(tmp_path, pyplot):
     wire = Wire().begin()
     for number in range(80):
@@ -404,6 +407,7 @@ def test_arrow_has_the_types(sessions):
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+@pytest.mark.slow
 def test_formulas_in_csv_are_harmless(tmp_path, name):
     wire = Wire().begin(model=name).prompt().tool("1", name=name).usage(prompt=1).idle().end()
     sessions = load(save(tmp_path / "c", wire))
@@ -430,6 +434,7 @@ def command(*argv):
 
 
 @pytest.mark.parametrize("by", USAGE_KEYS)
+@pytest.mark.slow
 def test_command_shows_a_table(sessions, tmp_path, capsys, by):
     assert command(tmp_path, "--by", by) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -441,6 +446,7 @@ def test_command_shows_a_table(sessions, tmp_path, capsys, by):
     assert lines[-1].startswith("total") == has_total
 
 
+@pytest.mark.slow
 def test_command_has_several_keys_and_limits(sessions, tmp_path, capsys):
     assert command(tmp_path, "--by", "session", "--breakdown", "--json", "--tz", "UTC") == 0
     rows = json.loads(capsys.readouterr().out)
@@ -493,6 +499,7 @@ def test_command_writes_parquet(sessions, tmp_path):
     assert caught.value.filename.endswith("u.parquet")
 
 
+@pytest.mark.slow
 def test_command_that_finds_nothing_says_where(tmp_path, capsys):
     """A shell gives a pattern that finds nothing on as it is."""
     for path in (tmp_path / "run*", tmp_path, "nope*", "a\nb*"):

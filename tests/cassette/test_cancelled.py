@@ -86,6 +86,7 @@ async def test_start_can_be_cancelled_at_every_await(recorded, options):
 @pytest.mark.blocking_allowed
 @pytest.mark.parametrize("name", ["tools.yaml", "wire.jsonl", "header.json", "model.yaml"])
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.slow
 async def test_damaged_cassette_holds_nothing_back(recorded, options, name):
     (recorded / name).write_bytes(b"[{\x00!!python/name:os\n")
     before = content(recorded)

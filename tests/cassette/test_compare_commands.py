@@ -103,6 +103,7 @@ def test_textconv_shows_words_without_ids_and_times(run, told, cassette, frames)
     assert "dt" not in out
 
 
+@pytest.mark.slow
 def test_textconv_makes_the_diff_of_git_readable(repository):
     command = f"{sys.executable} -m agy_nb.cli cassette textconv"
     git(repository, "config", "diff.agy-cassette.textconv", command)

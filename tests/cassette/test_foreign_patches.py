@@ -86,6 +86,7 @@ async def exchange(folder, url):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is Linux's")
 @pytest.mark.parametrize("patch", PATCHES.values(), ids=PATCHES)
+@pytest.mark.slow
 async def test_patches_of_others_do_not_see_our_request(tmp_path, elsewhere, patch):
     url, sent = elsewhere
     with patch(tmp_path):

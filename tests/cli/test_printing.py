@@ -69,6 +69,7 @@ def cassettes(tmp_path):
     ("usage", "."), ("usage", ".", "--by", "tool"), ("usage", f"none{EVIL}"),
     ("cassette", "show", f"none{EVIL}"), ("cassette", "list", f"none{EVIL}"),
 ], ids=lambda words: " ".join(words).partition("\x1b")[0])  # fmt: skip
+@pytest.mark.slow
 def test_command_prints_nothing_that_a_terminal_obeys(cassettes, capfd, monkeypatch, command):
     monkeypatch.chdir(cassettes)
     cli.main([f"a{EVIL}" if word == "a" else word for word in command])

@@ -87,6 +87,7 @@ def test_report_can_be_switched_off(tests, run, lay):
         (["--collect-only"], []),
     ],
 )
+@pytest.mark.slow
 def test_only_what_was_looked_at_wholly_is_reported(tests, run, lay, arguments, expected):
     lay(
         "a/cassettes/test_a/x", "a/cassettes/test_b/x", "b/cassettes/test_c/x", "a/cassettes/gone/x"

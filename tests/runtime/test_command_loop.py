@@ -269,6 +269,7 @@ def test_pause_between_chats_is_beside_the_loop():
     assert [seconds for _, seconds in result] == pytest.approx([0, 10, 20])
 
 
+@pytest.mark.slow
 async def test_queries_are_answered_while_fifty_chats_stream():
     release = asyncio.Event()
 

@@ -56,6 +56,7 @@ print(words)
 """
 
 
+@pytest.mark.slow
 def test_result_and_text_of_two_processes_are_the_same():
     def run(seed):
         env = os.environ | {"PYTHONHASHSEED": seed}

@@ -87,11 +87,11 @@ def check_keys(source: Source, keys: Sequence[Any]) -> None:
     names: list[str] = []
     for key in keys:
         is_own = not isinstance(key, str) and (callable(key) or hasattr(key, "index"))
-        if not is_own and (
-            not isinstance(key, str) or key not in (*IDS, *PERIODS, *labels_of(source))
-        ):
-            known = ", ".join([*IDS, *PERIODS, *labels_of(source)])
-            raise InvalidInputError(f"by must be of {known}; got {key!r}", field="by")
+        if not is_own and key not in (*IDS, *PERIODS):
+            labels = labels_of(source)  # reads a table, which most keys do not need
+            if key not in labels:
+                known = ", ".join([*IDS, *PERIODS, *labels])
+                raise InvalidInputError(f"by must be of {known}; got {key!r}", field="by")
         [name] = _columns(key) if is_own else (str(key),)
         if name in names or (is_own and name in _TAKEN):
             raise InvalidInputError(

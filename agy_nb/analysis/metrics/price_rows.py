@@ -48,6 +48,8 @@ def price_rows(calls: pd.DataFrame, look_up: Look) -> list[list[Any]]:
     import numpy as np
 
     keys = calls[list(KEY)].assign(at=calls["at"].dt.normalize())
+    if 0 < len(keys) < _MANY:
+        return [list(column) for column in zip(*map(look_up, _values(keys)), strict=True)]
     codes, first = _distinct([keys[name] for name in KEY])
     distinct = keys.iloc[first]
     found = np.empty((len(distinct), _AMOUNTS + 3), dtype=object)
@@ -80,7 +82,8 @@ def _distinct(columns: Sequence[pd.Series[Any]]) -> tuple[Any, Any]:
 
 
 def _values(rows: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
-    columns = [rows[name].astype(object).where(rows[name].notna(), None) for name in KEY]
+    none: Any = None  # pandas takes it, its types do not
+    columns = [rows[name].to_numpy(dtype=object, na_value=none) for name in KEY]
     return zip(*columns, strict=True)
 
 

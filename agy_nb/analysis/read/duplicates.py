@@ -61,6 +61,9 @@ def has_duplicates(read: Callable[[str], pd.DataFrame]) -> bool:
     Args:
         read: Returns a table by its name.
     """
+    agents = read("agents")[["session_id", "conversation_id"]].dropna().drop_duplicates()
+    if agents["conversation_id"].is_unique:
+        return False  # which is so nearly always, and is known without the turns
     return bool(len(_twins({name: read(name) for name in ("agents", "sessions", "turns")})))
 
 

@@ -240,6 +240,7 @@ def test_more_events_change_no_earlier_model_call(turns, cut):
 
 
 @given(turns)
+@pytest.mark.slow
 def test_keys_are_unique_and_references_resolve(turns):
     tables = {
         name: frame(TABLES[name], rows.data) for name, rows in fold_turns(turns).tables.items()

@@ -92,6 +92,7 @@ def test_every_table_is_that_of_the_recordings(folder, cache, read, duplicates, 
     assert read == []
 
 
+@pytest.mark.slow
 def test_shipped_cassettes_come_from_the_cache_as_they_are(cache, read, tmp_path):
     runs = settle(Path(shutil.copytree(SHIPPED, tmp_path / "shipped")))
     expected = agy.load(runs, cache=False)
@@ -104,6 +105,7 @@ def test_shipped_cassettes_come_from_the_cache_as_they_are(cache, read, tmp_path
     pd.testing.assert_frame_equal(again.usage("model"), expected.usage("model"))
 
 
+@pytest.mark.slow
 def test_another_spelling_of_the_folder_uses_the_cache_and_shows_its_own_paths(
     folder, cache, read, monkeypatch
 ):
@@ -115,6 +117,7 @@ def test_another_spelling_of_the_folder_uses_the_cache_and_shows_its_own_paths(
     assert not set(again.sessions["path"]) & set(agy.load(folder, cache=cache).sessions["path"])
 
 
+@pytest.mark.slow
 def test_a_part_of_the_folder_and_another_order_use_the_cache(folder, cache, read):
     agy.load(folder, cache=cache).usage()
     read.clear()
@@ -124,6 +127,7 @@ def test_a_part_of_the_folder_and_another_order_use_the_cache(folder, cache, rea
     assert sorted(read) == ["bad", "c1", "open"]  # once, for the comparison
 
 
+@pytest.mark.slow
 def test_options_have_tables_of_their_own(folder, cache):
     agy.load(folder, cache=cache).usage()
     texts = agy.load(folder, cache=cache, text=True).messages["text"]
@@ -149,6 +153,7 @@ def test_only_new_and_changed_recordings_are_read(folder, cache, read):
     assert_same(again, agy.load(folder, cache=False))
 
 
+@pytest.mark.slow
 def test_another_file_of_the_same_size_is_noticed_by_its_time(folder, cache):
     agy.load(folder, cache=cache).usage()
     wire = folder / "c0" / "wire.jsonl"
@@ -157,6 +162,7 @@ def test_another_file_of_the_same_size_is_noticed_by_its_time(folder, cache):
     assert_same(agy.load(folder, cache=cache), agy.load(folder, cache=False))
 
 
+@pytest.mark.slow
 def test_a_recording_that_was_just_written_is_not_kept(folder, cache, read):
     save(folder / "now", two_calls())
     for _ in range(2):
@@ -242,6 +248,7 @@ def test_damaged_files_are_written_again_without_a_word(folder, cache, read, nam
     assert [str(each.message) for each in recwarn] == []
 
 
+@pytest.mark.slow
 def test_a_cache_that_is_removed_between_two_questions_does_no_harm(folder, cache):
     agy.load(folder, cache=cache).usage()
     sessions = agy.load(folder, cache=cache)
@@ -345,6 +352,7 @@ def test_without_pyarrow_there_is_no_cache(folder, cache, monkeypatch):
     assert files_of(cache) == []
 
 
+@pytest.mark.slow
 def test_a_secret_that_is_known_now_is_not_shown_from_the_cache(folder, cache, monkeypatch):
     secret = "s3cr3tT0kenZq8Lx7Vb2Nm4Kw9P"
     wire = Wire().begin().prompt()

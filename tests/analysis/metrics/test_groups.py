@@ -327,6 +327,7 @@ def test_sessions_are_a_collection(two):
         two["x"]
 
 
+@pytest.mark.slow
 def test_filtered_sessions_are_a_collection_too(two):
     chosen = two.filter(until="2026-03-02", tz="UTC")
     assert len(chosen) == 1
@@ -346,6 +347,7 @@ def test_a_turn_belongs_to_the_trajectory_of_its_time(tmp_path):
     assert summary["total_tokens"].to_dict() == {ROOT.id: 1, OTHER.id: 2}
 
 
+@pytest.mark.slow
 def test_labels_are_columns_and_keys(two):
     [first, second] = two.sessions["session_id"]
     table = pd.DataFrame({"session_id": [first, second], "user": ["ada", "bob"], "arm": [1, 2]})

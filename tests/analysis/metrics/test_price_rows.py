@@ -49,6 +49,7 @@ def calls(tmp_path_factory):
     return table
 
 
+@pytest.mark.slow
 def test_many_calls_have_the_prices_of_each_one(calls):
     added = OWN.add_to(calls)
     values = calls[list(KEY)].assign(at=calls["at"].dt.normalize()).astype(object)

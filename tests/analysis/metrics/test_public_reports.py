@@ -143,6 +143,7 @@ def test_a_row_per_model_shows_what_drives_the_cost(tmp_path):
     assert usage["input_tokens"].tolist() == [1_000_000, 100_000]
 
 
+@pytest.mark.slow
 def test_an_evening_is_on_the_users_own_day(tmp_path):
     """ccusage #349, #413 and #1195: 20:08 in Los Angeles is the next day in UTC."""
     evening = pd.Timestamp("2026-01-24 20:08", tz="America/Los_Angeles").timestamp()

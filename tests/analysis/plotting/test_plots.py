@@ -160,6 +160,7 @@ def test_nothing_is_told_by_colour_alone(sessions, make):
 
 
 @pytest.mark.parametrize("plot", CHARTS)
+@pytest.mark.slow
 def test_every_backend_names_the_same_axes(sessions, plot):
     chart = CHARTS[plot](sessions)
     ax, figure = (getattr(sessions, plot)(backend=backend) for backend in BACKENDS)
@@ -170,6 +171,7 @@ def test_every_backend_names_the_same_axes(sessions, plot):
 
 
 @pytest.mark.parametrize("plot", CHARTS)
+@pytest.mark.slow
 def test_every_backend_draws_every_series(sessions, plot):
     chart = CHARTS[plot](sessions)
     names = {series.name for series in chart.series if series.name}
@@ -196,6 +198,7 @@ def test_rows_of_a_timeline_are_named_in_every_backend(sessions):
 
 @pytest.mark.parametrize("plot", CHARTS)
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.slow
 def test_plot_of_nothing_says_so_in_every_backend(nothing, plot, backend):
     drawn = getattr(nothing, plot)(backend=backend)
     if backend == "matplotlib":
@@ -259,6 +262,7 @@ def test_long_names_leave_room_for_the_drawing(tmp_path):
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("plot", ["plot_usage", "plot_context"])
+@pytest.mark.slow
 def test_what_is_counted_has_whole_numbers(tmp_path, plot, count):
     """An axis from 0.3 to 1.7 with rounded numbers reads 0, 1, 1, 1, 2."""
     wire = Wire().begin()
@@ -372,6 +376,7 @@ def test_dark_styles_are_kept(sessions, monkeypatch):
     assert template.layout.paper_bgcolor == plotly.io.templates["plotly_dark"].layout.paper_bgcolor
 
 
+@pytest.mark.slow
 def test_a_turn_of_thousands_of_calls_is_drawn_in_one_collection_per_kind(tmp_path):
     wire = Wire().begin().prompt()
     for number in range(5_000):
@@ -384,6 +389,7 @@ def test_a_turn_of_thousands_of_calls_is_drawn_in_one_collection_per_kind(tmp_pa
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.filterwarnings("error")
+@pytest.mark.slow
 def test_names_in_any_script_are_drawn_without_a_warning(tmp_path, backend):
     names = ["日本語 😀", "한국어", "العربية", "family 👨‍👩‍👧"]
     for hour, name in enumerate(names):

@@ -270,6 +270,7 @@ def test_damaged_line_costs_only_itself(recording):
         ('"s": 0', f'"s": {10**30}'),
     ],
 )
+@pytest.mark.slow
 def test_value_that_no_column_holds_takes_nothing_else_along(tmp_path, old, new):
     """Half a character in one prompt was the end of every table of every session."""
     save(tmp_path / "whole", two_calls())
@@ -310,6 +311,7 @@ def test_names_below_a_folder_are_paths(tmp_path):
 
 
 @pytest.mark.parametrize("pattern", ["**", "*", "*/*", "**/*.jsonl", "*/wire.jsonl"])
+@pytest.mark.slow
 def test_what_a_pattern_finds_twice_is_read_once(tmp_path, pattern):
     """The folder and each file in it, or else every sum is a multiple."""
     for name in ("a", "b"):
@@ -378,6 +380,7 @@ def test_every_parser_reads_every_text(parser, tmp_path, text):
 
 
 @pytest.mark.parametrize("end", ["", " ", "\r", "{}", "x", "\x00"])
+@pytest.mark.slow
 def test_every_parser_finds_the_same_damage(parser, recording, end):
     lines = (recording / "wire.jsonl").read_text().splitlines()
     lines[3] += end

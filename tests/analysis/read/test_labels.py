@@ -50,6 +50,7 @@ def test_labels_of_a_recording_are_columns_of_every_table(tmp_path):
     assert load(tmp_path, where="user == 'bob'").usage(())["total_tokens"].tolist() == [243]
 
 
+@pytest.mark.slow
 def test_labels_of_agents_come_before_those_of_the_recording(tmp_path):
     wires = of_agent(0, user="ada", team="x"), of_agent(1, user="bob", team="x"), of_agent(2)
     sessions = load(save(tmp_path / "c", *wires, labels={"user": "all", "run": "7"}))
@@ -90,6 +91,7 @@ def test_labels_of_a_damaged_header_are_left_out(tmp_path, labels):
     assert sessions.sessions["labels"].isna().all()
 
 
+@pytest.mark.slow
 def test_labels_that_you_add_fill_gaps_and_come_first(tmp_path):
     save(tmp_path / "a", two_calls(), labels={"user": "ada"})
     save(tmp_path / "b", two_calls(), labels={"user": "bob"})

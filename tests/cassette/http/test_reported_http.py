@@ -112,11 +112,13 @@ BODIES = [body_with_requests, body_with_httpx, body_with_async_httpx, body_with_
 @pytest.mark.parametrize(
     ("path", "body"), [("/picture", PICTURE), ("/old", PICTURE), ("/gzip", TEXT.encode())]
 )
+@pytest.mark.slow
 def test_body_keeps_its_bytes(ask, path, body, twice):
     assert twice(lambda base: ask(base + path)) == body
 
 
 @pytest.mark.parametrize("ask", BODIES[:3])
+@pytest.mark.slow
 def test_requests_of_several_threads_are_all_recorded(ask, twice):
     def work(base):
         with ThreadPoolExecutor(4) as pool:
@@ -126,6 +128,7 @@ def test_requests_of_several_threads_are_all_recorded(ask, twice):
 
 
 @pytest.mark.parametrize("ask", BODIES[:3])
+@pytest.mark.slow
 def test_threads_are_refused_what_was_not_recorded(ask, site, tmp_path):
     url = f"http://127.0.0.1:{site.server_port}/"
     with tool_http(tmp_path / "c", "once"):

@@ -129,6 +129,7 @@ def test_time_grows_with_the_text(piece):
 
 
 @pytest.mark.parametrize("piece", PIECES)
+@pytest.mark.slow
 def test_value_of_any_shape_is_judged_quickly(piece):
     value = (piece * 400)[:400] + "!"
     assert seconds(f"password = '{value}'\nDB_PASSWORD={value}\n--token {value}\n") < 1

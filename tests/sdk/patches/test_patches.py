@@ -19,6 +19,7 @@ MOST_PRIVATE = 12
 PRIVATE = sorted({each.name for each in table.ATTRIBUTES if each.is_private})
 
 
+@pytest.mark.slow
 def test_each_private_attribute_of_the_sdk_that_we_touch_is_in_the_table():
     assert sorted(private_names()) == PRIVATE
 
@@ -27,6 +28,7 @@ def test_private_attributes_are_few():
     assert len(PRIVATE) <= MOST_PRIVATE
 
 
+@pytest.mark.slow
 def test_cassettes_and_runtime_touch_no_private_attribute_of_the_sdk():
     assert {file for files in private_names().values() for file in files if "sdk/" not in file} == (
         set()

@@ -696,6 +696,7 @@ def test_snapshot_is_the_page(events):
     assert same_page(transcript.snapshot()) == same_page(snapshot)
 
 
+@pytest.mark.slow
 def test_event_costs_the_same_however_long_the_page_is():
     transcript = page()
     for number in range(3_000):

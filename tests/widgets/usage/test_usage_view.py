@@ -144,6 +144,7 @@ async def test_model_without_a_price_has_no_cost_and_is_named(runtime, agent, mo
     view.close()
 
 
+@pytest.mark.slow
 async def test_context_stands_beside_the_models_limit(page, monkeypatch):
     assert "Agent 1 context: 200 tokens (limit of" in page.html
     monkeypatch.setattr(Prices, "context_window", lambda _prices, _model: 1000)
@@ -178,6 +179,7 @@ async def test_agent_that_has_called_no_model_has_no_figures_rather_than_zeros(a
     view.close()
 
 
+@pytest.mark.slow
 async def test_page_is_renewed_when_a_turn_has_used_more(agent, monkeypatch):
     await agent.chat_text("one")
     view = agent.usage_ui()
@@ -190,6 +192,7 @@ async def test_page_is_renewed_when_a_turn_has_used_more(agent, monkeypatch):
     view.close()
 
 
+@pytest.mark.slow
 async def test_many_changes_are_read_once(page, monkeypatch):
     reads = []
     read = usage_module.ut.read_usage
@@ -204,6 +207,7 @@ async def test_many_changes_are_read_once(page, monkeypatch):
     assert len(reads) == 2
 
 
+@pytest.mark.slow
 async def test_slow_reading_pauses_longer_but_not_for_ever(page, monkeypatch):
     monkeypatch.setattr(usage_module, "_SHARE", 1e9)
     monkeypatch.setattr(usage_module, "LONGEST_PAUSE_S", 0.2)
