@@ -192,7 +192,7 @@ class Rebuild:
             )
 
     def _must_be_recorded(self, session: RecordedSession, error: CassetteError | None) -> None:
-        """Check that the harness asked the model for nothing but what was recorded.
+        """Check that the harness sent only requests that were recorded.
 
         Raises:
             RebuildError: It did not.
