@@ -12,7 +12,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from agy_nb.errors import AgentNotStartedError, InvalidInputError, WrongLoopError
 from agy_nb.protocol import commands as c, replies as r
@@ -26,6 +26,7 @@ from agy_nb.runtime.grants import Grants
 from agy_nb.runtime.turns.prompts import parse_prompt
 from agy_nb.runtime.turns.response import Response
 from agy_nb.runtime.turns.turn_stream import TurnStream
+from agy_nb.sdk.config.agent_settings import AgentSettings
 from agy_nb.sdk.deadlocks import running
 from agy_nb.sdk.interfaces import ToolInfo
 from agy_nb.sdk.process.executor import run_in_thread
@@ -717,6 +718,7 @@ class Agent(AgentBranches):
         hooks: Sequence[Any] = (),
         ask_user: AskUser | None = None,
         labels: Mapping[str, str] | None = None,
+        **settings: Unpack[AgentSettings],
     ) -> Agent:
         """Start another agent on the same runtime, with a conversation of its own.
 
@@ -727,6 +729,7 @@ class Agent(AgentBranches):
             hooks: As for `create_agent`; this agent's hooks are not inherited.
             ask_user: The approval handler; this agent's when None.
             labels: Labels of the new agent; this agent's when None.
+            **settings: Fields of the configuration that differ, by name, such as `model="..."`.
 
         Returns:
             The other agent, started.
@@ -744,6 +747,7 @@ class Agent(AgentBranches):
             hooks=hooks,
             ask_user=self._ask_user if ask_user is None else ask_user,
             labels=self._state.spec.labels if labels is None else labels,
+            **settings,
         )
 
     @property

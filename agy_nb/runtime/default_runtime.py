@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 from agy_nb import kernel
 from agy_nb.errors import InvalidConfigError
@@ -20,6 +20,7 @@ from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.approval_gate import AskUser
 from agy_nb.runtime.runtime import Runtime
 from agy_nb.runtime.runtime_config import RuntimeConfig
+from agy_nb.sdk.config.agent_settings import AgentSettings, show_settings
 
 
 @dataclass(slots=True)
@@ -128,6 +129,7 @@ def _make(config: RuntimeConfig | None) -> _Made:
     return made
 
 
+@show_settings
 async def create_agent(
     config: Any = None,
     *,
@@ -137,20 +139,45 @@ async def create_agent(
     triggers: Sequence[Any] = (),
     ask_user: AskUser | None = None,
     labels: Mapping[str, str] | None = None,
+    **settings: Unpack[AgentSettings],
 ) -> Agent:
     """Start an agent on this kernel's runtime; see `Runtime.create_agent`.
 
     Args:
         config: The SDK's `LocalAgentConfig` (or another configuration class of the SDK), a mapping
             of its fields, or None for the default: Gemini if `GEMINI_API_KEY` is set, a local echo
-            model otherwise.
+            model otherwise. Keywords replace its fields.
         tools: Host functions, plain or async.
-        policies: The SDK's policies.
+        policies: The SDK's policies. They replace the default ones, or are added to those that the
+            configuration sets.
         hooks: The SDK's hooks.
         triggers: The SDK's triggers.
         ask_user: Decides on tool calls; True lets the tool run.
         labels: Labels of the agent, such as `{"user": "ada", "experiment": "b"}`: columns of the
             tables, also of recordings.
+        model: Name of the model, such as `"gemini-3.8-flash"`, or the SDK's `ModelTarget`.
+        models: The SDK's `ModelTarget` of each type, for several models.
+        api_key: The key of the Gemini API; by default the variable `GEMINI_API_KEY`.
+        vertex: Whether to use Vertex AI.
+        project: Google Cloud project, for Vertex AI.
+        location: Google Cloud region, for Vertex AI.
+        system_instructions: Instructions for the model: text, or the SDK's classes.
+        capabilities: The SDK's `CapabilitiesConfig`: built-in tools, subagents, behaviour.
+        mcp_servers: The SDK's MCP servers; see `load_mcp_servers`.
+        workspaces: Folders that the agent works in; by default the working folder.
+        conversation_id: The conversation to resume, or the id of a new one; needs `save_dir`.
+        session_continuation_mode: The SDK's mode: whether the conversation must exist.
+        save_dir: Folder that keeps the conversation; a temporary one by default.
+        app_data_dir: Absolute path of the harness's own folder.
+        response_schema: A pydantic model or a JSON schema that each answer must fit.
+        skills_paths: Folders with skills.
+        inline_skills: The SDK's `InlineSkill` objects.
+        subagents: The SDK's `SubagentConfig` objects.
+        debug_config: The SDK's `DebugConfig`.
+        retry_config: The SDK's `RetryConfig`: how the harness asks the model again.
+        budget_config: The SDK's `BudgetConfig`; see `RuntimeConfig` for limits in US dollars.
+        compaction_config: The SDK's `CompactionConfig`: when the context is compacted.
+        env: Environment variables of the harness.
 
     Returns:
         The agent, started.
@@ -162,7 +189,9 @@ async def create_agent(
         AgyTimeoutError: The start takes longer than `start_timeout` seconds.
 
     Example:
-        >>> agent = await agy.create_agent(tools=[get_weather])
+        >>> agent = await agy.create_agent(
+        ...     tools=[get_weather], system_instructions="Answer in one sentence."
+        ... )
         >>> await agent.chat_text("Use get_weather for Paris")
         'get_weather says: sunny in Paris'
     """
@@ -174,4 +203,5 @@ async def create_agent(
         triggers=triggers,
         ask_user=ask_user,
         labels=labels,
+        **settings,
     )

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
 from agy_nb import kernel
 from agy_nb.errors import ChannelClosedError, InvalidConfigError, WrongLoopError
@@ -26,6 +26,7 @@ from agy_nb.runtime.runtime_config import RuntimeConfig
 from agy_nb.runtime.telemetry import Telemetry, default_telemetry
 from agy_nb.runtime.turns.response import Response
 from agy_nb.runtime.turns.turn_runner import TurnRunner
+from agy_nb.sdk.config.agent_settings import AgentSettings, with_settings
 from agy_nb.sdk.interfaces import AgentSpec, Backend, now
 from agy_nb.sdk.lazy_backend import LazyBackend
 from agy_nb.views import views
@@ -250,6 +251,7 @@ class Runtime:
         triggers: Sequence[Any] = (),
         ask_user: AskUser | None = None,
         labels: Mapping[str, str] | None = None,
+        **settings: Unpack[AgentSettings],
     ) -> Agent:
         """Start an agent on this runtime.
 
@@ -272,6 +274,8 @@ class Runtime:
                 calls that send data away, and about file tools outside the workspace.
             labels: Labels of the agent, such as `{"user": "ada", "experiment": "b"}`. They are
                 columns of the tables, and recordings keep them, after redaction.
+            **settings: Fields of the SDK's configuration by name, such as `model="..."`; see
+                `agy.create_agent`. They replace those of `config`.
 
         Returns:
             The agent, started.
@@ -285,7 +289,7 @@ class Runtime:
             ChannelClosedError: The runtime is closed.
         """
         spec, handler = agent_spec(
-            config,
+            with_settings(config, settings),
             tools=tools,
             policies=policies,
             hooks=hooks,

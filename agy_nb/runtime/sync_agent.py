@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from agy_nb import kernel
 from agy_nb.errors import DeadlockError
 from agy_nb.protocol.values import Message, TokenUsage
+from agy_nb.runtime.approval_gate import AskUser
 from agy_nb.runtime.turns.response import Response
+from agy_nb.sdk.config.agent_settings import AgentSettings
 from agy_nb.sdk.interfaces import ToolInfo
 from agy_nb.views import views
 
@@ -216,17 +218,50 @@ class SyncAgent:
         """Clear the SDK's history; the model keeps its context."""
         kernel.run(self._agent.clear_history())
 
-    def fork(self, turn: int | None = None, **parts: Any) -> Agent:
+    def fork(
+        self,
+        turn: int | None = None,
+        *,
+        branch: int | None = None,
+        config: Any = None,
+        tools: Sequence[Callable[..., Any]] | None = None,
+        policies: Sequence[Any] | None = None,
+        hooks: Sequence[Any] | None = None,
+        ask_user: AskUser | None = None,
+        labels: Mapping[str, str] | None = None,
+        workspace: Literal["share", "copy"] = "share",
+        **settings: Unpack[AgentSettings],
+    ) -> Agent:
         """Start another agent whose conversation begins with the turns of this one.
 
         Args:
-            turn: As for `Agent.fork`.
-            **parts: As for `Agent.fork`.
+            turn: As for `Agent.fork`, and so are the other arguments.
+            branch: Number of an abandoned branch.
+            config: Changes of the configuration.
+            tools: Host functions instead of this agent's.
+            policies: Policies instead of this agent's.
+            hooks: Hooks instead of this agent's.
+            ask_user: The approval handler.
+            labels: Labels of the new agent.
+            workspace: Whether both work on the same files or the new one on a copy.
+            **settings: Fields of the configuration that differ, by name.
 
         Returns:
             The new agent, started.
         """
-        return kernel.run(self._agent.fork(turn, **parts))
+        new = self._agent.fork(
+            turn,
+            branch=branch,
+            config=config,
+            tools=tools,
+            policies=policies,
+            hooks=hooks,
+            ask_user=ask_user,
+            labels=labels,
+            workspace=workspace,
+            **settings,
+        )
+        return kernel.run(new)
 
     def rewind(self, turn: int) -> None:
         """Go back to an earlier turn: the turns after it are abandoned.
@@ -252,17 +287,41 @@ class SyncAgent:
         """Stop the agent and remove its conversation from disk."""
         kernel.run(self._agent.delete())
 
-    def spawn_subagent(self, config: Any = None, **parts: Any) -> Agent:
+    def spawn_subagent(
+        self,
+        config: Any = None,
+        *,
+        tools: Sequence[Callable[..., Any]] = (),
+        policies: Sequence[Any] = (),
+        hooks: Sequence[Any] = (),
+        ask_user: AskUser | None = None,
+        labels: Mapping[str, str] | None = None,
+        **settings: Unpack[AgentSettings],
+    ) -> Agent:
         """Start another agent on the same runtime.
 
         Args:
-            config: As for `Agent.spawn_subagent`.
-            **parts: As for `Agent.spawn_subagent`.
+            config: As for `Agent.spawn_subagent`, and so are the other arguments.
+            tools: Host functions, if the configuration sets none.
+            policies: The SDK's policies.
+            hooks: The SDK's hooks.
+            ask_user: The approval handler; this agent's when None.
+            labels: Labels of the new agent; this agent's when None.
+            **settings: Fields of the configuration that differ, by name.
 
         Returns:
             The other agent, started.
         """
-        return kernel.run(self._agent.spawn_subagent(config, **parts))
+        new = self._agent.spawn_subagent(
+            config,
+            tools=tools,
+            policies=policies,
+            hooks=hooks,
+            ask_user=ask_user,
+            labels=labels,
+            **settings,
+        )
+        return kernel.run(new)
 
     def __repr__(self) -> str:
         return f"<SyncAgent of {self._agent!r}>"

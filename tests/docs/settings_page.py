@@ -20,11 +20,11 @@ Set limits of a runtime, and look up every option of agents, cassettes and table
 
 ```python
 rt = agy.runtime(agy.RuntimeConfig(chat_timeout=300, max_turn_tokens=500_000))
-agent = await agy.create_agent({"model": "gemini-2.5-flash"})
+agent = await agy.create_agent(model="gemini-2.5-flash", system_instructions="Be brief.")
 ```
 
-An agent's model, workspaces and capabilities belong to the SDK's configuration, which
-`create_agent` accepts as an object or a mapping. See the SDK's documentation. [Tests with recorded
+Every field of the SDK's `LocalAgentConfig` is a keyword of `create_agent`. You can also pass a
+configuration object of the SDK, or a mapping of its fields. [Tests with recorded
 sessions](testing.md) lists the options of pytest, and [The command `agy-nb`](commands.md) those of
 the command line.
 """

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from agy_nb.errors import InvalidInputError
 from agy_nb.protocol import commands as c, replies as r
@@ -18,6 +18,7 @@ from agy_nb.runtime.agent_state import AgentState
 from agy_nb.runtime.approval_gate import AskUser
 from agy_nb.runtime.checkpoints.branching import ForkPayload
 from agy_nb.runtime.checkpoints.checkpoint_log import CheckpointLog, turn_ids_of
+from agy_nb.sdk.config.agent_settings import AgentSettings, with_settings
 from agy_nb.sdk.deadlocks import running
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class AgentBranches(ABC):
         ask_user: AskUser | None = None,
         labels: Mapping[str, str] | None = None,
         workspace: Literal["share", "copy"] = "share",
+        **settings: Unpack[AgentSettings],
     ) -> Agent:
         """Start another agent whose conversation begins with the turns of this one.
 
@@ -106,6 +108,7 @@ class AgentBranches(ABC):
             workspace: `"share"` works on the same files; `"copy"` works on a copy of the workspaces
                 as they are now, see `workspaces`. A clean git repository is copied as a worktree,
                 any other folder file by file, up to 1 GB.
+            **settings: Fields of the configuration that differ, by name, such as `model="..."`.
 
         Returns:
             The new agent, started.
@@ -130,6 +133,8 @@ class AgentBranches(ABC):
             raise InvalidInputError(msg, field="workspace")
         if turn is None and branch is None and running.get() is not None:
             self._state.must_not_wait_for_itself()
+        if settings:
+            config = with_settings(config, settings)
         spec = self._state.spec
         handler = self._state.ask_user if ask_user is None else ask_user
         spec = replace(

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from agy_nb.errors import InvalidConfigError, InvalidInputError
 from agy_nb.protocol.commands import CreateAgent
@@ -22,6 +22,7 @@ from agy_nb.runtime.approval_gate import AskUser
 from agy_nb.runtime.default_runtime import runtime
 from agy_nb.runtime.handlers import CreateAgentPayload
 from agy_nb.runtime.runtime import agent_spec
+from agy_nb.sdk.config.agent_settings import AgentSettings, with_settings
 from agy_nb.sdk.config.changed_config import value_of, workspaces_of
 from agy_nb.sdk.interfaces import BranchPoint
 from agy_nb.sdk.lazy_backend import load
@@ -44,6 +45,7 @@ async def fork(
     triggers: Sequence[Any] = (),
     ask_user: AskUser | None = None,
     labels: Mapping[str, str] | None = None,
+    **settings: Unpack[AgentSettings],
 ) -> Agent:
     """Start an agent that continues the conversation of a recording.
 
@@ -67,6 +69,8 @@ async def fork(
         triggers: The SDK's triggers.
         ask_user: Decides on tool calls; True lets the tool run.
         labels: Labels of the agent.
+        **settings: Fields of the SDK's configuration by name, such as `model="..."`; see
+            `create_agent`.
 
     Returns:
         The agent, started, on the default runtime.
@@ -91,6 +95,7 @@ async def fork(
     checked_turn(turn)
     _must_be_a_session(session)
     path = _path_of(recording)
+    config = with_settings(config, settings)
     spec, handler = agent_spec(
         config,
         tools=tools,

@@ -11,7 +11,6 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from google.antigravity.hooks import hooks, policy
 from agy_nb.errors import InvalidConfigError
 from agy_nb.sdk import errors
 from agy_nb.sdk.config import default_policy
+from agy_nb.sdk.config.changed_config import must_have_fields
 from agy_nb.sdk.config.config_checks import check
 from agy_nb.sdk.config.mcp_result_hook import McpResultHook
 from agy_nb.sdk.interfaces import AgentSpec, ApprovalDecision, Gate
@@ -261,14 +261,7 @@ def _base(config: Any) -> AgentConfig:
             f"its fields, or None; got {type(config).__name__}",
             field="config",
         )
-    unknown = sorted(set(config) - set(LocalAgentConfig.model_fields))
-    if unknown:
-        near = get_close_matches(str(unknown[0]), LocalAgentConfig.model_fields, n=1)
-        meant = f"did you mean {near[0]!r}?" if near else "see the SDK's documentation"
-        raise InvalidConfigError(
-            f"the SDK's LocalAgentConfig has no field {unknown[0]!r}; {meant}",
-            field=str(unknown[0]),
-        )
+    must_have_fields(LocalAgentConfig, config)
     try:
         return LocalAgentConfig(**config)
     except Exception as error:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from google.antigravity import LocalAgentConfig, types
+from google.antigravity import LocalAgentConfig
 from google.antigravity.connections.connection import AgentConfig
 
-from agy_nb.sdk.config.changed_config import changed, value_of
+from agy_nb.sdk.config.changed_config import changed
 
 
 def is_config(value: object) -> bool:
@@ -34,14 +34,4 @@ def with_settings(base: Any, settings: Mapping[str, Any]) -> Any:
     Raises:
         InvalidConfigError: The SDK rejects a setting.
     """
-    targets = value_of(base, "models")
-    given = isinstance(base, Mapping) or "models" in getattr(base, "model_fields_set", ())
-    name = settings.get("model")
-    if isinstance(name, str) and targets and given and "models" not in settings:
-        renamed = [
-            each.model_copy(update={"name": name}) if types.ModelType.TEXT in each.types else each
-            for each in targets
-        ]
-        settings = {**settings, "models": renamed}
-        del settings["model"]
     return changed(base, settings)

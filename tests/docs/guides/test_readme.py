@@ -27,19 +27,22 @@ async def run(code: str, names: dict) -> None:
 @pytest.mark.blocking_allowed  # the SDK makes its save_dir on the loop
 async def test_examples_run(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    explore, replay, analyse = EXAMPLES
+    explore, choose, replay, analyse = EXAMPLES
     names: dict = {}
     async with agy.Runtime() as runtime:
         async with EchoModel() as model:
 
             async def create_agent(config=None, **parts):
-                return await runtime.create_agent(config or model.config(), **parts)
+                config = config or {"api_key": "k", "models": model.config().models}
+                return await runtime.create_agent(config, **parts)
 
             monkeypatch.setattr(agy, "create_agent", create_agent)
             await run(explore, names)
             out = capsys.readouterr().out
             assert out.startswith("get_weather says: sunny in Paris")
-            assert "total_tokens=" in out
+            assert out.endswith(" tokens, cost unknown\n")
+            await run(choose, names)
+            assert repr(names["agent"]).endswith("model gemini-2.5-pro>")
             await run(replay, names)
             recorded = capsys.readouterr().out
         await run(replay, names)
