@@ -175,11 +175,13 @@ class Rewind:
 
     Attributes:
         turn: The last turn to keep: 1 for the first, 0 for none, -1 for the last.
+        branch: Number of the abandoned branch of this turn; None for the agent's own turns.
     """
 
     kind: ClassVar[Kind] = Kind.OPERATION
     agent_id: AgentId
     turn: int
+    branch: Annotated[int, Field(ge=1)] | None = None
     type: Literal["rewind"] = field(default="rewind", repr=False)
 
 

@@ -555,6 +555,9 @@ class TurnsAbandoned(Event):
         after_turn: The last turn that the agent has kept, 0 for none.
         turn_ids: The runtime's numbers of the abandoned turns, at least of the latest
             `MOST_ABANDONED`.
+        branch: Number of the abandoned branch that the agent continues, None if it continues none.
+        turn: The turn of that branch after which it goes on; None without a branch.
+        restored_turn_ids: The runtime's numbers of the turns that are not abandoned any more.
 
     Example:
         >>> from agy_nb.protocol.events import TurnsAbandoned
@@ -565,6 +568,9 @@ class TurnsAbandoned(Event):
     agent_id: int
     after_turn: int
     turn_ids: tuple[int, ...] = ()
+    branch: int | None = None
+    turn: int | None = None
+    restored_turn_ids: tuple[int, ...] = ()
     type: Literal["turns_abandoned"] = field(default="turns_abandoned", repr=False)
 
 

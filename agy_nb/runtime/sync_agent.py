@@ -263,13 +263,14 @@ class SyncAgent:
         )
         return kernel.run(new)
 
-    def rewind(self, turn: int) -> None:
+    def rewind(self, turn: int, *, branch: int | None = None) -> None:
         """Go back to an earlier turn: the turns after it are abandoned.
 
         Args:
             turn: As for `Agent.rewind`.
+            branch: As for `Agent.rewind`.
         """
-        kernel.run(self._agent.rewind(turn))
+        kernel.run(self._agent.rewind(turn, branch=branch))
 
     def shutdown(self) -> None:
         """Stop the agent and its harness."""

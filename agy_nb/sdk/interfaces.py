@@ -420,7 +420,14 @@ class Session(Protocol):
         """Add an event that the backend does not know to a recording of the session."""
         ...
 
-    async def go_back(self, restore: Restore | None, note: Event, *, turns: int) -> None:
+    async def go_back(
+        self,
+        restore: Restore | None,
+        note: Event,
+        *,
+        turns: int,
+        conversation_id: str | None = None,
+    ) -> None:
         """Put an earlier state of the conversation back, and continue from there.
 
         Called between turns. If it fails before the state was put back, nothing has changed.
@@ -431,6 +438,7 @@ class Session(Protocol):
             note: Added to a recording, before the next turn.
             turns: The number of turns of this session that are kept; -1 to begin a new
                 conversation.
+            conversation_id: The conversation to continue; None for the one that is open.
         """
         ...
 

@@ -172,15 +172,24 @@ class SdkSession:
             raise TurnCancelledError("".join(self._text))
         self._successor.result()
 
-    async def go_back(self, restore: Restore | None, note: Event, *, turns: int) -> None:
+    async def go_back(
+        self,
+        restore: Restore | None,
+        note: Event,
+        *,
+        turns: int,
+        conversation_id: str | None = None,
+    ) -> None:
         """Put an earlier state back, and start another harness for it; see `Session.go_back`."""
         async with self._turn:
-            path = self.database
+            path = self._database_of(conversation_id) if conversation_id else self.database
             self._harness.spent = True  # a failure from here on leaves the start to the next prompt
             with contextlib.suppress(Exception):
                 await self._harness.close()
             if restore is not None and path is not None:
                 await run_in_thread(restore, path)
+            if conversation_id:
+                self._conversation_id = conversation_id
             if turns < 0:
                 self._conversation_id = None
                 changes = {"conversation_id": None, "session_continuation_mode": None}
@@ -445,7 +454,10 @@ class SdkSession:
     @property
     def database(self) -> Path | None:
         """The harness's file of the conversation; see `Session.database`."""
-        harness, conversation = self._harness, self.conversation_id or self._opened_id
+        return self._database_of(self.conversation_id or self._opened_id)
+
+    def _database_of(self, conversation: str | None) -> Path | None:
+        harness = self._harness
         folder = harness.save_dir or self._config.save_dir
         if harness.patches.replay is not None or not (folder and conversation):
             return None

@@ -37,6 +37,10 @@ async def branching(config) -> list:
     said.append(await fresh.chat_text("prompt-6"))
     left = await agent.fork(branch=1)
     said.append(await left.chat_text("prompt-7"))
+    await agent.rewind(-1, branch=1)
+    said.append(await agent.chat_text("prompt-8"))
+    await agent.rewind(2, branch=2)
+    said.append(await agent.chat_text("prompt-9"))
     for each in (agent, one, two, third, fresh, left):
         said.append([message.content for message in await each.history()])
         await each.shutdown()
@@ -69,8 +73,13 @@ async def test_branches_replay_as_they_were_recorded(tmp_path, checkpoints):
         "    Session 2: 1 turn, fork after turn 2 of session 0",
         "    Session 4: 1 turn, rewound after turn 1 of session 0",
         "      Session 5: 1 turn, fork before turn 1 of session 4",
+        "      Session 8: 1 turn, rewound after turn 2 of session 4",
         "    Session 6: 1 turn, fork after turn 2 of session 0",
+        "    Session 7: 1 turn, rewound after turn 2 of session 0",
     ]
+    turns = agy.load(path).turns
+    abandoned = turns[turns["abandoned"]][["agent_id", "turn_index"]]
+    assert abandoned.values.tolist() == [[1, 1], [8, 0]]  # prompt-2 and prompt-8
 
 
 @pytest.mark.parametrize("attempt", ["fork", "rewind"])

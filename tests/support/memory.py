@@ -225,9 +225,11 @@ class MemorySession:
     def note(self, note: Event) -> None:
         """Nothing records a session in memory."""
 
-    async def go_back(self, restore: object, note: Event, *, turns: int) -> None:
+    async def go_back(
+        self, restore: object, note: Event, *, turns: int, conversation_id: str | None = None
+    ) -> None:
         """Forget what was said; a session in memory keeps no earlier states."""
-        del restore, note
+        del restore, note, conversation_id
         self._messages.clear()
         self._turns = max(0, turns)
 

@@ -48,12 +48,16 @@ class AgentBuilder(StepBuilder):
         self._columns["agents"].put(self._row, values)
 
     def abandon(self, note: TurnsAbandoned) -> None:
-        """Mark the turns that the agent left by going back."""
-        rows = self.session.tree.went_back(self.agent_id, note)
+        """Mark the turns that the agent left by going back, and unmark those that it restored."""
+        left, restored = self.session.tree.went_back(self.agent_id, note)
         if self.session.is_live:  # here the runtime's numbers are known, also of unsent turns
-            rows = [self._turn_rows[each] for each in note.turn_ids if each in self._turn_rows]
-        for row in rows:
+            known = self._turn_rows
+            left = [known[each] for each in note.turn_ids if each in known]
+            restored = [known[each] for each in note.restored_turn_ids if each in known]
+        for row in left:
             self._columns["turns"].put(row, {"abandoned": True})
+        for row in restored:
+            self._columns["turns"].put(row, {"abandoned": False})
         branch = self.session.tree.branches.get(self.agent_id)
         if branch is not None and branch.rewound:
             self.about(parent_agent_id=branch.parent, forked_after_turn=branch.after_turn)

@@ -152,20 +152,22 @@ class AgentBranches(ABC):
         assert isinstance(reply, r.AgentCreated)
         return self.runtime.handle_of(reply.agent_id, handler)
 
-    async def rewind(self, turn: int) -> None:
+    async def rewind(self, turn: int, *, branch: int | None = None) -> None:
         """Go back to an earlier turn: the turns after it are abandoned.
 
         The model does not know the abandoned turns any more. Files and other effects of tools stay
         as they are. The turns stay in the tables, marked as abandoned, and their tokens count. An
-        item of `abandoned` names them, and `fork` can continue them. The method waits for turns
-        that run or wait.
+        item of `abandoned` names them. `fork` can continue them, and so can this method with their
+        branch: then the agent's own turns that are not part of it are abandoned. The method waits
+        for turns that run or wait.
 
         Args:
             turn: The last turn to keep: 1 for the first, 0 for the beginning of the conversation,
-                -1 for the last, which changes nothing.
+                -1 for the last, which changes nothing without a branch.
+            branch: Number of an abandoned branch, from `abandoned`; None for the agent's own turns.
 
         Raises:
-            InvalidInputError: The turn does not exist.
+            InvalidInputError: The turn or the branch does not exist.
             CheckpointError: The state after that turn was not kept, or is damaged. The agent is
                 unchanged.
             DeadlockError: Called by a tool, a hook or a handler that the agent's turn waits for.
@@ -176,11 +178,14 @@ class AgentBranches(ABC):
             >>> await agent.rewind(1)
             >>> [message.content for message in await agent.history() if message.role == "user"]
             ['one']
+            >>> await agent.rewind(-1, branch=1)  # forward again
+            >>> [message.content for message in await agent.history() if message.role == "user"]
+            ['one', 'two']
         """
         self._must_be_started()
         self._state.must_not_wait_for_itself()
         checked_turn(turn)
-        await self.runtime.submit(c.Rewind(agent_id=self.id, turn=turn))
+        await self.runtime.submit(c.Rewind(agent_id=self.id, turn=turn, branch=branch))
 
     @property
     def workspaces(self) -> tuple[str, ...]:

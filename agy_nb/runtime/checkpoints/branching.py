@@ -22,8 +22,14 @@ from agy_nb.protocol import commands as c, replies as r
 from agy_nb.protocol.events import TurnsAbandoned
 from agy_nb.protocol.labels import checked_labels
 from agy_nb.protocol.turn_numbers import index_of
+from agy_nb.protocol.values import Message
 from agy_nb.runtime.approval_gate import AskUser
-from agy_nb.runtime.checkpoints.checkpoint_log import Checkpoint, CheckpointLog, turn_ids_of
+from agy_nb.runtime.checkpoints.checkpoint_log import (
+    AbandonedTurns,
+    Checkpoint,
+    CheckpointLog,
+    turn_ids_of,
+)
 from agy_nb.runtime.checkpoints.workspace_copy import copy_workspaces, remove_copies
 from agy_nb.sdk.interfaces import AgentSpec, BranchPoint, now
 from agy_nb.sdk.process import temporary_folders
@@ -158,7 +164,7 @@ async def _branch_point(
     point = BranchPoint(parent_agent_id=state.agent_id, after_turn=turn)
     if checkpoint.is_new:
         return replace(point, save_dir=folder)
-    conversation = session.conversation_id
+    conversation = checkpoint.conversation_id or session.conversation_id
     point = replace(point, conversation_id=conversation)
     if session.database is None:  # a replay
         return replace(point, save_dir=folder)
@@ -188,27 +194,29 @@ def _write(folder: str | None, name: str, pages: list[bytes]) -> str:
 
 
 async def rewind(state: AgentState, message: c.Rewind) -> r.Reply:
-    """Take an agent back to an earlier turn.
+    """Take an agent back to an earlier turn, or to a turn of a branch that it has abandoned.
 
     Args:
         state: The agent. Turns that run or wait are ended first.
         message: The command.
 
     Raises:
-        InvalidInputError: The turn does not exist.
+        InvalidInputError: The turn or the branch does not exist.
         CheckpointError: The state after that turn was not kept, or is damaged.
     """
     log = state.checkpoints
     async with state.turn:
         while state.own_turn is not None:
             await state.own_turn.wait()
-        turn = index_of(message.turn, log.turns)
-        if turn == log.turns:
+        path = log.path(message.branch)
+        turn = index_of(message.turn, len(path) - 1)
+        common = log.shared(path[: turn + 1])
+        if common == turn == log.turns:
             return r.Rewound(turn=turn)
-        checkpoint = log.entries[turn]
+        checkpoint = path[turn]
         session = state.session
         restore, restored = None, session.database is not None and checkpoint.is_new
-        if session.database is not None and not checkpoint.is_new:
+        if (session.database is not None or checkpoint.pages) and not checkpoint.is_new:
             pages = await log.pages_of(checkpoint, turn)
 
             def restore(path: Path) -> None:
@@ -220,23 +228,48 @@ async def rewind(state: AgentState, message: c.Rewind) -> r.Reply:
 
         note = TurnsAbandoned(
             agent_id=state.agent_id,
-            after_turn=turn,
-            turn_ids=turn_ids_of(log.entries[turn + 1 :]),
+            after_turn=common,
+            turn_ids=turn_ids_of(log.entries[common + 1 :]),
+            branch=message.branch,
+            turn=None if message.branch is None else turn,
+            restored_turn_ids=turn_ids_of(path[common + 1 : turn + 1]),
             at=now(),
         )
         shared = 0 if state.spec.branch is None else state.spec.branch.after_turn
         kept = -1 if checkpoint.is_new else max(0, turn - shared)
-        before = session.history()
+        before = _messages_after(session.history(), log.turns, common)
+        left: AbandonedTurns | None = None
+
+        def went() -> None:
+            nonlocal left
+            left = log.go_to(turn, message.branch)
+            state.on_event(note)
+
         try:
             with _not_in_the_recording(state):
-                await session.go_back(restore, note, turns=kept)
+                await session.go_back(
+                    restore, note, turns=kept, conversation_id=checkpoint.conversation_id
+                )
         finally:
             if restored:  # also if no harness starts: the next prompt starts one
-                log.go_back(turn)
-                state.on_event(note)
+                went()
         if not restored:
-            log.go_back(turn)
-            state.on_event(note)
-        left = log.abandoned[-1]
-        left.messages.extend(before[len(session.history()) :])
+            went()
+        if left is None:
+            return r.Rewound(turn=turn)
+        left.messages.extend(before)
         return r.Rewound(turn=turn, branch=left.number)
+
+
+def _messages_after(messages: tuple[Message, ...], turns: int, turn: int) -> tuple[Message, ...]:
+    """Return the messages after a turn, of a conversation with this many turns.
+
+    Turns are counted from the end, because a resumed conversation has earlier messages.
+    """
+    begins = [
+        index
+        for index, message in enumerate(messages)
+        if message.role == "user" and message.trajectory.is_root
+    ]
+    after = turns - turn
+    return messages[begins[max(0, len(begins) - after)] :] if after and begins else ()

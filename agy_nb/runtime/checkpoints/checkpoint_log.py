@@ -9,6 +9,7 @@ Rule 1: a checkpoint that cannot be taken is marked with the reason. It never fa
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,15 +39,21 @@ class Checkpoint:
 
     Attributes:
         turn_id: The runtime's number of the turn; 0 for the state before the first turn.
+        conversation_id: Id of the conversation; the beginning of one has no id yet.
         pages: Digests of the pages of the harness's file.
         missing: Why there is no copy; empty if there is one.
         is_new: Whether it is the beginning of a conversation, which needs no copy.
     """
 
     turn_id: int = 0
+    conversation_id: str | None = None
     pages: tuple[bytes, ...] = field(default=(), repr=False)
     missing: str = ""
     is_new: bool = False
+
+    def is_turn_of(self, other: Checkpoint) -> bool:
+        """Whether both are the end of the same turn; two agents never share a number."""
+        return self.turn_id == other.turn_id
 
 
 _UNNUMBERED = Checkpoint(missing=NOT_KEPT)
@@ -100,12 +107,13 @@ class CheckpointLog:
 
     Attributes:
         entries: The state before the first turn, and after each turn.
-        abandoned: Branches that `go_back` made, oldest first.
+        abandoned: Branches that `go_to` made, oldest first.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.entries: list[Checkpoint] = [Checkpoint(is_new=True)]
         self.abandoned: list[AbandonedTurns] = []
+        self._branches = 0
         self._family = _Family(limits)
         self._family.logs.add(self)
 
@@ -158,16 +166,21 @@ class CheckpointLog:
             session: The conversation, which is idle.
         """
         database = session.database if self._family.limits.turns != 0 else None
+        entry = Checkpoint(
+            turn_id=turn_id,
+            conversation_id=session.conversation_id,
+            missing=NOT_KEPT,
+        )
         if database is None:
-            self.entries.append(Checkpoint(turn_id=turn_id, missing=NOT_KEPT))
+            self.entries.append(entry)
             old = len(self.entries) - 1 - MOST_ABANDONED
             if old > 0:
                 self.entries[old] = _UNNUMBERED
             return
         async with self._family.lock:
-            taken = await self._copied(turn_id, database)
+            taken = await self._copied(entry, database)
             if session.in_turn:
-                taken = Checkpoint(turn_id=turn_id, missing=_DISTURBED)
+                taken = replace(entry, missing=_DISTURBED)
             self.entries.append(taken)
             await self._prune()
 
@@ -190,19 +203,19 @@ class CheckpointLog:
             CheckpointError: The file cannot be copied.
         """
         async with self._family.lock:
-            taken = await self._copied(self.entries[-1].turn_id, database)
+            taken = await self._copied(self.entries[-1], database)
             if taken.missing:
                 raise CheckpointError(f"the conversation cannot be copied: {taken.missing}")
             self.entries[-1] = taken
 
-    async def _copied(self, turn_id: int, database: Path) -> Checkpoint:
+    async def _copied(self, entry: Checkpoint, database: Path) -> Checkpoint:
         try:
             if self._family.store is None:
                 self._family.store = PageStore()
             pages = await run_in_thread(_copy, self._family.store, database)
         except (CheckpointError, OSError) as error:
-            return Checkpoint(turn_id=turn_id, missing=f"no copy could be made: {error}")
-        return Checkpoint(turn_id=turn_id, pages=pages)
+            return replace(entry, missing=f"no copy could be made: {error}")
+        return replace(entry, pages=pages, missing="")
 
     async def pages_of(self, checkpoint: Checkpoint, turn: int) -> list[bytes]:
         """Read the copy of a checkpoint.
@@ -250,15 +263,34 @@ class CheckpointLog:
         live = {page for path in self._paths() for each in path for page in each.pages}
         await run_in_thread(self._family.store.keep_only, live)
 
-    def go_back(self, turn: int) -> None:
-        """Move the checkpoints after a turn to an abandoned branch."""
-        left = AbandonedTurns(
-            number=len(self.abandoned) + 1,
-            after_turn=turn,
-            checkpoints=list(self.entries),
-        )
-        self.abandoned.append(left)
-        del self.entries[turn + 1 :]
+    def shared(self, path: list[Checkpoint]) -> int:
+        """Return the number of turns that a path has in common with the agent's own."""
+        ids = zip(self.entries, path, strict=False)
+        return sum(1 for _ in itertools.takewhile(lambda two: two[0].is_turn_of(two[1]), ids)) - 1
+
+    def go_to(self, turn: int, branch: int | None = None) -> AbandonedTurns | None:
+        """Continue after a turn; the agent's own turns that are not on the way are abandoned.
+
+        Args:
+            turn: The last turn to keep, from 0.
+            branch: The abandoned branch of this turn; None for the agent's own turns. A branch that
+                is continued at its end is not abandoned any more.
+
+        Returns:
+            The new abandoned branch; None if the agent leaves no turn.
+        """
+        kept = self.path(branch)[: turn + 1]
+        shared, left = self.shared(kept), None
+        if branch is not None and len(kept) == len(self.path(branch)):
+            self.abandoned = [each for each in self.abandoned if each.number != branch]
+        if shared < self.turns:
+            self._branches += 1
+            left = AbandonedTurns(
+                number=self._branches, after_turn=shared, checkpoints=list(self.entries)
+            )
+            self.abandoned.append(left)
+        self.entries[:] = kept
+        return left
 
     async def close(self) -> None:
         """Remove the copies, unless a branch still needs them."""

@@ -31,13 +31,21 @@ class Branch:
     turns: int = 0
 
 
+@dataclass(slots=True, frozen=True)
+class _Left:
+    """An abandoned branch: its last connection and its turns, as in `_Agent.path`."""
+
+    number: int
+    path: tuple[tuple[int, int], ...]
+
+
 @dataclass(slots=True)
 class _Agent:
     """The connections of one agent of the runtime, and the turns that it has not abandoned."""
 
     numbers: list[int]
     last: int
-    left: list[int] = field(default_factory=list)  # the connection before each rewind
+    left: list[_Left] = field(default_factory=list)  # one per abandoned branch
     path: list[tuple[int, int]] = field(default_factory=list)  # turn of the conversation, key
 
 
@@ -68,7 +76,7 @@ class BranchTree:
             if parent is not None:
                 place = (note.parent_branch or 0) - 1
                 left = parent.left[place : place + 1] if place >= 0 else []
-                branch.parent = (left or parent.numbers)[-1]
+                branch.parent = left[0].number if left else parent.numbers[-1]
         self._agent_of[number] = known
         return branch
 
@@ -91,23 +99,29 @@ class BranchTree:
         self._agent_of.pop(number, None)
         self._agents.pop(number, None)
 
-    def went_back(self, number: int, note: TurnsAbandoned) -> list[int]:
+    def went_back(self, number: int, note: TurnsAbandoned) -> tuple[list[int], list[int]]:
         """Take a rewind, which the note of the new connection reports.
 
         Returns:
-            Keys of the abandoned turns.
+            Keys of the abandoned turns, and of the turns that are not abandoned any more.
         """
         agent, branch = self._agent_of.get(number), self.branches.get(number)
         if agent is None or branch is None:
-            return []
-        if len(agent.numbers) > 1 and branch.parent is None:
-            branch.parent, branch.after_turn = agent.numbers[-2], note.after_turn
-            branch.rewound = True
-        agent.left.append(agent.numbers[-2] if branch.rewound else number)
+            return [], []
+        place = (note.branch or 0) - 1
+        known = agent.left[place] if 0 <= place < len(agent.left) else None
+        last = note.after_turn if known is None or note.turn is None else note.turn
+        before = agent.numbers[-2] if len(agent.numbers) > 1 else number
+        if before != number and branch.parent is None:
+            branch.parent = before if known is None else known.number
+            branch.after_turn, branch.rewound = last, True
+        if known is None or note.turn_ids:
+            agent.left.append(_Left(before if branch.rewound else number, tuple(agent.path)))
         left = [key for turn, key in agent.path if turn > note.after_turn]
-        agent.path = [(turn, key) for turn, key in agent.path if turn <= note.after_turn]
-        agent.last = note.after_turn
-        return left
+        path = agent.path if known is None else known.path
+        agent.path = [(turn, key) for turn, key in path if turn <= last]
+        agent.last = last
+        return left, [key for turn, key in agent.path if turn > note.after_turn]
 
     def lines(self) -> list[str]:
         """Return the tree as text; nothing if no connection continues another one."""

@@ -157,7 +157,9 @@ class SessionText:
             yield from self._line(event.trajectory, "Fork of", words)
 
     def _abandoned(self, event: e.TurnsAbandoned) -> Iterator[str]:
-        words = f"agent {event.agent_id} goes on {_after(event.after_turn)}"
+        words = f"agent {event.agent_id} goes on {_after(event.turn or event.after_turn)}"
+        if event.branch is not None:
+            words += f" of its branch {event.branch}"
         yield from self._line(event.trajectory, "Rewound", words)
 
     def _closed(self, event: e.SessionClosed) -> Iterator[str]:

@@ -246,6 +246,65 @@ async def test_rewind_twice_and_with_forks_open():
         assert asked(model) == ["prompt-1", "prompt-2", "prompt-5"]
 
 
+async def test_an_agent_continues_a_branch_that_it_abandoned():
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1, 2, 3)
+        await agent.rewind(1)
+        await say_all(agent, 4)
+        await agent.rewind(-1, branch=1)
+        assert [m.content for m in await agent.history() if m.role == "user"] == [
+            f"prompt-{n}" for n in (1, 2, 3)
+        ]
+        (left,) = agent.abandoned
+        assert (left.number, left.after_turn, left.turns) == (2, 1, 2)
+        assert [m.content for m in left.messages if m.role == "user"] == ["prompt-4"]
+        assert list(runtime.tables.turns["abandoned"]) == [False, False, False, True]
+        await agent.chat_text("prompt-5")
+        assert asked(model) == [f"prompt-{n}" for n in (1, 2, 3, 5)]
+        await agent.rewind(2, branch=2)
+        assert asked(model) == [f"prompt-{n}" for n in (1, 2, 3, 5)]
+        assert [each.number for each in agent.abandoned] == [3]
+        await agent.chat_text("prompt-6")
+        assert asked(model) == ["prompt-1", "prompt-4", "prompt-6"]
+        assert list(runtime.tables.turns["abandoned"]) == [False, True, True, False, True, False]
+        await agent.rewind(2, branch=3)  # not at its end: the branch stays
+        assert [each.number for each in agent.abandoned] == [3, 4]
+        with pytest.raises(agy.InvalidInputError, match="abandoned branch"):
+            await agent.rewind(1, branch=1)
+
+
+@pytest.mark.parametrize("prompts", [(), (3,)])
+async def test_a_branch_from_before_the_first_turn_is_continued(prompts):
+    """Its conversation has another id than the one that began afterwards."""
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1, 2)
+        conversation = agent.conversation_id
+        await agent.rewind(0)
+        await say_all(agent, *prompts)
+        fork = await agent.fork(branch=1)
+        await fork.chat_text("prompt-4")
+        assert asked(model) == ["prompt-1", "prompt-2", "prompt-4"]
+        await agent.rewind(-1, branch=1)
+        await agent.chat_text("prompt-5")
+        assert asked(model) == ["prompt-1", "prompt-2", "prompt-5"]
+        assert agent.conversation_id == conversation
+        for left in agent.abandoned:
+            await agent.rewind(-1, branch=left.number)
+            await agent.chat_text("prompt-6")
+            assert asked(model) == ["prompt-3", "prompt-6"]
+
+
+async def test_without_checkpoints_no_branch_is_continued():
+    async with scripted("off") as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1, 2)
+        await agent.rewind(0)
+        with pytest.raises(agy.CheckpointError, match="keeps no checkpoints"):
+            await agent.rewind(-1, branch=1)
+
+
 async def test_rewind_to_the_last_turn_changes_nothing():
     async with scripted() as (runtime, model):
         agent = await runtime.create_agent(model.config())
