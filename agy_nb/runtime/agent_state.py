@@ -69,6 +69,7 @@ class AgentState:
         own_turn: The running turn that the backend began without a prompt, None if there is none.
         turn_watchers: Called with the handle of each turn that is queued, or begun by the backend.
         turn_streams: Receive the same handles, and end with the agent.
+        branch_watchers: Called after the agent went to another turn of its conversation.
         frames: All frames between the agent and its harnesses, None if they are not kept.
         checkpoints: The state of the conversation after each turn.
     """
@@ -113,6 +114,7 @@ class AgentState:
         self._behind: tuple[Response, Sequence[Watch], Callable[[Event], None]] | None = None
         self.responses: dict[Response, asyncio.Task[None]] = {}
         self.turn_watchers: list[Callable[[Response], None]] = []
+        self.branch_watchers: list[Callable[[], None]] = []
         self.turn_streams: weakref.WeakSet[TurnStream] = weakref.WeakSet()
 
     # -- life --------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from agy_nb.runtime.agent_state import AgentState
 from agy_nb.runtime.approval_gate import AskUser
 from agy_nb.runtime.checkpoints.branching import ForkPayload
 from agy_nb.runtime.checkpoints.checkpoint_log import CheckpointLog, turn_ids_of
+from agy_nb.runtime.checkpoints.turn_places import TurnPlace, turn_places
 from agy_nb.sdk.config.agent_settings import AgentSettings, with_settings
 from agy_nb.sdk.deadlocks import running
 
@@ -219,3 +220,44 @@ class AgentBranches(ABC):
             (1, 2, 'two')
         """
         return _abandoned_branches(self._state.checkpoints)
+
+    async def turn_places(self) -> tuple[TurnPlace, ...]:
+        """Return the turns of the conversation, with the abandoned turns that they replaced.
+
+        The method waits for the checkpoints of the turns that are over.
+
+        Returns:
+            The places in the order of the conversation.
+
+        Raises:
+            AgentNotStartedError: The agent has not started, or has ended.
+
+        Example:
+            >>> for word in ("one", "two"):
+            ...     response = await (await agent.chat(word))
+            >>> await agent.rewind(1)
+            >>> response = await (await agent.chat("other"))
+            >>> [len(place.versions) for place in await agent.turn_places()]
+            [1, 2]
+        """
+        self._must_be_started()
+        await self._state.ended_turns_kept()
+        is_replay = self._state.session.database is None
+        return turn_places(self._state.checkpoints, is_replay=is_replay)
+
+    def watch_branches(self, watch: Callable[[], None]) -> Callable[[], None]:
+        """Call a function each time that the agent went to another turn.
+
+        Args:
+            watch: Called on the runtime's loop; it must not block or raise.
+
+        Returns:
+            A function that stops the calls; it may be called twice.
+        """
+        watchers = self._state.branch_watchers
+        watchers.append(watch)
+
+        def stop() -> None:
+            watchers[:] = [known for known in watchers if known is not watch]
+
+        return stop

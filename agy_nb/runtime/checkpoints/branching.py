@@ -244,6 +244,8 @@ async def rewind(state: AgentState, message: c.Rewind) -> r.Reply:
             nonlocal left
             left = log.go_to(turn, message.branch)
             state.on_event(note)
+            for watch in tuple(state.branch_watchers):
+                watch()
 
         try:
             with _not_in_the_recording(state):

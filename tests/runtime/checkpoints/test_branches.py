@@ -305,6 +305,30 @@ async def test_without_checkpoints_no_branch_is_continued():
             await agent.rewind(-1, branch=1)
 
 
+async def test_places_name_the_turns_that_were_replaced():
+    async with scripted("last 2") as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        went = []
+        stop = agent.watch_branches(lambda: went.append(len(agent.abandoned)))
+        await say_all(agent, 1, 2, 3)
+        await agent.rewind(2)
+        places = await agent.turn_places()
+        assert [(each.turn, each.turn_id) for each in places] == [(1, 1), (2, 2), (3, None)]
+        assert [each.turn_id for each in places[2].versions] == [3]
+        await say_all(agent, 4)
+        first, second, third = await agent.turn_places()
+        assert (first.why_not, third.why_not) == ("", "")
+        assert "only the last ones are kept" in second.why_not
+        assert [(each.turn_id, each.branch) for each in third.versions] == [(3, 1), (4, None)]
+        await agent.rewind(-1, branch=1)
+        *_, third = await agent.turn_places()
+        assert [(each.turn_id, each.branch) for each in third.versions] == [(3, None), (4, 2)]
+        assert went == [1, 1]
+        stop()
+        await agent.rewind(0)
+        assert went == [1, 1]
+
+
 async def test_rewind_to_the_last_turn_changes_nothing():
     async with scripted() as (runtime, model):
         agent = await runtime.create_agent(model.config())
