@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from agy_nb.errors import AgentNotStartedError, AgyError
 from agy_nb.kernel import CannotBlockError, current_host, in_kernel, run
 from agy_nb.kernel.environment import running_loop
 from agy_nb.protocol.events import Event, TurnBegan
-from agy_nb.protocol.values import MediaPart, Prompt, PromptPart, TextPart
+from agy_nb.protocol.values import Prompt, PromptPart, TextPart
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.turns.response import Response
 from agy_nb.terminal import revealed
+from agy_nb.widgets.chat.attachments import kept_names, part_of, with_text
 from agy_nb.widgets.chat.conversation_export import (
     as_json,
     as_markdown,
@@ -30,6 +32,7 @@ from agy_nb.widgets.chat.conversation_export import (
     read_events,
     without_last_turns,
 )
+from agy_nb.widgets.chat.panel_branches import PanelBranches
 from agy_nb.widgets.chat.panel_header import about, used
 from agy_nb.widgets.markdown.source import quoted
 from agy_nb.widgets.recordings.frame_player import show
@@ -44,8 +47,6 @@ from agy_nb.widgets.usage.cost_text import cost_of
 
 END_OF_RECORDING = "End of the recording. The agent does not know this conversation."
 _CASSETTE = "cassettes/chat-%Y%m%d-%H%M%S"
-_KINDS = ("image", "audio", "video")
-_PDF = "application/pdf"
 
 
 class ChatPanel(live_view.ViewWidget):
@@ -59,7 +60,7 @@ class ChatPanel(live_view.ViewWidget):
 
     Attributes:
         agent: The agent.
-        responses: The turns shown, oldest first.
+        responses: The turns shown, oldest first; those of other branches are not shown.
         transcript: The nodes shown.
 
     Example:
@@ -83,6 +84,9 @@ class ChatPanel(live_view.ViewWidget):
         self._recorded: tuple[Event, ...] = ()
         self.responses: list[Response] = []
         self.transcript = ConversationView(can_retry=True)
+        self._branches = PanelBranches(agent, self.transcript)
+        self._is_branching = False
+        self._cost_words: dict[int, str] = {}
         self.view = live_view.LiveView(self.transcript, on_message=self._on_message, widget=self)
         self._fallback = StaticFallback(
             self.view,
@@ -104,6 +108,7 @@ class ChatPanel(live_view.ViewWidget):
         self._stops.append(agent.grants.watch(self._show_grants))
         self._show_grants()
         self._stops.append(agent.watch_turns(self._on_turn))
+        self._stops.append(agent.watch_branches(self._on_branch))
         self._start_task(self._show_earlier(), self._beginning)
 
     async def _show_earlier(self) -> None:
@@ -117,17 +122,44 @@ class ChatPanel(live_view.ViewWidget):
             else:
                 events = await self.agent.past_events()
                 self._recorded = without_last_turns(events, shown_live)
+                await self._branches.read(self._recorded)
         except AgentNotStartedError:
             pass
         finally:
-            self._is_reading = False
+            await self._show_path()
+
+    async def _show_path(self) -> None:
+        """Show the turns of the agent's branch, then those that run or wait."""
+        try:
+            earlier, responses = await self._branches.path()
+            started = True
+        except AgentNotStartedError:
+            earlier, responses, started = [], self.responses, False
+        self._is_reading = False
+        self._branches.clear()
+        self.transcript.clear()
+        if self._past is not None or not started:
             show(self.transcript, self._recorded)
-            if self._past is not None and self._recorded:
-                self.transcript.add_notice(END_OF_RECORDING)
-            if not self.agent.is_started:
-                self.transcript.add_notice("This agent was shut down. You cannot send it prompts.")
-            self._touch()
-            self._show_from(0)
+        else:
+            self._recorded = self._branches.head + tuple(itertools.chain(*earlier))
+            self._show_earlier_turn(self._branches.head, None)
+            for turn in earlier:
+                self._show_earlier_turn(turn, self._branches.number_of(turn))
+        if self._past is not None and self._recorded:
+            self.transcript.add_notice(END_OF_RECORDING)
+        if not self.agent.is_started:
+            self.transcript.add_notice("This agent was shut down. You cannot send it prompts.")
+        self.responses = responses + self._branches.still_running(self.responses, responses)
+        self._show_from(0)
+        await self._branches.update()
+        self.view.send_all()
+        self._touch()
+
+    def _show_earlier_turn(self, events: tuple[Event, ...], turn_id: int | None) -> None:
+        before = set(self.transcript.prompts)
+        show(self.transcript, events)
+        for node in self.transcript.prompts.keys() - before:
+            self._branches.shown(node, turn_id)
 
     def _static(self) -> Still:
         if self._beginning:
@@ -157,6 +189,7 @@ class ChatPanel(live_view.ViewWidget):
 
     def _on_turn(self, response: Response) -> None:
         self.responses.append(response)
+        self._branches.responses[response.turn_id] = response
         running = [each for each in self.responses if not each.done]
         if len(running) > 1 or self._is_reading:
             # it is queued, so it is shown after the turns before it
@@ -201,7 +234,8 @@ class ChatPanel(live_view.ViewWidget):
                 return
 
     def _show(self, response: Response) -> None:
-        self.transcript.begin_turn(response.prompt, response.kind)
+        node = self.transcript.begin_turn(response.prompt, response.kind)
+        self._branches.shown(node, response.turn_id)
         self.view.running = True
         self._show_queue()
         self._replaying = True  # `watch` first replays the past events synchronously
@@ -209,7 +243,11 @@ class ChatPanel(live_view.ViewWidget):
             stop = response.watch(lambda event: self._on_event(response, event))
         finally:
             self._replaying = False
-        self._stops.append(stop)
+        if response.done:
+            stop()
+            self.transcript.set_cost(self._cost_words.get(response.turn_id, ""))
+        else:
+            self._stops.append(stop)
 
     def _on_event(self, response: Response, event: Event) -> None:
         self.view.on_event(event)
@@ -217,18 +255,58 @@ class ChatPanel(live_view.ViewWidget):
             return
         self.view.running = False
         self._fallback.update_later()
-        self._start_task(self._show_cost(response), self._costs)
+        if response.turn_id not in self._cost_words:
+            self._start_task(self._update_controls())
+            self._start_task(self._show_cost(response), self._costs)
         if not self._replaying and response in self.responses:  # it may have been cleared
             self._show_from(self.responses.index(response) + 1)
 
     async def _show_cost(self, response: Response) -> None:
-        words = await cost_of(response)
-        finished = [each for each in self.responses if each.done]
-        if finished:
-            self._about.update(await used(finished))
+        words = self._cost_words[response.turn_id] = await cost_of(response)
+        known = {*self._branches.responses.values(), *self.responses}
+        finished = [each for each in known if each.done and each is not response]
+        self._about.update(await used([*finished, response]))  # the last one has the context
         if self.responses and self.responses[-1] is response:
             self.transcript.set_cost(words)
         self._touch()
+
+    # -- branches ----------------------------------------------------------------------------
+
+    async def _update_controls(self) -> None:
+        await self._branches.update()
+        self._touch()
+
+    def _on_branch(self) -> None:
+        """Show the turns of the branch that the agent went to."""
+        if not self._is_reading:
+            self._is_reading = True  # turns that begin now are shown after those of the branch
+            self._start_task(self._show_path(), self._beginning)
+
+    async def _go(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do something that takes the agent to another branch, one at a time and between turns."""
+        if self._is_branching or any(not each.done for each in self.responses):
+            work.close()
+            return False
+        self._is_branching = True
+        try:
+            await work
+        finally:
+            self._is_branching = False
+        return True
+
+    async def _send_from(self, node: str, parts: Sequence[PromptPart]) -> None:
+        """Go back before a turn and send a prompt there."""
+        await self._branches.go_before(node)
+        await self.agent.chat(parts)
+
+    async def _rewrite(self, message: messages.Rewrite) -> None:
+        parts = with_text(self.transcript.prompts.get(message.node, ()), message.text)
+        sent = False
+        try:
+            sent = not parts or await self._go(self._send_from(message.node, parts))
+        finally:
+            if not sent:
+                self.view.reply(message.view, type="compose", text=message.text)
 
     # -- messages of the composer ------------------------------------------------------------
 
@@ -240,6 +318,10 @@ class ChatPanel(live_view.ViewWidget):
                 self._actions[message.type](message)
             case messages.Export():
                 self._export(message)
+            case messages.Rewrite():
+                self._start_task(self._rewrite(message))
+            case messages.SwitchBranch():
+                self._start_task(self._go(self._branches.switch(message.node, message.to)))
             case messages.RemovePrompt():
                 self._remove(message.turn)
             case messages.Revoke():
@@ -249,7 +331,7 @@ class ChatPanel(live_view.ViewWidget):
 
     def _on_send(self, message: messages.SendPrompt, buffers: list[Any]) -> None:
         parts: list[PromptPart] = [
-            _part(file, data) for file, data in zip(message.files, buffers, strict=False)
+            part_of(file, data) for file, data in zip(message.files, buffers, strict=False)
         ]
         if message.text.strip():
             parts.insert(0, TextPart(text=message.text))
@@ -276,12 +358,19 @@ class ChatPanel(live_view.ViewWidget):
         return None if self.agent.latest is None else self.agent.latest.prompt
 
     def _retry(self, message: messages.PanelAction) -> None:
-        if (prompt := self._prompt_of(message.node)) is not None:
-            self._start_task(self.agent.chat(prompt))
+        node = message.node or next(reversed(self.transcript.prompts), "")
+        if (prompt := self._prompt_of(node)) is not None:
+            self._start_task(self._go(self._send_from(node, prompt)))
 
     def _edit(self, message: messages.PanelAction) -> None:
         if (prompt := self._prompt_of(message.node)) is not None:
-            self.view.reply(message.view, type="compose", text=text_of(prompt))
+            self.view.reply(
+                message.view,
+                type="compose",
+                text=text_of(prompt),
+                node=message.node,
+                files=kept_names(prompt),
+            )
 
     def _show_grants(self) -> None:
         """Show the agent's grants."""
@@ -300,6 +389,7 @@ class ChatPanel(live_view.ViewWidget):
         self._recorded = ()
         self.responses = [response for response in self.responses if not response.done]
         self.transcript.clear()
+        self._branches.clear()
         self.view.send(type="reset", changes=[])
         self._touch()
         if self.agent.is_started:
@@ -402,26 +492,3 @@ class ChatPanel(live_view.ViewWidget):
         if in_kernel() and current_host().cell_running and why_headless():
             run(self._end_of_turns())  # the front end drops outputs after the cell's end
         self._fallback.display(at_exit=self.close)
-
-
-def _part(file: messages.AttachedFile, data: Any) -> MediaPart:
-    """Convert an attachment; text is sent as text/plain, because the SDK knows few text types."""
-    name, mime_type = file.name or "file", file.mime_type
-    kind, content = mime_type.partition("/")[0], bytes(data)
-    if kind not in _KINDS:
-        kind = "document"
-        if mime_type != _PDF and _is_text(content):
-            mime_type = "text/plain"
-    return MediaPart(
-        kind=kind,  # type: ignore[arg-type]
-        mime_type=mime_type or "application/octet-stream",
-        data=content,
-        description=name,
-    )
-
-
-def _is_text(content: bytes) -> bool:
-    try:
-        return "\0" not in content.decode()
-    except UnicodeDecodeError:
-        return False

@@ -190,8 +190,8 @@ function cellInserter(model, el) {
   };
 }
 
-// Each prompt can be sent again and its answer copied; each code block can be copied or become a cell.
-function adornments(send, say, insert) {
+// Turns have controls; each code block can be copied or become a cell.
+function adornments(turn, say, insert) {
   const code = (put, element) => {
     for (const block of element.querySelectorAll("pre")) {
       const row = make("div", "agy-row agy-code-tools");
@@ -201,18 +201,9 @@ function adornments(send, say, insert) {
       block.after(row);
     }
   };
-  const prompt = (put, element) => {
-    const row = make("div", "agy-row agy-actions");
-    row.append(
-      button("Retry", () => send({ type: "retry", node: put.id }), "agy-quiet", "Send this prompt again"),
-      button("Copy", () => send({ type: "export", format: "copy", node: put.id }), "agy-quiet", "Copy this answer"),
-    );
-    element.after(row);
-    return () => row.remove();
-  };
   return (put, element) => {
     if (put.kind === "block") code(put, element);
-    else if (put.kind === "prompt" && put.turn && !element.nextElementSibling?.matches(".agy-actions")) prompt(put, element);
+    else if (put.turn) turn(put, element);
   };
 }
 

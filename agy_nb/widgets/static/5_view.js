@@ -89,7 +89,8 @@ function render({ model, el }) {
   el.append(still.style); // beside the view, which holds visible elements only
 
   const say = (words) => (notice.textContent = words);
-  const tree = new Tree(nodes, send, chat ? adornments(send, say, cellInserter(model, el)) : undefined);
+  const turn = turns(nodes, send);
+  const tree = new Tree(nodes, send, chat ? adornments(turn.adorn, say, cellInserter(model, el)) : undefined);
   let gone = false;
   const here = () => {
     try {
@@ -101,10 +102,11 @@ function render({ model, el }) {
   const onMessage = (message) => {
     const forAnother = message.view !== undefined && message.view !== view;
     if (forAnother) message = { ...message, type: "status" };
-    if (message.type === "reset") tree.reset(message.changes);
+    if (message.type === "reset") (tree.reset(message.changes), turn.refocus());
     else if (message.type === "changes") refocus(nodes, () => tree.apply(message.changes));
     else if (message.type === "refused") tree.refused(message.id, message.words);
     else if (message.type === "leaving") setTimeout(here, REPLACED_WITHIN_MS);
+    else if (message.type === "compose" && message.node) turn.rewrite(message.node, tree.nodes.get(message.node), message);
     else if (message.type === "compose") chat?.compose(message.text);
     else if (message.type === "sent") queued.arrived();
     else if (message.type === "copy") copy(message.text).then(say);
@@ -123,6 +125,7 @@ function render({ model, el }) {
     if (message.about) (top.show(message.about), begin.show(message.about));
     const isEmpty = !nodes.childElementCount;
     chat?.follow(!stop.hidden);
+    turn.follow(!stop.hidden);
     top.follow(isEmpty);
     begin.hidden = !isEmpty || !message.about;
     notice.textContent = message.notice ?? "";

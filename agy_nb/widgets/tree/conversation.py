@@ -30,13 +30,20 @@ from agy_nb.protocol.events import (
     Usage,
     Waiting,
 )
-from agy_nb.protocol.values import ErrorInfo, Message, Prompt, TokenUsage, Trajectory
+from agy_nb.protocol.values import (
+    ErrorInfo,
+    Message,
+    Prompt,
+    TextPart,
+    TokenUsage,
+    Trajectory,
+)
 from agy_nb.widgets.markdown.markup import escape
 from agy_nb.widgets.markdown.source import quoted
 from agy_nb.widgets.markdown.streamed_text import StreamedTexts
 from agy_nb.widgets.response import approval_text, cards, html_values
 from agy_nb.widgets.tree.node_tree import NodeTree
-from agy_nb.widgets.tree.nodes import Change, Upsert
+from agy_nb.widgets.tree.nodes import Change, TurnControls, Upsert
 from agy_nb.widgets.tree.retry_rows import RetryRows
 from agy_nb.widgets.tree.subagents import Subagents
 from agy_nb.widgets.tree.tool_rows import ToolRows
@@ -65,7 +72,7 @@ class ConversationView:
     """The nodes of one or several turns.
 
     Args:
-        can_retry: Whether each prompt has buttons to send it again and to copy its answer.
+        can_retry: Whether each prompt has buttons, e.g. to edit it or to send it again.
 
     Attributes:
         pending: The approvals and questions that wait for the user, by id.
@@ -81,7 +88,7 @@ class ConversationView:
     def __init__(self, *, can_retry: bool = False) -> None:
         self.pending: dict[str, Approval | Question] = {}
         self.prompts: dict[str, Prompt] = {}
-        self._can_retry = can_retry
+        self._controls = TurnControls() if can_retry else None
         self._tree = NodeTree()
         self._texts = StreamedTexts(self._tree)
         self._subagents = Subagents(self._tree)
@@ -108,26 +115,30 @@ class ConversationView:
 
     # -- input -------------------------------------------------------------------------------
 
-    def begin_turn(self, prompt: Prompt | None = None, kind: TurnKind = "prompt") -> None:
+    def begin_turn(self, prompt: Prompt | None = None, kind: TurnKind = "prompt") -> str:
         """Begin a turn.
 
         Args:
             prompt: The prompt to show; None shows none.
             kind: Whether the user, a trigger or the harness began the turn.
+
+        Returns:
+            The node of the prompt, empty if none is shown.
         """
         self._turn = _Turn()
         self._forget_turn()
         self._texts.begin_turn()
         if prompt is None:
-            return
+            return ""
         label = {"trigger": "Trigger", "wakeup": "Wake-up"}.get(kind, "You")
         node = self._tree.new_id()
         body = cards.prompt(prompt, kind)
         self._tree.upsert(
-            Upsert(id=node, kind="prompt", body=body, label=label, turn=self._can_retry)
+            Upsert(id=node, kind="prompt", body=body, label=label, turn=self._controls)
         )
         self._texts.write(node, quoted(cards.text_of(prompt)))
         self.prompts[node] = prompt
+        return node
 
     def _forget_turn(self) -> None:
         for rows in (self._subagents, self._tools, self._retries):
@@ -162,10 +173,15 @@ class ConversationView:
         for message in messages:
             parent = self._parent(message.trajectory)
             if message.role == "user":
-                node = self._add(
-                    parent=parent, kind="prompt", body=html_values.plain(message.content)
+                node = self._tree.new_id()
+                body = html_values.plain(message.content)
+                turn = None if parent else self._controls
+                self._tree.upsert(
+                    Upsert(id=node, parent=parent, kind="prompt", body=body, turn=turn)
                 )
                 self._texts.write(node, quoted(message.content))
+                if not parent:
+                    self.prompts[node] = (TextPart(text=message.content),)
             else:
                 html = self._texts.render(message.content)
                 node = self._add(parent=parent, kind="text", body=html)
@@ -175,9 +191,17 @@ class ConversationView:
         """Add an error that is not part of a turn."""
         self._add(kind="error", head=cards.error(kind, message))
 
-    def add_notice(self, words: str) -> None:
-        """Add a notice at the end."""
-        self._add(kind="notice", head=escape(words))
+    def add_notice(self, words: str) -> str:
+        """Add a notice at the end, and return its node."""
+        return self._add(kind="notice", head=escape(words))
+
+    def set_controls(self, node: str, controls: TurnControls) -> None:
+        """Change what the user can do with a turn."""
+        self._tree.set_turn(node, controls)
+
+    def drop(self, node: str) -> None:
+        """Remove a node."""
+        self._remove(node)
 
     def clear(self) -> None:
         """Remove all nodes except pending approvals and questions; a running turn continues."""

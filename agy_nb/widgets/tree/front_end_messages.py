@@ -122,6 +122,32 @@ class PanelAction(_Message):
     node: _Word = ""
 
 
+class Rewrite(_Message):
+    """The user has edited an earlier prompt.
+
+    Attributes:
+        node: The prompt.
+        text: Its new text.
+    """
+
+    type: Literal["rewrite"] = "rewrite"
+    node: _Word
+    text: _Text = ""
+
+
+class SwitchBranch(_Message):
+    """The user wants to see another branch that parts at a turn.
+
+    Attributes:
+        node: The prompt of the turn.
+        to: The number of the branch, from 1.
+    """
+
+    type: Literal["switch"] = "switch"
+    node: _Word
+    to: int = Field(ge=1)
+
+
 class Export(_Message):
     """The user wants the conversation, or one answer, in a format.
 
@@ -187,7 +213,9 @@ Message: TypeAlias = (
     | Export
     | RemovePrompt
     | Revoke
+    | Rewrite
     | SendPrompt
+    | SwitchBranch
 )
 
 _adapter: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])

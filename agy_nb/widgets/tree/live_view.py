@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -251,11 +252,13 @@ class LiveView:
         if isinstance(change, Upsert):
             node: dict[str, Any] = {
                 name: value
-                for name in ("id", "parent", "kind", "head", "body", "fold", "label", "turn")
+                for name in ("id", "parent", "kind", "head", "body", "fold", "label")
                 if (value := getattr(change, name))
             }
             if change.body:
                 node["body"] = compact(change.body)
+            if change.turn is not None:
+                node["turn"] = asdict(change.turn)
             request = pending_requests.get(change.id)
             if request is not None and change.id in self.transcript.pending:
                 node["controls"] = request.controls
@@ -302,6 +305,12 @@ class LiveView:
             self.send(type="changes", changes=self._encode(new))
         self.seen = True
         self.reply(view, type="reset", changes=self._encode(self.transcript.snapshot()))
+
+    def send_all(self) -> None:
+        """Send all nodes to all front ends, e.g. because another branch is shown."""
+        self.transcript.changes()
+        if self.seen:
+            self.send(type="reset", changes=self._encode(self.transcript.snapshot()))
 
     def _answer(self, reply: Reply) -> None:
         if words := pending_requests.validate(reply):

@@ -11,7 +11,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from agy_nb.widgets.tree.nodes import AppendText, Change, Remove, Upsert, static
+from agy_nb.widgets.tree.nodes import (
+    AppendText,
+    Change,
+    Remove,
+    TurnControls,
+    Upsert,
+    static,
+)
 
 
 class NodeTree:
@@ -50,6 +57,12 @@ class NodeTree:
         self._tails.pop(node.id, None)
         self._changes.append(node)
         self._html.pop(self._top(node.id), None)
+
+    def set_turn(self, node: str, turn: TurnControls | None) -> None:
+        """Change the controls of a turn; an unknown node is ignored."""
+        known = self._nodes.get(node)
+        if known is not None and known.turn != turn:
+            self.upsert(replace(known, turn=turn))
 
     def add(self, *, parent: str = "", **parts: str | None) -> str:
         """Add a node with a new id, and return the id."""

@@ -7,10 +7,38 @@ builds the same tree here. Both have the same HTML and the same classes.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from agy_nb.widgets.markdown.markup import compact, escape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnControls:
+    """What the user can do with a turn.
+
+    Attributes:
+        at: Number of the branch that is shown, among those that part at this turn; 0 if none is.
+        of: How many there are.
+        why_not: Why the turn can be neither edited nor sent again; empty if it can.
+        closed: For each branch why the agent cannot continue it, empty if it can.
+    """
+
+    at: int = 1
+    of: int = 1
+    why_not: str = ""
+    closed: tuple[str, ...] = ()
+
+    def disabled(self, why: str) -> TurnControls:
+        """Return controls that do nothing, unless the reason is empty."""
+        return replace(self, why_not=why, closed=(why,) * self.of) if why else self
+
+    @property
+    def words(self) -> str:
+        """What a saved view says about the other branches; empty if there are none."""
+        if self.at and self.of > 1:
+            return f"Branch {self.at} of {self.of}. Only this one is shown here."
+        return "Later turns are on another branch." if not self.at else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +53,7 @@ class Upsert:
         body: HTML below the head; hidden while the node is folded.
         fold: `"open"` or `"closed"` for a node that can be folded, else None.
         label: The accessible name, or empty.
-        turn: Whether the node is the prompt of a turn that the user can send again.
+        turn: What the user can do with the turn that begins here; None for other nodes.
     """
 
     id: str
@@ -35,7 +63,7 @@ class Upsert:
     body: str = ""
     fold: str | None = None
     label: str = ""
-    turn: bool = False
+    turn: TurnControls | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +121,8 @@ def _branch(branch: _Branch) -> str:
     if put.kind == "block":
         return compact(body)
     inside = compact(body) + "".join(map(_branch, branch.children.values()))
+    if put.turn is not None and put.turn.words:
+        inside += f'<div class="agy-dim">{escape(put.turn.words)}</div>'
     opening = f'class="agy-node agy-{put.kind}"'
     if put.label:
         opening += f' role="group" aria-label="{escape(put.label)}"'

@@ -28,6 +28,8 @@ GOOD = [
     {"type": "act", "act": "open", "value": "x"},
     {"type": "export", "format": "json"},
     {"type": "revoke", "grant": 1},
+    {"type": "rewrite", "node": "n1", "text": "x"},
+    {"type": "switch", "node": "n1", "to": 2},
     {"type": "send", "text": "hi", "files": [{"name": "a", "mime_type": "b"}]},
     *({"type": order} for order in ("stop", "retry", "edit", "clear")),
 ]
