@@ -46,9 +46,10 @@ class Agent:
     turns: list[Turn] = field(default_factory=list)
     messages: tuple[tuple[str, str], ...] = ()
     count: int = 0
-    ran: int = 0  # turns of the conversation, for forks and rewinds
+    path: list[object] = field(default_factory=list)  # turns, for forks and rewinds
     shared: int = 0  # of these, the turns of its parent
-    abandoned: int = 0
+    branches: int = 0
+    abandoned: dict[int, list[object]] = field(default_factory=dict)
     total: int | None = None
     latest: int | None = None
     views: list[dict[type, object]] = field(default_factory=list)
@@ -168,32 +169,42 @@ class Model:
                 call.allowed = (r.AgentCreated(agent_id=agent.number),)
 
     def _fork(self, call: Call, parent: Agent) -> None:
-        turn = self._turn(call, parent)
+        turn = self._turn(call, parent.path)
         if turn is None:
             return
         self._agents_made += 1
-        agent = Agent(self._agents_made, ran=turn, shared=turn)
+        agent = Agent(self._agents_made, path=parent.path[:turn], shared=turn)
         self.agents[agent.number] = agent
         agent.views.append(agent.view())
         call.allowed = (r.AgentCreated(agent_id=agent.number),)
 
     def _rewind(self, call: Call, agent: Agent) -> None:
-        turn = self._turn(call, agent)
-        if turn is None:
+        number = call.command.branch
+        path = agent.path if number is None else agent.abandoned.get(number)
+        turn = None if path is None else self._turn(call, path)
+        if path is None:
+            call.allowed = (agy.InvalidInputError,)
+        if path is None or turn is None:
             return
         call.allowed = (r.Rewound(turn=turn),)
-        if turn < agent.ran:
-            agent.abandoned += 1
-            agent.ran, agent.count, agent.messages = turn, max(0, turn - agent.shared), ()
-            call.allowed = (r.Rewound(turn=turn, branch=agent.abandoned),)
-            self._touch(agent)
-            self._release(agent, c.WaitForWakeup)
+        kept, before = path[:turn], agent.path
+        if kept == before:
+            return
+        if number is not None and kept == path:
+            del agent.abandoned[number]
+        if kept[: len(before)] != before:  # turns are left behind
+            agent.branches += 1
+            agent.abandoned[agent.branches] = before
+            call.allowed = (r.Rewound(turn=turn, branch=agent.branches),)
+        agent.path, agent.count, agent.messages = kept, max(0, turn - agent.shared), ()
+        self._touch(agent)
+        self._release(agent, c.WaitForWakeup)
 
-    def _turn(self, call: Call, agent: Agent) -> int | None:
+    def _turn(self, call: Call, path: list[object]) -> int | None:
         """The turn that a fork or a rewind names, from 0; None if it is refused."""
-        named = call.command.turn
-        turn = agent.ran if named is None else named if named >= 0 else agent.ran + 1 + named
-        if turn > agent.ran or (named is not None and named < 0 and turn < 1):
+        named, turns = call.command.turn, len(path)
+        turn = turns if named is None else named if named >= 0 else turns + 1 + named
+        if turn > turns or (named is not None and named < 0 and turn < 1):
             call.allowed = (agy.InvalidInputError,)
             return None
         return turn
@@ -339,7 +350,7 @@ class Model:
 
     def _end_turn(self, agent: Agent, state: TurnState, error: type | None) -> None:
         turn = agent.turns.pop(0)
-        agent.ran += turn.attempts > 0
+        agent.path = agent.path + [turn] * (turn.attempts > 0)
         if turn.works:
             agent.messages += (("model", turn.said_now),)
         turn.state, turn.error, turn.works = state, error, False

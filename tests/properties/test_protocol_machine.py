@@ -218,10 +218,11 @@ class Protocol(RuleBasedStateMachine):
         self.send(c.Fork(agent_id=agent_id, turn=turn, config=changes))
 
     @precondition(lambda self: any(not agent.turns for agent in self.model.agents.values()))
-    @rule(data=st.data(), turn=st.integers(-3, 4))
-    def rewind(self, data, turn):
+    @rule(data=st.data(), turn=st.integers(-3, 4), branch=st.sampled_from([None, None, 1, 2, 3]))
+    def rewind(self, data, turn, branch):
         idle = [number for number, agent in self.model.agents.items() if not agent.turns]
-        self.send(c.Rewind(agent_id=data.draw(st.sampled_from([*idle, NOBODY])), turn=turn))
+        agent_id = data.draw(st.sampled_from([*idle, NOBODY]))
+        self.send(c.Rewind(agent_id=agent_id, turn=turn, branch=branch))
 
     @rule(data=st.data())
     def one_command(self, data):

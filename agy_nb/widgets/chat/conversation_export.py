@@ -22,6 +22,7 @@ from agy_nb.protocol.events import (
 )
 from agy_nb.protocol.values import Message
 from agy_nb.runtime.turns.answer import answer_text
+from agy_nb.runtime.turns.response import Response
 from agy_nb.widgets.markdown.source import quoted
 from agy_nb.widgets.response.cards import text_of
 from agy_nb.widgets.response.html_values import counted
@@ -129,3 +130,24 @@ def as_json(event: Event) -> dict[str, Any]:
     """Convert an event to JSON."""
     message: dict[str, Any] = json.loads(codec.encode(cast("codec.Message", event)))
     return message
+
+
+def conversation_markdown(recorded: Iterable[Event], responses: Iterable[Response]) -> str:
+    """Format earlier events and the turns after them as Markdown."""
+    pieces = [as_markdown(recorded).strip()]
+    for response in responses:
+        pieces += [quoted(text_of(response.prompt)), response.partial_text.strip()]
+    return "\n\n".join(filter(None, pieces)) + "\n"
+
+
+def conversation_json(recorded: Iterable[Event], responses: Iterable[Response]) -> str:
+    """Format earlier events and the turns after them as a JSON list of turns."""
+    turns = as_turns(recorded) + [
+        {
+            "prompt": text_of(response.prompt),
+            "state": str(response.state),
+            "events": [as_json(event) for event in response.events],
+        }
+        for response in responses
+    ]
+    return json.dumps(turns, indent=1, ensure_ascii=False)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import json
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +17,6 @@ from typing import Any
 
 from agy_nb.errors import AgentNotStartedError, AgyError
 from agy_nb.kernel import CannotBlockError, current_host, in_kernel, run
-from agy_nb.kernel.environment import running_loop
 from agy_nb.protocol.events import Event, TurnBegan
 from agy_nb.protocol.values import Prompt, PromptPart, TextPart
 from agy_nb.runtime.agent import Agent
@@ -26,15 +24,14 @@ from agy_nb.runtime.turns.response import Response
 from agy_nb.terminal import revealed
 from agy_nb.widgets.chat.attachments import kept_names, part_of, with_text
 from agy_nb.widgets.chat.conversation_export import (
-    as_json,
-    as_markdown,
-    as_turns,
+    conversation_json,
+    conversation_markdown,
     read_events,
     without_last_turns,
 )
 from agy_nb.widgets.chat.panel_branches import PanelBranches
 from agy_nb.widgets.chat.panel_header import about, used
-from agy_nb.widgets.markdown.source import quoted
+from agy_nb.widgets.chat.panel_tasks import PanelTasks
 from agy_nb.widgets.recordings.frame_player import show
 from agy_nb.widgets.response.cards import prompt, text_of
 from agy_nb.widgets.response.html_values import badge
@@ -93,9 +90,7 @@ class ChatPanel(live_view.ViewWidget):
             self._static,
             catch_up=self._catch_up,
         )
-        self._beginning: set[asyncio.Future[Any]] = set()
-        self._costs: set[asyncio.Future[Any]] = set()
-        self._tasks: set[asyncio.Future[Any]] = set()
+        self._tasks = PanelTasks(self.view.loop, self._on_error)
         self._stops: list[Callable[[], None]] = []
         self._actions: dict[str, Callable[[messages.PanelAction], None]] = {
             "stop": self._stop,
@@ -109,7 +104,7 @@ class ChatPanel(live_view.ViewWidget):
         self._show_grants()
         self._stops.append(agent.watch_turns(self._on_turn))
         self._stops.append(agent.watch_branches(self._on_branch))
-        self._start_task(self._show_earlier(), self._beginning)
+        self._tasks.start(self._show_earlier(), self._tasks.reading)
 
     async def _show_earlier(self) -> None:
         """Show the recording or the earlier turns, then the turns that began in the meantime."""
@@ -162,7 +157,7 @@ class ChatPanel(live_view.ViewWidget):
             self._branches.shown(node, turn_id)
 
     def _static(self) -> Still:
-        if self._beginning:
+        if self._tasks.reading:
             words = "The conversation so far is not read yet."
             return Still(f"<p>{words}</p>{self.transcript.html()}", words)
         queued = "".join(f"{badge('wait', 'Queued')}{prompt(each.prompt)}" for each in self._queue)
@@ -171,15 +166,17 @@ class ChatPanel(live_view.ViewWidget):
 
     def _catch_up(self) -> None:
         """Wait for the earlier turns, and in front ends without input for the cost."""
-        waiting = self._beginning | (self._costs if in_kernel() and why_headless() else set())
+        waiting = self._tasks.reading | (
+            self._tasks.costs if in_kernel() and why_headless() else set()
+        )
         if waiting:
             with contextlib.suppress(CannotBlockError):  # a terminal that awaits
                 run(asyncio.wait(waiting))
 
     async def settled(self) -> None:
         """Wait until the earlier turns are shown."""
-        if self._beginning:
-            await asyncio.wait(self._beginning)
+        if self._tasks.reading:
+            await asyncio.wait(self._tasks.reading)
 
     async def _end_of_turns(self) -> None:
         for response in tuple(self.responses):
@@ -194,7 +191,7 @@ class ChatPanel(live_view.ViewWidget):
         if len(running) > 1 or self._is_reading:
             # it is queued, so it is shown after the turns before it
             self._show_queue()
-            self._start_task(self._follow_queued(response))
+            self._tasks.start(self._follow_queued(response))
             return
         self._show(response)
 
@@ -223,7 +220,7 @@ class ChatPanel(live_view.ViewWidget):
         for response in self._queue:
             if response.turn_id == turn:
                 self.responses.remove(response)
-                self._start_task(response.cancel())
+                self._tasks.start(response.cancel())
         self._show_queue()
 
     def _show_from(self, index: int) -> None:
@@ -256,8 +253,8 @@ class ChatPanel(live_view.ViewWidget):
         self.view.running = False
         self._fallback.update_later()
         if response.turn_id not in self._cost_words:
-            self._start_task(self._update_controls())
-            self._start_task(self._show_cost(response), self._costs)
+            self._tasks.start(self._update_controls())
+            self._tasks.start(self._show_cost(response), self._tasks.costs)
         if not self._replaying and response in self.responses:  # it may have been cleared
             self._show_from(self.responses.index(response) + 1)
 
@@ -280,7 +277,7 @@ class ChatPanel(live_view.ViewWidget):
         """Show the turns of the branch that the agent went to."""
         if not self._is_reading:
             self._is_reading = True  # turns that begin now are shown after those of the branch
-            self._start_task(self._show_path(), self._beginning)
+            self._tasks.start(self._show_path(), self._tasks.reading)
 
     async def _go(self, work: Coroutine[Any, Any, None]) -> bool:
         """Do something that takes the agent to another branch, one at a time and between turns."""
@@ -319,9 +316,9 @@ class ChatPanel(live_view.ViewWidget):
             case messages.Export():
                 self._export(message)
             case messages.Rewrite():
-                self._start_task(self._rewrite(message))
+                self._tasks.start(self._rewrite(message))
             case messages.SwitchBranch():
-                self._start_task(self._go(self._branches.switch(message.node, message.to)))
+                self._tasks.start(self._go(self._branches.switch(message.node, message.to)))
             case messages.RemovePrompt():
                 self._remove(message.turn)
             case messages.Revoke():
@@ -336,7 +333,7 @@ class ChatPanel(live_view.ViewWidget):
         if message.text.strip():
             parts.insert(0, TextPart(text=message.text))
         if parts:
-            self._start_task(self._send_prompt(parts, message.text, message.view))
+            self._tasks.start(self._send_prompt(parts, message.text, message.view))
 
     async def _send_prompt(self, parts: list[PromptPart], text: str, view: str) -> None:
         try:
@@ -349,7 +346,7 @@ class ChatPanel(live_view.ViewWidget):
             self.view.reply(view, type="sent")
 
     def _stop(self, _message: messages.PanelAction) -> None:
-        self._start_task(self.agent.cancel())
+        self._tasks.start(self.agent.cancel())
 
     def _prompt_of(self, node: str) -> Prompt | None:
         """Return a prompt, the latest one if no node is given."""
@@ -360,7 +357,7 @@ class ChatPanel(live_view.ViewWidget):
     def _retry(self, message: messages.PanelAction) -> None:
         node = message.node or next(reversed(self.transcript.prompts), "")
         if (prompt := self._prompt_of(node)) is not None:
-            self._start_task(self._go(self._send_from(node, prompt)))
+            self._tasks.start(self._go(self._send_from(node, prompt)))
 
     def _edit(self, message: messages.PanelAction) -> None:
         if (prompt := self._prompt_of(message.node)) is not None:
@@ -393,7 +390,7 @@ class ChatPanel(live_view.ViewWidget):
         self.view.send(type="reset", changes=[])
         self._touch()
         if self.agent.is_started:
-            self._start_task(self.agent.clear_history())
+            self._tasks.start(self.agent.clear_history())
 
     def _export(self, message: messages.Export) -> None:
         form, view = message.format, message.view
@@ -404,7 +401,7 @@ class ChatPanel(live_view.ViewWidget):
         elif form == "copy":
             self.view.reply(view, type="copy", text=self.to_markdown())
         elif form == "cassette":
-            self._start_task(self._save_cassette())
+            self._tasks.start(self._save_cassette())
         else:
             self.view.reply(view, type="download", name="chat.md", text=self.to_markdown())
 
@@ -425,10 +422,7 @@ class ChatPanel(live_view.ViewWidget):
         Returns:
             Prompts as block quotes, answers unchanged.
         """
-        pieces = [as_markdown(self._recorded).strip()]
-        for response in self.responses:
-            pieces += [quoted(text_of(response.prompt)), response.partial_text.strip()]
-        return "\n\n".join(filter(None, pieces)) + "\n"
+        return conversation_markdown(self._recorded, self.responses)
 
     def to_json(self) -> str:
         """Export the conversation as JSON.
@@ -437,50 +431,18 @@ class ChatPanel(live_view.ViewWidget):
             A list with the prompt, the state and the events of each turn. A turn from before the
             panel has text events made from its messages, and its state is None.
         """
-        turns = as_turns(self._recorded) + [
-            {
-                "prompt": text_of(response.prompt),
-                "state": str(response.state),
-                "events": [as_json(event) for event in response.events],
-            }
-            for response in self.responses
-        ]
-        return json.dumps(turns, indent=1, ensure_ascii=False)
+        return conversation_json(self._recorded, self.responses)
 
     def _touch(self) -> None:
         self.view.touch()
         self._fallback.update_later()
 
-    # -- tasks -------------------------------------------------------------------------------
+    # -- the end -----------------------------------------------------------------------------
 
-    def _start_task(
-        self, work: Coroutine[Any, Any, Any], group: set[asyncio.Future[Any]] | None = None
-    ) -> None:
-        """Start a task on the main loop; a panel made in a subshell is called on another loop.
-
-        Args:
-            work: What to do.
-            group: Contains the task until it is done.
-        """
-        known = self._tasks if group is None else group
-        if running_loop() is self.view.loop or not self.view.loop.is_running():
-            self._start(work, known)
-        else:
-            self.view.loop.call_soon_threadsafe(self._start, work, known)
-
-    def _start(self, work: Coroutine[Any, Any, Any], group: set[asyncio.Future[Any]]) -> None:
-        task = asyncio.ensure_future(work, loop=self.view.loop)
-        group.add(task)
-        task.add_done_callback(group.discard)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Future[Any]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            words = (
-                str(error) if isinstance(error, AgyError) else f"{type(error).__name__}: {error}"
-            )
-            self.transcript.add_error(type(error).__name__, words)
-            self._touch()
+    def _on_error(self, error: BaseException) -> None:
+        words = str(error) if isinstance(error, AgyError) else f"{type(error).__name__}: {error}"
+        self.transcript.add_error(type(error).__name__, words)
+        self._touch()
 
     def close(self) -> None:
         """Close the panel; the agent and its turns continue."""

@@ -207,7 +207,7 @@ async def test_edit_puts_the_last_prompt_into_the_composer(agent, page):
 async def test_clear_empties_the_page_and_the_history(agent, page):
     await agent.chat_text("secret")
     page.say(type="clear")
-    await until(lambda: not page.panel._tasks)
+    await until(lambda: not page.panel._tasks.others)
     assert not await agent.history()
     assert page.html() == ""
     assert page.last("reset")["changes"] == []
@@ -232,7 +232,7 @@ async def test_export_as_a_cassette_says_where_it_is_and_how_to_use_it(monkeypat
         await agent.chat_text("Hello")
         page = Page(agent.chat_ui(), monkeypatch)
         page.say(type="export", format="cassette")
-        await until(lambda: not page.panel._tasks)
+        await until(lambda: not page.panel._tasks.others)
         (path,) = await asyncio.to_thread(lambda: list(Path("cassettes").glob("chat-*")))
         assert f"agy.use_cassette(&quot;{path}&quot;)" in page.html()
         assert 'agy.browse("cassettes")' in unescape(page.html())

@@ -2,6 +2,7 @@
 
 import re
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,9 @@ pytestmark = [
     pytest.mark.real,
     pytest.mark.blocking_allowed,  # the SDK looks at the working folder and at its binary
 ]
+
+
+ROOT = Path(__file__).parents[3]
 
 
 @asynccontextmanager
@@ -41,8 +45,8 @@ async def settled(page) -> None:
     """Wait until the panel has nothing to do."""
     await until(
         lambda: (
-            not page.panel._tasks
-            and not page.panel._beginning
+            not page.panel._tasks.others
+            and not page.panel._tasks.reading
             and all(each.done for each in page.panel.responses)
         )
     )
@@ -235,3 +239,29 @@ async def test_messages_about_turns_that_do_not_exist_change_nothing(monkeypatch
         await settled(page)
         assert prompts(page) == ["plan-1"]
         assert agent.abandoned == ()
+
+
+async def test_recorded_prompt_is_sent_again_after_the_turns_of_the_agent(monkeypatch):
+    """The recording is not part of the agent's conversation, so there is nothing to go back to."""
+    config = agy.RuntimeConfig(chat_pause=0, checkpoints="all")
+    async with (
+        ScriptedModel(lambda request: say(f"re: {request.user_text}")) as model,
+        agy.Runtime(config) as runtime,
+    ):
+        agent = await runtime.create_agent(model.config())
+        panel = agy.widgets.chat_ui(ROOT / "cassettes" / "plain_chat", agent=agent)
+        page = Page(panel, monkeypatch)
+        await settled(page)
+        recorded = prompts(page)
+        await agent.chat_text("plan-1")
+        await settled(page)
+        node = next(iter(panel.transcript.prompts))
+        page.say(type="retry", node=node)
+        await until(lambda: len(prompts(page)) == len(recorded) + 2)
+        await settled(page)
+        assert agent.abandoned == ()
+        page.say(type="rewrite", node=controls(page, "plan-1")[0], text="other-1")
+        await until(lambda: "re: other-1" in page.html())
+        await settled(page)
+        assert prompts(page) == [*recorded, "other-1"]
+        panel.close()
