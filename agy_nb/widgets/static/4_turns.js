@@ -5,8 +5,7 @@ const TURN_RUNS = "Wait until the running turn is over.";
 // A button that says why it does nothing. It keeps the keyboard's focus, so it is never `disabled`.
 function turnButton(words, label, why, onclick) {
   const made = button(words, onclick, "agy-quiet agy-turn", label);
-  made.dataset.label = label;
-  made.dataset.why = why;
+  Object.assign(made, { says: label, why });
   return made;
 }
 
@@ -17,9 +16,7 @@ function switcher({ at, of, closed }, go) {
   place.setAttribute("aria-label", `Branch ${at} of ${of}`);
   const step = (words, label, to) => {
     const edge = to < 1 ? "This is the first branch." : to > of ? "This is the last branch." : "";
-    const made = turnButton(words, label, edge || closed[to - 1] || "", () => go(to, words));
-    made.dataset.step = words;
-    return made;
+    return turnButton(words, label, edge || closed[to - 1] || "", () => go(to, words));
   };
   const number = make("span", "agy-dim", `${at}/${of}`);
   place.append(step("‹", "Previous branch", at - 1), number, step("›", "Next branch", at + 1));
@@ -41,7 +38,7 @@ function rewriter(node, { text, files }, save, after) {
   };
   const look = () => {
     grow(box);
-    saving.dataset.why = box.value.trim() || files.length ? "" : "A prompt needs text.";
+    saving.why = box.value.trim() || files.length ? "" : "A prompt needs text.";
     node.follow();
   };
   const saving = turnButton("Save", "Save and send: the turns from here on become another branch", "", () => {
@@ -74,9 +71,9 @@ function turns(root, send) {
   const rows = () => [...root.querySelectorAll(".agy-actions")];
   const follow = () => {
     for (const each of root.querySelectorAll(".agy-turn")) {
-      const why = runs ? TURN_RUNS : each.dataset.why;
+      const why = runs ? TURN_RUNS : each.why;
       each.setAttribute("aria-disabled", String(Boolean(why)));
-      each.title = why || each.dataset.label;
+      each.title = why || each.says;
     }
   };
   const go = (row, node) => (to, words) => {
@@ -85,8 +82,8 @@ function turns(root, send) {
   };
   const fill = (row, { id, kind, turn }) => {
     const key = JSON.stringify(turn);
-    if (row.dataset.turn === key) return;
-    row.dataset.turn = key;
+    if (row.shows === key) return;
+    row.shows = key;
     const focused = row.getRootNode().activeElement;
     const name = row.contains(focused) ? focused.textContent : "";
     const made = [];
@@ -128,8 +125,8 @@ function turns(root, send) {
     refocus: () => {
       if (!wanted) return;
       const row = rows()[wanted.at] ?? rows().at(-1);
-      const step = [...(row?.querySelectorAll("[data-step]") ?? [])];
-      (step.find((each) => each.dataset.step === wanted.words) ?? step[0] ?? root).focus({ preventScroll: true });
+      const step = [...(row?.querySelectorAll(".agy-switch button") ?? [])];
+      (step.find((each) => each.textContent === wanted.words) ?? step[0] ?? root).focus({ preventScroll: true });
       row?.scrollIntoView({ block: "nearest" });
       wanted = undefined;
     },
