@@ -213,8 +213,9 @@ async def rewind(state: AgentState, message: c.Rewind) -> r.Reply:
         common = log.shared(path[: turn + 1])
         if common == turn == log.turns:
             return r.Rewound(turn=turn)
-        checkpoint = path[turn]
         session = state.session
+        log.note_conversation(session.conversation_id)
+        checkpoint = path[turn]
         restore, restored = None, session.database is not None and checkpoint.is_new
         if (session.database is not None or checkpoint.pages) and not checkpoint.is_new:
             pages = await log.pages_of(checkpoint, turn)

@@ -39,7 +39,8 @@ class Checkpoint:
 
     Attributes:
         turn_id: The runtime's number of the turn; 0 for the state before the first turn.
-        conversation_id: Id of the conversation; the beginning of one has no id yet.
+        conversation_id: Id of the conversation, once the agent has gone back; None for that of
+            the agent.
         pages: Digests of the pages of the harness's file.
         missing: Why there is no copy; empty if there is one.
         is_new: Whether it is the beginning of a conversation, which needs no copy.
@@ -166,11 +167,7 @@ class CheckpointLog:
             session: The conversation, which is idle.
         """
         database = session.database if self._family.limits.turns != 0 else None
-        entry = Checkpoint(
-            turn_id=turn_id,
-            conversation_id=session.conversation_id,
-            missing=NOT_KEPT,
-        )
+        entry = Checkpoint(turn_id=turn_id, missing=NOT_KEPT)
         if database is None:
             self.entries.append(entry)
             old = len(self.entries) - 1 - MOST_ABANDONED
@@ -262,6 +259,15 @@ class CheckpointLog:
         assert self._family.store is not None
         live = {page for path in self._paths() for each in path for page in each.pages}
         await run_in_thread(self._family.store.keep_only, live)
+
+    def note_conversation(self, conversation_id: str | None) -> None:
+        """Note the id of the agent's conversation: going back before turn 1 begins another one."""
+        self.entries[:] = [
+            each
+            if each.is_new or each.conversation_id
+            else replace(each, conversation_id=conversation_id)
+            for each in self.entries
+        ]
 
     def shared(self, path: list[Checkpoint]) -> int:
         """Return the number of turns that a path has in common with the agent's own."""
