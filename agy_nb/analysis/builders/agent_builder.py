@@ -32,6 +32,7 @@ class AgentBuilder(StepBuilder):
         self.reported: int | None = None
         self._turns = 0
         self._turn_rows: dict[int, int] = {}
+        self._abandoned_rows: dict[int, int] = {}
         self._opened_at: float | None = None
         self._row = self._columns["agents"].add(
             {**self._ids, "state": "running", "created_at": at, "resumed": False}
@@ -51,9 +52,8 @@ class AgentBuilder(StepBuilder):
         """Mark the turns that the agent left by going back, and unmark those that it restored."""
         left, restored = self.session.tree.went_back(self.agent_id, note)
         if self.session.is_live:  # here the runtime's numbers are known, also of unsent turns
-            known = self._turn_rows
-            left = [known[each] for each in note.turn_ids if each in known]
-            restored = [known[each] for each in note.restored_turn_ids if each in known]
+            left = _moved(note.turn_ids, self._turn_rows, self._abandoned_rows)
+            restored = _moved(note.restored_turn_ids, self._abandoned_rows, self._turn_rows)
         for row in left:
             self._columns["turns"].put(row, {"abandoned": True})
         for row in restored:
@@ -271,3 +271,10 @@ class AgentBuilder(StepBuilder):
             baseline_total_tokens=self.baseline,
             reported_total_tokens=self.reported,
         )
+
+
+def _moved(turn_ids: tuple[int, ...], rows: dict[int, int], to: dict[int, int]) -> list[int]:
+    """Move the rows of these turns from one mapping to another; return the rows."""
+    known = [turn_id for turn_id in turn_ids if turn_id in rows]
+    to.update((turn_id, rows.pop(turn_id)) for turn_id in known)
+    return [to[turn_id] for turn_id in known]

@@ -171,7 +171,7 @@ class CheckpointLog:
         if database is None:
             self.entries.append(entry)
             old = len(self.entries) - 1 - MOST_ABANDONED
-            if old > 0:
+            if old > 0 and not self._branches:  # branches are compared by the numbers
                 self.entries[old] = _UNNUMBERED
             return
         async with self._family.lock:

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 import agy_nb as agy
+from agy_nb.analysis.builders import agent_builder
+from agy_nb.runtime.checkpoints import checkpoint_log
 from agy_nb.testing import ScriptedModel, call, say
 from tests.runtime.conftest import settings
 from tests.support.memory import MemoryBackend
@@ -476,3 +478,29 @@ def test_scripts_fork_and_rewind_without_await():
     agent.sync.rewind(0)
     assert [each.after_turn for each in agent.abandoned] == [0]
     agy.run(runtime.close())
+
+
+async def test_turns_of_two_long_branches_are_not_taken_for_the_same(monkeypatch):
+    """Without copies, an agent forgets the numbers of its old turns."""
+    monkeypatch.setattr(checkpoint_log, "MOST_ABANDONED", 5)
+    async with agy.Runtime(settings(), backend=MemoryBackend()) as runtime:
+        agent = await runtime.create_agent()
+        await say_all(agent, *range(10))
+        await agent.rewind(3)
+        await say_all(agent, *range(20))
+        await agent.rewind(-1, branch=1)
+        assert [each.after_turn for each in agent.abandoned] == [3]
+        places = await agent.turn_places()
+        assert [each.turn for each in places if len(each.versions) == 2] == [4]
+
+
+async def test_restored_turns_are_not_abandoned_in_the_tables_also_after_many_others(monkeypatch):
+    monkeypatch.setattr(agent_builder, "MOST_ABANDONED", 5)
+    async with agy.Runtime(settings(), backend=MemoryBackend()) as runtime:
+        agent = await runtime.create_agent()
+        await say_all(agent, 1, 2, 3)
+        await agent.rewind(1)
+        await say_all(agent, *range(10))
+        assert list(runtime.tables.turns["abandoned"])[:4] == [False, True, True, False]
+        await agent.rewind(-1, branch=1)
+        assert list(runtime.tables.turns["abandoned"])[1:3] == [False, False]
