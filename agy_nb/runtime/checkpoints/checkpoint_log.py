@@ -191,7 +191,7 @@ class CheckpointLog:
         database = session.database if self._family.limits.turns != 0 else None
         if database is not None and self.turns:
             async with self._family.lock:
-                self.entries[-1] = await self._copied(0, database)
+                self.entries[-1] = await self._copied(self.entries[-1], database)
 
     async def copy_now(self, database: Path) -> None:
         """Copy the idle conversation as it is, if there is no copy of its last turn.

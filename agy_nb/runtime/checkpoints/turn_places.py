@@ -44,6 +44,9 @@ class TurnPlace:
 def turn_places(log: CheckpointLog, *, is_replay: bool) -> tuple[TurnPlace, ...]:
     """Return the turns of a conversation in order, each with its siblings on abandoned branches.
 
+    Turns without a number are left out: those of a recording that the agent continues, and very old
+    ones of an agent without copies.
+
     Args:
         log: The checkpoints of the agent.
         is_replay: Whether a recording has the states, so that no copies are needed.
@@ -62,6 +65,8 @@ def _places(log: CheckpointLog, *, is_replay: bool) -> Iterator[TurnPlace]:
                 why_not = _why_not(each.checkpoints[-1], is_replay=is_replay)
                 versions[key] = TurnVersion(turn_id=key, branch=each.number, why_not=why_not)
         mine = own[turn].turn_id if turn < len(own) else None
+        if mine == 0:
+            continue  # its number is not known
         if mine is not None:
             versions[mine] = TurnVersion(turn_id=mine)
         if versions:

@@ -25,7 +25,8 @@ from agy_nb.widgets.tree.nodes import TurnControls
 
 LATER_TURNS = "The agent went back to this turn."
 _ENDED = "This agent was shut down."
-_RESUMED = "This turn is from before the agent resumed the conversation."
+_RESUMED = "This turn is from before this agent continued the conversation."
+_TOO_OLD = "The agent does not keep the state of turns that long ago."
 _ITS_OWN = "The agent began this turn itself."
 _NOT_KEPT = "The state before this turn cannot be restored: {}."
 
@@ -133,12 +134,18 @@ class PanelBranches:
         self._places = {each.turn_id: each for each in places if each.turn_id is not None}
         for node, prompt in self._transcript.prompts.items():
             place = self.place_of(node)
-            found = TurnControls(why_not=_RESUMED if node in self._resumed else "")
+            found = TurnControls(why_not=self._why_no_place(node))
             if place is not None:
                 found = _controls(place)
             self._transcript.set_controls(node, found.disabled(why or ("" if prompt else _ITS_OWN)))
         last = places[-1] if places and places[-1].turn_id is None else None
         self._show_later(last)
+
+    def _why_no_place(self, node: str) -> str:
+        if node in self._resumed:
+            return _RESUMED
+        first = min(self._places, default=0)
+        return _TOO_OLD if self._turn_of.get(node, first) < first else ""
 
     def _show_later(self, place: TurnPlace | None) -> None:
         if self._later is not None and (place is None or place != self._later[1]):

@@ -8,6 +8,7 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.protocol.values import MediaPart, TextPart
+from agy_nb.runtime.checkpoints import checkpoint_log
 from agy_nb.testing import ScriptedModel, hang, say
 from tests.widgets.chat.test_panel import Page, until
 
@@ -265,3 +266,30 @@ async def test_recorded_prompt_is_sent_again_after_the_turns_of_the_agent(monkey
         await settled(page)
         assert prompts(page) == [*recorded, "other-1"]
         panel.close()
+
+
+async def test_turns_of_a_recording_that_the_agent_continues_cannot_be_edited(monkeypatch):
+    await agy.runtime().close()
+    agy.runtime(agy.RuntimeConfig(chat_pause=0, checkpoints="all"))
+    async with ScriptedModel(lambda request: say(f"re: {request.user_text}")) as model:
+        agent = await agy.fork(ROOT / "cassettes" / "plain_chat", 1, config=model.config())
+        await agent.chat_text("plan-2")
+        page = Page(agent.chat_ui(), monkeypatch)
+        await settled(page)
+        assert prompts(page) == ["Say hello", "plan-2"]
+        assert "before this agent continued" in controls(page, "Say hello")[1].why_not
+        page.say(type="rewrite", node=controls(page, "plan-2")[0], text="other-2")
+        await until(lambda: "re: other-2" in page.html())
+        await settled(page)
+        assert prompts(page) == ["Say hello", "other-2"]
+        assert controls(page, "other-2")[1].of == 2
+        page.panel.close()
+    await agy.runtime().close()
+
+
+async def test_turns_whose_number_was_forgotten_cannot_be_edited(monkeypatch):
+    monkeypatch.setattr(checkpoint_log, "MOST_ABANDONED", 1)
+    off = {"checkpoints": "off", "monkeypatch": monkeypatch}
+    async with chatting("plan-1", "plan-2", "plan-3", **off) as (_, _, page):
+        assert "that long ago" in controls(page, "plan-1")[1].why_not
+        assert "checkpoints=" in controls(page, "plan-3")[1].why_not
