@@ -29,8 +29,8 @@ class TurnPlace:
 
     Attributes:
         turn: Number of the turn in the conversation, from 1.
-        turn_id: The runtime's number of the agent's own turn; None after the last one, where only
-            abandoned turns follow.
+        turn_id: The runtime's number of the agent's own turn, 0 if it is not known; None after the
+            last one, where only abandoned turns follow.
         versions: The turns at this place, oldest first.
         why_not: Why the agent cannot go back before this turn; empty if it can.
     """
@@ -44,8 +44,8 @@ class TurnPlace:
 def turn_places(log: CheckpointLog, *, is_replay: bool) -> tuple[TurnPlace, ...]:
     """Return the turns of a conversation in order, each with its siblings on abandoned branches.
 
-    Turns without a number are left out: those of a recording that the agent continues, and very old
-    ones of an agent without copies.
+    Turns without a number and without siblings are left out: those of a recording that the agent
+    continues, and very old ones of an agent without copies.
 
     Args:
         log: The checkpoints of the agent.
@@ -65,11 +65,9 @@ def _places(log: CheckpointLog, *, is_replay: bool) -> Iterator[TurnPlace]:
                 why_not = _why_not(each.checkpoints[-1], is_replay=is_replay)
                 versions[key] = TurnVersion(turn_id=key, branch=each.number, why_not=why_not)
         mine = own[turn].turn_id if turn < len(own) else None
-        if mine == 0:
-            continue  # its number is not known
         if mine is not None:
             versions[mine] = TurnVersion(turn_id=mine)
-        if versions:
+        if versions.keys() - {0}:
             yield TurnPlace(
                 turn=turn,
                 turn_id=mine,

@@ -57,7 +57,7 @@ class PanelBranches:
     async def read(self, events: Iterable[Event]) -> None:
         """Take the events from before the panel, from `Agent.past_events`."""
         places = await self._agent.turn_places()
-        own = [each.turn_id for each in places if each.turn_id is not None]
+        own = [each.turn_id for each in places if each.turn_id]
         head, turns = split(events)
         if any(isinstance(event, TurnBegan) for turn in turns for event in turn):
             left = {number for each in self._agent.abandoned for number in each.turn_ids}
@@ -78,7 +78,7 @@ class PanelBranches:
     async def path(self) -> tuple[list[Turn], list[Response]]:
         """Return the turns of the agent's conversation from before the panel, and those since."""
         places = await self._agent.turn_places()
-        numbers = [each.turn_id for each in places if each.turn_id is not None]
+        numbers = [each.turn_id for each in places if each.turn_id]
         if any(each not in self.responses and each not in self._earlier for each in numbers):
             _, turns = split([SessionOpened(history=await self._agent.history())])
             _, known = by_number(self._ended(turns), numbers)
@@ -131,7 +131,7 @@ class PanelBranches:
             places = await self._agent.turn_places()
         except AgentNotStartedError:
             places, why = (), _ENDED
-        self._places = {each.turn_id: each for each in places if each.turn_id is not None}
+        self._places = {each.turn_id: each for each in places if each.turn_id}
         for node, prompt in self._transcript.prompts.items():
             place = self.place_of(node)
             found = TurnControls(why_not=self._why_no_place(node))
