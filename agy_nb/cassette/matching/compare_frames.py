@@ -90,6 +90,11 @@ class Comparer:
         self._normal = Normalizer(normalize)
         self._strict = Comparer(match_on=names, normalize=normalize) if self._ignore else self
 
+    @property
+    def patterns(self) -> tuple[re.Pattern[str], ...]:
+        """The rules of `normalize`, as regular expressions."""
+        return self._normal.patterns
+
     def compares(self, kind: str) -> bool:
         """Whether frames of that kind are compared at all."""
         matcher = _MATCHER_OF.get(kind)

@@ -1,7 +1,7 @@
 """Make texts equal that differ only by values of one run: ids, times, ports, addresses in memory.
 
 Rule 1: a value is replaced in the recorded text and in the client's, before the two are compared.
-The recording itself keeps its values.
+The recording itself keeps its values; `run_values` replaces them in what a replay says.
 Rule 2: nothing else is replaced unless the user asks for it. A date may be the point of a prompt.
 Only the random names that the SDK gives to the files of workflows never count.
 """
@@ -64,6 +64,11 @@ class Normalizer:
 
     def __init__(self, rules: Iterable[str | re.Pattern[str]] = ()) -> None:
         self._rules = [_rule(rule) for rule in rules]
+
+    @property
+    def patterns(self) -> tuple[re.Pattern[str], ...]:
+        """The rules that the user asked for, as regular expressions."""
+        return tuple(pattern for pattern, _ in self._rules)
 
     def __call__(self, text: str) -> str:
         """Return a text with fixed words in the place of the values."""

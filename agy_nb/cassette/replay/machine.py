@@ -23,6 +23,7 @@ from agy_nb.cassette.errors import CassetteMismatchError
 from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.matching.mismatch import Reporter
 from agy_nb.cassette.matching.placeholders import Placeholders
+from agy_nb.cassette.matching.run_values import RunValues
 from agy_nb.cassette.replay.call_guard import CallGuard
 from agy_nb.cassette.storage.cassette_reader import RecordedSession
 from agy_nb.cassette.storage.format import Frame, WireRecord, frame_message
@@ -96,6 +97,8 @@ class SessionMachine:
         self._substitution = substitution
         self._redact = redact
         self._answered = answered
+        patterns = self._comparer.patterns
+        self._values = RunValues(patterns) if patterns else None
         self._load(session)
         self.turn = 0
         self._begun = 0  # the turns whose prompt is before `_position`
@@ -105,7 +108,7 @@ class SessionMachine:
     def _load(self, session: RecordedSession) -> None:
         self.session = session
         self._report = Reporter(self._path, session.number)
-        self._lines = session.lines
+        self._lines = session.lines if not self._values else self._values.lines(session.lines)
         self._raised: dict[str, Frame] | None = None
         self.elapsed = 0.0
         self._position = 0  # the next harness line, or a client line that has not arrived
@@ -157,6 +160,8 @@ class SessionMachine:
         self._compare(key, recorded, frame)
         indexes.popleft()
         self._done.add(index)
+        if self._values is not None and recorded != frame:
+            self._note_values(index, frame)
         if key.kind == f.CONFIG and self._runs_tools:
             self._guard = CallGuard(frame)
         elif self._guard is not None:
@@ -182,6 +187,14 @@ class SessionMachine:
             call = self._call(key.about) if key.kind == f.TOOL_RESPONSE else None
             raised = self._raised_now(key.about) if key.kind == f.TOOL_RESPONSE else ""
             raise self._report.differs(self.turn, recorded, known, difference, call, raised=raised)
+
+    def _note_values(self, index: int, frame: Frame) -> None:
+        """Have the rest of the session name the values of this run."""
+        assert self._values is not None
+        then = self.session.lines
+        if self._values.learn(then[index].frame, self.in_recorded_words(frame)):
+            here = self._position
+            self._lines = [*self._lines[:here], *self._values.lines(then[here:])]
 
     def _raised_now(self, call_id: str) -> str:
         """Return what a host tool raised in this replay, redacted; empty if it raised nothing."""
@@ -378,6 +391,8 @@ class SessionMachine:
                 if line.direction == "host" and line.frame.get("type") == _TOOL_RAISED
             }
         note = self._raised.get(call_id)
+        if note is not None and self._values:
+            note = self._values.frame(note)
         if note is None or self._substitution is None:
             return note
         return self._substitution.outward_frame(note)
