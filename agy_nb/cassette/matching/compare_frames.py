@@ -69,6 +69,9 @@ class Comparer:
         ignore: Paths not to compare, with all below them; `*` for any index or name.
         normalize: Values of one run that do not count: names of `NORMALIZERS`, or expressions.
 
+    Attributes:
+        patterns: The rules of `normalize`, as regular expressions.
+
     Raises:
         InvalidInputError: `match_on` or `normalize` names something else.
     """
@@ -88,12 +91,8 @@ class Comparer:
         self._match_on = frozenset(names)
         self._ignore = [_path_pattern(path) for path in ignore]
         self._normal = Normalizer(normalize)
+        self.patterns = self._normal.patterns
         self._strict = Comparer(match_on=names, normalize=normalize) if self._ignore else self
-
-    @property
-    def patterns(self) -> tuple[re.Pattern[str], ...]:
-        """The rules of `normalize`, as regular expressions."""
-        return self._normal.patterns
 
     def compares(self, kind: str) -> bool:
         """Whether frames of that kind are compared at all."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Final
 
 from agy_nb.errors import InvalidInputError
@@ -54,6 +55,9 @@ class Normalizer:
     Args:
         rules: Names of `NORMALIZERS`, or compiled regular expressions of your own.
 
+    Attributes:
+        patterns: The rules as regular expressions.
+
     Raises:
         InvalidInputError: A name is unknown.
 
@@ -64,11 +68,7 @@ class Normalizer:
 
     def __init__(self, rules: Iterable[str | re.Pattern[str]] = ()) -> None:
         self._rules = [_rule(rule) for rule in rules]
-
-    @property
-    def patterns(self) -> tuple[re.Pattern[str], ...]:
-        """The rules that the user asked for, as regular expressions."""
-        return tuple(pattern for pattern, _ in self._rules)
+        self.patterns: tuple[re.Pattern[str], ...] = tuple(map(itemgetter(0), self._rules))
 
     def __call__(self, text: str) -> str:
         """Return a text with fixed words in the place of the values."""

@@ -24,6 +24,6 @@ async def test_replayed_session(tmp_path):
     # 104 and 551; the format of a cassette is three modules and its session two, three modules are
     # for texts like marks, for clock and end of a connection, one with ten functions for the
     # checkpoints, of which each turn calls two, and one for the tree of branches; the session finds
-    # the file of any conversation, not only of the open one, with one function more; one module takes the settings
-    # of an agent
+    # the file of any conversation, not only of the open one, with one function more; one module
+    # takes the settings of an agent
     assert_within(flow, 104, 551)
