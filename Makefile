@@ -104,6 +104,10 @@ soak: $(VENV)/.ready ## Run the long tests: properties, five thousand real turns
 	AGY_SOAK=1 $(BIN)/python -m pytest tests/faults tests/cassette/test_cancelled.py -n auto -o timeout=900 \
 		--write-table docs/reliability.md
 
+.PHONY: matrix
+matrix: $(VENV)/.ready ## Run the fast tests with each supported Python, pandas, pytest and ipykernel
+	$(BIN)/python scripts/matrix.py $(ARGS)
+
 .PHONY: sdk-matrix
 sdk-matrix: $(VENV)/.ready ## Run the SDK tests with the oldest and the newest supported version
 	$(BIN)/python scripts/sdk_matrix.py $(ARGS)

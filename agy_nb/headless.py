@@ -115,7 +115,7 @@ class HeadlessKernel:
             raise asyncio.CancelledError
 
     def _no_kernel(self, error: Exception) -> NoKernelError:
-        said = self._stderr.read_text(errors="replace").strip().splitlines()
+        said = self._stderr.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         lines = [f"the kernel of {sys.executable} did not start or has ended: {error}"]
         return NoKernelError("\n".join(lines + said[-MOST_STDERR_LINES:]))
 

@@ -30,7 +30,6 @@ exclude_patterns = ["_build", "jupyter_execute"]
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", ".*")]  # types of others have no page here
 autodoc_member_order = "bysource"
-autodoc_preserve_defaults = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"agy_nb {release}"

@@ -12,19 +12,17 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import os
 import re
-import shutil
-import subprocess
 import sys
-import xml.etree.ElementTree as ET
 from pathlib import Path
 from textwrap import fill
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agy_nb.sdk.versions import NEWEST, OLDEST, TESTED  # noqa: E402 - as a script
+from environments import environment, run_tests  # noqa: E402 - the repository comes first
+
+from agy_nb.sdk.versions import NEWEST, OLDEST, TESTED  # noqa: E402 - as above
 
 PAGE = ROOT / "docs" / "sdk_versions.md"
 TESTS = (
@@ -49,57 +47,12 @@ HEADER = (
 )
 
 
-def call(*command: str | Path, check: bool = True) -> str:
-    """Run a command in the project's folder; gives what it prints to stdout."""
-    done = subprocess.run(  # noqa: S603 - our own commands
-        command,
-        check=check,
-        text=True,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "AGY_NEXT_RELEASE": "1"},
-    )
-    return done.stdout
-
-
-def environment(version: str) -> Path:
-    """A Python with that version of the SDK and all that the tests need."""
-    folder = ROOT / ".venvs" / f"sdk-{version}"
-    python = folder / "bin" / "python"
-    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
-    wanted = call(
-        uv, "export", "--quiet", "--frozen", "--all-extras", "--no-emit-project", "--no-hashes"
-    )
-    lines = [line for line in wanted.splitlines() if not line.startswith("google-antigravity=")]
-    requirements = folder.with_suffix(".txt")
-    requirements.parent.mkdir(exist_ok=True)
-    requirements.write_text(
-        "\n".join([*lines, f"google-antigravity=={version}", ""]), encoding="utf-8"
-    )
-    install = (uv, "pip", "install", "--quiet", "--python", python)
-    if not python.exists():
-        call(uv, "venv", "--quiet", "--python", sys.executable, folder)
-    call(*install, "--requirement", requirements)
-    call(*install, "--no-deps", "--editable", ROOT)
-    return python
-
-
 def run(version: str, arguments: list[str]) -> dict[str, int]:
     """Run the tests against one version; gives the counts."""
-    python = environment(version)
-    report = ROOT / ".venvs" / f"sdk-{version}.xml"
+    name = f"sdk-{version}"
+    python = environment(name, {"google-antigravity": f"=={version}"})
     tests = (*TESTS, NEXT_RELEASE) if version == NEWEST else TESTS
-    command = (python, "-m", "pytest", *tests, "-q", f"--junitxml={report}", "-W", OF_OLDER)
-    print(call(*command, *arguments, check=False))
-    suite = next(ET.parse(report).getroot().iter("testsuite"))  # noqa: S314 - our own file
-    counts = {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")}
-    failed = counts["failures"] + counts["errors"]
-    return {
-        "tests run": counts["tests"] - counts["skipped"],
-        "passed": counts["tests"] - failed - counts["skipped"],
-        "failed": failed,
-        "skipped": counts["skipped"],
-    }
+    return run_tests(python, name, [*tests, "-W", OF_OLDER, *arguments])
 
 
 def write(rows: dict[str, dict[str, int]]) -> None:

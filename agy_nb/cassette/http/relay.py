@@ -152,7 +152,7 @@ class Relay:
                 sys.executable, "-c", _PROGRAM, json.dumps(sys.path),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             )  # fmt: skip
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:  # Windows' selector loop starts none
             raise ConnectionResetError(f"cannot start the relay process: {error}") from error
         self._reading = asyncio.get_running_loop().create_task(self._read(self._process))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
+from agy_nb.cassette.shim.errors import ShimError
 from agy_nb.cassette.shim.shim_options import DESCRIPTION, add_arguments
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def _run(arguments: Namespace) -> int:
+    if sys.platform == "win32":  # it needs the file locks and process groups of POSIX
+        raise ShimError("agy-nb harness needs a POSIX system; on Windows, run it in WSL")
     from agy_nb.cassette.shim.program import run
 
     return run(arguments)

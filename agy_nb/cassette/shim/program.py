@@ -15,7 +15,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from agy_nb.cassette.shim import handshake, launcher
-from agy_nb.cassette.shim.errors import ShimError
 from agy_nb.cassette.shim.outcome import exit_code, tell
 from agy_nb.cassette.shim.real_harness import RealHarness, find
 from agy_nb.errors import AgyError
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 def run(arguments: Namespace) -> int:
     """Do what the options say; gives the exit code."""
-    if sys.platform == "win32":
-        raise ShimError("agy-nb harness needs a POSIX system; on Windows, run it in WSL")
     if arguments.write_launcher is not None:
         from agy_nb.cassette.shim.record.merge import SessionMerger
         from agy_nb.cassette.shim.shared_state import SharedState

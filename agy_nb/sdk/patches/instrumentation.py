@@ -131,6 +131,8 @@ class Instrumentation:
     def begin_turn(self) -> None:
         """Have tools, hooks and handlers run in the caller's context: their prints go there."""
         self.denial = None
+        if self._tools is not None:
+            self._tools.turn_is_cancelled = False
         if self.socket is not None:
             self.socket.run_in(contextvars.copy_context())
 
@@ -141,6 +143,8 @@ class Instrumentation:
 
     def expect_turn(self) -> None:
         """Have the connection count as busy: the harness has begun a turn by itself."""
+        if self._tools is not None:
+            self._tools.turn_is_cancelled = False
         if self._processor is not None:
             self._processor.is_idle.clear()
 

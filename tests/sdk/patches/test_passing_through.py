@@ -144,6 +144,37 @@ async def test_tool_that_hangs_is_left_behind_by_a_cancel(runtime):
         assert await agent.chat_text("again") == "next"
 
 
+async def test_tool_that_was_just_called_does_not_outlive_a_cancel(runtime):
+    began, ended = [], []
+    last_began, last_ended = asyncio.Event(), asyncio.Event()
+
+    async def counts(city: str) -> str:
+        """Weather of a city."""
+        began.append(city)
+        if city == "y":
+            last_began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(city)
+            if city == "y":
+                last_ended.set()
+
+    script = [call("counts", city="x"), say("next"), call("counts", city="y"), say("last")]
+    async with ScriptedModel(script) as model:
+        agent = await runtime.create_agent(model.config(), tools=[counts])
+        response = await agent.chat("go")
+        async for _ in response.tool_calls:
+            break  # the call is here, and the tool has not begun
+        await response.cancel()
+        assert await agent.chat_text("again") == "next"
+        assert began == ended
+        third = await agent.chat("once more")  # tools run again
+        await last_began.wait()
+        await third.cancel()
+        await last_ended.wait()
+
+
 async def test_methods_of_an_object_that_cannot_be_copied_pass_through(runtime):
     class Station:
         """Keeps what no copy can be made of, as a widget or a database connection does."""

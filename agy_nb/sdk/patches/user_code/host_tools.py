@@ -83,11 +83,13 @@ class ToolGuard:
     Attributes:
         raised: What the latest tools raised, by the call's id, for the hooks on a tool's error: the
             harness tells those only the words.
+        turn_is_cancelled: Whether no tool starts until the next turn, which sets it to False.
     """
 
     def __init__(self, runner: Any, denial: Denial, note: Note) -> None:
         self._note = note
         self._running: set[asyncio.Task[Any]] = set()
+        self.turn_is_cancelled = False
         self._denial = denial
         self.raised: dict[str, BaseException] = {}
         self._process = runner.process_tool_calls
@@ -96,6 +98,8 @@ class ToolGuard:
     async def _process_tool_calls(
         self, tool_calls: Sequence[types.ToolCall]
     ) -> list[types.ToolResult]:
+        if self.turn_is_cancelled:  # the harness sent the call before it read of the cancel
+            raise asyncio.CancelledError
         task = asyncio.current_task()
         if task is not None:
             self._running.add(task)
@@ -122,7 +126,8 @@ class ToolGuard:
             del self.raised[next(iter(self.raised))]
 
     def cancel(self) -> None:
-        """Cancel the host tools that run; their results are not wanted any more."""
+        """Cancel the host tools that run, and start none of this turn any more."""
+        self.turn_is_cancelled = True
         current = asyncio.current_task()
         for task in tuple(self._running):
             if task is not current:
