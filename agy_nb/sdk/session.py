@@ -206,6 +206,8 @@ class SdkSession:
             await old.close()
         changes: dict[str, Any] = {"save_dir": old.save_dir}
         if self._conversation_id:
+            if (database := self.database) is not None:
+                await run_in_thread(_must_have_content, database)
             changes["conversation_id"] = self._conversation_id
             modes = types.SessionContinuationMode
             changes["session_continuation_mode"] = (
@@ -539,6 +541,23 @@ class SdkSession:
     def tools(self) -> tuple[ToolInfo, ...]:
         """Return built-in, host and MCP tools."""
         return list_tools(self._config, self._harness.tool_runner)
+
+
+def _must_have_content(database: Path) -> None:
+    """Check the file of a conversation: without it, the harness would begin an empty one.
+
+    Raises:
+        HarnessError: The file is missing or empty.
+    """
+    try:
+        if database.stat().st_size:
+            return
+        why = "is empty"
+    except OSError as error:
+        why = f"cannot be read: {error.strerror}"
+    raise HarnessError(
+        f"the conversation cannot go on: the harness's file {database} {why}. Create another agent"
+    )
 
 
 def _remove_conversation(save_dir: str | None, app_data: str | None, conversation_id: str) -> None:

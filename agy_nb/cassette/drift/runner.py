@@ -162,13 +162,7 @@ class HarnessRun:
 
     async def _session(self, session: RecordedSession) -> None:
         greeting = handshake.greeting_message(str(self.save_dir))
-        harness = await asyncio.to_thread(
-            real_harness.RealHarness,
-            self._binary,
-            greeting,
-            quiet=True,
-            environ=harness_environ(os.environ, trust=self._settings.trust),
-        )
+        harness = await self._started(greeting)
         try:
             await asyncio.to_thread(harness.wait_for_address)
             ws = await harness.connect()
@@ -183,6 +177,25 @@ class HarnessRun:
                 await ws.close()
         finally:
             await asyncio.to_thread(harness.stop)
+
+    async def _started(self, greeting: bytes) -> real_harness.RealHarness:
+        """Start a harness; a cancelled caller stops it again."""
+        starting = asyncio.ensure_future(
+            asyncio.to_thread(
+                real_harness.RealHarness,
+                self._binary,
+                greeting,
+                quiet=True,
+                environ=harness_environ(os.environ, trust=self._settings.trust),
+            )
+        )
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await asyncio.wait([starting])
+            if starting.exception() is None:
+                await asyncio.to_thread(starting.result().stop)
+            raise
 
     async def _talk(self, session: RecordedSession, ws: WebSocket) -> bool:
         """Tells whether the harness said anything."""

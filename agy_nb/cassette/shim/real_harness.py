@@ -190,6 +190,9 @@ class RealHarness:
                 except OSError as error:
                     sock.close()
                     refused = error
+                except BaseException:  # a cancelled caller
+                    sock.close()
+                    raise
                 else:
                     return sock
             if self._process.poll() is not None or loop.time() > until:

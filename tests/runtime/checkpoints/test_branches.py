@@ -1,6 +1,7 @@
 """Forks and rewinds on the real harness: what the model is asked afterwards."""
 
 import asyncio
+import contextlib
 import errno
 from contextlib import asynccontextmanager
 
@@ -9,7 +10,7 @@ import pytest
 import agy_nb as agy
 from agy_nb.analysis.builders import agent_builder
 from agy_nb.runtime.checkpoints import checkpoint_log
-from agy_nb.testing import ScriptedModel, call, say
+from agy_nb.testing import ScriptedModel, call, fail, say
 from tests.runtime.conftest import settings
 from tests.support.memory import MemoryBackend
 
@@ -504,3 +505,38 @@ async def test_restored_turns_are_not_abandoned_in_the_tables_also_after_many_ot
         assert list(runtime.tables.turns["abandoned"])[:4] == [False, True, True, False]
         await agent.rewind(-1, branch=1)
         assert list(runtime.tables.turns["abandoned"])[1:3] == [False, False]
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty"])
+@pytest.mark.parametrize("history", ["own", "forked", "rewound"])
+async def test_a_lost_conversation_is_an_error_and_never_an_empty_one(damage, history):
+    """After a failed turn another harness starts; it would begin an empty conversation."""
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1, 2)
+        if history == "forked":
+            agent = await agent.fork(1)
+        elif history == "rewound":
+            await agent.rewind(1)
+        model.next.append(fail(401))
+        with pytest.raises(agy.BackendError):
+            await agent.chat_text("prompt-3")
+        await agent.wait_for_idle()
+        database = agent._state.session.database
+        await asyncio.to_thread(_lose, database, damage)
+        requests = len(model.requests)
+        for _ in range(2):
+            with pytest.raises(agy.HarnessError, match=r"cannot go on: .*\.db .*another agent"):
+                await agent.chat_text("prompt-4")
+        assert len(model.requests) == requests
+        await agent.rewind(1)  # its checkpoint is still there
+        await agent.chat_text("prompt-5")
+        assert asked(model) == ["prompt-1", "prompt-5"]
+
+
+def _lose(database, damage):
+    for file in database.parent.glob(f"{database.name}*"):
+        with contextlib.suppress(FileNotFoundError):  # the harness is removing it
+            file.unlink()
+    if damage == "empty":
+        database.touch()
