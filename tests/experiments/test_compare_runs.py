@@ -283,6 +283,40 @@ async def test_a_comparison_is_recorded_and_replayed(tmp_path, concurrency):
     assert replayed.table[same].equals(recorded.table[same])
 
 
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_runs_from_a_branch_point_are_recorded_and_replayed(tmp_path, concurrency):
+    def count(request):
+        style = "brief" if "Be brief" in request.system_text else "long"
+        return say(f"{len(request.user_texts)} {style}")
+
+    async def once(model, mode, checkpoints):
+        async with (
+            agy.use_cassette(tmp_path / "c", mode),
+            agy.Runtime(agy.RuntimeConfig(chat_pause=0, checkpoints=checkpoints)) as runtime,
+        ):
+            agent = await runtime.create_agent(model.config())
+            for prompt in ("first", "second"):
+                await agent.chat_text(prompt)
+            variants = {
+                "after 1": lambda: agent.fork(turn=1),
+                "brief": lambda: agent.fork(turn=2, config={"system_instructions": "Be brief"}),
+                "same": lambda: agent.fork(turn=2),
+            }
+            options = {"repeat": 2, "concurrency": concurrency}
+            found = await compare(model, ["next", "other"], variants, runtime, **options)
+            return found, await agent.chat_text("third")
+
+    async with ScriptedModel(count) as model:
+        recorded, last = await once(model, "once", "all")
+        calls = len(model.requests)
+        replayed, again = await once(model, "none", "off")
+        assert len(model.requests) == calls
+    assert again == last == "3 long"
+    assert recorded.table["answer"].tolist() == ["2 long", "3 brief", "3 long"] * 4
+    same = ["variant", "repeat", "prompt", "answer", "tokens", "status"]
+    assert replayed.table[same].equals(recorded.table[same])
+
+
 BAD = {
     "no prompts": ({"prompts": []}, "prompts is empty"),
     "prompts is a number": ({"prompts": 3}, "prompts must be a list of prompts, got int"),

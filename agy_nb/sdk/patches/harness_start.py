@@ -69,7 +69,7 @@ class _WebsocketsForSdk:
         async def open_socket(url: str, key: str) -> Any:
             with_key = {**options, "additional_headers": {**headers, _NAME: key}}
             try:
-                with outside_start.let_through():
+                with launch.let_through():
                     return await self._real.connect(url, **with_key)
             except self._real.WebSocketException as error:
                 raise OSError(str(error)) from error

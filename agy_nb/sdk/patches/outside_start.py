@@ -49,8 +49,6 @@ sys.stdout.buffer.flush()
 sys.stdin.buffer.read()
 """
 
-_ours: ContextVar[bool] = ContextVar("agy_nb_own_connection", default=False)
-"""Whether the running task opens a WebSocket for us."""
 _invalid: ContextVar[Exception | None] = ContextVar("agy_nb_invalid_endpoint", default=None)
 """Why the SDK would refuse the configuration of the running task's next conversation."""
 
@@ -130,16 +128,6 @@ def put_off(error: Exception) -> None:
 
 
 @contextlib.contextmanager
-def let_through() -> Iterator[None]:
-    """Open WebSockets for us, unchanged, while the block lasts."""
-    token = _ours.set(True)
-    try:
-        yield
-    finally:
-        _ours.reset(token)
-
-
-@contextlib.contextmanager
 def led() -> Iterator[None]:
     """Lead the harnesses that the program starts by itself to the interceptor."""
     from websockets.asyncio.client import connect
@@ -150,7 +138,8 @@ def led() -> Iterator[None]:
     binaries = [""]
 
     def start(process: Any, args: Any, *rest: Any, **options: Any) -> None:
-        if isinstance(process, GroupProcess) or not _is_harness(args, options.get("env")):
+        is_ours = isinstance(process, GroupProcess) or launch.is_let_through()
+        if is_ours or not _is_harness(args, options.get("env")):
             init(process, args, *rest, **options)
             return
         binaries.append(os.fspath(args[0]))
@@ -161,11 +150,11 @@ def led() -> Iterator[None]:
 
     def opened(self: Any) -> Any:
         key = _key_for_harness(self)
-        if _ours.get() or not key:
+        if launch.is_let_through() or not key:
             return wait(self)
 
         async def open_socket() -> Any:
-            with let_through():
+            with launch.let_through():
                 return await self
 
         return _answered(OutsideStart(open_socket, key, binaries[-1])).__await__()

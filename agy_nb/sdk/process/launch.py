@@ -246,6 +246,7 @@ Interceptor: TypeAlias = Callable[[HarnessStart], Awaitable[Connected]]
 current: ContextVar[HarnessStart | None] = ContextVar("agy_nb_harness_start", default=None)
 """The start that the running task is at."""
 _follower: ContextVar[Follower | None] = ContextVar("agy_nb_follower", default=None)
+_is_let_through: ContextVar[bool] = ContextVar("agy_nb_own_harness", default=False)
 recorded_results: ContextVar[RecordedResults | None] = ContextVar("agy_nb_results", default=None)
 """Where the host tools of the running task's agent have their results from; None to run them."""
 _numbers = itertools.count(1)
@@ -340,3 +341,21 @@ async def model_needed() -> bool:
 async def engine_needed() -> bool:
     """Whether an agent that runs its model in this process must load it."""
     return _engine_needed is None or await _engine_needed()
+
+
+@contextlib.contextmanager
+def let_through() -> Iterator[None]:
+    """Start harnesses and open WebSockets for us, past any interceptor, while the block lasts.
+
+    This applies to the running task, and to the threads that it starts with its context.
+    """
+    token = _is_let_through.set(True)
+    try:
+        yield
+    finally:
+        _is_let_through.reset(token)
+
+
+def is_let_through() -> bool:
+    """Return whether the running task starts harnesses for us."""
+    return _is_let_through.get()
