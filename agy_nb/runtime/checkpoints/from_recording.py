@@ -175,18 +175,26 @@ def _must_name_no_conversation(config: Any) -> None:
             )
 
 
+async def lacks_model(config: Any) -> bool:
+    """Return whether only the echo model could answer an agent with this configuration.
+
+    Args:
+        config: The SDK's configuration, or a mapping of its fields, or None.
+    """
+    configs = await run_in_thread(load, "agy_nb.sdk.config.sdk_config")
+    launch = await run_in_thread(load, "agy_nb.sdk.process.launch")
+    return bool(configs.needs_a_model(config) and await launch.model_needed())
+
+
 async def _must_name_a_model(config: Any) -> None:
     """Check that a real model goes on with the conversation, unless the user chose another one.
 
     Raises:
         InvalidConfigError: Only the echo model could answer.
     """
-    configs = await run_in_thread(load, "agy_nb.sdk.config.sdk_config")
-    launch = await run_in_thread(load, "agy_nb.sdk.process.launch")
-    if configs.needs_a_model(config) and await launch.model_needed():
+    if await lacks_model(config):
         raise InvalidConfigError(
-            f"no model can go on with the recording: set {configs.KEY_VARIABLE}, or pass a model "
-            "with config=. To try it without a key, start agy.testing.EchoModel() and pass its "
-            "config()",
+            "no model can go on with the recording: set GEMINI_API_KEY, or pass a model with "
+            "config=. To try it without a key, start agy.testing.EchoModel() and pass its config()",
             field="config",
         )

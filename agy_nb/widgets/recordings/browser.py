@@ -1,6 +1,7 @@
-"""Browse recordings: list them, and open, replay, step through or compare them.
+"""Browse recordings: list them, and open, replay, step through, compare or continue them.
 
-Nothing in a recording is executed: its frames are read and shown. Files are read in a thread, one
+Nothing in a recording is executed: its frames are read and shown. To continue a recording starts a
+new agent; see `agy.fork`. Files are read in a thread, one
 action at a time; other actions wait.
 """
 
@@ -9,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from agy_nb.kernel import in_kernel, run
 from agy_nb.widgets.markdown.markup import escape
 from agy_nb.widgets.recordings import recording_list as rl
+from agy_nb.widgets.recordings.continuation import Continuation, LiveSettings
 from agy_nb.widgets.recordings.frame_player import FramePlayer
 from agy_nb.widgets.recordings.player_controls import PlayerControls, select
 from agy_nb.widgets.response.html_values import counted
@@ -39,12 +42,14 @@ class Browser(ViewWidget):
 
     Args:
         folder: The folder.
+        live: What agents have that continue a recording.
 
     Attributes:
         folder: The folder.
         rows: The recordings, as last read.
         opened: The open recording, None if there is none.
         controls: The player of the open session.
+        continuation: The chats that continue a recording.
 
     Example:
         >>> browser = agy.browse("cassettes/")
@@ -53,7 +58,7 @@ class Browser(ViewWidget):
         >>> browser.close()
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, live: LiveSettings | None = None) -> None:
         super().__init__("page", "Recordings")
         self.folder = folder
         self.rows: list[rl.Row] = []
@@ -78,7 +83,9 @@ class Browser(ViewWidget):
             "sort": self._on_sort,
         }
         self.controls = self._begin()
-        self._actions |= self.controls.actions
+        self.continuation = Continuation(self.view, live or LiveSettings())
+        self._page.upsert(Upsert(id="comparison", kind="usage"))
+        self._actions |= self.controls.actions | self.continuation.actions
         if self.view.live.loop.is_running():  # between the cells of a terminal it does not
             self._start_task(self.refresh())
 
@@ -88,9 +95,12 @@ class Browser(ViewWidget):
         self._page.upsert(self._filter_node())
         self._page.upsert(Upsert(id="list", kind="usage", body="<p>Loading…</p>"))
         self._page.upsert(Upsert(id="about", kind="usage"))
-        controls = PlayerControls(self._page, self.view.touch)
-        self._page.upsert(Upsert(id="comparison", kind="usage"))
-        return controls
+        return PlayerControls(self._page, self._on_player)
+
+    def _on_player(self) -> None:
+        if self.controls.player is not None:
+            self.continuation.follow(self.controls.player.position)
+        self.view.touch()
 
     # -- controls ----------------------------------------------------------------------------
 
@@ -228,6 +238,9 @@ class Browser(ViewWidget):
             player.jump(len(player), await asyncio.to_thread(player.transcript_at, len(player)))
         self.controls.choices = self._choices(self.opened)
         self.controls.show(player)
+        several = len(self.opened.sessions) > 1
+        number = self.opened.sessions[self._session].number if several else None
+        self.continuation.show(self.opened.path, number, player)
 
     def _choices(self, opened: rl.OpenedRecording) -> str:
         count, sessions = len(opened.sessions), ""
@@ -285,6 +298,7 @@ class Browser(ViewWidget):
         if self.controls.player is not None:
             said = static(self.controls.player.transcript.snapshot())
             html += said if len(said) <= LARGEST_STILL else "<p>Too long to save here.</p>"
+        html += static([*self.continuation.static()])
         return Still(html, self._text())
 
     def _text(self) -> str:
@@ -292,11 +306,14 @@ class Browser(ViewWidget):
         if not self._is_read or self._problem:
             return f"Recordings in {self.folder}: {self._problem or 'not read yet'}"
         title = f"{counted(len(self.rows), 'recording')} in {self.folder}"
-        return "\n".join([title, *rl.text(self._shown())])
+        line = self.continuation.code if self.controls.player is not None else ""
+        hint = [f"To continue: {line}"] if line else []
+        return "\n".join([title, *rl.text(self._shown()), *hint])
 
     def close(self) -> None:
         """Close the view; the static HTML stays."""
         self.controls.stop()
+        self.continuation.close()
         for task in self._tasks:
             task.cancel()
         self.view.close()
@@ -305,14 +322,23 @@ class Browser(ViewWidget):
         self.view.display()
 
 
-def browse(folder: str | Path = "cassettes") -> Browser:
-    """Browse recordings: show each as a chat, replay it, step through it or compare it.
+def browse(
+    folder: str | Path = "cassettes",
+    *,
+    config: Any = None,
+    tools: Sequence[Callable[..., Any]] = (),
+) -> Browser:
+    """Browse recordings: show each as a chat, replay it, step through it, compare or continue it.
 
-    Nothing is executed or written. A damaged, incomplete or running recording is shown as far as it
-    can be read, with a notice.
+    Nothing in a recording is executed, and nothing is written. A damaged, incomplete or running
+    recording is shown as far as it can be read, with a notice. "Continue from here" starts an agent
+    with `agy.fork`, and opens its chat below.
 
     Args:
         folder: The folder; recordings in its subfolders are listed too.
+        config: The SDK's configuration, or a mapping of its fields, for agents that continue a
+            recording. Without a model, the page asks for one.
+        tools: Host functions for these agents.
 
     Returns:
         The view; the last line of a cell shows it.
@@ -326,4 +352,4 @@ def browse(folder: str | Path = "cassettes") -> Browser:
         'cassettes'
         >>> browser.close()
     """
-    return Browser(Path(folder).expanduser())
+    return Browser(Path(folder).expanduser(), LiveSettings(config, tuple(tools)))

@@ -46,6 +46,42 @@ function ownShortcuts(root) {
   return () => window.removeEventListener("keydown", mark, true);
 }
 
+// Chats that a page has opened, each a widget of its own.
+function chats(model, send) {
+  const place = make("div");
+  const shown = new Map();
+  const drop = async (key) => {
+    const { box, view } = shown.get(key);
+    shown.delete(key);
+    box.remove();
+    (await view)?.remove();
+  };
+  const mount = async (key, box) => {
+    try {
+      const view = await model.widget_manager.create_view(await model.widget_manager.get_model(key));
+      box.append(view.el);
+      return view;
+    } catch {
+      box.append(make("div", "agy-dim", "This front end cannot show the chat here. Show the panel in a cell."));
+    }
+  };
+  place.show = (wanted) => {
+    for (const key of [...shown.keys()]) if (!wanted.some((each) => each.key === key)) drop(key);
+    for (const { key, title } of wanted) {
+      if (shown.has(key)) continue;
+      const box = make("div", "agy-opened");
+      const head = make("div", "agy-row");
+      const close = button("Close chat", () => send({ type: "act", act: "close-chat", value: key }));
+      head.append(make("strong", "", title), close);
+      box.append(head);
+      place.append(box);
+      shown.set(key, { box, view: mount(key, box) });
+    }
+  };
+  place.end = () => [...shown.keys()].forEach(drop);
+  return place;
+}
+
 function render({ model, el }) {
   const root = make("div", "agy-view");
   const view = Math.random().toString(36).slice(2); // a widget can be shown in several places
@@ -82,7 +118,11 @@ function render({ model, el }) {
     root.append(queued.place, chat);
   }
   const still = hider(model);
-  if (page) acts(nodes, send);
+  const opened = chats(model, send);
+  if (page) {
+    acts(nodes, send);
+    root.append(opened);
+  }
   root.addEventListener("keydown", ownKeys);
   const keys = ownShortcuts(root);
   el.append(root);
@@ -122,6 +162,7 @@ function render({ model, el }) {
       bar.hidden = !message.running;
       visible(message.running && !chat);
     }
+    if (message.chats) opened.show(message.chats);
     if (message.about) (top.show(message.about), begin.show(message.about));
     const isEmpty = !nodes.childElementCount;
     chat?.follow(!stop.hidden);
@@ -165,6 +206,7 @@ function render({ model, el }) {
     gone = true;
     setTimeout(() => still.hide(false), REPLACED_WITHIN_MS); // unless other HTML has replaced it
     tree.close();
+    opened.end();
     visible(false);
     keys();
     clearInterval(clocks);

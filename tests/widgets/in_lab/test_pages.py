@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tests.widgets.in_lab.barriers import barriers
 from tests.widgets.in_lab.front_ends import BROWSER
+from tests.widgets.in_lab.test_pictures import looking
 
 pytestmark = BROWSER
 
@@ -55,6 +56,53 @@ def test_recordings_are_listed_opened_and_played(lab):
     assert barriers(lab, cell, "comparison") == []
     cell.click("Close comparison")
     cell.wait("summary >> text=Changes from", state="detached")
+
+
+def test_a_recording_is_continued_in_a_chat_below(lab):
+    folder = lab.file.with_name("cassettes")
+    folder.unlink(missing_ok=True)
+    folder.symlink_to(SHIPPED)
+    lab.do("model = await ScriptedModel([say('I am live.')]).start()")
+    cell = lab.run("browser = agy.browse('cassettes', config=model.config())\nbrowser")
+    cell.wait("[data-agy-act='open'] >> text=plain_chat").click()
+    cell.wait("select[aria-label='Continue after']").select_option("1")
+    cell.wait('text=await agy.fork("cassettes/plain_chat", turn=1)')
+    cell.click("Continue from here")
+    chat = cell.wait(".agy-opened .agy-chat")
+    chat.locator("text=Say hello").first.wait_for()
+    cell.prompt("Are you live?")
+    chat.locator("text=I am live.").wait_for()
+    chat.locator(".agy-footer").first.wait_for()
+    assert barriers(lab, cell, "continued") == []
+    cell.picture("continued")
+    with looking(lab, dark=True, size={"width": 1400, "height": 1600}):
+        assert barriers(lab, cell, "continued-dark") == []
+        cell.picture("continued-dark")
+    lab.command("docmanager:save")
+    lab.reload()  # the chat is still there
+    cell.wait(".agy-opened .agy-chat >> text=I am live.")
+    cell.wait("[data-agy-act='open'] >> text=builtin_file_tools").click()
+    cell.wait("tr[aria-current] >> text=builtin_file_tools")
+    cell.click("Continue from here")
+    cell.wait(".agy-error >> text=calls the built-in tool")
+    cell.click("Close chat")
+    cell.wait(".agy-opened", state="detached")
+
+
+def test_a_page_without_a_key_asks_for_a_model(lab):
+    folder = lab.file.with_name("cassettes")
+    folder.unlink(missing_ok=True)
+    folder.symlink_to(SHIPPED)
+    lab.do("import os\nos.environ.pop('GEMINI_API_KEY', None)")
+    cell = lab.run("agy.browse('cassettes')")
+    cell.wait("[data-agy-act='open'] >> text=plain_chat").click()
+    cell.click("Continue from here")
+    cell.wait("text=No model can answer yet")
+    assert barriers(lab, cell, "ask-model") == []
+    cell.picture("ask-model")
+    cell.click("Use echo model")
+    cell.prompt("Hello again")
+    cell.wait(".agy-opened .agy-chat >> text=You said: Hello again")
 
 
 def test_two_agents_answer_at_once_and_one_is_stopped(lab):
