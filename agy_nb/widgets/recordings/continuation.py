@@ -95,7 +95,7 @@ class Continuation:
         }
         view.page.upsert(Upsert(id=NODE, kind="usage"))
 
-    # -- what is open ------------------------------------------------------------------------
+    # -- the open recording -----------------------------------------------------------------------
 
     def show(self, path: Path, session: int | None, player: FramePlayer | None) -> None:
         """Offer to continue a session.
@@ -114,7 +114,7 @@ class Continuation:
         self._show()
 
     def follow(self, position: int) -> None:
-        """Choose the turn that the player stands at."""
+        """Choose the turn at the position of the player."""
         turn = max(1, sum(start < position for start in self._starts))
         if self._starts and turn != self._turn:
             self._turn = turn
