@@ -66,7 +66,9 @@ class Page:
 
     @property
     def html(self) -> str:
-        return self.browser._page.html()
+        """What it shows, without the prompts to choose a turn from."""
+        turns = r"<select[^>]*data-agy-act='turn'.*?</select>"
+        return re.sub(turns, "", self.browser._page.html(), flags=re.DOTALL)
 
     def names(self) -> list[str]:
         return re.findall(r"data-agy-act='open' data-agy-value='([^']*)'", self.html)
