@@ -16,7 +16,8 @@ VIEWS = (ChatPanel, UsageView, Browser)
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_no_name_of_a_view_replaces_one_of_the_widget(view):
-    own = {name for name in vars(view) if not name.startswith("__")}
+    classes = view.__mro__[: view.__mro__.index(ViewWidget)]
+    own = {name for each in classes for name in vars(each) if not name.startswith("__")}
     made_by_traitlets = set(vars(ViewWidget))
     assert (own & set(dir(anywidget.AnyWidget))) - made_by_traitlets == {"close"}
     assert issubclass(view, ViewWidget)

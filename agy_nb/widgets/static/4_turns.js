@@ -25,15 +25,16 @@ function switcher({ at, of, closed }, go) {
 
 // The prompt's own bubble becomes a composer. Its attachments stay.
 function rewriter(node, { text, files }, save, after) {
+  const row = node.element.nextElementSibling; // what else the user can do with the turn
   node.element.querySelector(".agy-rewrite")?.remove();
   const place = make("div", "agy-rewrite");
   const box = make("textarea", "agy-input");
   box.value = text;
   box.setAttribute("aria-label", "Edit this prompt");
-  box.title = "Enter saves, Shift+Enter starts a new line, Esc cancels";
+  box.title = "Enter sends, Shift+Enter starts a new line, Esc cancels";
   const end = () => {
     place.remove();
-    node.body.hidden = false;
+    node.body.hidden = row.hidden = false;
     node.rewriting = undefined;
   };
   const look = () => {
@@ -41,7 +42,7 @@ function rewriter(node, { text, files }, save, after) {
     saving.why = box.value.trim() || files.length ? "" : "A prompt needs text.";
     node.follow();
   };
-  const saving = turnButton("Save", "Save and send: the turns from here on become another branch", "", () => {
+  const saving = turnButton("Send", "Send: the turns from here on become another branch", "", () => {
     end();
     save(box.value);
   });
@@ -54,10 +55,10 @@ function rewriter(node, { text, files }, save, after) {
     event.preventDefault();
     (event.key === "Enter" ? saving : cancel).click();
   });
-  const row = make("div", "agy-row");
-  row.append(...files.map((name) => make("span", "agy-chip", name)), make("span", "agy-space"), cancel, saving);
-  place.append(box, row);
-  node.body.hidden = true;
+  const buttons = make("div", "agy-row");
+  buttons.append(...files.map((name) => make("span", "agy-chip", name)), make("span", "agy-space"), cancel, saving);
+  place.append(box, buttons);
+  node.body.hidden = row.hidden = true;
   node.rewriting = place;
   node.body.after(place);
   look();

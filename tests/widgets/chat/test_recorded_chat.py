@@ -117,7 +117,7 @@ async def test_recording_that_cannot_be_read_says_so_and_the_chat_goes_on(
 
 
 async def test_turns_that_end_while_the_recording_is_read_are_shown_once(agent, monkeypatch):
-    from agy_nb.widgets.chat import panel as chat
+    from agy_nb.widgets.chat import panel_turns as chat
 
     reading = asyncio.Event()
     loop = asyncio.get_running_loop()
