@@ -44,7 +44,7 @@ class FinishedTurn(Protocol):
         ...
 
     @property
-    def events(self) -> Sequence[Event]:
+    def event_log(self) -> Sequence[Event]:
         """Its events."""
         ...
 
@@ -127,7 +127,7 @@ def _spent(costs: Iterable[Cost]) -> Spent:
 
 
 def _is_turn(value: object) -> bool:
-    return hasattr(value, "events") and hasattr(value, "turn_id") and hasattr(value, "pricing")
+    return hasattr(value, "event_log") and hasattr(value, "turn_id") and hasattr(value, "pricing")
 
 
 def _of_turns(turns: Sequence[FinishedTurn]) -> Observation:

@@ -84,7 +84,7 @@ class Event:
 
     Example:
         >>> response = await (await agent.chat("Hello"))
-        >>> all(event.trajectory.is_root for event in response.events)
+        >>> all(event.trajectory.is_root for event in response.events())
         True
     """
 
@@ -105,7 +105,7 @@ class Text(Event):
     Example:
         >>> from agy_nb.protocol.events import Text
         >>> response = await (await agent.chat("Use get_weather for Rome"))
-        >>> "".join(event.text for event in response.events if isinstance(event, Text))
+        >>> "".join(event.text for event in response.events() if isinstance(event, Text))
         'get_weather says: sunny in Rome'
     """
 
@@ -241,7 +241,7 @@ class Usage(Event):
     Example:
         >>> from agy_nb.protocol.events import Usage
         >>> response = await (await agent.chat("Use get_weather for Rome"))
-        >>> calls = [event.usage for event in response.events if isinstance(event, Usage)]
+        >>> calls = [event.usage for event in response.events() if isinstance(event, Usage)]
         >>> len(calls), sum(call.total_tokens for call in calls) == response.usage.total_tokens
         (2, True)
     """
@@ -271,7 +271,7 @@ class Approval(Event):
     Example:
         >>> from agy_nb.protocol.events import Approval
         >>> response = await (await agent.chat("Use get_weather for Rome"))
-        >>> [str(event.state) for event in response.events if isinstance(event, Approval)]
+        >>> [str(event.state) for event in response.events() if isinstance(event, Approval)]
         ['pending', 'allowed']
     """
 
@@ -328,7 +328,7 @@ class Error(Event):
         >>> async with ScriptedModel(fail(401)) as model:
         ...     agent = await agy.create_agent(model.config())
         ...     response = await (await agent.chat("Hello")).wait()
-        >>> [event.error.http_code for event in response.events if isinstance(event, Error)][-1]
+        >>> [event.error.http_code for event in response.events() if isinstance(event, Error)][-1]
         401
     """
 
@@ -371,7 +371,7 @@ class State(Event):
     Example:
         >>> from agy_nb.protocol.events import State
         >>> response = await (await agent.chat("Hello"))
-        >>> [str(event.state) for event in response.events if isinstance(event, State)][-2:]
+        >>> [str(event.state) for event in response.events() if isinstance(event, State)][-2:]
         ['running', 'done']
     """
 

@@ -486,7 +486,7 @@ class AgentState:
 def _finish(response: Response, state: TurnState) -> None:
     """End a turn that the backend began, with the error and output from its events."""
     error, stop_reason, output = None, None, None
-    for event in response.events:
+    for event in response.event_log:
         if isinstance(event, Error) and event.fatal:
             error = to_error(event.error)
         elif isinstance(event, TrajectoryState) and event.trajectory.is_root:

@@ -183,7 +183,7 @@ class FaultProxy:
         >>> async with FaultProxy() as proxy, ScriptedModel(hang("Let me")) as model:
         ...     agent = await agy.create_agent(model.config())
         ...     response = await agent.chat("go")
-        ...     async for piece in response.text_stream():
+        ...     async for piece in response:
         ...         proxy.connections[-1].cut()
         Traceback (most recent call last):
         agy_nb.errors.HarnessError: the harness has ended: ...

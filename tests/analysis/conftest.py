@@ -20,7 +20,7 @@ START = 1_790_000_000.0
 class Turn:
     agent_id: int = 1
     turn_id: int = 1
-    events: list[Event] = field(default_factory=list)
+    event_log: list[Event] = field(default_factory=list)
     prompt: tuple = (TextPart(text="Hello"),)
     stop_reason: str | None = None
     kind: str = "prompt"

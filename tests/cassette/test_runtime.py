@@ -139,7 +139,7 @@ async def events_of(config, prompt, **options):
     async with agy.Runtime() as runtime:
         agent = await runtime.create_agent(config, **options)
         response = await agent.chat(prompt)
-        events = [event async for event in response]
+        events = [event async for event in response.events()]
         return events, await response.text()
 
 

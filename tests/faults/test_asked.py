@@ -44,6 +44,6 @@ async def test_approval_of_a_harness_that_is_gone_is_withdrawn():
         with pytest.raises(agy.HarnessError):
             await response.text()
         await asyncio.wait_for(withdrawn.wait(), 10)
-        states = [event.state for event in response.events if isinstance(event, Approval)]
+        states = [event.state for event in response.event_log if isinstance(event, Approval)]
         assert states == [ApprovalState.PENDING, ApprovalState.CANCELLED]
         assert await agent.chat_text("again") == "next"

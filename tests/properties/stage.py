@@ -64,7 +64,7 @@ async def outcome(awaitable):
 
 
 def states(response) -> list[TurnState]:
-    return [event.state for event in response.events if isinstance(event, State)]
+    return [event.state for event in response.event_log if isinstance(event, State)]
 
 
 def ended_once(response) -> TurnState:
@@ -73,7 +73,9 @@ def ended_once(response) -> TurnState:
     ends = [state for state in states(response) if state in final]
     assert response.done
     assert len(ends) == 1, ends
-    assert response.events[-1] == State(trajectory=response.root, state=ends[0]), response.events
+    assert response.event_log[-1] == State(trajectory=response.root, state=ends[0]), (
+        response.event_log
+    )
     assert (response.error is None) is (ends[0] is TurnState.DONE)
     return ends[0]
 
@@ -92,7 +94,7 @@ class Tool:
 
 
 def approvals(response) -> list[Approval]:
-    return [event for event in response.events if isinstance(event, Approval)]
+    return [event for event in response.event_log if isinstance(event, Approval)]
 
 
 def approvals_held(tool: Tool, *responses) -> list[ApprovalState]:
@@ -103,10 +105,10 @@ def approvals_held(tool: Tool, *responses) -> list[ApprovalState]:
         pending: dict[str, Approval] = {}
         denied = {
             event.call_id
-            for event in response.events
+            for event in response.event_log
             if isinstance(event, ToolResult) and event.denied
         }
-        for event in response.events:
+        for event in response.event_log:
             if isinstance(event, Approval) and event.state is ApprovalState.PENDING:
                 assert event.approval_id not in pending
                 pending[event.approval_id] = event

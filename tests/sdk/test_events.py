@@ -33,7 +33,7 @@ def weather(city: str) -> str:
 
 
 def kinds(response, *wanted):
-    return [type(event).__name__ for event in response.events if isinstance(event, wanted)]
+    return [type(event).__name__ for event in response.event_log if isinstance(event, wanted)]
 
 
 async def test_turn_is_told_in_order(told):
@@ -46,13 +46,13 @@ async def test_turn_is_told_in_order(told):
         "Text",
     ]
     assert len(kinds(response, Usage)) == len(model.requests)
-    states = [event.state for event in response.events if isinstance(event, State)]
+    states = [event.state for event in response.event_log if isinstance(event, State)]
     assert (states[0], states[-1]) == (TurnState.RUNNING, TurnState.DONE)
 
 
 async def test_every_step_is_told_of_and_ends(told):
     response, _, _ = await told([call("weather", city="Oslo"), say("ok")], tools=[weather])
-    last = {step.step_index: step.status for step in response.events if isinstance(step, Step)}
+    last = {step.step_index: step.status for step in response.event_log if isinstance(step, Step)}
     assert set(last.values()) == {"done"}
     assert {"text", "tool_call"} & {step.kind for step in response.steps}
 
@@ -154,12 +154,12 @@ async def test_text_and_usage_of_two_subagents_are_told_apart(told):
     assert not set("12xy") & set(response.partial_text)
     spent = {
         event.trajectory.id: event.usage.total_tokens
-        for event in response.events
+        for event in response.event_log
         if isinstance(event, Usage)
     }
     assert sorted(spent[child.id] for child in children) == [12, 24]
     assert response.usage.total_tokens == sum(
-        event.usage.total_tokens for event in response.events if isinstance(event, Usage)
+        event.usage.total_tokens for event in response.event_log if isinstance(event, Usage)
     )
 
 

@@ -34,7 +34,7 @@ async def test_conversation_is_json_with_every_event(agent):
     [turn] = json.loads(panel.to_json())
     assert (turn["prompt"], turn["state"]) == ("Hello", "done")
     read = [codec.decode(json.dumps(event)) for event in turn["events"]]
-    assert read == agent.latest.events
+    assert read == agent.latest.event_log
 
 
 async def test_list_of_recordings_is_read_again_on_request(tmp_path):

@@ -218,7 +218,7 @@ async def play(case: Case, path: Path) -> tuple[list[agy.Response], dict[str, pd
             for prompt in case.prompts:
                 response = await agent.chat(prompt)
                 if case.stop_at:
-                    async for event in response:
+                    async for event in response.events():
                         if case.stop_at in (getattr(event, "text", ""), getattr(event, "name", "")):
                             break
                     await response.cancel()
@@ -301,7 +301,7 @@ async def test_recording_has_the_events_and_the_tables_of_the_live_run(name, tmp
     turns = turns_of(recorded_events(path))
     assert len(turns) == len(responses)
     for response, turn in zip(responses, turns, strict=True):
-        assert as_text(response.events, tmp_path) == as_text(turn, tmp_path)
+        assert as_text(response.event_log, tmp_path) == as_text(turn, tmp_path)
     recorded = load(path)
     assert_same_tables(tables, recorded)
     for column, values in case.expect.items():
@@ -336,7 +336,7 @@ def test_recording_of_any_session_has_the_events_of_the_live_run(script, tmp_pat
         responses, tables = await play(case, folder / "c")
         turns = turns_of(recorded_events(folder / "c"))
         for response, turn in zip(responses, turns, strict=True):
-            assert as_text(response.events, folder) == as_text(turn, folder)
+            assert as_text(response.event_log, folder) == as_text(turn, folder)
         assert_same_tables(tables, load(folder / "c"))
 
     asyncio.run(run())
@@ -345,7 +345,7 @@ def test_recording_of_any_session_has_the_events_of_the_live_run(script, tmp_pat
 async def test_error_says_which_retry_of_how_many_follows(tmp_path):
     case = Case([fail(429, retry_after=0), say("after all")])
     (response,), _ = await play(case, tmp_path / "c")
-    (error,) = [event for event in response.events if isinstance(event, Error)]
+    (error,) = [event for event in response.event_log if isinstance(event, Error)]
     assert (error.retry, error.max_retries) == (1, 1)
 
 

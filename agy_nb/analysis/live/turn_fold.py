@@ -30,7 +30,7 @@ class EventTurn(Protocol):
         ...
 
     @property
-    def events(self) -> Sequence[e.Event]:
+    def event_log(self) -> Sequence[e.Event]:
         """Its events so far."""
         ...
 
@@ -61,7 +61,7 @@ def fold_turns(
         event_tables = by_agent[turn.agent_id]
         event_tables.begin(turn.turn_id, prompt_text(getattr(turn, "prompt", None)))
         stop_reason = getattr(turn, "stop_reason", None)
-        for event in turn.events:
+        for event in turn.event_log:
             event_tables.add(event, stop_reason=stop_reason)
     session.sync()
     return columns

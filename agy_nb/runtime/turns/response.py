@@ -78,14 +78,14 @@ class ResponseStream(Generic[T]):
 
     async def __aiter__(self) -> AsyncIterator[T]:
         pick = self._begin()
-        async for event in self._response:
+        async for event in self._response._follow():  # noqa: SLF001 - of this module
             item = pick(event)
             if item is not None:
                 yield item
 
     def __iter__(self) -> Iterator[T]:
         pick = self._begin()
-        for event in tuple(self._response.events):
+        for event in tuple(self._response.event_log):
             item = pick(event)
             if item is not None:
                 yield item
@@ -108,7 +108,7 @@ class Response:
         pricing: How its model calls are priced, None without a runtime.
         kind: How the turn began: by a `"prompt"`, by a `"trigger"`, or by the agent itself
             (`"wakeup"`), e.g. when its timer fires.
-        events: All events so far, oldest first.
+        event_log: All events so far, oldest first.
         state: The turn's current state.
         error: The error that ended the turn; None while it runs and after a normal end.
         shows_itself: Whether a cell that ends with this response shows the answer; otherwise it
@@ -118,7 +118,7 @@ class Response:
 
     Example:
         >>> response = await agent.chat("Use get_weather for Paris")
-        >>> async for piece in response.text_stream():
+        >>> async for piece in response:
         ...     print(piece, end="")
         get_weather says: sunny in Paris
         >>> print(response)
@@ -147,7 +147,7 @@ class Response:
         self.pricing = pricing
         self._output_type = output_type
         self.kind = kind
-        self.events: list[Event] = []
+        self.event_log: list[Event] = []
         self.state = TurnState.QUEUED
         self.error: AgyError | None = None
         self.shows_itself = True
@@ -176,7 +176,7 @@ class Response:
         Args:
             event: The new event.
         """
-        self.events.append(event)
+        self.event_log.append(event)
         if isinstance(event, State):
             self.state = event.state
         elif isinstance(event, Usage):
@@ -239,7 +239,7 @@ class Response:
     @property
     def root(self) -> Trajectory:
         """The root agent's trajectory; its id is empty until the first event."""
-        for event in self.events:
+        for event in self.event_log:
             where = event.trajectory
             if where.id and where.is_root:
                 return where
@@ -256,8 +256,8 @@ class Response:
             A function that stops the calls; it may be called twice.
         """
         seen = 0
-        while seen < len(self.events):  # the function may emit events itself
-            if not self._tell(watch, self.events[seen]):
+        while seen < len(self.event_log):  # the function may emit events itself
+            if not self._tell(watch, self.event_log[seen]):
                 break
             seen += 1
         else:
@@ -280,7 +280,11 @@ class Response:
 
     # -- for readers -------------------------------------------------------------------------
 
-    async def __aiter__(self) -> AsyncIterator[Event]:
+    def __aiter__(self) -> AsyncIterator[str]:
+        """Iterate over the pieces of the answer, like `text_stream()`, as in the SDK."""
+        return self.text_stream().__aiter__()
+
+    async def _follow(self) -> AsyncIterator[Event]:
         """Iterate over all events, from the first to the last, while the turn runs.
 
         Raises:
@@ -292,8 +296,8 @@ class Response:
         self._cursors += here
         try:
             while True:
-                while position < len(self.events):
-                    yield self.events[position]
+                while position < len(self.event_log):
+                    yield self.event_log[position]
                     position += 1
                 if self._finished:
                     break
@@ -333,16 +337,33 @@ class Response:
             return
         if running.get() is not None and (seen == math.inf or self.state is TurnState.QUEUED):
             self._must_not_wait()
-        while len(self.events) <= seen and not self._finished:
+        while len(self.event_log) <= seen and not self._finished:
             waiter: asyncio.Future[None] = self._loop.create_future()
             self._waiters.append(waiter)
             try:
                 await waiter
             except asyncio.CancelledError as error:
-                shorten(error, turn_interrupted(tools_in_threads(self.events)))
+                shorten(error, turn_interrupted(tools_in_threads(self.event_log)))
                 self._left_at = self._loop.time()
                 self._waiters = [known for known in self._waiters if known is not waiter]
                 raise
+
+    def events(self) -> ResponseStream[Event]:
+        """Stream all events of the turn: text, thoughts, tool calls, approvals, usage and more.
+
+        Returns:
+            The events of `agy_nb.protocol.events`; `async for` follows them, a plain `for` yields
+            those so far.
+
+        Example:
+            >>> from agy_nb.protocol.events import ToolCall
+            >>> response = await agent.chat("Use get_weather for Paris")
+            >>> async for event in response.events():
+            ...     if isinstance(event, ToolCall):
+            ...         print(event.name, event.args["city"])
+            get_weather Paris
+        """
+        return ResponseStream(self, lambda: lambda event: event)
 
     def text_stream(self, trajectory_id: str | None = None) -> ResponseStream[str]:
         """Stream the pieces of the answer.
@@ -401,7 +422,7 @@ class Response:
     def trajectories(self) -> tuple[Trajectory, ...]:
         """All trajectories so far, the root agent's first."""
         found = {
-            event.trajectory.id: event.trajectory for event in self.events if event.trajectory.id
+            event.trajectory.id: event.trajectory for event in self.event_log if event.trajectory.id
         }
         return tuple(sorted(found.values(), key=lambda trajectory: trajectory.depth))
 
@@ -462,7 +483,7 @@ class Response:
         If the model's answer fails and the harness asks again, the failed text is removed when the
         next answer begins. Streams have yielded it by then, so they may yield more than this text.
         """
-        return answer_text(self.events)
+        return answer_text(self.event_log)
 
     @property
     def usage(self) -> PricedUsage | None:
@@ -490,7 +511,7 @@ class Response:
 
         if self.pricing is None:
             return Cost(None, is_lower_bound=True)
-        n_events = len(self.events)
+        n_events = len(self.event_log)
         if self._cost is None or self._cost[0] != n_events:
             self._cost = n_events, turn_cost(self, self.pricing)
         return self._cost[1]

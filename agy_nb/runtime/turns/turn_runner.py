@@ -375,7 +375,7 @@ def _fail(response: Response, error: AgyError) -> None:
 
 def _has_begun(response: Response) -> bool:
     """Return whether another try would repeat text or a tool call."""
-    return any(isinstance(event, Text | ToolCall) for event in response.events)
+    return any(isinstance(event, Text | ToolCall) for event in response.event_log)
 
 
 async def _first_to_end(*responses: Response) -> None:

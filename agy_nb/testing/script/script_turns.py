@@ -229,7 +229,7 @@ def hang(after: str | ModelTurn | None = None) -> ModelTurn:
         >>> async with ScriptedModel(hang("Let me")) as model:
         ...     agent = await agy.create_agent(model.config())
         ...     response = await agent.chat("Hello")
-        ...     async for piece in response.text_stream():
+        ...     async for piece in response:
         ...         await response.cancel()
         Traceback (most recent call last):
         agy_nb.errors.TurnCancelledError: ...

@@ -146,7 +146,7 @@ def conversation_json(recorded: Iterable[Event], responses: Iterable[Response]) 
         {
             "prompt": text_of(response.prompt),
             "state": str(response.state),
-            "events": [as_json(event) for event in response.events],
+            "events": [as_json(event) for event in response.event_log],
         }
         for response in responses
     ]

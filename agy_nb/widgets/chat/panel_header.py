@@ -72,7 +72,7 @@ def _used(responses: Sequence[Response]) -> dict[str, Any]:
 def _context(response: Response) -> dict[str, Any]:
     calls = [
         event.usage
-        for event in response.events
+        for event in response.event_log
         if isinstance(event, Usage) and event.trajectory.is_root
     ]
     pricing = response.pricing

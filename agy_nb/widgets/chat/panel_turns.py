@@ -85,7 +85,7 @@ class PanelTurns(live_view.ViewWidget):
     async def _show_earlier(self) -> None:
         """Show the recording or the earlier turns, then the turns that began in the meantime."""
         shown_live = sum(
-            isinstance(event, TurnBegan) for each in self.responses for event in each.events
+            isinstance(event, TurnBegan) for each in self.responses for event in each.event_log
         )
         try:
             if self._past is not None:
@@ -195,7 +195,7 @@ class PanelTurns(live_view.ViewWidget):
 
     def _on_event(self, response: Response, event: Event) -> None:
         self.view.on_event(event)
-        if not response.done or event is not response.events[-1]:
+        if not response.done or event is not response.event_log[-1]:
             return
         self.view.running = False
         self._fallback.update_later()

@@ -154,7 +154,7 @@ def _show_finished(response: Response) -> None:
 def _transcript_of(response: Response) -> ConversationView:
     transcript = ConversationView()
     transcript.begin_turn()
-    for event in response.events:
+    for event in response.event_log:
         transcript.on_event(event)
     transcript.catch_up()
     return transcript
@@ -211,7 +211,7 @@ class _ResponseView:
     def _on_event(self, event: Event) -> None:
         self._view.on_event(event)
         self._fallback.update_later()
-        if self._response.done and event is self._response.events[-1]:
+        if self._response.done and event is self._response.event_log[-1]:
             self._stop()  # the response lives on; its view does not
             self._replace_by_html()
 

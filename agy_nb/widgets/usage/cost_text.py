@@ -22,7 +22,7 @@ async def cost_of(response: Response) -> str:
         response: The response of a finished turn.
     """
     pricing = response.pricing
-    if pricing is None or not any(isinstance(event, Usage) for event in response.events):
+    if pricing is None or not any(isinstance(event, Usage) for event in response.event_log):
         return ""
     return await asyncio.to_thread(_format_cost, response, pricing)
 

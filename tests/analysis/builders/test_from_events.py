@@ -27,7 +27,7 @@ def one(turns, name):
 
 def test_turn_has_its_latencies():
     text = e.Text(trajectory=ROOT, text="Hi", step_index=1, at=START + 0.5)
-    row = one([Turn(events=[begun(), text, over(at=START + 2)])], "turns")
+    row = one([Turn(event_log=[begun(), text, over(at=START + 2)])], "turns")
     assert row["ttft"].total_seconds() == 0.5
     assert row["duration"].total_seconds() == 2
     assert (row["status"], row["response_chars"], row["prompt_chars"]) == ("ok", 2, 5)
@@ -35,18 +35,18 @@ def test_turn_has_its_latencies():
 
 def test_subagents_text_is_no_first_chunk():
     text = e.Text(trajectory=CHILD, text="Hi", step_index=1, at=START + 0.5)
-    row = one([Turn(events=[begun(), text, over(at=START + 2)])], "turns")
+    row = one([Turn(event_log=[begun(), text, over(at=START + 2)])], "turns")
     assert row["response_chars"] == 0
     assert table([], "turns")["ttft"].isna().all()
 
 
 def test_turn_that_runs_says_so():
-    row = one([Turn(events=[begun()])], "turns")
+    row = one([Turn(event_log=[begun()])], "turns")
     assert row["status"] == "running"
 
 
 def test_clock_that_goes_back_gives_no_negative_duration():
-    turns = [Turn(events=[begun(START + 10), over(at=START)])]
+    turns = [Turn(event_log=[begun(START + 10), over(at=START)])]
     row = one(turns, "turns")
     assert str(row["duration"]) == "NaT"
     assert table(turns, "problems")["problem"].tolist() == ["clock_went_back"]
@@ -54,7 +54,7 @@ def test_clock_that_goes_back_gives_no_negative_duration():
 
 def test_fatal_error_names_the_turns_end():
     error = e.Error(error=ErrorInfo(type="AgyTimeoutError", message="late"), fatal=True)
-    row = one([Turn(events=[begun(), error, over(e.TurnState.FAILED)])], "turns")
+    row = one([Turn(event_log=[begun(), error, over(e.TurnState.FAILED)])], "turns")
     assert (row["status"], row["error_type"], row["n_errors"]) == ("timeout", "AgyTimeoutError", 1)
 
 
@@ -65,7 +65,7 @@ def test_error_of_the_last_step_that_ends_the_turn_is_one_error():
     for first, count in ((told, 1), (other, 2)):
         steps = e.Error(error=first, fatal=False, trajectory=ROOT)
         turns = e.Error(error=told, fatal=True)
-        turn = Turn(events=[begun(), steps, turns, over(e.TurnState.FAILED)])
+        turn = Turn(event_log=[begun(), steps, turns, over(e.TurnState.FAILED)])
         assert one([turn], "turns")["n_errors"] == count
         assert table([turn], "errors")["fatal"].tolist() == [False, True][-count:]
         assert one([turn], "turns")["http_code"] == 401
@@ -73,7 +73,7 @@ def test_error_of_the_last_step_that_ends_the_turn_is_one_error():
 
 def test_request_of_a_cancelled_turn_has_unknown_usage():
     text = e.Text(trajectory=ROOT, text="One, ")
-    row = one([Turn(events=[begun(), text, over(e.TurnState.CANCELLED)])], "turns")
+    row = one([Turn(event_log=[begun(), text, over(e.TurnState.CANCELLED)])], "turns")
     assert (row["status"], row["n_usage_unknown"]) == ("cancelled", 1)
 
 
@@ -83,7 +83,7 @@ def test_refused_request_cost_no_tokens():
     error = e.Error(
         error=ErrorInfo(type="QuotaExceededError", message="429", http_code=429), fatal=False
     )
-    row = one([Turn(events=[begun(), failed, error, failed, over()])], "turns")
+    row = one([Turn(event_log=[begun(), failed, error, failed, over()])], "turns")
     assert (row["n_requests"], row["n_refused"], row["n_usage_unknown"]) == (1, 1, 0)
 
 
@@ -94,7 +94,7 @@ def test_tool_call_has_its_result():
         e.ToolResult(trajectory=ROOT, call_id="1", name="add", result={"y": 2}, at=START + 3),
         over(),
     ]
-    row = one([Turn(events=events)], "tool_calls")
+    row = one([Turn(event_log=events)], "tool_calls")
     assert row["args_json"] == '{"x": 1}'
     assert (row["status"], row["result_chars"]) == ("ok", 8)
     assert row["duration"].total_seconds() == 2
@@ -103,7 +103,7 @@ def test_tool_call_has_its_result():
 def test_arguments_of_ten_megabytes_stay_small_and_hold_no_secret():
     args = {"api_key": "sk-0123456789abcdef", "text": "x" * 10_000_000}
     columns = fold_turns(
-        [Turn(events=[e.ToolCall(trajectory=ROOT, call_id="1", name="f", args=args)])]
+        [Turn(event_log=[e.ToolCall(trajectory=ROOT, call_id="1", name="f", args=args)])]
     )
     assert len(str(columns["tool_calls"].data["args_json"])) < 10_000
     cell = frame(TABLES["tool_calls"], columns["tool_calls"].data)["args_json"][0]
@@ -122,7 +122,7 @@ def test_approval_is_tied_to_its_tool_call():
         e.ToolCall(trajectory=ROOT, call_id="1", name="add"),
         over(),
     ]
-    turns = [Turn(events=events)]
+    turns = [Turn(event_log=events)]
     assert one(turns, "tool_calls")["approval_id"] == "a-1"
     assert one(turns, "approvals")["decision"] == "allow"
     assert one(turns, "turns")["approval_wait"].total_seconds() == 3
@@ -138,7 +138,7 @@ def test_denied_tool_is_a_row():
         e.ToolResult(trajectory=ROOT, call_id="c-1", name="rm", error="no", denied=True),
         over(),
     ]
-    row = one([Turn(events=events)], "tool_calls")
+    row = one([Turn(event_log=events)], "tool_calls")
     assert (row["tool"], row["status"], row["error"]) == ("rm", "denied", "no")
     assert (row["kind"], row["approval_id"]) == ("builtin", "a-1")
 
@@ -153,7 +153,7 @@ def test_tool_is_read_by_the_call_after_it():
         metered(total_tokens=20),
         over(),
     ]
-    assert one([Turn(events=events)], "tool_calls")["read_by_call"] == 1
+    assert one([Turn(event_log=events)], "tool_calls")["read_by_call"] == 1
 
 
 def test_text_is_kept_only_where_it_is_asked_for():
@@ -203,7 +203,7 @@ events = st.one_of(
 )
 turns = st.lists(st.lists(events, max_size=12), max_size=4).map(
     lambda found: [
-        Turn(agent_id=1 + n % 2, turn_id=n + 1, events=[begun(), *events, over()])
+        Turn(agent_id=1 + n % 2, turn_id=n + 1, event_log=[begun(), *events, over()])
         for n, events in enumerate(found)
     ]
 )
@@ -216,7 +216,7 @@ def fold_with_looks(turns, looks):
     for turn in turns:
         fold = folds.setdefault(turn.agent_id, EventTables(book.agent(turn.agent_id)))
         fold.begin(turn.turn_id, "Hello")
-        for event in turn.events:
+        for event in turn.event_log:
             fold.add(event)
             number += 1
             if number in looks:
@@ -232,9 +232,9 @@ def test_looking_in_between_changes_nothing(turns, looks):
 
 @given(turns, st.integers(0, 30))
 def test_more_events_change_no_earlier_model_call(turns, cut):
-    flat = [event for turn in turns for event in turn.events]
-    before = fold_turns([Turn(events=flat[:cut])])["model_calls"].data
-    after = fold_turns([Turn(events=flat)])["model_calls"].data
+    flat = [event for turn in turns for event in turn.event_log]
+    before = fold_turns([Turn(event_log=flat[:cut])])["model_calls"].data
+    after = fold_turns([Turn(event_log=flat)])["model_calls"].data
     for name, values in before.items():
         assert after[name][: len(values)] == values
 
@@ -263,7 +263,7 @@ def test_sums_by_turn_and_by_trajectory_are_those_of_the_events(turns):
     columns = fold_turns(turns)
     calls = frame(TABLES["model_calls"], columns["model_calls"].data)
     calls = calls[calls["status"].eq("metered")]
-    told = [event for turn in turns for event in turn.events if isinstance(event, e.Usage)]
+    told = [event for turn in turns for event in turn.event_log if isinstance(event, e.Usage)]
     assert len(calls) == len(told)
     for name in TOKENS:
         known = [getattr(event.usage, name) for event in told]
@@ -275,4 +275,4 @@ def test_sums_by_turn_and_by_trajectory_are_those_of_the_events(turns):
 
 @pytest.mark.parametrize("prompt", [None, ()])
 def test_prompt_may_be_missing(prompt):
-    assert one([Turn(prompt=prompt, events=[begun()])], "turns")["status"] == "running"
+    assert one([Turn(prompt=prompt, event_log=[begun()])], "turns")["status"] == "running"

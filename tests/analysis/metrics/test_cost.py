@@ -149,7 +149,7 @@ def test_cost_of_a_turn_is_that_of_the_table():
     usage = {"input_tokens": 1_000_000, "output_tokens": 0, "total_tokens": 1_000_000}
     own = Prices(own={"dear": (2.0, 0.0, 0.0), "cheap": (0.5, 0.0, 0.0)})
     child = [starts("researcher"), began("researcher"), metered(CHILD, **usage)]
-    turn = Turn(events=[begun(), metered(ROOT, **usage), *child, over()])
+    turn = Turn(event_log=[begun(), metered(ROOT, **usage), *child, over()])
     cost = turn_cost(turn, TurnPricing(own, models("cheap")))
     assert (cost.usd, cost.is_lower_bound) == (pytest.approx(2.5), False)
     unknown = turn_cost(turn, TurnPricing(own, models("priceless")))
@@ -161,5 +161,5 @@ def test_cost_of_a_turn_with_a_cut_request_is_a_lower_bound():
     usage = {"input_tokens": 1_000_000, "output_tokens": 0, "total_tokens": 1_000_000}
     events = [begun(), metered(ROOT, **usage), text, over(e.TurnState.CANCELLED)]
     pricing = TurnPricing(Prices(own={"dear": (2.0, 0.0, 0.0)}), models("dear"))
-    cost = turn_cost(Turn(events=events), pricing)
+    cost = turn_cost(Turn(event_log=events), pricing)
     assert (cost.usd, cost.is_lower_bound) == (pytest.approx(2.0), True)

@@ -19,7 +19,7 @@ CHILD = Trajectory(id="b" * 32, parent_id=ROOT.id, depth=1)
 class Turn:
     agent_id: int = 1
     turn_id: int = 1
-    events: list[Event] = field(default_factory=list)
+    event_log: list[Event] = field(default_factory=list)
 
 
 def metered(where: Trajectory = ROOT, **tokens: int) -> Usage:
@@ -29,7 +29,7 @@ def metered(where: Trajectory = ROOT, **tokens: int) -> Usage:
 
 def test_calls_of_a_turn_are_summed_subagents_included():
     turn = Turn(
-        events=[
+        event_log=[
             metered(input_tokens=10, output_tokens=5, total_tokens=15),
             metered(CHILD, input_tokens=1, output_tokens=2, total_tokens=3),
         ]
@@ -41,7 +41,7 @@ def test_calls_of_a_turn_are_summed_subagents_included():
 
 def test_trajectories_are_told_apart():
     turn = Turn(
-        events=[
+        event_log=[
             Text(trajectory=ROOT, text="hi"),
             metered(CHILD, total_tokens=3),
             metered(total_tokens=15),
@@ -54,13 +54,13 @@ def test_trajectories_are_told_apart():
 
 
 def test_unknown_is_na_and_measured_zero_is_zero():
-    row = usage_df([Turn(events=[metered(input_tokens=7, reasoning_tokens=0)])]).iloc[0]
+    row = usage_df([Turn(event_log=[metered(input_tokens=7, reasoning_tokens=0)])]).iloc[0]
     assert row["reasoning_tokens"] == 0
     assert row["cache_read_tokens"] is pd.NA
 
 
 def test_turn_without_a_metered_call_has_unknown_tokens():
-    row = usage_df([Turn(events=[Text(text="partial")])]).iloc[0]
+    row = usage_df([Turn(event_log=[Text(text="partial")])]).iloc[0]
     assert row["n_model_calls"] == 0
     assert row["total_tokens"] is pd.NA
 
@@ -71,7 +71,7 @@ def test_one_response_needs_no_list():
 
 @pytest.mark.parametrize("by", ["turn", "trajectory"])
 def test_empty_table_has_the_types_of_a_full_one(by):
-    full = usage_df([Turn(events=[metered(total_tokens=1)])], by=by)
+    full = usage_df([Turn(event_log=[metered(total_tokens=1)])], by=by)
     pd.testing.assert_series_equal(usage_df([], by=by).dtypes, full.dtypes)
     assert set(map(str, full.dtypes)) <= {"Int64", "string"}
 
@@ -85,7 +85,7 @@ def test_unknown_grouping_is_refused():
 @given(st.lists(st.tuples(st.sampled_from([ROOT, CHILD]), st.integers(0, 10**12))))
 @pytest.mark.slow
 def test_trajectories_sum_to_the_turn(calls):
-    turn = Turn(events=[metered(where, total_tokens=tokens) for where, tokens in calls])
+    turn = Turn(event_log=[metered(where, total_tokens=tokens) for where, tokens in calls])
     whole, parts = usage_df(turn), usage_df(turn, by="trajectory")
     assert parts["n_model_calls"].sum() == whole["n_model_calls"].sum() == len(calls)
     assert parts["total_tokens"].sum() == whole["total_tokens"].sum()

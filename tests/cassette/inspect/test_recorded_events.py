@@ -145,7 +145,7 @@ async def test_recording_tells_of_what_the_turn_told_of_live(name, tmp_path):
     (session,) = load(tmp_path / "c").sessions
     events = read(session)
     assert [event.prompt for event in of(e.TurnBegan, events)] == [response.prompt]
-    live, recorded = merged(response.events), merged(events)
+    live, recorded = merged(response.event_log), merged(events)
     if name in ("subagents", "tools"):  # which of two that run at once is told of first is chance
         live, recorded = sorted(live, key=repr), sorted(recorded, key=repr)
     assert recorded == live
@@ -244,7 +244,7 @@ async def test_recording_says_how_a_turn_ended_whose_harness_was_killed(tmp_path
     ):
         agent = await runtime.create_agent(model.config())
         response = await agent.chat("Go")
-        async for event in response:
+        async for event in response.events():
             if isinstance(event, e.Text):
                 break
         os.kill(pid_of(agent), signal.SIGKILL)

@@ -230,7 +230,7 @@ async def while_the_user_is_asked_no_silence_counts(world):
         assert await response.text() == "end"
         (end,) = approvals_held(tool, response)
         assert end in (ALLOWED, TIMED_OUT)
-        states = [event.state for event in response.events if event.type == "state"]
+        states = [event.state for event in response.event_log if event.type == "state"]
         assert states == ["running", "waiting_for_user", "running", "done"]
 
 

@@ -543,13 +543,13 @@ async def after_a_cancel_has_returned_the_turn_is_over(world):
         async def cancel():
             await response.cancel()
             assert response.done
-            return len(response.events)
+            return len(response.event_log)
 
         world.does("one cancels", cancel)
         world.does("another cancels", cancel)
         counts = await world.all_done()
         ended_once(response)
-        assert set(counts) == {len(response.events)}
+        assert set(counts) == {len(response.event_log)}
 
 
 @scenario

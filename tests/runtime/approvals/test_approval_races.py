@@ -85,13 +85,15 @@ async def one_run(seed: int):  # noqa: C901 - one scene, in the order in which i
 def pending(response):
     """Approvals of a turn that were never decided."""
     last = {
-        event.approval_id: event.state for event in response.events if isinstance(event, Approval)
+        event.approval_id: event.state
+        for event in response.event_log
+        if isinstance(event, Approval)
     }
     return [key for key, state in last.items() if state is ApprovalState.PENDING]
 
 
 def unanswered(response):
-    last = {event.question_id: event for event in response.events if isinstance(event, Question)}
+    last = {event.question_id: event for event in response.event_log if isinstance(event, Question)}
     return [key for key, event in last.items() if event.answers is None]
 
 
@@ -102,9 +104,9 @@ def test_no_approval_stays_pending(part):
         (response, table), _ = virtual_time.run(one_run(seed))
         assert pending(response) == [], f"seed {seed}"
         assert unanswered(response) == [], f"seed {seed}"
-        ends = [event for event in response.events if isinstance(event, Approval)]
+        ends = [event for event in response.event_log if isinstance(event, Approval)]
         decided = [each.approval_id for each in ends if each.state is not ApprovalState.PENDING]
         assert len(decided) == len(set(decided)), f"seed {seed}"
-        assert response.events[-1].state == response.state
+        assert response.event_log[-1].state == response.state
         assert "pending" not in set(table.decision.dropna()), f"seed {seed}"
         assert table.decision.notna().all(), f"seed {seed}"

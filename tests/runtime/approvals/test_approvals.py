@@ -39,7 +39,7 @@ async def turn_with(handler, play=calls_the_tool, **limits):
 
 
 def approvals(response):
-    return [event for event in response.events if isinstance(event, Approval)]
+    return [event for event in response.event_log if isinstance(event, Approval)]
 
 
 async def yes_later(request):
@@ -113,7 +113,7 @@ def test_no_answer_in_time_denies_and_the_turn_goes_on():
 
 async def test_waiting_for_the_user_is_a_state_of_the_turn():
     response, _ = await turn_with(lambda request: True)
-    states = [event.state for event in response.events if isinstance(event, State)]
+    states = [event.state for event in response.event_log if isinstance(event, State)]
     assert states == ["running", "waiting_for_user", "running", "done"]
 
 
@@ -147,7 +147,7 @@ async def test_two_at_once_are_decided_each_for_itself():
     async with agent_with(play, tools=[tool], ask_user=handler) as agent:
         response = await agent.chat("go")
         gates["b"].set()
-        async for event in response:
+        async for event in response.events():
             if isinstance(event, Approval) and event.state == "allowed":
                 break
         gates["a"].set()
@@ -272,7 +272,7 @@ async def test_end_of_the_agent_is_the_end_of_what_it_asks():
         await agent.shutdown()
     assert tool.ran == []
     assert [event.state for event in approvals(response)] == ["pending", "cancelled"]
-    assert response.events[-1].state == "cancelled"
+    assert response.event_log[-1].state == "cancelled"
 
 
 async def test_yes_that_comes_with_the_cancel_is_a_no():

@@ -38,7 +38,7 @@ async def test_tool_that_is_always_allowed_runs_with_any_arguments():
         assert list(agent.grants) == [Grant(tool="tool")]
         assert agent.approvals.decided_by.tolist()[1:] == ["a grant: this tool"] * 2
     assert person.asked == ["a"]
-    events = [event for event in response.events if isinstance(event, Approval)]
+    events = [event for event in response.event_log if isinstance(event, Approval)]
     assert [event.state for event in events] == ["pending", "allowed"] * 3
 
 

@@ -312,7 +312,7 @@ def test_a_turn_that_waits_for_its_key_can_be_cancelled_at_once():
             agent = await runtime.create_agent({"api_key": "k"})
             response = await agent.chat("go")
             await asyncio.sleep(1)
-            (waiting,) = [event for event in response.events if isinstance(event, Waiting)]
+            (waiting,) = [event for event in response.event_log if isinstance(event, Waiting)]
             assert waiting.reason == "quota"
             assert 500 <= waiting.seconds <= 502
             assert waiting.until - waiting.at == pytest.approx(waiting.seconds)

@@ -150,7 +150,7 @@ async def test_turn_of_a_trigger_asks_and_waits_for_the_user():
         own = await agent.trigger("ring")
         assert await own.text() == "2"
         assert TurnState.WAITING_FOR_USER in [
-            each.state for each in own.events if isinstance(each, State)
+            each.state for each in own.event_log if isinstance(each, State)
         ]
         assert agent.approvals.decision.tolist() == ["allow"]
 

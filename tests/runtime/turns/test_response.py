@@ -61,10 +61,18 @@ async def test_streams_pick_what_they_are_for():
 async def test_every_cursor_sees_everything_at_its_own_pace():
     async with agent_with(everything, tools=[tool]) as agent:
         response = await agent.chat("go")
-        slow = aiter(response)
+        slow = aiter(response.events())
         first = await anext(slow)
-        fast = [event async for event in response]
-        assert [first, *[event async for event in slow]] == fast == response.events
+        fast = [event async for event in response.events()]
+        assert [first, *[event async for event in slow]] == fast == response.event_log
+
+
+async def test_a_response_yields_its_text_as_the_sdk_does_and_events_on_request():
+    async with agent_with(everything, tools=[tool]) as agent:
+        response = await agent.chat("go")
+        assert [piece async for piece in response] == ["one ", "two"]
+        assert list(response.events()) == response.event_log
+        assert len(response.events()) == len(response.event_log) > 2
 
 
 async def test_late_reader_sees_all():
@@ -93,7 +101,7 @@ async def test_states_tell_the_turns_way():
     async with agent_with() as agent:
         response = await agent.chat("one")
         await response
-        states = [event.state for event in response.events if isinstance(event, events.State)]
+        states = [event.state for event in response.event_log if isinstance(event, events.State)]
         assert states == ["running", "done"]
 
 
@@ -139,9 +147,9 @@ async def test_error_keeps_the_partial_text_and_is_the_last_thing_seen():
         with pytest.raises(agy.SafetyError):
             await anext(piece async for piece in response.text_stream() if piece == "never said")
         assert response.partial_text == "so far "
-        assert isinstance(response.events[-2], events.Error)
-        assert response.events[-2].fatal
-        assert response.events[-1].state == "failed"
+        assert isinstance(response.event_log[-2], events.Error)
+        assert response.event_log[-2].fatal
+        assert response.event_log[-1].state == "failed"
 
 
 def test_silence_is_a_timeout_that_says_so_and_the_next_turn_works():
@@ -214,7 +222,7 @@ async def test_states_and_root_are_the_root_agents_though_a_subagent_speaks_firs
     response.emit(events.Text(trajectory=SUBAGENT, text="theirs"))
     response.finish(events.TurnState.DONE)
     assert response.root.is_root
-    assert response.events[-1].trajectory.is_root
+    assert response.event_log[-1].trajectory.is_root
 
 
 async def test_cancel_from_another_loop_is_refused():
@@ -275,7 +283,7 @@ async def test_every_view_ends_with_the_error_of_the_turn(name):
 
 
 async def everything_of(response):
-    return [event async for event in response]
+    return [event async for event in response.events()]
 
 
 def frames_of(error) -> list[str]:
@@ -427,7 +435,7 @@ async def test_what_a_turn_owes_comes_before_its_last_event_and_once():
     response.before_end(lambda: response.emit(events.Text(text="owed")))
     response.finish(events.TurnState.CANCELLED)
     response.finish(events.TurnState.DONE)
-    assert [type(event) for event in response.events] == [events.Text, events.State]
+    assert [type(event) for event in response.event_log] == [events.Text, events.State]
     assert response.state is events.TurnState.CANCELLED
 
 

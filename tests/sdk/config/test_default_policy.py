@@ -63,7 +63,7 @@ async def asked(script, work, monkeypatch, *, handler=False, nobody=False, **par
         response = await agent.chat("go")
         assert await response.text() == "ok"
         said = [request.tool_results[-1].text for request in model.requests[1:]]
-    waited = [each for each in response.events if isinstance(each, Approval)]
+    waited = [each for each in response.event_log if isinstance(each, Approval)]
     assert len(waited) == 2 * len(asks)
     return [request.tool for request in asks], said
 

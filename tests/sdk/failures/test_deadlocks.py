@@ -110,7 +110,7 @@ async def test_approval_handler_that_waits_for_its_own_agent_denies(runtime):
         agent = await runtime.create_agent(model.config(), tools=[look_up], ask_user=decide)
         async with asyncio.timeout(20):
             response = await (await agent.chat("go"))
-        reasons = [event.reason for event in response.events if event.type == "approval"]
+        reasons = [event.reason for event in response.event_log if event.type == "approval"]
         assert f"the approval handler waits for agent {agent.id}" in reasons[-1]
         assert ran == []
         await agent.shutdown()

@@ -87,7 +87,7 @@ async def test_error_that_the_harness_recovers_from_is_an_event(runtime):
         agent = await runtime.create_agent(config(model, api_retries=1))
         response = await agent.chat("go")
         assert await response.text() == "fine"
-    errors = [event for event in response.events if isinstance(event, Error)]
+    errors = [event for event in response.event_log if isinstance(event, Error)]
     assert [(event.fatal, event.error.http_code) for event in errors] == [(False, 503)]
     assert errors[0].error.message.startswith("a step failed (HTTP 503)")  # the turn did not
 
@@ -176,7 +176,7 @@ async def test_outage_that_the_harness_retries_is_told_as_it_is(runtime, code):
         agent = await runtime.create_agent(config(model, api_retries=5))
         response = await agent.chat("go")
         assert await response.text() == "fine"
-    told = [event.error for event in response.events if isinstance(event, Error)]
+    told = [event.error for event in response.event_log if isinstance(event, Error)]
     assert [error.retryable for error in told] == [True, True]
     for number, error in enumerate(told, 1):
         assert f"HTTP {code}" in error.message
@@ -264,7 +264,7 @@ async def test_quota_error_is_tried_again_as_often_as_asked_for(
         runtime._quota._dice = NoJitter()
         agent = await runtime.create_agent(config(model))
         response = await (await agent.chat("go"))
-        told = [event.error.retry_after for event in response.events if isinstance(event, Error)]
+        told = [event.error.retry_after for event in response.event_log if isinstance(event, Error)]
         assert told[0] == 0.2
         assert len(model.requests) == hits + ends_well
         assert (response.error is None) is ends_well

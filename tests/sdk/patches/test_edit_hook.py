@@ -46,7 +46,7 @@ class Editor:
 def decisions(response):
     return [
         event
-        for event in response.events
+        for event in response.event_log
         if isinstance(event, Approval) and event.state is not ApprovalState.PENDING
     ]
 

@@ -237,7 +237,7 @@ async def test_compaction_is_seen_by_its_hook_by_the_response_and_by_its_indices
         steps = []
         for _ in range(4):
             response = await (await agent.chat("long " * 500))
-            steps += [event for event in response.events if isinstance(event, Step)]
+            steps += [event for event in response.event_log if isinstance(event, Step)]
         assert await agent.compaction_indices()
     assert seen
     assert {"compaction"} <= {step.kind for step in steps}

@@ -240,7 +240,7 @@ async def test_approval_handler_decides_and_its_reason_reaches_the_model(runtime
 
     script = [call("weather", city="Oslo"), say("ok")]
     response, model = await told(runtime, script, tools=[weather], ask_user=decide)
-    approvals = [event for event in response.events if isinstance(event, Approval)]
+    approvals = [event for event in response.event_log if isinstance(event, Approval)]
     assert [(event.tool, event.args, event.state) for event in approvals] == [
         ("weather", {"city": "Oslo"}, "pending"),
         ("weather", {"city": "Oslo"}, "denied"),
@@ -403,7 +403,7 @@ async def test_question_is_answered_by_an_interaction_hook_and_told_of(runtime):
         hooks=[Answering()],
         settings={"capabilities": capabilities},
     )
-    asked, answered = (event for event in response.events if isinstance(event, Question))
+    asked, answered = (event for event in response.event_log if isinstance(event, Question))
     assert [option.text for option in asked.questions[0].options] == ["red", "blue"]
     assert (asked.answers, answered.answers[0].selected) == (None, ("2",))
     assert "blue" in model.requests[1].tool_results[0].text
@@ -437,11 +437,11 @@ async def test_subagents_speak_on_trajectories_of_their_own(runtime):
     assert response.partial_text == "Wait. \n\nDone."
     assert "".join(response.text_stream(child.id)) == "Cats are nice."
     assert ("weather", False) in asked
-    usage = [event for event in response.events if isinstance(event, Usage)]
+    usage = [event for event in response.event_log if isinstance(event, Usage)]
     assert {event.trajectory.id for event in usage} == {root.id, child.id}
     total = sum((event.usage for event in usage), TokenUsage())
     assert total.total_tokens == usage[-1].session_total.total_tokens
-    results = [event for event in response.events if isinstance(event, ToolResult)]
+    results = [event for event in response.event_log if isinstance(event, ToolResult)]
     assert [event.trajectory.id for event in results if event.name == "weather"] == [child.id]
 
 
@@ -495,7 +495,7 @@ async def test_call_of_a_clone_is_asked_about_once(runtime, kind, allowed):
     scripts = clone_that(call("weather", city="Oslo"), say("It is sunny."))
     response, model = await told(runtime, scripts, tools=[weather], **parts)
     assert asked.count("weather") == 1
-    approvals = [event for event in response.events if isinstance(event, Approval)]
+    approvals = [event for event in response.event_log if isinstance(event, Approval)]
     if kind != "policy":
         assert len([each for each in approvals if each.tool == "weather"]) == 2
     results = [each for each in response.tool_results if each.name == "weather"]
@@ -698,7 +698,7 @@ async def test_session_is_taken_up_again(runtime, tmp_path):
         assert [message.content for message in await again.history()] == ["first", "one"]
         response = await again.chat("second")
         await response
-        usage = [event.usage for event in response.events if isinstance(event, Usage)]
+        usage = [event.usage for event in response.event_log if isinstance(event, Usage)]
         assert len(usage) == 1
         assert (await again.total_usage()).total_tokens == (
             before.total_tokens + usage[0].total_tokens

@@ -38,7 +38,7 @@ INTERACTIVE = types.CapabilitiesConfig(
 def decisions(response):
     return [
         event.state
-        for event in response.events
+        for event in response.event_log
         if isinstance(event, Approval) and event.state is not ApprovalState.PENDING
     ]
 
@@ -109,7 +109,7 @@ async def test_waiting_for_the_user_takes_no_time_of_the_turn(told):
     async with agy.Runtime(agy.RuntimeConfig(chat_pause=0, chat_timeout=0.4)) as impatient:
         response, _, _ = await told(SCRIPT, on=impatient, tools=[weather], ask_user=slow)
     assert response.partial_text == "ok"
-    states = [event.state for event in response.events if isinstance(event, State)]
+    states = [event.state for event in response.event_log if isinstance(event, State)]
     assert TurnState.WAITING_FOR_USER in states
 
 
@@ -234,7 +234,9 @@ async def test_question_to_the_user_needs_no_permission(told):
     response, model, _ = await told(script, settings=settings, ask_user=person)
     assert person.asked == []
     assert decisions(response) == []
-    assert [each.type for each in response.events if isinstance(each, Question)] == ["question"] * 2
+    assert [each.type for each in response.event_log if isinstance(each, Question)] == [
+        "question"
+    ] * 2
     assert "blue" in model.requests[1].tool_results[0].text
 
 

@@ -79,7 +79,7 @@ async def test_error_without_a_word_is_an_error_all_the_same(told):
 @pytest.mark.parametrize("handler", [exits, exits_later])
 async def test_handler_that_exits_denies_and_the_model_hears_why(told, handler):
     response, model, _ = await told(SCRIPT, tools=[weather], ask_user=handler)
-    states = [event.state for event in response.events if isinstance(event, Approval)]
+    states = [event.state for event in response.event_log if isinstance(event, Approval)]
     assert states[-1] is ApprovalState.FAILED
     assert "SystemExit: 3" in model.requests[1].tool_results[0].text
 

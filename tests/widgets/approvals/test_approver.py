@@ -502,7 +502,7 @@ async def turn_with_a_call(message, config=None):
             else:
                 click(key, **message)
         await response.wait()
-    return ran, [each for each in response.events if isinstance(each, Approval)], response
+    return ran, [each for each in response.event_log if isinstance(each, Approval)], response
 
 
 async def test_reason_of_a_denial_reaches_the_model(notebook):
@@ -511,7 +511,7 @@ async def test_reason_of_a_denial_reaches_the_model(notebook):
     )
     assert ran == []
     assert approvals_told[-1].reason == "not on a Friday"
-    results = [each.error for each in response.events if each.type == "tool_result"]
+    results = [each.error for each in response.event_log if each.type == "tool_result"]
     assert results == ["not on a Friday"]
 
 

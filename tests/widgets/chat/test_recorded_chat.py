@@ -163,7 +163,7 @@ async def test_live_approval_leaves_a_recorded_one_where_it_is(monkeypatch):
         before = page.html()
         response = await agent.chat("go")
         await response.wait()
-        live = [event for event in response.events if isinstance(event, Approval)]
+        live = [event for event in response.event_log if isinstance(event, Approval)]
         assert live[0].approval_id == ids[0]
         html = page.html()
         assert html.startswith(before)

@@ -80,7 +80,7 @@ def test_second_view_of_a_panel_leaves_the_first_as_it_is(lab):
     reason.press("Enter")
     for cell in (first, second):
         cell.wait("text=Kept.")
-    denied = "print([event.reason for event in turn.events if event.type == 'approval'])"
+    denied = "print([event.reason for event in turn.event_log if event.type == 'approval'])"
     assert "not this one" in lab.do(denied)
     assert first.wait(".agy-composer textarea").input_value() == "a draft"
 

@@ -35,7 +35,7 @@ async def test_unknown_model_has_no_price_and_never_zero():
 async def test_footer_says_it_beside_the_tokens():
     response = await turn_with({"model": "gemini-2.5-flash"})
     transcript = ConversationView()
-    for event in response.events:
+    for event in response.event_log:
         transcript.on_event(event)
     transcript.set_cost("$0.55")
     assert "1,100,000 tokens" in transcript.html()
