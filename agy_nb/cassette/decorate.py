@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import contextlib
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -42,7 +44,13 @@ def _name(function: Any) -> str:
     return str(getattr(function, "__qualname__", None) or getattr(function, "__name__", function))
 
 
-async def _awaited(result: Awaitable[Any], in_use: contextlib.ExitStack) -> Any:
+def _awaited(result: Awaitable[Any], in_use: contextlib.ExitStack) -> Awaitable[Any]:
+    """Return an awaitable of the same kind that closes a cassette when the given one is done."""
+    after = _after(result, in_use)
+    return asyncio.ensure_future(after) if isinstance(result, asyncio.Future) else after
+
+
+async def _after(result: Awaitable[Any], in_use: contextlib.ExitStack) -> Any:
     with in_use:
         return await result
 
@@ -85,6 +93,13 @@ def _plain(function: Callable[..., Any], again: Callable[[], InUse]) -> Callable
             result = function(*args, **kwargs)
             if inspect.isawaitable(result):  # a coroutine function inside another decorator
                 return _awaited(result, stack.pop_all())
+            if isinstance(result, concurrent.futures.Future):
+                result.cancel()
+                raise TypeError(
+                    f"{_name(function)} returns a Future, whose work would run without the "
+                    "cassette; return future.result(), or make it an async function that awaits "
+                    "asyncio.wrap_future(future)"
+                )
             if inspect.isgenerator(result) or inspect.isasyncgen(result):
                 raise TypeError(
                     f"{_name(function)} returns a generator, which would run without the cassette; "

@@ -1,6 +1,7 @@
 """What `@use_cassette` decorates: generators, wrapped coroutines; and what it refuses."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import functools
 import inspect
@@ -144,4 +145,38 @@ def test_other_things_are_refused(decorated, thing, hint):
 def test_function_that_returns_a_generator_is_refused(decorated):
     with pytest.raises(TypeError, match="directly above the generator function"):
         decorated(lambda: (n for n in range(3)))()
+    assert not in_use()
+
+
+def test_function_that_returns_a_future_is_refused(decorated):
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        with pytest.raises(TypeError, match=r"returns a Future.*return future\.result\(\)"):
+            decorated(lambda: pool.submit(in_use))()
+        assert not in_use()
+        assert decorated(lambda: pool.submit(in_use).result())() is True
+
+
+@pytest.mark.parametrize("awaited", [True, False])
+async def test_task_of_a_sync_function_holds_the_cassette_until_it_is_done(decorated, awaited):
+    async def hello():
+        await asyncio.sleep(0)
+        seen.append(in_use())
+        return "you"
+
+    seen = []
+    task = decorated(lambda: asyncio.ensure_future(hello()))()
+    assert isinstance(task, asyncio.Task)
+    if awaited:
+        assert await task == "you"
+    await asyncio.wait([task])
+    assert (seen, in_use()) == ([True], False)
+
+
+async def test_future_that_fails_closes_the_cassette(decorated):
+    future = asyncio.get_running_loop().create_future()
+    result = decorated(lambda: future)()
+    assert in_use()
+    future.set_exception(KeyError("x"))
+    with pytest.raises(KeyError):
+        await result
     assert not in_use()
