@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import http.client
 import importlib.util
 import threading
 import types
@@ -26,12 +27,16 @@ from http import HTTPStatus
 from typing import Any
 from unittest.mock import patch
 
-from agy_nb.cassette.http.recorded_errors import error_of, response_of
+from agy_nb.cassette.http.recorded_errors import SENDING, CutBody, cut_of, error_of, response_of
+from agy_nb.cassette.http.response_fields import CUT
 
+_PRELOAD = "_agy_preload"
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 _asked: ContextVar[Any] = ContextVar("agy_nb_asked_request", default=None)
 """The request that this context makes now, because the cassette has no answer to it."""
+_cut: ContextVar[Any] = ContextVar("agy_nb_cut_body", default=None)
+"""How the body that this context has read broke off."""
 
 
 @contextlib.contextmanager
@@ -98,6 +103,9 @@ def _watch(cassette: Any) -> None:
 
     def appended(request: Any, response: Any) -> None:
         _asked.set(None)  # it got its answer
+        if (cut := _cut.get()) is not None:
+            _cut.set(None)
+            response[CUT] = cut  # here, as vcrpy's response of the recording has this object
         append(request, response)
 
     cassette.append = appended
@@ -111,9 +119,12 @@ _Wrap = Callable[[Callable[..., Any], Record], Callable[..., Any]]
 
 def _clients() -> Iterator[tuple[Any, str, _Wrap]]:
     """Give what to patch: the owner, the name, and how to wrap it."""
-    from vcr.stubs import VCRConnection
+    from vcr.stubs import VCRConnection, VCRHTTPResponse
 
-    yield VCRConnection, "getresponse", _blocking
+    yield VCRConnection, "request", _noting_preload
+    yield VCRConnection, "getresponse", _connected
+    yield VCRHTTPResponse, "__init__", _body
+    yield VCRHTTPResponse, "stream", _pieces
     yield urllib.request.AbstractHTTPHandler, "do_open", _urllib
     for name in ("httpx", "httpx2"):
         if importlib.util.find_spec(name):
@@ -138,6 +149,110 @@ def _blocking(real: Callable[..., Any], record: Record) -> Callable[..., Any]:
             raise
 
     return request
+
+
+def _noting_preload(real: Callable[..., Any], _record: Record) -> Callable[..., Any]:
+    """Note whether urllib3 reads the body with the answer, which vcrpy does not pass on."""
+
+    @functools.wraps(real)
+    def request(self: Any, *args: Any, **options: Any) -> Any:
+        self.__dict__[_PRELOAD] = {k: v for k, v in options.items() if k == "preload_content"}
+        return real(self, *args, **options)
+
+    return request
+
+
+def _connected(real: Callable[..., Any], record: Record) -> Callable[..., Any]:
+    """Note whether an error came before the answer, and keep what arrived of a cut body."""
+    inner = _blocking(real, record)
+
+    @functools.wraps(real)
+    def getresponse(self: Any, *args: Any, **options: Any) -> Any:
+        connection = self.real_connection
+        preload = self.__dict__.get(_PRELOAD, {})
+        connect, request = _marking(connection.connect), _marking(connection.request, preload)
+        answer = connection.getresponse
+        if not preload.get("preload_content"):
+            answer = functools.partial(_answer, answer)
+        methods = {"connect": connect, "request": request, "getresponse": answer}
+        with patch.multiple(connection, **methods):
+            return inner(self, *args, **options)
+
+    return getresponse
+
+
+def _marking(
+    method: Callable[..., Any], preload: dict[str, Any] | None = None
+) -> Callable[..., Any]:
+    def marked(*args: Any, **options: Any) -> Any:
+        try:
+            return method(*args, **options, **(preload or {}))
+        except OSError as error:
+            setattr(error, SENDING, True)
+            raise
+
+    return marked
+
+
+def _answer(real: Callable[..., Any], *args: Any, **options: Any) -> _Answer:
+    return _Answer(real(*args, **options))
+
+
+class _Answer:
+    """A real answer that vcrpy reads as a whole, also if its body breaks off."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._answer, name)
+
+    @functools.cached_property
+    def data(self) -> bytes:
+        """What arrived of the body."""
+        read = b""
+        try:
+            if not hasattr(self._answer, "stream"):
+                return bytes(self._answer.read())
+            for piece in _pieces_of(self._answer):
+                read += piece
+        except http.client.IncompleteRead as error:
+            read = error.partial
+            _cut.set(cut_of(error, len(read)))
+        except Exception as error:
+            if type(error).__name__ != "ProtocolError":
+                raise
+            _cut.set(cut_of(error, len(read)))
+        return read
+
+
+def _pieces_of(answer: Any) -> Iterator[bytes]:
+    """Read an answer of urllib3, whose `stream` loses the last piece of a body that breaks off."""
+    encoded = answer.headers.get("Content-Encoding")
+    if answer.chunked or encoded or not hasattr(answer, "read1"):
+        return answer.stream()  # type: ignore[no-any-return]  # of urllib3
+    return iter(lambda: answer.read1(2**16), b"")
+
+
+def _body(real: Callable[..., Any], _record: Record) -> Callable[..., Any]:
+    @functools.wraps(real)
+    def init(self: Any, recorded: Any, *args: Any, **options: Any) -> None:
+        real(self, recorded, *args, **options)
+        if CUT in recorded:
+            self._content = CutBody(recorded["body"]["string"], recorded[CUT])
+
+    return init
+
+
+def _pieces(_real: Callable[..., Any], _record: Record) -> Callable[..., Any]:
+    """Leave out the empty piece that vcrpy adds to a streamed body."""
+
+    def stream(self: Any, amt: int = 65536, decode_content: bool | None = None) -> Iterator[bytes]:  # noqa: FBT001 - as urllib3's
+        del decode_content
+        while piece := self.read(amt):
+            yield piece
+
+    return stream
 
 
 def _awaited(real: Callable[..., Any], record: Record) -> Callable[..., Any]:
@@ -208,7 +323,8 @@ def _urllib(real: Callable[..., Any], _record: Record) -> Callable[..., Any]:
         except (urllib.error.URLError, ConnectionResetError, BrokenPipeError):
             raise
         except OSError as error:
-            if isinstance(error, TimeoutError) and error.errno is None:  # while it read
+            is_reading = isinstance(error, TimeoutError) and error.errno is None
+            if is_reading and not getattr(error, SENDING, False):
                 raise
             raise urllib.error.URLError(error) from error
 

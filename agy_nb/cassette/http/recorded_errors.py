@@ -2,14 +2,18 @@
 
 vcrpy records answers only. A refused connection or a time-out would be a request without an
 answer in the cassette, so that the replay would fail in another way than the recording did.
-The error is stored in the place of a response, in `x_agy_error`.
+The error is stored in the place of a response, in `x_agy_error`. The error of a body that breaks
+off is stored beside the part of the body that arrived, in `x_agy_cut`.
 """
 
 from __future__ import annotations
 
+import http.client
 import importlib
+import io
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from agy_nb.cassette.http.response_fields import ERROR
 from agy_nb.wire.json_values import number_of, object_of, text_of
@@ -19,6 +23,8 @@ _MODULES = frozenset(
      "aiohttp.client_exceptions"}
 )  # fmt: skip
 """Modules whose errors are stored. A cassette may come from an attacker: it names no other."""
+SENDING: Final = "agy_sending"
+"""An attribute of errors that were raised before the request was sent, as while connecting."""
 
 
 def response_of(error: Exception, text: Callable[[str], str]) -> dict[str, Any] | None:
@@ -37,6 +43,8 @@ def response_of(error: Exception, text: Callable[[str], str]) -> dict[str, Any] 
     }
     if isinstance(error, OSError) and error.errno is not None:
         stored["errno"] = error.errno
+    if getattr(error, SENDING, False):
+        stored["sending"] = True
     if (key := getattr(error, "_conn_key", None)) is not None:  # aiohttp's errors of connections
         stored |= {"host": text(key.host), "port": key.port, "ssl": bool(key.is_ssl)}
     if isinstance(status := getattr(error, "status", None), int):  # of aiohttp's malformed answers
@@ -65,11 +73,13 @@ def error_of(response: dict[str, Any]) -> Exception | None:
     if "url" in stored:
         return _of_answer(kind, stored, cause)
     try:
-        return kind(number, text) if isinstance(number, int) else kind(text)
+        error = kind(number, text) if isinstance(number, int) else kind(text)
     except TypeError:  # it takes the connection, too, which a replay does not have
         error = kind.__new__(kind)
         error.args = (text,)
-        return error
+    if stored.get("sending"):
+        setattr(error, SENDING, True)
+    return error
 
 
 def _of_aiohttp(kind: type[Exception], stored: dict[str, Any], cause: OSError) -> Exception:
@@ -117,3 +127,77 @@ def _kind(name: str) -> type[Exception]:
         if isinstance(found, type) and issubclass(found, Exception):
             return found
     return ConnectionError
+
+
+# -- bodies that break off -----------------------------------------------------------------------
+
+
+def cut_of(error: Exception, read: int) -> dict[str, Any]:
+    """Return the error of a body that broke off, for `x_agy_cut`.
+
+    Args:
+        error: `http.client.IncompleteRead`, or `urllib3.exceptions.ProtocolError`.
+        read: Bytes that arrived.
+    """
+    kind = type(error)
+    inner = error.args[1] if len(error.args) > 1 else error
+    stored: dict[str, Any] = {
+        "type": f"{kind.__module__}.{kind.__qualname__}",
+        "text": str(error.args[0]) if len(error.args) > 1 else str(error),
+        "read": partial if isinstance(partial := getattr(inner, "partial", read), int) else read,
+    }
+    expected = getattr(inner, "expected", None)
+    return stored | ({"expected": expected} if isinstance(expected, int) else {})
+
+
+class CutBody(io.BytesIO):
+    """A body that breaks off behind its last byte, as the client that was recorded saw it.
+
+    Args:
+        content: What arrived.
+        cut: What `cut_of` returned.
+    """
+
+    def __init__(self, content: bytes, cut: Any) -> None:
+        super().__init__(content)
+        self._cut = object_of(cut)
+        # `http.client` gives a short piece to callers that ask for pieces, and then an empty one.
+        self._is_plain = text_of(self._cut.get("type")).startswith("http.client.")
+
+    def read(self, size: int | None = -1, /, **_: Any) -> bytes:
+        """Return the next bytes.
+
+        Raises:
+            Exception: The recorded error, at the end of what arrived.
+        """
+        whole = size is None or size < 0
+        data = super().read(size)
+        if whole or (not data and size != 0 and not self._is_plain):
+            raise self._error(data)
+        return data
+
+    def getbuffer(self) -> Any:
+        """Return a view of the body, of which vcrpy asks the length and the bytes."""
+        return _CutView(len(self.getvalue()), lambda: self._error(self.getvalue()))
+
+    def _error(self, data: bytes) -> Exception:
+        expected = self._cut.get("expected")
+        left = expected if isinstance(expected, int) else None
+        if self._is_plain:
+            return http.client.IncompleteRead(data, left)
+        kind = _kind(text_of(self._cut.get("type")))
+        text = text_of(self._cut.get("text"))
+        if left is None:
+            return kind(text)
+        from urllib3.exceptions import IncompleteRead
+
+        return kind(text, IncompleteRead(number_of(self._cut.get("read")), left))
+
+
+@dataclass(frozen=True, slots=True)
+class _CutView:
+    nbytes: int
+    error: Callable[[], Exception]
+
+    def tobytes(self) -> bytes:
+        raise self.error()
