@@ -189,9 +189,8 @@ class CutBody(io.BytesIO):
         text = text_of(self._cut.get("text"))
         if left is None:
             return kind(text)
-        from urllib3.exceptions import IncompleteRead
-
-        return kind(text, IncompleteRead(number_of(self._cut.get("read")), left))
+        inner: Any = _kind("urllib3.exceptions.IncompleteRead")
+        return kind(text, inner(number_of(self._cut.get("read")), left))
 
 
 @dataclass(frozen=True, slots=True)
