@@ -21,6 +21,7 @@ from agy_nb.kernel.compat_ipykernel7 import fix_replies, forget_failed_displays
 from agy_nb.kernel.environment import current_kernel, current_shell, main_loop, on_main_loop
 from agy_nb.kernel.errors import KernelWarning
 from agy_nb.kernel.interrupts import InterruptCallback, Interrupts, Where
+from agy_nb.kernel.loops.terminal_cells import cancel_turns_on_interrupt
 from agy_nb.kernel.shutdown import Cleanup, ShutdownHooks
 
 _log = logging.getLogger("agy_nb.kernel")
@@ -54,10 +55,14 @@ class KernelHost:
             lambda: bool(self._busy or self._blocking),
         )
         self._exit = ShutdownHooks(self._kernel, main_loop)
+        shell = current_shell()
+        if self._kernel is None and shell is not None:
+            with contextlib.suppress(AttributeError):  # then the terminal works as it did before
+                cancel_turns_on_interrupt(shell, self)
         if self._kernel is not None:
             try:
                 self._cells = CellTracker(
-                    current_shell(),
+                    shell,
                     self._kernel,
                     self._cell_started,
                     self._cell_ended,
@@ -67,9 +72,14 @@ class KernelHost:
                 self.cells_reason = f"agy_nb cannot see when cells of this kernel run ({error})"
                 _warn(f"{self.cells_reason}: widgets answer only when no cell is running")
             with contextlib.suppress(AttributeError):  # then the kernel works as it did before
-                forget_failed_displays(current_shell())
+                forget_failed_displays(shell)
             with contextlib.suppress(AttributeError):
                 fix_replies(self._kernel)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a turn or an approval is active."""
+        return self._busy > 0
 
     @property
     def cell_running(self) -> bool:

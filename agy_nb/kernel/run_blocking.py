@@ -22,6 +22,7 @@ from agy_nb.kernel.kernel_host import current_host
 from agy_nb.kernel.loops import script_loop
 from agy_nb.kernel.loops.driver import as_coroutine, drive
 from agy_nb.kernel.loops.nested_loop import implementation, nested
+from agy_nb.kernel.short_traceback import is_shortened
 
 T = TypeVar("T")
 
@@ -59,9 +60,11 @@ def run(coro: Awaitable[T]) -> T:
         )
     try:
         return _dispatch(coro)
-    except BaseException:
+    except BaseException as error:
         if inspect.iscoroutine(coro) and inspect.getcoroutinestate(coro) == inspect.CORO_CREATED:
             coro.close()  # avoids the warning that it was never awaited
+        if is_shortened(error):  # a script shows its own lines, not ours
+            raise error.with_traceback(None) from None
         raise
 
 

@@ -22,6 +22,11 @@ def shorten(error: BaseException, line: str) -> None:
     error._render_traceback_ = partial(list, (line,))  # type: ignore[attr-defined]
 
 
+def is_shortened(error: BaseException) -> bool:
+    """Return whether `shorten` was called with an error."""
+    return hasattr(error, "_render_traceback_")
+
+
 def turn_interrupted(blocking: Sequence[str] = ()) -> str:
     """Return the line about an interrupted turn.
 

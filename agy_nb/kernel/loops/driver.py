@@ -8,19 +8,35 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from types import FrameType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agy_nb.kernel.environment import in_kernel
 from agy_nb.kernel.interrupts import OurHandler, blocking
-from agy_nb.kernel.kernel_host import KernelHost
 from agy_nb.kernel.loops.signal_wakeup import SignalWakeup
 from agy_nb.kernel.short_traceback import interrupted_by
+
+if TYPE_CHECKING:
+    from agy_nb.kernel.kernel_host import KernelHost
 
 T = TypeVar("T")
 
 
-def drive(coro: Awaitable[T], loop: asyncio.AbstractEventLoop, host: KernelHost) -> T:
-    """Run a loop in this thread until an awaitable is done, with our handling of SIGINT."""
+def drive(
+    coro: Awaitable[T],
+    loop: asyncio.AbstractEventLoop,
+    host: KernelHost,
+    *,
+    only_turns: bool = False,
+) -> T:
+    """Run a loop in this thread until an awaitable is done, with our handling of SIGINT.
+
+    Args:
+        coro: The awaitable.
+        loop: The loop to run.
+        host: Calls the callbacks for interrupts.
+        only_turns: Whether an interrupt cancels the awaitable only while a turn is active. Else
+            the previous handler decides, and the awaitable is left as it is.
+    """
     task = asyncio.ensure_future(as_coroutine(coro), loop=loop)
     stop = loop.create_future()  # waited for instead of the task: a hard stop does not need it
 
@@ -29,7 +45,7 @@ def drive(coro: Awaitable[T], loop: asyncio.AbstractEventLoop, host: KernelHost)
             stop.set_result(None)
 
     task.add_done_callback(finish)
-    handler = _Interrupt(loop, task, finish, host)
+    handler = _Interrupt(loop, task, finish, host, only_turns=only_turns)
     installed = handler.install()
     try:
         loop.run_until_complete(stop)
@@ -43,12 +59,17 @@ def drive(coro: Awaitable[T], loop: asyncio.AbstractEventLoop, host: KernelHost)
     finally:
         if installed:
             handler.remove()
-        if not task.done():
-            task.cancel()
-        elif not task.cancelled():
-            task.exception()  # read it, or asyncio logs a KeyboardInterrupt of the task
+        _leave(task, cancel=not only_turns)
         if handler.late:  # the handler that is in place again decides
             signal.raise_signal(signal.SIGINT)
+
+
+def _leave(task: asyncio.Future[Any], *, cancel: bool) -> None:
+    if task.done():
+        if not task.cancelled():
+            task.exception()  # read it, or asyncio logs a KeyboardInterrupt of the task
+    elif cancel:
+        task.cancel()
 
 
 class _Interrupt(OurHandler):
@@ -60,6 +81,8 @@ class _Interrupt(OurHandler):
         task: asyncio.Future[Any],
         finish: Callable[[], None],
         host: KernelHost,
+        *,
+        only_turns: bool,
     ) -> None:
         self.presses = 0
         self.late = False
@@ -67,6 +90,7 @@ class _Interrupt(OurHandler):
         self._task = task
         self._finish = finish
         self._host = host
+        self._only_turns = only_turns
         self._waker = SignalWakeup()
 
     def install(self) -> bool:
@@ -92,10 +116,13 @@ class _Interrupt(OurHandler):
         if current is self:
             signal.signal(signal.SIGINT, self.previous)
 
-    def __call__(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
         if _outside_the_loop(frame) and (self.presses or self._task.done()):
             # A KeyboardInterrupt raised there would leave this handler in place permanently.
             self.late = True
+            return
+        if self._only_turns and not self.presses and not self._host.is_busy:
+            self.previous(signum, frame)
             return
         self.presses += 1
         self._host.notify_interrupt("cell")

@@ -123,6 +123,9 @@ def status(state: TurnState, usage: TokenUsage | None, waits_for: str = "") -> s
     return " · ".join(filter(None, (waits_for or _TURNS[state][1], tokens(usage))))
 
 
+STOPPED = "Stopped. The partial answer was kept."
+
+
 def waits(event: Waiting) -> str:
     """Format until when a turn waits, in local time."""
     moment = datetime.fromtimestamp(event.until).astimezone()

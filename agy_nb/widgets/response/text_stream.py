@@ -6,14 +6,18 @@ Such front ends are the terminal of IPython, `python -m asyncio`, and consoles o
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import Callable
+from functools import partial
+from types import FrameType
 from typing import Any, Literal
 
+from agy_nb.errors import TurnCancelledError
 from agy_nb.protocol.events import Error, Event, Text, ToolCall, ToolResult, Waiting
 from agy_nb.runtime.turns.response import Response
 from agy_nb.terminal import printable
-from agy_nb.widgets.response.cards import footer_text, waits
+from agy_nb.widgets.response.cards import STOPPED, footer_text, waits
 from agy_nb.widgets.response.headline import call_text
 from agy_nb.widgets.response.html_values import seconds
 from agy_nb.widgets.tree.live_view import ViewWidget
@@ -90,7 +94,9 @@ class TextPrinter:
 
     def finish(self, response: Response) -> None:
         """Write the error, the tokens and the duration of a turn that has ended."""
-        if response.error is not None:
+        if isinstance(response.error, TurnCancelledError):
+            self._line(STOPPED)
+        elif response.error is not None:
             self._line(f"{type(response.error).__name__}: {response.error}")
         took = None if self._began is None else self._ended - self._began
         self._line(f"[{footer_text(response.state, response.usage, took)}]")
@@ -152,6 +158,7 @@ def stream_in_repl() -> None:
         task = asyncio.get_running_loop().create_task(work)
         printing.append(task)
         main.repl_future = task  # Ctrl-C cancels it
+        _note_interrupt(main, happened=False)
 
     def run_code_and_wait(code: Any) -> Any:
         result = run_code(code)
@@ -161,6 +168,26 @@ def stream_in_repl() -> None:
 
     sys.displayhook = show
     console.runcode = run_code_and_wait
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, partial(_interrupt, main))
+
+
+def _interrupt(main: Any, signum: int, frame: FrameType | None) -> None:
+    """Cancel what the prompt waits for; a second Ctrl-C stops code that blocks.
+
+    Python's own handler raises KeyboardInterrupt in any task of the loop, also in one of an agent.
+    """
+    waiting = main.repl_future
+    if waiting is None or waiting.done() or waiting.cancelling():
+        signal.default_int_handler(signum, frame)
+    _note_interrupt(main, happened=True)
+    main.console.loop.call_soon_threadsafe(waiting.cancel)
+
+
+def _note_interrupt(main: Any, *, happened: bool) -> None:
+    # The console then prints "KeyboardInterrupt" for a cancelled task, and no traceback.
+    main.repl_future_interrupted = happened
+    main.keyboard_interrupted = happened  # its name since Python 3.13
 
 
 async def _print_page(view: Any) -> None:

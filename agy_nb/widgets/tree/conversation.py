@@ -436,7 +436,7 @@ class ConversationView:
         self._tools.end("Stopped" if state is TurnState.CANCELLED else "No result")
         self._retries.end_all()
         if state is TurnState.CANCELLED:
-            self._add(kind="notice", head="Stopped. The partial answer was kept.")
+            self._add(kind="notice", head=cards.STOPPED)
         took = at - turn.began if at and turn.began else None
         head = cards.footer(state, turn.usage, took)
         self._footer = self._add(kind="footer", head=head), state, turn.usage, took

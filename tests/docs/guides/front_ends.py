@@ -18,9 +18,6 @@ TERMINALS = "widgets/in_servers/test_terminals.py"
 TEXT = "test_terminal_streams_asks_and_prints_pages"
 
 
-STOPS = {"stop": f"{TERMINALS}::test_ctrl_c_stops_the_turn"}
-
-
 def _server(test: str, *more: str) -> dict[str, str]:
     shown = ("stream", "approve", "question", "stop", "panel", "usage", *more)
     return dict.fromkeys(shown, f"{SERVERS}::{test}")
@@ -28,7 +25,10 @@ def _server(test: str, *more: str) -> dict[str, str]:
 
 def _terminal() -> dict[str, str]:
     shown = ("stream", "static", "approve", "panel", "usage", "browse")
-    return dict.fromkeys(shown, f"{TERMINALS}::{TEXT}")
+    return dict.fromkeys(shown, f"{TERMINALS}::{TEXT}") | {
+        "question": f"{TERMINALS}::test_terminal_asks_the_models_question",
+        "stop": f"{TERMINALS}::test_ctrl_c_stops_the_turn",
+    }
 
 
 SEEN: dict[str, dict[str, str]] = {
@@ -53,8 +53,8 @@ SEEN: dict[str, dict[str, str]] = {
     "Voila": _server("test_voila_shows_streams_and_asks", "browse"),
     "Panel": _server("test_panel_shows_streams_and_asks", "browse"),
     "Solara": _server("test_solara_shows_streams_and_asks", "browse"),
-    "IPython terminal": _terminal() | STOPS,
-    "`jupyter console`": _terminal() | STOPS,
+    "IPython terminal": _terminal(),
+    "`jupyter console`": _terminal(),
     "`python -m asyncio`": _terminal(),
     "papermill": {
         "static": f"{NO_STDIN}::test_papermill_leaves_html_and_no_widget",

@@ -50,7 +50,8 @@ class Terminal:
             timeout=40,
             dimensions=(50, 160),
         )
-        self.child.expect(self.prompt)
+        # The banner of the asyncio REPL shows an import with a prompt of its own.
+        self.child.expect(r"import asyncio\r\n>>> " if module == "asyncio" else self.prompt)
 
     def send(self, code: str) -> None:
         self.child.sendline(code)
@@ -108,14 +109,70 @@ def test_terminal_streams_asks_and_prints_pages(terminal, name):
     assert "It is gone." in chat
 
 
-@pytest.mark.parametrize("name", ["ipython", "console"])
-def test_ctrl_c_stops_the_turn(terminal, name):
+@pytest.mark.parametrize("name", TERMINALS)
+def test_terminal_asks_the_models_question(terminal, name):
+    shell = terminal(name)
+    question = "dict(question='Which colour?', options=['red', 'blue'], is_multi_select=False)"
+    asks = f"call('ask_question', questions=[{question}])"
+    shell.run(f"agent = await start({asks}, say('And chosen.'))")
+    shell.send("await agent.chat('go')")
+    shell.expect("Which colour?")
+    shell.expect("2. blue")
+    shell.expect(": ")
+    shell.send("2")
+    shell.expect("And chosen.")
+    shell.expect("[Done · ")
+
+
+WAYS = [
+    ("ipython", "await agent.chat('go')"),
+    ("ipython", "await agent.chat_text('go')"),
+    ("ipython", "agent.sync.chat_text('go')"),
+    ("console", "await agent.chat('go')"),
+    ("asyncio", "await agent.chat('go')"),
+    ("asyncio", "await agent.chat_text('go')"),
+]
+
+
+HEAR = "lambda event: type(event).__name__ == 'Text' and print('heard', flush=True)"
+HEAR = f"_ = agent.watch_turns(lambda turn: turn.watch({HEAR}))"
+
+
+@pytest.mark.parametrize(("name", "code"), WAYS)
+def test_ctrl_c_stops_the_turn(terminal, name, code):
     shell = terminal(name)
     shell.run("agent = await start(say('so far ') + hang(), say('Next.'))")
-    shell.send("await agent.chat('go')")
-    shell.expect("so far")
+    shell.run(HEAR)
+    shell.send(code)
+    shell.expect("heard")
     shell.child.sendintr()
-    shell.expect("[Stopped")
     shell.child.expect(shell.prompt)
+    shown = COLOURS.sub("", shell.child.before)
+    assert "Traceback" not in shown
+    assert len([line for line in shown.splitlines() if line.strip()]) <= 4  # ^C is one of them
     shell.send("await agent.chat('again')")
     shell.expect("Next.")
+
+
+SCRIPT = f"""
+from agent_for_pages import agy, hang, say, start
+agent = agy.run(start(say("so far ") + hang()))
+{HEAR}
+agent.sync.chat_text("go")
+"""
+
+
+def test_ctrl_c_in_a_script_shows_the_scripts_own_lines(tmp_path):
+    (tmp_path / "agent_for_pages.py").write_text(AGENT, encoding="utf-8")
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    env = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", "TERM": "dumb"}
+    child = pexpect.spawn(sys.executable, [str(script)], env=env, encoding="utf-8", timeout=40)
+    try:
+        child.expect("heard")
+        child.sendintr()
+        child.expect(pexpect.EOF)
+        assert child.before.rstrip().endswith("KeyboardInterrupt")
+        assert child.before.count("  File ") <= 3
+    finally:
+        child.close(force=True)
