@@ -137,6 +137,7 @@ JSON_SCHEMAS: Final = ("parametersJsonSchema", "responseJsonSchema")
 """Fields of a host tool's declaration."""
 CONFIG_JSON: Final = "configJson"
 HARNESS_TOOLS: Final = "harnessSideTools"
+USER_QUESTIONS: Final = "userQuestions"
 MCP_OUTPUT_BYTES: Final = "mcpMaxOutputBytes"
 RETRY: Final = "retryConfig"
 API_RETRY: Final = "apiRetry"

@@ -1,7 +1,7 @@
 """Run recorded turns on the real harness, so that its file holds their conversation.
 
-Rule 1: the model's answers, the results of host tools and the user's decisions come from the
-recording. The harness runs no tool of its own.
+Rule 1: the model's answers, the results of host tools, the answers of hooks and the user's
+decisions come from the recording. The harness runs no tool of its own.
 Rule 2: a conversation that differs from the recording is an error, never a result.
 """
 
@@ -205,8 +205,6 @@ class Rebuild:
         raise self._failed(session, words) from error
 
     def _failed(self, session: RecordedSession, words: str) -> RebuildError:
-        if list_of(object_of(session.config.get(CONFIG)).get(f.ENABLED_HOOKS)):
-            words += "\nThe recorded agent had hooks, whose answers are not replayed."
         return RebuildError(
             f"session {session.number} of {self._path} cannot be rebuilt: {words}",
             path=str(self._path),
@@ -234,7 +232,7 @@ class Rebuild:
         recorder.open()
         try:
             recorder.start()
-            yield _RecordedModel(recorder, session.number)
+            yield _RecordedModel(recorder, session)
         finally:
             recorder.discard()
 
@@ -242,14 +240,26 @@ class Rebuild:
 class _RecordedModel:
     """The recorded answers of the model, on a loopback address."""
 
-    def __init__(self, recorder: ModelRecorder, number: int) -> None:
+    def __init__(self, recorder: ModelRecorder, session: RecordedSession) -> None:
         self._recorder = recorder
-        self._number = number
+        self._number = session.number
+        self._hooks = list_of(object_of(session.config.get(CONFIG)).get(f.ENABLED_HOOKS))
 
     def into(self, config: Frame) -> Frame:
-        """See `AnsweringModel`. No address of the recording is used."""
+        """See `AnsweringModel`. No address of the recording is used.
+
+        Hooks get their recorded answers. An answer can allow a call, so the harness has no tools of
+        its own: they are switched off, besides the rules that deny them.
+        """
         models = self._recorder.only_replayed(config)
         body = object_of(config.get(CONFIG)) | {"models": models}
+        if self._hooks:
+            body[f.ENABLED_HOOKS] = self._hooks
+        tools = object_of(body.get(f.HARNESS_TOOLS))
+        body[f.HARNESS_TOOLS] = {
+            name: tool if name == f.USER_QUESTIONS else {"enabled": False}
+            for name, tool in tools.items()
+        }
         return self._recorder.rewrite(self._number, {CONFIG: body})
 
     @property

@@ -1,7 +1,8 @@
 """Choose a recorded session and its first turns, and refuse those that cannot be rebuilt.
 
-The harness runs its own tools by itself, and a second run could change files. So a turn with such a
-call is refused before anything starts.
+The harness runs its own tools by itself, and makes their results from what it finds on the disk.
+The recording has no results that it could take instead, and a second run could change files. So a
+turn with such a call is refused before anything starts.
 """
 
 from __future__ import annotations
@@ -72,14 +73,10 @@ def first_turns(cassette: Cassette, turn: int | None, number: int | None) -> Rec
             path=path,
         )
     for at, what in _refused(cut):
-        raise RebuildError(
-            f"turn {at} of {where} {what}. Fork an earlier turn: turn={at - 1}", path=path
-        )
+        raise RebuildError(f"turn {at} of {where} {what}. {_instead(at)}", path=path)
     if not any(turn_ended(line.frame) for line in cut.lines[starts[last - 1] :]):
         raise RebuildError(
-            f"turn {last} of {where} has no end in the recording. Fork an earlier turn: "
-            f"turn={last - 1}",
-            path=path,
+            f"turn {last} of {where} has no end in the recording. {_instead(last)}", path=path
         )
     return RecordedTurns(cut, last)
 
@@ -124,6 +121,16 @@ def _starts(session: RecordedSession) -> list[int]:
         for place, line in enumerate(session.lines)
         if line.direction == "client" and kind_of(line.frame) in TURN_KINDS
     ]
+
+
+def _instead(turn: int) -> str:
+    """Return what to do when a turn cannot be rebuilt."""
+    if turn > 1:
+        return f"Fork an earlier turn: turn={turn - 1}"
+    return (
+        "There is no earlier turn to fork. Next time, pass a save_dir to the agent: then you can "
+        "resume its conversation, with the calls of all tools"
+    )
 
 
 def _refused(session: RecordedSession) -> Iterator[tuple[int, str]]:

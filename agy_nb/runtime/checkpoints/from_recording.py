@@ -49,8 +49,8 @@ async def fork(
 ) -> Agent:
     """Start an agent that continues the conversation of a recording.
 
-    The recorded turns run again on the real harness, with the recorded answers of the model and the
-    recorded results of your tools. No tool runs, and no model is asked. The result is compared with
+    The recorded turns run again on the real harness, with the recorded answers of the model and of
+    your hooks, and the recorded results of your tools. No tool runs, and no model is asked. The result is compared with
     the recording. Then the agent goes on live, with your model, tools and instructions. Those of
     the recording are not used. Marks that redaction has left in the recording stay marks. Paths in
     the recorded workspaces become paths in yours.

@@ -298,11 +298,43 @@ async def test_turns_that_would_run_something_again_are_refused(name, words):
         await agy.fork(CASSETTES / name)
 
 
-async def test_answers_of_hooks_that_change_the_conversation_are_a_difference():
+async def test_hooks_answer_as_they_were_recorded():
+    async with ScriptedModel([say("live")]) as model:
+        agent = await agy.fork(CASSETTES / "every_hook", config=model.config())
+        assert ("model", "Well.") in await said(agent)
+        await agent.chat_text("And?")
+        sent = json.dumps(model.requests[-1].body["contents"])
+        assert "Try something else." in sent  # a hook has changed the message of the failed tool
+        assert "no luck" not in sent
+
+
+async def test_a_hook_that_allows_a_command_does_not_run_it(tmp_path):
+    copy = shutil.copytree(CASSETTES / "every_hook", tmp_path / "c")
+    ran = tmp_path / "ran"
+    _call_instead(copy, '"name": "get_weather", "args": {"city": "Rome"}', _command(ran, tmp_path))
     async with EchoModel() as model:
-        with pytest.raises(agy.RebuildError, match="hooks, whose answers are not replayed"):
-            await agy.fork(CASSETTES / "every_hook", config=model.config())
-        assert agy.runtime().agent_ids == ()
+        with pytest.raises(agy.RebuildError, match="cannot be rebuilt"):
+            await agy.fork(copy, config=model.config())
+    assert not ran.exists()
+
+
+def _command(ran, folder):
+    arguments = {
+        "CommandLine": f"touch {ran}", "Cwd": str(folder), "WaitMsBeforeAsync": 500,
+        "toolAction": "Running", "toolSummary": "Run",
+    }  # fmt: skip
+    return '"name":"run_command","args":' + json.dumps(arguments)
+
+
+def _call_instead(path, old, new):
+    """Change a call in the answers of the model."""
+    found = read_model(path)
+    whole = json.dumps(found)
+    for made in found:
+        body = made["response"]["body"]
+        body["string"] = body["string"].replace(old, new)
+    assert json.dumps(found) != whole
+    write_model_yaml(path / MODEL, found)
 
 
 async def test_compaction_is_refused(tmp_path):
@@ -331,17 +363,8 @@ async def test_a_conversation_that_differs_from_the_recording_is_refused(tmp_pat
 async def test_a_command_that_only_the_model_side_holds_never_runs(tmp_path):
     await record(tmp_path / "c", "one")
     ran = tmp_path / "ran"
-    found = read_model(tmp_path / "c")
-    command = {
-        "CommandLine": f"touch {ran}", "Cwd": str(tmp_path), "WaitMsBeforeAsync": 500,
-        "toolAction": "Running", "toolSummary": "Run",
-    }  # fmt: skip
-    part = json.dumps({"functionCall": {"name": "run_command", "args": command}})
-    for made in found:
-        body = made["response"]["body"]
-        assert '{"text":"re: one"}' in body["string"]
-        body["string"] = body["string"].replace('{"text":"re: one"}', part)
-    write_model_yaml(tmp_path / "c" / MODEL, found)
+    call = '{"functionCall":{' + _command(ran, tmp_path) + "}}"
+    _call_instead(tmp_path / "c", '{"text":"re: one"}', call)
     async with EchoModel() as model:
         with pytest.raises(agy.RebuildError, match="cannot be rebuilt"):
             await agy.fork(tmp_path / "c", config=model.config())
