@@ -193,7 +193,7 @@ class RebuildError(CassetteError):
 
     What to do: fork an earlier turn, or another session. The message names the turn, and the part
     that cannot be rebuilt: a call of a built-in tool, of an MCP server or of a subagent, which
-    would run a second time, or a difference from the recording.
+    would run a second time, a trigger, or a difference from the recording.
 
     Example:
         >>> await agy.fork("cassettes/builtin_file_tools")

@@ -101,9 +101,9 @@ class Rebuild:
                 working folder when None.
 
         Raises:
-            RebuildError: The harness rejects the recording, or the result differs from it.
+            RebuildError: The harness rejects the recording, the result differs from it, or a file
+                cannot be written.
             CassetteError: The requests to the model cannot be read.
-            OSError: A file cannot be written.
         """
         if self._turns is None:
             self.read()
@@ -111,14 +111,21 @@ class Rebuild:
         assert self._cassette is not None
         if not self._turns.turn:
             return Rebuilt(0)
-        with tempfile.TemporaryDirectory(prefix="agy-") as folder:
-            root = Path(folder)
-            given = [str(Path.cwd())] if workspaces is None else map(os.path.abspath, workspaces)
-            live = self._again(root, self._turns.session, tuple(given))
-            self._must_be_equal(self._turns.session, live)
-            conversation = _conversation_of(live)
-            _move(root / "here" / "save", save_dir, conversation)
-            return Rebuilt(self._turns.turn, conversation, tuple(_messages(live)))
+        try:
+            with tempfile.TemporaryDirectory(prefix="agy-") as folder:
+                return self._rebuilt(self._turns, Path(folder), save_dir, workspaces)
+        except OSError as error:
+            raise self._failed(self._turns.session, f"the disk cannot be used: {error}") from error
+
+    def _rebuilt(
+        self, turns: RecordedTurns, root: Path, save_dir: Path, workspaces: Sequence[str] | None
+    ) -> Rebuilt:
+        given = [str(Path.cwd())] if workspaces is None else map(os.path.abspath, workspaces)
+        live = self._again(root, turns.session, tuple(given))
+        self._must_be_equal(turns.session, live)
+        conversation = _conversation_of(live)
+        _move(root / "here" / "save", save_dir, conversation)
+        return Rebuilt(turns.turn, conversation, tuple(_messages(live)))
 
     def must_be_history(self, rebuilt: Rebuilt, history: Sequence[tuple[str, str]]) -> None:
         """Check the history of the agent that continues the conversation.

@@ -138,7 +138,10 @@ def _refused(session: RecordedSession) -> Iterator[tuple[int, str]]:
     turn = 0
     for line in session.lines:
         if line.direction == "client":
-            turn += kind_of(line.frame) in TURN_KINDS
+            kind = kind_of(line.frame)
+            turn += kind in TURN_KINDS
+            if kind == f.TRIGGER:
+                yield turn, "begins with a trigger, after which the harness goes on by itself"
         elif why := _why_refused(object_of(line.frame.get(f.STEP))):
             yield max(1, turn), why
 

@@ -50,10 +50,10 @@ async def fork(
     """Start an agent that continues the conversation of a recording.
 
     The recorded turns run again on the real harness, with the recorded answers of the model and of
-    your hooks, and the recorded results of your tools. No tool runs, and no model is asked. The result is compared with
-    the recording. Then the agent goes on live, with your model, tools and instructions. Those of
-    the recording are not used. Marks that redaction has left in the recording stay marks. Paths in
-    the recorded workspaces become paths in yours.
+    your hooks, and the recorded results of your tools. No tool runs, and no model is asked. The
+    result is compared with the recording. Then the agent goes on live, with your model, tools and
+    instructions. Those of the recording are not used. Marks that redaction has left in the
+    recording stay marks. Paths in the recorded workspaces become paths in yours.
 
     Args:
         recording: Folder of the cassette.
@@ -79,7 +79,7 @@ async def fork(
         CassetteNotFoundError: The cassette does not exist.
         CassetteInvalidError: The cassette is damaged.
         RebuildError: The turns have a call that would run a second time, such as a built-in tool,
-            or the rebuilt conversation differs from the recording.
+            or begin with a trigger; or the rebuilt conversation differs from the recording.
         InvalidInputError: The session or the turn does not exist.
         InvalidConfigError: No model is configured, or the configuration is rejected.
         HarnessError: The harness does not start.
