@@ -1,6 +1,6 @@
 """Choose a recorded session and its first turns, and refuse those that cannot be rebuilt.
 
-The harness runs its own tools by itself, and makes their results from what it finds on the disk.
+The harness runs its own tools by itself, and makes their results from the disk.
 The recording has no results that it could take instead, and a second run could change files. So a
 turn with such a call is refused before anything starts.
 """
@@ -128,7 +128,7 @@ def _instead(turn: int) -> str:
     if turn > 1:
         return f"Fork an earlier turn: turn={turn - 1}"
     return (
-        "There is no earlier turn to fork. Next time, pass a save_dir to the agent: then you can "
+        "No earlier turn can be forked. Next time, pass a save_dir to the agent: then you can "
         "resume its conversation, with the calls of all tools"
     )
 
