@@ -162,7 +162,7 @@ async def test_recorded_programs_and_rules_need_trust(hostile, tmp_path):
     command = call("run_command", CommandLine=f"touch {flag}", Cwd="/", WaitMsBeforeAsync=5000)
     async with ScriptedModel([command, say("Hello"), say("Fine.")]) as model:
         code, out, err = await verify_with_key(folder, base_url=model.base_url)
-        told = str([request.tool_results for request in model.requests])
+        told = str([result.text for request in model.requests for result in request.tool_results])
     assert (code, err) == (1, "")
     assert not flag.exists()
     assert "Encountered error in step execution" in told
