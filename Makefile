@@ -78,7 +78,8 @@ front-ends: $(VENV)/.ready browser ## Install marimo, Voila, Panel, Solara and c
 
 .PHONY: pictures
 pictures: $(VENV)/.ready browser ## Make the pictures of the documentation again
-	AGY_PICTURES=1 $(BIN)/python -m pytest $(IN_BROWSER)/test_pictures.py $(ARGS)
+	AGY_PICTURES=1 $(BIN)/python -m pytest $(IN_BROWSER)/test_pictures.py $(IN_BROWSER)/test_comparisons.py $(ARGS)
+	$(BIN)/python -m tests.docs.plot_pictures
 
 .PHONY: quick
 quick: $(VENV)/.ready ## Run the fast tests of every package, in less than a minute

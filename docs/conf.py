@@ -36,6 +36,7 @@ html_title = f"agy_nb {release}"
 html_theme_options = {"navbar_center": [], "show_nav_level": 2}
 html_sidebars = {"**": ["globaltoc.html"]}  # every page, below the captions of index.md
 html_static_path = ["_static"]
+html_extra_path = ["llms.txt"]  # for assistants; made by tests.docs.llms_page
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 

@@ -14,6 +14,10 @@ from agy_nb.testing import EchoModel
 
 README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+OUTPUTS = [
+    re.sub(r" *\d[\d,]{3,}", " N", text)
+    for text in re.findall(r"```text\n(.*?)```", README, flags=re.DOTALL)
+]
 
 
 async def run(code: str, names: dict) -> None:
@@ -38,19 +42,24 @@ async def test_examples_run(monkeypatch, capsys, tmp_path):
 
             monkeypatch.setattr(agy, "create_agent", create_agent)
             await run(explore, names)
-            out = capsys.readouterr().out
-            assert out.startswith("get_weather says: sunny in Paris")
-            assert out.endswith(" tokens, cost unknown\n")
+            assert said(capsys) == OUTPUTS[0]
             await run(choose, names)
             assert repr(names["agent"]).endswith("model gemini-2.5-pro>")
             await run(replay, names)
-            recorded = capsys.readouterr().out
+            assert said(capsys) == OUTPUTS[1]
         await run(replay, names)
-        assert capsys.readouterr().out == recorded
+        assert said(capsys) == OUTPUTS[1]
     await run(analyse, names)
-    out = capsys.readouterr().out
-    assert "total_tokens" in out
-    assert "get_weather" in out
+    assert said(capsys) == OUTPUTS[2]
+
+
+def said(capsys) -> str:
+    return without_numbers(capsys.readouterr().out)
+
+
+def without_numbers(text: str) -> str:
+    """The text without the counts of tokens, which depend on the version of the harness."""
+    return re.sub(r" *\d[\d,]{3,}", " N", text)
 
 
 def test_every_link_leads_somewhere():

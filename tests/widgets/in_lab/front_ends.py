@@ -19,6 +19,15 @@ from playwright.sync_api import Page, TimeoutError as NotInTime, sync_playwright
 
 ROOT = Path(__file__).parents[3]
 SCREENSHOTS = ROOT / "build" / "screenshots"
+IMAGES = ROOT / "docs" / "images"
+
+
+def keep_picture(name: str) -> None:
+    """Copy a picture into the documentation, for `make pictures`."""
+    if os.environ.get("AGY_PICTURES"):
+        shutil.copy(SCREENSHOTS / f"{name}.png", IMAGES / f"{name}.png")
+
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 SETTINGS = {

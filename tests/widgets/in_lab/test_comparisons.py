@@ -1,9 +1,12 @@
 """A comparison in JupyterLab: it fills in while it runs, and marks differences."""
 
 from tests.widgets.in_lab.barriers import barriers
-from tests.widgets.in_lab.front_ends import BROWSER
+from tests.widgets.in_lab.front_ends import BROWSER, keep_picture
+from tests.widgets.in_lab.test_pictures import looking
 
 pytestmark = BROWSER
+
+WHOLE = {"width": 1400, "height": 2200}
 
 ANSWERS = """
 from agy_nb.testing import ScriptedModel, call, each, fail, say, hang
@@ -45,7 +48,9 @@ def test_answers_fill_in_side_by_side_with_their_differences(lab):
     cell.wait("ins >> text=19")
     assert cell.count(".agy-view:not(.agy-still) .agy-variant") == 12
     assert cell.count("progress") == 0
-    cell.picture("comparison")
+    with looking(lab, dark=False, size=WHOLE):
+        cell.picture("comparison")
+        keep_picture("comparison")
     assert barriers(lab, cell, "comparison") == []
     try:
         lab.command("apputils:change-theme", theme="JupyterLab Dark")

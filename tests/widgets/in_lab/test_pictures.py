@@ -1,19 +1,16 @@
 """Pictures of every view for the documentation; `make pictures` keeps them."""
 
 import contextlib
-import os
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.widgets.in_lab.barriers import barriers
-from tests.widgets.in_lab.front_ends import BROWSER, ROOT, SCREENSHOTS
+from tests.widgets.in_lab.front_ends import BROWSER, keep_picture
 
 pytestmark = BROWSER
 
 SHIPPED = Path(__file__).parents[3] / "cassettes"
-IMAGES = ROOT / "docs" / "images"
 WIDE, ZOOMED = {"width": 1400, "height": 1100}, {"width": 700, "height": 1100}
 
 LOOKS = """
@@ -61,8 +58,7 @@ def looking(lab, *, dark: bool, size: dict[str, int]):
 def picture(lab, cell, name: str) -> None:
     lab.page.mouse.move(1, 1)  # Lab marks the cell below it
     cell.picture(name)
-    if os.environ.get("AGY_PICTURES"):
-        shutil.copy(SCREENSHOTS / f"{name}.png", IMAGES / f"{name}.png")
+    keep_picture(name)
 
 
 def test_ten_parallel_calls_are_ten_rows(lab):
