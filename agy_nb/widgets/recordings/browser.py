@@ -18,7 +18,7 @@ from typing import Any
 from agy_nb.kernel import in_kernel, run
 from agy_nb.widgets.markdown.markup import escape
 from agy_nb.widgets.recordings import recording_list as rl
-from agy_nb.widgets.recordings.continuation import Continuation, LiveSettings
+from agy_nb.widgets.recordings.continuation import Continuation, LiveSettings, fork_code
 from agy_nb.widgets.recordings.frame_player import FramePlayer
 from agy_nb.widgets.recordings.player_controls import PlayerControls, select
 from agy_nb.widgets.response.html_values import counted
@@ -298,16 +298,23 @@ class Browser(ViewWidget):
         if self.controls.player is not None:
             said = static(self.controls.player.transcript.snapshot())
             html += said if len(said) <= LARGEST_STILL else "<p>Too long to save here.</p>"
-        html += static([*self.continuation.static()])
-        return Still(html, self._text())
+        hint = f"<p class='agy-dim'>To continue: <code>{escape(self._code())}</code></p>"
+        node = Upsert(id="hint", kind="usage", body=hint if self._code() else "")
+        return Still(html + static([node, *self.continuation.static()]), self._text())
+
+    def _code(self) -> str:
+        """Return code for pages without buttons: it continues the open recording, or the first."""
+        if self.opened is not None:
+            return self.continuation.code
+        named = (row for row in self._shown() if row.entry.header is not None)
+        return next((fork_code(row.entry.path, 1) for row in named), "")
 
     def _text(self) -> str:
         """Return the list as text, for terminals."""
         if not self._is_read or self._problem:
             return f"Recordings in {self.folder}: {self._problem or 'not read yet'}"
         title = f"{counted(len(self.rows), 'recording')} in {self.folder}"
-        line = self.continuation.code if self.controls.player is not None else ""
-        hint = [f"To continue: {line}"] if line else []
+        hint = [f"To continue: {self._code()}"] if self._code() else []
         return "\n".join([title, *rl.text(self._shown()), *hint])
 
     def close(self) -> None:

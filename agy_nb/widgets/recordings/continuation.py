@@ -122,16 +122,11 @@ class Continuation:
 
     @property
     def code(self) -> str:
-        """The line of code that continues the recording."""
-        session = "" if self._session is None else f", session={self._session}"
-        path = json.dumps(str(self._path), ensure_ascii=False)
-        return f"await agy.fork({path}, turn={self._turn}{session})"
+        """The line of code that continues the recording; empty if it has no turns."""
+        return fork_code(self._path, self._turn, self._session) if self._starts else ""
 
     def static(self) -> Iterator[Upsert]:
-        """Yield the nodes that a notebook keeps."""
-        if self._starts:
-            words = f"<p class='agy-dim'>To continue: <code>{escape(self.code)}</code></p>"
-            yield Upsert(id=NODE, kind="usage", body=words)
+        """Yield the chats that a notebook keeps."""
         for panel in self.panels:
             body = f"<h4>{escape(self._titles[panel.key])}</h4>{panel.transcript.html()}"
             yield Upsert(id=f"chat-{panel.key}", kind="usage", body=body)
@@ -307,6 +302,12 @@ class Continuation:
             panel.close()
         if self._echo is not None and self._view.live.loop.is_running():
             self._start_task(self._echo.stop())
+
+
+def fork_code(path: Path, turn: int, session: int | None = None) -> str:
+    """Return the line of code that continues a recording after a turn."""
+    number = "" if session is None else f", session={session}"
+    return f"await agy.fork({json.dumps(str(path), ensure_ascii=False)}, turn={turn}{number})"
 
 
 def _is_key(name: str) -> bool:

@@ -89,7 +89,16 @@ async def test_the_turn_follows_the_player_and_can_be_chosen(page_of):
     await page.act("open", "several_agents")
     await page.act("session", "1")
     assert continuation.code.endswith(", session=1)")
-    assert "To continue: await agy.fork(" in page.browser._static().text
+    assert f"To continue: {continuation.code}" in page.browser._static().text
+
+
+def test_a_terminal_shows_the_code_that_continues_a_recording(capsys):
+    async def show():
+        agy.browse(SHIPPED)._ipython_display_()
+
+    agy.run(show())
+    path = SHIPPED / "approval_granted"
+    assert f'To continue: await agy.fork("{path}", turn=1)' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
