@@ -214,7 +214,7 @@ class BackendError(AgyError):
     ) -> None:
         super().__init__(message)
         self.http_code = http_code
-        self.retryable = _is_outage(http_code) if retryable is None else retryable
+        self.retryable: bool = _is_outage(http_code) if retryable is None else retryable
 
 
 class HarnessError(BackendError):

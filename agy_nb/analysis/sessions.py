@@ -72,7 +72,7 @@ class Sessions(Tables):
             raise InvalidInputError(
                 f"duplicates must be 'drop' or 'keep', got {duplicates!r}", field="duplicates"
             )
-        self.recordings = tuple(recordings)
+        self.recordings: tuple[RecordingPath, ...] = tuple(recordings)
         self._problems = tuple(problems)
         self._selection = selection
         self._options = {"chunks": chunks, "text": text, "model_requests": model_requests}

@@ -167,7 +167,7 @@ class CassetteMismatchError(CassetteError):
         super().__init__(message, path=path)
         self._what = message
         self.remedies = remedies
-        self.args = (self.text("python"),)
+        self.args: tuple[object, ...] = (self.text("python"),)
         self.phase = phase
         self.session = session
         self.turn = turn

@@ -76,9 +76,9 @@ class Agent(AgentBranches):
     """
 
     def __init__(self, runtime: Runtime, state: AgentState, ask_user: AskUser | None) -> None:
-        self.id = state.agent_id
+        self.id: int = state.agent_id
         self.runtime = runtime
-        self.config = state.spec.config
+        self.config: Any = state.spec.config
         self._state = state
         self._ask_user = ask_user
         self._conversation_id: str | None = None

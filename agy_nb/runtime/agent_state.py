@@ -84,16 +84,18 @@ class AgentState:
         checkpoints: CheckpointLog | None = None,
     ) -> None:
         self.agent_id = agent_id
-        self.spec = replace(spec, listen=None if frames is None else frames.listen)
+        self.spec: AgentSpec = replace(spec, listen=None if frames is None else frames.listen)
         self.ask_user = ask_user
         self.frames = frames
         self.config = config
-        self.checkpoints = checkpoints or CheckpointLog(Limits(0, config.checkpoint_bytes))
-        self.gate = ApprovalGate(
+        self.checkpoints: CheckpointLog = checkpoints or CheckpointLog(
+            Limits(0, config.checkpoint_bytes)
+        )
+        self.gate: ApprovalGate = ApprovalGate(
             ask_user, timeout=config.approval_timeout, emit=self.on_note, agent_id=agent_id
         )
-        self.turn = asyncio.Lock()
-        self.spending = Spending()
+        self.turn: asyncio.Lock = asyncio.Lock()
+        self.spending: Spending = Spending()
         self.cost_of: CostOf | None = None
         self.latest: Response | None = None
         self._idle: asyncio.Future[None] | None = None

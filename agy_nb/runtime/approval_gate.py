@@ -67,10 +67,10 @@ class ApprovalGate:
         self._handler = None if handler is None else _normalised(handler)
         self._timeout = timeout
         self._emit = emit
-        self.context = contextvars.copy_context()
+        self.context: contextvars.Context = contextvars.copy_context()
         self._pending: dict[asyncio.Task[Any], Callable[[], None]] = {}
-        self.grants = Grants()
-        self.refuses = False
+        self.grants: Grants = Grants()
+        self.refuses: bool = False
         self._closed = False
 
     async def __call__(self, request: ApprovalRequest) -> ApprovalDecision:

@@ -98,7 +98,7 @@ class CommandLoop:
         self._handlers = handlers
         self._config = config
         self._round_trip = config.round_trip
-        self.loop = asyncio.get_running_loop()
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._pid = os.getpid()
         self._channel: asyncio.Queue[Envelope] = asyncio.Queue(config.channel_capacity)
         self._tasks: dict[asyncio.Task[None], Envelope] = {}

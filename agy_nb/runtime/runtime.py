@@ -83,7 +83,7 @@ class Runtime:
         telemetry: Telemetry | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        self.config = config or RuntimeConfig()
+        self.config: RuntimeConfig = config or RuntimeConfig()
         self._backend: Backend = backend or LazyBackend()
         self._host: Host = host or kernel.current_host()
         self._telemetry = telemetry

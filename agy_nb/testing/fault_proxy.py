@@ -45,8 +45,8 @@ class ProxiedConnection:
 
     def __init__(self, process: subprocess.Popen[bytes], target: int) -> None:
         self.process = process
-        self.port = 0
-        self.frames = 0
+        self.port: int = 0
+        self.frames: int = 0
         self._target = target
         self._server: asyncio.Server | None = None
         self._writers: list[asyncio.StreamWriter] = []

@@ -51,7 +51,7 @@ class FrameRecorder:
         self._next = first
         self._open: set[int] = set()
         self._then: Callable[[], object] = lambda: None
-        self.sessions = 0
+        self.sessions: int = 0
 
     def begin(self) -> int:
         """A number for a new session."""

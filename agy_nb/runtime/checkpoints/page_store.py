@@ -44,7 +44,7 @@ class PageStore:
     """
 
     def __init__(self) -> None:
-        self.size = 0
+        self.size: int = 0
         self._folder: Path | None = None
         self._places: dict[bytes, _Place] = {}
         self._files = 0

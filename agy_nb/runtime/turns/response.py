@@ -148,11 +148,11 @@ class Response:
         self._output_type = output_type
         self.kind = kind
         self.event_log: list[Event] = []
-        self.state = TurnState.QUEUED
+        self.state: TurnState = TurnState.QUEUED
         self.error: AgyError | None = None
         self.shows_itself = True
         self.waits_in_cell = True
-        self.over = asyncio.Event()
+        self.over: asyncio.Event = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._must_not_wait = must_not_wait
         self._waiters: list[asyncio.Future[None]] = []

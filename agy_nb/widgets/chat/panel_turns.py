@@ -53,10 +53,12 @@ class PanelTurns(live_view.ViewWidget):
         self._is_reading = True
         self._recorded: tuple[Event, ...] = ()
         self.responses: list[Response] = []
-        self.transcript = ConversationView(can_retry=True)
+        self.transcript: ConversationView = ConversationView(can_retry=True)
         self._branches = PanelBranches(agent, self.transcript)
         self._cost_words: dict[int, str] = {}
-        self.view = live_view.LiveView(self.transcript, on_message=self._on_message, widget=self)
+        self.view: live_view.LiveView = live_view.LiveView(
+            self.transcript, on_message=self._on_message, widget=self
+        )
         self._fallback = StaticFallback(
             self.view,
             self._static,

@@ -52,7 +52,7 @@ class RecordedChat:
     def __init__(self, path: Path, session: int = 0) -> None:
         self.path = path
         self.session = session
-        self.transcript = ConversationView()
+        self.transcript: ConversationView = ConversationView()
         self._events: tuple[Event, ...] = ()
         self._is_read = False
 

@@ -71,7 +71,7 @@ class Browser(ViewWidget):
         self._session = 0
         self._page = PageTree()
         self._is_read = False
-        self.view = PageView(self._page, self, self._static, self._on_act, self._catch_up)
+        self.view: PageView = PageView(self._page, self, self._static, self._on_act, self._catch_up)
         self._tasks: set[asyncio.Task[None]] = set()
         self._lock = asyncio.Lock()
         self._actions: dict[str, Callable[[str], Awaitable[None] | None]] = {
@@ -82,8 +82,8 @@ class Browser(ViewWidget):
             "compare": self._compare_with,
             "sort": self._on_sort,
         }
-        self.controls = self._begin()
-        self.continuation = Continuation(self.view, live or LiveSettings())
+        self.controls: PlayerControls = self._begin()
+        self.continuation: Continuation = Continuation(self.view, live or LiveSettings())
         self._page.upsert(Upsert(id="comparison", kind="usage"))
         self._actions |= self.controls.actions | self.continuation.actions
         if self.view.live.loop.is_running():  # between the cells of a terminal it does not

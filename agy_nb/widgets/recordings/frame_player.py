@@ -80,8 +80,8 @@ class FramePlayer:
         ending = tuple(reader.end(session.end))
         snapshots.append(PlayerSnapshot("end", reader.elapsed, session.end or {}, ending))
         self.snapshots = tuple(snapshots)
-        self.position = 0
-        self.transcript = ConversationView()
+        self.position: int = 0
+        self.transcript: ConversationView = ConversationView()
 
     def __len__(self) -> int:
         return len(self.snapshots)

@@ -35,7 +35,7 @@ class PageView:
         catch_up: Callable[[], None],
     ) -> None:
         self.page = page
-        self.live = LiveView(page, on_message=self._on_message, widget=widget)
+        self.live: LiveView = LiveView(page, on_message=self._on_message, widget=widget)
         self._fallback = StaticFallback(self.live, static, catch_up)
         self._on_act = on_act
 

@@ -197,10 +197,10 @@ class LiveView:
         self.widget: Any = widget or ViewWidget(mode, label)
         self.running = False
         self.queued = 0
-        self.seen = False
+        self.seen: bool = False
         self.extra_fields: dict[str, object] = {}
         self._notice = ""
-        self.loop = _loop()
+        self.loop: asyncio.AbstractEventLoop = _loop()
         self._on_message = on_message
         self._flush_at: asyncio.TimerHandle | None = None
         self._close_at: asyncio.TimerHandle | None = None

@@ -72,13 +72,13 @@ class UsageView(ViewWidget):
     def __init__(self, source: UsageSource, telemetry: Telemetry) -> None:
         super().__init__("page", "Usage")
         self.by: ut.Grouping = "agent"
-        self.order = SortOrder()
-        self.name = ""
+        self.order: SortOrder = SortOrder()
+        self.name: str = ""
         self._source = source
         self._usage: ut.UsageData | None = None
         self._exported: dict[str, Any] = {}
         self._page = PageTree()
-        self.view = PageView(self._page, self, self._static, self._on_act, self._catch_up)
+        self.view: PageView = PageView(self._page, self, self._static, self._on_act, self._catch_up)
         self._timer: asyncio.TimerHandle | None = None
         self._updating: asyncio.Task[None] | None = None
         self._completing: set[asyncio.Task[None]] = set()
