@@ -173,7 +173,7 @@ class Expectation:
         __tracebackhide__ = True
         try:
             compiled = re.compile(pattern)
-        except re.error as error:
+        except (re.error, TypeError) as error:
             msg = f"{pattern!r} is not a regular expression: {error}; use re.escape for plain text"
             raise InvalidInputError(msg, field="pattern") from error
         text = self._seen.text

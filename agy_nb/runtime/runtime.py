@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
 from agy_nb import kernel
-from agy_nb.errors import ChannelClosedError, InvalidConfigError, WrongLoopError
+from agy_nb.errors import ChannelClosedError, WrongLoopError
 from agy_nb.kernel.environment import in_kernel, main_loop
 from agy_nb.kernel.loops.other_loop import is_reachable, run_on
 from agy_nb.kernel.short_traceback import INTERRUPTED, shorten
@@ -26,7 +26,7 @@ from agy_nb.runtime.runtime_config import RuntimeConfig
 from agy_nb.runtime.telemetry import Telemetry, default_telemetry
 from agy_nb.runtime.turns.response import Response
 from agy_nb.runtime.turns.turn_runner import TurnRunner
-from agy_nb.sdk.config.agent_settings import AgentSettings, with_settings
+from agy_nb.sdk.config.agent_settings import AgentSettings, listed, with_settings
 from agy_nb.sdk.interfaces import AgentSpec, Backend, now
 from agy_nb.sdk.lazy_backend import LazyBackend
 from agy_nb.views import views
@@ -413,13 +413,6 @@ class Runtime:
         return f"<Runtime {state}, {len(self.agent_ids)} agents>"
 
 
-def _listed(name: str, given: Any) -> tuple[Any, ...]:
-    """Return an argument as a tuple, and reject a single item that is not in a list."""
-    if isinstance(given, Iterable) and not isinstance(given, str | Mapping):
-        return tuple(given)
-    raise InvalidConfigError(f"{name} must be a list, {name}=[...]; got {given!r}", field=name)
-
-
 def agent_spec(
     config: Any,
     *,
@@ -442,10 +435,10 @@ def agent_spec(
     handler = ask_user if ask_user is not None else _person_at_the_notebook()
     spec = AgentSpec(
         config=config,
-        tools=_listed("tools", tools),
-        policies=_listed("policies", policies),
-        hooks=_listed("hooks", hooks),
-        triggers=_listed("triggers", triggers),
+        tools=listed("tools", tools),
+        policies=listed("policies", policies),
+        hooks=listed("hooks", hooks),
+        triggers=listed("triggers", triggers),
         answer=getattr(handler, "answer", None),
         asks_user=ask_user is not None,
         asks_by_default=handler is not None,

@@ -16,6 +16,7 @@ from agy_nb.sdk.lazy_backend import load
 from agy_nb.sdk.process.executor import run_in_thread
 from agy_nb.sdk.process.launch import StartOptions, model_needed
 from agy_nb.sdk.session import SdkSession
+from agy_nb.wire.summaries.beginning import Beginning
 
 if TYPE_CHECKING:
     from agy_nb.testing.echo import EchoModel
@@ -43,15 +44,21 @@ class SdkBackend:
         """Start an agent; see `Backend.open`."""
         versions.check()
         logs.route()
-        options = StartOptions(spec.listen, any_model=configs.names_no_model(spec.config))
+        branch = spec.branch
+        begins = Beginning()
+        if branch is not None:
+            begins = Beginning(branch.after_turn, branch=branch.parent_branch)
+        options = StartOptions(
+            spec.listen, any_model=configs.names_no_model(spec.config), begins=begins
+        )
         if configs.needs_a_model(spec.config) and await model_needed():
             spec = replace(spec, config=await self._with_echo(spec.config))
             options = replace(options, on_echo_model=True)
         config = await run_in_thread(configs.build, spec, gate)
-        if spec.branch is not None:
-            config = _continuing(config, spec.branch)
+        if branch is not None:
+            config = _continuing(config, branch)
         session = SdkSession(config, sink, options)
-        session.is_branch = spec.branch is not None
+        session.is_branch = branch is not None
         await session.start()
         return session
 

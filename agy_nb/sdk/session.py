@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ from agy_nb.sdk.interfaces import (
 from agy_nb.sdk.process import launch, temporary_folders
 from agy_nb.sdk.process.connection_clock import ConnectionClock
 from agy_nb.sdk.process.executor import run_in_thread
+from agy_nb.wire.summaries.beginning import beginning_of
 
 SETTLE_S = 5.0
 """Seconds that the connection gets to become idle after a cancelled turn, before it is ended."""
@@ -148,8 +150,10 @@ class SdkSession:
             await run_in_thread(temporary_folders.remove, self._config.save_dir)
 
     async def _open_harness(self) -> None:
+        gone_back = beginning_of(self._late_notes)
+        options = replace(self._options, begins=gone_back) if gone_back else self._options
         self._harness_or_none = harness = await HarnessConnection.open(
-            self._config, self._on_event, self._on_activity, self._options, self._state
+            self._config, self._on_event, self._on_activity, options, self._state
         )
         for note in (*self._first_notes, *self._late_notes):
             harness.patches.keep_note(note)

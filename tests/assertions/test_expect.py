@@ -244,6 +244,8 @@ async def test_limits_and_patterns_that_make_no_sense_are_refused():
         lambda: expected.turns_below("3"),
         lambda: expected.cost_below(True),
         lambda: expected.says("("),
+        lambda: expected.says(3),
+        lambda: expected.says(None),
         lambda: expected.calls("get_weather"),
     ):
         with pytest.raises(InvalidInputError):

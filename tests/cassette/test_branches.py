@@ -111,3 +111,61 @@ async def test_a_branch_that_was_not_recorded_cannot_be_added(tmp_path, attempt)
 
 def test_a_recording_without_branches_has_no_tree():
     assert "Branches" not in list(transcript(CASSETTES / "plain_chat"))
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        (lambda agent: agent.fork(2), "a fork after turn 2, and .*: session 1 is a fork after"),
+        (lambda agent: agent.rewind(1), "a rewind to turn 1, and .*: session 1 is a fork after"),
+    ],
+)
+async def test_a_fork_is_not_replayed_in_the_place_of_another_one(tmp_path, other, says):
+    async def work(config, branch):
+        agent = await agy.create_agent(config)
+        try:
+            for prompt in ("prompt-1", "prompt-2"):
+                await agent.chat_text(prompt)
+            other = await branch(agent) or agent
+            await other.chat_text("prompt-3")
+            await other.shutdown()
+        finally:
+            await agent.shutdown()
+
+    await agy.runtime().close()
+    agy.runtime(agy.RuntimeConfig(chat_pause=0, checkpoints="all"))
+    async with ScriptedModel(answer) as model:
+        config = model.config()
+        async with agy.use_cassette(tmp_path / "cassette", "all"):
+            await work(config, lambda agent: agent.fork(1))
+    with pytest.raises(agy.CassetteMismatchError, match=says):
+        async with agy.use_cassette(tmp_path / "cassette", "none"):
+            await work(config, other)
+    await agy.runtime().close()
+
+
+async def test_forks_are_replayed_in_another_order(tmp_path):
+    """Both forks have the same configuration and the same prompt: the turn tells them apart."""
+
+    async def work(config, turns):
+        agent = await agy.create_agent(config)
+        for prompt in ("prompt-1", "prompt-2"):
+            await agent.chat_text(prompt)
+        said = {}
+        for turn in turns:
+            fork = await agent.fork(turn)
+            said[turn] = await fork.chat_text("prompt-3"), len(await fork.history())
+            await fork.shutdown()
+        await agent.shutdown()
+        return said
+
+    await agy.runtime().close()
+    agy.runtime(agy.RuntimeConfig(chat_pause=0, checkpoints="all"))
+    async with ScriptedModel(answer) as model:
+        config = model.config()
+        async with agy.use_cassette(tmp_path / "cassette", "all"):
+            recorded = await work(config, (1, 2))
+    async with agy.use_cassette(tmp_path / "cassette", "none"):
+        assert await work(config, (2, 1)) == recorded
+    assert recorded == {1: ("answer 3", 4), 2: ("answer 4", 6)}
+    await agy.runtime().close()

@@ -227,6 +227,18 @@ def no_session(
     )
 
 
+def begins_elsewhere(path: str, actual: str, left: dict[int, str]) -> CassetteMismatchError:
+    """No recorded session that is left continues the conversation after the same turn."""
+    known = "; ".join(f"session {number} is {begins}" for number, begins in left.items())
+    return CassetteMismatchError(
+        f"{path}: this agent is {actual}, and no recorded session that is left is one: {known}.",
+        remedies=(r.DO_AS_RECORDED, r.RECORD_AGAIN),
+        path=path,
+        phase="extra",
+        session=next(iter(left)),
+    )
+
+
 def never_started(path: str, sessions: list[int]) -> CassetteMismatchError:
     """Some recorded agents were not started."""
     numbers = ", ".join(map(str, sessions))

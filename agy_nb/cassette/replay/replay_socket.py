@@ -26,6 +26,7 @@ from agy_nb.cassette.replay.machine import Release, SessionMachine
 from agy_nb.cassette.replay.restored_files import FileRestorer
 from agy_nb.cassette.storage.format import Frame, parse_frame
 from agy_nb.wire.frames import SESSION_END, SESSION_ENDED, TURN_KINDS, key_of, kind_of
+from agy_nb.wire.summaries.beginning import Beginning
 
 _UNREAD_S = 0.5
 """Seconds for which the end of a turn waits for a client that does not read."""
@@ -44,7 +45,9 @@ class SessionSource(Protocol):
         """Whether any recorded session is still free."""
         ...
 
-    def acquire(self, config: Frame, *, any_model: bool = False) -> SessionMachine:
+    def acquire(
+        self, config: Frame, *, any_model: bool = False, begins: Beginning | None = None
+    ) -> SessionMachine:
         """Assign a session to an agent; see `SessionMatcher.acquire`."""
         ...
 
@@ -63,6 +66,7 @@ class CassetteSocket:
         closed: Creates the error for a connection that the harness closed, from code and reason.
         on_acquire: Called with the machine after the assignment.
         any_model: Whether the agent's configuration does not name a model.
+        begins: Where the agent's conversation begins; None where it is not known.
         restore_files: Whether to write the files that the harness wrote in the recording.
     """
 
@@ -75,6 +79,7 @@ class CassetteSocket:
         closed: Callable[[int, str], Exception] = ConnectionError,
         on_acquire: Callable[[SessionMachine], None] | None = None,
         any_model: bool = False,
+        begins: Beginning | None = None,
         restore_files: bool = False,
     ) -> None:
         self._matcher = matcher
@@ -83,6 +88,7 @@ class CassetteSocket:
         self._closed_error = closed
         self._on_acquire = on_acquire
         self._any_model = any_model
+        self._begins = begins
         self._restore_files = restore_files
         self._restorer: FileRestorer | None = None
         self._machine: SessionMachine | None = None
@@ -117,7 +123,9 @@ class CassetteSocket:
             raise self._closed_error(1000, "")
         try:
             if self._machine is None:
-                self._machine = self._matcher.acquire(frame, any_model=self._any_model)
+                self._machine = self._matcher.acquire(
+                    frame, any_model=self._any_model, begins=self._begins
+                )
                 if self._on_acquire is not None:
                     self._on_acquire(self._machine)
                 if self._restore_files:

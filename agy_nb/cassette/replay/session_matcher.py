@@ -1,7 +1,8 @@
 """Choose the recorded session that an agent replays.
 
-The configuration identifies the session. Agents with the same configuration get sessions in the
-order of their start. If the first prompt shows that this order was wrong, sessions are exchanged.
+The configuration identifies the session, and the turn after which a fork or a rewind begins. Agents
+that are alike get sessions in the order of their start. If the first prompt shows that this order
+was wrong, sessions are exchanged.
 """
 
 from __future__ import annotations
@@ -11,7 +12,12 @@ from dataclasses import dataclass, field
 
 from agy_nb.cassette.errors import CassetteMismatchError
 from agy_nb.cassette.matching.compare_frames import Comparer
-from agy_nb.cassette.matching.mismatch import Reporter, never_started, no_session
+from agy_nb.cassette.matching.mismatch import (
+    Reporter,
+    begins_elsewhere,
+    never_started,
+    no_session,
+)
 from agy_nb.cassette.matching.placeholders import Placeholders
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.replay.machine import (
@@ -24,6 +30,7 @@ from agy_nb.cassette.replay.machine import (
 from agy_nb.cassette.storage.cassette_reader import Cassette, RecordedSession
 from agy_nb.cassette.storage.format import Frame
 from agy_nb.wire.frames import kind_of
+from agy_nb.wire.summaries.beginning import Beginning
 from agy_nb.wire.summaries.canonical_config import comparable_config, config_digest
 
 
@@ -62,34 +69,45 @@ class SessionMatcher:
         self._settings = settings
         self._left = list(recording.sessions)
         self._digests = {s.number: config_digest(s.config) for s in recording.sessions}
+        self._beginnings = {s.number: s.begins for s in recording.sessions}
         self._playing: list[_Playing] = []
         self._errors: list[CassetteMismatchError] = []
 
-    def has(self, config: Frame, *, any_model: bool = False) -> bool:
+    def has(
+        self, config: Frame, *, any_model: bool = False, begins: Beginning | None = None
+    ) -> bool:
         """Return whether a free session fits this configuration; see `acquire`."""
-        return self._find(config, any_model=any_model) is not None
+        return self._find(config, self._free(begins), any_model=any_model) is not None
 
     @property
     def is_left(self) -> bool:
         """Whether any recorded session is still free."""
         return bool(self._left)
 
-    def acquire(self, config: Frame, *, any_model: bool = False) -> SessionMachine:
+    def acquire(
+        self, config: Frame, *, any_model: bool = False, begins: Beginning | None = None
+    ) -> SessionMachine:
         """Assign a session to an agent, and return the machine that replays it.
 
         Args:
             config: The client's first frame, unredacted.
             any_model: Whether the agent's configuration does not name a model.
+            begins: Where the agent's conversation begins; None where it is not known.
 
         Raises:
             CassetteMismatchError: No session is free, or no free session has this configuration.
         """
-        found = self._find(config, any_model=any_model)
+        free = self._free(begins)
+        found = self._find(config, free, any_model=any_model)
         if found is None:
             failed = [each.machine.error for each in self._playing if each.machine.error]
             if failed:  # an agent is started again because its replay failed
                 raise failed[0]
-            error = self._no_fit(self._settings.redactor.live_frame(config), any_model=any_model)
+            redacted = self._settings.redactor.live_frame(config)
+            if self._left and not free and begins is not None:
+                error = self._begins_nowhere(begins)
+            else:
+                error = self._no_fit(redacted, free, any_model=any_model)
             self._errors.append(error)
             raise error
         self._left.remove(found)
@@ -179,41 +197,55 @@ class SessionMatcher:
             if error is not None and error not in self._errors:
                 self._errors.append(error)
 
-    def _find(self, config: Frame, *, any_model: bool) -> RecordedSession | None:
+    def _free(self, begins: Beginning | None) -> list[RecordedSession]:
+        """Return the free sessions that can begin there; one without notes can begin anywhere."""
+        fits = (None, begins)
+        return [s for s in self._left if begins is None or self._beginnings[s.number] in fits]
+
+    def _find(
+        self, config: Frame, free: list[RecordedSession], *, any_model: bool
+    ) -> RecordedSession | None:
         if not self._settings.comparer.compares("config"):
-            return self._left[0] if self._left else None
-        alike = self._with_digest(config_digest(config))
+            return free[0] if free else None
+        alike = self._with_digest(config_digest(config), free)
         if alike is not None:  # the digest ignores API keys, so this is the most frequent case
             return alike
         now = comparable_config(config, any_model=any_model)
-        for session in self._left:
+        for session in free:
             if comparable_config(session.config, any_model=any_model) == now:
                 return session
         redacted = self._settings.redactor.live_frame(config)
-        alike = self._with_digest(config_digest(redacted))
+        alike = self._with_digest(config_digest(redacted), free)
         if alike is not None:
             return alike
         now = comparable_config(redacted, any_model=any_model)
-        for session in self._left:
+        for session in free:
             then = comparable_config(session.config, any_model=any_model)
             if self._settings.comparer.first(then, now) is None:
                 return session
         return None
 
-    def _with_digest(self, digest: str) -> RecordedSession | None:
-        for session in self._left:
+    def _with_digest(self, digest: str, free: list[RecordedSession]) -> RecordedSession | None:
+        for session in free:
             if self._digests[session.number] == digest:
                 return session
         return None
 
-    def _no_fit(self, redacted: Frame, *, any_model: bool) -> CassetteMismatchError:
+    def _begins_nowhere(self, begins: Beginning) -> CassetteMismatchError:
+        left = {session.number: self._beginnings[session.number] for session in self._left}
+        known = {number: str(there) for number, there in left.items() if there is not None}
+        return begins_elsewhere(str(self.recording.path), str(begins), known)
+
+    def _no_fit(
+        self, redacted: Frame, free: list[RecordedSession], *, any_model: bool
+    ) -> CassetteMismatchError:
         path, count = str(self.recording.path), len(self.recording.sessions)
-        if not self._left:
+        if not free:
             return no_session(path, count, redacted, partial=self.recording.partial)
         now = comparable_config(redacted, any_model=any_model)
         comparer = self._settings.comparer
         found = []
-        for session in self._left:
+        for session in free:
             then = comparable_config(session.config, any_model=any_model)
             found.append((list(comparer.differences(then, now)), session.number, then))
         differences, number, then = min(found, key=lambda item: (len(item[0]), item[1]))
@@ -228,7 +260,8 @@ class SessionMatcher:
     def _may_play(self, playing: _Playing, other: RecordedSession) -> bool:
         """Return whether an agent that began with one session can go on with another."""
         mine = playing.machine.session
-        return opening(mine) == opening(other) and (
+        begin = self._beginnings
+        return (begin[mine.number] == begin[other.number] and opening(mine) == opening(other)) and (
             self._digests[mine.number] == self._digests[other.number] or self._fits(playing, other)
         )
 

@@ -74,6 +74,7 @@ def _socket(
         closed=connection_closed,
         on_acquire=on_acquire,
         any_model=start.any_model,
+        begins=start.begins,
         restore_files=settings.restore_files,
     )
 
@@ -233,7 +234,7 @@ def replay_or_record(
 
     play = _socket(start, matcher, settings)
     process = RecordOrReplayProcess(play)
-    recorded = partial(matcher.has, any_model=start.any_model)
+    recorded = partial(matcher.has, any_model=start.any_model, begins=start.begins)
     socket = RecordOrReplaySocket(play, matcher, recorded, record, process)
     return Connected(process, socket, socket)
 

@@ -24,6 +24,7 @@ from agy_nb.cassette.shim.shared_state import SharedState
 from agy_nb.cassette.storage.cassette_reader import Cassette
 from agy_nb.cassette.storage.format import Frame, parse_frame
 from agy_nb.wire.frames import SESSION_END
+from agy_nb.wire.summaries.beginning import Beginning
 
 DIVERGED = 4409
 """Closing code of a client that differs from the recording; of the range for private use."""
@@ -160,7 +161,9 @@ class SharedSessions:
         """See `SessionMatcher.is_left`."""
         return self._matcher.is_left
 
-    def acquire(self, config: Frame, *, any_model: bool = False) -> SessionMachine:
+    def acquire(
+        self, config: Frame, *, any_model: bool = False, begins: Beginning | None = None
+    ) -> SessionMachine:
         """See `SessionMatcher.acquire`."""
         with self._ledger.open() as state:
             played: dict[str, int] = state.setdefault("played", {})
@@ -171,7 +174,9 @@ class SharedSessions:
             self._matcher = SessionMatcher(
                 replace(self._recording, sessions=tuple(sessions)), self._settings
             )
-            self._machine = machine = self._matcher.acquire(config, any_model=any_model)
+            self._machine = machine = self._matcher.acquire(
+                config, any_model=any_model, begins=begins
+            )
             _count(played, machine.session.number, 1)
         return machine
 

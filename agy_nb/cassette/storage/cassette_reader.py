@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +19,11 @@ from agy_nb.cassette.storage.format import (
 from agy_nb.cassette.storage.ownership import where_unfinished
 from agy_nb.cassette.storage.safe_json import parse_to_read
 from agy_nb.collector import collector_paused
+from agy_nb.errors import InvalidMessageError
+from agy_nb.protocol.codec import event_of
+from agy_nb.protocol.events import Event
 from agy_nb.wire.frames import CONFIG
+from agy_nb.wire.summaries.beginning import NOTES, Beginning, beginning_of
 
 
 @dataclass(slots=True)
@@ -47,6 +52,18 @@ class RecordedSession:
             if line.direction == "client":
                 return line.frame if CONFIG in line.frame else {}
         return {}
+
+    @property
+    def begins(self) -> Beginning | None:
+        """Where its conversation begins; None if it was recorded without the runtime's notes."""
+        return beginning_of(_notes(self.story))
+
+
+def _notes(story: Iterable[WireRecord]) -> Iterator[Event]:
+    for line in story:
+        if line.direction == "host" and line.frame.get("type") in NOTES:
+            with contextlib.suppress(InvalidMessageError):  # a note of another program
+                yield event_of(line.frame, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from agy_nb.runtime.approval_gate import AskUser
 from agy_nb.runtime.checkpoints.branching import ForkPayload
 from agy_nb.runtime.checkpoints.checkpoint_log import CheckpointLog, turn_ids_of
 from agy_nb.runtime.checkpoints.turn_places import TurnPlace, turn_places
-from agy_nb.sdk.config.agent_settings import AgentSettings, with_settings
+from agy_nb.sdk.config.agent_settings import AgentSettings, listed, with_settings
 from agy_nb.sdk.deadlocks import running
 
 if TYPE_CHECKING:
@@ -140,9 +140,9 @@ class AgentBranches(ABC):
         handler = self._state.ask_user if ask_user is None else ask_user
         spec = replace(
             spec,
-            tools=spec.tools if tools is None else tuple(tools),
-            policies=spec.policies if policies is None else tuple(policies),
-            hooks=spec.hooks if hooks is None else tuple(hooks),
+            tools=spec.tools if tools is None else listed("tools", tools),
+            policies=spec.policies if policies is None else listed("policies", policies),
+            hooks=spec.hooks if hooks is None else listed("hooks", hooks),
             labels=spec.labels if labels is None else checked_labels(labels),
             answer=getattr(handler, "answer", None),
             asks_user=spec.asks_user or ask_user is not None,

@@ -153,7 +153,7 @@ class CheckpointLog:
         if branch is None:
             return self.entries
         for each in self.abandoned:
-            if each.number == branch:
+            if each.number == branch and not isinstance(branch, bool):
                 return each.checkpoints
         known = ", ".join(str(each.number) for each in self.abandoned) or "none"
         msg = f"branch must be the number of an abandoned branch (here: {known}), got {branch!r}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
+from agy_nb.errors import InvalidConfigError
 from agy_nb.sdk.config.changed_config import merged
 
 if TYPE_CHECKING:
@@ -107,6 +108,17 @@ def _as_text(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_as_text(each) for each in value]
     return value
+
+
+def listed(name: str, given: Any) -> tuple[Any, ...]:
+    """Return an argument as a tuple, and reject a single item that is not in a list.
+
+    Raises:
+        InvalidConfigError: It is not a list.
+    """
+    if isinstance(given, Iterable) and not isinstance(given, str | Mapping):
+        return tuple(given)
+    raise InvalidConfigError(f"{name} must be a list, {name}=[...]; got {given!r}", field=name)
 
 
 def show_settings(function: F) -> F:

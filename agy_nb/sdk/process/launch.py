@@ -24,6 +24,7 @@ from agy_nb.sdk.interfaces import Listen, ReplaySocket, Socket
 from agy_nb.sdk.process import inherited_cassette, temporary_folders
 from agy_nb.sdk.process.executor import run_in_thread
 from agy_nb.sdk.process.harness_process import HarnessProcess
+from agy_nb.wire.summaries.beginning import Beginning
 
 if TYPE_CHECKING:
     from agy_nb.sdk.patches.deferred_process import DeferredProcess
@@ -60,11 +61,13 @@ class StartOptions:
         listen: Gets each socket, wherever it leads to, and gives the one to use.
         any_model: Whether the user named no model, so that any that a recording has is as good.
         on_echo_model: Whether the echo model answers, because there is no key.
+        begins: Where the conversation begins; None where it is not known.
     """
 
     listen: Listen | None = None
     any_model: bool = False
     on_echo_model: bool = False
+    begins: Beginning | None = None
 
 
 Route: TypeAlias = Callable[[Any, int], Awaitable[int]]
@@ -148,6 +151,11 @@ class HarnessStart:
     def on_echo_model(self) -> bool:
         """Whether the echo model answers, because there is no key."""
         return self._follower.options.on_echo_model
+
+    @property
+    def begins(self) -> Beginning | None:
+        """Where the conversation begins: at its first turn, or after a fork or rewind."""
+        return self._follower.options.begins
 
     def forget_new_folder(self) -> None:
         """Remove the folder that the SDK has made for a conversation which nothing will save."""

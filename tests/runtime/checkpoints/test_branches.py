@@ -165,6 +165,28 @@ async def test_a_turn_out_of_range_is_refused(turn):
         assert len(runtime.agent_ids) == 1
 
 
+@pytest.mark.parametrize("part", ["tools", "policies", "hooks"])
+async def test_a_part_of_a_fork_that_is_no_list_is_refused(part):
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        with pytest.raises(agy.InvalidConfigError, match=rf"{part} must be a list, .* got 3"):
+            await agent.fork(**{part: 3})
+        assert len(runtime.agent_ids) == 1
+
+
+@pytest.mark.parametrize("branch", [0, 2, -1, True, "1"])
+async def test_a_branch_that_does_not_exist_is_refused(branch):
+    async with scripted() as (runtime, model):
+        agent = await runtime.create_agent(model.config())
+        await say_all(agent, 1, 2)
+        await agent.rewind(1)
+        with pytest.raises(agy.InvalidInputError, match=r"abandoned branch \(here: 1\)"):
+            await agent.fork(branch=branch)
+        with pytest.raises(agy.InvalidInputError, match=r"abandoned branch \(here: 1\)"):
+            await agent.rewind(-1, branch=branch)
+        assert len(runtime.agent_ids) == 1
+
+
 @pytest.mark.parametrize("turn", [1.5, "1", True])
 async def test_a_turn_that_is_no_number_is_refused(turn):
     async with scripted() as (runtime, model):
