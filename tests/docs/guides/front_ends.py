@@ -15,6 +15,7 @@ LAB = "widgets/in_lab"
 KEPT = "test_notebook_without_its_kernel_has_all_that_was_there"
 SERVERS = "widgets/in_servers/test_servers.py"
 TERMINALS = "widgets/in_servers/test_terminals.py"
+QTCONSOLE = "widgets/in_servers/test_qtconsole.py"
 TEXT = "test_terminal_streams_asks_and_prints_pages"
 
 
@@ -47,7 +48,10 @@ SEEN: dict[str, dict[str, str]] = {
         "static": f"{LAB}/test_notebook7.py::{KEPT}",
         "approve": f"{LAB}/test_notebook7.py::test_click_allows",
         "stop": f"{LAB}/test_notebook7.py::test_turn_streams_and_is_stopped",
+        "question": f"{LAB}/test_notebook7.py::test_question_is_answered_in_the_panel",
         "panel": f"{LAB}/test_notebook7.py::test_chat_panel_answers",
+        "usage": f"{LAB}/test_notebook7.py::test_usage_is_grouped_by_turn",
+        "browse": f"{LAB}/test_notebook7.py::test_recording_is_opened",
     },
     "marimo": _server("test_marimo_shows_streams_and_asks", "browse"),
     "Voila": _server("test_voila_shows_streams_and_asks", "browse"),
@@ -56,6 +60,9 @@ SEEN: dict[str, dict[str, str]] = {
     "IPython terminal": _terminal(),
     "`jupyter console`": _terminal(),
     "`python -m asyncio`": _terminal(),
+    "qtconsole": dict.fromkeys(
+        FEATURES, f"{QTCONSOLE}::test_qtconsole_streams_asks_and_prints_pages"
+    ),
     "papermill": {
         "static": f"{NO_STDIN}::test_papermill_leaves_html_and_no_widget",
         "panel": f"{NO_STDIN}::test_chat_panel_has_the_turns_before_and_after_it",
@@ -65,7 +72,6 @@ SEEN: dict[str, dict[str, str]] = {
     "nbconvert": dict.fromkeys(
         ("static", "panel", "usage", "browse"), f"{NO_STDIN}::test_nbconvert_has_every_view"
     ),
-    "qtconsole": {},
     "VS Code": {},
     "Colab": {},
 }

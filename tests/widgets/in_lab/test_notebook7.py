@@ -7,7 +7,7 @@ import pytest
 from tests.widgets.in_lab import front_ends
 from tests.widgets.in_lab.barriers import barriers
 from tests.widgets.in_lab.cells import TURNS
-from tests.widgets.in_lab.front_ends import BROWSER, SCREENSHOTS
+from tests.widgets.in_lab.front_ends import BROWSER, ROOT, SCREENSHOTS
 
 pytestmark = BROWSER
 
@@ -57,6 +57,39 @@ def test_chat_panel_answers(seven):
     cell.wait(".agy-footer")
     cell.picture("seven_chat")
     assert barriers(seven, cell, "seven_chat") == []
+
+
+def test_question_is_answered_in_the_panel(seven):
+    seven.do(
+        "ask = dict(question='Which colour?', options=['red', 'blue'], is_multi_select=False)\n"
+        "capabilities = types.CapabilitiesConfig(\n"
+        "    agent_behavior=types.AgentBehavior.INTERACTIVE,\n"
+        "    enabled_tools=[types.BuiltinTools.ASK_QUESTION])\n"
+        "model, agent = await start(\n"
+        "    [call('ask_question', questions=[ask]), say('Blue.')], capabilities=capabilities)"
+    )
+    cell = seven.run("agent.chat_ui()")
+    cell.prompt("Ask me")
+    cell.wait(".agy-option >> text=blue").click()
+    cell.wait("button >> text=/^Answer$/").click()
+    cell.wait(".agy-footer >> text=Done")
+    assert "blue" in seven.do("print(model.requests[-1].tool_results[-1].text)")
+
+
+def test_usage_is_grouped_by_turn(seven):
+    seven.do("model, agent = await start([say('one'), say('two')])")
+    seven.do("for prompt in 'ab': await agent.chat_text(prompt)")
+    cell = seven.run("agent.usage_ui()")
+    cell.wait("[data-agy-act='by'][data-agy-value='turn']").click()
+    cell.wait("tbody tr:nth-child(2)")
+    assert barriers(seven, cell, "seven_usage") == []
+
+
+def test_recording_is_opened(seven):
+    cell = seven.run(f"agy.browse({str(ROOT / 'cassettes')!r})")
+    cell.wait("[data-agy-act='open'] >> text=host_tools").click()
+    cell.wait(".agy-player .agy-footer, .agy-player .agy-tool")
+    assert barriers(seven, cell, "seven_recordings") == []
 
 
 def test_notebook_without_its_kernel_has_all_that_was_there(seven):

@@ -95,3 +95,31 @@ def test_every_view_has_no_barriers_and_fits(lab, name, dark, size):
                 cell.wait(".agy-player .agy-footer")
             assert barriers(lab, cell, f"{view}_{name}") == []
             picture(lab, cell, f"{view}_{name}" if dark else view)
+
+
+WAITS = """
+def delete_files(folder: str, older_than_days: int) -> str:
+    "Delete old files of a folder."
+    return "3 files deleted"
+
+model = await ScriptedModel([
+    calls, say(ENDS), call("delete_files", folder="forecasts", older_than_days=30)]).start()
+agent = await runtime.create_agent(
+    model.config(policies=[policy.allow("get_weather"), policy.ask_user("*")]),
+    tools=[get_weather, delete_files], ask_user=agy.widgets.approve())
+await agent.chat_text("How is the weather in these ten cities?")
+agent.chat_ui()
+"""
+
+
+@pytest.mark.parametrize(("name", "dark"), [("readme", False), ("readme_dark", True)])
+def test_panel_waits_for_an_approval(lab, name, dark):
+    lab.do(LOOKS)
+    with looking(lab, dark=dark, size=WIDE):
+        cell = lab.run(WAITS)
+        cell.wait(".agy-footer")
+        cell.prompt("Thanks. Delete forecasts that are older than a month.")
+        cell.wait(".agy-approval button >> text=Allow once")
+        picture(lab, cell, name)
+        cell.click("Allow once")
+        cell.wait(".agy-footer >> nth=1")
