@@ -102,24 +102,33 @@ def delete_files(folder: str, older_than_days: int) -> str:
     "Delete old files of a folder."
     return "3 files deleted"
 
-model = await ScriptedModel([
-    calls, say(ENDS), call("delete_files", folder="forecasts", older_than_days=30)]).start()
+calls = call("get_weather", city="Paris") + call("get_weather", city="Lima")
+ENDS = '''It is **sunny** in both.
+
+| city | high | low |
+|---|---|---|
+| Paris | 19 | 11 |
+| Lima | 23 | 17 |
+'''
+deletes = call("delete_files", folder="forecasts", older_than_days=30)
+model = await ScriptedModel([calls, say(ENDS), deletes, say("Done.")]).start()
 agent = await runtime.create_agent(
     model.config(policies=[policy.allow("get_weather"), policy.ask_user("*")]),
     tools=[get_weather, delete_files], ask_user=agy.widgets.approve())
-await agent.chat_text("How is the weather in these ten cities?")
-agent.chat_ui()
+await agent.chat_text("How is the weather in Paris and Lima?")
 """
 
 
-@pytest.mark.parametrize(("name", "dark"), [("readme", False), ("readme_dark", True)])
+@pytest.mark.parametrize(("name", "dark"), [("approval", False), ("approval_dark", True)])
 def test_panel_waits_for_an_approval(lab, name, dark):
     lab.do(LOOKS)
+    lab.do(WAITS)
     with looking(lab, dark=dark, size=WIDE):
-        cell = lab.run(WAITS)
+        cell = lab.run("agent.chat_ui()")
         cell.wait(".agy-footer")
-        cell.prompt("Thanks. Delete forecasts that are older than a month.")
+        cell.prompt("Thanks. Now delete the forecasts that are older than a month.")
         cell.wait(".agy-approval button >> text=Allow once")
+        assert barriers(lab, cell, f"{name}_waits") == []
         picture(lab, cell, name)
         cell.click("Allow once")
         cell.wait(".agy-footer >> nth=1")
