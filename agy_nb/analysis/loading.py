@@ -72,8 +72,8 @@ def load(  # noqa: PLR0913 - settings by keyword
 
     Args:
         path: A cassette, a folder with cassettes below it, a pattern (`"runs/*/c*"`), or a list of
-            these; also an agent's `app_data_dir` or `save_dir`. With fsspec, also a URL such as
-            `"s3://bucket/runs"`.
+            these; also an agent's `app_data_dir` or `save_dir`, and sessions, to load them again.
+            With fsspec, also a URL such as `"s3://bucket/runs"`.
         chunks: Whether to add a table with one row per piece of text.
         text: Whether to add the texts; by default, tables have only their lengths.
         model_requests: Whether to read the HTTP requests to the model that a cassette has recorded.
@@ -139,6 +139,8 @@ def _search(path: Any) -> Found:
 
 def _named(path: Any) -> list[str | Path]:
     """List all paths and patterns; an iterator is read once."""
+    if isinstance(path, Sessions):
+        return [each.url or each.path for each in path.recordings]
     if isinstance(path, str | Path):
         text = str(path).removeprefix("file://") if isinstance(path, str) else str(path)
         if "://" in text:
@@ -152,5 +154,5 @@ def _named(path: Any) -> list[str | Path]:
     if isinstance(path, Iterable) and not isinstance(path, bytes):
         return [each for item in path for each in _named(item)]
     raise InvalidInputError(
-        f"a path, a pattern or a list of these is needed, got {path!r}", field="path"
+        f"a path, a pattern, sessions or a list of these is needed, got {path!r}", field="path"
     )

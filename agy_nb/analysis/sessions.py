@@ -103,6 +103,18 @@ class Sessions(Tables):
     def _labelled_table(self, name: str) -> pd.DataFrame:
         return with_recorded_labels(self._table, name, self._table(name))
 
+    def now(self, names: Iterable[str] = tuple(TABLES)) -> Tables:
+        """Return these tables: recorded ones do not change, and any thread can read them.
+
+        Args:
+            names: Not used.
+
+        Returns:
+            These sessions.
+        """
+        del names
+        return self
+
     def __len__(self) -> int:
         return len(self.recordings)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+import agy_nb as agy
 from agy_nb.analysis import Prices, Sessions, Tables, load
 from agy_nb.analysis.builders.live_tables import LiveTables
 from tests.analysis.conftest import save, two_calls
@@ -39,3 +40,11 @@ def test_context_is_drawn_a_point_for_each_model_call(sessions):
     axes = sessions.plot_context()
     drawn = sum(len(line.get_xdata()) for line in axes.get_lines())
     assert drawn == len(sessions.model_calls) > 0
+
+
+def test_sessions_can_be_loaded_again_with_other_options():
+    sessions = agy.load(["cassettes/plain_chat", "cassettes/host_tools"])
+    again = agy.load(sessions, text=True)
+    assert again.recordings == sessions.recordings
+    assert len(agy.load([sessions, "cassettes/plain_chat"])) == 2
+    assert sessions.now() is sessions

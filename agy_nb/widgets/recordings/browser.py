@@ -10,11 +10,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+import os
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+from agy_nb.analysis.sessions import Sessions
+from agy_nb.errors import InvalidInputError
 from agy_nb.kernel import in_kernel, run
 from agy_nb.widgets.markdown.markup import escape
 from agy_nb.widgets.recordings import recording_list as rl
@@ -58,9 +61,12 @@ class Browser(ViewWidget):
         >>> browser.close()
     """
 
-    def __init__(self, folder: Path, live: LiveSettings | None = None) -> None:
+    def __init__(
+        self, folder: Path, live: LiveSettings | None = None, places: Sequence[Path] = ()
+    ) -> None:
         super().__init__("page", "Recordings")
         self.folder = folder
+        self._places = tuple(each.absolute() for each in places)
         self.rows: list[rl.Row] = []
         self.opened: rl.OpenedRecording | None = None
         self._name = self._problem = ""
@@ -145,7 +151,7 @@ class Browser(ViewWidget):
     def _read(self) -> None:
         self.rows, self._problem = [], ""
         try:
-            self.rows = rl.rows(self.folder)
+            self.rows = rl.rows(self.folder, self._places)
         except OSError as error:
             self._problem = str(error)
         self._is_read = True
@@ -329,8 +335,13 @@ class Browser(ViewWidget):
         self.view.display()
 
 
+Place: TypeAlias = str | os.PathLike[str] | Sessions
+Recordings: TypeAlias = Place | Iterable[Place]
+"""A folder or a recording, sessions of `agy.load`, or several of these."""
+
+
 def browse(
-    folder: str | Path = "cassettes",
+    folder: Recordings = "cassettes",
     *,
     config: Any = None,
     tools: Sequence[Callable[..., Any]] = (),
@@ -342,7 +353,8 @@ def browse(
     with `agy.fork`, and opens its chat below.
 
     Args:
-        folder: The folder; recordings in its subfolders are listed too.
+        folder: The folder; recordings in its subfolders are listed too. Also one recording, the
+            sessions of `agy.load`, or a list of these.
         config: The SDK's configuration, or a mapping of its fields, for agents that continue a
             recording. Without a model, the page asks for one.
         tools: Host functions for these agents.
@@ -351,6 +363,7 @@ def browse(
         The view; the last line of a cell shows it.
 
     Raises:
+        InvalidInputError: `folder` has another type, or names no recording.
         WrongLoopError: No event loop has run in this process.
 
     Example:
@@ -359,4 +372,29 @@ def browse(
         'cassettes'
         >>> browser.close()
     """
-    return Browser(Path(folder).expanduser(), LiveSettings(config, tuple(tools)))
+    live = LiveSettings(config, tuple(tools))
+    if isinstance(folder, str | os.PathLike):
+        return Browser(Path(folder).expanduser(), live)
+    places = tuple(_places(folder))
+    if not places:
+        raise InvalidInputError("folder must name a recording, got an empty list", field="folder")
+    return Browser(_common_folder(places), live, places)
+
+
+def _places(given: object) -> Iterator[Path]:
+    if isinstance(given, str | os.PathLike):
+        yield Path(given).expanduser().absolute()
+    elif isinstance(given, Sessions):
+        yield from (each.path.absolute() for each in given.recordings if not each.url)
+    elif isinstance(given, Iterable) and not isinstance(given, bytes):
+        for each in given:
+            yield from _places(each)
+    else:
+        msg = f"folder must be a path, sessions or a list of these, got {given!r}"
+        raise InvalidInputError(msg, field="folder")
+
+
+def _common_folder(places: Sequence[Path]) -> Path:
+    """Return the folder that has all places below it; a single place is its own."""
+    only, *others = places
+    return Path(os.path.commonpath([each.parent for each in places])) if others else only

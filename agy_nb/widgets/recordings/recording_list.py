@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,15 +60,22 @@ class Row(NamedTuple):
         return all(word.lower() in text for word in words)
 
 
-def rows(folder: Path) -> list[Row]:
+def rows(folder: Path, places: Sequence[Path] = ()) -> list[Row]:
     """List the recordings in a folder and its subfolders; blocks.
+
+    Args:
+        folder: The folder.
+        places: Recordings and folders in the folder, to list only those.
 
     Raises:
         OSError: The folder cannot be read.
     """
     if not folder.is_dir():
         return []
-    return [Row(_name(folder, path), catalog.entry(path)) for path in catalog.find([folder])]
+    return [
+        Row(_name(folder, path), catalog.entry(path))
+        for path in catalog.find([*places] or [folder])
+    ]
 
 
 def _name(folder: Path, path: Path) -> str:

@@ -93,8 +93,10 @@ class UsageData(NamedTuple):
 
 def materialize(tables: Tables) -> Tables:
     """Build and price the tables once, so that several sums take little longer than one."""
+    from agy_nb.analysis.tables import Tables
+
     frames = {name: tables.frame(name) for name in READ}
-    return type(tables)(frames.__getitem__)
+    return Tables(frames.__getitem__)
 
 
 def read_usage(
@@ -110,7 +112,7 @@ def read_usage(
     from agy_nb.analysis.metrics.usage import usage_table
 
     sums = {each: usage_table(tables, each) for each in {*by, "turn"}}
-    totals = usage_table(tables, "session")
+    totals = usage_table(tables, [])
     calls = tables.model_calls
     free = calls[calls["cost_usd"].isna() & calls["status"].eq("metered")][
         ["cost_status", "model"]

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from agy_nb.kernel import in_kernel, run
 from agy_nb.kernel.environment import current_shell
 from agy_nb.runtime.default_runtime import runtime
-from agy_nb.runtime.telemetry import Telemetry
 from agy_nb.widgets.response.html_values import SortOrder, counted
 from agy_nb.widgets.response.page_view import PageView
 from agy_nb.widgets.response.static_html import Still
@@ -47,6 +46,14 @@ class UsageSource(Protocol):
         ...
 
 
+class Changes(Protocol):
+    """The source of change notices."""
+
+    def watch(self, watch: Callable[[], None]) -> Callable[[], None]:
+        """Call a function after each change; return a function that stops this."""
+        ...
+
+
 class UsageView(ViewWidget):
     """Show token usage; `Agent.usage_ui` and `agy.usage_ui` create it.
 
@@ -69,7 +76,7 @@ class UsageView(ViewWidget):
         >>> view.close()
     """
 
-    def __init__(self, source: UsageSource, telemetry: Telemetry) -> None:
+    def __init__(self, source: UsageSource, telemetry: Changes) -> None:
         super().__init__("page", "Usage")
         self.by: ut.Grouping = "agent"
         self.order: SortOrder = SortOrder()
@@ -301,17 +308,34 @@ def _as_text(usage: ut.UsageData, by: ut.Grouping) -> str:
     return f"Usage by {by}\n{usage.sums[by][shown].to_string(index=False, max_rows=30)}"
 
 
-def usage_ui() -> UsageView:
-    """A live table of what the agents of this kernel have used.
+class _Recorded:
+    """Recorded tables, which do not change, as a source of usage."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+
+    def watch(self, watch: Callable[[], None]) -> Callable[[], None]:
+        """Never call the function: there are no changes."""
+        del watch
+        return lambda: None
+
+
+def usage_ui(source: Any = None) -> UsageView:
+    """A live table of what the agents of this kernel have used, or a table of recordings.
 
     By agent, turn, model or trajectory, with totals, cost where a price is known, a chart of tokens
     by turn and how full the contexts are. A click on a column's head sorts; "DataFrame" puts the
     sums into a variable. The notebook keeps it as HTML.
 
+    Args:
+        source: None for the agents of this kernel; sessions or tables, or what `agy.load` takes: a
+            path, a pattern or a list of these.
+
     Returns:
         The view; the last line of a cell shows it.
 
     Raises:
+        InvalidInputError: A path does not exist, or `source` has another type.
         WrongLoopError: No event loop has run in this process.
 
     Example:
@@ -321,5 +345,11 @@ def usage_ui() -> UsageView:
         >>> await view.settled()
         >>> view.close()
     """
-    rt = runtime()
-    return UsageView(rt, rt.telemetry)
+    if source is None:
+        rt = runtime()
+        return UsageView(rt, rt.telemetry)
+    from agy_nb.analysis.loading import load
+    from agy_nb.analysis.tables import Tables
+
+    recorded = _Recorded(source if isinstance(source, Tables) else load(source))
+    return UsageView(recorded, recorded)

@@ -503,3 +503,24 @@ def test_without_an_event_loop_the_error_says_what_to_do(tmp_path):
 async def test_in_a_terminal_the_text_is_printed(page, capsys):
     page.browser._ipython_display_()
     assert capsys.readouterr().out.startswith("3 recordings in ")
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        (lambda folder: [folder / "hello", folder / "deep" / "adder"], {"hello", "deep/adder"}),
+        (lambda folder: agy.load(folder / "hello"), {"hello"}),
+        (lambda folder: [agy.load(folder / "two"), str(folder / "deep")], {"two", "deep/adder"}),
+        (lambda folder: str(folder / "hello"), {"hello"}),
+    ],
+    ids=["list", "sessions", "both", "recording"],
+)
+async def test_list_has_only_the_recordings_that_were_given(open_page, folder, given, names):
+    assert set((await open_page(given(folder))).names()) == names
+
+
+@pytest.mark.parametrize("wrong", [[], 5, [5], b"folder"], ids=repr)
+def test_what_names_no_recording_is_refused(wrong):
+    with pytest.raises(agy.InvalidInputError) as caught:
+        agy.browse(wrong)
+    assert caught.value.field == "folder"

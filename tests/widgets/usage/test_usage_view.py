@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from pathlib import Path
 
 import pytest
 
@@ -327,3 +328,24 @@ async def test_telemetry_tells_of_calls_and_turns_but_not_of_each_piece_of_text(
 def test_limit_of_a_model_is_known_or_not_but_never_guessed(model, known):
     limit = Prices().context_window(model)
     assert (limit is not None and limit > 100_000) if known else limit is None
+
+
+@pytest.mark.parametrize(
+    "given", [Path, str, lambda path: [path], agy.load], ids=["path", "text", "list", "sessions"]
+)
+async def test_usage_of_recordings_is_shown(given):
+    view = agy.usage_ui(given("cassettes/plain_chat"))
+    await view.settled()
+    tokens = int(agy.load("cassettes/plain_chat").usage(by=[])["total_tokens"].iloc[0])
+    assert f"{tokens:,}" in view._page.html()
+    view.close()
+
+
+async def test_the_total_is_that_of_all_recordings():
+    sessions = agy.load(["cassettes/plain_chat", "cassettes/host_tools"])
+    view = agy.usage_ui(sessions)
+    await view.settled()
+    total = int(sessions.usage(by=[])["total_tokens"].iloc[0])
+    assert total > max(sessions.usage(by="session")["total_tokens"])
+    assert f"{total:,}" in view._page.html()
+    view.close()
