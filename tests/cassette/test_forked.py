@@ -1,11 +1,16 @@
 """Agents of a process that was forked or spawned while a cassette is in use."""
 
 import asyncio
+import os
 import subprocess
 import sys
 
 import pytest
 
+from agy_nb import cli
+from agy_nb.cassette import use_cassette
+from agy_nb.cassette.shim import real_harness
+from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.testing import EchoModel
 from tests.processes import output_of
 
@@ -146,3 +151,54 @@ async def test_spawned_process_that_does_not_import_the_package_is_refused(tmp_p
         out, err = await output_of(process)
         assert out.decode().startswith("CassetteActiveError: this process was started while"), err
         assert model.requests == []
+
+
+PLAIN = """
+import asyncio, sys
+from google.antigravity import Agent, LocalAgentConfig, types
+
+endpoint = types.GeminiAPIEndpoint(base_url=sys.argv[1], api_key="scripted")
+kinds = [types.ModelType.TEXT, types.ModelType.IMAGE]
+models = [types.ModelTarget(name="m", types=[kind], endpoint=endpoint) for kind in kinds]
+
+async def talk():
+    async with Agent(LocalAgentConfig(models=models)) as agent:
+        print(await (await agent.chat("Hello")).text())
+
+asyncio.run(talk())
+"""
+
+
+async def in_a_child(base_url, **options):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PLAIN, base_url,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
+    )  # fmt: skip
+    out, err = await output_of(process)
+    return process.returncode, out.decode(), err.decode()
+
+
+@pytest.mark.blocking_allowed  # starting a process writes a file
+@pytest.mark.parametrize("named", [False, True])
+async def test_script_that_only_uses_the_sdk_is_refused_while_a_cassette_is_in_use(tmp_path, named):
+    real = str(real_harness.find())
+    options = {"env": {**os.environ, "ANTIGRAVITY_HARNESS_PATH": real}} if named else {}
+    async with EchoModel() as model:
+        async with use_cassette(tmp_path / "c", "all"):
+            code, out, err = await in_a_child(model.base_url, **options)
+            assert (code, out, model.requests) == (1, "", [])
+            assert f"while the cassette {tmp_path / 'c'} was in use in process {os.getpid()}" in err
+            assert "ANTIGRAVITY_HARNESS_PATH" not in os.environ
+        assert "You said" in (await in_a_child(model.base_url, **options))[1]
+
+
+@pytest.mark.blocking_allowed
+@pytest.mark.slow
+async def test_script_with_a_launcher_is_recorded_beside_a_cassette(tmp_path, capsys):
+    launcher = tmp_path / "launcher"
+    options = ["--record", str(tmp_path / "child"), "--echo", "--write-launcher", str(launcher)]
+    assert cli.main(["harness", *options]) == 0
+    environ = {**os.environ, "ANTIGRAVITY_HARNESS_PATH": str(launcher)}
+    async with EchoModel() as model, use_cassette(tmp_path / "c", "all"):
+        assert "You said" in (await in_a_child(model.base_url, env=environ))[1]
+    assert len(load(tmp_path / "child").sessions) == 1

@@ -26,6 +26,7 @@ from agy_nb.sdk.patches.replayed_decisions import result_fields
 from agy_nb.sdk.patches.user_code.guard import UserCodeError
 from agy_nb.sdk.patches.user_code.host_tools import RecordedToolError
 from agy_nb.sdk.process import launch, raised_exceptions
+from agy_nb.sdk.process.refused_harness import PATH_VARIABLE
 
 _NAME = outside_start.KEY_HEADER
 _NO_ENGINE = "http://127.0.0.1:9"
@@ -235,7 +236,7 @@ def _found_once(find: Callable[[Any], str]) -> Callable[[Any], str]:
     A missing binary is not an error yet, since a replay may need none.
     """
     found: dict[tuple[str, str], str] = {}
-    variable = launch.PATH_VARIABLE
+    variable = PATH_VARIABLE
 
     @wraps(find)
     def find_once(env: dict[str, str] | None) -> str:

@@ -13,11 +13,14 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from agy_nb.sdk.process import refused_harness
+
 _PATCHED = "google.antigravity.connections.local.local_connection"
 
 
 def watch_imports() -> None:
     """Have agents of the SDK alone refused as well, once the SDK is imported."""
+    refused_harness.forget()
     sys.meta_path.insert(0, _InstallAfterImport())
 
 

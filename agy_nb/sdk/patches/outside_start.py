@@ -34,6 +34,7 @@ from agy_nb.errors import HarnessError
 from agy_nb.sdk.interfaces import Socket
 from agy_nb.sdk.process import launch
 from agy_nb.sdk.process.harness_process import GroupProcess
+from agy_nb.sdk.process.refused_harness import PATH_VARIABLE
 
 KEY_HEADER = "x-goog-api-key"
 """The header in which a client shows the harness's key."""
@@ -183,7 +184,7 @@ def _is_harness(args: Any, env: Any) -> bool:
         return False
     if not isinstance(program, str):
         return False
-    variable = launch.PATH_VARIABLE
+    variable = PATH_VARIABLE
     named = {os.environ.get(variable), env.get(variable) if isinstance(env, dict) else None}
     return PurePath(program).name in _NAMES or program in named
 

@@ -4,7 +4,8 @@ A child that was spawned, and not forked, knows nothing of its parent's cassette
 would be live ones. The parent names the cassette in the environment. A child that imports agy_nb
 then refuses to start agents, except in a cassette of its own; see `patches.install_on_import`. A
 child of `multiprocessing` imports agy_nb first of all, also if its program does not. Its parent may
-be a server that was started before the cassette, so it gets the name again.
+be a server that was started before the cassette, so it gets the name again. A child of `subprocess`
+that does not import agy_nb finds a harness that refuses; see `refused_harness`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Iterator
 from multiprocessing import spawn
 from pathlib import Path
 from typing import Any
+
+from agy_nb.sdk.process import refused_harness
 
 VARIABLE = "AGY_CASSETTE_IN_USE"
 """Names the process that uses a cassette, and the cassette: `4711 cassettes/weather`."""
@@ -47,13 +50,23 @@ def announced(cassette: Path) -> Iterator[None]:
 
     spawn.get_preparation_data = with_cassette
     try:
-        yield
+        with refused_harness.refused(f"agy_nb: {refusal(cassette, os.getpid())}"):
+            yield
     finally:
         spawn.get_preparation_data = prepare
         if before is None:
             os.environ.pop(VARIABLE, None)
         else:
             os.environ[VARIABLE] = before
+
+
+def refusal(cassette: object, process: object) -> str:
+    """Return why a process started by the one that uses a cassette can have no agents."""
+    return (
+        f"this process was started while the cassette {cassette} was in use in process {process}, "
+        "and its agents would be neither recorded nor replayed. Start agents in the process that "
+        "uses the cassette, use another cassette in this process, or use `agy-nb harness`"
+    )
 
 
 def refuse_agent() -> None:
@@ -67,9 +80,4 @@ def refuse_agent() -> None:
         return
     from agy_nb.errors import CassetteActiveError
 
-    raise CassetteActiveError(
-        f"this process was started while the cassette {cassette} was in use in process {process}, "
-        "and its agents would be neither recorded nor replayed. Start agents in the process that "
-        "uses the cassette, use another cassette in this process, or use `agy-nb harness`",
-        path=cassette,
-    )
+    raise CassetteActiveError(refusal(cassette, process), path=cassette)

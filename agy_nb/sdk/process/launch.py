@@ -24,13 +24,11 @@ from agy_nb.sdk.interfaces import Listen, ReplaySocket, Socket
 from agy_nb.sdk.process import inherited_cassette, temporary_folders
 from agy_nb.sdk.process.executor import run_in_thread
 from agy_nb.sdk.process.harness_process import HarnessProcess
+from agy_nb.sdk.process.refused_harness import PATH_VARIABLE
 from agy_nb.wire.summaries.beginning import Beginning
 
 if TYPE_CHECKING:
     from agy_nb.sdk.patches.deferred_process import DeferredProcess
-
-PATH_VARIABLE = "ANTIGRAVITY_HARNESS_PATH"
-"""The SDK's variable for another harness binary."""
 
 _HOSTS = ("127.0.0.1", "localhost")
 """An address first: a name is looked up in one of the loop's threads, and tools may block them."""
