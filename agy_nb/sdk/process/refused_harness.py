@@ -50,7 +50,8 @@ def refused(words: str) -> Iterator[None]:
         yield
     finally:
         subprocess.Popen.__init__ = start  # type: ignore[method-assign]
-        refuser.remove()
+        if refuser.folder is not None:
+            shutil.rmtree(refuser.folder, ignore_errors=True)
 
 
 def forget() -> None:
@@ -68,11 +69,14 @@ class _Refuser:
 
     Args:
         words: What the program prints.
+
+    Attributes:
+        folder: The program's folder, None before it is written.
     """
 
     def __init__(self, words: str) -> None:
         self._words = words
-        self._folder: Path | None = None
+        self.folder: Path | None = None
 
     def around(self, start: Callable[..., None]) -> Callable[..., None]:
         """Return `Popen.__init__` with the variable in the child's environment."""
@@ -92,17 +96,14 @@ class _Refuser:
         return {**environ, PATH_VARIABLE: self._program(), BEFORE: named}
 
     def _program(self) -> str:
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="agy-nb-refused-"))
-            path = self._folder / "harness"
-            path.write_text(f"#!/bin/sh\necho {shlex.quote(self._words)} >&2\nexit 1\n")
+        if self.folder is None:
+            self.folder = Path(tempfile.mkdtemp(prefix="agy-nb-refused-"))
+            path = self.folder / "harness"
+            say = f"echo {shlex.quote(self._words)} >&2"
+            # Without a reader, the SDK would fail as it writes, and not show the text.
+            path.write_text(f"#!/bin/sh\nhead -c 4 >/dev/null\n{say}\nexit 1\n")
             path.chmod(0o700)
-        return str(self._folder / "harness")
-
-    def remove(self) -> None:
-        """Delete the program."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        return str(self.folder / "harness")
 
 
 def _is_launcher(path: str) -> bool:
