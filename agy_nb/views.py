@@ -6,7 +6,7 @@ and they are imported when the first one is shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agy_nb.runtime.approval_gate import AskUser
     from agy_nb.runtime.turns.response import Response
     from agy_nb.widgets.chat.panel import ChatPanel
+    from agy_nb.widgets.comparison.branches_view import BranchesView
     from agy_nb.widgets.comparison.comparison_view import ComparisonView
     from agy_nb.widgets.usage.usage_view import UsageView
 
@@ -30,6 +31,11 @@ class Views(Protocol):
 
     def comparison_view(self, comparison: Comparison) -> ComparisonView:
         """Make a view of a comparison."""
+
+    async def branches_view(
+        self, agent: Agent, sides: Sequence[int | Agent | None]
+    ) -> BranchesView:
+        """Make a view of two branches."""
 
     def show(self, response: Response) -> None:
         """Show a response in the running cell, live while it runs."""

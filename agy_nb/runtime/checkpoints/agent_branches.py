@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 from agy_nb.errors import InvalidInputError
 from agy_nb.protocol import commands as c, replies as r
@@ -21,10 +21,12 @@ from agy_nb.runtime.checkpoints.checkpoint_log import CheckpointLog, turn_ids_of
 from agy_nb.runtime.checkpoints.turn_places import TurnPlace, turn_places
 from agy_nb.sdk.config.agent_settings import AgentSettings, listed, with_settings
 from agy_nb.sdk.deadlocks import running
+from agy_nb.views import views
 
 if TYPE_CHECKING:
     from agy_nb.runtime.agent import Agent
     from agy_nb.runtime.runtime import Runtime
+    from agy_nb.widgets.comparison.branches_view import BranchesView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,6 +246,39 @@ class AgentBranches(ABC):
         await self._state.ended_turns_kept()
         is_replay = self._state.session.database is None
         return turn_places(self._state.checkpoints, is_replay=is_replay)
+
+    async def compare_branches(self, *branches: int | Agent) -> BranchesView:
+        """Show two branches of the conversation side by side, with differences in words.
+
+        Args:
+            branches: One to compare with the agent's own turns, or two to compare with each other:
+                the number of an abandoned branch, from `abandoned`, or an agent that was forked.
+
+        Returns:
+            A view; the last line of a cell shows it.
+
+        Raises:
+            InvalidInputError: A branch does not exist, or the number of branches is not 1 or 2.
+            AgentNotStartedError: An agent has not started, or has ended.
+
+        Example:
+            >>> for word in ("one", "two"):
+            ...     response = await (await agent.chat(word))
+            >>> await agent.rewind(1)
+            >>> response = await (await agent.chat("other"))
+            >>> print((await agent.compare_branches(1)).to_markdown().splitlines()[0])
+            Agent 1 and Branch 1 part after turn 1.
+        """
+        self._must_be_started()
+        if len(branches) not in (1, 2):
+            msg = f"pass one or two branches to compare, got {len(branches)}"
+            raise InvalidInputError(msg, field="branches")
+        for each in branches:
+            if isinstance(each, bool) or not isinstance(each, int | AgentBranches):
+                msg = f"a branch must be a number from `abandoned` or an agent, got {each!r}"
+                raise InvalidInputError(msg, field="branches")
+        sides = (None, *branches) if len(branches) == 1 else branches
+        return await views().branches_view(cast("Agent", self), sides)
 
     def watch_branches(self, watch: Callable[[], None]) -> Callable[[], None]:
         """Call a function each time that the agent went to another turn.

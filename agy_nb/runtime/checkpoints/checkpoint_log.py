@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from weakref import WeakSet
@@ -271,8 +271,7 @@ class CheckpointLog:
 
     def shared(self, path: list[Checkpoint]) -> int:
         """Return the number of turns that a path has in common with the agent's own."""
-        ids = zip(self.entries, path, strict=False)
-        return sum(1 for _ in itertools.takewhile(lambda two: two[0].is_turn_of(two[1]), ids)) - 1
+        return shared_turns(self.entries, path)
 
     def go_to(self, turn: int, branch: int | None = None) -> AbandonedTurns | None:
         """Continue after a turn; the agent's own turns that are not on the way are abandoned.
@@ -308,6 +307,12 @@ class CheckpointLog:
 def turn_ids_of(checkpoints: Iterable[Checkpoint]) -> tuple[int, ...]:
     """Return the runtime's numbers of turns, as far as they are kept."""
     return tuple(each.turn_id for each in checkpoints if each.turn_id)
+
+
+def shared_turns(first: Sequence[Checkpoint], second: Sequence[Checkpoint]) -> int:
+    """Return the number of turns that two paths of a conversation have in common."""
+    both = zip(first[1:], second[1:], strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda two: two[0].is_turn_of(two[1]), both))
 
 
 def _held(path: list[Checkpoint]) -> list[int]:

@@ -25,6 +25,8 @@ from agy_nb.widgets.chat.conversation_export import (
     conversation_markdown,
 )
 from agy_nb.widgets.chat.panel_turns import PanelTurns
+from agy_nb.widgets.comparison.branch_turns import read_branches
+from agy_nb.widgets.comparison.branches_view import branches_html
 from agy_nb.widgets.response.cards import prompt, text_of
 from agy_nb.widgets.response.html_values import badge
 from agy_nb.widgets.response.static_html import Still
@@ -63,11 +65,13 @@ class ChatPanel(PanelTurns):
     def __init__(self, agent: Agent, *, past: tuple[Path, int] | None = None) -> None:
         super().__init__(agent, past=past)
         self._is_branching = False
+        self._compared = ""
         self._actions: dict[str, Callable[[messages.PanelAction], None]] = {
             "stop": self._stop,
             "retry": self._retry,
             "edit": self._edit,
             "clear": self._clear,
+            "compare": self._compare_branches,
         }
         self._stops.append(agent.grants.watch(self._show_grants))
         self._show_grants()
@@ -201,6 +205,18 @@ class ChatPanel(PanelTurns):
         finally:
             self._is_branching = False
         return True
+
+    def _compare_branches(self, message: messages.PanelAction) -> None:
+        branch = self._branches.sibling_of(message.node)
+        if branch is not None:
+            self._tasks.start(self._show_compared(branch))
+
+    async def _show_compared(self, branch: int) -> None:
+        """Show the agent's turns beside those of a branch, below the conversation."""
+        pair = await read_branches(self.agent, (None, branch))
+        self.transcript.drop(self._compared)
+        self._compared = self.transcript.add_page("Branches side by side", branches_html(pair))
+        self._touch()
 
     async def _send_from(self, node: str, parts: Sequence[PromptPart]) -> None:
         """Go back before a turn and send a prompt there."""

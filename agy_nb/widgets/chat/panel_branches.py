@@ -160,6 +160,16 @@ class PanelBranches:
     def _runs(self) -> bool:
         return any(not each.done for each in self.responses.values())
 
+    def sibling_of(self, node: str) -> int | None:
+        """Return the abandoned branch that parts here: of the version before, else the next one."""
+        place = self.place_of(node)
+        if place is None or place.turn_id is None:
+            return None
+        branches = [each.branch for each in place.versions]
+        at = branches.index(None)
+        around = branches[at - 1 : at] or branches[at + 1 : at + 2]
+        return around[0] if around else None
+
     async def go_before(self, node: str) -> None:
         """Take the agent back before the turn of a prompt, if that is part of the conversation.
 

@@ -53,10 +53,21 @@ def controls(*, differences: bool) -> str:
     )
 
 
-LEGEND = (
-    '<p class="agy-dim">Compared with the first variant: <ins>new words</ins>, '
-    "<del>missing words</del></p>"
-)
+NO_TURN = "the branch has no turn here"
+"""Reason of a run without a result that stands for the end of a branch."""
+
+
+def legend(first: str) -> str:
+    """Explain the marks of differences.
+
+    Args:
+        first: Name of the variant that the others are compared with.
+    """
+    return (
+        f'<p class="agy-dim">Compared with {escape(first)}: <ins>new words</ins>, '
+        "<del>missing words</del></p>"
+    )
+
 
 _SUMS = (
     ("n_ok", "OK", "{:,.0f}"),
@@ -122,31 +133,51 @@ def prompt_head(text: str, repeat: int | None) -> str:
     return f"<strong>{escape(cut)}</strong>{again}"
 
 
-def answers(runs: Sequence[RunResult], *, prompt: str, differences: bool) -> str:
-    """Render the answers of all variants to one prompt.
+def answers(runs: Sequence[RunResult], *, differences: bool) -> str:
+    """Render the answers of all variants. Prompts that differ are part of the cards.
 
     Args:
         runs: Their runs; the first one is compared with the others.
-        prompt: The prompt.
-        differences: Whether to mark differences from the first answer.
+        differences: Whether to mark differences from the first prompt and the first answer.
     """
-    whole = ""
-    if len(" ".join(prompt.split())) > _LONGEST_HEAD:
+    whole, prompt = "", runs[0].prompt
+    shows_prompts = not same_prompt(runs)
+    if not shows_prompts and len(" ".join(prompt.split())) > _LONGEST_HEAD:
         whole = f'<p class="agy-plain">{escape(clip(prompt))}</p>'
-    first = runs[0].answer if differences else None
+    first = runs[0] if differences else None
     cards = "".join(
-        _card(run, first if run is not runs[0] else None, differences=differences) for run in runs
+        _card(
+            run,
+            first if run is not runs[0] else None,
+            differences=differences,
+            shows_prompt=shows_prompts,
+        )
+        for run in runs
     )
     return f'{whole}<div class="agy-variants">{cards}</div>'
 
 
-def _card(run: RunResult, first: str | None, *, differences: bool) -> str:
+def same_prompt(runs: Sequence[RunResult]) -> bool:
+    """Return whether all runs have the same prompt."""
+    return len({run.prompt for run in runs}) == 1
+
+
+def _card(run: RunResult, first: RunResult | None, *, differences: bool, shows_prompt: bool) -> str:
     name = escape(run.variant)
+    compared = None if first is None else first.answer
+    prompt = _prompt(run, first) if shows_prompt and run.error != NO_TURN else ""
     return (
         f'<section class="agy-variant" aria-label="{name}"><div class="agy-variant-head">'
-        f"<strong>{name}</strong>{_status(run)}</div>{_answer(run, first, differences=differences)}"
+        f"<strong>{name}</strong>{_status(run)}</div>{prompt}"
+        f"{_answer(run, compared, differences=differences)}"
         f'{_calls(run)}<div class="agy-dim">{_facts(run)}</div>{_error(run)}</section>'
     )
+
+
+def _prompt(run: RunResult, first: RunResult | None) -> str:
+    text = clip(run.prompt)
+    found = None if first is None else marked(clip(first.prompt), text)
+    return f'<div class="agy-asked agy-plain">{found or escape(text)}</div>'
 
 
 def _status(run: RunResult) -> str:
@@ -225,6 +256,6 @@ def _error(run: RunResult) -> str:
         return ""
     if run.status != NOT_RUN:
         return f'<p class="agy-error">{escape(clip(run.error))}</p>'
-    soon = {RUNNING: "Running…", WAITING: "Waiting…"}
-    words = soon.get(run.error, f"Not run: {run.error}")
+    known = {RUNNING: "Running…", WAITING: "Waiting…", NO_TURN: "This branch ends earlier."}
+    words = known.get(run.error, f"Not run: {run.error}")
     return f'<p class="agy-dim">{escape(clip(words))}</p>'

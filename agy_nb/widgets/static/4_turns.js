@@ -89,7 +89,11 @@ function turns(root, send) {
     const name = row.contains(focused) ? focused.textContent : "";
     const made = [];
     if (!turn.at) made.push(turnButton("Show later turns", "Continue the later turns", turn.closed.at(-1), () => go(row, id)(turn.of, "")));
-    else if (turn.of > 1) made.push(switcher(turn, go(row, id)));
+    else if (turn.of > 1)
+      made.push(
+        switcher(turn, go(row, id)),
+        turnButton("Compare", "Show both branches side by side", turn.closed[turn.at - 1], () => send({ type: "compare", node: id })),
+      );
     if (kind === "prompt")
       made.push(
         turnButton("Edit", "Edit this prompt", turn.why_not, () => send({ type: "edit", node: id })),

@@ -195,6 +195,10 @@ class ConversationView:
         """Add a notice at the end, and return its node."""
         return self._add(kind="notice", head=escape(words))
 
+    def add_page(self, title: str, body: str) -> str:
+        """Add a page of HTML at the end, such as a comparison, and return its node."""
+        return self._add(kind="comparison", head=escape(title), body=body, fold="open")
+
     def set_controls(self, node: str, controls: TurnControls) -> None:
         """Change what the user can do with a turn."""
         self._tree.set_turn(node, controls)

@@ -118,7 +118,7 @@ class PanelAction(_Message):
         node: The prompt that it belongs to, empty for the latest.
     """
 
-    type: Literal["stop", "retry", "edit", "clear"]
+    type: Literal["stop", "retry", "edit", "clear", "compare"]
     node: _Word = ""
 
 

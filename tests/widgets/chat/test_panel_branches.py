@@ -293,3 +293,22 @@ async def test_turns_whose_number_was_forgotten_cannot_be_edited(monkeypatch):
     async with chatting("plan-1", "plan-2", "plan-3", **off) as (_, _, page):
         assert "that long ago" in controls(page, "plan-1")[1].why_not
         assert "checkpoints=" in controls(page, "plan-3")[1].why_not
+
+
+async def test_branches_are_shown_side_by_side_in_the_panel(monkeypatch):
+    async with chatting("plan-1", "plan-2", "plan-3", monkeypatch=monkeypatch) as (_, _, page):
+        page.say(type="rewrite", node=controls(page, "plan-2")[0], text="other-2")
+        await until(lambda: "re: other-2" in page.html())
+        await settled(page)
+        node = controls(page, "other-2")[0]
+        for _ in range(2):  # the second one replaces the first
+            page.say(type="compare", node=node)
+            await settled(page)
+        assert page.html().count("Branches side by side") == 1
+        assert "Agent 1 and Branch 1 part after turn 1." in page.html()
+        page.say(type="compare", node="n99")
+        page.say(type="compare", node=controls(page, "plan-1")[0])
+        page.say(type="switch", node=node, to=1)
+        await until(lambda: prompts(page)[:3] == ["plan-1", "plan-2", "plan-3"])
+        await settled(page)
+        assert "Branches side by side" not in page.html()

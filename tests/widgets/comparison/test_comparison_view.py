@@ -8,7 +8,7 @@ from agy_nb.analysis.metrics.turn_cost import Cost, dollars
 from agy_nb.assertions.observation import ObservedCall
 from agy_nb.experiments.progress import Progress, TerminalLine
 from agy_nb.experiments.results import RunResult, summary
-from agy_nb.widgets.comparison import answer_cards, comparison_text, comparison_view
+from agy_nb.widgets.comparison import answer_cards, answers_view, comparison_text
 from agy_nb.widgets.comparison.comparison_view import ComparisonView
 
 pytestmark = pytest.mark.blocking_allowed  # a widget looks whether its style sheet was edited
@@ -99,7 +99,7 @@ async def test_runs_that_failed_or_wait_say_why(show):
 
 
 async def test_long_answers_are_folded_and_rows_limited(show, monkeypatch):
-    monkeypatch.setattr(comparison_view, "MOST_ROWS", 2)
+    monkeypatch.setattr(answers_view, "MOST_ROWS", 2)
     view = show(*[result(answer="word " * 500, prompt=f"p{n}") for n in range(5)])
     html = view._page.html()
     assert html.count('<details class="agy-long">') == 2

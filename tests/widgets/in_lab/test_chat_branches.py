@@ -2,6 +2,7 @@
 
 from tests.widgets.in_lab.barriers import barriers
 from tests.widgets.in_lab.front_ends import BROWSER
+from tests.widgets.in_lab.test_pictures import looking
 
 pytestmark = BROWSER
 
@@ -73,7 +74,49 @@ def test_turns_say_why_they_cannot_be_edited(lab):
     assert "()" in lab.do("print(agent.abandoned)")
 
 
-def test_two_branches_side_by_side(lab):
+LONG = """
+ANSWERS = {
+    "Plan": "Day 1: the **Colosseum** and the Forum. Day 2: the Vatican museums.",
+    "cheaper": "Take the night train for 49 euros, sleep in a hostel and eat at the market.",
+    "longer": "Take the night train for 79 euros, sleep in a small hotel and eat at the market.",
+}
+model = ScriptedModel(
+    lambda r: say(next((ANSWERS[w] for w in ANSWERS if w in r.user_text), "Yes <b>sure</b>.")))
+await model.start()
+agent = await runtime.create_agent(model.config())
+for prompt in ("Plan a trip to Rome", "Make it cheaper, please", "And by <i>train</i>?"):
+    await agent.chat_text(prompt)
+await agent.rewind(1)
+await agent.chat_text("Make it longer, please")
+"""
+
+
+def test_branches_are_compared_from_the_panel_and_in_a_cell(lab):
+    lab.do(LONG)
+    panel = lab.run("agent.chat_ui()")
+    compare = panel.wait("button[aria-label='Show both branches side by side']")
+    compare.focus()
+    compare.press("Enter")
+    panel.wait("text=/Agent .* and Branch 1 part after turn 1/")
+    assert barriers(lab, panel, "branches_in_panel") == []
+    panel.picture("branches_in_panel")
+    cell = lab.run("await agent.compare_branches(1)")
+    cell.wait("ins >> text=hostel")
+    columns = cell.output.locator(".agy-view:not(.agy-still) details[open] .agy-variant")
+    for name, dark, width in (
+        ("branches_wide", False, 1400),
+        ("branches_zoomed", True, 700),
+        ("branches_narrow", False, 360),
+        ("branches_narrow_dark", True, 360),
+    ):
+        with looking(lab, dark=dark, size={"width": width, "height": 1100}):
+            assert barriers(lab, cell, name) == []
+            cell.picture(name)
+            left, right = columns.nth(0).bounding_box(), columns.nth(1).bounding_box()
+            assert (left["y"] == right["y"]) == (width > 700)  # Lab itself takes half of 700
+
+
+def test_two_panels_side_by_side(lab):
     lab.do(START + "await agent.rewind(1)\nawait agent.chat_text('Make it longer')\n")
     lab.do("import ipywidgets\nother = await agent.fork(branch=1)")
     row = lab.run("ipywidgets.HBox([agent.chat_ui(), other.chat_ui()])")

@@ -31,7 +31,7 @@ GOOD = [
     {"type": "rewrite", "node": "n1", "text": "x"},
     {"type": "switch", "node": "n1", "to": 2},
     {"type": "send", "text": "hi", "files": [{"name": "a", "mime_type": "b"}]},
-    *({"type": order} for order in ("stop", "retry", "edit", "clear")),
+    *({"type": order} for order in ("stop", "retry", "edit", "clear", "compare")),
 ]
 JUNK = [
     None,
