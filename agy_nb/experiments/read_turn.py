@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.analysis.live.turn_fold import fold_turns
 from agy_nb.analysis.metrics.turn_cost import Cost, turn_cost
-from agy_nb.assertions.observe import observe
+from agy_nb.assertions.observe import cost_of, observe
 from agy_nb.experiments.plan import PlannedRun
 from agy_nb.experiments.results import RunResult
 
 if TYPE_CHECKING:
+    from agy_nb.analysis.tables import Tables
     from agy_nb.runtime.turns.response import Response
 
 
@@ -58,6 +60,35 @@ def read_turn(run: PlannedRun, response: Response) -> RunResult:
         ttft=turns["ttft"][0],
         error="" if response.error is None else _words(response.error),
         response=response,
+    )
+
+
+def with_facts(result: RunResult, tables: Tables, turn_id: int) -> RunResult:
+    """Return a result with the status, the calls, the tokens and the times that tables have.
+
+    Args:
+        result: The result.
+        tables: The tables, which may not have the turn.
+        turn_id: Number of the turn.
+    """
+    turns = tables.frame("turns")
+    found = turns[turns["turn_id"] == turn_id]
+    if not turn_id or found.empty:
+        return result
+    row = found.iloc[-1]
+    known = row.notna()
+    seen, spent = observe(tables, turn=turn_id), cost_of(tables, turn=turn_id)
+    tokens = seen.tokens
+    return replace(
+        result,
+        status=row["status"] if known["status"] else "error",
+        calls=tuple(call for call in seen.calls if not call.is_subagents),
+        tokens=None if tokens.amount is None or tokens.is_lower_bound else int(tokens.amount),
+        cost_usd=spent.amount,
+        cost_is_lower_bound=spent.is_lower_bound,
+        duration=row["duration"].total_seconds() if known["duration"] else None,
+        ttft=row["ttft"].total_seconds() if known["ttft"] else None,
+        error=row["error_type"] if known["error_type"] else "",
     )
 
 

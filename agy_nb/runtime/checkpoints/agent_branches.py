@@ -266,8 +266,9 @@ class AgentBranches(ABC):
             ...     response = await (await agent.chat(word))
             >>> await agent.rewind(1)
             >>> response = await (await agent.chat("other"))
-            >>> print((await agent.compare_branches(1)).to_markdown().splitlines()[0])
-            Agent 1 and Branch 1 part after turn 1.
+            >>> view = await agent.compare_branches(1)
+            >>> [run.prompt for run in view.pair.rows[0]]
+            ['other', 'two']
         """
         self._must_be_started()
         if len(branches) not in (1, 2):

@@ -17,7 +17,7 @@ from agy_nb.widgets.tree.page_tree import PageTree
 MOST_ROWS = 50
 """Rows of answers that are shown."""
 
-Row = tuple[RunResult, ...]
+AnswerRow = tuple[RunResult, ...]
 """Answers that are shown side by side."""
 
 
@@ -31,12 +31,12 @@ class AnswersView(ViewWidget):
     def __init__(self, title: str) -> None:
         super().__init__("page", title)
         self._differences = True
-        self._rendered: dict[int, tuple[Row, bool, Upsert]] = {}
+        self._rendered: dict[int, tuple[AnswerRow, bool, Upsert]] = {}
         self._page = PageTree()
         self.view = PageView(self._page, self, self._static, self._on_act, self.refresh)
 
     @abstractmethod
-    def _rows(self) -> Sequence[Row]:
+    def _rows(self) -> Sequence[AnswerRow]:
         """Return the rows."""
 
     @abstractmethod
@@ -44,7 +44,7 @@ class AnswersView(ViewWidget):
         """Return the nodes above the rows."""
 
     @abstractmethod
-    def _row_head(self, row: Row) -> str:
+    def _row_head(self, row: AnswerRow) -> str:
         """Return the HTML of a row's head."""
 
     @abstractmethod
@@ -52,7 +52,7 @@ class AnswersView(ViewWidget):
         """Return where the rows are that are not shown."""
 
     @abstractmethod
-    def _texts(self, rows: Sequence[Row]) -> tuple[str, str]:
+    def _texts(self, rows: Sequence[AnswerRow]) -> tuple[str, str]:
         """Return the page as text and as Markdown."""
 
     def refresh(self) -> None:
@@ -79,7 +79,7 @@ class AnswersView(ViewWidget):
             nodes.append(Upsert(id="more", kind="notice", head=more))
         return nodes
 
-    def _row(self, number: int, row: Row) -> Upsert:
+    def _row(self, number: int, row: AnswerRow) -> Upsert:
         known = self._rendered.get(number)
         if known is not None and known[:2] == (row, self._differences):
             return known[2]

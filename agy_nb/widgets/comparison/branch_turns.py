@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from agy_nb.assertions.observe import cost_of, observe
 from agy_nb.errors import InvalidInputError
-from agy_nb.experiments.results import NOT_RUN, RunResult
+from agy_nb.experiments.read_turn import with_facts
+from agy_nb.experiments.results import RunResult
 from agy_nb.protocol.values import Message
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.checkpoints.checkpoint_log import Checkpoint, shared_turns
@@ -131,35 +131,4 @@ def _read(side: _Side, turn: int, tables: Tables) -> RunResult:
     number = side.path[turn].turn_id
     prompt, answer = side.texts.get(number, ("", ""))
     run = replace(run, prompt=prompt, answer=answer, status="ok")
-    row = _row(tables, number)
-    if row is None:
-        return run
-    seen, spent = observe(tables, turn=number), cost_of(tables, turn=number)
-    tokens = seen.tokens
-    return replace(
-        run,
-        status=row["status"] or NOT_RUN,
-        calls=tuple(call for call in seen.calls if not call.is_subagents),
-        tokens=None if tokens.amount is None or tokens.is_lower_bound else int(tokens.amount),
-        cost_usd=spent.amount,
-        cost_is_lower_bound=spent.is_lower_bound,
-        duration=_seconds(row["duration"]),
-        ttft=_seconds(row["ttft"]),
-        error=row["error_type"] or "",
-    )
-
-
-def _row(tables: Tables, number: int) -> dict[str, Any] | None:
-    turns = tables.frame("turns")
-    found = turns[turns["turn_id"] == number]
-    if not number or found.empty:
-        return None
-    row = found.iloc[-1]
-    return {
-        name: None if row.isna()[name] else row[name]
-        for name in ("status", "duration", "ttft", "error_type")
-    }
-
-
-def _seconds(value: Any) -> float | None:
-    return None if value is None else float(value.total_seconds())
+    return with_facts(run, tables, number)

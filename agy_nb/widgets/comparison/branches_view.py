@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from agy_nb.experiments.results import RunResult
 from agy_nb.widgets.comparison import answer_cards as cards, comparison_text
-from agy_nb.widgets.comparison.answers_view import MOST_ROWS, AnswersView, Row
+from agy_nb.widgets.comparison.answers_view import MOST_ROWS, AnswerRow, AnswersView
 from agy_nb.widgets.comparison.branch_turns import BranchPair
 from agy_nb.widgets.markdown.markup import escape
 from agy_nb.widgets.response.html_values import counted
@@ -36,19 +36,19 @@ class BranchesView(AnswersView):
         """
         return self._texts(self.pair.rows)[1]
 
-    def _rows(self) -> Sequence[Row]:
+    def _rows(self) -> Sequence[AnswerRow]:
         return self.pair.rows
 
     def _above(self) -> list[Upsert]:
         return _above(self.pair)
 
-    def _row_head(self, row: Row) -> str:
+    def _row_head(self, row: AnswerRow) -> str:
         return _row_head(row)
 
     def _more(self, rows: int) -> str:
         return f"of turns, up to turn {len(self.pair.common) + rows}."
 
-    def _texts(self, rows: Sequence[Row]) -> tuple[str, str]:
+    def _texts(self, rows: Sequence[AnswerRow]) -> tuple[str, str]:
         above = [(turn,) for turn in self.pair.common[-MOST_ROWS:]]
         lines = [words_of(self.pair), *comparison_text.text_rows([*above, *rows])]
         parts = [words_of(self.pair), *comparison_text.markdown_rows([*above, *rows])]
@@ -94,7 +94,7 @@ def _above(pair: BranchPair) -> list[Upsert]:
     return nodes + [_common(turn) for turn in common[-MOST_ROWS:]]
 
 
-def _row_head(row: Row) -> str:
+def _row_head(row: AnswerRow) -> str:
     if cards.same_prompt(row):
         return f"{_number(row[0])} {cards.prompt_head(row[0].prompt, None)}"
     return _number(row[0])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agy_nb.kernel.environment import current_kernel
 from agy_nb.widgets.comparison import answer_cards as cards, comparison_text
-from agy_nb.widgets.comparison.answers_view import AnswersView, Row
+from agy_nb.widgets.comparison.answers_view import AnswerRow, AnswersView
 from agy_nb.widgets.tree.nodes import Upsert
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class ComparisonView(AnswersView):
             self._timer = None
         super().close()
 
-    def _rows(self) -> list[Row]:
+    def _rows(self) -> list[AnswerRow]:
         runs, n = self._comparison.runs, len(self._comparison.variants)
         return [runs[at : at + n] for at in range(0, len(runs), n)]
 
@@ -71,7 +71,7 @@ class ComparisonView(AnswersView):
             Upsert(id="sums", kind="comparison", body=cards.sums(comparison.summary())),
         ]
 
-    def _row_head(self, row: Row) -> str:
+    def _row_head(self, row: AnswerRow) -> str:
         repeated = self._comparison.runs[-1].repeat > 1
         return cards.prompt_head(row[0].prompt, row[0].repeat if repeated else None)
 
@@ -79,7 +79,7 @@ class ComparisonView(AnswersView):
         del rows
         return "of answers in `.table`."
 
-    def _texts(self, rows: Sequence[Row]) -> tuple[str, str]:
+    def _texts(self, rows: Sequence[AnswerRow]) -> tuple[str, str]:
         progress = self._comparison.progress
         return comparison_text.text(progress, rows), comparison_text.markdown(progress, rows)
 
