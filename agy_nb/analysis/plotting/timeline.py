@@ -64,7 +64,8 @@ def timeline_chart(source: Source, turn_id: int | None, session_id: str | None) 
     said = said[~said["trajectory_id"].isin(timed)]  # pieces of answers show at least a part
     said = said.rename(columns={"first_at": "started_at", "last_at": "ended_at"})
     columns = ["trajectory_id", "started_at", "ended_at", "model"]
-    works = pd.concat([calls[columns], said.assign(model="answer")[columns]], ignore_index=True)
+    parts = [part[columns] for part in (calls, said.assign(model="answer")) if len(part)]
+    works = pd.concat(parts or [calls[columns]], ignore_index=True)  # pandas 2.2 warns of empty
     waits = waits.assign(asked=waits["tool"].fillna(waits["kind"].astype("string")))
     failed = _of(source.frame("errors"), turn).dropna(subset=["at"])
     failed = failed[failed["trajectory_id"].isin(rows)]

@@ -267,7 +267,7 @@ async def test_played_lines_take_their_recorded_time(clock):
     before = clock.time()
     clock.passed(30)
     clock.passed(12)
-    assert 42 <= clock.time() - before < 43
+    assert 41.999 < clock.time() - before < 43  # a clock that runs for days has few digits left
 
 
 async def test_time_that_a_tool_takes_is_not_counted_twice(clock):
