@@ -11,7 +11,7 @@ import pytest
 
 from tests.notebooks.refresh import NOTEBOOKS, execute, without_traces
 
-TUTORIALS = ("tools_and_approvals", "many_agents", "branches")
+TUTORIALS = ("tour", "tools_and_approvals", "many_agents", "branches")
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +64,11 @@ def test_every_task_is_done_once():
 def test_error_of_one_agent_is_no_error_of_another():
     shown = printed("many_agents", "return_exceptions=True")
     assert shown.splitlines() == ["['All is well.', 'BackendError']", "I am back."]
+
+
+def test_tour_denies_what_changes_data_and_replays_without_the_model():
+    assert "columns: ['city', 'price', 'note']" in printed("tour", "Drop the column note")
+    assert printed("tour", "replayed = await ask()").endswith("new requests to the model: 0\n")
 
 
 def test_a_fork_does_not_know_later_turns():
