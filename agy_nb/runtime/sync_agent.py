@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agy_nb.analysis.metrics.turn_cost import Cost
     from agy_nb.cassette.redaction import Rule
     from agy_nb.runtime.agent import Agent
+    from agy_nb.runtime.checkpoints.agent_branches import AbandonedBranch
 
 
 class SyncAgent:
@@ -189,6 +190,11 @@ class SyncAgent:
     def cost(self) -> Cost:
         """The cost of all turns so far; see `Agent.cost`."""
         return self._agent.cost
+
+    @property
+    def abandoned(self) -> tuple[AbandonedBranch, ...]:
+        """The turns that the agent has left with `rewind`; see `Agent.abandoned`."""
+        return self._agent.abandoned
 
     def compaction_indices(self) -> tuple[int, ...]:
         """List the steps at which the model's context was compacted.

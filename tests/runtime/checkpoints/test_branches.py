@@ -499,7 +499,7 @@ def test_scripts_fork_and_rewind_without_await():
     fork = agent.sync.fork(1, labels={"style": "brief"})
     assert fork.sync.is_idle()
     agent.sync.rewind(0)
-    assert [each.after_turn for each in agent.abandoned] == [0]
+    assert [each.after_turn for each in agent.sync.abandoned] == [0]
     agy.run(runtime.close())
 
 
