@@ -237,6 +237,8 @@ class PanelTurns(live_view.ViewWidget):
     def _on_error(self, error: BaseException) -> None:
         words = str(error) if isinstance(error, AgyError) else f"{type(error).__name__}: {error}"
         self.transcript.add_error(type(error).__name__, words)
+        if isinstance(error, AgentNotStartedError):
+            self._tasks.start(self._update_controls())
         self._touch()
 
     def close(self) -> None:
