@@ -71,9 +71,14 @@ endif
 # Starts no harness, kernel or browser, and waits for no process.
 QUICK = not (real or browser or alone or kernel_matrix or slow)
 
+# VS Code's widget manager; without npm, its test is skipped.
+VSCODE_WIDGETS = @vscode/jupyter-ipywidgets8@1.0.9
+
 .PHONY: front-ends
 front-ends: $(VENV)/.ready browser ## Install marimo, Voila, Panel, Solara and consoles, and test the views there
 	$(SYNC) --all-extras --group front-ends
+	mkdir -p build/npm
+	if command -v npm > /dev/null; then npm pack --silent --pack-destination build/npm $(VSCODE_WIDGETS); fi
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(IN_SERVERS) $(ARGS)
 
 .PHONY: pictures

@@ -15,6 +15,7 @@ LAB = "widgets/in_lab"
 KEPT = "test_notebook_without_its_kernel_has_all_that_was_there"
 SERVERS = "widgets/in_servers/test_servers.py"
 TERMINALS = "widgets/in_servers/test_terminals.py"
+VSCODE = "widgets/in_servers/test_vscode.py"
 QTCONSOLE = "widgets/in_servers/test_qtconsole.py"
 TEXT = "test_terminal_streams_asks_and_prints_pages"
 
@@ -22,6 +23,11 @@ TEXT = "test_terminal_streams_asks_and_prints_pages"
 def _server(test: str, *more: str) -> dict[str, str]:
     shown = ("stream", "approve", "question", "stop", "panel", "usage", *more)
     return dict.fromkeys(shown, f"{SERVERS}::{test}")
+
+
+def _vscode() -> dict[str, str]:
+    shown = ("stream", "approve", "question", "stop", "panel", "usage", "browse")
+    return dict.fromkeys(shown, f"{VSCODE}::test_vscodes_manager_shows_streams_and_asks")
 
 
 def _terminal() -> dict[str, str]:
@@ -72,7 +78,7 @@ SEEN: dict[str, dict[str, str]] = {
     "nbconvert": dict.fromkeys(
         ("static", "panel", "usage", "browse"), f"{NO_STDIN}::test_nbconvert_has_every_view"
     ),
-    "VS Code": {},
+    "VS Code (widget manager)": _vscode(),
     "Colab": {},
 }
 
