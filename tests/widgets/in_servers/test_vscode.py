@@ -13,7 +13,7 @@ import pytest
 from tests.widgets.in_lab import front_ends
 from tests.widgets.in_lab.front_ends import BROWSER, ROOT, SCREENSHOTS
 from tests.widgets.in_servers.front_end_server import AGENT, send
-from tests.widgets.in_servers.test_servers import TURNS, choose_and_stop
+from tests.widgets.in_servers.test_servers import TOKENS, TURNS, choose_and_stop
 
 PACKAGES = ROOT / "build" / "npm"
 MANAGER = PACKAGES / "vscode-jupyter-ipywidgets8-1.0.9.tgz"
@@ -97,7 +97,7 @@ def test_vscodes_manager_shows_streams_and_asks(lab):
     shown.locator("button >> text=Allow once").first.click()
     shown.locator("h1 >> text=Done").first.wait_for()
     choose_and_stop(shown)
-    shown.locator(".agy-usage-table td >> text=/,/").first.wait_for()  # tokens of the turns
+    shown.locator(TOKENS).first.wait_for()
     shown.locator("text=plain_chat").first.wait_for()
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / "vscode.png")
