@@ -251,8 +251,6 @@ class Comparison:
         return cost_of(self._results.values())
 
     def __repr__(self) -> str:
-        done = len(self._results)
-        return (
-            f"<Comparison: {len(self.variants)} variants, {len(self.prompts)} prompts, "
-            f"{done} of {len(self._planned)} runs done>"
-        )
+        done, planned = len(self._results), len(self._planned)
+        variants, prompts = len(self.variants), len(self.prompts)
+        return f"<Comparison: runs {done}/{planned}, variants {variants}, prompts {prompts}>"

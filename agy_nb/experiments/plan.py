@@ -129,8 +129,8 @@ def check_name(name: object) -> str:
     """
     if not isinstance(name, str) or not name.strip() or problem_of("variant", name):
         msg = (
-            "the name of a variant must be one line of 1 to "
-            f"{LONGEST_VALUE} characters, got {str(name)[:80]!r}"
+            "the name of a variant must be a text of one line, of 1 to "
+            f"{LONGEST_VALUE} characters, got {repr(name)[:80]}"
         )
         raise InvalidInputError(msg, field="variants")
     return name

@@ -71,7 +71,7 @@ async def test_a_run_per_variant_prompt_and_repeat(runtime):
     assert (table["ttft"] <= table["duration"]).all()
     assert table["error"].isna().all()
     assert runtime.agent_ids == ()
-    assert repr(found) == "<Comparison: 2 variants, 2 prompts, 8 of 8 runs done>"
+    assert repr(found) == "<Comparison: runs 8/8, variants 2, prompts 2>"
 
 
 async def test_the_summary_has_means_with_intervals(runtime):

@@ -146,7 +146,8 @@ async def _found(state: AgentState, message: c.Fork) -> tuple[int, list[Checkpoi
     if now_wanted and not state.is_idle:
         await state.idle_signal()
     await state.ended_turns_kept()
-    turn = index_of(message.turn, len(path) - 1)
+    where = "the conversation" if state.is_idle else "the conversation, without the turn that runs,"
+    turn = index_of(message.turn, len(path) - 1, where)
     last = path is log.entries and turn == log.turns
     missing = not path[turn].pages and not path[turn].is_new
     if last and missing and state.is_idle and (database := state.session.database) is not None:
@@ -168,12 +169,26 @@ async def _branch_point(
     point = replace(point, conversation_id=conversation)
     if session.database is None:  # a replay
         return replace(point, save_dir=folder)
-    pages = await state.checkpoints.pages_of(checkpoint, turn)
+    pages = await _pages(state, checkpoint, turn)
     try:
         folder = await run_in_thread(_write, folder, f"{conversation}.db", pages)
     except OSError as error:
         raise CheckpointError(f"the copy for the fork cannot be written: {error}") from error
     return replace(point, save_dir=folder)
+
+
+async def _pages(state: AgentState, checkpoint: Checkpoint, turn: int) -> list[bytes]:
+    """Read the copy of a checkpoint, or the conversation itself if only that is undamaged."""
+    log = state.checkpoints
+    try:
+        return await log.pages_of(checkpoint, turn)
+    except CheckpointError:
+        database = state.session.database
+        if checkpoint is not log.entries[-1] or not state.is_idle or database is None:
+            raise
+    from agy_nb.runtime.checkpoints.database import read_pages  # loads sqlite3
+
+    return await run_in_thread(read_pages, database)
 
 
 def _write(folder: str | None, name: str, pages: list[bytes]) -> str:

@@ -386,6 +386,9 @@ async def test_a_damaged_checkpoint_forks_nothing_and_the_agent_goes_on():
             with pytest.raises(agy.CheckpointError, match="after turn 1 cannot be restored"):
                 await attempt(1)
         assert len(runtime.agent_ids) == 1
+        for fork in (await agent.fork(), await agent.fork(-1)):  # the conversation itself is sound
+            await fork.chat_text("prompt-4")
+            assert asked(model) == ["prompt-1", "prompt-2", "prompt-4"]
         await agent.chat_text("prompt-3")
         assert asked(model) == ["prompt-1", "prompt-2", "prompt-3"]
 
