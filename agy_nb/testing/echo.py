@@ -1,8 +1,8 @@
 """A model without a script, which repeats the prompt.
 
 An answer depends on the request only. So it is the same in every run, and any number of agents and
-subagents can share one model. The model calls tools of the user, and none of the harness (files,
-commands, the web).
+subagents can share one model. The model calls tools of the user. It calls tools of the harness
+(a command, a question, a subagent) only for the few prompts of `echo_prompts`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from agy_nb.testing import echo_prompts
 from agy_nb.testing.model_request import DeclaredTool, ModelRequest, SentToolResult
 from agy_nb.testing.model_server import ECHO
 from agy_nb.testing.script.model_turn import ModelTurn
@@ -81,6 +82,15 @@ class EchoModel(ScriptedModel):
     The model leaves out optional arguments. It does not call a tool that requires a list or an
     object.
 
+    A prompt that consists only of one of these texts shows a feature of agents:
+
+    - "Run ls", or "Run" and a command in backticks: requests the command, which the agent's
+      policies and approvals then allow or deny
+    - "Ask me": asks a question, if the agent's capabilities allow questions
+    - "Think": streams a thought before the answer
+    - "Use a subagent": starts a subagent
+    - "Fail": the model call fails, and the next prompt works
+
     Args:
         word_delay_s: Seconds between two words. Long answers use a shorter delay, so that an answer
             takes one second at most.
@@ -113,6 +123,8 @@ def echo(request: ModelRequest) -> ModelTurn:
     text = request.user_text.strip()
     if tool := _asked_for(text, request.tools):
         return _called(tool, text)
+    if turn := echo_prompts.answer(request):
+        return turn
     if not text:
         return say("You said nothing.")
     hint = f"\n\n{HINT}" if len(request.user_texts) == 1 else ""
@@ -120,6 +132,8 @@ def echo(request: ModelRequest) -> ModelTurn:
 
 
 def _reported(result: SentToolResult) -> str:
+    if said := echo_prompts.report(result):
+        return said
     value = result.value
     return f"{result.name} says: {result.text.strip() if value is None else value}"
 

@@ -6,6 +6,7 @@ import pytest
 
 from agy_nb.testing import EchoModel
 from agy_nb.testing.echo import HINT, echo
+from agy_nb.testing.echo_prompts import EXAMPLES
 from agy_nb.testing.model_request import ModelRequest
 from agy_nb.testing.model_server import GEMINI
 from agy_nb.testing.script.model_turn import FunctionCall, InlineImage
@@ -21,6 +22,7 @@ WEATHER = {
         "required": ["city", "toolAction"],
     },
 }
+RUN_COMMAND = {"name": "run_command"}
 
 
 def asked(*prompts, tools=(), result=None, **body):
@@ -152,6 +154,59 @@ def test_it_draws_a_picture_when_asked_for_one():
 @pytest.mark.parametrize("prompt", ["hi", "get_weather in Paris", "get_weather 1 2 3"])
 def test_it_says_the_same_in_every_run(prompt):
     assert echo(asked(prompt, tools=[WEATHER])) == echo(asked(prompt, tools=[WEATHER]))
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "I think so",
+        "Think about it",
+        "Can you ask me?",
+        "Run the tests",
+        "run away",
+        "Run ls and tell me what you see",
+        "Run `ls` now",
+        "run ``",
+        "run",
+        "`ls`",
+        "Use a subagent for this",
+        "Why did it fail?",
+        "fail fast",
+        "run `ls\nrm notes.txt`",
+    ],
+)
+def test_other_prompts_are_repeated(prompt):
+    assert echo(asked("first", prompt, tools=[RUN_COMMAND])).text == f"You said: {prompt}"
+
+
+@pytest.mark.parametrize("task", ["run ls", "fail", "think"])
+def test_message_of_another_agent_is_no_prompt_of_the_user(task):
+    # A subagent's commands run without the policies of the agent.
+    message = f"<SYSTEM_MESSAGE>\n[Message] sender=a content={task}\n</SYSTEM_MESSAGE>"
+    said = echo(asked("first", message, tools=[RUN_COMMAND]))
+    assert said.text == f"You said: {task}"
+
+
+def test_tool_of_the_user_comes_first():
+    think = {"name": "think", "parametersJsonSchema": {"properties": {}}}
+    assert echo(asked("think", tools=[think])).parts == (FunctionCall("think", {}),)
+
+
+def test_agent_with_a_response_schema_still_fills_it():
+    finish = {"name": "finish", "parametersJsonSchema": {"properties": {}}}
+    assert echo(asked("run ls", tools=[finish, RUN_COMMAND])).parts[0].name == "finish"
+
+
+def test_result_with_backticks_stays_in_its_block():
+    body = {"name": "run_command", "response": {"output": "Created At: now\n```\n# x\n```"}}
+    request = asked("run ls")
+    request.body["contents"].append({"role": "model", "parts": [{"functionResponse": body}]})
+    assert echo(request).text == "run_command says:\n\n````\n```\n# x\n```\n````"
+
+
+@pytest.mark.parametrize("prompt", EXAMPLES)
+def test_each_example_of_the_chat_panel_is_known(prompt):
+    assert not echo(asked(prompt)).text.startswith("You said")
 
 
 async def test_a_long_answer_takes_no_longer_than_a_second(client):
