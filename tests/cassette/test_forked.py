@@ -54,6 +54,30 @@ def test_agent_of_a_forked_process_is_never_a_live_one(tmp_path):
         assert "parent: Hello" in shown or "parent: You said" in shown
 
 
+FORKS_AND_LEAVES = """
+import os, subprocess, sys
+import agy_nb as agy
+
+with agy.use_cassette(sys.argv[1], "all"):
+    child = os.fork()
+    if child == 0:
+        subprocess.run(["true"], check=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+    subprocess.run(["true"], check=True)
+"""
+
+
+def test_forked_process_that_starts_a_child_leaves_no_folder(tmp_path):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    subprocess.run(
+        [sys.executable, "-c", FORKS_AND_LEAVES, str(tmp_path / "c")],
+        env={**os.environ, "TMPDIR": str(folder)}, timeout=60, check=True,
+    )  # fmt: skip
+    assert list(folder.glob("agy-nb-refused-*")) == []
+
+
 SPAWNS = """
 import asyncio, multiprocessing, os, subprocess, sys
 from concurrent.futures import ProcessPoolExecutor

@@ -8,6 +8,7 @@ error. A child that imports agy_nb refuses agents by itself, and forgets this pr
 
 Rule 1: only the environment of children changes, not that of this process.
 Rule 2: a launcher of `agy-nb harness` stays, because it records or replays the child.
+Rule 3: a forked process writes and removes nothing, because it may leave without a clean-up.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def refused(words: str) -> Iterator[None]:
         yield
     finally:
         subprocess.Popen.__init__ = start  # type: ignore[method-assign]
-        if refuser.folder is not None:
+        if refuser.folder is not None and refuser.is_here:
             shutil.rmtree(refuser.folder, ignore_errors=True)
 
 
@@ -76,7 +77,13 @@ class _Refuser:
 
     def __init__(self, words: str) -> None:
         self._words = words
+        self._process = os.getpid()
         self.folder: Path | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this process is the one that uses the cassette, and not a fork of it."""
+        return os.getpid() == self._process
 
     def around(self, start: Callable[..., None]) -> Callable[..., None]:
         """Return `Popen.__init__` with the variable in the child's environment."""
@@ -92,6 +99,8 @@ class _Refuser:
     def _environ(self, environ: Mapping[Any, Any]) -> Mapping[Any, Any]:
         named = environ.get(PATH_VARIABLE) or ""
         if BEFORE in environ or (named and _is_launcher(named)):
+            return environ
+        if self.folder is None and not self.is_here:
             return environ
         return {**environ, PATH_VARIABLE: self._program(), BEFORE: named}
 
