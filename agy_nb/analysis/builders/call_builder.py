@@ -7,6 +7,8 @@ module infers them. Each trajectory of an agent makes one request at a time:
 2. Output of the model, or an error of the harness about it, shows that the request was answered.
 3. Usage ends the request: its tokens are known. Usage can come after the first events of the tools
    that the answer calls, but not after the next answer.
+4. The next request is sent after the results of all tools that the answer calls. The harness can
+   announce calls of one answer after the results of others, and after its usage.
 
 If a request was answered and the next answer or the end of the turn comes before its usage, its
 tokens are unknown: they were spent, and no sum includes them. `read.model_requests` reads the
@@ -59,6 +61,7 @@ class CallBuilder(ToolBuilder):
             if not thread.depth:
                 self.request_due(thread, at)
                 thread.attempt = 1
+                thread.open_calls.clear()
 
     def answers(self, thread: OpenTrajectoryRow, at: float | None, *, spoke: bool = True) -> None:
         """Note that an answer of the model begins, with text or thoughts or (`spoke`) without."""
@@ -132,7 +135,7 @@ class CallBuilder(ToolBuilder):
 
         If the answer has text, tools can be done while the harness still reads the answer.
         """
-        if thread.answered and not thread.spoke:
+        if thread.answered and not thread.spoke and not thread.open_calls:
             thread.over = True
 
     def at_rest(self, thread: OpenTrajectoryRow, at: float | None, *, failed: bool = True) -> None:
@@ -148,6 +151,7 @@ class CallBuilder(ToolBuilder):
         elif thread.asking and not failed:
             self.lost(thread, at, "cut")
         thread.asking = False
+        thread.open_calls.clear()
 
     def halted(self, at: float | None) -> None:
         """Close every request of a turn that was cancelled. Running tools send none."""

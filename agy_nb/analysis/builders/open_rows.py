@@ -128,6 +128,7 @@ class OpenTrajectoryRow:
     Attributes:
         steps: Those of this turn, by their index.
         unread_results: Keys of the tool calls since the latest metered model call.
+        open_calls: Keys of the tool calls without a result.
         closed: The highest step that is not kept any more.
         tokens_before: Reading of its token counter before the session.
         reading: Latest reading of its token counter.
@@ -165,6 +166,7 @@ class OpenTrajectoryRow:
         "model",
         "model_source",
         "n_steps",
+        "open_calls",
         "over",
         "parent",
         "piece_at",
@@ -210,6 +212,7 @@ class OpenTrajectoryRow:
         self.attempt = 1
         self.last_call: int | None = None
         self.unread_results: list[str] = []
+        self.open_calls: set[str] = set()
         self._waiting: list[str] = []
         self.steps: dict[int, OpenStepRow] = {}
         self._before: dict[int, OpenStepRow] = {}

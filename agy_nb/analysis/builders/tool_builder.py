@@ -145,7 +145,8 @@ class ToolBuilder(ABC):
         self._tools[key] = _RunningTool(row, at, thread, tool)
         if self._row_of(key) is None:
             thread.unread_results.append(key)
-            self.announces(thread, at)
+            self._announced(thread, key, at)
+        thread.open_calls.add(key)
         self._rows_of_calls[key] = row
         if self.turn is not None:
             self.turn.tools += 1
@@ -171,7 +172,17 @@ class ToolBuilder(ABC):
             return
         self._rows_of_calls[key] = -1  # its row comes with the call
         thread.unread_results.append(key)
-        self.announces(thread, thread.last)
+        self._announced(thread, key, thread.last)
+
+    def _announced(self, thread: OpenTrajectoryRow, key: str, at: float | None) -> None:
+        """Note a new call. If another call is open, both belong to the same answer of the model.
+
+        The harness asks the model after the last result only. It may announce calls of one answer
+        after the results of others, and after the usage.
+        """
+        if not thread.open_calls:
+            self.announces(thread, at)
+        thread.open_calls.add(key)
 
     def read_by(self, key: str, call_index: int) -> None:
         """A model call has read the result of a tool call."""
@@ -211,6 +222,7 @@ class ToolBuilder(ABC):
         if open_ is None:
             return False
         row, began, thread, tool = open_
+        thread.open_calls.discard(key)
         if self._ended_in != self.turn_id:
             self._ended.clear()
             self._ended_in = self.turn_id

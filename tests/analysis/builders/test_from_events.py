@@ -71,6 +71,31 @@ def test_error_of_the_last_step_that_ends_the_turn_is_one_error():
         assert one([turn], "turns")["http_code"] == 401
 
 
+def events_of_call(n):
+    """What the harness reports of one of several calls, in this order."""
+    call_id = f"call-{n}"
+    step = {"step_index": n, "kind": "tool_call", "source": "model", "target": "environment"}
+    about = {"trajectory": ROOT, "tool": "add", "call_id": call_id}
+    return [
+        e.Step(**step, **about, status="active"),
+        e.ToolCall(trajectory=ROOT, call_id=call_id, name="add", step_index=n),
+        e.ToolResult(trajectory=ROOT, call_id=call_id, name="add", result=n),
+        e.Step(**step, **about, status="done"),
+    ]
+
+
+@given(st.permutations([2, 3, 4, 5] * 4), st.integers(2, 18))
+def test_calls_of_one_answer_are_one_request_however_they_overlap(order, usage_at):
+    """On a busy machine, calls are announced after results of others, and after the usage."""
+    first, rest = events_of_call(1), {n: events_of_call(n) for n in (2, 3, 4, 5)}
+    log = [*first[:2], *(rest[n].pop(0) for n in order), *first[2:]]
+    log.insert(usage_at, metered(total_tokens=10))
+    text = e.Text(trajectory=ROOT, text="15", step_index=6)
+    turn = Turn(event_log=[begun(), *log, text, metered(total_tokens=20), over()])
+    assert table([turn], "model_calls")["status"].tolist() == ["metered", "metered"]
+    assert one([turn], "turns")["n_usage_unknown"] == 0
+
+
 def test_request_of_a_cancelled_turn_has_unknown_usage():
     text = e.Text(trajectory=ROOT, text="One, ")
     row = one([Turn(event_log=[begun(), text, over(e.TurnState.CANCELLED)])], "turns")
