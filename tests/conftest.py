@@ -6,6 +6,7 @@ import gc
 import importlib.util
 import ipaddress
 import os
+import signal
 import socket
 import sys
 import threading
@@ -42,6 +43,10 @@ settings.load_profile("agy")
 # and the SDK again, which costs more than most of the tests.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# A shell that starts the tests in the background has Ctrl-C ignored, also in all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Your environment may set these. No test may depend on them or use a key.
 FOREIGN_VARIABLES = (
