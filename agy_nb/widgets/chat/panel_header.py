@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from agy_nb.cassette import echo_model
 from agy_nb.protocol.events import Usage
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.turns.response import Response
@@ -31,11 +32,15 @@ def about(agent: Agent) -> dict[str, Any]:
         "name": f"Agent {agent.id}",
         "model": _shown(Path(model).name),
         "tools": [_shown(tool.name) for tool in tools],
-        "examples": _examples(own),
+        "examples": _examples(own, model),
     }
 
 
-def _examples(tools: Sequence[str]) -> list[str]:
+def _examples(tools: Sequence[str], model: str) -> list[str]:
+    if model == echo_model.NAME:  # it would only repeat a question
+        from agy_nb.testing.echo_prompts import EXAMPLES
+
+        return [*(f"Call {tool} for Paris" for tool in tools[:1]), *EXAMPLES]
     if tools:
         return [f"Show me what {tools[0]} does.", "What can you do with your tools?"]
     return ["What can you help me with?", "Which files are in this folder?"]

@@ -5,6 +5,7 @@ import pytest
 from tests.widgets.in_lab.barriers import barriers
 from tests.widgets.in_lab.cells import TURNS
 from tests.widgets.in_lab.front_ends import BROWSER
+from tests.widgets.in_lab.test_pictures import looking
 
 pytestmark = BROWSER
 
@@ -252,6 +253,31 @@ def test_panel_that_is_empty_says_what_the_agent_is_and_suggests_prompts(lab):
     panel.footer()
     assert panel.wait(".agy-welcome", state="attached").is_hidden()
     panel.picture("chat_header")
+
+
+def test_empty_panel_on_the_echo_model_offers_prompts_that_show_something(lab):
+    lab.do(
+        "from agy_nb.testing import EchoModel\n"
+        "model = await EchoModel().start()\n"
+        "approver = agy.widgets.approve()\n"
+        "agent = await runtime.create_agent(model.config(), tools=[delete], ask_user=approver)"
+    )
+    panel = lab.run("agent.chat_ui()")
+    panel.wait(".agy-example >> text=Use a subagent")
+    shown = panel.output.locator(".agy-example").all_inner_texts()
+    own, *others = shown
+    assert own == "Call delete for Paris"
+    assert others == ["Run ls", "Ask me", "Think", "Use a subagent", "Fail"]
+    for dark in (False, True):
+        with looking(lab, dark=dark, size={"width": 1400, "height": 1100}):
+            for width in (1400, 700):  # `barriers` looks at 320
+                lab.page.set_viewport_size({"width": width, "height": 1100})
+                panel.picture(f"chat_empty_echo_{width}_{'dark' if dark else 'light'}")
+    assert barriers(lab, panel, "chat_empty_echo") == []
+    panel.click("Run ls")
+    panel.click("Send")
+    panel.wait("button:enabled >> text=Allow once").click()
+    panel.wait("text=run_command says")
 
 
 def test_every_turn_can_be_sent_again_and_copied(lab):
