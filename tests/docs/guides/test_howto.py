@@ -19,6 +19,7 @@ RUN = {  # here and in test_tasks.py
     "changed_prompt.md",
     "choose_model.md",
     "labels.md",
+    "no_key.md",
     "outlier.md",
     "parallel.md",
     "personal_data.md",

@@ -10,6 +10,7 @@ import pytest
 
 import agy_nb as agy
 from agy_nb import cli
+from agy_nb.testing.echo_prompts import EXAMPLES
 from tests.docs import pages
 
 pytestmark = [
@@ -21,6 +22,7 @@ SEARCHES = {
     "parallel": "parallel.md",
     "gather": "parallel.md",
     "choose a model": "choose_model.md",
+    "without a key": "no_key.md",
     "stop a tool": "stop_a_tool.md",
     "label": "labels.md",
     "outlier": "outlier.md",
@@ -103,6 +105,24 @@ async def test_changed_prompt(notebook, capsys):
     assert "userInput.parts[0].text differs" in said
     assert "How is the weather today?" in said
     await notebook["model"].stop()
+
+
+async def test_no_key(notebook, capsys, monkeypatch):
+    monkeypatch.delenv("GEMINI_API_KEY", raising=False)
+    await pages.run("howto/no_key.md", notebook)
+    said = capsys.readouterr().out
+    assert "The agent wants get_weather: {'city': 'Paris'}" in said
+    assert "get_weather says: sunny in Paris" in said
+    assert "The agent wants run_command" in said
+    assert "The command exited with code 0." in said
+    assert "You skipped the question." in said
+    assert "HTTP 400" in said
+    assert said.splitlines()[-1] == "You said: Hello again"
+
+
+def test_no_key_lists_the_prompts_of_the_echo_model():
+    listed = re.findall(r"^\| (\w[^|]*?) \|", pages.read("howto/no_key.md"), re.MULTILINE)
+    assert set(EXAMPLES) <= set(listed)
 
 
 async def test_share_notebook(notebook, capsys):
