@@ -278,6 +278,17 @@ def test_empty_panel_on_the_echo_model_offers_prompts_that_show_something(lab):
     panel.click("Send")
     panel.wait("button:enabled >> text=Allow once").click()
     panel.wait("text=run_command says")
+    for prompt, answer in (
+        ("Ask me", "This agent cannot ask questions"),
+        ("Think", "I have thought about it."),
+        ("Fail", "You asked the echo model to fail"),
+    ):
+        panel.prompt(prompt)
+        panel.wait(f"text={answer}")
+    panel.prompt("Use a subagent")
+    panel.wait("button:enabled >> text=Allow once").click()
+    panel.wait("text=The subagent answered: Hello from the subagent.")
+    panel.picture("chat_echo")
 
 
 def test_every_turn_can_be_sent_again_and_copied(lab):
