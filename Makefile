@@ -2,7 +2,7 @@
 #   make demo    set up .venv and run the quickstart notebook
 #   make quick   run the fast tests, in less than a minute
 #   make test    set up what the tests need and run them all
-# More: lab, notebooks, front-ends, pictures, cassettes, coverage, bench, soak, mutants, docs, check, fmt, lock, clean.
+# More: lab, notebooks, front-ends, pictures, screencast, cassettes, coverage, bench, soak, mutants, docs, check, fmt, lock, clean.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -85,6 +85,10 @@ front-ends: $(VENV)/.ready browser ## Install marimo, Voila, Panel, Solara and c
 pictures: $(VENV)/.ready browser ## Make the pictures of the documentation again
 	AGY_PICTURES=1 $(BIN)/python -m pytest $(IN_BROWSER)/test_pictures.py $(IN_BROWSER)/test_comparisons.py $(ARGS)
 	$(BIN)/python -m tests.docs.plot_pictures
+
+.PHONY: screencast
+screencast: $(VENV)/.ready browser ## Film the screencast of the documentation again
+	AGY_SCREENCAST=1 $(BIN)/python -m pytest $(IN_BROWSER)/test_screencast.py $(ARGS)
 
 .PHONY: quick
 quick: $(VENV)/.ready ## Run the fast tests of every package, in less than a minute

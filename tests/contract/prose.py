@@ -35,7 +35,7 @@ PATTERNS = {
 }
 BARE = re.compile(r"^(It|They|This|That)\.?$")
 
-ALLOWED = {"what ... is": 3}
+ALLOWED = {"what ... is": 2}
 """How often a pattern may still be found: quotations and the rare sentence that needs it."""
 
 

@@ -20,6 +20,20 @@ def test_every_picture_is_shown_once():
     assert sorted(SHOWN) == sorted(path.stem for path in IMAGES.glob("*.png"))
 
 
+def test_screencast_is_shown_short_and_small():
+    path = IMAGES / "screencast.webp"
+    assert "images/screencast.webp" in pages.read("gallery.md")
+    assert path.stat().st_size < 3_000_000
+    with Image.open(path) as film:
+        seconds = 0.0
+        for place in range(film.n_frames):
+            film.seek(place)
+            film.load()
+            seconds += film.info["duration"] / 1000
+        assert film.n_frames > 50
+    assert 45 <= seconds <= 120
+
+
 def test_there_is_a_picture_of_every_plot():
     plots = {name for name in dir(Tables) if name.startswith("plot_")}
     assert plots == {*plot_pictures.PLOTS, "plot_latency"}
