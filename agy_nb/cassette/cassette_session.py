@@ -232,11 +232,13 @@ class CassetteSession:
     def release(self) -> None:
         """Stop intercepting harness starts."""
         global _active  # noqa: PLW0603 - one process, one seam
-        if self._files.recorder is not None:
-            self._files.recorder.stop()
-        self._files.unrecorded.stop()
-        self._stack.close()
-        _active = None
+        try:
+            if self._files.recorder is not None:
+                self._files.recorder.stop()
+            self._files.unrecorded.stop()
+            self._stack.close()
+        finally:  # a failure must not keep the next cassette from being used
+            _active = None
 
     def finish(self, error: BaseException | None) -> None:
         """Save the recording. Writes the disk."""
@@ -244,6 +246,9 @@ class CassetteSession:
             self.prepare()  # the block started no agent, so all recorded sessions are unplayed
         with self._files.opening:  # a start that was cancelled may still open files in its thread
             self._files.is_over = True
+        from agy_nb.sdk.process.refused_harness import remove_programs
+
+        remove_programs()
         try:
             for start in self._replayed:  # removing a folder takes time; we are in a thread
                 start.forget_new_folder()

@@ -260,8 +260,10 @@ class SessionMatcher:
     def _may_play(self, playing: _Playing, other: RecordedSession) -> bool:
         """Return whether an agent that began with one session can go on with another."""
         mine = playing.machine.session
-        begin = self._beginnings
-        return (begin[mine.number] == begin[other.number] and opening(mine) == opening(other)) and (
+        begin, there = self._beginnings[mine.number], self._beginnings[other.number]
+        if not (begin == there or begin is None or there is None):
+            return False
+        return opening(mine) == opening(other) and (
             self._digests[mine.number] == self._digests[other.number] or self._fits(playing, other)
         )
 

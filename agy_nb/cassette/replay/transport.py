@@ -7,7 +7,7 @@ to its harness.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from agy_nb.cassette.storage.format import Frame, parse_frame
 from agy_nb.errors import InvalidMessageError
 from agy_nb.protocol.codec import event_of
 from agy_nb.protocol.events import Event
-from agy_nb.wire.frames import INITIALIZED, given_id
+from agy_nb.wire.frames import INITIALIZED, TURN_KINDS, given_id, kind_of
 
 if TYPE_CHECKING:
     from agy_nb.sdk.process.launch import Connected, HarnessStart
@@ -105,14 +105,23 @@ class RecordOrReplaySocket:
         self._config: Any = None
         self._known_id = ""
         self._ids: tuple[str, str] | None = None
+        self._notes: list[Event] | None = []  # until the session is chosen
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
     def note(self, note: Event) -> None:
-        """Keep a host note of a live session; see `NoteSink`."""
+        """Keep a host note of a live session, also from before it is one; see `NoteSink`."""
         if not self._is_played:
-            self._inner.note(note)
+            self._inner.note(self._with_live_id(note))
+        elif self._notes is not None:
+            self._notes.append(note)
+
+    def _with_live_id(self, note: Event) -> Event:
+        """Name the conversation in a note as the real harness does."""
+        if self._ids is None or note.trajectory.id != self._ids[0]:
+            return note
+        return replace(note, trajectory=replace(note.trajectory, id=self._ids[1]))
 
     async def send(self, message: Any) -> None:
         """Decide, then send."""
@@ -127,6 +136,11 @@ class RecordOrReplaySocket:
             await real.send(self._config)
             await self._skip_opening(real)
             self._play.end()
+            for note in self._notes or ():
+                self._inner.note(self._with_live_id(note))
+            self._notes = None
+        elif kind_of(frame) in TURN_KINDS:
+            self._notes = None
         await self._inner.send(_exchanged(message, self._ids))
 
     async def _go_live(self) -> Any:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agy_nb.cassette.errors import CassetteNotFoundError
 from agy_nb.cassette.storage.format import (
@@ -20,10 +21,14 @@ from agy_nb.cassette.storage.ownership import where_unfinished
 from agy_nb.cassette.storage.safe_json import parse_to_read
 from agy_nb.collector import collector_paused
 from agy_nb.errors import InvalidMessageError
-from agy_nb.protocol.codec import event_of
-from agy_nb.protocol.events import Event
 from agy_nb.wire.frames import CONFIG
-from agy_nb.wire.summaries.beginning import NOTES, Beginning, beginning_of
+
+if TYPE_CHECKING:
+    from agy_nb.protocol.events import Event
+    from agy_nb.wire.summaries.beginning import Beginning
+
+_BEGINNINGS = ("agent_started", "turns_abandoned")
+"""Types of the host notes that say where a session begins."""
 
 
 @dataclass(slots=True)
@@ -56,14 +61,21 @@ class RecordedSession:
     @property
     def begins(self) -> Beginning | None:
         """Where its conversation begins; None if it was recorded without the runtime's notes."""
-        return beginning_of(_notes(self.story))
+        notes = [line.frame for line in self.story if line.direction == "host"]
+        found = [note for note in notes if note.get("type") in _BEGINNINGS]
+        if not found:
+            return None
+        from agy_nb.wire.summaries.beginning import beginning_of
+
+        return beginning_of(_events(found))
 
 
-def _notes(story: Iterable[WireRecord]) -> Iterator[Event]:
-    for line in story:
-        if line.direction == "host" and line.frame.get("type") in NOTES:
-            with contextlib.suppress(InvalidMessageError):  # a note of another program
-                yield event_of(line.frame, 0.0)
+def _events(notes: list[Frame]) -> Iterator[Event]:
+    from agy_nb.protocol.codec import event_of  # a recording through the stand-in needs none
+
+    for note in notes:
+        with contextlib.suppress(InvalidMessageError):  # a note of another program
+            yield event_of(note, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,11 +32,15 @@ LAUNCHER_MARK = "# starts agy-nb in the place of the harness"
 """A line of each launcher that `agy-nb harness --write-launcher` writes."""
 _ENV = 10
 """The place of `env` among the arguments of `subprocess.Popen`."""
+_left: list[Path] = []
+"""Folders of programs whose block is over; the end of a block must not write the disk."""
 
 
 @contextlib.contextmanager
 def refused(words: str) -> Iterator[None]:
     """Have harnesses of children print a text and end, while the block lasts.
+
+    Call `remove_programs` afterwards, in a thread if a loop runs.
 
     Args:
         words: The text.
@@ -52,7 +56,13 @@ def refused(words: str) -> Iterator[None]:
     finally:
         subprocess.Popen.__init__ = start  # type: ignore[method-assign]
         if refuser.folder is not None and refuser.is_here:
-            shutil.rmtree(refuser.folder, ignore_errors=True)
+            _left.append(refuser.folder)
+
+
+def remove_programs() -> None:
+    """Remove the programs of blocks that are over. Writes the disk."""
+    while _left:
+        shutil.rmtree(_left.pop(), ignore_errors=True)
 
 
 def forget() -> None:

@@ -11,9 +11,6 @@ from dataclasses import dataclass
 
 from agy_nb.protocol.events import AgentStarted, Event, TurnsAbandoned
 
-NOTES = ("agent_started", "turns_abandoned")
-"""Types of the host notes that say where a connection begins."""
-
 
 @dataclass(frozen=True, slots=True)
 class Beginning:

@@ -380,6 +380,29 @@ async def test_new_episodes_records_an_agent_whose_first_prompt_is_new(tmp_path)
     assert list(reversed(again)) == first
 
 
+async def test_agent_that_is_live_from_its_first_prompt_on_keeps_what_the_runtime_notes(tmp_path):
+    path = tmp_path / "c"
+
+    async def chat(prompt, user):
+        async with ScriptedModel(say("Yes.")) as model, agy_nb.Runtime() as runtime:
+            agent = await runtime.create_agent(model.config(), labels={"user": user})
+            await agent.chat_text(prompt)
+
+    async with use_cassette(path):
+        await chat("One", "ada")
+    async with use_cassette(path, "new_episodes", allow_unplayed=True):
+        await chat("Two", "bob")
+    sessions = agy_nb.load(path)
+    assert sessions.agents["user"].tolist() == ["ada", "bob"]
+    assert sessions.turns["status"].tolist() == ["ok", "ok"]
+    first, second = load(path).sessions
+    for session in (first, second):
+        notes = [line.frame for line in session.story if line.direction == "host"]
+        assert [note["type"] for note in notes] == ["agent_started", "state", "state"]
+        known = {str(line.frame) for line in session.lines if line.direction == "harness"}
+        assert any(notes[-1]["trajectory"]["id"] in frame for frame in known)
+
+
 async def test_once_replays_what_is_there_and_all_records_anew(hello, tmp_path):
     before = (hello / WIRE).read_bytes()
     async with use_cassette(hello):
