@@ -43,6 +43,8 @@ MODEL_SOURCE = _c(
     "http",
     "unknown",
 )
+UNREPORTED = ("usage_unknown", "cut")
+"""Statuses of model calls that used tokens and did not report them."""
 MODALITIES = ("text", "image", "audio", "video")
 TOKENS = (
     _i("input_tokens", "Prompt, including `cache_read_tokens`", "tokens"),

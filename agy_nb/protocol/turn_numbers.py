@@ -5,14 +5,19 @@ from __future__ import annotations
 from agy_nb.errors import InvalidInputError
 
 
-def checked_turn(turn: object) -> None:
-    """Check the type of a turn's number.
+def must_be_number(name: str, value: object) -> None:
+    """Check the type of the number of a turn or of a session.
+
+    Args:
+        name: Name of the argument.
+        value: The argument.
 
     Raises:
         InvalidInputError: It is neither a whole number nor None.
     """
-    if turn is not None and (isinstance(turn, bool) or not isinstance(turn, int)):
-        raise InvalidInputError(f"turn must be a whole number or None, got {turn!r}", field="turn")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        msg = f"{name} must be a whole number or None, got {value!r}"
+        raise InvalidInputError(msg, field=name)
 
 
 def index_of(turn: int | None, turns: int, where: str = "the conversation") -> int:

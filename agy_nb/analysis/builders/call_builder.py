@@ -22,6 +22,7 @@ from typing import Any
 
 from agy_nb.analysis.builders.open_rows import OpenTrajectoryRow, span
 from agy_nb.analysis.builders.tool_builder import RowSink, ToolBuilder
+from agy_nb.analysis.schema import UNREPORTED
 from agy_nb.protocol.values import ModalityTokens, TokenUsage
 
 TOOLS_WITH_REQUESTS = frozenset({"generate_image", "search_web"})
@@ -227,7 +228,7 @@ class CallBuilder(ToolBuilder):
                 calls=status == "metered",
                 requests=1,
                 refused=status == "refused",
-                unknown=status in ("usage_unknown", "cut"),
+                unknown=status in UNREPORTED,
             )
         elif self.turn is not None:
             self.turn.requests += 1

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import astuple, fields
 from typing import TYPE_CHECKING, Any
 
+from agy_nb.analysis.schema import UNREPORTED
 from agy_nb.protocol.values import TokenUsage, tokens_text
 
 if TYPE_CHECKING:
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from agy_nb.analysis.metrics.turn_cost import Cost
     from agy_nb.analysis.tables import Tables
 
-_UNREPORTED = ("usage_unknown", "cut")
-"""Statuses of model calls that used tokens and did not report them."""
-
 
 class PricedUsage(TokenUsage):
     """Token usage that also knows its cost. It equals the `TokenUsage` with the same tokens.
@@ -24,7 +22,8 @@ class PricedUsage(TokenUsage):
     Example:
         >>> from agy_nb.analysis.live.priced_usage import PricedUsage
         >>> from agy_nb.analysis.metrics.turn_cost import Cost
-        >>> from agy_nb.protocol.values import TokenUsage
+        >>> from agy_nb.analysis.schema import UNREPORTED
+    from agy_nb.protocol.values import TokenUsage
         >>> usage = TokenUsage(input_tokens=1200, output_tokens=34)
         >>> PricedUsage.of(usage, lambda: Cost(0.0021, is_lower_bound=False))
         1,234 tokens, $0.0021
@@ -82,7 +81,7 @@ def usage_of_tables(tables: Tables) -> PricedUsage:
     sums = calls[[*names, "cost_usd"]].sum(min_count=1).astype(object)
     known = {str(name): value for name, value in sums[sums.notna()].items()}
     usd: float | None = known.pop("cost_usd", None)
-    is_low = bool((calls["status"].isin(_UNREPORTED) | _has_no_price(calls)).any())
+    is_low = bool((calls["status"].isin(UNREPORTED) | _has_no_price(calls)).any())
     counts: dict[str, Any] = {name: int(count) for name, count in known.items()}
     return PricedUsage.of(TokenUsage(**counts), lambda: Cost(usd, is_low))
 

@@ -27,7 +27,7 @@ from agy_nb.analysis.metrics.price_table import (
     list_price,
     tier_of,
 )
-from agy_nb.analysis.schema import COST, TABLES
+from agy_nb.analysis.schema import COST, TABLES, UNREPORTED
 from agy_nb.errors import InvalidInputError
 from agy_nb.protocol.short_repr import short_repr
 from agy_nb.protocol.values import TokenUsage
@@ -169,7 +169,7 @@ class Prices:
     def _price_row(self, row: Mapping[str, Any]) -> Price:
         if row["status"] == "refused":
             return _unknown("not_charged")
-        if row["total_tokens"] is None and row["status"] in ("usage_unknown", "cut"):
+        if row["total_tokens"] is None and row["status"] in UNREPORTED:
             return _unknown("unknown_usage")
         return self.of(
             row["model"],

@@ -20,7 +20,7 @@ from agy_nb.analysis.metrics.groups import (
     with_keys,
 )
 from agy_nb.analysis.metrics.usage import shared_out
-from agy_nb.analysis.schema import Column
+from agy_nb.analysis.schema import UNREPORTED, Column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,7 +148,7 @@ def _call_sums(calls: pd.DataFrame, on: list[str]) -> pd.DataFrame:
     calls = calls.assign(
         n_model_calls=metered.astype("Int64"),
         n_requests=1,
-        n_unknown=calls["status"].isin(["usage_unknown", "cut"]).astype("Int64"),
+        n_unknown=calls["status"].isin(UNREPORTED).astype("Int64"),
         n_unpriced=(metered & calls["cost_usd"].isna()).astype("Int64"),
     )
     groups = calls.groupby(on, dropna=False, observed=True)

@@ -12,6 +12,7 @@ from typing import Any
 from agy_nb.analysis.live.configured_models import ConfiguredModels
 from agy_nb.analysis.live.turn_fold import UNKNOWN, EventTurn, fold_turns
 from agy_nb.analysis.metrics.cost import Prices
+from agy_nb.analysis.schema import UNREPORTED
 
 _CENT = 0.01
 
@@ -81,7 +82,7 @@ def turn_cost(turn: EventTurn, pricing: TurnPricing) -> Cost:
         price = pricing.prices.of_row(row)
         if price.total is not None:
             usd = (usd or 0.0) + price.total
-        is_low |= row["status"] in ("usage_unknown", "cut")
+        is_low |= row["status"] in UNREPORTED
         is_low |= row["status"] == "metered" and price.total is None
     return Cost(usd, is_low)
 

@@ -19,7 +19,7 @@ from agy_nb.analysis.metrics.groups import (
     with_keys,
 )
 from agy_nb.analysis.metrics.usage_columns import TOOL_USAGE, USAGE, USAGE_KEYS
-from agy_nb.analysis.schema import TOKENS, Column
+from agy_nb.analysis.schema import TOKENS, UNREPORTED, Column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,7 +143,7 @@ def call_sums(calls: pd.DataFrame, on: list[str]) -> pd.DataFrame:
     counted = calls.assign(
         n_model_calls=metered.astype("Int64"),
         n_refused=status.eq("refused").astype("Int64"),
-        n_usage_unknown=status.isin(["usage_unknown", "cut"]).astype("Int64"),
+        n_usage_unknown=status.isin(UNREPORTED).astype("Int64"),
         n_unpriced_calls=(metered & calls["cost_usd"].isna()).astype("Int64"),
         n_requests=1,
         model_time=calls["duration"].where(timed),

@@ -34,6 +34,7 @@ from agy_nb.analysis.plotting.charts import (
     floats,
     short,
 )
+from agy_nb.analysis.schema import UNREPORTED
 from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _parts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _without_usage(calls: pd.DataFrame) -> pd.Series[Any]:
-    return calls["status"].isin(["usage_unknown", "cut"])
+    return calls["status"].isin(UNREPORTED)
 
 
 def _by_turn(source: Source) -> Chart:

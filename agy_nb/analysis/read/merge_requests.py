@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 from agy_nb.analysis.builders.call_builder import token_columns
 from agy_nb.analysis.builders.session_builder import SessionBuilder
 from agy_nb.analysis.read.model_requests import RecordedRequest
+from agy_nb.analysis.schema import UNREPORTED
 
 Row: TypeAlias = dict[str, Any]
 Pair: TypeAlias = tuple[Row | None, RecordedRequest | None]
@@ -264,7 +265,7 @@ def _write(session: SessionBuilder, rows: list[Row]) -> None:
             one["n_requests"] += 1
             one["n_model_calls"] += row["status"] == "metered"
             one["n_refused"] += row["status"] == "refused"
-            one["n_usage_unknown"] += row["status"] in ("usage_unknown", "cut")
+            one["n_usage_unknown"] += row["status"] in UNREPORTED
         for place, row in enumerate(session.rows(name)):
             key = tuple(row[each] for each in keys)
             session.update(name, place, counts.get(key, dict.fromkeys(_COUNTS, 0)))

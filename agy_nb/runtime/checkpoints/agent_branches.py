@@ -5,14 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 from agy_nb.errors import InvalidInputError
 from agy_nb.protocol import commands as c, replies as r
 from agy_nb.protocol.labels import checked_labels
-from agy_nb.protocol.turn_numbers import checked_turn
+from agy_nb.protocol.turn_numbers import must_be_number
 from agy_nb.protocol.values import Message
 from agy_nb.runtime.agent_state import AgentState
 from agy_nb.runtime.approval_gate import AskUser
@@ -20,6 +19,7 @@ from agy_nb.runtime.checkpoints.branching import ForkPayload
 from agy_nb.runtime.checkpoints.checkpoint_log import CheckpointLog, turn_ids_of
 from agy_nb.runtime.checkpoints.turn_places import TurnPlace, turn_places
 from agy_nb.sdk.config.agent_settings import AgentSettings, listed, with_settings
+from agy_nb.sdk.config.changed_config import workspaces_of
 from agy_nb.sdk.deadlocks import running
 from agy_nb.views import views
 
@@ -130,7 +130,7 @@ class AgentBranches(ABC):
             ['My name is Ada']
         """
         self._must_be_started()
-        checked_turn(turn)
+        must_be_number("turn", turn)
         if workspace not in ("share", "copy"):
             msg = f"workspace must be 'share' or 'copy', got {workspace!r}"
             raise InvalidInputError(msg, field="workspace")
@@ -187,7 +187,7 @@ class AgentBranches(ABC):
         """
         self._must_be_started()
         self._state.must_not_wait_for_itself()
-        checked_turn(turn)
+        must_be_number("turn", turn)
         await self.runtime.submit(c.Rewind(agent_id=self.id, turn=turn, branch=branch))
 
     @property
@@ -202,12 +202,8 @@ class AgentBranches(ABC):
             >>> agent.workspaces == (os.getcwd(),)  # the default
             True
         """
-        config = self._state.spec.config
-        get = config.get if isinstance(config, Mapping) else partial(getattr, config)
-        folders = get("workspaces", None)
-        if folders is None:
-            return (str(Path.cwd()),)
-        return tuple([str(folders)] if isinstance(folders, str) else map(str, folders))
+        folders = workspaces_of(self._state.spec.config)
+        return (str(Path.cwd()),) if folders is None else tuple(folders)
 
     @property
     def abandoned(self) -> tuple[AbandonedBranch, ...]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from agy_nb.errors import InvalidConfigError, InvalidInputError
 from agy_nb.protocol.commands import CreateAgent
 from agy_nb.protocol.replies import AgentCreated
-from agy_nb.protocol.turn_numbers import checked_turn
+from agy_nb.protocol.turn_numbers import must_be_number
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.approval_gate import AskUser
 from agy_nb.runtime.default_runtime import runtime
@@ -92,8 +92,8 @@ async def fork(
         ['Say hello', 'Hello']
         As before.
     """
-    checked_turn(turn)
-    _must_be_a_session(session)
+    must_be_number("turn", turn)
+    must_be_number("session", session)
     path = _path_of(recording)
     config = with_settings(config, settings)
     spec, handler = agent_spec(
@@ -156,13 +156,6 @@ def _path_of(recording: object) -> Path:
     raise InvalidInputError(
         f"recording must be the folder of a cassette, got {recording!r}", field="recording"
     )
-
-
-def _must_be_a_session(session: object) -> None:
-    if session is not None and (isinstance(session, bool) or not isinstance(session, int)):
-        raise InvalidInputError(
-            f"session must be a whole number or None, got {session!r}", field="session"
-        )
 
 
 def _must_name_no_conversation(config: Any) -> None:

@@ -1,9 +1,9 @@
 """Refuse harnesses of other programs that this process starts while a cassette is in use.
 
 A child that uses only the SDK does not import agy_nb, so nothing in it knows of the cassette. The
-SDK takes its harness from ANTIGRAVITY_HARNESS_PATH. While a cassette is in use, that variable names
-a small program for each child, which prints why there is no harness. The SDK shows that text in its
-error. A child that imports agy_nb refuses agents by itself, and forgets this program; see
+SDK takes its harness from ANTIGRAVITY_HARNESS_PATH. While a cassette is in use, children find a
+small program there. It prints why they get no harness, and the SDK shows that text in its error. A
+child that imports agy_nb refuses agents by itself, and forgets this program; see
 `inherited_cassette`.
 
 Rule 1: only the environment of children changes, not that of this process.

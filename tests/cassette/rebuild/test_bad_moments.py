@@ -25,14 +25,6 @@ pytestmark = [
 CASSETTES = Path(__file__).parents[3] / "cassettes"
 
 
-@pytest.fixture(autouse=True)
-async def _default_runtime():
-    await agy.runtime().close()
-    agy.runtime(agy.RuntimeConfig(chat_pause=0, checkpoints="all"))
-    yield
-    await agy.runtime().close()
-
-
 @pytest.fixture
 def folders(monkeypatch):
     """The private folders of conversations that were made."""

@@ -24,14 +24,6 @@ pytestmark = [
 CASSETTES = Path(__file__).parents[3] / "cassettes"
 
 
-@pytest.fixture(autouse=True)
-async def _default_runtime():
-    await agy.runtime().close()
-    agy.runtime(agy.RuntimeConfig(chat_pause=0, checkpoints="all"))
-    yield
-    await agy.runtime().close()
-
-
 async def record(path, *prompts, answer=None, tools=(), **options):
     """Record a conversation with one agent; returns who said what."""
     answer = answer or (lambda request: say(f"re: {request.user_text}"))

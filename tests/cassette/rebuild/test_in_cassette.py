@@ -12,14 +12,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(autouse=True)
-async def _default_runtime():
-    await agy.runtime().close()
-    agy.runtime(agy.RuntimeConfig(chat_pause=0, checkpoints="all"))
-    yield
-    await agy.runtime().close()
-
-
 @pytest.mark.parametrize("seam", ["wire", "model"])
 async def test_a_continued_recording_is_recorded_and_replayed(tmp_path, seam):
     async def work(model, mode):

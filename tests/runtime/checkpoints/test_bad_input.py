@@ -12,8 +12,14 @@ from google.antigravity.hooks import policy
 
 import agy_nb as agy
 from agy_nb.runtime.checkpoints.workspace_copy import MOST_BYTES
-from agy_nb.testing import ScriptUsage, call, say
-from tests.runtime.checkpoints.test_branches import asked, say_all, scripted
+from agy_nb.testing import call, say
+from tests.runtime.checkpoints.test_branches import (
+    asked,
+    fill_context,
+    say_all,
+    scripted,
+    tool_that_waits,
+)
 from tests.sdk.needs import needs_sdk
 
 pytestmark = [
@@ -24,14 +30,7 @@ MCP_SERVER = Path(__file__).parents[2] / "sdk" / "mcp_server.py"
 
 
 async def test_a_rewind_during_a_turn_waits_for_its_end():
-    go_on, tool_runs = asyncio.Event(), asyncio.Event()
-
-    async def wait_here() -> str:
-        """Wait."""
-        tool_runs.set()
-        await go_on.wait()
-        return "done"
-
+    wait_here, tool_runs, go_on = tool_that_waits()
     async with scripted() as (runtime, model):
         agent = await runtime.create_agent(model.config(), tools=[wait_here])
         await say_all(agent, 1)
@@ -169,13 +168,7 @@ async def test_a_compacted_conversation_goes_back_before_its_compaction():
     compaction = types.CompactionConfig(token_threshold=18_000)
     async with scripted() as (runtime, model):
         agent = await runtime.create_agent(model.config(compaction_config=compaction))
-        turns = 0
-        while not await agent.compaction_indices():
-            turns += 1
-            model.next.append(say("x " * 50, usage=ScriptUsage(prompt=99)))
-            await agent.chat_text(f"prompt-{turns} " + "long " * 500)
-            assert turns < 8
-        model.next.clear()
+        await fill_context(agent, model)
         await agent.rewind(1)
         await agent.chat_text("prompt-11")
         assert "<summary>" not in json.dumps(model.requests[-1].body)

@@ -10,7 +10,7 @@ import pytest
 import agy_nb as agy
 from agy_nb.analysis.builders import agent_builder
 from agy_nb.runtime.checkpoints import checkpoint_log
-from agy_nb.testing import ScriptedModel, call, fail, say
+from agy_nb.testing import ScriptedModel, ScriptUsage, call, fail, say
 from tests.runtime.conftest import settings
 from tests.support.memory import MemoryBackend
 
@@ -43,6 +43,30 @@ def asked(model, words="prompt") -> list[str]:
 async def say_all(agent, *numbers):
     for number in numbers:
         await agent.chat_text(f"prompt-{number}")
+
+
+def tool_that_waits():
+    """A tool that waits, an event that says that it runs, and one that lets it go on."""
+    go_on, tool_runs = asyncio.Event(), asyncio.Event()
+
+    async def wait_here() -> str:
+        """Wait."""
+        tool_runs.set()
+        await go_on.wait()
+        return "done"
+
+    return wait_here, tool_runs, go_on
+
+
+async def fill_context(agent, model):
+    """Chat until the harness has compacted the conversation."""
+    turns = 0
+    while not await agent.compaction_indices():
+        turns += 1
+        model.next.append(say("x " * 50, usage=ScriptUsage(prompt=99)))
+        await agent.chat_text(f"prompt-{turns} " + "long " * 500)
+        assert turns < 8
+    model.next.clear()
 
 
 async def test_a_fork_knows_the_turns_up_to_it_and_the_original_goes_on():
@@ -207,14 +231,7 @@ async def test_a_closed_agent_cannot_be_forked():
 
 
 async def test_during_a_turn_the_earlier_turns_can_be_forked_and_now_waits():
-    go_on, tool_runs = asyncio.Event(), asyncio.Event()
-
-    async def wait_here() -> str:
-        """Wait."""
-        tool_runs.set()
-        await go_on.wait()
-        return "done"
-
+    wait_here, tool_runs, go_on = tool_that_waits()
     async with scripted() as (runtime, model):
         agent = await runtime.create_agent(model.config(), tools=[wait_here])
         await say_all(agent, 1)

@@ -9,8 +9,8 @@ from google.antigravity import types
 from google.antigravity.hooks import policy
 
 import agy_nb as agy
-from agy_nb.testing import ScriptedModel, ScriptUsage, call, in_system, say
-from tests.runtime.checkpoints.test_branches import asked, say_all, scripted
+from agy_nb.testing import ScriptedModel, call, in_system, say
+from tests.runtime.checkpoints.test_branches import asked, fill_context, say_all, scripted
 from tests.sdk.needs import needs_sdk
 
 pytestmark = [
@@ -59,13 +59,7 @@ async def test_a_compacted_conversation_is_forked_before_and_after():
     compaction = types.CompactionConfig(token_threshold=18_000)
     async with scripted() as (runtime, model):
         agent = await runtime.create_agent(model.config(compaction_config=compaction))
-        turns = 0
-        while not await agent.compaction_indices():
-            turns += 1
-            model.next.append(say("x " * 50, usage=ScriptUsage(prompt=99)))
-            await agent.chat_text(f"prompt-{turns} " + "long " * 500)
-            assert turns < 8
-        model.next.clear()
+        await fill_context(agent, model)
         before, after = await agent.fork(1), await agent.fork()
         await before.chat_text("prompt-11")
         assert "<summary>" not in json.dumps(model.requests[-1].body)
