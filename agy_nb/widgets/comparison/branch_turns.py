@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from agy_nb.errors import InvalidInputError
@@ -104,6 +105,9 @@ def _turns(messages: Iterable[Message]) -> Iterator[tuple[str, str]]:
 
 
 def _pair(first: _Side, second: _Side, common: int, tables: Tables) -> BranchPair:
+    from agy_nb.analysis.tables import Tables
+
+    tables = Tables(cache(tables.frame))  # each table is built and priced once, not per turn
     both = replace(first, name=f"{first.name} and {second.name}")
     shared = [_read(both, turn, tables) for turn in range(1, common + 1)]
     turns = range(common + 1, max(len(first.path), len(second.path)))
