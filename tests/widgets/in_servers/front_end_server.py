@@ -15,6 +15,18 @@ from playwright.sync_api import sync_playwright
 
 from tests.widgets.in_lab.front_ends import BROWSERS, FLAGS, ROOT, SCREENSHOTS, WATCH
 
+TURNS = """
+    call("delete", path="notes"),
+    say([*"# Done\\n\\nso it *is* now"]),
+    call("ask_question", questions=[
+        dict(question="Which colour?", options=["red", "blue"], is_multi_select=False)]),
+    say("And *chosen*."),
+    say("so far ") + hang(),
+"""
+
+TOKENS = ".agy-usage-table td >> text=/^(≥ )?[0-9]+,[0-9]{3}$/"
+"""A number of tokens in the usage view."""
+
 AGENT = """
 import agy_nb as agy
 from agy_nb.testing import ScriptedModel, call, hang, say
@@ -125,3 +137,15 @@ def send(page, words: str) -> None:
     box = page.locator("textarea").first
     box.fill(words)
     box.press("Enter")
+
+
+def choose_and_stop(page):
+    """Answer a question of the model, then stop a turn, both in the panel."""
+    send(page, "more")
+    page.locator(".agy-option >> text=blue").first.click()
+    page.locator("button >> text=/^Answer$/").first.click()
+    page.locator("em >> text=chosen").first.wait_for()
+    send(page, "long")
+    page.get_by_text("so far", exact=True).first.wait_for()
+    page.locator("button:visible >> text=Stop").first.click()
+    page.locator(".agy-footer >> text=Stopped").first.wait_for()

@@ -4,37 +4,19 @@ import nbformat
 import pytest
 
 from tests.widgets.in_lab.front_ends import BROWSER, ROOT
-from tests.widgets.in_servers.front_end_server import page_at, send, serving
+from tests.widgets.in_servers.front_end_server import (
+    TOKENS,
+    TURNS,
+    choose_and_stop,
+    page_at,
+    send,
+    serving,
+)
 
 for _name in ("marimo", "voila", "panel", "solara"):
     pytest.importorskip(_name, reason="`make front-ends` installs it")
 
 pytestmark = BROWSER
-
-TURNS = """
-    call("delete", path="notes"),
-    say([*"# Done\\n\\nso it *is* now"]),
-    call("ask_question", questions=[
-        dict(question="Which colour?", options=["red", "blue"], is_multi_select=False)]),
-    say("And *chosen*."),
-    say("so far ") + hang(),
-"""
-
-TOKENS = ".agy-usage-table td >> text=/^(≥ )?[0-9]+,[0-9]{3}$/"
-"""A number of tokens in the usage view."""
-
-
-def choose_and_stop(page):
-    """Answer a question of the model, then stop a turn, both in the panel."""
-    send(page, "more")
-    page.locator(".agy-option >> text=blue").first.click()
-    page.locator("button >> text=/^Answer$/").first.click()
-    page.locator("em >> text=chosen").first.wait_for()
-    send(page, "long")
-    page.get_by_text("so far", exact=True).first.wait_for()
-    page.locator("button:visible >> text=Stop").first.click()
-    page.locator(".agy-footer >> text=Stopped").first.wait_for()
-
 
 MARIMO = f"""
 import marimo

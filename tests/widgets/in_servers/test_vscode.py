@@ -12,8 +12,7 @@ import pytest
 
 from tests.widgets.in_lab import front_ends
 from tests.widgets.in_lab.front_ends import BROWSER, ROOT, SCREENSHOTS
-from tests.widgets.in_servers.front_end_server import AGENT, send
-from tests.widgets.in_servers.test_servers import TOKENS, TURNS, choose_and_stop
+from tests.widgets.in_servers.front_end_server import AGENT, TOKENS, TURNS, choose_and_stop, send
 
 PACKAGES = ROOT / "build" / "npm"
 MANAGER = PACKAGES / "vscode-jupyter-ipywidgets8-1.0.9.tgz"
