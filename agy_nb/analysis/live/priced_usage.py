@@ -22,8 +22,7 @@ class PricedUsage(TokenUsage):
     Example:
         >>> from agy_nb.analysis.live.priced_usage import PricedUsage
         >>> from agy_nb.analysis.metrics.turn_cost import Cost
-        >>> from agy_nb.analysis.schema import UNREPORTED
-    from agy_nb.protocol.values import TokenUsage
+        >>> from agy_nb.protocol.values import TokenUsage
         >>> usage = TokenUsage(input_tokens=1200, output_tokens=34)
         >>> PricedUsage.of(usage, lambda: Cost(0.0021, is_lower_bound=False))
         1,234 tokens, $0.0021
