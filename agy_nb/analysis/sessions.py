@@ -20,6 +20,7 @@ from agy_nb.analysis.schema import TABLES
 from agy_nb.analysis.selection import Selection, select
 from agy_nb.analysis.tables import Tables
 from agy_nb.errors import InvalidInputError
+from agy_nb.protocol.amounts import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +120,7 @@ class Sessions(Tables):
         return len(self.recordings)
 
     def __repr__(self) -> str:
-        return f"<Sessions: {len(self.recordings)} recordings>"
+        return f"<Sessions: {counted(len(self.recordings), 'recording')}>"
 
 
 def own_copy(table: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,6 @@ from agy_nb.assertions.expected_calls import (
     CallPattern,
     ExpectedCall,
     Order,
-    count,
     expected_call,
     first_difference,
     nearest,
@@ -23,6 +22,7 @@ from agy_nb.assertions.observe import cost_of, observe
 from agy_nb.assertions.snapshots import redacted, running_snapshot, snapshot_text
 from agy_nb.assertions.trajectory_text import trajectory_text
 from agy_nb.errors import InvalidInputError
+from agy_nb.protocol.amounts import counted
 
 Decision = Literal["allow", "deny", "edited", "timeout", "failed", "cancelled", "pending"]
 """How an approval was decided, as in the column `decision` of the table `approvals`."""
@@ -106,7 +106,9 @@ class Expectation:
             self._fail(self._missing(wanted))
         if times is not None and fitting != times:
             self._fail(
-                CallMismatch(f"expected {wanted.words} {count(times, 'time')}, got {fitting}", None)
+                CallMismatch(
+                    f"expected {wanted.words} {counted(times, 'time')}, got {fitting}", None
+                )
             )
         return self
 
@@ -315,7 +317,7 @@ class Expectation:
 
     def __repr__(self) -> str:
         turns, calls = self._seen.n_turns, len(self._seen.calls)
-        return f"<Expectation: {count(turns, 'turn')}, {count(calls, 'tool call')}>"
+        return f"<Expectation: {counted(turns, 'turn')}, {counted(calls, 'tool call')}>"
 
 
 def _is_number(value: object) -> bool:

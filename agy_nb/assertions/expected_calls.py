@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from agy_nb.assertions.observation import ObservedCall
 from agy_nb.errors import InvalidInputError
+from agy_nb.protocol.amounts import counted
 
 Order: TypeAlias = Literal["exact", "in_order", "any_order"]
 CallPattern: TypeAlias = str | tuple[str, Mapping[str, Any]]
@@ -142,7 +143,7 @@ def _exact(calls: Sequence[ObservedCall], expected: Sequence[ExpectedCall]) -> C
             )
     if len(calls) > len(expected):
         return CallMismatch(
-            f"expected {count(len(expected), 'call')}, got {len(calls)}",
+            f"expected {counted(len(expected), 'call')}, got {len(calls)}",
             len(expected),
             ("this call is not expected",),
         )
@@ -212,11 +213,6 @@ def _fits(wanted: object, got: object) -> bool:
 
 def _got_text(args: Mapping[str, Any], name: str) -> str:
     return value_text(args[name]) if name in args else "no such argument"
-
-
-def count(number: int, noun: str) -> str:
-    """Format a number of things, e.g. `2 calls`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def value_text(value: object) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from agy_nb.assertions.expected_calls import CallMismatch, call_text
 from agy_nb.assertions.observation import Observation, Observed, ObservedCall
+from agy_nb.protocol.amounts import counted
 
 _MOST_TEXT = 200
 _MOST_STEPS = 60
@@ -44,10 +45,10 @@ def _around(lines: list[str], marked: int) -> Iterator[str]:
     first = max(0, min(marked - _MOST_STEPS // 2, len(lines) - _MOST_STEPS))
     last = first + _MOST_STEPS
     if first:
-        yield f"  ({first} steps before)"
+        yield f"  ({counted(first, 'step')} before)"
     yield from lines[first:last]
     if last < len(lines):
-        yield f"  ({len(lines) - last} steps after)"
+        yield f"  ({counted(len(lines) - last, 'step')} after)"
 
 
 def _line(step: Observed) -> str:

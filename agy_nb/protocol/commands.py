@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from agy_nb.protocol.amounts import counted
 from agy_nb.protocol.values import AgentId, JsonObject, MediaPart, Prompt, Seconds, TextPart
 
 
@@ -30,7 +31,7 @@ class Kind(StrEnum):
 def _size(prompt: Prompt) -> str:
     chars = sum(len(part.text) for part in prompt if isinstance(part, TextPart))
     media = sum(isinstance(part, MediaPart) for part in prompt)
-    return f"{chars} chars" + (f" + {media} media" if media else "")
+    return counted(chars, "char") + (f" + {media} media" if media else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +121,7 @@ class Trigger:
     type: Literal["trigger"] = field(default="trigger", repr=False)
 
     def __repr__(self) -> str:
-        return f"Trigger(agent_id={self.agent_id}, text={len(self.text)} chars)"
+        return f"Trigger(agent_id={self.agent_id}, text={counted(len(self.text), 'char')})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

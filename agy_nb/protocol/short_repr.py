@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
+from agy_nb.protocol.amounts import counted
+
 WIDTH = 100
 """The most characters of a `repr`."""
 _SHORTEST = 12
@@ -51,7 +53,7 @@ def _is_default(value: Any, field: Field[Any]) -> bool:
 def _one_line(value: Any) -> str:
     """Return the repr of a value, without making that of a huge one."""
     if isinstance(value, bytes | bytearray):
-        return f"{len(value)} bytes"
+        return counted(len(value), "byte")
     if isinstance(value, str):
         return _cut_string(value)
     if isinstance(value, Mapping):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agy_nb.errors import InvalidInputError
+from agy_nb.protocol.amounts import counted
 
 
 def must_be_number(name: str, value: object) -> None:
@@ -35,10 +36,9 @@ def index_of(turn: int | None, turns: int, where: str = "the conversation") -> i
         return turns
     found = turn if turn >= 0 else turns + 1 + turn
     if turn > turns or (turn < 0 and found < 1):
-        has = f"{turns} turn{'' if turns == 1 else 's'}"
         raise InvalidInputError(
-            f"turn {turn} is out of range, {where} has {has}: use 1 for the state after the first "
-            "turn, 0 for the beginning, or -1 for the last turn",
+            f"turn {turn} is out of range, {where} has {counted(turns, 'turn')}: use 1 for the "
+            "state after the first turn, 0 for the beginning, or -1 for the last turn",
             field="turn",
         )
     return found

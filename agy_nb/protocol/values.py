@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Annotated, Literal
 
+from agy_nb.protocol.amounts import tokens_text
 from agy_nb.protocol.field_rules import FieldRule, JsonValue
 from agy_nb.protocol.short_repr import short_repr
 
@@ -56,19 +57,6 @@ class ModalityTokens:
 
     modality: str
     tokens: Tokens
-
-
-def tokens_text(count: int | None) -> str:
-    """Return a number of tokens as text.
-
-    Example:
-        >>> from agy_nb.protocol.values import tokens_text
-        >>> tokens_text(1234), tokens_text(1), tokens_text(None)
-        ('1,234 tokens', '1 token', 'tokens unknown')
-    """
-    if count is None:
-        return "tokens unknown"
-    return f"{count:,} token{'' if count == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from agy_nb.kernel.environment import in_kernel, main_loop
 from agy_nb.kernel.loops.other_loop import is_reachable, run_on
 from agy_nb.kernel.short_traceback import INTERRUPTED, shorten
 from agy_nb.protocol import replies as r
+from agy_nb.protocol.amounts import counted
 from agy_nb.protocol.commands import Command, CreateAgent, ShutdownAgent
 from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.labels import checked_labels
@@ -410,7 +411,7 @@ class Runtime:
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "running" if self._core else "not started"
-        return f"<Runtime {state}, {len(self.agent_ids)} agents>"
+        return f"<Runtime {state}, {counted(len(self.agent_ids), 'agent')}>"
 
 
 def agent_spec(

@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from agy_nb.protocol.amounts import counted
+
 if TYPE_CHECKING:
     import subprocess
 
@@ -59,7 +61,7 @@ class ProxiedConnection:
     # -- faults ------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        return f"<ProxiedConnection on port {self.port}, {self.frames} frames>"
+        return f"<ProxiedConnection on port {self.port}, {counted(self.frames, 'frame')}>"
 
     def cut(self) -> None:
         """Abort the connection. The harness keeps running."""
@@ -197,7 +199,7 @@ class FaultProxy:
         self._block = contextlib.ExitStack()
 
     def __repr__(self) -> str:
-        return f"<FaultProxy, {len(self.connections)} connections>"
+        return f"<FaultProxy, {counted(len(self.connections), 'connection')}>"
 
     async def __aenter__(self) -> Self:
         from agy_nb.sdk.process import interception

@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from agy_nb.protocol.amounts import counted
 from agy_nb.testing.errors import ScriptError, TurnsUnusedError
 from agy_nb.testing.model_server import SCRIPTED, LoopbackServer
 from agy_nb.testing.script.script_router import ScriptRouter, Scripts, Step
@@ -237,7 +238,7 @@ class ScriptedModel:
             raise first
         if self._strict and (unused := self.unused):
             raise TurnsUnusedError(
-                f"{len(unused)} turn{'s' * (len(unused) > 1)} of the script "
+                f"{counted(len(unused), 'turn')} of the script "
                 f"{'were' if len(unused) > 1 else 'was'} not used, first {unused[0]!r}; remove "
                 "unused turns, or find out why the agent stopped early",
                 unused=len(unused),
@@ -258,7 +259,7 @@ class ScriptedModel:
 
     def __repr__(self) -> str:
         where = self.base_url if self._server.running else "stopped"
-        return f"<{type(self).__name__} {where}, {self._calls} calls>"
+        return f"<{type(self).__name__} {where}, {counted(self._calls, 'call')}>"
 
     async def _answer(self, request: ModelRequest) -> ModelTurn:
         self._requests.append(request)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agy_nb.analysis.export.html_parts import UNKNOWN, count, money, table
 from agy_nb.analysis.metrics.groups import Source
 from agy_nb.analysis.metrics.usage import usage_table
+from agy_nb.protocol.amounts import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,13 +26,13 @@ def summary_html(source: Source) -> str:
     failed = int(turns["status"].isin(["error", "timeout"]).sum())
     low_tokens, low_cost = total.get("tokens_are_lower_bound"), total.get("cost_is_lower_bound")
     parts = [
-        _number(len(sessions), "session"),
-        _number(len(turns), "turn") + (f" ({failed:,} failed)" if failed else ""),
-        _number(total.get("n_model_calls", 0), "model call"),
+        counted(len(sessions), "session"),
+        counted(len(turns), "turn") + (f" ({failed:,} failed)" if failed else ""),
+        counted(total.get("n_model_calls", 0), "model call"),
         f"{_at_least(count(total.get('total_tokens')), low_tokens)} tokens",
         f"cost {_at_least(money(total.get('cost_usd')), low_cost)}",
         _days(turns),
-        _number(problems, "problem") if problems else "",
+        counted(problems, "problem") if problems else "",
     ]
     head = " · ".join(escape(part) for part in parts if part)
     return f"<p><b>{head}</b></p>{_sessions(source) if len(sessions) else ''}"
@@ -53,15 +54,11 @@ def _sessions(source: Source) -> str:
     ]  # fmt: skip
     head = ["Session", "Started (UTC)", "Turns", "Model calls", "Tokens", "Cost"]
     more = len(usage) - len(rows)
-    below = f"<p>{_number(more, 'more session')}; see <code>.sessions</code></p>" if more else ""
+    below = f"<p>{counted(more, 'more session')}; see <code>.sessions</code></p>" if more else ""
     html = table(head, rows, texts=2)
     for tag in ("th", "td"):  # texts, which notebooks would align to the right
         html = html.replace(f"<{tag}>", f"<{tag} style='text-align:left'>")
     return html + below
-
-
-def _number(value: int, noun: str) -> str:
-    return f"{value:,} {noun}{'' if value == 1 else 's'}"
 
 
 def _at_least(text: str, low: Any) -> str:

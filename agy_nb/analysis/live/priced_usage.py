@@ -7,7 +7,8 @@ from dataclasses import astuple, fields
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.analysis.schema import UNREPORTED
-from agy_nb.protocol.values import TokenUsage, tokens_text
+from agy_nb.protocol.amounts import tokens_text
+from agy_nb.protocol.values import TokenUsage
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -30,6 +30,7 @@ from agy_nb.analysis.read.dask_parts import (
 from agy_nb.analysis.read.discovery import RecordingPath
 from agy_nb.analysis.schema import TABLES
 from agy_nb.analysis.sessions import Sessions
+from agy_nb.protocol.amounts import counted
 
 PART_BYTES = 32_000_000
 """About how much a part reads: some seconds of work, far less than a worker's memory."""
@@ -214,7 +215,8 @@ class DaskSessions(Sessions):
             ))  # fmt: skip
 
     def __repr__(self) -> str:
-        return f"<DaskSessions: {len(self)} recordings in {len(self.parts)} parts>"
+        parts = counted(len(self.parts), "part")
+        return f"<DaskSessions: {counted(len(self), 'recording')} in {parts}>"
 
 
 class _OwnFolder:

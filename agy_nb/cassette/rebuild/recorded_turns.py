@@ -15,6 +15,7 @@ from agy_nb.cassette.storage.cassette_reader import Cassette, RecordedSession
 from agy_nb.cassette.storage.format import Frame
 from agy_nb.cassette.storage.model_log import has_model
 from agy_nb.errors import InvalidInputError
+from agy_nb.protocol.amounts import counted
 from agy_nb.protocol.turn_numbers import index_of
 from agy_nb.wire import frames as f
 from agy_nb.wire.frames import TURN_KINDS, kind_of, turn_ended
@@ -106,10 +107,7 @@ def _chosen(cassette: Cassette, number: int | None) -> RecordedSession:
 
 
 def _listed(sessions: Iterable[RecordedSession]) -> str:
-    words = []
-    for session in sessions:
-        turns = len(_starts(session))
-        words.append(f"{session.number} ({turns} turn{'' if turns == 1 else 's'})")
+    words = [f"{each.number} ({counted(len(_starts(each)), 'turn')})" for each in sessions]
     more = len(words) - _MOST_LISTED
     return ", ".join(words[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 

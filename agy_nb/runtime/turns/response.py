@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from agy_nb.errors import AgyError, BackendError, WrongLoopError
 from agy_nb.kernel.loops.other_loop import is_reachable, run_on
 from agy_nb.kernel.short_traceback import shorten, turn_interrupted
+from agy_nb.protocol.amounts import counted, tokens_text
 from agy_nb.protocol.events import (
     Event,
     State,
@@ -28,7 +29,7 @@ from agy_nb.protocol.events import (
     TurnState,
     Usage,
 )
-from agy_nb.protocol.values import Prompt, TokenUsage, Trajectory, tokens_text
+from agy_nb.protocol.values import Prompt, TokenUsage, Trajectory
 from agy_nb.runtime.turns.answer import TextSeparator, answer_text
 from agy_nb.sdk.deadlocks import running
 from agy_nb.sdk.interfaces import now, stop_reason_of
@@ -603,7 +604,7 @@ class Response:
         tokens = f", {tokens_text(self._usage.n_tokens)}" if self._usage else ""
         return (
             f"<Response turn {self.turn_id} of agent {self.agent_id}: {self.state}, "
-            f"{len(self.partial_text):,} chars{tokens}>"
+            f"{counted(len(self.partial_text), 'char')}{tokens}>"
         )
 
 

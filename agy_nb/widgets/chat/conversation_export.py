@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from agy_nb.errors import InvalidInputError
 from agy_nb.protocol import codec
+from agy_nb.protocol.amounts import counted
 from agy_nb.protocol.events import (
     AgentStarted,
     Error,
@@ -25,7 +26,6 @@ from agy_nb.runtime.turns.answer import answer_text
 from agy_nb.runtime.turns.response import Response
 from agy_nb.widgets.markdown.source import quoted
 from agy_nb.widgets.response.cards import text_of
-from agy_nb.widgets.response.html_values import counted
 
 
 def read_events(path: Path, session: int = 0) -> tuple[Event, ...]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from agy_nb.analysis.metrics.turn_cost import dollars
 from agy_nb.experiments.progress import Progress
 from agy_nb.experiments.results import NOT_RUN, RUNNING, WAITING, RunResult, calls_text
+from agy_nb.protocol.amounts import counted, tokens_text
 from agy_nb.widgets.comparison.word_diff import marked
 from agy_nb.widgets.markdown.markup import escape, render
-from agy_nb.widgets.response.html_values import clip, counted
+from agy_nb.widgets.response.html_values import clip
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -236,7 +237,7 @@ def facts(run: RunResult) -> str:
     if run.answer is None:
         return ""
     parts = [
-        "tokens unknown" if run.tokens is None else f"{run.tokens:,} tokens",
+        tokens_text(run.tokens),
         _cost(run.cost_usd, is_lower_bound=run.cost_is_lower_bound),
         "" if run.duration is None else f"{run.duration:.2f} s",
         "" if run.ttft is None else f"first piece after {run.ttft:.2f} s",

@@ -6,8 +6,8 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 from agy_nb.experiments.results import RunResult
+from agy_nb.protocol.amounts import counted
 from agy_nb.widgets.comparison import answer_cards as cards
-from agy_nb.widgets.response.html_values import counted
 from agy_nb.widgets.response.page_view import PageView
 from agy_nb.widgets.response.static_html import Still
 from agy_nb.widgets.tree.live_view import ViewWidget

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agy_nb.experiments.results import RunResult
+from agy_nb.protocol.amounts import counted
 from agy_nb.widgets.comparison import answer_cards as cards, comparison_text
 from agy_nb.widgets.comparison.answers_view import MOST_ROWS, AnswerRow, AnswersView
 from agy_nb.widgets.comparison.branch_turns import BranchPair
 from agy_nb.widgets.markdown.markup import escape
-from agy_nb.widgets.response.html_values import counted
 from agy_nb.widgets.tree.nodes import Upsert, static
 
 

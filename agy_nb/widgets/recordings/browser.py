@@ -19,12 +19,12 @@ from typing import Any, TypeAlias
 from agy_nb.analysis.sessions import Sessions
 from agy_nb.errors import InvalidInputError
 from agy_nb.kernel import in_kernel, run
+from agy_nb.protocol.amounts import counted
 from agy_nb.widgets.markdown.markup import escape
 from agy_nb.widgets.recordings import recording_list as rl
 from agy_nb.widgets.recordings.continuation import Continuation, LiveSettings, fork_code
 from agy_nb.widgets.recordings.frame_player import FramePlayer
 from agy_nb.widgets.recordings.player_controls import PlayerControls, select
-from agy_nb.widgets.response.html_values import counted
 from agy_nb.widgets.response.page_view import PageView
 from agy_nb.widgets.response.static_html import Still
 from agy_nb.widgets.tree.live_view import ViewWidget

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agy_nb.errors import AgyError
+from agy_nb.protocol.amounts import counted
 from agy_nb.protocol.events import TurnBegan
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.turns.response import Response
@@ -24,7 +25,6 @@ from agy_nb.widgets.markdown.markup import escape
 from agy_nb.widgets.recordings.frame_player import FramePlayer
 from agy_nb.widgets.recordings.player_controls import select
 from agy_nb.widgets.response.cards import text_of
-from agy_nb.widgets.response.html_values import counted
 from agy_nb.widgets.response.page_view import PageView
 from agy_nb.widgets.tree.nodes import Upsert
 from agy_nb.wire.client_config import host_tools_of

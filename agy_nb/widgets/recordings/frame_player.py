@@ -15,6 +15,7 @@ from typing import NamedTuple
 from agy_nb.cassette.inspect.recorded_events import RecordedEvents
 from agy_nb.cassette.storage.cassette_reader import RecordedSession
 from agy_nb.cassette.storage.format import Frame
+from agy_nb.protocol.amounts import counted
 from agy_nb.protocol.events import (
     Approval,
     Event,
@@ -28,7 +29,7 @@ from agy_nb.protocol.events import (
 from agy_nb.terminal import revealed
 from agy_nb.widgets.markdown.code import highlight
 from agy_nb.widgets.markdown.markup import escape
-from agy_nb.widgets.response.html_values import clip, counted
+from agy_nb.widgets.response.html_values import clip
 from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.wire.frames import kind_of
 

@@ -13,9 +13,10 @@ from agy_nb.cassette.storage import catalog
 from agy_nb.cassette.storage.cassette_reader import RecordedSession, by_session, load
 from agy_nb.cassette.storage.format import WIRE, read_header, read_lines
 from agy_nb.cassette.storage.ownership import is_unfinished
+from agy_nb.protocol.amounts import counted
 from agy_nb.widgets.markdown.code import highlight
 from agy_nb.widgets.markdown.markup import escape
-from agy_nb.widgets.response.html_values import SortOrder, badge, counted, sort_head
+from agy_nb.widgets.response.html_values import SortOrder, badge, sort_head
 
 BY_NAME = SortOrder("Name", descending=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from agy_nb.protocol.amounts import tokens_text
 from agy_nb.protocol.events import Question, TrajectoryState, TurnKind, TurnState, Waiting
 from agy_nb.protocol.values import (
     Answer,
@@ -109,7 +110,7 @@ def tokens(usage: TokenUsage | None) -> str:
         )
         if count
     ]
-    return f"{total:,} tokens" + (f" ({' · '.join(parts)})" if parts else "")
+    return tokens_text(total) + (f" ({' · '.join(parts)})" if parts else "")
 
 
 def status(state: TurnState, usage: TokenUsage | None, waits_for: str = "") -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from agy_nb.protocol.amounts import counted
 from agy_nb.terminal import revealed
 from agy_nb.widgets.markdown.code import highlight
 from agy_nb.widgets.markdown.markup import escape
@@ -79,20 +80,6 @@ def seconds(value: float | None) -> str:
     if value < 60:  # noqa: PLR2004 - seconds in a minute
         return f"{value:.0f} s"
     return f"{int(value // 60)} min {int(value % 60)} s"
-
-
-def counted(count: int, noun: str) -> str:
-    """Name a number of things.
-
-    Args:
-        count: How many.
-        noun: What each is called; its plural ends in "s".
-
-    Example:
-        >>> counted(1, "recording"), counted(1_200, "row")
-        ('1 recording', '1,200 rows')
-    """
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def plain(text: str) -> str:

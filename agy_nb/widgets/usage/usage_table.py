@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
+from agy_nb.protocol.amounts import counted
 from agy_nb.widgets.markdown.markup import escape
-from agy_nb.widgets.response.html_values import SortOrder, counted, sort_head
+from agy_nb.widgets.response.html_values import SortOrder, sort_head
 from agy_nb.widgets.usage.cost_text import dollars
 
 if TYPE_CHECKING:

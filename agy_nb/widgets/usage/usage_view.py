@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from agy_nb.kernel import in_kernel, run
 from agy_nb.kernel.environment import current_shell
+from agy_nb.protocol.amounts import counted
 from agy_nb.runtime.default_runtime import runtime
-from agy_nb.widgets.response.html_values import SortOrder, counted
+from agy_nb.widgets.response.html_values import SortOrder
 from agy_nb.widgets.response.page_view import PageView
 from agy_nb.widgets.response.static_html import Still
 from agy_nb.widgets.tree.live_view import ViewWidget

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from agy_nb.protocol.amounts import counted
 from agy_nb.protocol.events import AgentStarted, TurnsAbandoned
 
 
@@ -133,11 +134,12 @@ class BranchTree:
         found = ["Branches"]
 
         def add(branch: Branch, depth: int) -> None:
-            turns = f"{branch.turns} turn{'' if branch.turns == 1 else 's'}"
             how = "rewound" if branch.rewound else "fork"
             where = f"after turn {branch.after_turn}" if branch.after_turn else "before turn 1"
             why = "" if branch.parent is None else f", {how} {where} of session {branch.parent}"
-            found.append(f"{'  ' * depth}Session {branch.number}: {turns}{why}")
+            found.append(
+                f"{'  ' * depth}Session {branch.number}: {counted(branch.turns, 'turn')}{why}"
+            )
             for child in children.get(branch.number, ()):
                 add(child, depth + 1)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from agy_nb.protocol import events as e
+from agy_nb.protocol.amounts import counted
 from agy_nb.protocol.values import ErrorInfo, TokenUsage, Trajectory
 from agy_nb.wire.summaries.wording import (
     WIDTH,
@@ -208,8 +209,7 @@ class SessionText:
         turn = self._turn
         words = []
         if turn.calls:
-            calls = "1 model call" if turn.calls == 1 else f"{turn.calls} model calls"
-            words.append(f"{calls}, {usage_text(turn.usage)}")
+            words.append(f"{counted(turn.calls, 'model call')}, {usage_text(turn.usage)}")
         if turn.began and event.at:
             words.append(f"{max(0.0, event.at - turn.began):.1f} s")
         yield from self._line(event.trajectory, str(event.state).capitalize(), "; ".join(words))

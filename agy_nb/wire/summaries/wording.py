@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from agy_nb.protocol.amounts import tokens_text
 from agy_nb.protocol.values import (
     Answer,
     AskedQuestion,
@@ -85,9 +86,9 @@ def usage_text(usage: TokenUsage) -> str:
         (usage.reasoning_tokens, "thinking"),
     )
     words = ", ".join(f"{count:,} {what}" for count, what in counts if count)
-    total = "?" if usage.total_tokens is None else f"{usage.total_tokens:,}"
+    total = "? tokens" if usage.total_tokens is None else tokens_text(usage.total_tokens)
     tier = f", {usage.service_tier}" if usage.service_tier else ""
-    return f"{total} tokens{f' ({words}{tier})' if words else ''}"
+    return f"{total}{f' ({words}{tier})' if words else ''}"
 
 
 def _json(value: Any) -> str:
