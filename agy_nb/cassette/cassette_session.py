@@ -246,9 +246,6 @@ class CassetteSession:
             self.prepare()  # the block started no agent, so all recorded sessions are unplayed
         with self._files.opening:  # a start that was cancelled may still open files in its thread
             self._files.is_over = True
-        from agy_nb.sdk.process.refused_harness import remove_programs
-
-        remove_programs()
         try:
             for start in self._replayed:  # removing a folder takes time; we are in a thread
                 start.forget_new_folder()

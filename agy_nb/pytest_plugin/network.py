@@ -4,19 +4,16 @@ The functions replaced here serve connections and name look-ups, of sync and asy
 pytest-socket with a list of allowed hosts guards `connect` alone: look-ups, `connect_ex`, `sendto`
 and `sendmsg` would pass.
 
-Child processes get the address of a proxy that does not exist. So the harness, and every other
-program that follows proxy settings, can connect to this machine only. Programs that ignore proxy
-settings are not blocked.
+Child processes get the address of a proxy that does not exist, however they are started; see
+`sdk.process.child_environment`. So the harness, and every other program that follows proxy
+settings, can connect to this machine only. Programs that ignore proxy settings are not blocked.
 """
 
 from __future__ import annotations
 
 import contextlib
-import inspect
 import ipaddress
-import os
 import socket
-import subprocess
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -24,6 +21,7 @@ import pytest
 
 from agy_nb.pytest_plugin.errors import NetworkBlockedError
 from agy_nb.pytest_plugin.plugin_options import settings_of
+from agy_nb.sdk.process import child_environment
 
 _CLOSED_PORT = "http://127.0.0.1:9"  # the discard port, on which no program listens
 _PROXIES = {
@@ -34,7 +32,6 @@ _PROXIES = {
 }
 _PROXY_VARIABLES = _PROXIES | {name.lower(): value for name, value in _PROXIES.items()}
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
-_ENV = list(inspect.signature(subprocess.Popen).parameters).index("env")  # if passed by position
 _CONNECT = ("connect", "connect_ex")
 _LOOK_UP = ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr")
 
@@ -99,7 +96,8 @@ def blocked(allow: Iterable[str] = ()) -> Generator[None, None, None]:
     """
     allow = tuple(allow)
     hosts = AllowedHosts(allow)
-    with pytest.MonkeyPatch.context() as patch:
+    proxies = _dead_proxies(allow)
+    with pytest.MonkeyPatch.context() as patch, child_environment.changed(lambda _: proxies):
         for name in _CONNECT:
             patch.setattr(
                 socket.socket, name, _guarded_connect(getattr(socket.socket, name), hosts)
@@ -107,8 +105,6 @@ def blocked(allow: Iterable[str] = ()) -> Generator[None, None, None]:
         patch.setattr(socket.socket, "sendto", _guarded_sendto(socket.socket.sendto, hosts))
         if hasattr(socket.socket, "sendmsg"):  # not on Windows
             patch.setattr(socket.socket, "sendmsg", _guarded_sendmsg(socket.socket.sendmsg, hosts))
-        start = subprocess.Popen.__init__
-        patch.setattr(subprocess.Popen, "__init__", _without_network(start, allow))
         patch.setattr(socket, "getnameinfo", _guarded_name(socket.getnameinfo, hosts))
         for name in _LOOK_UP:
             patch.setattr(socket, name, _guarded_look_up(getattr(socket, name), hosts))
@@ -158,19 +154,9 @@ def _guarded_name(original: Callable[..., Any], hosts: AllowedHosts) -> Callable
     return name_of
 
 
-def _without_network(original: Callable[..., None], allow: Sequence[str]) -> Callable[..., None]:
+def _dead_proxies(allow: Sequence[str]) -> dict[str, str]:
     direct = ",".join([_PROXY_VARIABLES["NO_PROXY"], *allow])
-    proxies = _PROXY_VARIABLES | {"NO_PROXY": direct, "no_proxy": direct}
-
-    def start(self: Any, *args: Any, **kwargs: Any) -> None:
-        if len(args) <= _ENV:
-            kwargs["env"] = {
-                **(os.environ if kwargs.get("env") is None else kwargs["env"]),
-                **proxies,
-            }
-        original(self, *args, **kwargs)
-
-    return start
+    return _PROXY_VARIABLES | {"NO_PROXY": direct, "no_proxy": direct}
 
 
 def _refuse(what: str, host: str) -> NoReturn:

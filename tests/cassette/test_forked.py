@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import subprocess
 import sys
 
@@ -9,8 +10,9 @@ import pytest
 
 from agy_nb import cli
 from agy_nb.cassette import use_cassette
-from agy_nb.cassette.shim import real_harness
+from agy_nb.cassette.shim import launcher, real_harness
 from agy_nb.cassette.storage.cassette_reader import load
+from agy_nb.sdk.process import refused_harness
 from agy_nb.testing import EchoModel
 from tests.processes import output_of
 
@@ -52,30 +54,6 @@ def test_agent_of_a_forked_process_is_never_a_live_one(tmp_path):
         shown = run(mode)
         assert "child: this process was forked while the cassette" in shown
         assert "parent: Hello" in shown or "parent: You said" in shown
-
-
-FORKS_AND_LEAVES = """
-import os, subprocess, sys
-import agy_nb as agy
-
-with agy.use_cassette(sys.argv[1], "all"):
-    child = os.fork()
-    if child == 0:
-        subprocess.run(["true"], check=True)
-        os._exit(0)
-    os.waitpid(child, 0)
-    subprocess.run(["true"], check=True)
-"""
-
-
-def test_forked_process_that_starts_a_child_leaves_no_folder(tmp_path):
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    subprocess.run(
-        [sys.executable, "-c", FORKS_AND_LEAVES, str(tmp_path / "c")],
-        env={**os.environ, "TMPDIR": str(folder)}, timeout=60, check=True,
-    )  # fmt: skip
-    assert list(folder.glob("agy-nb-refused-*")) == []
 
 
 SPAWNS = """
@@ -152,24 +130,34 @@ def child(base_url):
         return f"{type(error).__name__}: {error}"
 
 if __name__ == "__main__":
-    path, start, base_url = sys.argv[1:]
+    path, start, change, base_url = sys.argv[1:]
     context = multiprocessing.get_context(start)
     with context.Pool(1) as pool:  # so that a fork server runs before the cassette is in use
         pool.apply(os.getpid)
     import agy_nb as agy
-    with agy.use_cassette(path), context.Pool(1) as pool:
-        print(pool.apply(child, (base_url,)))
+    with agy.use_cassette(path):
+        exec(change)
+        with context.Pool(1) as pool:
+            print(pool.apply(child, (base_url,)))
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", ["spawn", "forkserver"])
-async def test_spawned_process_that_does_not_import_the_package_is_refused(tmp_path, start):
+@pytest.mark.parametrize(
+    ("start", "change"),
+    [
+        ("spawn", "pass"),
+        ("forkserver", "pass"),
+        ("spawn", "del os.environ['AGY_CASSETTE_IN_USE']"),
+        ("spawn", "os.environ.pop('ANTIGRAVITY_HARNESS_PATH', None); os.environ['X'] = '1'"),
+    ],
+)
+async def test_spawned_process_that_does_not_import_the_package_is_refused(tmp_path, start, change):
     program = tmp_path / "program.py"
     program.write_text(SDK_ONLY)
     async with EchoModel() as model:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, str(program), str(tmp_path / "c"), start, model.base_url,
+            sys.executable, str(program), str(tmp_path / "c"), start, change, model.base_url,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         out, err = await output_of(process)
@@ -219,10 +207,85 @@ async def test_script_that_only_uses_the_sdk_is_refused_while_a_cassette_is_in_u
 @pytest.mark.blocking_allowed
 @pytest.mark.slow
 async def test_script_with_a_launcher_is_recorded_beside_a_cassette(tmp_path, capsys):
-    launcher = tmp_path / "launcher"
-    options = ["--record", str(tmp_path / "child"), "--echo", "--write-launcher", str(launcher)]
+    path = tmp_path / "launcher"
+    options = ["--record", str(tmp_path / "child"), "--echo", "--write-launcher", str(path)]
     assert cli.main(["harness", *options]) == 0
-    environ = {**os.environ, "ANTIGRAVITY_HARNESS_PATH": str(launcher)}
+    environ = {**os.environ, "ANTIGRAVITY_HARNESS_PATH": str(path)}
     async with EchoModel() as model, use_cassette(tmp_path / "c", "all"):
         assert "You said" in (await in_a_child(model.base_url, env=environ))[1]
     assert len(load(tmp_path / "child").sessions) == 1
+
+
+def waited(pid):
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+WAYS = {
+    "system": lambda command: os.waitstatus_to_exitcode(os.system(shlex.join(command))),
+    "popen": lambda command: os.popen(shlex.join(command)).close() or 0,
+    "posix_spawn": lambda command: waited(os.posix_spawn(command[0], command, os.environ)),
+    "posix_spawnp": lambda command: waited(os.posix_spawnp(command[0], command, os.environb)),
+    "spawnv": lambda command: os.spawnv(os.P_WAIT, command[0], command),
+    "spawnle": lambda command: os.spawnle(os.P_WAIT, command[0], *command, {**os.environ}),
+}
+
+TELLS = """
+import runpy, sys, traceback
+
+said = open(sys.argv.pop(), "w")
+sys.stdout = sys.stderr = said
+try:
+    runpy.run_path(sys.argv.pop())
+except Exception:
+    traceback.print_exc()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.blocking_allowed
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("way", WAYS)
+async def test_script_is_refused_however_it_is_started(tmp_path, way):
+    script, said = tmp_path / "script.py", tmp_path / "said"
+    script.write_text(PLAIN)
+
+    async def told(base_url):
+        command = [sys.executable, "-c", TELLS, base_url, str(script), str(said)]
+        assert await asyncio.to_thread(WAYS[way], command) == 0
+        return said.read_text()
+
+    async with EchoModel() as model:
+        async with use_cassette(tmp_path / "c", "all"):
+            assert f"while the cassette {tmp_path / 'c'} was in use in" in await told(
+                model.base_url
+            )
+            assert model.requests == []
+        assert "You said" in await told(model.base_url)
+
+
+@pytest.mark.blocking_allowed
+async def test_script_of_a_forked_process_is_refused(tmp_path):
+    script, said = tmp_path / "script.py", tmp_path / "said"
+    script.write_text(PLAIN)
+    program = f"""
+import os, subprocess, sys
+import agy_nb as agy
+
+with agy.use_cassette(sys.argv[1], "all"):
+    child = os.fork()
+    if child == 0:
+        subprocess.run([sys.executable, "-c", {TELLS!r}, *sys.argv[2:]])
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+    async with EchoModel() as model:
+        arguments = [str(tmp_path / "c"), model.base_url, str(script), str(said)]
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, *arguments)
+        assert await process.wait() == 0
+        assert "was in use in process" in said.read_text()
+        assert model.requests == []
+
+
+def test_refusing_program_knows_launchers():
+    assert launcher.MARK in refused_harness.PROGRAM.read_text()
+    assert os.access(refused_harness.PROGRAM, os.X_OK)

@@ -96,7 +96,7 @@ def test_this_machine_can_be_reached_sync_and_async(suite, run):
 def test_processes_that_heed_a_proxy_reach_this_machine_only(suite, run):
     suite.makepyfile(
         """
-        import http.server, subprocess, sys, threading, urllib.request
+        import http.server, os, shlex, subprocess, sys, threading, urllib.request
         import pytest
 
         FETCH = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=20).status)"
@@ -110,6 +110,19 @@ def test_processes_that_heed_a_proxy_reach_this_machine_only(suite, run):
             result = fetched("http://192.0.2.1/", **how)
             assert "Connection refused" in result.stderr
 
+        @pytest.mark.parametrize("start", ["system", "spawnv", "posix_spawn"])
+        def test_far_from_a_process_that_is_started_another_way(start, tmp_path):
+            said = tmp_path / "said"
+            program = "import sys; sys.stderr = open(sys.argv.pop(), 'w'); " + FETCH
+            command = [sys.executable, "-c", program, "http://192.0.2.1/", str(said)]
+            if start == "system":
+                os.system(shlex.join(command))
+            elif start == "spawnv":
+                os.spawnv(os.P_WAIT, command[0], command)
+            else:
+                os.waitpid(os.posix_spawn(command[0], command, os.environ), 0)
+            assert "Connection refused" in said.read_text()
+
         def test_near():
             with http.server.HTTPServer(
                 ("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler
@@ -118,7 +131,7 @@ def test_processes_that_heed_a_proxy_reach_this_machine_only(suite, run):
                 assert fetched(f"http://127.0.0.1:{server.server_port}/").stdout == "200\\n"
         """
     )
-    run("--agy-block-network").assert_outcomes(passed=4)
+    run("--agy-block-network").assert_outcomes(passed=7)
 
 
 @pytest.mark.real

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from agy_nb.cassette.shim.errors import NoLauncherError
 
+MARK = "# starts agy-nb in the place of the harness"
+"""The second line of each launcher. `sdk/process/refused_harness.sh` looks for it."""
+
 _MODE = 0o755
 
 
@@ -29,12 +32,11 @@ def write(path: Path, argv: Sequence[str]) -> Path:
         NoLauncherError: It cannot be written, or something else is in its place.
     """
     path = path.absolute()
-    mark = "# starts agy-nb in the place of the harness"
     # -P: the client's folder may hold a types.py; a program that it starts must not import that.
     command = [sys.executable, "-P", "-m", "agy_nb.cassette.shim", *argv]
-    text = f'#!/bin/sh\n{mark}\nexec {shlex.join(command)} "$@"\n'
+    text = f'#!/bin/sh\n{MARK}\nexec {shlex.join(command)} "$@"\n'
     try:
-        if path.exists() and mark not in path.read_text(encoding="utf-8", errors="replace"):
+        if path.exists() and MARK not in path.read_text(encoding="utf-8", errors="replace"):
             raise NoLauncherError(
                 f"{path} exists and is not a launcher; it is not overwritten. Choose another name"
             )

@@ -4,7 +4,7 @@ A child that was spawned, and not forked, knows nothing of its parent's cassette
 would be live ones. The parent names the cassette in the environment. A child that imports agy_nb
 then refuses to start agents, except in a cassette of its own; see `patches.install_on_import`. A
 child of `multiprocessing` imports agy_nb first of all, also if its program does not. Its parent may
-be a server that was started before the cassette, so it gets the name again. A child of `subprocess`
+be a server that was started before the cassette, so it gets the name again. Each other child
 that does not import agy_nb finds a harness that refuses; see `refused_harness`.
 """
 
