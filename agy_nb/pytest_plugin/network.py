@@ -21,7 +21,6 @@ import pytest
 
 from agy_nb.pytest_plugin.errors import NetworkBlockedError
 from agy_nb.pytest_plugin.plugin_options import settings_of
-from agy_nb.sdk.process import child_environment
 
 _CLOSED_PORT = "http://127.0.0.1:9"  # the discard port, on which no program listens
 _PROXIES = {
@@ -94,6 +93,8 @@ def blocked(allow: Iterable[str] = ()) -> Generator[None, None, None]:
     Raises:
         NetworkBlockedError: In the code that connects to another machine.
     """
+    from agy_nb.sdk.process import child_environment
+
     allow = tuple(allow)
     hosts = AllowedHosts(allow)
     proxies = _dead_proxies(allow)
