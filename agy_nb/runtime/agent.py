@@ -26,6 +26,7 @@ from agy_nb.runtime.grants import Grants
 from agy_nb.runtime.turns.prompts import parse_prompt
 from agy_nb.runtime.turns.response import Response
 from agy_nb.runtime.turns.turn_stream import TurnStream
+from agy_nb.runtime.watchers import added
 from agy_nb.sdk.config.agent_settings import AgentSettings
 from agy_nb.sdk.deadlocks import running
 from agy_nb.sdk.interfaces import ToolInfo
@@ -567,15 +568,21 @@ class Agent(AgentBranches):
         Returns:
             A function that stops the calls; it may be called twice.
         """
-        watchers = self._state.turn_watchers
-        watchers.append(watch)
+        stop = added(self._state.turn_watchers, watch)
         for response in tuple(self._state.responses):
             watch(response)
-
-        def stop() -> None:
-            watchers[:] = [known for known in watchers if known is not watch]
-
         return stop
+
+    def watch_end(self, watch: Callable[[], None]) -> Callable[[], None]:
+        """Call a function once when the agent ends: it was shut down, or its runtime is closed.
+
+        Args:
+            watch: Called on the runtime's loop; it must not block or raise.
+
+        Returns:
+            A function that stops the call; it may be called twice.
+        """
+        return added(self._state.end_watchers, watch)
 
     @property
     def tables(self) -> Tables:

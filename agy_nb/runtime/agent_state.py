@@ -70,6 +70,7 @@ class AgentState:
         turn_watchers: Called with the handle of each turn that is queued, or begun by the backend.
         turn_streams: Receive the same handles, and end with the agent.
         branch_watchers: Called after the agent went to another turn of its conversation.
+        end_watchers: Called once, when the agent begins to end.
         frames: All frames between the agent and its harnesses, None if they are not kept.
         checkpoints: The state of the conversation after each turn.
     """
@@ -117,6 +118,7 @@ class AgentState:
         self.responses: dict[Response, asyncio.Task[None]] = {}
         self.turn_watchers: list[Callable[[Response], None]] = []
         self.branch_watchers: list[Callable[[], None]] = []
+        self.end_watchers: list[Callable[[], None]] = []
         self.turn_streams: weakref.WeakSet[TurnStream] = weakref.WeakSet()
 
     # -- life --------------------------------------------------------------------------------
@@ -199,6 +201,9 @@ class AgentState:
         self.wake()
         self.signal_idle()
         self._stop.set()
+        watchers, self.end_watchers[:] = tuple(self.end_watchers), ()
+        for watch in watchers:
+            watch()
 
     async def close(self, reason: AgyError) -> None:
         """Stop the agent and wait for the end of its session, at most `exit_timeout` seconds.

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from agy_nb.errors import InvalidInputError
 from agy_nb.protocol.values import JsonObject
+from agy_nb.runtime.watchers import added
 from agy_nb.sdk.interfaces import ApprovalRequest
 
 
@@ -142,12 +143,7 @@ class Grants:
         Returns:
             A function that stops the calls; it may be called twice.
         """
-        self._watchers.append(watch)
-
-        def stop() -> None:
-            self._watchers[:] = [known for known in self._watchers if known is not watch]
-
-        return stop
+        return added(self._watchers, watch)
 
     def _changed(self) -> None:
         for watch in tuple(self._watchers):

@@ -202,3 +202,17 @@ def test_script_that_forgets_to_close_ends(capfd):
     assert runtime.closed
     assert backend.sessions[0].closed
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("end", ["shutdown", "delete", "runtime"])
+async def test_the_end_of_an_agent_is_watched_once(end):
+    ends = []
+    async with runtime_with() as runtime:
+        agent = await runtime.create_agent({})
+        agent.watch_end(lambda: ends.append("heard"))
+        stop = agent.watch_end(lambda: ends.append("unheard"))
+        stop()
+        stop()
+        await {"shutdown": agent.shutdown, "delete": agent.delete, "runtime": runtime.close}[end]()
+        assert ends == ["heard"]
+    assert ends == ["heard"]

@@ -18,6 +18,7 @@ from agy_nb.runtime.approval_gate import AskUser
 from agy_nb.runtime.checkpoints.branching import ForkPayload
 from agy_nb.runtime.checkpoints.checkpoint_log import CheckpointLog, turn_ids_of
 from agy_nb.runtime.checkpoints.turn_places import TurnPlace, turn_places
+from agy_nb.runtime.watchers import added
 from agy_nb.sdk.config.agent_settings import AgentSettings, listed, with_settings
 from agy_nb.sdk.config.changed_config import workspaces_of
 from agy_nb.sdk.deadlocks import running
@@ -286,10 +287,4 @@ class AgentBranches(ABC):
         Returns:
             A function that stops the calls; it may be called twice.
         """
-        watchers = self._state.branch_watchers
-        watchers.append(watch)
-
-        def stop() -> None:
-            watchers[:] = [known for known in watchers if known is not watch]
-
-        return stop
+        return added(self._state.branch_watchers, watch)

@@ -24,7 +24,7 @@ from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.tree.nodes import TurnControls
 
 LATER_TURNS = "The agent went back to this turn."
-_ENDED = "This agent was shut down."
+ENDED = "This agent was shut down."
 _RESUMED = "This turn is from before this agent continued the conversation."
 _TOO_OLD = "The agent does not keep the state of turns that long ago."
 _ITS_OWN = "The agent began this turn itself."
@@ -130,7 +130,7 @@ class PanelBranches:
         try:
             places = await self._agent.turn_places()
         except AgentNotStartedError:
-            places, why = (), _ENDED
+            places, why = (), ENDED
         self._places = {each.turn_id: each for each in places if each.turn_id}
         for node, prompt in self._transcript.prompts.items():
             place = self.place_of(node)

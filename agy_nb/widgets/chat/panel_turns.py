@@ -18,7 +18,7 @@ from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.turns.response import Response
 from agy_nb.terminal import revealed
 from agy_nb.widgets.chat.conversation_export import read_events, without_last_turns
-from agy_nb.widgets.chat.panel_branches import PanelBranches
+from agy_nb.widgets.chat.panel_branches import ENDED, PanelBranches
 from agy_nb.widgets.chat.panel_header import about, used
 from agy_nb.widgets.chat.panel_tasks import PanelTasks
 from agy_nb.widgets.recordings.frame_player import show
@@ -56,6 +56,7 @@ class PanelTurns(live_view.ViewWidget):
         self.transcript: ConversationView = ConversationView(can_retry=True)
         self._branches = PanelBranches(agent, self.transcript)
         self._cost_words: dict[int, str] = {}
+        self._end_notice = ""
         self.view: live_view.LiveView = live_view.LiveView(
             self.transcript, on_message=self._on_message, widget=self
         )
@@ -70,6 +71,7 @@ class PanelTurns(live_view.ViewWidget):
         self.view.extra_fields["about"] = self._about
         self._stops.append(agent.watch_turns(self._on_turn))
         self._stops.append(agent.watch_branches(self._on_branch))
+        self._stops.append(agent.watch_end(self._on_agent_end))
         self._tasks.start(self._show_earlier(), self._tasks.reading)
 
     @abstractmethod
@@ -120,10 +122,10 @@ class PanelTurns(live_view.ViewWidget):
                 self._show_earlier_turn(turn, self._branches.number_of(turn))
         if self._past is not None and self._recorded:
             self.transcript.add_notice(END_OF_RECORDING)
-        if not self.agent.is_started:
-            self.transcript.add_notice("This agent was shut down. You cannot send it prompts.")
         self.responses = responses + self._branches.still_running(self.responses, responses)
         self._show_from(0)
+        if not self.agent.is_started:
+            self._show_end()
         await self._branches.update()
         self.view.send_all()
         self._touch()
@@ -229,6 +231,18 @@ class PanelTurns(live_view.ViewWidget):
             self._tasks.start(self._show_path(), self._tasks.reading)
 
     # -- the end -----------------------------------------------------------------------------
+
+    def _on_agent_end(self) -> None:
+        if not self._is_reading:
+            self._show_end()
+            self._tasks.start(self._update_controls())
+
+    def _show_end(self) -> None:
+        """Say that the agent takes no more prompts, and disable the composer."""
+        self.view.extra_fields["ended"] = ENDED
+        self.transcript.drop(self._end_notice)
+        self._end_notice = self.transcript.add_notice(f"{ENDED} You cannot send it prompts.")
+        self._touch()
 
     def _touch(self) -> None:
         self.view.touch()

@@ -42,9 +42,10 @@ function composer(send, onSubmit, stop) {
   const chips = make("div", "agy-row agy-chips");
   const attached = [];
   let isReading = false;
+  let ended = ""; // why the agent takes no more prompts
   const look = () => {
     grow(text);
-    submitting.disabled = isReading || (!text.value.trim() && !attached.length);
+    submitting.disabled = isReading || Boolean(ended) || (!text.value.trim() && !attached.length);
   };
   const show = () => {
     const remove = (index) => () => isReading || (attached.splice(index, 1), show());
@@ -54,6 +55,7 @@ function composer(send, onSubmit, stop) {
   const wrong = make("div", "agy-wrong");
   wrong.setAttribute("role", "alert");
   const attach = (list) => {
+    if (ended) return;
     const size = (files) => files.reduce((sum, file) => sum + file.size, 0);
     const large = size([...attached, ...list]) > LARGEST_FILES;
     const words = "Attachments are limited to 9.5 MB per message. Save larger files where the agent can read them.";
@@ -87,12 +89,13 @@ function composer(send, onSubmit, stop) {
     look();
     const found = await Promise.allSettled(files.map((file) => file.arrayBuffer()));
     place.removeAttribute("aria-busy");
-    isReading = text.readOnly = false;
+    isReading = false;
+    text.readOnly = Boolean(ended);
     look();
     return found;
   };
   const submit = async () => {
-    if (isReading || (!text.value.trim() && !attached.length)) return;
+    if (isReading || ended || (!text.value.trim() && !attached.length)) return;
     wrong.textContent = "";
     const sent = [...attached];
     const found = sent.length ? await read(sent) : [];
@@ -133,6 +136,11 @@ function composer(send, onSubmit, stop) {
   place.append(chips, wrong, row, files);
   // Send is Stop while a turn runs; Enter still sends, to the queue.
   place.follow = (running) => (submitting.hidden = running);
+  place.end = (words) => {
+    ended = text.placeholder = words;
+    text.readOnly = add.disabled = true; // the draft can still be copied
+    look();
+  };
   place.compose = (words) => {
     text.value = words;
     look();

@@ -165,10 +165,11 @@ function render({ model, el }) {
     if (message.chats) opened.show(message.chats);
     if (message.about) (top.show(message.about), begin.show(message.about));
     const isEmpty = !nodes.childElementCount;
+    if (message.ended) chat?.end(message.ended);
     chat?.follow(!stop.hidden);
     turn.follow(!stop.hidden);
     top.follow(isEmpty);
-    begin.hidden = !isEmpty || !message.about;
+    begin.hidden = !isEmpty || !message.about || Boolean(message.ended);
     notice.textContent = message.notice ?? "";
     still.hide(true);
     root.hidden = false;

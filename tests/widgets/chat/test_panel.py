@@ -276,7 +276,16 @@ async def test_panel_of_an_agent_that_is_gone_says_so(agent, monkeypatch):
     await agent.shutdown()
     page = Page(agent.chat_ui(), monkeypatch)
     await until(lambda: "was shut down" in page.html())
+    assert page.last("reset")["ended"] == "This agent was shut down."
     page.panel.close()
+
+
+@pytest.mark.parametrize("end", ["agent", "runtime"])
+async def test_panel_of_an_agent_that_ends_says_so_at_once(agent, page, end):
+    await (agent.shutdown() if end == "agent" else agent.runtime.close())
+    await until(lambda: page.html().count("was shut down") == 1)
+    page.panel.view.flush()
+    assert page.last("changes")["ended"] == "This agent was shut down."
 
 
 def queue(page) -> list[str]:

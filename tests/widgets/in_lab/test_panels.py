@@ -388,3 +388,24 @@ def test_first_feedback_comes_at_once(lab):
     )
     assert waited < 200
     panel.wait("text=so far")
+
+
+def test_composer_of_an_agent_that_ended_takes_nothing(lab):
+    lab.do("model, agent = await start([say('Hello *you*.')])")
+    panel = lab.run("agent.chat_ui()")
+    panel.prompt("Hi")
+    panel.wait("text=Hello you.")
+    panel.wait("textarea").fill("a draft")
+    lab.do("await agent.shutdown()")
+    box = panel.wait("textarea[readonly]")
+    assert box.input_value() == "a draft"  # it can be copied
+    box.press("Enter")
+    panel.wait("text=You cannot send it prompts.")
+    for words in ("Send", "+"):
+        assert panel.wait(f"button:has-text('{words}'):disabled")
+    panel.click("⋯")
+    assert panel.wait("[role=menuitem] >> text=Export as Markdown").is_enabled()
+    lab.page.keyboard.press("Escape")
+    assert box.input_value() == "a draft"
+    assert barriers(lab, panel, "chat_ended") == []
+    panel.picture("chat_ended")
