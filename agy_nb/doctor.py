@@ -221,8 +221,10 @@ async def _agent() -> AsyncIterator[Check]:
     folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="agy-nb-")
     agent = None
     try:
-        place = {"save_dir": folder}
-        config = await asyncio.to_thread((await echo.start()).config, **place) if echo else place
+        config: Any = {"save_dir": folder}
+        if echo:
+            await echo.start()
+            config = await asyncio.to_thread(echo.config, save_dir=folder)
         async with Runtime(LIMITS) as runtime:
             try:
                 with interception.intercepted(watch):

@@ -69,13 +69,13 @@ class CassetteFiles:
         self.cassette: Cassette | None = None
         self.writer: CassetteWriter | None = None
         self.recorder: FrameRecorder | None = None
-        self.unrecorded = FrameRecorder(None)
+        self.unrecorded: FrameRecorder = FrameRecorder(None)
         self.model: ModelRecorder | None = None
         self.tool_http: ToolHttp | None = None
         self.harness = ""
         self.on_echo = False
-        self.folder = Path()
-        self.opening = threading.RLock()
+        self.folder: Path = Path()
+        self.opening: threading.RLock = threading.RLock()
         self.is_over = False
 
     @property

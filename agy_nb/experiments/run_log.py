@@ -92,8 +92,8 @@ class RunLog:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
-        self.path = self.folder / FILE_NAME
+        self.folder: Path = Path(folder)
+        self.path: Path = self.folder / FILE_NAME
         self.problems: list[str] = []
         self._redactor = Redactor(places={})  # folders stay: only the user reads the file
         self._lock = threading.Lock()

@@ -95,7 +95,7 @@ class CommPump:
         needed: Callable[[], bool] = lambda: True,
     ) -> None:
         self.parent: Parent | None = None  # outputs go back to it after a comm message
-        self.handled = 0
+        self.handled: int = 0
         self._kernel = kernel
         self._needed = needed
         self._stream: Any = None

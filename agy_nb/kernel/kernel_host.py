@@ -39,8 +39,8 @@ class KernelHost:
     """
 
     def __init__(self) -> None:
-        self.clicks_reason = ""
-        self.cells_reason = ""
+        self.clicks_reason: str = ""
+        self.cells_reason: str = ""
         self._kernel = current_kernel()
         self._lock = threading.Lock()  # busy() may be entered in a subshell's thread
         self._busy = 0

@@ -6,7 +6,7 @@ a class or a conftest can override them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from agy_nb.runtime.agent import Agent
     from agy_nb.runtime.runtime import Runtime
     from agy_nb.runtime.runtime_config import RuntimeConfig
-    from agy_nb.testing import ScriptedModel
+    from agy_nb.testing import ScriptedModel, ScriptedModelFactory
+    from agy_nb.testing.script.script_router import Scripts
 
 __all__ = [
     "agy_agent",
@@ -105,7 +106,7 @@ def agy_agent(
 
 
 @pytest.fixture
-def scripted_model(agy_home: TestLoop) -> Callable[..., ScriptedModel]:
+def scripted_model(agy_home: TestLoop) -> ScriptedModelFactory:
     """Return a function that starts scripted models. They stop when the test is over.
 
     Write `model = await scripted_model([say("Hello")])` in an async test, and leave out `await` in
@@ -115,14 +116,10 @@ def scripted_model(agy_home: TestLoop) -> Callable[..., ScriptedModel]:
     from agy_nb.kernel.environment import running_loop
     from agy_nb.testing import ScriptedModel
 
-    class Model(ScriptedModel):
-        """A scripted model that starts when it is awaited."""
-
-        def __await__(self) -> Generator[Any, None, Model]:
-            return self.start().__await__()
-
-    def make(script: Any, **options: Any) -> Model:
-        model = Model(script, **options)
+    def make(
+        script: Scripts, *, strict: bool = False, keep_requests: int | None = None
+    ) -> ScriptedModel:
+        model = ScriptedModel(script, strict=strict, keep_requests=keep_requests)
         agy_home.servers.push_async_exit(model)
         return model if running_loop() else agy_home.run(model.start())
 

@@ -132,7 +132,7 @@ def in_ci() -> bool:
     return os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 
-settings_of = pytest.StashKey[PluginSettings]()
+settings_of: pytest.StashKey[PluginSettings] = pytest.StashKey[PluginSettings]()
 """Key of the settings in the stash of pytest's `config`."""
 
 

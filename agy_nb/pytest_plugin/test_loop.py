@@ -45,8 +45,8 @@ class TestLoop:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self.exits = contextlib.AsyncExitStack()
-        self.servers = contextlib.AsyncExitStack()
+        self.exits: contextlib.AsyncExitStack[bool | None] = contextlib.AsyncExitStack()
+        self.servers: contextlib.AsyncExitStack[bool | None] = contextlib.AsyncExitStack()
         self.exits.push_async_callback(self.servers.aclose)
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:

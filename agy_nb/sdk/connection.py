@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
-from google.antigravity import types
+from google.antigravity import Agent, types
 
 from agy_nb.errors import AgyError, HarnessError
 from agy_nb.protocol.events import Event
@@ -60,8 +60,8 @@ class HarnessConnection:
     ) -> None:
         self.connection: Any = None
         self.tool_runner: Any = None
-        self.reader = WireReader(hosted=True)
-        self.spent = False
+        self.reader: WireReader = WireReader(hosted=True)
+        self.spent: bool = False
         self._sink = sink
         self._on_activity = on_activity
         self._options = options
@@ -71,8 +71,9 @@ class HarnessConnection:
         self._closed_by_harness = False
         self._stop = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
+        self.agent: Agent
         self.agent, self._config = agent_of(config, self._on_strategy)
-        self.patches = Instrumentation(
+        self.patches: Instrumentation = Instrumentation(
             self._config.policies,
             trajectory_of=self.reader.trajectory,
             note=self.note,

@@ -96,13 +96,13 @@ class SdkSession:
 
     def __init__(self, config: Any, sink: Sink, options: launch.StartOptions) -> None:
         self._config = config
-        self.quota_key = configs.quota_key_of(config)
+        self.quota_key: str = configs.quota_key_of(config)
         self._sink = sink
         self._options = options
         self._state = ContextState()
         self._turn = asyncio.Lock()
         self._cancelled = False
-        self.in_turn = False
+        self.in_turn: bool = False
         self.is_branch = False
         self._must_resume = False
         self._closed = False

@@ -46,7 +46,7 @@ from agy_nb.testing.script.script_turns import (
     think,
     words,
 )
-from agy_nb.testing.scripted_model import ModelStatistics, ScriptedModel
+from agy_nb.testing.scripted_model import ModelStatistics, ScriptedModel, ScriptedModelFactory
 
 __all__ = [
     "HALF_A_CHUNK",
@@ -69,6 +69,7 @@ __all__ = [
     "ScriptThought",
     "ScriptUsage",
     "ScriptedModel",
+    "ScriptedModelFactory",
     "SentToolResult",
     "TurnsUnusedError",
     "block",

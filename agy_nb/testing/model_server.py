@@ -111,7 +111,7 @@ class LoopbackServer:
         self._stopping = asyncio.Event()
         self._calls = 0
         self._active = 0
-        self.port = 0
+        self.port: int = 0
 
     @property
     def running(self) -> bool:

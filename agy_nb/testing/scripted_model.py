@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
 from agy_nb.protocol.amounts import counted
 from agy_nb.testing.errors import ScriptError, TurnsUnusedError
@@ -13,6 +13,7 @@ from agy_nb.testing.model_server import SCRIPTED, LoopbackServer
 from agy_nb.testing.script.script_router import ScriptRouter, Scripts, Step
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from types import TracebackType
 
     from google.antigravity import LocalAgentConfig
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     )
     from google.antigravity.types import GeminiAPIEndpoint
 
+    from agy_nb.sdk.config.agent_settings import (
+        EndpointFields,
+        OpenAIConfigFields,
+        SdkConfigFields,
+    )
     from agy_nb.testing.model_request import ModelRequest
     from agy_nb.testing.script.model_turn import ModelTurn
 
@@ -107,6 +113,13 @@ class ScriptedModel:
         """Stop listening, and abort answers in progress, also hanging ones. Never raises."""
         await self._server.stop()
 
+    def __await__(self) -> Generator[Any, None, Self]:
+        """Start the model: `model = await ScriptedModel([say("Hello")])`.
+
+        Call `stop` at the end.
+        """
+        return self.start().__await__()
+
     async def __aenter__(self) -> Self:
         return await self.start()
 
@@ -146,7 +159,7 @@ class ScriptedModel:
         """Address of the OpenAI API."""
         return f"{self.base_url}/v1"
 
-    def endpoint(self, **settings: Any) -> GeminiAPIEndpoint:
+    def endpoint(self, **settings: Unpack[EndpointFields]) -> GeminiAPIEndpoint:
         """Return the SDK's endpoint for this model.
 
         Args:
@@ -157,9 +170,10 @@ class ScriptedModel:
         """
         from google.antigravity import types
 
-        return types.GeminiAPIEndpoint(**{"base_url": self.base_url, "api_key": API_KEY} | settings)
+        mine: EndpointFields = {"base_url": self.base_url, "api_key": API_KEY}
+        return types.GeminiAPIEndpoint(**mine | settings)
 
-    def config(self, **settings: Any) -> LocalAgentConfig:
+    def config(self, **settings: Unpack[SdkConfigFields]) -> LocalAgentConfig:
         """Return a configuration of the SDK with this model for text and images.
 
         Args:
@@ -170,14 +184,17 @@ class ScriptedModel:
         """
         from google.antigravity import LocalAgentConfig, types
 
-        name = settings.pop("model", self._name)
+        from agy_nb.sdk.config.agent_settings import given_fields
+
+        fields = given_fields(settings)
+        name = fields.pop("model", self._name)
         targets = [
             types.ModelTarget(name=name, types=[kind], endpoint=self.endpoint())
             for kind in (types.ModelType.TEXT, types.ModelType.IMAGE)
         ]
-        return LocalAgentConfig(**{"models": targets} | settings)
+        return LocalAgentConfig(**{"models": targets} | fields)
 
-    def openai_config(self, **settings: Any) -> LocalOpenAIAgentConfig:
+    def openai_config(self, **settings: Unpack[OpenAIConfigFields]) -> LocalOpenAIAgentConfig:
         """Return a configuration of the SDK that uses this model's OpenAI API.
 
         Args:
@@ -190,8 +207,10 @@ class ScriptedModel:
             local_openai_connection_config as openai,
         )
 
+        from agy_nb.sdk.config.agent_settings import given_fields
+
         mine = {"base_url": self.openai_base_url, "model": self._name}
-        return openai.LocalOpenAIAgentConfig(**mine | settings)
+        return openai.LocalOpenAIAgentConfig(**mine | given_fields(settings))
 
     # --- What happened ---
 
@@ -274,3 +293,20 @@ class ScriptedModel:
 
     def _add_error(self, error: ScriptError) -> None:
         self._errors.append(error)
+
+
+class ScriptedModelFactory(Protocol):
+    """The type of the fixture `scripted_model`: it makes models that stop when the test is over.
+
+    Example:
+        >>> async def test_greeting(scripted_model: ScriptedModelFactory, agy_runtime: agy.Runtime):
+        ...     model = await scripted_model([say("Hello")])
+        ...     agent = await agy_runtime.create_agent(model.config())
+        ...     assert await agent.chat_text("Hi") == "Hello"
+    """
+
+    def __call__(
+        self, script: Scripts, *, strict: bool = False, keep_requests: int | None = None
+    ) -> ScriptedModel:
+        """Make a model; see `ScriptedModel`. In an async test, await it."""
+        ...

@@ -28,17 +28,17 @@ class OpenStep:
     )  # fmt: skip
 
     def __init__(self, index: int) -> None:
-        self.index = index
-        self.state = ""
-        self.text = 0
-        self.thinking = 0
-        self.streams = False
+        self.index: int = index
+        self.state: str = ""
+        self.text: int = 0
+        self.thinking: int = 0
+        self.streams: bool = False
         self.tool: str | None = None
         self.call_id: str | None = None
         self.server: str | None = None
         self.args: JsonObject = {}
-        self.label = ""
-        self.asked = False
+        self.label: str = ""
+        self.asked: bool = False
 
 
 class OpenTrajectory:
@@ -59,9 +59,9 @@ class OpenTrajectory:
     __slots__ = ("_before", "announced", "closed", "denied", "reading", "said", "steps", "where")
 
     def __init__(self, where: Trajectory) -> None:
-        self.where = where
-        self.closed = -1
-        self.reading = TokenUsage()
+        self.where: Trajectory = where
+        self.closed: int = -1
+        self.reading: TokenUsage = TokenUsage()
         self.said: int | None = None
         self.denied: deque[Announced] = deque()
         self.announced: deque[Announced] = deque()

@@ -66,8 +66,8 @@ class StepReader:
         self._trajectories = connection.trajectories
         self._calls = calls
         self.failure: StepFailure | None = None
-        self.failures = 0
-        self.longest = 0
+        self.failures: int = 0
+        self.longest: int = 0
         self._retries: dict[str, int] = {}
 
     def next_turn(self) -> None:
@@ -206,8 +206,7 @@ class StepReader:
         text = _new_part(body, TEXT_DELTA, f.TEXT, step.text, over=over)
         if text:
             step.text += len(text)
-            if step.text > self.longest:  # noqa: PLR1730 - as above
-                self.longest = step.text
+            self.longest = max(self.longest, step.text)
             trajectory.said = step.index
             where = trajectory.where
             found.append(_text(trajectory=where, text=text, step_index=step.index, at=at))

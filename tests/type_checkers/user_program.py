@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
 import agy_nb as agy
 from agy_nb.analysis import Prices, Sessions
 from agy_nb.protocol.events import ToolCall
-from agy_nb.testing import ScriptedModel, call, say
+from agy_nb.testing import ScriptedModel, ScriptedModelFactory, call, say
 
 
 def get_weather(city: str) -> str:
@@ -66,10 +68,20 @@ async def test_recorded() -> None:
         agy.expect(response).calls(["get_weather"]).says("Sunny")
 
 
+async def test_with_fixture(scripted_model: ScriptedModelFactory) -> None:
+    model = await scripted_model([say("Hello")], strict=True)
+    agent = await agy.create_agent(model.config(system_instructions="Be brief."))
+    panel = agent.chat_ui()
+    panel.layout.width = "50%"
+    print([each.state for each in panel.responses], agent.usage_ui().by, panel.label)
+    panel.close()
+
+
 def analyse() -> None:
     sessions: Sessions = agy.load("cassettes/", prices=Prices(own={"m": (1.0, 0.1, 2.0)}))
     print(sessions.usage(by=["model"]), sessions.turns, len(sessions))
-    agy.browse("cassettes/")
+    sessions.to_otel(InMemorySpanExporter(), arguments=True)
+    agy.browse("cassettes/").close()
 
 
 async def compare() -> None:

@@ -7,8 +7,8 @@ import pytest
 from agy_nb.errors import WrongLoopError
 from agy_nb.widgets.chat.panel import ChatPanel
 from agy_nb.widgets.recordings.browser import Browser
-from agy_nb.widgets.tree import live_view
-from agy_nb.widgets.tree.live_view import ViewWidget
+from agy_nb.widgets.tree import view_widget
+from agy_nb.widgets.tree.view_widget import ViewWidget
 from agy_nb.widgets.usage.usage_view import UsageView
 
 VIEWS = (ChatPanel, UsageView, Browser)
@@ -49,7 +49,7 @@ async def test_closing_all_widgets_stops_the_views(tmp_path):
 
 def test_view_without_a_loop_opens_no_widget(tmp_path, monkeypatch):
 
-    monkeypatch.setattr(live_view, "view_loop", lambda: None)
+    monkeypatch.setattr(view_widget, "view_loop", lambda: None)
     before = len(ipywidgets.widgets.widget._instances)
     with pytest.raises(WrongLoopError):
         Browser(tmp_path)

@@ -25,9 +25,9 @@ class AgentBuilder(StepBuilder):
     def __init__(self, session: RowSink, agent_id: int, at: float | None) -> None:
         super().__init__(session, agent_id)
         self.model: str | None = None
-        self.model_source = "config"
+        self.model_source: str = "config"
         self.requested_tier: str | None = None
-        self.subagents = SubagentTypes()
+        self.subagents: SubagentTypes = SubagentTypes()
         self.baseline: int | None = None
         self.reported: int | None = None
         self._turns = 0

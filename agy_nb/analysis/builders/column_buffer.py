@@ -43,8 +43,8 @@ class Rows:
     __slots__ = ("_columns", "_length", "_room", "dropped", "table")
 
     def __init__(self, table: Table) -> None:
-        self.table = table
-        self.dropped = 0
+        self.table: Table = table
+        self.dropped: int = 0
         self._columns: dict[str, list[Any]] = {name: [] for name in table.names}
         self._length = self._room = 0
 
@@ -130,7 +130,7 @@ class Columns:
     __slots__ = ("tables",)
 
     def __init__(self) -> None:
-        self.tables = {name: Rows(table) for name, table in TABLES.items()}
+        self.tables: dict[str, Rows] = {name: Rows(table) for name, table in TABLES.items()}
 
     def __getitem__(self, name: str) -> Rows:
         return self.tables[name]

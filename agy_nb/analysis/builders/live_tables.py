@@ -80,7 +80,7 @@ class LiveTables:
         text: bool = False,
         prices: Prices | None = None,
     ) -> None:
-        self.session_id = f"live-{uuid.uuid4().hex[:12]}"
+        self.session_id: str = f"live-{uuid.uuid4().hex[:12]}"
         self._prices = prices or Prices()
         self._max_rows = max_rows
         self._columns = Columns()

@@ -38,20 +38,25 @@ class OpenTurnRow:
     )  # fmt: skip
 
     def __init__(self, turn_id: int, at: float | None) -> None:
-        self.turn_id = turn_id
-        self.row = 0
-        self.started = at
+        self.turn_id: int = turn_id
+        self.row: int = 0
+        self.started: float | None = at
         self.first: float | None = None
         self.ended: float | None = None
         self.status: str | None = "running"
         self.stop_reason: str | None = None
         self.error_type: str | None = None
         self.code: int | None = None
-        self.chars = self.calls = self.tools = self.errors = 0
-        self.requests = self.refused = self.unknown = 0
+        self.chars: int = 0
+        self.calls: int = 0
+        self.tools: int = 0
+        self.errors: int = 0
+        self.requests: int = 0
+        self.refused: int = 0
+        self.unknown: int = 0
         self.wait: float | None = None
         self.message: int | None = None
-        self.prompted = False  # whether its prompt has reached the harness
+        self.prompted: bool = False  # whether its prompt has reached the harness
 
     def again(self) -> None:
         """The prompt is sent once more."""
@@ -106,16 +111,23 @@ class OpenStepRow:
     def __init__(
         self, thread: OpenTrajectoryRow, row: int, index: int, turn_id: int | None, at: float | None
     ) -> None:
-        self.thread = thread
-        self.row = row
-        self.index = index
-        self.turn_id = turn_id
-        self.first = self.last = at
-        self.kind = self.source = self.target = self.state = "unknown"
+        self.thread: OpenTrajectoryRow = thread
+        self.row: int = row
+        self.index: int = index
+        self.turn_id: int | None = turn_id
+        self.first: float | None = at
+        self.last: float | None = at
+        self.kind: str = "unknown"
+        self.source: str = "unknown"
+        self.target: str = "unknown"
+        self.state: str = "unknown"
         self.tool: str | None = None
         self.code: int | None = None
-        self.text_chars = self.thinking_chars = self.said_chars = 0
-        self.updates = self.synced = 0
+        self.text_chars: int = 0
+        self.thinking_chars: int = 0
+        self.said_chars: int = 0
+        self.updates: int = 0
+        self.synced: int = 0
         self.message: int | None = None
         self.texts: list[str] = []
 
@@ -188,28 +200,37 @@ class OpenTrajectoryRow:
     )  # fmt: skip
 
     def __init__(self, thread_id: str, parent: str | None, depth: int, at: float | None) -> None:
-        self.id = thread_id
-        self.parent = parent
-        self.depth = depth
-        self.row = 0
-        self.started = self.last = at
+        self.id: str = thread_id
+        self.parent: str | None = parent
+        self.depth: int = depth
+        self.row: int = 0
+        self.started: float | None = at
+        self.last: float | None = at
         self.model: str | None = None
-        self.model_source = "unknown"
+        self.model_source: str = "unknown"
         self.subagent: str | None = None
         self.tier: str | None = None
-        self.state = "unknown"
+        self.state: str = "unknown"
         self.stop_reason: str | None = None
-        self.n_steps = self.calls = self.requests = self.refused = self.unknown = 0
-        self.closed = -1
+        self.n_steps: int = 0
+        self.calls: int = 0
+        self.requests: int = 0
+        self.refused: int = 0
+        self.unknown: int = 0
+        self.closed: int = -1
         self.piece_at: float | None = None
         self.reading: int | None = None
         self.tokens_before: int | None = None
-        self.asking = self.answered = self.streaming = self.just_metered = False
-        self.spoke = self.over = False
+        self.asking: bool = False
+        self.answered: bool = False
+        self.streaming: bool = False
+        self.just_metered: bool = False
+        self.spoke: bool = False
+        self.over: bool = False
         self.asked_at: float | None = None
         self.began_at: float | None = None
         self.first_at: float | None = None
-        self.attempt = 1
+        self.attempt: int = 1
         self.last_call: int | None = None
         self.unread_results: list[str] = []
         self.open_calls: set[str] = set()

@@ -53,8 +53,8 @@ class SessionBuilder:
         self.n_metered = 0
         self.first: float | None = None
         self.last: float | None = None
-        self.tree = BranchTree()
-        self.is_live = about.get("source") == "live"
+        self.tree: BranchTree = BranchTree()
+        self.is_live: Any = about.get("source") == "live"
         self._numbers: dict[str, int] = {}
         self._path: str | None = about.get("path")
         self._first_rows: dict[str, int] = {}

@@ -147,7 +147,7 @@ class Assembly:
                 ids[place] = piece.part.ids[inside]
                 self._read_at[place] = piece.part.paths[inside]
         self.raw_ids = ids
-        self.ids = unused(ids)
+        self.ids: list[str] = unused(ids)
         self._is_plain = len(pieces) == 1 and self.ids == ids
 
     def count(self, name: str) -> int:

@@ -76,8 +76,9 @@ class RecordedTables:
 
     def _begin(self, *, may_use_cache: bool) -> None:
         self._frames: dict[str, pd.DataFrame] = {}
+        self.pieces: list[Piece]
         self.pieces, self._remove_damaged = self._read(may_use_cache)
-        self.whole = Assembly(self._recordings, self.pieces, self._problems)
+        self.whole: Assembly = Assembly(self._recordings, self.pieces, self._problems)
         self._has_duplicates: bool | None = None if self._drop else False
 
     def frame(self, name: str) -> pd.DataFrame:

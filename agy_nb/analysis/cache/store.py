@@ -91,7 +91,7 @@ class Store:
         self._options = options
         self._stamps = [stamp_of(each) for each in recordings]
         is_worth = always or self._is_worth(range(len(recordings)))
-        self.folder = self._group(place) if is_worth and recordings else None
+        self.folder: Path | None = self._group(place) if is_worth and recordings else None
         self._used: list[Segment] = []
 
     def _group(self, place: Path | None) -> Path | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace.export import SpanExporter
 
 
@@ -95,12 +96,20 @@ class Exports:
 
         to_report(self, Path(file), title=title, tz=tz)
 
-    def to_otel(self, exporter: SpanExporter, **options: Any) -> int:
+    def to_otel(
+        self,
+        exporter: SpanExporter,
+        *,
+        resource: Resource | None = None,
+        arguments: bool = False,
+    ) -> int:
         """Export each finished turn as a trace of OpenTelemetry's GenAI spans.
 
         Args:
-            exporter: An exporter of OpenTelemetry.
-            **options: See `agy_nb.analysis.export.otel.to_otel`.
+            exporter: An exporter, such as `OTLPSpanExporter()`. It is not shut down.
+            resource: Resource of the spans. None uses the environment (`OTEL_SERVICE_NAME`), or
+                the service `agy-nb`.
+            arguments: Whether to export the arguments of tools, redacted and shortened.
 
         Returns:
             Number of exported spans.
@@ -111,4 +120,4 @@ class Exports:
         """
         from agy_nb.analysis.export.otel import to_otel
 
-        return to_otel(self, exporter, **options)
+        return to_otel(self, exporter, resource=resource, arguments=arguments)

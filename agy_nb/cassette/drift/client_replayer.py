@@ -50,7 +50,8 @@ class ClientReplayer:
         self._left = deque(_begun(session))
         self._in_turn = True  # the handshake is a turn of its own
         self._saying_goodbye = False
-        self.over = self.hung_up = False
+        self.over: bool = False
+        self.hung_up: bool = False
         self.unanswered: list[str] = []
 
     def take(self, frame: Frame) -> list[Frame]:

@@ -146,7 +146,7 @@ class HarnessRun:
     ) -> None:
         self._sessions = sessions
         self._binary = binary
-        self.save_dir = folder / "save"
+        self.save_dir: Path = folder / "save"
         self._settings = settings
         self._journal = journal
         self._folders = Workspaces(sessions, folder, settings.workspaces)

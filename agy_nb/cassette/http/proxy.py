@@ -101,7 +101,7 @@ class HttpProxy:
     def __init__(self, answerer: ProxyHandler) -> None:
         self._answerer = answerer
         self._upstreams: list[str] = []
-        self.token = secrets.token_urlsafe(16)
+        self.token: str = secrets.token_urlsafe(16)
         self._thread: threading.Thread | None = None
         self._stop: Callable[[], object] = lambda: None
         self._port = 0

@@ -25,7 +25,7 @@ class RecordedEvents:
     """
 
     def __init__(self) -> None:
-        self.elapsed = 0.0
+        self.elapsed: float = 0.0
         self._reader = WireReader()
 
     def take(self, line: WireRecord) -> list[Event]:

@@ -91,7 +91,7 @@ class Comparer:
         self._match_on = frozenset(names)
         self._ignore = [_path_pattern(path) for path in ignore]
         self._normal = Normalizer(normalize)
-        self.patterns = self._normal.patterns
+        self.patterns: tuple[re.Pattern[str], ...] = self._normal.patterns
         self._strict = Comparer(match_on=names, normalize=normalize) if self._ignore else self
 
     def compares(self, kind: str) -> bool:

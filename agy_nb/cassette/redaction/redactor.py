@@ -90,7 +90,7 @@ class Redactor:
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._lock = threading.RLock()  # the journal's writer, the gateway and the loop redact
-        self.rules = UserRules(rules)
+        self.rules: UserRules = UserRules(rules)
         self._seen: dict[str, str] = {}
         self._known = KnownValues()
         self._trusted: tuple[str, ...] = ()

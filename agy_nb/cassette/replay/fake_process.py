@@ -13,9 +13,9 @@ class FakeProcess:
     """
 
     def __init__(self, stderr: Callable[[], str] = str) -> None:
-        self.stdin = _Pipe()
-        self.stdout = _Pipe()
-        self.stderr = _Pipe(stderr)
+        self.stdin: _Pipe = _Pipe()
+        self.stdout: _Pipe = _Pipe()
+        self.stderr: _Pipe = _Pipe(stderr)
         self.pid = 0
         self.returncode: int | None = None
 
@@ -44,7 +44,7 @@ class FakeProcess:
 class _Pipe:
     """A pipe with a text in it, or with nothing."""
 
-    closed = False
+    closed: bool = False
 
     def __init__(self, text: Callable[[], str] = str) -> None:
         self._text = text

@@ -100,9 +100,9 @@ class SessionMachine:
         patterns = self._comparer.patterns
         self._values = RunValues(patterns) if patterns else None
         self._load(session)
-        self.turn = 0
+        self.turn: int = 0
         self._begun = 0  # the turns whose prompt is before `_position`
-        self.in_turn = True  # the handshake counts as a turn
+        self.in_turn: bool = True  # the handshake counts as a turn
         self._error: CassetteMismatchError | None = None
 
     def _load(self, session: RecordedSession) -> None:
@@ -110,7 +110,7 @@ class SessionMachine:
         self._report = Reporter(self._path, session.number)
         self._lines = session.lines if not self._values else self._values.lines(session.lines)
         self._raised: dict[str, Frame] | None = None
-        self.elapsed = 0.0
+        self.elapsed: float = 0.0
         self._position = 0  # the next harness line, or a client line that has not arrived
         self._done: set[int] = set()  # client lines that have arrived
         self._asked: set[FrameKey] = set()

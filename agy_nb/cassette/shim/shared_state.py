@@ -60,7 +60,7 @@ class SharedState:
         group: int | None = None,
         folder: Path | None = None,
     ) -> None:
-        self.client = client_name() if client is None else client
+        self.client: str = client_name() if client is None else client
         self._group = _parents_group() if group is None else group
         what = f"{use} {os.path.realpath(cassette)}"
         if use == "replay":  # any number of clients may, at the same time

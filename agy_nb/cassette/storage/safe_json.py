@@ -41,7 +41,7 @@ def parse_json(text: str | bytes, loads: Callable[[str | bytes], Any] = json.loa
     return value
 
 
-parse_to_read = partial(parse_json, loads=json_parser())
+parse_to_read: partial[Any] = partial(parse_json, loads=json_parser())
 """Parse JSON only for reading: the faster parser rounds integers of more than 64 bits."""
 
 

@@ -126,7 +126,7 @@ class CassetteWriter:
             recover(path)
             if left := where_unfinished(path):
                 _log.warning("%s is recorded again. %s", path, left)
-            self.folder = new_folder(path)
+            self.folder: Path = new_folder(path)
             self._file = self._open()
         except OSError as error:
             self._lock.release()

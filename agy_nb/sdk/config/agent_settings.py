@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from agy_nb.errors import InvalidConfigError
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
         TemplatedSystemInstructions,
     )
     from google.antigravity.connections.connection import DebugConfig
+    from google.antigravity.hooks.hooks import DecideHook, InspectHook, TransformHook
+    from google.antigravity.hooks.policy import Policy
+    from google.antigravity.models import GeminiModelOptions
+    from google.antigravity.triggers.triggers import TriggerContext
     from google.antigravity.types import (
         BudgetConfig,
         McpStdioServer,
@@ -87,6 +91,48 @@ class AgentSettings(TypedDict, total=False):
     env: Mapping[str, str] | None
 
 
+class SdkConfigFields(AgentSettings, total=False):
+    """The fields of the SDK's `LocalAgentConfig`, with those that `create_agent` takes itself.
+
+    Attributes:
+        tools: Functions that the model may call, and names of recorded ones.
+        policies: The SDK's policies.
+        hooks: The SDK's hooks.
+        triggers: The SDK's triggers.
+    """
+
+    tools: Sequence[Callable[..., Any] | str]
+    policies: Sequence[Policy]
+    hooks: Sequence[InspectHook[Any] | DecideHook[Any] | TransformHook[Any, Any]]
+    triggers: Sequence[Callable[[TriggerContext], Awaitable[None]]]
+
+
+class OpenAIConfigFields(SdkConfigFields, total=False):
+    """The fields of the SDK's `LocalOpenAIAgentConfig`.
+
+    Attributes:
+        base_url: Address of the OpenAI API.
+    """
+
+    base_url: str | None
+
+
+class EndpointFields(TypedDict, total=False):
+    """The fields of the SDK's `GeminiAPIEndpoint`.
+
+    Attributes:
+        base_url: Address of the Gemini API.
+        http_headers: Headers of each request.
+        api_key: The key.
+        options: The SDK's `GeminiModelOptions`.
+    """
+
+    base_url: str | None
+    http_headers: dict[str, str] | None
+    api_key: str | None
+    options: GeminiModelOptions | None
+
+
 def with_settings(config: Any, settings: Mapping[str, Any]) -> Any:
     """Return a configuration with the settings that are not None.
 
@@ -97,12 +143,16 @@ def with_settings(config: Any, settings: Mapping[str, Any]) -> Any:
     Raises:
         InvalidConfigError: The configuration has no such field, or the SDK rejects the settings.
     """
-    given = {name: _as_text(value) for name, value in settings.items() if value is not None}
+    given = given_fields(settings)
     return merged(config, given) if given else config
 
 
+def given_fields(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that are not None, with paths as text, as the SDK wants them."""
+    return {name: _as_text(value) for name, value in settings.items() if value is not None}
+
+
 def _as_text(value: Any) -> Any:
-    """Return paths as text, as the SDK wants them."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, list | tuple):

@@ -75,7 +75,7 @@ class Instrumentation:
         on_activity: Callable[[], None],
     ) -> None:
         self.decided: dict[str, PriorDecision] = {}
-        self.recorded = ReplayedDecisions(None)
+        self.recorded: ReplayedDecisions = ReplayedDecisions(None)
         self.denial: str | None = None
         self._policy = _enforced(policies)
         self._trajectory_of = trajectory_of

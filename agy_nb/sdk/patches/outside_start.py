@@ -72,7 +72,7 @@ class OutsideStart(launch.HarnessStart):
         self._open_socket = open_socket
         self._key = key
         self._binary = binary
-        self.invalid = _invalid.get()
+        self.invalid: Exception | None = _invalid.get()
         _invalid.set(None)
 
     @property

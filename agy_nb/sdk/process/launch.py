@@ -123,7 +123,7 @@ class HarnessStart:
         self.strategy = strategy
         self.process: DeferredProcess | None = None
         self.invalid: Exception | None = None
-        self.connected = False
+        self.connected: bool = False
         self._follower = follower or Follower(
             StartOptions(), HarnessProcess(), lambda socket, _: socket
         )

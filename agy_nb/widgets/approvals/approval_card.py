@@ -10,7 +10,8 @@ from agy_nb.widgets.approvals.pending import pending_requests
 from agy_nb.widgets.response.static_html import bundle
 from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.tree.front_end import append_in_marimo, in_marimo
-from agy_nb.widgets.tree.live_view import LiveView, display_widget
+from agy_nb.widgets.tree.live_view import LiveView
+from agy_nb.widgets.tree.view_widget import display_widget
 
 
 class ApprovalCard:

@@ -122,5 +122,5 @@ class PendingRequests:
             request.shown.set_result(None)
 
 
-pending_requests = PendingRequests()
+pending_requests: PendingRequests = PendingRequests()
 """The pending approvals and questions of this process."""

@@ -163,7 +163,7 @@ class ChatPanel(PanelTurns):
 
     def _clear(self, _message: messages.PanelAction) -> None:
         self._recorded = ()
-        self.responses = [response for response in self.responses if not response.done]
+        self.responses[:] = [response for response in self.responses if not response.done]
         self.transcript.clear()
         self._branches.clear()
         self.view.send(type="reset", changes=[])

@@ -27,12 +27,13 @@ from agy_nb.widgets.response.static_fallback import StaticFallback
 from agy_nb.widgets.response.static_html import Still
 from agy_nb.widgets.tree import front_end_messages as messages, live_view
 from agy_nb.widgets.tree.conversation import ConversationView
+from agy_nb.widgets.tree.view_widget import ViewWidget
 from agy_nb.widgets.usage.cost_text import cost_of
 
 END_OF_RECORDING = "End of the recording. The agent does not know this conversation."
 
 
-class PanelTurns(live_view.ViewWidget):
+class PanelTurns(ViewWidget):
     """Shows the turns of one agent. `ChatPanel` adds what the user can do.
 
     Args:
@@ -47,7 +48,7 @@ class PanelTurns(live_view.ViewWidget):
 
     def __init__(self, agent: Agent, *, past: tuple[Path, int] | None = None) -> None:
         super().__init__("chat", "Conversation")
-        self.agent = agent
+        self.agent: Agent = agent
         self._past = past
         self._replaying = False
         self._is_reading = True

@@ -10,9 +10,9 @@ from agy_nb.protocol.amounts import counted
 from agy_nb.widgets.comparison import answer_cards as cards
 from agy_nb.widgets.response.page_view import PageView
 from agy_nb.widgets.response.static_html import Still
-from agy_nb.widgets.tree.live_view import ViewWidget
 from agy_nb.widgets.tree.nodes import Upsert, static
 from agy_nb.widgets.tree.page_tree import PageTree
+from agy_nb.widgets.tree.view_widget import ViewWidget
 
 MOST_ROWS = 50
 """Rows of answers that are shown."""
@@ -33,7 +33,7 @@ class AnswersView(ViewWidget):
         self._differences = True
         self._rendered: dict[int, tuple[AnswerRow, bool, Upsert]] = {}
         self._page = PageTree()
-        self.view = PageView(self._page, self, self._static, self._on_act, self.refresh)
+        self.view: PageView = PageView(self._page, self, self._static, self._on_act, self.refresh)
 
     @abstractmethod
     def _rows(self) -> Sequence[AnswerRow]:

@@ -27,9 +27,9 @@ from agy_nb.widgets.recordings.frame_player import FramePlayer
 from agy_nb.widgets.recordings.player_controls import PlayerControls, select
 from agy_nb.widgets.response.page_view import PageView
 from agy_nb.widgets.response.static_html import Still
-from agy_nb.widgets.tree.live_view import ViewWidget
 from agy_nb.widgets.tree.nodes import Upsert, static
 from agy_nb.widgets.tree.page_tree import PageTree
+from agy_nb.widgets.tree.view_widget import ViewWidget
 
 LARGEST_STILL = 2_000_000
 """Maximum length of a transcript that the notebook keeps, in characters."""

@@ -80,7 +80,7 @@ class FramePlayer:
             snapshots.append(PlayerSnapshot(line.direction, reader.elapsed, line.frame, events))
         ending = tuple(reader.end(session.end))
         snapshots.append(PlayerSnapshot("end", reader.elapsed, session.end or {}, ending))
-        self.snapshots = tuple(snapshots)
+        self.snapshots: tuple[PlayerSnapshot, ...] = tuple(snapshots)
         self.position: int = 0
         self.transcript: ConversationView = ConversationView()
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from agy_nb.widgets.response.static_fallback import StaticContent, StaticFallback
 from agy_nb.widgets.tree.front_end_messages import Message, PageAction
-from agy_nb.widgets.tree.live_view import LiveView, ViewWidget
+from agy_nb.widgets.tree.live_view import LiveView
 from agy_nb.widgets.tree.page_tree import PageTree
+from agy_nb.widgets.tree.view_widget import ViewWidget
 
 
 class PageView:

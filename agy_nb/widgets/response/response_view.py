@@ -19,7 +19,8 @@ from agy_nb.widgets.response.text_stream import print_turn
 from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.tree.front_end import in_text_console, why_headless
 from agy_nb.widgets.tree.front_end_messages import Message, PanelAction
-from agy_nb.widgets.tree.live_view import INTERVAL_S, LiveView, display_widget
+from agy_nb.widgets.tree.live_view import INTERVAL_S, LiveView
+from agy_nb.widgets.tree.view_widget import display_widget
 from agy_nb.widgets.usage.cost_text import cost_of
 
 _shown: weakref.WeakKeyDictionary[Response, int] = weakref.WeakKeyDictionary()

@@ -17,7 +17,8 @@ from agy_nb.kernel import current_host, in_kernel
 from agy_nb.kernel.environment import current_kernel, in_solara
 from agy_nb.terminal import printable
 from agy_nb.widgets.response.static_html import VIEW, Still
-from agy_nb.widgets.tree.live_view import LiveView, display_widget
+from agy_nb.widgets.tree.live_view import LiveView
+from agy_nb.widgets.tree.view_widget import display_widget
 
 FIRST_UPDATE_AFTER_S = 0.2
 """Delay between the first content and the HTML, in seconds. JupyterLab drops what a kernel sends
@@ -53,7 +54,7 @@ class StaticFallback:
         static: StaticContent,
         catch_up: Callable[[], None] = lambda: None,
     ) -> None:
-        self.in_output_widget = False
+        self.in_output_widget: bool = False
         self._live = live
         self._static = static
         self._catch_up = catch_up

@@ -20,7 +20,7 @@ from agy_nb.terminal import printable
 from agy_nb.widgets.response.cards import STOPPED, footer_text, waits
 from agy_nb.widgets.response.headline import call_text
 from agy_nb.widgets.response.html_values import seconds
-from agy_nb.widgets.tree.live_view import ViewWidget
+from agy_nb.widgets.tree.view_widget import ViewWidget
 
 _LONGEST_ERROR = 200
 

@@ -7,7 +7,7 @@ comm. So every message goes through `parse`, which returns frozen data of known 
 from __future__ import annotations
 
 import logging
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -44,7 +44,7 @@ class _Message(BaseModel):
         view: The view that sent it: a notebook can show one widget in several places.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, strict=True, extra="ignore")
     view: _Word = ""
 
 

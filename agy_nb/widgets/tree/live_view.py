@@ -11,20 +11,11 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-import anywidget
-import traitlets
-
-from agy_nb.errors import WrongLoopError
-from agy_nb.kernel import view_loop
-from agy_nb.kernel.environment import current_shell
-from agy_nb.kernel.loops.script_loop import process_loop
 from agy_nb.protocol.events import Approval, Event, Question
 from agy_nb.widgets.approvals.pending import PendingRequest, Reply, pending_requests
 from agy_nb.widgets.markdown.markup import compact
-from agy_nb.widgets.response.style_sheet import style
 from agy_nb.widgets.tree.front_end import view_opened
 from agy_nb.widgets.tree.front_end_messages import (
     AnswerAll,
@@ -35,11 +26,10 @@ from agy_nb.widgets.tree.front_end_messages import (
     parse,
 )
 from agy_nb.widgets.tree.nodes import Change, Remove, Upsert
+from agy_nb.widgets.tree.view_widget import ViewWidget, loop_of_views
 
 INTERVAL_S = 0.05
 """Minimum time between two updates of the front end, in seconds."""
-
-_STATIC = Path(__file__).parents[1] / "static"
 
 NOT_SAVED = (
     "This output cannot be saved in the notebook: the page was reloaded during the turn, or "
@@ -92,76 +82,6 @@ class ViewModel(Protocol):
         ...
 
 
-class ViewWidget(anywidget.AnyWidget):
-    """The anywidget of a view: a tree of nodes, and a composer if `mode` is `"chat"`.
-
-    Panels and pages derive from it, so that they work wherever a front end takes a widget. Their
-    names must not be those of `anywidget.AnyWidget`.
-
-    Args:
-        mode: `"turn"`, `"chat"`, or `"page"` for a page with its own controls.
-        label: The accessible name.
-
-    Raises:
-        WrongLoopError: No event loop has run in this process.
-
-    Attributes:
-        mode: As above.
-        label: As above.
-        key: The widget's model id.
-    """
-
-    # As text: anywidget watches files, and keeps every widget of a watched file alive.
-    _esm = "\n".join(path.read_text(encoding="utf-8") for path in sorted(_STATIC.glob("*.js")))
-    _css = style()
-    mode = traitlets.Unicode("turn").tag(sync=True)
-    label = traitlets.Unicode("Conversation").tag(sync=True)
-    key = traitlets.Unicode("").tag(sync=True)
-
-    def __init__(self, mode: str, label: str) -> None:
-        _loop()  # nothing is created where it could not be updated
-        # In a row of widgets, views share the width.
-        super().__init__(mode=mode, label=label, layout={"flex": "1 1 auto"})
-        self.key = self.model_id
-
-    def __repr__(self) -> str:  # shown by a notebook that does not support widgets
-        return f"<{self.label}, live>"
-
-    def close_widget(self) -> None:
-        """Close the connection to the front ends; a panel's `close` does more."""
-        super().close()  # type: ignore[no-untyped-call] # ipywidgets has no types
-
-    def __del__(self) -> None:
-        self.close_widget()
-
-
-def display_widget(widget: Any) -> Any:
-    """Display a widget in the running cell, in an output that can be updated.
-
-    `display(widget)` does not work here: ipywidgets 7, which Colab uses, drops the display id.
-
-    Returns:
-        The display handle of the output.
-    """
-    from IPython.display import display
-
-    bundle = widget._repr_mimebundle_()
-    data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-    return display(data, metadata=metadata, raw=True, display_id=True)
-
-
-def _loop() -> asyncio.AbstractEventLoop:
-    loop = view_loop()
-    if loop is None and current_shell() is not None:
-        loop = process_loop().loop()  # a terminal of IPython runs its loop only while it awaits
-    if loop is None:
-        raise WrongLoopError(
-            "a view needs an event loop, and none has run in this process. Show the view in a "
-            "notebook, or create it in a coroutine."
-        )
-    return loop
-
-
 class LiveView:
     """A view model with the widget that shows it.
 
@@ -200,7 +120,7 @@ class LiveView:
         self.seen: bool = False
         self.extra_fields: dict[str, object] = {}
         self._notice = ""
-        self.loop: asyncio.AbstractEventLoop = _loop()
+        self.loop: asyncio.AbstractEventLoop = loop_of_views()
         self._on_message = on_message
         self._flush_at: asyncio.TimerHandle | None = None
         self._close_at: asyncio.TimerHandle | None = None

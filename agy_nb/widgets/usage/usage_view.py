@@ -19,9 +19,9 @@ from agy_nb.runtime.default_runtime import runtime
 from agy_nb.widgets.response.html_values import SortOrder
 from agy_nb.widgets.response.page_view import PageView
 from agy_nb.widgets.response.static_html import Still
-from agy_nb.widgets.tree.live_view import ViewWidget
 from agy_nb.widgets.tree.nodes import Upsert, static
 from agy_nb.widgets.tree.page_tree import PageTree
+from agy_nb.widgets.tree.view_widget import ViewWidget
 from agy_nb.widgets.usage import usage_table as ut
 
 if TYPE_CHECKING:

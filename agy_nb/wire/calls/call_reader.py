@@ -72,7 +72,7 @@ class CallReader:
         self._hooks: dict[str, Announced] = {}
         self._approvals: dict[str, Approval] = {}
         self._questions: dict[str, Question] = {}
-        self.mcp_results = McpResults()
+        self.mcp_results: McpResults = McpResults()
 
     def next_turn(self) -> None:
         """Forget what belongs to the turn before."""

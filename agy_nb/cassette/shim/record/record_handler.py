@@ -52,8 +52,8 @@ class RecordHandler:
         self._sending: str | bytes | None = None
         self._check = check
         self._finish = finish
-        self.frames = 0
-        self.is_open = True
+        self.frames: int = 0
+        self.is_open: bool = True
 
     async def serve(self, ws: WebSocket) -> None:
         """Pass frames on, both ways, until one side hangs up.

@@ -44,7 +44,7 @@ class SharedTexts:
 
     def __init__(self, cassette: Path) -> None:
         self._cassette = cassette
-        self.folder = cassette.parent / FOLDER
+        self.folder: Path = cassette.parent / FOLDER
         self._read: dict[str, str] = {}
 
     @property

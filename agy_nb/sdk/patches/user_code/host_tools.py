@@ -89,7 +89,7 @@ class ToolGuard:
     def __init__(self, runner: Any, denial: Denial, note: Note) -> None:
         self._note = note
         self._running: set[asyncio.Task[Any]] = set()
-        self.turn_is_cancelled = False
+        self.turn_is_cancelled: bool = False
         self._denial = denial
         self.raised: dict[str, BaseException] = {}
         self._process = runner.process_tool_calls
