@@ -104,19 +104,18 @@ def runs_of(
     )
 
 
-def check_number(name: str, value: object, *, least: int = 1) -> int:
-    """Return a whole number.
+def check_number(name: str, value: object) -> int:
+    """Return a whole number from 1.
 
     Args:
         name: Name of the argument.
         value: Its value.
-        least: The smallest number that is allowed.
 
     Raises:
         InvalidInputError: The value is not a whole number, or it is too small.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        msg = f"{name} must be a whole number >= {least}, got {value!r}"
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        msg = f"{name} must be a whole number >= 1, got {value!r}"
         raise InvalidInputError(msg, field=name)
     return value
 

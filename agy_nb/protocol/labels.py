@@ -21,12 +21,11 @@ _RESERVED = frozenset(
 )
 
 
-def checked_labels(labels: object, *, field: str = "labels") -> dict[str, str]:
+def checked_labels(labels: object) -> dict[str, str]:
     """Return labels as a dictionary.
 
     Args:
         labels: A mapping of names to texts, or None for no labels.
-        field: Name of the argument, for the error.
 
     Raises:
         InvalidInputError: A name or a value is not valid, or there are too many.
@@ -39,18 +38,18 @@ def checked_labels(labels: object, *, field: str = "labels") -> dict[str, str]:
         return {}
     if not isinstance(labels, Mapping):
         raise InvalidInputError(
-            f'{field} must be a mapping of names to texts, such as {{"user": "ada"}}; '
+            'labels must be a mapping of names to texts, such as {"user": "ada"}; '
             f"got {str(labels)[:80]!r}",
-            field=field,
+            field="labels",
         )
     if len(labels) > MOST_LABELS:
         raise InvalidInputError(
-            f"{field} has {len(labels)} labels; use at most {MOST_LABELS}", field=field
+            f"labels has {len(labels)} labels; use at most {MOST_LABELS}", field="labels"
         )
     for name, value in labels.items():
         problem = problem_of(name, value)
         if problem:
-            raise InvalidInputError(f"{field}: {problem}", field=field)
+            raise InvalidInputError(f"labels: {problem}", field="labels")
     return dict(labels)
 
 

@@ -155,29 +155,7 @@ async def create_agent(
         ask_user: Decides on tool calls; True lets the tool run.
         labels: Labels of the agent, such as `{"user": "ada", "experiment": "b"}`: columns of the
             tables, also of recordings.
-        model: Name of the model, such as `"gemini-3.8-flash"`, or the SDK's `ModelTarget`.
-        models: The SDK's `ModelTarget` of each type, for several models.
-        api_key: The key of the Gemini API; by default the variable `GEMINI_API_KEY`.
-        vertex: Whether to use Vertex AI.
-        project: Google Cloud project, for Vertex AI.
-        location: Google Cloud region, for Vertex AI.
-        system_instructions: Instructions for the model: text, or the SDK's classes.
-        capabilities: The SDK's `CapabilitiesConfig`: built-in tools, subagents, behaviour.
-        mcp_servers: The SDK's MCP servers; see `load_mcp_servers`.
-        workspaces: Folders that the agent works in; by default the working folder.
-        conversation_id: The conversation to resume, or the id of a new one; needs `save_dir`.
-        session_continuation_mode: The SDK's mode: whether the conversation must exist.
-        save_dir: Folder that keeps the conversation; a temporary one by default.
-        app_data_dir: Absolute path of the harness's own folder.
-        response_schema: A pydantic model or a JSON schema that each answer must fit.
-        skills_paths: Folders with skills.
-        inline_skills: The SDK's `InlineSkill` objects.
-        subagents: The SDK's `SubagentConfig` objects.
-        debug_config: The SDK's `DebugConfig`.
-        retry_config: The SDK's `RetryConfig`: how the harness asks the model again.
-        budget_config: The SDK's `BudgetConfig`; see `RuntimeConfig` for limits in US dollars.
-        compaction_config: The SDK's `CompactionConfig`: when the context is compacted.
-        env: Environment variables of the harness.
+        **settings: Fields of the SDK's configuration by name; `AgentSettings` lists them.
 
     Returns:
         The agent, started.

@@ -70,7 +70,7 @@ async def test_examples_do_what_they_say(name, notebook, capsys):
 
 def others() -> dict[str, list[tuple[str, str]]]:
     """The other docstrings with examples: module, then where in it and what they are."""
-    public = {doc for docs in PUBLIC.values() for doc in docs}
+    public = {_examples_of(doc) for docs in PUBLIC.values() for doc in docs}
     found: dict[str, list[tuple[str, str]]] = {}
     for file in sorted(PACKAGE.rglob("*.py")):
         if ">>> " not in (text := file.read_text(encoding="utf-8")):
@@ -79,10 +79,15 @@ def others() -> dict[str, list[tuple[str, str]]]:
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, DOCUMENTED):
                 doc = ast.get_docstring(node) or ""
-                if ">>> " in doc and doc not in public:
+                if ">>> " in doc and _examples_of(doc) not in public:
                     where = getattr(node, "name", name)
                     found.setdefault(name.removesuffix(".__init__"), []).append((where, doc))
     return found
+
+
+def _examples_of(doc: str) -> str:
+    """Return what follows the description, which `show_settings` completes."""
+    return doc.partition(">>> ")[2]
 
 
 OTHERS = others()

@@ -64,33 +64,19 @@ class LiveTables:
 
     Args:
         max_rows: Rows of a table before its oldest half is forgotten.
-        chunks: Whether to keep a row for each piece of text.
-        text: Whether to keep texts.
         prices: How model calls are priced.
 
     Attributes:
         session_id: What the tables call this run.
     """
 
-    def __init__(
-        self,
-        *,
-        max_rows: int = MAX_ROWS,
-        chunks: bool = False,
-        text: bool = False,
-        prices: Prices | None = None,
-    ) -> None:
+    def __init__(self, *, max_rows: int = MAX_ROWS, prices: Prices | None = None) -> None:
         self.session_id: str = f"live-{uuid.uuid4().hex[:12]}"
         self._prices = prices or Prices()
         self._max_rows = max_rows
         self._columns = Columns()
         self._session = SessionBuilder(
-            self._columns,
-            self.session_id,
-            source="live",
-            session_name=self.session_id,
-            chunks=chunks,
-            text=text,
+            self._columns, self.session_id, source="live", session_name=self.session_id
         )
         self._event_tables: dict[int, EventTables] = {}
         self._open: dict[int, int] = {}

@@ -38,7 +38,6 @@ class EventTurn(Protocol):
 def fold_turns(
     turns: Iterable[EventTurn],
     *,
-    session_id: str = "live",
     models: ConfiguredModels = UNKNOWN,
     text: bool = False,
 ) -> Columns:
@@ -46,12 +45,11 @@ def fold_turns(
 
     Args:
         turns: The turns.
-        session_id: Their session.
         models: Models of the agents.
         text: Whether to keep the texts of messages.
     """
     columns = Columns()
-    session = SessionBuilder(columns, session_id, source="live", text=text)
+    session = SessionBuilder(columns, "live", source="live", text=text)
     by_agent: dict[int, EventTables] = {}
     for turn in turns:
         if turn.agent_id not in by_agent:

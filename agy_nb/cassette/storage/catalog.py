@@ -43,18 +43,19 @@ class CatalogEntry:
     problem: str = ""
 
 
-def default_roots(base: Path = Path()) -> list[Path]:
-    """Return the folders named `cassettes` in a folder, and in its tests at any depth.
+def default_roots() -> list[Path]:
+    """Return the folders named `cassettes` in the working folder, and in its tests at any depth.
 
     The result is `cassettes` if there are none.
     """
-    found = [base / "cassettes"] if (base / "cassettes").is_dir() else []
-    for tests in (base / "tests", base / "test"):
+    here = Path("cassettes")
+    found = [here] if here.is_dir() else []
+    for tests in ("tests", "test"):
         for place, folders, _ in os.walk(tests):
             if "cassettes" in folders:
                 found.append(Path(place) / "cassettes")
             folders[:] = sorted(name for name in folders if name != "cassettes" and name[0] != ".")
-    return found or [base / "cassettes"]
+    return found or [here]
 
 
 def find(roots: Iterable[Path]) -> Iterator[Path]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -69,12 +69,11 @@ class Migrated:
     after: int
 
 
-def migrate(path: Path, steps: Mapping[int, MigrationStep] | None = None) -> Migrated:
+def migrate(path: Path) -> Migrated:
     """Convert a cassette to the current version of the format. Reads and writes the disk.
 
     Args:
         path: The cassette's folder.
-        steps: Steps by the version that they convert; `STEPS` by default.
 
     Raises:
         CassetteNotFoundError: The cassette does not exist.
@@ -87,7 +86,7 @@ def migrate(path: Path, steps: Mapping[int, MigrationStep] | None = None) -> Mig
     if before >= header_format.VERSION:
         read_header(path)  # raises for a newer version
         return Migrated(before, before)
-    way = _way(path, before, STEPS if steps is None else steps)
+    way = _way(path, before)
     size = int(data.get("size") or 0)  # read first, because a step may remove it
     for step in way:
         data = step.header(data)
@@ -114,14 +113,14 @@ def _share(old: Path, new: Path) -> None:
         write_model_yaml(new, found)
 
 
-def _way(path: Path, before: int, steps: Mapping[int, MigrationStep]) -> list[MigrationStep]:
-    missing = [n for n in range(before, header_format.VERSION) if n not in steps]
+def _way(path: Path, before: int) -> list[MigrationStep]:
+    missing = [n for n in range(before, header_format.VERSION) if n not in STEPS]
     if missing:
         raise CassetteInvalidError(
             f"{path} has format {before}, which cannot be converted; record it again",
             path=str(path),
         )
-    return [steps[n] for n in range(before, header_format.VERSION)]
+    return [STEPS[n] for n in range(before, header_format.VERSION)]
 
 
 def _lines(path: Path, way: list[MigrationStep]) -> Iterator[WireRecord]:

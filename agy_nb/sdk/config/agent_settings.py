@@ -172,9 +172,10 @@ def listed(name: str, given: Any) -> tuple[Any, ...]:
 
 
 def show_settings(function: F) -> F:
-    """Show the fields of `AgentSettings` in the signature of a function that takes them.
+    """Show the fields of `AgentSettings` in the signature and the docstring of a function.
 
-    `help()`, completion and the tooltips of a notebook read the signature.
+    `help()`, completion and the tooltips of a notebook read both. The fields replace the line
+    `**settings` of the docstring.
     """
     plain = inspect.signature(function)
     own = [each for each in plain.parameters.values() if each.kind is not each.VAR_KEYWORD]
@@ -186,6 +187,11 @@ def show_settings(function: F) -> F:
     ]
     shown = plain.replace(parameters=[*own, *more])
     function.__signature__ = shown  # type: ignore[attr-defined]
+    if AgentSettings.__doc__:  # `python -OO` removes docstrings
+        _, _, fields = (inspect.getdoc(AgentSettings) or "").partition("Attributes:\n")
+        before, _, after = (inspect.getdoc(function) or "").partition("    **settings:")
+        _, _, after = after.partition("\n")
+        function.__doc__ = f"{before}{fields}\n{after}"
     return function
 
 

@@ -81,11 +81,8 @@ class HarnessProcess:
         if self._process is not None:
             _kill_group(self._process)
 
-    async def stop(self, *, grace: float = EXIT_GRACE_S) -> int | None:
-        """Wait for the exit of the process, and kill it after `grace` seconds.
-
-        Args:
-            grace: Seconds that the process gets to exit.
+    async def stop(self) -> int | None:
+        """Wait for the exit of the process, and kill it after `EXIT_GRACE_S` seconds.
 
         Returns:
             The exit code (negative for a signal), None if the process was never started.
@@ -93,7 +90,7 @@ class HarnessProcess:
         process = self._process
         if process is None:
             return None
-        code = await asyncio.shield(run_in_thread(_reap, process, grace))
+        code = await asyncio.shield(run_in_thread(_reap, process, EXIT_GRACE_S))
         self._process = None
         self._hang_up()
         return code

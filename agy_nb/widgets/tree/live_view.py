@@ -87,10 +87,8 @@ class LiveView:
 
     Args:
         transcript: The view model to show.
-        mode: `"turn"`, `"chat"` for a composer below, or `"page"`.
-        label: The accessible name.
         on_message: Called with front-end messages that this class does not handle itself.
-        widget: The widget that shows it; a new one by default.
+        widget: The widget that shows it; by default a new one for a turn.
 
     Raises:
         WrongLoopError: No event loop has run in this process.
@@ -108,13 +106,11 @@ class LiveView:
         self,
         transcript: ViewModel,
         *,
-        mode: str = "turn",
-        label: str = "Conversation",
         on_message: OnMessage = lambda _message, _buffers: None,
         widget: Any = None,
     ) -> None:
         self.transcript = transcript
-        self.widget: Any = widget or ViewWidget(mode, label)
+        self.widget: Any = widget or ViewWidget("turn", "Conversation")
         self.running = False
         self.queued = 0
         self.seen: bool = False

@@ -13,12 +13,12 @@ from agy_nb.protocol.events import Approval, Event, Question
 from agy_nb.widgets.tree.conversation import ConversationView
 from agy_nb.widgets.tree.nodes import Change, Remove, Upsert, static
 
+_CONTAINER = "player"
+"""Id of the node that holds the transcript."""
+
 
 class PageTree:
     """Nodes in the order in which they were first added; a view model for `LiveView`.
-
-    Args:
-        container: The id of the node that holds the transcript.
 
     Attributes:
         pending: Always empty: a page has no approvals or questions.
@@ -32,11 +32,10 @@ class PageTree:
         '<div class="agy-node agy-notice"><div class="agy-head">Hi</div></div>'
     """
 
-    def __init__(self, container: str = "player") -> None:
+    def __init__(self) -> None:
         self.pending: dict[str, Approval | Question] = {}
         self.status = ""
         self.transcript: ConversationView | None = None
-        self._container = container
         self._number = 0
         self._nodes: dict[str, Upsert] = {}
         self._changes: list[Change] = []
@@ -77,11 +76,11 @@ class PageTree:
 
     @property
     def _transcript_id(self) -> str:
-        return f"{self._container}-{self._number}"
+        return f"{_CONTAINER}-{self._number}"
 
     def _transcript_nodes(self) -> Iterator[Change]:
         if self.transcript is not None:
-            yield Upsert(id=self._transcript_id, parent=self._container, kind="transcript")
+            yield Upsert(id=self._transcript_id, parent=_CONTAINER, kind="transcript")
             yield from map(self._with_prefix, self.transcript.snapshot())
 
     def _with_prefix(self, change: Change) -> Change:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,6 +38,13 @@ def test_help_and_completion_show_every_keyword():
     assert {*AgentSettings.__annotations__, *LISTS, "config", "ask_user", "labels"} == set(shown)
     assert shown["model"].annotation == "str | ModelTarget | None"
     assert shown["model"].default is None
+
+
+def test_help_documents_every_keyword_once():
+    doc = inspect.getdoc(agy.create_agent) or ""
+    for name in AgentSettings.__annotations__:
+        assert len(re.findall(rf"^    {name}: .", doc, re.MULTILINE)) == 1
+    assert "**settings" not in doc
 
 
 MISSPELT = {
