@@ -106,7 +106,11 @@ def _watch(cassette: Any) -> None:
         if (cut := _cut.get()) is not None:
             _cut.set(None)
             response[CUT] = cut  # here, as vcrpy's response of the recording has this object
-        append(request, response)
+        with playing:
+            known = len(cassette.data)
+            append(request, response)
+            for index in range(known, len(cassette.data)):
+                cassette.play_counts[index] += 1  # an equal request has another answer
 
     cassette.append = appended
     cassette.can_play_response_for = can_play_response_for

@@ -5,6 +5,7 @@
 
 import asyncio
 import gzip
+import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
@@ -26,11 +27,24 @@ class Site(BaseHTTPRequestHandler):
     """A web site with redirects, compressed and binary answers, streams and cookies."""
 
     protocol_version = "HTTP/1.1"
+    counter = itertools.count(1)
+
+    def do_HEAD(self):
+        self.send_response(200)
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", "100")
+        self.end_headers()
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.reply(b"posted " + body)
 
     def do_GET(self):
         path = self.path.partition("?")[0]
         if path == "/old":
             self.reply(b"", ("Location", "/picture"), status=302)
+        elif path == "/count":
+            self.reply(b"%d" % next(self.counter))
         elif path == "/picture":
             self.reply(PICTURE, ("Content-Type", "image/png"))
         elif path == "/gzip":
@@ -227,11 +241,68 @@ def test_several_cookies_are_kept_and_sent_again(twice):
     assert twice(work) == (["lang", "theme"], 200)
 
 
-def test_equal_requests_get_their_answers_in_order(twice):
-    def work(base):
-        return [body_with_requests(f"{base}/x?n=1") for _ in range(3)]
+def test_equal_requests_get_their_answers_in_order(site, tmp_path):
+    url = f"http://127.0.0.1:{site.server_port}/count"
+    with tool_http(tmp_path, "once"):
+        first = [body_with_requests(url) for _ in range(3)]
+    assert len(set(first)) == 3
+    with tool_http(tmp_path, "none"):
+        assert [body_with_requests(url) for _ in range(3)] == first
 
-    assert twice(work) == [b"/x?n=1"] * 3
+
+def test_more_equal_requests_than_recorded_are_added_in_one_run(site, tmp_path):
+    url = f"http://127.0.0.1:{site.server_port}/count"
+    with tool_http(tmp_path, "once"):
+        first = body_with_requests(url)
+    with tool_http(tmp_path, "new_episodes"):
+        all_of_them = [body_with_requests(url) for _ in range(3)]
+    assert all_of_them[0] == first
+    assert len(set(all_of_them)) == 3
+    with tool_http(tmp_path, "none"):
+        assert [body_with_requests(url) for _ in range(3)] == all_of_them
+
+
+@pytest.mark.parametrize("fields", [{"city": "Lima", "day": "1"}, {"day": "1", "city": "Lima"}])
+def test_fields_of_a_form_are_found_in_their_order_and_in_another(site, tmp_path, fields):
+    url = f"http://127.0.0.1:{site.server_port}/form"
+    with tool_http(tmp_path, "once"):
+        requests.post(url, data={"city": "Lima", "day": "1"}, timeout=5)
+    with tool_http(tmp_path, "none"):
+        found = requests.post(url, data=fields, timeout=5)
+    assert found.content == b"posted city=Lima&day=1"
+
+
+def test_requests_without_a_body_are_found(twice):
+    """With `None` and with an empty body."""
+
+    def work(base):
+        answers = [requests.post(f"{base}/empty", data=data, timeout=5) for data in (None, b"")]
+        return [each.content for each in answers]
+
+    assert twice(work) == [b"posted ", b"posted "]
+
+
+def test_answer_without_the_compressed_body_that_its_headers_name(twice):
+    def work(base):
+        found = requests.head(f"{base}/gzip", timeout=5)
+        return found.content, found.headers["Content-Encoding"], found.headers["Content-Length"]
+
+    assert twice(work) == (b"", "gzip", "100")
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 1, 0, 2]])
+def test_parallel_requests_get_their_own_answers_in_any_order(site, tmp_path, order):
+    base = f"http://127.0.0.1:{site.server_port}"
+
+    async def ask(numbers):
+        async with httpx.AsyncClient() as client:
+            found = await asyncio.gather(*(client.get(f"{base}/item?n={n}") for n in numbers))
+        return {n: each.content for n, each in zip(numbers, found, strict=True)}
+
+    with tool_http(tmp_path, "once"):
+        recorded = asyncio.run(ask([0, 1, 2, 3]))
+    with tool_http(tmp_path, "none"):
+        assert asyncio.run(ask(order)) == recorded
 
 
 def test_stream_that_nobody_reads_does_not_reach_the_next_cassette(site, tmp_path):

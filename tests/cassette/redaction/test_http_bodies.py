@@ -92,6 +92,11 @@ def test_body_that_cannot_be_read_is_left_out(body, encoding, redactor):
     assert redactor.body(body, encoding=encoding) == SECRET.encode()
 
 
+@pytest.mark.parametrize("encoding", ["", "gzip", "deflate", "br"])
+def test_body_without_content_stays_without(encoding, redactor):
+    assert redactor.body(b"", encoding=encoding) == b""
+
+
 def test_bomb_is_left_out(redactor):
     bomb = gzip.compress(bytes(20_000_000), 1)
     assert redactor.body(bomb, encoding="gzip") == SECRET.encode()
