@@ -21,6 +21,11 @@ pytestmark = pytest.mark.blocking_allowed  # vcrpy reads files on the loop
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
 TEXT = "Grüße, 世界 🙂" * 200
+EMPTY = {
+    "/old": {"headers": [("Location", "/picture")], "status": 302},
+    "/same": {"headers": [("ETag", '"1"')], "status": 304},
+    "/none": {"status": 204},
+}
 
 
 class Site(BaseHTTPRequestHandler):
@@ -41,8 +46,8 @@ class Site(BaseHTTPRequestHandler):
 
     def do_GET(self):
         path = self.path.partition("?")[0]
-        if path == "/old":
-            self.reply(b"", ("Location", "/picture"), status=302)
+        if path in EMPTY:
+            self.reply(b"", **EMPTY[path])
         elif path == "/count":
             self.reply(b"%d" % next(self.counter))
         elif path == "/picture":
@@ -59,10 +64,6 @@ class Site(BaseHTTPRequestHandler):
             )
         elif path == "/who":
             self.reply((self.headers.get("Cookie") or "").encode())
-        elif path == "/same":
-            self.reply(b"", ("ETag", '"1"'), status=304)
-        elif path == "/none":
-            self.reply(b"", status=204)
         elif path == "/stream":
             self.send_response(200)
             self.send_header("Transfer-Encoding", "chunked")
@@ -74,11 +75,11 @@ class Site(BaseHTTPRequestHandler):
         else:
             self.reply(self.path.encode())
 
-    def reply(self, body, *headers, status=200):
+    def reply(self, body, *more, status=200, headers=()):
         self.send_response(status)
         if status not in (204, 304):
             self.send_header("Content-Length", str(len(body)))
-        for name, value in headers:
+        for name, value in (*more, *headers):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)

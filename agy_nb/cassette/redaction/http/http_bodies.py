@@ -50,9 +50,7 @@ def clean_body(body: bytes, clean: Clean, *, encoding: str = "", media: bool = T
         The same bytes if there is nothing to take out. A body whose encoding cannot be read is
         replaced by a mark, because its content is unknown.
     """
-    if not body:
-        return body  # of an answer to HEAD, whose headers can name an encoding
-    encoding = encoding.strip().lower()
+    encoding = encoding.strip().lower() if body else ""  # an answer to HEAD names one, too
     if encoding in ("gzip", "x-gzip", "deflate"):
         cleaned_inside = _compressed(body, clean, media=media)
         return _SECRET_MARK if cleaned_inside is None else cleaned_inside
