@@ -92,7 +92,7 @@ screencast: $(VENV)/.ready browser ## Film the screencast of the documentation a
 
 .PHONY: quick
 quick: $(VENV)/.ready ## Run the fast tests of every package, in less than a minute
-	$(BIN)/python -m pytest -q -n $(PROCESSORS) --dist worksteal -m "$(QUICK)" $(ARGS)
+	$(BIN)/python -m pytest -q -n $(PROCESSORS) --dist worksteal -m "$(QUICK)" --ignore $(IN_BROWSER) --ignore $(IN_SERVERS) $(ARGS)
 
 .PHONY: coverage
 coverage: $(VENV)/.ready ## Measure branch coverage of protocol, runtime and cassettes; fails below 95 %

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import importlib.util
 import ipaddress
 import os
+import re
 import signal
 import socket
 import sys
@@ -23,6 +25,7 @@ from tests.support.loaded import load_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 SOAK = bool(os.environ.get("AGY_SOAK"))
 
@@ -43,6 +46,12 @@ settings.load_profile("agy")
 # and the SDK again, which costs more than most of the tests.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Debug loops report slow callbacks and calls from foreign threads. They also keep a stack of each
+# future, task and callback, which takes a sixth of the suite's time. Set PYTHONASYNCIODEBUG=1 to
+# see in a report where a task was made.
+if not (sys.flags.dev_mode or os.environ.get("PYTHONASYNCIODEBUG")):
+    asyncio.BaseEventLoop.get_debug = lambda _loop: False  # type: ignore[method-assign]
 
 # A shell that starts the tests in the background has Ctrl-C ignored, also in all that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -83,6 +92,23 @@ HAVE_A_SECOND_TRY = ("real", "alone", "browser", "kernel_matrix")
 WAITS_FOR_PROCESSES = {"cluster", "launcher", "next_release", "run_apart"}
 
 
+# `-m "not alone"` or `-m "not (real or slow)"`: no test with one of these markers runs.
+LEAVES_OUT = re.compile(r"not (?:(\w+)|\((\w+(?: or \w+)*)\))")
+MARKS_OF_MODULE = re.compile(r"^pytestmark = (\[.*?\]$|.*?$)", re.MULTILINE | re.DOTALL)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import a module whose own marker leaves all its tests out, such as in `make quick`."""
+    expression = LEAVES_OUT.fullmatch(config.option.markexpr)
+    if expression is None or not collection_path.name.startswith("test_"):
+        return None
+    marks = MARKS_OF_MODULE.search(collection_path.read_text(encoding="utf-8"))
+    left_out = (expression[1] or expression[2]).split(" or ")
+    if marks and re.search(rf"\bmark\.({'|'.join(left_out)})\b", marks[1]):
+        return True
+    return None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if not WAITS_FOR_PROCESSES.isdisjoint(getattr(item, "fixturenames", ())):
@@ -98,17 +124,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Give a second try a time limit of its own: pytest-timeout sets one limit for both."""
+    """Watch for blocking calls, also in the fixtures of a module.
+
+    A second try has a time limit of its own: pytest-timeout sets one limit for both.
+    """
+    watch_blocking_calls(item.config, watch=item.get_closest_marker("blocking_allowed") is None)
     if getattr(item, "execution_count", 1) > 1:
         limit = pytest_timeout._get_item_settings(item)
         item.ihook.pytest_timeout_cancel_timer(item=item)
         item.ihook.pytest_timeout_set_timer(item=item, settings=limit)
 
 
+# What is made while tests are collected stays: each look of the collector at it would take long.
+gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """Keep the collector away from modules and tests, which stay: each look would take long."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
@@ -148,32 +182,30 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         del os.environ[name]
 
 
-@pytest.fixture(scope="session")
-def blocking_detector() -> BlockBuster:
-    """What finds calls that block the loop; to make it takes as long as many a test."""
-    detector = BlockBuster(_watched_modules())
-    for function in detector.functions.values():
-        for file, functions in MAY_BLOCK:
-            function.can_block_in(file, functions)
-    return detector
+DETECTOR = pytest.StashKey[BlockBuster]()
 
 
-@pytest.fixture(autouse=True)
-def no_blocking_calls(
-    request: pytest.FixtureRequest, blocking_detector: BlockBuster
-) -> Iterator[None]:
+def watch_blocking_calls(config: pytest.Config, *, watch: bool) -> None:
     """Fail a test in which our code or the SDK blocks the event loop.
 
-    A test that must block carries `@pytest.mark.blocking_allowed` and says why.
+    A test that must block carries `@pytest.mark.blocking_allowed` and says why. The detector stays
+    active from one test to the next: to replace fifty functions twice costs as much as many a test.
     """
-    if request.node.get_closest_marker("blocking_allowed"):
-        yield
-        return
-    blocking_detector.activate()
-    try:
-        yield
-    finally:
-        blocking_detector.deactivate()
+    detector = config.stash.get(DETECTOR, None)
+    if detector is None:
+        detector = config.stash[DETECTOR] = BlockBuster(_watched_modules())
+        for function in detector.functions.values():
+            for file, functions in MAY_BLOCK:
+                function.can_block_in(file, functions)
+    if watch:
+        detector.activate()
+    else:
+        detector.deactivate()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if DETECTOR in config.stash:
+        config.stash[DETECTOR].deactivate()
 
 
 def _watched_modules() -> list[ModuleType]:
@@ -193,7 +225,7 @@ class NetworkBlockedError(RuntimeError):
 
 
 @pytest.fixture(autouse=True)
-def no_network(no_blocking_calls: None) -> Iterator[None]:
+def no_network() -> Iterator[None]:
     """Let this process reach loopback only; an attempt fails the test even where it is swallowed.
 
     Processes that a test starts are not covered: they get a loopback address in their settings.
@@ -221,8 +253,8 @@ def no_network(no_blocking_calls: None) -> Iterator[None]:
 
         return getaddrinfo
 
-    # Undone here and not at the very end: both guards patch the same methods, and the one that came
-    # last must go first, or each test leaves a wrapper behind until the stack overflows.
+    # Undone here and not at the very end: other guards replace the same methods, and the one that
+    # came last must go first, or each test leaves a wrapper behind until the stack overflows.
     with pytest.MonkeyPatch.context() as patch:
         for name in ("connect", "connect_ex"):
             patch.setattr(socket.socket, name, guard_connect(getattr(socket.socket, name)))

@@ -46,8 +46,18 @@ async def test_marker_switches_the_guard_off():
     block_as_our_code()
 
 
-async def test_loop_is_in_debug_mode():
-    assert asyncio.get_running_loop().get_debug()
+async def test_call_from_a_foreign_thread_is_an_error():
+    loop = asyncio.get_running_loop()
+    with pytest.raises(RuntimeError, match="Non-thread-safe operation"):
+        await asyncio.to_thread(loop.call_soon, print)
+
+
+async def test_slow_callback_is_reported(caplog):
+    loop = asyncio.get_running_loop()
+    loop.slow_callback_duration = 0
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert "took" in caplog.text
 
 
 def test_no_key_is_in_the_environment():

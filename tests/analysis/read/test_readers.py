@@ -14,7 +14,10 @@ from tests.analysis.conftest import START, Wire, save, two_calls
 
 DAY = 86_400
 
-pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")  # Dask's own
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The inplace keyword"),  # Dask's own
+    pytest.mark.slow,  # three libraries take seconds to load
+]
 
 
 @pytest.fixture(scope="module")

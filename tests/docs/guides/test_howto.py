@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 
-import nbformat
 import pytest
 import yaml
 
@@ -163,6 +162,7 @@ async def test_dask(notebook, cluster, tmp_path, capsys):
 @pytest.mark.blocking_allowed  # papermill runs a loop of its own here
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:papermill")
 def test_papermill_records_and_replays(tmp_path):
+    import nbformat  # takes a second, which the other tests need not wait for
     import papermill
 
     cells = [nbformat.v4.new_code_cell(code) for code in pages.blocks("howto/papermill.md")]
