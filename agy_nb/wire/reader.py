@@ -14,6 +14,7 @@ both from the frames.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Literal, TypeAlias, cast
 
 from agy_nb.errors import InvalidMessageError, TurnDeniedError
@@ -48,6 +49,13 @@ from agy_nb.protocol.values import (
 )
 from agy_nb.wire import frames as f
 from agy_nb.wire.calls.call_reader import CallReader
+from agy_nb.wire.calls.tool_decisions import (
+    hook_answered,
+    hook_asked,
+    policy_answered,
+    policy_asks,
+)
+from agy_nb.wire.calls.user_questions import answered_question
 from agy_nb.wire.client_config import (
     conversation_of,
     host_tools_of,
@@ -101,9 +109,9 @@ class WireReader:
             f.TRIGGER: self._triggered,
             f.HALT: self._halt,
             f.TOOL_RESPONSE: self._about(self._calls.answered_call),
-            f.POLICY_RESPONSE: self._about(self._calls.policy_answered),
+            f.POLICY_RESPONSE: self._about(partial(policy_answered, self._connection)),
             f.HOOK_RESPONSE: self._about(self._hook_answered),
-            f.QUESTION_RESPONSE: self._about(self._calls.answered_question),
+            f.QUESTION_RESPONSE: self._about(partial(answered_question, self._connection)),
             f.TOOL_CONFIRMATION: _nothing,
             f.SESSION_END: _nothing,
         }
@@ -112,7 +120,7 @@ class WireReader:
             f.USAGE: self._about(self._usage.read),
             f.TOOL_CALL: self._about(self._calls.called),
             f.TRAJECTORY_STATE: self._about(self._trajectory_state),
-            f.POLICY_REQUEST: self._about(self._calls.policy_asks),
+            f.POLICY_REQUEST: self._about(partial(policy_asks, self._connection)),
             f.HOOK_REQUEST: self._about(self._hook_asks),
             f.INITIALIZED: self._about(self._opened),
             f.SESSION_ENDED: _nothing,
@@ -342,13 +350,15 @@ class WireReader:
         return ()
 
     def _hook_asks(self, body: Frame, _at: float) -> Iterable[Event]:
-        return self._calls.hook_asks(body)
+        hook_asked(self._connection, body)
+        result = body.get(f.POST_TOOL_ARGS)
+        return self._calls.mcp_results.reported(result) if isinstance(result, dict) else ()
 
     def _hook_answered(self, body: Frame, at: float) -> Iterable[Event]:
         verdict = body.get(f.PRE_TURN_RESULT)
         if isinstance(verdict, dict) and verdict.get(f.DECISION) == f.HOOK_DENY:
             self._denied = text_of(verdict.get(f.REASON))
-        return self._calls.hook_answered(body, at)
+        return hook_answered(self._connection, body, at)
 
     def _trajectory_state(self, body: Frame, at: float) -> Iterator[Event]:
         trajectory = self._connection.trajectory(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from agy_nb.protocol.events import Event, Problem
+from agy_nb.protocol.events import Approval, Event, Problem, Question
 from agy_nb.protocol.values import JsonObject, TokenUsage, Trajectory
 from agy_nb.wire.frames import Frame
 
@@ -80,6 +80,14 @@ class OpenTrajectory:
             self.steps[index] = step
         return step
 
+    def begin_announced(self, tool: str, call_id: str) -> Announced | None:
+        """Return the announced call that begins now, which is not announced any more."""
+        for known in self.announced:
+            if (call_id and known.call_id == call_id) or (not call_id and known.tool == tool):
+                self.announced.remove(known)
+                return known
+        return None
+
     def next_turn(self) -> None:
         """Forget the steps of the turn before the last one."""
         if self._before:
@@ -113,6 +121,10 @@ class Connection:
         host_tools: Names of the host functions.
         hosted: Whether host notes come with the frames: the notes then have the turns' states, what
             ended them, and the approvals, so that none of these is derived from frames.
+        policies: Calls by the id of the request to a policy that has no answer yet.
+        hooks: Calls by the id of the request to a hook that has no answer yet.
+        approvals: Approvals that wait, by the id of the request to the policy.
+        questions: Questions to the user that wait, by trajectory and step.
     """
 
     hosted: bool = False
@@ -120,6 +132,10 @@ class Connection:
     host_tools: frozenset[str] = frozenset()
     trajectories: dict[str, OpenTrajectory] = field(default_factory=dict)
     problems: list[Event] = field(default_factory=list)
+    policies: dict[str, Announced] = field(default_factory=dict)
+    hooks: dict[str, Announced] = field(default_factory=dict)
+    approvals: dict[str, Approval] = field(default_factory=dict)
+    questions: dict[str, Question] = field(default_factory=dict)
 
     def trajectory(self, trajectory_id: str, parent_id: str = "", depth: int = 0) -> OpenTrajectory:
         """A trajectory, made when it is new; a parent that comes later is filled in."""

@@ -14,6 +14,8 @@ from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.events import Error, Event, Step, StructuredOutput, Text, Thought
 from agy_nb.wire import frames as f
 from agy_nb.wire.calls.call_reader import CallReader, error_words
+from agy_nb.wire.calls.tool_decisions import refused_step
+from agy_nb.wire.calls.user_questions import asks_user
 from agy_nb.wire.client_config import max_retries_of
 from agy_nb.wire.construct import constructor_of
 from agy_nb.wire.errors import StepFailure, error_of_step, status_code
@@ -172,11 +174,11 @@ class StepReader:
                 self._output_seen()
             yield from self._output(body, step, trajectory, state, at)
         elif step.tool is None and not runs_tool(body):
-            yield from self._calls.refused_step(body, step, trajectory, at)
+            yield from refused_step(self._connection, body, step, trajectory, at)
             return
         yield from self._calls.harness_step(body, step, trajectory, at)
         if state == "waiting_for_user":
-            yield from self._calls.asks_user(body, step, trajectory, at)
+            yield from asks_user(self._connection, body, step, trajectory, at)
 
     def _output(
         self, body: Frame, step: OpenStep, trajectory: OpenTrajectory, state: str, at: float

@@ -1,42 +1,31 @@
-"""Tool calls, decisions on them, and questions to the user.
+"""Tool calls and their results.
 
 The harness runs built-in and MCP tools itself: a step shows the call and its result. A host tool is
-called with a frame of its own, and the client answers with another. A call that a hook or a policy
-refuses never becomes a step with a tool: its name and arguments are in the request that was
-answered, or, where a fixed rule refused it, only in the words of the error.
+called with a frame of its own, and the client answers with another. `tool_decisions` reads the
+calls that are refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Literal
 
 from agy_nb.protocol.events import (
-    Approval,
-    ApprovalState,
     Event,
-    Question,
     ToolCall,
     ToolException,
     ToolResult,
 )
-from agy_nb.protocol.values import Answer, AskedQuestion, QuestionOption
 from agy_nb.wire import frames as f
 from agy_nb.wire.calls.mcp_results import McpResults
-from agy_nb.wire.client_config import asks_a_person, denied_tool, rules_of
 from agy_nb.wire.frames import Frame
 from agy_nb.wire.json_values import (
     arguments_of,
     builtin_of,
-    list_of,
-    number_of,
     object_of,
-    objects_of,
     response_of,
     text_of,
 )
-from agy_nb.wire.reader_state import Announced, Connection, OpenStep, OpenTrajectory
+from agy_nb.wire.reader_state import Connection, OpenStep, OpenTrajectory
 
 _QUESTION_TOOL = "ask_question"
 
@@ -68,10 +57,6 @@ class CallReader:
         self._step_of_call: dict[str, int] = {}
         self._refused: set[str] = set()
         self._raised: dict[str, ToolException] = {}
-        self._policies: dict[str, Announced] = {}
-        self._hooks: dict[str, Announced] = {}
-        self._approvals: dict[str, Approval] = {}
-        self._questions: dict[str, Question] = {}
         self.mcp_results: McpResults = McpResults()
 
     def next_turn(self) -> None:
@@ -90,7 +75,7 @@ class CallReader:
         trajectory = self._connection.trajectory(text_of(body.get(f.TRAJECTORY_ID)))
         index = self._step_of_call.pop(call_id, None)
         self._host_calls[call_id] = _HostCall(name, trajectory, index)
-        self._begun(trajectory, name, call_id)
+        trajectory.begin_announced(name, call_id)
         yield ToolCall(
             trajectory=trajectory.where,
             call_id=call_id,
@@ -151,7 +136,7 @@ class CallReader:
             return
         tool, args, server = found
         if step.tool is None:
-            known = self._begun(trajectory, tool, "")
+            known = trajectory.begin_announced(tool, "")
             if not args and known is not None:
                 args = known.args
             step.tool, step.args, step.server = tool, args, server
@@ -191,194 +176,6 @@ class CallReader:
             at=at,
         )
 
-    def _begun(self, trajectory: OpenTrajectory, tool: str, call_id: str) -> Announced | None:
-        """A call begins: it is not announced any more."""
-        for known in trajectory.announced:
-            if (call_id and known.call_id == call_id) or (not call_id and known.tool == tool):
-                trajectory.announced.remove(known)
-                return known
-        return None
-
-    # -- calls that are refused --------------------------------------------------------------
-
-    def refused_step(
-        self, body: Frame, step: OpenStep, trajectory: OpenTrajectory, at: float
-    ) -> Iterator[Event]:
-        """Report a refused call from its step, unless an answer has reported it before."""
-        if trajectory.denied:
-            known = trajectory.denied.popleft()
-            step.tool, step.call_id = known.tool, known.call_id
-            return
-        words = error_words(body)
-        if f.DENIED_BEFORE_TOOL not in words:
-            return
-        label = text_of(body.get(f.ERROR_MESSAGE))
-        step.call_id = f"{trajectory.where.id}:{step.index}"
-        if trajectory.announced:  # a hook let it pass before a rule refused it
-            known = trajectory.announced.popleft()
-            known.call_id = known.call_id or step.call_id
-        else:
-            tool = denied_tool(self._connection.config, label) or "?"
-            known = Announced(trajectory, step.call_id, tool, {})
-        step.tool, step.call_id = known.tool, known.call_id
-        yield from self._denied(known, label or words, step.index, at)
-
-    def _denied(
-        self, known: Announced, reason: str, index: int | None, at: float
-    ) -> Iterator[Event]:
-        yield ToolCall(
-            trajectory=known.trajectory.where,
-            call_id=known.call_id,
-            name=known.tool,
-            args=known.args,
-            source=self._source(known),
-            server=known.server,
-            step_index=index,
-            at=at,
-        )
-        yield ToolResult(
-            trajectory=known.trajectory.where,
-            call_id=known.call_id,
-            name=known.tool,
-            error=reason or "denied",
-            denied=True,
-            at=at,
-        )
-
-    def _source(self, known: Announced) -> Literal["builtin", "custom", "mcp"]:
-        if known.server:
-            return "mcp"
-        return "custom" if known.tool in self._connection.host_tools else "builtin"
-
-    # -- hooks and policies ------------------------------------------------------------------
-
-    def hook_asks(self, body: Frame) -> Iterator[Event]:
-        """The harness asks a hook: one before a tool names the call, one after has the result."""
-        about = body.get(f.PRE_TOOL_ARGS)
-        if isinstance(about, dict):
-            self._announce(self._hooks, text_of(body.get(f.REQUEST_ID)), about)
-        result = body.get(f.POST_TOOL_ARGS)
-        if isinstance(result, dict):
-            yield from self.mcp_results.reported(result)
-
-    def hook_answered(self, body: Frame, at: float) -> Iterator[Event]:
-        """A hook was answered; one before a tool may refuse the call, or change it."""
-        request_id = text_of(body.get(f.REQUEST_ID))
-        known = self._hooks.pop(request_id, None)
-        verdict = object_of(body.get(f.PRE_TOOL_RESULT))
-        failed = text_of(body.get(f.ERROR_MESSAGE))  # a hook that fails refuses the call
-        if known is not None and (failed or verdict.get(f.DECISION) == f.HOOK_DENY):
-            reason = failed or text_of(verdict.get(f.REASON))
-            yield from self._refuse_announced(known, request_id, reason, at)
-
-    def policy_asks(self, body: Frame, at: float) -> Iterator[Event]:
-        """The harness asks a policy of the client; one that asks a person is an approval."""
-        request_id = text_of(body.get(f.REQUEST_ID))
-        about = object_of(body.get(f.TOOL_ARGS))
-        known = self._announce(self._policies, request_id, about)
-        connection = self._connection
-        if connection.hosted or not asks_a_person(connection.config, {f.POLICY_REQUEST: body}):
-            return
-        if self._asks_for_question(body, about):
-            return
-        asked = Approval(
-            trajectory=known.trajectory.where,
-            approval_id=f"approval-{request_id}",
-            tool=known.tool,
-            args=known.args,
-            server=known.server,
-            state=ApprovalState.PENDING,
-            reason=text_of(body.get(f.REASON)),
-            call_id=known.call_id,
-            at=at,
-        )
-        self._approvals[request_id] = asked
-        yield asked
-
-    def _asks_for_question(self, body: Frame, about: Frame) -> bool:
-        """Whether it is a question to the user, under a rule about all tools: no approval."""
-        if about.get(f.TOOL_NAME) != _QUESTION_TOOL or about.get(f.SERVER_NAME):
-            return False
-        return any(
-            rule.get(f.RULE_ID) == body.get(f.RULE_ID) and rule.get("tool") == "*"
-            for rule in rules_of(self._connection.config)
-        )
-
-    def policy_answered(self, body: Frame, at: float) -> Iterator[Event]:
-        """A policy of the client has decided."""
-        request_id = text_of(body.get(f.REQUEST_ID))
-        known = self._policies.pop(request_id, None)
-        allowed = body.get(f.OUTCOME) in (f.ALLOW, f.NO_MATCH)
-        reason = text_of(body.get(f.DENY_REASON))
-        asked = self._approvals.pop(request_id, None)
-        if asked is not None:
-            yield replace(
-                asked,
-                state=ApprovalState.ALLOWED if allowed else ApprovalState.DENIED,
-                reason=reason,
-                wait=max(0.0, at - asked.at) if at and asked.at else None,
-                at=at,
-            )
-        if known is not None and not allowed:
-            yield from self._refuse_announced(known, request_id, reason, at)
-
-    def _announce(self, waiting: dict[str, Announced], request_id: str, about: Frame) -> Announced:
-        trajectory = self._connection.trajectory(text_of(about.get(f.TRAJECTORY_ID)))
-        known = Announced(
-            trajectory,
-            text_of(about.get(f.CALL_ID)),
-            text_of(about.get(f.TOOL_NAME)) or "?",
-            arguments_of(about),
-            text_of(about.get(f.SERVER_NAME)) or None,
-        )
-        again = self._begun(trajectory, known.tool, known.call_id)  # by a hook, then by a policy
-        known.call_id = known.call_id or (again.call_id if again is not None else "")
-        trajectory.announced.append(known)
-        waiting[request_id] = known
-        return known
-
-    def _refuse_announced(
-        self, known: Announced, request_id: str, reason: str, at: float
-    ) -> Iterator[Event]:
-        trajectory = known.trajectory
-        if known in trajectory.announced:
-            trajectory.announced.remove(known)
-        known.call_id = known.call_id or f"{trajectory.where.id}:{request_id}"
-        trajectory.denied.append(known)
-        yield from self._denied(known, reason, None, at)
-
-    # -- questions ---------------------------------------------------------------------------
-
-    def asks_user(
-        self, body: Frame, step: OpenStep, trajectory: OpenTrajectory, at: float
-    ) -> Iterator[Event]:
-        """The model asks the user; a step does so once."""
-        request = body.get(f.QUESTIONS_REQUEST)
-        if not isinstance(request, dict) or step.asked:
-            return
-        step.asked = True
-        key = f"{trajectory.where.id}:{step.index}"
-        question = Question(
-            trajectory=trajectory.where,
-            question_id=key,
-            questions=tuple(map(_question, objects_of(request.get(f.QUESTIONS)))),
-            at=at,
-        )
-        self._questions[key] = question
-        yield question
-
-    def answered_question(self, body: Frame, at: float) -> Iterator[Event]:
-        """The user answered."""
-        index = number_of(body.get(f.STEP_INDEX))
-        key = f"{text_of(body.get(f.TRAJECTORY_ID))}:{index}"
-        question = self._questions.pop(key, None)
-        if question is None:
-            self._connection.problem("unknown_question", f"the answer to question {key!r}", at)
-            return
-        given = objects_of(object_of(body.get(f.RESPONSE)).get("answers"))
-        answers = tuple(map(_answer, given)) or (Answer(skipped=True),)
-        yield replace(question, answers=answers, at=at)
-
 
 def _with_type(words: str, raised: ToolException | None) -> str:
     """Put the exception's class before its text, which alone may say little: `'customer 17'`."""
@@ -400,23 +197,3 @@ def _harness_tool(body: Frame) -> tuple[str, Frame, str | None] | None:
         return text_of(mcp.get(f.TOOL_NAME)) or "?", arguments_of(mcp), server
     found = builtin_of(body)
     return None if found is None else (*found, None)
-
-
-def _question(body: Frame) -> AskedQuestion:
-    asked = object_of(body.get(f.MULTIPLE_CHOICE))
-    return AskedQuestion(
-        question=text_of(asked.get("question")),
-        options=tuple(
-            QuestionOption(id=str(number), text=str(choice))
-            for number, choice in enumerate(list_of(asked.get("choices")), 1)
-        ),
-        multiple=bool(asked.get(f.MULTI_SELECT)),
-    )
-
-
-def _answer(body: Frame) -> Answer:
-    given = object_of(body.get(f.MULTIPLE_CHOICE_ANSWER))
-    indices = list_of(given.get(f.SELECTED))
-    selected = tuple(str(number_of(index, -1) + 1) for index in indices)
-    text = text_of(given.get(f.FREEFORM))
-    return Answer(selected=selected, text=text, skipped=not (selected or text))
