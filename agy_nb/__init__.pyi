@@ -55,7 +55,7 @@ from agy_nb.sdk.interfaces import (
     ApprovalRequest as ApprovalRequest,
     ToolInfo as ToolInfo,
 )
-from agy_nb.widgets.recordings.browser import browse as browse
+from agy_nb.widgets.recordings.browse import browse as browse
 from agy_nb.widgets.usage.usage_view import usage_ui as usage_ui
 
 __version__: str

@@ -33,7 +33,7 @@ GIVEN = (
     "agy_nb.analysis.read.on_dask.DaskSessions",
     "agy_nb.analysis.export.otel.to_otel",
     "agy_nb.runtime.sync_agent.SyncAgent",
-    "agy_nb.runtime.turns.response.ResponseStream",
+    "agy_nb.runtime.turns.response_stream.ResponseStream",
     "agy_nb.widgets.recordings.browser.Browser",
     "agy_nb.widgets.usage.usage_view.UsageView",
 )

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from agy_nb.errors import AgyError, BackendError, WrongLoopError
 from agy_nb.kernel.loops.other_loop import is_reachable, run_on
@@ -31,6 +31,7 @@ from agy_nb.protocol.events import (
 )
 from agy_nb.protocol.values import Prompt, TokenUsage, Trajectory
 from agy_nb.runtime.turns.answer import TextSeparator, answer_text
+from agy_nb.runtime.turns.response_stream import ResponseStream, items_of_type
 from agy_nb.sdk.deadlocks import running
 from agy_nb.sdk.interfaces import now, stop_reason_of
 from agy_nb.sdk.patches.user_code.blocking_tools import tools_in_threads
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
     from agy_nb.analysis.live.priced_usage import PricedUsage
     from agy_nb.analysis.metrics.turn_cost import Cost, TurnPricing
 
-T = TypeVar("T")
-E = TypeVar("E", bound=Event)
 _log = logging.getLogger("agy_nb.runtime")
 _JUST_NOW_S = 0.5
 """Seconds after its cancellation in which a wait still counts.
@@ -49,53 +48,6 @@ _JUST_NOW_S = 0.5
 An interrupt both cancels the cell's wait and notifies the runtime, in any order. The runtime must
 still know that the cell waited for this turn.
 """
-
-
-class ResponseStream(Generic[T]):
-    """Iterate over one kind of item of a turn, such as its text or its tool calls.
-
-    `async for` follows the turn live from its beginning, and raises the error that ended it. A
-    plain `for` yields the items so far. You can start both any number of times.
-
-    Args:
-        response: The turn.
-        begin: Returns a function for one iteration. That one returns the item of an event, None to
-            skip the event.
-
-    Example:
-        >>> response = await agent.chat("Use get_weather for Paris")
-        >>> async for call in response.tool_calls:
-        ...     print(call.name, call.args["city"])
-        get_weather Paris
-        >>> [result.result for result in response.tool_results]
-        ['sunny in Paris']
-    """
-
-    def __init__(
-        self, response: Response, begin: Callable[[], Callable[[Event], T | None]]
-    ) -> None:
-        self._response = response
-        self._begin = begin
-
-    async def __aiter__(self) -> AsyncIterator[T]:
-        pick = self._begin()
-        async for event in self._response._follow():  # noqa: SLF001 - of this module
-            item = pick(event)
-            if item is not None:
-                yield item
-
-    def __iter__(self) -> Iterator[T]:
-        pick = self._begin()
-        for event in tuple(self._response.event_log):
-            item = pick(event)
-            if item is not None:
-                yield item
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} so far, turn {self._response.turn_id} {self._response.state}>"
 
 
 class Response:
@@ -407,17 +359,17 @@ class Response:
     @property
     def tool_calls(self) -> ResponseStream[ToolCall]:
         """All tool calls, including those of subagents."""
-        return ResponseStream(self, lambda: _of_type(ToolCall))
+        return ResponseStream(self, lambda: items_of_type(ToolCall))
 
     @property
     def tool_results(self) -> ResponseStream[ToolResult]:
         """All tool results, including those of subagents."""
-        return ResponseStream(self, lambda: _of_type(ToolResult))
+        return ResponseStream(self, lambda: items_of_type(ToolResult))
 
     @property
     def steps(self) -> ResponseStream[Step]:
         """All changes of steps, including those of subagents."""
-        return ResponseStream(self, lambda: _of_type(Step))
+        return ResponseStream(self, lambda: items_of_type(Step))
 
     @property
     def trajectories(self) -> tuple[Trajectory, ...]:
@@ -610,10 +562,6 @@ class Response:
 
 def _nothing() -> None:
     """Do nothing."""
-
-
-def _of_type(kind: type[E]) -> Callable[[Event], E | None]:
-    return lambda event: event if isinstance(event, kind) else None
 
 
 def _to_raise(error: AgyError) -> AgyError:

@@ -10,7 +10,8 @@ from agy_nb.cassette import CassetteMismatchError
 from agy_nb.kernel.short_traceback import turn_interrupted
 from agy_nb.protocol import events
 from agy_nb.protocol.values import ErrorInfo, Trajectory
-from agy_nb.runtime.turns.response import Response, ResponseStream
+from agy_nb.runtime.turns.response import Response
+from agy_nb.runtime.turns.response_stream import ResponseStream
 from tests.runtime import virtual_time
 from tests.runtime.conftest import agent_with, first_piece, hangs
 
