@@ -30,6 +30,7 @@ attributes, not only part of the message.
 from __future__ import annotations
 
 import typing
+from html import escape
 from importlib import import_module
 
 from agy_nb.terminal import printable
@@ -123,6 +124,11 @@ class AgyError(Exception):
     def __str__(self) -> str:
         """The message without control characters: it may quote a model, a tool or a cassette."""
         return printable(super().__str__())
+
+    def _repr_html_(self) -> str:
+        """Show the whole message in a notebook; the `repr` has its lines in one."""
+        name, message = escape(type(self).__name__), escape(str(self))
+        return f"<pre style='white-space:pre-wrap'><b>{name}</b>: {message}</pre>"
 
 
 class InvalidInputError(AgyError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any, Literal, NoReturn, Self
 
 from agy_nb.assertions.errors import ExpectationError
@@ -315,9 +316,19 @@ class Expectation:
             redacted(f"{mismatch.message}\n{trajectory_text(self._seen, mismatch)}")
         )
 
+    def _repr_html_(self) -> str:
+        """Show the steps in a notebook."""
+        steps = escape(redacted(trajectory_text(self._seen)))
+        return f"<p>{escape(self._counts)}</p><pre style='white-space:pre-wrap'>{steps}</pre>"
+
+    @property
+    def _counts(self) -> str:
+        return (
+            f"{counted(self._seen.n_turns, 'turn')}, {counted(len(self._seen.calls), 'tool call')}"
+        )
+
     def __repr__(self) -> str:
-        turns, calls = self._seen.n_turns, len(self._seen.calls)
-        return f"<Expectation: {counted(turns, 'turn')}, {counted(calls, 'tool call')}>"
+        return f"<Expectation: {self._counts}>"
 
 
 def _is_number(value: object) -> bool:

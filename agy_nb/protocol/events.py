@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Annotated, Literal, TypeAlias
 
 from agy_nb.protocol.field_rules import FieldRule, JsonValue
-from agy_nb.protocol.short_repr import short_repr
+from agy_nb.protocol.short_repr import html_fields, short_repr
 from agy_nb.protocol.values import (
     Answer,
     AskedQuestion,
@@ -92,6 +92,7 @@ class Event:
     at: Instant = field(default=0.0, compare=False, repr=False)
 
     __repr__ = short_repr
+    _repr_html_ = html_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -1,9 +1,15 @@
-"""A `repr` of one short line, for data classes with long values."""
+"""What data classes with long values show: one short line, and in notebooks a table.
+
+Values come from models, tools and recordings. In HTML, each is escaped. The tables have no colours,
+so they suit light and dark themes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
+from html import escape
 from typing import Any
 
 from agy_nb.protocol.amounts import counted
@@ -12,6 +18,15 @@ WIDTH = 100
 """The most characters of a `repr`."""
 _SHORTEST = 12
 _CUT = "..."
+LONGEST = 2_000
+"""The most characters of a value in HTML."""
+_ONE_LINE = 60
+"""The most characters of JSON that is not spread over several lines."""
+_MOST_ROWS = 20
+_NOT_READ = {"call_id", "step_index", "trajectory"}
+"""Fields that say little to a reader of a table."""
+_LEFT = "text-align:left;vertical-align:top"
+_VALUE = f"{_LEFT};white-space:pre-wrap;overflow-wrap:anywhere"
 
 
 def short_repr(value: Any) -> str:
@@ -28,13 +43,19 @@ def short_repr(value: Any) -> str:
         >>> Text(text="word " * 100)
         Text(text='word word word word word word word word word word word word word word wor...')
     """
-    shown = [field for field in fields(value) if field.repr and not _is_default(value, field)]
-    parts = [(f"{field.name}=", _one_line(getattr(value, field.name))) for field in shown]
+    parts = [
+        (f"{field.name}=", _one_line(getattr(value, field.name))) for field in shown_fields(value)
+    ]
     name = type(value).__name__
     frame = len(name) + 2 + sum(len(label) for label, _ in parts) + 2 * max(0, len(parts) - 1)
     limit = _limit([len(text) for _, text in parts], WIDTH - frame)
     whole = ", ".join(label + _cut(text, limit) for label, text in parts)
     return f"{name}({_cut(whole, WIDTH - len(name) - 2)})"
+
+
+def shown_fields(value: Any) -> list[Field[Any]]:
+    """Return the fields of a data class whose value is not their default."""
+    return [field for field in fields(value) if field.repr and not _is_default(value, field)]
 
 
 def _is_default(value: Any, field: Field[Any]) -> bool:
@@ -96,3 +117,74 @@ def _cut(text: str, length: int) -> str:
         return text
     end = text[-1] if text[-1] in "'\"}])" else ""
     return text[: length - len(_CUT) - len(end)] + _CUT + end
+
+
+def html_fields(value: Any) -> str:
+    """Return the fields of a data class as an HTML table, without those that have their default.
+
+    A data class uses it as `_repr_html_ = html_fields`.
+
+    Args:
+        value: An instance of a data class.
+
+    Example:
+        >>> from agy_nb.protocol.events import ToolCall
+        >>> html = ToolCall(name="look_up", args={"city": "<b>"}, step_index=0)._repr_html_()
+        >>> "&lt;b&gt;" in html, "<b>" in html
+        (True, False)
+    """
+    rows = [[field.name, getattr(value, field.name)] for field in shown_fields(value)]
+    name = f"<p><code>{escape(type(value).__name__)}</code></p>"
+    return name + html_table((), rows) if rows else name
+
+
+def html_items(values: Sequence[Any], head: str) -> str:
+    """Return data classes as an HTML table with a row each; the latest 20.
+
+    Args:
+        values: Instances of one data class.
+        head: The text above it.
+    """
+    shown = values[-_MOST_ROWS:]
+    used = {field.name for value in shown for field in shown_fields(value)}
+    used -= _NOT_READ
+    names = [field.name for field in fields(shown[0]) if field.name in used] if shown else []
+    more = f"; the latest {_MOST_ROWS}" if len(values) > len(shown) else ""
+    rows = [[getattr(value, name) for name in names] for value in shown]
+    return f"<p>{escape(head + more)}</p>" + (html_table(names, rows) if names else "")
+
+
+def html_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return an HTML table of texts and JSON; without a head, the first column has the names."""
+    top = "".join(f"<th style='{_LEFT}'>{escape(name)}</th>" for name in head)
+    body = "".join(f"<tr>{''.join(_cells(row, named=not head))}</tr>" for row in rows)
+    return (
+        "<div style='overflow-x:auto'><table>"
+        f"{f'<thead><tr>{top}</tr></thead>' if head else ''}<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _cells(row: Sequence[Any], *, named: bool) -> Iterable[str]:
+    for place, value in enumerate(row):
+        if named and not place:
+            yield f"<th style='{_LEFT}'>{escape(str(value))}</th>"
+        else:
+            yield f"<td style='{_VALUE}'>{escape(_text(value))}</td>"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, bytes | bytearray):
+        text = f"{len(value):,} bytes"
+    elif isinstance(value, dict | list):
+        text = json.dumps(value, ensure_ascii=False, default=repr)
+        if len(text) > _ONE_LINE:
+            text = json.dumps(value, ensure_ascii=False, indent=2, default=repr)
+    elif isinstance(value, tuple) and all(isinstance(each, str) for each in value):
+        text = ", ".join(value)
+    else:
+        text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from agy_nb.protocol.amounts import tokens_text
 from agy_nb.protocol.field_rules import FieldRule, JsonValue
-from agy_nb.protocol.short_repr import short_repr
+from agy_nb.protocol.short_repr import html_fields, html_table, short_repr
 
 AgentId = Annotated[int, FieldRule(ge=1)]
 """Number of an agent within its runtime, from 1."""
@@ -154,6 +154,22 @@ class TokenUsage:
         parts = [f"{count:,} {name}" for name, count in counts.items() if count]
         return f"{tokens_text(total)} ({', '.join(parts)})" if parts else tokens_text(total)
 
+    def _repr_html_(self) -> str:
+        """Show the counts in a notebook."""
+        return html_table((), self.counts())
+
+    def counts(self) -> list[tuple[str, str]]:
+        """Return the known counts with their names, for a table."""
+        counts = {
+            "Input": self.input_tokens,
+            "Cached input": self.cache_read_tokens,
+            "Tools of the model": self.tool_use_tokens,
+            "Output": self.output_tokens,
+            "Thinking": self.reasoning_tokens,
+        }
+        known = [(name, f"{count:,}") for name, count in counts.items() if count]
+        return [*known, ("Total", tokens_text(self.n_tokens))]
+
     @property
     def has_details(self) -> bool:
         """Whether any count is known by modality."""
@@ -188,6 +204,7 @@ class TextPart:
     type: Literal["text"] = field(default="text", repr=False)
 
     __repr__ = short_repr
+    _repr_html_ = html_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +253,7 @@ class Message:
     trajectory: Trajectory = Trajectory()
 
     __repr__ = short_repr
+    _repr_html_ = html_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +279,7 @@ class AskedQuestion:
     multiple: bool = False
 
     __repr__ = short_repr
+    _repr_html_ = html_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,6 +297,7 @@ class Answer:
     skipped: bool = False
 
     __repr__ = short_repr
+    _repr_html_ = html_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,3 +337,4 @@ class ErrorInfo:
     used: Seconds | None = None
 
     __repr__ = short_repr
+    _repr_html_ = html_fields

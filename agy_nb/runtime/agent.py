@@ -764,6 +764,12 @@ class Agent(AgentBranches):
 
         return SyncAgent(self)
 
+    def _repr_html_(self) -> str:
+        """Show the tokens and the cost of the turns in a notebook."""
+        from agy_nb.runtime.notebook_html import agent_html
+
+        return agent_html(self)
+
     def __repr__(self) -> str:
         model = self.runtime.telemetry.model(self.id)
         state = "started" if self.is_started else "not started"

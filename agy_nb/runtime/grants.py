@@ -11,11 +11,15 @@ import json
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from html import escape
 
 from agy_nb.errors import InvalidInputError
 from agy_nb.protocol.values import JsonObject
 from agy_nb.runtime.watchers import added
 from agy_nb.sdk.interfaces import ApprovalRequest
+
+_LONGEST = 80
+"""The most characters of the grants in a `repr`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +154,13 @@ class Grants:
             watch()
 
     def __repr__(self) -> str:
-        return f"<Grants: {'; '.join(map(str, self._grants)) or 'none'}>"
+        names = "; ".join(map(str, self._grants)) or "none"
+        return f"<Grants: {names if len(names) <= _LONGEST else f'{names[:_LONGEST]}...'}>"
+
+    def _repr_html_(self) -> str:
+        """Show a list in a notebook."""
+        grants = "".join(f"<li>{escape(str(grant))}</li>" for grant in self._grants)
+        return f"<ul>{grants}</ul>" if grants else "<p>no grants</p>"
 
 
 def _canonical(args: JsonObject) -> str:

@@ -409,6 +409,12 @@ class Runtime:
             self._background.add(task)
             task.add_done_callback(self._background.discard)
 
+    def _repr_html_(self) -> str:
+        """Show the agents with their tokens and cost in a notebook."""
+        from agy_nb.runtime.notebook_html import runtime_html
+
+        return runtime_html(self)
+
     def __repr__(self) -> str:
         state = "closed" if self.closed else "running" if self._core else "not started"
         return f"<Runtime {state}, {counted(len(self.agent_ids), 'agent')}>"

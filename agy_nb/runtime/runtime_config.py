@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from agy_nb.errors import InvalidConfigError
-from agy_nb.protocol.short_repr import short_repr
+from agy_nb.protocol.short_repr import html_fields, short_repr
 
 if TYPE_CHECKING:
     from agy_nb.analysis.metrics.cost import Prices  # noqa: TC004 - heavy, and an annotation only
@@ -111,6 +111,7 @@ class RuntimeConfig:
     checkpoint_bytes: int = 100_000_000
 
     __repr__ = short_repr
+    _repr_html_ = html_fields
 
     def __post_init__(self) -> None:
         for each in fields(self):

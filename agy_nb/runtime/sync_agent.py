@@ -330,5 +330,9 @@ class SyncAgent:
         )
         return kernel.run(new)
 
+    def _repr_html_(self) -> str:
+        """Show the same as the agent in a notebook."""
+        return self._agent._repr_html_()
+
     def __repr__(self) -> str:
         return f"<SyncAgent of {self._agent!r}>"

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, TypeAlias, cast
 
 from agy_nb.protocol.encodable import encodable, encodable_text
 from agy_nb.protocol.events import Event
-from agy_nb.protocol.short_repr import short_repr
+from agy_nb.protocol.short_repr import html_fields, short_repr
 from agy_nb.protocol.values import (
     Answer,
     AskedQuestion,
@@ -89,6 +89,7 @@ class ApprovalRequest:
     call_id: str = ""
 
     __repr__ = short_repr
+    _repr_html_ = html_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +119,7 @@ class ApprovalDecision:
     remember: Literal["", "tool", "call"] = ""
 
     __repr__ = short_repr
+    _repr_html_ = html_fields
 
     def __post_init__(self) -> None:
         """Replace text that cannot be encoded: a denial that cannot be sent would hang the turn."""
@@ -267,6 +269,7 @@ class ToolInfo:
     server: str | None = None
 
     __repr__ = short_repr
+    _repr_html_ = html_fields
 
 
 class Timer(Protocol):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from agy_nb.protocol.short_repr import short_repr
+from agy_nb.protocol.short_repr import html_fields, html_table, short_repr
 from agy_nb.testing.script.model_turn import HttpError, ModelTurn
 
 SECRET_QUERY = re.compile(r"([?&]key=)[^&]*")
@@ -50,6 +50,7 @@ class SentToolResult:
     id: str = ""
 
     __repr__ = short_repr
+    _repr_html_ = html_fields
 
     @property
     def value(self) -> Any:
@@ -88,6 +89,7 @@ class DeclaredTool:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     __repr__ = short_repr
+    _repr_html_ = html_fields
 
 
 class Dialect(Protocol):
@@ -134,7 +136,7 @@ class Dialect(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
-    """One model call. Its repr shows no key and no prompt.
+    """One model call. Its repr shows no key and no prompt; a notebook shows the prompt, too.
 
     Attributes:
         number: Number of the call to this server, from 1.
@@ -220,6 +222,17 @@ class ModelRequest:
             return session
         first = next(iter(self.dialect.user_texts(self.body)), "")
         return hashlib.sha256(first.encode()).hexdigest()[:32]
+
+    def _repr_html_(self) -> str:
+        """Show what the model was asked in a notebook, without headers: they include keys."""
+        rows = [
+            ("Call", repr(self)),
+            ("Prompt", self.user_text),
+            ("Tool results", [{result.name: result.text} for result in self.tool_results]),
+            ("Tools", self.tool_names),
+            ("System instruction", self.system_text),
+        ]
+        return html_table((), [row for row in rows if row[1]])
 
     def __repr__(self) -> str:
         path = SECRET_QUERY.sub(r"\1[redacted]", self.path)

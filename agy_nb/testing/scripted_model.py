@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack
 
 from agy_nb.protocol.amounts import counted
+from agy_nb.protocol.short_repr import html_table
 from agy_nb.testing.errors import ScriptError, TurnsUnusedError
 from agy_nb.testing.model_server import SCRIPTED, LoopbackServer
 from agy_nb.testing.script.script_router import ScriptRouter, Scripts, Step
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from agy_nb.testing.model_request import ModelRequest
     from agy_nb.testing.script.model_turn import ModelTurn
 
+_MOST_SHOWN = 20
 API_KEY = "scripted-model-needs-no-key"
 
 
@@ -275,6 +277,17 @@ class ScriptedModel:
             unused=len(self.unused),
             errors=len(self._errors),
         )
+
+    def _repr_html_(self) -> str:
+        """Show the latest calls in a notebook, and how many turns are unused."""
+        calls = [
+            (str(each.number), each.user_text, ", ".join(sent.name for sent in each.tool_results))
+            for each in self.requests[-_MOST_SHOWN:]
+        ]
+        more = "" if self._server.running else ", stopped"
+        head = f"{counted(self._calls, 'call')}, {counted(len(self.unused), 'unused turn')}{more}"
+        table = html_table(("Call", "Latest prompt", "Results of tools"), calls) if calls else ""
+        return f"<p>{head}</p>{table}"
 
     def __repr__(self) -> str:
         where = self.base_url if self._server.running else "stopped"

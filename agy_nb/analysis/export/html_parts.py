@@ -24,6 +24,21 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1)
     return f"<div class='wide'><table>{top}<tbody>{body}</tbody></table></div>"
 
 
+def notebook_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1) -> str:
+    """Return a table for a notebook, which would align texts to the right."""
+    html = table(head, rows, texts=texts).replace(
+        "<div class='wide'>", "<div style='overflow-x:auto'>"
+    )
+    for tag in ("th", "td"):
+        html = html.replace(f"<{tag}>", f"<{tag} style='text-align:left'>")
+    return html
+
+
+def at_least(text: str, low: Any) -> str:
+    """Mark a number that is a lower bound."""
+    return f"≥ {text}" if low is not None and bool(low) and text != UNKNOWN else text
+
+
 def _is_unknown(value: Any) -> bool:
     return value is None or str(value) in ("<NA>", "nan", "NaT")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from agy_nb.analysis.export.html_parts import UNKNOWN, count, money, table
+from agy_nb.analysis.export.html_parts import UNKNOWN, at_least, count, money, notebook_table
 from agy_nb.analysis.metrics.groups import Source
 from agy_nb.analysis.metrics.usage import usage_table
 from agy_nb.protocol.amounts import counted
@@ -29,8 +29,8 @@ def summary_html(source: Source) -> str:
         counted(len(sessions), "session"),
         counted(len(turns), "turn") + (f" ({failed:,} failed)" if failed else ""),
         counted(total.get("n_model_calls", 0), "model call"),
-        f"{_at_least(count(total.get('total_tokens')), low_tokens)} tokens",
-        f"cost {_at_least(money(total.get('cost_usd')), low_cost)}",
+        f"{at_least(count(total.get('total_tokens')), low_tokens)} tokens",
+        f"cost {at_least(money(total.get('cost_usd')), low_cost)}",
         _days(turns),
         counted(problems, "problem") if problems else "",
     ]
@@ -47,22 +47,15 @@ def _sessions(source: Source) -> str:
         [
             str(row["session_name"]), _moment(started.get(row["session_id"])),
             count(counts.get(row["session_id"], 0)), count(row["n_model_calls"]),
-            _at_least(count(row["total_tokens"]), row["tokens_are_lower_bound"]),
-            _at_least(money(row["cost_usd"]), row["cost_is_lower_bound"]),
+            at_least(count(row["total_tokens"]), row["tokens_are_lower_bound"]),
+            at_least(money(row["cost_usd"]), row["cost_is_lower_bound"]),
         ]
         for row in order.head(_MOST).to_dict("records")
     ]  # fmt: skip
     head = ["Session", "Started (UTC)", "Turns", "Model calls", "Tokens", "Cost"]
     more = len(usage) - len(rows)
     below = f"<p>{counted(more, 'more session')}; see <code>.sessions</code></p>" if more else ""
-    html = table(head, rows, texts=2)
-    for tag in ("th", "td"):  # texts, which notebooks would align to the right
-        html = html.replace(f"<{tag}>", f"<{tag} style='text-align:left'>")
-    return html + below
-
-
-def _at_least(text: str, low: Any) -> str:
-    return f"≥ {text}" if low is not None and bool(low) and text != UNKNOWN else text
+    return notebook_table(head, rows, texts=2) + below
 
 
 def _days(turns: pd.DataFrame) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agy_nb.analysis.schema import UNREPORTED
 from agy_nb.protocol.amounts import tokens_text
+from agy_nb.protocol.short_repr import html_table
 from agy_nb.protocol.values import TokenUsage
 
 if TYPE_CHECKING:
@@ -60,6 +61,10 @@ class PricedUsage(TokenUsage):
 
     def __hash__(self) -> int:
         return hash(astuple(self))
+
+    def _repr_html_(self) -> str:
+        """Show the counts and the cost in a notebook."""
+        return html_table((), [*self.counts(), ("Cost", repr(self.cost))])
 
     def __repr__(self) -> str:
         return f"{tokens_text(self.n_tokens)}, {self.cost}"

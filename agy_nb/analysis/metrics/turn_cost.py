@@ -13,6 +13,7 @@ from agy_nb.analysis.live.configured_models import ConfiguredModels
 from agy_nb.analysis.live.turn_fold import UNKNOWN, EventTurn, fold_turns
 from agy_nb.analysis.metrics.cost import Prices
 from agy_nb.analysis.schema import UNREPORTED
+from agy_nb.protocol.short_repr import short_repr
 
 _CENT = 0.01
 
@@ -28,6 +29,8 @@ class TurnPricing:
 
     prices: Prices
     models: ConfiguredModels = UNKNOWN
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, slots=True)

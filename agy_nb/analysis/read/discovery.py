@@ -18,6 +18,7 @@ from agy_nb.analysis.read.harness_logs import (
     belongs_to_another,
     conversation_of,
 )
+from agy_nb.protocol.short_repr import short_repr
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class RecordingPath:
     name: str
     url: str = ""
     stamp: str = ""
+
+    __repr__ = short_repr
 
     @property
     def place(self) -> str:

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,10 @@ class DaskSessions(Sessions):
                 for name in TABLES
                 for number, rows in enumerate(self.dask(name).to_delayed())
             ))  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        """Show one line in a notebook: totals would read all recordings."""
+        return f"<p>{escape(repr(self))}</p>"
 
     def __repr__(self) -> str:
         parts = counted(len(self.parts), "part")

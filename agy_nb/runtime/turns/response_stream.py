@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from agy_nb.protocol.events import Event
+from agy_nb.protocol.short_repr import html_items, html_table
 
 if TYPE_CHECKING:
     from agy_nb.runtime.turns.response import Response
@@ -59,6 +60,14 @@ class ResponseStream(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} so far, turn {self._response.turn_id} {self._response.state}>"
+
+    def _repr_html_(self) -> str:
+        """Show the items so far in a notebook."""
+        items = list(self)
+        head = f"{len(items):,} so far, turn {self._response.turn_id} {self._response.state}"
+        if any(isinstance(item, str) for item in items):
+            return html_table((head,), [["".join(map(str, items))]])
+        return html_items(items, head)
 
 
 def items_of_type(kind: type[E]) -> Callable[[Event], E | None]:

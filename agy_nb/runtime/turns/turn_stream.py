@@ -32,6 +32,9 @@ class TurnStream:
             await self._more.wait()
         return self._turns.popleft()
 
+    def __repr__(self) -> str:
+        return f"<TurnStream: {len(self._turns)} turns to read{', ended' if self._over else ''}>"
+
     def add(self, response: Response) -> None:
         """Add a turn that begins."""
         self._turns.append(response)

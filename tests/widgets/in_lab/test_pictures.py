@@ -132,3 +132,23 @@ def test_panel_waits_for_an_approval(lab, name, dark):
         picture(lab, cell, name)
         cell.click("Allow once")
         cell.wait(".agy-footer >> nth=1")
+
+
+def test_values_of_cells_are_tables(lab):
+    lab.do(LOOKS)
+    lab.do("response = await agent.chat('How is the weather?'); await response.text()")
+    lab.do("from IPython.display import display")
+    shown = "runtime, agent, response.usage, response.tool_calls, agy.expect(response)"
+    cell = lab.run(f"display({shown})")
+    cell.wait("pre >> text=get_weather(city='Hanoi')")
+    assert cell.count("table") == 4
+    assert "Turn 1" in cell.text()
+    for dark in (False, True):
+        with looking(lab, dark=dark, size=WIDE):
+            for width in (1400, 700, 360):
+                lab.page.set_viewport_size({"width": max(width, 700), "height": 1100})
+                cell.output.evaluate(
+                    "(box, width) => { box.style.maxWidth = width + 'px'; }", width
+                )
+                assert cell.output.evaluate("box => box.scrollWidth <= box.clientWidth + 1")
+                cell.picture(f"values_{width}_{'dark' if dark else 'light'}")
