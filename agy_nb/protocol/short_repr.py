@@ -129,7 +129,7 @@ def html_fields(value: Any) -> str:
 
     Example:
         >>> from agy_nb.protocol.events import ToolCall
-        >>> html = ToolCall(name="look_up", args={"city": "<b>"}, step_index=0)._repr_html_()
+        >>> html = ToolCall(call_id="1", name="look_up", args={"city": "<b>"})._repr_html_()
         >>> "&lt;b&gt;" in html, "<b>" in html
         (True, False)
     """
