@@ -1,8 +1,4 @@
-"""The state of one agent, and the task that opens and closes its session.
-
-One task does both, because the SDK's session is a context manager that must be entered and left in
-the same task.
-"""
+"""The state of one agent: its session, its turns, and the events that they receive."""
 
 from __future__ import annotations
 
@@ -16,8 +12,6 @@ from typing import TYPE_CHECKING
 from agy_nb.errors import (
     AgentNotStartedError,
     AgyError,
-    AgyTimeoutError,
-    BackendError,
     ChannelClosedError,
     DeadlockError,
     TurnCancelledError,
@@ -43,6 +37,7 @@ from agy_nb.runtime.checkpoints.checkpoint_log import CheckpointLog, Limits
 from agy_nb.runtime.limits.budgets import CostOf, Spending
 from agy_nb.runtime.limits.idle_timeout import Watch
 from agy_nb.runtime.runtime_config import RuntimeConfig
+from agy_nb.runtime.session_task import SessionTask
 from agy_nb.runtime.turns.response import Response
 from agy_nb.runtime.turns.turn_stream import TurnStream
 from agy_nb.sdk.deadlocks import code_that_would_wait_for_itself, owner
@@ -102,9 +97,7 @@ class AgentState:
         self._idle: asyncio.Future[None] | None = None
         self._unkept: dict[Response, asyncio.Future[None]] = {}
         self._asks = ask_user is not None
-        self._session: Session | None = None
-        self._stop = asyncio.Event()
-        self._owner: asyncio.Task[None] | None = None
+        self._life = SessionTask(agent_id, config)
         self._wake: asyncio.Future[None] | None = None
         self._current: Response | None = None
         self._watches: Sequence[Watch] = ()
@@ -131,64 +124,25 @@ class AgentState:
             BackendError: The agent does not start.
             AgyTimeoutError: The start takes longer than `start_timeout`.
         """
-        opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._owner = asyncio.create_task(
-            self._own(backend, opened), name=f"agy_nb agent {self.agent_id}"
-        )
-        try:
-            async with asyncio.timeout(self.config.start_timeout):
-                await asyncio.shield(opened)
-        except TimeoutError as error:
-            if isinstance(error, AgyError):
-                raise
-            await self._abandon()
-            raise AgyTimeoutError(
-                self.config.start_timeout,
-                "create_agent",
-                hint="check with `agy-nb doctor` that the harness starts, "
-                "or raise RuntimeConfig(start_timeout=...)",
-            ) from None
-        except asyncio.CancelledError:
-            await self._abandon()
-            raise
+        gate = self.gate if self._asks else None
 
-    async def _abandon(self) -> None:
-        if self._owner is not None:
-            self._owner.cancel()
-            await asyncio.wait([self._owner], timeout=self.config.exit_timeout)
+        async def open_session() -> Session:
+            owner.set(self)
+            return await backend.open(self.spec, self.on_event, gate)
 
-    async def _own(self, backend: Backend, opened: asyncio.Future[None]) -> None:
-        owner.set(self)
-        try:
-            gate = self.gate if self._asks else None
-            self._session = await backend.open(self.spec, self.on_event, gate)
-        except BaseException as error:
-            if not opened.done():
-                if isinstance(error, Exception):
-                    opened.set_exception(_ours(error))
-                    opened.exception()
-                else:
-                    opened.cancel()
-            if isinstance(error, Exception):
-                return
-            raise
-        self.on_note(self._started_note())
-        if not opened.done():
-            opened.set_result(None)
-        try:
-            await self._stop.wait()
-        finally:
-            await self._session.close()
+        await self._life.open(open_session, self._note_start)
 
-    def _started_note(self) -> AgentStarted:
+    def _note_start(self) -> None:
         branch = self.spec.branch
-        return AgentStarted(
-            agent_id=self.agent_id,
-            labels=dict(self.spec.labels),
-            parent_agent_id=None if branch is None else branch.parent_agent_id,
-            forked_after_turn=None if branch is None else branch.after_turn,
-            parent_branch=None if branch is None else branch.parent_branch,
-            at=now(),
+        self.on_note(
+            AgentStarted(
+                agent_id=self.agent_id,
+                labels=dict(self.spec.labels),
+                parent_agent_id=None if branch is None else branch.parent_agent_id,
+                forked_after_turn=None if branch is None else branch.after_turn,
+                parent_branch=None if branch is None else branch.parent_branch,
+                at=now(),
+            )
         )
 
     def stop(self, reason: AgyError) -> None:
@@ -200,7 +154,7 @@ class AgentState:
             stream.end()
         self.wake()
         self.signal_idle()
-        self._stop.set()
+        self._life.stopping.set()
         watchers, self.end_watchers[:] = tuple(self.end_watchers), ()
         for watch in watchers:
             watch()
@@ -214,31 +168,17 @@ class AgentState:
         turns = tuple(self.responses.values())
         self.stop(reason)
         try:
-            await self._exit()
+            await self._life.exit()
         finally:
             for task in turns:
                 task.cancel()
             if turns:
                 await asyncio.wait(turns, timeout=_CUT_S)
 
-    async def _exit(self) -> None:
-        if self._owner is None:
-            return
-        _, late = await asyncio.wait([self._owner], timeout=self.config.exit_timeout)
-        if late:
-            self._owner.cancel()
-            raise AgyTimeoutError(
-                self.config.exit_timeout,
-                f"exit of agent {self.agent_id}",
-                hint="its harness still runs and ends in the background",
-            )
-        if not self._owner.cancelled() and (error := self._owner.exception()):
-            raise _ours(error)
-
     @property
     def conversation_id(self) -> str | None:
         """The backend's id of the conversation, also after the agent's end."""
-        return None if self._session is None else self._session.conversation_id
+        return None if self._life.session is None else self._life.session.conversation_id
 
     @property
     def session(self) -> Session:
@@ -247,15 +187,15 @@ class AgentState:
         Raises:
             AgentNotStartedError: The agent has not started, or has ended.
         """
-        if self._session is None or self._stop.is_set():
+        if self._life.session is None or self._life.stopping.is_set():
             msg = f"agent {self.agent_id} is not started; create another one"
             raise AgentNotStartedError(msg)
-        return self._session
+        return self._life.session
 
     @property
     def clock(self) -> Clock:
         """The agent's clock: the event loop's, or that of a replayed recording."""
-        return clock_of(self._session)
+        return clock_of(self._life.session)
 
     # -- turns -------------------------------------------------------------------------------
 
@@ -275,9 +215,9 @@ class AgentState:
 
     async def keep_checkpoint(self, response: Response) -> None:
         """Copy the conversation after a turn that ran; the copy never fails the turn."""
-        session = self._session
+        session = self._life.session
         try:
-            if session is not None and not self._stop.is_set():
+            if session is not None and not self._life.stopping.is_set():
                 await self.checkpoints.keep(response.turn_id, session)
         finally:
             if response in self._unkept:
@@ -389,15 +329,15 @@ class AgentState:
 
     def on_note(self, note: Event) -> None:
         """Pass a host note, which never crosses the wire, to a recording and to the turn."""
-        if self._session is not None:
-            self._session.note(note)
+        if self._life.session is not None:
+            self._life.session.note(note)
         self.on_event(note)
 
     def keep_note(self, event: Event) -> None:
         """Record an event that never crosses the wire, if a recording runs."""
         host_only = isinstance(event, State) or (isinstance(event, Error) and event.fatal)
-        if host_only and self._session is not None:
-            self._session.note(event)
+        if host_only and self._life.session is not None:
+            self._life.session.note(event)
 
     def started(self) -> None:
         """Replay the events of a turn that began during the start, now that the agent is known."""
@@ -441,14 +381,14 @@ class AgentState:
     @property
     def _may_begin_own(self) -> bool:
         """Whether a `TurnBegan` of the backend starts a new turn; during a turn it joins that."""
-        if self._stop.is_set() or self._session is None:
+        if self._life.stopping.is_set() or self._life.session is None:
             return False
         return self.own_turn is None and not (self._current is not None and self._under_way)
 
     @property
     def _under_way(self) -> bool:
         """Whether the current turn has started; it may still wait for the end of a trigger's."""
-        return self.own_turn is not None or self._session is None or self._session.in_turn
+        return self.own_turn is not None or self._life.session is None or self._life.session.in_turn
 
     def _on_asked(self, event: Approval | Question, response: Response) -> None:
         """Stop the turn's clocks while the user is asked, and set its state."""
@@ -513,12 +453,6 @@ def _waits(event: Approval | Question) -> bool:
     if isinstance(event, Approval):
         return event.state is ApprovalState.PENDING
     return event.answers is None
-
-
-def _ours(error: BaseException) -> AgyError:
-    if isinstance(error, AgyError):
-        return error
-    return BackendError(f"{type(error).__name__}: {error}")
 
 
 def agent_gone(agent_id: int) -> ChannelClosedError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from google.antigravity import types
@@ -11,12 +12,15 @@ from agy_nb.errors import InvalidPromptError
 from agy_nb.protocol.values import (
     AskedQuestion,
     MediaPart,
+    Message,
     Prompt,
     QuestionOption,
     TextPart,
     TokenUsage,
+    Trajectory,
 )
 
+_ROLES = {"MODEL": "model", "USER": "user", "SYSTEM": "system"}
 _MEDIA = {
     "image": types.Image,
     "document": types.Document,
@@ -26,7 +30,7 @@ _MEDIA = {
 
 
 def token_usage(usage: types.UsageMetadata | None) -> TokenUsage | None:
-    """Token counts, None where nothing is known."""
+    """Return token counts, None if nothing is known."""
     if usage is None or usage.total_token_count is None:
         return None
     output = None
@@ -40,6 +44,37 @@ def token_usage(usage: types.UsageMetadata | None) -> TokenUsage | None:
         total_tokens=usage.total_token_count,
         service_tier=usage.service_tier.value if usage.service_tier else None,
     )
+
+
+def messages_of(
+    history: Sequence[types.Step], trajectory_of: Callable[[str], Trajectory]
+) -> tuple[Message, ...]:
+    """Return the last state of every step with text, oldest first.
+
+    Args:
+        history: The SDK's steps.
+        trajectory_of: Returns a trajectory by its id.
+    """
+    latest: dict[tuple[str, int], types.Step] = {}
+    for step in history:
+        if step.content:
+            latest[step.trajectory_id, step.step_index] = step
+    return tuple(
+        Message(
+            role=_ROLES.get(step.source.value, "unknown"),  # type: ignore[arg-type]
+            content=step.content,
+            trajectory=trajectory_of(step.trajectory_id),
+        )
+        for step in latest.values()
+    )
+
+
+def last_answer(history: Sequence[types.Step]) -> str | None:
+    """Return the text of the root agent's latest complete answer, None if there is none."""
+    for step in reversed(history):
+        if step.is_complete_response and not step.parent_trajectory_id:
+            return step.content
+    return None
 
 
 def as_json(value: Any) -> Any:

@@ -43,9 +43,10 @@ from agy_nb.protocol.values import Message, Prompt, TokenUsage
 from agy_nb.sdk import errors
 from agy_nb.sdk.config import sdk_config as configs, workflows
 from agy_nb.sdk.config.agent_tools import list_tools
+from agy_nb.sdk.config.conversation_files import must_have_content, remove_conversation
 from agy_nb.sdk.connection import HarnessConnection
 from agy_nb.sdk.context_state import ContextState
-from agy_nb.sdk.converters import content_of, token_usage
+from agy_nb.sdk.converters import content_of, last_answer, messages_of, token_usage
 from agy_nb.sdk.interfaces import (
     Clock,
     LoopClock,
@@ -81,8 +82,6 @@ _SAYS_NOTHING = (
     UnknownFrame,
 )
 """Events before the first text or action of a turn."""
-
-_ROLES = {"MODEL": "model", "USER": "user", "SYSTEM": "system"}
 
 
 class SdkSession:
@@ -211,7 +210,7 @@ class SdkSession:
         changes: dict[str, Any] = {"save_dir": old.save_dir}
         if self._conversation_id:
             if (database := self.database) is not None:
-                await run_in_thread(_must_have_content, database)
+                await run_in_thread(must_have_content, database)
             changes["conversation_id"] = self._conversation_id
             modes = types.SessionContinuationMode
             changes["session_continuation_mode"] = (
@@ -251,7 +250,7 @@ class SdkSession:
         app_data: str | None = self._config.app_data_dir or "~/.gemini/antigravity"
         if self.is_branch:  # its parent has the same id, and so the same folder there
             app_data = None
-        await run_in_thread(_remove_conversation, self._harness.save_dir, app_data, conversation_id)
+        await run_in_thread(remove_conversation, self._harness.save_dir, app_data, conversation_id)
         if self._harness.save_dir and not self._save_dir_given:
             await run_in_thread(shutil.rmtree, self._harness.save_dir, ignore_errors=True)
 
@@ -483,18 +482,8 @@ class SdkSession:
 
     def history(self) -> tuple[Message, ...]:
         """Return the last state of every step with text, oldest first."""
-        latest: dict[tuple[str, int], types.Step] = {}
-        for step in self._harness.agent.conversation.history:
-            if step.content:
-                latest[step.trajectory_id, step.step_index] = step
-        return tuple(
-            Message(
-                role=_ROLES.get(step.source.value, "unknown"),  # type: ignore[arg-type]
-                content=step.content,
-                trajectory=self._harness.reader.trajectory(step.trajectory_id),
-            )
-            for step in latest.values()
-        )
+        history = self._harness.agent.conversation.history
+        return messages_of(history, self._harness.reader.trajectory)
 
     def turn_count(self) -> int:
         """Return the number of turns, including those of earlier harnesses."""
@@ -514,10 +503,7 @@ class SdkSession:
 
     def last_response(self) -> str | None:
         """Return the text of the root agent's latest complete answer."""
-        for step in reversed(self._harness.agent.conversation.history):
-            if step.is_complete_response and not step.parent_trajectory_id:
-                return step.content
-        return None
+        return last_answer(self._harness.agent.conversation.history)
 
     def clear_history(self) -> None:
         """Clear the SDK's history; the harness keeps the model's context."""
@@ -545,30 +531,3 @@ class SdkSession:
     def tools(self) -> tuple[ToolInfo, ...]:
         """Return built-in, host and MCP tools."""
         return list_tools(self._config, self._harness.tool_runner)
-
-
-def _must_have_content(database: Path) -> None:
-    """Check the file of a conversation: without it, the harness would begin an empty one.
-
-    Raises:
-        HarnessError: The file is missing or empty.
-    """
-    try:
-        if database.stat().st_size:
-            return
-        why = "is empty"
-    except OSError as error:
-        why = f"cannot be read: {error.strerror}"
-    raise HarnessError(
-        f"the conversation cannot go on: the harness's file {database} {why}. Create another agent"
-    )
-
-
-def _remove_conversation(save_dir: str | None, app_data: str | None, conversation_id: str) -> None:
-    if save_dir:
-        for path in configs.files_of(Path(save_dir), conversation_id):
-            path.unlink(missing_ok=True)
-    if app_data is None:
-        return
-    brain = Path(app_data).expanduser() / "brain"
-    shutil.rmtree(brain / conversation_id, ignore_errors=True)

@@ -9,46 +9,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any
 
 from agy_nb.errors import (
     AgyError,
-    AgyTimeoutError,
     BackendError,
     QuotaExceededError,
     TurnCancelledError,
-    TurnDeniedError,
 )
-from agy_nb.protocol.error_codec import to_error, to_info
 from agy_nb.protocol.events import (
-    Error,
-    Event,
-    State,
-    Text,
-    Thought,
-    ToolCall,
-    ToolResult,
     TurnState,
     Waiting,
 )
 from agy_nb.runtime.agent_state import AgentState, agent_gone
-from agy_nb.runtime.limits.budgets import TurnBudget, session_spent, turn_too_long
-from agy_nb.runtime.limits.idle_timeout import DurationWatch, SilenceWatch, Watch
+from agy_nb.runtime.limits.budgets import session_spent
 from agy_nb.runtime.limits.pause import StartPause
 from agy_nb.runtime.limits.quota import QuotaRegistry, QuotaState
 from agy_nb.runtime.runtime_config import RuntimeConfig
 from agy_nb.runtime.turns.response import Response
+from agy_nb.runtime.turns.turn_attempts import TurnAttempts, fail, has_begun
 from agy_nb.sdk.deadlocks import owner
 from agy_nb.sdk.interfaces import now
 
 CANCEL_GRACE_S = 0.5
 """Seconds that a cancelled turn gets to end before its response is finished anyway."""
-
-Begin = Callable[[Response, Sequence[Watch], Callable[[Event], None]], None]
-"""Sends events to a turn, its watches and its observer."""
 
 Busy = Callable[[], AbstractContextManager[None]]
 """Context manager for the time that a turn runs, so that the kernel handles widget messages."""
@@ -86,7 +72,7 @@ class TurnRunner:
         """Watch a turn that the backend began for a trigger or a wake-up, until its end."""
         response.on_cancel(partial(self._cancel_own, state, response))
         quota = self._quota.state(state.session.quota_key)
-        run = _Run(self._config, quota, state, response, state.session.cancel_own_turn)
+        run = TurnAttempts(self._config, quota, state, response, state.session.cancel_own_turn)
         task = asyncio.create_task(
             self._see_through(run, state, response), name=f"agy_nb turn {response.turn_id}"
         )
@@ -95,12 +81,12 @@ class TurnRunner:
         run.watch(state.enter_own_turn)
         state.enter_turn(response, task)
 
-    async def _see_through(self, run: _Run, state: AgentState, response: Response) -> None:
+    async def _see_through(self, run: TurnAttempts, state: AgentState, response: Response) -> None:
         try:
             with self._busy():
                 await response.wait()
         finally:
-            _fail(response, agent_gone(state.agent_id))  # does nothing if the turn is over
+            fail(response, agent_gone(state.agent_id))  # does nothing if the turn is over
             run.stop()
             state.leave_own_turn(response)
             await run.halted()
@@ -121,7 +107,7 @@ class TurnRunner:
     def _forget(self, state: AgentState, response: Response, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not response.done:  # cancelled before its first step
-            _fail(response, agent_gone(state.agent_id))
+            fail(response, agent_gone(state.agent_id))
         state.leave_turn(response)
 
     async def _run(self, state: AgentState, response: Response) -> None:
@@ -132,12 +118,12 @@ class TurnRunner:
                     with self._busy():
                         await self._try(state, response)
         except AgyError as error:
-            _fail(response, error)
+            fail(response, error)
         except asyncio.CancelledError:
-            _fail(response, agent_gone(state.agent_id))
+            fail(response, agent_gone(state.agent_id))
             raise
         except Exception as error:
-            _fail(response, BackendError(f"the turn failed: {type(error).__name__}: {error}"))
+            fail(response, BackendError(f"the turn failed: {type(error).__name__}: {error}"))
         finally:
             state.leave_turn(response)
 
@@ -151,7 +137,7 @@ class TurnRunner:
         if state.cost_of is not None and (spent := session_spent(self._config, state.spending)):
             raise spent
         quota = self._quota.state(state.session.quota_key)
-        run = _Run(self._config, quota, state, response, state.session.cancel)
+        run = TurnAttempts(self._config, quota, state, response, state.session.cancel)
         try:
             for attempt in itertools.count():
                 may_retry = attempt < self._config.max_quota_retries
@@ -166,7 +152,7 @@ class TurnRunner:
                     await run.attempt()
                 except QuotaExceededError as error:
                     run.count_hit(error)
-                    if not may_retry or _has_begun(response):
+                    if not may_retry or has_begun(response):
                         raise
                 else:
                     return
@@ -213,169 +199,6 @@ class TurnRunner:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=self._config.exit_timeout)
-
-
-class _Run:
-    """The tries of one turn, and the limits that can end it.
-
-    Attributes:
-        may_retry: Whether the turn is tried again if the current try exceeds the quota.
-        began: Whether the prompt was sent.
-    """
-
-    def __init__(
-        self,
-        config: RuntimeConfig,
-        quota: QuotaState,
-        state: AgentState,
-        response: Response,
-        halt: Callable[[], Coroutine[Any, Any, None]],
-    ) -> None:
-        self.may_retry = False
-        self.began = False
-        self._config = config
-        self._quota = quota
-        self._state = state
-        self._response = response
-        self._halt = halt
-        self._budget = TurnBudget(config, state.spending, state.cost_of)
-        self._silence: SilenceWatch | None = None
-        self._cancelling: list[asyncio.Task[None]] = []
-        self._ended_by: AgyError | None = None
-        self._failed: Error | None = None  # this try's last error step, unless the model went on
-        self._sending = False
-        self._hit_counted = False
-        self._hits_seen = quota.recorded
-        limit = config.max_turn_duration
-        self._duration = (
-            DurationWatch(limit, lambda: self._end(turn_too_long(limit)), state.clock)
-            if limit is not None
-            else None
-        )
-
-    def stop(self) -> None:
-        """Stop all watches."""
-        self._sending = False
-        for watch in (self._silence, self._duration):
-            if watch is not None:
-                watch.stop()
-
-    def watch(self, begin: Begin) -> None:
-        """Start to watch the turn's events.
-
-        Args:
-            begin: Sends the agent's events to the turn.
-        """
-        self._silence = SilenceWatch(self._config.chat_timeout, self._on_silence, self._state.clock)
-        watches = (self._silence, self._duration) if self._duration else (self._silence,)
-        begin(self._response, watches, self._observe)
-        self._response.emit(State(state=TurnState.RUNNING, at=now()))
-        self._sending = self.began = True
-
-    async def halted(self) -> None:
-        """Wait until the backend has handled the request to end the turn, if there was one."""
-        await asyncio.gather(*self._cancelling, return_exceptions=True)
-
-    async def attempt(self) -> None:
-        """Send the prompt once and wait for the end of the turn.
-
-        Raises:
-            AgyError: The try failed.
-        """
-        state, response = self._state, self._response
-        self._ended_by, self._failed = None, None
-        self._hit_counted, self._hits_seen = False, self._quota.recorded
-        self.watch(state.begin)
-        try:
-            outcome = await state.session.run_turn(response.prompt)
-        except TurnCancelledError:
-            if self._ended_by is not None:
-                raise self._ended_by from self._ended_by.__cause__
-            response.finish(TurnState.CANCELLED, error=TurnCancelledError(response.partial_text))
-        else:
-            self._quota.record_success(self._hits_seen)
-            response.finish(
-                TurnState.DONE,
-                stop_reason=outcome.stop_reason,
-                structured_output=outcome.structured_output,
-            )
-        finally:
-            self._sending = False
-            if self._silence is not None:
-                self._silence.stop()
-            state.end()
-            await self.halted()
-
-    def count_hit(self, error: QuotaExceededError) -> None:
-        """Record a quota error, unless the same error was counted as an error step before."""
-        if not self._hit_counted:
-            self._quota.record_hit(error.retry_after if error.hinted else None)
-            self._hits_seen = self._quota.recorded
-        self._hit_counted = True
-
-    def _observe(self, event: Event) -> None:
-        """Count an event of the turn against quota and budgets."""
-        if isinstance(event, Text | Thought | ToolCall | ToolResult):
-            self._failed = None
-        if isinstance(event, Error) and not event.fatal:
-            self._failed = event
-            error = to_error(event.error)
-            if isinstance(error, QuotaExceededError):
-                self._hit_counted = False
-                self.count_hit(error)
-        elif isinstance(event, Text | ToolCall):
-            self._hit_counted = False
-        if (reason := self._budget.add(event)) is not None:
-            self._end(reason)
-
-    def _on_silence(self) -> None:
-        """End the turn after a silence.
-
-        If the model's last event was an error, the user needs that error more than "timeout": the
-        harness often waits silently after an error that it cannot solve by a retry.
-        """
-        limit = self._config.chat_timeout
-        timeout = AgyTimeoutError(
-            limit,
-            "chat",
-            hint="raise RuntimeConfig(chat_timeout=...) or AGI_CHAT_TIMEOUT_SECS. The text so far "
-            "is in response.partial_text",
-        )
-        if (failed := self._failed) is None:
-            self._end(timeout)
-            return
-        error = to_error(failed.error)
-        words = (
-            f"{failed.error.message}. The turn was ended after {limit:g} s of silence "
-            "(RuntimeConfig(chat_timeout=...))"
-        )
-        error.args = (words,)
-        error.__cause__ = timeout
-        self._end(error)
-
-    def _end(self, error: AgyError) -> None:
-        """End the turn with an error, or only this try if the turn may be tried again."""
-        if self._ended_by is not None or self._response.done:
-            return
-        self._ended_by = error
-        again = isinstance(error, QuotaExceededError) and self.may_retry
-        if not again or _has_begun(self._response):
-            _fail(self._response, error)
-        if self._sending:
-            self._state.gate.shut()
-            self._cancelling.append(asyncio.create_task(self._halt()))
-
-
-def _fail(response: Response, error: AgyError) -> None:
-    if not response.done:
-        response.emit(Error(error=to_info(error), fatal=True, at=now()))
-        denied = isinstance(error, TurnDeniedError)
-        response.finish(TurnState.DENIED if denied else TurnState.FAILED, error=error)
-
-
-def _has_begun(response: Response) -> bool:
-    """Return whether another try would repeat text or a tool call."""
-    return any(isinstance(event, Text | ToolCall) for event in response.event_log)
 
 
 async def _first_to_end(*responses: Response) -> None:

@@ -24,6 +24,7 @@ from agy_nb.sdk import errors
 from agy_nb.sdk.config import default_policy
 from agy_nb.sdk.config.changed_config import must_have_fields
 from agy_nb.sdk.config.config_checks import check
+from agy_nb.sdk.config.conversation_files import files_of
 from agy_nb.sdk.config.mcp_result_hook import McpResultHook
 from agy_nb.sdk.interfaces import AgentSpec, ApprovalDecision, Gate
 from agy_nb.sdk.patches.approval_context import (
@@ -229,16 +230,6 @@ def why_refused(config: AgentConfig) -> InvalidConfigError | None:
             field="conversation_id",
         )
     return None
-
-
-_FILE_ENDINGS = (".db", ".db-wal", ".db-shm", ".db-journal")
-"""Endings of a conversation's SQLite file and of SQLite's additional files."""
-
-
-def files_of(folder: Path, conversation_id: str) -> list[Path]:
-    """List the files of one conversation in a `save_dir`, without those of ids with this prefix."""
-    paths = [folder / f"{conversation_id}{ending}" for ending in _FILE_ENDINGS]
-    return [path for path in paths if path.is_file()]
 
 
 def _takes_files(folder: Path) -> bool:
