@@ -8,7 +8,7 @@ scopes          cassettes of a class, a module or the session
 tmp_folders     marks for pytest's temporary folders
 lifecycle       opens a test's cassette before its fixtures, and checks it after the call
 report          failures without agy_nb's own traceback, briefly; cassettes that no test uses,
-                cassettes and tests that the echo model answered
+                cassettes and tests that the echo model answered, cassettes that lost sessions
 shared_cassettes  which tests of a run recorded into which cassette
 network         --agy-block-network
 fixtures        agy_runtime, agy_agent, scripted_model
@@ -35,7 +35,7 @@ from agy_nb.pytest_plugin import (
     tmp_folders,
 )
 from agy_nb.pytest_plugin.plugin_options import PluginSettings, pytest_addoption, settings_of
-from agy_nb.pytest_plugin.report import echo_report, unused
+from agy_nb.pytest_plugin.report import echo_report, lost_sessions, unused
 from agy_nb.pytest_plugin.report.same_differences import SameDifferences
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
         scopes,
         tmp_folders,
         echo_report,
+        lost_sessions,
         fixtures,
         test_loop.loop_fixtures(config),
     ]
@@ -63,6 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
         parts.append(unused)
     config.pluginmanager.register(SameDifferences(config), SameDifferences.__name__)
     config.pluginmanager.register(echo_report.EchoReport(config), "EchoReport")
+    config.pluginmanager.register(lost_sessions.LostSessions(config), "LostSessions")
     for part in parts:
         config.pluginmanager.register(part, part.__name__)
 

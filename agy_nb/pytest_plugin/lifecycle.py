@@ -30,6 +30,7 @@ from agy_nb.pytest_plugin.report.failure_report import (
     unittest_error,
     without_log_of,
 )
+from agy_nb.pytest_plugin.report.lost_sessions import note_replaced
 from agy_nb.pytest_plugin.report.same_differences import shorten
 from agy_nb.pytest_plugin.scopes import owner_of, refuse_unrecorded
 from agy_nb.pytest_plugin.shared_cassettes import shared_of
@@ -175,6 +176,8 @@ class CassetteContext:
         while True:
             try:
                 mode = check_mode(self._mode(request))
+                if request.shared_in is not None and mode in ("all", "rewrite"):
+                    note_replaced(self._item, request.path)
                 cassette = use_cassette(request.path, mode, **request.options)
                 return cassette.__enter__()
             except TypeError as error:

@@ -375,6 +375,29 @@ def test_tests_that_name_one_cassette_share_it(suite, run, cassettes, no_process
     run("--agy-record-mode=none", "test_shared.py::test_another").assert_outcomes(passed=1)
 
 
+def loses_sessions(suite, record, *workers):
+    suite.makepyfile(test_shared=SHARED)
+    loses = "shared cassettes with fewer sessions"
+    assert loses not in record().stdout.str()
+    part = record("--agy-record-mode=all", "-k", "another", *workers)
+    part.assert_outcomes(passed=1)
+    part.stdout.fnmatch_lines([
+        f"*{loses}*",
+        "cassettes/test_shared/shared had ? sessions and has 1 now.",
+        "*that did not run are gone. Run all tests*--agy-record-mode=all*",
+    ])  # fmt: skip
+
+
+def test_shared_cassette_that_loses_sessions_is_named(suite, run):
+    loses_sessions(suite, run)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_shared_cassette_that_loses_sessions_in_a_worker_is_named(suite, run_apart):
+    loses_sessions(suite, run_apart, "-n", "1")
+
+
 def test_tests_that_share_a_cassette_replay_their_part_of_the_models_side(suite, run):
     suite.makepyfile(test_shared=SHARED.replace('"shared"', '"shared", seam="model"'))
     run().assert_outcomes(passed=3)
