@@ -41,11 +41,13 @@ class Combination(NamedTuple):
 
     @property
     def pins(self) -> dict[str, str]:
-        """Version specifiers of the packages; pandas 2.2 with NumPy of its time."""
-        numpy = {"numpy": "==2.2.*"} if self.pandas == "2.2" else {}
-        return numpy | {
-            name: f"=={getattr(self, name)}.*" for name in ("pandas", "pytest", "ipykernel")
-        }
+        """Version specifiers of the packages, and of those that depend on one version of them."""
+        pins = {name: f"=={getattr(self, name)}.*" for name in ("pandas", "pytest", "ipykernel")}
+        if self.pandas == "2.2":
+            pins["numpy"] = "==2.2.*"
+        if self.pytest == "8":
+            pins["pytest-httpx"] = "==0.35.*"  # each release takes one major version of pytest
+        return pins
 
     @property
     def cells(self) -> str:
@@ -105,7 +107,12 @@ def main() -> int:
     for combination in COMBINATIONS:
         if known.pythons and combination.python not in known.pythons:
             continue
-        row = run(combination, arguments)
+        try:
+            row = run(combination, arguments)
+        except subprocess.CalledProcessError as error:  # uv has printed why
+            print(f"no environment for {combination.cells}: {error}", file=sys.stderr)
+            failed = True
+            continue
         if row is None:
             print(f"Python {combination.python} is not on this machine", file=sys.stderr)
             continue

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from agy_nb.analysis.named_tables import NamedTables
+from agy_nb.analysis.schema import TABLES
 
 if TYPE_CHECKING:
     from agy_nb.analysis.tables import Tables
@@ -35,5 +36,7 @@ class SessionCollection(NamedTables):
         known = self.sessions[["session_id", "session_name"]]
         found = known[known["session_id"].eq(session) | known["session_name"].eq(session)]
         if len(found) != 1:
-            raise KeyError(f"{len(found)} sessions have the id or name {session!r}")
+            count = len(found) or "no"
+            table = f"; the table is .{session}" if session in TABLES else ""
+            raise KeyError(f"{count} sessions have the id or name {session!r}{table}")
         return self.only(found["session_id"].iloc[0])

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agy_nb.cassette import echo_model
 from agy_nb.cassette.cassette_labels import labels_to_keep, redacted
@@ -35,6 +36,9 @@ from agy_nb.cassette.storage.model_log import has_model
 from agy_nb.cassette.storage.shared.vcr_file import read_vcr, write_vcr
 from agy_nb.cassette.storage.writer import CassetteWriter, RevisedLines, new_header
 from agy_nb.wire.frames import CONFIG
+
+if TYPE_CHECKING:
+    from agy_nb.sdk.process.launch import HarnessStart
 
 _log = logging.getLogger("agy_nb.cassette")
 
@@ -339,6 +343,23 @@ class CassetteFiles:
                 "unchanged",
                 path=str(self._options.path),
             ) from error
+
+    def refuse_without_model(self, start: HarnessStart) -> None:
+        """Raise the error for an agent that no real model would answer.
+
+        Raises:
+            EchoRecordingError: The user did not ask for a recording of the echo model.
+            AntigravityValidationError: An agent of the SDK has no key.
+        """
+        if start.on_echo_model:
+            self.refuse_echo()
+        if start.invalid is not None:
+            start.invalid.add_note(
+                f"{self._options.path} is not recorded yet, so the agent needs a model. What to "
+                "do: set GEMINI_API_KEY; or, without a key, give the agent `model.config(config)`: "
+                "its configuration with an agy_nb.testing.ScriptedModel or EchoModel as the model"
+            )
+            raise start.invalid
 
     def refuse_echo(self) -> None:
         """Raise the error for a recording of the echo model, unless the user wants one.

@@ -192,8 +192,7 @@ class CassetteSession:
             return transport.replay(start, self._matcher, self._playback)
 
         async def record() -> Connected:
-            if start.on_echo_model:
-                self._files.refuse_echo()
+            self._files.refuse_without_model(start)  # before the cassette has a folder
             if self._files.recorder is None:
                 await asyncio.to_thread(self._files.open_writer)
             assert self._files.recorder is not None

@@ -28,7 +28,10 @@ def of_config(error: Exception) -> AgyError:
             f"the SDK rejects this configuration: {path or error.title}: {first['msg']}", field=path
         )
     if isinstance(error, types.AntigravityValidationError | ValueError | TypeError):
-        return InvalidConfigError(f"the SDK rejects this configuration: {error}")
+        refused = InvalidConfigError(f"the SDK rejects this configuration: {error}")
+        for note in getattr(error, "__notes__", ()):  # what a cassette adds
+            refused.add_note(note)
+        return refused
     if isinstance(error, OSError | RuntimeError):
         words = str(error).strip().rstrip(".")
         return HarnessError(f"the agent did not start: {words}. Run `agy-nb doctor`")

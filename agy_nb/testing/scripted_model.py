@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _MOST_SHOWN = 20
 API_KEY = "scripted-model-needs-no-key"
+_MODELS = frozenset({"api_key", "location", "model", "models", "project", "vertex"})
+"""Fields of a configuration that say which model answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,14 +177,26 @@ class ScriptedModel:
         mine: EndpointFields = {"base_url": self.base_url, "api_key": API_KEY}
         return types.GeminiAPIEndpoint(**mine | settings)
 
-    def config(self, **settings: Unpack[SdkConfigFields]) -> LocalAgentConfig:
+    def config(
+        self, like: LocalAgentConfig | None = None, /, **settings: Unpack[SdkConfigFields]
+    ) -> LocalAgentConfig:
         """Return a configuration of the SDK with this model for text and images.
 
         Args:
+            like: The configuration of your program. All its fields stay, except for its model and
+                key. The configuration itself does not change.
             **settings: Further fields of `LocalAgentConfig`, such as `tools` or `policies`.
 
         Returns:
             A configuration for `create_agent` and the SDK's own `Agent`.
+
+        Example:
+            >>> from google.antigravity import LocalAgentConfig
+            >>> program = LocalAgentConfig(model="gemini-2.5-pro", tools=[get_weather])
+            >>> async with ScriptedModel([say("Sunny.")]) as model:
+            ...     async with await agy.create_agent(model.config(program)) as agent:
+            ...         await agent.chat_text("How is the weather?")
+            'Sunny.'
         """
         from google.antigravity import LocalAgentConfig, types
 
@@ -194,7 +208,11 @@ class ScriptedModel:
             types.ModelTarget(name=name, types=[kind], endpoint=self.endpoint())
             for kind in (types.ModelType.TEXT, types.ModelType.IMAGE)
         ]
-        return LocalAgentConfig(**{"models": targets} | fields)
+        fields |= {"models": targets} if "models" not in fields else {}
+        if like is None:
+            return LocalAgentConfig(**fields)
+        kept = {name: getattr(like, name) for name in like.model_fields_set - _MODELS}
+        return type(like)(**kept | fields)
 
     def openai_config(self, **settings: Unpack[OpenAIConfigFields]) -> LocalOpenAIAgentConfig:
         """Return a configuration of the SDK that uses this model's OpenAI API.

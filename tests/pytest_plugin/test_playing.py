@@ -69,7 +69,10 @@ def test_divergence_is_the_failure_of_the_test(talk, run):
             "*the prompt differs from the recording.",
             "*-Hello",
             "*+Good bye",
+            "*If the change is meant, record it again, with a model at hand:",
             "*pytest test_talk.py::test_talk --agy-record-mode=all",
+            "*If it means nothing, accept it:",
+            "*@pytest.mark.agy_cassette(ignore=*userInput.parts*",
         ]
     )
     said = result.stdout.str()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from google.antigravity import LocalAgentConfig
+from google.antigravity.hooks import policy
 
 from agy_nb.testing import EchoModel
 from agy_nb.testing.echo import HINT, echo
@@ -23,6 +25,11 @@ WEATHER = {
     },
 }
 RUN_COMMAND = {"name": "run_command"}
+
+
+def get_weather(city: str) -> str:
+    """Weather of a city."""
+    return f"sunny in {city}"
 
 
 def asked(*prompts, tools=(), result=None, **body):
@@ -220,6 +227,26 @@ async def test_it_has_one_name_in_configurations_and_in_the_list_of_models(clien
     async with EchoModel() as model:
         assert {target.name for target in model.config().models} == {"echo-model"}
         assert model.openai_config().model == "echo-model"
+
+
+@pytest.mark.blocking_allowed  # the SDK looks for credentials
+async def test_it_answers_a_program_whose_configuration_otherwise_stays():
+    theirs = LocalAgentConfig(
+        model="gemini-2.5-pro",
+        api_key="a-key",
+        system_instructions="Be brief.",
+        tools=[get_weather],
+        policies=[policy.allow_all()],
+        workspaces=["reports"],
+    )
+    async with EchoModel() as model:
+        ours = model.config(theirs, skills_paths=["skills"])
+    assert {target.name for target in ours.models} == {"echo-model"}
+    assert (ours.model, ours.api_key) == (None, None)
+    assert (ours.system_instructions, ours.tools) == ("Be brief.", [get_weather])
+    assert (ours.policies, ours.workspaces) == (theirs.policies, theirs.workspaces)
+    assert ours.skills_paths == ["skills"]
+    assert theirs.model == "gemini-2.5-pro"
 
 
 async def test_it_takes_any_number_of_calls(client):

@@ -54,6 +54,9 @@ class Exports:
 
         Args:
             folder: The target, created if needed.
+
+        Raises:
+            InvalidInputError: The folder's name ends in `.csv`, as that of a file.
         """
         from agy_nb.analysis.export.files import to_csv
 

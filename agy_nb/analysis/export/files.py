@@ -119,6 +119,12 @@ def write_parquet(name: str, table: Any, place: Path, *, part: int = 0) -> None:
 
 def to_csv(source: Source, folder: Path) -> None:
     """Every table as a file below a folder: `turns.csv` and so on."""
+    if folder.suffix.lower() == ".csv" and not folder.is_dir():
+        raise InvalidInputError(
+            f"to_csv writes a folder with a file per table, and {str(folder)!r} looks like a file. "
+            f"Name a folder; for one table, use .turns.to_csv({folder.name!r})",
+            field="folder",
+        )
     folder.mkdir(parents=True, exist_ok=True)
     for name in TABLES:
         with (folder / f"{name}.csv").open(

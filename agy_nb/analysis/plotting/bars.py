@@ -73,7 +73,11 @@ def usage_chart(source: Source, by: By = "time", tz: str | None = None) -> Chart
     if by == "order":
         return _by_turn(source)
     if by != "time":
-        raise InvalidInputError(f"by must be 'time' or 'order', got {by!r}", field="by")
+        raise InvalidInputError(
+            f"by must be 'time' or 'order', got {by!r}. To stack by a key such as 'agent', use "
+            "plot_cost(by=...)",
+            field="by",
+        )
     chart = Chart("Tokens over time", "time", "tokens", time_x=True)
     calls = source.frame("model_calls").dropna(subset=["at"])
     begins, width, word = _periods(local_times(calls["at"], tz))
@@ -167,6 +171,10 @@ def cost_chart(
     Raises:
         InvalidInputError: The key or the time zone is unknown.
     """
+    if isinstance(by, list | tuple):  # as for `usage`
+        if len(by) != 1:
+            raise InvalidInputError(f"cost is stacked by one key, got {by!r}", field="by")
+        by = by[0]
     if isinstance(by, str) and by in _NOT_STACKED:
         raise InvalidInputError(
             f"cost is not stacked by {by!r}; use 'model' or a label", field="by"
@@ -179,7 +187,7 @@ def cost_chart(
     calls = with_keys(source, "model_calls", source.frame("model_calls"), [by], tz)
     calls = calls.dropna(subset=["at"]).reset_index(drop=True)
     if not calls["cost_usd"].notna().any():
-        return replace(chart, nothing="no model call has a price")
+        return replace(chart, nothing=_no_price(calls))
     begins, width, word = _periods(local_times(calls["at"], tz))
     table = _costs(calls, begins, _names(source, calls, by))
     unpriced = calls["status"].eq("metered") & calls["cost_usd"].isna()
@@ -204,6 +212,15 @@ def cost_chart(
         chart, x=f"time, per {word}", series=tuple(series), time_x=True,
         x_range=_around(places, width),
     )  # fmt: skip
+
+
+def _no_price(calls: pd.DataFrame) -> str:
+    """Return why a chart of cost is empty, and what to do."""
+    if not len(calls):
+        return "no model calls"
+    models = calls["model"].dropna().unique().tolist()
+    named = f"no price for {short(', '.join(models))}" if models else "no model call has a price"
+    return f"{named}; set prices with tables.with_prices(Prices(own=...))"
 
 
 def _costs(calls: pd.DataFrame, begins: pd.Series[Any], names: pd.Series[Any]) -> pd.DataFrame:

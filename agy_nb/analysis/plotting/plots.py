@@ -35,8 +35,8 @@ class Plots:
 
     def plot_usage(
         self,
-        *,
         by: Literal["time", "order"] = "time",
+        *,
         tz: str | None = None,
         backend: Backend = "matplotlib",
         ax: Axes | None = None,

@@ -26,7 +26,7 @@ def advise(
     by_ci: bool,
     echo: bool,
 ) -> None:
-    """Add notes to an error: how to accept what differs, and how to record again.
+    """Add notes to an error: how to record again, and how to accept what differs.
 
     Args:
         error: The error; one that is not about a cassette stays as it is.
@@ -52,13 +52,13 @@ def advise(
     elif isinstance(error, EchoRecordingError):
         error.add_note(command("all", "To record it", echo=True))
     elif isinstance(error, CassetteMismatchError):
+        error.add_note(command("all", "If the change is meant, record it again", echo=echo))
         for remedy in error.remedies:
             if remedy.marker:
                 error.add_note(
-                    "To accept it, if this is as it should be:\n"
-                    f"    @pytest.mark.{MARKER}({remedy.marker})"
+                    f"If it means nothing, accept it:\n    @pytest.mark.{MARKER}({remedy.marker})"
                 )
-    if isinstance(error, CassetteMismatchError | CassetteInvalidError):
+    if isinstance(error, CassetteInvalidError):
         error.add_note(command("all", "To record it again", echo=echo))
 
 

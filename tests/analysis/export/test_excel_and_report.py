@@ -42,6 +42,16 @@ def column(sheet, name):
     return [row[place - 1] for row in sheet.iter_rows(min_row=2)]
 
 
+def test_csv_wants_a_folder(tmp_path):
+    sessions = agy.load(save(tmp_path / "c", two_calls()), prices=None)
+    with pytest.raises(
+        InvalidInputError, match=r"looks like a file.*turns\.to_csv\('usage\.csv'\)"
+    ):
+        sessions.to_csv(tmp_path / "usage.csv")
+    sessions.to_csv(tmp_path / "out")
+    assert sorted(each.stem for each in (tmp_path / "out").iterdir()) == sorted(TABLES)
+
+
 def test_each_table_with_rows_is_a_sheet(book, sessions):
     filled = [name for name in TABLES if len(sessions.frame(name))]
     assert book.sheetnames == filled

@@ -323,8 +323,10 @@ def test_sessions_are_a_collection(two):
     [first, _] = two.sessions["session_id"]
     assert len(two[first].turns) == 1
     assert [len(each.turns) for each in two] == [1, 1]
-    with pytest.raises(KeyError, match="0 sessions have the id or name 'x'"):
+    with pytest.raises(KeyError, match="no sessions have the id or name 'x'"):
         two["x"]
+    with pytest.raises(KeyError, match=r"'turns'; the table is \.turns"):
+        two["turns"]
 
 
 @pytest.mark.slow

@@ -312,6 +312,18 @@ def test_cost_is_stacked_by_labels(sessions):
     assert cost_chart(priced, "user").series[0].name == "ada"
     with pytest.raises(InvalidInputError, match="cost is not stacked by 'day'"):
         priced.plot_cost("day")
+    assert cost_chart(priced, ["user"]).series[0].name == "ada"
+    with pytest.raises(InvalidInputError, match="stacked by one key, got"):
+        priced.plot_cost(["user", "model"])
+    with pytest.raises(InvalidInputError, match=r"use plot_cost\(by=\.\.\.\)"):
+        priced.plot_usage("agent")
+
+
+def test_chart_without_prices_names_the_model_and_the_remedy(sessions):
+    unpriced = sessions.with_prices(None)
+    assert cost_chart(unpriced).nothing == (
+        "no price for gemini-2.5-flash; set prices with tables.with_prices(Prices(own=...))"
+    )
 
 
 def test_sessions_are_divided_and_bars_lie_at_their_times(tmp_path):

@@ -84,11 +84,16 @@ async def test_agent_of_the_sdk_replays_without_a_key(tmp_path, monkeypatch, gem
     assert await ask_directly(tmp_path / "c", "none") == "I am Gemini."
 
 
-async def test_recording_without_a_key_is_refused_by_the_sdk_as_ever(tmp_path):
-    with pytest.raises(types.AntigravityValidationError, match="API key is required"):
+async def test_recording_without_a_key_is_refused_by_the_sdk_and_says_what_to_do(tmp_path):
+    with pytest.raises(types.AntigravityValidationError, match="API key is required") as refused:
         await ask_directly(tmp_path / "c", "all")
-    with pytest.raises(agy.InvalidConfigError, match="API key is required"):
+    with pytest.raises(agy.InvalidConfigError, match="API key is required") as wrapped:
         await ask(tmp_path / "c", "all", {"model": "gemini-2.5-pro"})
+    for error in (refused.value, wrapped.value):
+        [note] = error.__notes__
+        assert note.startswith(f"{tmp_path / 'c'} is not recorded yet")
+        assert "model.config(config)" in note
+    assert not list(tmp_path.rglob("*"))
 
 
 async def test_model_that_cannot_be_reached_is_one_line_of_the_log(

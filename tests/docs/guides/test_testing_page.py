@@ -30,15 +30,18 @@ def table(heading: str) -> list[list[str]]:
 @pytest.mark.blocking_allowed  # the first run is in this process, where the SDK looks at folders
 def test_examples_run_and_replay(pytester, monkeypatch):
     monkeypatch.delenv("CI", raising=False)
-    first, conftest, second, third = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    first, conftest, second, third, program, fourth = re.findall(
+        r"```python\n(.*?)```", PAGE, flags=re.DOTALL
+    )
     pytester.makepyfile(test_weather=first, test_script=second + third)
+    pytester.makepyfile(support=program, test_support=fourth)
     pytester.makeconftest(conftest)
     pytester.makeini(INI)
     runs = {"once": pytester.runpytest_inprocess, "none": pytester.runpytest_subprocess}
     arguments = {"once": ["-p", "tests.support.echo_as_gemini"], "none": []}
     for mode, run in runs.items():
         result = run(f"--agy-record-mode={mode}", "--agy-block-network", *arguments[mode])
-        result.assert_outcomes(passed=4)
+        result.assert_outcomes(passed=5)
     names = sorted(path.name for path in (pytester.path / "cassettes/test_weather").iterdir())
     assert names == ["_shared", "test_answers", "test_tells_the_weather"]
 
