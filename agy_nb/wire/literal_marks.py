@@ -9,7 +9,7 @@ as it was.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from agy_nb.wire.json_values import dump_like, embedded_json
 from agy_nb.wire.path_map import MARK_START
@@ -17,7 +17,9 @@ from agy_nb.wire.path_map import MARK_START
 ESCAPE = b"^"
 """Recorded lines without it hold no such text. One character is found ten times as fast as more."""
 _START, _LITERAL_START = MARK_START, f"{MARK_START}^"
-_START_BYTES, _LITERAL_BYTES = _START.encode(), _LITERAL_START.encode()
+_START_BYTES: Final = _START.encode()
+LITERAL_BYTES: Final = _LITERAL_START.encode()
+"""How a text that looks like a mark begins in a recording."""
 
 
 def literal(text: str) -> str:
@@ -42,12 +44,12 @@ def has_literal(text: str) -> bool:
 
 def literal_bytes(text: bytes) -> bytes:
     """Return UTF-8 as a recording stores it."""
-    return text.replace(_START_BYTES, _LITERAL_BYTES)
+    return text.replace(_START_BYTES, LITERAL_BYTES)
 
 
 def unmarked_line(line: bytes) -> bytes:
     """Undo `literal` in a line of a recording."""
-    return line.replace(_LITERAL_BYTES, _START_BYTES)
+    return line.replace(LITERAL_BYTES, _START_BYTES)
 
 
 def literal_value(value: Any) -> Any:

@@ -45,6 +45,26 @@ def _line_or_error(raw: bytes) -> Any:
         return error
 
 
+def json_writer() -> Callable[[Any], str]:
+    """Return a function that writes compact JSON text, with orjson if it is installed."""
+    try:
+        from orjson import dumps
+    except ImportError:
+        return _dump
+
+    def write_json(value: Any) -> str:
+        try:
+            return dumps(value).decode()
+        except TypeError:  # numbers of more than 64 bits, halves of surrogate pairs
+            return _dump(value)
+
+    return write_json
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def parse(message: str | bytes) -> Frame:
     """A frame as JSON data; one that is not a JSON object is kept under `$text` or `$base64`."""
     try:

@@ -26,6 +26,7 @@ from agy_nb.collector import collector_paused
 from agy_nb.protocol.events import Event
 from agy_nb.protocol.labels import readable_labels
 from agy_nb.wire import WireReader
+from agy_nb.wire.frame_changes import Restored, SessionFrames
 from agy_nb.wire.frames import TIMESTAMP
 from agy_nb.wire.literal_marks import ESCAPE, unmarked_line
 from agy_nb.wire.parsing import parse_lines
@@ -126,6 +127,7 @@ class _Connection:
 
     reader: WireReader
     harness: Callable[[dict[str, Any], float], list[Event]]
+    frames: SessionFrames
     add: Callable[[Event], None]
     offset: float = 0.0
     base: float | None = None
@@ -143,6 +145,7 @@ class _Reader:
         self._frames = 0
         self._read: list[tuple[Callable[[Event], None], list[Event]]] = []
         self._damaged = 0
+        self._restored = Restored()
 
     # -- the header --------------------------------------------------------------------------
 
@@ -222,10 +225,15 @@ class _Reader:
                 [unmarked_line(raw) if ESCAPE in raw else raw for raw in batch]  # most have none
             ),
         )
-        for number, line in enumerate(parsed, start=last - len(batch) + 1):
+        first = last - len(batch) + 1
+        for number, line in enumerate(parsed, start=first):
             try:
                 connection = connections.get(line["s"]) or self._connect(line["s"])
-                direction, frame = line["d"], line["f"]
+                direction, frame = line["d"], line.get("f")
+                if frame is None:
+                    frame = connection.frames.changed(line, len(batch[number - first]))
+                elif direction == "harness":
+                    connection.frames.note(frame, len(batch[number - first]))
                 connection.offset = offset = connection.offset + line["dt"]
                 base = connection.base
                 if base is None:
@@ -239,6 +247,8 @@ class _Reader:
                     self._take(connection, direction, base + offset, frame)
             except Exception as error:
                 self._add()  # problems have their order
+                for damaged in connections.values():
+                    damaged.frames.forget()
                 if number == last and not batch[-1].endswith(b"\n"):
                     self._problem("partial", "the last line is cut off", number)
                 else:
@@ -265,7 +275,9 @@ class _Reader:
             raise ValueError("`s` is the number of a connection, from 0")
         event_tables = EventTables(self._session.agent(int(number) + 1))
         reader = WireReader()
-        connection = _Connection(reader, reader.harness, event_tables.add)
+        connection = _Connection(
+            reader, reader.harness, SessionFrames(self._restored), event_tables.add
+        )
         self._connections[number] = connection
         return connection
 

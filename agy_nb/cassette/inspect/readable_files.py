@@ -15,6 +15,7 @@ from agy_nb.cassette.storage.format import decode_line
 from agy_nb.cassette.storage.safe_files import read_bytes
 from agy_nb.cassette.storage.shared.model_yaml import to_yaml
 from agy_nb.cassette.storage.shared.vcr_file import interactions_in
+from agy_nb.wire.frame_changes import FrameRestorer
 from agy_nb.wire.json_values import object_of
 from agy_nb.wire.summaries.canonical_config import canonical_config
 
@@ -41,7 +42,8 @@ def readable(file: Path) -> Iterator[str]:
 
 
 def _sessions(raw: bytes) -> list[Any]:
-    lines = [decode_line(line) for line in raw.splitlines(keepends=True) if line.endswith(b"\n")]
+    restorer, whole = FrameRestorer(), raw[: raw.rfind(b"\n") + 1]
+    lines = [decode_line(line, restorer=restorer) for line in whole.splitlines(keepends=True)]
     return [
         digest_of(session) | {"config": canonical_config(session.config).get("config")}
         for session in by_session(lines)

@@ -122,7 +122,7 @@ def _in_wire(path: Path, redactor: Redactor) -> Iterator[Leak]:
         if redactor.frame(line.frame) != frame:
             yield Leak(WIRE, number)
     for number, raw in beside:  # other fields than a recorder writes
-        rest = {key: value for key, value in json.loads(raw).items() if key != "f"}
+        rest = {key: value for key, value in json.loads(raw).items() if key not in ("f", "c")}
         if redactor.frame(rest) != rest:
             yield Leak(WIRE, number)
     torn = read_torn_end(path)

@@ -30,6 +30,7 @@ from agy_nb.cassette.storage.format import (
 )
 from agy_nb.cassette.storage.shared.model_yaml import read_model_yaml, write_model_yaml
 from agy_nb.cassette.storage.writer import CassetteWriter
+from agy_nb.wire.frame_changes import FrameRestorer
 
 Change: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -51,9 +52,10 @@ class MigrationStep:
     line: Change = _as_it_is
 
 
-STEPS: dict[int, MigrationStep] = {1: MigrationStep(), 2: MigrationStep()}
+STEPS: dict[int, MigrationStep] = {n: MigrationStep() for n in (1, 2, 3)}
 """Steps by the version that they convert. Version 2 adds host notes, so step 1 changes nothing.
-Version 3 shares texts of `model.yaml`, which `migrate` writes again for any older version."""
+Version 3 shares texts of `model.yaml`, and version 4 stores the changes of frames. `migrate` writes
+both files again for any older version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ def _way(path: Path, before: int) -> list[MigrationStep]:
 def _lines(path: Path, way: list[MigrationStep]) -> Iterator[WireRecord]:
     if not (path / WIRE).exists():
         return
+    restorer = FrameRestorer()
     with (path / WIRE).open("rb") as file:
         for number, raw in enumerate(file, start=1):
             if not raw.endswith(b"\n"):
@@ -134,7 +137,7 @@ def _lines(path: Path, way: list[MigrationStep]) -> Iterator[WireRecord]:
                 data = json.loads(raw)
                 for step in way:
                     data = step.line(data)
-                yield decode_line(json.dumps(data).encode())
+                yield decode_line(json.dumps(data).encode(), restorer=restorer)
             except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
                 raise CassetteInvalidError(
                     f"{path / WIRE}, line {number}: {error}", path=str(path)

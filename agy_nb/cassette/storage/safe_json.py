@@ -31,6 +31,8 @@ def parse_json(text: str | bytes, loads: Callable[[str | bytes], Any] = json.loa
         value = loads(text)
     except RecursionError:
         raise ValueError(f"nested deeper than {DEEPEST} levels") from None
+    if len(text) <= DEEPEST:
+        return value
     # Counting brackets is cheap, and most frames have fewer than `DEEPEST`.
     if isinstance(text, str):
         brackets = text.count("{") + text.count("[")

@@ -38,6 +38,7 @@ from agy_nb.cassette.storage.format import (
     Header,
     WireRecord,
     encode_line,
+    header as header_format,
     parse_frame,
 )
 from agy_nb.cassette.storage.model_log import has_model
@@ -55,6 +56,7 @@ from agy_nb.cassette.storage.ownership import (
 from agy_nb.cassette.storage.safe_files import LONGEST_LINE, copy_any, files_of, write_all
 from agy_nb.cassette.storage.shared.shared_texts import replacing
 from agy_nb.cassette.storage.write_thread import WriteThread
+from agy_nb.wire.frame_changes import FrameCompactor
 
 _log = logging.getLogger("agy_nb.cassette")
 
@@ -111,11 +113,11 @@ class CassetteWriter:
     ) -> None:
         path = real_place(path)  # a link stays, and its target is written
         self.path = path
-        self._header = header
+        self._header = replace(header, version=header_format.VERSION)  # also of the lines in `keep`
         self._redact = redact
         self._join = join
         self._keep = keep
-        self._summaries = Summaries()
+        self._summaries, self._compactor = Summaries(), FrameCompactor()
         self._size = 0
         self._digest = hashlib.sha256()
         self._frames = 0
@@ -286,6 +288,7 @@ class CassetteWriter:
     def _write_again(self, lines: Iterable[WireRecord]) -> None:
         """Replace the written lines."""
         self._summaries, self._digest = Summaries(), hashlib.sha256()
+        self._compactor = FrameCompactor()
         self._size = self._frames = 0
         fresh = self.folder / f".{WIRE}"
         with fresh.open("wb", buffering=0) as self._file:
@@ -302,7 +305,7 @@ class CassetteWriter:
                 raise OSError(errno.EIO, f"{WIRE} differs from the bytes that were written")
 
     def _write(self, line: WireRecord) -> None:
-        raw = encode_line(line)
+        raw = encode_line(line, self._compactor)
         if len(raw) > LONGEST_LINE:
             raise ValueError(
                 f"a frame of {len(raw) >> 20} MB is too large for a cassette; the limit is "

@@ -258,7 +258,7 @@ def test_migration_shares_the_texts_of_an_older_cassette(tmp_path):
     bodies = [body("One"), body("One, again")]
     write_vcr(path / MODEL, [exchange(text) for text in bodies])
     header = path / "header.json"
-    header.write_text(header.read_text().replace('"version": 3', '"version": 2'))
+    header.write_text(header.read_text().replace('"version": 4', '"version": 2'))
     assert bodies_of(path) == bodies
     before = (path / MODEL).stat().st_size
     migrate(path)

@@ -12,12 +12,12 @@ from agy_nb.cassette.storage.safe_files import read_bytes
 from agy_nb.cassette.storage.safe_json import diagnosis, parse_json
 from agy_nb.wire.json_values import dump_json
 
-VERSION = 3
+VERSION = 4
 """Current version of the format; `migration` converts older versions."""
 
-READABLE = (1, 2, 3)
-"""Versions that can be read without conversion: version 2 only adds host notes, and version 3
-references in `model.yaml`."""
+READABLE = (1, 2, 3, 4)
+"""Versions that can be read without conversion: version 2 only adds host notes, version 3
+references in `model.yaml`, and version 4 changes in the place of frames."""
 
 FORMAT = "agy-cassette"
 

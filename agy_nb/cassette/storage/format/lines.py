@@ -21,14 +21,16 @@ from agy_nb.cassette.storage.format.header import Header
 from agy_nb.cassette.storage.safe_files import LONGEST_LINE, bounded_lines, open_plain
 from agy_nb.cassette.storage.safe_json import diagnosis, parse_json
 from agy_nb.wire.construct import constructor_of
+from agy_nb.wire.frame_changes import FrameCompactor, FrameRestorer, dumps
 from agy_nb.wire.json_values import dump_json
 from agy_nb.wire.literal_marks import has_literal, unmarked_value
-from agy_nb.wire.parsing import as_frame
+from agy_nb.wire.parsing import as_frame, json_writer
 
 Direction: TypeAlias = Literal["client", "harness", "host", "end"]
 Frame: TypeAlias = dict[str, Any]
 
 _MOST_SESSIONS = 10**6
+_NUMBER = (int, float)
 _LONGEST_WAIT = 1e9
 """Most seconds between two frames, more than 30 years."""
 _LAYOUT = re.compile(r'\{"s":\d+,"d":"\w+","dt":[\d.e-]+,"f":')
@@ -43,7 +45,8 @@ class WireRecord:
         direction: The sender; `host` marks a host note, `end` the end of the session.
         dt: Seconds since the session's previous line.
         frame: The frame; for `end` how the session ended.
-        text: The frame's JSON text if it was read from disk, so that it need not be encoded again.
+        text: The frame's JSON text if it was read from disk, so that it need not be encoded again;
+            None if the line has fields that no recorder writes.
     """
 
     session: int
@@ -53,7 +56,11 @@ class WireRecord:
     text: str | None = field(default=None, compare=False, repr=False)
 
 
+_CHANGES = 5
+"""Number of fields of a line with changes: `s`, `d`, `dt`, `t`, `c`."""
+
 _line = constructor_of(WireRecord)
+_write_json = json_writer()
 
 
 def spoken_frame(line: WireRecord) -> Frame:
@@ -64,22 +71,33 @@ def spoken_frame(line: WireRecord) -> Frame:
     return frame
 
 
-def encode_line(line: WireRecord) -> bytes:
-    """Encode a line of `wire.jsonl`, with its line end."""
+def encode_line(line: WireRecord, compactor: FrameCompactor | None = None) -> bytes:
+    """Encode a line of `wire.jsonl`, with its line end.
+
+    Args:
+        line: The line.
+        compactor: Leaves out what the lines before repeat; None to store the frame in full.
+    """
     data = {"s": line.session, "d": line.direction, "dt": round(line.dt, 6), "f": line.frame}
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    text = dumps(data)
     try:
-        return text.encode() + b"\n"
+        raw = text.encode() + b"\n"
     except UnicodeEncodeError:  # half of a surrogate pair; most lines have none
-        return dump_json(data, separators=(",", ":")).encode() + b"\n"
+        raw = dump_json(data, separators=(",", ":")).encode() + b"\n"
+    return raw if compactor is None else compactor.compact(data, raw)
 
 
-def decode_line(raw: bytes, parse: Callable[[str], Any] = parse_json) -> WireRecord:
+def decode_line(
+    raw: bytes,
+    parse: Callable[[str], Any] = parse_json,
+    restorer: FrameRestorer | None = None,
+) -> WireRecord:
     """Decode a line of `wire.jsonl`.
 
     Args:
         raw: The line, with or without its line end.
         parse: Parses JSON.
+        restorer: Has restored the lines before; None for a line with a full frame.
 
     Raises:
         ValueError: The line is not valid.
@@ -88,19 +106,23 @@ def decode_line(raw: bytes, parse: Callable[[str], Any] = parse_json) -> WireRec
     data = parse(line)
     if not isinstance(data, dict):
         raise ValueError("a line must be a JSON object")  # noqa: TRY004 - one type for all faults
-    session, direction, frame = data.get("s"), data.get("d"), data.get("f")
+    session, direction, found = data.get("s"), data.get("d"), data.get("f")
     dt = data.get("dt", 0)
     if not isinstance(session, int) or not 0 <= session < _MOST_SESSIONS:
         raise ValueError(f"`s` must be the number of a session, got {session!r:.60}")
     if direction not in ("client", "harness", "host", "end"):
         raise ValueError(f"`d` must be client, harness, host or end, got {direction!r:.60}")
-    if not isinstance(frame, dict):
-        raise ValueError(f"`f` must be a JSON object, got {frame!r:.60}")  # noqa: TRY004
-    if not isinstance(dt, int | float) or not 0 <= dt < _LONGEST_WAIT:
+    is_changed = "c" in data and "f" not in data
+    if not isinstance(found, dict) and not is_changed:
+        raise ValueError(f"`f` must be a JSON object, got {found!r:.60}")
+    if not isinstance(dt, _NUMBER) or not 0 <= dt < _LONGEST_WAIT:
         raise ValueError(f"`dt` must be a number of seconds >= 0, got {dt!r:.60}")
-    layout = _LAYOUT.match(line)
     text = None
-    if layout is not None and next(reversed(data)) == "f":
+    frame: Frame = (restorer or FrameRestorer()).frame(data, len(raw))
+    if is_changed:
+        if len(data) == _CHANGES:
+            text = _write_json(frame)
+    elif (layout := _LAYOUT.match(line)) is not None and next(reversed(data)) == "f":
         text = line[layout.end() : line.rindex("}")]
     return _line(session=session, direction=direction, dt=float(dt), frame=frame, text=text)
 
@@ -168,14 +190,14 @@ def numbered_lines(
             f"{path} cannot be read: {error.strerror}", path=str(folder)
         ) from error
     with file:
-        lines = bounded_lines(file)
+        lines, restorer = bounded_lines(file), FrameRestorer()
         for number in itertools.count(1):
             raw = b""
             try:
                 raw = next(lines, b"")
                 if not raw.endswith(b"\n"):
                     return
-                line = decode_line(raw, parse)
+                line = decode_line(raw, parse, restorer)
             except ValueError as error:
                 if not strict:
                     return
