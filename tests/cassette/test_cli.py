@@ -29,6 +29,7 @@ from agy_nb.cassette.storage.format import (
 from agy_nb.cassette.storage.ownership import new_folder
 from agy_nb.cassette.storage.shared.vcr_file import write_vcr
 from agy_nb.cassette.storage.writer import CassetteWriter
+from tests.support.wire_lines import whole_lines
 
 
 def test_list_shows_what_the_header_knows(run, cassette, hello):
@@ -304,7 +305,7 @@ def older(folder):
     header["frame_count"] = header.pop("frames")
     header["version"] = 1
     (folder / HEADER).write_text(json.dumps(header))
-    lines = [json.loads(line) for line in (folder / WIRE).read_text().splitlines()]
+    lines = whole_lines(folder)
     names = {"s": "session", "d": "from", "dt": "seconds", "f": "frame"}
     (folder / WIRE).write_text(
         "".join(json.dumps({names[k]: v for k, v in line.items()}) + "\n" for line in lines)

@@ -33,6 +33,7 @@ from agy_nb.testing import ScriptedModel, call, hang, say
 from agy_nb.wire.client_config import paths_of
 from tests.cassette.scenarios import NO_MODEL, SCENARIOS
 from tests.processes import output_of
+from tests.support.wire_lines import whole_lines
 
 ROOT = Path(__file__).parents[3]
 
@@ -99,7 +100,7 @@ def hostile(tmp_path):
 
     def write(name, **changes):
         folder = shutil.copytree(ROOT / "cassettes" / name, tmp_path / "hostile")
-        lines = [json.loads(line) for line in (folder / WIRE).read_text().splitlines()]
+        lines = whole_lines(folder)
         config = lines[0]["f"]["config"]
         for key, change in changes.items():
             config[key] = change(config) if callable(change) else change

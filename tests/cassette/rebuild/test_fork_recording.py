@@ -15,6 +15,7 @@ from agy_nb.cassette.storage.format import MODEL, WIRE
 from agy_nb.cassette.storage.model_log import read_model
 from agy_nb.cassette.storage.shared.model_yaml import write_model_yaml
 from agy_nb.testing import EchoModel, ScriptedModel, call, say
+from tests.support.wire_lines import whole_lines
 
 pytestmark = [
     pytest.mark.real,
@@ -331,7 +332,7 @@ def _call_instead(path, old, new):
 
 async def test_compaction_is_refused(tmp_path):
     copy = shutil.copytree(CASSETTES / "plain_chat", tmp_path / "c")
-    lines = [json.loads(line) for line in (copy / WIRE).read_text().splitlines()]
+    lines = whole_lines(copy)
     last = max(number for number, line in enumerate(lines) if "stepUpdate" in line["f"])
     lines[last]["f"]["stepUpdate"]["compaction"] = {}
     (copy / WIRE).write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -11,6 +11,7 @@ import agy_nb as agy
 from agy_nb.cassette import CassetteMismatchError, use_cassette
 from agy_nb.testing import ScriptedModel, call, say
 from tests.cassette.scenarios import NO_MODEL, Setting
+from tests.support.wire_lines import whole_lines
 
 pytestmark = [
     pytest.mark.real,
@@ -58,7 +59,7 @@ class Lines:
 
     def __init__(self, folder):
         self._path = folder / "wire.jsonl"
-        self.lines = [json.loads(text) for text in self._path.read_text().splitlines()]
+        self.lines = whole_lines(folder)
 
     def at(self, kind):
         return next(i for i, line in enumerate(self.lines) if kind in line["f"])

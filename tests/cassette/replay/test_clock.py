@@ -15,6 +15,7 @@ from agy_nb.runtime.limits import quota
 from agy_nb.sdk.process.connection_clock import ConnectionClock
 from agy_nb.testing import ScriptedModel, fail, hang, say
 from tests.cassette.scenarios import NO_MODEL, Setting
+from tests.support.wire_lines import whole_lines
 
 real = pytest.mark.real
 pytestmark = pytest.mark.blocking_allowed  # the SDK looks for its binary on the loop
@@ -43,7 +44,7 @@ def lengthen(path, kind, seconds):
 
     Host notes may come in between: the wait then is before the first of them.
     """
-    lines = [json.loads(line) for line in (path / WIRE).read_text().splitlines()]
+    lines = whole_lines(path)
     found, notes = [], []
     for line in lines:
         waited = [*notes, line]
