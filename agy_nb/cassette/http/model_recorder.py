@@ -94,7 +94,7 @@ class ModelRecorder:
         self._relay = Relay() if relay is None else relay
         self._share = share_texts
         self._log = None if replaying else ModelLog(path, share=share_texts)
-        self._known = redactor.known
+        self._known: int | None = None  # before the first exchange was redacted
         self._under_way = 0  # answers that are being recorded
         self._fewer = threading.Condition()
         self.errors: list[CassetteError] = []
@@ -121,7 +121,8 @@ class ModelRecorder:
         self._close_recorded()
         if self._log is not None:
             # Secrets that were found later must also be removed from earlier exchanges.
-            learned = self._redactor.known > self._known
+            self._log.close()
+            learned = self._known is not None and self._redactor.known > self._known
             if as_log and not learned:
                 self._log.end()
                 return
@@ -310,8 +311,13 @@ class ModelRecorder:
         make: Callable[[SessionPaths, Redactor], Interaction],
         asked: ProxyRequest,
     ) -> None:
+        def redacted() -> Interaction:  # in the thread of the log
+            if self._known is None:
+                self._known = self._redactor.known
+            return make(self._paths_of(asked), self._redactor)
+
         if self._log is not None:
-            self._log.put(partial(make, self._paths_of(asked), self._redactor))
+            self._log.put(redacted)
 
     def _replay(self, asked: ProxyRequest, request: Any, played: Exchange) -> ProxyResponse:
         response = played.response

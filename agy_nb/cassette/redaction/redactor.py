@@ -9,18 +9,21 @@ Rule 4: redacting twice gives the same as redacting once.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from agy_nb.cassette.redaction.environment_values import Learner
 from agy_nb.cassette.redaction.finder import find_secrets, replaced
 from agy_nb.cassette.redaction.http.http_bodies import clean_body
+from agy_nb.cassette.redaction.http.json_parts import JsonPart, parts_of
 from agy_nb.cassette.redaction.known_values import KnownValues
 from agy_nb.cassette.redaction.rules.field_names import (
     Strength,
@@ -41,6 +44,8 @@ _SECRET_MAPS = {"headers", "httpheaders", "http_headers"}
 _ENVIRONMENTS = {"env", "environ", "environment"}
 _DEPTH = 60
 _REMEMBERED = 4000
+_LONG = 1000
+"""Characters from which a document is redacted in parts."""
 _PASSES = 4
 """Times that a text is looked at again after something was taken out of it."""
 _SCHEMA_TYPES = frozenset({"string", "object", "array", "number", "integer", "boolean", "null"})
@@ -92,6 +97,7 @@ class Redactor:
         self._lock = threading.RLock()  # the journal's writer, the gateway and the loop redact
         self.rules: UserRules = UserRules(rules)
         self._seen: dict[str, str] = {}
+        self._clean: dict[bytes, bool] = {}
         self._known = KnownValues()
         self._trusted: tuple[str, ...] = ()
         self._folders = places
@@ -144,12 +150,49 @@ class Redactor:
                 return text
         if is_document:
             text = self.rules.document(text, self.counts)
+            if self._is_clean_in_parts(text):
+                return text
         inner = embedded_json(text)
         if inner is not None:
             cleaned = self._walk(inner, "", 0)
             if cleaned != inner:
                 text = dump_like(text, inner, cleaned)
         return self._plain(text)
+
+    def _is_clean_in_parts(self, text: str) -> bool:
+        """Whether a JSON document consists of parts without secrets, nearly all of them known.
+
+        If not, the document is redacted as a whole.
+        """
+        if len(text) < _LONG or text[0] != "{" or self.rules.has_patterns:
+            return False
+        if (found := parts_of(text)) is None or _is_named_value(found.names):
+            return False
+        known, counts = len(self._known), self.counts.copy()
+        parts = ((f"{part.name} {part.text}", partial(self._is_part, part)) for part in found.parts)
+        joints = ((text, partial(self._is_joint, text)) for text in found.joints)
+        clean = all(self._remembered(text, look) for text, look in chain(parts, joints))
+        if clean and len(self._known) == known:
+            return True
+        self.counts.clear()
+        self.counts.update(counts)
+        return False
+
+    def _remembered(self, text: str, look: Callable[[], bool]) -> bool:
+        key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        if (clean := self._clean.get(key)) is None:
+            clean = look()
+            if len(self._clean) >= _REMEMBERED:
+                self._clean.clear()
+            self._clean[key] = clean
+        return clean
+
+    def _is_part(self, part: JsonPart) -> bool:
+        return self._walk(part.value, "", 0) == part.value and not self._spans(part.text)
+
+    def _is_joint(self, joint: str) -> bool:
+        """Whether no secret is where two parts meet; half a word at an end may look like one."""
+        return all(span.start == 0 or span.end == len(joint) for span in self._spans(joint))
 
     def spans(self, text: str) -> list[TextSpan]:
         """Find the parts to remove from a text that comes in pieces, in order."""
@@ -196,7 +239,7 @@ class Redactor:
     def _places(self) -> PathMap:
         if self._folders is None and self._made_for is not _test_folders:
             self.__dict__.pop("_path_map", None)
-            self._seen.clear()
+            self._forget()
             self._made_for = _test_folders
         return self._path_map
 
@@ -213,7 +256,11 @@ class Redactor:
     def learn(self, *values: str) -> None:
         """Take these values out wherever they turn up from now on."""
         if self._known.add(values):
-            self._seen.clear()
+            self._forget()
+
+    def _forget(self) -> None:
+        self._seen.clear()
+        self._clean.clear()
 
     def _learn_unless_allowed(self, values: Iterable[str]) -> None:
         with self._lock:
@@ -337,6 +384,11 @@ class Redactor:
 def _strength(name: str) -> Strength:
     """What a name says about its value; the word `secret` in a mark says nothing."""
     return strength(MARK.sub("", name) if MARK_START in name else name)
+
+
+def _is_named_value(names: Collection[str]) -> bool:
+    """Whether one member of an object names the value that another one holds."""
+    return "value" in names and ("name" in names or "key" in names)
 
 
 def _free(key: str, taken: Mapping[str, Any]) -> str:

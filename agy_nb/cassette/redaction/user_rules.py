@@ -59,6 +59,11 @@ class UserRules:
                     field="redact",
                 )
 
+    @property
+    def has_patterns(self) -> bool:
+        """Whether there are expressions, which may match a text of any length."""
+        return bool(self._patterns)
+
     def unmatched(self) -> list[str]:
         """Return the rules that have matched nothing so far, as text."""
         names = [pattern.pattern for pattern in self._patterns]

@@ -81,12 +81,13 @@ _STYLES: dict[str, Callable[[Any], str]] = {
 """How programs write JSON; `go` is the encoder of Go, which escapes HTML."""
 
 
-def compacted(body: str, put: Put | None) -> Compact | None:
+def compacted(body: str, put: Put | None, known: dict[str, Any] | None = None) -> Compact | None:
     """Return a body as data.
 
     Args:
         body: The text of the body.
         put: Stores what other cassettes may repeat; None to keep everything in the data.
+        known: The members of earlier bodies with their references, by their JSON. More are added.
 
     Returns:
         The data, None if the body must stay a text.
@@ -105,7 +106,9 @@ def compacted(body: str, put: Put | None) -> Compact | None:
     compact: Compact = {} if style == "spaced" else {"style": style}
     if end := body[len(text) :]:
         compact["end"] = end
-    return compact | {"json": value if put is None else _with_references(value, put)}
+    if put is not None:
+        value = _with_references(value, put, {} if known is None else known)
+    return compact | {"json": value}
 
 
 def expanded(compact: Compact, get: Callable[[str], str]) -> str:
@@ -125,12 +128,18 @@ def expanded(compact: Compact, get: Callable[[str], str]) -> str:
     return _STYLES[style](_without_references(compact["json"], get)) + end
 
 
-def _with_references(value: dict[str, Any], put: Put) -> dict[str, Any]:
+def _with_references(value: dict[str, Any], put: Put, known: dict[str, Any]) -> dict[str, Any]:
     """Replace the long contents of a request, except for those of its conversation."""
-    return {
-        key: _messages(item, put) if key in _MESSAGES else _shared(item, put)
-        for key, item in value.items()
-    }
+    found = {}
+    for name, item in value.items():
+        if name in _MESSAGES:
+            found[name] = _messages(item, put)
+            continue
+        text = json.dumps(item)
+        if text not in known:
+            known[text] = _shared(item, put)
+        found[name] = known[text]
+    return found
 
 
 def _messages(value: Any, put: Put) -> Any:

@@ -68,8 +68,9 @@ def write_model_yaml(file: Path, interactions: list[Interaction], *, share: bool
 def _write(file: Path, interactions: list[Interaction], texts: SharedTexts | None) -> None:
     found = [in_utf8(made) for made in interactions]
     repeated = _Repeated()
+    known: dict[str, Any] = {}
     data = {
-        "interactions": [_compacted(made, texts, repeated) for made in found],
+        "interactions": [_compacted(made, texts, repeated, known) for made in found],
         "version": VCR_VERSION,
     }
     text = to_yaml(data)
@@ -79,10 +80,12 @@ def _write(file: Path, interactions: list[Interaction], texts: SharedTexts | Non
         write_vcr(file, interactions)
 
 
-def _compacted(made: Interaction, texts: SharedTexts | None, repeated: _Repeated) -> Interaction:
+def _compacted(
+    made: Interaction, texts: SharedTexts | None, repeated: _Repeated, known: dict[str, Any]
+) -> Interaction:
     request = made["request"]
-    body = request.get("body")
-    compact = compacted(body, texts.put if texts else None) if isinstance(body, str) else None
+    body, put = request.get("body"), texts.put if texts else None
+    compact = compacted(body, put, known) if isinstance(body, str) else None
     changed = {"headers": repeated.value(request.get("headers"))}
     if compact is not None:
         changed["body"] = repeated.value(compact)
