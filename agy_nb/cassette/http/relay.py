@@ -17,9 +17,10 @@ import asyncio
 import contextlib
 import json
 import os
+import ssl
 import struct
 import sys
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -221,7 +222,8 @@ class Relay:
 def import_aiohttp() -> Any:
     """Import aiohttp with its parser in Python, which accepts what the harness accepts.
 
-    The parser in C refuses a doubled `Content-Length`.
+    The parser in C refuses a doubled `Content-Length`. aiohttp would read the system's
+    certificates twice while it is imported, and http:// needs none; see `_SystemTrust`.
     """
     if (imported := sys.modules.get("aiohttp")) is not None:
         return imported
@@ -229,7 +231,8 @@ def import_aiohttp() -> Any:
     before = os.environ.get(name)
     os.environ[name] = "1"
     try:
-        import aiohttp
+        with _no_certificates():
+            import aiohttp
     finally:
         if before is None:
             del os.environ[name]
@@ -238,9 +241,36 @@ def import_aiohttp() -> Any:
     return aiohttp
 
 
+@contextlib.contextmanager
+def _no_certificates() -> Iterator[None]:
+    read, of_purpose = ssl.SSLContext.set_default_verify_paths, ssl.SSLContext.load_default_certs
+    context: Any = ssl.SSLContext
+    context.set_default_verify_paths = context.load_default_certs = lambda *_: None
+    try:
+        yield
+    finally:
+        context.set_default_verify_paths, context.load_default_certs = read, of_purpose
+
+
+class _SystemTrust(ssl.SSLContext):
+    """Trusts the authorities of the system, whose certificates the first connection reads."""
+
+    _has_read = False
+
+    def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
+        """See `ssl.SSLContext`."""
+        if not self._has_read:
+            self.load_default_certs()
+            self._has_read = True
+        return super().wrap_bio(*args, **options)
+
+
 def new_client(aiohttp: Any) -> Any:
     """Return an `aiohttp.ClientSession` that passes on what a model sends."""
+    trust = _SystemTrust(ssl.PROTOCOL_TLS_CLIENT)
+    trust.set_alpn_protocols(("http/1.1",))
     return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=trust),
         timeout=aiohttp.ClientTimeout(total=None), auto_decompress=False, trust_env=True,
         max_line_size=LONGEST_HEADER, max_field_size=LONGEST_HEADER,
     )  # fmt: skip

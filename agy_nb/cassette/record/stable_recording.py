@@ -26,7 +26,7 @@ from agy_nb.cassette.storage.format import (
     read_header,
     read_lines,
 )
-from agy_nb.cassette.storage.model_log import read_model
+from agy_nb.cassette.storage.model_log import has_model, read_model
 from agy_nb.cassette.storage.shared.model_yaml import write_model_yaml
 
 _LARGEST = 64 * 2**20
@@ -61,7 +61,7 @@ def revised(
 
     Args:
         old: The cassette.
-        new: Folder of the re-recording; its `model.yaml` is written again.
+        new: Folder of the re-recording; its `model.yaml` is written, again or from the log.
         redactor: Redacts the old recording.
         share: Whether the re-recording shares texts with the cassettes beside it.
         names: Ids that parts of the re-recording have got before, by its own ids. More are added.
@@ -100,10 +100,11 @@ def _revise_model(
     old: Path, new: Path, redactor: Redactor, ids: RenamedIds, *, share: bool
 ) -> bool:
     """Write the model's side again. Return whether it is the old one."""
-    sides = [(folder / MODEL).exists() for folder in (old, new)]
+    sides = [(old / MODEL).exists(), has_model(new)]
     if not all(sides) or (old / EPISODES).exists():
         return not any(sides)
     before = [cleaned(made, redactor) for made in read_model(old)]
     exchanges = stable_exchanges(before, read_model(new), ids)
     write_model_yaml(new / MODEL, exchanges, share=share)
+    (new / EPISODES).unlink(missing_ok=True)
     return exchanges == before

@@ -169,7 +169,7 @@ class Redactor:
         if (found := parts_of(text)) is None or _is_named_value(found.names):
             return False
         known, counts = len(self._known), self.counts.copy()
-        parts = ((f"{part.name} {part.text}", partial(self._is_part, part)) for part in found.parts)
+        parts = ((part.key, partial(self._is_part, part)) for part in found.parts)
         joints = ((text, partial(self._is_joint, text)) for text in found.joints)
         clean = all(self._remembered(text, look) for text, look in chain(parts, joints))
         if clean and len(self._known) == known:
@@ -188,7 +188,8 @@ class Redactor:
         return clean
 
     def _is_part(self, part: JsonPart) -> bool:
-        return self._walk(part.value, "", 0) == part.value and not self._spans(part.text)
+        is_clean = all(self._walk(value, "", 0) == value for value in part.values)
+        return is_clean and not self._spans(part.text)
 
     def _is_joint(self, joint: str) -> bool:
         """Whether no secret is where two parts meet; half a word at an end may look like one."""

@@ -58,13 +58,7 @@ class ModelLog:
             Exception: `make` or `again` raised it.
         """
         self.end()
-        journal = self._folder / EPISODES
-        if not journal.exists():
-            return
-        file = self._folder / MODEL
-        kept = read_model_yaml(file) if file.exists() else []
-        write_model_yaml(file, [*kept, *map(again, read_journal(journal))], share=self._share)
-        journal.unlink()
+        convert_log(self._folder, again, share=self._share)
 
     def end(self) -> None:
         """Write all exchanges and keep the log. Blocks.
@@ -91,6 +85,26 @@ class ModelLog:
                     opened = (self._folder / EPISODES).open("ab", buffering=0)
                     file = stack.enter_context(opened)
                 write_all(file, line)
+
+
+def convert_log(
+    folder: Path,
+    again: Callable[[Interaction], Interaction] = lambda made: made,
+    *,
+    share: bool = True,
+) -> None:
+    """Convert the log of a recording to `model.yaml`, if there is a log. Writes the disk.
+
+    Raises:
+        OSError: The files cannot be written.
+    """
+    journal = folder / EPISODES
+    if not journal.exists():
+        return
+    file = folder / MODEL
+    kept = read_model_yaml(file) if file.exists() else []
+    write_model_yaml(file, [*kept, *map(again, read_journal(journal))], share=share)
+    journal.unlink()
 
 
 def has_model(folder: Path) -> bool:

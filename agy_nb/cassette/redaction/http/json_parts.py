@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 _NEAR = 400
 """Characters on each side of the place where two parts meet. A secret and its name are shorter; see
 `rules.decoded_views`."""
+_LEAST = 2000
+"""Characters of a part, unless it is the last one. Many small parts would have many joints."""
 _SPACE = re.compile(r"[ \t\n\r]*")
 _decode = json.JSONDecoder().raw_decode
 
@@ -22,14 +24,17 @@ class JsonPart(NamedTuple):
     """A part of an object in JSON.
 
     Attributes:
-        name: Name of the object's member.
-        text: The member, or one item of the list in it.
-        value: An object with this member only, which holds the whole value or a list of one item.
+        text: Some of its members, or some items of a list of objects in a member.
+        values: The same as objects of one member each. A list in them has one item.
     """
 
-    name: str
     text: str
-    value: dict[str, Any]
+    values: tuple[dict[str, Any], ...]
+
+    @property
+    def key(self) -> str:
+        """A text that only equal parts have."""
+        return f"{[name for value in self.values for name in value]} {self.text}"
 
 
 class JsonParts(NamedTuple):
@@ -37,7 +42,7 @@ class JsonParts(NamedTuple):
 
     Attributes:
         names: Names of its members.
-        parts: All members. A list of objects is one part per item.
+        parts: All members, in their order.
         joints: The text around each place where two parts meet.
     """
 
@@ -50,9 +55,10 @@ def parts_of(text: str) -> JsonParts | None:
     """Return the parts of an object in JSON, None if the text is something else.
 
     Example:
-        >>> found = parts_of('{"a": [{"b": 1}, {"c": 2}], "d": 3}')
-        >>> [part.text for part in found.parts]
-        ['{"b": 1}', '{"c": 2}', '"d": 3']
+        >>> long = "x" * 2000
+        >>> found = parts_of('{"a": [{"b": "%s"}, {"c": 2}], "d": 3}' % long)
+        >>> found.parts[1].text, found.parts[1].values
+        ('{"c": 2}], "d": 3', ({'a': [{'c': 2}]}, {'d': 3}))
     """
     try:
         found = list(_members(text))
@@ -60,18 +66,30 @@ def parts_of(text: str) -> JsonParts | None:
         return None
     if not found:
         return None
+    groups: list[list[_Found]] = [[]]
+    for each in found:
+        if groups[-1] and groups[-1][-1].end - groups[-1][0].start >= _LEAST:
+            groups.append([])
+        groups[-1].append(each)
     parts = tuple(
-        JsonPart(name, text[start:end], {name: value}) for name, start, end, value in found
+        JsonPart(text[group[0].start : group[-1].end], tuple({f.name: f.value} for f in group))
+        for group in groups
     )
-    ends = [end for _, _, end, _ in found]
-    starts = [0, *(max(0, end - _NEAR) for end in ends)]
-    after = [*(start for _, start, _, _ in found), len(text)]
+    starts = [0, *(max(0, group[-1].end - _NEAR) for group in groups)]
+    after = [*(group[0].start for group in groups), len(text)]
     joints = tuple(text[a : b + _NEAR] for a, b in zip(starts, after, strict=True))
-    return JsonParts(tuple(dict.fromkeys(part.name for part in parts)), parts, joints)
+    return JsonParts(tuple(dict.fromkeys(each.name for each in found)), parts, joints)
 
 
-def _members(text: str) -> Iterator[tuple[str, int, int, Any]]:
-    """Yield the name of each part, its start and end, and its value."""
+class _Found(NamedTuple):
+    name: str
+    start: int
+    end: int
+    value: Any
+
+
+def _members(text: str) -> Iterator[_Found]:
+    """Yield each member, or each item of a list of objects."""
     at = _expect(text, _skip(text, 0), "{")
     while True:
         start = _skip(text, at)
@@ -81,9 +99,9 @@ def _members(text: str) -> Iterator[tuple[str, int, int, Any]]:
         begin = _skip(text, _expect(text, _skip(text, at), ":"))
         value, end = _decode(text, begin)
         if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-            yield from ((name, *item) for item in _items(text, begin))
+            yield from (_Found(name, *item) for item in _items(text, begin))
         else:
-            yield name, start, end, value
+            yield _Found(name, start, end, value)
         at = _skip(text, end)
         if text[at] == "}":
             break

@@ -35,7 +35,7 @@ from agy_nb.cassette.storage.format import (
     read_header,
     read_lines,
 )
-from agy_nb.cassette.storage.model_log import has_model, read_model
+from agy_nb.cassette.storage.model_log import convert_log, has_model, read_model
 from agy_nb.cassette.storage.shared.model_yaml import write_model_yaml
 from agy_nb.cassette.storage.writer import CassetteWriter
 
@@ -139,7 +139,7 @@ class SessionMerger:
             whole = CassetteWriter(self._cassette, header, keep=lines)
             with whole.adding_files():
                 parts = [self._cassette, place.own] if begun else [place.own]
-                _join_models(parts, whole.folder / MODEL)
+                _join_models(parts, whole.folder)
             names = _names(state) if begun else {}
             whole.finish(lambda: header.redactions, revise=partial(_revised, old, redactor, names))
             state |= {"begun": True, "names": names}
@@ -184,11 +184,13 @@ def _names(state: SharedFields) -> dict[str, str]:
 
 
 def _revised(old: Path, redactor: Redactor, names: dict[str, str], new: Path) -> Revised | None:
-    if not old.exists():
-        return None
-    from agy_nb.cassette.record.stable_recording import revised
+    found = None
+    if old.exists():
+        from agy_nb.cassette.record.stable_recording import revised
 
-    return revised(old, new, redactor, names=names)
+        found = revised(old, new, redactor, names=names)
+    convert_log(new)
+    return found
 
 
 def _copy_for_others(cassette: Path, copy: Path) -> None:
@@ -209,12 +211,16 @@ def _copy_for_others(cassette: Path, copy: Path) -> None:
 
 
 def _join_models(parts: list[Path], into: Path) -> None:
-    """One file of vcrpy's of several: the same interactions, one after the other."""
+    """Bring the interactions of several recordings together, one after the other.
+
+    Those of a single recording stay in its log, which `_revised` converts.
+    """
     found = [part for part in parts if has_model(part)]
-    if len(found) == 1 and (found[0] / MODEL).exists():
-        shutil.copyfile(found[0] / MODEL, into)
+    if len(found) == 1:
+        name = MODEL if (found[0] / MODEL).exists() else EPISODES
+        shutil.copyfile(found[0] / name, into / name)
     elif found:
-        write_model_yaml(into, [made for part in found for made in read_model(part)])
+        write_model_yaml(into / MODEL, [made for part in found for made in read_model(part)])
 
 
 def _both(before: Header, new: Header) -> Header:
