@@ -29,6 +29,7 @@ _ID_FIELDS = frozenset(
 _ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?:call|fc)[_-]\w{16,}")
 _OF_A_CHUNK = frozenset({f.TEXT_DELTA, f.THINKING_DELTA})
 _ENVELOPE = frozenset({f.SEQUENCE, f.TIMESTAMP})
+_SENT = re.compile(r"(\[Message\] timestamp=)\d[\w:.+-]*\w")
 _MOST_ALIGNED = 3_000
 """Lines of a turn that are aligned; difflib takes quadratic time."""
 
@@ -177,11 +178,27 @@ def _meaning(lines: Iterable[WireRecord]) -> Any:
         elif line.direction == "harness" and kind == f.STEP and isinstance(body, dict):
             key = body.get(f.TRAJECTORY_ID), body.get(f.STEP_INDEX)
             last[key] = {name: item for name, item in body.items() if name not in _OF_A_CHUNK}
+            if body.get(f.SOURCE) == f.FROM_SYSTEM:
+                last[key] = _without_time(last[key])
+        elif line.direction == "harness" and kind == f.TRAJECTORY_STATE and isinstance(body, dict):
+            last[kind, body.get(f.TRAJECTORY_ID)] = body  # how often it waits between is chance
         elif line.direction == "harness" and kind == f.USAGE:
-            last[kind] = body
+            last[kind] = _in_any_order(body)
         else:
             others.append(line.direction + _canonical(line))
     return last, sorted(others)
+
+
+def _without_time(step: Frame) -> Frame:
+    """Return a step without the time of a message between agents, which the harness writes."""
+    return {k: _SENT.sub(r"\1", v) if isinstance(v, str) else v for k, v in step.items()}
+
+
+def _in_any_order(usage: Any) -> Any:
+    """Return token counts with the agents in an order that does not depend on who began first."""
+    if not isinstance(usage, dict):
+        return usage
+    return {k: sorted(v, key=_json) if isinstance(v, list) else v for k, v in usage.items()}
 
 
 def _canonical(line: WireRecord) -> str:

@@ -138,16 +138,26 @@ def test_program_replays_through_the_harness_command(name, run, harness, tmp_pat
     assert run(name, model=NO_MODEL) == live
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["tools", "resume"])
-def test_recording_again_through_the_harness_command_changes_nothing(name, run, harness, tmp_path):
-    # Counted by length, tokens would differ with the length of the harness's random ids.
-    counted = ScriptUsage(prompt=1000, candidates=10)
+def counted(script):
+    """Have each turn report the same tokens.
 
+    Counted by length, they would differ with the length of the harness's random ids.
+    """
+    usage = ScriptUsage(prompt=1000, candidates=10)
+    if callable(script):
+        return lambda request: replace(script(request), usage=usage)
+    return [
+        (turn[0], counted(turn[1])) if isinstance(turn, tuple) else replace(turn, usage=usage)
+        for turn in script
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tools", "resume", "subagents", "process_pool"])
+def test_recording_again_through_the_harness_command_changes_nothing(name, run, harness, tmp_path):
     def recorded():
         harness("--record", tmp_path / "c")
-        script = [replace(turn, usage=counted) for turn in SCRIPTS[name](tmp_path / "program")]
-        with serving(script) as model:
+        with serving(counted(SCRIPTS[name](tmp_path / "program"))) as model:
             run(name, model=model)
         files = {file.name: file.read_bytes() for file in (tmp_path / "c").iterdir()}
         shutil.rmtree(tmp_path / "program")

@@ -8,6 +8,7 @@ import pytest
 
 from agy_nb.cassette import use_cassette
 from agy_nb.cassette.cassette_labels import change_labels
+from agy_nb.cassette.record.stable_lines import RenamedIds, stable_lines
 from agy_nb.cassette.record.stable_sessions import renumbered
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import MODEL, WIRE, WireRecord, read_header
@@ -216,3 +217,57 @@ def lines_of(*sessions):
 def test_sessions_that_raced_keep_their_numbers(new, expected):
     found = renumbered(lines_of((0, "a"), (1, "b")), lines_of(*new))
     assert [line.session for line in found[::2]] == expected
+
+
+MAIN, HELPER = "a" * 32, "b" * 32
+
+
+def helped(*kinds, sent="2026-11-27T16:00:00Z", answer="They purr.", first=MAIN):
+    """A turn of an agent with a subagent, as the harness tells it: both run at the same time."""
+
+    def step(trajectory, number, text, source="SOURCE_MODEL"):
+        about = {"trajectoryId": trajectory, "stepIndex": number, "source": source}
+        return {"stepUpdate": {**about, "state": "STATE_DONE", "text": text}}
+
+    def state(trajectory, name):
+        return {"trajectoryStateUpdate": {"trajectoryId": trajectory, "state": name}}
+
+    agents = [MAIN, HELPER] if first == MAIN else [HELPER, MAIN]
+    message = f"[Message] timestamp={sent} sender={MAIN} content=look into cats"
+    frames = {
+        "asked": step(HELPER, 0, message, "SOURCE_SYSTEM"),
+        "answered": step(HELPER, 1, answer),
+        "waits": state(MAIN, "STATE_WAITING_FOR_SUBAGENTS"),
+        "runs": state(MAIN, "STATE_RUNNING"),
+        "said": step(MAIN, 1, "Wait."),
+        "usage": {"usageUpdate": {"agents": [{"trajectoryId": each} for each in agents]}},
+        "idle": state(MAIN, "STATE_FULLY_IDLE"),
+    }
+    asked = {"userInput": {"parts": [{"text": "Ask around"}]}}
+    return [
+        WireRecord(0, "client", 0.0, asked),
+        *(WireRecord(0, "harness", 0.01, frames[kind]) for kind in (*kinds, "usage", "idle")),
+    ]
+
+
+OLD = helped("runs", "asked", "said", "waits", "answered", "runs")
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        helped("runs", "said", "asked", "answered"),
+        helped("runs", "asked", "answered", "said", "runs", "waits", "runs"),
+        helped("runs", "said", "asked", "answered", sent="2026-11-28T09:30:00Z", first=HELPER),
+    ],
+)
+def test_turn_with_a_subagent_keeps_its_lines_if_only_their_order_differs(new):
+    assert stable_lines(OLD, new, RenamedIds(OLD, new)) == OLD
+
+
+def test_turn_with_a_subagent_has_the_new_words():
+    new = helped("runs", "said", "asked", "answered", answer="They meow.")
+    found = stable_lines(OLD, new, RenamedIds(OLD, new))
+    texts = [line.frame.get("stepUpdate", {}).get("text") for line in found]
+    assert "They meow." in texts
+    assert "They purr." not in texts
