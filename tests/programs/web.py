@@ -1,15 +1,27 @@
-"""A web application with an agent per request, and one that lives as long as the application."""
+"""A FastAPI application with an agent per request, and one that lives as long as itself."""
 
 import asyncio
 import contextlib
+from typing import Annotated
 
 import httpx
+from fastapi import Depends, FastAPI
+from fastapi.responses import StreamingResponse
 from google.antigravity import Agent
-from starlette.applications import Starlette
-from starlette.responses import JSONResponse, StreamingResponse
-from starlette.routing import Route
+from pydantic import BaseModel
 
 from tests.programs.model import config
+
+
+class Question(BaseModel):
+    """What a user asks."""
+
+    prompt: str
+
+
+async def agent_of_request():
+    async with Agent(config()) as agent:
+        yield agent
 
 
 @contextlib.asynccontextmanager
@@ -19,20 +31,19 @@ async def lifespan(app):
         yield
 
 
-async def chat(request):
-    async with Agent(config()) as agent:
-        response = await agent.chat((await request.json())["prompt"])
-        return JSONResponse({"answer": await response.text()})
+app = FastAPI(lifespan=lifespan)
 
 
-async def stream(request):
-    response = await request.app.state.agent.chat(request.query_params["prompt"])
+@app.post("/chat")
+async def chat(question: Question, agent: Annotated[Agent, Depends(agent_of_request)]):
+    response = await agent.chat(question.prompt)
+    return {"answer": await response.text()}
+
+
+@app.get("/stream")
+async def stream(prompt: str):
+    response = await app.state.agent.chat(prompt)
     return StreamingResponse(response.__aiter__(), media_type="text/plain")
-
-
-app = Starlette(
-    routes=[Route("/chat", chat, methods=["POST"]), Route("/stream", stream)], lifespan=lifespan
-)
 
 
 async def main():
