@@ -271,3 +271,26 @@ def test_turn_with_a_subagent_has_the_new_words():
     texts = [line.frame.get("stepUpdate", {}).get("text") for line in found]
     assert "They meow." in texts
     assert "They purr." not in texts
+
+
+def test_subagents_that_start_in_another_order_get_the_ids_of_the_order():
+    """Not promised: which of two subagents is an old one. No words are lost or mixed up."""
+
+    def turn(*answers):
+        asked = {"userInput": {"parts": [{"text": "Ask around"}]}}
+        steps = [
+            {"stepUpdate": {"trajectoryId": name * 32, "stepIndex": 0, "text": text}}
+            for name, text in answers
+        ]
+        lines = [WireRecord(0, "harness", 0.01, frame) for frame in steps]
+        return [WireRecord(0, "client", 0.0, asked), *lines]
+
+    old = turn(("a", "They purr."), ("b", "They bark."))
+    new = turn(("c", "They bark."), ("d", "They purr."))
+    found = stable_lines(old, new, RenamedIds(old, new))
+    assert found != old
+    steps = [line.frame["stepUpdate"] for line in found[1:]]
+    assert [(step["trajectoryId"][0], step["text"]) for step in steps] == [
+        ("a", "They bark."),
+        ("b", "They purr."),
+    ]
