@@ -121,7 +121,10 @@ def _front_end() -> Check:
     found = {name: version for name in FRONT_ENDS if (version := _version(name))}
     listed = ", ".join(f"{name} {version}" for name, version in found.items())
     if not found:
-        listed = "none installed; VS Code and Colab have their own"
+        listed = (
+            "none installed; VS Code and Colab have their own; JupyterLab comes with "
+            f"{sys.executable} -m pip install 'agy-nb[lab]'"
+        )
     return Check(
         name="front end", status="ok" if found else "note", detail=listed, data={"installed": found}
     )

@@ -66,7 +66,9 @@ turn, or in a cassette and the log of its harness. `problems` names these record
 `plot_branches()` draw with Matplotlib and return the axes. `backend="plotly"` returns an
 interactive figure. `plot_usage()` and `plot_cost()` have bars over time: the period of a bar, from
 a second to 30 days, goes with the span of the data. `plot_usage(by="order")` has a bar per turn,
-with a line between sessions. `plot_cost("user", cumulative=True)` stacks cost so far by a label.
+with a line between sessions. `plot_cost(by="agent")` stacks cost by agent, model, session or label,
+and `plot_cost(by="user", cumulative=True)` shows the cost so far. `axes.figure.savefig("cost.png")`
+saves a chart.
 `plot_timeline()` shows the longest turn, and `plot_timeline(turn_id, session_id=...)` shows another
 one. `ax=` draws on your own axes, and `figsize=(8, 4)` sets the size in inches.
 
@@ -77,10 +79,13 @@ for Chinese, Japanese and Korean names.
 
 ## Export
 
+`to_csv("out/")` writes a file per table into a folder. `to_parquet` and `to_arrow` need the extra
+`arrow`. Each table is a DataFrame: `sessions.turns.to_json("turns.json")`.
+
 `to_parquet("out/")` writes each table as a data set that is partitioned by the UTC day of its rows.
 pandas, DuckDB, Polars, Spark and Dask read a data set as a table, with the day in the column
 `utc_day`. Parquet has no durations: readers without Arrow's metadata, such as DuckDB, get integers
-in microseconds. Polars and DuckDB accept `to_arrow("turns")` directly. `to_csv("out/")` writes
+in microseconds. Polars and DuckDB accept `to_arrow("turns")` directly. `to_csv` writes
 durations in seconds (`..._s`) and escapes spreadsheet formulas.
 
 ```python

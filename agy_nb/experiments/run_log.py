@@ -188,13 +188,15 @@ class RunLog:
 
     def _write(self, data: Mapping[str, Any]) -> None:
         line = json.dumps(data).encode() + b"\n"
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+        flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)  # POSIX, Windows
         with self._lock:
             fd = os.open(self.path, flags, 0o600)
             try:
-                size = os.fstat(fd).st_size
-                cut = size > 0 and os.pread(fd, 1, size - 1) != b"\n"  # by a crash or a full disk
-                line = b"\n" + line if cut else line
+                if os.fstat(fd).st_size:
+                    os.lseek(fd, -1, os.SEEK_END)  # Windows has no `pread`
+                    if os.read(fd, 1) != b"\n":  # cut by a crash or a full disk
+                        line = b"\n" + line
                 if os.write(fd, line) < len(line):
                     raise OSError("the disk is full")
                 os.fsync(fd)

@@ -176,6 +176,18 @@ async def test_a_damaged_line_is_reported_and_the_rest_is_used(compare, tmp_path
         assert (await compare({"a": {}}, [*PROMPTS, "three"]))[1] == 0
 
 
+async def test_a_cut_line_is_closed_where_the_system_has_no_pread(compare, tmp_path, monkeypatch):
+    """As on Windows."""
+    await compare({"a": {}})
+    with (tmp_path / "runs" / "runs.jsonl").open("ab") as file:
+        file.write(b"cut at the en")
+    monkeypatch.delattr(os, "pread", raising=False)
+    with pytest.warns(UserWarning, match="line 4"):
+        await compare({"a": {}}, [*PROMPTS, "three"])
+    with pytest.warns(UserWarning, match="line 4"):
+        assert (await compare({"a": {}}, [*PROMPTS, "three"]))[1] == 0
+
+
 async def test_a_run_whose_line_is_damaged_runs_again(compare, tmp_path):
     await compare({"a": {}})
     file = tmp_path / "runs" / "runs.jsonl"

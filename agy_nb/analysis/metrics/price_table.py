@@ -170,7 +170,7 @@ def warn_without_table(source: Source) -> None:
     _warned = True
     warnings.warn(
         "cost_usd is NA: no price table is installed. Run `pip install 'agy-nb[cost]'`, or pass "
-        "your own prices with `with_prices(Prices(own=...))`",
+        "your own prices with `tables.with_prices(agy_nb.analysis.Prices(own=...))`",
         MissingPricesWarning,
         stacklevel=3,
     )

@@ -84,10 +84,13 @@ async def test_labels(notebook, monkeypatch, capsys):
 
 
 async def test_outlier(notebook, capsys):
-    top, *_, calls, tools, _, _ = await pages.run("howto/outlier.md", notebook)
+    top, unusual, calls, tools, *_, costs = await pages.run("howto/outlier.md", notebook)
     assert top["total_tokens"].is_monotonic_decreasing
     assert len(calls) > 0
     assert isinstance(tools, pd.DataFrame)
+    assert set(unusual["turn_id"]) <= set(notebook["usage"]["turn_id"])
+    assert notebook["axes"].get_title() == "Cost over time"
+    assert costs["total_tokens"].sum() == notebook["usage"]["total_tokens"].sum()
     assert capsys.readouterr().out.startswith("agy-nb cassette show cassettes/")
 
 
