@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from types import ModuleType
@@ -274,3 +275,16 @@ def _is_loopback(host: Any) -> bool:
     except ValueError:
         return False
     return address.is_loopback or address.is_unspecified
+
+
+@pytest.fixture
+def no_process(monkeypatch):
+    """Return a function after whose call no process can be started."""
+
+    def switch():
+        def refuse(*args, **kwargs):
+            raise AssertionError(f"a replay starts a process: {args}")
+
+        monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
+
+    return switch

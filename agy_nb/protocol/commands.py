@@ -3,7 +3,8 @@
 Rule 1: a command is a frozen value. It names the wanted result and not the steps to it.
 Rule 2: `kind` decides how the loop treats it: a query is answered in the loop's own turn,
 everything else becomes a task, `Shutdown` ends the loop.
-Rule 3: what cannot be written as JSON (tools, hooks, handlers) travels beside a command, not in it.
+Rule 3: a command has a JSON form. Tools, hooks and handlers have none: `submit` takes them as the
+payload of the command.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
-    """Send what a trigger would. Reply: `ChatStarted`, of the turn that answers it.
+    """Send the text of a trigger. Reply: `ChatStarted`, of the turn that answers it.
 
     Attributes:
         text: What happened, for the model.
@@ -158,7 +159,7 @@ class SignalIdle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitForWakeup:
-    """Wait until the conversation does anything. Reply: `Woken`.
+    """Wait until the next event of the conversation. Reply: `Woken`.
 
     Attributes:
         timeout: Seconds to wait at the most.

@@ -31,7 +31,7 @@ def to_info(error: BaseException) -> ErrorInfo:
 
 
 def to_error(info: ErrorInfo) -> errors.AgyError:
-    """Make the error again that `to_info` wrote; an unknown class becomes a `BackendError`."""
+    """Create the error that `to_info` wrote; an unknown class becomes a `BackendError`."""
     cls = vars(errors).get(info.type, errors.BackendError)
     if not (isinstance(cls, type) and issubclass(cls, errors.AgyError)):
         cls = errors.BackendError

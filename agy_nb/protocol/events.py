@@ -36,7 +36,7 @@ Instant = Annotated[float, FieldRule(allow_inf_nan=False)]
 
 
 class TurnState(StrEnum):
-    """Where a turn stands.
+    """The state of a turn.
 
     Example:
         >>> response = await (await agent.chat("Hello"))
@@ -58,7 +58,7 @@ FINAL = (TurnState.DONE, TurnState.CANCELLED, TurnState.DENIED, TurnState.FAILED
 
 
 class ApprovalState(StrEnum):
-    """Where the approval of a tool call stands; all but the first are final.
+    """The state of an approval; all but the first are final.
 
     Example:
         >>> from agy_nb.protocol.events import ApprovalState
@@ -76,7 +76,7 @@ class ApprovalState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Event:
-    """What all events have.
+    """The base of all events.
 
     Attributes:
         trajectory: Where it happened.
@@ -444,7 +444,7 @@ class StructuredOutput(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SessionConfigured(Event):
-    """The client told the harness what the agent is made of.
+    """The client sent the configuration of an agent to the harness.
 
     Attributes:
         model: Name of the text model, None where the configuration names none.

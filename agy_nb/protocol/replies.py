@@ -1,4 +1,4 @@
-"""What the runtime answers to a command, as data. Every command gets exactly one reply."""
+"""The replies to commands, as data. Every command gets exactly one reply."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ChatStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Woken:
-    """Whether the conversation did anything before the time was over."""
+    """Whether there was an event before the time was over."""
 
     woken: bool
     type: Literal["woken"] = field(default="woken", repr=False)

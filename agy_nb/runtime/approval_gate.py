@@ -1,7 +1,7 @@
 """Decide on tool calls with the user's approval handler, and deny in every case of doubt.
 
-Rule 1: only an answer allows a call. An error, a timeout, a cancelled turn and a missing handler
-deny it.
+Rule 1: only an answer, a grant of the user or a recorded decision allows a call. An error, a
+timeout, a cancelled turn and a missing handler deny it.
 Rule 2: every request and every decision is an event of the turn, also if a cassette decides.
 """
 

@@ -5,7 +5,8 @@ It answers a query at once and starts a task for any other command, so that no c
 another. `Shutdown` ends the loop; commands that still wait then fail with `ChannelClosedError`.
 
 Rule 1: every command gets exactly one reply, or its sender an error.
-Rule 2: only `Shutdown` ends the loop, also if a command fails.
+Rule 2: a command that fails does not end the loop. `Shutdown` ends it, or `shut_down` if the
+channel is full or `Shutdown` takes too long.
 Rule 3: waiting for a place in the channel counts against the command's time limit.
 """
 

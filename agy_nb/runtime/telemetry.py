@@ -1,7 +1,7 @@
 """The interface between a runtime and its tables.
 
-A runtime reports agents, events and commands to its telemetry object, which must never block and
-never raise. The runtime does not use it for anything else.
+A runtime reports agents, events and commands to its telemetry object, which must not block or
+raise. It gets tables, the names of models, and prices (for budgets) from there.
 """
 
 from __future__ import annotations

@@ -70,13 +70,14 @@ def code_that_would_wait_for_itself(agent: object) -> str:
     code = running.get()
     if code is None or code.over or code.owner is None or code.owner is not agent:
         return ""
-    if code.task is not None and code.task is not _current_task():
+    if code.task is not None and code.task is not current_task():
         return ""
     return code.name
 
 
-def _current_task() -> asyncio.Task[object] | None:
+def current_task() -> asyncio.Task[object] | None:
+    """Return the running task, None outside a loop, as when the collector closes a coroutine."""
     try:
         return asyncio.current_task()
-    except RuntimeError:  # no loop runs in this thread
+    except RuntimeError:
         return None

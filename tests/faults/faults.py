@@ -24,7 +24,6 @@ DEAD_START = Seen(what=("HarnessError: the harness localharness did not start",)
 CHANCE_START = Seen(what=(ANSWER, *NO_START.what, *DEAD_START.what), within=8)
 
 NO_ANSWER = "BackendError: the harness got no answer"
-NO_FOLDER = "InvalidConfigError: cannot write to save_dir 'save'"
 QUOTA = "QuotaExceededError: the model's quota is exceeded"
 
 ONE_CHUNK = 1 << 16

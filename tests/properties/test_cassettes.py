@@ -15,6 +15,7 @@ from agy_nb.cassette.replay.session_matcher import PlaySettings, SessionMatcher
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import HEADER, WIRE
 from agy_nb.wire.frames import key_of
+from tests.cassette.replay.test_machine import released
 from tests.properties.conftest import PROFILE
 
 SHIPPED = Path(__file__).parents[2] / "cassettes"
@@ -61,13 +62,6 @@ def play(recording, clients):
         told += released(machine)
         machine.unplayed_error()
     return told
-
-
-def released(machine):
-    found = []
-    while (release := machine.release()) is not None:
-        found.append(json.loads(release.message))
-    return found
 
 
 def client_frames(name):

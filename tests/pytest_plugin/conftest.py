@@ -1,6 +1,5 @@
 """Suites of tests, run by a pytest of their own in this process."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -67,19 +66,6 @@ def run_apart(suite):
         return suite.runpytest_subprocess(*WITHOUT, *arguments)
 
     return run_apart
-
-
-@pytest.fixture
-def no_process(monkeypatch):
-    """From here on nobody can start a process, a harness for instance."""
-
-    def switch():
-        def refuse(*args, **kwargs):
-            raise AssertionError(f"a replay starts a process: {args}")
-
-        monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
-
-    return switch
 
 
 @pytest.fixture

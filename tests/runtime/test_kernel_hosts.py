@@ -13,6 +13,7 @@ from agy_nb.protocol.replies import Failed
 from agy_nb.runtime.sync_agent import SyncAgent
 from tests.runtime.conftest import agent_with, first_piece, hangs, runtime_with, settings
 from tests.support.memory import MemoryBackend
+from tests.support.waiting import until
 
 
 class Kernel:
@@ -49,12 +50,6 @@ async def runtime(kernel):
     backend = MemoryBackend(hangs)
     async with agy.Runtime(settings(), backend=backend, host=kernel) as runtime:
         yield runtime
-
-
-async def until(condition):
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0)
 
 
 async def test_interrupt_of_a_cell_cancels_the_turn_that_it_waits_for_and_no_other(runtime, kernel):

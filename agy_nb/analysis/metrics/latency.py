@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.analysis.builders.dataframes import dtype
@@ -16,17 +17,26 @@ _QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 _ALL = "_all"
 
 
-def _percentiles(name: str, meaning: str) -> tuple[Column, ...]:
+def duration_columns(
+    name: str, meaning: str, quantiles: Mapping[str, float] = _QUANTILES
+) -> tuple[Column, ...]:
+    """Return the columns of the quantiles of a duration.
+
+    Args:
+        name: Begins the name of each column.
+        meaning: From when to when the duration is.
+        quantiles: Shares by the ends of the names.
+    """
     return tuple(
         Column(f"{name}_{label}", "duration", f"{meaning}: {share:.0%} are faster", "microseconds")
-        for label, share in _QUANTILES.items()
+        for label, share in quantiles.items()
     )
 
 
 LATENCY: tuple[Column, ...] = (
     Column("n_model_calls", "int", "Metered model calls"),
-    *_percentiles("ttft", "From the start of a call to its first piece"),
-    *_percentiles("duration", "From the start of a call to its end"),
+    *duration_columns("ttft", "From the start of a call to its first piece"),
+    *duration_columns("duration", "From the start of a call to its end"),
     *(
         Column(
             f"tokens_per_second_{label}",

@@ -19,6 +19,7 @@ from agy_nb.analysis.metrics.groups import (
     rows_with_keys,
     with_keys,
 )
+from agy_nb.analysis.metrics.latency import duration_columns
 from agy_nb.analysis.metrics.usage import shared_out
 from agy_nb.analysis.schema import UNREPORTED, Column
 
@@ -28,13 +29,6 @@ if TYPE_CHECKING:
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 _AGENT = ["session_id", "agent_id"]
 _ALL = "_all"
-
-
-def _latencies(name: str, meaning: str) -> tuple[Column, ...]:
-    return tuple(
-        Column(f"{name}_{label}", "duration", f"{meaning}: {share:.0%} are faster", "microseconds")
-        for label, share in _QUANTILES.items()
-    )
 
 
 TURN_FIGURES: tuple[Column, ...] = (
@@ -52,8 +46,8 @@ TURN_FIGURES: tuple[Column, ...] = (
     ),
     Column("cost_usd", "float", "Price of the calls that have one", "US dollars"),
     Column("cost_per_turn_usd", "float", "`cost_usd` / `n_turns`", "US dollars"),
-    *_latencies("ttft", "From the prompt to the first piece of the answer"),
-    *_latencies("turn", "From the prompt to the end"),
+    *duration_columns("ttft", "From the prompt to the first piece of the answer", _QUANTILES),
+    *duration_columns("turn", "From the prompt to the end", _QUANTILES),
     Column("approval_wait", "duration", "Sum of the waits for a decision", "microseconds"),
     Column("error_rate", "float", "Turns that failed or timed out / turns that are over"),
     Column("retry_rate", "float", "Requests without usage / all requests to the model"),
@@ -66,7 +60,7 @@ TOOL_FIGURES: tuple[Column, ...] = (
     Column("n_tool_calls", "int", "Tool calls"),
     Column("error_rate", "float", "Calls that failed / calls that are over"),
     Column("denied_rate", "float", "Calls that were denied / all calls"),
-    *_latencies("tool", "How long the tool ran"),
+    *duration_columns("tool", "How long the tool ran", _QUANTILES),
     Column("approval_wait", "duration", "Sum of the waits for a decision", "microseconds"),
     Column(
         "attributed_tokens", "float", "Of the model calls that read the results: inferred", "tokens"

@@ -4,7 +4,7 @@ Rule 1: harness frames are released in recorded order. A frame is released once 
 that were recorded before it have arrived.
 Rule 2: an answer of the client is matched by the request that it answers, not by its position. What
 the client begins (a prompt, a trigger, a cancel) must come in the turn in which it was recorded.
-Rule 3: a mismatch raises at once, and every later call raises the same error.
+Rule 3: a mismatch raises at once, and each later frame of the client raises the same error.
 
 Why not compare both sides line by line? The client answers requests in separate tasks, so the
 order of its answers varies from run to run: two tools that run at the same time may finish in any

@@ -169,7 +169,7 @@ def _kind(snapshot: PlayerSnapshot) -> str:
 
 
 def show(transcript: ConversationView, events: Iterable[Event]) -> None:
-    """Add recorded events to a transcript; never raises."""
+    """Add recorded events to a transcript; an event that cannot be shown becomes an error there."""
     for event in events:
         try:
             _show(transcript, event)

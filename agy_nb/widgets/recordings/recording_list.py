@@ -261,7 +261,7 @@ class OpenedRecording(NamedTuple):
 
 
 def read(path: Path) -> OpenedRecording:
-    """Read a recording, or the part before the damage; blocks, never raises."""
+    """Read a recording, or the part before the damage; `problem` has the error. Blocks."""
     try:
         weight = (path / WIRE).stat().st_size if (path / WIRE).exists() else 0
         if weight > LARGEST:
@@ -286,7 +286,7 @@ def _read(path: Path) -> OpenedRecording:
 
 
 def compare(one: Path, other: Path) -> str:
-    """Render the differences of two recordings as HTML; blocks, never raises."""
+    """Render the differences of two recordings, or why they cannot be read, as HTML. Blocks."""
     try:
         lines = []
         for line in differences(one, other, names=(one.name, other.name)):

@@ -8,7 +8,6 @@ import itertools
 import json
 import re
 import shutil
-import subprocess
 import threading
 import time
 import warnings
@@ -93,19 +92,6 @@ def recorded_once(recordings, tmp_path):
         return shutil.copytree(folder / name, tmp_path / "c"), shown[name]
 
     return recorded_once
-
-
-@pytest.fixture
-def no_process(monkeypatch):
-    """Let nobody start a process any more."""
-
-    def switch():
-        def refuse(*args, **kwargs):
-            raise AssertionError(f"a replay starts a process: {args}")
-
-        monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
-
-    return switch
 
 
 QUICK = [name for name in SCENARIOS if name != "two_hundred_turns"]

@@ -14,6 +14,7 @@ from agy_nb.widgets.approvals import approver, typed_prompts
 from agy_nb.widgets.approvals.pending import pending_requests
 from agy_nb.widgets.tree import front_end
 from tests.support.memory import MemoryBackend
+from tests.support.waiting import until
 from tests.widgets.clicks import answer, click
 
 pytestmark = pytest.mark.blocking_allowed  # a widget looks whether its style sheet was edited
@@ -80,13 +81,6 @@ def request(
         timeout=timeout,
         editable=editable,
     )
-
-
-async def until(condition):
-    """Let the loop go on until something holds."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - nothing to wait for
-            await asyncio.sleep(0)
 
 
 async def asked(handler, **about):

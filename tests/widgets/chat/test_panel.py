@@ -15,6 +15,7 @@ from agy_nb.protocol.values import MediaPart, TextPart
 from agy_nb.testing import ScriptedModel, call, hang, say
 from agy_nb.widgets.chat.panel import ChatPanel
 from tests.support.memory import MemoryBackend
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.blocking_allowed  # a widget looks whether its style sheet was edited
 
@@ -49,13 +50,6 @@ def page(agent, monkeypatch):
     panel = agent.chat_ui()
     yield Page(panel, monkeypatch)
     panel.close()
-
-
-async def until(condition) -> None:
-    """Let the loop go on until something holds."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - a page has no event to wait for
-            await asyncio.sleep(0)
 
 
 async def through(agent, page, turns=1) -> None:

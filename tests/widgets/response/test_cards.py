@@ -35,8 +35,6 @@ from agy_nb.widgets.response import (
 from tests.cli.test_terminal import INVISIBLE
 from tests.widgets.hostile import OUR_TAGS, PAYLOADS, faults, read, skeleton, text_of
 
-SKIP = Answer(skipped=True)
-
 
 def call(name="search", **args) -> ToolCall:
     return ToolCall(call_id="c", name=name, args=args)

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
 from agy_nb.protocol.encodable import encodable_text
+from agy_nb.sdk.deadlocks import current_task
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -105,7 +106,7 @@ async def contained_wait(work: Awaitable[T]) -> T:
         UserCodeError: The code raised an exception that is not an `Exception`, or whose message
             cannot be read.
     """
-    mine = _current_task()
+    mine = current_task()
     try:
         return await work
     except KeyboardInterrupt as error:
@@ -113,7 +114,7 @@ async def contained_wait(work: Awaitable[T]) -> T:
             raise UserCodeError(error) from error
         raise
     except GeneratorExit as error:
-        if mine is not None and _current_task() is mine:
+        if mine is not None and current_task() is mine:
             raise UserCodeError(error) from error
         raise  # the coroutine is closed, which happens outside its task
     except Exception as error:
@@ -127,13 +128,6 @@ async def contained_wait(work: Awaitable[T]) -> T:
         raise UserCodeError(error) from error
     except BaseException as error:
         raise UserCodeError(error) from error
-
-
-def _current_task() -> asyncio.Task[object] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:  # no loop runs here: the collector closes a coroutine
-        return None
 
 
 def _is_raised_by_code(error: KeyboardInterrupt) -> bool:
