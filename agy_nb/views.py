@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from agy_nb.experiments.comparison import Comparison
     from agy_nb.runtime.agent import Agent
-    from agy_nb.runtime.approval_gate import AskUser
+    from agy_nb.runtime.approvals.approval_gate import AskUser
     from agy_nb.runtime.turns.response import Response
     from agy_nb.widgets.chat.panel import ChatPanel
     from agy_nb.widgets.comparison.branches_view import BranchesView

@@ -19,10 +19,10 @@ from agy_nb.protocol import commands as c, replies as r
 from agy_nb.protocol.events import Event, SessionOpened
 from agy_nb.protocol.values import Message, TokenUsage
 from agy_nb.runtime.agent_state import AgentState
-from agy_nb.runtime.approval_gate import AskUser
+from agy_nb.runtime.approvals.approval_gate import AskUser
+from agy_nb.runtime.approvals.grants import Grants
 from agy_nb.runtime.checkpoints.agent_branches import AgentBranches
 from agy_nb.runtime.command_loop import FORKED
-from agy_nb.runtime.grants import Grants
 from agy_nb.runtime.turns.prompts import parse_prompt
 from agy_nb.runtime.turns.response import Response
 from agy_nb.runtime.turns.turn_stream import TurnStream

@@ -32,7 +32,7 @@ from agy_nb.protocol.events import (
     TurnState,
 )
 from agy_nb.protocol.values import Answer
-from agy_nb.runtime.approval_gate import ApprovalGate, AskUser
+from agy_nb.runtime.approvals.approval_gate import ApprovalGate, AskUser
 from agy_nb.runtime.checkpoints.checkpoint_log import CheckpointLog, Limits
 from agy_nb.runtime.limits.budgets import CostOf, Spending
 from agy_nb.runtime.limits.idle_timeout import Watch

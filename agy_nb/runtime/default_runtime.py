@@ -17,7 +17,7 @@ from agy_nb import kernel
 from agy_nb.errors import InvalidConfigError
 from agy_nb.kernel.environment import running_loop
 from agy_nb.runtime.agent import Agent
-from agy_nb.runtime.approval_gate import AskUser
+from agy_nb.runtime.approvals.approval_gate import AskUser
 from agy_nb.runtime.runtime import Runtime
 from agy_nb.runtime.runtime_config import RuntimeConfig
 from agy_nb.sdk.config.agent_settings import AgentSettings, show_settings

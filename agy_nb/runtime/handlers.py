@@ -22,7 +22,7 @@ from agy_nb.protocol.events import Event, SessionOpened, TurnBegan, TurnKind
 from agy_nb.protocol.labels import checked_labels
 from agy_nb.protocol.values import Prompt
 from agy_nb.runtime.agent_state import AgentState, agent_gone
-from agy_nb.runtime.approval_gate import AskUser
+from agy_nb.runtime.approvals.approval_gate import AskUser
 from agy_nb.runtime.checkpoints import branching
 from agy_nb.runtime.checkpoints.branching import ForkPayload
 from agy_nb.runtime.checkpoints.checkpoint_log import CheckpointLog, Limits

@@ -19,7 +19,7 @@ from agy_nb.protocol.amounts import counted
 from agy_nb.protocol.commands import Command, CreateAgent, ShutdownAgent
 from agy_nb.protocol.error_codec import to_info
 from agy_nb.protocol.labels import checked_labels
-from agy_nb.runtime.approval_gate import AskUser
+from agy_nb.runtime.approvals.approval_gate import AskUser
 from agy_nb.runtime.command_loop import FORKED, LOOP_IS_CLOSED, CommandLoop, LoopStatistics
 from agy_nb.runtime.handlers import CreateAgentPayload, Handlers
 from agy_nb.runtime.limits.quota import QuotaRegistry, QuotaStatus

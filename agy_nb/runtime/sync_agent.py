@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 from agy_nb import kernel
 from agy_nb.errors import DeadlockError
 from agy_nb.protocol.values import Message, TokenUsage
-from agy_nb.runtime.approval_gate import AskUser
+from agy_nb.runtime.approvals.approval_gate import AskUser
 from agy_nb.runtime.turns.response import Response
 from agy_nb.sdk.config.agent_settings import AgentSettings
 from agy_nb.sdk.interfaces import ToolInfo

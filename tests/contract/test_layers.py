@@ -193,3 +193,11 @@ def test_checker_tells_imports_on_first_use_apart(rules, tmp_path, monkeypatch):
     assert violations(rules, file) == [
         "agy_nb/runtime/example.py:3: runtime may not import sdk outside functions"
     ]
+
+
+def test_no_package_has_more_modules_than_a_reader_can_scan():
+    counts = {
+        str(folder.relative_to(ROOT)): len([*folder.glob("*.py")]) - 1  # without __init__.py
+        for folder in {path.parent for path in PACKAGE.rglob("*.py")}
+    }
+    assert {folder: count for folder, count in counts.items() if count > 12} == {}

@@ -14,7 +14,7 @@ from agy_nb.protocol.labels import checked_labels
 from agy_nb.protocol.turn_numbers import must_be_number
 from agy_nb.protocol.values import Message
 from agy_nb.runtime.agent_state import AgentState
-from agy_nb.runtime.approval_gate import AskUser
+from agy_nb.runtime.approvals.approval_gate import AskUser
 from agy_nb.runtime.checkpoints.branching import ForkPayload
 from agy_nb.runtime.checkpoints.checkpoint_log import CheckpointLog, turn_ids_of
 from agy_nb.runtime.checkpoints.turn_places import TurnPlace, turn_places

@@ -23,7 +23,7 @@ from agy_nb.protocol.events import TurnsAbandoned
 from agy_nb.protocol.labels import checked_labels
 from agy_nb.protocol.turn_numbers import index_of
 from agy_nb.protocol.values import Message
-from agy_nb.runtime.approval_gate import AskUser
+from agy_nb.runtime.approvals.approval_gate import AskUser
 from agy_nb.runtime.checkpoints.checkpoint_log import (
     AbandonedTurns,
     Checkpoint,

@@ -18,7 +18,7 @@ from agy_nb.protocol.commands import CreateAgent
 from agy_nb.protocol.replies import AgentCreated
 from agy_nb.protocol.turn_numbers import must_be_number
 from agy_nb.runtime.agent import Agent
-from agy_nb.runtime.approval_gate import AskUser
+from agy_nb.runtime.approvals.approval_gate import AskUser
 from agy_nb.runtime.default_runtime import runtime
 from agy_nb.runtime.handlers import CreateAgentPayload
 from agy_nb.runtime.runtime import agent_spec

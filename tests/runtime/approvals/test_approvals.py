@@ -7,7 +7,7 @@ import pytest
 import agy_nb as agy
 from agy_nb.protocol.events import Approval, State
 from agy_nb.protocol.values import Trajectory
-from agy_nb.runtime.approval_gate import ApprovalGate
+from agy_nb.runtime.approvals.approval_gate import ApprovalGate
 from tests.runtime import virtual_time
 from tests.runtime.conftest import agent_with
 

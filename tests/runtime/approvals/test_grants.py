@@ -4,7 +4,7 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.protocol.events import Approval
-from agy_nb.runtime.grants import Grant
+from agy_nb.runtime.approvals.grants import Grant
 from tests.runtime.conftest import agent_with, runtime_with
 
 

@@ -9,7 +9,7 @@ import pytest
 import agy_nb as agy
 from agy_nb.cassette import CassetteNotFoundError
 from agy_nb.protocol.events import Approval
-from agy_nb.runtime import approval_gate
+from agy_nb.runtime.approvals import approval_gate
 from agy_nb.widgets.chat.conversation_export import read_events
 from agy_nb.widgets.chat.panel import ChatPanel
 from tests.support.memory import MemoryBackend

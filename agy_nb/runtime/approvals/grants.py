@@ -45,7 +45,7 @@ class Grant:
             request: A tool call that waits for a decision.
 
         Example:
-            >>> from agy_nb.runtime.grants import Grant
+            >>> from agy_nb.runtime.approvals.grants import Grant
             >>> Grant(tool="delete").covers(agy.ApprovalRequest(tool="delete", args={"path": "x"}))
             True
         """

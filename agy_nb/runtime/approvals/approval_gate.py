@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from agy_nb.errors import InvalidConfigError
 from agy_nb.protocol.events import Approval, ApprovalState, Event
-from agy_nb.runtime.grants import Grants
+from agy_nb.runtime.approvals.grants import Grants
 from agy_nb.sdk.deadlocks import user_code
 from agy_nb.sdk.interfaces import ApprovalDecision, ApprovalRequest, now
 from agy_nb.sdk.patches.user_code.guard import contained, contained_wait, words_of
