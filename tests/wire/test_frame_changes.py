@@ -7,8 +7,8 @@ from hypothesis import given, strategies as st
 
 from agy_nb.cassette.errors import CassetteInvalidError
 from agy_nb.cassette.storage.format import WIRE, WireRecord, decode_line, encode_line, read_lines
-from agy_nb.wire import frame_changes
-from agy_nb.wire.frame_changes import FrameCompactor, FrameRestorer
+from agy_nb.wire.stored import frame_changes
+from agy_nb.wire.stored.frame_changes import FrameCompactor, FrameRestorer
 
 MOMENT = 1_795_795_511_000_000
 WORDS = st.sampled_from(

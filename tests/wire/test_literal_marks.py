@@ -4,7 +4,8 @@ import json
 
 from hypothesis import given, strategies as st
 
-from agy_nb.wire.literal_marks import (
+from agy_nb.wire.path_map import MARK
+from agy_nb.wire.stored.literal_marks import (
     literal,
     literal_pieces,
     literal_value,
@@ -12,7 +13,6 @@ from agy_nb.wire.literal_marks import (
     unmarked_line,
     unmarked_value,
 )
-from agy_nb.wire.path_map import MARK
 
 PIECES = st.lists(
     st.sampled_from(["{{agy:", "{{agy:^", "}}", "home", "{", "agy:", "^", ":", '"', "\\", "é"])

@@ -26,10 +26,10 @@ from agy_nb.collector import collector_paused
 from agy_nb.protocol.events import Event
 from agy_nb.protocol.labels import readable_labels
 from agy_nb.wire import WireReader
-from agy_nb.wire.frame_changes import Restored, SessionFrames
 from agy_nb.wire.frames import TIMESTAMP
-from agy_nb.wire.literal_marks import ESCAPE, unmarked_line
 from agy_nb.wire.parsing import parse_lines
+from agy_nb.wire.stored.frame_changes import Restored, SessionFrames
+from agy_nb.wire.stored.literal_marks import ESCAPE, unmarked_line
 
 _MICRO = 1e-6
 _CONNECTIONS = 2**31

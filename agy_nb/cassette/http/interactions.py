@@ -22,7 +22,7 @@ from agy_nb.cassette.matching.compare_requests import (
 from agy_nb.cassette.matching.text_diff import diff_of
 from agy_nb.cassette.remedies import ACCEPT_UNPLAYED, RECORD_AGAIN, ignore
 from agy_nb.cassette.storage.model_log import has_model, read_model
-from agy_nb.wire.literal_marks import unmarked
+from agy_nb.wire.stored.literal_marks import unmarked
 
 
 class Exchange(NamedTuple):

@@ -23,7 +23,7 @@ from agy_nb.cassette.redaction.http.sse_events import Chunk, changed_stream, cle
 from agy_nb.cassette.redaction.http.uris import clean_uri
 from agy_nb.cassette.storage.model_log import as_text
 from agy_nb.cassette.storage.shared.vcr_file import Interaction
-from agy_nb.wire.literal_marks import literal, literal_bytes
+from agy_nb.wire.stored.literal_marks import literal, literal_bytes
 
 _LONGEST_WAIT_S = 86_400.0
 _UNANSWERED = "unanswered"

@@ -13,8 +13,8 @@ from agy_nb.cassette.matching.normalize import WORKFLOW_FILE
 from agy_nb.cassette.redaction import Redactor, replay_places
 from agy_nb.cassette.redaction.http.sse_events import Chunk, changed_stream
 from agy_nb.cassette.redaction.split_text import TextSpan, merged
-from agy_nb.wire.literal_marks import unmarked
 from agy_nb.wire.path_map import PathMap
+from agy_nb.wire.stored.literal_marks import unmarked
 
 _ID = re.compile(
     r"(?<![0-9a-f])(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?![0-9a-f])|"

@@ -15,8 +15,8 @@ from agy_nb.cassette.storage.format import decode_line
 from agy_nb.cassette.storage.safe_files import read_bytes
 from agy_nb.cassette.storage.shared.model_yaml import to_yaml
 from agy_nb.cassette.storage.shared.vcr_file import interactions_in
-from agy_nb.wire.frame_changes import FrameRestorer
 from agy_nb.wire.json_values import object_of
+from agy_nb.wire.stored.frame_changes import FrameRestorer
 from agy_nb.wire.summaries.canonical_config import canonical_config
 
 

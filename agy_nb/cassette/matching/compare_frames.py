@@ -18,8 +18,8 @@ from typing import Any
 from agy_nb.cassette.matching.normalize import Normalizer, with_sorted_sets
 from agy_nb.errors import InvalidInputError
 from agy_nb.wire import frames as f
-from agy_nb.wire.literal_marks import literal
 from agy_nb.wire.path_map import MARK
+from agy_nb.wire.stored.literal_marks import literal
 
 MATCHERS = {
     "config": (f.CONFIG,),

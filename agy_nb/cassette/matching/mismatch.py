@@ -14,7 +14,7 @@ from agy_nb.cassette.remedies import Remedy
 from agy_nb.cassette.storage.format import Frame
 from agy_nb.wire import frames as f
 from agy_nb.wire.frames import FrameKey, kind_of
-from agy_nb.wire.literal_marks import unmarked
+from agy_nb.wire.stored.literal_marks import unmarked
 
 _SHOWN = 300
 

@@ -12,8 +12,8 @@ from functools import cached_property
 from agy_nb.cassette.redaction import OWN_MARKS, replay_places
 from agy_nb.cassette.storage.format import Frame
 from agy_nb.wire.client_config import conversation_of, paths_of
-from agy_nb.wire.literal_marks import unmarked, unmarked_value
 from agy_nb.wire.path_map import MARK, PathMap
+from agy_nb.wire.stored.literal_marks import unmarked, unmarked_value
 
 
 class Placeholders:

@@ -37,8 +37,8 @@ from agy_nb.cassette.redaction.user_rules import RULE, Rule, UserRules
 from agy_nb.cassette.storage.format import Frame, WireRecord
 from agy_nb.wire.frames import MIME_TYPE, STRING_VALUE
 from agy_nb.wire.json_values import dump_like, embedded_json
-from agy_nb.wire.literal_marks import literal_value
 from agy_nb.wire.path_map import MARK, MARK_START, PathMap
+from agy_nb.wire.stored.literal_marks import literal_value
 
 _SECRET_MAPS = {"headers", "httpheaders", "http_headers"}
 _ENVIRONMENTS = {"env", "environ", "environment"}

@@ -19,7 +19,7 @@ from typing import Protocol, TypeAlias
 from agy_nb.cassette.redaction.split_text import Seeing, clean_pieces
 from agy_nb.cassette.storage.format import Frame, WireRecord
 from agy_nb.wire import frames as f
-from agy_nb.wire.literal_marks import literal_pieces, literal_value
+from agy_nb.wire.stored.literal_marks import literal_pieces, literal_value
 
 _FIELDS = ((f.TEXT, f.TEXT_DELTA), (f.THINKING, f.THINKING_DELTA))
 _DELTAS = dict(_FIELDS)

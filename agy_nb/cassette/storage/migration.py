@@ -30,7 +30,7 @@ from agy_nb.cassette.storage.format import (
 )
 from agy_nb.cassette.storage.shared.model_yaml import read_model_yaml, write_model_yaml
 from agy_nb.cassette.storage.writer import CassetteWriter
-from agy_nb.wire.frame_changes import FrameRestorer
+from agy_nb.wire.stored.frame_changes import FrameRestorer
 
 Change: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 

@@ -56,7 +56,7 @@ from agy_nb.cassette.storage.ownership import (
 from agy_nb.cassette.storage.safe_files import LONGEST_LINE, copy_any, files_of, write_all
 from agy_nb.cassette.storage.shared.shared_texts import replacing
 from agy_nb.cassette.storage.write_thread import WriteThread
-from agy_nb.wire.frame_changes import FrameCompactor
+from agy_nb.wire.stored.frame_changes import FrameCompactor
 
 _log = logging.getLogger("agy_nb.cassette")
 

@@ -21,10 +21,10 @@ from agy_nb.cassette.storage.format.header import Header
 from agy_nb.cassette.storage.safe_files import LONGEST_LINE, bounded_lines, open_plain
 from agy_nb.cassette.storage.safe_json import diagnosis, parse_json
 from agy_nb.wire.construct import constructor_of
-from agy_nb.wire.frame_changes import FrameCompactor, FrameRestorer, dumps
 from agy_nb.wire.json_values import dump_json
-from agy_nb.wire.literal_marks import has_literal, unmarked_value
 from agy_nb.wire.parsing import as_frame, json_writer
+from agy_nb.wire.stored.frame_changes import FrameCompactor, FrameRestorer, dumps
+from agy_nb.wire.stored.literal_marks import has_literal, unmarked_value
 
 Direction: TypeAlias = Literal["client", "harness", "host", "end"]
 Frame: TypeAlias = dict[str, Any]

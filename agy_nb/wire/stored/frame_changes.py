@@ -36,7 +36,7 @@ from agy_nb.wire.frames import (
     TRAJECTORY_ID,
     Frame,
 )
-from agy_nb.wire.literal_marks import LITERAL_BYTES
+from agy_nb.wire.stored.literal_marks import LITERAL_BYTES
 
 Line: TypeAlias = dict[str, Any]
 """A line of a recording, as JSON data."""

@@ -1,0 +1,1 @@
+"""The form of frames and texts in the files of a recording."""
