@@ -83,7 +83,9 @@ front-ends: $(VENV)/.ready browser ## Install marimo, Voila, Panel, Solara and c
 
 .PHONY: pictures
 pictures: $(VENV)/.ready browser ## Make the pictures of the documentation again
-	AGY_PICTURES=1 $(BIN)/python -m pytest $(IN_BROWSER)/test_pictures.py $(IN_BROWSER)/test_comparisons.py $(ARGS)
+	AGY_PICTURES=1 $(BIN)/python -m pytest $(IN_BROWSER)/test_pictures.py $(IN_BROWSER)/test_comparisons.py \
+	  "$(IN_BROWSER)/test_turns.py::test_turn_streams_into_the_cell_and_stays_as_html" \
+	  "$(IN_BROWSER)/test_notebook7.py::test_click_allows" $(ARGS)
 	$(BIN)/python -m tests.docs.plot_pictures
 
 .PHONY: screencast

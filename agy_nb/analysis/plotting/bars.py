@@ -246,7 +246,8 @@ def _names(source: Source, calls: pd.DataFrame, by: Any) -> pd.Series[Any]:
     names = calls[column].astype("string")
     if isinstance(by, str) and by in ("session", "agent"):
         sessions = calls["session_id"].map(session_names(source)).astype("string")
-        names = sessions if by == "session" else "agent " + names + " of " + sessions
+        where = " of " + sessions if len(set(sessions)) > 1 else ""
+        names = sessions if by == "session" else "agent " + names + where
     missing = {"subagent": "main agent", "model": "unknown model"}
     named: pd.Series[Any] = names.fillna(missing.get(column, f"no {column}"))
     return named

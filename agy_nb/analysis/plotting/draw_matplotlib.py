@@ -6,6 +6,7 @@ Names are anybody's: a dollar in them begins no formula.
 from __future__ import annotations
 
 import importlib
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from agy_nb.analysis.plotting.fonts import drawable, families
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.text import Text
 
 _MARKS = {
     "": None, "circle": "o", "square": "s", "up": "^", "down": "v", "diamond": "D", "cross": "P",
@@ -24,6 +26,14 @@ _NAMED = 13
 """A span not so many times as long as the shortest has no room for its word."""
 _WORD = 24
 """Maximum number of characters above a span."""
+_SHORTEST_WORD = 3
+_GAP = 4
+"""Pixels between the words of two spans."""
+_BELOW_DATE = 16
+"""Points above the label of an axis of times: Matplotlib writes the date on the right there."""
+_ROW_NAME = 0.75
+"""The largest font size of a row's name, as a share of the row's height."""
+_SMALLEST = 4.0
 
 
 def axes(chart: Chart, ax: Axes | None = None, figsize: tuple[float, float] | None = None) -> Axes:
@@ -42,7 +52,8 @@ def axes(chart: Chart, ax: Axes | None = None, figsize: tuple[float, float] | No
     if ax is None:
         size = (9, 1.8 + 0.55 * len(chart.rows)) if chart.rows else (8, 3.6)
         ax = plt.subplots(figsize=figsize or size, layout="constrained")[1]
-    ax.set(xlabel=chart.x, ylabel=chart.y)
+    ax.set_xlabel(chart.x, labelpad=_BELOW_DATE if chart.time_x else None)
+    ax.set_ylabel(chart.y)
     ax.set_title(drawable(chart.title), parse_math=False, fontfamily=families())
     if chart.nothing:
         ax.text(0.5, 0.5, chart.nothing, transform=ax.transAxes, ha="center", va="center")
@@ -60,6 +71,8 @@ def axes(chart: Chart, ax: Axes | None = None, figsize: tuple[float, float] | No
     for series in chart.series:
         _draw(ax, _in_days(series) if chart.time_x else series, chart)
     _frame(ax, chart)
+    if chart.rows:
+        _fit_words(ax, chart)
     return ax
 
 
@@ -124,8 +137,39 @@ def _spans(ax: Axes, series: Series, chart: Chart, style: dict[str, Any]) -> Non
             ax.text(middle, row - 0.27, drawable(_fitting(word)), parse_math=False, **place)
 
 
-def _fitting(word: str) -> str:
-    return word if len(word) <= _WORD else f"{word[: _WORD - 1]}…"
+def _fitting(word: str, length: int = _WORD) -> str:
+    return word if len(word) <= length else f"{word[: length - 1]}…"
+
+
+def _fit_words(ax: Axes, chart: Chart) -> None:
+    """Shorten the words above spans and the names of rows, so that none covers another."""
+    from matplotlib.font_manager import FontProperties
+
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        return
+    figure.draw_without_rendering()  # sizes are not known before the layout
+    height = ax.get_window_extent().height * 72 / figure.dpi / len(chart.rows)
+    for label in ax.get_yticklabels():
+        label.set_fontsize(max(_SMALLEST, min(label.get_fontsize(), height * _ROW_NAME)))
+    figure.draw_without_rendering()  # the names of rows change the width of the axes
+    whole = ax.get_window_extent()
+    small = FontProperties(size="x-small").get_size_in_points()
+    by_row: dict[float, list[Text]] = {}
+    for word in ax.texts:
+        by_row.setdefault(word.get_position()[1], []).append(word)
+    for row in by_row.values():
+        row.sort(key=lambda word: word.get_position()[0])
+        boxes = [word.get_window_extent() for word in row]
+        middles = [(box.x0 + box.x1) / 2 for box in boxes]
+        rooms = [after - before - _GAP for before, after in itertools.pairwise(middles)]
+        ends = [2 * (middles[0] - whole.x0), *rooms, 2 * (whole.x1 - middles[-1])]
+        for place, (word, box) in enumerate(zip(row, boxes, strict=True)):
+            room = min(ends[place], ends[place + 1])
+            length = len(word.get_text())
+            fits = length if box.width <= room else int(length * room / box.width)
+            word.set_text(_fitting(word.get_text(), fits))
+            word.set_visible(fits >= min(length, _SHORTEST_WORD) and height > 2 * small)
 
 
 def _frame(ax: Axes, chart: Chart) -> None:

@@ -22,10 +22,10 @@ SCREENSHOTS = ROOT / "build" / "screenshots"
 IMAGES = ROOT / "docs" / "images"
 
 
-def keep_picture(name: str) -> None:
+def keep_picture(name: str, wanted: str = "") -> None:
     """Copy a picture into the documentation, for `make pictures`."""
     if os.environ.get("AGY_PICTURES"):
-        shutil.copy(SCREENSHOTS / f"{name}.png", IMAGES / f"{name}.png")
+        shutil.copy(SCREENSHOTS / f"{name}.png", IMAGES / f"{wanted or name}.png")
 
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

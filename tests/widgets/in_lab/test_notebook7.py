@@ -7,7 +7,7 @@ import pytest
 from tests.widgets.in_lab import front_ends
 from tests.widgets.in_lab.barriers import barriers
 from tests.widgets.in_lab.cells import TURNS
-from tests.widgets.in_lab.front_ends import BROWSER, ROOT, SCREENSHOTS
+from tests.widgets.in_lab.front_ends import BROWSER, ROOT, SCREENSHOTS, keep_picture
 
 pytestmark = BROWSER
 
@@ -32,6 +32,8 @@ def test_click_allows(seven, how):
     cell = seven.run(TURNS[how])
     cell.wait(".agy-approval button")
     cell.picture("seven_approval")
+    if how == "await":
+        keep_picture("seven_approval", "approval_notebook7")
     cell.click("Allow once")
     assert "Done" in cell.footer()
     cell.still()

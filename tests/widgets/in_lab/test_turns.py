@@ -4,7 +4,7 @@ import pytest
 
 from tests.widgets.in_lab.barriers import barriers
 from tests.widgets.in_lab.cells import TURNS
-from tests.widgets.in_lab.front_ends import BROWSER
+from tests.widgets.in_lab.front_ends import BROWSER, keep_picture
 
 pytestmark = BROWSER
 
@@ -22,6 +22,7 @@ def test_turn_streams_into_the_cell_and_stays_as_html(lab):
     cell.wait("button >> text=Stop")
     assert cell.count(".agy-nodes .agy-thought") == 1
     cell.picture("streaming")
+    keep_picture("streaming")
     assert barriers(lab, cell, "streaming") == []
     cell.wait("button >> text=Stop").click()
     assert "Stopped" in cell.footer()
