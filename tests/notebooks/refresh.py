@@ -1,7 +1,11 @@
-"""Execute the notebooks anew and keep their outputs: `make notebooks`."""
+"""Execute the notebooks again and keep their outputs: `make notebooks`.
+
+`python -m tests.notebooks.refresh tour branches` executes only these.
+"""
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,7 +18,7 @@ CASSETTES = NOTEBOOKS.parent / "cassettes"
 
 
 def without_traces(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The notebook without what tells of the machine that it was executed on."""
+    """Return the notebook without metadata of the machine that executed it."""
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -25,18 +29,20 @@ def without_traces(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def execute(source: Path, folder: Path) -> nbformat.NotebookNode:
-    """A notebook, executed in a folder that has the recordings beside it, as the repository has."""
+    """Execute a notebook in a folder next to the recordings, as in the repository."""
     (folder / CASSETTES.name).symlink_to(CASSETTES)
     written = demo.run(folder / "notebooks", notebook=source)
     return nbformat.read(written.notebook, as_version=4)
 
 
-def main() -> None:
+def main(names: list[str]) -> None:
     for source in sorted(NOTEBOOKS.glob("*.ipynb")):
+        if names and source.stem not in names:
+            continue
         with tempfile.TemporaryDirectory() as folder:
             executed = execute(source, Path(folder))
         nbformat.write(without_traces(executed), source)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -48,7 +48,7 @@ def test_plots_are_kept_as_pictures(committed):
         for output in kept
         if "image/png" in output.get("data", {})
     ]
-    assert len(pictures) == 6
+    assert len(pictures) == 5
     assert all(picture.startswith(b"\x89PNG") for picture in pictures)
 
 

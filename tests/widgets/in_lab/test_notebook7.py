@@ -33,6 +33,8 @@ def test_click_allows(seven, how):
     cell.wait(".agy-approval button")
     cell.picture("seven_approval")
     if how == "await":
+        cell.wait("button:enabled >> text=Allow once")
+        cell.picture("seven_approval")
         keep_picture("seven_approval", "approval_notebook7")
     cell.click("Allow once")
     assert "Done" in cell.footer()
