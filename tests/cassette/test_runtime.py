@@ -12,6 +12,7 @@ from agy_nb.cassette import CassetteMismatchError, use_cassette
 from agy_nb.protocol.events import Approval, Question
 from agy_nb.testing import ScriptedModel, call, say
 from tests.cassette.scenarios import NO_MODEL, QUESTION, Answering, Setting
+from tests.support.logs import logged
 
 pytestmark = [
     pytest.mark.real,
@@ -76,7 +77,7 @@ async def test_divergence_of_a_tool_is_told_to_whoever_chats(recorded, tmp_path,
     assert str(found.value) == str(told[0])  # what came of it says less
     assert found.value.differs_at == "toolResponse.responseJson.result"
     assert found.value.__cause__ is None
-    assert not caplog.records
+    assert not logged(caplog)
 
 
 async def test_other_configuration_is_told_to_whoever_starts_the_agent(recorded, tmp_path, at):

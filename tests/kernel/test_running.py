@@ -37,7 +37,7 @@ def script(code: str, *, interrupts: int = 0) -> subprocess.CompletedProcess:
                 assert line, process.stderr.read()
                 shown += line
             process.send_signal(2)
-        rest, errors = process.communicate(timeout=20)
+        rest, errors = process.communicate(timeout=45)
     return subprocess.CompletedProcess(command, process.returncode, shown + rest, errors)
 
 

@@ -32,6 +32,7 @@ from agy_nb.testing import (
     think,
 )
 from agy_nb.testing.script.model_turn import FunctionCall
+from tests.support.logs import logged
 
 
 async def test_gemini_streams_each_chunk_and_ends_with_reason_and_usage(client):
@@ -425,7 +426,7 @@ async def test_client_that_goes_before_its_answer_is_no_error(client, monkeypatc
                 await client.events(client.gemini(model))
         await client.events(client.gemini(model))
         assert model.statistics().active == 0
-    assert caplog.records == []
+    assert not logged(caplog)
 
 
 @pytest.mark.parametrize("streaming", [True, False])

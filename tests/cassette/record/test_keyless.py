@@ -9,6 +9,7 @@ from google.antigravity import Agent, LocalAgentConfig, types
 import agy_nb as agy
 from agy_nb.cassette.http import model_recorder as model_side
 from agy_nb.testing import ScriptedModel, say
+from tests.support.logs import logged
 
 pytestmark = [pytest.mark.real, pytest.mark.blocking_allowed]  # the SDK makes its save_dir
 
@@ -111,7 +112,7 @@ async def test_model_that_cannot_be_reached_is_one_line_of_the_log(
         response = await agent.chat("Who are you?")
         await said.wait()
         await response.cancel()
-    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    warnings = logged(caplog, logging.WARNING)
     assert all(record.exc_info is None for record in warnings)
     assert {record.name for record in warnings} == {"agy_nb.cassette"}
     assert "no answer from the model at" in warnings[0].getMessage()
