@@ -320,11 +320,18 @@ def pythons():
     return python
 
 
-# Between two that are tried in every run: `make soak` tries them, too.
-IN_BETWEEN = () if os.environ.get("AGY_SOAK") else ("ipykernel-6.31.0", "ipykernel-7.3.0")
+# The oldest and the newest are tried in every run, and `make soak` tries them all.
+TRIED = (
+    list(ENVIRONMENTS) if os.environ.get("AGY_SOAK") else ["ipykernel-6.17.1", "ipykernel-newest"]
+)
+
+also_on_the_first_7 = pytest.mark.parametrize(
+    "env", [*dict.fromkeys([*TRIED, "ipykernel-7.0.1"])], indirect=True, scope="session"
+)
+"""Ipykernel 7.0 to 7.3 loses requests without `agy_nb.kernel.compat_ipykernel7`."""
 
 
-@pytest.fixture(scope="session", params=[name for name in ENVIRONMENTS if name not in IN_BETWEEN])
+@pytest.fixture(scope="session", params=TRIED)
 def env(request) -> str:
     return request.param
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.kernel.conftest import also_on_the_first_7
+
 pytestmark = [
     pytest.mark.kernel_matrix,
     pytest.mark.timeout(300),  # the first test makes the environments
@@ -20,6 +22,7 @@ def start_turn(kernel, mode, *, before="", after=""):
     return cell, kernel.ready(cell)
 
 
+@also_on_the_first_7
 @modes
 def test_click_is_handled_while_the_cell_runs(kernel, mode):
     cell, button = start_turn(kernel, mode)
@@ -28,6 +31,7 @@ def test_click_is_handled_while_the_cell_runs(kernel, mode):
     assert "CLICKED\ndone" in kernel.text(cell)
 
 
+@also_on_the_first_7
 @modes
 def test_click_over_a_subshell_is_handled_while_the_cell_runs(kernel, env, mode):
     if "6." in env:
@@ -78,6 +82,7 @@ def test_status_is_busy_again_after_a_click(kernel):
     assert states[states.index(("idle", change)) + 1] == ("busy", cell)
 
 
+@also_on_the_first_7
 @modes
 def test_queued_cells_run_afterwards_in_order(kernel, mode):
     cell, button = start_turn(kernel, mode)
@@ -88,6 +93,7 @@ def test_queued_cells_run_afterwards_in_order(kernel, mode):
     assert [kernel.text(one) for one in queued] == [f"cell {n}\n" for n in range(4)]
 
 
+@also_on_the_first_7
 @modes
 def test_cells_sent_together_run_in_order(kernel, mode):
     """Run all: the later cells have arrived before the first one opens the pump."""

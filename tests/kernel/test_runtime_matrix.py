@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.kernel.conftest import in_subshell, subshell_of
+from tests.kernel.conftest import also_on_the_first_7, in_subshell, subshell_of
 
 pytestmark = pytest.mark.kernel_matrix
 
@@ -135,6 +135,7 @@ def asked_in_a_subshell(kernel, env):
     kernel.do("await agy.runtime().close()")
 
 
+@also_on_the_first_7
 def test_runtime_that_a_subshell_asks_for_first_is_the_main_shells(asked_in_a_subshell):
     kernel, subshell = asked_in_a_subshell
     assert kernel.do("print(agy.runtime() is runtime, await agent.chat_text('go'))") == (
@@ -173,6 +174,7 @@ def test_what_is_cancelled_in_a_subshell_is_cancelled(asked_in_a_subshell):
     assert kernel.text(cell) == "cancelled True\ncancelled partial \nTrue 0\n"
 
 
+@also_on_the_first_7
 def test_agents_of_both_shells_work_at_the_same_time(asked_in_a_subshell):
     kernel, subshell = asked_in_a_subshell
     code = "print([await {}.chat_text('wait') for _ in range(3)])"

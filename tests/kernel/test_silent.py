@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kernel.conftest import in_subshell, subshell_of
+from tests.kernel.conftest import also_on_the_first_7, in_subshell, subshell_of
 
 pytestmark = [
     pytest.mark.kernel_matrix,
@@ -56,6 +56,7 @@ def test_first_use_in_a_silent_request_that_others_wait_behind(fresh_kernel, use
     still_hears(kernel)
 
 
+@also_on_the_first_7
 @uses_of_a_subshell
 def test_first_use_in_a_subshell(fresh_kernel, env, use):
     kernel = fresh_kernel()
@@ -83,6 +84,7 @@ def test_first_use_in_a_subshell_while_a_cell_of_the_main_shell_runs(fresh_kerne
     still_hears(kernel)
 
 
+@also_on_the_first_7
 def test_silent_request_is_clicked_while_it_waits(kernel):
     """An extension's set-up may ask for an approval, too."""
     shown = kernel.send(
@@ -112,6 +114,7 @@ def test_interrupt_cancels_a_silent_request(kernel):
     still_hears(kernel)
 
 
+@also_on_the_first_7
 def test_cells_of_a_subshell_do_not_count_as_the_main_shells(kernel, env):
     subshell = subshell_of(kernel, env)
     cell = in_subshell(

@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from tests.kernel.conftest import also_on_the_first_7
+
 pytestmark = [
     pytest.mark.kernel_matrix,
     pytest.mark.timeout(300),  # the first test makes the environments
@@ -82,6 +84,7 @@ def test_click_runs_the_tool_at_once(page, mode):
     assert min(took) < SOON_S
 
 
+@also_on_the_first_7
 @modes
 def test_click_over_a_subshell_runs_the_tool(page, env, mode):
     if "6." in env:
@@ -128,6 +131,7 @@ def test_page_that_is_loaded_anew_finds_the_card(page, mode):
     assert page.reply(cell)["status"] == "ok"
 
 
+@also_on_the_first_7
 def test_request_that_comes_while_a_reply_is_sent_is_heard(kernel, env):
     if "6." in env:
         pytest.skip("ipykernel 6 sends replies through its stream")

@@ -122,10 +122,11 @@ def test_no_payload_changes_the_elements_of_a_card(field):
         assert skeleton(FIELDS[field](payload)) == wanted, payload
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.slow
-def test_nothing_hostile_is_left_of_a_question(payload):
-    assert faults(cards.question_text(AskedQuestion(question=payload))) == []
+def test_nothing_hostile_is_left_of_a_question():
+    for payload in PAYLOADS:
+        html = cards.question_text(AskedQuestion(question=payload))
+        assert faults(html) == [], payload
 
 
 # -- tool calls ------------------------------------------------------------------------------------
