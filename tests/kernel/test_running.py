@@ -181,6 +181,33 @@ def test_second_interrupt_of_a_script_stops_at_once():
     ) == ["stopped"]
 
 
+@pytest.mark.parametrize(("caught", "reported"), [(1, False), (999, True)])
+@pytest.mark.slow
+def test_task_that_resists_its_cancellation_does_not_keep_a_script_from_ending(caught, reported):
+    result = script(f"""
+        import asyncio
+        from agy_nb import kernel as K
+
+        async def resist():
+            for _ in range({caught}):
+                try:
+                    await asyncio.sleep(600)
+                except asyncio.CancelledError:
+                    pass
+            await asyncio.sleep(600)
+
+        async def begin():
+            K.kept = asyncio.create_task(resist())
+            await asyncio.sleep(0)
+
+        K.run(begin())
+        print("end")
+    """)
+    assert (result.returncode, result.stdout) == (0, "end\n")
+    assert ("still runs 2 s after it was cancelled" in result.stderr) == reported
+    assert reported or result.stderr == ""
+
+
 def test_interrupts_while_the_handler_is_taken_away_leave_none_behind():
     """Python's own handler is back, and gets them."""
     assert lines("""

@@ -17,9 +17,12 @@ from typing import Any, TypeVar
 from agy_nb.kernel import environment
 from agy_nb.kernel.kernel_host import current_host
 from agy_nb.kernel.loops.driver import as_coroutine, drive
-from agy_nb.kernel.shutdown import call_at_exit
+from agy_nb.kernel.shutdown import BUDGET_S, call_at_exit
 
 T = TypeVar("T")
+
+_CANCELS = 4
+"""How often a task is cancelled when Python ends."""
 
 
 class ScriptLoop:
@@ -100,8 +103,29 @@ class ScriptLoop:
         current_host().leave()  # while the loop can still run the callbacks
         if self._runner is not None and not self._driven:
             with contextlib.suppress(RuntimeError):
-                self._runner.close()
+                _close(self._runner)
             self._runner = None
+
+
+def _close(runner: asyncio.Runner) -> None:
+    """Cancel the tasks until they end, for `BUDGET_S` at most, and close the loop.
+
+    `asyncio.Runner.close` cancels once and waits without a limit: a task that catches one
+    cancellation would keep the process from ending.
+    """
+    loop = runner.get_loop()
+    for _ in range(_CANCELS):
+        left = asyncio.all_tasks(loop)
+        if loop.is_closed() or not left:
+            runner.close()
+            return
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.wait(left, timeout=BUDGET_S / _CANCELS))
+    for task in asyncio.all_tasks(loop):
+        message = f"the task still runs {BUDGET_S:g} s after it was cancelled, at the end of Python"
+        loop.call_exception_handler({"message": message, "task": task})
+    loop.close()
 
 
 def _terminal_loop() -> asyncio.AbstractEventLoop | None:
