@@ -358,6 +358,7 @@ def test_timeline_of_an_ambiguous_turn_is_refused(sessions, pyplot):
 # -- ways out ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_parquet_gives_the_same_tables_again(sessions, tmp_path):
     sessions.to_parquet(tmp_path / "out")
     sessions.to_parquet(tmp_path / "out")

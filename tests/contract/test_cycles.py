@@ -6,6 +6,8 @@ import ast
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -55,6 +57,7 @@ def cycles(graph: dict[str, set[str]]) -> list[set[str]]:
     return sorted((set(group) for group in groups), key=sorted)
 
 
+@pytest.mark.slow
 def test_no_modules_need_each_other():
     known = modules()
     graph = {name: needed(path, known) - {name, "agy_nb"} for name, path in known.items()}

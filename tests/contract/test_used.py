@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from tests.contract import surface
 
 TESTS = Path(__file__).parents[1]
@@ -19,6 +21,7 @@ def test_uses_are_found_in_code_and_in_cells():
     assert "import" not in found
 
 
+@pytest.mark.slow
 def test_every_public_name_is_used_by_a_test():
     unused = [
         each.name for each in surface.everything() if each.name.rpartition(".")[2] not in used()

@@ -105,6 +105,7 @@ async def test_examples_of_what_is_not_public_run_too(name, notebook, capsys):
     assert not reports, "\n".join(reports)
 
 
+@pytest.mark.slow
 def test_no_example_in_a_docstring_is_left_out():
     """One that is fenced is neither run nor looked at."""
     fenced = [

@@ -4,7 +4,7 @@ import json
 from typing import get_args
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from agy_nb import errors
 from agy_nb.protocol import commands as c, events as e, replies as r, values as v
@@ -162,6 +162,7 @@ CLASSES = [cls for family in FAMILIES for cls in get_args(get_args(family)[0])]
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 @given(data=st.data())
+@settings(max_examples=settings.default.max_examples // 3)  # of each of sixty classes
 def test_what_is_written_is_read_again(cls, data):
     message = data.draw(strategy_for(cls))
     text = encode(message)

@@ -138,6 +138,7 @@ def test_options_have_tables_of_their_own(folder, cache):
 # -- changes are read again --------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_only_new_and_changed_recordings_are_read(folder, cache, read):
     agy.load(folder, cache=cache).usage()
     shutil.rmtree(folder / "late")
@@ -332,6 +333,7 @@ def test_a_folder_that_others_can_write_to_is_not_used(folder, cache):
     assert files_of(cache) == []
 
 
+@pytest.mark.slow
 def test_a_place_that_is_no_folder_gives_no_cache(folder, cache):
     cache.write_text("a file")
     assert_same(agy.load(folder, cache=cache), agy.load(folder, cache=False))

@@ -46,6 +46,7 @@ def assert_same_but_paths(found, expected):
 
 
 @pytest.mark.parametrize("engine", ["pandas", "dask"])
+@pytest.mark.slow
 def test_tables_are_those_of_the_files(bucket, folder, engine, tmp_path):
     found = agy.load(bucket, engine=engine, cache=tmp_path / "cache")
     assert_same_but_paths(found, agy.load(folder, cache=False))

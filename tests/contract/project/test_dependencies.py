@@ -9,6 +9,8 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PROJECT = tomllib.loads(TEXT)["project"]
@@ -51,6 +53,7 @@ def imported_names() -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_every_import_is_declared():
     extras = PROJECT["optional-dependencies"]
     declared = {normal(name) for name in PROJECT["dependencies"]}

@@ -488,6 +488,7 @@ async def test_shipped_recordings_are_all_shown_without_complaint(open_page):
         assert "agy-footer" in page.html, name
 
 
+@pytest.mark.slow
 def test_without_an_event_loop_the_error_says_what_to_do(tmp_path):
     code = f"import agy_nb as agy\nagy.browse({str(tmp_path)!r})"
     result = subprocess.run(
