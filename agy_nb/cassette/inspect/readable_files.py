@@ -13,7 +13,7 @@ from agy_nb.cassette.matching.harness_parts import without_harness_parts
 from agy_nb.cassette.storage.cassette_reader import by_session
 from agy_nb.cassette.storage.format import decode_line
 from agy_nb.cassette.storage.safe_files import read_bytes
-from agy_nb.cassette.storage.shared.model_yaml import to_yaml
+from agy_nb.cassette.storage.shared.model_yaml import expanded_response, to_yaml
 from agy_nb.cassette.storage.shared.vcr_file import interactions_in
 from agy_nb.wire.json_values import object_of
 from agy_nb.wire.stored.frame_changes import FrameRestorer
@@ -51,7 +51,7 @@ def _sessions(raw: bytes) -> list[Any]:
 
 
 def _exchange(made: dict[str, Any]) -> dict[str, Any]:
-    request, response = made["request"], made["response"]
+    request, response = made["request"], expanded_response(made["response"])
     body = request.get("body")
     data = body.get("json") if isinstance(body, dict) else _data(body)
     return {

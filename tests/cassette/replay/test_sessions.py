@@ -30,6 +30,8 @@ from agy_nb.cassette.inspect.session_digests import digest_of
 from agy_nb.cassette.replay.fake_process import FakeProcess
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import WIRE
+from agy_nb.cassette.storage.model_log import read_model
+from agy_nb.cassette.storage.shared.vcr_file import write_vcr
 from agy_nb.errors import InvalidInputError
 from agy_nb.testing import ScriptedModel, call, hang, say
 from tests.cassette.scenarios import (
@@ -616,10 +618,11 @@ async def test_model_seam_needs_a_recording_of_it(tmp_path, at):
         await play(tmp_path / "c", at.config(), "Say hello", seam="model")
 
 
-async def test_vcrpy_opens_what_was_recorded(hello):
+async def test_vcrpy_opens_what_was_recorded(hello, tmp_path):
     import vcr
 
-    with vcr.use_cassette(str(hello / "model.yaml"), record_mode="none") as cassette:
+    write_vcr(tmp_path / "model.yaml", read_model(hello))  # as `cassette export --vcr` does it
+    with vcr.use_cassette(str(tmp_path / "model.yaml"), record_mode="none") as cassette:
         assert len(cassette) == 2
         assert b"Hel" in cassette.responses[0]["body"]["string"]
 

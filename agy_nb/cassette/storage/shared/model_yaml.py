@@ -1,4 +1,4 @@
-"""Read and write `model.yaml`: vcrpy's format, with the bodies of requests as data.
+"""Read and write `model.yaml`: vcrpy's format, with the bodies as data.
 
 Values that requests of one file repeat, such as the earlier messages of a conversation, are written
 once and repeated as aliases of YAML. Values that the requests of other cassettes repeat are in
@@ -13,9 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from agy_nb.cassette.errors import CassetteInvalidError
+from agy_nb.cassette.http.response_fields import CHUNKS
 from agy_nb.cassette.storage.atomic_replace import write_file
 from agy_nb.cassette.storage.safe_files import LARGEST_FILE
 from agy_nb.cassette.storage.shared.compact_bodies import SHARED, compacted, expanded
+from agy_nb.cassette.storage.shared.compact_streams import (
+    compacted_chunks,
+    compacted_events,
+    expanded_chunks,
+    expanded_events,
+)
 from agy_nb.cassette.storage.shared.shared_texts import SharedTexts, turn
 from agy_nb.cassette.storage.shared.vcr_file import (
     VCR_VERSION,
@@ -83,29 +90,65 @@ def _write(file: Path, interactions: list[Interaction], texts: SharedTexts | Non
 def _compacted(
     made: Interaction, texts: SharedTexts | None, repeated: _Repeated, known: dict[str, Any]
 ) -> Interaction:
-    request = made["request"]
+    request, response = made["request"], made["response"]
     body, put = request.get("body"), texts.put if texts else None
     compact = compacted(body, put, known) if isinstance(body, str) else None
     changed = {"headers": repeated.value(request.get("headers"))}
     if compact is not None:
         changed["body"] = repeated.value(compact)
-    return made | {"request": request | changed}
+    return made | {"request": request | changed, "response": _compacted_response(response)}
+
+
+def _compacted_response(response: dict[str, Any]) -> dict[str, Any]:
+    changed: dict[str, Any] = {}
+    if isinstance(chunks := response.get(CHUNKS), list):
+        changed[CHUNKS] = compacted_chunks(chunks)
+    match response.get("body"):
+        case {"string": str(text), **rest} if not rest and (events := compacted_events(text)):
+            changed["body"] = {"events": events}
+    return response | changed
 
 
 def _expanded(item: Any, texts: SharedTexts, sizes: _Sizes, file: Path) -> Any:
-    request = item.get("request") if isinstance(item, dict) else None
-    body = request.get("body") if isinstance(request, dict) else None
-    if not isinstance(request, dict) or not isinstance(body, dict):
+    if not isinstance(item, dict):
         return item
+    request, response = item.get("request"), item.get("response")
+    changed: dict[str, Any] = {}
+    what = "response"
     try:
-        sizes.check(body)
-        return item | {"request": request | {"body": expanded(body, texts.get)}}
+        if isinstance(response, dict):
+            changed["response"] = expanded_response(response, sizes.room)
+            sizes.add(changed["response"])
+        what = "request"
+        if isinstance(request, dict) and isinstance(body := request.get("body"), dict):
+            sizes.check(body)
+            changed["request"] = request | {"body": expanded(body, texts.get)}
     except CassetteInvalidError:
         raise
     except (ValueError, TypeError, RecursionError) as error:
         raise CassetteInvalidError(
-            f"{file} cannot be read: the body of a request: {error}", path=str(file.parent)
+            f"{file} cannot be read: the body of a {what}: {error}", path=str(file.parent)
         ) from error
+    return item | changed
+
+
+def expanded_response(response: dict[str, Any], most: int = LARGEST_FILE) -> dict[str, Any]:
+    """Return a response of `model.yaml` as it was recorded.
+
+    Args:
+        response: The response.
+        most: Most characters of its events.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    changed: dict[str, Any] = {}
+    if isinstance(chunks := response.get(CHUNKS), str):
+        changed[CHUNKS] = expanded_chunks(chunks)
+    match response.get("body"):
+        case {"events": events, **rest} if not rest:
+            changed["body"] = {"string": "".join(expanded_events(events, most))}
+    return response | changed
 
 
 class _Sizes:
@@ -126,6 +169,17 @@ class _Sizes:
         self._total += self._size(body)
         if self._total > LARGEST_FILE:
             raise ValueError(f"the bodies expand to more than {LARGEST_FILE >> 20} MB")
+
+    @property
+    def room(self) -> int:
+        """Return how many characters may still be added."""
+        return LARGEST_FILE - self._total
+
+    def add(self, response: dict[str, Any]) -> None:
+        """Add a response, of which `room` has limited the size."""
+        body = response.get("body")
+        text = body.get("string") if isinstance(body, dict) else None
+        self._total += len(text) if isinstance(text, str) else 0
 
     def _size(self, value: Any) -> int:
         if isinstance(value, str):
