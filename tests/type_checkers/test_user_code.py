@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.contract import surface
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PROGRAM = HERE / "user_program.py"
@@ -110,4 +112,13 @@ def test_the_types_of_all_names_are_known(tmp_path):
         for each in checked
         if not each["isTypeKnown"] or each["isTypeAmbiguous"]
     }
-    assert {name: why for name, why in unknown.items() if name not in OF_THE_SDK} == {}
+    public = {f"{each.value.__module__}.{each.value.__qualname__}" for each in surface.names()}
+    assert {name: why for name, why in unknown.items() if _is_part_of(name, public)} == {}
+    # A new attribute needs its type: `self.began: bool = False`.
+    others = {name: why for name, why in unknown.items() if name not in OF_THE_SDK}
+    assert len(others) < 0.005 * len(checked), others
+
+
+def _is_part_of(name: str, public: set[str]) -> bool:
+    parts = name.split(".")
+    return any(".".join(parts[:end]) in public for end in range(1, len(parts) + 1))

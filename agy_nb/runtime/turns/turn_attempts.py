@@ -60,7 +60,7 @@ class TurnAttempts:
         halt: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         self.may_retry = False
-        self.began = False
+        self.began: bool = False
         self._config = config
         self._quota = quota
         self._state = state

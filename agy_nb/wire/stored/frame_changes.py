@@ -59,7 +59,7 @@ class _Former:
 
     def __init__(self, body: Any, size: int, trajectory: Any) -> None:
         self.body = body
-        self.size = size  # at least the bytes of its JSON
+        self.size: int = size  # at least the bytes of its JSON
         self.trajectory = trajectory
 
 
