@@ -59,7 +59,7 @@ class _Former:
 
     def __init__(self, body: Any, size: int, trajectory: Any) -> None:
         self.body = body
-        self.size: int = size  # at least the bytes of its JSON
+        self.size = size  # at least the bytes of its JSON
         self.trajectory = trajectory
 
 
@@ -69,7 +69,7 @@ class Restored:
     __slots__ = ("size",)
 
     def __init__(self) -> None:
-        self.size = 0
+        self.size: int = 0
 
 
 class SessionFrames:
