@@ -80,7 +80,7 @@ async def test_start_can_be_cancelled_at_every_await(recorded, options):
             assert_nothing_is_open(recorded)
         if work.seen < at:
             break
-    assert cancelled >= 2
+    assert cancelled
 
 
 @pytest.mark.blocking_allowed

