@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from agy_nb.errors import CassetteError
 from agy_nb.protocol.amounts import counted
 from agy_nb.terminal import printable
 
@@ -72,6 +71,7 @@ class LostSessions:
 def _sessions(path: Path) -> int:
     """Return the number of sessions that a header names, 0 if there is none. Reads the disk."""
     from agy_nb.cassette.storage.format.header import read_header
+    from agy_nb.errors import CassetteError
 
     try:
         return len(read_header(path).sessions)

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import yaml
 from google.antigravity.hooks import policy
 
 import agy_nb as agy
 from agy_nb.analysis.loading import load
+from agy_nb.cassette.storage.model_log import read_model
 from agy_nb.testing import (
     ScriptedModel,
     block,
@@ -50,9 +50,8 @@ class Truth(NamedTuple):
 
 def truth(folder: Path, conversations: set[str] | None = None) -> Truth:
     """The tokens of the requests of some trajectories; None for all requests."""
-    data = yaml.load((folder / "model.yaml").read_text(), Loader=yaml.CSafeLoader)
     tokens, exact, requests = 0, True, 0
-    for each in data["interactions"]:
+    for each in read_model(folder):
         named = re.findall(r"Conversation ID: ([0-9a-f]{32})", str(each["request"]["body"]))
         if conversations is not None and not conversations & set(named):
             continue

@@ -120,7 +120,13 @@ async def test_no_key(notebook, capsys, monkeypatch):
     assert "The command exited with code 0." in said
     assert "You skipped the question." in said
     assert "HTTP 400" in said
-    assert said.splitlines()[-1] == "You said: Hello again"
+    _, answer, table = said.rpartition("You said: Hello again\n")
+    assert answer
+    header, *rows = table.splitlines()
+    assert header.split() == ["turn_id", "total_tokens", "cost_usd"]
+    costs = [row.split()[-1] for row in rows]
+    assert costs.pop(-2) == "<NA>"  # the turn that failed
+    assert all(float(cost) > 0 for cost in costs)
 
 
 def test_no_key_lists_the_prompts_of_the_echo_model():

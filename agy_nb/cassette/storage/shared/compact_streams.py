@@ -24,8 +24,10 @@ from typing import Any
 from agy_nb.cassette.storage.safe_files import LARGEST_FILE
 
 _END = re.compile(r"(\r?\n\r?\n)")
-_VALUE = re.compile(r'"(?:[^"\\]++|\\.)*+"\s*:|("(?:[^"\\]++|\\.)*+"|-?\d[\d.eE+-]*+)')
-"""A key of a JSON object, or a value in the group."""
+_VALUE = re.compile(
+    r'"(?:[^"\\]++|\\.)*+"\s*:|("(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|-?\d[\d.eE+-]*+)', re.DOTALL
+)
+"""A key of a JSON object, or a value in the group. A text without an end goes to the end."""
 _FIRST = ("data:", "event:", ":")
 """How a stream of events begins."""
 
