@@ -102,12 +102,16 @@ class SessionFrames:
             size: Bytes of its line.
         """
         for kind in frame:
+            self._last = frame
             body = frame[kind]
             trajectory = body.get(TRAJECTORY_ID) if type(body) is dict else None
+            former = self._of_kind.get(kind)
+            if former is not None and former.trajectory == trajectory:  # most frames
+                former.body, former.size = body, size
+                return
             self._of_kind[kind] = former = _Former(body, size, trajectory)
             if type(trajectory) is str:
                 self._of_trajectory[kind, trajectory] = former
-            self._last = frame
             return
 
     def changed(self, line: Line, size: int) -> Frame:
