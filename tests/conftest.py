@@ -21,7 +21,7 @@ import pytest_timeout
 from blockbuster import BlockBuster
 from hypothesis import Phase, settings
 
-from tests.processes import children, end_new_children, threads_left
+from tests.processes import children, end_new_children, forgotten_pipes, threads_left
 from tests.support.loaded import load_package
 
 if TYPE_CHECKING:
@@ -227,6 +227,13 @@ def _watched_modules() -> list[ModuleType]:
 
 class NetworkBlockedError(RuntimeError):
     """A test reached for a host that is not this machine."""
+
+
+@pytest.fixture
+def sdk_alone() -> Iterator[None]:
+    """For tests of the SDK's own agents, which leave the pipes of their harness open."""
+    with forgotten_pipes():
+        yield
 
 
 @pytest.fixture(autouse=True)

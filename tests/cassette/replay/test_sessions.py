@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import importlib.metadata
 import itertools
 import json
@@ -10,7 +9,6 @@ import re
 import shutil
 import threading
 import time
-import warnings
 
 import pytest
 from blockbuster import blockbuster_ctx
@@ -44,6 +42,7 @@ from tests.cassette.scenarios import (
     talk,
     turn,
 )
+from tests.processes import forgotten_pipes
 
 pytestmark = [
     pytest.mark.real,
@@ -51,15 +50,6 @@ pytestmark = [
     pytest.mark.blocking_allowed,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
-
-
-@contextlib.contextmanager
-def forgotten_pipes():
-    """Collect the pipes that the SDK leaves to the garbage collector here, where we expect it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        yield
-        gc.collect()
 
 
 async def record(scenario, path, folder, **options):

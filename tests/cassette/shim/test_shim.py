@@ -42,6 +42,7 @@ from tests.processes import output_of
 pytestmark = [
     pytest.mark.blocking_allowed,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.usefixtures("sdk_alone"),
 ]
 
 ROOT = Path(__file__).parents[3]

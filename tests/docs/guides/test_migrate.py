@@ -40,7 +40,7 @@ def test_names_of_the_agent_exist(page):
         assert hasattr(agy, name), name
 
 
-async def test_sdk(notebook, capsys):
+async def test_sdk(sdk_alone, notebook, capsys):
     await pages.run("migrate/sdk.md", notebook)
     out = capsys.readouterr().out
     for city in ("Paris", "Rome", "Oslo"):
