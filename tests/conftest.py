@@ -140,7 +140,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         item.ihook.pytest_timeout_set_timer(item=item, settings=limit)
 
 
-# What is made while tests are collected stays: each look of the collector at it would take long.
+# The collector would spend seconds on modules and tests that are loaded now and kept to the end.
 gc.disable()
 
 

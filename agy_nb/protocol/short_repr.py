@@ -178,7 +178,7 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         text = value
     elif isinstance(value, bytes | bytearray):
-        text = f"{len(value):,} bytes"
+        text = counted(len(value), "byte")
     elif isinstance(value, dict | list):
         text = json.dumps(value, ensure_ascii=False, default=repr)
         if len(text) > _ONE_LINE:

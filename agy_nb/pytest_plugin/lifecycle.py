@@ -172,12 +172,12 @@ class CassetteContext:
         from agy_nb.cassette import CassetteBusyError, use_cassette
         from agy_nb.cassette.record_modes import check_mode
 
+        if request.shared_in is not None and self._mode(request) in ("all", "rewrite"):
+            note_replaced(self._item, request.path)
         deadline = time.monotonic() + (_BUSY_S if _is_worker(self._item.config) else 0)
         while True:
             try:
                 mode = check_mode(self._mode(request))
-                if request.shared_in is not None and mode in ("all", "rewrite"):
-                    note_replaced(self._item, request.path)
                 cassette = use_cassette(request.path, mode, **request.options)
                 return cassette.__enter__()
             except TypeError as error:

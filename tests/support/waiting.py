@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 async def until(condition: Callable[[], object]) -> None:
     """Let the loop go on until something holds, at most 20 seconds."""
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - there is no event to wait for
+        while not condition():  # noqa: ASYNC110 - a condition of any kind has no event
             await asyncio.sleep(0)

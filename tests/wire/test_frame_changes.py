@@ -1,4 +1,4 @@
-"""Changes in the place of frames: what is left out comes back exactly, or is refused."""
+"""Lines that hold only the changes of a frame: the whole frame is restored exactly, or refused."""
 
 import json
 

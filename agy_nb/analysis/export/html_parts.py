@@ -11,27 +11,28 @@ UNKNOWN = "n/a"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1) -> str:
-    """Return a table; the first columns are texts, the others numbers."""
+    """Return a table for a page; the first columns are texts, the others numbers."""
+    return _table(head, rows, texts, box="class='wide'")
 
+
+def notebook_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1) -> str:
+    """Return a table for a notebook, which would align texts to the right."""
+    box, left = "style='overflow-x:auto'", " style='text-align:left'"
+    return _table(head, rows, texts, box=box, text=left)
+
+
+def _table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], texts: int, *, box: str, text: str = ""
+) -> str:
     def row(cells: Sequence[str], tag: str) -> str:
-        kinds = ["" if place < texts else " class='n'" for place in range(len(cells))]
+        kinds = [text if place < texts else " class='n'" for place in range(len(cells))]
         return "".join(
             f"<{tag}{kind}>{escape(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True)
         )
 
     body = "".join(f"<tr>{row(cells, 'td')}</tr>" for cells in rows)
     top = f"<thead><tr>{row(head, 'th')}</tr></thead>"
-    return f"<div class='wide'><table>{top}<tbody>{body}</tbody></table></div>"
-
-
-def notebook_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1) -> str:
-    """Return a table for a notebook, which would align texts to the right."""
-    html = table(head, rows, texts=texts).replace(
-        "<div class='wide'>", "<div style='overflow-x:auto'>"
-    )
-    for tag in ("th", "td"):
-        html = html.replace(f"<{tag}>", f"<{tag} style='text-align:left'>")
-    return html
+    return f"<div {box}><table>{top}<tbody>{body}</tbody></table></div>"
 
 
 def at_least(text: str, low: Any) -> str:

@@ -269,6 +269,8 @@ def new_client(aiohttp: Any) -> Any:
     """Return an `aiohttp.ClientSession` that passes on what a model sends."""
     trust = _SystemTrust(ssl.PROTOCOL_TLS_CLIENT)
     trust.set_alpn_protocols(("http/1.1",))
+    if sys.version_info >= (3, 13):  # as `ssl.create_default_context`, which aiohttp would call
+        trust.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=trust),
         timeout=aiohttp.ClientTimeout(total=None), auto_decompress=False, trust_env=True,

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from typing import Self
 
+from agy_nb.protocol.amounts import counted
 from agy_nb.runtime.turns.response import Response
 
 
@@ -33,7 +34,8 @@ class TurnStream:
         return self._turns.popleft()
 
     def __repr__(self) -> str:
-        return f"<TurnStream: {len(self._turns)} turns to read{', ended' if self._over else ''}>"
+        turns = counted(len(self._turns), "turn")
+        return f"<TurnStream: {turns} to read{', ended' if self._over else ''}>"
 
     def add(self, response: Response) -> None:
         """Add a turn that begins."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from agy_nb.protocol.amounts import tokens_text
+from agy_nb.protocol.amounts import counted, tokens_text
 from agy_nb.protocol.events import Question, TrajectoryState, TurnKind, TurnState, Waiting
 from agy_nb.protocol.values import (
     Answer,
@@ -48,7 +48,7 @@ def _prompt_part(part: TextPart | MediaPart | SlashCommandPart) -> str:
     if isinstance(part, TextPart):
         return plain(part.text)
     if isinstance(part, MediaPart):
-        words = f"{part.kind}, {part.mime_type}, {len(part.data):,} bytes"
+        words = f"{part.kind}, {part.mime_type}, {counted(len(part.data), 'byte')}"
         return badge("off", f"{words}: {part.description}" if part.description else words)
     return badge("off", f"/{part.name}")
 

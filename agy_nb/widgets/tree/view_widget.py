@@ -22,10 +22,6 @@ from agy_nb.widgets.response.style_sheet import style
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_STATIC = Path(__file__).parents[1] / "static"
-
-if TYPE_CHECKING:
-
     class WidgetBase(traitlets.HasTraits):
         """The parts of `anywidget.AnyWidget` that a user may need."""
 
@@ -72,6 +68,8 @@ if TYPE_CHECKING:
 
 else:
     WidgetBase = anywidget.AnyWidget
+
+_STATIC = Path(__file__).parents[1] / "static"
 
 
 class ViewWidget(WidgetBase):

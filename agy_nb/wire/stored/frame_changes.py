@@ -150,8 +150,8 @@ class SessionFrames:
         """Return the number and the time of the last frame.
 
         Raises:
-            ValueError: It has none.
-            LookupError: It has none, or there is no frame.
+            ValueError: Its number or its time is not a whole number.
+            LookupError: No frame came before, or it has no number or no time.
         """
         if self._last is not None:
             self._number, self._moment = int(self._last[SEQUENCE]), int(self._last[TIMESTAMP])

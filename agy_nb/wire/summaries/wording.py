@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from agy_nb.protocol.amounts import tokens_text
+from agy_nb.protocol.amounts import counted, tokens_text
 from agy_nb.protocol.values import (
     Answer,
     AskedQuestion,
@@ -52,7 +52,7 @@ def prompt_text(prompt: Prompt) -> str:
     parts = []
     for part in prompt:
         if isinstance(part, MediaPart):
-            parts.append(f"[{part.mime_type}, {len(part.data):,} bytes]")
+            parts.append(f"[{part.mime_type}, {counted(len(part.data), 'byte')}]")
         elif isinstance(part, SlashCommandPart):
             parts.append(f"/{part.name}")
         else:

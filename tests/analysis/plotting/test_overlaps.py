@@ -21,16 +21,6 @@ NAMES = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _no_screen(monkeypatch):
-    monkeypatch.setenv("MPLBACKEND", "Agg")
-    from matplotlib import pyplot as plt
-
-    plt.switch_backend("Agg")
-    yield
-    plt.close("all")
-
-
 def timeline(rows: int) -> Chart:
     """A chart with four neighbouring spans per row."""
     places = [(row, number) for row in range(rows) for number in range(len(NAMES))]

@@ -27,16 +27,6 @@ CHARTS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _no_screen(monkeypatch):
-    monkeypatch.setenv("MPLBACKEND", "Agg")
-    from matplotlib import pyplot as plt
-
-    plt.switch_backend("Agg")
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def sessions(tmp_path):
     """A session with a tool, a question to the user, a subagent and a turn that was cancelled."""

@@ -409,3 +409,5 @@ def test_composer_of_an_agent_that_ended_takes_nothing(lab):
     assert box.input_value() == "a draft"
     assert barriers(lab, panel, "chat_ended") == []
     panel.picture("chat_ended")
+    with looking(lab, dark=True, size={"width": 700, "height": 900}):
+        panel.picture("chat_ended_dark")
