@@ -10,8 +10,17 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from agy_nb.cassette.redaction.rules import value_shapes
+from agy_nb.cassette.redaction.rules.acceptance import (
+    accepts,
+    accepts_alone,
+    accepts_in_environment,
+    accepts_in_query,
+    accepts_in_sentence,
+    accepts_option,
+    is_expression,
+)
 from agy_nb.cassette.redaction.rules.field_names import Strength, strength
+from agy_nb.cassette.redaction.rules.value_shapes import is_mixed
 
 _KEYWORD = re.compile(
     r"pass|pwd|secret|token|key|cred|auth|cookie|jwt|sig|salt|pepper|sess|sid|csrf|xsrf|psk|pw|pat|dsn"
@@ -102,7 +111,7 @@ def _beside(
     before = text[start - 1] if start else ""
     if before in "<:" and (match := _ELEMENT.match(text, end)):
         value = match["v"].strip()
-        if _accepts(value, power, quoted=True):
+        if accepts(value, power, quoted=True):
             begin = match.start("v") + match["v"].index(value)
             yield begin, begin + len(value)
         return
@@ -111,7 +120,7 @@ def _beside(
         found = _paired(text, end, power)
     if found is None and name.startswith("-") and (match := _OPTION.match(text, end)):
         value = _value(text, match.end(), line=False, query=False)
-        if value and _is_option(text[value.start : value.end], power, quoted=value.quoted):
+        if value and accepts_option(text[value.start : value.end], power, quoted=value.quoted):
             found = value.start, value.end
     if found is None:
         found = _said(text, name, end, power)
@@ -122,52 +131,61 @@ def _beside(
 def _assigned(
     text: str, name: str, start: int, end: int, power: Strength
 ) -> tuple[int, int] | None:
+    """A value after a separator: `key = "..."`, `key: ...`, `?key=...`, `export KEY=...`."""
     match = _SEPARATOR.match(text, end)
     if match is None:
         return None
-    query = start > 0 and text[start - 1] in "?&#;" and match["s"] == "="
-    line_start = text.rfind("\n", max(0, start - 120), start) + 1 if not query else start
-    whole = not query and _LINE.fullmatch(text, line_start, start) is not None
-    spaced = match.end() - match.start() > len(match["s"])
-    line = whole and match["s"] == "=" and (not spaced or not name.isidentifier())
-    value = _value(text, match.end(), line=line or (whole and match["s"] == ":"), query=query)
+    separator = match["s"]
+    query = separator == "=" and start > 0 and text[start - 1] in "?&#;"
+    first = not query and _begins_line(text, start)
+    spaced = match.end() - match.start() > len(separator)
+    line = first and separator == "=" and (not spaced or not name.isidentifier())
+    value = _value(text, match.end(), line=line or (first and separator == ":"), query=query)
     if value is None:
         return None
     found = text[value.start : value.end]
     if value.quoted:
-        accepted = _accepts(found, power, quoted=True)
-    elif match["s"].startswith("==") or ("=" in found and "cookie" in name.lower()):
-        accepted = False  # a comparison with another name
-    elif text[value.end : value.end + 1] in ("(", "[") or _is_expression(found, line=line):
+        accepted = accepts(found, power, quoted=True)
+    elif _is_compared(name, separator, found) or _is_code(text, value, line=line):
         accepted = False
     elif query:
-        accepted = len(found) >= 6 and (
-            (value_shapes.is_random(found) and len(found) >= 12)
-            or (power is Strength.PASSWORD and not value_shapes.is_placeholder(found))
-            or (power > Strength.WEAK and value_shapes.is_mixed(found))
-        )
+        accepted = accepts_in_query(found, power)
     elif line and _UPPER.fullmatch(name) and power > Strength.WEAK:
-        accepted = (
-            _accepts(found, power, quoted=False)
-            or (len(found) >= 8 and found.isalpha() and not value_shapes.is_placeholder(found))
-            or (power == Strength.PASSWORD and value_shapes.is_simple_password(found))
-        )
+        accepted = accepts_in_environment(found, power)
     else:
-        rest = text[value.end : value.end + 2]
-        alone = whole and (not rest or rest[0] in "\r\n" or rest.isspace())
-        accepted = _accepts(found, power, quoted=False) or (
-            alone
-            and power == Strength.PASSWORD
-            and (value_shapes.is_simple_password(found) or (found.isalpha() and len(found) >= 15))
-        )
+        alone = first and _ends_line(text, value.end)
+        accepted = accepts(found, power, quoted=False) or (alone and accepts_alone(found, power))
     return (value.start, value.end) if accepted else None
+
+
+def _begins_line(text: str, start: int) -> bool:
+    """Whether only words such as `export`, or the place of a search result, are before a name."""
+    line_start = text.rfind("\n", max(0, start - 120), start) + 1
+    return _LINE.fullmatch(text, line_start, start) is not None
+
+
+def _ends_line(text: str, end: int) -> bool:
+    rest = text[end : end + 2]
+    return not rest or rest[0] in "\r\n" or rest.isspace()
+
+
+def _is_compared(name: str, separator: str, found: str) -> bool:
+    """Whether a name is compared with another one, or a cookie holds pairs of its own."""
+    return separator.startswith("==") or ("=" in found and "cookie" in name.lower())
+
+
+def _is_code(text: str, value: _Value, *, line: bool) -> bool:
+    """Whether a value without quotes is a call, an index or another piece of a program."""
+    if text[value.end : value.end + 1] in ("(", "["):
+        return True
+    return is_expression(text[value.start : value.end], line=line)
 
 
 def _paired(text: str, end: int, power: Strength) -> tuple[int, int] | None:
     """A name in one place and its value in the next: `{"key": "password", "value": ...}`."""
     if match := _CLOSED.match(text, end):
         value = match["v"].strip()
-        if _accepts(value, power, quoted=True):
+        if accepts(value, power, quoted=True):
             begin = match.start("v") + match["v"].index(value)
             return begin, begin + len(value)
     for expression in (_PAIR, _COMMA):
@@ -176,10 +194,10 @@ def _paired(text: str, end: int, power: Strength) -> tuple[int, int] | None:
             if value is None:
                 continue
             found = text[value.start : value.end]
-            if expression is _COMMA and not (value_shapes.is_mixed(found) and len(found) >= 6):
+            if expression is _COMMA and not (is_mixed(found) and len(found) >= 6):
                 continue
-            plain = value.quoted or not _is_expression(found, line=False)
-            if plain and _accepts(found, power, quoted=value.quoted):
+            plain = value.quoted or not is_expression(found, line=False)
+            if plain and accepts(found, power, quoted=value.quoted):
                 return value.start, value.end
     return None
 
@@ -187,39 +205,32 @@ def _paired(text: str, end: int, power: Strength) -> tuple[int, int] | None:
 def _said(text: str, name: str, end: int, power: Strength) -> tuple[int, int] | None:
     """In a call, in SQL, and in a sentence: `setPassword("...")`, `PASSWORD '...'`, `is ...`."""
     if (match := _CALL.match(text, end)) and not _ASKS.match(name):
-        value = _value(text, match.end(), line=False, query=False)
-        if value and value.quoted and power > Strength.WEAK:
-            found = text[value.start : value.end]
-            if len(found) >= 6 and _accepts(found, power, quoted=True) and not found.isalpha():
-                return value.start, value.end
-        return None
+        return _in_call(text, match.end(), power)
     if match := _IS.match(text, end):
-        value = _value(text, match.end(), line=False, query=False)
-        if value is None:
-            return None
-        stop = value.end
-        while not value.quoted and stop > value.start and text[stop - 1] in _TRAILING:
-            stop -= 1
-        found = text[value.start : stop]
-        least = 6 if match[0].strip() else 8
-        if (
-            len(found) < least
-            or _is_expression(found, line=False)
-            or value_shapes.is_known_form(found)
-        ):
-            return None
-        if power is Strength.WEAK:
-            plain = len(found) >= 20 and found.isalnum() and value_shapes.is_simple_password(found)
-            return (value.start, stop) if plain and value_shapes.is_random(found) else None
-        digits = sum(map(str.isdigit, found))
-        likely = value_shapes.is_random(found) or (
-            value_shapes.is_mixed(found)
-            and power == Strength.PASSWORD
-            and digits > 0
-            and least == 6
-        )
-        return (value.start, stop) if likely else None
+        return _in_sentence(text, match.end(), power, has_verb=bool(match[0].strip()))
     return None
+
+
+def _in_call(text: str, at: int, power: Strength) -> tuple[int, int] | None:
+    """An argument of a call."""
+    value = _value(text, at, line=False, query=False)
+    if value is None or not value.quoted or power is Strength.WEAK:
+        return None
+    found = text[value.start : value.end]
+    accepted = len(found) >= 6 and accepts(found, power, quoted=True) and not found.isalpha()
+    return (value.start, value.end) if accepted else None
+
+
+def _in_sentence(text: str, at: int, power: Strength, *, has_verb: bool) -> tuple[int, int] | None:
+    """A value in a sentence, after `is` or another verb or right after the name."""
+    value = _value(text, at, line=False, query=False)
+    if value is None:
+        return None
+    stop = value.end
+    while not value.quoted and stop > value.start and text[stop - 1] in _TRAILING:
+        stop -= 1
+    accepted = accepts_in_sentence(text[value.start : stop], power, has_verb=has_verb)
+    return (value.start, stop) if accepted else None
 
 
 def _value(text: str, at: int, *, line: bool, query: bool) -> _Value | None:
@@ -259,50 +270,3 @@ def _closing(text: str, quote: str, at: int) -> int:
     while end > at and text[end - 1] == "\\" and text[end - 2] != "\\":
         end = text.find(quote, end + 1, limit)
     return max(end, 0)
-
-
-def _accepts(found: str, power: Strength, *, quoted: bool) -> bool:
-    found = found[:400]
-    if power == Strength.WEAK:
-        return (
-            len(found) >= 12
-            and value_shapes.is_random(found)
-            and not value_shapes.is_known_form(found)
-        )
-    if value_shapes.is_random(found) and not (quoted and power == Strength.PASSWORD):
-        return not value_shapes.is_digest_or_date(found)
-    if not quoted:
-        if len(found) < 6 or value_shapes.is_placeholder(found):
-            return False
-        return value_shapes.is_mixed(found) and not value_shapes.is_known_form(found)
-    if power == Strength.PASSWORD:
-        return value_shapes.is_chosen(found)
-    return len(found) >= 6 and value_shapes.is_mixed(found) and not value_shapes.is_prose(found)
-
-
-def _is_option(found: str, power: Strength, *, quoted: bool) -> bool:
-    if quoted:
-        return _accepts(found, power, quoted=True)
-    return _accepts(found, power, quoted=False) and not _is_expression(found, line=True)
-
-
-def _is_expression(found: str, *, line: bool) -> bool:
-    """Whether a value without quotes is a piece of a program."""
-    if (
-        value_shapes.CALL.search(found)
-        or found[0] in "([{$%<*&!@\\|"
-        or strength(found) > Strength.WEAK
-    ):
-        return not (
-            line
-            and found[0] in "$%*&!@"
-            and len(found) >= 8
-            and "{" not in found
-            and "(" not in found
-            and any(map(str.isdigit, found))
-        )
-    if value_shapes.IDENTIFIER.fullmatch(found) and (
-        "." in found or "::" in found or "->" in found
-    ):
-        return not any(value_shapes.is_random(part) for part in re.split(r"\.|::|->", found))
-    return False

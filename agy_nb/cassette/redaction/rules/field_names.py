@@ -99,30 +99,56 @@ class Strength(IntEnum):
 @lru_cache(maxsize=8192)
 def strength(name: str) -> Strength:
     """Say what a name says about its value."""
-    words = [word.lower() for word in _WORDS.findall(name)]
-    if (
-        not words or "thought" in words or "thinking" in words
-    ):  # a thought's signature is the model's
+    words = _words_of(name)
+    if not words:
         return Strength.NONE
-    while len(words) > 1 and words[-1].isdigit():
-        words.pop()
     if name.isupper() and words[-1] == "pat":
         return Strength.STRONG
-    last, pairs = words[-1], set(itertools.pairwise(words))
-    strong, weak = pairs & _STRONG_PAIRS, pairs & _WEAK_PAIRS
-    if last in _ABOUT and pairs.isdisjoint(_WEAK_PAIRS) and words[-2:] != ["key", "id"]:
+    pairs = set(itertools.pairwise(words))
+    if _is_about_secret(words, pairs):
         return Strength.NONE
-    if not _PASSWORDS.isdisjoint(words) or last.endswith(("password", "passwd", "passphrase")):
+    if _is_password(words):
         return Strength.PASSWORD
-    if not _SECRETS.isdisjoint(words) or strong or last.endswith(_GLUED):
+    if _is_strong(words, pairs):
         return Strength.STRONG
-    if last == "token" and len(words) > 1 and words[-2] in _TOKENS:
-        return Strength.STRONG
-    if last in ("pass", "pw", "dsn") and len(words) > 1:
-        return Strength.STRONG
-    if not _WEAK.isdisjoint(words[-2:]) or weak:
-        return Strength.WEAK
-    return Strength.WEAK if last in ("key", "keys") and len(words) > 1 else Strength.NONE
+    return Strength.WEAK if _is_weak(words, pairs) else Strength.NONE
+
+
+def _words_of(name: str) -> list[str]:
+    """Split a name, without the numbers at its end; a thought's signature has no words here."""
+    words = [word.lower() for word in _WORDS.findall(name)]
+    if "thought" in words or "thinking" in words:  # the model's own
+        return []
+    while len(words) > 1 and words[-1].isdigit():
+        words.pop()
+    return words
+
+
+def _is_about_secret(words: list[str], pairs: set[tuple[str, str]]) -> bool:
+    return words[-1] in _ABOUT and pairs.isdisjoint(_WEAK_PAIRS)
+
+
+def _is_password(words: list[str]) -> bool:
+    if not _PASSWORDS.isdisjoint(words):
+        return True
+    return words[-1].endswith(("password", "passwd", "passphrase"))
+
+
+def _is_strong(words: list[str], pairs: set[tuple[str, str]]) -> bool:
+    last = words[-1]
+    if not _SECRETS.isdisjoint(words) or not pairs.isdisjoint(_STRONG_PAIRS):
+        return True
+    if last.endswith(_GLUED):
+        return True
+    if last == "token":
+        return len(words) > 1 and words[-2] in _TOKENS
+    return last in ("pass", "pw", "dsn") and len(words) > 1
+
+
+def _is_weak(words: list[str], pairs: set[tuple[str, str]]) -> bool:
+    if not _WEAK.isdisjoint(words[-2:]) or not pairs.isdisjoint(_WEAK_PAIRS):
+        return True
+    return words[-1] in ("key", "keys") and len(words) > 1
 
 
 def is_secret_name(name: str) -> bool:
