@@ -8,10 +8,14 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sphinx import addnodes
+
 if TYPE_CHECKING:
+    from docutils import nodes
     from sphinx.application import Sphinx
 
 _here = Path(__file__).parent
+_search_words = tomllib.loads((_here / "search_words.toml").read_text(encoding="utf-8"))
 for _notebook in _here.parent.glob("notebooks/*.ipynb"):  # pages must lie below this folder
     shutil.copyfile(_notebook, _here / _notebook.name)
 
@@ -38,6 +42,7 @@ html_sidebars = {"**": ["globaltoc.html"]}  # every page, below the captions of 
 html_static_path = ["_static"]
 html_extra_path = ["llms.txt"]  # for assistants; made by tests.docs.llms_page
 html_css_files = ["site.css"]
+html_search_scorer = str(_here / "search_scorer.js")
 html_show_sourcelink = False
 
 
@@ -62,6 +67,14 @@ def _markdown_to_rst(
     lines[:] = "\n".join(lines).split("\n")
 
 
+def _add_search_words(app: Sphinx, page: nodes.document, name: str) -> None:
+    """Add invisible index entries, which the search ranks above titles and texts."""
+    del app
+    entries = [("single", word, "", "main", None) for word in _search_words.get(name, ())]
+    page.insert(0, addnodes.index(entries=entries))
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    app.connect("doctree-resolved", _add_search_words)
     app.connect("autodoc-process-docstring", _markdown_to_rst, priority=100)  # before napoleon
