@@ -56,7 +56,7 @@ def load_env(path: str | os.PathLike[str] = ".env") -> tuple[str, ...]:
         if value is not None
     }
     # Known before they are set: an agent that works right now may read them at once.
-    from agy_nb.cassette.redaction.environment_values import learn_variables
+    from agy_nb.cassette.redaction.known.environment_values import learn_variables
 
     learn_variables(in_file)
     before = set(os.environ)

@@ -149,7 +149,7 @@ class SdkSession:
             await run_in_thread(temporary_folders.remove, self._config.save_dir)
 
     async def _open_harness(self) -> None:
-        gone_back = beginning_of(self._late_notes)
+        gone_back = beginning_of(self._late_notes) if self._late_notes else None
         options = replace(self._options, begins=gone_back) if gone_back else self._options
         self._harness_or_none = harness = await HarnessConnection.open(
             self._config, self._on_event, self._on_activity, options, self._state

@@ -13,7 +13,7 @@ from agy_nb.cassette.matching.placeholders import Placeholders
 from agy_nb.cassette.matching.text_diff import diff_of
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.http.sse_events import clean_stream
-from agy_nb.cassette.redaction.known_values import KnownValues
+from agy_nb.cassette.redaction.known.known_values import KnownValues
 from agy_nb.cassette.shim.handshake import parse_greeting
 from agy_nb.cassette.storage.format import WireRecord, decode_line, encode_line
 from agy_nb.errors import InvalidMessageError

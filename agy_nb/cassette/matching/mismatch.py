@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from agy_nb.cassette import remedies as r
 from agy_nb.cassette.errors import CassetteMismatchError
@@ -42,6 +43,7 @@ _MATCHER = {
 }
 
 
+@dataclass(slots=True)
 class Reporter:
     """Makes the errors of one session.
 
@@ -53,10 +55,9 @@ class Reporter:
         has_decided: Whether a request for an approval or an answer was answered by the recording.
     """
 
-    def __init__(self, path: str, session: int) -> None:
-        self._path = path
-        self._session = session
-        self.has_decided = False
+    _path: str
+    _session: int
+    has_decided: bool = False
 
     def _error(
         self,

@@ -8,21 +8,19 @@ user's own rules.
 from __future__ import annotations
 
 from agy_nb.cassette.redaction.finder import find_secrets
-from agy_nb.cassette.redaction.redactor import (
+from agy_nb.cassette.redaction.known.machine_places import (
     HOME,
     OS,
     OWN_MARKS,
-    SECRET,
     TEMP,
     TEST_FOLDER,
     TEST_RUN,
-    Redactor,
     local_places,
-    mark,
     replay_places,
     use_test_folder,
 )
-from agy_nb.cassette.redaction.split_text import TextSpan
+from agy_nb.cassette.redaction.redactor import Redactor
+from agy_nb.cassette.redaction.split_text import SECRET, TextSpan, mark
 from agy_nb.cassette.redaction.user_rules import Rule
 from agy_nb.wire.path_map import MARK
 

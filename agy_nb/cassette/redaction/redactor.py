@@ -15,60 +15,22 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import cached_property, partial
+from functools import partial
 from itertools import chain
-from pathlib import Path
-from typing import Any
 
-from agy_nb.cassette.redaction.environment_values import Learner
-from agy_nb.cassette.redaction.finder import find_secrets, replaced
 from agy_nb.cassette.redaction.http.http_bodies import clean_body
 from agy_nb.cassette.redaction.http.json_parts import JsonPart, parts_of
-from agy_nb.cassette.redaction.known_values import KnownValues
-from agy_nb.cassette.redaction.rules.field_names import (
-    Strength,
-    harmless_header,
-    secret_values,
-    strength,
-)
-from agy_nb.cassette.redaction.rules.value_shapes import is_learnable, is_random, is_sentence
-from agy_nb.cassette.redaction.split_text import TextSpan, merged
-from agy_nb.cassette.redaction.user_rules import RULE, Rule, UserRules
+from agy_nb.cassette.redaction.json_redactor import JsonRedactor
+from agy_nb.cassette.redaction.known.environment_values import Learner
+from agy_nb.cassette.redaction.rules.field_names import secret_values
+from agy_nb.cassette.redaction.split_text import TextSpan
+from agy_nb.cassette.redaction.text_redactor import REMEMBERED, TextRedactor
+from agy_nb.cassette.redaction.user_rules import Rule, UserRules
 from agy_nb.cassette.storage.format import Frame, WireRecord
-from agy_nb.wire.frames import MIME_TYPE, STRING_VALUE
-from agy_nb.wire.json_values import dump_like, embedded_json
-from agy_nb.wire.path_map import MARK, MARK_START, PathMap
 from agy_nb.wire.stored.literal_marks import literal_value
 
-_SECRET_MAPS = {"headers", "httpheaders", "http_headers"}
-_ENVIRONMENTS = {"env", "environ", "environment"}
-_DEPTH = 60
-_REMEMBERED = 4000
 _LONG = 1000
 """Characters from which a document is redacted in parts."""
-_PASSES = 4
-"""Times that a text is looked at again after something was taken out of it."""
-_SCHEMA_TYPES = frozenset({"string", "object", "array", "number", "integer", "boolean", "null"})
-_VALUES_OF_SCHEMAS = frozenset({"default", "const", "example", "examples"})
-_MEDIA = re.compile(r"(?i)(?:image|audio|video|font)/|application/(?:pdf|octet-stream|zip)")
-_MEDIA_DATA = frozenset({"data", "content", "bytes", "base64"})
-
-
-def mark(kind: str) -> str:
-    """Return the mark that replaces something removed."""
-    return "{{agy:" + kind + "}}"
-
-
-HOME, TEMP, SECRET, OS = mark("home"), mark("tmp"), mark("secret"), mark("os")
-MEDIA = mark("media")
-TEST_RUN, TEST_FOLDER = mark("basetemp"), mark("tmppath")
-OWN_MARKS = frozenset({HOME, TEMP, OS, TEST_RUN, TEST_FOLDER})
-"""Marks that a replay replaces by folders of its own machine; it keeps all others."""
-
-
-def _holds_value(item: Any) -> bool:
-    """Whether a named value is text, as such or as protobuf writes it."""
-    return isinstance(item, str) or (isinstance(item, dict) and item.keys() == {STRING_VALUE})
 
 
 class Redactor:
@@ -93,29 +55,31 @@ class Redactor:
         media: bool = True,
         allow: Iterable[str | re.Pattern[str]] = (),
     ) -> None:
-        self.counts: Counter[str] = Counter()
         self._lock = threading.RLock()  # the journal's writer, the gateway and the loop redact
-        self.rules: UserRules = UserRules(rules)
-        self._seen: dict[str, str] = {}
-        self._clean: dict[bytes, bool] = {}
-        self._known = KnownValues()
-        self._trusted: tuple[str, ...] = ()
-        self._folders = places
-        self._made_for: Mapping[str, str] = _test_folders
-        self._media = media
-        self._allow = tuple(allow)
+        self._texts = TextRedactor(rules, places, allow)
+        self._json = JsonRedactor(self._texts, media)
         self._learn_unless_allowed(secret_values(os.environ if environ is None else environ))
         if environ is None:
             self._learner = Learner(self._learn_unless_allowed)
 
     @property
+    def counts(self) -> Counter[str]:
+        """How often each kind of text was removed."""
+        return self._texts.counts
+
+    @property
+    def rules(self) -> UserRules:
+        """The user's rules."""
+        return self._texts.rules
+
+    @property
     def known(self) -> int:
         """How many values it looks for wherever they turn up."""
-        return len(self._known)
+        return len(self._texts.known)
 
     def trust(self, *texts: str) -> None:
         """Take these very objects for clean, until the next call."""
-        self._trusted = texts
+        self._json.trusted = texts
 
     def line(self, line: WireRecord) -> WireRecord:
         """A line fit to be written."""
@@ -132,32 +96,20 @@ class Redactor:
 
     def _frame(self, frame: Frame) -> Frame:
         frame = self.rules.document(frame, self.counts)
-        known = len(self._known)
-        cleaned = self._walk(frame, "", 0)
-        if len(self._known) > known:  # a key may stand before the place that names it one
-            cleaned = self._walk(cleaned, "", 0)
+        known = self.known
+        cleaned = self._json.value(frame)
+        if self.known > known:  # a key may stand before the place that names it one
+            cleaned = self._json.value(cleaned)
         assert isinstance(cleaned, dict)
         return cleaned
 
     def text(self, text: str) -> str:
         """Redact a text, such as an HTTP body; JSON paths and functions apply to JSON in it."""
         with self._lock:
-            return self._text(text, is_document=True)
-
-    def _text(self, text: str, *, is_document: bool = False) -> str:
-        for known in self._trusted:
-            if text is known:
+            if self._json.trusts(text):
                 return text
-        if is_document:
             text = self.rules.document(text, self.counts)
-            if self._is_clean_in_parts(text):
-                return text
-        inner = embedded_json(text)
-        if inner is not None:
-            cleaned = self._walk(inner, "", 0)
-            if cleaned != inner:
-                text = dump_like(text, inner, cleaned)
-        return self._plain(text)
+            return text if self._is_clean_in_parts(text) else self._json.text(text)
 
     def _is_clean_in_parts(self, text: str) -> bool:
         """Whether a JSON document consists of parts without secrets, nearly all of them known.
@@ -168,11 +120,11 @@ class Redactor:
             return False
         if (found := parts_of(text)) is None or _is_named_value(found.names):
             return False
-        known, counts = len(self._known), self.counts.copy()
+        known, counts = self.known, self.counts.copy()
         parts = ((part.key, partial(self._is_part, part)) for part in found.parts)
         joints = ((text, partial(self._is_joint, text)) for text in found.joints)
         clean = all(self._remembered(text, look) for text, look in chain(parts, joints))
-        if clean and len(self._known) == known:
+        if clean and self.known == known:
             return True
         self.counts.clear()
         self.counts.update(counts)
@@ -180,37 +132,25 @@ class Redactor:
 
     def _remembered(self, text: str, look: Callable[[], bool]) -> bool:
         key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-        if (clean := self._clean.get(key)) is None:
+        if (clean := self._texts.clean_parts.get(key)) is None:
             clean = look()
-            if len(self._clean) >= _REMEMBERED:
-                self._clean.clear()
-            self._clean[key] = clean
+            if len(self._texts.clean_parts) >= REMEMBERED:
+                self._texts.clean_parts.clear()
+            self._texts.clean_parts[key] = clean
         return clean
 
     def _is_part(self, part: JsonPart) -> bool:
-        is_clean = all(self._walk(value, "", 0) == value for value in part.values)
-        return is_clean and not self._spans(part.text)
+        is_clean = all(self._json.value(value) == value for value in part.values)
+        return is_clean and not self._texts.spans(part.text)
 
     def _is_joint(self, joint: str) -> bool:
         """Whether no secret is where two parts meet; half a word at an end may look like one."""
-        return all(span.start == 0 or span.end == len(joint) for span in self._spans(joint))
+        return all(span.start == 0 or span.end == len(joint) for span in self._texts.spans(joint))
 
     def spans(self, text: str) -> list[TextSpan]:
         """Find the parts to remove from a text that comes in pieces, in order."""
         with self._lock:
-            return self._spans(text)
-
-    def _spans(self, text: str) -> list[TextSpan]:
-        found = find_secrets(text, known=self._known.find if len(self._known) else None)
-        found += self.rules.spans(text)
-        found += [TextSpan(*place, secret=False) for place in self._places.replacements(text)]
-        return merged(
-            span
-            for span in found
-            if span.start < span.end
-            and not MARK.fullmatch(text, span.start, span.end)
-            and not (span.secret and self._allows(text[span.start : span.end]))
-        )
+            return self._texts.spans(text)
 
     def body(
         self, body: bytes, *, encoding: str = "", text: Callable[[str], str] | None = None
@@ -222,226 +162,21 @@ class Redactor:
             encoding: Its `Content-Encoding`.
             text: Gives a text fit to be written; the redactor's own by default.
         """
-        return clean_body(body, text or self.text, encoding=encoding, media=self._media)
-
-    def _allows(self, value: str) -> bool:
-        return any(
-            value == allowed if isinstance(allowed, str) else allowed.fullmatch(value) is not None
-            for allowed in self._allow
-        )
+        return clean_body(body, text or self.text, encoding=encoding, media=self._json.keeps_media)
 
     def warm_up(self) -> None:
         """Look up this machine's folders now. Reads the disk; otherwise the first use does."""
-        _ = self._places
-
-    # -- how ---------------------------------------------------------------------------------
-
-    @property
-    def _places(self) -> PathMap:
-        if self._folders is None and self._made_for is not _test_folders:
-            self.__dict__.pop("_path_map", None)
-            self._forget()
-            self._made_for = _test_folders
-        return self._path_map
-
-    @cached_property
-    def _path_map(self) -> PathMap:
-        folders = local_places() if self._folders is None else self._folders
-        marks: dict[str, str] = {}
-        for place, folder in folders.items():
-            marks.setdefault(folder, place)
-            if Path(folder).is_absolute():
-                marks.setdefault(os.path.realpath(folder), place)
-        return PathMap(marks)
+        self._texts.places.path_map()
 
     def learn(self, *values: str) -> None:
         """Take these values out wherever they turn up from now on."""
-        if self._known.add(values):
-            self._forget()
-
-    def _forget(self) -> None:
-        self._seen.clear()
-        self._clean.clear()
+        self._texts.learn(values)
 
     def _learn_unless_allowed(self, values: Iterable[str]) -> None:
         with self._lock:
-            self.learn(*(value for value in values if not self._allows(value)))
-
-    def _walk(self, value: Any, name: str, depth: int) -> Any:
-        if depth > _DEPTH:
-            return self._blank("secret")  # no known client sends this; better safe
-        if isinstance(value, str):
-            return self._text(value) if depth < _DEPTH // 2 else self._plain(value)
-        if isinstance(value, dict):
-            return self._walk_object(value, name, depth)
-        if isinstance(value, list):
-            return self._walk_list(value, name, depth)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return self._number(value)
-        return value
-
-    def _walk_object(self, value: dict[str, Any], name: str, depth: int) -> dict[str, Any]:
-        kind = name.lower()
-        media = not self._media and _is_media(value)
-        kept = {}
-        for key, item in value.items():
-            if media and key in _MEDIA_DATA and isinstance(item, str) and len(item) > len(MEDIA):
-                kept[key] = self._blank("media")
-                continue
-            clean_key = self._plain(key)
-            power = max(_strength(key), _strength(clean_key))
-            if (kind in _SECRET_MAPS and not harmless_header(key)) or (
-                kind in _ENVIRONMENTS and isinstance(item, str)
-            ):
-                power = max(power, Strength.STRONG)
-            kept[_free(clean_key, kept)] = self._under(key, item, power, depth)
-        named = value.get("name", value.get("key"))
-        if isinstance(named, str) and _holds_value(value.get("value")) and _strength(named):
-            kept["value"] = self._under(named, value["value"], _strength(named), depth)
-        return kept
-
-    def _under(self, name: str, item: Any, power: Strength, depth: int) -> Any:
-        """Return the value under a name without secrets."""
-        if power is Strength.NONE:
-            return self._walk(item, name, depth + 1)
-        if isinstance(item, dict) and _is_schema(item):
-            return {
-                key: self._take_out(inner)
-                if key in _VALUES_OF_SCHEMAS
-                else self._walk(inner, key, depth + 1)
-                for key, inner in item.items()
-            }
-        if power is Strength.WEAK:  # `signature`, `auth`: names that programs and texts have, too
-            if isinstance(item, str) and is_random(item) and " " not in item:
-                return self._take_out(item)
-            return self._walk(item, name, depth + 1)
-        return self._take_out(item)
-
-    def _walk_list(self, value: list[Any], name: str, depth: int) -> list[Any]:
-        kept, secret_next = [], False
-        for item in value:
-            if secret_next and isinstance(item, str):
-                kept.append(self._take_out(item))
-                secret_next = False
-                continue
-            secret_next = (
-                isinstance(item, str)
-                and item.startswith("-")
-                and "=" not in item
-                and _strength(item.lstrip("-")) > Strength.NONE
-            )
-            kept.append(self._walk(item, name, depth + 1))
-        return kept
-
-    def _take_out(self, value: Any) -> Any:
-        """Remove everything under a secret's name."""
-        if isinstance(value, dict):
-            kept: dict[str, Any] = {}
-            for key, item in value.items():
-                kept[_free(self._plain(key), kept)] = self._take_out(item)
-            return kept
-        if isinstance(value, list):
-            return [self._take_out(item) for item in value]
-        if isinstance(value, str) and value and not MARK.fullmatch(value):
-            if self._allow and self._allows(value):
-                return value
-            if is_learnable(value) and not is_sentence(value):
-                self.learn(value)
-            return self._blank("secret")
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return self._blank("secret")
-        return value
-
-    def _blank(self, kind: str) -> str:
-        self.counts[kind] += 1
-        return mark(kind)
-
-    def _number(self, value: float) -> Any:
-        if len(self._known) and repr(value) in self._known:
-            return self._blank("secret")
-        return self._blank("rule") if self.rules.spans(repr(value)) else value
-
-    def _plain(self, text: str) -> str:
-        """A text without secrets; names of fields come again and again, and system prompts."""
-        known = self._seen.get(text)
-        if known is not None:
-            return known
-        clean, found = text, True
-        for _ in range(_PASSES):  # the rest may look like a secret beside a mark
-            if not (spans := self._spans(clean)):
-                found = clean != text
-                break
-            for span in spans:  # each removal is counted
-                kind = "secret" if span.secret and span.mark != RULE else span.mark[6:-2]
-                self.counts[kind] += 1
-            clean = replaced(clean, spans)
-        if not found:
-            if len(self._seen) >= _REMEMBERED:
-                self._seen.clear()
-            self._seen[text] = clean
-        return clean
-
-
-def _strength(name: str) -> Strength:
-    """What a name says about its value; the word `secret` in a mark says nothing."""
-    return strength(MARK.sub("", name) if MARK_START in name else name)
+            self._texts.learn([value for value in values if not self._texts.allows(value)])
 
 
 def _is_named_value(names: Collection[str]) -> bool:
     """Whether one member of an object names the value that another one holds."""
     return "value" in names and ("name" in names or "key" in names)
-
-
-def _free(key: str, taken: Mapping[str, Any]) -> str:
-    """Return a key, with a number in its last mark if another key redacts alike."""
-    free, number = key, 1
-    while free in taken and (marks := list(MARK.finditer(key))):
-        number += 1
-        end = marks[-1].end() - 2
-        free = f"{key[:end]}-{number}{key[end:]}"
-    return free
-
-
-def _is_schema(value: Mapping[str, Any]) -> bool:
-    """Whether an object describes a value and does not hold one."""
-    kind = value.get("type")
-    return (isinstance(kind, str) and kind.lower() in _SCHEMA_TYPES) or "$ref" in value
-
-
-def _is_media(value: Mapping[str, Any]) -> bool:
-    kind = value.get(MIME_TYPE, value.get("mime_type", value.get("media_type", "")))
-    return isinstance(kind, str) and _MEDIA.match(kind) is not None
-
-
-def local_places() -> dict[str, str]:
-    """Return the texts of this machine, by their marks: folders, the kernel's version."""
-    import platform
-    import tempfile
-
-    own = {HOME: str(Path.home()), TEMP: tempfile.gettempdir(), OS: platform.release()}
-    return {**own, **_test_folders}
-
-
-def replay_places() -> dict[str, str]:
-    """Return what a replay puts in the place of each mark; also of pytest's folders, outside it."""
-    own = local_places()
-    return {TEST_RUN: own[TEMP], TEST_FOLDER: own[TEMP]} | own
-
-
-_test_folders: Mapping[str, str] = {}
-"""The temporary folders of pytest in this process, by their marks: of the run, and of the test.
-
-It is replaced and never changed, because the threads of recordings read it.
-"""
-
-
-def use_test_folder(place: str, folder: Path | None) -> None:
-    """Have recordings write a mark for a temporary folder of pytest, whose name differs each time.
-
-    Args:
-        place: `TEST_RUN` or `TEST_FOLDER`.
-        folder: The folder; None if there is none any more.
-    """
-    global _test_folders  # noqa: PLW0603 - of the process, as the folders are
-    others = {each: path for each, path in _test_folders.items() if each != place}
-    _test_folders = others if folder is None else {**others, place: str(folder)}

@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-SECRET = "{{agy:secret}}"  # noqa: S105 - the mark that stands for a secret
+
+def mark(kind: str) -> str:
+    """Return the mark that replaces something removed."""
+    return "{{agy:" + kind + "}}"
+
+
+SECRET = mark("secret")
 
 
 class TextSpan(NamedTuple):

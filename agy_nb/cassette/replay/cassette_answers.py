@@ -7,12 +7,14 @@ the user. agy_nb's runtime receives them for its events, and gets the answers fr
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from agy_nb.cassette.replay.machine import SessionMachine
 from agy_nb.wire import frames as f
 
 
+@dataclass(frozen=True, slots=True)
 class CassetteAnswers:
     """Look up the user's recorded answers.
 
@@ -20,8 +22,7 @@ class CassetteAnswers:
         machine: Returns the machine that replays the session, None before it is known.
     """
 
-    def __init__(self, machine: Callable[[], SessionMachine | None]) -> None:
-        self._machine = machine
+    _machine: Callable[[], SessionMachine | None]
 
     def decision(self, request_id: str) -> dict[str, Any] | None:
         """Return the recorded `PolicyDecisionResponse`, None if the client decides.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from dataclasses import dataclass, field
 from typing import Any
 
 from agy_nb.runtime.turns.response import Response
 
 
+@dataclass(slots=True)
 class StartPause:
     """Start one turn at a time, with a pause between two starts.
 
@@ -19,11 +21,10 @@ class StartPause:
         seconds: The pause; 0 lets every turn start at once.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._latest = -math.inf
-        self._queue: deque[Response] = deque()
-        self._queue_moved: asyncio.Future[None] | None = None
+    _seconds: float
+    _latest: float = -math.inf
+    _queue: deque[Response] = field(default_factory=deque)
+    _queue_moved: asyncio.Future[None] | None = None
 
     async def wait(self, response: Response) -> bool:
         """Wait until a turn may start.

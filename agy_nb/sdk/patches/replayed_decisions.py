@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from google.antigravity import types
@@ -30,6 +31,7 @@ _wire: Any = localharness_pb2  # its names are made at run time
 _Handler = TypeVar("_Handler")
 
 
+@dataclass(frozen=True, slots=True)
 class ReplayedDecisions:
     """What a connection's cassette says; nothing where it has none.
 
@@ -37,8 +39,7 @@ class ReplayedDecisions:
         answers: The cassette's; None where there is none.
     """
 
-    def __init__(self, answers: RecordedAnswers | None) -> None:
-        self._answers = answers
+    _answers: RecordedAnswers | None
 
     def outcome(self, request_id: str) -> tuple[Any, str] | None:
         """How a policy request was answered: the wire's outcome, and the reason of a denial."""

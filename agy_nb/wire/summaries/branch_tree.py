@@ -50,6 +50,7 @@ class _Agent:
     path: list[tuple[int, int]] = field(default_factory=list)  # turn of the conversation, key
 
 
+@dataclass(slots=True)
 class BranchTree:
     """Builds the tree from notes and turns in the order of a recording.
 
@@ -57,10 +58,9 @@ class BranchTree:
         branches: All connections with a note, by their number.
     """
 
-    def __init__(self) -> None:
-        self.branches: dict[int, Branch] = {}
-        self._agents: dict[int, _Agent] = {}
-        self._agent_of: dict[int, _Agent] = {}
+    branches: dict[int, Branch] = field(default_factory=dict)
+    _agents: dict[int, _Agent] = field(default_factory=dict)
+    _agent_of: dict[int, _Agent] = field(default_factory=dict)
 
     def started(self, number: int, note: AgentStarted) -> Branch:
         """Add the connection of an agent; the runtime repeats the note for each harness."""

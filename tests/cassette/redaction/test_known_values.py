@@ -5,8 +5,8 @@ import base64
 import pytest
 from hypothesis import example, given, strategies as st
 
-from agy_nb.cassette.redaction.known_texts import KnownTexts
-from agy_nb.cassette.redaction.known_values import KnownValues
+from agy_nb.cassette.redaction.known.known_texts import KnownTexts
+from agy_nb.cassette.redaction.known.known_values import KnownValues
 
 
 def finder(*values):

@@ -13,7 +13,7 @@ import string
 import unicodedata
 from collections.abc import Iterable, Iterator
 
-from agy_nb.cassette.redaction.known_texts import KnownTexts
+from agy_nb.cassette.redaction.known.known_texts import KnownTexts
 
 _SPACE = re.compile(r"\s{1,80}|\+")
 """A space of a value may be a plus sign in a form, or the end of a wrapped line."""
