@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agy_nb.cassette.errors import CassetteError
-from agy_nb.cassette.redaction import Rule
 from agy_nb.cassette.storage.format import cassette_path
+
+if TYPE_CHECKING:
+    from agy_nb.cassette.redaction import Rule
 
 
 def to_cassette(text: str) -> Path:

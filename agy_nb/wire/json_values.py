@@ -10,7 +10,6 @@ import binascii
 import json
 import re
 import urllib.parse
-import urllib.request
 from itertools import product
 from typing import Any, Final
 
@@ -207,5 +206,7 @@ def _plain_path(value: Any) -> Any:
     if scheme == "file":
         if rest.startswith("{{"):  # a recording's mark for a folder
             return urllib.parse.unquote(rest)
-        return urllib.request.url2pathname(urllib.parse.urlparse(value).path)
+        from urllib.request import url2pathname  # imports HTTP and mail, for few recordings
+
+        return url2pathname(urllib.parse.urlparse(value).path)
     return f"/cns/{rest}" if scheme == "cns" else value

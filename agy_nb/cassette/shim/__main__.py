@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from argparse import ArgumentParser
 
@@ -22,4 +24,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    with contextlib.suppress(OSError):  # the client reads no more
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)  # the client waits for this end, and taking down all modules takes 40 ms

@@ -1,17 +1,23 @@
-"""The options of `agy-nb harness`: parsed from a command line, and written into a launcher."""
+"""The options of `agy-nb harness`: parsed from a command line, and written into a launcher.
+
+A recording parses them before it starts the real harness, so what only later steps need is imported
+there.
+"""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agy_nb.cassette.command_arguments import to_cassette, to_regex
 from agy_nb.cassette.matching.compare_frames import MATCHERS, Comparer
-from agy_nb.cassette.matching.jsonpath import JsonPath
 from agy_nb.cassette.matching.normalize import NORMALIZERS
-from agy_nb.cassette.redaction import Redactor
-from agy_nb.cassette.replay.session_matcher import PlaySettings
 from agy_nb.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from agy_nb.cassette.redaction import Redactor
+    from agy_nb.cassette.replay.session_matcher import PlaySettings
 
 DESCRIPTION = """Replace the harness of an Antigravity SDK in any language. Record the messages
 between the SDK and the real harness, or replay them without a harness and a model. The SDK starts
@@ -116,11 +122,15 @@ def to_argv(options: Namespace) -> list[str]:
 
 def redactor(options: Namespace) -> Redactor:
     """Return the redactor of these options."""
+    from agy_nb.cassette.redaction import Redactor
+
     return Redactor([*options.regex, *options.jsonpath])
 
 
 def play_settings(options: Namespace) -> PlaySettings:
     """Return the settings of a replay."""
+    from agy_nb.cassette.replay.session_matcher import PlaySettings
+
     return PlaySettings(
         comparer=Comparer(options.match_on, options.ignore, options.normalize),
         redactor=redactor(options),
@@ -130,6 +140,8 @@ def play_settings(options: Namespace) -> PlaySettings:
 
 
 def _jsonpath(text: str) -> str:
+    from agy_nb.cassette.matching.jsonpath import JsonPath
+
     try:
         JsonPath.parse(text)
     except InvalidInputError as error:

@@ -106,3 +106,20 @@ def test_later_requests_of_a_conversation_are_looked_at_in_part(monkeypatch):
     first, looked[:] = sum(looked), []
     redactor.text(body(*messages, "And now?"))
     assert sum(looked) < first / 10
+
+
+def test_new_messages_do_not_have_the_instructions_after_them_looked_at_again(monkeypatch):
+    looked = []
+    find = module.find_secrets
+    monkeypatch.setattr(
+        module, "find_secrets", lambda text, **how: looked.append(len(text)) or find(text, **how)
+    )
+    redactor = Redactor(environ={})
+
+    def request(*texts):
+        return body(*texts)[:-1] + ', "systemInstruction": "' + 20 * FILLER + '"}'
+
+    redactor.text(request("Hello"))
+    looked.clear()
+    redactor.text(request("Hello", "Hello again"))
+    assert max(looked) < 2 * len(FILLER)

@@ -15,7 +15,9 @@ _NEAR = 400
 """Characters on each side of the place where two parts meet. A secret and its name are shorter; see
 `rules.decoded_views`."""
 _LEAST = 2000
-"""Characters of a part, unless it is the last one. Many small parts would have many joints."""
+"""Characters of a part, unless it is the last one or the next member is as long. Many small parts
+would have many joints. A long member, such as the instructions, is a part that later requests
+repeat; the last messages before it are not repeated together with it."""
 _SPACE = re.compile(r"[ \t\n\r]*")
 _decode = json.JSONDecoder().raw_decode
 
@@ -68,7 +70,7 @@ def parts_of(text: str) -> JsonParts | None:
         return None
     groups: list[list[_Found]] = [[]]
     for each in found:
-        if groups[-1] and groups[-1][-1].end - groups[-1][0].start >= _LEAST:
+        if groups[-1] and (_is_long(*groups[-1]) or _is_long(each)):
             groups.append([])
         groups[-1].append(each)
     parts = tuple(
@@ -86,6 +88,10 @@ class _Found(NamedTuple):
     start: int
     end: int
     value: Any
+
+
+def _is_long(*members: _Found) -> bool:
+    return members[-1].end - members[0].start >= _LEAST
 
 
 def _members(text: str) -> Iterator[_Found]:

@@ -1,7 +1,7 @@
 """The recording of one program: from its options to the exit code.
 
-Rule 1: the real harness starts first. What else a recording needs is imported meanwhile, since
-imports are most of what a recording costs.
+Rule 1: the real harness starts first. What else a recording needs is imported and loaded meanwhile,
+since that is most of what a recording costs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from agy_nb.cassette import echo_model
 from agy_nb.cassette.http.model_recorder import ModelRecorder
 from agy_nb.cassette.http.relay import DirectRelay, import_aiohttp
 from agy_nb.cassette.record.recorder import harness_text
-from agy_nb.cassette.redaction import Redactor
+from agy_nb.cassette.redaction import Redactor, engine
 from agy_nb.cassette.redaction.late_secrets import LateSecrets
 from agy_nb.cassette.redaction.streams import joined
 from agy_nb.cassette.shim import handshake, shim_options
@@ -48,6 +48,7 @@ def record(
         ShimError: The harness or its client does not talk to us.
     """
     recording: ProgramRecording | None = None
+    threading.Thread(target=engine.is_available, name="load engine", daemon=True).start()
     try:
         header = replace(new_header(), sdk=greeting.sdk, harness=harness_text(binary))
         recording = ProgramRecording(arguments, header)

@@ -61,14 +61,14 @@ _OWN = re.compile(
 """What a line of one session holds: ids, times, placeholders."""
 _SECTION_START = re.compile(r"<[\w-]+>|#{1,3} ")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
-_HTML = str.maketrans(
-    {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
-)
+_HTML = {c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
 def _go(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.translate(_HTML)
+    for character, escaped in _HTML.items():  # much faster than `str.translate`
+        text = text.replace(character, escaped)
+    return text
 
 
 _STYLES: dict[str, Callable[[Any], str]] = {
