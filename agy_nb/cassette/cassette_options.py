@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from agy_nb.cassette.matching.compare_frames import MATCHERS, Comparer
 from agy_nb.cassette.record_modes import check_mode
 from agy_nb.cassette.redaction.user_rules import Rule, UserRules
-from agy_nb.cassette.replay.machine import Answers, Tools
+from agy_nb.cassette.replay.cassette_answers import Answers, Tools
 from agy_nb.errors import InvalidInputError
 
 Seam: TypeAlias = Literal["wire", "model"]

@@ -17,7 +17,7 @@ from agy_nb.cassette.cassette_session import CassetteSession
 from agy_nb.cassette.matching.compare_frames import MATCHERS
 from agy_nb.cassette.record_modes import RecordMode
 from agy_nb.cassette.redaction import Rule
-from agy_nb.cassette.replay.machine import Answers, Tools
+from agy_nb.cassette.replay.cassette_answers import Answers, Tools
 from agy_nb.cassette.storage.disk_work import finished, loop_runs, wait_for
 from agy_nb.cassette.storage.format import cassette_path
 from agy_nb.protocol.labels import checked_labels

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from agy_nb.cassette.replay.machine import SessionMachine
+from agy_nb.cassette.storage.format import Frame
 from agy_nb.wire import frames as f
+from agy_nb.wire.client_config import asks_a_person
+
+Tools: TypeAlias = Literal["check", "run", "replay"]
+Answers: TypeAlias = Literal["replay", "ask", "run"]
+"""Whether the user's answers come from the recording; `run` is an older name of `ask`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,8 @@ class CassetteAnswers:
         machine = self._machine()
         if machine is None or not machine.decides:
             return None
-        return str(machine.recorded_result(call_id).get(f.ERROR_MESSAGE, ""))
+        result = machine.recorded_response(f.FrameKey(f.TOOL_RESPONSE, call_id)) or {}
+        return str(result.get(f.TOOL_RESPONSE, {}).get(f.ERROR_MESSAGE, ""))
 
     def is_left_to_client(self, call_id: str) -> bool:
         """Return whether the client must apply its policies to a call itself.
@@ -83,3 +90,16 @@ class CassetteAnswers:
         machine = self._machine()
         frame = None if machine is None else machine.recorded_answer(key)
         return None if frame is None else frame[key.kind]
+
+
+def answered_from_record(
+    config: Frame, *, approvals: Answers, questions: Answers
+) -> Callable[[Frame], bool]:
+    """Return a function that decides which requests are answered without the client."""
+
+    def answered(frame: Frame) -> bool:
+        if f.POLICY_REQUEST in frame:
+            return approvals == "replay" and asks_a_person(config, frame)
+        return questions == "replay" and f.QUESTIONS_REQUEST in frame.get(f.STEP, ())
+
+    return answered

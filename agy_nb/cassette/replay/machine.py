@@ -17,23 +17,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from agy_nb.cassette.errors import CassetteMismatchError
 from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.matching.mismatch import Reporter
 from agy_nb.cassette.matching.placeholders import Placeholders
-from agy_nb.cassette.matching.run_values import RunValues
 from agy_nb.cassette.replay.call_guard import CallGuard
+from agy_nb.cassette.replay.recorded_words import RecordedWords
 from agy_nb.cassette.storage.cassette_reader import RecordedSession
-from agy_nb.cassette.storage.format import Frame, WireRecord, frame_message
+from agy_nb.cassette.storage.format import Frame, WireRecord
 from agy_nb.wire import frames as f
-from agy_nb.wire.client_config import asks_a_person
 from agy_nb.wire.frames import TURN_KINDS, FrameKey, key_of, kind_of, request_of
-
-Tools: TypeAlias = Literal["check", "run", "replay"]
-Answers: TypeAlias = Literal["replay", "ask", "run"]
-"""Whether the user's answers come from the recording; `run` is an older name of `ask`."""
 
 _FAREWELLS = frozenset({f.HALT, f.SESSION_END})
 
@@ -54,9 +49,6 @@ class Release(NamedTuple):
     asks: bool = False
 
 
-_TOOL_RAISED = "tool_exception"
-
-
 class SessionMachine:
     """Replay one recorded session.
 
@@ -73,6 +65,7 @@ class SessionMachine:
         runs_tools: Whether the client's own tools run, so that `CallGuard` checks the calls.
 
     Attributes:
+        words: Translates between the recording and this run.
         elapsed: Seconds in the recording up to the last released line.
     """
 
@@ -94,11 +87,8 @@ class SessionMachine:
         self._revealed = False
         self._path = path
         self._comparer = comparer or Comparer()
-        self._substitution = substitution
-        self._redact = redact
+        self.words = RecordedWords(redact, substitution, self._comparer.patterns)
         self._answered = answered
-        patterns = self._comparer.patterns
-        self._values = RunValues(patterns) if patterns else None
         self._load(session)
         self.turn: int = 0
         self._begun = 0  # the turns whose prompt is before `_position`
@@ -108,8 +98,7 @@ class SessionMachine:
     def _load(self, session: RecordedSession) -> None:
         self.session = session
         self._report = Reporter(self._path, session.number)
-        self._lines = session.lines if not self._values else self._values.lines(session.lines)
-        self._raised: dict[str, Frame] | None = None
+        self._lines = self.words.lines(session.lines)
         self.elapsed: float = 0.0
         self._position = 0  # the next harness line, or a client line that has not arrived
         self._done: set[int] = set()  # client lines that have arrived
@@ -160,8 +149,9 @@ class SessionMachine:
         self._compare(key, recorded, frame)
         indexes.popleft()
         self._done.add(index)
-        if self._values is not None and recorded != frame:
-            self._note_values(index, frame)
+        if recorded != frame and self.words.learn(self.session.lines[index].frame, frame):
+            here = self._position  # the rest of the session names the values of this run
+            self._lines = [*self._lines[:here], *self.words.lines(self.session.lines[here:])]
         if key.kind == f.CONFIG and self._runs_tools:
             self._guard = CallGuard(frame)
         elif self._guard is not None:
@@ -177,33 +167,14 @@ class SessionMachine:
     def _compare(self, key: FrameKey, recorded: Frame, frame: Frame) -> None:
         if key.kind == f.CONFIG or recorded == frame or not self._comparer.compares(key.kind):
             return  # SessionMatcher has compared the configuration
-        known = self.in_recorded_words(frame)
+        known = self.words.of_client(frame)
         difference = self._comparer.first(recorded, known)
-        if difference is not None and self._substitution is not None:
-            then, now = self._substitution.neutral(recorded, self._redact(frame))
-            if self._comparer.first(then, now) is None:
-                return
-        if difference is not None:
-            call = self._call(key.about) if key.kind == f.TOOL_RESPONSE else None
-            raised = self._raised_now(key.about) if key.kind == f.TOOL_RESPONSE else ""
-            raise self._report.differs(self.turn, recorded, known, difference, call, raised=raised)
-
-    def _note_values(self, index: int, frame: Frame) -> None:
-        """Have the rest of the session name the values of this run."""
-        assert self._values is not None
-        then = self.session.lines
-        if self._values.learn(then[index].frame, self.in_recorded_words(frame)):
-            here = self._position
-            self._lines = [*self._lines[:here], *self._values.lines(then[here:])]
-
-    def _raised_now(self, call_id: str) -> str:
-        """Return what a host tool raised in this replay, redacted; empty if it raised nothing."""
-        from agy_nb.sdk.process.raised_exceptions import raised_text
-
-        text = self._redact({"text": raised_text(call_id)})
-        if self._substitution is not None:  # the paths in it are to be opened
-            text = self._substitution.outward_frame(text)
-        return str(text["text"])
+        if difference is None or self._comparer.first(*self.words.neutral(recorded, frame)) is None:
+            return
+        call, raised = None, ""
+        if key.kind == f.TOOL_RESPONSE:
+            call, raised = self._call(key.about), self.words.raised_now(key.about)
+        raise self._report.differs(self.turn, recorded, known, difference, call, raised=raised)
 
     def _call(self, call_id: str) -> Frame | None:
         """Find the recorded call of a host tool."""
@@ -212,11 +183,6 @@ class SessionMachine:
             if isinstance(call, dict) and call.get("id") == call_id:
                 return line.frame
         return None
-
-    def in_recorded_words(self, frame: Frame) -> Frame:
-        """Redact a client frame and insert placeholders, as a recording would."""
-        frame = self._redact(frame)
-        return self._substitution.inward(frame) if self._substitution else frame
 
     # -- out ---------------------------------------------------------------------------------
 
@@ -243,7 +209,7 @@ class SessionMachine:
     def _give(self, line: WireRecord) -> Release | None:
         """Convert a line for the client; None if the recording answers it without the client."""
         if f.is_running_step(line.frame):  # the short way of most frames
-            return Release(self._message(line.frame, line), line.dt, ends_turn=False)
+            return Release(self.words.message(line.frame, line), line.dt, ends_turn=False)
         self._check(line.frame)
         request = request_of(line.frame)
         frame = line.frame if request is None else self._ask(request, line.frame)
@@ -253,14 +219,7 @@ class SessionMachine:
         if ends_turn or f.INITIALIZED in line.frame:
             # A client may send its next prompt before the harness has ended this turn.
             self.in_turn = self.turn > self._begun
-        return Release(self._message(frame, line), line.dt, ends_turn, request is not None)
-
-    def _message(self, frame: Frame, line: WireRecord) -> str | bytes:
-        """Return a frame in this machine's words."""
-        message = frame_message(frame, line.text if frame is line.frame else None)
-        if self._substitution is not None and isinstance(message, str):
-            message = self._substitution.outward(message)
-        return message
+        return Release(self.words.message(frame, line), line.dt, ends_turn, request is not None)
 
     def _check(self, frame: Frame) -> None:
         if self._guard is None:
@@ -366,42 +325,16 @@ class SessionMachine:
         if not indexes:
             return None
         frame = self._lines[indexes[0]].frame
-        return self._substitution.outward_frame(frame) if self._substitution else frame
+        return self.words.frame(frame)
 
     def left_to_client(self, call_id: str) -> bool:
         """Return whether the client must apply its policies to this call itself."""
         return self._guard is not None and self._guard.left_to_client(call_id)
 
-    def recorded_result(self, call_id: str) -> Frame:
-        """Return the recorded response to a call of a host tool, empty if there is none."""
-        for index in self._open.get(FrameKey(f.TOOL_RESPONSE, call_id), ()):
-            frame = self._lines[index].frame
-            if self._substitution is not None:
-                frame = self._substitution.outward_frame(frame)
-            response: Frame = frame[f.TOOL_RESPONSE]
-            return response
-        return {}
-
-    def recorded_exception(self, call_id: str) -> Frame | None:
-        """Return the host note about what a host tool raised, None if it raised nothing."""
-        if self._raised is None:  # on first use: most replays never ask
-            self._raised = {
-                str(line.frame.get("call_id")): line.frame
-                for line in reversed(self.session.story)  # the first note on a call counts
-                if line.direction == "host" and line.frame.get("type") == _TOOL_RAISED
-            }
-        note = self._raised.get(call_id)
-        if note is not None and self._values:
-            note = self._values.frame(note)
-        if note is None or self._substitution is None:
-            return note
-        return self._substitution.outward_frame(note)
-
     @property
     def stderr(self) -> str:
         """What the harness wrote to stderr, if it ended the session."""
-        end = {"stderr": str((self.session.end or {}).get("stderr", ""))}
-        return str((self._substitution.outward_frame(end) if self._substitution else end)["stderr"])
+        return self.words.text(str((self.session.end or {}).get("stderr", "")))
 
     def unplayed(self) -> Iterator[Frame]:
         """Iterate over the recorded client frames that have not arrived."""
@@ -444,7 +377,7 @@ class SessionMachine:
         position, done, asked = self._position, self._done, self._asked
         elapsed = self.elapsed
         self._load(session)
-        self._substitution = substitution
+        self.words.placeholders = substitution
         self._position, self._asked, self.elapsed = position, asked, elapsed
         for index in done:
             self._done.add(index)
@@ -452,39 +385,7 @@ class SessionMachine:
 
     def starts_with(self, frame: Frame) -> bool:
         """Return whether this frame is the recorded session's first prompt."""
-        recorded = first_prompt(self.session)
+        recorded = self.session.first_prompt
         if recorded is None or recorded == frame:
             return recorded is not None
-        return self._comparer.first(recorded, self.in_recorded_words(frame)) is None
-
-
-def opening(session: RecordedSession) -> list[str]:
-    """List sender and kind of a session's frames before its first prompt."""
-    shape = []
-    for line in session.lines:
-        kind = kind_of(line.frame)
-        if line.direction == "client" and kind in TURN_KINDS:
-            break
-        shape.append(f"{line.direction} {kind}")
-    return shape
-
-
-def first_prompt(session: RecordedSession) -> Frame | None:
-    """Return the first prompt of a recorded session, None if there is none."""
-    for line in session.lines:
-        if line.direction == "client" and kind_of(line.frame) in TURN_KINDS:
-            return line.frame
-    return None
-
-
-def answered_from_record(
-    config: Frame, *, approvals: Answers, questions: Answers
-) -> Callable[[Frame], bool]:
-    """Return a function that decides which requests are answered without the client."""
-
-    def answered(frame: Frame) -> bool:
-        if f.POLICY_REQUEST in frame:
-            return approvals == "replay" and asks_a_person(config, frame)
-        return questions == "replay" and f.QUESTIONS_REQUEST in frame.get(f.STEP, ())
-
-    return answered
+        return self._comparer.first(recorded, self.words.of_client(frame)) is None

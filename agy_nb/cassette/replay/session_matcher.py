@@ -20,13 +20,8 @@ from agy_nb.cassette.matching.mismatch import (
 )
 from agy_nb.cassette.matching.placeholders import Placeholders
 from agy_nb.cassette.redaction import Redactor
-from agy_nb.cassette.replay.machine import (
-    Answers,
-    SessionMachine,
-    answered_from_record,
-    first_prompt,
-    opening,
-)
+from agy_nb.cassette.replay.cassette_answers import Answers, answered_from_record
+from agy_nb.cassette.replay.machine import SessionMachine
 from agy_nb.cassette.storage.cassette_reader import Cassette, RecordedSession
 from agy_nb.cassette.storage.format import Frame
 from agy_nb.wire.frames import kind_of
@@ -263,7 +258,7 @@ class SessionMatcher:
         begin, there = self._beginnings[mine.number], self._beginnings[other.number]
         if not (begin == there or begin is None or there is None):
             return False
-        return opening(mine) == opening(other) and (
+        return mine.opening == other.opening and (
             self._digests[mine.number] == self._digests[other.number] or self._fits(playing, other)
         )
 
@@ -279,10 +274,10 @@ class SessionMatcher:
         return self._settings.comparer.first(then, now) is None
 
     def _is_asked(self, machine: SessionMachine, other: RecordedSession, frame: Frame) -> bool:
-        recorded = first_prompt(other)
+        recorded = other.first_prompt
         if recorded is None or kind_of(recorded) != kind_of(frame):
             return False
-        known = machine.in_recorded_words(frame)
+        known = machine.words.of_client(frame)
         return self._settings.comparer.first(recorded, known) is None
 
     def _change(self, playing: _Playing, session: RecordedSession) -> None:

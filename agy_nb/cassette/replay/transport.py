@@ -12,17 +12,24 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.cassette.record.recorder import websockets_of_sdk
-from agy_nb.cassette.replay.cassette_answers import CassetteAnswers
+from agy_nb.cassette.replay.cassette_answers import CassetteAnswers, Tools
 from agy_nb.cassette.replay.clock import ReplayClock
 from agy_nb.cassette.replay.fake_process import FakeProcess
-from agy_nb.cassette.replay.machine import SessionMachine, Tools
+from agy_nb.cassette.replay.machine import SessionMachine
 from agy_nb.cassette.replay.replay_socket import CassetteSocket
 from agy_nb.cassette.replay.session_matcher import SessionMatcher
 from agy_nb.cassette.storage.format import Frame, parse_frame
 from agy_nb.errors import InvalidMessageError
 from agy_nb.protocol.codec import event_of
 from agy_nb.protocol.events import Event
-from agy_nb.wire.frames import INITIALIZED, TURN_KINDS, given_id, kind_of
+from agy_nb.wire.frames import (
+    INITIALIZED,
+    TOOL_RESPONSE,
+    TURN_KINDS,
+    FrameKey,
+    given_id,
+    kind_of,
+)
 
 if TYPE_CHECKING:
     from agy_nb.sdk.process.launch import Connected, HarnessStart
@@ -264,13 +271,19 @@ class _RecordedResults:
 
     def result(self, call_id: str) -> Frame:
         """Return the recorded `ToolResponse`, empty if there is none."""
-        return self._machine.recorded_result(call_id) if self._machine else {}
+        key = FrameKey(TOOL_RESPONSE, call_id)
+        frame = self._machine.recorded_response(key) if self._machine else None
+        response: Frame = {} if frame is None else frame[TOOL_RESPONSE]
+        return response
 
     def raised(self, call_id: str) -> Event | None:
         """Return the recorded `ToolException`, None if the tool raised nothing."""
-        note = self._machine.recorded_exception(call_id) if self._machine else None
+        machine = self._machine
+        note = None if machine is None else machine.session.raised_by(call_id)
+        if machine is None or note is None:
+            return None
         try:
-            return None if note is None else event_of(note, 0.0)
+            return event_of(machine.words.note(note), 0.0)
         except InvalidMessageError:  # a note of another program
             return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,12 +22,13 @@ from agy_nb.cassette.storage.ownership import where_unfinished
 from agy_nb.cassette.storage.safe_json import parse_to_read
 from agy_nb.collector import collector_paused
 from agy_nb.errors import InvalidMessageError
-from agy_nb.wire.frames import CONFIG
+from agy_nb.wire.frames import CONFIG, TURN_KINDS, kind_of
 
 if TYPE_CHECKING:
     from agy_nb.protocol.events import Event
     from agy_nb.wire.summaries.beginning import Beginning
 
+_TOOL_RAISED = "tool_exception"
 _BEGINNINGS = ("agent_started", "turns_abandoned")
 """Types of the host notes that say where a session begins."""
 
@@ -49,6 +51,7 @@ class RecordedSession:
     story: list[WireRecord] = field(default_factory=list)
     end: Frame | None = None
     end_dt: float = 0.0
+    _raised: dict[str, Frame] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def config(self) -> Frame:
@@ -57,6 +60,27 @@ class RecordedSession:
             if line.direction == "client":
                 return line.frame if CONFIG in line.frame else {}
         return {}
+
+    @property
+    def first_prompt(self) -> Frame | None:
+        """The frame that began the first turn, None if there is none."""
+        return next((line.frame for line in self.lines if _begins_turn(line)), None)
+
+    @property
+    def opening(self) -> list[str]:
+        """Sender and kind of the frames before the first prompt."""
+        before = itertools.takewhile(lambda line: not _begins_turn(line), self.lines)
+        return [f"{line.direction} {kind_of(line.frame)}" for line in before]
+
+    def raised_by(self, call_id: str) -> Frame | None:
+        """Return the host note about what a host tool raised, None if it raised nothing."""
+        if self._raised is None:  # most sessions are never asked
+            self._raised = {
+                str(line.frame.get("call_id")): line.frame
+                for line in reversed(self.story)  # the first note on a call counts
+                if line.direction == "host" and line.frame.get("type") == _TOOL_RAISED
+            }
+        return self._raised.get(call_id)
 
     @property
     def begins(self) -> Beginning | None:
@@ -68,6 +92,10 @@ class RecordedSession:
         from agy_nb.wire.summaries.beginning import beginning_of
 
         return beginning_of(_events(found))
+
+
+def _begins_turn(line: WireRecord) -> bool:
+    return line.direction == "client" and kind_of(line.frame) in TURN_KINDS
 
 
 def _events(notes: list[Frame]) -> Iterator[Event]:
