@@ -1,8 +1,12 @@
-"""A turn takes no detours: how many modules and functions of ours it goes through is bounded."""
+"""Work takes no detours: how many modules and functions of ours it goes through is bounded.
+
+The limits are what `python -m tests.flow -v` lists, which names the functions, and a few more where
+the collector or a race decides about the last ones. If a limit is passed, look for the detour first.
+"""
 
 import pytest
 
-from tests.flow import Flow, of_a_chat, of_a_replayed_session
+from tests.flow import Flow, of_a_chat, of_a_load, of_a_recorded_session, of_a_replayed_session
 
 pytestmark = [
     pytest.mark.real,
@@ -16,19 +20,16 @@ def assert_within(flow: Flow, modules: int, functions: int) -> None:
 
 
 async def test_chat_of_a_warm_agent():
-    # 36 and 178, see `python -m tests.flow -v`; the attempts of a turn have a module of their own
     assert_within((await of_a_chat()).flow, 36, 178)
 
 
+async def test_recorded_session(tmp_path):
+    assert_within((await of_a_recorded_session(tmp_path)).flow, 144, 975)
+
+
 async def test_replayed_session(tmp_path):
-    flow = (await of_a_replayed_session(tmp_path / "cassette")).flow
-    # 109 and 567; the format of a cassette is three modules and its session two, three modules are
-    # for texts like marks, for clock and end of a connection, one with ten functions for the
-    # checkpoints, of which each turn calls two, and one for the tree of branches; the session finds
-    # the file of any conversation, not only of the open one, with one function more; one module
-    # takes the settings of an agent, and one says after which turn a session begins, with five
-    # functions, because the configurations of forks are alike; one with four functions refuses
-    # harnesses of child processes, whose environment one with five functions changes;
-    # the attempts of a turn and the task of a session have modules of their own, the latter with
-    # three functions more
-    assert_within(flow, 109, 567)
+    assert_within((await of_a_replayed_session(tmp_path / "cassette")).flow, 131, 785)
+
+
+async def test_load_up_to_the_usage(tmp_path):
+    assert_within((await of_a_load(tmp_path / "cassette")).flow, 55, 376)
