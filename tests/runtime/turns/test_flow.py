@@ -1,7 +1,8 @@
 """Work takes no detours: how many modules and functions of ours it goes through is bounded.
 
-The limits are what `python -m tests.flow -v` lists, which names the functions, and a few more where
-the collector or a race decides about the last ones. If a limit is passed, look for the detour first.
+The limits are what `python -m tests.flow -v` lists, which names the functions, and a few more
+where the collector or a race decides about the last ones. If a limit is passed, look for the detour
+first.
 """
 
 import pytest
