@@ -50,10 +50,10 @@ from agy_nb.runtime.runtime import Runtime as Runtime
 from agy_nb.runtime.runtime_config import RuntimeConfig as RuntimeConfig
 from agy_nb.runtime.turns.response import Response as Response
 from agy_nb.sdk.config.mcp_file import load_mcp_servers as load_mcp_servers
-from agy_nb.sdk.interfaces import (
+from agy_nb.sdk.interfaces.agent_spec import ToolInfo as ToolInfo
+from agy_nb.sdk.interfaces.approval_request import (
     ApprovalDecision as ApprovalDecision,
     ApprovalRequest as ApprovalRequest,
-    ToolInfo as ToolInfo,
 )
 from agy_nb.widgets.recordings.browse import browse as browse
 from agy_nb.widgets.usage.usage_view import usage_ui as usage_ui

@@ -29,7 +29,7 @@ from agy_nb.runtime.turns.turn_stream import TurnStream
 from agy_nb.runtime.watchers import added
 from agy_nb.sdk.config.agent_settings import AgentSettings
 from agy_nb.sdk.deadlocks import running
-from agy_nb.sdk.interfaces import ToolInfo
+from agy_nb.sdk.interfaces.agent_spec import ToolInfo
 from agy_nb.sdk.process.executor import run_in_thread
 from agy_nb.views import views
 

@@ -41,7 +41,9 @@ from agy_nb.runtime.session_task import SessionTask
 from agy_nb.runtime.turns.response import Response
 from agy_nb.runtime.turns.turn_stream import TurnStream
 from agy_nb.sdk.deadlocks import code_that_would_wait_for_itself, owner
-from agy_nb.sdk.interfaces import AgentSpec, Backend, Clock, Session, clock_of, now
+from agy_nb.sdk.interfaces.agent_clock import Clock, clock_of, now
+from agy_nb.sdk.interfaces.agent_spec import AgentSpec
+from agy_nb.sdk.interfaces.open_session import Backend, Session
 
 if TYPE_CHECKING:
     from agy_nb.cassette.record.frame_buffer import FrameBuffer

@@ -32,7 +32,8 @@ from agy_nb.runtime.runtime_config import RuntimeConfig
 from agy_nb.runtime.telemetry import Telemetry
 from agy_nb.runtime.turns.response import Response, output_type_of
 from agy_nb.runtime.turns.turn_runner import TurnRunner
-from agy_nb.sdk.interfaces import AgentSpec, Backend
+from agy_nb.sdk.interfaces.agent_spec import AgentSpec
+from agy_nb.sdk.interfaces.open_session import Backend
 from agy_nb.sdk.lazy_backend import load
 from agy_nb.sdk.process.executor import run_in_thread
 

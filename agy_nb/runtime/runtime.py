@@ -28,7 +28,9 @@ from agy_nb.runtime.telemetry import Telemetry, default_telemetry
 from agy_nb.runtime.turns.response import Response
 from agy_nb.runtime.turns.turn_runner import TurnRunner
 from agy_nb.sdk.config.agent_settings import AgentSettings, listed, with_settings
-from agy_nb.sdk.interfaces import AgentSpec, Backend, now
+from agy_nb.sdk.interfaces.agent_clock import now
+from agy_nb.sdk.interfaces.agent_spec import AgentSpec
+from agy_nb.sdk.interfaces.open_session import Backend
 from agy_nb.sdk.lazy_backend import LazyBackend
 from agy_nb.views import views
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from agy_nb.errors import AgyError, AgyTimeoutError, BackendError
 from agy_nb.runtime.runtime_config import RuntimeConfig
-from agy_nb.sdk.interfaces import Session
+from agy_nb.sdk.interfaces.open_session import Session
 
 
 class SessionTask:

@@ -12,7 +12,7 @@ from agy_nb.protocol.values import Message, TokenUsage
 from agy_nb.runtime.approvals.approval_gate import AskUser
 from agy_nb.runtime.turns.response import Response
 from agy_nb.sdk.config.agent_settings import AgentSettings
-from agy_nb.sdk.interfaces import ToolInfo
+from agy_nb.sdk.interfaces.agent_spec import ToolInfo
 from agy_nb.views import views
 
 if TYPE_CHECKING:

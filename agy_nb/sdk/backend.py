@@ -11,7 +11,9 @@ from google.antigravity import types
 
 from agy_nb.sdk import logs, versions
 from agy_nb.sdk.config import sdk_config as configs
-from agy_nb.sdk.interfaces import AgentSpec, BranchPoint, Gate, Sink
+from agy_nb.sdk.interfaces.agent_spec import AgentSpec, BranchPoint
+from agy_nb.sdk.interfaces.approval_request import Gate
+from agy_nb.sdk.interfaces.open_session import Sink
 from agy_nb.sdk.lazy_backend import load
 from agy_nb.sdk.process.executor import run_in_thread
 from agy_nb.sdk.process.launch import StartOptions, model_needed

@@ -15,7 +15,8 @@ from agy_nb.sdk import errors
 from agy_nb.sdk.config import sdk_config as configs
 from agy_nb.sdk.config.agent_tools import why_not_described
 from agy_nb.sdk.context_state import ContextState
-from agy_nb.sdk.interfaces import Sink, now
+from agy_nb.sdk.interfaces.agent_clock import now
+from agy_nb.sdk.interfaces.open_session import Sink
 from agy_nb.sdk.patches.instrumentation import Instrumentation
 from agy_nb.sdk.patches.sdk_agent import agent_of
 from agy_nb.sdk.process import interception, launch

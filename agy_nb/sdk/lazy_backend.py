@@ -7,7 +7,9 @@ import sys
 from typing import Any
 
 from agy_nb.collector import collector_paused
-from agy_nb.sdk.interfaces import AgentSpec, Backend, Gate, Session, Sink
+from agy_nb.sdk.interfaces.agent_spec import AgentSpec
+from agy_nb.sdk.interfaces.approval_request import Gate
+from agy_nb.sdk.interfaces.open_session import Backend, Session, Sink
 from agy_nb.sdk.process.executor import run_in_thread
 
 

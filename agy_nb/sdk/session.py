@@ -47,15 +47,9 @@ from agy_nb.sdk.config.conversation_files import must_have_content, remove_conve
 from agy_nb.sdk.connection import HarnessConnection
 from agy_nb.sdk.context_state import ContextState
 from agy_nb.sdk.converters import content_of, last_answer, messages_of, token_usage
-from agy_nb.sdk.interfaces import (
-    Clock,
-    LoopClock,
-    Restore,
-    Sink,
-    ToolInfo,
-    TurnOutcome,
-    now,
-)
+from agy_nb.sdk.interfaces.agent_clock import Clock, LoopClock, now
+from agy_nb.sdk.interfaces.agent_spec import ToolInfo
+from agy_nb.sdk.interfaces.open_session import Restore, Sink, TurnOutcome
 from agy_nb.sdk.process import launch, temporary_folders
 from agy_nb.sdk.process.connection_clock import ConnectionClock
 from agy_nb.sdk.process.executor import run_in_thread

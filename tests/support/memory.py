@@ -29,7 +29,9 @@ from agy_nb.protocol.events import (
 )
 from agy_nb.protocol.values import JsonObject, Message, Prompt, TextPart, TokenUsage, Trajectory
 from agy_nb.sdk.deadlocks import user_code
-from agy_nb.sdk.interfaces import AgentSpec, ApprovalRequest, Gate, Sink, ToolInfo, TurnOutcome
+from agy_nb.sdk.interfaces.agent_spec import AgentSpec, ToolInfo
+from agy_nb.sdk.interfaces.approval_request import ApprovalRequest, Gate
+from agy_nb.sdk.interfaces.open_session import Sink, TurnOutcome
 
 _conversations = itertools.count(1)
 
@@ -140,7 +142,7 @@ async def echo(turn: MemoryTurn) -> None:
 
 
 class MemorySession:
-    """One conversation of a `MemoryBackend`; see `agy_nb.sdk.interfaces.Session`.
+    """One conversation of a `MemoryBackend`; see `agy_nb.sdk.interfaces.open_session.Session`.
 
     Attributes:
         closed: Whether `close` was called.
@@ -324,7 +326,7 @@ class MemoryBackend:
         self._fails_to_open = fails_to_open
 
     async def open(self, spec: AgentSpec, sink: Sink, gate: Gate | None) -> MemorySession:
-        """Open a session; see `agy_nb.sdk.interfaces.Backend`."""
+        """Open a session; see `agy_nb.sdk.interfaces.open_session.Backend`."""
         if self._fails_to_open is not None:
             raise self._fails_to_open
         session = MemorySession(spec, sink, gate, self._play)

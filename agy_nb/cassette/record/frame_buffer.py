@@ -32,7 +32,7 @@ from agy_nb.cassette.storage.writer import CassetteWriter, TimedFrame, new_heade
 
 if TYPE_CHECKING:
     from agy_nb.protocol.events import Event
-    from agy_nb.sdk.interfaces import Start
+    from agy_nb.sdk.interfaces.harness_socket import Start
 
 MOST_BYTES = 64_000_000
 """Packed bytes that are held of one agent. Frames repeat each other, so that this is 20 times as

@@ -21,7 +21,7 @@ from agy_nb.wire.frames import CONFIG, TOOL_CALL
 
 if TYPE_CHECKING:
     from agy_nb.protocol.events import AnyEvent, Event
-    from agy_nb.sdk.interfaces import Start
+    from agy_nb.sdk.interfaces.harness_socket import Start
     from agy_nb.sdk.process.launch import Connected, HarnessStart
 
 Rewrite: TypeAlias = Callable[[int, Frame], Frame]

@@ -19,7 +19,8 @@ from agy_nb.errors import InvalidConfigError
 from agy_nb.protocol.events import Approval, ApprovalState, Event
 from agy_nb.runtime.approvals.grants import Grants
 from agy_nb.sdk.deadlocks import user_code
-from agy_nb.sdk.interfaces import ApprovalDecision, ApprovalRequest, now
+from agy_nb.sdk.interfaces.agent_clock import now
+from agy_nb.sdk.interfaces.approval_request import ApprovalDecision, ApprovalRequest
 from agy_nb.sdk.patches.user_code.guard import contained, contained_wait, words_of
 from agy_nb.sdk.process.executor import run_in_new_thread
 

@@ -16,7 +16,7 @@ from html import escape
 from agy_nb.errors import InvalidInputError
 from agy_nb.protocol.values import JsonObject
 from agy_nb.runtime.watchers import added
-from agy_nb.sdk.interfaces import ApprovalRequest
+from agy_nb.sdk.interfaces.approval_request import ApprovalRequest
 
 _LONGEST = 80
 """The most characters of the grants in a `repr`."""

@@ -31,7 +31,8 @@ from agy_nb.runtime.checkpoints.checkpoint_log import (
     turn_ids_of,
 )
 from agy_nb.runtime.checkpoints.workspace_copy import copy_workspaces, remove_copies
-from agy_nb.sdk.interfaces import AgentSpec, BranchPoint, now
+from agy_nb.sdk.interfaces.agent_clock import now
+from agy_nb.sdk.interfaces.agent_spec import AgentSpec, BranchPoint
 from agy_nb.sdk.process import temporary_folders
 from agy_nb.sdk.process.executor import run_in_thread
 

@@ -19,7 +19,7 @@ from agy_nb.errors import CheckpointError, InvalidInputError
 from agy_nb.protocol.events import MOST_ABANDONED
 from agy_nb.protocol.values import Message
 from agy_nb.runtime.checkpoints.page_store import PageStore
-from agy_nb.sdk.interfaces import Session
+from agy_nb.sdk.interfaces.open_session import Session
 from agy_nb.sdk.process.executor import run_in_thread
 
 NOT_KEPT = "its runtime keeps no checkpoints; create it with RuntimeConfig(checkpoints='all')"

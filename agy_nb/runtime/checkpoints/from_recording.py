@@ -24,7 +24,7 @@ from agy_nb.runtime.handlers import CreateAgentPayload
 from agy_nb.runtime.runtime import agent_spec
 from agy_nb.sdk.config.agent_settings import AgentSettings, with_settings
 from agy_nb.sdk.config.changed_config import value_of, workspaces_of
-from agy_nb.sdk.interfaces import BranchPoint
+from agy_nb.sdk.interfaces.agent_spec import BranchPoint
 from agy_nb.sdk.lazy_backend import load
 from agy_nb.sdk.process import temporary_folders
 from agy_nb.sdk.process.executor import run_in_thread

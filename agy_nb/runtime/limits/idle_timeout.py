@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from agy_nb.sdk.interfaces import Clock, LoopClock, Timer
+from agy_nb.sdk.interfaces.agent_clock import Clock, LoopClock, Timer
 
 
 class Watch(Protocol):

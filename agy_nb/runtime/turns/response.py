@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from agy_nb.errors import AgyError, BackendError, WrongLoopError
 from agy_nb.kernel.loops.other_loop import is_reachable, run_on
@@ -33,7 +34,7 @@ from agy_nb.protocol.values import Prompt, TokenUsage, Trajectory
 from agy_nb.runtime.turns.answer import TextSeparator, answer_text
 from agy_nb.runtime.turns.response_stream import ResponseStream, items_of_type
 from agy_nb.sdk.deadlocks import running
-from agy_nb.sdk.interfaces import now, stop_reason_of
+from agy_nb.sdk.interfaces.agent_clock import now
 from agy_nb.sdk.patches.user_code.blocking_tools import tools_in_threads
 from agy_nb.views import views
 
@@ -483,7 +484,7 @@ class Response:
             >>> response.stop_reason == "UNSPECIFIED"
             True
         """
-        return None if self._stop_reason is None else stop_reason_of(self._stop_reason)
+        return None if self._stop_reason is None else _stop_reason_of(self._stop_reason)
 
     @property
     def output(self) -> Any:
@@ -587,3 +588,17 @@ def output_type_of(config: Any) -> type[Any] | None:
     """
     schema = config.get("response_schema") if isinstance(config, Mapping) else None
     return schema if isinstance(schema, type) and hasattr(schema, "model_validate") else None
+
+
+def _stop_reason_of(word: str) -> str:
+    """Return the SDK's `StopReason` (also a string) of a word, or the word if it is not known.
+
+    Args:
+        word: The harness's word, e.g. `"MAX_TOOL_CALLS_EXCEEDED"`.
+    """
+    # Without the SDK loaded, no code can compare with its enum, so it is not imported for this.
+    known = getattr(sys.modules.get("google.antigravity.types"), "StopReason", None)
+    try:
+        return word if known is None else cast("str", known(word))
+    except ValueError:
+        return word

@@ -30,7 +30,7 @@ from agy_nb.runtime.limits.idle_timeout import DurationWatch, SilenceWatch, Watc
 from agy_nb.runtime.limits.quota import QuotaState
 from agy_nb.runtime.runtime_config import RuntimeConfig
 from agy_nb.runtime.turns.response import Response
-from agy_nb.sdk.interfaces import now
+from agy_nb.sdk.interfaces.agent_clock import now
 
 Begin = Callable[[Response, Sequence[Watch], Callable[[Event], None]], None]
 """Sends events to a turn, its watches and its observer."""

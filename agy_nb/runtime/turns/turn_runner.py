@@ -31,7 +31,7 @@ from agy_nb.runtime.runtime_config import RuntimeConfig
 from agy_nb.runtime.turns.response import Response
 from agy_nb.runtime.turns.turn_attempts import TurnAttempts, fail, has_begun
 from agy_nb.sdk.deadlocks import owner
-from agy_nb.sdk.interfaces import now
+from agy_nb.sdk.interfaces.agent_clock import now
 
 CANCEL_GRACE_S = 0.5
 """Seconds that a cancelled turn gets to end before its response is finished anyway."""

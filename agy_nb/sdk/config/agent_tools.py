@@ -12,7 +12,7 @@ from google.antigravity.connections.local.local_connection import callable_to_to
 from google.antigravity.tools import tool_runner as sdk_tools
 
 from agy_nb.errors import InvalidConfigError
-from agy_nb.sdk.interfaces import ToolInfo
+from agy_nb.sdk.interfaces.agent_spec import ToolInfo
 
 
 def list_tools(config: AgentConfig, tool_runner: Any) -> tuple[ToolInfo, ...]:

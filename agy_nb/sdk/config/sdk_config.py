@@ -26,7 +26,8 @@ from agy_nb.sdk.config.changed_config import must_have_fields
 from agy_nb.sdk.config.config_checks import check
 from agy_nb.sdk.config.conversation_files import files_of
 from agy_nb.sdk.config.mcp_result_hook import McpResultHook
-from agy_nb.sdk.interfaces import AgentSpec, ApprovalDecision, Gate
+from agy_nb.sdk.interfaces.agent_spec import AgentSpec
+from agy_nb.sdk.interfaces.approval_request import ApprovalDecision, Gate
 from agy_nb.sdk.patches.approval_context import (
     decided_in_hook,
     deny_with,

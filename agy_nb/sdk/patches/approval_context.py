@@ -18,7 +18,7 @@ from google.antigravity.connections.local.local_connection_config import (
 
 from agy_nb.protocol.values import JsonObject, Trajectory
 from agy_nb.sdk.converters import as_json
-from agy_nb.sdk.interfaces import ApprovalDecision, ApprovalRequest
+from agy_nb.sdk.interfaces.approval_request import ApprovalDecision, ApprovalRequest
 
 if TYPE_CHECKING:
     from google.antigravity import types

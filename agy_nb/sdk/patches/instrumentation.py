@@ -19,7 +19,8 @@ from agy_nb.protocol import events
 from agy_nb.protocol.encodable import encodable_text
 from agy_nb.protocol.values import Trajectory
 from agy_nb.sdk.converters import questions_of
-from agy_nb.sdk.interfaces import ApprovalDecision, ReplaySocket, Socket
+from agy_nb.sdk.interfaces.approval_request import ApprovalDecision
+from agy_nb.sdk.interfaces.harness_socket import ReplaySocket, Socket
 from agy_nb.sdk.patches.approval_context import PendingApproval, PriorDecision, deciding
 from agy_nb.sdk.patches.question_hook import asking
 from agy_nb.sdk.patches.replayed_decisions import ReplayedDecisions

@@ -31,7 +31,7 @@ from urllib.parse import urlsplit
 from google.antigravity.proto import localharness_pb2
 
 from agy_nb.errors import HarnessError
-from agy_nb.sdk.interfaces import Socket
+from agy_nb.sdk.interfaces.harness_socket import Socket
 from agy_nb.sdk.process import launch
 from agy_nb.sdk.process.harness_process import GroupProcess
 from agy_nb.sdk.process.refused_harness import PATH_VARIABLE

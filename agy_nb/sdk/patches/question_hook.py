@@ -15,7 +15,7 @@ from google.antigravity.hooks import hooks
 from agy_nb.protocol.encodable import encodable_text
 from agy_nb.protocol.events import Question
 from agy_nb.protocol.values import Answer
-from agy_nb.sdk.interfaces import AnswerQuestions
+from agy_nb.sdk.interfaces.approval_request import AnswerQuestions
 
 asking: contextvars.ContextVar[Question | None] = contextvars.ContextVar(
     "agy_nb_asking", default=None

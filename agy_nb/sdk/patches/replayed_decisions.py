@@ -16,7 +16,8 @@ from google.antigravity.connections.local import struct_converter
 from google.antigravity.connections.local.event_processor import json_format
 from google.antigravity.proto import localharness_pb2
 
-from agy_nb.sdk.interfaces import ApprovalDecision, RecordedAnswers
+from agy_nb.sdk.interfaces.approval_request import ApprovalDecision
+from agy_nb.sdk.interfaces.harness_socket import RecordedAnswers
 from agy_nb.wire.frames import (
     ALLOW,
     DENY_REASON,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from agy_nb.sdk.interfaces import Clock, Timer
+from agy_nb.sdk.interfaces.agent_clock import Clock, Timer
 
 
 @dataclass(slots=True, eq=False)
@@ -43,7 +43,7 @@ class _MovingTimer:
 
 
 class ConnectionClock:
-    """The clock of an agent's present connection; see `interfaces.Clock`.
+    """The clock of an agent's present connection; see `agent_clock.Clock`.
 
     Args:
         clock: The clock of the first connection.

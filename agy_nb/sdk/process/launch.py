@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from agy_nb.errors import HarnessError
 from agy_nb.protocol.events import Event
-from agy_nb.sdk.interfaces import Listen, ReplaySocket, Socket
+from agy_nb.sdk.interfaces.harness_socket import Listen, ReplaySocket, Socket
 from agy_nb.sdk.process import inherited_cassette, temporary_folders
 from agy_nb.sdk.process.executor import run_in_thread
 from agy_nb.sdk.process.harness_process import HarnessProcess

@@ -17,7 +17,8 @@ from agy_nb.kernel import NoStdinError, current_host, in_kernel
 from agy_nb.kernel.stdin_prompt import why_no_stdin
 from agy_nb.protocol.events import Approval, ApprovalState, Question
 from agy_nb.protocol.values import Answer, AskedQuestion
-from agy_nb.sdk.interfaces import ApprovalDecision, ApprovalRequest, now
+from agy_nb.sdk.interfaces.agent_clock import now
+from agy_nb.sdk.interfaces.approval_request import ApprovalDecision, ApprovalRequest
 from agy_nb.terminal import revealed
 from agy_nb.widgets.approvals import argument_editor, typed_prompts
 from agy_nb.widgets.approvals.approval_card import ApprovalCard

@@ -8,7 +8,7 @@ from typing import Literal
 
 from agy_nb.kernel import ask_text
 from agy_nb.protocol.values import Answer, AskedQuestion
-from agy_nb.sdk.interfaces import ApprovalRequest
+from agy_nb.sdk.interfaces.approval_request import ApprovalRequest
 from agy_nb.terminal import printable
 from agy_nb.widgets.approvals import argument_editor
 from agy_nb.widgets.response.call_details import is_shown

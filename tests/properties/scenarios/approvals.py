@@ -5,7 +5,7 @@ import asyncio
 import agy_nb as agy
 from agy_nb.protocol.events import ApprovalState, TurnState
 from agy_nb.protocol.values import Trajectory
-from agy_nb.sdk.interfaces import ApprovalRequest
+from agy_nb.sdk.interfaces.approval_request import ApprovalRequest
 from tests.properties.stage import (
     Tool,
     agent_in,

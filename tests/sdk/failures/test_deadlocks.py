@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from agy_nb.sdk.interfaces import ApprovalRequest
+from agy_nb.sdk.interfaces.approval_request import ApprovalRequest
 from agy_nb.testing import ScriptedModel, call, say
 
 pytestmark = [

@@ -12,7 +12,7 @@ from google.antigravity.hooks import hooks, policy
 
 import agy_nb as agy
 from agy_nb.protocol.events import Approval, ApprovalState
-from agy_nb.sdk.interfaces import ApprovalDecision
+from agy_nb.sdk.interfaces.approval_request import ApprovalDecision
 from agy_nb.testing import ScriptedModel, call, in_system, say
 
 pytestmark = [

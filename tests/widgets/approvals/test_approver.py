@@ -9,7 +9,7 @@ import agy_nb as agy
 from agy_nb.kernel import NoStdinError
 from agy_nb.protocol.events import Approval, ApprovalState
 from agy_nb.protocol.values import Answer, AskedQuestion, QuestionOption
-from agy_nb.sdk.interfaces import ApprovalRequest
+from agy_nb.sdk.interfaces.approval_request import ApprovalRequest
 from agy_nb.widgets.approvals import approver, typed_prompts
 from agy_nb.widgets.approvals.pending import pending_requests
 from agy_nb.widgets.tree import front_end

@@ -8,7 +8,7 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.protocol.events import Approval, ApprovalState
-from agy_nb.sdk.interfaces import ApprovalRequest
+from agy_nb.sdk.interfaces.approval_request import ApprovalRequest
 from agy_nb.testing import ScriptedModel, call, say
 from agy_nb.widgets.approvals import approver as approvals, argument_editor, typed_prompts
 from agy_nb.widgets.approvals.pending import pending_requests

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from agy_nb.protocol.values import AskedQuestion, QuestionOption
-from agy_nb.sdk.interfaces import ApprovalRequest
+from agy_nb.sdk.interfaces.approval_request import ApprovalRequest
 from agy_nb.widgets.approvals import typed_prompts
 from agy_nb.widgets.approvals.approver import approve
 from agy_nb.widgets.response import call_details

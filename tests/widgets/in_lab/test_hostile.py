@@ -39,7 +39,7 @@ async def hostile(turn):
         for payload in payloads[::3]
     ))
 
-from agy_nb.sdk.interfaces import ApprovalRequest
+from agy_nb.sdk.interfaces.approval_request import ApprovalRequest
 bad = agy.Runtime(agy.RuntimeConfig(chat_pause=0), backend=MemoryBackend(hostile))
 agent = await bad.create_agent(tools=[], ask_user=agy.widgets.approve())
 """

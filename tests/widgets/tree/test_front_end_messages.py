@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 
 import agy_nb as agy
 from agy_nb.protocol.events import Approval, ApprovalState
-from agy_nb.sdk.interfaces import ApprovalRequest
+from agy_nb.sdk.interfaces.approval_request import ApprovalRequest
 from agy_nb.widgets.approvals import approver
 from agy_nb.widgets.approvals.pending import pending_requests
 from agy_nb.widgets.tree.conversation import ConversationView

@@ -19,7 +19,7 @@ from google.antigravity.tools.tool_runner import ToolWithSchema
 from agy_nb.protocol import events
 from agy_nb.protocol.encodable import encodable_text
 from agy_nb.sdk.deadlocks import user_code
-from agy_nb.sdk.interfaces import now
+from agy_nb.sdk.interfaces.agent_clock import now
 from agy_nb.sdk.patches.user_code.blocking_tools import current_call, noted
 from agy_nb.sdk.patches.user_code.guard import UserCodeError, contained, contained_wait
 from agy_nb.sdk.patches.user_code.ordered_sets import with_ordered_sets

@@ -1,0 +1,1 @@
+"""The interfaces between the runtime and an agent's backend, independent of the SDK."""
