@@ -176,7 +176,9 @@ async def lacks_model(config: Any) -> bool:
     """
     configs = await run_in_thread(load, "agy_nb.sdk.config.sdk_config")
     launch = await run_in_thread(load, "agy_nb.sdk.process.launch")
-    return bool(configs.needs_a_model(config) and await launch.model_needed())
+    is_object = config is not None and not isinstance(config, Mapping)
+    fields = dict.fromkeys(getattr(config, "model_fields_set", ())) if is_object else config
+    return bool(configs.needs_a_model(fields) and await launch.model_needed())
 
 
 async def _must_name_a_model(config: Any) -> None:

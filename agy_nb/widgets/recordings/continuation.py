@@ -12,13 +12,14 @@ import textwrap
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from agy_nb.errors import AgyError
 from agy_nb.protocol.amounts import counted
 from agy_nb.protocol.events import TurnBegan
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.turns.response import Response
+from agy_nb.sdk.config.agent_settings import AgentSettings
 from agy_nb.terminal import revealed
 from agy_nb.widgets.chat.panel import ChatPanel
 from agy_nb.widgets.markdown.markup import escape
@@ -39,6 +40,8 @@ _NO_MODEL = (
     "a cell, for example with <code>agy.load_env()</code>, and continue again. Or choose the "
     "variable that has your key. Do not type a key here.</p>"
 )
+_Model: TypeAlias = Callable[[], Awaitable[AgentSettings | None]]
+"""Returns the settings that choose a model; None if the user must choose first."""
 _ECHO = "It only repeats your prompts. No key is needed."
 
 
@@ -187,15 +190,15 @@ class Continuation:
         if _is_key(value):
             self._variable = value
 
-    async def _named_model(self) -> Any:
+    async def _named_model(self) -> AgentSettings | None:
         key = os.environ.get(self._variable, "").strip()
         if not key:
             self._ask_for_model(f"{self._variable} is not set in this kernel.")
             return None
-        named = {"model": self._model} if self._model else {}
-        return {**(self._settings.config or {}), **named, "api_key": key}
+        named = AgentSettings(model=self._model) if self._model else AgentSettings()
+        return AgentSettings(**named, api_key=key)
 
-    async def _echo_model(self) -> Any:
+    async def _echo_model(self) -> AgentSettings:
         from agy_nb.testing.echo import EchoModel
 
         if self._echo is None:
@@ -203,20 +206,19 @@ class Continuation:
             await model.start()
             self._echo = model
         config = await asyncio.to_thread(self._echo.config)
-        return {**(self._settings.config or {}), "models": config.models}
+        return AgentSettings(models=config.models)
 
-    async def _given_model(self) -> Any:
+    async def _given_model(self) -> AgentSettings | None:
         from agy_nb.runtime.checkpoints.from_recording import lacks_model
 
-        config = self._settings.config
-        if await lacks_model(config):
+        if await lacks_model(self._settings.config):
             self._ask_for_model()
             return None
-        return config if config is not None else {}
+        return AgentSettings()
 
     # -- the agent ---------------------------------------------------------------------------
 
-    def _begin(self, model: Callable[[], Awaitable[Any]] | None = None) -> None:
+    def _begin(self, model: _Model | None = None) -> None:
         if self._starts and self._work is None:
             work = self._continue(model or self._given_model)
             self._work = self._view.live.loop.create_task(work)
@@ -229,16 +231,16 @@ class Continuation:
         if self._work is not None:
             self._work.cancel()
 
-    async def _continue(self, model: Callable[[], Awaitable[Any]]) -> None:
+    async def _continue(self, model: _Model) -> None:
         from agy_nb.runtime.checkpoints.from_recording import fork
 
         path, turn, session, recorded = self._path, self._turn, self._session, self._tools
         try:
-            config = await model()
-            if config is None:  # the form asks for it
+            chosen = await model()
+            if chosen is None:  # the form asks for it
                 return
-            tools = self._settings.tools
-            agent = await fork(path, turn, session=session, config=config, tools=tools)
+            config, tools = self._settings.config, self._settings.tools
+            agent = await fork(path, turn, session=session, config=config, tools=tools, **chosen)
             self._open_chat(agent, f"{path.name}, continued after turn {turn}", recorded)
         except AgyError as error:
             self._refuse(f"Cannot continue: {error}")

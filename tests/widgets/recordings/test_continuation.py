@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from google.antigravity import LocalAgentConfig
 
 import agy_nb as agy
 from agy_nb.testing import EchoModel, ScriptedModel, say
@@ -132,14 +133,28 @@ async def test_without_a_key_the_page_asks_for_a_model(page_of):
     assert "Continue from here" in page.html
 
 
+@pytest.mark.parametrize(
+    "config",
+    [{"system_instructions": "Be brief."}, LocalAgentConfig(system_instructions="Be brief.")],
+    ids=["a mapping", "the SDK's object"],
+)
+async def test_a_model_that_is_chosen_in_the_page_joins_the_given_settings(page_of, config):
+    page = await page_of("plain_chat", config=config)
+    await act(page, "continue")
+    assert "No model can answer yet" in page.html
+    await act(page, "with-echo")
+    (panel,) = page.browser.continuation.panels
+    assert "You said: Hi" in await panel.agent.chat_text("Hi")
+
+
 async def test_a_key_is_taken_from_the_environment_and_never_from_the_page(page_of, monkeypatch):
     from agy_nb.runtime.checkpoints import from_recording
 
-    async def fork(*_, config, **__):
-        configs.append(config)
+    async def fork(*_, config, session, tools, **settings):
+        chosen.append(settings)
         raise agy.InvalidConfigError("not in this test")
 
-    configs = []
+    chosen = []
     secret, typed = "AIza" + "S" * 35, "AIza" + "T" * 35
     monkeypatch.setenv("TEAM_API_KEY", secret)
     monkeypatch.setattr(from_recording, "fork", fork)
@@ -152,7 +167,7 @@ async def test_a_key_is_taken_from_the_environment_and_never_from_the_page(page_
     await act(page, "model", typed)  # by mistake: the notebook must not save it
     await act(page, "model", "gemini-2.5-flash")
     await act(page, "with-model")
-    assert configs == [{"model": "gemini-2.5-flash", "api_key": secret}]
+    assert chosen == [{"model": "gemini-2.5-flash", "api_key": secret}]
     shown = page.html + page.browser._static().html + str(page.told)
     assert secret not in shown
     assert typed not in shown
