@@ -91,7 +91,9 @@ def test_named_values_and_expressions_are_found():
     assert "{{agy:rule}}" in Redactor([long], environ={}).text(body(FILLER, FILLER))
 
 
-def test_later_requests_of_a_conversation_are_looked_at_in_part(monkeypatch):
+@pytest.fixture
+def looked(monkeypatch):
+    """The lengths of the texts that were looked at."""
     looked = []
     find = text_redactor.find_secrets
 
@@ -100,6 +102,10 @@ def test_later_requests_of_a_conversation_are_looked_at_in_part(monkeypatch):
         return find(text, **how)
 
     monkeypatch.setattr(text_redactor, "find_secrets", noted)
+    return looked
+
+
+def test_later_requests_of_a_conversation_are_looked_at_in_part(looked):
     redactor = Redactor(environ={})
     messages = [f"{n} {FILLER}" for n in range(50)]
     redactor.text(body(*messages))
@@ -108,12 +114,7 @@ def test_later_requests_of_a_conversation_are_looked_at_in_part(monkeypatch):
     assert sum(looked) < first / 10
 
 
-def test_new_messages_do_not_have_the_instructions_after_them_looked_at_again(monkeypatch):
-    looked = []
-    find = module.find_secrets
-    monkeypatch.setattr(
-        module, "find_secrets", lambda text, **how: looked.append(len(text)) or find(text, **how)
-    )
+def test_new_messages_do_not_have_the_instructions_after_them_looked_at_again(looked):
     redactor = Redactor(environ={})
 
     def request(*texts):

@@ -6,7 +6,8 @@ import pytest
 
 import agy_nb as agy
 from agy_nb.cassette import use_cassette
-from agy_nb.cassette.redaction import Redactor, environment_values as known_variables
+from agy_nb.cassette.redaction import Redactor
+from agy_nb.cassette.redaction.known import environment_values as known_variables
 from agy_nb.testing import ScriptedModel, call, say
 
 PASSWORD = "Tr0ub4dor&3zzX9"
