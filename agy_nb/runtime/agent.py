@@ -688,7 +688,7 @@ class Agent(AgentBranches):
             True
         """
         self._must_be_started()
-        return self._state.session.trajectory_usages()
+        return self._state.session.conversation.trajectory_usages()
 
     @property
     def sandbox_status(self) -> Any:

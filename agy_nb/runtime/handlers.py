@@ -33,7 +33,7 @@ from agy_nb.runtime.telemetry import Telemetry
 from agy_nb.runtime.turns.response import Response, output_type_of
 from agy_nb.runtime.turns.turn_runner import TurnRunner
 from agy_nb.sdk.interfaces.agent_spec import AgentSpec
-from agy_nb.sdk.interfaces.open_session import Backend
+from agy_nb.sdk.interfaces.open_session import Backend, Conversation
 from agy_nb.sdk.lazy_backend import load
 from agy_nb.sdk.process.executor import run_in_thread
 
@@ -93,16 +93,18 @@ class Handlers:
             c.ClearHistory: self.clear_history,
             c.Delete: self.delete,
             c.Disconnect: self.shutdown_agent,
-            c.GetHistory: lambda m, _: r.History(messages=self._session(m).history()),
-            c.GetTurnCount: lambda m, _: r.TurnCount(turns=self._session(m).turn_count()),
-            c.GetTotalUsage: lambda m, _: r.UsageReport(usage=self._session(m).total_usage()),
+            c.GetHistory: lambda m, _: r.History(messages=self._conversation(m).history()),
+            c.GetTurnCount: lambda m, _: r.TurnCount(turns=self._conversation(m).turn_count()),
+            c.GetTotalUsage: lambda m, _: r.UsageReport(usage=self._conversation(m).total_usage()),
             c.GetLastTurnUsage: lambda m, _: r.UsageReport(
-                usage=self._session(m).last_turn_usage()
+                usage=self._conversation(m).last_turn_usage()
             ),
             c.GetCompactionIndices: lambda m, _: r.CompactionIndices(
-                indices=self._session(m).compaction_indices()
+                indices=self._conversation(m).compaction_indices()
             ),
-            c.GetLastResponse: lambda m, _: r.LastResponse(text=self._session(m).last_response()),
+            c.GetLastResponse: lambda m, _: r.LastResponse(
+                text=self._conversation(m).last_response()
+            ),
             c.IsIdle: lambda m, _: r.Idle(idle=self._agent(m).is_idle),
         }
 
@@ -114,8 +116,8 @@ class Handlers:
             raise BackendError(msg)
         return state
 
-    def _session(self, message: Any) -> Any:
-        return self._agent(message).session
+    def _conversation(self, message: Any) -> Conversation:
+        return self._agent(message).session.conversation
 
     # -- lifecycle ---------------------------------------------------------------------------
 
@@ -302,7 +304,7 @@ class Handlers:
 
     async def clear_history(self, message: c.ClearHistory, _: object) -> r.Reply:
         """Clear the history that the SDK keeps; the model's context stays."""
-        self._session(message).clear_history()
+        self._conversation(message).clear_history()
         return r.Done()
 
     # -- the end -----------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from agy_nb.sdk.interfaces.open_session import Sink
 from agy_nb.sdk.lazy_backend import load
 from agy_nb.sdk.process.executor import run_in_thread
 from agy_nb.sdk.process.launch import StartOptions, model_needed
-from agy_nb.sdk.session import SdkSession
+from agy_nb.sdk.session.sdk_session import SdkSession
 from agy_nb.wire.summaries.beginning import Beginning
 
 if TYPE_CHECKING:

@@ -244,6 +244,22 @@ class HarnessConnection:
         error = None if replay is None else replay.error
         return error if isinstance(error, AgyError) else None
 
+    def must_have_succeeded(self, raised: Exception | None) -> None:
+        """Check that a turn did not fail; a harness whose turn failed is not used again.
+
+        Args:
+            raised: What the SDK raised while the turn was read.
+
+        Raises:
+            AgyError: The error that ended the turn.
+        """
+        ended_by = errors.of_turn(
+            raised, failure=self.reader.failure, stop_reason=self.stop_reason, lost=self.broken
+        )
+        if ended_by is not None:
+            self.spent = True
+            raise ended_by from (None if ended_by is raised else raised)
+
     async def read(self) -> None:
         """Read the SDK's steps up to the end of the turn.
 

@@ -10,37 +10,24 @@ from agy_nb.protocol.values import JsonObject, TokenUsage, Trajectory
 from agy_nb.wire.frames import Frame
 
 
+@dataclass(slots=True, eq=False)
 class OpenStep:
     """The state of one step so far."""
 
-    __slots__ = (
-        "args",
-        "asked",
-        "call_id",
-        "index",
-        "label",
-        "server",
-        "state",
-        "streams",
-        "text",
-        "thinking",
-        "tool",
-    )  # fmt: skip
-
-    def __init__(self, index: int) -> None:
-        self.index: int = index
-        self.state: str = ""
-        self.text: int = 0
-        self.thinking: int = 0
-        self.streams: bool = False
-        self.tool: str | None = None
-        self.call_id: str | None = None
-        self.server: str | None = None
-        self.args: JsonObject = {}
-        self.label: str = ""
-        self.asked: bool = False
+    index: int
+    state: str = ""
+    text: int = 0
+    thinking: int = 0
+    streams: bool = False
+    tool: str | None = None
+    call_id: str | None = None
+    server: str | None = None
+    args: JsonObject = field(default_factory=dict)
+    label: str = ""
+    asked: bool = False
 
 
+@dataclass(slots=True, eq=False)
 class OpenTrajectory:
     """The state of one trajectory so far.
 
@@ -56,17 +43,14 @@ class OpenTrajectory:
         announced: Calls that hooks or policies were asked about and that have not begun.
     """
 
-    __slots__ = ("_before", "announced", "closed", "denied", "reading", "said", "steps", "where")
-
-    def __init__(self, where: Trajectory) -> None:
-        self.where: Trajectory = where
-        self.closed: int = -1
-        self.reading: TokenUsage = TokenUsage()
-        self.said: int | None = None
-        self.denied: deque[Announced] = deque()
-        self.announced: deque[Announced] = deque()
-        self.steps: dict[int, OpenStep] = {}
-        self._before: dict[int, OpenStep] = {}
+    where: Trajectory
+    closed: int = -1
+    reading: TokenUsage = field(default_factory=TokenUsage)
+    said: int | None = None
+    denied: deque[Announced] = field(default_factory=deque)
+    announced: deque[Announced] = field(default_factory=deque)
+    steps: dict[int, OpenStep] = field(default_factory=dict)
+    _before: dict[int, OpenStep] = field(default_factory=dict)
 
     def step(self, index: int) -> OpenStep | None:
         """A step, begun when it is new; None for one that is long over."""

@@ -315,7 +315,7 @@ class Silent:
 
 async def test_operation_that_fails_is_an_error_and_the_loop_goes_on():
     async with agent_with() as agent:
-        agent._state.session.clear_history = lambda: 1 / 0
+        agent._state.session.conversation.clear_history = lambda: 1 / 0
         with pytest.raises(agy.BackendError, match="clear_history failed: ZeroDivisionError"):
             await agent.clear_history()
         assert await agent.chat_text("one") == "one "

@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import itertools
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from agy_nb.errors import AgyError, InvalidInputError, TurnCancelledError
 from agy_nb.protocol.error_codec import to_info
@@ -171,6 +171,11 @@ class MemorySession:
         self._running: asyncio.Task[None] | None = None
         self._own: asyncio.Task[None] | None = None
         self._cancelled = False
+
+    @property
+    def conversation(self) -> Self:
+        """The session itself: what is known is what was played."""
+        return self
 
     async def run_turn(self, prompt: Prompt) -> TurnOutcome:
         """Play one turn, once a turn of the backend's own is over."""

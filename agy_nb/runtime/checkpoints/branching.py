@@ -254,7 +254,7 @@ async def rewind(state: AgentState, message: c.Rewind) -> r.Reply:
         )
         shared = 0 if state.spec.branch is None else state.spec.branch.after_turn
         kept = -1 if checkpoint.is_new else max(0, turn - shared)
-        before = _messages_after(session.history(), log.turns, common)
+        before = _messages_after(session.conversation.history(), log.turns, common)
         left: AbandonedTurns | None = None
 
         def went() -> None:

@@ -39,8 +39,49 @@ Restore: TypeAlias = Callable[[Path], None]
 """Writes an earlier state into the file of a conversation. Runs in a thread."""
 
 
+class Conversation(Protocol):
+    """What is known about a conversation, without asking the backend."""
+
+    def history(self) -> tuple[Message, ...]:
+        """Return the conversation's messages, oldest first."""
+        ...
+
+    def turn_count(self) -> int:
+        """Return the number of turns."""
+        ...
+
+    def total_usage(self) -> TokenUsage | None:
+        """Return the tokens of the whole session."""
+        ...
+
+    def last_turn_usage(self) -> TokenUsage | None:
+        """Return the tokens of the latest turn."""
+        ...
+
+    def compaction_indices(self) -> tuple[int, ...]:
+        """Return the steps of the history at which the context was compacted."""
+        ...
+
+    def last_response(self) -> str | None:
+        """Return the text of the latest complete answer."""
+        ...
+
+    def clear_history(self) -> None:
+        """Clear the history that the SDK keeps."""
+        ...
+
+    def trajectory_usages(self) -> dict[str, TokenUsage]:
+        """Return the tokens per trajectory id so far."""
+        ...
+
+
 class Session(Protocol):
     """One open conversation with an agent's backend."""
+
+    @property
+    def conversation(self) -> Conversation:
+        """What is known about the conversation."""
+        ...
 
     @property
     def conversation_id(self) -> str | None:
@@ -114,40 +155,8 @@ class Session(Protocol):
         """Ask the backend to end a turn that it began."""
         ...
 
-    def history(self) -> tuple[Message, ...]:
-        """Return the conversation's messages, oldest first."""
-        ...
-
-    def turn_count(self) -> int:
-        """Return the number of turns."""
-        ...
-
-    def total_usage(self) -> TokenUsage | None:
-        """Return the tokens of the whole session."""
-        ...
-
-    def last_turn_usage(self) -> TokenUsage | None:
-        """Return the tokens of the latest turn."""
-        ...
-
-    def compaction_indices(self) -> tuple[int, ...]:
-        """Return the steps of the history at which the context was compacted."""
-        ...
-
-    def last_response(self) -> str | None:
-        """Return the text of the latest complete answer."""
-        ...
-
-    def clear_history(self) -> None:
-        """Clear the history that the SDK keeps."""
-        ...
-
     def tools(self) -> tuple[ToolInfo, ...]:
         """Return the known tools of the agent."""
-        ...
-
-    def trajectory_usages(self) -> dict[str, TokenUsage]:
-        """Return the tokens per trajectory id so far."""
         ...
 
     def sandbox_status(self) -> Any:

@@ -20,8 +20,7 @@ from typing import Any
 
 from google.antigravity import types
 
-from agy_nb.errors import AgyError, BackendError, HarnessError, TurnCancelledError, TurnDeniedError
-from agy_nb.protocol.error_codec import to_info
+from agy_nb.errors import BackendError, HarnessError, TurnCancelledError, TurnDeniedError
 from agy_nb.protocol.events import (
     FINAL,
     AgentStarted,
@@ -36,23 +35,23 @@ from agy_nb.protocol.events import (
     Thought,
     TrajectoryState,
     TurnBegan,
-    TurnState,
     UnknownFrame,
 )
-from agy_nb.protocol.values import Message, Prompt, TokenUsage
-from agy_nb.sdk import errors
+from agy_nb.protocol.values import Prompt
 from agy_nb.sdk.config import sdk_config as configs, workflows
 from agy_nb.sdk.config.agent_tools import list_tools
 from agy_nb.sdk.config.conversation_files import must_have_content, remove_conversation
 from agy_nb.sdk.connection import HarnessConnection
 from agy_nb.sdk.context_state import ContextState
-from agy_nb.sdk.converters import content_of, last_answer, messages_of, token_usage
-from agy_nb.sdk.interfaces.agent_clock import Clock, LoopClock, now
+from agy_nb.sdk.converters import content_of, token_usage
+from agy_nb.sdk.interfaces.agent_clock import Clock, LoopClock
 from agy_nb.sdk.interfaces.agent_spec import ToolInfo
 from agy_nb.sdk.interfaces.open_session import Restore, Sink, TurnOutcome
 from agy_nb.sdk.process import launch, temporary_folders
 from agy_nb.sdk.process.connection_clock import ConnectionClock
 from agy_nb.sdk.process.executor import run_in_thread
+from agy_nb.sdk.session.own_turns import OwnTurns
+from agy_nb.sdk.session.sdk_conversation import SdkConversation
 from agy_nb.wire.summaries.beginning import beginning_of
 
 SETTLE_S = 5.0
@@ -83,6 +82,7 @@ class SdkSession:
 
     Attributes:
         quota_key: The text model's service and API key.
+        conversation: What the SDK knows about the conversation.
         in_turn: Whether events belong to `run_turn`, not to a turn that the harness began.
         is_branch: Whether another agent has the same conversation id.
     """
@@ -106,8 +106,7 @@ class SdkSession:
             config.save_dir
         )
         self._opened_id: str | None = None
-        self._turns_before = 0
-        self._between_turns: asyncio.Task[None] | None = None
+        self.conversation = SdkConversation()
         self._gave_up: BackendError | None = None
         self._insisting: asyncio.Task[None] | None = None
         self._turn_over = asyncio.Event()
@@ -117,6 +116,9 @@ class SdkSession:
         self._harness_or_none: HarnessConnection | None = None
         self._is_active = False
         self._clock: ConnectionClock | None = None
+        self._own_turns = OwnTurns(
+            self._turn, lambda: self._harness, self._turn_under_way, self._sink
+        )
 
     # -- life --------------------------------------------------------------------------------
 
@@ -148,6 +150,7 @@ class SdkSession:
         self._harness_or_none = harness = await HarnessConnection.open(
             self._config, self._on_event, self._on_activity, options, self._state
         )
+        self.conversation.follow(harness)
         for note in (*self._first_notes, *self._late_notes):
             harness.patches.keep_note(note)
         self._late_notes.clear()
@@ -195,7 +198,7 @@ class SdkSession:
             self._must_resume = True  # an empty conversation would be a wrong history
             await self._start_again()
             self._must_resume = False
-            self._turns_before = max(0, turns)
+            self.conversation.turns_before = max(0, turns)
 
     async def _open_successor(self) -> None:
         old = self._harness
@@ -215,13 +218,13 @@ class SdkSession:
         await self.start()
         if self._clock is not None:
             self._clock.follow(self._clock_of_connection() or LoopClock())
-        self._turns_before += turns  # after the start, which may be cancelled
+        self.conversation.turns_before += turns  # after the start, which may be cancelled
 
     async def close(self) -> None:
         """End the conversation and the harness without blocking the loop."""
         self._closed = True
-        if self._between_turns is not None:
-            self._between_turns.cancel()
+        if self._own_turns.task is not None:
+            self._own_turns.task.cancel()
         await self._stop_successor()
         try:
             await self._harness.close()
@@ -267,8 +270,8 @@ class SdkSession:
         """Send a prompt and wait for the end of the turn; see `Session.run_turn`."""
         content = content_of(prompt)
         self._cancelled = False
-        while self._between_turns is not None:
-            await asyncio.wait([self._between_turns])
+        if self._own_turns.task is not None:
+            await self._own_turns.over()
         async with self._turn:
             if self._cancelled:  # while it waited for a turn that the harness began
                 raise TurnCancelledError("")
@@ -301,7 +304,7 @@ class SdkSession:
             if self._heard or self._cancelled or self._closed:
                 raise
         # The SDK counts the lost try as a turn, if it had sent the prompt before it saw the end.
-        self._turns_before -= conversation.turn_count - counted
+        self.conversation.turns_before -= conversation.turn_count - counted
         await self._start_again()
         self._harness.patches.begin_turn()
         return await self._run(self._harness, content)
@@ -325,15 +328,9 @@ class SdkSession:
             raise TurnCancelledError("".join(self._text))
         if harness.patches.denial is not None and not harness.broken:
             raise TurnDeniedError(harness.patches.denial)
-        stop_reason = harness.stop_reason
-        ended_by = errors.of_turn(
-            raised, failure=harness.reader.failure, stop_reason=stop_reason, lost=harness.broken
-        )
-        if ended_by is not None:
-            harness.spent = True
-            raise ended_by from (None if ended_by is raised else raised)
+        harness.must_have_succeeded(raised)
         return TurnOutcome(
-            stop_reason=stop_reason,
+            stop_reason=harness.stop_reason,
             usage=token_usage(conversation.last_turn_usage),
             structured_output=conversation.get_last_structured_output(),
         )
@@ -358,7 +355,7 @@ class SdkSession:
 
     async def cancel_own_turn(self) -> None:
         """Ask the harness to end a turn that it began."""
-        if self._between_turns is not None and not self.in_turn and not self._harness.lost:
+        if self._own_turns.task is not None and not self.in_turn and not self._harness.lost:
             await self._halt(self._harness)
 
     async def _halt(self, harness: HarnessConnection) -> None:
@@ -404,44 +401,8 @@ class SdkSession:
         if self._harness_or_none is None:  # a trigger fired during the agent's start
             self._is_active = True
             return
-        if not self._turn.locked() and self._between_turns is None:
-            self._between_turns = asyncio.get_running_loop().create_task(self._read_between_turns())
-
-    async def _read_between_turns(self) -> None:
-        """Read a turn that the harness began, and emit its final events."""
-        state, error = TurnState.DONE, None
-        try:
-            async with self._turn:
-                with self._turn_under_way():
-                    await self._read_own_turn(self._harness)
-        except TurnCancelledError:
-            state = TurnState.CANCELLED
-        except AgyError as failed:
-            state, error = TurnState.FAILED, failed
-        finally:
-            self._between_turns = None
-        if error is not None:
-            self._sink(Error(error=to_info(error), fatal=True, at=now()))
-        self._sink(State(state=state, at=now()))
-
-    async def _read_own_turn(self, harness: HarnessConnection) -> None:
-        raised: Exception | None = None
-        await harness.wait_until_busy()
-        try:
-            await harness.read()
-        except types.AntigravityCancelledError as error:
-            raise TurnCancelledError("") from error
-        except Exception as error:
-            raised = harness.divergence or error
-        ended_by = errors.of_turn(
-            raised,
-            failure=harness.reader.failure,
-            stop_reason=harness.stop_reason,
-            lost=harness.broken,
-        )
-        if ended_by is not None:
-            harness.spent = True
-            raise ended_by from (None if ended_by is raised else raised)
+        if not self._turn.locked() and self._own_turns.task is None:
+            self._own_turns.begin()
 
     # -- questions ---------------------------------------------------------------------------
 
@@ -473,42 +434,6 @@ class SdkSession:
     def _clock_of_connection(self) -> Clock | None:
         replay = self._harness.patches.replay
         return None if replay is None else replay.clock
-
-    def history(self) -> tuple[Message, ...]:
-        """Return the last state of every step with text, oldest first."""
-        history = self._harness.agent.conversation.history
-        return messages_of(history, self._harness.reader.trajectory)
-
-    def turn_count(self) -> int:
-        """Return the number of turns, including those of earlier harnesses."""
-        return self._turns_before + self._harness.agent.conversation.turn_count
-
-    def total_usage(self) -> TokenUsage | None:
-        """Return the tokens of the session, None before the first reported usage."""
-        return token_usage(self._harness.connection.cumulative_usage)
-
-    def last_turn_usage(self) -> TokenUsage | None:
-        """Return the tokens of the latest turn, None if no usage was reported."""
-        return token_usage(self._harness.agent.conversation.last_turn_usage)
-
-    def compaction_indices(self) -> tuple[int, ...]:
-        """Return the steps of the SDK's history at which the context was compacted."""
-        return tuple(self._harness.agent.conversation.compaction_indices)
-
-    def last_response(self) -> str | None:
-        """Return the text of the root agent's latest complete answer."""
-        return last_answer(self._harness.agent.conversation.history)
-
-    def clear_history(self) -> None:
-        """Clear the SDK's history; the harness keeps the model's context."""
-        self._turns_before = 0
-        self._harness.agent.conversation.clear_history()
-
-    def trajectory_usages(self) -> dict[str, TokenUsage]:
-        """Return the tokens per trajectory so far."""
-        usages = getattr(self._harness.connection, "trajectory_usages", {})
-        found = {key: token_usage(usage) for key, usage in usages.items()}
-        return {key: usage for key, usage in found.items() if usage is not None}
 
     def sandbox_status(self) -> Any:
         """Return the SDK's `SandboxStatus`, None if the harness does not report one."""

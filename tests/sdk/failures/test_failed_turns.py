@@ -204,7 +204,7 @@ async def test_outage_that_ends_in_silence_keeps_its_class(code, kind):
 
 @pytest.mark.parametrize("say_much", [say, think])
 async def test_answer_without_end_ends_the_turn(runtime, monkeypatch, say_much):
-    monkeypatch.setattr("agy_nb.sdk.session.MOST_TEXT", 10_000)
+    monkeypatch.setattr("agy_nb.sdk.session.sdk_session.MOST_TEXT", 10_000)
     endless = hang(say_much(["x" * 1000] * 11))
     async with ScriptedModel([endless, say("next")]) as model:
         agent = await runtime.create_agent(config(model))

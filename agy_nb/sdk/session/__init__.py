@@ -1,0 +1,1 @@
+"""A live conversation with the real harness."""
