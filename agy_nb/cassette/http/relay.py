@@ -123,15 +123,15 @@ class _RelayedAnswer:
         self._relay.forget(self._number)
 
 
+@dataclass(slots=True, eq=False)
 class Relay:
     """Control the process that makes the requests. For one event loop; started on first use."""
 
-    def __init__(self) -> None:
-        self._process: asyncio.subprocess.Process | None = None
-        self._reading: asyncio.Task[None] | None = None
-        self._starting: asyncio.Task[None] | None = None
-        self._answers: dict[int, asyncio.Queue[tuple[int, bytes]]] = {}
-        self._number = 0
+    _process: asyncio.subprocess.Process | None = None
+    _reading: asyncio.Task[None] | None = None
+    _starting: asyncio.Task[None] | None = None
+    _answers: dict[int, asyncio.Queue[tuple[int, bytes]]] = field(default_factory=dict)
+    _number: int = 0
 
     async def start(self) -> None:
         """Start the process, unless it runs.

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from agy_nb.cassette.replay.machine import SessionMachine
-from agy_nb.cassette.storage.format import Frame
 from agy_nb.wire import frames as f
-from agy_nb.wire.client_config import asks_a_person
 
 Tools: TypeAlias = Literal["check", "run", "replay"]
 Answers: TypeAlias = Literal["replay", "ask", "run"]
@@ -90,16 +88,3 @@ class CassetteAnswers:
         machine = self._machine()
         frame = None if machine is None else machine.recorded_answer(key)
         return None if frame is None else frame[key.kind]
-
-
-def answered_from_record(
-    config: Frame, *, approvals: Answers, questions: Answers
-) -> Callable[[Frame], bool]:
-    """Return a function that decides which requests are answered without the client."""
-
-    def answered(frame: Frame) -> bool:
-        if f.POLICY_REQUEST in frame:
-            return approvals == "replay" and asks_a_person(config, frame)
-        return questions == "replay" and f.QUESTIONS_REQUEST in frame.get(f.STEP, ())
-
-    return answered

@@ -7,7 +7,7 @@ was wrong, sessions are exchanged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from agy_nb.cassette.errors import CassetteMismatchError
@@ -20,10 +20,12 @@ from agy_nb.cassette.matching.mismatch import (
 )
 from agy_nb.cassette.matching.placeholders import Placeholders
 from agy_nb.cassette.redaction import Redactor
-from agy_nb.cassette.replay.cassette_answers import Answers, answered_from_record
+from agy_nb.cassette.replay.cassette_answers import Answers
 from agy_nb.cassette.replay.machine import SessionMachine
 from agy_nb.cassette.storage.cassette_reader import Cassette, RecordedSession
 from agy_nb.cassette.storage.format import Frame
+from agy_nb.wire import frames as f
+from agy_nb.wire.client_config import asks_a_person
 from agy_nb.wire.frames import kind_of
 from agy_nb.wire.summaries.beginning import Beginning
 from agy_nb.wire.summaries.canonical_config import comparable_config, config_digest
@@ -291,3 +293,16 @@ class _Playing:
     machine: SessionMachine
     config: Frame
     any_model: bool
+
+
+def answered_from_record(
+    config: Frame, *, approvals: Answers, questions: Answers
+) -> Callable[[Frame], bool]:
+    """Return a function that decides which requests are answered without the client."""
+
+    def answered(frame: Frame) -> bool:
+        if f.POLICY_REQUEST in frame:
+            return approvals == "replay" and asks_a_person(config, frame)
+        return questions == "replay" and f.QUESTIONS_REQUEST in frame.get(f.STEP, ())
+
+    return answered

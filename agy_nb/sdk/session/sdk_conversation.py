@@ -15,20 +15,17 @@ class SdkConversation:
     """See `Conversation`.
 
     Attributes:
+        harness: The present harness, None before the first one.
         turns_before: The number of turns in earlier harnesses.
     """
 
-    _harness: HarnessConnection | None = None
+    harness: HarnessConnection | None = None
     turns_before: int = 0
-
-    def follow(self, harness: HarnessConnection) -> None:
-        """Go on in another harness."""
-        self._harness = harness
 
     @property
     def _connected(self) -> HarnessConnection:
-        assert self._harness is not None
-        return self._harness
+        assert self.harness is not None
+        return self.harness
 
     @property
     def _sdk(self) -> Any:

@@ -150,7 +150,7 @@ class SdkSession:
         self._harness_or_none = harness = await HarnessConnection.open(
             self._config, self._on_event, self._on_activity, options, self._state
         )
-        self.conversation.follow(harness)
+        self.conversation.harness = harness
         for note in (*self._first_notes, *self._late_notes):
             harness.patches.keep_note(note)
         self._late_notes.clear()

@@ -8,6 +8,7 @@ calls that are refused.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from agy_nb.protocol.events import (
     Event,
@@ -30,17 +31,16 @@ from agy_nb.wire.reader_state import Connection, OpenStep, OpenTrajectory
 _QUESTION_TOOL = "ask_question"
 
 
+@dataclass(slots=True)
 class _HostCall:
     """A call of a host function that has not been answered."""
 
-    __slots__ = ("name", "step_index", "trajectory")
-
-    def __init__(self, name: str, trajectory: OpenTrajectory, step_index: int | None) -> None:
-        self.name = name
-        self.trajectory = trajectory
-        self.step_index = step_index
+    name: str
+    trajectory: OpenTrajectory
+    step_index: int | None
 
 
+@dataclass(slots=True, eq=False)
 class CallReader:
     """Reads the frames about the tools of one connection.
 
@@ -51,13 +51,12 @@ class CallReader:
         mcp_results: What MCP tools returned, which comes apart from their calls.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._host_calls: dict[str, _HostCall] = {}
-        self._step_of_call: dict[str, int] = {}
-        self._refused: set[str] = set()
-        self._raised: dict[str, ToolException] = {}
-        self.mcp_results: McpResults = McpResults()
+    _connection: Connection
+    _host_calls: dict[str, _HostCall] = field(default_factory=dict)
+    _step_of_call: dict[str, int] = field(default_factory=dict)
+    _refused: set[str] = field(default_factory=set)
+    _raised: dict[str, ToolException] = field(default_factory=dict)
+    mcp_results: McpResults = field(default_factory=McpResults)
 
     def next_turn(self) -> None:
         """Forget what belongs to the turn before."""

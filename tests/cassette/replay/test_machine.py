@@ -11,9 +11,12 @@ from agy_nb.cassette.errors import CassetteMismatchError
 from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.matching.placeholders import Placeholders
 from agy_nb.cassette.redaction import Redactor
-from agy_nb.cassette.replay.cassette_answers import answered_from_record
 from agy_nb.cassette.replay.machine import SessionMachine
-from agy_nb.cassette.replay.session_matcher import PlaySettings, SessionMatcher
+from agy_nb.cassette.replay.session_matcher import (
+    PlaySettings,
+    SessionMatcher,
+    answered_from_record,
+)
 from agy_nb.cassette.storage.cassette_reader import Cassette, by_session
 from agy_nb.cassette.storage.format import Header
 from agy_nb.errors import InvalidInputError
