@@ -19,7 +19,6 @@ from agy_nb.protocol.amounts import counted
 from agy_nb.protocol.events import TurnBegan
 from agy_nb.runtime.agent import Agent
 from agy_nb.runtime.turns.response import Response
-from agy_nb.sdk.config.agent_settings import AgentSettings
 from agy_nb.terminal import revealed
 from agy_nb.widgets.chat.panel import ChatPanel
 from agy_nb.widgets.markdown.markup import escape
@@ -40,7 +39,9 @@ _NO_MODEL = (
     "a cell, for example with <code>agy.load_env()</code>, and continue again. Or choose the "
     "variable that has your key. Do not type a key here.</p>"
 )
-_Model: TypeAlias = Callable[[], Awaitable[AgentSettings | None]]
+_Settings: TypeAlias = dict[str, Any]
+"""Settings of an agent by name; see `agy.fork`."""
+_Model: TypeAlias = Callable[[], Awaitable[_Settings | None]]
 """Returns the settings that choose a model; None if the user must choose first."""
 _ECHO = "It only repeats your prompts. No key is needed."
 
@@ -190,15 +191,15 @@ class Continuation:
         if _is_key(value):
             self._variable = value
 
-    async def _named_model(self) -> AgentSettings | None:
+    async def _named_model(self) -> _Settings | None:
         key = os.environ.get(self._variable, "").strip()
         if not key:
             self._ask_for_model(f"{self._variable} is not set in this kernel.")
             return None
-        named = AgentSettings(model=self._model) if self._model else AgentSettings()
-        return AgentSettings(**named, api_key=key)
+        named = {"model": self._model} if self._model else {}
+        return {**named, "api_key": key}
 
-    async def _echo_model(self) -> AgentSettings:
+    async def _echo_model(self) -> _Settings:
         from agy_nb.testing.echo import EchoModel
 
         if self._echo is None:
@@ -206,15 +207,15 @@ class Continuation:
             await model.start()
             self._echo = model
         config = await asyncio.to_thread(self._echo.config)
-        return AgentSettings(models=config.models)
+        return {"models": config.models}
 
-    async def _given_model(self) -> AgentSettings | None:
+    async def _given_model(self) -> _Settings | None:
         from agy_nb.runtime.checkpoints.from_recording import lacks_model
 
         if await lacks_model(self._settings.config):
             self._ask_for_model()
             return None
-        return AgentSettings()
+        return {}
 
     # -- the agent ---------------------------------------------------------------------------
 
