@@ -7,13 +7,12 @@ the transcript is. The nodes of a subagent are below the trajectory that started
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from agy_nb.protocol.events import (
     FINAL,
     Approval,
-    ApprovalState,
     Error,
     Event,
     Question,
@@ -36,14 +35,14 @@ from agy_nb.protocol.values import (
     Prompt,
     TextPart,
     TokenUsage,
-    Trajectory,
 )
 from agy_nb.widgets.markdown.markup import escape
 from agy_nb.widgets.markdown.source import quoted
 from agy_nb.widgets.markdown.streamed_text import StreamedTexts
-from agy_nb.widgets.response import approval_text, cards, html_values
+from agy_nb.widgets.response import cards, html_values
 from agy_nb.widgets.tree.node_tree import NodeTree
 from agy_nb.widgets.tree.nodes import Change, TurnControls, Upsert
+from agy_nb.widgets.tree.request_rows import RequestRows
 from agy_nb.widgets.tree.retry_rows import RetryRows
 from agy_nb.widgets.tree.subagents import Subagents
 from agy_nb.widgets.tree.tool_rows import ToolRows
@@ -59,7 +58,6 @@ class _Turn:
     began: float = 0.0
     state: TurnState = TurnState.QUEUED
     usage: TokenUsage | None = None
-    cards: dict[str, str] = field(default_factory=dict)
     refused: str = ""
     last_text: str = ""
     doing: str = ""
@@ -86,14 +84,15 @@ class ConversationView:
     """
 
     def __init__(self, *, can_retry: bool = False) -> None:
-        self.pending: dict[str, Approval | Question] = {}
         self.prompts: dict[str, Prompt] = {}
         self._controls = TurnControls() if can_retry else None
         self._tree = NodeTree()
         self._texts = StreamedTexts(self._tree)
         self._subagents = Subagents(self._tree)
         self._parent = self._subagents.node_of
-        self._tools = ToolRows(self._tree, self._subagents, self._close_text)
+        self._tools = ToolRows(self._tree, self._subagents, self._texts.close)
+        self._requests = RequestRows(self._tree, self._parent, self._tools, self._texts)
+        self.pending: dict[str, Approval | Question] = self._requests.pending
         self._retries = RetryRows(self._tree)
         self._turn = _Turn()
         self._footer: tuple[str, TurnState, TokenUsage | None, float | None] | None = None
@@ -103,8 +102,8 @@ class ConversationView:
             ToolCall: self._tools.on_call,
             ToolResult: self._tools.on_result,
             ToolException: self._tools.on_exception,
-            Approval: self._approval,
-            Question: self._question,
+            Approval: self._requests.on_approval,
+            Question: self._requests.on_question,
             StructuredOutput: self._output,
             Error: self._error,
             TrajectoryState: self._stopped,
@@ -141,7 +140,7 @@ class ConversationView:
         return node
 
     def _forget_turn(self) -> None:
-        for rows in (self._subagents, self._tools, self._retries):
+        for rows in (self._subagents, self._tools, self._requests, self._retries):
             rows.begin_turn()
 
     def on_event(self, event: Event) -> None:
@@ -184,20 +183,20 @@ class ConversationView:
                     self.prompts[node] = (TextPart(text=message.content),)
             else:
                 html = self._texts.render(message.content)
-                node = self._add(parent=parent, kind="text", body=html)
+                node = self._tree.add(parent=parent, kind="text", body=html)
                 self._texts.write(node, message.content)
 
     def add_error(self, kind: str, message: str) -> None:
         """Add an error that is not part of a turn."""
-        self._add(kind="error", head=cards.error(kind, message))
+        self._tree.add(kind="error", head=cards.error(kind, message))
 
     def add_notice(self, words: str) -> str:
         """Add a notice at the end, and return its node."""
-        return self._add(kind="notice", head=escape(words))
+        return self._tree.add(kind="notice", head=escape(words))
 
     def add_page(self, title: str, body: str) -> str:
         """Add a page of HTML at the end, such as a comparison, and return its node."""
-        return self._add(kind="comparison", head=escape(title), body=body, fold="open")
+        return self._tree.add(kind="comparison", head=escape(title), body=body, fold="open")
 
     def set_controls(self, node: str, controls: TurnControls) -> None:
         """Change what the user can do with a turn."""
@@ -205,7 +204,8 @@ class ConversationView:
 
     def drop(self, node: str) -> None:
         """Remove a node."""
-        self._remove(node)
+        self._tree.remove(node)
+        self._texts.forget(node)
 
     def clear(self) -> None:
         """Remove all nodes except pending approvals and questions; a running turn continues."""
@@ -294,105 +294,45 @@ class ConversationView:
         self._texts.flush()
         return self._tree.html(self._texts.open_blocks())
 
-    # -- nodes -------------------------------------------------------------------------------
-
-    def _add(self, *, parent: str = "", **parts: str | None) -> str:
-        return self._tree.add(parent=parent, **parts)
-
-    def _remove(self, node: str) -> None:
-        self._tree.remove(node)
-        self._texts.forget(node)
-
     # -- texts -------------------------------------------------------------------------------
 
     def _write(self, event: Text | Thought) -> None:
         thought = isinstance(event, Thought)
         parent = self._parent(event.trajectory)
         if not self._texts.continues(parent, event.step_index, thought=thought):
-            self._close_text(parent)
+            self._texts.close(parent)
             self._begin_text(parent, event, thought=thought)
         self._texts.append(parent, event.text)
 
     def _begin_text(self, parent: str, event: Text | Thought, *, thought: bool) -> None:
         in_answer = not thought and event.trajectory.is_root
         if thought:
-            node = self._add(parent=parent, kind="thought", head="Thinking", fold="closed")
+            node = self._tree.add(parent=parent, kind="thought", head="Thinking", fold="closed")
         else:
-            node = self._add(parent=parent, kind="text")
+            node = self._tree.add(parent=parent, kind="text")
         if in_answer:
             if self._turn.refused:
-                self._remove(self._turn.refused)
+                self.drop(self._turn.refused)
                 self._turn.refused = ""
             self._turn.last_text = node
         self._texts.begin(parent, node, event.step_index, thought=thought, in_answer=in_answer)
-
-    def _close_text(self, parent: str) -> None:
-        self._texts.close(parent)
 
     # -- cards -------------------------------------------------------------------------------
 
     def _output(self, event: StructuredOutput) -> None:
         parent = self._parent(event.trajectory)
-        self._close_text(parent)
-        self._add(parent=parent, kind="text", body=cards.output(event.value))
+        self._texts.close(parent)
+        self._tree.add(parent=parent, kind="text", body=cards.output(event.value))
 
     def _stopped(self, event: TrajectoryState) -> None:
         if event.stop_reason not in (None, "UNSPECIFIED"):
             parent = self._parent(event.trajectory)
-            self._close_text(parent)
-            self._add(parent=parent, kind="notice", head=cards.stopped(event))
-
-    def _approval(self, event: Approval) -> None:
-        pending = event.state is ApprovalState.PENDING
-        self._ask(event.approval_id, event, pending=pending)
-        if not pending and event.call_id:
-            if event.state is not ApprovalState.ALLOWED:
-                self._tools.refuse(event.call_id)
-            elif self._tools.allow(event):
-                self._remove(event.approval_id)
-                return
-        self._tree.upsert(
-            Upsert(
-                id=event.approval_id,
-                parent=self._card_parent(event.approval_id, event.trajectory),
-                kind="approval" if pending else "decided",
-                head=approval_text.approval(event),
-                body=approval_text.approval_body(event),
-                fold=None if pending else "closed",
-                label=f"Approval of {event.tool}",
-            )
-        )
-
-    def _question(self, event: Question) -> None:
-        pending = event.answers is None
-        self._ask(event.question_id, event, pending=pending)
-        self._tree.upsert(
-            Upsert(
-                id=event.question_id,
-                parent=self._card_parent(event.question_id, event.trajectory),
-                kind="question" if pending else "answered",
-                head="The agent asks" if pending else "Question",
-                body=cards.question(event),
-                label="Question",
-            )
-        )
-
-    def _ask(self, key: str, event: Approval | Question, *, pending: bool) -> None:
-        if pending:
-            self.pending[key] = event
-        else:
-            self.pending.pop(key, None)
-
-    def _card_parent(self, key: str, where: Trajectory) -> str:
-        parent = self._turn.cards.get(key)
-        if parent is None:
-            parent = self._turn.cards[key] = self._parent(where)
-            self._close_text(parent)
-        return parent
+            self._texts.close(parent)
+            self._tree.add(parent=parent, kind="notice", head=cards.stopped(event))
 
     def _error(self, event: Error) -> None:
         parent = self._parent(event.trajectory)
-        self._close_text(parent)
+        self._texts.close(parent)
         if event.refused_step is not None and event.trajectory.is_root:
             self._turn.refused, self._turn.last_text = self._turn.last_text, ""
         if not event.fatal and event.error.retryable:
@@ -401,7 +341,7 @@ class ConversationView:
         if event.fatal:
             self._drop_notice(event.error)
             self._retries.end(event.trajectory.id)
-        node = self._add(
+        node = self._tree.add(
             parent=parent,
             kind="error" if event.fatal else "notice",
             head=cards.error(event.error.type, event.error.message),
@@ -415,7 +355,7 @@ class ConversationView:
             return
         node, noticed = self._turn.notice
         if (noticed.type, noticed.http_code) == (error.type, error.http_code):
-            self._remove(node)
+            self.drop(node)
             self._turn.notice = None
 
     # -- the end -----------------------------------------------------------------------------
@@ -426,7 +366,7 @@ class ConversationView:
 
     def _wait(self, event: Waiting) -> None:
         self._turn.waits = cards.waits(event)
-        self._add(kind="notice", head=escape(self._turn.waits))
+        self._tree.add(kind="notice", head=escape(self._turn.waits))
 
     def _state(self, event: State) -> None:
         self._turn.state = event.state
@@ -440,10 +380,10 @@ class ConversationView:
         self._tools.end("Stopped" if state is TurnState.CANCELLED else "No result")
         self._retries.end_all()
         if state is TurnState.CANCELLED:
-            self._add(kind="notice", head=cards.STOPPED)
+            self._tree.add(kind="notice", head=cards.STOPPED)
         took = at - turn.began if at and turn.began else None
         head = cards.footer(state, turn.usage, took)
-        self._footer = self._add(kind="footer", head=head), state, turn.usage, took
+        self._footer = self._tree.add(kind="footer", head=head), state, turn.usage, took
 
     def set_cost(self, words: str) -> None:
         """Show the cost of the last finished turn."""
