@@ -1,4 +1,4 @@
-"""What is asked while an agent works, and the answers: approvals and questions."""
+"""Requests to the user while an agent works, and the answers: approvals and questions."""
 
 from __future__ import annotations
 

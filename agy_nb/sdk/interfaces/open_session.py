@@ -40,7 +40,7 @@ Restore: TypeAlias = Callable[[Path], None]
 
 
 class Conversation(Protocol):
-    """What is known about a conversation, without asking the backend."""
+    """The known facts about a conversation; no question goes to the backend."""
 
     def history(self) -> tuple[Message, ...]:
         """Return the conversation's messages, oldest first."""
@@ -80,7 +80,7 @@ class Session(Protocol):
 
     @property
     def conversation(self) -> Conversation:
-        """What is known about the conversation."""
+        """The known facts about the conversation."""
         ...
 
     @property
