@@ -4,7 +4,12 @@ import re
 
 import pytest
 
-pytestmark = pytest.mark.slow  # runs pytest in pytest
+pytestmark = [
+    pytest.mark.slow,
+    # The suites run in this process, and the SDK blocks the loop while it stops a harness.
+    pytest.mark.blocking_allowed,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 
 TEST = '''
 import os
@@ -25,14 +30,20 @@ async def test_it(scripted_model, agy_runtime):
     agy.expect(response).matches_snapshot()
 '''
 
+INI = """
+[pytest]
+asyncio_mode = auto
+asyncio_default_fixture_loop_scope = function
+"""
+
 
 @pytest.fixture
 def run(pytester):
-    pytester.makeini("[pytest]\nasyncio_mode = auto\n")
+    pytester.makeini(INI)
 
     def run_with(answer, *options):
         pytester.makepyfile(f"ANSWER = {answer!r}\n{TEST}")
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *options)
+        return pytester.runpytest_inprocess("-p", "no:cacheprovider", *options)
 
     return run_with
 

@@ -1,7 +1,7 @@
 """Recordings on a disk that fails: kill the process, or fill the disk, at each write in turn.
 
-`python -m tests.faults.crashes NAME FAULT STRIDE FOLDER` prints one line of JSON per write. Each
-write fails in a child of its own, which is forked after the imports.
+`python -m tests.faults.crashes NAME STRIDE FOLDER` prints one line of JSON per fault and write.
+Each write fails in a child of its own, which is forked after the imports.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from agy_nb.cassette.storage.migration import migrate
 from agy_nb.cassette.storage.model_log import ModelLog, read_model
 from agy_nb.cassette.storage.ownership import RecordingLock, recover_unless_busy, unfinished_of
 from tests.cassette.storage.recordings import EXCHANGE
-from tests.faults.failing_disk import FailingDisk
+from tests.faults.failing_disk import FULL, KILLED, FailingDisk
 
 NONE, OLD, NEW = "no cassette", "the old one", "the new one"
 KEY = "AIza" + "Sy7" * 12
@@ -199,24 +199,25 @@ def _try(crash: Crash, folder: Path, fault: str, at: int) -> tuple[int, dict[str
     return count, {"at": at, "now": now, "said": said, "told": told, "held": held}
 
 
-def main(name: str, fault: str, stride: int, folder: Path) -> None:
-    """Let each write fail, or every one of a stride."""
+def main(name: str, stride: int, folder: Path) -> None:
+    """Let each write fail in each way, or every one of a stride."""
     (crash,) = (each for each in CRASHES if each.name == name)
     base = folder / "base"
     base.mkdir()
     _prepare(crash, base / "c")
-    at, last = 0, 0
-    while at <= last:
-        here = folder / f"run{at}"
-        shutil.copytree(base, here, symlinks=True)
-        count, found = _try(crash, here, fault, at)
-        if at == 0:
-            last = count
-        else:
-            sys.stdout.write(json.dumps(found) + "\n")
-        shutil.rmtree(here)
-        at = at + stride if at else 1
-    sys.stdout.write(json.dumps({"writes": last}) + "\n")
+    for fault in (KILLED, FULL):
+        at, last = 0, 0
+        while at <= last:
+            here = folder / f"run{at}"
+            shutil.copytree(base, here, symlinks=True)
+            count, found = _try(crash, here, fault, at)
+            if at == 0:
+                last = count
+            else:
+                sys.stdout.write(json.dumps({"fault": fault, **found}) + "\n")
+            shutil.rmtree(here)
+            at = at + stride if at else 1
+        sys.stdout.write(json.dumps({"fault": fault, "writes": last}) + "\n")
 
 
 def table() -> str:
@@ -230,4 +231,4 @@ def table() -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]))
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

@@ -17,6 +17,10 @@ asyncio_default_fixture_loop_scope = function
 # The plugin of hypothesis loads all of hypothesis at the end of each run.
 WITHOUT = [f"-pno:{name}" for name in ("benchmark", "cacheprovider", "hypothesispytest")]
 
+# Ten more plugins are installed here. A process would load them all, and so would each worker. Runs
+# in this process have them, and the tests of the network use them.
+NEEDED = [f"-p{name}" for name in ("agy_nb", "asyncio", "xdist")]
+
 
 @pytest.fixture(autouse=True)
 def outside_ci(monkeypatch):
@@ -53,7 +57,11 @@ def run(suite):
     """Run the suite with some arguments; gives the result."""
 
     def run(*arguments):
-        return suite.runpytest_inprocess(*WITHOUT, *arguments)
+        with pytest.MonkeyPatch.context() as patch:
+            if "-n" in arguments:
+                patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+                arguments = (*NEEDED, *arguments)
+            return suite.runpytest_inprocess(*WITHOUT, *arguments)
 
     return run
 
@@ -63,7 +71,9 @@ def run_apart(suite):
     """The same in a process of its own."""
 
     def run_apart(*arguments):
-        return suite.runpytest_subprocess(*WITHOUT, *arguments)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+            return suite.runpytest_subprocess(*NEEDED, *WITHOUT, *arguments)
 
     return run_apart
 

@@ -322,7 +322,7 @@ def test_cassette_around_several_tests_is_told_apart(suite, run):
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_interrupted_recording_is_not_taken_for_a_whole_one(suite, run_apart, cassettes):
+def test_interrupted_recording_is_not_taken_for_a_whole_one(suite, run_apart, run, cassettes):
     suite.makepyfile(
         test_stop="""
         import os
@@ -342,7 +342,7 @@ def test_interrupted_recording_is_not_taken_for_a_whole_one(suite, run_apart, ca
     assert result.ret == pytest.ExitCode.INTERRUPTED
     (partial,) = cassettes()
     assert partial.startswith("cassettes/test_stop/test_talk.partial-")
-    run_apart().assert_outcomes(passed=1)
+    run().assert_outcomes(passed=1)
     assert cassettes() == ["cassettes/test_stop/test_talk", partial]
 
 
@@ -437,7 +437,7 @@ def test_sharing_can_be_refused(suite, run):
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("mode", ["once", "new_episodes", "all"])
-def test_workers_lose_no_recording_of_a_shared_cassette(suite, run_apart, cassettes, mode):
+def test_workers_lose_no_recording_of_a_shared_cassette(suite, run_apart, run, cassettes, mode):
     suite.makepyfile(
         test_four="""
         import pytest
@@ -459,7 +459,7 @@ def test_workers_lose_no_recording_of_a_shared_cassette(suite, run_apart, casset
         assert all(session.end is not None for session in sessions)
     if mode == "once":  # all modes record the same, and each run of workers takes ten seconds
         run_apart(*workers, "--agy-record-mode=none").assert_outcomes(passed=4)
-    run_apart(f"--agy-record-mode={mode}", "-p", "no:xdist").assert_outcomes(passed=4)
+    run(f"--agy-record-mode={mode}", "-p", "no:xdist").assert_outcomes(passed=4)
     assert len(load(suite.path / "cassettes/test_four/shared").sessions) == 4
     left = sorted(path.name for path in (suite.path / "cassettes/test_four").iterdir())
     assert left == ["_shared", "shared"]

@@ -108,9 +108,7 @@ def test_module_that_cannot_be_collected_has_no_unused_cassettes(tests, run, sui
         ("import pytest\npytest.skip('not now', allow_module_level=True)", []),
         ("", ["--ignore", "a/test_b.py"]),
         ("", ["--ignore-glob", "*_b.py"]),
-        pytest.param(
-            "", ["-n", "2", "-p", "xdist", "--ignore", "a/test_b.py"], marks=pytest.mark.slow
-        ),
+        pytest.param("", ["-n", "2", "--ignore", "a/test_b.py"], marks=pytest.mark.slow),
     ],
 )
 def test_cassette_of_modules_that_were_not_read_may_be_theirs(
@@ -122,15 +120,17 @@ def test_cassette_of_modules_that_were_not_read_may_be_theirs(
     assert unused(run(*arguments)) == ["a/cassettes/test_a/gone"]
 
 
-def test_last_failed_run_reports_nothing(suite, run_apart, lay):
+def test_last_failed_run_reports_nothing(suite, run, lay):
     test = "@pytest.mark.agy_cassette\ndef test_it(): assert {}"
     for name in ("one", "two"):
         suite.makepyfile(**{f"a/test_{name}": f"import pytest\n{test.format(name == 'one')}"})
     lay("a/cassettes/shared/weather")
     with_cache = ("-p", "cacheprovider")
-    suite.runpytest_subprocess(*with_cache, "--agy-unused=off")
-    assert unused(suite.runpytest_subprocess(*with_cache, "--lf")) == []
-    assert unused(suite.runpytest_subprocess(*with_cache)) == ["a/cassettes/shared/weather"]
+    run(*with_cache, "--agy-unused=off").assert_outcomes(passed=1, failed=1)
+    only_the_failed_one = run(*with_cache, "--lf")
+    only_the_failed_one.assert_outcomes(failed=1)
+    assert unused(only_the_failed_one) == []
+    assert unused(run(*with_cache)) == ["a/cassettes/shared/weather"]
 
 
 @pytest.mark.parametrize("arguments", [[], pytest.param(["-n", "2"], marks=pytest.mark.slow)])

@@ -10,7 +10,7 @@ def load_package() -> None:
     A second copy of these modules would have classes and patches of its own.
     """
     importlib.import_module("vcr")
-    for layer in ("cassette", "kernel", "protocol", "runtime", "sdk", "testing"):
+    for layer in ("analysis", "cassette", "kernel", "protocol", "runtime", "sdk", "testing"):
         package = importlib.import_module(f"agy_nb.{layer}")
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,7 +11,12 @@ if TYPE_CHECKING:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Let the loop go on until something holds, at most 20 seconds."""
+    """Let the loop go on until something holds, at most 20 seconds.
+
+    What does not hold after many rounds waits for a process or a thread: leave it the processor.
+    """
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - a condition of any kind has no event
-            await asyncio.sleep(0)
+        for round_ in itertools.count():
+            if condition():
+                return
+            await asyncio.sleep(0 if round_ < 500 else 0.002)

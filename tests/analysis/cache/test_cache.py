@@ -49,10 +49,8 @@ def settle(folder, when=LONG_AGO):
     return folder
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """Recordings that are whole, copied, damaged, open, and in folders below."""
-    runs = tmp_path / "runs"
+def record_runs(runs):
+    """Save recordings that are whole, copied, damaged, open, and in folders below."""
     for number in range(3):
         save(runs / f"c{number}", two_calls())
     shutil.copytree(runs / "c1", runs / "below" / "copy")
@@ -61,6 +59,11 @@ def folder(tmp_path):
     save(runs / "open", Wire().begin().prompt().usage(prompt=50).prompt(), complete=False)
     (save(runs / "bad", two_calls()) / "wire.jsonl").write_bytes(b"\x00garbage\n")
     return settle(runs)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return record_runs(tmp_path / "runs")
 
 
 @pytest.fixture
@@ -226,12 +229,31 @@ def test_many_small_segments_become_one(folder, cache, read):
 # -- damage --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("harm", ["cut", "garbage", "bit", "gone", "another table"])
-@pytest.mark.parametrize("name", ["index", "model_calls", "turns", "problems"])
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """Recordings that no test changes, their tables, and a cache of them to copy."""
+    top = tmp_path_factory.mktemp("filled")
+    runs = record_runs(top / "runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "WORTH_RECORDINGS", 1)
+        agy.load(runs, cache=top / "cache").usage()
+    return runs, agy.load(runs, cache=False), top / "cache"
+
+
+HARMS = ["cut", "garbage", "bit", "gone", "another table"]
+DAMAGED = [
+    *(("index", harm) for harm in HARMS),
+    *(("model_calls", harm) for harm in HARMS),
+    ("turns", "bit"),  # which the search for copies reads first
+    ("problems", "gone"),  # whose rows are not those of recordings alone
+]
+
+
+@pytest.mark.parametrize(("name", "harm"), DAMAGED)
 @pytest.mark.slow
-def test_damaged_files_are_written_again_without_a_word(folder, cache, read, name, harm, recwarn):
-    expected = agy.load(folder, cache=False)
-    agy.load(folder, cache=cache).usage()
+def test_damaged_files_are_written_again_without_a_word(filled, cache, read, name, harm, recwarn):
+    folder, expected, whole = filled
+    shutil.copytree(whole, cache)
     [file] = cache.rglob(f"{name}.parquet")
     data = file.read_bytes()
     if harm == "gone":

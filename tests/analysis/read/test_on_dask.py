@@ -54,13 +54,24 @@ def here(folder):
     return agy.load(folder, prices=OWN)
 
 
-@pytest.fixture
-def there(folder, cluster, tmp_path):
-    """The same sessions in several parts."""
+def in_parts(folder, cache):
+    """The sessions in several parts."""
     recordings = tuple(find_recordings(folder))
-    sessions = DaskSessions(recordings, part_bytes=5000, prices=OWN, cache=tmp_path / "cache")
+    sessions = DaskSessions(recordings, part_bytes=5000, prices=OWN, cache=cache)
     assert 3 < len(sessions.parts) < len(recordings)
     return sessions
+
+
+@pytest.fixture(scope="module")
+def there(folder, cluster, tmp_path_factory):
+    """The same sessions on the cluster: read once, and asked by many tests."""
+    return in_parts(folder, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def unread(folder, cluster, tmp_path):
+    """The same sessions, before anything is read; their cache is in `tmp_path`."""
+    return in_parts(folder, tmp_path / "cache")
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -114,27 +125,27 @@ def test_summary_of_a_cluster_is_the_same(here, there, by):
     pd.testing.assert_frame_equal(there.summary(by), here.summary(by))
 
 
-def test_files_are_read_once_for_all_questions(there, monkeypatch):
-    there.summary("model")
+def test_files_are_read_once_for_all_questions(unread, monkeypatch):
+    unread.summary("model")
 
     def again(*_):
         pytest.fail("recordings were read again")
 
     monkeypatch.setattr(on_dask, "write_part", again)
-    turns = there.turns
+    turns = unread.turns
     turns.loc[0, "turn_id"] = 99
-    assert 99 not in there.turns["turn_id"].tolist()
-    there.usage("day", tz="UTC")
-    assert len(there.dask("steps").compute()) == len(there.steps)
+    assert 99 not in unread.turns["turn_id"].tolist()
+    unread.usage("day", tz="UTC")
+    assert len(unread.dask("steps").compute()) == len(unread.steps)
 
 
-def test_another_load_takes_the_files_of_the_first(there, folder, tmp_path, monkeypatch):
+def test_another_load_takes_the_files_of_the_first(unread, folder, tmp_path, monkeypatch):
     old = [os.utime(file, (1.7e9, 1.7e9)) for file in folder.rglob("*")]
     assert old
-    there.usage("model")
+    unread.usage("model")
     monkeypatch.setattr(on_dask, "write_part", None)
     again = agy.load(folder, engine="dask", prices=OWN, cache=tmp_path / "cache")
-    pd.testing.assert_frame_equal(again.usage("model"), there.usage("model"))
+    pd.testing.assert_frame_equal(again.usage("model"), unread.usage("model"))
 
 
 def test_files_are_removed_with_the_sessions_without_a_cache(folder, cluster):

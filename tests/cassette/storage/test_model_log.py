@@ -182,7 +182,7 @@ async def test_killed_recorder_leaves_what_the_model_has_answered(tmp_path):
         async with asyncio.timeout(60):
             while not await asyncio.to_thread(answered):
                 assert recorder.returncode is None, "the recorder ended by itself"
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.02)  # leaves the processor to the recorder
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(recorder.pid, signal.SIGKILL)
