@@ -48,7 +48,7 @@ from agy_nb.protocol.values import (
     TrajectoryUsage,
 )
 from agy_nb.wire import frames as f
-from agy_nb.wire.calls.call_reader import CallReader
+from agy_nb.wire.calls.call_reader import CallReader, CallsOfTurn
 from agy_nb.wire.calls.tool_decisions import (
     hook_answered,
     hook_asked,
@@ -339,7 +339,8 @@ class WireReader:
         for trajectory in self._connection.trajectories.values():
             trajectory.next_turn()
         self._steps.next_turn()
-        self._calls.next_turn()
+        self._calls.turn = CallsOfTurn()
+        self._calls.mcp_results.early.clear()
         self._running, self._halted, self._denied = True, False, None
         yield _turn_began(prompt=prompt, kind=kind, at=at)
         if not self._connection.hosted:

@@ -1,22 +1,18 @@
-"""The handle of one turn: a list of events, and independent iterators over it.
+"""The handle of one turn: the answer, its facts, and streams of its events.
 
-Rule 1: the turn goes on without readers, and an unused iterator costs nothing.
-Rule 2: an iterator never misses an event and never waits for another iterator.
-Rule 3: after an error or a cancellation, all events so far stay readable.
+Rule: after an error or a cancellation, all events so far stay readable.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from agy_nb.errors import AgyError, BackendError, WrongLoopError
-from agy_nb.kernel.loops.other_loop import is_reachable, run_on
-from agy_nb.kernel.short_traceback import shorten, turn_interrupted
+from agy_nb.errors import AgyError, BackendError
+from agy_nb.kernel.loops.other_loop import run_on
 from agy_nb.protocol.amounts import counted, tokens_text
 from agy_nb.protocol.events import (
     Event,
@@ -32,23 +28,15 @@ from agy_nb.protocol.events import (
 )
 from agy_nb.protocol.values import Prompt, TokenUsage, Trajectory
 from agy_nb.runtime.turns.answer import TextSeparator, answer_text
+from agy_nb.runtime.turns.event_log import EventLog
 from agy_nb.runtime.turns.response_stream import ResponseStream, items_of_type
 from agy_nb.sdk.deadlocks import running
 from agy_nb.sdk.interfaces.agent_clock import now
-from agy_nb.sdk.patches.user_code.blocking_tools import tools_in_threads
 from agy_nb.views import views
 
 if TYPE_CHECKING:
     from agy_nb.analysis.live.priced_usage import PricedUsage
     from agy_nb.analysis.metrics.turn_cost import Cost, TurnPricing
-
-_log = logging.getLogger("agy_nb.runtime")
-_JUST_NOW_S = 0.5
-"""Seconds after its cancellation in which a wait still counts.
-
-An interrupt both cancels the cell's wait and notifies the runtime, in any order. The runtime must
-still know that the cell waited for this turn.
-"""
 
 
 class Response:
@@ -101,25 +89,20 @@ class Response:
         self.pricing = pricing
         self._output_type = output_type
         self.kind = kind
-        self.event_log: list[Event] = []
         self.state: TurnState = TurnState.QUEUED
         self.error: AgyError | None = None
         self.shows_itself = True
         self.waits_in_cell = True
         self.over: asyncio.Event = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
         self._must_not_wait = must_not_wait
-        self._waiters: list[asyncio.Future[None]] = []
+        self._log = EventLog(turn_id, self._check_wait)
+        self.event_log: list[Event] = self._log.events
         self._usage: TokenUsage | None = None
         self._cost: tuple[int, Cost] | None = None
         self._stop_reason: str | None = None
         self._structured_output: Any = None
         self._cancel: Callable[[], Awaitable[None]] | None = None
-        self._finished = False
-        self._cursors = 0
         self._listen = listen
-        self._left_at = -math.inf
-        self._watchers: list[Callable[[Event], None]] = []
         self._before_end: Callable[[], None] = _nothing
 
     # -- written by the turn -----------------------------------------------------------------
@@ -136,10 +119,7 @@ class Response:
         elif isinstance(event, Usage):
             self._usage = event.usage if self._usage is None else self._usage + event.usage
         self._listen(self, event)
-        for watch in tuple(self._watchers):  # a watcher added meanwhile has seen this event
-            if watch in self._watchers:
-                self._tell(watch, event)
-        self._wake()
+        self._log.notify(event)
 
     def finish(
         self,
@@ -158,13 +138,13 @@ class Response:
             structured_output: The output for the `response_schema`.
         """
         before_end, self._before_end = self._before_end, _nothing
-        if self._finished:
+        if self._log.is_over:
             return
         before_end()
         self.error = error
         self._stop_reason = stop_reason
         self._structured_output = structured_output
-        self._finished = True
+        self._log.is_over = True
         self.over.set()
         self.emit(State(trajectory=self.root, state=state, at=now()))
 
@@ -183,12 +163,6 @@ class Response:
             close: Emits events that must come before the end, e.g. the denial of open approvals.
         """
         self._before_end = close
-
-    def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
 
     @property
     def root(self) -> Trajectory:
@@ -209,57 +183,13 @@ class Response:
         Returns:
             A function that stops the calls; it may be called twice.
         """
-        seen = 0
-        while seen < len(self.event_log):  # the function may emit events itself
-            if not self._tell(watch, self.event_log[seen]):
-                break
-            seen += 1
-        else:
-            self._watchers.append(watch)
-
-        def stop() -> None:
-            self._watchers = [known for known in self._watchers if known is not watch]
-
-        return stop
-
-    def _tell(self, watch: Callable[[Event], None], event: Event) -> bool:
-        """Call a function with an event, and return whether it may be called again."""
-        try:
-            watch(event)
-        except Exception:
-            _log.exception("a view of turn %s failed and gets no more events", self.turn_id)
-            self._watchers = [known for known in self._watchers if known is not watch]
-            return False
-        return True
+        return self._log.watch(watch)
 
     # -- for readers -------------------------------------------------------------------------
 
     def __aiter__(self) -> AsyncIterator[str]:
         """Iterate over the pieces of the answer, like `text_stream()`, as in the SDK."""
         return self.text_stream().__aiter__()
-
-    async def _follow(self) -> AsyncIterator[Event]:
-        """Iterate over all events, from the first to the last, while the turn runs.
-
-        Raises:
-            AgyError: The error that ended the turn, after its last event.
-        """
-        position = 0
-        # The count is not locked, so only readers on the turn's own loop change it.
-        here = int(asyncio.get_running_loop() is self._loop)
-        self._cursors += here
-        try:
-            while True:
-                while position < len(self.event_log):
-                    yield self.event_log[position]
-                    position += 1
-                if self._finished:
-                    break
-                await self._more(position)
-        finally:
-            self._cursors -= here
-        if self.error is not None:
-            raise _to_raise(self.error)
 
     if not TYPE_CHECKING:  # a type checker says that a response is not iterable
 
@@ -270,37 +200,6 @@ class Response:
                 "`for piece in response.text_stream()` yields the text so far"
             )
             raise TypeError(msg)
-
-    def _must_be_reachable(self) -> None:
-        if not is_reachable(self._loop):
-            msg = (
-                "the event loop of this response was closed while the turn ran, by loop.close() or "
-                "at the end of asyncio.run; read the answer before that. response.partial_text has "
-                "the text so far"
-                if self._loop.is_closed()
-                else "this response belongs to another event loop; read it on its agent's loop, or "
-                "use agent.sync"
-            )
-            raise WrongLoopError(msg)
-
-    async def _more(self, seen: float = math.inf) -> None:
-        """Wait until there are more than `seen` events, or the turn is over."""
-        if asyncio.get_running_loop() is not self._loop:
-            self._must_be_reachable()
-            await run_on(self._loop, self._more(seen))
-            return
-        if running.get() is not None and (seen == math.inf or self.state is TurnState.QUEUED):
-            self._must_not_wait()
-        while len(self.event_log) <= seen and not self._finished:
-            waiter: asyncio.Future[None] = self._loop.create_future()
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            except asyncio.CancelledError as error:
-                shorten(error, turn_interrupted(tools_in_threads(self.event_log)))
-                self._left_at = self._loop.time()
-                self._waiters = [known for known in self._waiters if known is not waiter]
-                raise
 
     def events(self) -> ResponseStream[Event]:
         """Stream all events of the turn: text, thoughts, tool calls, approvals, usage and more.
@@ -386,8 +285,8 @@ class Response:
         Returns:
             This response.
         """
-        if not self._finished:
-            await self._more()
+        if not self._log.is_over:
+            await self._log.more()
         return self
 
     def __await__(self) -> Generator[Any, None, Response]:
@@ -404,9 +303,17 @@ class Response:
                 far.
         """
         await self.wait()
+        self._raise_error()
+        return self.partial_text
+
+    def _raise_error(self) -> None:
         if self.error is not None:
             raise _to_raise(self.error)
-        return self.partial_text
+
+    def _check_wait(self, seen: float) -> None:
+        """Refuse a wait of user code that the turn itself waits for; see `EventLog`."""
+        if running.get() is not None and (seen == math.inf or self.state is TurnState.QUEUED):
+            self._must_not_wait()
 
     async def structured_output(self) -> Any:
         """Wait for the end of the turn and return the output for the `response_schema`.
@@ -484,7 +391,13 @@ class Response:
             >>> response.stop_reason == "UNSPECIFIED"
             True
         """
-        return None if self._stop_reason is None else _stop_reason_of(self._stop_reason)
+        word = self._stop_reason
+        # Without the SDK loaded, no code can compare with its enum, so it is not imported for this.
+        known = getattr(sys.modules.get("google.antigravity.types"), "StopReason", None)
+        try:
+            return word if word is None or known is None else cast("str", known(word))
+        except ValueError:  # a word of a later harness
+            return word
 
     @property
     def output(self) -> Any:
@@ -518,15 +431,14 @@ class Response:
     @property
     def done(self) -> bool:
         """Whether the turn is over."""
-        return self._finished
+        return self._log.is_over
 
     async def cancel(self) -> None:
         """Cancel the turn and wait until it is over; does nothing after the turn's end."""
-        if self._finished:
+        if self._log.is_over:
             return
-        if asyncio.get_running_loop() is not self._loop:
-            self._must_be_reachable()
-            await run_on(self._loop, self.cancel())
+        if self._log.is_elsewhere():
+            await run_on(self._log.loop, self.cancel())
             return
         if self._cancel is not None:
             await self._cancel()
@@ -535,8 +447,7 @@ class Response:
     @property
     def awaited(self) -> bool:
         """Whether code waits for this turn or iterates over it, or did until just now."""
-        just_left = self._loop.time() - self._left_at < _JUST_NOW_S
-        return bool(self._waiters) or self._cursors > 0 or just_left
+        return self._log.is_followed
 
     def _ipython_display_(self) -> None:
         if self.shows_itself:
@@ -588,17 +499,3 @@ def output_type_of(config: Any) -> type[Any] | None:
     """
     schema = config.get("response_schema") if isinstance(config, Mapping) else None
     return schema if isinstance(schema, type) and hasattr(schema, "model_validate") else None
-
-
-def _stop_reason_of(word: str) -> str:
-    """Return the SDK's `StopReason` (also a string) of a word, or the word if it is not known.
-
-    Args:
-        word: The harness's word, e.g. `"MAX_TOOL_CALLS_EXCEEDED"`.
-    """
-    # Without the SDK loaded, no code can compare with its enum, so it is not imported for this.
-    known = getattr(sys.modules.get("google.antigravity.types"), "StopReason", None)
-    try:
-        return word if known is None else cast("str", known(word))
-    except ValueError:
-        return word

@@ -43,10 +43,11 @@ class ResponseStream(Generic[T]):
 
     async def __aiter__(self) -> AsyncIterator[T]:
         pick = self._begin()
-        async for event in self._response._follow():  # noqa: SLF001 - of this package
+        async for event in self._response._log.follow():  # noqa: SLF001 - of this package
             item = pick(event)
             if item is not None:
                 yield item
+        self._response._raise_error()  # noqa: SLF001
 
     def __iter__(self) -> Iterator[T]:
         pick = self._begin()

@@ -40,6 +40,21 @@ class _HostCall:
     step_index: int | None
 
 
+@dataclass(slots=True)
+class CallsOfTurn:
+    """What is known about the calls of one turn.
+
+    Attributes:
+        step_of_call: The step that announced a call, by the call's id.
+        refused: Calls whose answer will be a refusal.
+        raised: What the host functions of calls raised, until the answer comes.
+    """
+
+    step_of_call: dict[str, int] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+    raised: dict[str, ToolException] = field(default_factory=dict)
+
+
 @dataclass(slots=True, eq=False)
 class CallReader:
     """Reads the frames about the tools of one connection.
@@ -48,22 +63,14 @@ class CallReader:
         connection: The state of the connection so far.
 
     Attributes:
+        turn: The calls of the present turn.
         mcp_results: What MCP tools returned, which comes apart from their calls.
     """
 
     _connection: Connection
     _host_calls: dict[str, _HostCall] = field(default_factory=dict)
-    _step_of_call: dict[str, int] = field(default_factory=dict)
-    _refused: set[str] = field(default_factory=set)
-    _raised: dict[str, ToolException] = field(default_factory=dict)
+    turn: CallsOfTurn = field(default_factory=CallsOfTurn)
     mcp_results: McpResults = field(default_factory=McpResults)
-
-    def next_turn(self) -> None:
-        """Forget what belongs to the turn before."""
-        self._step_of_call.clear()
-        self._refused.clear()
-        self._raised.clear()
-        self.mcp_results.early.clear()
 
     # -- host tools --------------------------------------------------------------------------
 
@@ -72,7 +79,7 @@ class CallReader:
         call_id = text_of(body.get(f.ID))
         name = text_of(body.get(f.NAME)) or "?"
         trajectory = self._connection.trajectory(text_of(body.get(f.TRAJECTORY_ID)))
-        index = self._step_of_call.pop(call_id, None)
+        index = self.turn.step_of_call.pop(call_id, None)
         self._host_calls[call_id] = _HostCall(name, trajectory, index)
         trajectory.begin_announced(name, call_id)
         yield ToolCall(
@@ -91,7 +98,7 @@ class CallReader:
         known = self._host_calls.pop(call_id, None)
         error = body.get(f.ERROR_MESSAGE)
         failed = isinstance(error, str) and error != ""
-        raised = self._raised.pop(call_id, None) if failed else None
+        raised = self.turn.raised.pop(call_id, None) if failed else None
         if known is None:
             self._connection.problem("unknown_call", f"the answer to call {call_id!r}", at)
         where = self._connection.trajectory("").where if known is None else known.trajectory.where
@@ -101,7 +108,7 @@ class CallReader:
             name="?" if known is None else known.name,
             result=None if failed else response_of(body),
             error=_with_type(str(error), raised) if failed else None,
-            denied=failed and call_id in self._refused,
+            denied=failed and call_id in self.turn.refused,
             error_type=None if raised is None else raised.error_type,
             traceback="" if raised is None else raised.traceback,
             at=at,
@@ -109,11 +116,11 @@ class CallReader:
 
     def refuse(self, call_id: str) -> None:
         """The answer to a call will be a refusal."""
-        self._refused.add(call_id)
+        self.turn.refused.add(call_id)
 
     def raised(self, note: ToolException) -> None:
         """The answer to a call will be the text of this exception."""
-        self._raised[note.call_id] = note
+        self.turn.raised[note.call_id] = note
 
     def host_step(self, body: Frame, step: OpenStep) -> None:
         """A step shows a call of a host function."""
@@ -122,7 +129,7 @@ class CallReader:
         step.tool = text_of(call.get(f.NAME)) or "?"
         step.call_id = text_of(call.get(f.ID)) or None
         if step.call_id and step.call_id not in self._host_calls and step.state != "done":
-            self._step_of_call[step.call_id] = step.index
+            self.turn.step_of_call[step.call_id] = step.index
 
     # -- tools of the harness ----------------------------------------------------------------
 
