@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 from agy_nb.cassette.http.interactions import Exchange
 from agy_nb.cassette.http.proxy import ProxyRequest, passing
-from agy_nb.cassette.http.relay import UpstreamAnswer
 from agy_nb.cassette.http.response_fields import CHUNKS, END, HEADERS_AFTER, STARTED
 from agy_nb.cassette.http.session_paths import SessionPaths
+from agy_nb.cassette.http.upstream.relay import UpstreamAnswer
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.http.http_bodies import encoding_of
 from agy_nb.cassette.redaction.http.http_headers import (

@@ -19,6 +19,7 @@ from typing import Any
 
 from agy_nb.cassette.errors import CassetteError, CassetteInvalidError, CassetteMismatchError
 from agy_nb.cassette.http.frame_learner import FrameLearner
+from agy_nb.cassette.http.http_server import HttpResponse
 from agy_nb.cassette.http.interactions import Exchange, Interactions
 from agy_nb.cassette.http.model_exchanges import (
     Received,
@@ -28,9 +29,9 @@ from agy_nb.cassette.http.model_exchanges import (
     replayed_chunks,
     unanswered,
 )
-from agy_nb.cassette.http.proxy import HttpProxy, ProxyRequest, ProxyResponse, passing
-from agy_nb.cassette.http.relay import Relay, UpstreamAnswer, UpstreamRelay
+from agy_nb.cassette.http.proxy import HttpProxy, ProxyRequest, passing
 from agy_nb.cassette.http.session_paths import SessionPaths
+from agy_nb.cassette.http.upstream.relay import Relay, UpstreamAnswer, UpstreamRelay
 from agy_nb.cassette.matching.compare_frames import Comparer
 from agy_nb.cassette.redaction import Redactor
 from agy_nb.cassette.redaction.http.exchanges import cleaned
@@ -231,7 +232,7 @@ class ModelRecorder:
 
     # -- requests ----------------------------------------------------------------------------
 
-    async def answer(self, asked: ProxyRequest) -> ProxyResponse:
+    async def answer(self, asked: ProxyRequest) -> HttpResponse:
         """See `ProxyHandler`."""
         recorded = self._recorded
         if recorded is None:
@@ -250,10 +251,10 @@ class ModelRecorder:
                     return self._refuse(error)
         return await self._record(asked)
 
-    def _refuse(self, error: CassetteError) -> ProxyResponse:
+    def _refuse(self, error: CassetteError) -> HttpResponse:
         self.errors.append(error)
         headers = [("Content-Type", "text/plain; charset=utf-8")]
-        return ProxyResponse(400, "Not recorded", headers, _text(str(error)))
+        return HttpResponse(400, "Not recorded", headers, _text(str(error)))
 
     def _request(self, asked: ProxyRequest) -> Any:
         from vcr.request import Request
@@ -266,7 +267,7 @@ class ModelRecorder:
     def _paths_of(self, asked: ProxyRequest) -> SessionPaths:
         return self._paths.get(asked.session, self._no_paths)
 
-    async def _record(self, asked: ProxyRequest) -> ProxyResponse:
+    async def _record(self, asked: ProxyRequest) -> HttpResponse:
         headers = [*passing(asked.headers.items()), ("Accept-Encoding", "identity")]
         started, began = datetime.now(UTC).timestamp(), time.perf_counter()
         try:
@@ -276,7 +277,7 @@ class ModelRecorder:
             raise
         times = started, time.perf_counter() - began
         chunks = self._recorded_chunks(asked, upstream, times)
-        return ProxyResponse(upstream.status, upstream.reason, passing(upstream.headers), chunks)
+        return HttpResponse(upstream.status, upstream.reason, passing(upstream.headers), chunks)
 
     async def _recorded_chunks(
         self,
@@ -319,13 +320,13 @@ class ModelRecorder:
         if self._log is not None:
             self._log.put(redacted)
 
-    def _replay(self, asked: ProxyRequest, request: Any, played: Exchange) -> ProxyResponse:
+    def _replay(self, asked: ProxyRequest, request: Any, played: Exchange) -> HttpResponse:
         response = played.response
         headers = [(k, v) for k, values in response["headers"].items() for v in values]
         status = response["status"]
         check_answered(response)
         chunks = replayed_chunks(request, played, self._paths_of(asked), self._speed)
-        return ProxyResponse(status["code"], status["message"], headers, chunks)
+        return HttpResponse(status["code"], status["message"], headers, chunks)
 
 
 async def _text(text: str) -> AsyncGenerator[bytes, None]:

@@ -1,6 +1,6 @@
 """A loopback HTTP server between harness and model. Chunks are passed on as they arrive.
 
-Rule 1: this module knows HTTP, not cassettes. A `ProxyHandler` decides about each request.
+Rule 1: this module knows addresses, not cassettes. A `ProxyHandler` decides about each request.
 Rule 2: the server has its own thread and event loop, because the SDK sometimes blocks the user's
 loop, and because a process may have several loops.
 Rule 3: the harness's address of a model is `/{token}/{session}/{upstream}`. So each request
@@ -13,17 +13,15 @@ import asyncio
 import contextlib
 import logging
 import queue
+import re
 import secrets
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from agy_nb.cassette.http.relay import LONGEST_HEADER
+from agy_nb.cassette.http.http_server import HttpRequest, HttpResponse, HttpServer
 from agy_nb.terminal import printable
-
-if TYPE_CHECKING:
-    from aiohttp import web
 
 _log = logging.getLogger("agy_nb.cassette")
 
@@ -31,7 +29,9 @@ _HOP = frozenset(
     {"connection", "content-length", "host", "keep-alive", "proxy-authenticate",
      "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade", "accept-encoding"}
 )  # fmt: skip
-_MOST = 2**30
+_TARGET = re.compile(
+    r"/(?P<token>[\x21-\x7e]+?)/(?P<session>\d{1,9})/(?P<upstream>\d{1,9})(?P<rest>[/?].*|)"
+)
 THREAD = "cassette gateway"
 """Name of the server's thread."""
 
@@ -55,27 +55,10 @@ class ProxyRequest:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ProxyResponse:
-    """A response with a streamed body.
-
-    Attributes:
-        status: HTTP status code.
-        reason: HTTP reason phrase.
-        headers: Headers, without those of a single connection.
-        chunks: The body. An exception breaks the connection.
-    """
-
-    status: int
-    reason: str
-    headers: list[tuple[str, str]]
-    chunks: AsyncGenerator[bytes, None] = field(repr=False)
-
-
 class ProxyHandler(Protocol):
     """Answers requests."""
 
-    async def answer(self, asked: ProxyRequest) -> ProxyResponse:
+    async def answer(self, asked: ProxyRequest) -> HttpResponse:
         """Answer a request.
 
         Raises:
@@ -145,28 +128,17 @@ class HttpProxy:
             self._stop()
 
     async def _serve(self, began: queue.SimpleQueue[int | OSError]) -> None:
-        from aiohttp import web
-
-        app = web.Application(client_max_size=_MOST)
-        address = "/{token}/{session:\\d+}/{upstream:\\d+}{tail:.*}"
-        app.router.add_route("*", address, self._handle)
-        # A harness that hangs up ends the handler at once.
-        runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True,
-            max_line_size=LONGEST_HEADER, max_field_size=LONGEST_HEADER,
-        )  # fmt: skip
-        await runner.setup()
+        server = HttpServer(self)
         over = asyncio.Event()
         self._loop = loop = asyncio.get_running_loop()
         self._stop = lambda: loop.call_soon_threadsafe(over.set)
         try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            began.put(runner.addresses[0][1])
+            began.put(await server.start())
             await over.wait()
         except OSError as error:
             began.put(error)
         finally:
-            await runner.cleanup()
+            await server.stop()
             await self._answerer.aclose()
 
     def address(self, session: int, upstream: str) -> str:
@@ -177,41 +149,33 @@ class HttpProxy:
         number = self._upstreams.index(upstream)
         return f"http://127.0.0.1:{self._port}/{self.token}/{session}/{number}"
 
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
-        from aiohttp import web
+    def is_known(self, target: str) -> bool:
+        """See `HttpHandler`."""
+        return self._parts(target) is not None
 
-        known = secrets.compare_digest(request.match_info["token"].encode(), self.token.encode())
-        number = int(request.match_info["upstream"])
-        if not known or number >= len(self._upstreams):
-            raise web.HTTPNotFound
-        upstream = self._upstreams[number]
-        tail = request.rel_url.raw_path.split("/", 4)
-        path = f"/{tail[4]}" if len(tail) > 4 else ""  # noqa: PLR2004 - token, session, upstream
-        query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
+    def _parts(self, target: str) -> tuple[int, str, str] | None:
+        """Return the session, the upstream and the rest of a request's target."""
+        match = _TARGET.fullmatch(target)
+        if match is None or not secrets.compare_digest(match["token"], self.token):
+            return None
+        number = int(match["upstream"])
+        if number >= len(self._upstreams):
+            return None
+        return int(match["session"]), self._upstreams[number], match["rest"]
+
+    async def respond(self, request: HttpRequest) -> HttpResponse:
+        """See `HttpHandler`."""
+        parts = self._parts(request.target)
+        assert parts is not None  # see `is_known`
+        session, upstream, rest = parts
         asked = ProxyRequest(
-            int(request.match_info["session"]),
-            request.method,
-            f"{upstream}{path}{query}",
-            {str(k): v for k, v in request.headers.items()},
-            await request.read(),
+            session, request.method, f"{upstream}{rest}", dict(request.headers), request.body
         )
-        response: web.StreamResponse | None = None
         try:
-            answer = await self._answerer.answer(asked)
-            response = web.StreamResponse(status=answer.status, reason=answer.reason or None)
-            response.headers.extend(answer.headers)
-            await response.prepare(request)
-            async with contextlib.aclosing(answer.chunks) as chunks:
-                async for chunk in chunks:
-                    await response.write(chunk)
+            return await self._answerer.answer(asked)
         except ConnectionError as error:
-            if response is None:
-                _log.warning("no answer from the model at %s: %s", printable(upstream), error)
-            if request.transport is not None:
-                request.transport.abort()  # as the model's server did
-            return response or web.Response(status=502)
-        await response.write_eof()
-        return response
+            _log.warning("no answer from the model at %s: %s", printable(upstream), error)
+            raise
 
 
 def passing(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

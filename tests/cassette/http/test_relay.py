@@ -15,7 +15,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from agy_nb.cassette.http.relay import DirectRelay, Relay
+from agy_nb.cassette.http.upstream.http_client import HttpClient
+from agy_nb.cassette.http.upstream.relay import Relay
+from agy_nb.cassette.http.upstream.routes import Route, connected
 
 pytestmark = pytest.mark.blocking_allowed  # processes are started, and a thread is waited for
 
@@ -111,7 +113,7 @@ async def asked(kind, url):
         await relay.close()
 
 
-@pytest.mark.parametrize("kind", [Relay, DirectRelay])
+@pytest.mark.parametrize("kind", [Relay, HttpClient])
 async def test_model_behind_https_is_reached_if_the_system_trusts_it(
     kind, secure, certificate, monkeypatch
 ):
@@ -119,15 +121,40 @@ async def test_model_behind_https_is_reached_if_the_system_trusts_it(
     assert await asked(kind, f"https://localhost:{secure}/") == b"over TLS"
 
 
-@pytest.mark.parametrize("kind", [Relay, DirectRelay])
+@pytest.mark.parametrize("kind", [Relay, HttpClient])
 async def test_certificate_that_the_system_does_not_trust_is_refused(kind, secure, monkeypatch):
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     with pytest.raises(ConnectionResetError, match="CERTIFICATE_VERIFY_FAILED"):
         await asked(kind, f"https://localhost:{secure}/")
 
 
-@pytest.mark.parametrize("kind", [Relay, DirectRelay])
+@pytest.mark.parametrize("kind", [Relay, HttpClient])
 async def test_certificate_of_another_host_is_refused(kind, secure, certificate, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with pytest.raises(ConnectionResetError, match="IP address mismatch"):
         await asked(kind, f"https://127.0.0.1:{secure}/")
+
+
+async def test_https_goes_through_a_tunnel_of_the_proxy(secure, certificate):
+    asked = []
+
+    async def pass_on(reader, writer):
+        while data := await reader.read(2**16):
+            writer.write(data)
+        writer.close()
+
+    async def serve(reader, writer):
+        asked.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0])
+        there, back = await asyncio.open_connection("127.0.0.1", secure)
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(pass_on(reader, back), pass_on(there, writer))
+
+    context = ssl.create_default_context(cafile=certificate)
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        route = Route("https", "localhost", secure, f"http://127.0.0.1:{port}")
+        reader, writer = await connected(route, lambda: context)
+        writer.write(b"GET / HTTP/1.0\r\n\r\n")
+        assert (await reader.read()).endswith(b"over TLS")
+        writer.close()
+    assert asked == [f"CONNECT localhost:{secure} HTTP/1.1".encode()]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from agy_nb.cassette import echo_model
 from agy_nb.cassette.http.model_recorder import ModelRecorder
-from agy_nb.cassette.http.relay import DirectRelay, import_aiohttp
+from agy_nb.cassette.http.upstream.http_client import HttpClient
 from agy_nb.cassette.record.recorder import harness_text
 from agy_nb.cassette.redaction import Redactor, engine
 from agy_nb.cassette.redaction.late_secrets import LateSecrets
@@ -94,7 +94,7 @@ class ProgramRecording:
         self._is_finished = False
         self._model: ModelRecorder | None = None
         if arguments.model:
-            relay = DirectRelay()  # no library of the program's can patch this process
+            relay = HttpClient()  # no library of the program's can patch this process
             self._model = ModelRecorder(
                 self._journal.folder, redactor, replaying=False, relay=relay
             )
@@ -102,7 +102,6 @@ class ProgramRecording:
     def start_model(self) -> None:
         """Begin to record the model's side."""
         if self._model is not None:
-            import_aiohttp()
             self._model.start()
 
     def new_handler(self, harness: RealHarness) -> RecordHandler:

@@ -8,7 +8,7 @@ processes communicate over pipes, which none of these libraries patches.
 
 A message is a head (`HEAD`: kind, number of the request, length), followed by `length` bytes.
 
-`agy-nb harness` is a process of its own, so it makes its requests itself, with a `DirectRelay`.
+`agy-nb harness` is a process of its own, so it makes its requests itself, with an `HttpClient`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import ssl
 import struct
 import sys
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 HEAD = struct.Struct(">BII")
 REQUEST, CANCEL = 1, 2
@@ -34,7 +32,7 @@ LONGEST_HEADER = 2**20
 
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from agy_nb.cassette.http.relay_process import main; main()"
+    "from agy_nb.cassette.http.upstream.relay_process import main; main()"
 )
 _GONE = "the process that makes the recording's requests has ended"
 
@@ -217,118 +215,3 @@ class Relay:
             for messages in self._answers.values():
                 messages.put_nowait((ERROR, _GONE.encode()))
             await process.wait()
-
-
-def import_aiohttp() -> Any:
-    """Import aiohttp with its parser in Python, which accepts what the harness accepts.
-
-    The parser in C refuses a doubled `Content-Length`. aiohttp would read the system's
-    certificates twice while it is imported, and http:// needs none; see `_SystemTrust`.
-    """
-    if (imported := sys.modules.get("aiohttp")) is not None:
-        return imported
-    name = "AIOHTTP_NO_EXTENSIONS"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        with _no_certificates():
-            import aiohttp
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
-    return aiohttp
-
-
-@contextlib.contextmanager
-def _no_certificates() -> Iterator[None]:
-    read, of_purpose = ssl.SSLContext.set_default_verify_paths, ssl.SSLContext.load_default_certs
-    context: Any = ssl.SSLContext
-    context.set_default_verify_paths = context.load_default_certs = lambda *_: None
-    try:
-        yield
-    finally:
-        context.set_default_verify_paths, context.load_default_certs = read, of_purpose
-
-
-class _SystemTrust(ssl.SSLContext):
-    """Trusts the authorities of the system, whose certificates the first connection reads."""
-
-    _has_read = False
-
-    def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
-        """See `ssl.SSLContext`."""
-        if not self._has_read:
-            self.load_default_certs()
-            self._has_read = True
-        return super().wrap_bio(*args, **options)
-
-
-def new_client(aiohttp: Any) -> Any:
-    """Return an `aiohttp.ClientSession` that passes on what a model sends."""
-    trust = _SystemTrust(ssl.PROTOCOL_TLS_CLIENT)
-    trust.set_alpn_protocols(("http/1.1",))
-    if sys.version_info >= (3, 13):  # as `ssl.create_default_context`, which aiohttp would call
-        trust.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=trust),
-        timeout=aiohttp.ClientTimeout(total=None), auto_decompress=False, trust_env=True,
-        max_line_size=LONGEST_HEADER, max_field_size=LONGEST_HEADER,
-    )  # fmt: skip
-
-
-def headers_of(response: Any) -> list[tuple[str, str]]:
-    """Return the headers of aiohttp's response."""
-    return [(str(name), str(value)) for name, value in response.headers.items()]
-
-
-@dataclass(slots=True)
-class _DirectAnswer:
-    """An `UpstreamAnswer` of this process."""
-
-    status: int
-    reason: str
-    headers: list[tuple[str, str]]
-    _response: Any = field(repr=False)
-
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """See `UpstreamAnswer`."""
-        aiohttp = import_aiohttp()
-        try:
-            async for chunk in self._response.content.iter_any():
-                yield chunk
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise ConnectionResetError(str(error) or type(error).__name__) from error
-
-    def close(self) -> None:
-        """See `UpstreamAnswer`."""
-        self._response.close()
-
-
-class DirectRelay:
-    """Make the requests in this process. For one event loop."""
-
-    def __init__(self) -> None:
-        self._client: Any = None
-
-    async def start(self) -> None:
-        """See `UpstreamRelay`."""
-
-    async def request(
-        self, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes
-    ) -> UpstreamAnswer:
-        """See `UpstreamRelay`."""
-        aiohttp = import_aiohttp()
-        if self._client is None:
-            self._client = new_client(aiohttp)
-        try:
-            response = await self._client.request(method, url, data=body, headers=list(headers))
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise ConnectionResetError(str(error) or type(error).__name__) from error
-        return _DirectAnswer(response.status, response.reason or "", headers_of(response), response)
-
-    async def close(self) -> None:
-        """See `UpstreamRelay`."""
-        if self._client is not None:
-            await self._client.close()

@@ -13,9 +13,9 @@ import json
 import os
 import signal
 import sys
-from typing import Any
 
-from agy_nb.cassette.http.relay import (
+from agy_nb.cassette.http.upstream.http_client import HttpClient
+from agy_nb.cassette.http.upstream.relay import (
     ANSWER,
     CANCEL,
     CHUNK,
@@ -24,9 +24,6 @@ from agy_nb.cassette.http.relay import (
     HEAD,
     LENGTH,
     REQUEST,
-    headers_of,
-    import_aiohttp,
-    new_client,
 )
 
 
@@ -36,7 +33,7 @@ class _Answering:
     def __init__(self, out: int) -> None:
         self._out = out
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._client: Any = None  # an aiohttp.ClientSession
+        self._client = HttpClient()
 
     def handle(self, kind: int, number: int, payload: bytes) -> None:
         """Start or cancel a request."""
@@ -48,28 +45,27 @@ class _Answering:
             self._tasks[number].cancel()
 
     async def _answer(self, number: int, payload: bytes) -> None:
-        aiohttp = import_aiohttp()
-        if self._client is None:
-            self._client = new_client(aiohttp)
         (length,) = LENGTH.unpack_from(payload)
         about = json.loads(payload[LENGTH.size : LENGTH.size + length])
+        body = payload[LENGTH.size + length :]
         try:
-            async with self._client.request(
-                about["method"], about["url"], data=payload[LENGTH.size + length :],
-                headers=about["headers"],
-            ) as answer:  # fmt: skip
-                head = {
-                    "status": answer.status,
-                    "reason": answer.reason or "",
-                    "headers": headers_of(answer),
-                }
-                self._write(ANSWER, number, json.dumps(head).encode())
-                async for chunk in answer.content.iter_any():
+            answer = await self._client.request(
+                about["method"], about["url"], about["headers"], body
+            )
+        except ConnectionError as error:
+            self._write(ERROR, number, _words(error))
+            return
+        try:
+            head = {"status": answer.status, "reason": answer.reason, "headers": answer.headers}
+            self._write(ANSWER, number, json.dumps(head).encode())
+            async with contextlib.aclosing(answer.chunks()) as chunks:
+                async for chunk in chunks:
                     self._write(CHUNK, number, chunk)
             self._write(END, number)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            words = str(error) or type(error).__name__
-            self._write(ERROR, number, words.encode("utf-8", "replace"))
+        except ConnectionError as error:
+            self._write(ERROR, number, _words(error))
+        finally:
+            answer.close()
 
     def _write(self, kind: int, number: int, payload: bytes = b"") -> None:
         # Blocking, so that messages of two requests are not mixed in the pipe. The other process
@@ -82,8 +78,11 @@ class _Answering:
         """Cancel all requests."""
         for task in tuple(self._tasks.values()):
             task.cancel()
-        if self._client is not None:
-            await self._client.close()
+        await self._client.close()
+
+
+def _words(error: ConnectionError) -> bytes:
+    return str(error).encode("utf-8", "replace")
 
 
 async def _serve(source: int, out: int) -> None:

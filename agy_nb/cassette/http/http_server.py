@@ -1,0 +1,220 @@
+"""A server of HTTP/1.1 on this machine, for the requests of a harness. h11 reads and writes them.
+
+A client that hangs up ends the work on its request at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import h11
+
+from agy_nb.cassette.http.upstream.relay import LONGEST_HEADER
+
+_log = logging.getLogger("agy_nb.cassette")
+
+_READ = 2**16
+_LARGEST_BODY = 2**30
+_GRACE_S = 0.1
+"""Seconds in which requests may end after `HttpServer.stop`."""
+_WITHOUT_BODY = {204, 304}
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A request.
+
+    Attributes:
+        method: HTTP method.
+        target: Path and query, as they were sent.
+        headers: Names and values in their order.
+        body: The body.
+    """
+
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """A response with a streamed body.
+
+    Attributes:
+        status: HTTP status code.
+        reason: HTTP reason phrase.
+        headers: Headers, without those of a single connection.
+        chunks: The body. A `ConnectionError` breaks the connection.
+    """
+
+    status: int
+    reason: str
+    headers: list[tuple[str, str]]
+    chunks: AsyncGenerator[bytes, None] = field(repr=False)
+
+
+class HttpHandler(Protocol):
+    """Answers the requests of a server."""
+
+    def is_known(self, target: str) -> bool:
+        """Return whether to read a request's body; otherwise the client gets a 404."""
+        ...
+
+    async def respond(self, request: HttpRequest) -> HttpResponse:
+        """Answer a request.
+
+        Raises:
+            ConnectionError: The server must break the connection.
+        """
+        ...
+
+
+class HttpServer:
+    """Listen on a free port of 127.0.0.1. For one event loop.
+
+    Args:
+        handler: Answers the requests.
+    """
+
+    def __init__(self, handler: HttpHandler) -> None:
+        self._handler = handler
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._busy: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> int:
+        """Start to listen, and return the port.
+
+        Raises:
+            OSError: No port is available.
+        """
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=_READ)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Stop listening and break open connections."""
+        if self._server is not None:
+            self._server.close()
+        if self._busy:
+            await asyncio.wait(self._busy, timeout=_GRACE_S)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        connection = _Connection(reader, writer)
+        try:
+            while (head := await connection.next_request()) is not None:
+                self._busy.add(task)
+                await connection.answer(head, self._handler)
+                self._busy.discard(task)
+                if not connection.is_reusable():
+                    break
+        except (OSError, ValueError, h11.ProtocolError) as error:
+            _log.debug("a request was cut off: %s", error)
+        except asyncio.CancelledError:
+            pass  # by `stop`; a task of asyncio's streams reports it otherwise
+        finally:
+            self._tasks.discard(task)
+            self._busy.discard(task)
+            writer.transport.abort()
+
+
+class _Connection:
+    """A connection of a client, with one request at a time."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEADER)
+
+    async def _next_event(self) -> object:
+        while (event := self._http.next_event()) is h11.NEED_DATA:
+            self._http.receive_data(await self._reader.read(_READ))
+        return event
+
+    async def next_request(self) -> h11.Request | None:
+        """Wait for the head of a request; None if the client hung up."""
+        event = await self._next_event()
+        return event if isinstance(event, h11.Request) else None
+
+    async def answer(self, head: h11.Request, handler: HttpHandler) -> None:
+        """Read the body of a request, and send the response."""
+        target = head.target.decode("ascii")
+        if not handler.is_known(target):
+            await self._send(h11.Response(status_code=404, headers=[(b"Connection", b"close")]))
+            await self._send(h11.EndOfMessage())
+            return
+        headers = [(_text(name), _text(value)) for name, value in head.headers.raw_items()]
+        method = head.method.decode("ascii")
+        request = HttpRequest(method, target, headers, await self._body())
+        await self._while_connected(self._respond(request, handler))
+
+    async def _body(self) -> bytes:
+        pieces, size = [], 0
+        while isinstance(event := await self._next_event(), h11.Data):
+            pieces.append(bytes(event.data))
+            size += len(event.data)
+            if size > _LARGEST_BODY:
+                raise ConnectionResetError(f"the request has more than {_LARGEST_BODY} bytes")
+        return b"".join(pieces)
+
+    async def _respond(self, request: HttpRequest, handler: HttpHandler) -> None:
+        response = await handler.respond(request)
+        async with contextlib.aclosing(response.chunks) as chunks:
+            headers = [(_bytes(name), _bytes(value)) for name, value in response.headers]
+            reason = _bytes(response.reason)
+            await self._send(
+                h11.Response(status_code=response.status, headers=headers, reason=reason)
+            )
+            has_body = request.method != "HEAD" and response.status not in _WITHOUT_BODY
+            async for chunk in chunks:
+                if has_body:
+                    await self._send(h11.Data(data=chunk))
+        await self._send(h11.EndOfMessage())
+
+    async def _while_connected(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do some work, and cancel it if the client hangs up."""
+        working = asyncio.ensure_future(work)
+        hang_up = asyncio.ensure_future(self._hang_up())
+        try:
+            await asyncio.wait({working, hang_up}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (working, hang_up):
+                task.cancel()
+            done = await asyncio.gather(working, hang_up, return_exceptions=True)
+        if isinstance(done[0], Exception):
+            raise done[0]
+
+    async def _hang_up(self) -> None:
+        """Return when the client hangs up. What it sends before is kept for its next request."""
+        while data := await self._reader.read(_READ):
+            self._http.receive_data(data)
+
+    async def _send(self, event: Any) -> None:
+        self._writer.write(self._http.send(event) or b"")
+        await self._writer.drain()
+
+    def is_reusable(self) -> bool:
+        """Return whether the client may send another request, and get ready for it."""
+        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+            self._http.start_next_cycle()
+            return True
+        return False
+
+
+def _bytes(text: str) -> bytes:
+    return text.strip().encode("utf-8", "surrogateescape")
+
+
+def _text(raw: bytes) -> str:
+    return bytes(raw).decode("utf-8", "surrogateescape")
