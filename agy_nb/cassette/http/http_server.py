@@ -196,7 +196,7 @@ class _Connection:
             raise done[0]
 
     async def _hang_up(self) -> None:
-        """Return when the client hangs up. Bytes that it sends before are kept for its next request."""
+        """Return when the client hangs up. Earlier bytes are kept for its next request."""
         while data := await self._reader.read(_READ):
             self._http.receive_data(data)
 
