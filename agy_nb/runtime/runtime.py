@@ -116,8 +116,10 @@ class Runtime:
 
     def _elsewhere(self) -> asyncio.AbstractEventLoop | None:
         """Return the runtime's loop if the caller is on another one and can reach it."""
-        home = self.loop
-        return home if home is not None and is_reachable(home) else None
+        home = self._home
+        if home is None or home is asyncio.get_running_loop():
+            return None
+        return home if is_reachable(home) else None
 
     async def __aenter__(self) -> Self:
         if (home := self._elsewhere()) is not None:

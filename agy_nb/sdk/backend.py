@@ -16,7 +16,8 @@ from agy_nb.sdk.interfaces.approval_request import Gate
 from agy_nb.sdk.interfaces.open_session import Sink
 from agy_nb.sdk.lazy_backend import load
 from agy_nb.sdk.process.executor import run_in_thread
-from agy_nb.sdk.process.launch import StartOptions, model_needed
+from agy_nb.sdk.process.interceptor import model_needed
+from agy_nb.sdk.process.launch import StartOptions
 from agy_nb.sdk.session.sdk_session import SdkSession
 from agy_nb.wire.summaries.beginning import Beginning
 

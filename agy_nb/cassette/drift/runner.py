@@ -156,7 +156,7 @@ class HarnessRun:
 
     async def run(self) -> None:
         """Run all sessions, past a cassette that this process uses."""
-        from agy_nb.sdk.process.launch import let_through
+        from agy_nb.sdk.process.interceptor import let_through
 
         with let_through():
             for session in self._sessions:

@@ -175,10 +175,10 @@ async def lacks_model(config: Any) -> bool:
         config: The SDK's configuration, or a mapping of its fields, or None.
     """
     configs = await run_in_thread(load, "agy_nb.sdk.config.sdk_config")
-    launch = await run_in_thread(load, "agy_nb.sdk.process.launch")
+    interceptor = await run_in_thread(load, "agy_nb.sdk.process.interceptor")
     is_object = config is not None and not isinstance(config, Mapping)
     fields = dict.fromkeys(getattr(config, "model_fields_set", ())) if is_object else config
-    return bool(configs.needs_a_model(fields) and await launch.model_needed())
+    return bool(configs.needs_a_model(fields) and await interceptor.model_needed())
 
 
 async def _must_name_a_model(config: Any) -> None:

@@ -25,7 +25,7 @@ from agy_nb.sdk.patches.deferred_process import DeferredProcess
 from agy_nb.sdk.patches.replayed_decisions import result_fields
 from agy_nb.sdk.patches.user_code.guard import UserCodeError
 from agy_nb.sdk.patches.user_code.host_tools import RecordedToolError
-from agy_nb.sdk.process import launch, raised_exceptions
+from agy_nb.sdk.process import interceptor, launch, raised_exceptions
 from agy_nb.sdk.process.refused_harness import PATH_VARIABLE
 
 _NAME = outside_start.KEY_HEADER
@@ -70,7 +70,7 @@ class _WebsocketsForSdk:
         async def open_socket(url: str, key: str) -> Any:
             with_key = {**options, "additional_headers": {**headers, _NAME: key}}
             try:
-                with launch.let_through():
+                with interceptor.let_through():
                     return await self._real.connect(url, **with_key)
             except self._real.WebSocketException as error:
                 raise OSError(str(error)) from error
@@ -133,7 +133,7 @@ def _with_engine_when_needed(strategy_type: Any) -> Callable[[Any], Awaitable[No
 
     @wraps(enter)
     async def enter_with_or_without(strategy: Any) -> None:
-        if await launch.engine_needed():
+        if await interceptor.engine_needed():
             await enter(strategy)
             return
         strategy._validate_connection = lambda: None  # it looks for the file
@@ -183,7 +183,7 @@ def _validated_when_needed(validate: Callable[[Any], None]) -> Callable[[Any], N
             validate(endpoint)
         except ValueError as error:
             start = launch.current.get()
-            if not launch.is_intercepted() or (start and start.process is not None):
+            if not interceptor.is_intercepted() or (start and start.process is not None):
                 raise
             refusal = types.AntigravityValidationError(str(error))
             if start is None:  # of a strategy that starts its harness by itself
@@ -247,7 +247,7 @@ def _found_once(find: Callable[[Any], str]) -> Callable[[Any], str]:
         try:
             found[key] = find(env)
         except RuntimeError:
-            if not launch.is_intercepted():
+            if not interceptor.is_intercepted():
                 raise
             return "localharness"
         return found[key]

@@ -32,7 +32,7 @@ from google.antigravity.proto import localharness_pb2
 
 from agy_nb.errors import HarnessError
 from agy_nb.sdk.interfaces.harness_socket import Socket
-from agy_nb.sdk.process import launch
+from agy_nb.sdk.process import interceptor, launch
 from agy_nb.sdk.process.harness_process import GroupProcess
 from agy_nb.sdk.process.refused_harness import PATH_VARIABLE
 
@@ -139,23 +139,23 @@ def led() -> Iterator[None]:
     binaries = [""]
 
     def start(process: Any, args: Any, *rest: Any, **options: Any) -> None:
-        is_ours = isinstance(process, GroupProcess) or launch.is_let_through()
+        is_ours = isinstance(process, GroupProcess) or interceptor.is_let_through()
         if is_ours or not _is_harness(args, options.get("env")):
             init(process, args, *rest, **options)
             return
         binaries.append(os.fspath(args[0]))
-        if not launch.runs_outside_harness():
+        if not interceptor.runs_outside_harness():
             args = _idle_command()
             options.pop("executable", None)
         init(process, args, *rest, **options)
 
     def opened(self: Any) -> Any:
         key = _key_for_harness(self)
-        if launch.is_let_through() or not key:
+        if interceptor.is_let_through() or not key:
             return wait(self)
 
         async def open_socket() -> Any:
-            with launch.let_through():
+            with interceptor.let_through():
                 return await self
 
         return _answered(OutsideStart(open_socket, key, binaries[-1])).__await__()
@@ -172,7 +172,7 @@ def led() -> Iterator[None]:
 
 async def _answered(start: OutsideStart) -> _OutsideSocket:
     launch.recorded_results.set(None)
-    return _OutsideSocket((await launch.intercept(start)).socket)
+    return _OutsideSocket((await interceptor.intercept(start)).socket)
 
 
 def _is_harness(args: Any, env: Any) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from agy_nb.sdk.patches import harness_start, outside_start
 from agy_nb.sdk.process import launch
+from agy_nb.sdk.process.interceptor import Interceptor, intercepting
 
 
 def follow(follower: launch.Follower) -> None:
@@ -34,7 +35,7 @@ def starts() -> int:
 
 @contextlib.contextmanager
 def intercepted(
-    interceptor: launch.Interceptor,
+    interceptor: Interceptor,
     *,
     model_needed: Callable[[], Awaitable[bool]] | None = None,
     harness_needed: Callable[[], bool] | None = None,
@@ -59,7 +60,7 @@ def intercepted(
     """
     harness_start.install()
     with (
-        launch.intercepting(interceptor, model_needed, harness_needed, engine_needed),
+        intercepting(interceptor, model_needed, harness_needed, engine_needed),
         outside_start.led(),
     ):
         yield

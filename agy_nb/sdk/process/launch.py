@@ -4,8 +4,7 @@ The SDK blocks the loop while the harness starts (it reads a pipe) and while it 
 the process, up to three minutes). Here the SDK believes that it has started a process; the real one
 is started in a thread when the SDK connects to it, and the wait for the exit is ours.
 
-Rule 1: when a start fails, a process that came up is ended.
-Rule 2: `intercepted` is the only way for others (cassettes) to stand between SDK and harness.
+Rule: when a start fails, a process that came up is ended.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from agy_nb.errors import HarnessError
 from agy_nb.protocol.events import Event
 from agy_nb.sdk.interfaces.harness_socket import Listen, ReplaySocket, Socket
-from agy_nb.sdk.process import inherited_cassette, temporary_folders
+from agy_nb.sdk.process import interceptor, temporary_folders
 from agy_nb.sdk.process.executor import run_in_thread
 from agy_nb.sdk.process.harness_process import HarnessProcess
 from agy_nb.sdk.process.refused_harness import PATH_VARIABLE
@@ -225,7 +224,7 @@ class HarnessStart:
         follower, process = self._follower, self.process
         assert process is not None
         try:
-            found = await intercept(self)
+            found = await interceptor.intercept(self)
         except Exception as error:
             follower.harness.kill()
             raise StartFailedError(error) from error
@@ -246,26 +245,13 @@ class StartFailedError(Exception):
         self.error = error
 
 
-Interceptor: TypeAlias = Callable[[HarnessStart], Awaitable[Connected]]
-"""Takes a start, whose `spawn` starts the real harness; gives a connection of its own making."""
-
 current: ContextVar[HarnessStart | None] = ContextVar("agy_nb_harness_start", default=None)
 """The start that the running task is at."""
 _follower: ContextVar[Follower | None] = ContextVar("agy_nb_follower", default=None)
-_is_let_through: ContextVar[bool] = ContextVar("agy_nb_own_harness", default=False)
 recorded_results: ContextVar[RecordedResults | None] = ContextVar("agy_nb_results", default=None)
 """Where the host tools of the running task's agent have their results from; None to run them."""
 _numbers = itertools.count(1)
 _started = 0
-_interceptor: Interceptor | None = None
-_model_needed: Callable[[], Awaitable[bool]] | None = None
-_harness_needed: Callable[[], bool] | None = None
-_engine_needed: Callable[[], Awaitable[bool]] | None = None
-
-
-def is_intercepted() -> bool:
-    """Whether a start may not need what a real harness needs: a key, a binary."""
-    return _interceptor is not None
 
 
 def begin(strategy: object = None) -> HarnessStart:
@@ -300,68 +286,3 @@ def _start_failure(path: str, error: Exception) -> HarnessError:
         f"the harness {path} did not start: {str(error) or type(error).__name__}. "
         f"Run `agy-nb doctor`. If {PATH_VARIABLE} is set, check that it names the real binary"
     )
-
-
-@contextlib.contextmanager
-def intercepting(
-    interceptor: Interceptor,
-    needs_model: Callable[[], Awaitable[bool]] | None,
-    needs_harness: Callable[[], bool] | None,
-    needs_engine: Callable[[], Awaitable[bool]] | None,
-) -> Iterator[None]:
-    """Hand every start to an interceptor while the block lasts; see `interception`."""
-    global _interceptor, _model_needed, _harness_needed, _engine_needed  # noqa: PLW0603 - one seam
-    if _interceptor is not None:
-        msg = "the harness is already intercepted, and interceptions do not nest"
-        raise RuntimeError(msg)
-    _interceptor, _model_needed = interceptor, needs_model
-    _harness_needed, _engine_needed = needs_harness, needs_engine
-    try:
-        yield
-    finally:
-        _interceptor = _model_needed = _harness_needed = _engine_needed = None
-
-
-async def intercept(start: HarnessStart) -> Connected:
-    """Connect a start through the interceptor, if one is set."""
-    interceptor = _interceptor
-    if interceptor is not None:
-        return await interceptor(start)
-    inherited_cassette.refuse_agent()
-    return await start.spawn()
-
-
-def runs_outside_harness() -> bool:
-    """Whether a harness that the program starts by itself must run; in a replay it must not."""
-    return _harness_needed is None or _harness_needed()
-
-
-async def model_needed() -> bool:
-    """Whether an agent that is started now needs a model; in a replay it does not."""
-    if _model_needed is not None:
-        return await _model_needed()
-    inherited_cassette.refuse_agent()  # before an echo model is started for nothing
-    return True
-
-
-async def engine_needed() -> bool:
-    """Whether an agent that runs its model in this process must load it."""
-    return _engine_needed is None or await _engine_needed()
-
-
-@contextlib.contextmanager
-def let_through() -> Iterator[None]:
-    """Start harnesses and open WebSockets for us, past any interceptor, while the block lasts.
-
-    This applies to the running task, and to the threads that it starts with its context.
-    """
-    token = _is_let_through.set(True)
-    try:
-        yield
-    finally:
-        _is_let_through.reset(token)
-
-
-def is_let_through() -> bool:
-    """Return whether the running task starts harnesses for us."""
-    return _is_let_through.get()
