@@ -33,14 +33,11 @@ def usage_rows(usage: pd.DataFrame, sessions: Tables, keys: Sequence[str]) -> li
     import pandas as pd
 
     from agy_nb.analysis.export.files import plain
-    from agy_nb.analysis.metrics.groups import columns_of, session_names
+    from agy_nb.analysis.metrics.groups import columns_of
 
-    shown = usage
+    shown = usage.drop(columns="session_id", errors="ignore")
     if "session_name" in shown:
-        shown = shown.drop(columns="session_id")
-    elif "session_id" in shown:
-        names = shown["session_id"].map(session_names(sessions))
-        shown = shown.assign(session_id=names).rename(columns={"session_id": "session_name"})
+        shown = shown.assign(session_name=shown["session_name"].fillna("?"))
     on = [name for name in shown.columns if name in (*columns_of(keys), "session_name")]
     if "tool" in keys or len(shown) < _FEW:  # tools have a share of the tokens only
         return text_rows(plain(shown))

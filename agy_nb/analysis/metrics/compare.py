@@ -9,6 +9,7 @@ from agy_nb.analysis.builders.dataframes import dtype
 from agy_nb.analysis.metrics.groups import Source
 from agy_nb.analysis.metrics.usage import usage_table
 from agy_nb.analysis.schema import Column
+from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +50,9 @@ def compare(a: Source, b: Source) -> pd.DataFrame:
         One row per figure: unit, numbers of values, means, and the difference with its 95%
         interval.
 
+    Raises:
+        InvalidInputError: `a` or `b` has another type.
+
     Example:
         >>> from agy_nb.analysis import compare
         >>> found = compare(agy.load("cassettes/plain_chat"), agy.load("cassettes/host_tools"))
@@ -57,6 +61,12 @@ def compare(a: Source, b: Source) -> pd.DataFrame:
     """
     import pandas as pd
 
+    for name, source in (("a", a), ("b", b)):
+        if not hasattr(source, "frame"):
+            raise InvalidInputError(
+                f"{name} must be sessions or tables, such as agy.load(...), got {source!r}",
+                field=name,
+            )
     rows = [
         {"figure": name, "unit": unit, **_difference(first, second)}
         for (name, unit, first), (_, _, second) in zip(_figures(a), _figures(b), strict=True)

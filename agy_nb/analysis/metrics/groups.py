@@ -6,6 +6,7 @@ turn across midnight are on two days, and the turn is on the day on which it beg
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -86,12 +87,17 @@ def check_keys(source: Source, keys: Sequence[Any]) -> None:
     """
     names: list[str] = []
     for key in keys:
-        is_own = not isinstance(key, str) and (callable(key) or hasattr(key, "index"))
+        is_own = not isinstance(key, str | list | tuple) and (
+            callable(key) or hasattr(key, "index")
+        )
         if not is_own and key not in (*IDS, *PERIODS):
             labels = labels_of(source)  # reads a table, which most keys do not need
             if key not in labels:
                 known = ", ".join([*IDS, *PERIODS, *labels])
-                raise InvalidInputError(f"by must be of {known}; got {key!r}", field="by")
+                raise InvalidInputError(
+                    f"by must be one of {known}, or several of them in a list; got {key!r}",
+                    field="by",
+                )
         [name] = _columns(key) if is_own else (str(key),)
         if name in names or (is_own and name in _TAKEN):
             raise InvalidInputError(
@@ -106,6 +112,28 @@ def session_names(source: Source) -> dict[str, str]:
     """Return the names of sessions by their ids."""
     sessions = source.frame("sessions")
     return dict(zip(sessions["session_id"], sessions["session_name"].fillna("?"), strict=True))
+
+
+def sorted_groups(source: Source, table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Sort groups by their keys, sessions by their names, which get a column after the ids.
+
+    Args:
+        source: Tables.
+        table: One row per group.
+        keys: The columns of the groups.
+    """
+    if "session_id" not in keys:
+        return table.sort_values(list(keys), ignore_index=True)
+    sessions = source.frame("sessions").drop_duplicates("session_id")
+    names = sessions.set_index("session_id")["session_name"]
+    found = table.assign(session_name=table["session_id"].map(names).astype(names.dtype))
+    order = [name for key in keys for name in _SORTED.get(key, (key,))]
+    columns = [name for each in table.columns for name in _NAMED.get(each, (each,))]
+    return found[columns].sort_values(order, ignore_index=True)
+
+
+_SORTED = {"session_id": ("session_name", "session_id")}
+_NAMED = {"session_id": ("session_id", "session_name")}
 
 
 def labels_of(source: Source) -> list[str]:
@@ -250,6 +278,10 @@ def local_times(times: pd.Series[Any], tz: str | None) -> pd.Series[Any]:
     Raises:
         InvalidInputError: The time zone is unknown.
     """
+    if tz is not None and not isinstance(tz, str | dt.tzinfo):
+        raise InvalidInputError(
+            f"tz must be the name of a time zone, such as 'Europe/Vienna', got {tz!r}", field="tz"
+        )
     return _local_clock(times) if tz is None else _clock(times, tz)
 
 

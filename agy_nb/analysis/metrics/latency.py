@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.analysis.builders.dataframes import dtype
-from agy_nb.analysis.metrics.groups import Source, check_keys, columns_of, keys_of, with_keys
+from agy_nb.analysis.metrics.groups import (
+    Source,
+    check_keys,
+    columns_of,
+    keys_of,
+    sorted_groups,
+    with_keys,
+)
 from agy_nb.analysis.metrics.usage_columns import USAGE_KEYS
 from agy_nb.analysis.schema import Column
 
@@ -78,7 +85,7 @@ def latency_table(source: Source, by: Any = (), *, tz: str | None = None) -> pd.
     for name in ("ttft", "duration", "tokens_per_second"):
         for label, share in _QUANTILES.items():
             figures[f"{name}_{label}"] = groups[name].quantile(share)
-    return _finished(figures.reset_index(), [name for name in on if name != _ALL])
+    return _finished(source, figures.reset_index(), [name for name in on if name != _ALL])
 
 
 def _ticks(durations: pd.Series[Any]) -> pd.Series[Any]:
@@ -87,7 +94,7 @@ def _ticks(durations: pd.Series[Any]) -> pd.Series[Any]:
     return ticks
 
 
-def _finished(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+def _finished(source: Source, table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     import pandas as pd
 
     for column in LATENCY:
@@ -97,4 +104,4 @@ def _finished(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     kinds = {each.name: dtype(each) for each in (*known, *LATENCY)}
     names = [*keys, *(column.name for column in LATENCY)]
     found = table[names].astype({name: kinds[name] for name in names if name in kinds})
-    return found.sort_values(keys, ignore_index=True) if keys else found
+    return sorted_groups(source, found, keys) if keys else found

@@ -17,6 +17,7 @@ from agy_nb.analysis.metrics.groups import (
     columns_of,
     keys_of,
     rows_with_keys,
+    sorted_groups,
     with_keys,
 )
 from agy_nb.analysis.metrics.latency import duration_columns
@@ -116,7 +117,7 @@ def _turns(source: Source, keys: list[Any], tz: str | None) -> pd.DataFrame:
         tokens_are_lower_bound=low,
         cost_is_lower_bound=low | table["n_unpriced"].gt(0),
     )
-    return _finished(table, on, TURN_FIGURES)
+    return _finished(source, table, on, TURN_FIGURES)
 
 
 def _turn_sums(turns: pd.DataFrame, on: list[str]) -> pd.DataFrame:
@@ -188,17 +189,19 @@ def _tools(source: Source, keys: list[Any], tz: str | None) -> pd.DataFrame:
     table = table.join(_percentiles("tool", tools, "duration", on)).reset_index()
     table["error_rate"] = _share(table["failed"], table["over"])
     table["denied_rate"] = _share(table["denied"], table["n_tool_calls"])
-    return _finished(table, on, TOOL_FIGURES)
+    return _finished(source, table, on, TOOL_FIGURES)
 
 
 # -- both ----------------------------------------------------------------------------------------
 
 
-def _finished(table: pd.DataFrame, on: list[str], figures: Sequence[Column]) -> pd.DataFrame:
+def _finished(
+    source: Source, table: pd.DataFrame, on: list[str], figures: Sequence[Column]
+) -> pd.DataFrame:
     keys = [name for name in on if name != _ALL]
     kinds = {column.name: dtype(column) for column in figures}
     found = table[[*keys, *kinds]].astype(kinds)
-    return found.sort_values(keys, ignore_index=True) if keys else found
+    return sorted_groups(source, found, keys) if keys else found
 
 
 def _percentiles(name: str, table: pd.DataFrame, column: str, on: list[str]) -> pd.DataFrame:

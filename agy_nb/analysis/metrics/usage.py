@@ -6,7 +6,7 @@ Rule 2: a sum of unknown values is unknown. Flags mark incomplete sums.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agy_nb.analysis.builders.dataframes import dtype
@@ -16,6 +16,7 @@ from agy_nb.analysis.metrics.groups import (
     columns_of,
     keys_of,
     rows_with_keys,
+    sorted_groups,
     with_keys,
 )
 from agy_nb.analysis.metrics.usage_columns import TOOL_USAGE, USAGE, USAGE_KEYS
@@ -33,11 +34,8 @@ _COUNTS = ("n_model_calls", "n_requests", "n_refused", "n_usage_unknown", "n_unp
 _RUNNING = "running"
 _ALL = "_all"
 """Key of the one group of everything."""
-_ABOUT: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "trajectory": ("trajectories", ("parent_trajectory_id", "depth")),
-    "session": ("sessions", ("session_name",)),
-}
-"""Columns that go along with a key, and the table that has them."""
+_OF_TRAJECTORY = ("parent_trajectory_id", "depth")
+"""Columns that go along with the key `"trajectory"`."""
 
 
 def usage_table(source: Source, by: Any, tz: str | None = None) -> pd.DataFrame:
@@ -59,46 +57,32 @@ def usage_table(source: Source, by: Any, tz: str | None = None) -> pd.DataFrame:
     calls = with_keys(source, "model_calls", source.frame("model_calls"), keys, tz)
     calls = calls.assign(**{_ALL: 0}, failed_cost_usd=_failed_costs(source, calls))
     table = _groups(source, keys, on, tz).merge(call_sums(calls, on), on=on, how="outer")
-    for key in _about(keys):
-        name, columns = _ABOUT[key]
-        ids = columns_of([key])
-        about = source.frame(name)[[*ids, *columns]].drop_duplicates(ids)
+    names = columns_of(keys)
+    if "trajectory_id" in names:
+        ids = columns_of(["trajectory"])
+        about = source.frame("trajectories")[[*ids, *_OF_TRAJECTORY]].drop_duplicates(ids)
         table = table.merge(about, on=ids, how="left")
-    return _finished(_derived(table), keys, USAGE)
+        names = [*names, *_OF_TRAJECTORY]
+    return _finished(source, _derived(table), names, keys, USAGE)
 
 
 def _is_by_tool(keys: Sequence[Any]) -> bool:
     return any(isinstance(key, str) and key == "tool" for key in keys)
 
 
-def _about(keys: Sequence[Any]) -> list[str]:
-    if _is_by_tool(keys):
-        return []
-    return [key for key in keys if isinstance(key, str) and key in _ABOUT]
-
-
-def _key_columns(keys: Sequence[Any]) -> list[str]:
-    return [*columns_of(keys), *(name for key in _about(keys) for name in _ABOUT[key][1])]
-
-
-def _finished(table: pd.DataFrame, keys: Sequence[Any], figures: Sequence[Column]) -> pd.DataFrame:
+def _finished(
+    source: Source,
+    table: pd.DataFrame,
+    names: Sequence[str],
+    keys: Sequence[Any],
+    figures: Sequence[Column],
+) -> pd.DataFrame:
     """Return a table in its columns, types and order."""
-    names = [*_key_columns(keys), *(column.name for column in figures)]
+    names = [*names, *(column.name for column in figures)]
     columns = (*(column for each in USAGE_KEYS.values() for column in each), *figures)
     kinds = {column.name: dtype(column) for column in columns if column.name in names}
-    if not keys:
-        return table[names].astype(kinds)
-    return table[names].astype(kinds).sort_values(_order(names, keys), ignore_index=True)
-
-
-def _order(names: Sequence[str], keys: Sequence[Any]) -> list[str]:
-    """Return the columns to sort by: sessions by their names."""
-    return [
-        each
-        for name in columns_of(keys)
-        for each in (["session_name", name] if name == "session_id" else [name])
-        if each in names
-    ]
+    found = table[names].astype(kinds)
+    return sorted_groups(source, found, columns_of(keys)) if keys else found
 
 
 def _groups(source: Source, keys: Sequence[Any], on: list[str], tz: str | None) -> pd.DataFrame:
@@ -209,4 +193,4 @@ def _tools(source: Source, keys: Sequence[Any], tz: str | None) -> pd.DataFrame:
     table["duration"] = groups["duration"].sum(min_count=1)
     table["n_tool_calls"] = groups.size()
     table["n_errors"] = groups["failed"].sum()
-    return _finished(table.reset_index(), keys, TOOL_USAGE)
+    return _finished(source, table.reset_index(), columns_of(keys), keys, TOOL_USAGE)

@@ -30,15 +30,17 @@ By: TypeAlias = Literal[
     "tool",
 ]
 
+SESSION_NAME = _s("session_name", "Name of the recording")
+
 USAGE_KEYS: Mapping[By, tuple[Column, ...]] = {
-    "turn": (SESSION, AGENT, TURN),
+    "turn": (SESSION, SESSION_NAME, AGENT, TURN),
     "trajectory": (
-        SESSION, AGENT, TRAJECTORY, _s("parent_trajectory_id", "Trajectory that started it; NA for the agent itself"),
+        SESSION, SESSION_NAME, AGENT, TRAJECTORY, _s("parent_trajectory_id", "Trajectory that started it; NA for the agent itself"),
         _i("depth", "0 for the agent, 1 for its subagents"),
     ),
     "subagent": (_s("subagent", "Type of the subagent; NA for the agent itself"),),
-    "agent": (SESSION, AGENT),
-    "session": (SESSION, _s("session_name", "Name of the recording")),
+    "agent": (SESSION, SESSION_NAME, AGENT),
+    "session": (SESSION, SESSION_NAME),
     "model": (MODEL,),
     "hour": (Column("hour", "day", "Start of the hour in the requested time zone"),),
     "day": (Column("day", "day", "Day in the requested time zone"),),
@@ -48,11 +50,17 @@ USAGE_KEYS: Mapping[By, tuple[Column, ...]] = {
 }  # fmt: skip
 """Key columns of `usage(by=...)`."""
 
+_FIRST = tuple(
+    column for column in TOKENS if column.name in ("input_tokens", "output_tokens", "total_tokens")
+)
+"""Most questions are about these and the cost: a narrow display shows the first columns."""
+
 USAGE: tuple[Column, ...] = (
     _i("n_model_calls", "Metered model calls"),
-    *TOKENS,
-    _f("cache_hit_ratio", "`cache_read_tokens` / `input_tokens`", ""),
+    *_FIRST,
     _f("cost_usd", "Price of the calls with a price; NA without any", "US dollars"),
+    *(column for column in TOKENS if column not in _FIRST),
+    _f("cache_hit_ratio", "`cache_read_tokens` / `input_tokens`", ""),
     _f(
         "input_cost_usd",
         "Part of `cost_usd` for prompts, with tokens of the model's own tools",

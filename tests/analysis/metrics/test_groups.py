@@ -77,11 +77,37 @@ def test_a_column_of_your_own_is_a_key(sessions):
     assert sessions.usage(own)["own"].tolist() == ["1!"]
 
 
-@pytest.mark.parametrize("by", ["color", ["day", "color"], 5, [None]])
+SHIPPED = "cassettes"
+
+
+@pytest.mark.parametrize("by", ["session", "agent", "turn", "trajectory", ["tool", "session"]])
+@pytest.mark.parametrize("question", ["usage", "summary", "latency"])
+def test_groups_within_a_session_have_its_name_after_its_id(by, question):
+    sessions = load([f"{SHIPPED}/plain_chat", f"{SHIPPED}/host_tools"])
+    found = getattr(sessions, question)(by)
+    columns = list(found.columns)
+    place = columns.index("session_id")
+    assert columns[place + 1] == "session_name"
+    names = sessions.sessions.set_index("session_id")["session_name"]
+    assert found["session_name"].tolist() == found["session_id"].map(names).tolist()
+    first = found["session_name"] if by != ["tool", "session"] else found["tool"].fillna("~")
+    assert first.is_monotonic_increasing  # sorted by the name that the reader knows
+
+
+@pytest.mark.parametrize("by", ["color", ["day", "color"], 5, [None], [["turn"]], {"turn"}])
 def test_unknown_key_is_refused(sessions, by):
     for ask in (sessions.usage, sessions.summary):
-        with pytest.raises(InvalidInputError, match="by must be of"):
+        with pytest.raises(InvalidInputError, match="by must be one of"):
             ask(by)
+
+
+@pytest.mark.parametrize(
+    ("limits", "field"), [({"tz": 3}, "tz"), ({"since": 3.5}, "since"), ({"until": 5}, "until")]
+)
+def test_time_of_another_type_is_refused(sessions, limits, field):
+    with pytest.raises(InvalidInputError, match=f"^{field} must be") as caught:
+        sessions.usage("day", **limits)
+    assert caught.value.field == field
 
 
 def test_two_keys_of_one_name_are_refused(sessions):
