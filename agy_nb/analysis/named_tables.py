@@ -16,67 +16,73 @@ class NamedTables(ABC):
     def frame(self, name: str) -> pd.DataFrame:
         """Return a table by its name."""
 
+    def _shown(self, name: str) -> pd.DataFrame:
+        """Return a table that a notebook shows with all of its columns."""
+        from agy_nb.analysis.export.wide_frame import wide
+
+        return wide(self.frame(name))
+
     @property
     def sessions(self) -> pd.DataFrame:
         """One row per recording, or per run of a runtime."""
-        return self.frame("sessions")
+        return self._shown("sessions")
 
     @property
     def agents(self) -> pd.DataFrame:
         """One row per agent."""
-        return self.frame("agents")
+        return self._shown("agents")
 
     @property
     def trajectories(self) -> pd.DataFrame:
         """One row per trajectory: the steps of an agent or of a subagent."""
-        return self.frame("trajectories")
+        return self._shown("trajectories")
 
     @property
     def turns(self) -> pd.DataFrame:
         """One row per turn: a prompt and its answer."""
-        return self.frame("turns")
+        return self._shown("turns")
 
     @property
     def steps(self) -> pd.DataFrame:
         """One row per step, in its last state."""
-        return self.frame("steps")
+        return self._shown("steps")
 
     @property
     def model_calls(self) -> pd.DataFrame:
         """One row per metered model call, with tokens and cost."""
-        return self.frame("model_calls")
+        return self._shown("model_calls")
 
     @property
     def tool_calls(self) -> pd.DataFrame:
         """One row per tool call."""
-        return self.frame("tool_calls")
+        return self._shown("tool_calls")
 
     @property
     def approvals(self) -> pd.DataFrame:
         """One row per approval or question."""
-        return self.frame("approvals")
+        return self._shown("approvals")
 
     @property
     def chunks(self) -> pd.DataFrame:
         """One row per piece of text; only with `chunks=True`."""
-        return self.frame("chunks")
+        return self._shown("chunks")
 
     @property
     def messages(self) -> pd.DataFrame:
         """One row per message."""
-        return self.frame("messages")
+        return self._shown("messages")
 
     @property
     def commands(self) -> pd.DataFrame:
         """One row per command of the protocol."""
-        return self.frame("commands")
+        return self._shown("commands")
 
     @property
     def errors(self) -> pd.DataFrame:
         """One row per error, also those that the harness recovered from."""
-        return self.frame("errors")
+        return self._shown("errors")
 
     @property
     def problems(self) -> pd.DataFrame:
         """One row per problem of a recording, such as unreadable or inconsistent data."""
-        return self.frame("problems")
+        return self._shown("problems")
