@@ -23,6 +23,8 @@ from agy_nb.widgets.tree.nodes import Upsert, static
 from agy_nb.widgets.tree.page_tree import PageTree
 from agy_nb.widgets.tree.view_widget import ViewWidget
 from agy_nb.widgets.usage import usage_table as ut
+from agy_nb.widgets.usage.usage_chart import chart
+from agy_nb.widgets.usage.usage_notes import contexts, notes
 
 if TYPE_CHECKING:
     from agy_nb.analysis.metrics.cost import Prices
@@ -63,7 +65,7 @@ class UsageView(ViewWidget):
 
     Args:
         source: Whose usage.
-        ledger: The source of change notices.
+        telemetry: The source of change notices.
 
     Attributes:
         by: The grouping of the rows.
@@ -256,7 +258,10 @@ class UsageView(ViewWidget):
                 self._start_completing()
 
     def _sort(self, column: str) -> None:
-        if column in [known.name for known in ut.columns(self.by)]:
+        usage = self._usage
+        if usage is None or self.by not in usage.sums:
+            return
+        if column in [known.name for known in ut.columns(usage, self.by)]:
             again = self.order.column == column
             self.order = SortOrder(column, descending=not (again and self.order.descending))
             self._show()
@@ -299,13 +304,13 @@ def _sum_up(frozen: Tables, by: ut.Grouping, prices: Prices | None) -> tuple[Tab
 
 
 def _below(usage: ut.UsageData) -> tuple[str, str, str]:
-    return ut.notes(usage), ut.contexts(usage), ut.chart(usage)
+    return notes(usage), contexts(usage), chart(usage)
 
 
 def _as_text(usage: ut.UsageData, by: ut.Grouping) -> str:
     if by not in usage.sums:
         by = "turn"
-    shown = [column.name for column in ut.columns(by)]
+    shown = [column.name for column in ut.columns(usage, by)]
     return f"Usage by {by}\n{usage.sums[by][shown].to_string(index=False, max_rows=30)}"
 
 

@@ -140,18 +140,19 @@ async def test_model_without_a_price_has_no_cost_and_is_named(runtime, agent, mo
     (_, second) = page.rows()
     assert second[-1] == "unknown"
     assert "$0.00" not in second
-    assert "Cost incomplete: no price for nobody&#x27;s." in page.html
+    assert "Cost incomplete: no price for nobody&#x27;s. Set prices with" in page.html
+    assert 'Prices(own={"nobody&#x27;s": (input, cached, output)})' in page.html
     assert "≥ $" in re.search(r"<tfoot>.*?</tfoot>", page.html).group()
     view.close()
 
 
 @pytest.mark.slow
 async def test_context_stands_beside_the_models_limit(page, monkeypatch):
-    assert "Agent 1 context: 200 tokens (limit of" in page.html
+    assert "Context of agent 1: 200 tokens (limit of" in page.html
     monkeypatch.setattr(Prices, "context_window", lambda _prices, _model: 1000)
     page.view._on_change()
     await page.view.settled()
-    assert "Agent 1 context: 200 of 1,000 tokens (20.0%, " in page.html
+    assert "Context of agent 1: 200 of 1,000 tokens (20.0%, " in page.html
     assert "<meter " in page.html
 
 
@@ -290,7 +291,8 @@ def test_more_rows_than_a_page_holds_are_counted():
     frames = {**usage.sums, "turn": pd.DataFrame(rows)}
     html = ut.table(usage._replace(sums=frames), "turn")
     assert html.count("<tr>") == ut.LONGEST + 1  # and the head
-    assert "7 more rows in the DataFrame" in html
+    more = len(names) - len(ut.columns(usage, "turn"))
+    assert f"7 more rows and {more} more columns in <code>usage(by=" in html
 
 
 async def test_frozen_tables_stay_as_they_were(agent):
@@ -349,3 +351,44 @@ async def test_the_total_is_that_of_all_recordings():
     assert total > max(sessions.usage(by="session")["total_tokens"])
     assert f"{total:,}" in view._page.html()
     view.close()
+
+
+async def test_rows_of_several_recordings_name_their_session(monkeypatch):
+    view = agy.usage_ui(["cassettes/plain_chat", "cassettes/host_tools"])
+    await view.settled()
+    page = Page(view, monkeypatch)
+    assert [row[:2] for row in page.rows()] == [["host_tools", "1"], ["plain_chat", "1"]]
+    page.act("by", "turn")
+    page.act("sort", "session_name")
+    assert [row[0] for row in page.rows()] == ["plain_chat", "plain_chat", "host_tools"]
+    assert "Context of agent 1 of plain_chat: " in page.html
+    assert "<title>plain_chat turn 2, " in page.html
+    assert "plain_chat" in view._static().text
+    view.close()
+
+
+async def test_rows_of_one_recording_do_not(monkeypatch):
+    view = agy.usage_ui("cassettes/plain_chat")
+    await view.settled()
+    page = Page(view, monkeypatch)
+    assert [row[0] for row in page.rows()] == ["1"]
+    assert "Session" not in page.html
+    view.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        ("unknown_model", 'Prices(own={"m": (input, cached, output)})'),
+        ("unknown_alias", 'Prices(aliases={"m": "name in the table"})'),
+        ("unknown_tier", 'Prices(tiers={"tier": factor})'),
+        ("no_price_table", "pip install 'agy-nb[cost]'"),
+    ],
+)
+def test_a_missing_price_has_a_remedy_that_is_shown_once(status, remedy):
+    from agy_nb.widgets.usage.usage_notes import notes
+    from agy_nb.widgets.usage.usage_table import UsageData
+
+    usage = UsageData({}, {"n_usage_unknown": 0}, (), ((status, "m"), (status, "n")))
+    assert notes(usage).count(remedy) == 1
+    assert "m, n" in notes(usage)
