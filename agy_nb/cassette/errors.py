@@ -176,16 +176,17 @@ class CassetteMismatchError(CassetteError):
         self.diff = diff
         self.differs_at = differs_at
 
-    def text(self, place: Place) -> str:
+    def text(self, place: Place | None) -> str:
         """Write the message with the advice for one place, safe to print.
 
         Args:
-            place: Where the advice is followed: in Python or in a shell.
+            place: Where the advice is followed: in Python or in a shell. None for no advice.
 
         Returns:
             One line or several.
         """
-        return printable("\n".join(filter(None, (self._what, advice(self.remedies, place)))))
+        what_to_do = advice(self.remedies, place) if place else ""
+        return printable("\n".join(filter(None, (self._what, what_to_do))))
 
 
 class RebuildError(CassetteError):

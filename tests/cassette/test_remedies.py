@@ -22,8 +22,8 @@ def test_message_has_the_advice_as_python():
     text = str(error(r.RECORD_AGAIN, r.ignore("a.b[0]"), r.match_less("prompt")))
     assert text == (
         "c, session 0: it differs.\n"
-        'What to do: record it again with record_mode="all"; or if this difference means nothing, '
-        "ignore=['a.b[0]']; or leave 'prompt' out of match_on="
+        'What to do: record it again with record_mode="all"; or if this difference '
+        "does not matter, ignore=['a.b[0]']; or leave 'prompt' out of match_on="
     )
 
 
@@ -31,7 +31,7 @@ def test_a_shell_gets_options_and_nothing_that_it_cannot_do():
     text = in_options(error(r.RECORD_AGAIN, r.ADD_TO_IT, r.ignore("a.b[0]"), r.RUN_NO_TOOLS))
     assert text == (
         "c, session 0: it differs.\n"
-        "What to do: record it again with --record; or if this difference means nothing, "
+        "What to do: record it again with --record; or if this difference does not matter, "
         "--ignore 'a.b[0]'"
     )
 

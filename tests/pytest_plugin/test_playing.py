@@ -69,13 +69,16 @@ def test_divergence_is_the_failure_of_the_test(talk, run):
             "*the prompt differs from the recording.",
             "*-Hello",
             "*+Good bye",
-            "*If the change is meant, record it again, with a model at hand:",
+            "*If you intended the change, record it again, with a model at hand:",
             "*pytest test_talk.py::test_talk --agy-record-mode=all",
-            "*If it means nothing, accept it:",
+            "*If it does not matter, ignore it:",
             "*@pytest.mark.agy_cassette(ignore=*userInput.parts*",
+            "*Or leave 'prompt' out of match_on=",
         ]
     )
     said = result.stdout.str()
+    assert "record_mode=" not in said  # the advice for code that calls use_cassette
+    assert "What to do: " not in said
     assert "INTERNALERROR" not in said
     assert "site-packages" not in said  # the test's own lines, not ours and the SDK's
     assert ".py:" not in said.replace("test_talk.py:", "")

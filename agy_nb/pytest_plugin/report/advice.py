@@ -42,6 +42,7 @@ def advise(
         CassetteNotFoundError,
         EchoRecordingError,
     )
+    from agy_nb.cassette.remedies import RECORD_AGAIN
 
     def command(mode: str, what: str, *, echo: bool = False) -> str:
         return f"{what}{_recording(covered, config, mode, shared_in=shared_in, echo=echo)}"
@@ -52,12 +53,16 @@ def advise(
     elif isinstance(error, EchoRecordingError):
         error.add_note(command("all", "To record it", echo=True))
     elif isinstance(error, CassetteMismatchError):
-        error.add_note(command("all", "If the change is meant, record it again", echo=echo))
-        for remedy in error.remedies:
-            if remedy.marker:
-                error.add_note(
-                    f"If it means nothing, accept it:\n    @pytest.mark.{MARKER}({remedy.marker})"
-                )
+        error.args = (error.text(None),)  # its advice is for code that calls use_cassette
+        for number, remedy in enumerate(error.remedies or (RECORD_AGAIN,)):
+            if remedy is RECORD_AGAIN:
+                what = "If you intended the change, record it again"
+                error.add_note(command("all", what, echo=echo))
+            elif remedy.marker:
+                error.add_note(f"{remedy.when}:\n    @pytest.mark.{MARKER}({remedy.marker})")
+            else:
+                python = remedy.python
+                error.add_note(f"Or {python}" if number else f"{python[:1].upper()}{python[1:]}")
     if isinstance(error, CassetteInvalidError):
         error.add_note(command("all", "To record it again", echo=echo))
 
