@@ -147,7 +147,8 @@ def _moment(value: Moment, field: str, tz: str | None, *, is_end: bool) -> pd.Ti
     if isinstance(value, dt.timedelta):
         return pd.Timestamp(dt.datetime.now(dt.UTC) - value)
     try:
-        found = pd.Timestamp(value or "none")
+        is_time = isinstance(value, str | dt.date)  # pandas reads a number as nanoseconds
+        found = pd.Timestamp(value if is_time and value else "none")
         if is_end and _is_date(value):
             found += pd.Timedelta(days=1)
         if found.tzinfo is None:

@@ -88,7 +88,7 @@ def test_unknown_zone_is_refused(sessions, ask, tz):
 
 @pytest.mark.parametrize("by", ["colour", ["model", "mood"], None])
 def test_unknown_grouping_is_refused(sessions, by):
-    with pytest.raises(InvalidInputError, match="by must be of session, agent, turn"):
+    with pytest.raises(InvalidInputError, match="by must be one of session, agent, turn"):
         sessions.usage(by)
 
 
@@ -275,7 +275,7 @@ def test_summary_has_days_of_the_time_zone(tmp_path):
 
 
 def test_summary_by_anything_else_is_refused(sessions):
-    with pytest.raises(InvalidInputError, match=r"by must be of session, .*; got 'mood'"):
+    with pytest.raises(InvalidInputError, match=r"by must be one of .* in a list; got 'mood'"):
         sessions.summary(["mood"])
 
 
@@ -351,7 +351,9 @@ def test_plots_of_two_hundred_turns_and_unknown_times(tmp_path, pyplot):
 
 
 def test_timeline_of_an_ambiguous_turn_is_refused(sessions, pyplot):
-    with pytest.raises(InvalidInputError, match="more than once; say which with session_id="):
+    with pytest.raises(
+        InvalidInputError, match="several sessions have a turn 1; choose one with session_id="
+    ):
         sessions.plot_timeline(1)
 
 
@@ -457,7 +459,7 @@ def test_command_has_several_keys_and_limits(sessions, tmp_path, capsys):
     with pytest.raises(InvalidInputError):
         command(tmp_path, "--since", "soon")
     assert command(tmp_path, "--by", "day,mood") == 2
-    assert "by must be of session, " in capsys.readouterr().err
+    assert "by must be one of session, " in capsys.readouterr().err
     with pytest.raises(SystemExit):
         command(tmp_path, "--by", "day,")
     assert "'' is not a key; use one or several of turn, " in capsys.readouterr().err

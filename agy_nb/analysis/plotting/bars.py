@@ -171,10 +171,7 @@ def cost_chart(
     Raises:
         InvalidInputError: The key or the time zone is unknown.
     """
-    if isinstance(by, list | tuple):  # as for `usage`
-        if len(by) != 1:
-            raise InvalidInputError(f"cost is stacked by one key, got {by!r}", field="by")
-        by = by[0]
+    by = one_key(by, "cost is stacked")
     if isinstance(by, str) and by in _NOT_STACKED:
         raise InvalidInputError(
             f"cost is not stacked by {by!r}; use 'model' or a label", field="by"
@@ -189,7 +186,7 @@ def cost_chart(
     if not calls["cost_usd"].notna().any():
         return replace(chart, nothing=_no_price(calls))
     begins, width, word = _periods(local_times(calls["at"], tz))
-    table = _costs(calls, begins, _names(source, calls, by))
+    table = _costs(calls, begins, names_of_groups(source, calls, by))
     unpriced = calls["status"].eq("metered") & calls["cost_usd"].isna()
     low = (unpriced | _without_usage(calls)).groupby(begins).any()
     if cumulative:
@@ -212,6 +209,19 @@ def cost_chart(
         chart, x=f"time, per {word}", series=tuple(series), time_x=True,
         x_range=_around(places, width),
     )  # fmt: skip
+
+
+def one_key(by: Any, what: str) -> Any:
+    """Return the key of a plot, which may be in a list, as for `usage`.
+
+    Raises:
+        InvalidInputError: There are several keys, or none.
+    """
+    if not isinstance(by, list | tuple):
+        return by
+    if len(by) != 1:
+        raise InvalidInputError(f"{what} by one key, got {by!r}", field="by")
+    return by[0]
 
 
 def _no_price(calls: pd.DataFrame) -> str:
@@ -240,8 +250,14 @@ def _costs(calls: pd.DataFrame, begins: pd.Series[Any], names: pd.Series[Any]) -
     )
 
 
-def _names(source: Source, calls: pd.DataFrame, by: Any) -> pd.Series[Any]:
-    """Return the name of each call's part of a bar."""
+def names_of_groups(source: Source, calls: pd.DataFrame, by: Any) -> pd.Series[Any]:
+    """Return the name of each call's group, as a legend shows it.
+
+    Args:
+        source: Tables.
+        calls: Model calls with the columns of the key.
+        by: The key.
+    """
     column = columns_of([by])[-1]
     names = calls[column].astype("string")
     if isinstance(by, str) and by in ("session", "agent"):

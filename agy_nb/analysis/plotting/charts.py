@@ -135,30 +135,6 @@ _POINTS = 2_000
 """A line of more points looks the same with these."""
 
 
-def latency_chart(source: Source) -> Chart:
-    """Return the shares of model calls, turns and tools that took up to a number of seconds."""
-    chart = Chart("Latency", "seconds, logarithmic", "cumulative share", log_x=True)
-    turns, tools, calls = (source.frame(name) for name in ("turns", "tool_calls", "model_calls"))
-    series: list[Series] = []
-    of = (
-        ("model call", calls["duration"]),
-        ("first piece of a model call", calls["ttft"]),
-        ("first piece of a turn", turns["ttft"]),
-        ("whole turn", turns["duration"]),
-        ("tool", tools["duration"]),
-    )
-    for (label, durations), (colour, mark) in zip(of, LINES, strict=False):
-        seconds = sorted(value for value in durations.dropna().dt.total_seconds() if value > 0)
-        if seconds:
-            shares = [(place + 1) / len(seconds) for place in range(len(seconds))]
-            name = f"{label} ({len(seconds):,})"
-            x, y = floats(_thin(seconds)), floats(_thin(shares))
-            series.append(Series(name, "step", colour, x, y, mark=mark))
-    if not series:
-        return replace(chart, nothing="no durations are known")
-    return replace(chart, series=tuple(series), y_range=(0.0, 1.02), guides=(0.5, 0.9))
-
-
 def context_chart(source: Source, most: int = 5) -> Chart:
     """Return the length of the prompt per model call, one line per trajectory.
 
@@ -166,9 +142,14 @@ def context_chart(source: Source, most: int = 5) -> Chart:
         source: Tables.
         most: Trajectories with a colour: those with the longest prompts, of equal ones those with
             more calls. The others are pale.
+
+    Raises:
+        InvalidInputError: `most` is not a number from 0.
     """
     import numpy as np
 
+    if type(most) is not int or most < 0:
+        raise InvalidInputError(f"most must be a whole number >= 0, got {most!r}", field="most")
     chart = Chart("Context", "model call of the trajectory", "prompt, tokens", whole_x=True)
     calls = source.frame("model_calls").dropna(subset=["input_tokens"])
     calls = calls[calls["tool"].isna()]
@@ -189,8 +170,8 @@ def context_chart(source: Source, most: int = 5) -> Chart:
     lines = [
         Series(
             name, "line", colour,
-            floats(_thin(places[starts[group] : ends[group]].tolist())),
-            floats(_thin(prompts[starts[group] : ends[group]].tolist())),
+            floats(thin(places[starts[group] : ends[group]].tolist())),
+            floats(thin(prompts[starts[group] : ends[group]].tolist())),
             mark=mark,
         )
         for group, name, (colour, mark) in zip(chosen, names, LINES, strict=False)
@@ -248,8 +229,8 @@ def short(name: str) -> str:
     return name if len(name) <= _NAME else f"{name[: _NAME // 2]}…{name[-_NAME // 2 :]}"
 
 
-def _thin(values: Sequence[Any]) -> Sequence[Any]:
-    """Every so many values, and the last one."""
+def thin(values: Sequence[Any]) -> Sequence[Any]:
+    """Return at most so many values that a line looks the same, always with the last one."""
     step = -(-len(values) // _POINTS)
     return values if step <= 1 else [*values[:-1:step], values[-1]]
 

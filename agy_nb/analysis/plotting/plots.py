@@ -95,6 +95,7 @@ class Plots:
 
     def plot_latency(
         self,
+        by: Key | None = None,
         *,
         backend: Backend = "matplotlib",
         ax: Axes | None = None,
@@ -103,6 +104,9 @@ class Plots:
         """Plot the distribution of the durations of model calls, first pieces, turns and tools.
 
         Args:
+            by: A key for a line of model calls per group: `"model"`, `"session"`, `"agent"`, a
+                label, a Series or a function, as for `usage`. None for model calls, first pieces,
+                turns and tools, a line each.
             backend: `"matplotlib"` or `"plotly"`.
             ax: Axes to draw on, with Matplotlib.
             figsize: Width and height of a new figure in inches.
@@ -111,12 +115,12 @@ class Plots:
             Matplotlib's `Axes` or Plotly's `Figure`.
 
         Raises:
-            InvalidInputError: The backend is unknown.
+            InvalidInputError: An argument is unknown.
             MissingExtraError: The backend is not installed.
         """
-        from agy_nb.analysis.plotting.charts import latency_chart
+        from agy_nb.analysis.plotting.latency_chart import latency_chart
 
-        return draw(latency_chart(self), backend, ax, figsize)
+        return draw(latency_chart(self, by), backend, ax, figsize)
 
     def plot_timeline(
         self,
@@ -149,6 +153,7 @@ class Plots:
 
     def plot_context(
         self,
+        by: Literal["trajectory"] = "trajectory",
         *,
         most: int = 5,
         backend: Backend = "matplotlib",
@@ -158,6 +163,7 @@ class Plots:
         """Plot the length of the prompt of each model call, a line per agent and subagent.
 
         Args:
+            by: Only `"trajectory"`, the work of one agent or subagent.
             most: Lines with a colour: those with the longest prompts; the others are pale.
             backend: `"matplotlib"` or `"plotly"`.
             ax: Axes to draw on, with Matplotlib.
@@ -167,17 +173,23 @@ class Plots:
             Matplotlib's `Axes` or Plotly's `Figure`.
 
         Raises:
-            InvalidInputError: The backend is unknown.
+            InvalidInputError: An argument is unknown.
             MissingExtraError: The backend is not installed.
         """
         from agy_nb.analysis.plotting.charts import context_chart
 
+        if by != "trajectory":
+            raise InvalidInputError(
+                f"by must be 'trajectory', got {by!r}. The plot has a line per agent and subagent; "
+                "to plot some of them, select sessions with filter(where=...)",
+                field="by",
+            )
         return draw(context_chart(self, most), backend, ax, figsize)
 
     def plot_branches(
         self,
-        *,
         session_id: str | None = None,
+        *,
         backend: Backend = "matplotlib",
         ax: Axes | None = None,
         figsize: tuple[float, float] | None = None,
@@ -215,7 +227,8 @@ def draw(
     """Draw a chart.
 
     Raises:
-        InvalidInputError: The backend is unknown, or it does not use axes.
+        InvalidInputError: The backend is unknown or does not use axes, or the axes or the size of
+            the figure have another type.
         MissingExtraError: It is not installed.
     """
     if backend not in get_args(Backend):
@@ -224,6 +237,15 @@ def draw(
     if ax is not None and backend != "matplotlib":
         raise InvalidInputError(
             f"ax= is for Matplotlib; {backend} makes a figure of its own", field="ax"
+        )
+    if ax is not None and not hasattr(ax, "set_xlabel"):
+        raise InvalidInputError(
+            f"ax must be Matplotlib's Axes, such as plt.subplots()[1], got {ax!r}", field="ax"
+        )
+    if figsize is not None and not _is_size(figsize):
+        raise InvalidInputError(
+            f"figsize must be two numbers > 0, width and height in inches, got {figsize!r}",
+            field="figsize",
         )
     try:
         if backend == "plotly":
@@ -236,3 +258,9 @@ def draw(
     except ImportError:
         extra = "plot" if backend == "matplotlib" else "interactive"
         raise MissingExtraError(f"this plot needs {backend.capitalize()}", extra) from None
+
+
+def _is_size(figsize: object) -> bool:
+    if not isinstance(figsize, tuple | list) or len(figsize) != 2:  # noqa: PLR2004
+        return False
+    return all(isinstance(side, int | float) and side > 0 for side in figsize)

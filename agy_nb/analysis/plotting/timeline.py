@@ -105,11 +105,11 @@ def _turn(source: Source, turn_id: int | None, session_id: str | None) -> Any:
         turns = turns[turns["turn_id"] == turn_id]
         if len(turns) != 1:
             found = (
-                "is there more than once; say which with session_id="
+                f"several sessions have a turn {turn_id!r}; choose one with session_id="
                 if len(turns)
-                else "is not there; turn_id is one of the table `turns`"
+                else f"there is no turn {turn_id!r}; turn_id is a number from the table `turns`"
             )
-            raise InvalidInputError(f"turn {turn_id} {found}", field="turn_id")
+            raise InvalidInputError(found, field="turn_id")
         return turns.iloc[0]
     known = turns.dropna(subset=["duration"])
     return known.sort_values("duration").iloc[-1] if len(known) else None

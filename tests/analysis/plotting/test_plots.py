@@ -12,7 +12,8 @@ import pytest
 from agy_nb.analysis import Prices, load
 from agy_nb.analysis.errors import MissingExtraError
 from agy_nb.analysis.plotting.bars import cost_chart, usage_chart
-from agy_nb.analysis.plotting.charts import context_chart, latency_chart
+from agy_nb.analysis.plotting.charts import context_chart
+from agy_nb.analysis.plotting.latency_chart import latency_chart
 from agy_nb.analysis.plotting.timeline import timeline_chart
 from agy_nb.errors import InvalidInputError
 from tests.analysis.conftest import CHILD, START, Wire, save
@@ -443,3 +444,64 @@ def test_default_is_matplotlib(sessions):
 
     assert isinstance(sessions.plot_usage(), Axes)
     assert isinstance(load(sessions.recordings[0].path).plot_latency(), Axes)
+
+
+# -- arguments -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by", ["session", "agent", ["model"], lambda calls: calls["model"]])
+def test_latency_has_a_line_per_group(by):
+    recorded = load(["cassettes/plain_chat", "cassettes/host_tools"])
+    lines = latency_chart(recorded, by).series
+    calls = recorded.model_calls
+    metered = calls[calls["status"].eq("metered")]["duration"].count()
+    assert sum(len(line.x) for line in lines) == metered
+    assert len(lines) == len(recorded.usage(by))
+    assert all(line.y[-1] == 1.0 for line in lines)
+
+
+def test_latency_of_many_groups_shows_those_with_most_calls():
+    recorded = load("cassettes")
+    assert len(recorded) > 7
+    *shown, others = latency_chart(recorded, "session").series
+    assert len(shown) == 6
+    assert others.name.startswith(f"{len(recorded.latency('session')) - 6} more (")
+
+
+@pytest.mark.parametrize(
+    ("plot", "given", "message"),
+    [
+        ("plot_latency", ("mood",), r"by must be one of session, .*; got 'mood'"),
+        ("plot_latency", (["model", "day"],), r"by one key, got \['model', 'day'\]"),
+        ("plot_context", ("agent",), "by must be 'trajectory', got 'agent'"),
+        ("plot_usage", ("agent",), "by must be 'time' or 'order', got 'agent'"),
+        ("plot_cost", (["model", "day"],), r"by one key, got \['model', 'day'\]"),
+        ("plot_branches", ("none",), "session 'none' has no agents"),
+        ("plot_timeline", ("agent",), "there is no turn 'agent'"),
+    ],
+)
+def test_an_argument_that_a_plot_does_not_take_is_named(sessions, plot, given, message):
+    with pytest.raises(InvalidInputError, match=message):
+        getattr(sessions, plot)(*given)
+
+
+@pytest.mark.parametrize("plot", CHARTS)
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"ax": 3}, "ax must be Matplotlib's Axes, .* got 3"),
+        ({"figsize": 3}, "figsize must be two numbers > 0, .* got 3"),
+        ({"figsize": (3, "a")}, "figsize must be two numbers"),
+        ({"figsize": (3, -1)}, "figsize must be two numbers"),
+        ({"backend": "gnuplot"}, "backend must be one of matplotlib, plotly, got 'gnuplot'"),
+    ],
+)
+def test_a_drawing_that_is_not_possible_is_refused(sessions, plot, given, message):
+    with pytest.raises(InvalidInputError, match=message):
+        getattr(sessions, plot)(**given)
+
+
+@pytest.mark.parametrize("most", ["5", -1, 2.5, True])
+def test_number_of_lines_is_a_whole_number(sessions, most):
+    with pytest.raises(InvalidInputError, match="most must be a whole number >= 0, got"):
+        sessions.plot_context(most=most)
