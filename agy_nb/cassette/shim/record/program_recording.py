@@ -50,7 +50,7 @@ def record(
     recording: ProgramRecording | None = None
     threading.Thread(target=engine.is_available, name="load engine", daemon=True).start()
     try:
-        header = replace(new_header(), sdk=greeting.sdk, harness=harness_text(binary))
+        header = replace(new_header(greeting.sdk), harness=harness_text(binary))
         recording = ProgramRecording(arguments, header)
         recording.start_model()
         harness.wait_for_address()
