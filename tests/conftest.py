@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import warnings
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +134,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
     A second try has a time limit of its own: pytest-timeout sets one limit for both.
     """
+    freeze_what_is_loaded()
     watch_blocking_calls(item.config, watch=item.get_closest_marker("blocking_allowed") is None)
     if getattr(item, "execution_count", 1) > 1:
         limit = pytest_timeout._get_item_settings(item)
@@ -145,9 +147,26 @@ gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    gc.collect()
-    gc.freeze()
+    freeze_what_is_loaded()
     gc.enable()
+
+
+_modules_frozen = 0
+
+
+def freeze_what_is_loaded() -> None:
+    """Let the collector skip the modules that were loaded since the last call, if they are many.
+
+    pandas, the SDK and others are loaded by the first tests that use them. From then on, each full
+    collection takes up to a quarter of a second, and hundreds of tests ask for one.
+    """
+    global _modules_frozen  # noqa: PLW0603 - one collector per process
+    if len(sys.modules) > _modules_frozen + 50:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # the SDK's, as in `forgotten_pipes`
+            gc.collect()
+        gc.freeze()
+        _modules_frozen = len(sys.modules)
 
 
 @pytest.fixture(autouse=True)

@@ -1,10 +1,12 @@
 """Sessions in a few words, and cassettes made of them."""
 
 import argparse
+import functools
 import json
 
 import pytest
 
+import agy_nb.cli
 from agy_nb.cassette import cli
 from agy_nb.cassette.storage.cassette_reader import by_session
 from agy_nb.cassette.storage.format import HEADER, WIRE, Header, WireRecord, encode_line
@@ -153,6 +155,17 @@ def raw_cassette(tmp_path):
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def one_parser_of_a_worker():
+    return functools.cache(agy_nb.cli._parser)
+
+
+@pytest.fixture
+def one_parser(monkeypatch, one_parser_of_a_worker):
+    """Build the command line's parser once, for tests that run hundreds of commands."""
+    monkeypatch.setattr(agy_nb.cli, "_parser", one_parser_of_a_worker)
 
 
 @pytest.fixture

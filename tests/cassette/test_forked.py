@@ -1,6 +1,7 @@
 """Agents of a process that was forked or spawned while a cassette is in use."""
 
 import asyncio
+import json
 import os
 import shlex
 import subprocess
@@ -229,6 +230,8 @@ WAYS = {
     "spawnle": lambda command: os.spawnle(os.P_WAIT, command[0], *command, {**os.environ}),
 }
 
+SHOWS = "import json, os, sys; json.dump(dict(os.environ), open(sys.argv[1], 'w'))"
+
 TELLS = """
 import runpy, sys, traceback
 
@@ -254,13 +257,22 @@ async def test_script_is_refused_however_it_is_started(tmp_path, way):
         assert await asyncio.to_thread(WAYS[way], command) == 0
         return said.read_text()
 
+    async def environment():
+        command = [sys.executable, "-c", SHOWS, str(said)]
+        assert await asyncio.to_thread(WAYS[way], command) == 0
+        return json.loads(said.read_text())
+
+    before = await environment()
     async with EchoModel() as model:
         async with use_cassette(tmp_path / "c", "all"):
             assert f"while the cassette {tmp_path / 'c'} was in use in" in await told(
                 model.base_url
             )
             assert model.requests == []
-        assert "You said" in await told(model.base_url)
+            assert await environment() != before
+        assert await environment() == before
+        if way == "system":  # the others start a process with the same environment
+            assert "You said" in await told(model.base_url)
 
 
 @pytest.mark.blocking_allowed

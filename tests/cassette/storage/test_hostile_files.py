@@ -1,7 +1,6 @@
 """Hundreds of hostile cassettes: each command gives words and an exit code, and soon."""
 
 import asyncio
-import functools
 import resource
 import sys
 import time
@@ -73,15 +72,8 @@ def test_there_are_enough_of_them():
     assert len({name for name, _ in CASSETTES}) == len(CASSETTES) >= 264
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_parser():
-    """Build the command line's parser once: the tests give it some 1,600 commands."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli, "_parser", functools.cache(cli._parser))
-        yield
-
-
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_parser")
 @pytest.mark.timeout(240)
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes and links are those of POSIX")
 @pytest.mark.parametrize("part", range(PARTS))

@@ -14,7 +14,7 @@ from agy_nb.analysis.schema import TABLES
 from agy_nb.cassette import CassetteError
 from agy_nb.cassette.storage.cassette_reader import load
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_parser")]
 
 SHIPPED = Path(__file__).parents[3] / "cassettes"
 NAMES = sorted(
