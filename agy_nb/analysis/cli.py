@@ -72,7 +72,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--watch",
         action="store_true",
-        help="show it again while agents run, until Ctrl-C: in place on a terminal, else a line "
+        help="update the table while agents run, until Ctrl-C: in place on a terminal, else a line "
         "per change",
     )
     parser.add_argument(

@@ -154,5 +154,5 @@ def _named(path: Any) -> list[str | Path]:
     if isinstance(path, Iterable) and not isinstance(path, bytes):
         return [each for item in path for each in _named(item)]
     raise InvalidInputError(
-        f"a path, a pattern, sessions or a list of these is needed, got {path!r}", field="path"
+        f"path must be a path, a pattern, sessions or a list of these, got {path!r}", field="path"
     )

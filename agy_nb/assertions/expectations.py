@@ -183,7 +183,7 @@ class Expectation:
         if text is None:
             self._fail("the answer is not known: load the sessions with text=True")
         if compiled.search(text) is None:
-            self._fail(f"the answer has no match of {compiled.pattern!r}")
+            self._fail(f"the answer does not match {compiled.pattern!r}")
         return self
 
     def asked_approval(

@@ -75,7 +75,7 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     )
     _rules(redact)
 
-    label = action("label", "rewriting.label", "list the labels of cassettes, set or remove them")
+    label = action("label", "rewriting.label", "list, set or remove the labels of cassettes")
     label.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="cassettes, or folders of them"
     )
@@ -182,7 +182,7 @@ def _live(parser: ArgumentParser) -> None:
     )  # fmt: skip
     live.add_argument(
         "--silence", type=to_seconds, default=120.0, metavar="SECONDS",
-        help="seconds of silence after which a turn is given up (default: %(default)s)",
+        help="fail a turn in which nothing was sent for so many seconds (default: %(default)s)",
     )  # fmt: skip
 
 

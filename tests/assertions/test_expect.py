@@ -193,7 +193,7 @@ async def test_failed_turn_can_be_looked_at():
     async with ScriptedModel([fail(400, "bad")]) as model:
         response = await ask_failed(model)
     agy.expect(response).not_called()
-    with pytest.raises(ExpectationError, match="the answer has no match"):
+    with pytest.raises(ExpectationError, match="the answer does not match"):
         agy.expect(response).says("x")
 
 

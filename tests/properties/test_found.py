@@ -60,6 +60,6 @@ def test_client_that_sends_its_prompt_too_early_and_then_waits_is_told():
         for frame in (session[0], session[2]):  # with no turn of the loop between
             await client.socket.send(json.dumps(frame))
         await client.read()
-        assert "nothing has moved" in str(client.error)
+        assert "no message came" in str(client.error)
 
     run(scenario, Replayed([]))

@@ -104,7 +104,9 @@ class Prices:
         every: dict[str, object] = {"own": self.own, "aliases": self.aliases, "tiers": self.tiers}
         for place, given in every.items():
             if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
-                raise InvalidInputError(f"{place} must be a mapping by name", field=place)
+                raise InvalidInputError(
+                    f"{place} must be a mapping with names as keys, got {given!r}", field=place
+                )
         for tier, factor in self.tiers.items():
             if not _is_amount(factor):
                 raise InvalidInputError(

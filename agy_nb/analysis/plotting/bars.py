@@ -174,7 +174,8 @@ def cost_chart(
     by = one_key(by, "cost is stacked")
     if isinstance(by, str) and by in _NOT_STACKED:
         raise InvalidInputError(
-            f"cost is not stacked by {by!r}; use 'model' or a label", field="by"
+            f"cost cannot be stacked by {by!r}; use 'model', 'agent', 'session' or a label",
+            field="by",
         )
     import pandas as pd
 

@@ -191,7 +191,7 @@ class Reporter:
         if any(key.kind == f.HALT for key in keys):
             hint = " The recorded turn was cancelled at this point; this one is not."
         text = (
-            f"nothing has moved for {seconds:g} s: the client waits for the harness, and the "
+            f"no message came for {seconds:g} s: the client waits for the harness, and the "
             f"recording waits for the client's {wants}.{hint}"
         )
         return self._error("stalled", turn, text, r.DO_AS_RECORDED, r.RECORD_AGAIN, r.WAIT_LONGER)
@@ -232,7 +232,7 @@ def begins_elsewhere(path: str, actual: str, left: dict[int, str]) -> CassetteMi
     """No recorded session that is left continues the conversation after the same turn."""
     known = "; ".join(f"session {number} is {begins}" for number, begins in left.items())
     return CassetteMismatchError(
-        f"{path}: this agent is {actual}, and no recorded session that is left is one: {known}.",
+        f"{path}: this agent is {actual}, but the remaining recorded sessions are not: {known}.",
         remedies=(r.DO_AS_RECORDED, r.RECORD_AGAIN),
         path=path,
         phase="extra",

@@ -44,7 +44,7 @@ class HarnessProcess:
         if self._kill_on_attach:
             process.kill()
             _reap(process, 0)
-            raise HarnessError("its start was cancelled")
+            raise HarnessError("the start of the harness was cancelled")
 
     def connected(self, socket: Any) -> None:
         """Set the WebSocket to the process."""

@@ -207,7 +207,7 @@ class HarnessStart:
                     return await self._open(f"ws://{host}:{port}/", key)
             await asyncio.sleep(_RETRY_PAUSE_S * 2**attempt)
         raise HarnessError(
-            f"it said that it listens on port {port}, but nothing answers there. Check that "
+            f"the harness reported port {port}, but nothing answers there. Check that "
             "ANTIGRAVITY_HARNESS_PATH, if it is set, names a harness"
         )
 

@@ -78,7 +78,7 @@ class ChatPanel(PanelTurns):
 
     def _static(self) -> Still:
         if self._tasks.reading:
-            words = "The conversation so far is not read yet."
+            words = "The conversation is not loaded yet."
             return Still(f"<p>{words}</p>{self.transcript.html()}", words)
         queued = "".join(f"{badge('wait', 'Queued')}{prompt(each.prompt)}" for each in self._queue)
         html = self.transcript.html() + queued

@@ -26,7 +26,7 @@ from agy_nb.widgets.tree.nodes import TurnControls
 LATER_TURNS = "The agent went back to this turn."
 ENDED = "This agent was shut down."
 _RESUMED = "This turn is from before this agent continued the conversation."
-_TOO_OLD = "The agent does not keep the state of turns that long ago."
+_TOO_OLD = "The agent no longer has the state before this turn."
 _ITS_OWN = "The agent began this turn itself."
 _NOT_KEPT = "The state before this turn cannot be restored: {}."
 

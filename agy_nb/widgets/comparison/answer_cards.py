@@ -92,7 +92,7 @@ def sums(table: pd.DataFrame) -> str:
     return (
         '<table class="agy-usage-table" tabindex="0"><caption class="agy-dim">Means per run, with '
         'half of a 95% interval</caption><thead><tr><th scope="col">Variant</th>'
-        f'{heads}<th scope="col" class="agy-r">Cost in all</th></tr></thead>'
+        f'{heads}<th scope="col" class="agy-r">Total cost</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>"
     )
 

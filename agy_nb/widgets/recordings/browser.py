@@ -183,7 +183,7 @@ class Browser(ViewWidget):
 
     def _list(self, *, links: bool) -> str:
         if not self._is_read:
-            return "<p>Not read yet.</p>"
+            return "<p>Not loaded yet.</p>"
         if self._problem:
             return f"<p>{escape(self._problem)}</p>"
         shown = self._shown()
@@ -313,7 +313,7 @@ class Browser(ViewWidget):
     def _text(self) -> str:
         """Return the list as text, for terminals."""
         if not self._is_read or self._problem:
-            return f"Recordings in {self.folder}: {self._problem or 'not read yet'}"
+            return f"Recordings in {self.folder}: {self._problem or 'not loaded yet'}"
         title = f"{counted(len(self.rows), 'recording')} in {self.folder}"
         hint = [f"To continue: {self._code()}"] if self._code() else []
         return "\n".join([title, *rl.text(self._shown()), *hint])

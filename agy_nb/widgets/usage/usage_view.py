@@ -222,7 +222,7 @@ class UsageView(ViewWidget):
     def _static(self) -> Still:
         usage = self._usage
         if usage is None:
-            return Still("<p>Not read yet.</p>", "Usage: not read yet")
+            return Still("<p>Not loaded yet.</p>", "Usage: not loaded yet")
         nodes = [
             Upsert(
                 id=by,

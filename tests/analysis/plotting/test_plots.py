@@ -301,7 +301,7 @@ def test_cost_is_stacked_by_labels(sessions):
     labelled = sessions.with_labels({sessions.sessions["session_name"].iloc[0]: {"user": "ada"}})
     priced = labelled.with_prices(Prices(own={"gemini-2.5-flash": (1.0, 0.1, 10.0)}))
     assert cost_chart(priced, "user").series[0].name == "ada"
-    with pytest.raises(InvalidInputError, match="cost is not stacked by 'day'"):
+    with pytest.raises(InvalidInputError, match="cost cannot be stacked by 'day'"):
         priced.plot_cost("day")
     assert cost_chart(priced, ["user"]).series[0].name == "ada"
     with pytest.raises(InvalidInputError, match="stacked by one key, got"):

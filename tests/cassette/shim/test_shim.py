@@ -387,7 +387,7 @@ async def test_client_that_waits_for_ever_is_told(launcher, cassette, hello, fra
     harness = launcher("--replay", cassette([*hello[:4], frames.halt()]), "--stall-after", "0.05")
     async with RawClient(harness) as client:
         await play_hello(client, frames, "hello")
-        assert "nothing has moved" in (await client.ended()).reason
+        assert "no message came" in (await client.ended()).reason
     code, err = client.finish()
     assert code == 1
     assert "This one is not" in err or "this one is not" in err

@@ -291,7 +291,7 @@ async def test_turns_whose_number_was_forgotten_cannot_be_edited(monkeypatch):
     monkeypatch.setattr(checkpoint_log, "MOST_ABANDONED", 1)
     off = {"checkpoints": "off", "monkeypatch": monkeypatch}
     async with chatting("plan-1", "plan-2", "plan-3", **off) as (_, _, page):
-        assert "that long ago" in controls(page, "plan-1")[1].why_not
+        assert "no longer has the state" in controls(page, "plan-1")[1].why_not
         assert "checkpoints=" in controls(page, "plan-3")[1].why_not
 
 

@@ -158,6 +158,6 @@ def test_terminal_of_ipython_prints_the_pages_as_text(tmp_path):
     assert "host_tools: 1 session, 1 turn" in ran.stdout, ran.stderr
     assert "Usage by agent" in ran.stdout
     assert "Not read" not in ran.stdout
-    assert ran.stdout.count("The conversation so far is not read yet.") == 1
+    assert ran.stdout.count("The conversation is not loaded yet.") == 1
     assert ran.stdout.count("> Hi\n\nHello.") == 1
     assert "Error" not in ran.stdout + ran.stderr
