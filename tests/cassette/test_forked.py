@@ -133,8 +133,9 @@ def child(base_url):
 if __name__ == "__main__":
     path, start, change, base_url = sys.argv[1:]
     context = multiprocessing.get_context(start)
-    with context.Pool(1) as pool:  # so that a fork server runs before the cassette is in use
-        pool.apply(os.getpid)
+    if start == "forkserver":
+        with context.Pool(1) as pool:  # so that the server runs before the cassette is in use
+            pool.apply(os.getpid)
     import agy_nb as agy
     with agy.use_cassette(path):
         exec(change)
