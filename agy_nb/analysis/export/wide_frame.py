@@ -36,7 +36,13 @@ def _wide_frame() -> type[Any]:
     """Create the class on first use, since importing pandas takes half a second."""
     import pandas as pd
 
-    class WideFrame(pd.DataFrame):
+    class AnyFrame(type):
+        """Counts every DataFrame as an instance: pandas' tests of equality compare the types."""
+
+        def __instancecheck__(cls, value: object) -> bool:
+            return isinstance(value, pd.DataFrame)
+
+    class WideFrame(pd.DataFrame, metaclass=AnyFrame):
         """A DataFrame that a notebook shows with all of its columns."""
 
         @property

@@ -46,6 +46,7 @@ def test_the_table_is_a_dataframe(sessions):
     plain = pd.DataFrame(usage)
     assert type(plain) is pd.DataFrame
     pd.testing.assert_frame_equal(usage, plain)
+    pd.testing.assert_frame_equal(plain, usage)
     assert usage.groupby("session_name")["total_tokens"].sum().tolist() == [214]
 
 
