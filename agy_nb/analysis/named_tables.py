@@ -16,73 +16,67 @@ class NamedTables(ABC):
     def frame(self, name: str) -> pd.DataFrame:
         """Return a table by its name."""
 
-    def _shown(self, name: str) -> pd.DataFrame:
-        """Return a table that a notebook shows with all of its columns."""
-        from agy_nb.analysis.export.wide_frame import wide
-
-        return wide(self.frame(name))
-
     @property
     def sessions(self) -> pd.DataFrame:
         """One row per recording, or per run of a runtime."""
-        return self._shown("sessions")
+        return self.frame("sessions")
 
     @property
     def agents(self) -> pd.DataFrame:
         """One row per agent."""
-        return self._shown("agents")
+        return self.frame("agents")
 
     @property
     def trajectories(self) -> pd.DataFrame:
         """One row per trajectory: the steps of an agent or of a subagent."""
-        return self._shown("trajectories")
+        return self.frame("trajectories")
 
     @property
     def turns(self) -> pd.DataFrame:
         """One row per turn: a prompt and its answer."""
-        return self._shown("turns")
+        return self.frame("turns")
 
     @property
     def steps(self) -> pd.DataFrame:
         """One row per step, in its last state."""
-        return self._shown("steps")
+        return self.frame("steps")
 
     @property
     def model_calls(self) -> pd.DataFrame:
         """One row per metered model call, with tokens and cost."""
-        return self._shown("model_calls")
+        return self.frame("model_calls")
 
     @property
     def tool_calls(self) -> pd.DataFrame:
         """One row per tool call."""
-        return self._shown("tool_calls")
+        return self.frame("tool_calls")
 
     @property
     def approvals(self) -> pd.DataFrame:
         """One row per approval or question."""
-        return self._shown("approvals")
+        return self.frame("approvals")
 
     @property
     def chunks(self) -> pd.DataFrame:
         """One row per piece of text; only with `chunks=True`."""
-        return self._shown("chunks")
+        return self.frame("chunks")
 
     @property
     def messages(self) -> pd.DataFrame:
         """One row per message."""
-        return self._shown("messages")
+        return self.frame("messages")
 
     @property
     def commands(self) -> pd.DataFrame:
         """One row per command of the protocol."""
-        return self._shown("commands")
+        return self.frame("commands")
 
     @property
     def errors(self) -> pd.DataFrame:
         """One row per error, also those that the harness recovered from."""
-        return self._shown("errors")
+        return self.frame("errors")
 
     @property
     def problems(self) -> pd.DataFrame:
         """One row per problem of a recording, such as unreadable or inconsistent data."""
-        return self._shown("problems")
+        return self.frame("problems")

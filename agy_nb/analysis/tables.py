@@ -143,10 +143,8 @@ class Tables(SessionCollection, Plots, Exports):
             >>> usage.loc[usage.session_name == "plain_chat", "total_tokens"].tolist()
             [214]
         """
-        from agy_nb.analysis.export.wide_frame import wide
-
         warn_without_table(self)
-        return wide(usage_table(self._within(since, until, where, tz), by, tz))
+        return usage_table(self._within(since, until, where, tz), by, tz)
 
     def summary(
         self,
@@ -172,11 +170,10 @@ class Tables(SessionCollection, Plots, Exports):
         Raises:
             InvalidInputError: A key, a limit or the time zone is unknown.
         """
-        from agy_nb.analysis.export.wide_frame import wide
         from agy_nb.analysis.metrics.summary import summary
 
         warn_without_table(self)
-        return wide(summary(self._within(since, until, where, tz), by, tz=tz))
+        return summary(self._within(since, until, where, tz), by, tz=tz)
 
     def branches(self) -> pd.DataFrame:
         """List the agents as a tree of forks and rewinds.
@@ -227,10 +224,9 @@ class Tables(SessionCollection, Plots, Exports):
             >>> bool((latency["duration_p50"] <= latency["duration_p99"]).all())
             True
         """
-        from agy_nb.analysis.export.wide_frame import wide
         from agy_nb.analysis.metrics.latency import latency_table
 
-        return wide(latency_table(self._within(since, until, where, tz), by, tz=tz))
+        return latency_table(self._within(since, until, where, tz), by, tz=tz)
 
     def filter(
         self,

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
 
+import agy_nb as agy
 from agy_nb.analysis import usage_df
 from agy_nb.errors import InvalidInputError
 from agy_nb.protocol.events import Event, Text, Usage
@@ -89,3 +90,11 @@ def test_trajectories_sum_to_the_turn(calls):
     whole, parts = usage_df(turn), usage_df(turn, by="trajectory")
     assert parts["n_model_calls"].sum() == whole["n_model_calls"].sum() == len(calls)
     assert parts["total_tokens"].sum() == whole["total_tokens"].sum()
+
+
+def test_a_notebook_shows_tokens_and_cost_of_a_wide_table():
+    """pandas shows the first ten columns and the last ten."""
+    shown = list(agy.load("cassettes/plain_chat").usage(by="turn").columns)[:10]
+    assert shown[-6:-1] == [
+        "n_model_calls", "input_tokens", "output_tokens", "total_tokens", "cost_usd"
+    ]  # fmt: skip
