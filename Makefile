@@ -110,7 +110,7 @@ bench: $(VENV)/.ready ## Run the benchmarks, and write docs/performance.md
 
 .PHONY: soak
 soak: $(VENV)/.ready ## Run the long tests: properties, five thousand real turns, every fault and kernel
-	AGY_SOAK=1 $(BIN)/python -m pytest tests/properties tests/endurance tests/cassette/redaction/test_secret_prose.py tests/cassette/storage/test_mutated.py -n auto -o timeout=3600 $(ARGS)
+	AGY_SOAK=1 $(BIN)/python -m pytest tests/properties tests/endurance tests/cassette/redaction/secrets/test_secret_prose.py tests/cassette/storage/test_mutated.py -n auto -o timeout=3600 $(ARGS)
 	AGY_SOAK=1 $(BIN)/python -m pytest -m hypothesis --ignore tests/properties -n auto -o timeout=3600 $(ARGS)
 	AGY_SOAK=1 $(BIN)/python -m pytest tests/kernel -m kernel_matrix -n $(WORKERS) --dist worksteal $(ARGS)
 	AGY_SOAK=1 $(BIN)/python -m pytest tests/faults tests/cassette/test_cancelled.py -n auto -o timeout=900 \

@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 
 from agy_nb.cassette.redaction import Redactor, redactor as module, text_redactor
 from agy_nb.cassette.redaction.http.json_parts import parts_of
-from tests.cassette.redaction.test_secret_kinds import KINDS
+from tests.cassette.redaction.secrets.test_secret_kinds import KINDS
 
 FILLER = "The weather is fine today, and it will stay so for a week or more. " * 8
 

@@ -6,7 +6,7 @@ import pytest
 
 from agy_nb.cassette import use_cassette
 
-BUILTIN = Path(__file__).parents[3] / "cassettes" / "builtin_file_tools"
+BUILTIN = Path(__file__).parents[4] / "cassettes" / "builtin_file_tools"
 
 
 def read(name, folder):

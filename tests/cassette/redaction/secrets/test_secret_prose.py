@@ -15,7 +15,7 @@ import pytest
 
 from agy_nb.cassette.redaction import find_secrets
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[4]
 LIBRARY = Path(sysconfig.get_path("stdlib"))
 EVERYTHING = bool(os.environ.get("AGY_SOAK"))
 SAMPLE = 1 if EVERYTHING else 40

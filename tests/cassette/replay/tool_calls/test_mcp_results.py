@@ -14,7 +14,7 @@ from tests.cassette.scenarios import NO_MODEL, Setting
 
 pytestmark = [pytest.mark.real, pytest.mark.blocking_allowed]  # the SDK makes its save_dir
 
-SERVER = Path(__file__).parents[2] / "sdk" / "mcp_server.py"
+SERVER = Path(__file__).parents[3] / "sdk" / "mcp_server.py"
 
 
 def picture() -> bytes:
