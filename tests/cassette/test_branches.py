@@ -116,8 +116,8 @@ def test_a_recording_without_branches_has_no_tree():
 @pytest.mark.parametrize(
     ("other", "says"),
     [
-        (lambda agent: agent.fork(2), "a fork after turn 2, and .*: session 1 is a fork after"),
-        (lambda agent: agent.rewind(1), "a rewind to turn 1, and .*: session 1 is a fork after"),
+        (lambda agent: agent.fork(2), "a fork after turn 2, but .*: session 1 is a fork after"),
+        (lambda agent: agent.rewind(1), "a rewind to turn 1, but .*: session 1 is a fork after"),
     ],
 )
 async def test_a_fork_is_not_replayed_in_the_place_of_another_one(tmp_path, other, says):
