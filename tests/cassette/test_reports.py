@@ -122,7 +122,7 @@ replay/test_machine.py
         kevin1024/vcrpy#516: the request is there, and was played already
     test_agents_alike_may_start_and_ask_in_any_order
         nock/nock#2067: the order of matches is random
-replay/test_tool_errors.py
+replay/tool_calls/test_tool_errors.py
     test_exception_of_a_tool_keeps_class_and_traceback
         zenml-io/kitaru#877: a failed tool call, and one that returned nothing
 matching/test_normalize.py
@@ -140,7 +140,7 @@ redaction/test_redactor.py
         vcr/vcr#704: tokens are written
         leocabeza/clash-api#9: the key of an API is written
         canonical/ubuntu.com#16555: a key in a header is written
-test_cli.py
+commands/test_cli.py
     test_verify_looks_at_every_file_and_redact_cleans_what_it_finds
         ropensci/vcr#88: look for keys in recordings
     test_verdict_names_file_and_line_and_no_secret

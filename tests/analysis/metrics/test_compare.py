@@ -42,7 +42,8 @@ def test_quantiles_of_other_levels():
 @given(st.floats(0.3, 1e6), st.floats(0.3, 1e6), st.sampled_from([0.5, 0.9, 0.95, 0.999]))
 def test_fewer_values_never_give_a_narrower_interval(one, other, level):
     assume(one < other)
-    assert t_quantile(level, one) >= t_quantile(level, other) * (1 - 1e-9) > 0
+    # For a million values, the difference of two logarithms of gamma leaves nine digits.
+    assert t_quantile(level, one) >= t_quantile(level, other) * (1 - 1e-8) > 0
 
 
 def sessions(tmp_path, name, *tokens):
