@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import h11
 
+from agy_nb.cassette.http.header_texts import decoded, encoded
 from agy_nb.cassette.http.upstream.relay import LONGEST_HEADER
 
 _log = logging.getLogger("agy_nb.cassette")
@@ -154,7 +155,7 @@ class _Connection:
             await self._send(h11.Response(status_code=404, headers=[(b"Connection", b"close")]))
             await self._send(h11.EndOfMessage())
             return
-        headers = [(_text(name), _text(value)) for name, value in head.headers.raw_items()]
+        headers = [(decoded(name), decoded(value)) for name, value in head.headers.raw_items()]
         method = head.method.decode("ascii")
         request = HttpRequest(method, target, headers, await self._body())
         await self._while_connected(self._respond(request, handler))
@@ -171,8 +172,8 @@ class _Connection:
     async def _respond(self, request: HttpRequest, handler: HttpHandler) -> None:
         response = await handler.respond(request)
         async with contextlib.aclosing(response.chunks) as chunks:
-            headers = [(_bytes(name), _bytes(value)) for name, value in response.headers]
-            reason = _bytes(response.reason)
+            headers = [(encoded(name), encoded(value)) for name, value in response.headers]
+            reason = encoded(response.reason)
             await self._send(
                 h11.Response(status_code=response.status, headers=headers, reason=reason)
             )
@@ -210,11 +211,3 @@ class _Connection:
             self._http.start_next_cycle()
             return True
         return False
-
-
-def _bytes(text: str) -> bytes:
-    return text.strip().encode("utf-8", "surrogateescape")
-
-
-def _text(raw: bytes) -> str:
-    return bytes(raw).decode("utf-8", "surrogateescape")

@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 import h11
 
+from agy_nb.cassette.http.header_texts import decoded, encoded
 from agy_nb.cassette.http.upstream.relay import LONGEST_HEADER, UpstreamAnswer
 from agy_nb.cassette.http.upstream.routes import Route, Streams, basic_auth, connected, route_of
 
@@ -71,8 +72,8 @@ class HttpClient:
         except _ClosedUnansweredError:  # as each server does after some time
             connection = await self._opened(route)
             response = await self._head(connection, request, asked.body)
-        headers = [(_text(name), _text(value)) for name, value in response.headers.raw_items()]
-        return _Answer(response.status_code, _text(response.reason), headers, connection, self)
+        headers = [(decoded(name), decoded(value)) for name, value in response.headers.raw_items()]
+        return _Answer(response.status_code, decoded(response.reason), headers, connection, self)
 
     async def _head(
         self, connection: _Connection, request: h11.Request, body: bytes
@@ -135,7 +136,7 @@ class _Asked:
         host = url.netloc.rpartition("@")[2]
         target = f"http://{host}{path}" if route.is_forwarded else path
         headers = [(b"Host", host.encode("ascii" if host.isascii() else "idna"))]
-        headers += [(_bytes(name), _bytes(value)) for name, value in self.headers]
+        headers += [(encoded(name), encoded(value)) for name, value in self.headers]
         names = {name.lower() for name, _ in self.headers}
         if "authorization" not in names and (proof := basic_auth(url)):
             headers.append((b"Authorization", proof))
@@ -265,11 +266,3 @@ class _Answer:
 
 def _broken(error: Exception) -> ConnectionError:
     return ConnectionResetError(str(error) or type(error).__name__)
-
-
-def _bytes(text: str) -> bytes:
-    return text.strip().encode("utf-8", "surrogateescape")
-
-
-def _text(raw: bytes) -> str:
-    return bytes(raw).decode("utf-8", "surrogateescape")
