@@ -174,7 +174,7 @@ class MemorySession:
 
     @property
     def conversation(self) -> Self:
-        """The session itself: what is known is what was played."""
+        """The session itself, which knows what it has played."""
         return self
 
     async def run_turn(self, prompt: Prompt) -> TurnOutcome:

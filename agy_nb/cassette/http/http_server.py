@@ -14,12 +14,16 @@ from typing import Any, Protocol
 
 import h11
 
-from agy_nb.cassette.http.header_texts import decoded, encoded
-from agy_nb.cassette.http.upstream.relay import LONGEST_HEADER
+from agy_nb.cassette.http.http_connection import (
+    READ_BYTES,
+    HttpConnection,
+    decoded_headers,
+    encoded,
+    encoded_headers,
+)
 
 _log = logging.getLogger("agy_nb.cassette")
 
-_READ = 2**16
 _LARGEST_BODY = 2**30
 _GRACE_S = 0.1
 """Seconds in which requests may end after `HttpServer.stop`."""
@@ -95,7 +99,7 @@ class HttpServer:
         Raises:
             OSError: No port is available.
         """
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=_READ)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=READ_BYTES)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
@@ -113,7 +117,7 @@ class HttpServer:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        connection = _Connection(reader, writer)
+        connection = _Connection(h11.SERVER, reader, writer)
         try:
             while (head := await connection.next_request()) is not None:
                 self._busy.add(task)
@@ -128,41 +132,31 @@ class HttpServer:
         finally:
             self._tasks.discard(task)
             self._busy.discard(task)
-            writer.transport.abort()
+            connection.abort()
 
 
-class _Connection:
-    """A connection of a client, with one request at a time."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEADER)
-
-    async def _next_event(self) -> object:
-        while (event := self._http.next_event()) is h11.NEED_DATA:
-            self._http.receive_data(await self._reader.read(_READ))
-        return event
+class _Connection(HttpConnection):
+    """A connection of a client."""
 
     async def next_request(self) -> h11.Request | None:
         """Wait for the head of a request; None if the client hung up."""
-        event = await self._next_event()
+        event = await self.receive()
         return event if isinstance(event, h11.Request) else None
 
     async def answer(self, head: h11.Request, handler: HttpHandler) -> None:
         """Read the body of a request, and send the response."""
         target = head.target.decode("ascii")
         if not handler.is_known(target):
-            await self._send(h11.Response(status_code=404, headers=[(b"Connection", b"close")]))
-            await self._send(h11.EndOfMessage())
+            refusal = h11.Response(status_code=404, headers=[(b"Connection", b"close")])
+            await self.send(refusal, h11.EndOfMessage())
             return
-        headers = [(decoded(name), decoded(value)) for name, value in head.headers.raw_items()]
-        method = head.method.decode("ascii")
+        method, headers = head.method.decode("ascii"), decoded_headers(head)
         request = HttpRequest(method, target, headers, await self._body())
         await self._while_connected(self._respond(request, handler))
 
     async def _body(self) -> bytes:
         pieces, size = [], 0
-        while isinstance(event := await self._next_event(), h11.Data):
+        while isinstance(event := await self.receive(), h11.Data):
             pieces.append(bytes(event.data))
             size += len(event.data)
             if size > _LARGEST_BODY:
@@ -172,16 +166,16 @@ class _Connection:
     async def _respond(self, request: HttpRequest, handler: HttpHandler) -> None:
         response = await handler.respond(request)
         async with contextlib.aclosing(response.chunks) as chunks:
-            headers = [(encoded(name), encoded(value)) for name, value in response.headers]
+            headers = encoded_headers(response.headers)
             reason = encoded(response.reason)
-            await self._send(
+            await self.send(
                 h11.Response(status_code=response.status, headers=headers, reason=reason)
             )
             has_body = request.method != "HEAD" and response.status not in _WITHOUT_BODY
             async for chunk in chunks:
                 if has_body:
-                    await self._send(h11.Data(data=chunk))
-        await self._send(h11.EndOfMessage())
+                    await self.send(h11.Data(data=chunk))
+        await self.send(h11.EndOfMessage())
 
     async def _while_connected(self, work: Coroutine[Any, Any, None]) -> None:
         """Do some work, and cancel it if the client hangs up."""
@@ -198,16 +192,5 @@ class _Connection:
 
     async def _hang_up(self) -> None:
         """Return when the client hangs up. Earlier bytes are kept for its next request."""
-        while data := await self._reader.read(_READ):
-            self._http.receive_data(data)
-
-    async def _send(self, event: Any) -> None:
-        self._writer.write(self._http.send(event) or b"")
-        await self._writer.drain()
-
-    def is_reusable(self) -> bool:
-        """Return whether the client may send another request, and get ready for it."""
-        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
-            self._http.start_next_cycle()
-            return True
-        return False
+        while await self.read():
+            pass

@@ -160,9 +160,10 @@ async def test_a_body_that_is_cut_off_is_an_error_after_its_beginning(client):
             await anext(chunks)
 
 
-async def test_requests_go_through_the_proxy_of_the_environment(client, monkeypatch):
+@pytest.mark.parametrize("scheme", ["http://", ""])
+async def test_requests_go_through_the_proxy_of_the_environment(client, monkeypatch, scheme):
     async with serving(OK) as proxy:
-        monkeypatch.setenv("http_proxy", f"http://me:p%40ss@127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("http_proxy", f"{scheme}me:p%40ss@127.0.0.1:{proxy.port}")
         assert await ask(client, "http://model.example/v1?a=1") == (200, b"ok")
     line, headers, _ = proxy.requests[0]
     assert line == "POST http://model.example/v1?a=1 HTTP/1.1"

@@ -17,11 +17,15 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 import h11
 
-from agy_nb.cassette.http.header_texts import decoded, encoded
-from agy_nb.cassette.http.upstream.relay import LONGEST_HEADER, UpstreamAnswer
+from agy_nb.cassette.http.http_connection import (
+    HttpConnection,
+    decoded,
+    decoded_headers,
+    encoded_headers,
+)
+from agy_nb.cassette.http.upstream.relay import UpstreamAnswer
 from agy_nb.cassette.http.upstream.routes import Route, Streams, basic_auth, connected, route_of
 
-_READ = 2**16
 _MOST_REDIRECTS = 10
 _AS_GET = {301, 302, 303}
 _AGAIN = {307, 308}
@@ -72,7 +76,7 @@ class HttpClient:
         except _ClosedUnansweredError:  # as each server does after some time
             connection = await self._opened(route)
             response = await self._head(connection, request, asked.body)
-        headers = [(decoded(name), decoded(value)) for name, value in response.headers.raw_items()]
+        headers = decoded_headers(response)
         return _Answer(response.status_code, decoded(response.reason), headers, connection, self)
 
     async def _head(
@@ -136,7 +140,7 @@ class _Asked:
         host = url.netloc.rpartition("@")[2]
         target = f"http://{host}{path}" if route.is_forwarded else path
         headers = [(b"Host", host.encode("ascii" if host.isascii() else "idna"))]
-        headers += [(encoded(name), encoded(value)) for name, value in self.headers]
+        headers += encoded_headers(self.headers)
         names = {name.lower() for name, _ in self.headers}
         if "authorization" not in names and (proof := basic_auth(url)):
             headers.append((b"Authorization", proof))
@@ -163,29 +167,21 @@ class _Asked:
         return _Asked(method, url, headers, body)
 
 
-class _Connection:
-    """A connection to a server or a proxy. It has one request at a time."""
+class _Connection(HttpConnection):
+    """A connection to a server or a proxy."""
 
     def __init__(self, route: Route, streams: Streams) -> None:
+        super().__init__(h11.CLIENT, *streams)
         self.route = route
-        self._reader, self._writer = streams
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEADER)
         self._was_used = False
         self._has_data = False
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the server has closed the connection."""
-        return self._reader.at_eof() or self._writer.is_closing()
 
     async def ask(self, request: h11.Request, body: bytes) -> h11.Response:
         """Send a request, and return the head of the response."""
         was_used, self._has_data = self._was_used, False
         self._was_used = True
         try:
-            for event in (request, h11.Data(data=body), h11.EndOfMessage()):
-                self._writer.write(self._http.send(event) or b"")
-            await self._writer.drain()
+            await self.send(request, h11.Data(data=body), h11.EndOfMessage())
             return await self._response()
         except (OSError, h11.RemoteProtocolError) as error:
             if was_used and not self._has_data:
@@ -193,33 +189,17 @@ class _Connection:
             raise
 
     async def _response(self) -> h11.Response:
-        while not isinstance(event := self._http.next_event(), h11.Response):
+        while not isinstance(event := self.next_event(), h11.Response):
             goes_on = isinstance(event, h11.InformationalResponse)
             if not goes_on and not (event is h11.NEED_DATA and await self.read()):
                 raise ConnectionResetError("the server closed the connection before it answered")
         return event
 
     async def read(self) -> bool:
-        """Read from the server, and return whether it sent something."""
-        data = await self._reader.read(_READ)
-        self._has_data = self._has_data or bool(data)
-        self._http.receive_data(data)
-        return bool(data)
-
-    def next_event(self) -> object:
-        """Return the next part of the response that has arrived, `h11.NEED_DATA` if none has."""
-        return self._http.next_event()
-
-    def is_reusable(self) -> bool:
-        """Return whether the server takes another request, and get ready for it."""
-        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
-            self._http.start_next_cycle()
-            return True
-        return False
-
-    def abort(self) -> None:
-        """Close the connection at once."""
-        self._writer.transport.abort()
+        """See `HttpConnection`."""
+        has_read = await super().read()
+        self._has_data = self._has_data or has_read
+        return has_read
 
 
 @dataclass(slots=True)

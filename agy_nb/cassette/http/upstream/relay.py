@@ -27,8 +27,6 @@ REQUEST, CANCEL = 1, 2
 ANSWER, CHUNK, END, ERROR = 3, 4, 5, 6
 LENGTH = struct.Struct(">I")
 """Precedes a request's body: the length of its JSON description."""
-LONGEST_HEADER = 2**20
-"""Bytes of a header that pass: as many as the harness accepts of a model."""
 
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "

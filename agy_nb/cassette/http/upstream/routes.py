@@ -19,12 +19,13 @@ from urllib.request import getproxies, proxy_bypass
 
 import h11
 
+from agy_nb.cassette.http.http_connection import READ_BYTES, HttpConnection
+
 Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 _PORTS = {"http": 80, "https": 443}
 _NEXT_ADDRESS_S = 0.25
 """Seconds after which the next address of a host is tried."""
-_READ = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ def route_of(url: SplitResult) -> Route:
     port = url.port or _PORTS[url.scheme]
     is_direct = _is_local(url.hostname) or proxy_bypass(url.hostname)
     proxy = "" if is_direct else getproxies().get(url.scheme, "")
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"
     return Route(url.scheme, url.hostname, port, proxy)
 
 
@@ -97,7 +100,7 @@ async def connected(route: Route, trust: Callable[[], ssl.SSLContext]) -> Stream
     is_tls = route.scheme == "https"
     if not route.proxy:
         return await _opened(route.host, route.port, trust() if is_tls else None)
-    proxy = urlsplit(route.proxy if "://" in route.proxy else f"http://{route.proxy}")
+    proxy = urlsplit(route.proxy)
     if proxy.scheme not in _PORTS or not proxy.hostname:
         raise ValueError(
             f"the environment's proxy for {route.scheme}:// is a {proxy.scheme}:// address; only "
@@ -117,26 +120,23 @@ async def connected(route: Route, trust: Callable[[], ssl.SSLContext]) -> Stream
 
 async def _opened(host: str, port: int, context: ssl.SSLContext | None) -> Streams:
     return await asyncio.open_connection(
-        host, port, ssl=context, happy_eyeballs_delay=_NEXT_ADDRESS_S, limit=_READ
+        host, port, ssl=context, happy_eyeballs_delay=_NEXT_ADDRESS_S, limit=READ_BYTES
     )
 
 
 async def _through_proxy(streams: Streams, route: Route, proxy: SplitResult) -> None:
     """Ask the proxy for a connection to the server."""
-    reader, writer = streams
-    http = h11.Connection(h11.CLIENT)
+    connection = HttpConnection(h11.CLIENT, *streams)
     host = f"[{route.host}]" if ":" in route.host else route.host
     target = f"{host}:{route.port}".encode("ascii" if host.isascii() else "idna")
     headers = [(b"Host", target)]
     if proof := basic_auth(proxy):
         headers.append((b"Proxy-Authorization", proof))
-    request = http.send(h11.Request(method="CONNECT", target=target, headers=headers))
-    writer.write((request or b"") + (http.send(h11.EndOfMessage()) or b""))
-    while (event := http.next_event()) is h11.NEED_DATA or isinstance(
-        event, h11.InformationalResponse
-    ):
-        if event is h11.NEED_DATA:
-            http.receive_data(await reader.read(_READ))
+    request = h11.Request(method="CONNECT", target=target, headers=headers)
+    await connection.send(request, h11.EndOfMessage())
+    event = await connection.receive()
+    while isinstance(event, h11.InformationalResponse):
+        event = await connection.receive()
     status = event.status_code if isinstance(event, h11.Response) else 0
     if not 200 <= status < 300:  # noqa: PLR2004 - the range of success
         said = f"answered with {status}" if status else "hung up"
