@@ -188,3 +188,19 @@ async def test_interrupt_of_a_cell_leaves_a_turn_in_the_quota_back_off_alone():
         await turns(20)
         assert not paused.done
         await paused.cancel()
+
+
+async def test_interrupt_of_a_cell_leaves_the_turn_of_a_trigger_and_the_prompt_behind_it():
+    kernel = Interrupter()
+    async with agy.Runtime(settings(), backend=MemoryBackend(hangs), host=kernel) as runtime:
+        agent = await runtime.create_agent({})
+        own, behind = await agent.trigger("ring"), await agent.chat("go")
+        await first_piece(own)
+        await turns(5)
+        assert (own.awaited, behind.awaited) == (False, False)
+        for callback in kernel.callbacks:
+            callback("cell")
+        await turns(20)
+        assert (own.state, behind.state) == (TurnState.RUNNING, TurnState.QUEUED)
+        await behind.cancel()
+        await own.cancel()

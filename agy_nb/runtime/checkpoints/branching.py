@@ -223,7 +223,7 @@ async def rewind(state: AgentState, message: c.Rewind) -> r.Reply:
     log = state.checkpoints
     async with state.turn:
         while state.own_turn is not None:
-            await state.own_turn.wait()
+            await state.own_turn.over.wait()
         path = log.path(message.branch)
         turn = index_of(message.turn, len(path) - 1)
         common = log.shared(path[: turn + 1])

@@ -84,7 +84,7 @@ class TurnRunner:
     async def _see_through(self, run: TurnAttempts, state: AgentState, response: Response) -> None:
         try:
             with self._busy():
-                await response.wait()
+                await response.over.wait()
         finally:
             fail(response, agent_gone(state.agent_id))  # does nothing if the turn is over
             run.stop()
@@ -100,7 +100,7 @@ class TurnRunner:
                 await state.session.cancel_own_turn()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CANCEL_GRACE_S):
-                    await response.wait()
+                    await response.over.wait()
         finally:
             response.finish(TurnState.CANCELLED, error=TurnCancelledError(response.partial_text))
 
@@ -203,7 +203,7 @@ class TurnRunner:
 
 async def _first_to_end(*responses: Response) -> None:
     """Wait until one of several turns is over."""
-    waiting = [asyncio.ensure_future(response.wait()) for response in responses]
+    waiting = [asyncio.ensure_future(response.over.wait()) for response in responses]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
