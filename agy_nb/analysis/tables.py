@@ -12,7 +12,7 @@ from agy_nb.analysis.collection import SessionCollection
 from agy_nb.analysis.export.exports import Exports
 from agy_nb.analysis.label_columns import labelled, with_recorded_labels
 from agy_nb.analysis.metrics.cost import Prices
-from agy_nb.analysis.metrics.groups import Key
+from agy_nb.analysis.metrics.groups import Key, keys_in_one_argument
 from agy_nb.analysis.metrics.price_table import warn_without_table
 from agy_nb.analysis.metrics.usage import usage_table
 from agy_nb.analysis.plotting.plots import Plots
@@ -107,6 +107,7 @@ class Tables(SessionCollection, Plots, Exports):
         frames = {name: self._read(name) for name in names}
         return Tables(frames.__getitem__, prices=self._prices)
 
+    @keys_in_one_argument
     def usage(
         self,
         by: Key | Sequence[Key] = "turn",
@@ -146,6 +147,7 @@ class Tables(SessionCollection, Plots, Exports):
         warn_without_table(self)
         return usage_table(self._within(since, until, where, tz), by, tz)
 
+    @keys_in_one_argument
     def summary(
         self,
         by: Key | Sequence[Key] = (),
@@ -194,6 +196,7 @@ class Tables(SessionCollection, Plots, Exports):
 
         return branch_table(self.frame("agents"), self.frame("turns"), self.usage(by="agent"))
 
+    @keys_in_one_argument
     def latency(
         self,
         by: Key | Sequence[Key] = (),

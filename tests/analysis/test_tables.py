@@ -279,6 +279,19 @@ def test_summary_by_anything_else_is_refused(sessions):
         sessions.summary(["mood"])
 
 
+@pytest.mark.parametrize("question", ["usage", "summary", "latency"])
+def test_several_keys_as_several_arguments_are_refused(sessions, question):
+    ask = getattr(sessions, question)
+    with pytest.raises(InvalidInputError) as caught:
+        ask("model", "day")
+    assert str(caught.value) == (
+        f"pass several keys in one list: {question}(['model', 'day']); got 2 arguments"
+    )
+    assert ask(["model", "day"]).columns[:2].tolist() == ["model", "day"]
+    with pytest.raises(InvalidInputError, match=r"\(\[\.\.\.\]\); got 3 arguments"):
+        ask("model", len, len)
+
+
 def test_comparison_with_itself_is_noise(sessions):
     table = compare(sessions, sessions).set_index("figure")
     assert (table["difference"].dropna() == 0).all()

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from agy_nb.analysis.schema import TABLES
 from agy_nb.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Key: TypeAlias = "str | pd.Series[Any] | Callable[[pd.DataFrame], pd.Series[Any]]"
 """A key: a word, a column by session id, or a function of a table."""
@@ -64,6 +68,28 @@ class Source(Protocol):
 def keys_of(by: Any) -> list[Any]:
     """Return the keys as a list; one key need not be in a list."""
     return list(by) if isinstance(by, list | tuple) else [by]
+
+
+def keys_in_one_argument(method: Callable[P, T]) -> Callable[P, T]:
+    """Explain that several keys are one argument, where each was passed as an argument of its own.
+
+    Args:
+        method: A method whose only positional argument is `by`.
+    """
+
+    @wraps(method)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+        keys = args[1:]
+        if len(keys) > 1:
+            shown = list(keys) if all(isinstance(key, str) for key in keys) else "[...]"
+            raise InvalidInputError(
+                f"pass several keys in one list: {method.__name__}({shown}); "
+                f"got {len(keys)} arguments",
+                field="by",
+            )
+        return method(*args, **kwargs)
+
+    return checked
 
 
 def columns_of(keys: Sequence[Any]) -> list[str]:
