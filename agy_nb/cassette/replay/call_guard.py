@@ -14,14 +14,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from agy_nb.cassette.storage.format import Frame, frame_message, parse_frame
 from agy_nb.wire import frames as f
 
 _ORDER = {"DENY": 0, "ASK_USER": 1, "ALLOW": 2}
-_LOOKED_AT = frozenset({f.STEP, f.TRAJECTORY_STATE, f.POLICY_REQUEST, f.HOOK_REQUEST, f.TOOL_CALL})
-_WRITTEN_BY_HAND = frozenset({"$text", "$base64", "tool_call"})
+_CHECKED_KINDS = frozenset(
+    {f.STEP, f.TRAJECTORY_STATE, f.POLICY_REQUEST, f.HOOK_REQUEST, f.TOOL_CALL}
+)
+_HAND_WRITTEN_FORMS = frozenset({"$text", "$base64", "tool_call"})
 """Forms of a call that the SDK accepts, but that no recorder writes."""
 
 
@@ -31,7 +33,7 @@ class _Asked:
 
     Attributes:
         name: Name of the tool; empty if two calls use the same id, which allows neither.
-        args: The arguments that the call may run with; a later request replaces them.
+        args: The arguments that the answers are about, with the hooks' changes.
         outcomes: Answers to policy requests by the rule's id: ALLOW, DENY or NO_MATCH.
         hook: The hooks' answer, None before there is one.
     """
@@ -40,6 +42,14 @@ class _Asked:
     args: Any
     outcomes: dict[str, str] = field(default_factory=dict)
     hook: bool | None = None
+
+
+class _Request(NamedTuple):
+    """A request that waits for its answer."""
+
+    asked: _Asked
+    args: Any
+    rule_id: str = ""
 
 
 class CallGuard:
@@ -58,7 +68,7 @@ class CallGuard:
         self._denies_the_rest = bool(rules) and not allows_the_rest
         self._has_hooks = f.BEFORE_TOOL in _list(body.get(f.ENABLED_HOOKS))
         self._calls: dict[str, _Asked] = {}
-        self._requests: dict[str, tuple[_Asked, str]] = {}
+        self._requests: dict[str, _Request] = {}
         self._subagents: set[str] = set()
         self._left_to_client: set[str] = set()
 
@@ -77,9 +87,11 @@ class CallGuard:
         Returns:
             Why the frame must not be released; empty if it may be.
         """
-        if not _WRITTEN_BY_HAND.isdisjoint(frame):
+        # The guard must see what the SDK will see. Protobuf also reads `tool_call`, and a line with
+        # `$text` holds the frame as one text: both would hide a call from the look-up below.
+        if not _HAND_WRITTEN_FORMS.isdisjoint(frame):
             frame = _as_parsed(frame)
-        if _LOOKED_AT.isdisjoint(frame):
+        if _CHECKED_KINDS.isdisjoint(frame):
             return ""
         for kind in (f.STEP, f.TRAJECTORY_STATE):
             if (update := _dict(frame.get(kind))).get(f.PARENT_ID):
@@ -89,8 +101,11 @@ class CallGuard:
         if f.TOOL_CALL not in frame:
             return ""
         call = _dict(frame[f.TOOL_CALL])
+        # With `arguments_json` the SDK would use arguments that `_arguments` does not find.
         if any("_" in name for name in call):
             return "its field names are not those that a harness writes"
+        # The harness asks no hook about a subagent's call. As a cassette can claim of any call that
+        # it is a subagent's, policies still count: here, or in a client that applies them itself.
         is_subagents = str(call.get(f.TRAJECTORY_ID, "")) in self._subagents
         if is_subagents and client_checks_subagents:
             self._left_to_client.add(str(call.get("id", "")))
@@ -101,16 +116,21 @@ class CallGuard:
         if request := _dict(frame.get(f.POLICY_REQUEST)):
             asked = self._asked(_dict(request.get(f.TOOL_ARGS)))
             rule_id = str(request.get(f.RULE_ID))
-            self._requests[f"policy {request.get(f.REQUEST_ID)}"] = asked, rule_id
+            key = f"policy {request.get(f.REQUEST_ID)}"
+            self._requests[key] = _Request(asked, asked.args, rule_id)
         request = _dict(frame.get(f.HOOK_REQUEST))
         if f.PRE_TOOL_ARGS in request:
             asked = self._asked(_dict(request[f.PRE_TOOL_ARGS]))
-            self._requests[f"hook {request.get(f.REQUEST_ID)}"] = asked, ""
+            self._requests[f"hook {request.get(f.REQUEST_ID)}"] = _Request(asked, asked.args)
 
     def _asked(self, call: dict[str, Any]) -> _Asked:
-        name = str(call.get(f.TOOL_NAME, ""))
-        asked = self._calls.setdefault(str(call.get(f.CALL_ID, "")), _Asked(name, None))
-        asked.args = _json(call.get(f.ARGUMENTS_JSON))
+        name, args = str(call.get(f.TOOL_NAME, "")), _json(call.get(f.ARGUMENTS_JSON))
+        asked = self._calls.setdefault(str(call.get(f.CALL_ID, "")), _Asked(name, args))
+        if asked.args != args:
+            # Otherwise a second request, which the client has not answered yet, would let the call
+            # run with other arguments than those that somebody allowed.
+            asked.args, asked.hook = args, None
+            asked.outcomes.clear()
         if asked.name != name:
             asked.name = ""  # two calls of one id: none of them is allowed
         return asked
@@ -118,14 +138,14 @@ class CallGuard:
     def note_answer(self, frame: Frame) -> None:
         """Record an answer of the client, or the recorded answer that replaces it."""
         if answer := _dict(frame.get(f.POLICY_RESPONSE)):
-            found = self._requests.pop(f"policy {answer.get(f.REQUEST_ID)}", None)
-            if found is not None:
+            request = self._requests.pop(f"policy {answer.get(f.REQUEST_ID)}", None)
+            if request is not None and request.args == request.asked.args:
                 outcome = str(answer.get(f.OUTCOME)).removeprefix(f.OUTCOME_PREFIX)
-                found[0].outcomes[found[1]] = outcome
+                request.asked.outcomes[request.rule_id] = outcome
         elif answer := _dict(frame.get(f.HOOK_RESPONSE)):
-            found = self._requests.pop(f"hook {answer.get(f.REQUEST_ID)}", None)
-            if found is not None:
-                asked, result = found[0], _dict(answer.get(f.PRE_TOOL_RESULT))
+            request = self._requests.pop(f"hook {answer.get(f.REQUEST_ID)}", None)
+            if request is not None and request.args == request.asked.args:
+                asked, result = request.asked, _dict(answer.get(f.PRE_TOOL_RESULT))
                 asked.hook = result.get(f.DECISION) == "ALLOW"
                 if f.MODIFIED_ARGS in result:
                     asked.args = _dict(asked.args) | _struct(result[f.MODIFIED_ARGS])
@@ -136,6 +156,8 @@ class CallGuard:
             return "a pre-tool hook is registered, and none allowed the call"
         if reason := self._policy_objection(name, asked):
             return reason
+        # A call may hold its arguments in two fields, of which the SDK uses one. Both must be the
+        # ones that were allowed, so that it does not matter which.
         if asked is not None and (
             asked.name != name or any(args != asked.args for args in _arguments(call))
         ):
@@ -169,6 +191,7 @@ def _as_parsed(frame: Frame) -> Frame:
 
 
 def _rank(rule: dict[str, Any]) -> tuple[int, int]:
+    # A decision that this version does not know comes first, and denies.
     return (2 if rule.get("tool") == "*" else 0, _ORDER.get(_decision(rule), -1))
 
 

@@ -9,6 +9,7 @@ from google.antigravity.types import HookResult
 
 import agy_nb as agy
 from agy_nb.cassette import CassetteMismatchError, use_cassette
+from agy_nb.cassette.replay.call_guard import CallGuard
 from agy_nb.testing import ScriptedModel, call, say
 from tests.cassette.scenarios import NO_MODEL, Setting
 from tests.support.wire_lines import whole_lines
@@ -195,6 +196,58 @@ async def test_decision_on_one_call_does_not_allow_another(tmp_path, record, cha
         lines.lines = json.loads(kept)
         lines.save()
     assert ran == []
+
+
+def request_about(args, number="1", call_id="c"):
+    tool = {"toolName": "read_note", "argumentsJson": json.dumps(args), "callId": call_id}
+    return {"policyDecisionRequest": {"requestId": number, "ruleId": "r", "toolArgs": tool}}
+
+
+def allowed(number="1"):
+    outcome = "POLICY_EVALUATION_OUTCOME_ALLOW"
+    return {"policyDecisionResponse": {"requestId": number, "outcome": outcome}}
+
+
+@pytest.mark.parametrize("answered_first", [True, False])
+@pytest.mark.parametrize("kind", ["policy", "hook"])
+def test_answer_holds_for_the_arguments_that_it_was_about(answered_first, kind):
+    rule = {"ruleId": "r", "tool": "read_note", "isDynamic": True, "decision": "ALLOW"}
+    asks = {
+        "policy": {"policyConfig": {"rules": [rule]}},
+        "hook": {"enabledHooks": ["LIFECYCLE_HOOK_PRE_TOOL"]},
+    }
+    guard = CallGuard({"config": asks[kind]})
+
+    def ask(args, number):
+        frame = request_about(args, number)
+        if kind == "hook":
+            tool = frame["policyDecisionRequest"]["toolArgs"]
+            frame = {"callHookRequest": {"requestId": number, "preToolArgs": tool}}
+        return guard.check(frame, client_checks_subagents=False)
+
+    def allow(number):
+        frame = allowed(number)
+        if kind == "hook":
+            result = {"decision": "ALLOW"}
+            frame = {"callHookResponse": {"requestId": number, "preToolResult": result}}
+        guard.note_answer(frame)
+
+    def objection(args):
+        call = {"id": "c", "name": "read_note", "argumentsJson": json.dumps(args)}
+        return guard.check({"toolCall": call}, client_checks_subagents=False)
+
+    home, other = {"name": "home"}, {"name": "other"}
+    ask(home, "1")
+    if answered_first:
+        allow("1")
+        assert objection(home) == ""
+    ask(other, "2")
+    if not answered_first:
+        allow("1")
+    assert objection(home) != ""
+    assert objection(other) != ""
+    allow("2")
+    assert objection(other) == ""
 
 
 async def test_recorded_call_runs_where_a_decision_allowed_it(tmp_path, record, chat, ran):
