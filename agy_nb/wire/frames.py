@@ -254,14 +254,14 @@ class FrameKey(NamedTuple):
 
     Attributes:
         kind: The frame's field, e.g. `toolResponse`.
-        about: The frame that it answers; empty for frames that start something.
+        request_id: Which request it answers; empty for frames that start something.
     """
 
     kind: str
-    about: str = ""
+    request_id: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind} to {self.about}" if self.about else self.kind
+        return f"{self.kind} to {self.request_id}" if self.request_id else self.kind
 
 
 _STEP_FRAME = _ENVELOPE | {STEP}

@@ -20,7 +20,7 @@ from agy_nb import cli
 from agy_nb.cassette import use_cassette
 from agy_nb.cassette.inspect.transcript import transcript
 from agy_nb.cassette.replay.fake_process import FakeProcess
-from agy_nb.cassette.replay.replay_socket import GOODBYE
+from agy_nb.cassette.replay.replay_socket import SESSION_ENDED_MESSAGE
 from agy_nb.cassette.storage.cassette_reader import load
 from agy_nb.cassette.storage.format import read_header, read_lines
 from agy_nb.cassette.storage.writer import CassetteWriter
@@ -61,7 +61,7 @@ class BareSocket:
         for frame in next(self._groups, ()):
             self._frames.put_nowait(frame)
         if "sessionEndRequest" in message:
-            self._frames.put_nowait(GOODBYE)
+            self._frames.put_nowait(SESSION_ENDED_MESSAGE)
 
     async def recv(self) -> str:
         return await self._frames.get()

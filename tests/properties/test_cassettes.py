@@ -139,7 +139,7 @@ def test_any_permitted_order_of_the_client_replays_to_the_same_frames(data, name
 def is_permitted(machine, item, left):
     """An answer once it was asked for; what starts something when all before it has happened."""
     index, frame = item
-    if key_of(frame).about:
+    if key_of(frame).request_id:
         return key_of(frame) in machine._asked
     return machine._position >= index or (
         item is left[0] and all(i in machine._done for i in range(machine._position, index))

@@ -37,7 +37,7 @@ ASKED_AT = {"trajectoryId": "t", "stepIndex": 4}
 )  # fmt: skip
 def test_request_and_its_answer_have_one_key(request_, answer):
     assert request_of(request_) == key_of(answer)
-    assert key_of(answer).about
+    assert key_of(answer).request_id
 
 
 @pytest.mark.parametrize(

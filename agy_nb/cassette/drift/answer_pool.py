@@ -118,7 +118,7 @@ def _without_ids(value: Any) -> Any:
 def _addressed(answer: Frame, key: FrameKey, request: Frame) -> Frame:
     body = dict(answer[key.kind])
     if key.kind in ANSWERS:
-        body[ANSWERS[key.kind]] = key.about
+        body[ANSWERS[key.kind]] = key.request_id
     else:
         step = request[f.STEP]
         body |= {name: step[name] for name in (f.TRAJECTORY_ID, f.STEP_INDEX) if name in step}

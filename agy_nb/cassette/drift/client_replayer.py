@@ -94,22 +94,22 @@ class ClientReplayer:
     def _without_answer(self, request: Frame) -> Frame:
         key = request_of(request)
         assert key is not None
-        self.unanswered.append(f"{kind_of(request)} {key.about}")
+        self.unanswered.append(f"{kind_of(request)} {key.request_id}")
         match key.kind:
             case f.TOOL_RESPONSE:
                 words = "the recording holds no call of this tool"
-                return {key.kind: {f.ID: key.about, f.ERROR_MESSAGE: words}}
+                return {key.kind: {f.ID: key.request_id, f.ERROR_MESSAGE: words}}
             case f.POLICY_RESPONSE:
                 words = "the recording holds no decision on this tool"
                 return {
                     key.kind: {
-                        f.REQUEST_ID: key.about,
+                        f.REQUEST_ID: key.request_id,
                         f.OUTCOME: f.OUTCOME_DENY,
                         f.DENY_REASON: words,
                     }
                 }
             case f.HOOK_RESPONSE:
-                return {key.kind: {f.REQUEST_ID: key.about, f.EMPTY_RESULT: {}}}
+                return {key.kind: {f.REQUEST_ID: key.request_id, f.EMPTY_RESULT: {}}}
         return {f.HALT: True}  # no person is there to answer
 
 
@@ -126,7 +126,7 @@ def _begun(session: RecordedSession) -> list[_Begun]:
         in_turn = in_turn or key.kind in TURN_KINDS
         if key.kind == f.HALT:
             found.append(_Begun(line.frame, before))
-        elif not key.about and key.kind != f.CONFIG:
+        elif not key.request_id and key.kind != f.CONFIG:
             found.append(_Begun(line.frame))
     if in_turn and session.end == {"by": "client"}:
         found.append(_Begun({}, before))

@@ -124,7 +124,7 @@ def _secrets(path: Path, rules: Iterable[Rule]) -> Iterator[VerifyProblem]:
 def _unplayable(recording: Cassette) -> Iterator[VerifyProblem]:
     for session in recording.sessions:
         machine = SessionMachine(session, path=str(recording.path))
-        machine.reveal()  # like agy_nb's runtime, which checks the calls of subagents itself
+        machine.show_requests()  # like agy_nb's runtime, which checks the calls of subagents itself
         try:
             for line in session.lines:
                 while machine.release() is not None:

@@ -61,7 +61,7 @@ class Placeholders:
         changed: Frame = self._inward.value(frame)
         return changed
 
-    def neutral(self, recorded: Frame, redacted: Frame) -> tuple[Frame, Frame]:
+    def with_numbered_folders(self, recorded: Frame, redacted: Frame) -> tuple[Frame, Frame]:
         r"""Return a recorded and a redacted client frame with names in the place of folders.
 
         The names are the same for every spelling of a folder. Two frames that differ only in the

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 _SLACK_S = 0.02
 """Seconds that a recorded timer may fire after its time."""
-_HAIR_S = 1e-6
+_ROUNDING_S = 1e-6
 _order = itertools.count()
 
 
@@ -51,12 +51,12 @@ class ReplayClock:
     """Measure the time of a replayed session, and call timers.
 
     Args:
-        goes_on: Returns whether the recording goes on with a prompt of the client.
+        has_next_prompt: Returns whether the recording goes on with a prompt of the client.
     """
 
-    def __init__(self, goes_on: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, has_next_prompt: Callable[[], bool] = lambda: False) -> None:
         self._loop = asyncio.get_running_loop()
-        self._goes_on = goes_on
+        self._has_next_prompt = has_next_prompt
         self._skipped = 0.0
         self._passed_at = self.time()
         self._horizon: float | None = None
@@ -85,7 +85,7 @@ class ReplayClock:
 
     def may_skip(self) -> bool:
         """Return whether a pause before a prompt may be skipped: the recording has that prompt."""
-        return self._goes_on()
+        return self._has_next_prompt()
 
     # -- called by the replay ----------------------------------------------------------------
 
@@ -94,6 +94,8 @@ class ReplayClock:
 
         Timers are checked in `waits` only, because this method is called for every frame.
         """
+        # From the end of the line before, not from now: the time that this run itself took since
+        # then is a part of these seconds. A clock that adds both would run ahead of the recording.
         self._skip_to(self._passed_at + seconds)
         self._passed_at = self.time()
         self._horizon = None
@@ -125,12 +127,14 @@ class ReplayClock:
         about_to_begin = not self._in_turn and any(timer.of_turn for timer in self._timers)
         if self._horizon is not None and not about_to_begin:
             self._skip_to(min(first, self._horizon))
+        # Also after a jump, with no delay: a callback that ran within `call_at` or `waits` would
+        # see a caller that has not yet kept the timer, or is in the middle of a release.
         self._handle = self._loop.call_later(max(0.0, first - self.time()), self._go_off)
 
     def _go_off(self) -> None:
         self._handle = None
         # The two clocks are sums of different floats, so tiny differences must not matter.
-        due = sorted(timer for timer in self._timers if timer.when <= self.time() + _HAIR_S)
+        due = sorted(timer for timer in self._timers if timer.when <= self.time() + _ROUNDING_S)
         self._timers = [timer for timer in self._timers if timer not in due]
         for timer in due:
             if not timer.cancelled:

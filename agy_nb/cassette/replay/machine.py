@@ -9,7 +9,7 @@ Rule 3: a mismatch raises at once, and each later frame of the client raises the
 Why not compare both sides line by line? The client answers requests in separate tasks, so the
 order of its answers varies from run to run: two tools that run at the same time may finish in any
 order. The harness's order is fixed by the recording. `_position` therefore is the next harness line
-to release, and `_done` the client lines that arrived, also those behind `_position`. A recorded
+to release, and `_done` the client lines that arrived, also those after `_position`. A recorded
 client line at `_position` that has not arrived stops the release.
 """
 
@@ -30,7 +30,7 @@ from agy_nb.cassette.storage.format import Frame, WireRecord
 from agy_nb.wire import frames as f
 from agy_nb.wire.frames import TURN_KINDS, FrameKey, key_of, kind_of, request_of
 
-_FAREWELLS = frozenset({f.HALT, f.SESSION_END})
+_CLOSING_KINDS = frozenset({f.HALT, f.SESSION_END})
 
 
 class Release(NamedTuple):
@@ -84,14 +84,14 @@ class SessionMachine:
         self.decides = decides
         self._runs_tools = runs_tools
         self._guard: CallGuard | None = None
-        self._revealed = False
+        self._shows_requests = False
         self._path = path
         self._comparer = comparer or Comparer()
         self.words = RecordedWords(redact, substitution, self._comparer.patterns)
         self._answered = answered
         self._load(session)
         self.turn: int = 0
-        self._begun = 0  # the turns whose prompt is before `_position`
+        self._turns_released = 0  # the turns whose prompt is before `_position`
         self.in_turn: bool = True  # the handshake counts as a turn
         self._error: CassetteMismatchError | None = None
 
@@ -135,23 +135,30 @@ class SessionMachine:
         indexes = self._open.get(key)
         if not indexes:
             raise self._surplus(frame)
-        if key.about and key not in self._asked:
+        # The recording may hold the request further on. An answer before its request would let the
+        # replay go on in an order that no harness has.
+        if key.request_id and key not in self._asked:
             raise self._report.unasked(self.turn, frame)
         index = indexes[0]
         recorded = self._lines[index].frame
         turn = self._turn_of[index]
+        # Nothing asks for these frames, so only the turn tells them apart: a cancel that was
+        # recorded in turn 3 would otherwise also match one in turn 1.
         # An agent may close early because the code around it failed: that is not a mismatch.
-        if not key.about and key.kind != f.SESSION_END and turn != self.turn:
+        if not key.request_id and key.kind != f.SESSION_END and turn != self.turn:
             turn += key.kind in TURN_KINDS
             raise self._surplus(frame, recorded_in=turn)
         if key.kind in TURN_KINDS:
-            self.turn += 1
+            self.turn += 1  # before the comparison, whose error names the turn
         self._compare(key, recorded, frame)
         indexes.popleft()
         self._done.add(index)
         if recorded != frame and self.words.learn(self.session.lines[index].frame, frame):
-            here = self._position  # the rest of the session names the values of this run
-            self._lines = [*self._lines[:here], *self.words.lines(self.session.lines[here:])]
+            # The rest of the session names the values of this run. It is made from the recorded
+            # lines: in `_lines`, an earlier value of this run may have taken the place of a
+            # recorded one, which a later value could not replace any more.
+            at = self._position
+            self._lines = [*self._lines[:at], *self.words.lines(self.session.lines[at:])]
         if key.kind == f.CONFIG and self._runs_tools:
             self._guard = CallGuard(frame)
         elif self._guard is not None:
@@ -169,11 +176,16 @@ class SessionMachine:
             return  # SessionMatcher has compared the configuration
         known = self.words.of_client(frame)
         difference = self._comparer.first(recorded, known)
-        if difference is None or self._comparer.first(*self.words.neutral(recorded, frame)) is None:
+        # A folder in JSON within a text can be spelled in several ways, which are equal once
+        # numbers stand for the folders. An error shows the frames with their usual placeholders.
+        if (
+            difference is None
+            or self._comparer.first(*self.words.with_numbered_folders(recorded, frame)) is None
+        ):
             return
         call, raised = None, ""
         if key.kind == f.TOOL_RESPONSE:
-            call, raised = self._call(key.about), self.words.raised_now(key.about)
+            call, raised = self._call(key.request_id), self.words.raised_now(key.request_id)
         raise self._report.differs(self.turn, recorded, known, difference, call, raised=raised)
 
     def _call(self, call_id: str) -> Frame | None:
@@ -201,44 +213,46 @@ class SessionMachine:
             self._position += 1
             self.elapsed += line.dt
             if is_clients:
-                self._begun += kind_of(line.frame) in TURN_KINDS
-            elif (release := self._give(line)) is not None:
+                self._turns_released += kind_of(line.frame) in TURN_KINDS
+            elif (release := self._convert(line)) is not None:
                 return release
         return None
 
-    def _give(self, line: WireRecord) -> Release | None:
+    def _convert(self, line: WireRecord) -> Release | None:
         """Convert a line for the client; None if the recording answers it without the client."""
         if f.is_running_step(line.frame):  # the short way of most frames
             return Release(self.words.message(line.frame, line), line.dt, ends_turn=False)
-        self._check(line.frame)
+        self._check_call(line.frame)
         request = request_of(line.frame)
-        frame = line.frame if request is None else self._ask(request, line.frame)
+        frame = line.frame if request is None else self._part_for_client(request, line.frame)
         if frame is None:
             return None
         ends_turn = f.turn_ended(line.frame)
         if ends_turn or f.INITIALIZED in line.frame:
-            # A client may send its next prompt before the harness has ended this turn.
-            self.in_turn = self.turn > self._begun
+            # A client may send its next prompt before the harness has ended this turn. If that turn
+            # did not count as begun, a client that waits for too much would wait without end: only
+            # within a turn is a stall an error.
+            self.in_turn = self.turn > self._turns_released
         return Release(self.words.message(frame, line), line.dt, ends_turn, request is not None)
 
-    def _check(self, frame: Frame) -> None:
+    def _check_call(self, frame: Frame) -> None:
         if self._guard is None:
             return
-        reason = self._guard.check(frame, client_checks_subagents=self._revealed)
+        reason = self._guard.check(frame, client_checks_subagents=self._shows_requests)
         if reason:
-            raise self._keep(self._report.not_allowed(self.turn, frame, reason))
+            raise self._record_error(self._report.not_allowed(self.turn, frame, reason))
 
-    def _ask(self, request: FrameKey, frame: Frame) -> Frame | None:
+    def _part_for_client(self, request: FrameKey, frame: Frame) -> Frame | None:
         """Return the part of a request that the client receives, None if it receives nothing.
 
         The client's handlers would ask the user about a request that the recording answers. So the
         request is removed from the frame, and the recorded answer counts as arrived. Only clients
-        that look up recorded answers themselves get the whole frame (see `reveal`).
+        that look up recorded answers themselves get the whole frame (see `show_requests`).
         """
         self._asked.add(request)
         if not self._answered(frame):
             return frame
-        if self._revealed:
+        if self._shows_requests:
             self._answerable.add(request)
             return frame
         is_answered = self._answer_from_record(request)
@@ -246,6 +260,7 @@ class SessionMachine:
         if kind_of(frame) == f.STEP:  # the client needs the step, but not its request
             step = {key: v for key, v in frame[f.STEP].items() if not key.endswith("Request")}
             return frame | {f.STEP: step}
+        # A recording that was cut before the answer: the client must be asked.
         return None if is_answered else frame
 
     def _answer_from_record(self, request: FrameKey) -> bool:
@@ -302,6 +317,8 @@ class SessionMachine:
 
     def waits_for(self) -> tuple[FrameKey, ...]:
         """List the client frames that must arrive before the next harness frame."""
+        # All client lines up to the next harness line: they may arrive in any order, so an error
+        # that names only the first would mislead.
         found = []
         for index in range(self._position, len(self._lines)):
             line = self._lines[index]
@@ -311,9 +328,9 @@ class SessionMachine:
                 found.append(key_of(line.frame))
         return tuple(found)
 
-    def reveal(self) -> None:
+    def show_requests(self) -> None:
         """Release requests to the client also if the recording answers them."""
-        self._revealed = True
+        self._shows_requests = True
 
     def recorded_answer(self, key: FrameKey) -> Frame | None:
         """Return the recorded answer to a released request, None if the client must answer."""
@@ -344,11 +361,11 @@ class SessionMachine:
 
     def ended(self) -> CassetteMismatchError:
         """Return the error for a client that waits after the end of a partial recording."""
-        return self._keep(self._report.ended(self.turn))
+        return self._record_error(self._report.ended(self.turn))
 
     def stalled(self, seconds: float) -> CassetteMismatchError:
         """Return the error for a session without progress."""
-        return self._keep(self._report.stalled(self.turn, self.waits_for(), seconds))
+        return self._record_error(self._report.stalled(self.turn, self.waits_for(), seconds))
 
     def unplayed_error(self, *, still_open: bool = False) -> CassetteMismatchError | None:
         """Return the error for a session that was not replayed to its end, None if it was.
@@ -357,11 +374,11 @@ class SessionMachine:
             still_open: Whether the client may still send the frames that close the session.
         """
         left = [
-            each for each in self.unplayed() if not (still_open and kind_of(each) in _FAREWELLS)
+            each for each in self.unplayed() if not (still_open and kind_of(each) in _CLOSING_KINDS)
         ]
         return self._report.unplayed(self.turn, left) if left else None
 
-    def _keep(self, error: CassetteMismatchError) -> CassetteMismatchError:
+    def _record_error(self, error: CassetteMismatchError) -> CassetteMismatchError:
         self._error = self._error or error
         return self._error
 
@@ -374,6 +391,9 @@ class SessionMachine:
 
     def switch_to(self, session: RecordedSession, substitution: Placeholders | None) -> None:
         """Go on with another session that began in the same way."""
+        # Sessions are exchanged only if their frames before the first prompt are alike, so indexes
+        # of released and arrived lines stay valid. The queues of open client frames are those of
+        # the other session, from which the frames that arrived must be removed again.
         position, done, asked = self._position, self._done, self._asked
         elapsed = self.elapsed
         self._load(session)

@@ -40,12 +40,12 @@ class RecordedWords:
         frame = self._redact(frame)
         return self.placeholders.inward(frame) if self.placeholders else frame
 
-    def neutral(self, recorded: Frame, frame: Frame) -> tuple[Frame, Frame]:
+    def with_numbered_folders(self, recorded: Frame, frame: Frame) -> tuple[Frame, Frame]:
         """Return a recorded and a client frame that do not differ by the spelling of a folder."""
         redacted = self._redact(frame)
         if self.placeholders is None:
             return recorded, redacted
-        return self.placeholders.neutral(recorded, redacted)
+        return self.placeholders.with_numbered_folders(recorded, redacted)
 
     def learn(self, recorded: Frame, frame: Frame) -> bool:
         """Note the values of this run in a frame that matches; return whether any is new."""
@@ -71,6 +71,8 @@ class RecordedWords:
             frame: The frame of the line, or a part of it.
             line: The recorded line.
         """
+        # `line.text` spares the encoding of most frames. It is the text of the whole frame, so a
+        # part of the frame must not use it: a removed request would come back.
         message = frame_message(frame, line.text if frame is line.frame else None)
         if self.placeholders is not None and isinstance(message, str):
             message = self.placeholders.outward(message)

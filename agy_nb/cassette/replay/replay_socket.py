@@ -30,10 +30,10 @@ from agy_nb.wire.summaries.beginning import Beginning
 
 _UNREAD_S = 0.5
 """Seconds for which the end of a turn waits for a client that does not read."""
-_NAP_S = 0.002
-_IN_A_ROW = 8
+_POLL_S = 0.002
+_FRAMES_IN_A_ROW = 8
 """Frames that `recv` returns before other tasks run: about a millisecond of the SDK's work."""
-GOODBYE = json.dumps({SESSION_ENDED: {}})
+SESSION_ENDED_MESSAGE = json.dumps({SESSION_ENDED: {}})
 """The frame that the SDK waits for, without a timeout, after it has asked to end the session."""
 
 
@@ -93,12 +93,12 @@ class CassetteSocket:
         self._restorer: FileRestorer | None = None
         self._machine: SessionMachine | None = None
         self._error: Exception | None = None
-        self._told = False
+        self._error_raised = False
         self._closed = False
-        self._saying_goodbye = False
-        self._at_rest = False
+        self._end_requested = False
+        self._after_turn = False
         self._in_a_row = 0
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._elapsed = 0.0
         self._clock: ReplayClock | None = None
         self._is_read: Callable[[], bool] | None = None
@@ -113,7 +113,7 @@ class CassetteSocket:
             CassetteMismatchError: This frame or an earlier one does not match the recording.
         """
         frame = parse_frame(message)
-        is_answer = bool(key_of(frame).about)
+        is_answer = bool(key_of(frame).request_id)
         self._sent += 1
         if self._error is not None:
             if is_answer:
@@ -139,8 +139,8 @@ class CassetteSocket:
             if is_answer:
                 return
             raise
-        self._saying_goodbye = self._saying_goodbye or SESSION_END in frame
-        self._news.set()
+        self._end_requested = self._end_requested or SESSION_END in frame
+        self._changed.set()
 
     def leave_if_new(self, frame: Frame) -> SessionMachine | None:
         """Leave the session if this frame is a first prompt that no free session begins with.
@@ -162,7 +162,7 @@ class CassetteSocket:
     def end(self) -> None:
         """End `recv`, which may wait; another socket takes over."""
         self._closed = True
-        self._news.set()
+        self._changed.set()
 
     async def recv(self) -> str | bytes:
         """Return the next frame of the harness.
@@ -172,10 +172,10 @@ class CassetteSocket:
         """
         while True:
             if self._error is not None:
-                if self._saying_goodbye:  # the SDK waits for this frame without a timeout
-                    self._saying_goodbye = False
-                    return GOODBYE
-                self._told = True
+                if self._end_requested:  # the SDK waits for this frame without a timeout
+                    self._end_requested = False
+                    return SESSION_ENDED_MESSAGE
+                self._error_raised = True
                 raise self._error
             if self._closed:
                 raise self._closed_error(1000, "")
@@ -183,12 +183,14 @@ class CassetteSocket:
                 release = self._machine.release() if self._machine else None
             except CassetteMismatchError as error:
                 self._fail(error)
-                self._told = True
+                self._error_raised = True
                 raise
+            # Also without a release: client lines that arrived have their recorded time, too.
             if self._clock is not None:
-                self._tell_clock(self._clock)
+                self._advance_clock(self._clock)
             if release is not None:
                 if self._restorer is not None and self._restorer.concerns(release.message):
+                    # Before the step is returned: code that reacts to the step may read the file.
                     await asyncio.to_thread(self._restorer.restore, release.message)
                 return await self._pace(release)
             self._raise_if_over()
@@ -211,9 +213,9 @@ class CassetteSocket:
         """
         del code, reason
         self._closed = True
-        self._news.set()
-        if self._error is not None and not self._told:
-            self._told = True
+        self._changed.set()
+        if self._error is not None and not self._error_raised:
+            self._error_raised = True
             raise self._error
 
     @property
@@ -230,20 +232,20 @@ class CassetteSocket:
     def clock(self) -> ReplayClock | None:
         """The session's clock; None with a `speed`, when the event loop's clock is used."""
         if self._clock is None and not self._speed:  # most clients never use it
-            self._clock = ReplayClock(self._goes_on)
+            self._clock = ReplayClock(self._has_next_prompt)
             if (machine := self._machine) is not None:
                 self._elapsed = machine.elapsed
                 self._clock.waits(machine.waited, in_turn=machine.in_turn)
         return self._clock
 
-    def reveal_requests(self) -> CassetteAnswers:
+    def show_requests(self) -> CassetteAnswers:
         """Release requests that the recording answers, and return the recorded answers.
 
         agy_nb's runtime calls this, so that its events are the same as while recording. It looks up
         the recorded answer before it asks the user.
         """
         if self._machine is not None:
-            self._machine.reveal()
+            self._machine.show_requests()
         return CassetteAnswers(lambda: self._machine)
 
     def read_through(self, is_read: Callable[[], bool]) -> None:
@@ -258,18 +260,18 @@ class CassetteSocket:
 
     def _fail(self, error: Exception) -> None:
         self._error = self._error or error
-        self._news.set()
+        self._changed.set()
 
     async def _pace(self, release: Release) -> str | bytes:
         if self._speed:
             await asyncio.sleep(release.delay / self._speed)
         elif release.ends_turn and self._is_read is not None:
             await self._until_read(self._is_read)
-        elif self._in_a_row >= _IN_A_ROW and not self._at_rest:
+        elif self._in_a_row >= _FRAMES_IN_A_ROW and not self._after_turn:
             self._in_a_row = 0
             await asyncio.sleep(0)
-        self._in_a_row = _IN_A_ROW if release.asks else self._in_a_row + 1
-        self._at_rest = release.ends_turn or (self._at_rest and not self._in_turn())
+        self._in_a_row = _FRAMES_IN_A_ROW if release.asks else self._in_a_row + 1
+        self._after_turn = release.ends_turn or (self._after_turn and not self._in_turn())
         return release.message
 
     async def _until_read(self, is_read: Callable[[], bool]) -> None:
@@ -285,15 +287,18 @@ class CassetteSocket:
             waited = time() - began
             if waited > _UNREAD_S:
                 return
-            await asyncio.sleep(0 if waited < _NAP_S else _NAP_S)
+            # Each turn of a replay waits here, and most clients have read after a few rounds of the
+            # loop: a first sleep of 2 ms would slow every turn. Rounds without a sleep for half a
+            # second would keep a processor busy.
+            await asyncio.sleep(0 if waited < _POLL_S else _POLL_S)
 
-    def _tell_clock(self, clock: ReplayClock) -> None:
+    def _advance_clock(self, clock: ReplayClock) -> None:
         elapsed = 0.0 if self._machine is None else self._machine.elapsed
         before, self._elapsed = self._elapsed, elapsed
         if elapsed > before:
             clock.passed(elapsed - before)
 
-    def _goes_on(self) -> bool:
+    def _has_next_prompt(self) -> bool:
         """Return whether the recording goes on with a prompt, here or in a new session."""
         machine = self._machine
         if machine is None:
@@ -309,25 +314,27 @@ class CassetteSocket:
             return
         end = machine.session.end
         if end is not None and end.get("by") == "harness":
-            self._told = True  # not a mismatch: the harness also ended in the recording
+            self._error_raised = True  # not a mismatch: the harness also ended in the recording
             self._error = self._closed_error(int(end.get("code", 1006)), str(end.get("reason", "")))
             raise self._error
         if end is None and machine.in_turn:
             self._error = machine.ended()
-            self._told = True
+            self._error_raised = True
             raise self._error
 
     async def _wait(self) -> None:
-        self._news.clear()
+        # `recv` must not `await` between its look at the machine and this line: a frame that
+        # arrived in between would be forgotten, and the replay would stall.
+        self._changed.clear()
         machine = self._machine
         if self._clock is not None and machine is not None:
             self._clock.waits(machine.waited, in_turn=machine.in_turn)
         if machine is None or not machine.waits_for_the_client:
-            await self._news.wait()
+            await self._changed.wait()
             return
         try:
             async with asyncio.timeout(self._stall_after):
-                await self._news.wait()
+                await self._changed.wait()
         except TimeoutError:
-            if not self._news.is_set():  # a frame that arrived at the same moment is in time
+            if not self._changed.is_set():  # a frame that arrived at the same moment is in time
                 self._fail(machine.stalled(self._stall_after))

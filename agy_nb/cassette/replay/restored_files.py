@@ -117,8 +117,9 @@ def _write(path: Path, before: bytes, after: bytes) -> bool:
         if before:
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL  # not through a link made since `lstat`
     else:
+        # `realpath` does not see a hard link, which can lead out of the workspace.
         if not stat.S_ISREG(there.st_mode) or there.st_nlink > 1 or there.st_size > _MOST_BYTES:
             return False
         found = path.read_bytes()

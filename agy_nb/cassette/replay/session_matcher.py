@@ -143,6 +143,8 @@ class SessionMatcher:
         session = machine.session
         for other in self._left:
             if self._may_play(mine, other) and self._is_asked(machine, other, frame):
+                # Sorted again: an agent that starts later gets the first free session that fits,
+                # which has to be the one that was recorded first.
                 self._left[self._left.index(other)] = session
                 self._left.sort(key=lambda session: session.number)
                 self._change(mine, other)
@@ -204,6 +206,8 @@ class SessionMatcher:
     ) -> RecordedSession | None:
         if not self._settings.comparer.compares("config"):
             return free[0] if free else None
+        # Exact comparisons come first. A tolerant one could give away a session that differs in
+        # something ignored, and that another agent fits exactly.
         alike = self._with_digest(config_digest(config), free)
         if alike is not None:  # the digest ignores API keys, so this is the most frequent case
             return alike
@@ -211,6 +215,7 @@ class SessionMatcher:
         for session in free:
             if comparable_config(session.config, any_model=any_model) == now:
                 return session
+        # A secret, for example in the system instructions, is a mark in the recording.
         redacted = self._settings.redactor.live_frame(config)
         alike = self._with_digest(config_digest(redacted), free)
         if alike is not None:

@@ -1,7 +1,7 @@
 """Connect a replayed session to the SDK in place of a harness.
 
-With `record.recorder`, this is the only module of the package that depends on how the SDK connects
-to its harness.
+`agy_nb.sdk.process.launch` knows how the SDK starts a harness. This module gives it a socket and a
+process that replay.
 """
 
 from __future__ import annotations
@@ -139,6 +139,9 @@ class RecordOrReplaySocket:
                 await self._go_live()
         elif self._is_played and (machine := self._play.leave_if_new(frame)) is not None:
             self._matcher.give_back(machine)
+            # The replay ends last. The SDK waits in its `recv`: if it ended earlier, `_next` would
+            # read the real socket at the same time as `_skip_opening`, and the SDK could get a
+            # second answer to its configuration.
             real = await self._go_live()
             await real.send(self._config)
             await self._skip_opening(real)
@@ -177,13 +180,15 @@ class RecordOrReplaySocket:
 
     async def _next(self, receive: Callable[[Any], Awaitable[Any]]) -> Any:
         while True:
+            # `send` may exchange the socket while this call waits. An error of the old one then
+            # means only that it was left.
             inner = self._inner
             try:
                 message = await receive(inner)
             except Exception:
                 if inner is self._inner:
                     raise
-                continue  # the replay was closed, because the session is live now
+                continue
             if inner is self._play:
                 self._known_id = self._known_id or given_id(parse_frame(message))
                 return message
@@ -211,9 +216,9 @@ class RecordOrReplaySocket:
         """See `CassetteSocket.error`; None for a live session."""
         return self._play.error if self._is_played else None
 
-    def reveal_requests(self) -> CassetteAnswers | None:
-        """See `CassetteSocket.reveal_requests`; None for a live session."""
-        return self._play.reveal_requests() if self._is_played else None
+    def show_requests(self) -> CassetteAnswers | None:
+        """See `CassetteSocket.show_requests`; None for a live session."""
+        return self._play.show_requests() if self._is_played else None
 
 
 def _exchanged(message: Any, ids: tuple[str, str] | None) -> Any:

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from agy_nb.cassette.errors import CassetteError, CassetteMismatchError
 from agy_nb.cassette.replay.machine import SessionMachine
-from agy_nb.cassette.replay.replay_socket import GOODBYE, CassetteSocket
+from agy_nb.cassette.replay.replay_socket import SESSION_ENDED_MESSAGE, CassetteSocket
 from agy_nb.cassette.replay.session_matcher import PlaySettings, SessionMatcher
 from agy_nb.cassette.shim.client_socket import ClientGoneError, WebSocket
 from agy_nb.cassette.shim.shared_state import SharedState
@@ -117,7 +117,7 @@ class ReplayHandler:
                 await socket.send(message)
             except CassetteMismatchError:
                 if SESSION_END in parse_frame(message):  # a client may wait without end
-                    await ws.send(GOODBYE)
+                    await ws.send(SESSION_ENDED_MESSAGE)
                 raise
 
     def _is_noticed(self) -> bool:

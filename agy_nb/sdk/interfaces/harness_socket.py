@@ -88,7 +88,7 @@ class ReplaySocket(Protocol):
         """Let turns end when the client has read their steps."""
         ...
 
-    def reveal_requests(self) -> RecordedAnswers | None:
+    def show_requests(self) -> RecordedAnswers | None:
         """Release requests that the recording answers.
 
         Returns:

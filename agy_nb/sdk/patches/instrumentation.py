@@ -117,7 +117,7 @@ class Instrumentation:
     def watch_connection(self, connection: Any) -> None:
         """Change the SDK's connection, before anything was read from it."""
         replay = self.replay
-        self.recorded = ReplayedDecisions(None if replay is None else replay.reveal_requests())
+        self.recorded = ReplayedDecisions(None if replay is None else replay.show_requests())
         self._processor = getattr(connection, "_processor", None)
         if self._processor is not None:
             begin_turns_when_sent(connection, self._processor, self._on_activity)

@@ -210,6 +210,21 @@ def test_agent_that_closes_early_is_no_mismatch(session_of, frames):
     assert machine.error is None
 
 
+def test_later_value_of_this_run_replaces_the_recorded_one_too(session_of, frames):
+    recorded = [frames.config(), frames.ready()]
+    for turn in range(2):
+        recorded += [frames.prompt("It is 09:05"), frames.step("09:05 it is", index=turn)]
+    machine = SessionMachine(
+        session_of(*recorded), comparer=Comparer(normalize=[re.compile(r"\d\d:\d\d")])
+    )
+    machine.receive(frames.config())
+    said = []
+    for now in ("10:00", "11:00"):
+        machine.receive(frames.prompt(f"It is {now}"))
+        said.append(released(machine)[-1]["stepUpdate"]["text"])
+    assert said == ["10:00 it is", "11:00 it is"]
+
+
 def test_unknown_matcher_is_refused():
     with pytest.raises(InvalidInputError, match="prompt"):
         Comparer(["body"])
