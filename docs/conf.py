@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 from sphinx import addnodes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from docutils import nodes
     from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
 
 _here = Path(__file__).parent
 _search_words = tomllib.loads((_here / "search_words.toml").read_text(encoding="utf-8"))
@@ -40,7 +43,7 @@ html_title = f"agy_nb {release}"
 html_theme_options = {"navbar_center": [], "show_nav_level": 2}
 html_sidebars = {"**": ["globaltoc.html"]}  # every page, below the captions of index.md
 html_static_path = ["_static"]
-html_extra_path = ["llms.txt"]  # for assistants; made by tests.docs.llms_page
+html_extra_path = ["llms.txt"]  # for assistants; made by tests.docs.generated.llms_page
 html_css_files = ["site.css"]
 html_search_scorer = str(_here / "search_scorer.js")
 html_show_sourcelink = False
@@ -74,7 +77,17 @@ def _add_search_words(app: Sphinx, page: nodes.document, name: str) -> None:
     page.insert(0, addnodes.index(entries=entries))
 
 
+def _write_all_pages(app: Sphinx, env: BuildEnvironment) -> Iterable[str]:
+    """Write each page in every build, also pages whose text has not changed.
+
+    Sphinx keeps titles and words of unchanged pages in the search, but loses their index entries.
+    """
+    del app
+    return env.found_docs
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    app.connect("env-updated", _write_all_pages)
     app.connect("doctree-resolved", _add_search_words)
     app.connect("autodoc-process-docstring", _markdown_to_rst, priority=100)  # before napoleon
