@@ -86,11 +86,11 @@ pictures: $(VENV)/.ready browser ## Make the pictures of the documentation again
 	AGY_PICTURES=1 $(BIN)/python -m pytest $(IN_BROWSER)/test_pictures.py $(IN_BROWSER)/test_comparisons.py \
 	  "$(IN_BROWSER)/test_turns.py::test_turn_streams_into_the_cell_and_stays_as_html" \
 	  "$(IN_BROWSER)/test_notebook7.py::test_click_allows" $(ARGS)
-	$(BIN)/python -m tests.docs.plot_pictures
+	$(BIN)/python -m tests.docs.generated.plot_pictures
 
 .PHONY: screencast
 screencast: $(VENV)/.ready browser ## Film the screencast of the documentation again
-	AGY_SCREENCAST=1 $(BIN)/python -m pytest $(IN_BROWSER)/test_screencast.py $(ARGS)
+	AGY_SCREENCAST=1 $(BIN)/python -m pytest $(IN_BROWSER)/screencast $(ARGS)
 
 .PHONY: quick
 quick: $(VENV)/.ready ## Run the fast tests of every package, in less than a minute

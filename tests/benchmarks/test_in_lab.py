@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from tests.widgets.in_lab import front_ends
-from tests.widgets.in_lab.cells import START
-from tests.widgets.in_lab.front_ends import BROWSER
+from tests.widgets.in_lab.driver import front_ends
+from tests.widgets.in_lab.driver.cells import START
+from tests.widgets.in_lab.driver.front_ends import BROWSER
 
 pytestmark = [*BROWSER, pytest.mark.timeout(600)]
 

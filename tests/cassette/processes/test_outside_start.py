@@ -16,7 +16,7 @@ from agy_nb.errors import HarnessError
 from agy_nb.testing import ScriptedModel, say
 from tests.cassette.scenarios import NO_MODEL
 from tests.processes import output_of
-from tests.programs.harness_pool import Harness, ask
+from tests.programs.concurrency.harness_pool import Harness, ask
 
 pytestmark = [
     pytest.mark.real,

@@ -26,7 +26,7 @@ from agy_nb.testing import ScriptedModel, ScriptUsage
 from tests.cassette.scenarios import NO_MODEL
 from tests.programs.scripts import ASKS_AGAIN, SCRIPTS, SEVERAL_PROCESSES
 
-FOLDER = Path(__file__).parents[2] / "programs"
+PROGRAMS = {path.stem: path for path in (Path(__file__).parents[2] / "programs").rglob("*.py")}
 IN_PROCESS = sorted(SCRIPTS.keys() - SEVERAL_PROCESSES)
 
 pytestmark = [
@@ -83,7 +83,7 @@ def run(monkeypatch, tmp_path):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
-            runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
+            runpy.run_path(str(PROGRAMS[name]), run_name="__main__")
             gc.collect()
         return printed.getvalue()
 

@@ -1,4 +1,4 @@
-"""docs/commands.md, made from the parsers of the command: `python -m tests.docs.cli_page`."""
+"""Make docs/commands.md from the parsers: `python -m tests.docs.generated.cli_page`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agy_nb import cli
 
-PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
+PAGE = Path(__file__).parents[3] / "docs" / "commands.md"
 
 HEAD = """\
 # The command `agy-nb`

@@ -1,4 +1,4 @@
-"""docs/errors.md, made from the docstrings of the errors: `python -m tests.docs.errors_page`."""
+"""Make docs/errors.md from docstrings: `python -m tests.docs.generated.errors_page`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.contract import surface
 from tests.contract.surface import Documented
 
-PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
+PAGE = Path(__file__).parents[3] / "docs" / "errors.md"
 
 HEAD = """\
 # Errors

@@ -1,13 +1,16 @@
 """The matrix of docs/front_ends.md: which test has seen what work in which front end.
 
-Run `python -m tests.docs.guides.front_ends` to write it into the page.
+Run `python -m tests.docs.generated.front_ends` to write it into the page.
 """
 
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "front_ends.md"
-BEGIN, END = "<!-- matrix: python -m tests.docs.guides.front_ends -->", "<!-- end of the matrix -->"
+BEGIN, END = (
+    "<!-- matrix: python -m tests.docs.generated.front_ends -->",
+    "<!-- end of the matrix -->",
+)
 
 FEATURES = ("stream", "static", "approve", "question", "stop", "panel", "usage", "browse")
 NO_STDIN = "widgets/in_kernel/test_without_input.py"

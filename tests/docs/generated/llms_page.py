@@ -1,4 +1,4 @@
-"""docs/llms.txt, an index of the documentation for assistants: `python -m tests.docs.llms_page`.
+"""Make docs/llms.txt, an index for assistants: `python -m tests.docs.generated.llms_page`.
 
 Made from the first page: its sections, and the title and the first sentence of each page in them.
 """
@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 PAGE = DOCS / "llms.txt"
 NOTEBOOKS = DOCS.parent / "notebooks"
 _PROJECT = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -11,7 +11,7 @@ import agy_nb as agy
 from agy_nb.analysis import Prices, Tables
 from agy_nb.testing import ModelRequest, ModelTurn, ScriptedModel, ScriptUsage, call, say
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 IMAGES = ROOT / "docs" / "images"
 SIZE, DPI = (7.0, 3.4), 110
 PLOTS: dict[str, Callable[[Tables, Any], Any]] = {

@@ -1,4 +1,4 @@
-"""docs/settings.md, made from signatures and docstrings: `python -m tests.docs.settings_page`."""
+"""Make docs/settings.md from signatures: `python -m tests.docs.generated.settings_page`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import agy_nb as agy
 from agy_nb.runtime.default_runtime import create_agent
 from tests.contract.surface import Documented
 
-PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+PAGE = Path(__file__).parents[3] / "docs" / "settings.md"
 
 HEAD = """\
 # Settings

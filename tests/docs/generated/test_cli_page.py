@@ -6,12 +6,12 @@ import argparse
 from collections.abc import Iterator
 
 from agy_nb import cli
-from tests.docs import cli_page
+from tests.docs.generated import cli_page
 
 
 def test_page_is_what_the_parsers_say():
     found = cli_page.PAGE.read_text(encoding="utf-8")
-    assert found == cli_page.page(), "write it anew: python -m tests.docs.cli_page"
+    assert found == cli_page.page(), "write it again: python -m tests.docs.generated.cli_page"
 
 
 def arguments(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:

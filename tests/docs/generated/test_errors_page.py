@@ -9,12 +9,12 @@ import re
 import pytest
 
 import agy_nb as agy
-from tests.docs import errors_page
+from tests.docs.generated import errors_page
 
 
 def test_page_is_what_the_docstrings_say():
     found = errors_page.PAGE.read_text(encoding="utf-8")
-    assert found == errors_page.page(), "write it again: python -m tests.docs.errors_page"
+    assert found == errors_page.page(), "write it again: python -m tests.docs.generated.errors_page"
 
 
 def test_every_error_says_what_to_do():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from tests.docs import llms_page
+from tests.docs.generated import llms_page
 
 
 def test_page_is_what_the_documentation_has():
     found = llms_page.PAGE.read_text(encoding="utf-8")
-    assert found == llms_page.page(), "write it again: python -m tests.docs.llms_page"
+    assert found == llms_page.page(), "write it again: python -m tests.docs.generated.llms_page"
 
 
 def test_every_guide_and_notebook_is_listed():

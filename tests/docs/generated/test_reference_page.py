@@ -6,7 +6,7 @@ import re
 from importlib import import_module
 from pathlib import Path
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "reference.md").read_text(encoding="utf-8")
 PUBLIC = {"agy_nb", "agy_nb.testing", "agy_nb.widgets", "agy_nb.analysis", "agy_nb.errors"}
 MODULES = {

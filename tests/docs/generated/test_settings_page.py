@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 
 import agy_nb as agy
-from tests.docs import settings_page
+from tests.docs.generated import settings_page
 
 PACKAGE = Path(agy.__file__).parent
 
 
 def test_page_is_what_the_code_says():
     found = settings_page.PAGE.read_text(encoding="utf-8")
-    assert found == settings_page.page(), "write it anew: python -m tests.docs.settings_page"
+    assert found == settings_page.page(), (
+        "write it again: python -m tests.docs.generated.settings_page"
+    )
 
 
 @pytest.mark.parametrize("value", [agy.RuntimeConfig, agy.create_agent, agy.use_cassette, agy.load])

@@ -10,7 +10,8 @@ from PIL import Image
 import agy_nb as agy
 from agy_nb.analysis import Tables
 from agy_nb.runtime.agent import Agent
-from tests.docs import pages, plot_pictures
+from tests.docs import pages
+from tests.docs.generated import plot_pictures
 
 IMAGES = pages.DOCS / "images"
 SHOWN = re.findall(r"\{image\} images/(\w+)\.png", pages.read("gallery.md"))

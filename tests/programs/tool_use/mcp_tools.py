@@ -8,7 +8,7 @@ from google.antigravity import Agent, types
 
 from tests.programs.model import config
 
-SERVER = Path(__file__).parents[1] / "sdk" / "mcp_server.py"
+SERVER = Path(__file__).parents[2] / "sdk" / "mcp_server.py"
 
 
 async def main():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.widgets.in_lab import front_ends
-from tests.widgets.in_lab.cells import START
+from tests.widgets.in_lab.driver import front_ends
+from tests.widgets.in_lab.driver.cells import START
 
 
 @pytest.fixture(scope="package")

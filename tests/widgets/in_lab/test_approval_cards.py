@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.widgets.in_lab.front_ends import BROWSER
+from tests.widgets.in_lab.driver.front_ends import BROWSER
 
 pytestmark = BROWSER
 

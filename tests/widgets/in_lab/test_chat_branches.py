@@ -1,7 +1,7 @@
 """Branches in the chat panel in JupyterLab: edit, retry and switch with the keyboard."""
 
-from tests.widgets.in_lab.barriers import barriers
-from tests.widgets.in_lab.front_ends import BROWSER
+from tests.widgets.in_lab.driver.barriers import barriers
+from tests.widgets.in_lab.driver.front_ends import BROWSER
 from tests.widgets.in_lab.test_pictures import looking
 
 pytestmark = BROWSER

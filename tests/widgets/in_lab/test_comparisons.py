@@ -1,7 +1,7 @@
 """A comparison in JupyterLab: it fills in while it runs, and marks differences."""
 
-from tests.widgets.in_lab.barriers import barriers
-from tests.widgets.in_lab.front_ends import BROWSER, keep_picture
+from tests.widgets.in_lab.driver.barriers import barriers
+from tests.widgets.in_lab.driver.front_ends import BROWSER, keep_picture
 from tests.widgets.in_lab.test_pictures import looking
 
 pytestmark = BROWSER

@@ -3,7 +3,7 @@
 import json
 
 from tests.widgets.hostile import PAYLOADS
-from tests.widgets.in_lab.front_ends import BROWSER
+from tests.widgets.in_lab.driver.front_ends import BROWSER
 
 pytestmark = BROWSER
 

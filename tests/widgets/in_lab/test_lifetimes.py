@@ -5,9 +5,9 @@ import shutil
 import nbformat
 import pytest
 
-from tests.widgets.in_lab import front_ends
-from tests.widgets.in_lab.cells import START, TURNS
-from tests.widgets.in_lab.front_ends import BROWSER, SCREENSHOTS
+from tests.widgets.in_lab.driver import front_ends
+from tests.widgets.in_lab.driver.cells import START, TURNS
+from tests.widgets.in_lab.driver.front_ends import BROWSER, SCREENSHOTS
 
 pytestmark = BROWSER
 

@@ -4,10 +4,10 @@ import shutil
 
 import pytest
 
-from tests.widgets.in_lab import front_ends
-from tests.widgets.in_lab.barriers import barriers
-from tests.widgets.in_lab.cells import TURNS
-from tests.widgets.in_lab.front_ends import BROWSER, ROOT, SCREENSHOTS, keep_picture
+from tests.widgets.in_lab.driver import front_ends
+from tests.widgets.in_lab.driver.barriers import barriers
+from tests.widgets.in_lab.driver.cells import TURNS
+from tests.widgets.in_lab.driver.front_ends import BROWSER, ROOT, SCREENSHOTS, keep_picture
 
 pytestmark = BROWSER
 

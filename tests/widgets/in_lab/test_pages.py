@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tests.widgets.in_lab.barriers import barriers
-from tests.widgets.in_lab.front_ends import BROWSER
+from tests.widgets.in_lab.driver.barriers import barriers
+from tests.widgets.in_lab.driver.front_ends import BROWSER
 from tests.widgets.in_lab.test_pictures import looking
 
 pytestmark = BROWSER

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.widgets.in_lab.barriers import barriers
-from tests.widgets.in_lab.cells import TURNS
-from tests.widgets.in_lab.front_ends import BROWSER
+from tests.widgets.in_lab.driver.barriers import barriers
+from tests.widgets.in_lab.driver.cells import TURNS
+from tests.widgets.in_lab.driver.front_ends import BROWSER
 from tests.widgets.in_lab.test_pictures import looking
 
 pytestmark = BROWSER

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.widgets.in_lab.barriers import barriers
-from tests.widgets.in_lab.front_ends import BROWSER, keep_picture
+from tests.widgets.in_lab.driver.barriers import barriers
+from tests.widgets.in_lab.driver.front_ends import BROWSER, keep_picture
 
 pytestmark = BROWSER
 

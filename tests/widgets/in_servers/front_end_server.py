@@ -13,7 +13,7 @@ from pathlib import Path
 import anywidget
 from playwright.sync_api import sync_playwright
 
-from tests.widgets.in_lab.front_ends import BROWSERS, FLAGS, ROOT, SCREENSHOTS, WATCH
+from tests.widgets.in_lab.driver.front_ends import BROWSERS, FLAGS, ROOT, SCREENSHOTS, WATCH
 
 TURNS = """
     call("delete", path="notes"),

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.widgets.in_lab.front_ends import ROOT
+from tests.widgets.in_lab.driver.front_ends import ROOT
 from tests.widgets.in_servers.front_end_server import AGENT
 
 pytest.importorskip("qtconsole", reason="`make front-ends` installs it")

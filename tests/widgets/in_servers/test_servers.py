@@ -3,7 +3,7 @@
 import nbformat
 import pytest
 
-from tests.widgets.in_lab.front_ends import BROWSER, ROOT
+from tests.widgets.in_lab.driver.front_ends import BROWSER, ROOT
 from tests.widgets.in_servers.front_end_server import (
     TOKENS,
     TURNS,

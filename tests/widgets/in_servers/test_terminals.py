@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.widgets.in_lab.front_ends import ROOT
+from tests.widgets.in_lab.driver.front_ends import ROOT
 from tests.widgets.in_servers.front_end_server import AGENT
 
 pexpect = pytest.importorskip("pexpect", reason="`make front-ends` installs it")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.widgets.in_lab import front_ends
-from tests.widgets.in_lab.front_ends import BROWSER, ROOT, SCREENSHOTS
+from tests.widgets.in_lab.driver import front_ends
+from tests.widgets.in_lab.driver.front_ends import BROWSER, ROOT, SCREENSHOTS
 from tests.widgets.in_servers.front_end_server import AGENT, TOKENS, TURNS, choose_and_stop, send
 
 PACKAGES = ROOT / "build" / "npm"

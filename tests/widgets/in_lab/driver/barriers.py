@@ -5,7 +5,7 @@ import re
 from axe_playwright_python.sync_playwright import Axe
 
 from agy_nb.widgets.response.style_sheet import style
-from tests.widgets.in_lab.front_ends import SCREENSHOTS, Cell, Front
+from tests.widgets.in_lab.driver.front_ends import SCREENSHOTS, Cell, Front
 
 COLOURS = """
 (names) => {

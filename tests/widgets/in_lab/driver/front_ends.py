@@ -17,7 +17,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Page, TimeoutError as NotInTime, sync_playwright
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 SCREENSHOTS = ROOT / "build" / "screenshots"
 IMAGES = ROOT / "docs" / "images"
 

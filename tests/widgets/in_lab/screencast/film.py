@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from tests.widgets.in_lab.front_ends import Cell, Front
+from tests.widgets.in_lab.driver.front_ends import Cell, Front
 
 TYPE = """
 (code) => {

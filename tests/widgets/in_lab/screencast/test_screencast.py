@@ -7,9 +7,9 @@ import os
 
 import pytest
 
-from tests.widgets.in_lab import front_ends
-from tests.widgets.in_lab.film import Film
-from tests.widgets.in_lab.front_ends import BROWSER, IMAGES
+from tests.widgets.in_lab.driver import front_ends
+from tests.widgets.in_lab.driver.front_ends import BROWSER, IMAGES
+from tests.widgets.in_lab.screencast.film import Film
 
 pytestmark = BROWSER
 
