@@ -23,7 +23,7 @@ _ID = re.compile(
 
 
 class SessionPaths:
-    """A redactor of a session's HTTP that also replaces the session's folders; see `Seeing`.
+    """A redactor of a session's HTTP that also replaces the session's folders; see `PieceRedactor`.
 
     Args:
         folders: The session's folders by their purpose; see `wire.client_config.paths_of`.
@@ -37,16 +37,16 @@ class SessionPaths:
         self._to_paths = {mark: path for path, mark in marks.items()}
 
     def spans(self, text: str) -> list[TextSpan]:
-        """See `Seeing`."""
+        """See `PieceRedactor`."""
         own = (TextSpan(*place, secret=False) for place in self._to_marks.replacements(text))
         return merged([*own, *self._redactor.spans(text)])
 
     def text(self, text: str) -> str:
-        """See `Seeing`."""
+        """See `PieceRedactor`."""
         return self._redactor.text(self._to_marks.message(text))
 
     def body(self, body: bytes, *, encoding: str = "") -> bytes:
-        """See `Seeing`."""
+        """See `PieceRedactor`."""
         return self._redactor.body(body, encoding=encoding, text=self.text)
 
     def restored(

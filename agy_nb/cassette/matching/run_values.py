@@ -139,10 +139,10 @@ class RunValues:
         )
 
     def text(self, text: str) -> str:
-        """See `Seeing`: `spans` has found everything."""
+        """See `PieceRedactor`: `spans` has found everything."""
         return text
 
     def body(self, body: bytes, *, encoding: str = "") -> bytes:
-        """See `Seeing`: frames have no bodies."""
+        """See `PieceRedactor`: frames have no bodies."""
         del encoding
         return body

@@ -54,7 +54,10 @@ class JsonRedactor:
             return text
         inner = embedded_json(text)
         if inner is not None:
-            cleaned = self._walk(inner, "", 0)
+            try:
+                cleaned = self._walk(inner, "", 0)
+            except RecursionError:  # the limit of `_walk` begins again in each text within a text
+                return self._texts.blank("secret")
             if cleaned != inner:
                 text = dump_like(text, inner, cleaned)
         return self._texts.text(text)
@@ -77,14 +80,11 @@ class JsonRedactor:
         media = not self.keeps_media and _is_media(value)
         kept = {}
         for key, item in value.items():
-            if (
-                media
-                and key in _MEDIA_DATA
-                and isinstance(item, str)
-                and len(item) > len(_MEDIA_MARK)
-            ):
+            if media and key in _MEDIA_DATA and _is_longer_than_mark(item):
                 kept[key] = self._texts.blank("media")
                 continue
+            # Both keys count. A key may lose the word that made it a secret's name, and a second
+            # look sees the clean key only.
             clean_key = self._texts.text(key)
             power = max(_strength(key), _strength(clean_key))
             if (kind in _SECRET_MAPS and not harmless_header(key)) or (
@@ -142,6 +142,8 @@ class JsonRedactor:
         if isinstance(value, str) and value and not MARK.fullmatch(value):
             if self._texts.allows(value):
                 return value
+            # A value that is learned vanishes from all texts of the recording, so a common word
+            # must not be: under the name `password`, `default` is removed only here.
             if is_learnable(value) and not is_sentence(value):
                 self._texts.learn((value,))
             return self._texts.blank("secret")

@@ -1,4 +1,4 @@
-"""Redact everything that is written. On by default, in one place: the writer of the cassette.
+"""Redact everything that a cassette holds: frames, requests to models, HTTP of tools, stderr.
 
 Rule 1: fail closed. A value under a secret's name is always removed. Of headers
 and environments only values that are known to be harmless stay.
@@ -55,7 +55,7 @@ class Redactor:
         media: bool = True,
         allow: Iterable[str | re.Pattern[str]] = (),
     ) -> None:
-        self._lock = threading.RLock()  # the journal's writer, the gateway and the loop redact
+        self._lock = threading.RLock()  # the threads of writer and proxy redact, and the loop
         self._texts = TextRedactor(rules, places, allow)
         self._json = JsonRedactor(self._texts, media)
         self._learn_unless_allowed(secret_values(os.environ if environ is None else environ))
@@ -121,16 +121,20 @@ class Redactor:
         if (found := parts_of(text)) is None or _is_named_value(found.names):
             return False
         known, counts = self.known, self.counts.copy()
+        # A secret and the name that shows it may be in two parts: `{"name": "password", "value":
+        # …}` was excluded above, and a text around each joint is looked at by itself.
         parts = ((part.key, partial(self._is_part, part)) for part in found.parts)
         joints = ((text, partial(self._is_joint, text)) for text in found.joints)
         clean = all(self._remembered(text, look) for text, look in chain(parts, joints))
         if clean and self.known == known:
             return True
+        # The document is redacted as a whole now, which counts again what the parts have counted.
         self.counts.clear()
         self.counts.update(counts)
         return False
 
     def _remembered(self, text: str, look: Callable[[], bool]) -> bool:
+        # A hash, because up to `REMEMBERED` parts of any length would stay in memory.
         key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
         if (clean := self._texts.clean_parts.get(key)) is None:
             clean = look()

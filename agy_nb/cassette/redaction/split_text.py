@@ -34,8 +34,8 @@ class TextSpan(NamedTuple):
     secret: bool
 
 
-class Seeing(Protocol):
-    """Finds secrets; see `redaction.Redactor`."""
+class PieceRedactor(Protocol):
+    """Removes secrets from texts that come in pieces; see `redaction.Redactor`."""
 
     def spans(self, text: str) -> list[TextSpan]:
         """Return the parts to remove from a text, in order; spans do not overlap."""
@@ -82,8 +82,10 @@ def without(piece: str, start: int, spans: Iterable[TextSpan]) -> str:
     return "".join(kept) + piece[at - start :] if kept else piece
 
 
-def clean_pieces(pieces: Sequence[str], redactor: Seeing) -> list[str]:
+def clean_pieces(pieces: Sequence[str], redactor: PieceRedactor) -> list[str]:
     """Return the pieces of one text without the secrets of the whole."""
+    # Spans keep the bounds of the pieces, and `text` does not. So spans are removed first, and a
+    # text in one piece is the last resort.
     spans = redactor.spans("".join(pieces))
     if spans:
         at, clean = 0, []

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
-from agy_nb.cassette.redaction.split_text import Seeing, clean_pieces
+from agy_nb.cassette.redaction.split_text import PieceRedactor, clean_pieces
 from agy_nb.cassette.storage.format import Frame, WireRecord
 from agy_nb.wire import frames as f
 from agy_nb.wire.stored.literal_marks import literal_pieces, literal_value
@@ -27,7 +27,7 @@ _DELTAS = dict(_FIELDS)
 _Key: TypeAlias = tuple[str, str, str]
 
 
-class StreamRedactor(Seeing, Protocol):
+class StreamRedactor(PieceRedactor, Protocol):
     """The part of a redactor that is used here; see `redaction.Redactor`."""
 
     @property
@@ -83,6 +83,8 @@ class _Step:
         if not self.ended:
             self.ended = True
             self._known = redactor.known
+            # First the texts that look like marks, then the secrets: the other way round, the marks
+            # of the secrets would be taken for texts of the session.
             pieces = literal_pieces(self._pieces) if self._live else self._pieces
             self._pieces = clean_pieces(pieces, redactor)
 
@@ -123,6 +125,8 @@ class _Held:
         return all(part.step.ended for part in self.parts)
 
     def clean(self, redactor: StreamRedactor) -> WireRecord:
+        # Each line repeats the text so far, so looking through it again in every line would take
+        # quadratic time. It is trusted, unless a value became known after the step had ended.
         changes: dict[str, str] = {}
         clean: list[str] = []
         for part in self.parts:
@@ -150,6 +154,7 @@ class _Session:
 
     def take(self, line: WireRecord) -> Iterator[WireRecord]:
         parts: list[_Part] = []
+        # A step of a cancelled turn never ends by itself, and would hold back all later lines.
         if line.direction == "end" or f.turn_ended(line.frame):
             self._end_all()
         elif line.direction == "harness":
@@ -191,6 +196,8 @@ class _Session:
                 step = self._steps[key] = _Step(live=self._live)
             grown, whole = delta, isinstance(text, str)
             if isinstance(text, str):
+                # Only the length and the end are compared: the whole text of each line would take
+                # quadratic time.
                 grown = text[step.length :]
                 if len(text) < step.length or not grown.endswith(delta):  # another text begins
                     step.end(self._redactor)

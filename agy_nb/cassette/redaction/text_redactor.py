@@ -94,7 +94,7 @@ class TextRedactor:
                 kind = "secret" if span.secret and span.mark != RULE else span.mark[6:-2]
                 self.counts[kind] += 1
             clean = replaced(clean, spans)
-        if not found:
+        if not found:  # `counts` must grow with each removal, so only clean texts are remembered
             if len(self._seen) >= REMEMBERED:
                 self._seen.clear()
             self._seen[text] = clean

@@ -112,6 +112,7 @@ class UserRules:
         return data
 
     def _called(self, function: Callable[[Frame], Frame], data: Frame) -> Frame:
+        # A copy: the function may change its argument, which in a replay is also compared.
         changed = function(copy.deepcopy(data))
         if not isinstance(changed, dict):
             raise InvalidInputError(

@@ -13,11 +13,11 @@ from agy_nb.cassette.redaction.http.http_headers import (
 )
 from agy_nb.cassette.redaction.http.sse_events import clean_stream
 from agy_nb.cassette.redaction.http.uris import clean_uri
-from agy_nb.cassette.redaction.split_text import Seeing
+from agy_nb.cassette.redaction.split_text import PieceRedactor
 from agy_nb.cassette.storage.shared.vcr_file import Interaction
 
 
-def cleaned(made: Interaction, redactor: Seeing) -> Interaction:
+def cleaned(made: Interaction, redactor: PieceRedactor) -> Interaction:
     """An exchange without secrets.
 
     Args:

@@ -117,10 +117,13 @@ def _compressed(body: bytes, clean: Clean, *, media: bool) -> bytes | None:
         if reader.unconsumed_tail:
             return None
         cleaned = clean_body(content, clean, media=media)
+        # Packing the part that could be read again would lose the rest, which may hold the same
+        # secret; so a body with a secret in it goes as a whole.
         if not reader.eof or reader.unused_data:  # cut short, or followed by more
             return None if bits < 0 or cleaned == content else _SECRET_MARK
         if cleaned == content:
             return body
+        # Without the time of now, so that two recordings of one body are equal.
         return gzip.compress(cleaned, mtime=0) if zipped else zlib.compress(cleaned)
     return None
 
@@ -156,6 +159,8 @@ def _field(head: bytes, content: bytes, clean: Clean) -> bytes:
     match = _NAME.search(head)
     name = match[1].decode("latin-1") if match else ""
     text = content.decode("utf-8", "surrogateescape")
+    # As a setting in quotes, so that the rules for names apply: `password` alone says nothing about
+    # a value in another line.
     as_setting = f"{name}: '{text}'"
     cleaned = clean(as_setting) if "'" not in text else as_setting
     kept = cleaned[len(name) + 3 : -1] if cleaned.startswith(f"{name}: '") else text

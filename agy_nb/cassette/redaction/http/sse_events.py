@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from agy_nb.cassette.redaction.split_text import Seeing, clean_pieces
+from agy_nb.cassette.redaction.split_text import PieceRedactor, clean_pieces
 from agy_nb.wire.json_values import dump_json
 
 Chunk: TypeAlias = list[Any]
@@ -38,7 +38,7 @@ class _Leaf(NamedTuple):
 def clean_stream(
     body: str,
     chunks: Sequence[Chunk],
-    redactor: Seeing,
+    redactor: PieceRedactor,
 ) -> tuple[str, list[Chunk]]:
     """A body without secrets, and its chunks.
 
@@ -58,6 +58,7 @@ def clean_stream(
         return whole, [[len(whole.encode("utf-8", "replace")), sum(dt for _, dt in chunks)]]
     if joined == body:
         return body, list(chunks)
+    # A replay delivers the chunks with their times, so their bounds have to move with the text.
     sizes = _moved(lines, clean, [size for size, _ in chunks])
     return joined, [[size, dt] for size, (_, dt) in zip(sizes, chunks, strict=False)]
 
@@ -86,7 +87,7 @@ def _data(line: str) -> str:
     return (match[2] if match else line).rstrip("\r\n")
 
 
-def _lines(lines: list[str], redactor: Seeing) -> list[str]:
+def _lines(lines: list[str], redactor: PieceRedactor) -> list[str]:
     """Each line clean by itself and in its place among the others."""
     clean = list(lines)
     if (array := _array("".join(lines))) is not None:
@@ -131,7 +132,7 @@ def _array(body: str) -> list[Any] | None:
     return found if isinstance(found, list) else None
 
 
-def _clean_events(events: list[Any], redactor: Seeing) -> set[int]:
+def _clean_events(events: list[Any], redactor: PieceRedactor) -> set[int]:
     """Clean pieces that belong together; gives the ids of the events that changed."""
     changed: set[int] = set()
     # By their exact place, and by the kind of place: a thought before a text moves it.

@@ -69,6 +69,8 @@ class KnownTexts:
 
     def _pattern(self) -> re.Pattern[str]:
         if self._short_pattern is None:
+            # A lookahead finds places that overlap. A plain match would hide the next one, and a
+            # part of it would stay in the text.
             longest_first = sorted(self._short, key=lambda each: (-len(each), each))
             self._short_pattern = re.compile(f"(?=({'|'.join(map(re.escape, longest_first))}))")
         return self._short_pattern

@@ -69,7 +69,7 @@ class MachinePlaces:
         if known is None or (self.given is None and self._made_for is not _test_folders):
             self._made_for = _test_folders
             known = self._path_map = PathMap(self._marks())
-            self.on_change()
+            self.on_change()  # a text that was clean may hold one of the new folders
         return known
 
     def _marks(self) -> dict[str, str]:

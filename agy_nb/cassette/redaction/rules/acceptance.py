@@ -20,7 +20,7 @@ def accepts(found: str, power: Strength, *, quoted: bool) -> bool:
         power: What the name says about it.
         quoted: Whether it is in quotes, so that words may be a password.
     """
-    found = found[:400]
+    found = found[:400]  # a secret shows by then, and a text of megabytes takes too long
     if power == Strength.WEAK:
         return (
             len(found) >= 12

@@ -21,6 +21,8 @@ _NEAR = 400
 """Characters around a change that a view shows; a secret and its name are shorter."""
 _BREAK = "\n\n"
 _BACKSLASHED = {"n": "\n", "r": "\r", "t": "\t", "b": " ", "f": " ", "v": " ", "a": " "}
+# Every repetition has a bound, as texts may be hostile: at each of a million escape characters, an
+# expression without one could read to the end of the text.
 _ESCAPE = re.compile(
     r"(?P<gone>(?:\x1b|\\u001[bB]|\\x1[bB]|\\033|\\e)\[[0-9;:?]{0,32}[A-Za-z]"
     r"|\\\r?\n[ \t]{0,64}|[\u200b-\u200d\u2060\ufeff\u00ad])"

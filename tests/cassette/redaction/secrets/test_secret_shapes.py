@@ -1,5 +1,7 @@
 """What goes by a secret's name is taken out whatever its shape, and known from then on."""
 
+import json
+
 import pytest
 
 from agy_nb.cassette.redaction import SECRET, Redactor
@@ -61,3 +63,15 @@ def test_frame_deeper_than_anybody_sends_is_taken_out_at_its_bottom():
     while isinstance(frame, dict):
         (frame,) = frame.values()
     assert frame == SECRET
+
+
+def test_texts_within_texts_are_no_way_around_the_limit_of_depth():
+    text = "ghp_" + "x1Y2" * 9
+    for _ in range(19):
+        value = text
+        for _ in range(28):
+            value = [value]
+        text = json.dumps(value)
+    cleaned = Redactor(environ={}).frame({"text": text})
+    assert "x1Y2" not in cleaned["text"]
+    assert "{{agy:secret}}" in cleaned["text"]
