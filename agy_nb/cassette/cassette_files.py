@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -33,6 +32,7 @@ from agy_nb.cassette.redaction.streams import joined
 from agy_nb.cassette.storage.cassette_reader import Cassette
 from agy_nb.cassette.storage.format import EPISODES, MODEL, TOOLS, Frame, read_lines
 from agy_nb.cassette.storage.model_log import has_model
+from agy_nb.cassette.storage.safe_files import copy_any
 from agy_nb.cassette.storage.shared.vcr_file import read_vcr, write_vcr
 from agy_nb.cassette.storage.writer import CassetteWriter, RevisedLines, new_header
 from agy_nb.wire.frames import CONFIG
@@ -202,7 +202,7 @@ class CassetteFiles:
                 read_vcr(source / TOOLS)  # raises for a damaged file
             for name in (MODEL, EPISODES, TOOLS):
                 if cassette and (source / name).exists():
-                    shutil.copyfile(source / name, writer.folder / name)
+                    copy_any(source / name, writer.folder / name)
         undo.callback(writer.abandon)
         model = self.model
         if self._options.record_model and (not cassette or (has_model(source) and not at_model)):

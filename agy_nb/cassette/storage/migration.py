@@ -9,9 +9,9 @@ Rule 3: a cassette is replaced completely or not at all.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,8 +28,10 @@ from agy_nb.cassette.storage.format import (
     read_header,
     read_header_data,
 )
+from agy_nb.cassette.storage.safe_files import bounded_lines, copy_any, open_plain
 from agy_nb.cassette.storage.shared.model_yaml import read_model_yaml, write_model_yaml
 from agy_nb.cassette.storage.writer import CassetteWriter
+from agy_nb.wire.json_values import number_of
 from agy_nb.wire.stored.frame_changes import FrameRestorer
 
 Change: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
@@ -89,7 +91,7 @@ def migrate(path: Path) -> Migrated:
         read_header(path)  # raises for a newer version
         return Migrated(before, before)
     way = _way(path, before)
-    size = int(data.get("size") or 0)  # read first, because a step may remove it
+    size = number_of(data.get("size"))  # read first, because a step may remove it
     for step in way:
         data = step.header(data)
     header = replace(header_of(data, str(path)), version=header_format.VERSION)
@@ -98,7 +100,7 @@ def migrate(path: Path) -> Migrated:
     with journal.adding_files():
         for name in (EPISODES, TOOLS):
             if (path / name).exists():
-                shutil.copyfile(path / name, journal.folder / name)
+                copy_any(path / name, journal.folder / name)
         if (path / MODEL).exists():
             _share(path / MODEL, journal.folder / MODEL)
     journal.finish(lambda: header.redactions, complete=whole)
@@ -110,7 +112,7 @@ def _share(old: Path, new: Path) -> None:
     try:
         found = read_model_yaml(old)
     except CassetteInvalidError:
-        shutil.copyfile(old, new)
+        copy_any(old, new)
     else:
         write_model_yaml(new, found)
 
@@ -129,19 +131,27 @@ def _lines(path: Path, way: list[MigrationStep]) -> Iterator[WireRecord]:
     if not (path / WIRE).exists():
         return
     restorer = FrameRestorer()
-    with (path / WIRE).open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            if not raw.endswith(b"\n"):
-                return
-            try:
-                data = json.loads(raw)
-                for step in way:
-                    data = step.line(data)
-                yield decode_line(json.dumps(data).encode(), restorer=restorer)
-            except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
-                raise CassetteInvalidError(
-                    f"{path / WIRE}, line {number}: {error}", path=str(path)
-                ) from error
+    try:
+        with open_plain(path / WIRE) as file:
+            lines = bounded_lines(file)
+            for number in count(1):
+                try:
+                    raw = next(lines, b"")
+                    if not raw.endswith(b"\n"):
+                        return
+                    data = json.loads(raw)
+                    for step in way:
+                        data = step.line(data)
+                    line = decode_line(json.dumps(data).encode(), restorer=restorer)
+                except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
+                    raise CassetteInvalidError(
+                        f"{path / WIRE}, line {number}: {error}", path=str(path)
+                    ) from error
+                yield line
+    except OSError as error:
+        raise CassetteInvalidError(
+            f"{path / WIRE} cannot be read: {error.strerror}", path=str(path)
+        ) from error
 
 
 def _size(path: Path) -> int:

@@ -1,6 +1,8 @@
 """Hundreds of hostile cassettes: each command gives words and an exit code, and soon."""
 
 import asyncio
+import contextlib
+import os
 import resource
 import sys
 import time
@@ -11,9 +13,12 @@ import pytest
 import agy_nb as agy
 from agy_nb import cli
 from agy_nb.cassette import use_cassette
+from agy_nb.cassette.errors import CassetteError
 from agy_nb.cassette.storage import catalog
+from agy_nb.cassette.storage.format import EPISODES, MODEL, TOOLS, WIRE
+from agy_nb.cassette.storage.migration import migrate
 from agy_nb.errors import AgyError
-from tests.cassette.hostile import hostile
+from tests.cassette.hostile import HEADER, hostile
 
 CASSETTES = list(hostile())
 PARTS = 12
@@ -29,6 +34,7 @@ def commands(folder):
     yield "verify", folder
     yield "diff", sound, folder
     yield "redact", folder
+    yield "migrate", folder
 
 
 def replay(folder):
@@ -91,3 +97,18 @@ def test_no_hostile_cassette_gives_a_traceback_or_a_hang(part, tmp_path, capsys,
     assert wrong == []
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < MOST_MEMORY
     assert not (tmp_path / "gotcha").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes and links are those of POSIX")
+@pytest.mark.parametrize("name", [WIRE, MODEL, EPISODES, TOOLS])
+def test_migration_follows_no_link_and_waits_for_no_pipe(name, tmp_path, raw_cassette):
+    private = tmp_path / "private"
+    private.write_text("private words\n")
+    for make in (lambda path: path.symlink_to(private), os.mkfifo):
+        folder = raw_cassette(HEADER, name=f"{name}-{make.__name__}")
+        (folder / name).unlink(missing_ok=True)
+        make(folder / name)
+        with contextlib.suppress(CassetteError):
+            migrate(folder)
+        for file in folder.iterdir():
+            assert file.is_symlink() or not file.is_file() or b"private" not in file.read_bytes()
