@@ -77,6 +77,8 @@ class FrameBuffer:
         if self._size >= _PART:
             self._parts.append(_Part(self._open))
             self._open, self._size = [], 0
+            # A part counts once its thread has packed it, so the limit may be passed by some parts.
+            # To wait for the thread here would hold up the event loop.
             self._full = sum(part.size for part in self._parts) >= self._most_bytes
 
     def so_far(self) -> FrameSnapshot:
@@ -169,6 +171,8 @@ class _Part:
             threading.Thread(target=self._pack, args=(frames,), name=PACKING, daemon=True).start()
 
     def _pack(self, frames: list[TimedFrame]) -> None:
+        # In this order: `frames` may run in another thread, and looks at `_packed` only after it
+        # has seen that `_frames` is gone.
         self._packed = zlib.compress(pickle.dumps(frames), 1)
         self.size = len(self._packed)
         self._frames = None

@@ -1,6 +1,6 @@
 """Recording at the wire: a copy of all that SDK and harness say to each other.
 
-Rule 1: the SDK sees the same as without a recording.
+Rule 1: the SDK sees the same frames and errors as without a recording.
 Rule 2: a copy is kept of what left. A frame of the client that is still being sent when the harness
 answers has left, so its copy comes before the answer.
 """
@@ -138,6 +138,8 @@ class RecordingSocket:
 
     async def send(self, message: Any) -> None:
         """Send, and keep a copy of a frame that leaves, before the copy of its answer."""
+        # The harness may answer before `ws.send` returns. `recv` then keeps this copy first, or a
+        # replay would wait for a frame that was recorded after its own answer.
         self._sending.append(message)
         sent = message
         if self._rewrite is not None:
@@ -145,6 +147,7 @@ class RecordingSocket:
         try:
             await self._ws.send(sent)
         except Exception:
+            # By identity: two tools may send equal frames at the same time.
             self._sending = [each for each in self._sending if each is not message]
             raise
         except BaseException:  # cancelled while it waits for the buffer to drain: it has left

@@ -65,7 +65,10 @@ class RenamedIds:
                     self.names[one] = other
                     taken.add(other)
         kept = {one for ids in found.values() for one in ids} - self.names.keys()
-        if kept & taken:  # two ids would get the same name
+        # An id of the new recording that keeps its name may be an old one already, for example if a
+        # program gives its own ids. Two things would then have one name, and no replay could tell
+        # them apart; new ids are the lesser evil.
+        if kept & taken:
             self.names = dict(known or {})
 
     def text(self, text: str) -> str:
@@ -116,6 +119,7 @@ def stable_lines(
     for number, lines in after.items():
         renamed = [replace(line, frame=ids.value(line.frame), text=None) for line in lines]
         found[number] = list(_stable_session(before.get(number, []), renamed))
+    # How sessions mix is chance. If each has as many lines as before, the old order fits.
     if {n: len(lines) for n, lines in found.items()} == {n: len(of) for n, of in before.items()}:
         new = old
     return list(_interleaved(found, new))
@@ -178,6 +182,7 @@ def _meaning(lines: Iterable[WireRecord]) -> Any:
         elif line.direction == "harness" and kind == f.STEP and isinstance(body, dict):
             key = body.get(f.TRAJECTORY_ID), body.get(f.STEP_INDEX)
             last[key] = {name: item for name, item in body.items() if name not in _OF_A_CHUNK}
+            # Only there is the time the harness's own. The same words of a model must stay.
             if body.get(f.SOURCE) == f.FROM_SYSTEM:
                 last[key] = _without_time(last[key])
         elif line.direction == "harness" and kind == f.TRAJECTORY_STATE and isinstance(body, dict):
@@ -224,6 +229,8 @@ def _aligned(
     old: Sequence[WireRecord], new: Sequence[WireRecord], clock: _Clock
 ) -> Iterator[WireRecord]:
     """Return the lines of a turn that has changed."""
+    # Repetitions are not aligned, as their number is chance. The old ones stay, the new ones go: a
+    # re-recording without a change would otherwise differ.
     repeated = _repetitions(old)
     ours = _repetitions(new)
     new = [line for number, line in enumerate(new) if number not in ours]
@@ -278,7 +285,8 @@ def _kept(old: Any, new: Any, old_meaning: Any, new_meaning: Any) -> Any:
     if all(isinstance(each, dict) for each in (old, new, old_meaning, new_meaning)):
         return {
             key: _kept(old[key], item, old_meaning.get(key), new_meaning.get(key))
-            if key in old and key != "tools"  # whose meaning has an order of its own
+            # The meaning has the tools in another order, so places do not correspond.
+            if key in old and key != "tools"
             else item
             for key, item in new.items()
         }

@@ -39,6 +39,7 @@ def swap_in(new: Path, place: Path, old: Path) -> None:
             old.rename(place)
             raise
         shutil.rmtree(old, ignore_errors=True)
+    # A rename is on the disk only once the folder that holds the names is.
     _sync_folder(place.parent)
 
 
@@ -60,6 +61,7 @@ def write_file(path: Path, data: bytes, *, mode: int | None = None) -> None:
                 fresh.chmod(mode)
             file.write(data)
             file.flush()
+            # Without it, a crash of the system may leave an empty file under the final name.
             os.fsync(file.fileno())
         fresh.replace(path)
     except OSError:

@@ -28,6 +28,7 @@ async def finished(work: Callable[[], None]) -> None:
         asyncio.CancelledError: The task was cancelled. The work has ended; its own error, if there
             is one, is the cause.
     """
+    # Not `asyncio.to_thread`, which leaves no future to wait for after a cancellation.
     context = contextvars.copy_context()
     future = asyncio.get_running_loop().run_in_executor(None, context.run, work)
     cancelled: asyncio.CancelledError | None = None

@@ -42,6 +42,8 @@ class FileLock:
 
     def release(self) -> None:
         """Release the lock and remove its file."""
+        # Removed before the lock goes: in the other order, the file of the next holder could be
+        # removed.
         with contextlib.suppress(OSError):
             self._path.unlink()
         os.close(self._fd)

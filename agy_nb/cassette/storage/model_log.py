@@ -103,6 +103,8 @@ def convert_log(
         return
     file = folder / MODEL
     kept = read_model_yaml(file) if file.exists() else []
+    # The log is removed only after the file is whole. A crash in between leaves the exchanges in
+    # both, which is better than in none.
     write_model_yaml(file, [*kept, *map(again, read_journal(journal))], share=share)
     journal.unlink()
 

@@ -137,6 +137,8 @@ def recover(place: Path) -> None:
         _remove_replaced(place)
         return
     for path in unfinished_of(place):
+        # A `partial` folder is never put in place: its recording has not ended, and the user
+        # decides.
         if f".{_REPLACED}-" in path.name:
             with contextlib.suppress(OSError):
                 path.rename(place)

@@ -71,6 +71,8 @@ def check_size(value: Any) -> None:
     Raises:
         ValueError: The value is too large, nested too deeply, or contains itself.
     """
+    # Each object is counted once. Walking through the aliases would take the time that this check
+    # is to prevent.
     sizes: dict[int, int] = {}
 
     def size(item: Any, depth: int) -> int:

@@ -190,6 +190,8 @@ class CassetteWriter:
                     "it and record again",
                     path=str(self.path),
                 ) from failure
+            # The replacement comes last, after everything that can fail. Up to there, an error
+            # leaves the old cassette as it was, and the new lines beside it.
             found = revise(self.folder)
             if found is not None:
                 self._write_again(found[0])
@@ -206,6 +208,7 @@ class CassetteWriter:
             )
             if found is not None:
                 header = found[1](header)
+            # Some file systems report a full disk late, or not at all.
             self._check_written()
             _carry_over(self.path, self.folder)
             write_file(self.folder / HEADER, header.encode())
@@ -279,6 +282,8 @@ class CassetteWriter:
                 self._write(line)
             for line in self._join(timed(said)):
                 self._write(self._redact(line))
+            # Before the rename of `finish`: after a power failure, a file system may know the new
+            # name and not yet the content.
             os.fsync(self._file.fileno())
         finally:
             with contextlib.suppress(OSError):

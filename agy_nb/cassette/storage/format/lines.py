@@ -122,6 +122,8 @@ def decode_line(
     if is_changed:
         if len(data) == _CHANGES:
             text = _write_json(frame)
+    # The text is cut out of the line, which is faster than encoding the frame again, and keeps the
+    # spelling of numbers. Only a line that a recorder wrote is sure to have it there.
     elif (layout := _LAYOUT.match(line)) is not None and next(reversed(data)) == "f":
         text = line[layout.end() : line.rindex("}")]
     return _line(session=session, direction=direction, dt=float(dt), frame=frame, text=text)

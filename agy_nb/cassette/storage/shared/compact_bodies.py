@@ -64,7 +64,7 @@ _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _HTML = {c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
-def _go(value: Any) -> str:
+def _go_json(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     for character, escaped in _HTML.items():  # much faster than `str.translate`
         text = text.replace(character, escaped)
@@ -74,7 +74,7 @@ def _go(value: Any) -> str:
 _STYLES: dict[str, Callable[[Any], str]] = {
     "spaced": json.dumps,
     "compact": lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":")),
-    "go": _go,
+    "go": _go_json,
     "compact ascii": lambda value: json.dumps(value, separators=(",", ":")),
     "spaced unicode": lambda value: json.dumps(value, ensure_ascii=False),
 }
@@ -100,6 +100,8 @@ def compacted(body: str, put: Put | None, known: dict[str, Any] | None = None) -
     except ValueError:  # includes characters that UTF-8 cannot hold
         return None
     text = body.rstrip()
+    # The only proof that a style is right is to write the value and compare: number spellings, key
+    # order and escapes of other programs have too many cases to be recognised.
     style = next((name for name, write in _STYLES.items() if write(value) == text), None)
     if style is None:
         return None

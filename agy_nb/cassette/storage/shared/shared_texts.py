@@ -179,6 +179,8 @@ def replacing(old: Path, new: Path) -> Generator[None, None, None]:
     if not before and not after:
         yield
         return
+    # Another process could write a cassette that names a content after we have looked for such
+    # cassettes, and before we remove the content.
     with turn(old):
         yield
         if dropped := before - after:
