@@ -39,6 +39,7 @@ def number_of(value: Any, default: int = 0) -> int:
     """A whole number, which protobuf's JSON may write as text."""
     if isinstance(value, int):
         return int(value)
+    # Python needs quadratic time for a text of many digits, and refuses one of thousands.
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:  # noqa: PLR2004
         return int(value)
     return default

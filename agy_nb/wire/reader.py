@@ -1,7 +1,7 @@
 """The one reader of the wire: frames of both directions in, typed events out.
 
 A reader belongs to one connection of one agent and takes its frames in the order in which they
-passed the socket. It does no I/O and never raises: a frame of an unknown kind becomes an
+passed the socket. It does no I/O, and no frame makes it raise: one of an unknown kind becomes an
 `UnknownFrame` event, and one that makes no sense a `Problem`.
 
 Some facts never cross the wire: who decided on a call, when a turn was queued, which error ended
@@ -142,6 +142,7 @@ class WireReader:
 
     def harness(self, frame: Frame, at: float = 0.0) -> list[Event]:
         """Read a frame that the harness sent; see `client`."""
+        # Most frames are steps, so they need no look-up of their kind.
         body = frame.get(STEP)
         if type(body) is dict:
             try:
@@ -212,6 +213,8 @@ class WireReader:
         if self._calls.mcp_results.waiting:
             found += self._calls.mcp_results.give_up()
         if self._running and by != "unknown" and not self._connection.hosted:
+            # A client that closes after an error has not cancelled anything: the error ended the
+            # turn.
             by_client = by == "client" and (self._steps.failure is None or self._halted)
             gone = None
             if not by_client and self._steps.failure is None:
@@ -373,6 +376,8 @@ class WireReader:
         at_rest = state in ("idle", "cancelled")
         if at_rest and self._calls.mcp_results.waiting:
             yield from self._calls.mcp_results.give_up(trajectory.where.id)
+        # A message of a subagent can begin a turn without a prompt. `_root` is empty until a turn
+        # has ended, so the first turn never begins like this.
         if state == "running" and not self._running and trajectory.where.id == self._root:
             yield from self._begun((TextPart(text=""),), "wakeup", at)
         yield _trajectory_state(

@@ -179,6 +179,8 @@ class _Connection(HttpConnection):
 
     async def _while_connected(self, work: Coroutine[Any, Any, None]) -> None:
         """Do some work, and cancel it if the client hangs up."""
+        # The harness hangs up when its turn is cancelled. Without this, the request to the model
+        # would go on, and its answer would be recorded as one that the harness had received.
         working = asyncio.ensure_future(work)
         hang_up = asyncio.ensure_future(self._hang_up())
         try:

@@ -97,6 +97,7 @@ class Interactions:
         recorded = self._find(request)
         if recorded is None:
             return None
+        # vcrpy gives out the object that it holds; ours is changed for this run.
         response: dict[str, Any] = copy.deepcopy(self._cassette.play_response(recorded))
         return Exchange(recorded, response)
 

@@ -187,6 +187,7 @@ class ModelRecorder:
     def rewrite(self, session: int, config: Frame) -> Frame:
         """Return a session's configuration with the proxy's address for every model."""
         self._paths[session] = SessionPaths(paths_of(config).items(), self._redactor)
+        # A copy: the recording gets the configuration with the addresses of the client.
         changed = copy.deepcopy(config)
         for model in models_of(changed):
             for name in f.ENDPOINTS:
@@ -243,6 +244,7 @@ class ModelRecorder:
         if self._extend is None:
             return self._refuse(recorded.mismatch(request))
         async with self._extending:
+            # Looked at within the lock: requests that come at the same time must get one recording.
             if self._log is None:
                 try:
                     folder = await asyncio.to_thread(self._extend)
@@ -286,6 +288,8 @@ class ModelRecorder:
         times: tuple[float, float],
     ) -> AsyncGenerator[bytes, None]:
         pieces: list[tuple[bytes, float]] = []
+        # A harness that hangs up closes this generator at its `yield`. So an end counts as aborted
+        # until another one is seen.
         last, end = time.perf_counter(), "aborted"
         with self._fewer:
             self._under_way += 1

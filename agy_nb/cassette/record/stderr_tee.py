@@ -64,7 +64,7 @@ class StderrTee:
         while not self._pipe.closed:
             ready, _, _ = select.select([self._pipe], [], [], max(0.0, until - time.monotonic()))
             # Not `read`, which would wait until the process ends: it may be alive, with its
-            # connection closed. What is read here is given to the SDK later.
+            # connection closed. `read` gives these bytes to the SDK later.
             data = os.read(self._pipe.fileno(), MOST) if ready else b""
             if not data:
                 return

@@ -35,7 +35,7 @@ and little beside the start of a process."""
 
 
 class ReplayHandler:
-    """Plays one session; see `server.Actor`.
+    """Plays one session; see `client_socket.ClientHandler`.
 
     Args:
         cassette: The cassette.
@@ -139,9 +139,9 @@ def in_options(error: CassetteError) -> str:
 
 
 class SharedSessions:
-    """Deals one session of a cassette, one that the client's other agents have not had.
+    """Assigns a session that the other agents of the client have not replayed.
 
-    When all have been played, they are dealt from the start again.
+    When all have been replayed, they are assigned from the start again.
 
     Args:
         recording: The cassette.
@@ -192,7 +192,7 @@ class SharedSessions:
                 _count(played, after, 1)
 
     def error(self, *, allow_unplayed: bool) -> CassetteMismatchError | None:
-        """What went wrong with the session that was dealt, None if nothing did."""
+        """What went wrong with the session that was assigned, None if nothing did."""
         found = self._matcher.errors(allow_unplayed=True)
         if found:
             return found[0]

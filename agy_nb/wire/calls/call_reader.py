@@ -128,6 +128,8 @@ class CallReader:
         call = object_of(shown.get(f.TOOL_CALL)) or shown
         step.tool = text_of(call.get(f.NAME)) or "?"
         step.call_id = text_of(call.get(f.ID)) or None
+        # A call and the step that shows it come in either order. Only a call that
+        # is still to come needs the note.
         if step.call_id and step.call_id not in self._host_calls and step.state != "done":
             self.turn.step_of_call[step.call_id] = step.index
 

@@ -134,6 +134,8 @@ class SessionFrames:
             moment += line["t"]
             if TRAJECTORY_ID in change:
                 former = self._switched(kind, former, change[TRAJECTORY_ID])
+            # An upper bound, counted before the frame is made: a hostile file of short lines must
+            # not fill the memory first.
             former.size = size = former.size + size - _LEAST
             self._restored.size += size
             former.body = body = changed_body(kind, former.body, change)
@@ -275,6 +277,7 @@ class FrameCompactor:
         """
         short = self._short(line, raw) if line["d"] == "harness" else None
         line, raw = short or (line, raw)
+        # The code that reads keeps the state for the writer, too, so the two cannot disagree.
         self._restorer.frame(line, len(raw))
         return raw
 
@@ -305,6 +308,8 @@ class FrameCompactor:
         }
         try:
             made = dumps(shorter).encode() + b"\n"
+            # As text: for Python, `1`, `1.0` and `True` are equal, and so are objects whose fields
+            # have another order. This also finds a `null`, which a patch cannot set.
             if dumps(changed_body(kind, former, change)) != dumps(body):
                 return None
         except (TypeError, ValueError, LookupError):  # includes halves of surrogate pairs
@@ -336,6 +341,7 @@ def _difference(former: Frame, body: Frame) -> Frame:
     for key, item in body.items():
         if key not in former:
             change[key] = item
+        # Also by type, as `True == 1 == 1.0`.
         elif (before := former[key]) != item or type(before) is not type(item):
             is_patch = type(before) is dict and type(item) is dict
             change[key] = _difference(before, item) if is_patch else item

@@ -184,6 +184,8 @@ class _Connection(HttpConnection):
             await self.send(request, h11.Data(data=body), h11.EndOfMessage())
             return await self._response()
         except (OSError, h11.RemoteProtocolError) as error:
+            # Only then is the request sent again. After a first byte, or on a new connection, the
+            # server may have begun to work on it, and a model would answer, and cost, twice.
             if was_used and not self._has_data:
                 raise _ClosedUnansweredError(str(error)) from error
             raise

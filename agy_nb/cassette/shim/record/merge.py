@@ -123,6 +123,9 @@ class SessionMerger:
 
     def _add(self, place: SessionSlot, redactor: Redactor) -> None:
         with self._ledger.open() as state:
+            # The state is locked all the time. Two stand-ins that end together would otherwise read
+            # the same cassette, and the second would replace the one with the sessions of the
+            # first.
             state["at_work"] = others_at_work(state)
             begun = bool(state.get("begun")) and self._cassette.exists()
             header, lines = read_header(place.own), read_lines(place.own)

@@ -21,7 +21,7 @@ Rewrite: TypeAlias = Callable[[Frame], Frame]
 
 
 class RecordHandler:
-    """Records one session; see `server.Actor`.
+    """Records one session; see `client_socket.ClientHandler`.
 
     Args:
         harness: The real one.
