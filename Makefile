@@ -57,11 +57,13 @@ cassettes: $(VENV)/.ready ## Record the shipped cassettes again, each twice
 # given the folder or the files with its tests: to load all others takes ten seconds.
 IN_BROWSER = tests/widgets/in_lab
 IN_SERVERS = tests/widgets/in_servers
+# What type checkers say about a user's program is part of `make check`.
+IN_CHECKERS = tests/type_checkers
 
 .PHONY: test
 test: $(VENV)/.ready browser ## Run all tests: in parallel, those in a browser, those that measure time
 ifeq ($(strip $(ARGS)),)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not alone" --ignore $(IN_BROWSER) --ignore $(IN_SERVERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not alone" --ignore $(IN_BROWSER) --ignore $(IN_SERVERS) --ignore $(IN_CHECKERS)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(IN_BROWSER)
 	$(BIN)/python -m pytest -m alone $$(grep -rlE 'mark\.alone\b' tests --include='*.py')
 else
@@ -110,7 +112,7 @@ bench: $(VENV)/.ready ## Run the benchmarks, and write docs/performance.md
 
 .PHONY: soak
 soak: $(VENV)/.ready ## Run the long tests: properties, five thousand real turns, every fault and kernel
-	AGY_SOAK=1 $(BIN)/python -m pytest tests/properties tests/endurance tests/cassette/redaction/secrets/test_secret_prose.py tests/cassette/storage/test_mutated.py -n auto -o timeout=3600 $(ARGS)
+	AGY_SOAK=1 $(BIN)/python -m pytest tests/properties tests/endurance tests/growth tests/cassette/redaction/secrets/test_secret_prose.py tests/cassette/storage/test_mutated.py tests/cassette/storage/test_hostile_files.py -n auto -o timeout=3600 $(ARGS)
 	AGY_SOAK=1 $(BIN)/python -m pytest -m hypothesis --ignore tests/properties -n auto -o timeout=3600 $(ARGS)
 	AGY_SOAK=1 $(BIN)/python -m pytest tests/kernel -m kernel_matrix -n $(WORKERS) --dist worksteal $(ARGS)
 	AGY_SOAK=1 $(BIN)/python -m pytest tests/faults tests/cassette/test_cancelled.py -n auto -o timeout=900 \
@@ -134,10 +136,11 @@ docs: $(VENV)/.ready ## Build the documentation into docs/_build/html
 	@echo "documentation: docs/_build/html/index.html"
 
 .PHONY: check
-check: $(VENV)/.ready ## Run the linters and mypy, check wording and lock file, build the documentation
+check: $(VENV)/.ready ## Run linters and type checkers, check wording and lock file, build the documentation
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -q $(IN_CHECKERS)
 	$(BIN)/python -m tests.contract.prose --check
 	$(BIN)/uv lock --check --offline --quiet
 	$(MAKE) docs

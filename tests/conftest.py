@@ -49,9 +49,10 @@ settings.load_profile("agy")
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# Go's collector takes a fifth of the CPU time of a harness, most of it while the harness starts.
-# The tests start thousands of them, each for a moment: let their heap grow.
-os.environ.setdefault("GOGC", "400")
+# Go's collector takes a quarter of the CPU time of a harness, most of it while the harness starts.
+# The tests start thousands of them, each for a moment: let their heap grow up to a limit.
+os.environ.setdefault("GOGC", "off")
+os.environ.setdefault("GOMEMLIMIT", "300MiB")
 
 # Debug loops report slow callbacks and calls from foreign threads. They also keep a stack of each
 # future, task and callback, which takes a sixth of the suite's time. Set PYTHONASYNCIODEBUG=1 to

@@ -439,7 +439,7 @@ def test_sharing_can_be_refused(suite, run):
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("mode", ["once", "new_episodes", "all"])
+@pytest.mark.parametrize("mode", ["new_episodes", "all"])  # "once": see the next test
 def test_workers_lose_no_recording_of_a_shared_cassette(suite, run_apart, run, cassettes, mode):
     suite.makepyfile(
         test_four="""

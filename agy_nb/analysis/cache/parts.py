@@ -70,28 +70,21 @@ def read_part(recordings: Sequence[RecordingPath], options: Mapping[str, Any]) -
         options: `chunks`, `text` and `model_requests` of `agy.load`.
     """
     import numpy as np
-    import pandas as pd
 
-    columns = Columns()
-    frames: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
+    rows = _Rows()
     ids: list[str] = []
     paths: list[str] = []
     ends: dict[str, list[int]] = {name: [0] for name in TABLES}
     for recording in recordings:
-        one, path = _read(recording, columns, options)
+        one, path = _read(recording, rows.columns, options)
         ids.append(one)
         paths.append(path)
-        for name, rows in columns.tables.items():
-            ends[name].append(rows.end)
-        if len(columns) >= SEAL_ROWS:
-            _seal(columns, frames)
-    _seal(columns, frames)
-    tables = {
-        name: found[0] if len(found) == 1 else pd.concat(found, ignore_index=True)
-        for name, found in frames.items()
-    }
+        for name, table in rows.columns.tables.items():
+            ends[name].append(table.end)
+        if len(rows.columns) >= SEAL_ROWS:
+            rows.seal()
     counts = {name: np.diff(each) for name, each in ends.items()}
-    return Part(ids, paths, counts, tables.__getitem__)
+    return Part(ids, paths, counts, rows.frame)
 
 
 def _read(
@@ -111,11 +104,37 @@ def _read(
     return str(sessions.tail(row)[0]["session_id"]), str(path)
 
 
-def _seal(columns: Columns, frames: dict[str, list[pd.DataFrame]]) -> None:
-    for name, rows in columns.tables.items():
-        if len(rows) or not frames[name]:
-            frames[name].append(frame(TABLES[name], rows.data))
+class _Rows:
+    """Rows that were read. Those since the last `seal` become typed arrays on first use.
+
+    A load of a few recordings mostly answers one question from two or three tables, and to build
+    all of them would take longer than to read the recordings.
+    """
+
+    def __init__(self) -> None:
+        self.columns: Columns = Columns()
+        self._frames: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
+
+    def seal(self) -> None:
+        """Convert all rows to typed arrays, which take less memory than Python's objects."""
+        for name in TABLES:
+            self._seal(name)
+
+    def _seal(self, name: str) -> None:
+        rows, frames = self.columns.tables[name], self._frames[name]
+        if len(rows) or not frames:
+            frames.append(frame(TABLES[name], rows.data))
             rows.drop(len(rows))
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """Return the rows of a table."""
+        import pandas as pd
+
+        self._seal(name)
+        frames = self._frames[name]
+        if len(frames) > 1:
+            frames[:] = [pd.concat(frames, ignore_index=True)]
+        return frames[0]
 
 
 class Assembly:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import os
 import random
 import re
 from pathlib import Path
@@ -132,7 +133,7 @@ BY_TOOLS = {
     "green tea": [say("found")] * 50,
     "a grey cat": [image(b"\x89PNG" + b"0" * 50)] * 50,
 }
-SESSIONS, AGENTS, PROMPTS = 5, 9, 2
+SESSIONS, AGENTS, PROMPTS = 5 if os.environ.get("AGY_SOAK") else 3, 9, 2
 
 
 def script(seed: int) -> list[Any]:
@@ -201,6 +202,6 @@ def test_generated_sessions_have_the_tokens_of_their_requests(generated):
             }
             missed += not is_honest(summed, with_tools)
             checked += 1
-    assert checked >= 40
+    assert checked >= SESSIONS * AGENTS - 5
     # Frames alone do not tell all: an answer without usage that has both text and a call, say.
     assert missed <= checked / 10

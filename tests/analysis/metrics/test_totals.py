@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from agy_nb.analysis import load
 from tests.analysis.conftest import CHILD, ROOT, Wire, counts, save
@@ -170,6 +170,7 @@ def played(acts, past, session):
 
 
 @pytest.mark.slow
+@settings(max_examples=settings.default.max_examples // 2)
 @given(st.lists(st.tuples(acts, pasts), min_size=1, max_size=3))
 def test_calls_of_any_session_are_what_the_harness_counted(tmp_path_factory, sessions):
     wires = [played(acts, past, number) for number, (acts, past) in enumerate(sessions)]

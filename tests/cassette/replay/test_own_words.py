@@ -1,6 +1,7 @@
 """Words of the user, a tool or a model that look like words of the harness or of a recording."""
 
 import ast
+import asyncio
 import re
 
 import pytest
@@ -61,33 +62,53 @@ async def test_words_of_the_user_are_compared_exactly(tmp_path, kind):
             await play(NO_MODEL, TWO)
 
 
+PLACES = ("prompt", "instructions", "tool")
+JSON = '{"a": 1, "b": 2}'
+
+
+async def talk_about_json(base_url, folder, **changed):
+    """Talk with the same JSON at each place, or with other words at one of them."""
+    said = dict.fromkeys(PLACES, JSON) | changed
+
+    def lookup(order: str) -> str:
+        """Look up an order."""
+        return said["tool"]
+
+    config = Setting(base_url, folder / "at").config(
+        system_instructions=types.CustomSystemInstructions(text=said["instructions"]),
+        tools=[lookup],
+    )
+    return await talk(config, said["prompt"])
+
+
+@pytest.fixture(scope="module")
+def json_cassette(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("json")
+
+    async def record():
+        script = [call("lookup", order="1"), say("Done.")]
+        async with ScriptedModel(script) as model, use_cassette(folder / "c"):
+            await talk_about_json(model.base_url, folder)
+
+    asyncio.run(record())
+    return folder / "c"
+
+
 @pytest.mark.parametrize("seam", ["wire", "model"])
-@pytest.mark.parametrize("place", ["prompt", "instructions", "tool"])
+async def test_json_of_the_user_may_come_again(json_cassette, tmp_path, seam):
+    async with use_cassette(json_cassette, "none", seam=seam):
+        assert "Done." in str(await talk_about_json(NO_MODEL, tmp_path))
+
+
+@pytest.mark.parametrize("seam", ["wire", "model"])
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("other", ['{"b": 2, "a": 1}', '{"a":1,"b":2}', '{"a": 1.0, "b": 2}'])
-async def test_json_of_the_user_is_compared_word_for_word(tmp_path, seam, place, other):
-    words = '{"a": 1, "b": 2}'
-
-    async def play(base_url, run):
-        said = dict.fromkeys(["prompt", "instructions", "tool"], words) | {place: run}
-
-        def lookup(order: str) -> str:
-            """Look up an order."""
-            return said["tool"]
-
-        config = Setting(base_url, tmp_path / "at").config(
-            system_instructions=types.CustomSystemInstructions(text=said["instructions"]),
-            tools=[lookup],
-        )
-        return await talk(config, said["prompt"])
-
-    script = [call("lookup", order="1"), say("Done.")]
-    async with ScriptedModel(script) as model, use_cassette(tmp_path / "c"):
-        await play(model.base_url, words)
-    async with use_cassette(tmp_path / "c", "none", seam=seam):
-        assert "Done." in str(await play(NO_MODEL, words))
+async def test_json_of_the_user_is_compared_word_for_word(
+    json_cassette, tmp_path, seam, place, other
+):
     with pytest.raises(CassetteMismatchError, match="differs from the recording"):
-        async with use_cassette(tmp_path / "c", "none", seam=seam):
-            await play(NO_MODEL, other)
+        async with use_cassette(json_cassette, "none", seam=seam):
+            await talk_about_json(NO_MODEL, tmp_path, **{place: other})
 
 
 @pytest.mark.parametrize("seam", ["wire", "model"])
