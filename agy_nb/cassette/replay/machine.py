@@ -162,7 +162,10 @@ class SessionMachine:
         if key.kind == f.CONFIG and self._runs_tools:
             self._guard = CallGuard(frame)
         elif self._guard is not None:
-            self._guard.note_answer(frame)
+            # A hook may have changed arguments. The guard compares them with recorded calls, which
+            # have marks in the place of folders and secrets.
+            is_hooks = key.kind == f.HOOK_RESPONSE
+            self._guard.note_answer(self.words.of_client(frame) if is_hooks else frame)
         if key.kind in TURN_KINDS:
             self.in_turn = True
 

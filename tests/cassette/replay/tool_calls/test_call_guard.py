@@ -304,6 +304,32 @@ async def test_edited_call_runs_as_it_was_allowed(tmp_path, tools, ran):
     assert ran == [("read_note", "work")] * 2
 
 
+RULES_AFTER_A_HOOK = {
+    "allow": policy.allow_all(),
+    "ask": policy.ask_user("*", handler=yes),
+    "predicate": policy.allow("read_note", when=lambda args: True),
+}
+
+
+@pytest.mark.parametrize("rule", RULES_AFTER_A_HOOK.values(), ids=RULES_AFTER_A_HOOK)
+@pytest.mark.parametrize("what", ["word", "folder", "secret"])
+async def test_call_runs_with_the_arguments_of_a_hook(tmp_path, tools, ran, rule, what):
+    values = {"word": "work", "folder": str(tmp_path / "note"), "secret": "ghp_" + "x1Y2" * 9}
+
+    class Change(hooks.PreToolCallDecideHook):
+        async def run(self, context, data):
+            return HookResult(allow=True, modified_args={"name": values[what]})
+
+    options = {"tools": tools, "policies": [rule], "hooks": [Change()]}
+    script = [call("read_note", name="home"), say("Milk.")]
+    async with ScriptedModel(script) as model, use_cassette(tmp_path / "c"):
+        await chat_bare(Setting(model.base_url, tmp_path / "then").config(**options))
+    async with use_cassette(tmp_path / "c", "none"):
+        await chat_bare(Setting(NO_MODEL, tmp_path / "now").config(**options))
+    replayed = "{{agy:secret}}" if what == "secret" else values[what]
+    assert ran == [("read_note", values[what]), ("read_note", replayed)]
+
+
 async def test_call_with_a_secret_argument_is_the_one_that_was_allowed(tmp_path, ran):
     def log_in(user: str, password: str) -> str:
         """Log in."""
