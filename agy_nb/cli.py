@@ -89,7 +89,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    demo_parser = commands.add_parser("demo", help="run the quickstart notebook without a browser")
+    demo_parser = commands.add_parser(
+        "demo",
+        help="run the quickstart notebook without a browser",
+        description="Run the quickstart notebook without a browser, and write it with its outputs.",
+    )
     demo_parser.add_argument(
         "--output",
         type=Path,
@@ -98,7 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo_parser.set_defaults(run=_demo)
     doctor_parser = commands.add_parser(
-        "doctor", help="check the installation and try an agent; exit code 0 if it answers"
+        "doctor",
+        help="check the installation and try an agent; exit code 0 if it answers",
+        description="Check the installation and try an agent. The exit code is 0 if it answers.",
     )
     doctor_parser.add_argument("--json", action="store_true", help="print the report as JSON")
     doctor_parser.set_defaults(run=_doctor)

@@ -32,8 +32,8 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "usage",
         help="show tokens and cost of recorded sessions",
-        description="Tokens and cost of recorded sessions. Sums that leave something out are "
-        "marked with >=.",
+        description="Show tokens and cost of recorded sessions. >= marks a sum that is a lower "
+        "bound.",
     )
     parser.add_argument(
         "path", nargs="+", metavar="PATH", help="cassettes, folders with cassettes, or patterns"

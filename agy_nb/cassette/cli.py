@@ -62,18 +62,18 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     )
     _paths(verify)
     verify.add_argument("--json", action="store_true", help="print JSON")
-    _rules(verify)
+    _rules(verify, "also report")
     _live(verify)
 
     redact = action(
         "redact",
         "rewriting.redact_cassettes",
-        "remove secrets from cassettes, with additional rules",
+        "remove secrets from cassettes; --regex and --jsonpath add rules",
     )
     redact.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="cassettes, or folders of them"
     )
-    _rules(redact)
+    _rules(redact, "also redact")
 
     label = action("label", "rewriting.label", "list, set or remove the labels of cassettes")
     label.add_argument(
@@ -98,7 +98,7 @@ def add_parser(commands: _SubParsersAction[ArgumentParser]) -> None:
     export = action(
         "export",
         "rewriting.export",
-        "copy a cassette so that it needs no shared texts, or write a file of vcrpy",
+        "copy a cassette so that it needs no shared texts, or write a vcrpy file",
     )
     export.add_argument("path", type=to_cassette, metavar="PATH", help="the cassette")
     export.add_argument("target", type=Path, metavar="TARGET", help="a new folder or file")
@@ -138,14 +138,14 @@ def _paths(parser: ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def _rules(parser: ArgumentParser) -> None:
+def _rules(parser: ArgumentParser, verb: str) -> None:
     parser.add_argument(
         "--regex", action="append", default=[], type=to_regex, metavar="EXPRESSION",
-        help="redact the text that matches; repeatable",
+        help=f"{verb} text that matches; repeatable",
     )  # fmt: skip
     parser.add_argument(
         "--jsonpath", action="append", default=[], metavar="PATH",
-        help="redact the value at this path, e.g. '$..note'; repeatable",
+        help=f"{verb} the value at this path, e.g. '$..note'; repeatable",
     )  # fmt: skip
 
 
@@ -173,7 +173,7 @@ def _live(parser: ArgumentParser) -> None:
     )  # fmt: skip
     live.add_argument(
         "--harness", type=Path, metavar="PATH",
-        help="path of the harness (default: the installed SDK's)",
+        help="the real harness (default: the installed SDK's)",
     )  # fmt: skip
     live.add_argument(
         "--folder", type=Path, metavar="DIR",
@@ -182,7 +182,7 @@ def _live(parser: ArgumentParser) -> None:
     )  # fmt: skip
     live.add_argument(
         "--silence", type=to_seconds, default=120.0, metavar="SECONDS",
-        help="fail a turn in which nothing was sent for so many seconds (default: %(default)s)",
+        help="fail a turn after this many seconds without a message (default: %(default)s)",
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ class AgentMagics(Magics):
     @argument(
         "--agent",
         default=_DEFAULT,
-        help="variable that holds the agent; agent is created if it does not exist",
+        help="variable of the agent (default: agent, which is created if it does not exist)",
     )
     @argument("--sync", action="store_true", help="wait until the turn ends")
     @cell_magic
@@ -84,7 +84,7 @@ class AgentMagics(Magics):
         "--by",
         default="agent",
         choices=["agent", "turn", "model", "trajectory", "session", "tool", "day"],
-        help="what each row stands for",
+        help="one row per agent (default), turn, model, and so on",
     )
     @line_magic
     def agy_usage(self, line: str) -> Any:
@@ -92,7 +92,7 @@ class AgentMagics(Magics):
         return runtime().tables.usage(by=parse_argstring(self.agy_usage, line).by)
 
     @magic_arguments()
-    @argument("agent", nargs="?", type=int, help="number of the agent; default: all agents")
+    @argument("agent", nargs="?", type=int, help="number of the agent (default: all agents)")
     @line_magic
     def agy_stop(self, line: str) -> None:
         """Cancel the running turns of this kernel's agents; partial answers are kept."""

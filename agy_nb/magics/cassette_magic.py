@@ -35,13 +35,13 @@ class CassetteMagics(Magics):
         default="once",
         choices=["once", "none", "new_episodes", "all", "rewrite"],
         help="once (default): record a new cassette, replay an old one; none: only replay; "
-        "new_episodes: replay, and record new sessions; all: record again",
+        "new_episodes: replay, and record new sessions; all or rewrite: record again",
     )
     @argument(
         "--seam",
         default="wire",
         choices=["wire", "model"],
-        help="what to replay: the harness (wire), or only the model behind a real harness",
+        help="replay the harness (wire, default), or the model of a real harness (model)",
     )
     @argument("--speed", type=float, default=0.0, help="0: no delays; 1: the recorded pace")
     @argument(
@@ -56,7 +56,7 @@ class CassetteMagics(Magics):
         action="append",
         default=[],
         choices=list(NORMALIZERS),
-        help="values in texts that do not count",
+        help="values in texts to ignore",
     )
     @argument("--echo", action="store_true", help="with --mode all: record the echo model")
     @argument("--allow-unplayed", action="store_true", help="allow the cell to replay only a part")

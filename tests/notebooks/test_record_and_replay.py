@@ -43,8 +43,8 @@ def test_replay_shows_what_the_recording_showed(committed):
     recorded = printed(committed, "recorded = await ask")
     replayed = printed(committed, "replayed = await ask")
     assert recorded.splitlines()[0] == replayed.splitlines()[0]
-    assert recorded.splitlines()[1].startswith("2 calls of the model")
-    assert replayed.splitlines()[1].startswith("2 calls of the model")  # no further one
+    assert recorded.splitlines()[1].startswith("2 model calls")
+    assert replayed.splitlines()[1].startswith("2 model calls")  # no further one
 
 
 def test_divergences_are_explained(committed):

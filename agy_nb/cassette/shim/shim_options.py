@@ -41,7 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     record = parser.add_argument_group("recording")
     record.add_argument(
         "--harness", type=Path, metavar="PATH",
-        help="the real harness (default: that of the installed SDK); used with --seam model, too",
+        help="the real harness (default: the installed SDK's); also used with --seam model",
     )  # fmt: skip
     record.add_argument(
         "--no-model", dest="model", action="store_false",
@@ -53,17 +53,17 @@ def add_arguments(parser: ArgumentParser) -> None:
     )  # fmt: skip
     record.add_argument(
         "--regex", action="append", default=[], type=to_regex, metavar="EXPRESSION",
-        help="redact the text that matches; repeatable",
+        help="also redact text that matches; repeatable",
     )  # fmt: skip
     record.add_argument(
         "--jsonpath", action="append", default=[], type=_jsonpath, metavar="PATH",
-        help="redact the value at this path; repeatable",
+        help="also redact the value at this path; repeatable",
     )  # fmt: skip
 
     replay = parser.add_argument_group("replaying")
     replay.add_argument(
         "--seam", choices=("wire", "model"), default="wire",
-        help="replay the whole harness (wire, default), or only the model of the real harness",
+        help="replay the harness (wire, default), or the model of a real harness (model)",
     )  # fmt: skip
     replay.add_argument(
         "--speed", type=_not_negative, default=0.0, metavar="FACTOR",
@@ -79,7 +79,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )  # fmt: skip
     replay.add_argument(
         "--normalize", action="append", default=[], choices=tuple(NORMALIZERS), metavar="NAME",
-        help=f"values in texts that do not count: {', '.join(NORMALIZERS)}; repeatable",
+        help=f"values in texts to ignore: {', '.join(NORMALIZERS)}; repeatable",
     )  # fmt: skip
     for name, what_ in (("approvals", "the user's decisions"), ("questions", "answers")):
         replay.add_argument(

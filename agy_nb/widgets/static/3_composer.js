@@ -32,7 +32,7 @@ function composer(send, onSubmit, stop) {
   const text = make("textarea", "agy-input");
   text.rows = 1;
   text.placeholder = "Message the agent";
-  text.title = "Enter sends, Shift+Enter starts a new line, Esc stops the turn, ↑ brings back the last prompt";
+  text.title = "Enter to send, Shift+Enter for a new line, Esc to stop the turn, ↑ for the last prompt";
   text.setAttribute("aria-label", "Message to the agent");
   const files = make("input");
   files.type = "file";

@@ -4,18 +4,18 @@
 function clearing(send, after) {
   const place = make("div", "agy-row agy-sure");
   place.setAttribute("role", "alertdialog");
-  place.setAttribute("aria-label", "Clear the conversation?");
+  place.setAttribute("aria-label", "Clear the panel?");
   const end = () => {
     place.hidden = true;
     after().focus();
   };
-  const keep = button("Keep", end);
-  const clear = button("Clear conversation", () => (send({ type: "clear" }), end()), "agy-danger");
-  place.append(make("span", "", "Clear this panel? The model still remembers the conversation."), clear, keep);
+  const cancel = button("Cancel", end);
+  const clear = button("Clear panel", () => (send({ type: "clear" }), end()), "agy-danger");
+  place.append(make("span", "", "Clear the panel? The model still remembers the conversation."), clear, cancel);
   place.hidden = true;
   place.show = () => {
     place.hidden = false;
-    keep.focus();
+    cancel.focus();
   };
   return place;
 }
@@ -145,7 +145,7 @@ function waiting(send) {
   const place = make("div", "agy-queue");
   const sent = make("div");
   const queue = make("div");
-  const hint = make("div", "agy-dim", "Queued prompts run after this turn, also if you stop it.");
+  const hint = make("div", "agy-dim", "Queued prompts run after this turn, even if you stop it.");
   hint.hidden = true;
   place.append(queue, sent, hint);
   const row = (state, words) => {

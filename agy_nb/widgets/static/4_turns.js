@@ -1,6 +1,6 @@
 // --- what the user can do with a turn of a chat: edit it, send it again, switch to another branch ---
 
-const TURN_RUNS = "Wait until the running turn is over.";
+const TURN_RUNS = "Wait for the running turn to end.";
 
 // A button that says why it does nothing. It keeps the keyboard's focus, so it is never `disabled`.
 function turnButton(words, label, why, onclick) {
@@ -31,7 +31,7 @@ function rewriter(node, { text, files }, save, after) {
   const box = make("textarea", "agy-input");
   box.value = text;
   box.setAttribute("aria-label", "Edit this prompt");
-  box.title = "Enter sends, Shift+Enter starts a new line, Esc cancels";
+  box.title = "Enter to send, Shift+Enter for a new line, Esc to cancel";
   const end = () => {
     place.remove();
     node.body.hidden = row.hidden = false;
@@ -42,7 +42,7 @@ function rewriter(node, { text, files }, save, after) {
     saving.why = box.value.trim() || files.length ? "" : "A prompt needs text.";
     node.follow();
   };
-  const saving = turnButton("Send", "Send: the turns from here on become another branch", "", () => {
+  const saving = turnButton("Send", "Send and start a new branch", "", () => {
     end();
     save(box.value);
   });
@@ -88,7 +88,7 @@ function turns(root, send) {
     const focused = row.getRootNode().activeElement;
     const name = row.contains(focused) ? focused.textContent : "";
     const made = [];
-    if (!turn.at) made.push(turnButton("Show later turns", "Continue the later turns", turn.closed.at(-1), () => go(row, id)(turn.of, "")));
+    if (!turn.at) made.push(turnButton("Show later turns", "Go back to the branch with the later turns", turn.closed.at(-1), () => go(row, id)(turn.of, "")));
     else if (turn.of > 1)
       made.push(
         switcher(turn, go(row, id)),

@@ -66,7 +66,7 @@ def test_turns_say_why_they_cannot_be_edited(lab):
     box.press("Enter")
     panel.wait("text=so far")
     retry = panel.wait("button[aria-label='Send this prompt again'][aria-disabled=true]")
-    assert retry.get_attribute("title") == "Wait until the running turn is over."
+    assert retry.get_attribute("title") == "Wait for the running turn to end."
     retry.click(force=True)
     panel.picture("branches_running")
     panel.click("Stop")

@@ -234,10 +234,10 @@ def test_clear_asks_first(lab):
     panel.wait("text=Hello.")
     choose(panel, "Clear…")
     panel.wait("text=The model still remembers")
-    panel.click("Keep")
+    panel.click("Cancel")
     assert panel.count(".agy-nodes >> text=Hello.") == 1
     choose(panel, "Clear…")
-    panel.wait("button >> text=Clear conversation").click()
+    panel.wait("button >> text=Clear panel").click()
     panel.output.locator(".agy-nodes >> text=Hello.").wait_for(state="detached")
 
 
