@@ -1,6 +1,7 @@
 """The files of a cassette in use, and the proxy of its model: open them, and save a recording.
 
-Rule: all of this reads or writes the disk. If an event loop runs, it runs in a thread.
+Most of this reads or writes the disk. If an event loop runs, `cassette_session` calls it in a
+thread.
 """
 
 from __future__ import annotations

@@ -200,6 +200,7 @@ class StepReader:
                     value = json_of(written)
                     found.append(StructuredOutput(trajectory=trajectory.where, value=value, at=at))
             return found
+        # A text for the environment announces a tool call. It is not a part of the answer.
         if body.get(TARGET) != TO_USER:
             return found
         if self._calls.mcp_results.waiting:  # the agent goes on without a result

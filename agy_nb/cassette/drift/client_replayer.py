@@ -110,7 +110,8 @@ class ClientReplayer:
                 }
             case f.HOOK_RESPONSE:
                 return {key.kind: {f.REQUEST_ID: key.request_id, f.EMPTY_RESULT: {}}}
-        return {f.HALT: True}  # no person is there to answer
+        # A question: no person is there to answer, and the harness would wait without end.
+        return {f.HALT: True}
 
 
 def _begun(session: RecordedSession) -> list[_Begun]:

@@ -96,17 +96,17 @@ def rerun(path: Path, into: Path, settings: DriftSettings) -> DriftRun:
     redactor = Redactor()
     late = LateSecrets(redactor)
     began = this_moment()
-    journal = CassetteWriter(
+    writer = CassetteWriter(
         into, Header(recorded_at=began, sdk=recording.header.sdk), redact=late.line
     )
     try:
         with _folder(settings.folder) as folder:
-            live = HarnessRun(recording.sessions, binary, folder, settings, journal)
+            live = HarnessRun(recording.sessions, binary, folder, settings, writer)
             asyncio.run(live.run())
     except BaseException:
-        journal.abandon()
+        writer.abandon()
         raise
-    journal.finish(lambda: dict(redactor.counts), revise=late.revised)
+    writer.finish(lambda: dict(redactor.counts), revise=late.revised)
     return DriftRun(into, tuple(live.unanswered), tuple(live.refused))
 
 
@@ -128,7 +128,7 @@ class HarnessRun:
         binary: The harness.
         folder: Where the recorded folders are made again.
         settings: How it is done.
-        journal: Records the sessions again.
+        writer: Records the sessions again.
 
     Attributes:
         save_dir: Folder of the conversations.
@@ -142,13 +142,13 @@ class HarnessRun:
         binary: Path,
         folder: Path,
         settings: DriftSettings,
-        journal: CassetteWriter,
+        writer: CassetteWriter,
     ) -> None:
         self._sessions = sessions
         self._binary = binary
         self.save_dir: Path = folder / "save"
         self._settings = settings
-        self._journal = journal
+        self._writer = writer
         self._folders = Workspaces(sessions, folder, settings.workspaces)
         self._conversations = Conversations()
         self.unanswered: list[str] = []
@@ -195,6 +195,7 @@ class HarnessRun:
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
+            # A thread cannot be cancelled: it would leave a harness that nothing stops.
             await asyncio.wait([starting])
             if starting.exception() is None:
                 await asyncio.to_thread(starting.result().stop)
@@ -257,4 +258,4 @@ class HarnessRun:
         return frame
 
     def _keep(self, session: RecordedSession, direction: str, message: str | bytes | Frame) -> None:
-        self._journal.put(session.number, direction, time.perf_counter(), message)  # type: ignore[arg-type]  # one of the three
+        self._writer.put(session.number, direction, time.perf_counter(), message)  # type: ignore[arg-type]  # one of the three

@@ -238,6 +238,7 @@ class ModelRecorder:
         recorded = self._recorded
         if recorded is None:
             return await self._record(asked)
+        # In a thread: it waits for the frames up to now, and redacts a body that may be large.
         request = await asyncio.to_thread(self._request, asked)
         if (played := recorded.play(request)) is not None:
             return self._replay(asked, request, played)

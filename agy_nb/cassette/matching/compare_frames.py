@@ -130,6 +130,7 @@ class Comparer:
             yield from self._strings(old, new, path)
         elif isinstance(old, str) and MARK.fullmatch(old) and new is not _MISSING:
             return
+        # For Python, `True == 1`, and for JSON they differ.
         elif isinstance(old, bool) is not isinstance(new, bool) or old != new:
             yield Difference(path, old, new)
 

@@ -87,6 +87,8 @@ class _HarnessParts:
         data = self._changed(data, "messages", self._message)
         if not self._conversations:
             return data
+        # Last, because an id is known only by the place where the harness writes it, and occurs in
+        # other texts before that place.
         ids = re.compile("|".join(self._conversations))
         return in_strings(data, lambda text: ids.sub(lambda m: self._conversations[m[0]], text))
 
@@ -168,6 +170,8 @@ class _HarnessParts:
 
     def _system(self, text: str) -> str:
         start = _IDENTITY.match(text)
+        # More than one end means that the identity, which the user writes, holds one itself. Where
+        # the harness's part begins is then unknown.
         ends = [end for end in _IDENTITY_END.finditer(text) if start and end[1] == start[1]]
         block = _INFORMATION.search(text, ends[0].end()) if len(ends) == 1 else None
         if block is None:

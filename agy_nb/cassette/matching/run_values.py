@@ -78,6 +78,8 @@ class RunValues:
     def _pairs_in_text(self, then: str, now: str) -> Iterator[tuple[str, str]]:
         for pattern in self._patterns:
             olds, news = ([match[0] for match in pattern.finditer(text)] for text in (then, now))
+            # With other numbers of values, it is open which belongs to which. A wrong pair would
+            # put a value of the user in the place of another one, so none is tied.
             if len(olds) == len(news):
                 yield from zip(olds, news, strict=True)
 
@@ -93,6 +95,7 @@ class RunValues:
     def _line(self, line: WireRecord) -> WireRecord:
         frame = self.frame(line.frame)
         self._trusted.clear()
+        # Without the text of the line, which still has the recorded values.
         return line if frame == line.frame else replace(line, frame=frame, text=None)
 
     def _value(self, value: Any) -> Any:

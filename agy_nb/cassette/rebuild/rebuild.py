@@ -162,25 +162,25 @@ class Rebuild:
         redactor = Redactor()
         late = LateSecrets(redactor)
         header = Header(recorded_at=this_moment(), sdk=self._cassette.header.sdk)
-        journal = CassetteWriter(root / "recording", header, redact=late.line)
+        writer = CassetteWriter(root / "recording", header, redact=late.line)
         here = root / "here"
         here.mkdir()
         try:
             with self._model(session, redactor) as model:
                 settings = DriftSettings(model=model, silence_s=_SILENCE_S, workspaces=workspaces)
-                run = HarnessRun((session,), real_harness.find(), here, settings, journal)
+                run = HarnessRun((session,), real_harness.find(), here, settings, writer)
                 asyncio.run(self._stoppable(run))
                 self._must_be_recorded(session, model.error)
-            journal.finish(lambda: dict(redactor.counts), revise=late.revised)
+            writer.finish(lambda: dict(redactor.counts), revise=late.revised)
         except HarnessSilentError as error:
-            journal.abandon()
+            writer.abandon()
             words = f"the harness sent nothing for {_SILENCE_S:g} s in the middle of a turn"
             raise self._failed(session, words) from error
         except (DriftError, ShimError) as error:
-            journal.abandon()
+            writer.abandon()
             raise self._failed(session, str(error)) from error
         except BaseException:
-            journal.abandon()
+            writer.abandon()
             raise
         return load(root / "recording").sessions[0]
 

@@ -58,13 +58,13 @@ class FrameBuffer:
         self._open: list[TimedFrame] = []
         self._size = 0
         self._full = False
-        self._tape = FrameRecorder(self)
+        self._recorder = FrameRecorder(self)
         self._harness = Path()
 
     def listen(self, start: Start, ws: Any) -> RecordingSocket:
         """Listen to a harness that has started; gives the socket to use in the place of `ws`."""
         self._harness = harness_path(start)
-        return RecordingSocket(ws, self._tape, self._tape.begin())
+        return RecordingSocket(ws, self._recorder, self._recorder.begin())
 
     def put(
         self, session: int, direction: Direction, at: float, message: str | bytes | Frame
@@ -121,7 +121,7 @@ class FrameSnapshot:
             )
         redactor = Redactor(redact)
         redactor.warm_up()
-        # Read by the journal's thread as it writes: unpacked, all at once would be too much.
+        # Read by the writer's thread as it writes: unpacked, all at once would be too much.
         late = LateSecrets(redactor)
         lines = map(late.line, joined(timed(self._frames()), redactor, live=True))
         header = replace(new_header(), labels=labels_to_keep(path, redactor))

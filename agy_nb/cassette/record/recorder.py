@@ -42,12 +42,12 @@ class FrameRecorder:
     """Where recorded sessions go; off once the cassette is finished.
 
     Args:
-        journal: Takes the frames; None to take none.
+        sink: Takes the frames; None to take none.
         first: Number of the first session.
     """
 
-    def __init__(self, journal: FrameSink | None, *, first: int = 0) -> None:
-        self._journal = journal
+    def __init__(self, sink: FrameSink | None, *, first: int = 0) -> None:
+        self._sink = sink
         self._next = first
         self._open: set[int] = set()
         self._then: Callable[[], object] = lambda: None
@@ -61,9 +61,9 @@ class FrameRecorder:
         return number
 
     def put(self, session: int, direction: Direction, message: str | bytes | Frame) -> None:
-        """Append a frame, unless the tape is off."""
-        if self._journal is not None:
-            self._journal.put(session, direction, time.perf_counter(), message)
+        """Append a frame, unless recording has stopped."""
+        if self._sink is not None:
+            self._sink.put(session, direction, time.perf_counter(), message)
         if direction == "end":
             self._open.discard(session)
             self._tell_if_over()
@@ -84,18 +84,18 @@ class FrameRecorder:
 
     def stop(self) -> None:
         """Take nothing more; sessions that are still open go on unrecorded."""
-        self._journal = None
+        self._sink = None
 
 
 _CALL = f'"{TOOL_CALL}"'
 
 
 class RecordingSocket:
-    """The real WebSocket, with a copy of every frame for the tape.
+    """The real WebSocket, with a copy of every frame.
 
     Args:
         ws: The real one.
-        tape: Where the copies go.
+        recorder: Where the copies go.
         session: Their session.
         rewrite: Changes the configuration before the harness gets it.
         stderr: Returns what the harness wrote to stderr. Blocks shortly.
@@ -104,13 +104,13 @@ class RecordingSocket:
     def __init__(
         self,
         ws: Any,
-        tape: FrameRecorder,
+        recorder: FrameRecorder,
         session: int,
         rewrite: Callable[[Frame], Frame] | None = None,
         stderr: Callable[[], str] = str,
     ) -> None:
         self._ws = ws
-        self._tape = tape
+        self._recorder = recorder
         self._session = session
         self._rewrite = rewrite
         self._stderr = stderr
@@ -132,7 +132,7 @@ class RecordingSocket:
         from agy_nb.protocol.codec import note_of
 
         self._keep_sending()
-        self._tape.put(self._session, "host", note_of(cast("AnyEvent", note)))
+        self._recorder.put(self._session, "host", note_of(cast("AnyEvent", note)))
         if self._inner_note is not None:
             self._inner_note(note)
 
@@ -158,7 +158,7 @@ class RecordingSocket:
     def _keep_sending(self) -> None:
         """Keep copies of all frames on their way, in their order."""
         while self._sending:
-            self._tape.put(self._session, "client", self._sending.pop(0))
+            self._recorder.put(self._session, "client", self._sending.pop(0))
 
     async def recv(self, *args: Any, **kwargs: Any) -> Any:
         """Receive, and keep a copy.
@@ -179,7 +179,7 @@ class RecordingSocket:
             raise
         if self._sending:
             self._keep_sending()
-        self._tape.put(self._session, "harness", message)
+        self._recorder.put(self._session, "harness", message)
         self._asked = isinstance(message, str) and _CALL in message
         return message
 
@@ -207,7 +207,7 @@ class RecordingSocket:
             end |= {"code": frame.code if frame else 1006, "reason": frame.reason if frame else ""}
         if stderr:
             end["stderr"] = stderr
-        self._tape.put(self._session, "end", end)
+        self._recorder.put(self._session, "end", end)
 
 
 def rewritten(message: str | bytes, rewrite: Callable[[Frame], Frame]) -> str | bytes:
@@ -219,15 +219,15 @@ def rewritten(message: str | bytes, rewrite: Callable[[Frame], Frame]) -> str | 
 
 
 async def record(
-    start: HarnessStart, tape: FrameRecorder, rewrite: Rewrite | None = None
+    start: HarnessStart, recorder: FrameRecorder, rewrite: Rewrite | None = None
 ) -> Connected:
     """Start the real harness and record its frames."""
     real = await start.spawn()
-    session = tape.begin()
+    session = recorder.begin()
     change = partial(rewrite, session) if rewrite is not None else None
     tee = getattr(real.process, "tee_stderr", None)
     stderr = str if tee is None else tee(StderrTee).text
-    return replace(real, socket=RecordingSocket(real.socket, tape, session, change, stderr))
+    return replace(real, socket=RecordingSocket(real.socket, recorder, session, change, stderr))
 
 
 def closed_errors() -> Any:

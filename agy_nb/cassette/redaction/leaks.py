@@ -35,7 +35,7 @@ from agy_nb.cassette.storage.format import (
     read_lines,
     read_torn_end,
 )
-from agy_nb.cassette.storage.model_log import read_journal, read_model
+from agy_nb.cassette.storage.model_log import read_log, read_model
 from agy_nb.cassette.storage.ownership import RecordingLock
 from agy_nb.cassette.storage.safe_files import files_of, is_plain, name_within, read_bytes
 from agy_nb.cassette.storage.shared.model_yaml import read_model_yaml, write_model_yaml
@@ -142,7 +142,7 @@ def _in_comments(file: Path, redactor: Redactor) -> Iterator[Leak]:
 
 _EXCHANGES: dict[str, Callable[[Path], Iterable[dict[str, Any]]]] = {
     MODEL: read_model_yaml,
-    EPISODES: read_journal,
+    EPISODES: read_log,
     TOOLS: read_vcr,
 }
 
@@ -196,20 +196,20 @@ def redact(path: Path, rules: Iterable[Rule], unmatched: set[str] | None = None)
     redactor = Redactor(rules)
     whole = not is_partial(path, header)
     header = header_of(_clean_header(json.loads(header.encode()), redactor.text), str(path))
-    journal = CassetteWriter(
+    writer = CassetteWriter(
         path, header, keep=map(redactor.line, joined(read_lines(path), redactor))
     )
-    with journal.adding_files():
-        _redact_exchanges(path, journal.folder, redactor)
+    with writer.adding_files():
+        _redact_exchanges(path, writer.folder, redactor)
         for file in _others(path):
             lines = redactor.text(_as_text(file)).splitlines(keepends=True)
             text = "".join(map(redactor.text, lines))
-            there = journal.folder / file.relative_to(path)
+            there = writer.folder / file.relative_to(path)
             there.parent.mkdir(parents=True, exist_ok=True)
             there.write_bytes(redactor.body(text.encode("utf-8", "surrogateescape")))
             shutil.copystat(file, there)
     counts = dict(header.redactions)
-    written = journal.finish(
+    written = writer.finish(
         lambda: {
             kind: counts.get(kind, 0) + redactor.counts[kind]
             for kind in sorted({*counts, *redactor.counts})  # in the order of other runs

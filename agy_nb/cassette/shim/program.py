@@ -63,8 +63,8 @@ def _replay(arguments: Namespace) -> int:
     from agy_nb.cassette.shim.shared_state import SharedState
     from agy_nb.cassette.storage.cassette_reader import load
 
-    ledger = SharedState(arguments.replay, "replay")
-    ledger.tidy()
+    shared = SharedState(arguments.replay, "replay")
+    shared.tidy()
     cassette = load(arguments.replay)
     settings = shim_options.play_settings(arguments)
     handlers: list[ReplayHandler] = []
@@ -73,7 +73,7 @@ def _replay(arguments: Namespace) -> int:
         handler = ReplayHandler(
             cassette,
             settings,
-            ledger,
+            shared,
             speed=arguments.speed,
             stall_after=arguments.stall_after,
             allow_unplayed=arguments.allow_unplayed,

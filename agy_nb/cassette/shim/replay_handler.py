@@ -40,7 +40,7 @@ class ReplayHandler:
     Args:
         cassette: The cassette.
         settings: How it is played.
-        ledger: Shared by the client's stand-ins.
+        shared: Shared by the client's stand-ins.
         speed: 0 for no waiting, 1 for the recorded pace, 2 for twice that pace.
         stall_after: Seconds after which a session in which nothing can move is an error.
         allow_unplayed: Whether the client may hang up before the recording ends.
@@ -54,7 +54,7 @@ class ReplayHandler:
         self,
         cassette: Cassette,
         settings: PlaySettings,
-        ledger: SharedState,
+        shared: SharedState,
         *,
         speed: float = 0,
         stall_after: float = 10.0,
@@ -62,7 +62,7 @@ class ReplayHandler:
         tell: Callable[[str], None] = lambda text: None,  # noqa: ARG005
     ) -> None:
         self._tell = tell
-        self._matcher = SharedSessions(cassette, settings, ledger)
+        self._matcher = SharedSessions(cassette, settings, shared)
         self._speed = speed
         self._stall_after = stall_after
         self._allow_unplayed = allow_unplayed
@@ -146,13 +146,13 @@ class SharedSessions:
     Args:
         recording: The cassette.
         settings: How it is played.
-        ledger: The sessions that were given to clients.
+        shared: The sessions that were given to clients.
     """
 
-    def __init__(self, recording: Cassette, settings: PlaySettings, ledger: SharedState) -> None:
+    def __init__(self, recording: Cassette, settings: PlaySettings, shared: SharedState) -> None:
         self._recording = recording
         self._settings = settings
-        self._ledger = ledger
+        self._shared = shared
         self._matcher = SessionMatcher(recording, settings)
         self._machine: SessionMachine | None = None
 
@@ -165,7 +165,7 @@ class SharedSessions:
         self, config: Frame, *, any_model: bool = False, begins: Beginning | None = None
     ) -> SessionMachine:
         """See `SessionMatcher.acquire`."""
-        with self._ledger.open() as state:
+        with self._shared.open() as state:
             played: dict[str, int] = state.setdefault("played", {})
             sessions = sorted(
                 self._recording.sessions,
@@ -186,7 +186,7 @@ class SharedSessions:
         self._matcher.rematch(machine, frame)
         after = machine.session.number
         if before != after:
-            with self._ledger.open() as state:
+            with self._shared.open() as state:
                 played: dict[str, int] = state.setdefault("played", {})
                 _count(played, before, -1)
                 _count(played, after, 1)

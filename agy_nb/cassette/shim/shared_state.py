@@ -92,6 +92,8 @@ class SharedState:
             if self.client not in _clients(state):
                 if self._is_of_the_same_program(state):
                     state["joined"] = [*_clients(state)[1:], self.client]
+                # A program may end while its stand-ins still save, and they need the state until
+                # then.
                 elif not any(map(is_running, _at_work(state))):
                     state = {}
             yield state

@@ -96,14 +96,14 @@ def migrate(path: Path) -> Migrated:
         data = step.header(data)
     header = replace(header_of(data, str(path)), version=header_format.VERSION)
     whole = header.complete and _size(path / WIRE) >= size
-    journal = CassetteWriter(path, header, keep=_lines(path, way))
-    with journal.adding_files():
+    writer = CassetteWriter(path, header, keep=_lines(path, way))
+    with writer.adding_files():
         for name in (EPISODES, TOOLS):
             if (path / name).exists():
-                copy_any(path / name, journal.folder / name)
+                copy_any(path / name, writer.folder / name)
         if (path / MODEL).exists():
-            _share(path / MODEL, journal.folder / MODEL)
-    journal.finish(lambda: header.redactions, complete=whole)
+            _share(path / MODEL, writer.folder / MODEL)
+    writer.finish(lambda: header.redactions, complete=whole)
     return Migrated(before, header_format.VERSION)
 
 

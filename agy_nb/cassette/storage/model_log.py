@@ -98,15 +98,15 @@ def convert_log(
     Raises:
         OSError: The files cannot be written.
     """
-    journal = folder / EPISODES
-    if not journal.exists():
+    log = folder / EPISODES
+    if not log.exists():
         return
     file = folder / MODEL
     kept = read_model_yaml(file) if file.exists() else []
     # The log is removed only after the file is whole. A crash in between leaves the exchanges in
     # both, which is better than in none.
-    write_model_yaml(file, [*kept, *map(again, read_journal(journal))], share=share)
-    journal.unlink()
+    write_model_yaml(file, [*kept, *map(again, read_log(log))], share=share)
+    log.unlink()
 
 
 def has_model(folder: Path) -> bool:
@@ -121,7 +121,7 @@ def read_model(folder: Path) -> list[Interaction]:
         CassetteInvalidError: A file cannot be read.
     """
     found = read_model_yaml(folder / MODEL) if (folder / MODEL).exists() else []
-    return [*found, *read_journal(folder / EPISODES)] if (folder / EPISODES).exists() else found
+    return [*found, *read_log(folder / EPISODES)] if (folder / EPISODES).exists() else found
 
 
 def as_text(body: bytes) -> str | bytes:
@@ -148,8 +148,8 @@ def _with_bytes(value: Any) -> Any:
     return [_with_bytes(item) for item in value] if isinstance(value, list) else value
 
 
-def read_journal(file: Path) -> Iterator[Interaction]:
-    """The exchanges in a journal of the model's side, up to its last whole line.
+def read_log(file: Path) -> Iterator[Interaction]:
+    """Read the exchanges of a log, up to its last whole line.
 
     Raises:
         CassetteInvalidError: It cannot be read.

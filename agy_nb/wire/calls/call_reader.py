@@ -28,8 +28,6 @@ from agy_nb.wire.json_values import (
 )
 from agy_nb.wire.reader_state import Connection, OpenStep, OpenTrajectory
 
-_QUESTION_TOOL = "ask_question"
-
 
 @dataclass(slots=True)
 class _HostCall:

@@ -1,4 +1,4 @@
-"""Each "see `name`" in the package leads to something that exists."""
+"""Each "see `name`" and each map of a package leads to something that exists."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ LINE_BREAK = re.compile(r"\n[ \t]*(?:# )?")
 OF_OTHERS = re.compile(r"[A-Z]\w+Hook|importlib\..*")
 """Names of the SDK and of the standard library."""
 COLUMNS = {"tokens_are_lower_bound"}
+MAP = re.compile(r"^```\n(?P<lines>.*?)^```$", re.DOTALL | re.MULTILINE)
+ENTRY = re.compile(r"^ {0,6}(?P<module>\w+)", re.MULTILINE)
 
 
 @cache
@@ -68,5 +70,16 @@ def test_every_reference_leads_somewhere():
         for path in MODULES
         for name in REFERENCE.findall(LINE_BREAK.sub(" ", path.read_text(encoding="utf-8")))
         if not (OF_OTHERS.fullmatch(name) or name in COLUMNS or exists(name))
+    }
+    assert lost == set()
+
+
+def test_every_map_of_a_package_names_its_modules():
+    lost = {
+        f"{init.relative_to(PACKAGE.parent)}: {module}"
+        for init in PACKAGE.rglob("__init__.py")
+        for listed in MAP.findall(init.read_text(encoding="utf-8"))
+        for module in ENTRY.findall(listed)
+        if module not in {path.stem for path in init.parent.rglob("*")}
     }
     assert lost == set()

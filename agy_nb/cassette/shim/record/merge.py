@@ -63,12 +63,12 @@ class SessionMerger:
 
     Args:
         cassette: Folder of the cassette.
-        ledger: Shared by the program's stand-ins.
+        shared: Shared by the program's stand-ins.
     """
 
-    def __init__(self, cassette: Path, ledger: SharedState) -> None:
+    def __init__(self, cassette: Path, shared: SharedState) -> None:
         self._cassette = cassette
-        self._ledger = ledger
+        self._shared = shared
 
     def begin(self) -> SessionSlot:
         """A place to record a session at.
@@ -78,8 +78,8 @@ class SessionMerger:
             CassetteBusyError: Another client records it at this moment.
         """
         plan(self._cassette, "all")
-        with self._ledger.open() as state:
-            if not is_member(state, self._ledger.client):
+        with self._shared.open() as state:
+            if not is_member(state, self._shared.client):
                 raise CassetteBusyError(
                     f"{self._cassette} is being recorded by another program, which is not of the "
                     "same process group; wait for it, or choose another name",
@@ -93,12 +93,12 @@ class SessionMerger:
 
     def another_session(self) -> int:
         """Return the number of a further session at the same place."""
-        with self._ledger.open() as state:
+        with self._shared.open() as state:
             return _next(state)
 
     def begin_anew(self) -> None:
         """Have the next session replace the cassette, also one of a program that still runs."""
-        with self._ledger.open() as state:
+        with self._shared.open() as state:
             if not others_at_work(state):
                 state.clear()
 
@@ -122,7 +122,7 @@ class SessionMerger:
         shutil.rmtree(place.own, ignore_errors=True)
 
     def _add(self, place: SessionSlot, redactor: Redactor) -> None:
-        with self._ledger.open() as state:
+        with self._shared.open() as state:
             # The state is locked all the time. Two stand-ins that end together would otherwise read
             # the same cassette, and the second would replace the one with the sessions of the
             # first.
@@ -134,11 +134,11 @@ class SessionMerger:
                 header = _both(before, header)
                 whole_lines = list(read_lines(self._cassette))
                 lines = _in_order(whole_lines, _apart(lines, {*map(_session, whole_lines)}))
-                old = self._ledger.old_cassette
+                old = self._shared.old_cassette
             else:
                 header = replace(header, labels=labels_to_keep(self._cassette, redactor))
                 old = self._cassette
-                _copy_for_others(old, self._ledger.old_cassette)
+                _copy_for_others(old, self._shared.old_cassette)
             whole = CassetteWriter(self._cassette, header, keep=lines)
             with whole.adding_files():
                 parts = [self._cassette, place.own] if begun else [place.own]
@@ -149,7 +149,7 @@ class SessionMerger:
 
     def give_up(self) -> None:
         """Record nothing after all."""
-        with self._ledger.open() as state:
+        with self._shared.open() as state:
             state["at_work"] = others_at_work(state)
 
 

@@ -84,7 +84,7 @@ class ProgramRecording:
         try:
             join = partial(joined, redactor=redactor, live=True)
             self._late = LateSecrets(redactor)
-            self._journal = CassetteWriter(place.own, header, redact=self._late.line, join=join)
+            self._writer = CassetteWriter(place.own, header, redact=self._late.line, join=join)
         except BaseException:
             self._merger.give_up()
             raise
@@ -95,9 +95,7 @@ class ProgramRecording:
         self._model: ModelRecorder | None = None
         if arguments.model:
             relay = HttpClient()  # no library of the program's can patch this process
-            self._model = ModelRecorder(
-                self._journal.folder, redactor, replaying=False, relay=relay
-            )
+            self._model = ModelRecorder(self._writer.folder, redactor, replaying=False, relay=relay)
 
     def start_model(self) -> None:
         """Begin to record the model's side."""
@@ -116,7 +114,7 @@ class ProgramRecording:
         number = self._merger.another_session() if self._handlers else place.session
         rewrite = None if model is None else partial(model.rewrite, number)
         handler = RecordHandler(
-            harness, self._journal, number, rewrite, self._check, self._finish_with_last
+            harness, self._writer, number, rewrite, self._check, self._finish_with_last
         )
         self._handlers.append(handler)
         return handler
@@ -134,12 +132,12 @@ class ProgramRecording:
             if self._model is not None:
                 self._model.stop()
             if any(handler.frames for handler in self._handlers):
-                _keep(self._journal, self._model, self._redactor, self._late)
+                _keep(self._writer, self._model, self._redactor, self._late)
                 self._merger.add(self._place, self._redactor)
                 return
             if self._model is not None:
                 self._model.close()
-            self._journal.abandon()
+            self._writer.abandon()
             self._merger.give_up()
 
 
@@ -149,13 +147,13 @@ def _refuse_echo(cassette: Path, config: Frame) -> None:
 
 
 def _keep(
-    journal: CassetteWriter, model: ModelRecorder | None, redactor: Redactor, late: LateSecrets
+    writer: CassetteWriter, model: ModelRecorder | None, redactor: Redactor, late: LateSecrets
 ) -> None:
     """Finish the recording of one session, also if the model's side is incomplete."""
-    journal.write_rest()  # so that the secrets in all frames are known
+    writer.write_rest()  # so that the secrets in all frames are known
     if model is not None:
         try:
             model.save(as_log=True)  # `SessionMerger` writes `model.yaml`
         except Exception as error:
             tell(f"the model's side could not be kept: {error}")
-    journal.finish(lambda: dict(redactor.counts), revise=late.revised)
+    writer.finish(lambda: dict(redactor.counts), revise=late.revised)

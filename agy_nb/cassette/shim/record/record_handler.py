@@ -25,9 +25,9 @@ class RecordHandler:
 
     Args:
         harness: The real one.
-        journal: Takes the frames; None to take none.
-        session: Number of the session in the journal.
-        rewrite: Changes the client's configuration on its way, unseen by the journal.
+        writer: Takes the frames; None to take none.
+        session: Number of the session in the recording.
+        rewrite: Changes the client's configuration on its way, unseen by the recording.
         check: Called with the client's first frame; raises if the session may not be recorded.
         finish: Saves the recording. Called in a thread when the harness has hung up.
 
@@ -39,14 +39,14 @@ class RecordHandler:
     def __init__(
         self,
         harness: RealHarness,
-        journal: CassetteWriter | None,
+        writer: CassetteWriter | None,
         session: int,
         rewrite: Rewrite | None = None,
         check: Callable[[Frame], None] | None = None,
         finish: Callable[[], None] | None = None,
     ) -> None:
         self._harness = harness
-        self._journal = journal
+        self._writer = writer
         self._session = session
         self._rewrite = rewrite
         self._sending: str | bytes | None = None
@@ -127,5 +127,5 @@ class RecordHandler:
         self, direction: Literal["client", "harness", "end"], message: str | bytes | Frame
     ) -> None:
         self.frames += 1
-        if self._journal is not None:
-            self._journal.put(self._session, direction, time.perf_counter(), message)
+        if self._writer is not None:
+            self._writer.put(self._session, direction, time.perf_counter(), message)

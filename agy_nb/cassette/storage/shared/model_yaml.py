@@ -207,7 +207,7 @@ class _Repeated:
         return self._value(value)[0]
 
     def _value(self, value: Any) -> tuple[Any, str]:
-        """Return the value and its JSON. A long JSON is known by its digest."""
+        """Return the value and its JSON. The first equal object stands for a long JSON."""
         match value:
             case dict():
                 pairs = {key: self._value(item) for key, item in value.items()}
@@ -221,6 +221,9 @@ class _Repeated:
         if len(key) < _WORTH_AN_ALIAS:
             return fresh, key
         known = self._known.setdefault(key, fresh)
+        # Keys would otherwise grow with the square of the depth. As long as an alias is worth it,
+        # so that the object around it is one, too. `_known` keeps the object, so its id stays its
+        # own.
         return known, f"<{id(known)}>".rjust(_WORTH_AN_ALIAS)
 
 
