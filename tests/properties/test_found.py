@@ -39,7 +39,7 @@ def test_client_that_goes_on_in_the_moment_of_its_limit_did_not_stall():
                 client.socket.send(json.dumps(halt)).send(None)
             came.set()
 
-        while client.socket._news.is_set():  # noqa: ASYNC110
+        while client.socket._changed.is_set():  # noqa: ASYNC110
             await asyncio.sleep(0)
         within_one_turn_of_the_loop = world.loop._clock_resolution / 2
         limit = min(timer._when for timer in world.loop._scheduled)
