@@ -145,7 +145,7 @@ commands/test_cli.py
         ropensci/vcr#88: look for keys in recordings
     test_verdict_names_file_and_line_and_no_secret
         MehdiZare/fmp-data#263: the report of a leak prints the key
-test_forked.py
+processes/test_forked.py
     test_script_that_only_uses_the_sdk_is_refused_while_a_cassette_is_in_use
         hidai25/eval-view#230: what cannot be recorded runs live
 ../pytest_plugin/test_markers.py
@@ -170,7 +170,7 @@ test_forked.py
         kevin1024/vcrpy#248: pytest-xdist
     test_cassette_that_cannot_be_read_is_the_failure_of_the_test
         kevin1024/vcrpy#1022: a broken file is taken for a new one
-../pytest_plugin/test_brief_reports.py
+../pytest_plugin/reports/test_brief_reports.py
     test_same_difference_is_shown_once_and_counted_at_the_end
         google/adk-js#647: a changed prompt breaks every sample
 ../pytest_plugin/test_defaults.py
