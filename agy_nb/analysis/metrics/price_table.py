@@ -172,7 +172,7 @@ def warn_without_table(source: Source) -> None:
         "cost_usd is NA: no price table is installed. Run `pip install 'agy-nb[cost]'`, or pass "
         "your own prices with `tables.with_prices(agy_nb.analysis.Prices(own=...))`",
         MissingPricesWarning,
-        stacklevel=3,
+        stacklevel=4,  # past the method of `Tables` and its check of arguments
     )
 
 
