@@ -109,6 +109,7 @@ class CellTracker:
         return True
 
     def _begin(self) -> None:
+        # ipykernel 7 calls the hooks for subshells too, in threads whose loops are others.
         if running_loop() is main_loop():
             message = self._kernel.get_parent("shell") or {}
             is_cell = message.get("header", {}).get("msg_type") == "execute_request"

@@ -124,6 +124,7 @@ class CommPump:
             return
         stream = main_stream(self._kernel)
         original = stream._recv_callback
+        # `==`, because each access makes another bound method: `is` would never hold.
         if original == self._sort:  # left in the chain when it was closed, see there
             original = self._passed_to
         self._copy = bool(getattr(stream, "_recv_copy", False))

@@ -60,6 +60,7 @@ class _Notifying(OurHandler):
         self._notify(self._where)
         if not callable(self.previous):
             return
+        # A sync cell keeps the loop from running, so its KeyboardInterrupt must be raised here.
         if self.previous is signal.default_int_handler or self._loop is None:
             self.previous(signum, frame)
             return
@@ -140,6 +141,8 @@ class Interrupts:
         if self._callbacks and not isinstance(saved, _Notifying):
             idle = _Notifying(self.notify, "idle", saved)
             self._kernel.saved_sigint_handler = idle
+        # A `run()` has its handler on top. Another one above it would survive `_Interrupt.remove`,
+        # which restores only what it finds in place.
         if isinstance(current, OurHandler):
             return
         if current in {saved, signal.SIG_IGN}:  # no request is being handled

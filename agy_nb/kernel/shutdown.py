@@ -91,6 +91,7 @@ class ShutdownHooks:
             await asyncio.wait_for(asyncio.wrap_future(future), BUDGET_S)
 
     def _take(self) -> list[_Task]:
+        # Emptied before they run: the kernel's shutdown and Python's end may both come here.
         tasks = list(reversed(self._tasks.values()))  # last in, first out, as atexit does
         self._tasks.clear()
         return tasks

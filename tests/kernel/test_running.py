@@ -285,6 +285,18 @@ def test_result_of_a_coroutine_that_ends_well_after_an_interrupt_is_kept():
     ) == ["partial"]
 
 
+def test_result_of_a_coroutine_that_is_interrupted_in_its_last_step_is_kept():
+    assert lines(
+        """
+        import signal
+        async def last_step():
+            signal.raise_signal(signal.SIGINT)
+            return "whole"
+        print(K.run(last_step()))
+    """
+    ) == ["whole"]
+
+
 def test_a_scripts_own_handler_of_interrupts_is_left_alone():
     assert lines(
         """

@@ -127,11 +127,14 @@ class _Interrupt(OurHandler):
         self.presses += 1
         self._host.notify_interrupt("cell")
         if self.presses == 1:
+            # Not `cancel()` itself: in its last step, the task would still return, and asyncio
+            # would turn its result into a cancellation.
             self._loop.call_soon_threadsafe(self._task.cancel)
         elif _in_poller(frame):
             # The loop waits in its poller, so it can stop at once and cleanly.
             self._loop.call_soon_threadsafe(self._finish)
         else:
+            # Python code runs and may never return to the loop; only an exception stops it.
             raise KeyboardInterrupt
 
 

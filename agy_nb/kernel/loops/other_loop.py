@@ -53,12 +53,16 @@ async def run_on(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) 
         tasks[0].cancel()
 
     try:
+        # It runs `begin` in a copy of the caller's context, which the task copies again: outputs of
+        # the work go to the caller's cell.
         loop.call_soon_threadsafe(begin)
     except RuntimeError:  # the loop is closed
         work.close()
         raise
     while not over.done():
         try:
+            # `await over` would cancel the future itself, and the caller would leave before the
+            # work has ended. `wait` leaves it alone.
             await asyncio.wait([over])
         except asyncio.CancelledError:
             loop.call_soon_threadsafe(cancel)
