@@ -84,7 +84,6 @@ class SessionTask:
             if not opened.done():
                 if isinstance(error, Exception):
                     opened.set_exception(_ours(error))
-                    opened.exception()
                 else:
                     opened.cancel()
             if isinstance(error, Exception):

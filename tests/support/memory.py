@@ -158,7 +158,7 @@ class MemorySession:
         self.conversation_id: str | None = f"{next(_conversations):032x}"
         self.root = Trajectory(id=self.conversation_id)
         self.quota_key = str((spec.config or {}).get("api_key", ""))
-        self.in_turn = True
+        self.in_turn = False
         self.usage = TokenUsage()
         self.turn_usage = TokenUsage()
         self.closed = False
@@ -186,6 +186,13 @@ class MemorySession:
         self.turn_usage = TokenUsage()
         turn = MemoryTurn(self, prompt, self._turns)
         self._messages.append(Message(role="user", content=turn.prompt, trajectory=self.root))
+        self.in_turn = True
+        try:
+            return await self._played(turn)
+        finally:
+            self.in_turn = False
+
+    async def _played(self, turn: MemoryTurn) -> TurnOutcome:
         self.sink(_step(self.root, self._turns, "active"))
         self._running = asyncio.ensure_future(self._through(turn))
         try:
@@ -208,13 +215,12 @@ class MemorySession:
         """Play a turn of the backend's own, unless one runs."""
         if self._running is None and self._own is None:
             turn = MemoryTurn(self, (TextPart(text=text),), self._turns)
-            self.in_turn = False
             self.sink(TurnBegan(prompt=(TextPart(text=text),), kind="trigger"))
             self._own = asyncio.create_task(self._through(turn))
             self._own.add_done_callback(self._end_own)
 
     def _end_own(self, task: asyncio.Task[None]) -> None:
-        self._own, self.in_turn = None, True
+        self._own = None
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self.sink(Error(error=to_info(error), fatal=True))

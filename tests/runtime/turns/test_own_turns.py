@@ -70,6 +70,35 @@ async def test_prompt_waits_until_the_turn_of_a_trigger_is_over():
         assert starts.is_monotonic_increasing
 
 
+async def test_prompt_waits_for_each_turn_that_the_agent_begins_before_it():
+    ends = {"one": asyncio.Event(), "two": asyncio.Event()}
+    begun = []
+
+    async def play(turn):
+        turn.say(turn.prompt)
+        if turn.prompt in ends:
+            await ends[turn.prompt].wait()
+
+    backend = MemoryBackend(play)
+    async with runtime_with(backend=backend) as runtime:
+        agent = await runtime.create_agent({})
+
+        def ring_again(event):
+            if isinstance(event, State) and event.state is TurnState.DONE:
+                begun.append(asyncio.ensure_future(agent.trigger("two")))
+
+        one, prompt = await agent.trigger("one"), await agent.chat("hello")
+        one.watch(ring_again)
+        ends["one"].set()
+        async with asyncio.timeout(5):
+            await one
+            two = await begun[0]
+            assert await first_piece(two) == "two"
+            assert (two.state, prompt.state) == (TurnState.RUNNING, TurnState.QUEUED)
+            ends["two"].set()
+            assert [await each.text() for each in (two, prompt)] == ["two", "hello"]
+
+
 async def test_trigger_in_a_turn_that_runs_is_answered_by_that_turn():
     go_on = asyncio.Event()
 

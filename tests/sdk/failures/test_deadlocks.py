@@ -63,6 +63,20 @@ async def test_tool_that_waits_for_its_own_agent_is_refused(runtime, wait):
         await agent.shutdown()
 
 
+async def test_tool_in_the_turn_of_a_trigger_is_refused_too(runtime):
+    async def look_up(city: str) -> str:
+        """Look a city up."""
+        return await agent.chat_text("again")
+
+    async with ScriptedModel(SCRIPT) as model:
+        agent = await runtime.create_agent(model.config(), tools=[look_up])
+        async with asyncio.timeout(20):
+            response = await (await agent.trigger("ring"))
+        (error,) = [result.error for result in response.tool_results]
+        assert f"the tool 'look_up' waits for agent {agent.id}" in error
+        await agent.shutdown()
+
+
 @pytest.mark.parametrize("method", ["chat_text", "chat"])
 async def test_plain_tool_that_blocks_on_its_own_agent_is_refused(runtime, method):
     def look_up(city: str) -> str:
