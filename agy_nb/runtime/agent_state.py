@@ -129,6 +129,8 @@ class AgentState:
         gate = self.gate if self._asks else None
 
         async def open_session() -> Session:
+            # In this task, whose context the SDK's tasks inherit: in the turn of a trigger, tools
+            # have no other way to know their agent.
             owner.set(self)
             return await backend.open(self.spec, self.on_event, gate)
 
@@ -301,6 +303,8 @@ class AgentState:
         if not self.is_idle:
             if self._idle is None:
                 self._idle = asyncio.get_running_loop().create_future()
+            # All callers wait for one future. Without the shield, a caller that is cancelled would
+            # release the others.
             await asyncio.shield(self._idle)
 
     def signal_idle(self) -> None:
@@ -368,6 +372,9 @@ class AgentState:
             watch.touch()
         asked = event if isinstance(event, Approval | Question) else None
         key = "" if asked is None else _key_of(asked)
+        # The prompt has not been sent yet, or its turn has just ended, so the event belongs to no
+        # turn. Only a decision on a request that the turn has shown must still reach it: it would
+        # stay pending.
         if not self._under_way and key not in self._asked:
             self.listen_between_turns(event)
             return
@@ -426,6 +433,8 @@ class AgentState:
         clock = self.clock
         timer = clock.call_at(clock.time() + limit, late.cancel)
         try:
+            # `wake` is shared, so a time-out must not cancel it, as `wait_for` would. `late` only
+            # marks the time-out, on a clock that a replay can advance.
             await asyncio.wait([wake, late], return_when=asyncio.FIRST_COMPLETED)
         finally:
             timer.cancel()

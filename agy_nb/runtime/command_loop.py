@@ -157,6 +157,8 @@ class CommandLoop:
                 return await envelope.reply
         except BaseException as error:
             self._leave(envelope)
+            # AgyTimeoutError is a TimeoutError, too: one that the command itself raised keeps its
+            # own limit and its hint.
             if isinstance(error, TimeoutError) and not isinstance(error, AgyError):
                 raise AgyTimeoutError(limit or 0.0, command.type) from None
             raise
@@ -195,6 +197,8 @@ class CommandLoop:
         agent or a turn would run on, and no caller could ever stop it.
         """
         reply = envelope.reply
+        # A handler that has not answered yet finds its reply cancelled, and takes back what it did.
+        # One that has answered is undone here: then `cancel` does nothing.
         reply.cancel()
         if not reply.cancelled() and reply.exception() is None:
             self._take_back(reply.result())
@@ -232,6 +236,7 @@ class CommandLoop:
             self._closing = True
             await self._close()
             if last is not None:
+                # Only now: whoever sent `Shutdown` may close the event loop next.
                 last.answer(r.Done())
 
     def _dispatch(self, envelope: Envelope) -> None:
@@ -302,6 +307,8 @@ class CommandLoop:
         self._handlers.stop(_closed())
         tasks = tuple(self._tasks)
         for task, envelope in tuple(self._tasks.items()):
+            # An exit that has begun goes on. It has removed its agent from `agents`, so nothing
+            # else would end the harness.
             if not isinstance(envelope.command, _Exit):
                 task.cancel()
         try:

@@ -121,6 +121,8 @@ def _make(config: RuntimeConfig | None) -> _Made:
     new = Runtime(config, loop=kernel.main_loop() if kernel.in_kernel() else None)
 
     async def leave() -> None:
+        # The clean-up runs on one loop. A runtime of another one cannot be awaited here; its
+        # harnesses end with the process.
         if new.loop is None or new.loop.is_closed() or new.loop is running_loop():
             await new.close()
 

@@ -273,6 +273,8 @@ class Handlers:
         state = self._agent(message)
         before = state.own_turn or state.current
         await state.session.send_trigger(message.text)
+        # A trigger begins a turn of its own, or the running turn answers it. That one may be over
+        # by now.
         response = state.own_turn or before
         if response is None:
             msg = f"agent {state.agent_id} did not start a turn for the trigger; send it again"

@@ -105,6 +105,7 @@ class SessionTask:
         """
         if self._task is None:
             return
+        # `wait_for` would cancel the task and then wait for its end without a limit.
         _, late = await asyncio.wait([self._task], timeout=self._config.exit_timeout)
         if late:
             self._task.cancel()

@@ -107,6 +107,8 @@ class ApprovalGate:
             state, decision = await self._decide(request, cancelled)
         finally:
             tell(state, decision)
+        # `shut` has announced a denial while the handler answered. The answer is late and must not
+        # run the tool.
         if told != [state]:
             return _CANCELLED[1]
         if state is ApprovalState.ALLOWED and decision.remember in _REMEMBERED:
@@ -134,6 +136,8 @@ class ApprovalGate:
             return ApprovalState.ALLOWED, ApprovalDecision(
                 allowed=True, decided_by=f"a grant: {what}"
             )
+        # In a task of its own: `shut` cancels that, and the SDK's task goes on and sends the
+        # denial. That task cancelled, the harness would get no answer.
         task = asyncio.get_running_loop().create_task(
             self._handler(request), context=self.context.copy()
         )
@@ -144,6 +148,8 @@ class ApprovalGate:
         except TimeoutError:
             return ApprovalState.TIMED_OUT, _denial(f"no answer within {self._timeout:g} s")
         except asyncio.CancelledError:
+            # Both `shut` and the end of the SDK's task arrive as a CancelledError here. Only the
+            # count of cancellations of this task tells them apart.
             if asyncio.current_task() is not None and asyncio.current_task().cancelling():  # type: ignore[union-attr]
                 raise
             return _CANCELLED

@@ -176,6 +176,7 @@ class CheckpointLog:
             return
         async with self._family.lock:
             taken = await self._copied(entry, database)
+            # After the copy: a prompt that was sent while it was made may be in it.
             if session.in_turn:
                 taken = replace(entry, missing=_DISTURBED)
             self.entries.append(taken)

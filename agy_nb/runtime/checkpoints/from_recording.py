@@ -143,6 +143,8 @@ async def _rebuilt(rebuild: Rebuild, folder: Path, workspaces: Sequence[str] | N
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
+        # A thread cannot be cancelled. Wait for its end, because the caller removes the folder
+        # next.
         rebuild.cancel()
         await asyncio.wait([work])
         if not work.cancelled():

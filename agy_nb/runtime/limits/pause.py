@@ -58,6 +58,8 @@ class StartPause:
         over = asyncio.ensure_future(response.over.wait())
         try:
             either: list[asyncio.Future[Any]] = [over, self._queue_moved]
+            # All turns wait for one `_queue_moved`. `wait` leaves it pending at a time-out;
+            # `wait_for` would cancel it under the others.
             await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             over.cancel()

@@ -144,6 +144,7 @@ class Response:
         self.error = error
         self._stop_reason = stop_reason
         self._structured_output = structured_output
+        # Before the last event, by which a view sees that the turn is over and takes its result.
         self._log.is_over = True
         self.over.set()
         self.emit(State(trajectory=self.root, state=state, at=now()))

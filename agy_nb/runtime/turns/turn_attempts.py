@@ -118,6 +118,8 @@ class TurnAttempts:
             outcome = await state.session.run_turn(response.prompt)
         except TurnCancelledError:
             if self._ended_by is not None:
+                # The backend reports every halt as a cancellation. This one was asked for by a
+                # limit.
                 raise self._ended_by from self._ended_by.__cause__
             response.finish(TurnState.CANCELLED, error=TurnCancelledError(response.partial_text))
         else:
@@ -132,6 +134,7 @@ class TurnAttempts:
             if self._silence is not None:
                 self._silence.stop()
             state.end()
+            # A request to halt that is still on its way would end the turn of the next prompt.
             await self.halted()
 
     def count_hit(self, error: QuotaExceededError) -> None:

@@ -143,6 +143,8 @@ class TurnRunner:
                 may_retry = attempt < self._config.max_quota_retries
                 if (attempt or may_retry) and not await self._throttle(quota, state, response):
                     return
+                # A loop, because the harness may begin another turn of its own before this one is
+                # sent.
                 while state.own_turn is not None and not response.done:
                     await _first_to_end(state.own_turn, response)
                 if response.done:
@@ -203,6 +205,8 @@ class TurnRunner:
 
 async def _first_to_end(*responses: Response) -> None:
     """Wait until one of several turns is over."""
+    # Of `over`, not of `wait()`: that would count as a reader, and an interrupt of any cell cancels
+    # the turns that have one.
     waiting = [asyncio.ensure_future(response.over.wait()) for response in responses]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

@@ -471,6 +471,15 @@ async def test_watcher_that_fails_on_what_has_come_so_far_is_called_no_more():
     assert len(calls) == 1
 
 
+async def test_watcher_finds_the_turn_over_at_its_last_event():
+    async with agent_with() as agent:
+        response, over = await agent.chat("hello"), []
+        response.watch(lambda _event: over.append(response.done))
+        await response
+    assert over[-1]
+    assert not any(over[:-1])
+
+
 def test_line_about_an_interrupt_names_every_tool_that_goes_on():
     line = turn_interrupted(["load", "\x1b[2Jsave"])
     assert r"The tools 'load', '\x1b[2Jsave' still run in their threads." in line
