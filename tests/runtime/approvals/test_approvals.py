@@ -287,3 +287,24 @@ async def test_yes_that_comes_with_the_cancel_is_a_no():
     gate = ApprovalGate(handler, timeout=1, emit=lambda event: told.append(event.state))
     decision = await gate(agy.ApprovalRequest(tool="tool"))
     assert (decision.allowed, told) == (False, ["pending", "cancelled"])
+
+
+async def test_gate_that_is_shut_answers_and_a_cancelled_caller_is_cancelled():
+    asked = asyncio.Event()
+
+    async def never(request):
+        asked.set()
+        await asyncio.Event().wait()
+
+    gate = ApprovalGate(never, timeout=60, emit=lambda _event: None)
+    asking = asyncio.ensure_future(gate(agy.ApprovalRequest(tool="delete")))
+    await asked.wait()
+    gate.shut()
+    assert (await asking).allowed is False
+    gate.refuses = False
+    asked.clear()
+    asking = asyncio.ensure_future(gate(agy.ApprovalRequest(tool="delete")))
+    await asked.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
