@@ -141,8 +141,8 @@ class Interrupts:
         if self._callbacks and not isinstance(saved, _Notifying):
             idle = _Notifying(self.notify, "idle", saved)
             self._kernel.saved_sigint_handler = idle
-        # A `run()` has its handler on top. Another one above it would survive `_Interrupt.remove`,
-        # which restores only what it finds in place.
+        # A `run()` has its handler on top, and removes it only from there. Another handler above it
+        # would stay, and pass each later interrupt to a `run()` that is over.
         if isinstance(current, OurHandler):
             return
         if current in {saved, signal.SIG_IGN}:  # no request is being handled

@@ -197,8 +197,8 @@ class CommandLoop:
         agent or a turn would run on, and no caller could ever stop it.
         """
         reply = envelope.reply
-        # A handler that has not answered yet finds its reply cancelled, and takes back what it did.
-        # One that has answered is undone here: then `cancel` does nothing.
+        # A handler that has not answered yet finds its reply cancelled, and takes its result back.
+        # After an answer, `cancel` does nothing, and the result is taken back here.
         reply.cancel()
         if not reply.cancelled() and reply.exception() is None:
             self._take_back(reply.result())
@@ -236,7 +236,7 @@ class CommandLoop:
             self._closing = True
             await self._close()
             if last is not None:
-                # Only now: whoever sent `Shutdown` may close the event loop next.
+                # Only now: the sender of `Shutdown` may close the event loop next.
                 last.answer(r.Done())
 
     def _dispatch(self, envelope: Envelope) -> None:
