@@ -490,6 +490,16 @@ async def test_block_that_raises_keeps_its_own_error(hello, at):
             raise ZeroDivisionError
 
 
+async def test_mismatch_that_the_block_catches_is_raised_at_its_end(hello, at):
+    async def catching():
+        async with use_cassette(hello, "none"), Agent(at.config()) as agent:
+            with contextlib.suppress(Exception):
+                await agent.chat("Say good bye")
+
+    with pytest.raises(CassetteMismatchError, match="the prompt differs from the recording"):
+        await catching()
+
+
 async def test_recorded_pace_is_kept_on_request(hello, at):
     recorded = sum(line.dt for line in load(hello).sessions[0].lines if line.direction == "harness")
     start = time.monotonic()
