@@ -793,6 +793,13 @@ def test_address_is_what_the_sdk_reads(port, key):
     assert handshake.parse_address(message) == (port, key)
 
 
+def test_fields_that_are_not_known_reach_the_harness():
+    unknown = b"\xaa\x06\x03new"  # field 101
+    port, address = b"\x10\x07", b"\x1a\x070.0.0.0"
+    greeting = handshake.parse_greeting(port + unknown + address)
+    assert (greeting.port, greeting.bind_address, greeting.for_harness) == (7, "0.0.0.0", unknown)
+
+
 @given(st.binary(max_size=40))
 def test_rubbish_is_understood_or_refused(message):
     with contextlib.suppress(HandshakeError):
