@@ -32,7 +32,8 @@ class _Asked:
     """The requests about one call, with their answers.
 
     Attributes:
-        name: Name of the tool; empty if two calls use the same id, which allows neither.
+        name: Name of the tool; empty if two calls or two requests use the same id, which allows
+            neither.
         args: The arguments that the answers are about, with the hooks' changes.
         outcomes: Answers to policy requests by the rule's id: ALLOW, DENY or NO_MATCH.
         hook: The hooks' answer, None before there is one.
@@ -116,12 +117,20 @@ class CallGuard:
         if request := _dict(frame.get(f.POLICY_REQUEST)):
             asked = self._asked(_dict(request.get(f.TOOL_ARGS)))
             rule_id = str(request.get(f.RULE_ID))
-            key = f"policy {request.get(f.REQUEST_ID)}"
-            self._requests[key] = _Request(asked, asked.args, rule_id)
+            self._wait_for(
+                f"policy {request.get(f.REQUEST_ID)}", _Request(asked, asked.args, rule_id)
+            )
         request = _dict(frame.get(f.HOOK_REQUEST))
         if f.PRE_TOOL_ARGS in request:
             asked = self._asked(_dict(request[f.PRE_TOOL_ARGS]))
-            self._requests[f"hook {request.get(f.REQUEST_ID)}"] = _Request(asked, asked.args)
+            self._wait_for(f"hook {request.get(f.REQUEST_ID)}", _Request(asked, asked.args))
+
+    def _wait_for(self, key: str, request: _Request) -> None:
+        # An answer has only the id. If two requests wait with the same one, the answer about one
+        # call could count for the other, so neither call is allowed.
+        if (other := self._requests.get(key)) is not None:
+            other.asked.name = request.asked.name = ""
+        self._requests[key] = request
 
     def _asked(self, call: dict[str, Any]) -> _Asked:
         name, args = str(call.get(f.TOOL_NAME, "")), _json(call.get(f.ARGUMENTS_JSON))

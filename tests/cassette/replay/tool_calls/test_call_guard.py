@@ -250,6 +250,20 @@ def test_answer_holds_for_the_arguments_that_it_was_about(answered_first, kind):
     assert objection(other) == ""
 
 
+def test_answer_to_two_requests_of_one_id_allows_neither_call():
+    rule = {"ruleId": "r", "tool": "read_note", "isDynamic": True, "decision": "ALLOW"}
+    guard = CallGuard({"config": {"policyConfig": {"rules": [rule]}}})
+    for call_id in ("c", "d"):
+        guard.check(
+            request_about({"name": call_id}, call_id=call_id), client_checks_subagents=False
+        )
+    guard.note_answer(allowed())
+    for call_id in ("c", "d"):
+        args = json.dumps({"name": call_id})
+        call = {"toolCall": {"id": call_id, "name": "read_note", "argumentsJson": args}}
+        assert guard.check(call, client_checks_subagents=False)
+
+
 async def test_recorded_call_runs_where_a_decision_allowed_it(tmp_path, record, chat, ran):
     config = await record([policy.ask_user("*", handler=yes)])
     async with use_cassette(tmp_path / "c", "none"):
