@@ -76,7 +76,7 @@ async def examine() -> AsyncIterator[Check]:
 
 
 def passed(checks: list[Check]) -> bool:
-    """Whether an agent started and answered."""
+    """Return whether an agent started and answered."""
     return any(check.name == "agent" and check.status == "ok" for check in checks)
 
 

@@ -122,7 +122,7 @@ class AgyError(Exception):
     retryable: bool = False
 
     def __str__(self) -> str:
-        """The message without control characters: it may quote a model, a tool or a cassette."""
+        """Return the message without control characters: it may quote a model or a tool."""
         return printable(super().__str__())
 
     def _repr_html_(self) -> str:

@@ -70,7 +70,7 @@ def revealed(text: str, *, exact: bool = False) -> str:
 
 
 def _is_hidden(text: str, at: int, *, exact: bool) -> bool:
-    """Whether the character at a place cannot be seen there, or changes the text around it.
+    """Return whether the character at a place cannot be seen there, or changes the text around it.
 
     Args:
         text: A text.

@@ -64,7 +64,7 @@ class Table:
         return tuple(column.name for column in self.columns)
 
     def column(self, name: str) -> Column:
-        """One of its columns."""
+        """Return one of its columns."""
         return next(column for column in self.columns if column.name == name)
 
 

@@ -154,7 +154,7 @@ With both engines, a path can be a URL of fsspec, such as `s3://bucket/runs` (wi
 
 
 def markdown() -> str:
-    """The page."""
+    """Return the page of all tables as Markdown."""
     return "\n".join(_lines()) + "\n"
 
 

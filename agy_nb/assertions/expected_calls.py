@@ -57,7 +57,7 @@ class ExpectedCall:
         ]
 
     def fits(self, call: ObservedCall) -> bool:
-        """Whether an observed call is this one."""
+        """Return whether an observed call is this one."""
         return not self.differences(call)
 
 

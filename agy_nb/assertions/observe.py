@@ -195,7 +195,7 @@ def _of_rows(rows: Mapping[str, list[_Row]], text: str | None) -> Observation:
 
 
 def _moment(row: _Row, at: Any) -> tuple[str, int, float, int]:
-    """The place of a row in the order of things."""
+    """Return the sort key of a row: its moment."""
     seconds = at.timestamp() if isinstance(at, datetime) else at
     step = row["step_index"]
     return (

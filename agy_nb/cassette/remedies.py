@@ -85,6 +85,6 @@ def match_less(matcher: str) -> Remedy:
 
 
 def advice(remedies: Iterable[Remedy], place: Place) -> str:
-    """The remedies that can be followed in a place, as the last line of a message."""
+    """Return the remedies for a place as the last line of a message."""
     words = [word for remedy in remedies if (word := getattr(remedy, place))]
     return f"What to do: {'; or '.join(words)}" if words else ""

@@ -97,7 +97,7 @@ class CellTracker:
         return next((each.context for each in self._stack if each.is_cell), None)
 
     def shell_is_free(self) -> bool:
-        """Whether the kernel's own lock shows that its main shell handles no request.
+        """Return whether the kernel's own lock shows that its main shell handles no request.
 
         If so, the requests in the stack are removed. ipykernel 6 has no such lock and needs none:
         it has no subshells and never skips a hook.
@@ -154,7 +154,7 @@ class CellTracker:
 
 
 def _handles_a_request(kernel: Any) -> bool:
-    """Whether the main shell is inside a request already."""
+    """Return whether the main shell is inside a request already."""
     lock = getattr(kernel, "_main_asyncio_lock", None)
     if lock is not None:
         return bool(lock.locked())

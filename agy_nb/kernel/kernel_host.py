@@ -233,7 +233,7 @@ class KernelHost:
             )
 
     def _holds_cells(self) -> bool:
-        """Whether code runs that the next cell must wait for."""
+        """Return whether code runs that the next cell must wait for."""
         return self._blocking > 0 or self._cells is None or not self._cells.shell_is_free()
 
     def _close_when_free(self) -> None:

@@ -31,7 +31,7 @@ def why_no_stdin() -> str:
 
 
 def can_ask_for_text() -> bool:
-    """Whether the front end of a kernel takes input."""
+    """Return whether the front end of a kernel takes input."""
     return bool(getattr(current_kernel(), "_allow_stdin", False))
 
 

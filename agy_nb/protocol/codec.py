@@ -178,7 +178,7 @@ def _note_adapter() -> TypeAdapter[Message]:
 
 
 def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """A JSON object; two values for one key would be read differently by every reader."""
+    """Return a JSON object; refuse two values for one key, as readers differ on them."""
     found = dict(pairs)
     if len(found) < len(pairs):
         counts = Counter(key for key, _ in pairs)
@@ -188,7 +188,7 @@ def _without_repetition(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _whole_number(digits: str) -> int:
-    """A number; one that is too long is cut, and refused by name later, where its path is known."""
+    """Return a number; cut one that is too long. It is refused later, where its path is known."""
     return int(digits[: _MOST_DIGITS + 2])
 
 

@@ -117,7 +117,7 @@ class Text(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Thought(Event):
-    """A piece of the model's thoughts.
+    """Add a piece of the model's thoughts.
 
     Attributes:
         text: The new part of the text.

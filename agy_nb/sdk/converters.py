@@ -103,7 +103,7 @@ def questions_of(update: Any) -> tuple[AskedQuestion, ...]:
 
 
 def content_of(prompt: Prompt) -> Any:
-    """A prompt as the SDK takes it.
+    """Convert a prompt to the SDK's content.
 
     Raises:
         InvalidPromptError: It holds media of a type that the SDK does not take.

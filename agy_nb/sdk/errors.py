@@ -39,7 +39,7 @@ def of_config(error: Exception) -> AgyError:
 
 
 def _names_a_place(step: int | str) -> bool:
-    """Whether a step of a path is a field or a number, not a type that was tried there."""
+    """Return whether a step of a path is a field or a number, not a type that was tried there."""
     return isinstance(step, int) or (step.isidentifier() and step not in _TYPES)
 
 

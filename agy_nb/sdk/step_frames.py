@@ -21,12 +21,12 @@ _TARGETS = {word: name for name, word in f.TARGETS.items()}
 
 
 def speaks_wire(first_frame: Frame) -> bool:
-    """Whether a client's first frame is one of the local harness's protocol."""
+    """Return whether a client's first frame is one of the local harness's protocol."""
     return f.CONFIG in first_frame
 
 
 def frame_of_step(step: types.Step) -> Frame:
-    """A step of the SDK as the frame that the local harness would have sent."""
+    """Convert a step of the SDK to the frame that the local harness would have sent."""
     body: dict[str, Any] = {
         f.TRAJECTORY_ID: step.trajectory_id,
         f.PARENT_ID: step.parent_trajectory_id,

@@ -18,7 +18,7 @@ _REMEDY = f"run: pip install 'google-antigravity=={NEWEST}'"
 
 @cache
 def sdk_version() -> str | None:
-    """The installed version of google-antigravity, None if it is not installed. Read once."""
+    """Return the installed version of google-antigravity; None without it. Read once."""
     try:
         return metadata.version("google-antigravity")
     except metadata.PackageNotFoundError:
@@ -26,7 +26,7 @@ def sdk_version() -> str | None:
 
 
 def is_newer(version: str) -> bool:
-    """Whether a version is newer than those that were tested."""
+    """Return whether a version is newer than those that were tested."""
     return Version(version) > Version(NEWEST)
 
 

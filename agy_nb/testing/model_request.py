@@ -98,7 +98,7 @@ class Dialect(Protocol):
     name: str
 
     def system_text(self, body: Mapping[str, Any]) -> str:
-        """The system instruction."""
+        """Return the system instruction."""
         ...
 
     def user_texts(self, body: Mapping[str, Any]) -> list[str]:
@@ -106,11 +106,11 @@ class Dialect(Protocol):
         ...
 
     def tool_results(self, body: Mapping[str, Any]) -> tuple[SentToolResult, ...]:
-        """The tool results after the model's last message."""
+        """Return the tool results after the model's last message."""
         ...
 
     def tools(self, body: Mapping[str, Any]) -> tuple[DeclaredTool, ...]:
-        """The tools that the model may call."""
+        """Return the tools that the model may call."""
         ...
 
     def session(self, body: Mapping[str, Any]) -> str:
@@ -118,19 +118,19 @@ class Dialect(Protocol):
         ...
 
     def chunks(self, turn: ModelTurn, request: ModelRequest) -> Iterator[bytes]:
-        """The turn's parts as server-sent events, one per chunk."""
+        """Yield the turn's parts as server-sent events, one per chunk."""
         ...
 
     def ending(self, turn: ModelTurn, request: ModelRequest) -> bytes:
-        """The last events of an answer: finish reason and usage."""
+        """Return the last events of an answer: finish reason and usage."""
         ...
 
     def document(self, turn: ModelTurn, request: ModelRequest) -> bytes:
-        """The turn as one JSON document."""
+        """Return the turn as one JSON document."""
         ...
 
     def error(self, error: HttpError) -> bytes:
-        """The JSON body of an HTTP error."""
+        """Return the JSON body of an HTTP error."""
         ...
 
 

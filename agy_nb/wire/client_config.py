@@ -35,12 +35,12 @@ def _config(frame: Frame) -> Frame:
 
 
 def conversation_of(config: Frame) -> str:
-    """The conversation id that the client asked for, empty if it leaves it to the harness."""
+    """Return the conversation id that the client asked for; empty if the harness chooses."""
     return text_of(_config(config).get(CONVERSATION_ID))
 
 
 def paths_of(config: Frame) -> dict[str, str]:
-    """The folders that a configuration names, by what they are for.
+    """Return the folders that a configuration names, by what they are for.
 
     They differ from run to run and occur again in other frames.
     """
@@ -58,12 +58,12 @@ def paths_of(config: Frame) -> dict[str, str]:
 
 
 def workspaces_of(config: Frame) -> tuple[str, ...]:
-    """The folders that the agent works in."""
+    """Return the folders that the agent works in."""
     return tuple(path for name, path in paths_of(config).items() if name.startswith("workspace:"))
 
 
 def models_of(config: Frame) -> tuple[Frame, ...]:
-    """The models of a configuration."""
+    """Return the models of a configuration."""
     return tuple(objects_of(_config(config).get("models")))
 
 
@@ -108,12 +108,12 @@ def subagent_models_of(config: Frame) -> dict[str, str | None]:
 
 
 def rules_of(config: Frame) -> tuple[Frame, ...]:
-    """The policy rules of a configuration."""
+    """Return the policy rules of a configuration."""
     return tuple(objects_of(object_of(_config(config).get(POLICY_CONFIG)).get("rules")))
 
 
 def asks_a_person(config: Frame, request: Frame) -> bool:
-    """Whether a policy request is one for a person rather than for a predicate."""
+    """Return whether a policy request is one for a person rather than for a predicate."""
     rule_id = object_of(request.get(POLICY_REQUEST)).get(RULE_ID)
     return any(
         rule.get(RULE_ID) == rule_id and rule.get(DECISION) == ASK_USER for rule in rules_of(config)
@@ -121,7 +121,7 @@ def asks_a_person(config: Frame, request: Frame) -> bool:
 
 
 def denied_tool(config: Frame, label: str) -> str | None:
-    """The tool whose call a rule refused, by the harness's words; None where they do not say."""
+    """Return the tool that a rule refused, from the harness's words; None if unknown."""
     unmatched = UNMATCHED_TOOL.search(label)
     if unmatched is not None:
         return unmatched["tool"]

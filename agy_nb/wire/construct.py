@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def constructor_of(cls: Callable[P, T]) -> Callable[P, T]:
-    """A function that makes the same objects as a frozen data class with slots, in less time.
+    """Return a faster constructor of the objects of a frozen data class with slots.
 
     Args:
         cls: The class. All its fields are keyword-only.

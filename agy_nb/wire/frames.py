@@ -268,7 +268,7 @@ _STEP_FRAME = _ENVELOPE | {STEP}
 
 
 def kind_of(frame: Frame) -> str:
-    """The field that says what a frame is, e.g. `stepUpdate`; empty if there is none."""
+    """Return the field that names the kind of a frame, e.g. `stepUpdate`; empty without one."""
     for name in frame:
         if name not in _ENVELOPE:
             return name
@@ -276,7 +276,7 @@ def kind_of(frame: Frame) -> str:
 
 
 def key_of(frame: Frame) -> FrameKey:
-    """The key of a client's frame."""
+    """Return the key of a client's frame."""
     kind = kind_of(frame)
     body = frame.get(kind)
     if isinstance(body, dict):
@@ -288,7 +288,7 @@ def key_of(frame: Frame) -> FrameKey:
 
 
 def request_of(frame: Frame) -> FrameKey | None:
-    """The key of the answer that a frame of the harness asks for, None if it asks for nothing."""
+    """Return the key of the answer to a frame of the harness; None if it needs none."""
     kind = kind_of(frame)
     body = frame.get(kind)
     if not isinstance(body, dict):
@@ -308,7 +308,7 @@ def _step_of(body: Frame) -> str:
 
 
 def turn_ended(frame: Frame) -> bool:
-    """Whether the client may take a turn for over at this frame of the harness."""
+    """Return whether the client may treat a turn as over at this frame of the harness."""
     body = frame.get(TRAJECTORY_STATE)
     if not isinstance(body, dict) or body.get(PARENT_ID):
         return False
@@ -322,7 +322,7 @@ def given_id(frame: dict[str, Any]) -> str:
 
 
 def is_running_step(frame: Frame) -> bool:
-    """Whether a frame is nothing but an update of a running step of the agent itself.
+    """Return whether a frame is nothing but an update of a running step of the agent itself.
 
     Most frames are. They ask for nothing, end nothing and name no subagent.
     """

@@ -31,12 +31,12 @@ from agy_nb.wire.frames import (
 
 
 def text_of(value: Any) -> str:
-    """A text, empty where the value is not one."""
+    """Return a text, empty where the value is not one."""
     return value if isinstance(value, str) else ""
 
 
 def number_of(value: Any, default: int = 0) -> int:
-    """A whole number, which protobuf's JSON may write as text."""
+    """Return a whole number, which protobuf's JSON may write as text."""
     if isinstance(value, int):
         return int(value)
     # Python needs quadratic time for a text of many digits, and refuses one of thousands.
@@ -46,22 +46,22 @@ def number_of(value: Any, default: int = 0) -> int:
 
 
 def object_of(value: Any) -> Frame:
-    """An object, empty where the value is not one."""
+    """Return an object, empty where the value is not one."""
     return value if isinstance(value, dict) else {}
 
 
 def list_of(value: Any) -> list[Any]:
-    """A list, empty where the value is not one."""
+    """Return a list, empty where the value is not one."""
     return value if isinstance(value, list) else []
 
 
 def objects_of(value: Any) -> list[Frame]:
-    """The objects of a list."""
+    """Return the objects of a list."""
     return [item for item in list_of(value) if isinstance(item, dict)]
 
 
 def json_of(text: Any) -> Any:
-    """The value that a JSON text holds; the text itself where it is not JSON."""
+    """Return the value that a JSON text holds; the text itself where it is not JSON."""
     try:
         return json.loads(text) if isinstance(text, str) else text
     except (ValueError, RecursionError):
@@ -112,7 +112,7 @@ def dump_like(text: str, data: Any, changed: Any) -> str:
 
 
 def arguments_of(call: Frame) -> Frame:
-    """The arguments of a tool call, as an object."""
+    """Return the arguments of a tool call, as an object."""
     written = call.get(ARGUMENTS_JSON)
     found = json_of(written) if written else _unwrapped(call.get(ARGUMENTS))
     if isinstance(found, dict):
@@ -121,12 +121,12 @@ def arguments_of(call: Frame) -> Frame:
 
 
 def runs_tool(body: Frame) -> bool:
-    """Whether a step runs a tool of the harness."""
+    """Return whether a step runs a tool of the harness."""
     return MCP_TOOL in body or not BUILTIN_TOOLS.keys().isdisjoint(body)
 
 
 def builtin_of(body: Frame) -> tuple[str, Frame] | None:
-    """The built-in tool that a step runs and its arguments, None if it runs none.
+    """Return the built-in tool that a step runs and its arguments, None if it runs none.
 
     Names of arguments are those of the SDK (`file_path`), and paths are plain paths.
     """
@@ -142,7 +142,7 @@ def builtin_of(body: Frame) -> tuple[str, Frame] | None:
 
 
 def response_of(body: Frame) -> Any:
-    """The value that a host tool returned, as the model sees it."""
+    """Return the value that a host tool returned, as the model sees it."""
     written = body.get(RESPONSE_JSON)
     value = json_of(written) if written is not None else _unwrapped(body.get(RESPONSE))
     if isinstance(value, dict) and value.keys() == {"result"}:
@@ -155,7 +155,7 @@ def response_of(body: Frame) -> Any:
 
 
 def _unwrapped(value: Any) -> Any:
-    """A protobuf `Struct`, which the SDK's own `Struct` type writes as a list of fields."""
+    """Return the value of a protobuf `Struct`, which the SDK writes as a list of fields."""
     if not isinstance(value, dict):
         return value
     fields = value.get("fields")

@@ -66,7 +66,7 @@ def _dump(value: Any) -> str:
 
 
 def parse(message: str | bytes) -> Frame:
-    """A frame as JSON data; one that is not a JSON object is kept under `$text` or `$base64`."""
+    """Parse a frame; one that is not a JSON object is kept under `$text` or `$base64`."""
     try:
         data = _parse_json(message)
     except (ValueError, RecursionError):
@@ -75,7 +75,7 @@ def parse(message: str | bytes) -> Frame:
 
 
 def as_frame(data: Any, message: str | bytes) -> Frame:
-    """The frame of a message whose JSON data is known, None where it is not JSON."""
+    """Return the frame of a message with known JSON data, None if it is not JSON."""
     if isinstance(data, dict):
         return data
     if isinstance(message, str):

@@ -201,7 +201,7 @@ class WireReader:
         code: int | None = None,
         reason: str = "",
     ) -> list[Event]:
-        """The connection ended.
+        """Note the end of the connection.
 
         Args:
             by: Who closed it; `"unknown"` where a recording stops before the end.
@@ -242,7 +242,7 @@ class WireReader:
         return self._steps.longest
 
     def trajectory(self, trajectory_id: str) -> Trajectory:
-        """The trajectory that an id stands for, with the most that is known of it."""
+        """Return the trajectory that an id stands for, with the most that is known of it."""
         return self._connection.trajectory(trajectory_id).where
 
     # -- frames ------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ class OpenTrajectory:
     _before: dict[int, OpenStep] = field(default_factory=dict)
 
     def step(self, index: int) -> OpenStep | None:
-        """A step, begun when it is new; None for one that is long over."""
+        """Return a step; begin a new one. None for a step that ended long ago."""
         step = self.steps.get(index)
         if step is None:
             step = self._before.pop(index, None)
@@ -122,7 +122,7 @@ class Connection:
     questions: dict[str, Question] = field(default_factory=dict)
 
     def trajectory(self, trajectory_id: str, parent_id: str = "", depth: int = 0) -> OpenTrajectory:
-        """A trajectory, made when it is new; a parent that comes later is filled in."""
+        """Return a trajectory; begin a new one. A parent that comes later is filled in."""
         known = self.trajectories.get(trajectory_id)
         if known is None:
             where = self._where(trajectory_id, parent_id, depth)

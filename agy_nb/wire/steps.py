@@ -83,7 +83,7 @@ class StepReader:
         self.failures = 0
 
     def read(self, body: Frame, at: float) -> list[Event]:
-        """The events of one step update."""
+        """Return the events of one step update."""
         # Most frames are one more piece of a text that streams already. They take this short way:
         # every name is a global here, and nothing is looked at that such a frame does not change.
         delta = body.get(TEXT_DELTA)
@@ -183,7 +183,7 @@ class StepReader:
     def _output(
         self, body: Frame, step: OpenStep, trajectory: OpenTrajectory, state: str, at: float
     ) -> list[Event]:
-        """The pieces of text and thoughts that an update of the model's step adds."""
+        """Return the pieces of text and thoughts that an update of the model's step adds."""
         found: list[Event] = []
         over = state in _OVER
         if THINKING_DELTA in body or f.THINKING in body:
@@ -236,7 +236,7 @@ class StepReader:
 
 
 def _words(body: Frame) -> tuple[str, str, str]:
-    """The state, source and target of a step, in the words of events."""
+    """Return the state, source and target of a step, in the words of events."""
     state, source, target = body.get(STATE), body.get(SOURCE), body.get(TARGET)
     try:
         return _WORDS[state, source, target]

@@ -32,7 +32,7 @@ class UsageReader:
         self._connection = connection
 
     def read(self, body: Frame, at: float) -> Iterator[Event]:
-        """One event for each trajectory that was metered since the last reading."""
+        """Yield one event per trajectory that was metered since the last reading."""
         total = object_of(body.get("total"))
         entries = objects_of(body.get("agents"))
         session = self.reading(total, at)
@@ -69,7 +69,7 @@ class UsageReader:
                 )
 
     def reading(self, usage: Frame, at: float) -> TokenUsage:
-        """A reading of a counter. A count that cannot be one is unknown, and a problem."""
+        """Read a counter. An impossible count is unknown, and a problem."""
         count, get, details = self._count, usage.get, self._details
         answer = count(get(f.ANSWER_COUNT), f.ANSWER_COUNT, at)
         thoughts = count(get(f.THOUGHTS_COUNT), f.THOUGHTS_COUNT, at)
@@ -119,7 +119,7 @@ class UsageReader:
 
 
 def _since(reading: TokenUsage, before: TokenUsage) -> TokenUsage:
-    """The tokens between two readings; a count that is missing from the later one is unknown."""
+    """Return the tokens between two readings; a count missing from the later is unknown."""
 
     def less(now: int | None, then: int | None) -> int | None:
         return None if now is None else max(0, now - (then or 0))

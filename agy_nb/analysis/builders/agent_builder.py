@@ -72,7 +72,7 @@ class AgentBuilder(StepBuilder):
         prompt: str | None = None,
         kind: str = "prompt",
     ) -> OpenTurnRow:
-        """A prompt was sent; a turn that still runs is left as it is."""
+        """Begin a turn whose prompt was sent; a turn that still runs is left as it is."""
         if self.turn is not None:
             self.turn.sync(self._columns)
         for thread in self.threads.values():
@@ -108,7 +108,7 @@ class AgentBuilder(StepBuilder):
         return self.turn
 
     def prompted(self, prompt: str | None, kind: str) -> None:
-        """The prompt of the turn that runs reached the harness; its text may be known already."""
+        """Note that the running turn's prompt reached the harness; its text may be known."""
         turn = self.turn
         if turn is None:
             return
@@ -120,14 +120,14 @@ class AgentBuilder(StepBuilder):
                 turn.message = self._message("user", turn.started, len(prompt), prompt)
 
     def opened(self, at: float | None, conversation_id: str | None, *, resumed: bool) -> None:
-        """The harness opened a conversation: the agent's first, or once more after a failure."""
+        """Note that the harness opened a conversation, at first or again after a failure."""
         if self._opened_at is None:
             self._opened_at = at
             self.about(created_at=at, resumed=resumed)
         self.about(conversation_id=conversation_id, state="running", closed_at=None)
 
     def started(self, at: float | None) -> None:
-        """The turn that was queued has begun."""
+        """Note that the queued turn has begun."""
         if self.turn is not None:
             self.turn.started = at
             self.turn_asks(at)
@@ -179,7 +179,7 @@ class AgentBuilder(StepBuilder):
         error_type: str | None = None,
         http_code: int | None = None,
     ) -> None:
-        """The turn is over."""
+        """End the turn."""
         turn = self.turn
         if turn is None:
             return
@@ -199,7 +199,7 @@ class AgentBuilder(StepBuilder):
     def thread(
         self, thread_id: str, at: float | None, parent: str | None = None, depth: int | None = None
     ) -> OpenTrajectoryRow:
-        """A trajectory, begun when it is new; an empty id is that of the agent's own."""
+        """Return a trajectory; begin a new one. An empty id is that of the agent's own."""
         thread = self.threads.get(thread_id)
         if thread is None:
             parent = parent or None

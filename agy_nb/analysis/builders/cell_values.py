@@ -17,7 +17,7 @@ _DEEPEST = 20
 
 
 def json_length(value: Any) -> int | None:
-    """Characters of a value as JSON, None where it is too big to be written out for that."""
+    """Return the length of a value as JSON; None if it is too big to write out."""
     if _size(value, 100_000) > 100_000:  # noqa: PLR2004
         return None
     try:
@@ -34,7 +34,7 @@ def brief(value: Any) -> Any:
 
 
 def shown(value: Any, scrub: Callable[[str], str]) -> str | None:
-    """A cell for arguments.
+    """Return a cell for arguments.
 
     Args:
         value: What `brief` gave: an object, or JSON text.

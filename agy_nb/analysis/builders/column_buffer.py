@@ -17,7 +17,7 @@ _BLOCK = 256
 
 @cache
 def _writer_of(names: tuple[str, ...]) -> Callable[..., Callable[..., None]]:
-    """A function that makes a writer of some columns; one with a loop takes three times as long."""
+    """Return a maker of writers of some columns; a loop would take three times as long."""
     values, columns = ", ".join(names), ", ".join(f"to_{name}" for name in names)
     lines = "".join(f"   to_{name}[index] = {name}\n" for name in names)
     made: dict[str, Any] = {}
@@ -76,7 +76,7 @@ class Rows:
         return self.dropped + index
 
     def add(self, row: Mapping[str, Any]) -> int:
-        """Append a row; columns that it does not name are unknown. Gives its number."""
+        """Append a row; columns that it does not name are unknown. Return its number."""
         number = self.begin()
         self.put(number, row)
         return number
@@ -90,7 +90,7 @@ class Rows:
                 columns[name][index] = value
 
     def writer(self, *names: str) -> Callable[..., None]:
-        """A function that changes the same columns of one row after the other, fast.
+        """Return a fast function that changes the same columns of one row after the other.
 
         It takes the number of the row and a value for each name. Of a row that was dropped, it
         changes nothing.
@@ -99,11 +99,11 @@ class Rows:
 
     @property
     def end(self) -> int:
-        """Number of the next row."""
+        """The number of the next row."""
         return self.dropped + self._length
 
     def tail(self, row: int) -> list[dict[str, Any]]:
-        """Copies of the rows from a number on."""
+        """Return copies of the rows from a number on."""
         places = range(max(0, row - self.dropped), self._length)
         columns = self._columns
         return [{name: values[place] for name, values in columns.items()} for place in places]
@@ -116,7 +116,7 @@ class Rows:
         self._length = self._room = length
 
     def drop(self, count: int) -> None:
-        """Take the oldest rows off."""
+        """Drop the oldest rows."""
         for values in self._columns.values():
             del values[:count]
         self.dropped += count

@@ -1,4 +1,4 @@
-"""From columns to DataFrames, with the types of the schema.
+"""Turn columns into DataFrames, with the types of the schema.
 
 Rule 1: a type comes from the schema, never from the data.
 Rule 2: pandas is imported on first use.
@@ -23,7 +23,7 @@ _FIRST, _LAST = -62_135_596_800, 253_402_300_800
 
 
 def frame(table: Table, data: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
-    """A DataFrame of one table's columns.
+    """Return a DataFrame of one table's columns.
 
     Args:
         table: Which table.
@@ -55,7 +55,7 @@ def _shown(arguments: Sequence[Any]) -> list[str | None]:
 
 
 def build(columns: Iterable[Column], data: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
-    """A DataFrame of any columns."""
+    """Return a DataFrame of any columns."""
     import pandas as pd
 
     arrays: dict[str, Any] = {column.name: array(column, data[column.name]) for column in columns}
@@ -63,13 +63,13 @@ def build(columns: Iterable[Column], data: Mapping[str, Sequence[Any]]) -> pd.Da
 
 
 def empty(name: str) -> pd.DataFrame:
-    """A table without rows, with the types of a full one."""
+    """Return a table without rows, with the types of a full one."""
     table = TABLES[name]
     return frame(table, dict.fromkeys(table.names, ()))
 
 
 def dtype(column: Column) -> Any:
-    """The pandas type of a column."""
+    """Return the pandas type of a column."""
     import pandas as pd
 
     from agy_nb.analysis.schema import DTYPES
@@ -80,7 +80,7 @@ def dtype(column: Column) -> Any:
 
 
 def array(column: Column, values: Sequence[Any]) -> Any:
-    """The values of a column as a pandas array."""
+    """Return the values of a column as a pandas array."""
     return _BUILDERS[column.kind](column, values)
 
 

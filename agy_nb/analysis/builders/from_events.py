@@ -89,7 +89,7 @@ class EventTables:
         at: float | None = None,
         kind: e.TurnKind = "prompt",
     ) -> None:
-        """The events that follow are those of a turn."""
+        """Take the events that follow as those of a turn."""
         self._forget_turn(at)
         self._agent.begin_turn(at, turn_id=turn_id, prompt=prompt, kind=kind)
 
@@ -180,7 +180,7 @@ class EventTables:
         self._agent.session.problem(event.problem, detail=event.detail)
 
     def _unknown_frame(self, event: e.UnknownFrame, _at: float | None) -> None:
-        """One problem for each kind of frame, however many there are."""
+        """Add one problem per kind of unknown frame, however many there are."""
         kind = kind_of(event.frame)[:_KIND_CHARS]
         if kind not in self._unknown and len(self._unknown) < _MOST_KINDS:
             self._unknown.add(kind)
@@ -239,7 +239,7 @@ class EventTables:
     # -- steps -------------------------------------------------------------------------------
 
     def _find(self, event: e.Text | e.Thought | e.Step, at: float | None) -> OpenStepRow | None:
-        """The step of an event, which is most often that of the event before."""
+        """Return the step of an event, most often that of the event before."""
         where, step = event.trajectory, self._open
         if step is not None and step.index == event.step_index and where is self._where_open:
             step.updates += 1
@@ -400,12 +400,12 @@ class EventTables:
 
 
 def _same_failure(step: ErrorInfo, turn: ErrorInfo) -> bool:
-    """Whether a turn ended by the failure of its last step; their words differ."""
+    """Return whether a turn ended by the failure of its last step; their words differ."""
     return (step.type, step.http_code) == (turn.type, turn.http_code)
 
 
 def prompt_text(prompt: Any) -> str | None:
-    """The text of a prompt; other parts of it have none."""
+    """Return the text of a prompt; other parts of it have none."""
     if prompt is None:
         return None
     return "".join(getattr(part, "text", "") for part in prompt)

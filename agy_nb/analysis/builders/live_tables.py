@@ -92,7 +92,7 @@ class LiveTables:
     def agent_started(
         self, agent_id: int, config: Any, labels: Mapping[str, str] = MappingProxyType({})
     ) -> None:
-        """An agent runs."""
+        """Note that an agent has started."""
         models = models_of_config(config)
         resumed = conversation_of_config(config)
         about = {
@@ -126,7 +126,7 @@ class LiveTables:
         self._open.pop(agent_id, None)
 
     def event(self, agent_id: int, response: LiveTurn | None, event: e.Event) -> None:
-        """Something happened in a turn, or between turns."""
+        """Record an event of a turn, or one between turns."""
         if response is None:
             if isinstance(event, e.SessionConfigured) and event.model is not None:
                 self._models[agent_id] = models_of_event(event)
@@ -190,7 +190,7 @@ class LiveTables:
     def _queued_turn(
         self, agent_id: int, event: e.Event, about: tuple[int, Prompt, e.TurnKind]
     ) -> None:
-        """A turn that waited behind the one that runs was ended before it ran."""
+        """Record a queued turn that ended before it ran."""
         turn_id, prompt, kind = about
         if isinstance(event, e.Error):
             self._side_errors[turn_id] = event.error.type
@@ -205,7 +205,7 @@ class LiveTables:
             )
 
     def command(self, command: Command, queued_at: float, error: BaseException | None) -> None:
-        """A command was answered, or failed."""
+        """Record a command that was answered or failed."""
         at = _now()
         status = "ok" if error is None else "error"
         if isinstance(error, AgyTimeoutError):
@@ -274,13 +274,13 @@ class LiveTables:
         return self._models.get(agent_id, ConfiguredModels()).model
 
     def pricing(self, agent_id: int) -> TurnPricing:
-        """How the turns of an agent are priced, as in the tables."""
+        """Return the prices of an agent's turns, as in the tables."""
         return TurnPricing(self._prices, self._models.get(agent_id, ConfiguredModels()))
 
     # -- asked by the user -------------------------------------------------------------------
 
     def tables(self, agent_id: int | None = None) -> Tables:
-        """The tables of an agent, or of all."""
+        """Return the tables of an agent, or of all."""
 
         def build(name: str, data: Mapping[str, list[Any]]) -> pd.DataFrame:
             table = frame(TABLES[name], data)

@@ -59,7 +59,7 @@ class OpenTurnRow:
         self.prompted: bool = False  # whether its prompt has reached the harness
 
     def again(self) -> None:
-        """The prompt is sent once more."""
+        """Note that the prompt is sent once more."""
         self.prompted = False
 
     def end(
@@ -239,7 +239,7 @@ class OpenTrajectoryRow:
         self._before: dict[int, OpenStepRow] = {}
 
     def find(self, index: int) -> OpenStepRow | None:
-        """A step that is kept."""
+        """Return a step that is kept."""
         step = self.steps.get(index)
         if step is None and self._before:
             step = self._before.pop(index, None)
@@ -248,7 +248,7 @@ class OpenTrajectoryRow:
         return step
 
     def open_steps(self) -> list[OpenStepRow]:
-        """The steps that are kept."""
+        """Return the steps that are kept."""
         return [*self._before.values(), *self.steps.values()]
 
     def next_turn(self) -> Iterable[OpenStepRow]:
@@ -267,7 +267,7 @@ class OpenTrajectoryRow:
             self.unread_results = []
 
     def metered(self) -> list[str]:
-        """The tool calls, by key, whose results the call that was just metered has read.
+        """Return the keys of tool calls whose results the call that was just metered has read.
 
         A call may be metered after the tools that it asked for have begun; so tools that nothing
         was said after wait for the next one.

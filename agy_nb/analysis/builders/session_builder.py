@@ -63,7 +63,7 @@ class SessionBuilder:
         self._row = columns["sessions"].add({"session_id": session_id, **about})
 
     def number(self, table: str) -> int:
-        """The next number in a table of this session, from 0."""
+        """Return the next number in a table of this session, from 0."""
         number = self._numbers.get(table, 0)
         self._numbers[table] = number + 1
         return number
@@ -85,7 +85,7 @@ class SessionBuilder:
             self.tree.forget(agent_id)
 
     def seen(self, at: float | None) -> None:
-        """Something was seen at a moment."""
+        """Note that something was seen at a moment."""
         if at is None:
             return
         if self.first is None or self.last is None:
@@ -98,7 +98,7 @@ class SessionBuilder:
     def problem(
         self, problem: str, *, detail: str = "", path: str | None = None, line: int | None = None
     ) -> int:
-        """Something cannot be read or does not add up; gives its row."""
+        """Add a problem: unreadable or inconsistent data. Return its row."""
         return self.columns["problems"].add(
             {
                 "session_id": self.session_id,
@@ -111,7 +111,7 @@ class SessionBuilder:
         )
 
     def command(self, **values: Any) -> None:
-        """A command of the protocol was answered."""
+        """Record a command of the protocol that was answered."""
         self.columns["commands"].add(
             {"session_id": self.session_id, "command_index": self.number("commands"), **values}
         )
@@ -121,7 +121,7 @@ class SessionBuilder:
         self.columns["sessions"].put(self._row, values)
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        """The rows of this session in a table; only while no other session adds rows."""
+        """Return the rows of this session in a table; only while no other session adds rows."""
         return self.columns[table].tail(self._first_rows[table])
 
     def update(self, table: str, place: int, values: Mapping[str, Any]) -> None:

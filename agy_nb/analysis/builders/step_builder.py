@@ -27,7 +27,7 @@ class StepBuilder(CallBuilder):
         self._write_message = self._messages.writer(*_MESSAGE)
 
     def step(self, thread: OpenTrajectoryRow, index: int, at: float | None) -> OpenStepRow | None:
-        """A step, begun when it is new; None for one that is long over."""
+        """Return a step; begin a new one. None for a step that ended long ago."""
         step = thread.steps.get(index) or thread.find(index)
         if step is None:
             if index <= thread.closed:
@@ -62,7 +62,7 @@ class StepBuilder(CallBuilder):
             self.failed(thread, step.last, code, words)
 
     def text(self, step: OpenStepRow, at: float | None, text: str) -> None:
-        """A piece of the model's text."""
+        """Add a piece of the model's text."""
         turn, thread, session, chars = self.turn, step.thread, self.session, len(text)
         if not thread.streaming:
             self.answers(thread, at)
@@ -80,7 +80,7 @@ class StepBuilder(CallBuilder):
             self._chunk(step, at, "text", chars)
 
     def thought(self, step: OpenStepRow, at: float | None, text: str) -> None:
-        """A piece of the model's thoughts."""
+        """Add a piece of the model's thoughts."""
         if not step.thread.streaming:
             self.answers(step.thread, at)
         step.thread.answering()
@@ -106,7 +106,7 @@ class StepBuilder(CallBuilder):
         thread.piece_at = at
 
     def said(self, step: OpenStepRow, at: float | None, role: str, text: str) -> None:
-        """A piece of a message of a step."""
+        """Add a piece of a step's message."""
         chars = len(text)
         if step.message is None:
             step.message = self._message(role, at, chars, text, step.thread.id, step.index)

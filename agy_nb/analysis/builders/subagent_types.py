@@ -1,4 +1,4 @@
-"""Which subagent a trajectory is, and therefore its model.
+"""Find out which subagent a trajectory is, and therefore its model.
 
 The harness reports the start of a subagent without its type. The arguments of `invoke_subagent`
 have the type and the prompt of each subagent, if the call needed approval or if its HTTP response

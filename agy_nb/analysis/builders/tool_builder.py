@@ -25,17 +25,17 @@ class RowSink(Protocol):
     n_metered: int
 
     def number(self, table: str) -> int:
-        """The next number in a table of this session, from 0."""
+        """Return the next number in a table of this session, from 0."""
         ...
 
     def seen(self, at: float | None) -> None:
-        """Something was seen at a moment."""
+        """Note that something was seen at a moment."""
         ...
 
     def problem(
         self, problem: str, *, detail: str = "", path: str | None = None, line: int | None = None
     ) -> int:
-        """Something cannot be read or does not add up; gives its row."""
+        """Add a problem: unreadable or inconsistent data. Return its row."""
         ...
 
 
@@ -114,7 +114,7 @@ class ToolBuilder(ABC):
         args: Any = None,
         index: int | None = None,
     ) -> None:
-        """A tool is called; a call that is known begins again, e.g. when it is let through."""
+        """Note a tool call; a known call begins again, e.g. when it is allowed."""
         tools = self._columns["tool_calls"]
         known = self._tools.get(key)
         if known is not None:
@@ -160,7 +160,7 @@ class ToolBuilder(ABC):
         return self._rows_before.get(key) if row is None else row
 
     def tool_step(self, thread: OpenTrajectoryRow, key: str, index: int) -> None:
-        """A step runs a tool call.
+        """Note that a step runs a tool call.
 
         The step of a host tool comes before the model call that asked for it is metered, the call
         itself maybe after that. So the step says which model call asked for the tool.
@@ -185,7 +185,7 @@ class ToolBuilder(ABC):
         thread.open_calls.add(key)
 
     def read_by(self, key: str, call_index: int) -> None:
-        """A model call has read the result of a tool call."""
+        """Note that a model call has read the result of a tool call."""
         row = self._row_of(key)
         if row is not None and row >= 0:
             self._columns["tool_calls"].put(row, {"read_by_call": call_index})
@@ -207,13 +207,13 @@ class ToolBuilder(ABC):
         """Note that the model reads the result of a tool next."""
 
     def running_tools(self) -> list[tuple[str, str]]:
-        """The trajectories and names of the tools that run."""
+        """Return the trajectories and names of the tools that run."""
         return [(tool.thread.id, tool.name) for tool in self._tools.values()]
 
     def tool_ended(
         self, key: str, at: float | None, status: str, *, cut: bool = False, **values: Any
     ) -> bool:
-        """A tool has answered, or was cut off with its turn.
+        """Note that a tool has answered, or was cut off with its turn.
 
         Returns:
             Whether the call was known and open.
@@ -234,18 +234,18 @@ class ToolBuilder(ABC):
         return True
 
     def has_tool(self, key: str) -> bool:
-        """Whether a tool call is open."""
+        """Return whether a tool call is open."""
         return key in self._tools
 
     def cut_tools(self, at: float | None) -> None:
-        """The turn was cancelled: what still ran is cut off."""
+        """Cut off the tools that still run when their turn is cancelled."""
         for key in tuple(self._tools):
             self.tool_ended(key, at, "cancelled", cut=True)
 
     # -- approvals and errors ----------------------------------------------------------------
 
     def asked(self, approval_id: str, thread_id: str, at: float | None, **values: Any) -> None:
-        """A decision or an answer is asked for."""
+        """Note a request for a decision or an answer."""
         row = self._columns["approvals"].add(
             {
                 **self._ids,
@@ -292,6 +292,6 @@ class ToolBuilder(ABC):
         )
 
     def fatal(self, row: int | None) -> None:
-        """An error ended the turn."""
+        """Note that an error ended the turn."""
         if row is not None:
             self._columns["errors"].put(row, {"fatal": True})

@@ -69,7 +69,7 @@ def finish_parquet(folder: Path) -> Iterator[None]:
 
 
 def _written_before(folder: Path) -> list[Path]:
-    """The files that an earlier call wrote.
+    """Return the files that an earlier call wrote.
 
     Raises:
         InvalidInputError: Something else is where a data set goes.
@@ -89,7 +89,7 @@ def _written_before(folder: Path) -> list[Path]:
 
 
 def write_parquet(name: str, table: Any, place: Path, *, part: int = 0) -> None:
-    """A part of a data set; parts of other numbers stay.
+    """Write a part of a data set; parts of other numbers stay.
 
     Args:
         name: Which table.
@@ -139,7 +139,7 @@ def csv(table: pd.DataFrame) -> str:
 
 
 def plain(table: pd.DataFrame, *, defuse: bool = False) -> pd.DataFrame:
-    """A table with durations as seconds, for formats that have none.
+    """Return a table with durations as seconds, for formats that have none.
 
     Args:
         table: Any table.

@@ -91,7 +91,7 @@ class _Shared:
         return SpanContext(trace_id, span_id, is_remote=False, trace_flags=self._flags)
 
     def convert(self, span: Span) -> ReadableSpan:
-        """A span as OpenTelemetry has them."""
+        """Convert a span to that of OpenTelemetry."""
         from opentelemetry.sdk.trace import Event, ReadableSpan
         from opentelemetry.trace import Status, StatusCode
 

@@ -91,7 +91,7 @@ class Span:
 
 
 def spans_of(source: Source, *, arguments: bool = False) -> Iterator[Span]:
-    """The spans of every turn that is over and whose times are known, turn by turn.
+    """Yield the spans of each turn that is over and whose times are known, turn by turn.
 
     Args:
         source: Tables.
@@ -166,7 +166,7 @@ class _Turn:
         self._look(threads)
 
     def _look(self, threads: Mapping[str, Row]) -> None:
-        """Which subagents did something in this turn, and when; what each model call had read."""
+        """Find the subagents of this turn with their times, and what each model call had read."""
         for rows in self._below.values():
             for row in rows:
                 name = row.get("trajectory_id", "")
@@ -184,7 +184,7 @@ class _Turn:
         return [thread["started_at"]] if mine else []
 
     def spans(self) -> Iterator[Span]:
-        """All of them, those that others are part of first."""
+        """Yield all spans, parents first."""
         yield self._of_turn()
         for name in self._subagents:
             yield self._of_subagent(name)
@@ -200,7 +200,7 @@ class _Turn:
         return _id(64, *self._key, *what)
 
     def _thread(self, name: str | None) -> int:
-        """The span of a trajectory in this turn."""
+        """Return the span of a trajectory in this turn."""
         return self._span_id("thread", name) if name in self._subagents else self._root
 
     def _about(self, operation: str, **more: Value | None) -> dict[str, Value]:
@@ -286,7 +286,7 @@ class _Turn:
         )  # fmt: skip
 
     def _of_call(self, row: Row, before: dict[str, int]) -> Span:
-        """A model call: it began when the one before was over and the tools had answered."""
+        """Return the span of a model call: it began after the previous call and its tools."""
         thread = row.get("trajectory_id", "")
         at: int = row["at"] if "at" in row else self._turn["ended_at"]
         times = self._times.get(thread) or [self._turn["started_at"]]

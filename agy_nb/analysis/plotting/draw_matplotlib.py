@@ -37,7 +37,7 @@ _SMALLEST = 4.0
 
 
 def axes(chart: Chart, ax: Axes | None = None, figsize: tuple[float, float] | None = None) -> Axes:
-    """A chart on axes.
+    """Draw a chart on axes.
 
     Args:
         chart: What to draw.

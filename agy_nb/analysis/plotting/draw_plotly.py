@@ -17,7 +17,7 @@ _PATTERNS = {"": "", "/": "/", "\\": "\\", ".": ".", "x": "x", "-": "-"}
 
 
 def figure(chart: Chart, figsize: tuple[float, float] | None = None) -> Any:
-    """A chart as a figure.
+    """Draw a chart as a figure.
 
     Args:
         chart: What to draw.

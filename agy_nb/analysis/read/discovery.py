@@ -1,4 +1,4 @@
-"""Where recordings are: from a path, a pattern or a list of these to what can be read.
+"""Find recordings: from a path, a pattern or a list of these.
 
 Rule 1: a recording that is named twice is read once; of two forms, the fuller one is read.
 Rule 2: a place without a recording is a problem, never silence.
@@ -136,7 +136,7 @@ def _paths(where: Any, problems: list[SearchProblem]) -> Iterator[tuple[Path, Pa
 
 
 def is_conversation(path: Path) -> bool:
-    """Whether a file is one that the harness keeps of a conversation."""
+    """Return whether the harness keeps a conversation in a file."""
     return path.name in TRANSCRIPTS or _names_a_database(path.name)
 
 
@@ -154,7 +154,7 @@ def _is_recording(path: Path) -> bool:
 
 
 def _belongs_to_recording(path: Path) -> bool:
-    """Whether a file is one of those that a recording is kept in, as patterns find them."""
+    """Return whether a file found by a pattern belongs to a recording."""
     other = path.name.endswith(".jsonl") and path.name != "wire.jsonl"
     return not other and not is_conversation(path) and _is_recording(path.parent)
 

@@ -46,7 +46,7 @@ def read_file(
     columns: Columns | None = None,
     model_requests: bool = True,
 ) -> Columns:
-    """The columns of one recording.
+    """Read the columns of one recording.
 
     Args:
         path: A cassette's folder, its `wire.jsonl`, or a file that the harness keeps of a

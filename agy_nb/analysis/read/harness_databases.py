@@ -21,7 +21,7 @@ _DONE = 3
 
 
 def is_conversation(name: str) -> bool:
-    """Whether a file is called as the harness calls its conversations."""
+    """Return whether a file has the name of a conversation of the harness."""
     return _NAME.fullmatch(name) is not None
 
 

@@ -47,7 +47,7 @@ _CODES = {429: "QuotaExceededError"}
 
 
 def belongs_to_another(path: Path) -> bool:
-    """Whether a transcript is that of a subagent whose agent has one, too."""
+    """Return whether a transcript is that of a subagent whose agent has one, too."""
     try:
         with path.open(encoding="utf-8") as file:
             first = json.loads(file.readline())
@@ -58,12 +58,12 @@ def belongs_to_another(path: Path) -> bool:
 
 
 def conversation_of(path: Path) -> str:
-    """The id of a transcript's conversation: the name of its folder below `brain`."""
+    """Return the id of a transcript's conversation: the name of its folder below `brain`."""
     return path.absolute().parents[2].name
 
 
 def _transcript(path: Path, conversation: str) -> Path | None:
-    """The transcript of another conversation of the same harness."""
+    """Return the transcript of another conversation of the same harness."""
     folder = path.absolute().parents[3] / conversation / ".system_generated" / "logs"
     return next((folder / name for name in NAMES if (folder / name).is_file()), None)
 
@@ -95,7 +95,7 @@ class _Reader:
         self.lines = 0
 
     def read(self, path: Path, name: str, parent: str | None, depth: int) -> None:
-        """The steps of one conversation, in order."""
+        """Read the steps of one conversation, in order."""
         self._seen.add(name)
         calls: deque[Line] = deque()
         for index, line in self._steps(path).items():
@@ -216,7 +216,7 @@ class _Reader:
     def _tool(
         self, thread: OpenTrajectoryRow, call: Line, index: int | None, line: Line | None
     ) -> None:
-        """A call of a tool, with the step that has its result, None where there is none."""
+        """Read a tool call, with the step that has its result, None if there is none."""
         agent, name = self._agent, str(call.get("name"))
         content = "" if line is None else str(line["content"])
         span = _SPAN.match(content)

@@ -1,4 +1,4 @@
-"""Which recorded answer fits a request of the harness.
+"""Choose the recorded answer to a request of the harness.
 
 A live model asks in its own order, and not always for the same. The recorded answer to the same
 request is taken first, then one to a request of its kind; each once, as long as there are some.
@@ -48,7 +48,7 @@ class AnswerPool:
                 self._recorded.setdefault(key.kind, []).append(recorded)
 
     def to(self, request: Frame) -> Frame | None:
-        """The answer to a request, addressed to it; None if nothing like it was recorded.
+        """Return the answer to a request, addressed to it; None if nothing like it was recorded.
 
         Args:
             request: A frame of the harness that asks for something.

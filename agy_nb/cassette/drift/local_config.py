@@ -73,7 +73,7 @@ class LiveModel:
         return cls(base_url.rstrip("/"), key or "no-key")
 
     def into(self, config: Frame) -> Frame:
-        """A configuration as the harness is to get it: the key goes to no recorded address.
+        """Return a configuration for the harness: the key goes to no recorded address.
 
         Raises:
             UnknownAddressError: A model of the recording is at an address that the user did not
@@ -87,7 +87,7 @@ class LiveModel:
         return changed
 
     def _endpoint(self, name: str, recorded: Any) -> dict[str, Any]:
-        """An endpoint with the address that the user gave, or the public one, and their key."""
+        """Return an endpoint with the user's address and key, or the public address."""
         recorded = object_of(recorded)
         address = recorded.get(BASE_URL) or ""
         if name not in _REDIRECTED or not (self.base_url or name == GEMINI_ENDPOINT):
@@ -148,7 +148,7 @@ class Workspaces:
             self._here |= {there: Path(here) for there, here in pairs}
 
     def into(self, config: Frame) -> Frame:
-        """A configuration with folders of this machine."""
+        """Return a configuration with folders of this machine."""
         here = PathMap({old: str(new) for old, new in self._here.items()})
         changed: Frame = here.value(config)
         return changed
@@ -166,13 +166,13 @@ class Conversations:
             self._live[recorded] = live
 
     def into(self, config: Frame) -> Frame:
-        """A configuration that resumes the live conversation."""
+        """Return a configuration that resumes the live conversation."""
         live = self._live.get(conversation_of(config))
         return config if live is None else {CONFIG: config[CONFIG] | {CONVERSATION_ID: live}}
 
 
 def _common(paths: list[str]) -> str:
-    """The folder that all lie in; the parent where they are one."""
+    """Return the common folder of all; the parent if there is only one."""
     if not paths:
         return "/"
     try:

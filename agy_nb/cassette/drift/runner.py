@@ -202,7 +202,7 @@ class HarnessRun:
             raise
 
     async def _talk(self, session: RecordedSession, ws: WebSocket) -> bool:
-        """Tells whether the harness said anything."""
+        """Return whether the harness sent anything."""
         from websockets.exceptions import ConnectionClosed
 
         script = ClientReplayer(session)

@@ -53,7 +53,7 @@ class Restricted:
 
 
 def restricted(config: Frame) -> Restricted:
-    """A recorded configuration without what needs trust.
+    """Return a recorded configuration without what needs trust.
 
     Args:
         config: The frame that opened the recorded session.
@@ -68,7 +68,7 @@ def restricted(config: Frame) -> Restricted:
 
 
 def harness_environ(environ: Mapping[str, str], *, trust: bool) -> dict[str, str]:
-    """The environment of the harness of a rerun, and of the processes that it starts.
+    """Return the environment of the harness of a rerun, and of the processes that it starts.
 
     The model's key is never there: it goes to the model's address with the configuration.
 
@@ -87,7 +87,7 @@ def _allowing(tool: str) -> dict[str, Any]:
 
 
 def _rules_of_host_tools(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The recorded rules, as far as they are about tools that a rerun does not run."""
+    """Yield the recorded rules about tools that a rerun does not run."""
     tools = [str(tool.get("name", "")) for tool in objects_of(body.get("tools"))]
     policies = object_of(body.get(f.POLICY_CONFIG))
     rules = [rule for rule in objects_of(policies.get("rules")) if not rule.get(f.SERVER_NAME)]
@@ -124,7 +124,7 @@ def _refusals(body: dict[str, Any]) -> Iterator[str]:
 
 
 def _allows_more(rule: dict[str, Any], body: dict[str, Any]) -> bool:
-    """Whether a rule may allow a tool that is not a host tool."""
+    """Return whether a rule may allow a tool that is not a host tool."""
     if rule.get(f.DECISION) == f.RULE_DENY:
         return False
     tools = {tool.get("name") for tool in objects_of(body.get("tools"))}

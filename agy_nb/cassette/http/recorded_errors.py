@@ -60,7 +60,7 @@ def response_of(error: Exception, text: Callable[[str], str]) -> dict[str, Any] 
 
 
 def error_of(response: dict[str, Any]) -> Exception | None:
-    """Return the error that a response of vcrpy's format stands for, None for a real response."""
+    """Return the error that a response in vcrpy's format represents; None for a real response."""
     if ERROR not in response:
         return None
     stored = object_of(response[ERROR])

@@ -95,7 +95,7 @@ class Comparer:
         self._strict = Comparer(match_on=names, normalize=normalize) if self._ignore else self
 
     def compares(self, kind: str) -> bool:
-        """Whether frames of that kind are compared at all."""
+        """Return whether frames of that kind are compared at all."""
         matcher = _MATCHER_OF.get(kind)
         return matcher is None or matcher in self._match_on
 
@@ -104,7 +104,7 @@ class Comparer:
         return self._walk(expected, actual, "")
 
     def first(self, expected: Any, actual: Any) -> Difference | None:
-        """The first place where they differ, None if they mean the same."""
+        """Return the first place where they differ, None if they mean the same."""
         return None if expected == actual else next(self.differences(expected, actual), None)
 
     def _ignored(self, path: str) -> bool:

@@ -49,7 +49,7 @@ class JsonPath:
         )
 
     def replace(self, value: Any, replacement: Any) -> tuple[Any, int]:
-        """A copy with every place that the path names replaced, and how many there were."""
+        """Return a copy with each place of the path replaced, and the number of places."""
         found = len(self._path.find(value))
         if found:
             value = self._path.update(copy.deepcopy(value), replacement)

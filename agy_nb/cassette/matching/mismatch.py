@@ -94,7 +94,7 @@ class Reporter:
         *,
         raised: str = "",
     ) -> CassetteMismatchError:
-        """The right kind of frame came, with other contents.
+        """Return the error for a frame of the right kind with other contents.
 
         Args:
             turn: Of the session, from 1.
@@ -134,7 +134,7 @@ class Reporter:
         recorded_in: int | None = None,
         is_over: bool = False,
     ) -> CassetteMismatchError:
-        """A frame came for which nothing was recorded at this point.
+        """Return the error for a frame for which nothing was recorded at this point.
 
         Args:
             turn: Of the session, from 1.
@@ -161,7 +161,7 @@ class Reporter:
         return self._error("extra", turn, text, *remedies, actual=actual)
 
     def unasked(self, turn: int, actual: Frame) -> CassetteMismatchError:
-        """An answer came to something that was not asked yet."""
+        """Return the error for an answer to a request that was not sent yet."""
         text = (
             f"the client sends {_what(kind_of(actual))} before it was asked for:\n"
             f"{_indent(_short(actual))}"
@@ -169,7 +169,7 @@ class Reporter:
         return self._error("request", turn, text, r.RECORD_AGAIN, actual=actual)
 
     def not_allowed(self, turn: int, call: Frame, reason: str) -> CassetteMismatchError:
-        """The recording calls a host tool that today's rules do not let it call."""
+        """Return the error for a recorded call that the current rules do not allow."""
         text = (
             "the recording calls one of your tools, and the replay does not run it: "
             f"{reason}.\n{_indent(_short(call))}"
@@ -177,14 +177,14 @@ class Reporter:
         return self._error("not_allowed", turn, text, r.RECORD_AGAIN, r.RUN_NO_TOOLS, expected=call)
 
     def ended(self, turn: int) -> CassetteMismatchError:
-        """The client waits for more, and the recording was cut off here."""
+        """Return the error for a client that waits after the end of a cut-off recording."""
         text = "the recording is partial and ends here, while the client waits for more."
         return self._error("ended", turn, text, r.RECORD_AGAIN)
 
     def stalled(
         self, turn: int, waiting: Iterable[FrameKey], seconds: float
     ) -> CassetteMismatchError:
-        """The client waits for more, and the recording waits for the client."""
+        """Return the error for a replay in which both sides wait for each other."""
         keys = tuple(waiting)
         wants = ", ".join(sorted(map(str, keys))) or "the session's end"
         hint = ""
@@ -197,7 +197,7 @@ class Reporter:
         return self._error("stalled", turn, text, r.DO_AS_RECORDED, r.RECORD_AGAIN, r.WAIT_LONGER)
 
     def unplayed(self, turn: int, left: Iterable[Frame]) -> CassetteMismatchError:
-        """The block ended before the recording did."""
+        """Return the error for a block that ended before the recording did."""
         frames = list(left)
         lines = "\n".join(f"- {_what(kind_of(frame))}: {_short(frame)}" for frame in frames[:5])
         more = f"\n- and {len(frames) - 5} more" if len(frames) > 5 else ""  # noqa: PLR2004
@@ -214,7 +214,7 @@ class Reporter:
 def no_session(
     path: str, recorded: int, actual: Frame, *, partial: bool = False
 ) -> CassetteMismatchError:
-    """One more agent is started than was recorded."""
+    """Return the error for an agent that was not recorded."""
     number = "one agent was" if recorded == 1 else f"{recorded} agents were"
     if partial:
         number += ", and the recording is partial: it, or its file, was cut off"
@@ -229,7 +229,7 @@ def no_session(
 
 
 def begins_elsewhere(path: str, actual: str, left: dict[int, str]) -> CassetteMismatchError:
-    """No recorded session that is left continues the conversation after the same turn."""
+    """Return the error for an agent whose conversation no remaining session continues."""
     known = "; ".join(f"session {number} is {begins}" for number, begins in left.items())
     return CassetteMismatchError(
         f"{path}: this agent is {actual}, but the remaining recorded sessions are not: {known}.",
@@ -253,7 +253,7 @@ def never_started(path: str, sessions: list[int]) -> CassetteMismatchError:
 
 
 def _redacted(call: Frame | None) -> str:
-    """The cause of a difference where a tool was called with a mark in the place of a value."""
+    """Describe a difference whose cause is a redaction mark in a tool's arguments."""
     if call is None or SECRET not in json.dumps(call):
         return ""
     return (
@@ -263,7 +263,7 @@ def _redacted(call: Frame | None) -> str:
 
 
 def _raised(text: str) -> str:
-    """The exception of a tool that raised in the replay."""
+    """Describe the exception of a tool that raised in the replay."""
     return f"\nThe tool raised an exception now:\n{_indent(text)}" if text else ""
 
 

@@ -62,7 +62,7 @@ class FrameBuffer:
         self._harness = Path()
 
     def listen(self, start: Start, ws: Any) -> RecordingSocket:
-        """Listen to a harness that has started; gives the socket to use in the place of `ws`."""
+        """Listen to a harness that has started; return the socket to use instead of `ws`."""
         self._harness = harness_path(start)
         return RecordingSocket(ws, self._recorder, self._recorder.begin())
 
@@ -82,7 +82,7 @@ class FrameBuffer:
             self._full = sum(part.size for part in self._parts) >= self._most_bytes
 
     def so_far(self) -> FrameSnapshot:
-        """The frames up to now; more may come."""
+        """Return the frames up to now; more may come."""
         return FrameSnapshot(
             (*self._parts, _Part(self._open[:], pack=False)), self._harness, self._full
         )
@@ -178,7 +178,7 @@ class _Part:
         self._frames = None
 
     def frames(self) -> list[TimedFrame]:
-        """The frames, oldest first."""
+        """Return the frames, oldest first."""
         frames = self._frames
         if frames is None:
             frames = pickle.loads(zlib.decompress(self._packed))  # noqa: S301 - packed above

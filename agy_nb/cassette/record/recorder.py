@@ -54,7 +54,7 @@ class FrameRecorder:
         self.sessions: int = 0
 
     def begin(self) -> int:
-        """A number for a new session."""
+        """Begin a session and return its number."""
         number, self._next = self._next, self._next + 1
         self.sessions += 1
         self._open.add(number)
@@ -211,7 +211,7 @@ class RecordingSocket:
 
 
 def rewritten(message: str | bytes, rewrite: Callable[[Frame], Frame]) -> str | bytes:
-    """The first frame of a client, changed."""
+    """Return the changed first frame of a client."""
     import json
 
     frame = parse_frame(message)
@@ -236,14 +236,14 @@ def closed_errors() -> Any:
 
 
 def websockets_of_sdk() -> Any:
-    """The library that the SDK's sockets come from."""
+    """Return the library that the SDK's sockets come from."""
     from google.antigravity.connections.local import local_connection
 
     return local_connection.websockets
 
 
 def harness_path(start: Start) -> Path:
-    """Where the harness binary is."""
+    """Return the path of the harness binary."""
     return Path(start.binary_path)
 
 

@@ -29,7 +29,7 @@ def is_available() -> bool:
 
 
 def version() -> str | None:
-    """Give the engine's version, None where it is not installed or does not load."""
+    """Return the engine's version; None if it is not installed or does not load."""
     if _scan() is None:
         return None
     import betterleaks
@@ -47,7 +47,7 @@ def engine_spans(text: str) -> Iterable[tuple[int, int, str]]:
 
 @lru_cache(maxsize=1024)
 def _spans_of_short(text: str) -> tuple[tuple[int, int, str], ...]:
-    """The same paths, names and settings are looked at again in each session."""
+    """Scan a short text, with a cache: each session repeats paths, names and settings."""
     scan = _scan()
     assert scan is not None
     return tuple(_spans(scan, text))

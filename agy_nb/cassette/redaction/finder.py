@@ -1,4 +1,4 @@
-"""Finds secrets in a text: by their look, by their context, and in every spelling."""
+"""Find secrets in a text: by their format, by their context, and in every spelling."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def _is_longer_than_mark(item: Any) -> bool:
 
 
 def _holds_value(item: Any) -> bool:
-    """Whether a named value is text, as such or as protobuf writes it."""
+    """Return whether a named value is text, as such or as protobuf writes it."""
     return isinstance(item, str) or (isinstance(item, dict) and item.keys() == {STRING_VALUE})
 
 
@@ -177,7 +177,7 @@ def _free(key: str, taken: Mapping[str, Any]) -> str:
 
 
 def _is_schema(value: Mapping[str, Any]) -> bool:
-    """Whether an object describes a value and does not hold one."""
+    """Return whether an object describes a value and does not hold one."""
     kind = value.get("type")
     return (isinstance(kind, str) and kind.lower() in _SCHEMA_TYPES) or "$ref" in value
 

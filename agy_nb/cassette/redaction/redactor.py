@@ -74,7 +74,7 @@ class Redactor:
 
     @property
     def known(self) -> int:
-        """How many values it looks for wherever they turn up."""
+        """The number of values that it looks for everywhere."""
         return len(self._texts.known)
 
     def trust(self, *texts: str) -> None:
@@ -82,11 +82,11 @@ class Redactor:
         self._json.trusted = texts
 
     def line(self, line: WireRecord) -> WireRecord:
-        """A line fit to be written."""
+        """Return a line that may be written."""
         return WireRecord(line.session, line.direction, line.dt, self.frame(line.frame))
 
     def frame(self, frame: Frame) -> Frame:
-        """A frame fit to be written; the one given is not changed."""
+        """Return a frame that may be written; the given one is not changed."""
         with self._lock:
             return self._frame(frame)
 
@@ -112,7 +112,7 @@ class Redactor:
             return text if self._is_clean_in_parts(text) else self._json.text(text)
 
     def _is_clean_in_parts(self, text: str) -> bool:
-        """Whether a JSON document consists of parts without secrets, nearly all of them known.
+        """Return whether a JSON document has only clean parts, nearly all of them known.
 
         If not, the document is redacted as a whole.
         """
@@ -148,7 +148,7 @@ class Redactor:
         return is_clean and not self._texts.spans(part.text)
 
     def _is_joint(self, joint: str) -> bool:
-        """Whether no secret is where two parts meet; half a word at an end may look like one."""
+        """Return whether no secret is where two parts meet; half a word may look like one."""
         return all(span.start == 0 or span.end == len(joint) for span in self._texts.spans(joint))
 
     def spans(self, text: str) -> list[TextSpan]:
@@ -182,5 +182,5 @@ class Redactor:
 
 
 def _is_named_value(names: Collection[str]) -> bool:
-    """Whether one member of an object names the value that another one holds."""
+    """Return whether one member of an object names the value that another one holds."""
     return "value" in names and ("name" in names or "key" in names)

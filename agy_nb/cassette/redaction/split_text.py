@@ -42,11 +42,11 @@ class PieceRedactor(Protocol):
         ...
 
     def body(self, body: bytes, *, encoding: str = "") -> bytes:
-        """A body of HTTP fit to be written."""
+        """Return a body of HTTP that may be written."""
         ...
 
     def text(self, text: str) -> str:
-        """A text fit to be written."""
+        """Return a text that may be written."""
         ...
 
 
@@ -64,7 +64,7 @@ def merged(spans: Iterable[TextSpan]) -> list[TextSpan]:
 
 
 def without(piece: str, start: int, spans: Iterable[TextSpan]) -> str:
-    """A piece of a text without the spans of the whole.
+    """Return a piece of a text without the spans of the whole.
 
     Args:
         piece: The piece.

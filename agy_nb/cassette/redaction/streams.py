@@ -32,11 +32,11 @@ class StreamRedactor(PieceRedactor, Protocol):
 
     @property
     def known(self) -> int:
-        """How many values it looks for wherever they turn up."""
+        """The number of values that it looks for everywhere."""
         ...
 
     def trust(self, *texts: str) -> None:
-        """Take these for clean in the next line: looking through the text so far takes too long."""
+        """Treat these as clean in the next line: searching the text so far takes too long."""
         ...
 
 
@@ -73,7 +73,7 @@ class _Step:
         self._next = 0
 
     def add(self, grown: str) -> int:
-        """Take what the text has grown by; gives the number of the piece."""
+        """Add what was appended to the text; return the number of the piece."""
         self.length += len(grown)
         self._pieces.append(grown)
         return len(self._pieces) - 1
@@ -89,18 +89,18 @@ class _Step:
             self._pieces = clean_pieces(pieces, redactor)
 
     def piece(self, number: int) -> str:
-        """A clean piece."""
+        """Return a piece without secrets."""
         return self._pieces[number]
 
     def so_far(self, number: int) -> str:
-        """The clean text up to and with a piece. Lines are written in order, so it only grows."""
+        """Return the clean text up to a piece. Lines are written in order, so it only grows."""
         while self._next <= number:
             self._so_far += self._pieces[self._next]
             self._next += 1
         return self._so_far
 
     def is_clean(self, redactor: StreamRedactor) -> bool:
-        """Whether nothing was learned since the text was looked at."""
+        """Return whether no secret was learned since the text was searched."""
         return redactor.known == self._known
 
 
@@ -218,7 +218,7 @@ def _literal(line: WireRecord) -> WireRecord:
 
 
 def _without_texts(line: WireRecord, parts: list[_Part]) -> WireRecord:
-    """A line to be held: its texts are in the step that it belongs to."""
+    """Return a line to hold back: its texts are in the step that it belongs to."""
     empty = {part.name: "" for part in parts if part.whole}
     if not empty:
         return line if not parts else replace(line, text=None)

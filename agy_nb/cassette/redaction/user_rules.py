@@ -147,6 +147,6 @@ def _name(function: Callable[[Frame], Frame]) -> str:
 
 
 def _cuts(start: int, end: int, mark_start: int, mark_end: int) -> bool:
-    """Whether a span begins or ends inside a mark, or is one."""
+    """Return whether a span begins or ends inside a mark, or is one."""
     inside = mark_start < start < mark_end or mark_start < end < mark_end
     return inside or (mark_start <= start and end <= mark_end)

@@ -113,19 +113,19 @@ def parse_greeting(message: bytes) -> InputConfig:
 
 
 def greeting_message(storage: str) -> bytes:
-    """A client's message: where the harness keeps its conversations."""
+    """Return a client's message: the folder of the harness's conversations."""
     path = storage.encode()
     return b"\x0a" + _varint(len(path)) + path
 
 
 def address_message(port: int, api_key: str) -> bytes:
-    """The harness's message (`OutputConfig`): where it listens, and the key to show there."""
+    """Return the harness's message (`OutputConfig`): its port and the key of the connection."""
     key = api_key.encode()
     return b"\x08" + _varint(port) + b"\x12" + _varint(len(key)) + key
 
 
 def parse_address(message: bytes) -> tuple[int, str]:
-    """The opposite of `address_message`.
+    """Parse the message that `address_message` makes.
 
     Raises:
         HandshakeError: The message has no port.

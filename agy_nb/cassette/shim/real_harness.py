@@ -36,7 +36,7 @@ _SAID_S = 0.1
 
 
 def find() -> Path:
-    """The harness's binary, as the SDK finds it, but for the variable: that names the stand-in.
+    """Find the harness's binary as the SDK does, without the variable, which names the stand-in.
 
     Raises:
         NoHarnessError: There is none.
@@ -155,7 +155,7 @@ class RealHarness:
         return self._copied.decode("utf-8", "replace")
 
     async def connect(self) -> WebSocket:
-        """A WebSocket to it, of websockets.
+        """Open a WebSocket to the harness, of the library websockets.
 
         Raises:
             NoHarnessError: It does not listen.
@@ -177,7 +177,7 @@ class RealHarness:
             raise
 
     async def _socket(self) -> socket.socket:
-        """A connection; it tells its port a moment before it listens."""
+        """Open a connection. The harness reports its port a moment before it listens."""
         loop = asyncio.get_running_loop()
         until = loop.time() + _CONNECT_S
         refused: OSError | None = None

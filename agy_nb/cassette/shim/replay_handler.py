@@ -134,7 +134,7 @@ class ReplayHandler:
 
 
 def in_options(error: CassetteError) -> str:
-    """An explanation whose advice is to be followed on a command line."""
+    """Return an explanation with the advice as options of the command line."""
     return error.text("shell") if isinstance(error, CassetteMismatchError) else str(error)
 
 

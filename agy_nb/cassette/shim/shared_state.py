@@ -1,4 +1,4 @@
-"""What the stand-ins that one program starts know of each other.
+"""Share state between the stand-ins that one program starts.
 
 An SDK starts one harness per agent, so a program with several agents starts several stand-ins. They
 record into one cassette, and agents alike replay its sessions in turn. What they must know of each
@@ -70,7 +70,7 @@ class SharedState:
         self._path = self._folder / f"{name}.json"
 
     def tidy(self) -> None:
-        """Remove what clients that are no more have left."""
+        """Remove what clients that have ended left behind."""
         for path in self._folder.glob("*.json"):
             with contextlib.suppress(OSError), path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -85,7 +85,7 @@ class SharedState:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[SharedFields]:
-        """The state, for reading and changing. Others wait meanwhile. Blocks."""
+        """Open the state for reading and changing. Other processes wait. Blocks."""
         with self._locked() as file:
             file.seek(0)
             state = _read(file.read())
@@ -120,7 +120,7 @@ def _old_cassette(state: Path) -> Path:
 
 
 def others_at_work(state: SharedFields) -> list[int]:
-    """The processes but this one that record at this moment."""
+    """Return the other processes that record at this moment."""
     return [pid for pid in _at_work(state) if pid != os.getpid() and is_running(pid)]
 
 
@@ -130,12 +130,12 @@ def _at_work(state: SharedFields) -> list[int]:
 
 
 def _concerned(state: SharedFields) -> list[int]:
-    """The processes that may still ask for it."""
+    """Return the processes that may still use the state."""
     return [*_at_work(state), *(pid for pid, _ in map(_pid_of, _clients(state)) if pid)]
 
 
 def is_member(state: SharedFields, client: str) -> bool:
-    """Whether the state belongs to the program of this client, or to none yet."""
+    """Return whether the state belongs to the program of this client, or to none yet."""
     return "client" not in state or client in _clients(state)
 
 
@@ -156,7 +156,7 @@ def _still_runs(client: str) -> bool:
 
 
 def client_name() -> str:
-    """A name for the program that started this one, which no later program will have."""
+    """Return a name of the program that started this one; no later program has it."""
     pid = os.getppid()
     process = _process(pid)
     while process[0] > 1 and _belongs_to(process, parent := _process(process[0])):
@@ -165,7 +165,7 @@ def client_name() -> str:
 
 
 def _belongs_to(process: _Process, parent: _Process) -> bool:
-    """Whether a process is a worker of its parent: forked, or of Python's multiprocessing."""
+    """Return whether a process is a worker of its parent: forked or of multiprocessing."""
     return process[2] == parent[2] or _MULTIPROCESSING in process[2]
 
 
@@ -177,7 +177,7 @@ def _parents_group() -> int:
 
 
 def is_running(pid: int) -> bool:
-    """Whether there is such a process."""
+    """Return whether there is such a process."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

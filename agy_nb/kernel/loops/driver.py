@@ -139,7 +139,7 @@ class _Interrupt(OurHandler):
 
 
 def _outside_the_loop(frame: FrameType | None) -> bool:
-    """Whether the signal arrived in `drive()` itself, before or after the loop ran."""
+    """Return whether the signal arrived in `drive()` itself, before or after the loop ran."""
     if frame is not None and frame.f_code is drive.__code__:
         return True
     own = {_Interrupt.install.__code__, _Interrupt.remove.__code__}

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def is_reachable(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether the caller is on another loop from which `run_on` may be used with this one.
+    """Return whether the caller is on another loop from which `run_on` may be used with this one.
 
     Only the kernel's main loop is reachable: it runs as long as the kernel. A script may stop its
     loops at any time, so each of them is only for its own thread.

@@ -47,7 +47,7 @@ def hide_internal_frames(found: pytest.ExceptionInfo[BaseException], config: pyt
 
 
 def _repeats(cause: BaseException, error: BaseException) -> bool:
-    """Whether an error of the SDK was itself caused by the error, or has the same message."""
+    """Return whether an error of the SDK was caused by the error or has its message."""
     seen: BaseException | None = cause
     for _ in range(10):
         if seen is None:

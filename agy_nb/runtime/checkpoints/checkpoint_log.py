@@ -53,7 +53,7 @@ class Checkpoint:
     is_new: bool = False
 
     def is_turn_of(self, other: Checkpoint) -> bool:
-        """Whether both are the end of the same turn; two agents never share a number."""
+        """Return whether both are the end of the same turn; two agents never share a number."""
         return self.turn_id == other.turn_id
 
 

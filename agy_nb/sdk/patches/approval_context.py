@@ -34,7 +34,7 @@ class Listener(Protocol):
     decided: dict[str, PriorDecision]
 
     def asks_for(self, tool_args: Any) -> Trajectory:
-        """Which trajectory makes a call."""
+        """Return which trajectory makes a call."""
         ...
 
     def recorded_decision(self, asked: PendingApproval) -> ApprovalDecision | None:
@@ -42,7 +42,7 @@ class Listener(Protocol):
         ...
 
     def recorded_match(self, asked: PendingApproval) -> bool | None:
-        """Whether a rule's predicate matched in the recording, None if that is decided now."""
+        """Return whether a rule's predicate matched in the recording; None to decide it now."""
         ...
 
     def deny_with(self, asked: PendingApproval, reason: str) -> None:
@@ -115,7 +115,7 @@ def recorded_decision() -> ApprovalDecision | None:
 
 
 def recorded_match() -> bool | None:
-    """Whether the predicate that runs now matched when the session was recorded.
+    """Return whether the predicate that runs now matched when the session was recorded.
 
     Returns:
         None if that is decided now.
@@ -131,7 +131,7 @@ def deny_with(reason: str) -> None:
 
 
 def note_decision(decision: ApprovalDecision) -> None:
-    """The gate has decided on what the running task answers."""
+    """Note that the gate has decided on the request of the running task."""
     if (asked := deciding.get()) is not None:
         asked.decision = decision
 

@@ -142,7 +142,7 @@ class DeferredProcess:
         return self._stderr
 
     def poll(self) -> int | None:
-        """The exit code, None while it runs."""
+        """Return the exit code; None while the process runs."""
         return self.returncode if self._real is None else self._real.poll()
 
     def wait(self, timeout: float | None = None) -> int:

@@ -107,7 +107,7 @@ def install() -> None:
 
 
 def _strategies() -> tuple[Any, ...]:
-    """The SDK's strategies that spawn a harness themselves."""
+    """Return the SDK's strategies that spawn a harness themselves."""
     strategies: list[Any] = [local_connection.LocalConnectionStrategy]
     try:
         from google.antigravity.connections.local import interactions_connection
@@ -119,7 +119,7 @@ def _strategies() -> tuple[Any, ...]:
 
 
 def _engines() -> tuple[Any, ...]:
-    """The SDK's strategies that run a model in this process."""
+    """Return the SDK's strategies that run a model in this process."""
     try:
         from google.antigravity.connections.local import litert_connection
     except ImportError:  # new in 0.1.21
@@ -175,7 +175,7 @@ def _as_one_start(
 
 
 def _validated_when_needed(validate: Callable[[Any], None]) -> Callable[[Any], None]:
-    """The SDK's look for a key, put off where it may not be needed: a replay has no use for one."""
+    """Defer the SDK's check for a key, which a replay does not need."""
 
     @wraps(validate)
     def validate_now_or_later(endpoint: Any) -> None:
@@ -231,7 +231,7 @@ def _recorded(results: launch.RecordedResults, call: Any) -> types.ToolResult:
 
 
 def _found_once(find: Callable[[Any], str]) -> Callable[[Any], str]:
-    """The SDK's search for its binary, made once: it reads the list of the package's files.
+    """Cache the SDK's search for its binary, which reads the list of the package's files.
 
     A missing binary is not an error yet, since a replay may need none.
     """

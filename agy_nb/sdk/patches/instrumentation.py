@@ -197,7 +197,7 @@ class Instrumentation:
         )
 
     def asks_for(self, tool_args: Any) -> Trajectory:
-        """Which trajectory makes a call."""
+        """Return which trajectory makes a call."""
         return self._trajectory_of(tool_args.trajectory_id)
 
     # -- decisions ---------------------------------------------------------------------------
@@ -211,7 +211,7 @@ class Instrumentation:
         return self.recorded.decision(asked.request_id)
 
     def recorded_match(self, asked: PendingApproval) -> bool | None:
-        """Whether a rule's predicate matched in the recording, None if that is decided now."""
+        """Return whether a rule's predicate matched in the recording; None to decide it now."""
         return self.recorded.match(asked.request_id) if asked.by == "policy" else None
 
     def deny_with(self, asked: PendingApproval, reason: str) -> None:
@@ -220,7 +220,7 @@ class Instrumentation:
             self._denials[asked.request_id] = encodable_text(reason)
 
     def _with_our_words(self, message: str | bytes) -> str | bytes:
-        """A frame on its way out; a denial says why, which the SDK's handlers cannot."""
+        """Return an outgoing frame; add the reason to a denial, which the SDK's handlers cannot."""
         if not (self._denials or self._requested):
             return message
         if not _mentions(message, (frames.POLICY_RESPONSE,)):
@@ -265,7 +265,7 @@ class Instrumentation:
 
 
 def _enforced(policies: Sequence[policy.Policy]) -> hooks.PreToolCallDecideHook:
-    """The policies as a hook that denies what none of them allows.
+    """Return the policies as a hook that denies calls that none of them allows.
 
     Measured: the harness denies what no rule allows; the SDK's own check would allow it.
     """
@@ -280,7 +280,7 @@ def _enforced(policies: Sequence[policy.Policy]) -> hooks.PreToolCallDecideHook:
 
 
 def _mentions(message: str | bytes, names: tuple[str, ...]) -> bool:
-    """Whether a frame may be of one of these kinds; cheap, and wrong only the other way round."""
+    """Return whether a frame may be of one of these kinds; a cheap test without misses."""
     text = message if isinstance(message, str) else message.decode(errors="replace")
     for name in names:  # noqa: SIM110 - for each frame; a generator costs as much as the search
         if name in text:

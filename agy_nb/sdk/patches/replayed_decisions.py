@@ -43,7 +43,7 @@ class ReplayedDecisions:
     _answers: RecordedAnswers | None
 
     def outcome(self, request_id: str) -> tuple[Any, str] | None:
-        """How a policy request was answered: the wire's outcome, and the reason of a denial."""
+        """Return the answer to a policy request: the wire's outcome and a denial's reason."""
         frame = None if self._answers is None else self._answers.decision(request_id)
         if frame is None:
             return None
@@ -51,7 +51,7 @@ class ReplayedDecisions:
         return outcome, str(frame.get(DENY_REASON, ""))
 
     def match(self, request_id: str) -> bool | None:
-        """Whether the predicate of the rule that a request is about matched.
+        """Return whether the predicate of the rule that a request is about matched.
 
         Returns:
             None if that is decided now.
@@ -98,7 +98,7 @@ class ReplayedDecisions:
         return ApprovalDecision(allowed=not denial, reason=denial, decided_by="cassette")
 
     def is_left_to_us(self, call_id: str) -> bool:
-        """Whether a replay passed a call on without a look at the policies."""
+        """Return whether a replay passed a call on without a look at the policies."""
         return self._answers is not None and self._answers.is_left_to_client(call_id)
 
     def answers(self, question_id: str) -> types.QuestionHookResult | None:
@@ -127,7 +127,7 @@ def _response_of(answer: Any) -> types.QuestionResponse:
 
 
 def result_fields(response: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the SDK's `ToolResult` for a recorded `ToolResponse`."""
+    """Return the fields of the SDK's `ToolResult` for a recorded `ToolResponse`."""
     if ERROR_MESSAGE in response:
         return {"error": response[ERROR_MESSAGE]}
     try:
@@ -146,5 +146,5 @@ def asks_gate(handler: _Handler) -> _Handler:
 
 
 def is_asked_of_gate(rule: Any) -> bool:
-    """Whether a policy's handler is one of ours."""
+    """Return whether a policy's handler is one of ours."""
     return getattr(getattr(rule, "ask_user", None), "_agy_gate", False)

@@ -47,7 +47,7 @@ class SdkAttribute:
         return self.name.startswith("_") and not self.name.startswith("__")
 
     def is_missing(self) -> bool:
-        """Whether the installed SDK lacks it; of an attribute of objects that is not known yet."""
+        """Return whether the installed SDK lacks it; unknown for attributes of objects."""
         if self.owner.endswith("()"):
             return False
         module, _, kind = self.owner.partition(":")
@@ -249,7 +249,7 @@ def check() -> None:
 
 
 def missing(attribute: SdkAttribute) -> UnsupportedSdkError:
-    """The error for an attribute that the SDK lacks."""
+    """Return the error for an attribute that the SDK lacks."""
     from agy_nb.sdk.versions import sdk_version
 
     owner = attribute.owner.replace(":", ".")

@@ -27,7 +27,7 @@ _engine_needed: Callable[[], Awaitable[bool]] | None = None
 
 
 def is_intercepted() -> bool:
-    """Whether a start may not need what a real harness needs: a key, a binary."""
+    """Return whether a start may do without a key and a binary."""
     return _interceptor is not None
 
 
@@ -61,12 +61,12 @@ async def intercept(start: HarnessStart) -> Connected:
 
 
 def runs_outside_harness() -> bool:
-    """Whether a harness that the program starts by itself must run; in a replay it must not."""
+    """Return whether a harness that the program starts itself must run; not in a replay."""
     return _harness_needed is None or _harness_needed()
 
 
 async def model_needed() -> bool:
-    """Whether an agent that is started now needs a model; in a replay it does not."""
+    """Return whether an agent that is started now needs a model; in a replay it does not."""
     if _model_needed is not None:
         return await _model_needed()
     inherited_cassette.refuse_agent()  # before an echo model is started for nothing
@@ -74,7 +74,7 @@ async def model_needed() -> bool:
 
 
 async def engine_needed() -> bool:
-    """Whether an agent that runs its model in this process must load it."""
+    """Return whether an agent that runs its model in this process must load it."""
     return _engine_needed is None or await _engine_needed()
 
 

@@ -130,7 +130,7 @@ class HarnessStart:
         self._replay: ReplaySocket | None = None
 
     def ask_for(self, process: DeferredProcess) -> None:
-        """The SDK believes that it has started this process."""
+        """Let the SDK take this process for one that it has started."""
         self.process = process
         self._follower.harness.asked_for(process)
 
@@ -255,7 +255,7 @@ _started = 0
 
 
 def begin(strategy: object = None) -> HarnessStart:
-    """A start of the running task."""
+    """Begin a start of a harness in the running task."""
     global _started  # noqa: PLW0603 - of the process, as the interceptor
     _started = next(_numbers)
     start = HarnessStart(strategy, _follower.get())
@@ -266,7 +266,7 @@ def begin(strategy: object = None) -> HarnessStart:
 
 
 def count() -> int:
-    """How many starts there were."""
+    """Return the number of starts so far."""
     return _started
 
 

@@ -30,7 +30,7 @@ def new_folder() -> str:
 
 
 def is_ours(folder: str | None) -> bool:
-    """Whether a folder is one of ours rather than the user's."""
+    """Return whether a folder is one of ours rather than the user's."""
     return folder is not None and Path(folder).parent.name.startswith(PREFIX)
 
 

@@ -36,21 +36,21 @@ def check_json(value: object, where: str, room: int = _DEEPEST) -> None:
 
 
 def is_duration(seconds: object) -> bool:
-    """Whether a value is a number of seconds: finite and not negative."""
+    """Return whether a value is a number of seconds: finite and not negative."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         return False
     return math.isfinite(seconds) and seconds >= 0
 
 
 def is_status(status: object) -> bool:
-    """Whether a value is an HTTP status that reports an error."""
+    """Return whether a value is an HTTP status that reports an error."""
     if isinstance(status, bool) or not isinstance(status, int):
         return False
     return 400 <= status <= 599  # noqa: PLR2004 - HTTP's own numbers
 
 
 def is_text(value: object, form: re.Pattern[str]) -> bool:
-    """Whether a value is text of the given form."""
+    """Return whether a value is text of the given form."""
     return isinstance(value, str) and form.fullmatch(value) is not None
 
 

@@ -224,12 +224,12 @@ def approve(*, edit: bool = False) -> Approver:
 
 
 def _shows_cards() -> bool:
-    """Whether cards may be shown: in a kernel, in marimo, or where a view was opened."""
+    """Return whether cards may be shown: in a kernel, in marimo, or where a view was opened."""
     return (in_kernel() and not in_text_console()) or shows_views()
 
 
 def _can_add_a_card() -> bool:
-    """Whether a card can be shown outside the views: in the cell that runs."""
+    """Return whether a card can be shown outside the views: in the cell that runs."""
     return in_kernel() or marimo_runs_cell()
 
 

@@ -24,18 +24,18 @@ def view_opened() -> None:
 
 
 def shows_views() -> bool:
-    """Whether views are seen outside a kernel: in marimo or Solara, or where one was opened."""
+    """Return whether views are visible outside a kernel: in marimo or Solara, or once opened."""
     return _opened or in_marimo() or in_solara()
 
 
 def in_marimo() -> bool:
-    """Whether a notebook of marimo runs this code. Imports nothing."""
+    """Return whether a marimo notebook runs this code. Imports nothing."""
     marimo = sys.modules.get("marimo")
     return marimo is not None and bool(marimo.running_in_notebook())
 
 
 def marimo_runs_cell() -> bool:
-    """Whether marimo runs a cell now, so that a widget can be added to its output."""
+    """Return whether marimo runs a cell now, so that a widget can be added to its output."""
     if not in_marimo():
         return False
     contexts: Any = sys.modules.get("marimo._runtime.context")  # marimo has no public name for it
@@ -53,7 +53,7 @@ def why_headless() -> str:
 
 
 def in_text_console() -> bool:
-    """Whether a console runs the cell: jupyter console, qtconsole or Spyder, which show only text.
+    """Return whether a console runs the cell: jupyter console, qtconsole or Spyder.
 
     The protocol does not say so. They send the message ids of `jupyter_client`, take input, and
     start a kernel without a Jupyter server.

@@ -145,7 +145,7 @@ def _contexts(tables: Tables, calls: pd.DataFrame, prices: Prices | None) -> Ite
 
 
 def is_unknown(value: Any) -> bool:
-    """Whether a value of a table is not known."""
+    """Return whether a value of a table is not known."""
     import pandas as pd
 
     return bool(pd.isna(value))
@@ -169,7 +169,7 @@ def _keys(frame: pd.DataFrame, by: Grouping) -> tuple[TableColumn, ...]:
 
 
 def has_several_sessions(frame: pd.DataFrame) -> bool:
-    """Whether the rows belong to several sessions, whose agents and turns have equal numbers."""
+    """Return whether the rows belong to several sessions; their numbers may be equal."""
     return "session_id" in frame and len(frame["session_id"].unique()) > 1
 
 

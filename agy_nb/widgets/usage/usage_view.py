@@ -327,7 +327,7 @@ class _Recorded:
 
 
 def usage_ui(source: Any = None) -> UsageView:
-    """A live table of what the agents of this kernel have used, or a table of recordings.
+    """Return a live table of the usage of this kernel's agents, or of recordings.
 
     By agent, turn, model or trajectory, with totals, cost where a price is known, a chart of tokens
     by turn and how full the contexts are. A click on a column's head sorts; "DataFrame" puts the

@@ -73,7 +73,7 @@ class CallReader:
     # -- host tools --------------------------------------------------------------------------
 
     def called(self, body: Frame, at: float) -> Iterator[Event]:
-        """The harness calls a host function."""
+        """Read a harness's call of a host function."""
         call_id = text_of(body.get(f.ID))
         name = text_of(body.get(f.NAME)) or "?"
         trajectory = self._connection.trajectory(text_of(body.get(f.TRAJECTORY_ID)))
@@ -91,7 +91,7 @@ class CallReader:
         )
 
     def answered_call(self, body: Frame, at: float) -> Iterator[Event]:
-        """The client answers a call of a host function."""
+        """Read a client's answer to a call of a host function."""
         call_id = text_of(body.get(f.ID))
         known = self._host_calls.pop(call_id, None)
         error = body.get(f.ERROR_MESSAGE)
@@ -113,15 +113,15 @@ class CallReader:
         )
 
     def refuse(self, call_id: str) -> None:
-        """The answer to a call will be a refusal."""
+        """Note that the answer to a call will be a refusal."""
         self.turn.refused.add(call_id)
 
     def raised(self, note: ToolException) -> None:
-        """The answer to a call will be the text of this exception."""
+        """Note that the answer to a call will be the text of this exception."""
         self.turn.raised[note.call_id] = note
 
     def host_step(self, body: Frame, step: OpenStep) -> None:
-        """A step shows a call of a host function."""
+        """Note that a step shows a call of a host function."""
         shown = object_of(body.get(f.CUSTOM_TOOL))
         call = object_of(shown.get(f.TOOL_CALL)) or shown
         step.tool = text_of(call.get(f.NAME)) or "?"
@@ -136,7 +136,7 @@ class CallReader:
     def harness_step(
         self, body: Frame, step: OpenStep, trajectory: OpenTrajectory, at: float
     ) -> Iterator[Event]:
-        """A step runs a built-in or an MCP tool: the call at first, its result at the end."""
+        """Read a step of a built-in or an MCP tool: first the call, at the end its result."""
         found = _harness_tool(body)
         if found is None:
             return

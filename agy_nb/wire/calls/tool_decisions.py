@@ -117,7 +117,7 @@ def policy_asks(connection: Connection, body: Frame, at: float) -> Iterator[Even
 
 
 def _asks_for_question(connection: Connection, body: Frame, about: Frame) -> bool:
-    """Whether the request is about a question to the user, which needs no approval."""
+    """Return whether the request is about a question to the user, which needs no approval."""
     if about.get(f.TOOL_NAME) != _QUESTION_TOOL or about.get(f.SERVER_NAME):
         return False
     return any(

@@ -24,7 +24,7 @@ _VOLATILE = {CONVERSATION_ID: "<conversation>", API_KEY: "<key>"}
 
 
 def canonical_config(frame: Frame, *, left_out: str = "") -> Frame:
-    """A `config` frame without paths, keys, ports, ids and orders that mean nothing.
+    """Return a `config` frame without paths, keys, ports, ids and orders that mean nothing.
 
     Args:
         frame: As recorded or as it came, redacted either way.
@@ -40,7 +40,7 @@ def canonical_config(frame: Frame, *, left_out: str = "") -> Frame:
 
 
 def comparable_config(frame: Frame, *, any_model: bool = False) -> Frame:
-    """A `config` frame as another is compared with it: a replay needs no key.
+    """Return a `config` frame for comparisons: without the key, which a replay does not need.
 
     Args:
         frame: As recorded or as it came, redacted either way.
@@ -63,7 +63,7 @@ def comparable_config(frame: Frame, *, any_model: bool = False) -> Frame:
 
 
 def config_digest(frame: Frame) -> str:
-    """A short digest of a configuration's meaning."""
+    """Return a short digest of a configuration's meaning."""
     text = json.dumps(canonical_config(frame), sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 

@@ -121,7 +121,7 @@ class SessionText:
         yield from render(event)
 
     def _line(self, where: Trajectory, label: str, text: str) -> Iterator[str]:
-        """A line of a trajectory, below the name of its subagent."""
+        """Yield a line of a trajectory, below the name of its subagent."""
         if where.is_root or not where.id:
             self._shown = ""
             yield f"{'  ' * self._indent}{label:<{_LABEL}}{text}".rstrip()
@@ -253,7 +253,7 @@ class SessionText:
         text.add(event.text)
 
     def _whole(self, trajectory_id: str) -> Iterator[str]:
-        """The texts of a trajectory: something else follows, so that they are whole."""
+        """Yield the texts of a trajectory that are complete because something else follows."""
         if self._texts:
             for key in [key for key in self._texts if key[0] == trajectory_id]:
                 yield from self._flush(key)

@@ -21,7 +21,7 @@ WIDTH = 200
 
 
 def shortened(value: Any, length: int | None = None) -> str:
-    """A value on one line, cut where it is long.
+    """Format a value on one line, and cut a long one.
 
     Args:
         value: A text, or JSON data.
@@ -36,7 +36,7 @@ def shortened(value: Any, length: int | None = None) -> str:
 
 
 def call_text(name: str, args: JsonObject) -> str:
-    """A tool call as it would be written in Python.
+    """Format a tool call as Python code.
 
     Example:
         >>> from agy_nb.wire.summaries.wording import call_text
@@ -48,7 +48,7 @@ def call_text(name: str, args: JsonObject) -> str:
 
 
 def prompt_text(prompt: Prompt) -> str:
-    """A prompt as text; media by their type and size."""
+    """Format a prompt as text; media by their type and size."""
     parts = []
     for part in prompt:
         if isinstance(part, MediaPart):
@@ -61,7 +61,7 @@ def prompt_text(prompt: Prompt) -> str:
 
 
 def answer_text(answer: Answer, asked: AskedQuestion | None) -> str:
-    """An answer in the words of the options that were chosen."""
+    """Format an answer with the words of the chosen options."""
     if answer.skipped:
         return "skipped"
     options = {} if asked is None else {option.id: option.text for option in asked.options}
@@ -70,7 +70,7 @@ def answer_text(answer: Answer, asked: AskedQuestion | None) -> str:
 
 
 def usage_text(usage: TokenUsage) -> str:
-    """The tokens of one or more model calls in words.
+    """Format the tokens of one or more model calls.
 
     Example:
         >>> from agy_nb.protocol.values import TokenUsage

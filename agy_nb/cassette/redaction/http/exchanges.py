@@ -18,7 +18,7 @@ from agy_nb.cassette.storage.shared.vcr_file import Interaction
 
 
 def cleaned(made: Interaction, redactor: PieceRedactor) -> Interaction:
-    """An exchange without secrets.
+    """Return an exchange without secrets.
 
     Args:
         made: The exchange; it is not changed.

@@ -38,7 +38,7 @@ def encoding_of(headers: Iterable[tuple[Any, Any]]) -> str:
 
 
 def clean_body(body: bytes, clean: Clean, *, encoding: str = "", media: bool = True) -> bytes:
-    """Give a body without secrets.
+    """Return a body without secrets.
 
     Args:
         body: As it came.
@@ -106,7 +106,7 @@ def _as(encoding: str, body: bytes, clean: Clean) -> bytes:
 
 
 def _compressed(body: bytes, clean: Clean, *, media: bool) -> bytes | None:
-    """A compressed body, None if it cannot be read to its end."""
+    """Decompress a body; None if it cannot be read to its end."""
     zipped = body.startswith(b"\x1f\x8b")
     for bits in (31,) if zipped else (15, -15):
         reader = zlib.decompressobj(bits)

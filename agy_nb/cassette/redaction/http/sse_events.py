@@ -40,7 +40,7 @@ def clean_stream(
     chunks: Sequence[Chunk],
     redactor: PieceRedactor,
 ) -> tuple[str, list[Chunk]]:
-    """A body without secrets, and its chunks.
+    """Return a body without secrets, and its chunks.
 
     Args:
         body: As it came.
@@ -122,7 +122,7 @@ def _events(lines: list[str]) -> Iterator[tuple[int, Any]]:
 
 
 def _array(body: str) -> list[Any] | None:
-    """The events of a body that is one JSON array, as models give it that do not stream."""
+    """Return the events of a body that is one JSON array, as models give it that do not stream."""
     if not body.lstrip().startswith("["):
         return None
     try:
@@ -133,7 +133,7 @@ def _array(body: str) -> list[Any] | None:
 
 
 def _clean_events(events: list[Any], redactor: PieceRedactor) -> set[int]:
-    """Clean pieces that belong together; gives the ids of the events that changed."""
+    """Clean pieces that belong together; return the ids of the events that changed."""
     changed: set[int] = set()
     # By their exact place, and by the kind of place: a thought before a text moves it.
     for exact in (True, False):
@@ -172,7 +172,7 @@ def _leaves(
 
 
 def _moved(lines: list[str], clean: list[str], sizes: list[int]) -> list[int]:
-    """The sizes of the chunks after some lines have changed their length."""
+    """Return the sizes of the chunks after some lines have changed their length."""
     before, after, bounds = 0, 0, [0]
     ends = deque(itertools.accumulate(sizes))
     for old, new in zip(lines, clean, strict=True):

@@ -13,7 +13,7 @@ from agy_nb.cassette.redaction.rules.field_names import Strength, strength
 
 
 def accepts(found: str, power: Strength, *, quoted: bool) -> bool:
-    """Say whether a text after a name is a secret.
+    """Return whether a text after a name is a secret.
 
     Args:
         found: The text.
@@ -39,7 +39,7 @@ def accepts(found: str, power: Strength, *, quoted: bool) -> bool:
 
 
 def accepts_in_query(found: str, power: Strength) -> bool:
-    """Say whether a value in the query of a URL is a secret."""
+    """Return whether a value in the query of a URL is a secret."""
     if len(found) < 6:
         return False
     if value_shapes.is_random(found) and len(found) >= 12:

@@ -131,7 +131,7 @@ def _beside(
 def _assigned(
     text: str, name: str, start: int, end: int, power: Strength
 ) -> tuple[int, int] | None:
-    """A value after a separator: `key = "..."`, `key: ...`, `?key=...`, `export KEY=...`."""
+    """Find a value after a separator: `key = "..."`, `key: ...`, `?key=...`, `export KEY=...`."""
     match = _SEPARATOR.match(text, end)
     if match is None:
         return None
@@ -159,7 +159,7 @@ def _assigned(
 
 
 def _begins_line(text: str, start: int) -> bool:
-    """Whether only words such as `export`, or the place of a search result, are before a name."""
+    """Return whether only words such as `export` or the place of a match precede a name."""
     line_start = text.rfind("\n", max(0, start - 120), start) + 1
     return _LINE.fullmatch(text, line_start, start) is not None
 
@@ -170,19 +170,19 @@ def _ends_line(text: str, end: int) -> bool:
 
 
 def _is_compared(name: str, separator: str, found: str) -> bool:
-    """Whether a name is compared with another one, or a cookie holds pairs of its own."""
+    """Return whether a name is compared with another one, or a cookie holds pairs of its own."""
     return separator.startswith("==") or ("=" in found and "cookie" in name.lower())
 
 
 def _is_code(text: str, value: _Value, *, line: bool) -> bool:
-    """Whether a value without quotes is a call, an index or another piece of a program."""
+    """Return whether a value without quotes is a call, an index or another piece of a program."""
     if text[value.end : value.end + 1] in ("(", "["):
         return True
     return is_expression(text[value.start : value.end], line=line)
 
 
 def _paired(text: str, end: int, power: Strength) -> tuple[int, int] | None:
-    """A name in one place and its value in the next: `{"key": "password", "value": ...}`."""
+    """Find a name with its value in the next place: `{"key": "password", "value": ...}`."""
     if match := _CLOSED.match(text, end):
         value = match["v"].strip()
         if accepts(value, power, quoted=True):
@@ -212,7 +212,7 @@ def _said(text: str, name: str, end: int, power: Strength) -> tuple[int, int] | 
 
 
 def _in_call(text: str, at: int, power: Strength) -> tuple[int, int] | None:
-    """An argument of a call."""
+    """Find an argument of a call."""
     value = _value(text, at, line=False, query=False)
     if value is None or not value.quoted or power is Strength.WEAK:
         return None
@@ -222,7 +222,7 @@ def _in_call(text: str, at: int, power: Strength) -> tuple[int, int] | None:
 
 
 def _in_sentence(text: str, at: int, power: Strength, *, has_verb: bool) -> tuple[int, int] | None:
-    """A value in a sentence, after `is` or another verb or right after the name."""
+    """Find a value in a sentence, after `is` or another verb or right after the name."""
     value = _value(text, at, line=False, query=False)
     if value is None:
         return None
@@ -262,7 +262,7 @@ def _value(text: str, at: int, *, line: bool, query: bool) -> _Value | None:
 
 
 def _closing(text: str, quote: str, at: int) -> int:
-    """Where a quoted text ends; nowhere, as 0, if its line or the patience ends before."""
+    """Return the end of a quoted text; 0 if it does not end in its line or within the limit."""
     limit = min(len(text), at + _LONGEST)
     newline = text.find("\n", at, limit)
     limit = newline if newline >= 0 else limit

@@ -88,7 +88,7 @@ def layers(text: str) -> Iterator[DecodedView]:
 
 
 def unwrapped(view: DecodedView, *, anywhere: bool = False) -> DecodedView | None:
-    """Give a text with its wrapped lines joined.
+    """Return a text with its wrapped lines joined.
 
     Args:
         view: The text.

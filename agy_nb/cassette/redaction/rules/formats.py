@@ -141,7 +141,7 @@ def formatted(text: str, lowered: str) -> Iterator[tuple[int, int]]:
 
 
 def _windows(lowered: str, hints: tuple[str, ...]) -> Iterator[tuple[int, int]]:
-    """The parts of a text near a hint; most texts have none, and long ones few."""
+    """Yield the parts of a text near a hint; most texts have none, and long ones few."""
     places = []
     for hint in hints:
         at = lowered.find(hint)

@@ -150,7 +150,7 @@ def is_apart(text: str, start: int) -> bool:
 
 
 def _is_token(found: str) -> bool:
-    """Whether a text with a key's prefix is one, and not a name: `npm_config_cache`, `sk-learn`."""
+    """Return whether a text with a key's prefix is a key, not a name such as `sk-learn`."""
     if found != found.lower() or not is_name(found):
         return True
     return max(map(len, re.split("[-_.]", found))) >= 30

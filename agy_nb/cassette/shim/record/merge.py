@@ -71,7 +71,7 @@ class SessionMerger:
         self._shared = shared
 
     def begin(self) -> SessionSlot:
-        """A place to record a session at.
+        """Begin a session and return the place to record it.
 
         Raises:
             CassetteInvalidError: The path exists and is not a cassette.

@@ -73,7 +73,7 @@ def _has_words(error: Exception) -> bool:
 
 
 def contained(work: Callable[P, T]) -> Callable[P, T]:
-    """A plain function that raises nothing but ordinary errors; to be called in a thread.
+    """Return a plain function that raises only ordinary errors, to call in a thread.
 
     Args:
         work: The user's function.

@@ -135,7 +135,7 @@ class ToolGuard:
 
 
 def _is_async(function: Any) -> bool:
-    """Whether the SDK runs a tool on the event loop; it runs others in a thread."""
+    """Return whether the SDK runs a tool on the event loop; it runs others in a thread."""
     while isinstance(function, ToolWithSchema):
         function = function.fn
     call = getattr(function, "__call__", None)  # noqa: B004 - of an object that can be called
@@ -150,7 +150,7 @@ def _sendable(result: types.ToolResult) -> types.ToolResult:
 
 
 def _with_words(result: types.ToolResult) -> types.ToolResult:
-    """A tool's result; an error without a word (`assert`) would reach the model as no error."""
+    """Add words to an error without any (`assert`), which the model would not see as one."""
     if result.error is None:
         return result
     error, words = result.exception, encodable_text(result.error)

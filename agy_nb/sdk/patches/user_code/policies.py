@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def guarded(rule: policy.Policy) -> policy.Policy:
-    """The same rule, its predicate and its handler guarded.
+    """Return the same rule with its predicate and its handler guarded.
 
     Args:
         rule: One whose handler is the user's own, or that has none.
@@ -39,7 +39,7 @@ def guarded(rule: policy.Policy) -> policy.Policy:
 
 
 def contained_predicate(rule: policy.Policy) -> policy.Policy:
-    """The same rule, its predicate guarded, but for what a recording says."""
+    """Return the same rule with its predicate guarded, unless a recording has the result."""
     return rule if rule.when is None else replace(rule, when=_guarded(rule.when, lambda: None))
 
 
@@ -53,7 +53,7 @@ def _recorded_answer() -> bool | None:
 
 
 def _guarded(work: Callable[..., Any], recorded: Callable[[], bool | None]) -> Any:
-    """The user's function with the same signature, which the SDK looks at."""
+    """Return a guarded function with the signature of the user's, which the SDK reads."""
 
     async def run(*args: Any, **kwargs: Any) -> Any:
         known = recorded()

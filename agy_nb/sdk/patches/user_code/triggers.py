@@ -39,7 +39,7 @@ def begin_turns_when_sent(connection: Any, processor: Any, on_activity: Callable
 
 
 def reported(trigger: Any) -> Callable[[Any], Awaitable[None]]:
-    """A trigger whose failure is logged: nothing waits for it, and the SDK's log is quiet."""
+    """Return a trigger that logs its failure: nothing awaits it, and the SDK is silent."""
     if not callable(trigger):
         msg = f"a trigger must be a function, got {trigger!r}"
         raise TypeError(msg)
