@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import dataclasses
 import inspect
 import re
 import sys
+from pathlib import Path
 
 from agy_nb import errors
 from tests.contract import surface
@@ -18,6 +20,21 @@ CALLED = [each for each in EVERYTHING if each.function is not None]
 DATA = [each for each in NAMES if dataclasses.is_dataclass(each.value)]
 
 SENTENCE = re.compile(r"[A-Z`].*[.;:]$")
+ROOT = Path(__file__).parents[2]
+DESCRIPTIONS = {
+    "A",
+    "All",
+    "An",
+    "Gives",
+    "How",
+    "Says",
+    "Tells",
+    "The",
+    "Where",
+    "Whether",
+    "Which",
+}
+"""Begin a sentence that describes a thing, as the docstring of a property does."""
 UNITS = re.compile(
     r"\b(seconds?|days?|US dollars|bytes|tokens|pace|share|ratio|chars|characters)\b", re.IGNORECASE
 )
@@ -33,6 +50,17 @@ def test_surface_has_what_the_package_shows():
 def test_every_docstring_starts_with_a_sentence():
     first = {each.name: each.doc.split("\n\n")[0].replace("\n", " ") for each in EVERYTHING}
     assert {name: line for name, line in first.items() if not SENTENCE.match(line)} == {}
+
+
+def test_docstring_of_a_function_begins_with_an_imperative():
+    assert [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {doc.splitlines()[0]}"
+        for path in sorted((ROOT / "agy_nb").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if (doc := ast.get_docstring(node)) and doc.split()[0] in DESCRIPTIONS
+        if not any("property" in ast.unparse(each) for each in node.decorator_list)
+    ] == []
 
 
 def test_every_name_has_an_example_that_can_be_run():

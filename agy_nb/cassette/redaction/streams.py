@@ -73,7 +73,7 @@ class _Step:
         self._next = 0
 
     def add(self, grown: str) -> int:
-        """Add what was appended to the text; return the number of the piece."""
+        """Add the new part of the text; return the number of the piece."""
         self.length += len(grown)
         self._pieces.append(grown)
         return len(self._pieces) - 1
