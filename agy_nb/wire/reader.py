@@ -108,21 +108,21 @@ class WireReader:
             f.USER_INPUT: self._prompted,
             f.TRIGGER: self._triggered,
             f.HALT: self._halt,
-            f.TOOL_RESPONSE: self._about(self._calls.answered_call),
-            f.POLICY_RESPONSE: self._about(partial(policy_answered, self._connection)),
-            f.HOOK_RESPONSE: self._about(self._hook_answered),
-            f.QUESTION_RESPONSE: self._about(partial(answered_question, self._connection)),
+            f.TOOL_RESPONSE: self._of_object(self._calls.answered_call),
+            f.POLICY_RESPONSE: self._of_object(partial(policy_answered, self._connection)),
+            f.HOOK_RESPONSE: self._of_object(self._hook_answered),
+            f.QUESTION_RESPONSE: self._of_object(partial(answered_question, self._connection)),
             f.TOOL_CONFIRMATION: _nothing,
             f.SESSION_END: _nothing,
         }
         self._harness: dict[str, Read] = {
-            f.STEP: self._about(self._steps.read),
-            f.USAGE: self._about(self._usage.read),
-            f.TOOL_CALL: self._about(self._calls.called),
-            f.TRAJECTORY_STATE: self._about(self._trajectory_state),
-            f.POLICY_REQUEST: self._about(partial(policy_asks, self._connection)),
-            f.HOOK_REQUEST: self._about(self._hook_asks),
-            f.INITIALIZED: self._about(self._opened),
+            f.STEP: self._of_object(self._steps.read),
+            f.USAGE: self._of_object(self._usage.read),
+            f.TOOL_CALL: self._of_object(self._calls.called),
+            f.TRAJECTORY_STATE: self._of_object(self._trajectory_state),
+            f.POLICY_REQUEST: self._of_object(partial(policy_asks, self._connection)),
+            f.HOOK_REQUEST: self._of_object(self._hook_asks),
+            f.INITIALIZED: self._of_object(self._opened),
             f.SESSION_ENDED: _nothing,
         }
 
@@ -220,7 +220,7 @@ class WireReader:
             if not by_client and self._steps.failure is None:
                 words = f"the harness ended the session: {code or '?'} {reason}".rstrip()
                 gone = ErrorInfo(type="HarnessError", message=words)
-            found += self._over(at, failed=not by_client, cancelled=by_client, gone=gone)
+            found += self._end_turn(at, failed=not by_client, cancelled=by_client, gone=gone)
         found.append(SessionClosed(by=by, code=code, reason=reason, at=at))
         return found
 
@@ -267,7 +267,7 @@ class WireReader:
         problems, self._connection.problems = self._connection.problems, []
         return [*found, *problems]
 
-    def _about(self, read: Callable[[Frame, float], Iterable[Event]]) -> Read:
+    def _of_object(self, read: Callable[[Frame, float], Iterable[Event]]) -> Read:
         """Read a frame whose body must be an object."""
 
         def read_object(body: Any, at: float) -> Iterable[Event]:
@@ -330,15 +330,15 @@ class WireReader:
 
     def _prompted(self, body: Any, at: float) -> Iterator[Event]:
         parts = tuple(map(_part, objects_of(object_of(body).get("parts"))))
-        yield from self._begun(parts or (TextPart(text=""),), "prompt", at)
+        yield from self._begin_turn(parts or (TextPart(text=""),), "prompt", at)
 
     def _triggered(self, body: Any, at: float) -> Iterator[Event]:
         if self._running:  # the turn that runs answers it
             return
         text = text_of(body.get("content") if isinstance(body, dict) else body)
-        yield from self._begun((TextPart(text=text),), "trigger", at)
+        yield from self._begin_turn((TextPart(text=text),), "trigger", at)
 
-    def _begun(self, prompt: Prompt, kind: TurnKind, at: float) -> Iterator[Event]:
+    def _begin_turn(self, prompt: Prompt, kind: TurnKind, at: float) -> Iterator[Event]:
         for trajectory in self._connection.trajectories.values():
             trajectory.next_turn()
         self._steps.next_turn()
@@ -379,7 +379,7 @@ class WireReader:
         # A message of a subagent can begin a turn without a prompt. `_root` is empty until a turn
         # has ended, so the first turn never begins like this.
         if state == "running" and not self._running and trajectory.where.id == self._root:
-            yield from self._begun((TextPart(text=""),), "wakeup", at)
+            yield from self._begin_turn((TextPart(text=""),), "wakeup", at)
         yield _trajectory_state(
             trajectory=trajectory.where,
             state=cast("Any", state),
@@ -392,11 +392,11 @@ class WireReader:
         if not self._connection.hosted:
             cancelled = (self._halted or state == "cancelled") and self._denied is None
             failed = (bool(error) or self._steps.failure is not None) and not cancelled
-            yield from self._over(at, failed=failed, cancelled=cancelled)
+            yield from self._end_turn(at, failed=failed, cancelled=cancelled)
         self._running = False
         self._root = trajectory.where.id
 
-    def _over(
+    def _end_turn(
         self, at: float, *, failed: bool, cancelled: bool, gone: ErrorInfo | None = None
     ) -> Iterator[Event]:
         self._running = False

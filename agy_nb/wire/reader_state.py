@@ -38,7 +38,7 @@ class OpenTrajectory:
         where: The trajectory, with the most that is known of it.
         closed: The highest step that is not kept any more; older steps are not read.
         reading: The latest reading of its token counter.
-        said: The step of its latest text, None before the first.
+        last_text_step: The step of its latest text, None before the first.
         denied: Calls that were refused and whose step is still to come.
         announced: Calls that hooks or policies were asked about and that have not begun.
     """
@@ -46,7 +46,7 @@ class OpenTrajectory:
     where: Trajectory
     closed: int = -1
     reading: TokenUsage = field(default_factory=TokenUsage)
-    said: int | None = None
+    last_text_step: int | None = None
     denied: deque[Announced] = field(default_factory=deque)
     announced: deque[Announced] = field(default_factory=deque)
     steps: dict[int, OpenStep] = field(default_factory=dict)

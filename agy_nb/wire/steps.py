@@ -210,7 +210,7 @@ class StepReader:
         if text:
             step.text += len(text)
             self.longest = max(self.longest, step.text)
-            trajectory.said = step.index
+            trajectory.last_text_step = step.index
             where = trajectory.where
             found.append(_text(trajectory=where, text=text, step_index=step.index, at=at))
         return found
@@ -223,12 +223,13 @@ class StepReader:
             self.failures += 1
         retry = self._retries.get(trajectory.where.id, 0) + 1 if failure.retried else 0
         self._retries[trajectory.where.id] = retry
-        said = trajectory.said
+        # The harness shows a refused answer first, and its error in the next step.
+        last = trajectory.last_text_step
         return Error(
             trajectory=trajectory.where,
             error=to_info(error_of_step(failure, "a step failed", retry=retry)),  # may go on
             fatal=False,
-            refused_step=said if said is not None and said == step.index - 1 else None,
+            refused_step=last if last is not None and last == step.index - 1 else None,
             retry=retry or None,
             max_retries=max_retries_of(self._connection.config) if retry else None,
             at=at,
@@ -248,11 +249,11 @@ def _words(body: Frame) -> tuple[str, str, str]:
         )
 
 
-def _new_part(body: Frame, delta: str, whole: str, told: int, *, over: bool) -> str:
+def _new_part(body: Frame, delta: str, whole: str, given: int, *, over: bool) -> str:
     piece = body.get(delta)
     if piece and type(piece) is str:
         return piece
-    return text_of(body.get(whole))[told:] if over else ""
+    return text_of(body.get(whole))[given:] if over else ""
 
 
 def _status(

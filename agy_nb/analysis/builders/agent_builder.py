@@ -50,7 +50,7 @@ class AgentBuilder(StepBuilder):
 
     def abandon(self, note: TurnsAbandoned) -> None:
         """Mark the turns that the agent left by going back, and unmark those that it restored."""
-        left, restored = self.session.tree.went_back(self.agent_id, note)
+        left, restored = self.session.tree.rewind(self.agent_id, note)
         if self.session.is_live:  # here the runtime's numbers are known, also of unsent turns
             left = _moved(note.turn_ids, self._turn_rows, self._abandoned_rows)
             restored = _moved(note.restored_turn_ids, self._abandoned_rows, self._turn_rows)

@@ -72,7 +72,7 @@ class _Session:
         if isinstance(event, AgentStarted):
             self._tree.started(self._number, event)
         elif isinstance(event, TurnsAbandoned):
-            self._tree.went_back(self._number, event)
+            self._tree.rewind(self._number, event)
         elif isinstance(event, TurnBegan):
             self._tree.turn(self._number, 0)
 

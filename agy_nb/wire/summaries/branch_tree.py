@@ -33,7 +33,7 @@ class Branch:
 
 
 @dataclass(slots=True, frozen=True)
-class _Left:
+class _AbandonedBranch:
     """An abandoned branch: its last connection and its turns, as in `_Agent.path`."""
 
     number: int
@@ -46,7 +46,7 @@ class _Agent:
 
     numbers: list[int]
     last: int
-    left: list[_Left] = field(default_factory=list)  # one per abandoned branch
+    abandoned: list[_AbandonedBranch] = field(default_factory=list)  # one per abandoned branch
     path: list[tuple[int, int]] = field(default_factory=list)  # turn of the conversation, key
 
 
@@ -76,7 +76,7 @@ class BranchTree:
             branch.after_turn = note.forked_after_turn
             if parent is not None:
                 place = (note.parent_branch or 0) - 1
-                left = parent.left[place : place + 1] if place >= 0 else []
+                left = parent.abandoned[place : place + 1] if place >= 0 else []
                 branch.parent = left[0].number if left else parent.numbers[-1]
         self._agent_of[number] = known
         return branch
@@ -100,7 +100,7 @@ class BranchTree:
         self._agent_of.pop(number, None)
         self._agents.pop(number, None)
 
-    def went_back(self, number: int, note: TurnsAbandoned) -> tuple[list[int], list[int]]:
+    def rewind(self, number: int, note: TurnsAbandoned) -> tuple[list[int], list[int]]:
         """Take a rewind, which the note of the new connection reports.
 
         Returns:
@@ -110,14 +110,20 @@ class BranchTree:
         if agent is None or branch is None:
             return [], []
         place = (note.branch or 0) - 1
-        known = agent.left[place] if 0 <= place < len(agent.left) else None
+        known = agent.abandoned[place] if 0 <= place < len(agent.abandoned) else None
         last = note.after_turn if known is None or note.turn is None else note.turn
+        # A rewind in a recording has a new connection, which is the agent's last one already. A
+        # live agent keeps its number.
         before = agent.numbers[-2] if len(agent.numbers) > 1 else number
         if before != number and branch.parent is None:
             branch.parent = before if known is None else known.number
             branch.after_turn, branch.rewound = last, True
+        # An agent that goes on with an abandoned branch abandons nothing if it had no turn since.
+        # Branches are numbered, so one too many would shift the numbers of later notes.
         if known is None or note.turn_ids:
-            agent.left.append(_Left(before if branch.rewound else number, tuple(agent.path)))
+            agent.abandoned.append(
+                _AbandonedBranch(before if branch.rewound else number, tuple(agent.path))
+            )
         left = [key for turn, key in agent.path if turn > note.after_turn]
         path = agent.path if known is None else known.path
         agent.path = [(turn, key) for turn, key in path if turn <= last]
