@@ -147,6 +147,8 @@ class HarnessConnection:
         return refused or errors.of_config(error)
 
     async def _enter(self) -> None:
+        # In this task, because the start reads the follower from the context in which the SDK
+        # enters.
         interception.follow(
             launch.Follower(
                 options=self._options, harness=self._harness_process, wrap=self.patches.wrap_socket
@@ -310,6 +312,9 @@ class HarnessConnection:
                     except types.AntigravityCancelledError:
                         pass
                     except Exception:
+                        # Measured: after an HTTP 401 the SDK leaves a second error in its queue,
+                        # which the next turn would raise. Read past it. An error can come without a
+                        # wait, so the loop gets a step: else the time-out could never fire.
                         await asyncio.sleep(0)
                         continue
                     if self.connection.is_idle:

@@ -36,7 +36,7 @@ class EditHook(hooks.PreToolCallDecideHook):
     async def run(self, context: Any, data: types.ToolCall) -> types.HookResult:
         """See `PreToolCallDecideHook`."""
         asked = deciding.get()
-        if asked is None or asked.by != "hook":  # no tap on this connection: the policy asks
+        if asked is None or asked.by != "hook":  # not a session of ours: the policy asks
             return types.HookResult(allow=True)
         await self._policies.run(context, data)
         decision = asked.decision

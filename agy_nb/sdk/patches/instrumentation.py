@@ -166,6 +166,8 @@ class Instrumentation:
 
     def _on_received(self, message: str | bytes) -> None:
         """Leave in the reader's context what the task that answers this frame must know."""
+        # Forget the request of the frame before: the reader has one context for all frames, and the
+        # tasks that it starts inherit it.
         deciding.set(None)
         if not _mentions(message, _ASKS):
             return

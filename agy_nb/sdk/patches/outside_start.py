@@ -164,6 +164,7 @@ def led() -> Iterator[None]:
     try:
         yield
     finally:
+        # Otherwise another library has put its own function over ours, and keeps ours inside.
         if popen.__init__ is start:
             popen.__init__ = init
         if connection.__await__ is opened:

@@ -40,6 +40,8 @@ class HarnessProcess:
         Raises:
             HarnessError: The start was cancelled; the process was killed.
         """
+        # `kill` sets its mark and then looks for the process. With the opposite order here, a kill
+        # at any moment is seen by one of the two threads.
         self._process = process
         if self._kill_on_attach:
             process.kill()
@@ -90,6 +92,7 @@ class HarnessProcess:
         process = self._process
         if process is None:
             return None
+        # A thread cannot be cancelled, and a process whose exit code is not read stays as a zombie.
         code = await asyncio.shield(run_in_thread(_reap, process, EXIT_GRACE_S))
         self._process = None
         self._hang_up()

@@ -58,6 +58,8 @@ class OwnTurns:
         except AgyError as failed:
             state, error = TurnState.FAILED, failed
         finally:
+            # Before the last events: who gets them may send the next prompt, which waits while
+            # there is a task.
             self.task = None
         if error is not None:
             self._sink(Error(error=to_info(error), fatal=True, at=now()))

@@ -164,6 +164,8 @@ class SdkSession:
             raise HarnessError("the session is closed; create another agent")
         self._successor = asyncio.get_running_loop().create_task(self._open_successor())
         try:
+            # `await` on the task itself would raise the same CancelledError whether `cancel` ended
+            # the start or this turn was cancelled.
             await asyncio.wait([self._successor])
         except asyncio.CancelledError:
             await self._stop_successor()
@@ -202,6 +204,7 @@ class SdkSession:
 
     async def _open_successor(self) -> None:
         old = self._harness
+        # The old harness ends first: two of them would write the same file of the conversation.
         with contextlib.suppress(Exception):
             await old.close()
         changes: dict[str, Any] = {"save_dir": old.save_dir}
@@ -315,6 +318,8 @@ class SdkSession:
         try:
             await conversation.send(content)
             await harness.read()
+        # A CancelledError by class, so it must be caught here: `except Exception` below does not
+        # see it, and asyncio would take the turn for a cancelled task.
         except types.AntigravityCancelledError:
             self._cancelled = True
         except Exception as error:
@@ -360,6 +365,8 @@ class SdkSession:
 
     async def _halt(self, harness: HarnessConnection) -> None:
         """Ask the harness to stop, and kill it if it does not stop within `SETTLE_S` seconds."""
+        # Kept now: when `cancel` has answered, `_turn_over` may be that of the next turn, and its
+        # harness would be killed.
         over = self._turn_over
         with contextlib.suppress(Exception):  # a closed connection has also ended the turn
             await harness.agent.conversation.cancel()

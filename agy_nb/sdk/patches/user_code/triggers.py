@@ -24,6 +24,8 @@ def begin_turns_when_sent(connection: Any, processor: Any, on_activity: Callable
     send = connection.send_trigger_notification
 
     async def send_and_begin(content: str) -> None:
+        # Busy before `send`, which can wait while the harness already answers: reading from an idle
+        # connection ends at once, and the frames would belong to no turn.
         was_idle = processor.is_idle.is_set()
         processor.is_idle.clear()
         on_activity()
@@ -32,6 +34,8 @@ def begin_turns_when_sent(connection: Any, processor: Any, on_activity: Callable
         except BaseException:
             if was_idle:
                 processor.is_idle.set()
+                # Wakes the reader that `on_activity` has started, so that it sees that the
+                # connection is idle.
                 await processor.step_queue.put(IDLE_SENTINEL)
             raise
 
