@@ -250,12 +250,14 @@ async def _wait_for_reply(
 ) -> tuple[Reply, str]:
     """Wait for a click, or for typed input if no front end shows the card; return how it came."""
     either: list[asyncio.Future[Any]] = [pending.shown, pending.answer]
+    # `wait` cancels neither: the card can still be shown, and clicked, after the time.
     await asyncio.wait(either, timeout=SHOWN_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
     if pending.shown.done() or pending.answer.done() or _why_not_typed():
         return await pending.answer, "a click"
     asking = asyncio.ensure_future(ask())
     try:
         await asyncio.wait([asking, pending.answer], return_when=asyncio.FIRST_COMPLETED)
+        # A click and a typed line may come in the same step. The click counts.
         if not pending.answer.done():
             with contextlib.suppress(NoStdinError):
                 return asking.result(), "typed"

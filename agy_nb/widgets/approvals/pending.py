@@ -84,6 +84,7 @@ class PendingRequests:
             key, controls, loop.create_future(), loop.create_future(), validate
         )
         self._requests[key] = request
+        # A list, because `any` alone would stop at the first view that shows the request.
         claimed = [claim(request) for claim in tuple(self._claims)]
         return request, any(claimed)
 

@@ -89,6 +89,8 @@ class PanelTurns(ViewWidget):
 
     async def _show_earlier(self) -> None:
         """Show the recording or the earlier turns, then the turns that began in the meantime."""
+        # Counted in the step in which `past_events` takes its copy of the frames, so that a turn
+        # which begins later is in neither of the two.
         shown_live = sum(
             isinstance(event, TurnBegan) for each in self.responses for event in each.event_log
         )
@@ -200,6 +202,7 @@ class PanelTurns(ViewWidget):
 
     def _on_event(self, response: Response, event: Event) -> None:
         self.view.on_event(event)
+        # `watch` repeats all events of a turn that is over: only the last one is its end.
         if not response.done or event is not response.event_log[-1]:
             return
         self.view.running = False

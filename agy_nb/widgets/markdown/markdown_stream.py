@@ -115,6 +115,7 @@ class MarkdownStream:
         self._size += len(piece)
         piece = piece[: LONGEST_SHOWN - self._shown]
         self._shown += len(piece)
+        # Also a short piece waits behind a backlog: pieces are read in their order.
         if self._backlog or len(piece) > SLICE:
             self._backlog.append(piece)
         else:
@@ -246,6 +247,8 @@ class MarkdownStream:
         allowed = self._read_so_far + _FREE
         if self._spent + size > allowed:
             return None
+        # Noted before the length of the HTML is known: HTML that turns out too long is not made
+        # again for each following piece.
         self._rendered_size = size
         line = self._line if self._placed else ()
         early = self._early("".join((*self._open_lines, *line)), colours=False)

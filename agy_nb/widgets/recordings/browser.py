@@ -120,6 +120,8 @@ class Browser(ViewWidget):
             task.add_done_callback(lambda _task: work.close())
 
     async def _run_exclusively(self, work: Awaitable[None]) -> None:
+        # One action after the other: a seek that waits for its thread must not put the transcript
+        # of its recording on the page of the one that was opened meanwhile.
         async with self._lock:
             try:
                 await work

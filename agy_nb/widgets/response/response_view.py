@@ -200,6 +200,7 @@ class _ResponseView:
     def open(self) -> None:
         self._fallback.display(at_exit=self._fallback.update)
         self._stop = self._response.watch(self._on_event)
+        # The turn ended before `watch` returned, so `_on_event` had no function to stop it.
         if self._response.done:
             self._stop()
 

@@ -108,6 +108,7 @@ class StaticFallback:
     def update(self) -> None:
         """Update the HTML now if it has changed."""
         self._cancel_update()
+        # In this order: `_bundle` changes `_html`.
         before, bundle = self._html, self._bundle()
         if self._html != before:
             for handle in self._handles:

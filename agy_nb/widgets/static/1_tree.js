@@ -141,6 +141,7 @@ class Tree {
     const node = this.nodes.get(id);
     if (!node) return;
     let place = node.body;
+    // Into the last paragraph or item, where the text will be once its block is rendered.
     while (BLOCKS.has(place.lastElementChild?.tagName)) place = place.lastElementChild;
     const last = place.lastChild;
     if (last?.className === "agy-tail") last.append(text);

@@ -107,6 +107,7 @@ function guard(node, allow, edit, hint) {
   const look = (now) => {
     frame = requestAnimationFrame(look);
     if (place.dataset.settled) return;
+    // Measured in each frame, because no observer of sizes notices that something above the card has grown.
     const here = position(place);
     if (here !== where) [where, since] = [here, now];
     const steady = here !== "" && now - since >= STEADY_MS;

@@ -157,6 +157,7 @@ function waiting(send) {
   return {
     place,
     echo: (words) => sent.append(row("Sending…", words)),
+    // Python answers prompts in the order in which they were sent.
     arrived: () => sent.firstElementChild?.remove(),
     lost: () => sent.querySelectorAll(".agy-badge").forEach((each) => (each.textContent = "Not sent")),
     show: (found) => {

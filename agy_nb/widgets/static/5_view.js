@@ -141,6 +141,8 @@ function render({ model, el }) {
   };
   const onMessage = (message) => {
     const forAnother = message.view !== undefined && message.view !== view;
+    // The nodes of a reset, or a text to edit, are for the view that asked. What the turn does, its queue and the
+    // grants are for all.
     if (forAnother) message = { ...message, type: "status" };
     if (message.type === "reset") (tree.reset(message.changes), turn.refocus());
     else if (message.type === "changes") refocus(nodes, () => tree.apply(message.changes));

@@ -178,6 +178,8 @@ class LiveView:
             request = pending_requests.get(change.id)
             if request is not None and change.id in self.transcript.pending:
                 node["controls"] = request.controls
+                # Here, where the buttons are sent, and not in `claim`: a view that no page has
+                # opened claims requests as well, and then the user must be asked by text.
                 pending_requests.mark_shown(change.id)
             return {"put": node}
         return (
@@ -216,6 +218,8 @@ class LiveView:
 
     def _send_all(self, view: str) -> None:
         """Send all nodes to a new front end, and only changes to those that may hold input."""
+        # First the changes: the snapshot includes them, and a later update would append their text
+        # again.
         new = self.transcript.changes()
         if self.seen and new:
             self.send(type="changes", changes=self._encode(new))

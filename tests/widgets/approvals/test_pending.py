@@ -82,3 +82,11 @@ async def test_hundred_wait_at_once_and_each_has_its_answer(pending_requests):
         )
     answers = await asyncio.gather(*(each.answer for each in waiting))
     assert [each.reason for each in answers] == [f"no {number}" for number in range(100)]
+
+
+async def test_each_view_may_show_a_request(pending_requests):
+    asked = []
+    for view in ("first", "second"):
+        pending_requests.attach_view(lambda _request, view=view: asked.append(view) is None)
+    assert pending_requests.add("a", {})[1]
+    assert asked == ["first", "second"]

@@ -348,3 +348,11 @@ def test_fence_in_a_list_or_a_quote_ends_with_it(opening):
 def test_code_right_below_words_is_a_block_of_its_own():
     blocks, _ = fed(["Here it is:\n```\ncode\n```\nand *more*\n"])
     assert [each[:3] for each in blocks._closed] == ["<p>", "<pr", "<p>"]
+
+
+def test_short_piece_waits_behind_a_long_one():
+    blocks = MarkdownStream()
+    blocks.append("long\n\n" * module.SLICE)
+    blocks.append("end")
+    blocks.finish()
+    assert blocks.html().endswith("<p>long</p>\n<p>end</p>\n")
