@@ -70,6 +70,7 @@ class Rows:
         if index == self._room:
             block = [None] * _BLOCK
             for values in self._columns.values():
+                # In place, here and below: writers hold these lists.
                 values.extend(block)
             self._room += _BLOCK
         self._length = index + 1

@@ -136,6 +136,8 @@ def _ticks(values: Sequence[Any]) -> np.ndarray[Any, Any]:
     seconds = np.array(values, dtype="float64")  # None becomes NaN
     known = (seconds > _FIRST) & (seconds < _LAST)  # not NaN
     ticks = np.full(len(seconds), np.iinfo("int64").min, dtype="int64")
+    # Rounded: a float of seconds can be a little below its microsecond, which a cut would lower by
+    # one.
     ticks[known] = np.round(seconds[known] * _MICROSECONDS).astype("int64")
     return ticks
 

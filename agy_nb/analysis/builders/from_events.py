@@ -116,6 +116,8 @@ class EventTables:
             take(event, at)
 
     def _thread(self, where: Trajectory, at: float | None) -> OpenTrajectoryRow:
+        # By identity, which is cheap: the reader repeats the object of a trajectory. Another object
+        # with the same id takes the long way to the same row.
         if where is self._where and (known := self._known) is not None:
             if at is not None and at != known.last:
                 known.last = at
@@ -207,6 +209,8 @@ class EventTables:
             elif agent.turn.started is None:
                 agent.started(at)
             else:
+                # Another attempt after a quota error: the harness will report a prompt once more,
+                # and that is not another turn.
                 agent.turn.again()
 
     def _trajectory(self, event: e.TrajectoryState, at: float | None) -> None:
@@ -297,6 +301,8 @@ class EventTables:
         thread = self._thread(event.trajectory, at)
         self._metered = True
         call = event.usage.total_tokens or 0
+        # The wire has sums since the beginning of the conversation. What the first one has beyond
+        # this call was used before: by an earlier agent, or by the parent of a fork.
         if not thread.calls and thread.tokens_before is None:
             before = (event.trajectory_total.total_tokens or 0) - call
             thread.tokens_before = before if before > 0 else None
@@ -369,6 +375,8 @@ class EventTables:
         if event.call_id and agent.has_tool(event.call_id):  # a subagent's runs already
             agent.tool_about(event.call_id, approval_id=event.approval_id)
         else:
+            # The harness asks before it announces the call, so there is no row yet. The next calls
+            # of that tool take these decisions, in their order.
             key = (thread.id, event.tool)
             self._decided.setdefault(key, deque()).append(event.approval_id)
 

@@ -147,6 +147,7 @@ class LiveTables:
 
     def _catch_up(self) -> None:
         """Make rows of everything on the list."""
+        # Taken off before: after an error, the same events must not be read again.
         waiting, self._waiting = self._waiting, []
         try:
             for work, about in waiting:

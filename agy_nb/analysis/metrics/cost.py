@@ -260,6 +260,7 @@ def _of_table(found: ListPrice, n_searches: int, factor: float) -> Price:
     parts = (found.input, found.cache_read, found.output, found.reasoning, found.cache_saved)
     read, cached, answer, thoughts, saved = (part * factor for part in parts)
     search = max(0.0, found.total - found.input - found.output) if n_searches else 0.0
+    # Not always the sum of the parts, which differs from the table's total in the last digit.
     total = found.total if factor == 1 else read + answer + search
     return Price(
         read, cached, answer, thoughts, search, total, saved,

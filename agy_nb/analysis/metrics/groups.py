@@ -249,6 +249,7 @@ def _own_threads(table: pd.DataFrame, threads: pd.DataFrame) -> pd.DataFrame:
         on="_turn",
         by=on,
     )
+    # `merge_asof` needs sorted rows; the caller takes the values by their position.
     return found.sort_values("_place")
 
 

@@ -135,6 +135,7 @@ def call_sums(calls: pd.DataFrame, on: list[str]) -> pd.DataFrame:
     )
     groups = counted.groupby(on, dropna=False, observed=True)
     added = [*_SUMS, *_COSTS, "failed_cost_usd", "model_time", "_timed_tokens"]
+    # pandas adds up unknown values to 0 by default: a call without a price would cost nothing.
     sums = groups[added].sum(min_count=1)
     sums["tokens_per_second"] = per_second(sums["_timed_tokens"], sums["model_time"])
     sums[list(_COUNTS)] = groups[list(_COUNTS)].sum().astype("Int64")

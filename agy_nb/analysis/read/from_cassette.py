@@ -248,6 +248,8 @@ class _Reader:
             except Exception as error:
                 self._add()  # problems have their order
                 for damaged in connections.values():
+                    # The line may have been a frame of any connection. Changes of a lost frame,
+                    # applied to an older one, would give a frame that was never sent.
                     damaged.frames.forget()
                 if number == last and not batch[-1].endswith(b"\n"):
                     self._problem("partial", "the last line is cut off", number)

@@ -250,6 +250,8 @@ def _report(session: SessionBuilder, thread: str | None, pairs: list[Pair]) -> N
 
 def _write(session: SessionBuilder, rows: list[Row]) -> None:
     """Replace the rows of a session, and the numbers and counts that depend on them."""
+    # By the old numbers, which `tool_calls` still has; new rows have a fraction between two of
+    # them.
     numbers = {row["call_index"]: number for number, row in enumerate(rows)}
     session.replace("model_calls", [row | {"call_index": n} for n, row in enumerate(rows)])
     for place, row in enumerate(session.rows("tool_calls")):

@@ -193,6 +193,7 @@ class DaskSessions(Sessions):
         """
         options = self._all_options | {"prices": prices}
         found = DaskSessions(self.recordings, part_bytes=self._part_bytes, **options)
+        # Both read the same files. A folder of their own is removed with the last of the two.
         found._source, found._own = self._source, self._own
         return found
 

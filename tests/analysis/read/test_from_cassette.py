@@ -250,6 +250,19 @@ def test_wire_alone_is_read(recording):
     assert len(sessions.model_calls) == 2
 
 
+def test_changes_of_a_damaged_frame_are_not_applied_to_an_older_one(recording):
+    lines = (recording / "wire.jsonl").read_text().splitlines()
+    at = next(place for place, line in enumerate(lines) if '"stepUpdate"' in line) + 1
+    whole = load(recording).steps["text_chars"].tolist()
+    words = '{"text": "Never sent", "textDelta": "Never sent", "thinking": ""}'
+    change = f'{{"s": 0, "d": "harness", "dt": 0, "t": 1, "c": {{"stepUpdate": {words}}}}}'
+    lines[at:at] = ['{"s": 0, "d": "harness", "dt": 0, "f": {"stepUp', change]
+    (recording / "wire.jsonl").write_text("\n".join(lines) + "\n")
+    sessions = load(recording)
+    assert sessions.problems["detail"].tolist()[1:] == ["2 lines in all"]
+    assert sessions.steps["text_chars"].tolist() == whole
+
+
 def test_damaged_line_costs_only_itself(recording):
     lines = (recording / "wire.jsonl").read_text().splitlines()
     lines[3:3] = ['{"s": 0}', '{"s": 0, "d": "harness", "dt": 0, "f": {"stepUpdate": 7}}', "no"]
