@@ -188,6 +188,8 @@ class CassetteContext:
         with contextlib.ExitStack() as turn:
             turn.enter_context(shared_of(self._item.config).turn(request.path))
             if self._mode(request) != "once" or not request.path.exists():
+                # Released with the stack, after the recording is saved and noted in `shared_of`:
+                # the next worker then adds to it.
                 self._stack.push(turn.pop_all())
             # Otherwise an earlier run recorded it, and all workers replay it at the same time.
 

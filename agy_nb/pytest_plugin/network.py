@@ -122,6 +122,7 @@ def _guarded_connect(original: Callable[..., Any], hosts: AllowedHosts) -> Calla
 
 def _guarded_sendto(original: Callable[..., Any], hosts: AllowedHosts) -> Callable[..., Any]:
     def sendto(self: socket.socket, data: Any, *rest: Any) -> Any:
+        # With flags, the address is the third argument; it is the last one in any case.
         hosts.require_socket(self, rest[-1] if rest else None)
         return original(self, data, *rest)
 
@@ -140,6 +141,7 @@ def _guarded_look_up(original: Callable[..., Any], hosts: AllowedHosts) -> Calla
     def look_up(host: Any, *args: Any, **kwargs: Any) -> Any:
         hosts.require("the look-up of", host)
         found = original(host, *args, **kwargs)
+        # A program connects to the address that it has looked up, not to the name.
         hosts.learn(host, found)
         return found
 

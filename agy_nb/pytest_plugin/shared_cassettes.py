@@ -47,6 +47,7 @@ class SharedCassettes:
 
     def add(self, cassette: Path, test: str) -> None:
         """Add a test that recorded. Writes the disk."""
+        # Read and written without a lock of its own: the worker that records has the turn.
         known = self._recorders[cassette] = self.recorders(cassette) | {test}
         if self._folder is not None:
             from agy_nb.cassette.storage.atomic_replace import write_file

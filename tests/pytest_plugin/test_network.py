@@ -278,3 +278,17 @@ def test_child():
     assert shown.strip() == "localhost,127.0.0.1,::1,intranet.example,b"
 """)
     run("--agy-block-network", *arguments).assert_outcomes(passed=3)
+
+
+def test_address_of_an_allowed_host_is_allowed_once_it_was_looked_up(monkeypatch):
+    address = ("192.0.2.7", 80)
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address)]
+    connected = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
+    monkeypatch.setattr(socket.socket, "connect", lambda _self, to: connected.append(to))
+    with network.blocked(["allowed.example"]), socket.socket() as sock:
+        with pytest.raises(NetworkBlockedError):
+            sock.connect(address)
+        socket.getaddrinfo("allowed.example", 80)
+        sock.connect(address)
+    assert connected == [address]
